@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // GitHub's own parser imports its JSON schemas without an import attribute: Vite must load it, not Node.
+    server: { deps: { inline: [/@actions\/(workflow-parser|expressions)/] } },
+    coverage: {
+      provider: 'v8',
+      include: ['relay/**/*.ts', 'action/**/*.ts', 'port/**/*.ts'],
+      exclude: ['**/dist/**'],
+      reporter: ['text', 'json-summary'],
+    },
+  },
+})
