@@ -1,0 +1,139 @@
+import { isObject } from './json.ts'
+
+/**
+ * - `ended`: the run has ended already, by whatever hand
+ * - `synchronized`: the run takes its result from the answer to its webhook, so nobody may set it
+ * - `unknown_run`: Port knows no such run, in this region and organisation
+ * - `credentials`: Port takes neither the token nor a new one
+ * - `later`: too many requests; see `retryAt`
+ * - `unreachable`: no answer, or a 5xx
+ * - `refused`: anything else, which trying again would not change
+ */
+export type PortErrorKind =
+  | 'ended'
+  | 'synchronized'
+  | 'unknown_run'
+  | 'credentials'
+  | 'later'
+  | 'unreachable'
+  | 'refused'
+
+export class PortError extends Error {
+  override name = 'PortError'
+  readonly kind: PortErrorKind
+  /** HTTP status; null where there was no answer. */
+  readonly status: number | null
+  /** When Port wants to be asked again, ms epoch. */
+  readonly retryAt: number | null
+  /** Of a `log` call: how many of its lines Port had taken before this error. */
+  linesSent = 0
+
+  constructor(
+    kind: PortErrorKind,
+    message: string,
+    more: { status?: number | null; retryAt?: number | null; cause?: unknown } = {},
+  ) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause })
+    this.kind = kind
+    this.status = more.status ?? null
+    this.retryAt = more.retryAt ?? null
+  }
+
+  /** Whether the same call may succeed later. */
+  get temporary(): boolean {
+    return this.kind === 'later' || this.kind === 'unreachable'
+  }
+}
+
+/** What a call was, for the sentence about its failure. */
+export interface Call {
+  /** `PATCH /v1/actions/runs/r_1` */
+  what: string
+  /** The run that it concerns; null for the token and for entities. */
+  runId: string | null
+  /** `api.port.io` */
+  host: string
+  /** The settings to name: of the credentials, and of the base URL. */
+  settings: { credentials: string; apiUrl: string }
+}
+
+export interface Answer {
+  status: number
+  headers: { get(name: string): string | null }
+  text: string
+}
+
+/** The error that stands in Port's answer. `text` must already be free of secrets. */
+export function readPortError(call: Call, answer: Answer, now: number): PortError {
+  const { status } = answer
+  const { code, message } = readBody(answer.text)
+  const said = [code, message].filter(Boolean).join(': ')
+  const head = `Port (${call.host}) answered ${status} to ${call.what}${said && ` (${said})`}`
+  const error = (kind: PortErrorKind, sentence: string, retryAt: number | null = null) =>
+    new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
+
+  if (status === 429) {
+    const retryAt = readRetryAt(answer.headers, now)
+    const until = retryAt === null ? 'later' : `after ${new Date(retryAt).toISOString()}`
+    return error('later', `the organisation's rate limit is reached; try again ${until}.`, retryAt)
+  }
+  if (status >= 500 || status === 408) {
+    return error('unreachable', 'Port has trouble of its own; try again.', readRetryAt(answer.headers, now))
+  }
+  if (status === 401) {
+    return error(
+      'credentials',
+      `it does not accept ${call.settings.credentials}; check both, and that ` +
+        `${call.settings.apiUrl} is the region of their organisation.`,
+    )
+  }
+  if (call.runId !== null) {
+    if (status === 404) {
+      return error(
+        'unknown_run',
+        `it knows no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
+          `the organisation of that run, and that ${call.settings.apiUrl} is its region.`,
+      )
+    }
+    // The code of a finished run is documented for logs and entities alone, so the sentence is read too.
+    if (code === 'run_synchronized_error') {
+      return error(
+        'synchronized',
+        `run ${call.runId} is synchronous, so Port takes the answer to its webhook as the ` +
+          `result; turn the action's "Synchronous" setting off to have it reported.`,
+      )
+    }
+    if (status < 500 && (code === 'run_exhausted' || /already (finished|ended|completed)/i.test(message))) {
+      return error('ended', `run ${call.runId} has already ended.`)
+    }
+  }
+  if (status === 403) {
+    return error('refused', `${call.settings.credentials} may not do this; give them the permission in Port.`)
+  }
+  return error('refused', 'it will not take this request.')
+}
+
+function readBody(text: string): { code: string; message: string } {
+  try {
+    const body: unknown = JSON.parse(text)
+    if (isObject(body)) return { code: short(body.error), message: short(body.message) }
+  } catch {
+    // Not Port's own answer, but that of something in between.
+  }
+  return { code: '', message: '' }
+}
+
+const short = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 300) : '')
+
+/** `Retry-After` (seconds or a date), then `x-ratelimit-reset`: epoch seconds, or a delta when below 1e9. */
+function readRetryAt(headers: Answer['headers'], now: number): number | null {
+  const after = headers.get('retry-after')
+  if (after) {
+    const at = /^\d+(\.\d+)?$/.test(after) ? now + Number(after) * 1000 : Date.parse(after)
+    if (Number.isFinite(at)) return at
+  }
+  const reset = headers.get('x-ratelimit-reset')
+  if (!reset || !/^\d+(\.\d+)?$/.test(reset)) return null
+  const seconds = Number(reset)
+  return seconds < 1e9 ? now + seconds * 1000 : seconds * 1000
+}

@@ -1,0 +1,56 @@
+import { constants, createDecipheriv, createPrivateKey, privateDecrypt } from 'node:crypto'
+
+/** How to open a secret input: with the client secret (`aes256-gcm`) or the author's private key (`client-side`). */
+export type SecretKey =
+  | { scheme: 'aes256-gcm'; clientSecret: string }
+  | { scheme: 'client-side' /** PEM */; privateKey: string }
+
+const TAG = 16
+
+/**
+ * The clear text of a secret input. That of an `object` input is its JSON text.
+ *
+ * @param name the input's name, for the error
+ * @param value base64, as Port sent it
+ * @throws Error naming the input and what to check, never a value
+ */
+export function decryptSecretInput(name: string, value: string, key: SecretKey): string {
+  const data = Buffer.from(value, 'base64')
+  try {
+    return key.scheme === 'aes256-gcm'
+      ? openSymmetric(data, key.clientSecret)
+      : openClientSide(data, key.privateKey)
+  } catch {
+    // The cause stays out: OpenSSL's words help nobody, and an error of its own could carry key material.
+    throw new Error(
+      key.scheme === 'aes256-gcm'
+        ? `The secret input "${name}" could not be decrypted: it was not encrypted with this client secret. ` +
+            'Give the client secret of the organisation that the action belongs to; if it was rotated meanwhile, run the action again.'
+        : `The secret input "${name}" could not be decrypted: the private key is not that of the public key in ` +
+            'the action, or is no PEM of an RSA key.',
+    )
+  }
+}
+
+/** IV 16 ‖ ciphertext ‖ tag 16, under the first 32 bytes of the client secret, with no derivation. */
+function openSymmetric(data: Buffer, clientSecret: string): string {
+  return open(Buffer.from(clientSecret, 'utf8').subarray(0, 32), data.subarray(0, 16), data.subarray(16))
+}
+
+/** IV 12 ‖ AES key wrapped by RSA-OAEP-SHA256, as long as the modulus ‖ ciphertext ‖ tag 16. */
+function openClientSide(data: Buffer, pem: string): string {
+  const privateKey = createPrivateKey(pem)
+  const end = 12 + privateKey.asymmetricKeyDetails!.modulusLength! / 8
+  const wrapped = data.subarray(12, end)
+  const key = privateDecrypt(
+    { key: privateKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' },
+    wrapped,
+  )
+  return open(key, data.subarray(0, 12), data.subarray(end))
+}
+
+function open(key: Buffer, iv: Buffer, sealed: Buffer): string {
+  const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG })
+  decipher.setAuthTag(sealed.subarray(-TAG))
+  return Buffer.concat([decipher.update(sealed.subarray(0, -TAG)), decipher.final()]).toString('utf8')
+}

@@ -1,0 +1,43 @@
+export interface Token {
+  value: string
+  /** ms epoch */
+  expiresAt: number
+}
+
+/**
+ * Hands out one token until shortly before its end; calls at the same time share one minting.
+ * Port hands out the same token until it expires, so a fresh one may be near its end: the margin
+ * is a tenth of what is left, at most a minute.
+ */
+export function createTokenCache(mint: () => Promise<Token>, clock: () => number) {
+  let current: Promise<Token & { renewAt: number }> | null = null
+
+  async function obtain() {
+    const token = await mint()
+    const left = token.expiresAt - clock()
+    return { ...token, renewAt: token.expiresAt - Math.min(60_000, left / 10) }
+  }
+
+  function start() {
+    const minting = obtain()
+    current = minting
+    minting.catch(() => {
+      if (current === minting) current = null
+    })
+    return minting
+  }
+
+  return {
+    async get(): Promise<string> {
+      const held = current
+      const token = await (held ?? start())
+      if (held === null || token.renewAt > clock()) return token.value
+      return (await (current === held ? start() : (current ?? start()))).value
+    },
+    /** Forgets a token that Port no longer takes, unless another call has replaced it already. */
+    async drop(value: string): Promise<void> {
+      const held = current
+      if (held && (await held.catch(() => null))?.value === value && current === held) current = null
+    },
+  }
+}

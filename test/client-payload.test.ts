@@ -1,0 +1,234 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { packClientPayload, readClientPayload } from '../port/client-payload.ts'
+import { readInvocation } from '../port/invocation.ts'
+import type { JsonObject } from '../port/json.ts'
+import { fixtureNames, readFixture } from './support/fixture.ts'
+import { openRouteSchemas } from './support/route-schemas.ts'
+
+/** What the relay allows itself of GitHub's 65,535. */
+const MAX_PAYLOAD_BYTES = 64_000
+const OPTIONS = { delivery: 'd_1', relay: 'https://relay.acme.example' }
+const invocationOf = (inputs: JsonObject, more: object = {}) =>
+  readInvocation({
+    run: { id: 'r_1' },
+    action: { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] },
+    inputs,
+    entity: { identifier: 'shop' },
+    event: null,
+    trigger: {
+      by: { user: { email: 'a@b.c', firstName: 'A' } },
+      origin: 'UI',
+      at: 'now',
+      operation: 'DAY-2',
+    },
+    ...more,
+  })
+const pack = (inputs: JsonObject, more?: object, max?: number) =>
+  packClientPayload(invocationOf(inputs, more), OPTIONS, max)
+const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
+
+test('a payload has run id and action on top, for run-name, and the rest under port', () => {
+  expect(pack({ version: '1.4.2', replicas: 3 })).toEqual({
+    run_id: 'r_1',
+    action: 'deploy',
+    port: {
+      version: 1,
+      delivery: 'd_1',
+      kind: 'action_run',
+      operation: 'DAY-2',
+      blueprint: 'service',
+      entity: { identifier: 'shop' },
+      inputs: { version: '1.4.2', replicas: 3 },
+      encrypted: ['token'],
+      event: null,
+      trigger: { by: { email: 'a@b.c', name: 'A' }, origin: 'UI', at: 'now' },
+      relay: 'https://relay.acme.example',
+      truncated: [],
+    },
+  })
+})
+
+test.each(fixtureNames)(
+  'the webhook %s becomes a payload that GitHub takes, and is read as it was packed',
+  name => {
+    const { headers, body } = readFixture(name)
+    const invocation = readInvocation(JSON.parse(Buffer.from(body).toString()), headers.RUN_ID)
+    const payload = packClientPayload(invocation, OPTIONS)
+    expect(Object.keys(payload)).toEqual(['run_id', 'action', 'port'])
+    expect(
+      openRouteSchemas('github').request('POST /repos/{owner}/{repo}/dispatches', {
+        event_type: 'deploy',
+        client_payload: payload,
+      }),
+    ).toEqual([])
+    expect(payload.port.truncated).toEqual([])
+    expect(readClientPayload(JSON.parse(JSON.stringify(payload)))).toEqual(payload)
+  },
+)
+
+describe('what does not fit', () => {
+  test('is left out, largest first, and named', () => {
+    const { port } = pack({ small: 'kept', large: 'x'.repeat(40_000), larger: 'y'.repeat(50_000) })
+    expect(port.inputs).toEqual({ small: 'kept', large: 'x'.repeat(40_000) })
+    expect(port.truncated).toEqual(['inputs.larger'])
+  })
+
+  test('may be the entity or the event', () => {
+    const of = (length: number) => ({ identifier: 'shop', blob: 'z'.repeat(length) })
+    const one = pack({ note: 'n' }, { entity: of(40_000), event: of(50_000) }).port
+    expect(one.truncated).toEqual(['event'])
+    expect(one.event).toBeNull()
+    expect(one.entity?.identifier).toBe('shop')
+    const both = pack({ note: 'n' }, { entity: of(90_000), event: of(80_000) }).port
+    expect(both).toMatchObject({
+      event: null,
+      entity: null,
+      inputs: { note: 'n' },
+      truncated: ['entity', 'event'],
+    })
+  })
+
+  test('is counted in bytes, of which there are never fewer than characters', () => {
+    const inputs = { emoji: '🚀'.repeat(10_000), more: 'é'.repeat(15_000) }
+    expect(JSON.stringify(inputs).length).toBeLessThan(MAX_PAYLOAD_BYTES)
+    const payload = pack(inputs)
+    expect(payload.port.truncated).toEqual(['inputs.emoji'])
+    expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
+  })
+
+  test('goes as a whole where thousands of small inputs leave no room for their names', () => {
+    const inputs = Object.fromEntries(Array.from({ length: 9000 }, (_, i) => [`input_${i}`, i]))
+    const payload = pack(inputs)
+    expect(payload.port).toMatchObject({ inputs: {}, encrypted: [] })
+    expect(payload.port.truncated.slice(-2)).toEqual(['inputs', 'encrypted'])
+    expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
+  })
+
+  test('leaves alone what just fits, to the byte', () => {
+    const room = MAX_PAYLOAD_BYTES - bytes(pack({ text: '' }))
+    expect(pack({ text: 'x'.repeat(room) }).port.truncated).toEqual([])
+    expect(pack({ text: 'x'.repeat(room + 1) }).port.truncated).toEqual(['inputs.text'])
+  })
+
+  test('does not change the invocation it was packed from', () => {
+    const invocation = invocationOf({ large: 'x'.repeat(70_000) })
+    const before = structuredClone(invocation)
+    packClientPayload(invocation, OPTIONS)
+    expect(invocation).toEqual(before)
+  })
+
+  test('of any inputs is named, and nothing else is lost, at any limit', () => {
+    const value = fc.oneof(
+      fc.string({ maxLength: 400, unit: 'grapheme' }),
+      fc.integer(),
+      fc.array(fc.string()),
+    )
+    const inputs = fc.dictionary(fc.string({ minLength: 1, maxLength: 30 }), value, { maxKeys: 60 })
+    fc.assert(
+      fc.property(inputs, fc.integer({ min: 600, max: 6000 }), (given, max) => {
+        const payload = pack(given as JsonObject, { event: { given: Object.keys(given) } }, max)
+        expect(bytes(payload)).toBeLessThanOrEqual(max)
+        const { truncated } = payload.port
+        for (const [name, sent] of Object.entries(given)) {
+          const gone = truncated.includes('inputs') || truncated.includes(`inputs.${name}`)
+          expect(Object.hasOwn(payload.port.inputs, name)).toBe(!gone)
+          if (!gone) expect(payload.port.inputs[name]).toEqual(sent)
+        }
+        expect(payload.port.event === null).toBe(truncated.includes('event'))
+        expect(payload.port.entity === null).toBe(truncated.includes('entity'))
+        expect(readClientPayload(JSON.parse(JSON.stringify(payload)))).toEqual(payload)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('of any inputs is no more than it has to be: the smallest left out would not have fitted', () => {
+    const inputs = fc.array(fc.integer({ min: 100, max: 3000 }), { minLength: 1, maxLength: 20 })
+    fc.assert(
+      fc.property(inputs, sizes => {
+        const given = Object.fromEntries(sizes.map((size, i) => [`i${i}`, 'x'.repeat(size)]))
+        const { port, ...top } = pack(given, {}, 4000)
+        const last = port.truncated.at(-1)?.replace('inputs.', '')
+        if (last === undefined || !(last in given)) return
+        const truncated = port.truncated.slice(0, -1)
+        const withLast = {
+          ...top,
+          port: { ...port, truncated, inputs: { ...port.inputs, [last]: given[last] } },
+        }
+        expect(bytes(withLast)).toBeGreaterThan(4000)
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+describe('reading a payload', () => {
+  const payload = JSON.parse(JSON.stringify(pack({ version: '1' })))
+
+  test('gives null for what is not of this relay', () => {
+    const { port } = payload
+    for (const other of [
+      null,
+      undefined,
+      'text',
+      [],
+      {},
+      { run_id: 'r_1' },
+      { port: null },
+      { port: { run_id: 'r_1' } },
+      { port: { ...port, delivery: 7 } },
+      { port: { ...port, inputs: [] } },
+    ]) {
+      expect(readClientPayload(other)).toBeNull()
+    }
+  })
+
+  test('refuses a version that it does not know, with what to update', () => {
+    for (const version of [0, 2, '1', null]) {
+      expect(() => readClientPayload({ ...payload, port: { ...payload.port, version } })).toThrow(
+        `This payload is of version ${JSON.stringify(version)}, and this action knows only version 1: update the ` +
+          'action (uses: …/port-webhook-action@<newer>) or the relay, so that both are of one release.',
+      )
+    }
+  })
+
+  test('ignores fields that it does not know', () => {
+    const more = { ...payload, extra: 1, port: { ...payload.port, extra: 2 } }
+    expect(readClientPayload(more)).toEqual(payload)
+  })
+
+  test('takes what has the wrong type as absent', () => {
+    const odd = {
+      run_id: 7,
+      action: '',
+      port: {
+        version: 1,
+        delivery: 'd',
+        inputs: {},
+        kind: 'other',
+        entity: [],
+        encrypted: ['a', 1],
+        truncated: 'x',
+      },
+    }
+    expect(readClientPayload(odd)).toEqual({
+      run_id: null,
+      action: null,
+      port: {
+        version: 1,
+        delivery: 'd',
+        kind: 'none',
+        operation: null,
+        blueprint: null,
+        entity: null,
+        inputs: {},
+        encrypted: ['a'],
+        event: null,
+        trigger: null,
+        relay: null,
+        truncated: [],
+      },
+    })
+  })
+})

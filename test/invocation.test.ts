@@ -1,0 +1,473 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { readInvocation, runKind } from '../port/invocation.ts'
+import { isObject, type Json, type JsonObject } from '../port/json.ts'
+import { fixtureNames, readFixture } from './support/fixture.ts'
+
+/** Reads a fixture as the relay does: its body, and its RUN_ID header. */
+function read(name: string) {
+  const { headers, body } = readFixture(name)
+  return readInvocation(JSON.parse(Buffer.from(body).toString()), headers.RUN_ID)
+}
+const sent = (name: string) => JSON.parse(Buffer.from(readFixture(name).body).toString())
+
+const JANE = { email: 'jane.doe@example.com', name: 'Jane Doe' }
+const NOTHING = {
+  action: null,
+  operation: null,
+  blueprint: null,
+  entity: null,
+  encrypted: [],
+  event: null,
+  trigger: null,
+  github: null,
+}
+
+describe('each shape of body', () => {
+  test('the full context of a CREATE gives every input with its JSON type, and no entity', () => {
+    const { inputs } = sent('context-create')
+    expect(read('context-create')).toEqual({
+      ...NOTHING,
+      runId: 'r_Q0YotCZMKxDLdlaU',
+      runIdFrom: 'body',
+      kind: 'action_run',
+      action: 'service_scaffold',
+      operation: 'CREATE',
+      blueprint: 'service',
+      inputs,
+      encrypted: ['api_key', 'db_creds'],
+      trigger: { by: JANE, origin: 'UI', at: '2024-06-09T12:28:18.663Z' },
+    })
+    expect(inputs).toMatchObject({
+      service_name: 'payments-api',
+      replicas: 3,
+      cpu: 0.5,
+      dry_run: false,
+      tags: ['a', 'b'],
+      config: { nested: { k: 'v' } },
+      notes: 'line 1\nline 2 "quoted" — café ✅ 🚀',
+      target: { identifier: 'example-service-identifier', blueprint: 'service' },
+    })
+  })
+
+  test('the full context of a DAY-2 gives the whole entity', () => {
+    expect(read('context-day2')).toEqual({
+      ...NOTHING,
+      runId: 'r_HardNzG6kzc9vWOQ',
+      runIdFrom: 'body',
+      kind: 'action_run',
+      action: 'service_restart',
+      operation: 'DAY-2',
+      blueprint: 'service',
+      entity: sent('context-day2').entity,
+      inputs: { reason: 'rollback', version: 'v1.2.3', approve: true },
+      trigger: { by: JANE, origin: 'UI', at: '2024-06-09T12:28:18.663Z' },
+    })
+  })
+
+  test('the legacy body gives its properties as inputs, and its action as a string', () => {
+    expect(read('legacy-create')).toEqual({
+      ...NOTHING,
+      runId: 'run_q2mGf9ZYkFRnZJjB',
+      runIdFrom: 'body',
+      kind: 'action_run',
+      action: 'create_vm',
+      operation: 'CREATE',
+      blueprint: 'vm',
+      inputs: { cpu: 2, memory: 4, storage: 50, region: 'eu-west-1' },
+      trigger: {
+        by: { email: 'test@test.com', name: 'test test' },
+        origin: 'API',
+        at: '2022-07-14T11:38:10.629Z',
+      },
+    })
+  })
+
+  test('the legacy body through the agent gives the entity of its payload', () => {
+    expect(read('legacy-day2-agent')).toMatchObject({
+      runId: 'r_HardNzG6kzc9vWOQ',
+      action: 'action_identifier',
+      blueprint: 'kubecostCloudAllocation',
+      entity: sent('legacy-day2-agent').payload.entity,
+      inputs: sent('legacy-day2-agent').payload.properties,
+      trigger: { by: { email: 'executor@mail.com', name: 'user userLastName' } },
+    })
+    expect(read('legacy-create-agent')).toMatchObject({
+      runId: 'r_jE5FhDURh4Uen2Qr',
+      action: 'Create',
+      operation: 'CREATE',
+      blueprint: 'Service',
+      entity: null,
+      inputs: {},
+    })
+  })
+
+  test('the documented v2 imitation of the legacy body reads as the legacy body does', () => {
+    expect(read('legacy-imitated-create')).toEqual({
+      ...NOTHING,
+      runId: 'r_Q0YotCZMKxDLdlaU',
+      runIdFrom: 'body',
+      kind: 'action_run',
+      action: 'scaffold',
+      operation: 'CREATE',
+      blueprint: 'service',
+      inputs: sent('legacy-imitated-create').payload.properties,
+      encrypted: ['api_key', 'db_creds'],
+      trigger: { by: JANE, origin: 'UI', at: '2024-06-09T12:28:18.663Z' },
+    })
+    expect(read('legacy-imitated-delete')).toMatchObject({
+      runId: 'r_zV9kQ2mT7bLx1WcD',
+      operation: 'DELETE',
+      entity: sent('legacy-imitated-delete').payload.entity,
+    })
+  })
+
+  test('a legacy body without the entity itself gives the identifier of its context', () => {
+    expect(read('action-run-agent')).toMatchObject({
+      runId: 'run_123',
+      kind: 'action_run',
+      action: 'deploy',
+      blueprint: 'microservice',
+      entity: { identifier: 'entity_123' },
+      inputs: { environment: 'production' },
+    })
+  })
+
+  test("the UI's default gives every top-level key but port_context as an input", () => {
+    const { port_context: _, ...inputs } = sent('ui-default-create')
+    expect(read('ui-default-create')).toEqual({
+      ...NOTHING,
+      runId: 'r_Q0YotCZMKxDLdlaU',
+      runIdFrom: 'body',
+      kind: 'action_run',
+      inputs,
+    })
+    expect(read('ui-default-day2').inputs).toEqual({ reason: 'rollback', version: 'v1.2.3', approve: true })
+  })
+
+  test("the UI's default with run_id and an entity beside it gives both, and the blueprint", () => {
+    expect(read('ui-default-snake-case')).toMatchObject({
+      runId: 'r_HardNzG6kzc9vWOQ',
+      runIdFrom: 'body',
+      action: 'service_restart',
+      blueprint: 'service',
+      entity: sent('ui-default-snake-case').port_context.entity,
+      inputs: { action: 'service_restart', reason: 'rollback', version: 'v1.2.3', approve: true },
+    })
+  })
+
+  test('a flat body with the run id in the header alone gives every key as an input', () => {
+    expect(read('flat-run-id-in-header')).toEqual({
+      ...NOTHING,
+      runId: 'r_Q0YotCZMKxDLdlaU',
+      runIdFrom: 'header',
+      kind: 'action_run',
+      inputs: { property1: 'payments-api', property2: 3 },
+    })
+  })
+
+  test('a flat body without any run id is dispatched all the same, but nothing can be told to Port', () => {
+    expect(read('flat-no-run-id')).toEqual({
+      ...NOTHING,
+      runId: null,
+      runIdFrom: null,
+      kind: 'none',
+      inputs: { version: 'v1.2.3', service: 'example-service-identifier' },
+    })
+  })
+
+  test("an automation gives its own run's id, the change as its event, and no inputs", () => {
+    expect(read('automation-entity-updated')).toEqual({
+      ...NOTHING,
+      runId: 'r_k86OUzq80jRlxFV0',
+      runIdFrom: 'body',
+      kind: 'action_run',
+      action: 'automation',
+      blueprint: 'service',
+      inputs: {},
+      event: sent('automation-entity-updated').event,
+      trigger: {
+        by: { email: 'example-user@test.com', name: 'SomeFirstName SomeLastName' },
+        origin: 'AUTOMATION',
+        at: '2024-06-09T12:28:18.663Z',
+      },
+    })
+    expect(read('automation-entity-created').event).toMatchObject({
+      diff: { before: null, after: { identifier: 'example-service-identifier' } },
+    })
+  })
+
+  test('an automation with a body of two keys gives them as inputs', () => {
+    expect(read('flat-run-id')).toMatchObject({
+      runId: 'r_aCreated00000001',
+      inputs: { entityId: 'example-service-identifier' },
+    })
+  })
+
+  test('a change log gives the change as its event, and starts no run, also when it tells of one', () => {
+    expect(read('change-log-entity')).toEqual({
+      ...NOTHING,
+      runId: null,
+      runIdFrom: null,
+      kind: 'none',
+      action: 'UPDATE',
+      blueprint: 'vm',
+      entity: { identifier: 'storage-example' },
+      inputs: {},
+      event: sent('change-log-entity'),
+      trigger: { by: null, origin: 'API', at: '2022-07-15T16:44:56.288Z' },
+    })
+    expect(read('change-log-run')).toMatchObject({ runId: null, kind: 'none', action: 'Create' })
+  })
+
+  test("a node of a Port workflow gives the node run's id, and the author's own keys", () => {
+    expect(read('node-run')).toMatchObject({
+      runId: 'wfnr_Zy98Xw76Vu54Ts32',
+      runIdFrom: 'body',
+      kind: 'node_run',
+      inputs: { service: 'payments-api', environment: 'staging' },
+    })
+    expect(read('node-run-agent')).toMatchObject({ runId: 'wfnr_abc123', kind: 'node_run', inputs: {} })
+  })
+
+  test('a body of a shape that nobody has seen gives its keys as inputs', () => {
+    const body = { deploy: { what: ['a'] }, run: 'fast', context: 'prod', trigger: 'me', entity: null }
+    expect(readInvocation(body)).toEqual({
+      ...NOTHING,
+      runId: null,
+      runIdFrom: null,
+      kind: 'none',
+      inputs: body,
+    })
+  })
+
+  test('an array, a scalar or null becomes the one input body; no body at all gives no inputs', () => {
+    for (const body of [[1, { a: 2 }], [], 'text', 7, true, null]) {
+      expect(readInvocation(body)).toMatchObject({ inputs: { body }, kind: 'none' })
+    }
+    expect(readInvocation(undefined).inputs).toEqual({})
+    expect(readInvocation([], 'r_1')).toMatchObject({ runId: 'r_1', runIdFrom: 'header' })
+  })
+})
+
+describe('the run id', () => {
+  const at = (path: string, id: string) =>
+    path.split('.').reduceRight<unknown>((value, key) => ({ [key]: value }), id) as object
+  const inOrder = [
+    'run.id',
+    'port_context.runId',
+    'port_context.run_id',
+    'port_context.context.runId',
+    'context.runId',
+    'context.nodeRunId',
+    'port_payload.context.runId',
+    'port_payload.runId',
+    'port_payload.run_id',
+    'port_payload.run.id',
+    'runId',
+    'run_id',
+    'runID',
+    'RUN_ID',
+    'port_run_id',
+    'nodeRunId',
+    'workflowNodeRun.identifier',
+  ]
+
+  test.each(inOrder)('is found in %s, before the header', path => {
+    expect(readInvocation(at(path, 'r_here'), 'r_header')).toMatchObject({
+      runId: 'r_here',
+      runIdFrom: 'body',
+      kind: 'action_run',
+    })
+  })
+
+  test.each(inOrder.map((path, i) => [path, inOrder.slice(i + 1)] as const))(
+    'in %s goes before each that is trusted less',
+    (path, lesser) => {
+      for (const other of lesser) {
+        const body = merge(at(other, 'r_lesser'), at(path, 'r_better'))
+        expect(readInvocation(body).runId, other).toBe('r_better')
+      }
+    },
+  )
+
+  test.each(inOrder)('in %s that is no run id gives way to the next', path => {
+    for (const id of [
+      '',
+      'wfr_1',
+      'prod',
+      'r_',
+      'r_a b',
+      'r_1\n',
+      7,
+      null,
+      {},
+      ['r_1'],
+      `r_${'x'.repeat(100)}`,
+    ]) {
+      expect(readInvocation(at(path, id as string), 'r_header')).toMatchObject({
+        runId: 'r_header',
+        runIdFrom: 'header',
+      })
+    }
+  })
+
+  test("is never taken from deeper, where an automation carries other runs' ids", () => {
+    expect(read('automation-run-updated').runId).toBe('r_au3aJdlOHUO3d99n')
+    const { run: _, ...withoutRun } = sent('automation-run-updated')
+    expect(readInvocation(withoutRun).runId).toBeNull()
+    for (const path of [
+      'event.diff.after.id',
+      'event.run.id',
+      'diff.before.id',
+      'payload.run.id',
+      'inputs.runId',
+      'entity.properties.run_id',
+      'port_context.entity.runId',
+      'port_payload.event.run.id',
+      'context.context.runId',
+      'body.port_context.runId',
+    ]) {
+      expect(readInvocation(at(path, 'r_other')).runId, path).toBeNull()
+    }
+  })
+
+  test('in the header counts only where it is one', () => {
+    for (const header of ['', 'null', '{{ .run.id }}', 'r_', 'wfr_1', 'r_1, r_2', null, undefined]) {
+      expect(readInvocation({}, header)).toMatchObject({ runId: null, runIdFrom: null })
+    }
+  })
+
+  test('is known by its prefix, not by its length', () => {
+    expect(runKind('r_1')).toBe('action_run')
+    expect(runKind('r_Q0YotCZMKxDLdlaU')).toBe('action_run')
+    expect(runKind('run_q2mGf9ZYkFRnZJjB')).toBe('action_run')
+    expect(runKind('wfnr_Zy98Xw76Vu54Ts32')).toBe('node_run')
+    for (const other of ['wfr_Ab12', 'R_1', 'xr_1', ' r_1', 'r-1', 'r_1/../x', 'r_1?x', 1, undefined]) {
+      expect(runKind(other)).toBe('none')
+    }
+  })
+})
+
+describe('what is kept out', () => {
+  test('of the person who started it no more than name and e-mail is kept, whatever the shape', () => {
+    for (const name of fixtureNames) {
+      const text = JSON.stringify(read(name))
+      for (const word of [
+        'phoneNumber',
+        'picture',
+        '0909090909',
+        'gravatar',
+        'providers',
+        '"status":"ACTIVE"',
+      ]) {
+        expect(text, `${name}: ${word}`).not.toContain(word)
+      }
+    }
+  })
+
+  test("nor is it in an event's own trigger", () => {
+    const user = { email: 'a@b.c', firstName: 'A', phoneNumber: '0909', picture: 'https://p' }
+    const body = {
+      inputs: null,
+      trigger: { by: { user } },
+      event: { diff: null, trigger: { by: { userId: 'u', user }, origin: 'UI' } },
+      action: { identifier: 'a' },
+    }
+    expect(readInvocation(body).event).toEqual({
+      diff: null,
+      trigger: { by: { userId: 'u', user: { email: 'a@b.c', name: 'A' } }, origin: 'UI' },
+    })
+    const log = { resourceType: 'entity', diff: {}, trigger: { by: { user } } }
+    expect(JSON.stringify(readInvocation(log))).not.toContain('0909')
+  })
+
+  test('a user without a name has the e-mail alone, and one without either is nobody', () => {
+    const by = (user: unknown) =>
+      readInvocation({ run: { id: 'r_1' }, inputs: {}, trigger: { by: { user } } })
+    expect(by({ email: 'a@b.c' }).trigger?.by).toEqual({ email: 'a@b.c', name: null })
+    expect(by({ lastName: 'Lovelace' }).trigger?.by).toEqual({ email: null, name: 'Lovelace' })
+    expect(by({ name: 'Ada' }).trigger?.by).toEqual({ email: null, name: 'Ada' })
+    for (const nobody of [{}, null, 'x', [], { email: '', firstName: 7 }])
+      expect(by(nobody).trigger?.by).toBeNull()
+  })
+
+  test('names with control characters, or longer than any of Port, are none', () => {
+    for (const identifier of ['a\nb', 'a\u0000', '\ud800', 'x'.repeat(501), '']) {
+      const body = { run: { id: 'r_1' }, inputs: {}, action: { identifier, blueprint: identifier } }
+      expect(readInvocation(body)).toMatchObject({ action: null, blueprint: null })
+    }
+  })
+
+  test('keys with the names of prototype members are inputs like any other, and reach no prototype', () => {
+    const body = JSON.parse('{"__proto__":{"admin":true},"constructor":1,"toString":2,"hasOwnProperty":3}')
+    const { inputs } = readInvocation(body)
+    expect(Object.keys(inputs).sort()).toEqual(['__proto__', 'constructor', 'hasOwnProperty', 'toString'])
+    expect(JSON.stringify(inputs)).toBe(JSON.stringify(body))
+    expect((inputs as { admin?: unknown }).admin).toBeUndefined()
+    const github = JSON.parse('{"__proto__":{"x":1},"github":{"repository":"a/b"},"y":1}')
+    expect(JSON.stringify(readInvocation(github).inputs)).toBe('{"__proto__":{"x":1},"y":1}')
+    const node = JSON.parse('{"context":{"runId":"wfnr_1"},"payload":{"__proto__":{"x":1}}}')
+    expect(JSON.stringify(readInvocation(node).inputs)).toBe('{"__proto__":{"x":1}}')
+    expect(({} as { x?: unknown }).x).toBeUndefined()
+  })
+})
+
+describe("the signed body's own target", () => {
+  test('is read from github, which is then no input', () => {
+    const github = { repository: 'acme/shop', event_type: 'deploy' }
+    expect(readInvocation({ version: 1, github })).toMatchObject({
+      github: { repository: 'acme/shop', eventType: 'deploy' },
+      inputs: { version: 1 },
+    })
+    expect(readInvocation({ ...sent('context-day2'), github: { event_type: 'x' } })).toMatchObject({
+      github: { repository: null, eventType: 'x' },
+      runId: 'r_HardNzG6kzc9vWOQ',
+      inputs: { reason: 'rollback', version: 'v1.2.3', approve: true },
+    })
+  })
+
+  test('is no target where it says something else: then it is an input', () => {
+    for (const github of ['acme/shop', {}, [], null, { repository: 'a/b', token: 'x' }, { org: 'acme' }]) {
+      expect(readInvocation({ github })).toMatchObject({ github: null, inputs: { github } })
+    }
+  })
+
+  test('is not looked for in the inputs of a context', () => {
+    const body = { ...sent('context-day2'), inputs: { github: { repository: 'evil/repo' } } }
+    expect(readInvocation(body)).toMatchObject({
+      github: null,
+      inputs: { github: { repository: 'evil/repo' } },
+    })
+  })
+})
+
+test('any JSON whatever is read without an error, and its run id is one or null', () => {
+  const known = ['run', 'context', 'payload', 'port_context', 'port_payload', 'action', 'inputs', 'event']
+    .concat(['trigger', 'entity', 'diff', 'resourceType', 'github', 'workflowNodeRun', 'id', 'by', 'user'])
+    .concat(['runId', 'properties', 'identifier', '__proto__'])
+  const { value } = fc.letrec(tie => ({
+    value: fc.oneof({ maxDepth: 4 }, fc.jsonValue({ maxDepth: 1 }), fc.constant('r_1'), tie('object')),
+    object: fc
+      .array(fc.tuple(fc.constantFrom(...known), tie('value')), { maxLength: 6 })
+      .map(entries => JSON.parse(`{${entries.map(([k, v]) => `"${k}":${JSON.stringify(v)}`).join(',')}}`)),
+  }))
+  fc.assert(
+    fc.property(value, fc.option(fc.string()), (body, header) => {
+      const read = readInvocation(body, header)
+      expect(read.kind).toBe(read.runId === null ? 'none' : runKind(read.runId))
+      expect(JSON.stringify(JSON.parse(JSON.stringify(read)))).toBe(JSON.stringify(read))
+      expect(read.encrypted.every(name => typeof name === 'string')).toBe(true)
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+/** Both objects in one, the second on top. */
+function merge(a: unknown, b: unknown): unknown {
+  if (!isObject(a) || !isObject(b)) return b
+  const merged: JsonObject = { ...a }
+  for (const [key, value] of Object.entries(b))
+    merged[key] = key in a ? (merge(a[key], value) as Json) : value
+  return merged
+}

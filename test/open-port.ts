@@ -1,0 +1,46 @@
+import { onTestFinished } from 'vitest'
+import { createPortClient, type LogLine, type PortClientOptions, PortError } from '../port/client.ts'
+import type { PortApiOptions } from './support/port-api/types.ts'
+import { type PortApi, startPortApi } from './support/port-api.ts'
+
+/** Port's stand-in and a client of it, for one test. */
+export async function openPort(options: PortApiOptions = {}, more: Partial<PortClientOptions> = {}) {
+  const port = await startPortApi(options)
+  onTestFinished(() => port.close())
+  const { clientId, clientSecret } = port
+  const client = createPortClient({ apiUrl: `${port.url}/`, clientId, clientSecret, ...more })
+  return { port, client }
+}
+
+export const calls = (port: PortApi) => port.requests.map(({ method, path }) => `${method} ${path}`)
+export const info = (message: string): LogLine => ({ level: 'INFO', message })
+
+export async function failure(promise: Promise<unknown>): Promise<PortError> {
+  const error = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  )
+  if (!(error instanceof PortError)) throw new Error(`No PortError: ${error}`)
+  return error
+}
+
+/** A Port that always gives this answer, but for its token. */
+export function fakePort(answer: unknown, status = 200) {
+  const fetch: PortClientOptions['fetch'] = async url => {
+    const isToken = url.endsWith('/access_token') && typeof answer !== 'string'
+    const body = isToken ? { accessToken: 't', expiresIn: 10_800 } : answer
+    return {
+      status,
+      headers: { get: () => null },
+      text: async () => (typeof body === 'string' ? body : JSON.stringify(body)),
+    }
+  }
+  return {
+    client: createPortClient({
+      apiUrl: 'https://api.port.io',
+      clientId: 'id',
+      clientSecret: 'secret',
+      fetch,
+    }),
+  }
+}

@@ -1,0 +1,189 @@
+import { describe, expect, test } from 'vitest'
+import { calls, failure, fakePort, info, openPort } from './open-port.ts'
+
+describe('an action run', () => {
+  test('is read: status, external run id, inputs and the body as rendered', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun({ properties: { version: '1' }, payload: { body: { a: 1 } } })
+    const run = client.run(id)
+    expect(run).toMatchObject({ id, kind: 'action_run' })
+    expect(await run.read()).toEqual({
+      status: 'in_progress',
+      ended: false,
+      externalRunId: null,
+      synchronized: false,
+      properties: { version: '1' },
+      body: { a: 1 },
+    })
+    await run.update({ externalRunId: '42' })
+    port.endRun(id, 'FAILURE')
+    expect(await run.read()).toMatchObject({ status: 'failure', ended: true, externalRunId: '42' })
+  })
+
+  test.each([
+    ['SUCCESS', 'success', true],
+    ['FAILURE', 'failure', true],
+    ['DECLINED', 'cancelled', true],
+    ['WAITING_FOR_APPROVAL', 'waiting', false],
+    ['A_NEW_STATUS', 'unknown', false],
+  ])('of status %s is %s', async (status, expected, ended) => {
+    const answers = fakePort({ run: { id: 'r_1', status } })
+    expect(await answers.client.run('r_1').read()).toMatchObject({
+      status: expected,
+      ended,
+      properties: null,
+    })
+  })
+
+  test('is updated with what is named, and nothing else', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    await client.run(id).update({ statusLabel: 'Building', link: ['https://a', 'https://b'] })
+    await client.run(id).update({ summary: '**Done**', externalRunId: '7', conclusion: 'success' })
+    expect(port.requests.slice(1).map(({ body }) => body)).toEqual([
+      { statusLabel: 'Building', link: ['https://a', 'https://b'] },
+      { status: 'SUCCESS', summary: '**Done**', externalRunId: '7' },
+    ])
+  })
+
+  test('that is cancelled is a failure with that label, unless another is given', async () => {
+    const { port, client } = await openPort()
+    for (const statusLabel of [undefined, 'Runner lost']) {
+      const { id } = port.createRun()
+      await client.run(id).update({ conclusion: 'cancelled', statusLabel })
+      expect(port.run(id)).toMatchObject({ status: 'FAILURE', statusLabel: statusLabel ?? 'Cancelled' })
+    }
+  })
+
+  test('takes many lines as one message, long ones cut, and several messages where one would be too large', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    await client.run(id).log([info('one'), { level: 'ERROR', message: 'two\nthree' }])
+    await client.run(id).log([info('x'.repeat(7_999) + '😀'.repeat(2_000_000))])
+    await client.run(id).log(Array.from({ length: 60 }, () => info('\u0000'.repeat(8_000))))
+    const messages = port.run(id).logs.map(log => log.message)
+    expect(messages[0]).toBe('one\ntwo\nthree')
+    expect(messages[1]).toMatch(/^x{7999}\ufffd… \(cut from 4007999 characters\)$/)
+    expect(messages.slice(2).flatMap(message => message.split('\n'))).toHaveLength(60)
+    expect(messages.length).toBeGreaterThan(10)
+    await client.run(id).log([])
+    expect(port.run(id).logs).toHaveLength(messages.length)
+  })
+
+  test('says how many lines it had taken when a later batch failed', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    const lines = Array.from({ length: 100 }, (_, index) => info(`${index} ${'x'.repeat(7_000)}`))
+    let batches = 0
+    port.fail({ match: ({ path }) => path.endsWith('/logs') && ++batches === 3, status: 503 })
+    const error = await failure(client.run(id).log(lines))
+    const sent = port.run(id).logs.flatMap(log => log.message.split('\n'))
+    expect(error.kind).toBe('unreachable')
+    expect(sent.length).toBeGreaterThan(10)
+    expect(error.linesSent).toBe(sent.length)
+  })
+})
+
+describe('a node run', () => {
+  test('is told of link, label and summary through its output, and ends with a result', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createNodeRun()
+    const run = client.run(id)
+    const link = ['https://github.com/acme/shop/actions/runs/42']
+    await run.update({ statusLabel: 'Running', link, externalRunId: '42' })
+    await run.log([info('one'), { level: 'ERROR', message: 'two' }])
+    await run.update({ conclusion: 'cancelled', summary: 'Stopped', link, externalRunId: '42' })
+    expect(port.requests.slice(1).map(({ body }) => body)).toEqual([
+      {
+        status: 'IN_PROGRESS',
+        output: { workflowRunUrl: link[0], workflowRunId: 42, statusLabel: 'Running' },
+        links: link,
+        externalRunId: '42',
+      },
+      { logs: [info('one'), { level: 'ERROR', message: 'two' }] },
+      {
+        status: 'COMPLETED',
+        result: 'CANCELLED',
+        output: { workflowRunUrl: link[0], workflowRunId: 42, summary: 'Stopped' },
+        links: link,
+        externalRunId: '42',
+      },
+    ])
+  })
+
+  test('that fails is FAILED; one that succeeds is SUCCESS; an id that is no number stays text', async () => {
+    const { port, client } = await openPort()
+    for (const [conclusion, result] of [
+      ['failure', 'FAILED'],
+      ['success', 'SUCCESS'],
+    ] as const) {
+      const { id } = port.createNodeRun()
+      await client.run(id).update({ conclusion, externalRunId: 'build-7' })
+      expect(port.nodeRun(id)).toMatchObject({
+        status: 'COMPLETED',
+        result,
+        output: { workflowRunId: 'build-7' },
+      })
+    }
+  })
+
+  test('cannot be read, and asks nobody', async () => {
+    const { port, client } = await openPort()
+    expect(await client.run('wfnr_1').read()).toMatchObject({ status: 'unknown', ended: false })
+    expect(port.requests).toEqual([])
+  })
+})
+
+describe('the token', () => {
+  test('is minted once for calls at the same time, and kept', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    await Promise.all([1, 2, 3].map(() => client.run(id).read()))
+    await client.run(id).read()
+    expect(calls(port).filter(call => call.startsWith('POST'))).toEqual(['POST /v1/auth/access_token'])
+  })
+
+  test('is renewed a minute before its end', async () => {
+    let now = Date.now()
+    const { port, client } = await openPort({ expiresIn: 10_800 }, { clock: () => now })
+    const { id } = port.createRun()
+    await client.authorize()
+    now += 10_700_000
+    await client.run(id).read()
+    expect(port.requests).toHaveLength(2)
+    now += 60_000
+    await Promise.all([client.run(id).read(), client.run(id).read()])
+    expect(
+      calls(port)
+        .slice(2)
+        .filter(call => call.startsWith('POST')),
+    ).toHaveLength(1)
+  })
+
+  test('is minted again once after a 401, and told to the caller for masking', async () => {
+    const tokens: string[] = []
+    const { port, client } = await openPort({}, { onToken: token => tokens.push(token) })
+    const { id } = port.createRun()
+    await client.authorize()
+    port.expireTokens()
+    await Promise.all([client.run(id).read(), client.run(id).read()])
+    expect(new Set(tokens).size).toBe(2)
+    expect(tokens).toHaveLength(2)
+  })
+
+  test('that is refused again is an error of the credentials, and not tried a third time', async () => {
+    const { port, client } = await openPort()
+    port.fail({ match: ({ method }) => method === 'GET', status: 401, times: 9 })
+    const error = await failure(client.run('r_1').read())
+    expect(error).toMatchObject({ kind: 'credentials', status: 401, temporary: false })
+    expect(calls(port).filter(call => call.startsWith('GET'))).toHaveLength(2)
+  })
+
+  test('that could not be minted is tried anew by the next call', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    port.fail({ status: 503 })
+    expect((await failure(client.run(id).read())).kind).toBe('unreachable')
+    expect(await client.run(id).read()).toMatchObject({ status: 'in_progress' })
+  })
+})

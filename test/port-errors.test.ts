@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest'
+import { createPortClient } from '../port/client.ts'
+import { failure, fakePort, info, openPort } from './open-port.ts'
+
+describe('what Port refuses is one of a few kinds, with a sentence to act on', () => {
+  test('wrong credentials', async () => {
+    const { client } = await openPort({}, { clientSecret: 'of another organisation' })
+    const error = await failure(client.authorize())
+    expect(error).toMatchObject({ kind: 'credentials', status: 401 })
+    expect(error.message).toContain('it does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET')
+    expect(error.message).not.toContain('of another organisation')
+  })
+
+  test('an ended run, a synchronous one, an unknown one', async () => {
+    const { port, client } = await openPort()
+    const ended = port.createRun()
+    port.endRun(ended.id, 'SUCCESS')
+    const synchronized = port.createRun({ synchronized: true })
+    expect(await failure(client.run(ended.id).log([info('x')]))).toMatchObject({ kind: 'ended', status: 422 })
+    expect(await failure(client.run(ended.id).update({ statusLabel: 'x' }))).toMatchObject({ kind: 'ended' })
+    const sync = await failure(client.run(synchronized.id).update({ conclusion: 'success' }))
+    expect(sync).toMatchObject({ kind: 'synchronized', status: 422, temporary: false })
+    const unknown = await failure(client.run('r_nobody').read())
+    expect(unknown).toMatchObject({ kind: 'unknown_run', status: 404 })
+    expect(unknown.message).toContain('PORT_API_URL')
+    expect(await failure(client.run('wfnr_0000000000000000').log([info('x')]))).toMatchObject({
+      kind: 'unknown_run',
+    })
+  })
+
+  const now = Date.parse('2026-11-24T12:00:00Z')
+  test.each<[Record<string, string>, number | null]>([
+    [{ 'retry-after': '7' }, now + 7_000],
+    [{ 'retry-after': 'Tue, 24 Nov 2026 12:00:30 GMT', 'x-ratelimit-reset': '5' }, now + 30_000],
+    [{ 'x-ratelimit-reset': '5' }, now + 5_000],
+    [{ 'x-ratelimit-reset': String(now / 1000 + 90) }, now + 90_000],
+    [{ 'retry-after': 'soon', 'x-ratelimit-reset': 'later' }, null],
+    [{}, null],
+  ])('429 with %o', async (headers, retryAt) => {
+    const { port, client } = await openPort({}, { clock: () => now })
+    port.fail({ status: 429, headers })
+    expect(await failure(client.authorize())).toMatchObject({
+      kind: 'later',
+      status: 429,
+      retryAt,
+      temporary: true,
+    })
+  })
+
+  test('no permission, another 4xx, and trouble of its own', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    await client.authorize()
+    const told = async (status: number) => {
+      port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
+      return await failure(client.run(id).read())
+    }
+    const forbidden = await told(403)
+    expect(forbidden).toMatchObject({ kind: 'refused', status: 403 })
+    expect(forbidden.message).toMatch(
+      /\(some_code: Some words\): PORT_CLIENT_ID and PORT_CLIENT_SECRET may not do this/,
+    )
+    expect(await told(422)).toMatchObject({ kind: 'refused', status: 422, temporary: false })
+    expect(await told(500)).toMatchObject({ kind: 'unreachable', status: 500, temporary: true })
+    expect(await told(408)).toMatchObject({ kind: 'unreachable', status: 408 })
+  })
+
+  test('nobody there, a connection that is cut, and an answer that takes too long', async () => {
+    const { port, client } = await openPort({}, { timeoutMs: 50 })
+    port.fail({ cut: 'after' })
+    expect(await failure(client.authorize())).toMatchObject({
+      kind: 'unreachable',
+      status: null,
+      retryAt: null,
+    })
+    port.fail({ delayMs: 500 })
+    const slow = await failure(client.authorize())
+    expect(slow.message).toContain('it took too long')
+    expect(slow.cause).toBeInstanceOf(Error)
+    await port.stop()
+    const down = await failure(client.authorize())
+    expect(down.message).toContain(
+      `Port did not answer POST /v1/auth/access_token at ${port.url}: ECONNREFUSED`,
+    )
+  })
+
+  test.each([
+    ['a page of something in between', '<html>', 200],
+    ['JSON of something else', '{"hello":1}', 200],
+  ])('%s', async (_, text, status) => {
+    const { client } = fakePort(text, status)
+    const error = await failure(client.authorize())
+    expect(error).toMatchObject({ kind: 'refused' })
+    expect(error.message).toContain('check PORT_API_URL')
+  })
+
+  test('what is no run is refused', async () => {
+    expect(await failure(fakePort({ ok: true }).client.run('r_1').read())).toMatchObject({ kind: 'refused' })
+  })
+
+  test('a network error without a code is told in its own words', async () => {
+    const fetch = () => Promise.reject(new Error('no route'))
+    const client = createPortClient({
+      apiUrl: 'https://api.port.io',
+      clientId: 'id',
+      clientSecret: 's',
+      fetch,
+    })
+    expect((await failure(client.authorize())).message).toContain('no route')
+    const odd = createPortClient({
+      apiUrl: 'https://api.port.io',
+      clientId: 'id',
+      clientSecret: 's',
+      fetch: () => Promise.reject('odd'),
+    })
+    expect((await failure(odd.authorize())).message).toContain('odd')
+  })
+
+  test('secrets that an answer echoes do not reach the error', async () => {
+    const { port, client } = await openPort()
+    await client.authorize()
+    port.fail({ status: 422, body: { ok: false, error: 'bad', message: `secret ${port.clientSecret}` } })
+    const error = await failure(client.run('r_1').read())
+    expect(error.message).toContain('secret ***')
+    expect(error.stack).not.toContain(port.clientSecret)
+  })
+})

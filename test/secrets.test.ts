@@ -1,0 +1,100 @@
+import { constants, createCipheriv, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { decryptSecretInput, type SecretKey } from '../port/secrets.ts'
+
+const vectors = JSON.parse(
+  readFileSync(new URL('fixtures/port/encryption-vectors.json', import.meta.url), 'utf8'),
+)
+const { clientSecret } = vectors['aes256-gcm']
+const { privateKeyPem, publicKeyPem } = vectors['client-side']
+const keys: Record<string, SecretKey> = {
+  'aes256-gcm': { scheme: 'aes256-gcm', clientSecret },
+  'client-side': { scheme: 'client-side', privateKey: privateKeyPem },
+}
+
+const all = Object.keys(keys).flatMap(scheme =>
+  vectors[scheme].cases.map((vector: { plaintext: string; encrypted: string }) => ({ scheme, ...vector })),
+)
+
+test.each(all)('a secret input of scheme $scheme opens to $plaintext', ({ scheme, plaintext, encrypted }) => {
+  expect(decryptSecretInput('token', encrypted, keys[scheme]!)).toBe(plaintext)
+})
+
+test.each([2048, 3072, 4096])('client-side keys may be of other lengths: %i bits', async bits => {
+  const { generateKeyPairSync } = await import('node:crypto')
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: bits })
+  const key = {
+    scheme: 'client-side',
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  } as const
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  expect(decryptSecretInput('token', sealFor(pem, 'clear text'), key as SecretKey)).toBe('clear text')
+})
+
+describe('what cannot be opened is an error that names the input and never a value', () => {
+  const symmetric = all[0]!
+  const clientSide = all.find(vector => vector.scheme === 'client-side')!
+  const flip = (base64: string) => {
+    const bytes = Buffer.from(base64, 'base64')
+    bytes[bytes.length - 1]! ^= 1
+    return bytes.toString('base64')
+  }
+  const otherSecret = 'another-secret-of-at-least-thirty-two-bytes'
+  test.each<[string, string, SecretKey, string]>([
+    [
+      'another client secret',
+      symmetric.encrypted,
+      { scheme: 'aes256-gcm', clientSecret: otherSecret },
+      'client secret',
+    ],
+    [
+      'a short client secret',
+      symmetric.encrypted,
+      { scheme: 'aes256-gcm', clientSecret: 'short' },
+      'client secret',
+    ],
+    ['a flipped bit', flip(symmetric.encrypted), keys['aes256-gcm']!, 'client secret'],
+    ['nothing', '', keys['aes256-gcm']!, 'client secret'],
+    ['clear text', 'not encrypted at all', keys['aes256-gcm']!, 'client secret'],
+    ['a flipped bit, client-side', flip(clientSide.encrypted), keys['client-side']!, 'private key'],
+    ['the other scheme', symmetric.encrypted, keys['client-side']!, 'private key'],
+    ['no PEM', clientSide.encrypted, { scheme: 'client-side', privateKey: 'no pem' }, 'private key'],
+    [
+      'a public key',
+      clientSide.encrypted,
+      { scheme: 'client-side', privateKey: publicKeyPem },
+      'private key',
+    ],
+  ])('%s', (_, value, key, words) => {
+    const error = catchError(() => decryptSecretInput('api_token', value, key))
+    expect(error.message).toContain('The secret input "api_token" could not be decrypted')
+    expect(error.message).toContain(words)
+    expect(error.cause).toBeUndefined()
+    for (const secret of [value, symmetric.plaintext, otherSecret, clientSecret, 'no pem', 'MII']) {
+      if (secret !== '') expect(error.stack).not.toContain(secret)
+    }
+  })
+})
+
+function catchError(operation: () => unknown): Error {
+  try {
+    operation()
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('Nothing was thrown.')
+}
+
+/** As Port's client seals: IV 12 ‖ wrapped key ‖ ciphertext ‖ tag 16. */
+function sealFor(publicPem: string, text: string): string {
+  const [key, iv] = [randomBytes(32), randomBytes(12)]
+  const options = {
+    key: createPublicKey(publicPem),
+    padding: constants.RSA_PKCS1_OAEP_PADDING,
+    oaepHash: 'sha256',
+  }
+  const cipher = createCipheriv('aes-256-gcm', key, iv)
+  const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
+  return Buffer.concat([iv, publicEncrypt(options, key), sealed, cipher.getAuthTag()]).toString('base64')
+}
