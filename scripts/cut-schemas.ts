@@ -1,0 +1,166 @@
+/**
+ * Cuts the schemas of the routes that the stand-ins serve out of an OpenAPI description, without its prose.
+ *
+ *     npm install --prefix /tmp/openapi @octokit/openapi@23
+ *     npx node scripts/cut-schemas.ts github /tmp/openapi/node_modules/@octokit/openapi/generated/api.github.com.json
+ *     npx node scripts/cut-schemas.ts port port-openapi.json
+ *
+ * Writes test/fixtures/schemas/{github,port}.json: `{ routes: { "POST /path": { request, query, answers } },
+ * components: { schemas } }`, all of it JSON Schema as ajv takes it.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+
+type Json = Record<string, unknown>
+type Operation = { requestBody?: Json; parameters?: Json[]; responses?: Record<string, Json> }
+type OpenApi = { paths: Record<string, Record<string, Operation>>; components?: Record<string, Json> }
+
+const ROUTES: Record<string, string[]> = {
+  github: [
+    'GET /repos/{owner}/{repo}',
+    'POST /repos/{owner}/{repo}/dispatches',
+    'GET /repos/{owner}/{repo}/actions/runs',
+    'GET /repos/{owner}/{repo}/actions/runs/{run_id}',
+    'GET /repos/{owner}/{repo}/actions/runs/{run_id}/jobs',
+    'GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs',
+    'GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs',
+    'GET /repos/{owner}/{repo}/actions/workflows',
+    'GET /repos/{owner}/{repo}/installation',
+    'POST /app/installations/{installation_id}/access_tokens',
+    'GET /app',
+    'GET /rate_limit',
+  ],
+  port: [
+    'POST /v1/auth/access_token',
+    'GET /v1/actions/runs/{run_id}',
+    'PATCH /v1/actions/runs/{run_id}',
+    'GET /v1/actions/runs/{run_id}/logs',
+    'POST /v1/actions/runs/{run_id}/logs',
+    'POST /v1/blueprints/{blueprint_identifier}/entities',
+    'PATCH /v1/workflows/nodes/runs/{node_run_identifier}',
+    'POST /v1/workflows/nodes/runs/{node_run_identifier}/logs',
+  ],
+}
+
+// Port's description of node runs is that of an unreleased version; its own agent sends these bodies.
+const NODE_RUN_PATCH = {
+  type: 'object',
+  properties: {
+    status: { type: 'string', enum: ['IN_PROGRESS', 'COMPLETED'] },
+    result: { type: 'string', enum: ['SUCCESS', 'FAILED', 'CANCELLED'] },
+    output: { type: 'object' },
+    links: { type: 'array', items: { type: 'string' } },
+    externalRunId: { type: 'string' },
+  },
+  additionalProperties: false,
+}
+const NODE_RUN_LOGS = {
+  type: 'object',
+  properties: {
+    logs: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          level: { type: 'string', enum: ['DEBUG', 'INFO', 'WARN', 'ERROR'] },
+          message: { type: 'string' },
+        },
+        required: ['level', 'message'],
+        additionalProperties: false,
+      },
+    },
+  },
+  required: ['logs'],
+  additionalProperties: false,
+}
+const CORRECTIONS: Record<string, Json> = {
+  'PATCH /v1/workflows/nodes/runs/{node_run_identifier}': { request: NODE_RUN_PATCH },
+  'POST /v1/workflows/nodes/runs/{node_run_identifier}/logs': { request: NODE_RUN_LOGS },
+}
+
+const COPIED = [
+  ...['enum', 'const', 'type', 'format', 'pattern', 'required', 'uniqueItems', 'minimum', 'maximum'],
+  ...['minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties', 'maxProperties'],
+]
+
+/** One OpenAPI 3.0 schema → JSON Schema, prose dropped, `nullable` turned into a type; `seen` gathers what it refers to. */
+function cutSchema(schema: unknown, known: Json, seen: Set<string>): unknown {
+  if (typeof schema !== 'object' || schema === null) return schema
+  const source = schema as Json
+  const cut = (value: unknown) => cutSchema(value, known, seen)
+  if (typeof source.$ref === 'string') {
+    const name = source.$ref.split('/').at(-1) as string
+    // Port's definitions of search queries may be missing; all that is sure of them is that they are objects.
+    if (!(name in known)) return { type: 'object' }
+    seen.add(name)
+    return { $ref: `#/components/schemas/${name}` }
+  }
+  const result: Json = {}
+  for (const key of COPIED) if (key in source) result[key] = source[key]
+  if (source.properties) {
+    result.properties = Object.fromEntries(
+      Object.entries(source.properties).map(([name, value]) => [name, cut(value)]),
+    )
+  }
+  for (const key of ['items', 'additionalProperties', 'not'])
+    if (key in source) result[key] = cut(source[key])
+  for (const key of ['oneOf', 'anyOf', 'allOf']) {
+    if (Array.isArray(source[key])) result[key] = source[key].map(cut)
+  }
+  return source.nullable === true ? { anyOf: [{ type: 'null' }, result] } : result
+}
+
+function cutRoute(operation: Operation, api: OpenApi, seen: Set<string>): Json {
+  const known = (api.components?.schemas ?? {}) as Json
+  const resolve = (value: Json): Json => {
+    if (typeof value.$ref !== 'string') return value
+    const [, , kind, name] = value.$ref.split('/') as [string, string, string, string]
+    return (api.components?.[kind]?.[name] ?? {}) as Json
+  }
+  const bodyOf = (value: Json | undefined) => {
+    const content = value && (resolve(value).content as Record<string, Json> | undefined)
+    return content?.['application/json']?.schema
+  }
+  const route: Json = {}
+  const request = bodyOf(operation.requestBody)
+  if (request) route.request = cutSchema(request, known, seen)
+  const query = (operation.parameters ?? []).map(resolve).filter(parameter => parameter.in === 'query')
+  if (query.length > 0) {
+    route.query = {
+      type: 'object',
+      properties: Object.fromEntries(query.map(({ name, schema }) => [name, cutSchema(schema, known, seen)])),
+    }
+  }
+  route.answers = Object.fromEntries(
+    Object.entries(operation.responses ?? {}).map(([status, response]) => [
+      status,
+      cutSchema(bodyOf(response) ?? {}, known, seen),
+    ]),
+  )
+  return route
+}
+
+const [name = '', source = ''] = process.argv.slice(2)
+const wanted = ROUTES[name]
+if (!wanted || !source) {
+  console.error('Usage: node scripts/cut-schemas.ts github|port OPENAPI_JSON')
+  process.exit(1)
+}
+const api = JSON.parse(readFileSync(source, 'utf8')) as OpenApi
+const seen = new Set<string>()
+const routes: Json = {}
+for (const route of wanted) {
+  const [method = '', path = ''] = route.split(' ')
+  const operation = api.paths[path]?.[method.toLowerCase()]
+  if (!operation && !CORRECTIONS[route]) throw new Error(`${source} does not describe ${route}`)
+  routes[route] = { ...(operation && cutRoute(operation, api, seen)), ...CORRECTIONS[route] }
+}
+const known = (api.components?.schemas ?? {}) as Json
+const schemas: Json = {}
+// A Set may grow while it is walked: what a schema refers to is visited in its turn.
+for (const reference of seen) schemas[reference] = cutSchema(known[reference], known, seen)
+const target = new URL(`../test/fixtures/schemas/${name}.json`, import.meta.url)
+const text = `${JSON.stringify({ routes, components: { schemas } }, null, 1)}\n`
+writeFileSync(target, text)
+console.log(
+  `${target.pathname}: ${wanted.length} routes, ${seen.size} schemas, ${Math.round(text.length / 1024)} KB`,
+)

@@ -1,0 +1,681 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { startGitHubApi } from './support/github-api.ts'
+import { checkWorkflow } from './support/player/check-workflow.ts'
+import { playWorkflow } from './support/player/play-workflow.ts'
+import { rerunWorkflow } from './support/player/rerun-workflow.ts'
+import type { PlayedJob, PlayedStep, PlayOptions } from './support/player/types.ts'
+
+const fixtures = join(import.meta.dirname, 'fixtures/player')
+const clientPayload = {
+  run_id: 'r_1234567890abcdef',
+  action: 'deploy_service',
+  port: { inputs: { version: 'v1.2.3', replicas: 3, ok: false, tags: ['a', 'b'] } },
+}
+const dispatch = {
+  name: 'repository_dispatch',
+  payload: { event_type: 'deploy_service', client_payload: clientPayload },
+}
+
+/** Plays one job of the given steps, or whole jobs, on a dispatch from Port. */
+async function play(jobs: string, options: Partial<PlayOptions> = {}) {
+  return await playWorkflow({
+    yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,
+    event: dispatch,
+    repository: 'acme/shop',
+    repositoryRoot: fixtures,
+    cancelGraceMs: 200,
+    ...options,
+  })
+}
+
+async function playSteps(steps: string, options: Partial<PlayOptions> = {}, job = '') {
+  const indented = steps.replaceAll('\n', '\n      ')
+  const run = await play(
+    `jobs:\n  deploy:\n    runs-on: ubuntu-latest${job}\n    steps:\n      ${indented}`,
+    options,
+  )
+  return { run, job: run.jobs[0]!, step: (name: string) => named(run.jobs[0]!, name) }
+}
+
+function named(job: PlayedJob, name: string): PlayedStep {
+  const step = job.steps.find(one => one.name === name)
+  if (!step) throw new Error(`No step "${name}" in: ${job.steps.map(one => one.name).join(', ')}`)
+  return step
+}
+
+/** What the echo action printed of its environment. */
+function seen(step: PlayedStep): {
+  env: Record<string, string>
+  event: Record<string, unknown>
+  node: string
+} {
+  return JSON.parse(step.stdout)
+}
+
+function isRunning(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}/stat`)) return false
+  return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+}
+
+describe('a JavaScript action', () => {
+  it('gets its inputs, files and variables as the runner gives them, and nothing else of the caller', async () => {
+    process.env.SECRET_OF_THE_CALLER = 'x'
+    const { job, step } = await playSteps(
+      '- uses: ./echo-action\n  id: echo\n  with: { who: "${{ github.event.client_payload.port.inputs.version }}", "two words": 2 }',
+      { env: { MACHINE: 'yes' }, github: undefined, token: 'ghs_job', runId: 77 },
+    )
+    const { env, event, node } = seen(step('Run ./echo-action'))
+    expect(node).toBe(process.version)
+    expect(env).toMatchObject({
+      INPUT_WHO: 'v1.2.3',
+      INPUT_TWO_WORDS: '2',
+      'INPUT_JOB-STATUS': 'success',
+      'INPUT_CHECK-RUN-ID': String(job.databaseId),
+      INPUT_MATRIX: 'null',
+      'INPUT_GITHUB-TOKEN': 'ghs_job',
+      GITHUB_ACTION: 'echo',
+      GITHUB_ACTION_PATH: join(fixtures, 'echo-action'),
+      GITHUB_ACTIONS: 'true',
+      GITHUB_ACTOR: 'octocat',
+      GITHUB_API_URL: 'https://api.github.com',
+      GITHUB_EVENT_NAME: 'repository_dispatch',
+      GITHUB_GRAPHQL_URL: 'https://api.github.com/graphql',
+      GITHUB_JOB: 'deploy',
+      GITHUB_REF: 'refs/heads/main',
+      GITHUB_REPOSITORY: 'acme/shop',
+      GITHUB_REPOSITORY_ID: '1296269',
+      GITHUB_RUN_ATTEMPT: '1',
+      GITHUB_RUN_ID: '77',
+      GITHUB_RUN_NUMBER: '1',
+      GITHUB_SERVER_URL: 'https://github.com',
+      GITHUB_WORKFLOW: 'Deploy',
+      GITHUB_WORKFLOW_REF: 'acme/shop/.github/workflows/workflow.yml@refs/heads/main',
+      RUNNER_ARCH: expect.stringMatching(/X64|ARM64/),
+      RUNNER_ENVIRONMENT: 'github-hosted',
+      RUNNER_NAME: 'GitHub Actions 1',
+      RUNNER_OS: expect.any(String),
+      CI: 'true',
+      MACHINE: 'yes',
+      PATH: process.env.PATH,
+    })
+    expect(env.RUNNER_TEMP).toContain('played-run-')
+    expect(Object.keys(env)).not.toContain('GITHUB_TOKEN')
+    expect(Object.keys(env)).not.toContain('SECRET_OF_THE_CALLER')
+    expect(Object.keys(env).filter(name => name.startsWith('ACTIONS_ID_TOKEN'))).toEqual([])
+    expect(event).toMatchObject({
+      action: 'deploy_service',
+      branch: 'main',
+      client_payload: clientPayload,
+      repository: { full_name: 'acme/shop', id: 1296269, default_branch: 'main', owner: { login: 'acme' } },
+      sender: { login: 'octocat' },
+    })
+  })
+
+  it('hands outputs, variables and summary to the run', async () => {
+    const { job, step } = await playSteps(
+      `- uses: ./echo-action
+  id: echo
+- run: |
+    echo "$GREETED / \${{ env.GREETED }} / \${{ steps.echo.outputs.lines }} / \${{ steps.echo.outcome }}"
+  name: Look`,
+      {},
+    )
+    const echo = step('Run ./echo-action')
+    expect(echo.outputs).toEqual({ greeting: 'Hello nobody', lines: 'one\ntwo' })
+    expect(echo.state).toEqual({ who: 'nobody' })
+    expect(echo.env).toEqual({ GREETED: 'nobody' })
+    expect(echo.summary).toBe('# Hello nobody\n')
+    expect(step('Look').stdout).toBe('nobody / nobody / one\ntwo / success\n')
+    expect(job.conclusion).toBe('success')
+  })
+
+  it('gets its state and the final job.status in post, also after a failure', async () => {
+    const { job, step } = await playSteps('- uses: ./echo-action\n  with: { who: me }\n- run: exit 3')
+    const { env } = seen(step('Post Run ./echo-action'))
+    expect(env).toMatchObject({ STATE_who: 'me', INPUT_WHO: 'me', 'INPUT_JOB-STATUS': 'failure' })
+    expect(step('Post Run ./echo-action').summary).toBe('Bye me\n')
+    expect(step('Run exit 3')).toMatchObject({ exitCode: 3, outcome: 'failure', conclusion: 'failure' })
+    expect(job.conclusion).toBe('failure')
+  })
+
+  it('turns the job red when post fails', async () => {
+    const { job } = await playSteps('- uses: ./echo-action\n  with: { post-exit-code: 1 }')
+    expect(job.conclusion).toBe('failure')
+  })
+
+  it('runs its post last-in first-out, after every step, numbered as GitHub numbers them', async () => {
+    const order: string[] = []
+    const { job } = await playSteps(
+      `- uses: ./echo-action
+  name: First
+- uses: ./echo-action
+  name: Second
+- uses: ./echo-action
+  name: Never
+  if: false
+- run: 'true'`,
+      { onStep: ({ step }) => step.status === 'in_progress' && order.push(step.name) },
+    )
+    expect(order).toEqual(['First', 'Second', 'Never', 'Run true', 'Post Second', 'Post First'])
+    expect(job.steps.map(step => [step.number, step.name, step.conclusion])).toEqual([
+      [1, 'Set up job', 'success'],
+      [2, 'First', 'success'],
+      [3, 'Second', 'success'],
+      [4, 'Never', 'skipped'],
+      [5, 'Run true', 'success'],
+      [9, 'Post Second', 'success'],
+      [10, 'Post First', 'success'],
+      [11, 'Complete job', 'success'],
+    ])
+  })
+
+  it('is found under any owner as port-webhook-action, and elsewhere where it is told', async () => {
+    const { step } = await playSteps('- uses: org/port-webhook-action@v1\n- uses: acme/other@v2', {
+      actions: { 'org/port-webhook-action@v1': './echo-action', 'acme/other@*': './echo-action' },
+    })
+    expect(seen(step('Run org/port-webhook-action@v1')).env).toMatchObject({
+      GITHUB_ACTION: '__org_port-webhook-action',
+      GITHUB_ACTION_REPOSITORY: 'org/port-webhook-action',
+      GITHUB_ACTION_REF: 'v1',
+    })
+    expect(step('Post Run acme/other@v2').conclusion).toBe('success')
+    await expect(playSteps('- uses: actions/checkout@v5')).rejects.toThrow('"actions/checkout@v5"')
+    await expect(playSteps('- uses: ./nowhere')).rejects.toThrow('There is no action.yml')
+  })
+
+  it('may have a pre step, and a post step under a condition', async () => {
+    const actions = { 'acme/early@v1': './early-action' }
+    const green = await playSteps('- run: echo first\n- uses: acme/early@v1', { actions })
+    expect(green.job.steps.map(step => [step.name, step.stdout])).toEqual([
+      ['Set up job', ''],
+      ['Pre Run acme/early@v1', 'seen: nothing\n'],
+      ['Run echo first', 'first\n'],
+      ['Run acme/early@v1', 'seen: x\n'],
+      ['Post Run acme/early@v1', 'seen: xx\n'],
+      ['Complete job', ''],
+    ])
+    const red = await playSteps('- uses: acme/early@v1\n- run: exit 1', { actions })
+    expect(red.step('Post Run acme/early@v1').conclusion).toBe('skipped')
+  })
+
+  it('warns of an input that it does not declare', async () => {
+    const { step } = await playSteps('- uses: ./echo-action\n  with: { whom: me }')
+    expect(step('Run ./echo-action').annotations).toEqual([
+      expect.objectContaining({
+        level: 'warning',
+        message: expect.stringContaining("Unexpected input(s) 'whom'"),
+      }),
+    ])
+  })
+
+  it('gets the OIDC variables only with id-token: write', async () => {
+    const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
+    const granted = await playSteps(
+      '- uses: ./echo-action',
+      { oidc },
+      '\n    permissions: { id-token: write }',
+    )
+    for (const name of ['Run ./echo-action', 'Post Run ./echo-action']) {
+      expect(seen(granted.step(name)).env).toMatchObject({
+        ACTIONS_ID_TOKEN_REQUEST_URL: oidc.url,
+        ACTIONS_ID_TOKEN_REQUEST_TOKEN: oidc.requestToken,
+      })
+      expect(granted.step(name).log).not.toContain('request-token-1')
+    }
+    const denied = await playSteps('- uses: ./echo-action', { oidc })
+    expect(seen(denied.step('Run ./echo-action')).env).not.toHaveProperty('ACTIONS_ID_TOKEN_REQUEST_URL')
+  })
+
+  it('lacks job.check_run_id on Enterprise Server', async () => {
+    const { step } = await playSteps('- uses: ./echo-action', { checkRunId: false })
+    expect(seen(step('Run ./echo-action')).env['INPUT_CHECK-RUN-ID']).toBe('')
+  })
+})
+
+describe('a composite action', () => {
+  it('plays its steps inside, gives their outputs, and their posts at the end', async () => {
+    const { job, step } = await playSteps(
+      '- uses: ./composite-action\n  id: all\n  with: { who: me }\n- run: echo "${{ steps.all.outputs.greeting }}"\n  name: Say',
+    )
+    expect(step('Say').stdout).toBe('Hello me\n')
+    expect(step('Run ./composite-action').steps.map(inner => inner.kind)).toEqual(['run', 'main'])
+    expect(step('Run ./composite-action').log).toContain(
+      `inside ${join(fixtures, 'composite-action')} for me`,
+    )
+    expect(seen(step('Post Run ./echo-action')).env).toMatchObject({ STATE_who: 'me', INPUT_WHO: 'me' })
+    expect(job.conclusion).toBe('success')
+  })
+})
+
+describe('a run step', () => {
+  it('goes on after a failure with continue-on-error, and keeps outcome apart from conclusion', async () => {
+    const { job, step } = await playSteps(
+      '- run: exit 7\n  id: try\n  continue-on-error: true\n- run: echo ${{ steps.try.outcome }} ${{ steps.try.conclusion }}\n  name: Look',
+    )
+    expect(step('Run exit 7')).toMatchObject({ outcome: 'failure', conclusion: 'success', exitCode: 7 })
+    expect(step('Look').stdout).toBe('failure success\n')
+    expect(job.conclusion).toBe('success')
+  })
+
+  it('stops at an error in a pipe only with shell: bash', async () => {
+    const { step } = await playSteps(
+      '- run: false | true\n  name: A\n- run: false | true\n  name: B\n  shell: bash',
+    )
+    expect([step('A').conclusion, step('B').conclusion]).toEqual(['success', 'failure'])
+  })
+
+  it('sees env of workflow, job and step, GITHUB_ENV and GITHUB_PATH of earlier steps', async () => {
+    const run = await play(`env: { A: w, B: w, C: w }
+defaults: { run: { shell: sh, working-directory: sub } }
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    env: { B: job, C: job }
+    steps:
+      - run: |
+          mkdir -p sub/bin
+          printf '#!/bin/sh\\necho tool' > sub/bin/tool
+          chmod +x sub/bin/tool
+          echo "$PWD/sub/bin" >> "$GITHUB_PATH"
+          printf 'D=d\\nE<<X\\n1\\n2\\nX\\n' >> "$GITHUB_ENV"
+        working-directory: .
+      - run: echo "$A $B $C $D $E"; tool; basename "$PWD"
+        name: Look
+        env: { C: "step \${{ env.D }}" }
+`)
+    expect(named(run.jobs[0]!, 'Look').stdout).toBe('w job step d d 1\n2\ntool\nsub\n')
+  })
+
+  it('fails on a malformed environment file', async () => {
+    const { step } = await playSteps('- run: echo nonsense >> "$GITHUB_OUTPUT"\n  name: A')
+    expect(step('A').conclusion).toBe('failure')
+    expect(step('A').log).toContain("Invalid format 'nonsense'")
+  })
+
+  it('fails when it takes longer than its timeout-minutes', async () => {
+    const { job, step } = await playSteps(
+      '- run: sleep 60\n  timeout-minutes: 0.005\n- uses: ./echo-action\n  if: always()',
+    )
+    expect(step('Run sleep 60').conclusion).toBe('failure')
+    expect(job.conclusion).toBe('failure')
+  })
+
+  it('hides masked values, also line by line, and secrets, and collects annotations', async () => {
+    const { job, step } = await playSteps(
+      `- run: |
+    echo '::add-mask::first line%0Asecond line'
+    echo 'a first line, a second line, $TOKEN'
+    echo "and $TOKEN"
+    echo '::error title=Bad,file=a.js,line=3::It broke%2C: 100%25'
+    echo '::warning::Careful'
+    echo '::notice::hunter2-hunter2 here'
+    echo '::group::More'; echo inside; echo '::endgroup::'
+    echo '::debug::unseen'
+    echo "out=$TOKEN" >> "$GITHUB_OUTPUT"
+  name: Talk
+  env: { TOKEN: "\${{ secrets.TOKEN }}" }
+  id: talk`,
+      { secrets: { TOKEN: 'hunter2-hunter2' } },
+      '\n    outputs: { leak: "${{ steps.talk.outputs.out }}", fine: "x" }',
+    )
+    const { log, stdout, annotations } = step('Talk')
+    expect(stdout).toContain('and hunter2-hunter2')
+    expect(log.split('##[endgroup]')[1]).toContain('a ***, a ***, $TOKEN\nand ***\n')
+    expect(log).not.toContain('hunter2')
+    expect(log.split('##[endgroup]')[1]).not.toContain('unseen')
+    expect(log).toContain('##[group]More\ninside\n##[endgroup]')
+    expect(annotations).toEqual([
+      { level: 'error', message: 'It broke%2C: 100%', properties: { title: 'Bad', file: 'a.js', line: '3' } },
+      { level: 'warning', message: 'Careful', properties: {} },
+      { level: 'notice', message: '*** here', properties: {} },
+    ])
+    expect(job.outputs).toEqual({ fine: 'x' })
+  })
+
+  it('runs as its condition says, with an implied success()', async () => {
+    const { job } = await playSteps(
+      `- run: exit 1
+- run: echo
+  name: implied
+- run: echo
+  name: always
+  if: always()
+- run: echo
+  name: failed
+  if: failure() && github.event.client_payload.port.inputs.replicas > 2
+- run: echo
+  name: succeeded
+  if: \${{ success() }}
+- run: echo
+  name: tagged
+  if: \${{ !cancelled() && contains(github.event.client_payload.port.inputs.tags, 'b') }}
+- run: echo
+  name: false
+  if: always() && github.event.client_payload.port.inputs.ok`,
+    )
+    expect(job.steps.slice(2, -1).map(step => [step.name, step.conclusion])).toEqual([
+      ['implied', 'skipped'],
+      ['always', 'success'],
+      ['failed', 'success'],
+      ['succeeded', 'skipped'],
+      ['tagged', 'success'],
+      ['false', 'skipped'],
+    ])
+  })
+
+  it('fails when an expression in it cannot be evaluated', async () => {
+    const { step } = await playSteps('- run: echo ${{ fromJSON(vars.NONE) }}\n  name: A')
+    expect(step('A').conclusion).toBe('failure')
+    expect(step('A').annotations[0]?.message).toContain('cannot be evaluated')
+  })
+})
+
+describe('a cancelled run', () => {
+  it('ends the running step, skips the rest, and still plays always(), cancelled() and posts', async () => {
+    const { run, job, step } = await playSteps(
+      `- uses: ./echo-action
+- run: trap 'echo interrupted; exit 130' INT; echo started; sleep 60 & wait
+  name: Slow
+- run: echo
+  name: Next
+- run: echo
+  name: Cancelled
+  if: cancelled()
+- run: echo
+  name: Failed
+  if: failure()`,
+      { cancelAt: 'Slow' },
+    )
+    expect(run.conclusion).toBe('cancelled')
+    expect(job.conclusion).toBe('cancelled')
+    expect(step('Slow')).toMatchObject({ conclusion: 'cancelled', stdout: 'started\ninterrupted\n' })
+    expect(job.steps.slice(4, -2).map(one => [one.name, one.conclusion])).toEqual([
+      ['Cancelled', 'success'],
+      ['Failed', 'skipped'],
+    ])
+    expect(seen(step('Post Run ./echo-action')).env['INPUT_JOB-STATUS']).toBe('cancelled')
+  })
+
+  it('kills a step that does not listen', async () => {
+    const { step } = await playSteps("- run: trap '' INT TERM; echo started; sleep 60\n  name: Deaf", {
+      cancelAt: 'Deaf',
+    })
+    expect(step('Deaf').conclusion).toBe('cancelled')
+    expect(step('Deaf').durationMs).toBeLessThan(5000)
+  })
+
+  it('lets a step go on whose condition holds', async () => {
+    const controller = new AbortController()
+    const { run, step } = await playSteps(
+      '- run: echo started; sleep 0.3; echo done\n  name: A\n  if: always()',
+      {
+        signal: controller.signal,
+        onStep: ({ step }) => step.name === 'A' && controller.abort(),
+      },
+    )
+    expect(step('A').stdout).toBe('started\ndone\n')
+    expect(run.conclusion).toBe('cancelled')
+  })
+
+  it('comes also from the timeout-minutes of the job', async () => {
+    const { job, step } = await playSteps(
+      '- uses: ./echo-action\n- run: sleep 60',
+      {},
+      '\n    timeout-minutes: 0.01',
+    )
+    expect(job.conclusion).toBe('cancelled')
+    expect(seen(step('Post Run ./echo-action')).env['INPUT_JOB-STATUS']).toBe('cancelled')
+  })
+
+  it('plays no post when the runner is lost', async () => {
+    const controller = new AbortController()
+    const { job } = await playSteps('- uses: ./echo-action\n- run: sleep 60\n  name: Slow', {
+      runnerLost: controller.signal,
+      onStep: ({ step }) => step.name === 'Slow' && setTimeout(() => controller.abort(), 100),
+    })
+    expect(job.conclusion).toBe('failure')
+    expect(named(job, 'Post Run ./echo-action').status).toBe('queued')
+  })
+})
+
+describe('jobs', () => {
+  it('wait for those they need, and see their results and outputs', async () => {
+    const run = await play(`jobs:
+  build:
+    runs-on: ubuntu-latest
+    outputs: { version: "\${{ steps.v.outputs.version }}" }
+    steps: [{ id: v, run: 'echo version=7 >> "$GITHUB_OUTPUT"' }]
+  test:
+    needs: build
+    runs-on: ubuntu-latest
+    steps: [{ run: exit 1 }]
+  skipped:
+    needs: [build, test]
+    runs-on: ubuntu-latest
+    steps: [{ run: echo }]
+  report:
+    needs: [build, test, skipped]
+    if: always()
+    runs-on: ubuntu-latest
+    steps:
+      - name: Look
+        run: echo '\${{ needs.build.outputs.version }}' "$NEEDS"
+        env: { NEEDS: "\${{ toJSON(needs.*.result) }}" }
+`)
+    expect(run.conclusion).toBe('failure')
+    expect(run.jobs.map(job => [job.id, job.conclusion])).toEqual([
+      ['build', 'success'],
+      ['test', 'failure'],
+      ['skipped', 'skipped'],
+      ['report', 'success'],
+    ])
+    const [version, ...rest] = named(run.jobs[3]!, 'Look').stdout.split(' [')
+    expect(version).toBe('7')
+    expect(JSON.parse(`[${rest.join('')}`)).toEqual(['success', 'failure', 'skipped'])
+  })
+
+  it('multiply by their matrix, with include and a name for each leg', async () => {
+    const run = await play(`jobs:
+  build:
+    runs-on: ubuntu-latest
+    strategy:
+      max-parallel: 1
+      matrix:
+        os: [linux, mac]
+        node: "\${{ fromJSON('[22, 24]') }}"
+        exclude: [{ os: mac, node: 22 }]
+        include: [{ os: linux, extra: 1 }, { os: windows }]
+    steps: [{ uses: ./echo-action }]
+`)
+    expect(run.jobs.map(job => job.name)).toEqual([
+      'build (linux, 22, 1)',
+      'build (linux, 24, 1)',
+      'build (mac, 24)',
+      'build (windows)',
+    ])
+    const matrix = seen(named(run.jobs[1]!, 'Run ./echo-action')).env.INPUT_MATRIX!
+    expect(JSON.parse(matrix)).toEqual({ os: 'linux', node: 24, extra: 1 })
+  })
+
+  it('call a reusable workflow of the same repository', async () => {
+    const run = await play(
+      `jobs:
+  call:
+    uses: ./.github/workflows/called.yml
+    with: { version: v3 }
+    secrets: inherit
+  after:
+    needs: call
+    runs-on: ubuntu-latest
+    steps: [{ name: Look, run: 'echo "\${{ needs.call.outputs.result }}"' }]
+`,
+      { secrets: { DEPLOY_TOKEN: 'hunter2-hunter2' } },
+    )
+    expect(run.jobs.map(job => [job.name, job.conclusion])).toEqual([
+      ['call / work', 'success'],
+      ['after', 'success'],
+    ])
+    expect(named(run.jobs[1]!, 'Look').stdout).toBe('v3 dry=true\n')
+  })
+})
+
+describe('a run', () => {
+  it('has the title that run-name gives it, else its event type', async () => {
+    const options = {
+      file: join(fixtures, 'loop.yml'),
+      yaml: undefined,
+      actions: { 'org/*@v1': './echo-action' },
+    }
+    const run = await play('', options)
+    expect(run.title).toBe('deploy_service r_1234567890abcdef')
+    expect(run.conclusion).toBe('success')
+    expect(named(run.jobs[0]!, 'Run echo "deploying $VERSION"').stdout).toBe('deploying Hello v1.2.3\n')
+    expect((await playSteps('- run: echo')).run.title).toBe('deploy_service')
+  })
+
+  it('is played again with the same id and payload and the next attempt', async () => {
+    const { run } = await playSteps('- uses: ./echo-action', { runId: 42 })
+    const again = await rerunWorkflow(run)
+    expect([again.runId, again.attempt]).toEqual([42, 2])
+    const { env, event } = seen(named(again.jobs[0]!, 'Run ./echo-action'))
+    expect(env.GITHUB_RUN_ATTEMPT).toBe('2')
+    expect(event.client_payload).toEqual(clientPayload)
+  })
+
+  it('leaves no process and no directory behind, also when it is refused midway', async () => {
+    const left = () => readdirSync(tmpdir()).filter(name => name.startsWith('played-run-'))
+    const before = left()
+    const detached =
+      "node -e \"require('child_process').spawn('sleep',['61'],{detached:true,stdio:'ignore'}).unref()\""
+    const { job } = await playSteps(
+      `- run: ${JSON.stringify(detached)}\n- run: "sleep 62 > /dev/null 2>&1 & sleep 0.2"`,
+    )
+    expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'sleep 62'])
+    for (const { pid } of job.orphans) expect(isRunning(pid)).toBe(false)
+    await expect(playSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow('::set-output::')
+    expect(left()).toEqual(before)
+  })
+
+  it('is played under plain Node as well', async () => {
+    const script = `
+      import { playWorkflow } from './test/support/player/play-workflow.ts'
+      const run = await playWorkflow({ file: 'test/fixtures/player/loop.yml', repository: 'acme/shop',
+        event: ${JSON.stringify(dispatch)}, repositoryRoot: 'test/fixtures/player', actions: { 'org/*@v1': './echo-action' } })
+      console.log(run.title, run.conclusion)`
+    const cwd = join(import.meta.dirname, '..')
+    const args = ['--input-type=module-typescript', '-e', script]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd })
+    expect(stdout).toBe('deploy_service r_1234567890abcdef success\n')
+  })
+})
+
+describe('GitHub’s stand-in', () => {
+  it('shows the run, its finished steps while the job runs, and the log afterwards', async () => {
+    const github = await startGitHubApi()
+    try {
+      github.addRepository('acme/shop')
+      const headers = { authorization: `Bearer ${github.token}` }
+      const address =
+        '`${GITHUB_API_URL}/repos/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1/jobs`'
+      const { run, job, step } = await playSteps(
+        `- uses: ./echo-action
+- name: Look
+  shell: bash
+  env: { TOKEN: "\${{ github.token }}" }
+  run: |
+    cat > look.mjs <<'END'
+    const { GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_RUN_ID, TOKEN } = process.env
+    const answer = await fetch(${address}, { headers: { authorization: 'Bearer ' + TOKEN } })
+    console.log(await answer.text())
+    END
+    node look.mjs
+- run: exit 1`,
+        { github },
+      )
+      const [seenJob] = JSON.parse(step('Look').stdout).jobs
+      expect(seenJob).toMatchObject({
+        id: job.databaseId,
+        name: 'deploy',
+        status: 'in_progress',
+        conclusion: null,
+      })
+      const steps = seenJob.steps.map((one: Record<string, unknown>) => [
+        one.number,
+        one.name,
+        one.status,
+        one.conclusion,
+      ])
+      expect(steps).toEqual([
+        [1, 'Set up job', 'completed', 'success'],
+        [2, 'Run ./echo-action', 'completed', 'success'],
+        [3, 'Look', 'in_progress', null],
+        [4, 'Run exit 1', 'queued', null],
+        [8, 'Post Run ./echo-action', 'queued', null],
+        [9, 'Complete job', 'queued', null],
+      ])
+      expect(step('Look').log).not.toContain(github.token)
+      expect(github.runs).toMatchObject([
+        {
+          id: run.runId,
+          displayTitle: 'deploy_service',
+          status: 'completed',
+          conclusion: 'failure',
+          runAttempt: 1,
+        },
+      ])
+      const log = await fetch(`${github.url}/repos/acme/shop/actions/jobs/${job.databaseId}/logs`, {
+        headers,
+      })
+      expect(await log.text()).toMatch(/^\d{4}-\S+Z ##\[error\]Process completed with exit code 1\.$/m)
+
+      const again = await rerunWorkflow(run)
+      expect(again.runId).toBe(run.runId)
+      expect(github.runs).toMatchObject([{ id: run.runId, runAttempt: 2 }])
+    } finally {
+      await github.close()
+    }
+  })
+})
+
+describe('a refusal', () => {
+  it.each([
+    [
+      'a container',
+      'jobs: { a: { runs-on: x, container: node, steps: [{ run: echo }] } }',
+      '"container" in job a',
+    ],
+    [
+      'an environment',
+      'jobs: { a: { runs-on: x, environment: prod, steps: [{ run: echo }] } }',
+      '"environment"',
+    ],
+    ['another shell', 'jobs: { a: { runs-on: x, steps: [{ run: echo, shell: pwsh }] } }', 'the shell "pwsh"'],
+    ['hashFiles', 'jobs: { a: { runs-on: x, steps: [{ run: "${{ hashFiles(\'a\') }}" }] } }', 'hashFiles'],
+    [
+      'another repository',
+      'jobs: { a: { uses: "a/b/.github/workflows/c.yml@v1" } }',
+      'a/b/.github/workflows/c.yml@v1',
+    ],
+  ])('names %s, which the player does not know', async (_, jobs, message) => {
+    await expect(play(jobs)).rejects.toThrow(message)
+  })
+
+  it('gives the messages of GitHub’s parser for a workflow that does not parse', async () => {
+    const file = join(fixtures, 'broken.yml')
+    await expect(play('', { file, yaml: undefined })).rejects.toThrow(/GitHub's parser refuses[\s\S]*Line: 7/)
+    expect((await checkWorkflow(file)).errors).toContainEqual(expect.stringContaining('Line: 7'))
+    expect(await checkWorkflow(join(fixtures, 'loop.yml'))).toEqual({ errors: [] })
+  })
+
+  it('says when the workflow does not listen to the event', async () => {
+    const other = { name: 'repository_dispatch', payload: { event_type: 'other', client_payload: {} } }
+    await expect(playSteps('- run: echo', { event: other })).rejects.toThrow(
+      'of type other, only to deploy_service',
+    )
+  })
+})

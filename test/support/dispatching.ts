@@ -1,0 +1,121 @@
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { createPortClient } from '../../port/client.ts'
+import { readInvocation } from '../../port/invocation.ts'
+import { type DispatchParts, dispatch } from '../../relay/deliveries/dispatch.ts'
+import { createPauses } from '../../relay/deliveries/pauses.ts'
+import { tell } from '../../relay/deliveries/tell.ts'
+import { createGitHub } from '../../relay/github/client.ts'
+import type { Delivery } from '../../relay/store/delivery.ts'
+import { openStore } from '../../relay/store/open.ts'
+import type { Store } from '../../relay/store/store.ts'
+import { type GitHubApi, startGitHubApi } from './github-api.ts'
+import { type PortApi, startPortApi } from './port-api.ts'
+import { temporaryFolder } from './relay.ts'
+
+/** The relay's work on deliveries, a step at a time, on a real SQLite file and with a clock that the test moves. */
+export interface Dispatching {
+  port: PortApi
+  github: GitHubApi
+  store: Store
+  warned: string[]
+  /** Milliseconds since 1970. */
+  now(): number
+  advance(ms: number): void
+  /** Writes a delivery of `deploy` to acme/shop, with a run in Port. */
+  accept(runId: string, repository?: string): Promise<string>
+  /** One step of every delivery that is due; gives how many there were. */
+  step(): Promise<number>
+  /** Says to Port what is due; gives to how many runs. */
+  tell(): Promise<number>
+  delivery(id: string): Promise<Delivery>
+}
+
+export async function openDispatching(
+  options: { parts?: Partial<DispatchParts> } = {},
+): Promise<Dispatching> {
+  const [port, github] = await Promise.all([startPortApi(), startGitHubApi({ autoRun: true })])
+  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  onTestFinished(async () => {
+    await Promise.all([port.close(), github.close(), store.close()])
+  })
+  let offset = 0
+  const clock = () => Date.now() + offset
+  const client = createPortClient({
+    apiUrl: port.url,
+    clientId: port.clientId,
+    clientSecret: port.clientSecret,
+    clock,
+  })
+  const parts: DispatchParts = {
+    store,
+    github: createGitHub(
+      { apiUrl: github.url, auth: { token: github.token }, webhookSecret: null, oidcIssuer: '' },
+      clock,
+    ),
+    externalRunId: async runId =>
+      (
+        await client
+          .run(runId)
+          .read()
+          .catch(() => null)
+      )?.externalRunId ?? null,
+    pauses: createPauses(false),
+    clock,
+    publicUrl: null,
+    startTimeout: 600_000,
+    runTimeout: 86_400_000,
+    tells: true,
+    ...options.parts,
+  }
+  const warned: string[] = []
+  const log = { warn: (_: object, message: string) => void warned.push(message) }
+  let accepted = 0
+  return {
+    port,
+    github,
+    store,
+    warned,
+    now: clock,
+    advance(ms) {
+      offset += ms
+    },
+    async accept(runId, repository = 'acme/shop') {
+      if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
+      else port.createRun({ id: runId })
+      const invocation = readInvocation({
+        run: { id: runId },
+        action: { identifier: 'deploy' },
+        inputs: { a: 1 },
+      })
+      const { kind, action } = invocation
+      const id = `d_${++accepted}`
+      await store.accept({
+        id,
+        identity: `run:${runId}`,
+        replayKey: null,
+        runId,
+        kind,
+        action,
+        repository,
+        eventType: 'deploy',
+        invocation: JSON.stringify(invocation),
+        receivedAt: clock(),
+      })
+      return id
+    },
+    async step() {
+      const claimed = await store.claimQueued(clock(), 60_000, 100)
+      for (const delivery of claimed) await dispatch(delivery, parts)
+      return claimed.length
+    },
+    async tell() {
+      const claimed = await store.claimTelling(clock(), 60_000, 100)
+      for (const telling of claimed) {
+        await tell(telling, { store, port: client, clock, log, giveUpAfter: parts.runTimeout })
+      }
+      return claimed.length
+    },
+    delivery: async id => (await store.get(id))!,
+  }
+}

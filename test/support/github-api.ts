@@ -1,0 +1,114 @@
+import { Hono } from 'hono'
+import { authenticate } from './github-api/access.ts'
+import { appRoutes } from './github-api/app-routes.ts'
+import type { GitHubEnv } from './github-api/env.ts'
+import { limits, refuse, requestId, troubleAnswer } from './github-api/errors.ts'
+import { repositoryRoutes } from './github-api/repository-routes.ts'
+import { blobRoutes, runRoutes } from './github-api/run-routes.ts'
+import { createRun, findRun, seconds, setJobs } from './github-api/runs.ts'
+import { rateOf } from './github-api/shown.ts'
+import { addApp, addRepository, addToken, newGitHubState } from './github-api/state.ts'
+import type { GitHubApi, GitHubApiOptions } from './github-api/types.ts'
+import { type ReceivedRequest, startStandIn } from './http-server.ts'
+import { openRouteSchemas } from './route-schemas.ts'
+
+export type { Dispatch, GitHubApi, GitHubApp, GitHubJob, GitHubRun } from './github-api/types.ts'
+
+/**
+ * GitHub's REST API on a free port of this machine: the routes that a relay and an action need, with GitHub's own
+ * refusals. Requests and answers are checked by the schemas of GitHub's OpenAPI description.
+ */
+export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<GitHubApi> {
+  const state = newGitHubState(options)
+  const schemas = openRouteSchemas('github')
+  const token = addToken(state, { value: options.token })
+
+  const api = new Hono<GitHubEnv>()
+  api.use('*', async (c, next) => {
+    await next()
+    c.header('x-github-request-id', requestId())
+    c.header('x-github-media-type', 'github.v3; format=json')
+    if (c.var.grant && c.res.status !== 304) c.var.grant.used += 1
+    for (const [name, value] of Object.entries(rateOf(state, c.var.grant))) {
+      c.header(`x-ratelimit-${name}`, String(value))
+    }
+    c.header('x-ratelimit-resource', 'core')
+  })
+  api.route('/', appRoutes(state, schemas))
+  api.get('/rate_limit', c => {
+    const grant = authenticate(state, c.req.header('authorization'))
+    if (grant instanceof Response && c.req.header('authorization')) return grant
+    const core = rateOf(state, grant instanceof Response ? undefined : grant)
+    const search = { limit: 30, remaining: 30, reset: core.reset, used: 0 }
+    const body = { resources: { core, search }, rate: core }
+    schemas.answer('GET /rate_limit', 200, body)
+    return c.json(body)
+  })
+  api.use('/repos/*', async (c, next) => {
+    const grant = authenticate(state, c.req.header('authorization'))
+    if (grant instanceof Response) return grant
+    c.set('grant', grant)
+    if (rateOf(state, grant).remaining === 0) return Response.json(limits.primary(), { status: 403 })
+    return next()
+  })
+  api.route('/repos', repositoryRoutes(state, schemas))
+  api.route('/repos', runRoutes(state, schemas))
+  api.all('*', () => refuse(404, 'Not Found'))
+
+  const app = new Hono<GitHubEnv>()
+  app.route('/', blobRoutes(state))
+  app.route(options.enterprise ? '/api/v3' : '/', api)
+  const server = await startStandIn(app, troubleAnswer)
+  state.serverUrl = server.origin
+  state.url = options.enterprise ? `${server.origin}/api/v3` : server.origin
+
+  return {
+    ...server,
+    url: state.url,
+    serverUrl: state.serverUrl,
+    token,
+    addRepository: (fullName, repository) => addRepository(state, fullName, repository),
+    createToken: given => addToken(state, given),
+    createApp: given => addApp(state, given),
+    dispatches: state.dispatches,
+    onDispatch: listener => {
+      state.listeners.add(listener)
+      return () => void state.listeners.delete(listener)
+    },
+    runs: state.runs,
+    createRun: run => createRun(state, run),
+    setRun: (id, patch) => Object.assign(findRun(state, id), { updatedAt: seconds() }, patch),
+    setJobs: (runId, attempt, jobs) => setJobs(state, runId, attempt, jobs),
+    setJobLog: (jobId, text) => void state.jobLogs.set(jobId, text),
+    failures: {
+      secondaryLimit: (wait, when) => {
+        const id = requestId()
+        const headers = { 'retry-after': String(wait), 'x-github-request-id': id }
+        return server.fail({ ...when, status: 403, headers, body: limits.secondary(id) })
+      },
+      primaryLimit: (reset, when) => {
+        const headers = {
+          'x-ratelimit-limit': '5000',
+          'x-ratelimit-remaining': '0',
+          'x-ratelimit-used': '5000',
+          'x-ratelimit-reset': String(reset),
+          'x-ratelimit-resource': 'core',
+        }
+        return server.fail({ ...when, status: 403, headers, body: limits.primary() })
+      },
+      tooMany: (retryAfter, when) =>
+        server.fail({ ...when, status: 429, headers: { 'retry-after': String(retryAfter) } }),
+      serverError: ({ create, status = 500, ...when }) =>
+        server.fail({ match: isDispatch, ...when, status, takesEffect: create }),
+      cut: ({ create, ...when }) =>
+        server.fail({ match: isDispatch, ...when, cut: create ? 'after' : 'before' }),
+      down: () => server.stop(),
+    },
+    close: async () => {
+      for (const timer of state.timers) clearTimeout(timer)
+      await server.close()
+    },
+  }
+}
+
+const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')

@@ -1,0 +1,35 @@
+import { createAppAuth } from '@octokit/auth-app'
+import { Octokit } from '@octokit/rest'
+import type { GitHubApi, GitHubApp } from './types.ts'
+
+const log = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** Octokit as a person or job (a token), or as an App, or as its installation. */
+export function octokitFor(
+  api: GitHubApi,
+  auth: string | { app: GitHubApp; installationId?: number },
+): Octokit {
+  if (typeof auth === 'string') return new Octokit({ auth, baseUrl: api.url, log })
+  const { app, installationId } = auth
+  return new Octokit({
+    authStrategy: createAppAuth,
+    // Octokit refuses an installation id that is there but undefined.
+    auth: { appId: app.id, privateKey: app.privateKey, ...(installationId && { installationId }) },
+    baseUrl: api.url,
+    log,
+  })
+}
+
+/** What a refused call answered; fails when it was accepted. */
+export async function refusalOf(call: Promise<unknown>) {
+  const error = await call.then(
+    () => new Error('GitHub accepted the call'),
+    (cause: { status: number; response?: { headers: Record<string, string>; data: unknown } }) => cause,
+  )
+  if (error instanceof Error && !('status' in error)) throw error
+  const { status, response } = error as {
+    status: number
+    response?: { headers: Record<string, string>; data: unknown }
+  }
+  return { status, headers: response?.headers, body: response?.data }
+}

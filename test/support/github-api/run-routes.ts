@@ -1,0 +1,151 @@
+import { type Context, Hono } from 'hono'
+import type { RouteSchemas } from '../route-schemas.ts'
+import { openRepository } from './access.ts'
+import type { GitHubEnv } from './env.ts'
+import { refuse } from './errors.ts'
+import { tagged } from './repository-routes.ts'
+import { withinCreated } from './runs.ts'
+import { shower } from './shown.ts'
+import type { GitHubState } from './state.ts'
+import type { GitHubRun, Repository } from './types.ts'
+
+const RUNS = 'GET /repos/{owner}/{repo}/actions/runs'
+/** GitHub's searches of runs end here. */
+const MAX_FOUND = 1000
+
+/** Workflow runs, their jobs and the jobs' logs. */
+export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
+  const app = new Hono<GitHubEnv>()
+  const show = shower(state, schemas)
+  const open = (c: Context<GitHubEnv>): Repository | Response =>
+    openRepository(state, c.var.grant, `${c.req.param('owner')}/${c.req.param('repo')}`, ['actions', 'read'])
+  const runOf = (c: Context<GitHubEnv>, repository: Repository): GitHubRun | undefined => {
+    const run = state.runsById.get(Number(c.req.param('run')))
+    return run?.repository === repository.fullName ? run : undefined
+  }
+  const notFound = () => refuse(404, 'Not Found')
+
+  app.get('/:owner/:repo/actions/runs', c => {
+    const repository = open(c)
+    if (repository instanceof Response) return repository
+    const query = c.req.query()
+    if (query.created !== undefined && withinCreated(query.created, '2026-01-01T00:00:00Z') === undefined) {
+      return refuse(422, `Validation Failed: "${query.created}" is not a recognized date/time format.`)
+    }
+    const found = state.runs
+      .filter(run => run.repository === repository.fullName && matches(run, query))
+      .reverse()
+      .sort((a, b) => Number(b.createdAt > a.createdAt) - Number(b.createdAt < a.createdAt))
+      .slice(0, MAX_FOUND)
+    const { page, link } = paginate(c, found)
+    const body = { total_count: found.length, workflow_runs: page.map(run => show.run(run, repository)) }
+    schemas.answer(RUNS, 200, body)
+    return tagged(body, c.req.header('if-none-match'), link)
+  })
+
+  app.get('/:owner/:repo/actions/runs/:run{[0-9]+}', c => {
+    const repository = open(c)
+    if (repository instanceof Response) return repository
+    const run = runOf(c, repository)
+    if (!run) return notFound()
+    const body = show.run(run, repository)
+    schemas.answer(`${RUNS}/{run_id}`, 200, body)
+    return tagged(body, c.req.header('if-none-match'))
+  })
+
+  const jobs = (c: Context<GitHubEnv>, route: string, attempt?: number) => {
+    const repository = open(c)
+    if (repository instanceof Response) return repository
+    const run = runOf(c, repository)
+    if (!run || (attempt ?? 1) > run.runAttempt) return notFound()
+    const attempts =
+      c.req.query('filter') === 'all'
+        ? Array.from({ length: run.runAttempt }, (_, index) => index + 1)
+        : [attempt ?? run.runAttempt]
+    const all = attempts.flatMap(n =>
+      (state.jobs.get(`${run.id}/${n}`) ?? []).map(job => show.job(job, run, n, repository)),
+    )
+    const { page, link } = paginate(c, all)
+    const body = { total_count: all.length, jobs: page }
+    schemas.answer(route, 200, body)
+    return tagged(body, c.req.header('if-none-match'), link)
+  }
+  app.get('/:owner/:repo/actions/runs/:run{[0-9]+}/jobs', c => jobs(c, `${RUNS}/{run_id}/jobs`))
+  app.get('/:owner/:repo/actions/runs/:run{[0-9]+}/attempts/:attempt{[0-9]+}/jobs', c =>
+    jobs(c, `${RUNS}/{run_id}/attempts/{attempt_number}/jobs`, Number(c.req.param('attempt'))),
+  )
+
+  app.get('/:owner/:repo/actions/jobs/:job{[0-9]+}/logs', c => {
+    const repository = open(c)
+    if (repository instanceof Response) return repository
+    const id = Number(c.req.param('job'))
+    const known = [...state.jobs].some(
+      ([key, list]) =>
+        list.some(job => job.id === id) &&
+        state.runsById.get(Number(key.split('/')[0]))?.repository === repository.fullName,
+    )
+    if (!known) return notFound()
+    // Another origin than the API's, as the blob store is: clients must not send their token along.
+    const blobs = state.serverUrl.replace('127.0.0.1', 'localhost')
+    return new Response(null, {
+      status: 302,
+      headers: { location: `${blobs}/_blobs/job-logs/${id}?sig=stand-in` },
+    })
+  })
+  return app
+}
+
+/** The blob store that job logs are redirected to. */
+export function blobRoutes(state: GitHubState): Hono<GitHubEnv> {
+  const app = new Hono<GitHubEnv>()
+  const xml = (status: 400 | 404, code: string, message: string) =>
+    new Response(
+      `<?xml version="1.0" encoding="utf-8"?><Error><Code>${code}</Code><Message>${message}</Message></Error>`,
+      { status, headers: { 'content-type': 'application/xml' } },
+    )
+  app.get('/_blobs/job-logs/:job', c => {
+    // Azure's blob store refuses a request that carries both a signature and a foreign token.
+    if (c.req.header('authorization')) {
+      return xml(
+        400,
+        'InvalidAuthenticationInfo',
+        'Authentication information is not given in the correct format.',
+      )
+    }
+    const id = Number(c.req.param('job'))
+    const ended = [...state.jobs.values()].flat().some(job => job.id === id && job.status === 'completed')
+    const text = state.jobLogs.get(id)
+    if (!ended || text === undefined) return xml(404, 'BlobNotFound', 'The specified blob does not exist.')
+    return c.text(text)
+  })
+  return app
+}
+
+function matches(run: GitHubRun, query: Record<string, string>): boolean {
+  const { event, status, created, branch, actor, head_sha: sha } = query
+  if (event !== undefined && run.event !== event) return false
+  if (status !== undefined && run.status !== status && run.conclusion !== status) return false
+  if (branch !== undefined && run.headBranch !== branch) return false
+  if (actor !== undefined && run.actor !== actor) return false
+  if (sha !== undefined && run.headSha !== sha) return false
+  return created === undefined || withinCreated(created, run.createdAt) === true
+}
+
+function paginate<T>(c: Context<GitHubEnv>, all: T[]): { page: T[]; link: Record<string, string> } {
+  const size = Math.min(Math.max(Number(c.req.query('per_page') ?? 30) || 30, 1), 100)
+  const number = Math.max(Number(c.req.query('page') ?? 1) || 1, 1)
+  const last = Math.max(Math.ceil(all.length / size), 1)
+  const to = (page: number, rel: string) => {
+    const url = new URL(c.req.url)
+    url.searchParams.set('page', String(page))
+    return `<${url}>; rel="${rel}"`
+  }
+  const links = [
+    ...(number > 1 ? [to(number - 1, 'prev'), to(1, 'first')] : []),
+    ...(number < last ? [to(number + 1, 'next'), to(last, 'last')] : []),
+  ]
+  return {
+    page: all.slice((number - 1) * size, number * size),
+    link: links.length > 0 ? { link: links.join(', ') } : {},
+  }
+}

@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import type { GitHubState } from './state.ts'
+import type { Dispatch, GitHubJob, GitHubRun, NewGitHubJob, NewGitHubRun, Repository } from './types.ts'
+
+export function createRun(state: GitHubState, given: NewGitHubRun): GitHubRun {
+  const repository = state.repositories.get(given.repository.toLowerCase())
+  if (!repository) throw new Error(`GitHub's stand-in has no repository ${given.repository}`)
+  const workflow = repository.workflows.find(one => one.path === given.path) ?? repository.workflows[0]
+  const now = given.createdAt ?? seconds()
+  const runNumber = (state.runNumbers.get(repository.id) ?? 0) + 1
+  state.runNumbers.set(repository.id, runNumber)
+  const run: GitHubRun = {
+    id: state.nextId(),
+    runNumber,
+    runAttempt: 1,
+    event: 'repository_dispatch',
+    displayTitle: 'port_action',
+    name: workflow?.name ?? 'Deploy',
+    path: workflow?.path ?? '.github/workflows/deploy.yml',
+    workflowId: workflow?.id ?? repository.id * 10,
+    status: 'queued',
+    conclusion: null,
+    headBranch: repository.defaultBranch,
+    headSha: randomBytes(20).toString('hex'),
+    actor: 'octocat',
+    updatedAt: now,
+    runStartedAt: now,
+    ...given,
+    createdAt: now,
+    repository: repository.fullName,
+  }
+  state.runs.push(run)
+  state.runsById.set(run.id, run)
+  return run
+}
+
+export function findRun(state: GitHubState, id: number): GitHubRun {
+  const run = state.runsById.get(id)
+  if (!run) throw new Error(`GitHub's stand-in has no run ${id}`)
+  return run
+}
+
+export function setJobs(
+  state: GitHubState,
+  runId: number,
+  attempt: number,
+  jobs: NewGitHubJob[],
+): GitHubJob[] {
+  const run = findRun(state, runId)
+  run.runAttempt = Math.max(run.runAttempt, attempt)
+  const complete = jobs.map(
+    (job): GitHubJob => ({
+      id: state.nextId(),
+      status: 'in_progress',
+      conclusion: null,
+      started_at: seconds(),
+      completed_at: null,
+      runner_name: 'GitHub Actions 12',
+      ...job,
+      steps: (job.steps ?? []).map((step, index) => ({
+        number: index + 1,
+        status: 'queued',
+        conclusion: null,
+        started_at: null,
+        completed_at: null,
+        ...step,
+      })),
+    }),
+  )
+  state.jobs.set(`${runId}/${attempt}`, complete)
+  return complete
+}
+
+/** Makes a queued run of each active workflow that listens to the event type, now or after the delay. */
+export function startListening(state: GitHubState, repository: Repository, dispatch: Dispatch): void {
+  const { runDelayMs = 0 } = state.options
+  for (const workflow of repository.workflows) {
+    const listens =
+      workflow.eventTypes.includes(dispatch.eventType) && (workflow.state ?? 'active') === 'active'
+    if (!listens) continue
+    const make = () => {
+      createRun(state, {
+        repository: repository.fullName,
+        displayTitle: workflow.runName?.(dispatch.clientPayload) ?? dispatch.eventType,
+        name: workflow.name,
+        path: workflow.path,
+        workflowId: workflow.id,
+      })
+    }
+    if (runDelayMs === 0) make()
+    else later(state, runDelayMs, make)
+  }
+}
+
+/** Does something later, unless the stand-in is closed before. */
+export function later(state: GitHubState, ms: number, work: () => unknown): void {
+  const timer = setTimeout(() => {
+    state.timers.delete(timer)
+    work()
+  }, ms)
+  state.timers.add(timer)
+}
+
+/** GitHub's times have whole seconds. */
+export const seconds = (at = Date.now()) => `${new Date(at).toISOString().slice(0, 19)}Z`
+
+/**
+ * Whether a time is within a `created` filter: a date or time, `>=T`, `>T`, `<=T`, `<T`, `A..B`, with `*` for an open
+ * end (GitHub's search syntax for dates). Undefined when the filter is none.
+ */
+export function withinCreated(filter: string, createdAt: string): boolean | undefined {
+  const at = Date.parse(createdAt)
+  const range = /^(.+)\.\.(.+)$/.exec(filter)
+  if (range) {
+    const [from, to] = [moment(range[1] as string), moment(range[2] as string, true)]
+    return Number.isNaN(from) || Number.isNaN(to) ? undefined : at >= from && at <= to
+  }
+  const [, sign = '', text = ''] = /^(>=|<=|>|<)?(.*)$/.exec(filter) ?? []
+  const limit = moment(text, sign === '<=' || sign === '>' || sign === '')
+  if (Number.isNaN(limit)) return undefined
+  if (sign === '>=') return at >= limit
+  if (sign === '>') return at > limit
+  if (sign === '<=') return at <= limit
+  if (sign === '<') return at < limit
+  return at >= moment(text) && at <= limit
+}
+
+/** Epoch milliseconds; a date without time means its start, or its end. */
+function moment(text: string, end = false): number {
+  if (text === '*') return end ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY
+  const dateOnly = /^\d{4}-\d\d-\d\d$/.test(text)
+  return Date.parse(dateOnly && end ? `${text}T23:59:59.999Z` : text)
+}

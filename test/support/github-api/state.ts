@@ -1,0 +1,126 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import type {
+  Dispatch,
+  GitHubApiOptions,
+  GitHubApp,
+  GitHubJob,
+  GitHubRun,
+  NewRepository,
+  NewToken,
+  Permissions,
+  Repository,
+} from './types.ts'
+
+/** A token and what it opens. */
+export type Grant = Required<Pick<NewToken, 'kind'>> &
+  Omit<NewToken, 'kind'> & { login: string; used: number }
+
+export type GitHubState = {
+  options: GitHubApiOptions
+  /** Where the API and the pages are, known once the server listens. */
+  url: string
+  serverUrl: string
+  /** By full name in lower case: GitHub's names do not mind case. */
+  repositories: Map<string, Repository>
+  grants: Map<string, Grant>
+  apps: GitHubApp[]
+  dispatches: Dispatch[]
+  listeners: Set<(dispatch: Dispatch) => unknown>
+  runs: GitHubRun[]
+  runsById: Map<number, GitHubRun>
+  /** The last `run_number`, by repository id. */
+  runNumbers: Map<number, number>
+  /** By `run id/attempt`. */
+  jobs: Map<string, GitHubJob[]>
+  jobLogs: Map<number, string>
+  timers: Set<NodeJS.Timeout>
+  /** End of the hour that the primary limit counts, epoch seconds. */
+  resetAt: number
+  nextId(): number
+}
+
+const FULL: Permissions = { actions: 'write', contents: 'write', metadata: 'read' }
+
+export function newGitHubState(options: GitHubApiOptions): GitHubState {
+  let id = 19_000_000_000 + Math.floor(Math.random() * 1_000_000_000)
+  return {
+    options,
+    url: '',
+    serverUrl: '',
+    repositories: new Map(),
+    grants: new Map(),
+    apps: [],
+    dispatches: [],
+    listeners: new Set(),
+    runs: [],
+    runsById: new Map(),
+    runNumbers: new Map(),
+    jobs: new Map(),
+    jobLogs: new Map(),
+    timers: new Set(),
+    resetAt: Math.floor(Date.now() / 1000) + 3600,
+    nextId: () => {
+      id += 1 + Math.floor(Math.random() * 1000)
+      return id
+    },
+  }
+}
+
+export function addRepository(state: GitHubState, fullName: string, given: NewRepository = {}): Repository {
+  const [owner, name] = fullName.split('/')
+  if (!owner || !name) throw new Error(`"${fullName}" is not owner/name`)
+  const repository: Repository = {
+    id: given.id ?? 700_000_000 + Math.floor(Math.random() * 100_000_000),
+    fullName,
+    owner,
+    name,
+    defaultBranch: given.defaultBranch ?? 'main',
+    workflows: (given.workflows ?? []).map(workflow => ({
+      ...workflow,
+      id: 90_000_000 + state.repositories.size,
+    })),
+    permissions: given.permissions ?? FULL,
+    createdAt: '2025-03-04T08:15:30Z',
+  }
+  repository.workflows = (given.workflows ?? []).map((workflow, index) => ({
+    ...workflow,
+    id: repository.id * 10 + index,
+  }))
+  state.repositories.set(fullName.toLowerCase(), repository)
+  return repository
+}
+
+/** Personal tokens look like `github_pat_…`, those of Apps and jobs like `ghs_…`, about 520 characters since 2026. */
+export function addToken(
+  state: GitHubState,
+  given: NewToken & { value?: string; login?: string } = {},
+): string {
+  const kind = given.kind ?? 'personal'
+  const value =
+    given.value ??
+    (kind === 'personal'
+      ? `github_pat_${randomBytes(41).toString('hex')}`
+      : `ghs_${randomBytes(387).toString('base64url').replaceAll('-', 'A')}`)
+  state.grants.set(value, { ...given, kind, login: given.login ?? 'octocat', used: 0 })
+  return value
+}
+
+export function addApp(
+  state: GitHubState,
+  given: { permissions?: Permissions; repositories?: string[] } = {},
+): GitHubApp {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const number = state.apps.length + 1
+  const app: GitHubApp = {
+    id: 1_200_000 + number,
+    clientId: `Iv23li${randomBytes(7).toString('hex')}`,
+    slug: `port-relay-${number}`,
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    publicKey: publicKey.export({ type: 'spki', format: 'pem' }) as string,
+    installationId: 60_000_000 + number,
+    permissions: given.permissions ?? FULL,
+    repositories: given.repositories,
+  }
+  state.apps.push(app)
+  return app
+}

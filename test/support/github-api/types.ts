@@ -1,0 +1,161 @@
+import type { StandIn, Trouble } from '../http-server.ts'
+
+export type Access = 'none' | 'read' | 'write'
+export type Permissions = { actions?: Access; contents?: Access; metadata?: Access }
+
+type DeclaredWorkflow = {
+  path: string
+  name: string
+  /** Types of repository_dispatch that it listens to. */
+  eventTypes: string[]
+  /** Its `run-name`; the event type when absent. */
+  runName?: (payload: Record<string, unknown>) => string
+  /** `active` when absent. */
+  state?: 'active' | 'disabled_manually'
+}
+
+export type NewRepository = {
+  id?: number
+  defaultBranch?: string
+  workflows?: DeclaredWorkflow[]
+  /** What `api.token` may do here; everything when absent. */
+  permissions?: Permissions
+}
+
+export type Repository = {
+  id: number
+  fullName: string
+  owner: string
+  name: string
+  defaultBranch: string
+  workflows: (DeclaredWorkflow & { id: number })[]
+  permissions: Permissions
+  createdAt: string
+}
+
+/** An accepted dispatch. */
+export type Dispatch = {
+  /** Epoch milliseconds. */
+  at: number
+  repository: string
+  eventType: string
+  clientPayload: Record<string, unknown>
+  /** The header as it came. */
+  authorization: string
+}
+
+type RunStatus = 'requested' | 'queued' | 'pending' | 'waiting' | 'in_progress' | 'completed'
+
+/** A workflow run. `conclusion` is open: GitHub adds values. Times are ISO 8601. */
+export type GitHubRun = {
+  id: number
+  repository: string
+  runNumber: number
+  runAttempt: number
+  event: string
+  displayTitle: string
+  name: string | null
+  path: string
+  workflowId: number
+  status: RunStatus
+  conclusion: string | null
+  headBranch: string | null
+  headSha: string
+  actor: string | null
+  createdAt: string
+  updatedAt: string
+  runStartedAt: string
+}
+
+type GitHubStep = {
+  name: string
+  number: number
+  status: 'queued' | 'in_progress' | 'completed'
+  conclusion: string | null
+  started_at: string | null
+  completed_at: string | null
+}
+
+export type GitHubJob = {
+  id: number
+  name: string
+  status: RunStatus
+  conclusion: string | null
+  started_at: string
+  completed_at: string | null
+  runner_name: string | null
+  steps: GitHubStep[]
+}
+
+export type NewGitHubRun = Partial<GitHubRun> & { repository: string }
+export type NewGitHubJob = Partial<Omit<GitHubJob, 'steps'>> & {
+  name: string
+  steps?: (Partial<GitHubStep> & { name: string })[]
+}
+
+/** A GitHub App, with the key that it signs its JWT with. */
+export type GitHubApp = {
+  id: number
+  clientId: string
+  slug: string
+  /** PEM, PKCS#8. */
+  privateKey: string
+  publicKey: string
+  installationId: number
+  permissions: Permissions
+  /** Where it is installed, `owner/name`; every repository when undefined. */
+  repositories?: string[]
+}
+
+export type NewToken = {
+  /** `owner/name`; every repository when absent. */
+  repositories?: string[]
+  permissions?: Permissions
+  /** Whose it is: a person's, or an App's or a job's. */
+  kind?: 'personal' | 'integration'
+  /** Epoch milliseconds. */
+  expiresAt?: number
+}
+
+export type GitHubApiOptions = {
+  token?: string
+  /** Serve under `/api/v3`, as Enterprise Server does. */
+  enterprise?: boolean
+  /** A dispatch makes a queued run of every declared workflow that listens. */
+  autoRun?: boolean
+  /** How long after the dispatch such a run appears. */
+  runDelayMs?: number
+  /** Requests that a token has in an hour, refused beyond; not counted out when absent. */
+  hourlyLimit?: number
+}
+
+type When = Pick<Trouble, 'match' | 'times'>
+
+export type GitHubApi = StandIn & {
+  /** REST base. */
+  readonly url: string
+  readonly serverUrl: string
+  /** A personal token that may do what each repository's `permissions` say. */
+  readonly token: string
+  addRepository(fullName: string, repository?: NewRepository): Repository
+  createToken(token?: NewToken): string
+  createApp(app?: { permissions?: Permissions; repositories?: string[] }): GitHubApp
+  readonly dispatches: Dispatch[]
+  /** Called right after an accepted dispatch; returns the function that ends it. */
+  onDispatch(listener: (dispatch: Dispatch) => unknown): () => void
+  readonly runs: GitHubRun[]
+  createRun(run: NewGitHubRun): GitHubRun
+  setRun(id: number, patch: Partial<GitHubRun>): GitHubRun
+  setJobs(runId: number, attempt: number, jobs: NewGitHubJob[]): GitHubJob[]
+  setJobLog(jobId: number, text: string): void
+  /** Ready-made troubles; limits match every request, `serverError` and `cut` dispatches, unless told otherwise. */
+  readonly failures: {
+    secondaryLimit(seconds: number, when?: When): () => void
+    primaryLimit(resetEpoch: number, when?: When): () => void
+    tooMany(retryAfter: number, when?: When): () => void
+    serverError(effect: { create: boolean; status?: number } & When): () => void
+    cut(effect: { create: boolean } & When): () => void
+    /** The same as `stop()`; `start()` brings it back. */
+    down(): Promise<void>
+  }
+}

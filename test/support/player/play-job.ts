@@ -1,0 +1,193 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { endOrphans } from './end-orphans.ts'
+import { type Contexts, evaluate, evaluateText, evaluateTexts } from './evaluate.ts'
+import { type JobState, jobStatus, type RunState, type Scope, stepContexts } from './job-state.ts'
+import { createMasker } from './masker.ts'
+import { playSteps, prepareSteps } from './play-steps.ts'
+import type { WorkflowJob } from './read-workflow.ts'
+import { scopeEnv } from './step-env.ts'
+import { createStepLog } from './step-log.ts'
+import { completeRecord, createStepRecord, startRecord } from './step-record.ts'
+import type { PlayedJob, StepResult } from './types.ts'
+
+export type JobPlan = {
+  job: WorkflowJob
+  played: PlayedJob
+  /** github, vars, needs, strategy, matrix, secrets, inputs. */
+  contexts: Contexts
+  /** `env:` of the workflow, unevaluated. */
+  workflowEnv: WorkflowJob['env']
+  cancelled: AbortSignal
+}
+
+/** Plays one job on a machine of its own: steps, then posts last-in first-out; nothing it started outlives it. */
+export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
+  const { job, played, contexts } = plan
+  const cancelled = new AbortController()
+  const ended = new AbortController()
+  const state = await createJobState(
+    run,
+    plan,
+    AbortSignal.any([cancelled.signal, plan.cancelled]),
+    ended.signal,
+  )
+  const end = () => ended.abort()
+  const timers: NodeJS.Timeout[] = []
+  const limitCancel = () => timers.push(setTimeout(end, run.options.cancelTimeoutMs ?? 285_000))
+  state.cancelled.addEventListener('abort', limitCancel, { once: true })
+  run.options.runnerLost?.addEventListener('abort', end, { once: true })
+  if (run.options.runnerLost?.aborted) end()
+  const minutes = Number(evaluate(job.timeoutMinutes, contexts))
+  let timedOut = false
+  timers.push(
+    setTimeout(() => {
+      timedOut = true
+      cancelled.abort()
+    }, minutes * 60_000),
+  )
+  try {
+    played.status = 'in_progress'
+    played.startedAt = new Date().toISOString()
+    await playAll(state, () => {
+      if (timedOut) return `The job has exceeded the maximum execution time of ${minutes} minutes.`
+      return run.options.runnerLost?.aborted ? 'The runner has received a shutdown signal.' : null
+    })
+  } finally {
+    state.cancelled.removeEventListener('abort', limitCancel)
+    for (const timer of timers) clearTimeout(timer)
+    run.options.runnerLost?.removeEventListener('abort', end)
+    ended.abort()
+    played.orphans.push(...(await endOrphans(state.trackingId)))
+    await rm(state.temp, { recursive: true, force: true })
+  }
+}
+
+async function createJobState(
+  run: RunState,
+  plan: JobPlan,
+  cancelled: AbortSignal,
+  ended: AbortSignal,
+): Promise<JobState> {
+  const { job, played, contexts } = plan
+  const { inputs, secrets, ...shared } = contexts as Contexts & { secrets: Record<string, string> }
+  const folder = join(run.root, `job-${played.databaseId}`)
+  const [, name] = run.options.repository.split('/')
+  const temp = join(folder, '_temp')
+  const workspace = run.options.workspace ?? join(folder, name!, name!)
+  const eventPath = join(temp, '_github_workflow', 'event.json')
+  await mkdir(join(temp, '_github_workflow'), { recursive: true })
+  await mkdir(workspace, { recursive: true })
+  await writeFile(eventPath, JSON.stringify(run.event))
+  const masker = createMasker()
+  for (const secret of Object.values(secrets)) masker.add(secret)
+  const oidc = mayMintTokens(job) ? (run.options.oidc ?? null) : null
+  if (oidc) masker.add(oidc.requestToken)
+  const github = { ...run.github, job: job.id, workspace, event_path: eventPath }
+  const all: Contexts = { ...contexts, github }
+  const env = { ...evaluateTexts(plan.workflowEnv, all), ...evaluateTexts(job.env, all) }
+  const scope: Scope = {
+    steps: {},
+    inputs,
+    secrets,
+    actionPath: null,
+    env,
+    failed: false,
+    played: played.steps,
+    stop: null,
+  }
+  return {
+    run,
+    job,
+    played,
+    contexts: { ...shared, github },
+    scope,
+    addedEnv: {},
+    addedPath: [],
+    posts: [],
+    masker,
+    trackingId: `github_${randomUUID()}`,
+    temp,
+    workspace,
+    oidc,
+    cancelled,
+    ended,
+  }
+}
+
+async function playAll(state: JobState, problem: () => string | null): Promise<void> {
+  const { run, job, played, scope } = state
+  const setUp = createStepRecord('setup', 'Set up job')
+  const complete = createStepRecord('complete', 'Complete job')
+  const contexts = () => stepContexts(state, scope, scopeEnv(state, scope))
+  const prepared = await prepareSteps(state, job.steps, contexts())
+  const pres = prepared.flatMap(one => one.pre ?? [])
+  const mains = prepared.map(one => one.record)
+  // GitHub leaves room in its numbers: a post may come for every step, and the last stands next to "Complete job".
+  const arrange = () => {
+    const posts = state.posts.map(post => post.record).reverse()
+    const total = 1 + pres.length + mains.length * 2 + 1
+    ;[setUp, ...pres, ...mains].forEach((record, index) => {
+      record.number = index + 1
+    })
+    posts.forEach((record, index) => {
+      record.number = total - posts.length + index + 1
+    })
+    complete.number = total + 1
+    played.steps.splice(0, played.steps.length, setUp, ...pres, ...mains, ...posts, complete)
+  }
+  const publish = () => {
+    arrange()
+    run.publish()
+  }
+  state.run = { ...run, publish }
+  startRecord(setUp)
+  state.run.publish()
+  const log = createStepLog(setUp, state.masker)
+  log.write(`Runner name: '${run.options.runnerName ?? 'GitHub Actions 1'}'`)
+  for (const { step } of prepared) if (step.uses !== null) log.write(`Prepare action "${step.uses}"`)
+  completeRecord(setUp, 'success')
+  state.run.publish()
+
+  await playSteps(state, scope, prepared)
+  for (let post = state.posts.length - 1; post >= 0; post--) await state.posts[post]!.play()
+
+  const trouble = problem()
+  if (trouble !== null) createStepLog(setUp, state.masker).annotate('error', trouble)
+  const lost = run.options.runnerLost?.aborted === true
+  if (!lost) {
+    startRecord(complete)
+    const endLog = createStepLog(complete, state.masker)
+    played.outputs = readOutputs(state, contexts(), text => endLog.annotate('warning', text))
+    completeRecord(complete, 'success')
+  }
+  played.conclusion = lost ? 'failure' : (jobStatus(state) as StepResult)
+  const goesOn = evaluate(job.continueOnError, contexts()) === true
+  played.result = played.conclusion === 'failure' && goesOn ? 'success' : played.conclusion
+  played.status = 'completed'
+  played.completedAt = new Date().toISOString()
+  state.run.publish()
+}
+
+/** GitHub hands no output on that holds a secret. */
+function readOutputs(
+  state: JobState,
+  contexts: Contexts,
+  warn: (text: string) => void,
+): Record<string, string> {
+  const outputs: Record<string, string> = {}
+  for (const [name, template] of Object.entries(state.job.outputs)) {
+    const value = evaluateText(template, contexts)
+    if (state.masker.mask(value) === value) outputs[name] = value
+    else warn(`Skip output '${name}' since it may contain secret.`)
+  }
+  return outputs
+}
+
+function mayMintTokens(job: WorkflowJob): boolean {
+  const permissions = job.permissions
+  if (permissions === 'write-all') return true
+  if (typeof permissions !== 'object' || permissions === null) return false
+  return 'id-token' in permissions && permissions['id-token'] === 'write'
+}

@@ -1,0 +1,120 @@
+import { actionInputs, nodeWork } from './action-work.ts'
+import { type Contexts, evaluateTexts } from './evaluate.ts'
+import { findAction } from './find-action.ts'
+import { type JobState, type Scope, stepContexts } from './job-state.ts'
+import { playStep, type Work } from './play-step.ts'
+import type { Action } from './read-action.ts'
+import type { WorkflowStep } from './read-workflow.ts'
+import { scriptWork } from './script-work.ts'
+import { createStepRecord, stepName } from './step-record.ts'
+import type { PlayedStep } from './types.ts'
+
+export type Prepared = {
+  step: WorkflowStep
+  action: Action | null
+  record: PlayedStep
+  pre: PlayedStep | null
+}
+
+/** Reads the actions of a list of steps and gives each step its record, before any of them runs. */
+export async function prepareSteps(
+  state: JobState,
+  steps: WorkflowStep[],
+  contexts: Contexts,
+): Promise<Prepared[]> {
+  const prepared: Prepared[] = []
+  for (const step of steps) {
+    const action = step.uses === null ? null : await findAction(state.run, step.uses)
+    const kind = action === null ? 'run' : action.runs.using === 'composite' ? 'composite' : 'main'
+    const name = stepName(step, contexts)
+    // The runner has no pre step for actions of the repository itself.
+    const hasPre = action?.runs.using === 'node24' && action.runs.pre !== null && !step.uses!.startsWith('./')
+    const pre = hasPre ? createStepRecord('pre', `Pre ${name}`, null) : null
+    prepared.push({ step, action, record: createStepRecord(kind, name, step.named ? step.id : null), pre })
+  }
+  return prepared
+}
+
+/** Plays the `pre` steps, then the steps, in order. */
+export async function playSteps(state: JobState, scope: Scope, prepared: Prepared[]): Promise<void> {
+  for (const { step, action, record, pre } of prepared) {
+    if (pre === null || action?.runs.using !== 'node24') continue
+    const work = nodeWork(state, step, action, action.runs.pre!, [])
+    await playStep(state, scope, { step, record: pre, condition: action.runs.preIf, work })
+    if (pre.outcome !== 'skipped') registerPost(state, scope, step, action, [pre, record])
+  }
+  for (const { step, action, record, pre } of prepared) {
+    await playStep(state, scope, {
+      step,
+      record,
+      condition: step.if,
+      work: mainWork(state, scope, step, action, record, pre),
+    })
+  }
+}
+
+function mainWork(
+  state: JobState,
+  scope: Scope,
+  step: WorkflowStep,
+  action: Action | null,
+  record: PlayedStep,
+  pre: PlayedStep | null,
+): Work {
+  if (action === null) return scriptWork(state, scope, step)
+  if (action.runs.using === 'composite') return compositeWork(state, step, action)
+  const states = pre === null ? [] : [pre]
+  const work = nodeWork(state, step, action, action.runs.main, states)
+  return attempt => {
+    registerPost(state, scope, step, action, [...states, record])
+    return work(attempt)
+  }
+}
+
+/** Whoever started first is cleaned up last. */
+function registerPost(
+  state: JobState,
+  scope: Scope,
+  step: WorkflowStep,
+  action: Action,
+  states: PlayedStep[],
+): void {
+  if (action.runs.using !== 'node24' || action.runs.post === null) return
+  if (state.posts.some(post => post.step === step && post.scope === scope)) return
+  const { post, postIf } = action.runs
+  const record = createStepRecord('post', `Post ${states.at(-1)!.name}`)
+  const work = nodeWork(state, step, action, post, states)
+  state.posts.push({
+    step,
+    scope,
+    record,
+    play: () => playStep(state, scope, { step, record, condition: postIf, work }),
+  })
+  state.run.publish()
+}
+
+function compositeWork(state: JobState, step: WorkflowStep, action: Action): Work {
+  return async ({ env, contexts, log, record, stop }) => {
+    if (action.runs.using !== 'composite') return 0
+    const inside: Scope = {
+      steps: {},
+      inputs: actionInputs(action, step, contexts, log),
+      secrets: null,
+      actionPath: action.directory,
+      env,
+      failed: false,
+      played: record.steps,
+      stop,
+    }
+    const prepared = await prepareSteps(state, action.runs.steps, stepContexts(state, inside, env))
+    record.steps.push(...prepared.map(one => one.record))
+    await playSteps(state, inside, prepared)
+    for (const nested of record.steps) {
+      record.log += nested.log
+      record.stdout += nested.stdout
+      record.stderr += nested.stderr
+    }
+    record.outputs = evaluateTexts(action.runs.outputs, stepContexts(state, inside, env))
+    return inside.failed ? 1 : 0
+  }
+}

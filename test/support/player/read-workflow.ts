@@ -1,0 +1,153 @@
+import type { Step, WorkflowTemplate } from '@actions/workflow-parser/model/workflow-template'
+import { loadParser } from './parser.ts'
+import { refuseOtherKeys } from './refuse.ts'
+import { type Template, toTemplate } from './template.ts'
+
+type Mapping = { [key: string]: Template }
+
+export type WorkflowStep = {
+  /** What `GITHUB_ACTION` and, when the author gave an id, `steps.<id>` call it. */
+  id: string
+  named: boolean
+  if: string
+  uses: string | null
+  run: Template
+  name: Template
+  with: Mapping
+  env: Mapping
+  shell: Template
+  workingDirectory: Template
+  continueOnError: Template
+  timeoutMinutes: Template
+}
+
+export type WorkflowJob = {
+  id: string
+  name: Template
+  needs: string[]
+  if: string
+  strategy: Mapping
+  timeoutMinutes: Template
+  continueOnError: Template
+  env: Mapping
+  outputs: Mapping
+  permissions: Template
+  shell: Template
+  workingDirectory: Template
+  steps: WorkflowStep[]
+  /** A reusable workflow of the same repository, with what it is handed. */
+  uses: string | null
+  with: Mapping
+  secrets: Mapping | 'inherit'
+}
+
+export type Workflow = {
+  /** As in `github.workflow`: the name, or the path of the file. */
+  name: string
+  runName: Template
+  /** Events by name, with what the author set for each. */
+  on: { [event: string]: Mapping }
+  env: Mapping
+  jobs: WorkflowJob[]
+}
+
+const rootKeys = 'on name description run-name defaults env permissions concurrency jobs'.split(' ')
+const jobKeys = (
+  'name needs if strategy runs-on timeout-minutes continue-on-error env permissions concurrency outputs ' +
+  'defaults steps uses with secrets'
+).split(' ')
+const stepKeys =
+  'name id if continue-on-error timeout-minutes uses with env run working-directory shell'.split(' ')
+
+const mapping = (value: Template | undefined) => (value ?? {}) as Mapping
+
+/** Parses a workflow with GitHub's parser and returns its messages: no message, no mistake. */
+export async function parseWorkflow(name: string, content: string) {
+  const parser = await loadParser()
+  const { context, value } = parser.parseWorkflow({ name, content }, new parser.NoOperationTraceWriter())
+  const converted: WorkflowTemplate | undefined =
+    value && (await parser.convertWorkflowTemplate(context, value, undefined))
+  return { root: value, converted, errors: context.errors.getErrors().map(error => error.message) }
+}
+
+/**
+ * Reads a workflow as the player plays it.
+ *
+ * Throws with every message of GitHub's parser when it does not parse, and names the first key that the
+ * player does not know.
+ */
+export async function readWorkflow(name: string, content: string): Promise<Workflow> {
+  const { root, converted, errors } = await parseWorkflow(name, content)
+  if (!root || !converted || errors.length > 0) {
+    throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
+  }
+  const raw = mapping(toTemplate(root, name))
+  refuseOtherKeys(raw, rootKeys, name)
+  return {
+    name: (raw.name as string | undefined) ?? name,
+    runName: raw['run-name'] ?? null,
+    on: readEvents(raw.on!),
+    env: mapping(raw.env),
+    jobs: converted.jobs.map(job => {
+      const id = job.id.value
+      const own = mapping(mapping(raw.jobs)[id])
+      refuseOtherKeys(own, jobKeys, `job ${id}`)
+      const defaults = { ...runDefaults(raw.defaults, name), ...runDefaults(own.defaults, `job ${id}`) }
+      return {
+        id,
+        name: own.name ?? null,
+        needs: (job.needs ?? []).map(need => need.value),
+        if: job.if.expression,
+        strategy: mapping(own.strategy),
+        timeoutMinutes: own['timeout-minutes'] ?? 360,
+        continueOnError: own['continue-on-error'] ?? false,
+        env: mapping(own.env),
+        outputs: mapping(own.outputs),
+        permissions: own.permissions ?? raw.permissions ?? null,
+        shell: defaults.shell ?? null,
+        workingDirectory: defaults['working-directory'] ?? null,
+        steps: job.type === 'job' ? readSteps(job.steps, own.steps as Mapping[], `job ${id}`) : [],
+        uses: (own.uses as string | undefined) ?? null,
+        with: mapping(own.with),
+        secrets: own.secrets === 'inherit' ? 'inherit' : mapping(own.secrets),
+      }
+    }),
+  }
+}
+
+/** Pairs the parser's steps (ids made, conditions completed) with what their author wrote. */
+export function readSteps(converted: Step[], raw: Mapping[], at: string): WorkflowStep[] {
+  return converted.map((step, index) => {
+    const own = mapping(raw[index])
+    refuseOtherKeys(own, stepKeys, `${at}, step ${index + 1}`)
+    return {
+      id: step.id,
+      named: own.id !== undefined,
+      if: step.if?.expression ?? 'success()',
+      uses: (own.uses as string | undefined) ?? null,
+      run: own.run ?? null,
+      name: own.name ?? null,
+      with: mapping(own.with),
+      env: mapping(own.env),
+      shell: own.shell ?? null,
+      workingDirectory: own['working-directory'] ?? null,
+      continueOnError: own['continue-on-error'] ?? false,
+      timeoutMinutes: own['timeout-minutes'] ?? null,
+    }
+  })
+}
+
+function readEvents(on: Template): Workflow['on'] {
+  if (typeof on === 'string') return { [on]: {} }
+  if (Array.isArray(on)) return Object.fromEntries(on.map(event => [event as string, {}]))
+  return Object.fromEntries(
+    Object.entries(mapping(on)).map(([event, settings]) => [event, mapping(settings)]),
+  )
+}
+
+function runDefaults(defaults: Template | undefined, at: string): Mapping {
+  refuseOtherKeys(mapping(defaults), ['run'], `defaults of ${at}`)
+  const run = mapping(mapping(defaults).run)
+  refuseOtherKeys(run, ['shell', 'working-directory'], `defaults.run of ${at}`)
+  return run
+}

@@ -1,0 +1,85 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import type { JsonObject } from '../../port/json.ts'
+import { createApp } from '../../relay/app.ts'
+import { readConfig } from '../../relay/config.ts'
+import type { Delivery } from '../../relay/store/delivery.ts'
+import { openStore } from '../../relay/store/open.ts'
+import type { Store } from '../../relay/store/store.ts'
+import { relayEnv } from './relay.ts'
+import { type Webhook, webhookRequest } from './send.ts'
+
+/** The relay's intake without a socket: its app on a real SQLite file. */
+export interface Receiving {
+  /** Sends a webhook as Port does. */
+  post(webhook?: Webhook): Promise<{ status: number; body: JsonObject; headers: Headers }>
+  request(path: string, init?: RequestInit): Promise<Response>
+  /** Every delivery that was written, the oldest first of each repository. */
+  written(): Promise<Delivery[]>
+  logged: { fields: Record<string, unknown>; message: string }[]
+}
+
+/** Opens the intake for one test. `env` is laid over the least that a relay needs. */
+export async function openReceiving(
+  options: {
+    env?: Record<string, string>
+    clock?: () => number
+    files?: Record<string, string>
+    store?: Partial<Store>
+  } = {},
+): Promise<Receiving> {
+  const { env = {}, clock = Date.now, files = {} } = options
+  const config = readConfig(relayEnv(env), path => {
+    if (files[path] === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
+    return files[path]
+  })
+  const real = await emptyStore()
+  const logged: Receiving['logged'] = []
+  const note = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
+  const store = { ...real, ...options.store }
+  const app = createApp({ config, store, clock, log: { info: note, error: note } })
+  const request = async (path: string, init?: RequestInit) => app.request(path, init)
+  return {
+    request,
+    async post(webhook) {
+      const { path, init } = webhookRequest(webhook)
+      const response = await request(path, init)
+      const text = await response.text()
+      return { status: response.status, headers: response.headers, body: text && JSON.parse(text) }
+    },
+    written: () => takeAll(real),
+    logged,
+  }
+}
+
+let opened: { store: Promise<Store>; folder: string } | undefined
+afterAll(async () => {
+  if (!opened) return
+  await (await opened.store).close()
+  rmSync(opened.folder, { recursive: true })
+})
+
+/** One SQLite file for all tests of a file, emptied for each. */
+async function emptyStore(): Promise<Store> {
+  if (!opened) {
+    const folder = mkdtempSync(join(tmpdir(), 'receiving-'))
+    opened = { folder, store: openStore({ kind: 'sqlite', path: join(folder, 'relay.db') }, 0) }
+  }
+  const store = await opened.store
+  await takeAll(store)
+  while ((await store.purge(Number.MAX_SAFE_INTEGER, 1000)) > 0);
+  return store
+}
+
+/** Takes every queued delivery, one of each repository at a time, and finishes it. */
+async function takeAll(store: Store): Promise<Delivery[]> {
+  const found: Delivery[] = []
+  for (;;) {
+    const claimed = await store.claimQueued(Number.MAX_SAFE_INTEGER / 2, 1, 1000)
+    if (claimed.length === 0) return found
+    found.push(...claimed)
+    for (const each of claimed) await store.record(each, { state: 'finished', dueAt: null }, 0)
+  }
+}

@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { SECRET } from './sign.ts'
+import { until } from './until.ts'
+
+export type Env = Record<string, string>
+export type LogLine = { level: number; msg: string; [field: string]: unknown }
+
+export interface Relay {
+  url: string
+  pid: number
+  /** Every line it has logged. */
+  log(): LogLine[]
+  /** All that it has printed, on either stream. */
+  printed(): string
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>
+  /** SIGKILL. */
+  kill(): Promise<void>
+}
+
+/** A relay as a process of its own, on a free port; ended with the test. */
+export async function startRelay(env: Env = {}): Promise<Relay> {
+  const { child, output } = spawnRelay({ HOST: '127.0.0.1', PORT: '0', ...env })
+  const lines = () =>
+    output.stdout
+      .split('\n')
+      .filter(line => line.startsWith('{'))
+      .map(line => JSON.parse(line) as LogLine)
+  const gone = () => child.exitCode !== null || child.signalCode !== null
+  const listening = () => lines().find(line => line.msg === 'listening')
+  await until(() => gone() || listening(), 'the relay listens')
+  const port = listening()?.port
+  if (port === undefined) throw new Error(`The relay ended: ${output.stderr}`)
+  const end = async (signal: NodeJS.Signals) => {
+    if (gone()) return
+    const closed = once(child, 'close')
+    child.kill(signal)
+    await closed
+  }
+  return {
+    url: `http://127.0.0.1:${port}`,
+    pid: child.pid!,
+    log: lines,
+    printed: () => output.stdout + output.stderr,
+    async stop() {
+      await end('SIGTERM')
+      return child.exitCode
+    },
+    kill: () => end('SIGKILL'),
+  }
+}
+
+/** Runs a relay that is expected to end by itself. */
+export async function runRelay(
+  env: Env,
+  args: string[] = [],
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const { child, output } = spawnRelay(env, args)
+  await once(child, 'close')
+  return { code: child.exitCode, ...output }
+}
+
+/** The least that a relay needs, with a database of its own. */
+export function relayEnv(more: Env = {}): Env {
+  return {
+    PORT_CLIENT_SECRET: SECRET,
+    GITHUB_TOKEN: 'github_pat_none',
+    GITHUB_API_URL: 'http://127.0.0.1:9',
+    RELAY_REPOSITORY: 'acme/shop',
+    RELAY_DATABASE: `sqlite:${join(temporaryFolder(), 'relay.db')}`,
+    ...more,
+  }
+}
+
+/** An empty folder, removed with the test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'relay-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+function spawnRelay(env: Env, args: string[] = []): { child: ChildProcess; output: Output } {
+  const main = join(import.meta.dirname, '../../relay/main.ts')
+  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  onTestFinished(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'close')
+  })
+  const output: Output = { stdout: '', stderr: '' }
+  child.stdout!.on('data', chunk => (output.stdout += chunk))
+  child.stderr!.on('data', chunk => (output.stderr += chunk))
+  return { child, output }
+}
+
+type Output = { stdout: string; stderr: string }
