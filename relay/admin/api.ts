@@ -1,0 +1,85 @@
+import { timingSafeEqual } from 'node:crypto'
+import { Hono } from 'hono'
+import { Problem } from '../problem.ts'
+import type { Delivery, State } from '../store/delivery.ts'
+import type { Store } from '../store/store.ts'
+
+const STATES: State[] = ['queued', 'dispatched', 'running', 'finished', 'failed']
+
+/**
+ * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token; closed where none is set. Inputs and people
+ * are not shown: they belong to Port and the workflow.
+ */
+export function createAdminApi(
+  adminToken: string | null,
+  store: Pick<Store, 'get' | 'list' | 'redeliver'>,
+  clock: () => number,
+): Hono {
+  const app = new Hono()
+  app.use(async (c, next) => {
+    if (adminToken === null)
+      throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
+    const given = c.req.header('authorization')?.replace(/^Bearer /i, '') ?? ''
+    if (!sameText(given, adminToken)) {
+      throw new Problem(401, 'Send RELAY_ADMIN_TOKEN as "Authorization: Bearer …".', {
+        'www-authenticate': 'Bearer',
+      })
+    }
+    await next()
+  })
+  app.get('/deliveries', async c => {
+    const state = c.req.query('state')
+    if (state !== undefined && !STATES.includes(state as State)) {
+      throw new Problem(400, `state must be one of ${STATES.join(', ')}.`)
+    }
+    const before = Number(c.req.query('before') ?? Number.NaN)
+    const deliveries = await store.list({
+      ...(state && { state: state as State }),
+      ...(c.req.query('repository') && { repository: c.req.query('repository') }),
+      ...(Number.isSafeInteger(before) && { before }),
+      limit: Math.min(Math.max(Math.trunc(Number(c.req.query('limit')) || 50), 1), 200),
+    })
+    return c.json({ deliveries: deliveries.map(shown), next: deliveries.at(-1)?.seq ?? null })
+  })
+  app.get('/deliveries/:id', async c => {
+    const delivery = await store.get(c.req.param('id'))
+    if (!delivery) throw unknown(c.req.param('id'))
+    return c.json(shown(delivery))
+  })
+  app.post('/deliveries/:id/redeliver', async c => {
+    const id = c.req.param('id')
+    const result = await store.redeliver(id, clock())
+    if (result === 'unknown') throw unknown(id)
+    if (result === 'not_failed')
+      throw new Problem(409, `Delivery ${id} has not failed: only a failed one can be redelivered.`)
+    return c.json({ delivery: id, state: 'queued' }, 202)
+  })
+  return app
+}
+
+function shown(d: Delivery) {
+  return {
+    delivery: d.id,
+    seq: d.seq,
+    state: d.state,
+    reason: d.reason,
+    run_id: d.runId,
+    action: d.action,
+    repository: d.repository,
+    event_type: d.eventType,
+    github_run_id: d.githubRunId,
+    received_at: iso(d.receivedAt),
+    updated_at: iso(d.updatedAt),
+    due_at: d.dueAt === null ? null : iso(d.dueAt),
+    attempts: d.attempts.map(({ at, outcome }) => ({ at: iso(at), outcome })),
+  }
+}
+
+const iso = (ms: number) => new Date(ms).toISOString()
+const unknown = (id: string) =>
+  new Problem(404, `There is no delivery ${id}: it was purged after RELAY_RETENTION, or never was.`)
+
+function sameText(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}

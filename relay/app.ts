@@ -1,0 +1,65 @@
+import { type Context, Hono } from 'hono'
+import { createAdminApi } from './admin/api.ts'
+import type { Config } from './config.ts'
+import { answerProblem, Problem } from './problem.ts'
+import type { Store } from './store/store.ts'
+import { createReceive, type ReceiveParts } from './webhook/receive.ts'
+
+export interface AppParts extends ReceiveParts {
+  config: Config
+  store: Store
+  /** `/report/…` */
+  reports?: Hono
+  /** `POST /github` */
+  receiveGitHub?: (c: Context) => Promise<Response>
+}
+
+/** Every route of the relay. */
+export function createApp(parts: AppParts): Hono {
+  const { config, store, reports, receiveGitHub, clock, log } = parts
+  const app = new Hono()
+  const receive = createReceive(parts)
+
+  for (const path of ['/webhook', '/webhook/:owner/:repo']) {
+    app.on(['POST', 'PUT', 'PATCH', 'DELETE'], path, receive)
+    app.all(path, () => {
+      throw new Problem(
+        405,
+        "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
+        {
+          allow: 'POST, PUT, PATCH, DELETE',
+        },
+      )
+    })
+  }
+  if (receiveGitHub) {
+    app.post('/github', receiveGitHub)
+    app.all('/github', () => {
+      throw new Problem(405, "GitHub's webhooks come as POST.", { allow: 'POST' })
+    })
+  }
+  if (reports) app.route('/report', reports)
+  app.route('/api', createAdminApi(config.adminToken, store, clock))
+  app.get('/healthz', c => c.json({ ok: true }))
+  app.get('/readyz', async c => {
+    try {
+      await store.ping()
+    } catch (error) {
+      log.error({ err: error }, 'the store does not answer')
+      throw new Problem(503, 'The database (RELAY_DATABASE) does not answer.', { 'retry-after': '5' })
+    }
+    return c.json({ ok: true })
+  })
+  app.notFound(c =>
+    answerProblem(c, new Problem(404, `There is nothing at ${c.req.path}: Port's webhooks go to /webhook.`)),
+  )
+  app.onError((error, c) => {
+    if (error instanceof Problem) return answerProblem(c, error)
+    log.error({ err: error }, 'a request failed')
+    return answerProblem(
+      c,
+      new Problem(500, 'Something failed inside the relay; its log says what. Nothing was accepted.'),
+    )
+  })
+  return app
+}

@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs'
+
+/** Calls the admin API of the relay that the environment describes: `RELAY_PUBLIC_URL`, else this machine's. */
+export async function callAdmin(
+  env: Record<string, string | undefined>,
+  method: string,
+  path: string,
+): Promise<unknown> {
+  const token =
+    env.RELAY_ADMIN_TOKEN ??
+    (env.RELAY_ADMIN_TOKEN_FILE && readFileSync(env.RELAY_ADMIN_TOKEN_FILE, 'utf8').trim())
+  if (!token) throw new Error('RELAY_ADMIN_TOKEN is needed: the one that the relay was started with.')
+  const base = (env.RELAY_PUBLIC_URL ?? `http://127.0.0.1:${env.PORT ?? 8080}`).replace(/\/+$/, '')
+  let response: Response
+  try {
+    response = await fetch(`${base}${path}`, { method, headers: { authorization: `Bearer ${token}` } })
+  } catch (cause) {
+    throw new Error(
+      `No relay answers at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`,
+      { cause },
+    )
+  }
+  const answer = (await response.json().catch(() => ({}))) as { detail?: string }
+  if (!response.ok) throw new Error(answer.detail ?? `${base}${path} answered ${response.status}.`)
+  return answer
+}

@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** One kind of due work: how it is claimed, and the step that each claim takes. */
+export interface Work<Claim> {
+  name: string
+  claim: (limit: number) => Promise<Claim[]>
+  step: (claim: Claim) => Promise<void>
+  /** How many steps may be under way at once. */
+  concurrency: number
+}
+
+export interface Worker {
+  /** Work may have come due. */
+  wake(): void
+  /** Claims nothing more, and resolves when every step under way has ended. */
+  stop(): Promise<void>
+}
+
+/** Leases that expired and times that came are found by looking this often. */
+const POLL_MS = 500
+/** After finding nothing, and after a failure, so that neither becomes a busy loop. */
+const REST_MS = 20
+const TROUBLE_MS = 1_000
+
+/**
+ * Claims whatever is due and moves it one step, until stopped. A step that throws keeps its lease until
+ * that expires: then the delivery is due again.
+ */
+export function startWorker<Claim>(
+  work: Work<Claim>,
+  log: { error: (fields: object, message: string) => void },
+): Worker {
+  const active = new Set<Promise<void>>()
+  let stopped = false
+  let signal = Promise.withResolvers<void>()
+  const wake = () => signal.resolve()
+
+  const begin = (claim: Claim) => {
+    const step = work
+      .step(claim)
+      .catch(error => {
+        log.error(
+          { err: error },
+          `${work.name}: a step failed; it is taken up again when its lease has expired`,
+        )
+      })
+      .finally(() => {
+        active.delete(step)
+        wake()
+      })
+    active.add(step)
+  }
+  const loop = async () => {
+    while (!stopped) {
+      signal = Promise.withResolvers()
+      const timer = setTimeout(wake, POLL_MS)
+      const free = work.concurrency - active.size
+      try {
+        const claims = free > 0 ? await work.claim(free) : []
+        for (const claim of claims) begin(claim)
+        if (claims.length === 0) await sleep(REST_MS)
+      } catch (error) {
+        log.error({ err: error }, `${work.name}: the store does not answer; trying again`)
+        await sleep(TROUBLE_MS)
+      }
+      if (!stopped) await signal.promise
+      clearTimeout(timer)
+    }
+    await Promise.all(active)
+  }
+
+  const ended = loop()
+  return {
+    wake,
+    async stop() {
+      stopped = true
+      wake()
+      await ended
+    },
+  }
+}

@@ -1,0 +1,28 @@
+/** Allows so many requests in any window of time, never more. */
+export interface Budget {
+  /** Takes one request where one is left. */
+  take(): boolean
+  /** When one is left again, milliseconds since 1970. */
+  freeAt(): number
+}
+
+export function createBudget(limit: number, windowMs: number, clock: () => number): Budget {
+  const taken: number[] = []
+  const forget = (now: number) => {
+    while (taken[0] !== undefined && taken[0] <= now - windowMs) taken.shift()
+  }
+  return {
+    take() {
+      const now = clock()
+      forget(now)
+      if (taken.length >= limit) return false
+      taken.push(now)
+      return true
+    },
+    freeAt() {
+      const now = clock()
+      forget(now)
+      return taken.length < limit ? now : (taken[taken.length - limit] as number) + windowMs
+    },
+  }
+}

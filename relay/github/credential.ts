@@ -1,0 +1,114 @@
+import { createAppAuth } from '@octokit/auth-app'
+import { RequestError } from '@octokit/request-error'
+import { Octokit } from '@octokit/rest'
+import type { Config } from '../config.ts'
+import { split } from './split.ts'
+
+/** How the relay acts on GitHub: by one token, or as a GitHub App by the installation of each repository. */
+export interface Credential {
+  kind: 'token' | 'app'
+  /**
+   * Gives `work` an Octokit that may act on the repository, its token in hand: what `work` throws was thrown
+   * by `work`'s own request.
+   *
+   * `work` runs a second time, once, when GitHub did not know the installation or its token (401, 404): then
+   * its first request has done nothing.
+   *
+   * @throws CredentialError where there is no such token
+   */
+  use<T>(repository: string, work: (octokit: Octokit) => Promise<T>): Promise<T>
+}
+
+/** No token for a repository. `stage`: finding the App's installation there, or getting a token for it. */
+export class CredentialError extends Error {
+  readonly stage: 'installation' | 'token'
+  constructor(stage: 'installation' | 'token', repository: string, cause: unknown) {
+    super(`No ${stage} of the GitHub App for ${repository}`, { cause })
+    this.name = 'CredentialError'
+    this.stage = stage
+  }
+}
+
+const TIMEOUT_MS = 10_000
+/** A 404 may mean "no longer installed here" or just "no such thing": how often the first is looked into. */
+const LOOK_AGAIN_MS = 60_000
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
+
+export function createCredential({ apiUrl, auth }: Config['github'], clock: () => number): Credential {
+  const options = {
+    baseUrl: apiUrl,
+    userAgent: 'port-webhook-action',
+    log: SILENT,
+    request: { retries: 0, fetch: fetchInTime },
+  }
+  if ('token' in auth) {
+    const octokit = new Octokit({ ...options, auth: auth.token })
+    return { kind: 'token', use: (_, work) => work(octokit) }
+  }
+
+  const app = new Octokit({ ...options, authStrategy: createAppAuth, auth })
+  const found = new Map<string, { id: number; at: number }>()
+  /** One for all repositories of an installation, since each holds a token of its own. */
+  const octokits = new Map<number, Octokit>()
+
+  async function find(repository: string): Promise<number> {
+    const known = found.get(repository.toLowerCase())
+    if (known) return known.id
+    const [owner, repo] = split(repository)
+    try {
+      const { data } = await app.apps.getRepoInstallation({ owner, repo })
+      found.set(repository.toLowerCase(), { id: data.id, at: clock() })
+      return data.id
+    } catch (error) {
+      throw new CredentialError('installation', repository, error)
+    }
+  }
+
+  async function open(repository: string): Promise<Octokit> {
+    const installationId = await find(repository)
+    const known = octokits.get(installationId)
+    const octokit =
+      known ??
+      new Octokit({ ...options, authStrategy: createAppAuth, auth: { ...auth, installationId } as object })
+    octokits.set(installationId, octokit)
+    try {
+      // Kept by auth-app, and renewed when its hour is nearly over.
+      await octokit.auth({ type: 'installation' })
+    } catch (error) {
+      throw new CredentialError('token', repository, error)
+    }
+    return octokit
+  }
+
+  /** Whether what failed may be an installation that is no more; if so it is forgotten. */
+  function forgets(repository: string, error: unknown): boolean {
+    const known = found.get(repository.toLowerCase())
+    const ofToken = error instanceof CredentialError && error.stage === 'token'
+    const cause = ofToken ? error.cause : error
+    const status = cause instanceof RequestError && cause.response ? cause.status : 0
+    const gone = ofToken
+      ? status === 404 || status === 401
+      : status === 401 || (status === 404 && clock() - (known?.at ?? 0) > LOOK_AGAIN_MS)
+    if (!known || !gone) return false
+    found.delete(repository.toLowerCase())
+    octokits.delete(known.id)
+    return true
+  }
+
+  return {
+    kind: 'app',
+    async use(repository, work) {
+      try {
+        return await work(await open(repository))
+      } catch (error) {
+        if (!forgets(repository, error)) throw error
+        return work(await open(repository))
+      }
+    },
+  }
+}
+
+/** No request waits for ever, those that auth-app makes by itself included. */
+function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
+  return fetch(url, { ...init, signal: init.signal ?? AbortSignal.timeout(TIMEOUT_MS) })
+}

@@ -1,0 +1,77 @@
+import type { Credential } from './credential.ts'
+import { readTail } from './read-tail.ts'
+import { split } from './split.ts'
+
+export interface Step {
+  name: string
+  number: number
+  conclusion: string | null
+  /** Milliseconds since 1970; null where it did not end. */
+  endedAt: number | null
+}
+
+/** A job of a workflow run that has ended. */
+export interface Job {
+  id: number
+  name: string
+  conclusion: string | null
+  /** Whether a runner had taken it. */
+  started: boolean
+  steps: Step[]
+}
+
+/** Reads jobs and their logs. Every function throws what Octokit throws, or CredentialError. */
+export interface JobReader {
+  /** At most 100 jobs, and whether there are more. */
+  jobs(repository: string, runId: number, attempt: number): Promise<{ jobs: Job[]; total: number }>
+  /** The end of an ended job's log; null where GitHub has none, as after a lost runner. */
+  jobLog(repository: string, jobId: number): Promise<string | null>
+}
+
+const LOG_TIMEOUT_MS = 10_000
+
+export function createJobReader(credential: Credential): JobReader {
+  return {
+    jobs: (repository, runId, attempt) =>
+      credential.use(repository, async octokit => {
+        const [owner, repo] = split(repository)
+        const { data } = await octokit.actions.listJobsForWorkflowRunAttempt({
+          owner,
+          repo,
+          run_id: runId,
+          attempt_number: attempt,
+          per_page: 100,
+        })
+        const jobs = data.jobs.map(job => ({
+          id: job.id,
+          name: job.name,
+          conclusion: job.conclusion,
+          started: Boolean(job.runner_name) || (job.steps?.length ?? 0) > 0,
+          steps: (job.steps ?? []).map(step => ({
+            name: step.name,
+            number: step.number,
+            conclusion: step.conclusion,
+            endedAt: Date.parse(step.completed_at ?? '') || null,
+          })),
+        }))
+        return { jobs, total: data.total_count }
+      }),
+    jobLog: (repository, jobId) =>
+      credential.use(repository, async octokit => {
+        const [owner, repo] = split(repository)
+        const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
+        // Not followed by Octokit: the log lies with another host, signed for by its address alone, and the
+        // token is not that host's to see.
+        const { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
+          owner,
+          repo,
+          job_id: jobId,
+          request: { redirect: 'manual', signal },
+        })
+        const answer = await fetch(String(headers.location), { signal })
+        if (answer.status === 404) return null
+        if (!answer.ok || !answer.body) throw new Error(`GitHub's log store answered ${answer.status}`)
+        return readTail(answer.body)
+      }),
+  }
+}

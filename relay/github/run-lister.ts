@@ -1,0 +1,247 @@
+import { RequestError } from '@octokit/request-error'
+import type { Budget } from './budget.ts'
+import { readTrouble } from './errors.ts'
+import type { RunReader } from './read-runs.ts'
+import { later, type WorkflowRun } from './workflow-run.ts'
+
+/** What is asked for: runs made since then, and the one with this id where it is known. */
+export interface Want {
+  since: number
+  runId: number | null
+}
+
+/** What is known of the runs of a repository. Times are milliseconds since 1970. */
+export interface Look {
+  /** `forbidden`: not to be read, as when the token lacks Actions: read. `unavailable`: not for now. */
+  access: 'read' | 'forbidden' | 'unavailable'
+  /** Why not. */
+  reason: string | null
+  runs: WorkflowRun[]
+  /** When the list was read last; null for never. */
+  readAt: number | null
+  /** Whether the list goes back to `since`. */
+  whole: boolean
+  /** The run of the id wanted is not there: it was deleted. */
+  gone: boolean
+  /** When the next look may show more. */
+  nextAt: number
+}
+
+/**
+ * One list of runs for each repository, shared by everybody in this process who asks, within one budget of
+ * requests. Each relay has its own: two relays on one database may ask twice as much.
+ */
+export interface RunLister {
+  /** @param maxAge how old the list may be, milliseconds; it is older where the budget asks for it */
+  look(repository: string, want: Want, maxAge: number): Promise<Look>
+  /** Takes a run that a webhook brought: the next look shows it without a request. */
+  observe(repository: string, run: WorkflowRun): void
+}
+
+interface Entry {
+  repository: string
+  askedAt: number
+  /** The oldest of what was wanted since the last reading. */
+  since: number
+  /** Ids wanted since the last reading: pages are turned for those, too. */
+  wanted: Set<number>
+  pages: { runs: WorkflowRun[]; etag: string | null }[]
+  byId: Map<number, { run: WorkflowRun | null; etag: string | null; readAt: number; misses: number }>
+  observed: Map<number, WorkflowRun>
+  access: Look['access']
+  reason: string | null
+  readAt: number | null
+  covers: number
+  /** Not to be asked before then. */
+  blockedUntil: number
+  tries: number
+  /** Requests that the last reading took. */
+  cost: number
+  reading: Promise<void> | null
+}
+
+const PAGE = 100
+/** Beyond, runs are fetched by id. */
+const MAX_PAGES = 5
+/** So many wanted runs missing from a page are worth the next page. */
+const WORTH_A_PAGE = 3
+/** A token may be given its permission at any time. */
+const FORBIDDEN_MS = 300_000
+const BY_ID_MS = 30_000
+/** A run is gone when it was not there so often: GitHub's copies do not all know a new run at once. */
+const MISSES = 2
+/** A repository that nobody asked for so long does not count any more. */
+const ACTIVE_MS = 120_000
+const MAX_OBSERVED = 1_000
+
+/**
+ * @param perMinute the requests that the intervals are chosen for: a little less than `budget` allows
+ * @param minInterval the shortest time between two readings of one repository's list
+ */
+export function createRunLister(parts: {
+  github: Pick<RunReader, 'runsPage' | 'run'>
+  budget: Budget
+  /** Apart, so that many old runs do not keep the lists from being read. */
+  budgetById: Budget
+  clock: () => number
+  perMinute: number
+  minInterval?: number
+}): RunLister {
+  const { github, budget, budgetById, clock, perMinute, minInterval = 5_000 } = parts
+  const entries = new Map<string, Entry>()
+
+  function open(repository: string): Entry {
+    const key = repository.toLowerCase()
+    const entry = entries.get(key) ?? newEntry(repository)
+    entries.set(key, entry)
+    return entry
+  }
+
+  /** How old a list may be, so that all repositories together stay within the budget. */
+  function interval(now: number): number {
+    let cost = 0
+    for (const [key, entry] of entries) {
+      if (entry.askedAt > now - ACTIVE_MS) cost += entry.access === 'read' ? entry.cost : 0
+      else if (!entry.reading) entries.delete(key)
+    }
+    return Math.max(minInterval, (cost * 60_000) / perMinute)
+  }
+
+  async function read(entry: Entry): Promise<void> {
+    const { since, wanted } = entry
+    entry.since = Number.POSITIVE_INFINITY
+    entry.wanted = new Set()
+    let cost = 0
+    try {
+      let page = 0
+      for (;;) {
+        if (!budget.take()) {
+          if (page === 0) entry.blockedUntil = budget.freeAt()
+          break
+        }
+        cost++
+        const known = entry.pages[page]
+        const { data, etag } = await github.runsPage(entry.repository, page + 1, known?.etag ?? null)
+        if (data) {
+          entry.pages[page] = { runs: data, etag }
+          // What was known of further pages has moved on.
+          entry.pages.length = page + 1
+        }
+        for (const run of entry.pages[page]?.runs ?? []) wanted.delete(run.id)
+        page++
+        const { runs } = entry.pages[page - 1] as Entry['pages'][number]
+        const oldest = runs.at(-1)?.createdAt ?? 0
+        const last = runs.length < PAGE
+        entry.covers = last ? 0 : oldest
+        const enough = last || (oldest < since && wanted.size < WORTH_A_PAGE)
+        if (enough || page === MAX_PAGES) break
+      }
+      if (page === 0) return
+      entry.pages.length = page
+      Object.assign(entry, { access: 'read', reason: null, readAt: clock(), tries: 0 })
+      for (const { runs } of entry.pages) for (const run of runs) entry.byId.delete(run.id)
+    } catch (error) {
+      trouble(entry, error)
+    } finally {
+      entry.cost = Math.max(1, cost)
+    }
+  }
+
+  function trouble(entry: Entry, error: unknown): void {
+    const now = clock()
+    const found = readTrouble(error, { repository: entry.repository, now, tries: entry.tries++ })
+    entry.access = found.kind === 'forbidden' ? 'forbidden' : 'unavailable'
+    entry.reason = found.reason
+    entry.blockedUntil = found.kind === 'forbidden' ? now + FORBIDDEN_MS : found.at
+  }
+
+  async function readById(entry: Entry, id: number, maxAge: number): Promise<void> {
+    const known = entry.byId.get(id)
+    if (known && clock() - known.readAt < Math.max(maxAge, BY_ID_MS)) return
+    if (!budgetById.take()) return
+    try {
+      const { data, etag } = await github.run(entry.repository, id, known?.etag ?? null)
+      entry.byId.set(id, { run: data ?? known?.run ?? null, etag, readAt: clock(), misses: 0 })
+    } catch (error) {
+      const status = error instanceof RequestError && error.response ? error.status : 0
+      // The list could be read, so this is not a matter of permission.
+      const misses = (known?.misses ?? 0) + 1
+      if (status === 404) entry.byId.set(id, { run: null, etag: null, readAt: clock(), misses })
+      else trouble(entry, error)
+    }
+  }
+
+  return {
+    async look(repository, { since, runId }, maxAge) {
+      const entry = open(repository)
+      const asked = clock()
+      entry.askedAt = asked
+      entry.since = Math.min(entry.since, runId === null ? since : Number.POSITIVE_INFINITY)
+      if (runId !== null) entry.wanted.add(runId)
+      const age = Math.max(maxAge, interval(asked))
+      const told = runId !== null && entry.observed.get(runId)?.status === 'completed'
+      if (!told && asked >= entry.blockedUntil && asked - (entry.readAt ?? Number.NEGATIVE_INFINITY) >= age) {
+        entry.reading ??= read(entry).finally(() => {
+          entry.reading = null
+        })
+      }
+      await entry.reading
+      const listed = () => entry.pages.some(({ runs }) => runs.some(run => run.id === runId))
+      if (!told && runId !== null && entry.access === 'read' && entry.readAt !== null && !listed()) {
+        await readById(entry, runId, maxAge)
+      }
+      return show(entry, { since, runId }, age)
+    },
+    observe(repository, run) {
+      const entry = open(repository)
+      entry.askedAt = Math.max(entry.askedAt, clock())
+      const known = entry.observed.get(run.id)
+      entry.observed.delete(run.id)
+      entry.observed.set(run.id, known ? later(known, run) : run)
+      const oldest = entry.observed.size > MAX_OBSERVED ? entry.observed.keys().next().value : undefined
+      if (oldest !== undefined) entry.observed.delete(oldest)
+    },
+  }
+
+  function show(entry: Entry, { since, runId }: Want, age: number): Look {
+    const runs = new Map<number, WorkflowRun>()
+    const add = (run: WorkflowRun) => {
+      const known = runs.get(run.id)
+      runs.set(run.id, known ? later(known, run) : run)
+    }
+    for (const page of entry.pages) for (const run of page.runs) add(run)
+    const one = runId === null ? undefined : entry.byId.get(runId)
+    if (one?.run) add(one.run)
+    for (const run of entry.observed.values()) add(run)
+    return {
+      access: entry.readAt === null && entry.access === 'read' ? 'unavailable' : entry.access,
+      reason: entry.reason,
+      runs: [...runs.values()],
+      readAt: entry.readAt,
+      whole: entry.covers < since,
+      gone: one !== undefined && one.misses >= MISSES && !runs.has(runId as number),
+      nextAt:
+        entry.access === 'forbidden'
+          ? clock()
+          : Math.max(clock(), entry.blockedUntil, entry.readAt === null ? 0 : entry.readAt + age),
+    }
+  }
+}
+
+const newEntry = (repository: string): Entry => ({
+  repository,
+  askedAt: 0,
+  since: Number.POSITIVE_INFINITY,
+  wanted: new Set(),
+  pages: [],
+  byId: new Map(),
+  observed: new Map(),
+  access: 'read',
+  reason: null,
+  readAt: null,
+  covers: Number.POSITIVE_INFINITY,
+  blockedUntil: 0,
+  tries: 0,
+  cost: 1,
+  reading: null,
+})

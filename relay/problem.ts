@@ -1,0 +1,39 @@
+import type { Context } from 'hono'
+
+const TITLES = {
+  400: 'Bad request',
+  401: 'Not authenticated',
+  403: 'Not allowed',
+  404: 'Not found',
+  405: 'Method not allowed',
+  409: 'Conflict',
+  413: 'Body too large',
+  415: 'Unsupported media type',
+  422: 'Cannot be dispatched',
+  500: 'Internal error',
+  502: 'GitHub refused',
+  503: 'Try again later',
+} as const
+
+export type ProblemStatus = keyof typeof TITLES
+
+/** A refusal that a person reads: `detail` says what happened, to what, and what to change. It holds no secret. */
+export class Problem extends Error {
+  readonly status: ProblemStatus
+  readonly headers: Record<string, string>
+  constructor(status: ProblemStatus, detail: string, headers: Record<string, string> = {}) {
+    super(detail)
+    this.name = 'Problem'
+    this.status = status
+    this.headers = headers
+  }
+}
+
+/** Problem details, RFC 9457. */
+export function answerProblem(c: Context, problem: Problem): Response {
+  return c.json(
+    { type: 'about:blank', title: TITLES[problem.status], status: problem.status, detail: problem.message },
+    problem.status,
+    { 'content-type': 'application/problem+json', ...problem.headers },
+  )
+}

@@ -1,0 +1,88 @@
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import type { PortClient } from '../../port/client.ts'
+import type { Config } from '../config.ts'
+import type { GitHub } from '../github/client.ts'
+import { Problem } from '../problem.ts'
+import type { Store } from '../store/store.ts'
+import { createGiveInputs } from './give-inputs.ts'
+import { createKnowledge } from './know-repository.ts'
+import { createReportTokens } from './report-token.ts'
+import { createStart } from './start-report.ts'
+import { createTake } from './take-report.ts'
+import { createOidcVerifier } from './verify-oidc.ts'
+
+export interface ReportsParts {
+  config: Pick<Config, 'publicUrl' | 'github' | 'webhook' | 'runTimeout'>
+  store: Pick<Store, 'get' | 'bindRun' | 'report' | 'wakeDelivery'>
+  github: Pick<GitHub, 'repository'>
+  /** Null without PORT_CLIENT_ID. */
+  port: Pick<PortClient, 'run'> | null
+  clock: () => number
+  log: {
+    info: (fields: object, message: string) => void
+    warn: (fields: object, message: string) => void
+    error: (fields: object, message: string) => void
+  }
+}
+
+const MAX_BODY = 256 * 1024
+
+/** `/report/…`: what the action reports through the relay. Off, and saying so, without RELAY_PUBLIC_URL. */
+export function createReports(parts: ReportsParts): Hono {
+  const { config, store, port, clock, log } = parts
+  const app = new Hono()
+  const audience = config.publicUrl
+  if (audience === null) {
+    app.all('*', () => {
+      throw new Problem(
+        404,
+        "This relay takes no reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
+      )
+    })
+    return app
+  }
+  const { secrets } = config.webhook
+  const tokens = createReportTokens({ secrets, audience, lifetimeMs: config.runTimeout, clock, log })
+  const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log })
+  const know = createKnowledge({ ask: parts.github.repository, clock, log })
+  const start = createStart({ store, port, verify, know, tokens, clientSecrets: secrets, clock, log })
+  const give = createGiveInputs({ store, tokens, clientSecrets: secrets, log })
+  const take = createTake({ store, tokens, tells: port !== null, clock, log })
+
+  app.use('*', async (c, next) => {
+    await next()
+    c.header('cache-control', 'no-store')
+  })
+  app.use(
+    '*',
+    bodyLimit({
+      maxSize: MAX_BODY,
+      onError: () => {
+        throw new Problem(413, `A report has at most ${MAX_BODY} bytes: send it in parts.`)
+      },
+    }),
+  )
+  app.post('/start', c => start(c).catch(orStoreTrouble))
+  app.post('/inputs', c => give(c).catch(orStoreTrouble))
+  app.post('/', c => take(c).catch(orStoreTrouble))
+  app.all('*', (c: Context) => {
+    if (c.req.path.match(/^\/report(\/start|\/inputs)?\/?$/))
+      throw new Problem(405, 'Reports come as POST.', { allow: 'POST' })
+    throw new Problem(
+      404,
+      `There is nothing at ${c.req.path}: reports go to /report/start, /report/inputs and /report.`,
+    )
+  })
+  return app
+
+  function orStoreTrouble(error: unknown): never {
+    if (error instanceof Problem) throw error
+    log.error({ err: error }, 'a report could not be written, so it was not accepted')
+    throw new Problem(
+      503,
+      "The relay's database (RELAY_DATABASE) does not answer; this report was not accepted. Send it again.",
+      { 'retry-after': '5' },
+    )
+  }
+}

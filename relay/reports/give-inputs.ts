@@ -1,0 +1,21 @@
+import type { Context } from 'hono'
+import type { Invocation } from '../../port/invocation.ts'
+import { type BoundParts, boundDelivery } from './bound-delivery.ts'
+import { handOut } from './hand-out.ts'
+import { readMessage, startMessage } from './read-message.ts'
+
+/**
+ * `POST /report/inputs`: what `POST /report/start` gave of the inputs, again, for a later process of the same
+ * run, which must know what to hide.
+ *
+ * @throws Problem 400, 401, 403
+ */
+export function createGiveInputs(
+  parts: BoundParts & { clientSecrets: string[] },
+): (c: Context) => Promise<Response> {
+  return async c => {
+    const { message, delivery } = await boundDelivery(c, parts, c => readMessage(c, startMessage))
+    const invocation = JSON.parse(delivery.invocation) as Invocation
+    return c.json(handOut(invocation, message.complete, parts.clientSecrets))
+  }
+}

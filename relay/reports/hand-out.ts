@@ -1,0 +1,39 @@
+import type { Invocation } from '../../port/invocation.ts'
+import { decryptSecretInput } from '../../port/secrets.ts'
+
+/** What the run that a delivery is bound to may have beyond its client payload. */
+export interface HandOut {
+  /** The parts of which something did not fit the payload, whole. */
+  payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null
+  /** Secret inputs in clear, by name. One that none of the relay's secrets opens is missing: it is of the other scheme, or older than they are. */
+  secrets: Record<string, string>
+}
+
+/**
+ * @param invocation as it is stored, where what is encrypted stays so
+ * @param clientSecrets each that Port may have encrypted with
+ */
+export function handOut(invocation: Invocation, complete: boolean, clientSecrets: string[]): HandOut {
+  const { inputs, encrypted, entity, event } = invocation
+  const secrets: [string, string][] = []
+  for (const name of encrypted) {
+    const value = Object.hasOwn(inputs, name) ? inputs[name] : undefined
+    const clear = typeof value === 'string' ? decrypt(name, value, clientSecrets) : null
+    if (clear !== null) secrets.push([name, clear])
+  }
+  return {
+    payload: complete ? { inputs, encrypted, entity, event } : null,
+    secrets: Object.fromEntries(secrets),
+  }
+}
+
+function decrypt(name: string, value: string, clientSecrets: string[]): string | null {
+  for (const clientSecret of clientSecrets) {
+    try {
+      return decryptSecretInput(name, value, { scheme: 'aes256-gcm', clientSecret })
+    } catch {
+      // Another secret's, or of the other scheme.
+    }
+  }
+  return null
+}

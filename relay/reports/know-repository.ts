@@ -1,0 +1,72 @@
+import { readTrouble } from '../github/errors.ts'
+import type { RepositoryFacts } from '../github/read-repository.ts'
+import { Problem } from '../problem.ts'
+
+export interface KnowParts {
+  ask: (repository: string) => Promise<RepositoryFacts>
+  clock: () => number
+  log: { warn: (fields: object, message: string) => void }
+}
+
+/** A default branch changes now and then. */
+const FRESH_MS = 10 * 60_000
+
+/**
+ * Id and default branch of a repository, asked of GitHub and kept for a while. The id that was seen first is
+ * held on to for as long as the relay runs: a repository that takes over the name of another is another.
+ *
+ * @returns a function that throws Problem, since a run is believed only where they are known: 503 when
+ *   GitHub does not answer, 403 when it does not show the repository or shows another under its name
+ */
+export function createKnowledge({
+  ask,
+  clock,
+  log,
+}: KnowParts): (repository: string, expect: string) => Promise<RepositoryFacts> {
+  const known = new Map<string, RepositoryFacts & { at: number }>()
+
+  return async (repository, expectedRef) => {
+    const name = repository.toLowerCase()
+    const kept = known.get(name)
+    // Where the branch does not fit, it may have been changed just now.
+    if (kept && clock() - kept.at < FRESH_MS && expectedRef === `refs/heads/${kept.defaultBranch}`)
+      return kept
+    let facts: RepositoryFacts
+    try {
+      facts = await ask(repository)
+    } catch (error) {
+      throw unknown(repository, error)
+    }
+    if (kept && kept.id !== facts.id) {
+      log.warn(
+        { repository, was: kept.id, is: facts.id },
+        'a report was refused: another repository has taken over this name; restart the relay if that was intended',
+      )
+      throw new Problem(
+        403,
+        `${repository} is no longer the repository that it was when the relay first saw it.`,
+      )
+    }
+    known.set(name, { ...facts, at: clock() })
+    return facts
+  }
+
+  function unknown(repository: string, error: unknown): Problem {
+    const { kind, reason } = readTrouble(error, { repository, now: clock(), tries: 0 })
+    log.warn(
+      { repository, reason },
+      'a report was refused: GitHub does not tell the id and the default branch of its repository',
+    )
+    if (kind === 'forbidden') {
+      return new Problem(
+        403,
+        `GitHub does not show ${repository} to the relay, which so cannot tell whose report this is: its token or App needs Metadata: read on it.`,
+      )
+    }
+    return new Problem(
+      503,
+      `GitHub does not tell the relay about ${repository} now, and it accepts no report without that. Try again.`,
+      { 'retry-after': '5' },
+    )
+  }
+}

@@ -1,0 +1,67 @@
+import type { Context } from 'hono'
+import { z } from 'zod'
+import { Problem } from '../problem.ts'
+
+const delivery = z.string().regex(/^[\w-]{1,100}$/)
+
+/** `POST /report/start`: which delivery; `complete` where its payload came truncated, and the rest is wanted. */
+export const startMessage = z.object({ delivery, complete: z.boolean().default(false) })
+
+const logLine = z.object({
+  level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
+  message: z.string(),
+})
+const runUpdate = z.object({
+  statusLabel: z.string().max(1_000).optional(),
+  link: z
+    .array(z.url({ protocol: /^https?$/ }))
+    .max(10)
+    .optional(),
+  summary: z.string().optional(),
+  externalRunId: z.string().max(200).optional(),
+  conclusion: z.enum(['success', 'failure', 'cancelled']).optional(),
+})
+const entity = z.object({
+  blueprint: z.string().min(1).max(200),
+  properties: z.record(z.string(), z.json()),
+})
+const report = z.union([
+  z.strictObject({ log: z.array(logLine).min(1) }),
+  z.strictObject({ update: runUpdate }),
+  z.strictObject({ entity }),
+])
+
+/**
+ * `POST /report`: words for Port, in order. A message that is sent again has the same sender and number, and
+ * is written once; a sender counts from 1 and waits for each answer before it sends the next.
+ */
+export const reportMessage = z.object({
+  delivery,
+  sender: z.string().regex(/^[\w-]{1,64}$/),
+  number: z.int().min(1),
+  reports: z.array(report).max(500),
+  /** The job is ending. */
+  ending: z.boolean().default(false),
+})
+
+/** @throws Problem 400 that names what is wrong, and no value */
+export async function readMessage<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
+  let body: unknown
+  try {
+    body = JSON.parse(await c.req.text())
+  } catch {
+    throw new Problem(400, 'The body is not JSON.')
+  }
+  const read = schema.safeParse(body)
+  if (read.success) return read.data
+  const [issue] = read.error.issues
+  throw new Problem(
+    400,
+    `The body is not a report: ${issue?.path.join('.') || 'it'} is missing or of another kind.`,
+  )
+}
+
+/** The token of `Authorization: Bearer …`, or null. */
+export function bearer(c: Context): string | null {
+  return /^Bearer ([^\s]+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
+}

@@ -1,0 +1,92 @@
+import { hkdfSync } from 'node:crypto'
+import { errors, jwtVerify, SignJWT } from 'jose'
+import { Problem } from '../problem.ts'
+
+/** Whose word a report token stands for: one attempt of one workflow run, for one delivery. */
+export interface Bound {
+  delivery: string
+  runId: number
+  runAttempt: number
+}
+
+export interface ReportTokens {
+  mint(bound: Bound): Promise<{ token: string; expiresAt: number }>
+  /** @throws Problem 401, the same whatever is wrong */
+  verify(token: string | null): Promise<Bound>
+}
+
+export interface ReportTokenParts {
+  /** The webhook secrets, that of Port's client first: tokens are made with the first and taken with each, so that rotation cuts no run off. */
+  secrets: string[]
+  /** RELAY_PUBLIC_URL */
+  audience: string
+  lifetimeMs: number
+  clock: () => number
+  log: { warn: (fields: object, message: string) => void }
+}
+
+const TYPE = 'port-report+jwt'
+const MAX_TOKEN = 2_000
+
+/**
+ * Report tokens: signed with a key derived from the client secret, so that every relay of an installation,
+ * and one that was restarted, takes them without a store of their own.
+ */
+export function createReportTokens(parts: ReportTokenParts): ReportTokens {
+  const { audience, lifetimeMs, clock, log } = parts
+  const keys = parts.secrets.map(deriveKey)
+
+  return {
+    async mint({ delivery, runId, runAttempt }) {
+      const now = Math.floor(clock() / 1000)
+      const expires = now + Math.ceil(lifetimeMs / 1000)
+      const token = await new SignJWT({ run_id: runId, run_attempt: runAttempt })
+        .setProtectedHeader({ alg: 'HS256', typ: TYPE })
+        .setSubject(delivery)
+        .setAudience(audience)
+        .setIssuedAt(now)
+        .setExpirationTime(expires)
+        .sign(keys[0] as Uint8Array)
+      return { token, expiresAt: expires * 1000 }
+    },
+    async verify(token) {
+      if (token === null) throw refuse('there is no bearer token')
+      if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
+      let reason = ''
+      for (const key of keys) {
+        try {
+          const { payload } = await jwtVerify(token, key, {
+            algorithms: ['HS256'],
+            typ: TYPE,
+            audience,
+            requiredClaims: ['exp', 'sub', 'run_id', 'run_attempt'],
+            currentDate: new Date(clock()),
+          })
+          return {
+            delivery: String(payload.sub),
+            runId: Number(payload.run_id),
+            runAttempt: Number(payload.run_attempt),
+          }
+        } catch (error) {
+          reason = (error as Error).message
+          if (!(error instanceof errors.JWSSignatureVerificationFailed)) break
+        }
+      }
+      throw refuse(reason)
+    },
+  }
+
+  function refuse(reason: string): Problem {
+    log.warn({ reason }, 'a report was refused: its report token is not accepted')
+    return new Problem(
+      401,
+      'The report token is not accepted: it must be the one that POST /report/start gave to this workflow run.',
+      { 'www-authenticate': 'Bearer' },
+    )
+  }
+}
+
+/** Of no other use than this: knowing it tells nothing of the secret. */
+function deriveKey(secret: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secret, '', 'port-webhook-action report token, version 1', 32))
+}

@@ -1,0 +1,39 @@
+import type { Context } from 'hono'
+import { logBatches } from '../../port/log-batches.ts'
+import type { Report } from '../store/delivery.ts'
+import type { Store } from '../store/store.ts'
+import { type BoundParts, boundDelivery } from './bound-delivery.ts'
+import { readMessage, reportMessage } from './read-message.ts'
+
+export interface TakeParts extends BoundParts {
+  store: Pick<Store, 'get' | 'report' | 'wakeDelivery'>
+  /** Whether Port can be told anything. */
+  tells: boolean
+  clock: () => number
+}
+
+/**
+ * `POST /report`: words for Port of the workflow run that a delivery is bound to. Answered with 202 once they
+ * are on disk; they are said in order, however long Port is away. A conclusion ends the delivery.
+ *
+ * @throws Problem 400, 401, 403
+ */
+export function createTake(parts: TakeParts): (c: Context) => Promise<Response> {
+  const { store, tells, clock } = parts
+  return async c => {
+    const { message, delivery } = await boundDelivery(c, parts, c => readMessage(c, reportMessage))
+    const { sender, number, ending } = message
+    const reports = message.reports.flatMap(inSteps)
+    const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
+    const told = tells && delivery.runId !== null && delivery.kind !== 'none'
+    await store.report(delivery.id, told ? reports : [], clock(), { from: { sender, number }, finish: ends })
+    // The workflow may end now: its watch looks at once, and more often.
+    if (ending && !ends) await store.wakeDelivery(delivery.id, clock())
+    return c.json({ delivery: delivery.id, number }, 202)
+  }
+}
+
+/** One request to Port each, so that none is half said when Port goes away. */
+function inSteps(report: Report): Report[] {
+  return 'log' in report ? logBatches(report.log).map(log => ({ log })) : [report]
+}

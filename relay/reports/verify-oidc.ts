@@ -1,0 +1,133 @@
+import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose'
+import { Problem } from '../problem.ts'
+
+/** What GitHub says of the workflow run that asks, once its signature, issuer, audience and times have passed. */
+export interface RunClaims {
+  eventName: string
+  /** `owner/name` */
+  repository: string
+  /** GitHub's id of the repository, in decimal: it stays when the name goes to another. */
+  repositoryId: string
+  /** `refs/heads/main` */
+  ref: string
+  runId: number
+  runAttempt: number
+}
+
+export interface OidcParts {
+  /** Of GITHUB_OIDC_ISSUER. */
+  issuer: string
+  /** RELAY_PUBLIC_URL: a token made for anybody else, the owner's default audience included, is none for us. */
+  audience: string
+  clock: () => number
+  log: { warn: (fields: object, message: string) => void }
+  /** How long a key that is not in the set is not looked for again. */
+  cooldownMs?: number
+  /** How long the set is kept. */
+  cacheMs?: number
+  timeoutMs?: number
+}
+
+/** GitHub's are about 2,000 characters long. */
+const MAX_TOKEN = 8_000
+/** Clocks differ. */
+const LEEWAY_S = 30
+/** GitHub's live for about 5 minutes; one that claims a longer life is not GitHub's. */
+const MAX_AGE_S = 600
+
+/**
+ * Verifies GitHub's OIDC tokens: RS256 by a key of the issuer's set and nothing else (no key that the token
+ * brings or names), exact issuer, one audience and that exactly ours, times. `sub` is never looked at, since
+ * its form changes from owner to owner.
+ *
+ * @returns a function that throws Problem: 401 whatever is wrong with the token, 503 when the issuer's keys
+ *   cannot be had
+ * @see https://docs.github.com/actions/reference/security/oidc
+ */
+export function createOidcVerifier(parts: OidcParts): (token: string | null) => Promise<RunClaims> {
+  const { issuer, audience, clock, log, cooldownMs = 30_000, cacheMs = 600_000, timeoutMs = 5_000 } = parts
+  const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks`), {
+    timeoutDuration: timeoutMs,
+    cooldownDuration: cooldownMs,
+    cacheMaxAge: cacheMs,
+  })
+
+  return async token => {
+    if (token === null) throw refuse('there is no bearer token')
+    if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
+    let payload: JWTPayload
+    try {
+      const verified = await jwtVerify(token, keys, {
+        algorithms: ['RS256'],
+        issuer,
+        audience,
+        clockTolerance: LEEWAY_S,
+        maxTokenAge: MAX_AGE_S,
+        requiredClaims: ['exp', 'iat', 'nbf'],
+        currentDate: new Date(clock()),
+      })
+      payload = verified.payload
+    } catch (error) {
+      if (!isRefusal(error)) throw unreachable(error)
+      throw refuse((error as Error).message)
+    }
+    // A list would let a token made for others, too, pass here.
+    if (payload.aud !== audience) throw refuse('its audience is a list')
+    return readClaims(payload)
+  }
+
+  /** To the sender each refusal is the same; the log says why, and holds nothing of the token. */
+  function refuse(reason: string): Problem {
+    log.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
+    return new Problem(
+      401,
+      `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${audience}. The relay's log says what is wrong with it.`,
+      { 'www-authenticate': 'Bearer' },
+    )
+  }
+
+  function readClaims(payload: JWTPayload): RunClaims {
+    const { event_name, repository, repository_id, ref, run_id, run_attempt } = payload
+    const [runId, runAttempt] = [number(run_id), number(run_attempt)]
+    if (
+      typeof event_name !== 'string' ||
+      typeof repository !== 'string' ||
+      typeof repository_id !== 'string' ||
+      typeof ref !== 'string' ||
+      runId === null ||
+      runAttempt === null
+    ) {
+      throw refuse('a claim of the workflow run is missing or of another kind')
+    }
+    return { eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt }
+  }
+
+  function unreachable(error: unknown): Problem {
+    log.warn(
+      { err: error, issuer },
+      "the keys of the OIDC issuer cannot be had, so no run's word is accepted",
+    )
+    return new Problem(
+      503,
+      "The relay cannot get the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Try again.",
+      { 'retry-after': '5' },
+    )
+  }
+}
+
+/** Of the token, as opposed to trouble with the key set. */
+function isRefusal(error: unknown): boolean {
+  return (
+    error instanceof errors.JOSEError &&
+    !(error instanceof errors.JWKSTimeout) &&
+    !(error instanceof errors.JWKSInvalid) &&
+    error.code !== 'ERR_JOSE_GENERIC'
+  )
+}
+
+/** GitHub writes numbers as decimal text. */
+function number(claim: unknown): number | null {
+  if (typeof claim !== 'string' || !/^[1-9]\d*$/.test(claim)) return null
+  const value = Number(claim)
+  return Number.isSafeInteger(value) ? value : null
+}

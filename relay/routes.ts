@@ -1,0 +1,68 @@
+import picomatch from 'picomatch'
+import { parse } from 'yaml'
+import { z } from 'zod'
+
+/** One rule of `RELAY_ROUTES`: the first whose globs all match says where the delivery goes. */
+export interface Route {
+  match: { action?: string | undefined; blueprint?: string | undefined; operation?: string | undefined }
+  repository: string
+  event_type?: string | undefined
+}
+
+const rule = z.strictObject({
+  match: z
+    .strictObject({
+      action: z.string().optional(),
+      blueprint: z.string().optional(),
+      operation: z.string().optional(),
+    })
+    .default({}),
+  repository: z.string().refine(isRepository, 'must be owner/name'),
+  event_type: z.string().min(1).max(100).optional(),
+})
+const file = z.array(rule, 'must be a list of routes, each with a repository and what to match')
+
+/**
+ * Reads the YAML file of routes: a list of `{ match: { action, blueprint, operation }, repository, event_type }`.
+ * What is wrong with it goes into `problems`.
+ */
+export function readRoutes(path: string, readFile: (path: string) => string, problems: string[]): Route[] {
+  try {
+    const checked = file.safeParse(parse(readFile(path)))
+    if (checked.success) return checked.data
+    problems.push(
+      ...checked.error.issues.map(issue => `RELAY_ROUTES: ${path}${where(issue.path)} ${issue.message}`),
+    )
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    problems.push(
+      code?.startsWith('E')
+        ? `RELAY_ROUTES: ${path} cannot be read (${code})`
+        : `RELAY_ROUTES: ${path} is not YAML: ${message.split('\n')[0]}`,
+    )
+  }
+  return []
+}
+
+/** GitHub's own rule for `owner/name`; `.` and `..` would leave the repository's path. */
+export function isRepository(text: string): boolean {
+  return /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/.test(text)
+}
+
+/**
+ * A test of names against globs, as GitHub compares names: without regard to case. A name that `!glob`
+ * matches is out, whatever else matches it. No globs match nothing.
+ */
+export function matcher(globs: string[]): (name: string) => boolean {
+  // In a list picomatch takes `!a/b` for "anything but a/b", which would open all the rest.
+  const isExclusion = (glob: string) => /^!(?!\()/.test(glob)
+  const matchesAny = (some: string[]) =>
+    some.length > 0 ? picomatch(some, { nocase: true, dot: true }) : () => false
+  const included = matchesAny(globs.filter(glob => !isExclusion(glob)))
+  const excluded = matchesAny(globs.filter(isExclusion).map(glob => glob.slice(1)))
+  return name => included(name) && !excluded(name)
+}
+
+function where([index, ...rest]: PropertyKey[]): string {
+  return index === undefined ? '' : [`, route ${Number(index) + 1}`, ...rest.map(String)].join(' ')
+}

@@ -1,0 +1,32 @@
+import type { NewDelivery } from './delivery.ts'
+import type { Dialect } from './sql/dialect.ts'
+
+/** One SQL statement with its parameters, `?1`, `?2`, …; lists and objects go in as JSON text. */
+export interface Statement {
+  sql: string
+  params: (string | number | null)[]
+}
+
+export type Row = Record<string, unknown>
+
+/** What a store needs of its database. */
+export interface Database {
+  /**
+   * Runs statements in order in one transaction, and resolves with the rows of each once they are safe on
+   * disk. Calls made together may share a commit; one that fails undoes only itself.
+   */
+  run(statements: Statement[]): Promise<Row[][]>
+  close(): Promise<void>
+}
+
+/** A database that deliveries can live in. */
+export interface Backend extends Database {
+  dialect: Dialect
+  /**
+   * Writes a delivery; resolves once it is safe on disk. Calls made together share a commit.
+   * @returns false, and nothing is written, when one of its identity or replay key is there
+   */
+  insert(delivery: NewDelivery): Promise<boolean>
+  /** Calls back when another relay on this database accepted a delivery. */
+  onWork(listener: () => void): void
+}

@@ -1,0 +1,91 @@
+import type { LogLine, RunUpdate } from '../../port/client.ts'
+import type { RunKind } from '../../port/invocation.ts'
+import type { JsonObject } from '../../port/json.ts'
+
+/**
+ * What a delivery may be. `queued` → `dispatched` (GitHub took it) → `running` (its workflow run is known)
+ * → `finished`; `failed` from any of them, with the reason, and from there a person may redeliver it.
+ */
+export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed'
+
+/** One try at GitHub: when (milliseconds since 1970) and what came of it, as a sentence. */
+export interface Attempt {
+  at: number
+  outcome: string
+}
+
+/** A webhook that was accepted. Times are milliseconds since 1970. */
+export interface Delivery {
+  /** Order of acceptance, and with it of dispatch within a repository; redelivered, it stands behind the others. */
+  seq: number
+  id: string
+  /** `run:<id>`, else a digest of timestamp and signature: what makes two deliveries one. */
+  identity: string
+  runId: string | null
+  kind: RunKind
+  action: string | null
+  repository: string
+  eventType: string
+  /** The invocation as JSON text, whole: what does not fit the client payload is handed out from here. */
+  invocation: string
+  state: State
+  /** Why it failed. */
+  reason: string | null
+  attempts: Attempt[]
+  receivedAt: number
+  /** When it last entered the queue: received, or redelivered. */
+  queuedAt: number
+  updatedAt: number
+  /** When the next step is to be taken; null when there is none. */
+  dueAt: number | null
+  /** Counts claims. A write carries the number it was claimed under, so a relay that lost its lease changes nothing. */
+  lease: number
+  /** When the dispatch was last sent. Set before sending: a delivery found with it, and without an answer, may or may not have reached GitHub. */
+  sentAt: number | null
+  dispatchedAt: number | null
+  /** The workflow run, once known. */
+  githubRunId: number | null
+  githubRunAttempt: number | null
+}
+
+/** What intake writes. */
+export interface NewDelivery {
+  id: string
+  identity: string
+  /** Digest of timestamp and signature where the run id is not part of what was signed: the same signed bytes are one delivery whatever the header says. */
+  replayKey: string | null
+  runId: string | null
+  kind: RunKind
+  action: string | null
+  repository: string
+  eventType: string
+  invocation: string
+  receivedAt: number
+}
+
+/** What a step may change. */
+export type Change = Partial<
+  Pick<
+    Delivery,
+    'state' | 'reason' | 'attempts' | 'dueAt' | 'sentAt' | 'dispatchedAt' | 'githubRunId' | 'githubRunAttempt'
+  >
+>
+
+/** One call to Port, to be made in order and until Port has answered. */
+export type Report =
+  | { log: LogLine[] }
+  | { update: RunUpdate; unlessStarted?: boolean }
+  /** Created or changed, and tied to the run. */
+  | { entity: { blueprint: string; properties: JsonObject } }
+
+/** A delivery with words for Port, claimed together. */
+export interface Telling {
+  id: string
+  runId: string
+  repository: string
+  lease: number
+  /** In order; `seq` names each for {@link Store.told}. */
+  reports: { seq: number; report: Report; createdAt: number }[]
+  /** How often in a row Port could not be told. */
+  tries: number
+}

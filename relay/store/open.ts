@@ -1,0 +1,38 @@
+import type { Config } from '../config.ts'
+import { createStore } from './create-store.ts'
+import type { Backend } from './database.ts'
+import { openPostgres } from './postgres.ts'
+import { sqlite } from './sql/dialect.ts'
+import { insert } from './sql/intake.ts'
+import { openSqlite } from './sqlite.ts'
+import type { Store } from './store.ts'
+
+/**
+ * Opens the store that the configuration names.
+ *
+ * @param dispatchRate dispatches a minute, 0 for no limit
+ * @throws Error with a sentence naming the path or server
+ */
+export async function openStore(database: Config['database'], dispatchRate: number): Promise<Store> {
+  return createStore(await openBackend(database), dispatchRate)
+}
+
+/** Opens the database alone. */
+export function openBackend(database: Config['database']): Promise<Backend> {
+  return database.kind === 'postgres' ? openPostgres(database.url) : sqliteBackend(database.path)
+}
+
+async function sqliteBackend(path: string): Promise<Backend> {
+  const { run, close } = await openSqlite(path)
+  return {
+    run,
+    close,
+    dialect: sqlite,
+    async insert(delivery) {
+      const [inserted] = await run([insert(delivery)])
+      return inserted?.length === 1
+    },
+    // Alone on its file.
+    onWork() {},
+  }
+}

@@ -1,0 +1,83 @@
+import type { Client } from 'pg'
+
+const CHANNEL = 'relay_work'
+const FIRST_WAIT_MS = 100
+const LONGEST_WAIT_MS = 2_000
+
+export interface Listener {
+  /** Tells the other relays that there is work. Never fails: they also look by themselves. */
+  notify(): void
+  close(): Promise<void>
+}
+
+/**
+ * Keeps a connection of its own to hear from the other relays, and makes a new one whenever it is lost.
+ * Notices are sent on it too, after the commit they tell of: inside it, they would make all commits of the
+ * database wait for each other. It writes nothing, so it need not wait for the disk.
+ */
+export async function listen(connect: () => Client, onWork: () => void): Promise<Listener> {
+  let client: Client | null = null
+  let timer: NodeJS.Timeout | undefined
+  let wait = FIRST_WAIT_MS
+  let closed = false
+  let wanted = false
+  let sending = false
+
+  const open = async () => {
+    const next = connect()
+    const lost = () => {
+      if (client !== next) return
+      client = null
+      again()
+    }
+    next.on('error', lost)
+    next.on('end', lost)
+    next.on('notification', ({ processId }) => {
+      // Its own notices come back, too.
+      if (processId !== (next as Client & { processID: number }).processID) onWork()
+    })
+    try {
+      await next.connect()
+      await next.query(`SET synchronous_commit = off; LISTEN ${CHANNEL}`)
+      if (closed) return await next.end()
+      client = next
+      wait = FIRST_WAIT_MS
+    } catch {
+      next.end().catch(() => {})
+      again()
+    }
+  }
+  const again = () => {
+    if (closed) return
+    timer = setTimeout(async () => {
+      await open()
+      // Something may have been missed.
+      if (client) onWork()
+    }, wait)
+    wait = Math.min(LONGEST_WAIT_MS, wait * 2)
+  }
+  const send = async () => {
+    sending = true
+    while (wanted && client) {
+      wanted = false
+      const used: Client = client
+      await used.query(`NOTIFY ${CHANNEL}`).catch(() => used.end().catch(() => {}))
+    }
+    sending = false
+  }
+
+  await open()
+  return {
+    notify() {
+      wanted = true
+      if (!sending) void send()
+    },
+    async close() {
+      closed = true
+      clearTimeout(timer)
+      const last = client
+      client = null
+      await last?.end().catch(() => {})
+    },
+  }
+}

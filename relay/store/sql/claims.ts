@@ -1,0 +1,101 @@
+import type { Statement } from '../database.ts'
+import type { Dialect } from './dialect.ts'
+
+/** A bucket of tokens, the one row of the table `pace`: refilled by the minute, emptied by what is claimed. */
+export interface Pace {
+  perMinute: number
+  burst: number
+}
+
+/**
+ * The oldest queued delivery of each repository, where it is due. A repository whose oldest is not due, or
+ * is leased, waits as a whole: that keeps its order. The repositories are found by hopping through the
+ * index from one to the next, so that a long queue costs nothing.
+ */
+const HEADS = `
+  WITH RECURSIVE lane(repository) AS (
+    SELECT min(repository) FROM deliveries WHERE state = 'queued'
+    UNION ALL
+    SELECT (SELECT min(repository) FROM deliveries WHERE state = 'queued' AND repository > lane.repository)
+    FROM lane WHERE lane.repository IS NOT NULL
+  )
+  SELECT head.seq FROM lane JOIN deliveries head
+    ON head.seq = (SELECT min(seq) FROM deliveries WHERE state = 'queued' AND repository = lane.repository)
+  WHERE head.state = 'queued' AND head.due_at <= ?1 AND head.lease_until <= ?1`
+
+/** The rows claimed are those of the first statement. */
+export function claimQueued(
+  sql: Dialect,
+  { now, until, limit }: { now: number; until: number; limit: number },
+  pace: Pace | null,
+): Statement[] {
+  const lock = sql.skipLocked.replace('UPDATE', 'UPDATE OF head')
+  const take = (most: string) => `
+    UPDATE deliveries SET lease = lease + 1, lease_until = ?2
+    WHERE ${sql.among(`${HEADS} ORDER BY head.due_at, head.seq LIMIT ${most} ${lock}`)}
+    RETURNING *`
+  if (!pace) return [{ sql: take('?3'), params: [now, until, limit] }]
+
+  const params = [now, until, limit, pace.burst, pace.perMinute / 60_000]
+  const tokens = (now: string, burst: string, rate: string) =>
+    `${sql.least}(CAST(${burst} AS DOUBLE PRECISION),
+       tokens + ${sql.greatest}(0, ${now} - at) * CAST(${rate} AS DOUBLE PRECISION))`
+  const atMost = (available: string) => `${sql.least}(CAST(?3 AS BIGINT), coalesce((${available}), 0))`
+  if (!sql.updateInWith) {
+    return [
+      {
+        sql: take(atMost(`SELECT CAST(floor(${tokens('?1', '?4', '?5')}) AS BIGINT) FROM pace`)),
+        params,
+      },
+      {
+        sql: `UPDATE pace SET tokens = ${tokens('?1', '?2', '?3')} - changes(), at = max(at, ?1) WHERE changes() > 0`,
+        params: [now, pace.burst, pace.perMinute / 60_000],
+      },
+    ]
+  }
+  // The bucket is locked before anything is taken, and left alone when nothing is due.
+  return [
+    {
+      sql: `
+        WITH bucket AS MATERIALIZED (
+          SELECT ${tokens('?1', '?4', '?5')} AS available FROM pace WHERE EXISTS (${HEADS}) FOR UPDATE
+        ), taken AS (
+          ${take(atMost('SELECT CAST(floor(available) AS BIGINT) FROM bucket'))}
+        ), paid AS (
+          UPDATE pace SET tokens = available - amount, at = greatest(at, ?1)
+          FROM bucket, (SELECT count(*) AS amount FROM taken) AS price WHERE amount > 0
+        )
+        SELECT * FROM taken`,
+      params,
+    },
+  ]
+}
+
+export function claimWatched(
+  sql: Dialect,
+  { now, until, limit }: { now: number; until: number; limit: number },
+): Statement {
+  const due = `
+    SELECT seq FROM deliveries
+    WHERE state IN ('dispatched', 'running') AND due_at <= ?1 AND lease_until <= ?1
+    ORDER BY due_at LIMIT ?3 ${sql.skipLocked}`
+  return {
+    sql: `UPDATE deliveries SET lease = lease + 1, lease_until = ?2, woken = 0 WHERE ${sql.among(due)} RETURNING *`,
+    params: [now, until, limit],
+  }
+}
+
+export function claimTelling(
+  sql: Dialect,
+  { now, until, limit }: { now: number; until: number; limit: number },
+): Statement {
+  const due = `
+    SELECT seq FROM deliveries WHERE tell_at <= ?1 AND tell_until <= ?1
+    ORDER BY tell_at LIMIT ?3 ${sql.skipLocked}`
+  return {
+    sql: `
+      UPDATE deliveries SET tell_lease = tell_lease + 1, tell_until = ?2 WHERE ${sql.among(due)}
+      RETURNING id, run_id, repository, tell_lease, tell_tries`,
+    params: [now, until, limit],
+  }
+}

@@ -1,0 +1,28 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Problem } from '../problem.ts'
+import type { State } from '../store/delivery.ts'
+import type { Store } from '../store/store.ts'
+
+/** Port's agent waits 30 s for an answer; this leaves room for the way back. */
+const PATIENCE_MS = 20_000
+const LOOK_MS = 100
+
+/**
+ * For a synchronous action, whose result is the answer to its webhook: waits until GitHub has taken the
+ * delivery. Any relay may be the one that sends it, so the store is asked.
+ *
+ * @returns its state; still `queued` when GitHub has not answered in 20 s
+ * @throws Problem 502 with the reason when GitHub refused for good
+ */
+export async function awaitDispatch(
+  id: string,
+  store: Pick<Store, 'get'>,
+  patience = PATIENCE_MS,
+): Promise<State> {
+  for (const until = performance.now() + patience; ; await sleep(LOOK_MS)) {
+    const delivery = await store.get(id)
+    const state = delivery?.state ?? 'queued'
+    if (state === 'failed') throw new Problem(502, delivery?.reason ?? 'The delivery failed.')
+    if (state !== 'queued' || performance.now() >= until) return state
+  }
+}

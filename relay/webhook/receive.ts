@@ -1,0 +1,119 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { Context } from 'hono'
+import { type Invocation, readInvocation } from '../../port/invocation.ts'
+import type { Config } from '../config.ts'
+import { Problem } from '../problem.ts'
+import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
+import { awaitDispatch } from './await-dispatch.ts'
+import { readBody } from './body.ts'
+import { checkAge, checkContentType, requireHeader } from './headers.ts'
+import { createIntake } from './intake.ts'
+import { parseBody } from './parse.ts'
+import { verifySignature } from './signature.ts'
+import { createTargets } from './target.ts'
+
+export interface ReceiveParts {
+  config: Pick<Config, 'webhook' | 'targets'>
+  store: Pick<Store, 'accept' | 'get'>
+  clock: () => number
+  log: { info: (fields: object, message: string) => void; error: (fields: object, message: string) => void }
+}
+
+/**
+ * Takes a webhook of Port, in this order: size → headers → timestamp → signature → JSON → invocation →
+ * target → allow-list → durable write → answer. Nothing is parsed before the signature has passed, and
+ * nothing is answered with success before it is on disk.
+ *
+ * @throws Problem for every refusal
+ */
+export function createReceive({
+  config,
+  store,
+  clock,
+  log,
+}: ReceiveParts): (c: Context) => Promise<Response> {
+  const { secrets, tolerance, maxBody } = config.webhook
+  const chooseTarget = createTargets(config.targets)
+  const intake = createIntake(64 * maxBody)
+
+  return c => intake(reserve => receive(c, reserve))
+
+  async function receive(c: Context, reserve: (bytes: number) => void): Promise<Response> {
+    const body = await readBody(c, maxBody, reserve)
+    checkContentType(c)
+    const timestamp = requireHeader(c, 'x-port-timestamp')
+    const signature = requireHeader(c, 'x-port-signature')
+    const now = clock()
+    checkAge(timestamp, now, tolerance)
+    const verified = verifySignature(secrets, signature, timestamp, body)
+    if (!verified) {
+      throw new Problem(
+        401,
+        'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
+      )
+    }
+    const invocation = readInvocation(parseBody(body), c.req.header('run_id'))
+    const target = chooseTarget(invocation, {
+      repository: c.req.param('owner') ? `${c.req.param('owner')}/${c.req.param('repo')}` : null,
+      eventType: c.req.query('event_type') || null,
+    })
+    const accepted = await write(invocation, target, `${timestamp}.${verified}`, now)
+    log.info(
+      {
+        delivery: accepted.id,
+        run: accepted.runId,
+        repository: accepted.repository,
+        event: accepted.eventType,
+        duplicate: accepted.duplicate,
+      },
+      'accepted',
+    )
+    const { id, runId, repository, eventType, duplicate } = accepted
+    const answer = {
+      delivery: id,
+      run_id: runId,
+      repository,
+      event_type: eventType,
+      ...(duplicate && { duplicate }),
+    }
+    if (c.req.query('wait') !== 'dispatch') {
+      return c.json({ ...answer, state: accepted.state }, duplicate ? 200 : 202)
+    }
+    const state = await awaitDispatch(id, store)
+    return c.json({ ...answer, state }, state === 'queued' ? 202 : 200)
+  }
+
+  async function write(
+    invocation: Invocation,
+    target: { repository: string; eventType: string },
+    signed: string,
+    now: number,
+  ): Promise<Accepted> {
+    const { runId, runIdFrom, kind, action } = invocation
+    const digest = () => createHash('sha256').update(signed).digest('base64url')
+    try {
+      return await store.accept({
+        id: randomUUID(),
+        identity: runId ? `run:${runId}` : `signed:${digest()}`,
+        // The header is not signed: with it, without it or with another, the same signed bytes are one delivery.
+        replayKey: runIdFrom === 'body' ? null : digest(),
+        runId,
+        kind,
+        action,
+        ...target,
+        invocation: JSON.stringify(invocation),
+        receivedAt: now,
+      })
+    } catch (error) {
+      const busy = error instanceof StoreBusy
+      if (!busy) log.error({ err: error }, 'a delivery could not be written, so it was not accepted')
+      throw new Problem(
+        503,
+        busy
+          ? 'The relay has more to write than it keeps up with; this delivery was not accepted. Send it again shortly.'
+          : "The relay's database (RELAY_DATABASE) cannot be written to; this delivery was not accepted. Send it again.",
+        { 'retry-after': busy ? '1' : '10' },
+      )
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+
+interface Import {
+  from: string
+  /** A file of this project, or a package's name. */
+  to: string
+  /** Erased before it runs. */
+  typeOnly: boolean
+}
+
+/** The relay's floors, from the top; a file may import from its own floor and from those below. */
+const FLOORS = [
+  ['relay/main.ts', 'relay/lambda.ts', 'relay/commands/'],
+  ['relay/app.ts', 'relay/deliveries/'],
+  ['relay/webhook/', 'relay/reports/', 'relay/admin/', 'relay/github/'],
+  ['relay/store/', 'relay/config.ts'],
+]
+/** Leaves, which all of the relay may import: they import nothing of it. */
+const LEAVES = ['relay/problem.ts', 'relay/routes.ts']
+
+const part = (file: string) => file.slice(0, file.indexOf('/') + 1)
+const floor = (file: string) => FLOORS.findIndex(places => places.some(place => file.startsWith(place)))
+
+/** Why an import is against the design's direction; null where it is not. */
+function fault({ from, to }: Import): string | null {
+  const [a, b] = [part(from), part(to)]
+  if (!['relay/', 'action/', 'port/'].includes(b)) {
+    return /^(test|bench|demo|scripts|examples|docs|deploy)\//.test(to)
+      ? 'the product imports what is beside it'
+      : null
+  }
+  if (a === 'port/') return b === 'port/' ? null : 'port/ imports neither half'
+  if (a !== b) return b === 'port/' ? null : `${a} and ${b} never import each other`
+  if (a === 'action/' || LEAVES.includes(to)) return null
+  if (LEAVES.includes(from)) return 'a leaf imports nothing of the relay'
+  if (floor(from) < 0 || floor(to) < 0) return 'the design names no floor for it'
+  return floor(from) <= floor(to) ? null : 'it runs back'
+}
+
+/** The files of every circle; type-only imports make none, since nothing is left of them. */
+function circles(imports: Import[]): string[] {
+  const edges = new Map<string, string[]>()
+  for (const { from, to, typeOnly } of imports) {
+    if (!typeOnly) edges.set(from, [...(edges.get(from) ?? []), to])
+  }
+  const found: string[] = []
+  const done = new Set<string>()
+  const visit = (file: string, path: string[]) => {
+    if (path.includes(file)) return void found.push([...path.slice(path.indexOf(file)), file].join(' → '))
+    if (done.has(file)) return
+    for (const next of edges.get(file) ?? []) visit(next, [...path, file])
+    done.add(file)
+  }
+  for (const file of edges.keys()) visit(file, [])
+  return found
+}
+
+/** Every import of a file; `new URL('./x.ts', import.meta.url)`, as for a thread, is one as well. */
+function importsOf(file: string, text: string): Import[] {
+  const statements = text.matchAll(
+    /^(?:import|export)\s+(type\s)?(?:[^'"]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"`]([^'"`]+)['"`]|new URL\(\s*['"`]([^'"`]+)['"`]/gm,
+  )
+  return [...statements].map(([, type, plain, dynamic, url]) => {
+    const name = (plain ?? dynamic ?? url) as string
+    const to = name.startsWith('.') ? normalize(join(dirname(file), name)) : name
+    return { from: file, to, typeOnly: type !== undefined }
+  })
+}
+
+const files = ['relay', 'action', 'port'].flatMap(folder =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts') && !/(^|\/)dist\//.test(name))
+    .map(name => `${folder}/${name}`),
+)
+const imports = files.flatMap(file => importsOf(file, readFileSync(join(root, file), 'utf8')))
+
+test('every file of relay/, action/ and port/ imports in the direction of the design', () => {
+  expect(files.length).toBeGreaterThan(40)
+  expect(imports.length).toBeGreaterThan(100)
+  const faults = imports.flatMap(each => {
+    const why = fault(each)
+    return why ? [`${each.from} → ${each.to}: ${why}`] : []
+  })
+  expect(faults).toEqual([])
+})
+
+test('every file that is imported is there', () => {
+  const missing = imports.filter(({ to }) => /^(relay|action|port)\/.*\.ts$/.test(to) && !files.includes(to))
+  expect(missing).toEqual([])
+})
+
+test('no imports run in a circle', () => {
+  expect(circles(imports)).toEqual([])
+})
+
+describe('this test notices', () => {
+  test.each([
+    ['relay/store/open.ts', 'relay/webhook/receive.ts'],
+    ['relay/github/client.ts', 'relay/deliveries/decide.ts'],
+    ['relay/deliveries/dispatch.ts', 'relay/commands/serve.ts'],
+    ['relay/app.ts', 'relay/main.ts'],
+    ['relay/problem.ts', 'relay/config.ts'],
+    ['relay/config.ts', 'action/main.ts'],
+    ['action/main.ts', 'relay/config.ts'],
+    ['port/client.ts', 'relay/config.ts'],
+    ['port/client.ts', 'action/main.ts'],
+    ['relay/new-thing.ts', 'relay/config.ts'],
+    ['relay/app.ts', 'test/support/sign.ts'],
+  ])('%s importing %s', (from, to) => {
+    expect(fault({ from, to, typeOnly: true })).not.toBeNull()
+  })
+
+  test('each way of importing', () => {
+    const text = [
+      "import a from './a.ts'",
+      "import './b.ts'",
+      "import type { C } from '../store/c.ts'",
+      "export * from './d.ts'",
+      'import {',
+      '  e,',
+      "} from './e.ts'",
+      "const f = await import('./f.ts')",
+      "new Worker(new URL('./g.ts', import.meta.url))",
+      "import { z } from 'zod'",
+    ].join('\n')
+    expect(importsOf('relay/github/x.ts', text).map(each => each.to)).toEqual([
+      ...['a.ts', 'b.ts'].map(name => `relay/github/${name}`),
+      'relay/store/c.ts',
+      ...['d.ts', 'e.ts', 'f.ts', 'g.ts'].map(name => `relay/github/${name}`),
+      'zod',
+    ])
+  })
+
+  test('a circle of three', () => {
+    const edge = (from: string, to: string, typeOnly = false) => ({ from, to, typeOnly })
+    expect(circles([edge('a', 'b'), edge('b', 'c'), edge('c', 'a'), edge('a', 'd')])).toEqual([
+      'a → b → c → a',
+    ])
+    expect(circles([edge('a', 'b'), edge('b', 'a', true)])).toEqual([])
+  })
+})

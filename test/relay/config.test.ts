@@ -1,0 +1,256 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { ConfigError, readConfig } from '../../relay/config.ts'
+
+type Env = Record<string, string>
+const LEAST = { PORT_CLIENT_SECRET: 'port secret', GITHUB_TOKEN: 'gh token' }
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const PKCS1 = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
+const PKCS8 = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+
+const files = (contents: Env) => (path: string) => {
+  if (contents[path] === undefined) throw Object.assign(new Error('no'), { code: 'ENOENT' })
+  return contents[path]
+}
+const read = (env: Env, contents: Env = {}) => readConfig({ ...LEAST, ...env }, files(contents))
+
+/** Every problem of an environment. */
+function problems(env: Env, contents: Env = {}): string[] {
+  try {
+    readConfig(env, files(contents))
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+test('two variables are enough; every other has a default', () => {
+  expect(readConfig(LEAST)).toEqual({
+    port: { apiUrl: 'https://api.port.io', clientId: null, clientSecret: 'port secret' },
+    webhook: { secrets: ['port secret'], tolerance: 300_000, maxBody: 1_048_576 },
+    github: {
+      apiUrl: 'https://api.github.com',
+      auth: { token: 'gh token' },
+      webhookSecret: null,
+      oidcIssuer: 'https://token.actions.githubusercontent.com',
+    },
+    targets: { repository: null, allowed: [], routes: [], eventType: 'port_action' },
+    database: { kind: 'sqlite', path: './data/relay.db' },
+    publicUrl: null,
+    adminToken: null,
+    startTimeout: 600_000,
+    runTimeout: 86_400_000,
+    dispatchRate: 60,
+    retention: 2_592_000_000,
+    listen: { host: '0.0.0.0', port: 8080 },
+    logLevel: 'info',
+  })
+})
+
+test('every variable is read', () => {
+  const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
+  const env = {
+    PORT_CLIENT_ID: 'id',
+    PORT_WEBHOOK_SECRETS: 'old, next,',
+    PORT_API_URL: 'https://api.us.port.io/',
+    GITHUB_API_URL: 'https://ghe.acme.example/api/v3/',
+    GITHUB_WEBHOOK_SECRET: 'hook',
+    GITHUB_OIDC_ISSUER: 'https://ghe.acme.example/_services/token',
+    RELAY_REPOSITORY: 'acme/shop',
+    RELAY_ALLOWED_REPOSITORIES: 'acme/*, other/one',
+    RELAY_ROUTES: 'routes.yml',
+    RELAY_EVENT_TYPE: 'go',
+    RELAY_DATABASE: 'postgres://u:p@db/relay',
+    RELAY_PUBLIC_URL: 'https://relay.acme.example/',
+    RELAY_ADMIN_TOKEN: 'sixteen characters',
+    RELAY_START_TIMEOUT: '5m',
+    RELAY_RUN_TIMEOUT: '2 h',
+    RELAY_TOLERANCE: '1500ms',
+    RELAY_MAX_BODY: '512KB',
+    RELAY_DISPATCH_RATE: '0',
+    RELAY_RETENTION: '7d',
+    HOST: '::1',
+    PORT: '0',
+    LOG_LEVEL: 'debug',
+  }
+  expect(read(env, { 'routes.yml': routes })).toEqual({
+    port: { apiUrl: 'https://api.us.port.io', clientId: 'id', clientSecret: 'port secret' },
+    webhook: { secrets: ['port secret', 'old', 'next'], tolerance: 1500, maxBody: 524_288 },
+    github: {
+      apiUrl: 'https://ghe.acme.example/api/v3',
+      auth: { token: 'gh token' },
+      webhookSecret: 'hook',
+      oidcIssuer: 'https://ghe.acme.example/_services/token',
+    },
+    targets: {
+      repository: 'acme/shop',
+      allowed: ['acme/*', 'other/one'],
+      routes: [{ match: { action: 'a*' }, repository: 'acme/infra', event_type: 'infra' }],
+      eventType: 'go',
+    },
+    database: { kind: 'postgres', url: 'postgres://u:p@db/relay' },
+    publicUrl: 'https://relay.acme.example',
+    adminToken: 'sixteen characters',
+    startTimeout: 300_000,
+    runTimeout: 7_200_000,
+    dispatchRate: 0,
+    retention: 604_800_000,
+    listen: { host: '::1', port: 0 },
+    logLevel: 'debug',
+  })
+})
+
+test('an empty variable counts as unset', () => {
+  expect(read({ RELAY_REPOSITORY: ' ', PORT: '', LOG_LEVEL: '' })).toEqual(readConfig(LEAST))
+})
+
+test('a comma within braces is part of a glob', () => {
+  const { targets } = read({ RELAY_ALLOWED_REPOSITORIES: 'acme/{shop,web}, other/*' })
+  expect(targets.allowed).toEqual(['acme/{shop,web}', 'other/*'])
+})
+
+test('the allow-list is what the configuration names, where nothing else is said', () => {
+  const contents = { r: '[{ repository: acme/a }, { repository: acme/b, match: { operation: DELETE } }]' }
+  const { targets } = read({ RELAY_REPOSITORY: 'acme/shop', RELAY_ROUTES: 'r' }, contents)
+  expect(targets.allowed).toEqual(['acme/shop', 'acme/a', 'acme/b'])
+})
+
+describe('a GitHub App', () => {
+  const app = (key: string, id = '123') => ({
+    PORT_CLIENT_SECRET: 's',
+    GITHUB_APP_ID: id,
+    GITHUB_APP_PRIVATE_KEY: key,
+  })
+
+  test.each([
+    ['as GitHub hands it out', PKCS1],
+    ['as PKCS#8', PKCS8],
+    ['with \\n for line breaks', PKCS1.replaceAll('\n', '\\n')],
+  ])('takes its key %s', (_, key) => {
+    expect(readConfig(app(key)).github.auth).toEqual({ appId: '123', privateKey: PKCS8 })
+  })
+
+  test('is named by its id or its client id', () => {
+    expect(problems(app(PKCS1, 'Iv23liAbc'))).toEqual([])
+    expect(problems(app(PKCS1, 'my-app'))).toEqual(["GITHUB_APP_ID must be the App's id or client id"])
+  })
+})
+
+describe('a secret from a file', () => {
+  const names = [
+    'PORT_CLIENT_SECRET',
+    'PORT_WEBHOOK_SECRETS',
+    'GITHUB_TOKEN',
+    'GITHUB_WEBHOOK_SECRET',
+    'RELAY_ADMIN_TOKEN',
+    'RELAY_DATABASE',
+  ]
+  test.each(names)('%s_FILE is read, without its last line break', name => {
+    const value = name === 'RELAY_DATABASE' ? 'sqlite:/x' : 'a secret of some length '
+    const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
+    const inFile = readConfig({ ...rest, [`${name}_FILE`]: '/f' }, files({ '/f': `${value}\n` }))
+    expect(inFile).toEqual(readConfig({ ...LEAST, [name]: value }))
+  })
+
+  test('an App key is read from a file as well', () => {
+    const env = { PORT_CLIENT_SECRET: 's', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY_FILE: '/k' }
+    expect(readConfig(env, files({ '/k': PKCS1 })).github.auth).toEqual({ appId: '1', privateKey: PKCS8 })
+  })
+
+  test('that cannot be read, is empty, or stands beside the variable is a problem', () => {
+    const env = { GITHUB_TOKEN: 't', PORT_CLIENT_SECRET_FILE: '/missing' }
+    expect(problems(env)).toEqual(['PORT_CLIENT_SECRET_FILE: /missing cannot be read (ENOENT)'])
+    expect(problems({ ...LEAST, GITHUB_TOKEN_FILE: '/f' }, { '/f': 'x' })).toEqual([
+      'GITHUB_TOKEN and GITHUB_TOKEN_FILE are both set: keep one',
+    ])
+    expect(problems({ ...LEAST, RELAY_ADMIN_TOKEN_FILE: '/f' }, { '/f': '\n' })).toContain(
+      'RELAY_ADMIN_TOKEN_FILE: /f is empty',
+    )
+  })
+})
+
+describe('a problem is told by the name of its variable:', () => {
+  const required =
+    "PORT_CLIENT_SECRET is required: your Port organisation's client secret, which signs Port's webhooks"
+  const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
+  const url = 'must be an http(s) URL'
+  const app = { GITHUB_TOKEN: '', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY: PKCS1 }
+  const rows: [Env, string][] = [
+    [{ PORT_CLIENT_SECRET: '' }, required],
+    [
+      { GITHUB_TOKEN: '' },
+      'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: with one of them the relay acts on GitHub',
+    ],
+    [
+      { ...app, GITHUB_TOKEN: 't' },
+      'GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one',
+    ],
+    [{ ...app, GITHUB_APP_ID: '' }, 'GITHUB_APP_ID is missing beside GITHUB_APP_PRIVATE_KEY'],
+    [{ ...app, GITHUB_APP_PRIVATE_KEY: '' }, 'GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID'],
+    [
+      { ...app, GITHUB_APP_PRIVATE_KEY: 'not a key' },
+      'GITHUB_APP_PRIVATE_KEY is not a private key in PEM form: paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE',
+    ],
+    [{ PORT_API_URL: 'api.port.io' }, `PORT_API_URL ${url}`],
+    [{ GITHUB_API_URL: 'ftp://x' }, `GITHUB_API_URL ${url}`],
+    [{ GITHUB_OIDC_ISSUER: 'x' }, `GITHUB_OIDC_ISSUER ${url}`],
+    [{ RELAY_PUBLIC_URL: 'x' }, `RELAY_PUBLIC_URL ${url}`],
+    [{ RELAY_REPOSITORY: 'shop' }, 'RELAY_REPOSITORY must be owner/name'],
+    [
+      { RELAY_REPOSITORY: 'acme/shop', RELAY_ALLOWED_REPOSITORIES: 'acme/other' },
+      'RELAY_ALLOWED_REPOSITORIES does not match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list',
+    ],
+    [{ RELAY_ROUTES: '/none.yml' }, 'RELAY_ROUTES: /none.yml cannot be read (ENOENT)'],
+    [{ RELAY_EVENT_TYPE: 'x'.repeat(101) }, 'RELAY_EVENT_TYPE must have at most 100 characters'],
+    [{ RELAY_DATABASE: 'mysql://x' }, 'RELAY_DATABASE must be sqlite:PATH or postgres://…'],
+    [{ RELAY_DATABASE: 'sqlite:' }, 'RELAY_DATABASE must be sqlite:PATH or postgres://…'],
+    [{ RELAY_ADMIN_TOKEN: 'short' }, 'RELAY_ADMIN_TOKEN must have at least 16 characters'],
+    [{ RELAY_START_TIMEOUT: '10' }, `RELAY_START_TIMEOUT ${duration}`],
+    [{ RELAY_RUN_TIMEOUT: 'soon' }, `RELAY_RUN_TIMEOUT ${duration}`],
+    [{ RELAY_TOLERANCE: '0s' }, `RELAY_TOLERANCE ${duration}`],
+    [{ RELAY_RETENTION: '1 year' }, `RELAY_RETENTION ${duration}`],
+    [{ RELAY_MAX_BODY: '-1mb' }, 'RELAY_MAX_BODY must be a size such as 512kb or 1mb'],
+    [
+      { RELAY_DISPATCH_RATE: '1.5' },
+      'RELAY_DISPATCH_RATE must be a whole number of dispatches a minute, or 0',
+    ],
+    [{ PORT: '65536' }, 'PORT must be a port number, 0 to 65535'],
+    [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent'],
+  ]
+  test.each(rows)('%j', (env, problem) => {
+    expect(problems({ ...LEAST, ...env })).toEqual([problem])
+  })
+
+  const routeRows: [string, string][] = [
+    ['{', 'RELAY_ROUTES: r is not YAML: '],
+    ['a: 1', 'RELAY_ROUTES: r must be a list of routes, each with a repository and what to match'],
+    ['- repository: shop', 'RELAY_ROUTES: r, route 1 repository must be owner/name'],
+    ['- { repository: a/b, event_type: "" }', 'RELAY_ROUTES: r, route 1 event_type '],
+    ['- { repository: a/b }\n- { repository: a/b, match: { actoin: x } }', 'RELAY_ROUTES: r, route 2 match '],
+  ]
+  test.each(routeRows)('RELAY_ROUTES with %j', (text, start) => {
+    const [problem, ...more] = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: text })
+    expect(more).toEqual([])
+    expect(problem).toContain(start)
+  })
+})
+
+test('all problems are told at once, a line each, and no secret with them', () => {
+  const env = {
+    PORT_CLIENT_SECRET: '',
+    GITHUB_TOKEN: 'gh secret',
+    GITHUB_APP_ID: 'x',
+    GITHUB_APP_PRIVATE_KEY: 'key secret',
+    RELAY_ADMIN_TOKEN: 'admin secret',
+    RELAY_DATABASE: 'mysql://user:pass@db',
+    RELAY_REPOSITORY: 'shop',
+    PORT: 'x',
+  }
+  expect(problems(env)).toHaveLength(8)
+  expect(() => readConfig(env)).toThrow(/^The configuration has 8 problems:\n( {2}- [A-Z_]+ .+\n?){8}$/)
+  expect(problems(env).join()).not.toMatch(/secret\b(?!, which)|pass@/)
+  expect(() => readConfig({ ...LEAST, PORT: 'x' })).toThrow(
+    'The configuration has a problem:\n  - PORT must be',
+  )
+})

@@ -1,0 +1,522 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type Dispatching, openDispatching } from '../support/dispatching.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { startPortApi } from '../support/port-api.ts'
+import { relayEnv, startRelay } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
+import { until } from '../support/until.ts'
+
+/** A workflow that listens to `deploy`; by default its run-name holds the run id, as the README says it should. */
+const workflow = (named = true) => ({
+  workflows: [
+    {
+      path: '.github/workflows/deploy.yml',
+      name: 'Deploy',
+      eventTypes: ['deploy'],
+      ...(named && { runName: (payload: Record<string, unknown>) => `deploy ${payload.run_id}` }),
+    },
+  ],
+})
+const toldTo = ({ port }: Pick<Dispatching, 'port'>, id: string) =>
+  port.requests
+    .filter(({ path }) => path.startsWith(`/v1/actions/runs/${id}`))
+    .map(({ method, body }) => [method, body])
+const logs = ({ port }: Dispatching, id: string) => port.run(id).logs.map(log => log.message)
+const outcomes = async (relay: Dispatching, id: string) =>
+  (await relay.delivery(id)).attempts.map(attempt => attempt.outcome)
+
+test('a delivery that GitHub accepts is dispatched once, and Port is told that it waits for GitHub', async () => {
+  const relay = await openDispatching()
+  relay.github.addRepository('acme/shop', workflow())
+  const id = await relay.accept('r_1')
+  expect(await relay.step()).toBe(1)
+  expect(relay.github.requests.map(({ method, path, body }) => ({ method, path, body }))).toEqual([
+    {
+      method: 'POST',
+      path: '/repos/acme/shop/dispatches',
+      body: {
+        event_type: 'deploy',
+        client_payload: expect.objectContaining({
+          run_id: 'r_1',
+          action: 'deploy',
+          port: expect.objectContaining({ version: 1, delivery: id, kind: 'action_run', inputs: { a: 1 } }),
+        }),
+      },
+    },
+  ])
+  expect(relay.github.requests[0]!.headers.authorization).toBe(`token ${relay.github.token}`)
+  expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', dispatchedAt: expect.any(Number) })
+  expect(await relay.step()).toBe(0)
+
+  expect(await relay.tell()).toBe(1)
+  const page = `${relay.github.serverUrl}/acme/shop/actions`
+  expect(toldTo(relay, 'r_1')).toEqual([
+    ['PATCH', { statusLabel: 'Waiting for GitHub', link: [page] }],
+    ['POST', { message: 'Dispatched "deploy" to acme/shop; waiting for its workflow to start.' }],
+  ])
+  expect(relay.port.run('r_1')).toMatchObject({ status: 'IN_PROGRESS', statusLabel: 'Waiting for GitHub' })
+  expect(await relay.tell()).toBe(0)
+})
+
+test('a node run of a Port workflow is told in its own way', async () => {
+  const relay = await openDispatching()
+  relay.github.addRepository('acme/shop')
+  await relay.accept('wfnr_1')
+  await relay.step()
+  await relay.tell()
+  const page = `${relay.github.serverUrl}/acme/shop/actions`
+  expect(relay.port.nodeRun('wfnr_1')).toMatchObject({ status: 'IN_PROGRESS', links: [page] })
+  expect(relay.port.nodeRun('wfnr_1').logs).toMatchObject([
+    { level: 'INFO', message: 'Dispatched "deploy" to acme/shop; waiting for its workflow to start.' },
+  ])
+})
+
+test('a delivery without a run in Port is dispatched, and nobody is told', async () => {
+  const relay = await openDispatching({ parts: { tells: false } })
+  relay.github.addRepository('acme/shop')
+  await relay.accept('r_1')
+  await relay.step()
+  expect(relay.github.dispatches).toHaveLength(1)
+  expect(await relay.tell()).toBe(0)
+})
+
+test('"Waiting for GitHub" said late does not undo what the action has said since', async () => {
+  const relay = await openDispatching()
+  relay.github.addRepository('acme/shop')
+  await relay.accept('r_1')
+  await relay.step()
+  relay.advance(5000)
+  Object.assign(relay.port.run('r_1'), { statusLabel: 'Running', externalRunId: '42' })
+  await relay.tell()
+  expect(relay.port.run('r_1').statusLabel).toBe('Running')
+  expect(logs(relay, 'r_1')).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
+})
+
+describe('where GitHub says never, the Port run fails with a sentence to act on:', () => {
+  const cases: [string, (relay: Dispatching) => void, string][] = [
+    [
+      'no such repository, or no access',
+      () => {},
+      "GitHub cannot see acme/shop: it does not exist, or the relay's token lacks Contents: write on it.",
+    ],
+    [
+      'it may be read, but not written',
+      ({ github }) =>
+        void github.addRepository('acme/shop', { permissions: { contents: 'read', metadata: 'read' } }),
+      'GitHub does not let the relay dispatch to acme/shop (403: Resource not accessible by personal access token): its token or App needs the permission Contents: write on it.',
+    ],
+    [
+      'the credential is not known',
+      ({ github }) => void github.fail({ status: 401, body: { message: 'Bad credentials' } }),
+      "GitHub does not know the relay's credential (401: Bad credentials): it is wrong or has expired. Renew GITHUB_TOKEN, or the App's key, in the relay's environment.",
+    ],
+    [
+      'the payload is refused',
+      ({ github }) => void github.fail({ status: 422, body: { message: 'client_payload is too large.' } }),
+      'GitHub refused the payload for "deploy" in acme/shop (422: client_payload is too large.).',
+    ],
+    [
+      'anything else',
+      ({ github }) => void github.fail({ status: 410, body: {} }),
+      'GitHub refused the dispatch of "deploy" to acme/shop (410: no reason given).',
+    ],
+  ]
+  test.each(cases)('%s', async (_, arrange, sentence) => {
+    const relay = await openDispatching()
+    arrange(relay)
+    const id = await relay.accept('r_1')
+    await relay.step()
+    expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason: sentence, dueAt: null })
+    relay.advance(3_600_000)
+    expect(await relay.step()).toBe(0)
+    expect(relay.github.requests).toHaveLength(1)
+    await relay.tell()
+    expect(toldTo(relay, 'r_1')).toEqual([
+      ['POST', { message: sentence }],
+      [
+        'PATCH',
+        {
+          status: 'FAILURE',
+          statusLabel: 'Not started',
+          summary: sentence,
+          link: [`${relay.github.serverUrl}/acme/shop/actions`],
+        },
+      ],
+    ])
+    expect(relay.port.run('r_1').status).toBe('FAILURE')
+  })
+})
+
+describe('where GitHub says later, the delivery waits, Port is told once, and then it is dispatched:', () => {
+  const cases: [string, (relay: Dispatching) => void, number][] = [
+    ['429 with Retry-After', ({ github }) => void github.failures.tooMany(30), 30_000],
+    ['403, a secondary limit', ({ github }) => void github.failures.secondaryLimit(60), 60_000],
+    [
+      '403, a primary limit until its reset',
+      relay => void relay.github.failures.primaryLimit(Math.floor(relay.now() / 1000) + 600),
+      600_000,
+    ],
+    ['429 without saying when', ({ github }) => void github.fail({ status: 429 }), 60_000],
+  ]
+  test.each(cases)('%s', async (_, arrange, wait) => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop', workflow())
+    relay.github.addRepository('acme/other', workflow())
+    arrange(relay)
+    const id = await relay.accept('r_1')
+    const before = relay.now()
+    await relay.step()
+    const { state, dueAt, sentAt } = await relay.delivery(id)
+    expect({ state, sentAt }).toEqual({ state: 'queued', sentAt: null })
+    expect(dueAt! - before).toBeGreaterThan(wait - 2000)
+    expect(dueAt! - before).toBeLessThan(wait + 3000)
+    const after = await relay.accept('r_2')
+    const elsewhere = await relay.accept('r_3', 'acme/other')
+    relay.advance(wait - 3000)
+    expect(relay.github.dispatches).toEqual([])
+    await relay.tell()
+    expect(logs(relay, 'r_1')).toEqual([
+      expect.stringMatching(
+        /^Waiting to dispatch "deploy" to acme\/shop: GitHub limits how fast this credential may work \((403|429): .+\); next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/,
+      ),
+    ])
+    relay.advance(7000)
+    while ((await relay.step()) > 0);
+    for (const each of [id, after, elsewhere]) expect((await relay.delivery(each)).state).toBe('dispatched')
+    const order = relay.github.dispatches
+      .filter(each => each.repository === 'acme/shop')
+      .map(each => each.clientPayload.run_id)
+    expect(order).toEqual(['r_1', 'r_2'])
+    await relay.tell()
+    expect(logs(relay, 'r_1')).toHaveLength(2)
+  })
+
+  test('asked to wait again and again, it waits longer, and says so only once', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop')
+    relay.github.fail({ status: 429, times: 3 })
+    const id = await relay.accept('r_1')
+    const waits: number[] = []
+    for (let i = 0; i < 3; i++) {
+      await relay.step()
+      const wait = (await relay.delivery(id)).dueAt! - relay.now()
+      waits.push(Math.round(wait / 60_000))
+      relay.advance(wait + 100)
+    }
+    expect(waits).toEqual([1, 2, 4])
+    await relay.step()
+    await relay.tell()
+    expect(logs(relay, 'r_1').map(line => line.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
+  })
+
+  test('one repository that waits holds its own order, and holds up no other', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/other')
+    const never = await relay.accept('r_1', 'acme/gone')
+    const next = await relay.accept('r_2', 'acme/gone')
+    const other = await relay.accept('r_3', 'acme/other')
+    await relay.step()
+    expect((await relay.delivery(never)).state).toBe('failed')
+    expect((await relay.delivery(other)).state).toBe('dispatched')
+    expect((await relay.delivery(next)).state).toBe('queued')
+  })
+
+  test('after RELAY_RUN_TIMEOUT it gives up, and Port is told', async () => {
+    const relay = await openDispatching({ parts: { runTimeout: 3_600_000 } })
+    relay.github.addRepository('acme/shop')
+    relay.github.fail({ status: 429, times: 2 })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    relay.advance(3_700_000)
+    await relay.step()
+    expect(await relay.delivery(id)).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(/^Gave up after 1 h: GitHub limits how fast/),
+    })
+  })
+})
+
+describe('where GitHub gave no clear answer', () => {
+  const troubles: [string, (relay: Dispatching, create: boolean) => void][] = [
+    ['a 500', ({ github }, create) => void github.failures.serverError({ create })],
+    ['a 502', ({ github }, create) => void github.failures.serverError({ create, status: 502 })],
+    ['a cut connection', ({ github }, create) => void github.failures.cut({ create })],
+  ]
+
+  test.each(troubles)(
+    '%s with the run created: it is found, and nothing is sent again',
+    async (_, trouble) => {
+      const relay = await openDispatching()
+      relay.github.addRepository('acme/shop', workflow())
+      trouble(relay, true)
+      const id = await relay.accept('r_1')
+      await relay.step()
+      expect((await relay.delivery(id)).state).toBe('queued')
+      expect(await relay.step()).toBe(0)
+      relay.advance(2100)
+      await relay.step()
+      expect(await relay.delivery(id)).toMatchObject({
+        state: 'running',
+        githubRunId: relay.github.runs[0]!.id,
+      })
+      expect(await outcomes(relay, id)).toEqual([
+        expect.stringMatching(/; looking whether a run appears$/),
+        'Its run appeared: GitHub lists it',
+      ])
+      relay.advance(600_000)
+      expect(await relay.step()).toBe(0)
+      expect(relay.github.dispatches).toHaveLength(1)
+    },
+  )
+
+  test.each(troubles)(
+    '%s with no run created: it looks for half a minute, then sends again',
+    async (_, trouble) => {
+      const relay = await openDispatching()
+      relay.github.addRepository('acme/shop', workflow())
+      trouble(relay, false)
+      const id = await relay.accept('r_1')
+      await relay.step()
+      const sent = relay.now()
+      const requests = () => relay.github.requests.map(({ method }) => method)
+      for (let waited = 0; waited < 29_000; waited += 1000) {
+        relay.advance(1000)
+        await relay.step()
+      }
+      expect(requests()).toEqual(['POST', 'GET', 'GET', 'GET', 'GET'])
+      relay.advance(2000)
+      await relay.step()
+      await relay.step()
+      expect(relay.now() - sent).toBeLessThan(40_000)
+      expect(requests()).toEqual(['POST', 'GET', 'GET', 'GET', 'GET', 'GET', 'POST'])
+      expect(relay.github.dispatches).toHaveLength(1)
+      expect((await relay.delivery(id)).state).toBe('dispatched')
+      expect(await outcomes(relay, id)).toEqual([
+        expect.stringMatching(/; looking whether a run appears$/),
+        'No run appeared; sending again',
+        'GitHub accepted it',
+      ])
+    },
+  )
+
+  test('a run that appears late is found before anything is sent again', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop', workflow())
+    relay.github.failures.serverError({ create: false })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    relay.advance(10_500)
+    await relay.step()
+    relay.github.createRun({ repository: 'acme/shop', displayTitle: 'deploy r_1' })
+    relay.advance(20_000)
+    await relay.step()
+    expect((await relay.delivery(id)).state).toBe('running')
+    expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
+  })
+
+  test("Port's externalRunId is evidence as well, without asking GitHub", async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop')
+    relay.github.failures.cut({ create: true })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    relay.port.run('r_1').externalRunId = '4242'
+    relay.advance(2100)
+    await relay.step()
+    expect(await relay.delivery(id)).toMatchObject({ state: 'running', githubRunId: 4242 })
+    expect(relay.github.requests.map(({ method }) => method)).toEqual(['POST'])
+  })
+
+  test('nothing is sent again while GitHub cannot be asked', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop', workflow())
+    relay.github.failures.serverError({ create: true })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    const listing = relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
+    for (let i = 0; i < 20; i++) {
+      relay.advance(10_100)
+      await relay.step()
+    }
+    expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
+    listing()
+    relay.advance(10_100)
+    await relay.step()
+    expect((await relay.delivery(id)).state).toBe('running')
+  })
+
+  test('for as long as RELAY_RUN_TIMEOUT, it fails, and Port is told', async () => {
+    const relay = await openDispatching({ parts: { runTimeout: 120_000 } })
+    relay.github.addRepository('acme/shop')
+    relay.github.failures.serverError({ create: false })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
+    relay.advance(121_000)
+    await relay.step()
+    await relay.tell()
+    const reason = 'GitHub gave no clear answer for 2 min, and no workflow run was found in acme/shop.'
+    expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
+    expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: reason })
+  })
+
+  test('the wait is no longer than RELAY_START_TIMEOUT', async () => {
+    const relay = await openDispatching({ parts: { startTimeout: 1000 } })
+    relay.github.addRepository('acme/shop', workflow())
+    relay.github.failures.serverError({ create: false })
+    await relay.accept('r_1')
+    await relay.step()
+    relay.advance(1100)
+    await relay.step()
+    await relay.step()
+    expect(relay.github.dispatches).toHaveLength(1)
+  })
+})
+
+describe('where Port cannot be told', () => {
+  test('its words wait, and arrive in order once it answers', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop')
+    relay.github.failures.tooMany(1)
+    await relay.accept('r_1')
+    relay.port.fail({ status: 503, times: 2 })
+    await relay.step()
+    await relay.tell()
+    relay.advance(1100)
+    await relay.step()
+    await relay.tell()
+    expect(relay.warned.every(message => message.startsWith('Port will be told later: '))).toBe(true)
+    for (let i = 0; i < 4; i++) {
+      relay.advance(8000)
+      await relay.tell()
+    }
+    expect(logs(relay, 'r_1').map(line => line.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
+    expect(relay.port.run('r_1').statusLabel).toBe('Waiting for GitHub')
+  })
+
+  test('a 429 is waited out as Port asks', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop')
+    await relay.accept('r_1')
+    await relay.step()
+    relay.port.failures.rateLimit({ retryAfter: 20 })
+    await relay.tell()
+    relay.advance(19_000)
+    expect(await relay.tell()).toBe(0)
+    relay.advance(1500)
+    expect(await relay.tell()).toBe(1)
+    expect(logs(relay, 'r_1')).toHaveLength(1)
+  })
+
+  test('since the run is unknown or has ended, the words are dropped, and the dispatch stands', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop')
+    const ended = await relay.accept('r_1')
+    const unknown = await relay.accept('r_2')
+    relay.port.endRun('r_1', 'SUCCESS')
+    relay.port.run('r_2').id = 'r_2'
+    relay.port.fail({ match: ({ path }) => path.includes('/r_2'), status: 404, times: 9 })
+    while ((await relay.step()) > 0);
+    while ((await relay.tell()) > 0);
+    for (const id of [ended, unknown]) expect((await relay.delivery(id)).state).toBe('dispatched')
+    expect(relay.warned).not.toEqual([])
+    expect(relay.warned.every(message => message.includes('r_2'))).toBe(true)
+    relay.advance(3_600_000)
+    expect(await relay.tell()).toBe(0)
+  })
+})
+
+describe('a relay with its outside world going down', () => {
+  const open = async (env: Record<string, string> = {}) => {
+    const [port, github] = await Promise.all([
+      startPortApi({ clientSecret: SECRET }),
+      startGitHubApi({ autoRun: true }),
+    ])
+    onTestFinished(async () => {
+      await Promise.all([port.close(), github.close()])
+    })
+    github.addRepository('acme/shop', workflow())
+    const all = relayEnv({
+      PORT_CLIENT_ID: port.clientId,
+      PORT_API_URL: port.url,
+      GITHUB_API_URL: github.url,
+      GITHUB_TOKEN: github.token,
+      ...env,
+    })
+    return { port, github, env: all, relay: await startRelay(all) }
+  }
+  const body = (id: string) => ({ run: { id }, inputs: {}, action: { identifier: 'deploy' } })
+
+  test('GitHub down and up again: nothing is lost, and Port says what it waits for', async () => {
+    const { port, github, relay } = await open()
+    const run = port.createRun({ id: 'r_1' })
+    await github.failures.down()
+    expect((await send(relay.url, { body: body('r_1') })).status).toBe(202)
+    await until(() => run.logs.length === 1, 'Port is told to wait')
+    expect(run.logs[0]!.message).toMatch(
+      /^Waiting to dispatch "deploy" to acme\/shop: GitHub could not be reached \(ECONNREFUSED\); next try at /,
+    )
+    await github.start()
+    await until(() => run.logs.length === 2, 'it is dispatched')
+    expect(github.dispatches).toHaveLength(1)
+  })
+
+  test('Port down and up again: the dispatch is not held up, and the words arrive in order', async () => {
+    const { port, github, relay } = await open()
+    const run = port.createRun({ id: 'r_1' })
+    await port.failures.down()
+    github.failures.tooMany(1)
+    await send(relay.url, { body: body('r_1') })
+    await until(() => github.dispatches.length === 1, 'it is dispatched')
+    expect(run.logs).toEqual([])
+    await port.start()
+    await until(() => run.logs.length === 2, 'Port is told')
+    expect(run.logs.map(log => log.message.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
+    expect(
+      relay.log().some(line => line.msg.startsWith('Port will be told later: Port did not answer')),
+    ).toBe(true)
+  })
+
+  test('a wait survives a restart of the relay, and so do the words for Port', async () => {
+    const { port, github, env, relay } = await open()
+    const run = port.createRun({ id: 'r_1' })
+    await port.failures.down()
+    await github.failures.down()
+    await send(relay.url, { body: body('r_1') })
+    await until(
+      () => relay.log().some(line => line.msg.startsWith('Port will be told later')),
+      'both were tried',
+    )
+    await relay.kill()
+    await Promise.all([port.start(), github.start()])
+    await startRelay(env)
+    await until(() => run.logs.length === 2, 'the next relay takes it up')
+    expect(run.logs.map(log => log.message.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
+    expect(github.dispatches).toHaveLength(1)
+  })
+})
+
+test('a GitHub App finds its installation, and dispatches with a token of it', async () => {
+  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
+  onTestFinished(async () => {
+    await Promise.all([port.close(), github.close()])
+  })
+  github.addRepository('acme/shop')
+  const app = github.createApp()
+  const { GITHUB_TOKEN: _, ...env } = relayEnv({
+    GITHUB_API_URL: github.url,
+    GITHUB_APP_ID: String(app.id),
+    GITHUB_APP_PRIVATE_KEY: app.privateKey.replaceAll('\n', '\\n'),
+  })
+  const relay = await startRelay(env)
+  for (const id of ['r_1', 'r_2']) await send(relay.url, { body: { run: { id }, inputs: {} } })
+  await until(() => github.dispatches.length === 2, 'both are dispatched')
+  expect(github.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+    'GET /repos/acme/shop/installation',
+    `POST /app/installations/${app.installationId}/access_tokens`,
+    'POST /repos/acme/shop/dispatches',
+    'POST /repos/acme/shop/dispatches',
+  ])
+  expect(github.dispatches[0]!.authorization).toMatch(/^token ghs_/)
+})

@@ -1,0 +1,189 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { verifySignature, withoutWhitespace } from '../../relay/webhook/signature.ts'
+import { signatureVectors } from '../support/fixture.ts'
+import { openReceiving } from '../support/receiving.ts'
+import { SECRET, sign } from '../support/sign.ts'
+
+const TIMESTAMP = '1713277889'
+const BODY = Buffer.from('{"port_context":{"runId":"r_Q0YotCZMKxDLdlaU"},"a b":"c\\" d"}')
+const SIGNATURE = sign(TIMESTAMP, BODY)
+const token = (signature: string) => signature.slice('v1,'.length)
+
+describe.each(signatureVectors)('the vector "$name"', vector => {
+  const { secret, timestamp, signature } = vector
+  const body = Buffer.from(vector.raw_body)
+  const verify = (changed: { body?: Uint8Array; timestamp?: string; signature?: string }) =>
+    verifySignature(
+      [secret],
+      changed.signature ?? signature,
+      changed.timestamp ?? timestamp,
+      changed.body ?? body,
+    )
+
+  test('is accepted', () => {
+    expect(verify({})).toBe(token(signature))
+  })
+
+  test('is accepted as a webhook, at the time when it was signed', async () => {
+    const signedAt = Number(timestamp) * (timestamp.length > 11 ? 1 : 1000)
+    const relay = await openReceiving({ env: { PORT_CLIENT_SECRET: secret }, clock: () => signedAt + 1000 })
+    const headers = { 'x-port-timestamp': timestamp, 'x-port-signature': signature }
+    const answer = await relay.request('/webhook', { method: 'POST', headers, body })
+    expect(answer.status).toBe(202)
+    expect(await relay.written()).toHaveLength(1)
+  })
+
+  // None of these vectors has a bit that turns one kind of white space into another: 0x20 is more than one
+  // bit away from 0x09, 0x0a and 0x0d, and there are no others outside of strings.
+  test('is refused with any one bit of the body, the timestamp or the signature flipped', () => {
+    const passed: string[] = []
+    for (let bit = 0; bit < body.length * 8; bit++) {
+      if (verify({ body: flip(body, bit) })) passed.push(`body, bit ${bit}`)
+    }
+    for (const part of ['timestamp', 'signature'] as const) {
+      const text = Buffer.from(vector[part])
+      for (let bit = 0; bit < text.length * 8; bit++) {
+        if (verify({ [part]: flip(text, bit).toString('latin1') })) passed.push(`${part}, bit ${bit}`)
+      }
+    }
+    expect(passed).toEqual([])
+  })
+
+  test('is refused after any mutation that changes more than the white space outside of strings', () => {
+    const part = fc.constantFrom('body', 'timestamp', 'signature' as const)
+    const mutation = fc.record({
+      part,
+      at: fc.nat(),
+      remove: fc.nat(3),
+      insert: fc.uint8Array({ maxLength: 3 }),
+    })
+    fc.assert(
+      fc.property(mutation, ({ part, at, remove, insert }) => {
+        const old = part === 'body' ? body : Buffer.from(vector[part], 'latin1')
+        const from = at % (old.length + 1)
+        const changed = Buffer.concat([old.subarray(0, from), insert, old.subarray(from + remove)])
+        const text = changed.toString('latin1')
+        const harmless = {
+          body: compact(changed) === compact(body),
+          timestamp: text === timestamp,
+          // Still whole, as one of a list.
+          signature: ` ${text} `
+            .replaceAll(',v1,', ' v1,')
+            .match(/[^ ,]+,[^ ,]+(?=[ ,])/g)
+            ?.includes(signature),
+        }[part]
+        const accepted = verify({ [part]: part === 'body' ? changed : text })
+        expect(accepted !== null).toBe(harmless ?? false)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
+
+test('a webhook with a flipped bit is answered 401, and nothing of it is written', async () => {
+  const relay = await openReceiving({ clock: () => Number(TIMESTAMP) * 1000 })
+  await fc.assert(
+    fc.asyncProperty(fc.nat(BODY.length * 8 - 1), async bit => {
+      const headers = { 'x-port-timestamp': TIMESTAMP, 'x-port-signature': SIGNATURE }
+      const answer = await relay.request('/webhook', { method: 'POST', headers, body: flip(BODY, bit) })
+      expect(answer.status).toBe(401)
+    }),
+    { numRuns: 1000 },
+  )
+  expect(await relay.written()).toEqual([])
+})
+
+describe('the signature header', () => {
+  const check = (header: string, secrets = [SECRET]) => verifySignature(secrets, header, TIMESTAMP, BODY)
+  const wrong = sign(TIMESTAMP, 'something else')
+
+  test('may hold several signatures, joined as HTTP joins header lines, or by a space', () => {
+    expect(check(`${wrong}, ${SIGNATURE}`)).toBe(token(SIGNATURE))
+    expect(check(`${SIGNATURE}, ${wrong}`)).toBe(token(SIGNATURE))
+    expect(check(`${wrong} ${SIGNATURE}`)).toBe(token(SIGNATURE))
+    expect(check(`${wrong}, ${wrong}`)).toBeNull()
+  })
+
+  test('may hold versions that nobody knows yet, which are skipped', () => {
+    expect(check(`v2,${token(wrong)}, ${SIGNATURE}`)).toBe(token(SIGNATURE))
+    expect(check(`v1a,${token(SIGNATURE)}`)).toBeNull()
+    expect(check(`v2,${token(SIGNATURE)}`)).toBeNull()
+    expect(check(`V1,${token(SIGNATURE)}`)).toBeNull()
+  })
+
+  test.each([
+    '',
+    'v1',
+    'v1,',
+    'v1, ',
+    ',',
+    token(SIGNATURE),
+    `v1=${token(SIGNATURE)}`,
+    `xv1,${token(SIGNATURE)}`,
+  ])('that reads %j is refused', header => {
+    expect(check(header)).toBeNull()
+  })
+
+  test('must spell the base64 as Port does', () => {
+    const base64 = token(SIGNATURE)
+    const last = base64.at(-2)!
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+    const sameBytes = `${base64.slice(0, -2)}${alphabet[alphabet.indexOf(last) ^ 1]}=`
+    expect(Buffer.from(sameBytes, 'base64')).toEqual(Buffer.from(base64, 'base64'))
+    for (const spelling of [
+      sameBytes,
+      base64.slice(0, -1),
+      `${base64}=`,
+      base64.replaceAll('+', '-').replaceAll('/', '_').replace('=', ''),
+      Buffer.from(base64, 'base64').toString('hex'),
+    ]) {
+      expect(check(`v1,${spelling}`), spelling).toBeNull()
+    }
+  })
+
+  test('may be made with any of the secrets, and with no other', () => {
+    expect(check(SIGNATURE, ['old', SECRET])).toBe(token(SIGNATURE))
+    expect(check(SIGNATURE, [SECRET, 'next'])).toBe(token(SIGNATURE))
+    expect(check(SIGNATURE, ['old', 'next'])).toBeNull()
+    expect(check(SIGNATURE, [])).toBeNull()
+  })
+})
+
+describe('the white space outside of strings', () => {
+  test.each([
+    ['{ "a" : [ 1 ,\t2\r\n] }', '{"a":[1,2]}'],
+    ['{"a b": "c\td  e"}', '{"a b":"c\td  e"}'],
+    ['{"a": "quote \\" and  more \\\\", "b": " "}', '{"a":"quote \\" and  more \\\\","b":" "}'],
+    ['{"é": "ü  ü"}', '{"é":"ü  ü"}'],
+    ['"never ends  ', '"never ends  '],
+    ['"ends in a backslash \\', '"ends in a backslash \\'],
+    ['  ', ''],
+    ['', ''],
+  ])('is taken out of %j, and nothing else', (text, expected) => {
+    expect(Buffer.from(withoutWhitespace(Buffer.from(text))).toString()).toBe(expected)
+  })
+
+  test('is all that distinguishes any JSON from its compact form', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.constantFrom(' ', '\t', 2), (value, indent) => {
+        const pretty = Buffer.from(JSON.stringify(value, null, indent))
+        expect(Buffer.from(withoutWhitespace(pretty)).toString()).toBe(JSON.stringify(value))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+function flip(bytes: Uint8Array, bit: number): Buffer<ArrayBuffer> {
+  const flipped = Buffer.from(bytes)
+  flipped[bit >> 3]! ^= 1 << (bit & 7)
+  return flipped
+}
+
+/** Written anew, so that the product's own cannot vouch for itself. */
+function compact(json: Uint8Array): string {
+  return Buffer.from(json)
+    .toString('latin1')
+    .replace(/("(?:\\.|[^"\\])*(?:"|\\?$))|[ \t\r\n]+/gs, '$1')
+}

@@ -1,0 +1,636 @@
+import fc from 'fast-check'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { StoreBusy } from '../../relay/store/store.ts'
+import { fixtureNames, readFixture } from '../support/fixture.ts'
+import { openReceiving, type Receiving } from '../support/receiving.ts'
+import { SECRET, sign } from '../support/sign.ts'
+
+afterEach(() => vi.restoreAllMocks())
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+const context = (more: object = {}) => ({
+  run: { id: 'r_1' },
+  action: { identifier: 'deploy_service', blueprint: 'service' },
+  trigger: { operation: 'CREATE' },
+  inputs: { version: '1.4.2' },
+  ...more,
+})
+
+/** The refusal as it is to be answered, whole. */
+const problem = (status: number, title: string, detail: string) => ({
+  status,
+  body: { type: 'about:blank', title, status, detail },
+})
+
+async function refused(relay: Receiving, answer: Awaited<ReturnType<Receiving['post']>>) {
+  expect(answer.headers.get('content-type')).toBe('application/problem+json')
+  expect(JSON.stringify(answer.body)).not.toContain(SECRET)
+  expect(await relay.written()).toEqual([])
+  return { status: answer.status, body: answer.body }
+}
+
+describe('a webhook that is accepted', () => {
+  test('is written, and answered 202 with what becomes of it', async () => {
+    const relay = await openReceiving()
+    const answer = await relay.post({ body: context() })
+    expect(answer.status).toBe(202)
+    expect(answer.body).toEqual({
+      delivery: expect.stringMatching(UUID),
+      state: 'queued',
+      run_id: 'r_1',
+      repository: 'acme/shop',
+      event_type: 'deploy_service',
+    })
+    const [delivery, ...more] = await relay.written()
+    expect(more).toEqual([])
+    expect(delivery).toMatchObject({
+      id: answer.body.delivery,
+      identity: 'run:r_1',
+      runId: 'r_1',
+      kind: 'action_run',
+      action: 'deploy_service',
+      repository: 'acme/shop',
+      eventType: 'deploy_service',
+    })
+    expect(JSON.parse(delivery!.invocation)).toMatchObject({
+      inputs: { version: '1.4.2' },
+      operation: 'CREATE',
+    })
+  })
+
+  test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('may come as %s, on both paths', async method => {
+    const relay = await openReceiving()
+    for (const path of ['/webhook', '/webhook/acme/shop']) {
+      const answer = await relay.post({ method, path, body: { n: path } })
+      expect(answer.status).toBe(202)
+    }
+  })
+
+  test.each(fixtureNames)('may have the shape of %s', async name => {
+    const relay = await openReceiving()
+    const { headers, body } = readFixture(name)
+    expect((await relay.post({ headers, body })).status).toBe(202)
+  })
+
+  test("may come through Port's agent, which signs the text without the spaces that it sends", async () => {
+    const relay = await openReceiving()
+    const timestamp = String(Math.floor(Date.now() / 1000))
+    const body = Buffer.from('{"port_context": {"runId": "r_2"}, "name": "Zo\\u00eb and  Bob"}')
+    const signature = sign(timestamp, '{"port_context":{"runId":"r_2"},"name":"Zo\\u00eb and  Bob"}')
+    const headers = { 'x-port-signature': signature }
+    expect((await relay.post({ body, timestamp, headers })).body.run_id).toBe('r_2')
+    expect(JSON.parse((await relay.written())[0]!.invocation).inputs).toEqual({ name: 'Zoë and  Bob' })
+  })
+
+  test('may be signed with any of the secrets', async () => {
+    const relay = await openReceiving({ env: { PORT_WEBHOOK_SECRETS: 'second, third' } })
+    for (const secret of [SECRET, 'second', 'third']) {
+      expect((await relay.post({ secret, body: { secret: secret.length } })).status).toBe(202)
+    }
+    expect((await relay.post({ secret: 'fourth' })).status).toBe(401)
+  })
+
+  test('may have no body at all, then it has no inputs', async () => {
+    const relay = await openReceiving()
+    const answer = await relay.post({ body: new Uint8Array(), headers: { 'content-type': null } })
+    expect(answer.body).toMatchObject({ run_id: null, event_type: 'port_action', state: 'queued' })
+  })
+
+  test.each([
+    'application/json',
+    'application/json; charset=utf-8',
+    'Application/JSON;charset="UTF-8"',
+    'application/cloudevents+json',
+  ])('may be of the type %s', async type => {
+    const relay = await openReceiving()
+    expect((await relay.post({ headers: { 'content-type': type } })).status).toBe(202)
+  })
+})
+
+describe('the same delivery again', () => {
+  test('is answered 200 with the same delivery, and changes nothing', async () => {
+    const relay = await openReceiving()
+    const first = await relay.post({ body: context() })
+    const again = await relay.post({
+      body: context({ inputs: { version: 'other' } }),
+      timestamp: `${Date.now()}`,
+    })
+    expect(again.status).toBe(200)
+    expect(again.body).toEqual({ ...first.body, duplicate: true })
+    expect(await relay.written()).toHaveLength(1)
+  })
+
+  test('is known by its run id, also where that stands elsewhere, or another repository is named', async () => {
+    const relay = await openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
+    const first = await relay.post({ body: context() })
+    for (const webhook of [
+      { body: { port_context: { runId: 'r_1' } } },
+      { body: { a: 1 }, headers: { RUN_ID: 'r_1' } },
+      { body: context(), path: '/webhook/acme/other?event_type=other' },
+    ]) {
+      const again = await relay.post(webhook)
+      expect(again.status).toBe(200)
+      expect(again.body).toEqual({ ...first.body, duplicate: true })
+    }
+  })
+
+  test('is known by its timestamp and signature where there is no run id', async () => {
+    const relay = await openReceiving()
+    const timestamp = String(Math.floor(Date.now() / 1000))
+    const first = await relay.post({ body: { a: 1 }, timestamp })
+    expect((await relay.post({ body: { a: 1 }, timestamp })).body).toEqual({ ...first.body, duplicate: true })
+    expect((await relay.post({ body: { a: 2 }, timestamp })).status).toBe(202)
+    expect((await relay.post({ body: { a: 1 }, timestamp: String(Number(timestamp) - 1) })).status).toBe(202)
+    expect(await relay.written()).toHaveLength(3)
+  })
+
+  test('is known by what was signed, whatever the unsigned RUN_ID header says', async () => {
+    const relay = await openReceiving()
+    const timestamp = String(Math.floor(Date.now() / 1000))
+    const first = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
+    expect(first.status).toBe(202)
+    const replayed = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_2' } })
+    expect(replayed.status).toBe(200)
+    expect(replayed.body).toEqual({ ...first.body, duplicate: true })
+    expect(await relay.written()).toHaveLength(1)
+  })
+
+  test('with its header taken away, or given to one that came without, is the same all the same', async () => {
+    for (const [first, second] of [
+      [{ RUN_ID: 'r_1' }, {}],
+      [{}, { RUN_ID: 'r_1' }],
+    ] as Record<string, string>[][]) {
+      const relay = await openReceiving()
+      const timestamp = String(Math.floor(Date.now() / 1000))
+      await relay.post({ body: { a: 1 }, timestamp, headers: first })
+      await relay.post({ body: { a: 1 }, timestamp, headers: second })
+      expect(await relay.written(), JSON.stringify([first, second])).toHaveLength(1)
+    }
+  })
+
+  test('sent many times at once is written once', async () => {
+    const relay = await openReceiving()
+    const answers = await Promise.all(Array.from({ length: 50 }, () => relay.post({ body: context() })))
+    expect(answers.filter(answer => answer.status === 202)).toHaveLength(1)
+    expect(new Set(answers.map(answer => answer.body.delivery)).size).toBe(1)
+    expect(await relay.written()).toHaveLength(1)
+  })
+})
+
+describe('a webhook is refused', () => {
+  test.each([
+    ['that is not JSON', 'not json'],
+    ['that ends in the middle', '{"a":1'],
+    ['that is not UTF-8', Buffer.from([0x22, 0xff, 0x22])],
+    ['with a byte order mark and nothing else', Buffer.from([0xef, 0xbb, 0xbf])],
+  ])('with 400 for a body %s', async (_, text) => {
+    const relay = await openReceiving()
+    expect(await refused(relay, await relay.post({ body: Buffer.from(text) }))).toEqual(
+      problem(
+        400,
+        'Bad request',
+        'The body is not JSON in UTF-8: check the "body" of the Port action\'s invocation method.',
+      ),
+    )
+  })
+
+  test('with 400 for a body nested deeper than GitHub reads', async () => {
+    const relay = await openReceiving()
+    const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
+    expect(await refused(relay, await relay.post({ body: nested(91) }))).toEqual(
+      problem(400, 'Bad request', 'The body is nested more than 90 levels deep, more than GitHub takes.'),
+    )
+    expect((await relay.post({ body: nested(90) })).status).toBe(202)
+  })
+
+  test.each(['x-port-timestamp', 'x-port-signature'])('with 401 without %s', async name => {
+    const relay = await openReceiving()
+    const expected = problem(
+      401,
+      'Not authenticated',
+      `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it on.`,
+    )
+    for (const value of [null, '']) {
+      expect(await refused(relay, await relay.post({ headers: { [name]: value } }))).toEqual(expected)
+    }
+  })
+
+  test('with 401 for a wrong signature', async () => {
+    const relay = await openReceiving()
+    const expected = problem(
+      401,
+      'Not authenticated',
+      'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
+    )
+    for (const webhook of [
+      { secret: 'wrong' },
+      { headers: { 'x-port-signature': 'nonsense' } },
+      { headers: { 'x-port-signature': sign('1', '{}') } },
+    ]) {
+      expect(await refused(relay, await relay.post(webhook))).toEqual(expected)
+    }
+  })
+
+  test.each(['yesterday', '-1', '1e9', '1713277889.5', '0x1', ' ', '9'.repeat(16)])(
+    'with 401 for the timestamp %j',
+    async timestamp => {
+      const relay = await openReceiving()
+      const answer = await relay.post({ timestamp })
+      expect(answer.status).toBe(401)
+      const missing = timestamp.trim() === ''
+      expect(answer.body.detail).toBe(
+        missing
+          ? "The header x-port-timestamp is missing: only Port's webhooks are accepted, and a proxy in between must pass it on."
+          : 'x-port-timestamp must be a number of seconds or milliseconds since 1970.',
+      )
+    },
+  )
+
+  test('with 401 when it is older or newer than the tolerance, in seconds as in milliseconds', async () => {
+    const now = 1_713_277_889_000
+    const relay = await openReceiving({ clock: () => now })
+    const detail = (word: string) =>
+      `The webhook is ${word} than RELAY_TOLERANCE allows (300 s): check this server's clock.`
+    const send = (timestamp: number) => relay.post({ timestamp: String(timestamp) })
+    for (const [at, word] of [
+      [now / 1000 - 301, 'older'],
+      [now / 1000 + 301, 'newer'],
+      [now - 300_001, 'older'],
+      [now + 300_001, 'newer'],
+      [0, 'older'],
+    ] as const) {
+      expect(await refused(relay, await send(at))).toEqual(problem(401, 'Not authenticated', detail(word)))
+    }
+    for (const at of [now / 1000 - 300, now / 1000 + 300, now - 300_000, now + 300_000]) {
+      expect((await send(at)).status).toBe(202)
+    }
+    const strict = await openReceiving({ env: { RELAY_TOLERANCE: '10s' }, clock: () => now })
+    expect((await strict.post({ timestamp: String(now - 10_001) })).body.detail).toContain('(10 s)')
+    expect((await strict.post({ timestamp: String(now - 10_000) })).status).toBe(202)
+  })
+
+  test('with 403 for a repository outside the allow-list', async () => {
+    const relay = await openReceiving()
+    expect(await refused(relay, await relay.post({ path: '/webhook/acme/other' }))).toEqual(
+      problem(
+        403,
+        'Not allowed',
+        'acme/other is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
+      ),
+    )
+  })
+
+  test.each(['GET', 'OPTIONS'])('with 405 when it comes as %s', async method => {
+    const relay = await openReceiving()
+    for (const path of ['/webhook', '/webhook/acme/shop']) {
+      const answer = await relay.request(path, { method })
+      expect(answer.headers.get('allow')).toBe('POST, PUT, PATCH, DELETE')
+      expect({ status: answer.status, body: await answer.json() }).toEqual(
+        problem(
+          405,
+          'Method not allowed',
+          "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
+        ),
+      )
+    }
+  })
+
+  test('with 413 when it is larger than RELAY_MAX_BODY, to the byte', async () => {
+    const relay = await openReceiving({ env: { RELAY_MAX_BODY: '100b' } })
+    const body = (length: number) => Buffer.from(JSON.stringify('x'.repeat(length - 2)))
+    expect((await relay.post({ body: body(100) })).status).toBe(202)
+    await relay.written()
+    const expected = problem(
+      413,
+      'Body too large',
+      'The body is larger than RELAY_MAX_BODY allows (100 bytes).',
+    )
+    expect(await refused(relay, await relay.post({ body: body(101) }))).toEqual(expected)
+    const announced = await relay.post({ body: body(50), headers: { 'content-length': '101' } })
+    expect(await refused(relay, announced)).toEqual(expected)
+  })
+
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'application/json; charset=utf-16',
+    'application/jsonx',
+    'multipart/form-data; boundary=application/json',
+  ])('with 415 when it is of the type %s', async type => {
+    const relay = await openReceiving()
+    expect(await refused(relay, await relay.post({ headers: { 'content-type': type } }))).toEqual(
+      problem(
+        415,
+        'Unsupported media type',
+        'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it so.',
+      ),
+    )
+  })
+
+  test('with 415 when it is compressed', async () => {
+    const relay = await openReceiving()
+    expect(await refused(relay, await relay.post({ headers: { 'content-encoding': 'gzip' } }))).toEqual(
+      problem(415, 'Unsupported media type', 'The body must not be compressed: Port signs it as plain JSON.'),
+    )
+    expect((await relay.post({ headers: { 'content-encoding': 'identity' } })).status).toBe(202)
+  })
+
+  test('with 422 when nothing says where it goes', async () => {
+    const relay = await openReceiving({ env: { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/*' } })
+    expect(await refused(relay, await relay.post())).toEqual(
+      problem(
+        422,
+        'Cannot be dispatched',
+        'Nothing says which repository this is for: name it in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
+      ),
+    )
+  })
+
+  test.each([
+    'shop',
+    'acme/',
+    '/shop',
+    'acme/shop/x',
+    '../shop',
+    'acme/..',
+    'acme/sh op',
+    '-acme/shop',
+    'ac.me/shop',
+  ])('with 422 for the repository %j', async repository => {
+    const relay = await openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: '**' } })
+    expect(await refused(relay, await relay.post({ body: { github: { repository } } }))).toEqual(
+      problem(
+        422,
+        'Cannot be dispatched',
+        `${JSON.stringify(repository)} is not a repository: it must be owner/name.`,
+      ),
+    )
+  })
+
+  test('with 422 for an event type that GitHub does not take', async () => {
+    const relay = await openReceiving()
+    const long = 'x'.repeat(101)
+    for (const webhook of [
+      { body: context({ action: { identifier: long } }) },
+      { path: `/webhook?event_type=${long}` },
+      { body: { github: { event_type: long } } },
+    ]) {
+      expect(await refused(relay, await relay.post(webhook))).toEqual(
+        problem(
+          422,
+          'Cannot be dispatched',
+          `"${'x'.repeat(60)}…" cannot be an event type: GitHub takes 1 to 100 characters. Shorten the action's identifier, or add ?event_type= to the webhook URL.`,
+        ),
+      )
+    }
+    expect((await relay.post({ path: `/webhook?event_type=${'x'.repeat(100)}` })).status).toBe(202)
+    expect((await relay.post({ path: '/webhook?event_type=a%0Ab', body: { b: 1 } })).status).toBe(422)
+  })
+
+  test('with 503 when it cannot be written, and the log says why', async () => {
+    const accept = () => Promise.reject(new Error('disk full'))
+    const relay = await openReceiving({ store: { accept } })
+    const answer = await relay.post()
+    expect(answer.headers.get('retry-after')).toBe('10')
+    expect(await refused(relay, answer)).toEqual(
+      problem(
+        503,
+        'Try again later',
+        "The relay's database (RELAY_DATABASE) cannot be written to; this delivery was not accepted. Send it again.",
+      ),
+    )
+    expect(relay.logged).toEqual([
+      {
+        fields: { err: new Error('disk full') },
+        message: 'a delivery could not be written, so it was not accepted',
+      },
+    ])
+  })
+
+  test('with 503 when more arrive than can be written', async () => {
+    const relay = await openReceiving({ store: { accept: () => Promise.reject(new StoreBusy()) } })
+    const answer = await relay.post()
+    expect(answer.headers.get('retry-after')).toBe('1')
+    expect(await refused(relay, answer)).toEqual(
+      problem(
+        503,
+        'Try again later',
+        'The relay has more to write than it keeps up with; this delivery was not accepted. Send it again shortly.',
+      ),
+    )
+  })
+
+  test('with 404 on any other path', async () => {
+    const relay = await openReceiving()
+    for (const path of ['/', '/webhook/', '/webhook/acme', '/webhook/acme/shop/more', '/hook']) {
+      expect(await refused(relay, await relay.post({ path }))).toEqual(
+        problem(404, 'Not found', `There is nothing at ${path}: Port's webhooks go to /webhook.`),
+      )
+    }
+  })
+})
+
+describe('the checks come in order', () => {
+  test('size → headers → timestamp → signature → JSON → target → allow-list: each hides what comes after', async () => {
+    const relay = await openReceiving({ env: { RELAY_MAX_BODY: '1kb', RELAY_REPOSITORY: '' } })
+    const none = { 'content-type': 'text/plain', 'x-port-timestamp': '1', 'x-port-signature': 'v1,x' }
+    const json = { ...none, 'content-type': 'application/json' }
+    const now = { ...json, 'x-port-timestamp': String(Math.floor(Date.now() / 1000)) }
+    const status = async (webhook: Parameters<Receiving['post']>[0]) => {
+      const { status, body } = await relay.post(webhook)
+      return `${status} ${String(body.detail).slice(0, 24)}`
+    }
+    const junk = Buffer.from('{')
+    expect(await status({ body: Buffer.alloc(1025, '{'), headers: none })).toBe(
+      '413 The body is larger than ',
+    )
+    expect(await status({ body: junk, headers: none })).toBe('415 The body must be applica')
+    expect(await status({ body: junk, headers: { ...json, 'x-port-signature': null } })).toBe(
+      '401 The header x-port-signat',
+    )
+    expect(await status({ body: junk, headers: json })).toBe('401 The webhook is older tha')
+    expect(await status({ body: junk, headers: now })).toBe('401 The signature does not m')
+    expect(await status({ body: junk })).toBe('400 The body is not JSON in ')
+    expect(await status({ body: {} })).toBe('422 Nothing says which repos')
+    expect(await status({ body: {}, path: '/webhook/acme/shop' })).toBe('403 acme/shop is not in RELA')
+    expect(await relay.written()).toEqual([])
+  })
+
+  test('nothing of the body is parsed before the signature has passed', async () => {
+    const relay = await openReceiving()
+    const parse = vi.spyOn(JSON, 'parse')
+    const decode = vi.spyOn(TextDecoder.prototype, 'decode')
+    const timestamp = String(Math.floor(Date.now() / 1000))
+    const body = Buffer.from('{"__proto__":{}}')
+    const headers = { 'x-port-timestamp': timestamp, 'x-port-signature': sign(timestamp, body, 'wrong') }
+    const answer = await relay.request('/webhook', { method: 'POST', body, headers })
+    expect(answer.status).toBe(401)
+    expect(parse).not.toHaveBeenCalled()
+    expect(decode).not.toHaveBeenCalled()
+  })
+})
+
+describe('where a delivery goes', () => {
+  const routes = `
+- match: { action: 'deploy_*', operation: CREATE }
+  repository: acme/first
+  event_type: from_route
+- match: { blueprint: '{service,vm}' }
+  repository: acme/second
+- repository: acme/rest
+`
+  const open = (env: Record<string, string> = {}) =>
+    openReceiving({
+      env: { RELAY_ROUTES: 'routes.yml', RELAY_ALLOWED_REPOSITORIES: 'acme/*', ...env },
+      files: { 'routes.yml': routes },
+    })
+  const target = async (relay: Receiving, webhook: Parameters<Receiving['post']>[0]) => {
+    const { status, body } = await relay.post(webhook)
+    return status === 202 ? `${body.repository} ${body.event_type}` : status
+  }
+
+  test('says the signed body first, then the URL, then the first route that matches, then RELAY_REPOSITORY', async () => {
+    const relay = await open()
+    const path = '/webhook/acme/url?event_type=from_url'
+    const github = { repository: 'acme/body', event_type: 'from_body' }
+    const of = (id: string, more: object = {}) => context({ run: { id }, ...more })
+    expect(await target(relay, { path, body: of('r_1', { github }) })).toBe('acme/body from_body')
+    expect(await target(relay, { path, body: of('r_2') })).toBe('acme/url from_url')
+    expect(await target(relay, { body: of('r_3') })).toBe('acme/first from_route')
+    const day2 = { trigger: { operation: 'DAY-2' } }
+    expect(await target(relay, { body: of('r_4', day2) })).toBe('acme/second deploy_service')
+    const other = { action: { identifier: 'scaffold', blueprint: 'cluster' } }
+    expect(await target(relay, { body: of('r_5', other) })).toBe('acme/rest scaffold')
+    expect(await target(relay, { body: { any: 1 } })).toBe('acme/rest port_action')
+    const plain = await openReceiving({ env: { RELAY_EVENT_TYPE: 'fallback' } })
+    expect(await target(plain, { body: { any: 1 } })).toBe('acme/shop fallback')
+  })
+
+  test('is mixed from both where the body names one and the URL the other', async () => {
+    const relay = await open()
+    const body = { github: { repository: 'acme/body' } }
+    expect(await target(relay, { path: '/webhook?event_type=from_url', body })).toBe('acme/body from_url')
+    const type = { github: { event_type: 'from_body' } }
+    expect(await target(relay, { path: '/webhook/acme/url', body: type })).toBe('acme/url from_body')
+    expect(await target(relay, { body: context({ github: { event_type: 'x' } }) })).toBe('acme/first x')
+  })
+
+  test('is within the allow-list, whoever names it', async () => {
+    const relay = await open({ RELAY_ALLOWED_REPOSITORIES: 'acme/{first,second,rest}, acme/shop' })
+    expect(await target(relay, { path: '/webhook/acme/url' })).toBe(403)
+    expect(await target(relay, { body: { github: { repository: 'evil/repo' } } })).toBe(403)
+    expect(await target(relay, { path: '/webhook/acme/second', body: { b: 1 } })).toBe(
+      'acme/second port_action',
+    )
+  })
+
+  test('is closed by default: only what the configuration names is allowed', async () => {
+    const relay = await openReceiving()
+    expect(await target(relay, { path: '/webhook/acme/shop' })).toBe('acme/shop port_action')
+    expect(await target(relay, { path: '/webhook/acme/shop2' })).toBe(403)
+    const none = await openReceiving({ env: { RELAY_REPOSITORY: '' } })
+    expect(await target(none, { path: '/webhook/acme/shop' })).toBe(403)
+    expect(await target(none, { body: { github: { repository: 'acme/shop' } } })).toBe(403)
+  })
+
+  test('is compared with globs as GitHub compares names, without regard to case', async () => {
+    const relay = await openReceiving({
+      env: {
+        RELAY_REPOSITORY: '',
+        RELAY_ALLOWED_REPOSITORIES: 'Acme/*, *-corp/Infra, !acme/x, acme/.github',
+      },
+    })
+    let n = 0
+    const get = (repository: string) => target(relay, { body: { n: n++, github: { repository } } })
+    expect(await get('acme/Shop')).toBe('acme/Shop port_action')
+    expect(await get('ACME/.github')).toBe('ACME/.github port_action')
+    expect(await get('big-CORP/infra')).toBe('big-CORP/infra port_action')
+    expect(await get('big-corp/other')).toBe(403)
+    expect(await get('acme2/shop')).toBe(403)
+    expect(await get('acme/X')).toBe(403)
+  })
+
+  test('is closed where the allow-list names only what is out', async () => {
+    const relay = await openReceiving({
+      env: { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '!acme/secret' },
+    })
+    expect(await target(relay, { path: '/webhook/acme/shop' })).toBe(403)
+    expect(await target(relay, { path: '/webhook/acme/secret' })).toBe(403)
+  })
+})
+
+describe('what is logged', () => {
+  test('names the delivery and where it goes, and nothing of the body, the person or the secret', async () => {
+    const relay = await openReceiving()
+    const { headers, body } = readFixture('context-create')
+    const answer = await relay.post({ headers, body })
+    await relay.post({ headers, body, secret: 'wrong' })
+    await relay.post({ headers, body: Buffer.from('{"password":"hunter2"') })
+    expect(relay.logged).toEqual([
+      {
+        message: 'accepted',
+        fields: {
+          delivery: answer.body.delivery,
+          run: 'r_Q0YotCZMKxDLdlaU',
+          repository: 'acme/shop',
+          event: 'service_scaffold',
+          duplicate: false,
+        },
+      },
+    ])
+  })
+
+  test('a fault inside is answered 500 without its details, which are logged', async () => {
+    const relay = await openReceiving({
+      clock: () => {
+        throw new Error('the clock stands still')
+      },
+    })
+    const answer = await relay.post()
+    expect(await refused(relay, answer)).toEqual(
+      problem(
+        500,
+        'Internal error',
+        'Something failed inside the relay; its log says what. Nothing was accepted.',
+      ),
+    )
+    expect(relay.logged).toEqual([
+      { message: 'a request failed', fields: { err: new Error('the clock stands still') } },
+    ])
+  })
+})
+
+describe('health', () => {
+  test('GET /healthz says that the relay is alive', async () => {
+    const relay = await openReceiving()
+    const answer = await relay.request('/healthz')
+    expect([answer.status, await answer.json()]).toEqual([200, { ok: true }])
+  })
+
+  test('GET /readyz says whether the store answers', async () => {
+    const relay = await openReceiving()
+    const answer = await relay.request('/readyz')
+    expect([answer.status, await answer.json()]).toEqual([200, { ok: true }])
+    const broken = await openReceiving({ store: { ping: () => Promise.reject(new Error('gone')) } })
+    const refusal = await broken.request('/readyz')
+    expect(refusal.headers.get('retry-after')).toBe('5')
+    expect({ status: refusal.status, body: await refusal.json() }).toEqual(
+      problem(503, 'Try again later', 'The database (RELAY_DATABASE) does not answer.'),
+    )
+  })
+})
+
+test('any bytes whatever, rightly signed, are answered 202 or 400 and never 500', async () => {
+  const relay = await openReceiving()
+  const text = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes)),
+    fc.json().map(json => Buffer.from(json)),
+  )
+  await fc.assert(
+    fc.asyncProperty(text, async body => {
+      const { status } = await relay.post({ body })
+      expect([200, 202, 400]).toContain(status)
+    }),
+    { numRuns: 300 },
+  )
+})

@@ -1,0 +1,138 @@
+import { expect, test } from 'vitest'
+import { createStore } from '../../../relay/store/create-store.ts'
+import { openBackend } from '../../../relay/store/open.ts'
+import { StoreBusy } from '../../../relay/store/store.ts'
+import { aDelivery, type Place } from '../place.ts'
+
+export function intakeTests(place: Place): void {
+  test('an accepted delivery is queued, due, and read back as it was written', async () => {
+    const store = await place.emptied()
+    const given = aDelivery({ action: null, replayKey: 'bytes', receivedAt: 1_790_000_000_123 })
+    expect(await store.accept(given)).toEqual({
+      id: given.id,
+      state: 'queued',
+      runId: given.runId,
+      repository: 'acme/shop',
+      eventType: 'deploy',
+      duplicate: false,
+    })
+    const { replayKey, ...fields } = given
+    expect(await store.get(given.id)).toEqual({
+      ...fields,
+      seq: 1,
+      state: 'queued',
+      reason: null,
+      attempts: [],
+      queuedAt: given.receivedAt,
+      updatedAt: given.receivedAt,
+      dueAt: given.receivedAt,
+      lease: 0,
+      sentAt: null,
+      dispatchedAt: null,
+      githubRunId: null,
+      githubRunAttempt: null,
+    })
+    expect(await store.get('another')).toBeNull()
+  })
+
+  test('the same identity again changes nothing, and names the first', async () => {
+    const store = await place.emptied()
+    const first = await store.accept(aDelivery({ runId: 'r_same' }))
+    const again = await store.accept(aDelivery({ runId: 'r_same', repository: 'acme/other' }))
+    expect(again).toEqual({ ...first, duplicate: true })
+    expect(await store.list({ limit: 10 })).toHaveLength(1)
+  })
+
+  test('the same signed bytes under another run id are the same delivery', async () => {
+    const store = await place.emptied()
+    const first = await store.accept(aDelivery({ replayKey: 'bytes' }))
+    expect(await store.accept(aDelivery({ replayKey: 'bytes' }))).toEqual({ ...first, duplicate: true })
+  })
+
+  test('of many alike at the same time, one is accepted', async () => {
+    const store = await place.emptied()
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        store.accept(aDelivery(i % 2 ? { runId: 'r_twin' } : { replayKey: 'twin' })),
+      ),
+    )
+    expect(answers.filter(({ duplicate }) => !duplicate)).toHaveLength(2)
+    expect(new Set(answers.map(({ id }) => id)).size).toBe(2)
+  })
+
+  test('order of acceptance is order of arrival, also within one commit', async () => {
+    const store = await place.emptied()
+    const given = Array.from({ length: 50 }, () => aDelivery())
+    await Promise.all(given.map(each => store.accept(each)))
+    const listed = await store.list({ limit: 100 })
+    expect(listed.reverse().map(({ id }) => id)).toEqual(given.map(({ id }) => id))
+  })
+
+  test('one that cannot be written does not fail those beside it', async () => {
+    const store = await place.emptied()
+    const bad = { ...aDelivery(), receivedAt: 'yesterday' as unknown as number }
+    const answers = await Promise.allSettled([aDelivery(), bad, aDelivery()].map(each => store.accept(each)))
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(await store.list({ limit: 10 })).toHaveLength(2)
+  })
+
+  test('any text is kept: NUL in an invocation, half a surrogate pair, four-byte characters', async () => {
+    const store = await place.emptied()
+    const invocation = JSON.stringify({
+      nul: '\0',
+      half: '\ud83d',
+      rocket: '🚀',
+      end: '\u2028',
+      quote: `'"\\{}`,
+    })
+    const odd = aDelivery({ invocation, action: `it's "odd", {really} \\ 🚀 NULL`, eventType: 'ünï' })
+    const plain = aDelivery({ action: 'NUL\0here' })
+    await Promise.all([store.accept(odd), store.accept(plain)])
+    expect(await store.get(odd.id)).toMatchObject({
+      invocation,
+      action: odd.action,
+      eventType: 'ünï',
+    })
+    expect((await store.get(plain.id))?.action).toMatch(/^NUL.here$/su)
+    const claimed = (await store.claimQueued(1000, 10, 1))[0]!
+    expect(await store.record(claimed, { reason: 'GitHub said \0 and \ud83d' }, 1000)).toBe(true)
+    expect((await store.get(claimed.id))?.reason).toMatch(/^GitHub said . and \ufffd$/su)
+  })
+
+  test('many at once share commits', async () => {
+    const backend = await openBackend(await place.empty())
+    const store = createStore(backend, 0)
+    const one = async () => {
+      const began = performance.now()
+      await store.accept(aDelivery())
+      return performance.now() - began
+    }
+    const alone = []
+    for (let i = 0; i < 30; i++) alone.push(await one())
+    const median = alone.sort((a, b) => a - b)[15]!
+    const began = performance.now()
+    await Promise.all(Array.from({ length: 1000 }, one))
+    expect((performance.now() - began) / 1000).toBeLessThan(median / 2)
+    await store.close()
+  })
+
+  test('more than can be kept in memory is refused', async () => {
+    const store = await place.emptied()
+    const answers = await Promise.allSettled(
+      Array.from({ length: 10_001 }, () => store.accept(aDelivery({ invocation: '{}' }))),
+    )
+    const refused = answers.filter(answer => answer.status === 'rejected')
+    expect(refused.map(({ reason }) => reason)).toEqual([expect.any(StoreBusy)])
+    const big = { ...aDelivery(), invocation: 'x'.repeat(129 * 1024 * 1024) }
+    await expect(store.accept(big)).rejects.toThrow(StoreBusy)
+  })
+
+  test('accepting calls back whoever waits for work', async () => {
+    const store = await place.emptied()
+    let calls = 0
+    store.onWork(() => calls++)
+    await store.accept(aDelivery({ runId: 'r_work' }))
+    await store.accept(aDelivery({ runId: 'r_work' }))
+    expect(calls).toBe(1)
+  })
+}

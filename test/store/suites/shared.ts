@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import type { Store } from '../../../relay/store/store.ts'
+import { acceptAll, aDelivery, aFailed, type Place } from '../place.ts'
+
+/** Several relays on one database. */
+export function sharedTests(place: Place): void {
+  async function two(dispatchRate = 0): Promise<[Store, Store]> {
+    const address = await place.empty()
+    const stores = await Promise.all([place.open(address, dispatchRate), place.open(address, dispatchRate)])
+    return stores as [Store, Store]
+  }
+
+  test('relays that start together on an empty database make its tables once', async () => {
+    const address = await place.empty()
+    const stores = await Promise.all(Array.from({ length: 5 }, () => place.open(address)))
+    await acceptAll(stores[0]!, {})
+    for (const store of stores) expect(await store.list({ limit: 10 })).toHaveLength(1)
+  })
+
+  test('the same delivery sent to both is accepted once', async () => {
+    const stores = await two()
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => stores[i % 2]!.accept(aDelivery({ runId: `r_both${i % 20}` }))),
+    )
+    expect(answers.filter(({ duplicate }) => !duplicate)).toHaveLength(20)
+    expect(new Set(answers.map(({ id }) => id)).size).toBe(20)
+  })
+
+  test('batches that hold the same deliveries in another order are all answered', async () => {
+    const stores = await two()
+    for (let round = 0; round < 5; round++) {
+      const given = Array.from({ length: 40 }, (_, i) => `r_round${round}_${i}`)
+      const answers = await Promise.all(
+        [given, given.toReversed()].flatMap((ids, s) =>
+          ids.map(runId => stores[s]!.accept(aDelivery({ runId }))),
+        ),
+      )
+      expect(answers.filter(({ duplicate }) => !duplicate)).toHaveLength(40)
+    }
+  })
+
+  test('each delivery is claimed by one, and in order, however both hurry', async () => {
+    const stores = await two()
+    const given = Array.from({ length: 120 }, (_, i) => ({ repository: `acme/${i % 7}` }))
+    await Promise.all(given.map(each => stores[0].accept(aDelivery(each))))
+    const order = new Map<string, number[]>()
+    let done = 0
+    const relay = async (store: Store) => {
+      while (done < given.length) {
+        for (const claimed of await store.claimQueued(2000, 60_000, 3)) {
+          expect(await store.markSent(claimed, 2000)).toBe(true)
+          order.set(claimed.repository, [...(order.get(claimed.repository) ?? []), claimed.seq])
+          expect(await store.record(claimed, { state: 'dispatched', dueAt: 9000 }, 2000)).toBe(true)
+          done++
+        }
+      }
+    }
+    await Promise.all([relay(stores[0]), relay(stores[0]), relay(stores[1]), relay(stores[1])])
+    expect(done).toBe(given.length)
+    for (const seqs of order.values()) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b))
+  })
+
+  test('watching, telling and deleting are shared out too', async () => {
+    const stores = await two()
+    for (let i = 0; i < 30; i++) {
+      const id = await aFailed(stores[0])
+      if (i % 2) await stores[0].report(id, [{ log: [] }], 3000)
+    }
+    const tellings = await Promise.all([0, 1, 0, 1].map(s => stores[s]!.claimTelling(3000, 9000, 10)))
+    expect(new Set(tellings.flat().map(({ id }) => id)).size).toBe(tellings.flat().length)
+    const deleted = await Promise.all([0, 1, 0, 1].map(s => stores[s]!.purge(9000, 10)))
+    const rest = await stores[0].purge(9000, 100)
+    expect(deleted.reduce((sum, each) => sum + each) + rest).toBe(15)
+  })
+
+  test('the dispatch rate is that of both together', async () => {
+    const stores = await two(60)
+    await acceptAll(stores[0], ...Array.from({ length: 50 }, (_, i) => ({ repository: `acme/${i}` })))
+    const claim = async (now: number) => {
+      const claims = await Promise.all(
+        Array.from({ length: 8 }, (_, i) => stores[i % 2]!.claimQueued(now, 1e9, 5)),
+      )
+      return new Set(claims.flat().map(({ id }) => id)).size
+    }
+    expect(await claim(1_000_000)).toBe(20)
+    expect(await claim(1_000_500)).toBe(0)
+    expect(await claim(1_003_000)).toBe(3)
+  })
+
+  test('a run bound through one relay is bound for the other', async () => {
+    const stores = await two()
+    const [id] = await acceptAll(stores[0], {})
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => stores[i % 2]!.bindRun(id!, i, 1, 2000)),
+    )
+    expect(answers.filter(answer => answer === 'bound')).toHaveLength(1)
+    expect(answers.filter(answer => answer === 'other')).toHaveLength(9)
+  })
+
+  test('what one accepts wakes the other at once', async () => {
+    const [one, other] = await two()
+    const woken = Promise.withResolvers<string>()
+    other.onWork(() => woken.resolve('woken'))
+    await acceptAll(one, {})
+    expect(await Promise.race([woken.promise, sleep(2000)])).toBe('woken')
+  })
+}

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { expect, test } from 'vitest'
+import { createStore } from '../../../relay/store/create-store.ts'
+import { openBackend, openStore } from '../../../relay/store/open.ts'
+import type { Store } from '../../../relay/store/store.ts'
+import { acceptAll, aDelivery, type Place } from '../place.ts'
+
+export function troubleTests(place: Place): void {
+  if (place.kind === 'sqlite') sqliteTests(place)
+  else postgresTests(place)
+}
+
+function sqliteTests(place: Place): void {
+  async function opened() {
+    const backend = await openBackend(await place.empty())
+    const pragma = async (name: string) =>
+      Object.values((await backend.run([{ sql: `PRAGMA ${name}`, params: [] }]))[0]?.[0] ?? {})[0]
+    return { store: createStore(backend, 0), pragma }
+  }
+
+  test('a full disk refuses what does not fit, whole, and takes the next when there is room', async () => {
+    const { store, pragma } = await opened()
+    await acceptAll(store, {})
+    await pragma(`max_page_count = ${Number(await pragma('page_count')) + 3}`)
+    const big = { invocation: JSON.stringify('x'.repeat(20_000)) }
+    const answers = await Promise.allSettled([store.accept(aDelivery(big)), store.accept(aDelivery(big))])
+    for (const answer of answers) {
+      expect(answer).toMatchObject({ reason: { message: 'SQLite: database or disk is full' } })
+    }
+    expect(await store.list({ limit: 10 })).toHaveLength(1)
+    await pragma('max_page_count = 1000000')
+    await acceptAll(store, big)
+    expect(await store.list({ limit: 10 })).toHaveLength(2)
+    await store.close()
+  })
+
+  test('a read-only database refuses, and takes the next when it can be written again', async () => {
+    const address = await place.empty()
+    const backend = await openBackend(address)
+    const store = createStore(backend, 0)
+    await acceptAll(store, {})
+    await backend.run([{ sql: 'PRAGMA query_only = 1', params: [] }])
+    await expect(store.accept(aDelivery())).rejects.toThrow('SQLite: attempt to write a readonly database')
+    await store.close()
+    const again = await place.open(address)
+    await acceptAll(again, {})
+    expect(await again.list({ limit: 10 })).toHaveLength(2)
+  })
+
+  test('a file that another relay holds is refused, and so is a place that cannot be written to', async () => {
+    const address = await place.empty()
+    await place.open(address)
+    await expect(place.open(address)).rejects.toThrow(/^Another relay is running on /)
+    await expect(place.open({ kind: 'sqlite', path: '/proc/none/relay.db' })).rejects.toThrow(
+      /^The database \/proc\/none\/relay\.db cannot be opened/,
+    )
+  })
+}
+
+function postgresTests(place: Place): void {
+  test('a read-only server refuses, and takes the next when it can be written again', async () => {
+    const address = await place.empty()
+    const store = await place.open(address)
+    await acceptAll(store, {})
+    await setReadOnly(address, 'on')
+    await expect(store.accept(aDelivery())).rejects.toThrow(/^PostgreSQL: .*read-only transaction/)
+    await setReadOnly(address, 'off')
+    await acceptAll(store, {})
+    expect(await store.list({ limit: 10 })).toHaveLength(2)
+  })
+
+  test('while the server is stopped every call rejects; once it is back, all works, wake-ups too', async () => {
+    const address = await place.empty()
+    const [one, other] = [await place.open(address), await place.open(address)]
+    const [before] = await acceptAll(one, {})
+    await place.server().stop()
+    await expect(one.accept(aDelivery())).rejects.toThrow(/^PostgreSQL: .*ECONNREFUSED/)
+    await expect(one.claimQueued(1000, 10, 10)).rejects.toThrow(/^PostgreSQL: /)
+    await expect(one.report(before!, [{ log: [] }], 1)).rejects.toThrow(/^PostgreSQL: /)
+    await expect(one.ping()).rejects.toThrow(/^PostgreSQL: /)
+    await place.server().start()
+    await acceptAll(one, {})
+    expect(await one.list({ limit: 10 })).toHaveLength(2)
+    await wakes(one, other)
+  })
+
+  test('a connection that the server ends is replaced, and its call rejects', async () => {
+    const address = await place.empty()
+    const [one, other] = [await place.open(address), await place.open(address)]
+    await acceptAll(one, {})
+    await asAdmin(
+      address,
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+    )
+    await sleep(50)
+    await acceptAll(one, {})
+    await wakes(one, other)
+  })
+
+  test('a server that cannot be reached or used is named, without the password', async () => {
+    const { url } = (await place.empty()) as { url: string }
+    const refused = async (change: (url: URL) => void) => {
+      const changed = new URL(url)
+      changed.password = 'hunter2'
+      change(changed)
+      const error: Error = await openStore({ kind: 'postgres', url: changed.href }, 0).then(
+        () => new Error('it opened'),
+        error => error,
+      )
+      expect(`${error.stack}${JSON.stringify(error)}${error.cause}`).not.toContain('hunter2')
+      return error.message
+    }
+    expect(
+      await refused(each => {
+        each.port = '1'
+      }),
+    ).toMatch(/^The PostgreSQL database relay\d+ on 127\.0\.0\.1:1 cannot be opened \(.*ECONNREFUSED/)
+    expect(await refused(() => {})).toMatch(/password authentication failed for user "postgres"/)
+    expect(
+      await refused(each => {
+        each.password = 'password'
+        each.pathname = '/none'
+      }),
+    ).toMatch(/^The PostgreSQL database none on .*database "none" does not exist/)
+    await expect(openStore({ kind: 'postgres', url: 'postgres://relay:hun%ter2@[db/x' }, 0)).rejects.toThrow(
+      /^RELAY_DATABASE is not a PostgreSQL URL: [^@]*postgres:\/\/user:password@host:5432\/database[^@]*$/,
+    )
+  })
+}
+
+async function wakes(one: Store, other: Store): Promise<void> {
+  let woken = false
+  other.onWork(() => {
+    woken = true
+  })
+  for (let i = 0; i < 300 && !woken; i++) {
+    await acceptAll(one, {})
+    await sleep(50)
+  }
+  expect(woken).toBe(true)
+}
+
+async function setReadOnly(address: Awaited<ReturnType<Place['empty']>>, value: 'on' | 'off'): Promise<void> {
+  await asAdmin(
+    address,
+    `ALTER SYSTEM SET default_transaction_read_only = ${value}`,
+    'SELECT pg_reload_conf()',
+  )
+  await sleep(200)
+}
+
+async function asAdmin(address: Awaited<ReturnType<Place['empty']>>, ...statements: string[]): Promise<void> {
+  const client = new pg.Client((address as { url: string }).url)
+  await client.connect()
+  for (const statement of statements) await client.query(statement)
+  await client.end()
+}
