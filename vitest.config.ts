@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // Most of a test's time is waiting, for processes and clocks: more files at once than there are cores.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // GitHub's own parser imports its JSON schemas without an import attribute: Vite must load it, not Node.

@@ -1,6 +1,7 @@
 import { packClientPayload } from '../../port/client-payload.ts'
 import type { Invocation } from '../../port/invocation.ts'
 import type { GitHub } from '../github/client.ts'
+import type { Outcome } from '../github/errors.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { afterAnswer, afterLook } from './decide.ts'
@@ -41,8 +42,8 @@ export async function dispatch(delivery: Delivery, parts: DispatchParts): Promis
   const pausedUntil = pauses.until(delivery.repository)
   if (pausedUntil > clock()) {
     const reason = 'GitHub limits how fast this credential may work'
-    const outcome = { kind: 'later', at: pausedUntil, reason, everyone: false } as const
-    return write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts))
+    const outcome = { kind: 'later', at: pausedUntil, reason, everyone: true } as const
+    return write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), outcome)
   }
   if (!(await keepTrying(() => store.markSent(delivery, clock()), BEFORE_MS))) return
   const payload = packClientPayload(JSON.parse(delivery.invocation) as Invocation, {
@@ -50,17 +51,21 @@ export async function dispatch(delivery: Delivery, parts: DispatchParts): Promis
     relay: parts.publicUrl,
   })
   const outcome = await github.dispatch(delivery, payload, delivery.attempts.length)
-  const limited = outcome.kind === 'later' && outcome.everyone && outcome.at !== null
-  if (limited) pauses.set(delivery.repository, outcome.at as number)
-  await write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts))
-  if (limited && parts.tells) await tellQueue(outcome, parts)
+  const limit = outcome.kind === 'later' && outcome.everyone && outcome.at !== null ? outcome : null
+  const isNews = limit !== null && pauses.set(delivery.repository, clock(), limit.at as number)
+  await write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), outcome)
+  if (limit && isNews && parts.tells) await tellQueue(limit, parts)
 }
 
 async function write(
   delivery: Delivery,
-  { store, clock, tells }: DispatchParts,
+  { store, clock, tells, pauses }: DispatchParts,
   { change, reports }: ReturnType<typeof afterAnswer>,
+  outcome?: Outcome,
 ): Promise<void> {
-  const tell = tells && delivery.runId !== null && delivery.kind !== 'none'
+  const waits = outcome?.kind === 'later' && outcome.everyone && change.state === undefined
+  const isTold = waits && pauses.told.has(delivery.id)
+  if (waits && reports.length > 0) pauses.told.add(delivery.id)
+  const tell = tells && delivery.runId !== null && delivery.kind !== 'none' && !isTold
   await keepTrying(() => store.record(delivery, change, clock(), tell ? reports : []), AFTER_MS)
 }

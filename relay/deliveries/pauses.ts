@@ -2,7 +2,10 @@
 export interface Pauses {
   /** Milliseconds since 1970; 0 when there is nothing to wait for. */
   until(repository: string): number
-  set(repository: string, until: number): void
+  /** @returns whether it is news: no pause was on */
+  set(repository: string, now: number, until: number): boolean
+  /** Ids of deliveries whose run in Port was told that it waits. */
+  told: Set<string>
 }
 
 /**
@@ -14,8 +17,15 @@ export interface Pauses {
 export function createPauses(perOwner: boolean): Pauses {
   const pauses = new Map<string, number>()
   const scope = (repository: string) => (perOwner ? repository.replace(/\/.*/, '').toLowerCase() : '')
+  const until = (repository: string) => pauses.get(scope(repository)) ?? 0
   return {
-    until: repository => pauses.get(scope(repository)) ?? 0,
-    set: (repository, until) => pauses.set(scope(repository), until),
+    until,
+    set(repository, now, next) {
+      const before = until(repository)
+      // Of several that were under way, the one that was asked to wait longest is right.
+      pauses.set(scope(repository), Math.max(before, next))
+      return before <= now
+    },
+    told: new Set(),
   }
 }

@@ -189,7 +189,7 @@ export const failedStep = (job: Job) =>
 const names = (list: string[]) =>
   list.length > 5 ? `${list.slice(0, 5).join(', ')} and ${list.length - 5} more` : list.join(', ')
 
-export function duration(ms: number): string {
+function duration(ms: number): string {
   if (ms >= 36e5) return `${round(ms / 36e5)} h`
   return ms >= 6e4 ? `${round(ms / 6e4)} min` : `${round(ms / 1e3)} s`
 }

@@ -2,7 +2,7 @@ import type { Credential } from './credential.ts'
 import { readTail } from './read-tail.ts'
 import { split } from './split.ts'
 
-export interface Step {
+interface Step {
   name: string
   number: number
   conclusion: string | null

@@ -4,7 +4,7 @@ import { split } from './split.ts'
 import { toWorkflowRun, type WorkflowRun } from './workflow-run.ts'
 
 /** What a conditional request gave: null when nothing changed since `etag`, which GitHub's limit does not count. */
-export interface Tagged<T> {
+interface Tagged<T> {
   data: T | null
   etag: string | null
 }

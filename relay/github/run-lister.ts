@@ -5,7 +5,7 @@ import type { RunReader } from './read-runs.ts'
 import { later, type WorkflowRun } from './workflow-run.ts'
 
 /** What is asked for: runs made since then, and the one with this id where it is known. */
-export interface Want {
+interface Want {
   since: number
   runId: number | null
 }

@@ -59,7 +59,9 @@ export function createReports(parts: ReportsParts): Hono {
     bodyLimit({
       maxSize: MAX_BODY,
       onError: () => {
-        throw new Problem(413, `A report has at most ${MAX_BODY} bytes: send it in parts.`)
+        throw new Problem(413, `A report has at most ${MAX_BODY} bytes: send it in parts.`, {
+          connection: 'close',
+        })
       },
     }),
   )

@@ -3,7 +3,7 @@ import { errors, jwtVerify, SignJWT } from 'jose'
 import { Problem } from '../problem.ts'
 
 /** Whose word a report token stands for: one attempt of one workflow run, for one delivery. */
-export interface Bound {
+interface Bound {
   delivery: string
   runId: number
   runAttempt: number

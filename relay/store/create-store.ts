@@ -78,6 +78,9 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const [updated] = await db.run([steps.markSent(claimed, now)])
       return updated?.length === 1
     },
+    async postpone(until, owner) {
+      await db.run([steps.postpone(until, owner)])
+    },
 
     async claimTelling(now, leaseMs, limit) {
       const [claimed = []] = await db.run([

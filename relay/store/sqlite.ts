@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { Database, Row, Statement } from './database.ts'
-import type { Answer, Request } from './sqlite-thread.ts'
+import type { Answer, Request } from './sqlite-file.ts'
 
 type Waiting = { resolve: (rows: Row[][]) => void; reject: (error: Error) => void }
 

@@ -49,6 +49,8 @@ export interface Store {
    * @returns false when the lease was lost, or the state is no longer the one claimed: then it must not be sent
    */
   markSent(claimed: Claimed, now: number): Promise<boolean>
+  /** Moves all queued deliveries (of one owner, where given) that are due before `until` to then: GitHub asked to wait. */
+  postpone(until: number, owner: string | null): Promise<void>
 
   /** Takes deliveries with words for Port that are due, each with its words. */
   claimTelling(now: number, leaseMs: number, limit: number): Promise<Telling[]>

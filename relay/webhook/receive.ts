@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { type Invocation, readInvocation } from '../../port/invocation.ts'
 import type { Config } from '../config.ts'
@@ -6,6 +6,7 @@ import { Problem } from '../problem.ts'
 import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
 import { awaitDispatch } from './await-dispatch.ts'
 import { readBody } from './body.ts'
+import { deliveryId } from './delivery-id.ts'
 import { checkAge, checkContentType, requireHeader } from './headers.ts'
 import { createIntake } from './intake.ts'
 import { parseBody } from './parse.ts'
@@ -93,7 +94,7 @@ export function createReceive({
     const digest = () => createHash('sha256').update(signed).digest('base64url')
     try {
       return await store.accept({
-        id: randomUUID(),
+        id: deliveryId(now),
         identity: runId ? `run:${runId}` : `signed:${digest()}`,
         // The header is not signed: with it, without it or with another, the same signed bytes are one delivery.
         replayKey: runIdFrom === 'body' ? null : digest(),

@@ -7,7 +7,7 @@ import { SECRET, sign } from '../support/sign.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const context = (more: object = {}) => ({
   run: { id: 'r_1' },
   action: { identifier: 'deploy_service', blueprint: 'service' },

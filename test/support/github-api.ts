@@ -12,7 +12,7 @@ import type { GitHubApi, GitHubApiOptions } from './github-api/types.ts'
 import { type ReceivedRequest, startStandIn } from './http-server.ts'
 import { openRouteSchemas } from './route-schemas.ts'
 
-export type { Dispatch, GitHubApi, GitHubApp, GitHubJob, GitHubRun } from './github-api/types.ts'
+export type { Dispatch, GitHubApi, GitHubApp, GitHubRun } from './github-api/types.ts'
 
 /**
  * GitHub's REST API on a free port of this machine: the routes that a relay and an action need, with GitHub's own

@@ -8,7 +8,7 @@ import { currentToken, newPortState, newRun, randomId, updateRun } from './port-
 import type { PortApi, PortApiOptions, PortNodeRun } from './port-api/types.ts'
 import { openRouteSchemas } from './route-schemas.ts'
 
-export type { PortApi, PortNodeRun, PortRun } from './port-api/types.ts'
+export type { PortApi, PortRun } from './port-api/types.ts'
 
 const MAX_BODY = 1024 * 1024
 

@@ -8,7 +8,7 @@ import { SECRET } from './sign.ts'
 import { until } from './until.ts'
 
 export type Env = Record<string, string>
-export type LogLine = { level: number; msg: string; [field: string]: unknown }
+type LogLine = { level: number; msg: string; [field: string]: unknown }
 
 export interface Relay {
   url: string

@@ -62,6 +62,13 @@ export function markSent(claimed: Claimed, now: number): Statement {
   }
 }
 
+export function postpone(until: number, owner: string | null): Statement {
+  const due = `UPDATE deliveries SET due_at = ?1 WHERE state = 'queued' AND due_at < ?1`
+  if (!owner) return { sql: due, params: [until] }
+  // Names sort by their bytes, and '0' comes right after '/'.
+  return { sql: `${due} AND repository >= ?2 AND repository < ?3`, params: [until, `${owner}/`, `${owner}0`] }
+}
+
 export function wake(id: string, now: number): Statement {
   return {
     sql: `UPDATE deliveries SET due_at = ?2, woken = 1

@@ -70,4 +70,16 @@ export function claimTests(place: Place): void {
     expect(await claim(900_000)).toBe(0)
     expect(await claim(1_900_000)).toBe(15)
   })
+
+  test('what is postponed waits, of one owner or of all', async () => {
+    const store = await place.emptied()
+    await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme-labs/b' }, { repository: 'zeta/c' })
+    await store.postpone(2000, 'acme')
+    const due = async (now: number) =>
+      (await store.claimQueued(now, 1, 10)).map(({ repository }) => repository)
+    expect(await due(1500)).toEqual(['acme-labs/b', 'zeta/c'])
+    await store.postpone(3000, null)
+    expect(await due(2999)).toEqual([])
+    expect(await due(3000)).toHaveLength(3)
+  })
 }

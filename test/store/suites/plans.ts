@@ -10,9 +10,9 @@ const FINISHED = 30_000
 /** What waits beside them: queued, and in each other state. */
 const QUEUED = 2000
 const WAITING = 20
-/** What a statement may look at; the queue as well, twice, where it counts or lists it, or lists past it. */
+/** What a statement may look at; the queue as well, twice, where it postpones, counts or lists it, or lists past it. */
 const MAX_ROWS = 500
-const OF_QUEUE = /WITH queued|SELECT 'queued'|AS newest$/
+const OF_QUEUE = /^UPDATE deliveries SET due_at|WITH queued|SELECT 'queued'|AS newest$/
 
 export function planTests(place: Place): void {
   test(`no statement scans a table, here with ${FINISHED} finished deliveries`, async () => {
@@ -107,6 +107,7 @@ async function callEverything(store: Store): Promise<void> {
       await store.record(claimed, { dueAt: 1 }, now),
     ],
     markSent: () => store.markSent(claimed, now),
+    postpone: async () => [await store.postpone(now, null), await store.postpone(now, 'acme')],
     told: () => store.told({ id, lease: 0 }, [1], null),
     report: async () => [
       await store.report(id, reports, now),

@@ -1,0 +1,69 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startPostgres } from '../test/support/postgres.ts'
+import { intake } from './intake.ts'
+import type { Figures } from './load.ts'
+import { million, type Rates } from './million.ts'
+import { bundleSizes, starts } from './start.ts'
+
+/*
+ * Ratios from one run on one machine; goals in brackets. `npm run bench -- intake starts million` runs parts.
+ */
+const wanted = process.argv.slice(2)
+const runs = (part: string) => wanted.length === 0 || wanted.includes(part)
+const row = (name: string, ...cells: string[]) => console.log(`  ${name.padEnd(44)}${cells.join('   ')}`)
+const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+const postgres = runs('intake') || runs('million') ? await startPostgres() : null
+
+try {
+  if (postgres && runs('intake')) {
+    const figures = await intake(await postgres.createDatabase())
+    const echo = figures.echo.perSecond
+    console.log('\nIntake: 64 connections, 1.4 KB, load generator on the same machine')
+    const line = (name: string, { perSecond, p50, p99 }: Figures, goal = '') =>
+      row(
+        name,
+        `${perSecond.toFixed(0).padStart(6)} /s`,
+        `p50 ${p50} ms`,
+        `p99 ${p99} ms`,
+        `ratio ${(perSecond / echo).toFixed(2)}${goal}`,
+      )
+    line('(a) bare Hono echo', figures.echo)
+    line('(b) verification alone', figures.verify)
+    line('(c) relay, SQLite', figures.relay, '  [at least 0.45, p99 at most 30 ms]')
+    line('(d) relay, PostgreSQL', figures.postgres, '  [at least 0.25]')
+  }
+  if (runs('starts')) {
+    const times = await starts()
+    console.log('\nStarts: median wall time')
+    const line = (name: string, ms: number, goal = '') => row(name, `${ms.toFixed(0).padStart(6)} ms`, goal)
+    line('empty Node', times.emptyNode)
+    line('action main', times.main, '[at most 90 where an empty Node takes about 22]')
+    line('action post', times.post, '[at most 90]')
+    line('relay bundle until it listens', times.relayListening, '[at most 150]')
+    for (const [name, bytes] of Object.entries(bundleSizes()))
+      row(`bundle of ${name}`, `${(bytes / 1e6).toFixed(2)} MB`, '[at most 0.8]')
+  }
+  if (postgres && runs('million')) {
+    console.log('\nA million finished deliveries, against an empty store')
+    const line = (store: string, { empty, full }: { empty: Rates; full: Rates }) => {
+      for (const rate of ['intake', 'claims'] as const) {
+        row(
+          `${store} ${rate}`,
+          `${full[rate].toFixed(0).padStart(6)} /s`,
+          `empty ${empty[rate].toFixed(0)} /s`,
+          `ratio ${(full[rate] / empty[rate]).toFixed(2)}  [at least 0.9]`,
+        )
+      }
+    }
+    line('SQLite', await million(async name => ({ kind: 'sqlite', path: join(folder, `${name}.db`) })))
+    line(
+      'PostgreSQL',
+      await million(async () => ({ kind: 'postgres', url: await postgres.createDatabase() })),
+    )
+  }
+} finally {
+  await postgres?.close()
+  rmSync(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { Config } from '../relay/config.ts'
+import { createStore } from '../relay/store/create-store.ts'
+import type { Backend } from '../relay/store/database.ts'
+import { openBackend } from '../relay/store/open.ts'
+import { deliveryId } from '../relay/webhook/delivery-id.ts'
+
+const FINISHED = 1_000_000
+const INTAKE = 20_000
+const CLAIMS = 1_000
+const AT_ONCE = 64
+const ROUNDS = 5
+
+/** Per second. */
+export interface Rates {
+  intake: number
+  claims: number
+}
+
+/**
+ * The rates of a store that holds a million finished deliveries, and of an empty one, measured in turns so
+ * that both meet the same machine; the median of each.
+ */
+export async function million(
+  open: (name: string) => Promise<Config['database']>,
+): Promise<{ empty: Rates; full: Rates }> {
+  const empty = await openBackend(await open('empty'))
+  const full = await openBackend(await open('full'))
+  try {
+    await fill(full)
+    const rounds: { empty: Rates; full: Rates }[] = []
+    for (let i = 0; i < ROUNDS; i++) rounds.push({ empty: await measure(empty), full: await measure(full) })
+    const median = (of: 'empty' | 'full', rate: keyof Rates) =>
+      rounds.map(round => round[of][rate]).sort((a, b) => a - b)[Math.floor(ROUNDS / 2)] as number
+    const rates = (of: 'empty' | 'full') => ({ intake: median(of, 'intake'), claims: median(of, 'claims') })
+    return { empty: rates('empty'), full: rates('full') }
+  } finally {
+    await empty.close()
+    await full.close()
+  }
+}
+
+const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
+const repository = (i: number) => `acme/shop-${i % 20}`
+
+async function fill(db: Backend): Promise<void> {
+  const now = Date.now()
+  for (let done = 0; done < FINISHED; done += 5_000) {
+    await Promise.all(
+      Array.from({ length: 5_000 }, (_, i) => db.insert(newDelivery(done + i, now - FINISHED + done + i))),
+    )
+    await db.run([
+      {
+        sql: `UPDATE deliveries SET state = 'finished', due_at = NULL, github_run_id = ?1 + seq WHERE state = 'queued'`,
+        params: [16_000_000_000],
+      },
+    ])
+  }
+}
+
+/** Leaves the store as it was, but for what it took in, which is finished then. */
+async function measure(db: Backend): Promise<Rates> {
+  const store = createStore(db, 0)
+  const now = Date.now()
+  const intakeBegun = performance.now()
+  let next = 0
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      while (next < INTAKE) await store.accept(newDelivery(next++, now))
+    }),
+  )
+  const intake = INTAKE / ((performance.now() - intakeBegun) / 1000)
+  const claimsBegun = performance.now()
+  let claimed = 0
+  while (claimed < CLAIMS) {
+    const deliveries = await store.claimQueued(now + claimed, 60_000, 20)
+    claimed += deliveries.length
+    await Promise.all(deliveries.map(d => store.record(d, { state: 'dispatched', dueAt: null }, now)))
+  }
+  const claims = claimed / ((performance.now() - claimsBegun) / 1000)
+  await db.run([
+    {
+      sql: `UPDATE deliveries SET state = 'finished', due_at = NULL WHERE state IN ('queued', 'dispatched')`,
+      params: [],
+    },
+  ])
+  return { intake, claims }
+}
+
+function newDelivery(i: number, receivedAt: number) {
+  const runId = `r_${randomBytes(8).toString('hex')}`
+  return {
+    id: deliveryId(receivedAt),
+    identity: `run:${runId}`,
+    replayKey: null,
+    runId,
+    kind: 'action_run' as const,
+    action: 'deploy',
+    repository: repository(i),
+    eventType: 'deploy',
+    invocation,
+    receivedAt,
+  }
+}

@@ -1,0 +1,14 @@
+import { serve } from '@hono/node-server'
+import { Hono } from 'hono'
+import { verifySignature } from '../../relay/webhook/signature.ts'
+import { SECRET } from '../signed-requests.ts'
+
+const app = new Hono().post('/webhook', async c => {
+  const body = new Uint8Array(await c.req.arrayBuffer())
+  const timestamp = c.req.header('x-port-timestamp') ?? ''
+  const verified = verifySignature([SECRET], c.req.header('x-port-signature') ?? '', timestamp, body)
+  return c.json({ verified: verified !== null }, verified ? 202 : 401)
+})
+serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, ({ port }) =>
+  console.log(JSON.stringify({ port })),
+)

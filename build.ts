@@ -1,0 +1,87 @@
+/**
+ * `npm run build`: each entry with all that it imports, as files that need only Node. The action's are committed,
+ * since GitHub runs an action as it finds it in the repository; the relay's are not.
+ */
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+// @ts-expect-error: it has no types
+import ncc from '@vercel/ncc'
+import ts from 'typescript'
+
+/** Entry → bundle. A worker's lies beside the bundle that starts it. */
+const bundles = {
+  'action/main': 'action/dist/main/index.js',
+  'action/post': 'action/dist/post/index.js',
+  'action/progress': 'action/dist/progress/index.js',
+  'relay/main': 'relay/dist/main.js',
+  'relay/store/sqlite-thread': 'relay/dist/sqlite-thread.js',
+}
+
+/**
+ * `@actions/core` comes with `@actions/http-client`, which loads all of undici (440 KB, 35 ms at each start) for a
+ * class that only `@actions/github` asks it for. Here nothing does, so it gets a module without that class, and
+ * not `node:http`: imported whole, its lazy exports load the undici inside Node (40 ms).
+ */
+const withoutUndici = { undici: 'node:os' }
+
+/** JavaScript of the sources, in the project since packages are found from there. */
+const staging = '.build'
+
+process.chdir(import.meta.dirname)
+try {
+  transpile()
+  const built = []
+  for (const [entry, file] of Object.entries(bundles)) {
+    if (existsSync(`${entry}.ts`)) built.push(...(await bundle(entry, file)))
+  }
+  for (const { file, content } of built) {
+    write(file, content)
+    console.log(`${file}  ${(content.length / 1000).toFixed(1)} KB`)
+  }
+  // What is no longer built goes last: an action that runs meanwhile finds its files.
+  const files = new Set(built.map(({ file }) => file))
+  for (const old of globSync('{action,relay}/dist/**/*.*')) if (!files.has(old)) rmSync(old)
+} catch (error) {
+  // Uncaught, it would come with a line of ncc's own source, of 3 MB.
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+} finally {
+  rmSync(staging, { recursive: true, force: true })
+}
+
+/** Types are left to `npm run check`: ncc's own TypeScript would check the whole project again for each bundle. */
+function transpile(): void {
+  for (const file of globSync('{action,relay,port}/**/*.ts', { exclude: ['**/dist/**'] })) {
+    const { outputText } = ts.transpileModule(readFileSync(file, 'utf8'), {
+      compilerOptions: {
+        target: ts.ScriptTarget.ES2024,
+        module: ts.ModuleKind.ESNext,
+        rewriteRelativeImportExtensions: true,
+        verbatimModuleSyntax: true,
+      },
+    })
+    write(join(staging, file.replace(/\.ts$/, '.js')), outputText)
+  }
+}
+
+/** The bundle, and the files that it needs beside it. */
+async function bundle(entry: string, file: string): Promise<{ file: string; content: string }[]> {
+  const { code, assets } = await ncc(join(import.meta.dirname, staging, `${entry}.js`), {
+    minify: true,
+    quiet: true,
+    cache: false,
+    target: 'es2024',
+    externals: entry.startsWith('action/') ? withoutUndici : {},
+  })
+  const beside = Object.entries<{ source: string }>(assets).map(([name, { source }]) => ({
+    file: join(dirname(file), name),
+    content: source,
+  }))
+  return [{ file, content: code }, ...beside]
+}
+
+function write(file: string, content: string): void {
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(`${file}.new`, content)
+  renameSync(`${file}.new`, file)
+}

@@ -1,0 +1,90 @@
+import type { Server } from 'node:http'
+import { serve as listen } from '@hono/node-server'
+import type { Logger } from 'pino'
+import { createPortClient } from '../../port/client.ts'
+import { createApp } from '../app.ts'
+import type { Config } from '../config.ts'
+import { createWatching } from '../deliveries/create-watching.ts'
+import { startWorkers } from '../deliveries/start-workers.ts'
+import { createGitHub } from '../github/client.ts'
+import { createGitHubWebhook } from '../github/webhooks.ts'
+import { createReports } from '../reports/create-reports.ts'
+import { openStore } from '../store/open.ts'
+
+/** What a stop may take before open connections are cut. */
+const STOP_MS = 20_000
+
+/** Headers and bodies must arrive in time; an idle connection outlives the 60 s that load balancers keep theirs. */
+const AGAINST_SLOW_SENDERS = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 2_000,
+  keepAliveTimeout: 65_000,
+}
+
+/** A relay at work. */
+export interface Relay {
+  address: string
+  port: number
+  /** Accepts nothing more, finishes what was accepted, gives leases back, closes the store. */
+  stop(): Promise<void>
+}
+
+/**
+ * Puts the relay's parts together and listens.
+ *
+ * @throws Error with a sentence where the database cannot be opened or the address is taken
+ */
+export async function openRelay(config: Config, log: Logger): Promise<Relay> {
+  const store = await openStore(config.database, config.dispatchRate)
+  const clock = Date.now
+  const github = createGitHub(config.github)
+  const { clientId } = config.port
+  const port = clientId ? createPortClient({ ...config.port, clientId }) : null
+  const { startTimeout, runTimeout } = config
+  const { watch, lister } = createWatching({ store, github, port, startTimeout, runTimeout, clock })
+  const reports = createReports({ config, store, github, port, clock, log })
+  const receiveGitHub = createGitHubWebhook({
+    secret: config.github.webhookSecret,
+    store,
+    lister,
+    clock,
+    log,
+  })
+  const app = createApp({ config, store, reports, receiveGitHub, clock, log })
+  const listening = Promise.withResolvers<{ address: string; port: number }>()
+  const server = listen(
+    {
+      fetch: app.fetch,
+      hostname: config.listen.host,
+      port: config.listen.port,
+      serverOptions: AGAINST_SLOW_SENDERS,
+    },
+    listening.resolve,
+  ) as Server
+  server.on('error', listening.reject)
+  const address = await listening.promise.catch(async cause => {
+    await store.close()
+    const { host, port } = config.listen
+    throw new Error(
+      `The relay cannot listen on ${host}:${port} (${(cause as NodeJS.ErrnoException).code}): set HOST and PORT to a free address.`,
+      { cause },
+    )
+  })
+  const workers = startWorkers({ config, store, github, port, watch, log })
+  return {
+    ...address,
+    async stop() {
+      // A connection that was busy when the stop began becomes idle later, and would hold it up.
+      const idle = setInterval(() => server.closeIdleConnections(), 50)
+      const cut = setTimeout(() => server.closeAllConnections(), STOP_MS)
+      await Promise.all([
+        new Promise(resolve => server.close(resolve)),
+        ...workers.map(worker => worker.stop()),
+      ])
+      clearInterval(idle)
+      clearTimeout(cut)
+      await store.close()
+    },
+  }
+}

@@ -1,0 +1,128 @@
+import { expect, onTestFinished, test } from 'vitest'
+import type { ClientPayload } from '../../port/client-payload.ts'
+import { createGitHub } from '../../relay/github/client.ts'
+import { type GitHubApi, type GitHubApp, startGitHubApi } from '../support/github-api.ts'
+
+async function open(options: Parameters<GitHubApi['createApp']>[0] = {}) {
+  const api = await startGitHubApi()
+  onTestFinished(() => api.close())
+  for (const name of ['acme/shop', 'acme/till']) api.addRepository(name)
+  const app = api.createApp(options)
+  return { api, app, github: connect(api, app) }
+}
+
+const connect = (
+  api: GitHubApi,
+  { id, privateKey }: Pick<GitHubApp, 'id' | 'privateKey'>,
+  clock = Date.now,
+) =>
+  createGitHub(
+    { apiUrl: api.url, auth: { appId: String(id), privateKey }, webhookSecret: null, oidcIssuer: '' },
+    clock,
+  )
+const payload = { run_id: 'r_1' } as unknown as ClientPayload
+const dispatch = (github: ReturnType<typeof connect>, repository = 'acme/shop') =>
+  github.dispatch({ repository, eventType: 'deploy' }, payload, 0)
+const asked = (api: GitHubApi) => api.requests.map(({ method, path }) => `${method} ${path}`)
+
+test('an App finds its installation once for a repository, and gets one token for all of them', async () => {
+  const { api, app, github } = await open()
+  for (const repository of ['acme/shop', 'acme/shop', 'acme/till'])
+    expect(await dispatch(github, repository)).toEqual({ kind: 'accepted' })
+  expect(asked(api)).toEqual([
+    'GET /repos/acme/shop/installation',
+    `POST /app/installations/${app.installationId}/access_tokens`,
+    'POST /repos/acme/shop/dispatches',
+    'POST /repos/acme/shop/dispatches',
+    'GET /repos/acme/till/installation',
+    'POST /repos/acme/till/dispatches',
+  ])
+})
+
+test('an App that was installed anew is found again, and the dispatch goes out once', async () => {
+  const { api, app, github } = await open()
+  await github.runsPage('acme/shop', 1, null)
+  api.clearRequests()
+  // Uninstalled: its tokens and its installation are gone. Installed again: another id.
+  const revoked = () =>
+    api.fail({
+      match: ({ path, headers }) => path.includes('/dispatches') && headers.authorization === token,
+      status: 401,
+      body: { message: 'Bad credentials' },
+      times: Number.POSITIVE_INFINITY,
+    })
+  await github.runsPage('acme/shop', 1, null)
+  const token = api.requests[0]!.headers.authorization
+  revoked()
+  app.installationId += 1
+  // auth-app asks again for some seconds while its token is new: GitHub may not know it everywhere yet.
+  expect(await dispatch(github)).toEqual({ kind: 'accepted' })
+  expect(api.dispatches).toHaveLength(1)
+  expect(asked(api)).toContain('GET /repos/acme/shop/installation')
+  expect(asked(api)).toContain(`POST /app/installations/${app.installationId}/access_tokens`)
+}, 20_000)
+
+test('an App that is not installed is told so, with where to install it', async () => {
+  const { github } = await open({ repositories: ['acme/till'] })
+  expect(await dispatch(github)).toEqual({
+    kind: 'never',
+    reason:
+      "The relay's GitHub App is not installed on acme/shop (404: Not Found): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).",
+  })
+})
+
+test('once it is installed there, the next dispatch goes out', async () => {
+  const { app, github } = await open({ repositories: ['acme/till'] })
+  expect(await dispatch(github)).toMatchObject({ kind: 'never' })
+  app.repositories = ['acme/shop']
+  expect(await dispatch(github)).toEqual({ kind: 'accepted' })
+})
+
+test('an App without Contents: write is told which permission it lacks', async () => {
+  const { github } = await open({ permissions: { contents: 'read', actions: 'read' } })
+  expect(await dispatch(github)).toMatchObject({
+    kind: 'never',
+    reason: expect.stringMatching(/403: Resource not accessible by integration.*Contents: write/),
+  })
+})
+
+test('a key of another App is told as such', async () => {
+  const { api, app } = await open()
+  const { privateKey } = api.createApp()
+  expect(await dispatch(connect(api, { id: app.id, privateKey }))).toMatchObject({
+    kind: 'never',
+    reason: expect.stringMatching(/GITHUB_APP_PRIVATE_KEY/),
+  })
+})
+
+test.each([
+  ['the installation', (path: string) => path.endsWith('/installation')],
+  ['its token', (path: string) => path.endsWith('/access_tokens')],
+])('a 500 while asking for %s is later, never unclear: nothing was sent', async (_, matches) => {
+  for (const trouble of [{ status: 500 }, { cut: 'after' as const }]) {
+    const { api, github } = await open()
+    api.fail({ match: ({ path }) => matches(path), ...trouble })
+    expect(await dispatch(github)).toMatchObject({ kind: 'later', everyone: false })
+    expect(await dispatch(github)).toEqual({ kind: 'accepted' })
+    expect(api.dispatches).toHaveLength(1)
+  }
+})
+
+test('a suspended installation is told as such', async () => {
+  const { api, github } = await open()
+  const body = { message: 'This installation has been suspended' }
+  api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })
+  expect(await dispatch(github)).toMatchObject({
+    kind: 'never',
+    reason: expect.stringMatching(/403: This installation has been suspended.*may be suspended/),
+  })
+})
+
+test.each([
+  ['https://api.github.com', 'https://github.com'],
+  ['https://api.acme.ghe.com', 'https://acme.ghe.com'],
+  ['https://git.acme.example/api/v3', 'https://git.acme.example'],
+])('people look at %s under %s', (apiUrl, expected) => {
+  const auth = { token: 't' }
+  expect(createGitHub({ apiUrl, auth, webhookSecret: null, oidcIssuer: '' }).serverUrl).toBe(expected)
+})

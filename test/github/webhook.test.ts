@@ -1,0 +1,257 @@
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { Webhooks } from '@octokit/webhooks'
+import fc from 'fast-check'
+import { Hono } from 'hono'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createGitHubWebhook } from '../../relay/github/webhooks.ts'
+import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
+import { answerProblem, type Problem } from '../../relay/problem.ts'
+import { openStore } from '../../relay/store/open.ts'
+import type { Store } from '../../relay/store/store.ts'
+import { temporaryFolder } from '../support/relay.ts'
+
+const SECRET = "It's a Secret to Everybody"
+const signer = new Webhooks({ secret: SECRET })
+const RUN = 'r_A1b2C3d4E5f6G7h8'
+
+interface Example {
+  action: string
+  repository: { full_name: string }
+  workflow_run: Record<string, unknown> & { id: number }
+}
+const require = createRequire(import.meta.url)
+const HOSTS = ['api.github.com', 'ghes-31', 'ghes-32', 'ghes-33', 'ghes-34', 'ghes-35']
+const EXAMPLES = HOSTS.flatMap(host => {
+  const all = require(`@octokit/webhooks-examples/${host}/index.json`) as {
+    name: string
+    examples: Example[]
+  }[]
+  return all
+    .filter(({ name }) => name === 'workflow_run')
+    .flatMap(({ examples }) => examples.map((body, i) => ({ host, i, body })))
+})
+
+async function open(options: { secret?: string | null; store?: Partial<Store> } = {}) {
+  const { secret = SECRET } = options
+  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  onTestFinished(() => store.close())
+  const observed: WorkflowRun[] = []
+  const app = new Hono()
+  app.onError((error, c) => answerProblem(c, error as Problem))
+  const receive = createGitHubWebhook({
+    secret,
+    store: { ...store, ...options.store },
+    lister: { observe: (_, run) => void observed.push(run) },
+    clock: Date.now,
+    log: { error() {} },
+  })
+  app.post('/github', receive)
+  const deliver = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
+    app.request('/github', { method: 'POST', body, headers })
+  return {
+    store,
+    observed,
+    deliver,
+    async send(body: unknown, event = 'workflow_run') {
+      const text = JSON.stringify(body)
+      const answer = await deliver(text, {
+        'x-github-event': event,
+        'x-hub-signature-256': await signer.sign(text),
+      })
+      return { status: answer.status, body: await answer.json() }
+    },
+    /** A dispatched delivery of which no run is known. */
+    async delivery(repository: string, runId = RUN, eventType = 'deploy') {
+      await store.accept({
+        id: `delivery-${runId}`,
+        identity: `run:${runId}`,
+        replayKey: null,
+        runId,
+        kind: 'action_run',
+        action: null,
+        repository,
+        eventType,
+        invocation: '{}',
+        receivedAt: 1,
+      })
+      for (const each of await store.claimQueued(2, 1, 10))
+        await store.record(each, { state: 'dispatched', dispatchedAt: 2, dueAt: 9e15 }, 2)
+      return `delivery-${runId}`
+    },
+  }
+}
+
+const event = (run: Record<string, unknown>, repository = 'acme/shop') => ({
+  action: 'completed',
+  repository: { full_name: repository },
+  workflow_run: {
+    id: 77,
+    event: 'repository_dispatch',
+    display_title: `deploy ${RUN}`,
+    status: 'completed',
+    conclusion: 'success',
+    ...run,
+  },
+})
+
+describe("GitHub's own examples of workflow_run", () => {
+  test('are there', () => expect(EXAMPLES.length).toBeGreaterThanOrEqual(9))
+
+  test.each(EXAMPLES)('$host, number $i, is accepted and wakes its delivery', async ({ body }) => {
+    const relay = await open()
+    const id = await relay.delivery(body.repository.full_name)
+    await relay.store.bindRun(id, body.workflow_run.id, 1, 3)
+    const [claimed] = await relay.store.claimWatched(4, 1, 1)
+    await relay.store.record(claimed!, { dueAt: 9e15 }, 4)
+    const answer = await relay.send(body)
+    expect(answer.status).toBe(202)
+    const dispatched = body.workflow_run.event === 'repository_dispatch'
+    expect(answer.body).toEqual(dispatched ? { woken: 1 } : { ignored: 'workflow_run' })
+    expect((await relay.store.get(id))!.dueAt! < 9e15).toBe(dispatched)
+  })
+})
+
+describe('the signature', () => {
+  test('of which any bit of the body, or of itself, was flipped is refused, and nothing is woken', async () => {
+    const relay = await open()
+    const id = await relay.delivery('acme/shop')
+    // Text of all kinds: what is no UTF-8 any more must not become the same text again.
+    const bytes = Buffer.from(JSON.stringify(event({ name: 'Zürich \uFFFD 🚀' })))
+    const signature = Buffer.from(await signer.sign(bytes.toString()))
+    const send = (body: Buffer, signed: Buffer) =>
+      relay.deliver(body as Buffer<ArrayBuffer>, {
+        'x-github-event': 'workflow_run',
+        'x-hub-signature-256': signed.toString('latin1'),
+      })
+    const flip = (buffer: Buffer, bit: number) => {
+      const copy = Buffer.from(buffer)
+      copy[bit >> 3]! ^= 1 << (bit & 7)
+      return copy
+    }
+    for (let bit = 0; bit < bytes.length * 8; bit++)
+      expect((await send(flip(bytes, bit), signature)).status, `bit ${bit}`).toBe(401)
+    await fc.assert(
+      fc.asyncProperty(fc.nat(signature.length * 8 - 1), async bit => {
+        const flipped = flip(signature, bit)
+        // A header holds visible text only.
+        fc.pre(flipped.every(byte => byte > 0x20 && byte < 0x7f))
+        expect((await send(bytes, flipped)).status).toBe(401)
+      }),
+    )
+    expect((await relay.store.get(id))!.dueAt).toBe(9e15)
+    expect((await send(bytes, signature)).status).toBe(202)
+    expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
+  })
+
+  test.each([
+    ['is missing', '{"a":1}', {}],
+    ['is the old one alone', '{"a":1}', { 'x-hub-signature': 'sha1=00' }],
+    ['is of nothing', '', { 'x-hub-signature-256': 'sha256=00' }],
+    ['is of another secret', '{"a":1}', null],
+  ])('that %s is refused with a sentence', async (_, body, headers) => {
+    const relay = await open()
+    const other = { 'x-hub-signature-256': await new Webhooks({ secret: 'other' }).sign('{"a":1}') }
+    const answer = await relay.deliver(body, (headers ?? other) as Record<string, string>)
+    expect(answer.status).toBe(401)
+    expect(((await answer.json()) as { detail: string }).detail).toMatch(/GITHUB_WEBHOOK_SECRET/)
+  })
+
+  test('is checked before anything is parsed', async () => {
+    const relay = await open()
+    const answer = await relay.deliver('{not json', { 'x-hub-signature-256': 'sha256=00' })
+    expect(answer.status).toBe(401)
+    const signed = { 'x-hub-signature-256': await signer.sign('{not json'), 'x-github-event': 'workflow_run' }
+    expect((await relay.deliver('{not json', signed)).status).toBe(400)
+  })
+})
+
+describe('what is done with a run', () => {
+  test.each(['success', 'exploded', '', null, undefined, 7])(
+    'a conclusion of %j is taken',
+    async conclusion => {
+      const relay = await open()
+      const id = await relay.delivery('acme/shop')
+      expect((await relay.send(event({ conclusion }))).body).toEqual({ woken: 1 })
+      const text = typeof conclusion === 'string' ? conclusion : null
+      expect(relay.observed).toMatchObject([{ id: 77, conclusion: text, status: 'completed' }])
+      expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
+    },
+  )
+
+  test('name, actor and branch may be null, and the title absent', async () => {
+    const relay = await open()
+    await relay.delivery('acme/shop')
+    const nulls = { name: null, actor: null, head_branch: null, html_url: null, run_attempt: null }
+    expect((await relay.send(event(nulls))).body).toEqual({ woken: 1 })
+    expect((await relay.send(event({ ...nulls, display_title: undefined }))).body).toEqual({ woken: 0 })
+  })
+
+  test('its title must name the delivery, in its own repository, whatever the case of its letters', async () => {
+    const relay = await open()
+    await relay.delivery('acme/shop')
+    const woken = async (run: object, repository?: string) =>
+      (await relay.send(event({ ...run }, repository))).body
+    expect(await woken({})).toEqual({ woken: 1 })
+    expect(await woken({}, 'ACME/Shop')).toEqual({ woken: 1 })
+    expect(await woken({}, 'acme/other')).toEqual({ woken: 0 })
+    expect(await woken({ display_title: `deploy ${RUN}9` })).toEqual({ woken: 0 })
+    expect(await woken({ display_title: 'deploy' })).toEqual({ woken: 1 })
+    expect(await woken({ event: 'push' })).toEqual({ ignored: 'workflow_run' })
+    expect(relay.observed).toHaveLength(3)
+  })
+
+  test('a delivery that has ended is not woken', async () => {
+    const relay = await open()
+    const id = await relay.delivery('acme/shop')
+    await relay.store.bindRun(id, 77, 1, 3)
+    const [claimed] = await relay.store.claimWatched(4, 1, 1)
+    await relay.store.record(claimed!, { state: 'finished', dueAt: null }, 4)
+    expect((await relay.send(event({}))).body).toEqual({ woken: 0 })
+  })
+})
+
+test('every other event is accepted and ignored', async () => {
+  const relay = await open()
+  for (const name of ['ping', 'push', 'workflow_job', 'installation'])
+    expect(await relay.send({ zen: 'x' }, name)).toEqual({ status: 202, body: { ignored: name } })
+  expect(await relay.send({ zen: 'x' })).toEqual({ status: 202, body: { ignored: 'workflow_run' } })
+})
+
+test('it answers in milliseconds', async () => {
+  const relay = await open()
+  await relay.delivery('acme/shop')
+  await relay.send(event({}))
+  const times: number[] = []
+  for (let i = 0; i < 50; i++) {
+    const start = performance.now()
+    await relay.send(event({}))
+    times.push(performance.now() - start)
+  }
+  const median = times.sort((a, b) => a - b)[25]!
+  expect(median).toBeLessThan(100)
+})
+
+test('a body as large as GitHub sends is taken, a larger one refused', async () => {
+  const relay = await open()
+  const large = await relay.send({ filler: 'x'.repeat(24 * 1024 * 1024) }, 'push')
+  expect(large.status).toBe(202)
+  const headers = { 'content-length': String(26 * 1024 * 1024) }
+  expect((await relay.deliver('x', headers)).status).toBe(413)
+})
+
+test('a store that does not answer is told as 503', async () => {
+  const relay = await open({
+    store: { findByGithubRun: () => Promise.reject(new Error('down')) },
+  })
+  expect((await relay.send(event({}))).status).toBe(503)
+})
+
+test('without GITHUB_WEBHOOK_SECRET the route says what to set', async () => {
+  const relay = await open({ secret: null })
+  const answer = await relay.send(event({}))
+  expect(answer).toMatchObject({
+    status: 404,
+    body: { detail: expect.stringMatching(/GITHUB_WEBHOOK_SECRET/) },
+  })
+})

@@ -1,0 +1,56 @@
+import pino from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import { openRelay } from '../../relay/commands/open-relay.ts'
+import { readConfig } from '../../relay/config.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { startPortApi } from '../support/port-api.ts'
+import { relayEnv } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
+import { until } from '../support/until.ts'
+
+/* The parts as the command `serve` puts them together, without a process of their own. */
+
+test('a delivery goes in, GitHub gets it once, Port is told, and a stop waits for all of it', async () => {
+  const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
+  onTestFinished(async () => {
+    await Promise.all([port.close(), github.close()])
+  })
+  github.addRepository('acme/shop')
+  const run = port.createRun({ action: 'deploy' })
+  const env = relayEnv({
+    HOST: '127.0.0.1',
+    PORT: '0',
+    PORT_CLIENT_ID: port.clientId,
+    PORT_API_URL: port.url,
+    GITHUB_API_URL: github.url,
+    GITHUB_TOKEN: github.token,
+    RELAY_REPOSITORY: 'acme/shop',
+  })
+  const relay = await openRelay(readConfig(env), pino({ level: 'silent' }))
+  const answer = await send(`http://127.0.0.1:${relay.port}`, {
+    body: { version: '1', port_context: { runId: run.id } },
+  })
+  expect(answer).toMatchObject({ status: 202, body: { run_id: run.id, repository: 'acme/shop' } })
+  await until(() => port.run(run.id).statusLabel === 'Waiting for GitHub', 'Port is told')
+  await relay.stop()
+  expect(github.dispatches).toHaveLength(1)
+  expect(port.run(run.id).logs.map(line => line.message)).toEqual([
+    'Dispatched "port_action" to acme/shop; waiting for its workflow to start.',
+  ])
+  await expect(fetch(`http://127.0.0.1:${relay.port}/healthz`)).rejects.toThrow()
+})
+
+test('an address that is taken is refused with a sentence, and the database is let go', async () => {
+  const first = await openRelay(
+    readConfig(relayEnv({ HOST: '127.0.0.1', PORT: '0' })),
+    pino({ level: 'silent' }),
+  )
+  onTestFinished(() => first.stop())
+  const env = relayEnv({ HOST: '127.0.0.1', PORT: String(first.port) })
+  await expect(openRelay(readConfig(env), pino({ level: 'silent' }))).rejects.toThrow(
+    `The relay cannot listen on 127.0.0.1:${first.port} (EADDRINUSE): set HOST and PORT to a free address.`,
+  )
+  const again = await openRelay(readConfig({ ...env, PORT: '0' }), pino({ level: 'silent' }))
+  await again.stop()
+})

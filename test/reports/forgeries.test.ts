@@ -1,0 +1,372 @@
+import { createHmac } from 'node:crypto'
+import { SignJWT } from 'jose'
+import { expect, onTestFinished, test } from 'vitest'
+import type { JsonObject } from '../../port/json.ts'
+import { createReportTokens } from '../../relay/reports/report-token.ts'
+import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
+import { until } from '../support/until.ts'
+import { GITHUB_RUN_ID, openStage, type Stage, startReport } from './open-stage.ts'
+
+type Claims = Record<string, unknown>
+interface Scene {
+  stage: Stage
+  /** Another issuer, of an attacker. */
+  evil: OidcIssuer
+  /** Bound to nobody. */
+  free: string
+  /** Bound to the run 1, attempt 2, with its report token. */
+  bound: string
+  token: string
+  /** Of the bound one. */
+  portRunId: string
+  /** Sent to another repository. */
+  elsewhere: string
+  /** The claims of a true token, with others laid over; undefined leaves one out. */
+  claims: (more?: Claims) => Claims
+  /** A report token, as a relay with this secret and address would make it. */
+  mint: (more: {
+    secret?: string
+    delivery?: string
+    runId?: number
+    runAttempt?: number
+    audience?: string
+    at?: number
+  }) => Promise<string>
+}
+type Row = [
+  name: string,
+  status: number,
+  token: (scene: Scene) => string | null | Promise<string | null>,
+  delivery?: (scene: Scene) => string,
+]
+
+const base64 = (value: unknown) =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
+const now = () => Math.floor(Date.now() / 1000)
+const parts = (token: string) => token.split('.') as [string, string, string]
+const hs256 = (header: object, claims: object, key: string | Buffer) => {
+  const signed = `${base64({ alg: 'HS256', typ: 'JWT', ...header })}.${base64(claims)}`
+  return `${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}`
+}
+const none = (alg: string, claims: object) => `${base64({ alg, typ: 'JWT' })}.${base64(claims)}.`
+const signed = ({ stage, claims }: Scene, more: Claims) => stage.issuer.sign(claims(more))
+const pem = ({ stage }: Scene) => stage.issuer.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+const missing = (claim: string): Row => [
+  `without ${claim}`,
+  401,
+  scene => signed(scene, { [claim]: undefined }),
+]
+
+const starts: Row[] = [
+  ['no token', 401, () => null],
+  ['an empty token', 401, () => ''],
+  ['words', 401, () => 'let-me-in'],
+  ['two parts of a token', 401, scene => signed(scene, {}).split('.').slice(0, 2).join('.')],
+  ['five parts, as of an encrypted token', 401, scene => `${signed(scene, {})}.e30.e30`],
+  ['parts that are no JSON', 401, () => `${base64('{')}.${base64('}')}.${base64('x')}`],
+  ['a token of 12,000 characters', 401, scene => signed(scene, { padding: 'x'.repeat(9_000) })],
+  ['algorithm none', 401, ({ claims }) => none('none', claims())],
+  ['algorithm nOnE', 401, ({ claims }) => none('nOnE', claims())],
+  ['no signature', 401, scene => signed(scene, {}).replace(/[^.]+$/, '')],
+  [
+    'HS256 with the public key in PEM',
+    401,
+    scene => hs256({ kid: scene.stage.issuer.kid }, scene.claims(), pem(scene)),
+  ],
+  [
+    'HS256 with the public key as its set shows it',
+    401,
+    ({ stage, claims }) =>
+      hs256(
+        { kid: stage.issuer.kid },
+        claims(),
+        JSON.stringify(stage.issuer.publicKey.export({ format: 'jwk' })),
+      ),
+  ],
+  ['HS256 with an empty key', 401, ({ stage, claims }) => hs256({ kid: stage.issuer.kid }, claims(), '')],
+  ...(['RS512', 'PS256'] as const).map(
+    (alg): Row => [
+      `${alg} by the issuer’s own key`,
+      401,
+      ({ stage, claims }) =>
+        new SignJWT(claims())
+          .setProtectedHeader({ alg, kid: stage.issuer.kid })
+          .sign(stage.issuer.privateKey),
+    ],
+  ),
+  [
+    'RS256 said, and HS256 done',
+    401,
+    scene => hs256({ alg: 'RS256', kid: scene.stage.issuer.kid }, scene.claims(), pem(scene)),
+  ],
+  [
+    'other claims under a true signature',
+    401,
+    scene => {
+      const [head, , signature] = parts(signed(scene, {}))
+      return `${head}.${base64(scene.claims({ run_id: '4711' }))}.${signature}`
+    },
+  ],
+  [
+    'another header under a true signature',
+    401,
+    scene => {
+      const [, body, signature] = parts(signed(scene, {}))
+      return `${base64({ alg: 'RS256', kid: scene.stage.issuer.kid })}.${body}.${signature}`
+    },
+  ],
+  ['another issuer', 401, ({ evil, claims }) => evil.sign(claims({ iss: evil.url }))],
+  ['another’s key, in the issuer’s name', 401, ({ evil, claims }) => evil.sign(claims())],
+  [
+    'another’s key under the issuer’s key id',
+    401,
+    ({ evil, stage, claims }) => evil.sign(claims(), { kid: stage.issuer.kid }),
+  ],
+  ['an unknown key id', 401, ({ stage, claims }) => stage.issuer.sign(claims(), { kid: 'unknown' })],
+  [
+    'a key id with a path',
+    401,
+    ({ stage, claims }) => stage.issuer.sign(claims(), { kid: '../../dev/null' }),
+  ],
+  [
+    'a key in the header (jwk)',
+    401,
+    ({ evil, claims }) =>
+      evil.sign(claims(), { kid: undefined, jwk: evil.publicKey.export({ format: 'jwk' }) }),
+  ],
+  [
+    'a key set in the header (jku)',
+    401,
+    ({ evil, claims }) => evil.sign(claims(), { jku: `${evil.url}/.well-known/jwks` }),
+  ],
+  [
+    'a certificate in the header (x5u, x5c)',
+    401,
+    ({ evil, claims }) => evil.sign(claims(), { x5u: `${evil.url}/cert`, x5c: [base64('cert')] }),
+  ],
+  [
+    'an unknown critical header',
+    401,
+    ({ stage, claims }) => stage.issuer.sign(claims(), { crit: ['any'], any: 1 }),
+  ],
+  [
+    'a payload that is not encoded (b64)',
+    401,
+    ({ stage, claims }) => stage.issuer.sign(claims(), { crit: ['b64'], b64: false }),
+  ],
+  ['the issuer with a slash', 401, scene => signed(scene, { iss: `${scene.stage.issuer.url}/` })],
+  ['the issuer in a list', 401, scene => signed(scene, { iss: [scene.stage.issuer.url] })],
+  ['another audience', 401, scene => signed(scene, { aud: 'https://relay.example' })],
+  ['the owner’s default audience', 401, scene => signed(scene, { aud: 'https://github.com/acme' })],
+  ['the audience with a slash', 401, scene => signed(scene, { aud: `${scene.stage.url}/` })],
+  ['our audience among others', 401, scene => signed(scene, { aud: ['sts.amazonaws.com', scene.stage.url] })],
+  ['our audience in a list', 401, scene => signed(scene, { aud: [scene.stage.url] })],
+  ['expired', 401, scene => signed(scene, { iat: now() - 400, exp: now() - 60 })],
+  ['not yet valid', 401, scene => signed(scene, { nbf: now() + 120 })],
+  ['issued tomorrow', 401, scene => signed(scene, { iat: now() + 86_400, exp: now() + 90_000 })],
+  [
+    'issued yesterday, and good for a year',
+    401,
+    scene => signed(scene, { iat: now() - 86_400, exp: now() + 31_536_000 }),
+  ],
+  ['times as text', 401, scene => signed(scene, { exp: String(now() + 300) })],
+  ...[
+    'iss',
+    'aud',
+    'exp',
+    'nbf',
+    'iat',
+    'event_name',
+    'repository',
+    'repository_id',
+    'ref',
+    'run_id',
+    'run_attempt',
+  ].map(missing),
+  ['a run id that is a number', 401, scene => signed(scene, { run_id: GITHUB_RUN_ID })],
+  ['a run id of another kind', 401, scene => signed(scene, { run_id: '0x10' })],
+  ['a report token', 401, scene => scene.token],
+  ['another repository', 403, scene => signed(scene, { repository: 'acme/other' })],
+  ['another owner', 403, scene => signed(scene, { repository: 'evil/shop' })],
+  ['the same name, another id', 403, scene => signed(scene, { repository_id: '1' })],
+  ...['workflow_dispatch', 'push', 'pull_request_target', 'schedule'].map(
+    (event): Row => [`the event ${event}`, 403, scene => signed(scene, { event_name: event })],
+  ),
+  ['another branch', 403, scene => signed(scene, { ref: 'refs/heads/feature' })],
+  ['a tag called as the branch', 403, scene => signed(scene, { ref: 'refs/tags/main' })],
+  ['the branch without its path', 403, scene => signed(scene, { ref: 'main' })],
+  ['a delivery that is not there', 403, scene => signed(scene, {}), () => 'a1b2c3'],
+  ['a delivery to another repository', 403, scene => signed(scene, {}), scene => scene.elsewhere],
+  ['a second run', 409, scene => signed(scene, { run_id: '2' }), scene => scene.bound],
+  ['an earlier attempt of the bound run', 403, scene => signed(scene, { run_id: '1' }), scene => scene.bound],
+]
+
+const later: Row[] = [
+  ['no token', 401, () => null],
+  ['words', 401, () => 'let-me-in'],
+  ['a token of 3,000 characters', 401, ({ token }) => token + 'x'.repeat(3_000)],
+  ['GitHub’s token', 401, scene => signed(scene, { run_id: '1', run_attempt: '2' })],
+  [
+    'algorithm none',
+    401,
+    ({ token }) => `${base64({ alg: 'none', typ: 'port-report+jwt' })}.${parts(token)[1]}.`,
+  ],
+  [
+    'other claims under a true signature',
+    401,
+    ({ token }) => {
+      const [head, body, signature] = parts(token)
+      const claims = JSON.parse(Buffer.from(body, 'base64url').toString())
+      return `${head}.${base64({ ...claims, exp: claims.exp + 1 })}.${signature}`
+    },
+  ],
+  [
+    'a flipped bit in the signature',
+    401,
+    ({ token }) => {
+      const [head, body, signature] = parts(token)
+      return `${head}.${body}.${signature[0] === 'A' ? 'B' : 'A'}${signature.slice(1)}`
+    },
+  ],
+  ['another secret', 401, ({ mint }) => mint({ secret: 'another-secret' })],
+  [
+    'the client secret itself as the key',
+    401,
+    ({ stage, token }) => {
+      const claims = JSON.parse(Buffer.from(parts(token)[1], 'base64url').toString())
+      return hs256({ typ: 'port-report+jwt' }, claims, stage.port.clientSecret)
+    },
+  ],
+  ['another relay of the same organisation', 401, ({ mint }) => mint({ audience: 'https://relay.example' })],
+  ['expired', 401, ({ mint }) => mint({ at: Date.now() - 86_401_000 })],
+  ['another run', 403, ({ mint }) => mint({ runId: 2 })],
+  ['an earlier attempt', 403, ({ mint }) => mint({ runAttempt: 1 })],
+  ['a later attempt that never started', 403, ({ mint }) => mint({ runAttempt: 3 })],
+  ['a token of another delivery', 403, ({ mint, free }) => mint({ delivery: free })],
+  ['a true token, replayed on another delivery', 403, ({ token }) => token, scene => scene.free],
+  [
+    'a delivery that nobody is bound to',
+    403,
+    ({ mint, free }) => mint({ delivery: free }),
+    scene => scene.free,
+  ],
+  ['a delivery that is not there', 403, ({ mint }) => mint({ delivery: 'a1b2c3' }), () => 'a1b2c3'],
+]
+
+test(`${starts.length} forgeries of a start are refused, and bind nothing`, async () => {
+  const scene = await openScene()
+  const { stage, free, bound } = scene
+  const answers = await present(scene, '/report/start', starts, free)
+  expect(statuses(answers)).toEqual(Object.fromEntries(starts.map(([name, status]) => [name, status])))
+
+  // To the sender, one refusal is as the other.
+  const details = (status: number) =>
+    new Set(answers.filter(each => each.status === status).map(each => each.detail))
+  expect([...details(401)]).toEqual([
+    `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${stage.url}. The relay's log says what is wrong with it.`,
+  ])
+  expect([...details(403)]).toEqual([
+    "This workflow run may not report for this delivery: only the run may that its repository_dispatch event has started, in the repository that the relay sent it to, on the default branch. The relay's log says what does not fit.",
+  ])
+  await expectTold(scene, answers)
+
+  // The true run comes after all of them, and another has not become the bound one.
+  await expect(startReport(stage, free)).resolves.toBeTruthy()
+  await expect(startReport(stage, bound, { runId: 1, runAttempt: 2 })).resolves.toBeTruthy()
+})
+
+test(`${later.length} forgeries of a later report are refused, and write nothing`, async () => {
+  const scene = await openScene()
+  const { stage, bound, token } = scene
+  const answers = await present(scene, '/report', later, bound)
+  expect(statuses(answers)).toEqual(Object.fromEntries(later.map(([name, status]) => [name, status])))
+  await expectTold(scene, answers)
+
+  const message = {
+    delivery: bound,
+    sender: 's',
+    number: 1,
+    reports: [{ log: [{ level: 'INFO', message: 'true' }] }],
+  }
+  expect((await stage.post('/report', token, message)).status).toBe(202)
+  const lines = () => stage.port.run(scene.portRunId).logs.map(log => log.message)
+  await until(() => lines().includes('true'), 'Port is told')
+  expect(lines().filter(line => /forged/.test(line))).toEqual([])
+  expect(stage.port.run(scene.portRunId).status).toBe('IN_PROGRESS')
+})
+
+async function openScene(): Promise<Scene> {
+  const stage = await openStage({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
+  const evil = await startOidcIssuer()
+  onTestFinished(() => evil.close())
+  stage.github.addRepository('acme/other')
+  const free = await stage.deliver()
+  const elsewhere = await stage.deliver({ body: { github: { repository: 'acme/other' } } })
+  expect(elsewhere.dispatch.repository).toBe('acme/other')
+  const bound = await stage.deliver()
+  const token = await startReport(stage, bound.id, { runId: 1, runAttempt: 2 })
+  return {
+    stage,
+    evil,
+    free: free.id,
+    bound: bound.id,
+    elsewhere: elsewhere.id,
+    portRunId: bound.portRun!.id,
+    token,
+    claims: more => ({ ...stage.issuer.claims(stage.run(), stage.url), ...more }),
+    mint: async ({ secret, audience, at, ...more }) => {
+      const tokens = createReportTokens({
+        secrets: [secret ?? stage.port.clientSecret],
+        audience: audience ?? stage.url,
+        lifetimeMs: 86_400_000,
+        clock: () => at ?? Date.now(),
+        log: { warn: () => {} },
+      })
+      return (await tokens.mint({ delivery: bound.id, runId: 1, runAttempt: 2, ...more })).token
+    },
+  }
+}
+
+interface Refusal {
+  name: string
+  token: string | null
+  status: number
+  type: string | null
+  detail: unknown
+  body: JsonObject
+}
+
+/** Each token in turn, with words that must never reach Port. */
+async function present(scene: Scene, path: string, rows: Row[], delivery: string): Promise<Refusal[]> {
+  const refusals: Refusal[] = []
+  for (const [name, , make, to] of rows) {
+    const token = await make(scene)
+    const words = [
+      { log: [{ level: 'INFO', message: `forged: ${name}` }] },
+      { update: { conclusion: 'failure' } },
+    ]
+    const message = { delivery: to?.(scene) ?? delivery, complete: true }
+    const later = { ...message, sender: 'forger', number: refusals.length + 1, reports: words }
+    const { status, type, body } = await scene.stage.post(path, token, path === '/report' ? later : message)
+    refusals.push({ name, token, status, type, detail: body.detail, body })
+  }
+  return refusals
+}
+
+const statuses = (refusals: Refusal[]) =>
+  Object.fromEntries(refusals.map(({ name, status }) => [name, status]))
+
+/** Problem details to the sender, with nothing that a run may have; to the operator why, without the token. */
+async function expectTold({ stage }: Scene, refusals: Refusal[]): Promise<void> {
+  for (const { type, body } of refusals) {
+    expect(type).toBe('application/problem+json')
+    expect(Object.keys(body)).not.toContain('token')
+    expect(Object.keys(body)).not.toContain('secrets')
+  }
+  const warnings = () => stage.relay.log().filter(line => line.level === 40 && /report/.test(line.msg))
+  await until(() => warnings().length >= refusals.length, 'the relay logs each refusal')
+  expect(warnings()).toHaveLength(refusals.length)
+  for (const { token } of refusals) {
+    if (token && token.length > 20) expect(stage.relay.printed()).not.toContain(token)
+  }
+}

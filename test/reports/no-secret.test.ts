@@ -1,0 +1,202 @@
+import { expect, test } from 'vitest'
+import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
+import type { Dispatch } from '../support/github-api.ts'
+import { playWorkflow } from '../support/player/play-workflow.ts'
+import type { PlayOptions } from '../support/player/types.ts'
+import { until } from '../support/until.ts'
+import { GITHUB_RUN_ID, openStage, REPOSITORY, type Stage } from './open-stage.ts'
+
+const workflow = (steps: string, options: { permission?: string; with?: string } = {}) => `
+on: { repository_dispatch: { types: [deploy_service] } }
+permissions: { ${options.permission ?? 'id-token: write, actions: read'} }
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: ./
+        id: port
+        with: { ${options.with ?? 'progress: "false"'} }
+      ${steps.trim().replaceAll('\n', '\n      ')}
+`
+
+/** Plays the workflow that a dispatch started, with nothing of Port in its environment. */
+function play(stage: Stage, dispatch: Dispatch, yaml: string, more: Partial<PlayOptions> = {}) {
+  const runId = more.runId ?? GITHUB_RUN_ID
+  return playWorkflow({
+    yaml,
+    event: {
+      name: 'repository_dispatch',
+      payload: { event_type: dispatch.eventType, client_payload: dispatch.clientPayload },
+    },
+    repository: REPOSITORY,
+    repositoryId: stage.repositoryId,
+    github: stage.github,
+    runId,
+    oidc: stage.issuer.runner(stage.run({ runId, runAttempt: more.attempt ?? 1 })),
+    ...more,
+  })
+}
+
+test('a run without any secret in its environment reports all, opens its secret inputs, and ends in Port', async () => {
+  const scheme = vectors['aes256-gcm']
+  const [text] = scheme.cases
+  const stage = await openStage({ PORT_WEBHOOK_SECRETS: scheme.clientSecret })
+  const inputs = { version: '1.4.2', password: text!.encrypted, large: 'x'.repeat(70_000) }
+  const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
+  const { dispatch, portRun, id } = await stage.deliver({ body: { inputs, action } })
+  const yaml = workflow(`
+- name: Use the secret
+  run: |
+    test "$PASSWORD" = "${text!.plaintext}"
+    test \${#LARGE} = 70000
+    echo "the password is $PASSWORD" >> "$PORT_LOG"
+    echo "deploying $VERSION" >> "$PORT_LOG"
+  env:
+    PASSWORD: \${{ steps.port.outputs.password }}
+    LARGE: \${{ steps.port.outputs.large }}
+    VERSION: \${{ steps.port.outputs.version }}
+`)
+  const run = await play(stage, dispatch, yaml)
+  expect(run.jobs[0]!.steps.map(step => [step.name, step.conclusion, step.annotations])).toMatchObject([
+    ['Set up job', 'success', []],
+    ['Run ./', 'success', []],
+    ['Use the secret', 'success', []],
+    ['Post Run ./', 'success', []],
+    ['Complete job', 'success', []],
+  ])
+  await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
+  const url = `${stage.github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1`
+  expect(portRun).toMatchObject({
+    statusLabel: 'Succeeded',
+    link: [url],
+    externalRunId: String(GITHUB_RUN_ID),
+  })
+  expect(portRun!.logs.flatMap(log => log.message.split('\n'))).toEqual([
+    'Dispatched "deploy_service" to acme/shop; waiting for its workflow to start.',
+    `Workflow run started: ${url}`,
+    expect.stringMatching(/^✓ Use the secret/),
+    'the password is ***',
+    'deploying 1.4.2',
+    expect.stringMatching(/^✓ Job deploy: success after/),
+  ])
+
+  // The tokens are masked, and neither they nor the clear text are anywhere but with the run.
+  const printed = run.jobs[0]!.steps.flatMap(step => [step.log, step.summary]).join('\n')
+  expect(printed).not.toContain(text!.plaintext)
+  expect(printed).not.toMatch(/eyJ[\w-]{20}/)
+  expect(JSON.stringify(stage.port.requests)).not.toContain(text!.plaintext)
+  expect(stage.relay.printed()).not.toContain(text!.plaintext)
+  expect(stage.relay.printed()).not.toMatch(/eyJ[\w-]{20}/)
+  expect(id).toBeTruthy()
+})
+
+test('a second run of the delivery stops before any step of its author', async () => {
+  const stage = await openStage()
+  const { dispatch, portRun } = await stage.deliver()
+  await play(stage, dispatch, workflow('- run: echo one'))
+  await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
+  const other = await play(stage, dispatch, workflow('- run: echo two'), { runId: GITHUB_RUN_ID + 1 })
+  expect(other.conclusion).toBe('failure')
+  expect(other.jobs[0]!.steps.map(step => [step.name, step.conclusion])).toEqual([
+    ['Set up job', 'success'],
+    ['Run ./', 'failure'],
+    ['Run echo two', 'skipped'],
+    ['Post Run ./', 'success'],
+    ['Complete job', 'success'],
+  ])
+  expect(other.jobs[0]!.steps[1]!.annotations[0]!.message).toMatch(
+    new RegExp(`already runs in another workflow run, ${GITHUB_RUN_ID}; this one is ${GITHUB_RUN_ID + 1}`),
+  )
+  const logs = portRun!.logs.length
+  const rerun = await play(stage, dispatch, workflow('- run: echo again'), { attempt: 2 })
+  expect(rerun.conclusion).toBe('success')
+  expect(rerun.jobs[0]!.steps[1]!.annotations).toMatchObject([{ level: 'notice' }])
+  expect(portRun!.logs).toHaveLength(logs)
+})
+
+test('without permission for tokens the warning names it, and the job goes on', async () => {
+  const stage = await openStage()
+  const { dispatch, portRun } = await stage.deliver()
+  const run = await play(stage, dispatch, workflow('- run: echo one', { permission: 'actions: read' }))
+  expect(run.conclusion).toBe('success')
+  expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
+    {
+      level: 'warning',
+      message: expect.stringMatching(
+        /^Port will not see how this job goes: give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret, or report: off\./,
+      ),
+    },
+  ])
+  expect(portRun!.status).toBe('IN_PROGRESS')
+})
+
+test('while the job runs, the companion shows its step and its log through the relay', async () => {
+  const stage = await openStage()
+  const { dispatch, portRun } = await stage.deliver()
+  const steps = '- { name: Build, run: echo early >> "$PORT_LOG"; sleep 4 }'
+  const playing = play(stage, dispatch, workflow(steps, { with: 'progress: "true"' }))
+  await until(() => portRun!.statusLabel === 'Build (1/1)', 'Port shows the step')
+  await until(() => portRun!.logs.some(log => log.message.includes('early')), 'Port shows the line')
+  expect(portRun!.status).toBe('IN_PROGRESS')
+  expect((await playing).jobs[0]!.orphans).toEqual([])
+  await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
+  expect(portRun!.logs.filter(log => log.message.includes('early'))).toHaveLength(1)
+})
+
+test('a run that could not prove itself at its start does so at its end', async () => {
+  const stage = await openStage()
+  const { dispatch, portRun } = await stage.deliver()
+  stage.issuer.fail({
+    match: ({ path }) => path.startsWith('/runner/'),
+    status: 503,
+    headers: { 'retry-after': '60' },
+  })
+  const run = await play(stage, dispatch, workflow('- run: echo one'))
+  expect(run.conclusion).toBe('success')
+  expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
+    {
+      level: 'warning',
+      message: expect.stringMatching(
+        /^Port could not be told: GitHub answered 503 to the request for an OIDC token/,
+      ),
+    },
+  ])
+  await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
+  expect(portRun!.externalRunId).toBe(String(GITHUB_RUN_ID))
+})
+
+test('a relay without credentials of Port opens secrets all the same, and the warning says what it lacks', async () => {
+  const scheme = vectors['aes256-gcm']
+  const stage = await openStage({ PORT_CLIENT_ID: '', PORT_WEBHOOK_SECRETS: scheme.clientSecret })
+  const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
+  const inputs = { password: scheme.cases[0]!.encrypted }
+  const { dispatch } = await stage.deliver({ body: { inputs, action } })
+  const test = `- { run: test "$P" = "${scheme.cases[0]!.plaintext}", env: { P: "\${{ steps.port.outputs.password }}" } }`
+  const run = await play(stage, dispatch, workflow(test))
+  expect(run.conclusion).toBe('success')
+  expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
+    {
+      level: 'warning',
+      message: expect.stringMatching(/^Port could not be told: the relay has no credentials of Port/),
+    },
+  ])
+})
+
+test('what only the relay has cannot be fetched: the job stops, and says so', async () => {
+  const stage = await openStage()
+  const { dispatch } = await stage.deliver({ body: { inputs: { large: 'x'.repeat(70_000) } } })
+  const oidc = stage.issuer.runner(stage.run({ eventName: 'workflow_dispatch' }))
+  const run = await play(stage, dispatch, workflow('- run: echo one'), { oidc })
+  expect(run.conclusion).toBe('failure')
+  expect(run.jobs[0]!.steps[1]!.annotations[0]!.message).toMatch(
+    /^The relay could not be asked for "inputs.large": the relay answered 403 to POST .*\/report\/start \(This workflow run may not report/,
+  )
+})
+
+test('report: workflow leaves the end to the relay', async () => {
+  const stage = await openStage()
+  const { dispatch, portRun } = await stage.deliver()
+  await play(stage, dispatch, workflow('- run: echo one', { with: 'report: workflow, progress: "false"' }))
+  await until(() => portRun!.status === 'SUCCESS', 'the relay ends the run in Port')
+  expect(portRun!.logs.some(log => log.message.includes('✓ Run echo one'))).toBe(true)
+})

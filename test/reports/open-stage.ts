@@ -1,0 +1,135 @@
+import { onTestFinished } from 'vitest'
+import type { ClientPayload } from '../../port/client-payload.ts'
+import type { JsonObject } from '../../port/json.ts'
+import { freePort } from '../support/free-port.ts'
+import { type Dispatch, type GitHubApi, startGitHubApi } from '../support/github-api.ts'
+import { type OidcIssuer, type OidcRun, startOidcIssuer } from '../support/oidc-issuer.ts'
+import { type PortApi, type PortRun, startPortApi } from '../support/port-api.ts'
+import { type Env, type Relay, relayEnv, startRelay } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { until } from '../support/until.ts'
+
+export const REPOSITORY = 'acme/shop'
+export const GITHUB_RUN_ID = 16_000_000_042
+
+/** Port, GitHub and its issuer, and a relay process that takes reports. */
+export interface Stage {
+  port: PortApi
+  github: GitHubApi
+  issuer: OidcIssuer
+  /** The relay that runs now. */
+  relay: Relay
+  /** RELAY_PUBLIC_URL: where reports go, and the audience of their tokens. */
+  url: string
+  env: Env
+  repositoryId: number
+  /** What GitHub's token says of the run that a delivery started; `more` is laid over it. */
+  run(more?: Partial<OidcRun>): OidcRun
+  /** An invocation of Port, accepted and dispatched; `runId: null` for one without a run in Port. */
+  deliver(invocation?: {
+    runId?: string | null
+    body?: JsonObject
+  }): Promise<{ id: string; payload: ClientPayload; dispatch: Dispatch; portRun: PortRun | null }>
+  /** A report as the action sends it. */
+  post(path: string, token: string | null, body: unknown): Promise<Answer>
+  /** Starts the relay again, on the same database and address. */
+  restart(): Promise<void>
+}
+
+interface Answer {
+  status: number
+  type: string | null
+  body: JsonObject
+}
+
+/** @param env laid over the relay's environment */
+export async function openStage(env: Env = {}): Promise<Stage> {
+  const [port, github, issuer, listen] = await Promise.all([
+    startPortApi(),
+    startGitHubApi(),
+    startOidcIssuer(),
+    freePort(),
+  ])
+  onTestFinished(async () => {
+    await Promise.all([port.close(), github.close(), issuer.close()])
+  })
+  const { id: repositoryId } = github.addRepository(REPOSITORY)
+  const url = `http://127.0.0.1:${listen}`
+  const all = relayEnv({
+    PORT: String(listen),
+    PORT_API_URL: port.url,
+    PORT_CLIENT_ID: port.clientId,
+    PORT_CLIENT_SECRET: port.clientSecret,
+    GITHUB_API_URL: github.url,
+    GITHUB_TOKEN: github.token,
+    GITHUB_OIDC_ISSUER: issuer.url,
+    RELAY_PUBLIC_URL: url,
+    RELAY_DISPATCH_RATE: '0',
+    ...env,
+  })
+  const stage: Stage = {
+    port,
+    github,
+    issuer,
+    relay: await startRelay(all),
+    url,
+    env: all,
+    repositoryId,
+    run: more => ({ repository: REPOSITORY, repositoryId, runId: GITHUB_RUN_ID, ...more }),
+    async deliver({ runId, body } = {}) {
+      const portRun =
+        runId === null ? null : port.createRun({ ...(runId && { id: runId }), action: 'deploy_service' })
+      const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: [] }
+      const context = {
+        run: { id: portRun?.id ?? 'none' },
+        action,
+        inputs: { version: '1.4.2' },
+        trigger: {},
+      }
+      const { body: answer } = await send(url, {
+        secret: port.clientSecret,
+        body: { ...context, ...body },
+      })
+      const id = String(answer.delivery)
+      const payloadOf = (dispatch: Dispatch) => dispatch.clientPayload as unknown as ClientPayload
+      const dispatch = (await until(
+        () => github.dispatches.find(each => payloadOf(each).port.delivery === id),
+        'GitHub gets the dispatch',
+      ))!
+      return { id, payload: payloadOf(dispatch), dispatch, portRun }
+    },
+    async post(path, token, body) {
+      const response = await fetch(url + path, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(token !== null && { authorization: `Bearer ${token}` }),
+        },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      })
+      const text = await response.text()
+      return {
+        status: response.status,
+        type: response.headers.get('content-type'),
+        body: text === '' ? {} : (JSON.parse(text) as JsonObject),
+      }
+    },
+    async restart() {
+      stage.relay = await startRelay(all)
+    },
+  }
+  return stage
+}
+
+/** The start that goes well: its report token. */
+export async function startReport(
+  stage: Stage,
+  delivery: string,
+  more: Partial<OidcRun> = {},
+): Promise<string> {
+  const answer = await stage.post('/report/start', stage.issuer.token(stage.run(more), stage.url), {
+    delivery,
+  })
+  if (answer.status !== 200) throw new Error(`The start was answered ${answer.status}: ${answer.body.detail}`)
+  return String(answer.body.token)
+}

@@ -1,0 +1,187 @@
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test } from 'vitest'
+import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
+import { relayEnv, startRelay } from '../support/relay.ts'
+import { until } from '../support/until.ts'
+import { GITHUB_RUN_ID, openStage, startReport } from './open-stage.ts'
+
+test('a run proves itself by GitHub’s token, and learns how Port’s run stands', async () => {
+  const stage = await openStage()
+  const { issuer, url } = stage
+  const { id, portRun } = await stage.deliver()
+  const answer = await stage.post('/report/start', issuer.token(stage.run(), url), { delivery: id })
+  expect(answer).toMatchObject({ status: 200, type: 'application/json' })
+  expect(answer.body).toEqual({
+    token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
+    expires_at: expect.stringMatching(/Z$/),
+    tells: true,
+    run: { status: 'in_progress', ended: false, synchronized: false, external_run_id: null },
+    payload: null,
+    secrets: {},
+  })
+  stage.port.endRun(portRun!.id, 'FAILURE')
+  const again = await stage.post('/report/start', issuer.token(stage.run({ runAttempt: 2 }), url), {
+    delivery: id,
+  })
+  expect(again.body.run).toMatchObject({ status: 'failure', ended: true })
+  expect(stage.relay.printed()).not.toContain(String(answer.body.token))
+})
+
+test('another spelling of the repository’s name is the same repository', async () => {
+  const stage = await openStage({ RELAY_REPOSITORY: 'ACME/Shop' })
+  const { id } = await stage.deliver()
+  await expect(startReport(stage, id)).resolves.toBeTruthy()
+})
+
+test('a second run is a duplicate, and gets nothing; the first goes on, in another job and after a re-run', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver()
+  const first = await startReport(stage, id)
+  const other = stage.issuer.token(stage.run({ runId: 4711 }), stage.url)
+  const duplicate = await stage.post('/report/start', other, { delivery: id })
+  expect(duplicate).toEqual({
+    status: 409,
+    type: 'application/problem+json',
+    body: {
+      type: 'about:blank',
+      title: 'Conflict',
+      status: 409,
+      detail: `The delivery already runs in another workflow run, ${GITHUB_RUN_ID}; this one is 4711.`,
+      duplicate: true,
+      github_run_id: GITHUB_RUN_ID,
+    },
+  })
+  const message = { delivery: id, sender: 'a', number: 1, reports: [] }
+  expect((await stage.post('/report', first, message)).status).toBe(202)
+  const second = await startReport(stage, id)
+  expect((await stage.post('/report', second, message)).status).toBe(202)
+  expect((await stage.post('/report', first, message)).status).toBe(202)
+
+  const rerun = await startReport(stage, id, { runAttempt: 2 })
+  expect((await stage.post('/report', rerun, message)).status).toBe(202)
+  expect((await stage.post('/report', first, message)).status).toBe(403)
+})
+
+test('what did not fit the payload is handed out whole, to the order of its keys', async () => {
+  const stage = await openStage()
+  const inputs = { first: 1, large: 'x'.repeat(70_000), last: { a: [true, null] } }
+  const entity = { identifier: 'shop', notes: 'y'.repeat(40_000) }
+  const { id, payload } = await stage.deliver({ body: { inputs, entity } })
+  expect(payload.port.truncated).toEqual(['inputs.large'])
+  const token = stage.issuer.token(stage.run(), stage.url)
+  const answer = await stage.post('/report/start', token, { delivery: id, complete: true })
+  expect(answer.body.payload).toEqual({ inputs, encrypted: [], entity, event: null })
+  expect(JSON.stringify((answer.body.payload as { inputs: unknown }).inputs)).toBe(JSON.stringify(inputs))
+})
+
+test('secret inputs are decrypted for the bound run, with each secret at hand; nothing of them is kept or logged', async () => {
+  const scheme = vectors['aes256-gcm']
+  const stage = await openStage({ PORT_WEBHOOK_SECRETS: scheme.clientSecret })
+  const [text, object] = scheme.cases
+  const sealed = vectors['client-side'].cases[0]!
+  const inputs = {
+    plain: 'p',
+    one: text!.encrypted,
+    two: object!.encrypted,
+    other: sealed.encrypted,
+    none: null,
+  }
+  const action = {
+    identifier: 'deploy_service',
+    encryptedProperties: ['one', 'two', 'other', 'none', 'missing'],
+  }
+  const { id } = await stage.deliver({
+    body: { inputs, action: { ...action, blueprint: 'service' }, trigger: {} },
+  })
+  const answer = await stage.post('/report/start', stage.issuer.token(stage.run(), stage.url), {
+    delivery: id,
+  })
+  expect(answer.body.secrets).toEqual({ one: text!.plaintext, two: object!.plaintext })
+
+  const path = stage.env.RELAY_DATABASE!.slice('sqlite:'.length)
+  await stage.relay.stop()
+  const database = new DatabaseSync(path)
+  const stored = JSON.stringify(
+    ['deliveries', 'reports', 'report_senders'].map(table =>
+      database.prepare(`SELECT * FROM ${table}`).all(),
+    ),
+  )
+  database.close()
+  expect(stored).toContain(text!.encrypted)
+  for (const clear of [text!.plaintext, object!.plaintext, 'p@ss']) {
+    expect(stored).not.toContain(JSON.stringify(clear).slice(1, -1))
+    expect(stage.relay.printed()).not.toContain(clear)
+  }
+})
+
+test('a delivery without a run in Port is bound too; there is nothing to tell', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver({ runId: null })
+  const answer = await stage.post('/report/start', stage.issuer.token(stage.run(), stage.url), {
+    delivery: id,
+  })
+  expect(answer.body).toMatchObject({ tells: false, run: null })
+  const reports = [
+    { log: [{ level: 'INFO', message: 'heard by nobody' }] },
+    { update: { conclusion: 'success' } },
+  ]
+  const message = { delivery: id, sender: 'a', number: 1, reports }
+  expect((await stage.post('/report', String(answer.body.token), message)).status).toBe(202)
+  expect(stage.port.requests).toEqual([])
+})
+
+test('while Port is away a run starts all the same; while GitHub is, none does', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver()
+  const token = stage.issuer.token(stage.run(), stage.url)
+  await stage.github.stop()
+  const unknown = await stage.post('/report/start', token, { delivery: id })
+  expect(unknown.status).toBe(503)
+  expect(unknown.body.detail).toBe(
+    'GitHub does not tell the relay about acme/shop now, and it accepts no report without that. Try again.',
+  )
+  await stage.github.start()
+  await stage.port.stop()
+  const answer = await stage.post('/report/start', token, { delivery: id })
+  expect(answer.status).toBe(200)
+  expect(answer.body.run).toEqual({
+    status: 'unknown',
+    ended: false,
+    synchronized: false,
+    external_run_id: null,
+  })
+})
+
+test('a default branch that was changed is asked for again', async () => {
+  const stage = await openStage()
+  const [one, two] = [await stage.deliver(), await stage.deliver()]
+  await startReport(stage, one.id)
+  stage.github.addRepository('acme/shop', { id: stage.repositoryId, defaultBranch: 'trunk' })
+  await expect(startReport(stage, two.id, { runId: 2, ref: 'refs/heads/trunk' })).resolves.toBeTruthy()
+})
+
+test('without RELAY_PUBLIC_URL there are no reports, and the answer says what to set', async () => {
+  const relay = await startRelay({ ...relayEnv(), HOST: '127.0.0.1', PORT: '0' })
+  for (const path of ['/report', '/report/start']) {
+    const response = await fetch(relay.url + path, { method: 'POST', body: '{}' })
+    expect(response.status).toBe(404)
+    expect(((await response.json()) as { detail: string }).detail).toBe(
+      "This relay takes no reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
+    )
+  }
+})
+
+test('a relay that cannot get the issuer’s keys says so, and accepts nothing until it can', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver()
+  await stage.issuer.stop()
+  const token = stage.issuer.token(stage.run(), stage.url)
+  const answer = await stage.post('/report/start', token, { delivery: id })
+  expect(answer).toMatchObject({ status: 503, type: 'application/problem+json' })
+  expect(answer.body.detail).toMatch(
+    /^The relay cannot get the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/,
+  )
+  await until(() => stage.relay.log().find(line => line.issuer === stage.issuer.url), 'the relay says so')
+  await stage.issuer.start()
+  expect((await stage.post('/report/start', token, { delivery: id })).status).toBe(200)
+})

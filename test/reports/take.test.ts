@@ -1,0 +1,103 @@
+import { expect, test } from 'vitest'
+import { startRelay } from '../support/relay.ts'
+import { until } from '../support/until.ts'
+import { openStage, startReport } from './open-stage.ts'
+
+const log = (message: string, level = 'INFO') => ({ log: [{ level, message }] })
+
+test('what is reported reaches Port in order; a message that comes again or late is taken once', async () => {
+  const stage = await openStage()
+  const { id, portRun } = await stage.deliver()
+  const token = await startReport(stage, id)
+  const send = (sender: string, number: number, ...reports: unknown[]) =>
+    stage.post('/report', token, { delivery: id, sender, number, reports })
+  const start = {
+    statusLabel: 'Running',
+    link: ['https://github.com/acme/shop/actions/runs/1'],
+    externalRunId: '1',
+  }
+  const answer = await send('main', 1, { update: start }, log('one'), log('two', 'WARN'))
+  expect(answer).toMatchObject({ status: 202, body: { delivery: id, number: 1 } })
+  expect((await send('main', 1, { update: start }, log('one'), log('two', 'WARN'))).status).toBe(202)
+  await send('companion', 1, log('three'))
+  await send('main', 3, log('four'))
+  await send('main', 2, log('too late'))
+  const entity = { blueprint: 'service', properties: { identifier: 'shop', properties: { version: '1' } } }
+  await send('post', 1, { entity }, log('five'), { update: { conclusion: 'failure', statusLabel: 'Failed' } })
+  await until(() => portRun!.status === 'FAILURE', 'Port hears of the end')
+  const said = portRun!.logs.flatMap(each => each.message.split('\n'))
+  expect(said.slice(1)).toEqual(['one', 'two', 'three', 'four', 'five'])
+  expect(portRun).toMatchObject({ ...start, statusLabel: 'Failed' })
+  expect(stage.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun!.id }])
+
+  // The delivery is finished: a re-run hears that Port's run has ended, even while Port cannot be asked.
+  await stage.port.stop()
+  const rerun = stage.issuer.token(stage.run({ runAttempt: 2 }), stage.url)
+  const again = await stage.post('/report/start', rerun, { delivery: id })
+  expect(again.body.run).toMatchObject({ ended: true })
+})
+
+test('an entity that Port will not take is told in the run’s log', async () => {
+  const stage = await openStage()
+  stage.port.declareBlueprint('team')
+  const { id, portRun } = await stage.deliver()
+  const token = await startReport(stage, id)
+  const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
+  const reports = [{ entity }, { update: { conclusion: 'success' } }]
+  await stage.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
+  await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
+  expect(portRun!.logs.at(-1)!.message).toMatch(
+    /^The entity service "shop" was not written: Port .* answered 404/,
+  )
+})
+
+test('a relay whose client secret was rotated meanwhile takes the token, as long as it knows the old one', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver()
+  const token = await startReport(stage, id)
+  await stage.relay.stop()
+  const message = { delivery: id, sender: 'a', number: 1, reports: [] }
+  const rotated = { PORT_CLIENT_SECRET: 'rotated-secret', PORT_WEBHOOK_SECRETS: stage.port.clientSecret }
+  await startRelay({ ...stage.env, ...rotated })
+  expect((await stage.post('/report', token, message)).status).toBe(202)
+})
+
+test('a message that is no report is refused, and says what is wrong without a value', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver()
+  const token = await startReport(stage, id)
+  const message = { delivery: id, sender: 'a', number: 1, reports: [] as unknown[] }
+  const rows: [unknown, number, string][] = [
+    ['{', 400, 'The body is not JSON.'],
+    [[], 400, 'The body is not a report: it is missing or of another kind.'],
+    [{ ...message, number: 0 }, 400, 'The body is not a report: number is missing or of another kind.'],
+    [{ ...message, sender: '' }, 400, 'The body is not a report: sender is missing or of another kind.'],
+    [
+      { ...message, reports: [{ log: 'hush' }] },
+      400,
+      'The body is not a report: reports.0 is missing or of another kind.',
+    ],
+    [
+      { ...message, reports: [{ update: { link: ['javascript:alert(1)'] } }] },
+      400,
+      'The body is not a report: reports.0.update.link.0 is missing or of another kind.',
+    ],
+    [
+      { ...message, reports: [{ update: { conclusion: 'done' } }] },
+      400,
+      'The body is not a report: reports.0 is missing or of another kind.',
+    ],
+    [
+      { ...message, reports: [log('x'.repeat(300_000))] },
+      413,
+      'A report has at most 262144 bytes: send it in parts.',
+    ],
+  ]
+  for (const [body, status, detail] of rows) {
+    const answer = await stage.post('/report', token, body)
+    expect(answer).toMatchObject({ status, type: 'application/problem+json', body: { detail } })
+  }
+  const get = await fetch(`${stage.url}/report/start`)
+  expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST'])
+  expect((await stage.post('/report/other', token, {})).status).toBe(404)
+})

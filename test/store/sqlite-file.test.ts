@@ -1,0 +1,84 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, onTestFinished, test } from 'vitest'
+import { openSqliteFile } from '../../relay/store/sqlite-file.ts'
+
+const PUT = 'INSERT INTO pace VALUES (?1, ?2)'
+const ALL = 'SELECT at FROM pace WHERE at > 0 ORDER BY at'
+
+/* The rest of it is tested through the store, by the contract suite. */
+
+test('requests of one commit: one that fails undoes itself alone', () => {
+  const file = openSqliteFile(somewhere())
+  onTestFinished(() => file.close())
+  const answers = file.run([
+    { id: 1, statements: [{ sql: PUT, params: [1, 1] }] },
+    {
+      id: 2,
+      statements: [
+        { sql: PUT, params: [2, 2] },
+        { sql: PUT, params: [null, 3] },
+      ],
+    },
+    { id: 3, statements: [{ sql: PUT, params: [null, 4] }] },
+    {
+      id: 4,
+      statements: [
+        { sql: PUT, params: [5, 5] },
+        { sql: ALL, params: [] },
+      ],
+    },
+  ])
+  expect(answers).toEqual([
+    { id: 1, rows: [[]] },
+    { id: 2, error: 'NOT NULL constraint failed: pace.tokens' },
+    { id: 3, error: 'NOT NULL constraint failed: pace.tokens' },
+    { id: 4, rows: [[], [expect.objectContaining({ at: 1 }), expect.objectContaining({ at: 5 })]] },
+  ])
+})
+
+test('where the commit itself fails, none of its requests is answered as written', () => {
+  const path = somewhere()
+  const file = openSqliteFile(path)
+  onTestFinished(() => file.close())
+  const other = new DatabaseSync(path)
+  other.exec('BEGIN IMMEDIATE')
+  onTestFinished(() => other.close())
+  const put = { id: 1, statements: [{ sql: PUT, params: [1, 1] }] }
+  expect(file.run([put])).toEqual([{ id: 1, error: 'database is locked' }])
+  other.exec('ROLLBACK')
+  expect(file.run([put, { id: 2, statements: [{ sql: ALL, params: [] }] }])).toMatchObject([
+    { id: 1, rows: [[]] },
+    { id: 2, rows: [[{ at: 1 }]] },
+  ])
+})
+
+test('a file that another relay holds is refused, and taken once it is let go', () => {
+  const path = somewhere()
+  const first = openSqliteFile(path)
+  expect(() => openSqliteFile(path)).toThrow(
+    `Another relay is running on ${path}: stop it first, or give each relay its own file.`,
+  )
+  first.close()
+  openSqliteFile(path).close()
+})
+
+test('a file that cannot be opened, and one of a newer relay, are refused with their path', () => {
+  expect(() => openSqliteFile('/proc/none/relay.db')).toThrow(
+    /^The database \/proc\/none\/relay\.db cannot be opened \(ENOENT\)/,
+  )
+  const path = somewhere()
+  openSqliteFile(path).close()
+  const newer = new DatabaseSync(path)
+  newer.exec('PRAGMA user_version = 999')
+  newer.close()
+  expect(() => openSqliteFile(path)).toThrow(/schema version 999/)
+})
+
+function somewhere(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sqlite-file-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return join(folder, 'made', 'relay.db')
+}

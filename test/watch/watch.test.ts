@@ -1,0 +1,251 @@
+import { describe, expect, test } from 'vitest'
+import { iso, openStage, RUN_TIMEOUT, START_TIMEOUT, type Stage } from './stage.ts'
+
+const RUN = 'r_A1b2C3d4E5f6G7h8'
+const lines = (stage: Stage, id = RUN) =>
+  stage.port.run(id).logs.flatMap(({ message }) => message.split('\n'))
+const HOUR = 3_600_000
+
+describe('a run in progress', () => {
+  test('is left alone however long it waits for a runner, beyond RELAY_START_TIMEOUT', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    const run = stage.run(`deploy ${RUN}`)
+    await stage.pass(START_TIMEOUT * 3)
+    expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
+    expect((await stage.delivery(id)).state).toBe('dispatched')
+    stage.end(run, 'success')
+    await stage.pass(60_000)
+    expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
+  })
+
+  test('is bound to the delivery by what the action tells Port, never by its title', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    const lint = stage.run(`lint ${RUN}`, { status: 'in_progress' })
+    await stage.pass(20_000)
+    expect(await stage.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
+    const deploy = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+    stage.end(lint, 'failure')
+    stage.port.run(RUN).externalRunId = String(deploy.id)
+    await stage.pass(60_000)
+    expect(await stage.delivery(id)).toMatchObject({ state: 'running', githubRunId: deploy.id })
+    stage.end(deploy, 'success')
+    await stage.pass(60_000)
+    expect(stage.port.run(RUN).status).toBe('SUCCESS')
+  })
+
+  test('that never ends is followed until RELAY_RUN_TIMEOUT, and then told so', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+    await stage.pass(RUN_TIMEOUT - 10_000)
+    expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
+    await stage.pass(60_000)
+    expect(stage.port.run(RUN)).toMatchObject({
+      status: 'FAILURE',
+      statusLabel: 'Not followed further',
+      summary:
+        'The workflow run in acme/shop has not ended within 5 min (it is "in_progress" on GitHub), and the relay stops watching it. Cancel it on GitHub if it hangs, or raise RELAY_RUN_TIMEOUT.',
+    })
+    expect((await stage.delivery(id)).state).toBe('failed')
+  })
+
+  test('that a person ended in Port is told nothing, whatever becomes of it', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+    await stage.pass(20_000)
+    stage.port.endRun(RUN, 'SUCCESS')
+    const before = structuredClone(stage.port.run(RUN))
+    stage.end(run, 'failure')
+    await stage.pass(60_000)
+    expect(stage.port.run(RUN)).toEqual(before)
+    expect((await stage.delivery(id)).state).toBe('finished')
+  })
+
+  test('that was deleted on GitHub ends the Port run, whether or not the action had named it', async () => {
+    for (const named of [true, false]) {
+      const stage = await openStage()
+      await stage.dispatch(RUN)
+      const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+      if (named) stage.port.run(RUN).externalRunId = String(run.id)
+      await stage.pass(30_000)
+      stage.github.runs.splice(0)
+      stage.github.fail({
+        match: ({ path }) => path.endsWith(`/actions/runs/${run.id}`),
+        times: Number.POSITIVE_INFINITY,
+        status: 404,
+      })
+      await stage.pass(120_000)
+      expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Deleted' })
+    }
+  })
+})
+
+test('a run that Port names and the repository does not have is one of another repository, and is waited for', async () => {
+  const stage = await openStage()
+  const id = await stage.dispatch(RUN)
+  stage.port.run(RUN).externalRunId = '4242'
+  await stage.pass(START_TIMEOUT * 2)
+  expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
+  stage.port.endRun(RUN, 'SUCCESS')
+  await stage.pass(60_000)
+  expect((await stage.delivery(id)).state).toBe('finished')
+})
+
+describe('without run-name', () => {
+  test('one run under the event type as title is taken for the delivery', async () => {
+    const stage = await openStage()
+    await stage.dispatch(RUN)
+    const run = stage.run('deploy')
+    await stage.pass(20_000)
+    stage.end(run, 'failure')
+    await stage.pass(60_000)
+    expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+  })
+
+  test('two deliveries are never told the end of each other', async () => {
+    const stage = await openStage()
+    await stage.dispatch(RUN)
+    await stage.dispatch('r_B1b2C3d4E5f6G7h8')
+    const [a, b] = [stage.run('deploy'), stage.run('deploy')]
+    await stage.pass(10_000)
+    stage.end(a, 'failure')
+    await stage.pass(30_000)
+    expect([RUN, 'r_B1b2C3d4E5f6G7h8'].map(id => stage.port.run(id).status)).toEqual([
+      'IN_PROGRESS',
+      'IN_PROGRESS',
+    ])
+    stage.end(b, 'success')
+    await stage.pass(120_000)
+    for (const id of [RUN, 'r_B1b2C3d4E5f6G7h8'])
+      expect(stage.port.run(id).summary).toMatch(/^2 workflow runs with the title "deploy" have ended/)
+  })
+
+  test('a run under a title that names nothing keeps the relay from saying that nothing listens', async () => {
+    const stage = await openStage()
+    await stage.dispatch(RUN)
+    const run = stage.run('Deploying, please wait')
+    await stage.pass(START_TIMEOUT * 2)
+    expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
+    stage.end(run, 'success')
+    await stage.pass(60_000)
+    expect(stage.port.run(RUN).summary).toMatch(/^A workflow run began in acme\/shop after/)
+  })
+})
+
+describe('when a service does not answer', () => {
+  test('nothing is concluded while GitHub is down', async () => {
+    const stage = await openStage()
+    await stage.dispatch(RUN)
+    await stage.github.stop()
+    await stage.pass(START_TIMEOUT * 2)
+    expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
+    await stage.github.start()
+    await stage.pass(120_000)
+    expect(stage.port.run(RUN).summary).toMatch(/^No workflow in acme\/shop listens/)
+  })
+
+  test('Port is told when it is back', async () => {
+    const stage = await openStage()
+    await stage.dispatch(RUN)
+    const run = stage.run(`deploy ${RUN}`)
+    await stage.pass(20_000)
+    await stage.port.stop()
+    stage.end(run, 'failure')
+    await stage.pass(60_000)
+    await stage.port.start()
+    await stage.pass(120_000)
+    expect(stage.port.run(RUN).status).toBe('FAILURE')
+  })
+
+  test("GitHub's own limit is waited out", async () => {
+    const stage = await openStage()
+    await stage.dispatch(RUN)
+    stage.github.failures.secondaryLimit(40, { match: ({ method }) => method === 'GET' })
+    const run = stage.run(`deploy ${RUN}`)
+    stage.end(run, 'success')
+    stage.github.clearRequests()
+    await stage.pass(40_000)
+    expect(stage.github.requests.filter(({ method }) => method === 'GET')).toHaveLength(1)
+    await stage.pass(60_000)
+    expect(stage.port.run(RUN).status).toBe('SUCCESS')
+  })
+})
+
+test('a node run, which Port does not show, is told its end', async () => {
+  const stage = await openStage()
+  const id = 'wfnr_A1b2C3d4E5f6G7h8'
+  await stage.dispatch(id)
+  const run = stage.run(`deploy ${id}`)
+  await stage.pass(20_000)
+  stage.end(run, 'cancelled')
+  await stage.pass(60_000)
+  expect(stage.port.nodeRun(id)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
+})
+
+test('a re-run of a run whose Port run has ended changes nothing', async () => {
+  const stage = await openStage()
+  const id = await stage.dispatch(RUN)
+  const run = stage.run(`deploy ${RUN}`)
+  await stage.pass(20_000)
+  stage.end(run, 'failure')
+  await stage.pass(60_000)
+  const before = structuredClone(stage.port.run(RUN))
+  stage.github.setRun(run.id, { runAttempt: 2, status: 'in_progress', conclusion: null })
+  await stage.webhook(id, run)
+  stage.end(run, 'success')
+  await stage.webhook(id, run)
+  await stage.pass(HOUR)
+  expect(stage.port.run(RUN)).toEqual(before)
+  expect((await stage.delivery(id)).state).toBe('finished')
+})
+
+test('report: workflow: the end of all jobs, with the failed step and the last 100 lines of its log', async () => {
+  const stage = await openStage()
+  await stage.dispatch(RUN)
+  const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const endedAt = stage.now() + 20_000
+  const at = (ms: number) => new Date(ms).toISOString().replace('Z', '1234Z')
+  const failed = { name: 'Run ./test.sh', status: 'completed' as const, conclusion: 'failure' }
+  const [, tests] = stage.github.setJobs(run.id, 1, [
+    { name: 'build', status: 'completed', conclusion: 'success' },
+    {
+      name: 'test (node 24)',
+      status: 'completed',
+      conclusion: 'failure',
+      steps: [
+        { name: 'Set up job', status: 'completed', conclusion: 'success' },
+        { ...failed, completed_at: iso(endedAt) },
+        { name: 'Post Run actions/checkout', status: 'completed', conclusion: 'success' },
+      ],
+    },
+    { name: 'deploy', status: 'completed', conclusion: 'skipped' },
+  ])
+  const body = Array.from({ length: 150 }, (_, i) => `${at(endedAt - 2000)} line ${i}`)
+  const clean = `${at(endedAt + 3000)} Post job cleanup.`
+  const login = `${at(endedAt - 1000)} \u001b[36;1mlogin with ***\u001b[0m`
+  const error = `${at(endedAt - 500)} ##[error]Process completed with exit code 1.`
+  const mask = `${at(endedAt - 700)} ::add-mask::hunter2`
+  stage.github.setJobLog(tests!.id, `\uFEFF${[...body, login, mask, error, clean].join('\n')}\n`)
+  await stage.pass(20_000)
+  stage.end(run, 'failure')
+  await stage.pass(60_000)
+
+  expect(stage.port.run(RUN)).toMatchObject({
+    status: 'FAILURE',
+    summary: 'Job "test (node 24)" failed at step 2 "Run ./test.sh". See its log.',
+  })
+  const log = lines(stage)
+  expect(log.slice(-103)).toEqual([
+    'Job "test (node 24)" failed at step 2 "Run ./test.sh". See its log.',
+    'Job "test (node 24)": failure at step 2 "Run ./test.sh".',
+    'The last lines of the log of job "test (node 24)":',
+    ...Array.from({ length: 98 }, (_, i) => `line ${i + 52}`),
+    'login with [masked]',
+    'Error: Process completed with exit code 1.',
+  ])
+  const blob = stage.github.requests.find(({ path }) => path.startsWith('/_blobs/'))
+  expect(blob?.headers.authorization).toBeUndefined()
+})

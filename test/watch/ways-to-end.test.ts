@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest'
+import { openStage, RUN_TIMEOUT, type Stage } from './stage.ts'
+import { END_NOT_SEEN, NOT_SEEN, runId, WAYS, type Way } from './ways-to-end.ts'
+
+/** What the action did: nothing; its start alone, as when its post never ran; or all that it does. */
+type Action = 'nothing' | 'its start' | 'start and end'
+
+const cases = WAYS.flatMap(way =>
+  (way.jobsRan ? (['nothing', 'its start', 'start and end'] as const) : (['nothing'] as const)).flatMap(
+    action =>
+      [true, false].flatMap(webhook =>
+        (['read', 'none'] as const).map(actions => ({ way, action, webhook, actions })),
+      ),
+  ),
+)
+
+describe.each(cases)(
+  '$way.name · the action reported $action · webhook: $webhook · Actions: $actions',
+  ({ way, action, webhook, actions }) => {
+    test('Port says how it ended', async () => {
+      const stage = await openStage({ actions })
+      const expected = expectation(way, action, webhook, actions)
+      const id = await stage.dispatch(runId)
+      const run = way.begin(stage)
+      if (run) {
+        await stage.pass(10_000)
+        stage.github.setRun(run.id, { status: 'in_progress' })
+        if (action !== 'nothing') start(stage, run.id)
+        await stage.pass(20_000)
+        expect(stage.port.run(runId).status).toBe('IN_PROGRESS')
+        if (action === 'start and end') finish(stage)
+        way.end(stage, run)
+        if (webhook) {
+          await stage.webhook(id, run)
+          await stage.pass(2_000)
+          expect((await stage.delivery(id)).state, 'known within 2 s of the webhook').toBe(expected.state)
+        } else if (actions === 'read') {
+          await stage.pass(60_000)
+          expect((await stage.delivery(id)).state, 'known within 60 s').toBe(expected.state)
+        }
+      }
+      await stage.pass(RUN_TIMEOUT + 60_000)
+
+      const { state, reason, dueAt } = await stage.delivery(id)
+      const told = stage.port.run(runId)
+      expect({ state, dueAt }).toEqual({ state: expected.state, dueAt: null })
+      expect({ status: told.status, statusLabel: told.statusLabel }).toEqual({
+        status: expected.status,
+        statusLabel: expected.label,
+      })
+      if (action === 'start and end') {
+        expect(told.logs.map(log => log.message).join('\n')).not.toContain('The workflow run in')
+        expect(told.summary).toBe('as the action summed it up')
+        return
+      }
+      const log = told.logs.map(({ message }) => message).join('\n')
+      expect(log.split('\n')).toContain(expected.sentence)
+      if (expected.status === 'FAILURE') {
+        expect(told.summary).toBe(expected.sentence)
+        expect(reason).toBe(expected.sentence)
+      }
+      if (actions === 'read') for (const line of way.log ?? []) expect(log.split('\n')).toContain(line)
+      const page = `${stage.github.serverUrl}/acme/shop/actions`
+      const [link] = [told.link].flat()
+      if (!run || expected.sentence === NOT_SEEN) expect(link).toBe(page)
+      else expect(link).toMatch(new RegExp(`/acme/shop/actions/runs/${run.id}$`))
+    })
+  },
+)
+
+function expectation(way: Way, action: Action, webhook: boolean, actions: 'read' | 'none') {
+  if (action === 'start and end') {
+    return { state: 'finished', status: 'FAILURE', label: 'Failed', sentence: '' }
+  }
+  if (actions === 'read') return way.words
+  if (way.makesRun && webhook) return { ...way.words, sentence: way.withoutJobs ?? way.words.sentence }
+  if (action === 'its start') {
+    return { state: 'failed', status: 'FAILURE', label: 'Not followed further', sentence: END_NOT_SEEN }
+  }
+  return { state: 'failed', status: 'FAILURE', label: 'Not started', sentence: NOT_SEEN }
+}
+
+const start = ({ port, github }: Stage, githubRun: number) =>
+  Object.assign(port.run(runId), {
+    externalRunId: String(githubRun),
+    statusLabel: 'Running',
+    link: [`${github.serverUrl}/acme/shop/actions/runs/${githubRun}`],
+  })
+
+function finish({ port }: Stage): void {
+  Object.assign(port.run(runId), { statusLabel: 'Failed', summary: 'as the action summed it up' })
+  port.endRun(runId, 'FAILURE')
+}

@@ -1,0 +1,280 @@
+import type { GitHubRun } from '../support/github-api.ts'
+import type { Stage } from './stage.ts'
+
+/** One way in which a workflow run ends, or never begins, with what Port must then say. */
+export interface Way {
+  name: string
+  /** Whether a job may have run, so that the action may have reported. */
+  jobsRan: boolean
+  makesRun: boolean
+  /** Makes the run; null where none appears. */
+  begin(stage: Stage): GitHubRun | null
+  /** Ends it. */
+  end(stage: Stage, run: GitHubRun): void
+  /** What Port is told where the relay sees all. */
+  words: { status: 'SUCCESS' | 'FAILURE'; label: string; sentence: string; state: 'finished' | 'failed' }
+  /** The same where GitHub's jobs are not to be read; as `words.sentence` where absent. */
+  withoutJobs?: string
+  /** Lines that the log must hold where the relay sees all. */
+  log?: string[]
+}
+
+const RUN_ID = 'r_A1b2C3d4E5f6G7h8'
+export const runId = RUN_ID
+
+const queued = (stage: Stage) => stage.run(`deploy ${RUN_ID}`)
+const conclude = (conclusion: string | null) => (stage: Stage, run: GitHubRun) => stage.end(run, conclusion)
+
+/** Ends with one job whose steps ended as given. */
+const withJob =
+  (
+    conclusion: string,
+    job: { conclusion: string; runner?: string | null; steps: [name: string, conclusion: string | null][] },
+  ) =>
+  (stage: Stage, run: GitHubRun) => {
+    const steps = job.steps.map(([name, conclusion]) => ({
+      name,
+      conclusion,
+      status: conclusion === null ? ('in_progress' as const) : ('completed' as const),
+    }))
+    const { runner = 'GitHub Actions 12' } = job
+    stage.github.setJobs(run.id, 1, [
+      { name: 'deploy', status: 'completed', conclusion: job.conclusion, runner_name: runner, steps },
+    ])
+    stage.end(run, conclusion)
+  }
+
+const simple = (conclusion: string | null, label: string, sentence: string): Way => ({
+  name: conclusion === null ? 'ended without a conclusion' : `ended as ${conclusion}`,
+  jobsRan: false,
+  makesRun: true,
+  begin: queued,
+  end: conclude(conclusion),
+  words: { status: 'FAILURE', state: 'failed', label, sentence },
+})
+
+export const WAYS: Way[] = [
+  {
+    name: 'no workflow listens',
+    jobsRan: false,
+    makesRun: false,
+    begin: () => null,
+    end() {},
+    words: {
+      status: 'FAILURE',
+      state: 'failed',
+      label: 'Not started',
+      sentence:
+        'No workflow in acme/shop listens to repository_dispatch type deploy on its default branch. Add "on: repository_dispatch: types: [deploy]" to the workflow there, or correct the event type.',
+    },
+  },
+  {
+    name: 'the workflows are disabled',
+    jobsRan: false,
+    makesRun: false,
+    begin: stage => {
+      stage.workflows([{ name: 'Deploy', state: 'disabled_manually' }])
+      return null
+    },
+    end() {},
+    words: {
+      status: 'FAILURE',
+      state: 'failed',
+      label: 'Not started',
+      sentence:
+        "No workflow in acme/shop listens to repository_dispatch type deploy on its default branch: all of its workflows are disabled (Deploy). Enable the right one on the repository's Actions page.",
+    },
+  },
+  {
+    name: 'the repository has no workflow',
+    jobsRan: false,
+    makesRun: false,
+    begin: stage => {
+      stage.workflows([])
+      return null
+    },
+    end() {},
+    words: {
+      status: 'FAILURE',
+      state: 'failed',
+      label: 'Not started',
+      sentence:
+        'No workflow in acme/shop listens to repository_dispatch type deploy on its default branch: it has no workflow at all. Add one with "on: repository_dispatch: types: [deploy]" to the default branch, and see that Actions are enabled in the repository\'s settings.',
+    },
+  },
+  {
+    name: 'cancelled while queued',
+    jobsRan: false,
+    makesRun: true,
+    begin: queued,
+    end: withJob('cancelled', { conclusion: 'cancelled', runner: null, steps: [] }),
+    words: {
+      status: 'FAILURE',
+      state: 'failed',
+      label: 'Cancelled',
+      sentence:
+        "The workflow run in acme/shop was cancelled while it was queued, before a runner took it: by a person, or by the workflow's concurrency group. Run the Port action again if it is still wanted.",
+    },
+    withoutJobs:
+      "The workflow run in acme/shop was cancelled, or ran into timeout-minutes, and could not say so itself. The run's page says who or what ended it.",
+    log: ['Job "deploy": cancelled, before a runner took it.'],
+  },
+  simple(
+    'startup_failure',
+    'Not started',
+    "The workflow in acme/shop could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page says which.",
+  ),
+  simple(
+    'skipped',
+    'Skipped',
+    'Every job of the workflow run in acme/shop was skipped, so nothing was done: check the "if" of its jobs.',
+  ),
+  simple(
+    'action_required',
+    'Needs approval',
+    "GitHub holds the workflow run in acme/shop back until a person approves it: approve it on the run's page; Port will not hear of it any more.",
+  ),
+  simple(
+    'stale',
+    'Given up',
+    'GitHub gave the workflow run in acme/shop up because it made no progress for too long: see that a runner with its labels is online, and run the Port action again.',
+  ),
+  simple(
+    'exploded',
+    'Ended',
+    'The workflow run in acme/shop ended with the conclusion "exploded", which this relay does not know: look at the run\'s page.',
+  ),
+  simple(null, 'Ended', "The workflow run in acme/shop ended with no conclusion: look at the run's page."),
+  {
+    name: 'the job could not be set up',
+    jobsRan: false,
+    makesRun: true,
+    begin: queued,
+    end: withJob('failure', { conclusion: 'failure', steps: [['Set up job', 'failure']] }),
+    words: {
+      status: 'FAILURE',
+      state: 'finished',
+      label: 'Failed',
+      sentence:
+        'Job "deploy" could not be set up: an action that it uses does not exist or may not be used, or its runner is not ready. The run\'s page says which.',
+    },
+    withoutJobs: "The workflow run in acme/shop failed. The run's page says where.",
+    log: ['Job "deploy": failure at step 1 "Set up job".'],
+  },
+  {
+    name: 'a step failed',
+    jobsRan: true,
+    makesRun: true,
+    begin: queued,
+    end: withJob('failure', {
+      conclusion: 'failure',
+      steps: [
+        ['Set up job', 'success'],
+        ['Run ./deploy.sh', 'failure'],
+      ],
+    }),
+    words: {
+      status: 'FAILURE',
+      state: 'finished',
+      label: 'Failed',
+      sentence: 'Job "deploy" failed at step 2 "Run ./deploy.sh". See its log.',
+    },
+    withoutJobs: "The workflow run in acme/shop failed. The run's page says where.",
+    log: ['Job "deploy": failure at step 2 "Run ./deploy.sh".'],
+  },
+  {
+    name: 'the runner was lost',
+    jobsRan: true,
+    makesRun: true,
+    begin: queued,
+    end: withJob('failure', {
+      conclusion: 'failure',
+      steps: [
+        ['Set up job', 'success'],
+        ['Run ./deploy.sh', null],
+      ],
+    }),
+    words: {
+      status: 'FAILURE',
+      state: 'finished',
+      label: 'Failed',
+      sentence:
+        'The runner of job "deploy" was lost while step 2 "Run ./deploy.sh" ran: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.',
+    },
+    withoutJobs: "The workflow run in acme/shop failed. The run's page says where.",
+    log: [
+      'Job "deploy": failure.',
+      'The log of job "deploy" is not there, as after a lost runner; the run on GitHub may show more.',
+    ],
+  },
+  {
+    name: 'force-cancelled, or its job ran out of time',
+    jobsRan: true,
+    makesRun: true,
+    begin: queued,
+    end: withJob('cancelled', {
+      conclusion: 'cancelled',
+      steps: [
+        ['Set up job', 'success'],
+        ['Run ./deploy.sh', 'cancelled'],
+      ],
+    }),
+    words: {
+      status: 'FAILURE',
+      state: 'failed',
+      label: 'Cancelled',
+      sentence:
+        "The workflow run in acme/shop was cancelled, or ran into timeout-minutes, and could not say so itself. The run's page says who or what ended it.",
+    },
+    log: ['Job "deploy": cancelled.'],
+  },
+  {
+    name: 'timed out',
+    jobsRan: true,
+    makesRun: true,
+    begin: queued,
+    end: withJob('timed_out', { conclusion: 'timed_out', steps: [['Run ./deploy.sh', 'timed_out']] }),
+    words: {
+      status: 'FAILURE',
+      state: 'failed',
+      label: 'Timed out',
+      sentence:
+        'The workflow run in acme/shop ran out of time: raise timeout-minutes of its job, or see what hangs.',
+    },
+    log: ['Job "deploy": timed_out at step 1 "Run ./deploy.sh".'],
+  },
+  {
+    name: 'ended well while nobody told Port',
+    jobsRan: true,
+    makesRun: true,
+    begin: queued,
+    end: conclude('success'),
+    words: {
+      status: 'SUCCESS',
+      state: 'finished',
+      label: 'Succeeded',
+      sentence: 'The workflow run in acme/shop ended with success.',
+    },
+  },
+  {
+    name: 'ended neutral',
+    jobsRan: true,
+    makesRun: true,
+    begin: queued,
+    end: conclude('neutral'),
+    words: {
+      status: 'SUCCESS',
+      state: 'finished',
+      label: 'Ended neutral',
+      sentence: 'The workflow run in acme/shop ended neutral, which GitHub counts as passed.',
+    },
+  },
+]
+
+/** Where the relay may not read actions, and nothing reported in time. */
+export const NOT_SEEN =
+  'Nothing reported from acme/shop within 1 min of the repository_dispatch "deploy". Either no workflow listens to it on the default branch, or its run still waits for a runner, or it does not use the action; the relay could not look, since the relay\'s token or App lacks Actions: read on acme/shop (403: Resource not accessible by personal access token). Give it Actions: read, and look at the repository\'s Actions page.'
+
+/** Where it started, and its end could not be seen. */
+export const END_NOT_SEEN =
+  "Nobody told Port within 5 min how the workflow run in acme/shop ended, and the relay could not look, since the relay's token or App lacks Actions: read on acme/shop (403: Resource not accessible by personal access token). Look at the run on GitHub, and give the relay Actions: read."
