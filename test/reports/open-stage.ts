@@ -5,7 +5,7 @@ import { freePort } from '../support/free-port.ts'
 import { type Dispatch, type GitHubApi, startGitHubApi } from '../support/github-api.ts'
 import { type OidcIssuer, type OidcRun, startOidcIssuer } from '../support/oidc-issuer.ts'
 import { type PortApi, type PortRun, startPortApi } from '../support/port-api.ts'
-import { type Env, type Relay, relayEnv, startRelay } from '../support/relay.ts'
+import { type Env, openRelayHere, type Relay, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
 
@@ -42,8 +42,14 @@ interface Answer {
   body: JsonObject
 }
 
-/** @param env laid over the relay's environment */
-export async function openStage(env: Env = {}): Promise<Stage> {
+/**
+ * @param env laid over the relay's environment
+ * @param open `startRelay` for a relay that is killed
+ */
+export async function openStage(
+  env: Env = {},
+  open: (env: Env) => Promise<Relay> = openRelayHere,
+): Promise<Stage> {
   const [port, github, issuer, listen] = await Promise.all([
     startPortApi(),
     startGitHubApi(),
@@ -71,7 +77,7 @@ export async function openStage(env: Env = {}): Promise<Stage> {
     port,
     github,
     issuer,
-    relay: await startRelay(all),
+    relay: await open(all),
     url,
     env: all,
     repositoryId,
@@ -115,7 +121,7 @@ export async function openStage(env: Env = {}): Promise<Stage> {
       }
     },
     async restart() {
-      stage.relay = await startRelay(all)
+      stage.relay = await open(all)
     },
   }
   return stage

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { openStage, type Stage, startReport } from './open-stage.ts'
 
@@ -23,7 +24,7 @@ async function logLines(
 const lines = (to: number) => Array.from({ length: to }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
 
 test('Port is away from the start until after the end: every line arrives in order, then the status, though the relay is killed twice', async () => {
-  const stage = await openStage()
+  const stage = await openStage({}, startRelay)
   const { id, portRun } = await stage.deliver()
   await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
   await stage.port.stop()
@@ -47,7 +48,7 @@ test('Port is away from the start until after the end: every line arrives in ord
 })
 
 test('killed while it tells Port, the relay goes on where it was, and leaves no line out', async () => {
-  const stage = await openStage()
+  const stage = await openStage({}, startRelay)
   const { id, portRun } = await stage.deliver()
   await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
   const token = await startReport(stage, id)

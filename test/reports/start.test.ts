@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
-import { relayEnv, startRelay } from '../support/relay.ts'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { GITHUB_RUN_ID, openStage, startReport } from './open-stage.ts'
 
@@ -161,7 +161,7 @@ test('a default branch that was changed is asked for again', async () => {
 })
 
 test('without RELAY_PUBLIC_URL there are no reports, and the answer says what to set', async () => {
-  const relay = await startRelay({ ...relayEnv(), HOST: '127.0.0.1', PORT: '0' })
+  const relay = await openRelayHere({ ...relayEnv(), HOST: '127.0.0.1', PORT: '0' })
   for (const path of ['/report', '/report/start']) {
     const response = await fetch(relay.url + path, { method: 'POST', body: '{}' })
     expect(response.status).toBe(404)

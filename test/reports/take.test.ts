@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { startRelay } from '../support/relay.ts'
+import { openRelayHere } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { openStage, startReport } from './open-stage.ts'
 
@@ -58,7 +58,7 @@ test('a relay whose client secret was rotated meanwhile takes the token, as long
   await stage.relay.stop()
   const message = { delivery: id, sender: 'a', number: 1, reports: [] }
   const rotated = { PORT_CLIENT_SECRET: 'rotated-secret', PORT_WEBHOOK_SECRETS: stage.port.clientSecret }
-  await startRelay({ ...stage.env, ...rotated })
+  await openRelayHere({ ...stage.env, ...rotated })
   expect((await stage.post('/report', token, message)).status).toBe(202)
 })
 

@@ -3,7 +3,10 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pino from 'pino'
 import { onTestFinished } from 'vitest'
+import { openRelay } from '../../relay/commands/open-relay.ts'
+import { readConfig } from '../../relay/config.ts'
 import { SECRET } from './sign.ts'
 import { until } from './until.ts'
 
@@ -26,11 +29,7 @@ export interface Relay {
 /** A relay as a process of its own, on a free port; ended with the test. */
 export async function startRelay(env: Env = {}): Promise<Relay> {
   const { child, output } = spawnRelay({ HOST: '127.0.0.1', PORT: '0', ...env })
-  const lines = () =>
-    output.stdout
-      .split('\n')
-      .filter(line => line.startsWith('{'))
-      .map(line => JSON.parse(line) as LogLine)
+  const lines = () => linesOf(output.stdout)
   const gone = () => child.exitCode !== null || child.signalCode !== null
   const listening = () => lines().find(line => line.msg === 'listening')
   await until(() => gone() || listening(), 'the relay listens')
@@ -52,6 +51,30 @@ export async function startRelay(env: Env = {}): Promise<Relay> {
       return child.exitCode
     },
     kill: () => end('SIGKILL'),
+  }
+}
+
+/** The same relay inside this process, for tests that need no process to kill: it starts at once, and its lines count as covered. */
+export async function openRelayHere(env: Env = {}): Promise<Relay> {
+  let printed = ''
+  const log = pino({ level: env.LOG_LEVEL ?? 'info' }, { write: (line: string) => (printed += line) })
+  const relay = await openRelay(readConfig({ HOST: '127.0.0.1', PORT: '0', ...env }), log)
+  let stopping: Promise<void> | undefined
+  const stop = async () => {
+    stopping ??= relay.stop()
+    await stopping
+    return 0
+  }
+  onTestFinished(() => stop().then(() => {}))
+  return {
+    url: `http://127.0.0.1:${relay.port}`,
+    pid: process.pid,
+    log: () => linesOf(printed),
+    printed: () => printed,
+    stop,
+    async kill() {
+      throw new Error('Only a relay that is a process can be killed: startRelay starts one.')
+    },
   }
 }
 
@@ -97,5 +120,11 @@ function spawnRelay(env: Env, args: string[] = []): { child: ChildProcess; outpu
   child.stderr!.on('data', chunk => (output.stderr += chunk))
   return { child, output }
 }
+
+const linesOf = (printed: string) =>
+  printed
+    .split('\n')
+    .filter(line => line.startsWith('{'))
+    .map(line => JSON.parse(line) as LogLine)
 
 type Output = { stdout: string; stderr: string }

@@ -1,0 +1,57 @@
+import { afterEach, expect, test, vi } from 'vitest'
+import { deliveries } from '../../relay/commands/deliveries.ts'
+import { redeliver } from '../../relay/commands/redeliver.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { until } from '../support/until.ts'
+
+afterEach(() => vi.restoreAllMocks())
+
+const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+
+test('deliveries lists a failed one with its reason, and redeliver queues it again', async () => {
+  const printed: string[] = []
+  vi.spyOn(console, 'log').mockImplementation(line => void printed.push(line))
+  const github = await startGitHubApi()
+  const relay = await openRelayHere(
+    relayEnv({ RELAY_ADMIN_TOKEN, GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token }),
+  )
+  const env = { RELAY_ADMIN_TOKEN, PORT: new URL(relay.url).port }
+  const { body } = await send(relay.url, { body: { run: { id: 'r_1' }, inputs: { who: 'Jane' } } })
+  await until(async () => {
+    printed.length = 0
+    await deliveries(env, ['--state', 'failed', '--repository', 'acme/shop', '--limit', '5'])
+    return printed.length === 1
+  }, 'it has failed')
+  expect(printed[0]).toMatch(
+    new RegExp(
+      `^\\d{4}-\\d\\d-\\d\\dT[\\d:]+  ${body.delivery}  failed      r_1  acme/shop  port_action  GitHub cannot see acme/shop`,
+    ),
+  )
+  github.addRepository('acme/shop')
+  await redeliver(env, [String(body.delivery)])
+  expect(printed.at(-1)).toBe(`Delivery ${body.delivery} is queued again.`)
+  await until(() => github.dispatches.length === 1, 'it is dispatched')
+  await expect(redeliver(env, ['none'])).rejects.toThrow(/^There is no delivery none/)
+  await expect(deliveries(env, ['--state', 'lost'])).rejects.toThrow(/^state must be one of queued/)
+  await relay.stop()
+  await github.close()
+  await expect(deliveries(env, [])).rejects.toThrow(
+    `No relay answers at http://127.0.0.1:${env.PORT}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`,
+  )
+})
+
+test('the commands say what they need', async () => {
+  await expect(deliveries({}, [])).rejects.toThrow('RELAY_ADMIN_TOKEN is needed')
+  await expect(redeliver({ RELAY_ADMIN_TOKEN }, [])).rejects.toThrow('Name the delivery')
+})
+
+test('an admin API without a token is closed', async () => {
+  const relay = await openRelayHere(relayEnv())
+  const answer = await fetch(`${relay.url}/api/deliveries`)
+  expect(answer.status).toBe(404)
+  expect(await answer.json()).toMatchObject({
+    detail: 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.',
+  })
+})
