@@ -38,7 +38,13 @@ export function openSqliteFile(path: string): SqliteFile {
 
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;')
+  // The index of run ids is written to all over: of a million it takes 40 MB, which the default cache of 2 MB does not hold.
+  database.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -65536;
+    PRAGMA wal_autocheckpoint = 4000;`)
   migrate(database)
   // Alone on the file: whatever lease is left belongs to a relay that is gone.
   database.exec(`

@@ -1,0 +1,54 @@
+import type { JsonObject } from '../port/json.ts'
+
+/** One invocation of an action in Port, and how its run there should end. */
+export interface Act {
+  title: string
+  /** What the person typed in Port. */
+  inputs: JsonObject
+  /** The event type in the webhook's address; without it, that is the action's identifier. */
+  eventType?: string
+  /** Variables that the relay is started again with. */
+  relay?: Record<string, string>
+  status: 'SUCCESS' | 'FAILURE'
+  label: string
+  /** Lines that Port's log of the run should hold, without their durations. */
+  log: string[]
+}
+
+export const acts: Act[] = [
+  {
+    title: 'Act one: a deployment that goes well',
+    inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
+    status: 'SUCCESS',
+    label: 'Succeeded',
+    log: [
+      '✓ Find the release',
+      '✓ Roll out',
+      'shop 1.4.2: replica 2 of 2 is up in staging',
+      '✓ Job deploy: success',
+    ],
+  },
+  {
+    title: 'Act two: a step fails, and Port shows which and why',
+    inputs: { service: 'shop', version: 'latest', environment: 'production', replicas: 2 },
+    status: 'FAILURE',
+    label: 'Failed',
+    log: [
+      '✗ Find the release: failure',
+      'There is no release "latest": a version looks like 1.4.2',
+      '– Roll out: skipped',
+      '✗ Job deploy: failure',
+    ],
+  },
+  {
+    title: 'Act three: the address in Port has a typo, so nothing listens, and Port is told so',
+    inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
+    eventType: 'deploy_servise',
+    relay: { RELAY_START_TIMEOUT: '3s' },
+    status: 'FAILURE',
+    label: 'Not started',
+    log: [
+      'No workflow in acme/shop listens to repository_dispatch type deploy_servise on its default branch.',
+    ],
+  },
+]

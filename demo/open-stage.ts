@@ -1,0 +1,104 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { freePort } from '../test/support/free-port.ts'
+import { type GitHubApi, startGitHubApi } from '../test/support/github-api.ts'
+import { type OidcIssuer, startOidcIssuer } from '../test/support/oidc-issuer.ts'
+import { type PortApi, startPortApi } from '../test/support/port-api.ts'
+import { type LogLine, type Relay, startRelay } from './start-relay.ts'
+
+export const REPOSITORY = 'acme/shop'
+
+/** Everything that the loop runs through. */
+export interface Stage {
+  port: PortApi
+  github: GitHubApi
+  /** GitHub's issuer of OIDC tokens; null where the workflow reports straight to Port, with a secret. */
+  issuer: OidcIssuer | null
+  repositoryId: number
+  /** The one workflow of the repository, from the project's root. */
+  workflow: string
+  /** The relay that runs now. */
+  relay: Relay
+  /** Where the relay keeps its database. */
+  folder: string
+  /** Stops the relay and starts it on the same database, with these variables laid over its environment. */
+  restartRelay(variables: Record<string, string>): Promise<void>
+  /** Ends all of it and removes the folder; throws where the relay did not stop by itself. */
+  close(): Promise<void>
+}
+
+export interface StageOptions {
+  /** Reports go through the relay, by OIDC, and the workflow has no secret of Port. */
+  oidc: boolean
+  /** Laid over the relay's environment. */
+  settings: Record<string, string>
+  /** Is given each line of the relay's log. */
+  hear: (line: LogLine) => void
+}
+
+export async function openStage({ oidc, settings, hear }: StageOptions): Promise<Stage> {
+  const workflow = `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`
+  const { name, on } = parse(await readFile(join(import.meta.dirname, '..', workflow), 'utf8'))
+  const folder = await mkdtemp(join(tmpdir(), 'port-webhook-demo-'))
+  const [port, github, issuer, listen] = await Promise.all([
+    startPortApi(),
+    startGitHubApi({ autoRun: true }),
+    oidc ? startOidcIssuer() : null,
+    oidc ? freePort() : 0,
+  ])
+  const { id: repositoryId } = github.addRepository(REPOSITORY, {
+    workflows: [
+      {
+        path: '.github/workflows/deploy.yml',
+        name,
+        eventTypes: on.repository_dispatch.types,
+        runName: ({ action, run_id }) => `${action} ${run_id}`,
+      },
+    ],
+  })
+  const clear = async () => {
+    await Promise.all([port.close(), github.close(), issuer?.close()])
+    await rm(folder, { recursive: true, force: true })
+  }
+  const env = {
+    PORT_API_URL: port.url,
+    PORT_CLIENT_ID: port.clientId,
+    PORT_CLIENT_SECRET: port.clientSecret,
+    GITHUB_API_URL: github.url,
+    GITHUB_TOKEN: github.token,
+    RELAY_REPOSITORY: REPOSITORY,
+    RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
+    HOST: '127.0.0.1',
+    PORT: String(listen),
+    ...(issuer && { GITHUB_OIDC_ISSUER: issuer.url, RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}` }),
+  }
+  const start = (variables = {}) => startRelay({ ...env, ...variables, ...settings }, folder, hear)
+  const stop = async (relay: Relay) => {
+    const code = await relay.stop()
+    if (code !== 0) throw new Error(`The relay did not stop cleanly: exit code ${code}.`)
+  }
+  try {
+    const stage: Stage = {
+      port,
+      github,
+      issuer,
+      repositoryId,
+      workflow,
+      relay: await start(),
+      folder,
+      async restartRelay(variables) {
+        await stop(stage.relay)
+        stage.relay = await start(variables)
+      },
+      async close() {
+        await stop(stage.relay).finally(clear)
+      },
+    }
+    return stage
+  } catch (error) {
+    await clear()
+    throw error
+  }
+}

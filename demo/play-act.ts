@@ -1,0 +1,123 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { JsonObject } from '../port/json.ts'
+import type { PortRun } from '../test/support/port-api.ts'
+import type { Act } from './acts.ts'
+import type { Stage } from './open-stage.ts'
+import { playDispatch } from './play-dispatch.ts'
+import { renderBody } from './render-body.ts'
+import { sendWebhook } from './send-webhook.ts'
+import type { Timeline } from './timeline.ts'
+import { watchPort } from './watch-port.ts'
+
+const DEPLOY = join(import.meta.dirname, '../examples/deploy')
+/** An act takes a second, or, where nothing listens, a few more than RELAY_START_TIMEOUT. */
+const LIMIT_MS = 20_000
+
+/** What `playAct` reads of an action's definition in Port. */
+interface Definition {
+  identifier: string
+  title: string
+  trigger: { operation: string }
+  invocationMethod: { url: string; method: string; body: string }
+}
+
+/**
+ * Runs "Deploy service" in Port, and follows it until its run has ended there.
+ *
+ * @returns what is not as it should be, a sentence each
+ */
+export async function playAct(
+  act: Act,
+  stage: Stage,
+  timeline: Timeline,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const { port } = stage
+  timeline.begin(act.title)
+  const definition = JSON.parse(
+    await readFile(join(DEPLOY, 'port-action.full-context.json'), 'utf8'),
+  ) as Definition
+  const { method } = definition.invocationMethod
+  const run = port.createRun({ action: definition.identifier, properties: act.inputs })
+  const tell = (who: 'Port' | 'relay', id: string, what: string) =>
+    timeline.add({ at: Date.now(), who, id, what })
+
+  if (act.relay) {
+    await stage.restartRelay(act.relay)
+    const variables = Object.entries(act.relay).map(([name, value]) => `${name}=${value}`)
+    tell('relay', `process ${stage.relay.pid}`, `starts again with ${variables.join(' ')}`)
+  }
+  const stopWatching = watchPort(port, run.id, timeline)
+  const playing = playDispatch(stage, timeline, signal)
+  try {
+    const inputs = Object.entries(act.inputs).map(([name, value]) => `${name} ${value}`)
+    tell('Port', run.id, `Ada Lovelace runs “${definition.title}”:\n${inputs.join(', ')}`)
+    const body = renderBody(definition.invocationMethod.body, context(definition, run))
+    const path = addressOf(definition, act)
+    tell('Port', run.id, `sends the webhook, ${method} ${path}, signed with the client secret`)
+    const url = new URL(path, stage.relay.url).href
+    const { status, answer } = await sendWebhook({ url, method, secret: port.clientSecret, body })
+    const delivery = answer.delivery?.slice(0, 18) ?? ''
+    if (status !== 202) {
+      tell('relay', delivery, `✗ refuses the webhook with ${status}:\n${answer.detail}`)
+      return [`${act.title}: the relay answered ${status}: ${answer.detail}`]
+    }
+    tell('relay', delivery, 'finds the signature right, writes the delivery down, answers 202')
+    await ended(run, signal)
+    return judge(act, run)
+  } finally {
+    await playing.end().finally(stopWatching)
+    timeline.say(['', ...portPage(run).map(line => `  ${line}`)])
+  }
+}
+
+/** The path of the webhook's address, with the event type that the act puts into it. */
+function addressOf({ invocationMethod }: Definition, { eventType }: Act): string {
+  const { pathname } = new URL(invocationMethod.url)
+  return eventType === undefined ? pathname : `${pathname}?event_type=${eventType}`
+}
+
+/** The context that Port renders bodies with, for an action without an entity. */
+function context({ identifier, trigger }: Definition, run: PortRun): JsonObject {
+  const user = { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' }
+  const at = new Date().toISOString()
+  return {
+    inputs: run.properties as JsonObject,
+    trigger: { by: { user }, origin: 'UI', at, operation: trigger.operation },
+    event: null,
+    entity: {},
+    action: { identifier, blueprint: null, encryptedProperties: [] },
+    run: { id: run.id },
+  }
+}
+
+async function ended(run: PortRun, signal: AbortSignal): Promise<void> {
+  const limit = Date.now() + LIMIT_MS
+  while (run.status === 'IN_PROGRESS' && Date.now() < limit) await sleep(20, undefined, { signal })
+}
+
+function judge(act: Act, run: PortRun): string[] {
+  if (run.status !== act.status) return [`${act.title}: Port shows ${run.status}, and ${act.status} was due.`]
+  if (run.statusLabel !== act.label) {
+    return [`${act.title}: Port shows “${run.statusLabel}”, and “${act.label}” was due.`]
+  }
+  const lines = logLines(run)
+  return act.log
+    .filter(line => !lines.some(each => each.startsWith(line)))
+    .map(line => `${act.title}: Port's log lacks “${line}”.`)
+}
+
+/** What a person sees when they open the run in Port. */
+function portPage(run: PortRun): string[] {
+  const rows = [
+    ['Run', `${run.id}  ${run.action}`],
+    ['Status', [run.status, run.statusLabel].filter(Boolean).join(' · ')],
+    ['Link', [run.link ?? '–'].flat().join(' ')],
+    ...logLines(run).map((line, index) => [index === 0 ? 'Log' : '', line]),
+  ]
+  return ['In Port', ...rows.map(([name, text]) => `  ${name!.padEnd(8)}${text}`)]
+}
+
+const logLines = (run: PortRun) => run.logs.flatMap(({ message }) => message.split('\n'))

@@ -1,0 +1,40 @@
+import { isObject, type Json, type JsonObject } from '../port/json.ts'
+
+/** Port's own function for a key: the object under it is spread into the object around it. */
+const SPREAD = '{{ spreadValue() }}'
+
+/**
+ * Renders the `body` or `headers` of an action's invocation method as Port does. Of jq it knows paths (`.`,
+ * `.run.id`), which is all that the examples use, and throws on anything else. A string that is one expression
+ * keeps the type of its value.
+ *
+ * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
+ */
+export function renderBody(template: Json, context: JsonObject): Json {
+  if (typeof template === 'string') return renderText(template, context)
+  if (Array.isArray(template)) return template.map(item => renderBody(item, context))
+  if (!isObject(template)) return template
+  const rendered = Object.entries(template).map(([name, value]) => {
+    const inner = renderBody(value, context)
+    return name === SPREAD && isObject(inner) ? inner : { [String(renderBody(name, context))]: inner }
+  })
+  return Object.assign({}, ...rendered)
+}
+
+function renderText(text: string, context: JsonObject): Json {
+  const [, whole] = /^\{\{([^{}]*)\}\}$/.exec(text) ?? []
+  if (whole !== undefined) return look(whole, context)
+  return text.replace(/\{\{([^{}]*)\}\}/g, (_, expression: string) => {
+    const value = look(expression, context)
+    return typeof value === 'string' ? value : JSON.stringify(value)
+  })
+}
+
+function look(expression: string, context: JsonObject): Json {
+  const path = expression.trim()
+  if (!/^\.$|^(\.\w+)+$/.test(path)) throw new Error(`"{{ ${path} }}" is more than a path.`)
+  return path
+    .split('.')
+    .filter(Boolean)
+    .reduce<Json>((value, name) => (isObject(value) ? (value[name] ?? null) : null), context)
+}

@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const entry = join(import.meta.dirname, '../relay/main.ts')
+const START_MS = 10_000
+const STOP_MS = 5_000
+
+/** A line of the relay's log, as far as the demo reads it. */
+export interface LogLine {
+  level: number
+  /** Epoch milliseconds. */
+  time: number
+  msg: string
+  port?: number
+  delivery?: string
+  github_run?: number
+}
+
+export interface Relay {
+  url: string
+  pid: number
+  /** Ends it as a platform does, with SIGTERM, and resolves with its exit code; null where it had to be killed. */
+  stop(): Promise<number | null>
+}
+
+/**
+ * Starts the relay as a process of its own, with nothing of this one's environment.
+ *
+ * @param hear is given each line of its log
+ * @throws Error with what the relay said, where it does not start to listen
+ */
+export async function startRelay(
+  env: Record<string, string>,
+  cwd: string,
+  hear: (line: LogLine) => void,
+): Promise<Relay> {
+  const child = spawn(process.execPath, [entry], {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own: Ctrl-C is for the demo, which then stops the relay.
+    detached: true,
+  })
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  const exited = once(child, 'exit').then(([code]) => {
+    process.removeListener('exit', kill)
+    return code as number | null
+  })
+  let said = ''
+  child.stderr.on('data', chunk => {
+    said += chunk
+  })
+  const listening = new Promise<number>((resolve, reject) => {
+    createInterface(child.stdout).on('line', line => {
+      const read = JSON.parse(line) as LogLine
+      hear(read)
+      if (read.msg === 'listening') resolve(read.port!)
+      else if (read.level >= 50) said += `${read.msg}\n`
+    })
+    void exited.then(() => reject(new Error(`The relay did not start.\n${said.trim()}`)))
+    setTimeout(() => reject(new Error('The relay did not listen in time.')), START_MS).unref()
+  })
+  const port = await listening.catch(error => {
+    kill()
+    throw error
+  })
+  return {
+    url: `http://127.0.0.1:${port}`,
+    pid: child.pid!,
+    async stop() {
+      child.kill('SIGTERM')
+      const patience = setTimeout(kill, STOP_MS)
+      const code = await exited
+      clearTimeout(patience)
+      return code
+    },
+  }
+}

@@ -1,0 +1,62 @@
+import { styleText } from 'node:util'
+
+type Who = 'Port' | 'relay' | 'GitHub' | 'runner'
+
+interface Happening {
+  /** Epoch milliseconds. */
+  at: number
+  who: Who
+  /** The run, delivery, workflow run or step that it is about. */
+  id: string
+  what: string
+}
+
+export interface Timeline {
+  /** A new act, whose time begins now. */
+  begin(title: string): void
+  add(happening: Happening): void
+  /** Lines of their own, below everything that has happened. */
+  say(lines: string[]): void
+}
+
+const COLOUR = { Port: 'magenta', relay: 'cyan', GitHub: 'blue', runner: 'yellow' } as const
+/** News from four places come in a little late: they wait so long to be put in order. */
+const ORDER_MS = 300
+
+/** Prints what happens in columns, in the order in which it happened. */
+export function createTimeline(stream: NodeJS.WriteStream): Timeline {
+  let start = Date.now()
+  let waiting: Happening[] = []
+  const style = (format: Parameters<typeof styleText>[0], text: string) => styleText(format, text, { stream })
+  const line = (text: string) => stream.write(`${text.trimEnd()}\n`)
+
+  function flush(until: number): void {
+    const due = waiting.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)
+    waiting = waiting.filter(({ at }) => at > until)
+    for (const { at, who, id, what } of due) {
+      const time = `${(Math.max(0, at - start) / 1000).toFixed(2)} s`.padStart(8)
+      const [first, ...more] = what.split('\n')
+      const mark = /^✗/.test(what) ? style('red', first!) : /^✓/.test(what) ? style('green', first!) : first
+      line(
+        `${style('dim', time)}  ${style(COLOUR[who], who.padEnd(6))}  ${style('dim', id.padEnd(18))}  ${mark}`,
+      )
+      for (const text of more) line(`${' '.repeat(38)}${text}`)
+    }
+  }
+  setInterval(() => flush(Date.now() - ORDER_MS), 50).unref()
+
+  return {
+    begin(title) {
+      flush(Number.POSITIVE_INFINITY)
+      for (const text of ['', style('bold', title), '']) line(text)
+      start = Date.now()
+    },
+    add(happening) {
+      waiting.push(happening)
+    },
+    say(lines) {
+      flush(Number.POSITIVE_INFINITY)
+      for (const text of lines) line(text)
+    },
+  }
+}

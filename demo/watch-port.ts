@@ -1,0 +1,41 @@
+import type { JsonObject } from '../port/json.ts'
+import type { PortApi } from '../test/support/port-api.ts'
+import type { Timeline } from './timeline.ts'
+
+const OFTEN_MS = 20
+
+/** Puts what Port is told of a run from now on on the timeline, until the returned function is called. */
+export function watchPort(port: PortApi, runId: string, timeline: Timeline): () => void {
+  let seen = port.requests.length
+  const path = `/v1/actions/runs/${runId}`
+  const look = (answeredOnly: boolean) => {
+    for (const { at, method, path: asked, body, status } of port.requests.slice(seen)) {
+      if (status === undefined && answeredOnly) return
+      seen += 1
+      if (method === 'GET' || (asked !== path && asked !== `${path}/logs`)) continue
+      const says = asked === path ? change(body as JsonObject) : log(body as JsonObject)
+      const what = (status ?? 200) < 300 ? says : `✗ refuses with ${status}: ${says}`
+      timeline.add({ at, who: 'Port', id: runId, what })
+    }
+  }
+  const timer = setInterval(() => look(true), OFTEN_MS)
+  return () => {
+    clearInterval(timer)
+    look(false)
+  }
+}
+
+const log = ({ message }: JsonObject) => `adds to the log of the run:\n${withoutOrigin(String(message))}`
+
+function change({ status, statusLabel, link, summary }: JsonObject): string {
+  const label = statusLabel ? `“${statusLabel}”` : ''
+  const parts = [
+    status ? `${status === 'SUCCESS' ? '✓' : '✗'} ends the run as ${status} ${label}` : `shows ${label}`,
+    link && `link ${withoutOrigin([link].flat().join(' '))}`,
+    summary && 'with a summary',
+  ]
+  return parts.filter(Boolean).join(', ')
+}
+
+/** What of an address says something to a person. */
+const withoutOrigin = (text: string) => text.replaceAll(/https?:\/\/[^/\s]+/g, '')

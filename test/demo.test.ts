@@ -1,0 +1,134 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, type TestContext, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+
+/** Runs the demo with a folder for temporary files of its own; `interruptAt` ends it at the first line that holds this. */
+async function demo({ onTestFinished }: TestContext, args: string[] = [], interruptAt?: string) {
+  const folder = mkdtempSync(join(tmpdir(), 'demo-test-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const child = spawn(process.execPath, ['demo/main.ts', ...args], {
+    cwd: root,
+    env: { PATH: process.env.PATH, TMPDIR: folder },
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      const before = interruptAt && output.includes(interruptAt)
+      output += text
+      if (interruptAt && !before && output.includes(interruptAt)) child.kill('SIGINT')
+    })
+  }
+  const exitCode = await new Promise(resolve => child.on('close', resolve))
+  const relays = [...output.matchAll(/\bprocess (\d+)/g)].map(([, pid]) => Number(pid))
+  return { exitCode, output, lines: output.split('\n'), relays, left: readdirSync(folder) }
+}
+
+/** The timeline without times and ids, which change from run to run. */
+const story = (lines: string[]) =>
+  lines.flatMap(line => /^ *\d+\.\d\d s {2}(\w+) +.{18} {2}(.*)$/.exec(line)?.slice(1).join(': ') ?? [])
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/** What happens in each act, whoever reports. */
+const LOOP = [
+  'Port: sends the webhook, POST /webhook, signed with the client secret',
+  'relay: finds the signature right, writes the delivery down, answers 202',
+  'GitHub: takes repository_dispatch “deploy_service” for acme/shop',
+  expect.stringMatching(/^GitHub: starts deploy\.yml, job deploy, as “deploy_service r_\w+”$/),
+  'runner: ✓ Run org/port-webhook-action@v1',
+  'runner: ✓ Roll out',
+  'Port: ✓ ends the run as SUCCESS “Succeeded”, with a summary',
+  'runner: ✗ Find the release: failure, exit code 1',
+  'Port: ✗ ends the run as FAILURE “Failed”, with a summary',
+]
+const TYPO = [
+  'relay: starts again with RELAY_START_TIMEOUT=3s',
+  'Port: sends the webhook, POST /webhook?event_type=deploy_servise, signed with the client secret',
+  'GitHub: takes repository_dispatch “deploy_servise” for acme/shop',
+  'GitHub: starts nothing: no workflow in acme/shop listens to “deploy_servise”',
+  'Port: ✗ ends the run as FAILURE “Not started”, link /acme/shop/actions, with a summary',
+]
+const OIDC = /^relay: finds GitHub's OIDC token of run \d+ right, and takes its reports$/
+
+describe.concurrent('the demo', { timeout: 60_000 }, () => {
+  test('plays a deployment that goes well, one that fails, and one that nothing listens to', async context => {
+    const { exitCode, lines, output, relays, left } = await demo(context)
+    expect(output).toContain('3 of 3 runs ended in Port as they should.')
+    expect(exitCode).toBe(0)
+    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...TYPO]))
+    expect(story(lines).filter(line => OIDC.test(line))).toEqual([])
+    expect(lines.map(line => line.trim())).toEqual(
+      expect.arrayContaining([
+        'Status  SUCCESS · Succeeded',
+        'Status  FAILURE · Failed',
+        'Status  FAILURE · Not started',
+        'There is no release "latest": a version looks like 1.4.2',
+        expect.stringMatching(
+          /^No workflow in acme\/shop listens to repository_dispatch type deploy_servise on its default branch\./,
+        ),
+      ]),
+    )
+    expect(output).not.toContain('\u001b[')
+    expect(relays).toHaveLength(2)
+    expect(relays.filter(isRunning)).toEqual([])
+    expect(left).toEqual([])
+  })
+
+  test('plays the same with --oidc, and no secret of Port in the workflow', async context => {
+    const { exitCode, lines, output, relays, left } = await demo(context, ['--oidc'])
+    expect(output).toContain('3 of 3 runs ended in Port as they should.')
+    expect(exitCode).toBe(0)
+    expect(output).toContain('runner  examples/deploy-oidc/deploy.yml')
+    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...TYPO]))
+    expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(2)
+    expect(relays).toHaveLength(2)
+    expect(relays.filter(isRunning)).toEqual([])
+    expect(left).toEqual([])
+  })
+
+  test('fails, and says why, when the relay has the wrong secret', async context => {
+    const { exitCode, output, relays, left } = await demo(context, ['--relay', 'PORT_CLIENT_SECRET=wrong'])
+    expect(exitCode).toBe(1)
+    expect(output).toContain('✗ refuses the webhook with 401:')
+    expect(output).toContain('Not as it should be:')
+    expect(output).not.toContain('ended in Port as they should')
+    expect(relays.filter(isRunning)).toEqual([])
+    expect(left).toEqual([])
+  })
+
+  test('fails when Port shows another end than the one due', async context => {
+    const { exitCode, output } = await demo(context, ['--relay', 'GITHUB_TOKEN=wrong'])
+    expect(exitCode).toBe(1)
+    expect(output).toContain('Act one: a deployment that goes well: Port shows FAILURE, and SUCCESS was due.')
+    expect(output).toContain(
+      'Act two: a step fails, and Port shows which and why: Port shows “Not started”, and “Failed” was due.',
+    )
+    expect(output).toContain('Status  FAILURE · Not started')
+  })
+
+  test('shows what the relay says when it does not start', async context => {
+    const { exitCode, output, left } = await demo(context, ['--relay', 'PORT=eighty'])
+    expect(exitCode).toBe(1)
+    expect(output).toContain('PORT must be a port number, 0 to 65535')
+    expect(left).toEqual([])
+  })
+
+  test('cleans up when it is interrupted', async context => {
+    const { exitCode, output, relays, left } = await demo(context, [], 'takes repository_dispatch')
+    expect(output).toContain('Interrupted by SIGINT.')
+    expect(exitCode).toBe(1)
+    expect(relays.filter(isRunning)).toEqual([])
+    expect(left).toEqual([])
+  })
+})

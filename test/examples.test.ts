@@ -1,0 +1,139 @@
+import { globSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { createTargets } from '../relay/webhook/target.ts'
+import {
+  definition,
+  entity,
+  invocationOf,
+  parsed,
+  RUN_ID,
+  root,
+  text,
+  typed,
+  workflowOf,
+} from './render-example.ts'
+import { checkWorkflow } from './support/player/check-workflow.ts'
+
+const workflows = globSync('examples/*/*.yml', { cwd: root }).sort()
+const definitions = globSync('examples/*/port-action*.json', { cwd: root }).sort()
+
+test('there are examples of each body that Port sends', () => {
+  expect(definitions).toEqual([
+    'examples/deploy/port-action.default-body.json',
+    'examples/deploy/port-action.full-context.json',
+    'examples/deploy/port-action.legacy-body.json',
+    'examples/restart/port-action.json',
+    'examples/scaffold/port-action.json',
+  ])
+  expect(workflows).toEqual([
+    'examples/deploy-oidc/deploy.yml',
+    'examples/deploy/deploy.yml',
+    'examples/restart/restart.yml',
+    'examples/scaffold/scaffold.yml',
+  ])
+})
+
+describe.each([...workflows, ...globSync('.github/workflows/*.yml', { cwd: root })])('%s', file => {
+  test("passes GitHub's own parser", async () => {
+    expect(await checkWorkflow(join(root, file))).toEqual({ errors: [] })
+  })
+
+  test('names what each job may do, and hands nothing of an event to a shell', () => {
+    const { permissions, jobs } = parsed(file)
+    expect(permissions).toBeTypeOf('object')
+    const scripts = Object.values<{ steps: { run?: string }[] }>(jobs).flatMap(job => job.steps)
+    for (const { run } of scripts) expect(run ?? '').not.toContain('${{')
+  })
+})
+
+describe.each(workflows)('%s', file => {
+  test('shows the run id as its title, and the action is the first step of each job', () => {
+    const { 'run-name': title, jobs } = parsed(file)
+    expect(title).toBe('${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}')
+    for (const job of Object.values<{ steps: { uses?: string }[] }>(jobs)) {
+      expect(job.steps[0]?.uses).toBe('org/port-webhook-action@v1')
+    }
+  })
+})
+
+test('the deployment without a secret of Port is the other one, less the credentials', () => {
+  const [oidc, direct] = ['deploy-oidc', 'deploy'].map(folder => parsed(`examples/${folder}/deploy.yml`))
+  expect(JSON.stringify(oidc)).not.toContain('secrets.')
+  expect(oidc.permissions).toEqual({ ...direct.permissions, 'id-token': 'write' })
+  const [{ with: credentials, ...first }, ...rest] = direct.jobs.deploy.steps
+  expect(Object.keys(credentials)).toEqual(['port-client-id', 'port-client-secret', 'port-api-url'])
+  expect(oidc.jobs.deploy).toEqual({ ...direct.jobs.deploy, steps: [first, ...rest] })
+  expect(oidc.on).toEqual(direct.on)
+})
+
+describe.each(definitions)('%s', file => {
+  const action = definition(file)
+
+  test('is an asynchronous webhook, as Port wants it', () => {
+    expect(action.invocationMethod).toMatchObject({
+      type: 'WEBHOOK',
+      agent: false,
+      synchronized: false,
+      method: 'POST',
+    })
+    const { properties, required, order } = action.trigger.userInputs
+    expect(order).toEqual(Object.keys(properties))
+    expect(Object.keys(properties)).toEqual(expect.arrayContaining(required))
+  })
+
+  test('is sent where its workflow listens', () => {
+    const chooseTarget = createTargets({
+      repository: 'acme/shop',
+      allowed: ['acme/shop'],
+      routes: [],
+      eventType: 'port_action',
+    })
+    const url = new URL(action.invocationMethod.url)
+    expect(url.pathname).toBe('/webhook')
+    const { eventType } = chooseTarget(invocationOf(file), {
+      repository: null,
+      eventType: url.searchParams.get('event_type'),
+    })
+    expect(parsed(workflowOf(file)).on.repository_dispatch.types).toEqual([eventType])
+  })
+
+  test('gives its workflow each output that it reads', () => {
+    const fixed = Object.keys(parsed('action.yml').outputs)
+    const inputs = Object.keys(action.trigger.userInputs.properties)
+    const read = [...text(workflowOf(file)).matchAll(/steps\.port\.outputs\.([\w-]+)/g)].map(
+      ([, name]) => name,
+    )
+    expect(read.length).toBeGreaterThan(0)
+    expect([...fixed, ...inputs]).toEqual(expect.arrayContaining(read))
+  })
+
+  test("holds the inputs, the run's id and nothing personal beyond name and e-mail", () => {
+    const invocation = invocationOf(file)
+    expect(invocation).toMatchObject({ runId: RUN_ID, runIdFrom: 'body', kind: 'action_run' })
+    expect(invocation.inputs).toEqual(typed[action.identifier])
+    expect(JSON.stringify(invocation)).not.toContain('phoneNumber')
+  })
+})
+
+test('the default body brings inputs and run id, and no more', () => {
+  expect(invocationOf('examples/deploy/port-action.default-body.json')).toMatchObject({
+    action: null,
+    operation: null,
+    entity: null,
+    trigger: null,
+  })
+})
+
+test.each(['full-context', 'legacy-body'])('the body "%s" brings action, operation and who ran it', body => {
+  expect(invocationOf(`examples/deploy/port-action.${body}.json`)).toMatchObject({
+    action: 'deploy_service',
+    operation: 'CREATE',
+    entity: null,
+    trigger: { by: { email: 'ada@acme.example', name: 'Ada Lovelace' }, origin: 'UI' },
+  })
+})
+
+test('a day-2 action brings its entity', () => {
+  expect(invocationOf('examples/restart/port-action.json')).toMatchObject({ entity, blueprint: 'service' })
+})

@@ -1,0 +1,247 @@
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import type { JsonObject } from '../port/json.ts'
+import { startGitHubApi } from './support/github-api.ts'
+import type { ReceivedRequest } from './support/http-server.ts'
+import { playWorkflow } from './support/player/play-workflow.ts'
+import type { PlayedRun, PlayOptions } from './support/player/types.ts'
+import { startPortApi } from './support/port-api.ts'
+import { relayEnv, startRelay } from './support/relay.ts'
+import { send } from './support/send.ts'
+import { SECRET } from './support/sign.ts'
+import { until } from './support/until.ts'
+
+const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
+const REPOSITORY = 'acme/shop'
+const STEPS = ['Find the release', 'Roll out', 'Smoke test']
+const workflowFile = join(import.meta.dirname, '../examples/deploy/deploy.yml')
+
+/** What Port sends when Ada presses "Execute" on the action `deploy_service`: the full context, `"{{ . }}"`. */
+const invocation = (inputs: JsonObject) => ({
+  inputs,
+  trigger: {
+    by: {
+      orgId: 'org_1',
+      user: { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace', phoneNumber: '0909' },
+    },
+    origin: 'UI',
+    at: '2026-11-01T10:00:00.000Z',
+    operation: 'CREATE',
+  },
+  event: null,
+  entity: {},
+  action: { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: [] },
+  run: { id: RUN_ID },
+})
+
+/** The circle: a relay as a process, both services as stand-ins, and a runner that plays what is dispatched. */
+async function openLoop(options: Partial<PlayOptions> = {}) {
+  const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
+  onTestFinished(async () => {
+    await Promise.all([port.close(), github.close()])
+  })
+  github.addRepository(REPOSITORY)
+  const run = port.createRun({ id: RUN_ID, action: 'deploy_service' })
+  const relay = await startRelay(
+    relayEnv({
+      PORT_CLIENT_ID: port.clientId,
+      PORT_API_URL: port.url,
+      GITHUB_API_URL: github.url,
+      GITHUB_TOKEN: github.token,
+      RELAY_REPOSITORY: REPOSITORY,
+    }),
+  )
+  const played = new Promise<PlayedRun>((resolve, reject) => {
+    github.onDispatch(({ eventType, clientPayload }) => {
+      // A runner takes seconds to start: Port has been told by then that the run waits for GitHub.
+      until(() => run.logs.length > 0, 'Port is told that the run waits')
+        .then(() =>
+          playWorkflow({
+            file: workflowFile,
+            event: {
+              name: 'repository_dispatch',
+              payload: { event_type: eventType, client_payload: clientPayload },
+            },
+            repository: REPOSITORY,
+            github,
+            vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
+            secrets: { PORT_CLIENT_SECRET: port.clientSecret },
+            ...options,
+          }),
+        )
+        .then(resolve, reject)
+    })
+  })
+  return { port, github, run, relay, played }
+}
+
+/** Durations made equal; of what an endless roll-out logs until it is cancelled only the first line. */
+const withoutTimes = (text: string) =>
+  text.replace(/\b\d+ s\b/g, 'N s').replace(/(replica 1 of 99999 [^\\]*)(\\n[^\\]*of 99999 [^\\]*)*/, '$1')
+
+/** Method, path and body of each request. */
+const told = ({ requests }: { requests: ReceivedRequest[] }) =>
+  requests.map(({ method, path, body, status }) => ({
+    call: `${method} ${path}`,
+    ...(body !== undefined && { body: JSON.parse(withoutTimes(JSON.stringify(body))) }),
+    status,
+  }))
+
+/** The whole conversation, from Port's webhook to the end of its run. */
+async function playLoop(inputs: JsonObject, options?: Partial<PlayOptions>) {
+  const loop = await openLoop(options)
+  const answer = await send(loop.relay.url, { body: invocation(inputs), headers: { RUN_ID } })
+  const played = await loop.played
+  expect(await loop.relay.stop()).toBe(0)
+  const { serverUrl } = loop.github
+  const page = `${serverUrl}/${REPOSITORY}/actions/runs/${played.runId}/attempts/1`
+  return { ...loop, answer, played, serverUrl, page }
+}
+
+type Loop = Awaited<ReturnType<typeof playLoop>>
+
+/** What GitHub hears: the dispatch by the relay, and the action asking which steps its job had. */
+function expectGitHub({ github, answer, played }: Loop, inputs: JsonObject) {
+  expect(told(github)).toEqual([
+    {
+      call: 'POST /repos/acme/shop/dispatches',
+      body: {
+        event_type: 'deploy_service',
+        client_payload: {
+          run_id: RUN_ID,
+          action: 'deploy_service',
+          port: {
+            version: 1,
+            delivery: answer.body.delivery,
+            kind: 'action_run',
+            operation: 'CREATE',
+            blueprint: 'service',
+            entity: null,
+            inputs,
+            encrypted: [],
+            event: null,
+            trigger: {
+              by: { email: 'ada@acme.example', name: 'Ada Lovelace' },
+              origin: 'UI',
+              at: '2026-11-01T10:00:00.000Z',
+            },
+            relay: null,
+            truncated: [],
+          },
+        },
+      },
+      status: 204,
+    },
+    {
+      call: `GET /repos/acme/shop/actions/runs/${played.runId}/attempts/1/jobs?per_page=100&page=1`,
+      status: 200,
+    },
+  ])
+}
+
+/** What Port hears, in order: from the relay, from the action's start, from its end. */
+function expectPort(
+  { port, serverUrl, page, played }: Loop,
+  end: { status: string; label: string; steps: string[]; log: string[]; job: string },
+) {
+  const token = {
+    call: 'POST /v1/auth/access_token',
+    body: { clientId: port.clientId, clientSecret: port.clientSecret },
+    status: 200,
+  }
+  const change = (body: object) => ({ call: `PATCH /v1/actions/runs/${RUN_ID}`, body, status: 200 })
+  const log = (message: string) => ({
+    call: `POST /v1/actions/runs/${RUN_ID}/logs`,
+    body: { message },
+    status: 201,
+  })
+  // The job, what it was given and what became of each step, and where to look.
+  const summary = new RegExp(
+    `^${end.job}\\n[^]*${STEPS.map(step => `\\b${step}\\b[^]*`).join('')}\\[Workflow run\\]\\(${page}\\)$`,
+  )
+  expect(told(port)).toEqual([
+    token,
+    change({ statusLabel: 'Waiting for GitHub', link: [`${serverUrl}/acme/shop/actions`] }),
+    log('Dispatched "deploy_service" to acme/shop; waiting for its workflow to start.'),
+
+    token,
+    { call: `GET /v1/actions/runs/${RUN_ID}?version=v2`, status: 200 },
+    change({ statusLabel: 'Running', link: [page], externalRunId: String(played.runId) }),
+    log(`Workflow run started: ${page}`),
+
+    token,
+    log([...end.steps, ...end.log, end.job].join('\n')),
+    change({
+      status: end.status,
+      statusLabel: end.label,
+      summary: expect.stringMatching(summary),
+    }),
+  ])
+}
+
+test('Port sends a webhook, the relay dispatches it, the workflow deploys, and the run in Port ends as SUCCESS', async () => {
+  const inputs = { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 }
+  const loop = await playLoop(inputs)
+
+  expect(loop.answer).toEqual({
+    status: 202,
+    body: {
+      delivery: expect.any(String),
+      state: 'queued',
+      run_id: RUN_ID,
+      repository: 'acme/shop',
+      event_type: 'deploy_service',
+    },
+  })
+  expectGitHub(loop, inputs)
+  expect(loop.played).toMatchObject({ conclusion: 'success', title: `deploy_service ${RUN_ID}` })
+  const rolledOut = [
+    'shop 1.4.2: replica 1 of 2 is up in staging',
+    'shop 1.4.2: replica 2 of 2 is up in staging',
+  ]
+  expectPort(loop, {
+    status: 'SUCCESS',
+    label: 'Succeeded',
+    steps: ['✓ Find the release (N s)', '✓ Roll out (N s)', '✓ Smoke test (N s)'],
+    log: rolledOut,
+    job: '✓ Job deploy: success after N s',
+  })
+  expect(loop.run).toMatchObject({
+    status: 'SUCCESS',
+    statusLabel: 'Succeeded',
+    externalRunId: String(loop.played.runId),
+    link: [loop.page],
+  })
+})
+
+test('a step fails, and Port shows which one and why, and that the run ends as FAILURE', async () => {
+  const inputs = { service: 'shop', version: 'latest', environment: 'production', replicas: 2 }
+  const loop = await playLoop(inputs)
+
+  expectGitHub(loop, inputs)
+  expect(loop.played.conclusion).toBe('failure')
+  expectPort(loop, {
+    status: 'FAILURE',
+    label: 'Failed',
+    steps: ['✗ Find the release: failure (N s)', '– Roll out: skipped', '– Smoke test: skipped'],
+    log: ['There is no release "latest": a version looks like 1.4.2'],
+    job: '✗ Job deploy: failure after N s',
+  })
+  expect(loop.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+})
+
+test('the workflow is cancelled on GitHub, and the run in Port ends as FAILURE with the label Cancelled', async () => {
+  const inputs = { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 99999 }
+  const loop = await playLoop(inputs, { cancelAt: 'Roll out', cancelGraceMs: 100 })
+
+  expectGitHub(loop, inputs)
+  expect(loop.played.conclusion).toBe('cancelled')
+  expectPort(loop, {
+    status: 'FAILURE',
+    label: 'Cancelled',
+    steps: ['✓ Find the release (N s)', '✗ Roll out: cancelled (N s)', '– Smoke test: skipped'],
+    log: ['shop 1.4.2: replica 1 of 99999 is up in staging'],
+    job: '✗ Job deploy: cancelled after N s',
+  })
+  expect(loop.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+})

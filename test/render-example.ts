@@ -1,0 +1,72 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parse } from 'yaml'
+import { renderBody } from '../demo/render-body.ts'
+import { type Invocation, readInvocation } from '../port/invocation.ts'
+import type { Json, JsonObject } from '../port/json.ts'
+
+export const root = join(import.meta.dirname, '..')
+export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
+
+interface Definition {
+  identifier: string
+  trigger: {
+    operation: string
+    blueprintIdentifier?: string
+    userInputs: { properties: Record<string, JsonObject>; required: string[]; order: string[] }
+  }
+  invocationMethod: {
+    type: string
+    url: string
+    agent: boolean
+    synchronized: boolean
+    method: string
+    headers?: JsonObject
+    body: Json
+  }
+}
+
+export const text = (file: string) => readFileSync(join(root, file), 'utf8')
+export const definition = (file: string) => JSON.parse(text(file)) as Definition
+export const workflowOf = (file: string) => globSync(`${dirname(file)}/*.yml`, { cwd: root })[0]!
+export const parsed = (file: string) => parse(text(file))
+
+export const typed: Record<string, JsonObject> = {
+  deploy_service: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
+  restart_service: { reason: 'it leaks' },
+  scaffold_service: { name: 'cart', template: 'template-node', about: 'Keeps the cart' },
+}
+export const entity = {
+  identifier: 'shop',
+  title: 'Shop',
+  blueprint: 'service',
+  properties: { namespace: 'web' },
+}
+
+/** The context that Port renders an action's body with. */
+function contextOf({ identifier, trigger }: Definition): JsonObject {
+  return {
+    inputs: typed[identifier]!,
+    trigger: {
+      by: { user: { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace', phoneNumber: '1' } },
+      origin: 'UI',
+      at: '2026-11-01T10:00:00.000Z',
+      operation: trigger.operation,
+    },
+    event: null,
+    entity: trigger.operation === 'CREATE' ? {} : entity,
+    action: { identifier, blueprint: trigger.blueprintIdentifier ?? null, encryptedProperties: [] },
+    run: { id: RUN_ID },
+  }
+}
+
+/** What the relay reads of what Port would send. */
+export function invocationOf(file: string): Invocation {
+  const action = definition(file)
+  const { body, headers = {} } = action.invocationMethod
+  const context = contextOf(action)
+  return readInvocation(
+    renderBody(body, context),
+    (renderBody(headers, context) as JsonObject).RUN_ID as string,
+  )
+}
