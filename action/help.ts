@@ -1,0 +1,24 @@
+import type { Runner } from './runner.ts'
+
+/** The headings of docs/errors.md. */
+export type Topic =
+  | 'credentials'
+  | 'payload'
+  | 'large-payloads'
+  | 'secret-inputs'
+  | 'duplicates'
+  | 'matrix'
+  | 'first-step'
+  | 'steps'
+  | 'entities'
+  | 'port'
+
+/**
+ * The end of a message that somebody has to act on: where to read more. The page is that of the release in use;
+ * where the action is used by path, it is in the same repository.
+ */
+export function help(env: Runner['env'], topic: Topic): string {
+  const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env
+  const page = `docs/errors.md#${topic}`
+  return ` See ${repository ? `https://github.com/${repository}/blob/${ref || 'main'}/${page}` : page}`
+}

@@ -1,0 +1,110 @@
+import { isObject, type Json, type JsonObject } from '../port/json.ts'
+import type { Runner, Workflow } from './runner.ts'
+
+/** A step of this job as GitHub lists it now. */
+export interface ListedStep {
+  name: string
+  status: string
+  conclusion: string | null
+  /** ms epoch; NaN where GitHub names no time, as for a step that has not begun. */
+  startedAt: number
+  completedAt: number
+  /** Whether the author wrote it: not the runner's own, this action's, or the `pre` or `post` of another. */
+  authors: boolean
+  /** Whether it is this action's own; an author who names the step hides that. */
+  own: boolean
+}
+
+class GitHubError extends Error {
+  readonly status: number
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** What the token lacks, where GitHub answers with one of these. */
+export const mayNotRead = (error: unknown): boolean =>
+  error instanceof GitHubError && [401, 403, 404].includes(error.status)
+
+export const PERMISSION_HINT =
+  'Give the job "permissions: actions: read" (and leave github-token to its default).'
+
+/**
+ * Asks GitHub for the steps of this job, in order. The answer is null where GitHub does not list the job. Asked
+ * again, it sends the ETag of its last answer: a 304 does not count against the token's limit.
+ *
+ * @throws GitHubError, or that of the network
+ * @see https://docs.github.com/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run-attempt
+ */
+export function createStepLister(
+  workflow: Workflow,
+  options: { token: string; checkRunId: string | null },
+  fetch: Runner['fetch'],
+): () => Promise<ListedStep[] | null> {
+  let last: { page: number; etag: string; steps: ListedStep[] } | null = null
+
+  return async () => {
+    for (let page = last?.page ?? 1; ; page++) {
+      const answer = await listJobs(page)
+      if (answer === 'unchanged') return last!.steps
+      const own = answer.jobs.find(job =>
+        options.checkRunId === null
+          ? job.status === 'in_progress' && job.runner_name === workflow.runnerName
+          : String(job.id) === options.checkRunId,
+      )
+      if (own) {
+        const steps = readSteps(own, workflow.action)
+        last = answer.etag ? { page, etag: answer.etag, steps } : null
+        return steps
+      }
+      if (answer.jobs.length < 100) return null
+    }
+  }
+
+  async function listJobs(page: number): Promise<{ jobs: JsonObject[]; etag: string | null } | 'unchanged'> {
+    const path = `/repos/${workflow.repository}/actions/runs/${workflow.runId}/attempts/${workflow.attempt}/jobs`
+    const response = await fetch(`${workflow.apiUrl}${path}?per_page=100&page=${page}`, {
+      method: 'GET',
+      headers: {
+        accept: 'application/vnd.github+json',
+        authorization: `Bearer ${options.token}`,
+        'user-agent': 'port-webhook-action',
+        'x-github-api-version': '2022-11-28',
+        ...(last?.page === page && { 'if-none-match': last.etag }),
+      },
+      signal: AbortSignal.timeout(10_000),
+    })
+    if (response.status === 304) return 'unchanged'
+    if (response.status !== 200) {
+      const hint = [401, 403, 404].includes(response.status) ? ` ${PERMISSION_HINT}` : ''
+      throw new GitHubError(response.status, `GitHub answered ${response.status} to GET ${path}.${hint}`)
+    }
+    const body: Json = JSON.parse(await response.text())
+    const jobs = isObject(body) && Array.isArray(body.jobs) ? body.jobs.filter(isObject) : []
+    return { jobs, etag: response.headers.get('etag') }
+  }
+}
+
+function readSteps(job: JsonObject, action: string | null): ListedStep[] {
+  const steps = Array.isArray(job.steps) ? job.steps.filter(isObject) : []
+  const names = new Set(steps.map(step => String(step.name)))
+  return steps.map(step => {
+    const name = String(step.name)
+    const own = name === `Run ${action ?? './'}`
+    return {
+      name,
+      status: String(step.status),
+      conclusion: typeof step.conclusion === 'string' ? step.conclusion : null,
+      startedAt: Date.parse(String(step.started_at)),
+      completedAt: Date.parse(String(step.completed_at)),
+      authors: !own && isAuthors(name, names),
+      own,
+    }
+  })
+}
+
+function isAuthors(name: string, names: Set<string>): boolean {
+  if (['Set up job', 'Complete job', 'Initialize containers', 'Stop containers'].includes(name)) return false
+  return !(/^(Pre|Post) /.test(name) && names.has(name.replace(/^(Pre|Post) /, '')))
+}

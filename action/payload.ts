@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs'
+import { type ClientPayload, readClientPayload } from '../port/client-payload.ts'
+import { isObject } from '../port/json.ts'
+import { help } from './help.ts'
+import type { Runner } from './runner.ts'
+
+/**
+ * The payload from the input `payload`, else from the event.
+ *
+ * @throws Error with a sentence that names the event expected
+ */
+export function readPayload(
+  input: string,
+  workflow: { event: string; eventPath: string },
+  env: Runner['env'],
+): ClientPayload {
+  const payload = readClientPayload(input === '' ? fromEvent(workflow.eventPath) : fromInput(input))
+  if (payload) return payload
+  if (input !== '') {
+    throw new Error(
+      'The input "payload" holds no payload of the relay: hand on the output "payload" of this action, or ' +
+        `\${{ toJSON(github.event.client_payload) }} of a repository_dispatch event.${help(env, 'payload')}`,
+    )
+  }
+  throw new Error(
+    `This run was started by ${workflow.event}, with no payload of the relay. This action expects the event ` +
+      'repository_dispatch that the relay sends for an action in Port (on: { repository_dispatch: { types: ' +
+      `[<identifier of the action>] } }), or the payload in the input "payload".${help(env, 'payload')}`,
+  )
+}
+
+function fromEvent(path: string): unknown {
+  const event: unknown = JSON.parse(readFileSync(path, 'utf8'))
+  return isObject(event) ? event.client_payload : undefined
+}
+
+function fromInput(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new Error('The input "payload" is not JSON: give it as ${{ toJSON(…) }}.', { cause })
+  }
+}

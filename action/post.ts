@@ -1,0 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as core from '@actions/core'
+import { createFetch } from './fetch.ts'
+import { finish } from './finish.ts'
+
+await finish({ core, env: process.env, fetch: createFetch(), clock: Date.now, sleep })

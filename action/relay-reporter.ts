@@ -1,0 +1,229 @@
+import { randomUUID } from 'node:crypto'
+import { type LogLine, PortError, type RunState, type RunUpdate } from '../port/client.ts'
+import type { ClientPayload } from '../port/client-payload.ts'
+import { isObject, type Json, type JsonObject } from '../port/json.ts'
+import { logBatches } from '../port/log-batches.ts'
+import { readRelayAnswer, requestJson } from './relay-request.ts'
+import type { Reporter } from './reporter.ts'
+import { createRetry } from './retry.ts'
+import type { Runner } from './runner.ts'
+
+/** The way to Port through the relay, for a job without credentials of Port. */
+export interface RelayAccess {
+  /** Where reports go, and exactly the audience of the OIDC token. */
+  url: string
+  delivery: string
+  /** Whether the relay is asked for what did not fit the payload. */
+  complete: boolean
+  /** Where the runner gives OIDC tokens; null where it gives none, or none is needed any more. */
+  idToken: { url: string; requestToken: string } | null
+  /** Given by the relay to this attempt of this workflow run. */
+  token: string | null
+}
+
+/** What the relay gives to the run that a delivery is bound to. */
+interface RelayInputs {
+  /** What did not fit the payload; null where nothing was left out. */
+  payload: Pick<ClientPayload['port'], 'inputs' | 'encrypted' | 'entity' | 'event'> | null
+  /** Secret inputs in clear text. */
+  secrets: Record<string, string>
+}
+
+/** What the relay answers to the first report. */
+export interface RelayStart extends RelayInputs {
+  run: RunState
+  /** Another workflow run has the delivery: this one gets nothing. */
+  duplicate: boolean
+  /** Whether the relay can tell Port anything. */
+  tells: boolean
+}
+
+export interface RelayReporter extends Reporter {
+  /** Proves this run to the relay, once. */
+  start(): Promise<RelayStart>
+  /** Asks again for the inputs that `start` gave, in another process of the same job. */
+  inputs(): Promise<RelayInputs>
+  /** The access as it is now, for other processes of this job. */
+  access(): RelayAccess
+}
+
+type Deps = Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['core'], 'setSecret'> }
+type Report =
+  | { log: LogLine[] }
+  | { update: RunUpdate }
+  | { entity: { blueprint: string; properties: JsonObject } }
+type Waiting = { report: Report; size: number; resolve: () => void; reject: (error: unknown) => void }
+
+/** Bytes of reports in one message; the relay takes 256 KB. */
+const MAX_MESSAGE = 210_000
+
+/** Null where the relay takes no reports, or the job may not have OIDC tokens. */
+export function findRelay(payload: ClientPayload, env: Runner['env']): RelayAccess | null {
+  const { relay, delivery, truncated } = payload.port
+  const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env
+  if (relay === null || !url || !requestToken) return null
+  return { url: relay, delivery, complete: truncated.length > 0, idToken: { url, requestToken }, token: null }
+}
+
+/**
+ * Tells Port through the relay: it proves itself with GitHub's OIDC token for the relay's own audience, and trades
+ * that for a report token, which is good for the rest of the run. What is reported together goes in one message;
+ * messages go one after the other, and one whose answer was lost is sent again under its number, which the relay
+ * takes once.
+ *
+ * @param options.ending whether the job is ending, so that the relay's watch looks more often
+ */
+export function createRelayReporter(
+  given: RelayAccess,
+  { core, fetch, clock, sleep }: Deps,
+  options: { budgetMs: number; ending?: boolean },
+): RelayReporter {
+  const retry = createRetry({ budgetMs: options.budgetMs, clock, sleep })
+  const { url, delivery, complete } = given
+  const sender = randomUUID()
+  const waiting: Waiting[] = []
+  let { token, idToken } = given
+  let starting: Promise<RelayStart> | null = null
+  let count = 0
+  let sending = false
+  for (const secret of [token, idToken?.requestToken]) if (secret) core.setSecret(secret)
+
+  const start = () => {
+    starting ??= retry(trade).catch(error => {
+      starting = null
+      throw error
+    })
+    return starting
+  }
+
+  async function trade(): Promise<RelayStart> {
+    const answer = await post('/report/start', await proof(), { delivery, complete })
+    if (answer.duplicate === true) {
+      const run = readRun({ external_run_id: String(answer.github_run_id) })
+      return { run, duplicate: true, tells: true, payload: null, secrets: {} }
+    }
+    if (typeof answer.token !== 'string') {
+      throw new PortError(
+        'refused',
+        `${url} answered with something that is not the relay's: check RELAY_PUBLIC_URL.`,
+      )
+    }
+    token = answer.token
+    core.setSecret(token)
+    const run = readRun(isObject(answer.run) ? answer.run : {})
+    return { run, duplicate: false, tells: answer.tells === true, ...readInputs(answer) }
+  }
+
+  /** From the runner's own endpoint, which `core.getIDToken` asks too, with all of an HTTP client beside. */
+  async function proof(): Promise<string> {
+    if (!idToken) throw new PortError('credentials', `the job may not have an OIDC token. ${HINT}`)
+    const audience = encodeURIComponent(url)
+    const request = { method: 'GET', url: `${idToken.url}&audience=${audience}`, token: idToken.requestToken }
+    const { status, body, retryAt } = await requestJson('GitHub', request, { fetch, clock })
+    if (typeof body.value !== 'string') {
+      const kind = status >= 500 ? 'unreachable' : 'credentials'
+      throw new PortError(kind, `GitHub answered ${status} to the request for an OIDC token. ${HINT}`, {
+        status,
+        retryAt,
+      })
+    }
+    core.setSecret(body.value)
+    return body.value
+  }
+
+  async function post(path: string, bearer: string, body: JsonObject): Promise<JsonObject> {
+    const request = { method: 'POST', url: url + path, token: bearer, body }
+    return readRelayAnswer(`POST ${url}${path}`, await requestJson('The relay', request, { fetch, clock }))
+  }
+
+  async function reportToken(): Promise<string> {
+    if (token === null) await start()
+    if (token === null) throw new PortError('credentials', 'another workflow run reports for this delivery.')
+    return token
+  }
+
+  async function flush(): Promise<void> {
+    if (sending) return
+    sending = true
+    // What is reported in one go is here before the next turn.
+    await null
+    while (waiting.length > 0) {
+      const batch = takeBatch(waiting)
+      const reports = batch.map(({ report }) => report) as unknown as Json
+      const message = { delivery, sender, number: ++count, reports, ending: options.ending === true }
+      try {
+        const bearer = await reportToken()
+        await retry(() => post('/report', bearer, message))
+        for (const { resolve } of batch) resolve()
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    sending = false
+  }
+
+  function send(report: Report): Promise<void> {
+    return new Promise((resolve, reject) => {
+      waiting.push({ report, size: Buffer.byteLength(JSON.stringify(report)) + 1, resolve, reject })
+      void flush()
+    })
+  }
+
+  return {
+    start,
+    async inputs() {
+      if (token === null) return start()
+      const bearer = token
+      return readInputs(await retry(() => post('/report/inputs', bearer, { delivery, complete })))
+    },
+    access: () => ({ url, delivery, complete, idToken: token === null ? idToken : null, token }),
+    prepare: async () => {
+      if (token === null) await start().catch(() => {})
+    },
+    async read() {
+      const { run, tells } = await start()
+      if (tells) return run
+      throw new PortError(
+        'credentials',
+        "the relay has no credentials of Port: set PORT_CLIENT_ID in the relay's environment, or port-client-id and " +
+          'port-client-secret here.',
+      )
+    },
+    update: update => send({ update }),
+    async log(lines) {
+      await Promise.all(logBatches(lines).map(log => send({ log })))
+    },
+    upsertEntity: (blueprint, properties) => send({ entity: { blueprint, properties } }),
+  }
+}
+
+const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
+
+/** As many as fit one message, at least one. */
+function takeBatch(waiting: Waiting[]): Waiting[] {
+  let size = 0
+  const end = waiting.findIndex((each, index) => {
+    size += each.size
+    return index > 0 && size > MAX_MESSAGE
+  })
+  return waiting.splice(0, end < 0 ? waiting.length : end)
+}
+
+function readRun(run: JsonObject): RunState {
+  return {
+    status: typeof run.status === 'string' ? (run.status as RunState['status']) : 'unknown',
+    ended: run.ended === true,
+    externalRunId: typeof run.external_run_id === 'string' ? run.external_run_id : null,
+    synchronized: run.synchronized === true,
+    properties: null,
+    body: null,
+  }
+}
+
+function readInputs(answer: JsonObject): RelayInputs {
+  const { payload, secrets } = answer
+  return {
+    payload: isObject(payload) ? (payload as unknown as RelayInputs['payload']) : null,
+    secrets: isObject(secrets) ? (secrets as Record<string, string>) : {},
+  }
+}

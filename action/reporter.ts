@@ -1,0 +1,121 @@
+import {
+  createPortClient,
+  type LogLine,
+  type PortError,
+  type PortRun,
+  type RunUpdate,
+} from '../port/client.ts'
+import type { ClientPayload } from '../port/client-payload.ts'
+import { runKind } from '../port/invocation.ts'
+import type { JsonObject } from '../port/json.ts'
+import type { Inputs } from './inputs.ts'
+import type { Redact } from './redact.ts'
+import type { RelayReporter } from './relay-reporter.ts'
+import { createRetry } from './retry.ts'
+import type { Runner } from './runner.ts'
+
+/** Tells Port of one run, with patience. Its methods throw PortError when that was in vain. */
+export interface Reporter extends Pick<PortRun, 'read' | 'update' | 'log'> {
+  /** Prepares for the first report while something else is awaited; what goes wrong shows there. */
+  prepare(): Promise<void>
+  /** Creates or changes an entity, tied to the run where that is one of an action. */
+  upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
+}
+
+/**
+ * Why nothing will be reported; null where something will. A warning is about what its reader should change,
+ * a remark about what they have chosen.
+ */
+export function whyNoReport(
+  inputs: Inputs,
+  payload: ClientPayload,
+  relay: RelayReporter | null = null,
+): { level: 'info' | 'warning'; message: string } | null {
+  if (inputs.report === 'off')
+    return { level: 'info', message: 'Port is told nothing: the input report is off.' }
+  if (payload.run_id === null || payload.port.kind === 'none') {
+    return { level: 'info', message: 'Port is told nothing: the payload names no run in Port.' }
+  }
+  if (inputs.portClientSecret !== '' || relay) return null
+  const way = payload.port.relay === null ? '' : 'give the job "permissions: id-token: write", or '
+  return {
+    level: 'warning',
+    message: `Port will not see how this job goes: ${way}set the inputs port-client-id and port-client-secret, or report: off.`,
+  }
+}
+
+type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecret'>
+
+/**
+ * @param options.budgetMs how long all calls together may wait between their tries
+ * @param options.redact what every text passes through on its way to Port
+ * @param options.relay the way to Port where there are no credentials
+ */
+export function createReporter(
+  runId: string,
+  credentials: Credentials,
+  runner: Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['core'], 'setSecret'> },
+  options: { budgetMs: number; redact?: Redact; relay?: RelayReporter | null },
+): Reporter {
+  const { clock, sleep, fetch, core } = runner
+  const { budgetMs, redact = text => text, relay } = options
+  if (relay) return redacted(relay, redact)
+  const retry = createRetry({ budgetMs, clock, sleep })
+  const client = createPortClient({
+    apiUrl: credentials.portApiUrl,
+    clientId: credentials.portClientId,
+    clientSecret: credentials.portClientSecret,
+    fetch,
+    clock,
+    timeoutMs: 10_000,
+    onToken: core.setSecret,
+    settings: { credentials: 'port-client-id and port-client-secret', apiUrl: 'port-api-url' },
+  })
+  const run = client.run(runId)
+  let reading: ReturnType<PortRun['read']> | null = null
+
+  return {
+    prepare: () => client.authorize().catch(() => {}),
+    // Once: the payload's rest and the question whose run it is are answered by one request.
+    read: () => (reading ??= retry(() => run.read())),
+    update(update) {
+      const shown = redactUpdate(update, redact)
+      return retry(() => run.update(shown))
+    },
+    log(lines) {
+      let rest = redactLines(lines, redact)
+      return retry(async () => {
+        try {
+          await run.log(rest)
+        } catch (error) {
+          rest = rest.slice((error as PortError).linesSent)
+          throw error
+        }
+      })
+    },
+    upsertEntity(blueprint, entity) {
+      const tied = runKind(runId) === 'action_run' ? runId : null
+      return retry(() => client.upsertEntity(blueprint, entity, tied))
+    },
+  }
+}
+
+function redacted(relay: RelayReporter, redact: Redact): Reporter {
+  return {
+    ...relay,
+    update: update => relay.update(redactUpdate(update, redact)),
+    log: lines => relay.log(redactLines(lines, redact)),
+  }
+}
+
+function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
+  const { statusLabel, summary } = update
+  return {
+    ...update,
+    ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
+    ...(summary !== undefined && { summary: redact(summary) }),
+  }
+}
+
+const redactLines = (lines: readonly LogLine[], redact: Redact) =>
+  lines.map(line => ({ ...line, message: redact(line.message) }))

@@ -1,0 +1,29 @@
+import type { RelayAccess } from './relay-reporter.ts'
+import type { Runner } from './runner.ts'
+
+/** What main leaves for post. */
+export interface State {
+  runId: string
+  kind: 'action_run' | 'node_run'
+  /** ms epoch */
+  startedAt: number
+  logFile: string
+  /** Whether Port's answer has shown that this run is ours to report. */
+  checked: boolean
+  /** Whether Port has the link to this workflow run. */
+  linked: boolean
+  /** Reports go through the relay. */
+  relay?: RelayAccess
+}
+
+const NAME = 'report'
+
+export function saveState(core: Runner['core'], state: State): void {
+  core.saveState(NAME, JSON.stringify(state))
+}
+
+/** Null where main has left nothing to do. */
+export function loadState(core: Runner['core']): State | null {
+  const text = core.getState(NAME)
+  return text === '' ? null : (JSON.parse(text) as State)
+}

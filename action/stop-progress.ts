@@ -1,0 +1,30 @@
+import { existsSync } from 'node:fs'
+import { isAlive } from './is-alive.ts'
+import { progressFolder } from './progress-folder.ts'
+import type { Runner } from './runner.ts'
+
+/** A request under way takes 10 s at most. */
+const PATIENCE_MS = 12_000
+
+/**
+ * Ends the companion once what it was sending is sent.
+ *
+ * @returns how much of the log file Port has, in bytes
+ */
+export async function stopProgress(
+  logFile: string,
+  { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>,
+): Promise<number> {
+  const folder = progressFolder(logFile)
+  if (!existsSync(folder.path)) return 0
+  const pid = folder.pid()
+  folder.stop()
+  const deadline = clock() + PATIENCE_MS
+  while (isAlive(pid)) {
+    if (clock() > deadline && folder.pid() === pid) process.kill(pid, 'SIGKILL')
+    await sleep(5)
+  }
+  const sent = folder.sent()
+  folder.remove()
+  return sent
+}

@@ -1,0 +1,245 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { createFetch } from '../../action/fetch.ts'
+import { askAgainAfter, describeRunning, type FollowedJob, followJob } from '../../action/follow-job.ts'
+import { isAlive } from '../../action/is-alive.ts'
+import type { ListedStep } from '../../action/list-steps.ts'
+import { readLogFile } from '../../action/log-file.ts'
+import { progressFolder } from '../../action/progress-folder.ts'
+import { stopProgress } from '../../action/stop-progress.ts'
+import { watchEnd } from '../../action/watch-end.ts'
+import { type LogLine, PortError, type RunUpdate } from '../../port/client.ts'
+import { openStage, REPOSITORY, type Stage } from './play.ts'
+
+// The companion in this process, so that its coverage is measured; progress.test.ts runs the bundle.
+
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
+
+function openFolder() {
+  const root = mkdtempSync(join(tmpdir(), 'companion-'))
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  const logFile = join(root, 'port-log.txt')
+  writeFileSync(logFile, '')
+  const folder = progressFolder(logFile)
+  mkdirSync(folder.path)
+  return { root, logFile, folder }
+}
+
+function jobFor({ port, github, run }: Stage, logFile: string, more: Partial<FollowedJob> = {}): FollowedJob {
+  return {
+    runId: run.id,
+    credentials: { portApiUrl: port.url, portClientId: port.clientId, portClientSecret: port.clientSecret },
+    secrets: ['top secret'],
+    logFile,
+    github: { token: github.token, checkRunId: '7' },
+    relay: null,
+    worker: process.pid,
+    workflow: {
+      repository: REPOSITORY,
+      runId: '16000000042',
+      attempt: '1',
+      job: 'deploy',
+      event: 'repository_dispatch',
+      eventPath: '',
+      url: 'https://g/1',
+      apiUrl: github.url,
+      runnerName: 'r',
+      tempFolder: '',
+      action: null,
+    },
+    ...more,
+  }
+}
+
+async function follow(given: string): Promise<void> {
+  vi.spyOn(process, 'stdin', 'get').mockReturnValue(Readable.from([given]) as unknown as typeof process.stdin)
+  vi.resetModules()
+  await import('../../action/progress.ts')
+}
+
+test('it tells step and lines, hides secrets, goes on after trouble of GitHub, and ends when post says so', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  stage.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
+  const steps = [
+    { name: 'Build', number: 1, status: 'in_progress' as const, started_at: '2026-11-24T12:00:00Z' },
+  ]
+  stage.github.setJobs(16_000_000_042, 1, [{ id: 7, name: 'deploy', status: 'in_progress', steps }])
+  stage.github.fail({ cut: 'before' })
+  stage.port.fail({ match: ({ method }) => method === 'PATCH', status: 503 })
+  writeFileSync(logFile, '\nthe top secret\n')
+  folder.open(process.pid)
+  const following = follow(JSON.stringify(jobFor(stage, logFile)))
+  await vi.waitFor(() => expect(stage.run.statusLabel).toBe('Build (1/1)'), { timeout: 20_000, interval: 50 })
+  expect(stage.run.logs.map(log => log.message)).toEqual(['the ***'])
+  folder.stop()
+  await following
+  expect(folder.pid()).toBe(0)
+  expect(folder.sent()).toBe(16)
+})
+
+test('told nothing, it ends at once; so does one whose runner or folder is gone, and one that Port refuses', async () => {
+  await follow('')
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  const { ended, close } = watchEnd(folder, 2 ** 22 + 7)
+  expect(ended.signal.aborted).toBe(true)
+  close()
+  const unwatched = watchEnd({ path: '/nowhere', stopped: () => true }, 0)
+  expect(unwatched.ended.signal.aborted).toBe(true)
+  unwatched.close()
+  writeFileSync(logFile, 'line\n')
+  await follow(JSON.stringify(jobFor(stage, logFile, { runId: 'r_nobody', github: null, worker: 0 })))
+  expect(folder.sent()).toBe(0)
+})
+
+test('stopping waits for it, and kills one that does not end', async () => {
+  const { logFile, folder } = openFolder()
+  const { spawn } = await import('node:child_process')
+  const child = spawn('sleep', ['60'])
+  folder.open(child.pid!)
+  folder.setSent(5)
+  let now = 0
+  const sent = await stopProgress(logFile, {
+    clock: () => (now += 7_000),
+    sleep: ms => new Promise(done => setTimeout(done, ms)),
+  })
+  expect(sent).toBe(5)
+  expect(isAlive(child.pid!)).toBe(false)
+  expect(existsSync(folder.path)).toBe(false)
+  expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toBe(0)
+})
+
+/** Follows with sleeps that only give way, until it is `over`. */
+async function followFast(
+  job: FollowedJob,
+  over: (sleeps: number) => boolean,
+  log: (lines: LogLine[]) => void = () => {},
+) {
+  const ended = new AbortController()
+  const folder = progressFolder(job.logFile)
+  let sleeps = 0
+  const sleep = async () => {
+    await new Promise(done => setTimeout(done, 20))
+    if (over(++sleeps)) ended.abort()
+  }
+  const labels: unknown[] = []
+  const run = {
+    update: async (update: RunUpdate) => void labels.push(update.statusLabel),
+    log: async (lines: readonly LogLine[]) => log([...lines]),
+  }
+  await followJob(job, run, folder, { fetch: createFetch(), clock: Date.now, sleep, ended })
+  return labels
+}
+
+test('a burst of lines goes in batches, each line once; one that ends meanwhile sends no more', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  const lines = Array.from({ length: 90 }, (_, index) => `${index} ${'x'.repeat(7_000)}`)
+  writeFileSync(logFile, `${lines.join('\n')}\n`)
+  const job = jobFor(stage, logFile, { github: null })
+  const batches: string[][] = []
+  await followFast(
+    job,
+    sleeps => sleeps === 3,
+    told => batches.push(told.map(line => line.message)),
+  )
+  expect(batches.length).toBeGreaterThan(2)
+  expect(batches.flat()).toEqual(lines)
+
+  folder.setSent(0)
+  let sent = 0
+  await followFast(
+    job,
+    sleeps => sleeps === 9,
+    () => {
+      sent++
+      throw new PortError('ended', 'Over.')
+    },
+  )
+  expect(sent).toBe(1)
+  expect(folder.sent()).toBe(0)
+})
+
+test('it ends between two batches when post says so', async () => {
+  const stage = await openStage()
+  const { logFile } = openFolder()
+  writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(90))
+  const ended = new AbortController()
+  let batches = 0
+  const run = { update: async () => {}, log: async () => void (++batches === 2 && ended.abort()) }
+  await followJob(jobFor(stage, logFile, { github: null }), run, progressFolder(logFile), {
+    fetch: createFetch(),
+    clock: Date.now,
+    sleep: async () => {},
+    ended,
+  })
+  expect(batches).toBe(2)
+})
+
+test('a job that GitHub does not list is asked for again and again, and a token that may not read is used once', async () => {
+  const stage = await openStage()
+  const { logFile } = openFolder()
+  stage.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
+  stage.github.setJobs(16_000_000_042, 1, [{ id: 8, name: 'other', status: 'in_progress' }])
+  const { requests } = stage.github
+  expect(await followFast(jobFor(stage, logFile), () => requests.length > 2)).toEqual([])
+
+  stage.github.clearRequests()
+  const token = stage.github.createToken({ kind: 'integration', permissions: { actions: 'none' } })
+  let since = 0
+  const refused = () => requests[0]?.status === 403 && ++since > 10
+  await followFast(jobFor(stage, logFile, { github: { token, checkRunId: '8' } }), refused)
+  expect(requests.map(({ status }) => status)).toEqual([403])
+})
+
+const step = (name: string, status: string): ListedStep => ({
+  name,
+  status,
+  conclusion: null,
+  startedAt: 0,
+  completedAt: 0,
+  authors: true,
+  own: false,
+})
+
+test('the label is the step that runs, or the next where GitHub shows none, and a long name is cut', () => {
+  expect(describeRunning([step('a', 'completed'), step('b', 'queued')])).toBe('b (2/2)')
+  expect(describeRunning([step('a', 'completed')])).toBeNull()
+  expect(describeRunning([])).toBeNull()
+  expect(describeRunning([step('x'.repeat(90), 'in_progress')])).toBe(`${'x'.repeat(79)}… (1/1)`)
+})
+
+test.each([
+  [0, 1_500],
+  [60_000, 6_000],
+  [300_000, 10_000],
+  [700_000, 20_000],
+  [4_000_000, 60_000],
+])('after %i ms GitHub is asked again in %i ms', (age, wait) => {
+  expect(askAgainAfter(age)).toBe(wait)
+})
+
+test('a line longer than a piece of the file is read in pieces, not kept back for ever', () => {
+  const { logFile } = openFolder()
+  writeFileSync(logFile, 'y'.repeat(1_000_001))
+  expect(readLogFile(logFile, 0, false).map(({ text, end }) => [text.length, end])).toEqual([
+    [1_000_000, 1_000_000],
+  ])
+  expect(readLogFile(logFile, 1_000_000, false)).toEqual([])
+  expect(readLogFile(logFile, 1_000_000, true)).toEqual([{ text: 'y', end: 1_000_001 }])
+})
+
+test('every topic that a message links to is a section of docs/errors.md', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/errors.md'), 'utf8')
+  const source = readFileSync(join(import.meta.dirname, '../../action/help.ts'), 'utf8')
+  const topics = [...source.matchAll(/^ {2}\| '([\w-]+)'/gm)].map(match => match[1])
+  expect(topics).toHaveLength(10)
+  for (const topic of topics) expect(page).toContain(`\n## ${topic}\n`)
+})

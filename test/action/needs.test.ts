@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import { action, openStage } from './play.ts'
+
+const workflow = (build: string, inputs: Record<string, string>) => `
+on: { repository_dispatch: { types: [deploy_service] } }
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps:
+      - run: ${build}
+  report:
+    needs: build
+    if: always()
+    runs-on: ubuntu-latest
+    steps:${action({ needs: '${{ toJSON(needs) }}', ...inputs })}
+`
+
+test.each([
+  ['exit 1', { status: 'FAILURE', statusLabel: 'Failed' }],
+  ['exit 0', { status: 'SUCCESS', statusLabel: 'Succeeded' }],
+])('with needs, the jobs before count: build is "%s"', async (build, expected) => {
+  const { play, run } = await openStage()
+  await play({ yaml: workflow(build, {}) })
+  expect(run).toMatchObject(expected)
+})
+
+test('the summary may be given', async () => {
+  const { play, run } = await openStage()
+  await play({ yaml: workflow('exit 0', { summary: 'Shop **1.4.2** is live' }) })
+  expect(run.summary).toBe('Shop **1.4.2** is live')
+})

@@ -1,0 +1,139 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { onTestFinished, vi } from 'vitest'
+import { payloadFor, REPOSITORY, type Stage } from './play.ts'
+
+type Parts = Pick<Stage, 'port' | 'github'> & {
+  run?: { id: string }
+  /** `client_payload`; default: that of `run`. */
+  payload?: unknown
+}
+
+/** Lines on stdout, without masks. */
+type Lines = string[]
+
+export interface InProcessRunner {
+  /** Runs an entry as the runner does; `more` is laid over the environment. */
+  run(entry: 'main' | 'post', more?: Record<string, string>): Promise<Lines>
+  /** The same by its function, with sleeps that move the clock and take no time. */
+  hurry(entry: 'main' | 'post', more?: Record<string, string>): Promise<Lines>
+  /** What main left for post, as the runner hands it on. */
+  state(): Record<string, string>
+  /** The outputs that main has set. */
+  outputs(): Record<string, string>
+  /** Every text that was to be masked. */
+  masks(): string[]
+  folder: string
+}
+
+/**
+ * The environment of a runner and its files, for the sources in this process: `process.env` and stdout are those of
+ * the action for the rest of the test.
+ *
+ * @param env laid over the environment
+ */
+export function openRunner(
+  { port, github, run, payload }: Parts,
+  inputs: Record<string, string> = {},
+  more: Record<string, string> = {},
+): InProcessRunner {
+  const folder = mkdtempSync(join(tmpdir(), 'runner-'))
+  onTestFinished(() => {
+    rmSync(folder, { recursive: true, force: true })
+    process.exitCode = 0
+    vi.unstubAllEnvs()
+    vi.restoreAllMocks()
+  })
+  const file = (name: string, content = '') => {
+    writeFileSync(join(folder, name), content)
+    return join(folder, name)
+  }
+  const event = { client_payload: payload ?? payloadFor(run!.id) }
+  const env: Record<string, string> = {
+    GITHUB_REPOSITORY: REPOSITORY,
+    GITHUB_RUN_ID: '16000000042',
+    GITHUB_RUN_ATTEMPT: '1',
+    GITHUB_JOB: 'deploy',
+    GITHUB_EVENT_NAME: 'repository_dispatch',
+    GITHUB_EVENT_PATH: file('event.json', JSON.stringify(event)),
+    GITHUB_SERVER_URL: github.serverUrl,
+    GITHUB_API_URL: github.url,
+    GITHUB_ACTION_REPOSITORY: 'org/port-webhook-action',
+    GITHUB_ACTION_REF: 'v1',
+    GITHUB_OUTPUT: file('output'),
+    GITHUB_STATE: file('state'),
+    GITHUB_ENV: file('env'),
+    RUNNER_NAME: 'rack-7',
+    RUNNER_TEMP: folder,
+    ...more,
+  }
+  const given = {
+    'port-api-url': port.url,
+    'port-client-id': port.clientId,
+    'port-client-secret': port.clientSecret,
+    report: 'job',
+    progress: 'false',
+    'on-duplicate': 'fail',
+    'fail-on-report-error': 'false',
+    'github-token': github.token,
+    'job-status': 'success',
+    ...inputs,
+  }
+  for (const [name, value] of Object.entries(given)) env[`INPUT_${name.toUpperCase()}`] = value
+  const written: string[] = []
+  const masks: string[] = []
+  vi.spyOn(process.stdout, 'write').mockImplementation(text => written.push(String(text)) > 0)
+
+  async function record(more: Record<string, string>, work: () => Promise<unknown>): Promise<Lines> {
+    vi.unstubAllEnvs()
+    for (const [name, value] of Object.entries({ ...env, ...more })) vi.stubEnv(name, value)
+    vi.resetModules()
+    written.length = 0
+    await work()
+    const lines = written.join('').split('\n')
+    masks.push(...lines.filter(line => line.startsWith(MASK)).map(line => line.slice(MASK.length)))
+    return lines.filter(line => line !== '' && !line.startsWith(MASK))
+  }
+
+  const read = (name: string): [string, string][] =>
+    [...readFileSync(join(folder, name), 'utf8').matchAll(/^([\w-]+)<<(\S+)\n(.*)\n\2$/gm)].map(match => [
+      match[1]!,
+      match[3]!,
+    ])
+  return {
+    run: (entry, more = {}) =>
+      record(more, () =>
+        entry === 'main' ? import('../../action/main.ts') : import('../../action/post.ts'),
+      ),
+    hurry: (entry, more = {}) =>
+      record(more, async () => {
+        const [core, { createFetch }] = await Promise.all([
+          import('@actions/core'),
+          import('../../action/fetch.ts'),
+        ])
+        let passed = 0
+        const sleep = async (ms: number) => {
+          passed += ms
+          // What is under way at this moment goes on.
+          await wait(1)
+        }
+        const runner = {
+          core,
+          env: process.env,
+          fetch: createFetch(),
+          clock: () => Date.now() + passed,
+          sleep,
+        }
+        if (entry === 'main') await (await import('../../action/start.ts')).start(runner, '')
+        else await (await import('../../action/finish.ts')).finish(runner)
+      }),
+    state: () => Object.fromEntries(read('state').map(([name, value]) => [`STATE_${name}`, value])),
+    outputs: () => Object.fromEntries(read('output')),
+    masks: () => masks,
+    folder,
+  }
+}
+
+const MASK = '::add-mask::'

@@ -1,0 +1,194 @@
+import { expect, test } from 'vitest'
+import { completePayload } from '../../action/complete-payload.ts'
+import { jobLine } from '../../action/describe.ts'
+import { readEntities } from '../../action/entities.ts'
+import { maskParts } from '../../action/mask-parts.ts'
+import { openSecrets } from '../../action/open-secrets.ts'
+import { createRedact } from '../../action/redact.ts'
+import { sendEntities } from '../../action/send-entities.ts'
+import { splitLines } from '../../action/split-lines.ts'
+import { summarize } from '../../action/summarize.ts'
+import type { RunState } from '../../port/client.ts'
+import { type ClientPayload, readClientPayload } from '../../port/client-payload.ts'
+import { bodyFor, payloadFor } from './play.ts'
+import { sealWith } from './seal.ts'
+
+// What the scenarios play with the bundles, piece by piece in this process.
+
+const read = (...given: Parameters<typeof payloadFor>): ClientPayload =>
+  readClientPayload(payloadFor(...given))!
+const runWith = (state: Partial<RunState>) => async () =>
+  ({
+    status: 'in_progress',
+    ended: false,
+    externalRunId: null,
+    synchronized: false,
+    properties: null,
+    body: null,
+    ...state,
+  }) as RunState
+const INPUTS = { first: 1, large: 'L'.repeat(2_000), last: null }
+const cut = (runId = 'r_1') => read(runId, INPUTS, { event: { large: 'E'.repeat(2_000) }, maxBytes: 900 })
+const whole = read('r_1', INPUTS, { event: { large: 'E'.repeat(2_000) } })
+
+test('a payload is completed from the body of the run, as object or text, or from its properties', async () => {
+  const body = bodyFor('r_1', INPUTS, { event: { large: 'E'.repeat(2_000) } })
+  expect(await completePayload(whole, null)).toBe(whole)
+  expect(await completePayload(cut(), runWith({ body }))).toEqual(whole)
+  expect(await completePayload(cut(), runWith({ body: JSON.stringify(body) }))).toEqual(whole)
+  const inputs = read('r_1', INPUTS, { maxBytes: 900 })
+  expect((await completePayload(inputs, runWith({ properties: INPUTS }))).port.inputs).toEqual(INPUTS)
+  const many = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`i${index}`, index]))
+  const all = read('r_1', many, { maxBytes: 900 })
+  expect(all.port.truncated).toContain('encrypted')
+  const restored = await completePayload(all, runWith({ body: bodyFor('r_1', many, { encrypted: ['i1'] }) }))
+  expect(restored.port).toMatchObject({ inputs: many, encrypted: ['i1'], truncated: [] })
+})
+
+test('a payload that cannot be completed is an error that says what is missing', async () => {
+  await expect(completePayload(cut('wfnr_1'), null)).rejects.toThrow(
+    'only the run of an action in Port can be asked',
+  )
+  await expect(completePayload(cut(), null)).rejects.toThrow(
+    'Set the inputs port-client-id and port-client-secret',
+  )
+  await expect(completePayload(cut(), () => Promise.reject(new Error('Away.')))).rejects.toThrow(
+    'could not be fetched: Away.',
+  )
+  await expect(completePayload(cut(), runWith({ body: 'no JSON' }))).rejects.toThrow(
+    'does not hold "inputs.large", "event"',
+  )
+  const all = read(
+    'r_1',
+    Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`i${index}`, index])),
+    { maxBytes: 900 },
+  )
+  await expect(completePayload(all, runWith({}))).rejects.toThrow('does not hold "entity", "inputs"')
+})
+
+test('secret inputs are opened with the key that fits, and problems name input and setting', () => {
+  const secret = 'a client secret of more than thirty-two bytes'
+  const payload = read(
+    'r_1',
+    { token: sealWith(secret, 'clear'), none: null, empty: '' },
+    { encrypted: ['token', 'none', 'empty', 'absent'] },
+  )
+  expect(openSecrets(payload, { portClientSecret: secret, secretKey: 'no PEM' })).toEqual({
+    inputs: { token: 'clear', none: null, empty: '' },
+    secrets: ['clear'],
+    sealed: [],
+    problems: [],
+  })
+  expect(openSecrets(payload, { portClientSecret: '', secretKey: '' }).sealed).toEqual(['token'])
+  const wrong = openSecrets(payload, { portClientSecret: 'x'.repeat(32), secretKey: '' })
+  expect(wrong.inputs).toEqual({ none: null, empty: '' })
+  expect(wrong.problems).toEqual([
+    expect.stringMatching(/^The secret input "token" could not be decrypted with port-client-secret: /),
+  ])
+})
+
+test('of a secret each line, and each text and number inside JSON, is masked and kept from Port', () => {
+  expect(maskParts('ab')).toEqual(['ab'])
+  expect(maskParts('')).toEqual([])
+  expect(maskParts('{"a":["long","no",12345,true,{"b":"one\\ntwo long"}]}')).toEqual([
+    '{"a":["long","no",12345,true,{"b":"one\\ntwo long"}]}',
+    'long',
+    '12345',
+    'two long',
+  ])
+  expect(maskParts('{\n"key": "value"\n}')).toEqual(['"key": "value"', 'value'])
+  expect(createRedact(['pass', 'password', ''])('my password and pass')).toBe('my *** and ***')
+})
+
+test('entities are read from YAML and JSON, checked, and sent one after the other', async () => {
+  expect(await readEntities(' ')).toEqual([])
+  expect(
+    await readEntities('{"blueprint":"service","identifier":"a","team":{"combinator":"and"}}'),
+  ).toHaveLength(1)
+  expect((await readEntities('{ blueprint: service, identifier: a, team: [x, y] }'))[0]!.body.team).toEqual([
+    'x',
+    'y',
+  ])
+  await expect(readEntities('{ blueprint: service, identifier: a, team: [x, 1] }')).rejects.toThrow(
+    'has a team that is neither a name nor a list of names.',
+  )
+  expect(
+    await readEntities('- { blueprint: service, identifier: 42, relations: { a: [b, null], c: { d: 1 } } }'),
+  ).toEqual([
+    {
+      blueprint: 'service',
+      identifier: '42',
+      body: { identifier: '42', relations: { a: ['b', null], c: { d: 1 } } },
+    },
+  ])
+  await expect(readEntities('{ a: [')).rejects.toThrow('entities is neither YAML nor JSON: ')
+  await expect(readEntities('text')).rejects.toThrow('entities must be a list of entities in YAML or JSON.')
+  await expect(
+    readEntities(
+      '[{"blueprint":"b","identifier":"a b","x":1,"title":2,"properties":3,"team":4,"relations":{"r":5}},"text"]',
+    ),
+  ).rejects.toThrow(/^(Entity [12] of entities.*\n){6}Entity 2 of entities is no entity/)
+  const upsert = (blueprint: string) =>
+    blueprint === 'odd'
+      ? Promise.reject('odd')
+      : blueprint === 'bad'
+        ? Promise.reject(new Error('No.'))
+        : Promise.resolve()
+  const sent = await sendEntities(
+    JSON.stringify(['good', 'bad', 'odd'].map(blueprint => ({ blueprint, identifier: 'x' }))),
+    { upsertEntity: upsert },
+  )
+  expect(sent.lines.map(line => line.message)).toEqual([
+    '✓ Entity good/x',
+    '✗ Entity bad/x could not be upserted: No.',
+    '✗ Entity odd/x could not be upserted: odd',
+  ])
+  expect((await sendEntities('7', { upsertEntity: upsert })).problems).toEqual([
+    'entities must be a list of entities in YAML or JSON.',
+  ])
+})
+
+test('lines are split in UTF-8 and UTF-16, also in one file, and one without an end only when asked for', () => {
+  const wide = (text: string) => Buffer.from(text, 'utf16le')
+  const bytes = Buffer.concat([wide('\ufeffä漢\r\nzwei\r\n'), Buffer.from('drei\n'), wide('vier\r\nfünf')])
+  const texts = (rest: boolean) => splitLines(bytes, { rest }).map(({ text }) => text)
+  expect(texts(false)).toEqual(['ä漢', 'zwei', 'drei', 'vier'])
+  expect(texts(true)).toEqual(['ä漢', 'zwei', 'drei', 'vier', 'fünf'])
+  expect(splitLines(Buffer.from('a\nb'), { rest: true })).toEqual([
+    { text: 'a', end: 2 },
+    { text: 'b', end: 3 },
+  ])
+})
+
+test('a summary names secret and large inputs, shows values as one line, and says what it leaves out', () => {
+  const payload = read('r_1', {
+    tags: ['a', 'b'],
+    password: 'sealed',
+    notes: `one\n${'x'.repeat(300)}`,
+    none: null,
+  })
+  payload.port.encrypted = ['password']
+  payload.port.truncated = ['inputs.large', 'entity']
+  const job = jobLine({ name: 'deploy', status: 'success', durationMs: 1_000 })
+  const steps = Array.from({ length: 103 }, (_, index) => ({
+    name: `Step ${index}`,
+    conclusion: index === 0 ? 'skipped' : 'success',
+    durationMs: index === 1 ? null : 2_000,
+  }))
+  const rows = summarize(job, payload, steps, 'https://g/1')
+    .split('\n')
+    .map(row => row.replace(/ +/g, ' '))
+  expect(rows).toEqual(
+    expect.arrayContaining([
+      '| tags | \\["a","b"\\] |',
+      '| password | (secret) |',
+      `| notes | one ${'x'.repeat(196)}… |`,
+      '| large | (too large to show) |',
+      '| Step 0 | – skipped | |',
+      '| Step 1 | ✓ success | |',
+      '| Step 99 | ✓ success | 2 s |',
+      '… and 3 more.',
+    ]),
+  )
+  expect(rows.join()).not.toMatch(/Step 100|sealed|none|entity/)
+})

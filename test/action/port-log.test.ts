@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { openStage, withoutTimes } from './play.ts'
+
+test('what steps append to $PORT_LOG becomes lines of the log of the Port run', async () => {
+  const { play, run } = await openStage()
+  const played = await play({
+    steps: `
+- name: Plan
+  run: |
+    echo "3 to add, ✅" >> "$PORT_LOG"
+    echo "" >> "$PORT_LOG"
+- name: Apply
+  run: printf 'applied\\r\\nno newline at the end' >> "$PORT_LOG"
+`,
+  })
+
+  expect(played.conclusion).toBe('success')
+  expect(withoutTimes(run.logs.at(-1)!.message).split('\n')).toEqual([
+    '✓ Plan (N s)',
+    '✓ Apply (N s)',
+    '3 to add, ✅',
+    'applied',
+    'no newline at the end',
+    '✓ Job deploy: success after N s',
+  ])
+})
+
+test('a log larger than a request comes whole and in order, in several', async () => {
+  const { play, run } = await openStage()
+  await play({ steps: '- run: for i in $(seq 30000); do echo "line $i"; done >> "$PORT_LOG"' })
+
+  expect(run.status).toBe('SUCCESS')
+  const lines = run.logs.slice(1).flatMap(log => log.message.split('\n'))
+  expect(lines.filter(line => line.startsWith('line '))).toEqual(
+    Array.from({ length: 30_000 }, (_, index) => `line ${index + 1}`),
+  )
+  expect(run.logs.length).toBeLessThan(10)
+})

@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest'
+import { isAlive } from '../../action/is-alive.ts'
+import { openStage } from './play.ts'
+
+/** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` plays the whole set. */
+const KILLS = Number(process.env.PLAY_KILLS ?? 4)
+
+const kills = Array.from({ length: KILLS }, (_, index) => ({
+  target: (['companion', 'step'] as const)[index % 2]!,
+  after: (Math.random() * 5.5).toFixed(3),
+}))
+
+describe.concurrent('killed at any moment, no process is left and no line told twice', () => {
+  test.each(kills)('the $target after $after s', { timeout: 120_000 }, async ({ target, after }) => {
+    let finish = async () => {}
+    const stage = await openStage({}, close => {
+      finish = close
+    })
+    try {
+      const victim = target === 'companion' ? '$COMPANION' : '$$'
+      const played = await stage.play({
+        steps: `
+- name: Write
+  run: |
+    COMPANION=$(cat "$PORT_LOG.progress/pid")
+    echo "companion $COMPANION" >> "$PORT_LOG"
+    (sleep ${after}; kill -9 ${victim}) &
+    for i in $(seq 100); do echo "line $i"; sleep 0.05; done >> "$PORT_LOG"
+    wait
+- name: After
+  if: always()
+  run: echo "after" >> "$PORT_LOG"`,
+      })
+      const lines = stage.run.logs.flatMap(log => log.message.split('\n'))
+      const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
+      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
+      // Of a step that is killed no line is missing either; of a companion only what it was about to send.
+      if (target === 'step') expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+      const own = played.jobs[0]!.steps.filter(({ kind }) => kind !== 'run').map(step => [
+        step.exitCode,
+        step.stderr,
+      ])
+      expect(own.filter(([code, text]) => code || text)).toEqual([])
+      expect(lines.filter(line => line === 'after')).toHaveLength(1)
+      expect(played.jobs[0]!.orphans).toEqual([])
+      const pid = lines.find(line => line.startsWith('companion '))
+      if (pid) expect(isAlive(Number(pid.split(' ')[1]))).toBe(false)
+      expect(stage.run.status).toBe(target === 'step' && Number(after) < 4.5 ? 'FAILURE' : stage.run.status)
+      expect(stage.run.status).not.toBe('IN_PROGRESS')
+    } finally {
+      await finish()
+    }
+  })
+})

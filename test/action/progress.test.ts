@@ -1,0 +1,186 @@
+import { describe, expect, test } from 'vitest'
+import { annotations, JOBS_PATH, openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'
+
+/** What Port was told while the job ran: after the four requests of main, before the token of post. */
+function toldMeanwhile({ port }: Stage): { path: string; body: Record<string, unknown>; at: number }[] {
+  const requests = port.requests.slice(4)
+  const end = requests.findLastIndex(({ path }) => path === '/v1/auth/access_token')
+  return requests
+    .slice(0, end)
+    .filter(({ path }) => path !== '/v1/auth/access_token')
+    .map(({ path, body, at }) => ({ path, body: body as Record<string, unknown>, at }))
+}
+
+const linesOf = ({ run }: Stage) => run.logs.slice(1).flatMap(log => log.message.split('\n'))
+
+describe.concurrent('while the job runs', () => {
+  test('Port shows each of seven steps within 12 s of its start, each line within 5 s, for at most 20 requests to GitHub', async ({
+    onTestFinished,
+  }) => {
+    const stage = await openStage({}, onTestFinished)
+    const names = ['Check out', 'Install', 'Build image', 'Scan', 'Push', 'Roll out', 'Smoke test']
+    const steps = names.map(
+      name => `
+- name: ${name}
+  run: |
+    for part in 1 2 3; do
+      echo "${name} $part $(date +%s%3N)" >> "$PORT_LOG"
+      sleep 0.95
+    done`,
+    )
+    const begun = new Map<string, number>()
+    const played = await stage.play({
+      steps: steps.join(''),
+      onStep: ({ step }) => {
+        if (step.status === 'in_progress') begun.set(step.name, Date.parse(step.startedAt!))
+      },
+    })
+
+    expect(played).toMatchObject({ conclusion: 'success', jobs: [{ orphans: [] }] })
+    const meanwhile = toldMeanwhile(stage)
+    const labels = meanwhile.filter(({ body }) => body.statusLabel !== undefined)
+    names.forEach((name, index) => {
+      const label = labels.find(({ body }) => body.statusLabel === `${name} (${index + 1}/7)`)
+      expect(label!.at - begun.get(name)!).toBeLessThan(12_000)
+    })
+    expect(labels).toHaveLength(7)
+    const logs = [...meanwhile, ...stage.port.requests.slice(-2)].filter(({ path }) => path.endsWith('/logs'))
+    const written = logs.flatMap(({ body, at }) =>
+      String((body as { message: string }).message)
+        .split('\n')
+        .flatMap(line => {
+          const [, text, time] = /^(.* [123]) (\d{13})$/.exec(line) ?? []
+          return text ? [{ text, late: at - Number(time) }] : []
+        }),
+    )
+    expect(written.map(({ text }) => text)).toEqual(
+      names.flatMap(name => [1, 2, 3].map(part => `${name} ${part}`)),
+    )
+    expect(Math.max(...written.map(({ late }) => late))).toBeLessThan(5_000)
+    const asked = stage.github.requests.map(({ path }) => path)
+    expect(asked.every(path => path === JOBS_PATH)).toBe(true)
+    expect(asked.length).toBeLessThanOrEqual(20)
+    expect(stage.run).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded' })
+  })
+
+  test('a token that may not read actions is asked with once, lines come all the same', async ({
+    onTestFinished,
+  }) => {
+    const stage = await openStage({}, onTestFinished)
+    const token = stage.github.createToken({ kind: 'integration', permissions: { actions: 'none' } })
+    await stage.play({
+      token,
+      steps: '- run: for i in 1 2 3 4; do echo "line $i" >> "$PORT_LOG"; sleep 1.5; done',
+    })
+    expect(stage.github.requests).toHaveLength(2)
+    // In how many requests is a matter of how fast this machine is.
+    expect(new Set(toldMeanwhile(stage).map(({ path }) => path))).toEqual(new Set([`${RUN_PATH}/logs`]))
+    expect(linesOf(stage).slice(0, 4)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
+  })
+
+  test('with a status-label of its own GitHub is not asked, and the label stays', async ({
+    onTestFinished,
+  }) => {
+    const stage = await openStage({}, onTestFinished)
+    await stage.play({ with: { 'status-label': 'Rolling out' }, steps: '- run: sleep 4' })
+    expect(toldMeanwhile(stage)).toEqual([])
+    expect(stage.github.requests).toHaveLength(1)
+  })
+
+  test('with progress: false nothing is told before the end, and no process is started', async ({
+    onTestFinished,
+  }) => {
+    const stage = await openStage({}, onTestFinished)
+    const steps = '- run: echo line >> "$PORT_LOG"; sleep 4; test ! -e "$PORT_LOG.progress"'
+    const played = await stage.play({ with: { progress: 'false' }, steps })
+    expect(played.conclusion).toBe('success')
+    expect(toldMeanwhile(stage)).toEqual([])
+    expect(linesOf(stage)[1]).toBe('line')
+  })
+
+  test('a run of a node is shown its step with its link, which each call replaces', async ({
+    onTestFinished,
+  }) => {
+    const stage = await openStage({}, onTestFinished)
+    const node = stage.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
+    let shown: unknown
+    await stage.play({
+      clientPayload: payloadFor(node.id),
+      steps: '- { name: Build, run: echo line >> "$PORT_LOG"; sleep 4 }'.replace('; ', ' && '),
+      onStep: ({ step }) => {
+        if (step.name === 'Build' && step.status === 'completed') shown = structuredClone(node)
+      },
+    })
+    expect(shown).toMatchObject({
+      status: 'IN_PROGRESS',
+      output: { statusLabel: 'Build (1/1)', workflowRunUrl: stage.runUrl() },
+      links: [stage.runUrl()],
+      logs: [{}, { level: 'INFO', message: 'line' }],
+    })
+  })
+
+  test('somebody ending the Port run by hand ends the reports, and nothing else', async ({
+    onTestFinished,
+  }) => {
+    const stage = await openStage({}, onTestFinished)
+    const steps = '- run: for i in 1 2 3 4 5 6; do echo "line $i" >> "$PORT_LOG"; sleep 1; done'
+    setTimeout(() => stage.port.endRun(stage.run.id, 'FAILURE'), 1_000)
+    const played = await stage.play({ steps })
+    expect(played).toMatchObject({ conclusion: 'success', jobs: [{ orphans: [] }] })
+    // One refusal meanwhile, and one at the end.
+    expect(stage.port.requests.filter(({ status }) => status === 422)).toHaveLength(2)
+    expect(annotations(ownSteps(played.jobs[0]!).post)).toEqual([
+      expect.stringMatching(/^notice: Port is told nothing more/),
+    ])
+  })
+
+  test('lines that Port refuses for the moment come later, once and in order', async ({ onTestFinished }) => {
+    const stage = await openStage({}, onTestFinished)
+    const isLog = ({ body }: { body: unknown }) => JSON.stringify(body ?? '').includes('line 1')
+    stage.port.fail({ match: isLog, status: 429, headers: { 'retry-after': '1' } })
+    await stage.play({
+      steps: '- run: for i in 1 2 3 4 5 6 7; do echo "line $i" >> "$PORT_LOG"; sleep 1; done',
+    })
+    expect(stage.port.requests.filter(isLog)).toHaveLength(2)
+    expect(linesOf(stage).filter(line => line.startsWith('line'))).toEqual(
+      [1, 2, 3, 4, 5, 6, 7].map(part => `line ${part}`),
+    )
+  })
+
+  test('a burst is gathered, a long line cut, and a line being written waits for its end', async ({
+    onTestFinished,
+  }) => {
+    const stage = await openStage({}, onTestFinished)
+    const steps = `
+- run: |
+    seq 5000 >> "$PORT_LOG"
+    head -c 20000 /dev/zero | tr '\\0' x >> "$PORT_LOG"
+    sleep 3
+    echo " end of it" >> "$PORT_LOG"
+    sleep 3
+    printf 'half' >> "$PORT_LOG"
+    sleep 3
+    printf ' and half' >> "$PORT_LOG"`
+    await stage.play({ steps })
+    expect(toldMeanwhile(stage).filter(({ path }) => path.endsWith('/logs')).length).toBeLessThanOrEqual(2)
+    const lines = linesOf(stage)
+    expect(lines.slice(0, 5_000)).toEqual(Array.from({ length: 5_000 }, (_, index) => `${index + 1}`))
+    expect(lines[5_000]!.slice(7_990)).toBe('xxxxxxxxxx… (cut from 20010 characters)')
+    expect(lines.slice(5_001)).toContain('half and half')
+  })
+
+  test('lines of Windows PowerShell 5, in UTF-16, come as text', async ({ onTestFinished }) => {
+    const stage = await openStage({}, onTestFinished)
+    const steps = `
+- run: |
+    printf 'from bash\\n' >> "$PORT_LOG"
+    printf 'Größe ✓ 漢字\\r\\nzwei\\r\\n' | iconv -f UTF-8 -t UTF-16LE >> "$PORT_LOG"
+    printf 'bash ✓ again\\n' >> "$PORT_LOG"
+    sleep 3
+    printf 'last' | iconv -f UTF-8 -t UTF-16LE >> "$PORT_LOG"`
+    await stage.play({ steps })
+    const lines = linesOf(stage)
+    expect(lines.slice(0, 4)).toEqual(['from bash', 'Größe ✓ 漢字', 'zwei', 'bash ✓ again'])
+    expect(lines).toContain('last')
+  })
+})

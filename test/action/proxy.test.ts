@@ -1,0 +1,40 @@
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { createFetch } from '../../action/fetch.ts'
+import { createPortClient } from '../../port/client.ts'
+import { startPortApi } from '../support/port-api.ts'
+
+test('requests go through the proxy of a self-hosted runner, but not to the hosts of no_proxy', async () => {
+  const port = await startPortApi()
+  const tunnels: string[] = []
+  const proxy = createServer()
+  // A tunnel to any host leads to the stand-in.
+  proxy.on('connect', (request, client) => {
+    tunnels.push(request.url!)
+    const target = connect(Number(new URL(port.url).port), '127.0.0.1', () => {
+      client.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      target.pipe(client).pipe(target)
+    })
+    for (const socket of [client, target]) socket.on('error', () => {})
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  onTestFinished(async () => {
+    vi.unstubAllEnvs()
+    proxy.close()
+    proxy.closeAllConnections()
+    await port.close()
+  })
+  vi.stubEnv('http_proxy', `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`)
+
+  const { clientId, clientSecret } = port
+  const client = (apiUrl: string) =>
+    createPortClient({ apiUrl, clientId, clientSecret, fetch: createFetch() })
+  await client('http://port.example').authorize()
+  expect(tunnels).toEqual(['port.example:80'])
+  expect(port.requests).toHaveLength(1)
+
+  vi.stubEnv('no_proxy', 'port.invalid')
+  await expect(client('http://port.invalid').authorize()).rejects.toMatchObject({ kind: 'unreachable' })
+  expect(tunnels).toHaveLength(1)
+})

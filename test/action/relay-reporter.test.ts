@@ -1,0 +1,208 @@
+import { Hono } from 'hono'
+import { expect, onTestFinished, test } from 'vitest'
+import { createFetch } from '../../action/fetch.ts'
+import { createRelayReporter, type RelayAccess } from '../../action/relay-reporter.ts'
+import type { Json, JsonObject } from '../../port/json.ts'
+import { type StandInEnv, startStandIn } from '../support/http-server.ts'
+
+const STARTED: JsonObject = {
+  token: 'report-token',
+  tells: true,
+  run: { status: 'in_progress', ended: false, synchronized: false, external_run_id: null },
+  payload: null,
+  secrets: { password: 'clear' },
+}
+
+/** What speaks as a relay and as the endpoint of the runner, and can be made to fail. */
+async function openRelay({ started = STARTED, sent = {} as Json } = {}) {
+  const app = new Hono<StandInEnv>()
+  app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
+  app.post('/report/start', c => c.json(started, started.duplicate ? 409 : 200))
+  app.post('/report/inputs', c => c.json({ payload: { inputs: { a: 1 } }, secrets: { password: 'again' } }))
+  app.post('/report', c => c.json(sent, 202))
+  const server = await startStandIn(app, status => ({ body: { detail: `Trouble ${status}.` } }))
+  onTestFinished(() => server.close())
+  const access: RelayAccess = {
+    url: server.origin,
+    delivery: 'd_1',
+    complete: false,
+    idToken: { url: `${server.origin}/idtoken?api-version=2.0`, requestToken: 'request-token' },
+    token: null,
+  }
+  const masks: string[] = []
+  const waits: number[] = []
+  let passed = 0
+  const tools = {
+    core: { setSecret: (secret: string) => void masks.push(secret) },
+    fetch: createFetch(),
+    clock: () => passed,
+    sleep: async (ms: number) => {
+      waits.push(ms)
+      passed += ms
+    },
+  }
+  const report = (more: Partial<RelayAccess> = {}, options: { budgetMs?: number; ending?: boolean } = {}) =>
+    createRelayReporter({ ...access, ...more }, tools, { budgetMs: 60_000, ...options })
+  return { ...server, access, masks, waits, tools, report }
+}
+
+const line = (message: string) => ({ level: 'INFO' as const, message })
+type Message = { number: number; sender: string; reports: JsonObject[]; ending: boolean }
+const messages = ({ requests }: { requests: { path: string; body: unknown }[] }) =>
+  requests.filter(({ path }) => path === '/report').map(({ body }) => body as Message)
+
+test('a run proves itself once, with a token for exactly the relay, and masks all that it is given', async () => {
+  const relay = await openRelay()
+  const reporter = relay.report()
+  expect(reporter.access()).toEqual(relay.access)
+  await reporter.prepare()
+  await Promise.all([reporter.prepare(), reporter.start()])
+  expect(await reporter.read()).toMatchObject({ status: 'in_progress', ended: false, properties: null })
+  const asked = relay.requests.map(({ method, path, headers }) => [method, path, headers.authorization])
+  const proof = `proof for ${relay.origin}`
+  expect(asked).toEqual([
+    ['GET', `/idtoken?api-version=2.0&audience=${encodeURIComponent(relay.origin)}`, 'Bearer request-token'],
+    ['POST', '/report/start', `Bearer ${proof}`],
+  ])
+  expect(relay.requests[1]!.body).toEqual({ delivery: 'd_1', complete: false })
+  expect(relay.masks).toEqual(['request-token', proof, 'report-token'])
+  expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
+})
+
+test('what is reported together goes in one message, and what is too large for one in several, in order', async () => {
+  const relay = await openRelay()
+  const reporter = relay.report({ token: 'report-token', idToken: null }, { ending: true })
+  await reporter.prepare()
+  await Promise.all([
+    reporter.update({ statusLabel: 'Running' }),
+    reporter.log([line('a')]),
+    reporter.upsertEntity('service', { identifier: 'shop' }),
+  ])
+  const many = Array.from({ length: 90 }, (_, index) => line(`${index} ${'x'.repeat(7_000)}`))
+  await reporter.log(many)
+  await reporter.log([])
+  const [first, ...rest] = messages(relay)
+  expect(first).toEqual({
+    delivery: 'd_1',
+    sender: expect.stringMatching(/^[\da-f-]{36}$/),
+    number: 1,
+    ending: true,
+    reports: [
+      { update: { statusLabel: 'Running' } },
+      { log: [line('a')] },
+      { entity: { blueprint: 'service', properties: { identifier: 'shop' } } },
+    ],
+  })
+  expect(rest.map(({ number, sender }) => [number, sender])).toEqual(
+    rest.map((_, index) => [index + 2, first!.sender]),
+  )
+  expect(rest.length).toBeGreaterThan(2)
+  for (const message of rest) expect(Buffer.byteLength(JSON.stringify(message))).toBeLessThan(256 * 1024)
+  expect(rest.flatMap(({ reports }) => reports.flatMap(report => report.log))).toEqual(many)
+  expect(relay.requests.map(({ path }) => path)).not.toContain('/report/start')
+})
+
+test('a message whose answer was lost is sent again under its number, after the relay is asked to wait', async () => {
+  const relay = await openRelay()
+  const reporter = relay.report()
+  relay.fail({ match: ({ path }) => path === '/report', cut: 'after' })
+  relay.fail({ match: ({ path }) => path === '/report', status: 503, headers: { 'retry-after': '7' } })
+  await reporter.log([line('a')])
+  const [first, ...again] = messages(relay)
+  expect(first!.number).toBe(1)
+  expect(again).toEqual([first, first])
+  expect(relay.waits).toEqual([1_000, 7_000])
+})
+
+test('a refused message is the error of what was in it, and the next goes on', async () => {
+  const relay = await openRelay()
+  const reporter = relay.report({ token: 'report-token' })
+  relay.fail({ match: ({ path }) => path === '/report', status: 400 })
+  const told = await Promise.allSettled([reporter.log([line('a')]), reporter.update({ statusLabel: 'b' })])
+  expect(told.map(each => each.status === 'rejected' && each.reason.message)).toEqual(
+    Array(2).fill(`the relay answered 400 to POST ${relay.origin}/report (Trouble 400.)`),
+  )
+  await reporter.log([line('c')])
+  expect(messages(relay).map(({ number }) => number)).toEqual([1, 2])
+})
+
+test('without a proof there is no report, and the error names the permission', async () => {
+  const relay = await openRelay()
+  const hint = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
+  relay.fail({ status: 401 })
+  await expect(relay.report().start()).rejects.toMatchObject({
+    kind: 'credentials',
+    message: `GitHub answered 401 to the request for an OIDC token. ${hint}`,
+  })
+  await expect(relay.report({ idToken: null }).log([line('a')])).rejects.toMatchObject({
+    kind: 'credentials',
+    message: `the job may not have an OIDC token. ${hint}`,
+  })
+  const reporter = relay.report({ idToken: null })
+  await expect(reporter.prepare()).resolves.toBeUndefined()
+  await expect(reporter.read()).rejects.toThrow(hint)
+
+  relay.fail({ status: 503, headers: { 'retry-after': '3' } })
+  await expect(relay.report().start()).resolves.toMatchObject({ duplicate: false })
+  expect(relay.waits).toEqual([3_000])
+})
+
+test('a start that failed can be tried again', async () => {
+  const relay = await openRelay()
+  const reporter = relay.report()
+  relay.fail({ match: ({ path }) => path === '/report/start', status: 403 })
+  await expect(reporter.start()).rejects.toMatchObject({ kind: 'credentials', status: 403 })
+  await expect(reporter.start()).resolves.toMatchObject({ tells: true, secrets: { password: 'clear' } })
+})
+
+test('another run has the delivery: its id is told, and no report goes', async () => {
+  const relay = await openRelay({ started: { duplicate: true, github_run_id: 4711 } })
+  const reporter = relay.report()
+  expect(await reporter.start()).toMatchObject({
+    duplicate: true,
+    run: { externalRunId: '4711' },
+    secrets: {},
+  })
+  await expect(reporter.log([line('a')])).rejects.toThrow('another workflow run reports for this delivery.')
+  expect(messages(relay)).toEqual([])
+})
+
+test('something else at the address of the relay is named as such', async () => {
+  const relay = await openRelay({ started: { hello: 'world' } })
+  await expect(relay.report().start()).rejects.toMatchObject({
+    kind: 'refused',
+    message: `${relay.origin} answered with something that is not the relay's: check RELAY_PUBLIC_URL.`,
+  })
+})
+
+test('an answer that tells less is read as what is sure', async () => {
+  const relay = await openRelay({ started: { token: 't' } })
+  expect(await relay.report().start()).toEqual({
+    run: {
+      status: 'unknown',
+      ended: false,
+      externalRunId: null,
+      synchronized: false,
+      properties: null,
+      body: null,
+    },
+    duplicate: false,
+    tells: false,
+    payload: null,
+    secrets: {},
+  })
+})
+
+test('inputs come with the start, or by the token of an earlier process', async () => {
+  const relay = await openRelay()
+  expect(await relay.report().inputs()).toMatchObject({ payload: null, secrets: { password: 'clear' } })
+  expect(await relay.report({ token: 'earlier', complete: true }).inputs()).toEqual({
+    payload: { inputs: { a: 1 } },
+    secrets: { password: 'again' },
+  })
+  expect(relay.requests.at(-1)).toMatchObject({
+    path: '/report/inputs',
+    body: { delivery: 'd_1', complete: true },
+    headers: { authorization: 'Bearer earlier' },
+  })
+})

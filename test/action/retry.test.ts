@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { createRetry } from '../../action/retry.ts'
+import { PortError } from '../../port/client.ts'
+
+/** A clock that sleeping moves. */
+function openClock() {
+  let now = 0
+  const waits: number[] = []
+  const sleep = async (ms: number) => {
+    waits.push(ms)
+    now += ms
+  }
+  return { clock: () => now, sleep, waits }
+}
+
+test('five tries, 1, 2, 4 and 8 s apart; after that each call has one', async () => {
+  const { waits, ...time } = openClock()
+  const retry = createRetry({ budgetMs: 60_000, ...time })
+  let tries = 0
+  const call = () => Promise.reject(new PortError('unreachable', `Away ${++tries}.`))
+  await expect(retry(call)).rejects.toThrow('Away 5.')
+  await expect(retry(call)).rejects.toThrow('Away 6.')
+  expect(waits).toEqual([1_000, 2_000, 4_000, 8_000])
+})
+
+test('waits as long as Port says, within the budget of all calls together', async () => {
+  const { waits, ...time } = openClock()
+  const retry = createRetry({ budgetMs: 60_000, ...time })
+  const answers = [20_000, 50_000, 90_000].map(retryAt => new PortError('later', 'Wait.', { retryAt }))
+  await expect(retry(async () => Promise.reject(answers.shift()!))).rejects.toMatchObject({ retryAt: 90_000 })
+  expect(waits).toEqual([20_000, 30_000])
+})
+
+test('what no time will change is not tried again', async () => {
+  const { waits, ...time } = openClock()
+  const retry = createRetry({ budgetMs: 60_000, ...time })
+  await expect(retry(() => Promise.reject(new PortError('refused', 'No.')))).rejects.toThrow('No.')
+  await expect(retry(() => Promise.reject(new TypeError('odd')))).rejects.toThrow('odd')
+  expect(waits).toEqual([])
+})

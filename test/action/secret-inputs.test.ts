@@ -1,0 +1,191 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import type { JsonObject } from '../../port/json.ts'
+import type { PlayedRun } from '../support/player/types.ts'
+import { annotations, openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'
+import { sealFor, sealWith } from './seal.ts'
+
+const vectors = JSON.parse(
+  readFileSync(new URL('../fixtures/port/encryption-vectors.json', import.meta.url), 'utf8'),
+)
+const { clientSecret } = vectors['aes256-gcm']
+const { privateKeyPem, publicKeyPem } = vectors['client-side']
+const vectorsOf = (scheme: string): { plaintext: string; encrypted: string }[] => vectors[scheme].cases
+
+const open = () => openStage({ port: { clientSecret } })
+const payloadOf = (inputs: JsonObject, encrypted = Object.keys(inputs)) =>
+  payloadFor('r_Q0YotCZMKxDLdlaU', { version: '1.4.2', ...inputs }, { encrypted })
+
+/** Where a clear text must not stand: all that people and Port get to see. */
+function shown(played: PlayedRun, { port, github }: Stage): string {
+  const steps = played.jobs.flatMap(job => job.steps)
+  return JSON.stringify([
+    steps.map(({ log, summary, annotations }) => ({ log, summary, annotations })),
+    port.requests.map(({ path, body }) => ({
+      path,
+      // Port is told its own client secret when it is asked for a token.
+      body: path === '/v1/auth/access_token' ? null : body,
+    })),
+    github.requests.map(({ path, body }) => ({ path, body })),
+    played.jobs.map(job => job.outputs),
+  ])
+}
+
+test.each([
+  ['aes256-gcm', {}],
+  ['client-side', { 'secret-key': privateKeyPem }],
+])('secret inputs of scheme %s come as outputs in clear text, as the vectors say', async (scheme, inputs) => {
+  const { play } = await open()
+  const cases = vectorsOf(scheme)
+  const sealed = Object.fromEntries(cases.map(({ encrypted }, index) => [`secret_${index}`, encrypted]))
+  const { main } = ownSteps((await play({ clientPayload: payloadOf(sealed), with: inputs })).jobs[0]!)
+  const clear = Object.fromEntries(cases.map(({ plaintext }, index) => [`secret_${index}`, plaintext]))
+  expect(main.outputs).toMatchObject(clear)
+  expect(JSON.parse(main.outputs.inputs!)).toEqual({ version: '1.4.2', ...clear })
+  expect(JSON.parse(main.outputs.payload!).port.inputs).toEqual({ version: '1.4.2', ...sealed })
+  expect(annotations(main)).toEqual([])
+})
+
+test('of several lines each is masked, and each value inside an object, before any output is set', async () => {
+  const { play } = await open()
+  const key = '-----BEGIN KEY-----\nabcdefgh\n  indented line\n}\n-----END KEY-----\n'
+  const login = JSON.stringify({
+    user: 'svc-deploy',
+    nested: { pins: [12345678, 7, true] },
+    key: 'one\ntwo lines',
+  })
+  const clientPayload = payloadOf({
+    key: sealWith(clientSecret, key),
+    login: sealWith(clientSecret, login),
+    pin: sealWith(clientSecret, '42'),
+  })
+  const { main } = ownSteps((await play({ clientPayload })).jobs[0]!)
+  expect(main.outputs).toMatchObject({ key, login, pin: '42' })
+  const masks = [...main.stdout.matchAll(/^::add-mask::(.*)$/gm)].map(match => match[1])
+  const expected = [
+    '-----BEGIN KEY-----',
+    'abcdefgh',
+    'indented line',
+    '-----END KEY-----',
+    login,
+    'svc-deploy',
+    '12345678',
+    'two lines',
+    '42',
+  ]
+  expect(masks).toEqual([clientSecret, ...expected, expect.stringMatching(/^ey/)])
+})
+
+test('no clear text is found in what Port, GitHub or a reader of the log gets, whatever steps do with it', async () => {
+  const stage = await open()
+  const clear = {
+    token: 'ghs_clear-text-of-token',
+    key: '-----BEGIN KEY-----\nfirst-line-of-key\nsecond-line-of-key\n-----END KEY-----',
+    login: '{"user":"clear-user","pass":"clear-pass"}',
+    own: 'opened-with-the-private-key',
+  }
+  const clientPayload = payloadOf({
+    token: sealWith(clientSecret, clear.token),
+    key: sealWith(clientSecret, clear.key),
+    login: sealWith(clientSecret, clear.login),
+    own: sealFor(publicKeyPem, clear.own),
+  })
+  const steps = Object.keys(clear).map(
+    name => `
+- name: Use ${name}
+  env: { VALUE: "\${{ steps.port.outputs.${name} }}", ALL: "\${{ steps.port.outputs.inputs }}" }
+  run: |
+    echo "$VALUE"; echo "$ALL"
+    echo "$VALUE" >> "$PORT_LOG"
+    echo "::warning::$VALUE"`,
+  )
+  const played = await stage.play({
+    clientPayload,
+    with: { 'secret-key': '${{ secrets.KEY }}' },
+    secrets: { PORT_CLIENT_SECRET: clientSecret, KEY: privateKeyPem },
+    steps: [...steps, '- run: sleep 5'].join('\n'),
+  })
+  expect(played.conclusion).toBe('success')
+  const all = shown(played, stage)
+  const secrets = [
+    ...Object.values(clear)
+      .slice(0, 2)
+      .flatMap(text => text.split('\n')),
+    'clear-user',
+    'clear-pass',
+    clear.own,
+    clientSecret,
+  ]
+  for (const line of privateKeyPem.trim().split('\n')) secrets.push(line)
+  for (const secret of secrets) expect(all.includes(secret), secret).toBe(false)
+  expect(all).toContain('***')
+  const logs = stage.run.logs.flatMap(log => log.message.split('\n'))
+  expect(logs.filter(line => line === '***')).toHaveLength(7)
+  expect(stage.run.summary).toContain('| token   | (secret) |')
+})
+
+test('a wrong key fails the job before any step of its author runs, names input and setting, and Port is told', async () => {
+  const stage = await openStage()
+  const clear = 'clear text nobody may see'
+  const played = await stage.play({ clientPayload: payloadOf({ token: sealWith('x'.repeat(32), clear) }) })
+
+  expect(played.conclusion).toBe('failure')
+  const { main, post } = ownSteps(played.jobs[0]!)
+  const sentence =
+    'The secret input "token" could not be decrypted with port-client-secret: port-client-secret must be the client ' +
+    'secret of the organisation that the Port action belongs to; if it was rotated meanwhile, run the action again. ' +
+    'See docs/errors.md#secret-inputs'
+  expect(annotations(main)).toEqual([`error: ${sentence}`])
+  expect(annotations(post)).toEqual([])
+  expect(main.outputs).not.toHaveProperty('token')
+  expect(main.outputs.version).toBe('1.4.2')
+  expect(played.jobs[0]!.steps.find(step => step.name === 'Build image')!.outcome).toBe('skipped')
+  expect(stage.run.logs[0]!.message).toContain(sentence)
+  expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+})
+
+test('a private key that does not fit names both settings that were tried', async () => {
+  const { play } = await open()
+  const clientPayload = payloadOf({ token: sealWith('x'.repeat(32), 'clear') })
+  const { main } = ownSteps((await play({ clientPayload, with: { 'secret-key': privateKeyPem } })).jobs[0]!)
+  expect(annotations(main)).toHaveLength(1)
+  expect(annotations(main)[0]).toMatch(
+    /^error: The secret input "token" could not be decrypted with secret-key or port-client-secret: secret-key must be /,
+  )
+})
+
+test('without any key a secret input stays encrypted, and a warning names the settings', async () => {
+  const { play, port } = await openStage()
+  const sealed = sealWith(clientSecret, 'clear')
+  const played = await play({
+    clientPayload: payloadOf({ token: sealed }),
+    vars: { PORT_API_URL: port.url },
+    secrets: {},
+    with: { report: 'off' },
+  })
+  expect(played.conclusion).toBe('success')
+  const { main } = ownSteps(played.jobs[0]!)
+  expect(main.outputs.token).toBe(sealed)
+  expect(annotations(main)).toEqual([
+    'warning: "token": these secret inputs stay encrypted. Set port-client-secret, or secret-key where the Port action ' +
+      'encrypts with client-side, or let the relay open them. See docs/errors.md#secret-inputs',
+  ])
+})
+
+test('a secret input that did not fit into the payload is fetched, opened, and still kept from Port', async () => {
+  const stage = await open()
+  const clear = `clear-${'text'.repeat(100)}`
+  const inputs = { token: sealWith(clientSecret, clear) }
+  stage.run.properties = inputs
+  const clientPayload = payloadFor(stage.run.id, inputs, { encrypted: ['token'], maxBytes: 800 })
+  expect(clientPayload.port).toMatchObject({ truncated: ['inputs.token'] })
+  const played = await stage.play({
+    clientPayload,
+    steps: '- { run: echo "$TOKEN" >> "$PORT_LOG", env: { TOKEN: "${{ steps.port.outputs.token }}" } }',
+  })
+  expect(ownSteps(played.jobs[0]!).main.outputs.token).toBe(clear)
+  expect(shown(played, stage)).not.toContain(clear)
+  expect(
+    stage.port.requests.filter(({ method, path }) => method === 'GET' && path.startsWith(RUN_PATH)),
+  ).toHaveLength(2)
+})
