@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
+import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { relayEnv, startRelay } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
+import { until } from '../support/until.ts'
+
+let server: TestPostgres
+beforeAll(async () => {
+  server = await startPostgres()
+})
+afterAll(() => server.close())
+
+async function openGitHub(): Promise<{ github: GitHubApi; env: Record<string, string> }> {
+  const github = await startGitHubApi()
+  onTestFinished(() => github.close())
+  github.addRepository('acme/shop')
+  return { github, env: { GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token } }
+}
+
+test('a replay within the tolerance is a duplicate, whichever of two relays it comes to, at once or later', async () => {
+  const { github, env } = await openGitHub()
+  const shared = relayEnv({ ...env, RELAY_DATABASE: await server.createDatabase() })
+  const relays = await Promise.all([startRelay(shared), startRelay(shared)])
+  const timestamp = String(Math.floor(Date.now() / 1000))
+  const bodies = [{ run: { id: 'r_1' }, inputs: {} }, { no: 'run id' }]
+  for (const body of bodies) {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => send(relays[n % 2]!.url, { body, timestamp })),
+    )
+    expect(answers.filter(answer => answer.status === 202)).toHaveLength(1)
+    expect(answers.filter(answer => answer.status === 200 && answer.body.duplicate === true)).toHaveLength(19)
+    expect(new Set(answers.map(answer => answer.body.delivery)).size).toBe(1)
+  }
+  // The header is not signed: with another one, the same signed bytes are the same delivery.
+  const again = await send(relays[1].url, { body: bodies[1], timestamp, headers: { run_id: 'r_other' } })
+  expect([again.status, again.body.duplicate]).toEqual([200, true])
+  await until(() => github.dispatches.length >= 2, 'both are dispatched')
+  await new Promise(resolve => setTimeout(resolve, 700))
+  expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual(['r_1', null])
+})
+
+test('secrets are rotated by configuration, over restarts, without a missed delivery', async () => {
+  const { github, env } = await openGitHub()
+  const [old, next] = [SECRET, 'the-secret-that-comes-next-0123456789']
+  const base = relayEnv(env)
+  const configurations: Record<string, string>[] = [
+    { PORT_CLIENT_SECRET: old },
+    { PORT_CLIENT_SECRET: old, PORT_WEBHOOK_SECRETS: next },
+    { PORT_CLIENT_SECRET: next, PORT_WEBHOOK_SECRETS: old },
+    { PORT_CLIENT_SECRET: next },
+  ]
+  // Port changes over in the middle.
+  const signers = [[old], [old, next], [next, old], [next]]
+  let sent = 0
+  for (const [step, secrets] of configurations.entries()) {
+    const relay = await startRelay({ ...base, ...secrets })
+    for (const secret of signers[step]!) {
+      const answer = await send(relay.url, { body: { run: { id: `r_${++sent}` }, inputs: {} }, secret })
+      expect(answer.status).toBe(202)
+    }
+    const strange = await send(relay.url, { body: { run: { id: 'r_x' } }, secret: 'of somebody else' })
+    expect(strange.status).toBe(401)
+    if (step === 0) expect((await send(relay.url, { secret: next })).status).toBe(401)
+    if (step === 3) expect((await send(relay.url, { secret: old })).status).toBe(401)
+    expect(await relay.stop()).toBe(0)
+  }
+  const relay = await startRelay({ ...base, PORT_CLIENT_SECRET: next })
+  await until(() => github.dispatches.length === sent, 'all are dispatched')
+  expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual(
+    Array.from({ length: sent }, (_, n) => `r_${n + 1}`),
+  )
+  await relay.stop()
+})

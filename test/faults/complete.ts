@@ -1,0 +1,84 @@
+import type { TestPostgres } from '../support/postgres.ts'
+import { diskFull, postgresDown, postgresReadOnly, sqliteReadOnly } from './rows/database.ts'
+import { cuts, down, github, secondaryLimit, serverErrors, tooMany } from './rows/github.ts'
+import { kill, killOneOf } from './rows/kill.ts'
+import { portDown } from './rows/port.ts'
+import type { Verdict } from './verdict.ts'
+
+type Fault = [name: string, play: (name: string) => Promise<Verdict>]
+
+const NO_EVIDENCE = 'SIGKILL, SQLite, no runs to be seen'
+
+/** A kill between sending and recording, with nothing to be seen of a run: sent again, and the action stops the second. */
+export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDENCE)
+
+/** Every fault in its complete form. Those of a group are played at once: they mostly wait. */
+export function completeFaults(server: TestPostgres): Fault[][] {
+  const kills = { times: 100, perKill: 40 }
+  const some = { count: 240, perSecond: 60 }
+  return [
+    [['SIGKILL at random, SQLite', name => kill(name, kills)]],
+    [
+      [
+        'SIGKILL at random, PostgreSQL',
+        async name => kill(name, { ...kills, database: await server.createDatabase() }),
+      ],
+    ],
+    [
+      [
+        'SIGKILL, one of two relays, PostgreSQL',
+        async name =>
+          killOneOf(name, {
+            count: 10_000,
+            perSecond: 250,
+            everyMs: 3_000,
+            database: await server.createDatabase(),
+          }),
+      ],
+    ],
+    [
+      [NO_EVIDENCE, name => kill(name, { ...kills, times: 20, runs: 'none' })],
+      [
+        'GitHub down for a minute',
+        name => github(name, { ...some, perSecond: 10, begin: down, forMs: 60_000 }),
+      ],
+      ['Port down for a minute', name => portDown(name, { count: 240, perSecond: 10, forMs: 60_000 })],
+      [
+        '500 at every third, run created',
+        name => github(name, { ...some, begin: serverErrors(true), forMs: 30_000 }),
+      ],
+      [
+        '500 at every third, no run created',
+        name => github(name, { ...some, repositories: 60, begin: serverErrors(false), forMs: 30_000 }),
+      ],
+      [
+        '500 at every third, no run created, runs without a name',
+        name => github(name, { ...some, runs: 'plain', begin: serverErrors(false), forMs: 30_000 }),
+      ],
+      [
+        'connection cut after receiving, at every third',
+        name => github(name, { ...some, begin: cuts(true), forMs: 30_000 }),
+      ],
+      [
+        'connection cut before it took effect, at every third',
+        name => github(name, { ...some, repositories: 60, begin: cuts(false), forMs: 30_000 }),
+      ],
+      ['403 secondary limit', name => github(name, { ...some, begin: secondaryLimit(3, 10), forMs: 30_000 })],
+      ['429', name => github(name, { ...some, begin: tooMany(3, 10), forMs: 30_000 })],
+    ],
+    [
+      ['disk full, SQLite', name => diskFull(name, { ...some, count: 600, times: 3, forMs: 1_500 })],
+      ['read-only database, SQLite', name => sqliteReadOnly(name, { ...some, times: 3, forMs: 1_000 })],
+      [
+        'read-only database, PostgreSQL',
+        name => postgresReadOnly(name, server, { ...some, times: 3, forMs: 1_500 }),
+      ],
+    ],
+    [
+      [
+        'PostgreSQL stopped and started',
+        name => postgresDown(name, server, { ...some, count: 600, times: 5, forMs: 2_000 }),
+      ],
+    ],
+  ]
+}

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { diskFull, postgresDown, postgresReadOnly, sqliteReadOnly } from './rows/database.ts'
+import { cuts, github, secondaryLimit, serverErrors, tooMany } from './rows/github.ts'
+import { kill, killOneOf } from './rows/kill.ts'
+import { portDown } from './rows/port.ts'
+import { table } from './table.ts'
+import type { Verdict } from './verdict.ts'
+
+/* The short form of `npm run test:faults`, all at once: most of them wait. */
+
+const verdicts: Verdict[] = []
+let server: TestPostgres
+beforeAll(async () => {
+  server = await startPostgres()
+})
+afterAll(async () => {
+  console.log(table(verdicts))
+  await server.close()
+})
+
+const few = { count: 60, perSecond: 60 }
+const faults: [string, (name: string) => Promise<Verdict>][] = [
+  ['SIGKILL at random, SQLite', name => kill(name, { times: 4, perKill: 25 })],
+  [
+    'SIGKILL, one of two relays, PostgreSQL',
+    async name =>
+      killOneOf(name, {
+        count: 500,
+        perSecond: 150,
+        everyMs: 1_500,
+        leasesPass: true,
+        database: await server.createDatabase(),
+      }),
+  ],
+  ['500 at every third, run created', name => github(name, { ...few, begin: serverErrors(true), forMs: 0 })],
+  [
+    'connection cut after receiving, at every third',
+    name => github(name, { ...few, begin: cuts(true), forMs: 0 }),
+  ],
+  [
+    '500 at every third, no run created, runs without a name',
+    name =>
+      github(name, {
+        count: 12,
+        repositories: 8,
+        runs: 'plain',
+        begin: serverErrors(false, 3),
+        forMs: 0,
+        strikes: 3,
+      }),
+  ],
+  ['403 secondary limit', name => github(name, { ...few, begin: secondaryLimit(1, 2), forMs: 0 })],
+  ['429', name => github(name, { ...few, begin: tooMany(1, 2), forMs: 0 })],
+  ['Port down', name => portDown(name, { count: 40, perSecond: 40, forMs: 1_500 })],
+  ['disk full, SQLite', name => diskFull(name, { ...few, times: 1, forMs: 1_000 })],
+  ['read-only database, SQLite', name => sqliteReadOnly(name, { ...few, times: 1, forMs: 300 })],
+  [
+    'read-only database, PostgreSQL',
+    name => postgresReadOnly(name, server, { ...few, times: 1, forMs: 500 }),
+  ],
+]
+
+test.concurrent.each(faults)(
+  '%s: nothing is lost, nothing is sent twice, order is kept',
+  async (name, play) => {
+    const verdict = await play(name)
+    verdicts.push(verdict)
+    expect(verdict).toMatchObject({ lost: 0, twice: 0, disordered: 0, failed: 0 })
+    expect(verdict.acknowledged).toBeGreaterThan(0)
+    expect(verdict.times).toBeGreaterThan(0)
+  },
+  90_000,
+)
+
+test('PostgreSQL stopped and started: nothing is lost, nothing is sent twice, order is kept', async () => {
+  const own = await startPostgres()
+  try {
+    const verdict = await postgresDown('PostgreSQL stopped and started', own, {
+      ...few,
+      times: 1,
+      forMs: 700,
+    })
+    verdicts.push(verdict)
+    expect(verdict).toMatchObject({ acknowledged: 60, lost: 0, twice: 0, disordered: 0 })
+  } finally {
+    await own.close()
+  }
+}, 90_000)

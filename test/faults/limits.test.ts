@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { startGitHubApi } from '../support/github-api.ts'
+import type { ReceivedRequest } from '../support/http-server.ts'
+import { startPortApi } from '../support/port-api.ts'
+import { relayEnv, startRelay } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
+import { until } from '../support/until.ts'
+
+/** How many dispatches one relay has under way at once. */
+const CONCURRENCY = 20
+const WAIT_S = 4
+const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
+
+async function openStage(repositories: number, more: Record<string, string> = {}) {
+  const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
+  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  const names = Array.from({ length: repositories }, (_, n) => `acme/shop-${n}`)
+  for (const name of names) github.addRepository(name)
+  const env = relayEnv({
+    PORT_CLIENT_ID: port.clientId,
+    PORT_API_URL: port.url,
+    GITHUB_API_URL: github.url,
+    GITHUB_TOKEN: github.token,
+    RELAY_ALLOWED_REPOSITORIES: 'acme/*',
+    RELAY_DISPATCH_RATE: '0',
+    ...more,
+  })
+  return {
+    port,
+    github,
+    env,
+    /** One after the other, so that their order is known. */
+    async sendAll(url: string, count: number): Promise<string[]> {
+      const ids = Array.from({ length: count }, (_, n) => port.createRun({ id: `r_${n}` }).id)
+      for (const [n, id] of ids.entries()) {
+        const repository = names[n % names.length] as string
+        await send(url, { body: { run: { id }, github: { repository }, inputs: {} } })
+      }
+      return ids
+    },
+    /** GitHub asks to wait, so late that as many as may be are under way by then. */
+    limit: (times = CONCURRENCY) =>
+      github.fail({
+        match: isDispatch,
+        times,
+        delayMs: 1_500,
+        status: 403,
+        headers: { 'retry-after': String(WAIT_S) },
+        body: { message: 'You have exceeded a secondary rate limit.' },
+      }),
+    asked: () => github.requests.filter(isDispatch),
+  }
+}
+
+test('one secondary limit makes all that wait wait, and each run in Port is told so once; then all go out, in order', async () => {
+  const { port, github, env, sendAll, limit, asked } = await openStage(30)
+  const relay = await startRelay(env)
+  limit()
+  const ids = await sendAll(relay.url, 60)
+  await until(() => github.dispatches.length === ids.length, 'all are dispatched')
+  const refused = asked().filter(each => each.status === 403)
+  expect(refused.length).toBeGreaterThan(0)
+  expect(refused.length).toBeLessThanOrEqual(CONCURRENCY)
+  // Nobody but those under way found out for himself.
+  const [first] = refused
+  const tooEarly = asked().filter(
+    ({ at, status }) => status !== 403 && at < (first as ReceivedRequest).at + WAIT_S * 1000,
+  )
+  expect(tooEarly).toEqual([])
+  const waiting = (id: string) => port.run(id).logs.filter(({ message }) => message.startsWith('Waiting'))
+  await until(() => ids.every(id => port.run(id).logs.length >= 2), 'Port is told of all')
+  await sleep(300)
+  for (const id of ids) {
+    expect(
+      waiting(id).map(({ message }) => message),
+      id,
+    ).toEqual([
+      expect.stringMatching(/GitHub limits how fast .+; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/),
+    ])
+  }
+  for (let n = 0; n < 30; n++) {
+    const sent = github.dispatches.filter(each => each.repository === `acme/shop-${n}`)
+    expect(sent.map(each => each.clientPayload.run_id)).toEqual([`r_${n}`, `r_${n + 30}`])
+  }
+}, 60_000)
+
+test('a limit outlives the relay: after a restart nobody asks before its time', async () => {
+  const { github, env, sendAll, limit, asked } = await openStage(30)
+  const relay = await startRelay(env)
+  limit()
+  const ids = await sendAll(relay.url, 30)
+  await until(() => asked().filter(each => each.status === 403).length >= 1, 'GitHub asks to wait')
+  await sleep(300)
+  await relay.kill()
+  const before = asked().length
+  expect(before).toBeLessThanOrEqual(CONCURRENCY)
+  const next = await startRelay(env)
+  await until(() => github.dispatches.length === ids.length, 'all are dispatched', 40_000)
+  const again = asked()[before] as ReceivedRequest
+  expect(again.at - (asked()[0] as ReceivedRequest).at).toBeGreaterThanOrEqual(WAIT_S * 1000)
+  await next.stop()
+}, 60_000)
+
+test('RELAY_DISPATCH_RATE holds over a restart: a burst of 20, then so many a minute', async () => {
+  const { github, env, sendAll } = await openStage(28, { RELAY_DISPATCH_RATE: '120' })
+  const relay = await startRelay(env)
+  await sendAll(relay.url, 28)
+  await until(() => github.dispatches.length >= 21, 'the burst is out')
+  const [begun] = github.dispatches
+  await relay.stop()
+  await startRelay(env)
+  await until(() => github.dispatches.length === 28, 'all are out')
+  for (const [n, { at }] of github.dispatches.entries()) {
+    const allowed = 20 + ((at - (begun as { at: number }).at) / 1000) * 2
+    // The first comes a moment after the bucket began to fill.
+    expect(n + 1, `after ${at - (begun as { at: number }).at} ms`).toBeLessThanOrEqual(allowed + 2)
+  }
+  expect((github.dispatches[27]?.at ?? 0) - (begun as { at: number }).at).toBeGreaterThan(2_500)
+}, 60_000)

@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto'
+import { Agent, request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SECRET, sign } from '../support/sign.ts'
+
+const CONNECTIONS = 64
+/** Before the same delivery is sent again, to a relay that is away or refuses it. */
+const AGAIN_MS = 25
+
+export interface Load {
+  /** Run ids that were answered 202 or 200. */
+  acknowledged: Set<string>
+  /** How many answers there were of each status; 0 counts the connections that failed. */
+  answers: Map<number, number>
+  /** Resolves once all are acknowledged. */
+  done: Promise<void>
+  /** Sends nothing more, and resolves when no answer is awaited. */
+  stop(): Promise<void>
+}
+
+export interface LoadOptions {
+  /** How many deliveries. */
+  count: number
+  /** The relays' addresses, taken in turn. */
+  urls: string[]
+  repositories: string[]
+  /** At most so many a second are begun; as fast as they are answered where absent. */
+  perSecond?: number
+  /** Made before each is sent. */
+  onRun?: (runId: string) => void
+}
+
+/**
+ * Sends deliveries over 64 connections, each until it is acknowledged: what a relay refuses, or never
+ * answers, is sent again as it was.
+ */
+export function startLoad({ count, urls, repositories, perSecond, onRun }: LoadOptions): Load {
+  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
+  const acknowledged = new Set<string>()
+  const answers = new Map<number, number>()
+  const began = performance.now()
+  let next = 0
+  let stopped = false
+
+  async function sender(): Promise<void> {
+    while (!stopped && next < count) {
+      const index = next++
+      const wait = perSecond ? began + (index * 1000) / perSecond - performance.now() : 0
+      if (wait > 0) await sleep(wait)
+      const runId = `r_${randomBytes(12).toString('base64url').replaceAll(/[-_]/g, 'x')}`
+      onRun?.(runId)
+      for (let tries = index; !stopped; tries++) {
+        const status = await post(
+          urls[tries % urls.length] as string,
+          body(runId, repositories[index % repositories.length] as string),
+          agent,
+        )
+        answers.set(status, (answers.get(status) ?? 0) + 1)
+        if (status === 202 || status === 200) {
+          acknowledged.add(runId)
+          break
+        }
+        await sleep(AGAIN_MS)
+      }
+    }
+  }
+  const done = Promise.all(Array.from({ length: CONNECTIONS }, sender)).then(() => agent.destroy())
+  return {
+    acknowledged,
+    answers,
+    done,
+    async stop() {
+      stopped = true
+      await done
+    },
+  }
+}
+
+const body = (runId: string, repository: string) =>
+  JSON.stringify({
+    run: { id: runId },
+    action: { identifier: 'deploy' },
+    github: { repository },
+    inputs: { version: '1.4.2' },
+  })
+
+/** One signed webhook; the status, or 0 where the connection failed. */
+function post(url: string, text: string, agent: Agent): Promise<number> {
+  const timestamp = String(Math.floor(Date.now() / 1000))
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    'x-port-timestamp': timestamp,
+    'x-port-signature': sign(timestamp, text, SECRET),
+  }
+  return new Promise(resolve => {
+    const sent = request(`${url}/webhook`, { method: 'POST', agent, headers, timeout: 20_000 }, response => {
+      response.resume()
+      response.on('end', () => resolve(response.statusCode ?? 0))
+      response.on('error', () => resolve(0))
+    })
+    sent.on('timeout', () => sent.destroy())
+    sent.on('error', () => resolve(0))
+    sent.end(text)
+  })
+}

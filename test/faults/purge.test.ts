@@ -1,0 +1,69 @@
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { purge } from '../../relay/deliveries/purge.ts'
+import type { NewDelivery } from '../../relay/store/delivery.ts'
+import { openStore } from '../../relay/store/open.ts'
+import { temporaryFolder } from '../support/relay.ts'
+
+const DAY = 86_400_000
+const NOW = 100 * DAY
+
+const delivery = (n: number, receivedAt: number): NewDelivery => ({
+  id: `d-${n}`,
+  identity: `run:r_${n}`,
+  replayKey: null,
+  runId: `r_${n}`,
+  kind: 'action_run',
+  action: 'deploy',
+  repository: `acme/shop-${n}`,
+  eventType: 'deploy',
+  invocation: '{}',
+  receivedAt,
+})
+
+test('what ended longer ago than RELAY_RETENTION is removed in small steps, while deliveries come in; the rest stays', async () => {
+  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  onTestFinished(() => store.close())
+  const end = async (ids: number[], at: number) => {
+    await Promise.all(ids.map(n => store.accept(delivery(n, at))))
+    for (const claimed of await store.claimQueued(at, 1000, ids.length)) {
+      const state = claimed.seq % 2 ? 'finished' : 'failed'
+      await store.record(claimed, { state, dueAt: null }, at)
+    }
+  }
+  await end(
+    Array.from({ length: 1000 }, (_, n) => n),
+    NOW - 31 * DAY,
+  )
+  await end([1001, 1002], NOW - 29 * DAY)
+  await store.accept(delivery(1003, NOW - 60 * DAY))
+
+  const steps: number[] = []
+  let over = false
+  const purging = purge(
+    {
+      async purge(before, limit) {
+        const removed = await store.purge(before, limit)
+        steps.push(removed)
+        return removed
+      },
+    },
+    NOW - 30 * DAY,
+  ).then(removed => {
+    over = true
+    return removed
+  })
+  let slowest = 0
+  let accepted = 0
+  while (!over) {
+    const began = performance.now()
+    await store.accept(delivery(2000 + accepted++, NOW))
+    slowest = Math.max(slowest, performance.now() - began)
+  }
+  expect(await purging).toBe(1000)
+  expect(steps).toEqual([200, 200, 200, 200, 200, 0])
+  expect(accepted).toBeGreaterThan(50)
+  expect(slowest, 'ms that a delivery waited').toBeLessThan(500)
+  expect(await store.get('d-7')).toBeNull()
+  for (const id of ['d-1001', 'd-1002', 'd-1003', 'd-2000']) expect(await store.get(id)).not.toBeNull()
+})

@@ -1,0 +1,94 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { until } from '../support/until.ts'
+
+const MAIN = join(import.meta.dirname, '../../relay/main.ts')
+const KEPT = 256 * 1024
+
+/** A relay that is killed and started again at one address. */
+export interface RelayProcess {
+  readonly url: string
+  readonly pid: number
+  /** The last of what it printed, over all its lives. */
+  printed(): string
+  /** How often it was started. */
+  readonly starts: number
+  running(): boolean
+  /** Starts it, and resolves once it listens. @throws Error with what it printed, where it ends instead */
+  start(): Promise<void>
+  /** SIGKILL. */
+  kill(): Promise<void>
+  /** SIGTERM; its exit code. */
+  stop(): Promise<number | null>
+}
+
+/**
+ * A relay that is not running yet. `command` stands before Node's, for a limit that the shell sets; `flags` are Node's.
+ */
+export async function prepareRelay(
+  env: Record<string, string>,
+  command: string[] = [],
+  flags: string[] = [],
+): Promise<RelayProcess> {
+  const port = await freePort()
+  let child: ChildProcess | undefined
+  let output = ''
+  let starts = 0
+  const running = () => child !== undefined && child.exitCode === null && child.signalCode === null
+  const end = async (signal: NodeJS.Signals) => {
+    if (!child || !running()) return
+    const closed = once(child, 'close')
+    child.kill(signal)
+    await closed
+  }
+  return {
+    url: `http://127.0.0.1:${port}`,
+    get pid() {
+      return child?.pid ?? 0
+    },
+    get starts() {
+      return starts
+    },
+    printed: () => output,
+    running,
+    async start() {
+      const [program = process.execPath, ...args] = [...command, process.execPath, ...flags, MAIN]
+      const started = spawn(program, args, {
+        env: { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: String(port), ...env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      child = started
+      starts++
+      let fresh = ''
+      const hear = (chunk: Buffer) => {
+        output = (output + chunk).slice(-KEPT)
+        if (fresh.length < KEPT) fresh += chunk
+      }
+      started.stdout?.on('data', hear)
+      started.stderr?.on('data', hear)
+      const healthy = () =>
+        fetch(`http://127.0.0.1:${port}/healthz`).then(
+          answer => answer.ok,
+          () => false,
+        )
+      await until(async () => !running() || (await healthy()), 'the relay listens', 60_000)
+      if (!running()) throw new Error(`The relay ended: ${fresh}`)
+    },
+    kill: () => end('SIGKILL'),
+    async stop() {
+      await end('SIGTERM')
+      return child?.exitCode ?? null
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}

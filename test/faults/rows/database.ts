@@ -1,0 +1,169 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import type { TestPostgres } from '../../support/postgres.ts'
+import { judge, type Verdict } from '../verdict.ts'
+import { openWorld } from '../world.ts'
+
+interface Options {
+  count: number
+  perSecond: number
+  times: number
+  forMs: number
+}
+
+/** PostgreSQL is stopped and started again under load. */
+export async function postgresDown(fault: string, server: TestPostgres, options: Options): Promise<Verdict> {
+  const world = await openWorld({ database: await server.createDatabase(), repositories: 100 })
+  try {
+    await world.relay.start()
+    const load = world.load(options)
+    for (let n = 0; n < options.times; n++) {
+      await sleep(500)
+      await server.stop()
+      await sleep(options.forMs)
+      await server.start()
+    }
+    await load.done
+    return await judge(fault, options.times, world, load)
+  } finally {
+    await world.close()
+  }
+}
+
+/** PostgreSQL refuses every write, as a replica does after a fail-over. */
+export async function postgresReadOnly(
+  fault: string,
+  server: TestPostgres,
+  options: Options,
+): Promise<Verdict> {
+  const database = await server.createDatabase()
+  const world = await openWorld({ database })
+  const name = new URL(database).pathname.slice(1)
+  const setReadOnly = async (value: 'on' | 'off') => {
+    const client = new pg.Client(database.replace(/[^/]+$/, 'postgres'))
+    await client.connect()
+    await client.query(`ALTER DATABASE ${name} SET default_transaction_read_only = ${value}`)
+    await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
+    await client.end()
+  }
+  try {
+    await world.relay.start()
+    const load = world.load(options)
+    for (let n = 0; n < options.times; n++) {
+      await sleep(300)
+      await setReadOnly('on')
+      await sleep(options.forMs)
+      await setReadOnly('off')
+    }
+    await load.done
+    return await judge(`${fault}, ${load.answers.get(503) ?? 0} × 503`, options.times, world, load)
+  } finally {
+    await world.close()
+  }
+}
+
+/**
+ * The disk under SQLite fills up under load, and is freed again: a small tmpfs where one may be mounted,
+ * else a limit on the size of a file.
+ */
+export async function diskFull(fault: string, options: Options): Promise<Verdict> {
+  const folder = mkdtempSync(join(tmpdir(), 'full-'))
+  const disk = mountSmallDisk(folder, '16m')
+  const world = await openWorld({
+    folder,
+    ...(disk ? {} : { command: ['/bin/sh', '-c', 'ulimit -S -f 1024; exec "$@"', 'sh'] }),
+  })
+  try {
+    await world.relay.start()
+    const load = world.load(options)
+    for (let n = 0; n < options.times; n++) {
+      await sleep(300)
+      disk?.fill()
+      await sleep(options.forMs)
+      if (disk) disk.free()
+      else execFileSync('prlimit', ['--pid', String(world.relay.pid), '--fsize=unlimited'])
+    }
+    await load.done
+    const way = disk ? 'tmpfs' : 'limit'
+    return await judge(`${fault} (${way}), ${load.answers.get(503) ?? 0} × 503`, options.times, world, load)
+  } finally {
+    await world.close()
+    disk?.unmount()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** SQLite's file turns read-only while the relay is away: it says so and accepts nothing, until it may write. */
+export async function sqliteReadOnly(fault: string, options: Options): Promise<Verdict> {
+  const folder = mkdtempSync(join(tmpdir(), 'read-only-'))
+  const disk = mountSmallDisk(folder, '64m')
+  const setReadOnly = (on: boolean) => {
+    if (disk) disk.remount(on ? 'ro' : 'rw')
+    else chmodSync(folder, on ? 0o555 : 0o755)
+  }
+  const world = await openWorld({ folder })
+  try {
+    await world.relay.start()
+    const load = world.load(options)
+    for (let n = 0; n < options.times; n++) {
+      await sleep(300)
+      await world.relay.stop()
+      setReadOnly(true)
+      const words = await world.relay.start().then(
+        () => 'it started',
+        (error: Error) => error.message,
+      )
+      if (!words.includes('RELAY_DATABASE must name a file in a folder that the relay may write to'))
+        throw new Error(`On a read-only disk: ${words}`)
+      setReadOnly(false)
+      await world.relay.start()
+    }
+    await load.done
+    return await judge(fault, options.times, world, load)
+  } finally {
+    await world.close()
+    disk?.unmount()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+interface SmallDisk {
+  /** Leaves not a byte. */
+  fill(): void
+  free(): void
+  remount(mode: 'ro' | 'rw'): void
+  unmount(): void
+}
+
+function mountSmallDisk(folder: string, size: string): SmallDisk | null {
+  mkdirSync(folder, { recursive: true })
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' })
+  } catch {
+    return null
+  }
+  const filler = join(folder, 'filler')
+  return {
+    fill() {
+      const file = openSync(filler, 'a')
+      try {
+        for (const size of [65_536, 4_096, 1]) {
+          try {
+            for (;;) writeSync(file, Buffer.alloc(size))
+          } catch (error) {
+            if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+          }
+        }
+      } finally {
+        closeSync(file)
+      }
+    },
+    free: () => rmSync(filler, { force: true }),
+    remount: mode => void execFileSync('mount', ['-o', `remount,${mode}`, folder]),
+    unmount: () => void execFileSync('umount', ['-l', folder]),
+  }
+}

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import type { RelayProcess } from '../relay-process.ts'
+import { judge, type Verdict } from '../verdict.ts'
+import { openWorld, type WorldOptions } from '../world.ts'
+
+/** SIGKILL at random moments while deliveries come in and go out. */
+export async function kill(
+  fault: string,
+  options: WorldOptions & { times: number; perKill: number },
+): Promise<Verdict> {
+  const world = await openWorld({ repositories: 100, ...options })
+  try {
+    await world.relay.start()
+    const load = world.load({ count: options.times * options.perKill, perSecond: options.perKill * 1.4 })
+    for (let n = 0; n < options.times; n++) {
+      await sleep(20 + Math.random() * 400)
+      await world.relay.kill()
+      await world.relay.start()
+    }
+    await load.done
+    return await judge(fault, options.times, world, load)
+  } finally {
+    await world.close()
+  }
+}
+
+/** Several relays on one database; one of them is killed every few seconds and started again. */
+export async function killOneOf(
+  fault: string,
+  options: WorldOptions & {
+    database: string
+    count: number
+    everyMs: number
+    perSecond?: number
+    /** At the end both are killed, and the minute that their leases last is not waited for. */
+    leasesPass?: boolean
+  },
+): Promise<Verdict> {
+  const world = await openWorld({ relays: 2, repositories: 100, ...options })
+  try {
+    await Promise.all(world.relays.map(each => each.start()))
+    const load = world.load(options)
+    let over = false
+    void load.done.then(() => (over = true))
+    let times = 0
+    while (!over || world.github.dispatches.length < options.count / 2) {
+      await sleep(options.everyMs * (0.5 + Math.random()))
+      const relay = world.relays[times++ % 2] as RelayProcess
+      await relay.kill()
+      await sleep(Math.random() * 300)
+      await relay.start()
+    }
+    if (options.leasesPass) {
+      await Promise.all(world.relays.map(each => each.kill()))
+      await passLeases(options.database)
+      await Promise.all(world.relays.map(each => each.start()))
+      times += 2
+    }
+    return await judge(fault, times, world, load)
+  } finally {
+    await world.close()
+  }
+}
+
+async function passLeases(database: string): Promise<void> {
+  const client = new pg.Client(database)
+  await client.connect()
+  await client.query('UPDATE deliveries SET lease_until = 0, tell_until = 0 WHERE lease_until > 0')
+  await client.end()
+}

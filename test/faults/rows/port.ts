@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startPortApi } from '../../support/port-api.ts'
+import { SECRET } from '../../support/sign.ts'
+import { until } from '../../support/until.ts'
+import { judge, type Verdict } from '../verdict.ts'
+import { openWorld } from '../world.ts'
+
+/** Port's API is away while deliveries come in: dispatches go on, and Port is told everything later. */
+export async function portDown(
+  fault: string,
+  options: { count: number; forMs: number; perSecond?: number },
+): Promise<Verdict & { untold: number }> {
+  const port = await startPortApi({ clientSecret: SECRET })
+  const world = await openWorld({ env: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId } })
+  try {
+    await world.relay.start()
+    const ids: string[] = []
+    const load = world.load({
+      ...options,
+      onRun: id => {
+        ids.push(id)
+        port.createRun({ id })
+        if (ids.length === Math.floor(options.count / 4)) void port.stop()
+      },
+    })
+    await Promise.all([load.done, sleep(options.forMs)])
+    const whileDown = world.github.dispatches.length
+    await port.start()
+    const untold = () =>
+      ids.filter(id => {
+        const { statusLabel, logs } = port.run(id)
+        return statusLabel !== 'Waiting for GitHub' || logs.length === 0
+      }).length
+    const verdict = await judge(fault, 1, world, load)
+    await until(() => untold() === 0, 'Port is told of every delivery', 120_000).catch(() => {})
+    if (whileDown < options.count / 2) throw new Error('Dispatches waited for Port')
+    return { ...verdict, untold: untold() }
+  } finally {
+    await world.close()
+    await port.close()
+  }
+}

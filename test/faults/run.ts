@@ -1,0 +1,81 @@
+/**
+ * `npm run test:faults [-- --only TEXT]`: every fault in its complete form, and a table of what it cost; then
+ * 200,000 requests of chance. Exit 0 only if nothing was lost, nothing was sent twice but where a kill left no
+ * evidence, and no request of chance broke anything.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { fuzz, growth } from '../attack/fuzz.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { completeFaults, mayBeTwice } from './complete.ts'
+import { table } from './table.ts'
+import type { Verdict } from './verdict.ts'
+
+const { only = '' } = parseArgs({ options: { only: { type: 'string' } } }).values
+const server = await startPostgres()
+const verdicts: Verdict[] = []
+const broken: string[] = []
+try {
+  for (const group of completeFaults(server)) {
+    const chosen = group.filter(([fault]) => fault.toLowerCase().includes(only.toLowerCase()))
+    await Promise.all(
+      chosen.map(async ([fault, play]) => {
+        const began = performance.now()
+        try {
+          const verdict = await play(fault)
+          verdicts.push(verdict)
+          const { acknowledged, lost, twice } = verdict
+          const seconds = Math.round((performance.now() - began) / 1000)
+          console.error(`${fault}, ${seconds} s: ${acknowledged} acknowledged, ${lost} lost, ${twice} twice`)
+        } catch (error) {
+          broken.push(`${fault}: ${(error as Error).message}`)
+          console.error(broken.at(-1))
+        }
+      }),
+    )
+  }
+  if ('fuzz'.includes(only.toLowerCase())) await playFuzz()
+} finally {
+  await server.close()
+}
+const bad = verdicts.filter(
+  each => each.lost > 0 || each.disordered > 0 || (each.twice > 0 && !mayBeTwice(each.fault)),
+)
+if (verdicts.length > 0) console.log(table(verdicts))
+for (const line of broken) console.log(`Not played to its end: ${line}`)
+for (const { fault } of bad) console.log(`Not as it should be: ${fault}`)
+process.exitCode = bad.length + broken.length > 0 ? 1 : 0
+
+async function playFuzz(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'fuzz-'))
+  const databases = {
+    SQLite: `sqlite:${join(folder, 'relay.db')}`,
+    PostgreSQL: await server.createDatabase(),
+  }
+  for (const [kind, database] of Object.entries(databases)) {
+    const seed = Math.floor(Math.random() * 2 ** 31)
+    const {
+      requests,
+      statuses,
+      broken: answered,
+      alive,
+      rounds,
+    } = await fuzz({
+      count: kind === 'SQLite' ? 200_000 : 50_000,
+      database,
+      seed,
+    })
+    console.log(
+      `fuzz, ${kind}, seed ${seed}: ${requests} requests, ${answered.length} × 5xx but 503, ` +
+        `${alive ? 'no crash' : 'CRASHED'}, memory grown by ${growth(rounds, 'rss')} MB, of it held by JavaScript ${growth(rounds, 'held')} MB`,
+    )
+    console.log(`  memory after each tenth, MB: ${rounds.map(each => Math.round(each.rss)).join(', ')}`)
+    console.log(`  answers: ${JSON.stringify(statuses)}`)
+    for (const each of answered) broken.push(`fuzz, ${kind}: ${each}`)
+    if (!alive || growth(rounds, 'rss') > 50) broken.push(`fuzz, ${kind}`)
+  }
+  rmSync(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,76 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
+import { SECRET } from '../support/sign.ts'
+import { type Load, type LoadOptions, startLoad } from './load.ts'
+import { prepareRelay, type RelayProcess } from './relay-process.ts'
+
+export const ADMIN_TOKEN = 'an-admin-token-for-the-faults'
+
+/** A relay between a sender and GitHub, with a database, before anything goes wrong. */
+export interface World {
+  github: GitHubApi
+  folder: string
+  repositories: string[]
+  relays: RelayProcess[]
+  /** The first of them. */
+  relay: RelayProcess
+  load(options: Pick<LoadOptions, 'count' | 'perSecond' | 'onRun'>): Load
+  close(): Promise<void>
+}
+
+export interface WorldOptions {
+  /** A PostgreSQL address; SQLite in a folder of its own where absent. */
+  database?: string
+  relays?: number
+  repositories?: number
+  /** The workflow runs that appear: named by the run id, or just by the event type, or none. `named` where absent. */
+  runs?: 'named' | 'plain' | 'none'
+  env?: Record<string, string>
+  /** Where SQLite's file is. */
+  folder?: string
+  /** Stands before the relay's command. */
+  command?: string[]
+}
+
+export async function openWorld(options: WorldOptions = {}): Promise<World> {
+  const { relays: amount = 1, repositories: places = 40, runs = 'named' } = options
+  const folder = mkdtempSync(join(tmpdir(), 'faults-'))
+  const github = await startGitHubApi({ autoRun: true })
+  const repositories = Array.from({ length: places }, (_, i) => `acme/shop-${i}`)
+  for (const repository of repositories) {
+    github.addRepository(repository, { workflows: WORKFLOWS[runs] })
+  }
+  const env = {
+    PORT_CLIENT_SECRET: SECRET,
+    GITHUB_TOKEN: github.token,
+    GITHUB_API_URL: github.url,
+    RELAY_ALLOWED_REPOSITORIES: 'acme/*',
+    RELAY_DATABASE: options.database ?? `sqlite:${join(options.folder ?? folder, 'relay.db')}`,
+    RELAY_DISPATCH_RATE: '0',
+    RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
+    ...options.env,
+  }
+  const relays = await Promise.all(Array.from({ length: amount }, () => prepareRelay(env, options.command)))
+  return {
+    github,
+    folder,
+    repositories,
+    relays,
+    relay: relays[0] as RelayProcess,
+    load: given => startLoad({ ...given, urls: relays.map(each => each.url), repositories }),
+    async close() {
+      await Promise.all(relays.map(each => each.kill()))
+      await github.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+const PLAIN = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] }
+const WORKFLOWS = {
+  named: [{ ...PLAIN, runName: (payload: Record<string, unknown>) => `${payload.action} ${payload.run_id}` }],
+  plain: [PLAIN],
+  none: [],
+}
