@@ -21,7 +21,7 @@ async function start(options?: Parameters<typeof startGitHubApi>[0]) {
 const as = (auth: Parameters<typeof octokitFor>[1]) => octokitFor(api, auth)
 const dispatch = (octokit: Octokit, payload: Record<string, unknown> = { run_id: 'r_1' }, type = 'deploy') =>
   octokit.repos.createDispatchEvent({ ...SHOP, event_type: type, client_payload: payload })
-const poll = (found: () => unknown) => expect.poll(found, { interval: 5 })
+const poll = (found: () => unknown) => expect.poll(found, { interval: 5, timeout: 10_000 })
 
 test('a dispatch is accepted with 204, kept, and told to those who listen', async () => {
   const octokit = await start()
@@ -111,7 +111,7 @@ test('a bad, an expired and a missing token are told apart from one that may not
 })
 
 test('a run appears by itself where a workflow listens, titled by its run-name', async () => {
-  const octokit = await start({ autoRun: true, runDelayMs: 20 })
+  const octokit = await start({ autoRun: true, runDelayMs: 500 })
   await dispatch(octokit)
   await dispatch(octokit, {}, 'other')
   expect(api.runs).toEqual([])

@@ -33,10 +33,13 @@ const faults: [string, (name: string) => Promise<Verdict>][] = [
         database: await server.createDatabase(),
       }),
   ],
-  ['500 at every third, run created', name => github(name, { ...few, begin: serverErrors(true), forMs: 0 })],
+  [
+    '500 at every third, run created',
+    name => github(name, { ...few, begin: serverErrors(true), forMs: 0, strikes: 10 }),
+  ],
   [
     'connection cut after receiving, at every third',
-    name => github(name, { ...few, begin: cuts(true), forMs: 0 }),
+    name => github(name, { ...few, begin: cuts(true), forMs: 0, strikes: 10 }),
   ],
   [
     '500 at every third, no run created, runs without a name',
@@ -50,8 +53,11 @@ const faults: [string, (name: string) => Promise<Verdict>][] = [
         strikes: 3,
       }),
   ],
-  ['403 secondary limit', name => github(name, { ...few, begin: secondaryLimit(1, 2), forMs: 0 })],
-  ['429', name => github(name, { ...few, begin: tooMany(1, 2), forMs: 0 })],
+  [
+    '403 secondary limit',
+    name => github(name, { ...few, begin: secondaryLimit(1, 2), forMs: 0, strikes: 1 }),
+  ],
+  ['429', name => github(name, { ...few, begin: tooMany(1, 2), forMs: 0, strikes: 1 })],
   ['Port down', name => portDown(name, { count: 40, perSecond: 40, forMs: 1_500 })],
   ['disk full, SQLite', name => diskFull(name, { ...few, times: 1, forMs: 1_000 })],
   ['read-only database, SQLite', name => sqliteReadOnly(name, { ...few, times: 1, forMs: 300 })],

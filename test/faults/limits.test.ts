@@ -92,7 +92,7 @@ test('a limit outlives the relay: after a restart nobody asks before its time', 
   limit()
   const ids = await sendAll(relay.url, 30)
   await until(() => asked().filter(each => each.status === 403).length >= 1, 'GitHub asks to wait')
-  await sleep(300)
+  await sleep(1_000)
   await relay.kill()
   const before = asked().length
   expect(before).toBeLessThanOrEqual(CONCURRENCY)

@@ -7,6 +7,16 @@ import { until } from '../support/until.ts'
 const MAIN = join(import.meta.dirname, '../../relay/main.ts')
 const KEPT = 256 * 1024
 
+/** Whatever ends the suite, no relay outlives it. */
+const alive = new Set<ChildProcess>()
+let watching = false
+function endWithUs(child: ChildProcess): void {
+  if (!watching) process.once('exit', () => alive.forEach(each => void each.kill('SIGKILL')))
+  watching = true
+  alive.add(child)
+  child.once('close', () => alive.delete(child))
+}
+
 /** A relay that is killed and started again at one address. */
 export interface RelayProcess {
   readonly url: string
@@ -60,6 +70,7 @@ export async function prepareRelay(
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       child = started
+      endWithUs(started)
       starts++
       let fresh = ''
       const hear = (chunk: Buffer) => {
