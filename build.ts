@@ -8,13 +8,14 @@ import { dirname, join } from 'node:path'
 import ncc from '@vercel/ncc'
 import ts from 'typescript'
 
-/** Entry → bundle. A worker's lies beside the bundle that starts it. */
+/** Entry → bundle. A thread's lies beside the bundle that starts it. */
 const bundles = {
   'action/main': 'action/dist/main/index.js',
   'action/post': 'action/dist/post/index.js',
   'action/progress': 'action/dist/progress/index.js',
   'relay/main': 'relay/dist/main.js',
   'relay/store/sqlite-thread': 'relay/dist/sqlite-thread.js',
+  'relay/store/sqlite-checkpoint-thread': 'relay/dist/sqlite-checkpoint-thread.js',
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { RunState } from '../port/client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
 import { readInvocation } from '../port/invocation.ts'
-import type { Json, JsonObject } from '../port/json.ts'
+import type { Json } from '../port/json.ts'
 
 /**
  * Puts back what did not fit into GitHub's payload, from Port's run: its body as Port rendered it, else its
@@ -41,7 +41,8 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
   const properties = run.properties ?? {}
   const all = Object.keys(body.inputs).length > 0 ? body.inputs : properties
 
-  const inputs: JsonObject = {}
+  // An input may be called as what every object inherits, `constructor` or `__proto__`.
+  const found = new Map<string, Json>()
   for (const name of new Set([
     ...Object.keys(body.inputs),
     ...Object.keys(properties),
@@ -52,19 +53,23 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
       : left.has('inputs')
         ? all
         : {}
-    const value = name in port.inputs ? port.inputs[name] : rest[name]
-    if (value !== undefined) inputs[name] = value
+    const source = [port.inputs, rest].find(each => Object.hasOwn(each, name))
+    if (source) found.set(name, source[name]!)
   }
+  const inputs = Object.fromEntries(found)
   const missing = port.truncated.filter(
     name =>
-      (name.startsWith('inputs.') && !(name.slice('inputs.'.length) in inputs)) ||
-      (name === 'inputs' && Object.keys(inputs).length === 0) ||
+      (name.startsWith('inputs.') && !found.has(name.slice('inputs.'.length))) ||
+      (name === 'inputs' && found.size === 0) ||
       (name === 'entity' && body.entity === null) ||
       (name === 'event' && body.event === null),
   )
   if (missing.length > 0) {
-    const names = missing.map(name => `"${name}"`).join(', ')
-    throw new Error(`${tooLarge(port.truncated)}, and Port's run ${payload.run_id} does not hold ${names}.`)
+    const names = missing.length === port.truncated.length ? 'that' : quote(missing)
+    throw new Error(
+      `${tooLarge(port.truncated)}, and Port's run ${payload.run_id} does not hold ${names} either: send less in the ` +
+        'body of the webhook.',
+    )
   }
   return {
     ...payload,
@@ -80,7 +85,9 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
 }
 
 const tooLarge = (names: string[]) =>
-  `The payload was too large for GitHub, so ${names.map(name => `"${name}"`).join(', ')} did not come with it`
+  `The payload was too large for GitHub, so ${quote(names)} did not come with it`
+
+const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
 /** Port keeps a body that its author templated as a text as that text. */
 function parse(body: Json): Json {

@@ -20,6 +20,13 @@ export function stepResult({ conclusion }: Step): string {
   return `${MARK[word] ?? '–'} ${word}`
 }
 
+/** The jobs before this one that make the run fail: `✗ Job build: failure`. */
+export function needLines(needs: Record<string, string>): LogLine[] {
+  return Object.entries(needs)
+    .filter(([, result]) => Object.hasOwn(LEVEL, result))
+    .map(([job, result]) => ({ level: LEVEL[result]!, message: `✗ Job ${job}: ${result}` }))
+}
+
 /** The last line of the log: `✓ Job deploy: success after 42 s`. */
 export function jobLine(job: { name: string; status: JobStatus; durationMs: number }): LogLine {
   return {

@@ -8,6 +8,7 @@ export interface Entity {
   body: JsonObject
 }
 
+const NAMES = ['blueprint', 'identifier']
 const FIELDS = ['blueprint', 'identifier', 'title', 'icon', 'team', 'properties', 'relations']
 
 /** Port's rule. @see https://docs.port.io/api-reference/create-an-entity */
@@ -20,33 +21,61 @@ const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
  */
 export async function readEntities(text: string): Promise<Entity[]> {
   if (text.trim() === '') return []
-  const given = await parse(text)
-  const list = isObject(given) ? [given] : given
-  if (!Array.isArray(list)) throw new Error('entities must be a list of entities in YAML or JSON.')
+  const list = listOf(await parse(text, 'values'))
+  if (list === null) throw new Error('entities must be a list of entities in YAML or JSON.')
+  await nameAsWritten(list, text)
   const problems = list.flatMap((entity, index) =>
     check(entity).map(problem => `${nameOf(entity, index)} ${problem}`),
   )
   if (problems.length > 0) throw new Error(problems.join('\n'))
   return (list as JsonObject[]).map(({ blueprint, identifier, ...more }) => ({
-    blueprint: String(blueprint),
-    identifier: String(identifier),
-    body: { identifier: String(identifier), ...more },
+    blueprint: blueprint as string,
+    identifier: identifier as string,
+    body: { identifier: identifier as string, ...more },
   }))
 }
 
-async function parse(text: string): Promise<Json> {
+/** @param as `written`: numbers and the like as the text that stands there */
+async function parse(text: string, as: 'values' | 'written'): Promise<Json> {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text, as === 'written' ? toSource : undefined)
   } catch {
     // YAML holds JSON, but its reader is slow to load.
-    const { parse: parseYaml } = await import('yaml')
+    const yaml = await import('yaml')
     try {
-      return parseYaml(text)
+      return yaml.parse(text, { schema: as === 'written' ? 'failsafe' : 'core', logLevel: 'error' })
     } catch (cause) {
       const [reason] = (cause as Error).message.split('\n')
       throw new Error(`entities is neither YAML nor JSON: ${reason}`, { cause })
     }
   }
+}
+
+const toSource = (_: string, value: Json, { source }: { source?: string } = {}): Json =>
+  typeof value === 'number' || typeof value === 'boolean' ? source! : value
+
+/** A list of what may be entities, without fields that are null: those are inputs that were not sent. */
+function listOf(given: Json): Json[] | null {
+  const list = isObject(given) ? [given] : given
+  if (!Array.isArray(list)) return null
+  return list.map(entity =>
+    isObject(entity)
+      ? Object.fromEntries(
+          Object.entries(entity).filter(([name, value]) => value !== null || !FIELDS.includes(name)),
+        )
+      : entity,
+  )
+}
+
+/** `identifier: 1.10` is no number: it names what is called 1.10. */
+async function nameAsWritten(list: Json[], text: string): Promise<void> {
+  const isChanged = (value: Json | undefined) => typeof value === 'number' || typeof value === 'boolean'
+  const changed = list.filter(isObject).filter(entity => NAMES.some(name => isChanged(entity[name])))
+  if (changed.length === 0) return
+  const written = listOf(await parse(text, 'written')) as JsonObject[]
+  for (const entity of changed)
+    for (const name of NAMES)
+      if (isChanged(entity[name])) entity[name] = written[list.indexOf(entity)]![name]!
 }
 
 function nameOf(entity: Json, index: number): string {
@@ -57,10 +86,8 @@ function nameOf(entity: Json, index: number): string {
 
 function check(entity: Json): string[] {
   if (!isObject(entity)) return ['is no entity: it must have a blueprint and an identifier.']
-  const problems = ['blueprint', 'identifier'].flatMap(name => {
-    const value = entity[name]
-    // Numbers are what YAML makes of `identifier: 42`.
-    const given = typeof value === 'number' ? String(value) : value
+  const problems = NAMES.flatMap(name => {
+    const given = entity[name]
     if (typeof given !== 'string' || given === '') return [`has no ${name}.`]
     return IDENTIFIER.test(given)
       ? []

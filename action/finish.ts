@@ -1,15 +1,17 @@
 import { appendFileSync } from 'node:fs'
-import type { LogLine, RunUpdate } from '../port/client.ts'
-import { PortError } from '../port/client.ts'
+import { type LogLine, PortError } from '../port/client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
 import { conclude } from './conclude.ts'
-import { jobLine, stepLine } from './describe.ts'
-import { help } from './help.ts'
-import { type Inputs, type JobStatus, readInputs } from './inputs.ts'
+import { jobLine, needLines, stepLine } from './describe.ts'
+import { help, type Topic } from './help.ts'
+import { type Inputs, readInputs } from './inputs.ts'
+import { isUncertain } from './is-uncertain.ts'
+import { jobName } from './job-name.ts'
 import { judgeRun } from './judge-run.ts'
 import { knownSecrets } from './known-secrets.ts'
-import { readLogFile } from './log-file.ts'
+import { lastUpdate } from './last-update.ts'
 import { maskParts } from './mask-parts.ts'
+import { ownSecrets } from './own-secrets.ts'
 import { readPayload } from './payload.ts'
 import { createRedact } from './redact.ts'
 import { createRelayReporter, findRelay, type RelayReporter } from './relay-reporter.ts'
@@ -19,14 +21,11 @@ import { type Runner, readWorkflow, type Workflow } from './runner.ts'
 import { sendEntities } from './send-entities.ts'
 import { loadState, type State } from './state.ts'
 import { readSteps } from './steps.ts'
-import { stopProgress } from './stop-progress.ts'
 import { summarize } from './summarize.ts'
+import { takeLogRest } from './take-log-rest.ts'
 
-/** All that is left of a cancelled job shares about 4 min 45 s. */
+/** All that is left of a cancelled job shares about 4 min 45 s; the final status may take half a minute more. */
 const BUDGET_MS = 60_000
-
-/** What Port shows beside the final status, in place of the label of the running job. */
-const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
 /** Post: entities, steps, log, summary and final status to Port. Never throws, and never fails a job by itself. */
 export async function finish(runner: Runner): Promise<void> {
@@ -34,17 +33,16 @@ export async function finish(runner: Runner): Promise<void> {
   try {
     const state = loadState(core)
     if (!state) return
-    const stopping = stopProgress(state.logFile, runner)
-    const inputs = readInputs(core.getInput)
+    const rest = takeLogRest(state.logFile, runner)
+    const inputs = readInputs(core.getInput, env)
     for (const part of [inputs.portClientSecret, inputs.secretKey].flatMap(maskParts)) core.setSecret(part)
     const workflow = readWorkflow(env)
-    await reportEnd(
-      { state, inputs, workflow, payload: readPayload(inputs.payload, workflow, env) },
-      stopping,
-      runner,
-    )
+    const payload = readPayload(inputs.payload, workflow, env)
+    await reportEnd({ state, inputs, workflow, payload }, rest, runner)
   } catch (error) {
-    core.warning(`Port could not be told: ${(error as Error).message}${help(env, 'port')}`)
+    const { message } = error as Error
+    const more = message.includes('docs/errors.md#') ? '' : help(env, 'port')
+    core.warning(`Port could not be told: ${message}${more}`)
   }
 }
 
@@ -56,8 +54,8 @@ interface Job {
   payload: ClientPayload
 }
 
-async function reportEnd(job: Job, stopping: Promise<number>, runner: Runner): Promise<void> {
-  const { state, inputs, workflow } = job
+async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runner: Runner): Promise<void> {
+  const { state, inputs, workflow, payload } = job
   const { core, env, clock } = runner
   let redact = createRedact([])
   const relay = openRelay(job, runner)
@@ -69,34 +67,78 @@ async function reportEnd(job: Job, stopping: Promise<number>, runner: Runner): P
   const { githubToken: token, checkRunId } = inputs
   const reading = readSteps(workflow, { token, checkRunId, startedAt: state.startedAt }, runner)
   const trouble = (error: unknown) => reportTrouble(error, runner, inputs)
-  if (!state.checked && !(await isOurs(reporter, state, workflow, core, trouble))) return
+  const whose = await judge(state, reporter, workflow, core, trouble)
+  if (whose === 'not ours') return
 
-  const [read, secrets, sent] = await Promise.all([
+  const [read, known, rest] = await Promise.all([
     reading,
-    knownSecrets(job.payload, inputs, reporter, relay),
-    stopping,
-    reporter.prepare(),
+    knownSecrets(payload, inputs, reporter, relay),
+    resting,
+    whose === 'ours' && reporter.prepare(),
   ])
-  for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
-  redact = createRedact(secrets)
+  for (const part of known.secrets.flatMap(maskParts)) core.setSecret(part)
+  redact = createRedact([...known.secrets, ...ownSecrets(inputs, env, relay?.access().token)])
   const steps = read.steps ?? []
   if (read.steps === null) core.notice(read.problem + help(env, 'steps'))
   else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
 
   let conclusion = conclude(inputs.jobStatus, inputs.needs)
-  const entities = await upsertEntities(conclusion, inputs, reporter, runner)
-  if (entities.failed) conclusion = 'failure'
-  const end = jobLine({ name: workflow.job, status: inputs.jobStatus, durationMs: clock() - state.startedAt })
-  const own = readLogFile(state.logFile, sent, true).map(
-    ({ text }): LogLine => ({ level: 'INFO', message: text }),
-  )
-  const lines = [...steps.map(stepLine), ...own, ...entities.lines, end].filter(
-    line => line.message.trim() !== '',
-  )
-  const summary = inputs.summary || summarize(end, job.payload, steps, workflow.url)
+  /** Of what Port is not told of: a failure of the job and of the run, where the author asked for that. */
+  const complain = (sentence: string, topic: Topic) => {
+    if (!inputs.failOnReportError) return core.warning(sentence + help(env, topic))
+    core.setFailed(sentence + help(env, topic))
+    conclusion = 'failure'
+  }
+  const upserts = whose === 'ours' && conclusion === 'success'
+  const entities = upserts ? await sendEntities(inputs.entities, reporter) : { lines: [], problems: [] }
+  if (entities.problems.length > 0) complain(entities.problems.join('\n'), 'entities')
+
+  const ends = [
+    ...needLines(inputs.needs),
+    jobLine({
+      name: read.job ?? jobName(workflow.job, inputs.matrix),
+      status: inputs.jobStatus,
+      durationMs: clock() - state.startedAt,
+    }),
+  ]
+  const ownSummary = known.all ? inputs.summary : ''
+  const { problems = [], explained = false } = state
+  const all = [...problems, ...(known.all ? entities.problems : [])]
+  const summary = ownSummary || summarize({ ends, problems: all, payload, steps, url: workflow.url })
   writeJobSummary(redact(summary), env, core)
-  await tell(lines, lastUpdate(job, conclusion, summary), reporter, trouble, runner, inputs)
+  if (whose === 'unknown') return
+
+  const own = rest.lines.map((message): LogLine => ({ level: 'INFO', message }))
+  const withheld = !known.all && (own.length > 0 || inputs.summary !== '')
+  const notes = [rest.problem, withheld && WITHHELD].filter(note => typeof note === 'string')
+  if (rest.problem) complain(rest.problem, 'port-log')
+  if (withheld) complain(WITHHELD, 'secret-inputs')
+  const lines = [
+    ...(known.all ? own : []),
+    ...(explained ? [] : problems.map((message): LogLine => ({ level: 'ERROR', message }))),
+    ...steps.map(stepLine),
+    ...(known.all ? entities.lines : []),
+    ...notes.map((message): LogLine => ({ level: 'WARN', message })),
+    ...ends,
+  ].filter(line => line.message.trim() !== '')
+
+  // The log goes first, since an ended run takes no more of it. The final status goes even when the log did not.
+  const ending = () => lastUpdate(job, { conclusion, summary, ownSummary })
+  const more = Object.keys(ending()).length > 0
+  try {
+    await reporter.log(lines)
+  } catch (error) {
+    const over = error instanceof PortError && !error.temporary && error.kind !== 'refused'
+    if (over || !more) return void trouble(error)
+    const what = isUncertain(error) ? 'Port may not have taken all of the log' : 'Port did not take the log'
+    complain(`${what}: ${(error as Error).message}`, 'port')
+  }
+  if (more) await reporter.update(ending()).catch(trouble)
 }
+
+const WITHHELD =
+  'The lines left in $PORT_LOG and the input summary are not told to Port: the secret inputs, which must not be in ' +
+  'them, could not be asked for.'
 
 /** Under the token of main; where the relay gave none then, this run proves itself now. */
 function openRelay({ state, payload }: Job, runner: Runner): RelayReporter | null {
@@ -105,57 +147,9 @@ function openRelay({ state, payload }: Job, runner: Runner): RelayReporter | nul
   return createRelayReporter(access, runner, { budgetMs: BUDGET_MS, ending: true })
 }
 
-/** The log goes first, since an ended run takes no more of it. The final status goes even when the log did not. */
-async function tell(
-  lines: LogLine[],
-  update: RunUpdate,
-  reporter: Reporter,
-  trouble: (error: unknown) => boolean,
-  { core, env }: Runner,
-  inputs: Inputs,
-): Promise<void> {
-  const more = Object.keys(update).length > 0
-  try {
-    await reporter.log(lines)
-  } catch (error) {
-    const over = error instanceof PortError && !error.temporary && error.kind !== 'refused'
-    if (over || !more) return void trouble(error)
-    const sentence = `Port did not take the log: ${(error as Error).message}${help(env, 'port')}`
-    if (inputs.failOnReportError) core.setFailed(sentence)
-    else core.warning(sentence)
-  }
-  if (more) await reporter.update(update).catch(trouble)
-}
-
-async function upsertEntities(
-  conclusion: JobStatus,
-  inputs: Inputs,
-  reporter: Reporter,
-  { core, env }: Runner,
-): Promise<{ lines: LogLine[]; failed: boolean }> {
-  if (conclusion !== 'success') return { lines: [], failed: false }
-  const { lines, problems } = await sendEntities(inputs.entities, reporter)
-  if (problems.length === 0) return { lines, failed: false }
-  const sentence = problems.join('\n') + help(env, 'entities')
-  if (inputs.failOnReportError) core.setFailed(sentence)
-  else core.warning(sentence)
-  return { lines, failed: inputs.failOnReportError }
-}
-
 const notFirst = (step: string) =>
   `This action is not the first step of its job: "${step}" ran before it. When such a step fails, this action never ` +
   'starts and Port is told nothing, and post steps may run after Port was told the final status. Move it up.'
-
-/** Only `report: job` ends the Port run; the others leave that to the relay or to another job. */
-function lastUpdate({ state, inputs, workflow }: Job, conclusion: JobStatus, summary: string): RunUpdate {
-  // A node run's link is replaced with each call.
-  const link =
-    state.linked && state.kind !== 'node_run' ? {} : { link: [workflow.url], externalRunId: workflow.runId }
-  if (inputs.report !== 'job') {
-    return { ...(!state.linked && link), ...(inputs.summary && { summary: inputs.summary, ...link }) }
-  }
-  return { conclusion, statusLabel: LABEL[conclusion], summary, ...link }
-}
 
 /** @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary */
 function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core']): void {
@@ -167,20 +161,23 @@ function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core
   }
 }
 
-/** What main could not find out because Port did not answer. */
-async function isOurs(
-  reporter: Reporter,
+/** Whose run it is, which main could not find out where Port did not answer. */
+async function judge(
   state: State,
+  reporter: Reporter,
   workflow: Workflow,
   core: Runner['core'],
-  trouble: (error: unknown) => boolean,
-): Promise<boolean> {
+  trouble: (error: unknown) => unknown,
+): Promise<'ours' | 'not ours' | 'unknown'> {
+  if (state.lost) return 'unknown'
+  if (state.checked) return 'ours'
   try {
     const judged = judgeRun(state.runId, await reporter.read(), workflow.runId)
-    if (judged.verdict !== 'ours') core.notice(judged.message)
-    return judged.verdict === 'ours'
+    if (judged.verdict === 'ours') return 'ours'
+    core.notice(judged.message)
+    return 'not ours'
   } catch (error) {
     trouble(error)
-    return false
+    return 'unknown'
   }
 }

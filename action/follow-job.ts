@@ -1,10 +1,10 @@
-import type { LogLine, PortRun, RunUpdate } from '../port/client.ts'
-import { PortError } from '../port/client.ts'
+import type { LogLine, PortError, RunUpdate } from '../port/client.ts'
 import { logBatches } from '../port/log-batches.ts'
-import { createStepLister, type ListedStep, mayNotRead } from './list-steps.ts'
-import { readLogFile } from './log-file.ts'
+import { createStepLister, type ListedStep, limitEnd, mayNotRead } from './list-steps.ts'
+import { nextOffset, readLogFile } from './log-file.ts'
 import type { ProgressFolder } from './progress-folder.ts'
 import type { RelayAccess } from './relay-reporter.ts'
+import type { Reporter } from './reporter.ts'
 import type { Runner, Workflow } from './runner.ts'
 
 /** What the companion is told at its start. */
@@ -24,18 +24,22 @@ export interface FollowedJob {
 }
 
 const LOG_EVERY_MS = 2_000
+/** Requests with lines; Port's limit is one for the whole organisation. A job that logs all the time needs no more. */
+const MOST_A_MINUTE = 30
+/** However far away a service wants to be asked again: a timer of more than 24 days would fire at once. */
+const LONGEST_PAUSE_MS = 3_600_000
 const LONGEST_NAME = 80
 
 /**
  * Shows in Port the step that runs, and new lines of the log file, until `ended`. A request under way is finished
  * first. It never throws: what it does not manage is left to post.
  *
- * Lines count as sent from before the request on, unless Port refuses it: killed at that moment, a line may be
- * missing, but is never there twice.
+ * Lines count as sent from before the request on, unless Port has surely not taken it: when this is killed at that
+ * moment, or the answer gets lost, a line may be missing, but is never there twice.
  */
 export async function followJob(
   job: FollowedJob,
-  run: Pick<PortRun, 'update' | 'log'>,
+  run: Pick<Reporter, 'update' | 'log'>,
   folder: Pick<ProgressFolder, 'sent' | 'setSent'>,
   {
     fetch,
@@ -50,45 +54,54 @@ export async function followJob(
 ): Promise<void> {
   const started = clock()
   let pausedUntil = 0
+  /** When lines were sent, in the last minute. */
+  const requests: number[] = []
   await Promise.all([followLog(), job.github && followSteps(job.github)])
 
   async function followLog(): Promise<void> {
     for (;;) {
       await sleep(Math.max(LOG_EVERY_MS, pausedUntil - clock()))
       if (ended.signal.aborted) return
-      while (await sendLines()) if (ended.signal.aborted) return
+      // A file that cannot be read or written to now may be later; else post says so.
+      while (await sendLines().catch(() => false)) if (ended.signal.aborted) return
     }
   }
 
   /** One batch; false where there is no other to send now. */
   async function sendLines(): Promise<boolean> {
-    const offset = folder.sent()
-    const found = readLogFile(job.logFile, offset, false)
-    const lines = found.map(({ text }): LogLine => ({ level: 'INFO', message: text }))
-    const count = logBatches(lines)[0]?.length ?? 0
+    while (requests.length > 0 && requests[0]! <= clock() - 60_000) requests.shift()
+    if (requests.length >= MOST_A_MINUTE) return false
+    const offset = nextOffset(job.logFile, folder.sent())
+    if (offset === 0) folder.setSent(0)
+    const found = readLogFile(job.logFile, offset)
+    const count = logBatches(found.map(toLine))[0]?.length ?? 0
     if (count === 0) return false
     folder.setSent(found[count - 1]!.end)
-    const told = lines.slice(0, count).filter(line => line.message.trim() !== '')
-    if (told.length === 0 || (await tell(() => run.log(told)))) return count < lines.length
-    folder.setSent(offset)
-    return false
+    const told = found.slice(0, count).filter(({ text }) => text.trim() !== '')
+    if (told.length === 0) return count < found.length
+    requests.push(clock())
+    const error = await tell(() => run.log(told.map(toLine)))
+    if (error) folder.setSent(told[error.linesSent - 1]?.end ?? offset)
+    return !error && count < found.length
   }
 
   async function followSteps(options: NonNullable<FollowedJob['github']>): Promise<void> {
-    const list = createStepLister(job.workflow, options, fetch)
+    const list = createStepLister(job.workflow, options, { fetch, clock })
     let label = ''
+    let limitedUntil = 0
     for (let failures = 0; ; ) {
-      await sleep(askAgainAfter(clock() - started) * 2 ** failures)
+      await sleep(Math.max(askAgainAfter(clock() - started) * 2 ** failures, limitedUntil - clock()))
       if (ended.signal.aborted) return
       try {
-        const steps = (await list())?.filter(step => step.authors) ?? []
+        const steps = (await list())?.steps.filter(step => step.authors) ?? []
         failures = 0
         const now = describeRunning(steps)
         if (now === null || now === label || clock() < pausedUntil) continue
-        if (await tell(() => run.update(labelled(now)))) label = now
+        if (!(await tell(() => run.update(labelled(now))))) label = now
       } catch (error) {
         if (mayNotRead(error)) return
         failures = Math.min(failures + 1, 5)
+        limitedUntil = soon(limitEnd(error) ?? 0)
       }
     }
   }
@@ -102,17 +115,25 @@ export async function followJob(
     }
   }
 
-  async function tell(operation: () => Promise<void>): Promise<boolean> {
+  /** Null where Port was told. */
+  async function tell(operation: () => Promise<void>): Promise<PortError | null> {
     try {
       await operation()
-      return true
+      return null
     } catch (error) {
-      if (!(error instanceof PortError) || !error.temporary) ended.abort()
-      else pausedUntil = Math.max(pausedUntil, error.retryAt ?? clock() + 5_000)
-      return false
+      const trouble = error as PortError
+      if (!trouble.temporary) ended.abort()
+      else pausedUntil = Math.max(pausedUntil, soon(trouble.retryAt ?? clock() + 5_000))
+      return trouble
     }
   }
+
+  function soon(at: number): number {
+    return Math.min(at, clock() + LONGEST_PAUSE_MS)
+  }
 }
+
+const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', message: text })
 
 /**
  * How long until GitHub is asked again, in ms: a job's token has 1,000 requests an hour for its whole repository, so

@@ -2,20 +2,25 @@ import type { Runner } from './runner.ts'
 
 /** The headings of docs/errors.md. */
 export type Topic =
+  | 'inputs'
   | 'credentials'
   | 'payload'
   | 'large-payloads'
   | 'secret-inputs'
+  | 'outputs'
   | 'duplicates'
   | 'matrix'
   | 'first-step'
   | 'steps'
+  | 'port-log'
   | 'entities'
   | 'port'
 
 /**
  * The end of a message that somebody has to act on: where to read more. The page is that of the release in use;
- * where the action is used by path, it is in the same repository.
+ * where the action is used by path, it is in the same repository. On an Enterprise Server the runner does not tell
+ * whether it found the action there or on github.com, where each is that GitHub Connect brings; a copy made by
+ * actions-sync has the same name.
  */
 export function help(env: Runner['env'], topic: Topic): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env

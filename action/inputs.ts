@@ -1,4 +1,6 @@
 import { isObject, type JsonObject } from '../port/json.ts'
+import { help } from './help.ts'
+import type { Runner } from './runner.ts'
 
 const REPORT = ['job', 'workflow', 'progress', 'off'] as const
 const ON_DUPLICATE = ['fail', 'continue'] as const
@@ -36,9 +38,9 @@ export interface Inputs {
  * Reads every input at once.
  *
  * @param get `core.getInput`
- * @throws Error with one sentence for each input that is wrong
+ * @throws Error with one sentence for each input that is wrong, and a link
  */
-export function readInputs(get: (name: string) => string): Inputs {
+export function readInputs(get: (name: string) => string, env: Runner['env']): Inputs {
   const problems: string[] = []
 
   function oneOf<T extends string>(name: string, allowed: readonly T[]): T {
@@ -90,7 +92,7 @@ export function readInputs(get: (name: string) => string): Inputs {
         : ['port-client-id', 'port-client-secret']
     problems.push(`${given} is given, and ${missing} is empty: check the name of its secret or variable.`)
   }
-  if (problems.length > 0) throw new Error(problems.join('\n'))
+  if (problems.length > 0) throw new Error(problems.join('\n') + help(env, 'inputs'))
   return inputs
 }
 

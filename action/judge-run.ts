@@ -6,8 +6,11 @@ export type Verdict =
   | { verdict: 'silent'; message: string }
   | { verdict: 'duplicate'; message: string }
 
-/** @param githubRunId of the workflow run that asks; a re-run keeps it */
-export function judgeRun(runId: string, state: RunState, githubRunId: string): Verdict {
+/**
+ * @param runId null where Port was asked through the relay for a delivery without one
+ * @param githubRunId of the workflow run that asks; a re-run keeps it
+ */
+export function judgeRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
   if (state.ended) {
     return {
       verdict: 'silent',
@@ -28,7 +31,7 @@ export function judgeRun(runId: string, state: RunState, githubRunId: string): V
   if (other !== null && /^\d+$/.test(other) && other !== githubRunId) {
     return {
       verdict: 'duplicate',
-      message: `Port's run ${runId} already runs in another workflow run, ${other}; this one is ${githubRunId}.`,
+      message: `${runId === null ? "This delivery of Port's" : `Port's run ${runId}`} already runs in another workflow run, ${other}; this one is ${githubRunId}.`,
     }
   }
   return { verdict: 'ours' }

@@ -5,30 +5,31 @@ import { openSecrets } from './open-secrets.ts'
 import type { RelayReporter } from './relay-reporter.ts'
 import type { Reporter } from './reporter.ts'
 
-/** What must not reach Port in a log line or summary: the settings' own, and the clear texts of secret inputs. */
+/** What must not reach Port in a log line or summary. */
+export interface KnownSecrets {
+  /** The clear texts of secret inputs. */
+  secrets: string[]
+  /** Whether no clear text that a step may have seen is missing. */
+  all: boolean
+}
+
+/** Asks for what the payload does not hold; where that fails, the steps of the job may have seen what is unknown here. */
 export async function knownSecrets(
   payload: ClientPayload,
   inputs: Inputs,
   reporter: Pick<Reporter, 'read'>,
   relay: Pick<RelayReporter, 'inputs'> | null = null,
-): Promise<string[]> {
-  if (relay) return [...(await fromRelay(payload, inputs, relay)), inputs.secretKey]
+): Promise<KnownSecrets> {
   const { encrypted, truncated } = payload.port
+  if (relay) {
+    if (encrypted.length === 0 && !truncated.includes('encrypted')) return { secrets: [], all: true }
+    const given = await relay.inputs().catch(() => null)
+    if (!given) return { secrets: [], all: false }
+    const whole = { ...payload, port: { ...payload.port, ...given.payload } }
+    return { secrets: openSecrets(whole, inputs, given.secrets).secrets, all: true }
+  }
   const away = truncated.includes('encrypted') || encrypted.some(name => truncated.includes(`inputs.${name}`))
-  // A rest that cannot be fetched has failed the job in main: then no step has seen its clear text.
-  const whole = away ? await completePayload(payload, reporter.read).catch(() => payload) : payload
-  return [...openSecrets(whole, inputs).secrets, inputs.portClientSecret, inputs.secretKey]
-}
-
-/** Without an answer, as of a relay that is gone, nothing can be sent through it either. */
-async function fromRelay(
-  payload: ClientPayload,
-  inputs: Inputs,
-  relay: Pick<RelayReporter, 'inputs'>,
-): Promise<string[]> {
-  if (payload.port.encrypted.length === 0 && !payload.port.truncated.includes('encrypted')) return []
-  const given = await relay.inputs().catch(() => null)
-  if (!given) return []
-  const whole = { ...payload, port: { ...payload.port, ...given.payload } }
-  return openSecrets(whole, inputs, given.secrets).secrets
+  const whole = away ? await completePayload(payload, reporter.read).catch(() => null) : payload
+  const { secrets } = openSecrets(whole ?? payload, inputs)
+  return { secrets, all: whole !== null }
 }

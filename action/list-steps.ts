@@ -15,23 +15,36 @@ export interface ListedStep {
   own: boolean
 }
 
+/** This job as GitHub lists it now, under the name that its pages show: `deploy (linux, 22)`. */
+export interface ListedJob {
+  name: string
+  steps: ListedStep[]
+}
+
 class GitHubError extends Error {
   readonly status: number
-  constructor(status: number, message: string) {
+  /** When the limit of requests that was reached ends, ms epoch; null where it is another error. */
+  readonly limitEnd: number | null
+  constructor(status: number, limitEnd: number | null, message: string) {
     super(message)
     this.status = status
+    this.limitEnd = limitEnd
   }
 }
 
 /** What the token lacks, where GitHub answers with one of these. */
 export const mayNotRead = (error: unknown): boolean =>
-  error instanceof GitHubError && [401, 403, 404].includes(error.status)
+  error instanceof GitHubError && error.limitEnd === null && [401, 403, 404].includes(error.status)
+
+/** When GitHub may be asked again, ms epoch; null where it has not said. */
+export const limitEnd = (error: unknown): number | null =>
+  error instanceof GitHubError ? error.limitEnd : null
 
 export const PERMISSION_HINT =
   'Give the job "permissions: actions: read" (and leave github-token to its default).'
 
 /**
- * Asks GitHub for the steps of this job, in order. The answer is null where GitHub does not list the job. Asked
+ * Asks GitHub for this job and its steps, in order. The answer is null where GitHub does not list the job. Asked
  * again, it sends the ETag of its last answer: a 304 does not count against the token's limit.
  *
  * @throws GitHubError, or that of the network
@@ -40,23 +53,23 @@ export const PERMISSION_HINT =
 export function createStepLister(
   workflow: Workflow,
   options: { token: string; checkRunId: string | null },
-  fetch: Runner['fetch'],
-): () => Promise<ListedStep[] | null> {
-  let last: { page: number; etag: string; steps: ListedStep[] } | null = null
+  { fetch, clock }: Pick<Runner, 'fetch' | 'clock'>,
+): () => Promise<ListedJob | null> {
+  let last: { page: number; etag: string; job: ListedJob } | null = null
 
   return async () => {
     for (let page = last?.page ?? 1; ; page++) {
       const answer = await listJobs(page)
-      if (answer === 'unchanged') return last!.steps
+      if (answer === 'unchanged') return last!.job
       const own = answer.jobs.find(job =>
         options.checkRunId === null
           ? job.status === 'in_progress' && job.runner_name === workflow.runnerName
           : String(job.id) === options.checkRunId,
       )
       if (own) {
-        const steps = readSteps(own, workflow.action)
-        last = answer.etag ? { page, etag: answer.etag, steps } : null
-        return steps
+        const job = { name: String(own.name ?? workflow.job), steps: readSteps(own, workflow.action) }
+        last = answer.etag ? { page, etag: answer.etag, job } : null
+        return job
       }
       if (answer.jobs.length < 100) return null
     }
@@ -76,14 +89,38 @@ export function createStepLister(
       signal: AbortSignal.timeout(10_000),
     })
     if (response.status === 304) return 'unchanged'
+    const text = await response.text()
     if (response.status !== 200) {
+      const end = readLimitEnd(response, text, clock())
       const hint = [401, 403, 404].includes(response.status) ? ` ${PERMISSION_HINT}` : ''
-      throw new GitHubError(response.status, `GitHub answered ${response.status} to GET ${path}.${hint}`)
+      const reason = end === null ? `.${hint}` : `: ${LIMITED}`
+      throw new GitHubError(
+        response.status,
+        end,
+        `GitHub answered ${response.status} to GET ${path}${reason}`,
+      )
     }
-    const body: Json = JSON.parse(await response.text())
+    const body: Json = JSON.parse(text)
     const jobs = isObject(body) && Array.isArray(body.jobs) ? body.jobs.filter(isObject) : []
     return { jobs, etag: response.headers.get('etag') }
   }
+}
+
+const LIMITED =
+  'the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
+
+/** @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit */
+function readLimitEnd(
+  { status, headers }: { status: number; headers: { get(name: string): string | null } },
+  text: string,
+  now: number,
+): number | null {
+  if (status !== 403 && status !== 429) return null
+  const after = Number(headers.get('retry-after') ?? Number.NaN)
+  if (Number.isFinite(after)) return now + after * 1_000
+  const reset = Number(headers.get('x-ratelimit-reset') ?? Number.NaN)
+  if (headers.get('x-ratelimit-remaining') === '0' && Number.isFinite(reset)) return reset * 1_000
+  return status === 429 || /rate limit/i.test(text) ? now + 60_000 : null
 }
 
 function readSteps(job: JsonObject, action: string | null): ListedStep[] {
@@ -91,7 +128,7 @@ function readSteps(job: JsonObject, action: string | null): ListedStep[] {
   const names = new Set(steps.map(step => String(step.name)))
   return steps.map(step => {
     const name = String(step.name)
-    const own = name === `Run ${action ?? './'}`
+    const own = name === `Run ${action}`
     return {
       name,
       status: String(step.status),

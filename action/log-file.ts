@@ -7,30 +7,74 @@ export function logFilePath(tempFolder: string, delivery: string): string {
   return join(tempFolder, `port-log-${delivery.replace(/[^A-Za-z0-9_-]/g, '-')}.txt`)
 }
 
-/** Creates the file; false where an earlier step of the job has done so. */
-export function createLogFile(path: string): boolean {
-  if (existsSync(path)) return false
-  writeFileSync(path, '')
+/** Creates the file, unless an earlier step of the job has done so. */
+export function createLogFile(path: string): void {
+  writeFileSync(path, '', { flag: 'a' })
+}
+
+/** Takes the report of this run for the step that asks first; false where an earlier one of the job has it. */
+export function claimReport(logFile: string): boolean {
+  const claim = `${logFile}.reported`
+  if (existsSync(claim)) return false
+  writeFileSync(claim, '')
   return true
 }
 
-/**
- * The lines from byte `offset` on, each with the offset after it; a line still being written comes only when
- * `whole`. Without `whole`, no more than a piece of the file is read, whatever a step pours into it.
- */
-export function readLogFile(path: string, offset: number, whole: boolean): { text: string; end: number }[] {
-  if (!existsSync(path)) return []
-  const left = statSync(path).size - offset
-  if (left <= 0) return []
-  const bytes = Buffer.alloc(whole ? left : Math.min(left, PIECE))
-  const file = openSync(path, 'r')
-  const length = readSync(file, bytes, 0, bytes.length, offset)
-  closeSync(file)
-  // A piece without the end of a line is a line too long to be shown whole.
-  const lines = splitLines(bytes.subarray(0, length), { rest: whole })
-  const found =
-    lines.length > 0 || length < PIECE ? lines : splitLines(bytes.subarray(0, length), { rest: true })
-  return found.map(({ text, end }) => ({ text, end: offset + end }))
+/** A line of the file, and the byte after its end. */
+export interface FileLine {
+  text: string
+  end: number
 }
 
-const PIECE = 1_000_000
+/** How much of the file is read at once, in bytes. */
+export const PIECE = 1_000_000
+
+/**
+ * The whole lines from byte `offset` on, of a piece of the file and no more, whatever a step pours into it. A line
+ * still being written is left for later.
+ *
+ * @throws Error where it cannot be read, or is no file
+ */
+export function readLogFile(path: string, offset: number): FileLine[] {
+  return readPiece(path, offset, Math.min(sizeOf(path) - offset, PIECE), { rest: false })
+}
+
+/** Where to go on in the file; a shorter one was written anew, and is read from its start. */
+export function nextOffset(path: string, sent: number): number {
+  return sizeOf(path) < sent ? 0 : sent
+}
+
+/** In bytes; 0 where there is no such file. */
+export function sizeOf(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found) return 0
+  // Anything else might never end, or keep its reader waiting for ever.
+  if (!found.isFile()) throw new Error(`${path} is no longer a file`)
+  return found.size
+}
+
+/** @param options.rest whether what follows the last line's end is a line too */
+export function readPiece(
+  path: string,
+  from: number,
+  length: number,
+  options: { rest: boolean },
+): FileLine[] {
+  if (length <= 0) return []
+  const bytes = readBytes(path, from, length)
+  const lines = splitLines(bytes, options)
+  // A piece without the end of a line is a line too long to be shown whole.
+  const found = lines.length > 0 || length < PIECE ? lines : splitLines(bytes, { rest: true })
+  return found.map(({ text, end }) => ({ text, end: from + end }))
+}
+
+/** Fewer where the file ends. */
+export function readBytes(path: string, from: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length)
+  const file = openSync(path, 'r')
+  try {
+    return bytes.subarray(0, readSync(file, bytes, 0, length, from))
+  } finally {
+    closeSync(file)
+  }
+}

@@ -8,7 +8,7 @@ export interface OpenedSecrets {
   inputs: JsonObject
   /** The clear texts. */
   secrets: string[]
-  /** Inputs left encrypted, since there is no key. */
+  /** Inputs left encrypted, since there is no key, or, where that is allowed, none that fits. */
   sealed: string[]
   /** One sentence for each input that no key opens; it names the input and the setting, never a value. */
   problems: string[]
@@ -19,11 +19,13 @@ export interface OpenedSecrets {
  * authenticated, and a wrong key opens nothing.
  *
  * @param openedByRelay the clear texts of those that the relay has opened
+ * @param options.maySeal whether what no key opens stays encrypted, and is no problem
  */
 export function openSecrets(
   { port }: ClientPayload,
   settings: Pick<Inputs, 'portClientSecret' | 'secretKey'>,
   openedByRelay: Record<string, string> = {},
+  options: { maySeal?: boolean } = {},
 ): OpenedSecrets {
   const keys: (SecretKey & { setting: string })[] = []
   if (settings.secretKey !== '')
@@ -44,12 +46,9 @@ export function openSecrets(
       opened.secrets.push(openedByRelay[name]!)
       continue
     }
-    if (keys.length === 0) {
-      opened.sealed.push(name)
-      continue
-    }
     const clear = tryKeys(name, value, keys)
-    if (clear === null) {
+    if (clear === null && (keys.length === 0 || options.maySeal)) opened.sealed.push(name)
+    else if (clear === null) {
       delete opened.inputs[name]
       opened.problems.push(problem(name, keys))
     } else {

@@ -60,7 +60,7 @@ function clashes(names: string[]): string[] {
   if (names.length === 0) return []
   return [
     `${quote(names)}: an output of this action or another input has that name, so read the Port input from the output ` +
-      `inputs: fromJSON(steps.<id>.outputs.inputs)['${names[0]}'].`,
+      `inputs: ${example(names)}.`,
   ]
 }
 
@@ -68,8 +68,10 @@ function impossibles(names: string[]): string[] {
   if (names.length === 0) return []
   return [
     `${quote(names)}: an output cannot have such a name, so read the Port input from the output inputs: ` +
-      'fromJSON(steps.<id>.outputs.inputs).',
+      `${example(names)}.`,
   ]
 }
 
 const quote = (names: string[]) => names.map(name => JSON.stringify(name)).join(', ')
+
+const example = ([name]: string[]) => `fromJSON(steps.<id>.outputs.inputs)['${name!.replaceAll("'", "''")}']`

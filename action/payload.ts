@@ -14,7 +14,7 @@ export function readPayload(
   workflow: { event: string; eventPath: string },
   env: Runner['env'],
 ): ClientPayload {
-  const payload = readClientPayload(input === '' ? fromEvent(workflow.eventPath) : fromInput(input))
+  const payload = read(input === '' ? fromEvent(workflow.eventPath) : fromInput(input, env), env)
   if (payload) return payload
   if (input !== '') {
     throw new Error(
@@ -34,10 +34,20 @@ function fromEvent(path: string): unknown {
   return isObject(event) ? event.client_payload : undefined
 }
 
-function fromInput(text: string): unknown {
+/** @throws Error where it is of a version that this action does not know */
+function read(value: unknown, env: Runner['env']): ClientPayload | null {
+  try {
+    return readClientPayload(value)
+  } catch (error) {
+    throw new Error((error as Error).message + help(env, 'payload'), { cause: error })
+  }
+}
+
+function fromInput(text: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new Error('The input "payload" is not JSON: give it as ${{ toJSON(…) }}.', { cause })
+    const sentence = 'The input "payload" is not JSON: give it as ${{ toJSON(…) }}.'
+    throw new Error(sentence + help(env, 'payload'), { cause })
   }
 }

@@ -1,10 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { birthOf } from './birth-of.ts'
 
 /**
  * What main, the companion and post know of each other: a folder beside the log file.
  *
  * - `pid`: the companion's, for as long as it runs
+ * - `born`: when it began, since its pid may be another process's by now
  * - `sent`: how much of the log file Port has, in bytes
  * - `stop`: post's word to the companion
  */
@@ -13,6 +15,8 @@ export interface ProgressFolder {
   open(pid: number): void
   /** The companion's; 0 once it has said that it is done. */
   pid(): number
+  /** Whether the process of that pid is the companion, and runs; 'unknown' where the system does not tell its birth. */
+  isItself(pid: number): boolean | 'unknown'
   done(): void
   sent(): number
   setSent(offset: number): void
@@ -25,7 +29,8 @@ export interface ProgressFolder {
 export function progressFolder(logFile: string): ProgressFolder {
   const path = `${logFile}.progress`
   const file = (name: string) => join(path, name)
-  const read = (name: string) => (existsSync(file(name)) ? Number(readFileSync(file(name), 'utf8')) : 0)
+  const text = (name: string) => (existsSync(file(name)) ? readFileSync(file(name), 'utf8') : '')
+  const read = (name: string) => Number(text(name))
   // Whoever dies while writing leaves the old content, not half of the new one.
   const write = (name: string, content: string) => {
     writeFileSync(file(`${name}.new`), content)
@@ -35,14 +40,19 @@ export function progressFolder(logFile: string): ProgressFolder {
     path,
     open(pid) {
       mkdirSync(path, { recursive: true })
+      write('born', birthOf(pid) ?? '')
       write('pid', String(pid))
     },
     pid: () => read('pid'),
+    isItself(pid) {
+      const [born, now] = [text('born'), birthOf(pid)]
+      return born === '' || now === null ? 'unknown' : born === now
+    },
     done: () => rmSync(file('pid'), { force: true }),
     sent: () => read('sent'),
     setSent: offset => write('sent', String(offset)),
     stop: () => writeFileSync(file('stop'), ''),
     stopped: () => existsSync(file('stop')) || !existsSync(path),
-    remove: () => rmSync(path, { recursive: true, force: true }),
+    remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }),
   }
 }

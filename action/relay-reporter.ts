@@ -5,7 +5,7 @@ import { isObject, type Json, type JsonObject } from '../port/json.ts'
 import { logBatches } from '../port/log-batches.ts'
 import { readRelayAnswer, requestJson } from './relay-request.ts'
 import type { Reporter } from './reporter.ts'
-import { createRetry } from './retry.ts'
+import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
 import type { Runner } from './runner.ts'
 
 /** The way to Port through the relay, for a job without credentials of Port. */
@@ -30,7 +30,7 @@ interface RelayInputs {
 }
 
 /** What the relay answers to the first report. */
-export interface RelayStart extends RelayInputs {
+interface RelayStart extends RelayInputs {
   run: RunState
   /** Another workflow run has the delivery: this one gets nothing. */
   duplicate: boolean
@@ -38,7 +38,7 @@ export interface RelayStart extends RelayInputs {
   tells: boolean
 }
 
-export interface RelayReporter extends Reporter {
+export interface RelayReporter extends Omit<Reporter, 'late'> {
   /** Proves this run to the relay, once. */
   start(): Promise<RelayStart>
   /** Asks again for the inputs that `start` gave, in another process of the same job. */
@@ -153,7 +153,8 @@ export function createRelayReporter(
       const message = { delivery, sender, number: ++count, reports, ending: options.ending === true }
       try {
         const bearer = await reportToken()
-        await retry(() => post('/report', bearer, message))
+        const final = batch.some(({ report }) => 'update' in report && report.update.conclusion)
+        await retry(() => post('/report', bearer, message), { extraMs: final ? FINAL_EXTRA_MS : 0 })
         for (const { resolve } of batch) resolve()
       } catch (error) {
         for (const { reject } of batch) reject(error)

@@ -3,24 +3,34 @@ import { help } from './help.ts'
 import type { Runner } from './runner.ts'
 
 /**
+ * - `later`: a later report of the same run may succeed
+ * - `lost`: none will, as things are
+ * - `over`: the run has ended, or takes no reports
+ */
+export type Outlook = 'later' | 'lost' | 'over'
+
+/**
  * Says that Port could not be told, and why. A run that somebody has ended, or that takes no reports, is no
  * error of ours; anything else is a warning, and the end of the job only where its author asked for that.
  *
- * @returns whether a later report of the same run may succeed
+ * @param options.again who tries again, as a sentence, where that may help
  */
 export function reportTrouble(
   error: unknown,
   { core, env }: Pick<Runner, 'core' | 'env'>,
-  options: { failOnReportError: boolean },
-): boolean {
+  options: { failOnReportError: boolean; again?: string },
+): Outlook {
   const kind = error instanceof PortError ? error.kind : null
   const message = error instanceof Error ? error.message : String(error)
   if (kind === 'ended' || kind === 'synchronized') {
     core.notice(`Port is told nothing more: ${message}`)
-    return false
+    return 'over'
   }
-  const sentence = `Port could not be told: ${message}${help(env, kind === 'credentials' ? 'credentials' : 'port')}`
+  const outlook = kind === 'unknown_run' || kind === 'credentials' ? 'lost' : 'later'
+  const again = outlook === 'later' && options.again ? ` ${options.again}` : ''
+  const more = help(env, kind === 'credentials' ? 'credentials' : 'port')
+  const sentence = `Port could not be told: ${message}${again}${more}`
   if (options.failOnReportError) core.setFailed(sentence)
   else core.warning(sentence)
-  return kind !== 'unknown_run' && kind !== 'credentials'
+  return outlook
 }

@@ -9,17 +9,23 @@ import type { ClientPayload } from '../port/client-payload.ts'
 import { runKind } from '../port/invocation.ts'
 import type { JsonObject } from '../port/json.ts'
 import type { Inputs } from './inputs.ts'
+import { isUncertain } from './is-uncertain.ts'
 import type { Redact } from './redact.ts'
 import type { RelayReporter } from './relay-reporter.ts'
-import { createRetry } from './retry.ts'
+import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
 import type { Runner } from './runner.ts'
+import { createLogSender } from './send-log.ts'
 
 /** Tells Port of one run, with patience. Its methods throw PortError when that was in vain. */
-export interface Reporter extends Pick<PortRun, 'read' | 'update' | 'log'> {
+export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
+  /** In order, none twice; an error's `linesSent` counts also those that may have arrived. */
+  log(lines: readonly LogLine[]): Promise<void>
   /** Prepares for the first report while something else is awaited; what goes wrong shows there. */
   prepare(): Promise<void>
   /** Creates or changes an entity, tied to the run where that is one of an action. */
   upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
+  /** Whether the time for everything but the final status is over. */
+  late(): boolean
 }
 
 /**
@@ -55,11 +61,25 @@ export function createReporter(
   runId: string,
   credentials: Credentials,
   runner: Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['core'], 'setSecret'> },
-  options: { budgetMs: number; redact?: Redact; relay?: RelayReporter | null },
+  options: { budgetMs: number; redact: Redact; relay?: RelayReporter | null },
 ): Reporter {
   const { clock, sleep, fetch, core } = runner
-  const { budgetMs, redact = text => text, relay } = options
-  if (relay) return redacted(relay, redact)
+  const { budgetMs, redact, relay } = options
+  const deadline = clock() + budgetMs
+  const late = () => clock() > deadline
+  const inBatches = (send: (batch: LogLine[]) => Promise<void>) => {
+    const sendLog = createLogSender(send, late)
+    return (lines: readonly LogLine[]) =>
+      sendLog(lines.map(line => ({ ...line, message: redact(line.message) })))
+  }
+  if (relay) {
+    return {
+      ...relay,
+      late,
+      update: update => relay.update(redactUpdate(update, redact)),
+      log: inBatches(relay.log),
+    }
+  }
   const retry = createRetry({ budgetMs, clock, sleep })
   const client = createPortClient({
     apiUrl: credentials.portApiUrl,
@@ -72,39 +92,38 @@ export function createReporter(
     settings: { credentials: 'port-client-id and port-client-secret', apiUrl: 'port-api-url' },
   })
   const run = client.run(runId)
+  const sendLog = inBatches(batch => {
+    let rest = batch
+    const send = async () => {
+      try {
+        await run.log(rest)
+      } catch (error) {
+        rest = rest.slice((error as PortError).linesSent)
+        throw error
+      }
+    }
+    return retry(send, { again: error => !isUncertain(error) })
+  })
   let reading: ReturnType<PortRun['read']> | null = null
 
   return {
+    late,
     prepare: () => client.authorize().catch(() => {}),
     // Once: the payload's rest and the question whose run it is are answered by one request.
     read: () => (reading ??= retry(() => run.read())),
     update(update) {
       const shown = redactUpdate(update, redact)
-      return retry(() => run.update(shown))
+      return retry(() => run.update(shown), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 })
     },
-    log(lines) {
-      let rest = redactLines(lines, redact)
-      return retry(async () => {
-        try {
-          await run.log(rest)
-        } catch (error) {
-          rest = rest.slice((error as PortError).linesSent)
-          throw error
-        }
-      })
+    async log(lines) {
+      // Without a token no line is sent: that must not count as an answer that got lost.
+      await retry(() => client.authorize())
+      await sendLog(lines)
     },
     upsertEntity(blueprint, entity) {
       const tied = runKind(runId) === 'action_run' ? runId : null
       return retry(() => client.upsertEntity(blueprint, entity, tied))
     },
-  }
-}
-
-function redacted(relay: RelayReporter, redact: Redact): Reporter {
-  return {
-    ...relay,
-    update: update => relay.update(redactUpdate(update, redact)),
-    log: lines => relay.log(redactLines(lines, redact)),
   }
 }
 
@@ -116,6 +135,3 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
     ...(summary !== undefined && { summary: redact(summary) }),
   }
 }
-
-const redactLines = (lines: readonly LogLine[], redact: Redact) =>
-  lines.map(line => ({ ...line, message: redact(line.message) }))

@@ -1,3 +1,5 @@
+import { dirname, isAbsolute, relative } from 'node:path'
+
 /** What the action uses of `@actions/core`. */
 export type Core = Pick<
   typeof import('@actions/core'),
@@ -37,12 +39,15 @@ export interface Workflow {
   apiUrl: string
   runnerName: string
   tempFolder: string
-  /** `owner/name@ref` of this action; null where it is used by path. */
-  action: string | null
+  /** What this action's step says in `uses`: `owner/name@ref`, or `./path` in the repository itself. */
+  action: string
 }
 
-/** @see https://docs.github.com/actions/reference/workflows-and-actions/variables */
-export function readWorkflow(env: Runner['env']): Workflow {
+/**
+ * @param script the entry that runs: `action/dist/main/index.js`
+ * @see https://docs.github.com/actions/reference/workflows-and-actions/variables
+ */
+export function readWorkflow(env: Runner['env'], script = process.argv[1]!): Workflow {
   const get = (name: string) => {
     const value = env[name]
     if (!value) throw new Error(`${name} is not set: this runs as an action of a GitHub workflow.`)
@@ -64,6 +69,12 @@ export function readWorkflow(env: Runner['env']): Workflow {
     tempFolder: get('RUNNER_TEMP'),
     action: env.GITHUB_ACTION_REPOSITORY
       ? `${env.GITHUB_ACTION_REPOSITORY}@${env.GITHUB_ACTION_REF ?? ''}`
-      : null,
+      : pathWithin(env.GITHUB_WORKSPACE, dirname(dirname(dirname(dirname(script))))),
   }
+}
+
+/** `./` where the folder is not inside: the runner names no path of an action that a workflow uses by its path. */
+function pathWithin(workspace: string | undefined, folder: string): string {
+  const path = workspace ? relative(workspace, folder).replaceAll('\\', '/') : ''
+  return path.startsWith('..') || isAbsolute(path) ? './' : `./${path}`
 }

@@ -1,4 +1,5 @@
 const LF = 0x0a
+const CR = 0x0d
 
 /**
  * The lines of a file that any program appends to, each with the offset after its end. UTF-8, and UTF-16 as
@@ -20,17 +21,33 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
       .toString(wide ? 'utf16le' : 'utf8')
       .replace(/^\ufeff/, '')
       .replace(/\r$/, '')
+      // Of a program that prints bytes. Not every database takes one in a text.
+      .replaceAll('\0', '\ufffd')
     lines.push({ text, end })
     start = end
   }
   return lines
 }
 
-/** A mark at its start, or a zero byte up to and with its end: no text in UTF-8 holds one. */
+/**
+ * A mark at its start; or an end of two bytes, after a CR of two or in a text like ASCII. A zero byte alone says
+ * nothing: any program may print one.
+ */
 function isWide(bytes: Buffer, start: number): boolean {
   if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true
   const end = bytes.indexOf(LF, start)
-  return bytes.subarray(start, end < 0 ? bytes.length : end + 2).includes(0)
+  if (end < 0) return hasZeros(bytes.subarray(start))
+  // The second byte of an end may not be written yet.
+  if ((end - start) % 2 !== 0 || (end + 1 < bytes.length && bytes[end + 1] !== 0)) return false
+  if (end - start >= 2 && bytes.readUInt16LE(end - 2) === CR) return true
+  return hasZeros(bytes.subarray(start, end))
+}
+
+/** Whether nearly every second byte is zero, as of Latin letters in UTF-16. */
+function hasZeros(bytes: Buffer): boolean {
+  let zeros = 0
+  for (let at = 1; at < bytes.length; at += 2) if (bytes[at] === 0) zeros++
+  return bytes.length % 2 === 0 && zeros >= 0.9 * (bytes.length / 2)
 }
 
 function findWide(bytes: Buffer, start: number): number {

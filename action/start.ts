@@ -2,18 +2,23 @@ import type { RunState } from '../port/client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
 import { completePayload } from './complete-payload.ts'
 import { findWorker } from './find-worker.ts'
+import type { FollowedJob } from './follow-job.ts'
 import { help } from './help.ts'
 import { type Inputs, readInputs } from './inputs.ts'
+import { jobName } from './job-name.ts'
 import { judgeRun } from './judge-run.ts'
-import { createLogFile, logFilePath } from './log-file.ts'
+import { claimReport, createLogFile, logFilePath } from './log-file.ts'
 import { maskParts } from './mask-parts.ts'
 import { openSecrets } from './open-secrets.ts'
 import { makeOutputs } from './outputs.ts'
+import { ownSecrets } from './own-secrets.ts'
 import { readPayload } from './payload.ts'
-import { createRelayReporter, findRelay, type RelayReporter, type RelayStart } from './relay-reporter.ts'
+import { createRedact } from './redact.ts'
+import { createRelayReporter, findRelay, type RelayReporter } from './relay-reporter.ts'
 import { reportTrouble } from './report-trouble.ts'
 import { createReporter, type Reporter, whyNoReport } from './reporter.ts'
 import { type Runner, readWorkflow, type Workflow } from './runner.ts'
+import { sayDuplicate } from './say-duplicate.ts'
 import { startProgress } from './start-progress.ts'
 import { type State, saveState } from './state.ts'
 
@@ -41,66 +46,80 @@ interface Job {
 export async function start(runner: Runner, script: string): Promise<void> {
   const { core, env } = runner
   try {
-    const inputs = readInputs(core.getInput)
+    const inputs = readInputs(core.getInput, env)
     mask(runner, [inputs.portClientSecret, inputs.secretKey])
     const workflow = readWorkflow(env)
     const sent = readPayload(inputs.payload, workflow, env)
     const access = inputs.portClientSecret === '' ? findRelay(sent, env) : null
     const relay = access && createRelayReporter(access, runner, { budgetMs: BUDGET_MS })
-    const reporter = createReporter(sent.run_id ?? '', inputs, runner, { budgetMs: BUDGET_MS, relay })
+    let redact = createRedact([])
+    const reporter = createReporter(sent.run_id ?? '', inputs, runner, {
+      budgetMs: BUDGET_MS,
+      relay,
+      redact: text => redact(text),
+    })
 
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
-    const asked = relay && (await askRelay(sent, relay, inputs, env))
+    const asked = relay && (await askRelay(sent, relay, env))
     const { payload, problems } = asked ?? (await complete(sent, readRun, env))
-    const opened = openSecrets(payload, inputs, asked?.secrets)
+    const judged = asked?.duplicate && judgeRun(sent.run_id, asked.duplicate, workflow.runId)
+    const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
+    const opened = openSecrets(payload, inputs, asked?.secrets, { maySeal: duplicate !== null })
     mask(runner, opened.secrets)
+    redact = createRedact([...opened.secrets, ...ownSecrets(inputs, env)])
     problems.push(...opened.problems.map(problem => problem + help(env, 'secret-inputs')))
     const outputs = makeOutputs(payload, opened.inputs)
     for (const [name, value] of outputs.values) core.setOutput(name, value)
-    for (const warning of outputs.warnings) core.warning(warning)
-    if (opened.sealed.length > 0) core.warning(sealedWarning(opened.sealed) + help(env, 'secret-inputs'))
+    for (const warning of outputs.warnings) core.warning(warning + help(env, 'outputs'))
+    if (opened.sealed.length > 0 && problems.length === 0 && duplicate === null)
+      core.warning(sealedWarning(opened.sealed) + help(env, 'secret-inputs'))
     if (problems.length > 0) core.setFailed(problems.join('\n'))
 
     const logFile = logFilePath(workflow.tempFolder, payload.port.delivery)
-    const first = createLogFile(logFile)
+    createLogFile(logFile)
     core.exportVariable('PORT_LOG', logFile)
 
+    if (duplicate) {
+      const lacks = { sealed: opened.sealed, truncated: payload.port.truncated }
+      return sayDuplicate(duplicate, inputs, runner, lacks)
+    }
     const silence = whyNoReport(inputs, payload, relay)
     if (silence?.level === 'warning') return core.warning(silence.message + help(env, 'credentials'))
     if (silence) return core.info(silence.message)
-    if (!first) return core.info('An earlier step of this job reports this run to Port.')
+    if (!claimReport(logFile)) {
+      return core.info('An earlier step of this job reports this run to Port.')
+    }
     const job: Job = { inputs, workflow, payload, secrets: opened.secrets, problems, logFile, relay }
-    if ((await reportStart(job, reporter, runner)) && inputs.progress) follow(job, script, env)
+    if ((await reportStart(job, reporter, runner)) && inputs.progress) follow(job, script, runner)
   } catch (error) {
     core.setFailed((error as Error).message)
   }
 }
 
-/** What only the relay has: the rest of the payload, and secret inputs in clear text. A duplicate is judged later. */
+/** What only the relay has: the rest of the payload, and secret inputs in clear text. */
 async function askRelay(
   payload: ClientPayload,
   relay: RelayReporter,
-  inputs: Inputs,
   env: Runner['env'],
-): Promise<{ payload: ClientPayload; problems: string[]; secrets: Record<string, string> }> {
+): Promise<{
+  payload: ClientPayload
+  problems: string[]
+  secrets: Record<string, string>
+  /** The run in Port, where another workflow run has the delivery. */
+  duplicate: RunState | null
+}> {
   const { encrypted, truncated } = payload.port
-  if (encrypted.length === 0 && truncated.length === 0) return { payload, problems: [], secrets: {} }
-  let given: RelayStart
+  const nothing = { payload, problems: [], secrets: {}, duplicate: null }
+  if (encrypted.length === 0 && truncated.length === 0) return nothing
   try {
-    given = await relay.start()
+    const { payload: rest, secrets, duplicate, run } = await relay.start()
+    const whole = rest && { ...payload, port: { ...payload.port, ...rest, truncated: [] } }
+    return { payload: whole ?? payload, problems: [], secrets, duplicate: duplicate ? run : null }
   } catch (error) {
     const names = [...truncated, ...encrypted].map(name => `"${name}"`).join(', ')
     const problem = `The relay could not be asked for ${names}: ${(error as Error).message}`
-    return { payload, problems: [problem + help(env, 'large-payloads')], secrets: {} }
+    return { ...nothing, problems: [problem + help(env, 'large-payloads')] }
   }
-  if (given.payload) {
-    const whole = { ...payload, port: { ...payload.port, ...given.payload, truncated: [] } }
-    return { payload: whole, problems: [], secrets: given.secrets }
-  }
-  const missing = truncated.length > 0 && inputs.onDuplicate === 'continue'
-  const problem =
-    'The rest of the payload is given only to the first workflow run of a delivery, and this is another.'
-  return { payload, problems: missing ? [problem + help(env, 'duplicates')] : [], secrets: given.secrets }
 }
 
 /** What cannot be fetched fails the job, but only after Port could be told why. */
@@ -121,20 +140,36 @@ function mask({ core }: Runner, secrets: string[]): void {
 }
 
 const sealedWarning = (names: string[]) =>
-  `${names.map(name => `"${name}"`).join(', ')}: these secret inputs stay encrypted. Set port-client-secret, or ` +
-  'secret-key where the Port action encrypts with client-side, or let the relay open them.'
+  `The secret input${names.length === 1 ? '' : 's'} ${names.map(name => `"${name}"`).join(', ')} ` +
+  `${names.length === 1 ? 'stays' : 'stay'} encrypted. Set port-client-secret, or ` +
+  'secret-key where the Port action encrypts with client-side, or let the relay open secret inputs.'
 
 /** @returns whether the run is ours, and Port could be asked */
 async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: Runner): Promise<boolean> {
   const { inputs, workflow, payload, problems, logFile, relay } = job
   const runId = payload.run_id!
   const kind = payload.port.kind === 'node_run' ? 'node_run' : 'action_run'
-  const state: State = { runId, kind, startedAt: clock(), logFile, checked: false, linked: false }
+  const state: State = {
+    runId,
+    kind,
+    startedAt: clock(),
+    logFile,
+    checked: false,
+    linked: false,
+    ...(problems.length > 0 && { problems }),
+  }
   if (inputs.matrix && inputs.report === 'job') {
     core.warning(
       'This job is a leg of a matrix, and the first leg to end ends the Port run: set report: workflow, or ' +
         `report: progress here and this action with report: job and needs in a last job.${help(env, 'matrix')}`,
     )
+  }
+  /** Leaves to post what it may still do. */
+  const leave = (error: unknown): boolean => {
+    const again = 'The end of this job tries again.'
+    const outlook = reportTrouble(error, { core, env }, { ...inputs, again })
+    if (outlook !== 'over') saveState(core, { ...state, ...(outlook === 'lost' && { lost: true }) })
+    return outlook === 'later'
   }
 
   try {
@@ -144,10 +179,11 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
     state.checked = true
   } catch (error) {
     if (relay) state.relay = { ...relay.access(), idToken: null }
-    if (reportTrouble(error, { core, env }, inputs)) saveState(core, state)
+    leave(error)
     return false
   }
 
+  const leg = inputs.matrix ? `, job ${jobName(workflow.job, inputs.matrix)}` : ''
   const [told, logged] = await Promise.allSettled([
     reporter.update({
       statusLabel: inputs.statusLabel || 'Running',
@@ -155,60 +191,53 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
       externalRunId: workflow.runId,
     }),
     reporter.log([
-      { level: 'INFO', message: `Workflow run started: ${workflow.url}` },
+      { level: 'INFO', message: `Workflow run started${leg}: ${workflow.url}` },
       ...problems.map(message => ({ level: 'ERROR' as const, message })),
     ]),
   ])
   state.linked = told.status === 'fulfilled'
+  if (problems.length > 0) state.explained = logged.status === 'fulfilled'
   const failed = [told, logged].find(result => result.status === 'rejected')
-  const goesOn = !failed || reportTrouble(failed.reason, { core, env }, inputs)
-  if (goesOn) saveState(core, state)
-  return goesOn
+  if (failed) return leave(failed.reason)
+  saveState(core, state)
+  return true
 }
 
 function follow(
   { inputs, workflow, payload, secrets, logFile, relay }: Job,
   script: string,
-  env: Runner['env'],
+  { core, env }: Runner,
 ): void {
   const { portApiUrl, portClientId, portClientSecret, githubToken: token, checkRunId, statusLabel } = inputs
-  startProgress(
-    {
-      runId: payload.run_id!,
-      credentials: { portApiUrl, portClientId, portClientSecret },
-      relay: relay?.access() ?? null,
-      secrets: [...secrets, portClientSecret, inputs.secretKey],
-      workflow,
-      logFile,
-      github: statusLabel === '' && token !== '' ? { token, checkRunId } : null,
-      worker: findWorker(workflow.tempFolder),
-    },
-    script,
-    env,
-  )
+  const access = relay?.access() ?? null
+  const job: FollowedJob = {
+    runId: payload.run_id!,
+    credentials: { portApiUrl, portClientId, portClientSecret },
+    relay: access,
+    secrets: [...secrets, ...ownSecrets(inputs, env, access?.token)],
+    workflow,
+    logFile,
+    github: statusLabel === '' && token !== '' ? { token, checkRunId } : null,
+    worker: findWorker(workflow.tempFolder),
+  }
+  try {
+    startProgress(job, script, env)
+  } catch (error) {
+    core.info(`Port sees steps and lines only at the end: ${(error as Error).message}`)
+  }
 }
 
-/** Says why not. A duplicate fails the step, before any step of the user runs, unless they want it to go on. */
+/** Says why not. */
 function isOurs(
   runId: string,
   run: RunState | null,
   inputs: Inputs,
   workflow: Workflow,
-  { core, env }: Pick<Runner, 'core' | 'env'>,
+  runner: Pick<Runner, 'core' | 'env'>,
 ): boolean {
   if (!run) return true
   const judged = judgeRun(runId, run, workflow.runId)
-  if (judged.verdict === 'ours') return true
-  const more = help(env, 'duplicates')
-  if (judged.verdict === 'silent') core.notice(judged.message)
-  else if (inputs.onDuplicate === 'fail') {
-    core.setFailed(
-      `${judged.message} It stops here, so that nothing is done twice (on-duplicate: fail).${more}`,
-    )
-  } else {
-    core.warning(
-      `${judged.message} It goes on, and Port is told nothing of it (on-duplicate: continue).${more}`,
-    )
-  }
-  return false
+  if (judged.verdict === 'silent') runner.core.notice(judged.message)
+  if (judged.verdict === 'duplicate') sayDuplicate(judged.message, inputs, runner)
+  return judged.verdict === 'ours'
 }

@@ -12,6 +12,12 @@ export interface State {
   checked: boolean
   /** Whether Port has the link to this workflow run. */
   linked: boolean
+  /** Port will not be told: it has refused what no second try would change. */
+  lost?: boolean
+  /** Why main failed the job. */
+  problems?: string[]
+  /** Whether Port's log has these. */
+  explained?: boolean
   /** Reports go through the relay. */
   relay?: RelayAccess
 }

@@ -10,10 +10,10 @@ export interface Step {
   durationMs: number | null
 }
 
-/** Null where GitHub did not say; `problem` is then a sentence for a notice. */
+/** Null where GitHub did not say; `problem` is then a sentence for a notice. `job` is the name that its pages show. */
 export type JobSteps =
-  | { steps: Step[]; earlier: string | null; problem: null }
-  | { steps: null; problem: string }
+  | { job: string; steps: Step[]; earlier: string | null; problem: null }
+  | { job: null; steps: null; problem: string }
 
 /** GitHub's view of a step that has just ended lags by about a second. */
 const LAG_MS = 1_000
@@ -27,22 +27,25 @@ const LAG_MS = 1_000
 export async function readSteps(
   workflow: Workflow,
   options: { token: string; checkRunId: string | null; startedAt: number },
-  { fetch, sleep }: Pick<Runner, 'fetch' | 'sleep'>,
+  { fetch, clock, sleep }: Pick<Runner, 'fetch' | 'clock' | 'sleep'>,
 ): Promise<JobSteps> {
   const no = (reason: string): JobSteps => ({
+    job: null,
     steps: null,
     problem: `Port is not shown the steps of this job: ${reason}`,
   })
   if (options.token === '') return no(`github-token is empty. ${PERMISSION_HINT}`)
-  const list = createStepLister(workflow, options, fetch)
+  const list = createStepLister(workflow, options, { fetch, clock })
   try {
-    let steps = await list()
-    if (steps?.some(step => step.authors && step.status === 'in_progress')) {
+    let job = await list()
+    if (job?.steps.some(step => step.authors && step.status === 'in_progress')) {
       await sleep(LAG_MS)
-      steps = await list()
+      job = await list()
     }
-    if (!steps) return no('GitHub does not list it among the jobs of its run.')
+    if (!job) return no('GitHub does not list it among the jobs of its run.')
+    const { name, steps } = job
     return {
+      job: name,
       steps: steps.filter(step => step.authors).map(toStep),
       earlier: findEarlier(steps, options),
       problem: null,

@@ -5,9 +5,12 @@ import type { Runner } from './runner.ts'
 
 /** A request under way takes 10 s at most. */
 const PATIENCE_MS = 12_000
+/** A process that is killed is gone at once, if it can be killed. */
+const KILL_MS = 1_000
 
 /**
- * Ends the companion once what it was sending is sent.
+ * Ends the companion once what it was sending is sent. One that does not end is killed, where it is sure that the
+ * process is no other of the same pid; else it is left, and Port refuses what it sends after the final status.
  *
  * @returns how much of the log file Port has, in bytes
  */
@@ -20,8 +23,10 @@ export async function stopProgress(
   const pid = folder.pid()
   folder.stop()
   const deadline = clock() + PATIENCE_MS
-  while (isAlive(pid)) {
-    if (clock() > deadline && folder.pid() === pid) process.kill(pid, 'SIGKILL')
+  while (isAlive(pid) && folder.isItself(pid) !== false && clock() <= deadline + KILL_MS) {
+    if (clock() > deadline && folder.pid() === pid && folder.isItself(pid) === true) {
+      process.kill(pid, 'SIGKILL')
+    }
     await sleep(5)
   }
   const sent = folder.sent()

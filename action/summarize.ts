@@ -2,30 +2,42 @@ import type { LogLine } from '../port/client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
 import type { Json } from '../port/json.ts'
 import { duration, stepResult } from './describe.ts'
+import { markdownCell, markdownText } from './markdown-text.ts'
 import type { Step } from './steps.ts'
 
 /** What a reader still takes in; the rest is in the workflow run. */
 const MAX_ROWS = 100
-const MAX_CELL = 200
+const MAX_CELL = 120
+/** A longer value stands out of its column, rather than make each row that long. */
+const MAX_WIDTH = 40
+
+/** What happened in a job. */
+export interface Told {
+  /** How it ended, and before it those of others that count. */
+  ends: LogLine[]
+  /** Why. */
+  problems: string[]
+  payload: ClientPayload
+  steps: Step[]
+  url: string
+}
 
 /**
  * Markdown from what happened, for Port's run and GitHub's job: how the job ended, with which inputs, its steps,
  * the link. Its tables are padded, so that they also read well as plain text. Of a secret input it holds the name.
  */
-export function summarize(job: LogLine, payload: ClientPayload, steps: Step[], url: string): string {
-  const inputs = Object.entries(payload.port.inputs)
+export function summarize({ ends, problems, payload, steps, url }: Told): string {
+  const { inputs, encrypted, truncated } = payload.port
+  const values = Object.entries(inputs)
     .filter(([, value]) => value !== null && value !== '')
-    .map(([name, value]) => [
-      cell(name),
-      payload.port.encrypted.includes(name) ? '(secret)' : cell(text(value)),
-    ])
-  const left = payload.port.truncated.flatMap(name =>
+    .map(([name, value]) => [cell(name), encrypted.includes(name) ? '(secret)' : valueCell(value)])
+  const left = truncated.flatMap(name =>
     name.startsWith('inputs.') ? [[cell(name.slice('inputs.'.length)), '(too large to show)']] : [],
   )
   const rows = steps.map(step => [cell(step.name), stepResult(step), time(step)])
   return [
-    job.message,
-    ...table(['Input', 'Value'], [...inputs, ...left]),
+    ...[...ends.map(({ message }) => message), ...problems].map(markdownText),
+    ...table(['Input', 'Value'], [...values, ...left]),
     ...table(['Step', 'Result', 'Time'], rows),
     `[Workflow run](${url})`,
   ].join('\n\n')
@@ -34,8 +46,8 @@ export function summarize(job: LogLine, payload: ClientPayload, steps: Step[], u
 function table(head: string[], rows: string[][]): string[] {
   if (rows.length === 0) return []
   const shown = rows.slice(0, MAX_ROWS)
-  const widths = head.map((title, column) =>
-    Math.max(...[head, ...shown].map(row => row[column]!.length), title.length),
+  const widths = head.map((_, column) =>
+    Math.min(Math.max(...[head, ...shown].map(row => row[column]!.length)), MAX_WIDTH),
   )
   const line = (row: string[]) => `| ${row.map((text, column) => text.padEnd(widths[column]!)).join(' | ')} |`
   const lines = [
@@ -47,16 +59,13 @@ function table(head: string[], rows: string[][]): string[] {
   return [lines.join('\n'), ...(more > 0 ? [`… and ${more} more.`] : [])]
 }
 
-/** What somebody typed, as text of one cell: nothing in it is Markdown or HTML any more. */
-function cell(text: string): string {
+function cell(text: string, options?: { code?: boolean }): string {
   const line = text.replace(/\s+/g, ' ').trim()
   const short = line.length > MAX_CELL ? `${line.slice(0, MAX_CELL).toWellFormed()}…` : line
-  return short
-    .replace(/[\\|`*~[\]]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, '\\$&')
-    .replace(/&(?=#|\w+;)/g, '&amp;')
-    .replace(/</g, '&lt;')
+  return markdownCell(short, options)
 }
 
-const text = (value: Json) => (typeof value === 'object' ? JSON.stringify(value) : String(value))
+const valueCell = (value: Json) =>
+  typeof value === 'object' ? cell(JSON.stringify(value), { code: true }) : cell(String(value))
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)

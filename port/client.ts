@@ -4,6 +4,7 @@ import { type LogLine, logBatches } from './log-batches.ts'
 import { type Call, PortError, readPortError } from './port-error.ts'
 import { readRun, UNREAD } from './read-run.ts'
 import { actionRunBody, nodeRunBody } from './run-bodies.ts'
+import { sendUpdate } from './send-update.ts'
 import { createTokenCache, type Token } from './token-cache.ts'
 
 export type { LogLine } from './log-batches.ts'
@@ -39,7 +40,10 @@ export interface PortRun {
   kind: RunKind
   /** Port documents no way to read a node run: of those the status is `unknown`. */
   read(): Promise<RunState>
-  /** Replaces what it names, and leaves the rest, but for a node run's link and external run id: name those each time. */
+  /**
+   * Replaces what it names, and leaves the rest, but for a node run's link and external run id: name those each
+   * time. Where Port refuses something beside the conclusion, the run ends without it.
+   */
   update(update: RunUpdate): Promise<void>
   /** In order, in as few requests as fit. Not idempotent: after an error, go on from its `linesSent`. */
   log(lines: readonly LogLine[]): Promise<void>
@@ -159,7 +163,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
 
   const notPort = (what: string) =>
     new PortError(
-      'refused',
+      'unreachable',
       `${base} answered ${what} with something that is not Port's: check ${settings.apiUrl}.`,
     )
 
@@ -192,9 +196,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
         if (!state) throw notPort(`GET ${path}`)
         return state
       },
-      async update(update) {
-        await call('PATCH', path, id, actionRunBody(update))
-      },
+      update: update => sendUpdate(update, each => call('PATCH', path, id, actionRunBody(each))),
       // One message a call: the lines of a batch become one, since each request counts against the rate limit.
       log: lines =>
         sendLog(lines, `${path}/logs`, id, batch => ({
@@ -209,9 +211,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
       id,
       kind: 'node_run',
       read: async () => UNREAD,
-      async update(update) {
-        await call('PATCH', path, id, nodeRunBody(update))
-      },
+      update: update => sendUpdate(update, each => call('PATCH', path, id, nodeRunBody(each))),
       log: lines =>
         sendLog(lines, `${path}/logs`, id, batch => ({
           logs: batch.map(({ level, message }) => ({ level, message })),

@@ -6,7 +6,7 @@ import { isObject } from './json.ts'
  * - `unknown_run`: Port knows no such run, in this region and organisation
  * - `credentials`: Port takes neither the token nor a new one
  * - `later`: too many requests; see `retryAt`
- * - `unreachable`: no answer, or a 5xx
+ * - `unreachable`: no answer, a 5xx, or an answer that is not Port's: a proxy's page, maintenance
  * - `refused`: anything else, which trying again would not change
  */
 export type PortErrorKind =
@@ -66,7 +66,8 @@ export interface Answer {
 /** The error that stands in Port's answer. `text` must already be free of secrets. */
 export function readPortError(call: Call, answer: Answer, now: number): PortError {
   const { status } = answer
-  const { code, message } = readBody(answer.text)
+  const body = readBody(answer.text)
+  const { code, message } = body ?? { code: '', message: '' }
   const said = [code, message].filter(Boolean).join(': ')
   const head = `Port (${call.host}) answered ${status} to ${call.what}${said && ` (${said})`}`
   const error = (kind: PortErrorKind, sentence: string, retryAt: number | null = null) =>
@@ -74,11 +75,20 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
 
   if (status === 429) {
     const retryAt = readRetryAt(answer.headers, now)
-    const until = retryAt === null ? 'later' : `after ${new Date(retryAt).toISOString()}`
-    return error('later', `the organisation's rate limit is reached; try again ${until}.`, retryAt)
+    const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
+    return error('later', `the organisation's rate limit is reached${until}.`, retryAt)
   }
   if (status >= 500 || status === 408) {
-    return error('unreachable', 'Port has trouble of its own; try again.', readRetryAt(answer.headers, now))
+    return error('unreachable', 'Port has trouble of its own.', readRetryAt(answer.headers, now))
+  }
+  // Without JSON it is something in between that speaks, and what it says of a run is worth nothing. That a
+  // body is too large for it stays true.
+  if (body === null && status !== 401 && status !== 413) {
+    return error(
+      'unreachable',
+      `this is not Port's own answer; check ${call.settings.apiUrl} and the proxy on the way.`,
+      readRetryAt(answer.headers, now),
+    )
   }
   if (status === 401) {
     return error(
@@ -110,30 +120,53 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
   if (status === 403) {
     return error('refused', `${call.settings.credentials} may not do this; give them the permission in Port.`)
   }
+  const blueprint = /\/blueprints\/([^/]+)\/entities$/.exec(call.what)?.[1]
+  if (status === 404 && blueprint !== undefined) {
+    const name = decodeURIComponent(blueprint)
+    return error('refused', `it knows no blueprint "${name}"; create it in Port, or correct the identifier.`)
+  }
   return error('refused', 'it will not take this request.')
 }
 
-function readBody(text: string): { code: string; message: string } {
+/** Null where it is not Port's own answer, but that of something in between. */
+function readBody(text: string): { code: string; message: string } | null {
   try {
     const body: unknown = JSON.parse(text)
-    if (isObject(body)) return { code: short(body.error), message: short(body.message) }
+    return isObject(body) ? { code: short(body.error), message: short(body.message) } : null
   } catch {
-    // Not Port's own answer, but that of something in between.
+    return null
   }
-  return { code: '', message: '' }
 }
 
 const short = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 300) : '')
 
-/** `Retry-After` (seconds or a date), then `x-ratelimit-reset`: epoch seconds, or a delta when below 1e9. */
+const SOONEST_MS = 1_000
+const LATEST_MS = 600_000
+
+/**
+ * `Retry-After` (seconds or a date), then `x-ratelimit-reset`: epoch seconds (or milliseconds), or a delta when
+ * below 1e9. A time that is over says nothing; others are whole milliseconds, from a second to ten minutes ahead.
+ */
 function readRetryAt(headers: Answer['headers'], now: number): number | null {
-  const after = headers.get('retry-after')
-  if (after) {
-    const at = /^\d+(\.\d+)?$/.test(after) ? now + Number(after) * 1000 : Date.parse(after)
-    if (Number.isFinite(at)) return at
-  }
-  const reset = headers.get('x-ratelimit-reset')
-  if (!reset || !/^\d+(\.\d+)?$/.test(reset)) return null
-  const seconds = Number(reset)
-  return seconds < 1e9 ? now + seconds * 1000 : seconds * 1000
+  const at = [
+    afterTime(headers.get('retry-after'), now),
+    resetTime(headers.get('x-ratelimit-reset'), now),
+  ].find(time => time > now)
+  return at === undefined ? null : Math.ceil(Math.min(now + LATEST_MS, Math.max(now + SOONEST_MS, at)))
+}
+
+const NUMBER = /^\d+(\.\d+)?$/
+
+function afterTime(after: string | null, now: number): number {
+  if (!after) return Number.NaN
+  if (NUMBER.test(after)) return now + Number(after) * 1000
+  // A date begins with the day of the week; `Date.parse` takes much else for one.
+  return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
+}
+
+function resetTime(reset: string | null, now: number): number {
+  if (!reset || !NUMBER.test(reset)) return Number.NaN
+  const value = Number(reset)
+  if (value < 1e9) return now + value * 1000
+  return value < 1e11 ? value * 1000 : value
 }

@@ -1,7 +1,9 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { isRepository, matcher, type Route, readRoutes } from './routes.ts'
+import { readSecrets } from './config/read-secrets.ts'
+import { address, duration, globs, list, size, whole } from './config/values.ts'
+import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
 
 /** Everything the relay can be told, read once and validated whole. Times are milliseconds, sizes bytes. */
 export interface Config {
@@ -51,41 +53,30 @@ export class ConfigError extends Error {
   }
 }
 
-const url = z
-  .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
-  .transform(text => text.replace(/\/+$/, ''))
-const list = z.string().transform(text => items(text, ','))
-/** A comma within braces is part of a glob: `acme/{shop,web}`. */
-const globs = z.string().transform(text => items(text, /,(?![^{}]*\})/))
-const duration = amount(
-  { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 },
-  'must be a duration such as 30s, 10m, 24h or 30d',
-)
-const size = amount({ b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 }, 'must be a size such as 512kb or 1mb')
-const repository = z.string().refine(isRepository, 'must be owner/name')
-
 const variables = z.object({
   PORT_CLIENT_ID: z.string().optional(),
   PORT_CLIENT_SECRET: z.string({
     error: "is required: your Port organisation's client secret, which signs Port's webhooks",
   }),
   PORT_WEBHOOK_SECRETS: list.default([]),
-  PORT_API_URL: url.default('https://api.port.io'),
+  PORT_API_URL: address
+    .refine(text => !/\/v1$/i.test(text), 'must be without /v1: the relay adds it')
+    .default('https://api.port.io'),
   GITHUB_TOKEN: z.string().optional(),
   GITHUB_APP_ID: z
     .string()
     .regex(/^\d+$|^Iv[\w.]+$/, "must be the App's id or client id")
     .optional(),
   GITHUB_APP_PRIVATE_KEY: z.string().transform(readPrivateKey).optional(),
-  GITHUB_API_URL: url.default('https://api.github.com'),
+  GITHUB_API_URL: address.default('https://api.github.com'),
   GITHUB_WEBHOOK_SECRET: z.string().optional(),
-  GITHUB_OIDC_ISSUER: url.default('https://token.actions.githubusercontent.com'),
-  RELAY_REPOSITORY: repository.optional(),
+  GITHUB_OIDC_ISSUER: address.default('https://token.actions.githubusercontent.com'),
+  RELAY_REPOSITORY: z.string().refine(isRepository, 'must be owner/name').optional(),
   RELAY_ALLOWED_REPOSITORIES: globs.optional(),
   RELAY_ROUTES: z.string().optional(),
-  RELAY_EVENT_TYPE: z.string().max(100, 'must have at most 100 characters').default('port_action'),
+  RELAY_EVENT_TYPE: z.string().refine(isEventType, EVENT_TYPE_RULE).default('port_action'),
   RELAY_DATABASE: z.string().transform(readDatabase).default({ kind: 'sqlite', path: './data/relay.db' }),
-  RELAY_PUBLIC_URL: url.optional(),
+  RELAY_PUBLIC_URL: address.optional(),
   RELAY_ADMIN_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
   RELAY_START_TIMEOUT: duration.default(6e5),
   RELAY_RUN_TIMEOUT: duration.default(864e5),
@@ -112,7 +103,7 @@ export function readConfig(
   readFile: (path: string) => string = path => readFileSync(path, 'utf8'),
 ): Config {
   const problems: string[] = []
-  const values = readSecretFiles(env, readFile, problems)
+  const values = readSecrets(env, SECRETS, readFile, problems)
   const parsed = variables.safeParse(values)
   if (!parsed.success) {
     problems.push(...parsed.error.issues.map(issue => `${String(issue.path[0])} ${issue.message}`))
@@ -123,8 +114,9 @@ export function readConfig(
   const named = [values.RELAY_REPOSITORY, ...routes.map(route => route.repository)].filter(
     name => name !== undefined,
   )
-  const allowed = globs.parse(values.RELAY_ALLOWED_REPOSITORIES ?? named.join(','))
-  const isAllowed = matcher(allowed)
+  const given = globs.safeParse(values.RELAY_ALLOWED_REPOSITORIES ?? named.filter(isRepository).join(','))
+  const allowed = given.data ?? []
+  const isAllowed = given.success ? matcher(allowed) : () => true
   problems.push(
     ...named
       .filter(name => isRepository(name) && !isAllowed(name))
@@ -163,26 +155,6 @@ export function readConfig(
   }
 }
 
-/** Empty variables count as unset; a secret's file is read and its final line break removed. */
-function readSecretFiles(env: Env, readFile: (path: string) => string, problems: string[]): Env {
-  const values: Env = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()))
-  for (const name of SECRETS) {
-    const path = values[`${name}_FILE`]
-    if (!path) continue
-    if (values[name]) problems.push(`${name} and ${name}_FILE are both set: keep one`)
-    try {
-      values[name] = readFile(path).replace(/\r?\n$/, '')
-      if (!values[name]) problems.push(`${name}_FILE: ${path} is empty`)
-    } catch (error) {
-      problems.push(
-        `${name}_FILE: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`,
-      )
-      values[name] ??= 'unreadable'
-    }
-  }
-  return values
-}
-
 function contradictions(env: Env): string[] {
   const app = env.GITHUB_APP_ID || env.GITHUB_APP_PRIVATE_KEY
   return [
@@ -214,28 +186,4 @@ function readDatabase(text: string, ctx: z.RefinementCtx): Config['database'] {
   if (/^postgres(ql)?:\/\//.test(text)) return { kind: 'postgres', url: text }
   ctx.addIssue('must be sqlite:PATH or postgres://…')
   return z.NEVER
-}
-
-function items(text: string, separator: string | RegExp): string[] {
-  return text
-    .split(separator)
-    .map(item => item.trim())
-    .filter(Boolean)
-}
-
-function amount(units: Record<string, number>, message: string) {
-  return z.string().transform((text, ctx) => {
-    const [, number, unit] = /^(\d+)\s*([a-z]+)$/i.exec(text.trim()) ?? []
-    const value = Number(number) * (units[unit?.toLowerCase() ?? ''] ?? Number.NaN)
-    if (Number.isSafeInteger(value) && value > 0) return value
-    ctx.addIssue(message)
-    return z.NEVER
-  })
-}
-
-function whole(message: string, min: number, max: number) {
-  return z
-    .string()
-    .refine(text => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max, message)
-    .transform(Number)
 }

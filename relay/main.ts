@@ -9,7 +9,7 @@ const commands: Record<string, (env: typeof process.env, args: string[]) => Prom
 }
 
 const [name = 'serve', ...args] = process.argv.slice(2)
-const command = commands[name]
+const command = Object.hasOwn(commands, name) ? commands[name] : undefined
 if (!command) {
   console.error(`There is no command "${name}". Commands: ${Object.keys(commands).join(', ')}.`)
   process.exit(1)

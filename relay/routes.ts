@@ -1,6 +1,7 @@
 import picomatch from 'picomatch'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { globProblem } from './config/glob-problem.ts'
 
 /** One rule of `RELAY_ROUTES`: the first whose globs all match says where the delivery goes. */
 export interface Route {
@@ -9,16 +10,23 @@ export interface Route {
   event_type?: string | undefined
 }
 
+/** What an event type must be, to be said after its name. */
+export const EVENT_TYPE_RULE = 'must be 1 to 100 characters on one line, and not blank'
+
+const glob = z.string().superRefine((text, ctx) => {
+  const problem = globProblem(text)
+  if (problem) ctx.addIssue(problem)
+})
 const rule = z.strictObject({
   match: z
     .strictObject({
-      action: z.string().optional(),
-      blueprint: z.string().optional(),
-      operation: z.string().optional(),
+      action: glob.optional(),
+      blueprint: glob.optional(),
+      operation: glob.optional(),
     })
     .default({}),
   repository: z.string().refine(isRepository, 'must be owner/name'),
-  event_type: z.string().min(1).max(100).optional(),
+  event_type: z.string().refine(isEventType, EVENT_TYPE_RULE).optional(),
 })
 const file = z.array(rule, 'must be a list of routes, each with a repository and what to match')
 
@@ -44,6 +52,10 @@ export function readRoutes(path: string, readFile: (path: string) => string, pro
   return []
 }
 
+export function isEventType(text: string): boolean {
+  return text.trim() !== '' && text.length <= 100 && !/[\p{Cc}\p{Cs}]/u.test(text)
+}
+
 /** GitHub's own rule for `owner/name`; `.` and `..` would leave the repository's path. */
 export function isRepository(text: string): boolean {
   return /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/.test(text)
@@ -54,10 +66,11 @@ export function isRepository(text: string): boolean {
  * matches is out, whatever else matches it. No globs match nothing.
  */
 export function matcher(globs: string[]): (name: string) => boolean {
-  // In a list picomatch takes `!a/b` for "anything but a/b", which would open all the rest.
+  // In a list picomatch takes `!a/b` for "anything but a/b", which would open all the rest; and without
+  // `posix` it takes the `!` of `[!a]` for a character like any other.
   const isExclusion = (glob: string) => /^!(?!\()/.test(glob)
   const matchesAny = (some: string[]) =>
-    some.length > 0 ? picomatch(some, { nocase: true, dot: true }) : () => false
+    some.length > 0 ? picomatch(some, { nocase: true, dot: true, posix: true }) : () => false
   const included = matchesAny(globs.filter(glob => !isExclusion(glob)))
   const excluded = matchesAny(globs.filter(isExclusion).map(glob => glob.slice(1)))
   return name => included(name) && !excluded(name)

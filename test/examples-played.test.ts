@@ -8,8 +8,8 @@ import { startGitHubApi } from './support/github-api.ts'
 import { playWorkflow } from './support/player/play-workflow.ts'
 import { startPortApi } from './support/port-api.ts'
 
-/** Plays an example on the built action, with commands that write down how they are called, `broken` ones failing. */
-async function play(folder: string, commands: string[], broken = false) {
+/** Plays an example on the built action, with commands that write down how they are called, and fail with the argument `broken`. */
+async function play(example: string, commands: string[], broken = '', yaml?: string) {
   const bin = mkdtempSync(join(tmpdir(), 'examples-bin-'))
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
   onTestFinished(async () => {
@@ -20,13 +20,15 @@ async function play(folder: string, commands: string[], broken = false) {
   const calls = join(bin, 'calls')
   writeFileSync(calls, '')
   for (const command of commands) {
-    writeFileSync(join(bin, command), `#!/bin/sh\necho "${command} $*" >> ${calls}\nexit ${broken ? 1 : 0}\n`)
+    const fails = broken ? `case " $* " in *" ${broken} "*) exit 1;; esac\n` : ''
+    writeFileSync(join(bin, command), `#!/bin/sh\necho "${command} $*" >> ${calls}\n${fails}`)
     chmodSync(join(bin, command), 0o755)
   }
   const run = port.createRun({ id: RUN_ID })
-  const invocation = invocationOf(`examples/${folder}/port-action.json`)
+  const portAction = `examples/${example}.json`
+  const invocation = invocationOf(portAction)
   await playWorkflow({
-    file: join(root, workflowOf(`examples/${folder}/port-action.json`)),
+    ...(yaml ? { yaml } : { file: join(root, workflowOf(portAction)) }),
     event: {
       name: 'repository_dispatch',
       payload: {
@@ -36,6 +38,7 @@ async function play(folder: string, commands: string[], broken = false) {
     },
     repository: 'acme/shop',
     github,
+    actions: { 'actions/checkout@*': 'test/fixtures/player/echo-action' },
     env: { PATH: `${bin}:${process.env.PATH}` },
     vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
     secrets: { PORT_CLIENT_SECRET: port.clientSecret, SCAFFOLD_TOKEN: 'ghp_x' },
@@ -48,7 +51,7 @@ async function play(folder: string, commands: string[], broken = false) {
 }
 
 test('the restart example restarts the entity that the action ran on', async () => {
-  const { run, log, calls } = await play('restart', ['kubectl'])
+  const { run, log, calls } = await play('restart/port-action', ['kubectl'])
   expect(run.status).toBe('SUCCESS')
   expect(log).toContain('ada@acme.example restarts web/shop: it leaks')
   expect(calls).toEqual([
@@ -58,8 +61,34 @@ test('the restart example restarts the entity that the action ran on', async () 
   ])
 })
 
+test('the restart example ends in failure when the entity does not come up again', async () => {
+  const { run, log } = await play('restart/port-action', ['kubectl'], 'status')
+  expect(run.status).toBe('FAILURE')
+  expect(log).toContain('✗ Wait until it is up again: failure')
+})
+
+test.each([
+  ['succeeds', '', 'SUCCESS'],
+  ['fails', '1.4.2', 'FAILURE'],
+])(
+  "the README's workflow ends as its deployment does, which here %s before a pipe",
+  async (_does, broken, status) => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8')
+    const yaml = [...readme.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].find(([, block]) =>
+      block!.includes('deploy.sh'),
+    )![1]!
+    const played = yaml
+      // Without a checkout, the script is a command.
+      .replace('./deploy.sh', 'deploy.sh')
+      .replace(/^( *)port-client-id:/m, '$1port-api-url: ${{ vars.PORT_API_URL }}\n$&')
+    const { run, calls } = await play('deploy/port-action.full-context', ['deploy.sh'], broken, played)
+    expect(calls).toEqual(['deploy.sh shop 1.4.2', ''])
+    expect(run.status).toBe(status)
+  },
+)
+
 test('the scaffold example makes one Port run of two jobs, and ends it with the last', async () => {
-  const { run, log, calls } = await play('scaffold', ['gh'])
+  const { run, log, calls } = await play('scaffold/port-action', ['gh'])
   expect(run.status).toBe('SUCCESS')
   expect(log).toMatch(/Created http:\S+\/acme\/cart\n/)
   expect(calls).toEqual([
@@ -70,7 +99,7 @@ test('the scaffold example makes one Port run of two jobs, and ends it with the 
 })
 
 test('the scaffold example ends in failure when its first job does', async () => {
-  const { run, log } = await play('scaffold', ['gh'], true)
+  const { run, log } = await play('scaffold/port-action', ['gh'], 'create')
   expect(run.status).toBe('FAILURE')
   expect(log).toContain('✗ Create the repository: failure')
   expect(log).toContain('– Delete branches once they are merged: skipped')

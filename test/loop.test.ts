@@ -170,7 +170,7 @@ function expectPort(
     log(`Workflow run started: ${page}`),
 
     token,
-    log([...end.steps, ...end.log, end.job].join('\n')),
+    log([...end.log, ...end.steps, end.job].join('\n')),
     change({
       status: end.status,
       statusLabel: end.label,

@@ -1,66 +1,13 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { clientPayload, dispatch, fixtures, isRunning, named, play, playSteps, seen } from './play-steps.ts'
 import { startGitHubApi } from './support/github-api.ts'
 import { checkWorkflow } from './support/player/check-workflow.ts'
-import { playWorkflow } from './support/player/play-workflow.ts'
 import { rerunWorkflow } from './support/player/rerun-workflow.ts'
-import type { PlayedJob, PlayedStep, PlayOptions } from './support/player/types.ts'
-
-const fixtures = join(import.meta.dirname, 'fixtures/player')
-const clientPayload = {
-  run_id: 'r_1234567890abcdef',
-  action: 'deploy_service',
-  port: { inputs: { version: 'v1.2.3', replicas: 3, ok: false, tags: ['a', 'b'] } },
-}
-const dispatch = {
-  name: 'repository_dispatch',
-  payload: { event_type: 'deploy_service', client_payload: clientPayload },
-}
-
-/** Plays one job of the given steps, or whole jobs, on a dispatch from Port. */
-async function play(jobs: string, options: Partial<PlayOptions> = {}) {
-  return await playWorkflow({
-    yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,
-    event: dispatch,
-    repository: 'acme/shop',
-    repositoryRoot: fixtures,
-    cancelGraceMs: 200,
-    ...options,
-  })
-}
-
-async function playSteps(steps: string, options: Partial<PlayOptions> = {}, job = '') {
-  const indented = steps.replaceAll('\n', '\n      ')
-  const run = await play(
-    `jobs:\n  deploy:\n    runs-on: ubuntu-latest${job}\n    steps:\n      ${indented}`,
-    options,
-  )
-  return { run, job: run.jobs[0]!, step: (name: string) => named(run.jobs[0]!, name) }
-}
-
-function named(job: PlayedJob, name: string): PlayedStep {
-  const step = job.steps.find(one => one.name === name)
-  if (!step) throw new Error(`No step "${name}" in: ${job.steps.map(one => one.name).join(', ')}`)
-  return step
-}
-
-/** What the echo action printed of its environment. */
-function seen(step: PlayedStep): {
-  env: Record<string, string>
-  event: Record<string, unknown>
-  node: string
-} {
-  return JSON.parse(step.stdout)
-}
-
-function isRunning(pid: number): boolean {
-  if (!existsSync(`/proc/${pid}/stat`)) return false
-  return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-}
 
 describe('a JavaScript action', () => {
   it('gets its inputs, files and variables as the runner gives them, and nothing else of the caller', async () => {
@@ -247,7 +194,16 @@ describe('a composite action', () => {
     expect(step('Run ./composite-action').log).toContain(
       `inside ${join(fixtures, 'composite-action')} for me`,
     )
-    expect(seen(step('Post Run ./echo-action')).env).toMatchObject({ STATE_who: 'me', INPUT_WHO: 'me' })
+    const post = step('Post Run ./composite-action')
+    expect(post.steps.map(inner => inner.name)).toEqual(['Post Run ./echo-action'])
+    expect(seen(post.steps[0]!).env).toMatchObject({ STATE_who: 'me', INPUT_WHO: 'me' })
+    expect(job.steps.map(({ name }) => name)).toEqual([
+      'Set up job',
+      'Run ./composite-action',
+      'Say',
+      'Post Run ./composite-action',
+      'Complete job',
+    ])
     expect(job.conclusion).toBe('success')
   })
 })
@@ -548,8 +504,13 @@ describe('a run', () => {
   })
 
   it('leaves no process and no directory behind, also when it is refused midway', async () => {
-    const left = () => readdirSync(tmpdir()).filter(name => name.startsWith('played-run-'))
-    const before = left()
+    // A place of its own: others play at the same time.
+    const place = mkdtempSync(join(tmpdir(), 'place-'))
+    vi.stubEnv('TMPDIR', place)
+    onTestFinished(() => {
+      vi.unstubAllEnvs()
+      rmSync(place, { recursive: true })
+    })
     const detached =
       "node -e \"require('child_process').spawn('sleep',['61'],{detached:true,stdio:'ignore'}).unref()\""
     const { job } = await playSteps(
@@ -558,7 +519,7 @@ describe('a run', () => {
     expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'sleep 62'])
     for (const { pid } of job.orphans) expect(isRunning(pid)).toBe(false)
     await expect(playSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow('::set-output::')
-    expect(left()).toEqual(before)
+    expect(readdirSync(place)).toEqual([])
   })
 
   it('is played under plain Node as well', async () => {
@@ -645,9 +606,9 @@ describe('GitHub’s stand-in', () => {
 describe('a refusal', () => {
   it.each([
     [
-      'a container',
-      'jobs: { a: { runs-on: x, container: node, steps: [{ run: echo }] } }',
-      '"container" in job a',
+      'volumes of a container',
+      'jobs: { a: { runs-on: x, container: { image: node, volumes: [a:/b] }, steps: [{ run: echo }] } }',
+      '"volumes" in container of job a',
     ],
     [
       'an environment',

@@ -55,6 +55,50 @@ describe('an action run', () => {
     }
   })
 
+  test('ends though Port refuses what stands beside the conclusion: all but that is left out, the summary last', async () => {
+    const { port, client } = await openPort()
+    const refuse = (name: string) =>
+      port.fail({
+        match: ({ method, body }) => method === 'PATCH' && name in (body as object),
+        times: Number.POSITIVE_INFINITY,
+        status: 422,
+        body: { ok: false, error: 'invalid_request', message: `${name} will not do` },
+      })
+    const update = {
+      conclusion: 'success',
+      summary: 'Done',
+      statusLabel: 'Done',
+      link: ['https://a'],
+    } as const
+    const end = async () => {
+      const { id } = port.createRun()
+      port.clearRequests()
+      await client.run(id).update({ ...update, link: [...update.link] })
+      return { run: port.run(id), tries: calls(port).filter(call => call.startsWith('PATCH')).length }
+    }
+    const takeBack = refuse('link')
+    const first = await end()
+    expect(first).toMatchObject({ run: { status: 'SUCCESS', summary: 'Done' }, tries: 2 })
+    expect(first.run.link).toBeFalsy()
+    refuse('summary')
+    const second = await end()
+    expect(second).toMatchObject({ run: { status: 'SUCCESS' }, tries: 3 })
+    takeBack()
+    const whole = refuse('status')
+    const { id } = port.createRun()
+    const error = await failure(client.run(id).update({ conclusion: 'failure', summary: 'x' }))
+    expect(error.message).toContain('status will not do')
+    whole()
+  })
+
+  test('that cannot be updated while it runs is tried once', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    port.fail({ match: ({ method }) => method === 'PATCH', times: 9, status: 422 })
+    await failure(client.run(id).update({ statusLabel: 'x', summary: 'y' }))
+    expect(calls(port).filter(call => call.startsWith('PATCH'))).toHaveLength(1)
+  })
+
   test('takes many lines as one message, long ones cut, and several messages where one would be too large', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()

@@ -35,6 +35,15 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     [{ 'x-ratelimit-reset': '5' }, now + 5_000],
     [{ 'x-ratelimit-reset': String(now / 1000 + 90) }, now + 90_000],
     [{ 'retry-after': 'soon', 'x-ratelimit-reset': 'later' }, null],
+    [{ 'retry-after': '1.00049' }, now + 1_001],
+    [{ 'retry-after': '0', 'x-ratelimit-reset': '5' }, now + 5_000],
+    [{ 'retry-after': '0.2' }, now + 1_000],
+    [{ 'retry-after': '-5' }, null],
+    [{ 'retry-after': 'Tue, 24 Nov 2026 11:59:30 GMT' }, null],
+    [{ 'retry-after': '99999999999999' }, now + 600_000],
+    [{ 'x-ratelimit-reset': String(now / 1000 - 30) }, null],
+    [{ 'x-ratelimit-reset': String(now + 90_000) }, now + 90_000],
+    [{ 'x-ratelimit-reset': String(now / 1000 + 9e6) }, now + 600_000],
     [{}, null],
   ])('429 with %o', async (headers, retryAt) => {
     const { port, client } = await openPort({}, { clock: () => now })
@@ -85,17 +94,21 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
   })
 
   test.each([
-    ['a page of something in between', '<html>', 200],
-    ['JSON of something else', '{"hello":1}', 200],
-  ])('%s', async (_, text, status) => {
-    const { client } = fakePort(text, status)
-    const error = await failure(client.authorize())
-    expect(error).toMatchObject({ kind: 'refused' })
-    expect(error.message).toContain('check PORT_API_URL')
+    ['a page with status 200', '<html>', 200, 'unreachable'],
+    ['a page with status 403', '<html>', 403, 'unreachable'],
+    ['nothing, with status 404', '', 404, 'unreachable'],
+    ['JSON that is no object, with status 422', '"no"', 422, 'unreachable'],
+    ['a page that says the body is too large', '<html>', 413, 'refused'],
+    ['JSON of something else', '{"hello":1}', 200, 'unreachable'],
+  ])('%s, from something in between', async (_, text, status, kind) => {
+    const error = await failure(fakePort(text, status).client.authorize())
+    expect(error).toMatchObject({ kind, temporary: kind === 'unreachable' })
+    if (status !== 413) expect(error.message).toContain('check PORT_API_URL')
   })
 
-  test('what is no run is refused', async () => {
-    expect(await failure(fakePort({ ok: true }).client.run('r_1').read())).toMatchObject({ kind: 'refused' })
+  test('what is no run is not taken for one', async () => {
+    const error = await failure(fakePort({ ok: true }).client.run('r_1').read())
+    expect(error).toMatchObject({ kind: 'unreachable' })
   })
 
   test('a network error without a code is told in its own words', async () => {

@@ -138,20 +138,22 @@ test('the README links to each page of docs/', () => {
   expect(linked).toEqual(expect.arrayContaining(pages.filter(page => page.startsWith('docs/'))))
 })
 
-test.each(pages)('%s links to files and headings that exist', file => {
-  const folder = join(root, file, '..')
-  const headings = [...text(file).matchAll(/^#+ (.+)$/gm)].map(
-    ([, heading]) =>
-      `#${heading!
-        .toLowerCase()
-        .replaceAll(/[^\w\s-]/g, '')
-        .replaceAll(' ', '-')}`,
+/** The anchors that GitHub gives to the headings of a page. */
+const anchors = (file: string) =>
+  [...text(file).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
   )
+
+test.each(pages)('%s links to files and headings that exist', file => {
   for (const [, link] of text(file).matchAll(/\]\(([^)]+)\)/g)) {
     if (/^https?:/.test(link!)) continue
-    expect(link!.startsWith('#') ? headings.includes(link!) : existsSync(join(folder, link!)), link).toBe(
-      true,
-    )
+    const [path, anchor] = link!.split('#')
+    const target = path ? join(file, '..', path) : file
+    expect(existsSync(join(root, target)), link).toBe(true)
+    if (anchor) expect(anchors(target), link).toContain(anchor)
   }
 })
 

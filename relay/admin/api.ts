@@ -1,9 +1,11 @@
 import { timingSafeEqual } from 'node:crypto'
 import { Hono } from 'hono'
 import { Problem } from '../problem.ts'
+import { isRepository } from '../routes.ts'
 import type { Delivery, State } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 
+const MAX_LIMIT = 200
 const STATES: State[] = ['queued', 'dispatched', 'running', 'finished', 'failed']
 
 /**
@@ -32,12 +34,18 @@ export function createAdminApi(
     if (state !== undefined && !STATES.includes(state as State)) {
       throw new Problem(400, `state must be one of ${STATES.join(', ')}.`)
     }
-    const before = Number(c.req.query('before') ?? Number.NaN)
+    const repository = c.req.query('repository')
+    if (repository !== undefined && !isRepository(repository)) {
+      throw new Problem(400, 'repository must be owner/name.')
+    }
+    const before = whole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
+    const limit = whole('limit', c.req.query('limit'), MAX_LIMIT) ?? 50
     const deliveries = await store.list({
       ...(state && { state: state as State }),
-      ...(c.req.query('repository') && { repository: c.req.query('repository') }),
-      ...(Number.isSafeInteger(before) && { before }),
-      limit: Math.min(Math.max(Math.trunc(Number(c.req.query('limit')) || 50), 1), 200),
+      // As the intake writes it.
+      ...(repository && { repository: repository.toLowerCase() }),
+      ...(before !== undefined && { before }),
+      limit,
     })
     return c.json({ deliveries: deliveries.map(shown), next: deliveries.at(-1)?.seq ?? null })
   })
@@ -54,7 +62,21 @@ export function createAdminApi(
       throw new Problem(409, `Delivery ${id} has not failed: only a failed one can be redelivered.`)
     return c.json({ delivery: id, state: 'queued' }, 202)
   })
+  const methods = { '/deliveries': 'GET', '/deliveries/:id': 'GET', '/deliveries/:id/redeliver': 'POST' }
+  for (const [path, allow] of Object.entries(methods)) {
+    app.all(path, () => {
+      throw new Problem(405, `Send this as ${allow}.`, { allow })
+    })
+  }
   return app
+}
+
+function whole(name: string, text: string | undefined, max: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= 1 && value <= max) return value
+  const range = max === MAX_LIMIT ? `from 1 to ${max}` : 'above 0, as "next" in the answer before gives it'
+  throw new Problem(400, `${name} must be a whole number ${range}.`)
 }
 
 function shown(d: Delivery) {

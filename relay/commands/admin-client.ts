@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { readSecrets } from '../config/read-secrets.ts'
 
 /** Calls the admin API of the relay that the environment describes: `RELAY_PUBLIC_URL`, else this machine's. */
 export async function callAdmin(
@@ -6,11 +7,13 @@ export async function callAdmin(
   method: string,
   path: string,
 ): Promise<unknown> {
-  const token =
-    env.RELAY_ADMIN_TOKEN ??
-    (env.RELAY_ADMIN_TOKEN_FILE && readFileSync(env.RELAY_ADMIN_TOKEN_FILE, 'utf8').trim())
+  const problems: string[] = []
+  const read = (path: string) => readFileSync(path, 'utf8')
+  const values = readSecrets(env, ['RELAY_ADMIN_TOKEN'], read, problems)
+  const { RELAY_ADMIN_TOKEN: token, RELAY_PUBLIC_URL, PORT } = values
+  if (problems[0]) throw new Error(`${problems[0]}.`)
   if (!token) throw new Error('RELAY_ADMIN_TOKEN is needed: the one that the relay was started with.')
-  const base = (env.RELAY_PUBLIC_URL ?? `http://127.0.0.1:${env.PORT ?? 8080}`).replace(/\/+$/, '')
+  const base = (RELAY_PUBLIC_URL ?? `http://127.0.0.1:${PORT ?? 8080}`).replace(/\/+$/, '')
   let response: Response
   try {
     response = await fetch(`${base}${path}`, { method, headers: { authorization: `Bearer ${token}` } })

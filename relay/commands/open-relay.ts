@@ -1,5 +1,5 @@
-import type { Server } from 'node:http'
-import { serve as listen } from '@hono/node-server'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { createPortClient } from '../../port/client.ts'
 import { createApp } from '../app.ts'
@@ -7,20 +7,14 @@ import type { Config } from '../config.ts'
 import { createWatching } from '../deliveries/create-watching.ts'
 import { startWorkers } from '../deliveries/start-workers.ts'
 import { createGitHub } from '../github/client.ts'
+import { createPauses } from '../github/pauses.ts'
 import { createGitHubWebhook } from '../github/webhooks.ts'
 import { createReports } from '../reports/create-reports.ts'
 import { openStore } from '../store/open.ts'
+import { createRelayServer } from './create-server.ts'
 
 /** What a stop may take before open connections are cut. */
 const STOP_MS = 20_000
-
-/** Headers and bodies must arrive in time; an idle connection outlives the 60 s that load balancers keep theirs. */
-const AGAINST_SLOW_SENDERS = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
-  connectionsCheckingInterval: 2_000,
-  keepAliveTimeout: 65_000,
-}
 
 /** A relay at work. */
 export interface Relay {
@@ -38,7 +32,11 @@ export interface Relay {
 export async function openRelay(config: Config, log: Logger): Promise<Relay> {
   const store = await openStore(config.database, config.dispatchRate)
   const clock = Date.now
-  const github = createGitHub(config.github)
+  const pauses = createPauses(config.github.auth, clock, pause => {
+    store.pause(pause).catch(error => log.error({ err: error }, 'a pause could not be written down'))
+  })
+  pauses.learn(await store.pauses(clock()))
+  const github = createGitHub(config.github, clock, pauses)
   const { clientId } = config.port
   const port = clientId ? createPortClient({ ...config.port, clientId }) : null
   const { startTimeout, runTimeout } = config
@@ -52,28 +50,21 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
     log,
   })
   const app = createApp({ config, store, reports, receiveGitHub, clock, log })
-  const listening = Promise.withResolvers<{ address: string; port: number }>()
-  const server = listen(
-    {
-      fetch: app.fetch,
-      hostname: config.listen.host,
-      port: config.listen.port,
-      serverOptions: AGAINST_SLOW_SENDERS,
-    },
-    listening.resolve,
-  ) as Server
-  server.on('error', listening.reject)
-  const address = await listening.promise.catch(async cause => {
+  const { host, port: listenPort } = config.listen
+  const server = createRelayServer(app.fetch, host)
+  server.listen(listenPort, host)
+  await once(server, 'listening').catch(async cause => {
     await store.close()
-    const { host, port } = config.listen
     throw new Error(
-      `The relay cannot listen on ${host}:${port} (${(cause as NodeJS.ErrnoException).code}): set HOST and PORT to a free address.`,
+      `The relay cannot listen on ${host}:${listenPort} (${(cause as NodeJS.ErrnoException).code}): set HOST and PORT to a free address.`,
       { cause },
     )
   })
-  const workers = startWorkers({ config, store, github, port, watch, log })
+  const workers = startWorkers({ config, store, github, pauses, port, watch, log })
+  const { address, port: boundPort } = server.address() as AddressInfo
   return {
-    ...address,
+    address,
+    port: boundPort,
     async stop() {
       // A connection that was busy when the stop began becomes idle later, and would hold it up.
       const idle = setInterval(() => server.closeIdleConnections(), 50)

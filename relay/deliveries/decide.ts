@@ -39,7 +39,8 @@ export function afterAnswer(delivery: Delivery, outcome: Outcome, now: number, c
         reports: [],
       }
     case 'later': {
-      if (now - delivery.queuedAt > context.runTimeout) {
+      const giveUpAt = delivery.queuedAt + context.runTimeout
+      if (now >= giveUpAt) {
         return failed(
           delivery,
           `Gave up after ${hours(context.runTimeout)}: ${outcome.reason}.`,
@@ -48,21 +49,30 @@ export function afterAnswer(delivery: Delivery, outcome: Outcome, now: number, c
         )
       }
       const tries = delivery.attempts.length
-      const dueAt = outcome.at ?? now + Math.min(MAX_WAIT_MS, 1000 * 2 ** tries)
-      return {
-        change: { attempts: attempted(delivery, now, outcome.reason), dueAt, sentAt: null },
-        reports: tries === 0 ? [waitingWords(delivery, outcome.reason, dueAt)] : [],
-      }
+      const next = outcome.at ?? now + Math.min(MAX_WAIT_MS, 1000 * 2 ** tries)
+      const dueAt = Math.min(next, giveUpAt)
+      const { change, reports } = whileWaiting(delivery, outcome.reason, dueAt, now)
+      return { change: { ...change, dueAt, sentAt: null }, reports }
     }
+  }
+}
+
+/** What is written of a delivery that must wait; Port is told the first time, and not again. Pure. */
+export function whileWaiting(delivery: Delivery, reason: string, until: number, now: number): Decision {
+  const isTold = delivery.attempts.some(({ at }) => at >= delivery.queuedAt)
+  return {
+    change: { attempts: attempted(delivery, now, reason) },
+    reports: isTold ? [] : [waitingWords(delivery, reason, until)],
   }
 }
 
 /** The next state after looking for the run of a dispatch whose answer was lost. Pure. */
 export function afterLook(delivery: Delivery, evidence: Evidence, now: number, context: Context): Decision {
   const sentAt = delivery.sentAt as number
-  if (evidence.found !== undefined) {
+  if (evidence.found) {
     const { change, reports } = dispatched(delivery, now, context, `Its run appeared: ${evidence.by}`)
-    return { change: { ...change, state: 'running', githubRunId: evidence.found }, reports }
+    if (!evidence.reports) return { change, reports }
+    return { change: { ...change, state: 'running', githubRunId: evidence.reports.githubRunId }, reports }
   }
   if (now - delivery.queuedAt > context.runTimeout) {
     const reason = `GitHub gave no clear answer for ${hours(context.runTimeout)}, and no workflow run was found in ${delivery.repository}.`
@@ -84,7 +94,7 @@ export function afterLook(delivery: Delivery, evidence: Evidence, now: number, c
 }
 
 /** What Port's log says, once, of a delivery that must wait. */
-export function waitingWords(delivery: Delivery, reason: string, until: number): Report {
+function waitingWords(delivery: Delivery, reason: string, until: number): Report {
   const { repository, eventType } = delivery
   const message = `Waiting to dispatch "${eventType}" to ${repository}: ${reason}; next try at ${clockTime(until)}.`
   return { log: [{ level: 'WARN', message }] }

@@ -1,14 +1,13 @@
 import { packClientPayload } from '../../port/client-payload.ts'
 import type { Invocation } from '../../port/invocation.ts'
 import type { GitHub } from '../github/client.ts'
-import type { Outcome } from '../github/errors.ts'
-import type { Delivery } from '../store/delivery.ts'
-import type { Store } from '../store/store.ts'
-import { afterAnswer, afterLook } from './decide.ts'
+import { LIMITED } from '../github/errors.ts'
+import type { Pauses } from '../github/pauses.ts'
+import type { Queued, Store } from '../store/store.ts'
+import { afterAnswer, afterLook, type Decision } from './decide.ts'
 import { findRun } from './find-run.ts'
 import { keepTrying } from './keep-trying.ts'
-import type { Pauses } from './pauses.ts'
-import { tellQueue } from './tell-queue.ts'
+import { writeHeld } from './write-held.ts'
 
 export interface DispatchParts {
   store: Store
@@ -24,48 +23,56 @@ export interface DispatchParts {
   tells: boolean
 }
 
-/** Together with the time-out of the request itself, these stay within the lease. */
 const BEFORE_MS = 10_000
 const AFTER_MS = 20_000
+/** What a request takes at most, its own time-out and a little more: it is over before the lease is. */
+const REQUEST_MS = 15_000
+/** While the first dispatch after a pause is under way. */
+const PROBED_MS = 1_000
 
 /**
  * Moves a queued delivery one step. BE VERY CAREFUL what is sent twice here: a `repository_dispatch` is not
  * idempotent. The intention is on disk before the request leaves, so that a relay which dies in between
  * finds it, and looks for the run before it ever sends again.
  */
-export async function dispatch(delivery: Delivery, parts: DispatchParts): Promise<void> {
+export async function dispatch(delivery: Queued, parts: DispatchParts): Promise<void> {
   const { store, github, clock, pauses } = parts
+  const { repository } = delivery
+  const scope = pauses.scope(repository)
+  pauses.learn([{ scope, until: delivery.pausedUntil }])
   if (delivery.sentAt !== null) {
     const evidence = await findRun(delivery, parts)
-    return write(delivery, parts, afterLook(delivery, evidence, clock(), parts))
+    return write(delivery, parts, afterLook(delivery, evidence, clock(), parts), { unsent: true })
   }
-  const pausedUntil = pauses.until(delivery.repository)
-  if (pausedUntil > clock()) {
-    const reason = 'GitHub limits how fast this credential may work'
-    const outcome = { kind: 'later', at: pausedUntil, reason, everyone: true } as const
-    return write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), outcome)
+  const until = pauses.until(repository)
+  if (until > clock()) {
+    const outcome = { kind: 'later', at: until, reason: LIMITED, everyone: true } as const
+    return write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), { unsent: true })
   }
-  if (!(await keepTrying(() => store.markSent(delivery, clock()), BEFORE_MS))) return
+  if (!pauses.mayTry(repository)) {
+    const change = { dueAt: clock() + PROBED_MS }
+    return write(delivery, parts, { change, reports: [] }, { unsent: true })
+  }
+  if (!(await keepTrying(() => store.markSent(delivery, clock()), BEFORE_MS))) {
+    // The run has reported meanwhile, so its watch is due; or the lease is lost, and this changes nothing.
+    return write(delivery, parts, { change: {}, reports: [] }, { unsent: true })
+  }
   const payload = packClientPayload(JSON.parse(delivery.invocation) as Invocation, {
     delivery: delivery.id,
     relay: parts.publicUrl,
   })
-  const outcome = await github.dispatch(delivery, payload, delivery.attempts.length)
-  const limit = outcome.kind === 'later' && outcome.everyone && outcome.at !== null ? outcome : null
-  const isNews = limit !== null && pauses.set(delivery.repository, clock(), limit.at as number)
-  await write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), outcome)
-  if (limit && isNews && parts.tells) await tellQueue(limit, parts)
+  const outcome = await github.dispatch(delivery, payload, delivery.leaseUntil - REQUEST_MS)
+  const limited = outcome.kind === 'later' && outcome.everyone
+  const pause = limited ? { scope, until: pauses.until(repository) } : null
+  await write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), { pause })
 }
 
 async function write(
-  delivery: Delivery,
-  { store, clock, tells, pauses }: DispatchParts,
-  { change, reports }: ReturnType<typeof afterAnswer>,
-  outcome?: Outcome,
+  delivery: Queued,
+  { store, clock, tells }: DispatchParts,
+  { change, reports }: Decision,
+  also: Parameters<Store['record']>[4],
 ): Promise<void> {
-  const waits = outcome?.kind === 'later' && outcome.everyone && change.state === undefined
-  const isTold = waits && pauses.told.has(delivery.id)
-  if (waits && reports.length > 0) pauses.told.add(delivery.id)
-  const tell = tells && delivery.runId !== null && delivery.kind !== 'none' && !isTold
-  await keepTrying(() => store.record(delivery, change, clock(), tell ? reports : []), AFTER_MS)
+  const told = tells && delivery.runId !== null && delivery.kind !== 'none' ? reports : []
+  await writeHeld(delivery, () => store.record(delivery, change, clock(), told, also), AFTER_MS)
 }

@@ -1,52 +1,75 @@
-import type { GitHub, WorkflowRun } from '../github/client.ts'
-import { readTitle } from '../github/match-run.ts'
+import type { GitHub } from '../github/client.ts'
+import { madeSince, plainSince, readTitle } from '../github/match-run.ts'
+import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
+import { toGithubRunId } from './to-github-run-id.ts'
+import { isRedelivered } from './watch-decide.ts'
 
 /** Whether a dispatch whose answer was lost has started a workflow. */
 export type Evidence =
-  | { found: number | null; by: string }
-  /** Nothing seen; `looked` tells whether GitHub's list could be read at all. */
-  | { found: undefined; looked: boolean }
+  /** `reports`: the run that reports for the delivery; null where titles tell that there is one, not which. */
+  | { found: true; by: string; reports: { githubRunId: number | null } | null }
+  /** Nothing seen; `looked` tells whether GitHub's list could be read, and whole. */
+  | { found: false; looked: boolean }
 
 /** How far back another dispatch of the same event type may be, and its run still appear. */
 const LAG_MS = 10 * 60_000
-const MOST_OTHERS = 100
+const MOST_OTHERS = 2_000
 
 /**
  * Looks for the workflow run of a delivery, in order of trust: what the action reported, Port's
  * `externalRunId`, GitHub's list by title. The title is the run id where the workflow sets `run-name` so,
  * else the event type: that says nothing where another delivery of this event type went to the repository
- * lately, since the run may be its, and a delivery whose run is another's would be lost.
+ * lately, since the run may be its, and a delivery whose run is another's would be lost. Nor does a run that is
+ * bound to another delivery, or was one of this before it was redelivered.
  */
 export async function findRun(
   delivery: Delivery,
   parts: {
     github: Pick<GitHub, 'listRuns'>
-    store: Pick<Store, 'list'>
+    store: Pick<Store, 'findBound' | 'sentBetween'>
     externalRunId: (runId: string) => Promise<string | null>
+    clock: () => number
   },
 ): Promise<Evidence> {
-  if (delivery.githubRunId !== null) return { found: delivery.githubRunId, by: 'the action reported it' }
+  const { githubRunId, repository, pastRuns } = delivery
+  if (githubRunId !== null) return { found: true, by: 'the action reported it', reports: { githubRunId } }
   const external = delivery.runId === null ? null : await parts.externalRunId(delivery.runId)
-  if (external) return { found: /^\d+$/.test(external) ? Number(external) : null, by: 'Port names it' }
-  let runs: WorkflowRun[]
+  const named = toGithubRunId(external)
+  // An id of another kind cannot be told from one of before the redelivery.
+  const isOver =
+    named === null ? isRedelivered(delivery) : pastRuns.includes(named) || (await isBound([named])).has(named)
+  if (external && !isOver) return { found: true, by: 'Port names it', reports: { githubRunId: named } }
+  let list: { runs: WorkflowRun[]; whole: boolean }
   try {
-    // GitHub counts in seconds, and its clock is not ours.
-    runs = await parts.github.listRuns(delivery.repository, (delivery.sentAt ?? delivery.receivedAt) - 5000)
+    list = await parts.github.listRuns(repository, madeSince(delivery))
   } catch {
-    return { found: undefined, looked: false }
+    return { found: false, looked: false }
   }
-  const titled = (how: 'named' | 'plain') => runs.find(each => readTitle(each.title, delivery) === how)
-  const run = titled('named') ?? ((await isAlone(delivery, parts.store)) ? titled('plain') : undefined)
-  return run ? { found: run.id, by: 'GitHub lists it' } : { found: undefined, looked: true }
-}
+  const titled = list.runs.filter(run => !pastRuns.includes(run.id) && isOf(run))
+  const bound = await isBound(titled.map(run => run.id))
+  const free = titled.filter(run => !bound.has(run.id))
+  const tells = free.some(run => readTitle(run.title, delivery) === 'named')
+  if (tells || (free.length > 0 && (await isAlone()))) {
+    return { found: true, by: 'GitHub lists it', reports: null }
+  }
+  return { found: false, looked: list.whole }
 
-async function isAlone(delivery: Delivery, store: Pick<Store, 'list'>): Promise<boolean> {
-  const { id, repository, eventType } = delivery
-  const since = (delivery.sentAt ?? delivery.receivedAt) - LAG_MS
-  const others = await store.list({ repository, limit: MOST_OTHERS })
-  return !others.some(
-    other => other.id !== id && other.eventType === eventType && (other.dispatchedAt ?? 0) > since,
-  )
+  function isOf({ title, createdAt }: WorkflowRun): boolean {
+    const how = readTitle(title, delivery)
+    return how === 'named' || (how === 'plain' && createdAt >= plainSince(delivery))
+  }
+
+  async function isBound(runIds: number[]): Promise<Set<number>> {
+    const owners = await parts.store.findBound(repository, runIds)
+    return new Set(owners.filter(owner => owner.id !== delivery.id).map(owner => owner.githubRunId))
+  }
+
+  async function isAlone(): Promise<boolean> {
+    const from = (delivery.sentAt ?? delivery.receivedAt) - LAG_MS
+    const time = { from, to: parts.clock(), limit: MOST_OTHERS }
+    const sent = await parts.store.sentBetween(repository, [delivery.eventType], time)
+    return !sent.some(other => other.id !== delivery.id && other.githubRunId === null)
+  }
 }

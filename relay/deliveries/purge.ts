@@ -5,12 +5,16 @@ import type { Store } from '../store/store.ts'
 const STEP = 200
 const PAUSE_MS = 50
 
-/** Removes finished and failed deliveries that nobody touched for `retention` milliseconds. */
+/**
+ * Removes finished and failed deliveries that nobody touched for `retention` milliseconds, and none whose webhook
+ * would be accepted again: it may be signed `tolerance` ahead of the relay's clock, and come as late as that behind.
+ */
 export async function purge(
   store: Pick<Store, 'purge'>,
-  before: number,
+  { now, retention, tolerance }: { now: number; retention: number; tolerance: number },
   stopped: () => boolean = () => false,
 ): Promise<number> {
+  const before = now - Math.max(retention, 2 * tolerance)
   let removed = 0
   while (!stopped()) {
     const step = await store.purge(before, STEP)

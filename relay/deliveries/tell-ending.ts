@@ -3,11 +3,26 @@ import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Change, Delivery, Report } from '../store/delivery.ts'
 import type { Ending } from './watch-words.ts'
 
+/** Beyond, the oldest are forgotten. */
+const MAX_PAST = 100
+
+/** The workflow run of an ending. */
+export interface EndedRun {
+  run: WorkflowRun | null
+  /**
+   * Whether the action, or Port, has named it. A run that titles alone tell of is not bound to the delivery: the
+   * one that reports for it, as of another workflow that listens, may be still to come, and would be stopped as a second.
+   */
+  named: boolean
+  /** The runs that the delivery is over with, should it have failed. */
+  past: number[]
+}
+
 /** What an ending writes: the delivery's last state, and the words for Port, the log before the final status. Pure. */
 export function tellEnding(
   delivery: Delivery,
   { state, conclusion, label, sentence }: Ending,
-  run: WorkflowRun | null,
+  { run, named, past }: EndedRun,
   lines: LogLine[],
   serverUrl: string,
 ): { change: Change; reports: Report[] } {
@@ -20,8 +35,9 @@ export function tellEnding(
       state,
       reason: well ? null : sentence,
       dueAt: null,
-      ...(run && delivery.githubRunId === null && { githubRunId: run.id }),
-      ...(run && { githubRunAttempt: run.attempt }),
+      ...(named && run && delivery.githubRunId === null && { githubRunId: run.id }),
+      ...(named && run && { githubRunAttempt: run.attempt }),
+      ...(state === 'failed' && { pastRuns: [...new Set([...delivery.pastRuns, ...past])].slice(-MAX_PAST) }),
     },
     reports: [
       { log: [{ level: well ? 'INFO' : 'ERROR', message: sentence }, ...lines] },

@@ -14,6 +14,8 @@ export interface Seen {
   port: RunState | 'unasked' | 'unread'
   /** Whether it is time to ask Port again which run is meant. */
   portDue: boolean
+  /** Port wants not to be asked before then, milliseconds since 1970. */
+  portAt: number
   /** When this relay first saw the matched run ended; null where it has not. */
   endedSeenAt: number | null
 }
@@ -41,6 +43,8 @@ const LATEST_MS = 15_000
 /** Where only Port can be asked, once for each delivery. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_ASK_MS = 300_000
+/** So long GitHub must have refused before its refusal is taken for its last word. */
+const REFUSED_MS = 60_000
 
 /** How long until Port is asked again which run is meant: an action that does not say so at its start never will. */
 export const askPause = (delivery: Delivery, now: number): number =>
@@ -66,10 +70,13 @@ export function judge(delivery: Delivery, seen: Seen, times: Times): Verdict {
   if (!asked && needsPort && !settled) return { kind: 'ask Port' }
 
   const change = bound(delivery, match)
-  if (typeof port === 'object' && port.ended) return { kind: 'finish', change: closed(change) }
+  if (typeof port === 'object' && port.ended && !isRedelivered(delivery)) {
+    return { kind: 'finish', change: closed(change) }
+  }
   const blind = look.access !== 'read' || look.gone
   const wait = (until = Number.POSITIVE_INFINITY): Verdict => {
-    const next = Math.max(now + pause(delivery, now, blind), look.nextAt)
+    const asks = port === 'unread' ? seen.portAt : 0
+    const next = Math.max(now + pause(delivery, now, blind), look.nextAt, asks)
     const limits = [until, startBy, endBy].filter(limit => limit > now)
     return { kind: 'wait', change: { ...change, dueAt: Math.ceil(Math.min(next, ...limits)) } }
   }
@@ -99,6 +106,7 @@ export function judge(delivery: Delivery, seen: Seen, times: Times): Verdict {
   if (look.access === 'forbidden') {
     // Of a node run not even Port's view can be had: what runs unseen must not be ended.
     if (typeof port === 'object' && port.status === 'unknown') return wait()
+    if (look.refusedFor < REFUSED_MS) return wait()
     return without({
       why: 'not seen',
       reason: look.reason ?? 'GitHub does not show it',
@@ -114,14 +122,18 @@ function endOf(match: Exclude<Match, { kind: 'none' }>, overdue: boolean): Verdi
     case 'known':
       return match.run && { kind: 'end', run: match.run }
     case 'own': {
-      const worst = match.runs.find(run => run.conclusion !== 'success') ?? match.runs[0]
-      return worst ? { kind: 'end', run: worst } : null
+      const worst = worstOf(match.runs)
+      return worst && { kind: 'end', run: worst }
     }
     case 'plain': {
-      const [first] = match.runs
-      if (!first || (match.runs.length <= match.others && !overdue)) return null
-      const alike = match.runs.every(run => run.conclusion === first.conclusion)
-      if (alike) return { kind: 'end', run: first }
+      const worst = worstOf(match.own)
+      if (!worst || (match.missing && !overdue)) return null
+      // Which of several it is matters only where they ended differently.
+      const differs = match.runs.find(run => {
+        const own = match.own.find(each => each.workflowId === run.workflowId)
+        return own?.conclusion !== run.conclusion
+      })
+      if (!differs) return { kind: 'end', run: worst }
       const cause: NoRun = { why: 'which', amount: match.runs.length }
       return { kind: 'end without', cause, run: null }
     }
@@ -139,6 +151,26 @@ function tooLate(match: Match, look: Look, { runTimeout }: Times): NoRun {
   if (match.kind === 'none') return { why: 'unknown', runTimeout, reason }
   const open = match.kind === 'known' ? match.run : match.runs.find(run => run.status !== 'completed')
   return { why: 'too long', runTimeout, status: open?.status ?? 'unknown' }
+}
+
+const worstOf = (runs: WorkflowRun[]): WorkflowRun | null =>
+  runs.find(run => run.conclusion !== 'success') ?? runs[0] ?? null
+
+/** Port's run may have ended by what failed before, so its end tells nothing of this course: GitHub alone does. */
+export const isRedelivered = ({ queuedAt, receivedAt }: Delivery): boolean => queuedAt > receivedAt
+
+/** The runs that a delivery is over with when it has failed by this match. */
+export function pastBy(match: Match): number[] {
+  switch (match.kind) {
+    case 'known':
+      return [match.id]
+    case 'own':
+      return match.runs.map(run => run.id)
+    case 'plain':
+      return match.own.map(run => run.id)
+    default:
+      return []
+  }
 }
 
 /** What was learned of the workflow run. */

@@ -1,18 +1,21 @@
 import type { RunState } from '../../port/client.ts'
 import type { Budget } from '../github/budget.ts'
 import type { GitHub } from '../github/client.ts'
-import { type Match, madeSince, matchRuns } from '../github/match-run.ts'
-import type { Look, RunLister } from '../github/run-lister.ts'
+import { madeSince } from '../github/match-run.ts'
+import type { RunLister } from '../github/run-lister.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
+import { createPortAsker, NO_PORT_RUN } from './ask-port.ts'
 import { findFailedJobs, type JobsFound } from './failed-jobs.ts'
-import { tellEnding } from './tell-ending.ts'
-import { askPause, isEnded, judge, pause, type Seen, type Times } from './watch-decide.ts'
+import { findMatch } from './find-match.ts'
+import { type EndedRun, tellEnding } from './tell-ending.ts'
+import { toGithubRunId } from './to-github-run-id.ts'
+import { askPause, isEnded, judge, pastBy, pause, type Seen, type Times } from './watch-decide.ts'
 import { endOfRun, endWithoutRun, type NoRun } from './watch-words.ts'
 
 export interface WatchParts extends Times {
-  store: Pick<Store, 'record' | 'unmatched' | 'findByGithubRun'>
+  store: Pick<Store, 'record' | 'sentBetween' | 'findBound'>
   github: Pick<GitHub, 'jobs' | 'jobLog' | 'workflows' | 'serverUrl'>
   lister: RunLister
   /** Requests for jobs, their logs and workflows. */
@@ -24,6 +27,8 @@ export interface WatchParts extends Times {
 
 /** What this relay remembers of a delivery from look to look; without it, it only looks more often. */
 interface Note {
+  /** When the delivery was queued: redelivered, nothing holds any more. */
+  queuedAt: number
   /** When it first saw the run ended. */
   endedAt: number | null
   /** When Port is to be asked again which run is meant. */
@@ -35,15 +40,6 @@ interface Note {
 /** Details wait for the budget no longer than this after the run's end. */
 const DETAILS_MS = 60_000
 const MAX_NOTES = 20_000
-/** Where Port has no run that could have ended. */
-const NO_PORT_RUN: RunState = {
-  status: 'in_progress',
-  ended: false,
-  externalRunId: null,
-  synchronized: false,
-  properties: null,
-  body: null,
-}
 
 /**
  * The watch: each step looks at one dispatched or running delivery, and moves it on when its workflow run
@@ -51,14 +47,15 @@ const NO_PORT_RUN: RunState = {
  */
 export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<void> {
   const { store, lister, clock, readPort } = parts
+  const asker = createPortAsker(readPort, clock)
   const notes = new Map<string, Note>()
 
   return async delivery => {
     const { repository } = delivery
-    const tells = readPort !== null && delivery.runId !== null && delivery.kind !== 'none'
+    const hasPort = readPort !== null && delivery.runId !== null && delivery.kind !== 'none'
     const want = { since: madeSince(delivery), runId: delivery.githubRunId }
     let look = await lister.look(repository, want, pause(delivery, clock()))
-    let match = await matchIn(delivery, look, delivery.githubRunId)
+    let match = await findMatch(delivery, look.runs, delivery.githubRunId, parts)
     const known = note(delivery)
     if (match.kind === 'own') known.sawRun = match.runs[0]?.id ?? null
     else if (match.kind !== 'known' && known.sawRun !== null) {
@@ -68,19 +65,22 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
       const run = look.runs.find(each => each.id === id)
       match = run ? { kind: 'own', runs: [run] } : { kind: 'known', id, run: null, guessed: true }
     }
-    let port: Seen['port'] = tells ? 'unasked' : NO_PORT_RUN
+    let port: Seen['port'] = hasPort ? 'unasked' : NO_PORT_RUN
     let verdict = judge(delivery, seen(), parts)
     if (verdict.kind === 'ask Port') {
-      port = (await readPort?.(delivery.runId as string).catch(() => 'unread' as const)) ?? 'unread'
-      known.askAt = clock() + askPause(delivery, clock())
-      const named = numeric(typeof port === 'object' ? port.externalRunId : null)
-      if (named !== null && delivery.githubRunId === null) {
+      port = await asker.ask(delivery)
+      known.askAt = Math.max(clock() + askPause(delivery, clock()), asker.freeAt())
+      const named = toGithubRunId(typeof port === 'object' ? port.externalRunId : null)
+      if (named !== null && delivery.githubRunId === null && !(await isOver(delivery, named))) {
         look = await lister.look(repository, { ...want, runId: named }, pause(delivery, clock()))
-        match = await matchIn(delivery, look, named)
+        match = await findMatch(delivery, look.runs, named, parts)
       }
       verdict = judge(delivery, seen(), parts)
     }
 
+    // What has ended in Port is told nothing more.
+    const tells = hasPort && !(typeof port === 'object' && port.ended)
+    const about = { named: match.kind === 'known', past: pastBy(match) }
     switch (verdict.kind) {
       case 'ask Port':
         return
@@ -90,23 +90,26 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
         await store.record(delivery, verdict.change, clock())
         return
       case 'end':
-        return end(delivery, verdict.run, tells)
+        return end(delivery, { run: verdict.run, ...about }, tells)
       case 'end without': {
         const cause = await explain(verdict.cause, repository)
         const ending = endWithoutRun(cause, delivery)
-        return write(delivery, tellEnding(delivery, ending, verdict.run, [], parts.github.serverUrl), tells)
+        const ended = { run: verdict.run, ...about }
+        return write(delivery, tellEnding(delivery, ending, ended, [], parts.github.serverUrl), tells)
       }
     }
 
     function seen(): Seen {
       const now = clock()
       known.endedAt = isEnded(match) ? (known.endedAt ?? now) : null
-      return { now, look, match, port, portDue: now >= known.askAt, endedSeenAt: known.endedAt }
+      const { endedAt: endedSeenAt, askAt } = known
+      return { now, look, match, port, portDue: now >= askAt, portAt: asker.freeAt(), endedSeenAt }
     }
   }
 
-  function note({ id }: Delivery): Note {
-    const known = notes.get(id) ?? { endedAt: null, askAt: 0, sawRun: null }
+  function note({ id, queuedAt }: Delivery): Note {
+    const before = notes.get(id)
+    const known = before?.queuedAt === queuedAt ? before : { queuedAt, endedAt: null, askAt: 0, sawRun: null }
     notes.set(id, known)
     // Another relay may have taken a delivery to its end.
     const oldest = notes.size > MAX_NOTES ? notes.keys().next().value : undefined
@@ -114,7 +117,12 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
     return known
   }
 
-  async function end(delivery: Delivery, run: WorkflowRun, tells: boolean): Promise<void> {
+  async function end(
+    delivery: Delivery,
+    ended: EndedRun & { run: WorkflowRun },
+    tells: boolean,
+  ): Promise<void> {
+    const { run } = ended
     let found: JobsFound | null = { jobs: null, lines: [] }
     if (tells && !['success', 'neutral', 'skipped', 'startup_failure'].includes(run.conclusion ?? '')) {
       found = await findFailedJobs(delivery.repository, run, { github: parts.github, budget: parts.details })
@@ -127,7 +135,7 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
     }
     const { jobs, lines } = found ?? { jobs: null, lines: [] }
     const ending = endOfRun(run, jobs, delivery.repository)
-    return write(delivery, tellEnding(delivery, ending, run, lines, parts.github.serverUrl), tells)
+    return write(delivery, tellEnding(delivery, ending, ended, lines, parts.github.serverUrl), tells)
   }
 
   async function write(
@@ -139,20 +147,11 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
     await store.record(delivery, change, clock(), tells ? reports : [])
   }
 
-  /** Only where titles alone do not tell are the other deliveries of the repository looked at. */
-  async function matchIn(delivery: Delivery, look: Look, runId: number | null): Promise<Match> {
-    const alone = { runId, others: [], taken: new Set<number>() }
-    const match = matchRuns(delivery, look.runs, alone)
-    if (match.kind !== 'plain' && match.kind !== 'strange') return match
-    const others = await store.unmatched(delivery.repository)
-    const taken = new Set<number>()
-    await Promise.all(
-      match.runs.map(async run => {
-        const owner = await store.findByGithubRun(delivery.repository, run.id)
-        if (owner && owner.id !== delivery.id) taken.add(run.id)
-      }),
-    )
-    return matchRuns(delivery, look.runs, { runId, others, taken })
+  /** Whether a run that Port names was the delivery's before it was redelivered, or is another's. */
+  async function isOver({ id, repository, pastRuns }: Delivery, runId: number): Promise<boolean> {
+    if (pastRuns.includes(runId)) return true
+    const owners = await store.findBound(repository, [runId])
+    return owners.some(owner => owner.id !== id)
   }
 
   /** What else can be said of a repository in which nothing listens. */
@@ -167,6 +166,3 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
     }
   }
 }
-
-const numeric = (id: string | null): number | null =>
-  id !== null && /^\d{1,15}$/.test(id) ? Number(id) : null

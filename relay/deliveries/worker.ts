@@ -1,12 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** One kind of due work: how it is claimed, and the step that each claim takes. */
-export interface Work<Claim> {
+export interface Work<Claim extends Claimed> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
   step: (claim: Claim) => Promise<void>
   /** How many steps may be under way at once. */
   concurrency: number
+}
+
+/** What a step writes under: the lease of its delivery. */
+interface Claimed {
+  id: string
+  lease: number
 }
 
 export interface Worker {
@@ -25,18 +31,26 @@ const TROUBLE_MS = 1_000
 /**
  * Claims whatever is due and moves it one step, until stopped. A step that throws keeps its lease until
  * that expires: then the delivery is due again.
+ *
+ * A process that stood still for longer than a lease (a suspended machine, a stopped container) may claim what
+ * it has under way itself: that is not begun again, and goes on under the new lease.
  */
-export function startWorker<Claim>(
+export function startWorker<Claim extends Claimed>(
   work: Work<Claim>,
   log: { error: (fields: object, message: string) => void },
 ): Worker {
-  const active = new Set<Promise<void>>()
+  const active = new Map<string, { claim: Claim; ended: Promise<void> }>()
   let stopped = false
   let signal = Promise.withResolvers<void>()
   const wake = () => signal.resolve()
 
   const begin = (claim: Claim) => {
-    const step = work
+    const underWay = active.get(claim.id)
+    if (underWay) {
+      underWay.claim.lease = claim.lease
+      return
+    }
+    const ended = work
       .step(claim)
       .catch(error => {
         log.error(
@@ -45,10 +59,10 @@ export function startWorker<Claim>(
         )
       })
       .finally(() => {
-        active.delete(step)
+        active.delete(claim.id)
         wake()
       })
-    active.add(step)
+    active.set(claim.id, { claim, ended })
   }
   const loop = async () => {
     while (!stopped) {
@@ -66,7 +80,7 @@ export function startWorker<Claim>(
       if (!stopped) await signal.promise
       clearTimeout(timer)
     }
-    await Promise.all(active)
+    await Promise.all([...active.values()].map(({ ended }) => ended))
   }
 
   const ended = loop()

@@ -30,6 +30,8 @@ export class CredentialError extends Error {
 }
 
 const TIMEOUT_MS = 10_000
+/** A timer that is so late was not held up by work. */
+const STOOD_STILL_MS = 5_000
 /** A 404 may mean "no longer installed here" or just "no such thing": how often the first is looked into. */
 const LOOK_AGAIN_MS = 60_000
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
@@ -110,5 +112,22 @@ export function createCredential({ apiUrl, auth }: Config['github'], clock: () =
 
 /** No request waits for ever, those that auth-app makes by itself included. */
 function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
-  return fetch(url, { ...init, signal: init.signal ?? AbortSignal.timeout(TIMEOUT_MS) })
+  return fetch(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
+}
+
+/**
+ * Aborts after so long. Where this process stood still meanwhile (a suspended machine, a stopped container), the
+ * answer may lie ready: it then has as long again to be read, since what became of a dispatch is not to be guessed.
+ */
+function timeOut(ms: number): AbortSignal {
+  const controller = new AbortController()
+  let due = Date.now() + ms
+  const check = () => {
+    const late = Date.now() - due
+    if (late < STOOD_STILL_MS) return controller.abort(new DOMException('No answer in time', 'TimeoutError'))
+    due += late + ms
+    setTimeout(check, ms).unref()
+  }
+  setTimeout(check, ms).unref()
+  return controller.signal
 }

@@ -1,5 +1,6 @@
 import { RequestError } from '@octokit/request-error'
 import { CredentialError } from './credential.ts'
+import { LONGEST_PAUSE_MS, PausedError } from './pauses.ts'
 
 /** What became of a dispatch. Times are milliseconds since 1970; reasons are sentences for the person who started the action. */
 export type Outcome =
@@ -20,18 +21,50 @@ export type Trouble = { kind: 'forbidden'; reason: string } | { kind: 'later'; a
 interface Failed {
   repository: string
   now: number
-  /** How often in a row GitHub asked to wait without saying how long. */
-  tries: number
+}
+
+/** What a dispatch throws that was not sent, since the lease that it is sent under ends too soon. */
+export class HeldUpError extends Error {
+  constructor() {
+    super('The relay was held up')
+    this.name = 'HeldUpError'
+  }
+}
+
+/** How Port's log calls GitHub's limits; the answer stands behind it in brackets. */
+export const LIMITED = 'GitHub limits how fast this credential may work'
+
+/**
+ * The limit that GitHub has answered with, where that is what was thrown; `until`: milliseconds since 1970.
+ *
+ * @param tries how often in a row GitHub asked to wait before
+ * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+ */
+export function readLimit(
+  error: unknown,
+  now: number,
+  tries: number,
+): { until: number; answer: string } | null {
+  const cause = error instanceof CredentialError ? error.cause : error
+  const response = cause instanceof RequestError ? cause.response : undefined
+  if (!response) return null
+  const { status, data } = response
+  const headers = response.headers as Named
+  if (status !== 429 && !(status === 403 && isLimit(headers, data))) return null
+  return { until: retryAt(headers, now, tries), answer: `${status}: ${message(data)}` }
 }
 
 /**
  * Turns what a dispatch threw into one of three: try later, never, or look whether it happened. A dispatch
  * that failed for want of a token (CredentialError) was never sent.
- *
- * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 export function readError(error: unknown, failed: Failed & { eventType: string }): Outcome {
   const { repository, now } = failed
+  if (error instanceof PausedError) return { kind: 'later', at: error.until, reason: LIMITED, everyone: true }
+  if (error instanceof HeldUpError) {
+    const reason = 'the relay was held up before it could send'
+    return { kind: 'later', at: null, reason, everyone: false }
+  }
   const stage = error instanceof CredentialError ? error.stage : null
   const cause = error instanceof CredentialError ? error.cause : error
   const context = { ...failed, sending: stage === null }
@@ -39,28 +72,32 @@ export function readError(error: unknown, failed: Failed & { eventType: string }
   if (!response) return unreachable(cause, context)
   const { status } = response
   const says = message(response.data)
-  const headers = response.headers as Record<string, string | undefined>
-  if (status === 429 || (status === 403 && isLimit(headers, says))) {
-    return {
-      kind: 'later',
-      at: retryAt(headers, now, context.tries),
-      reason: `GitHub limits how fast this credential may work (${status}: ${says})`,
-      everyone: true,
-    }
-  }
-  if (status >= 500) {
+  const limit = readLimit(error, now, 0)
+  if (limit) return { kind: 'later', at: limit.until, reason: `${LIMITED} (${limit.answer})`, everyone: true }
+  if (status >= 500 || status === 408) {
     const what = stage ? "the App's request for a token for" : 'the dispatch to'
     const reason = `GitHub answered ${status} to ${what} ${repository}`
     return context.sending
       ? { kind: 'unclear', reason }
       : { kind: 'later', at: null, reason, everyone: false }
   }
+  if (isForeign(response.data)) {
+    const reason = `something between the relay and GitHub answered ${status}`
+    return { kind: 'later', at: null, reason, everyone: false }
+  }
   const reason = stage ? noToken(stage, status, says, repository) : refusal(status, says, context)
   return { kind: 'never', reason }
 }
 
-/** Turns what a read of workflow runs or jobs threw into what to do about it. */
-export function readTrouble(error: unknown, { repository, now, tries }: Failed): Trouble {
+/**
+ * Turns what a read of workflow runs or jobs threw into what to do about it.
+ *
+ * @param failed.tries how often in a row it failed before
+ */
+export function readTrouble(error: unknown, { repository, now, tries }: Failed & { tries: number }): Trouble {
+  if (error instanceof PausedError) {
+    return { kind: 'later', at: error.until, reason: 'GitHub limits how often it may be asked' }
+  }
   const cause = error instanceof CredentialError ? error.cause : error
   const response = cause instanceof RequestError ? cause.response : undefined
   const soon = now + 2_000 * 2 ** Math.min(tries, 5)
@@ -68,12 +105,15 @@ export function readTrouble(error: unknown, { repository, now, tries }: Failed):
     return { kind: 'later', at: soon, reason: `GitHub could not be reached (${findCode(cause)})` }
   const { status } = response
   const says = message(response.data)
-  const headers = response.headers as Record<string, string | undefined>
-  if (status === 429 || (status === 403 && isLimit(headers, says))) {
-    const reason = `GitHub limits how often it may be asked (${status}: ${says})`
-    return { kind: 'later', at: retryAt(headers, now, tries), reason }
+  const limit = readLimit(error, now, tries)
+  if (limit) {
+    const reason = `GitHub limits how often it may be asked (${limit.answer})`
+    return { kind: 'later', at: limit.until, reason }
   }
-  if (status >= 500) return { kind: 'later', at: soon, reason: `GitHub answered ${status}` }
+  if (status >= 500 || status === 408) return { kind: 'later', at: soon, reason: `GitHub answered ${status}` }
+  if (isForeign(response.data)) {
+    return { kind: 'later', at: soon, reason: `something between the relay and GitHub answered ${status}` }
+  }
   if (error instanceof CredentialError) {
     return { kind: 'forbidden', reason: noToken(error.stage, status, says, repository) }
   }
@@ -124,22 +164,39 @@ function refusal(
   }
 }
 
-function isLimit(headers: Record<string, string | undefined>, says: string): boolean {
+type Named = Record<string, string | undefined>
+
+function isLimit(headers: Named, data: unknown): boolean {
+  const text = typeof data === 'string' ? data : message(data)
   return (
     headers['retry-after'] !== undefined ||
     headers['x-ratelimit-remaining'] === '0' ||
-    /rate limit|abuse detection/i.test(says)
+    /rate limit|abuse detection|too quickly/i.test(text)
   )
 }
 
-/** `retry-after` in seconds, else the reset of a used-up limit, else a minute, and longer each time. */
-function retryAt(headers: Record<string, string | undefined>, now: number, tries: number): number {
-  const after = Number(headers['retry-after'])
-  if (headers['retry-after'] && Number.isFinite(after)) return now + Math.max(1, after) * 1000
-  const reset = Number(headers['x-ratelimit-reset']) * 1000
-  if (headers['x-ratelimit-remaining'] === '0' && reset > now) return reset + 1000
-  return now + 60_000 * 2 ** Math.min(tries, 5)
+/** `retry-after` in seconds or as a date, else the reset of a used-up limit, else a minute, and longer each time. */
+function retryAt(headers: Named, now: number, tries: number): number {
+  const asked = afterHeader(headers['retry-after'], now) ?? afterReset(headers, now)
+  const at = asked ?? now + 60_000 * 2 ** Math.min(tries, 5)
+  return Math.min(now + LONGEST_PAUSE_MS, Math.max(now + 1_000, Math.ceil(at)))
 }
+
+function afterHeader(after: string | undefined, now: number): number | null {
+  if (!after) return null
+  if (/^\d+(\.\d+)?$/.test(after)) return now + Number(after) * 1000
+  // RFC 9110, 10.2.3: else it is a date, which begins with the day of the week.
+  const date = /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
+  return Number.isFinite(date) ? date : null
+}
+
+function afterReset(headers: Named, now: number): number | null {
+  const reset = Number(headers['x-ratelimit-reset']) * 1000
+  return headers['x-ratelimit-remaining'] === '0' && reset > now ? reset + 1000 : null
+}
+
+/** GitHub's API answers in JSON; a proxy in between, or GitHub's front, has pages. */
+const isForeign = (data: unknown) => typeof data !== 'object' || data === null
 
 function message(data: unknown): string {
   const says = (data as { message?: unknown } | null | undefined)?.message

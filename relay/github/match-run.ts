@@ -1,4 +1,5 @@
-import type { Delivery } from '../store/delivery.ts'
+import type { Delivery, Sent } from '../store/delivery.ts'
+import { shareRuns } from './share-runs.ts'
 import type { WorkflowRun } from './workflow-run.ts'
 
 /** GitHub counts in seconds, and its clock is not ours. */
@@ -6,10 +7,14 @@ const LEEWAY_MS = 5_000
 /** Where the title names the delivery itself, a wrong clock alone must not hide the run. */
 const WIDE_LEEWAY_MS = 60_000
 
-/** The id of a Port run: a title with another's is not a strange one. */
-const PORT_RUN = /\b(?:r|run|wfnr)_[A-Za-z0-9]{8,}/
+/**
+ * The id of a Port run: a title with another's is not a strange one. It stands by itself, and has a digit or a
+ * capital in it: `run_deployment_of_prod` and `run_deployment` are words.
+ */
+const PORT_RUN = /(?<!\w)(?:r|run|wfnr)_(?=[A-Za-z0-9]+[A-Z0-9])[A-Za-z0-9]{8,}(?!\w)/
 
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType'>
+type Timed = Pick<Delivery, 'sentAt' | 'dispatchedAt' | 'receivedAt'>
 
 /** Which workflow runs may be those of a delivery. */
 export type Match =
@@ -21,11 +26,11 @@ export type Match =
    */
   | { kind: 'own'; runs: WorkflowRun[] }
   /**
-   * Their title is the event type, as it is without a `run-name`. `others`: so many other deliveries may be
-   * behind them as well.
+   * Their title is the event type, as it is without a `run-name`, and these may be the delivery's; by order
+   * `own` are. `missing`: one may still be to come.
    */
-  | { kind: 'plain'; runs: WorkflowRun[]; others: number }
-  /** These began at the time, under titles that name nothing known. */
+  | { kind: 'plain'; runs: WorkflowRun[]; own: WorkflowRun[]; missing: boolean }
+  /** These began at the time, under titles that name nothing known, or as many as to leave none for the delivery. */
   | { kind: 'strange'; runs: WorkflowRun[] }
   | { kind: 'none' }
 
@@ -39,45 +44,65 @@ export function readTitle(title: string, { id, runId, eventType }: Named): 'name
 }
 
 /** Since when runs of a delivery can have been made. */
-export const madeSince = ({ sentAt, dispatchedAt, receivedAt }: Delivery): number =>
+export const madeSince = ({ sentAt, dispatchedAt, receivedAt }: Timed): number =>
   (sentAt ?? dispatchedAt ?? receivedAt) - WIDE_LEEWAY_MS
+
+/** The same of runs whose titles do not name the delivery. */
+export const plainSince = (delivery: Timed): number => madeSince(delivery) + WIDE_LEEWAY_MS - LEEWAY_MS
+
+/** What is known of the other deliveries of a repository. */
+interface Others {
+  /** Those that were sent around the same time, all until `sentTo`. */
+  sent: readonly Sent[]
+  /** Milliseconds since 1970. */
+  sentTo: number
+  /** Runs that are known to be of another delivery. */
+  taken: ReadonlySet<number>
+}
 
 /**
  * Finds the runs of a delivery by what is known of it, else by their titles. Pure.
  *
  * @param runId the run that the action, or Port, has named
- * @param others further deliveries of the repository whose run is not known
- * @param taken runs that are known to be of another delivery
+ * @param startTimeout how long after the dispatch a run that does not name the delivery may be its, milliseconds
  */
 export function matchRuns(
   delivery: Delivery,
   runs: readonly WorkflowRun[],
-  { runId, others, taken }: { runId: number | null; others: readonly Delivery[]; taken: ReadonlySet<number> },
+  { runId, startTimeout, sent, sentTo, taken }: Others & { runId: number | null; startTimeout: number },
 ): Match {
   if (runId !== null) return { kind: 'known', id: runId, run: runs.find(run => run.id === runId) ?? null }
-  const since = madeSince(delivery)
-  const made = runs.filter(
-    run => run.event === 'repository_dispatch' && run.createdAt >= since && !taken.has(run.id),
+  const past = new Set([...delivery.pastRuns, ...sent.flatMap(other => other.pastRuns)])
+  const free = runs.filter(
+    run => run.event === 'repository_dispatch' && !taken.has(run.id) && !past.has(run.id),
   )
-  const eventTypes = new Set(others.map(other => other.eventType))
-  const isStrange = ({ title }: WorkflowRun) => !eventTypes.has(title) && !PORT_RUN.test(title)
-  const named = made.filter(run => readTitle(run.title, delivery) === 'named')
+  const named = free.filter(
+    run => run.createdAt >= madeSince(delivery) && readTitle(run.title, delivery) === 'named',
+  )
   if (named.length > 0) return { kind: 'own', runs: named }
-  const plain = made.filter(
-    run => run.title === delivery.eventType && run.createdAt >= since + WIDE_LEEWAY_MS - LEEWAY_MS,
-  )
-  if (plain.length === 0) {
-    const strange = made.filter(run => run.createdAt >= since + WIDE_LEEWAY_MS - LEEWAY_MS && isStrange(run))
-    return strange.length > 0 ? { kind: 'strange', runs: strange } : { kind: 'none' }
+
+  const since = plainSince(delivery)
+  const until = (delivery.dispatchedAt ?? delivery.receivedAt) + startTimeout + LEEWAY_MS
+  const plain = free.filter(run => run.title === delivery.eventType && run.createdAt <= until)
+  const mine = plain.filter(run => run.createdAt >= since)
+  if (mine.length > 0) {
+    // Later ones may be of deliveries that were not looked at.
+    const shared = plain.filter(run => run.createdAt <= sentTo - LEEWAY_MS)
+    const rivals = sent.filter(other => other.eventType === delivery.eventType && isOpen(other))
+    const { id, seq } = delivery
+    const given = shareRuns({ id, seq, sentAt: since + LEEWAY_MS }, shared, rivals, LEEWAY_MS)
+    return given.own.length > 0 ? { kind: 'plain', ...given } : { kind: 'strange', runs: mine }
   }
-  const like = others.filter(
-    other =>
-      other.id !== delivery.id &&
-      other.eventType === delivery.eventType &&
-      plain.some(run => run.createdAt >= madeSince(other) + WIDE_LEEWAY_MS - LEEWAY_MS),
+  const eventTypes = new Set(sent.map(other => other.eventType))
+  const strange = free.filter(
+    ({ title, createdAt }) =>
+      createdAt >= since && createdAt <= until && !eventTypes.has(title) && !PORT_RUN.test(title),
   )
-  return { kind: 'plain', runs: plain, others: like.length }
+  return strange.length > 0 ? { kind: 'strange', runs: strange } : { kind: 'none' }
 }
+
+/** Whether the delivery may have a run that nobody named. Of a failed one, it is a past run, or none was seen. */
+const isOpen = ({ githubRunId, failed }: Sent) => githubRunId === null && !failed
 
 /** An id stands by itself: `r_1` is not in `r_12`. */
 function names(title: string, id: string | null): boolean {

@@ -1,6 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import type { Budget } from './budget.ts'
 import { readTrouble } from './errors.ts'
+import { newEntry, type RunsEntry } from './new-entry.ts'
 import type { RunReader } from './read-runs.ts'
 import { later, type WorkflowRun } from './workflow-run.ts'
 
@@ -12,10 +13,11 @@ interface Want {
 
 /** What is known of the runs of a repository. Times are milliseconds since 1970. */
 export interface Look {
-  /** `forbidden`: not to be read, as when the token lacks Actions: read. `unavailable`: not for now. */
-  access: 'read' | 'forbidden' | 'unavailable'
+  access: RunsEntry['access']
   /** Why not. */
   reason: string | null
+  /** How long GitHub has refused, from its first refusal in a row to the last, milliseconds: one may be a mistake. */
+  refusedFor: number
   runs: WorkflowRun[]
   /** When the list was read last; null for never. */
   readAt: number | null
@@ -38,33 +40,13 @@ export interface RunLister {
   observe(repository: string, run: WorkflowRun): void
 }
 
-interface Entry {
-  repository: string
-  askedAt: number
-  /** The oldest of what was wanted since the last reading. */
-  since: number
-  /** Ids wanted since the last reading: pages are turned for those, too. */
-  wanted: Set<number>
-  pages: { runs: WorkflowRun[]; etag: string | null }[]
-  byId: Map<number, { run: WorkflowRun | null; etag: string | null; readAt: number; misses: number }>
-  observed: Map<number, WorkflowRun>
-  access: Look['access']
-  reason: string | null
-  readAt: number | null
-  covers: number
-  /** Not to be asked before then. */
-  blockedUntil: number
-  tries: number
-  /** Requests that the last reading took. */
-  cost: number
-  reading: Promise<void> | null
-}
-
 const PAGE = 100
 /** Beyond, runs are fetched by id. */
 const MAX_PAGES = 5
 /** So many wanted runs missing from a page are worth the next page. */
 const WORTH_A_PAGE = 3
+/** A first refusal may be a mistake. */
+const REFUSED_ONCE_MS = 60_000
 /** A token may be given its permission at any time. */
 const FORBIDDEN_MS = 300_000
 const BY_ID_MS = 30_000
@@ -88,9 +70,9 @@ export function createRunLister(parts: {
   minInterval?: number
 }): RunLister {
   const { github, budget, budgetById, clock, perMinute, minInterval = 5_000 } = parts
-  const entries = new Map<string, Entry>()
+  const entries = new Map<string, RunsEntry>()
 
-  function open(repository: string): Entry {
+  function open(repository: string): RunsEntry {
     const key = repository.toLowerCase()
     const entry = entries.get(key) ?? newEntry(repository)
     entries.set(key, entry)
@@ -107,7 +89,7 @@ export function createRunLister(parts: {
     return Math.max(minInterval, (cost * 60_000) / perMinute)
   }
 
-  async function read(entry: Entry): Promise<void> {
+  async function read(entry: RunsEntry): Promise<void> {
     const { since, wanted } = entry
     entry.since = Number.POSITIVE_INFINITY
     entry.wanted = new Set()
@@ -129,7 +111,7 @@ export function createRunLister(parts: {
         }
         for (const run of entry.pages[page]?.runs ?? []) wanted.delete(run.id)
         page++
-        const { runs } = entry.pages[page - 1] as Entry['pages'][number]
+        const { runs } = entry.pages[page - 1] as RunsEntry['pages'][number]
         const oldest = runs.at(-1)?.createdAt ?? 0
         const last = runs.length < PAGE
         entry.covers = last ? 0 : oldest
@@ -138,7 +120,7 @@ export function createRunLister(parts: {
       }
       if (page === 0) return
       entry.pages.length = page
-      Object.assign(entry, { access: 'read', reason: null, readAt: clock(), tries: 0 })
+      Object.assign(entry, { access: 'read', reason: null, refused: null, readAt: clock(), tries: 0 })
       for (const { runs } of entry.pages) for (const run of runs) entry.byId.delete(run.id)
     } catch (error) {
       trouble(entry, error)
@@ -147,15 +129,20 @@ export function createRunLister(parts: {
     }
   }
 
-  function trouble(entry: Entry, error: unknown): void {
+  function trouble(entry: RunsEntry, error: unknown): void {
     const now = clock()
     const found = readTrouble(error, { repository: entry.repository, now, tries: entry.tries++ })
     entry.access = found.kind === 'forbidden' ? 'forbidden' : 'unavailable'
     entry.reason = found.reason
-    entry.blockedUntil = found.kind === 'forbidden' ? now + FORBIDDEN_MS : found.at
+    if (found.kind === 'later') {
+      entry.blockedUntil = found.at
+      return
+    }
+    entry.blockedUntil = now + (entry.refused ? FORBIDDEN_MS : REFUSED_ONCE_MS)
+    entry.refused = { first: entry.refused?.first ?? now, last: now }
   }
 
-  async function readById(entry: Entry, id: number, maxAge: number): Promise<void> {
+  async function readById(entry: RunsEntry, id: number, maxAge: number): Promise<void> {
     const known = entry.byId.get(id)
     if (known && clock() - known.readAt < Math.max(maxAge, BY_ID_MS)) return
     if (!budgetById.take()) return
@@ -203,7 +190,7 @@ export function createRunLister(parts: {
     },
   }
 
-  function show(entry: Entry, { since, runId }: Want, age: number): Look {
+  function show(entry: RunsEntry, { since, runId }: Want, age: number): Look {
     const runs = new Map<number, WorkflowRun>()
     const add = (run: WorkflowRun) => {
       const known = runs.get(run.id)
@@ -216,6 +203,7 @@ export function createRunLister(parts: {
     return {
       access: entry.readAt === null && entry.access === 'read' ? 'unavailable' : entry.access,
       reason: entry.reason,
+      refusedFor: entry.refused ? entry.refused.last - entry.refused.first : 0,
       runs: [...runs.values()],
       readAt: entry.readAt,
       whole: entry.covers < since,
@@ -227,21 +215,3 @@ export function createRunLister(parts: {
     }
   }
 }
-
-const newEntry = (repository: string): Entry => ({
-  repository,
-  askedAt: 0,
-  since: Number.POSITIVE_INFINITY,
-  wanted: new Set(),
-  pages: [],
-  byId: new Map(),
-  observed: new Map(),
-  access: 'read',
-  reason: null,
-  readAt: null,
-  covers: Number.POSITIVE_INFINITY,
-  blockedUntil: 0,
-  tries: 0,
-  cost: 1,
-  reading: null,
-})

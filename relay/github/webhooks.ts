@@ -7,12 +7,13 @@ import { readBody } from '../webhook/body.ts'
 import { createIntake } from '../webhook/intake.ts'
 import { readTitle } from './match-run.ts'
 import type { RunLister } from './run-lister.ts'
+import { titleWords } from './title-words.ts'
 import { readWorkflowRunEvent } from './workflow-run-event.ts'
 
 export interface GitHubWebhookParts {
   /** GITHUB_WEBHOOK_SECRET; null closes the route. */
   secret: string | null
-  store: Pick<Store, 'findByGithubRun' | 'unmatched' | 'wakeDelivery'>
+  store: Pick<Store, 'findByGithubRun' | 'findNamed' | 'unmatched' | 'wakeDelivery'>
   lister: Pick<RunLister, 'observe'>
   clock: () => number
   log: { error: (fields: object, message: string) => void }
@@ -79,9 +80,10 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
   async function findDeliveries(repository: string, run: { id: number; title: string }): Promise<Delivery[]> {
     const known = await store.findByGithubRun(repository, run.id)
     if (known) return known.state === 'dispatched' || known.state === 'running' ? [known] : []
-    const unmatched = await store.unmatched(repository)
-    const named = unmatched.filter(delivery => readTitle(run.title, delivery) === 'named')
+    const candidates = await store.findNamed(repository, titleWords(run.title))
+    const named = candidates.filter(delivery => readTitle(run.title, delivery) === 'named')
     if (named.length > 0) return named
+    const unmatched = await store.unmatched(repository)
     return unmatched.filter(delivery => readTitle(run.title, delivery) === 'plain')
   }
 }

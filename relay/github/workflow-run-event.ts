@@ -11,6 +11,7 @@ const schema = z.object({
   workflow_run: z.object({
     id: z.number().int(),
     run_attempt: z.number().int().nullish().catch(null),
+    workflow_id: z.number().int().nullish().catch(null),
     event: text,
     display_title: text,
     name: text,

@@ -2,6 +2,8 @@
 export interface WorkflowRun {
   id: number
   attempt: number
+  /** The workflow that it is a run of; null where GitHub does not say. */
+  workflowId: number | null
   /** What starts it, such as `repository_dispatch`. */
   event: string
   /** The workflow's `run-name`; without one the event type of the dispatch. */
@@ -19,6 +21,7 @@ export interface WorkflowRun {
 export interface GivenRun {
   id: number
   run_attempt?: number | null
+  workflow_id?: number | null
   event?: string | null
   display_title?: string | null
   name?: string | null
@@ -34,6 +37,7 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
   return {
     id: run.id,
     attempt: run.run_attempt ?? 1,
+    workflowId: run.workflow_id ?? null,
     event: run.event ?? 'unknown',
     title: run.display_title ?? run.name ?? '',
     status: run.status ?? 'unknown',
@@ -46,6 +50,10 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
 
 /** The later of two sights of one run: webhooks overtake each other, and a list may be older than a webhook. */
 export function later(a: WorkflowRun, b: WorkflowRun): WorkflowRun {
+  return { ...latest(a, b), workflowId: a.workflowId ?? b.workflowId }
+}
+
+function latest(a: WorkflowRun, b: WorkflowRun): WorkflowRun {
   if (a.attempt !== b.attempt) return a.attempt > b.attempt ? a : b
   const [aEnded, bEnded] = [a.status === 'completed', b.status === 'completed']
   if (aEnded !== bEnded) return aEnded ? a : b

@@ -3,20 +3,17 @@ import type { RunClaims } from './verify-oidc.ts'
 
 /*
  * Whether a workflow run may speak for a delivery: started by `repository_dispatch`, in the repository that it
- * was sent to, by name and by id, on its default branch, where alone GitHub starts such workflows. Both return
- * why not, for the log, or null where it may.
+ * was sent to, on its default branch, where alone GitHub starts such workflows. Both return why not, for the log,
+ * or null where it may. A repository is known by its id: GitHub goes on under the old name when it is renamed.
  */
 
-export function checkRun(claims: RunClaims, delivery: { repository: string }): string | null {
-  if (claims.eventName !== 'repository_dispatch') return `the run was started by ${claims.eventName}`
-  return claims.repository.toLowerCase() === delivery.repository.toLowerCase()
-    ? null
-    : `the run is of ${claims.repository}, and the delivery went to ${delivery.repository}`
+export function checkEvent({ eventName }: RunClaims): string | null {
+  return eventName === 'repository_dispatch' ? null : `the run was started by ${eventName}`
 }
 
 export function checkRepository(claims: RunClaims, facts: RepositoryFacts): string | null {
   if (claims.repositoryId !== String(facts.id)) {
-    return `the run is of a repository with the id ${claims.repositoryId}; GitHub says that of this name has ${facts.id}`
+    return `the run is of ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${facts.id}`
   }
   return claims.ref === `refs/heads/${facts.defaultBranch}`
     ? null

@@ -43,7 +43,9 @@ export function createReports(parts: ReportsParts): Hono {
     return app
   }
   const { secrets } = config.webhook
-  const tokens = createReportTokens({ secrets, audience, lifetimeMs: config.runTimeout, clock, log })
+  const { auth } = config.github
+  const secret = 'token' in auth ? auth.token : auth.privateKey
+  const tokens = createReportTokens({ secret, audience, lifetimeMs: config.runTimeout, clock, log })
   const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log })
   const know = createKnowledge({ ask: parts.github.repository, clock, log })
   const start = createStart({ store, port, verify, know, tokens, clientSecrets: secrets, clock, log })

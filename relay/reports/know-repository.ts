@@ -1,6 +1,7 @@
 import { readTrouble } from '../github/errors.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
 import { Problem } from '../problem.ts'
+import type { RunClaims } from './verify-oidc.ts'
 
 export interface KnowParts {
   ask: (repository: string) => Promise<RepositoryFacts>
@@ -22,15 +23,19 @@ export function createKnowledge({
   ask,
   clock,
   log,
-}: KnowParts): (repository: string, expect: string) => Promise<RepositoryFacts> {
+}: KnowParts): (
+  repository: string,
+  claims: Pick<RunClaims, 'repositoryId' | 'ref'>,
+) => Promise<RepositoryFacts> {
   const known = new Map<string, RepositoryFacts & { at: number }>()
 
-  return async (repository, expectedRef) => {
+  return async (repository, { repositoryId, ref }) => {
     const name = repository.toLowerCase()
     const kept = known.get(name)
-    // Where the branch does not fit, it may have been changed just now.
-    if (kept && clock() - kept.at < FRESH_MS && expectedRef === `refs/heads/${kept.defaultBranch}`)
-      return kept
+    // Where the branch alone does not fit, it may have been changed just now.
+    const branchChanged =
+      kept && String(kept.id) === repositoryId && ref !== `refs/heads/${kept.defaultBranch}`
+    if (kept && clock() - kept.at < FRESH_MS && !branchChanged) return kept
     let facts: RepositoryFacts
     try {
       facts = await ask(repository)

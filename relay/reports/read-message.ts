@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
+import { jsonDepth, MAX_DEPTH } from '../json-depth.ts'
 import { Problem } from '../problem.ts'
 
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
@@ -46,11 +47,18 @@ export const reportMessage = z.object({
 
 /** @throws Problem 400 that names what is wrong, and no value */
 export async function readMessage<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
+  const text = await c.req.text()
   let body: unknown
   try {
-    body = JSON.parse(await c.req.text())
+    body = JSON.parse(text)
   } catch {
     throw new Problem(400, 'The body is not JSON.')
+  }
+  if (jsonDepth(Buffer.from(text)) > MAX_DEPTH) {
+    throw new Problem(
+      400,
+      `The body is nested more than ${MAX_DEPTH} levels deep: leave out of the entity what is deeper.`,
+    )
   }
   const read = schema.safeParse(body)
   if (read.success) return read.data

@@ -5,7 +5,7 @@ import type { RepositoryFacts } from '../github/read-repository.ts'
 import { Problem } from '../problem.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import { checkRepository, checkRun } from './check-claims.ts'
+import { checkEvent, checkRepository } from './check-claims.ts'
 import { handOut } from './hand-out.ts'
 import { bearer, readMessage, startMessage } from './read-message.ts'
 import type { ReportTokens } from './report-token.ts'
@@ -16,7 +16,7 @@ export interface StartParts {
   /** Null without PORT_CLIENT_ID. */
   port: Pick<PortClient, 'run'> | null
   verify: (token: string | null) => Promise<RunClaims>
-  know: (repository: string, expectedRef: string) => Promise<RepositoryFacts>
+  know: (repository: string, claims: RunClaims) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
   /** Each that Port may have encrypted secret inputs with. */
   clientSecrets: string[]
@@ -42,13 +42,19 @@ export function createStart(parts: StartParts): (c: Context) => Promise<Response
     const { delivery: id, complete } = await readMessage(c, startMessage)
     const found = await store.get(id)
     if (!found) throw refuse(id, claims, 'there is no such delivery')
-    const reason =
-      checkRun(claims, found) ?? checkRepository(claims, await know(found.repository, claims.ref))
+    const reason = checkEvent(claims) ?? checkRepository(claims, await know(found.repository, claims))
     if (reason !== null) throw refuse(id, claims, reason)
 
     const bound = await store.bindRun(id, claims.runId, claims.runAttempt, clock())
     const delivery = await store.get(id)
     if (!delivery || bound === 'unknown') throw refuse(id, claims, 'the delivery was deleted meanwhile')
+    if (bound === 'other' && delivery.githubRunId === null) {
+      throw refuse(
+        id,
+        claims,
+        'it is the run of another delivery, or was of this one before it was redelivered',
+      )
+    }
     if (bound === 'other') return answerDuplicate(c, delivery, claims)
     if ((delivery.githubRunAttempt ?? 0) > claims.runAttempt) {
       throw refuse(id, claims, `a later attempt of the run, ${delivery.githubRunAttempt}, has started`)
@@ -96,14 +102,17 @@ export function createStart(parts: StartParts): (c: Context) => Promise<Response
   }
 
   /** How Port's run stands: as Port says, where it answers in time; ended, where its end waits here to be told. */
-  async function readRun({ runId, kind, state }: Delivery) {
+  async function readRun({ runId, kind, state, pastRuns }: Delivery) {
     if (runId === null || kind === 'none' || !port) return null
     const read = await within(READ_MS, port.run(runId).read())
     return {
       status: read?.status ?? 'unknown',
       ended: read?.ended === true || state === 'finished' || state === 'failed',
       synchronized: read?.synchronized ?? false,
-      external_run_id: read?.externalRunId ?? null,
+      // A run of before the redelivery does not make this one a duplicate.
+      external_run_id: pastRuns.some(run => String(run) === read?.externalRunId)
+        ? null
+        : (read?.externalRunId ?? null),
     }
   }
 }

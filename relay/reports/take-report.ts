@@ -1,6 +1,4 @@
 import type { Context } from 'hono'
-import { logBatches } from '../../port/log-batches.ts'
-import type { Report } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { type BoundParts, boundDelivery } from './bound-delivery.ts'
 import { readMessage, reportMessage } from './read-message.ts'
@@ -23,7 +21,7 @@ export function createTake(parts: TakeParts): (c: Context) => Promise<Response> 
   return async c => {
     const { message, delivery } = await boundDelivery(c, parts, c => readMessage(c, reportMessage))
     const { sender, number, ending } = message
-    const reports = message.reports.flatMap(inSteps)
+    const { reports } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
     const told = tells && delivery.runId !== null && delivery.kind !== 'none'
     await store.report(delivery.id, told ? reports : [], clock(), { from: { sender, number }, finish: ends })
@@ -31,9 +29,4 @@ export function createTake(parts: TakeParts): (c: Context) => Promise<Response> 
     if (ending && !ends) await store.wakeDelivery(delivery.id, clock())
     return c.json({ delivery: delivery.id, number }, 202)
   }
-}
-
-/** One request to Port each, so that none is half said when Port goes away. */
-function inSteps(report: Report): Report[] {
-  return 'log' in report ? logBatches(report.log).map(log => ({ log })) : [report]
 }

@@ -1,5 +1,6 @@
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose'
+import { decodeJwt, type JWTPayload, jwtVerify } from 'jose'
 import { Problem } from '../problem.ts'
+import { createIssuerKeys, KeysUnknown } from './issuer-keys.ts'
 
 /** What GitHub says of the workflow run that asks, once its signature, issuer, audience and times have passed. */
 export interface RunClaims {
@@ -21,9 +22,9 @@ export interface OidcParts {
   audience: string
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
-  /** How long a key that is not in the set is not looked for again. */
+  /** The issuer is not asked again for this long, for a key that is not in its set as well as after a failure. */
   cooldownMs?: number
-  /** How long the set is kept. */
+  /** How old the set becomes before it is asked for again. */
   cacheMs?: number
   timeoutMs?: number
 }
@@ -41,22 +42,20 @@ const MAX_AGE_S = 600
  * its form changes from owner to owner.
  *
  * @returns a function that throws Problem: 401 whatever is wrong with the token, 503 when the issuer's keys
- *   cannot be had
+ *   cannot be had, or the token's is newer than those
  * @see https://docs.github.com/actions/reference/security/oidc
  */
 export function createOidcVerifier(parts: OidcParts): (token: string | null) => Promise<RunClaims> {
-  const { issuer, audience, clock, log, cooldownMs = 30_000, cacheMs = 600_000, timeoutMs = 5_000 } = parts
-  const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks`), {
-    timeoutDuration: timeoutMs,
-    cooldownDuration: cooldownMs,
-    cacheMaxAge: cacheMs,
-  })
+  const { issuer, audience, clock, log, cooldownMs = 3_000, cacheMs = 600_000, timeoutMs = 5_000 } = parts
+  const keys = createIssuerKeys({ issuer, log, cooldownMs, cacheMs, timeoutMs })
 
   return async token => {
     if (token === null) throw refuse('there is no bearer token')
     if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
     let payload: JWTPayload
     try {
+      // Before its key is looked for, which may mean to ask the issuer.
+      if (decodeJwt(token).iss !== issuer) throw new Error('it is of another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
         issuer,
@@ -68,7 +67,7 @@ export function createOidcVerifier(parts: OidcParts): (token: string | null) => 
       })
       payload = verified.payload
     } catch (error) {
-      if (!isRefusal(error)) throw unreachable(error)
+      if (error instanceof KeysUnknown) throw postpone(error)
       throw refuse((error as Error).message)
     }
     // A list would let a token made for others, too, pass here.
@@ -102,27 +101,10 @@ export function createOidcVerifier(parts: OidcParts): (token: string | null) => 
     return { eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt }
   }
 
-  function unreachable(error: unknown): Problem {
-    log.warn(
-      { err: error, issuer },
-      "the keys of the OIDC issuer cannot be had, so no run's word is accepted",
-    )
-    return new Problem(
-      503,
-      "The relay cannot get the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Try again.",
-      { 'retry-after': '5' },
-    )
+  function postpone({ message, retryMs }: KeysUnknown): Problem {
+    log.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is not known')
+    return new Problem(503, message, { 'retry-after': String(Math.max(Math.ceil(retryMs / 1000), 1)) })
   }
-}
-
-/** Of the token, as opposed to trouble with the key set. */
-function isRefusal(error: unknown): boolean {
-  return (
-    error instanceof errors.JOSEError &&
-    !(error instanceof errors.JWKSTimeout) &&
-    !(error instanceof errors.JWKSInvalid) &&
-    error.code !== 'ERR_JOSE_GENERIC'
-  )
 }
 
 /** GitHub writes numbers as decimal text. */

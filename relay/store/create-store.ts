@@ -1,12 +1,14 @@
 import type { Backend, Row } from './database.ts'
 import type { NewDelivery, Report, State, Telling } from './delivery.ts'
+import { inSteps } from './in-steps.ts'
 import * as claims from './sql/claims.ts'
 import { findSame } from './sql/intake.ts'
 import * as lookups from './sql/lookups.ts'
+import * as pauses from './sql/pauses.ts'
 import * as steps from './sql/steps.ts'
 import * as telling from './sql/telling.ts'
-import { type Accepted, type Store, StoreBusy } from './store.ts'
-import { toDelivery } from './to-delivery.ts'
+import { type Accepted, type Queued, type Store, StoreBusy } from './store.ts'
+import { toDelivery, toSent } from './to-delivery.ts'
 
 /** Deliveries, and characters of them, that may wait to be written; more are refused rather than kept in memory without end. */
 const MAX_WAITING = 10_000
@@ -59,18 +61,27 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       listeners.push(listener)
     },
 
-    async claimQueued(now, leaseMs, limit) {
+    async claimQueued(now, leaseMs, limit, scope = null) {
       const [rows = []] = await db.run(
-        claims.claimQueued(dialect, { now, until: now + leaseMs, limit }, pace),
+        claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }, pace),
       )
-      return rows.map(toDelivery).sort((a, b) => a.seq - b.seq)
+      return rows.map(toQueued).sort((a, b) => a.seq - b.seq)
+    },
+    async claimWaiting(now, leaseMs, limit, { scope, after }) {
+      const given = { now, until: now + leaseMs, limit, scope, after }
+      const [rows = []] = await db.run([claims.claimWaiting(dialect, given)])
+      return rows.map(toQueued).sort((a, b) => a.seq - b.seq)
     },
     async claimWatched(now, leaseMs, limit) {
       const [rows = []] = await db.run([claims.claimWatched(dialect, { now, until: now + leaseMs, limit })])
       return rows.map(toDelivery).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
-    async record(claimed, change, now, reports = []) {
-      const results = await db.run(steps.record(dialect, claimed, change, { now, reports }))
+    async record(claimed, change, now, reports = [], { pause, unsent } = {}) {
+      const results = await db.run([
+        ...(pause ? [pauses.raise(dialect, pause)] : []),
+        ...(pace && unsent ? [claims.giveBack(claimed)] : []),
+        ...steps.record(dialect, claimed, change, { now, reports: reports.flatMap(inSteps) }),
+      ])
       if (reports.length > 0) work()
       return results.at(-1)?.length === 1
     },
@@ -78,8 +89,12 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const [updated] = await db.run([steps.markSent(claimed, now)])
       return updated?.length === 1
     },
-    async postpone(until, owner) {
-      await db.run([steps.postpone(until, owner)])
+    async pause(pause) {
+      await db.run([pauses.raise(dialect, pause)])
+    },
+    async pauses(now) {
+      const [rows = []] = await db.run([pauses.active(now)])
+      return rows.map(({ scope, until }) => ({ scope: String(scope), until: Number(until) }))
     },
 
     async claimTelling(now, leaseMs, limit) {
@@ -95,7 +110,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return results.at(-1)?.length === 1
     },
     async report(id, reports, now, options = {}) {
-      const results = await db.run(telling.addReports(dialect, id, reports, now, options))
+      const results = await db.run(telling.addReports(dialect, id, reports.flatMap(inSteps), now, options))
       if (reports.length > 0) work()
       return results.at(-1)?.length === 1
     },
@@ -114,13 +129,28 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const [rows] = await db.run([lookups.findByGithubRun(repository, runId)])
       return rows?.[0] ? toDelivery(rows[0]) : null
     },
+    async findBound(repository, runIds) {
+      if (runIds.length === 0) return []
+      const [rows = []] = await db.run([lookups.findBound(repository, runIds)])
+      return rows.map(row => ({ id: String(row.id), githubRunId: Number(row.github_run_id) }))
+    },
+    async findNamed(repository, words) {
+      if (words.length === 0) return []
+      const [rows = []] = await db.run([lookups.findNamed(repository, words)])
+      return rows.map(toDelivery)
+    },
+    async sentBetween(repository, eventTypes, time) {
+      if (eventTypes.length === 0) return []
+      const [rows = []] = await db.run([lookups.sentBetween(repository, eventTypes, time)])
+      return rows.map(toSent)
+    },
     async unmatched(repository) {
       const [rows = []] = await db.run([lookups.unmatched(repository, MAX_UNMATCHED)])
       return rows.map(toDelivery)
     },
 
     async redeliver(id, now) {
-      const [queued, known] = await db.run(steps.redeliver(dialect, id, now))
+      const [, , queued, known] = await db.run(steps.redeliver(dialect, id, now))
       if (queued?.length) {
         work()
         return 'queued'
@@ -128,7 +158,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return known?.length ? 'not_failed' : 'unknown'
     },
     async purge(before, limit) {
-      const [deleted = []] = await db.run([lookups.purge(dialect, before, limit)])
+      const [deleted = []] = await db.run([lookups.purge(dialect, before, limit), pauses.forget(before)])
       return deleted.length
     },
 
@@ -169,6 +199,12 @@ const fromRow = (row: Row): Told => ({
   runId: row.run_id as string | null,
   repository: String(row.repository),
   eventType: String(row.event_type),
+})
+
+const toQueued = (row: Row): Queued => ({
+  ...toDelivery(row),
+  leaseUntil: Number(row.lease_until),
+  pausedUntil: Number(row.paused_until),
 })
 
 const toTelling = (row: Row, reports: Row[]): Telling => ({

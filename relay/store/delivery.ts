@@ -46,6 +46,17 @@ export interface Delivery {
   /** The workflow run, once known. */
   githubRunId: number | null
   githubRunAttempt: number | null
+  /**
+   * Workflow runs that the delivery is over with: those it failed by, and once it is redelivered those that it
+   * was bound to. Redelivered, it is never one of them again.
+   */
+  pastRuns: number[]
+}
+
+/** What tells which workflow runs are of which delivery, of one that was sent. */
+export interface Sent extends Pick<Delivery, 'id' | 'seq' | 'eventType' | 'githubRunId' | 'pastRuns'> {
+  sentAt: number
+  failed: boolean
 }
 
 /** What intake writes. */
@@ -67,7 +78,15 @@ export interface NewDelivery {
 export type Change = Partial<
   Pick<
     Delivery,
-    'state' | 'reason' | 'attempts' | 'dueAt' | 'sentAt' | 'dispatchedAt' | 'githubRunId' | 'githubRunAttempt'
+    | 'state'
+    | 'reason'
+    | 'attempts'
+    | 'dueAt'
+    | 'sentAt'
+    | 'dispatchedAt'
+    | 'githubRunId'
+    | 'githubRunAttempt'
+    | 'pastRuns'
   >
 >
 

@@ -1,4 +1,5 @@
 import type { ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
+import { ClocksApart, compareClocks } from './compare-clocks.ts'
 import type { Backend, Row, Statement } from './database.ts'
 import { createIntake } from './postgres-intake.ts'
 import { listen } from './postgres-listen.ts'
@@ -28,9 +29,10 @@ const SETTINGS = `
  * Opens the PostgreSQL database, for any number of relays at once. It may be stopped and started: calls
  * reject while it is away, later ones connect again.
  *
- * @throws Error with a sentence naming host and database, when it cannot be reached or used
+ * @throws Error with a sentence naming host and database, when it cannot be reached or used; or naming both
+ *   times, when this machine's clock and the server's are apart
  */
-export async function openPostgres(url: string): Promise<Backend> {
+export async function openPostgres(url: string, clock: () => number = Date.now): Promise<Backend> {
   const { default: pg } = await import('pg')
   const settings: ClientConfig = {
     connectionString: url,
@@ -45,7 +47,7 @@ export async function openPostgres(url: string): Promise<Backend> {
     },
   }
   try {
-    await prepare(new pg.Client({ ...settings, query_timeout: MIGRATION_MS }))
+    await prepare(new pg.Client({ ...settings, query_timeout: MIGRATION_MS }), clock)
   } catch (error) {
     throw refusal(url, error)
   }
@@ -84,10 +86,11 @@ export async function openPostgres(url: string): Promise<Backend> {
   }
 }
 
-async function prepare(client: ClientBase & { end(): Promise<void> }): Promise<void> {
+async function prepare(client: ClientBase & { end(): Promise<void> }, clock: () => number): Promise<void> {
   client.on('error', () => {})
   try {
     await client.connect()
+    await compareClocks(client, clock)
     await migrate(client)
   } finally {
     await client.end().catch(() => {})
@@ -130,6 +133,7 @@ function reason(error: unknown): string {
 }
 
 function refusal(url: string, cause: unknown): Error {
+  if (cause instanceof ClocksApart) return cause
   let where = 'that RELAY_DATABASE names'
   try {
     const { hostname, port, pathname, searchParams } = new URL(url)

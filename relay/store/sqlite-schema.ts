@@ -62,4 +62,9 @@ export const MIGRATIONS = [
   CREATE TABLE pace (tokens REAL NOT NULL, at INTEGER NOT NULL) STRICT;
   INSERT INTO pace VALUES (0, 0);
   `,
+  `
+  ALTER TABLE deliveries ADD COLUMN past_runs TEXT NOT NULL DEFAULT '[]';
+  CREATE INDEX deliveries_sent ON deliveries (lower(repository), event_type, sent_at) WHERE sent_at IS NOT NULL;
+  CREATE TABLE pauses (scope TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  `,
 ]

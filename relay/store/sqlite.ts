@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { Database, Row, Statement } from './database.ts'
+import { startCheckpoints } from './sqlite-checkpoints.ts'
 import type { Answer, Request } from './sqlite-file.ts'
 
 type Waiting = { resolve: (rows: Row[][]) => void; reject: (error: Error) => void }
@@ -22,6 +23,7 @@ export async function openSqlite(path: string): Promise<Database> {
     throw error
   })
 
+  const checkpoints = startCheckpoints(path)
   const waiting = new Map<number, Waiting>()
   let gathered: Request[] = []
   let busy = false
@@ -38,6 +40,7 @@ export async function openSqlite(path: string): Promise<Database> {
   }
   thread.on('message', (answers: Answer[]) => {
     busy = false
+    checkpoints.written()
     flush()
     for (const answer of answers) {
       const { resolve, reject } = waiting.get(answer.id) as Waiting
@@ -72,6 +75,7 @@ export async function openSqlite(path: string): Promise<Database> {
     },
     async close() {
       flush()
+      await checkpoints.close()
       if (!ended) thread.postMessage('close')
       await exited
     },

@@ -1,7 +1,22 @@
-import type { Change, Delivery, NewDelivery, Report, State, Telling } from './delivery.ts'
+import type { Change, Delivery, NewDelivery, Report, Sent, State, Telling } from './delivery.ts'
 
 /** A delivery as it was claimed: what a write holds under. */
 export type Claimed = Pick<Delivery, 'id' | 'lease' | 'state'>
+
+/** A queued delivery under a lease. Times are milliseconds since 1970. */
+export type Queued = Delivery & {
+  leaseUntil: number
+  /** Until when GitHub wants those who use its credential to wait; 0 for not at all. */
+  pausedUntil: number
+}
+
+/** GitHub has asked everybody who uses a credential to wait. */
+export interface Pause {
+  /** The credential: a digest of the token, or the owner whose installation of the App it is. */
+  scope: string
+  /** Milliseconds since 1970. */
+  until: number
+}
 
 /** How words for Port came, and what they end. */
 export interface ReportOptions {
@@ -31,9 +46,22 @@ export interface Store {
 
   /**
    * Takes queued deliveries that are due under a lease, at most one of each repository, the oldest, so
-   * that order is kept; never more than the dispatch rate has left.
+   * that order is kept; never more than the dispatch rate has left. Those that must wait for a pause to end
+   * are taken, too: somebody has to tell that they wait.
+   *
+   * @param scope of the pauses; null where each owner has a scope of its own, `owner:<owner>` in lower case
    */
-  claimQueued(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
+  claimQueued(now: number, leaseMs: number, limit: number, scope?: string | null): Promise<Queued[]>
+  /**
+   * Takes queued deliveries that a pause makes wait, that have a run in Port and no attempt since they were queued, wherever they
+   * stand; oldest first, those with a `seq` above `after`.
+   */
+  claimWaiting(
+    now: number,
+    leaseMs: number,
+    limit: number,
+    options: { scope: string | null; after: number },
+  ): Promise<Queued[]>
   /** Takes dispatched and running deliveries that are due. */
   claimWatched(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
   /**
@@ -41,16 +69,27 @@ export interface Store {
    * state is no longer the one claimed, since the workflow run reported meanwhile (`bindRun`), only the
    * attempts and `dispatchedAt` are written: the run has the last word. A delivery woken meanwhile stays due
    * at once. A workflow run that is known already stays.
-   * @returns false, and nothing is written, when the lease was lost
+   *
+   * @param also.pause what GitHub asked for, kept also where the lease was lost; the longer of two stays
+   * @param also.unsent nothing was dispatched, so the dispatch rate gets back what the claim took of it
+   * @returns false, and nothing of the delivery is written, when the lease was lost
    */
-  record(claimed: Claimed, change: Change, now: number, reports?: Report[]): Promise<boolean>
+  record(
+    claimed: Claimed,
+    change: Change,
+    now: number,
+    reports?: Report[],
+    also?: { pause?: Pause | null; unsent?: boolean },
+  ): Promise<boolean>
   /**
    * Marks that the dispatch is about to be sent, and keeps the lease.
    * @returns false when the lease was lost, or the state is no longer the one claimed: then it must not be sent
    */
   markSent(claimed: Claimed, now: number): Promise<boolean>
-  /** Moves all queued deliveries (of one owner, where given) that are due before `until` to then: GitHub asked to wait. */
-  postpone(until: number, owner: string | null): Promise<void>
+  /** Writes down that GitHub asked to wait; the longer of two stays. */
+  pause(pause: Pause): Promise<void>
+  /** The pauses that are on. */
+  pauses(now: number): Promise<Pause[]>
 
   /** Takes deliveries with words for Port that are due, each with its words. */
   claimTelling(now: number, leaseMs: number, limit: number): Promise<Telling[]>
@@ -74,7 +113,8 @@ export interface Store {
   /**
    * Binds a delivery to the first workflow run that reports for it, whoever holds a lease: queued or
    * dispatched becomes running, due at once; finished or failed stays so.
-   * `same`: it is bound to this run, whose attempt is raised. `other`: it is bound to another.
+   * `same`: it is bound to this run, whose attempt is raised. `other`: it is bound to another, or this run is
+   * bound to another delivery, or is a past run of this one.
    */
   bindRun(
     id: string,
@@ -84,16 +124,30 @@ export interface Store {
   ): Promise<'bound' | 'same' | 'other' | 'unknown'>
   /** The delivery bound to a workflow run. Upper and lower case of the repository are one. */
   findByGithubRun(repository: string, runId: number): Promise<Delivery | null>
+  /** Those of these workflow runs that are bound to a delivery, and to which. Upper and lower case are one. */
+  findBound(repository: string, runIds: number[]): Promise<{ id: string; githubRunId: number }[]>
   /** Dispatched deliveries whose workflow run is not known yet, oldest first, at most 100. Upper and lower case are one. */
   unmatched(repository: string): Promise<Delivery[]>
+  /**
+   * The unmatched deliveries of the repository whose own id or run id is one of these words, however many
+   * others there are.
+   */
+  findNamed(repository: string, words: string[]): Promise<Delivery[]>
+  /** Deliveries of these event types that were sent to the repository in this time, oldest first, whatever became of them. */
+  sentBetween(
+    repository: string,
+    eventTypes: string[],
+    time: { from: number; to: number; limit: number },
+  ): Promise<Sent[]>
 
   /**
    * Queues a failed delivery again, due now, behind all others of its repository: those are in order
-   * already, and one of them may be on its way. What was known of its last dispatch is forgotten, but for the attempts.
+   * already, and one of them may be on its way. What was known of its last dispatch is forgotten, but for the
+   * attempts and its workflow run, which becomes a past one; what Port was not told yet of it is dropped.
    * A second click finds it queued: `not_failed`.
    */
   redeliver(id: string, now: number): Promise<'queued' | 'not_failed' | 'unknown'>
-  /** Deletes at most `limit` finished and failed deliveries last changed before then, never one with words left for Port. */
+  /** Deletes at most `limit` finished and failed deliveries last changed before then, never one with words left for Port; and pauses that were over by then. */
   purge(before: number, limit: number): Promise<number>
 
   get(id: string): Promise<Delivery | null>

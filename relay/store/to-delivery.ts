@@ -1,5 +1,5 @@
 import type { Row } from './database.ts'
-import type { Delivery, State } from './delivery.ts'
+import type { Delivery, Sent, State } from './delivery.ts'
 
 /** A row of the table `deliveries`, with the names and types that the relay uses. */
 export function toDelivery(row: Row): Delivery {
@@ -25,6 +25,19 @@ export function toDelivery(row: Row): Delivery {
     dispatchedAt: number(row.dispatched_at),
     githubRunId: number(row.github_run_id),
     githubRunAttempt: number(row.github_run_attempt),
+    pastRuns: JSON.parse(String(row.past_runs)),
+  }
+}
+
+export function toSent(row: Row): Sent {
+  return {
+    id: String(row.id),
+    seq: Number(row.seq),
+    eventType: String(row.event_type),
+    failed: row.state === 'failed',
+    sentAt: Number(row.sent_at),
+    githubRunId: number(row.github_run_id),
+    pastRuns: JSON.parse(String(row.past_runs)),
   }
 }
 

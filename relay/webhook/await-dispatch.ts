@@ -11,7 +11,7 @@ const LOOK_MS = 100
  * For a synchronous action, whose result is the answer to its webhook: waits until GitHub has taken the
  * delivery. Any relay may be the one that sends it, so the store is asked.
  *
- * @returns its state; still `queued` when GitHub has not answered in 20 s
+ * @returns its state; still `queued` when GitHub has not answered in 20 s, or the store does not say
  * @throws Problem 502 with the reason when GitHub refused for good
  */
 export async function awaitDispatch(
@@ -20,9 +20,12 @@ export async function awaitDispatch(
   patience = PATIENCE_MS,
 ): Promise<State> {
   for (const until = performance.now() + patience; ; await sleep(LOOK_MS)) {
-    const delivery = await store.get(id)
+    // It is written, so whatever the store says now, it is accepted.
+    const delivery = await store.get(id).catch(() => null)
     const state = delivery?.state ?? 'queued'
-    if (state === 'failed') throw new Problem(502, delivery?.reason ?? 'The delivery failed.')
+    // One that failed later was taken by GitHub all the same.
+    if (state === 'failed' && !delivery?.dispatchedAt)
+      throw new Problem(502, delivery?.reason ?? 'The delivery failed.')
     if (state !== 'queued' || performance.now() >= until) return state
   }
 }

@@ -1,5 +1,9 @@
 import type { Context } from 'hono'
 import { Problem } from '../problem.ts'
+import { checkLength, tooLarge } from './headers.ts'
+
+/** As much of an announced body is held for it before it comes, which is cheaper; of a larger one, what has come. */
+const PROMPT_BYTES = 64 * 1024
 
 /**
  * The body's bytes, as they came.
@@ -14,11 +18,11 @@ export async function readBody(
   maxBytes: number,
   reserve: (bytes: number) => void,
 ): Promise<Uint8Array> {
-  const announced = c.req.header('content-length')
-  if (announced !== undefined && Number(announced) > maxBytes) throw tooLarge(maxBytes)
+  const announced = checkLength(c, maxBytes)
   try {
-    if (announced !== undefined && c.req.header('transfer-encoding') === undefined) {
-      reserve(Number(announced))
+    // Whoever only announces must not take the room of those who send, so room is kept for small bodies alone.
+    if (announced !== null && announced <= Math.min(PROMPT_BYTES, maxBytes / 16)) {
+      reserve(announced)
       return new Uint8Array(await c.req.arrayBuffer())
     }
     const chunks: Uint8Array[] = []
@@ -34,10 +38,4 @@ export async function readBody(
     if (error instanceof Problem) throw error
     throw new Problem(400, 'The body did not arrive whole.')
   }
-}
-
-function tooLarge(maxBytes: number): Problem {
-  return new Problem(413, `The body is larger than RELAY_MAX_BODY allows (${maxBytes} bytes).`, {
-    connection: 'close',
-  })
 }

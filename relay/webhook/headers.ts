@@ -1,22 +1,46 @@
+import { MIMEType } from 'node:util'
 import type { Context } from 'hono'
 import { Problem } from '../problem.ts'
 import { readTimestamp } from './timestamp.ts'
 
+/**
+ * @returns the length that the body is announced with; null where it is not
+ * @throws Problem 413 for one that is too large
+ */
+export function checkLength(c: Context, maxBytes: number): number | null {
+  const announced = c.req.header('content-length')
+  if (announced !== undefined && Number(announced) > maxBytes) throw tooLarge(maxBytes)
+  return announced === undefined || c.req.header('transfer-encoding') !== undefined ? null : Number(announced)
+}
+
+export function tooLarge(maxBytes: number): Problem {
+  return new Problem(413, `The body is larger than RELAY_MAX_BODY allows (${maxBytes} bytes).`, {
+    connection: 'close',
+  })
+}
+
 /** @throws Problem 415 for a body that is not plain JSON in UTF-8 */
 export function checkContentType(c: Context): void {
   const type = c.req.header('content-type')
-  if (
-    type !== undefined &&
-    !/^application\/(?:[\w.+-]+\+)?json\s*(?:;\s*charset="?(?:utf-8|us-ascii)"?\s*)?$/i.test(type.trim())
-  ) {
+  if (type && !isJson(type)) {
     throw new Problem(
       415,
       'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it so.',
     )
   }
   const encoding = c.req.header('content-encoding')
-  if (encoding !== undefined && !/^identity$/i.test(encoding.trim())) {
+  if (encoding && !/^identity$/i.test(encoding.trim())) {
     throw new Problem(415, 'The body must not be compressed: Port signs it as plain JSON.')
+  }
+}
+
+function isJson(type: string): boolean {
+  try {
+    const { essence, params } = new MIMEType(type)
+    const charset = params.get('charset') ?? 'utf-8'
+    return /^application\/(?:[\w.+-]+\+)?json$/.test(essence) && /^(?:utf-?8|us-ascii)$/i.test(charset)
+  } catch {
+    return false
   }
 }
 
@@ -41,4 +65,10 @@ export function checkAge(timestamp: string, now: number, tolerance: number): voi
       `The webhook is ${signedAt < now ? 'older' : 'newer'} than RELAY_TOLERANCE allows (${tolerance / 1000} s): check this server's clock.`,
     )
   }
+}
+
+/** Port's run id where the body holds none. Two lines of one value are one: a proxy may have added the second. */
+export function runIdHeader(c: Context): string | undefined {
+  const [first, ...others] = c.req.header('run_id')?.split(/\s*,\s*/) ?? []
+  return others.every(other => other === first) ? first : c.req.header('run_id')
 }

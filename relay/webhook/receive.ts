@@ -7,7 +7,7 @@ import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
 import { awaitDispatch } from './await-dispatch.ts'
 import { readBody } from './body.ts'
 import { deliveryId } from './delivery-id.ts'
-import { checkAge, checkContentType, requireHeader } from './headers.ts'
+import { checkAge, checkContentType, checkLength, requireHeader, runIdHeader } from './headers.ts'
 import { createIntake } from './intake.ts'
 import { parseBody } from './parse.ts'
 import { verifySignature } from './signature.ts'
@@ -22,8 +22,9 @@ export interface ReceiveParts {
 
 /**
  * Takes a webhook of Port, in this order: size → headers → timestamp → signature → JSON → invocation →
- * target → allow-list → durable write → answer. Nothing is parsed before the signature has passed, and
- * nothing is answered with success before it is on disk.
+ * target → allow-list → durable write → answer. Nothing of the body is read before its headers have passed (one
+ * that came without its length is measured as it comes), nothing is parsed before the signature has, and nothing
+ * is answered with success before it is on disk.
  *
  * @throws Problem for every refusal
  */
@@ -40,12 +41,13 @@ export function createReceive({
   return c => intake(reserve => receive(c, reserve))
 
   async function receive(c: Context, reserve: (bytes: number) => void): Promise<Response> {
-    const body = await readBody(c, maxBody, reserve)
+    checkLength(c, maxBody)
     checkContentType(c)
     const timestamp = requireHeader(c, 'x-port-timestamp')
     const signature = requireHeader(c, 'x-port-signature')
     const now = clock()
     checkAge(timestamp, now, tolerance)
+    const body = await readBody(c, maxBody, reserve)
     const verified = verifySignature(secrets, signature, timestamp, body)
     if (!verified) {
       throw new Problem(
@@ -53,7 +55,7 @@ export function createReceive({
         'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
       )
     }
-    const invocation = readInvocation(parseBody(body), c.req.header('run_id'))
+    const invocation = readInvocation(parseBody(body), runIdHeader(c))
     const target = chooseTarget(invocation, {
       repository: c.req.param('owner') ? `${c.req.param('owner')}/${c.req.param('repo')}` : null,
       eventType: c.req.query('event_type') || null,

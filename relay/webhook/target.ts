@@ -2,7 +2,7 @@ import picomatch from 'picomatch'
 import type { Invocation } from '../../port/invocation.ts'
 import type { Config } from '../config.ts'
 import { Problem } from '../problem.ts'
-import { isRepository, matcher, type Route } from '../routes.ts'
+import { isEventType, isRepository, matcher, type Route } from '../routes.ts'
 
 export interface Target {
   repository: string
@@ -28,6 +28,7 @@ export function createTargets(
   const routes = targets.routes.map(route => ({ route, matches: routeMatcher(route) }))
   return (invocation, url) => {
     const body = invocation.github
+    if (body?.fault) throw new Problem(422, body.fault)
     const given = body?.repository ?? url.repository
     const route = given ? undefined : routes.find(({ matches }) => matches(invocation))?.route
     const repository = given ?? route?.repository ?? targets.repository
@@ -49,20 +50,21 @@ export function createTargets(
         `${repository} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`,
       )
     }
-    if (eventType.length > 100 || /[\p{Cc}\p{Cs}]/u.test(eventType)) {
+    if (!isEventType(eventType)) {
       throw new Problem(
         422,
         `${quote(eventType)} cannot be an event type: GitHub takes 1 to 100 characters. Shorten the action's identifier, or add ?event_type= to the webhook URL.`,
       )
     }
-    return { repository, eventType }
+    // Upper and lower case are one to GitHub, and so one queue here: order is kept by repository.
+    return { repository: repository.toLowerCase(), eventType }
   }
 }
 
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
-    return glob === undefined ? [] : [{ field, test: picomatch(glob, { dot: true }) }]
+    return glob === undefined ? [] : [{ field, test: picomatch(glob, { dot: true, posix: true }) }]
   })
   return invocation => tests.every(({ field, test }) => test(invocation[field] ?? ''))
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { openStage, told, toldAtEnd, toldAtStart } from './play.ts'
+import { openStage } from './play.ts'
+import { transcript } from './transcript.ts'
 
 test('a job that is cancelled ends the Port run as FAILURE with the label Cancelled', async () => {
   const stage = await openStage()
@@ -8,16 +9,6 @@ test('a job that is cancelled ends the Port run as FAILURE with the label Cancel
     cancelAt: 'Deploy',
     cancelGraceMs: 100,
   })
-
-  expect(played.conclusion).toBe('cancelled')
-  expect(told(stage.port)).toEqual([
-    ...toldAtStart(stage),
-    ...toldAtEnd(stage, {
-      status: 'FAILURE',
-      label: 'Cancelled',
-      steps: ['✗ Deploy: cancelled (N s)'],
-      job: '✗ Job deploy: cancelled after N s',
-    }),
-  ])
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/cancel.yml')
   expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })

@@ -84,6 +84,24 @@ test('a companion that cannot be started costs the progress, and nothing else', 
   expect(stage.run.status).toBe('SUCCESS')
 })
 
+test('where the companion cannot have its folder, that costs the progress, and is a remark', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { progress: 'true', 'github-token': '' })
+  writeFileSync(join(job.folder, 'port-log-d_1.txt.progress'), 'in the way')
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^Port sees steps and lines only at the end: EEXIST/),
+  ])
+  expect(process.exitCode).not.toBe(1)
+  expect(job.state().STATE_report).toContain(stage.run.id)
+})
+
+test('the companion hides the tokens of the job', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { progress: 'true' }, { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token' })
+  const { job: given } = await givenToCompanion(job)
+  expect(given.secrets).toEqual(expect.arrayContaining([stage.github.token, 'request-token']))
+})
+
 test('a companion that ends before it has read its job costs the progress, and nothing else', async () => {
   const stage = await openStage()
   const job = openRunner(stage, { progress: 'true', 'github-token': '', 'secret-key': 'x'.repeat(1_000_000) })

@@ -1,18 +1,19 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { createFetch } from '../../action/fetch.ts'
-import { askAgainAfter, describeRunning, type FollowedJob, followJob } from '../../action/follow-job.ts'
+import { askAgainAfter, describeRunning, followJob } from '../../action/follow-job.ts'
 import { isAlive } from '../../action/is-alive.ts'
 import type { ListedStep } from '../../action/list-steps.ts'
 import { readLogFile } from '../../action/log-file.ts'
 import { progressFolder } from '../../action/progress-folder.ts'
+import { readLogRest } from '../../action/read-log-rest.ts'
 import { stopProgress } from '../../action/stop-progress.ts'
 import { watchEnd } from '../../action/watch-end.ts'
-import { type LogLine, PortError, type RunUpdate } from '../../port/client.ts'
-import { openStage, REPOSITORY, type Stage } from './play.ts'
+import { PortError } from '../../port/client.ts'
+import { followFast, jobFor, openFolder } from './open-companion.ts'
+import { openStage, REPOSITORY } from './play.ts'
 
 // The companion in this process, so that its coverage is measured; progress.test.ts runs the bundle.
 
@@ -20,42 +21,6 @@ afterEach(() => {
   vi.restoreAllMocks()
   vi.useRealTimers()
 })
-
-function openFolder() {
-  const root = mkdtempSync(join(tmpdir(), 'companion-'))
-  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
-  const logFile = join(root, 'port-log.txt')
-  writeFileSync(logFile, '')
-  const folder = progressFolder(logFile)
-  mkdirSync(folder.path)
-  return { root, logFile, folder }
-}
-
-function jobFor({ port, github, run }: Stage, logFile: string, more: Partial<FollowedJob> = {}): FollowedJob {
-  return {
-    runId: run.id,
-    credentials: { portApiUrl: port.url, portClientId: port.clientId, portClientSecret: port.clientSecret },
-    secrets: ['top secret'],
-    logFile,
-    github: { token: github.token, checkRunId: '7' },
-    relay: null,
-    worker: process.pid,
-    workflow: {
-      repository: REPOSITORY,
-      runId: '16000000042',
-      attempt: '1',
-      job: 'deploy',
-      event: 'repository_dispatch',
-      eventPath: '',
-      url: 'https://g/1',
-      apiUrl: github.url,
-      runnerName: 'r',
-      tempFolder: '',
-      action: null,
-    },
-    ...more,
-  }
-}
 
 async function follow(given: string): Promise<void> {
   vi.spyOn(process, 'stdin', 'get').mockReturnValue(Readable.from([given]) as unknown as typeof process.stdin)
@@ -115,28 +80,6 @@ test('stopping waits for it, and kills one that does not end', async () => {
   expect(existsSync(folder.path)).toBe(false)
   expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toBe(0)
 })
-
-/** Follows with sleeps that only give way, until it is `over`. */
-async function followFast(
-  job: FollowedJob,
-  over: (sleeps: number) => boolean,
-  log: (lines: LogLine[]) => void = () => {},
-) {
-  const ended = new AbortController()
-  const folder = progressFolder(job.logFile)
-  let sleeps = 0
-  const sleep = async () => {
-    await new Promise(done => setTimeout(done, 20))
-    if (over(++sleeps)) ended.abort()
-  }
-  const labels: unknown[] = []
-  const run = {
-    update: async (update: RunUpdate) => void labels.push(update.statusLabel),
-    log: async (lines: readonly LogLine[]) => log([...lines]),
-  }
-  await followJob(job, run, folder, { fetch: createFetch(), clock: Date.now, sleep, ended })
-  return labels
-}
 
 test('a burst of lines goes in batches, each line once; one that ends meanwhile sends no more', async () => {
   const stage = await openStage()
@@ -229,17 +172,15 @@ test.each([
 test('a line longer than a piece of the file is read in pieces, not kept back for ever', () => {
   const { logFile } = openFolder()
   writeFileSync(logFile, 'y'.repeat(1_000_001))
-  expect(readLogFile(logFile, 0, false).map(({ text, end }) => [text.length, end])).toEqual([
-    [1_000_000, 1_000_000],
-  ])
-  expect(readLogFile(logFile, 1_000_000, false)).toEqual([])
-  expect(readLogFile(logFile, 1_000_000, true)).toEqual([{ text: 'y', end: 1_000_001 }])
+  expect(readLogFile(logFile, 0).map(({ text, end }) => [text.length, end])).toEqual([[1_000_000, 1_000_000]])
+  expect(readLogFile(logFile, 1_000_000)).toEqual([])
+  expect(readLogRest(logFile, 1_000_000)).toEqual(['y'])
 })
 
 test('every topic that a message links to is a section of docs/errors.md', () => {
   const page = readFileSync(join(import.meta.dirname, '../../docs/errors.md'), 'utf8')
   const source = readFileSync(join(import.meta.dirname, '../../action/help.ts'), 'utf8')
   const topics = [...source.matchAll(/^ {2}\| '([\w-]+)'/gm)].map(match => match[1])
-  expect(topics).toHaveLength(10)
+  expect(topics).toHaveLength(13)
   for (const topic of topics) expect(page).toContain(`\n## ${topic}\n`)
 })

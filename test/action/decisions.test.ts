@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { conclude } from '../../action/conclude.ts'
-import { jobLine, stepLine } from '../../action/describe.ts'
+import { jobLine, needLines, stepLine } from '../../action/describe.ts'
 import { type JobStatus, readInputs } from '../../action/inputs.ts'
+import { jobName } from '../../action/job-name.ts'
 import { judgeRun } from '../../action/judge-run.ts'
 import { readLogFile } from '../../action/log-file.ts'
 import { makeOutputs } from '../../action/outputs.ts'
@@ -12,6 +13,7 @@ import type { Core } from '../../action/runner.ts'
 import { summarize } from '../../action/summarize.ts'
 import { PortError, type RunState } from '../../port/client.ts'
 import { readClientPayload } from '../../port/client-payload.ts'
+import type { Json } from '../../port/json.ts'
 import { payloadFor } from './play.ts'
 
 const given = {
@@ -23,7 +25,7 @@ const given = {
   'job-status': 'success',
 }
 const inputsOf = (inputs: Record<string, string>) =>
-  readInputs(name => ({ ...given, ...inputs })[name as keyof typeof given] ?? '')
+  readInputs(name => ({ ...given, ...inputs })[name as keyof typeof given] ?? '', {})
 const payloadOf = (inputs?: Parameters<typeof payloadFor>[1]) => readClientPayload(payloadFor('r_1', inputs))!
 
 test.each<[JobStatus, Record<string, string>, JobStatus]>([
@@ -55,7 +57,8 @@ test('a summary without steps is the job and its link', () => {
   const job = jobLine({ name: 'deploy', status: 'failure', durationMs: 1_000 })
   expect(job.level).toBe('ERROR')
   const empty = payloadOf({})
-  expect(summarize(job, empty, [], 'https://g/1')).toBe(
+  const url = 'https://g/1'
+  expect(summarize({ ends: [job], problems: [], payload: empty, steps: [], url })).toBe(
     '✗ Job deploy: failure after 1 s\n\n[Workflow run](https://g/1)',
   )
 })
@@ -83,7 +86,7 @@ test('inputs are typed, and all that is wrong with them is told at once', () => 
       'needs must be ${{ toJSON(needs) }}.',
       'job-status must be success, failure or cancelled, not "done".',
       'matrix must be left to its default.',
-      'port-client-secret is given, and port-client-id is empty: check the name of its secret or variable.',
+      'port-client-secret is given, and port-client-id is empty: check the name of its secret or variable. See docs/errors.md#inputs',
     ].join('\n'),
   )
   expect(() => inputsOf({ 'port-client-id': 'id' })).toThrow(
@@ -120,7 +123,13 @@ test('the payload is that of the input before that of the event', () => {
   expect(() => readPayload('', workflow, {})).toThrow(
     'This run was started by push, with no payload of the relay.',
   )
-  expect(() => readPayload('{', workflow, {})).toThrow('The input "payload" is not JSON')
+  expect(() => readPayload('{', workflow, {})).toThrow(
+    'The input "payload" is not JSON: give it as ${{ toJSON(…) }}. See docs/errors.md#payload',
+  )
+  const future = JSON.stringify({ port: { version: 2 } })
+  expect(() => readPayload(future, workflow, {})).toThrow(
+    /this action knows only version 1: .* See docs\/errors\.md#payload$/,
+  )
   expect(() => readPayload('{}', workflow, {})).toThrow('The input "payload" holds no payload of the relay')
 })
 
@@ -163,7 +172,7 @@ test('nothing is reported without a run, without credentials, or where that is o
 })
 
 test('a log file that is not there, or has nothing new, has no lines', () => {
-  expect(readLogFile('/nowhere/port-log.txt', 3, true)).toEqual([])
+  expect(readLogFile('/nowhere/port-log.txt', 3)).toEqual([])
 })
 
 test('trouble is an error, a warning or a notice, and says whether to go on', () => {
@@ -176,14 +185,15 @@ test('trouble is an error, a warning or a notice, and says whether to go on', ()
   ) as unknown as Core
   const runner = { core, env: {} }
   const red = { failOnReportError: true }
+  const again = 'Later again.'
   const green = { failOnReportError: false }
-  expect(reportTrouble(new PortError('ended', 'Over.'), runner, red)).toBe(false)
-  expect(reportTrouble(new PortError('unreachable', 'Away.'), runner, red)).toBe(true)
-  expect(reportTrouble(new PortError('credentials', 'Wrong.'), runner, green)).toBe(false)
-  expect(reportTrouble('odd', runner, green)).toBe(true)
+  expect(reportTrouble(new PortError('ended', 'Over.'), runner, red)).toBe('over')
+  expect(reportTrouble(new PortError('unreachable', 'Away.'), runner, { ...red, again })).toBe('later')
+  expect(reportTrouble(new PortError('credentials', 'Wrong.'), runner, { ...green, again })).toBe('lost')
+  expect(reportTrouble('odd', runner, green)).toBe('later')
   expect(told).toEqual([
     'notice: Port is told nothing more: Over.',
-    'setFailed: Port could not be told: Away. See docs/errors.md#port',
+    'setFailed: Port could not be told: Away. Later again. See docs/errors.md#port',
     'warning: Port could not be told: Wrong. See docs/errors.md#credentials',
     'warning: Port could not be told: odd See docs/errors.md#port',
   ])
@@ -212,8 +222,26 @@ test('log lines that Port has taken are not sent again when the rest is', async 
   }
   const core = { setSecret: () => {} } as unknown as Core
   const inputs = inputsOf({ 'port-client-id': 'id', 'port-client-secret': 'secret' })
-  const reporter = createReporter('r_1', inputs, { core, fetch, ...time }, { budgetMs: 60_000 })
+  const redact = (text: string) => text
+  const reporter = createReporter('r_1', inputs, { core, fetch, ...time }, { budgetMs: 60_000, redact })
   const lines = Array.from({ length: 90 }, (_, index) => `${index} ${'x'.repeat(7_000)}`)
   await reporter.log(lines.map(message => ({ level: 'INFO', message })))
   expect(sent).toEqual(lines)
+})
+
+test.each<[Json, string]>([
+  [null, 'deploy'],
+  [{ os: 'linux', node: 22 }, 'deploy (linux, 22)'],
+  [{ on: { os: 'linux', tags: ['a', true] }, none: null, empty: '' }, 'deploy (linux, a, true)'],
+  [{ text: 'x'.repeat(200) }, `deploy (${'x'.repeat(89)}...`],
+])('a leg %j is named as GitHub names it', (matrix, name) => {
+  expect(jobName('deploy', matrix)).toBe(name)
+})
+
+test('of the jobs before this one those are told that make the run fail', () => {
+  const needs = { build: 'success', test: 'failure', lint: 'cancelled', docs: 'skipped', toString: 'unknown' }
+  expect(needLines(needs)).toEqual([
+    { level: 'ERROR', message: '✗ Job test: failure' },
+    { level: 'WARN', message: '✗ Job lint: cancelled' },
+  ])
 })

@@ -1,19 +1,15 @@
 import { expect, test } from 'vitest'
-import { annotations, openStage, ownSteps, RUN_PATH, told } from './play.ts'
+import { openStage } from './play.ts'
+import { transcript } from './transcript.ts'
 
 test('a Port run that somebody ends while the job runs gets no report more, and the job stays green', async () => {
-  const { play, port, run } = await openStage()
-  const played = await play({
+  const stage = await openStage()
+  const played = await stage.play({
     onStep: ({ step }) => {
-      if (step.name === 'Build image' && step.status === 'completed') port.endRun(run.id, 'FAILURE')
+      if (step.name === 'Build image' && step.status === 'completed')
+        stage.port.endRun(stage.run.id, 'FAILURE')
     },
   })
-
-  expect(played.conclusion).toBe('success')
-  expect(annotations(ownSteps(played.jobs[0]!).post)).toEqual([
-    `notice: Port is told nothing more: Port (${new URL(port.url).host}) answered 422 to POST ${RUN_PATH}/logs ` +
-      `(run_exhausted: Action run already finished execution): run ${run.id} has already ended.`,
-  ])
-  expect(told(port).at(-1)).toMatch(`POST ${RUN_PATH}/logs`)
-  expect(run.status).toBe('FAILURE')
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/ended-by-hand.yml')
+  expect(stage.run.status).toBe('FAILURE')
 })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../port/json.ts'
-import { annotations, bodyFor, openStage, ownSteps, payloadFor, RUN_PATH, told, toldAtStart } from './play.ts'
+import { annotations, bodyFor, openStage, ownSteps, payloadFor, RUN_PATH } from './play.ts'
+import { transcript } from './transcript.ts'
 
 const INPUTS: JsonObject = {
   first: 'small',
@@ -26,9 +27,8 @@ test.each<[string, JsonObject]>([
     Object.assign(stage.run.payload, payload)
 
     const played = await stage.play({ clientPayload: cut })
+    await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/large-payload.yml')
     const { main } = ownSteps(played.jobs[0]!)
-    expect(annotations(main)).toEqual([])
-    expect(told(stage.port).slice(0, 4)).toEqual(toldAtStart(stage))
     const small = await (await openStage()).play({ clientPayload: whole, with: { report: 'off' } })
     expect(main.outputs).toEqual(ownSteps(small.jobs[0]!).main.outputs)
     expect(main.outputs.payload).toBe(JSON.stringify(whole))
@@ -60,28 +60,20 @@ test('thousands of inputs, which went as one, come back as well', async () => {
 })
 
 test('without credentials the job fails, and the error names what is missing and the settings', async () => {
-  const { play, port } = await openStage()
-  const played = await play({
+  const stage = await openStage()
+  const played = await stage.play({
     clientPayload: payloadFor(ID, INPUTS),
-    vars: { PORT_API_URL: port.url },
+    vars: { PORT_API_URL: stage.port.url },
     secrets: {},
     with: { report: 'off' },
   })
-  expect(played.conclusion).toBe('failure')
-  expect(annotations(ownSteps(played.jobs[0]!).main)).toEqual([
-    'error: The payload was too large for GitHub, so "inputs.last" did not come with it. Set the inputs port-client-id ' +
-      `and port-client-secret, so that the rest is fetched from Port's run ${ID}. See docs/errors.md#large-payloads`,
-  ])
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/large-payload-no-credentials.yml')
 })
 
 test("a rest that Port's run does not hold fails the job, and Port is told why", async () => {
   const stage = await openStage()
   const played = await stage.play({ clientPayload: payloadFor(ID, INPUTS, { event: EVENT }) })
-  const sentence =
-    'The payload was too large for GitHub, so "inputs.last", "event" did not come with it, and Port\'s run ' +
-    `${ID} does not hold "inputs.last", "event". See docs/errors.md#large-payloads`
-  expect(annotations(ownSteps(played.jobs[0]!).main)).toEqual([`error: ${sentence}`])
-  expect(stage.run.logs[0]!.message).toContain(sentence)
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/large-payload-lost.yml')
   expect(stage.run.status).toBe('FAILURE')
 })
 

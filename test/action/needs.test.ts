@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { action, openStage } from './play.ts'
+import { transcript } from './transcript.ts'
 
 const workflow = (build: string, inputs: Record<string, string>) => `
 on: { repository_dispatch: { types: [deploy_service] } }
@@ -19,9 +20,10 @@ test.each([
   ['exit 1', { status: 'FAILURE', statusLabel: 'Failed' }],
   ['exit 0', { status: 'SUCCESS', statusLabel: 'Succeeded' }],
 ])('with needs, the jobs before count: build is "%s"', async (build, expected) => {
-  const { play, run } = await openStage()
-  await play({ yaml: workflow(build, {}) })
-  expect(run).toMatchObject(expected)
+  const stage = await openStage()
+  const played = await stage.play({ yaml: workflow(build, {}) })
+  await expect(transcript(played, stage)).toMatchFileSnapshot(`transcripts/needs-${expected.status}.yml`)
+  expect(stage.run).toMatchObject(expected)
 })
 
 test('the summary may be given', async () => {

@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest'
 import { completePayload } from '../../action/complete-payload.ts'
 import { jobLine } from '../../action/describe.ts'
-import { readEntities } from '../../action/entities.ts'
 import { maskParts } from '../../action/mask-parts.ts'
 import { openSecrets } from '../../action/open-secrets.ts'
 import { createRedact } from '../../action/redact.ts'
-import { sendEntities } from '../../action/send-entities.ts'
 import { splitLines } from '../../action/split-lines.ts'
 import { summarize } from '../../action/summarize.ts'
 import type { RunState } from '../../port/client.ts'
@@ -45,6 +43,24 @@ test('a payload is completed from the body of the run, as object or text, or fro
   expect(restored.port).toMatchObject({ inputs: many, encrypted: ['i1'], truncated: [] })
 })
 
+test.each(['constructor', 'toString', 'hasOwnProperty', '__proto__'])(
+  'a large input named %s comes whole, as any other',
+  async name => {
+    const inputs = Object.fromEntries([
+      ['first', 1],
+      [name, 'L'.repeat(2_000)],
+    ])
+    const sent = read('r_1', inputs, { maxBytes: 900 })
+    expect(sent.port.truncated).toContain(`inputs.${name}`)
+    const done = await completePayload(sent, runWith({ body: bodyFor('r_1', inputs) }))
+    expect(Object.entries(done.port.inputs)).toEqual(Object.entries(inputs))
+    const lost = completePayload(sent, runWith({ body: bodyFor('r_1', { first: 1 }) }))
+    await expect(lost).rejects.toThrow(
+      `"inputs.${name}" did not come with it, and Port's run r_1 does not hold that`,
+    )
+  },
+)
+
 test('a payload that cannot be completed is an error that says what is missing', async () => {
   await expect(completePayload(cut('wfnr_1'), null)).rejects.toThrow(
     'only the run of an action in Port can be asked',
@@ -56,8 +72,10 @@ test('a payload that cannot be completed is an error that says what is missing',
     'could not be fetched: Away.',
   )
   await expect(completePayload(cut(), runWith({ body: 'no JSON' }))).rejects.toThrow(
-    'does not hold "inputs.large", "event"',
+    '"inputs.large", "event" did not come with it, and Port\'s run r_1 does not hold that either: send less',
   )
+  const part = runWith({ body: bodyFor('r_1', INPUTS) })
+  await expect(completePayload(cut(), part)).rejects.toThrow('does not hold "event" either: send less')
   const all = read(
     'r_1',
     Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`i${index}`, index])),
@@ -87,6 +105,25 @@ test('secret inputs are opened with the key that fits, and problems name input a
   ])
 })
 
+/** The Base64 of a text, as far as it does not depend on its neighbours: after 0, 2 and 1 bytes of others. */
+const encoded = (text: string) =>
+  [0, 1, 2].map(offset => {
+    const rest = Buffer.from(text).subarray(offset)
+    return rest.toString('base64').slice(0, Math.floor((rest.length * 8) / 6))
+  })
+
+test('a number in an object is masked as it stands there, and as it may be printed', () => {
+  const secret = '{"account":12345678901234567890,"pin":1234.50,"list":[1e4]}'
+  expect(maskParts(secret)).toEqual([
+    secret,
+    '12345678901234567890',
+    '12345678901234567000',
+    '1234.50',
+    '1234.5',
+    '10000',
+  ])
+})
+
 test('of a secret each line, and each text and number inside JSON, is masked and kept from Port', () => {
   expect(maskParts('ab')).toEqual(['ab'])
   expect(maskParts('')).toEqual([])
@@ -95,57 +132,11 @@ test('of a secret each line, and each text and number inside JSON, is masked and
     'long',
     '12345',
     'two long',
+    ...encoded('one\ntwo long'),
   ])
-  expect(maskParts('{\n"key": "value"\n}')).toEqual(['"key": "value"', 'value'])
+  const object = '{\n"key": "value"\n}'
+  expect(maskParts(object)).toEqual(['"key": "value"', 'value', ...encoded(object)])
   expect(createRedact(['pass', 'password', ''])('my password and pass')).toBe('my *** and ***')
-})
-
-test('entities are read from YAML and JSON, checked, and sent one after the other', async () => {
-  expect(await readEntities(' ')).toEqual([])
-  expect(
-    await readEntities('{"blueprint":"service","identifier":"a","team":{"combinator":"and"}}'),
-  ).toHaveLength(1)
-  expect((await readEntities('{ blueprint: service, identifier: a, team: [x, y] }'))[0]!.body.team).toEqual([
-    'x',
-    'y',
-  ])
-  await expect(readEntities('{ blueprint: service, identifier: a, team: [x, 1] }')).rejects.toThrow(
-    'has a team that is neither a name nor a list of names.',
-  )
-  expect(
-    await readEntities('- { blueprint: service, identifier: 42, relations: { a: [b, null], c: { d: 1 } } }'),
-  ).toEqual([
-    {
-      blueprint: 'service',
-      identifier: '42',
-      body: { identifier: '42', relations: { a: ['b', null], c: { d: 1 } } },
-    },
-  ])
-  await expect(readEntities('{ a: [')).rejects.toThrow('entities is neither YAML nor JSON: ')
-  await expect(readEntities('text')).rejects.toThrow('entities must be a list of entities in YAML or JSON.')
-  await expect(
-    readEntities(
-      '[{"blueprint":"b","identifier":"a b","x":1,"title":2,"properties":3,"team":4,"relations":{"r":5}},"text"]',
-    ),
-  ).rejects.toThrow(/^(Entity [12] of entities.*\n){6}Entity 2 of entities is no entity/)
-  const upsert = (blueprint: string) =>
-    blueprint === 'odd'
-      ? Promise.reject('odd')
-      : blueprint === 'bad'
-        ? Promise.reject(new Error('No.'))
-        : Promise.resolve()
-  const sent = await sendEntities(
-    JSON.stringify(['good', 'bad', 'odd'].map(blueprint => ({ blueprint, identifier: 'x' }))),
-    { upsertEntity: upsert },
-  )
-  expect(sent.lines.map(line => line.message)).toEqual([
-    '✓ Entity good/x',
-    '✗ Entity bad/x could not be upserted: No.',
-    '✗ Entity odd/x could not be upserted: odd',
-  ])
-  expect((await sendEntities('7', { upsertEntity: upsert })).problems).toEqual([
-    'entities must be a list of entities in YAML or JSON.',
-  ])
 })
 
 test('lines are split in UTF-8 and UTF-16, also in one file, and one without an end only when asked for', () => {
@@ -175,14 +166,14 @@ test('a summary names secret and large inputs, shows values as one line, and say
     conclusion: index === 0 ? 'skipped' : 'success',
     durationMs: index === 1 ? null : 2_000,
   }))
-  const rows = summarize(job, payload, steps, 'https://g/1')
+  const rows = summarize({ ends: [job], problems: [], payload, steps, url: 'https://g/1' })
     .split('\n')
     .map(row => row.replace(/ +/g, ' '))
   expect(rows).toEqual(
     expect.arrayContaining([
-      '| tags | \\["a","b"\\] |',
+      '| tags | `["a","b"]` |',
       '| password | (secret) |',
-      `| notes | one ${'x'.repeat(196)}… |`,
+      `| notes | one ${'x'.repeat(116)}… |`,
       '| large | (too large to show) |',
       '| Step 0 | – skipped | |',
       '| Step 1 | ✓ success | |',

@@ -1,9 +1,11 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { packClientPayload } from '../../port/client-payload.ts'
 import { readInvocation } from '../../port/invocation.ts'
-import { isObject, type Json, type JsonObject } from '../../port/json.ts'
+import type { Json, JsonObject } from '../../port/json.ts'
 import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
-import type { ReceivedRequest } from '../support/http-server.ts'
 import { playWorkflow } from '../support/player/play-workflow.ts'
 import type { PlayedJob, PlayedRun, PlayedStep, PlayOptions } from '../support/player/types.ts'
 import type { PortApiOptions } from '../support/port-api/types.ts'
@@ -104,6 +106,21 @@ export function bodyFor(
   }
 }
 
+/** A repository of its own with these files, which use the action as those of others do. */
+export function repositoryWith(
+  files: Record<string, string>,
+): Pick<PlayOptions, 'repositoryRoot' | 'actions'> {
+  const root = mkdtempSync(join(tmpdir(), 'repository-'))
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(join(root, name, '..'), { recursive: true })
+    writeFileSync(join(root, name), content.replaceAll('uses: ./\n', `uses: ${RELEASE}\n`))
+  }
+  return { repositoryRoot: root, actions: { [RELEASE]: join(import.meta.dirname, '../..') } }
+}
+
+const RELEASE = 'org/port-webhook-action@v1'
+
 /** The action as an author uses it, with further inputs. */
 export function action(inputs: Record<string, string> = {}, id = 'port'): string {
   const more = Object.entries(inputs).map(([name, value]) => `          ${name}: ${JSON.stringify(value)}\n`)
@@ -139,47 +156,5 @@ export function ownSteps(job: PlayedJob): { main: PlayedStep; post: PlayedStep }
 export const annotations = (step: PlayedStep): string[] =>
   step.annotations.map(({ level, message }) => `${level}: ${message}`)
 
-/** Method, path and body of each request, with durations made equal, and summaries, which have tests of their own, left out. */
-export function told({ requests }: { requests: ReceivedRequest[] }): string[] {
-  return requests.map(({ method, path, body }) =>
-    `${method} ${path} ${body === undefined ? '' : withoutTimes(JSON.stringify(withoutSummary(body)))}`.trim(),
-  )
-}
-
-export const withoutTimes = (text: string): string => text.replace(/\b\d+ s\b/g, 'N s')
-
-function withoutSummary(body: unknown): unknown {
-  if (!isObject(body)) return body
-  const output =
-    isObject(body.output) && 'summary' in body.output ? { output: { ...body.output, summary: '…' } } : {}
-  return { ...body, ...output, ...('summary' in body && { summary: '…' }) }
-}
-
 export const RUN_PATH = `/v1/actions/runs/${RUN_ID}`
 export const JOBS_PATH = `/repos/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1/jobs?per_page=100&page=1`
-
-/** The requests of a start that goes well. */
-export function toldAtStart({ port, runUrl }: Stage, label = 'Running'): string[] {
-  const credentials = { clientId: port.clientId, clientSecret: port.clientSecret }
-  const update = { statusLabel: label, link: [runUrl()], externalRunId: String(GITHUB_RUN_ID) }
-  return [
-    `POST /v1/auth/access_token ${JSON.stringify(credentials)}`,
-    `GET ${RUN_PATH}?version=v2`,
-    `PATCH ${RUN_PATH} ${JSON.stringify(update)}`,
-    `POST ${RUN_PATH}/logs ${JSON.stringify({ message: `Workflow run started: ${runUrl()}` })}`,
-  ]
-}
-
-/** The requests of an end that goes well. */
-export function toldAtEnd(
-  { port }: Stage,
-  end: { status: 'SUCCESS' | 'FAILURE'; label: string; steps: string[]; log?: string[]; job: string },
-): string[] {
-  const credentials = { clientId: port.clientId, clientSecret: port.clientSecret }
-  const message = [...end.steps, ...(end.log ?? []), end.job].join('\n')
-  return [
-    `POST /v1/auth/access_token ${JSON.stringify(credentials)}`,
-    `POST ${RUN_PATH}/logs ${JSON.stringify({ message })}`,
-    `PATCH ${RUN_PATH} ${JSON.stringify({ status: end.status, statusLabel: end.label, summary: '…' })}`,
-  ]
-}

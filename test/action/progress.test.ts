@@ -1,5 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { until } from '../support/until.ts'
 import { annotations, JOBS_PATH, openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'
+import { transcript } from './transcript.ts'
 
 /** What Port was told while the job ran: after the four requests of main, before the token of post. */
 function toldMeanwhile({ port }: Stage): { path: string; body: Record<string, unknown>; at: number }[] {
@@ -14,6 +19,29 @@ function toldMeanwhile({ port }: Stage): { path: string; body: Record<string, un
 const linesOf = ({ run }: Stage) => run.logs.slice(1).flatMap(log => log.message.split('\n'))
 
 describe.concurrent('while the job runs', () => {
+  test('Port is told which step runs, and each new line once', async ({ expect, onTestFinished }) => {
+    const stage = await openStage({}, onTestFinished)
+    // Each step waits until Port has its label and its line, so that every run tells the same.
+    const gates = mkdtempSync(join(tmpdir(), 'gates-'))
+    onTestFinished(() => rmSync(gates, { recursive: true, force: true }))
+    const steps = ['Build image', 'Roll out'].map(
+      (name, index) => `
+- name: ${name}
+  run: |
+    echo "${name} begins" >> "$PORT_LOG"
+    until test -e ${gates}/${index}; do sleep 0.1; done`,
+    )
+    const playing = stage.play({ steps: steps.join('') })
+    for (const [index, label] of ['Build image (1/2)', 'Roll out (2/2)'].entries()) {
+      const isTold = () => stage.run.statusLabel === label && linesOf(stage).length > index
+      await until(isTold, `Port shows "${label}" and its line`)
+      writeFileSync(join(gates, String(index)), '')
+    }
+    await expect(transcript(await playing, stage, { companion: true })).toMatchFileSnapshot(
+      'transcripts/progress.yml',
+    )
+  })
+
   test('Port shows each of seven steps within 12 s of its start, each line within 5 s, for at most 20 requests to GitHub', async ({
     onTestFinished,
   }) => {
@@ -95,7 +123,7 @@ describe.concurrent('while the job runs', () => {
     const played = await stage.play({ with: { progress: 'false' }, steps })
     expect(played.conclusion).toBe('success')
     expect(toldMeanwhile(stage)).toEqual([])
-    expect(linesOf(stage)[1]).toBe('line')
+    expect(linesOf(stage)[0]).toBe('line')
   })
 
   test('a run of a node is shown its step with its link, which each call replaces', async ({

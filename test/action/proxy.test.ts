@@ -3,13 +3,14 @@ import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { createFetch } from '../../action/fetch.ts'
 import { createPortClient } from '../../port/client.ts'
-import { startPortApi } from '../support/port-api.ts'
+import type { PortApi } from '../support/port-api.ts'
+import { openStage } from './play.ts'
+import { transcript } from './transcript.ts'
 
-test('requests go through the proxy of a self-hosted runner, but not to the hosts of no_proxy', async () => {
-  const port = await startPortApi()
+/** A proxy that knows one host only: a tunnel to any leads to the stand-in. */
+async function openProxy(port: PortApi): Promise<{ url: string; tunnels: string[] }> {
   const tunnels: string[] = []
   const proxy = createServer()
-  // A tunnel to any host leads to the stand-in.
   proxy.on('connect', (request, client) => {
     tunnels.push(request.url!)
     const target = connect(Number(new URL(port.url).port), '127.0.0.1', () => {
@@ -19,13 +20,29 @@ test('requests go through the proxy of a self-hosted runner, but not to the host
     for (const socket of [client, target]) socket.on('error', () => {})
   })
   await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
-  onTestFinished(async () => {
-    vi.unstubAllEnvs()
+  onTestFinished(() => {
     proxy.close()
     proxy.closeAllConnections()
-    await port.close()
   })
-  vi.stubEnv('http_proxy', `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`)
+  return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, tunnels }
+}
+
+test('a job on a self-hosted runner behind a proxy reports as any other', async () => {
+  const stage = await openStage()
+  const { url, tunnels } = await openProxy(stage.port)
+  const played = await stage.play({
+    env: { http_proxy: url, no_proxy: '127.0.0.1' },
+    vars: { PORT_API_URL: 'http://port.example', PORT_CLIENT_ID: stage.port.clientId },
+  })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/success.yml')
+  expect(new Set(tunnels)).toEqual(new Set(['port.example:80']))
+})
+
+test('requests go through the proxy, but not to the hosts of no_proxy', async () => {
+  const { port } = await openStage()
+  const { url, tunnels } = await openProxy(port)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  vi.stubEnv('http_proxy', url)
 
   const { clientId, clientSecret } = port
   const client = (apiUrl: string) =>

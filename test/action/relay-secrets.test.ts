@@ -39,15 +39,15 @@ test('what must not reach Port is asked of the relay only where there are secret
   })
   const known = (port: JsonObject, ...given: Parameters<typeof relay>) =>
     knownSecrets(payloadWith(port), settings, reader, relay(...given))
-  expect(await known({ encrypted: [] }, {})).toEqual(['key'])
+  expect(await known({ encrypted: [] }, {})).toEqual({ secrets: [], all: true })
   expect(asked).toBe(0)
-  expect(await known({}, { password: 'clear' })).toEqual(['clear', 'key'])
-  expect(await known({}, null)).toEqual(['key'])
+  expect(await known({}, { password: 'clear' })).toEqual({ secrets: ['clear'], all: true })
+  expect(await known({}, null)).toEqual({ secrets: [], all: false })
   expect(
     await known({ encrypted: [], truncated: ['encrypted'] }, { other: 'found' }, { other: 'sealed' }),
-  ).toEqual(['found', 'key'])
+  ).toEqual({ secrets: ['found'], all: true })
   expect(asked).toBe(3)
-  // Without a relay what is away is asked of Port, and a rest that nobody gives has no clear text.
+  // Without a relay what is away is asked of Port; what nobody gives, a step may have seen all the same.
   const sealed = payloadWith({ encrypted: ['away'], truncated: ['inputs.away'] })
-  expect(await knownSecrets(sealed, settings, reader)).toEqual(['', 'key'])
+  expect(await knownSecrets(sealed, settings, reader)).toEqual({ secrets: [], all: false })
 })

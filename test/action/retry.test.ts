@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRetry } from '../../action/retry.ts'
+import { createRetry, FINAL_EXTRA_MS } from '../../action/retry.ts'
 import { PortError } from '../../port/client.ts'
 
 /** A clock that sleeping moves. */
@@ -37,4 +37,29 @@ test('what no time will change is not tried again', async () => {
   await expect(retry(() => Promise.reject(new PortError('refused', 'No.')))).rejects.toThrow('No.')
   await expect(retry(() => Promise.reject(new TypeError('odd')))).rejects.toThrow('odd')
   expect(waits).toEqual([])
+})
+
+test('one that has given up waits again only where Port answers and says how long', async () => {
+  const { waits, ...time } = openClock()
+  const retry = createRetry({ budgetMs: 60_000, ...time })
+  const later = new PortError('later', 'Wait.', { retryAt: 90_000 })
+  await expect(retry(() => Promise.reject(later))).rejects.toThrow('Wait.')
+  const answers = [new PortError('later', 'Soon.', { retryAt: 5_000 }), new PortError('unreachable', 'Away.')]
+  await expect(retry(() => Promise.reject(answers.shift()!))).rejects.toThrow('Away.')
+  expect(waits).toEqual([5_000])
+})
+
+test('the last call of all may wait longer, and what must not be done twice is not', async () => {
+  const { waits, ...time } = openClock()
+  const retry = createRetry({ budgetMs: 60_000, ...time })
+  const later = () => Promise.reject(new PortError('later', 'Wait.', { retryAt: 90_000 }))
+  await expect(retry(later)).rejects.toThrow('Wait.')
+  expect(waits).toEqual([])
+  await expect(retry(later, { extraMs: FINAL_EXTRA_MS })).rejects.toThrow('Wait.')
+  expect(waits).toEqual([90_000, 0, 0, 0])
+  const lost = () => Promise.reject(new PortError('unreachable', 'Lost.'))
+  await expect(createRetry({ budgetMs: 60_000, ...time })(lost, { again: () => false })).rejects.toThrow(
+    'Lost.',
+  )
+  expect(waits).toHaveLength(4)
 })

@@ -1,54 +1,11 @@
 import { expect, test } from 'vitest'
-import {
-  annotations,
-  JOBS_PATH,
-  openStage,
-  ownSteps,
-  payloadFor,
-  told,
-  toldAtEnd,
-  toldAtStart,
-} from './play.ts'
+import { openStage, ownSteps } from './play.ts'
+import { transcript } from './transcript.ts'
 
 test('a job that succeeds gives every Port input as an output, and ends the Port run as SUCCESS', async () => {
   const stage = await openStage()
   const played = await stage.play()
-
-  expect(played.conclusion).toBe('success')
-  const { main, post } = ownSteps(played.jobs[0]!)
-  expect(main.outputs).toEqual({
-    version: '1.4.2',
-    replicas: '3',
-    tags: '["a","b"]',
-    notes: '',
-    dry_run: 'false',
-    inputs: '{"version":"1.4.2","replicas":3,"tags":["a","b"],"notes":null,"dry_run":false}',
-    entity: '{"identifier":"shop","title":"Shop"}',
-    event: 'null',
-    trigger:
-      '{"by":{"email":"ada@acme.example","name":"Ada Lovelace"},"origin":"UI","at":"2026-11-01T10:00:00.000Z"}',
-    payload: JSON.stringify(payloadFor(stage.run.id)),
-    'run-id': stage.run.id,
-    action: 'deploy_service',
-    operation: 'DAY-2',
-    blueprint: 'service',
-    'entity-id': 'shop',
-    'triggered-by': 'ada@acme.example',
-    delivery: 'd_1',
-  })
-  expect(Object.keys(main.env)).toEqual(['PORT_LOG'])
-  expect([...annotations(main), ...annotations(post)]).toEqual([])
-
-  expect(told(stage.port)).toEqual([
-    ...toldAtStart(stage),
-    ...toldAtEnd(stage, {
-      status: 'SUCCESS',
-      label: 'Succeeded',
-      steps: ['✓ Build image (N s)'],
-      job: '✓ Job deploy: success after N s',
-    }),
-  ])
-  expect(told(stage.github)).toEqual([`GET ${JOBS_PATH}`])
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/success.yml')
   expect(stage.run.status).toBe('SUCCESS')
 })
 

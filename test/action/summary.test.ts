@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
 import { summarize } from '../../action/summarize.ts'
 import { readClientPayload } from '../../port/client-payload.ts'
-import { annotations, openStage, ownSteps, payloadFor, withoutTimes } from './play.ts'
+import { openStage, ownSteps, payloadFor } from './play.ts'
+import { transcript } from './transcript.ts'
 
 test('the summary of the Port run and of the job says how it ended, with which inputs and steps', async () => {
-  const { play, run, runUrl } = await openStage({
+  const stage = await openStage({
     inputs: { version: '1.4.2', replicas: 3, notes: null, tags: ['a', 'b'] },
   })
   const steps = `
@@ -12,37 +13,17 @@ test('the summary of the Port run and of the job says how it ended, with which i
 - { name: Deploy, run: exit 1 }
 - { name: Notify, run: echo never }
 `
-  const played = await play({ steps })
-  const { main, post } = ownSteps(played.jobs[0]!)
-  expect([...annotations(main), ...annotations(post)]).toEqual([])
-  const expected = `
-✗ Job deploy: failure after N s
-
-| Input    | Value       |
-| -------- | ----------- |
-| version  | 1.4.2       |
-| replicas | 3           |
-| tags     | \\["a","b"\\] |
-
-| Step        | Result    | Time |
-| ----------- | --------- | ---- |
-| Build image | ✓ success | N s  |
-| Deploy      | ✗ failure | N s  |
-| Notify      | – skipped |      |
-
-[Workflow run](${runUrl()})`.trim()
-  expect(withoutTimes(run.summary!)).toBe(expected)
-  expect(post.summary).toBe(`${run.summary}\n`)
+  const played = await stage.play({ steps })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/summary.yml')
+  const { post } = ownSteps(played.jobs[0]!)
+  expect(post.summary).toBe(`${stage.run.summary}\n`)
 })
 
 test("a summary of the author's own takes its place, in both", async () => {
-  const { play, run } = await openStage()
+  const stage = await openStage()
   const steps = '- { id: deploy, run: "echo url=https://shop.example >> $GITHUB_OUTPUT" }'
-  const { post } = ownSteps(
-    (await play({ with: { summary: 'Live at ${{ steps.deploy.outputs.url }}' }, steps })).jobs[0]!,
-  )
-  expect(run.summary).toBe('Live at https://shop.example')
-  expect(post.summary).toBe('Live at https://shop.example\n')
+  const played = await stage.play({ with: { summary: 'Live at ${{ steps.deploy.outputs.url }}' }, steps })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/summary-own.yml')
 })
 
 const summaryOf = (
@@ -50,22 +31,35 @@ const summaryOf = (
   more?: Parameters<typeof payloadFor>[2],
   steps: string[] = [],
 ) =>
-  summarize(
-    { level: 'INFO', message: '✓ Job' },
-    readClientPayload(payloadFor('r_1', inputs, more))!,
-    steps.map(name => ({ name, conclusion: 'success', durationMs: 1_000 })),
-    'https://g/1',
-  )
+  summarize({
+    ends: [{ level: 'INFO', message: '✓ Job' }],
+    problems: [],
+    payload: readClientPayload(payloadFor('r_1', inputs, more))!,
+    steps: steps.map(name => ({ name, conclusion: 'success', durationMs: 1_000 })),
+    url: 'https://g/1',
+  })
 
 test.each([
   ['a | b', 'a \\| b'],
   ['two\r\nlines\n\n| x |', 'two lines \\| x \\|'],
-  ['`code` *b* ~s~ [l](u) \\', '\\`code\\` \\*b\\* \\~s\\~ \\[l\\](u) \\\\'],
-  ['<img src=x onerror=alert(1)>', '&lt;img src=x onerror=alert(1)>'],
-  ['&lt; & co', '&amp;lt; & co'],
-  ['dry_run _em_', 'dry_run \\_em\\_'],
-  ['x'.repeat(300), `${'x'.repeat(200)}…`],
-])('a value %j cannot break the table', (value, cell) => {
+  ['C:\\temp', 'C:\\temp'],
+  ['C:\\.cache', '`C:\\.cache`'],
+  ['a\\|b <c> &lt;', 'a\\\\\\|b &lt;c> &amp;lt;'],
+  ['a `code` *b* | ~s~', '``a `code` *b* \\| ~s~``'],
+  ['`', '`` ` ``'],
+  ['[l](u)', '`[l](u)`'],
+  [['a', 'b'], '`["a","b"]`'],
+  ['<img src=x onerror=alert(1)>', '`<img src=x onerror=alert(1)>`'],
+  ['&lt; & co', '`&lt; & co`'],
+  ['here & there, 3 > 2 #7', 'here & there, 3 > 2 #7'],
+  ['dry_run', 'dry_run'],
+  ['__proto__x', '`__proto__x`'],
+  ['$HOME and $PATH', '`$HOME and $PATH`'],
+  ['5 $ < 6 $<', '`5 $ < 6 $<`'],
+  ['[x] a < b, ~1 _ $5', '[x] a < b, ~1 _ $5'],
+  ['~a~', '`~a~`'],
+  ['x'.repeat(300), `${'x'.repeat(120)}…`],
+])('a value %j cannot break the table, and reads well as plain text', (value, cell) => {
   const rows = summaryOf({ value })
     .split('\n')
     .filter(line => line.startsWith('|'))
@@ -84,4 +78,31 @@ test('secrets, and what was too large for the payload, are named without a value
   )
   expect(summary).not.toContain('cipher')
   expect(summary).toContain('\n\n… and 3 more.\n\n[Workflow run]')
+})
+
+test('what ended with the job and why are paragraphs before the tables, and a long value does not widen them', () => {
+  const text = summarize({
+    ends: [
+      { level: 'ERROR', message: '✗ Job build: failure' },
+      { level: 'INFO', message: '✓ Job report (*, <b>): success after 1 s' },
+    ],
+    problems: ['Port said "a_b" & `c`.'],
+    payload: readClientPayload(payloadFor('r_1', { plan: 'P'.repeat(500), size: 'L' }))!,
+    steps: [],
+    url: 'https://g/1',
+  })
+  expect(text.split('\n')).toEqual([
+    '✗ Job build: failure',
+    '',
+    '✓ Job report (\\*, &lt;b>): success after 1 s',
+    '',
+    'Port said "a_b" & \\`c\\`.',
+    '',
+    `| Input | Value${' '.repeat(35)} |`,
+    `| ----- | ${'-'.repeat(40)} |`,
+    `| plan  | ${'P'.repeat(120)}… |`,
+    `| size  | L${' '.repeat(39)} |`,
+    '',
+    '[Workflow run](https://g/1)',
+  ])
 })

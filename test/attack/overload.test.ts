@@ -9,20 +9,16 @@ import { send, webhookRequest } from '../support/send.ts'
 
 describe('slow senders are cut off while others are served:', () => {
   const slow = [
-    ['headers that never end', 'POST /webhook HTTP/1.1\r\nhost: x\r\n', 'x-slow: 1\r\n', 15_000],
-    [
-      'a body that never ends',
-      'POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n',
-      '{',
-      45_000,
-    ],
+    ['headers that never end', null, 'x-slow: 1\r\n', 15_000],
+    ['a body that never ends', 'content-length: 100000', '{', 45_000],
   ] as const
   test.concurrent.each(slow)(
     '%s',
-    async (_, head, drip, withinMs) => {
+    async (_, length, drip, withinMs) => {
+      const head = length === null ? 'POST /webhook HTTP/1.1\r\nhost: x\r\n' : webhookHead(length)
       const relay = await startRelay(relayEnv())
       const began = performance.now()
-      const sockets = await Promise.all(Array.from({ length: 100 }, () => openSocket(relay.url)))
+      const sockets = await openSockets(relay.url, 100)
       const closed = sockets.map(socket => new Promise(resolve => socket.once('close', resolve)))
       for (const socket of sockets) socket.write(head)
       const dripping = setInterval(() => {
@@ -45,7 +41,7 @@ describe('slow senders are cut off while others are served:', () => {
 test('a chunked body is refused with 413 as soon as it is too large, whatever a length says', async () => {
   const relay = await startRelay(relayEnv({ RELAY_MAX_BODY: '1kb' }))
   const socket = await openSocket(relay.url)
-  socket.write('POST /webhook HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n')
+  socket.write(webhookHead('transfer-encoding: chunked'))
   for (let n = 0; n < 5; n++) socket.write(`100\r\n${'x'.repeat(256)}\r\n`)
   // The last chunk never comes.
   const [answer] = await once(socket, 'data')
@@ -83,13 +79,26 @@ describe('the intake', () => {
   })
 })
 
-test('announced bodies that never come fill the intake, not the memory: 503 with Retry-After, until they are gone', async () => {
-  const relay = await startRelay(relayEnv({ RELAY_MAX_BODY: '2kb' }))
-  const sockets = await Promise.all(Array.from({ length: 64 }, () => openSocket(relay.url)))
-  for (const socket of sockets)
-    socket.write('POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 2048\r\n\r\n{')
+test('announced bodies that never come take no room from those that come', async () => {
+  const relay = await startRelay(relayEnv())
+  const sockets = await openSockets(relay.url, 200)
+  for (const socket of sockets) socket.write(webhookHead('content-length: 1048576'))
   await sleep(300)
-  const { path, init } = webhookRequest()
+  expect((await send(relay.url, { body: { n: 1 } })).status).toBe(202)
+  expect((await send(relay.url, { body: 'x'.repeat(1_000_000) })).status).toBe(202)
+  // They are read, and not just refused: the first of them is answered once its body is there.
+  sockets[0]!.write(Buffer.alloc(1_048_576, '['))
+  expect(String((await once(sockets[0]!, 'data'))[0])).toMatch(
+    /^HTTP\/1\.1 401 [\s\S]*The signature does not match/,
+  )
+})
+
+test('what has come of bodies that never end fills the intake, not the memory: 503 with Retry-After, until they are gone', async () => {
+  const relay = await startRelay(relayEnv({ RELAY_MAX_BODY: '2kb' }))
+  const sockets = await openSockets(relay.url, 64)
+  for (const socket of sockets) socket.write(`${webhookHead('content-length: 2048')}${'['.repeat(2047)}`)
+  await sleep(500)
+  const { path, init } = webhookRequest({ body: 'x'.repeat(200) })
   const refused = await fetch(relay.url + path, init)
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
   expect(await refused.json()).toMatchObject({ title: 'Try again later', status: 503 })
@@ -97,6 +106,36 @@ test('announced bodies that never come fill the intake, not the memory: 503 with
   await sleep(300)
   expect((await send(relay.url)).status).toBe(202)
 })
+
+test('without its headers or out of time, a webhook is refused before its body has come', async () => {
+  const relay = await startRelay(relayEnv())
+  const rows: [string, RegExp][] = [
+    ['x-port-signature: v1,x\r\n', /^HTTP\/1\.1 401 [\s\S]*The header x-port-timestamp is missing/],
+    [`x-port-timestamp: ${now()}\r\n`, /^HTTP\/1\.1 401 [\s\S]*The header x-port-signature is missing/],
+    ['x-port-timestamp: 1\r\nx-port-signature: v1,x\r\n', /^HTTP\/1\.1 401 [\s\S]*The webhook is older/],
+    ['content-type: text/plain\r\n', /^HTTP\/1\.1 415 /],
+  ]
+  for (const [headers, answer] of rows) {
+    const [socket] = await openSockets(relay.url, 1)
+    socket!.write(`POST /webhook HTTP/1.1\r\nhost: x\r\n${headers}content-length: 1000000\r\n\r\n`)
+    expect(String((await once(socket!, 'data'))[0])).toMatch(answer)
+  }
+  const [socket] = await openSockets(relay.url, 1)
+  socket!.write('POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 1048577\r\n\r\n')
+  expect(String((await once(socket!, 'data'))[0])).toMatch(/^HTTP\/1\.1 413 /)
+})
+
+const now = () => Math.floor(Date.now() / 1000)
+
+/** All that a webhook's body is read for; the signature is none. */
+function webhookHead(length: string): string {
+  const lines = ['host: x', `x-port-timestamp: ${now()}`, 'x-port-signature: v1,x', length]
+  return `POST /webhook HTTP/1.1\r\n${lines.map(line => `${line}\r\n`).join('')}\r\n`
+}
+
+function openSockets(url: string, count: number): Promise<Socket[]> {
+  return Promise.all(Array.from({ length: count }, () => openSocket(url)))
+}
 
 async function openSocket(url: string): Promise<Socket> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')

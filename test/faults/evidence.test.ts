@@ -1,12 +1,18 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { findRun } from '../../relay/deliveries/find-run.ts'
 import type { WorkflowRun } from '../../relay/github/client.ts'
-import type { Delivery } from '../../relay/store/delivery.ts'
+import type { Delivery, Sent } from '../../relay/store/delivery.ts'
+import { type Dispatching, openDispatching } from '../support/dispatching.ts'
 
 const SENT = Date.parse('2026-11-01T10:00:00Z')
+const HOUR = 3_600_000
 
-/** Looks for the run of `r_2`, sent a second after another delivery of its event type went out at `before`. */
-async function look(title: string, before: number | null): Promise<unknown> {
+/** Looks for the run of `r_2` in a list of one run, made at `made`. */
+async function look(
+  title: string,
+  more: { made?: number; before?: Sent; bound?: string; past?: boolean; whole?: boolean } = {},
+): Promise<unknown> {
+  const { made = SENT - 1_000, before, bound, past, whole = true } = more
   const delivery = {
     id: 'd-2',
     runId: 'r_2',
@@ -14,26 +20,158 @@ async function look(title: string, before: number | null): Promise<unknown> {
     eventType: 'deploy',
     sentAt: SENT,
     githubRunId: null,
-  } as Delivery
-  const other = { ...delivery, id: 'd-1', runId: 'r_1', sentAt: null, dispatchedAt: before }
-  const run = { id: 7, title, event: 'repository_dispatch', createdAt: SENT - 1000 } as WorkflowRun
+    pastRuns: past ? [7] : [],
+  } as unknown as Delivery
+  const run = { id: 7, title, event: 'repository_dispatch', createdAt: made } as WorkflowRun
   return findRun(delivery, {
-    github: { listRuns: async () => [run] },
-    store: { list: async () => [delivery, ...(before === null ? [] : [other])] },
+    github: {
+      listRuns: async (_, since) => ({ runs: [run].filter(each => each.createdAt >= since), whole }),
+    },
+    store: {
+      findBound: async () => (bound ? [{ id: bound, githubRunId: 7 }] : []),
+      sentBetween: async (_repository, _eventTypes, { from }) => {
+        return [own, before].filter(each => each !== undefined && each.sentAt >= from) as Sent[]
+      },
+    },
     externalRunId: async () => null,
+    clock: () => SENT + 2_000,
   })
 }
-const found = { found: 7, by: 'GitHub lists it' }
-const nothing = { found: undefined, looked: true }
+const sent = (more: Partial<Sent>): Sent => ({
+  id: 'd-1',
+  seq: 1,
+  eventType: 'deploy',
+  sentAt: SENT - 1_000,
+  failed: false,
+  githubRunId: null,
+  pastRuns: [],
+  ...more,
+})
+const own = sent({ id: 'd-2', seq: 2, sentAt: SENT })
+const found = { found: true, by: 'GitHub lists it', reports: null }
+const nothing = { found: false, looked: true }
 
-test('a run that is named by the Port run is evidence, whatever else went out', async () => {
-  expect(await look('deploy r_2', SENT - 1000)).toEqual(found)
-  expect(await look('deploy r_1', SENT - 1000)).toEqual(nothing)
-  expect(await look('deploy r_20', SENT - 1000)).toEqual(nothing)
+describe('a run on the list', () => {
+  test('that is named by the Port run is evidence, whatever else went out', async () => {
+    expect(await look('deploy r_2', { before: sent({}) })).toEqual(found)
+    expect(await look('deploy r_1', { before: sent({}) })).toEqual(nothing)
+    expect(await look('deploy r_20', { before: sent({}) })).toEqual(nothing)
+  })
+
+  test('that is named by the event type alone is evidence only where no other delivery can be behind it', async () => {
+    expect(await look('deploy')).toEqual(found)
+    expect(await look('deploy', { before: sent({ sentAt: SENT - HOUR }) })).toEqual(found)
+    expect(await look('deploy', { before: sent({}) })).toEqual(nothing)
+    expect(await look('deploy', { before: sent({ githubRunId: 6 }) })).toEqual(found)
+  })
+
+  test("that is another delivery's, or was this one's before it was redelivered, is none", async () => {
+    expect(await look('deploy', { bound: 'd-1' })).toEqual(nothing)
+    expect(await look('deploy r_2', { bound: 'd-1' })).toEqual(nothing)
+    expect(await look('deploy r_2', { past: true })).toEqual(nothing)
+    expect(await look('deploy r_2', { bound: 'd-2' })).toEqual(found)
+  })
+
+  test("that names it is seen where the relay's clock is up to a minute ahead; a plain one 5 s", async () => {
+    expect(await look('deploy r_2', { made: SENT - 59_000 })).toEqual(found)
+    expect(await look('deploy', { made: SENT - 6_000 })).toEqual(nothing)
+    expect(await look('deploy', { made: SENT - 4_000 })).toEqual(found)
+  })
+
+  test('is not missed on a list that is too long to read', async () => {
+    expect(await look('deploy r_1', { whole: false })).toEqual({ found: false, looked: false })
+  })
 })
 
-test('a run that is named by the event type alone is evidence only where no other delivery can be behind it', async () => {
-  expect(await look('deploy', null)).toEqual(found)
-  expect(await look('deploy', SENT - 3_600_000)).toEqual(found)
-  expect(await look('deploy', SENT - 1000)).toEqual(nothing)
+const posts = ({ github }: Dispatching) => github.requests.filter(({ method }) => method === 'POST').length
+const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`
+const RUN = { repository: 'acme/shop', status: 'in_progress' } as const
+
+describe('a dispatch whose answer was lost', () => {
+  const open = async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop')
+    return relay
+  }
+  /** For longer than it would take to send again. */
+  const wait = async (relay: Dispatching) => {
+    for (let i = 0; i < 20; i++) {
+      relay.advance(2_000)
+      await relay.step()
+    }
+  }
+
+  test('is not bound to one of two workflows that listen: the one that reports is', async () => {
+    const relay = await open()
+    relay.github.failures.serverError({ create: false })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    const deploy = relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
+    relay.github.createRun({ ...RUN, displayTitle: 'notify r_1' })
+    relay.advance(2_100)
+    await relay.step()
+    expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
+    expect(await relay.store.bindRun(id, deploy.id, 1, relay.now())).toBe('bound')
+    expect(posts(relay)).toBe(1)
+  })
+
+  test('is sent again though the run of the delivery before it has the same title, however many wait', async () => {
+    const relay = await open()
+    await relay.accept('r_before')
+    await relay.step()
+    relay.github.createRun({ ...RUN, displayTitle: 'deploy' })
+    relay.advance(1_000)
+    const id = await relay.accept('r_1')
+    for (let i = 0; i < 105; i++) await relay.accept(`r_waits_${i}`)
+    relay.github.failures.serverError({ create: false })
+    await relay.step()
+    relay.advance(2_100)
+    await relay.step()
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', githubRunId: null })
+    relay.advance(30_000)
+    await relay.step()
+    await relay.step()
+    expect(relay.github.dispatches.map(each => each.clientPayload.run_id)).toContain('r_1')
+  })
+
+  test('is not sent again where more than a page of newer runs hides its run', async () => {
+    const relay = await open()
+    relay.github.failures.serverError({ create: false })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
+    const createdAt = iso(relay.now() + 2_000)
+    for (let i = 0; i < 101; i++) relay.github.createRun({ ...RUN, displayTitle: `other ${i}`, createdAt })
+    await wait(relay)
+    expect(posts(relay)).toBe(1)
+    expect((await relay.delivery(id)).state).toBe('dispatched')
+  })
+
+  test("is not sent again where the relay's clock is 10 s ahead of GitHub's", async () => {
+    const relay = await open()
+    relay.github.failures.serverError({ create: false })
+    await relay.accept('r_1')
+    await relay.step()
+    const createdAt = iso(relay.now() - 10_000)
+    relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1', createdAt })
+    await wait(relay)
+    expect(posts(relay)).toBe(1)
+  })
+
+  test('is sent again after a redelivery, though Port and GitHub still name the run that failed', async () => {
+    const relay = await open()
+    const id = await relay.accept('r_1')
+    await relay.step()
+    const old = relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
+    await relay.store.bindRun(id, old.id, 1, relay.now())
+    relay.port.run('r_1').externalRunId = String(old.id)
+    const [watched] = await relay.store.claimWatched(relay.now(), 60_000, 1)
+    await relay.store.record(watched!, { state: 'failed', dueAt: null }, relay.now())
+    expect(await relay.store.redeliver(id, relay.now())).toBe('queued')
+    relay.github.failures.serverError({ create: false })
+    await relay.step()
+    await wait(relay)
+    expect(posts(relay)).toBe(3)
+    expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
+  })
 })

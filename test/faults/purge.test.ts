@@ -48,7 +48,7 @@ test('what ended longer ago than RELAY_RETENTION is removed in small steps, whil
         return removed
       },
     },
-    NOW - 30 * DAY,
+    { now: NOW, retention: 30 * DAY, tolerance: 300_000 },
   ).then(removed => {
     over = true
     return removed
@@ -66,4 +66,16 @@ test('what ended longer ago than RELAY_RETENTION is removed in small steps, whil
   expect(slowest, 'ms that a delivery waited').toBeLessThan(500)
   expect(await store.get('d-7')).toBeNull()
   for (const id of ['d-1001', 'd-1002', 'd-1003', 'd-2000']) expect(await store.get(id)).not.toBeNull()
+})
+
+test('a delivery is known for as long as its webhook would be accepted again, however short RELAY_RETENTION is', async () => {
+  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  onTestFinished(() => store.close())
+  await store.accept(delivery(1, NOW))
+  const [claimed] = await store.claimQueued(NOW, 1000, 1)
+  await store.record(claimed!, { state: 'finished', dueAt: null }, NOW)
+  const kept = { retention: 60_000, tolerance: 300_000 }
+  expect(await purge(store, { now: NOW + 600_000, ...kept })).toBe(0)
+  expect((await store.accept(delivery(1, NOW + 600_000))).duplicate).toBe(true)
+  expect(await purge(store, { now: NOW + 600_001, ...kept })).toBe(1)
 })

@@ -8,6 +8,7 @@ import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
 const made = (id: number, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   id,
   attempt: 1,
+  workflowId: 1,
   event: 'repository_dispatch',
   title: 'deploy',
   status: 'in_progress',

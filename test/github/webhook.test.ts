@@ -201,6 +201,14 @@ describe('what is done with a run', () => {
     expect(relay.observed).toHaveLength(3)
   })
 
+  test('of more deliveries than are looked through, the one that its title names is woken', async () => {
+    const relay = await open()
+    for (let i = 0; i < 105; i++) await relay.delivery('acme/shop', `r_${i}aaaaaaaaaaaaaaa`)
+    const id = await relay.delivery('acme/shop')
+    expect((await relay.send(event({}))).body).toEqual({ woken: 1 })
+    expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
+  })
+
   test('a delivery that has ended is not woken', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop')

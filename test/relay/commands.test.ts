@@ -1,8 +1,10 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import { deliveries } from '../../relay/commands/deliveries.ts'
 import { redeliver } from '../../relay/commands/redeliver.ts'
 import { startGitHubApi } from '../support/github-api.ts'
-import { openRelayHere, relayEnv } from '../support/relay.ts'
+import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
 
@@ -45,6 +47,50 @@ test('deliveries lists a failed one with its reason, and redeliver queues it aga
 test('the commands say what they need', async () => {
   await expect(deliveries({}, [])).rejects.toThrow('RELAY_ADMIN_TOKEN is needed')
   await expect(redeliver({ RELAY_ADMIN_TOKEN }, [])).rejects.toThrow('Name the delivery')
+})
+
+test('the commands read their variables as the relay does: an empty one is unset, a file may hold the token', async () => {
+  vi.spyOn(console, 'log').mockImplementation(() => {})
+  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN }))
+  const file = join(temporaryFolder(), 'token')
+  writeFileSync(file, `\ufeff${RELAY_ADMIN_TOKEN}\r\n`)
+  const env = { PORT: new URL(relay.url).port, RELAY_PUBLIC_URL: '' }
+  await deliveries({ ...env, RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: file }, [])
+  await expect(deliveries({ ...env, RELAY_ADMIN_TOKEN_FILE: '/missing' }, [])).rejects.toThrow(
+    'RELAY_ADMIN_TOKEN_FILE: /missing cannot be read (ENOENT).',
+  )
+  await expect(deliveries({ ...env, RELAY_ADMIN_TOKEN: ' ' }, [])).rejects.toThrow(
+    'RELAY_ADMIN_TOKEN is needed',
+  )
+})
+
+test('an empty PORT is the default one', async () => {
+  const asked = vi.spyOn(globalThis, 'fetch').mockResolvedValue(Response.json({ deliveries: [] }))
+  await deliveries({ RELAY_ADMIN_TOKEN, PORT: '' }, [])
+  expect(String(asked.mock.calls[0]![0])).toMatch(/^http:\/\/127\.0\.0\.1:8080\/api\/deliveries/)
+})
+
+test('the admin API says what a query must be, and takes each address by its method alone', async () => {
+  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN }))
+  const ask = async (path: string, method = 'GET') => {
+    const headers = { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` }
+    const answer = await fetch(`${relay.url}/api/deliveries${path}`, { method, headers })
+    const { detail } = (await answer.json()) as { detail?: string }
+    return [answer.status, answer.headers.get('allow') ?? detail]
+  }
+  const before = 'before must be a whole number above 0, as "next" in the answer before gives it.'
+  const limit = 'limit must be a whole number from 1 to 200.'
+  for (const text of ['abc', '', '-1', '1e3', '0', '9007199254740992']) {
+    expect(await ask(`?before=${text}`), text).toEqual([400, before])
+  }
+  for (const text of ['abc', '', '0', '201', '1.5']) {
+    expect(await ask(`?limit=${text}`), text).toEqual([400, limit])
+  }
+  expect(await ask('?repository=shop')).toEqual([400, 'repository must be owner/name.'])
+  expect(await ask('?before=9007199254740991&limit=200&repository=acme/shop')).toEqual([200, undefined])
+  expect(await ask('', 'DELETE')).toEqual([405, 'GET'])
+  expect(await ask('/d', 'PUT')).toEqual([405, 'GET'])
+  expect(await ask('/d/redeliver')).toEqual([405, 'POST'])
 })
 
 test('an admin API without a token is closed', async () => {

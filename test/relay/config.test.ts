@@ -137,44 +137,13 @@ describe('a GitHub App', () => {
   })
 })
 
-describe('a secret from a file', () => {
-  const names = [
-    'PORT_CLIENT_SECRET',
-    'PORT_WEBHOOK_SECRETS',
-    'GITHUB_TOKEN',
-    'GITHUB_WEBHOOK_SECRET',
-    'RELAY_ADMIN_TOKEN',
-    'RELAY_DATABASE',
-  ]
-  test.each(names)('%s_FILE is read, without its last line break', name => {
-    const value = name === 'RELAY_DATABASE' ? 'sqlite:/x' : 'a secret of some length '
-    const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
-    const inFile = readConfig({ ...rest, [`${name}_FILE`]: '/f' }, files({ '/f': `${value}\n` }))
-    expect(inFile).toEqual(readConfig({ ...LEAST, [name]: value }))
-  })
-
-  test('an App key is read from a file as well', () => {
-    const env = { PORT_CLIENT_SECRET: 's', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY_FILE: '/k' }
-    expect(readConfig(env, files({ '/k': PKCS1 })).github.auth).toEqual({ appId: '1', privateKey: PKCS8 })
-  })
-
-  test('that cannot be read, is empty, or stands beside the variable is a problem', () => {
-    const env = { GITHUB_TOKEN: 't', PORT_CLIENT_SECRET_FILE: '/missing' }
-    expect(problems(env)).toEqual(['PORT_CLIENT_SECRET_FILE: /missing cannot be read (ENOENT)'])
-    expect(problems({ ...LEAST, GITHUB_TOKEN_FILE: '/f' }, { '/f': 'x' })).toEqual([
-      'GITHUB_TOKEN and GITHUB_TOKEN_FILE are both set: keep one',
-    ])
-    expect(problems({ ...LEAST, RELAY_ADMIN_TOKEN_FILE: '/f' }, { '/f': '\n' })).toContain(
-      'RELAY_ADMIN_TOKEN_FILE: /f is empty',
-    )
-  })
-})
-
 describe('a problem is told by the name of its variable:', () => {
   const required =
     "PORT_CLIENT_SECRET is required: your Port organisation's client secret, which signs Port's webhooks"
   const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
   const url = 'must be an http(s) URL'
+  const alone = 'must be an address alone, without a user, a query or a #'
+  const eventType = 'must be 1 to 100 characters on one line, and not blank'
   const app = { GITHUB_TOKEN: '', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY: PKCS1 }
   const rows: [Env, string][] = [
     [{ PORT_CLIENT_SECRET: '' }, required],
@@ -196,13 +165,20 @@ describe('a problem is told by the name of its variable:', () => {
     [{ GITHUB_API_URL: 'ftp://x' }, `GITHUB_API_URL ${url}`],
     [{ GITHUB_OIDC_ISSUER: 'x' }, `GITHUB_OIDC_ISSUER ${url}`],
     [{ RELAY_PUBLIC_URL: 'x' }, `RELAY_PUBLIC_URL ${url}`],
+    ...['https://u:p@relay.example', 'https://relay.example/?a=1', 'https://relay.example/#a'].map(
+      (address): [Env, string] => [{ RELAY_PUBLIC_URL: address }, `RELAY_PUBLIC_URL ${alone}`],
+    ),
+    [{ PORT_API_URL: 'https://api.port.io/v1/' }, 'PORT_API_URL must be without /v1: the relay adds it'],
     [{ RELAY_REPOSITORY: 'shop' }, 'RELAY_REPOSITORY must be owner/name'],
     [
       { RELAY_REPOSITORY: 'acme/shop', RELAY_ALLOWED_REPOSITORIES: 'acme/other' },
       'RELAY_ALLOWED_REPOSITORIES does not match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list',
     ],
     [{ RELAY_ROUTES: '/none.yml' }, 'RELAY_ROUTES: /none.yml cannot be read (ENOENT)'],
-    [{ RELAY_EVENT_TYPE: 'x'.repeat(101) }, 'RELAY_EVENT_TYPE must have at most 100 characters'],
+    ...['x'.repeat(101), 'a\nb'].map((type): [Env, string] => [
+      { RELAY_EVENT_TYPE: type },
+      `RELAY_EVENT_TYPE ${eventType}`,
+    ]),
     [{ RELAY_DATABASE: 'mysql://x' }, 'RELAY_DATABASE must be sqlite:PATH or postgres://…'],
     [{ RELAY_DATABASE: 'sqlite:' }, 'RELAY_DATABASE must be sqlite:PATH or postgres://…'],
     [{ RELAY_ADMIN_TOKEN: 'short' }, 'RELAY_ADMIN_TOKEN must have at least 16 characters'],
@@ -227,6 +203,23 @@ describe('a problem is told by the name of its variable:', () => {
     ['a: 1', 'RELAY_ROUTES: r must be a list of routes, each with a repository and what to match'],
     ['- repository: shop', 'RELAY_ROUTES: r, route 1 repository must be owner/name'],
     ['- { repository: a/b, event_type: "" }', 'RELAY_ROUTES: r, route 1 event_type '],
+    ['- { repository: a/b, event_type: "  " }', 'RELAY_ROUTES: r, route 1 event_type '],
+    [
+      '- { repository: a/b, event_type: "a\\nb" }',
+      'RELAY_ROUTES: r, route 1 event_type must be 1 to 100 characters on one line, and not blank',
+    ],
+    [
+      '- { repository: a/b, match: { action: "" } }',
+      'RELAY_ROUTES: r, route 1 match action must not be empty',
+    ],
+    [
+      '- { repository: a/b, match: { action: "a[" } }',
+      'RELAY_ROUTES: r, route 1 match action is not a glob: ',
+    ],
+    [
+      '- { repository: a/b, match: { action: "{deploy,!x}" } }',
+      'RELAY_ROUTES: r, route 1 match action has a "!" within braces',
+    ],
     ['- { repository: a/b }\n- { repository: a/b, match: { actoin: x } }', 'RELAY_ROUTES: r, route 2 match '],
   ]
   test.each(routeRows)('RELAY_ROUTES with %j', (text, start) => {

@@ -247,10 +247,10 @@ describe('a relay that cannot start ends with 1, and says why:', () => {
     )
   })
 
-  test('a command that does not exist', async () => {
-    const ended = await runRelay(relayEnv(), ['dance'])
+  test.each(['dance', 'constructor'])('a command that does not exist: %s', async name => {
+    const ended = await runRelay(relayEnv(), [name])
     expect(ended.code).toBe(1)
-    expect(ended.stderr).toMatch(/^There is no command "dance"\. Commands: serve.*\.\n$/)
+    expect(ended.stderr).toMatch(new RegExp(`^There is no command "${name}"\\. Commands: serve.*\\.\n$`))
   })
 })
 

@@ -101,6 +101,11 @@ describe('a webhook that is accepted', () => {
     'application/json; charset=utf-8',
     'Application/JSON;charset="UTF-8"',
     'application/cloudevents+json',
+    'application/json;',
+    'application/json;charset=utf8',
+    'application/json; charset=utf-8; a=b',
+    'application/json; a="b; charset=utf-16"',
+    '',
   ])('may be of the type %s', async type => {
     const relay = await openReceiving()
     expect((await relay.post({ headers: { 'content-type': type } })).status).toBe(202)
@@ -166,6 +171,15 @@ describe('the same delivery again', () => {
       await relay.post({ body: { a: 1 }, timestamp, headers: second })
       expect(await relay.written(), JSON.stringify([first, second])).toHaveLength(1)
     }
+  })
+
+  test('with its header twice, as a proxy may write it, has the run id that both say', async () => {
+    const relay = await openReceiving()
+    const twice = await relay.post({ body: { a: 1 }, headers: { RUN_ID: 'r_1, r_1' } })
+    expect(twice.body).toMatchObject({ run_id: 'r_1' })
+    const two = await relay.post({ body: { a: 2 }, headers: { RUN_ID: 'r_1, r_2' } })
+    expect(two.body).not.toMatchObject({ run_id: 'r_1' })
+    expect((await relay.post({ body: context() })).body).toMatchObject({ duplicate: true })
   })
 
   test('sent many times at once is written once', async () => {
@@ -314,6 +328,8 @@ describe('a webhook is refused', () => {
     'text/plain',
     'application/x-www-form-urlencoded',
     'application/json; charset=utf-16',
+    'application/json; a=b; charset=latin1',
+    'json',
     'application/jsonx',
     'multipart/form-data; boundary=application/json',
   ])('with 415 when it is of the type %s', async type => {
@@ -332,7 +348,10 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, await relay.post({ headers: { 'content-encoding': 'gzip' } }))).toEqual(
       problem(415, 'Unsupported media type', 'The body must not be compressed: Port signs it as plain JSON.'),
     )
-    expect((await relay.post({ headers: { 'content-encoding': 'identity' } })).status).toBe(202)
+    for (const plain of ['identity', '']) {
+      const answer = await relay.post({ body: { plain }, headers: { 'content-encoding': plain } })
+      expect(answer.status).toBe(202)
+    }
   })
 
   test('with 422 when nothing says where it goes', async () => {
@@ -441,9 +460,13 @@ describe('the checks come in order', () => {
       return `${status} ${String(body.detail).slice(0, 24)}`
     }
     const junk = Buffer.from('{')
-    expect(await status({ body: Buffer.alloc(1025, '{'), headers: none })).toBe(
+    const large = Buffer.alloc(1025, '{')
+    const announced = { 'content-length': '1025' }
+    expect(await status({ body: large, headers: { ...none, ...announced } })).toBe(
       '413 The body is larger than ',
     )
+    expect(await status({ body: large, headers: json })).toBe('401 The webhook is older tha')
+    expect(await status({ body: large, headers: now })).toBe('413 The body is larger than ')
     expect(await status({ body: junk, headers: none })).toBe('415 The body must be applica')
     expect(await status({ body: junk, headers: { ...json, 'x-port-signature': null } })).toBe(
       '401 The header x-port-signat',
@@ -542,9 +565,9 @@ describe('where a delivery goes', () => {
     })
     let n = 0
     const get = (repository: string) => target(relay, { body: { n: n++, github: { repository } } })
-    expect(await get('acme/Shop')).toBe('acme/Shop port_action')
-    expect(await get('ACME/.github')).toBe('ACME/.github port_action')
-    expect(await get('big-CORP/infra')).toBe('big-CORP/infra port_action')
+    expect(await get('acme/Shop')).toBe('acme/shop port_action')
+    expect(await get('ACME/.github')).toBe('acme/.github port_action')
+    expect(await get('big-CORP/infra')).toBe('big-corp/infra port_action')
     expect(await get('big-corp/other')).toBe(403)
     expect(await get('acme2/shop')).toBe(403)
     expect(await get('acme/X')).toBe(403)

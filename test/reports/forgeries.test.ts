@@ -21,6 +21,8 @@ interface Scene {
   portRunId: string
   /** Sent to another repository. */
   elsewhere: string
+  /** Of that repository. */
+  otherId: number
   /** The claims of a true token, with others laid over; undefined leaves one out. */
   claims: (more?: Claims) => Claims
   /** A report token, as a relay with this secret and address would make it. */
@@ -39,6 +41,8 @@ type Row = [
   token: (scene: Scene) => string | null | Promise<string | null>,
   delivery?: (scene: Scene) => string,
 ]
+
+const OTHER_ORGANISATION = 'client-secret-of-another-organisation'
 
 const base64 = (value: unknown) =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
@@ -116,33 +120,16 @@ const starts: Row[] = [
     },
   ],
   ['another issuer', 401, ({ evil, claims }) => evil.sign(claims({ iss: evil.url }))],
-  ['another’s key, in the issuer’s name', 401, ({ evil, claims }) => evil.sign(claims())],
   [
     'another’s key under the issuer’s key id',
     401,
     ({ evil, stage, claims }) => evil.sign(claims(), { kid: stage.issuer.kid }),
-  ],
-  ['an unknown key id', 401, ({ stage, claims }) => stage.issuer.sign(claims(), { kid: 'unknown' })],
-  [
-    'a key id with a path',
-    401,
-    ({ stage, claims }) => stage.issuer.sign(claims(), { kid: '../../dev/null' }),
   ],
   [
     'a key in the header (jwk)',
     401,
     ({ evil, claims }) =>
       evil.sign(claims(), { kid: undefined, jwk: evil.publicKey.export({ format: 'jwk' }) }),
-  ],
-  [
-    'a key set in the header (jku)',
-    401,
-    ({ evil, claims }) => evil.sign(claims(), { jku: `${evil.url}/.well-known/jwks` }),
-  ],
-  [
-    'a certificate in the header (x5u, x5c)',
-    401,
-    ({ evil, claims }) => evil.sign(claims(), { x5u: `${evil.url}/cert`, x5c: [base64('cert')] }),
   ],
   [
     'an unknown critical header',
@@ -186,8 +173,12 @@ const starts: Row[] = [
   ['a run id that is a number', 401, scene => signed(scene, { run_id: GITHUB_RUN_ID })],
   ['a run id of another kind', 401, scene => signed(scene, { run_id: '0x10' })],
   ['a report token', 401, scene => scene.token],
-  ['another repository', 403, scene => signed(scene, { repository: 'acme/other' })],
-  ['another owner', 403, scene => signed(scene, { repository: 'evil/shop' })],
+  [
+    'another repository',
+    403,
+    scene => signed(scene, { repository: 'acme/other', repository_id: String(scene.otherId) }),
+  ],
+  ['another owner', 403, scene => signed(scene, { repository: 'evil/shop', repository_id: '1' })],
   ['the same name, another id', 403, scene => signed(scene, { repository_id: '1' })],
   ...['workflow_dispatch', 'push', 'pull_request_target', 'schedule'].map(
     (event): Row => [`the event ${event}`, 403, scene => signed(scene, { event_name: event })],
@@ -199,6 +190,27 @@ const starts: Row[] = [
   ['a delivery to another repository', 403, scene => signed(scene, {}), scene => scene.elsewhere],
   ['a second run', 409, scene => signed(scene, { run_id: '2' }), scene => scene.bound],
   ['an earlier attempt of the bound run', 403, scene => signed(scene, { run_id: '1' }), scene => scene.bound],
+]
+
+/** Under a key that the issuer does not have: 401, or 503 for the seconds in which it is not asked again. */
+const strangers: Row[] = [
+  ['an unknown key id', 401, ({ stage, claims }) => stage.issuer.sign(claims(), { kid: 'unknown' })],
+  [
+    'a key id with a path',
+    401,
+    ({ stage, claims }) => stage.issuer.sign(claims(), { kid: '../../dev/null' }),
+  ],
+  ['another’s key, in the issuer’s name', 401, ({ evil, claims }) => evil.sign(claims())],
+  [
+    'a key set in the header (jku)',
+    401,
+    ({ evil, claims }) => evil.sign(claims(), { jku: `${evil.url}/.well-known/jwks` }),
+  ],
+  [
+    'a certificate in the header (x5u, x5c)',
+    401,
+    ({ evil, claims }) => evil.sign(claims(), { x5u: `${evil.url}/cert`, x5c: [base64('cert')] }),
+  ],
 ]
 
 const later: Row[] = [
@@ -229,12 +241,14 @@ const later: Row[] = [
     },
   ],
   ['another secret', 401, ({ mint }) => mint({ secret: 'another-secret' })],
+  ['the client secret of Port', 401, ({ stage, mint }) => mint({ secret: stage.port.clientSecret })],
+  ['the secret of another organisation', 401, ({ mint }) => mint({ secret: OTHER_ORGANISATION })],
   [
-    'the client secret itself as the key',
+    'the relay’s secret itself as the key',
     401,
     ({ stage, token }) => {
       const claims = JSON.parse(Buffer.from(parts(token)[1], 'base64url').toString())
-      return hs256({ typ: 'port-report+jwt' }, claims, stage.port.clientSecret)
+      return hs256({ typ: 'port-report+jwt' }, claims, stage.github.token)
     },
   ],
   ['another relay of the same organisation', 401, ({ mint }) => mint({ audience: 'https://relay.example' })],
@@ -295,11 +309,32 @@ test(`${later.length} forgeries of a later report are refused, and write nothing
   expect(stage.port.run(scene.portRunId).status).toBe('IN_PROGRESS')
 })
 
+test(`${strangers.length} forgeries under a key of a stranger are refused, and bind nothing`, async () => {
+  const scene = await openScene()
+  const answers = await present(scene, '/report/start', strangers, scene.free)
+  for (const { name, status } of answers) expect([401, 503], name).toContain(status)
+  await expectTold(scene, answers)
+  await expect(startReport(scene.stage, scene.free)).resolves.toBeTruthy()
+})
+
+test('another organisation that the relay serves cannot read the inputs of this one with its own secret', async () => {
+  const { stage, bound, mint, token } = await openScene()
+  const message = { delivery: bound, complete: true }
+  const forged = await mint({ secret: OTHER_ORGANISATION })
+  expect((await stage.post('/report/inputs', forged, message)).status).toBe(401)
+  expect((await stage.post('/report/inputs', token, message)).body).toMatchObject({
+    payload: { inputs: { version: '1.4.2' } },
+  })
+})
+
 async function openScene(): Promise<Scene> {
-  const stage = await openStage({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
+  const stage = await openStage({
+    RELAY_ALLOWED_REPOSITORIES: 'acme/*',
+    PORT_WEBHOOK_SECRETS: OTHER_ORGANISATION,
+  })
   const evil = await startOidcIssuer()
   onTestFinished(() => evil.close())
-  stage.github.addRepository('acme/other')
+  const other = stage.github.addRepository('acme/other')
   const free = await stage.deliver()
   const elsewhere = await stage.deliver({ body: { github: { repository: 'acme/other' } } })
   expect(elsewhere.dispatch.repository).toBe('acme/other')
@@ -311,12 +346,13 @@ async function openScene(): Promise<Scene> {
     free: free.id,
     bound: bound.id,
     elsewhere: elsewhere.id,
+    otherId: other.id,
     portRunId: bound.portRun!.id,
     token,
     claims: more => ({ ...stage.issuer.claims(stage.run(), stage.url), ...more }),
     mint: async ({ secret, audience, at, ...more }) => {
       const tokens = createReportTokens({
-        secrets: [secret ?? stage.port.clientSecret],
+        secret: secret ?? stage.github.token,
         audience: audience ?? stage.url,
         lifetimeMs: 86_400_000,
         clock: () => at ?? Date.now(),

@@ -16,7 +16,8 @@ async function openVerifier(options: { cooldownMs?: number; cacheMs?: number; ti
     log: { warn: () => {} },
     ...options,
   })
-  return { issuer, verify, token: () => issuer.token(RUN, AUDIENCE) }
+  const forged = (n: number) => issuer.sign(issuer.claims(RUN, AUDIENCE), { kid: `k${n}` })
+  return { issuer, verify, token: () => issuer.token(RUN, AUDIENCE), forged }
 }
 const refused = (status: number) => expect.objectContaining({ name: 'Problem', status })
 
@@ -41,15 +42,62 @@ test('a key that the issuer has taken back is refused once the set is fetched ag
   await expect(verify(token())).resolves.toBeTruthy()
 })
 
-test('unknown keys do not make the relay ask the issuer again and again', async () => {
-  const { issuer, verify, token } = await openVerifier({ cooldownMs: 60_000 })
+test('a key that the issuer has just not given is refused, and then is not asked for again for a while', async () => {
+  const { issuer, verify, token, forged } = await openVerifier({ cooldownMs: 1_000 })
   await verify(token())
-  for (let i = 0; i < 20; i++) {
-    await expect(verify(issuer.sign(issuer.claims(RUN, AUDIENCE), { kid: `k${i}` }))).rejects.toEqual(
-      refused(401),
-    )
-  }
+  for (let i = 0; i < 20; i++) await expect(verify(forged(i))).rejects.toEqual(refused(503))
   expect(issuer.requests).toHaveLength(1)
+  await sleep(1_010)
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => verify(forged(i)).catch(e => e.status)),
+  )
+  expect(new Set(answers)).toEqual(new Set([401]))
+  expect(issuer.requests).toHaveLength(2)
+})
+
+test('a key that is new since the issuer was last asked is not refused for good: 503 says when to come again', async () => {
+  const { issuer, verify, token, forged } = await openVerifier({ cooldownMs: 1_000 })
+  const { kid, publicKey } = issuer
+  const old = token()
+  await issuer.rotate()
+  issuer.fail({ status: 200, body: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid, use: 'sig' }] } })
+  await verify(old)
+  const refusal = await verify(token()).catch(error => error)
+  expect(refusal).toEqual(refused(503))
+  expect(refusal.headers['retry-after']).toBe('1')
+  expect(refusal.message).toMatch(/^The relay does not know the key of this OIDC token; /)
+  await sleep(1_000)
+  // Somebody else's token makes the relay ask; this one is taken all the same.
+  await verify(forged(1)).catch(() => {})
+  await expect(verify(token())).resolves.toBeTruthy()
+})
+
+test('while the issuer fails, known keys stay good, and it is asked no more often than else, whoever sends what', async () => {
+  const { issuer, verify, token, forged } = await openVerifier({ cacheMs: 30, cooldownMs: 500 })
+  const good = token()
+  await verify(good)
+  for (const trouble of [{ status: 500 }, { status: 200, body: { keys: [] } }, { status: 200, body: 'x' }]) {
+    await sleep(510)
+    const before = issuer.requests.length
+    issuer.fail({ ...trouble, times: Number.POSITIVE_INFINITY })
+    await expect(verify(good)).resolves.toBeTruthy()
+    for (let i = 0; i < 20; i++) await expect(verify(forged(i))).rejects.toEqual(refused(503))
+    await expect(verify(good)).resolves.toBeTruthy()
+    expect(issuer.requests.length - before).toBeLessThanOrEqual(2)
+    issuer.clearFailures()
+  }
+  await sleep(510)
+  await expect(verify(good)).resolves.toBeTruthy()
+})
+
+test('an issuer that has not given its keys yet is asked once for all that come meanwhile', async () => {
+  const { issuer, verify, token, forged } = await openVerifier({ cooldownMs: 300 })
+  issuer.fail({ status: 500, times: Number.POSITIVE_INFINITY })
+  for (let i = 0; i < 20; i++) await expect(verify(forged(i))).rejects.toEqual(refused(503))
+  expect(issuer.requests.length).toBeLessThanOrEqual(2)
+  issuer.clearFailures()
+  await sleep(310)
+  await expect(verify(token())).resolves.toBeTruthy()
 })
 
 test('an issuer that is down, slow, or answers something else is told as such, and nothing is accepted', async () => {
@@ -64,10 +112,11 @@ test('an issuer that is down, slow, or answers something else is told as such, a
     issuer.fail(trouble)
     await expect(verify(token())).rejects.toEqual(refused(503))
   }
-  await expect(verify(token())).resolves.toBeTruthy()
-  await sleep(30)
   await issuer.stop()
   await expect(verify(token())).rejects.toEqual(refused(503))
   await issuer.start()
+  await expect(verify(token())).resolves.toBeTruthy()
+  await sleep(30)
+  await issuer.stop()
   await expect(verify(token())).resolves.toBeTruthy()
 })

@@ -74,9 +74,9 @@ test('a run without any secret in its environment reports all, opens its secret 
   expect(portRun!.logs.flatMap(log => log.message.split('\n'))).toEqual([
     'Dispatched "deploy_service" to acme/shop; waiting for its workflow to start.',
     `Workflow run started: ${url}`,
-    expect.stringMatching(/^✓ Use the secret/),
     'the password is ***',
     'deploying 1.4.2',
+    expect.stringMatching(/^✓ Use the secret/),
     expect.stringMatching(/^✓ Job deploy: success after/),
   ])
 

@@ -152,6 +152,20 @@ test('while Port is away a run starts all the same; while GitHub is, none does',
   })
 })
 
+test('a repository that was renamed meanwhile is the same by its id; another that has its old name is not', async () => {
+  const stage = await openStage()
+  const [one, two] = [await stage.deliver(), await stage.deliver()]
+  await expect(startReport(stage, one.id, { repository: 'acme/store' })).resolves.toBeTruthy()
+  const asked = () => stage.github.requests.filter(({ path }) => path === '/repos/acme/shop').length
+  const before = asked()
+  for (const ref of ['refs/heads/main', 'refs/heads/x']) {
+    const token = stage.issuer.token(stage.run({ repositoryId: 4711, runId: 2, ref }), stage.url)
+    expect((await stage.post('/report/start', token, { delivery: two.id })).status).toBe(403)
+  }
+  // A stranger's run does not make the relay ask GitHub.
+  expect(asked()).toBe(before)
+})
+
 test('a default branch that was changed is asked for again', async () => {
   const stage = await openStage()
   const [one, two] = [await stage.deliver(), await stage.deliver()]
@@ -183,5 +197,6 @@ test('a relay that cannot get the issuer’s keys says so, and accepts nothing u
   )
   await until(() => stage.relay.log().find(line => line.issuer === stage.issuer.url), 'the relay says so')
   await stage.issuer.start()
-  expect((await stage.post('/report/start', token, { delivery: id })).status).toBe(200)
+  const again = async () => (await stage.post('/report/start', token, { delivery: id })).status
+  await until(async () => (await again()) === 200, 'the issuer is asked again')
 })

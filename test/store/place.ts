@@ -26,8 +26,16 @@ export interface Place {
 }
 
 const WIPE = {
-  sqlite: ['DELETE FROM deliveries', 'DELETE FROM reports', 'UPDATE pace SET tokens = 0, at = 0'],
-  postgres: ['TRUNCATE deliveries, reports RESTART IDENTITY CASCADE', 'UPDATE pace SET tokens = 0, at = 0'],
+  sqlite: [
+    'DELETE FROM deliveries',
+    'DELETE FROM reports',
+    'DELETE FROM pauses',
+    'UPDATE pace SET tokens = 0, at = 0',
+  ],
+  postgres: [
+    'TRUNCATE deliveries, reports, pauses RESTART IDENTITY CASCADE',
+    'UPDATE pace SET tokens = 0, at = 0',
+  ],
 }
 
 export function usePlace(kind: Address['kind']): Place {

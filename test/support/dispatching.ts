@@ -3,9 +3,10 @@ import { onTestFinished } from 'vitest'
 import { createPortClient } from '../../port/client.ts'
 import { readInvocation } from '../../port/invocation.ts'
 import { type DispatchParts, dispatch } from '../../relay/deliveries/dispatch.ts'
-import { createPauses } from '../../relay/deliveries/pauses.ts'
-import { tell } from '../../relay/deliveries/tell.ts'
+import { type PortPause, tell } from '../../relay/deliveries/tell.ts'
+import { tellQueue } from '../../relay/deliveries/tell-queue.ts'
 import { createGitHub } from '../../relay/github/client.ts'
+import { createPauses } from '../../relay/github/pauses.ts'
 import type { Delivery } from '../../relay/store/delivery.ts'
 import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
@@ -18,6 +19,10 @@ export interface Dispatching {
   port: PortApi
   github: GitHubApi
   store: Store
+  /** What a step works with. */
+  parts: DispatchParts
+  /** Until when Port wants the relay to wait. */
+  portPause: PortPause
   warned: string[]
   /** Milliseconds since 1970. */
   now(): number
@@ -26,13 +31,15 @@ export interface Dispatching {
   accept(runId: string, repository?: string): Promise<string>
   /** One step of every delivery that is due; gives how many there were. */
   step(): Promise<number>
+  /** Writes to those that a pause makes wait that they do; gives to how many. */
+  tellQueue(): Promise<number>
   /** Says to Port what is due; gives to how many runs. */
   tell(): Promise<number>
   delivery(id: string): Promise<Delivery>
 }
 
 export async function openDispatching(
-  options: { parts?: Partial<DispatchParts> } = {},
+  options: { parts?: Partial<DispatchParts>; retention?: number } = {},
 ): Promise<Dispatching> {
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi({ autoRun: true })])
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
@@ -47,12 +54,11 @@ export async function openDispatching(
     clientSecret: port.clientSecret,
     clock,
   })
+  const auth = { token: github.token }
+  const pauses = createPauses(auth, clock)
   const parts: DispatchParts = {
     store,
-    github: createGitHub(
-      { apiUrl: github.url, auth: { token: github.token }, webhookSecret: null, oidcIssuer: '' },
-      clock,
-    ),
+    github: createGitHub({ apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }, clock, pauses),
     externalRunId: async runId =>
       (
         await client
@@ -60,7 +66,7 @@ export async function openDispatching(
           .read()
           .catch(() => null)
       )?.externalRunId ?? null,
-    pauses: createPauses(false),
+    pauses,
     clock,
     publicUrl: null,
     startTimeout: 600_000,
@@ -70,11 +76,16 @@ export async function openDispatching(
   }
   const warned: string[] = []
   const log = { warn: (_: object, message: string) => void warned.push(message) }
+  const giveUpAfter = options.retention ?? 2_592_000_000
+  const portPause = { until: 0 }
+  const queue = tellQueue({ store, pauses, clock })
   let accepted = 0
   return {
     port,
     github,
     store,
+    parts,
+    portPause,
     warned,
     now: clock,
     advance(ms) {
@@ -105,14 +116,23 @@ export async function openDispatching(
       return id
     },
     async step() {
-      const claimed = await store.claimQueued(clock(), 60_000, 100)
+      const claimed = await store.claimQueued(clock(), 60_000, 100, pauses.shared)
       for (const delivery of claimed) await dispatch(delivery, parts)
       return claimed.length
+    },
+    async tellQueue() {
+      let told = 0
+      for (;;) {
+        const claimed = await queue.claim(queue.concurrency)
+        for (const delivery of claimed) await queue.step(delivery)
+        if (claimed.length === 0) return told
+        told += claimed.length
+      }
     },
     async tell() {
       const claimed = await store.claimTelling(clock(), 60_000, 100)
       for (const telling of claimed) {
-        await tell(telling, { store, port: client, clock, log, giveUpAfter: parts.runTimeout })
+        await tell(telling, { store, port: client, clock, log, giveUpAfter, pause: portPause })
       }
       return claimed.length
     },

@@ -4,9 +4,9 @@ import { createPortClient } from '../../port/client.ts'
 import { readInvocation } from '../../port/invocation.ts'
 import { createWatching } from '../../relay/deliveries/create-watching.ts'
 import { dispatch } from '../../relay/deliveries/dispatch.ts'
-import { createPauses } from '../../relay/deliveries/pauses.ts'
 import { tell } from '../../relay/deliveries/tell.ts'
 import { createGitHub } from '../../relay/github/client.ts'
+import { createPauses } from '../../relay/github/pauses.ts'
 import { toWorkflowRun } from '../../relay/github/workflow-run.ts'
 import type { Delivery } from '../../relay/store/delivery.ts'
 import { openStore } from '../../relay/store/open.ts'
@@ -26,6 +26,10 @@ export interface Stage {
   now(): number
   /** Writes a delivery of `deploy` with a run in Port, and dispatches it. */
   dispatch(runId: string, repository?: string): Promise<string>
+  /** Redelivers a failed delivery as a person does, and dispatches it. */
+  redeliver(id: string): Promise<void>
+  /** A relay that knows nothing but what is in the store takes over. */
+  restart(): void
   /** Replaces the workflows of acme/shop. */
   workflows(workflows: { name: string; state: 'active' | 'disabled_manually' }[]): void
   /** A run on GitHub, made now, under the title that the workflow's `run-name` gives. */
@@ -59,21 +63,16 @@ export async function openStage(
     clientSecret: port.clientSecret,
   })
   const times = { startTimeout: START_TIMEOUT, runTimeout: RUN_TIMEOUT }
-  const hub = createGitHub(
-    { apiUrl: github.url, auth: { token: github.token }, webhookSecret: null, oidcIssuer: '' },
-    clock,
-  )
-  const { watch, lister } = createWatching({
-    store,
-    github: hub,
-    port: options.blind ? null : client,
-    ...times,
-    clock,
-  })
+  const auth = { token: github.token }
+  const pauses = createPauses(auth, clock)
+  const hub = createGitHub({ apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }, clock, pauses)
+  const open = () =>
+    createWatching({ store, github: hub, port: options.blind ? null : client, ...times, clock })
+  let watching = open()
   const parts = {
     store,
     github: hub,
-    pauses: createPauses(false),
+    pauses,
     externalRunId: async () => null,
     clock,
     publicUrl: null,
@@ -92,11 +91,24 @@ export async function openStage(
     }
   }
 
+  async function step(): Promise<void> {
+    for (const claimed of await store.claimQueued(at, 60_000, 10, pauses.shared))
+      await dispatch(claimed, parts)
+    await tellAll()
+  }
+
   return {
     port,
     github,
     store,
     now: clock,
+    async redeliver(id) {
+      if ((await store.redeliver(id, at)) !== 'queued') throw new Error(`${id} has not failed`)
+      await step()
+    },
+    restart() {
+      watching = open()
+    },
     async dispatch(runId, repository = 'acme/shop') {
       if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
       else port.createRun({ id: runId })
@@ -114,8 +126,7 @@ export async function openStage(
         invocation: JSON.stringify(invocation),
         receivedAt: at,
       })
-      for (const claimed of await store.claimQueued(at, 60_000, 10)) await dispatch(claimed, parts)
-      await tellAll()
+      await step()
       return id
     },
     workflows: given =>
@@ -135,14 +146,14 @@ export async function openStage(
       github.setRun(run.id, { status: 'completed', conclusion, updatedAt: iso(at) })
     },
     async webhook(delivery, run) {
-      lister.observe('acme/shop', toWorkflowRun(shown(run)))
+      watching.lister.observe('acme/shop', toWorkflowRun(shown(run)))
       await store.wakeDelivery(delivery, at)
     },
     async pass(ms) {
       const end = at + ms
       for (;;) {
         const claimed = await store.claimWatched(at, 60_000, 100)
-        await Promise.all(claimed.map(watch))
+        await Promise.all(claimed.map(watching.watch))
         await tellAll()
         if (claimed.length > 0) continue
         const open = await Promise.all(
@@ -167,6 +178,7 @@ export const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`
 const shown = (run: GitHubRun) => ({
   id: run.id,
   run_attempt: run.runAttempt,
+  workflow_id: run.workflowId,
   event: run.event,
   display_title: run.displayTitle,
   status: run.status,

@@ -35,6 +35,17 @@ describe('a run in progress', () => {
     expect(stage.port.run(RUN).status).toBe('SUCCESS')
   })
 
+  test('that reports after another one of its name has ended is not stopped as a second', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    stage.end(stage.run(`lint ${RUN}`), 'success')
+    await stage.pass(20_000)
+    expect((await stage.delivery(id)).state).toBe('finished')
+    const deploy = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+    expect(await stage.store.bindRun(id, deploy.id, 1, stage.now())).toBe('bound')
+    expect((await stage.delivery(id)).state).toBe('finished')
+  })
+
   test('that never ends is followed until RELAY_RUN_TIMEOUT, and then told so', async () => {
     const stage = await openStage()
     const id = await stage.dispatch(RUN)

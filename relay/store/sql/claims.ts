@@ -1,5 +1,7 @@
 import type { Statement } from '../database.ts'
-import type { Dialect } from './dialect.ts'
+import type { Claimed } from '../store.ts'
+import { type Dialect, stateIs } from './dialect.ts'
+import { pausedUntil } from './pauses.ts'
 
 /** A bucket of tokens, the one row of the table `pace`: refilled by the minute, emptied by what is claimed. */
 export interface Pace {
@@ -18,25 +20,26 @@ const HEADS = `
     UNION ALL
     SELECT (SELECT min(repository) FROM deliveries WHERE state = 'queued' AND repository > lane.repository)
     FROM lane WHERE lane.repository IS NOT NULL
+  ), oldest AS MATERIALIZED (
+    SELECT (SELECT min(seq) FROM deliveries WHERE state = 'queued' AND repository = lane.repository) AS seq FROM lane
   )
-  SELECT head.seq FROM lane JOIN deliveries head
-    ON head.seq = (SELECT min(seq) FROM deliveries WHERE state = 'queued' AND repository = lane.repository)
-  WHERE head.state = 'queued' AND head.due_at <= ?1 AND head.lease_until <= ?1`
+  SELECT head.seq FROM oldest JOIN deliveries head ON head.seq = oldest.seq
+  WHERE head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1`
 
 /** The rows claimed are those of the first statement. */
 export function claimQueued(
   sql: Dialect,
-  { now, until, limit }: { now: number; until: number; limit: number },
+  { now, until, limit, scope }: { now: number; until: number; limit: number; scope: string | null },
   pace: Pace | null,
 ): Statement[] {
   const lock = sql.skipLocked.replace('UPDATE', 'UPDATE OF head')
   const take = (most: string) => `
     UPDATE deliveries SET lease = lease + 1, lease_until = ?2
     WHERE ${sql.among(`${HEADS} ORDER BY head.due_at, head.seq LIMIT ${most} ${lock}`)}
-    RETURNING *`
-  if (!pace) return [{ sql: take('?3'), params: [now, until, limit] }]
+    RETURNING *, ${pausedUntil(sql, '?4', 'deliveries')} AS paused_until`
+  if (!pace) return [{ sql: take('?3'), params: [now, until, limit, scope] }]
 
-  const params = [now, until, limit, pace.burst, pace.perMinute / 60_000]
+  const params = [now, until, limit, scope, pace.burst, pace.perMinute / 60_000]
   const tokens = (now: string, burst: string, rate: string) =>
     `${sql.least}(CAST(${burst} AS DOUBLE PRECISION),
        tokens + ${sql.greatest}(0, ${now} - at) * CAST(${rate} AS DOUBLE PRECISION))`
@@ -44,7 +47,7 @@ export function claimQueued(
   if (!sql.updateInWith) {
     return [
       {
-        sql: take(atMost(`SELECT CAST(floor(${tokens('?1', '?4', '?5')}) AS BIGINT) FROM pace`)),
+        sql: take(atMost(`SELECT CAST(floor(${tokens('?1', '?5', '?6')}) AS BIGINT) FROM pace`)),
         params,
       },
       {
@@ -58,7 +61,7 @@ export function claimQueued(
     {
       sql: `
         WITH bucket AS MATERIALIZED (
-          SELECT ${tokens('?1', '?4', '?5')} AS available FROM pace WHERE EXISTS (${HEADS}) FOR UPDATE
+          SELECT ${tokens('?1', '?5', '?6')} AS available FROM pace WHERE EXISTS (${HEADS}) FOR UPDATE
         ), taken AS (
           ${take(atMost('SELECT CAST(floor(available) AS BIGINT) FROM bucket'))}
         ), paid AS (
@@ -69,6 +72,36 @@ export function claimQueued(
       params,
     },
   ]
+}
+
+/** Gives back what the claim took of the bucket, which nothing came of. */
+export function giveBack(claimed: Claimed): Statement {
+  return {
+    sql: `UPDATE pace SET tokens = tokens + 1 WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND lease = ?2)`,
+    params: [claimed.id, claimed.lease],
+  }
+}
+
+export function claimWaiting(
+  sql: Dialect,
+  given: { now: number; until: number; limit: number; scope: string | null; after: number },
+): Statement {
+  const { now, until, limit, scope, after } = given
+  const lock = sql.skipLocked.replace('UPDATE', 'UPDATE OF waiting')
+  const untold = `
+    SELECT waiting.seq FROM queued JOIN deliveries waiting ON waiting.seq = queued.seq
+    WHERE waiting.${stateIs("'queued'")} AND waiting.lease_until <= ?1
+      AND (waiting.attempts = '[]'
+        OR waiting.queued_at > waiting.received_at AND waiting.updated_at = waiting.queued_at)
+      AND waiting.run_id IS NOT NULL AND waiting.kind <> 'none' AND ${pausedUntil(sql, '?4', 'waiting')} > ?1
+    ORDER BY waiting.seq LIMIT ?3 ${lock}`
+  return {
+    sql: `
+      WITH queued AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued' AND seq > ?5)
+      UPDATE deliveries SET lease = lease + 1, lease_until = ?2 WHERE ${sql.among(untold)}
+      RETURNING *, ${pausedUntil(sql, '?4', 'deliveries')} AS paused_until`,
+    params: [now, until, limit, scope, after],
+  }
 }
 
 export function claimWatched(

@@ -10,9 +10,17 @@ export interface Dialect {
   among(select: string): string
   /** A `seq` behind every other. */
   nextSeq: string
+  /** The owner of a repository's name. */
+  owner(repository: string): string
   /** Whether an UPDATE may stand in a WITH. If not, `changes()` counts the rows of the statement before. */
   updateInWith: boolean
 }
+
+/**
+ * A condition on the state of a row that is found by its id or `seq`, in a form that fits no index: PostgreSQL, with
+ * statistics of an hour in which nothing waited, would take such an index for empty and go through all that waits now.
+ */
+export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 
 /** One writer at a time: nothing to lock. */
 export const sqlite: Dialect = {
@@ -22,6 +30,7 @@ export const sqlite: Dialect = {
   skipLocked: '',
   among: select => `seq IN (${select})`,
   nextSeq: '(SELECT max(seq) + 1 FROM deliveries)',
+  owner: repository => `substr(${repository}, 1, instr(${repository}, '/') - 1)`,
   updateInWith: false,
 }
 
@@ -32,5 +41,6 @@ export const postgres: Dialect = {
   skipLocked: 'FOR UPDATE SKIP LOCKED',
   among: select => `seq = ANY (ARRAY(${select}))`,
   nextSeq: `nextval('deliveries_seq_seq')`,
+  owner: repository => `split_part(${repository}, '/', 1)`,
   updateInWith: true,
 }

@@ -1,6 +1,6 @@
 import type { Statement } from '../database.ts'
 import type { State } from '../delivery.ts'
-import type { Dialect } from './dialect.ts'
+import { type Dialect, stateIs } from './dialect.ts'
 
 export function get(id: string): Statement {
   return { sql: 'SELECT * FROM deliveries WHERE id = ?1', params: [id] }
@@ -13,6 +13,49 @@ export function findByGithubRun(repository: string, runId: number): Statement {
     params: [repository, runId],
   }
 }
+
+export function findBound(repository: string, given: readonly number[]): Statement {
+  const runIds = padded(given)
+  return {
+    sql: `SELECT id, github_run_id FROM deliveries
+          WHERE github_run_id IN (${places(runIds, 2)}) AND lower(repository) = lower(?1)`,
+    params: [repository, ...runIds],
+  }
+}
+
+export function findNamed(repository: string, given: readonly string[]): Statement {
+  const words = padded(given)
+  const named = (column: string, first: number) => `
+    SELECT * FROM deliveries
+    WHERE ${column} IN (${places(words, first)}) AND ${stateIs("'dispatched'")} AND github_run_id IS NULL
+      AND lower(repository) = lower(?1)`
+  return {
+    sql: `${named('identity', 2)} UNION ${named('id', 2 + words.length)}`,
+    params: [repository, ...words.map(word => `run:${word}`), ...words],
+  }
+}
+
+export function sentBetween(
+  repository: string,
+  given: readonly string[],
+  { from, to, limit }: { from: number; to: number; limit: number },
+): Statement {
+  const eventTypes = padded(given)
+  return {
+    sql: `SELECT id, seq, event_type, state, sent_at, github_run_id, past_runs FROM deliveries
+          WHERE lower(repository) = lower(?1) AND event_type IN (${places(eventTypes, 5)})
+            AND sent_at BETWEEN ?2 AND ?3
+          ORDER BY sent_at, seq LIMIT ?4`,
+    params: [repository, from, to, limit, ...eventTypes],
+  }
+}
+
+/** Lists come in few lengths, so that few statements are prepared. */
+function padded<T>(values: readonly T[]): T[] {
+  const length = 2 ** Math.ceil(Math.log2(values.length))
+  return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
+}
+const places = (values: readonly unknown[], first: number) => values.map((_, i) => `?${first + i}`).join(', ')
 
 export function unmatched(repository: string, limit: number): Statement {
   return {

@@ -1,7 +1,7 @@
 import type { Statement } from '../database.ts'
 import type { Change, Report } from '../delivery.ts'
 import type { Claimed } from '../store.ts'
-import type { Dialect } from './dialect.ts'
+import { type Dialect, stateIs } from './dialect.ts'
 
 /** The number of the parameter that a value becomes → what its column is set to; `?4` is the state claimed. */
 const SET: Record<keyof Change, (value: string, change: Change) => string> = {
@@ -22,6 +22,7 @@ const SET: Record<keyof Change, (value: string, change: Change) => string> = {
       'github_run_attempt',
       `CASE WHEN github_run_attempt > ${value} THEN github_run_attempt ELSE ${value} END`,
     ),
+  pastRuns: value => course('past_runs', value),
 }
 const course = (column: string, value: string) =>
   `${column} = CASE WHEN state = ?4 THEN ${value} ELSE ${column} END`
@@ -47,7 +48,7 @@ export function record(
     // First, while the state is still to be seen; the lock keeps it so.
     ...reports.map(report => ({
       sql: `INSERT INTO reports (delivery, body, created_at)
-            SELECT id, ?3, ?4 FROM deliveries WHERE id = ?1 AND lease = ?2 AND state = ?5 ${sql.lock}`,
+            SELECT id, ?3, ?4 FROM deliveries WHERE id = ?1 AND lease = ?2 AND ${stateIs('?5')} ${sql.lock}`,
       params: [claimed.id, claimed.lease, JSON.stringify(report), now, claimed.state],
     })),
     { sql: `UPDATE deliveries SET ${set.join(', ')} WHERE id = ?1 AND lease = ?2 RETURNING id`, params },
@@ -57,27 +58,31 @@ export function record(
 export function markSent(claimed: Claimed, now: number): Statement {
   return {
     sql: `UPDATE deliveries SET sent_at = ?3, updated_at = ?3
-          WHERE id = ?1 AND lease = ?2 AND state = ?4 RETURNING id`,
+          WHERE id = ?1 AND lease = ?2 AND ${stateIs('?4')} RETURNING id`,
     params: [claimed.id, claimed.lease, now, claimed.state],
   }
-}
-
-export function postpone(until: number, owner: string | null): Statement {
-  const due = `UPDATE deliveries SET due_at = ?1 WHERE state = 'queued' AND due_at < ?1`
-  if (!owner) return { sql: due, params: [until] }
-  // Names sort by their bytes, and '0' comes right after '/'.
-  return { sql: `${due} AND repository >= ?2 AND repository < ?3`, params: [until, `${owner}/`, `${owner}0`] }
 }
 
 export function wake(id: string, now: number): Statement {
   return {
     sql: `UPDATE deliveries SET due_at = ?2, woken = 1
-          WHERE id = ?1 AND state IN ('dispatched', 'running') RETURNING id`,
+          WHERE id = ?1 AND ${stateIs("'dispatched'", "'running'")} RETURNING id`,
     params: [id, now],
   }
 }
 
-/** Rows of the first: bound now. Of the second: bound to this run. Of the third: there is such a delivery. */
+/** Whether `past_runs`, JSON text as `[1,2]`, holds the run that a pattern such as `%,2,%` names. */
+const isPast = (pattern: string) => `replace(replace(past_runs, '[', ','), ']', ',') LIKE ${pattern}`
+/** The list with the run that the delivery is bound to. */
+const WITH_LAST_RUN = `
+  CASE WHEN github_run_id IS NULL OR ${isPast(`'%,' || CAST(github_run_id AS TEXT) || ',%'`)} THEN past_runs
+    WHEN past_runs = '[]' THEN '[' || CAST(github_run_id AS TEXT) || ']'
+    ELSE replace(past_runs, ']', ',' || CAST(github_run_id AS TEXT) || ']') END`
+
+/**
+ * Rows of the first: bound now. Of the second: bound to this run. Of the third: there is such a delivery. A run
+ * of which a delivery has failed may still name itself, until the delivery is redelivered.
+ */
 export function bindRun(id: string, runId: number, attempt: number, now: number): Statement[] {
   const starts = (column: string, value: string) =>
     `${column} = CASE WHEN state IN ('queued', 'dispatched') THEN ${value} ELSE ${column} END`
@@ -87,8 +92,14 @@ export function bindRun(id: string, runId: number, attempt: number, now: number)
         UPDATE deliveries SET github_run_id = ?2, github_run_attempt = ?3, woken = 1, updated_at = ?4,
           ${starts('state', "'running'")}, ${starts('dispatched_at', 'coalesce(dispatched_at, ?4)')},
           due_at = CASE WHEN state IN ('queued', 'dispatched', 'running') THEN ?4 ELSE due_at END
-        WHERE id = ?1 AND github_run_id IS NULL RETURNING id`,
-      params: [id, runId, attempt, now],
+        WHERE id = ?1 AND github_run_id IS NULL
+          AND (${stateIs("'finished'", "'failed'")} OR NOT ${isPast('?5')})
+          AND NOT EXISTS (
+            SELECT 1 FROM deliveries AS owner
+            WHERE owner.github_run_id = ?2 AND lower(owner.repository) = lower(deliveries.repository)
+          )
+        RETURNING id`,
+      params: [id, runId, attempt, now, `%,${runId},%`],
     },
     {
       sql: `
@@ -101,15 +112,23 @@ export function bindRun(id: string, runId: number, attempt: number, now: number)
   ]
 }
 
-/** Rows of the first: queued again. Of the second: there is such a delivery. */
+/**
+ * Rows of the third: queued again. Of the fourth: there is such a delivery. What was still to be told to Port is
+ * of the course that is over: it would end the run that the new course is of.
+ */
 export function redeliver(sql: Dialect, id: string, now: number): Statement[] {
+  const failed = `SELECT id FROM deliveries WHERE id = ?1 AND ${stateIs("'failed'")}`
   return [
+    // The lock keeps further words from being added in between.
+    { sql: `${failed} ${sql.lock}`, params: [id] },
+    { sql: `DELETE FROM reports WHERE delivery = ?1 AND EXISTS (${failed})`, params: [id] },
     {
       sql: `
         UPDATE deliveries SET state = 'queued', seq = ${sql.nextSeq}, queued_at = ?2, due_at = ?2, updated_at = ?2,
           lease = lease + 1, lease_until = 0, woken = 0, reason = NULL, sent_at = NULL, dispatched_at = NULL,
-          github_run_id = NULL, github_run_attempt = NULL
-        WHERE id = ?1 AND state = 'failed' RETURNING id`,
+          github_run_id = NULL, github_run_attempt = NULL, past_runs = ${WITH_LAST_RUN},
+          tell_at = NULL, tell_lease = tell_lease + 1, tell_until = 0, tell_tries = 0
+        WHERE id = ?1 AND ${stateIs("'failed'")} RETURNING id`,
       params: [id, now],
     },
     { sql: 'SELECT id FROM deliveries WHERE id = ?1', params: [id] },

@@ -1,7 +1,7 @@
 import type { Statement } from '../database.ts'
 import type { Report } from '../delivery.ts'
 import type { ReportOptions } from '../store.ts'
-import type { Dialect } from './dialect.ts'
+import { type Dialect, stateIs } from './dialect.ts'
 
 export function reportsOf(ids: string[]): Statement {
   return {
@@ -101,7 +101,7 @@ function fromSender(
 function finishes(id: string, now: number): Statement {
   return {
     sql: `UPDATE deliveries SET state = 'finished', due_at = NULL, updated_at = ?2
-          WHERE id = ?1 AND state IN ('queued', 'dispatched', 'running')`,
+          WHERE id = ?1 AND ${stateIs("'queued'", "'dispatched'", "'running'")}`,
     params: [id, now],
   }
 }

@@ -31,6 +31,7 @@ export function intakeTests(place: Place): void {
       dispatchedAt: null,
       githubRunId: null,
       githubRunAttempt: null,
+      pastRuns: [],
     })
     expect(await store.get('another')).toBeNull()
   })

@@ -78,6 +78,21 @@ export function runTests(place: Place): void {
     expect(await store.get(id)).toMatchObject({ state: 'failed', githubRunId: 77, dueAt: null })
   })
 
+  test('a run that is bound to a delivery is not bound to another of its repository', async () => {
+    const store = await place.emptied()
+    const [first, second, elsewhere] = [
+      await aDispatched(store),
+      await aDispatched(store, { repository: 'ACME/shop' }),
+      await aDispatched(store, { repository: 'acme/other' }),
+    ]
+    expect(await store.bindRun(first, 77, 1, 2000)).toBe('bound')
+    expect(await store.bindRun(second, 77, 1, 2000)).toBe('other')
+    expect(await store.bindRun(elsewhere, 77, 1, 2000)).toBe('bound')
+    expect(await store.get(second)).toMatchObject({ state: 'dispatched', githubRunId: null })
+    expect(await store.findBound('Acme/Shop', [76, 77, 78])).toEqual([{ id: first, githubRunId: 77 }])
+    expect(await store.findBound('acme/shop', [])).toEqual([])
+  })
+
   test('a delivery is found by its workflow run, however the repository is written', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store, { repository: 'Acme/Shop' })
@@ -95,5 +110,61 @@ export function runTests(place: Place): void {
     await store.bindRun(bound, 5, 1, 2000)
     await aDispatched(store, { repository: 'acme/other' })
     expect((await store.unmatched('acme/Shop')).map(({ id }) => id)).toEqual([first, second])
+  })
+
+  test('an unmatched delivery is found by its run id or its own, however many others there are', async () => {
+    const store = await place.emptied()
+    const ids: string[] = []
+    for (let i = 0; i < 103; i++) ids.push(await aDispatched(store, { runId: `r_named_${i}` }))
+    const found = async (...words: string[]) =>
+      (await store.findNamed('ACME/shop', words)).map(({ id }) => id)
+    expect(await found('deploy', 'r_named_102', 'x')).toEqual([ids[102]])
+    expect((await found(ids[1]!, 'r_named_1', 'r_named_2')).sort()).toEqual([ids[1], ids[2]].sort())
+    expect(await found('r_named', 'run:r_named_1')).toEqual([])
+    expect(await found()).toEqual([])
+    expect(await store.findNamed('acme/other', ['r_named_1'])).toEqual([])
+    await store.bindRun(ids[1]!, 5, 1, 2000)
+    expect(await found('r_named_1')).toEqual([])
+  })
+
+  test('what was sent around a time is told, the oldest first, whatever became of it', async () => {
+    const store = await place.emptied()
+    const send = async (now: number, eventType: string, repository = 'acme/shop') => {
+      const [id] = await acceptAll(store, { eventType, repository })
+      const [claimed] = await store.claimQueued(1000, 0, 1)
+      await store.markSent(claimed!, now)
+      const dispatched = { state: 'dispatched' as const, dispatchedAt: now, dueAt: now }
+      await store.record(claimed!, dispatched, now)
+      return id!
+    }
+    const ids = [
+      await send(2000, 'deploy'),
+      await send(3000, 'test', 'ACME/shop'),
+      await send(4000, 'deploy'),
+      await send(5000, 'lint'),
+      await send(6000, 'deploy', 'acme/other'),
+    ]
+    await acceptAll(store, { eventType: 'deploy' })
+    await store.bindRun(ids[2]!, 77, 1, 6000)
+    const [watched] = await store.claimWatched(9000, 10, 1)
+    await store.record(watched!, { state: 'failed', dueAt: null, pastRuns: [7, 8] }, 9000)
+    const between = async (from: number, to: number, limit = 100) =>
+      store.sentBetween('acme/Shop', ['deploy', 'test', 'none'], { from, to, limit })
+    expect(await between(2000, 4000)).toEqual([
+      {
+        id: ids[0],
+        seq: 1,
+        eventType: 'deploy',
+        sentAt: 2000,
+        failed: true,
+        githubRunId: null,
+        pastRuns: [7, 8],
+      },
+      { id: ids[1], seq: 2, eventType: 'test', sentAt: 3000, failed: false, githubRunId: null, pastRuns: [] },
+      { id: ids[2], seq: 3, eventType: 'deploy', sentAt: 4000, failed: false, githubRunId: 77, pastRuns: [] },
+    ])
+    expect((await between(2001, 3999)).map(({ id }) => id)).toEqual([ids[1]])
+    expect(await between(2000, 4000, 2)).toHaveLength(2)
+    expect(await store.sentBetween('acme/shop', [], { from: 0, to: 9000, limit: 9 })).toEqual([])
   })
 }

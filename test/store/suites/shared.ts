@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { openPostgres } from '../../../relay/store/postgres.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { acceptAll, aDelivery, aFailed, type Place } from '../place.ts'
 
@@ -86,6 +87,41 @@ export function sharedTests(place: Place): void {
     expect(await claim(1_000_000)).toBe(20)
     expect(await claim(1_000_500)).toBe(0)
     expect(await claim(1_003_000)).toBe(3)
+  })
+
+  test('a pause that one relay met holds for the other, and those that wait are told by one of them', async () => {
+    const [one, other] = await two()
+    await acceptAll(one, ...Array.from({ length: 30 }, () => ({ repository: 'acme/a' })))
+    const [claimed] = await one.claimQueued(1000, 500, 1, 'token:1')
+    const pause = { scope: 'token:1', until: 60_000 }
+    await one.record(claimed!, { dueAt: 60_000, attempts: [{ at: 1, outcome: 'waits' }] }, 1000, [], {
+      pause,
+    })
+    await acceptAll(one, { repository: 'zeta/z' })
+    expect(await other.claimQueued(1000, 0, 10, 'token:1')).toMatchObject([
+      { repository: 'zeta/z', pausedUntil: 60_000 },
+    ])
+    expect(await other.pauses(1000)).toEqual([pause])
+    const taken = await Promise.all(
+      Array.from({ length: 8 }, (_, i) =>
+        [one, other][i % 2]!.claimWaiting(1000, 500, 10, { scope: 'token:1', after: 0 }),
+      ),
+    )
+    const ids = taken.flat().map(({ id }) => id)
+    expect(new Set(ids).size).toBe(ids.length)
+    const rest = await other.claimWaiting(1000, 500, 100, { scope: 'token:1', after: 0 })
+    expect(ids.length + rest.length).toBe(30)
+  })
+
+  test('a relay whose clock is not the time of the database is not started', async () => {
+    const { url } = (await place.empty()) as { url: string }
+    for (const apart of [90_000, -90_000]) {
+      await expect(openPostgres(url, () => Date.now() + apart)).rejects.toThrow(
+        /^The clock of this machine says \S+Z and that of the PostgreSQL server \S+Z: .+ within 10 s, .+ NTP\.$/,
+      )
+    }
+    const backend = await openPostgres(url, () => Date.now() + 5_000)
+    await backend.close()
   })
 
   test('a run bound through one relay is bound for the other', async () => {

@@ -26,6 +26,23 @@ export function tellingTests(place: Place): void {
     expect(await store.claimTelling(1502, 500, 10)).toHaveLength(1)
   })
 
+  test('a long log is kept in parts of one request each, whoever adds it', async () => {
+    const store = await place.emptied()
+    const [id] = await acceptAll(store, {})
+    const log = Array.from({ length: 60 }, (_, i) => ({
+      level: 'INFO' as const,
+      message: `${i} ${'x'.repeat(7_900)}`,
+    }))
+    const [claimed] = await store.claimQueued(1000, 500, 10)
+    await store.record(claimed!, { dueAt: 9e9 }, 1000, [{ log }])
+    await store.report(id!, [{ log }], 1000)
+    const [telling] = await store.claimTelling(1000, 500, 10)
+    const parts = telling!.reports.map(({ report }) => (report as { log: typeof log }).log)
+    expect(parts.length).toBeGreaterThan(4)
+    for (const part of parts) expect(JSON.stringify(part).length).toBeLessThan(210_000)
+    expect(parts.flat()).toEqual([...log, ...log])
+  })
+
   test('what was said is gone, the rest is said later; failures in a row are counted', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})

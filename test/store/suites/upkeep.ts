@@ -29,6 +29,46 @@ export function upkeepTests(place: Place): void {
     expect((await store.get(later!))!.seq).toBeGreaterThan(again!.seq)
   })
 
+  test('what Port was not told of a failure is dropped by the redelivery, and a telling that is under way loses its lease', async () => {
+    const store = await place.emptied()
+    const [id, other] = [await aFailed(store), await aFailed(store)]
+    for (const each of [id, other]) await store.report(each, [{ update: { conclusion: 'failure' } }], 3000)
+    const tellings = await store.claimTelling(3000, 60_000, 10)
+    await store.redeliver(id, 8000)
+    expect(await store.redeliver(id, 8001)).toBe('not_failed')
+    const telling = tellings.find(each => each.id === id)
+    expect(await store.told(telling!, [], 9000)).toBe(false)
+    await store.report(id, [{ log: [] }], 8500)
+    expect(await store.redeliver(id, 8600)).toBe('not_failed')
+    const [again, ...more] = await store.claimTelling(8500, 10, 10)
+    expect(more).toEqual([])
+    expect(again).toMatchObject({ id, tries: 0, reports: [{ report: { log: [] } }] })
+    expect(await store.told(tellings.find(each => each.id === other)!, [], null)).toBe(true)
+  })
+
+  test('redelivered, a delivery is never again a run that it was before', async () => {
+    const store = await place.emptied()
+    const id = await aDispatched(store)
+    const fail = async (pastRuns: number[], now: number) => {
+      const claimed = (await store.claimWatched(now, 10, 10)).find(each => each.id === id)
+      await store.record(claimed!, { state: 'failed', dueAt: null, pastRuns }, now)
+    }
+    await fail([12], 5000)
+    // Until it is redelivered, its run may still name itself.
+    expect(await store.bindRun(id, 12, 2, 5001)).toBe('bound')
+    await store.redeliver(id, 6000)
+    expect((await store.get(id))?.pastRuns).toEqual([12])
+    expect(await store.bindRun(id, 12, 3, 6001)).toBe('other')
+    expect(await store.bindRun(id, 1, 1, 6002)).toBe('bound')
+    await fail([12], 7000)
+    await store.redeliver(id, 8000)
+    expect((await store.get(id))?.pastRuns).toEqual([12, 1])
+    for (const past of [12, 1]) expect(await store.bindRun(id, past, 1, 8001)).toBe('other')
+    expect(await store.get(id)).toMatchObject({ state: 'queued', githubRunId: null })
+    expect(await store.bindRun(id, 2, 1, 8002)).toBe('bound')
+    expect(await store.bindRun(id, 2, 2, 8003)).toBe('same')
+  })
+
   test('what was claimed before a redelivery cannot be written after it', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)

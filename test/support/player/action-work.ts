@@ -5,7 +5,8 @@ import { logHeader } from './log-header.ts'
 import type { Work } from './play-step.ts'
 import type { Action } from './read-action.ts'
 import type { WorkflowStep } from './read-workflow.ts'
-import { runChild } from './run-child.ts'
+import { refuse } from './refuse.ts'
+import { runInJob } from './run-in-job.ts'
 import { stepEnv } from './step-env.ts'
 import type { StepLog } from './step-log.ts'
 import type { PlayedStep } from './types.ts'
@@ -77,15 +78,16 @@ export function nodeWork(
     for (const { state: saved } of states) {
       for (const [name, value] of Object.entries(saved)) own[`STATE_${name}`] = value
     }
-    const end = await runChild({
+    const script = join(action.directory, entry)
+    if (state.container?.translate(script) === script)
+      refuse(`"${step.uses}" in a container: only actions inside the option "repositoryRoot"`)
+    const end = await runInJob(state, {
       command: process.execPath,
-      args: [join(action.directory, entry)],
+      args: [script],
       cwd: state.workspace,
       env: stepEnv(state, env, own),
       onLine,
       stop,
-      kill: state.ended,
-      graceMs: state.run.options.cancelGraceMs ?? 7500,
     })
     record.stdout = end.stdout
     record.stderr = end.stderr

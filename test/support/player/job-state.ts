@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import type { Contexts, Status } from './evaluate.ts'
 import type { Masker } from './masker.ts'
 import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
+import type { Container } from './start-container.ts'
 import type { PlayedJob, PlayedStep, PlayOptions, StepResult } from './types.ts'
 
 /** A run in progress: what all its jobs share. */
@@ -34,11 +35,14 @@ export type Scope = {
   played: PlayedStep[]
   /** The time-out of the composite step around it. */
   stop: AbortSignal | null
+  /** What is cleaned up at the end, last-in first-out; those of a composite action are one step of its job. */
+  posts: PostStep[]
+  /** Gives the composite step around it its post. */
+  registerAround: (() => void) | null
 }
 
 type PostStep = {
   step: WorkflowStep
-  scope: Scope
   record: PlayedStep
   play: () => Promise<void>
 }
@@ -54,12 +58,13 @@ export type JobState = {
   /** What steps added through `GITHUB_ENV` and `GITHUB_PATH`. */
   addedEnv: Record<string, string>
   addedPath: string[]
-  posts: PostStep[]
   masker: Masker
   trackingId: string
   temp: string
   workspace: string
   oidc: { url: string; requestToken: string } | null
+  /** Where the steps run, while it runs; null on the machine itself. */
+  container: Container | null
   cancelled: AbortSignal
   /** Nothing may run any more. */
   ended: AbortSignal
@@ -79,7 +84,7 @@ export function scopeStatus(state: JobState, scope: Scope): Status {
 
 /** Everything `${{ }}` may see in a step. */
 export function stepContexts(state: JobState, scope: Scope, env: Record<string, string>): Contexts {
-  const { run, contexts } = state
+  const { run, contexts, container } = state
   const github = contexts.github as Record<string, unknown>
   const check = run.options.checkRunId === false ? {} : { check_run_id: state.played.databaseId }
   return {
@@ -89,7 +94,11 @@ export function stepContexts(state: JobState, scope: Scope, env: Record<string, 
     secrets: scope.secrets,
     env,
     steps: scope.steps,
-    job: { status: jobStatus(state), ...check },
+    job: {
+      status: jobStatus(state),
+      ...check,
+      ...(container && { container: { id: container.id, network: container.network } }),
+    },
     runner: runnerContext(state),
   }
 }

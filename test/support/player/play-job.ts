@@ -6,11 +6,14 @@ import { type Contexts, evaluate, evaluateText, evaluateTexts } from './evaluate
 import { type JobState, jobStatus, type RunState, type Scope, stepContexts } from './job-state.ts'
 import { createMasker } from './masker.ts'
 import { playSteps, prepareSteps } from './play-steps.ts'
+import { readContainer } from './read-container.ts'
 import type { WorkflowJob } from './read-workflow.ts'
+import { startJobContainer } from './start-job-container.ts'
 import { scopeEnv } from './step-env.ts'
-import { createStepLog } from './step-log.ts'
+import { createStepLog, type StepLog } from './step-log.ts'
 import { completeRecord, createStepRecord, startRecord } from './step-record.ts'
-import type { PlayedJob, StepResult } from './types.ts'
+import { stopJobContainer } from './stop-job-container.ts'
+import type { PlayedJob, PlayedStep, StepResult } from './types.ts'
 
 export type JobPlan = {
   job: WorkflowJob
@@ -59,6 +62,7 @@ export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
     for (const timer of timers) clearTimeout(timer)
     run.options.runnerLost?.removeEventListener('abort', end)
     ended.abort()
+    await stopJobContainer(state)
     played.orphans.push(...(await endOrphans(state.trackingId)))
     await rm(state.temp, { recursive: true, force: true })
   }
@@ -96,6 +100,8 @@ async function createJobState(
     failed: false,
     played: played.steps,
     stop: null,
+    posts: [],
+    registerAround: null,
   }
   return {
     run,
@@ -105,12 +111,12 @@ async function createJobState(
     scope,
     addedEnv: {},
     addedPath: [],
-    posts: [],
     masker,
     trackingId: `github_${randomUUID()}`,
     temp,
     workspace,
     oidc,
+    container: null,
     cancelled,
     ended,
   }
@@ -120,42 +126,53 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
   const { run, job, played, scope } = state
   const setUp = createStepRecord('setup', 'Set up job')
   const complete = createStepRecord('complete', 'Complete job')
+  const container = readContainer(state)
+  const [initialize, stop] = ['Initialize containers', 'Stop containers'].map(name =>
+    container ? [createStepRecord('container', name)] : [],
+  ) as [PlayedStep[], PlayedStep[]]
   const contexts = () => stepContexts(state, scope, scopeEnv(state, scope))
   const prepared = await prepareSteps(state, job.steps, contexts())
   const pres = prepared.flatMap(one => one.pre ?? [])
   const mains = prepared.map(one => one.record)
   // GitHub leaves room in its numbers: a post may come for every step, and the last stands next to "Complete job".
   const arrange = () => {
-    const posts = state.posts.map(post => post.record).reverse()
-    const total = 1 + pres.length + mains.length * 2 + 1
-    ;[setUp, ...pres, ...mains].forEach((record, index) => {
+    const posts = [...scope.posts.map(post => post.record).reverse(), ...stop]
+    const starts = [setUp, ...initialize, ...pres, ...mains]
+    const total = starts.length + mains.length + 1 + stop.length
+    starts.forEach((record, index) => {
       record.number = index + 1
     })
     posts.forEach((record, index) => {
       record.number = total - posts.length + index + 1
     })
     complete.number = total + 1
-    played.steps.splice(0, played.steps.length, setUp, ...pres, ...mains, ...posts, complete)
+    played.steps.splice(0, played.steps.length, ...starts, ...posts, complete)
   }
   const publish = () => {
     arrange()
     run.publish()
   }
   state.run = { ...run, publish }
-  startRecord(setUp)
-  state.run.publish()
-  const log = createStepLog(setUp, state.masker)
-  log.write(`Runner name: '${run.options.runnerName ?? 'GitHub Actions 1'}'`)
-  for (const { step } of prepared) if (step.uses !== null) log.write(`Prepare action "${step.uses}"`)
-  completeRecord(setUp, 'success')
-  state.run.publish()
+  const playOwn = async (record: PlayedStep, work: (log: StepLog) => Promise<void>) => {
+    startRecord(record)
+    publish()
+    await work(createStepLog(record, state.masker))
+    completeRecord(record, 'success')
+    publish()
+  }
+  await playOwn(setUp, async log => {
+    log.write(`Runner name: '${run.options.runnerName ?? 'GitHub Actions 1'}'`)
+    for (const { step } of prepared) if (step.uses !== null) log.write(`Prepare action "${step.uses}"`)
+  })
 
+  for (const record of initialize) await playOwn(record, log => startJobContainer(state, container!, log))
   await playSteps(state, scope, prepared)
-  for (let post = state.posts.length - 1; post >= 0; post--) await state.posts[post]!.play()
+  for (const post of scope.posts.toReversed()) await post.play()
 
   const trouble = problem()
   if (trouble !== null) createStepLog(setUp, state.masker).annotate('error', trouble)
   const lost = run.options.runnerLost?.aborted === true
+  for (const record of lost ? [] : stop) await playOwn(record, () => stopJobContainer(state))
   if (!lost) {
     startRecord(complete)
     const endLog = createStepLog(complete, state.masker)

@@ -218,6 +218,7 @@ function newJob(
     steps: [],
     startedAt: null,
     completedAt: null,
+    container: null,
     orphans: [],
   }
 }

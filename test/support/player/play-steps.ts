@@ -62,7 +62,7 @@ function mainWork(
   pre: PlayedStep | null,
 ): Work {
   if (action === null) return scriptWork(state, scope, step)
-  if (action.runs.using === 'composite') return compositeWork(state, step, action)
+  if (action.runs.using === 'composite') return compositeWork(state, scope, step, action)
   const states = pre === null ? [] : [pre]
   const work = nodeWork(state, step, action, action.runs.main, states)
   return attempt => {
@@ -80,20 +80,26 @@ function registerPost(
   states: PlayedStep[],
 ): void {
   if (action.runs.using !== 'node24' || action.runs.post === null) return
-  if (state.posts.some(post => post.step === step && post.scope === scope)) return
   const { post, postIf } = action.runs
-  const record = createStepRecord('post', `Post ${states.at(-1)!.name}`)
-  const work = nodeWork(state, step, action, post, states)
-  state.posts.push({
-    step,
-    scope,
-    record,
-    play: () => playStep(state, scope, { step, record, condition: postIf, work }),
-  })
+  addPost(state, scope, step, states.at(-1)!.name, postIf, nodeWork(state, step, action, post, states))
+}
+
+function addPost(
+  state: JobState,
+  scope: Scope,
+  step: WorkflowStep,
+  name: string,
+  condition: string,
+  work: Work,
+): void {
+  if (scope.posts.some(post => post.step === step)) return
+  const record = createStepRecord('post', `Post ${name}`)
+  scope.posts.push({ step, record, play: () => playStep(state, scope, { step, record, condition, work }) })
+  scope.registerAround?.()
   state.run.publish()
 }
 
-function compositeWork(state: JobState, step: WorkflowStep, action: Action): Work {
+function compositeWork(state: JobState, scope: Scope, step: WorkflowStep, action: Action): Work {
   return async ({ env, contexts, log, record, stop }) => {
     if (action.runs.using !== 'composite') return 0
     const inside: Scope = {
@@ -105,16 +111,39 @@ function compositeWork(state: JobState, step: WorkflowStep, action: Action): Wor
       failed: false,
       played: record.steps,
       stop,
+      posts: [],
+      registerAround: () => addPost(state, scope, step, record.name, 'always()', compositeCleanup(inside)),
     }
     const prepared = await prepareSteps(state, action.runs.steps, stepContexts(state, inside, env))
     record.steps.push(...prepared.map(one => one.record))
     await playSteps(state, inside, prepared)
-    for (const nested of record.steps) {
-      record.log += nested.log
-      record.stdout += nested.stdout
-      record.stderr += nested.stderr
-    }
+    gather(record)
     record.outputs = evaluateTexts(action.runs.outputs, stepContexts(state, inside, env))
     return inside.failed ? 1 : 0
+  }
+}
+
+/**
+ * The posts of all that a composite action uses are one step of the job, named after the composite one.
+ * Source: RegisterPostJobStep of ExecutionContext.cs and ActionRunner.cs of actions/runner.
+ */
+function compositeCleanup(inside: Scope): Work {
+  return async ({ record, stop }) => {
+    inside.stop = stop
+    for (const post of inside.posts.toReversed()) {
+      record.steps.push(post.record)
+      await post.play()
+    }
+    gather(record)
+    return record.steps.some(({ conclusion }) => conclusion === 'failure') ? 1 : 0
+  }
+}
+
+/** What the steps inside printed is what the one around them did. */
+function gather(record: PlayedStep): void {
+  for (const nested of record.steps) {
+    record.log += nested.log
+    record.stdout += nested.stdout
+    record.stderr += nested.stderr
   }
 }

@@ -32,6 +32,8 @@ export type WorkflowJob = {
   env: Mapping
   outputs: Mapping
   permissions: Template
+  /** The image, or a mapping of `image` and `env`. */
+  container: Template
   shell: Template
   workingDirectory: Template
   steps: WorkflowStep[]
@@ -54,7 +56,7 @@ export type Workflow = {
 const rootKeys = 'on name description run-name defaults env permissions concurrency jobs'.split(' ')
 const jobKeys = (
   'name needs if strategy runs-on timeout-minutes continue-on-error env permissions concurrency outputs ' +
-  'defaults steps uses with secrets'
+  'container defaults steps uses with secrets'
 ).split(' ')
 const stepKeys =
   'name id if continue-on-error timeout-minutes uses with env run working-directory shell'.split(' ')
@@ -104,6 +106,7 @@ export async function readWorkflow(name: string, content: string): Promise<Workf
         env: mapping(own.env),
         outputs: mapping(own.outputs),
         permissions: own.permissions ?? raw.permissions ?? null,
+        container: own.container ?? null,
         shell: defaults.shell ?? null,
         workingDirectory: defaults['working-directory'] ?? null,
         steps: job.type === 'job' ? readSteps(job.steps, own.steps as Mapping[], `job ${id}`) : [],

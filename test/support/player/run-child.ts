@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
 import { StringDecoder } from 'node:string_decoder'
 
-export type ChildEnd = { exitCode: number | null; stdout: string; stderr: string }
+/** The exit code of a process that a signal has ended is 128 and the signal's number. */
+export type ChildEnd = { exitCode: number; stdout: string; stderr: string }
 
 /**
  * Runs a process in a group of its own until it has ended and its output is read.
@@ -19,6 +21,8 @@ export async function runChild(spec: {
   stop: AbortSignal
   kill: AbortSignal
   graceMs: number
+  /** It stands for a process elsewhere: once it is ended, what that one prints is read no more. */
+  isClient: boolean
 }): Promise<ChildEnd> {
   spec.kill.throwIfAborted()
   const child = spawn(spec.command, spec.args, {
@@ -27,7 +31,7 @@ export async function runChild(spec: {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const ended = Promise.withResolvers<number | null>()
+  const ended = Promise.withResolvers<number>()
   const output = { stdout: '', stderr: '' }
   const timers: NodeJS.Timeout[] = []
   const later = (ms: number, act: () => void) => timers.push(setTimeout(act, ms))
@@ -67,9 +71,13 @@ export async function runChild(spec: {
   }
 
   child.on('error', error => ended.reject(error))
-  child.on('close', code => ended.resolve(code))
+  const endWith = (code: number | null, name: NodeJS.Signals | null) =>
+    ended.resolve(code ?? 128 + constants.signals[name!])
+  child.on('close', endWith)
   // A process it left behind may hold its output open: the runner waits five seconds for it, then goes on.
-  child.on('exit', code => later(5000, () => ended.resolve(code)))
+  child.on('exit', (code, name) =>
+    later(spec.isClient && (spec.stop.aborted || spec.kill.aborted) ? 0 : 5000, () => endWith(code, name)),
+  )
   spec.stop.addEventListener('abort', stop, { once: true })
   spec.kill.addEventListener('abort', killNow, { once: true })
   process.once('exit', killNow)

@@ -7,10 +7,10 @@ import { logHeader } from './log-header.ts'
 import type { Work } from './play-step.ts'
 import type { WorkflowStep } from './read-workflow.ts'
 import { refuse } from './refuse.ts'
-import { runChild } from './run-child.ts'
+import { runInJob } from './run-in-job.ts'
 import { stepEnv } from './step-env.ts'
 
-/** Without `shell:` the runner's bash stops at the first error, but not inside a pipe. */
+/** Without `shell:` the runner's bash, in a container its sh, stops at the first error, but not inside a pipe. */
 const shells: Record<string, [command: string, ...args: string[]]> = {
   '': ['bash', '-e'],
   bash: ['bash', '--noprofile', '--norc', '-eo', 'pipefail'],
@@ -21,7 +21,8 @@ const shells: Record<string, [command: string, ...args: string[]]> = {
 export function scriptWork(state: JobState, scope: Scope, step: WorkflowStep): Work {
   return async ({ env, contexts, files, log, record, stop, onLine }) => {
     const shell = evaluateText(step.shell ?? state.job.shell, contexts)
-    const [command, ...args] = shells[shell] ?? refuse(`the shell "${shell}" of "${record.name}"`)
+    const asked = shell === '' && state.container ? 'sh' : shell
+    const [command, ...args] = shells[asked] ?? refuse(`the shell "${shell}" of "${record.name}"`)
     const script = evaluateText(step.run, contexts)
     const file = join(state.temp, `${randomUUID()}.sh`)
     await writeFile(file, script)
@@ -32,15 +33,13 @@ export function scriptWork(state: JobState, scope: Scope, step: WorkflowStep): W
       GITHUB_ACTION: step.id,
       ...(scope.actionPath && { GITHUB_ACTION_PATH: scope.actionPath }),
     }
-    const end = await runChild({
+    const end = await runInJob(state, {
       command,
       args: [...args, file],
       cwd: resolve(state.workspace, folder),
       env: stepEnv(state, env, own),
       onLine,
       stop,
-      kill: state.ended,
-      graceMs: state.run.options.cancelGraceMs ?? 7500,
     })
     record.stdout = end.stdout
     record.stderr = end.stderr

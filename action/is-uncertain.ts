@@ -1,0 +1,17 @@
+import { PortError } from '../port/client.ts'
+
+/** Nothing was sent: there was no connection. */
+const NOT_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']
+
+/**
+ * Whether what was asked for may have been done all the same: the answer got lost, or is one that says nothing about
+ * that. A 503 says that the request was not taken.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
+ */
+export function isUncertain(error: unknown): error is PortError {
+  if (!(error instanceof PortError) || error.kind !== 'unreachable') return false
+  if (error.status !== null) return error.status !== 503 && error.status !== 429
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException
+  return !NOT_SENT.includes(code ?? '')
+}

@@ -1,0 +1,31 @@
+import picomatch from 'picomatch'
+
+/**
+ * What is wrong with a glob, to be said after its name; null where nothing is.
+ *
+ * @param options.repositories whether it is of names `owner/name`, where `!` in front takes names out
+ */
+export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
+  const pattern = options.repositories ? glob.replace(/^!(?!\()/, '') : glob
+  // picomatch takes it for a plain character there, so what was to be left out would be let in.
+  if (pattern.includes('{') && /[{,]!(?!\()/.test(pattern)) {
+    return 'has a "!" within braces, where it leaves nothing out: write what is to be left out as a glob of its own, such as !acme/secret'
+  }
+  if (options.repositories && !mayMatchRepository(pattern)) {
+    return 'matches no repository: it must be owner/name, with globs in it such as acme/* or */*'
+  }
+  try {
+    picomatch.makeRe(pattern, { strictBrackets: true, posix: true })
+  } catch (error) {
+    return pattern === '' ? 'must not be empty' : `is not a glob: ${(error as Error).message}`
+  }
+  return null
+}
+
+/** Mistakes of writing only: an address, an owner alone, one star. */
+function mayMatchRepository(pattern: string): boolean {
+  if (/\s|:|^!|^\/|\/$/.test(pattern)) return false
+  const parts = pattern.split('/')
+  if (parts.includes('**')) return true
+  return /[{(]/.test(pattern) ? parts.length > 1 : parts.length === 2
+}

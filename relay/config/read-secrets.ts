@@ -1,0 +1,36 @@
+type Env = Record<string, string | undefined>
+
+/**
+ * The environment with its secrets, each from its variable or its file. Empty variables count as unset. A byte
+ * order mark in front and line breaks at the end are an editor's or a shell's, and no part of a secret.
+ *
+ * @param names of the secrets that may come from a file, `NAME_FILE`
+ * @param problems what is wrong goes here, a sentence each
+ */
+export function readSecrets(
+  env: Env,
+  names: string[],
+  readFile: (path: string) => string,
+  problems: string[],
+): Env {
+  const values: Env = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()))
+  for (const name of names) {
+    const path = values[`${name}_FILE`]
+    if (path && values[name]) problems.push(`${name} and ${name}_FILE are both set: keep one`)
+    if (path) values[name] = readOne(`${name}_FILE`, path)
+    if (values[name]) values[name] = values[name].replace(/^\ufeff/, '').replace(/[\r\n]+$/, '')
+  }
+  return values
+
+  function readOne(name: string, path: string): string {
+    try {
+      const text = readFile(path)
+      if (text.trim()) return text
+      problems.push(`${name}: ${path} is empty`)
+    } catch (error) {
+      problems.push(`${name}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`)
+    }
+    // So that it is not missed as well.
+    return 'not to be had'
+  }
+}

@@ -1,0 +1,78 @@
+import { z } from 'zod'
+import { globProblem } from './glob-problem.ts'
+
+/*
+ * The kinds of values that a variable may hold, each from its text, with what it must be as the error.
+ */
+
+/** An http(s) address that more can be added to; slashes at the end are taken off. */
+export const address = z.string().transform((text, ctx) => {
+  const url = /^https?:\/\//i.test(text) && URL.canParse(text) ? new URL(text) : null
+  if (url === null) {
+    ctx.addIssue('must be an http(s) URL')
+    return z.NEVER
+  }
+  if (url.username || url.password || /[?#]/.test(text)) {
+    ctx.addIssue('must be an address alone, without a user, a query or a #')
+    return z.NEVER
+  }
+  return text.trim().replace(/\/+$/, '')
+})
+
+/** Separated by commas or line breaks. */
+export const list = z.string().transform(text => items(text.split(/[,\r\n]/)))
+
+/** Globs of repositories, separated so too; a comma within braces is part of a glob: `acme/{shop,web}`. */
+export const globs = z.string().transform((text, ctx) => {
+  const all = items(splitOutsideBraces(text))
+  for (const glob of all) {
+    const problem = globProblem(glob, { repositories: true })
+    if (problem) ctx.addIssue(`${JSON.stringify(glob)} ${problem}`)
+  }
+  return all
+})
+
+/** In milliseconds. */
+export const duration = amount(
+  { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 },
+  'must be a duration such as 30s, 10m, 24h or 30d',
+)
+
+/** In bytes. */
+export const size = amount(
+  { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 },
+  'must be a size such as 512kb or 1mb',
+)
+
+export function whole(message: string, min: number, max: number) {
+  return z
+    .string()
+    .refine(text => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max, message)
+    .transform(Number)
+}
+
+function amount(units: Record<string, number>, message: string) {
+  return z.string().transform((text, ctx) => {
+    const [, number, unit] = /^(\d+)\s*([a-z]+)$/i.exec(text.trim()) ?? []
+    const value = Number(number) * (units[unit?.toLowerCase() ?? ''] ?? Number.NaN)
+    if (Number.isSafeInteger(value) && value > 0) return value
+    ctx.addIssue(message)
+    return z.NEVER
+  })
+}
+
+function splitOutsideBraces(text: string): string[] {
+  const parts = ['']
+  let level = 0
+  for (const char of text) {
+    if (char === '{') level++
+    else if (char === '}') level--
+    if (level <= 0 && /[,\r\n]/.test(char)) parts.push('')
+    else parts[parts.length - 1] += char
+  }
+  return parts
+}
+
+function items(texts: string[]): string[] {
+  return texts.map(text => text.trim()).filter(Boolean)
+}

@@ -1,0 +1,42 @@
+import { type Match, madeSince, matchRuns, plainSince } from '../github/match-run.ts'
+import type { WorkflowRun } from '../github/workflow-run.ts'
+import type { Delivery } from '../store/delivery.ts'
+import type { Store } from '../store/store.ts'
+
+const MOST_OTHERS = 2_000
+
+/**
+ * Which of the runs of its repository may be the delivery's. Only where titles alone do not tell are the other
+ * deliveries that went there looked at.
+ *
+ * @param runId the run that the action, or Port, has named
+ * @param startTimeout RELAY_START_TIMEOUT, milliseconds
+ */
+export async function findMatch(
+  delivery: Delivery,
+  runs: readonly WorkflowRun[],
+  runId: number | null,
+  { store, startTimeout }: { store: Pick<Store, 'sentBetween' | 'findBound'>; startTimeout: number },
+): Promise<Match> {
+  const { repository } = delivery
+  const alone = { sent: [], sentTo: Number.POSITIVE_INFINITY, taken: new Set<number>() }
+  const match = matchRuns(delivery, runs, { runId, startTimeout, ...alone })
+  if (match.kind !== 'plain' && match.kind !== 'strange') return match
+
+  // Those whose runs are made as early or as late as one that may be this delivery's.
+  const times = match.runs.map(run => run.createdAt)
+  const reach = plainSince(delivery) - madeSince(delivery)
+  const sentTo = Math.max(...times) + reach
+  const time = { from: madeSince(delivery), to: sentTo, limit: MOST_OTHERS }
+  const titles = [...new Set([delivery.eventType, ...match.runs.map(run => run.title)])]
+  const [sent, bound] = await Promise.all([
+    store.sentBetween(repository, titles, time),
+    store.findBound(
+      repository,
+      runs.filter(run => titles.includes(run.title)).map(run => run.id),
+    ),
+  ])
+  const others = sent.filter(other => other.id !== delivery.id)
+  const taken = new Set(bound.filter(owner => owner.id !== delivery.id).map(owner => owner.githubRunId))
+  return matchRuns(delivery, runs, { runId, startTimeout, sent: others, sentTo, taken })
+}

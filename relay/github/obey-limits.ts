@@ -1,0 +1,28 @@
+import type { Credential } from './credential.ts'
+import { readLimit } from './errors.ts'
+import { PausedError, type Pauses } from './pauses.ts'
+
+/**
+ * A credential that sends nothing while GitHub wants its users to wait, whatever they ask for: dispatches,
+ * lists, jobs, repositories.
+ */
+export function obeyLimits(credential: Credential, pauses: Pauses, clock: () => number): Credential {
+  return {
+    kind: credential.kind,
+    /** @throws PausedError where nothing was sent */
+    async use(repository, work) {
+      const until = pauses.until(repository)
+      if (until > clock()) throw new PausedError(until)
+      try {
+        const result = await credential.use(repository, work)
+        pauses.passed(repository)
+        return result
+      } catch (error) {
+        const limit = readLimit(error, clock(), pauses.tries(repository))
+        if (limit) pauses.set(repository, limit.until)
+        else pauses.passed(repository)
+        throw error
+      }
+    },
+  }
+}

@@ -1,0 +1,76 @@
+import type { Sent } from '../store/delivery.ts'
+import type { WorkflowRun } from './workflow-run.ts'
+
+/** What the plain runs of a repository give a delivery. */
+export interface Share {
+  /** Those that may be its, its own first; empty where none is. */
+  runs: WorkflowRun[]
+  /** By order, this one of each workflow. */
+  own: WorkflowRun[]
+  /** One of its runs may still be to come, or is with another delivery. */
+  missing: boolean
+}
+
+type Sending = Pick<Sent, 'id' | 'seq' | 'sentAt'>
+
+/**
+ * Shares runs whose titles say nothing out among the deliveries that may be behind them. Each dispatch makes one
+ * run of each workflow that listens, and a repository's dispatches go out one after the other: so the oldest run
+ * belongs to the oldest delivery. Runs made within `leeway` of each other may have changed places on GitHub. Pure.
+ *
+ * @param runs of all times, without those that are known to be of a certain delivery
+ * @param others deliveries of the same event type that were sent around the same time, without a known run
+ * @param leeway how far GitHub's clock may be from this relay's, milliseconds
+ */
+export function shareRuns(
+  delivery: Sending,
+  runs: readonly WorkflowRun[],
+  others: readonly Sending[],
+  leeway: number,
+): Share {
+  const all = [...others.filter(other => other.id !== delivery.id), delivery].sort(
+    (a, b) => a.sentAt - b.sentAt || a.seq - b.seq,
+  )
+  const share: Share = { runs: [], own: [], missing: false }
+  for (const workflow of new Set(runs.map(run => run.workflowId))) {
+    const made = runs.filter(run => run.workflowId === workflow).sort(byAge)
+    if (!made.some(run => run.createdAt >= delivery.sentAt - leeway)) continue
+    const { run, open } = assign(delivery, all, made, leeway)
+    // Long after its dispatch, while others have none yet: it may be of a later one, and this one have none at all.
+    const doubtful = run !== null && open && run.createdAt > delivery.sentAt + leeway
+    if (run === null || doubtful) {
+      share.missing = true
+      continue
+    }
+    const near = made.filter(
+      each =>
+        each.id !== run.id &&
+        each.createdAt >= delivery.sentAt - leeway &&
+        Math.abs(each.createdAt - run.createdAt) <= leeway,
+    )
+    share.own.push(run)
+    share.runs.push(run, ...near)
+  }
+  return share
+}
+
+/** First sent, first served; `open`: when the last run was made, somebody still waited for one. */
+function assign(
+  delivery: Sending,
+  all: readonly Sending[],
+  runs: readonly WorkflowRun[],
+  leeway: number,
+): { run: WorkflowRun | null; open: boolean } {
+  const waiting: Sending[] = []
+  let next = 0
+  let own: WorkflowRun | null = null
+  for (const run of runs) {
+    for (let each = all[next]; each && each.sentAt - leeway <= run.createdAt; each = all[++next])
+      waiting.push(each)
+    if (waiting.shift()?.id === delivery.id) own = run
+  }
+  return { run: own, open: waiting.length > 0 }
+}
+
+/** GitHub counts in seconds; its ids grow. */
+const byAge = (a: WorkflowRun, b: WorkflowRun) => a.createdAt - b.createdAt || a.id - b.id

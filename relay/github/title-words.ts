@@ -1,0 +1,9 @@
+const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
+/** A title is short; what is longer is no reason for a long query. */
+const MAX_WORDS = 24
+
+/** What in a run's title may be the id of a Port run or of a delivery, standing by itself. */
+export function titleWords(title: string): string[] {
+  const words = [UUID, /[\w-]+/g, /\w+/g].flatMap(pattern => title.match(pattern) ?? [])
+  return [...new Set(words)].slice(0, MAX_WORDS)
+}

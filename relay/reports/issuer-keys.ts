@@ -1,0 +1,95 @@
+import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose'
+
+export interface IssuerKeysParts {
+  /** Of GITHUB_OIDC_ISSUER. */
+  issuer: string
+  log: { warn: (fields: object, message: string) => void }
+  /** The issuer is asked no more often than this, whoever sends what: a token may be forged. */
+  cooldownMs: number
+  /** How old the set becomes before it is asked for again. */
+  cacheMs: number
+  timeoutMs: number
+}
+
+/** Whether a token is true cannot be said for now; the message says so to its sender. */
+export class KeysUnknown extends Error {
+  /** Until the issuer can be asked again. */
+  readonly retryMs: number
+  constructor(message: string, retryMs: number) {
+    super(message)
+    this.name = 'KeysUnknown'
+    this.retryMs = retryMs
+  }
+}
+
+/** Keys that the issuer no longer gives out are not believed for longer, though it does not answer. */
+const LONGEST_MS = 24 * 3_600_000
+
+const NONE =
+  "The relay cannot get the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Try again."
+const NEWER =
+  "The relay does not know the key of this OIDC token; it asks GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) for new keys every few seconds. Try again."
+
+/**
+ * The issuer's key set, asked for once and kept, also while the issuer gives none.
+ *
+ * @returns a function that gives the key of a token, for `jwtVerify`. It throws KeysUnknown where the set cannot
+ *   be had or the key may be newer than it, and JWKSNoMatchingKey where the issuer has just given a set without it
+ */
+export function createIssuerKeys(parts: IssuerKeysParts): JWTVerifyGetKey {
+  const { issuer, log, cooldownMs, cacheMs, timeoutMs } = parts
+  let set: { keys: JWTVerifyGetKey; at: number } | null = null
+  let asked = Number.NEGATIVE_INFINITY
+  let asking: Promise<void> | null = null
+
+  return async (header, token) => {
+    const now = performance.now()
+    const asks = asking !== null || ((!set || now - set.at >= cacheMs) && now - asked >= cooldownMs)
+    if (asks) await ask()
+    try {
+      return await known()(header, token)
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error
+      if (set && set.at >= now) throw error
+      const wait = asked + cooldownMs - performance.now()
+      if (wait > 0) throw new KeysUnknown(NEWER, wait)
+      await ask()
+      if (set && set.at >= now) return known()(header, token)
+      throw new KeysUnknown(NEWER, cooldownMs)
+    }
+  }
+
+  function known(): JWTVerifyGetKey {
+    if (set && performance.now() - set.at < LONGEST_MS) return set.keys
+    throw new KeysUnknown(NONE, Math.max(asked + cooldownMs - performance.now(), 0))
+  }
+
+  /** All who wait for the set wait for one request. */
+  function ask(): Promise<void> {
+    asking ??= fetchSet().finally(() => {
+      asking = null
+      asked = performance.now()
+    })
+    return asking
+  }
+
+  async function fetchSet(): Promise<void> {
+    try {
+      const response = await fetch(`${issuer}/.well-known/jwks`, {
+        headers: { accept: 'application/json' },
+        redirect: 'manual',
+        signal: AbortSignal.timeout(timeoutMs),
+      })
+      if (response.status !== 200) throw new Error(`it answered ${response.status}`)
+      const given = (await response.json()) as { keys: object[] }
+      const keys = createLocalJWKSet(given)
+      if (given.keys.length === 0) throw new Error('its set has no keys')
+      set = { keys, at: performance.now() }
+    } catch (error) {
+      log.warn(
+        { err: error, issuer },
+        `the keys of the OIDC issuer cannot be had; ${set ? 'those known are kept' : "no run's word is accepted"}`,
+      )
+    }
+  }
+}

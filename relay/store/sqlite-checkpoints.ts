@@ -1,0 +1,56 @@
+import { Worker } from 'node:worker_threads'
+
+/** Often enough that the log stays small, and seldom enough that a page written again and again is moved once. */
+const EVERY_MS = 200
+
+/**
+ * Moves what was committed from SQLite's log into the file, beside the commits. A commit that has to do it writes
+ * to all the places that run ids are sorted into: with a million deliveries, that took a quarter of the intake.
+ */
+export interface Checkpoints {
+  /** Something was committed. */
+  written(): void
+  close(): Promise<void>
+}
+
+export function startCheckpoints(path: string): Checkpoints {
+  let thread: Worker | undefined
+  let timer: NodeJS.Timeout | undefined
+  let due = false
+  let busy = false
+  let closed = false
+
+  const start = () => {
+    // Beside this file in the sources, beside the bundle when bundled.
+    const file = `./sqlite-checkpoint-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
+    const started = new Worker(new URL(file, import.meta.url), { workerData: path })
+    started.on('message', () => {
+      busy = false
+      schedule()
+    })
+    // Without it, commits move the log themselves once it is long.
+    started.on('error', () => {})
+    return started
+  }
+  const schedule = () => {
+    if (!due || busy || closed || timer) return
+    timer = setTimeout(() => {
+      timer = undefined
+      due = false
+      busy = true
+      thread ??= start()
+      thread.postMessage('checkpoint')
+    }, EVERY_MS)
+  }
+  return {
+    written() {
+      due = true
+      schedule()
+    },
+    async close() {
+      closed = true
+      clearTimeout(timer)
+      await thread?.terminate()
+    },
+  }
+}

@@ -1,0 +1,68 @@
+import { packClientPayload, readClientPayload } from '../../port/client-payload.ts'
+import { readInvocation } from '../../port/invocation.ts'
+import { isObject, type Json, type JsonObject } from '../../port/json.ts'
+import { readText } from './read-text.ts'
+
+/** What a trial plays. */
+export interface TrialEvent {
+  /** `client_payload`, as the relay sends it. */
+  payload: JsonObject
+  /** What Port keeps of its webhook: the body, from which the action fetches what did not fit. */
+  body: Json
+  /** Null where the event names none, so that the relay's configuration says which. */
+  type: string | null
+  /** What the trial made up, a sentence each. */
+  notes: string[]
+}
+
+/** Where the body names no run, as Port's form suggests it: there the id comes in a header. */
+const RUN_ID = 'r_LocalTrial00000'
+
+/**
+ * Reads the file of `--event`: a dispatch as it is, or what the relay makes of a body.
+ *
+ * @throws Error with a sentence that names the file
+ */
+export function readEvent(file: string): TrialEvent {
+  const given = parse(file)
+  const event = isObject(given) ? given : {}
+  if (readClientPayload(event.client_payload)) {
+    const payload = event.client_payload as JsonObject
+    const notes =
+      payload.run_id === null ? ['The event names no run in Port, so Port is told nothing of it.'] : []
+    const type = text(event.event_type) ?? text(event.action) ?? text(payload.action)
+    return { payload, body: {}, type, notes }
+  }
+  if (isObject(event.invocationMethod)) {
+    throw new Error(
+      `${file} is the definition of an action in Port. --event takes the body that Port sends when somebody runs that ` +
+        'action: docs/action.md shows one.',
+    )
+  }
+  if (!isObject(given) && !Array.isArray(given)) {
+    throw new Error(`${file} holds neither an object nor a list, so it is no body that Port sends.`)
+  }
+  const invocation = readInvocation(given)
+  const known = invocation.kind !== 'none'
+  const payload = packClientPayload(
+    known ? invocation : { ...invocation, runId: RUN_ID, kind: 'action_run' },
+    { delivery: 'trial', relay: null },
+  )
+  return {
+    payload: payload as unknown as JsonObject,
+    body: given as Json,
+    type: invocation.github?.eventType ?? invocation.action,
+    notes: known ? [] : [`The body names no run in Port, so it is given one, ${RUN_ID}.`],
+  }
+}
+
+function parse(file: string): unknown {
+  const content = readText(file, '--event')
+  try {
+    return JSON.parse(content)
+  } catch (cause) {
+    throw new Error(`${file} is not JSON: ${(cause as Error).message}.`, { cause })
+  }
+}
+
+const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)

@@ -1,0 +1,220 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { Hono } from 'hono'
+import { expect, onTestFinished, test } from 'vitest'
+import type { JsonObject } from '../../port/json.ts'
+import { type StandIn, type StandInEnv, startStandIn } from '../support/http-server.ts'
+import { openRunner } from './open-runner.ts'
+import { bodyFor, openStage, payloadFor } from './play.ts'
+import { sealWith } from './seal.ts'
+
+// What must not keep Port from the final status, nor bring it what it must not see, by the sources in this process.
+
+const seeAlso = (topic: string) =>
+  ` See https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#${topic}`
+const SECRET = 'clear-text-secret'
+const WITHHELD =
+  'The lines left in $PORT_LOG and the input summary are not told to Port: the secret inputs, which must not be in ' +
+  'them, could not be asked for.'
+
+/** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
+async function openRelay(): Promise<StandIn> {
+  const app = new Hono<StandInEnv>()
+  const secrets = { password: SECRET }
+  const run = { status: 'in_progress', ended: false, synchronized: false, external_run_id: null }
+  app.get('/idtoken', c => c.json({ value: 'proof' }))
+  app.post('/report/start', c => c.json({ token: 'report-token', tells: true, run, payload: null, secrets }))
+  app.post('/report/inputs', c => c.json({ payload: null, secrets }))
+  app.post('/report', c => c.json({}, 202))
+  const server = await startStandIn(app, () => ({ body: {} }))
+  onTestFinished(() => server.close())
+  return server
+}
+
+async function openJob(relay: StandIn, inputs: Record<string, string> = {}) {
+  const stage = await openStage()
+  const payload = payloadFor(
+    'r_1',
+    { password: 'c2VhbGVk', version: '1.4.2' },
+    { encrypted: ['password'] },
+  ) as {
+    port: JsonObject
+  }
+  payload.port.relay = relay.origin
+  return openRunner(
+    { ...stage, payload },
+    { 'port-client-id': '', 'port-client-secret': '', 'github-token': '', ...inputs },
+    {
+      ACTIONS_ID_TOKEN_REQUEST_URL: `${relay.origin}/idtoken?v=1`,
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token',
+    },
+  )
+}
+
+const told = (relay: StandIn) =>
+  relay.requests
+    .filter(({ path }) => path === '/report')
+    .flatMap(({ body }) => (body as { reports: JsonObject[] }).reports)
+const logFileOf = (job: { state(): Record<string, string> }) =>
+  JSON.parse(job.state().STATE_report!).logFile as string
+const linesOf = (run: { logs: { message: string }[] }) => run.logs.flatMap(log => log.message.split('\n'))
+
+test.each([
+  [403, 1],
+  [503, Number.POSITIVE_INFINITY],
+])(
+  'when the relay answers %i to the question for secrets, Port gets status and steps, and no line that may hold one',
+  async (status, times) => {
+    const relay = await openRelay()
+    const job = await openJob(relay, { summary: `It is ${SECRET}`, entities: '' })
+    expect(await job.run('main')).toEqual([])
+    writeFileSync(logFileOf(job), `${SECRET} and more\n`)
+    relay.fail({ match: ({ path }) => path === '/report/inputs', status, times })
+    expect((await job.hurry('post', job.state())).slice(1)).toEqual([
+      `::warning::${WITHHELD}${seeAlso('secret-inputs')}`,
+    ])
+    expect(JSON.stringify(relay.requests)).not.toContain(SECRET)
+    const reports = told(relay)
+    expect(reports.at(-1)).toMatchObject({ update: { conclusion: 'success', statusLabel: 'Succeeded' } })
+    expect(reports.at(-2)).toEqual({
+      log: [
+        { level: 'WARN', message: WITHHELD },
+        { level: 'INFO', message: expect.stringMatching(/^✓ Job deploy: success/) },
+      ],
+    })
+  },
+)
+
+test('with nothing to withhold there is no warning, and with an answer each secret and token becomes ***', async () => {
+  const relay = await openRelay()
+  const job = await openJob(relay)
+  await job.run('main')
+  relay.fail({ match: ({ path }) => path === '/report/inputs', status: 403 })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([])
+  writeFileSync(logFileOf(job), `${SECRET} request-token report-token\n`)
+  await job.run('post', job.state())
+  expect(told(relay).at(-2)).toMatchObject({ log: [{ message: '*** *** ***' }, {}] })
+})
+
+test("what did not fit the payload cannot be asked of Port's run: then no line goes to Port either", async () => {
+  const stage = await openStage()
+  const { port, run } = stage
+  const sealed = sealWith(port.clientSecret, SECRET.repeat(200))
+  const payload = payloadFor(run.id, { password: sealed }, { encrypted: ['password'], maxBytes: 900 })
+  run.payload.body = bodyFor(run.id, { password: sealed })
+  const job = openRunner(
+    { ...stage, payload },
+    { 'github-token': '', summary: SECRET, 'fail-on-report-error': 'true' },
+  )
+  expect(await job.run('main')).toEqual([])
+  writeFileSync(logFileOf(job), `${SECRET.repeat(200)}\n`)
+  port.fail({ match: ({ method, path }) => method === 'GET' && path.includes('/runs/'), status: 403 })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    `::error::${WITHHELD}${seeAlso('secret-inputs')}`,
+  ])
+  expect(linesOf(run)).not.toContainEqual(expect.stringContaining(SECRET))
+  expect(run.summary).not.toContain(SECRET)
+  // The job is red by its author's wish, so the run in Port is no success.
+  expect(run.status).toBe('FAILURE')
+})
+
+test('a log that is a folder by now is a warning and a line, and the final status goes all the same', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  const logFile = logFileOf(job)
+  rmSync(logFile)
+  mkdirSync(logFile)
+  const problem = `What is left in $PORT_LOG is not told to Port, since it could not be read: ${logFile} is no longer a file.`
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    `::warning::${problem}${seeAlso('port-log')}`,
+  ])
+  expect(linesOf(stage.run).slice(1)).toEqual([problem, expect.stringMatching(/^✓ Job deploy: success/)])
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('the tokens of the job do not reach Port with its environment', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': 'ghs_of-the-job' })
+  await job.run('main')
+  writeFileSync(logFileOf(job), `GH_TOKEN=ghs_of-the-job\nPORT=${stage.port.clientSecret}\n`)
+  await job.run('post', job.state())
+  expect(linesOf(stage.run)).toEqual(expect.arrayContaining(['GH_TOKEN=***', 'PORT=***']))
+})
+
+test('with fail-on-report-error a log that Port refuses fails the job, and the run in Port with it', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '', 'fail-on-report-error': 'true' })
+  await job.run('main')
+  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    expect.stringMatching(/^::error::Port did not take the log: /),
+  ])
+  expect(process.exitCode).toBe(1)
+  expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+})
+
+test('a log whose answer got lost is a warning that does not say that Port has not taken it', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), cut: 'after' })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    expect.stringMatching(/^::warning::Port may not have taken all of the log: /),
+  ])
+  const lines = linesOf(stage.run).slice(1)
+  expect(lines).toEqual([
+    expect.stringMatching(/^✓ Job deploy/),
+    "… 1 line may be missing here: Port's answer to them got lost.",
+  ])
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('where Port takes no entity, forty of them do not hold up the end: what is left is not tried', async () => {
+  const stage = await openStage()
+  const entities = Array.from({ length: 40 }, (_, index) => ({
+    blueprint: 'service',
+    identifier: `s${index}`,
+  }))
+  const job = openRunner(stage, { 'github-token': '', entities: JSON.stringify(entities) })
+  await job.run('main')
+  const away = stage.port.fail({
+    match: ({ path }) => path.includes('/entities'),
+    status: 503,
+    times: Number.POSITIVE_INFINITY,
+  })
+  const before = stage.port.requests.length
+  const [, warning] = await job.hurry('post', job.state())
+  away()
+  expect(warning).toMatch(
+    /service\/s0 could not be upserted.*The last 39 entities were not sent, since Port could not be reached\./,
+  )
+  const tries = stage.port.requests.slice(before).filter(({ path }) => path.includes('/entities'))
+  expect(tries).toHaveLength(5)
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('the final status waits longer than all before it, when Port asks for that', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  const trouble = { status: 429, headers: { 'retry-after': '80' } }
+  for (const call of [
+    (path: string) => path.endsWith('/logs'),
+    (path: string) => path.includes('/runs/') && !path.endsWith('/logs'),
+  ]) {
+    stage.port.fail({ match: ({ path }) => call(path), ...trouble })
+  }
+  expect((await job.hurry('post', job.state())).slice(1)).toEqual([
+    expect.stringMatching(/^::warning::Port did not take the log: .*answered 429/),
+  ])
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('wrong inputs at the end are one warning with one link', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage)
+  await job.run('main')
+  expect(await job.run('post', { ...job.state(), INPUT_REPORT: 'jobs' })).toEqual([
+    `::warning::Port could not be told: report must be job, workflow, progress or off, not "jobs".${seeAlso('inputs')}`,
+  ])
+})

@@ -1,0 +1,191 @@
+import { spawn } from 'node:child_process'
+import {
+  appendFileSync,
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { birthOf } from '../../action/birth-of.ts'
+import { isAlive } from '../../action/is-alive.ts'
+import { claimReport, createLogFile, nextOffset, readLogFile } from '../../action/log-file.ts'
+import { progressFolder } from '../../action/progress-folder.ts'
+import { readLogRest } from '../../action/read-log-rest.ts'
+import { splitLines } from '../../action/split-lines.ts'
+import { stopProgress } from '../../action/stop-progress.ts'
+import { takeLogRest } from '../../action/take-log-rest.ts'
+
+function openLog(content: string | Buffer = ''): string {
+  const root = mkdtempSync(join(tmpdir(), 'log-'))
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  const path = join(root, 'port-log.txt')
+  writeFileSync(path, content)
+  return path
+}
+
+/** A clock that sleeping moves. */
+function openClock() {
+  let now = 0
+  const sleep = async (ms: number) => {
+    now += ms
+  }
+  return { clock: () => now, sleep }
+}
+
+const texts = (lines: { text: string }[]) => lines.map(({ text }) => text)
+
+test('of a small log all that is left is told, also a last line without an end', () => {
+  const path = openLog('one\ntwo\nthree')
+  expect(readLogRest(path, 4)).toEqual(['two', 'three'])
+  expect(readLogRest(path, 13)).toEqual([])
+  expect(readLogRest('/nowhere/log.txt', 0)).toEqual([])
+})
+
+test('of a large log the first and the last megabyte are told, and how much is left out between whole lines', () => {
+  const lines = Array.from({ length: 50_000 }, (_, index) => `line ${index} ${'x'.repeat(200)}`)
+  const told = readLogRest(openLog(`${lines.join('\n')}\n`), 0)
+  const gap = told.findIndex(line => line.includes('left out'))
+  expect(told[gap]).toMatch(/^… 8,\d{3} KB of \$PORT_LOG left out here$/)
+  expect(told.slice(0, gap)).toEqual(lines.slice(0, gap))
+  expect(told.slice(gap + 1)).toEqual(lines.slice(-(told.length - gap - 1)))
+  for (const end of [gap, told.length - gap - 1]) expect(end).toBeGreaterThan(4_000)
+  expect(told.join('\n').length).toBeLessThan(2_000_100)
+})
+
+test('a log of a little more than a megabyte is told whole', () => {
+  const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index} ${'x'.repeat(210)}`)
+  expect(readLogRest(openLog(`${lines.join('\n')}\n`), 0)).toEqual(lines)
+})
+
+test('of very many short lines twenty thousand are told from each end', () => {
+  const told = readLogRest(openLog(Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')), 0)
+  expect(told).toHaveLength(40_001)
+  expect(told.slice(19_999, 20_002)).toEqual(['19999', '… 60 KB of $PORT_LOG left out here', '30000'])
+})
+
+test('a line of 600 MB is not read whole', () => {
+  const path = openLog('y'.repeat(100))
+  const file = openSync(path, 'r+')
+  ftruncateSync(file, 600_000_000)
+  writeSync(file, '\nlast\n', 599_999_994)
+  closeSync(file)
+  const before = process.memoryUsage().rss
+  const told = readLogRest(path, 0)
+  expect(told).toHaveLength(3)
+  expect(told[2]).toBe('last')
+  expect(told[1]).toMatch(/^… 599,\d{3} KB/)
+  expect(process.memoryUsage().rss - before).toBeLessThan(100_000_000)
+})
+
+test('lines in UTF-16 are told from the end of a large log too', () => {
+  const lines = Array.from({ length: 20_000 }, (_, index) => `Zeile ${index} ${'ä'.repeat(80)}`)
+  const bytes = Buffer.from(`\ufeff${lines.map(line => `${line}\r\n`).join('')}`, 'utf16le')
+  const told = readLogRest(openLog(bytes), 0)
+  expect(told.slice(-3)).toEqual(lines.slice(-3))
+  expect(told.filter(line => !line.startsWith('Zeile'))).toHaveLength(1)
+})
+
+test('a log that was written anew is told from its start, by the companion and at the end', () => {
+  const path = openLog('a first, long line of the log\n')
+  const [first] = readLogFile(path, 0)
+  writeFileSync(path, 'second\n')
+  expect(nextOffset(path, first!.end)).toBe(0)
+  expect(readLogFile(path, 0)).toEqual([{ text: 'second', end: 7 }])
+  expect(readLogRest(path, first!.end)).toEqual(['second'])
+  appendFileSync(path, 'third\n')
+  expect(texts(readLogFile(path, 7))).toEqual(['third'])
+})
+
+test('what is no file is an error, and nobody waits for it', async () => {
+  const path = openLog()
+  rmSync(path)
+  mkdirSync(path)
+  expect(() => readLogFile(path, 0)).toThrow(`${path} is no longer a file`)
+  expect(() => readLogRest(path, 0)).toThrow(`${path} is no longer a file`)
+  const taken = await takeLogRest(path, { clock: Date.now, sleep })
+  expect(taken).toEqual({
+    lines: [],
+    problem: `What is left in $PORT_LOG is not told to Port, since it could not be read: ${path} is no longer a file.`,
+  })
+  expect(() => readLogRest('/dev/zero', 0)).toThrow('is no longer a file')
+})
+
+test('a companion that cannot be stopped is a sentence, and no end of the report', async () => {
+  const path = openLog('line\n')
+  writeFileSync(progressFolder(path).path, 'in the way of the folder')
+  const { lines, problem } = await takeLogRest(path, { clock: Date.now, sleep })
+  expect(lines).toEqual([])
+  expect(problem).toMatch(/^What is left in \$PORT_LOG is not told to Port, .*ENOTDIR/)
+})
+
+test('the report is claimed by the first who tells Port, not by who creates the file', () => {
+  const path = openLog('of a step\n')
+  createLogFile(path)
+  createLogFile(`${path}.other`)
+  expect(texts(readLogFile(path, 0))).toEqual(['of a step'])
+  expect([claimReport(path), claimReport(path), claimReport(`${path}.other`)]).toEqual([true, false, true])
+})
+
+test('a zero byte in UTF-8 costs itself, and no line after it', () => {
+  const bytes = Buffer.from('first\nsome\0thing\nodd\0\nline3\nline4\n')
+  expect(texts(splitLines(bytes, { rest: false }))).toEqual([
+    'first',
+    'some\ufffdthing',
+    'odd\ufffd',
+    'line3',
+    'line4',
+  ])
+  expect(texts(splitLines(Buffer.from('a\0b'), { rest: true }))).toEqual(['a\ufffdb'])
+})
+
+test('UTF-16 without a mark is known by its ends of line, also with no Latin letter, and when cut between two bytes', () => {
+  const wide = Buffer.from('zwei\n漢字\r\n\nfünf\n', 'utf16le')
+  expect(texts(splitLines(wide, { rest: false }))).toEqual(['zwei', '漢字', '', 'fünf'])
+  const cut = wide.subarray(0, -1)
+  expect(texts(splitLines(cut, { rest: false }))).toEqual(['zwei', '漢字', ''])
+  expect(texts(splitLines(Buffer.from('even\n'), { rest: false }))).toEqual(['even'])
+})
+
+test('another process that has the pid of the companion by now is neither waited for nor killed', async () => {
+  const path = openLog()
+  const folder = progressFolder(path)
+  const innocent = spawn('sleep', ['60'])
+  onTestFinished(() => void innocent.kill('SIGKILL'))
+  folder.open(innocent.pid!)
+  folder.setSent(7)
+  writeFileSync(join(folder.path, 'born'), '1')
+  const time = openClock()
+  expect(await stopProgress(path, time)).toBe(7)
+  expect(time.clock()).toBe(0)
+  expect(isAlive(innocent.pid!)).toBe(true)
+})
+
+test('where the system does not tell births, one that does not end is left alone after a while', async () => {
+  const path = openLog()
+  const folder = progressFolder(path)
+  const innocent = spawn('sleep', ['60'])
+  onTestFinished(() => void innocent.kill('SIGKILL'))
+  folder.open(innocent.pid!)
+  writeFileSync(join(folder.path, 'born'), '')
+  const time = openClock()
+  await stopProgress(path, time)
+  expect(time.clock()).toBeGreaterThan(12_000)
+  expect(isAlive(innocent.pid!)).toBe(true)
+  expect(birthOf(innocent.pid!)).toMatch(/^\d+$/)
+  expect(birthOf(2 ** 22 + 7)).toBeNull()
+  // A process that has ended is not known to be the companion.
+  writeFileSync(path, '')
+  const again = progressFolder(path)
+  again.open(process.pid)
+  expect([again.isItself(process.pid), again.isItself(2 ** 22 + 7)]).toEqual([true, 'unknown'])
+  again.open(2 ** 22 + 7)
+  expect(again.isItself(process.pid)).toBe('unknown')
+})

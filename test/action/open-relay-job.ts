@@ -1,0 +1,33 @@
+import type { Stage } from '../reports/open-stage.ts'
+import { openRunner } from './open-runner.ts'
+import { sealWith } from './seal.ts'
+
+export const SECRET_INPUT = 'pa55-of-the-database'
+
+/** An invocation with a secret input, and more of them. */
+export const deliver = (stage: Stage, inputs: Record<string, string> = {}) =>
+  stage.deliver({
+    body: {
+      action: { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] },
+      inputs: { version: '1.4.2', password: sealWith(stage.port.clientSecret, SECRET_INPUT), ...inputs },
+    },
+  })
+
+/** A job that may have OIDC tokens. */
+export function openJob(stage: Stage, payload: unknown, inputs: Record<string, string> = {}) {
+  const idToken = stage.issuer.runner(stage.run())
+  return openRunner(
+    { port: stage.port, github: stage.github, payload },
+    { 'port-client-id': '', 'port-client-secret': '', ...inputs },
+    {
+      ACTIONS_ID_TOKEN_REQUEST_URL: idToken.url,
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: idToken.requestToken,
+    },
+  )
+}
+
+/** Loses the token of the runner, as a job without "id-token: write". */
+export const NO_TOKEN = { ACTIONS_ID_TOKEN_REQUEST_URL: '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: '' }
+
+export const seeAlso = (topic: string) =>
+  ` See https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#${topic}`

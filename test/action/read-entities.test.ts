@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest'
+import { readEntities } from '../../action/entities.ts'
+import { sendEntities } from '../../action/send-entities.ts'
+import { PortError } from '../../port/client.ts'
+
+test('entities are read from YAML and JSON, checked, and sent one after the other', async () => {
+  expect(await readEntities(' ')).toEqual([])
+  expect(
+    await readEntities('{"blueprint":"service","identifier":"a","team":{"combinator":"and"}}'),
+  ).toHaveLength(1)
+  expect((await readEntities('{ blueprint: service, identifier: a, team: [x, y] }'))[0]!.body.team).toEqual([
+    'x',
+    'y',
+  ])
+  await expect(readEntities('{ blueprint: service, identifier: a, team: [x, 1] }')).rejects.toThrow(
+    'has a team that is neither a name nor a list of names.',
+  )
+  expect(
+    await readEntities('- { blueprint: service, identifier: 42, relations: { a: [b, null], c: { d: 1 } } }'),
+  ).toEqual([
+    {
+      blueprint: 'service',
+      identifier: '42',
+      body: { identifier: '42', relations: { a: ['b', null], c: { d: 1 } } },
+    },
+  ])
+  await expect(readEntities('{ a: [')).rejects.toThrow('entities is neither YAML nor JSON: ')
+  await expect(readEntities('text')).rejects.toThrow('entities must be a list of entities in YAML or JSON.')
+  await expect(
+    readEntities(
+      '[{"blueprint":"b","identifier":"a b","x":1,"title":2,"properties":3,"team":4,"relations":{"r":5}},"text"]',
+    ),
+  ).rejects.toThrow(/^(Entity [12] of entities.*\n){6}Entity 2 of entities is no entity/)
+  const upsert = (blueprint: string) =>
+    blueprint === 'odd'
+      ? Promise.reject('odd')
+      : blueprint === 'bad'
+        ? Promise.reject(new Error('No.'))
+        : Promise.resolve()
+  const sent = await sendEntities(
+    JSON.stringify(['good', 'bad', 'odd'].map(blueprint => ({ blueprint, identifier: 'x' }))),
+    { upsertEntity: upsert, late: () => false },
+  )
+  expect(sent.lines.map(line => line.message)).toEqual([
+    '✓ Entity good/x',
+    '✗ Entity bad/x could not be upserted: No.',
+    '✗ Entity odd/x could not be upserted: odd',
+  ])
+  expect((await sendEntities('7', { upsertEntity: upsert, late: () => false })).problems).toEqual([
+    'entities must be a list of entities in YAML or JSON.',
+  ])
+})
+
+test.each([['1.10'], ['0123'], ['1e10'], ['.inf'], ['12345678901234567890'], ['0x1F'], ['true']])(
+  'an identifier %s without quotes is what is written',
+  async written => {
+    const identifiers = async (text: string) => (await readEntities(text)).map(({ body }) => body.identifier)
+    expect(
+      await identifiers(`
+- { blueprint: release, identifier: a, properties: { identifier: 1.10 } }
+- { blueprint: release, identifier: ${written} }`),
+    ).toEqual(['a', written])
+    expect(await identifiers(`{ blueprint: release, identifier: ${written} }`)).toEqual([written])
+  },
+)
+
+test('a number in JSON names what is written too, and other values stay what they are', async () => {
+  const text =
+    '[{"blueprint":7,"identifier":1.10,"properties":{"identifier":1.10,"blueprint":true,"none":null}}]'
+  expect(await readEntities(text)).toEqual([
+    {
+      blueprint: '7',
+      identifier: '1.10',
+      body: { identifier: '1.10', properties: { identifier: 1.1, blueprint: true, none: null } },
+    },
+  ])
+})
+
+test('what is null, as of an input that was not sent, counts as not named', async () => {
+  const text =
+    '{ blueprint: b, identifier: i, title: null, icon: ~, team: null, properties: null, relations: { r: null } }'
+  expect((await readEntities(text))[0]!.body).toEqual({ identifier: 'i', relations: { r: null } })
+  await expect(readEntities('[{"blueprint":"b","identifier":null,"other":null}]')).rejects.toThrow(
+    'Entity 1 of entities (b) has no identifier.\nEntity 1 of entities (b) has "other"',
+  )
+})
+
+test('with no time left, or with Port away, the rest of the entities are not tried', async () => {
+  const entities = JSON.stringify(['a', 'b', 'c'].map(identifier => ({ blueprint: 'x', identifier })))
+  const tried: unknown[] = []
+  const upsertEntity = async (_: string, entity: object) => void tried.push(entity)
+  const late = await sendEntities(entities, { upsertEntity, late: () => tried.length === 2 })
+  expect(late.problems).toEqual(['The last entity was not sent, since no time was left.'])
+  const away = await sendEntities(entities, {
+    upsertEntity: () => Promise.reject(new PortError('later', 'Wait.')),
+    late: () => false,
+  })
+  expect(away.problems).toEqual([
+    'Entity x/a could not be upserted: Wait.',
+    'The last 2 entities were not sent, since Port could not be reached.',
+  ])
+})

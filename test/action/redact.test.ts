@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest'
+import { maskParts } from '../../action/mask-parts.ts'
+import { ownSecrets } from '../../action/own-secrets.ts'
+import { createRedact } from '../../action/redact.ts'
+
+const SECRET = `quo"ted \\ & <'secret'> ü+/?`
+
+test.each<[string, (secret: string) => string]>([
+  ['as it is', secret => secret],
+  ['as JSON', secret => JSON.stringify({ value: secret })],
+  ['as JSON in JSON', secret => JSON.stringify({ inputs: JSON.stringify({ value: secret }) })],
+  ['in an argument of a command', secret => `--password "${secret.replaceAll('"', '\\"')}"`],
+  ['in an expression', secret => `'${secret.replaceAll("'", "''")}'`],
+  ['in a URL', secret => `https://x.example/?password=${encodeURIComponent(secret)}`],
+  [
+    'in XML',
+    secret =>
+      `<password>${secret
+        .replaceAll('&', '&amp;')
+        .replaceAll('<', '&lt;')
+        .replaceAll('>', '&gt;')
+        .replaceAll('"', '&quot;')
+        .replaceAll("'", '&apos;')}</password>`,
+  ],
+  ['in Base64', secret => Buffer.from(secret).toString('base64')],
+  ['in Base64 after a name', secret => Buffer.from(`ada:${secret}`).toString('base64')],
+  ['in Base64 after another name', secret => Buffer.from(`adam:${secret}`).toString('base64')],
+  ['in Base64 between others', secret => Buffer.from(`user:${secret}\nand more`).toString('base64')],
+  ['in Base64 for URLs', secret => Buffer.from(secret).toString('base64url')],
+])('a secret %s does not reach Port', (_, write) => {
+  const text = write(SECRET)
+  const hidden = createRedact([SECRET])(`before ${text} after`)
+  expect(hidden).toMatch(/^before .*\*\*\*.* after$/)
+  for (const part of ['quo', 'secret', 'ted']) expect(hidden).not.toContain(part)
+  // Of Base64 at most the digits that hold bits of its neighbours are left.
+  expect(hidden.length).toBeLessThan(`before ${text} after`.length - 20)
+})
+
+test('a short secret does not blacken whatever looks like a piece of its Base64', () => {
+  const text = 'the words Yg and YWI stay'
+  expect(createRedact(['ab'])(text)).toBe(text)
+  expect(createRedact(['', ' '])(text)).toBe(text)
+})
+
+test('of a secret of short lines each line is masked, but for mere punctuation, and all of it is kept from Port', () => {
+  const plain = (secret: string) => maskParts(secret).filter(part => secret.includes(part))
+  expect(plain('123\n456\n}{\nü')).toEqual(['123', '456', 'ü'])
+  expect(plain('!!\n??')).toEqual([])
+  const redact = createRedact(['123\n456\n789', '!!\n??\n'])
+  expect(redact('pin 456 of 123')).toBe('pin *** of ***')
+  expect(redact('It is\n!!\n??\nor "!!\\n??\\n".')).toBe('It is\n***or "***".')
+  expect(plain('{\n"a": "1"\n}')).toEqual(['"a": "1"'])
+})
+
+test('the keys and tokens of the job are secrets too, where it has them', () => {
+  const inputs = { portClientSecret: 'client', secretKey: '', githubToken: 'ghs' } as Parameters<
+    typeof ownSecrets
+  >[0]
+  const env = { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request', ACTIONS_RUNTIME_TOKEN: 'runtime' }
+  expect(ownSecrets(inputs, env, 'report')).toEqual(['client', 'ghs', 'report', 'request', 'runtime'])
+  expect(ownSecrets(inputs, {})).toEqual(['client', 'ghs'])
+})

@@ -1,0 +1,237 @@
+import { createHash } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { stringify } from 'yaml'
+import type { ReceivedRequest, StandIn } from '../support/http-server.ts'
+import type { PlayedJob, PlayedRun, PlayedStep } from '../support/player/types.ts'
+
+/** Whom a run speaks to, by the names that their addresses get. */
+interface Services {
+  port: StandIn
+  github: StandIn
+}
+
+/**
+ * A played run, whole, as YAML: of each job its steps, of the action's own all that they printed and wrote for the
+ * runner; then every request to Port and GitHub, under the step that was running. Only what differs from run to
+ * run is made equal: see `createNormalize`.
+ *
+ * @param options.through the relay by which Port is told; its own requests, which go when it has time, are not shown
+ * @param options.companion whether the job waits for the companion. It first speaks after 1.5 s: other jobs are over
+ *   by then, unless the machine is slow, so of those no later request is shown
+ */
+export function transcript(
+  played: PlayedRun,
+  { port, github }: Services,
+  { through, companion = false }: { through?: { relay: StandIn; issuer: StandIn }; companion?: boolean } = {},
+): string {
+  const normalize = createNormalize(played, { port, github, ...through })
+  const services: Record<string, Received> = through
+    ? { relay: through.relay, issuer: ofAction(through.issuer), github: ofAction(github) }
+    : { port, github }
+  const run = {
+    run: played.title,
+    conclusion: played.conclusion,
+    jobs: played.jobs.map(showJob),
+    requests: showRequests(played, services, companion, normalize),
+  }
+  return stringify(mapTexts(run, normalize), { lineWidth: 0, blockQuote: 'literal' })
+}
+
+type Received = Pick<StandIn, 'requests'>
+
+/** Without those of the relay, which names its library beside. */
+const ofAction = ({ requests }: Received): Received => ({
+  requests: requests.filter(({ headers }) => headers['user-agent'] === 'port-webhook-action'),
+})
+
+const showJob = ({ name, conclusion, outputs, orphans, steps }: PlayedJob) => ({
+  job: name,
+  conclusion,
+  ...(Object.keys(outputs).length > 0 && { outputs }),
+  // A process that the action leaves behind is in every transcript.
+  ...(orphans.length > 0 && { orphans: orphans.map(({ command }) => command) }),
+  steps: steps.map(showStep),
+})
+
+function showStep(step: PlayedStep): unknown {
+  const { name, kind, outcome, conclusion, exitCode, stdout, stderr } = step
+  const { outputs, env, path, state, summary, steps } = step
+  const end = { outcome, ...(conclusion !== outcome && { conclusion }) }
+  if (kind === 'composite') return { composite: name, ...end, outputs, steps: steps.map(showStep) }
+  if (steps.length > 0) return { [kind]: name, ...end, steps: steps.map(showStep) }
+  if (!isOwn(step)) return { step: name, ...end }
+  return { [kind]: name, ...end, exitCode, stdout, stderr, outputs, env, path, state, summary }
+}
+
+const isOwn = ({ kind, steps }: PlayedStep) => kind === 'main' || (kind === 'post' && steps.length === 0)
+
+/** From when on a request counts as made by whom. */
+interface Moment {
+  by: string
+  from: number
+  order: (requests: ShownRequest[]) => ShownRequest[]
+}
+
+interface ShownRequest {
+  call: string
+  body?: unknown
+  answer: number | 'none'
+}
+
+/** The requests that each part of the run made, as far as it made any. */
+function showRequests(
+  played: PlayedRun,
+  services: Record<string, Received>,
+  companion: boolean,
+  normalize: (text: string) => string,
+): unknown {
+  const moments = momentsOf(played)
+  const endOf = (index: number) => moments[index + 1]?.from ?? Number.POSITIVE_INFINITY
+  // How often the companion asks GitHub for the steps is a matter of how long the job runs.
+  const spoke = moments.some(
+    ({ by, from }, index) => by.startsWith(MEANWHILE) && endOf(index) > from + SILENT_MS,
+  )
+  const sections = moments.map(({ by, from, order }, index) => {
+    const silent = by.startsWith(MEANWHILE) && !companion
+    const until = Math.min(endOf(index), silent ? from + SILENT_MS : Number.POSITIVE_INFINITY)
+    const told = Object.entries(services).map(([name, { requests }]) => {
+      const during = requests.filter(({ at }) => at >= from && at < until)
+      const shown = order(during.map(each => showRequest(each, normalize)))
+      return [name, name === 'github' && spoke ? once(shown) : shown] as const
+    })
+    return { by, told }
+  })
+  return sections
+    .filter(({ told }) => told.some(([, requests]) => requests.length > 0))
+    .map(({ by, told }) => ({ by, ...Object.fromEntries(told) }))
+}
+
+const showRequest = (
+  { method, path, body, status }: ReceivedRequest,
+  normalize: (text: string) => string,
+): ShownRequest => ({
+  call: `${method} ${path}`,
+  ...(body !== undefined && { body: mapTexts(body, normalize) }),
+  answer: status ?? 'none',
+})
+
+const once = (requests: ShownRequest[]) =>
+  requests.filter(({ call }, index) => requests.findIndex(other => other.call === call) === index)
+
+/** Main sends update and first log line at the same time: the update is shown first. */
+function updateFirst(requests: ShownRequest[]): ShownRequest[] {
+  const shown = [...requests]
+  for (let index = 1; index < shown.length; index++) {
+    const [log, update] = [shown[index - 1]!, shown[index]!]
+    const isStart = JSON.stringify(log.body ?? '').includes('Workflow run started')
+    if (isStart && update.call.startsWith('PATCH')) shown.splice(index - 1, 2, update, log)
+  }
+  return shown
+}
+
+/** The companion's labels and its lines go independently of one another: only those of one kind have an order. */
+const byCall = (requests: ShownRequest[]) =>
+  requests.toSorted((a, b) => (a.call < b.call ? -1 : +(a.call > b.call)))
+
+/** Jobs side by side know nothing of each other. */
+const byText = (requests: ShownRequest[]) => {
+  const texts = new Map(requests.map(request => [request, JSON.stringify(request)]))
+  return requests.toSorted((a, b) => (texts.get(a)! < texts.get(b)! ? -1 : 1))
+}
+
+const MEANWHILE = 'while the steps run: '
+const SILENT_MS = 1_400
+
+function momentsOf({ jobs }: PlayedRun): Moment[] {
+  const moments: Moment[] = [{ by: 'before any job', from: 0, order: byText }]
+  for (const group of sideBySide(jobs)) {
+    const [job, ...others] = group
+    if (others.length > 0) {
+      const names = jobs.filter(each => group.includes(each)).map(({ name }) => name)
+      const by = `side by side: ${names.join(', ')}`
+      moments.push({ by, from: Date.parse(job!.startedAt!), order: byText })
+      continue
+    }
+    const own = job!.steps.flatMap(step => [step, ...step.steps]).filter(isOwn)
+    for (const { kind, number, name, startedAt, completedAt } of own) {
+      if (startedAt === null) continue
+      const where = `${job!.name}, ${number === 0 ? name : `step ${number}`}`
+      moments.push({ by: `${kind}: ${where}`, from: Date.parse(startedAt), order: updateFirst })
+      if (kind !== 'main') continue
+      moments.push({ by: MEANWHILE + where, from: Date.parse(completedAt!), order: byCall })
+    }
+  }
+  return moments
+}
+
+/** The jobs in order of their start, those together whose times overlap. */
+function sideBySide(jobs: PlayedJob[]): PlayedJob[][] {
+  const started = jobs.filter(job => job.startedAt !== null)
+  const groups: PlayedJob[][] = []
+  for (const job of started.toSorted((a, b) => a.startedAt!.localeCompare(b.startedAt!))) {
+    const overlaps = groups.at(-1)?.some(({ completedAt }) => completedAt! > job.startedAt!)
+    if (overlaps) groups.at(-1)!.push(job)
+    else groups.push([job])
+  }
+  return groups
+}
+
+/** What differs from run to run, each by its name or in its one place; and texts too long to read, by their digest. */
+function createNormalize({ options }: PlayedRun, services: Services & Record<string, StandIn>) {
+  const { secrets, vars, oidc } = options
+  const named = {
+    ...secrets,
+    ...(vars?.PORT_CLIENT_ID && { PORT_CLIENT_ID: vars.PORT_CLIENT_ID }),
+    ...(oidc && { ACTIONS_ID_TOKEN_REQUEST_TOKEN: oidc.requestToken }),
+  }
+  const credentials = Object.entries(named).flatMap(([name, value]) =>
+    value
+      .split('\n')
+      .filter(line => line !== '')
+      .map((line, index): [string, string] => [line, `<${name}${index === 0 ? '' : `, line ${index + 1}`}>`]),
+  )
+  // A secret of several lines is masked in Base64, too: as it stands after 0, 1 and 2 bytes of something else.
+  const encoded = Object.entries(named)
+    .filter(([, value]) => value.includes('\n'))
+    .flatMap(([name, value]) =>
+      [0, 1, 2].map((offset): [string, string] => {
+        const rest = Buffer.from(value.trim()).subarray(offset)
+        const digits = rest.toString('base64').slice(0, Math.floor((rest.length * 8) / 6))
+        return [digits, `<${name} in Base64, from byte ${offset}>`]
+      }),
+    )
+  const values: [string | RegExp, string][] = [
+    ...encoded,
+    ...credentials,
+    ...Object.entries(services).flatMap(([name, { origin }]) => {
+      const { host } = new URL(origin)
+      return [host, encodeURIComponent(host)].map((text): [string, string] => [text, `${name}.test`])
+    }),
+    // The player's folder, made by mkdtemp.
+    [new RegExp(`${tmpdir()}/played-run-\\w{6}`, 'g'), '/runner'],
+    // Tokens of Port, of GitHub's OIDC issuer and of the relay, as JWT.
+    [/\bey[\w-]+\.ey[\w-]+\.[\w-]+/g, '<token>'],
+    // UUIDs: of version 7 those of the relay, of version 4 those of the action.
+    [/\b[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[\da-f]{4}-[\da-f]{12}\b/g, '<delivery>'],
+    [/\b[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}\b/g, '<sender>'],
+    // In the state that main leaves for post.
+    [/"startedAt":\d{13}\b/g, '"startedAt":<now>'],
+    // In log lines and in the summary's table.
+    [/(?<=\(|after |\| )\d+ s\b/g, 'N s'],
+    // When a rate limit ends.
+    [/(?<=reached, until )[-\d]+T[:\d]+\.\d{3}Z/g, '<then>'],
+  ]
+  return (text: string): string => {
+    const equal = values.reduce((rest, [value, name]) => rest.replaceAll(value, name), text)
+    if (equal.length <= 4_000) return equal
+    const digest = createHash('sha256').update(equal).digest('hex')
+    return `${equal.slice(0, 200)}… (${equal.length} characters, SHA-256 ${digest})`
+  }
+}
+
+function mapTexts(value: unknown, map: (text: string) => string): unknown {
+  if (typeof value === 'string') return map(value)
+  if (Array.isArray(value)) return value.map(item => mapTexts(item, map))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapTexts(item, map)]))
+}

@@ -1,0 +1,38 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { startGitHubApi } from '../support/github-api.ts'
+import { startPortApi } from '../support/port-api.ts'
+import { relayEnv, startRelay } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
+import { until } from '../support/until.ts'
+
+/** Longer than a request may take, and than a timer may be late on a busy machine. */
+const STOOD_STILL_MS = 17_000
+
+test('a relay that stood still while its dispatch was under way reads the answer that lies ready, and sends nothing again', async () => {
+  // Nothing is to be seen of a run: what the answer says is all that the relay can know.
+  const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
+  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  github.addRepository('acme/shop')
+  const relay = await startRelay(
+    relayEnv({
+      PORT_CLIENT_ID: port.clientId,
+      PORT_API_URL: port.url,
+      GITHUB_API_URL: github.url,
+      GITHUB_TOKEN: github.token,
+    }),
+  )
+  const { id } = port.createRun({ id: 'r_1' })
+  github.fail({ takesEffect: true, delayMs: 500 })
+  await send(relay.url, { body: { run: { id }, inputs: {} } })
+  await until(() => github.dispatches.length === 1, 'the dispatch is under way')
+  process.kill(relay.pid, 'SIGSTOP')
+  try {
+    await sleep(STOOD_STILL_MS)
+  } finally {
+    process.kill(relay.pid, 'SIGCONT')
+  }
+  await until(() => port.run(id).statusLabel === 'Waiting for GitHub', 'the relay knows that GitHub took it')
+  expect(github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
+}, 60_000)

@@ -1,0 +1,118 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { readInvocation } from '../port/invocation.ts'
+import { isObject, type JsonObject } from '../port/json.ts'
+import { fixtureNames, readFixture } from './support/fixture.ts'
+
+const sent = (name: string): JsonObject => JSON.parse(Buffer.from(readFixture(name).body).toString())
+const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
+
+/**
+ * What Port's agent makes of an author's body: its `process_run`, line by line.
+ * https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
+ */
+function throughAgent(body: JsonObject, runId: string): JsonObject {
+  const headers = { RUN_ID: runId }
+  const invocationMethod = { type: 'WEBHOOK', url: 'https://relay.example.com/webhook', headers }
+  const payload = object(body.payload)
+  return {
+    ...body,
+    headers,
+    payload: { ...payload, action: { ...object(payload.action), invocationMethod } },
+    context: { ...object(body.context), runId },
+  }
+}
+
+describe("a body that comes through Port's agent", () => {
+  // Without those that are the agent's already, or never go through it, or whose context has another's run id.
+  const others = /-agent$|^change-log|^node-run|^automation-event-spread$/
+  const authors = fixtureNames.filter(name => !others.test(name)).map(name => ({ name, body: sent(name) }))
+
+  test.each(authors)('reads as its author wrote it: $name', ({ body }) => {
+    const direct = readInvocation(body, 'r_Header')
+    const runId = direct.runId as string
+    expect(readInvocation(throughAgent(body, runId))).toEqual({ ...direct, runIdFrom: 'body' })
+  })
+
+  test.each([
+    { version: '1' },
+    { action: 'deploy', version: '1', github: { repository: 'acme/shop', event_type: 'x' } },
+    { port_payload: { run: { id: 'r_1' }, inputs: { a: 1 }, action: { identifier: 'deploy' } }, own: true },
+    { payload: { what: 'the author named it so' }, other: 1 },
+    { payload: { action: { kind: 'x' }, size: 1 }, other: 1 },
+    { context: { environment: 'production' }, version: '1' },
+    { context: { entity: 'shop', blueprint: 'service', runId: 'r_1' }, version: '1' },
+    { context: { runId: 'r_1' }, payload: { properties: { version: '1' } } },
+    { resourceType: 'entity', diff: {}, context: { blueprintIdentifier: 'service' }, run: { id: 'r_1' } },
+    {},
+  ] as JsonObject[])('reads as its author wrote it: %j', body => {
+    const read = readInvocation(throughAgent(body, 'r_1'))
+    expect(read).toEqual({ ...readInvocation(body, 'r_1'), runIdFrom: 'body' })
+  })
+
+  test('reads as its author wrote it, whatever its keys', () => {
+    const names = ['version', 'action', 'inputs', 'event', 'trigger', 'entity', 'port_context', 'blueprint']
+    const body = fc.dictionary(fc.constantFrom(...names, 'run', 'resourceType', 'diff'), fc.jsonValue())
+    fc.assert(
+      fc.property(body, given => {
+        const author = given as JsonObject
+        const read = readInvocation(throughAgent(author, 'r_1'))
+        expect(read).toEqual({ ...readInvocation(author, 'r_1'), runIdFrom: 'body' })
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test("is of the run that the agent was given, also where the body is an automation's event of another", () => {
+    const { port_context: _, ...event } = sent('automation-event-spread')
+    expect(object(event.context).runId).toBe('r_Q0YotCZMKxDLdlaU')
+    for (const body of [event, { ...event, port_context: { entity: 'shop' } }]) {
+      expect(readInvocation(throughAgent(body, 'r_au3aJdlOHUO3d99n'))).toMatchObject({
+        runId: 'r_au3aJdlOHUO3d99n',
+        event: { resourceType: 'run', diff: event.diff },
+        inputs: { environment: 'production' },
+      })
+    }
+  })
+
+  test('is left alone where it only looks so', () => {
+    const invocationMethod = { type: 'WEBHOOK' }
+    for (const body of [
+      { headers: 1, context: { runId: 'wfr_1' }, payload: { action: { invocationMethod } } },
+      { headers: 1, context: { runId: 'r_1' }, payload: { action: { invocationMethod: 'WEBHOOK' } } },
+      { headers: 1, context: { runId: 'r_1' }, payload: { invocationMethod } },
+    ]) {
+      expect(readInvocation(body).inputs).toMatchObject({ headers: 1 })
+    }
+  })
+})
+
+describe("a node of a Port workflow through Port's agent", () => {
+  const node = (nodeConfig: unknown) =>
+    readInvocation({
+      headers: {},
+      payload: { action: { invocationMethod: { type: 'WEBHOOK' } } },
+      context: { runId: 'wfnr_1', nodeConfig },
+    })
+
+  test("has the author's body in its configuration", () => {
+    expect(
+      readInvocation(JSON.parse(Buffer.from(readFixture('node-run-body-agent').body).toString())),
+    ).toMatchObject({
+      runId: 'wfnr_Zy98Xw76Vu54Ts32',
+      kind: 'node_run',
+      inputs: { service: 'payments-api', replicas: 3 },
+    })
+    expect(node({ body: { v: 1, github: { event_type: 'x' } } })).toMatchObject({
+      github: { repository: null, eventType: 'x' },
+      inputs: { v: 1 },
+    })
+  })
+
+  test('whose body is a list or a text has the one input body; without one it has no inputs', () => {
+    for (const body of [['a'], 'text', 0, false]) expect(node({ body }).inputs).toEqual({ body })
+    for (const config of [{}, { body: null }, null, 'x']) {
+      expect(node(config)).toMatchObject({ runId: 'wfnr_1', kind: 'node_run', inputs: {} })
+    }
+  })
+})

@@ -1,0 +1,246 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { readInvocation } from '../port/invocation.ts'
+import { isObject, type Json, type JsonObject } from '../port/json.ts'
+import { fixtureNames, readFixture } from './support/fixture.ts'
+
+const sent = (name: string): JsonObject => JSON.parse(Buffer.from(readFixture(name).body).toString())
+const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
+const inputs = (body: unknown) => readInvocation(body).inputs
+
+describe('no key of an author is lost', () => {
+  test('beside a full context they are inputs, and an input of Port goes before one of the same name', () => {
+    const body = {
+      ...sent('context-day2'),
+      environment: 'production',
+      config: { a: [1] },
+      version: 'the author says so',
+      port_context: { runId: 'r_HardNzG6kzc9vWOQ', note: 'mine' },
+    }
+    expect(inputs(body)).toEqual({
+      reason: 'rollback',
+      version: 'v1.2.3',
+      approve: true,
+      environment: 'production',
+      config: { a: [1] },
+      note: 'mine',
+    })
+  })
+
+  test('in a legacy body they are inputs, wherever they stand', () => {
+    const body = {
+      action: 'deploy',
+      context: { runId: 'r_1', blueprint: 'service', region: 'eu' },
+      payload: { properties: { version: '1', a: 'of Port' }, extra: 2, a: 'own' },
+      environment: 'production',
+      a: 'own too',
+    }
+    expect(readInvocation(body)).toMatchObject({ runId: 'r_1', action: 'deploy', blueprint: 'service' })
+    expect(inputs(body)).toEqual({
+      version: '1',
+      a: 'of Port',
+      extra: 2,
+      region: 'eu',
+      environment: 'production',
+    })
+  })
+
+  test("in port_context and in a run's context they are inputs, and a top-level key goes before them", () => {
+    expect(
+      inputs({
+        version: '1',
+        port_context: {
+          runId: 'r_1',
+          entity: 'shop',
+          note: 'mine',
+          version: '0',
+          context: { runId: 'r_1', deep: 1 },
+        },
+        context: { runId: 'r_1', nodeRunId: 'wfnr_1', workflowRunId: 'wfr_1', region: 'eu' },
+      }),
+    ).toEqual({ version: '1', note: 'mine', deep: 1, region: 'eu' })
+  })
+
+  test("a node's own payload is never taken for a legacy body", () => {
+    for (const payload of [
+      { service: 'shop', entity: { identifier: 'x' } },
+      { service: 'shop', action: { kind: 'x' } },
+      { service: 'shop', properties: { a: 1 } },
+    ]) {
+      for (const context of [{ nodeRunId: 'wfnr_1' }, { runId: 'wfnr_1' }]) {
+        const read = readInvocation({ context, payload, other: 1 })
+        expect(read).toMatchObject({ runId: 'wfnr_1', kind: 'node_run', entity: null })
+        expect(read.inputs).toEqual({ ...payload, other: 1 })
+      }
+    }
+  })
+
+  test('nor is a flat body with port_context, whatever else its keys are called', () => {
+    const own = { context: { environment: 'x' }, payload: { entity: { identifier: 'x' }, size: 1 } }
+    expect(inputs({ ...own, port_context: { runId: 'r_1' } })).toEqual(own)
+  })
+
+  test('a value that is not what the shape has in that place is an input', () => {
+    const own = { entity: 7, trigger: 'nightly', action: ['a'], port_payload: 'text' }
+    expect(inputs({ run: { id: 'r_1' }, inputs: { v: 1 }, ...own })).toEqual({ v: 1, ...own })
+    const odd = { status: 5, trigger: true, port_context: 'x' }
+    expect(inputs({ ...odd, context: { blueprint: {} }, payload: { properties: {}, entity: 1 } })).toEqual({
+      ...odd,
+      blueprint: {},
+      entity: 1,
+    })
+  })
+
+  test('inputs of a context that are no object stay the one input inputs, as they were sent', () => {
+    for (const value of ['{"v":1}', ['a'], 7, false, '']) {
+      expect(inputs({ run: { id: 'r_1' }, inputs: value })).toEqual({ inputs: value })
+    }
+    expect(inputs({ run: { id: 'r_1' }, inputs: null })).toEqual({})
+  })
+
+  test("an action and a blueprint that are texts count where Port's own are not there", () => {
+    const body = { run: { id: 'r_1' }, inputs: {}, action: 'deploy', blueprint: 'service' }
+    expect(readInvocation(body)).toMatchObject({ action: 'deploy', blueprint: 'service' })
+    expect(readInvocation({ ...body, action: { identifier: 'restart', blueprint: 'vm' } })).toMatchObject({
+      action: 'restart',
+      blueprint: 'vm',
+      inputs: { blueprint: 'service' },
+    })
+    const legacy = { context: { runId: 'r_1' }, payload: { properties: {} }, blueprint: 'service' }
+    expect(readInvocation(legacy)).toMatchObject({ blueprint: 'service' })
+  })
+
+  test('is so for any key beside any body that Port sends', () => {
+    // Of the configuration of a node only the body is an author's.
+    const names = fixtureNames.filter(name => name !== 'node-run-body-agent')
+    const places = ['', 'context', 'payload', 'port_context']
+    const own = fc.tuple(fc.constantFrom(...places), fc.jsonValue())
+    fc.assert(
+      fc.property(fc.constantFrom(...names), fc.array(own, { maxLength: 6 }), (name, given) => {
+        const body = sent(name)
+        const expected: JsonObject = {}
+        given.forEach(([place, value], i) => {
+          const target = place === '' ? body : body[place]
+          // The context of a change is the event's.
+          if (!isObject(target) || (place === 'context' && 'diff' in body)) return
+          target[`own_${i}`] = value as Json
+          expected[`own_${i}`] = value as Json
+        })
+        const read = inputs(body)
+        expect({ ...object(read.payload), ...object(read.context), ...read }).toMatchObject(expected)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('and __proto__ is a key like any other, beside every shape', () => {
+    for (const text of [
+      '{"run":{"id":"r_1"},"inputs":{"a":1},"__proto__":{"x":1}}',
+      '{"context":{"runId":"r_1","__proto__":{"x":1}},"payload":{"properties":{"a":1}}}',
+      '{"resourceType":"entity","diff":{},"a":1,"__proto__":{"x":1}}',
+      '{"port_context":{"runId":"r_1","__proto__":{"x":1}},"a":1}',
+      '{"context":{"runId":"r_1"},"payload":{"action":{"invocationMethod":{}}},"a":1,"__proto__":{"x":1}}',
+    ]) {
+      const read = inputs(JSON.parse(text))
+      expect(Object.keys(read).sort(), text).toEqual(['__proto__', 'a'])
+      expect(Object.getPrototypeOf(read)).toBe(Object.prototype)
+    }
+  })
+})
+
+describe('an event that an automation spreads into its body', () => {
+  const { port_context: _, environment: __, ...event } = sent('automation-event-spread')
+
+  test.each([
+    { port_context: { runId: 'r_1' } },
+    { run: { id: 'r_1' } },
+    { port_payload: { run: { id: 'r_1' } } },
+    ...['runId', 'run_id', 'RUN_ID', 'port_run_id'].map(name => ({ [name]: 'r_1' })),
+  ])('is the event of the run in %j, and not of the run that it tells of', own => {
+    expect(readInvocation({ ...event, ...own })).toMatchObject({ runId: 'r_1', kind: 'action_run' })
+  })
+
+  test('is the event, and keys beside it are inputs', () => {
+    const read = readInvocation(sent('automation-event-spread'))
+    expect(read).toMatchObject({
+      runId: 'r_au3aJdlOHUO3d99n',
+      inputs: { environment: 'production' },
+      event: { ...event, trigger: { by: { user: { email: 'jane.doe@example.com', name: 'Jane Doe' } } } },
+    })
+    expect(Object.keys(read.event as object)).toEqual(Object.keys(event))
+    expect(read.inputs).toEqual({ environment: 'production' })
+  })
+
+  test('without a run of its own it has none, though the header may name one', () => {
+    expect(readInvocation(event)).toMatchObject({ runId: null, kind: 'none' })
+    expect(readInvocation(event, 'r_1')).toMatchObject({ runId: 'r_1', runIdFrom: 'header' })
+  })
+
+  test('names its blueprint as events do', () => {
+    const body = { resourceType: 'entity', diff: {}, context: { blueprintIdentifier: 'service' } }
+    expect(readInvocation(body).blueprint).toBe('service')
+  })
+})
+
+describe('a flat body', () => {
+  const action = { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] }
+
+  test('tells by its action, or by that of port_context, the blueprint and which inputs are secret', () => {
+    for (const body of [
+      { token: 'AAAA', action },
+      { token: 'AAAA', port_context: { runId: 'r_1', action } },
+    ]) {
+      expect(readInvocation(body)).toMatchObject({
+        action: 'deploy',
+        blueprint: 'service',
+        encrypted: ['token'],
+        inputs: { token: 'AAAA' },
+      })
+    }
+  })
+
+  test('tells by the trigger of port_context who ran it', () => {
+    const trigger = { by: { user: { email: 'a@b.c', phoneNumber: '0909' } }, operation: 'CREATE', at: 'now' }
+    expect(readInvocation({ v: 1, port_context: { runId: 'r_1', trigger } })).toMatchObject({
+      operation: 'CREATE',
+      trigger: { by: { email: 'a@b.c', name: null }, origin: null, at: 'now' },
+      inputs: { v: 1 },
+    })
+  })
+
+  test('names no action where the input of that name could be none', () => {
+    for (const own of ['x'.repeat(101), 'please restart it', '', 'a\nb', 7, null, ['a'], { kind: 'x' }]) {
+      const read = readInvocation({ action: own, port_context: { runId: 'r_1' } })
+      expect(read).toMatchObject({ action: null, inputs: { action: own } })
+    }
+    const long = { identifier: 'x'.repeat(101) }
+    expect(readInvocation({ action: long }).action).toBeNull()
+    expect(readInvocation({ v: 1, port_context: { action: long } }).action).toBeNull()
+    expect(readInvocation({ action: 'x'.repeat(100) }).action).toBe('x'.repeat(100))
+  })
+
+  test('passes on no more than name and e-mail of a person, however deep the trigger', () => {
+    const user = { email: 'a@b.c', firstName: 'A', phoneNumber: '0909', picture: 'https://p' }
+    const trigger = { by: { userId: 'u', user }, origin: 'UI' }
+    const cleaned = { by: { userId: 'u', user: { email: 'a@b.c', name: 'A' } }, origin: 'UI' }
+    expect(inputs({ run: { id: 'r_1' }, event: { diff: {}, trigger } })).toEqual({
+      run: { id: 'r_1' },
+      event: { diff: {}, trigger: cleaned },
+    })
+    for (const body of [
+      { all: { trigger }, port_context: { runId: 'r_1' } },
+      { list: [{ trigger }] },
+      { context: { runId: 'wfnr_1' }, payload: { trigger } },
+      { run: { id: 'r_1' }, inputs: {}, own: { trigger } },
+    ]) {
+      const read = JSON.stringify(readInvocation(body))
+      expect(read).not.toContain('0909')
+      expect(read).toContain(JSON.stringify(cleaned))
+    }
+  })
+
+  test('keeps what only looks like a person', () => {
+    const own = { trigger: { by: 'me' }, user: { phoneNumber: '0909' }, event: { by: { user: { a: 1 } } } }
+    expect(inputs(own)).toEqual(own)
+  })
+})

@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest'
+import { readInvocation } from '../port/invocation.ts'
+import { openReceiving } from './support/receiving.ts'
+
+const open = () => openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
+
+describe('a target in the signed body that cannot be followed is refused, and never taken for none', () => {
+  test.each([
+    ['repository', ['acme/other']],
+    ['repository', 7],
+    ['repository', false],
+    ['repository', { name: 'acme/other' }],
+    ['event_type', 5],
+    ['event_type', ['deploy']],
+  ])('with 422 where github.%s is %j', async (name, value) => {
+    const { status, body } = await (await open()).post({ body: { v: 1, github: { [name]: value } } })
+    expect(status).toBe(422)
+    expect(body.detail).toBe(
+      `"github.${name}" in the body must be a text: correct it in the "body" of the Port action, or leave it out.`,
+    )
+  })
+
+  test('with 422 where it is a text that is no repository or no event type', async () => {
+    const relay = await open()
+    for (const github of [
+      { repository: 'acme/other\n' },
+      { repository: `acme/${'x'.repeat(600)}` },
+      { repository: ' ' },
+      { event_type: 'x'.repeat(101) },
+      { event_type: 'x'.repeat(600) },
+      { event_type: 'a\nb' },
+    ]) {
+      expect((await relay.post({ body: { github } })).status, JSON.stringify(github)).toBe(422)
+    }
+  })
+
+  test('null and an empty text are not given', async () => {
+    const relay = await open()
+    for (const nothing of [null, '']) {
+      const github = { repository: nothing, event_type: nothing }
+      const { status, body } = await relay.post({ body: { nothing, github } })
+      expect({ status, ...body }).toMatchObject({
+        status: 202,
+        repository: 'acme/shop',
+        event_type: 'port_action',
+      })
+    }
+    const github = { repository: 'acme/other', event_type: null }
+    expect((await relay.post({ body: { github } })).body).toMatchObject({ repository: 'acme/other' })
+  })
+
+  test("an object that has other keys too is an author's input", () => {
+    const github = { repository: ['acme/other'], branch: 'main' }
+    expect(readInvocation({ github })).toMatchObject({ github: null, inputs: { github } })
+  })
+})
+
+test('an input called action that could be no event type leaves the choice to RELAY_EVENT_TYPE', async () => {
+  const relay = await openReceiving({ env: { RELAY_EVENT_TYPE: 'fallback' } })
+  for (const action of ['x'.repeat(150), 'please restart the shop', { identifier: 'x'.repeat(150) }]) {
+    const body = { action, port_context: { runId: `r_${JSON.stringify(action).length}` } }
+    const answer = await relay.post({ body })
+    expect({ status: answer.status, ...answer.body }).toMatchObject({ status: 202, event_type: 'fallback' })
+  }
+})

@@ -1,0 +1,248 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { sealWith } from './action/seal.ts'
+import { BODY, openTrialFolder, ROOT, RUN_ID, USES, workflow } from './open-trial-folder.ts'
+import { until } from './support/until.ts'
+
+const LINK = 'http://github/you/your-repository/actions/runs/1/attempts/1'
+
+test('with an event alone it shows the outputs of the action, and what Port would show', async () => {
+  const { playByNpm } = openTrialFolder()
+  const { code, lines, errors, left } = await playByNpm('--event', 'event.json')
+  expect(errors).toBe('')
+  const payload = lines.findIndex(line => line.startsWith('        "payload": '))
+  const [text] = lines.splice(payload, 1)
+  expect(JSON.parse(JSON.parse(`{${text}}`).payload)).toMatchObject({
+    run_id: RUN_ID,
+    action: 'deploy_service',
+    port: { kind: 'action_run', delivery: 'trial', inputs: BODY.inputs },
+  })
+  expect(lines).toEqual([
+    'Playing a workflow that shows the outputs, started by repository_dispatch of type deploy_service',
+    '',
+    'Job trial: success',
+    '  ✓ Run org/port-webhook-action@v1',
+    '  ✓ Show the outputs',
+    '      {',
+    '        "version": "1.4.2",',
+    '        "replicas": "2",',
+    `        "run-id": "${RUN_ID}",`,
+    '        "action": "deploy_service",',
+    '        "operation": "DAY-2",',
+    '        "blueprint": "service",',
+    '        "entity-id": "shop",',
+    '        "triggered-by": "ada@acme.example",',
+    '        "delivery": "trial",',
+    String.raw`        "inputs": "{\"version\":\"1.4.2\",\"replicas\":2}",`,
+    String.raw`        "entity": "{\"identifier\":\"shop\"}",`,
+    '        "event": "null",',
+    String.raw`        "trigger": "{\"by\":{\"email\":\"ada@acme.example\",\"name\":null},\"origin\":\"UI\",\"at\":null}",`,
+    '      }',
+    '  ✓ Post Run org/port-webhook-action@v1',
+    'Workflow run: success',
+    '',
+    `Port shows run ${RUN_ID}`,
+    '  status   SUCCESS, "Succeeded"',
+    `  link     ${LINK}`,
+    `  log      Workflow run started: ${LINK}`,
+    '           ✓ Show the outputs (N s)',
+    '           ✓ Job trial: success after N s',
+    '  summary  ✓ Job trial: success after N s',
+    '',
+    '           | Input    | Value |',
+    '           | -------- | ----- |',
+    '           | version  | 1.4.2 |',
+    '           | replicas | 2     |',
+    '',
+    '           | Step             | Result    | Time |',
+    '           | ---------------- | --------- | ---- |',
+    '           | Show the outputs | ✓ success | N s  |',
+    '',
+    `           [Workflow run](${LINK})`,
+  ])
+  expect(code).toBe(0)
+  expect(left).toEqual([])
+})
+
+test('a workflow of one’s own is played from its repository, with its files, secrets and variables', async () => {
+  const { playByNpm, cwd } = openTrialFolder({
+    '.github/workflows/deploy.yml': workflow(`${USES}
+          entities: '[{ blueprint: service, identifier: shop, properties: { note: "\${{ vars.REGION }}" } }]'
+      - { uses: actions/checkout@v6, with: { fetch-depth: 0 } }
+      - { uses: actions/setup-node@v6, with: { node-version: 24 } }
+      - run: test ! -e ignored.txt
+      - name: Roll out
+        env: { VERSION: "\${{ steps.port.outputs.version }}", KEY: "\${{ secrets.DEPLOY_KEY }}", MORE: "\${{ secrets.MORE }}" }
+        run: |
+          sh deploy.sh "$VERSION" "$KEY" | tee -a "$PORT_LOG"
+          echo "::warning::slow today"`),
+    'deploy.sh': 'echo "version $1 with key $2"\n',
+    'ignored.txt': '',
+    '.gitignore': 'ignored.txt\n',
+  })
+  execFileSync('git', ['init', '--quiet'], { cwd })
+  const args = ['--event', 'event.json', '--workflow', '.github/workflows/deploy.yml']
+  const { code, lines, errors } = await playByNpm(
+    ...args,
+    '--secret',
+    'DEPLOY_KEY=k3y=k3y',
+    '--var',
+    'REGION=eu',
+  )
+  expect(errors).toBe('')
+  expect(lines).toEqual([
+    'Playing deploy.yml, started by repository_dispatch of type deploy_service',
+    '  Empty here: secrets.MORE. Give them by --secret NAME=VALUE and --var NAME=VALUE.',
+    '  Left out, with empty outputs: actions/setup-node@v6.',
+    '',
+    'Job deploy: success',
+    '  ✓ Run acme/port-webhook-action@v1',
+    '  ✓ Run actions/checkout@v6',
+    `      Copied the files of ${cwd}.`,
+    '  ✓ Run actions/setup-node@v6',
+    '      Left out of the trial: its outputs are empty.',
+    '  ✓ Run test ! -e ignored.txt',
+    '  ✓ Roll out',
+    '      version 1.4.2 with key ***',
+    '      warning: slow today',
+    '  ✓ Post Run acme/port-webhook-action@v1',
+    'Workflow run: success',
+    '',
+    `Port shows run ${RUN_ID}`,
+    '  status   SUCCESS, "Succeeded"',
+    `  link     ${LINK}`,
+    `  log      Workflow run started: ${LINK}`,
+    '           version 1.4.2 with key k3y=k3y',
+    '           ✓ Run actions/checkout@v6 (N s)',
+    '           ✓ Run actions/setup-node@v6 (N s)',
+    '           ✓ Run test ! -e ignored.txt (N s)',
+    '           ✓ Roll out (N s)',
+    '           ✓ Entity service/shop',
+    '           ✓ Job deploy: success after N s',
+    '  summary  ✓ Job deploy: success after N s',
+    ...lines.slice(lines.indexOf('  summary  ✓ Job deploy: success after N s') + 1, -1),
+    '  entity   service/shop {"note":"eu"}',
+  ])
+  expect(code).toBe(0)
+})
+
+test('a workflow that fails fails the trial, and shows where', async () => {
+  const { play } = openTrialFolder({
+    'deploy.yml': workflow(
+      `${USES}\n      - { name: Roll out, run: echo "::error::no such release"; exit 3 }`,
+    ),
+  })
+  const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  expect(lines).toContain('Job deploy: failure')
+  const step = lines.indexOf('  ✗ Roll out')
+  expect(lines.slice(step, step + 2)).toEqual(['  ✗ Roll out', '      error: no such release'])
+  expect(lines).toContain('  status   FAILURE, "Failed"')
+  expect(lines).toContain('           ✗ Roll out: failure (N s)')
+  expect(code).toBe(1)
+})
+
+test('secret inputs are opened with the client secret that is given, under the workflow’s name for it', async () => {
+  const secret = 'client-secret-of-32-characters-and-more'
+  const inputs = { token: sealWith(secret, 'clear-text') }
+  const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }
+  const { play } = openTrialFolder({
+    'sealed.json': { ...BODY, inputs, action },
+    'deploy.yml': workflow(
+      `${USES}\n      - { name: Use, run: 'echo "$TOKEN"; echo \${#TOKEN}', env: { TOKEN: "\${{ steps.port.outputs.token }}" } }`,
+    ),
+  })
+  const args = ['--event', 'sealed.json', '--workflow', 'deploy.yml', '--secret', `MY_PORT_SECRET=${secret}`]
+  const { code, lines } = await play(...args)
+  const step = lines.indexOf('  ✓ Use')
+  expect(lines.slice(step, step + 3)).toEqual(['  ✓ Use', '      ***', '      10'])
+  expect(lines.join('\n')).not.toMatch(/clear-text|client-secret-of/)
+  expect(code).toBe(0)
+})
+
+test('a workflow that reports by OIDC reports straight to the stand-in, and is told so', async () => {
+  const yaml = workflow('\n      - uses: acme/port-webhook-action@v1').replace(
+    'actions: read',
+    'actions: read, id-token: write',
+  )
+  const { play } = openTrialFolder({ 'deploy.yml': yaml })
+  const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  expect(lines[1]).toBe("  On GitHub it reports through the relay; here straight to Port's stand-in.")
+  expect(lines).toContain('  status   SUCCESS, "Succeeded"')
+  expect(code).toBe(0)
+})
+
+test('a node of a Port workflow, a body without a run, and a dispatch as GitHub has it are events too', async () => {
+  const dispatch = {
+    event_type: 'anything',
+    client_payload: { run_id: null, port: { version: 1, delivery: 'd', inputs: { a: 1 } } },
+  }
+  const { play } = openTrialFolder({
+    'node.json': { context: { nodeRunId: 'wfnr_Q0YotCZMKxDLdlaU' }, version: '1' },
+    'flat.json': { version: '1' },
+    'dispatch.json': dispatch,
+  })
+  const [node, flat, dispatched] = await Promise.all(
+    ['node', 'flat', 'dispatch'].map(name => play('--event', `${name}.json`)),
+  )
+  expect(node!.lines).toContain('Port shows node run wfnr_Q0YotCZMKxDLdlaU')
+  expect(node!.lines).toContain('  status   COMPLETED, SUCCESS')
+  expect(flat!.lines.slice(0, 2)).toEqual([
+    'Playing a workflow that shows the outputs, started by repository_dispatch of type port_action',
+    '  The body names no run in Port, so it is given one, r_LocalTrial00000.',
+  ])
+  expect(flat!.lines).toContain('Port shows run r_LocalTrial00000')
+  expect(dispatched!.lines.slice(0, 2)).toEqual([
+    'Playing a workflow that shows the outputs, started by repository_dispatch of type anything',
+    '  The event names no run in Port, so Port is told nothing of it.',
+  ])
+  expect(dispatched!.lines.at(-1)).toBe('Workflow run: success')
+  expect([node, flat, dispatched].map(run => `${run!.code}${run!.errors}`)).toEqual(['0', '0', '0'])
+})
+
+test('the type may come from the relay’s configuration: by --type', async () => {
+  const { play } = openTrialFolder({
+    'deploy.yml': workflow(USES, 'repository_dispatch: { types: [one, other] }'),
+  })
+  const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml', '--type', 'other')
+  expect(lines[0]).toBe('Playing deploy.yml, started by repository_dispatch of type other')
+  expect(code).toBe(0)
+})
+
+test('where Port is told nothing, it says so', async () => {
+  const { play } = openTrialFolder({ 'deploy.yml': workflow(`${USES}\n          report: off`) })
+  const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  expect(lines).toContain('      Port is told nothing: the input report is off.')
+  expect(lines.slice(-5)).toEqual([
+    `Port shows run ${RUN_ID}, of which it was told nothing`,
+    '  status   IN_PROGRESS',
+    '  link     none',
+    '  log      none',
+    '  summary  none',
+  ])
+  expect(code).toBe(0)
+})
+
+test('the event in docs/action.md and the example beside it play as they stand', async () => {
+  const page = readFileSync(join(ROOT, 'docs/action.md'), 'utf8')
+  const { play } = openTrialFolder({ 'event.json': /```json\n([\s\S]*?)```/.exec(page)![1]! })
+  const example = join(ROOT, 'examples/deploy/deploy.yml')
+  const { code, lines } = await play('--event', 'event.json', '--workflow', example)
+  expect(lines).toContain('           shop 1.4.2: replica 2 of 2 is up in staging')
+  expect(code).toBe(0)
+})
+
+test('interrupted once, it cancels the workflow as GitHub’s button does, and leaves nothing behind', async () => {
+  const steps = `${USES}
+      - { name: Roll out, run: touch "$HOME/started"; exec sleep 60 }`
+  const { startByNpm, place } = openTrialFolder({ 'deploy.yml': workflow(steps) })
+  const { child, ended } = startByNpm('--event', 'event.json', '--workflow', 'deploy.yml')
+  await until(() => existsSync(join(place, 'started')), 'its step runs')
+  // What Ctrl-C sends to all of them.
+  process.kill(-child.pid!, 'SIGINT')
+  const { lines, left } = await ended
+  expect(lines).toContain('Workflow run: cancelled')
+  expect(lines).toContain('  status   FAILURE, "Cancelled"')
+  expect(left).toEqual([])
+})

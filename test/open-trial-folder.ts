@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import type { JsonObject } from '../port/json.ts'
+
+export const ROOT = join(import.meta.dirname, '..')
+export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
+
+/** The body that Port sends for `"{{ . }}"`. */
+export const BODY: JsonObject = {
+  run: { id: RUN_ID },
+  action: { identifier: 'deploy_service', blueprint: 'service' },
+  inputs: { version: '1.4.2', replicas: 2 },
+  entity: { identifier: 'shop' },
+  trigger: { by: { user: { email: 'ada@acme.example' } }, origin: 'UI', operation: 'DAY-2' },
+}
+
+/** The action, with credentials under names of the user's own. */
+export const USES = `
+      - uses: acme/port-webhook-action@v1
+        id: port
+        with:
+          port-client-id: \${{ vars.MY_PORT_ID }}
+          port-client-secret: \${{ secrets.MY_PORT_SECRET }}`
+
+/** A workflow with these steps in its one job. */
+export const workflow = (steps: string, on = 'repository_dispatch: { types: [deploy_service] }') => `
+name: Deploy
+on: { ${on} }
+permissions: { actions: read }
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:${steps}
+`
+
+/** A folder of the user's own. */
+export function openTrialFolder(files: Record<string, string | JsonObject> = {}) {
+  const place = mkdtempSync(join(tmpdir(), 'trial-test-'))
+  onTestFinished(() => rmSync(place, { recursive: true, force: true }))
+  const [cwd, temp] = [join(place, 'repository'), join(place, 'temp')]
+  mkdirSync(temp)
+  for (const [name, content] of Object.entries({ 'event.json': BODY, ...files })) {
+    mkdirSync(dirname(join(cwd, name)), { recursive: true })
+    writeFileSync(join(cwd, name), typeof content === 'string' ? content : JSON.stringify(content))
+  }
+
+  function start(command: string, args: string[]) {
+    const env = { PATH: process.env.PATH, HOME: place, TMPDIR: temp }
+    const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    onTestFinished(() => {
+      if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL')
+    })
+    const output = { stdout: '', stderr: '' }
+    child.stdout.on('data', chunk => (output.stdout += chunk))
+    child.stderr.on('data', chunk => (output.stderr += chunk))
+    const ended = once(child, 'close').then(([code]) => ({
+      code: code as number | null,
+      lines: steady(output.stdout).split('\n'),
+      errors: output.stderr,
+      left: readdirSync(temp).filter(name => !name.startsWith('node-compile-cache')),
+    }))
+    return { child, ended }
+  }
+  /** As npm runs it for a user who stands in a folder of their own. */
+  const startByNpm = (...args: string[]) =>
+    start('npm', ['run', '--silent', '--prefix', ROOT, 'action', '--', ...args])
+  return {
+    startByNpm,
+    playByNpm: (...args: string[]) => startByNpm(...args).ended,
+    /** The same, sooner. */
+    play: (...args: string[]) =>
+      start(process.execPath, [join(ROOT, 'scripts/play-action.ts'), ...args]).ended,
+    cwd,
+    place,
+  }
+}
+
+/** Without what differs from run to run. */
+const steady = (text: string) =>
+  text
+    .replaceAll(/http:\/\/127\.0\.0\.1:\d+/g, 'http://github')
+    .replaceAll(/runs\/\d+/g, 'runs/1')
+    .replaceAll(/\b\d+ s\b/g, 'N s')
+    .trimEnd()

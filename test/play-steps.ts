@@ -1,0 +1,56 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { playWorkflow } from './support/player/play-workflow.ts'
+import type { PlayedJob, PlayedStep, PlayOptions } from './support/player/types.ts'
+
+export const fixtures = join(import.meta.dirname, 'fixtures/player')
+export const clientPayload = {
+  run_id: 'r_1234567890abcdef',
+  action: 'deploy_service',
+  port: { inputs: { version: 'v1.2.3', replicas: 3, ok: false, tags: ['a', 'b'] } },
+}
+export const dispatch = {
+  name: 'repository_dispatch',
+  payload: { event_type: 'deploy_service', client_payload: clientPayload },
+}
+
+/** Plays one job of the given steps, or whole jobs, on a dispatch from Port. */
+export async function play(jobs: string, options: Partial<PlayOptions> = {}) {
+  return await playWorkflow({
+    yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,
+    event: dispatch,
+    repository: 'acme/shop',
+    repositoryRoot: fixtures,
+    cancelGraceMs: 200,
+    ...options,
+  })
+}
+
+export async function playSteps(steps: string, options: Partial<PlayOptions> = {}, job = '') {
+  const indented = steps.replaceAll('\n', '\n      ')
+  const run = await play(
+    `jobs:\n  deploy:\n    runs-on: ubuntu-latest${job}\n    steps:\n      ${indented}`,
+    options,
+  )
+  return { run, job: run.jobs[0]!, step: (name: string) => named(run.jobs[0]!, name) }
+}
+
+export function named(job: PlayedJob, name: string): PlayedStep {
+  const step = job.steps.find(one => one.name === name)
+  if (!step) throw new Error(`No step "${name}" in: ${job.steps.map(one => one.name).join(', ')}`)
+  return step
+}
+
+/** What the echo action printed of its environment. */
+export function seen(step: PlayedStep): {
+  env: Record<string, string>
+  event: Record<string, unknown>
+  node: string
+} {
+  return JSON.parse(step.stdout)
+}
+
+export function isRunning(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}/stat`)) return false
+  return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+}

@@ -1,0 +1,92 @@
+import { expect, test } from 'vitest'
+import { ConfigError, readConfig } from '../../relay/config.ts'
+import { openReceiving } from '../support/receiving.ts'
+
+test('a class of characters with ! leaves out those that it names, as with ^', async () => {
+  for (const glob of ['acme/[!s]*', 'acme/[^s]*']) {
+    const env = { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: glob }
+    const relay = await openReceiving({ env })
+    const status = async (repository: string) =>
+      (await relay.post({ body: { glob, github: { repository } } })).status
+    expect([await status('acme/secret'), await status('acme/web')], glob).toEqual([403, 202])
+  }
+})
+
+test('a class of characters with ! leaves out in a route, too', async () => {
+  const relay = await openReceiving({
+    env: { RELAY_ROUTES: 'r' },
+    files: { r: "- { match: { action: '[!d]*' }, repository: acme/other }" },
+  })
+  const goesTo = async (action: string) =>
+    (await relay.post({ body: { run: { id: `r_${action}` }, action: { identifier: action }, inputs: {} } }))
+      .body.repository
+  expect(await goesTo('restart')).toBe('acme/other')
+  expect(await goesTo('deploy')).toBe('acme/shop')
+})
+
+const nowhere = 'matches no repository: it must be owner/name, with globs in it such as acme/* or */*'
+const within =
+  'has a "!" within braces, where it leaves nothing out: write what is to be left out as a glob of its own, such as !acme/secret'
+const rows: [list: string, glob: string, problem: string][] = [
+  ['{acme/*,!acme/secret}', '{acme/*,!acme/secret}', within],
+  ['acme/{!secret,shop}', 'acme/{!secret,shop}', within],
+  ['acme/{a,{b,c},!d}', 'acme/{a,{b,c},!d}', within],
+  ['acme/*, !', '!', nowhere],
+  ['acme', 'acme', nowhere],
+  ['*', '*', nowhere],
+  ['acme**', 'acme**', nowhere],
+  ['!!acme/*', '!!acme/*', nowhere],
+  ['acme/*,!secret', '!secret', nowhere],
+  ['https://github.com/acme/*', 'https://github.com/acme/*', nowhere],
+  ['acme/shop/', 'acme/shop/', nowhere],
+  ['/acme/*', '/acme/*', nowhere],
+  ['acme/shop acme/web', 'acme/shop acme/web', nowhere],
+  ['{acme,evil}', '{acme,evil}', nowhere],
+  ['acme/[s', 'acme/[s', 'is not a glob: Missing closing: "]" - use "\\\\]" to match literal characters'],
+  [
+    'acme/{shop',
+    'acme/{shop',
+    'is not a glob: Missing closing: "}" - use "\\\\}" to match literal characters',
+  ],
+]
+test.each(rows)('RELAY_ALLOWED_REPOSITORIES=%s is refused at the start', (list, glob, problem) => {
+  expect(problemsOf({ RELAY_ALLOWED_REPOSITORIES: list })).toEqual([
+    `RELAY_ALLOWED_REPOSITORIES ${JSON.stringify(glob)} ${problem}`,
+  ])
+})
+
+test('what is wrong with the list shows beside all else that is wrong', () => {
+  expect(
+    problemsOf({ RELAY_ALLOWED_REPOSITORIES: '!,acme', PORT: 'x', RELAY_REPOSITORY: 'acme/shop' }),
+  ).toEqual([
+    `RELAY_ALLOWED_REPOSITORIES "!" ${nowhere}`,
+    `RELAY_ALLOWED_REPOSITORIES "acme" ${nowhere}`,
+    'PORT must be a port number, 0 to 65535',
+  ])
+})
+
+const lists: [string, string[]][] = [
+  ['acme/{shop,{a,b}}, other/*', ['acme/{shop,{a,b}}', 'other/*']],
+  ['acme/shop\nacme/web\r\n', ['acme/shop', 'acme/web']],
+  ['**, !acme/secret', ['**', '!acme/secret']],
+  ['*/*, acme/!(secret), {!(evil),x}/y', ['*/*', 'acme/!(secret)', '{!(evil),x}/y']],
+  ['{acme/shop,other/x}, acme/@(a|b)', ['{acme/shop,other/x}', 'acme/@(a|b)']],
+]
+test.each(lists)('RELAY_ALLOWED_REPOSITORIES=%j is taken as it is meant', (list, allowed) => {
+  const config = readConfig({
+    PORT_CLIENT_SECRET: 's',
+    GITHUB_TOKEN: 't',
+    RELAY_ALLOWED_REPOSITORIES: list,
+  })
+  expect(config.targets.allowed).toEqual(allowed)
+})
+
+function problemsOf(env: Record<string, string>): string[] {
+  try {
+    readConfig({ PORT_CLIENT_SECRET: 's', GITHUB_TOKEN: 't', ...env })
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}

@@ -1,0 +1,62 @@
+import { connect } from 'node:net'
+import { expect, test } from 'vitest'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+
+const rows: [name: string, request: string, status: number, detail: RegExp][] = [
+  ['words', 'hello\r\n\r\n', 400, /cannot be read/],
+  [
+    'headers of 20 KB',
+    `GET / HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`,
+    431,
+    /more than 16 KB/,
+  ],
+  ['no host', 'GET /healthz HTTP/1.1\r\n\r\n', 400, /^The Host header is missing/],
+  ['a host that is none', 'GET /healthz HTTP/1.1\r\nhost: a b\r\n\r\n', 400, /cannot be read/],
+  ['a target that is no path', 'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n', 400, /cannot be read/],
+  ['a wish', 'POST /webhook HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n', 417, /100-continue/],
+  [
+    'two lengths',
+    'POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n',
+    400,
+    /cannot be read/,
+  ],
+]
+
+test('what never becomes a request is refused with problem details, too', async () => {
+  const relay = await openRelayHere(relayEnv())
+  for (const [name, request, status, detail] of rows) {
+    const answer = await raw(relay.url, request)
+    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    expect(head, name).toMatch(
+      new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*content-type: application/problem\\+json`, 'i'),
+    )
+    expect(JSON.parse(body), name).toEqual({
+      type: 'about:blank',
+      title: expect.stringMatching(/\w/),
+      status,
+      detail: expect.stringMatching(detail),
+    })
+  }
+  expect((await send(relay.url)).status).toBe(202)
+})
+
+test('a health check in HTTP/1.0 needs no host', async () => {
+  const relay = await openRelayHere(relayEnv())
+  expect(await raw(relay.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(
+    /^HTTP\/1\.1 200 [\s\S]*\{"ok":true\}$/,
+  )
+})
+
+/** All that is answered until the relay hangs up. */
+function raw(url: string, request: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = ''
+    const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(request))
+    socket.on('data', data => (answer += data)).on('error', reject)
+    socket.on('close', () => resolve(answer))
+    socket.setTimeout(5_000, () =>
+      socket.destroy(new Error(`no end of the answer to ${request.slice(0, 60)}`)),
+    )
+  })
+}

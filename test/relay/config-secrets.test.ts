@@ -1,0 +1,78 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { ConfigError, readConfig } from '../../relay/config.ts'
+
+type Env = Record<string, string>
+const LEAST = { PORT_CLIENT_SECRET: 'port secret', GITHUB_TOKEN: 'gh token' }
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const PKCS1 = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
+const PKCS8 = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+
+const files = (contents: Env) => (path: string) => {
+  if (contents[path] === undefined) throw Object.assign(new Error('no'), { code: 'ENOENT' })
+  return contents[path]
+}
+const read = (env: Env, contents: Env = {}) => readConfig({ ...LEAST, ...env }, files(contents))
+
+/** Every problem of an environment. */
+function problems(env: Env, contents: Env = {}): string[] {
+  try {
+    readConfig(env, files(contents))
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+describe('a secret from a file', () => {
+  const names = [
+    'PORT_CLIENT_SECRET',
+    'PORT_WEBHOOK_SECRETS',
+    'GITHUB_TOKEN',
+    'GITHUB_WEBHOOK_SECRET',
+    'RELAY_ADMIN_TOKEN',
+    'RELAY_DATABASE',
+  ]
+  test.each(names)('%s_FILE is read, without its last line break', name => {
+    const value = name === 'RELAY_DATABASE' ? 'sqlite:/x' : 'a secret of some length '
+    const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
+    const inFile = readConfig({ ...rest, [`${name}_FILE`]: '/f' }, files({ '/f': `${value}\n` }))
+    expect(inFile).toEqual(readConfig({ ...LEAST, [name]: value }))
+  })
+
+  test('an App key is read from a file as well', () => {
+    const env = { PORT_CLIENT_SECRET: 's', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY_FILE: '/k' }
+    expect(readConfig(env, files({ '/k': PKCS1 })).github.auth).toEqual({ appId: '1', privateKey: PKCS8 })
+  })
+
+  test.each(['  \n', '\t', '\ufeff\r\n', ''])('that is %j is told as empty', text => {
+    const env = { ...LEAST, PORT_CLIENT_SECRET: '', PORT_CLIENT_SECRET_FILE: '/f' }
+    expect(problems(env, { '/f': text })).toEqual(['PORT_CLIENT_SECRET_FILE: /f is empty'])
+  })
+
+  test('loses the byte order mark and the line breaks that an editor or a shell puts around it', () => {
+    const env = { GITHUB_TOKEN: 't', PORT_CLIENT_SECRET_FILE: '/f' }
+    const { port } = readConfig(env, files({ '/f': '\ufeff a secret \r\n\n' }))
+    expect(port.clientSecret).toBe(' a secret ')
+    expect(read({ PORT_CLIENT_SECRET: 'a secret\n' }).port.clientSecret).toBe('a secret')
+  })
+
+  test('holds several webhook secrets, one a line or separated by commas, as the variable does', () => {
+    const three = 'one\ntwo, three\r\n\n'
+    const secrets = ['port secret', 'one', 'two', 'three']
+    expect(read({ PORT_WEBHOOK_SECRETS_FILE: '/f' }, { '/f': three }).webhook.secrets).toEqual(secrets)
+    expect(read({ PORT_WEBHOOK_SECRETS: three }).webhook.secrets).toEqual(secrets)
+  })
+
+  test('that cannot be read, is empty, or stands beside the variable is a problem', () => {
+    const env = { GITHUB_TOKEN: 't', PORT_CLIENT_SECRET_FILE: '/missing' }
+    expect(problems(env)).toEqual(['PORT_CLIENT_SECRET_FILE: /missing cannot be read (ENOENT)'])
+    expect(problems({ ...LEAST, GITHUB_TOKEN_FILE: '/f' }, { '/f': 'x' })).toEqual([
+      'GITHUB_TOKEN and GITHUB_TOKEN_FILE are both set: keep one',
+    ])
+    expect(problems({ ...LEAST, RELAY_ADMIN_TOKEN_FILE: '/f' }, { '/f': '\n' })).toContain(
+      'RELAY_ADMIN_TOKEN_FILE: /f is empty',
+    )
+  })
+})

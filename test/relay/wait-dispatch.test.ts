@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import type { Delivery } from '../../relay/store/delivery.ts'
+import { awaitDispatch } from '../../relay/webhook/await-dispatch.ts'
+import { openReceiving } from '../support/receiving.ts'
+
+const webhook = { path: '/webhook?wait=dispatch', body: { run: { id: 'r_1' }, inputs: {} } }
+const delivery = (more: Partial<Delivery>) => ({ reason: null, dispatchedAt: null, ...more }) as Delivery
+
+test('a store that cannot be read after the writing leaves a delivery accepted: it still counts as queued', async () => {
+  const get = () => Promise.reject(new Error('the database has gone'))
+  expect(await awaitDispatch('d', { get }, 250)).toBe('queued')
+})
+
+test('a store that can be read again in time says what became of it', async () => {
+  let looks = 0
+  const get = async () => {
+    if (++looks < 3) throw new Error('the database has gone')
+    return delivery({ state: 'dispatched', dispatchedAt: 1 })
+  }
+  const relay = await openReceiving({ store: { get } })
+  const answer = await relay.post(webhook)
+  expect([answer.status, answer.body.state]).toEqual([200, 'dispatched'])
+  expect(await relay.written()).toHaveLength(1)
+  expect(relay.logged.map(each => each.message)).toEqual(['accepted'])
+})
+
+test('GitHub took it, though its workflow run failed later: a replay is answered 200', async () => {
+  const get = async () => delivery({ state: 'failed', reason: 'The run was cancelled', dispatchedAt: 1 })
+  const relay = await openReceiving({ store: { get } })
+  await relay.post(webhook)
+  const replay = await relay.post(webhook)
+  expect([replay.status, replay.body]).toEqual([
+    200,
+    expect.objectContaining({ state: 'failed', duplicate: true, run_id: 'r_1' }),
+  ])
+})
+
+test('GitHub refused it: 502 with the reason', async () => {
+  const get = async () => delivery({ state: 'failed', reason: 'GitHub said no' })
+  const relay = await openReceiving({ store: { get } })
+  const answer = await relay.post(webhook)
+  expect([answer.status, answer.body.detail]).toEqual([502, 'GitHub said no'])
+})

@@ -1,0 +1,98 @@
+import { expect } from 'vitest'
+import type { JsonObject } from '../../port/json.ts'
+import { sealFor, sealWith } from '../action/seal.ts'
+import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
+import { playWorkflow } from '../support/player/play-workflow.ts'
+import type { PlayedRun, PlayOptions } from '../support/player/types.ts'
+import { startRelay } from '../support/relay.ts'
+import { CLEAR, filesOf, findClear, printedBy, rowsOf, shownOf } from './clear-texts.ts'
+import { openStage, REPOSITORY } from './open-stage.ts'
+
+const { privateKeyPem, publicKeyPem } = vectors['client-side']
+const ADMIN_TOKEN = 'an-admin-token-of-some-length'
+/** All but what the workflow's author sends to Port. */
+const { wish, ...KEPT } = CLEAR
+
+export type House = Awaited<ReturnType<typeof openHouse>>
+
+/** A relay in a process of its own, saying all it can, and every place in which no clear text may stand. */
+export async function openHouse(database: Record<string, string>) {
+  const stage = await openStage(
+    { LOG_LEVEL: 'trace', RELAY_ADMIN_TOKEN: ADMIN_TOKEN, ...database },
+    startRelay,
+  )
+  const address = stage.env.RELAY_DATABASE!
+  const places: Record<string, string> = {}
+  const add = (place: string, text: string) => (places[place] = `${places[place] ?? ''}${text}\n`)
+  let printed = ''
+  let runs = 16_000_000_100
+
+  async function deliver(more: JsonObject = {}) {
+    const inputs: JsonObject = { version: '1.4.2' }
+    for (const [name, text] of Object.entries(CLEAR))
+      inputs[name] = name === 'own' ? sealFor(publicKeyPem, text) : sealWith(stage.port.clientSecret, text)
+    const action = {
+      identifier: 'deploy_service',
+      blueprint: 'service',
+      encryptedProperties: Object.keys(CLEAR),
+    }
+    const delivered = await stage.deliver({ body: { inputs: { ...inputs, ...more }, action } })
+    expect(delivered.payload.port.truncated).toEqual(['inputs.large'])
+    return { ...delivered, portRun: delivered.portRun!, inputs: { ...inputs, ...more } }
+  }
+  async function play(
+    { dispatch }: Awaited<ReturnType<typeof deliver>>,
+    yaml: string,
+    more: Partial<PlayOptions> = {},
+  ) {
+    const runId = ++runs
+    const payload = { event_type: dispatch.eventType, client_payload: dispatch.clientPayload }
+    const played: PlayedRun = await playWorkflow({
+      yaml,
+      event: { name: 'repository_dispatch', payload },
+      repository: REPOSITORY,
+      repositoryId: stage.repositoryId,
+      github: stage.github,
+      runId,
+      secrets: { KEY: privateKeyPem },
+      oidc: stage.issuer.runner(stage.run({ runId })),
+      ...more,
+    })
+    add('what GitHub shows', shownOf(played))
+    printed += printedBy(played)
+    return { played, steps: Object.fromEntries(played.jobs[0]!.steps.map(step => [step.name, step])) }
+  }
+  async function api(path: string, method = 'GET') {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    const answer = await fetch(`${stage.url}/api/deliveries${path}`, { method, headers })
+    const text = await answer.text()
+    add('what the admin API answers', text)
+    return { status: answer.status, body: JSON.parse(text) }
+  }
+  async function look() {
+    for (const [place, text] of Object.entries(await rowsOf(address))) add(place, text)
+    for (const [place, text] of Object.entries(filesOf(address))) add(place, text)
+  }
+  /** Names each clear text that stands where it must not, once the search has shown that it finds them. */
+  async function search() {
+    await look()
+    await stage.relay.stop()
+    add('what the relay printed', stage.relay.printed())
+    const told = stage.port.requests.filter(({ path }) => !path.startsWith('/v1/auth'))
+    const entities = told.filter(({ path }) => path.includes('/entities'))
+    const rest = told.filter(request => !entities.includes(request))
+    add('what Port got', JSON.stringify(rest.map(({ path, body }) => [path, body])))
+    add('what GitHub got', JSON.stringify(stage.github.requests.map(({ path, body }) => [path, body])))
+    expect(findClear({ printed })).toEqual(
+      [...Object.keys(CLEAR), 'a piece'].map(name => `${name} in printed`),
+    )
+    // An author who puts a secret into an entity wants it there: it stays, and goes nowhere else.
+    const sent = JSON.stringify(entities.map(({ body }) => body))
+    expect(findClear({ entities: sent })).toEqual(['wish in entities'])
+    // On its way it lies in the relay's database, as all that Port is told, and SQLite overwrites it when it comes to it.
+    const files = Object.entries(places).filter(([place]) => place.startsWith('file '))
+    const others = Object.entries(places).filter(([place]) => !place.startsWith('file '))
+    return [...findClear(Object.fromEntries(others)), ...findClear(Object.fromEntries(files), KEPT)]
+  }
+  return { stage, places, deliver, play, api, look, search }
+}

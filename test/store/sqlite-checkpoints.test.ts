@@ -1,0 +1,22 @@
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { openStore } from '../../relay/store/open.ts'
+import { until } from '../support/until.ts'
+import { aDelivery } from './place.ts'
+
+test('what was committed moves into the file while the store is open, and closing leaves no log', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'checkpoints-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'relay.db')
+  const store = await openStore({ kind: 'sqlite', path }, 0)
+  const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
+  await Promise.all(Array.from({ length: 500 }, () => store.accept(aDelivery({ invocation }))))
+  // Of 500 KB nothing moves by itself: commits do that only beyond 128 MB.
+  await until(() => statSync(path).size > 500_000, 'the file has grown')
+  await Promise.all(Array.from({ length: 500 }, () => store.accept(aDelivery({ invocation }))))
+  await store.close()
+  expect(statSync(path).size).toBeGreaterThan(1_000_000)
+  expect(existsSync(`${path}-wal`)).toBe(false)
+})
