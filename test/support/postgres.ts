@@ -17,7 +17,9 @@ export interface TestPostgres {
 }
 
 /** Starts one, in about a second, as root too: it then runs as the user `postgres`, who is made if need be. */
-export async function startPostgres(options: { folder?: string } = {}): Promise<TestPostgres> {
+export async function startPostgres(
+  options: { folder?: string; settings?: Record<string, string> } = {},
+): Promise<TestPostgres> {
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'relay-pg-'))
   chmodSync(folder, 0o755)
   const port = await freePort()
@@ -28,7 +30,11 @@ export async function startPostgres(options: { folder?: string } = {}): Promise<
     password: 'password',
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
-    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
+    postgresFlags: Object.entries({
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: '',
+      ...options.settings,
+    }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     onLog: () => {},
     onError: () => {},
   })
