@@ -7,8 +7,8 @@ import { openBackend } from '../relay/store/open.ts'
 import { deliveryId } from '../relay/webhook/delivery-id.ts'
 
 const FINISHED = 1_000_000
-const INTAKE = 20_000
-const CLAIMS = 5_000
+/** Taken in, and then claimed. */
+const DELIVERIES = 20_000
 const AT_ONCE = 64
 const ROUNDS = 6
 
@@ -82,13 +82,13 @@ async function measure(db: Backend): Promise<Rates> {
   let next = 0
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {
-      while (next < INTAKE) await store.accept(newDelivery(next++, now))
+      while (next < DELIVERIES) await store.accept(newDelivery(next++, now))
     }),
   )
-  const intake = INTAKE / ((performance.now() - intakeBegun) / 1000)
+  const intake = DELIVERIES / ((performance.now() - intakeBegun) / 1000)
   const claimsBegun = performance.now()
   let claimed = 0
-  while (claimed < CLAIMS) {
+  while (claimed < DELIVERIES) {
     const deliveries = await store.claimQueued(now + claimed, 60_000, 20)
     claimed += deliveries.length
     await Promise.all(deliveries.map(d => store.record(d, { state: 'dispatched', dueAt: null }, now)))
