@@ -13,7 +13,7 @@ test('what was committed moves into the file while the store is open, and closin
   const store = await openStore({ kind: 'sqlite', path }, 0)
   const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
   await Promise.all(Array.from({ length: 500 }, () => store.accept(aDelivery({ invocation }))))
-  // Of 500 KB nothing moves by itself: commits do that only beyond 128 MB.
+  // Of 500 KB nothing moves by itself: commits do that only beyond 256 MB.
   await until(() => statSync(path).size > 500_000, 'the file has grown')
   await Promise.all(Array.from({ length: 500 }, () => store.accept(aDelivery({ invocation }))))
   await store.close()
