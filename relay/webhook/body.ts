@@ -1,9 +1,7 @@
+import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import { Problem } from '../problem.ts'
 import { checkLength, tooLarge } from './headers.ts'
-
-/** As much of an announced body is held for it before it comes, which is cheaper; of a larger one, what has come. */
-const PROMPT_BYTES = 64 * 1024
 
 /**
  * The body's bytes, as they came.
@@ -20,22 +18,33 @@ export async function readBody(
 ): Promise<Uint8Array> {
   const announced = checkLength(c, maxBytes)
   try {
-    // Whoever only announces must not take the room of those who send, so room is kept for small bodies alone.
-    if (announced !== null && announced <= Math.min(PROMPT_BYTES, maxBytes / 16)) {
-      reserve(announced)
-      return new Uint8Array(await c.req.arrayBuffer())
-    }
-    const chunks: Uint8Array[] = []
+    // One that comes in pieces is copied together: a piece of one byte, kept, costs hundreds for what is around it.
+    let body: Uint8Array = new Uint8Array(0)
     let length = 0
-    for await (const chunk of c.req.raw.body ?? []) {
-      length += chunk.length
-      if (length > maxBytes) throw tooLarge(maxBytes)
-      reserve(chunk.length)
-      chunks.push(chunk)
+    for await (const chunk of chunks(c)) {
+      const needed = length + chunk.length
+      if (needed > maxBytes) throw tooLarge(maxBytes)
+      if (needed > body.length) {
+        // By what has come, and not by what is announced: nobody takes room by words alone.
+        const size = length === 0 ? needed : Math.max(needed, Math.min(2 * needed, announced ?? maxBytes))
+        reserve(size - body.length)
+        const grown = length === 0 ? chunk : Buffer.allocUnsafeSlow(size)
+        grown.set(body)
+        body = grown
+      }
+      body.set(chunk, length)
+      length = needed
     }
-    return Buffer.concat(chunks)
+    return body.subarray(0, length)
   } catch (error) {
     if (error instanceof Problem) throw error
     throw new Problem(400, 'The body did not arrive whole.')
   }
+}
+
+/** Of Node's own request where there is one: half as many objects as by a web stream. */
+function chunks(c: Context): AsyncIterable<Uint8Array> | [] {
+  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
+  // It may be refused half-way, and has to be answered then.
+  return incoming?.iterator({ destroyOnReturn: false }) ?? c.req.raw.body ?? []
 }
