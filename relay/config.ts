@@ -2,7 +2,7 @@ import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { readSecrets } from './config/read-secrets.ts'
-import { address, duration, globs, list, size, whole } from './config/values.ts'
+import { address, duration, globs, inHeader, list, size, whole } from './config/values.ts'
 import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
 
 /** Everything the relay can be told, read once and validated whole. Times are milliseconds, sizes bytes. */
@@ -62,7 +62,7 @@ const variables = z.object({
   PORT_API_URL: address
     .refine(text => !/\/v1$/i.test(text), 'must be without /v1: the relay adds it')
     .default('https://api.port.io'),
-  GITHUB_TOKEN: z.string().optional(),
+  GITHUB_TOKEN: inHeader.optional(),
   GITHUB_APP_ID: z
     .string()
     .regex(/^\d+$|^Iv[\w.]+$/, "must be the App's id or client id")
@@ -77,7 +77,7 @@ const variables = z.object({
   RELAY_EVENT_TYPE: z.string().refine(isEventType, EVENT_TYPE_RULE).default('port_action'),
   RELAY_DATABASE: z.string().transform(readDatabase).default({ kind: 'sqlite', path: './data/relay.db' }),
   RELAY_PUBLIC_URL: address.optional(),
-  RELAY_ADMIN_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
+  RELAY_ADMIN_TOKEN: inHeader.min(16, 'must have at least 16 characters').optional(),
   RELAY_START_TIMEOUT: duration.default(6e5),
   RELAY_RUN_TIMEOUT: duration.default(864e5),
   RELAY_TOLERANCE: duration.default(3e5),
@@ -167,16 +167,18 @@ function contradictions(env: Env): string[] {
   ].filter((problem): problem is string => Boolean(problem))
 }
 
+const THE_KEY = 'paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE'
+
 /** One PEM form for all: GitHub hands out PKCS#1, and variables often hold `\n` for line breaks. */
 function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
   try {
-    return createPrivateKey(text.replaceAll('\\n', '\n')).export({ type: 'pkcs8', format: 'pem' }).toString()
+    const key = createPrivateKey(text.replaceAll('\\n', '\n'))
+    if (key.asymmetricKeyType === 'rsa') return key.export({ type: 'pkcs8', format: 'pem' }).toString()
+    ctx.addIssue(`is not an RSA key, as an App's is: ${THE_KEY}`)
   } catch {
-    ctx.addIssue(
-      'is not a private key in PEM form: paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE',
-    )
-    return z.NEVER
+    ctx.addIssue(`is not a private key in PEM form: ${THE_KEY}`)
   }
+  return z.NEVER
 }
 
 function readDatabase(text: string, ctx: z.RefinementCtx): Config['database'] {

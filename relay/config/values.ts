@@ -19,6 +19,14 @@ export const address = z.string().transform((text, ctx) => {
   return text.trim().replace(/\/+$/, '')
 })
 
+/** A secret that a header carries: with any other character every request that needs it would fail. */
+export const inHeader = z
+  .string()
+  .regex(
+    /^[!-~](?:[ -~]*[!-~])?$/,
+    'must be plain ASCII on one line without spaces around it: a header carries it',
+  )
+
 /** Separated by commas or line breaks. */
 export const list = z.string().transform(text => items(text.split(/[,\r\n]/)))
 

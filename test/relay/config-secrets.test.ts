@@ -8,6 +8,13 @@ const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const PKCS1 = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
 const PKCS8 = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 
+/** Of those that are not any text. */
+const VALUES: Env = {
+  GITHUB_TOKEN: 'a token',
+  RELAY_ADMIN_TOKEN: 'a token of some length',
+  RELAY_DATABASE: 'sqlite:/x',
+}
+
 const files = (contents: Env) => (path: string) => {
   if (contents[path] === undefined) throw Object.assign(new Error('no'), { code: 'ENOENT' })
   return contents[path]
@@ -35,7 +42,7 @@ describe('a secret from a file', () => {
     'RELAY_DATABASE',
   ]
   test.each(names)('%s_FILE is read, without its last line break', name => {
-    const value = name === 'RELAY_DATABASE' ? 'sqlite:/x' : 'a secret of some length '
+    const value = VALUES[name] ?? 'a secret of some length '
     const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
     const inFile = readConfig({ ...rest, [`${name}_FILE`]: '/f' }, files({ '/f': `${value}\n` }))
     expect(inFile).toEqual(readConfig({ ...LEAST, [name]: value }))

@@ -144,6 +144,11 @@ describe('a problem is told by the name of its variable:', () => {
   const url = 'must be an http(s) URL'
   const alone = 'must be an address alone, without a user, a query or a #'
   const eventType = 'must be 1 to 100 characters on one line, and not blank'
+  const header = 'must be plain ASCII on one line without spaces around it: a header carries it'
+  const keyOf = (kind: string) =>
+    generateKeyPairSync(kind as 'ec', { namedCurve: 'P-256' })
+      .privateKey.export({ type: 'pkcs8', format: 'pem' })
+      .toString()
   const app = { GITHUB_TOKEN: '', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY: PKCS1 }
   const rows: [Env, string][] = [
     [{ PORT_CLIENT_SECRET: '' }, required],
@@ -161,6 +166,15 @@ describe('a problem is told by the name of its variable:', () => {
       { ...app, GITHUB_APP_PRIVATE_KEY: 'not a key' },
       'GITHUB_APP_PRIVATE_KEY is not a private key in PEM form: paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE',
     ],
+    ...['ec', 'ed25519'].map((kind): [Env, string] => [
+      { ...app, GITHUB_APP_PRIVATE_KEY: keyOf(kind) },
+      "GITHUB_APP_PRIVATE_KEY is not an RSA key, as an App's is: paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE",
+    ]),
+    ...[' ghp_x', 'ghp_x ', 'ghp_x\nghp_y', '“ghp_x”', 'ghp_\u0000'].map((token): [Env, string] => [
+      { GITHUB_TOKEN: token },
+      `GITHUB_TOKEN ${header}`,
+    ]),
+    [{ RELAY_ADMIN_TOKEN: 'schlüssel-0123456789' }, `RELAY_ADMIN_TOKEN ${header}`],
     [{ PORT_API_URL: 'api.port.io' }, `PORT_API_URL ${url}`],
     [{ GITHUB_API_URL: 'ftp://x' }, `GITHUB_API_URL ${url}`],
     [{ GITHUB_OIDC_ISSUER: 'x' }, `GITHUB_OIDC_ISSUER ${url}`],
