@@ -114,8 +114,8 @@ export function readConfig(
   const named = [values.RELAY_REPOSITORY, ...routes.map(route => route.repository)].filter(
     name => name !== undefined,
   )
-  const given = globs.safeParse(values.RELAY_ALLOWED_REPOSITORIES ?? named.filter(isRepository).join(','))
-  const allowed = given.data ?? []
+  const given = globs.optional().safeParse(values.RELAY_ALLOWED_REPOSITORIES)
+  const allowed = given.data ?? named.filter(isRepository)
   const isAllowed = given.success ? matcher(allowed) : () => true
   problems.push(
     ...named
@@ -182,10 +182,13 @@ function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
 }
 
 function readDatabase(text: string, ctx: z.RefinementCtx): Config['database'] {
-  if (text.startsWith('sqlite:') && text.length > 'sqlite:'.length) {
-    return { kind: 'sqlite', path: text.slice('sqlite:'.length) }
-  }
   if (/^postgres(ql)?:\/\//.test(text)) return { kind: 'postgres', url: text }
-  ctx.addIssue('must be sqlite:PATH or postgres://…')
+  const path = /^sqlite:(.*\S.*)/s.exec(text)?.[1]
+  if (path && !path.includes(':memory:')) return { kind: 'sqlite', path }
+  ctx.addIssue(
+    path
+      ? 'must name a file: what is in memory is gone with the relay'
+      : 'must be sqlite:PATH or postgres://…',
+  )
   return z.NEVER
 }

@@ -28,11 +28,11 @@ export const inHeader = z
   )
 
 /** Separated by commas or line breaks. */
-export const list = z.string().transform(text => items(text.split(/[,\r\n]/)))
+export const list = z.string().transform((text, ctx) => items(text.split(/[,\r\n]/), ctx))
 
 /** Globs of repositories, separated so too; a comma within braces is part of a glob: `acme/{shop,web}`. */
 export const globs = z.string().transform((text, ctx) => {
-  const all = items(splitOutsideBraces(text))
+  const all = items(splitOutsideBraces(text), ctx)
   for (const glob of all) {
     const problem = globProblem(glob, { repositories: true })
     if (problem) ctx.addIssue(`${JSON.stringify(glob)} ${problem}`)
@@ -81,6 +81,8 @@ function splitOutsideBraces(text: string): string[] {
   return parts
 }
 
-function items(texts: string[]): string[] {
-  return texts.map(text => text.trim()).filter(Boolean)
+function items(texts: string[], ctx: z.RefinementCtx): string[] {
+  const all = texts.map(text => text.trim()).filter(Boolean)
+  if (all.length === 0) ctx.addIssue('is a list with nothing in it: fill it in, or leave it out')
+  return all
 }

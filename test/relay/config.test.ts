@@ -194,7 +194,18 @@ describe('a problem is told by the name of its variable:', () => {
       `RELAY_EVENT_TYPE ${eventType}`,
     ]),
     [{ RELAY_DATABASE: 'mysql://x' }, 'RELAY_DATABASE must be sqlite:PATH or postgres://…'],
-    [{ RELAY_DATABASE: 'sqlite:' }, 'RELAY_DATABASE must be sqlite:PATH or postgres://…'],
+    ...['sqlite:', 'sqlite:  '].map((database): [Env, string] => [
+      { RELAY_DATABASE: database },
+      'RELAY_DATABASE must be sqlite:PATH or postgres://…',
+    ]),
+    ...['sqlite::memory:', 'sqlite:file::memory:?cache=shared'].map((database): [Env, string] => [
+      { RELAY_DATABASE: database },
+      'RELAY_DATABASE must name a file: what is in memory is gone with the relay',
+    ]),
+    ...['PORT_WEBHOOK_SECRETS', 'RELAY_ALLOWED_REPOSITORIES'].map((name): [Env, string] => [
+      { [name]: ' ,\n,' },
+      `${name} is a list with nothing in it: fill it in, or leave it out`,
+    ]),
     [{ RELAY_ADMIN_TOKEN: 'short' }, 'RELAY_ADMIN_TOKEN must have at least 16 characters'],
     [{ RELAY_START_TIMEOUT: '10' }, `RELAY_START_TIMEOUT ${duration}`],
     [{ RELAY_RUN_TIMEOUT: 'soon' }, `RELAY_RUN_TIMEOUT ${duration}`],
