@@ -36,7 +36,7 @@ const file = z.array(rule, 'must be a list of routes, each with a repository and
  */
 export function readRoutes(path: string, readFile: (path: string) => string, problems: string[]): Route[] {
   try {
-    const checked = file.safeParse(parse(readFile(path)))
+    const checked = file.safeParse(parse(readFile(path).replace(/^\ufeff/, '')))
     if (checked.success) return checked.data
     problems.push(
       ...checked.error.issues.map(issue => `RELAY_ROUTES: ${path}${where(issue.path)} ${issue.message}`),

@@ -110,6 +110,11 @@ test('a comma within braces is part of a glob', () => {
   expect(targets.allowed).toEqual(['acme/{shop,web}', 'other/*'])
 })
 
+test('a byte order mark in front of the routes is no part of them', () => {
+  const { targets } = read({ RELAY_ROUTES: 'r' }, { r: '\ufeff- repository: acme/infra\n' })
+  expect(targets.routes).toEqual([{ match: {}, repository: 'acme/infra' }])
+})
+
 test('the allow-list is what the configuration names, where nothing else is said', () => {
   const contents = { r: '[{ repository: acme/a }, { repository: acme/b, match: { operation: DELETE } }]' }
   const { targets } = read({ RELAY_REPOSITORY: 'acme/shop', RELAY_ROUTES: 'r' }, contents)
