@@ -2,7 +2,7 @@ import picomatch from 'picomatch'
 import type { Invocation } from '../../port/invocation.ts'
 import type { Config } from '../config.ts'
 import { Problem } from '../problem.ts'
-import { isEventType, isRepository, matcher, type Route } from '../routes.ts'
+import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route } from '../routes.ts'
 
 export interface Target {
   repository: string
@@ -32,8 +32,8 @@ export function createTargets(
     const given = body?.repository ?? url.repository
     const route = given ? undefined : routes.find(({ matches }) => matches(invocation))?.route
     const repository = given ?? route?.repository ?? targets.repository
-    const eventType =
-      body?.eventType ?? url.eventType ?? route?.event_type ?? invocation.action ?? targets.eventType
+    const named = body?.eventType ?? url.eventType ?? route?.event_type
+    const eventType = named ?? invocation.action ?? targets.eventType
     if (!repository) {
       throw new Problem(
         422,
@@ -51,10 +51,8 @@ export function createTargets(
       )
     }
     if (!isEventType(eventType)) {
-      throw new Problem(
-        422,
-        `${quote(eventType)} cannot be an event type: GitHub takes 1 to 100 characters. Shorten the action's identifier, or add ?event_type= to the webhook URL.`,
-      )
+      const cure = named ? '' : " Change the action's identifier, or add ?event_type= to the webhook URL."
+      throw new Problem(422, `${quote(eventType)} cannot be an event type: it ${EVENT_TYPE_RULE}.${cure}`)
     }
     // Upper and lower case are one to GitHub, and so one queue here: order is kept by repository.
     return { repository: repository.toLowerCase(), eventType }
@@ -64,7 +62,10 @@ export function createTargets(
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
-    return glob === undefined ? [] : [{ field, test: picomatch(glob, { dot: true, posix: true }) }]
+    // These are names and no paths: as in bash's own patterns, a star stands for a `/` too.
+    return glob === undefined
+      ? []
+      : [{ field, test: picomatch(glob, { dot: true, posix: true, bash: true }) }]
   })
   return invocation => tests.every(({ field, test }) => test(invocation[field] ?? ''))
 }
