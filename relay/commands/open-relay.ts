@@ -49,7 +49,8 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
     clock,
     log,
   })
-  const app = createApp({ config, store, reports, receiveGitHub, clock, log })
+  const stopping = new AbortController()
+  const app = createApp({ config, store, reports, receiveGitHub, clock, stopping: stopping.signal, log })
   const { host, port: listenPort } = config.listen
   const server = createRelayServer(app.fetch, host)
   server.listen(listenPort, host)
@@ -69,10 +70,10 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
       // A connection that was busy when the stop began becomes idle later, and would hold it up.
       const idle = setInterval(() => server.closeIdleConnections(), 50)
       const cut = setTimeout(() => server.closeAllConnections(), STOP_MS)
-      await Promise.all([
-        new Promise(resolve => server.close(resolve)),
-        ...workers.map(worker => worker.stop()),
-      ])
+      const closed = new Promise(resolve => server.close(resolve))
+      await Promise.all(workers.map(worker => worker.stop()))
+      stopping.abort()
+      await closed
       clearInterval(idle)
       clearTimeout(cut)
       await store.close()

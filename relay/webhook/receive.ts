@@ -17,6 +17,8 @@ export interface ReceiveParts {
   config: Pick<Config, 'webhook' | 'targets'>
   store: Pick<Store, 'accept' | 'get'>
   clock: () => number
+  /** Aborted once this relay dispatches nothing more. */
+  stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void; error: (fields: object, message: string) => void }
 }
 
@@ -32,6 +34,7 @@ export function createReceive({
   config,
   store,
   clock,
+  stopping,
   log,
 }: ReceiveParts): (c: Context) => Promise<Response> {
   const { secrets, tolerance, maxBody } = config.webhook
@@ -82,7 +85,7 @@ export function createReceive({
     if (c.req.query('wait') !== 'dispatch') {
       return c.json({ ...answer, state: accepted.state }, duplicate ? 200 : 202)
     }
-    const state = await awaitDispatch(id, store)
+    const state = await awaitDispatch(id, store, { stopping })
     return c.json({ ...answer, state }, state === 'queued' ? 202 : 200)
   }
 

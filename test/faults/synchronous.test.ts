@@ -76,11 +76,11 @@ test('it answers 502 with the sentence where GitHub refuses for good, and troubl
 test('it answers 202 where GitHub has not answered in time, and 200 or 502 as soon as it has', async () => {
   let state = 'queued'
   const store = { get: async () => ({ state, reason: 'GitHub said no' }) as never }
-  expect(await awaitDispatch('d', store, 150)).toBe('queued')
+  expect(await awaitDispatch('d', store, { patience: 150 })).toBe('queued')
   setTimeout(() => (state = 'dispatched'), 150)
-  expect(await awaitDispatch('d', store, 5_000)).toBe('dispatched')
+  expect(await awaitDispatch('d', store, { patience: 5_000 })).toBe('dispatched')
   state = 'failed'
-  const refused = await awaitDispatch('d', store, 5_000).catch(error => error)
+  const refused = await awaitDispatch('d', store, { patience: 5_000 }).catch(error => error)
   expect(refused).toBeInstanceOf(Problem)
   expect(refused).toMatchObject({ status: 502, message: 'GitHub said no' })
 })

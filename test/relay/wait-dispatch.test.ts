@@ -2,13 +2,16 @@ import { expect, test } from 'vitest'
 import type { Delivery } from '../../relay/store/delivery.ts'
 import { awaitDispatch } from '../../relay/webhook/await-dispatch.ts'
 import { openReceiving } from '../support/receiving.ts'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { until } from '../support/until.ts'
 
 const webhook = { path: '/webhook?wait=dispatch', body: { run: { id: 'r_1' }, inputs: {} } }
 const delivery = (more: Partial<Delivery>) => ({ reason: null, dispatchedAt: null, ...more }) as Delivery
 
 test('a store that cannot be read after the writing leaves a delivery accepted: it still counts as queued', async () => {
   const get = () => Promise.reject(new Error('the database has gone'))
-  expect(await awaitDispatch('d', { get }, 250)).toBe('queued')
+  expect(await awaitDispatch('d', { get }, { patience: 250 })).toBe('queued')
 })
 
 test('a store that can be read again in time says what became of it', async () => {
@@ -40,4 +43,12 @@ test('GitHub refused it: 502 with the reason', async () => {
   const relay = await openReceiving({ store: { get } })
   const answer = await relay.post(webhook)
   expect([answer.status, answer.body.detail]).toEqual([502, 'GitHub said no'])
+})
+
+test('a relay that stops answers whoever waits: 202, for it is written', async () => {
+  const relay = await openRelayHere(relayEnv())
+  const answer = send(relay.url, webhook)
+  await until(() => relay.log().some(line => line.msg === 'accepted'), 'it waits')
+  await relay.stop()
+  expect(await answer).toMatchObject({ status: 202, body: { run_id: 'r_1', state: 'queued' } })
 })
