@@ -37,14 +37,11 @@ const TROUBLES: Record<string, Trouble> = {
  * The HTTP server before the app: what never becomes a request of the app is refused with problem details, too.
  *
  * @param fetch the app's
- * @param hostname stands for the host of a request in HTTP/1.0, which may name none
  */
-export function createRelayServer(
-  fetch: (request: Request) => Response | Promise<Response>,
-  hostname: string,
-): Server {
+export function createRelayServer(fetch: (request: Request) => Response | Promise<Response>): Server {
   const listener = getRequestListener(fetch, {
-    hostname,
+    // Of a request in HTTP/1.0, which may name none. Not the relay's own: an IPv6 address makes no URL as it is.
+    hostname: 'localhost',
     errorHandler: () => {
       const { body, headers } = problem(NOT_HTTP)
       return new Response(body, { status: 400, headers })

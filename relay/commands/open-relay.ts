@@ -52,7 +52,7 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
   const stopping = new AbortController()
   const app = createApp({ config, store, reports, receiveGitHub, clock, stopping: stopping.signal, log })
   const { host, port: listenPort } = config.listen
-  const server = createRelayServer(app.fetch, host)
+  const server = createRelayServer(app.fetch)
   server.listen(listenPort, host)
   await once(server, 'listening').catch(async cause => {
     await store.close()

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { expect, test } from 'vitest'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
@@ -41,12 +42,16 @@ test('what never becomes a request is refused with problem details, too', async 
   expect((await send(relay.url)).status).toBe(202)
 })
 
-test('a health check in HTTP/1.0 needs no host', async () => {
-  const relay = await openRelayHere(relayEnv())
-  expect(await raw(relay.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(
-    /^HTTP\/1\.1 200 [\s\S]*\{"ok":true\}$/,
-  )
-})
+const hasIPv6 = Object.values(networkInterfaces()).some(all => all?.some(({ family }) => family === 'IPv6'))
+test.each(['127.0.0.1', ...(hasIPv6 ? ['::'] : [])])(
+  'a health check in HTTP/1.0 needs no host, with HOST=%s',
+  async HOST => {
+    const relay = await openRelayHere(relayEnv({ HOST }))
+    expect(await raw(relay.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(
+      /^HTTP\/1\.1 200 [\s\S]*\{"ok":true\}$/,
+    )
+  },
+)
 
 /** All that is answered until the relay hangs up. */
 function raw(url: string, request: string): Promise<string> {
