@@ -50,6 +50,11 @@ export function createApp(parts: AppParts): Hono {
     }
     return c.json({ ok: true })
   })
+  for (const path of ['/healthz', '/readyz']) {
+    app.all(path, () => {
+      throw new Problem(405, 'Health checks come as GET.', { allow: 'GET, HEAD' })
+    })
+  }
   app.notFound(c =>
     answerProblem(c, new Problem(404, `There is nothing at ${c.req.path}: Port's webhooks go to /webhook.`)),
   )

@@ -644,6 +644,14 @@ describe('health', () => {
     expect([answer.status, await answer.json()]).toEqual([200, { ok: true }])
   })
 
+  test.each(['/healthz', '/readyz'])('%s is asked by GET and HEAD, and answers 405 to others', async path => {
+    const relay = await openReceiving()
+    expect((await relay.request(path, { method: 'HEAD' })).status).toBe(200)
+    const answer = await relay.request(path, { method: 'POST' })
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
+    expect(await answer.json()).toMatchObject({ title: 'Method not allowed', status: 405 })
+  })
+
   test('GET /readyz says whether the store answers', async () => {
     const relay = await openReceiving()
     const answer = await relay.request('/readyz')
