@@ -4,13 +4,15 @@ import { Problem } from '../problem.ts'
 /**
  * The body as JSON; an empty one is undefined.
  *
- * @throws Problem 400 for what is not JSON in UTF-8, or nested too deeply
+ * @throws Problem 400 for what is not JSON in UTF-8, is nested too deeply, or holds a number that cannot be held
  */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
+  let text: string
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+    text = new TextDecoder('utf-8', { fatal: true }).decode(body)
+    value = JSON.parse(text)
   } catch {
     throw new Problem(
       400,
@@ -19,6 +21,19 @@ export function parseBody(body: Uint8Array): unknown {
   }
   if (jsonDepth(body) > MAX_DEPTH) {
     throw new Problem(400, `The body is nested more than ${MAX_DEPTH} levels deep, more than GitHub takes.`)
+  }
+  if (MAY_OVERFLOW.test(text)) JSON.parse(text, refuseInfinite)
+  return value
+}
+
+/** A number of 200 digits, or with an exponent of two: no other is infinite once it is read, and few bodies have one. */
+const MAY_OVERFLOW = /(?:^|[:,[\s])-?(?:\d{200}|\d[\d.]*[eE]\+?\d\d)/
+
+/** It would be written as null, and the workflow's input be another one than was signed. */
+function refuseInfinite(key: string, value: unknown): unknown {
+  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
+    const where = key ? ` at ${JSON.stringify(key)}` : ''
+    throw new Problem(400, `The number${where} is beyond 1.8e308, where JSON's readers end: send it as text.`)
   }
   return value
 }

@@ -355,6 +355,25 @@ describe('a webhook is refused', () => {
     }
   })
 
+  test.each([
+    ['{"run":{"id":"r_1"},"inputs":{"replicas":1e400}}', ' at "replicas"'],
+    ['{"a": [1, -1.5E+0309]}', ' at "1"'],
+    [`{"a":\n${'9'.repeat(310)}}`, ' at "a"'],
+    [`{"a":1${'0'.repeat(250)}e+99}`, ' at "a"'],
+    ['1e999', ''],
+  ])('with 400 when a number of it would become null: %s', async (body, where) => {
+    const relay = await openReceiving()
+    expect(await refused(relay, await relay.post({ body: Buffer.from(body) }))).toEqual(
+      problem(
+        400,
+        'Bad request',
+        `The number${where} is beyond 1.8e308, where JSON's readers end: send it as text.`,
+      ),
+    )
+    const text = JSON.stringify({ text: body, number: 1.7e308 })
+    expect((await relay.post({ body: Buffer.from(text) })).status).toBe(202)
+  })
+
   test('with 422 when nothing says where it goes', async () => {
     const relay = await openReceiving({ env: { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/*' } })
     expect(await refused(relay, await relay.post())).toEqual(
