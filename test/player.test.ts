@@ -190,7 +190,7 @@ describe('a composite action', () => {
       '- uses: ./composite-action\n  id: all\n  with: { who: me }\n- run: echo "${{ steps.all.outputs.greeting }}"\n  name: Say',
     )
     expect(step('Say').stdout).toBe('Hello me\n')
-    expect(step('Run ./composite-action').steps.map(inner => inner.kind)).toEqual(['run', 'main'])
+    expect(step('Run ./composite-action').steps.map(inner => inner.kind)).toEqual(['run', 'run', 'main'])
     expect(step('Run ./composite-action').log).toContain(
       `inside ${join(fixtures, 'composite-action')} for me`,
     )
@@ -205,6 +205,25 @@ describe('a composite action', () => {
       'Complete job',
     ])
     expect(job.conclusion).toBe('success')
+  })
+})
+
+describe('a text of several lines with an expression in it', () => {
+  it.each([
+    ['kept as it is', '|\n    a ${{ X }}\n      b\n    c', 'a v1.2.3\n  b\nc\n'],
+    ['folded', '>-\n    a ${{ X }}\n    b', 'a v1.2.3 b'],
+    ['in double quotes', '"a ${{ X }}\\n\n    b"', 'a v1.2.3\n b'],
+    ['in single quotes', "'a ${{ X }}\n\n    it''s'", "a v1.2.3\nit's"],
+    ['without quotes', 'a ${{ X }}\n    b', 'a v1.2.3 b'],
+  ])('is read as YAML has it: %s', async (_how, yaml, text) => {
+    const value = yaml.replace('X', 'github.event.client_payload.port.inputs.version')
+    const { step } = await playSteps(`- uses: ./echo-action\n  with:\n   who: ${value}`)
+    expect(seen(step('Run ./echo-action')).env.INPUT_WHO).toBe(text)
+  })
+
+  it('is so in a composite action too', async () => {
+    const { step } = await playSteps('- uses: ./composite-action\n  with: { who: me }')
+    expect(step('Run ./composite-action').stdout).toContain('\nfor me\n  and nobody else\n')
   })
 })
 
@@ -631,6 +650,16 @@ describe('a refusal', () => {
     await expect(play('', { file, yaml: undefined })).rejects.toThrow(/GitHub's parser refuses[\s\S]*Line: 7/)
     expect((await checkWorkflow(file)).errors).toContainEqual(expect.stringContaining('Line: 7'))
     expect(await checkWorkflow(join(fixtures, 'loop.yml'))).toEqual({ errors: [] })
+  })
+
+  it('takes each way to write the event, and no typo of it', async () => {
+    const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
+    for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
+      expect((await play('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')
+    for (const on of ['repository_dispach', 'branch_protection_rule, repository_dispach'])
+      await expect(play('', { yaml: `name: x\non: [${on}]${jobs}` })).rejects.toThrow(
+        /Line: 2, Col: \d+\): Unexpected value 'repository_dispach'/,
+      )
   })
 
   it('says when the workflow does not listen to the event', async () => {

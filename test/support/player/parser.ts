@@ -1,4 +1,5 @@
 import { registerHooks } from 'node:module'
+import type { StringDefinition } from '@actions/workflow-parser/templates/schema/string-definition'
 
 let hooked = false
 
@@ -18,10 +19,14 @@ export async function loadParser() {
       },
     })
   }
-  const [workflow, action, template] = await Promise.all([
+  const [workflow, schema, action, template] = await Promise.all([
     import('@actions/workflow-parser'),
+    import('@actions/workflow-parser/workflows/workflow-schema'),
     import('@actions/workflow-parser/actions/action-parser'),
     import('@actions/workflow-parser/actions/action-template'),
   ])
+  // By a slip in the package (0.3.61) this is "branch_protection_rule", and "on: repository_dispatch" is refused.
+  const { definitions } = schema.getWorkflowSchema()
+  ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
   return { ...workflow, parseAction: action.parseAction, convertAction: template.convertActionTemplate }
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { onOneLine } from './on-one-line.ts'
 import { loadParser } from './parser.ts'
 import { readSteps, type WorkflowStep } from './read-workflow.ts'
 import { refuse, refuseOtherKeys } from './refuse.ts'
@@ -27,17 +28,10 @@ export type Action = {
 export async function readAction(directory: string): Promise<Action> {
   const name = join(directory, 'action.yml')
   const content = await readFile(name, 'utf8')
-  const parser = await loadParser()
-  const { context, value } = parser.parseAction(
-    { name: 'action.yml', content },
-    new parser.NoOperationTraceWriter(),
-  )
-  const converted = value && parser.convertAction(context, value)
-  const errors = context.errors.getErrors().map(error => error.message)
-  if (!value || !converted || errors.length > 0) {
-    throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
-  }
-  const raw = toTemplate(value, 'action.yml') as { [key: string]: Mapping }
+  const { errors } = await parseAction(content)
+  if (errors.length > 0) throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
+  const { value, converted } = await parseAction(onOneLine(content))
+  const raw = toTemplate(value!, 'action.yml') as { [key: string]: Mapping }
   const inputs = Object.entries(raw.inputs ?? {}).map(([key, input]) => {
     const { default: fallback, deprecationMessage } = input as Mapping
     return [
@@ -45,7 +39,7 @@ export async function readAction(directory: string): Promise<Action> {
       { default: fallback ?? null, deprecation: (deprecationMessage as string | undefined) ?? null },
     ]
   })
-  const runs = converted.runs
+  const { runs } = converted!
   if (runs.using === 'composite') {
     refuseOtherKeys(raw.runs ?? {}, ['using', 'steps'], 'runs of action.yml')
     const outputs = Object.entries(raw.outputs ?? {}).map(([key, output]) => [
@@ -73,4 +67,12 @@ export async function readAction(directory: string): Promise<Action> {
       postIf: runs.postIf ?? 'always()',
     },
   }
+}
+
+async function parseAction(content: string) {
+  const parser = await loadParser()
+  const file = { name: 'action.yml', content }
+  const { context, value } = parser.parseAction(file, new parser.NoOperationTraceWriter())
+  const converted = value && parser.convertAction(context, value)
+  return { value, converted, errors: context.errors.getErrors().map(error => error.message) }
 }

@@ -1,4 +1,5 @@
 import type { Step, WorkflowTemplate } from '@actions/workflow-parser/model/workflow-template'
+import { onOneLine } from './on-one-line.ts'
 import { loadParser } from './parser.ts'
 import { refuseOtherKeys } from './refuse.ts'
 import { type Template, toTemplate } from './template.ts'
@@ -79,18 +80,17 @@ export async function parseWorkflow(name: string, content: string) {
  * player does not know.
  */
 export async function readWorkflow(name: string, content: string): Promise<Workflow> {
-  const { root, converted, errors } = await parseWorkflow(name, content)
-  if (!root || !converted || errors.length > 0) {
-    throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
-  }
-  const raw = mapping(toTemplate(root, name))
+  const { errors } = await parseWorkflow(name, content)
+  if (errors.length > 0) throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
+  const { root, converted } = await parseWorkflow(name, onOneLine(content))
+  const raw = mapping(toTemplate(root!, name))
   refuseOtherKeys(raw, rootKeys, name)
   return {
     name: (raw.name as string | undefined) ?? name,
     runName: raw['run-name'] ?? null,
     on: readEvents(raw.on!),
     env: mapping(raw.env),
-    jobs: converted.jobs.map(job => {
+    jobs: converted!.jobs.map(job => {
       const id = job.id.value
       const own = mapping(mapping(raw.jobs)[id])
       refuseOtherKeys(own, jobKeys, `job ${id}`)
