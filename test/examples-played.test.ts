@@ -1,53 +1,15 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
-import { packClientPayload } from '../port/client-payload.ts'
-import { invocationOf, RUN_ID, root, workflowOf } from './render-example.ts'
-import { startGitHubApi } from './support/github-api.ts'
+import { expect, test } from 'vitest'
+import { onStandIn, playForPort } from './play-for-port.ts'
+import { invocationOf, root, workflowOf } from './render-example.ts'
 import { playWorkflow } from './support/player/play-workflow.ts'
-import { startPortApi } from './support/port-api.ts'
 
-/** Plays an example on the built action, with commands that write down how they are called, and fail with the argument `broken`. */
-async function play(example: string, commands: string[], broken = '', yaml?: string) {
-  const bin = mkdtempSync(join(tmpdir(), 'examples-bin-'))
-  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
-  onTestFinished(async () => {
-    rmSync(bin, { recursive: true, force: true })
-    await Promise.all([port.close(), github.close()])
-  })
-  github.addRepository('acme/shop')
-  const calls = join(bin, 'calls')
-  writeFileSync(calls, '')
-  for (const command of commands) {
-    const fails = broken ? `case " $* " in *" ${broken} "*) exit 1;; esac\n` : ''
-    writeFileSync(join(bin, command), `#!/bin/sh\necho "${command} $*" >> ${calls}\n${fails}`)
-    chmodSync(join(bin, command), 0o755)
-  }
-  const run = port.createRun({ id: RUN_ID })
+/** Plays the workflow beside the definition of a Port action. */
+function play(example: string, commands: string[], broken = '') {
   const portAction = `examples/${example}.json`
-  const invocation = invocationOf(portAction)
-  await playWorkflow({
-    ...(yaml ? { yaml } : { file: join(root, workflowOf(portAction)) }),
-    event: {
-      name: 'repository_dispatch',
-      payload: {
-        event_type: invocation.action,
-        client_payload: packClientPayload(invocation, { delivery: 'd_1', relay: null }),
-      },
-    },
-    repository: 'acme/shop',
-    github,
-    actions: { 'actions/checkout@*': 'test/fixtures/player/echo-action' },
-    env: { PATH: `${bin}:${process.env.PATH}` },
-    vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
-    secrets: { PORT_CLIENT_SECRET: port.clientSecret, SCAFFOLD_TOKEN: 'ghp_x' },
-  })
-  return {
-    run,
-    log: run.logs.map(({ message }) => message).join('\n'),
-    calls: readFileSync(calls, 'utf8').split('\n'),
-  }
+  const file = join(root, workflowOf(portAction))
+  return playForPort({ file }, invocationOf(portAction), commands, { broken })
 }
 
 test('the restart example restarts the entity that the action ran on', async () => {
@@ -77,11 +39,8 @@ test.each([
     const yaml = [...readme.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].find(([, block]) =>
       block!.includes('deploy.sh'),
     )![1]!
-    const played = yaml
-      // Without a checkout, the script is a command.
-      .replace('./deploy.sh', 'deploy.sh')
-      .replace(/^( *)port-client-id:/m, '$1port-api-url: ${{ vars.PORT_API_URL }}\n$&')
-    const { run, calls } = await play('deploy/port-action.full-context', ['deploy.sh'], broken, played)
+    const invocation = invocationOf('examples/deploy/port-action.full-context.json')
+    const { run, calls } = await playForPort({ yaml: onStandIn(yaml) }, invocation, ['deploy.sh'], { broken })
     expect(calls).toEqual(['deploy.sh shop 1.4.2', ''])
     expect(run.status).toBe(status)
   },

@@ -1,0 +1,67 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { packClientPayload } from '../port/client-payload.ts'
+import type { Invocation } from '../port/invocation.ts'
+import { startGitHubApi } from './support/github-api.ts'
+import { playWorkflow } from './support/player/play-workflow.ts'
+import type { PlayOptions } from './support/player/types.ts'
+import { startPortApi } from './support/port-api.ts'
+
+/** Plays a workflow on the built action, with commands that write down how they are called, and fail with the argument `broken`. */
+export async function playForPort(
+  workflow: Pick<PlayOptions, 'file' | 'yaml'>,
+  invocation: Invocation,
+  commands: string[],
+  { broken = '', ...known }: { broken?: string; blueprints?: Record<string, Record<string, unknown>> } = {},
+) {
+  const bin = mkdtempSync(join(tmpdir(), 'examples-bin-'))
+  const [port, github] = await Promise.all([startPortApi(known), startGitHubApi()])
+  onTestFinished(async () => {
+    rmSync(bin, { recursive: true, force: true })
+    await Promise.all([port.close(), github.close()])
+  })
+  github.addRepository('acme/shop')
+  const calls = join(bin, 'calls')
+  writeFileSync(calls, '')
+  for (const command of commands) {
+    const fails = broken ? `case " $* " in *" ${broken} "*) exit 1;; esac\n` : ''
+    writeFileSync(join(bin, command), `#!/bin/sh\necho "${command} $*" >> ${calls}\n${fails}`)
+    chmodSync(join(bin, command), 0o755)
+  }
+  const run = port.createRun({ id: invocation.runId! })
+  await playWorkflow({
+    ...workflow,
+    event: {
+      name: 'repository_dispatch',
+      payload: {
+        event_type: invocation.action,
+        client_payload: packClientPayload(invocation, { delivery: 'd_1', relay: null }),
+      },
+    },
+    repository: 'acme/shop',
+    github,
+    actions: { 'actions/checkout@*': 'test/fixtures/player/echo-action' },
+    env: { PATH: `${bin}:${process.env.PATH}` },
+    vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
+    secrets: {
+      PORT_CLIENT_ID: port.clientId,
+      PORT_CLIENT_SECRET: port.clientSecret,
+      SCAFFOLD_TOKEN: 'ghp_x',
+    },
+  })
+  return {
+    run,
+    log: run.logs.map(({ message }) => message).join('\n'),
+    calls: readFileSync(calls, 'utf8').split('\n'),
+    entities: port.entities,
+    serverUrl: github.serverUrl,
+  }
+}
+
+/** A workflow of the documents, which names neither the address of a stand-in nor brings the script that it checks out. */
+export const onStandIn = (yaml: string): string =>
+  yaml
+    .replace('./deploy.sh', 'deploy.sh')
+    .replace(/^( *)port-client-id:/m, '$1port-api-url: ${{ vars.PORT_API_URL }}\n$&')
