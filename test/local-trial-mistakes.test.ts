@@ -9,6 +9,8 @@ const files = {
   'number.json': '5',
   'definition.json': { identifier: 'deploy_service', invocationMethod: { type: 'WEBHOOK' } },
   'future.json': { client_payload: { port: { version: 2 } } },
+  'other-event.json': { action: 'deploy_service', client_payload: { foo: 'bar' } },
+  'no-delivery.json': { event_type: 'deploy_service', client_payload: { port: { version: 1, inputs: {} } } },
   'broken.yml': workflow(USES).replace('steps:', 'stepz:'),
   'without.yml': workflow('\n      - run: echo hi'),
   'push.yml': workflow(USES, 'push: { branches: [main] }'),
@@ -45,6 +47,13 @@ test.for<[string, string[], string | RegExp]>([
     ['--event', 'future.json'],
     /^This payload is of version 2, and this action knows only version 1: update/,
   ],
+  ...['other-event', 'no-delivery'].map((name): [string, string[], RegExp] => [
+    `an event that is not the relay's (${name})`,
+    ['--event', `${name}.json`],
+    new RegExp(
+      `^${name}\\.json is a repository_dispatch event that is not the relay's: .* so the action would fail on GitHub\\.`,
+    ),
+  ]),
   [
     'a missing workflow',
     [...event, '--workflow', 'none.yml'],

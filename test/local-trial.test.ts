@@ -131,13 +131,20 @@ test('a workflow of one’s own is played from its repository, with its files, s
 test('a workflow that fails fails the trial, and shows where', async () => {
   const { play } = openTrialFolder({
     'deploy.yml': workflow(
-      `${USES}\n      - { name: Roll out, run: echo "::error::no such release"; exit 3 }`,
+      `${USES}\n      - { name: Roll out, run: echo "::error::no such release%0Aof shop"; echo more; exit 3 }`,
     ),
   })
   const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(lines).toContain('Job deploy: failure')
   const step = lines.indexOf('  ✗ Roll out')
-  expect(lines.slice(step, step + 2)).toEqual(['  ✗ Roll out', '      error: no such release'])
+  expect(lines.slice(step, step + 6)).toEqual([
+    '  ✗ Roll out',
+    '      error: no such release',
+    '      of shop',
+    '      more',
+    '      error: Process completed with exit code 3.',
+    '  ✓ Post Run acme/port-webhook-action@v1',
+  ])
   expect(lines).toContain('  status   FAILURE, "Failed"')
   expect(lines).toContain('           ✗ Roll out: failure (N s)')
   expect(code).toBe(1)
@@ -173,7 +180,7 @@ test('a workflow that reports by OIDC reports straight to the stand-in, and is t
   expect(code).toBe(0)
 })
 
-test('a node of a Port workflow, a body without a run, and a dispatch as GitHub has it are events too', async () => {
+test('a node of a Port workflow, a body without a run, a dispatch, and Port’s answer about a run are events too', async () => {
   const dispatch = {
     event_type: 'anything',
     client_payload: { run_id: null, port: { version: 1, delivery: 'd', inputs: { a: 1 } } },
@@ -182,9 +189,13 @@ test('a node of a Port workflow, a body without a run, and a dispatch as GitHub 
     'node.json': { context: { nodeRunId: 'wfnr_Q0YotCZMKxDLdlaU' }, version: '1' },
     'flat.json': { version: '1' },
     'dispatch.json': dispatch,
+    'kept.json': {
+      ok: true,
+      run: { id: RUN_ID, status: 'SUCCESS', payload: { body: { version: '1.4.2' } } },
+    },
   })
-  const [node, flat, dispatched] = await Promise.all(
-    ['node', 'flat', 'dispatch'].map(name => play('--event', `${name}.json`)),
+  const [node, flat, dispatched, kept] = await Promise.all(
+    ['node', 'flat', 'dispatch', 'kept'].map(name => play('--event', `${name}.json`)),
   )
   expect(node!.lines).toContain('Port shows node run wfnr_Q0YotCZMKxDLdlaU')
   expect(node!.lines).toContain('  status   COMPLETED, SUCCESS')
@@ -198,7 +209,17 @@ test('a node of a Port workflow, a body without a run, and a dispatch as GitHub 
     '  The event names no run in Port, so Port is told nothing of it.',
   ])
   expect(dispatched!.lines.at(-1)).toBe('Workflow run: success')
-  expect([node, flat, dispatched].map(run => `${run!.code}${run!.errors}`)).toEqual(['0', '0', '0'])
+  expect(kept!.lines[1]).toBe(
+    "  The event is Port's answer about a run: played is the body in it, run.payload.body.",
+  )
+  expect(kept!.lines).toContain(String.raw`        "inputs": "{\"version\":\"1.4.2\"}",`)
+  expect(kept!.lines).toContain(`Port shows run ${RUN_ID}`)
+  expect([node, flat, dispatched, kept].map(run => `${run!.code}${run!.errors}`)).toEqual([
+    '0',
+    '0',
+    '0',
+    '0',
+  ])
 })
 
 test('the type may come from the relay’s configuration: by --type', async () => {

@@ -33,6 +33,13 @@ export function readEvent(file: string): TrialEvent {
     const type = text(event.event_type) ?? text(event.action) ?? text(payload.action)
     return { payload, body: {}, type, notes }
   }
+  if (isObject(event.client_payload)) {
+    throw new Error(
+      `${file} is a repository_dispatch event that is not the relay's: its client_payload has no "port" with "version", ` +
+        '"delivery" and "inputs", so the action would fail on GitHub. --event takes an event of the relay, or the body ' +
+        'that Port sends: docs/action.md shows one.',
+    )
+  }
   if (isObject(event.invocationMethod)) {
     throw new Error(
       `${file} is the definition of an action in Port. --event takes the body that Port sends when somebody runs that ` +
@@ -42,7 +49,10 @@ export function readEvent(file: string): TrialEvent {
   if (!isObject(given) && !Array.isArray(given)) {
     throw new Error(`${file} holds neither an object nor a list, so it is no body that Port sends.`)
   }
-  const invocation = readInvocation(given)
+  const run = isObject(event.run) ? event.run : {}
+  const kept = isObject(run.payload) && isObject(run.payload.body) ? run.payload.body : null
+  const body = kept ?? (given as Json)
+  const invocation = readInvocation(body, kept && text(run.id))
   const known = invocation.kind !== 'none'
   const payload = packClientPayload(
     known ? invocation : { ...invocation, runId: RUN_ID, kind: 'action_run' },
@@ -50,9 +60,14 @@ export function readEvent(file: string): TrialEvent {
   )
   return {
     payload: payload as unknown as JsonObject,
-    body: given as Json,
+    body,
     type: invocation.github?.eventType ?? invocation.action,
-    notes: known ? [] : [`The body names no run in Port, so it is given one, ${RUN_ID}.`],
+    notes: [
+      ...(kept
+        ? [`The event is Port's answer about a run: played is the body in it, run.payload.body.`]
+        : []),
+      ...(known ? [] : [`The body names no run in Port, so it is given one, ${RUN_ID}.`]),
+    ],
   }
 }
 

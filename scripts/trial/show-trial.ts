@@ -9,11 +9,12 @@ export function showPlayed({ jobs, conclusion }: PlayedRun, print: (line: string
     for (const step of job.steps) {
       if (step.kind === 'setup' || step.kind === 'complete') continue
       print(`  ${MARK[step.conclusion ?? ''] ?? '✗'} ${step.name}`)
-      const lines = step.kind === 'post' ? [] : withoutRunner(step.log).split('\n')
-      for (const line of lines.filter(text => text.trim() !== '')) print(`      ${line}`)
-      for (const { level, message } of step.annotations)
-        for (const [index, line] of message.split('\n').entries())
-          print(`      ${index === 0 ? `${level}: ` : ' '.repeat(level.length + 2)}${line}`)
+      const annotations = step.annotations.map(({ level, message }) => `##[${level}]${message}`)
+      const text = step.kind === 'post' ? annotations.join('\n') : step.log
+      for (const line of withoutRunner(text)
+        .split('\n')
+        .filter(each => each.trim() !== ''))
+        print(`      ${line}`)
     }
   }
   print(`Workflow run: ${conclusion}`)
@@ -21,11 +22,12 @@ export function showPlayed({ jobs, conclusion }: PlayedRun, print: (line: string
 
 const MARK: Record<string, string> = { success: '✓', skipped: '–' }
 
-/** Without the runner's own lines: the header of the step, masks, and what stands among the annotations. */
+/** Without the runner's own lines: the header of the step, and masks. */
 function withoutRunner(log: string): string {
   return log
     .replace(/##\[group\][\s\S]*?##\[endgroup\]\n?/g, '')
-    .replace(/^(?:::add-mask::|##\[(?:error|warning|notice)\]).*\n?/gm, '')
+    .replace(/^::add-mask::.*\n?/gm, '')
+    .replace(/^##\[(error|warning|notice)\]/gm, '$1: ')
 }
 
 /** Prints what Port would show of the run. */
