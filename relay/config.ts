@@ -103,10 +103,13 @@ export function readConfig(
   readFile: (path: string) => string = path => readFileSync(path, 'utf8'),
 ): Config {
   const problems: string[] = []
-  const values = readSecrets(env, SECRETS, readFile, problems)
+  const { values, unread } = readSecrets(env, SECRETS, readFile, problems)
   const parsed = variables.safeParse(values)
   if (!parsed.success) {
-    problems.push(...parsed.error.issues.map(issue => `${String(issue.path[0])} ${issue.message}`))
+    const issues = parsed.error.issues.map(issue => ({ ...issue, name: String(issue.path[0]) }))
+    problems.push(
+      ...issues.filter(({ name }) => !unread.includes(name)).map(({ name, message }) => `${name} ${message}`),
+    )
   }
   // The rules between variables are checked also when a single one is wrong, so that all problems show at once.
   problems.push(...contradictions(values))

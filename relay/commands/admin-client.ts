@@ -9,7 +9,7 @@ export async function callAdmin(
 ): Promise<unknown> {
   const problems: string[] = []
   const read = (path: string) => readFileSync(path, 'utf8')
-  const values = readSecrets(env, ['RELAY_ADMIN_TOKEN'], read, problems)
+  const { values } = readSecrets(env, ['RELAY_ADMIN_TOKEN'], read, problems)
   const { RELAY_ADMIN_TOKEN: token, RELAY_PUBLIC_URL, PORT } = values
   if (problems[0]) throw new Error(`${problems[0]}.`)
   if (!token) throw new Error('RELAY_ADMIN_TOKEN is needed: the one that the relay was started with.')

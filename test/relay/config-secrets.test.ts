@@ -78,8 +78,16 @@ describe('a secret from a file', () => {
     expect(problems({ ...LEAST, GITHUB_TOKEN_FILE: '/f' }, { '/f': 'x' })).toEqual([
       'GITHUB_TOKEN and GITHUB_TOKEN_FILE are both set: keep one',
     ])
-    expect(problems({ ...LEAST, RELAY_ADMIN_TOKEN_FILE: '/f' }, { '/f': '\n' })).toContain(
-      'RELAY_ADMIN_TOKEN_FILE: /f is empty',
-    )
   })
+
+  test.each(['GITHUB_TOKEN', 'GITHUB_APP_PRIVATE_KEY', 'RELAY_ADMIN_TOKEN', 'RELAY_DATABASE'])(
+    '%s_FILE that cannot be read, or is empty, is one problem',
+    name => {
+      const env: Env = { ...LEAST, [`${name}_FILE`]: '/f' }
+      if (name.startsWith('GITHUB_')) env.GITHUB_TOKEN = ''
+      if (name === 'GITHUB_APP_PRIVATE_KEY') env.GITHUB_APP_ID = '1'
+      expect(problems(env)).toEqual([`${name}_FILE: /f cannot be read (ENOENT)`])
+      expect(problems(env, { '/f': '\n' })).toEqual([`${name}_FILE: /f is empty`])
+    },
+  )
 })
