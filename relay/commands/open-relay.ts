@@ -5,6 +5,7 @@ import { createPortClient } from '../../port/client.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config.ts'
 import { createWatching } from '../deliveries/create-watching.ts'
+import { logFailed } from '../deliveries/log-failed.ts'
 import { startWorkers } from '../deliveries/start-workers.ts'
 import { createGitHub } from '../github/client.ts'
 import { createPauses } from '../github/pauses.ts'
@@ -30,7 +31,7 @@ export interface Relay {
  * @throws Error with a sentence where the database cannot be opened or the address is taken
  */
 export async function openRelay(config: Config, log: Logger): Promise<Relay> {
-  const store = await openStore(config.database, config.dispatchRate)
+  const store = logFailed(await openStore(config.database, config.dispatchRate), log)
   const clock = Date.now
   const pauses = createPauses(config.github.auth, clock, pause => {
     store.pause(pause).catch(error => log.error({ err: error }, 'a pause could not be written down'))

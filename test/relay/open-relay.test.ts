@@ -4,7 +4,7 @@ import { openRelay } from '../../relay/commands/open-relay.ts'
 import { readConfig } from '../../relay/config.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { startPortApi } from '../support/port-api.ts'
-import { relayEnv } from '../support/relay.ts'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
 import { until } from '../support/until.ts'
@@ -39,6 +39,34 @@ test('a delivery goes in, GitHub gets it once, Port is told, and a stop waits fo
     'Dispatched "port_action" to acme/shop; waiting for its workflow to start.',
   ])
   await expect(fetch(`http://127.0.0.1:${relay.port}/healthz`)).rejects.toThrow()
+})
+
+test('a delivery that fails is a line of the log, when it is dispatched as when it is watched', async () => {
+  const github = await startGitHubApi()
+  onTestFinished(() => github.close())
+  github.addRepository('acme/shop')
+  const relay = await openRelayHere(
+    relayEnv({
+      GITHUB_API_URL: github.url,
+      GITHUB_TOKEN: github.token,
+      RELAY_ALLOWED_REPOSITORIES: 'acme/*',
+      RELAY_START_TIMEOUT: '1s',
+    }),
+  )
+  const deliver = async (name: string) => {
+    const path = `/webhook/acme/${name}?event_type=deploy`
+    const { body } = await send(relay.url, { body: { port_context: { runId: `r_${name}` } }, path })
+    const about = { delivery: body.delivery, run: `r_${name}`, repository: `acme/${name}`, event: 'deploy' }
+    return { level: 40, ...about }
+  }
+  const expected = [await deliver('none'), await deliver('shop')]
+  const failures = () => relay.log().filter(line => line.msg.startsWith('The delivery has failed: '))
+  await until(() => failures().length === 2, 'both have failed', 20_000)
+  expect(failures()).toMatchObject(expected)
+  expect(failures().map(line => line.msg)).toEqual([
+    expect.stringContaining('GitHub cannot see acme/none'),
+    expect.stringContaining('No workflow in acme/shop listens to repository_dispatch type deploy'),
+  ])
 })
 
 test('an address that is taken is refused with a sentence, and the database is let go', async () => {
