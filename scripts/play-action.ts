@@ -52,6 +52,11 @@ async function main(): Promise<number> {
     for (const note of [...event.notes, ...credentials.notes]) print(`  ${note}`)
     if (leftOut.length > 0) print(`  Left out, with empty outputs: ${leftOut.join(', ')}.`)
     const { vars, secrets } = credentials.given(port)
+    const told = new Set<string>()
+    const onLeftOut = (what: string) => {
+      if (!told.has(what)) print(`  Left out: ${what}.`)
+      told.add(what)
+    }
     const played = await playWorkflow({
       yaml: found.yaml,
       ...(found.file && { file: found.file }),
@@ -64,6 +69,7 @@ async function main(): Promise<number> {
       secrets,
       env: { PORT_API_URL: port.url, TRIAL_REPOSITORY: found.root },
       signal: cancel,
+      onLeftOut,
     })
     print('')
     showPlayed(played, print)

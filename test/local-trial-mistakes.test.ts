@@ -14,6 +14,8 @@ const files = {
   'broken.yml': workflow(USES).replace('steps:', 'stepz:'),
   'without.yml': workflow('\n      - run: echo hi'),
   'push.yml': workflow(USES, 'push: { branches: [main] }'),
+  'container.yml': workflow(USES).replace('runs-on:', 'container: node:24\n    runs-on:'),
+  'shell.yml': workflow(`${USES}\n      - { run: Get-Date, shell: pwsh }`),
   'other.yml': workflow(USES, 'repository_dispatch: { types: [restart, stop] }'),
 }
 const event = ['--event', 'event.json']
@@ -69,6 +71,16 @@ test.for<[string, string[], string | RegExp]>([
     'a workflow of another event',
     [...event, '--workflow', 'push.yml'],
     'push.yml listens to push, and the relay starts workflows by repository_dispatch: add it to "on".\n',
+  ],
+  [
+    'a job in a container',
+    [...event, '--workflow', 'container.yml'],
+    /^Job deploy of container\.yml runs in a container, and a trial has none: /,
+  ],
+  [
+    'a step in a shell that a trial does not have',
+    [...event, '--workflow', 'shell.yml'],
+    /^Step 2 of job deploy in shell\.yml runs in the shell "pwsh", and a trial has only bash and sh: /,
   ],
   [
     'a type that the workflow does not list',

@@ -128,6 +128,31 @@ test('a workflow of one’s own is played from its repository, with its files, s
   expect(code).toBe(0)
 })
 
+test('what a job can do without is left out, and told', async () => {
+  const { play } = openTrialFolder({
+    'deploy.yml': workflow(`${USES}
+      - name: Add
+        run: |
+          echo "::add-matcher::node.json"
+          echo "::add-matcher::node.json"
+          echo "lock \${{ hashFiles('none') }}"`).replace(
+      'runs-on:',
+      'environment: { name: production, url: "${{ steps.port.outputs.version }}" }\n    services: { db: { image: postgres } }\n    runs-on:',
+    ),
+  })
+  const { code, lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  expect(errors).toBe('')
+  expect(lines.slice(0, 5)).toEqual([
+    'Playing deploy.yml, started by repository_dispatch of type deploy_service',
+    '  Left out: "environment" in job deploy.',
+    '  Left out: "services" in job deploy.',
+    '  Left out: the workflow command "::add-matcher::" that "Add" printed.',
+    '',
+  ])
+  expect(lines.slice(lines.indexOf('  ✓ Add'))[1]).toBe('      lock ')
+  expect(code).toBe(0)
+})
+
 test('a workflow that fails fails the trial, and shows where', async () => {
   const { play } = openTrialFolder({
     'deploy.yml': workflow(

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -350,6 +351,18 @@ jobs:
   })
 })
 
+it('hashes files of the workspace that a pattern names', async () => {
+  const { step } = await playSteps(
+    `- run: mkdir -p a/b; printf one > a/x.lock; printf two > a/b/x.lock; printf three > a/y.lock
+- name: Hash
+  run: echo "\${{ hashFiles('**/x.lock') }} \${{ hashFiles('**/*.lock', '!**/y.lock') }} \${{ hashFiles('none') }} ."`,
+  )
+  const sha256 = (...parts: (string | Buffer)[]) =>
+    parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest()
+  const both = sha256(sha256('two'), sha256('one')).toString('hex')
+  expect(step('Hash').stdout).toBe(`${both} ${both}  .\n`)
+})
+
 describe('a cancelled run', () => {
   it('ends the running step, skips the rest, and still plays always(), cancelled() and posts', async () => {
     const { run, job, step } = await playSteps(
@@ -635,7 +648,11 @@ describe('a refusal', () => {
       '"environment"',
     ],
     ['another shell', 'jobs: { a: { runs-on: x, steps: [{ run: echo, shell: pwsh }] } }', 'the shell "pwsh"'],
-    ['hashFiles', 'jobs: { a: { runs-on: x, steps: [{ run: "${{ hashFiles(\'a\') }}" }] } }', 'hashFiles'],
+    [
+      'services',
+      'jobs: { a: { runs-on: x, services: { db: { image: postgres } }, steps: [{ run: echo }] } }',
+      '"services"',
+    ],
     [
       'another repository',
       'jobs: { a: { uses: "a/b/.github/workflows/c.yml@v1" } }',

@@ -48,6 +48,13 @@ describe("the README's inputs", () => {
   })
 })
 
+test('each npm script stands in the README, or in CONTRIBUTING.md', () => {
+  const pages = readme + text('CONTRIBUTING.md')
+  const scripts = Object.keys(JSON.parse(text('package.json')).scripts)
+  const missing = scripts.filter(name => !new RegExp(`\\bnpm (?:run )?${name}\\b(?!:)`).test(pages))
+  expect(missing).toEqual([])
+})
+
 test("the README's outputs are those of action.yml, in its order", () => {
   expect(rows('Outputs').map(([name]) => code(name!))).toEqual(Object.keys(action.outputs))
 })

@@ -1,6 +1,7 @@
 import { data, Evaluator, Lexer, Parser } from '@actions/expressions'
 import type { FunctionDefinition } from '@actions/expressions/funcs/info'
 import { TokenType } from '@actions/expressions/lexer'
+import { hashFiles } from './hash-files.ts'
 import { Expression, type Template } from './template.ts'
 
 /** What `${{ }}` can see: plain JSON values by context name. A context that is absent is null. */
@@ -51,6 +52,8 @@ export class EvaluationError extends Error {}
 function evaluateToData(source: string, contexts: Contexts, status?: Status) {
   const functions = Object.entries(status ?? {}).map(([name, answer]) => statusFunction(name, answer))
   functions.push(statusFunction('always', true))
+  const { workspace } = (contexts.github ?? {}) as { workspace?: string }
+  if (workspace !== undefined) functions.push(hashFiles(workspace))
   const tree = parse(source, contexts, functions)
   const known = JSON.parse(
     JSON.stringify(contexts, (_, value) => value ?? null),

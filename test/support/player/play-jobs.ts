@@ -147,7 +147,8 @@ async function callWorkflow(run: RunState, call: Call, job: WorkflowJob): Promis
   if (!job.uses!.startsWith('./'))
     refuse(`the reusable workflow "${job.uses}": only those of the same repository`)
   const file = job.uses!.slice(2)
-  const workflow = await readWorkflow(file, await readFile(resolve(run.repositoryRoot, file), 'utf8'))
+  const content = await readFile(resolve(run.repositoryRoot, file), 'utf8')
+  const workflow = await readWorkflow(file, content, run.options.onLeftOut)
   if (!workflow.on.workflow_call) throw new Error(`${file} cannot be called: it is not "on: workflow_call".`)
   const { github, vars, secrets: own } = call.contexts
   const given = evaluate(job.with, call.contexts) as Record<string, unknown>

@@ -34,7 +34,7 @@ export async function playStep(
 ): Promise<void> {
   const { step, record, condition } = plan
   if (state.ended.aborted || scope.stop?.aborted) return
-  const log = createStepLog(record, state.masker)
+  const log = createStepLog(record, state.masker, state.run.options.onLeftOut)
   const tell = () => {
     state.run.publish()
     state.run.options.onStep?.({ job: state.played, step: record })

@@ -20,7 +20,8 @@ const projectRoot = resolve(import.meta.dirname, '../../..')
  */
 export async function playWorkflow(options: PlayOptions): Promise<PlayedRun> {
   const file = options.file ?? 'workflow.yml'
-  const workflow = await readWorkflow(basename(file), options.yaml ?? (await readFile(file, 'utf8')))
+  const content = options.yaml ?? (await readFile(file, 'utf8'))
+  const workflow = await readWorkflow(basename(file), content, options.onLeftOut)
   refuseDeafWorkflow(workflow, options)
   const { github: api } = options
   const attempt = options.attempt ?? 1

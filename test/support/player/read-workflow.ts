@@ -1,7 +1,7 @@
 import type { Step, WorkflowTemplate } from '@actions/workflow-parser/model/workflow-template'
 import { onOneLine } from './on-one-line.ts'
 import { loadParser } from './parser.ts'
-import { refuseOtherKeys } from './refuse.ts'
+import { refuse, refuseOtherKeys } from './refuse.ts'
 import { type Template, toTemplate } from './template.ts'
 
 type Mapping = { [key: string]: Template }
@@ -59,6 +59,7 @@ const jobKeys = (
   'name needs if strategy runs-on timeout-minutes continue-on-error env permissions concurrency outputs ' +
   'container defaults steps uses with secrets'
 ).split(' ')
+const jobKeysLeftOut = ['environment', 'services']
 const stepKeys =
   'name id if continue-on-error timeout-minutes uses with env run working-directory shell'.split(' ')
 
@@ -78,8 +79,14 @@ export async function parseWorkflow(name: string, content: string) {
  *
  * Throws with every message of GitHub's parser when it does not parse, and names the first key that the
  * player does not know.
+ *
+ * @param leaveOut takes what is of no use here, as in {@link PlayOptions}
  */
-export async function readWorkflow(name: string, content: string): Promise<Workflow> {
+export async function readWorkflow(
+  name: string,
+  content: string,
+  leaveOut: (what: string) => void = refuse,
+): Promise<Workflow> {
   const { errors } = await parseWorkflow(name, content)
   if (errors.length > 0) throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
   const { root, converted } = await parseWorkflow(name, onOneLine(content))
@@ -93,7 +100,8 @@ export async function readWorkflow(name: string, content: string): Promise<Workf
     jobs: converted!.jobs.map(job => {
       const id = job.id.value
       const own = mapping(mapping(raw.jobs)[id])
-      refuseOtherKeys(own, jobKeys, `job ${id}`)
+      for (const key of jobKeysLeftOut) if (key in own) leaveOut(`"${key}" in job ${id}`)
+      refuseOtherKeys(own, [...jobKeys, ...jobKeysLeftOut], `job ${id}`)
       const defaults = { ...runDefaults(raw.defaults, name), ...runDefaults(own.defaults, `job ${id}`) }
       return {
         id,

@@ -117,6 +117,11 @@ export type PlayOptions = {
   checkRunId?: boolean
   /** Name of the runner; default "GitHub Actions 1". */
   runnerName?: string
+  /**
+   * Told what a job can do without and is left out, "environment" for one, in a phrase each time; without it, the player
+   * refuses to play that.
+   */
+  onLeftOut?: (what: string) => void
   /** Called when a step starts and when it completes. */
   onStep?: (info: { job: PlayedJob; step: PlayedStep }) => void
   /** Cancels the run, as its button does. */
