@@ -119,8 +119,9 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const [woken] = await db.run([steps.wake(id, now)])
       if (woken?.length) work()
     },
-    async bindRun(id, githubRunId, attempt, now) {
-      const [bound, same, known] = await db.run(steps.bindRun(id, githubRunId, attempt, now))
+    async bindRun(id, runId, attempt, now) {
+      const results = await db.run(steps.bindRun(dialect, { id, runId, attempt, now }))
+      const [bound, same, known] = results.slice(-3)
       if (bound?.length) return 'bound'
       if (same?.length) return 'same'
       return known?.length ? 'other' : 'unknown'

@@ -68,7 +68,7 @@ export interface Store {
    * Writes what a step found and gives the lease back, with words for Port in the same transaction. Where the
    * state is no longer the one claimed, since the workflow run reported meanwhile (`bindRun`), only the
    * attempts and `dispatchedAt` are written: the run has the last word. A delivery woken meanwhile stays due
-   * at once. A workflow run that is known already stays.
+   * at once. A workflow run that is known already stays; one that another delivery is bound to is not bound twice.
    *
    * @param also.pause what GitHub asked for, kept also where the lease was lost; the longer of two stays
    * @param also.unsent nothing was dispatched, so the dispatch rate gets back what the claim took of it

@@ -6,6 +6,8 @@ export interface Dialect {
   lock: string
   /** Ends a SELECT of rows to claim: what another relay is claiming right now is passed over. */
   skipLocked: string
+  /** Keeps others that lock the number `?1` waiting until the transaction ends; null where nothing runs beside it. */
+  lockNumber: string | null
   /** `seq` is one of those that a SELECT finds. The SELECT runs once, so that its LIMIT holds. */
   among(select: string): string
   /** A `seq` behind every other. */
@@ -28,6 +30,7 @@ export const sqlite: Dialect = {
   greatest: 'max',
   lock: '',
   skipLocked: '',
+  lockNumber: null,
   among: select => `seq IN (${select})`,
   nextSeq: '(SELECT max(seq) + 1 FROM deliveries)',
   owner: repository => `substr(${repository}, 1, instr(${repository}, '/') - 1)`,
@@ -39,6 +42,7 @@ export const postgres: Dialect = {
   greatest: 'greatest',
   lock: 'FOR UPDATE',
   skipLocked: 'FOR UPDATE SKIP LOCKED',
+  lockNumber: 'SELECT pg_advisory_xact_lock(?1)',
   among: select => `seq = ANY (ARRAY(${select}))`,
   nextSeq: `nextval('deliveries_seq_seq')`,
   owner: repository => `split_part(${repository}, '/', 1)`,

@@ -16,7 +16,8 @@ const SET: Record<keyof Change, (value: string, change: Change) => string> = {
     state === 'finished' || state === 'failed'
       ? course('due_at', value)
       : course('due_at', `CASE WHEN woken = 1 THEN due_at ELSE ${value} END`),
-  githubRunId: value => course('github_run_id', `coalesce(github_run_id, ${value})`),
+  githubRunId: value =>
+    course('github_run_id', `coalesce(github_run_id, CASE WHEN ${isFree(value)} THEN ${value} END)`),
   githubRunAttempt: value =>
     course(
       'github_run_attempt',
@@ -26,6 +27,14 @@ const SET: Record<keyof Change, (value: string, change: Change) => string> = {
 }
 const course = (column: string, value: string) =>
   `${column} = CASE WHEN state = ?4 THEN ${value} ELSE ${column} END`
+
+/** A workflow run that no delivery of the repository is bound to. */
+const isFree = (run: string) => `NOT EXISTS (
+  SELECT 1 FROM deliveries AS owner
+  WHERE owner.github_run_id = ${run} AND lower(owner.repository) = lower(deliveries.repository))`
+/** Before all that binds a run, in a statement of its own: the next one sees what was bound while this waited. */
+const lockRun = ({ lockNumber }: Dialect, runId: number): Statement[] =>
+  lockNumber ? [{ sql: lockNumber, params: [runId] }] : []
 
 /**
  * Every statement holds only under the lease; what the step decided about the delivery's course, and its
@@ -45,7 +54,8 @@ export function record(
     set.push(SET[field as keyof Change](`?${params.length}`, change))
   }
   return [
-    // First, while the state is still to be seen; the lock keeps it so.
+    ...(change.githubRunId ? lockRun(sql, change.githubRunId) : []),
+    // Before the change, while the state is still to be seen; the lock keeps it so.
     ...reports.map(report => ({
       sql: `INSERT INTO reports (delivery, body, created_at)
             SELECT id, ?3, ?4 FROM deliveries WHERE id = ?1 AND lease = ?2 AND ${stateIs('?5')} ${sql.lock}`,
@@ -80,13 +90,17 @@ const WITH_LAST_RUN = `
     ELSE replace(past_runs, ']', ',' || CAST(github_run_id AS TEXT) || ']') END`
 
 /**
- * Rows of the first: bound now. Of the second: bound to this run. Of the third: there is such a delivery. A run
- * of which a delivery has failed may still name itself, until the delivery is redelivered.
+ * Rows of the last but two: bound now. Of the last but one: bound to this run. Of the last: there is such a delivery.
+ * A run of which a delivery has failed may still name itself, until the delivery is redelivered.
  */
-export function bindRun(id: string, runId: number, attempt: number, now: number): Statement[] {
+export function bindRun(
+  sql: Dialect,
+  { id, runId, attempt, now }: { id: string; runId: number; attempt: number; now: number },
+): Statement[] {
   const starts = (column: string, value: string) =>
     `${column} = CASE WHEN state IN ('queued', 'dispatched') THEN ${value} ELSE ${column} END`
   return [
+    ...lockRun(sql, runId),
     {
       sql: `
         UPDATE deliveries SET github_run_id = ?2, github_run_attempt = ?3, woken = 1, updated_at = ?4,
@@ -94,10 +108,7 @@ export function bindRun(id: string, runId: number, attempt: number, now: number)
           due_at = CASE WHEN state IN ('queued', 'dispatched', 'running') THEN ?4 ELSE due_at END
         WHERE id = ?1 AND github_run_id IS NULL
           AND (${stateIs("'finished'", "'failed'")} OR NOT ${isPast('?5')})
-          AND NOT EXISTS (
-            SELECT 1 FROM deliveries AS owner
-            WHERE owner.github_run_id = ?2 AND lower(owner.repository) = lower(deliveries.repository)
-          )
+          AND ${isFree('?2')}
         RETURNING id`,
       params: [id, runId, attempt, now, `%,${runId},%`],
     },

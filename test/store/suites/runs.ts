@@ -93,6 +93,17 @@ export function runTests(place: Place): void {
     expect(await store.findBound('acme/shop', [])).toEqual([])
   })
 
+  test('a watcher does not bind a run that has meanwhile reported for another delivery', async () => {
+    const store = await place.emptied()
+    const [reporting, watched] = [await aDispatched(store), await aDispatched(store)]
+    const claimed = (await store.claimWatched(5000, 500, 10)).find(({ id }) => id === watched)
+    expect(await store.bindRun(reporting, 77, 1, 5000)).toBe('bound')
+    const found = { state: 'running' as const, githubRunId: 77, dueAt: 9000 }
+    expect(await store.record(claimed!, found, 5001)).toBe(true)
+    expect(await store.findBound('acme/shop', [77])).toEqual([{ id: reporting, githubRunId: 77 }])
+    expect(await store.bindRun(watched, 78, 1, 6000)).toBe('bound')
+  })
+
   test('a delivery is found by its workflow run, however the repository is written', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store, { repository: 'Acme/Shop' })

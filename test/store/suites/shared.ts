@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { openPostgres } from '../../../relay/store/postgres.ts'
 import type { Store } from '../../../relay/store/store.ts'
-import { acceptAll, aDelivery, aFailed, type Place } from '../place.ts'
+import { acceptAll, aDelivery, aDispatched, aFailed, type Place } from '../place.ts'
 
 /** Several relays on one database. */
 export function sharedTests(place: Place): void {
@@ -132,6 +132,23 @@ export function sharedTests(place: Place): void {
     )
     expect(answers.filter(answer => answer === 'bound')).toHaveLength(1)
     expect(answers.filter(answer => answer === 'other')).toHaveLength(9)
+  })
+
+  test('a run that two relays bind to two deliveries at the same time is bound to one of them', async () => {
+    const [one, other] = await two()
+    for (let run = 1; run <= 20; run++) {
+      const repository = `acme/${run}`
+      const reporting = await aDispatched(one, { repository })
+      const watched = await aDispatched(one, { repository })
+      const claimed = (await other.claimWatched(5000, 500, 100)).find(({ id }) => id === watched)
+      await Promise.all([
+        one.bindRun(reporting, run, 1, 5000),
+        run % 2
+          ? other.bindRun(watched, run, 1, 5000)
+          : other.record(claimed!, { state: 'running', githubRunId: run, dueAt: 9000 }, 5000),
+      ])
+      expect(await one.findBound(repository, [run])).toHaveLength(1)
+    }
   })
 
   test('what one accepts wakes the other at once', async () => {
