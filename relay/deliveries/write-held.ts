@@ -8,7 +8,7 @@ const SETTLE_MS = 100
  * Writes what holds only under a lease. A process that stood still may have claimed the delivery anew itself
  * (see {@link startWorker}): then it is written under the new lease, rather than what was done being lost.
  *
- * @returns false, and nothing is written, when another relay has the lease
+ * @returns false, and nothing is written, when another relay has the lease, or a try was written whose answer was lost
  * @throws the last error, when it was never written
  */
 export async function writeHeld(

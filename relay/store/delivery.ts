@@ -38,7 +38,10 @@ export interface Delivery {
   updatedAt: number
   /** When the next step is to be taken; null when there is none. */
   dueAt: number | null
-  /** Counts claims. A write carries the number it was claimed under, so a relay that lost its lease changes nothing. */
+  /**
+   * Counts claims, and leases given back. A write carries the number it was claimed under: a relay that lost its
+   * lease changes nothing, nor does one that writes again what it does not know to be written.
+   */
   lease: number
   /** When the dispatch was last sent. Set before sending: a delivery found with it, and without an answer, may or may not have reached GitHub. */
   sentAt: number | null

@@ -72,7 +72,8 @@ export interface Store {
    *
    * @param also.pause what GitHub asked for, kept also where the lease was lost; the longer of two stays
    * @param also.unsent nothing was dispatched, so the dispatch rate gets back what the claim took of it
-   * @returns false, and nothing of the delivery is written, when the lease was lost
+   * @returns false, and nothing of the delivery is written, when the lease was lost, or was given back by this very
+   *   step, whose answer did not arrive
    */
   record(
     claimed: Claimed,

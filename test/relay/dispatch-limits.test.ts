@@ -288,7 +288,7 @@ test('a dispatch under way whose delivery the relay itself claims anew, after it
     return held
   }
   await step
-  expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', lease: 2 })
+  expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', lease: 3 })
   relay.advance(120_000)
   expect(await relay.step()).toBe(0)
   expect(posts(relay)).toHaveLength(1)

@@ -37,7 +37,7 @@ const lockRun = ({ lockNumber }: Dialect, runId: number): Statement[] =>
   lockNumber ? [{ sql: lockNumber, params: [runId] }] : []
 
 /**
- * Every statement holds only under the lease; what the step decided about the delivery's course, and its
+ * Every statement holds only under the lease, and the last spends it; what the step decided about the delivery's course, and its
  * words for Port, only while the state is the one claimed: a run that reported meanwhile has the last word.
  */
 export function record(
@@ -48,7 +48,7 @@ export function record(
 ): Statement[] {
   const params: Statement['params'] = [claimed.id, claimed.lease, now, claimed.state]
   const tellAt = reports.length > 0 ? 'coalesce(tell_at, ?3)' : 'tell_at'
-  const set = ['updated_at = ?3', 'lease_until = 0', course('tell_at', tellAt)]
+  const set = ['updated_at = ?3', 'lease = lease + 1', 'lease_until = 0', course('tell_at', tellAt)]
   for (const [field, value] of Object.entries(change)) {
     params.push(Array.isArray(value) ? JSON.stringify(value) : (value ?? null))
     set.push(SET[field as keyof Change](`?${params.length}`, change))

@@ -79,7 +79,7 @@ export function claimTests(place: Place): void {
     for (const each of claimed.slice(0, 3)) {
       await store.record(each, { dueAt: 5_000_000 }, 1_000_000, [], { unsent: true })
       // The lease is given back, and with it the right to give anything back.
-      await store.record({ ...each, lease: 0 }, {}, 1_000_000, [], { unsent: true })
+      await store.record(each, {}, 1_000_000, [], { unsent: true })
     }
     expect(await store.claimQueued(1_000_000, 1e9, 100)).toHaveLength(3)
     expect(await store.claimQueued(1_000_000, 1e9, 100)).toHaveLength(0)

@@ -20,6 +20,15 @@ export function stepTests(place: Place): void {
     ])
   })
 
+  test('a step whose answer was lost, and that is written again, changes nothing and says nothing twice', async () => {
+    const store = await place.emptied()
+    const [id] = await acceptAll(store, {})
+    const [claimed] = await store.claimQueued(1000, 60_000, 10)
+    const write = () => store.record(claimed!, { dueAt: 9000 }, 1100, [{ log: [] }])
+    expect([await write(), await write()]).toEqual([true, false])
+    expect(await store.claimTelling(1100, 10, 10)).toMatchObject([{ id, reports: [{ report: { log: [] } }] }])
+  })
+
   test('a step that only tells what it tried keeps everything else', async () => {
     const store = await place.emptied()
     await acceptAll(store, {})
