@@ -39,7 +39,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         return accepted({ ...delivery, state: 'queued' }, false)
       }
       const [same] = await db.run([findSame(delivery)])
-      if (same?.[0]) return accepted(fromRow(same[0]), true)
+      if (same?.[0]) return accepted(fromRow(same[0]), same[0].id !== delivery.id)
       // The other was deleted in between: try once more.
     }
   }

@@ -24,7 +24,8 @@ export interface Backend extends Database {
   dialect: Dialect
   /**
    * Writes a delivery; resolves once it is safe on disk. Calls made together share a commit.
-   * @returns false, and nothing is written, when one of its identity or replay key is there
+   * @returns false, and nothing is written, when one of its identity or replay key is there: it may be this one,
+   *   where the answer to a first try was lost
    */
   insert(delivery: NewDelivery): Promise<boolean>
   /** Calls back when another relay on this database accepted a delivery. */

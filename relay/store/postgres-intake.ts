@@ -7,6 +7,8 @@ import { insert, insertMany } from './sql/intake.ts'
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
+/** What failed later than this was a time-out: whoever sent it has waited long enough. */
+const AGAIN_WITHIN_MS = 2_000
 
 type Waiting = {
   delivery: NewDelivery
@@ -45,7 +47,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 
   async function write(batch: Waiting[]): Promise<void> {
     try {
-      const rows = await query(insertMany(batch.map(({ delivery }) => delivery)))
+      const rows = await put(insertMany(batch.map(({ delivery }) => delivery)))
       if (rows.length > 0) written()
       const inserted = new Set(rows.map(row => row.id))
       for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
@@ -55,10 +57,21 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
     }
   }
 
+  /** Writes what was cut off before its answer once more: what stands already stays as it is. */
+  async function put(statement: PostgresQuery): Promise<Row[]> {
+    const began = performance.now()
+    try {
+      return await query(statement)
+    } catch (error) {
+      if (!isCut(error) || performance.now() - began > AGAIN_WITHIN_MS) throw error
+      return await query(statement)
+    }
+  }
+
   async function writeEach(batch: Waiting[]): Promise<void> {
     for (const { delivery, resolve, reject } of batch) {
       try {
-        const rows = await query(insert(delivery))
+        const rows = await put(insert(delivery))
         if (rows.length > 0) written()
         resolve(rows.length > 0)
       } catch (error) {
@@ -83,7 +96,12 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
  * deadlock with another relay's batch (40), a limit of the server (54).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-function isOfOneRow(error: unknown): boolean {
-  const { code } = (error as Error).cause as { code?: unknown }
-  return typeof code === 'string' && /^(22|23|40|54)...$/.test(code)
-}
+const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
+
+/**
+ * Whether the connection was lost, so that nobody knows what was written: no code, one of the system's (E), or a
+ * pooler's or the server's word that it ends the connection (08, 57P).
+ */
+const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
+
+const codeOf = (error: unknown) => String(((error as Error).cause as { code?: unknown }).code ?? '')

@@ -112,12 +112,12 @@ export function createReceive({
       })
     } catch (error) {
       const busy = error instanceof StoreBusy
-      if (!busy) log.error({ err: error }, 'a delivery could not be written, so it was not accepted')
+      if (!busy) log.error({ err: error }, 'a delivery could not be written, or the answer to it was lost')
       throw new Problem(
         503,
         busy
           ? 'The relay has more to write than it keeps up with; this delivery was not accepted. Send it again shortly.'
-          : "The relay's database (RELAY_DATABASE) cannot be written to; this delivery was not accepted. Send it again.",
+          : "The relay's database (RELAY_DATABASE) cannot be written to; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
         { 'retry-after': busy ? '1' : '10' },
       )
     }

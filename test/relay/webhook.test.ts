@@ -434,13 +434,13 @@ describe('a webhook is refused', () => {
       problem(
         503,
         'Try again later',
-        "The relay's database (RELAY_DATABASE) cannot be written to; this delivery was not accepted. Send it again.",
+        "The relay's database (RELAY_DATABASE) cannot be written to; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
       ),
     )
     expect(relay.logged).toEqual([
       {
         fields: { err: new Error('disk full') },
-        message: 'a delivery could not be written, so it was not accepted',
+        message: 'a delivery could not be written, or the answer to it was lost',
       },
     ])
   })

@@ -1,6 +1,7 @@
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend, openStore } from '../../../relay/store/open.ts'
 import type { Store } from '../../../relay/store/store.ts'
@@ -98,6 +99,31 @@ function postgresTests(place: Place): void {
     await wakes(one, other)
   })
 
+  test('deliveries that were written before the connection was cut are answered as accepted', async () => {
+    const { address, cut } = await cutting(await place.empty())
+    const store = await place.open(address)
+    const [first] = await acceptAll(store, { runId: 'r_first' })
+    const given = Array.from({ length: 20 }, () => aDelivery())
+    cut(1)
+    const answers = await Promise.all(
+      [...given, aDelivery({ runId: 'r_first' })].map(each => store.accept(each)),
+    )
+    expect(answers.map(({ id, duplicate }) => ({ id, duplicate }))).toEqual([
+      ...given.map(({ id }) => ({ id, duplicate: false })),
+      { id: first, duplicate: true },
+    ])
+    expect(await store.list({ limit: 100 })).toHaveLength(21)
+  })
+
+  test('where the connection is cut again, accepting rejects, and what was written is found when it is sent again', async () => {
+    const { address, cut } = await cutting(await place.empty())
+    const store = await place.open(address)
+    const given = aDelivery({ runId: 'r_cut' })
+    cut(2)
+    await expect(store.accept(given)).rejects.toThrow(/^PostgreSQL: Connection terminated/)
+    expect(await store.accept(aDelivery({ runId: 'r_cut' }))).toMatchObject({ id: given.id, duplicate: true })
+  })
+
   test('a server that cannot be reached or used is named, without the password', async () => {
     const { url } = (await place.empty()) as { url: string }
     const refused = async (change: (url: URL) => void) => {
@@ -139,6 +165,37 @@ async function wakes(one: Store, other: Store): Promise<void> {
     await sleep(50)
   }
   expect(woken).toBe(true)
+}
+
+/** The database behind a proxy that cuts the connections on which the next so many commits of deliveries are answered. */
+async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
+  const url = new URL((address as { url: string }).url)
+  const port = Number(url.port)
+  let cuts = 0
+  const proxy = createServer(relay => {
+    const server = connect(port, '127.0.0.1')
+    const end = () => {
+      relay.destroy()
+      server.destroy()
+    }
+    for (const socket of [relay, server]) socket.on('error', end).on('close', end)
+    relay.pipe(server)
+    server.on('data', data => {
+      if (cuts > 0 && data.includes('INSERT 0')) {
+        cuts--
+        end()
+      } else relay.write(data)
+    })
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void proxy.close())
+  url.port = String((proxy.address() as AddressInfo).port)
+  return {
+    address: { kind: 'postgres' as const, url: url.href },
+    cut(times: number) {
+      cuts = times
+    },
+  }
 }
 
 async function setReadOnly(address: Awaited<ReturnType<Place['empty']>>, value: 'on' | 'off'): Promise<void> {
