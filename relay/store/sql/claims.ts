@@ -10,6 +10,12 @@ export interface Pace {
 }
 
 /**
+ * A bucket filled later than this was filled by a clock that has been set right since. It counts as filled a minute
+ * ago, which always gives a token: a claim that takes none leaves the time as it is.
+ */
+const AHEAD_MS = 600_000
+
+/**
  * The oldest queued delivery of each repository, where it is due. A repository whose oldest is not due, or
  * is leased, waits as a whole: that keeps its order. The repositories are found by hopping through the
  * index from one to the next, so that a long queue costs nothing.
@@ -40,9 +46,12 @@ export function claimQueued(
   if (!pace) return [{ sql: take('?3'), params: [now, until, limit, scope] }]
 
   const params = [now, until, limit, scope, pace.burst, pace.perMinute / 60_000]
+  const filledAt = (now: string) =>
+    `CASE WHEN at > CAST(${now} AS BIGINT) + ${AHEAD_MS} THEN ${now} - 60000 ELSE at END`
   const tokens = (now: string, burst: string, rate: string) =>
     `${sql.least}(CAST(${burst} AS DOUBLE PRECISION),
-       tokens + ${sql.greatest}(0, ${now} - at) * CAST(${rate} AS DOUBLE PRECISION))`
+       tokens + ${sql.greatest}(0, ${now} - ${filledAt(now)}) * CAST(${rate} AS DOUBLE PRECISION))`
+  const at = (now: string) => `at = ${sql.greatest}(${filledAt(now)}, ${now})`
   const atMost = (available: string) => `${sql.least}(CAST(?3 AS BIGINT), coalesce((${available}), 0))`
   if (!sql.updateInWith) {
     return [
@@ -51,7 +60,7 @@ export function claimQueued(
         params,
       },
       {
-        sql: `UPDATE pace SET tokens = ${tokens('?1', '?2', '?3')} - changes(), at = max(at, ?1) WHERE changes() > 0`,
+        sql: `UPDATE pace SET tokens = ${tokens('?1', '?2', '?3')} - changes(), ${at('?1')} WHERE changes() > 0`,
         params: [now, pace.burst, pace.perMinute / 60_000],
       },
     ]
@@ -65,7 +74,7 @@ export function claimQueued(
         ), taken AS (
           ${take(atMost('SELECT CAST(floor(available) AS BIGINT) FROM bucket'))}
         ), paid AS (
-          UPDATE pace SET tokens = available - amount, at = greatest(at, ?1)
+          UPDATE pace SET tokens = available - amount, ${at('?1')}
           FROM bucket, (SELECT count(*) AS amount FROM taken) AS price WHERE amount > 0
         )
         SELECT * FROM taken`,

@@ -71,6 +71,18 @@ export function claimTests(place: Place): void {
     expect(await claim(1_900_000)).toBe(15)
   })
 
+  test('a clock that was ahead once, and was set right, does not stop the dispatching until then', async () => {
+    const store = await place.open(undefined, 1)
+    await acceptAll(store, ...Array.from({ length: 30 }, (_, i) => ({ repository: `acme/${i}` })))
+    const claim = async (now: number) => (await store.claimQueued(now, 1e9, 100)).length
+    const ahead = 1_790_000_000_000
+    expect(await claim(ahead)).toBe(20)
+    expect(await claim(ahead - 600_000)).toBe(0)
+    expect(await claim(ahead - 86_400_000)).toBe(1)
+    expect(await claim(ahead - 86_400_000)).toBe(0)
+    expect(await claim(ahead - 86_400_000 + 120_000)).toBe(2)
+  })
+
   test('what is claimed and not sent costs nothing of the rate', async () => {
     const store = await place.open(undefined, 60)
     await acceptAll(store, ...Array.from({ length: 25 }, (_, i) => ({ repository: `acme/${i}` })))
