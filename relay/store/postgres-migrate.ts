@@ -10,7 +10,10 @@ const LOCK = 0x706f7274
  * @throws Error with the reason as words, when the schema is newer than this relay
  */
 export async function migrate(client: ClientBase): Promise<void> {
-  await client.query(`BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${LOCK})`)
+  // Whatever the database's own is: what another relay did while this waited for the lock must be seen.
+  await client.query(
+    `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${LOCK})`,
+  )
   try {
     await client.query('CREATE TABLE IF NOT EXISTS relay_schema (version INTEGER NOT NULL)')
     const { rows } = await client.query<{ version: number }>('SELECT version FROM relay_schema')

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
 import { expect, test } from 'vitest'
 import { openPostgres } from '../../../relay/store/postgres.ts'
 import type { Store } from '../../../relay/store/store.ts'
@@ -14,6 +15,19 @@ export function sharedTests(place: Place): void {
 
   test('relays that start together on an empty database make its tables once', async () => {
     const address = await place.empty()
+    const stores = await Promise.all(Array.from({ length: 5 }, () => place.open(address)))
+    await acceptAll(stores[0]!, {})
+    for (const store of stores) expect(await store.list({ limit: 10 })).toHaveLength(1)
+  })
+
+  test('relays start together where transactions are repeatable reads unless they say otherwise', async () => {
+    const address = await place.empty()
+    const { url } = address as { url: string }
+    const client = new pg.Client(url)
+    await client.connect()
+    const name = new URL(url).pathname.slice(1)
+    await client.query(`ALTER DATABASE ${name} SET default_transaction_isolation = 'repeatable read'`)
+    await client.end()
     const stores = await Promise.all(Array.from({ length: 5 }, () => place.open(address)))
     await acceptAll(stores[0]!, {})
     for (const store of stores) expect(await store.list({ limit: 10 })).toHaveLength(1)
