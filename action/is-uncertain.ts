@@ -5,13 +5,13 @@ const NOT_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENE
 
 /**
  * Whether what was asked for may have been done all the same: the answer got lost, or is one that says nothing about
- * that. A 503 says that the request was not taken.
+ * that. A 503 says that the request was not taken, and so do these of 4xx.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
 export function isUncertain(error: unknown): error is PortError {
   if (!(error instanceof PortError) || error.kind !== 'unreachable') return false
-  if (error.status !== null) return error.status !== 503 && error.status !== 429
+  if (error.status !== null) return ![409, 425, 429, 503].includes(error.status)
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException
   return !NOT_SENT.includes(code ?? '')
 }

@@ -1,7 +1,7 @@
 import { type RunKind, runKind } from './invocation.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 import { type LogLine, logBatches } from './log-batches.ts'
-import { type Call, PortError, readPortError } from './port-error.ts'
+import { type Call, PortError, readPortError, TOKEN_PATH } from './port-error.ts'
 import { readRun, UNREAD } from './read-run.ts'
 import { actionRunBody, nodeRunBody } from './run-bodies.ts'
 import { sendUpdate } from './send-update.ts'
@@ -49,7 +49,7 @@ export interface PortRun {
   log(lines: readonly LogLine[]): Promise<void>
 }
 
-/** What the client needs of `fetch`; the global one fits. */
+/** What the client needs of `fetch`, but that it follows no redirects. */
 export type Fetch = (
   url: string,
   init: { method: string; headers: Record<string, string>; body?: string; signal?: AbortSignal },
@@ -93,13 +93,13 @@ export function createPortClient(options: PortClientOptions): PortClient {
   const { settings = { credentials: 'PORT_CLIENT_ID and PORT_CLIENT_SECRET', apiUrl: 'PORT_API_URL' } } =
     options
   const base = options.apiUrl.replace(/\/+$/, '')
-  const send: Fetch = options.fetch ?? ((url, init) => fetch(url, init))
+  const send: Fetch = options.fetch ?? ((url, init) => fetch(url, { ...init, redirect: 'manual' }))
   const tokens = createTokenCache(mint, clock)
 
   async function mint(): Promise<Token> {
-    const answer = await request('POST', '/v1/auth/access_token', null, { clientId, clientSecret }, null)
+    const answer = await request('POST', TOKEN_PATH, null, { clientId, clientSecret }, null)
     const value = isObject(answer) ? answer.accessToken : null
-    if (typeof value !== 'string' || !isObject(answer)) throw notPort('POST /v1/auth/access_token')
+    if (typeof value !== 'string' || !isObject(answer)) throw notPort(`POST ${TOKEN_PATH}`)
     onToken?.(value)
     const seconds = typeof answer.expiresIn === 'number' ? answer.expiresIn : 0
     return { value, expiresAt: clock() + seconds * 1000 }

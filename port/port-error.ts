@@ -4,10 +4,10 @@ import { isObject } from './json.ts'
  * - `ended`: the run has ended already, by whatever hand
  * - `synchronized`: the run takes its result from the answer to its webhook, so nobody may set it
  * - `unknown_run`: Port knows no such run, in this region and organisation
- * - `credentials`: Port takes neither the token nor a new one
+ * - `credentials`: Port takes neither the token nor a new one, or gives none
  * - `later`: too many requests; see `retryAt`
- * - `unreachable`: no answer, a 5xx, or an answer that is not Port's: a proxy's page, maintenance
- * - `refused`: anything else, which trying again would not change
+ * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's: a proxy's page, a redirect
+ * - `refused`: anything else, which trying again would not change, unless a 403's permission is given meanwhile
  */
 export type PortErrorKind =
   | 'ended'
@@ -63,6 +63,8 @@ export interface Answer {
   text: string
 }
 
+export const TOKEN_PATH = '/v1/auth/access_token'
+
 /** The error that stands in Port's answer. `text` must already be free of secrets. */
 export function readPortError(call: Call, answer: Answer, now: number): PortError {
   const { status } = answer
@@ -78,19 +80,29 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
     return error('later', `the organisation's rate limit is reached${until}.`, retryAt)
   }
-  if (status >= 500 || status === 408) {
+  if (status >= 500 || status === 408 || status === 425) {
     return error('unreachable', 'Port has trouble of its own.', readRetryAt(answer.headers, now))
   }
+  const moved = status < 400 ? movedTo(call, answer.headers.get('location')) : null
+  if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
   // Without JSON it is something in between that speaks, and what it says of a run is worth nothing. That a
   // body is too large for it stays true.
-  if (body === null && status !== 401 && status !== 413) {
+  if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error(
       'unreachable',
       `this is not Port's own answer; check ${call.settings.apiUrl} and the proxy on the way.`,
       readRetryAt(answer.headers, now),
     )
   }
-  if (status === 401) {
+  const forToken = call.what === `POST ${TOKEN_PATH}`
+  if (forToken && status === 404) {
+    return error(
+      'credentials',
+      `it knows no such route; ${call.settings.apiUrl} is the address of Port's API alone, such as https://api.port.io.`,
+    )
+  }
+  // Without a token nothing was said of what it was wanted for.
+  if (status === 401 || (forToken && status !== 413)) {
     return error(
       'credentials',
       `it does not accept ${call.settings.credentials}; check both, and that ` +
@@ -116,6 +128,9 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     if (status < 500 && (code === 'run_exhausted' || /already (finished|ended|completed)/i.test(message))) {
       return error('ended', `run ${call.runId} has already ended.`)
     }
+    if (status === 409) {
+      return error('unreachable', 'it cannot take this now.', readRetryAt(answer.headers, now))
+    }
   }
   if (status === 403) {
     return error('refused', `${call.settings.credentials} may not do this; give them the permission in Port.`)
@@ -126,6 +141,16 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     return error('refused', `it knows no blueprint "${name}"; create it in Port, or correct the identifier.`)
   }
   return error('refused', 'it will not take this request.')
+}
+
+/**
+ * The base URL that a redirect is to, since a client that followed it would lose the method, or hand the secret on.
+ * Null where it is to something else, such as the page of a proxy.
+ */
+function movedTo(call: Call, location: string | null): string | null {
+  const to = URL.parse(location ?? '')
+  const path = call.what.slice(call.what.indexOf(' ') + 1)
+  return to?.pathname.endsWith(path) ? to.origin + to.pathname.slice(0, -path.length) : null
 }
 
 /** Null where it is not Port's own answer, but that of something in between. */

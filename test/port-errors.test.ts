@@ -74,6 +74,54 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect(await told(408)).toMatchObject({ kind: 'unreachable', status: 408 })
   })
 
+  test.each([400, 403, 409, 422])(
+    'a token that is refused with %i says nothing of the run that it was wanted for',
+    async status => {
+      const { port, client } = await openPort()
+      port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
+      const error = await failure(client.run('r_1').update({ conclusion: 'success' }))
+      expect(error).toMatchObject({ kind: 'credentials', status })
+      expect(error.message).toContain('(some_code: Some words): it does not accept PORT_CLIENT_ID')
+    },
+  )
+
+  test('a token route that is not there', async () => {
+    const { port, client } = await openPort()
+    port.fail({ status: 404, body: { ok: false, error: 'not_found', message: 'Route not found' } })
+    const error = await failure(client.run('r_1').read())
+    expect(error).toMatchObject({ kind: 'credentials', status: 404 })
+    expect(error.message).toContain("PORT_API_URL is the address of Port's API alone")
+  })
+
+  test('a conflict passes, but for a run that has ended', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    const told = async (status: number, message: string) => {
+      port.fail({ match: ({ path }) => path.includes(id), status, body: { ok: false, error: 'x', message } })
+      return await failure(client.run(id).update({ conclusion: 'success' }))
+    }
+    expect(await told(409, 'Busy')).toMatchObject({ kind: 'unreachable', status: 409, temporary: true })
+    expect(await told(425, 'Too early')).toMatchObject({ kind: 'unreachable', status: 425 })
+    expect(await told(409, 'Run already finished')).toMatchObject({ kind: 'ended' })
+  })
+
+  test.each([
+    [
+      'where Port is now',
+      'https://eu.port.test/base/v1/auth/access_token?x=1',
+      'correct PORT_API_URL to https://eu.port.test/base.',
+    ],
+    ['another page', 'https://sso.test/login', "this is not Port's own answer; check PORT_API_URL"],
+    ['nowhere', null, "this is not Port's own answer; check PORT_API_URL"],
+  ])('a redirect to %s is not followed', async (_, location, sentence) => {
+    const { port, client } = await openPort()
+    port.fail({ status: 301, body: {}, headers: location === null ? {} : { location } })
+    const error = await failure(client.authorize())
+    expect(error).toMatchObject({ kind: 'unreachable', status: 301, temporary: true })
+    expect(error.message).toContain(sentence)
+    expect(port.requests).toHaveLength(1)
+  })
+
   test('nobody there, a connection that is cut, and an answer that takes too long', async () => {
     const { port, client } = await openPort({}, { timeoutMs: 50 })
     port.fail({ cut: 'after' })

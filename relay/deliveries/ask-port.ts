@@ -1,4 +1,5 @@
 import { PortError, type RunState } from '../../port/client.ts'
+import { UNREAD } from '../../port/read-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 
 /** Asks Port how the run of a delivery stands. */
@@ -40,6 +41,8 @@ export function createPortAsker(
         return await read(runId)
       } catch (error) {
         if (error instanceof PortError && error.kind === 'unknown_run') return NO_PORT_RUN
+        // Trying again would not change that, and the run's end must be told all the same.
+        if (error instanceof PortError && error.kind === 'refused') return UNREAD
         if (error instanceof PortError && error.retryAt !== null) {
           freeAt = Math.max(freeAt, Math.min(error.retryAt, clock() + LONGEST_MS))
         }

@@ -20,6 +20,7 @@ test.each<[string, unknown, boolean]>([
   ['a 504', new PortError('unreachable', 'x', { status: 504 }), true],
   ['a 503', new PortError('unreachable', 'x', { status: 503 }), false],
   ['a 429 of the relay', new PortError('unreachable', 'x', { status: 429 }), false],
+  ['a 409', new PortError('unreachable', 'x', { status: 409 }), false],
   ['a 429', new PortError('later', 'x', { status: 429 }), false],
   ['a 400', new PortError('refused', 'x', { status: 400 }), false],
   ['trouble without a cause', new PortError('unreachable', 'x'), true],

@@ -49,6 +49,22 @@ test('a run that Port does not know ends when GitHub says so', async () => {
   expect((await stage.delivery(id)).state).toBe('finished')
 })
 
+test('Port lets the run not be read: its end is told all the same', async () => {
+  const stage = await openStage()
+  await stage.dispatch(RUN)
+  const run = stage.run(`deploy ${RUN}`)
+  await stage.pass(10_000)
+  stage.port.fail({
+    times: Number.POSITIVE_INFINITY,
+    status: 403,
+    body: { error: 'forbidden' },
+    match: isRead,
+  })
+  stage.end(run, 'cancelled')
+  await stage.pass(60_000)
+  expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+})
+
 test('Port is not asked again before it wants to be, for whatever delivery', async () => {
   const stage = await openStage()
   const ids = [RUN, 'r_B1b2C3d4E5f6G7h8']
