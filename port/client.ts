@@ -157,14 +157,15 @@ export function createPortClient(options: PortClientOptions): PortClient {
     try {
       return answer.text === '' ? null : JSON.parse(answer.text)
     } catch {
-      throw notPort(what)
+      throw notPort(what, answer.status)
     }
   }
 
-  const notPort = (what: string) =>
+  const notPort = (what: string, status: number | null = null) =>
     new PortError(
       'unreachable',
       `${base} answered ${what} with something that is not Port's: check ${settings.apiUrl}.`,
+      { status },
     )
 
   /** One request a batch, one after the other, since Port shows lines in order of arrival. */

@@ -1,9 +1,9 @@
 import { type PortClient, PortError } from '../../port/client.ts'
 import { runKind } from '../../port/invocation.ts'
 import type { JsonObject } from '../../port/json.ts'
-import { logBatches } from '../../port/log-batches.ts'
 import type { Report, Telling } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
+import { gather } from './gather.ts'
 import { writeHeld } from './write-held.ts'
 
 export interface TellParts {
@@ -24,6 +24,8 @@ export interface PortPause {
 
 /** "Waiting for GitHub" said this late may come after the action's own start, and must not undo it. */
 const LATE_MS = 3_000
+/** After so long, words that Port does not take while it takes others are left out: the run's end waits for them. */
+const STUCK_MS = 900_000
 const MAX_WAIT_MS = 60_000
 const LONGEST_WAIT_MS = 600_000
 
@@ -35,41 +37,84 @@ const WRITE_MS = 10_000
 /** Outlives the longest sitting: what begins just before its end may take two calls. */
 export const TELL_LEASE_MS = SITTING_MS + 2 * CALL_MS + WRITE_MS + 10_000
 
+type Trouble = Pick<PortError, 'kind' | 'message' | 'retryAt' | 'status'>
+
 /** Says what is waiting to be said to Port about a delivery, in order; what Port cannot take now is said later. */
 export async function tell(telling: Telling, parts: TellParts): Promise<void> {
   const { store, port, clock, log } = parts
   const run = port.run(telling.runId)
   const pause = parts.pause ?? { until: 0 }
   const startedAt = clock()
+  const isLate = () => clock() - startedAt > SITTING_MS
   const said: number[] = []
+  const { id: delivery, runId, repository } = telling
+  const warn = (message: string) => log.warn({ delivery, run: runId, repository }, message)
   // What was said and is not written down would be said again.
   const leave = (retryAt: number | null) =>
     writeHeld(telling, () => store.told(telling, said, retryAt), WRITE_MS)
-  for (const { seqs, report, createdAt } of gather(telling.reports)) {
+  const queue = gather(telling.reports, telling.tries > 0)
+  for (let next = queue.shift(); next; next = queue.shift()) {
+    const { words, report, createdAt, tried } = next
     const now = clock()
-    if (pause.until > now || now - startedAt > SITTING_MS)
-      return void (await leave(Math.max(now, pause.until)))
+    if (pause.until > now || isLate()) return void (await leave(Math.max(now, pause.until)))
     try {
-      if ('log' in report) await run.log(report.log)
-      else if ('entity' in report) await upsert(report.entity)
-      else if (!(await isPast(report, createdAt))) await run.update(report.update)
-      said.push(...seqs)
+      await say(report, createdAt)
     } catch (error) {
-      const { kind, message, retryAt } = error instanceof PortError ? error : unexpected(error)
-      const lasting = !['later', 'unreachable', 'credentials'].includes(kind)
-      if (lasting || (telling.tries > 0 && clock() - createdAt > parts.giveUpAfter)) {
-        if (kind !== 'ended')
-          log.warn({ delivery: telling.id, run: telling.runId }, `Port was not told: ${message}`)
-        said.push(...seqs)
+      const trouble: Trouble = error instanceof PortError ? error : unexpected(error)
+      const { kind, message } = trouble
+      const age = clock() - createdAt
+      const stuck = tried && age > STUCK_MS && isOfWords(trouble)
+      if (stuck && words.length > 1) {
+        queue.unshift(...words.map(word => ({ ...word, words: [word], tried })))
         continue
       }
-      log.warn({ delivery: telling.id, run: telling.runId }, `Port will be told later: ${message}`)
-      const next = nextTry(clock(), telling.tries, retryAt)
-      if (kind === 'later') pause.until = Math.max(pause.until, next)
-      return void (await leave(next))
+      const lasting = !mayPass(trouble) || (telling.tries > 0 && age > parts.giveUpAfter)
+      if (!lasting && !(stuck && (await insist(report, createdAt, trouble)))) {
+        warn(`Port will be told later: ${message}`)
+        const at = nextTry(clock(), telling.tries, trouble.retryAt)
+        if (kind === 'later') pause.until = Math.max(pause.until, at)
+        return void (await leave(at))
+      }
+      if (lasting && kind !== 'ended') warn(`Port was not told: ${message}`)
     }
+    said.push(...words.map(({ seq }) => seq))
   }
   await leave(null)
+
+  async function say(report: Report, createdAt: number): Promise<void> {
+    if ('log' in report) await run.log(report.log)
+    else if ('entity' in report) await upsert(report.entity)
+    else if (!(await isPast(report, createdAt))) await run.update(report.update)
+  }
+
+  /**
+   * Words that Port has not taken for long are tried once more when it takes others, and are left out where that
+   * is in vain; of the end, all but the conclusion is.
+   *
+   * @returns whether they are done with
+   */
+  async function insist(report: Report, createdAt: number, { status, message }: Trouble): Promise<boolean> {
+    if (isLate()) return false
+    const conclusion = 'update' in report ? report.update.conclusion : undefined
+    try {
+      if (conclusion !== undefined) await run.update({ conclusion })
+      else await run.log([{ level: 'WARN', message: missing(report, status) }])
+    } catch {
+      return false
+    }
+    if (conclusion !== undefined) {
+      warn(`Port was told of the end, but no more than the conclusion: ${message}`)
+      return true
+    }
+    if (isLate()) return false
+    try {
+      await say(report, createdAt)
+    } catch (error) {
+      if (!(error instanceof PortError) || !isOfWords(error)) return false
+      warn(`Port was not told: ${error.message}`)
+    }
+    return true
+  }
 
   /** An entity that Port will not take is no reason to be silent: whoever reads the run's log should know. */
   async function upsert({ blueprint, properties }: { blueprint: string; properties: JsonObject }) {
@@ -86,22 +131,24 @@ export async function tell(telling: Telling, parts: TellParts): Promise<void> {
   async function isPast(report: Report, createdAt: number): Promise<boolean> {
     if (!('unlessStarted' in report) || !report.unlessStarted || clock() - createdAt < LATE_MS) return false
     const state = await run.read()
-    return state.ended || state.externalRunId !== null
+    // Of a node run it is not known, and the dispatch is no news by then.
+    return state.ended || state.externalRunId !== null || state.status === 'unknown'
   }
 }
 
-/** Lines that wait one after the other are said in one request, as many as fit: Port limits requests. */
-function gather(reports: Telling['reports']): { seqs: number[]; report: Report; createdAt: number }[] {
-  const gathered: { seqs: number[]; report: Report; createdAt: number }[] = []
-  for (const { seq, report, createdAt } of reports) {
-    const last = gathered.at(-1)
-    const lines = last && 'log' in last.report && 'log' in report ? [...last.report.log, ...report.log] : null
-    if (last && lines && logBatches(lines).length === 1) {
-      last.seqs.push(seq)
-      last.report = { log: lines }
-    } else gathered.push({ seqs: [seq], report, createdAt })
-  }
-  return gathered
+/** Whether Port may take it later: by a 403, once the permission is given. */
+const mayPass = ({ kind, status }: Trouble): boolean =>
+  ['later', 'unreachable', 'credentials'].includes(kind) || (kind === 'refused' && status === 403)
+
+/** Whether it may be these words alone that Port, or a firewall on the way, does not take. */
+const isOfWords = ({ kind, status }: Trouble): boolean =>
+  status !== null && (kind === 'unreachable' || kind === 'refused')
+
+/** Says nothing of what was not taken, which may be why. */
+function missing(report: Report, status: number | null): string {
+  const lines = 'log' in report ? report.log.length : 0
+  const what = 'entity' in report ? 'an entity' : 'a status label or a link'
+  return `… ${lines > 0 ? `${lines} line${lines > 1 ? 's' : ''}` : what} may be missing here: Port keeps answering ${status}.`
 }
 
 /** When Port asks for it, but neither at once again nor in a year. */
@@ -110,6 +157,6 @@ function nextTry(now: number, tries: number, retryAt: number | null): number {
   return Math.ceil(Math.min(now + LONGEST_WAIT_MS, Math.max(soonest, retryAt ?? 0)))
 }
 
-function unexpected(error: unknown): Pick<PortError, 'kind' | 'message' | 'retryAt'> {
-  return { kind: 'refused', message: (error as Error).message, retryAt: null }
+function unexpected(error: unknown): Trouble {
+  return { kind: 'refused', message: (error as Error).message, retryAt: null, status: null }
 }

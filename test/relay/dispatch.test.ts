@@ -84,12 +84,20 @@ test('a delivery without a run in Port is dispatched, and nobody is told', async
 test('"Waiting for GitHub" said late does not undo what the action has said since', async () => {
   const relay = await openDispatching()
   relay.github.addRepository('acme/shop')
-  await relay.accept('r_1')
-  await relay.step()
+  for (const id of ['r_1', 'wfnr_1']) await relay.accept(id)
+  while ((await relay.step()) > 0) {}
   relay.advance(5000)
   Object.assign(relay.port.run('r_1'), { statusLabel: 'Running', externalRunId: '42' })
+  const link = 'https://github.example/acme/shop/actions/runs/42'
+  const started = {
+    output: { workflowRunUrl: link, statusLabel: 'Running' },
+    links: [link],
+    externalRunId: '42',
+  }
+  Object.assign(relay.port.nodeRun('wfnr_1'), started)
   await relay.tell()
   expect(relay.port.run('r_1').statusLabel).toBe('Running')
+  expect(relay.port.nodeRun('wfnr_1')).toMatchObject(started)
   expect(logs(relay, 'r_1')).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
 })
 
@@ -384,7 +392,7 @@ describe('where Port cannot be told', () => {
     relay.advance(1100)
     await relay.step()
     await relay.tell()
-    expect(relay.warned.every(message => message.startsWith('Port will be told later: '))).toBe(true)
+    expect(relay.warned.every(({ message }) => message.startsWith('Port will be told later: '))).toBe(true)
     for (let i = 0; i < 4; i++) {
       relay.advance(8000)
       await relay.tell()
@@ -419,7 +427,7 @@ describe('where Port cannot be told', () => {
     while ((await relay.tell()) > 0);
     for (const id of [ended, unknown]) expect((await relay.delivery(id)).state).toBe('dispatched')
     expect(relay.warned).not.toEqual([])
-    expect(relay.warned.every(message => message.includes('r_2'))).toBe(true)
+    expect(relay.warned.every(({ message }) => message.includes('r_2'))).toBe(true)
     relay.advance(3_600_000)
     expect(await relay.tell()).toBe(0)
   })

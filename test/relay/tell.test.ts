@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { TELL_LEASE_MS } from '../../relay/deliveries/tell.ts'
 import type { Report } from '../../relay/store/delivery.ts'
 import { type Dispatching, openDispatching } from '../support/dispatching.ts'
-import type { ReceivedRequest } from '../support/http-server.ts'
+import type { ReceivedRequest, Trouble } from '../support/http-server.ts'
 
 const DAY = 86_400_000
 const ALWAYS = { times: Number.POSITIVE_INFINITY }
@@ -19,17 +19,22 @@ const FAILED: Report[] = [
   },
 ]
 const isPatch = ({ method }: ReceivedRequest) => method === 'PATCH'
-const messages = ({ port }: Dispatching) => port.run('r_1').logs.map(({ message }) => message)
+const logOf = ({ port }: Dispatching, runId: string) =>
+  (runId.startsWith('wfnr_') ? port.nodeRun(runId) : port.run(runId)).logs
+const messages = (relay: Dispatching, runId = 'r_1') => logOf(relay, runId).map(({ message }) => message)
 
 /** A relay that has told Port of a dispatch, and has these words to say. */
-async function open(reports: Report[] = FAILED, retention?: number): Promise<Dispatching> {
+async function open(
+  reports: Report[] = FAILED,
+  { retention, runId = 'r_1' }: { retention?: number; runId?: string } = {},
+): Promise<Dispatching> {
   const relay = await openDispatching({ retention })
   relay.github.addRepository('acme/shop')
-  const id = await relay.accept('r_1')
+  const id = await relay.accept(runId)
   await relay.step()
   await relay.tell()
   relay.port.clearRequests()
-  relay.port.run('r_1').logs.length = 0
+  logOf(relay, runId).length = 0
   await relay.store.report(id, reports, relay.now())
   return relay
 }
@@ -43,7 +48,7 @@ async function tellUntilSaid(relay: Dispatching, everyMs = 61_000): Promise<void
 
 describe('the end of a run reaches Port,', () => {
   test('however long Port was away, up to RELAY_RETENTION', async () => {
-    const relay = await open(FAILED, 3 * DAY)
+    const relay = await open(FAILED, { retention: 3 * DAY })
     const back = relay.port.fail({ ...ALWAYS, status: 503 })
     for (let hour = 0; hour < 70; hour += 10) {
       await relay.tell()
@@ -56,7 +61,7 @@ describe('the end of a run reaches Port,', () => {
   })
 
   test('though the relay itself was away for longer, and Port stumbles at the first try', async () => {
-    const relay = await open(FAILED, DAY)
+    const relay = await open(FAILED, { retention: DAY })
     relay.advance(2 * DAY)
     relay.port.fail({ status: 503 })
     await relay.tell()
@@ -65,12 +70,14 @@ describe('the end of a run reaches Port,', () => {
   })
 
   test('after RELAY_RETENTION the words are dropped, and the log says so', async () => {
-    const relay = await open(FAILED, DAY)
+    const relay = await open(FAILED, { retention: DAY })
     relay.port.fail({ ...ALWAYS, status: 503 })
     await relay.tell()
     relay.advance(DAY + 1)
     await relay.tell()
-    expect(relay.warned.at(-1)).toMatch(/^Port was not told: /)
+    const fields = { delivery: 'd_1', run: 'r_1', repository: 'acme/shop' }
+    expect(relay.warned[0]).toEqual({ fields, message: expect.stringMatching(/^Port will be told later: /) })
+    expect(relay.warned.at(-1)).toEqual({ fields, message: expect.stringMatching(/^Port was not told: /) })
     relay.advance(DAY)
     expect(await relay.tell()).toBe(0)
   })
@@ -88,6 +95,115 @@ describe('the end of a run reaches Port,', () => {
     await tellUntilSaid(relay)
     expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: 'It failed.' })
     expect(messages(relay)).toEqual(['It failed.'])
+  })
+})
+
+const FORBIDDEN = { status: 403, body: { ok: false, error: 'forbidden', message: 'Not allowed' } }
+
+test.each<[string, Trouble]>([
+  ['without the permission', FORBIDDEN],
+  ['in a conflict', { status: 409, body: { ok: false, error: 'conflict' } }],
+  ['too early', { status: 425, body: { ok: false } }],
+  ['without a token', { ...FORBIDDEN, match: ({ path }) => path === '/v1/auth/access_token' }],
+])('what Port refuses %s is said when that has passed', async (_, trouble) => {
+  const relay = await open()
+  relay.port.expireTokens()
+  const passed = relay.port.fail({ ...ALWAYS, ...trouble })
+  await relay.tell()
+  relay.advance(3_600_000)
+  await relay.tell()
+  passed()
+  await tellUntilSaid(relay)
+  expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: 'It failed.' })
+  expect(messages(relay)).toEqual(['It failed.'])
+})
+
+describe('what is never taken does not keep the end back:', () => {
+  const line = (message: string): Report => ({ log: [{ level: 'INFO', message }] })
+  const END: Report = { update: { conclusion: 'success', summary: 'done' } }
+  const has = (word: string) => (request: ReceivedRequest) =>
+    JSON.stringify(request.body ?? '').includes(word)
+  const status = ({ port }: Dispatching, runId: string) =>
+    runId.startsWith('wfnr_') ? port.nodeRun(runId).status : port.run(runId).status
+
+  test.each<[string, string, Trouble]>([
+    ['r_1', 'a 500', { status: 500 }],
+    ['wfnr_1', 'a 500', { status: 500 }],
+    [
+      'r_1',
+      'the 403 of a firewall',
+      { status: 403, body: '<html>', headers: { 'content-type': 'text/html' } },
+    ],
+    ['r_1', 'a 403', FORBIDDEN],
+  ])(
+    'one line of run %s, which gets %s, is left out of those around it, and the log says so',
+    async (runId, _, trouble) => {
+      const relay = await open([line('a'), line('b'), line('poison'), line('c'), END], { runId })
+      relay.port.fail({ ...ALWAYS, ...trouble, match: has('poison') })
+      for (let minute = 0; minute < 14; minute++) {
+        await relay.tell()
+        relay.advance(60_000)
+      }
+      expect(messages(relay, runId)).toEqual([])
+      for (let minute = 0; minute < 4; minute++) {
+        relay.advance(60_000)
+        await relay.tell()
+      }
+      const note = `… 1 line may be missing here: Port keeps answering ${trouble.status}.`
+      const said = messages(relay, runId)
+      expect(said).toEqual(['a', 'b', note, 'c'])
+      expect(status(relay, runId)).toBe(runId === 'r_1' ? 'SUCCESS' : 'COMPLETED')
+      expect(relay.warned.at(-1)?.message).toMatch(/^Port was not told: /)
+    },
+  )
+
+  test('an entity', async () => {
+    const entity = { blueprint: 'service', properties: { identifier: 'poison' } }
+    const relay = await open([{ entity }, END])
+    relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
+    await tellUntilSaid(relay)
+    expect(messages(relay)).toEqual(['… an entity may be missing here: Port keeps answering 500.'])
+    expect(relay.port.run('r_1').status).toBe('SUCCESS')
+  })
+
+  test('a summary: the run ends without it, and not before the time', async () => {
+    const relay = await open([{ update: { conclusion: 'success', summary: 'poison' } }])
+    relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
+    for (let minute = 0; minute < 14; minute++) {
+      await relay.tell()
+      relay.advance(60_000)
+    }
+    expect(relay.port.run('r_1').status).toBe('IN_PROGRESS')
+    await tellUntilSaid(relay)
+    expect(relay.port.run('r_1').status).toBe('SUCCESS')
+    expect(relay.warned.at(-1)?.message).toMatch(
+      /^Port was told of the end, but no more than the conclusion: /,
+    )
+  })
+
+  test.each([503, 403])('while Port answers all with %i, nothing is lost, nor announced', async status => {
+    const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
+    const relay = await open([line('a'), { entity }, line('b'), ...FAILED])
+    const back = relay.port.fail({ ...ALWAYS, status, body: '<html>' })
+    for (let minute = 0; minute < 60; minute++) {
+      await relay.tell()
+      relay.advance(60_000)
+    }
+    back()
+    await tellUntilSaid(relay)
+    expect(messages(relay)).toEqual(['a', 'b\nIt failed.'])
+    expect(relay.port.entities).toMatchObject([{ identifier: 'shop' }])
+    expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: 'It failed.' })
+  })
+
+  test('what Port takes after all is not left out', async () => {
+    const relay = await open([line('a'), END])
+    relay.port.fail({ times: 2, status: 500, match: has('a') })
+    await relay.tell()
+    relay.advance(3_600_000)
+    await relay.tell()
+    expect(messages(relay)).toEqual(['… 1 line may be missing here: Port keeps answering 500.', 'a'])
+    expect(relay.port.run('r_1').status).toBe('SUCCESS')
   })
 })
 

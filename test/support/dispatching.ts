@@ -23,7 +23,7 @@ export interface Dispatching {
   parts: DispatchParts
   /** Until when Port wants the relay to wait. */
   portPause: PortPause
-  warned: string[]
+  warned: { fields: object; message: string }[]
   /** Milliseconds since 1970. */
   now(): number
   advance(ms: number): void
@@ -74,8 +74,8 @@ export async function openDispatching(
     tells: true,
     ...options.parts,
   }
-  const warned: string[] = []
-  const log = { warn: (_: object, message: string) => void warned.push(message) }
+  const warned: { fields: object; message: string }[] = []
+  const log = { warn: (fields: object, message: string) => void warned.push({ fields, message }) }
   const giveUpAfter = options.retention ?? 2_592_000_000
   const portPause = { until: 0 }
   const queue = tellQueue({ store, pauses, clock })
