@@ -1,15 +1,22 @@
 import type { Context } from 'hono'
 import { Problem } from '../problem.ts'
 import type { Delivery } from '../store/delivery.ts'
-import type { Store } from '../store/store.ts'
+import type { Message, Store } from '../store/store.ts'
 import { bearer } from './read-message.ts'
 import type { ReportTokens } from './report-token.ts'
 
 export interface BoundParts {
   store: Pick<Store, 'get'>
   tokens: Pick<ReportTokens, 'verify'>
-  log: { warn: (fields: object, message: string) => void }
+  log: Log
 }
+
+interface Log {
+  warn: (fields: object, message: string) => void
+}
+
+/** The workflow run that a report token is of. */
+type Bound = Pick<Message, 'githubRunId' | 'githubRunAttempt'>
 
 /**
  * A message under a report token, with the delivery that both name, which is bound to that token's run and
@@ -21,16 +28,20 @@ export async function boundDelivery<T extends { delivery: string }>(
   c: Context,
   { store, tokens, log }: BoundParts,
   read: (c: Context) => Promise<T>,
-): Promise<{ message: T; delivery: Delivery }> {
-  const bound = await tokens.verify(bearer(c))
+): Promise<{ message: T; delivery: Delivery; bound: Bound }> {
+  const { delivery: id, runId, runAttempt } = await tokens.verify(bearer(c))
+  const bound = { githubRunId: runId, githubRunAttempt: runAttempt }
   const message = await read(c)
-  const delivery = message.delivery === bound.delivery ? await store.get(bound.delivery) : null
-  if (delivery && delivery.githubRunId === bound.runId && delivery.githubRunAttempt === bound.runAttempt) {
-    return { message, delivery }
-  }
+  const delivery = message.delivery === id ? await store.get(id) : null
+  if (delivery?.githubRunId === runId && delivery.githubRunAttempt === runAttempt)
+    return { message, delivery, bound }
+  throw refuseUnbound(log, message.delivery, bound)
+}
+
+export function refuseUnbound(log: Log, delivery: string, bound: Bound): Problem {
   log.warn(
-    { delivery: message.delivery, github_run: bound.runId, attempt: bound.runAttempt },
+    { delivery, github_run: bound.githubRunId, attempt: bound.githubRunAttempt },
     'a report was refused: its token is of another delivery, or of a run or attempt that is not the present one',
   )
-  throw new Problem(403, 'This report token is not for this delivery, or of a run or attempt that is over.')
+  return new Problem(403, 'This report token is not for this delivery, or of a run or attempt that is over.')
 }

@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import type { Store } from '../store/store.ts'
-import { type BoundParts, boundDelivery } from './bound-delivery.ts'
+import { type BoundParts, boundDelivery, refuseUnbound } from './bound-delivery.ts'
 import { readMessage, reportMessage } from './read-message.ts'
 
 export interface TakeParts extends BoundParts {
@@ -19,12 +19,15 @@ export interface TakeParts extends BoundParts {
 export function createTake(parts: TakeParts): (c: Context) => Promise<Response> {
   const { store, tells, clock } = parts
   return async c => {
-    const { message, delivery } = await boundDelivery(c, parts, c => readMessage(c, reportMessage))
+    const { message, delivery, bound } = await boundDelivery(c, parts, c => readMessage(c, reportMessage))
     const { sender, number, ending } = message
     const { reports } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
     const told = tells && delivery.runId !== null && delivery.kind !== 'none'
-    await store.report(delivery.id, told ? reports : [], clock(), { from: { sender, number }, finish: ends })
+    const given = { sender, number, ...bound, finish: ends }
+    // It may have been redelivered meanwhile.
+    if (!(await store.report(delivery.id, told ? reports : [], clock(), given)))
+      throw refuseUnbound(parts.log, delivery.id, bound)
     // The workflow may end now: its watch looks at once, and more often.
     if (ending && !ends) await store.wakeDelivery(delivery.id, clock())
     return c.json({ delivery: delivery.id, number }, 202)

@@ -109,10 +109,13 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const results = await db.run(telling.told(dialect, claimed, said, retryAt))
       return results.at(-1)?.length === 1
     },
-    async report(id, reports, now, options = {}) {
-      const results = await db.run(telling.addReports(dialect, id, reports.flatMap(inSteps), now, options))
+    async report(id, reports, now, message) {
+      const given = { reports: reports.flatMap(inSteps), now }
+      const results = await db.run(
+        message ? telling.takeMessage(dialect, id, given, message) : telling.addReports(dialect, id, given),
+      )
       if (reports.length > 0) work()
-      return results.at(-1)?.length === 1
+      return results.at(message ? 0 : -1)?.length === 1
     },
 
     async wakeDelivery(id, now) {

@@ -18,10 +18,16 @@ export interface Pause {
   until: number
 }
 
-/** How words for Port came, and what they end. */
-export interface ReportOptions {
-  from?: { sender: string; number: number }
-  finish?: boolean
+/** The message that words for Port came in. */
+export interface Message {
+  sender: string
+  /** Counts from 1; one that is not above the sender's last does nothing. */
+  number: number
+  /** The workflow run and attempt that it is of: the delivery must be bound to them still. */
+  githubRunId: number
+  githubRunAttempt: number
+  /** Whether the delivery is finished with it; one that failed stays so. */
+  finish: boolean
 }
 
 /** What intake answers with. */
@@ -102,12 +108,9 @@ export interface Store {
 
   /**
    * Adds words for Port, behind those that wait, whoever holds a lease.
-   * @param options.from the message that they came in: senders count from 1, and a number that is not above
-   *   the sender's last adds nothing
-   * @param options.finish whether the delivery is finished with them; one that failed stays so
-   * @returns false when there is no such delivery
+   * @returns false when there is no such delivery, or the message is of another run than it is bound to
    */
-  report(id: string, reports: Report[], now: number, options?: ReportOptions): Promise<boolean>
+  report(id: string, reports: Report[], now: number, message?: Message): Promise<boolean>
 
   /** Makes a dispatched or running delivery due at once; one that is leased, once its lease is given back. */
   wakeDelivery(id: string, now: number): Promise<void>

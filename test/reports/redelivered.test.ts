@@ -1,4 +1,11 @@
-import { expect, test } from 'vitest'
+import { join } from 'node:path'
+import { Hono } from 'hono'
+import { expect, onTestFinished, test } from 'vitest'
+import { answerProblem, type Problem } from '../../relay/problem.ts'
+import { createTake } from '../../relay/reports/take-report.ts'
+import { openStore } from '../../relay/store/open.ts'
+import { aFailed } from '../store/place.ts'
+import { temporaryFolder } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { GITHUB_RUN_ID, openStage, REPOSITORY, startReport } from './open-stage.ts'
 
@@ -34,4 +41,31 @@ test('after a redelivery the run of before may not report, and is no reason to r
     status: 409,
     body: { github_run_id: GITHUB_RUN_ID + 1 },
   })
+})
+
+test('a report that a redelivery overtakes is refused, and the delivery stays queued', async () => {
+  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  onTestFinished(() => store.close())
+  const id = await aFailed(store)
+  await store.bindRun(id, GITHUB_RUN_ID, 1, 2000)
+  const overtaken: typeof store.get = async given => {
+    const delivery = await store.get(given)
+    await store.redeliver(given, 3000)
+    return delivery
+  }
+  const take = createTake({
+    store: { ...store, get: overtaken },
+    tokens: { verify: async () => ({ delivery: id, runId: GITHUB_RUN_ID, runAttempt: 1 }) },
+    tells: true,
+    clock: () => 3000,
+    log: { warn() {} },
+  })
+  const app = new Hono().post('/', take)
+  app.onError((error, c) => answerProblem(c, error as Problem))
+  const reports = [{ update: { conclusion: 'cancelled' } }]
+  const body = JSON.stringify({ delivery: id, sender: 'post', number: 1, reports })
+  const answer = await app.request('/', { method: 'POST', body })
+  expect(answer.status).toBe(403)
+  expect((await store.get(id))?.state).toBe('queued')
+  expect(await store.claimTelling(9000, 500, 10)).toEqual([])
 })

@@ -1,6 +1,6 @@
 import type { Statement } from '../database.ts'
 import type { Report } from '../delivery.ts'
-import type { ReportOptions } from '../store.ts'
+import type { Message } from '../store.ts'
 import { type Dialect, stateIs } from './dialect.ts'
 
 export function reportsOf(ids: string[]): Statement {
@@ -43,17 +43,19 @@ export function told(
   ]
 }
 
+interface Given {
+  reports: Report[]
+  now: number
+}
+
 /** Rows of the last: there is such a delivery. */
-export function addReports(
-  sql: Dialect,
-  id: string,
-  reports: Report[],
-  now: number,
-  { from, finish }: ReportOptions,
-): Statement[] {
+export function addReports(sql: Dialect, id: string, { reports, now }: Given): Statement[] {
   return [
-    ...(from ? fromSender(sql, id, reports, now, from) : reports.map(report => add(sql, id, report, now))),
-    ...(finish ? [finishes(id, now)] : []),
+    ...reports.map(report => ({
+      sql: `INSERT INTO reports (delivery, body, created_at)
+            SELECT id, ?2, ?3 FROM deliveries WHERE id = ?1 ${sql.lock}`,
+      params: [id, JSON.stringify(report), now],
+    })),
     reports.length > 0
       ? {
           sql: 'UPDATE deliveries SET tell_at = coalesce(tell_at, ?2) WHERE id = ?1 RETURNING id',
@@ -63,45 +65,56 @@ export function addReports(
   ]
 }
 
-function add(sql: Dialect, id: string, report: Report, now: number): Statement {
-  return {
-    sql: `INSERT INTO reports (delivery, body, created_at)
-          SELECT id, ?2, ?3 FROM deliveries WHERE id = ?1 ${sql.lock}`,
-    params: [id, JSON.stringify(report), now],
-  }
-}
+/** The delivery, where it is bound to the message's run; that it is, is checked by each statement. */
+const BOUND = 'id = ?1 AND github_run_id = ?2 AND github_run_attempt = ?3'
+/** Whether the message is new. */
+const IS_NEW = `EXISTS (SELECT 1 FROM report_senders WHERE delivery = ?1 AND sender = ?4 AND last < ?5)`
 
-/** The first makes sure that the sender has a row, and locks out another message of it. */
-function fromSender(
+/**
+ * The first locks the delivery, and with it out another message and a redelivery; the second makes sure that the
+ * sender has a row. Rows of the first: the delivery is bound to the message's run.
+ */
+export function takeMessage(
   sql: Dialect,
   id: string,
-  reports: Report[],
-  now: number,
-  { sender, number }: NonNullable<ReportOptions['from']>,
+  { reports, now }: Given,
+  { sender, number, githubRunId, githubRunAttempt, finish }: Message,
 ): Statement[] {
+  const bound = [id, githubRunId, githubRunAttempt]
+  const whenNew = (sql: string, ...more: Statement['params']): Statement => ({
+    sql,
+    params: [...bound, sender, number, ...more],
+  })
   return [
+    { sql: `SELECT id FROM deliveries WHERE ${BOUND} ${sql.lock}`, params: bound },
     {
       sql: `INSERT INTO report_senders (delivery, sender, last)
-            SELECT id, ?2, 0 FROM deliveries WHERE id = ?1 ${sql.lock}
-            ON CONFLICT DO NOTHING`,
-      params: [id, sender],
+            SELECT id, ?4, 0 FROM deliveries WHERE ${BOUND} ON CONFLICT DO NOTHING`,
+      params: [...bound, sender],
     },
-    ...reports.map(report => ({
-      sql: `INSERT INTO reports (delivery, body, created_at)
-            SELECT delivery, ?2, ?3 FROM report_senders WHERE delivery = ?1 AND sender = ?4 AND last < ?5`,
-      params: [id, JSON.stringify(report), now, sender, number],
-    })),
-    {
-      sql: 'UPDATE report_senders SET last = ?3 WHERE delivery = ?1 AND sender = ?2 AND last < ?3',
-      params: [id, sender, number],
-    },
+    ...reports.map(report =>
+      whenNew(
+        `INSERT INTO reports (delivery, body, created_at)
+         SELECT id, ?6, ?7 FROM deliveries WHERE ${BOUND} AND ${IS_NEW}`,
+        JSON.stringify(report),
+        now,
+      ),
+    ),
+    ...(reports.length > 0
+      ? [whenNew(`UPDATE deliveries SET tell_at = coalesce(tell_at, ?6) WHERE ${BOUND} AND ${IS_NEW}`, now)]
+      : []),
+    ...(finish
+      ? [
+          whenNew(
+            `UPDATE deliveries SET state = 'finished', due_at = NULL, updated_at = ?6
+             WHERE ${BOUND} AND ${IS_NEW} AND ${stateIs("'queued'", "'dispatched'", "'running'")}`,
+            now,
+          ),
+        ]
+      : []),
+    whenNew(
+      `UPDATE report_senders SET last = ?5 WHERE delivery = ?1 AND sender = ?4 AND last < ?5
+         AND EXISTS (SELECT 1 FROM deliveries WHERE ${BOUND})`,
+    ),
   ]
-}
-
-function finishes(id: string, now: number): Statement {
-  return {
-    sql: `UPDATE deliveries SET state = 'finished', due_at = NULL, updated_at = ?2
-          WHERE id = ?1 AND ${stateIs("'queued'", "'dispatched'", "'running'")}`,
-    params: [id, now],
-  }
 }

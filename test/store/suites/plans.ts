@@ -141,7 +141,13 @@ async function callEverything(store: Store): Promise<void> {
     report: async () => [
       await store.report(id, reports, now),
       await store.report(id, [], now),
-      await store.report(id, reports, now, { from: { sender: 's', number: 1 }, finish: true }),
+      await store.report(id, reports, now, {
+        sender: 's',
+        number: 1,
+        githubRunId: 1,
+        githubRunAttempt: 1,
+        finish: true,
+      }),
     ],
     wakeDelivery: () => store.wakeDelivery(id, now),
     bindRun: () => store.bindRun(id, 1, 1, now),

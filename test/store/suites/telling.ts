@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Report } from '../../../relay/store/delivery.ts'
-import { acceptAll, aFailed, type Place } from '../place.ts'
+import type { Message, Store } from '../../../relay/store/store.ts'
+import { acceptAll, aDispatched, aFailed, type Place } from '../place.ts'
 
 const words = (message: string): Report => ({ log: [{ level: 'INFO', message }] })
 
@@ -73,38 +74,77 @@ export function tellingTests(place: Place): void {
     expect(await store.claimTelling(1100, 500, 10)).toMatchObject([{ reports: [{ report: words('two') }] }])
   })
 
-  test('a message that comes again, or late, adds nothing; senders count for themselves', async () => {
+  /** A message of a delivery's run 7, attempt 1. */
+  const message = (sender: string, number: number, more: Partial<Message> = {}): Message => ({
+    sender,
+    number,
+    githubRunId: 7,
+    githubRunAttempt: 1,
+    finish: false,
+    ...more,
+  })
+
+  /** A delivery that is bound to its run. */
+  async function aBound(store: Store, githubRunId = 7): Promise<string> {
+    const id = await aDispatched(store)
+    await store.bindRun(id, githubRunId, 1, 1000)
+    return id
+  }
+
+  test('a message that comes again, or late, does nothing; senders count for themselves', async () => {
     const store = await place.emptied()
-    const [id, other] = await acceptAll(store, {}, {})
-    const from = (sender: string, number: number) => ({ from: { sender, number } })
-    expect(await store.report(id!, [words('one'), words('two')], 1000, from('a', 1))).toBe(true)
-    await Promise.all(
-      [0, 1, 2].map(() => store.report(id!, [words('one'), words('two')], 1000, from('a', 1))),
+    const [id, other] = [await aBound(store), await aBound(store, 8)]
+    const first = message('a', 1)
+    expect(await store.report(id, [words('one'), words('two')], 1000, first)).toBe(true)
+    const again = await Promise.all(
+      [0, 1, 2].map(() => store.report(id, [words('one'), words('two')], 1000, first)),
     )
-    await store.report(id!, [words('three')], 1000, from('a', 3))
-    await store.report(id!, [words('late')], 1000, from('a', 2))
-    await store.report(id!, [words('four')], 1000, from('b', 1))
-    await store.report(other!, [words('other')], 1000, from('a', 1))
+    expect(again).toEqual([true, true, true])
+    await store.report(id, [words('three')], 1000, message('a', 3))
+    await store.report(id, [words('late')], 1000, message('a', 2, { finish: true }))
+    expect((await store.get(id))?.state).toBe('running')
+    await store.report(id, [words('four')], 1000, message('b', 1))
+    await store.report(other, [words('other')], 1000, message('a', 1, { githubRunId: 8 }))
     const tellings = await store.claimTelling(1000, 500, 10)
     const said = (of: string) => tellings.find(telling => telling.id === of)?.reports.map(each => each.report)
-    expect(said(id!)).toEqual([words('one'), words('two'), words('three'), words('four')])
-    expect(said(other!)).toEqual([words('other')])
+    expect(said(id)).toEqual([words('one'), words('two'), words('three'), words('four')])
+    expect(said(other)).toEqual([words('other')])
   })
 
   test('last words finish the delivery, in one with them; it is deleted with all that its senders left', async () => {
     const store = await place.emptied()
-    const [id] = await acceptAll(store, {})
-    const last = { from: { sender: 'a', number: 1 }, finish: true }
-    await store.report(id!, [words('end')], 1000, last)
-    expect(await store.get(id!)).toMatchObject({ state: 'finished', dueAt: null })
+    const id = await aBound(store)
+    const last = message('a', 1, { finish: true })
+    await store.report(id, [words('end')], 1000, last)
+    expect(await store.get(id)).toMatchObject({ state: 'finished', dueAt: null })
     const [telling] = await store.claimTelling(1000, 500, 10)
     await store.told(telling!, [telling!.reports[0]!.seq], null)
     expect(await store.purge(2000, 10)).toBe(1)
-    expect(await store.report(id!, [words('end')], 1000, last)).toBe(false)
+    expect(await store.report(id, [words('end')], 1000, last)).toBe(false)
 
     const failed = await aFailed(store)
-    await store.report(failed, [], 1000, last)
+    await store.bindRun(failed, 7, 1, 2000)
+    expect(await store.report(failed, [], 1000, last)).toBe(true)
     expect((await store.get(failed))?.state).toBe('failed')
+  })
+
+  test('a message of a run or attempt that is over does nothing, whatever its sender said before', async () => {
+    const store = await place.emptied()
+    const failed = await aFailed(store)
+    await store.bindRun(failed, 7, 1, 2000)
+    expect(await store.report(failed, [words('one')], 2000, message('a', 1))).toBe(true)
+    await store.redeliver(failed, 3000)
+    const last = message('a', 2, { finish: true })
+    expect(await store.report(failed, [words('end')], 3000, last)).toBe(false)
+    expect((await store.get(failed))?.state).toBe('queued')
+    await store.bindRun(failed, 9, 1, 4000)
+    await store.bindRun(failed, 9, 2, 4000)
+    const of = (githubRunAttempt: number) => message('a', 2, { githubRunId: 9, githubRunAttempt })
+    expect(await store.report(failed, [words('end')], 4000, last)).toBe(false)
+    expect(await store.report(failed, [words('end')], 4000, of(1))).toBe(false)
+    expect(await store.claimTelling(4000, 500, 10)).toEqual([])
+    expect(await store.report(failed, [words('new')], 4000, of(2))).toBe(true)
+    expect(await store.claimTelling(4000, 500, 10)).toMatchObject([{ reports: [{ report: words('new') }] }])
   })
 
   test('there is nothing to add words to where there is no delivery', async () => {
