@@ -154,7 +154,8 @@ function tooLate(match: Match, look: Look, { runTimeout }: Times): NoRun {
 }
 
 const worstOf = (runs: WorkflowRun[]): WorkflowRun | null =>
-  runs.find(run => run.conclusion !== 'success') ?? runs[0] ?? null
+  runs.find(run => !isWell(run)) ?? runs.find(run => run.conclusion !== 'skipped') ?? runs[0] ?? null
+const isWell = ({ conclusion }: WorkflowRun) => ['success', 'neutral', 'skipped'].includes(conclusion ?? '')
 
 /** Port's run may have ended by what failed before, so its end tells nothing of this course: GitHub alone does. */
 export const isRedelivered = ({ queuedAt, receivedAt }: Delivery): boolean => queuedAt > receivedAt
@@ -171,6 +172,20 @@ export function pastBy(match: Match): number[] {
     default:
       return []
   }
+}
+
+/**
+ * Port names a run that is not to be seen here, and a title names one that is. That one is the delivery's: what Port
+ * holds may be any number that a workflow gave it. Only where it ended well and is the older, as GitHub's ids grow
+ * with time, may it have handed its work on to the other, in another repository.
+ *
+ * @param gone whether the run that Port names is surely not here
+ */
+export function preferOwn(own: Match, named: Match, gone: boolean): Match {
+  if (own.kind !== 'own' || named.kind !== 'known' || named.run) return named
+  if (!gone) return { ...named, guessed: true }
+  const handedOn = own.runs.every(run => run.status === 'completed' && isWell(run) && run.id < named.id)
+  return handedOn ? named : own
 }
 
 /** What was learned of the workflow run. */

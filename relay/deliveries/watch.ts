@@ -11,7 +11,7 @@ import { findFailedJobs, type JobsFound } from './failed-jobs.ts'
 import { findMatch } from './find-match.ts'
 import { type EndedRun, tellEnding } from './tell-ending.ts'
 import { toGithubRunId } from './to-github-run-id.ts'
-import { askPause, isEnded, judge, pastBy, pause, type Seen, type Times } from './watch-decide.ts'
+import { askPause, isEnded, judge, pastBy, pause, preferOwn, type Seen, type Times } from './watch-decide.ts'
 import { endOfRun, endWithoutRun, type NoRun } from './watch-words.ts'
 
 export interface WatchParts extends Times {
@@ -73,7 +73,7 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
       const named = toGithubRunId(typeof port === 'object' ? port.externalRunId : null)
       if (named !== null && delivery.githubRunId === null && !(await isOver(delivery, named))) {
         look = await lister.look(repository, { ...want, runId: named }, pause(delivery, clock()))
-        match = await findMatch(delivery, look.runs, named, parts)
+        match = preferOwn(match, await findMatch(delivery, look.runs, named, parts), look.gone)
       }
       verdict = judge(delivery, seen(), parts)
     }

@@ -52,6 +52,8 @@ const FORBIDDEN_MS = 300_000
 const BY_ID_MS = 30_000
 /** A run is gone when it was not there so often: GitHub's copies do not all know a new run at once. */
 const MISSES = 2
+/** So long after it was made, every copy lists a run. */
+const LISTED_MS = 60_000
 /** A repository that nobody asked for so long does not count any more. */
 const ACTIVE_MS = 120_000
 const MAX_OBSERVED = 1_000
@@ -121,7 +123,12 @@ export function createRunLister(parts: {
       if (page === 0) return
       entry.pages.length = page
       Object.assign(entry, { access: 'read', reason: null, refused: null, readAt: clock(), tries: 0 })
-      for (const { runs } of entry.pages) for (const run of runs) entry.byId.delete(run.id)
+      const listed = new Set(entry.pages.flatMap(({ runs }) => runs.map(run => run.id)))
+      for (const id of listed) entry.byId.delete(id)
+      // Deleted, where the list goes back to it; who still wants it asks for it by id.
+      for (const { id, createdAt } of entry.observed.values())
+        if (createdAt > entry.covers && createdAt < clock() - LISTED_MS && !listed.has(id))
+          entry.observed.delete(id)
     } catch (error) {
       trouble(entry, error)
     } finally {
@@ -153,8 +160,10 @@ export function createRunLister(parts: {
       const status = error instanceof RequestError && error.response ? error.status : 0
       // The list could be read, so this is not a matter of permission.
       const misses = (known?.misses ?? 0) + 1
-      if (status === 404) entry.byId.set(id, { run: null, etag: null, readAt: clock(), misses })
-      else trouble(entry, error)
+      if (status === 404) {
+        entry.byId.set(id, { run: null, etag: null, readAt: clock(), misses })
+        if (misses >= MISSES) entry.observed.delete(id)
+      } else trouble(entry, error)
     }
   }
 

@@ -76,11 +76,12 @@ describe('a run in progress', () => {
   })
 
   test('that was deleted on GitHub ends the Port run, whether or not the action had named it', async () => {
-    for (const named of [true, false]) {
+    for (const [named, hooks] of [true, false].flatMap(named => [true, false].map(hooks => [named, hooks]))) {
       const stage = await openStage()
-      await stage.dispatch(RUN)
+      const id = await stage.dispatch(RUN)
       const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
       if (named) stage.port.run(RUN).externalRunId = String(run.id)
+      if (hooks) await stage.webhook(id, run)
       await stage.pass(30_000)
       stage.github.runs.splice(0)
       stage.github.fail({
@@ -91,6 +92,51 @@ describe('a run in progress', () => {
       await stage.pass(120_000)
       expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Deleted' })
     }
+  })
+})
+
+describe('Port names a run that the repository does not have, and a title names one that it has,', () => {
+  test.each([
+    ['success', 'SUCCESS', 'Succeeded'],
+    ['cancelled', 'FAILURE', 'Cancelled'],
+  ])('as when a workflow writes any number there: its end is told, %s', async (end, status, statusLabel) => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+    stage.port.run(RUN).externalRunId = '42'
+    await stage.pass(60_000)
+    expect(await stage.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
+    stage.end(run, end)
+    await stage.pass(90_000)
+    expect(stage.port.run(RUN)).toMatchObject({ status, statusLabel })
+  })
+
+  test('which has handed its work on, and ended well: the other one is waited for', async () => {
+    const stage = await openStage()
+    await stage.dispatch(RUN)
+    const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+    stage.port.run(RUN).externalRunId = String(run.id + 4242)
+    await stage.pass(20_000)
+    stage.end(run, 'success')
+    await stage.pass(120_000)
+    expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
+  })
+})
+
+test.each([
+  ['failure', 'neutral', 'FAILURE'],
+  ['skipped', 'failure', 'FAILURE'],
+  ['success', 'skipped', 'SUCCESS'],
+])('of runs that ended with %s and %s, the one that says most is told', async (first, second, status) => {
+  const stage = await openStage()
+  await stage.dispatch(RUN)
+  const [a, b] = [stage.run(`deploy ${RUN}`), stage.run(`lint ${RUN}`)]
+  stage.end(a, first)
+  stage.end(b, second)
+  await stage.pass(60_000)
+  expect(stage.port.run(RUN)).toMatchObject({
+    status,
+    externalRunId: String((first === 'skipped' ? b : a).id),
   })
 })
 
