@@ -71,7 +71,7 @@ export function createReports(parts: ReportsParts): Hono {
   app.post('/inputs', c => give(c).catch(orStoreTrouble))
   app.post('/', c => take(c).catch(orStoreTrouble))
   app.all('*', (c: Context) => {
-    if (c.req.path.match(/^\/report(\/start|\/inputs)?\/?$/))
+    if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
       throw new Problem(405, 'Reports come as POST.', { allow: 'POST' })
     throw new Problem(
       404,

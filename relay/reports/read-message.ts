@@ -23,7 +23,12 @@ const runUpdate = z.object({
   conclusion: z.enum(['success', 'failure', 'cancelled']).optional(),
 })
 const entity = z.object({
-  blueprint: z.string().min(1).max(200),
+  // Part of a URL: dots alone would lead to another one.
+  blueprint: z
+    .string()
+    .min(1)
+    .max(200)
+    .refine(text => text.isWellFormed() && text !== '.' && text !== '..'),
   properties: z.record(z.string(), z.json()),
 })
 const report = z.union([

@@ -209,6 +209,13 @@ describe('what is done with a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
+  test('its title may be long', async () => {
+    const relay = await open()
+    await relay.delivery('acme/shop')
+    const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(' ')
+    expect((await relay.send(event({ display_title: `${words} ${RUN}` }))).body).toEqual({ woken: 1 })
+  })
+
   test('a delivery that has ended is not woken', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop')

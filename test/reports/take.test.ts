@@ -100,6 +100,11 @@ test('a message that is no report is refused, and says what is wrong without a v
       400,
       'The body is not a report: reports.0 is missing or of another kind.',
     ],
+    ...['.', '..', '\ud800'].map((blueprint): [unknown, number, string] => [
+      { ...message, reports: [{ entity: { blueprint, properties: { identifier: 'i' } } }] },
+      400,
+      'The body is not a report: reports.0.entity.blueprint is missing or of another kind.',
+    ]),
     [
       { ...message, reports: [log('x'.repeat(300_000))] },
       413,
@@ -112,5 +117,11 @@ test('a message that is no report is refused, and says what is wrong without a v
   }
   const get = await fetch(`${stage.url}/report/start`)
   expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST'])
-  expect((await stage.post('/report/other', token, {})).status).toBe(404)
+  for (const path of ['/report/other', '/report/', '/report/start/'])
+    expect(await stage.post(path, token, {})).toMatchObject({
+      status: 404,
+      body: {
+        detail: `There is nothing at ${path}: reports go to /report/start, /report/inputs and /report.`,
+      },
+    })
 })
