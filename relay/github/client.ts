@@ -7,8 +7,8 @@ import { createPauses } from './pauses.ts'
 import { createJobReader, type JobReader } from './read-jobs.ts'
 import { createRepositoryReader, type RepositoryReader } from './read-repository.ts'
 import { createRunReader, type RunReader } from './read-runs.ts'
+import { sendDispatch } from './send-dispatch.ts'
 import { serverUrl } from './server-url.ts'
-import { split } from './split.ts'
 
 export type { WorkflowRun } from './workflow-run.ts'
 
@@ -40,18 +40,13 @@ export function createGitHub(
     ...createJobReader(credential),
     ...createRepositoryReader(credential),
     async dispatch({ repository, eventType }, payload, sendBy = Number.POSITIVE_INFINITY) {
-      const [owner, repo] = split(repository)
+      const body = { event_type: eventType, client_payload: payload }
       try {
-        await credential.use(repository, async octokit => {
-          if (clock() > sendBy) throw new HeldUpError()
-          await octokit.repos.createDispatchEvent({
-            owner,
-            repo,
-            event_type: eventType,
-            client_payload: payload,
-          })
-        })
-        return { kind: 'accepted' }
+        return await credential.use(repository, octokit =>
+          sendDispatch(octokit, repository, body, () => {
+            if (clock() > sendBy) throw new HeldUpError()
+          }),
+        )
       } catch (error) {
         const outcome = readError(error, { repository, eventType, now: clock() })
         if (outcome.kind !== 'later' || !outcome.everyone) return outcome

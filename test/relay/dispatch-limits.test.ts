@@ -1,10 +1,11 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { dispatch } from '../../relay/deliveries/dispatch.ts'
 import { createBudget } from '../../relay/github/budget.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { createPauses } from '../../relay/github/pauses.ts'
 import { createRunLister } from '../../relay/github/run-lister.ts'
 import { type Dispatching, openDispatching } from '../support/dispatching.ts'
+import { startGitHubApi } from '../support/github-api.ts'
 
 const RUN_TIMEOUT = 86_400_000
 const posts = ({ github }: Dispatching) => github.requests.filter(({ method }) => method === 'POST')
@@ -104,6 +105,61 @@ describe('an answer that is not the last word is not taken for it:', () => {
     relay.advance(2_100)
     await relay.step()
     expect(relay.github.requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
+  })
+})
+
+describe('only 204 says that GitHub took it:', () => {
+  test.each([200, 201, 202, 302])('%i: whether it arrived is looked for', async status => {
+    const relay = await open()
+    relay.github.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>Please log in' })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    expect(await relay.delivery(id)).toMatchObject({
+      state: 'queued',
+      sentAt: expect.any(Number),
+      attempts: [
+        {
+          outcome: `something between the relay and GitHub answered ${status}; looking whether a run appears`,
+        },
+      ],
+    })
+  })
+
+  test.each([301, 302, 307, 308])('%i to where a repository is now: it is sent there, once', async status => {
+    const relay = await open()
+    relay.github.fail({
+      match: ({ path }) => path.startsWith('/repos/acme/old/'),
+      status,
+      headers: { location: `${relay.github.url}/repos/acme/web/dispatches` },
+      body: { message: 'Moved Permanently' },
+    })
+    const id = await relay.accept('r_1', 'acme/old')
+    await relay.step()
+    expect((await relay.delivery(id)).state).toBe('dispatched')
+    expect(relay.github.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'POST /repos/acme/old/dispatches',
+      'POST /repos/acme/web/dispatches',
+    ])
+    expect(relay.github.dispatches).toMatchObject([
+      { repository: 'acme/web', clientPayload: { run_id: 'r_1' } },
+    ])
+  })
+
+  test.each([302, 307])('%i to another host: the token does not go there, and Port is told', async status => {
+    const [relay, elsewhere] = await Promise.all([open(), startGitHubApi()])
+    onTestFinished(() => elsewhere.close())
+    relay.github.fail({ status, headers: { location: `${elsewhere.url}/login?secret=1` }, body: '' })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    expect(elsewhere.requests).toEqual([])
+    const reason = `something between the relay and GitHub answered ${status}, which points to ${elsewhere.url}: GITHUB_API_URL has to be the address of GitHub's API itself`
+    expect(await relay.delivery(id)).toMatchObject({
+      state: 'queued',
+      sentAt: null,
+      attempts: [{ outcome: reason }],
+    })
+    await relay.tell()
+    expect(waits(relay, 'r_1')[0]?.message).toContain(reason)
   })
 })
 
