@@ -16,6 +16,9 @@ const LOOKS_MS = [2_000, 5_000, 10_000, 20_000]
 const FIRST_WATCH_MS = 5_000
 const MAX_WAIT_MS = 60_000
 const MAX_ATTEMPTS_KEPT = 20
+/** How attempts end after which it was, or was not, found out whether a run appeared. */
+const LOOKING = '; looking whether a run appears'
+const AGAIN = '; sending again'
 
 interface Context {
   github: { serverUrl: string }
@@ -30,27 +33,23 @@ export function afterAnswer(delivery: Delivery, outcome: Outcome, now: number, c
       return dispatched(delivery, now, context, 'GitHub accepted it')
     case 'never':
       return failed(delivery, outcome.reason, now, context)
-    case 'unclear':
+    case 'unclear': {
+      const reason = outcome.reason + LOOKING
+      const isTold = sinceQueued(delivery).some(attempt => attempt.outcome.endsWith(LOOKING))
       return {
-        change: {
-          attempts: attempted(delivery, now, `${outcome.reason}; looking whether a run appears`),
-          dueAt: now + nextLook(0, context),
-        },
-        reports: [],
+        change: { attempts: attempted(delivery, now, reason), dueAt: now + nextLook(0, context) },
+        reports: isTold ? [] : [waitingWords(delivery, reason)],
       }
+    }
     case 'later': {
-      const giveUpAt = delivery.queuedAt + context.runTimeout
-      if (now >= giveUpAt) {
-        return failed(
-          delivery,
-          `Gave up after ${hours(context.runTimeout)}: ${outcome.reason}.`,
-          now,
-          context,
-        )
+      const last = giveUpAt(delivery, now, context)
+      if (now >= last) {
+        const reason = `Gave up after ${hours(now - delivery.queuedAt)}: ${outcome.reason}.`
+        return failed(delivery, reason, now, context)
       }
       const tries = delivery.attempts.length
       const next = outcome.at ?? now + Math.min(MAX_WAIT_MS, 1000 * 2 ** tries)
-      const dueAt = Math.min(next, giveUpAt)
+      const dueAt = Math.min(next, last)
       const { change, reports } = whileWaiting(delivery, outcome.reason, dueAt, now)
       return { change: { ...change, dueAt, sentAt: null }, reports }
     }
@@ -59,10 +58,12 @@ export function afterAnswer(delivery: Delivery, outcome: Outcome, now: number, c
 
 /** What is written of a delivery that must wait; Port is told the first time, and not again. Pure. */
 export function whileWaiting(delivery: Delivery, reason: string, until: number, now: number): Decision {
-  const isTold = delivery.attempts.some(({ at }) => at >= delivery.queuedAt)
+  const isTold = sinceQueued(delivery).some(
+    ({ outcome }) => !outcome.endsWith(LOOKING) && !outcome.endsWith(AGAIN),
+  )
   return {
     change: { attempts: attempted(delivery, now, reason) },
-    reports: isTold ? [] : [waitingWords(delivery, reason, until)],
+    reports: isTold ? [] : [waitingWords(delivery, `${reason}; next try at ${clockTime(until)}`)],
   }
 }
 
@@ -74,18 +75,18 @@ export function afterLook(delivery: Delivery, evidence: Evidence, now: number, c
     if (!evidence.reports) return { change, reports }
     return { change: { ...change, state: 'running', githubRunId: evidence.reports.githubRunId }, reports }
   }
-  if (now - delivery.queuedAt > context.runTimeout) {
-    const reason = `GitHub gave no clear answer for ${hours(context.runTimeout)}, and no workflow run was found in ${delivery.repository}.`
+  if (now < sentAt + grace(context)) {
+    return { change: { dueAt: sentAt + nextLook(now - sentAt, context) }, reports: [] }
+  }
+  if (now >= giveUpAt(delivery, now, context)) {
+    const tried = hours(now - (sinceQueued(delivery)[0]?.at ?? sentAt))
+    const reason = `GitHub gave no clear answer for ${tried}, and no workflow run was found in ${delivery.repository}.`
     return failed(delivery, reason, now, context)
   }
-  const graceIsOver = now >= sentAt + grace(context)
-  if (!graceIsOver || !evidence.looked) {
-    const dueAt = graceIsOver ? now + 10_000 : sentAt + nextLook(now - sentAt, context)
-    return { change: { dueAt }, reports: [] }
-  }
+  if (!evidence.looked) return { change: { dueAt: now + 10_000 }, reports: [] }
   return {
     change: {
-      attempts: attempted(delivery, now, 'No run appeared; sending again'),
+      attempts: attempted(delivery, now, `No run appeared${AGAIN}`),
       sentAt: null,
       dueAt: now,
     },
@@ -94,11 +95,22 @@ export function afterLook(delivery: Delivery, evidence: Evidence, now: number, c
 }
 
 /** What Port's log says, once, of a delivery that must wait. */
-function waitingWords(delivery: Delivery, reason: string, until: number): Report {
-  const { repository, eventType } = delivery
-  const message = `Waiting to dispatch "${eventType}" to ${repository}: ${reason}; next try at ${clockTime(until)}.`
+function waitingWords({ repository, eventType }: Delivery, reason: string): Report {
+  const message = `Waiting to dispatch "${eventType}" to ${repository}: ${reason}.`
   return { log: [{ level: 'WARN', message }] }
 }
+
+/**
+ * Until when it is tried. One that was queued for long before its first try, behind others or while no relay ran,
+ * is not given up for the first trouble that it meets.
+ */
+function giveUpAt(delivery: Delivery, now: number, { runTimeout, startTimeout }: Context): number {
+  const begun = sinceQueued(delivery)[0]?.at ?? now
+  return Math.max(delivery.queuedAt + runTimeout, begun + Math.min(startTimeout, runTimeout))
+}
+
+const sinceQueued = ({ attempts, queuedAt }: Delivery): Attempt[] =>
+  attempts.filter(({ at }) => at >= queuedAt)
 
 /** Never longer than a workflow may take to appear at all. */
 const grace = ({ startTimeout }: Context): number => Math.min(GRACE_MS, startTimeout)
@@ -161,8 +173,13 @@ function failed(delivery: Delivery, reason: string, now: number, { github }: Con
   }
 }
 
-const attempted = ({ attempts }: Delivery, at: number, outcome: string): Attempt[] =>
-  [...attempts, { at, outcome }].slice(-MAX_ATTEMPTS_KEPT)
+/** The last ones, and the first since it was queued: by that it is given up. */
+function attempted(delivery: Delivery, at: number, outcome: string): Attempt[] {
+  const [first] = sinceQueued(delivery)
+  const last = [...delivery.attempts, { at, outcome }].slice(-MAX_ATTEMPTS_KEPT)
+  return first && !last.includes(first) ? [first, ...last.slice(1)] : last
+}
+
 const actionsPage = (serverUrl: string, repository: string) => `${serverUrl}/${repository}/actions`
 const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 const hours = (ms: number) => (ms >= 36e5 ? `${Math.round(ms / 36e5)} h` : `${Math.round(ms / 6e4)} min`)

@@ -53,7 +53,7 @@ describe('how long GitHub asks to wait is read as it writes it, and never believ
   })
 
   test('no delivery waits beyond RELAY_RUN_TIMEOUT, and then Port is told why', async () => {
-    const relay = await open({ parts: { runTimeout: 600_000 } })
+    const relay = await open({ parts: { runTimeout: 600_000, startTimeout: 60_000 } })
     relay.github.failures.tooMany(3_000)
     const id = await relay.accept('r_1')
     await relay.step()

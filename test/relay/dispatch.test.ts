@@ -367,6 +367,76 @@ describe('where GitHub gave no clear answer', () => {
     expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: reason })
   })
 
+  const DAY = 86_400_000
+
+  test.each<[string, (relay: Dispatching) => unknown]>([
+    ['a 500', ({ github }) => github.failures.serverError({ create: false })],
+    ['a refused connection', ({ github }) => github.failures.down()],
+  ])('%s at the first try after more than RELAY_RUN_TIMEOUT: it is tried again', async (_, trouble) => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop', workflow())
+    const id = await relay.accept('r_1')
+    relay.advance(DAY + 3_600_000)
+    await trouble(relay)
+    await relay.step()
+    relay.advance(2_100)
+    await relay.step()
+    expect((await relay.delivery(id)).state).toBe('queued')
+    await relay.github.start()
+    relay.advance(31_000)
+    while ((await relay.step()) > 0);
+    expect((await relay.delivery(id)).state).toBe('dispatched')
+    expect(relay.github.dispatches).toHaveLength(1)
+  })
+
+  test('and none for as long as a run may take to appear: then it fails, and the reason says for how long', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop')
+    const id = await relay.accept('r_1')
+    relay.advance(DAY + 3_600_000)
+    relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
+    for (let waited = 0; waited < 590_000; waited += 10_000) {
+      await relay.step()
+      relay.advance(10_000)
+    }
+    expect((await relay.delivery(id)).state).toBe('queued')
+    relay.advance(20_000)
+    await relay.step()
+    const reason = 'GitHub gave no clear answer for 10 min, and no workflow run was found in acme/shop.'
+    expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
+  })
+
+  test('for an hour: Port is told once that the relay looks, and of a limit that follows', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop', workflow())
+    const trouble = relay.github.fail({
+      status: 502,
+      match: ({ method }) => method === 'POST',
+      times: Number.POSITIVE_INFINITY,
+    })
+    const id = await relay.accept('r_1')
+    for (let waited = 0; waited < 3_600_000; waited += 10_000) {
+      await relay.step()
+      relay.advance(10_000)
+    }
+    await relay.tell()
+    const looking =
+      'Waiting to dispatch "deploy" to acme/shop: GitHub answered 502 to the dispatch to acme/shop; looking whether a run appears.'
+    expect(logs(relay, 'r_1')).toEqual([looking])
+    trouble()
+    relay.github.failures.tooMany(3_000)
+    while ((await relay.delivery(id)).sentAt !== null) {
+      relay.advance(10_000)
+      await relay.step()
+    }
+    await relay.step()
+    await relay.tell()
+    expect(logs(relay, 'r_1')).toEqual([
+      looking,
+      expect.stringMatching(/^Waiting .+ GitHub limits how fast .+; next try at /),
+    ])
+  })
+
   test('the wait is no longer than RELAY_START_TIMEOUT', async () => {
     const relay = await openDispatching({ parts: { startTimeout: 1000 } })
     relay.github.addRepository('acme/shop', workflow())
