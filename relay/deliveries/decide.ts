@@ -83,16 +83,27 @@ export function afterLook(delivery: Delivery, evidence: Evidence, now: number, c
     const reason = `GitHub gave no clear answer for ${tried}, and no workflow run was found in ${delivery.repository}.`
     return failed(delivery, reason, now, context)
   }
-  if (!evidence.looked) return { change: { dueAt: now + 10_000 }, reports: [] }
+  if (evidence.looked) return again(delivery, 'No run appeared', now)
+  const next = { change: { dueAt: now + 10_000 }, reports: [] }
+  const { refused } = evidence
+  if (refused === undefined) return next
+  // What the relay may not see, the action or Port would have told of by the time that a run may take to appear.
+  const sendAt = sentAt + context.startTimeout
+  const reason = `whether a run appeared cannot be seen, since ${refused}`
+  const noted = sinceQueued(delivery).filter(({ outcome }) => outcome === reason)
+  if (noted.some(({ at }) => at >= sentAt)) {
+    return now < sendAt ? next : again(delivery, `No run reported, and ${refused}`, now)
+  }
   return {
-    change: {
-      attempts: attempted(delivery, now, `No run appeared${AGAIN}`),
-      sentAt: null,
-      dueAt: now,
-    },
-    reports: [],
+    change: { ...next.change, attempts: attempted(delivery, now, reason) },
+    reports: noted.length > 0 ? [] : [waitingWords(delivery, `${reason}; next try at ${clockTime(sendAt)}`)],
   }
 }
+
+const again = (delivery: Delivery, reason: string, now: number): Decision => ({
+  change: { attempts: attempted(delivery, now, reason + AGAIN), sentAt: null, dueAt: now },
+  reports: [],
+})
 
 /** What Port's log says, once, of a delivery that must wait. */
 function waitingWords({ repository, eventType }: Delivery, reason: string): Report {

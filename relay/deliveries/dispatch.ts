@@ -4,6 +4,7 @@ import type { GitHub } from '../github/client.ts'
 import { LIMITED } from '../github/errors.ts'
 import type { Pauses } from '../github/pauses.ts'
 import type { Queued, Store } from '../store/store.ts'
+import type { PortAsker } from './ask-port.ts'
 import { afterAnswer, afterLook, type Decision } from './decide.ts'
 import { findRun } from './find-run.ts'
 import { keepTrying } from './keep-trying.ts'
@@ -13,8 +14,7 @@ export interface DispatchParts {
   store: Store
   github: GitHub
   pauses: Pauses
-  /** Port's `externalRunId` of a run; null where there is none. */
-  externalRunId: (runId: string) => Promise<string | null>
+  asker: PortAsker
   clock: () => number
   publicUrl: string | null
   startTimeout: number

@@ -1,8 +1,10 @@
 import type { GitHub } from '../github/client.ts'
+import { readTrouble } from '../github/errors.ts'
 import { madeSince, plainSince, readTitle } from '../github/match-run.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
+import type { PortAsker } from './ask-port.ts'
 import { toGithubRunId } from './to-github-run-id.ts'
 import { isRedelivered } from './watch-decide.ts'
 
@@ -10,8 +12,11 @@ import { isRedelivered } from './watch-decide.ts'
 export type Evidence =
   /** `reports`: the run that reports for the delivery; null where titles tell that there is one, not which. */
   | { found: true; by: string; reports: { githubRunId: number | null } | null }
-  /** Nothing seen; `looked` tells whether GitHub's list could be read, and whole. */
-  | { found: false; looked: boolean }
+  /**
+   * Nothing seen; `looked`: and it would have been. `refused`: why the relay may not read GitHub's list, while Port
+   * did answer.
+   */
+  | { found: false; looked: boolean; refused?: string }
 
 /** How far back another dispatch of the same event type may be, and its run still appear. */
 const LAG_MS = 10 * 60_000
@@ -29,13 +34,14 @@ export async function findRun(
   parts: {
     github: Pick<GitHub, 'listRuns'>
     store: Pick<Store, 'findBound' | 'sentBetween'>
-    externalRunId: (runId: string) => Promise<string | null>
+    asker: PortAsker
     clock: () => number
   },
 ): Promise<Evidence> {
   const { githubRunId, repository, pastRuns } = delivery
   if (githubRunId !== null) return { found: true, by: 'the action reported it', reports: { githubRunId } }
-  const external = delivery.runId === null ? null : await parts.externalRunId(delivery.runId)
+  const port = await parts.asker.ask(delivery)
+  const external = port === 'unread' ? null : port.externalRunId
   const named = toGithubRunId(external)
   // An id of another kind cannot be told from one of before the redelivery.
   const isOver =
@@ -44,8 +50,13 @@ export async function findRun(
   let list: { runs: WorkflowRun[]; whole: boolean }
   try {
     list = await parts.github.listRuns(repository, madeSince(delivery))
-  } catch {
-    return { found: false, looked: false }
+  } catch (error) {
+    const { kind, reason } = readTrouble(error, { repository, now: parts.clock(), tries: 0 })
+    return {
+      found: false,
+      looked: false,
+      ...(kind === 'forbidden' && port !== 'unread' && { refused: reason }),
+    }
   }
   const titled = list.runs.filter(run => !pastRuns.includes(run.id) && isOf(run))
   const bound = await isBound(titled.map(run => run.id))
@@ -54,7 +65,8 @@ export async function findRun(
   if (tells || (free.length > 0 && (await isAlone()))) {
     return { found: true, by: 'GitHub lists it', reports: null }
   }
-  return { found: false, looked: list.whole }
+  // Which of several deliveries such a run is of, Port might have told.
+  return { found: false, looked: list.whole && !(port === 'unread' && free.length > 0) }
 
   function isOf({ title, createdAt }: WorkflowRun): boolean {
     const how = readTitle(title, delivery)

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Pauses } from '../github/pauses.ts'
 import type { Store } from '../store/store.ts'
+import { createPortAsker } from './ask-port.ts'
 import type { Watching } from './create-watching.ts'
 import { type DispatchParts, dispatch } from './dispatch.ts'
 import { purge } from './purge.ts'
@@ -38,13 +39,7 @@ export function startWorkers({ config, store, github, pauses, port, watch, log }
     store,
     github,
     pauses,
-    externalRunId: async runId => {
-      const state = await port
-        ?.run(runId)
-        .read()
-        .catch(() => null)
-      return state?.externalRunId ?? null
-    },
+    asker: createPortAsker(port && (runId => port.run(runId).read()), clock),
     clock,
     publicUrl: config.publicUrl,
     startTimeout: config.startTimeout,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createPortAsker } from '../../relay/deliveries/ask-port.ts'
 import { findRun } from '../../relay/deliveries/find-run.ts'
 import type { WorkflowRun } from '../../relay/github/client.ts'
 import type { Delivery, Sent } from '../../relay/store/delivery.ts'
@@ -23,6 +24,7 @@ async function look(
     pastRuns: past ? [7] : [],
   } as unknown as Delivery
   const run = { id: 7, title, event: 'repository_dispatch', createdAt: made } as WorkflowRun
+  const clock = () => SENT + 2_000
   return findRun(delivery, {
     github: {
       listRuns: async (_, since) => ({ runs: [run].filter(each => each.createdAt >= since), whole }),
@@ -33,8 +35,8 @@ async function look(
         return [own, before].filter(each => each !== undefined && each.sentAt >= from) as Sent[]
       },
     },
-    externalRunId: async () => null,
-    clock: () => SENT + 2_000,
+    asker: createPortAsker(null, clock),
+    clock,
   })
 }
 const sent = (more: Partial<Sent>): Sent => ({
@@ -156,6 +158,100 @@ describe('a dispatch whose answer was lost', () => {
     relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1', createdAt })
     await wait(relay)
     expect(posts(relay)).toBe(1)
+  })
+
+  describe('while Port does not answer', () => {
+    test('is not sent again where the run on the list may be its: Port might have told', async () => {
+      const relay = await open()
+      await relay.accept('r_before')
+      await relay.step()
+      relay.github.failures.serverError({ create: false })
+      const id = await relay.accept('r_1')
+      await relay.step()
+      const run = relay.github.createRun({ ...RUN, displayTitle: 'deploy' })
+      relay.port.run('r_1').externalRunId = String(run.id)
+      const answers = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+      await wait(relay)
+      expect(posts(relay)).toBe(2)
+      answers()
+      await wait(relay)
+      expect(await relay.delivery(id)).toMatchObject({ state: 'running', githubRunId: run.id })
+    })
+
+    test('is sent again where the list shows nothing', async () => {
+      const relay = await open()
+      relay.github.failures.serverError({ create: false })
+      await relay.accept('r_1')
+      await relay.step()
+      relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+      await wait(relay)
+      expect(posts(relay)).toBe(2)
+    })
+  })
+
+  describe('where the relay lacks Actions: read', () => {
+    const lacks = { status: 403, body: { message: 'Resource not accessible by personal access token' } }
+    const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
+    const refused =
+      "the relay's token or App lacks Actions: read on acme/shop (403: Resource not accessible by personal access token)"
+    const openBlind = async () => {
+      const relay = await open()
+      relay.github.failures.serverError({ create: false })
+      const blind = relay.github.fail({ match: isList, ...lacks, times: Number.POSITIVE_INFINITY })
+      const id = await relay.accept('r_1')
+      await relay.step()
+      return { relay, blind, id }
+    }
+    const waitUntil = async (relay: Dispatching, end: number) => {
+      while (relay.now() < end) {
+        await relay.step()
+        relay.advance(5_000)
+      }
+    }
+
+    test('is sent again once RELAY_START_TIMEOUT is over without a report, and Port is told of the permission', async () => {
+      const { relay, id } = await openBlind()
+      const sentAt = (await relay.delivery(id)).sentAt as number
+      await waitUntil(relay, sentAt + 590_000)
+      expect(posts(relay)).toBe(1)
+      await relay.tell()
+      expect(relay.port.run('r_1').logs.flatMap(({ message }) => message.split('\n'))).toEqual([
+        expect.stringContaining('; looking whether a run appears.'),
+        `Waiting to dispatch "deploy" to acme/shop: whether a run appeared cannot be seen, since ${refused}; next try at ${iso(
+          sentAt + 600_000,
+        )
+          .replace('T', ' ')
+          .replace('Z', ' UTC')}.`,
+      ])
+      await waitUntil(relay, sentAt + 620_000)
+      expect(posts(relay)).toBe(2)
+      expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched' })
+      expect((await relay.delivery(id)).attempts.map(({ outcome }) => outcome)).toEqual([
+        expect.stringMatching(/; looking whether a run appears$/),
+        `whether a run appeared cannot be seen, since ${refused}`,
+        `No run reported, and ${refused}; sending again`,
+        'GitHub accepted it',
+      ])
+    })
+
+    test('is not sent again where Port names the run', async () => {
+      const { relay, id } = await openBlind()
+      relay.port.run('r_1').externalRunId = '4242'
+      await waitUntil(relay, relay.now() + 700_000)
+      expect(posts(relay)).toBe(1)
+      expect(await relay.delivery(id)).toMatchObject({ state: 'running', githubRunId: 4242 })
+    })
+
+    test('is not sent again while Port does not answer, or GitHub is in trouble', async () => {
+      const { relay, blind } = await openBlind()
+      const unread = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+      await waitUntil(relay, relay.now() + 700_000)
+      unread()
+      blind()
+      relay.github.fail({ match: isList, status: 500, times: Number.POSITIVE_INFINITY })
+      await waitUntil(relay, relay.now() + 700_000)
+      expect(posts(relay)).toBe(1)
+    })
   })
 
   test('is sent again after a redelivery, though Port and GitHub still name the run that failed', async () => {

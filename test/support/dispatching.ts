@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { createPortClient } from '../../port/client.ts'
 import { readInvocation } from '../../port/invocation.ts'
+import { createPortAsker } from '../../relay/deliveries/ask-port.ts'
 import { type DispatchParts, dispatch } from '../../relay/deliveries/dispatch.ts'
 import { type PortPause, tell } from '../../relay/deliveries/tell.ts'
 import { tellQueue } from '../../relay/deliveries/tell-queue.ts'
@@ -59,13 +60,7 @@ export async function openDispatching(
   const parts: DispatchParts = {
     store,
     github: createGitHub({ apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }, clock, pauses),
-    externalRunId: async runId =>
-      (
-        await client
-          .run(runId)
-          .read()
-          .catch(() => null)
-      )?.externalRunId ?? null,
+    asker: createPortAsker(runId => client.run(runId).read(), clock),
     pauses,
     clock,
     publicUrl: null,

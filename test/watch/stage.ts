@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { createPortClient } from '../../port/client.ts'
 import { readInvocation } from '../../port/invocation.ts'
+import { createPortAsker } from '../../relay/deliveries/ask-port.ts'
 import { createWatching } from '../../relay/deliveries/create-watching.ts'
 import { dispatch } from '../../relay/deliveries/dispatch.ts'
 import { tell } from '../../relay/deliveries/tell.ts'
@@ -73,7 +74,7 @@ export async function openStage(
     store,
     github: hub,
     pauses,
-    externalRunId: async () => null,
+    asker: createPortAsker(null, clock),
     clock,
     publicUrl: null,
     tells: true,
