@@ -1,6 +1,7 @@
 import type { GitHub } from '../github/client.ts'
 import { readTrouble } from '../github/errors.ts'
-import { madeSince, plainSince, readTitle } from '../github/match-run.ts'
+import { isOpen, LEEWAY_MS, madeSince, plainSince, readTitle } from '../github/match-run.ts'
+import { shareRuns } from '../github/share-runs.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
@@ -25,9 +26,9 @@ const MOST_OTHERS = 2_000
 /**
  * Looks for the workflow run of a delivery, in order of trust: what the action reported, Port's
  * `externalRunId`, GitHub's list by title. The title is the run id where the workflow sets `run-name` so,
- * else the event type: that says nothing where another delivery of this event type went to the repository
- * lately, since the run may be its, and a delivery whose run is another's would be lost. Nor does a run that is
- * bound to another delivery, or was one of this before it was redelivered.
+ * else the event type: that says something only where a run is left once every other delivery of this event type
+ * that went to the repository lately has one, since a delivery whose run is another's would be lost. Nor does a run
+ * say anything that is bound to another delivery, or was one of this before it was redelivered.
  */
 export async function findRun(
   delivery: Delivery,
@@ -47,26 +48,22 @@ export async function findRun(
   const isOver =
     named === null ? isRedelivered(delivery) : pastRuns.includes(named) || (await isBound([named])).has(named)
   if (external && !isOver) return { found: true, by: 'Port names it', reports: { githubRunId: named } }
-  let list: { runs: WorkflowRun[]; whole: boolean }
   try {
-    list = await parts.github.listRuns(repository, madeSince(delivery))
+    const list = await parts.github.listRuns(repository, madeSince(delivery))
+    const titled = list.runs.filter(run => !pastRuns.includes(run.id) && isOf(run))
+    const bound = await isBound(titled.map(run => run.id))
+    const free = titled.filter(run => !bound.has(run.id))
+    const tells = free.some(run => readTitle(run.title, delivery) === 'named')
+    if (tells || (free.length > 0 && (await hasShare()))) {
+      return { found: true, by: 'GitHub lists it', reports: null }
+    }
+    // Which of several deliveries such a run is of, Port might have told.
+    return { found: false, looked: list.whole && !(port === 'unread' && free.length > 0) }
   } catch (error) {
     const { kind, reason } = readTrouble(error, { repository, now: parts.clock(), tries: 0 })
-    return {
-      found: false,
-      looked: false,
-      ...(kind === 'forbidden' && port !== 'unread' && { refused: reason }),
-    }
+    const refused = kind === 'forbidden' && port !== 'unread' ? { refused: reason } : {}
+    return { found: false, looked: false, ...refused }
   }
-  const titled = list.runs.filter(run => !pastRuns.includes(run.id) && isOf(run))
-  const bound = await isBound(titled.map(run => run.id))
-  const free = titled.filter(run => !bound.has(run.id))
-  const tells = free.some(run => readTitle(run.title, delivery) === 'named')
-  if (tells || (free.length > 0 && (await isAlone()))) {
-    return { found: true, by: 'GitHub lists it', reports: null }
-  }
-  // Which of several deliveries such a run is of, Port might have told.
-  return { found: false, looked: list.whole && !(port === 'unread' && free.length > 0) }
 
   function isOf({ title, createdAt }: WorkflowRun): boolean {
     const how = readTitle(title, delivery)
@@ -78,10 +75,17 @@ export async function findRun(
     return new Set(owners.filter(owner => owner.id !== delivery.id).map(owner => owner.githubRunId))
   }
 
-  async function isAlone(): Promise<boolean> {
-    const from = (delivery.sentAt ?? delivery.receivedAt) - LAG_MS
+  /** Whether a plain run is left for the delivery when those sent before it, whose may still appear, have theirs. */
+  async function hasShare(): Promise<boolean> {
+    const { id, seq, eventType, sentAt } = delivery as Delivery & { sentAt: number }
+    const from = sentAt - LAG_MS
     const time = { from, to: parts.clock(), limit: MOST_OTHERS }
-    const sent = await parts.store.sentBetween(repository, [delivery.eventType], time)
-    return !sent.some(other => other.id !== delivery.id && other.githubRunId === null)
+    const sent = await parts.store.sentBetween(repository, [eventType], time)
+    const past = new Set([...pastRuns, ...sent.flatMap(other => other.pastRuns)])
+    const { runs } = await parts.github.listRuns(repository, from - LEEWAY_MS)
+    const plain = runs.filter(run => run.title === eventType && !past.has(run.id))
+    const bound = await isBound(plain.map(run => run.id))
+    const free = plain.filter(run => !bound.has(run.id))
+    return shareRuns({ id, seq, sentAt }, free, sent.filter(isOpen), LEEWAY_MS).own.length > 0
   }
 }

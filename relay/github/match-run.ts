@@ -3,7 +3,7 @@ import { shareRuns } from './share-runs.ts'
 import type { WorkflowRun } from './workflow-run.ts'
 
 /** GitHub counts in seconds, and its clock is not ours. */
-const LEEWAY_MS = 5_000
+export const LEEWAY_MS = 5_000
 /** Where the title names the delivery itself, a wrong clock alone must not hide the run. */
 const WIDE_LEEWAY_MS = 60_000
 
@@ -102,7 +102,7 @@ export function matchRuns(
 }
 
 /** Whether the delivery may have a run that nobody named. Of a failed one, it is a past run, or none was seen. */
-const isOpen = ({ githubRunId, failed }: Sent) => githubRunId === null && !failed
+export const isOpen = ({ githubRunId, failed }: Sent) => githubRunId === null && !failed
 
 /** An id stands by itself: `r_1` is not in `r_12`. */
 function names(title: string, id: string | null): boolean {

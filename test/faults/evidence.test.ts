@@ -136,6 +136,44 @@ describe('a dispatch whose answer was lost', () => {
     expect(relay.github.dispatches.map(each => each.clientPayload.run_id)).toContain('r_1')
   })
 
+  test.each([
+    ['and the run before it reports nothing', false],
+    ['and the run before it was cancelled, too', true],
+  ])(
+    'is not sent again where its run, under a plain title, was cancelled before it could report, %s',
+    async (_, failed) => {
+      const relay = await open()
+      const before = await relay.accept('r_before')
+      await relay.step()
+      const old = relay.github.createRun({ ...RUN, displayTitle: 'deploy' })
+      if (failed) {
+        const [watched] = await relay.store.claimWatched(relay.now() + 10_000, 1, 1)
+        expect(watched?.id).toBe(before)
+        await relay.store.record(watched!, { state: 'failed', dueAt: null, pastRuns: [old.id] }, relay.now())
+      }
+      relay.github.failures.serverError({ create: false })
+      const id = await relay.accept('r_1')
+      await relay.step()
+      relay.github.createRun({ ...RUN, displayTitle: 'deploy', status: 'completed', conclusion: 'cancelled' })
+      await wait(relay)
+      expect(posts(relay)).toBe(2)
+      expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
+    },
+  )
+
+  test('is sent again where the one run with a plain title may be of a delivery sent minutes before', async () => {
+    const relay = await open()
+    await relay.accept('r_before')
+    await relay.step()
+    relay.advance(300_000)
+    relay.github.failures.serverError({ create: false })
+    await relay.accept('r_1')
+    await relay.step()
+    relay.github.createRun({ ...RUN, displayTitle: 'deploy', createdAt: iso(relay.now() + 1_000) })
+    await wait(relay)
+    expect(posts(relay)).toBe(3)
+  })
+
   test('is not sent again where more than a page of newer runs hides its run', async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
