@@ -3,7 +3,7 @@ import type { Invocation } from '../../port/invocation.ts'
 import type { GitHub } from '../github/client.ts'
 import { LIMITED } from '../github/errors.ts'
 import type { Pauses } from '../github/pauses.ts'
-import type { Queued, Store } from '../store/store.ts'
+import type { Pause, Queued, Store } from '../store/store.ts'
 import type { PortAsker } from './ask-port.ts'
 import { afterAnswer, afterLook, type Decision } from './decide.ts'
 import { findRun } from './find-run.ts'
@@ -24,9 +24,17 @@ export interface DispatchParts {
 }
 
 const BEFORE_MS = 10_000
-const AFTER_MS = 20_000
-/** What a request takes at most, its own time-out and a little more: it is over before the lease is. */
-const REQUEST_MS = 15_000
+/**
+ * What GitHub answered is kept for as long as a database may be away: written under the lease that was, or a new one
+ * of this relay, it holds unless another relay has taken the delivery over. What was only looked at ages.
+ */
+const ANSWERED_MS = 600_000
+const LOOKED_MS = 20_000
+/**
+ * What a request takes at most, its own time-out and a little more, and how far apart the clocks of two relays may be
+ * (see {@link compareClocks}): it is over before another relay takes the delivery up.
+ */
+const REQUEST_MS = 35_000
 /** While the first dispatch after a pause is under way. */
 const PROBED_MS = 1_000
 
@@ -35,7 +43,11 @@ const PROBED_MS = 1_000
  * idempotent. The intention is on disk before the request leaves, so that a relay which dies in between
  * finds it, and looks for the run before it ever sends again.
  */
-export async function dispatch(delivery: Queued, parts: DispatchParts): Promise<void> {
+export async function dispatch(
+  delivery: Queued,
+  parts: DispatchParts,
+  stopping?: AbortSignal,
+): Promise<void> {
   const { store, github, clock, pauses } = parts
   const { repository } = delivery
   const scope = pauses.scope(repository)
@@ -64,15 +76,17 @@ export async function dispatch(delivery: Queued, parts: DispatchParts): Promise<
   const outcome = await github.dispatch(delivery, payload, delivery.leaseUntil - REQUEST_MS)
   const limited = outcome.kind === 'later' && outcome.everyone
   const pause = limited ? { scope, until: pauses.until(repository) } : null
-  await write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), { pause })
+  await write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), { pause }, stopping)
 }
 
 async function write(
   delivery: Queued,
   { store, clock, tells }: DispatchParts,
   { change, reports }: Decision,
-  also: Parameters<Store['record']>[4],
+  also: { unsent?: boolean; pause?: Pause | null },
+  stopping?: AbortSignal,
 ): Promise<void> {
   const told = tells && delivery.runId !== null && delivery.kind !== 'none' ? reports : []
-  await writeHeld(delivery, () => store.record(delivery, change, clock(), told, also), AFTER_MS)
+  const patience = also.unsent ? LOOKED_MS : ANSWERED_MS
+  await writeHeld(delivery, () => store.record(delivery, change, clock(), told, also), patience, stopping)
 }

@@ -51,7 +51,7 @@ export function startWorkers({ config, store, github, pauses, port, watch, log }
       {
         name: 'dispatch',
         claim: limit => store.claimQueued(clock(), LEASE_MS, limit, pauses.shared),
-        step: delivery => dispatch(delivery, parts),
+        step: (delivery, stopping) => dispatch(delivery, parts, stopping),
         concurrency: 20,
       },
       log,

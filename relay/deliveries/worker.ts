@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export interface Work<Claim extends Claimed> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
-  step: (claim: Claim) => Promise<void>
+  /** @param stopping aborted when the worker is to stop */
+  step: (claim: Claim, stopping: AbortSignal) => Promise<void>
   /** How many steps may be under way at once. */
   concurrency: number
 }
@@ -40,7 +41,7 @@ export function startWorker<Claim extends Claimed>(
   log: { error: (fields: object, message: string) => void },
 ): Worker {
   const active = new Map<string, { claim: Claim; ended: Promise<void> }>()
-  let stopped = false
+  const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
   const wake = () => signal.resolve()
 
@@ -51,7 +52,7 @@ export function startWorker<Claim extends Claimed>(
       return
     }
     const ended = work
-      .step(claim)
+      .step(claim, stopping.signal)
       .catch(error => {
         log.error(
           { err: error },
@@ -65,7 +66,7 @@ export function startWorker<Claim extends Claimed>(
     active.set(claim.id, { claim, ended })
   }
   const loop = async () => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       signal = Promise.withResolvers()
       const timer = setTimeout(wake, POLL_MS)
       const free = work.concurrency - active.size
@@ -77,7 +78,7 @@ export function startWorker<Claim extends Claimed>(
         log.error({ err: error }, `${work.name}: the store does not answer; trying again`)
         await sleep(TROUBLE_MS)
       }
-      if (!stopped) await signal.promise
+      if (!stopping.signal.aborted) await signal.promise
       clearTimeout(timer)
     }
     await Promise.all([...active.values()].map(({ ended }) => ended))
@@ -87,7 +88,7 @@ export function startWorker<Claim extends Claimed>(
   return {
     wake,
     async stop() {
-      stopped = true
+      stopping.abort()
       wake()
       await ended
     },

@@ -15,10 +15,11 @@ export async function writeHeld(
   claimed: { lease: number },
   write: () => Promise<boolean>,
   patienceMs: number,
+  stopping?: AbortSignal,
 ): Promise<boolean> {
   for (;;) {
     const { lease } = claimed
-    if (await keepTrying(write, patienceMs)) return true
+    if (await keepTrying(write, patienceMs, stopping)) return true
     if (claimed.lease === lease) await sleep(SETTLE_MS)
     if (claimed.lease === lease) return false
   }

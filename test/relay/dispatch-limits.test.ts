@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { dispatch } from '../../relay/deliveries/dispatch.ts'
 import { createBudget } from '../../relay/github/budget.ts'
 import { createGitHub } from '../../relay/github/client.ts'
@@ -302,7 +302,8 @@ test('nothing is sent under a lease that ends before the answer could be written
   const relay = await open({ parts: { runTimeout: RUN_TIMEOUT } })
   const id = await relay.accept('r_1')
   const [claimed] = await relay.store.claimQueued(relay.now(), 60_000, 1)
-  relay.advance(50_000)
+  // An answer may take 15 s, and another relay's clock, by which the lease ends, may be 20 s ahead.
+  relay.advance(25_100)
   await dispatch(claimed!, relay.parts)
   expect(relay.github.requests).toEqual([])
   expect(await relay.delivery(id)).toMatchObject({
@@ -348,6 +349,41 @@ test('a dispatch under way whose delivery the relay itself claims anew, after it
   relay.advance(120_000)
   expect(await relay.step()).toBe(0)
   expect(posts(relay)).toHaveLength(1)
+})
+
+describe('what GitHub answered, while the store is away', () => {
+  /** Each try to write finds it away for so long more, by the clock that patience is measured by; then it is back. */
+  async function openAway(awayMs: number[]) {
+    const relay = await open()
+    const id = await relay.accept('r_1')
+    const [claimed] = await relay.store.claimQueued(relay.now(), 60_000, 1)
+    const { record } = relay.store
+    const now = performance.now.bind(performance)
+    let ahead = 0
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + ahead)
+    onTestFinished(() => clock.mockRestore())
+    relay.store.record = async (...given) => {
+      const away = awayMs.shift()
+      if (away === undefined) return record(...given)
+      ahead += away
+      throw new Error('PostgreSQL: connect ECONNREFUSED')
+    }
+    return { relay, id, claimed: claimed! }
+  }
+
+  test('is kept for minutes, and written', async () => {
+    const { relay, id, claimed } = await openAway([60_000, 240_000])
+    await dispatch(claimed, relay.parts)
+    expect((await relay.delivery(id)).state).toBe('dispatched')
+    expect(posts(relay)).toHaveLength(1)
+  })
+
+  test('holds a stop up for 15 s more, no longer', async () => {
+    const stopping = new AbortController()
+    const { relay, claimed } = await openAway([60_000, 14_000, 2_000])
+    stopping.abort()
+    await expect(dispatch(claimed, relay.parts, stopping.signal)).rejects.toThrow('ECONNREFUSED')
+  })
 })
 
 test('what another relay has taken over is not written', async () => {

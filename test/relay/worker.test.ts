@@ -44,3 +44,25 @@ test('a step under way whose delivery is claimed again, as after the process sto
   await until(() => begun.length === 3, 'a delivery whose step has ended is begun again')
   await worker.stop()
 })
+
+test('a step under way hears that the worker is to stop, and the stop waits for it', async () => {
+  const claims: Claim[] = [{ id: 'd-1', lease: 1 }]
+  const heard = Promise.withResolvers<AbortSignal>()
+  const ended: boolean[] = []
+  const worker = startWorker<Claim>(
+    {
+      name: 'test',
+      claim: async () => claims.splice(0),
+      async step(_, stopping) {
+        heard.resolve(stopping)
+        await new Promise(resolve => stopping.addEventListener('abort', resolve))
+        ended.push(true)
+      },
+      concurrency: 5,
+    },
+    { error() {} },
+  )
+  expect((await heard.promise).aborted).toBe(false)
+  await worker.stop()
+  expect(ended).toEqual([true])
+})

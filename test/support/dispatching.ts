@@ -119,7 +119,7 @@ export async function openDispatching(
       let told = 0
       for (;;) {
         const claimed = await queue.claim(queue.concurrency)
-        for (const delivery of claimed) await queue.step(delivery)
+        for (const delivery of claimed) await queue.step(delivery, new AbortController().signal)
         if (claimed.length === 0) return told
         told += claimed.length
       }
