@@ -9,7 +9,8 @@ export interface Budget {
 export function createBudget(limit: number, windowMs: number, clock: () => number): Budget {
   const taken: number[] = []
   const forget = (now: number) => {
-    while (taken[0] !== undefined && taken[0] <= now - windowMs) taken.shift()
+    // What was taken later than now was taken by a clock that has been set back since.
+    while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
   }
   return {
     take() {

@@ -41,17 +41,20 @@ export function createGitHub(
     ...createRepositoryReader(credential),
     async dispatch({ repository, eventType }, payload, sendBy = Number.POSITIVE_INFINITY) {
       const body = { event_type: eventType, client_payload: payload }
+      let outcome: Outcome
       try {
-        return await credential.use(repository, octokit =>
+        outcome = await credential.use(repository, octokit =>
           sendDispatch(octokit, repository, body, () => {
             if (clock() > sendBy) throw new HeldUpError()
           }),
         )
       } catch (error) {
-        const outcome = readError(error, { repository, eventType, now: clock() })
-        if (outcome.kind !== 'later' || !outcome.everyone) return outcome
-        return { ...outcome, at: pauses.until(repository) }
+        outcome = readError(error, { repository, eventType, now: clock() })
       }
+      // GitHub limits writes apart from reads: that it takes dispatches again, only a dispatch shows.
+      if (outcome.kind === 'accepted' || outcome.kind === 'never') pauses.passed(repository)
+      const limited = outcome.kind === 'later' && outcome.everyone
+      return limited ? { ...outcome, at: pauses.until(repository) } : outcome
     },
   }
 }

@@ -14,13 +14,10 @@ export function obeyLimits(credential: Credential, pauses: Pauses, clock: () => 
       const until = pauses.until(repository)
       if (until > clock()) throw new PausedError(until)
       try {
-        const result = await credential.use(repository, work)
-        pauses.passed(repository)
-        return result
+        return await credential.use(repository, work)
       } catch (error) {
         const limit = readLimit(error, clock(), pauses.tries(repository))
         if (limit) pauses.set(repository, limit.until)
-        else pauses.passed(repository)
         throw error
       }
     },

@@ -19,7 +19,7 @@ export interface Pauses {
   learn(pauses: readonly Pause[]): void
   /** How often in a row GitHub asked to wait. */
   tries(repository: string): number
-  /** GitHub has answered a request: what was to wait for is over. */
+  /** GitHub has answered a dispatch: what was to wait for is over. */
   passed(repository: string): void
   /** Whether a dispatch may be sent after a pause: one goes first, the others wait for its answer. */
   mayTry(repository: string): boolean
@@ -39,6 +39,8 @@ export class PausedError extends Error {
 
 /** GitHub's limits are of an hour at most; whatever asks for more is asked again then. */
 export const LONGEST_PAUSE_MS = 3_600_000
+/** A time that is further from now, by more than two relays' clocks may be apart, is long over or of a wrong clock. */
+const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 /** A first dispatch that has no answer by then holds the others up no longer. */
 const PROBE_MS = 15_000
 
@@ -58,9 +60,15 @@ export function createPauses(
   const shared = 'token' in auth ? `token:${digest(auth.token)}` : null
   const scope = (repository: string) => shared ?? `owner:${repository.replace(/\/.*/, '').toLowerCase()}`
 
+  function find(key: string): Entry | undefined {
+    const entry = entries.get(key)
+    if (entry && Math.abs(entry.until - clock()) > FURTHEST_MS) entries.delete(key)
+    return entries.get(key)
+  }
+
   function raise(key: string, until: number): void {
     const now = clock()
-    const known = entries.get(key)
+    const known = find(key)
     // Of several that were under way, the one that was asked to wait longest is right.
     const next = Math.max(known?.until ?? 0, Math.min(until, now + LONGEST_PAUSE_MS))
     const again = known !== undefined && known.until <= now
@@ -70,26 +78,27 @@ export function createPauses(
   return {
     shared,
     scope,
-    until: repository => entries.get(scope(repository))?.until ?? 0,
+    until: repository => find(scope(repository))?.until ?? 0,
     set(repository, until) {
       const key = scope(repository)
       raise(key, until)
       onSet({ scope: key, until: (entries.get(key) as Entry).until })
     },
     learn(pauses) {
-      for (const each of pauses) {
-        const known = entries.get(each.scope)
-        if (each.until > clock() && each.until > (known?.until ?? 0)) raise(each.scope, each.until)
+      const now = clock()
+      for (const { scope, until } of pauses) {
+        const known = find(scope)?.until ?? 0
+        if (until > Math.max(now, known) && until <= now + FURTHEST_MS) raise(scope, until)
       }
     },
-    tries: repository => entries.get(scope(repository))?.tries ?? 0,
+    tries: repository => find(scope(repository))?.tries ?? 0,
     passed(repository) {
       const key = scope(repository)
       // An answer to what was sent before the pause says nothing about it.
-      if ((entries.get(key)?.until ?? 0) <= clock()) entries.delete(key)
+      if ((find(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     mayTry(repository) {
-      const entry = entries.get(scope(repository))
+      const entry = find(scope(repository))
       if (!entry) return true
       const now = clock()
       if (entry.until > now || entry.probeUntil > now) return false
@@ -98,7 +107,10 @@ export function createPauses(
     },
     active() {
       const now = clock()
-      return [...entries].flatMap(([key, { until }]) => (until > now ? [{ scope: key, until }] : []))
+      return [...entries.keys()].flatMap(key => {
+        const until = find(key)?.until ?? 0
+        return until > now ? [{ scope: key, until }] : []
+      })
     },
   }
 }

@@ -57,6 +57,8 @@ const LISTED_MS = 60_000
 /** A repository that nobody asked for so long does not count any more. */
 const ACTIVE_MS = 120_000
 const MAX_OBSERVED = 1_000
+/** Further back than this, a clock was set right, not adjusted. */
+const SET_BACK_MS = 60_000
 
 /**
  * @param perMinute the requests that the intervals are chosen for: a little less than `budget` allows
@@ -76,7 +78,9 @@ export function createRunLister(parts: {
 
   function open(repository: string): RunsEntry {
     const key = repository.toLowerCase()
-    const entry = entries.get(key) ?? newEntry(repository)
+    const known = entries.get(key)
+    // A clock that has been set back since says nothing of when to ask.
+    const entry = known && known.askedAt <= clock() + SET_BACK_MS ? known : newEntry(repository)
     entries.set(key, entry)
     return entry
   }

@@ -51,6 +51,20 @@ function open(runs: WorkflowRun[], limit = 36) {
   }
 }
 
+test('a clock that was a day ahead and is set right keeps no list from being read, and no budget used up', async () => {
+  const { asked, look, pass } = open([made(1)], 2)
+  pass(86_400_000)
+  await look()
+  pass(10_000)
+  await look()
+  pass(-86_410_000)
+  for (let minute = 0; minute < 10; minute++) {
+    await look()
+    pass(60_000)
+  }
+  expect(asked).toHaveLength(12)
+})
+
 test('one reading serves everybody who asks at once, and those who ask soon after', async () => {
   const { asked, look, pass } = open([made(1)])
   await Promise.all(Array.from({ length: 50 }, () => look()))

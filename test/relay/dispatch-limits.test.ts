@@ -274,6 +274,49 @@ test('after a pause one dispatch goes first, and the others wait for its answer'
   expect(relay.github.dispatches).toHaveLength(3)
 })
 
+test('each limit on dispatches is waited out for longer, and one dispatch goes first, whatever is read in between', async () => {
+  const relay = await open()
+  const { github: hub, pauses } = relay.parts
+  relay.github.fail({
+    match: ({ method }) => method === 'POST',
+    times: 3,
+    status: 403,
+    body: { message: 'You have exceeded a secondary rate limit.' },
+  })
+  await relay.accept('r_1')
+  const minutes: number[] = []
+  for (let round = 0; round < 3; round++) {
+    await relay.step()
+    const wait = pauses.until('acme/shop') - relay.now()
+    minutes.push(Math.round(wait / 60_000))
+    relay.advance(wait + 1_100)
+    await hub.runsPage('acme/shop', 1, null)
+    relay.github.fail({ match: ({ path }) => path.includes('/jobs'), cut: 'before' })
+    await expect(hub.jobs('acme/shop', 1, 1)).rejects.toThrow()
+  }
+  expect(minutes).toEqual([1, 2, 4])
+  expect([pauses.mayTry('acme/shop'), pauses.mayTry('acme/web')]).toEqual([true, false])
+  relay.advance(15_000)
+  await relay.step()
+  expect(relay.github.dispatches).toHaveLength(1)
+  expect([pauses.mayTry('acme/shop'), pauses.mayTry('acme/web')]).toEqual([true, true])
+})
+
+test('a pause that a wrong clock wrote is not waited for, here or out of the database', async () => {
+  const relay = await open()
+  const { pauses } = relay.parts
+  const DAY = 86_400_000
+  await relay.store.pause({ scope: pauses.scope('acme/shop'), until: relay.now() + DAY })
+  pauses.learn(await relay.store.pauses(relay.now()))
+  relay.advance(DAY)
+  pauses.set('acme/shop', relay.now() + 60_000)
+  relay.advance(-DAY)
+  expect(pauses.active()).toEqual([])
+  await relay.accept('r_1')
+  await relay.step()
+  expect(relay.github.dispatches).toHaveLength(1)
+})
+
 test('a GitHub App waits where its installation is limited, and works elsewhere', () => {
   const now = 1_000_000
   const written: unknown[] = []
