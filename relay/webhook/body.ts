@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream'
+import { finished, Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
@@ -62,6 +62,8 @@ function eachChunk(c: Context, take: (chunk: Uint8Array<ArrayBuffer>) => void): 
         reject(error)
       }
     }
-    stream.on('data', onData).on('end', resolve).on('error', reject).on('close', reject)
+    // Also of one that was closed before.
+    finished(stream, { writable: false }, error => (error ? reject(error) : resolve()))
+    stream.on('data', onData)
   })
 }
