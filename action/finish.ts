@@ -72,7 +72,7 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
 
   const [read, known, rest] = await Promise.all([
     reading,
-    knownSecrets(payload, inputs, reporter, relay),
+    knownSecrets(payload, inputs, state.opened ?? [], reporter, relay),
     resting,
     whose === 'ours' && reporter.prepare(),
   ])
@@ -138,7 +138,7 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
 
 const WITHHELD =
   'The lines left in $PORT_LOG and the input summary are not told to Port: the secret inputs, which must not be in ' +
-  'them, could not be asked for.'
+  'them, could not be opened again.'
 
 /** Under the token of main; where the relay gave none then, this run proves itself now. */
 function openRelay({ state, payload }: Job, runner: Runner): RelayReporter | null {

@@ -1,7 +1,7 @@
 import type { ClientPayload } from '../port/client-payload.ts'
 import { completePayload } from './complete-payload.ts'
 import type { Inputs } from './inputs.ts'
-import { openSecrets } from './open-secrets.ts'
+import { type OpenedSecrets, openSecrets } from './open-secrets.ts'
 import type { RelayReporter } from './relay-reporter.ts'
 import type { Reporter } from './reporter.ts'
 
@@ -13,10 +13,16 @@ export interface KnownSecrets {
   all: boolean
 }
 
-/** Asks for what the payload does not hold; where that fails, the steps of the job may have seen what is unknown here. */
+/**
+ * Asks for what the payload does not hold. Where that fails, or one that main has opened is not opened again, since a
+ * secret was rotated meanwhile, the steps of the job may have seen what is unknown here.
+ *
+ * @param opened the names of those that main has opened
+ */
 export async function knownSecrets(
   payload: ClientPayload,
   inputs: Inputs,
+  opened: string[],
   reporter: Pick<Reporter, 'read'>,
   relay: Pick<RelayReporter, 'inputs'> | null = null,
 ): Promise<KnownSecrets> {
@@ -26,10 +32,15 @@ export async function knownSecrets(
     const given = await relay.inputs().catch(() => null)
     if (!given) return { secrets: [], all: false }
     const whole = { ...payload, port: { ...payload.port, ...given.payload } }
-    return { secrets: openSecrets(whole, inputs, given.secrets).secrets, all: true }
+    return known(openSecrets(whole, inputs, given.secrets), opened)
   }
   const away = truncated.includes('encrypted') || encrypted.some(name => truncated.includes(`inputs.${name}`))
   const whole = away ? await completePayload(payload, reporter.read).catch(() => null) : payload
-  const { secrets } = openSecrets(whole ?? payload, inputs)
-  return { secrets, all: whole !== null }
+  const { secrets, all } = known(openSecrets(whole ?? payload, inputs), opened)
+  return { secrets, all: all && whole !== null }
 }
+
+const known = ({ secrets }: OpenedSecrets, opened: string[]): KnownSecrets => ({
+  secrets: [...secrets.values()],
+  all: opened.every(name => secrets.has(name)),
+})

@@ -6,8 +6,8 @@ import type { Inputs } from './inputs.ts'
 export interface OpenedSecrets {
   /** All inputs, the secret ones in clear text; what could not be opened is missing. */
   inputs: JsonObject
-  /** The clear texts. */
-  secrets: string[]
+  /** The clear texts, by the names of their inputs. */
+  secrets: Map<string, string>
   /** Inputs left encrypted, since there is no key, or, where that is allowed, none that fits. */
   sealed: string[]
   /** One sentence for each input that no key opens; it names the input and the setting, never a value. */
@@ -37,13 +37,13 @@ export function openSecrets(
       setting: 'port-client-secret',
     })
 
-  const opened: OpenedSecrets = { inputs: { ...port.inputs }, secrets: [], sealed: [], problems: [] }
+  const opened: OpenedSecrets = { inputs: { ...port.inputs }, secrets: new Map(), sealed: [], problems: [] }
   for (const name of port.encrypted) {
     const value = port.inputs[name]
     if (typeof value !== 'string' || value === '') continue
     if (Object.hasOwn(openedByRelay, name)) {
       opened.inputs[name] = openedByRelay[name]!
-      opened.secrets.push(openedByRelay[name]!)
+      opened.secrets.set(name, openedByRelay[name]!)
       continue
     }
     const clear = tryKeys(name, value, keys)
@@ -53,7 +53,7 @@ export function openSecrets(
       opened.problems.push(problem(name, keys))
     } else {
       opened.inputs[name] = clear
-      opened.secrets.push(clear)
+      opened.secrets.set(name, clear)
     }
   }
   return opened

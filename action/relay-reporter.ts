@@ -97,18 +97,12 @@ export function createRelayReporter(
   }
 
   async function trade(): Promise<RelayStart> {
-    const answer = await post('/report/start', await proof(), { delivery, complete })
+    const answer = await post('/report/start', await proof(), { delivery, complete }, hasStarted)
     if (answer.duplicate === true) {
       const run = readRun({ external_run_id: String(answer.github_run_id) })
       return { run, duplicate: true, tells: true, payload: null, secrets: {} }
     }
-    if (typeof answer.token !== 'string') {
-      throw new PortError(
-        'refused',
-        `${url} answered with something that is not the relay's: check RELAY_PUBLIC_URL.`,
-      )
-    }
-    token = answer.token
+    token = answer.token as string
     core.setSecret(token)
     const run = readRun(isObject(answer.run) ? answer.run : {})
     return { run, duplicate: false, tells: answer.tells === true, ...readInputs(answer) }
@@ -131,9 +125,21 @@ export function createRelayReporter(
     return body.value
   }
 
-  async function post(path: string, bearer: string, body: JsonObject): Promise<JsonObject> {
+  /** @param fits whether it is the relay's answer: a proxy's page to log in may come with any status */
+  async function post(
+    path: string,
+    bearer: string,
+    body: JsonObject,
+    fits: (answer: JsonObject) => boolean,
+  ): Promise<JsonObject> {
     const request = { method: 'POST', url: url + path, token: bearer, body }
-    return readRelayAnswer(`POST ${url}${path}`, await requestJson('The relay', request, { fetch, clock }))
+    const what = `POST ${url}${path}`
+    const answer = readRelayAnswer(what, await requestJson('The relay', request, { fetch, clock }))
+    if (fits(answer)) return answer
+    throw new PortError(
+      'unreachable',
+      `what answered ${what} is not the relay: check RELAY_PUBLIC_URL, and the proxy on the way.`,
+    )
   }
 
   async function reportToken(): Promise<string> {
@@ -154,7 +160,8 @@ export function createRelayReporter(
       try {
         const bearer = await reportToken()
         const final = batch.some(({ report }) => 'update' in report && report.update.conclusion)
-        await retry(() => post('/report', bearer, message), { extraMs: final ? FINAL_EXTRA_MS : 0 })
+        const taken = (answer: JsonObject) => answer.number === message.number
+        await retry(() => post('/report', bearer, message, taken), { extraMs: final ? FINAL_EXTRA_MS : 0 })
         for (const { resolve } of batch) resolve()
       } catch (error) {
         for (const { reject } of batch) reject(error)
@@ -175,7 +182,8 @@ export function createRelayReporter(
     async inputs() {
       if (token === null) return start()
       const bearer = token
-      return readInputs(await retry(() => post('/report/inputs', bearer, { delivery, complete })))
+      const asking = { delivery, complete }
+      return readInputs(await retry(() => post('/report/inputs', bearer, asking, hasInputs)))
     },
     access: () => ({ url, delivery, complete, idToken: token === null ? idToken : null, token }),
     prepare: async () => {
@@ -221,10 +229,13 @@ function readRun(run: JsonObject): RunState {
   }
 }
 
-function readInputs(answer: JsonObject): RelayInputs {
-  const { payload, secrets } = answer
+const hasInputs = (answer: JsonObject) => isObject(answer.secrets)
+const hasStarted = (answer: JsonObject) =>
+  answer.duplicate === true || (typeof answer.token === 'string' && hasInputs(answer))
+
+function readInputs({ payload, secrets }: JsonObject): RelayInputs {
   return {
     payload: isObject(payload) ? (payload as unknown as RelayInputs['payload']) : null,
-    secrets: isObject(secrets) ? (secrets as Record<string, string>) : {},
+    secrets: secrets as Record<string, string>,
   }
 }

@@ -30,7 +30,8 @@ interface Job {
   inputs: Inputs
   workflow: Workflow
   payload: ClientPayload
-  secrets: string[]
+  /** The clear texts, by the names of their inputs. */
+  secrets: Map<string, string>
   /** Why the job fails here already. */
   problems: string[]
   logFile: string
@@ -65,8 +66,8 @@ export async function start(runner: Runner, script: string): Promise<void> {
     const judged = asked?.duplicate && judgeRun(sent.run_id, asked.duplicate, workflow.runId)
     const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
     const opened = openSecrets(payload, inputs, asked?.secrets, { maySeal: duplicate !== null })
-    mask(runner, opened.secrets)
-    redact = createRedact([...opened.secrets, ...ownSecrets(inputs, env)])
+    mask(runner, [...opened.secrets.values()])
+    redact = createRedact([...opened.secrets.values(), ...ownSecrets(inputs, env)])
     problems.push(...opened.problems.map(problem => problem + help(env, 'secret-inputs')))
     const outputs = makeOutputs(payload, opened.inputs)
     for (const [name, value] of outputs.values) core.setOutput(name, value)
@@ -146,7 +147,7 @@ const sealedWarning = (names: string[]) =>
 
 /** @returns whether the run is ours, and Port could be asked */
 async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: Runner): Promise<boolean> {
-  const { inputs, workflow, payload, problems, logFile, relay } = job
+  const { inputs, workflow, payload, secrets, problems, logFile, relay } = job
   const runId = payload.run_id!
   const kind = payload.port.kind === 'node_run' ? 'node_run' : 'action_run'
   const state: State = {
@@ -156,6 +157,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
     logFile,
     checked: false,
     linked: false,
+    ...(secrets.size > 0 && { opened: [...secrets.keys()] }),
     ...(problems.length > 0 && { problems }),
   }
   if (inputs.matrix && inputs.report === 'job') {
@@ -214,7 +216,7 @@ function follow(
     runId: payload.run_id!,
     credentials: { portApiUrl, portClientId, portClientSecret },
     relay: access,
-    secrets: [...secrets, ...ownSecrets(inputs, env, access?.token)],
+    secrets: [...secrets.values(), ...ownSecrets(inputs, env, access?.token)],
     workflow,
     logFile,
     github: statusLabel === '' && token !== '' ? { token, checkRunId } : null,

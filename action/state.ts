@@ -14,6 +14,8 @@ export interface State {
   linked: boolean
   /** Port will not be told: it has refused what no second try would change. */
   lost?: boolean
+  /** The secret inputs whose clear texts main gave to the job, by name. */
+  opened?: string[]
   /** Why main failed the job. */
   problems?: string[]
   /** Whether Port's log has these. */

@@ -14,7 +14,7 @@ const seeAlso = (topic: string) =>
 const SECRET = 'clear-text-secret'
 const WITHHELD =
   'The lines left in $PORT_LOG and the input summary are not told to Port: the secret inputs, which must not be in ' +
-  'them, could not be asked for.'
+  'them, could not be opened again.'
 
 /** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
 async function openRelay(): Promise<StandIn> {
@@ -24,7 +24,7 @@ async function openRelay(): Promise<StandIn> {
   app.get('/idtoken', c => c.json({ value: 'proof' }))
   app.post('/report/start', c => c.json({ token: 'report-token', tells: true, run, payload: null, secrets }))
   app.post('/report/inputs', c => c.json({ payload: null, secrets }))
-  app.post('/report', c => c.json({}, 202))
+  app.post('/report', async c => c.json({ delivery: 'd_1', number: (await c.req.json()).number }, 202))
   const server = await startStandIn(app, () => ({ body: {} }))
   onTestFinished(() => server.close())
   return server
@@ -58,17 +58,21 @@ const logFileOf = (job: { state(): Record<string, string> }) =>
   JSON.parse(job.state().STATE_report!).logFile as string
 const linesOf = (run: { logs: { message: string }[] }) => run.logs.flatMap(log => log.message.split('\n'))
 
-test.each([
-  [403, 1],
-  [503, Number.POSITIVE_INFINITY],
+test.each<[number, number, JsonObject | string]>([
+  [403, 1, {}],
+  [503, Number.POSITIVE_INFINITY, {}],
+  // A page to log in, of a proxy.
+  [200, Number.POSITIVE_INFINITY, '<html>'],
+  // The secret that opened the input was rotated meanwhile.
+  [200, 1, { payload: null, secrets: {} }],
 ])(
-  'when the relay answers %i to the question for secrets, Port gets status and steps, and no line that may hold one',
-  async (status, times) => {
+  'when the relay answers %i to the question for secrets, and not with them, Port gets status and steps, and no line that may hold one',
+  async (status, times, body) => {
     const relay = await openRelay()
     const job = await openJob(relay, { summary: `It is ${SECRET}`, entities: '' })
     expect(await job.run('main')).toEqual([])
     writeFileSync(logFileOf(job), `${SECRET} and more\n`)
-    relay.fail({ match: ({ path }) => path === '/report/inputs', status, times })
+    relay.fail({ match: ({ path }) => path === '/report/inputs', status, times, body })
     expect((await job.hurry('post', job.state())).slice(1)).toEqual([
       `::warning::${WITHHELD}${seeAlso('secret-inputs')}`,
     ])

@@ -93,7 +93,7 @@ test('secret inputs are opened with the key that fits, and problems name input a
   )
   expect(openSecrets(payload, { portClientSecret: secret, secretKey: 'no PEM' })).toEqual({
     inputs: { token: 'clear', none: null, empty: '' },
-    secrets: ['clear'],
+    secrets: new Map([['token', 'clear']]),
     sealed: [],
     problems: [],
   })

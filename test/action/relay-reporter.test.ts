@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import { createFetch } from '../../action/fetch.ts'
 import { createRelayReporter, type RelayAccess } from '../../action/relay-reporter.ts'
-import type { Json, JsonObject } from '../../port/json.ts'
+import type { JsonObject } from '../../port/json.ts'
 import { type StandInEnv, startStandIn } from '../support/http-server.ts'
 
 const STARTED: JsonObject = {
@@ -14,12 +14,12 @@ const STARTED: JsonObject = {
 }
 
 /** What speaks as a relay and as the endpoint of the runner, and can be made to fail. */
-async function openRelay({ started = STARTED, sent = {} as Json } = {}) {
+async function openRelay({ started = STARTED } = {}) {
   const app = new Hono<StandInEnv>()
   app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
   app.post('/report/start', c => c.json(started, started.duplicate ? 409 : 200))
   app.post('/report/inputs', c => c.json({ payload: { inputs: { a: 1 } }, secrets: { password: 'again' } }))
-  app.post('/report', c => c.json(sent, 202))
+  app.post('/report', async c => c.json({ delivery: 'd_1', number: (await c.req.json()).number }, 202))
   const server = await startStandIn(app, status => ({ body: { detail: `Trouble ${status}.` } }))
   onTestFinished(() => server.close())
   const access: RelayAccess = {
@@ -167,16 +167,41 @@ test('another run has the delivery: its id is told, and no report goes', async (
   expect(messages(relay)).toEqual([])
 })
 
-test('something else at the address of the relay is named as such', async () => {
-  const relay = await openRelay({ started: { hello: 'world' } })
-  await expect(relay.report().start()).rejects.toMatchObject({
-    kind: 'refused',
-    message: `${relay.origin} answered with something that is not the relay's: check RELAY_PUBLIC_URL.`,
-  })
-})
+test.each([
+  ['/report/start', { hello: 'world' }],
+  ['/report/start', { token: 't' }],
+  ['/report/start', '<html>Please log in</html>'],
+  ['/report/inputs', '<html>Please log in</html>'],
+  ['/report', '<html>Please log in</html>'],
+  ['/report', ''],
+  ['/report', { delivery: 'd_1', number: 7 }],
+])(
+  'something else than the relay that answers POST %s with %j is named as such, and asked again',
+  async (path, body) => {
+    const relay = await openRelay()
+    const token = path === '/report/start' ? null : 'report-token'
+    const ask = () => {
+      const reporter = relay.report({ token })
+      return path === '/report' ? reporter.log([line('a')]) : reporter.inputs()
+    }
+    const there = relay.fail({
+      match: each => each.path === path,
+      status: 200,
+      body,
+      times: Number.POSITIVE_INFINITY,
+    })
+    await expect(ask()).rejects.toMatchObject({
+      kind: 'unreachable',
+      message: `what answered POST ${relay.origin}${path} is not the relay: check RELAY_PUBLIC_URL, and the proxy on the way.`,
+    })
+    expect(relay.waits).toEqual([1_000, 2_000, 4_000, 8_000])
+    there()
+    await expect(ask()).resolves.not.toThrow()
+  },
+)
 
 test('an answer that tells less is read as what is sure', async () => {
-  const relay = await openRelay({ started: { token: 't' } })
+  const relay = await openRelay({ started: { token: 't', secrets: {} } })
   expect(await relay.report().start()).toEqual({
     run: {
       status: 'unknown',

@@ -33,21 +33,31 @@ test('what must not reach Port is asked of the relay only where there are secret
     inputs: async () => {
       asked++
       if (!secrets) throw new Error('Away.')
-      const payload = inputs && { inputs, encrypted: ['other'], entity: null, event: null }
+      const payload = inputs && { inputs, encrypted: Object.keys(inputs), entity: null, event: null }
       return { payload, secrets }
     },
   })
   const known = (port: JsonObject, ...given: Parameters<typeof relay>) =>
-    knownSecrets(payloadWith(port), settings, reader, relay(...given))
+    knownSecrets(payloadWith(port), settings, ['password'], reader, relay(...given))
   expect(await known({ encrypted: [] }, {})).toEqual({ secrets: [], all: true })
   expect(asked).toBe(0)
   expect(await known({}, { password: 'clear' })).toEqual({ secrets: ['clear'], all: true })
   expect(await known({}, null)).toEqual({ secrets: [], all: false })
-  expect(
-    await known({ encrypted: [], truncated: ['encrypted'] }, { other: 'found' }, { other: 'sealed' }),
-  ).toEqual({ secrets: ['found'], all: true })
-  expect(asked).toBe(3)
+  // Main has opened it, and the relay's secret was rotated since.
+  expect(await known({}, {})).toEqual({ secrets: [], all: false })
+  const both = { password: 'sealed', other: 'sealed' }
+  const found = { password: 'clear', other: 'found' }
+  expect(await known({ encrypted: [], truncated: ['encrypted'] }, found, both)).toEqual({
+    secrets: ['clear', 'found'],
+    all: true,
+  })
+  expect(asked).toBe(4)
   // Without a relay what is away is asked of Port; what nobody gives, a step may have seen all the same.
   const sealed = payloadWith({ encrypted: ['away'], truncated: ['inputs.away'] })
-  expect(await knownSecrets(sealed, settings, reader)).toEqual({ secrets: [], all: false })
+  expect(await knownSecrets(sealed, settings, [], reader)).toEqual({ secrets: [], all: false })
+  expect(await knownSecrets(payloadWith({}), settings, [], reader)).toEqual({ secrets: [], all: true })
+  expect(await knownSecrets(payloadWith({}), settings, ['password'], reader)).toEqual({
+    secrets: [],
+    all: false,
+  })
 })
