@@ -92,7 +92,7 @@ function check(entity: Json): string[] {
     return IDENTIFIER.test(given)
       ? []
       : [
-          `has the ${name} ${JSON.stringify(given.slice(0, 100))}, which Port does not take: letters, digits and @ _ . + : \\ / = - only.`,
+          `has the ${name} ${JSON.stringify(given)}, which Port does not take: letters, digits and @ _ . + : \\ / = - only.`,
         ]
   })
   const unknown = Object.keys(entity).filter(name => !FIELDS.includes(name))

@@ -104,7 +104,7 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
   const ownSummary = known.all ? inputs.summary : ''
   const { problems = [], explained = false } = state
   const all = [...problems, ...(known.all ? entities.problems : [])]
-  const summary = ownSummary || summarize({ ends, problems: all, payload, steps, url: workflow.url })
+  const summary = ownSummary || summarize({ ends, problems: all, payload, steps, url: workflow.url, redact })
   writeJobSummary(redact(summary), env, core)
   if (whose === 'unknown') return
 

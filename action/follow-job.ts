@@ -3,6 +3,7 @@ import { logBatches } from '../port/log-batches.ts'
 import { createStepLister, type ListedStep, limitEnd, mayNotRead } from './list-steps.ts'
 import { nextOffset, readLogFile } from './log-file.ts'
 import type { ProgressFolder } from './progress-folder.ts'
+import { createRedact, type Redact } from './redact.ts'
 import type { RelayAccess } from './relay-reporter.ts'
 import type { Reporter } from './reporter.ts'
 import type { Runner, Workflow } from './runner.ts'
@@ -86,6 +87,7 @@ export async function followJob(
   }
 
   async function followSteps(options: NonNullable<FollowedJob['github']>): Promise<void> {
+    const redact = createRedact(job.secrets)
     const list = createStepLister(job.workflow, options, { fetch, clock })
     let label = ''
     let limitedUntil = 0
@@ -95,7 +97,7 @@ export async function followJob(
       try {
         const steps = (await list())?.steps.filter(step => step.authors) ?? []
         failures = 0
-        const now = describeRunning(steps)
+        const now = describeRunning(steps, redact)
         if (now === null || now === label || clock() < pausedUntil) continue
         if (!(await tell(() => run.update(labelled(now))))) label = now
       } catch (error) {
@@ -147,11 +149,11 @@ export function askAgainAfter(age: number): number {
 }
 
 /** `Build image (3/7)`; null where no step of the author's runs. */
-export function describeRunning(steps: ListedStep[]): string | null {
+export function describeRunning(steps: ListedStep[], redact: Redact): string | null {
   // GitHub may not yet show the step that has just begun as running: it is the first that has not ended.
   const index = steps.findIndex(step => step.status !== 'completed')
   if (index < 0) return null
-  const { name } = steps[index]!
+  const name = redact(steps[index]!.name)
   const short = name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1).toWellFormed()}…` : name
   return `${short} (${index + 1}/${steps.length})`
 }

@@ -1,5 +1,6 @@
 import { PortError } from '../port/client.ts'
 import { isObject, type JsonObject } from '../port/json.ts'
+import { readRetryAt } from '../port/port-error.ts'
 import type { Runner } from './runner.ts'
 
 export interface RelayAnswer {
@@ -36,8 +37,7 @@ export async function requestJson(
       ...(body && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
-    const after = Number(response.headers.get('retry-after') ?? Number.NaN)
-    const retryAt = Number.isFinite(after) ? clock() + after * 1000 : null
+    const retryAt = readRetryAt(response.headers, clock())
     return { status: response.status, body: parse(await response.text()), retryAt }
   } catch (cause) {
     const { code, name, message } = cause as NodeJS.ErrnoException

@@ -54,7 +54,7 @@ type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecre
 
 /**
  * @param options.budgetMs how long all calls together may wait between their tries
- * @param options.redact what every text passes through on its way to Port
+ * @param options.redact what every text passes through on its way to Port, and from Port into an error
  * @param options.relay the way to Port where there are no credentials
  */
 export function createReporter(
@@ -89,6 +89,7 @@ export function createReporter(
     clock,
     timeoutMs: 10_000,
     onToken: core.setSecret,
+    redact,
     settings: { credentials: 'port-client-id and port-client-secret', apiUrl: 'port-api-url' },
   })
   const run = client.run(runId)

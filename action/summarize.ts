@@ -3,6 +3,7 @@ import type { ClientPayload } from '../port/client-payload.ts'
 import type { Json } from '../port/json.ts'
 import { duration, stepResult } from './describe.ts'
 import { markdownCell, markdownText } from './markdown-text.ts'
+import type { Redact } from './redact.ts'
 import type { Step } from './steps.ts'
 
 /** What a reader still takes in; the rest is in the workflow run. */
@@ -20,14 +21,19 @@ export interface Told {
   payload: ClientPayload
   steps: Step[]
   url: string
+  /** Each text is redacted before it is cut or escaped, after which no secret is found in it. */
+  redact: Redact
 }
 
 /**
  * Markdown from what happened, for Port's run and GitHub's job: how the job ended, with which inputs, its steps,
  * the link. Its tables are padded, so that they also read well as plain text. Of a secret input it holds the name.
  */
-export function summarize({ ends, problems, payload, steps, url }: Told): string {
+export function summarize({ ends, problems, payload, steps, url, redact }: Told): string {
   const { inputs, encrypted, truncated } = payload.port
+  const cell = (text: string, options?: { code?: boolean }) => shortCell(redact(text), options)
+  const valueCell = (value: Json) =>
+    typeof value === 'object' ? cell(JSON.stringify(value), { code: true }) : cell(String(value))
   const values = Object.entries(inputs)
     .filter(([, value]) => value !== null && value !== '')
     .map(([name, value]) => [cell(name), encrypted.includes(name) ? '(secret)' : valueCell(value)])
@@ -36,7 +42,7 @@ export function summarize({ ends, problems, payload, steps, url }: Told): string
   )
   const rows = steps.map(step => [cell(step.name), stepResult(step), time(step)])
   return [
-    ...[...ends.map(({ message }) => message), ...problems].map(markdownText),
+    ...[...ends.map(({ message }) => message), ...problems].map(text => markdownText(redact(text))),
     ...table(['Input', 'Value'], [...values, ...left]),
     ...table(['Step', 'Result', 'Time'], rows),
     `[Workflow run](${url})`,
@@ -59,13 +65,11 @@ function table(head: string[], rows: string[][]): string[] {
   return [lines.join('\n'), ...(more > 0 ? [`… and ${more} more.`] : [])]
 }
 
-function cell(text: string, options?: { code?: boolean }): string {
+function shortCell(text: string, options?: { code?: boolean }): string {
   const line = text.replace(/\s+/g, ' ').trim()
   const short = line.length > MAX_CELL ? `${line.slice(0, MAX_CELL).toWellFormed()}…` : line
   return markdownCell(short, options)
 }
 
-const valueCell = (value: Json) =>
-  typeof value === 'object' ? cell(JSON.stringify(value), { code: true }) : cell(String(value))
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)

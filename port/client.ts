@@ -66,6 +66,8 @@ export interface PortClientOptions {
   clock?: () => number
   /** Called with each new token, so that it can be masked. */
   onToken?: (token: string) => void
+  /** Hides further secrets in what Port says, for error messages. */
+  redact?: (text: string) => string
   /** How the caller's settings are called, for error messages. */
   settings?: Call['settings']
 }
@@ -88,7 +90,7 @@ export interface PortClient {
  * @see https://docs.port.io/api-reference/port-api
  */
 export function createPortClient(options: PortClientOptions): PortClient {
-  const { clientId, clientSecret, onToken, timeoutMs = 15_000 } = options
+  const { clientId, clientSecret, onToken, redact = text => text, timeoutMs = 15_000 } = options
   const { clock = Date.now, userAgent = 'port-webhook-action' } = options
   const { settings = { credentials: 'PORT_CLIENT_ID and PORT_CLIENT_SECRET', apiUrl: 'PORT_API_URL' } } =
     options
@@ -148,11 +150,12 @@ export function createPortClient(options: PortClientOptions): PortClient {
       )
     }
     if (answer.status >= 300) {
-      const text = [clientSecret, token].reduce<string>(
-        (t, secret) => (secret ? t.replaceAll(secret, '***') : t),
-        answer.text,
-      )
-      throw readPortError({ what, runId, host: new URL(base).host, settings }, { ...answer, text }, clock())
+      const hide = (text: string) =>
+        [clientSecret, token].reduce<string>(
+          (hidden, secret) => (secret ? hidden.replaceAll(secret, '***') : hidden),
+          redact(text),
+        )
+      throw readPortError({ what, runId, host: new URL(base).host, settings, redact: hide }, answer, clock())
     }
     try {
       return answer.text === '' ? null : JSON.parse(answer.text)

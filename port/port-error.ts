@@ -55,6 +55,8 @@ export interface Call {
   host: string
   /** The settings to name: of the credentials, and of the base URL. */
   settings: { credentials: string; apiUrl: string }
+  /** Hides secrets in what Port says, which may hold what it was sent. */
+  redact: (text: string) => string
 }
 
 export interface Answer {
@@ -65,12 +67,16 @@ export interface Answer {
 
 export const TOKEN_PATH = '/v1/auth/access_token'
 
-/** The error that stands in Port's answer. `text` must already be free of secrets. */
+/** The error that stands in Port's answer. */
 export function readPortError(call: Call, answer: Answer, now: number): PortError {
   const { status } = answer
   const body = readBody(answer.text)
   const { code, message } = body ?? { code: '', message: '' }
-  const said = [code, message].filter(Boolean).join(': ')
+  // Hidden before it is cut: half a secret is one that nobody finds any more.
+  const said = [code, message]
+    .filter(Boolean)
+    .map(text => call.redact(text).slice(0, LONGEST))
+    .join(': ')
   const head = `Port (${call.host}) answered ${status} to ${call.what}${said && ` (${said})`}`
   const error = (kind: PortErrorKind, sentence: string, retryAt: number | null = null) =>
     new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
@@ -157,13 +163,14 @@ function movedTo(call: Call, location: string | null): string | null {
 function readBody(text: string): { code: string; message: string } | null {
   try {
     const body: unknown = JSON.parse(text)
-    return isObject(body) ? { code: short(body.error), message: short(body.message) } : null
+    return isObject(body) ? { code: textOf(body.error), message: textOf(body.message) } : null
   } catch {
     return null
   }
 }
 
-const short = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 300) : '')
+const LONGEST = 300
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 const SOONEST_MS = 1_000
 const LATEST_MS = 600_000
@@ -172,7 +179,7 @@ const LATEST_MS = 600_000
  * `Retry-After` (seconds or a date), then `x-ratelimit-reset`: epoch seconds (or milliseconds), or a delta when
  * below 1e9. A time that is over says nothing; others are whole milliseconds, from a second to ten minutes ahead.
  */
-function readRetryAt(headers: Answer['headers'], now: number): number | null {
+export function readRetryAt(headers: Answer['headers'], now: number): number | null {
   const at = [
     afterTime(headers.get('retry-after'), now),
     resetTime(headers.get('x-ratelimit-reset'), now),

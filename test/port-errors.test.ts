@@ -185,4 +185,18 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect(error.message).toContain('secret ***')
     expect(error.stack).not.toContain(port.clientSecret)
   })
+
+  test('an answer is cut only after secrets are hidden, and what it means is not hidden with them', async () => {
+    const redact = (text: string) => text.replaceAll('hunter2', '***').replaceAll('run_exhausted', '***')
+    const { port, client } = await openPort({}, { redact })
+    const { id } = port.createRun()
+    await client.authorize()
+    for (const secret of ['hunter2', port.clientSecret]) {
+      const message = `${'x'.repeat(297)}${secret} and more`
+      port.fail({ status: 422, body: { ok: false, error: 'run_exhausted', message } })
+      const error = await failure(client.run(id).log([info('x')]))
+      expect(error.message).toContain(`(***: ${'x'.repeat(297)}***): run ${id} has already ended.`)
+      expect(error.kind).toBe('ended')
+    }
+  })
 })

@@ -9,6 +9,7 @@ import type { ListedStep } from '../../action/list-steps.ts'
 import { readLogFile } from '../../action/log-file.ts'
 import { progressFolder } from '../../action/progress-folder.ts'
 import { readLogRest } from '../../action/read-log-rest.ts'
+import { createRedact } from '../../action/redact.ts'
 import { stopProgress } from '../../action/stop-progress.ts'
 import { watchEnd } from '../../action/watch-end.ts'
 import { PortError } from '../../port/client.ts'
@@ -153,10 +154,13 @@ const step = (name: string, status: string): ListedStep => ({
 })
 
 test('the label is the step that runs, or the next where GitHub shows none, and a long name is cut', () => {
-  expect(describeRunning([step('a', 'completed'), step('b', 'queued')])).toBe('b (2/2)')
-  expect(describeRunning([step('a', 'completed')])).toBeNull()
-  expect(describeRunning([])).toBeNull()
-  expect(describeRunning([step('x'.repeat(90), 'in_progress')])).toBe(`${'x'.repeat(79)}… (1/1)`)
+  const describe = (...steps: ReturnType<typeof step>[]) =>
+    describeRunning(steps, createRedact(['top secret']))
+  expect(describe(step('a', 'completed'), step('b', 'queued'))).toBe('b (2/2)')
+  expect(describe(step('a', 'completed'))).toBeNull()
+  expect(describe()).toBeNull()
+  expect(describe(step('x'.repeat(90), 'in_progress'))).toBe(`${'x'.repeat(79)}… (1/1)`)
+  expect(describe(step(`${'x'.repeat(74)} top secret`, 'in_progress'))).toBe(`${'x'.repeat(74)} *** (1/1)`)
 })
 
 test.each([

@@ -58,7 +58,7 @@ test('a summary without steps is the job and its link', () => {
   expect(job.level).toBe('ERROR')
   const empty = payloadOf({})
   const url = 'https://g/1'
-  expect(summarize({ ends: [job], problems: [], payload: empty, steps: [], url })).toBe(
+  expect(summarize({ ends: [job], problems: [], payload: empty, steps: [], url, redact: text => text })).toBe(
     '✗ Job deploy: failure after 1 s\n\n[Workflow run](https://g/1)',
   )
 })

@@ -173,6 +173,24 @@ test('a log whose answer got lost is a warning that does not say that Port has n
   expect(stage.run.status).toBe('SUCCESS')
 })
 
+test('what Port says, and what the summary shows, is cut only after secrets are hidden in it', async () => {
+  const stage = await openStage()
+  const { port, run } = stage
+  const inputs = { password: sealWith(port.clientSecret, SECRET), note: `${'x'.repeat(110)} ${SECRET}` }
+  const entities = JSON.stringify({ blueprint: 'service', identifier: 'shop', properties: { token: SECRET } })
+  const job = openRunner(
+    { ...stage, payload: payloadFor(run.id, inputs, { encrypted: ['password'] }) },
+    { 'github-token': '', entities },
+  )
+  await job.run('main')
+  const body = { ok: false, error: 'invalid_request', message: `${'x'.repeat(290)} ${SECRET} is no token` }
+  port.fail({ match: ({ path }) => path.includes('/entities'), status: 422, body })
+  const told = await job.run('post', job.state())
+  for (const text of [told.at(-1)!, ...linesOf(run), run.summary!]) expect(text).not.toContain('clear-')
+  expect(told.at(-1)).toContain(`${'x'.repeat(290)} *** is no)`)
+  expect(run.summary).toContain(`${'x'.repeat(110)} ***`)
+})
+
 test('where Port takes no entity, forty of them do not hold up the end: what is left is not tried', async () => {
   const stage = await openStage()
   const entities = Array.from({ length: 40 }, (_, index) => ({

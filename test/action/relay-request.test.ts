@@ -27,6 +27,21 @@ test.each([
   expect((error as Error).message).toBe(`the relay answered ${status} to POST /report`)
 })
 
+test.each([
+  ['7', 7_000],
+  ['0.2', 1_000],
+  ['0', null],
+  ['-1', null],
+  ['Thu, 01 Jan 1970 00:00:30 GMT', 30_000],
+])('a relay that says Retry-After: %s is not asked again sooner than in a second', async (after, retryAt) => {
+  const server = await startStandIn(new Hono<StandInEnv>(), () => ({ body: {} }))
+  onTestFinished(() => server.close())
+  server.fail({ status: 503, headers: { 'retry-after': after } })
+  const request = { method: 'GET', url: server.origin, token: 't' }
+  const answer = await requestJson('The relay', request, { fetch: createFetch(), clock: () => 0 })
+  expect(answer.retryAt).toBe(retryAt)
+})
+
 test('an answer that is no object counts as an empty one', async () => {
   const server = await startStandIn(new Hono<StandInEnv>(), () => ({ body: {} }))
   onTestFinished(() => server.close())

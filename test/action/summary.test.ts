@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { createRedact } from '../../action/redact.ts'
 import { summarize } from '../../action/summarize.ts'
 import { readClientPayload } from '../../port/client-payload.ts'
 import { openStage, ownSteps, payloadFor } from './play.ts'
@@ -37,6 +38,7 @@ const summaryOf = (
     payload: readClientPayload(payloadFor('r_1', inputs, more))!,
     steps: steps.map(name => ({ name, conclusion: 'success', durationMs: 1_000 })),
     url: 'https://g/1',
+    redact: createRedact(['top|secret`value']),
   })
 
 test.each([
@@ -59,6 +61,9 @@ test.each([
   ['[x] a < b, ~1 _ $5', '[x] a < b, ~1 _ $5'],
   ['~a~', '`~a~`'],
   ['x'.repeat(300), `${'x'.repeat(120)}…`],
+  ['with top|secret`value', '`with ***`'],
+  [`${'x'.repeat(110)} top|secret\`value`, `\`${'x'.repeat(110)} ***\``],
+  [['top|secret`value'], '`["***"]`'],
 ])('a value %j cannot break the table, and reads well as plain text', (value, cell) => {
   const rows = summaryOf({ value })
     .split('\n')
@@ -86,17 +91,18 @@ test('what ended with the job and why are paragraphs before the tables, and a lo
       { level: 'ERROR', message: '✗ Job build: failure' },
       { level: 'INFO', message: '✓ Job report (*, <b>): success after 1 s' },
     ],
-    problems: ['Port said "a_b" & `c`.'],
+    problems: ['Port said "a_b" & `c` of top_secret_.'],
     payload: readClientPayload(payloadFor('r_1', { plan: 'P'.repeat(500), size: 'L' }))!,
     steps: [],
     url: 'https://g/1',
+    redact: createRedact(['top_secret_']),
   })
   expect(text.split('\n')).toEqual([
     '✗ Job build: failure',
     '',
     '✓ Job report (\\*, &lt;b>): success after 1 s',
     '',
-    'Port said "a_b" & \\`c\\`.',
+    'Port said "a_b" & \\`c\\` of \\*\\*\\*.',
     '',
     `| Input | Value${' '.repeat(35)} |`,
     `| ----- | ${'-'.repeat(40)} |`,
