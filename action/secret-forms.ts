@@ -1,22 +1,35 @@
 import { base64Forms } from './base64-forms.ts'
 
 /**
- * A secret as it is, and as programs print it: those forms that the runner masks, too.
+ * A secret as it is, and as programs print it, which is more than the runner masks.
  *
  * @see https://github.com/actions/runner/blob/main/src/Sdk/DTLogging/Logging/ValueEncoders.cs
  */
 export function secretForms(secret: string): string[] {
   const inJson = jsonEscape(secret)
+  const inAscii = inJson.replace(/[^\x00-\x7f]/g, toUnicodeEscape)
+  const inUrl = encodeURIComponent(secret.toWellFormed())
+  const strictly = inUrl.replace(/[!'()*]/g, found => `%${hexOf(found).toUpperCase()}`)
   return [
     ...new Set([
       secret,
-      inJson,
+      // Go, and others, escape what a page would take for markup.
+      ...[inJson, inAscii].flatMap(form => [
+        form,
+        form.replace(/[<>&]/g, toUnicodeEscape),
+        form.replace(/[<>&']/g, toUnicodeEscape),
+      ]),
+      // PHP.
+      inAscii.replaceAll('/', '\\/'),
       // JSON in a text of JSON: `toJSON` of an output that is JSON itself.
       jsonEscape(inJson),
       secret.replaceAll('"', '\\"'),
       secret.replaceAll("'", "''"),
-      encodeURIComponent(secret.toWellFormed()),
-      xmlEscape(secret),
+      // The trace of a shell, `set -x`.
+      secret.replaceAll("'", "'\\''"),
+      // With and without !'()*, and spaces as in a form.
+      ...[inUrl, strictly].flatMap(form => [form, form.replaceAll('%20', '+')]),
+      ...APOSTROPHES.map(apostrophe => xmlEscape(secret).replaceAll("'", apostrophe)),
       ...base64Forms(secret),
     ]),
   ]
@@ -24,5 +37,9 @@ export function secretForms(secret: string): string[] {
 
 const jsonEscape = (text: string) => JSON.stringify(text).slice(1, -1)
 
-const XML: Record<string, string> = { '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;', '&': '&amp;' }
-const xmlEscape = (text: string) => text.replace(/[<>"'&]/g, found => XML[found]!)
+const hexOf = (char: string) => char.charCodeAt(0).toString(16)
+const toUnicodeEscape = (char: string) => `\\u${hexOf(char).padStart(4, '0')}`
+
+const APOSTROPHES = ['&apos;', '&#39;', '&#x27;']
+const XML: Record<string, string> = { '<': '&lt;', '>': '&gt;', '"': '&quot;', '&': '&amp;' }
+const xmlEscape = (text: string) => text.replace(/[<>"&]/g, found => XML[found]!)

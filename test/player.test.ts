@@ -285,8 +285,9 @@ jobs:
     const { job, step } = await playSteps(
       `- run: |
     echo '::add-mask::first line%0Asecond line'
+    echo '::add-mask::one!(two)*'
     echo 'a first line, a second line, $TOKEN'
-    echo "and $TOKEN"
+    echo "and $TOKEN, one%21%28two%29%2A"
     echo '::error title=Bad,file=a.js,line=3::It broke%2C: 100%25'
     echo '::warning::Careful'
     echo '::notice::hunter2-hunter2 here'
@@ -300,8 +301,8 @@ jobs:
       '\n    outputs: { leak: "${{ steps.talk.outputs.out }}", fine: "x" }',
     )
     const { log, stdout, annotations } = step('Talk')
-    expect(stdout).toContain('and hunter2-hunter2')
-    expect(log.split('##[endgroup]')[1]).toContain('a ***, a ***, $TOKEN\nand ***\n')
+    expect(stdout).toContain('and hunter2-hunter2, one%21')
+    expect(log.split('##[endgroup]')[1]).toContain('a ***, a ***, $TOKEN\nand ***, ***\n')
     expect(log).not.toContain('hunter2')
     expect(log.split('##[endgroup]')[1]).not.toContain('unseen')
     expect(log).toContain('##[group]More\ninside\n##[endgroup]')

@@ -3,25 +3,34 @@ import { maskParts } from '../../action/mask-parts.ts'
 import { ownSecrets } from '../../action/own-secrets.ts'
 import { createRedact } from '../../action/redact.ts'
 
-const SECRET = `quo"ted \\ & <'secret'> ü+/?`
+const SECRET = `quo"ted \\ & <'secret'> ü+/?!(*)🚀`
+const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+const inAscii = (json: string) => json.replace(/[\u0080-\uffff]/g, escaped)
+const forPage = (json: string) => json.replace(/[<>&']/g, escaped)
+const strictUri = (text: string) =>
+  encodeURIComponent(text).replace(/[!'()*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+const inXml = (text: string) =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 
 test.each<[string, (secret: string) => string]>([
   ['as it is', secret => secret],
   ['as JSON', secret => JSON.stringify({ value: secret })],
   ['as JSON in JSON', secret => JSON.stringify({ inputs: JSON.stringify({ value: secret }) })],
   ['in an argument of a command', secret => `--password "${secret.replaceAll('"', '\\"')}"`],
+  ['in the trace of a shell', secret => `+ login '${secret.replaceAll("'", "'\\''")}'`],
   ['in an expression', secret => `'${secret.replaceAll("'", "''")}'`],
   ['in a URL', secret => `https://x.example/?password=${encodeURIComponent(secret)}`],
-  [
-    'in XML',
-    secret =>
-      `<password>${secret
-        .replaceAll('&', '&amp;')
-        .replaceAll('<', '&lt;')
-        .replaceAll('>', '&gt;')
-        .replaceAll('"', '&quot;')
-        .replaceAll("'", '&apos;')}</password>`,
-  ],
+  ['in a URL, with all escaped that may be', secret => `https://x.example/?password=${strictUri(secret)}`],
+  ['in a form', secret => `password=${encodeURIComponent(secret).replaceAll('%20', '+')}`],
+  ['in the form of a browser', secret => `password=${strictUri(secret).replaceAll('%20', '+')}`],
+  ['as JSON in ASCII', secret => inAscii(JSON.stringify({ value: secret }))],
+  ['as JSON of PHP', secret => inAscii(JSON.stringify({ value: secret })).replaceAll('/', '\\/')],
+  ['as JSON of Go', secret => JSON.stringify({ value: secret }).replace(/[<>&]/g, escaped)],
+  ['as JSON for a page', secret => forPage(JSON.stringify({ value: secret }))],
+  ['as JSON in ASCII for a page', secret => inAscii(forPage(JSON.stringify({ value: secret })))],
+  ['in XML', secret => `<password>${inXml(secret).replaceAll("'", '&apos;')}</password>`],
+  ['in HTML', secret => `<b>${inXml(secret).replaceAll("'", '&#39;')}</b>`],
+  ['in HTML of Python', secret => `<b>${inXml(secret).replaceAll("'", '&#x27;')}</b>`],
   ['in Base64', secret => Buffer.from(secret).toString('base64')],
   ['in Base64 after a name', secret => Buffer.from(`ada:${secret}`).toString('base64')],
   ['in Base64 after another name', secret => Buffer.from(`adam:${secret}`).toString('base64')],

@@ -2,7 +2,7 @@ export type Masker = { add(value: string): void; mask(text: string): string }
 
 /**
  * Hides secrets as the runner does: the value, each of its lines, and its common encodings become `***`.
- * Source: Worker.cs and ValueEncoders.cs of actions/runner.
+ * Source: Worker.cs and ValueEncoders.cs of actions/runner; its `Uri.EscapeDataString` escapes !'()* too.
  */
 export function createMasker(): Masker {
   const values = new Set<string>()
@@ -16,7 +16,10 @@ export function createMasker(): Masker {
           part,
           json,
           unquoted,
-          encodeURIComponent(part),
+          encodeURIComponent(part).replace(
+            /[!'()*]/g,
+            char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+          ),
           Buffer.from(part).toString('base64'),
         ]) {
           if (form !== '') values.add(form)
