@@ -31,7 +31,7 @@ export const PIECE = 1_000_000
 
 /**
  * The whole lines from byte `offset` on, of a piece of the file and no more, whatever a step pours into it. A line
- * still being written is left for later.
+ * still being written is left for later; of one that began before, an empty text is left.
  *
  * @throws Error where it cannot be read, or is no file
  */
@@ -62,10 +62,25 @@ export function readPiece(
 ): FileLine[] {
   if (length <= 0) return []
   const bytes = readBytes(path, from, length)
-  const lines = splitLines(bytes, options)
+  const start = firstLine(path, from, bytes)
+  const rest = start > 0 ? [{ text: '', end: 0 }] : []
+  const lines = [...rest, ...splitLines(bytes.subarray(start), options)]
   // A piece without the end of a line is a line too long to be shown whole.
   const found = lines.length > 0 || length < PIECE ? lines : splitLines(bytes, { rest: true })
-  return found.map(({ text, end }) => ({ text, end: from + end }))
+  return found.map(({ text, end }) => ({ text, end: from + start + end }))
+}
+
+/**
+ * Where in a piece its first line begins. What is before that is left out: of a line that began before the piece
+ * nobody can tell whether it goes on with half a secret.
+ */
+export function firstLine(path: string, from: number, bytes: Buffer): number {
+  const before = readBytes(path, Math.max(from - 2, 0), Math.min(from, 2)).toString('latin1')
+  if (from === 0 || before.endsWith('\n\0')) return 0
+  const start = before.endsWith('\n') ? 0 : bytes.indexOf('\n') + 1
+  if (start === 0 && !before.endsWith('\n')) return bytes.length
+  // The end of a line in UTF-16 has a zero byte more.
+  return bytes[start] === 0 ? start + 1 : start
 }
 
 /** Fewer where the file ends. */

@@ -1,4 +1,4 @@
-import { type FileLine, nextOffset, PIECE, readBytes, readPiece, sizeOf } from './log-file.ts'
+import { type FileLine, firstLine, nextOffset, PIECE, readBytes, readPiece, sizeOf } from './log-file.ts'
 import { splitLines } from './split-lines.ts'
 
 /** Each of the two ends that are kept has at most a piece's bytes and these lines. */
@@ -16,33 +16,22 @@ export function readLogRest(path: string, sent: number): string[] {
   const head = readPiece(path, from, Math.min(size - from, PIECE), { rest: size - from <= PIECE })
   const first = head.slice(0, MOST_LINES)
   const end = first.at(-1)?.end ?? from
-  const { lines: last, begin } = readTail(path, Math.max(end, size - PIECE), size, end)
+  const { lines: last, begin } = readTail(path, Math.max(end, size - PIECE), size)
   const gap = begin - end > 0 ? [leftOut(begin - end)] : []
   return [...first, ...last].map(({ text }) => text).toSpliced(first.length, 0, ...gap)
 }
 
 /** The last lines of the file, none of them from before byte `from`. */
-function readTail(
-  path: string,
-  from: number,
-  size: number,
-  end: number,
-): { lines: FileLine[]; begin: number } {
+function readTail(path: string, from: number, size: number): { lines: FileLine[]; begin: number } {
   if (from >= size) return { lines: [], begin: size }
   const bytes = readBytes(path, from, size - from)
-  const start = from > end ? afterFirstLine(bytes) : 0
+  const start = firstLine(path, from, bytes)
   const lines = splitLines(bytes.subarray(start), { rest: true }).map(line => ({
     text: line.text,
     end: from + start + line.end,
   }))
   const before = lines.at(-MOST_LINES - 1)
   return { lines: lines.slice(-MOST_LINES), begin: before?.end ?? from + start }
-}
-
-/** The first line may have begun before; one in UTF-16 ends with a zero byte more. */
-function afterFirstLine(bytes: Buffer): number {
-  const end = bytes.indexOf('\n') + 1
-  return end > 0 && bytes[end] === 0 ? end + 1 : end
 }
 
 const leftOut = (bytes: number) =>

@@ -1,9 +1,12 @@
+import { stripVTControlCharacters } from 'node:util'
+
 const LF = 0x0a
 const CR = 0x0d
 
 /**
  * The lines of a file that any program appends to, each with the offset after its end. UTF-8, and UTF-16 as
- * Windows PowerShell 5 writes it with `>>`; one file may hold both, so each line is looked at by itself.
+ * Windows PowerShell 5 writes it with `>>`; one file may hold both, so each line is looked at by itself. Without
+ * colours and zero bytes.
  *
  * @param options.rest whether what follows the last line's end is a line too
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
@@ -16,13 +19,15 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
     const found = wide ? findWide(bytes, start) : bytes.indexOf(LF, start)
     if (found < 0 && !options.rest) break
     const [to, end] = found < 0 ? [bytes.length, bytes.length] : [found, found + (wide ? 2 : 1)]
-    const text = bytes
-      .subarray(start, to)
-      .toString(wide ? 'utf16le' : 'utf8')
+    // Zero bytes and colours would hide a secret that they stand in. Not every database takes a zero byte in a text.
+    const text = stripVTControlCharacters(
+      bytes
+        .subarray(start, to)
+        .toString(wide ? 'utf16le' : 'utf8')
+        .replaceAll('\0', ''),
+    )
       .replace(/^\ufeff/, '')
       .replace(/\r$/, '')
-      // Of a program that prints bytes. Not every database takes one in a text.
-      .replaceAll('\0', '\ufffd')
     lines.push({ text, end })
     start = end
   }

@@ -19,6 +19,7 @@ import { isAlive } from '../../action/is-alive.ts'
 import { claimReport, createLogFile, nextOffset, readLogFile } from '../../action/log-file.ts'
 import { progressFolder } from '../../action/progress-folder.ts'
 import { readLogRest } from '../../action/read-log-rest.ts'
+import { createRedact } from '../../action/redact.ts'
 import { splitLines } from '../../action/split-lines.ts'
 import { stopProgress } from '../../action/stop-progress.ts'
 import { takeLogRest } from '../../action/take-log-rest.ts'
@@ -136,14 +137,47 @@ test('the report is claimed by the first who tells Port, not by who creates the 
 
 test('a zero byte in UTF-8 costs itself, and no line after it', () => {
   const bytes = Buffer.from('first\nsome\0thing\nodd\0\nline3\nline4\n')
-  expect(texts(splitLines(bytes, { rest: false }))).toEqual([
-    'first',
-    'some\ufffdthing',
-    'odd\ufffd',
-    'line3',
-    'line4',
-  ])
-  expect(texts(splitLines(Buffer.from('a\0b'), { rest: true }))).toEqual(['a\ufffdb'])
+  expect(texts(splitLines(bytes, { rest: false }))).toEqual(['first', 'something', 'odd', 'line3', 'line4'])
+  expect(texts(splitLines(Buffer.from('a\0b'), { rest: true }))).toEqual(['ab'])
+})
+
+test.each([
+  ['in colours', 'key hunter2-\x1b[01;31m\x1b[KTOP\x1b[m\x1b[K-secret\x1b[0m\r\n'],
+  ['in a link', '\x1b]8;;https://a.example/\x07key\x1b]8;;\x07 hunter2-TOP-secret\n'],
+  ['in UTF-16 that is not known as such', Buffer.from('ключ hunter2-TOP-secret\n', 'utf16le')],
+])('a secret that stands %s is hidden', (_, written) => {
+  const [line] = splitLines(Buffer.from(written as string), { rest: true })
+  expect(createRedact(['hunter2-TOP-secret'])(line!.text)).toMatch(/^\S+ \*\*\*$/)
+})
+
+test('of a secret that lies across the ends of what is read at once no half is told', () => {
+  const secret = 'hunter2-TOP-secret'
+  const redact = createRedact([secret])
+  const halves = /hunter2|secret/
+  // One line, of which the last megabyte begins within the secret; then one that begins in the first.
+  for (const more of ['', '\nlast']) {
+    const path = openLog(`${'x'.repeat(1_500_000)}${secret}${'y'.repeat(999_990 - more.length)}${more}`)
+    const told = readLogRest(path, 0).map(redact)
+    expect(told.join('\n')).not.toMatch(halves)
+    expect(told.slice(1)).toEqual([expect.stringMatching(/^… 1,5\d\d KB of/), ...more.split('\n').slice(1)])
+  }
+  const path = openLog(`first\n${'x'.repeat(999_990)}${secret}\nlast\n`)
+  const first = readLogFile(path, 0)
+  const next = readLogFile(path, first.at(-1)!.end)
+  const third = readLogFile(path, next.at(-1)!.end)
+  expect(
+    texts([...first, ...next, ...third])
+      .map(text => redact(text).slice(0, 8_000))
+      .join('\n'),
+  ).not.toMatch(halves)
+  expect(texts([...first, ...next, ...third]).at(-1)).toBe('last')
+})
+
+test('a piece that begins with a line, or within the end of one in UTF-16, is told from there', () => {
+  const path = openLog(Buffer.from('zwei\n一二\r\n', 'utf16le'))
+  expect(texts(readLogFile(path, 10))).toEqual(['一二'])
+  expect(texts(readLogFile(path, 9))).toEqual(['', '一二'])
+  expect(texts(readLogFile(path, 4))).toEqual(['', '一二'])
 })
 
 test('UTF-16 without a mark is known by its ends of line, also with no Latin letter, and when cut between two bytes', () => {
