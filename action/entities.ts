@@ -46,7 +46,7 @@ async function parse(text: string, as: 'values' | 'written'): Promise<Json> {
       return yaml.parse(text, { schema: as === 'written' ? 'failsafe' : 'core', logLevel: 'error' })
     } catch (cause) {
       const [reason] = (cause as Error).message.split('\n')
-      throw new Error(`entities is neither YAML nor JSON: ${reason}`, { cause })
+      throw new Error(`entities is neither YAML nor JSON: ${reason!.replace(/:$/, '.')}`, { cause })
     }
   }
 }
@@ -106,7 +106,7 @@ function check(entity: Json): string[] {
   for (const name of ['properties', 'relations'])
     if (entity[name] !== undefined && !isObject(entity[name]))
       problems.push(`has ${name} that are no mapping.`)
-  return [...problems, ...checkTeam(entity.team), ...checkRelations(entity.relations)]
+  return [...problems, ...checkTeam(entity.team), ...checkRelations(entity.relations), ...checkValues(entity)]
 }
 
 function checkTeam(team: Json | undefined): string[] {
@@ -126,4 +126,18 @@ function checkRelations(relations: Json | undefined): string[] {
       ? []
       : [`has a relation "${name}" that is neither an identifier nor a list of them.`],
   )
+}
+
+/** YAML and its numbers can hold more than what is sent to Port, which would arrive as something else. */
+function checkValues(value: unknown, path: string[] = []): string[] {
+  if (typeof value === 'number') {
+    const exact = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value)
+    return exact
+      ? []
+      : [`has a number in ${path.join('.')} that would not arrive as it is written: put it in quotes.`]
+  }
+  if (typeof value !== 'object' || value === null) return []
+  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype)
+    return [`has a value in ${path.join('.')} that JSON has no form for: write it as text, without its tag.`]
+  return Object.entries(value).flatMap(([name, each]) => checkValues(each, [...path, name]))
 }

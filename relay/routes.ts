@@ -46,7 +46,7 @@ export function readRoutes(path: string, readFile: (path: string) => string, pro
     problems.push(
       code?.startsWith('E')
         ? `RELAY_ROUTES: ${path} cannot be read (${code})`
-        : `RELAY_ROUTES: ${path} is not YAML: ${message.split('\n')[0]}`,
+        : `RELAY_ROUTES: ${path} is not YAML: ${message.split('\n')[0]!.replace(/:$/, '')}`,
     )
   }
   return []

@@ -24,7 +24,12 @@ test('entities are read from YAML and JSON, checked, and sent one after the othe
       body: { identifier: '42', relations: { a: ['b', null], c: { d: 1 } } },
     },
   ])
-  await expect(readEntities('{ a: [')).rejects.toThrow('entities is neither YAML nor JSON: ')
+  await expect(readEntities('{ a: [')).rejects.toThrow(
+    /^entities is neither YAML nor JSON: .* at line 1, column 7\.$/,
+  )
+  // Cut, it could end with half a secret, which nobody would hide any more.
+  const long = `${'x'.repeat(95)} and a secret`
+  await expect(readEntities(`{ blueprint: b, identifier: ${long} }`)).rejects.toThrow(`identifier "${long}"`)
   await expect(readEntities('text')).rejects.toThrow('entities must be a list of entities in YAML or JSON.')
   await expect(
     readEntities(
@@ -74,6 +79,26 @@ test('a number in JSON names what is written too, and other values stay what the
       body: { identifier: '1.10', properties: { identifier: 1.1, blueprint: true, none: null } },
     },
   ])
+})
+
+test.each([
+  ['n: 12345678901234567890', 'number in properties.n'],
+  ['n: [1, { m: -9007199254740992 }]', 'number in properties.n.1.m'],
+  ['n: .inf', 'number in properties.n'],
+  ['n: .nan', 'number in properties.n'],
+  ['n: !!binary aGVsbG8=', 'value in properties.n'],
+  ['n: !!set { a, b }', 'value in properties.n'],
+])('%s would arrive as something else, so it is refused', async (property, what) => {
+  const text = `{ blueprint: b, identifier: i, properties: { ${property} } }`
+  await expect(readEntities(text)).rejects.toThrow(`Entity 1 of entities (b/i) has a ${what} that `)
+})
+
+test('numbers that arrive as they are written are sent, and so are large ones in quotes', async () => {
+  const properties = { a: 9007199254740991, b: -1.5, c: 1e3, d: '12345678901234567890' }
+  const text = JSON.stringify({ blueprint: 'b', identifier: 12345678901, properties })
+  expect((await readEntities(text))[0]!.body).toEqual({ identifier: '12345678901', properties })
+  const large = '[{"blueprint":"b","identifier":"i","properties":{"n":12345678901234567890}}]'
+  await expect(readEntities(large)).rejects.toThrow('has a number in properties.n that would not arrive')
 })
 
 test('what is null, as of an input that was not sent, counts as not named', async () => {

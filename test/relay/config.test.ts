@@ -252,6 +252,11 @@ describe('a problem is told by the name of its variable:', () => {
     ],
     ['- { repository: a/b }\n- { repository: a/b, match: { actoin: x } }', 'RELAY_ROUTES: r, route 2 match '],
   ]
+  test('what YAML says of a file is told without the colon before its drawing of the place', () => {
+    expect(problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: '{' })).toEqual([
+      expect.stringMatching(/^RELAY_ROUTES: r is not YAML: .* at line 1, column 2$/),
+    ])
+  })
   test.each(routeRows)('RELAY_ROUTES with %j', (text, start) => {
     const [problem, ...more] = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: text })
     expect(more).toEqual([])
