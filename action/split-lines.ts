@@ -1,4 +1,4 @@
-import { stripVTControlCharacters } from 'node:util'
+import { withoutColours } from '../port/without-colours.ts'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -20,7 +20,7 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
     if (found < 0 && !options.rest) break
     const [to, end] = found < 0 ? [bytes.length, bytes.length] : [found, found + (wide ? 2 : 1)]
     // Zero bytes and colours would hide a secret that they stand in. Not every database takes a zero byte in a text.
-    const text = stripVTControlCharacters(
+    const text = withoutColours(
       bytes
         .subarray(start, to)
         .toString(wide ? 'utf16le' : 'utf8')

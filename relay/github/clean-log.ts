@@ -1,4 +1,4 @@
-import { stripVTControlCharacters } from 'node:util'
+import { withoutColours } from '../../port/without-colours.ts'
 
 const MAX_LINES = 100
 const MAX_LINE = 1_000
@@ -31,7 +31,8 @@ export function cleanLog(text: string, until: number | null): string[] {
 
 function clean(raw: string): string | null {
   // What a terminal would have shown: after a carriage return the line begins anew.
-  const shown = stripVTControlCharacters(raw).replace(/^.*\r(?=.)/, '')
+  const parts = raw.split('\r').map(withoutColours)
+  const shown = parts.findLast(part => part !== '') ?? ''
   if (MASKING.test(shown) || /^##\[endgroup\]/.test(shown)) return null
   const text = shown
     .replace(/^##\[(error|warning)\]/, (_, word: string) => `${word === 'error' ? 'Error' : 'Warning'}: `)

@@ -151,6 +151,11 @@ test('lines are split in UTF-8 and UTF-16, also in one file, and one without an 
   ])
 })
 
+test('a line of terminal sequences that never end holds nothing up', () => {
+  const endless = `${'\x1b]8;;'.repeat(200_000)}\nnext\n`
+  expect(splitLines(Buffer.from(endless), { rest: false }).at(-1)?.text).toBe('next')
+})
+
 test('a summary names secret and large inputs, shows values as one line, and says what it leaves out', () => {
   const payload = read('r_1', {
     tags: ['a', 'b'],

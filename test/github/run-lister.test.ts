@@ -154,6 +154,13 @@ test('a log is made for reading', () => {
   ])
 })
 
+test('a line of sequences that never end holds nothing up, and of one that was written over the last shows', () => {
+  const endless = '\x1b]8;;'.repeat(100_000)
+  expect(cleanLog(`${endless}\nnext`, null).at(-1)).toBe('next')
+  const bar = `${'\x1b[32m10 %\x1b[0m\r'.repeat(5_000)}\x1b[32m100 %\x1b[0m\r\x1b[K`
+  expect(cleanLog(bar, null)).toEqual(['100 %'])
+})
+
 test('the end of a long stream is kept, from the start of a line', async () => {
   async function* stream() {
     for (let i = 0; i < 1_000; i++) yield Buffer.from(`line ${i} ${'ü'.repeat(20)}\n`)
