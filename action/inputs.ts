@@ -5,6 +5,7 @@ import type { Runner } from './runner.ts'
 const REPORT = ['job', 'workflow', 'progress', 'off'] as const
 const ON_DUPLICATE = ['fail', 'continue'] as const
 const JOB_STATUS = ['success', 'failure', 'cancelled'] as const
+const RESULT: unknown[] = [...JOB_STATUS, 'skipped']
 
 export type JobStatus = (typeof JOB_STATUS)[number]
 
@@ -58,12 +59,13 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     return value
   }
 
-  function object(name: string, hint: string): JsonObject | null {
+  function object(name: string, hint: string, fits = (_: JsonObject) => true): JsonObject | null {
     const value = get(name)
     if (value === '' || value === 'null') return null
     const parsed = parse(value)
-    if (!isObject(parsed)) problems.push(`${name} must be ${hint}.`)
-    return isObject(parsed) ? parsed : null
+    if (isObject(parsed) && fits(parsed)) return parsed
+    problems.push(`${name} must be ${hint}.`)
+    return null
   }
 
   const inputs: Inputs = {
@@ -72,7 +74,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     portApiUrl: url('port-api-url'),
     secretKey: get('secret-key'),
     report: oneOf('report', REPORT),
-    needs: results(object('needs', '${{ toJSON(needs) }}')),
+    needs: results(object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}),
     entities: get('entities'),
     summary: get('summary'),
     statusLabel: get('status-label'),
@@ -96,13 +98,15 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
   return inputs
 }
 
+/** Anything else, as the outputs or the result of one job, would count no job that failed. */
+function areJobs(needs: JsonObject): boolean {
+  return Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
+}
+
 /** `{ build: { result: 'success', outputs: {} } }` → `{ build: 'success' }` */
-function results(needs: JsonObject | null): Record<string, string> {
+function results(needs: JsonObject): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(needs ?? {}).map(([job, value]) => [
-      job,
-      isObject(value) ? String(value.result) : 'unknown',
-    ]),
+    Object.entries(needs).map(([job, value]) => [job, String((value as JsonObject).result)]),
   )
 }
 

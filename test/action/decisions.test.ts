@@ -65,11 +65,15 @@ test('a summary without steps is the job and its link', () => {
 
 test('inputs are typed, and all that is wrong with them is told at once', () => {
   const inputs = inputsOf({
-    needs: '{"build":{"result":"failure"},"odd":1}',
+    needs: '{"build":{"result":"failure","outputs":{}},"lint":{"result":"skipped"}}',
     matrix: 'null',
     'check-run-id': '7',
   })
-  expect(inputs).toMatchObject({ needs: { build: 'failure', odd: 'unknown' }, matrix: null, checkRunId: '7' })
+  expect(inputs).toMatchObject({
+    needs: { build: 'failure', lint: 'skipped' },
+    matrix: null,
+    checkRunId: '7',
+  })
   expect(() =>
     inputsOf({
       'port-api-url': 'api.port.io',
@@ -92,6 +96,16 @@ test('inputs are typed, and all that is wrong with them is told at once', () => 
   expect(() => inputsOf({ 'port-client-id': 'id' })).toThrow(
     'port-client-id is given, and port-client-secret is empty',
   )
+})
+
+test.each([
+  '{"result":"failure","outputs":{}}',
+  '{"build":"failure"}',
+  '{"build":{"outcome":"failure"}}',
+  '{"build":{"result":"timed_out"}}',
+  '{"lint":{"result":"success"},"odd":1}',
+])('needs %s is not taken, since a failed job in it would not count', needs => {
+  expect(() => inputsOf({ needs })).toThrow(/^needs must be \${{ toJSON\(needs\) }}\. See .*#inputs$/)
 })
 
 test('outputs warn of names that are taken or impossible', () => {
