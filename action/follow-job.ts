@@ -1,7 +1,7 @@
 import type { LogLine, PortError, RunUpdate } from '../port/client.ts'
 import { logBatches } from '../port/log-batches.ts'
 import { createStepLister, type ListedStep, limitEnd, mayNotRead } from './list-steps.ts'
-import { nextOffset, readLogFile } from './log-file.ts'
+import { markAt, nextMark, readLogFile, START } from './log-file.ts'
 import type { ProgressFolder } from './progress-folder.ts'
 import { createRedact, type Redact } from './redact.ts'
 import type { RelayAccess } from './relay-reporter.ts'
@@ -72,17 +72,20 @@ export async function followJob(
   async function sendLines(): Promise<boolean> {
     while (requests.length > 0 && requests[0]! <= clock() - 60_000) requests.shift()
     if (requests.length >= MOST_A_MINUTE) return false
-    const offset = nextOffset(job.logFile, folder.sent())
-    if (offset === 0) folder.setSent(0)
-    const found = readLogFile(job.logFile, offset)
+    const before = nextMark(job.logFile, folder.sent())
+    if (before === START) folder.setSent(START)
+    const found = readLogFile(job.logFile, before.offset)
     const count = logBatches(found.map(toLine))[0]?.length ?? 0
     if (count === 0) return false
-    folder.setSent(found[count - 1]!.end)
+    folder.setSent(markAt(job.logFile, found[count - 1]!.end))
     const told = found.slice(0, count).filter(({ text }) => text.trim() !== '')
     if (told.length === 0) return count < found.length
     requests.push(clock())
     const error = await tell(() => run.log(told.map(toLine)))
-    if (error) folder.setSent(told[error.linesSent - 1]?.end ?? offset)
+    if (error) {
+      const last = told[error.linesSent - 1]
+      folder.setSent(last ? markAt(job.logFile, last.end) : before)
+    }
     return !error && count < found.length
   }
 

@@ -39,9 +39,26 @@ export function readLogFile(path: string, offset: number): FileLine[] {
   return readPiece(path, offset, Math.min(sizeOf(path) - offset, PIECE), { rest: false })
 }
 
-/** Where to go on in the file; a shorter one was written anew, and is read from its start. */
-export function nextOffset(path: string, sent: number): number {
-  return sizeOf(path) < sent ? 0 : sent
+/** A place in the file, and what stands before it. */
+export interface LogMark {
+  /** In bytes. */
+  offset: number
+  /** The last bytes before it, in Base64. */
+  before: string
+}
+
+export const START: LogMark = { offset: 0, before: '' }
+const MARK_BYTES = 64
+
+export function markAt(path: string, offset: number): LogMark {
+  const length = Math.min(offset, MARK_BYTES)
+  return { offset, before: readBytes(path, offset - length, length).toString('base64') }
+}
+
+/** Where to go on in the file: one without what stood before the mark was written anew, and is read from its start. */
+export function nextMark(path: string, sent: LogMark): LogMark {
+  if (sent.offset === 0 || sizeOf(path) < sent.offset) return START
+  return markAt(path, sent.offset).before === sent.before ? sent : START
 }
 
 /** In bytes; 0 where there is no such file. */

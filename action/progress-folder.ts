@@ -1,13 +1,14 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { birthOf } from './birth-of.ts'
+import { type LogMark, START } from './log-file.ts'
 
 /**
  * What main, the companion and post know of each other: a folder beside the log file.
  *
  * - `pid`: the companion's, for as long as it runs
  * - `born`: when it began, since its pid may be another process's by now
- * - `sent`: how much of the log file Port has, in bytes
+ * - `sent`: how far Port has the log file
  * - `stop`: post's word to the companion
  */
 export interface ProgressFolder {
@@ -18,8 +19,8 @@ export interface ProgressFolder {
   /** Whether the process of that pid is the companion, and runs; 'unknown' where the system does not tell its birth. */
   isItself(pid: number): boolean | 'unknown'
   done(): void
-  sent(): number
-  setSent(offset: number): void
+  sent(): LogMark
+  setSent(mark: LogMark): void
   stop(): void
   /** Whether the companion should go: post says so, or the job's temporary files are gone. */
   stopped(): boolean
@@ -30,7 +31,6 @@ export function progressFolder(logFile: string): ProgressFolder {
   const path = `${logFile}.progress`
   const file = (name: string) => join(path, name)
   const text = (name: string) => (existsSync(file(name)) ? readFileSync(file(name), 'utf8') : '')
-  const read = (name: string) => Number(text(name))
   // Whoever dies while writing leaves the old content, not half of the new one.
   const write = (name: string, content: string) => {
     writeFileSync(file(`${name}.new`), content)
@@ -43,14 +43,14 @@ export function progressFolder(logFile: string): ProgressFolder {
       write('born', birthOf(pid) ?? '')
       write('pid', String(pid))
     },
-    pid: () => read('pid'),
+    pid: () => Number(text('pid')),
     isItself(pid) {
       const [born, now] = [text('born'), birthOf(pid)]
       return born === '' || now === null ? 'unknown' : born === now
     },
     done: () => rmSync(file('pid'), { force: true }),
-    sent: () => read('sent'),
-    setSent: offset => write('sent', String(offset)),
+    sent: () => JSON.parse(text('sent') || JSON.stringify(START)),
+    setSent: mark => write('sent', JSON.stringify(mark)),
     stop: () => writeFileSync(file('stop'), ''),
     stopped: () => existsSync(file('stop')) || !existsSync(path),
     remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }),

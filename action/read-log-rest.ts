@@ -1,18 +1,17 @@
-import { type FileLine, firstLine, nextOffset, PIECE, readBytes, readPiece, sizeOf } from './log-file.ts'
+import { type FileLine, firstLine, PIECE, readBytes, readPiece, sizeOf } from './log-file.ts'
 import { splitLines } from './split-lines.ts'
 
 /** Each of the two ends that are kept has at most a piece's bytes and these lines. */
 const MOST_LINES = 20_000
 
 /**
- * What a job has left in its log file after the byte that was sent last, in full where that is at most 1 MB; else its first and its
+ * What a job has left in its log file from a byte on, in full where that is at most 1 MB; else its first and its
  * last megabyte, with a line between them that says how much is left out. The file is never read whole.
  *
  * @throws Error where it cannot be read, or is no file
  */
-export function readLogRest(path: string, sent: number): string[] {
+export function readLogRest(path: string, from: number): string[] {
   const size = sizeOf(path)
-  const from = nextOffset(path, sent)
   const head = readPiece(path, from, Math.min(size - from, PIECE), { rest: size - from <= PIECE })
   const first = head.slice(0, MOST_LINES)
   const end = first.at(-1)?.end ?? from

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { isAlive } from './is-alive.ts'
+import { type LogMark, START } from './log-file.ts'
 import { progressFolder } from './progress-folder.ts'
 import type { Runner } from './runner.ts'
 
@@ -12,14 +13,14 @@ const KILL_MS = 1_000
  * Ends the companion once what it was sending is sent. One that does not end is killed, where it is sure that the
  * process is no other of the same pid; else it is left, and Port refuses what it sends after the final status.
  *
- * @returns how much of the log file Port has, in bytes
+ * @returns how far Port has the log file
  */
 export async function stopProgress(
   logFile: string,
   { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>,
-): Promise<number> {
+): Promise<LogMark> {
   const folder = progressFolder(logFile)
-  if (!existsSync(folder.path)) return 0
+  if (!existsSync(folder.path)) return START
   const pid = folder.pid()
   folder.stop()
   const deadline = clock() + PATIENCE_MS

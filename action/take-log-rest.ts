@@ -1,3 +1,4 @@
+import { nextMark } from './log-file.ts'
 import { readLogRest } from './read-log-rest.ts'
 import type { Runner } from './runner.ts'
 import { stopProgress } from './stop-progress.ts'
@@ -13,7 +14,8 @@ export async function takeLogRest(
   runner: Pick<Runner, 'clock' | 'sleep'>,
 ): Promise<{ lines: string[]; problem: string | null }> {
   try {
-    return { lines: readLogRest(logFile, await stopProgress(logFile, runner)), problem: null }
+    const sent = await stopProgress(logFile, runner)
+    return { lines: readLogRest(logFile, nextMark(logFile, sent).offset), problem: null }
   } catch (error) {
     const problem = `What is left in $PORT_LOG is not told to Port, since it could not be read: ${(error as Error).message}.`
     return { lines: [], problem }

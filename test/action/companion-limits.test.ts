@@ -35,18 +35,38 @@ test('lines of a file that was written anew are told too, and empty ones are not
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'a first, long line of the log\n')
   const told: string[] = []
-  const anew = ['', 'written anew, ', 'written anew, and longer than before\n', '\n\n', '', 'last\n']
+  const anew = [
+    '',
+    'written anew, ',
+    'written anew, and longer than before\n',
+    'once more, and again it is longer than it was\n',
+    'of one length\n',
+    'of two lengths\nin two lines\n',
+    '\n\n',
+    '',
+    'last\n',
+    'also last\n',
+  ]
   await followFast(
     jobFor(stage, logFile, { github: null }),
     sleeps => {
       const next = anew[sleeps - 2]
       if (next !== undefined) writeFileSync(logFile, next)
-      return sleeps === 9
+      return sleeps === 13
     },
     lines => told.push(...lines.map(line => line.message)),
   )
-  expect(told).toEqual(['a first, long line of the log', 'written anew, and longer than before', 'last'])
-  expect(folder.sent()).toBe(5)
+  expect(told).toEqual([
+    'a first, long line of the log',
+    'written anew, and longer than before',
+    'once more, and again it is longer than it was',
+    'of one length',
+    'of two lengths',
+    'in two lines',
+    'last',
+    'also last',
+  ])
+  expect(folder.sent().offset).toBe(10)
 })
 
 test('of lines that Port has in part, or may have, none is sent again', async () => {
@@ -64,7 +84,7 @@ test('of lines that Port has in part, or may have, none is sent again', async ()
     },
   )
   expect(told).toEqual([['one', 'two', 'three'], ['three']])
-  expect(folder.sent()).toBe(15)
+  expect(folder.sent().offset).toBe(15)
 })
 
 test('a log that is no file now costs its lines, and nothing else; a pause of years is one of an hour', async () => {

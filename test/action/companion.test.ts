@@ -6,7 +6,7 @@ import { createFetch } from '../../action/fetch.ts'
 import { askAgainAfter, describeRunning, followJob } from '../../action/follow-job.ts'
 import { isAlive } from '../../action/is-alive.ts'
 import type { ListedStep } from '../../action/list-steps.ts'
-import { readLogFile } from '../../action/log-file.ts'
+import { readLogFile, START } from '../../action/log-file.ts'
 import { progressFolder } from '../../action/progress-folder.ts'
 import { readLogRest } from '../../action/read-log-rest.ts'
 import { createRedact } from '../../action/redact.ts'
@@ -47,7 +47,7 @@ test('it tells step and lines, hides secrets, goes on after trouble of GitHub, a
   folder.stop()
   await following
   expect(folder.pid()).toBe(0)
-  expect(folder.sent()).toBe(16)
+  expect(folder.sent().offset).toBe(16)
 })
 
 test('told nothing, it ends at once; so does one whose runner or folder is gone, and one that Port refuses', async () => {
@@ -62,7 +62,7 @@ test('told nothing, it ends at once; so does one whose runner or folder is gone,
   unwatched.close()
   writeFileSync(logFile, 'line\n')
   await follow(JSON.stringify(jobFor(stage, logFile, { runId: 'r_nobody', github: null, worker: 0 })))
-  expect(folder.sent()).toBe(0)
+  expect(folder.sent()).toEqual(START)
 })
 
 test('stopping waits for it, and kills one that does not end', async () => {
@@ -70,16 +70,16 @@ test('stopping waits for it, and kills one that does not end', async () => {
   const { spawn } = await import('node:child_process')
   const child = spawn('sleep', ['60'])
   folder.open(child.pid!)
-  folder.setSent(5)
+  folder.setSent({ offset: 5, before: '' })
   let now = 0
   const sent = await stopProgress(logFile, {
     clock: () => (now += 7_000),
     sleep: ms => new Promise(done => setTimeout(done, ms)),
   })
-  expect(sent).toBe(5)
+  expect(sent.offset).toBe(5)
   expect(isAlive(child.pid!)).toBe(false)
   expect(existsSync(folder.path)).toBe(false)
-  expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toBe(0)
+  expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toEqual(START)
 })
 
 test('a burst of lines goes in batches, each line once; one that ends meanwhile sends no more', async () => {
@@ -97,7 +97,7 @@ test('a burst of lines goes in batches, each line once; one that ends meanwhile 
   expect(batches.length).toBeGreaterThan(2)
   expect(batches.flat()).toEqual(lines)
 
-  folder.setSent(0)
+  folder.setSent(START)
   let sent = 0
   await followFast(
     job,
@@ -108,7 +108,7 @@ test('a burst of lines goes in batches, each line once; one that ends meanwhile 
     },
   )
   expect(sent).toBe(1)
-  expect(folder.sent()).toBe(0)
+  expect(folder.sent()).toEqual(START)
 })
 
 test('it ends between two batches when post says so', async () => {

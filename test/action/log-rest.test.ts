@@ -16,7 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { birthOf } from '../../action/birth-of.ts'
 import { isAlive } from '../../action/is-alive.ts'
-import { claimReport, createLogFile, nextOffset, readLogFile } from '../../action/log-file.ts'
+import { claimReport, createLogFile, markAt, nextMark, readLogFile, START } from '../../action/log-file.ts'
 import { progressFolder } from '../../action/progress-folder.ts'
 import { readLogRest } from '../../action/read-log-rest.ts'
 import { createRedact } from '../../action/redact.ts'
@@ -96,12 +96,16 @@ test('lines in UTF-16 are told from the end of a large log too', () => {
 
 test('a log that was written anew is told from its start, by the companion and at the end', () => {
   const path = openLog('a first, long line of the log\n')
-  const [first] = readLogFile(path, 0)
+  const sent = markAt(path, 30)
+  expect(nextMark(path, sent)).toEqual(sent)
+  for (const anew of ['', 'second\n', 'another line as long as first\n', `${'x'.repeat(100)}\n`]) {
+    writeFileSync(path, anew)
+    expect(nextMark(path, sent)).toEqual(START)
+  }
   writeFileSync(path, 'second\n')
-  expect(nextOffset(path, first!.end)).toBe(0)
-  expect(readLogFile(path, 0)).toEqual([{ text: 'second', end: 7 }])
-  expect(readLogRest(path, first!.end)).toEqual(['second'])
+  const second = markAt(path, 7)
   appendFileSync(path, 'third\n')
+  expect(nextMark(path, second)).toEqual(second)
   expect(texts(readLogFile(path, 7))).toEqual(['third'])
 })
 
@@ -194,10 +198,10 @@ test('another process that has the pid of the companion by now is neither waited
   const innocent = spawn('sleep', ['60'])
   onTestFinished(() => void innocent.kill('SIGKILL'))
   folder.open(innocent.pid!)
-  folder.setSent(7)
+  folder.setSent({ offset: 7, before: '' })
   writeFileSync(join(folder.path, 'born'), '1')
   const time = openClock()
-  expect(await stopProgress(path, time)).toBe(7)
+  expect(await stopProgress(path, time)).toMatchObject({ offset: 7 })
   expect(time.clock()).toBe(0)
   expect(isAlive(innocent.pid!)).toBe(true)
 })

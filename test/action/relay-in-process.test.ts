@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
@@ -31,7 +31,7 @@ test('main, companion and post report through the relay, with a secret input in 
   expect(job.masks()).toContain(state.relay.token)
 
   appendFileSync(state.logFile, `${SECRET_INPUT} and more\n`)
-  await vi.waitFor(() => expect(readFileSync(`${state.logFile}.progress/sent`, 'utf8')).toBe('30'), {
+  await vi.waitFor(() => expect(progressFolder(state.logFile).sent().offset).toBe(30), {
     timeout: 10_000,
   })
   appendFileSync(state.logFile, 'last\n')
@@ -78,7 +78,7 @@ test('the companion tells lines through the relay, by the token that main was gi
   await vi.waitFor(() => expect(portRun!.logs.at(-1)!.message).toBe('a line'), { timeout: 10_000 })
   folder.stop()
   await following
-  expect(folder.sent()).toBe(7)
+  expect(folder.sent().offset).toBe(7)
   expect(folder.pid()).toBe(0)
 })
 
