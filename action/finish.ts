@@ -19,6 +19,7 @@ import { reportTrouble } from './report-trouble.ts'
 import { createReporter, type Reporter } from './reporter.ts'
 import { type Runner, readWorkflow, type Workflow } from './runner.ts'
 import { sendEntities } from './send-entities.ts'
+import { missingLine } from './send-log.ts'
 import { loadState, type State } from './state.ts'
 import { readSteps } from './steps.ts'
 import { summarize } from './summarize.ts'
@@ -111,9 +112,11 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
   const own = rest.lines.map((message): LogLine => ({ level: 'INFO', message }))
   const withheld = !known.all && (own.length > 0 || inputs.summary !== '')
   const notes = [rest.problem, withheld && WITHHELD].filter(note => typeof note === 'string')
+  if (rest.lost > 0) complain(lostMeanwhile(rest.lost), 'port')
   if (rest.problem) complain(rest.problem, 'port-log')
   if (withheld) complain(WITHHELD, 'secret-inputs')
   const lines = [
+    ...(rest.lost > 0 ? [missingLine(rest.lost)] : []),
     ...(known.all ? own : []),
     ...(explained ? [] : problems.map((message): LogLine => ({ level: 'ERROR', message }))),
     ...steps.map(stepLine),
@@ -139,6 +142,9 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
 const WITHHELD =
   'The lines left in $PORT_LOG and the input summary are not told to Port: the secret inputs, which must not be in ' +
   'them, could not be opened again.'
+
+const lostMeanwhile = (count: number) =>
+  `Port may not have taken all of the log: its answer to ${count === 1 ? 'a line' : `${count} lines`} got lost while the job ran.`
 
 /** Under the token of main; where the relay gave none then, this run proves itself now. */
 function openRelay({ state, payload }: Job, runner: Runner): RelayReporter | null {

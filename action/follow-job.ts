@@ -1,7 +1,7 @@
 import type { LogLine, PortError, RunUpdate } from '../port/client.ts'
 import { logBatches } from '../port/log-batches.ts'
 import { createStepLister, type ListedStep, limitEnd, mayNotRead } from './list-steps.ts'
-import { markAt, nextMark, readLogFile, START } from './log-file.ts'
+import { markAt, nextMark, readLogFile } from './log-file.ts'
 import type { ProgressFolder } from './progress-folder.ts'
 import { createRedact, type Redact } from './redact.ts'
 import type { RelayAccess } from './relay-reporter.ts'
@@ -36,7 +36,7 @@ const LONGEST_NAME = 80
  * first. It never throws: what it does not manage is left to post.
  *
  * Lines count as sent from before the request on, unless Port has surely not taken it: when this is killed at that
- * moment, or the answer gets lost, a line may be missing, but is never there twice.
+ * moment, or the answer gets lost, a line may be missing, but is never there twice. How many may be is left to post.
  */
 export async function followJob(
   job: FollowedJob,
@@ -72,21 +72,25 @@ export async function followJob(
   async function sendLines(): Promise<boolean> {
     while (requests.length > 0 && requests[0]! <= clock() - 60_000) requests.shift()
     if (requests.length >= MOST_A_MINUTE) return false
-    const before = nextMark(job.logFile, folder.sent())
-    if (before === START) folder.setSent(START)
+    const sent = folder.sent()
+    const before = { ...nextMark(job.logFile, sent), lost: sent.lost }
+    if (before.offset === 0) folder.setSent(before)
     const found = readLogFile(job.logFile, before.offset)
     const count = logBatches(found.map(toLine))[0]?.length ?? 0
     if (count === 0) return false
-    folder.setSent(markAt(job.logFile, found[count - 1]!.end))
     const told = found.slice(0, count).filter(({ text }) => text.trim() !== '')
+    const after = markAt(job.logFile, found[count - 1]!.end)
+    folder.setSent({ ...after, lost: before.lost + told.length })
     if (told.length === 0) return count < found.length
     requests.push(clock())
     const error = await tell(() => run.log(told.map(toLine)))
-    if (error) {
-      const last = told[error.linesSent - 1]
-      folder.setSent(last ? markAt(job.logFile, last.end) : before)
+    if (!error) {
+      folder.setSent({ ...after, lost: 0 })
+      return count < found.length
     }
-    return !error && count < found.length
+    const last = told[error.linesSent - 1]
+    folder.setSent({ ...(last ? markAt(job.logFile, last.end) : before), lost: error.linesLost })
+    return false
   }
 
   async function followSteps(options: NonNullable<FollowedJob['github']>): Promise<void> {

@@ -8,7 +8,7 @@ import { type LogMark, START } from './log-file.ts'
  *
  * - `pid`: the companion's, for as long as it runs
  * - `born`: when it began, since its pid may be another process's by now
- * - `sent`: how far Port has the log file
+ * - `sent`: how far Port has the log file, and how many lines it may not have
  * - `stop`: post's word to the companion
  */
 export interface ProgressFolder {
@@ -19,13 +19,21 @@ export interface ProgressFolder {
   /** Whether the process of that pid is the companion, and runs; 'unknown' where the system does not tell its birth. */
   isItself(pid: number): boolean | 'unknown'
   done(): void
-  sent(): LogMark
-  setSent(mark: LogMark): void
+  sent(): Sent
+  setSent(sent: Sent): void
   stop(): void
   /** Whether the companion should go: post says so, or the job's temporary files are gone. */
   stopped(): boolean
   remove(): void
 }
+
+/** What the companion has sent of the log file. */
+export interface Sent extends LogMark {
+  /** Lines before the mark that Port may not have, nor a line that says so. */
+  lost: number
+}
+
+export const NOTHING_SENT: Sent = { ...START, lost: 0 }
 
 export function progressFolder(logFile: string): ProgressFolder {
   const path = `${logFile}.progress`
@@ -49,8 +57,8 @@ export function progressFolder(logFile: string): ProgressFolder {
       return born === '' || now === null ? 'unknown' : born === now
     },
     done: () => rmSync(file('pid'), { force: true }),
-    sent: () => JSON.parse(text('sent') || JSON.stringify(START)),
-    setSent: mark => write('sent', JSON.stringify(mark)),
+    sent: () => JSON.parse(text('sent') || JSON.stringify(NOTHING_SENT)),
+    setSent: sent => write('sent', JSON.stringify(sent)),
     stop: () => writeFileSync(file('stop'), ''),
     stopped: () => existsSync(file('stop')) || !existsSync(path),
     remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }),

@@ -7,7 +7,7 @@ import { isUncertain } from './is-uncertain.ts'
  * lost is not sent again, so that no line is there twice: a line in its place says that some may be missing.
  *
  * What the sender throws is that of the first batch that failed; its `linesSent` is how many lines Port has, or may
- * have, so that nobody needs to send them again.
+ * have, so that nobody needs to send them again; its `linesLost` are those that may be missing without a word.
  *
  * @param send one batch
  * @param late whether the time is over; the first batch goes in any case
@@ -24,11 +24,12 @@ export function createLogSender(
     let trouble: PortError | null = null
     const stop: (error: PortError) => never = error => {
       error.linesSent = lines.length - left
+      error.linesLost = lost
       throw error
     }
     for (let first = true; left > 0 || (trouble && lost > 0); first = false) {
       if (!first && late()) stop(trouble ?? noTime(left))
-      const mark = lost > 0 ? [missing(lost)] : []
+      const mark = lost > 0 ? [missingLine(lost)] : []
       const waiting = [...mark, ...lines.slice(lines.length - left)]
       const batch = waiting.slice(0, logBatches(waiting)[0]!.length)
       const count = batch.length - mark.length
@@ -51,7 +52,8 @@ export function createLogSender(
   }
 }
 
-const missing = (count: number): LogLine => ({
+/** Stands in the log where lines may be missing. */
+export const missingLine = (count: number): LogLine => ({
   level: 'WARN',
   message: `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's answer to them got lost.`,
 })

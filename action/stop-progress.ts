@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { isAlive } from './is-alive.ts'
-import { type LogMark, START } from './log-file.ts'
-import { progressFolder } from './progress-folder.ts'
+import { NOTHING_SENT, progressFolder, type Sent } from './progress-folder.ts'
 import type { Runner } from './runner.ts'
 
 /** A request under way takes 10 s at most. */
@@ -13,14 +12,14 @@ const KILL_MS = 1_000
  * Ends the companion once what it was sending is sent. One that does not end is killed, where it is sure that the
  * process is no other of the same pid; else it is left, and Port refuses what it sends after the final status.
  *
- * @returns how far Port has the log file
+ * @returns what it has sent of the log file
  */
 export async function stopProgress(
   logFile: string,
   { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>,
-): Promise<LogMark> {
+): Promise<Sent> {
   const folder = progressFolder(logFile)
-  if (!existsSync(folder.path)) return START
+  if (!existsSync(folder.path)) return NOTHING_SENT
   const pid = folder.pid()
   folder.stop()
   const deadline = clock() + PATIENCE_MS

@@ -27,6 +27,8 @@ export class PortError extends Error {
   readonly retryAt: number | null
   /** Of a `log` call: how many of its lines Port had taken before this error. */
   linesSent = 0
+  /** Of a `log` call: how many lines Port may not have, nor a line that says so. */
+  linesLost = 0
 
   constructor(
     kind: PortErrorKind,

@@ -74,17 +74,22 @@ test('of lines that Port has in part, or may have, none is sent again', async ()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')
   const told: string[][] = []
+  /** While the request is under way: whatever becomes of it, post knows. */
+  const lost: number[] = []
   await followFast(
     jobFor(stage, logFile, { github: null }),
     sleeps => sleeps === 4,
     lines => {
       told.push(lines.map(line => line.message))
+      lost.push(folder.sent().lost)
       if (told.length > 1) return
-      throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), { linesSent: 2 })
+      const counts = { linesSent: 2, linesLost: 1 }
+      throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), counts)
     },
   )
   expect(told).toEqual([['one', 'two', 'three'], ['three']])
-  expect(folder.sent().offset).toBe(15)
+  expect(lost).toEqual([3, 2])
+  expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
 })
 
 test('a log that is no file now costs its lines, and nothing else; a pause of years is one of an hour', async () => {

@@ -6,11 +6,12 @@ import { createFetch } from '../../action/fetch.ts'
 import { askAgainAfter, describeRunning, followJob } from '../../action/follow-job.ts'
 import { isAlive } from '../../action/is-alive.ts'
 import type { ListedStep } from '../../action/list-steps.ts'
-import { readLogFile, START } from '../../action/log-file.ts'
-import { progressFolder } from '../../action/progress-folder.ts'
+import { readLogFile } from '../../action/log-file.ts'
+import { NOTHING_SENT, progressFolder } from '../../action/progress-folder.ts'
 import { readLogRest } from '../../action/read-log-rest.ts'
 import { createRedact } from '../../action/redact.ts'
 import { stopProgress } from '../../action/stop-progress.ts'
+import { takeLogRest } from '../../action/take-log-rest.ts'
 import { watchEnd } from '../../action/watch-end.ts'
 import { PortError } from '../../port/client.ts'
 import { followFast, jobFor, openFolder } from './open-companion.ts'
@@ -50,6 +51,22 @@ test('it tells step and lines, hides secrets, goes on after trouble of GitHub, a
   expect(folder.sent().offset).toBe(16)
 })
 
+test('it leaves to post how many lines Port may not have, once it has ended', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  const isLog = ({ method, path }: { method: string; path: string }) =>
+    method === 'POST' && path.endsWith('/logs')
+  stage.port.fail({ match: isLog, status: 502 })
+  writeFileSync(logFile, 'one\n\ntwo\n')
+  folder.open(process.pid)
+  const following = follow(JSON.stringify(jobFor(stage, logFile, { github: null })))
+  await vi.waitFor(() => expect(stage.port.requests.filter(isLog)).toHaveLength(1), 20_000)
+  folder.stop()
+  await following
+  const time = { clock: Date.now, sleep: async () => {} }
+  expect(await takeLogRest(logFile, time)).toEqual({ lines: [], lost: 2, problem: null })
+})
+
 test('told nothing, it ends at once; so does one whose runner or folder is gone, and one that Port refuses', async () => {
   await follow('')
   const stage = await openStage()
@@ -62,7 +79,7 @@ test('told nothing, it ends at once; so does one whose runner or folder is gone,
   unwatched.close()
   writeFileSync(logFile, 'line\n')
   await follow(JSON.stringify(jobFor(stage, logFile, { runId: 'r_nobody', github: null, worker: 0 })))
-  expect(folder.sent()).toEqual(START)
+  expect(folder.sent()).toEqual(NOTHING_SENT)
 })
 
 test('stopping waits for it, and kills one that does not end', async () => {
@@ -70,16 +87,16 @@ test('stopping waits for it, and kills one that does not end', async () => {
   const { spawn } = await import('node:child_process')
   const child = spawn('sleep', ['60'])
   folder.open(child.pid!)
-  folder.setSent({ offset: 5, before: '' })
+  folder.setSent({ offset: 5, before: '', lost: 2 })
   let now = 0
   const sent = await stopProgress(logFile, {
     clock: () => (now += 7_000),
     sleep: ms => new Promise(done => setTimeout(done, ms)),
   })
-  expect(sent.offset).toBe(5)
+  expect(sent).toMatchObject({ offset: 5, lost: 2 })
   expect(isAlive(child.pid!)).toBe(false)
   expect(existsSync(folder.path)).toBe(false)
-  expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toEqual(START)
+  expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toEqual(NOTHING_SENT)
 })
 
 test('a burst of lines goes in batches, each line once; one that ends meanwhile sends no more', async () => {
@@ -97,7 +114,7 @@ test('a burst of lines goes in batches, each line once; one that ends meanwhile 
   expect(batches.length).toBeGreaterThan(2)
   expect(batches.flat()).toEqual(lines)
 
-  folder.setSent(START)
+  folder.setSent(NOTHING_SENT)
   let sent = 0
   await followFast(
     job,
@@ -108,7 +125,7 @@ test('a burst of lines goes in batches, each line once; one that ends meanwhile 
     },
   )
   expect(sent).toBe(1)
-  expect(folder.sent()).toEqual(START)
+  expect(folder.sent()).toEqual(NOTHING_SENT)
 })
 
 test('it ends between two batches when post says so', async () => {

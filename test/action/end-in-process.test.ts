@@ -1,6 +1,8 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
+import { markAt } from '../../action/log-file.ts'
+import { progressFolder } from '../../action/progress-folder.ts'
 import type { JsonObject } from '../../port/json.ts'
 import { type StandIn, type StandInEnv, startStandIn } from '../support/http-server.ts'
 import { openRunner } from './open-runner.ts'
@@ -189,6 +191,25 @@ test('what Port says, and what the summary shows, is cut only after secrets are 
   for (const text of [told.at(-1)!, ...linesOf(run), run.summary!]) expect(text).not.toContain('clear-')
   expect(told.at(-1)).toContain(`${'x'.repeat(290)} *** is no)`)
   expect(run.summary).toContain(`${'x'.repeat(110)} ***`)
+})
+
+test('lines whose answer got lost while the job ran are a warning, and a line in their place', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  const logFile = logFileOf(job)
+  writeFileSync(logFile, 'one\ntwo\nthree\n')
+  const folder = progressFolder(logFile)
+  mkdirSync(folder.path)
+  folder.setSent({ ...markAt(logFile, 8), lost: 2 })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    `::warning::Port may not have taken all of the log: its answer to 2 lines got lost while the job ran.${seeAlso('port')}`,
+  ])
+  expect(linesOf(stage.run).slice(1)).toEqual([
+    "… 2 lines may be missing here: Port's answer to them got lost.",
+    'three',
+    expect.stringMatching(/^✓ Job deploy/),
+  ])
 })
 
 test('where Port takes no entity, forty of them do not hold up the end: what is left is not tried', async () => {

@@ -118,6 +118,7 @@ test('what is no file is an error, and nobody waits for it', async () => {
   const taken = await takeLogRest(path, { clock: Date.now, sleep })
   expect(taken).toEqual({
     lines: [],
+    lost: 0,
     problem: `What is left in $PORT_LOG is not told to Port, since it could not be read: ${path} is no longer a file.`,
   })
   expect(() => readLogRest('/dev/zero', 0)).toThrow('is no longer a file')
@@ -198,7 +199,7 @@ test('another process that has the pid of the companion by now is neither waited
   const innocent = spawn('sleep', ['60'])
   onTestFinished(() => void innocent.kill('SIGKILL'))
   folder.open(innocent.pid!)
-  folder.setSent({ offset: 7, before: '' })
+  folder.setSent({ offset: 7, before: '', lost: 0 })
   writeFileSync(join(folder.path, 'born'), '1')
   const time = openClock()
   expect(await stopProgress(path, time)).toMatchObject({ offset: 7 })
