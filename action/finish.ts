@@ -133,7 +133,9 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
   } catch (error) {
     const over = error instanceof PortError && !error.temporary && error.kind !== 'refused'
     if (over || !more) return void trouble(error)
-    const what = isUncertain(error) ? 'Port may not have taken all of the log' : 'Port did not take the log'
+    const what = isUncertain(error)
+      ? 'Port may not have taken all of the log'
+      : 'Port did not take all of the log'
     complain(`${what}: ${(error as Error).message}`, 'port')
   }
   if (more) await reporter.update(ending()).catch(trouble)

@@ -57,10 +57,11 @@ export async function followJob(
   let pausedUntil = 0
   /** When lines were sent, in the last minute. */
   const requests: number[] = []
+  let linesRefused = false
   await Promise.all([followLog(), job.github && followSteps(job.github)])
 
   async function followLog(): Promise<void> {
-    for (;;) {
+    while (!linesRefused) {
       await sleep(Math.max(LOG_EVERY_MS, pausedUntil - clock()))
       if (ended.signal.aborted) return
       // A file that cannot be read or written to now may be later; else post says so.
@@ -88,7 +89,9 @@ export async function followJob(
       folder.setSent({ ...after, lost: 0 })
       return count < found.length
     }
-    const last = told[error.linesSent - 1]
+    // What Port does not like is post's to tell, with the reason.
+    linesRefused = error.kind === 'refused'
+    const last = linesRefused ? undefined : told[error.linesSent - 1]
     folder.setSent({ ...(last ? markAt(job.logFile, last.end) : before), lost: error.linesLost })
     return false
   }
@@ -106,7 +109,8 @@ export async function followJob(
         failures = 0
         const now = describeRunning(steps, redact)
         if (now === null || now === label || clock() < pausedUntil) continue
-        if (!(await tell(() => run.update(labelled(now))))) label = now
+        const error = await tell(() => run.update(labelled(now)))
+        if (!error?.temporary) label = now
       } catch (error) {
         if (mayNotRead(error)) return
         failures = Math.min(failures + 1, 5)
@@ -131,8 +135,8 @@ export async function followJob(
       return null
     } catch (error) {
       const trouble = error as PortError
-      if (!trouble.temporary) ended.abort()
-      else pausedUntil = Math.max(pausedUntil, soon(trouble.retryAt ?? clock() + 5_000))
+      if (trouble.temporary) pausedUntil = Math.max(pausedUntil, soon(trouble.retryAt ?? clock() + 5_000))
+      else if (trouble.kind !== 'refused') ended.abort()
       return trouble
     }
   }

@@ -4,7 +4,8 @@ import { isUncertain } from './is-uncertain.ts'
 
 /**
  * Sends lines in batches, one after the other, since Port shows them in order of arrival. A batch whose answer got
- * lost is not sent again, so that no line is there twice: a line in its place says that some may be missing.
+ * lost is not sent again, so that no line is there twice: a line in its place says that some may be missing. One that
+ * Port refuses is left out, since the next may be to its liking.
  *
  * What the sender throws is that of the first batch that failed; its `linesSent` is how many lines Port has, or may
  * have, so that nobody needs to send them again; its `linesLost` are those that may be missing without a word.
@@ -22,6 +23,7 @@ export function createLogSender(
   return async lines => {
     let left = lines.length
     let trouble: PortError | null = null
+    let gotLost = false
     const stop: (error: PortError) => never = error => {
       error.linesSent = lines.length - left
       error.linesLost = lost
@@ -38,14 +40,15 @@ export function createLogSender(
         lost = 0
         left -= count
       } catch (error) {
-        if (!isUncertain(error)) {
-          if (!(error instanceof PortError)) throw error
-          stop(trouble ?? error)
-        }
-        lost += count
+        if (!(error instanceof PortError)) throw error
+        const uncertain: boolean = isUncertain(error)
+        const again = gotLost && uncertain
+        if (!uncertain && error.kind !== 'refused') stop(trouble ?? error)
+        if (uncertain) lost += count
         left -= count
-        if (trouble) stop(trouble)
-        trouble = error as PortError
+        trouble ??= error
+        gotLost ||= uncertain
+        if (count === 0 || again) stop(trouble)
       }
     }
     if (trouble) stop(trouble)

@@ -67,6 +67,52 @@ test('it leaves to post how many lines Port may not have, once it has ended', as
   expect(await takeLogRest(logFile, time)).toEqual({ lines: [], lost: 2, problem: null })
 })
 
+test('what Port refuses it leaves to post, and goes on with the rest', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  stage.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
+  const show = (name: string) => {
+    const steps = [{ name, number: 1, status: 'in_progress' as const, started_at: '2026-11-24T12:00:00Z' }]
+    stage.github.setJobs(16_000_000_042, 1, [{ id: 7, name: 'deploy', status: 'in_progress', steps }])
+  }
+  show('Build')
+  writeFileSync(logFile, 'one\n')
+  const labels: string[] = []
+  const lines: string[] = []
+  let asked = 0
+  const ended = new AbortController()
+  const refuseFirst = async (told: string[], more: string[]) => {
+    told.push(...more)
+    if (told.length === 1) throw new PortError('refused', 'No.', { status: 422 })
+  }
+  await followJob(
+    jobFor(stage, logFile),
+    {
+      update: ({ statusLabel }) => refuseFirst(labels, [statusLabel!]),
+      log: told =>
+        refuseFirst(
+          lines,
+          told.map(line => line.message),
+        ),
+    },
+    folder,
+    {
+      fetch: (...request) => {
+        asked++
+        if (asked === 3) show('Test')
+        if (asked === 6) ended.abort()
+        return createFetch()(...request)
+      },
+      clock: () => 0,
+      sleep: () => new Promise(done => setTimeout(done, 5)),
+      ended,
+    },
+  )
+  expect(labels).toEqual(['Build (1/1)', 'Test (1/1)'])
+  expect(lines).toEqual(['one'])
+  expect(folder.sent()).toEqual(NOTHING_SENT)
+})
+
 test('told nothing, it ends at once; so does one whose runner or folder is gone, and one that Port refuses', async () => {
   await follow('')
   const stage = await openStage()

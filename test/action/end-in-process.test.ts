@@ -153,7 +153,7 @@ test('with fail-on-report-error a log that Port refuses fails the job, and the r
   await job.run('main')
   stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   expect((await job.run('post', job.state())).slice(1)).toEqual([
-    expect.stringMatching(/^::error::Port did not take the log: /),
+    expect.stringMatching(/^::error::Port did not take all of the log: /),
   ])
   expect(process.exitCode).toBe(1)
   expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
@@ -248,7 +248,7 @@ test('the final status waits longer than all before it, when Port asks for that'
     stage.port.fail({ match: ({ path }) => call(path), ...trouble })
   }
   expect((await job.hurry('post', job.state())).slice(1)).toEqual([
-    expect.stringMatching(/^::warning::Port did not take the log: .*answered 429/),
+    expect.stringMatching(/^::warning::Port did not take all of the log: .*answered 429/),
   ])
   expect(stage.run.status).toBe('SUCCESS')
 })

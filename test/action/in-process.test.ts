@@ -92,14 +92,14 @@ test('post without a state has nothing to do, and never fails a job by what it f
   expect(process.exitCode).toBe(0)
 })
 
-test('post goes on to the final status when Port did not take the log', async () => {
+test('post goes on to the final status when Port did not take all of the log', async () => {
   const stage = await openStage()
   showJob(stage, [])
   const runner = openRunner(stage)
   await runner.run('main')
   stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   expect(await runner.run('post', runner.state())).toEqual([
-    expect.stringMatching(/^::warning::Port did not take the log: Port \(.*\) answered 400/),
+    expect.stringMatching(/^::warning::Port did not take all of the log: Port \(.*\) answered 400/),
   ])
   expect(stage.run.status).toBe('SUCCESS')
   expect(process.exitCode).toBe(0)

@@ -64,12 +64,33 @@ test('with nothing after it the line goes alone; where that is lost too, it goes
 })
 
 test('an error that is sure says how many lines need to be sent again', async () => {
-  const refused = new PortError('refused', 'No.')
-  const first = openSender([null, refused])
-  await expect(first.send(BATCH)).rejects.toMatchObject({ message: 'No.', linesSent: perBatch })
-  const after = openSender([cutBy('ECONNRESET'), refused])
+  const over = new PortError('ended', 'Over.')
+  const first = openSender([null, over])
+  await expect(first.send(BATCH)).rejects.toMatchObject({ message: 'Over.', linesSent: perBatch })
+  const after = openSender([cutBy('ECONNRESET'), over])
   await expect(after.send(BATCH)).rejects.toMatchObject({ kind: 'unreachable', linesSent: perBatch })
   await expect(openSender([new TypeError('odd')]).send(BATCH)).rejects.toThrow('odd')
+})
+
+test('a batch that Port refuses is left out, the others go, and the first error is told at the end', async () => {
+  const [first, second] = [new PortError('refused', 'Too odd.'), new PortError('refused', 'Odd.')]
+  const { sent, send } = openSender([first, null, second])
+  await expect(send(BATCH)).rejects.toBe(first)
+  expect(sent.flat()).toEqual(BATCH.map(({ message }) => message))
+
+  // Where answers get lost as well, nothing is tried for ever.
+  const mixed = openSender([
+    cutBy('EPIPE'),
+    new PortError('refused', 'Odd.'),
+    null,
+    new PortError('refused', 'Odd.'),
+  ])
+  await expect(mixed.send(BATCH)).rejects.toThrow('x')
+  expect(mixed.sent.map(batch => batch[0])).toEqual([BATCH[0]!.message, lost(perBatch), lost(perBatch)])
+  const cut = openSender([new PortError('refused', 'Odd.'), cutBy('EPIPE'), cutBy('EPIPE')])
+  await expect(cut.send(BATCH)).rejects.toMatchObject({ message: 'Odd.', linesLost: BATCH.length - perBatch })
+  const mark = openSender([cutBy('EPIPE'), new PortError('refused', 'Odd.')])
+  await expect(mark.send([line('a')])).rejects.toMatchObject({ message: 'x', linesLost: 1 })
 })
 
 test('when the time is over no further batch goes, and the error counts what is left', async () => {
