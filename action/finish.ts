@@ -99,7 +99,7 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
     jobLine({
       name: read.job ?? jobName(workflow.job, inputs.matrix),
       status: inputs.jobStatus,
-      durationMs: clock() - state.startedAt,
+      durationMs: Math.max(clock() - state.startedAt, 0),
     }),
   ]
   const ownSummary = known.all ? inputs.summary : ''

@@ -1,5 +1,6 @@
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { clock } from './clock.ts'
 import { createFetch } from './fetch.ts'
 import { type FollowedJob, followJob } from './follow-job.ts'
 import { progressFolder } from './progress-folder.ts'
@@ -13,7 +14,7 @@ if (given !== '') {
   const job: FollowedJob = JSON.parse(given)
   const folder = progressFolder(job.logFile)
   const { ended, close } = watchEnd(folder, job.worker)
-  const tools = { fetch: createFetch(), clock: Date.now, ended }
+  const tools = { fetch: createFetch(), clock, ended }
   const runner = { ...tools, sleep, core: { setSecret: () => {} } }
   const relay = job.relay && createRelayReporter(job.relay, runner, { budgetMs: 0 })
   const run = createReporter(job.runId, job.credentials, runner, {
