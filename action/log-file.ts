@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { splitLines } from './split-lines.ts'
 
@@ -12,12 +12,17 @@ export function createLogFile(path: string): void {
   writeFileSync(path, '', { flag: 'a' })
 }
 
-/** Takes the report of this run for the step that asks first; false where an earlier one of the job has it. */
-export function claimReport(logFile: string): boolean {
+/**
+ * Takes the report of this run for the step that asks first.
+ *
+ * @param how its input `report`
+ * @returns that of an earlier step of the job, which has the report; null where there is none
+ */
+export function claimReport(logFile: string, how: string): string | null {
   const claim = `${logFile}.reported`
-  if (existsSync(claim)) return false
-  writeFileSync(claim, '')
-  return true
+  if (existsSync(claim)) return readFileSync(claim, 'utf8')
+  writeFileSync(claim, how)
+  return null
 }
 
 /** A line of the file, and the byte after its end. */

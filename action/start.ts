@@ -19,6 +19,7 @@ import { reportTrouble } from './report-trouble.ts'
 import { createReporter, type Reporter, whyNoReport } from './reporter.ts'
 import { type Runner, readWorkflow, type Workflow } from './runner.ts'
 import { sayDuplicate } from './say-duplicate.ts'
+import { saySecond } from './say-second.ts'
 import { startProgress } from './start-progress.ts'
 import { type State, saveState } from './state.ts'
 
@@ -87,9 +88,8 @@ export async function start(runner: Runner, script: string): Promise<void> {
     const silence = whyNoReport(inputs, payload, relay)
     if (silence?.level === 'warning') return core.warning(silence.message + help(env, 'credentials'))
     if (silence) return core.info(silence.message)
-    if (!claimReport(logFile)) {
-      return core.info('An earlier step of this job reports this run to Port.')
-    }
+    const earlier = claimReport(logFile, inputs.report)
+    if (earlier !== null) return saySecond(earlier, inputs, runner)
     const job: Job = { inputs, workflow, payload, secrets: opened.secrets, problems, logFile, relay }
     if ((await reportStart(job, reporter, runner)) && inputs.progress) follow(job, script, runner)
   } catch (error) {

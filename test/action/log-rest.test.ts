@@ -137,7 +137,9 @@ test('the report is claimed by the first who tells Port, not by who creates the 
   createLogFile(path)
   createLogFile(`${path}.other`)
   expect(texts(readLogFile(path, 0))).toEqual(['of a step'])
-  expect([claimReport(path), claimReport(path), claimReport(`${path}.other`)]).toEqual([true, false, true])
+  expect(claimReport(path, 'progress')).toBeNull()
+  expect(claimReport(path, 'job')).toBe('progress')
+  expect(claimReport(`${path}.other`, 'job')).toBeNull()
 })
 
 test('a zero byte in UTF-8 costs itself, and no line after it', () => {
