@@ -83,38 +83,38 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
   if (read.steps === null) core.notice(read.problem + help(env, 'steps'))
   else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
 
-  let conclusion = conclude(inputs.jobStatus, inputs.needs)
+  let status = inputs.jobStatus
   /** Of what Port is not told of: a failure of the job and of the run, where the author asked for that. */
   const complain = (sentence: string, topic: Topic) => {
     if (!inputs.failOnReportError) return core.warning(sentence + help(env, topic))
     core.setFailed(sentence + help(env, topic))
-    conclusion = 'failure'
+    status = 'failure'
   }
-  const upserts = whose === 'ours' && conclusion === 'success'
+  const conclusion = () => conclude(status, inputs.needs)
+  const upserts = whose === 'ours' && conclusion() === 'success'
   const entities = upserts ? await sendEntities(inputs.entities, reporter) : { lines: [], problems: [] }
+  const own = rest.lines.map((message): LogLine => ({ level: 'INFO', message }))
+  const withheld = !known.all && (own.length > 0 || inputs.summary !== '')
   if (entities.problems.length > 0) complain(entities.problems.join('\n'), 'entities')
+  if (whose === 'ours') {
+    if (rest.lost > 0) complain(lostMeanwhile(rest.lost), 'port')
+    if (rest.problem) complain(rest.problem, 'port-log')
+    if (withheld) complain(WITHHELD, 'secret-inputs')
+  }
 
-  const ends = [
-    ...needLines(inputs.needs),
-    jobLine({
-      name: read.job ?? jobName(workflow.job, inputs.matrix),
-      status: inputs.jobStatus,
-      durationMs: Math.max(clock() - state.startedAt, 0),
-    }),
-  ]
+  const name = read.job ?? jobName(workflow.job, inputs.matrix)
+  const durationMs = Math.max(clock() - state.startedAt, 0)
+  // As things stand: a complaint may still come.
+  const ends = () => [...needLines(inputs.needs), jobLine({ name, status, durationMs })]
   const ownSummary = known.all ? inputs.summary : ''
   const { problems = [], explained = false } = state
   const all = [...problems, ...(known.all ? entities.problems : [])]
-  const summary = ownSummary || summarize({ ends, problems: all, payload, steps, url: workflow.url, redact })
-  writeJobSummary(redact(summary), env, core)
+  const summary = () =>
+    ownSummary || summarize({ ends: ends(), problems: all, payload, steps, url: workflow.url, redact })
+  writeJobSummary(redact(summary()), env, core)
   if (whose === 'unknown') return
 
-  const own = rest.lines.map((message): LogLine => ({ level: 'INFO', message }))
-  const withheld = !known.all && (own.length > 0 || inputs.summary !== '')
   const notes = [rest.problem, withheld && WITHHELD].filter(note => typeof note === 'string')
-  if (rest.lost > 0) complain(lostMeanwhile(rest.lost), 'port')
-  if (rest.problem) complain(rest.problem, 'port-log')
-  if (withheld) complain(WITHHELD, 'secret-inputs')
   const lines = [
     ...(rest.lost > 0 ? [missingLine(rest.lost)] : []),
     ...(known.all ? own : []),
@@ -122,11 +122,11 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
     ...steps.map(stepLine),
     ...(known.all ? entities.lines : []),
     ...notes.map((message): LogLine => ({ level: 'WARN', message })),
-    ...ends,
+    ...ends(),
   ].filter(line => line.message.trim() !== '')
 
   // The log goes first, since an ended run takes no more of it. The final status goes even when the log did not.
-  const ending = () => lastUpdate(job, { conclusion, summary, ownSummary })
+  const ending = () => lastUpdate(job, { conclusion: conclusion(), summary: summary(), ownSummary })
   const more = Object.keys(ending()).length > 0
   try {
     await reporter.log(lines)

@@ -106,6 +106,8 @@ test('entities that fail are a warning, or the failure of job and run where that
   expect((await strict.run('post', strict.state())).slice(1)).toEqual([`::error::${problem}`])
   expect(process.exitCode).toBe(1)
   expect(second.status).toBe('FAILURE')
+  expect(second.logs.at(-1)!.message).toMatch(/\n✗ Job deploy: failure after \d+ s$/)
+  expect(second.summary).toMatch(/^✗ Job deploy: failure after/)
 })
 
 test('with report off, or without a run, Port is told nothing, and that is a remark', async () => {

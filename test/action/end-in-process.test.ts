@@ -157,6 +157,7 @@ test('with fail-on-report-error a log that Port refuses fails the job, and the r
   ])
   expect(process.exitCode).toBe(1)
   expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+  expect(stage.run.summary).toMatch(/^✗ Job deploy: failure after/)
 })
 
 test('a log whose answer got lost is a warning that does not say that Port has not taken it', async () => {
