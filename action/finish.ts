@@ -3,7 +3,7 @@ import { type LogLine, PortError } from '../port/client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
 import { conclude } from './conclude.ts'
 import { jobLine, needLines, stepLine } from './describe.ts'
-import { help, type Topic } from './help.ts'
+import { help, isExplained, type Topic } from './help.ts'
 import { type Inputs, readInputs } from './inputs.ts'
 import { isUncertain } from './is-uncertain.ts'
 import { jobName } from './job-name.ts'
@@ -42,7 +42,7 @@ export async function finish(runner: Runner): Promise<void> {
     await reportEnd({ state, inputs, workflow, payload }, rest, runner)
   } catch (error) {
     const { message } = error as Error
-    const more = message.includes('docs/errors.md#') ? '' : help(env, 'port')
+    const more = isExplained(message) ? '' : help(env, 'port')
     core.warning(`Port could not be told: ${message}${more}`)
   }
 }

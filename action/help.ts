@@ -3,6 +3,7 @@ import type { Runner } from './runner.ts'
 /** The headings of docs/errors.md. */
 export type Topic =
   | 'inputs'
+  | 'runner'
   | 'credentials'
   | 'payload'
   | 'large-payloads'
@@ -16,6 +17,8 @@ export type Topic =
   | 'entities'
   | 'port'
 
+const PAGE = 'docs/errors.md'
+
 /**
  * The end of a message that somebody has to act on: where to read more. The page is that of the release in use;
  * where the action is used by path, it is in the same repository. On an Enterprise Server the runner does not tell
@@ -24,6 +27,9 @@ export type Topic =
  */
 export function help(env: Runner['env'], topic: Topic): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env
-  const page = `docs/errors.md#${topic}`
+  const page = `${PAGE}#${topic}`
   return ` See ${repository ? `https://github.com/${repository}/blob/${ref || 'main'}/${page}` : page}`
 }
+
+/** Whether a message has such an end already. */
+export const isExplained = (message: string): boolean => message.includes(`${PAGE}#`)

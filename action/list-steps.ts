@@ -1,4 +1,5 @@
-import { isObject, type Json, type JsonObject } from '../port/json.ts'
+import { isObject, type JsonObject } from '../port/json.ts'
+import { parseObject, whyNoAnswer } from './relay-request.ts'
 import type { Runner, Workflow } from './runner.ts'
 
 /** A step of this job as GitHub lists it now. */
@@ -47,7 +48,7 @@ export const PERMISSION_HINT =
  * Asks GitHub for this job and its steps, in order. The answer is null where GitHub does not list the job. Asked
  * again, it sends the ETag of its last answer: a 304 does not count against the token's limit.
  *
- * @throws GitHubError, or that of the network
+ * @throws Error with a sentence
  * @see https://docs.github.com/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run-attempt
  */
 export function createStepLister(
@@ -71,22 +72,28 @@ export function createStepLister(
         last = answer.etag ? { page, etag: answer.etag, job } : null
         return job
       }
-      if (answer.jobs.length < 100) return null
+      if (page * 100 >= answer.total) return null
     }
   }
 
-  async function listJobs(page: number): Promise<{ jobs: JsonObject[]; etag: string | null } | 'unchanged'> {
+  async function listJobs(
+    page: number,
+  ): Promise<{ jobs: JsonObject[]; total: number; etag: string | null } | 'unchanged'> {
     const path = `/repos/${workflow.repository}/actions/runs/${workflow.runId}/attempts/${workflow.attempt}/jobs`
-    const response = await fetch(`${workflow.apiUrl}${path}?per_page=100&page=${page}`, {
-      method: 'GET',
-      headers: {
-        accept: 'application/vnd.github+json',
-        authorization: `Bearer ${options.token}`,
-        'user-agent': 'port-webhook-action',
-        'x-github-api-version': '2022-11-28',
-        ...(last?.page === page && { 'if-none-match': last.etag }),
-      },
-      signal: AbortSignal.timeout(10_000),
+    const ask = () =>
+      fetch(`${workflow.apiUrl}${path}?per_page=100&page=${page}`, {
+        method: 'GET',
+        headers: {
+          accept: 'application/vnd.github+json',
+          authorization: `Bearer ${options.token}`,
+          'user-agent': 'port-webhook-action',
+          'x-github-api-version': '2022-11-28',
+          ...(last?.page === page && { 'if-none-match': last.etag }),
+        },
+        signal: AbortSignal.timeout(10_000),
+      })
+    const response = await ask().catch(cause => {
+      throw noAnswer(whyNoAnswer(cause), cause)
     })
     if (response.status === 304) return 'unchanged'
     const text = await response.text()
@@ -100,9 +107,15 @@ export function createStepLister(
         `GitHub answered ${response.status} to GET ${path}${reason}`,
       )
     }
-    const body: Json = JSON.parse(text)
-    const jobs = isObject(body) && Array.isArray(body.jobs) ? body.jobs.filter(isObject) : []
-    return { jobs, etag: response.headers.get('etag') }
+    const body = parseObject(text)
+    if (!Array.isArray(body.jobs)) throw noAnswer('what came is no list of jobs')
+    const etag = response.headers.get('etag')
+    return { jobs: body.jobs.filter(isObject), total: Number(body.total_count) || 0, etag }
+  }
+
+  function noAnswer(reason: string, cause?: unknown): Error {
+    const { host } = new URL(workflow.apiUrl)
+    return new Error(`GitHub's API at ${host} did not answer as it should: ${reason}.`, { cause })
   }
 }
 

@@ -14,7 +14,7 @@ export function readPayload(
   workflow: { event: string; eventPath: string },
   env: Runner['env'],
 ): ClientPayload {
-  const payload = read(input === '' ? fromEvent(workflow.eventPath) : fromInput(input, env), env)
+  const payload = read(input === '' ? fromEvent(workflow.eventPath, env) : fromInput(input, env), env)
   if (payload) return payload
   if (input !== '') {
     throw new Error(
@@ -29,9 +29,16 @@ export function readPayload(
   )
 }
 
-function fromEvent(path: string): unknown {
-  const event: unknown = JSON.parse(readFileSync(path, 'utf8'))
-  return isObject(event) ? event.client_payload : undefined
+function fromEvent(path: string, env: Runner['env']): unknown {
+  try {
+    const event: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    return isObject(event) ? event.client_payload : undefined
+  } catch (cause) {
+    // What V8 says of a text that is no JSON quotes from it.
+    const reason = cause instanceof SyntaxError ? 'it is not JSON' : (cause as Error).message
+    const sentence = `The event of this run (GITHUB_EVENT_PATH, ${path}) could not be read: ${reason}.`
+    throw new Error(sentence + help(env, 'runner'), { cause })
+  }
 }
 
 /** @throws Error where it is of a version that this action does not know */

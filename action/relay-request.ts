@@ -38,13 +38,11 @@ export async function requestJson(
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
     const retryAt = readRetryAt(response.headers, clock())
-    return { status: response.status, body: parse(await response.text()), retryAt }
+    return { status: response.status, body: parseObject(await response.text()), retryAt }
   } catch (cause) {
-    const { code, name, message } = cause as NodeJS.ErrnoException
-    const reason = name === 'TimeoutError' || name === 'AbortError' ? 'it took too long' : (code ?? message)
     throw new PortError(
       'unreachable',
-      `${who} did not answer at ${new URL(url).host}: ${reason}. Check whether this machine reaches it (proxy, firewall).`,
+      `${who} did not answer at ${new URL(url).host}: ${whyNoAnswer(cause)}. Check whether this machine reaches it (proxy, firewall).`,
       { cause },
     )
   }
@@ -61,7 +59,14 @@ export function readRelayAnswer(what: string, { status, body, retryAt }: RelayAn
   throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
 }
 
-function parse(text: string): JsonObject {
+/** An error of the network in words. */
+export function whyNoAnswer(cause: unknown): string {
+  const { code, name, message } = cause as NodeJS.ErrnoException
+  return name === 'TimeoutError' || name === 'AbortError' ? 'it took too long' : (code ?? message)
+}
+
+/** Empty where the text is no JSON object. */
+export function parseObject(text: string): JsonObject {
   try {
     const body: unknown = JSON.parse(text)
     return isObject(body) ? body : {}

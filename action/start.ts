@@ -3,7 +3,7 @@ import type { ClientPayload } from '../port/client-payload.ts'
 import { completePayload } from './complete-payload.ts'
 import { findWorker } from './find-worker.ts'
 import type { FollowedJob } from './follow-job.ts'
-import { help } from './help.ts'
+import { help, isExplained } from './help.ts'
 import { type Inputs, readInputs } from './inputs.ts'
 import { jobName } from './job-name.ts'
 import { judgeRun } from './judge-run.ts'
@@ -93,7 +93,10 @@ export async function start(runner: Runner, script: string): Promise<void> {
     const job: Job = { inputs, workflow, payload, secrets: opened.secrets, problems, logFile, relay }
     if ((await reportStart(job, reporter, runner)) && inputs.progress) follow(job, script, runner)
   } catch (error) {
-    core.setFailed((error as Error).message)
+    const { message } = error as Error
+    core.setFailed(
+      isExplained(message) ? message : `The action could not start: ${message}${help(env, 'runner')}`,
+    )
   }
 }
 

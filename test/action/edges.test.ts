@@ -41,6 +41,8 @@ test('a token that may not read actions, and GitHub in trouble, are notices, and
   expect(trouble).toEqual([expect.stringMatching(/^::notice::.*GitHub answered 502 to GET \/repos/)])
   expect(trouble[0]).not.toContain('permissions')
   stage.github.fail({ status: 200, body: [] })
+  expect((await job.run('post', job.state()))[0]).toMatch(/ did not answer as it should: .*#steps$/)
+  stage.github.fail({ status: 200, body: { jobs: [] } })
   expect((await job.run('post', job.state()))[0]).toContain('does not list it among the jobs')
   stage.github.fail({ status: 200, body: { jobs: [{ status: 'in_progress', runner_name: 'rack-7' }] } })
   expect(await job.run('post', job.state())).toEqual([])

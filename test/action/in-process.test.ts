@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openRunner } from './open-runner.ts'
 import { openStage, REPOSITORY, type Stage } from './play.ts'
@@ -127,11 +129,42 @@ test('post finds out what main could not: the run ended meanwhile, or Port knows
   ])
 })
 
+const SEE_RUNNER = ' See https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#runner'
+
+test('what the runner does not give, or not as it should, is an error that says so', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage)
+  const at = (name: string) => join(job.folder, name)
+  writeFileSync(at('bad.json'), '{"client_payload" of Ada')
+  const cases: [Record<string, string>, string][] = [
+    [
+      { RUNNER_TEMP: '' },
+      'The action could not start: RUNNER_TEMP is not set: this runs as an action of a GitHub workflow.',
+    ],
+    [
+      { RUNNER_TEMP: at('none') },
+      `The action could not start: ENOENT: no such file or directory, open '${at('none/port-log-d_1.txt')}'`,
+    ],
+    [
+      { GITHUB_EVENT_PATH: at('bad.json') },
+      `The event of this run (GITHUB_EVENT_PATH, ${at('bad.json')}) could not be read: it is not JSON.`,
+    ],
+    [
+      { GITHUB_EVENT_PATH: at('none.json') },
+      `The event of this run (GITHUB_EVENT_PATH, ${at('none.json')}) could not be read: ENOENT: no such file or directory, open '${at('none.json')}'.`,
+    ],
+  ]
+  for (const [env, sentence] of cases) {
+    expect(await job.run('main', env)).toEqual([`::error::${sentence}${SEE_RUNNER}`])
+  }
+  expect(stage.port.requests).toEqual([])
+})
+
 test('main says what it cannot do: outside of a workflow, as a duplicate, in a matrix, without a run', async () => {
   const stage = await openStage()
   const runner = openRunner(stage)
   expect(await runner.run('main', { GITHUB_RUN_ID: '' })).toEqual([
-    '::error::GITHUB_RUN_ID is not set: this runs as an action of a GitHub workflow.',
+    `::error::The action could not start: GITHUB_RUN_ID is not set: this runs as an action of a GitHub workflow.${SEE_RUNNER}`,
   ])
   stage.run.externalRunId = '7'
   const main = openRunner(stage, { matrix: '{"region":"eu"}' })
