@@ -138,8 +138,8 @@ function readLimitEnd(
 
 function readSteps(job: JsonObject, action: string | null): ListedStep[] {
   const steps = Array.isArray(job.steps) ? job.steps.filter(isObject) : []
-  const names = new Set(steps.map(step => String(step.name)))
-  return steps.map(step => {
+  const isRunners = markRunners(steps)
+  return steps.map((step, index) => {
     const name = String(step.name)
     const own = name === `Run ${action}`
     return {
@@ -148,13 +148,29 @@ function readSteps(job: JsonObject, action: string | null): ListedStep[] {
       conclusion: typeof step.conclusion === 'string' ? step.conclusion : null,
       startedAt: Date.parse(String(step.started_at)),
       completedAt: Date.parse(String(step.completed_at)),
-      authors: !own && isAuthors(name, names),
+      authors: !own && !isRunners[index],
       own,
     }
   })
 }
 
-function isAuthors(name: string, names: Set<string>): boolean {
-  if (['Set up job', 'Complete job', 'Initialize containers', 'Stop containers'].includes(name)) return false
-  return !(/^(Pre|Post) /.test(name) && names.has(name.replace(/^(Pre|Post) /, '')))
+const RUNNERS = ['Set up job', 'Complete job', 'Initialize containers', 'Stop containers']
+
+/**
+ * Which steps the runner has added. An author may write a "Migrate" and a "Post Migrate" too; but every `pre` comes
+ * before all other steps, and every `post` after a gap in the numbers: the runner keeps one for each step before.
+ *
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs (CreatePostChild)
+ */
+function markRunners(steps: JsonObject[]): boolean[] {
+  const names = new Set(steps.map(step => step.name))
+  const gap = steps.findIndex((step, index) => Number(step.number) > Number(steps[index - 1]?.number) + 1)
+  let begun = false
+  return steps.map(({ name }, index) => {
+    const [, stage, of] = /^(Pre|Post) (.*)$/s.exec(String(name)) ?? []
+    const added = names.has(of) && (stage === 'Pre' ? !begun : gap >= 0 && index >= gap)
+    const runners = added || RUNNERS.includes(String(name))
+    begun ||= !runners
+    return runners
+  })
 }

@@ -9,14 +9,14 @@ import { openStage, REPOSITORY, type Stage } from './play.ts'
 /** The run of openRunner in GitHub, with its job. */
 function showJob(
   { github }: Stage,
-  steps: { name: string; conclusion?: string; status?: 'in_progress' | 'queued' }[],
+  steps: { name: string; number?: number; conclusion?: string; status?: 'in_progress' | 'queued' }[],
 ) {
   github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
   const seconds = (second: number) =>
     new Date(Date.UTC(2026, 10, 24, 12, 0, second)).toISOString().replace('.000', '')
-  const shown = steps.map(({ name, status, conclusion = 'success' }, index) => ({
+  const shown = steps.map(({ name, number, status, conclusion = 'success' }, index) => ({
     name,
-    number: index + 1,
+    number: number ?? index + 1,
     started_at: seconds(index * 10),
     ...(status
       ? { status, conclusion: null, completed_at: null }
@@ -40,7 +40,7 @@ test('main and post report a run; the job is found on the second page of GitHub,
     { name: 'Notify', conclusion: 'skipped' },
     { name: 'Post to the channel' },
     { name: 'Clean up', status: 'queued' },
-    { name: 'Post Build' },
+    { name: 'Post Build', number: 14 },
   ])
   const runner = openRunner(stage)
   expect(await runner.run('main')).toEqual([])

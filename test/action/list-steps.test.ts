@@ -1,4 +1,5 @@
 import { createServer, type RequestListener } from 'node:http'
+import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { createFetch } from '../../action/fetch.ts'
@@ -48,4 +49,53 @@ test.each([
   })
   expect(await list()).toBeNull()
   expect(asked).toBe(pages)
+})
+
+const authors = async (steps: [number, string][]) => {
+  const { list } = await openLister((_, response) => {
+    const listed = steps.map(([number, name]) => ({ number, name, status: 'completed' }))
+    response.end(JSON.stringify({ total_count: 1, jobs: [{ id: 7, steps: listed }] }))
+  })
+  return (await list())!.steps.filter(step => step.authors).map(({ name }) => name)
+}
+
+test("the runner's own pre and post steps are not the author's, by their place and not by their name alone", async () => {
+  expect(
+    await authors([
+      [1, 'Set up job'],
+      [2, 'Pre Check out'],
+      [3, 'Run org/port-webhook-action@v1'],
+      [4, 'Check out'],
+      [5, 'Pre Migrate'],
+      [6, 'Migrate'],
+      [7, 'Post Migrate'],
+      [13, 'Post Check out'],
+      [14, 'Post Run org/port-webhook-action@v1'],
+      [15, 'Complete job'],
+    ]),
+  ).toEqual(['Check out', 'Pre Migrate', 'Migrate', 'Post Migrate'])
+  expect(
+    await authors([
+      [1, 'Set up job'],
+      [2, 'Migrate'],
+      [3, 'Post Migrate'],
+      [4, 'Complete job'],
+    ]),
+  ).toEqual(['Migrate', 'Post Migrate'])
+})
+
+test("GitHub's own examples of jobs have the steps of their authors", async () => {
+  const all = createRequire(import.meta.url)('@octokit/webhooks-examples/api.github.com/index.json') as {
+    examples: { workflow_job?: { steps: { number: number; name: string }[] } }[]
+  }[]
+  const jobs = all
+    .flatMap(({ examples }) => examples.flatMap(example => example.workflow_job ?? []))
+    .filter(({ steps }) => steps.some(({ name }) => name.startsWith('Post ')))
+  expect(jobs).toHaveLength(3)
+  for (const { steps } of jobs) {
+    const names = steps.map(({ name }) => name)
+    expect(await authors(steps.map(({ number, name }) => [number, name]))).toEqual(
+      names.filter(name => !/^(Set up|Complete) job$|^Post /.test(name)),
+    )
+  }
 })
