@@ -76,6 +76,6 @@ test('a delivery is known for as long as its webhook would be accepted again, ho
   await store.record(claimed!, { state: 'finished', dueAt: null }, NOW)
   const kept = { retention: 60_000, tolerance: 300_000 }
   expect(await purge(store, { now: NOW + 600_000, ...kept })).toBe(0)
-  expect((await store.accept(delivery(1, NOW + 600_000))).duplicate).toBe(true)
+  expect((await store.accept({ ...delivery(1, NOW + 600_000), id: 'd-again' })).duplicate).toBe(true)
   expect(await purge(store, { now: NOW + 600_001, ...kept })).toBe(1)
 })
