@@ -58,7 +58,7 @@ export function createLogSender(
 /** Stands in the log where lines may be missing. */
 export const missingLine = (count: number): LogLine => ({
   level: 'WARN',
-  message: `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's answer to them got lost.`,
+  message: `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's answer to ${count === 1 ? 'it' : 'them'} got lost.`,
 })
 
 const noTime = (count: number) =>

@@ -171,7 +171,7 @@ test('a log whose answer got lost is a warning that does not say that Port has n
   const lines = linesOf(stage.run).slice(1)
   expect(lines).toEqual([
     expect.stringMatching(/^✓ Job deploy/),
-    "… 1 line may be missing here: Port's answer to them got lost.",
+    "… 1 line may be missing here: Port's answer to it got lost.",
   ])
   expect(stage.run.status).toBe('SUCCESS')
 })
@@ -194,7 +194,10 @@ test('what Port says, and what the summary shows, is cut only after secrets are 
   expect(run.summary).toContain(`${'x'.repeat(110)} ***`)
 })
 
-test('lines whose answer got lost while the job ran are a warning, and a line in their place', async () => {
+test.each([
+  { lost: 2, it: '2 lines', line: "… 2 lines may be missing here: Port's answer to them got lost." },
+  { lost: 1, it: 'a line', line: "… 1 line may be missing here: Port's answer to it got lost." },
+])('$it whose answer got lost while the job ran: a warning, and a line in their place', async want => {
   const stage = await openStage()
   const job = openRunner(stage, { 'github-token': '' })
   await job.run('main')
@@ -202,15 +205,11 @@ test('lines whose answer got lost while the job ran are a warning, and a line in
   writeFileSync(logFile, 'one\ntwo\nthree\n')
   const folder = progressFolder(logFile)
   mkdirSync(folder.path)
-  folder.setSent({ ...markAt(logFile, 8), lost: 2 })
+  folder.setSent({ ...markAt(logFile, 8), lost: want.lost })
   expect((await job.run('post', job.state())).slice(1)).toEqual([
-    `::warning::Port may not have taken all of the log: its answer to 2 lines got lost while the job ran.${seeAlso('port')}`,
+    `::warning::Port may not have taken all of the log: its answer to ${want.it} got lost while the job ran.${seeAlso('port')}`,
   ])
-  expect(linesOf(stage.run).slice(1)).toEqual([
-    "… 2 lines may be missing here: Port's answer to them got lost.",
-    'three',
-    expect.stringMatching(/^✓ Job deploy/),
-  ])
+  expect(linesOf(stage.run).slice(1)).toEqual([want.line, 'three', expect.stringMatching(/^✓ Job deploy/)])
 })
 
 test('where Port takes no entity, forty of them do not hold up the end: what is left is not tried', async () => {

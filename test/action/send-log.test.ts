@@ -9,7 +9,7 @@ import { type LogLine, PortError } from '../../port/client.ts'
 
 const line = (message: string): LogLine => ({ level: 'INFO', message })
 const lost = (count: number) =>
-  `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's answer to them got lost.`
+  `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's answer to ${count === 1 ? 'it' : 'them'} got lost.`
 
 test.each<[string, unknown, boolean]>([
   ['a connection cut', cutBy('ECONNRESET'), true],

@@ -1,11 +1,12 @@
 /**
  * Reads a file that a step wrote for the runner (`GITHUB_ENV`, `GITHUB_OUTPUT`, `GITHUB_STATE`):
  * `name=value` lines and `name<<DELIMITER` blocks. Throws the runner's messages.
+ * A line ends with LF, on Windows with CR LF too; elsewhere a CR belongs to the value.
  * Source: FileCommandManager.cs of actions/runner.
  */
 export function readEnvFile(content: string): Record<string, string> {
   const values: Record<string, string> = {}
-  const lines = content.split(/\r?\n/)
+  const lines = content.split(process.platform === 'win32' ? /\r?\n/ : '\n')
   for (let index = 0; index < lines.length; index++) {
     const line = lines[index]!
     if (line === '') continue
