@@ -71,7 +71,7 @@ describe.skipIf(noContainer)('a job in a container', () => {
 
   it('leaves nothing behind: what was cancelled or detached runs on until the container ends', async () => {
     const { job, step } = await playSteps(
-      '- run: "sleep 63 > /dev/null 2>&1 &"\n- run: exec sleep 64\n  name: Slow',
+      '- run: "sleep 63 > /dev/null 2>&1 &"\n- run: echo started && exec sleep 64\n  name: Slow',
       { cancelAt: 'Slow' },
       '\n    container: node:24',
     )

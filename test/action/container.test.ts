@@ -112,7 +112,7 @@ describe.skipIf(noContainer).concurrent('in a container of the job', () => {
     const stage = await openStage({}, onTestFinished)
     const { played, job, seen } = await play(
       stage,
-      `- { name: Deploy, run: 'echo before >> "$PORT_LOG"; exec sleep 60' }`,
+      `- { name: Deploy, run: 'echo before | tee -a "$PORT_LOG"; exec sleep 60' }`,
       { cancelAt: 'Deploy' },
     )
     expect(played.conclusion).toBe('cancelled')

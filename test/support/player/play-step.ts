@@ -83,15 +83,13 @@ async function attempt(
   const minutes = step.timeoutMinutes === null ? null : Number(evaluate(step.timeoutMinutes, contexts))
   const timeout = minutes === null ? undefined : setTimeout(() => stop.abort('timeout'), minutes * 60_000)
   const cancelHere = state.run.options.cancelAt === record.name
-  const cancel = () => state.run.cancelled.abort()
-  const silent = cancelHere ? setTimeout(cancel, 1000) : undefined
   state.cancelled.addEventListener('abort', stopBecauseCancelled, { once: true })
   scope.stop?.addEventListener('abort', stopBecauseAround, { once: true })
   try {
     const files = await createFileCommands(state.temp)
     const onLine = (line: string) => {
       log.line(line)
-      if (cancelHere) cancel()
+      if (cancelHere) state.run.cancelled.abort()
     }
     record.exitCode = await work({ ...given, files: files.env, stop: stop.signal, onLine })
     const composite = record.kind === 'composite' ? record.outputs : {}
@@ -112,7 +110,6 @@ async function attempt(
     return record.exitCode === 0 && problems.length === 0 ? 'success' : 'failure'
   } finally {
     clearTimeout(timeout)
-    clearTimeout(silent)
     state.cancelled.removeEventListener('abort', stopBecauseCancelled)
     scope.stop?.removeEventListener('abort', stopBecauseAround)
   }

@@ -126,7 +126,7 @@ export type PlayOptions = {
   onStep?: (info: { job: PlayedJob; step: PlayedStep }) => void
   /** Cancels the run, as its button does. */
   signal?: AbortSignal
-  /** Cancels the run when the step of this name prints its first line, at the latest a second after its start. */
+  /** Cancels the run when the step of this name prints its first line. */
   cancelAt?: string
   /** How long a cancelled step has between SIGINT and SIGTERM, in ms; the runner gives 7500. */
   cancelGraceMs?: number
