@@ -85,18 +85,22 @@ export function afterLook(delivery: Delivery, evidence: Evidence, now: number, c
   }
   if (evidence.looked) return again(delivery, 'No run appeared', now)
   const next = { change: { dueAt: now + 10_000 }, reports: [] }
-  const { refused } = evidence
-  if (refused === undefined) return next
-  // What the relay may not see, the action or Port would have told of by the time that a run may take to appear.
-  const sendAt = sentAt + context.startTimeout
-  const reason = `whether a run appeared cannot be seen, since ${refused}`
+  const { doubt } = evidence
+  if (doubt === undefined) return next
+  // What the relay does not see, the action or Port tells of by the time that a run may take to appear, if anybody does.
+  const decideAt = sentAt + context.startTimeout
+  const reason = `whether a run appeared cannot be seen, since ${doubt.reason}`
   const noted = sinceQueued(delivery).filter(({ outcome }) => outcome === reason)
   if (noted.some(({ at }) => at >= sentAt)) {
-    return now < sendAt ? next : again(delivery, `No run reported, and ${refused}`, now)
+    if (now < decideAt) return next
+    if (doubt.told) return again(delivery, `No run reported, and ${doubt.reason}`, now)
+    const sentence = `GitHub gave no clear answer, and ${reason}. Redeliver it if none did.`
+    return failed(delivery, sentence, now, context)
   }
+  const plan = `${doubt.told ? 'next try' : 'given up'} at ${clockTime(decideAt)}`
   return {
     change: { ...next.change, attempts: attempted(delivery, now, reason) },
-    reports: noted.length > 0 ? [] : [waitingWords(delivery, `${reason}; next try at ${clockTime(sendAt)}`)],
+    reports: noted.length > 0 ? [] : [waitingWords(delivery, `${reason}; ${plan}`)],
   }
 }
 
@@ -116,7 +120,7 @@ function waitingWords({ repository, eventType }: Delivery, reason: string): Repo
  * is not given up for the first trouble that it meets.
  */
 function giveUpAt(delivery: Delivery, now: number, { runTimeout, startTimeout }: Context): number {
-  const begun = sinceQueued(delivery)[0]?.at ?? now
+  const begun = sinceQueued(delivery)[0]?.at ?? delivery.sentAt ?? now
   return Math.max(delivery.queuedAt + runTimeout, begun + Math.min(startTimeout, runTimeout))
 }
 

@@ -1,4 +1,4 @@
-import { type Match, madeSince, matchRuns, plainSince } from '../github/match-run.ts'
+import { type Match, madeSince, matchRuns, othersSince, plainSince } from '../github/match-run.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
@@ -9,17 +9,19 @@ const MOST_OTHERS = 2_000
  * Which of the runs of its repository may be the delivery's. Only where titles alone do not tell are the other
  * deliveries that went there looked at.
  *
+ * @param list `covers`: from when on all runs are on it, milliseconds since 1970
  * @param runId the run that the action, or Port, has named
  * @param startTimeout RELAY_START_TIMEOUT, milliseconds
  */
 export async function findMatch(
   delivery: Delivery,
-  runs: readonly WorkflowRun[],
+  { runs, covers }: { runs: readonly WorkflowRun[]; covers: number },
   runId: number | null,
   { store, startTimeout }: { store: Pick<Store, 'sentBetween' | 'findBound'>; startTimeout: number },
 ): Promise<Match> {
   const { repository } = delivery
-  const alone = { sent: [], sentTo: Number.POSITIVE_INFINITY, taken: new Set<number>() }
+  const ever = { since: Number.NEGATIVE_INFINITY, sentTo: Number.POSITIVE_INFINITY }
+  const alone = { sent: [], ...ever, taken: new Set<number>() }
   const match = matchRuns(delivery, runs, { runId, startTimeout, ...alone })
   if (match.kind !== 'plain' && match.kind !== 'strange') return match
 
@@ -27,7 +29,8 @@ export async function findMatch(
   const times = match.runs.map(run => run.createdAt)
   const reach = plainSince(delivery) - madeSince(delivery)
   const sentTo = Math.max(...times) + reach
-  const time = { from: madeSince(delivery), to: sentTo, limit: MOST_OTHERS }
+  const from = othersSince(delivery)
+  const time = { from, to: sentTo, limit: MOST_OTHERS }
   const titles = [...new Set([delivery.eventType, ...match.runs.map(run => run.title)])]
   const [sent, bound] = await Promise.all([
     store.sentBetween(repository, titles, time),
@@ -38,5 +41,6 @@ export async function findMatch(
   ])
   const others = sent.filter(other => other.id !== delivery.id)
   const taken = new Set(bound.filter(owner => owner.id !== delivery.id).map(owner => owner.githubRunId))
-  return matchRuns(delivery, runs, { runId, startTimeout, sent: others, sentTo, taken })
+  const since = sent.length < MOST_OTHERS ? Math.max(from, covers) : Number.POSITIVE_INFINITY
+  return matchRuns(delivery, runs, { runId, startTimeout, sent: others, since, sentTo, taken })
 }

@@ -1,34 +1,33 @@
 import type { GitHub } from '../github/client.ts'
 import { readTrouble } from '../github/errors.ts'
-import { isOpen, LEEWAY_MS, madeSince, plainSince, readTitle } from '../github/match-run.ts'
-import { shareRuns } from '../github/share-runs.ts'
-import type { WorkflowRun } from '../github/workflow-run.ts'
+import { LEEWAY_MS, type Match, madeSince, othersSince, readTitle } from '../github/match-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import type { PortAsker } from './ask-port.ts'
+import { NO_PORT_RUN, type PortAsker } from './ask-port.ts'
+import { findMatch } from './find-match.ts'
 import { toGithubRunId } from './to-github-run-id.ts'
 import { isRedelivered } from './watch-decide.ts'
 
 /** Whether a dispatch whose answer was lost has started a workflow. */
 export type Evidence =
-  /** `reports`: the run that reports for the delivery; null where titles tell that there is one, not which. */
+  /** `reports`: the run that reports for the delivery; null where it is known that there is one, not which. */
   | { found: true; by: string; reports: { githubRunId: number | null } | null }
-  /**
-   * Nothing seen; `looked`: and it would have been. `refused`: why the relay may not read GitHub's list, while Port
-   * did answer.
-   */
-  | { found: false; looked: boolean; refused?: string }
+  /** Nothing seen; `looked`: and it would have been. `doubt`: why not, where looking again will show no more. */
+  | { found: false; looked: boolean; doubt?: Doubt }
 
-/** How far back another dispatch of the same event type may be, and its run still appear. */
-const LAG_MS = 10 * 60_000
-const MOST_OTHERS = 2_000
+export interface Doubt {
+  reason: string
+  /** Whether the action or Port would have told of a run by the time that one may take to start. */
+  told: boolean
+}
 
 /**
  * Looks for the workflow run of a delivery, in order of trust: what the action reported, Port's
  * `externalRunId`, GitHub's list by title. The title is the run id where the workflow sets `run-name` so,
  * else the event type: that says something only where a run is left once every other delivery of this event type
- * that went to the repository lately has one, since a delivery whose run is another's would be lost. Nor does a run
- * say anything that is bound to another delivery, or was one of this before it was redelivered.
+ * that went to the repository lately has one, since a delivery whose run is another's would be lost. A run of that
+ * time with any other title may be the delivery's or not. Nor does a run say anything that is bound to another
+ * delivery, or was one of this before it was redelivered.
  */
 export async function findRun(
   delivery: Delivery,
@@ -37,6 +36,8 @@ export async function findRun(
     store: Pick<Store, 'findBound' | 'sentBetween'>
     asker: PortAsker
     clock: () => number
+    startTimeout: number
+    publicUrl: string | null
   },
 ): Promise<Evidence> {
   const { githubRunId, repository, pastRuns } = delivery
@@ -49,25 +50,36 @@ export async function findRun(
     named === null ? isRedelivered(delivery) : pastRuns.includes(named) || (await isBound([named])).has(named)
   if (external && !isOver) return { found: true, by: 'Port names it', reports: { githubRunId: named } }
   try {
-    const list = await parts.github.listRuns(repository, madeSince(delivery))
-    const titled = list.runs.filter(run => !pastRuns.includes(run.id) && isOf(run))
-    const bound = await isBound(titled.map(run => run.id))
-    const free = titled.filter(run => !bound.has(run.id))
-    const tells = free.some(run => readTitle(run.title, delivery) === 'named')
-    if (tells || (free.length > 0 && (await hasShare()))) {
+    const { whole, match } = await look()
+    if (match.kind === 'own' || match.kind === 'plain') {
       return { found: true, by: 'GitHub lists it', reports: null }
     }
     // Which of several deliveries such a run is of, Port might have told.
-    return { found: false, looked: list.whole && !(port === 'unread' && free.length > 0) }
+    if (match.kind === 'strange' && port === 'unread') return { found: false, looked: false }
+    if (isUnnamed(match)) return inDoubt(`a run began in ${repository} whose title names no delivery`)
+    return { found: false, looked: whole }
   } catch (error) {
     const { kind, reason } = readTrouble(error, { repository, now: parts.clock(), tries: 0 })
-    const refused = kind === 'forbidden' && port !== 'unread' ? { refused: reason } : {}
-    return { found: false, looked: false, ...refused }
+    return kind === 'forbidden' ? inDoubt(reason) : { found: false, looked: false }
   }
 
-  function isOf({ title, createdAt }: WorkflowRun): boolean {
-    const how = readTitle(title, delivery)
-    return how === 'named' || (how === 'plain' && createdAt >= plainSince(delivery))
+  async function look(): Promise<{ whole: boolean; match: Match }> {
+    const first = await lookSince(madeSince(delivery))
+    const { kind } = first.match
+    const isNamed = kind === 'own' || kind === 'none' || isUnnamed(first.match)
+    // Whose a run is that is titled with the event type, is told by those of all dispatches that it may be of.
+    if (isNamed) return first
+    const { match } = await lookSince(othersSince(delivery) - LEEWAY_MS)
+    return { ...first, match }
+  }
+
+  async function lookSince(since: number): Promise<{ whole: boolean; match: Match }> {
+    const { runs, whole } = await parts.github.listRuns(repository, since)
+    const bound = await isBound(
+      runs.filter(run => readTitle(run.title, delivery) === 'named').map(run => run.id),
+    )
+    const list = { runs: runs.filter(run => !bound.has(run.id)), covers: whole ? since : Infinity }
+    return { whole, match: await findMatch(delivery, list, null, parts) }
   }
 
   async function isBound(runIds: number[]): Promise<Set<number>> {
@@ -75,17 +87,18 @@ export async function findRun(
     return new Set(owners.filter(owner => owner.id !== delivery.id).map(owner => owner.githubRunId))
   }
 
-  /** Whether a plain run is left for the delivery when those sent before it, whose may still appear, have theirs. */
-  async function hasShare(): Promise<boolean> {
-    const { id, seq, eventType, sentAt } = delivery as Delivery & { sentAt: number }
-    const from = sentAt - LAG_MS
-    const time = { from, to: parts.clock(), limit: MOST_OTHERS }
-    const sent = await parts.store.sentBetween(repository, [eventType], time)
-    const past = new Set([...pastRuns, ...sent.flatMap(other => other.pastRuns)])
-    const { runs } = await parts.github.listRuns(repository, from - LEEWAY_MS)
-    const plain = runs.filter(run => run.title === eventType && !past.has(run.id))
-    const bound = await isBound(plain.map(run => run.id))
-    const free = plain.filter(run => !bound.has(run.id))
-    return shareRuns({ id, seq, sentAt }, free, sent.filter(isOpen), LEEWAY_MS).own.length > 0
+  /** Neither Port's silence nor a run of a workflow that Port cannot be asked about says anything. */
+  function inDoubt(reason: string): Evidence {
+    if (port === 'unread') return { found: false, looked: false }
+    // A synchronous one is ended by the relay's own answer to the webhook.
+    if (port.ended && !port.synchronized && !isRedelivered(delivery)) {
+      return { found: true, by: 'its run in Port has ended', reports: null }
+    }
+    const isRead = port !== NO_PORT_RUN && port.status !== 'unknown'
+    return { found: false, looked: false, doubt: { reason, told: isRead || parts.publicUrl !== null } }
+  }
+
+  function isUnnamed(match: Match): boolean {
+    return match.kind === 'strange' && match.runs.every(run => run.title !== delivery.eventType)
   }
 }

@@ -1,5 +1,5 @@
 import type { RunState } from '../../port/client.ts'
-import type { Match } from '../github/match-run.ts'
+import { type Match, madeSince } from '../github/match-run.ts'
 import type { Look } from '../github/run-lister.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Change, Delivery } from '../store/delivery.ts'
@@ -113,7 +113,7 @@ export function judge(delivery: Delivery, seen: Seen, times: Times): Verdict {
       startTimeout: times.startTimeout,
     })
   }
-  if ((look.readAt ?? 0) < startBy || !look.whole) return wait()
+  if ((look.readAt ?? 0) < startBy || look.covers >= madeSince(delivery)) return wait()
   return without({ why: 'nothing listens', disabled: [], workflows: null })
 }
 

@@ -55,7 +55,7 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
     const hasPort = readPort !== null && delivery.runId !== null && delivery.kind !== 'none'
     const want = { since: madeSince(delivery), runId: delivery.githubRunId }
     let look = await lister.look(repository, want, pause(delivery, clock()))
-    let match = await findMatch(delivery, look.runs, delivery.githubRunId, parts)
+    let match = await findMatch(delivery, look, delivery.githubRunId, parts)
     const known = note(delivery)
     if (match.kind === 'own') known.sawRun = match.runs[0]?.id ?? null
     else if (match.kind !== 'known' && known.sawRun !== null) {
@@ -73,7 +73,7 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
       const named = toGithubRunId(typeof port === 'object' ? port.externalRunId : null)
       if (named !== null && delivery.githubRunId === null && !(await isOver(delivery, named))) {
         look = await lister.look(repository, { ...want, runId: named }, pause(delivery, clock()))
-        match = preferOwn(match, await findMatch(delivery, look.runs, named, parts), look.gone)
+        match = preferOwn(match, await findMatch(delivery, look, named, parts), look.gone)
       }
       verdict = judge(delivery, seen(), parts)
     }

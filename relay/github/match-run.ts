@@ -6,6 +6,8 @@ import type { WorkflowRun } from './workflow-run.ts'
 export const LEEWAY_MS = 5_000
 /** Where the title names the delivery itself, a wrong clock alone must not hide the run. */
 const WIDE_LEEWAY_MS = 60_000
+/** How far back another dispatch may be, and its run still appear. */
+const LAG_MS = 10 * 60_000
 
 /**
  * The id of a Port run: a title with another's is not a strange one. It stands by itself, and has a digit or a
@@ -50,11 +52,15 @@ export const madeSince = ({ sentAt, dispatchedAt, receivedAt }: Timed): number =
 /** The same of runs whose titles do not name the delivery. */
 export const plainSince = (delivery: Timed): number => madeSince(delivery) + WIDE_LEEWAY_MS - LEEWAY_MS
 
+/** Since when deliveries sent before this one are looked at, whose runs may still have been to come. */
+export const othersSince = (delivery: Timed): number => madeSince(delivery) + WIDE_LEEWAY_MS - LAG_MS
+
 /** What is known of the other deliveries of a repository. */
 interface Others {
   /** Those that were sent around the same time, all until `sentTo`. */
   sent: readonly Sent[]
-  /** Milliseconds since 1970. */
+  /** From when on all of them, and all runs, are there. All times are milliseconds since 1970. */
+  since: number
   sentTo: number
   /** Runs that are known to be of another delivery. */
   taken: ReadonlySet<number>
@@ -69,7 +75,14 @@ interface Others {
 export function matchRuns(
   delivery: Delivery,
   runs: readonly WorkflowRun[],
-  { runId, startTimeout, sent, sentTo, taken }: Others & { runId: number | null; startTimeout: number },
+  {
+    runId,
+    startTimeout,
+    sent,
+    since,
+    sentTo,
+    taken,
+  }: Others & { runId: number | null; startTimeout: number },
 ): Match {
   if (runId !== null) return { kind: 'known', id: runId, run: runs.find(run => run.id === runId) ?? null }
   const past = new Set([...delivery.pastRuns, ...sent.flatMap(other => other.pastRuns)])
@@ -81,22 +94,23 @@ export function matchRuns(
   )
   if (named.length > 0) return { kind: 'own', runs: named }
 
-  const since = plainSince(delivery)
-  const until = (delivery.dispatchedAt ?? delivery.receivedAt) + startTimeout + LEEWAY_MS
+  const from = plainSince(delivery)
+  const until = (delivery.dispatchedAt ?? delivery.sentAt ?? delivery.receivedAt) + startTimeout + LEEWAY_MS
   const plain = free.filter(run => run.title === delivery.eventType && run.createdAt <= until)
-  const mine = plain.filter(run => run.createdAt >= since)
+  const mine = plain.filter(run => run.createdAt >= from)
   if (mine.length > 0) {
     // Later ones may be of deliveries that were not looked at.
     const shared = plain.filter(run => run.createdAt <= sentTo - LEEWAY_MS)
     const rivals = sent.filter(other => other.eventType === delivery.eventType && isOpen(other))
     const { id, seq } = delivery
-    const given = shareRuns({ id, seq, sentAt: since + LEEWAY_MS }, shared, rivals, LEEWAY_MS)
+    const times = { since, leeway: LEEWAY_MS }
+    const given = shareRuns({ id, seq, sentAt: from + LEEWAY_MS }, shared, rivals, times)
     return given.own.length > 0 ? { kind: 'plain', ...given } : { kind: 'strange', runs: mine }
   }
   const eventTypes = new Set(sent.map(other => other.eventType))
   const strange = free.filter(
     ({ title, createdAt }) =>
-      createdAt >= since && createdAt <= until && !eventTypes.has(title) && !PORT_RUN.test(title),
+      createdAt >= from && createdAt <= until && !eventTypes.has(title) && !PORT_RUN.test(title),
   )
   return strange.length > 0 ? { kind: 'strange', runs: strange } : { kind: 'none' }
 }

@@ -21,8 +21,8 @@ export interface Look {
   runs: WorkflowRun[]
   /** When the list was read last; null for never. */
   readAt: number | null
-  /** Whether the list goes back to `since`. */
-  whole: boolean
+  /** From when on all runs are there. */
+  covers: number
   /** The run of the id wanted is not there: it was deleted. */
   gone: boolean
   /** When the next look may show more. */
@@ -190,7 +190,7 @@ export function createRunLister(parts: {
       if (!told && runId !== null && entry.access === 'read' && entry.readAt !== null && !listed()) {
         await readById(entry, runId, maxAge)
       }
-      return show(entry, { since, runId }, age)
+      return show(entry, runId, age)
     },
     observe(repository, run) {
       const entry = open(repository)
@@ -203,7 +203,7 @@ export function createRunLister(parts: {
     },
   }
 
-  function show(entry: RunsEntry, { since, runId }: Want, age: number): Look {
+  function show(entry: RunsEntry, runId: number | null, age: number): Look {
     const runs = new Map<number, WorkflowRun>()
     const add = (run: WorkflowRun) => {
       const known = runs.get(run.id)
@@ -219,7 +219,7 @@ export function createRunLister(parts: {
       refusedFor: entry.refused ? entry.refused.last - entry.refused.first : 0,
       runs: [...runs.values()],
       readAt: entry.readAt,
-      whole: entry.covers < since,
+      covers: entry.covers,
       gone: one !== undefined && one.misses >= MISSES && !runs.has(runId as number),
       nextAt:
         entry.access === 'forbidden'

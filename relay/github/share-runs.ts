@@ -13,27 +13,38 @@ export interface Share {
 
 type Sending = Pick<Sent, 'id' | 'seq' | 'sentAt'>
 
+/** So long after its dispatch a run still comes; after as long without a dispatch, the next run is of the next one. */
+const QUIET_MS = 15_000
+
 /**
  * Shares runs whose titles say nothing out among the deliveries that may be behind them. Each dispatch makes one
  * run of each workflow that listens, and a repository's dispatches go out one after the other: so the oldest run
- * belongs to the oldest delivery. Runs made within `leeway` of each other may have changed places on GitHub. Pure.
+ * belongs to the oldest delivery. They are counted from a time at which nothing was sent for a while, since the first
+ * run of a stream cut anywhere else is of a delivery that is left out; where there was no such time, nothing is
+ * shared. Runs made within `leeway` of each other may have changed places on GitHub. Pure.
  *
- * @param runs of all times, without those that are known to be of a certain delivery
+ * @param runs without those that are known to be of a certain delivery
  * @param others deliveries of the same event type that were sent around the same time, without a known run
- * @param leeway how far GitHub's clock may be from this relay's, milliseconds
+ * @param times.since from when on all runs and all others are there, milliseconds since 1970
+ * @param times.leeway how far GitHub's clock may be from this relay's, milliseconds
  */
 export function shareRuns(
   delivery: Sending,
   runs: readonly WorkflowRun[],
   others: readonly Sending[],
-  leeway: number,
+  { since, leeway }: { since: number; leeway: number },
 ): Share {
-  const all = [...others.filter(other => other.id !== delivery.id), delivery].sort(
+  const sent = [...others.filter(other => other.id !== delivery.id), delivery].sort(
     (a, b) => a.sentAt - b.sentAt || a.seq - b.seq,
   )
+  const begin = beginOf(sent, delivery, since)
+  if (begin === null) return { runs: [], own: [], missing: true }
+  const all = sent.filter(each => each.sentAt >= begin)
   const share: Share = { runs: [], own: [], missing: false }
   for (const workflow of new Set(runs.map(run => run.workflowId))) {
-    const made = runs.filter(run => run.workflowId === workflow).sort(byAge)
+    const made = runs
+      .filter(run => run.workflowId === workflow && run.createdAt >= begin - leeway)
+      .sort(byAge)
     if (!made.some(run => run.createdAt >= delivery.sentAt - leeway)) continue
     const { run, open } = assign(delivery, all, made, leeway)
     // Long after its dispatch, while others have none yet: it may be of a later one, and this one have none at all.
@@ -52,6 +63,14 @@ export function shareRuns(
     share.runs.push(run, ...near)
   }
   return share
+}
+
+/** The first that was sent after a quiet time; null where there was none before the delivery. */
+function beginOf(sent: readonly Sending[], { id }: Sending, since: number): number | null {
+  const upTo = sent.slice(0, sent.findIndex(each => each.id === id) + 1)
+  const quiet = ({ sentAt }: Sending, i: number) =>
+    sentAt - Math.max(since, sent[i - 1]?.sentAt ?? since) > QUIET_MS
+  return upTo.find(quiet)?.sentAt ?? null
 }
 
 /** First sent, first served; `open`: when the last run was made, somebody still waited for one. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createPortAsker } from '../../relay/deliveries/ask-port.ts'
+import type { DispatchParts } from '../../relay/deliveries/dispatch.ts'
 import { findRun } from '../../relay/deliveries/find-run.ts'
 import type { WorkflowRun } from '../../relay/github/client.ts'
 import type { Delivery, Sent } from '../../relay/store/delivery.ts'
@@ -37,6 +38,8 @@ async function look(
     },
     asker: createPortAsker(null, clock),
     clock,
+    startTimeout: 600_000,
+    publicUrl: null,
   })
 }
 const sent = (more: Partial<Sent>): Sent => ({
@@ -56,8 +59,8 @@ const nothing = { found: false, looked: true }
 describe('a run on the list', () => {
   test('that is named by the Port run is evidence, whatever else went out', async () => {
     expect(await look('deploy r_2', { before: sent({}) })).toEqual(found)
-    expect(await look('deploy r_1', { before: sent({}) })).toEqual(nothing)
-    expect(await look('deploy r_20', { before: sent({}) })).toEqual(nothing)
+    expect(await look('deploy r_A1b2C3d4', { before: sent({}) })).toEqual(nothing)
+    expect(await look('deploy r_2A1b2C3d4', { before: sent({}) })).toEqual(nothing)
   })
 
   test('that is named by the event type alone is evidence only where no other delivery can be behind it', async () => {
@@ -81,7 +84,7 @@ describe('a run on the list', () => {
   })
 
   test('is not missed on a list that is too long to read', async () => {
-    expect(await look('deploy r_1', { whole: false })).toEqual({ found: false, looked: false })
+    expect(await look('deploy r_A1b2C3d4', { whole: false })).toEqual({ found: false, looked: false })
   })
 })
 
@@ -89,9 +92,16 @@ const posts = ({ github }: Dispatching) => github.requests.filter(({ method }) =
 const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`
 const RUN = { repository: 'acme/shop', status: 'in_progress' } as const
 
+const waitUntil = async (relay: Dispatching, end: number) => {
+  while (relay.now() < end) {
+    await relay.step()
+    relay.advance(5_000)
+  }
+}
+
 describe('a dispatch whose answer was lost', () => {
-  const open = async () => {
-    const relay = await openDispatching()
+  const open = async (parts: Partial<DispatchParts> = {}) => {
+    const relay = await openDispatching({ parts })
     relay.github.addRepository('acme/shop')
     return relay
   }
@@ -198,6 +208,37 @@ describe('a dispatch whose answer was lost', () => {
     expect(posts(relay)).toBe(1)
   })
 
+  test('is sent again only after RELAY_START_TIMEOUT where a run of that time has a title that names no delivery', async () => {
+    const relay = await open()
+    relay.github.failures.serverError({ create: false })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    relay.github.createRun({ ...RUN, displayTitle: 'Roll out shop' })
+    await waitUntil(relay, relay.now() + 590_000)
+    expect(posts(relay)).toBe(1)
+    await waitUntil(relay, relay.now() + 30_000)
+    expect(posts(relay)).toBe(2)
+    expect((await relay.delivery(id)).attempts.map(({ outcome }) => outcome)).toContain(
+      'No run reported, and a run began in acme/shop whose title names no delivery; sending again',
+    )
+  })
+
+  test('is sent again where a stream of plain runs tells nothing, since none of it began with a pause', async () => {
+    const relay = await open()
+    for (let i = 0; i < 130; i++) {
+      await relay.accept(`r_before_${i}`)
+      await relay.step()
+      relay.github.createRun({ ...RUN, displayTitle: 'deploy', createdAt: iso(relay.now() + 2_000) })
+      relay.advance(5_000)
+    }
+    relay.github.failures.serverError({ create: false })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    await wait(relay)
+    expect(posts(relay)).toBe(132)
+    expect((await relay.delivery(id)).state).toBe('dispatched')
+  })
+
   describe('while Port does not answer', () => {
     test('is not sent again where the run on the list may be its: Port might have told', async () => {
       const relay = await open()
@@ -232,21 +273,14 @@ describe('a dispatch whose answer was lost', () => {
     const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
     const refused =
       "the relay's token or App lacks Actions: read on acme/shop (403: Resource not accessible by personal access token)"
-    const openBlind = async () => {
-      const relay = await open()
+    const openBlind = async (runId = 'r_1', parts: Partial<DispatchParts> = {}) => {
+      const relay = await open(parts)
       relay.github.failures.serverError({ create: false })
       const blind = relay.github.fail({ match: isList, ...lacks, times: Number.POSITIVE_INFINITY })
-      const id = await relay.accept('r_1')
+      const id = await relay.accept(runId)
       await relay.step()
       return { relay, blind, id }
     }
-    const waitUntil = async (relay: Dispatching, end: number) => {
-      while (relay.now() < end) {
-        await relay.step()
-        relay.advance(5_000)
-      }
-    }
-
     test('is sent again once RELAY_START_TIMEOUT is over without a report, and Port is told of the permission', async () => {
       const { relay, id } = await openBlind()
       const sentAt = (await relay.delivery(id)).sentAt as number
@@ -278,6 +312,36 @@ describe('a dispatch whose answer was lost', () => {
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
       expect(await relay.delivery(id)).toMatchObject({ state: 'running', githubRunId: 4242 })
+    })
+
+    test('is not sent again where the run in Port has ended; of a synchronous one that says nothing', async () => {
+      const { relay, id } = await openBlind()
+      relay.port.run('r_1').status = 'SUCCESS'
+      await waitUntil(relay, relay.now() + 700_000)
+      expect(posts(relay)).toBe(1)
+      expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
+      const other = await openBlind()
+      const run = other.relay.port.run('r_1')
+      run.status = 'SUCCESS'
+      run.payload.synchronized = true
+      await waitUntil(other.relay, other.relay.now() + 700_000)
+      expect(posts(other.relay)).toBe(2)
+    })
+
+    test('nor where nobody would have told of its run: it fails, and Port is told how to go on', async () => {
+      const { relay, id } = await openBlind('wfnr_1')
+      await waitUntil(relay, relay.now() + 700_000)
+      expect(posts(relay)).toBe(1)
+      const reason = `GitHub gave no clear answer, and whether a run appeared cannot be seen, since ${refused}. Redeliver it if none did.`
+      expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
+      await relay.tell()
+      expect(relay.port.nodeRun('wfnr_1').logs.at(-1)?.message).toContain(reason)
+    })
+
+    test('is sent again where the action would have told by the relay', async () => {
+      const { relay } = await openBlind('wfnr_1', { publicUrl: 'https://relay.example' })
+      await waitUntil(relay, relay.now() + 700_000)
+      expect(posts(relay)).toBe(2)
     })
 
     test('is not sent again while Port does not answer, or GitHub is in trouble', async () => {

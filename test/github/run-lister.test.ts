@@ -81,12 +81,12 @@ test('pages are turned back to the time that is asked for, and no further', asyn
   const { asked, look } = open(runs)
   const found = await look({ since: 180_000 })
   expect(asked).toEqual(['page 1', 'page 2'])
-  expect(found).toMatchObject({ whole: true, access: 'read' })
+  expect(found).toMatchObject({ covers: 151_000, access: 'read' })
 })
 
-test('a list too long to turn whole says so', async () => {
+test('a list too long to turn whole says how far back it goes', async () => {
   const { asked, look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
-  expect(await look({ since: 50_000 })).toMatchObject({ whole: false })
+  expect(await look({ since: 50_000 })).toMatchObject({ covers: 201_000 })
   expect(asked).toHaveLength(5)
 })
 
@@ -159,6 +159,14 @@ test('a line of sequences that never end holds nothing up, and of one that was w
   expect(cleanLog(`${endless}\nnext`, null).at(-1)).toBe('next')
   const bar = `${'\x1b[32m10 %\x1b[0m\r'.repeat(5_000)}\x1b[32m100 %\x1b[0m\r\x1b[K`
   expect(cleanLog(bar, null)).toEqual(['100 %'])
+})
+
+test('many such lines hold nothing up: only those that are kept are read', () => {
+  const line = `2026-10-01T12:00:00.0Z ${'\x1b]'.repeat(8_000)}`
+  const log = [...Array.from({ length: 2_000 }, () => line), ...Array.from({ length: 100 }, (_, i) => `${i}`)]
+  const before = performance.now()
+  expect(cleanLog(log.join('\n'), null)).toEqual(log.slice(-100))
+  expect(performance.now() - before).toBeLessThan(2_000)
 })
 
 test('the end of a long stream is kept, from the start of a line', async () => {

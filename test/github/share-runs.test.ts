@@ -8,9 +8,13 @@ const run = (id: number, at: number, workflowId = 1) =>
 const sent = (at: number, seq = at) => ({ id: `d-${seq}`, seq, sentAt: at * SECOND })
 
 /** What each of the deliveries gets, by the ids of runs. */
-const share = (deliveries: ReturnType<typeof sent>[], runs: WorkflowRun[]) =>
+const share = (
+  deliveries: ReturnType<typeof sent>[],
+  runs: WorkflowRun[],
+  since = Number.NEGATIVE_INFINITY,
+) =>
   deliveries.map(each => {
-    const { own, runs: all, missing } = shareRuns(each, runs, deliveries, 5 * SECOND)
+    const { own, runs: all, missing } = shareRuns(each, runs, deliveries, { since, leeway: 5 * SECOND })
     return { own: own.map(({ id }) => id), runs: all.map(({ id }) => id).sort(), missing }
   })
 const sure = (...ids: number[]) => ({ own: ids, runs: ids, missing: false })
@@ -54,4 +58,18 @@ test('a burst, in order and each soon after its dispatch, is shared out though m
     times.slice(0, 40).map(at => run(at + 1, at + 1)),
   )
   for (let i = 0; i < 40; i++) expect(shares[i]).toMatchObject({ own: [times[i]! + 1], missing: false })
+})
+
+test('a stream is shared out from where it begins, and not at all where it began before what is known', () => {
+  const times = Array.from({ length: 20 }, (_, i) => i * 6)
+  const runs = times.map(at => run(at + 1, at + 2))
+  const known = times.slice(10).map(at => sent(at))
+  for (const each of share(known, runs, 55 * SECOND)) expect(each).toEqual(none)
+  const later = [...known, sent(200), sent(206)]
+  expect(share(later, [...runs, run(201, 202), run(207, 208)], 55 * SECOND).slice(-2)).toEqual([
+    sure(201),
+    sure(207),
+  ])
+  const all = times.map(at => sent(at))
+  expect(share(all, runs).map(({ own }) => own)).toEqual(times.map(at => [at + 1]))
 })

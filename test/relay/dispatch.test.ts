@@ -369,6 +369,21 @@ describe('where GitHub gave no clear answer', () => {
 
   const DAY = 86_400_000
 
+  test('since a relay died before it could write anything down, it is given up all the same', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop')
+    const id = await relay.accept('r_1')
+    const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1)
+    expect(await relay.store.markSent(claimed!, relay.now())).toBe(true)
+    relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
+    relay.advance(DAY - 60_000)
+    await relay.step()
+    expect((await relay.delivery(id)).state).toBe('queued')
+    relay.advance(DAY)
+    await relay.step()
+    expect((await relay.delivery(id)).state).toBe('failed')
+  })
+
   test.each<[string, (relay: Dispatching) => unknown]>([
     ['a 500', ({ github }) => github.failures.serverError({ create: false })],
     ['a refused connection', ({ github }) => github.failures.down()],
