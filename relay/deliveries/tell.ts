@@ -97,23 +97,29 @@ export async function tell(telling: Telling, parts: TellParts): Promise<void> {
     if (isLate()) return false
     const conclusion = 'update' in report ? report.update.conclusion : undefined
     try {
+      if (conclusion === undefined) await run.log([{ level: 'WARN', message: missing(report, status) }])
+      if (isLate()) return false
+      const still = await sayAgain(report, createdAt)
+      if (still === null) return true
       if (conclusion !== undefined) await run.update({ conclusion })
-      else await run.log([{ level: 'WARN', message: missing(report, status) }])
+      else warn(`Port was not told: ${still}`)
     } catch {
       return false
     }
-    if (conclusion !== undefined) {
+    if (conclusion !== undefined)
       warn(`Port was told of the end, but no more than the conclusion: ${message}`)
-      return true
-    }
-    if (isLate()) return false
+    return true
+  }
+
+  /** @returns why these words are not taken; null where they were. @throws where it may not be for the words */
+  async function sayAgain(report: Report, createdAt: number): Promise<string | null> {
     try {
       await say(report, createdAt)
+      return null
     } catch (error) {
-      if (!(error instanceof PortError) || !isOfWords(error)) return false
-      warn(`Port was not told: ${error.message}`)
+      if (!(error instanceof PortError) || !isOfWords(error)) throw error
+      return error.message
     }
-    return true
   }
 
   /** An entity that Port will not take is no reason to be silent: whoever reads the run's log should know. */

@@ -1,19 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Held } from '../store/store.ts'
 
 /** One kind of due work: how it is claimed, and the step that each claim takes. */
-export interface Work<Claim extends Claimed> {
+export interface Work<Claim extends Held & { id: string }> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
   /** @param stopping aborted when the worker is to stop */
   step: (claim: Claim, stopping: AbortSignal) => Promise<void>
   /** How many steps may be under way at once. */
   concurrency: number
-}
-
-/** What a step writes under: the lease of its delivery. */
-interface Claimed {
-  id: string
-  lease: number
 }
 
 export interface Worker {
@@ -34,13 +29,14 @@ const TROUBLE_MS = 1_000
  * that expires: then the delivery is due again.
  *
  * A process that stood still for longer than a lease (a suspended machine, a stopped container) may claim what
- * it has under way itself: that is not begun again, and goes on under the new lease.
+ * it has under way itself: that is not begun again, and goes on under the new lease. Only where the step had written
+ * already, and the claim is of what it left to do, that is begun once the step has ended.
  */
-export function startWorker<Claim extends Claimed>(
+export function startWorker<Claim extends Held & { id: string }>(
   work: Work<Claim>,
   log: { error: (fields: object, message: string) => void },
 ): Worker {
-  const active = new Map<string, { claim: Claim; ended: Promise<void> }>()
+  const active = new Map<string, { claim: Claim; next: Claim | null; ended: Promise<void> }>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
   const wake = () => signal.resolve()
@@ -49,6 +45,7 @@ export function startWorker<Claim extends Claimed>(
     const underWay = active.get(claim.id)
     if (underWay) {
       underWay.claim.lease = claim.lease
+      underWay.next = claim
       return
     }
     const ended = work
@@ -60,10 +57,12 @@ export function startWorker<Claim extends Claimed>(
         )
       })
       .finally(() => {
+        const next = active.get(claim.id)?.next
         active.delete(claim.id)
+        if (next && claim.spent !== undefined && claim.spent !== next.lease) begin(next)
         wake()
       })
-    active.set(claim.id, { claim, ended })
+    active.set(claim.id, { claim, next: null, ended })
   }
   const loop = async () => {
     while (!stopping.signal.aborted) {

@@ -7,7 +7,7 @@ import * as lookups from './sql/lookups.ts'
 import * as pauses from './sql/pauses.ts'
 import * as steps from './sql/steps.ts'
 import * as telling from './sql/telling.ts'
-import { type Accepted, type Queued, type Store, StoreBusy } from './store.ts'
+import { type Accepted, type Held, type Queued, type Store, StoreBusy } from './store.ts'
 import { toDelivery, toSent } from './to-delivery.ts'
 
 /** Deliveries, and characters of them, that may wait to be written; more are refused rather than kept in memory without end. */
@@ -77,13 +77,14 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return rows.map(toDelivery).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
     async record(claimed, change, now, reports = [], { pause, unsent } = {}) {
+      const { lease } = claimed
       const results = await db.run([
         ...(pause ? [pauses.raise(dialect, pause)] : []),
         ...(pace && unsent ? [claims.giveBack(claimed)] : []),
         ...steps.record(dialect, claimed, change, { now, reports: reports.flatMap(inSteps) }),
       ])
       if (reports.length > 0) work()
-      return results.at(-1)?.length === 1
+      return isHeld(claimed, lease, results)
     },
     async markSent(claimed, now) {
       const [updated] = await db.run([steps.markSent(claimed, now)])
@@ -106,8 +107,8 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return claimed.map(row => toTelling(row, reports))
     },
     async told(claimed, said, retryAt) {
-      const results = await db.run(telling.told(dialect, claimed, said, retryAt))
-      return results.at(-1)?.length === 1
+      const { lease } = claimed
+      return isHeld(claimed, lease, await db.run(telling.told(dialect, claimed, said, retryAt)))
     },
     async report(id, reports, now, message) {
       const given = { reports: reports.flatMap(inSteps), now }
@@ -195,6 +196,13 @@ type Told = Pick<NewDelivery, 'id' | 'runId' | 'repository' | 'eventType'> & { s
 
 function accepted({ id, state, runId, repository, eventType }: Told, duplicate: boolean): Accepted {
   return { id, state, runId, repository, eventType, duplicate }
+}
+
+/** Whether the last statement wrote, under this lease; then the lease is spent. */
+function isHeld(claimed: Held, lease: number, results: Row[][]): boolean {
+  const held = results.at(-1)?.length === 1
+  if (held) claimed.spent = lease
+  return held
 }
 
 const fromRow = (row: Row): Told => ({

@@ -1,7 +1,15 @@
 import type { Change, Delivery, NewDelivery, Report, Sent, State, Telling } from './delivery.ts'
 
 /** A delivery as it was claimed: what a write holds under. */
-export type Claimed = Pick<Delivery, 'id' | 'lease' | 'state'>
+export type Claimed = Pick<Delivery, 'id' | 'state'> & Held
+
+/** A lease as the step knows that works under it. */
+export interface Held {
+  /** Counts up with each claim; renewed where the delivery is claimed again while the step works. */
+  lease: number
+  /** The one under which the step has written, and so given it back; unset until it has. */
+  spent?: number
+}
 
 /** A queued delivery under a lease. Times are milliseconds since 1970. */
 export type Queued = Delivery & {
@@ -104,7 +112,7 @@ export interface Store {
    * Removes the words said so far and gives the lease back; `retryAt` when more are left to say later.
    * @returns false when the lease was lost
    */
-  told(telling: Pick<Telling, 'id' | 'lease'>, said: number[], retryAt: number | null): Promise<boolean>
+  told(telling: Pick<Telling, 'id'> & Held, said: number[], retryAt: number | null): Promise<boolean>
 
   /**
    * Adds words for Port, behind those that wait, whoever holds a lease.

@@ -181,6 +181,15 @@ describe('what is never taken does not keep the end back:', () => {
     )
   })
 
+  test('a summary that Port takes after all is not left out', async () => {
+    const relay = await open([{ update: { conclusion: 'success', summary: 'poison' } }])
+    relay.port.fail({ times: 2, status: 500, match: has('poison') })
+    await relay.tell()
+    relay.advance(3_600_000)
+    await relay.tell()
+    expect(relay.port.run('r_1')).toMatchObject({ status: 'SUCCESS', summary: 'poison' })
+  })
+
   test.each([503, 403])('while Port answers all with %i, nothing is lost, nor announced', async status => {
     const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
     const relay = await open([line('a'), { entity }, line('b'), ...FAILED])
