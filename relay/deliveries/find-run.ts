@@ -15,7 +15,7 @@ export type Evidence =
   /** Nothing seen; `looked`: and it would have been. `doubt`: why not, where looking again will show no more. */
   | { found: false; looked: boolean; doubt?: Doubt }
 
-export interface Doubt {
+interface Doubt {
   reason: string
   /** Whether the action or Port would have told of a run by the time that one may take to start. */
   told: boolean

@@ -116,7 +116,7 @@ export function matchRuns(
 }
 
 /** Whether the delivery may have a run that nobody named. Of a failed one, it is a past run, or none was seen. */
-export const isOpen = ({ githubRunId, failed }: Sent) => githubRunId === null && !failed
+const isOpen = ({ githubRunId, failed }: Sent) => githubRunId === null && !failed
 
 /** An id stands by itself: `r_1` is not in `r_12`. */
 function names(title: string, id: string | null): boolean {
