@@ -20,18 +20,18 @@ type Bound = Pick<Message, 'githubRunId' | 'githubRunAttempt'>
 
 /**
  * A message under a report token, with the delivery that both name, which is bound to that token's run and
- * attempt still.
+ * attempt still. The token comes first: nobody without one has the relay hold a body.
  *
  * @throws Problem 401, 403, and what `read` throws
  */
 export async function boundDelivery<T extends { delivery: string }>(
   c: Context,
   { store, tokens, log }: BoundParts,
-  read: (c: Context) => Promise<T>,
+  read: () => Promise<T>,
 ): Promise<{ message: T; delivery: Delivery; bound: Bound }> {
   const { delivery: id, runId, runAttempt } = await tokens.verify(bearer(c))
   const bound = { githubRunId: runId, githubRunAttempt: runAttempt }
-  const message = await read(c)
+  const message = await read()
   const delivery = message.delivery === id ? await store.get(id) : null
   if (delivery?.githubRunId === runId && delivery.githubRunAttempt === runAttempt)
     return { message, delivery, bound }

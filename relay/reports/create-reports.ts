@@ -1,12 +1,13 @@
 import { type Context, Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import type { PortClient } from '../../port/client.ts'
 import type { Config } from '../config.ts'
 import type { GitHub } from '../github/client.ts'
 import { Problem } from '../problem.ts'
 import type { Store } from '../store/store.ts'
+import { createIntake } from '../webhook/intake.ts'
 import { createGiveInputs } from './give-inputs.ts'
 import { createKnowledge } from './know-repository.ts'
+import { MAX_BODY } from './read-message.ts'
 import { createReportTokens } from './report-token.ts'
 import { createStart } from './start-report.ts'
 import { createTake } from './take-report.ts'
@@ -26,7 +27,8 @@ export interface ReportsParts {
   }
 }
 
-const MAX_BODY = 256 * 1024
+/** Of all reports that are being taken in, together. */
+const MAX_HELD = 64 * MAX_BODY
 
 /** `/report/…`: what the action reports through the relay. Off, and saying so, without RELAY_PUBLIC_URL. */
 export function createReports(parts: ReportsParts): Hono {
@@ -51,25 +53,15 @@ export function createReports(parts: ReportsParts): Hono {
   const start = createStart({ store, port, verify, know, tokens, clientSecrets: secrets, clock, log })
   const give = createGiveInputs({ store, tokens, clientSecrets: secrets, log })
   const take = createTake({ store, tokens, tells: port !== null, clock, log })
+  const intake = createIntake(MAX_HELD)
 
   app.use('*', async (c, next) => {
     await next()
     c.header('cache-control', 'no-store')
   })
-  app.use(
-    '*',
-    bodyLimit({
-      maxSize: MAX_BODY,
-      onError: () => {
-        throw new Problem(413, `A report has at most ${MAX_BODY} bytes: send it in parts.`, {
-          connection: 'close',
-        })
-      },
-    }),
-  )
-  app.post('/start', c => start(c).catch(orStoreTrouble))
-  app.post('/inputs', c => give(c).catch(orStoreTrouble))
-  app.post('/', c => take(c).catch(orStoreTrouble))
+  app.post('/start', c => intake(reserve => start(c, reserve)).catch(orStoreTrouble))
+  app.post('/inputs', c => intake(reserve => give(c, reserve)).catch(orStoreTrouble))
+  app.post('/', c => intake(reserve => take(c, reserve)).catch(orStoreTrouble))
   app.all('*', (c: Context) => {
     if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
       throw new Problem(405, 'Reports come as POST.', { allow: 'POST' })

@@ -8,13 +8,14 @@ import { readMessage, startMessage } from './read-message.ts'
  * `POST /report/inputs`: what `POST /report/start` gave of the inputs, again, for a later process of the same
  * run, which must know what to hide.
  *
- * @throws Problem 400, 401, 403
+ * @param reserve as in `readBody`
+ * @throws Problem 400, 401, 403, 413, 503
  */
 export function createGiveInputs(
   parts: BoundParts & { clientSecrets: string[] },
-): (c: Context) => Promise<Response> {
-  return async c => {
-    const { message, delivery } = await boundDelivery(c, parts, c => readMessage(c, startMessage))
+): (c: Context, reserve: (bytes: number) => void) => Promise<Response> {
+  return async (c, reserve) => {
+    const { message, delivery } = await boundDelivery(c, parts, () => readMessage(c, startMessage, reserve))
     const invocation = JSON.parse(delivery.invocation) as Invocation
     return c.json(handOut(invocation, message.complete, parts.clientSecrets))
   }

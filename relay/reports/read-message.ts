@@ -2,6 +2,9 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import { jsonDepth, MAX_DEPTH } from '../json-depth.ts'
 import { Problem } from '../problem.ts'
+import { readBody } from '../webhook/body.ts'
+
+export const MAX_BODY = 256 * 1024
 
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
@@ -50,16 +53,23 @@ export const reportMessage = z.object({
   ending: z.boolean().default(false),
 })
 
-/** @throws Problem 400 that names what is wrong, and no value */
-export async function readMessage<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
-  const text = await c.req.text()
+/**
+ * @param reserve as in `readBody`
+ * @throws Problem 400 that names what is wrong, and no value; 413; what `reserve` throws
+ */
+export async function readMessage<T>(
+  c: Context,
+  schema: z.ZodType<T>,
+  reserve: (bytes: number) => void,
+): Promise<T> {
+  const bytes = await readBytes(c, reserve)
   let body: unknown
   try {
-    body = JSON.parse(text)
+    body = JSON.parse(new TextDecoder().decode(bytes))
   } catch {
     throw new Problem(400, 'The body is not JSON.')
   }
-  if (jsonDepth(Buffer.from(text)) > MAX_DEPTH) {
+  if (jsonDepth(bytes) > MAX_DEPTH) {
     throw new Problem(
       400,
       `The body is nested more than ${MAX_DEPTH} levels deep: leave out of the entity what is deeper.`,
@@ -72,6 +82,15 @@ export async function readMessage<T>(c: Context, schema: z.ZodType<T>): Promise<
     400,
     `The body is not a report: ${issue?.path.join('.') || 'it'} is missing or of another kind.`,
   )
+}
+
+async function readBytes(c: Context, reserve: (bytes: number) => void): Promise<Uint8Array> {
+  try {
+    return await readBody(c, MAX_BODY, reserve)
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 413) throw error
+    throw new Problem(413, `A report has at most ${MAX_BODY} bytes: send it in parts.`, error.headers)
+  }
 }
 
 /** The token of `Authorization: Bearer …`, or null. */

@@ -32,14 +32,17 @@ const READ_MS = 3_000
  * started. The first to do so is bound to it, and gets a report token for all that it will say, how Port's
  * run stands, what did not fit its payload, and its secret inputs in clear. A second gets 409 and nothing else.
  *
- * @throws Problem 400, 401, 403, 503
+ * @param reserve as in `readBody`
+ * @throws Problem 400, 401, 403, 413, 503
  */
-export function createStart(parts: StartParts): (c: Context) => Promise<Response> {
+export function createStart(
+  parts: StartParts,
+): (c: Context, reserve: (bytes: number) => void) => Promise<Response> {
   const { store, port, verify, know, tokens, clock, log } = parts
 
-  return async c => {
+  return async (c, reserve) => {
     const claims = await verify(bearer(c))
-    const { delivery: id, complete } = await readMessage(c, startMessage)
+    const { delivery: id, complete } = await readMessage(c, startMessage, reserve)
     const found = await store.get(id)
     if (!found) throw refuse(id, claims, 'there is no such delivery')
     const reason = checkEvent(claims) ?? checkRepository(claims, await know(found.repository, claims))

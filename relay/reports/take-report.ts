@@ -14,12 +14,17 @@ export interface TakeParts extends BoundParts {
  * `POST /report`: words for Port of the workflow run that a delivery is bound to. Answered with 202 once they
  * are on disk; they are said in order, however long Port is away. A conclusion ends the delivery.
  *
- * @throws Problem 400, 401, 403
+ * @param reserve as in `readBody`
+ * @throws Problem 400, 401, 403, 413, 503
  */
-export function createTake(parts: TakeParts): (c: Context) => Promise<Response> {
+export function createTake(
+  parts: TakeParts,
+): (c: Context, reserve: (bytes: number) => void) => Promise<Response> {
   const { store, tells, clock } = parts
-  return async c => {
-    const { message, delivery, bound } = await boundDelivery(c, parts, c => readMessage(c, reportMessage))
+  return async (c, reserve) => {
+    const { message, delivery, bound } = await boundDelivery(c, parts, () =>
+      readMessage(c, reportMessage, reserve),
+    )
     const { sender, number, ending } = message
     const { reports } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)

@@ -1,8 +1,8 @@
 import { Problem } from '../problem.ts'
 
 /**
- * Bounds what is held in memory between the first byte of a webhook and its answer, whoever sends it and
- * however slowly: more is refused with 503, for the sender to try again, rather than taken without end.
+ * Bounds what is held in memory between the first byte of a webhook or a report and its answer, whoever sends
+ * it and however slowly: more is refused with 503, for the sender to try again, rather than taken without end.
  *
  * @param maxBytes of all bodies together
  */
@@ -17,7 +17,7 @@ export function createIntake(
         if (held + bytes > maxBytes) {
           throw new Problem(
             503,
-            'The relay has more to take in than it keeps up with; this delivery was not accepted. Send it again shortly.',
+            'The relay has more to take in than it keeps up with; this was not accepted. Send it again shortly.',
             {
               'retry-after': '1',
               connection: 'close',

@@ -4,8 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Problem } from '../../relay/problem.ts'
 import { createIntake } from '../../relay/webhook/intake.ts'
+import { openStage, startReport } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send, webhookRequest } from '../support/send.ts'
+import { until } from '../support/until.ts'
 
 describe('slow senders are cut off while others are served:', () => {
   const slow = [
@@ -147,6 +149,37 @@ test('without its headers or out of time, a webhook is refused before its body h
   const [socket] = await openSockets(relay.url, 1)
   socket!.write('POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 1048577\r\n\r\n')
   expect(String((await once(socket!, 'data'))[0])).toMatch(/^HTTP\/1\.1 413 /)
+})
+
+describe('a report', () => {
+  const FULL = 262_144
+  const head = (token: string, length: string) =>
+    `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
+
+  test.each(['transfer-encoding: chunked', `content-length: ${FULL}`])(
+    'is refused for its token before its body has come (%s)',
+    async length => {
+      const { url } = await openStage()
+      const socket = await openSocket(url)
+      socket.write(head('none', length))
+      expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 401 /)
+    },
+  )
+
+  test('that never ends fills the intake, not the memory: 503 with Retry-After, until it is gone', async () => {
+    const stage = await openStage()
+    const { id: delivery } = await stage.deliver()
+    const token = await startReport(stage, delivery)
+    const report = { delivery, sender: 'a', number: 1, reports: [] }
+    // There is room for 64.
+    const sockets = await openSockets(stage.url, 80)
+    const answers = sockets.map(async socket => String((await once(socket, 'data'))[0]))
+    for (const socket of sockets)
+      socket.write(`${head(token, `content-length: ${FULL}`)}${'['.repeat(FULL - 1)}`)
+    expect(await Promise.any(answers)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
+    for (const socket of sockets) socket.destroy()
+    await until(async () => (await stage.post('/report', token, report)).status === 202, 'it has room again')
+  })
 })
 
 const now = () => Math.floor(Date.now() / 1000)

@@ -60,7 +60,7 @@ test('a report that a redelivery overtakes is refused, and the delivery stays qu
     clock: () => 3000,
     log: { warn() {} },
   })
-  const app = new Hono().post('/', take)
+  const app = new Hono().post('/', c => take(c, () => {}))
   app.onError((error, c) => answerProblem(c, error as Problem))
   const reports = [{ update: { conclusion: 'cancelled' } }]
   const body = JSON.stringify({ delivery: id, sender: 'post', number: 1, reports })
