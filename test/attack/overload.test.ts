@@ -180,6 +180,25 @@ describe('a report', () => {
     for (const socket of sockets) socket.destroy()
     await until(async () => (await stage.post('/report', token, report)).status === 202, 'it has room again')
   })
+
+  test.each([
+    ['transfer-encoding: chunked', '8\r\n{"half":\r\n'],
+    ['content-length: 100', '{"half":'],
+  ])('that is cut is no trouble of the relay (%s)', async (length, half) => {
+    const stage = await openStage()
+    const { id: delivery } = await stage.deliver()
+    const token = await startReport(stage, delivery)
+    const socket = await openSocket(stage.url)
+    socket.write(`${head(token, length)}${half}`)
+    await sleep(100)
+    socket.end()
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 400 /)
+    expect(
+      (await stage.post('/report', token, { delivery, sender: 'a', number: 1, reports: [] })).status,
+    ).toBe(202)
+    await stage.relay.stop()
+    expect(stage.relay.log().filter(({ level }) => level >= 50)).toEqual([])
+  })
 })
 
 const now = () => Math.floor(Date.now() / 1000)
