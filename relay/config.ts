@@ -54,7 +54,8 @@ export class ConfigError extends Error {
 }
 
 const variables = z.object({
-  PORT_CLIENT_ID: z.string().optional(),
+  // Port refuses it with the line break that a shell or an editor has put behind it.
+  PORT_CLIENT_ID: z.string().trim().optional(),
   PORT_CLIENT_SECRET: z.string({
     error: "is required: your Port organisation's client secret, which signs Port's webhooks",
   }),

@@ -105,6 +105,10 @@ test('an empty variable counts as unset', () => {
   expect(read({ RELAY_REPOSITORY: ' ', PORT: '', LOG_LEVEL: '' })).toEqual(readConfig(LEAST))
 })
 
+test.each(['id\n', ' id\r\n', '\ufeffid '])('the client id %j is taken without what is around it', id => {
+  expect(read({ PORT_CLIENT_ID: id }).port.clientId).toBe('id')
+})
+
 test('a comma within braces is part of a glob', () => {
   const { targets } = read({ RELAY_ALLOWED_REPOSITORIES: 'acme/{shop,web}, other/*' })
   expect(targets.allowed).toEqual(['acme/{shop,web}', 'other/*'])
