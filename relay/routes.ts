@@ -2,6 +2,7 @@ import picomatch from 'picomatch'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { globProblem } from './config/glob-problem.ts'
+import { isExclusion } from './config/is-exclusion.ts'
 
 /** One rule of `RELAY_ROUTES`: the first whose globs all match says where the delivery goes. */
 export interface Route {
@@ -68,7 +69,6 @@ export function isRepository(text: string): boolean {
 export function matcher(globs: string[]): (name: string) => boolean {
   // In a list picomatch takes `!a/b` for "anything but a/b", which would open all the rest; and without
   // `posix` it takes the `!` of `[!a]` for a character like any other.
-  const isExclusion = (glob: string) => /^!(?!\()/.test(glob)
   const matchesAny = (some: string[]) =>
     some.length > 0 ? picomatch(some, { nocase: true, dot: true, posix: true }) : () => false
   const included = matchesAny(globs.filter(glob => !isExclusion(glob)))

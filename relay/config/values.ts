@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { globProblem } from './glob-problem.ts'
+import { isExclusion } from './is-exclusion.ts'
 
 /*
  * The kinds of values that a variable may hold, each from its text, with what it must be as the error.
@@ -33,10 +34,13 @@ export const list = z.string().transform((text, ctx) => items(text.split(/[,\r\n
 /** Globs of repositories, separated so too; a comma within braces is part of a glob: `acme/{shop,web}`. */
 export const globs = z.string().transform((text, ctx) => {
   const all = items(splitOutsideBraces(text), ctx)
-  for (const glob of all) {
+  const problems = all.flatMap(glob => {
     const problem = globProblem(glob, { repositories: true })
-    if (problem) ctx.addIssue(`${JSON.stringify(glob)} ${problem}`)
-  }
+    return problem ? [`${JSON.stringify(glob)} ${problem}`] : []
+  })
+  for (const problem of problems) ctx.addIssue(problem)
+  if (all.length > 0 && problems.length === 0 && all.every(isExclusion))
+    ctx.addIssue('leaves out only: add what is let in, such as */*')
   return all
 })
 

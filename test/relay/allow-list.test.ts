@@ -55,6 +55,16 @@ test.each(rows)('RELAY_ALLOWED_REPOSITORIES=%s is refused at the start', (list, 
   ])
 })
 
+test.each(['!acme/secret', '!acme/secret, !acme/[!s]*'])(
+  'RELAY_ALLOWED_REPOSITORIES=%s lets nothing in, and is refused at the start',
+  list => {
+    const env = { RELAY_ALLOWED_REPOSITORIES: list, RELAY_REPOSITORY: 'acme/shop' }
+    expect(problemsOf(env)).toEqual([
+      'RELAY_ALLOWED_REPOSITORIES leaves out only: add what is let in, such as */*',
+    ])
+  },
+)
+
 test('what is wrong with the list shows beside all else that is wrong', () => {
   expect(
     problemsOf({ RELAY_ALLOWED_REPOSITORIES: '!,acme', PORT: 'x', RELAY_REPOSITORY: 'acme/shop' }),
