@@ -44,10 +44,11 @@ export const globs = z.string().transform((text, ctx) => {
   return all
 })
 
-/** In milliseconds. */
+/** In milliseconds. It is added to now, and the sum has to be a date. */
 export const duration = amount(
   { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 },
   'must be a duration such as 30s, 10m, 24h or 30d',
+  { value: 3650 * 864e5, message: 'must be at most 3650d, which is ten years' },
 )
 
 /** In bytes. */
@@ -63,12 +64,13 @@ export function whole(message: string, min: number, max: number) {
     .transform(Number)
 }
 
-function amount(units: Record<string, number>, message: string) {
+function amount(units: Record<string, number>, message: string, most?: { value: number; message: string }) {
   return z.string().transform((text, ctx) => {
     const [, number, unit] = /^(\d+)\s*([a-z]+)$/i.exec(text.trim()) ?? []
     const value = Number(number) * (units[unit?.toLowerCase() ?? ''] ?? Number.NaN)
-    if (Number.isSafeInteger(value) && value > 0) return value
-    ctx.addIssue(message)
+    if (most && value > most.value) ctx.addIssue(most.message)
+    else if (Number.isSafeInteger(value) && value > 0) return value
+    else ctx.addIssue(message)
     return z.NEVER
   })
 }

@@ -109,6 +109,10 @@ test.each(['id\n', ' id\r\n', '\ufeffid '])('the client id %j is taken without w
   expect(read({ PORT_CLIENT_ID: id }).port.clientId).toBe('id')
 })
 
+test('a duration may be as long as ten years', () => {
+  expect(read({ RELAY_RETENTION: '3650d' }).retention).toBe(315_360_000_000)
+})
+
 test('a comma within braces is part of a glob', () => {
   const { targets } = read({ RELAY_ALLOWED_REPOSITORIES: 'acme/{shop,web}, other/*' })
   expect(targets.allowed).toEqual(['acme/{shop,web}', 'other/*'])
@@ -220,6 +224,10 @@ describe('a problem is told by the name of its variable:', () => {
     [{ RELAY_RUN_TIMEOUT: 'soon' }, `RELAY_RUN_TIMEOUT ${duration}`],
     [{ RELAY_TOLERANCE: '0s' }, `RELAY_TOLERANCE ${duration}`],
     [{ RELAY_RETENTION: '1 year' }, `RELAY_RETENTION ${duration}`],
+    ...['3651d', '99999999d', '9999999999999999999999ms'].map((text): [Env, string] => [
+      { RELAY_RUN_TIMEOUT: text },
+      'RELAY_RUN_TIMEOUT must be at most 3650d, which is ten years',
+    ]),
     [{ RELAY_MAX_BODY: '-1mb' }, 'RELAY_MAX_BODY must be a size such as 512kb or 1mb'],
     [
       { RELAY_DISPATCH_RATE: '1.5' },
