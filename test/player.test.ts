@@ -364,6 +364,17 @@ it('hashes files of the workspace that a pattern names', async () => {
   expect(step('Hash').stdout).toBe(`${both} ${both}  .\n`)
 })
 
+it('hashes files of an absolute path once, and none outside the workspace', async () => {
+  const { step } = await playSteps(
+    `- run: printf one > x.lock; printf two > ../y.lock
+- name: Hash
+  env: { ALL: "\${{ format('{0}/**/*.lock', github.workspace) }}", OUT: "\${{ format('{0}/../*.lock', github.workspace) }}" }
+  run: echo "\${{ hashFiles(env.ALL) }} \${{ hashFiles('*.lock', env.ALL, env.OUT) }} \${{ hashFiles('../y.lock') }} ."`,
+  )
+  const one = createHash('sha256').update(createHash('sha256').update('one').digest()).digest('hex')
+  expect(step('Hash').stdout).toBe(`${one} ${one}  .\n`)
+})
+
 describe('a cancelled run', () => {
   it('ends the running step, skips the rest, and still plays always(), cancelled() and posts', async () => {
     const { run, job, step } = await playSteps(
