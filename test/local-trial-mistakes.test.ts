@@ -4,7 +4,51 @@ import { openTrialFolder, USES, workflow } from './open-trial-folder.ts'
 const USAGE = /\n\nnpm run action -- --event FILE \[--workflow FILE\]/
 const PARSER =
   /^GitHub's parser refuses broken\.yml:\nbroken\.yml \(Line: \d+, Col: \d+\): Unexpected value 'stepz'/
+const folder = Object.fromEntries(
+  Object.entries({
+    'workflows/boxed.yml': called('container: node:24\n    runs-on: ubuntu-latest', '{ run: echo }'),
+    'workflows/between.yml': calling('boxed', 'workflow_call'),
+    'workflows/power.yml': called('runs-on: ubuntu-latest', '{ run: Get-Date, shell: pwsh }'),
+    'workflows/round.yml': calling('round', 'workflow_call'),
+    'actions/snake/action.yml': composite('{ run: print(), shell: python }'),
+    'actions/around/action.yml': composite('{ run: echo, shell: bash }', '{ uses: ./.github/actions/snake }'),
+    'actions/ring/action.yml': composite('{ uses: ./.github/actions/ring }'),
+    'workflows/calls-container.yml': calling('between'),
+    'workflows/calls-shell.yml': calling('power'),
+    'workflows/calls-circle.yml': calling('round'),
+    'workflows/calls-nothing.yml': calling('nothing'),
+    'workflows/uses-shell.yml': workflow(`${USES}\n      - uses: ./.github/actions/around`),
+    'workflows/uses-circle.yml': workflow(`${USES}\n      - uses: ./.github/actions/ring`),
+  }).map(([name, text]) => [`.github/${name}`, text]),
+)
+const inside: [string, RegExp][] = [
+  [
+    'calls-container',
+    /^Job deploy of \.github\/workflows\/boxed\.yml runs in a container, and a trial has none: /,
+  ],
+  [
+    'calls-shell',
+    /^Step 1 of job deploy in \.github\/workflows\/power\.yml runs in the shell "pwsh", and a trial /,
+  ],
+  [
+    'calls-circle',
+    /^Job call of (\.github\/workflows\/round\.yml) uses \.\/\1, which has led to it: GitHub refuses /,
+  ],
+  [
+    'calls-nothing',
+    /^Job call of calls-nothing\.yml calls \.\/\.github\/workflows\/nothing\.yml, which does not exist in /,
+  ],
+  [
+    'uses-shell',
+    /^Step 1 of \.\/\.github\/actions\/snake runs in the shell "python", and a trial has only bash and sh: /,
+  ],
+  [
+    'uses-circle',
+    /^Step 1 of (\.\/\.github\/actions\/ring) uses \1, which has led to it: GitHub refuses a circle\./,
+  ],
+]
 const files = {
+  ...folder,
   'broken.json': '{"run": ',
   'number.json': '5',
   'definition.json': { identifier: 'deploy_service', invocationMethod: { type: 'WEBHOOK' } },
@@ -82,6 +126,11 @@ test.for<[string, string[], string | RegExp]>([
     [...event, '--workflow', 'shell.yml'],
     /^Step 2 of job deploy in shell\.yml runs in the shell "pwsh", and a trial has only bash and sh: /,
   ],
+  ...inside.map(([name, sentence]): [string, string[], RegExp] => [
+    `what it uses of its repository (${name})`,
+    [...event, '--workflow', `.github/workflows/${name}.yml`],
+    sentence,
+  ]),
   [
     'a type that the workflow does not list',
     [...event, '--workflow', 'other.yml'],
@@ -102,3 +151,16 @@ test('help is no mistake', async () => {
   expect(lines[0]).toMatch(/^npm run action -- --event FILE/)
   expect([code, errors]).toEqual([0, ''])
 })
+
+/** A workflow that calls the reusable workflow of this name. */
+function calling(name: string, on = 'repository_dispatch'): string {
+  return `on: { ${on}: }\njobs: { call: { uses: ./.github/workflows/${name}.yml } }\n`
+}
+
+function called(job: string, step: string): string {
+  return `on: { workflow_call: }\njobs:\n  deploy:\n    ${job}\n    steps: [${step}]\n`
+}
+
+function composite(...steps: string[]): string {
+  return `name: a\ndescription: b\nruns: { using: composite, steps: [${steps.join(', ')}] }\n`
+}

@@ -1,6 +1,7 @@
 import { basename, dirname, resolve } from 'node:path'
 import { readWorkflow, type Workflow } from '../../test/support/player/read-workflow.ts'
 import { fromHere, readText } from './read-text.ts'
+import { refuseOtherSystems } from './refuse-other-systems.ts'
 
 /** The workflow to play, and what it wants. */
 export interface TrialWorkflow {
@@ -66,36 +67,16 @@ export async function readTrialWorkflow(file: string | undefined): Promise<Trial
       `${name} does not use the action: no step has "uses: org/port-webhook-action@v1", under whatever owner.`,
     )
   }
-  refuseOtherSystems(name, workflow)
   const path = fromHere(file)
-  const root = /^(.*?)\/?\.github\/workflows\//.exec(path)?.[1] ?? dirname(path)
+  const root = resolve(/^(.*?)\/?\.github\/workflows\//.exec(path)?.[1] ?? dirname(path))
+  await refuseOtherSystems(name, workflow, { root, way: [path] })
   return {
     name,
     yaml,
     file: path,
-    root: resolve(root),
+    root,
     workflow,
     types: [listens.types ?? []].flat().map(String),
-  }
-}
-
-/** A trial is this machine with its bash and sh: what asks for more is told so before anything runs. */
-function refuseOtherSystems(name: string, { jobs }: Workflow): void {
-  for (const { id, container, shell: usual, steps } of jobs) {
-    if (container !== null) {
-      throw new Error(
-        `Job ${id} of ${name} runs in a container, and a trial has none: its steps would run on this machine itself. ` +
-          'To try it so all the same, take "container" out of a copy of the workflow.',
-      )
-    }
-    for (const [index, { run, shell }] of steps.entries()) {
-      const asked = shell ?? usual
-      if (run === null || typeof asked !== 'string' || ['bash', 'sh'].includes(asked)) continue
-      throw new Error(
-        `Step ${index + 1} of job ${id} in ${name} runs in the shell "${asked}", and a trial has only bash and sh: call ` +
-          'it from bash in a copy of the workflow, or take the step out.',
-      )
-    }
   }
 }
 
