@@ -52,6 +52,8 @@ const files = {
   'broken.json': '{"run": ',
   'number.json': '5',
   'definition.json': { identifier: 'deploy_service', invocationMethod: { type: 'WEBHOOK' } },
+  'version-1.json': { ok: true, run: { id: 'r_1', status: 'SUCCESS', inputs: {} } },
+  'no-body.json': { ok: true, run: { payload: { body: null } } },
   'future.json': { client_payload: { port: { version: 2 } } },
   'other-event.json': { action: 'deploy_service', client_payload: { foo: 'bar' } },
   'no-delivery.json': { event_type: 'deploy_service', client_payload: { port: { version: 1, inputs: {} } } },
@@ -88,6 +90,18 @@ test.for<[string, string[], string | RegExp]>([
     ['--event', 'definition.json'],
     /^definition\.json is the definition of an action in Port\. --event takes the body that Port sends/,
   ],
+  ...(
+    [
+      ['version-1', 'r_1'],
+      ['no-body', 'RUN-ID'],
+    ] as const
+  ).map(([name, id]): [string, string[], RegExp] => [
+    `Port's answer about a run without the body (${name})`,
+    ['--event', `${name}.json`],
+    new RegExp(
+      `^${name}\\.json is Port's answer about a run, with neither .* GET /v1/actions/runs/${id}\\?version=v2, `,
+    ),
+  ]),
   [
     'a payload of another version',
     ['--event', 'future.json'],

@@ -218,9 +218,10 @@ test('a node of a Port workflow, a body without a run, a dispatch, and Port’s 
       ok: true,
       run: { id: RUN_ID, status: 'SUCCESS', payload: { body: { version: '1.4.2' } } },
     },
+    'list.json': { ok: true, run: { id: RUN_ID, payload: { body: ['1.4.2'] } } },
   })
-  const [node, flat, dispatched, kept] = await Promise.all(
-    ['node', 'flat', 'dispatch', 'kept'].map(name => play('--event', `${name}.json`)),
+  const [node, flat, dispatched, kept, list] = await Promise.all(
+    ['node', 'flat', 'dispatch', 'kept', 'list'].map(name => play('--event', `${name}.json`)),
   )
   expect(node!.lines).toContain('Port shows node run wfnr_Q0YotCZMKxDLdlaU')
   expect(node!.lines).toContain('  status   COMPLETED, SUCCESS')
@@ -239,7 +240,10 @@ test('a node of a Port workflow, a body without a run, a dispatch, and Port’s 
   )
   expect(kept!.lines).toContain(String.raw`        "inputs": "{\"version\":\"1.4.2\"}",`)
   expect(kept!.lines).toContain(`Port shows run ${RUN_ID}`)
-  expect([node, flat, dispatched, kept].map(run => `${run!.code}${run!.errors}`)).toEqual([
+  expect(list!.lines[1]).toBe(kept!.lines[1])
+  expect(list!.lines).toContain(`Port shows run ${RUN_ID}`)
+  expect([node, flat, dispatched, kept, list].map(run => `${run!.code}${run!.errors}`)).toEqual([
+    '0',
     '0',
     '0',
     '0',

@@ -50,7 +50,15 @@ export function readEvent(file: string): TrialEvent {
     throw new Error(`${file} holds neither an object nor a list, so it is no body that Port sends.`)
   }
   const run = isObject(event.run) ? event.run : {}
-  const kept = isObject(run.payload) && isObject(run.payload.body) ? run.payload.body : null
+  const sent = isObject(run.payload) ? run.payload.body : null
+  const kept = isObject(sent) || Array.isArray(sent) ? (sent as JsonObject | Json[]) : null
+  if (kept === null && event.ok === true && isObject(event.run)) {
+    throw new Error(
+      `${file} is Port's answer about a run, with neither an object nor a list under run.payload.body, where Port keeps ` +
+        `the body that it has sent. --event takes the answer of GET /v1/actions/runs/${text(run.id) ?? 'RUN-ID'}?version=v2, ` +
+        'of an action that calls a webhook.',
+    )
+  }
   const body = kept ?? (given as Json)
   const invocation = readInvocation(body, kept && text(run.id))
   const known = invocation.kind !== 'none'
