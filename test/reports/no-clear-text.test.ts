@@ -184,8 +184,10 @@ test('no clear text of a secret input is found in what GitHub shows or gets, Por
   await house.api('')
   await house.api(`/${delivered.id}`)
   expect(await house.search()).toEqual([])
-  for (const place of ['table deliveries', 'file relay.db-wal', 'what GitHub got'])
+  for (const place of ['table deliveries', 'what GitHub got'])
     expect(house.places[place], place).toContain(delivered.inputs.token)
+  // What stands further on in a row may be on two pages.
+  expect(house.places['file relay.db-wal']).toContain(delivered.portRun.id)
   expect(house.places['what Port got']).toContain('***')
 })
 
