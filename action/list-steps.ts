@@ -154,22 +154,28 @@ function readSteps(job: JsonObject, action: string | null): ListedStep[] {
   })
 }
 
-const RUNNERS = ['Set up job', 'Complete job', 'Initialize containers', 'Stop containers']
+const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize containers', 'Stop containers']
+/** What may follow on "Set up job": the hook of a self-hosted machine, and the images of actions in Docker. */
+const PREPARES = /^(Set up runner|Pull \S+|Build \S+@\S+)$/
 
 /**
  * Which steps the runner has added. An author may write a "Migrate" and a "Post Migrate" too; but every `pre` comes
  * before all other steps, and every `post` after a gap in the numbers: the runner keeps one for each step before.
  *
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionManager.cs (PrepareActionsAsync)
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs (CreatePostChild)
  */
 function markRunners(steps: JsonObject[]): boolean[] {
   const names = new Set(steps.map(step => step.name))
   const gap = steps.findIndex((step, index) => Number(step.number) > Number(steps[index - 1]?.number) + 1)
+  let preparing = true
   let begun = false
   return steps.map(({ name }, index) => {
     const [, stage, of] = /^(Pre|Post) (.*)$/s.exec(String(name)) ?? []
     const added = names.has(of) && (stage === 'Pre' ? !begun : gap >= 0 && index >= gap)
-    const runners = added || RUNNERS.includes(String(name))
+    preparing &&= index === 0 ? name === 'Set up job' : PREPARES.test(String(name))
+    const runners = added || preparing || RUNNERS.includes(String(name))
     begun ||= !runners
     return runners
   })

@@ -84,6 +84,46 @@ test("the runner's own pre and post steps are not the author's, by their place a
   ).toEqual(['Migrate', 'Post Migrate'])
 })
 
+test.each([
+  [['Set up job', 'Pull alpine', 'Pull ghcr.io/acme/lint:1.2', 'Build acme/scan/docker@v1']],
+  [['Set up job', 'Set up runner', 'Build acme/scan@9f2d', 'Initialize containers']],
+])('with %j the runner begins a job: no step of the author is before this action', async prepared => {
+  const names = [
+    ...prepared,
+    'Pre Run acme/scan@v1',
+    'Run org/port-webhook-action@v1',
+    'Build image',
+    'Pull alpine',
+    'Set up runner',
+    'Run acme/scan@v1',
+  ]
+  const numbered = names.map((name, index): [number, string] => [index + 1, name])
+  const after: [number, string][] = [
+    [28, 'Post Run acme/scan@v1'],
+    [29, 'Complete runner'],
+    [30, 'Complete job'],
+  ]
+  expect(await authors([...numbered, ...after])).toEqual([
+    'Build image',
+    'Pull alpine',
+    'Set up runner',
+    'Run acme/scan@v1',
+  ])
+})
+
+test("an author's own first step stays the author's, though it is called like one of the runner", async () => {
+  for (const name of ['Build image', 'Pull the image', 'Build shop for a@b']) {
+    expect(
+      await authors([
+        [1, 'Set up job'],
+        [2, name],
+        [3, 'Build acme/scan@v1'],
+      ]),
+    ).toEqual([name, 'Build acme/scan@v1'])
+  }
+  expect(await authors([[1, 'Pull alpine']])).toEqual(['Pull alpine'])
+})
+
 test("GitHub's own examples of jobs have the steps of their authors", async () => {
   const all = createRequire(import.meta.url)('@octokit/webhooks-examples/api.github.com/index.json') as {
     examples: { workflow_job?: { steps: { number: number; name: string }[] } }[]
