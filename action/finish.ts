@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs'
-import { type LogLine, PortError } from '../port/client.ts'
+import type { LogLine, PortError } from '../port/client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
+import type { PortErrorKind } from '../port/port-error.ts'
 import { conclude } from './conclude.ts'
 import { jobLine, needLines, stepLine } from './describe.ts'
 import { help, isExplained, type Topic } from './help.ts'
@@ -131,15 +132,18 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
   try {
     await reporter.log(lines)
   } catch (error) {
-    const over = error instanceof PortError && !error.temporary && error.kind !== 'refused'
-    if (over || !more) return void trouble(error)
+    const { kind, message } = error as PortError
+    if (OVER.includes(kind) || !more) return void trouble(error)
     const what = isUncertain(error)
       ? 'Port may not have taken all of the log'
       : 'Port did not take all of the log'
-    complain(`${what}: ${(error as Error).message}`, 'port')
+    complain(`${what}: ${message}`, kind === 'credentials' ? kind : 'port')
   }
   if (more) await reporter.update(ending()).catch(trouble)
 }
+
+/** No run that could be told of its end. Credentials that are not taken now may be a moment later. */
+const OVER: PortErrorKind[] = ['ended', 'synchronized', 'unknown_run']
 
 const WITHHELD =
   'The lines left in $PORT_LOG and the input summary are not told to Port: the secret inputs, which must not be in ' +
@@ -177,7 +181,7 @@ async function judge(
   core: Runner['core'],
   trouble: (error: unknown) => unknown,
 ): Promise<'ours' | 'not ours' | 'unknown'> {
-  if (state.lost) return 'unknown'
+  if (state.outlook === 'lost') return 'unknown'
   if (state.checked) return 'ours'
   try {
     const judged = judgeRun(state.runId, await reporter.read(), workflow.runId)
@@ -185,7 +189,8 @@ async function judge(
     core.notice(judged.message)
     return 'not ours'
   } catch (error) {
-    trouble(error)
+    // Else main has said so.
+    if (state.outlook !== 'doubtful') trouble(error)
     return 'unknown'
   }
 }

@@ -4,10 +4,11 @@ import type { Runner } from './runner.ts'
 
 /**
  * - `later`: a later report of the same run may succeed
+ * - `doubtful`: none will, unless the credentials are taken then: a gateway may have refused in Port's place
  * - `lost`: none will, as things are
  * - `over`: the run has ended, or takes no reports
  */
-export type Outlook = 'later' | 'lost' | 'over'
+export type Outlook = 'later' | 'doubtful' | 'lost' | 'over'
 
 /**
  * Says that Port could not be told, and why. A run that somebody has ended, or that takes no reports, is no
@@ -26,7 +27,7 @@ export function reportTrouble(
     core.notice(`Port is told nothing more: ${message}`)
     return 'over'
   }
-  const outlook = kind === 'unknown_run' || kind === 'credentials' ? 'lost' : 'later'
+  const outlook = kind === 'credentials' ? 'doubtful' : kind === 'unknown_run' ? 'lost' : 'later'
   const again = outlook === 'later' && options.again ? ` ${options.again}` : ''
   const more = help(env, kind === 'credentials' ? 'credentials' : 'port')
   const sentence = `Port could not be told: ${message}${again}${more}`

@@ -173,7 +173,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
   const leave = (error: unknown): boolean => {
     const again = 'The end of this job tries again.'
     const outlook = reportTrouble(error, { core, env }, { ...inputs, again })
-    if (outlook !== 'over') saveState(core, { ...state, ...(outlook === 'lost' && { lost: true }) })
+    if (outlook !== 'over') saveState(core, { ...state, ...(outlook !== 'later' && { outlook }) })
     return outlook === 'later'
   }
 

@@ -12,8 +12,8 @@ export interface State {
   checked: boolean
   /** Whether Port has the link to this workflow run. */
   linked: boolean
-  /** Port will not be told: it has refused what no second try would change. */
-  lost?: boolean
+  /** Why main, which has said so, stopped telling Port: post asks once more where that is doubtful. */
+  outlook?: 'doubtful' | 'lost'
   /** The secret inputs whose clear texts main gave to the job, by name. */
   opened?: string[]
   /** Why main failed the job. */

@@ -109,6 +109,9 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
       `it knows no such route; ${call.settings.apiUrl} is the address of Port's API alone, such as https://api.port.io.`,
     )
   }
+  if (forToken && status === 409) {
+    return error('unreachable', 'it gives no token now.', readRetryAt(answer.headers, now))
+  }
   // Without a token nothing was said of what it was wanted for.
   if (status === 401 || (forToken && status !== 413)) {
     return error(

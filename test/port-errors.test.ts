@@ -74,7 +74,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect(await told(408)).toMatchObject({ kind: 'unreachable', status: 408 })
   })
 
-  test.each([400, 403, 409, 422])(
+  test.each([400, 403, 422])(
     'a token that is refused with %i says nothing of the run that it was wanted for',
     async status => {
       const { port, client } = await openPort()
@@ -84,6 +84,14 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
       expect(error.message).toContain('(some_code: Some words): it does not accept PORT_CLIENT_ID')
     },
   )
+
+  test('a conflict over the token passes', async () => {
+    const { port, client } = await openPort()
+    port.fail({ status: 409, headers: { 'retry-after': '600' }, body: { ok: false, error: 'conflict' } })
+    const error = await failure(client.authorize())
+    expect(error).toMatchObject({ kind: 'unreachable', status: 409, retryAt: expect.any(Number) })
+    expect(error.message).toMatch(/\(conflict\): it gives no token now\.$/)
+  })
 
   test('a token route that is not there', async () => {
     const { port, client } = await openPort()

@@ -203,7 +203,7 @@ test('trouble is an error, a warning or a notice, and says whether to go on', ()
   const green = { failOnReportError: false }
   expect(reportTrouble(new PortError('ended', 'Over.'), runner, red)).toBe('over')
   expect(reportTrouble(new PortError('unreachable', 'Away.'), runner, { ...red, again })).toBe('later')
-  expect(reportTrouble(new PortError('credentials', 'Wrong.'), runner, { ...green, again })).toBe('lost')
+  expect(reportTrouble(new PortError('credentials', 'Wrong.'), runner, { ...green, again })).toBe('doubtful')
   expect(reportTrouble('odd', runner, green)).toBe('later')
   expect(told).toEqual([
     'notice: Port is told nothing more: Over.',

@@ -151,8 +151,11 @@ test('a relay without credentials of Port still opens secret inputs, and says wh
       `environment, or port-client-id and port-client-secret here.${seeAlso('credentials')}`,
   ])
   expect(job.outputs().password).toBe(SECRET_INPUT)
-  // Post still writes the summary of the job.
-  expect(JSON.parse(job.state().STATE_report!)).toMatchObject({ lost: true, checked: false })
+  // Post still writes the summary of the job, and has nothing more to say.
+  expect(JSON.parse(job.state().STATE_report!)).toMatchObject({ outlook: 'doubtful', checked: false })
+  expect(await job.run('post', { ...job.state(), 'INPUT_GITHUB-TOKEN': '' })).toEqual([
+    expect.stringMatching(/^::notice::Port is not shown the steps/),
+  ])
 })
 
 test('with nothing secret or large the relay is asked once, and a run that has ended is left alone', async () => {

@@ -79,15 +79,67 @@ test('a run that ends while main tells of it leaves nothing to post', async () =
   expect(job.state()).toEqual({})
 })
 
-test('where Port refuses the credentials, the end writes the summary of the job on GitHub, and asks Port no more', async () => {
+test('where Port refuses the credentials, the end asks once more, says nothing new, and writes the summary of the job on GitHub', async () => {
   const stage = await openStage()
   const job = openRunner(stage, { 'github-token': '', 'port-client-secret': 'that-of-another' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::Port could not be told: .* 401 .*region of their organisation\. See /),
   ])
-  const asked = stage.port.requests.length
+  stage.port.clearRequests()
   const file = join(job.folder, 'summary.md')
-  await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: file })
+  expect(await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: file })).toEqual([
+    expect.stringMatching(/^::notice::Port is not shown the steps/),
+  ])
   expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
-  expect(stage.port.requests).toHaveLength(asked)
+  expect(stage.port.requests.map(({ path }) => path)).toEqual(['/v1/auth/access_token'])
 })
+
+test('of a run that Port does not know, the end asks no more', async () => {
+  const stage = await openStage()
+  const job = openRunner({ ...stage, run: { id: 'r_nobody' } }, { 'github-token': '' })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::warning::Port could not be told: .* it knows no run r_nobody/),
+  ])
+  stage.port.clearRequests()
+  expect(await job.run('post', job.state())).toEqual([
+    expect.stringMatching(/^::notice::Port is not shown the steps/),
+  ])
+  expect(stage.port.requests).toEqual([])
+})
+
+test('credentials that a gateway refuses at the start cost that alone: the end reports the whole job', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  stage.port.fail({ status: 403, body: { error: 'forbidden' } })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::warning::Port could not be told: .* 403 .*region of their organisation\. See /),
+  ])
+  await job.run('post', job.state())
+  expect(linesOf(stage)).toEqual([expect.stringMatching(/^✓ Job deploy: success/)])
+  expect(stage.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
+})
+
+test.each([
+  [2, 'SUCCESS', []],
+  [
+    Number.POSITIVE_INFINITY,
+    'IN_PROGRESS',
+    [expect.stringMatching(/^::warning::Port could not be told: .*#credentials$/)],
+  ],
+])(
+  'credentials that are refused %d times at the end cost the log, and the final status is tried all the same',
+  async (times, status, more) => {
+    const stage = await openStage()
+    const job = openRunner(stage, { 'github-token': '' })
+    await job.run('main')
+    stage.port.clearRequests()
+    const isToken = ({ path }: { path: string }) => path === '/v1/auth/access_token'
+    stage.port.fail({ match: isToken, status: 403, body: { error: 'forbidden' }, times })
+    expect((await job.run('post', job.state())).slice(1)).toEqual([
+      expect.stringMatching(/^::warning::Port did not take all of the log: .* 403 .*#credentials$/),
+      ...more,
+    ])
+    expect(stage.run.status).toBe(status)
+    expect(stage.port.requests.filter(isToken)).toHaveLength(3)
+  },
+)
