@@ -115,11 +115,10 @@ export function createRelayReporter(
     const request = { method: 'GET', url: `${idToken.url}&audience=${audience}`, token: idToken.requestToken }
     const { status, body, retryAt } = await requestJson('GitHub', request, { fetch, clock })
     if (typeof body.value !== 'string') {
-      const kind = status >= 500 ? 'unreachable' : 'credentials'
-      throw new PortError(kind, `GitHub answered ${status} to the request for an OIDC token. ${HINT}`, {
-        status,
-        retryAt,
-      })
+      const head = `GitHub answered ${status} to the request for an OIDC token`
+      if ([401, 403, 404].includes(status)) throw new PortError('credentials', `${head}. ${HINT}`, { status })
+      const sentence = `${head}, and not with one: it has trouble of its own, or a proxy on the way answers.`
+      throw new PortError('unreachable', sentence, { status, retryAt })
     }
     core.setSecret(body.value)
     return body.value

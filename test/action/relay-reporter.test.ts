@@ -129,11 +129,14 @@ test('a refused message is the error of what was in it, and the next goes on', a
 test('without a proof there is no report, and the error names the permission', async () => {
   const relay = await openRelay()
   const hint = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
-  relay.fail({ status: 401 })
-  await expect(relay.report().start()).rejects.toMatchObject({
-    kind: 'credentials',
-    message: `GitHub answered 401 to the request for an OIDC token. ${hint}`,
-  })
+  for (const status of [401, 403, 404]) {
+    relay.fail({ status })
+    await expect(relay.report().start()).rejects.toMatchObject({
+      kind: 'credentials',
+      message: `GitHub answered ${status} to the request for an OIDC token. ${hint}`,
+    })
+  }
+  expect(relay.waits).toEqual([])
   await expect(relay.report({ idToken: null }).log([line('a')])).rejects.toMatchObject({
     kind: 'credentials',
     message: `the job may not have an OIDC token. ${hint}`,
@@ -141,11 +144,38 @@ test('without a proof there is no report, and the error names the permission', a
   const reporter = relay.report({ idToken: null })
   await expect(reporter.prepare()).resolves.toBeUndefined()
   await expect(reporter.read()).rejects.toThrow(hint)
-
-  relay.fail({ status: 503, headers: { 'retry-after': '3' } })
-  await expect(relay.report().start()).resolves.toMatchObject({ duplicate: false })
-  expect(relay.waits).toEqual([3_000])
 })
+
+test.each<[number, Record<string, string>, JsonObject | string]>([
+  [429, { 'retry-after': '3' }, {}],
+  [503, { 'retry-after': '3' }, {}],
+  // Pages of a proxy.
+  [200, {}, '<html>Please log in</html>'],
+  [302, { location: 'https://proxy.test/login' }, ''],
+])(
+  '%i from where OIDC tokens come is no lack of a permission, and asked again',
+  async (status, headers, body) => {
+    const relay = await openRelay()
+    const trouble = {
+      match: ({ path }: { path: string }) => path.startsWith('/idtoken'),
+      status,
+      headers,
+      body,
+    }
+    relay.fail(trouble)
+    await expect(relay.report().start()).resolves.toMatchObject({ duplicate: false })
+    expect(relay.waits).toEqual([headers['retry-after'] ? 3_000 : 1_000])
+
+    relay.fail({ ...trouble, times: Number.POSITIVE_INFINITY })
+    await expect(relay.report().start()).rejects.toMatchObject({
+      kind: 'unreachable',
+      status,
+      message:
+        `GitHub answered ${status} to the request for an OIDC token, and not with one: it has trouble of its own, ` +
+        'or a proxy on the way answers.',
+    })
+  },
+)
 
 test('a start that failed can be tried again', async () => {
   const relay = await openRelay()
