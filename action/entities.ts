@@ -23,9 +23,10 @@ export async function readEntities(text: string): Promise<Entity[]> {
   if (text.trim() === '') return []
   const list = listOf(await parse(text, 'values'))
   if (list === null) throw new Error('entities must be a list of entities in YAML or JSON.')
-  await nameAsWritten(list, text)
+  const written = listOf(await parse(text, 'written')) as Json[]
+  nameAsWritten(list, written)
   const problems = list.flatMap((entity, index) =>
-    check(entity).map(problem => `${nameOf(entity, index)} ${problem}`),
+    check(entity, written[index]!).map(problem => `${nameOf(entity, index)} ${problem}`),
   )
   if (problems.length > 0) throw new Error(problems.join('\n'))
   return (list as JsonObject[]).map(({ blueprint, identifier, ...more }) => ({
@@ -68,15 +69,15 @@ function listOf(given: Json): Json[] | null {
 }
 
 /** `identifier: 1.10` is no number: it names what is called 1.10. */
-async function nameAsWritten(list: Json[], text: string): Promise<void> {
+function nameAsWritten(list: Json[], written: Json[]): void {
   const isChanged = (value: Json | undefined) => typeof value === 'number' || typeof value === 'boolean'
-  const changed = list.filter(isObject).filter(entity => NAMES.some(name => isChanged(entity[name])))
-  if (changed.length === 0) return
-  const written = listOf(await parse(text, 'written')) as JsonObject[]
-  for (const entity of changed)
+  for (const [index, entity] of list.entries())
     for (const name of NAMES)
-      if (isChanged(entity[name])) entity[name] = written[list.indexOf(entity)]![name]!
+      if (isObject(entity) && isChanged(entity[name])) entity[name] = valueIn(written[index], name)!
 }
+
+const valueIn = (parent: Json | undefined, name: string): Json | undefined =>
+  (parent as JsonObject | undefined)?.[name]
 
 function nameOf(entity: Json, index: number): string {
   const { blueprint, identifier } = isObject(entity) ? entity : {}
@@ -84,7 +85,7 @@ function nameOf(entity: Json, index: number): string {
   return `Entity ${index + 1} of entities${known.length > 0 ? ` (${known.join('/')})` : ''}`
 }
 
-function check(entity: Json): string[] {
+function check(entity: Json, written: Json): string[] {
   if (!isObject(entity)) return ['is no entity: it must have a blueprint and an identifier.']
   const problems = NAMES.flatMap(name => {
     const given = entity[name]
@@ -106,7 +107,12 @@ function check(entity: Json): string[] {
   for (const name of ['properties', 'relations'])
     if (entity[name] !== undefined && !isObject(entity[name]))
       problems.push(`has ${name} that are no mapping.`)
-  return [...problems, ...checkTeam(entity.team), ...checkRelations(entity.relations), ...checkValues(entity)]
+  return [
+    ...problems,
+    ...checkTeam(entity.team),
+    ...checkRelations(entity.relations),
+    ...checkValues(entity, written),
+  ]
 }
 
 function checkTeam(team: Json | undefined): string[] {
@@ -129,9 +135,12 @@ function checkRelations(relations: Json | undefined): string[] {
 }
 
 /** YAML and its numbers can hold more than what is sent to Port, which would arrive as something else. */
-function checkValues(value: unknown, path: string[] = []): string[] {
+function checkValues(value: unknown, written: Json | undefined, path: string[] = []): string[] {
   if (typeof value === 'number') {
-    const exact = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value)
+    // A large integer may be one that is kept whole all the same: 2 to the power of 54, or 1700000000000000000.
+    const exact = Number.isInteger(value)
+      ? Number.isSafeInteger(value) || String(value) === written
+      : Number.isFinite(value)
     return exact
       ? []
       : [`has a number in ${path.join('.')} that would not arrive as it is written: put it in quotes.`]
@@ -139,5 +148,7 @@ function checkValues(value: unknown, path: string[] = []): string[] {
   if (typeof value !== 'object' || value === null) return []
   if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype)
     return [`has a value in ${path.join('.')} that JSON has no form for: write it as text, without its tag.`]
-  return Object.entries(value).flatMap(([name, each]) => checkValues(each, [...path, name]))
+  return Object.entries(value).flatMap(([name, each]) =>
+    checkValues(each, valueIn(written, name), [...path, name]),
+  )
 }

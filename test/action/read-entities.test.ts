@@ -83,7 +83,8 @@ test('a number in JSON names what is written too, and other values stay what the
 
 test.each([
   ['n: 12345678901234567890', 'number in properties.n'],
-  ['n: [1, { m: -9007199254740992 }]', 'number in properties.n.1.m'],
+  ['n: [1, { m: -9007199254740993 }]', 'number in properties.n.1.m'],
+  ['n: 0x7FFFFFFFFFFFFFFF', 'number in properties.n'],
   ['n: .inf', 'number in properties.n'],
   ['n: .nan', 'number in properties.n'],
   ['n: !!binary aGVsbG8=', 'value in properties.n'],
@@ -100,6 +101,19 @@ test('numbers that arrive as they are written are sent, and so are large ones in
   const large = '[{"blueprint":"b","identifier":"i","properties":{"n":12345678901234567890}}]'
   await expect(readEntities(large)).rejects.toThrow('has a number in properties.n that would not arrive')
 })
+
+test.each(['1700000000000000000', '18014398509481984', '-9007199254740992'])(
+  'the large number %s arrives with exactly these digits, so it is sent',
+  async digits => {
+    for (const text of [
+      `[{"blueprint":"b","identifier":7,"properties":{"n":[{"m":${digits}}]}}]`,
+      `- { blueprint: b, identifier: a }\n- { blueprint: b, identifier: 7, properties: { n: [{ m: ${digits} }] } }`,
+    ]) {
+      const sent = JSON.stringify((await readEntities(text)).at(-1)!.body)
+      expect(sent).toBe(`{"identifier":"7","properties":{"n":[{"m":${digits}}]}}`)
+    }
+  },
+)
 
 test('what is null, as of an input that was not sent, counts as not named', async () => {
   const text =
