@@ -1,7 +1,7 @@
 import type { LogLine, PortError, RunUpdate } from '../port/client.ts'
 import { logBatches } from '../port/log-batches.ts'
 import { createStepLister, type ListedStep, limitEnd, mayNotRead } from './list-steps.ts'
-import { markAt, nextMark, readLogFile } from './log-file.ts'
+import { keepMarks, nextMark, readLogFile } from './log-file.ts'
 import type { ProgressFolder } from './progress-folder.ts'
 import { createRedact, type Redact } from './redact.ts'
 import type { RelayAccess } from './relay-reporter.ts'
@@ -80,7 +80,10 @@ export async function followJob(
     const count = logBatches(found.map(toLine))[0]?.length ?? 0
     if (count === 0) return false
     const told = found.slice(0, count).filter(({ text }) => text.trim() !== '')
-    const after = markAt(job.logFile, found[count - 1]!.end)
+    const { end } = found[count - 1]!
+    // Now, since the file may be written anew while the request is under way.
+    const markAt = keepMarks(job.logFile, before.offset, end)
+    const after = markAt(end)
     folder.setSent({ ...after, lost: before.lost + told.length })
     if (told.length === 0) return count < found.length
     requests.push(clock())
@@ -92,7 +95,7 @@ export async function followJob(
     // What Port does not like is post's to tell, with the reason.
     linesRefused = error.kind === 'refused'
     const last = linesRefused ? undefined : told[error.linesSent - 1]
-    folder.setSent({ ...(last ? markAt(job.logFile, last.end) : before), lost: error.linesLost })
+    folder.setSent({ ...(last ? markAt(last.end) : before), lost: error.linesLost })
     return false
   }
 

@@ -56,8 +56,17 @@ export const START: LogMark = { offset: 0, before: '' }
 const MARK_BYTES = 64
 
 export function markAt(path: string, offset: number): LogMark {
-  const length = Math.min(offset, MARK_BYTES)
-  return { offset, before: readBytes(path, offset - length, length).toString('base64') }
+  return keepMarks(path, offset, offset)(offset)
+}
+
+/** The marks of a part of the file as it is now, whatever becomes of it before one is needed. */
+export function keepMarks(path: string, from: number, to: number): (offset: number) => LogMark {
+  const start = Math.max(from - MARK_BYTES, 0)
+  const bytes = readBytes(path, start, to - start)
+  return offset => {
+    const before = bytes.subarray(Math.max(offset - MARK_BYTES - start, 0), offset - start)
+    return { offset, before: before.toString('base64') }
+  }
 }
 
 /** Where to go on in the file: one without what stood before the mark was written anew, and is read from its start. */

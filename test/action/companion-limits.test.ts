@@ -92,6 +92,25 @@ test('of lines that Port has in part, or may have, none is sent again', async ()
   expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
 })
 
+test('a log written anew while a request with its lines fails is told from its start', async () => {
+  const stage = await openStage()
+  const { logFile } = openFolder()
+  const long = 'x'.repeat(100)
+  writeFileSync(logFile, `one\n${long}\nthree\n`)
+  const told: string[] = []
+  await followFast(
+    jobFor(stage, logFile, { github: null }),
+    sleeps => sleeps === 4,
+    lines => {
+      told.push(...lines.map(line => line.message))
+      if (told.length > 3) return
+      writeFileSync(logFile, `anew\n${long}, and longer than before\n`)
+      throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), { linesSent: 2 })
+    },
+  )
+  expect(told).toEqual(['one', long, 'three', 'anew', `${long}, and longer than before`])
+})
+
 test('a log that is no file now costs its lines, and nothing else; a pause of years is one of an hour', async () => {
   const stage = await openStage()
   const { logFile } = openFolder()
