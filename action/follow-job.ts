@@ -95,7 +95,9 @@ export async function followJob(
     // What Port does not like is post's to tell, with the reason.
     linesRefused = error.kind === 'refused'
     const last = linesRefused ? undefined : told[error.linesSent - 1]
-    folder.setSent({ ...(last ? markAt(last.end) : before), lost: error.linesLost })
+    // Where nothing was sent, as without a token, nor was the line that tells of those lost before.
+    const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
+    folder.setSent({ ...(last ? markAt(last.end) : before), lost })
     return false
   }
 

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { createFetch } from '../../action/fetch.ts'
 import { followJob } from '../../action/follow-job.ts'
 import { progressFolder } from '../../action/progress-folder.ts'
+import { createReporter } from '../../action/reporter.ts'
 import { PortError } from '../../port/client.ts'
 import { followFast, jobFor, openFolder } from './open-companion.ts'
 import { openStage } from './play.ts'
@@ -90,6 +91,35 @@ test('of lines that Port has in part, or may have, none is sent again', async ()
   expect(told).toEqual([['one', 'two', 'three'], ['three']])
   expect(lost).toEqual([3, 2])
   expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
+})
+
+test('lines that may be lost stay counted while no token is to be had', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  writeFileSync(logFile, 'one\ntwo\n')
+  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 502 })
+  let now = 0
+  let asked = 0
+  const ended = new AbortController()
+  const tools = {
+    fetch: createFetch(),
+    clock: () => now,
+    sleep: async (ms: number) => {
+      now += ms
+      if (++asked === 2) {
+        writeFileSync(logFile, 'one\ntwo\nthree\n')
+        // By then the token has ended.
+        now += 86_400_000
+        stage.port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 503 })
+      }
+      if (asked === 3) ended.abort()
+    },
+    core: { setSecret: () => {} },
+  }
+  const job = jobFor(stage, logFile, { github: null })
+  const run = createReporter(job.runId, job.credentials, tools, { budgetMs: 0, redact: text => text })
+  await followJob(job, run, folder, { ...tools, ended })
+  expect(folder.sent()).toMatchObject({ offset: 8, lost: 2 })
 })
 
 test('a log written anew while a request with its lines fails is told from its start', async () => {
