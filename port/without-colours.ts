@@ -1,8 +1,13 @@
 import { stripVTControlCharacters } from 'node:util'
 
-/** More than is told of any line: Node's function takes time by the square where a sequence never ends. */
-const MOST = 16_000
+/** What ends a title, a link and other sequences of any length. */
+const ENDS = ['\x07', '\x1b\\', '\x9c']
 
 /** A line without a terminal's colours and commands. */
-export const withoutColours = (line: string): string =>
-  stripVTControlCharacters(line.slice(0, MOST)) + line.slice(MOST)
+export function withoutColours(line: string): string {
+  const last = Math.max(...ENDS.map(mark => line.lastIndexOf(mark)))
+  const end = last + (line[last] === '\x1b' ? 2 : 1)
+  // For each beginning Node's function looks for an end through the whole text: what has none goes to it in pieces.
+  const rest = line.slice(end).split(/(?=[\x1b\x9b])/)
+  return [line.slice(0, end), ...rest].map(stripVTControlCharacters).join('')
+}

@@ -1,3 +1,5 @@
+import { stripVTControlCharacters } from 'node:util'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { completePayload } from '../../action/complete-payload.ts'
 import { jobLine } from '../../action/describe.ts'
@@ -8,6 +10,7 @@ import { splitLines } from '../../action/split-lines.ts'
 import { summarize } from '../../action/summarize.ts'
 import type { RunState } from '../../port/client.ts'
 import { type ClientPayload, readClientPayload } from '../../port/client-payload.ts'
+import { withoutColours } from '../../port/without-colours.ts'
 import { bodyFor, payloadFor } from './play.ts'
 import { sealWith } from './seal.ts'
 
@@ -151,9 +154,25 @@ test('lines are split in UTF-8 and UTF-16, also in one file, and one without an 
   ])
 })
 
-test('a line of terminal sequences that never end holds nothing up', () => {
-  const endless = `${'\x1b]8;;'.repeat(200_000)}\nnext\n`
-  expect(splitLines(Buffer.from(endless), { rest: false }).at(-1)?.text).toBe('next')
+test.each(['\x1b]8;;', '\x1b', '\x1b]8;;\x07', '\x07\x1b]'])(
+  'a line of terminal sequences like %j, which may never end, holds nothing up',
+  sequence => {
+    const endless = `${sequence.repeat(200_000)}\nnext\n`
+    expect(splitLines(Buffer.from(endless), { rest: false }).at(-1)?.text).toBe('next')
+  },
+)
+
+test('a line of any length is without colours, so that no secret hides behind them', () => {
+  const line = `${'\x1b[1m.\x1b[0m'.repeat(20_000)} hunter2-\x1b[31mTOP\x1b[0m-secret \x1b]8;;`
+  const [{ text } = { text: '' }] = splitLines(Buffer.from(`${line}\n`), { rest: false })
+  expect(text).toMatch(/^\.{20000} hunter2-TOP-secret /)
+})
+
+test('colours are taken away as by Node, wherever a sequence ends', () => {
+  const part = fc.constantFrom(...'\x1b\x9b[]1;m\\\x07\x9c', 'text', '\x1b]8;;')
+  const line = fc.array(part, { maxLength: 12 }).map(parts => parts.join(''))
+  const isAsNode = (given: string) => withoutColours(given) === stripVTControlCharacters(given)
+  fc.assert(fc.property(line, isAsNode), { numRuns: 2_000 })
 })
 
 test('a summary names secret and large inputs, shows values as one line, and says what it leaves out', () => {
