@@ -25,6 +25,8 @@ export class PortError extends Error {
   readonly status: number | null
   /** When Port wants to be asked again, ms epoch. */
   readonly retryAt: number | null
+  /** Whether it was a token that could not be had, so that Port has taken nothing of what that was wanted for. */
+  ofToken = false
   /** Of a `log` call: how many of its lines Port had taken before this error. */
   linesSent = 0
   /** Of a `log` call: how many lines Port may not have, nor a line that says so. */

@@ -176,6 +176,18 @@ test('a log whose answer got lost is a warning that does not say that Port has n
   expect(stage.run.status).toBe('SUCCESS')
 })
 
+test('lines that Port refused for their token are sent again, though the next token took a while', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 401 })
+  let tokens = 0
+  stage.port.fail({ match: ({ path }) => path.endsWith('/access_token') && ++tokens === 2, status: 502 })
+  expect((await job.hurry('post', job.state())).slice(1)).toEqual([])
+  expect(linesOf(stage.run).slice(1)).toEqual([expect.stringMatching(/^✓ Job deploy/)])
+  expect(tokens).toBe(2)
+})
+
 test('what Port says, and what the summary shows, is cut only after secrets are hidden in it', async () => {
   const stage = await openStage()
   const { port, run } = stage
