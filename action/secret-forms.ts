@@ -21,15 +21,18 @@ export function secretForms(secret: string): string[] {
       ]),
       // PHP.
       inAscii.replaceAll('/', '\\/'),
+      inDotNet(secret),
       // JSON in a text of JSON: `toJSON` of an output that is JSON itself.
       jsonEscape(inJson),
       secret.replaceAll('"', '\\"'),
       secret.replaceAll("'", "''"),
       // The trace of a shell, `set -x`.
       secret.replaceAll("'", "'\\''"),
-      // With and without !'()*, and spaces as in a form.
-      ...[inUrl, strictly].flatMap(form => [form, form.replaceAll('%20', '+')]),
-      ...APOSTROPHES.map(apostrophe => xmlEscape(secret).replaceAll("'", apostrophe)),
+      // With and without !'()*, in either case, and spaces as in a form.
+      ...[inUrl, strictly]
+        .flatMap(form => [form, form.replace(/%../g, found => found.toLowerCase())])
+        .flatMap(form => [form, form.replaceAll('%20', '+')]),
+      ...QUOTES.flatMap(quote => APOSTROPHES.map(apostrophe => xmlEscape(secret, quote, apostrophe))),
       ...base64Forms(secret),
     ]),
   ]
@@ -40,6 +43,19 @@ const jsonEscape = (text: string) => JSON.stringify(text).slice(1, -1)
 const hexOf = (char: string) => char.charCodeAt(0).toString(16)
 const toUnicodeEscape = (char: string) => `\\u${hexOf(char).padStart(4, '0')}`
 
-const APOSTROPHES = ['&apos;', '&#39;', '&#x27;']
-const XML: Record<string, string> = { '<': '&lt;', '>': '&gt;', '"': '&quot;', '&': '&amp;' }
-const xmlEscape = (text: string) => text.replace(/[<>"&]/g, found => XML[found]!)
+/** @see https://learn.microsoft.com/dotnet/standard/serialization/system-text-json/character-encoding */
+const inDotNet = (text: string) =>
+  text.replace(/./gs, char =>
+    /["'`<>&+]|[^\b\t\n\f\r -~]/.test(char)
+      ? `\\u${hexOf(char).toUpperCase().padStart(4, '0')}`
+      : jsonEscape(char),
+  )
+
+const QUOTES = ['"', '&quot;', '&#34;']
+const APOSTROPHES = ["'", '&apos;', '&#39;', '&#x27;']
+const XML: Record<string, string> = { '<': '&lt;', '>': '&gt;', '&': '&amp;' }
+const xmlEscape = (text: string, quote: string, apostrophe: string) =>
+  text
+    .replace(/[<>&]/g, found => XML[found]!)
+    .replaceAll('"', quote)
+    .replaceAll("'", apostrophe)

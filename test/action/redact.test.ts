@@ -9,8 +9,10 @@ const inAscii = (json: string) => json.replace(/[\u0080-\uffff]/g, escaped)
 const forPage = (json: string) => json.replace(/[<>&']/g, escaped)
 const strictUri = (text: string) =>
   encodeURIComponent(text).replace(/[!'()*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
-const inXml = (text: string) =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
+const inElement = (text: string) =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+const inXml = (text: string) => inElement(text).replaceAll('"', '&quot;')
+const inLowerCase = (uri: string) => uri.replace(/%[\dA-F]{2}/g, found => found.toLowerCase())
 
 test.each<[string, (secret: string) => string]>([
   ['as it is', secret => secret],
@@ -23,11 +25,24 @@ test.each<[string, (secret: string) => string]>([
   ['in a URL, with all escaped that may be', secret => `https://x.example/?password=${strictUri(secret)}`],
   ['in a form', secret => `password=${encodeURIComponent(secret).replaceAll('%20', '+')}`],
   ['in the form of a browser', secret => `password=${strictUri(secret).replaceAll('%20', '+')}`],
+  ['in a URL, in lower case', secret => `?password=${inLowerCase(encodeURIComponent(secret))}`],
+  ['in a form of .NET', secret => inLowerCase(strictUri(secret)).replaceAll('%20', '+')],
   ['as JSON in ASCII', secret => inAscii(JSON.stringify({ value: secret }))],
   ['as JSON of PHP', secret => inAscii(JSON.stringify({ value: secret })).replaceAll('/', '\\/')],
   ['as JSON of Go', secret => JSON.stringify({ value: secret }).replace(/[<>&]/g, escaped)],
   ['as JSON for a page', secret => forPage(JSON.stringify({ value: secret }))],
   ['as JSON in ASCII for a page', secret => inAscii(forPage(JSON.stringify({ value: secret })))],
+  [
+    'as JSON of .NET',
+    () =>
+      '{"value":"quo\\u0022ted \\\\ \\u0026 \\u003C\\u0027secret\\u0027\\u003E \\u00FC\\u002B/?!(*)\\uD83D\\uDE80"}',
+  ],
+  ['in an element of XML', secret => `<password>${inElement(secret)}</password>`],
+  ['in an attribute of PHP', secret => `<password is="${inXml(secret)}">`],
+  [
+    'in HTML of Go',
+    secret => `<b>${inElement(secret).replaceAll('"', '&#34;').replaceAll("'", '&#39;')}</b>`,
+  ],
   ['in XML', secret => `<password>${inXml(secret).replaceAll("'", '&apos;')}</password>`],
   ['in HTML', secret => `<b>${inXml(secret).replaceAll("'", '&#39;')}</b>`],
   ['in HTML of Python', secret => `<b>${inXml(secret).replaceAll("'", '&#x27;')}</b>`],
