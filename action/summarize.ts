@@ -9,6 +9,8 @@ import type { Step } from './steps.ts'
 /** What a reader still takes in; the rest is in the workflow run. */
 const MAX_ROWS = 100
 const MAX_CELL = 120
+/** Of a paragraph: what makes text of Markdown takes time by the square of a line. */
+const MAX_PARAGRAPH = 2_000
 /** A longer value stands out of its column, rather than make each row that long. */
 const MAX_WIDTH = 40
 
@@ -42,7 +44,9 @@ export function summarize({ ends, problems, payload, steps, url, redact }: Told)
   )
   const rows = steps.map(step => [cell(step.name), stepResult(step), time(step)])
   return [
-    ...[...ends.map(({ message }) => message), ...problems].map(text => markdownText(redact(text))),
+    ...[...ends.map(({ message }) => message), ...problems].map(text =>
+      markdownText(shorten(redact(text), MAX_PARAGRAPH)),
+    ),
     ...table(['Input', 'Value'], [...values, ...left]),
     ...table(['Step', 'Result', 'Time'], rows),
     `[Workflow run](${url})`,
@@ -66,10 +70,11 @@ function table(head: string[], rows: string[][]): string[] {
 }
 
 function shortCell(text: string, options?: { code?: boolean }): string {
-  const line = text.replace(/\s+/g, ' ').trim()
-  const short = line.length > MAX_CELL ? `${line.slice(0, MAX_CELL).toWellFormed()}…` : line
-  return markdownCell(short, options)
+  return markdownCell(shorten(text.replace(/\s+/g, ' ').trim(), MAX_CELL), options)
 }
+
+const shorten = (text: string, most: number) =>
+  text.length > most ? `${text.slice(0, most).toWellFormed()}…` : text
 
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)

@@ -112,3 +112,19 @@ test('what ended with the job and why are paragraphs before the tables, and a lo
     '[Workflow run](https://g/1)',
   ])
 })
+
+test('a problem of a hundred thousand brackets holds nothing up, and is cut only after secrets are hidden in it', () => {
+  const text = summarize({
+    ends: [],
+    problems: [`${'x'.repeat(1_990)} top_secret_ ${'[~'.repeat(50_000)}`, '['.repeat(100_000)],
+    payload: readClientPayload(payloadFor('r_1', {}))!,
+    steps: [],
+    url: 'https://g/1',
+    redact: createRedact(['top_secret_']),
+  })
+  expect(text.split('\n\n')).toEqual([
+    `${'x'.repeat(1_990)} \\*\\*\\* [\\~[~[…`,
+    `${'['.repeat(2_000)}…`,
+    '[Workflow run](https://g/1)',
+  ])
+})
