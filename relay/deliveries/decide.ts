@@ -84,7 +84,11 @@ export function afterLook(delivery: Delivery, evidence: Evidence, now: number, c
     return failed(delivery, reason, now, context)
   }
   if (evidence.looked) return again(delivery, 'No run appeared', now)
-  const next = { change: { dueAt: now + 10_000 }, reports: [] }
+  // Where the relay died before it could write, the time for which it is tried begins now.
+  const unwritten = sinceQueued(delivery).length === 0 && {
+    attempts: attempted(delivery, now, `GitHub's answer was not written down${LOOKING}`),
+  }
+  const next: Decision = { change: { dueAt: now + 10_000, ...unwritten }, reports: [] }
   const { doubt } = evidence
   if (doubt === undefined) return next
   // What the relay does not see, the action or Port tells of by the time that a run may take to appear, if anybody does.
@@ -120,7 +124,7 @@ function waitingWords({ repository, eventType }: Delivery, reason: string): Repo
  * is not given up for the first trouble that it meets.
  */
 function giveUpAt(delivery: Delivery, now: number, { runTimeout, startTimeout }: Context): number {
-  const begun = sinceQueued(delivery)[0]?.at ?? delivery.sentAt ?? now
+  const begun = sinceQueued(delivery)[0]?.at ?? now
   return Math.max(delivery.queuedAt + runTimeout, begun + Math.min(startTimeout, runTimeout))
 }
 

@@ -10,6 +10,7 @@ const MOST_OTHERS = 2_000
  * deliveries that went there looked at.
  *
  * @param list `covers`: from when on all runs are on it, milliseconds since 1970
+ * @param parts.lag as of {@link shareRuns}
  * @param runId the run that the action, or Port, has named
  * @param startTimeout RELAY_START_TIMEOUT, milliseconds
  */
@@ -17,10 +18,14 @@ export async function findMatch(
   delivery: Delivery,
   { runs, covers }: { runs: readonly WorkflowRun[]; covers: number },
   runId: number | null,
-  { store, startTimeout }: { store: Pick<Store, 'sentBetween' | 'findBound'>; startTimeout: number },
+  {
+    store,
+    startTimeout,
+    lag,
+  }: { store: Pick<Store, 'sentBetween' | 'findBound'>; startTimeout: number; lag: number },
 ): Promise<Match> {
   const { repository } = delivery
-  const ever = { since: Number.NEGATIVE_INFINITY, sentTo: Number.POSITIVE_INFINITY }
+  const ever = { since: Number.NEGATIVE_INFINITY, sentTo: Number.POSITIVE_INFINITY, lag }
   const alone = { sent: [], ...ever, taken: new Set<number>() }
   const match = matchRuns(delivery, runs, { runId, startTimeout, ...alone })
   if (match.kind !== 'plain' && match.kind !== 'strange') return match
@@ -42,5 +47,5 @@ export async function findMatch(
   const others = sent.filter(other => other.id !== delivery.id)
   const taken = new Set(bound.filter(owner => owner.id !== delivery.id).map(owner => owner.githubRunId))
   const since = sent.length < MOST_OTHERS ? Math.max(from, covers) : Number.POSITIVE_INFINITY
-  return matchRuns(delivery, runs, { runId, startTimeout, sent: others, since, sentTo, taken })
+  return matchRuns(delivery, runs, { runId, startTimeout, sent: others, since, sentTo, lag, taken })
 }

@@ -1,6 +1,6 @@
 import type { GitHub } from '../github/client.ts'
 import { readTrouble } from '../github/errors.ts'
-import { LEEWAY_MS, type Match, madeSince, othersSince, readTitle } from '../github/match-run.ts'
+import { LAG_MS, LEEWAY_MS, type Match, madeSince, othersSince, readTitle } from '../github/match-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { NO_PORT_RUN, type PortAsker } from './ask-port.ts'
@@ -57,6 +57,8 @@ export async function findRun(
     // Which of several deliveries such a run is of, Port might have told.
     if (match.kind === 'strange' && port === 'unread') return { found: false, looked: false }
     if (isUnnamed(match)) return inDoubt(`a run began in ${repository} whose title names no delivery`)
+    if (match.kind === 'strange' && !match.shared)
+      return inDoubt(`whose the runs titled "${delivery.eventType}" in ${repository} are cannot be told`)
     return { found: false, looked: whole }
   } catch (error) {
     const { kind, reason } = readTrouble(error, { repository, now: parts.clock(), tries: 0 })
@@ -79,7 +81,7 @@ export async function findRun(
       runs.filter(run => readTitle(run.title, delivery) === 'named').map(run => run.id),
     )
     const list = { runs: runs.filter(run => !bound.has(run.id)), covers: whole ? since : Infinity }
-    return { whole, match: await findMatch(delivery, list, null, parts) }
+    return { whole, match: await findMatch(delivery, list, null, { ...parts, lag: LAG_MS }) }
   }
 
   async function isBound(runIds: number[]): Promise<Set<number>> {

@@ -14,7 +14,7 @@ export interface EndedRun {
    * one that reports for it, as of another workflow that listens, may be still to come, and would be stopped as a second.
    */
   named: boolean
-  /** The runs that the delivery is over with, should it have failed. */
+  /** The runs that the delivery is over with. */
   past: number[]
 }
 
@@ -37,7 +37,7 @@ export function tellEnding(
       dueAt: null,
       ...(named && run && delivery.githubRunId === null && { githubRunId: run.id }),
       ...(named && run && { githubRunAttempt: run.attempt }),
-      ...(state === 'failed' && { pastRuns: [...new Set([...delivery.pastRuns, ...past])].slice(-MAX_PAST) }),
+      ...(past.length > 0 && { pastRuns: [...new Set([...delivery.pastRuns, ...past])].slice(-MAX_PAST) }),
     },
     reports: [
       { log: [{ level: well ? 'INFO' : 'ERROR', message: sentence }, ...lines] },

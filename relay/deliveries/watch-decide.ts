@@ -160,7 +160,7 @@ const isWell = ({ conclusion }: WorkflowRun) => ['success', 'neutral', 'skipped'
 /** Port's run may have ended by what failed before, so its end tells nothing of this course: GitHub alone does. */
 export const isRedelivered = ({ queuedAt, receivedAt }: Delivery): boolean => queuedAt > receivedAt
 
-/** The runs that a delivery is over with when it has failed by this match. */
+/** The runs that a delivery is over with when it has ended by this match. */
 export function pastBy(match: Match): number[] {
   switch (match.kind) {
     case 'known':

@@ -1,7 +1,7 @@
 import type { RunState } from '../../port/client.ts'
 import type { Budget } from '../github/budget.ts'
 import type { GitHub } from '../github/client.ts'
-import { madeSince } from '../github/match-run.ts'
+import { LEEWAY_MS, othersSince } from '../github/match-run.ts'
 import type { RunLister } from '../github/run-lister.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
@@ -40,6 +40,8 @@ interface Note {
 /** Details wait for the budget no longer than this after the run's end. */
 const DETAILS_MS = 60_000
 const MAX_NOTES = 20_000
+/** A dispatch that has no run by then had none, where another is sent and has one at once. */
+const LATEST_RUN_MS = 60_000
 
 /**
  * The watch: each step looks at one dispatched or running delivery, and moves it on when its workflow run
@@ -49,13 +51,14 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
   const { store, lister, clock, readPort } = parts
   const asker = createPortAsker(readPort, clock)
   const notes = new Map<string, Note>()
+  const matching = { store, startTimeout: parts.startTimeout, lag: LATEST_RUN_MS }
 
   return async delivery => {
     const { repository } = delivery
     const hasPort = readPort !== null && delivery.runId !== null && delivery.kind !== 'none'
-    const want = { since: madeSince(delivery), runId: delivery.githubRunId }
+    const want = { since: othersSince(delivery) - LEEWAY_MS, runId: delivery.githubRunId }
     let look = await lister.look(repository, want, pause(delivery, clock()))
-    let match = await findMatch(delivery, look, delivery.githubRunId, parts)
+    let match = await findMatch(delivery, look, delivery.githubRunId, matching)
     const known = note(delivery)
     if (match.kind === 'own') known.sawRun = match.runs[0]?.id ?? null
     else if (match.kind !== 'known' && known.sawRun !== null) {
@@ -73,7 +76,7 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
       const named = toGithubRunId(typeof port === 'object' ? port.externalRunId : null)
       if (named !== null && delivery.githubRunId === null && !(await isOver(delivery, named))) {
         look = await lister.look(repository, { ...want, runId: named }, pause(delivery, clock()))
-        match = preferOwn(match, await findMatch(delivery, look, named, parts), look.gone)
+        match = preferOwn(match, await findMatch(delivery, look, named, matching), look.gone)
       }
       verdict = judge(delivery, seen(), parts)
     }

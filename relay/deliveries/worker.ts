@@ -59,7 +59,8 @@ export function startWorker<Claim extends Held & { id: string }>(
       .finally(() => {
         const next = active.get(claim.id)?.next
         active.delete(claim.id)
-        if (next && claim.spent !== undefined && claim.spent !== next.lease) begin(next)
+        const isLeft = next && claim.spent !== undefined && claim.spent !== next.lease
+        if (isLeft && !stopping.signal.aborted) begin(next)
         wake()
       })
     active.set(claim.id, { claim, next: null, ended })

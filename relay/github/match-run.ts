@@ -7,7 +7,7 @@ export const LEEWAY_MS = 5_000
 /** Where the title names the delivery itself, a wrong clock alone must not hide the run. */
 const WIDE_LEEWAY_MS = 60_000
 /** How far back another dispatch may be, and its run still appear. */
-const LAG_MS = 10 * 60_000
+export const LAG_MS = 10 * 60_000
 
 /**
  * The id of a Port run: a title with another's is not a strange one. It stands by itself, and has a digit or a
@@ -32,8 +32,11 @@ export type Match =
    * `own` are. `missing`: one may still be to come.
    */
   | { kind: 'plain'; runs: WorkflowRun[]; own: WorkflowRun[]; missing: boolean }
-  /** These began at the time, under titles that name nothing known, or as many as to leave none for the delivery. */
-  | { kind: 'strange'; runs: WorkflowRun[] }
+  /**
+   * These began at the time, under titles that name nothing known; or as many plain ones as to leave none for the
+   * delivery, or, not `shared`, whose order tells nothing.
+   */
+  | { kind: 'strange'; runs: WorkflowRun[]; shared: boolean }
   | { kind: 'none' }
 
 /**
@@ -62,6 +65,8 @@ interface Others {
   /** From when on all of them, and all runs, are there. All times are milliseconds since 1970. */
   since: number
   sentTo: number
+  /** How long before the delivery others were sent whose runs may still be to come, milliseconds. */
+  lag: number
   /** Runs that are known to be of another delivery. */
   taken: ReadonlySet<number>
 }
@@ -81,6 +86,7 @@ export function matchRuns(
     sent,
     since,
     sentTo,
+    lag,
     taken,
   }: Others & { runId: number | null; startTimeout: number },
 ): Match {
@@ -103,20 +109,22 @@ export function matchRuns(
     const shared = plain.filter(run => run.createdAt <= sentTo - LEEWAY_MS)
     const rivals = sent.filter(other => other.eventType === delivery.eventType && isOpen(other))
     const { id, seq } = delivery
-    const times = { since, leeway: LEEWAY_MS }
+    const times = { since, lag, leeway: LEEWAY_MS }
     const given = shareRuns({ id, seq, sentAt: from + LEEWAY_MS }, shared, rivals, times)
-    return given.own.length > 0 ? { kind: 'plain', ...given } : { kind: 'strange', runs: mine }
+    if (given === null) return { kind: 'strange', runs: mine, shared: false }
+    const { own } = given
+    return own.length > 0 ? { kind: 'plain', ...given } : { kind: 'strange', runs: mine, shared: true }
   }
   const eventTypes = new Set(sent.map(other => other.eventType))
   const strange = free.filter(
     ({ title, createdAt }) =>
       createdAt >= from && createdAt <= until && !eventTypes.has(title) && !PORT_RUN.test(title),
   )
-  return strange.length > 0 ? { kind: 'strange', runs: strange } : { kind: 'none' }
+  return strange.length > 0 ? { kind: 'strange', runs: strange, shared: true } : { kind: 'none' }
 }
 
-/** Whether the delivery may have a run that nobody named. Of a failed one, it is a past run, or none was seen. */
-const isOpen = ({ githubRunId, failed }: Sent) => githubRunId === null && !failed
+/** Whether the delivery may have a run that nobody named. */
+const isOpen = ({ githubRunId, over }: Sent) => githubRunId === null && !over
 
 /** An id stands by itself: `r_1` is not in `r_12`. */
 function names(title: string, id: string | null): boolean {

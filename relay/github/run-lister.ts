@@ -219,7 +219,8 @@ export function createRunLister(parts: {
       refusedFor: entry.refused ? entry.refused.last - entry.refused.first : 0,
       runs: [...runs.values()],
       readAt: entry.readAt,
-      covers: entry.covers,
+      // Where only webhooks tell, no more will be known.
+      covers: entry.access === 'forbidden' ? Number.NEGATIVE_INFINITY : entry.covers,
       gone: one !== undefined && one.misses >= MISSES && !runs.has(runId as number),
       nextAt:
         entry.access === 'forbidden'

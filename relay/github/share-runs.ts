@@ -26,19 +26,20 @@ const QUIET_MS = 15_000
  * @param runs without those that are known to be of a certain delivery
  * @param others deliveries of the same event type that were sent around the same time, without a known run
  * @param times.since from when on all runs and all others are there, milliseconds since 1970
+ * @param times.lag how long before the delivery others were sent that may still have none, milliseconds
  * @param times.leeway how far GitHub's clock may be from this relay's, milliseconds
  */
 export function shareRuns(
   delivery: Sending,
   runs: readonly WorkflowRun[],
   others: readonly Sending[],
-  { since, leeway }: { since: number; leeway: number },
-): Share {
+  { since, lag, leeway }: { since: number; lag: number; leeway: number },
+): Share | null {
   const sent = [...others.filter(other => other.id !== delivery.id), delivery].sort(
     (a, b) => a.sentAt - b.sentAt || a.seq - b.seq,
   )
-  const begin = beginOf(sent, delivery, since)
-  if (begin === null) return { runs: [], own: [], missing: true }
+  const begin = beginOf(sent, delivery, { since, lag })
+  if (begin === null) return null
   const all = sent.filter(each => each.sentAt >= begin)
   const share: Share = { runs: [], own: [], missing: false }
   for (const workflow of new Set(runs.map(run => run.workflowId))) {
@@ -65,12 +66,18 @@ export function shareRuns(
   return share
 }
 
-/** The first that was sent after a quiet time; null where there was none before the delivery. */
-function beginOf(sent: readonly Sending[], { id }: Sending, since: number): number | null {
-  const upTo = sent.slice(0, sent.findIndex(each => each.id === id) + 1)
-  const quiet = ({ sentAt }: Sending, i: number) =>
-    sentAt - Math.max(since, sent[i - 1]?.sentAt ?? since) > QUIET_MS
-  return upTo.find(quiet)?.sentAt ?? null
+/** When the first was sent that counts: after a quiet time, and as long before the delivery as need be; else null. */
+function beginOf(
+  sent: readonly Sending[],
+  { id, sentAt }: Sending,
+  { since, lag }: { since: number; lag: number },
+): number | null {
+  const begins = sent
+    .slice(0, sent.findIndex(each => each.id === id) + 1)
+    .map((each, i) => ({ at: each.sentAt, before: Math.max(since, sent[i - 1]?.sentAt ?? since) }))
+    .filter(({ at, before }) => at - before > QUIET_MS)
+    .map(({ at }) => at)
+  return begins.find(at => at >= sentAt - lag) ?? begins.at(-1) ?? null
 }
 
 /** First sent, first served; `open`: when the last run was made, somebody still waited for one. */

@@ -50,8 +50,8 @@ export interface Delivery {
   githubRunId: number | null
   githubRunAttempt: number | null
   /**
-   * Workflow runs that the delivery is over with: those it failed by, and once it is redelivered those that it
-   * was bound to. Redelivered, it is never one of them again.
+   * Workflow runs that the delivery is over with: those it ended by without being bound to them, and once it is
+   * redelivered those that it was bound to. Redelivered, it is never one of them again.
    */
   pastRuns: number[]
 }
@@ -59,7 +59,8 @@ export interface Delivery {
 /** What tells which workflow runs are of which delivery, of one that was sent. */
 export interface Sent extends Pick<Delivery, 'id' | 'seq' | 'eventType' | 'githubRunId' | 'pastRuns'> {
   sentAt: number
-  failed: boolean
+  /** Whether it has ended with its runs among `pastRuns`, or without one that was seen. */
+  over: boolean
 }
 
 /** What intake writes. */

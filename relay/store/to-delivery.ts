@@ -30,14 +30,15 @@ export function toDelivery(row: Row): Delivery {
 }
 
 export function toSent(row: Row): Sent {
+  const pastRuns = JSON.parse(String(row.past_runs))
   return {
     id: String(row.id),
     seq: Number(row.seq),
     eventType: String(row.event_type),
-    failed: row.state === 'failed',
+    over: row.state === 'failed' || (row.state === 'finished' && pastRuns.length > 0),
     sentAt: Number(row.sent_at),
     githubRunId: number(row.github_run_id),
-    pastRuns: JSON.parse(String(row.past_runs)),
+    pastRuns,
   }
 }
 

@@ -85,7 +85,7 @@ test("the runner's own pre and post steps are not the author's, by their place a
 })
 
 test.each([
-  [['Set up job', 'Pull alpine', 'Pull ghcr.io/acme/lint:1.2', 'Build acme/scan/docker@v1']],
+  [['Set up job', 'Pull alpine:3', 'Pull ghcr.io/acme/lint:1.2', 'Build acme/scan/docker@v1']],
   [['Set up job', 'Set up runner', 'Build acme/scan@9f2d', 'Initialize containers']],
 ])('with %j the runner begins a job: no step of the author is before this action', async prepared => {
   const names = [
@@ -112,7 +112,7 @@ test.each([
 })
 
 test("an author's own first step stays the author's, though it is called like one of the runner", async () => {
-  for (const name of ['Build image', 'Pull the image', 'Build shop for a@b']) {
+  for (const name of ['Build image', 'Pull the image', 'Pull images', 'Build shop for a@b']) {
     expect(
       await authors([
         [1, 'Set up job'],

@@ -47,7 +47,7 @@ const sent = (more: Partial<Sent>): Sent => ({
   seq: 1,
   eventType: 'deploy',
   sentAt: SENT - 1_000,
-  failed: false,
+  over: false,
   githubRunId: null,
   pastRuns: [],
   ...more,
@@ -223,7 +223,10 @@ describe('a dispatch whose answer was lost', () => {
     )
   })
 
-  test('is sent again where a stream of plain runs tells nothing, since none of it began with a pause', async () => {
+  test.each([
+    ['is not sent again where', 'whose end tells nothing, and its run is listed', true],
+    ['is sent again only after RELAY_START_TIMEOUT where', 'tells nothing', false],
+  ])('%s a stream of plain runs %s', async (_, __, created) => {
     const relay = await open()
     for (let i = 0; i < 130; i++) {
       await relay.accept(`r_before_${i}`)
@@ -234,9 +237,17 @@ describe('a dispatch whose answer was lost', () => {
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
     await relay.step()
+    const run = relay.github.createRun({
+      ...RUN,
+      displayTitle: 'deploy',
+      createdAt: iso(relay.now() + 2_000),
+    })
+    if (created) relay.port.run('r_1').externalRunId = String(run.id)
     await wait(relay)
-    expect(posts(relay)).toBe(132)
-    expect((await relay.delivery(id)).state).toBe('dispatched')
+    expect(posts(relay)).toBe(131)
+    expect((await relay.delivery(id)).state).toBe(created ? 'running' : 'queued')
+    await waitUntil(relay, relay.now() + 600_000)
+    expect(posts(relay)).toBe(created ? 131 : 132)
   })
 
   describe('while Port does not answer', () => {

@@ -14,7 +14,10 @@ const share = (
   since = Number.NEGATIVE_INFINITY,
 ) =>
   deliveries.map(each => {
-    const { own, runs: all, missing } = shareRuns(each, runs, deliveries, { since, leeway: 5 * SECOND })
+    const times = { since, lag: 600 * SECOND, leeway: 5 * SECOND }
+    const given = shareRuns(each, runs, deliveries, times)
+    if (given === null) return null
+    const { own, runs: all, missing } = given
     return { own: own.map(({ id }) => id), runs: all.map(({ id }) => id).sort(), missing }
   })
 const sure = (...ids: number[]) => ({ own: ids, runs: ids, missing: false })
@@ -64,12 +67,12 @@ test('a stream is shared out from where it begins, and not at all where it began
   const times = Array.from({ length: 20 }, (_, i) => i * 6)
   const runs = times.map(at => run(at + 1, at + 2))
   const known = times.slice(10).map(at => sent(at))
-  for (const each of share(known, runs, 55 * SECOND)) expect(each).toEqual(none)
+  for (const each of share(known, runs, 55 * SECOND)) expect(each).toBeNull()
   const later = [...known, sent(200), sent(206)]
   expect(share(later, [...runs, run(201, 202), run(207, 208)], 55 * SECOND).slice(-2)).toEqual([
     sure(201),
     sure(207),
   ])
   const all = times.map(at => sent(at))
-  expect(share(all, runs).map(({ own }) => own)).toEqual(times.map(at => [at + 1]))
+  expect(share(all, runs).map(each => each?.own)).toEqual(times.map(at => [at + 1]))
 })

@@ -369,6 +369,22 @@ describe('where GitHub gave no clear answer', () => {
 
   const DAY = 86_400_000
 
+  test('since a relay died before it could write anything down, and for a day no other ran, it is sent again', async () => {
+    const relay = await openDispatching()
+    relay.github.addRepository('acme/shop')
+    const id = await relay.accept('r_1')
+    const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1)
+    expect(await relay.store.markSent(claimed!, relay.now())).toBe(true)
+    relay.advance(DAY + 60_000)
+    relay.github.fail({ status: 500 })
+    await relay.step()
+    expect((await relay.delivery(id)).state).toBe('queued')
+    relay.advance(10_100)
+    await relay.step()
+    await relay.step()
+    expect((await relay.delivery(id)).state).toBe('dispatched')
+  })
+
   test('since a relay died before it could write anything down, it is given up all the same', async () => {
     const relay = await openDispatching()
     relay.github.addRepository('acme/shop')

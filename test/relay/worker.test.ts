@@ -73,6 +73,32 @@ test('a claim of what a step left to do, answered before the step has ended, is 
   expect(begun).toEqual([1, 3])
 })
 
+test('but not where the worker is to stop: its lease runs out', async () => {
+  const begun: number[] = []
+  const answered = Promise.withResolvers<void>()
+  const claims: Claim[] = [{ id: 'd-1', lease: 1 }]
+  const worker = startWorker<Claim>(
+    {
+      name: 'test',
+      claim: async () => claims.splice(0),
+      async step(claim, stopping) {
+        begun.push(claim.lease)
+        claim.spent = 1
+        claims.push({ id: 'd-1', lease: 3 })
+        worker.wake()
+        await until(() => claim.lease === 3, 'the claim is answered')
+        answered.resolve()
+        await new Promise(resolve => stopping.addEventListener('abort', resolve))
+      },
+      concurrency: 5,
+    },
+    { error() {} },
+  )
+  await answered.promise
+  await worker.stop()
+  expect(begun).toEqual([1])
+})
+
 describe('what is written under a lease', () => {
   /** Each write of them is answered so. */
   const write = async (held: Held, answers: (boolean | Error)[], meanwhile: () => void) => {

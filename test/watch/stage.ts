@@ -45,7 +45,7 @@ export interface Stage {
 }
 
 export async function openStage(
-  options: { actions?: 'read' | 'none'; blind?: boolean; store?: Partial<Store> } = {},
+  options: { actions?: 'read' | 'none'; blind?: boolean; startTimeout?: number } = {},
 ): Promise<Stage> {
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
@@ -63,7 +63,7 @@ export async function openStage(
     clientId: port.clientId,
     clientSecret: port.clientSecret,
   })
-  const times = { startTimeout: START_TIMEOUT, runTimeout: RUN_TIMEOUT }
+  const times = { startTimeout: options.startTimeout ?? START_TIMEOUT, runTimeout: RUN_TIMEOUT }
   const auth = { token: github.token }
   const pauses = createPauses(auth, clock)
   const hub = createGitHub({ apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }, clock, pauses)

@@ -167,12 +167,12 @@ export function runTests(place: Place): void {
         seq: 1,
         eventType: 'deploy',
         sentAt: 2000,
-        failed: true,
+        over: true,
         githubRunId: null,
         pastRuns: [7, 8],
       },
-      { id: ids[1], seq: 2, eventType: 'test', sentAt: 3000, failed: false, githubRunId: null, pastRuns: [] },
-      { id: ids[2], seq: 3, eventType: 'deploy', sentAt: 4000, failed: false, githubRunId: 77, pastRuns: [] },
+      { id: ids[1], seq: 2, eventType: 'test', sentAt: 3000, over: false, githubRunId: null, pastRuns: [] },
+      { id: ids[2], seq: 3, eventType: 'deploy', sentAt: 4000, over: false, githubRunId: 77, pastRuns: [] },
     ])
     expect((await between(2001, 3999)).map(({ id }) => id)).toEqual([ids[1]])
     expect(await between(2000, 4000, 2)).toHaveLength(2)
