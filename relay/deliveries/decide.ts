@@ -85,10 +85,14 @@ export function afterLook(delivery: Delivery, evidence: Evidence, now: number, c
   }
   if (evidence.looked) return again(delivery, 'No run appeared', now)
   // Where the relay died before it could write, the time for which it is tried begins now.
-  const unwritten = sinceQueued(delivery).length === 0 && {
-    attempts: attempted(delivery, now, `GitHub's answer was not written down${LOOKING}`),
-  }
-  const next: Decision = { change: { dueAt: now + 10_000, ...unwritten }, reports: [] }
+  const unwritten = `GitHub's answer was not written down${LOOKING}`
+  const next: Decision =
+    sinceQueued(delivery).length > 0
+      ? { change: { dueAt: now + 10_000 }, reports: [] }
+      : {
+          change: { dueAt: now + 10_000, attempts: attempted(delivery, now, unwritten) },
+          reports: [waitingWords(delivery, unwritten)],
+        }
   const { doubt } = evidence
   if (doubt === undefined) return next
   // What the relay does not see, the action or Port tells of by the time that a run may take to appear, if anybody does.

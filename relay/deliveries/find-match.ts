@@ -9,7 +9,7 @@ const MOST_OTHERS = 2_000
  * Which of the runs of its repository may be the delivery's. Only where titles alone do not tell are the other
  * deliveries that went there looked at.
  *
- * @param list `covers`: from when on all runs are on it, milliseconds since 1970
+ * @param list `covers`: from when on all runs are on it, milliseconds since 1970; -Infinity: only those that webhooks told of
  * @param parts.lag as of {@link shareRuns}
  * @param runId the run that the action, or Port, has named
  * @param startTimeout RELAY_START_TIMEOUT, milliseconds
@@ -25,7 +25,8 @@ export async function findMatch(
   }: { store: Pick<Store, 'sentBetween' | 'findBound'>; startTimeout: number; lag: number },
 ): Promise<Match> {
   const { repository } = delivery
-  const ever = { since: Number.NEGATIVE_INFINITY, sentTo: Number.POSITIVE_INFINITY, lag }
+  const partial = covers === Number.NEGATIVE_INFINITY
+  const ever = { since: Number.NEGATIVE_INFINITY, sentTo: Number.POSITIVE_INFINITY, partial, lag }
   const alone = { sent: [], ...ever, taken: new Set<number>() }
   const match = matchRuns(delivery, runs, { runId, startTimeout, ...alone })
   if (match.kind !== 'plain' && match.kind !== 'strange') return match
@@ -47,5 +48,5 @@ export async function findMatch(
   const others = sent.filter(other => other.id !== delivery.id)
   const taken = new Set(bound.filter(owner => owner.id !== delivery.id).map(owner => owner.githubRunId))
   const since = sent.length < MOST_OTHERS ? Math.max(from, covers) : Number.POSITIVE_INFINITY
-  return matchRuns(delivery, runs, { runId, startTimeout, sent: others, since, sentTo, lag, taken })
+  return matchRuns(delivery, runs, { runId, startTimeout, sent: others, since, sentTo, partial, lag, taken })
 }

@@ -14,7 +14,9 @@ export interface EndedRun {
    * one that reports for it, as of another workflow that listens, may be still to come, and would be stopped as a second.
    */
   named: boolean
-  /** The runs that the delivery is over with. */
+  /** Whether order alone told which run it is, so that others are told theirs by what is left. */
+  byOrder: boolean
+  /** The runs that the delivery is over with, should it have failed, or be told its run by order. */
   past: number[]
 }
 
@@ -22,7 +24,7 @@ export interface EndedRun {
 export function tellEnding(
   delivery: Delivery,
   { state, conclusion, label, sentence }: Ending,
-  { run, named, past }: EndedRun,
+  { run, named, byOrder, past }: EndedRun,
   lines: LogLine[],
   serverUrl: string,
 ): { change: Change; reports: Report[] } {
@@ -37,7 +39,9 @@ export function tellEnding(
       dueAt: null,
       ...(named && run && delivery.githubRunId === null && { githubRunId: run.id }),
       ...(named && run && { githubRunAttempt: run.attempt }),
-      ...(past.length > 0 && { pastRuns: [...new Set([...delivery.pastRuns, ...past])].slice(-MAX_PAST) }),
+      ...((state === 'failed' || byOrder) && {
+        pastRuns: [...new Set([...delivery.pastRuns, ...past])].slice(-MAX_PAST),
+      }),
     },
     reports: [
       { log: [{ level: well ? 'INFO' : 'ERROR', message: sentence }, ...lines] },

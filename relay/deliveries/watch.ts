@@ -1,8 +1,8 @@
 import type { RunState } from '../../port/client.ts'
 import type { Budget } from '../github/budget.ts'
 import type { GitHub } from '../github/client.ts'
-import { LEEWAY_MS, othersSince } from '../github/match-run.ts'
-import type { RunLister } from '../github/run-lister.ts'
+import { LAG_MS, LEEWAY_MS, type Match, madeSince, othersSince, plainSince } from '../github/match-run.ts'
+import type { Look, RunLister } from '../github/run-lister.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
@@ -40,7 +40,7 @@ interface Note {
 /** Details wait for the budget no longer than this after the run's end. */
 const DETAILS_MS = 60_000
 const MAX_NOTES = 20_000
-/** A dispatch that has no run by then had none, where another is sent and has one at once. */
+/** A dispatch without a run for so long has none, where another is sent and has one at once. */
 const LATEST_RUN_MS = 60_000
 
 /**
@@ -51,14 +51,19 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
   const { store, lister, clock, readPort } = parts
   const asker = createPortAsker(readPort, clock)
   const notes = new Map<string, Note>()
-  const matching = { store, startTimeout: parts.startTimeout, lag: LATEST_RUN_MS }
 
   return async delivery => {
     const { repository } = delivery
     const hasPort = readPort !== null && delivery.runId !== null && delivery.kind !== 'none'
-    const want = { since: othersSince(delivery) - LEEWAY_MS, runId: delivery.githubRunId }
+    const want = { since: madeSince(delivery), runId: delivery.githubRunId }
     let look = await lister.look(repository, want, pause(delivery, clock()))
-    let match = await findMatch(delivery, look, delivery.githubRunId, matching)
+    let match = await find(delivery, look, delivery.githubRunId)
+    if (isOfMany(match)) {
+      // Each time, so that the next reading goes back as far.
+      const since = othersSince(delivery) - LEEWAY_MS
+      look = await lister.look(repository, { ...want, since }, pause(delivery, clock()))
+      match = await find(delivery, look, delivery.githubRunId)
+    }
     const known = note(delivery)
     if (match.kind === 'own') known.sawRun = match.runs[0]?.id ?? null
     else if (match.kind !== 'known' && known.sawRun !== null) {
@@ -76,14 +81,14 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
       const named = toGithubRunId(typeof port === 'object' ? port.externalRunId : null)
       if (named !== null && delivery.githubRunId === null && !(await isOver(delivery, named))) {
         look = await lister.look(repository, { ...want, runId: named }, pause(delivery, clock()))
-        match = preferOwn(match, await findMatch(delivery, look, named, matching), look.gone)
+        match = preferOwn(match, await find(delivery, look, named), look.gone)
       }
       verdict = judge(delivery, seen(), parts)
     }
 
     // What has ended in Port is told nothing more.
     const tells = hasPort && !(typeof port === 'object' && port.ended)
-    const about = { named: match.kind === 'known', past: pastBy(match) }
+    const about = { named: match.kind === 'known', byOrder: match.kind === 'plain', past: pastBy(match) }
     switch (verdict.kind) {
       case 'ask Port':
         return
@@ -108,6 +113,24 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
       const { endedAt: endedSeenAt, askAt } = known
       return { now, look, match, port, portDue: now >= askAt, portAt: asker.freeAt(), endedSeenAt }
     }
+  }
+
+  async function find(delivery: Delivery, look: Look, runId: number | null): Promise<Match> {
+    const { startTimeout } = parts
+    const match = await findMatch(delivery, look, runId, { store, startTimeout, lag: LAG_MS })
+    const isUnsure = isOfMany(match) && (match.kind === 'strange' || match.missing)
+    if (!isUnsure || clock() < plainSince(delivery) + LATEST_RUN_MS) return match
+    const late = await findMatch(delivery, look, runId, { store, startTimeout, lag: LATEST_RUN_MS })
+    const isAtOnce =
+      late.kind === 'plain' &&
+      !late.missing &&
+      late.own.every(({ createdAt }) => createdAt <= plainSince(delivery) + 2 * LEEWAY_MS)
+    return isAtOnce ? late : match
+  }
+
+  /** Whether its runs are told from those of other deliveries by order. */
+  function isOfMany(match: Match): match is Extract<Match, { kind: 'plain' | 'strange' }> {
+    return match.kind === 'plain' || match.kind === 'strange'
   }
 
   function note({ id, queuedAt }: Delivery): Note {

@@ -65,6 +65,8 @@ interface Others {
   /** From when on all of them, and all runs, are there. All times are milliseconds since 1970. */
   since: number
   sentTo: number
+  /** Whether runs may be missing. */
+  partial: boolean
   /** How long before the delivery others were sent whose runs may still be to come, milliseconds. */
   lag: number
   /** Runs that are known to be of another delivery. */
@@ -86,6 +88,7 @@ export function matchRuns(
     sent,
     since,
     sentTo,
+    partial,
     lag,
     taken,
   }: Others & { runId: number | null; startTimeout: number },
@@ -109,7 +112,7 @@ export function matchRuns(
     const shared = plain.filter(run => run.createdAt <= sentTo - LEEWAY_MS)
     const rivals = sent.filter(other => other.eventType === delivery.eventType && isOpen(other))
     const { id, seq } = delivery
-    const times = { since, lag, leeway: LEEWAY_MS }
+    const times = { since, partial, lag, leeway: LEEWAY_MS }
     const given = shareRuns({ id, seq, sentAt: from + LEEWAY_MS }, shared, rivals, times)
     if (given === null) return { kind: 'strange', runs: mine, shared: false }
     const { own } = given

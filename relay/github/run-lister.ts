@@ -21,7 +21,7 @@ export interface Look {
   runs: WorkflowRun[]
   /** When the list was read last; null for never. */
   readAt: number | null
-  /** From when on all runs are there. */
+  /** From when on all runs are there; -Infinity: only those that webhooks told of. */
   covers: number
   /** The run of the id wanted is not there: it was deleted. */
   gone: boolean

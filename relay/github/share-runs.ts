@@ -26,6 +26,7 @@ const QUIET_MS = 15_000
  * @param runs without those that are known to be of a certain delivery
  * @param others deliveries of the same event type that were sent around the same time, without a known run
  * @param times.since from when on all runs and all others are there, milliseconds since 1970
+ * @param times.partial that runs may be missing among them, as where only webhooks tell, to this relay or another
  * @param times.lag how long before the delivery others were sent that may still have none, milliseconds
  * @param times.leeway how far GitHub's clock may be from this relay's, milliseconds
  */
@@ -33,7 +34,7 @@ export function shareRuns(
   delivery: Sending,
   runs: readonly WorkflowRun[],
   others: readonly Sending[],
-  { since, lag, leeway }: { since: number; lag: number; leeway: number },
+  { since, partial, lag, leeway }: { since: number; partial: boolean; lag: number; leeway: number },
 ): Share | null {
   const sent = [...others.filter(other => other.id !== delivery.id), delivery].sort(
     (a, b) => a.sentAt - b.sentAt || a.seq - b.seq,
@@ -49,7 +50,7 @@ export function shareRuns(
     if (!made.some(run => run.createdAt >= delivery.sentAt - leeway)) continue
     const { run, open } = assign(delivery, all, made, leeway)
     // Long after its dispatch, while others have none yet: it may be of a later one, and this one have none at all.
-    const doubtful = run !== null && open && run.createdAt > delivery.sentAt + leeway
+    const doubtful = run !== null && open && (partial || run.createdAt > delivery.sentAt + leeway)
     if (run === null || doubtful) {
       share.missing = true
       continue

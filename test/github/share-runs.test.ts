@@ -14,7 +14,7 @@ const share = (
   since = Number.NEGATIVE_INFINITY,
 ) =>
   deliveries.map(each => {
-    const times = { since, lag: 600 * SECOND, leeway: 5 * SECOND }
+    const times = { since, partial: false, lag: 600 * SECOND, leeway: 5 * SECOND }
     const given = shareRuns(each, runs, deliveries, times)
     if (given === null) return null
     const { own, runs: all, missing } = given

@@ -379,6 +379,10 @@ describe('where GitHub gave no clear answer', () => {
     relay.github.fail({ status: 500 })
     await relay.step()
     expect((await relay.delivery(id)).state).toBe('queued')
+    await relay.tell()
+    expect(relay.port.run('r_1').logs.map(({ message }) => message)).toEqual([
+      'Waiting to dispatch "deploy" to acme/shop: GitHub\'s answer was not written down; looking whether a run appears.',
+    ])
     relay.advance(10_100)
     await relay.step()
     await relay.step()
