@@ -96,14 +96,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
     options
   const base = options.apiUrl.replace(/\/+$/, '')
   const send: Fetch = options.fetch ?? ((url, init) => fetch(url, { ...init, redirect: 'manual' }))
-  const tokens = createTokenCache(
-    () =>
-      mint().catch(error => {
-        if (error instanceof PortError) error.ofToken = true
-        throw error
-      }),
-    clock,
-  )
+  const tokens = createTokenCache(mint, clock)
 
   async function mint(): Promise<Token> {
     const answer = await request('POST', TOKEN_PATH, null, { clientId, clientSecret }, null)

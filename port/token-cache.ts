@@ -1,3 +1,5 @@
+import { PortError } from './port-error.ts'
+
 export interface Token {
   value: string
   /** ms epoch */
@@ -13,7 +15,10 @@ export function createTokenCache(mint: () => Promise<Token>, clock: () => number
   let current: Promise<Token & { renewAt: number }> | null = null
 
   async function obtain() {
-    const token = await mint()
+    const token = await mint().catch(error => {
+      if (error instanceof PortError) error.ofToken = true
+      throw error
+    })
     const left = token.expiresAt - clock()
     return { ...token, renewAt: token.expiresAt - Math.min(60_000, left / 10) }
   }

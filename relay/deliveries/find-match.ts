@@ -1,5 +1,5 @@
 import { type Match, madeSince, matchRuns, othersSince, plainSince } from '../github/match-run.ts'
-import type { WorkflowRun } from '../github/workflow-run.ts'
+import type { Look } from '../github/run-lister.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 
@@ -9,14 +9,14 @@ const MOST_OTHERS = 2_000
  * Which of the runs of its repository may be the delivery's. Only where titles alone do not tell are the other
  * deliveries that went there looked at.
  *
- * @param list `covers`: from when on all runs are on it, milliseconds since 1970; -Infinity: only those that webhooks told of
- * @param parts.lag as of {@link shareRuns}
+ * @param list as of {@link Look}
  * @param runId the run that the action, or Port, has named
- * @param startTimeout RELAY_START_TIMEOUT, milliseconds
+ * @param parts.startTimeout RELAY_START_TIMEOUT, milliseconds
+ * @param parts.lag as of {@link shareRuns}
  */
 export async function findMatch(
   delivery: Delivery,
-  { runs, covers }: { runs: readonly WorkflowRun[]; covers: number },
+  { runs, covers }: Pick<Look, 'runs' | 'covers'>,
   runId: number | null,
   {
     store,

@@ -1,6 +1,6 @@
 import type { GitHub } from '../github/client.ts'
 import { readTrouble } from '../github/errors.ts'
-import { LAG_MS, LEEWAY_MS, type Match, madeSince, othersSince, readTitle } from '../github/match-run.ts'
+import { LAG_MS, type Match, madeSince, othersMadeSince, readTitle } from '../github/match-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { NO_PORT_RUN, type PortAsker } from './ask-port.ts'
@@ -71,7 +71,7 @@ export async function findRun(
     const isNamed = kind === 'own' || kind === 'none' || isUnnamed(first.match)
     // Whose a run is that is titled with the event type, is told by those of all dispatches that it may be of.
     if (isNamed) return first
-    const { match } = await lookSince(othersSince(delivery) - LEEWAY_MS)
+    const { match } = await lookSince(othersMadeSince(delivery))
     return { ...first, match }
   }
 

@@ -1,7 +1,7 @@
 import type { RunState } from '../../port/client.ts'
 import type { Budget } from '../github/budget.ts'
 import type { GitHub } from '../github/client.ts'
-import { LAG_MS, LEEWAY_MS, type Match, madeSince, othersSince, plainSince } from '../github/match-run.ts'
+import { LAG_MS, LEEWAY_MS, type Match, madeSince, othersMadeSince, plainSince } from '../github/match-run.ts'
 import type { Look, RunLister } from '../github/run-lister.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
@@ -60,9 +60,10 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
     let match = await find(delivery, look, delivery.githubRunId)
     if (isOfMany(match)) {
       // Each time, so that the next reading goes back as far.
-      const since = othersSince(delivery) - LEEWAY_MS
-      look = await lister.look(repository, { ...want, since }, pause(delivery, clock()))
-      match = await find(delivery, look, delivery.githubRunId)
+      const since = othersMadeSince(delivery)
+      const further = await lister.look(repository, { ...want, since }, pause(delivery, clock()))
+      if (further.readAt !== look.readAt) match = await find(delivery, further, delivery.githubRunId)
+      look = further
     }
     const known = note(delivery)
     if (match.kind === 'own') known.sawRun = match.runs[0]?.id ?? null
@@ -115,16 +116,18 @@ export function createWatch(parts: WatchParts): (delivery: Delivery) => Promise<
     }
   }
 
+  /** Its run by what is known of it, by its title, or by order, where others that have none by now will have none. */
   async function find(delivery: Delivery, look: Look, runId: number | null): Promise<Match> {
     const { startTimeout } = parts
     const match = await findMatch(delivery, look, runId, { store, startTimeout, lag: LAG_MS })
     const isUnsure = isOfMany(match) && (match.kind === 'strange' || match.missing)
-    if (!isUnsure || clock() < plainSince(delivery) + LATEST_RUN_MS) return match
+    const sentAt = plainSince(delivery) + LEEWAY_MS
+    if (!isUnsure || clock() < sentAt + LATEST_RUN_MS) return match
     const late = await findMatch(delivery, look, runId, { store, startTimeout, lag: LATEST_RUN_MS })
     const isAtOnce =
       late.kind === 'plain' &&
       !late.missing &&
-      late.own.every(({ createdAt }) => createdAt <= plainSince(delivery) + 2 * LEEWAY_MS)
+      late.own.every(({ createdAt }) => createdAt <= sentAt + LEEWAY_MS)
     return isAtOnce ? late : match
   }
 

@@ -58,6 +58,9 @@ export const plainSince = (delivery: Timed): number => madeSince(delivery) + WID
 /** Since when deliveries sent before this one are looked at, whose runs may still have been to come. */
 export const othersSince = (delivery: Timed): number => madeSince(delivery) + WIDE_LEEWAY_MS - LAG_MS
 
+/** Since when runs of those can have been made. */
+export const othersMadeSince = (delivery: Timed): number => othersSince(delivery) - LEEWAY_MS
+
 /** What is known of the other deliveries of a repository. */
 interface Others {
   /** Those that were sent around the same time, all until `sentTo`. */
@@ -65,7 +68,7 @@ interface Others {
   /** From when on all of them, and all runs, are there. All times are milliseconds since 1970. */
   since: number
   sentTo: number
-  /** Whether runs may be missing. */
+  /** Whether some of the runs may be missing all the same. */
   partial: boolean
   /** How long before the delivery others were sent whose runs may still be to come, milliseconds. */
   lag: number

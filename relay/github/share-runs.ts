@@ -29,6 +29,7 @@ const QUIET_MS = 15_000
  * @param times.partial that runs may be missing among them, as where only webhooks tell, to this relay or another
  * @param times.lag how long before the delivery others were sent that may still have none, milliseconds
  * @param times.leeway how far GitHub's clock may be from this relay's, milliseconds
+ * @returns null where order tells nothing, since no quiet time is known
  */
 export function shareRuns(
   delivery: Sending,
