@@ -14,8 +14,8 @@ const bundles = {
   'action/post': 'action/dist/post/index.js',
   'action/progress': 'action/dist/progress/index.js',
   'relay/main': 'relay/dist/main.js',
-  'relay/store/sqlite-thread': 'relay/dist/sqlite-thread.js',
-  'relay/store/sqlite-checkpoint-thread': 'relay/dist/sqlite-checkpoint-thread.js',
+  'relay/store/sqlite/sqlite-thread': 'relay/dist/sqlite-thread.js',
+  'relay/store/sqlite/sqlite-checkpoint-thread': 'relay/dist/sqlite-checkpoint-thread.js',
 }
 
 /**

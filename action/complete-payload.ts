@@ -1,7 +1,6 @@
-import type { RunState } from '../port/client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
-import { readInvocation } from '../port/invocation.ts'
-import type { Json } from '../port/json.ts'
+import { readInvocation } from '../port/invocation/read-invocation.ts'
+import type { Json, RunState } from '../port/types.ts'
 
 /**
  * Puts back what did not fit into GitHub's payload, from Port's run: its body as Port rendered it, else its

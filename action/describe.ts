@@ -1,4 +1,4 @@
-import type { LogLine } from '../port/client.ts'
+import type { LogLine } from '../port/types.ts'
 import type { JobStatus } from './inputs.ts'
 import type { Step } from './steps.ts'
 

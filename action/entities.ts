@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject } from '../port/json.ts'
+import { isObject, type Json, type JsonObject } from '../port/types.ts'
 
 /** An entity to upsert: `{ blueprint, identifier, title?, icon?, team?, properties?, relations? }`. */
 export interface Entity {

@@ -1,7 +1,7 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { HttpClient } from '@actions/http-client'
-import type { Fetch } from '../port/client.ts'
+import type { Fetch } from '../port/client/port-client.ts'
 
 /**
  * A small `fetch` that keeps connections, and goes through the proxy of a self-hosted runner (`https_proxy`,

@@ -1,11 +1,12 @@
-import type { LogLine, PortError, RunUpdate } from '../port/client.ts'
-import { logBatches } from '../port/log-batches.ts'
+import { logBatches } from '../port/client/log-batches.ts'
+import type { PortError } from '../port/client/port-client.ts'
+import type { LogLine, RunUpdate } from '../port/types.ts'
 import { createStepLister, type ListedStep, limitEnd, mayNotRead } from './list-steps.ts'
 import { keepMarks, nextMark, readLogFile } from './log-file.ts'
 import type { ProgressFolder } from './progress-folder.ts'
 import { createRedact, type Redact } from './redact.ts'
 import type { RelayAccess } from './relay-reporter.ts'
-import type { Reporter } from './reporter.ts'
+import type { Reporter } from './reporter-contract.ts'
 import type { Runner, Workflow } from './runner.ts'
 
 /** What the companion is told at its start. */

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../port/json.ts'
+import { isObject, type JsonObject } from '../port/types.ts'
 import { help } from './help.ts'
 import type { Runner } from './runner.ts'
 

@@ -1,4 +1,4 @@
-import { PortError } from '../port/client.ts'
+import { PortError } from '../port/client/port-client.ts'
 
 /** Nothing was sent: there was no connection. */
 const NOT_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']

@@ -1,4 +1,4 @@
-import { isObject, type Json } from '../port/json.ts'
+import { isObject, type Json } from '../port/types.ts'
 
 const LONGEST = 100
 

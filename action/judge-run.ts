@@ -1,4 +1,4 @@
-import type { RunState } from '../port/client.ts'
+import type { RunState } from '../port/types.ts'
 
 /** Whether a run in Port is this workflow run's to report, or why not. */
 export type Verdict =

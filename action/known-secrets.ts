@@ -3,7 +3,7 @@ import { completePayload } from './complete-payload.ts'
 import type { Inputs } from './inputs.ts'
 import { type OpenedSecrets, openSecrets } from './open-secrets.ts'
 import type { RelayReporter } from './relay-reporter.ts'
-import type { Reporter } from './reporter.ts'
+import type { Reporter } from './reporter-contract.ts'
 
 /** What must not reach Port in a log line or summary. */
 export interface KnownSecrets {

@@ -1,4 +1,4 @@
-import type { RunUpdate } from '../port/client.ts'
+import type { RunUpdate } from '../port/types.ts'
 import type { Inputs, JobStatus } from './inputs.ts'
 import type { Workflow } from './runner.ts'
 import type { State } from './state.ts'

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../port/json.ts'
+import { isObject, type JsonObject } from '../port/types.ts'
 import { parseObject, whyNoAnswer } from './relay-request.ts'
 import type { Runner, Workflow } from './runner.ts'
 

@@ -1,6 +1,6 @@
 import type { ClientPayload } from '../port/client-payload.ts'
-import type { JsonObject } from '../port/json.ts'
 import { decryptSecretInput, type SecretKey } from '../port/secrets.ts'
+import type { JsonObject } from '../port/types.ts'
 import type { Inputs } from './inputs.ts'
 
 export interface OpenedSecrets {

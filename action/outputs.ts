@@ -1,5 +1,5 @@
 import type { ClientPayload } from '../port/client-payload.ts'
-import type { Json, JsonObject } from '../port/json.ts'
+import type { Json, JsonObject } from '../port/types.ts'
 
 /** Output name → text. */
 export interface Outputs {

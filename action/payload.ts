@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type ClientPayload, readClientPayload } from '../port/client-payload.ts'
-import { isObject } from '../port/json.ts'
+import { isObject } from '../port/types.ts'
 import { help } from './help.ts'
 import type { Runner } from './runner.ts'
 

@@ -1,10 +1,17 @@
 import { randomUUID } from 'node:crypto'
-import { type LogLine, PortError, type RunState, type RunUpdate } from '../port/client.ts'
+import { logBatches } from '../port/client/log-batches.ts'
+import { PortError } from '../port/client/port-client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
-import { isObject, type Json, type JsonObject } from '../port/json.ts'
-import { logBatches } from '../port/log-batches.ts'
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  type LogLine,
+  type RunState,
+  type RunUpdate,
+} from '../port/types.ts'
 import { readRelayAnswer, requestJson } from './relay-request.ts'
-import type { Reporter } from './reporter.ts'
+import type { Reporter } from './reporter-contract.ts'
 import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
 import type { Runner } from './runner.ts'
 

@@ -1,6 +1,6 @@
-import { PortError } from '../port/client.ts'
-import { isObject, type JsonObject } from '../port/json.ts'
-import { readRetryAt } from '../port/port-error.ts'
+import { PortError } from '../port/client/port-client.ts'
+import { readRetryAt } from '../port/client/port-error.ts'
+import { isObject, type JsonObject } from '../port/types.ts'
 import type { Runner } from './runner.ts'
 
 export interface RelayAnswer {

@@ -1,4 +1,4 @@
-import { PortError } from '../port/client.ts'
+import { PortError } from '../port/client/port-client.ts'
 import { help } from './help.ts'
 import type { Runner } from './runner.ts'
 

@@ -1,32 +1,15 @@
-import {
-  createPortClient,
-  type LogLine,
-  type PortError,
-  type PortRun,
-  type RunUpdate,
-} from '../port/client.ts'
+import { createPortClient, type PortError, type PortRun } from '../port/client/port-client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
-import { runKind } from '../port/invocation.ts'
-import type { JsonObject } from '../port/json.ts'
+import { runKind } from '../port/invocation/run-kind.ts'
+import type { LogLine, RunUpdate } from '../port/types.ts'
 import type { Inputs } from './inputs.ts'
 import { isUncertain } from './is-uncertain.ts'
 import type { Redact } from './redact.ts'
 import type { RelayReporter } from './relay-reporter.ts'
+import type { Reporter } from './reporter-contract.ts'
 import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
 import type { Runner } from './runner.ts'
 import { createLogSender } from './send-log.ts'
-
-/** Tells Port of one run, with patience. Its methods throw PortError when that was in vain. */
-export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
-  /** In order, none twice; an error's `linesSent` counts also those that may have arrived. */
-  log(lines: readonly LogLine[]): Promise<void>
-  /** Prepares for the first report while something else is awaited; what goes wrong shows there. */
-  prepare(): Promise<void>
-  /** Creates or changes an entity, tied to the run where that is one of an action. */
-  upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
-  /** Whether the time for everything but the final status is over. */
-  late(): boolean
-}
 
 /**
  * Why nothing will be reported; null where something will. A warning is about what its reader should change,

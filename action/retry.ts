@@ -1,4 +1,4 @@
-import { PortError } from '../port/client.ts'
+import { PortError } from '../port/client/port-client.ts'
 
 const TRIES = 5
 const FIRST_WAIT_MS = 1_000

@@ -19,7 +19,7 @@ export type Core = Pick<
 export interface Runner {
   core: Core
   env: Record<string, string | undefined>
-  fetch: import('../port/client.ts').Fetch
+  fetch: import('../port/client/port-client.ts').Fetch
   /** ms epoch */
   clock: () => number
   sleep: (ms: number) => Promise<unknown>

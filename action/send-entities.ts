@@ -1,6 +1,7 @@
-import { type LogLine, PortError } from '../port/client.ts'
+import { PortError } from '../port/client/port-client.ts'
+import type { LogLine } from '../port/types.ts'
 import { readEntities } from './entities.ts'
-import type { Reporter } from './reporter.ts'
+import type { Reporter } from './reporter-contract.ts'
 
 /**
  * Upserts the entities of the input `entities`, one after the other, since one may relate to those before it. With

@@ -1,5 +1,6 @@
-import { type LogLine, PortError } from '../port/client.ts'
-import { logBatches } from '../port/log-batches.ts'
+import { logBatches } from '../port/client/log-batches.ts'
+import { PortError } from '../port/client/port-client.ts'
+import type { LogLine } from '../port/types.ts'
 import { isUncertain } from './is-uncertain.ts'
 
 /**

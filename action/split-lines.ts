@@ -1,4 +1,4 @@
-import { withoutColours } from '../port/without-colours.ts'
+import { withoutColours } from '../port/strip-ansi-codes.ts'
 
 const LF = 0x0a
 const CR = 0x0d

@@ -1,6 +1,5 @@
-import type { LogLine } from '../port/client.ts'
 import type { ClientPayload } from '../port/client-payload.ts'
-import type { Json } from '../port/json.ts'
+import type { Json, LogLine } from '../port/types.ts'
 import { duration, stepResult } from './describe.ts'
 import { markdownCell, markdownText } from './markdown-text.ts'
 import type { Redact } from './redact.ts'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { Config } from '../relay/config.ts'
+import type { Config } from '../relay/config/config.ts'
 import { createStore } from '../relay/store/create-store.ts'
 import type { Backend } from '../relay/store/database.ts'
 import { openBackend } from '../relay/store/open.ts'

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { packClientPayload } from '../port/client-payload.ts'
-import { readInvocation } from '../port/invocation.ts'
+import { readInvocation } from '../port/invocation/read-invocation.ts'
 import { startGitHubApi } from '../test/support/github-api.ts'
 import { playWorkflow } from '../test/support/player/play-workflow.ts'
 import { startPortApi } from '../test/support/port-api.ts'

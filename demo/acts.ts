@@ -1,4 +1,4 @@
-import type { JsonObject } from '../port/json.ts'
+import type { JsonObject } from '../port/types.ts'
 
 /** One invocation of an action in Port, and how its run there should end. */
 export interface Act {

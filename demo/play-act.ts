@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { JsonObject } from '../port/json.ts'
+import type { JsonObject } from '../port/types.ts'
 import type { PortRun } from '../test/support/port-api.ts'
 import type { Act } from './acts.ts'
 import type { Stage } from './open-stage.ts'

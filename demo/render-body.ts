@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject } from '../port/json.ts'
+import { isObject, type Json, type JsonObject } from '../port/types.ts'
 
 /** Port's own function for a key: the object under it is spread into the object around it. */
 const SPREAD = '{{ spreadValue() }}'

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import type { Json } from '../port/json.ts'
+import type { Json } from '../port/types.ts'
 
 /** Sends a webhook as Port does: compact JSON, signed over timestamp and body with the client secret. */
 export async function sendWebhook(webhook: {

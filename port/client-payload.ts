@@ -1,5 +1,4 @@
-import type { Invocation, RunKind, Trigger } from './invocation.ts'
-import { isObject, type Json, type JsonObject } from './json.ts'
+import { type Invocation, isObject, type Json, type JsonObject, type RunKind, type Trigger } from './types.ts'
 
 /** The version that this code writes, and the only one it reads. */
 const VERSION = 1

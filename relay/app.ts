@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { createAdminApi } from './admin/api.ts'
-import type { Config } from './config.ts'
-import { answerProblem, Problem } from './problem.ts'
+import type { Config } from './config/config.ts'
+import { answerProblem, Problem } from './http/problem.ts'
 import type { Store } from './store/store.ts'
 import { createReceive, type ReceiveParts } from './webhook/receive.ts'
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { packClientPayload, readClientPayload } from '../port/client-payload.ts'
-import { readInvocation } from '../port/invocation.ts'
-import type { JsonObject } from '../port/json.ts'
+import { readInvocation } from '../port/invocation/read-invocation.ts'
+import type { JsonObject } from '../port/types.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
 import { openRouteSchemas } from './support/route-schemas.ts'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readInvocation } from '../port/invocation.ts'
-import { isObject, type Json, type JsonObject } from '../port/json.ts'
+import { readInvocation } from '../port/invocation/read-invocation.ts'
+import { isObject, type Json, type JsonObject } from '../port/types.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
 
 const sent = (name: string): JsonObject => JSON.parse(Buffer.from(readFixture(name).body).toString())

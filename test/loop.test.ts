@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import type { JsonObject } from '../port/json.ts'
+import type { JsonObject } from '../port/types.ts'
 import { startGitHubApi } from './support/github-api.ts'
 import type { ReceivedRequest } from './support/http-server.ts'
 import { playWorkflow } from './support/player/play-workflow.ts'

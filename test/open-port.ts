@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest'
-import { createPortClient, type LogLine, type PortClientOptions, PortError } from '../port/client.ts'
+import { createPortClient, type PortClientOptions, PortError } from '../port/client/port-client.ts'
+import type { LogLine } from '../port/types.ts'
 import type { PortApiOptions } from './support/port-api/types.ts'
 import { type PortApi, startPortApi } from './support/port-api.ts'
 

@@ -2,15 +2,15 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { readConfig } from '../relay/config.ts'
-import { readRoutes } from '../relay/routes.ts'
+import { readConfig } from '../relay/config/config.ts'
+import { readRoutes } from '../relay/config/routes.ts'
 import { parseWorkflow } from './support/player/read-workflow.ts'
 
 const root = join(import.meta.dirname, '..')
 const text = (file: string) => readFileSync(join(root, file), 'utf8')
 const readme = text('README.md')
 const action = parse(text('action.yml'))
-const config = text('relay/config.ts')
+const config = text('relay/config/config.ts')
 
 /** The rows of the tables under a heading, each as its cells. */
 function rows(heading: string): string[][] {

@@ -2,8 +2,8 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parse } from 'yaml'
 import { renderBody } from '../demo/render-body.ts'
-import { type Invocation, readInvocation } from '../port/invocation.ts'
-import type { Json, JsonObject } from '../port/json.ts'
+import { readInvocation } from '../port/invocation/read-invocation.ts'
+import type { Invocation, Json, JsonObject } from '../port/types.ts'
 
 export const root = join(import.meta.dirname, '..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { Hono } from 'hono'
-import { Problem } from '../problem.ts'
-import { isRepository } from '../routes.ts'
+import { isRepository } from '../config/routes.ts'
+import { Problem } from '../http/problem.ts'
 import type { Delivery, State } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 

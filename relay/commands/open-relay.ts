@@ -1,18 +1,18 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
-import { createPortClient } from '../../port/client.ts'
+import { createPortClient } from '../../port/client/port-client.ts'
 import { createApp } from '../app.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { createWatching } from '../deliveries/create-watching.ts'
 import { logFailed } from '../deliveries/log-failed.ts'
 import { startWorkers } from '../deliveries/start-workers.ts'
 import { createGitHub } from '../github/client.ts'
 import { createPauses } from '../github/pauses.ts'
-import { createGitHubWebhook } from '../github/webhooks.ts'
+import { createRelayServer } from '../http/create-server.ts'
 import { createReports } from '../reports/create-reports.ts'
 import { openStore } from '../store/open.ts'
-import { createRelayServer } from './create-server.ts'
+import { createGitHubWebhook } from '../webhook/receive-github.ts'
 
 /** What a stop may take before open connections are cut. */
 const STOP_MS = 20_000

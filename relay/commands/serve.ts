@@ -1,5 +1,5 @@
 import pino from 'pino'
-import { readConfig } from '../config.ts'
+import { readConfig } from '../config/config.ts'
 import { openRelay } from './open-relay.ts'
 
 /** Runs the relay until SIGTERM or SIGINT. */

@@ -1,5 +1,6 @@
-import { PortError, type RunState } from '../../port/client.ts'
-import { UNREAD } from '../../port/read-run.ts'
+import { PortError } from '../../port/client/port-client.ts'
+import { UNREAD } from '../../port/client/read-run.ts'
+import type { RunState } from '../../port/types.ts'
 import type { Delivery } from '../store/delivery.ts'
 
 /** Asks Port how the run of a delivery stands. */

@@ -1,4 +1,4 @@
-import type { PortClient } from '../../port/client.ts'
+import type { PortClient } from '../../port/client/port-client.ts'
 import { createBudget } from '../github/budget.ts'
 import type { GitHub } from '../github/client.ts'
 import { createRunLister, type RunLister } from '../github/run-lister.ts'

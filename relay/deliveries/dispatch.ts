@@ -1,5 +1,5 @@
 import { packClientPayload } from '../../port/client-payload.ts'
-import type { Invocation } from '../../port/invocation.ts'
+import type { Invocation } from '../../port/types.ts'
 import type { GitHub } from '../github/client.ts'
 import { LIMITED } from '../github/errors.ts'
 import type { Pauses } from '../github/pauses.ts'

@@ -1,4 +1,4 @@
-import type { LogLine } from '../../port/client.ts'
+import type { LogLine } from '../../port/types.ts'
 import type { Budget } from '../github/budget.ts'
 import { cleanLog } from '../github/clean-log.ts'
 import type { Job, JobReader } from '../github/read-jobs.ts'

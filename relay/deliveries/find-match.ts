@@ -1,7 +1,7 @@
-import { type Match, madeSince, matchRuns, othersSince, plainSince } from '../github/match-run.ts'
 import type { Look } from '../github/run-lister.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
+import { type Match, madeSince, matchRuns, othersSince, plainSince } from './match-run.ts'
 
 const MOST_OTHERS = 2_000
 

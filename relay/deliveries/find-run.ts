@@ -1,10 +1,10 @@
 import type { GitHub } from '../github/client.ts'
 import { readTrouble } from '../github/errors.ts'
-import { LAG_MS, type Match, madeSince, othersMadeSince, readTitle } from '../github/match-run.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { NO_PORT_RUN, type PortAsker } from './ask-port.ts'
 import { findMatch } from './find-match.ts'
+import { LAG_MS, type Match, madeSince, othersMadeSince, readTitle } from './match-run.ts'
 import { toGithubRunId } from './to-github-run-id.ts'
 import { isRedelivered } from './watch-decide.ts'
 

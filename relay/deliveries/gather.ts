@@ -1,4 +1,4 @@
-import { logBatches } from '../../port/log-batches.ts'
+import { logBatches } from '../../port/client/log-batches.ts'
 import type { Report, Telling } from '../store/delivery.ts'
 
 /** What is said in one call. */

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import type { PortClient } from '../../port/client.ts'
-import type { Config } from '../config.ts'
+import type { PortClient } from '../../port/client/port-client.ts'
+import type { Config } from '../config/config.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Pauses } from '../github/pauses.ts'
 import type { Store } from '../store/store.ts'

@@ -1,4 +1,4 @@
-import type { LogLine } from '../../port/client.ts'
+import type { LogLine } from '../../port/types.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Change, Delivery, Report } from '../store/delivery.ts'
 import type { Ending } from './watch-words.ts'

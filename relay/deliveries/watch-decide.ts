@@ -1,8 +1,8 @@
-import type { RunState } from '../../port/client.ts'
-import { type Match, madeSince } from '../github/match-run.ts'
+import type { RunState } from '../../port/types.ts'
 import type { Look } from '../github/run-lister.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Change, Delivery } from '../store/delivery.ts'
+import { type Match, madeSince } from './match-run.ts'
 import type { NoRun } from './watch-words.ts'
 
 /** What one look at a delivery showed. */

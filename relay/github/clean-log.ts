@@ -1,4 +1,4 @@
-import { withoutColours } from '../../port/without-colours.ts'
+import { withoutColours } from '../../port/strip-ansi-codes.ts'
 
 const MAX_LINES = 100
 const MAX_LINE = 1_000

@@ -1,5 +1,5 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { createCredential } from './credential.ts'
 import { HeldUpError, type Outcome, readError } from './errors.ts'
 import { obeyLimits } from './obey-limits.ts'

@@ -1,7 +1,7 @@
 import { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { split } from './split.ts'
 
 /** How the relay acts on GitHub: by one token, or as a GitHub App by the installation of each repository. */

@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import { Problem } from '../problem.ts'
+import { Problem } from '../http/problem.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Message, Store } from '../store/store.ts'
 import { bearer } from './read-message.ts'

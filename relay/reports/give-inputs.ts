@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import type { Invocation } from '../../port/invocation.ts'
+import type { Invocation } from '../../port/types.ts'
 import { type BoundParts, boundDelivery } from './bound-delivery.ts'
 import { handOut } from './hand-out.ts'
 import { readMessage, startMessage } from './read-message.ts'

@@ -1,5 +1,5 @@
-import type { Invocation } from '../../port/invocation.ts'
 import { decryptSecretInput } from '../../port/secrets.ts'
+import type { Invocation } from '../../port/types.ts'
 
 /** What the run that a delivery is bound to may have beyond its client payload. */
 export interface HandOut {

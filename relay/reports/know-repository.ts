@@ -1,6 +1,6 @@
 import { readTrouble } from '../github/errors.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
-import { Problem } from '../problem.ts'
+import { Problem } from '../http/problem.ts'
 import type { RunClaims } from './verify-oidc.ts'
 
 export interface KnowParts {

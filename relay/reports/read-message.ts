@@ -1,8 +1,8 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
-import { jsonDepth, MAX_DEPTH } from '../json-depth.ts'
-import { Problem } from '../problem.ts'
-import { readBody } from '../webhook/body.ts'
+import { jsonDepth, MAX_DEPTH } from '../http/json-depth.ts'
+import { Problem } from '../http/problem.ts'
+import { readBody } from '../http/read-body.ts'
 
 export const MAX_BODY = 256 * 1024
 

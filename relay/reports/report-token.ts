@@ -1,6 +1,6 @@
 import { hkdfSync } from 'node:crypto'
 import { jwtVerify, SignJWT } from 'jose'
-import { Problem } from '../problem.ts'
+import { Problem } from '../http/problem.ts'
 
 /** Whose word a report token stands for: one attempt of one workflow run, for one delivery. */
 interface Bound {

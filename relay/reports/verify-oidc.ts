@@ -1,5 +1,5 @@
 import { decodeJwt, type JWTPayload, jwtVerify } from 'jose'
-import { Problem } from '../problem.ts'
+import { Problem } from '../http/problem.ts'
 import { createIssuerKeys, KeysUnknown } from './issuer-keys.ts'
 
 /** What GitHub says of the workflow run that asks, once its signature, issuer, audience and times have passed. */

@@ -1,6 +1,4 @@
-import type { LogLine, RunUpdate } from '../../port/client.ts'
-import type { RunKind } from '../../port/invocation.ts'
-import type { JsonObject } from '../../port/json.ts'
+import type { JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.ts'
 
 /**
  * What a delivery may be. `queued` → `dispatched` (GitHub took it) → `running` (its workflow run is known)

@@ -1,4 +1,4 @@
-import { logBatches } from '../../port/log-batches.ts'
+import { logBatches } from '../../port/client/log-batches.ts'
 import type { Report } from './delivery.ts'
 
 /** One report for each request to Port, so that none is half said when Port goes away. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Problem } from '../problem.ts'
+import { Problem } from '../http/problem.ts'
 import type { State } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 

@@ -1,5 +1,5 @@
-import { jsonDepth, MAX_DEPTH } from '../json-depth.ts'
-import { Problem } from '../problem.ts'
+import { jsonDepth, MAX_DEPTH } from '../http/json-depth.ts'
+import { Problem } from '../http/problem.ts'
 
 /**
  * The body as JSON; an empty one is undefined.

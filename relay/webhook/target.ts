@@ -1,8 +1,8 @@
 import picomatch from 'picomatch'
-import type { Invocation } from '../../port/invocation.ts'
-import type { Config } from '../config.ts'
-import { Problem } from '../problem.ts'
-import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route } from '../routes.ts'
+import type { Invocation } from '../../port/types.ts'
+import type { Config } from '../config/config.ts'
+import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route } from '../config/routes.ts'
+import { Problem } from '../http/problem.ts'
 
 export interface Target {
   repository: string

@@ -1,6 +1,6 @@
 import { packClientPayload, readClientPayload } from '../../port/client-payload.ts'
-import { readInvocation } from '../../port/invocation.ts'
-import { isObject, type Json, type JsonObject } from '../../port/json.ts'
+import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { readText } from './read-text.ts'
 
 /** What a trial plays. */

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../port/json.ts'
+import type { JsonObject } from '../../port/types.ts'
 import type { PlayedRun } from '../../test/support/player/types.ts'
 import type { PortApi } from '../../test/support/port-api.ts'
 

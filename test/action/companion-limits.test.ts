@@ -4,7 +4,7 @@ import { createFetch } from '../../action/fetch.ts'
 import { followJob } from '../../action/follow-job.ts'
 import { progressFolder } from '../../action/progress-folder.ts'
 import { createReporter } from '../../action/reporter.ts'
-import { PortError } from '../../port/client.ts'
+import { PortError } from '../../port/client/port-client.ts'
 import { followFast, jobFor, openFolder } from './open-companion.ts'
 import { openStage } from './play.ts'
 

@@ -13,7 +13,7 @@ import { createRedact } from '../../action/redact.ts'
 import { stopProgress } from '../../action/stop-progress.ts'
 import { takeLogRest } from '../../action/take-log-rest.ts'
 import { watchEnd } from '../../action/watch-end.ts'
-import { PortError } from '../../port/client.ts'
+import { PortError } from '../../port/client/port-client.ts'
 import { followFast, jobFor, openFolder } from './open-companion.ts'
 import { openStage, REPOSITORY } from './play.ts'
 

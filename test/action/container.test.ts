@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { isAlive } from '../../action/is-alive.ts'
-import { isObject } from '../../port/json.ts'
+import { isObject } from '../../port/types.ts'
 import { listProcesses } from '../support/player/list-processes.ts'
 import type { PlayedJob, PlayOptions } from '../support/player/types.ts'
 import { whyNoContainer } from '../support/player/why-no-container.ts'

@@ -11,9 +11,9 @@ import { reportTrouble } from '../../action/report-trouble.ts'
 import { createReporter, whyNoReport } from '../../action/reporter.ts'
 import type { Core } from '../../action/runner.ts'
 import { summarize } from '../../action/summarize.ts'
-import { PortError, type RunState } from '../../port/client.ts'
+import { PortError } from '../../port/client/port-client.ts'
 import { readClientPayload } from '../../port/client-payload.ts'
-import type { Json } from '../../port/json.ts'
+import type { Json, RunState } from '../../port/types.ts'
 import { payloadFor } from './play.ts'
 
 const given = {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { JsonObject } from '../../port/json.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { annotations, bodyFor, openStage, ownSteps, payloadFor, RUN_PATH } from './play.ts'
 import { transcript } from './transcript.ts'
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { readInvocation } from '../../port/invocation.ts'
-import type { JsonObject } from '../../port/json.ts'
+import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { onStandIn, playForPort } from '../play-for-port.ts'
 import { checkWorkflow } from '../support/player/check-workflow.ts'
 

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest'
 import { createFetch } from '../../action/fetch.ts'
 import { type FollowedJob, followJob } from '../../action/follow-job.ts'
 import { progressFolder } from '../../action/progress-folder.ts'
-import type { LogLine, RunUpdate } from '../../port/client.ts'
+import type { LogLine, RunUpdate } from '../../port/types.ts'
 import { REPOSITORY, type Stage } from './play.ts'
 
 /** A log file and the companion's folder beside it. */

@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import { createFetch } from '../../action/fetch.ts'
 import { createRelayReporter, type RelayAccess } from '../../action/relay-reporter.ts'
-import type { JsonObject } from '../../port/json.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { type StandInEnv, startStandIn } from '../support/http-server.ts'
 
 const STARTED: JsonObject = {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { knownSecrets } from '../../action/known-secrets.ts'
 import { findRelay } from '../../action/relay-reporter.ts'
 import { readClientPayload } from '../../port/client-payload.ts'
-import type { JsonObject } from '../../port/json.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { payloadFor } from './play.ts'
 
 const payloadWith = (port: JsonObject) => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createRetry, FINAL_EXTRA_MS } from '../../action/retry.ts'
-import { PortError } from '../../port/client.ts'
+import { PortError } from '../../port/client/port-client.ts'
 
 /** A clock that sleeping moves. */
 function openClock() {

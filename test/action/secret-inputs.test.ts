@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import type { JsonObject } from '../../port/json.ts'
+import type { JsonObject } from '../../port/types.ts'
 import type { PlayedRun } from '../support/player/types.ts'
 import { openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'
 import { sealFor, sealWith } from './seal.ts'

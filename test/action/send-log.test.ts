@@ -5,7 +5,8 @@ import { createFetch } from '../../action/fetch.ts'
 import { isUncertain } from '../../action/is-uncertain.ts'
 import { createReporter } from '../../action/reporter.ts'
 import { createLogSender } from '../../action/send-log.ts'
-import { type LogLine, PortError } from '../../port/client.ts'
+import { PortError } from '../../port/client/port-client.ts'
+import type { LogLine } from '../../port/types.ts'
 
 const line = (message: string): LogLine => ({ level: 'INFO', message })
 const lost = (count: number) =>

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import type { Json } from '../../port/json.ts'
+import type { Json } from '../../port/types.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { openRelayHere, relayEnv, runRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { Problem } from '../../relay/problem.ts'
+import { Problem } from '../../relay/http/problem.ts'
 import { awaitDispatch } from '../../relay/webhook/await-dispatch.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { startPortApi } from '../support/port-api.ts'

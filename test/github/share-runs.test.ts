@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { shareRuns } from '../../relay/github/share-runs.ts'
+import { shareRuns } from '../../relay/deliveries/share-runs.ts'
 import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
 
 const SECOND = 1_000

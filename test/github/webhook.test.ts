@@ -4,11 +4,11 @@ import { Webhooks } from '@octokit/webhooks'
 import fc from 'fast-check'
 import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createGitHubWebhook } from '../../relay/github/webhooks.ts'
 import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
-import { answerProblem, type Problem } from '../../relay/problem.ts'
+import { answerProblem, type Problem } from '../../relay/http/problem.ts'
 import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
+import { createGitHubWebhook } from '../../relay/webhook/receive-github.ts'
 import { temporaryFolder } from '../support/relay.ts'
 
 const SECRET = "It's a Secret to Everybody"

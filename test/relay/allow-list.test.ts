@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ConfigError, readConfig } from '../../relay/config.ts'
+import { ConfigError, readConfig } from '../../relay/config/config.ts'
 import { openReceiving } from '../support/receiving.ts'
 
 test('a class of characters with ! leaves out those that it names, as with ^', async () => {

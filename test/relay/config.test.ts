@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readConfig } from '../../relay/config.ts'
+import { ConfigError, readConfig } from '../../relay/config/config.ts'
 
 type Env = Record<string, string>
 const LEAST = { PORT_CLIENT_SECRET: 'port secret', GITHUB_TOKEN: 'gh token' }

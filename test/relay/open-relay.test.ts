@@ -1,7 +1,7 @@
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { openRelay } from '../../relay/commands/open-relay.ts'
-import { readConfig } from '../../relay/config.ts'
+import { readConfig } from '../../relay/config/config.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { startPortApi } from '../support/port-api.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { JsonObject } from '../../port/json.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { sealFor, sealWith } from '../action/seal.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { playWorkflow } from '../support/player/play-workflow.ts'

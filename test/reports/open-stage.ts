@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest'
 import type { ClientPayload } from '../../port/client-payload.ts'
-import type { JsonObject } from '../../port/json.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Dispatch, type GitHubApi, startGitHubApi } from '../support/github-api.ts'
 import { type OidcIssuer, type OidcRun, startOidcIssuer } from '../support/oidc-issuer.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
-import { answerProblem, type Problem } from '../../relay/problem.ts'
+import { answerProblem, type Problem } from '../../relay/http/problem.ts'
 import { createTake } from '../../relay/reports/take-report.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { aFailed } from '../store/place.ts'

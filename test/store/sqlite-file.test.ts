@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
-import { openSqliteFile } from '../../relay/store/sqlite-file.ts'
+import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 
 const PUT = 'INSERT INTO pace VALUES (?1, ?2)'
 const ALL = 'SELECT at FROM pace WHERE at > 0 ORDER BY at'

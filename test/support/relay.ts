@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { openRelay } from '../../relay/commands/open-relay.ts'
-import { readConfig } from '../../relay/config.ts'
+import { readConfig } from '../../relay/config/config.ts'
 import { SECRET } from './sign.ts'
 import { until } from './until.ts'
 

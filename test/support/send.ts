@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../port/json.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { sign } from './sign.ts'
 
 export interface Webhook {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import type { RunState } from '../../port/client.ts'
+import type { RunState } from '../../port/types.ts'
 import { createWatching } from '../../relay/deliveries/create-watching.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { toWorkflowRun } from '../../relay/github/workflow-run.ts'

@@ -1,8 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { expect, test } from 'vitest'
-import { MIGRATIONS as OF_POSTGRES } from '../../../relay/store/postgres-schema.ts'
-import { MIGRATIONS as OF_SQLITE } from '../../../relay/store/sqlite-schema.ts'
+import { MIGRATIONS as OF_POSTGRES } from '../../../relay/store/postgres/schema.ts'
+import { MIGRATIONS as OF_SQLITE } from '../../../relay/store/sqlite/schema.ts'
 import { type Address, acceptAll, type Place } from '../place.ts'
 
 const MIGRATIONS = { sqlite: OF_SQLITE, postgres: OF_POSTGRES }

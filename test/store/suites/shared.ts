@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { expect, test } from 'vitest'
-import { openPostgres } from '../../../relay/store/postgres.ts'
+import { openPostgres } from '../../../relay/store/postgres/postgres.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { acceptAll, aDelivery, aDispatched, aFailed, type Place } from '../place.ts'
 

@@ -1,0 +1,228 @@
+import { runKind } from '../invocation/run-kind.ts'
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  type LogLine,
+  type RunKind,
+  type RunState,
+  type RunUpdate,
+} from '../types.ts'
+import { logBatches } from './log-batches.ts'
+import { type Call, PortError, readPortError, TOKEN_PATH } from './port-error.ts'
+import { readRun, UNREAD } from './read-run.ts'
+import { actionRunBody, nodeRunBody } from './run-bodies.ts'
+import { sendUpdate } from './send-update.ts'
+import { createTokenCache, type Token } from './token-cache.ts'
+
+export { PortError } from './port-error.ts'
+
+/** An action run or a node run; every method throws {@link PortError}. */
+export interface PortRun {
+  id: string
+  kind: RunKind
+  /** Port documents no way to read a node run: of those the status is `unknown`. */
+  read(): Promise<RunState>
+  /**
+   * Replaces what it names, and leaves the rest, but for a node run's link and external run id: name those each
+   * time. Where Port refuses something beside the conclusion, the run ends without it.
+   */
+  update(update: RunUpdate): Promise<void>
+  /** In order, in as few requests as fit. Not idempotent: after an error, go on from its `linesSent`. */
+  log(lines: readonly LogLine[]): Promise<void>
+}
+
+/** What the client needs of `fetch`, but that it follows no redirects. */
+export type Fetch = (
+  url: string,
+  init: { method: string; headers: Record<string, string>; body?: string; signal?: AbortSignal },
+) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>
+
+export interface PortClientOptions {
+  apiUrl: string
+  clientId: string
+  clientSecret: string
+  fetch?: Fetch
+  userAgent?: string
+  timeoutMs?: number
+  /** ms epoch */
+  clock?: () => number
+  /** Called with each new token, so that it can be masked. */
+  onToken?: (token: string) => void
+  /** Hides further secrets in what Port says, for error messages. */
+  redact?: (text: string) => string
+  /** How the caller's settings are called, for error messages. */
+  settings?: Call['settings']
+}
+
+export interface PortClient {
+  run(id: string): PortRun
+  /** Gets a token now, where one will be needed: it shows whether the credentials are good. */
+  authorize(): Promise<void>
+  /**
+   * Creates the entity, or changes the properties and relations that it names.
+   *
+   * @param runId of an action run in progress, which the entity is then tied to
+   */
+  upsertEntity(blueprint: string, entity: JsonObject, runId: string | null): Promise<void>
+}
+
+/**
+ * Port's API. Nothing is repeated by itself, but for one new token after a 401.
+ *
+ * @see https://docs.port.io/api-reference/port-api
+ */
+export function createPortClient(options: PortClientOptions): PortClient {
+  const { clientId, clientSecret, onToken, redact = text => text, timeoutMs = 15_000 } = options
+  const { clock = Date.now, userAgent = 'port-webhook-action' } = options
+  const { settings = { credentials: 'PORT_CLIENT_ID and PORT_CLIENT_SECRET', apiUrl: 'PORT_API_URL' } } =
+    options
+  const base = options.apiUrl.replace(/\/+$/, '')
+  const send: Fetch = options.fetch ?? ((url, init) => fetch(url, { ...init, redirect: 'manual' }))
+  const tokens = createTokenCache(mint, clock)
+
+  async function mint(): Promise<Token> {
+    const answer = await request('POST', TOKEN_PATH, null, { clientId, clientSecret }, null)
+    const value = isObject(answer) ? answer.accessToken : null
+    if (typeof value !== 'string' || !isObject(answer)) throw notPort(`POST ${TOKEN_PATH}`)
+    onToken?.(value)
+    const seconds = typeof answer.expiresIn === 'number' ? answer.expiresIn : 0
+    return { value, expiresAt: clock() + seconds * 1000 }
+  }
+
+  async function call(method: string, path: string, runId: string | null, body?: JsonObject): Promise<Json> {
+    const token = await tokens.get()
+    try {
+      return await request(method, path, runId, body, token)
+    } catch (error) {
+      if (!(error instanceof PortError) || error.status !== 401) throw error
+      await tokens.drop(token)
+      return request(method, path, runId, body, await tokens.get())
+    }
+  }
+
+  /** One request; its answer as JSON, or the error that it stands for. */
+  async function request(
+    method: string,
+    path: string,
+    runId: string | null,
+    body: JsonObject | undefined,
+    token: string | null,
+  ): Promise<Json> {
+    const what = `${method} ${path.replace(/\?.*/, '')}`
+    let answer: { status: number; headers: { get(name: string): string | null }; text: string }
+    try {
+      const response = await send(base + path, {
+        method,
+        headers: {
+          accept: 'application/json',
+          'user-agent': userAgent,
+          ...(body && { 'content-type': 'application/json' }),
+          ...(token && { authorization: `Bearer ${token}` }),
+        },
+        ...(body && { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(timeoutMs),
+      })
+      answer = { status: response.status, headers: response.headers, text: await response.text() }
+    } catch (cause) {
+      throw new PortError(
+        'unreachable',
+        `Port did not answer ${what} at ${base}: ${reason(cause)}. Check ${settings.apiUrl}, and whether this ` +
+          'machine reaches it (proxy, firewall).',
+        { cause },
+      )
+    }
+    if (answer.status >= 300) {
+      const hide = (text: string) =>
+        [clientSecret, token].reduce<string>(
+          (hidden, secret) => (secret ? hidden.replaceAll(secret, '***') : hidden),
+          redact(text),
+        )
+      throw readPortError({ what, runId, host: new URL(base).host, settings, redact: hide }, answer, clock())
+    }
+    try {
+      return answer.text === '' ? null : JSON.parse(answer.text)
+    } catch {
+      throw notPort(what, answer.status)
+    }
+  }
+
+  const notPort = (what: string, status: number | null = null) =>
+    new PortError(
+      'unreachable',
+      `${base} answered ${what} with something that is not Port's: check ${settings.apiUrl}.`,
+      { status },
+    )
+
+  /** One request a batch, one after the other, since Port shows lines in order of arrival. */
+  async function sendLog(
+    lines: readonly LogLine[],
+    path: string,
+    id: string,
+    body: (batch: LogLine[]) => JsonObject,
+  ): Promise<void> {
+    let sent = 0
+    for (const batch of logBatches(lines)) {
+      try {
+        await call('POST', path, id, body(batch))
+      } catch (error) {
+        if (error instanceof PortError) error.linesSent = sent
+        throw error
+      }
+      sent += batch.length
+    }
+  }
+
+  function actionRun(id: string): PortRun {
+    const path = `/v1/actions/runs/${encodeURIComponent(id)}`
+    return {
+      id,
+      kind: 'action_run',
+      async read() {
+        const state = readRun(await call('GET', `${path}?version=v2`, id))
+        if (!state) throw notPort(`GET ${path}`)
+        return state
+      },
+      update: update => sendUpdate(update, each => call('PATCH', path, id, actionRunBody(each))),
+      // One message a call: the lines of a batch become one, since each request counts against the rate limit.
+      log: lines =>
+        sendLog(lines, `${path}/logs`, id, batch => ({
+          message: batch.map(line => line.message).join('\n'),
+        })),
+    }
+  }
+
+  function nodeRun(id: string): PortRun {
+    const path = `/v1/workflows/nodes/runs/${encodeURIComponent(id)}`
+    return {
+      id,
+      kind: 'node_run',
+      read: async () => UNREAD,
+      update: update => sendUpdate(update, each => call('PATCH', path, id, nodeRunBody(each))),
+      log: lines =>
+        sendLog(lines, `${path}/logs`, id, batch => ({
+          logs: batch.map(({ level, message }) => ({ level, message })),
+        })),
+    }
+  }
+
+  return {
+    run: id => (runKind(id) === 'node_run' ? nodeRun(id) : actionRun(id)),
+    async authorize() {
+      await tokens.get()
+    },
+    async upsertEntity(blueprint, entity, runId) {
+      const tie = runId === null ? '' : `&run_id=${encodeURIComponent(runId)}`
+      const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true${tie}`
+      await call('POST', path, null, entity)
+    },
+  }
+}
+
+/** A network error in words: its own and its causes' code, never a header or body. */
+function reason(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause)
+  if (cause.name === 'TimeoutError' || cause.name === 'AbortError') return 'it took too long'
+  const inner = cause.cause instanceof Error ? cause.cause : cause
+  return 'code' in inner && typeof inner.code === 'string' ? inner.code : inner.message
+}

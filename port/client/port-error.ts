@@ -1,0 +1,211 @@
+import { isObject } from '../types.ts'
+
+/**
+ * - `ended`: the run has ended already, by whatever hand
+ * - `synchronized`: the run takes its result from the answer to its webhook, so nobody may set it
+ * - `unknown_run`: Port knows no such run, in this region and organisation
+ * - `credentials`: Port takes neither the token nor a new one, or gives none
+ * - `later`: too many requests; see `retryAt`
+ * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's: a proxy's page, a redirect
+ * - `refused`: anything else, which trying again would not change, unless a 403's permission is given meanwhile
+ */
+export type PortErrorKind =
+  | 'ended'
+  | 'synchronized'
+  | 'unknown_run'
+  | 'credentials'
+  | 'later'
+  | 'unreachable'
+  | 'refused'
+
+export class PortError extends Error {
+  override name = 'PortError'
+  readonly kind: PortErrorKind
+  /** HTTP status; null where there was no answer. */
+  readonly status: number | null
+  /** When Port wants to be asked again, ms epoch. */
+  readonly retryAt: number | null
+  /** Whether it was a token that could not be had, so that Port has taken nothing of what that was wanted for. */
+  ofToken = false
+  /** Of a `log` call: how many of its lines Port had taken before this error. */
+  linesSent = 0
+  /** Of a `log` call: how many lines Port may not have, nor a line that says so. */
+  linesLost = 0
+
+  constructor(
+    kind: PortErrorKind,
+    message: string,
+    more: { status?: number | null; retryAt?: number | null; cause?: unknown } = {},
+  ) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause })
+    this.kind = kind
+    this.status = more.status ?? null
+    this.retryAt = more.retryAt ?? null
+  }
+
+  /** Whether the same call may succeed later. */
+  get temporary(): boolean {
+    return this.kind === 'later' || this.kind === 'unreachable'
+  }
+}
+
+/** What a call was, for the sentence about its failure. */
+export interface Call {
+  /** `PATCH /v1/actions/runs/r_1` */
+  what: string
+  /** The run that it concerns; null for the token and for entities. */
+  runId: string | null
+  /** `api.port.io` */
+  host: string
+  /** The settings to name: of the credentials, and of the base URL. */
+  settings: { credentials: string; apiUrl: string }
+  /** Hides secrets in what Port says, which may hold what it was sent. */
+  redact: (text: string) => string
+}
+
+export interface Answer {
+  status: number
+  headers: { get(name: string): string | null }
+  text: string
+}
+
+export const TOKEN_PATH = '/v1/auth/access_token'
+
+/** The error that stands in Port's answer. */
+export function readPortError(call: Call, answer: Answer, now: number): PortError {
+  const { status } = answer
+  const body = readBody(answer.text)
+  const { code, message } = body ?? { code: '', message: '' }
+  // Hidden before it is cut: half a secret is one that nobody finds any more.
+  const said = [code, message]
+    .filter(Boolean)
+    .map(text => call.redact(text).slice(0, LONGEST))
+    .join(': ')
+  const head = `Port (${call.host}) answered ${status} to ${call.what}${said && ` (${said})`}`
+  const error = (kind: PortErrorKind, sentence: string, retryAt: number | null = null) =>
+    new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
+
+  if (status === 429) {
+    const retryAt = readRetryAt(answer.headers, now)
+    const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
+    return error('later', `the organisation's rate limit is reached${until}.`, retryAt)
+  }
+  if (status >= 500 || status === 408 || status === 425) {
+    return error('unreachable', 'Port has trouble of its own.', readRetryAt(answer.headers, now))
+  }
+  const moved = status < 400 ? movedTo(call, answer.headers.get('location')) : null
+  if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
+  // Without JSON it is something in between that speaks, and what it says of a run is worth nothing. That a
+  // body is too large for it stays true.
+  if (status < 400 || (body === null && status !== 401 && status !== 413)) {
+    return error(
+      'unreachable',
+      `this is not Port's own answer; check ${call.settings.apiUrl} and the proxy on the way.`,
+      readRetryAt(answer.headers, now),
+    )
+  }
+  const forToken = call.what === `POST ${TOKEN_PATH}`
+  if (forToken && status === 404) {
+    return error(
+      'credentials',
+      `it knows no such route; ${call.settings.apiUrl} is the address of Port's API alone, such as https://api.port.io.`,
+    )
+  }
+  if (forToken && status === 409) {
+    return error('unreachable', 'it gives no token now.', readRetryAt(answer.headers, now))
+  }
+  // Without a token nothing was said of what it was wanted for.
+  if (status === 401 || (forToken && status !== 413)) {
+    return error(
+      'credentials',
+      `it does not accept ${call.settings.credentials}; check both, and that ` +
+        `${call.settings.apiUrl} is the region of their organisation.`,
+    )
+  }
+  if (call.runId !== null) {
+    if (status === 404) {
+      return error(
+        'unknown_run',
+        `it knows no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
+          `the organisation of that run, and that ${call.settings.apiUrl} is its region.`,
+      )
+    }
+    // The code of a finished run is documented for logs and entities alone, so the sentence is read too.
+    if (code === 'run_synchronized_error') {
+      return error(
+        'synchronized',
+        `run ${call.runId} is synchronous, so Port takes the answer to its webhook as the ` +
+          `result; turn the action's "Synchronous" setting off to have it reported.`,
+      )
+    }
+    if (status < 500 && (code === 'run_exhausted' || /already (finished|ended|completed)/i.test(message))) {
+      return error('ended', `run ${call.runId} has already ended.`)
+    }
+    if (status === 409) {
+      return error('unreachable', 'it cannot take this now.', readRetryAt(answer.headers, now))
+    }
+  }
+  if (status === 403) {
+    return error('refused', `${call.settings.credentials} may not do this; give them the permission in Port.`)
+  }
+  const blueprint = /\/blueprints\/([^/]+)\/entities$/.exec(call.what)?.[1]
+  if (status === 404 && blueprint !== undefined) {
+    const name = decodeURIComponent(blueprint)
+    return error('refused', `it knows no blueprint "${name}"; create it in Port, or correct the identifier.`)
+  }
+  return error('refused', 'it will not take this request.')
+}
+
+/**
+ * The base URL that a redirect is to, since a client that followed it would lose the method, or hand the secret on.
+ * Null where it is to something else, such as the page of a proxy.
+ */
+function movedTo(call: Call, location: string | null): string | null {
+  const to = URL.parse(location ?? '')
+  const path = call.what.slice(call.what.indexOf(' ') + 1)
+  return to?.pathname.endsWith(path) ? to.origin + to.pathname.slice(0, -path.length) : null
+}
+
+/** Null where it is not Port's own answer, but that of something in between. */
+function readBody(text: string): { code: string; message: string } | null {
+  try {
+    const body: unknown = JSON.parse(text)
+    return isObject(body) ? { code: textOf(body.error), message: textOf(body.message) } : null
+  } catch {
+    return null
+  }
+}
+
+const LONGEST = 300
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+const SOONEST_MS = 1_000
+const LATEST_MS = 600_000
+
+/**
+ * `Retry-After` (seconds or a date), then `x-ratelimit-reset`: epoch seconds (or milliseconds), or a delta when
+ * below 1e9. A time that is over says nothing; others are whole milliseconds, from a second to ten minutes ahead.
+ */
+export function readRetryAt(headers: Answer['headers'], now: number): number | null {
+  const at = [
+    afterTime(headers.get('retry-after'), now),
+    resetTime(headers.get('x-ratelimit-reset'), now),
+  ].find(time => time > now)
+  return at === undefined ? null : Math.ceil(Math.min(now + LATEST_MS, Math.max(now + SOONEST_MS, at)))
+}
+
+const NUMBER = /^\d+(\.\d+)?$/
+
+function afterTime(after: string | null, now: number): number {
+  if (!after) return Number.NaN
+  if (NUMBER.test(after)) return now + Number(after) * 1000
+  // A date begins with the day of the week; `Date.parse` takes much else for one.
+  return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
+}
+
+function resetTime(reset: string | null, now: number): number {
+  if (!reset || !NUMBER.test(reset)) return Number.NaN
+  const value = Number(reset)
+  if (value < 1e9) return now + value * 1000
+  return value < 1e11 ? value * 1000 : value
+}

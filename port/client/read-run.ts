@@ -1,0 +1,36 @@
+import { isObject, type Json, type RunState } from '../types.ts'
+
+const STATUS: Record<string, RunState['status']> = {
+  IN_PROGRESS: 'in_progress',
+  WAITING_FOR_APPROVAL: 'waiting',
+  SUCCESS: 'success',
+  FAILURE: 'failure',
+  DECLINED: 'cancelled',
+}
+
+/** What is known of a run that Port has no route to read. */
+export const UNREAD: RunState = {
+  status: 'unknown',
+  ended: false,
+  externalRunId: null,
+  synchronized: false,
+  properties: null,
+  body: null,
+}
+
+/** Reads `{ run }` of `GET /v1/actions/runs/{id}?version=v2`; null where it is nothing of the kind. */
+export function readRun(answer: Json): RunState | null {
+  if (!isObject(answer) || !isObject(answer.run)) return null
+  const { run } = answer
+  const status = STATUS[String(run.status)] ?? 'unknown'
+  const payload = isObject(run.payload) ? run.payload : {}
+  return {
+    status,
+    ended: ['success', 'failure', 'cancelled'].includes(status) || typeof run.endedAt === 'string',
+    externalRunId:
+      typeof run.externalRunId === 'string' && run.externalRunId !== '' ? run.externalRunId : null,
+    synchronized: payload.synchronized === true,
+    properties: isObject(run.properties) ? run.properties : null,
+    body: payload.body ?? null,
+  }
+}

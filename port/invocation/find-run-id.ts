@@ -1,0 +1,32 @@
+import type { JsonObject } from '../types.ts'
+import { isChangeLog } from './read-change-log.ts'
+import { object } from './read-value.ts'
+import { contextRunId, runKind } from './run-kind.ts'
+import { unwrapAgent } from './unwrap-agent.ts'
+
+/**
+ * The id of the run that a body is the invocation of, from the places where Port and the authors of its
+ * bodies put it, in order of trust. Never deeper than this: an automation on run events carries the ids of
+ * *other* runs inside `event` and `diff`, and a change log has one in its `context`, unless Port's agent put
+ * the run's own in its place.
+ */
+export function findRunId(body: JsonObject): string | null {
+  const ofAnother = isChangeLog(body) && unwrapAgent(body) === body
+  const portContext = object(body.port_context)
+  const portPayload = object(body.port_payload)
+  const candidates = [
+    object(body.run).id,
+    portContext.runId,
+    portContext.run_id,
+    object(portContext.context).runId,
+    ofAnother ? null : contextRunId(body.context),
+    object(portPayload.context).runId,
+    portPayload.runId,
+    portPayload.run_id,
+    object(portPayload.run).id,
+    ...['runId', 'run_id', 'runID', 'RUN_ID', 'port_run_id', 'nodeRunId'].map(name => body[name]),
+    object(body.workflowNodeRun).identifier,
+  ]
+  const found = candidates.find(id => runKind(id) !== 'none')
+  return typeof found === 'string' ? found : null
+}

@@ -1,0 +1,39 @@
+import { isObject, type JsonObject, type ShapeRead } from '../types.ts'
+import { isLegacy } from './read-legacy.ts'
+import { readTrigger } from './read-trigger.ts'
+import { object, readEntity, text } from './read-value.ts'
+import { isAny, type Known, leftOver, without } from './unknown-fields.ts'
+
+const CHANGE_LOG: Known = {
+  id: isAny,
+  action: isAny,
+  resourceType: isAny,
+  status: isAny,
+  trigger: isAny,
+  context: isAny,
+  diff: isAny,
+  // What Port's agent has beside it.
+  headers: isAny,
+  changelogDestination: isAny,
+}
+
+/** The older change-log destination, or an automation's event spread into the body: all of it is the event. */
+export function readChangeLog(body: JsonObject): ShapeRead | null {
+  if (!isChangeLog(body)) return null
+  const context = object(body.context)
+  const rest = leftOver(body, CHANGE_LOG)
+  return {
+    action: text(body.action),
+    blueprint: text(context.blueprint) ?? text(context.blueprintIdentifier),
+    entity: readEntity(context.entity),
+    inputs: {},
+    event: without(body, 'headers', 'changelogDestination', ...Object.keys(rest)),
+    trigger: readTrigger(body.trigger),
+    rest,
+  }
+}
+
+/** It tells of a change and starts no run of its own, even where the change is to a run, whose id is in its `context`. */
+export function isChangeLog(body: JsonObject): boolean {
+  return typeof body.resourceType === 'string' && isObject(body.diff) && !isLegacy(body)
+}

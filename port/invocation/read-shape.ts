@@ -1,0 +1,104 @@
+import { type Asked, isObject, type Json, type JsonObject, type ShapeRead } from '../types.ts'
+import { readChangeLog } from './read-change-log.ts'
+import { readContext } from './read-context.ts'
+import { RUN_CONTEXT, readLegacy } from './read-legacy.ts'
+import { readTrigger } from './read-trigger.ts'
+import { identifier, object, readEntity, text, texts } from './read-value.ts'
+import { contextRunId } from './run-kind.ts'
+import { isAny, type Known, leftOver } from './unknown-fields.ts'
+
+/** Reads the shape that a body has, and with it whatever its author put beside. */
+export function readShape(body: JsonObject): Asked {
+  const shape: ShapeRead = readContext(body) ??
+    readLegacy(body) ??
+    readChangeLog(body) ?? { inputs: {}, rest: body }
+  const beside = readFlat(shape.rest)
+  return {
+    action: shape.action ?? beside.action,
+    operation: shape.operation ?? beside.operation,
+    blueprint: shape.blueprint ?? beside.blueprint,
+    entity: shape.entity ?? beside.entity,
+    inputs: { ...beside.inputs, ...shape.inputs },
+    encrypted: [...new Set([...(shape.encrypted ?? []), ...beside.encrypted])],
+    event: shape.event ?? beside.event,
+    trigger: shape.trigger ?? beside.trigger,
+  }
+}
+
+const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
+const hasBy = (value: Json | undefined) => isObject(value) && isObject(value.by)
+
+/** What Port puts beside an author's own keys. */
+const FLAT: Known = {
+  port_payload: isObject,
+  port_context: isObject,
+  context: isRunContext,
+  workflowNodeRun: isObject,
+  trigger: hasBy,
+}
+const PORT_CONTEXT: Known = {
+  ...RUN_CONTEXT,
+  run_id: isAny,
+  context: isRunContext,
+  action: value => isObject(value) || identifier(value) !== null,
+  trigger: hasBy,
+}
+
+/** Everything else: the author's own keys, with what Port put beside them. */
+function readFlat(body: JsonObject): Asked {
+  const portPayload = isObject(body.port_payload) ? readShape(body.port_payload) : NOTHING
+  const portContext = object(body.port_context)
+  const inRun = isRunContext(body.context)
+  const context = runContext(body.context)
+  const action = readAction(portContext.action)
+  const ownAction = readAction(body.action)
+  const trigger = [body.trigger, portContext.trigger].find(hasBy)
+  const entity = readEntity(portContext.entity) ?? portPayload.entity
+  return {
+    action: action.identifier ?? portPayload.action ?? ownAction.identifier,
+    operation: portPayload.operation ?? text(object(trigger).operation),
+    blueprint:
+      text(portContext.blueprint) ??
+      text(entity?.blueprint) ??
+      portPayload.blueprint ??
+      text(context.blueprint) ??
+      action.blueprint ??
+      ownAction.blueprint,
+    entity: entity ?? readEntity(context.entity),
+    inputs: {
+      ...portPayload.inputs,
+      ...leftOver(runContext(portContext.context), RUN_CONTEXT),
+      ...leftOver(portContext, PORT_CONTEXT),
+      ...leftOver(context, RUN_CONTEXT),
+      // A workflow's node has the author's keys in its payload.
+      ...(inRun ? object(body.payload) : {}),
+      ...leftOver(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
+    },
+    encrypted: [...portPayload.encrypted, ...action.encrypted, ...ownAction.encrypted],
+    event: portPayload.event,
+    trigger: readTrigger(trigger) ?? portPayload.trigger,
+  }
+}
+
+const NOTHING: Asked = {
+  action: null,
+  operation: null,
+  blueprint: null,
+  entity: null,
+  inputs: {},
+  encrypted: [],
+  event: null,
+  trigger: null,
+}
+
+const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
+
+/** An action as Port's context has it, or its identifier alone; what could be no event type is no action. */
+function readAction(value: Json | undefined) {
+  const action = object(value)
+  return {
+    identifier: identifier(value) ?? identifier(action.identifier),
+    blueprint: text(action.blueprint),
+    encrypted: texts(action.encryptedProperties),
+  }
+}

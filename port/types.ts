@@ -1,0 +1,79 @@
+/** Any value that JSON can write. */
+export type Json = string | number | boolean | null | Json[] | JsonObject
+export type JsonObject = { [key: string]: Json }
+
+/** True for a JSON object: not an array, not null. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What the run id names in Port: a run of a self-service action or automation, a node run of a Port workflow, or nothing that can be reported to. */
+export type RunKind = 'action_run' | 'node_run' | 'none'
+
+/** Who or what started it. Port sends more personal data than this; no more than name and e-mail is kept. */
+export interface Trigger {
+  by: { email: string | null; name: string | null } | null
+  origin: string | null
+  /** ISO 8601, as Port sent it. */
+  at: string | null
+}
+
+/** What Port asks for, read from any body it sends. Input values keep their JSON type. */
+export interface Invocation {
+  runId: string | null
+  /** Whether the run id stood in the signed body or only in the unsigned `RUN_ID` header. */
+  runIdFrom: 'body' | 'header' | null
+  kind: RunKind
+  action: string | null
+  /** `CREATE`, `DAY-2` or `DELETE`; legacy bodies may say something of their own. */
+  operation: string | null
+  blueprint: string | null
+  /** The entity as Port sent it, or `{ identifier }` where the body carries only that. */
+  entity: JsonObject | null
+  inputs: JsonObject
+  /** Names of the inputs whose values are encrypted. */
+  encrypted: string[]
+  /** The change that started an automation, or a change-log body. */
+  event: Json
+  trigger: Trigger | null
+  /** The signed body's own say in where to dispatch; `fault` is a sentence on why it cannot be followed. */
+  github: { repository: string | null; eventType: string | null; fault: string | null } | null
+}
+
+/** What a body asks for: all but its run and its target. */
+export type Asked = Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github'>
+
+/** What a body of one shape asks for, and the rest of it, which its author put beside. */
+export type ShapeRead = Partial<Asked> & { inputs: JsonObject; rest: JsonObject }
+
+/** A line of a run's log in Port. */
+export interface LogLine {
+  level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'
+  message: string
+}
+
+/** What a run shows in Port. */
+export interface RunUpdate {
+  /** What Port shows beside the status. */
+  statusLabel?: string
+  link?: string[]
+  /** Markdown. */
+  summary?: string
+  /** The GitHub run id, in decimal. */
+  externalRunId?: string
+  /** Ends the run. */
+  conclusion?: 'success' | 'failure' | 'cancelled'
+}
+
+/** A run as Port shows it. */
+export interface RunState {
+  status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
+  ended: boolean
+  externalRunId: string | null
+  /** Port takes the answer to the webhook as the result, and refuses every other. */
+  synchronized: boolean
+  /** The inputs. */
+  properties: JsonObject | null
+  /** The webhook's body as Port rendered it. */
+  body: Json
+}

@@ -1,0 +1,198 @@
+import { createPrivateKey } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { readSecrets } from './read-secrets.ts'
+import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
+import { address, duration, globs, inHeader, list, size, whole } from './values.ts'
+
+/** Everything the relay can be told, read once and validated whole. Times are milliseconds, sizes bytes. */
+export interface Config {
+  port: { apiUrl: string; clientId: string | null; clientSecret: string }
+  webhook: { secrets: string[]; tolerance: number; maxBody: number }
+  github: {
+    apiUrl: string
+    auth: { token: string } | { appId: string; privateKey: string }
+    webhookSecret: string | null
+    oidcIssuer: string
+  }
+  targets: { repository: string | null; allowed: string[]; routes: Route[]; eventType: string }
+  database: { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string }
+  publicUrl: string | null
+  adminToken: string | null
+  startTimeout: number
+  runTimeout: number
+  /** Dispatches a minute; 0 = as fast as GitHub allows. */
+  dispatchRate: number
+  retention: number
+  listen: { host: string; port: number }
+  logLevel: string
+}
+
+type Env = Record<string, string | undefined>
+
+/** The secrets that may come from a file, `NAME_FILE`. */
+const SECRETS = [
+  'PORT_CLIENT_SECRET',
+  'PORT_WEBHOOK_SECRETS',
+  'GITHUB_TOKEN',
+  'GITHUB_APP_PRIVATE_KEY',
+  'GITHUB_WEBHOOK_SECRET',
+  'RELAY_ADMIN_TOKEN',
+  'RELAY_DATABASE',
+]
+
+/** All that is wrong with the environment, a sentence each; never a secret's value. */
+export class ConfigError extends Error {
+  readonly problems: string[]
+  constructor(problems: string[]) {
+    super(
+      `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map(p => `  - ${p}`).join('\n')}`,
+    )
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+const variables = z.object({
+  // Port refuses it with the line break that a shell or an editor has put behind it.
+  PORT_CLIENT_ID: z.string().trim().optional(),
+  PORT_CLIENT_SECRET: z.string({
+    error: "is required: your Port organisation's client secret, which signs Port's webhooks",
+  }),
+  PORT_WEBHOOK_SECRETS: list.default([]),
+  PORT_API_URL: address
+    .refine(text => !/\/v1$/i.test(text), 'must be without /v1: the relay adds it')
+    .default('https://api.port.io'),
+  GITHUB_TOKEN: inHeader.optional(),
+  GITHUB_APP_ID: z
+    .string()
+    .regex(/^\d+$|^Iv[\w.]+$/, "must be the App's id or client id")
+    .optional(),
+  GITHUB_APP_PRIVATE_KEY: z.string().transform(readPrivateKey).optional(),
+  GITHUB_API_URL: address.default('https://api.github.com'),
+  GITHUB_WEBHOOK_SECRET: z.string().optional(),
+  GITHUB_OIDC_ISSUER: address.default('https://token.actions.githubusercontent.com'),
+  RELAY_REPOSITORY: z.string().refine(isRepository, 'must be owner/name').optional(),
+  RELAY_ALLOWED_REPOSITORIES: globs.optional(),
+  RELAY_ROUTES: z.string().optional(),
+  RELAY_EVENT_TYPE: z.string().refine(isEventType, EVENT_TYPE_RULE).default('port_action'),
+  RELAY_DATABASE: z.string().transform(readDatabase).default({ kind: 'sqlite', path: './data/relay.db' }),
+  RELAY_PUBLIC_URL: address.optional(),
+  RELAY_ADMIN_TOKEN: inHeader.min(16, 'must have at least 16 characters').optional(),
+  RELAY_START_TIMEOUT: duration.default(6e5),
+  RELAY_RUN_TIMEOUT: duration.default(864e5),
+  RELAY_TOLERANCE: duration.default(3e5),
+  RELAY_MAX_BODY: size.default(1024 ** 2),
+  RELAY_DISPATCH_RATE: whole('must be a whole number of dispatches a minute, or 0', 0, 1e6).default(60),
+  RELAY_RETENTION: duration.default(2592e6),
+  HOST: z.string().default('0.0.0.0'),
+  PORT: whole('must be a port number, 0 to 65535', 0, 65535).default(8080),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+      error: 'must be one of fatal, error, warn, info, debug, trace, silent',
+    })
+    .default('info'),
+})
+
+/**
+ * Reads the environment whole.
+ *
+ * @throws ConfigError that lists every problem at once
+ */
+export function readConfig(
+  env: Env,
+  readFile: (path: string) => string = path => readFileSync(path, 'utf8'),
+): Config {
+  const problems: string[] = []
+  const { values, unread } = readSecrets(env, SECRETS, readFile, problems)
+  const parsed = variables.safeParse(values)
+  if (!parsed.success) {
+    const issues = parsed.error.issues.map(issue => ({ ...issue, name: String(issue.path[0]) }))
+    problems.push(
+      ...issues.filter(({ name }) => !unread.includes(name)).map(({ name, message }) => `${name} ${message}`),
+    )
+  }
+  // The rules between variables are checked also when a single one is wrong, so that all problems show at once.
+  problems.push(...contradictions(values))
+  const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
+  const named = [values.RELAY_REPOSITORY, ...routes.map(route => route.repository)].filter(
+    name => name !== undefined,
+  )
+  const given = globs.optional().safeParse(values.RELAY_ALLOWED_REPOSITORIES)
+  const allowed = given.data ?? named.filter(isRepository)
+  const isAllowed = given.success ? matcher(allowed) : () => true
+  problems.push(
+    ...named
+      .filter(name => isRepository(name) && !isAllowed(name))
+      .map(
+        name =>
+          `RELAY_ALLOWED_REPOSITORIES does not match ${name}, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list`,
+      ),
+  )
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
+  const v = parsed.data
+  return {
+    port: { apiUrl: v.PORT_API_URL, clientId: v.PORT_CLIENT_ID ?? null, clientSecret: v.PORT_CLIENT_SECRET },
+    webhook: {
+      secrets: [v.PORT_CLIENT_SECRET, ...v.PORT_WEBHOOK_SECRETS],
+      tolerance: v.RELAY_TOLERANCE,
+      maxBody: v.RELAY_MAX_BODY,
+    },
+    github: {
+      apiUrl: v.GITHUB_API_URL,
+      auth: v.GITHUB_TOKEN
+        ? { token: v.GITHUB_TOKEN }
+        : { appId: v.GITHUB_APP_ID as string, privateKey: v.GITHUB_APP_PRIVATE_KEY as string },
+      webhookSecret: v.GITHUB_WEBHOOK_SECRET ?? null,
+      oidcIssuer: v.GITHUB_OIDC_ISSUER,
+    },
+    targets: { repository: v.RELAY_REPOSITORY ?? null, allowed, routes, eventType: v.RELAY_EVENT_TYPE },
+    database: v.RELAY_DATABASE,
+    publicUrl: v.RELAY_PUBLIC_URL ?? null,
+    adminToken: v.RELAY_ADMIN_TOKEN ?? null,
+    startTimeout: v.RELAY_START_TIMEOUT,
+    runTimeout: v.RELAY_RUN_TIMEOUT,
+    dispatchRate: v.RELAY_DISPATCH_RATE,
+    retention: v.RELAY_RETENTION,
+    listen: { host: v.HOST, port: v.PORT },
+    logLevel: v.LOG_LEVEL,
+  }
+}
+
+function contradictions(env: Env): string[] {
+  const app = env.GITHUB_APP_ID || env.GITHUB_APP_PRIVATE_KEY
+  return [
+    !env.GITHUB_TOKEN &&
+      !app &&
+      'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: with one of them the relay acts on GitHub',
+    env.GITHUB_TOKEN && app && 'GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one',
+    app && !env.GITHUB_APP_ID && 'GITHUB_APP_ID is missing beside GITHUB_APP_PRIVATE_KEY',
+    app && !env.GITHUB_APP_PRIVATE_KEY && 'GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID',
+  ].filter((problem): problem is string => Boolean(problem))
+}
+
+const THE_KEY = 'paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE'
+
+/** One PEM form for all: GitHub hands out PKCS#1, and variables often hold `\n` for line breaks. */
+function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
+  try {
+    const key = createPrivateKey(text.replaceAll('\\n', '\n'))
+    if (key.asymmetricKeyType === 'rsa') return key.export({ type: 'pkcs8', format: 'pem' }).toString()
+    ctx.addIssue(`is not an RSA key, as an App's is: ${THE_KEY}`)
+  } catch {
+    ctx.addIssue(`is not a private key in PEM form: ${THE_KEY}`)
+  }
+  return z.NEVER
+}
+
+function readDatabase(text: string, ctx: z.RefinementCtx): Config['database'] {
+  if (/^postgres(ql)?:\/\//.test(text)) return { kind: 'postgres', url: text }
+  const path = /^sqlite:(.*\S.*)/s.exec(text)?.[1]
+  if (path && !path.includes(':memory:')) return { kind: 'sqlite', path }
+  ctx.addIssue(
+    path
+      ? 'must name a file: what is in memory is gone with the relay'
+      : 'must be sqlite:PATH or postgres://…',
+  )
+  return z.NEVER
+}

@@ -1,0 +1,81 @@
+import picomatch from 'picomatch'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { globProblem } from './glob-problem.ts'
+import { isExclusion } from './is-exclusion.ts'
+
+/** One rule of `RELAY_ROUTES`: the first whose globs all match says where the delivery goes. */
+export interface Route {
+  match: { action?: string | undefined; blueprint?: string | undefined; operation?: string | undefined }
+  repository: string
+  event_type?: string | undefined
+}
+
+/** What an event type must be, to be said after its name. */
+export const EVENT_TYPE_RULE = 'must be 1 to 100 characters on one line, and not blank'
+
+const glob = z.string().superRefine((text, ctx) => {
+  const problem = globProblem(text)
+  if (problem) ctx.addIssue(problem)
+})
+const rule = z.strictObject({
+  match: z
+    .strictObject({
+      action: glob.optional(),
+      blueprint: glob.optional(),
+      operation: glob.optional(),
+    })
+    .default({}),
+  repository: z.string().refine(isRepository, 'must be owner/name'),
+  event_type: z.string().refine(isEventType, EVENT_TYPE_RULE).optional(),
+})
+const file = z.array(rule, 'must be a list of routes, each with a repository and what to match')
+
+/**
+ * Reads the YAML file of routes: a list of `{ match: { action, blueprint, operation }, repository, event_type }`.
+ * What is wrong with it goes into `problems`.
+ */
+export function readRoutes(path: string, readFile: (path: string) => string, problems: string[]): Route[] {
+  try {
+    const checked = file.safeParse(parse(readFile(path).replace(/^\ufeff/, '')))
+    if (checked.success) return checked.data
+    problems.push(
+      ...checked.error.issues.map(issue => `RELAY_ROUTES: ${path}${where(issue.path)} ${issue.message}`),
+    )
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    problems.push(
+      code?.startsWith('E')
+        ? `RELAY_ROUTES: ${path} cannot be read (${code})`
+        : `RELAY_ROUTES: ${path} is not YAML: ${message.split('\n')[0]!.replace(/:$/, '')}`,
+    )
+  }
+  return []
+}
+
+export function isEventType(text: string): boolean {
+  return text.trim() !== '' && text.length <= 100 && !/[\p{Cc}\p{Cs}]/u.test(text)
+}
+
+/** GitHub's own rule for `owner/name`; `.` and `..` would leave the repository's path. */
+export function isRepository(text: string): boolean {
+  return /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/.test(text)
+}
+
+/**
+ * A test of names against globs, as GitHub compares names: without regard to case. A name that `!glob`
+ * matches is out, whatever else matches it. No globs match nothing.
+ */
+export function matcher(globs: string[]): (name: string) => boolean {
+  // In a list picomatch takes `!a/b` for "anything but a/b", which would open all the rest; and without
+  // `posix` it takes the `!` of `[!a]` for a character like any other.
+  const matchesAny = (some: string[]) =>
+    some.length > 0 ? picomatch(some, { nocase: true, dot: true, posix: true }) : () => false
+  const included = matchesAny(globs.filter(glob => !isExclusion(glob)))
+  const excluded = matchesAny(globs.filter(isExclusion).map(glob => glob.slice(1)))
+  return name => included(name) && !excluded(name)
+}
+
+function where([index, ...rest]: PropertyKey[]): string {
+  return index === undefined ? '' : [`, route ${Number(index) + 1}`, ...rest.map(String)].join(' ')
+}

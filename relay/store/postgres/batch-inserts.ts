@@ -1,0 +1,107 @@
+import type { Row } from '../database.ts'
+import type { NewDelivery } from '../delivery.ts'
+import { insert, insertMany } from '../sql/intake.ts'
+import type { PostgresQuery } from './query.ts'
+
+/** One commit on its way to the disk while the next gathers. */
+const BATCHES = 2
+const MAX_ROWS = 500
+const MAX_SIZE = 8 * 1024 * 1024
+/** What failed later than this was a time-out: whoever sent it has waited long enough. */
+const AGAIN_WITHIN_MS = 2_000
+
+type Waiting = {
+  delivery: NewDelivery
+  resolve: (inserted: boolean) => void
+  reject: (error: unknown) => void
+}
+
+/** Writes deliveries many at a time: those that arrive while commits are under way go together into the next. */
+export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>, written: () => void) {
+  let gathered: Waiting[] = []
+  let active = 0
+  let scheduled = false
+
+  const flush = () => {
+    scheduled = false
+    while (active < BATCHES && gathered.length > 0) {
+      const batch = take()
+      active++
+      void write(batch).finally(() => {
+        active--
+        flush()
+      })
+    }
+  }
+
+  function take(): Waiting[] {
+    let size = 0
+    const end = gathered.findIndex(({ delivery }, i) => {
+      size += delivery.invocation.length
+      return i > 0 && (i >= MAX_ROWS || size > MAX_SIZE)
+    })
+    const batch = end < 0 ? gathered : gathered.slice(0, end)
+    gathered = end < 0 ? [] : gathered.slice(end)
+    return batch
+  }
+
+  async function write(batch: Waiting[]): Promise<void> {
+    try {
+      const rows = await put(insertMany(batch.map(({ delivery }) => delivery)))
+      if (rows.length > 0) written()
+      const inserted = new Set(rows.map(row => row.id))
+      for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
+    } catch (error) {
+      if (batch.length > 1 && isOfOneRow(error)) return writeEach(batch)
+      for (const { reject } of batch) reject(error)
+    }
+  }
+
+  /** Writes what was cut off before its answer once more: what stands already stays as it is. */
+  async function put(statement: PostgresQuery): Promise<Row[]> {
+    const began = performance.now()
+    try {
+      return await query(statement)
+    } catch (error) {
+      if (!isCut(error) || performance.now() - began > AGAIN_WITHIN_MS) throw error
+      return await query(statement)
+    }
+  }
+
+  async function writeEach(batch: Waiting[]): Promise<void> {
+    for (const { delivery, resolve, reject } of batch) {
+      try {
+        const rows = await put(insert(delivery))
+        if (rows.length > 0) written()
+        resolve(rows.length > 0)
+      } catch (error) {
+        reject(error)
+      }
+    }
+  }
+
+  return (delivery: NewDelivery) =>
+    new Promise<boolean>((resolve, reject) => {
+      gathered.push({ delivery, resolve, reject })
+      // After this turn of the event loop: requests read in one turn share a commit.
+      if (active < BATCHES && !scheduled) {
+        scheduled = true
+        setImmediate(flush)
+      }
+    })
+}
+
+/**
+ * Whether the others of a batch would have been written without this: bad data (22), a constraint (23), a
+ * deadlock with another relay's batch (40), a limit of the server (54).
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
+
+/**
+ * Whether the connection was lost, so that nobody knows what was written: no code, one of the system's (E), or a
+ * pooler's or the server's word that it ends the connection (08, 57P).
+ */
+const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
+
+const codeOf = (error: unknown) => String(((error as Error).cause as { code?: unknown }).code ?? '')

@@ -1,0 +1,152 @@
+import type { ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
+import type { Backend, Row, Statement } from '../database.ts'
+import { postgres } from '../sql/dialect.ts'
+import { createIntake } from './batch-inserts.ts'
+import { ClocksApart, compareClocks } from './compare-clocks.ts'
+import { listen } from './listen.ts'
+import { migrate } from './migrate.ts'
+import { type PostgresQuery, toQuery } from './query.ts'
+
+const CONNECTIONS = 10
+const CONNECT_MS = 5_000
+/** The server gives up first, where it still can. */
+const STATEMENT_MS = 10_000
+const ANSWER_MS = 15_000
+const MIGRATION_MS = 30 * 60_000
+
+/**
+ * What is due is a handful of rows among millions, and no statistics are ever up to date about it: looking
+ * each up through an index is always right, and compiling a plan never. What was answered is on disk, even in a database that is set
+ * to answer before that; a setting stricter than `on` stays.
+ */
+const SETTINGS = `
+  SET statement_timeout = ${STATEMENT_MS}; SET idle_in_transaction_session_timeout = ${STATEMENT_MS};
+  SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;
+  SET default_transaction_isolation = 'read committed';
+  SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
+
+/**
+ * Opens the PostgreSQL database, for any number of relays at once. It may be stopped and started: calls
+ * reject while it is away, later ones connect again.
+ *
+ * @throws Error with a sentence naming host and database, when it cannot be reached or used; or naming both
+ *   times, when this machine's clock and the server's are apart
+ */
+export async function openPostgres(url: string, clock: () => number = Date.now): Promise<Backend> {
+  const { default: pg } = await import('pg')
+  const settings: ClientConfig = {
+    connectionString: url,
+    connectionTimeoutMillis: CONNECT_MS,
+    query_timeout: ANSWER_MS,
+    fallback_application_name: 'port-webhook-action relay',
+    keepAlive: true,
+    // Numbers here are counts, times and ids of GitHub, all below 2^53.
+    types: {
+      getTypeParser: (oid, format) =>
+        oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format as 'text'),
+    },
+  }
+  try {
+    await prepare(new pg.Client({ ...settings, query_timeout: MIGRATION_MS }), clock)
+  } catch (error) {
+    throw refusal(url, error)
+  }
+
+  const listeners: (() => void)[] = []
+  const listener = await listen(
+    () => new pg.Client(settings),
+    () => {
+      for (const each of listeners) each()
+    },
+  )
+  const pool = new pg.Pool({
+    ...settings,
+    max: CONNECTIONS,
+    pipeline: true,
+    onConnect: (client: ClientBase) => client.query(SETTINGS) as unknown as undefined,
+  })
+  // A connection that breaks while nobody uses it is dropped by the pool; unheard, its error would end the process.
+  pool.on('error', () => {})
+  pool.on('connect', client => client.on('error', () => {}))
+
+  let closing: Promise<void> | undefined
+  return {
+    dialect: postgres,
+    async run(statements) {
+      const [only, ...others] = statements
+      if (only && others.length === 0) return [await runOne(pool, only)]
+      return runTogether(pool, statements)
+    },
+    insert: createIntake(statement => runOne(pool, statement), listener.notify),
+    onWork: each => void listeners.push(each),
+    close() {
+      closing ??= listener.close().then(() => pool.end())
+      return closing
+    },
+  }
+}
+
+async function prepare(client: ClientBase & { end(): Promise<void> }, clock: () => number): Promise<void> {
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    await compareClocks(client, clock)
+    await migrate(client)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+async function runOne(pool: Pool, statement: PostgresQuery): Promise<Row[]> {
+  try {
+    return (await pool.query(toQuery(statement))).rows
+  } catch (error) {
+    throw failure(error)
+  }
+}
+
+/** One transaction, sent whole without waiting for each answer: where a statement fails, the rest does too, and nothing is committed. */
+async function runTogether(pool: Pool, statements: Statement[]): Promise<Row[][]> {
+  let client: PoolClient
+  try {
+    client = await pool.connect()
+  } catch (error) {
+    throw failure(error)
+  }
+  const answers = await Promise.allSettled([
+    client.query('BEGIN'),
+    ...statements.map(statement => client.query(toQuery(statement))),
+    client.query('COMMIT'),
+  ])
+  const failed = answers.find(answer => answer.status === 'rejected')
+  client.release(failed !== undefined)
+  if (failed) throw failure(failed.reason)
+  return answers.slice(1, -1).map(answer => (answer.status === 'fulfilled' ? answer.value.rows : []))
+}
+
+const failure = (cause: unknown) => new Error(`PostgreSQL: ${reason(cause)}`, { cause })
+
+/** Where several addresses of a host were tried, the error itself has no words. */
+function reason(error: unknown): string {
+  const { message, code } = error as { message?: string; code?: string }
+  return message || code || 'unknown trouble'
+}
+
+function refusal(url: string, cause: unknown): Error {
+  if (cause instanceof ClocksApart) return cause
+  let where = 'that RELAY_DATABASE names'
+  try {
+    const { hostname, port, pathname, searchParams } = new URL(url)
+    const host = hostname || searchParams.get('host') || 'this machine'
+    where = `${decodeURIComponent(pathname.slice(1)) || '(default)'} on ${host}:${port || '5432'}`
+  } catch {
+    // A URL that cannot be read may hold the password anywhere, and so may the error about it.
+    return new Error(
+      'RELAY_DATABASE is not a PostgreSQL URL: write postgres://user:password@host:5432/database, with special characters of the password percent-encoded.',
+    )
+  }
+  return new Error(
+    `The PostgreSQL database ${where} cannot be opened (${reason(cause)}): RELAY_DATABASE must name a server that this machine reaches, and a user who may create tables in that database.`,
+    { cause },
+  )
+}

@@ -1,0 +1,127 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { Row, Statement } from '../database.ts'
+import { MIGRATIONS } from './schema.ts'
+
+export interface Request {
+  id: number
+  statements: Statement[]
+}
+export type Answer = { id: number; rows: Row[][] } | { id: number; error: string }
+
+/** A SQLite file, held by this process alone. */
+export interface SqliteFile {
+  /** Runs requests in one commit; each that fails undoes only itself, and all of them where the commit fails. */
+  run(requests: Request[]): Answer[]
+  close(): void
+}
+
+/** @throws Error with a sentence naming the path, where the file cannot be opened or another relay holds it */
+export function openSqliteFile(path: string): SqliteFile {
+  try {
+    makeFolder(dirname(path))
+    const owner = holdAlone(`${path}-owner`)
+    const database = open(path)
+    const prepared = new Map<string, StatementSync>()
+    return {
+      run: requests => runTogether(database, prepared, requests),
+      close() {
+        database.close()
+        owner.close()
+      },
+    }
+  } catch (error) {
+    throw new Error(sentence(error, path), { cause: error })
+  }
+}
+
+function open(path: string): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout: 5000 })
+  // The index of run ids is written to all over: of a million it takes 40 MB, and has to stay in the cache beside what
+  // passes through. The log is moved by a thread of its own; a commit does so once that has fallen 256 MB behind.
+  database.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -131072;
+    PRAGMA wal_autocheckpoint = 65536;`)
+  migrate(database)
+  // Alone on the file: whatever lease is left belongs to a relay that is gone.
+  database.exec(`
+    UPDATE deliveries SET lease_until = 0 WHERE state = 'queued' AND lease_until > 0;
+    UPDATE deliveries SET lease_until = 0 WHERE state IN ('dispatched', 'running') AND lease_until > 0;
+    UPDATE deliveries SET tell_until = 0 WHERE tell_at IS NOT NULL AND tell_until > 0;`)
+  return database
+}
+
+/** Not Node's own `recursive`, which never returns where the system refuses a folder as missing, as in /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return
+  makeFolder(dirname(path))
+  mkdirSync(path)
+}
+
+/** A lock that the kernel takes back when the process dies, whatever kills it. */
+function holdAlone(path: string): DatabaseSync {
+  const owner = new DatabaseSync(path, { timeout: 0 })
+  owner.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+  return owner
+}
+
+function migrate(database: DatabaseSync): void {
+  database.exec('BEGIN IMMEDIATE')
+  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
+  if (version > MIGRATIONS.length) {
+    throw new Error(
+      `it is of schema version ${version}, and this relay knows up to ${MIGRATIONS.length}: start the newer relay, or restore a backup made before it ran`,
+    )
+  }
+  for (const step of MIGRATIONS.slice(version)) database.exec(step)
+  database.exec(`PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`)
+}
+
+function runTogether(
+  database: DatabaseSync,
+  prepared: Map<string, StatementSync>,
+  requests: Request[],
+): Answer[] {
+  try {
+    database.exec('BEGIN IMMEDIATE')
+    const answers = requests.map(request => runOne(database, prepared, request))
+    database.exec('COMMIT')
+    return answers
+  } catch (error) {
+    // The disk is full, or the like: none of them is written.
+    if (database.isTransaction) database.exec('ROLLBACK')
+    return requests.map(({ id }) => ({ id, error: (error as Error).message }))
+  }
+}
+
+function runOne(database: DatabaseSync, prepared: Map<string, StatementSync>, request: Request): Answer {
+  const alone = request.statements.length === 1
+  if (!alone) database.exec('SAVEPOINT request')
+  try {
+    const rows = request.statements.map(({ sql, params }) => {
+      let statement = prepared.get(sql)
+      if (!statement) {
+        statement = database.prepare(sql)
+        prepared.set(sql, statement)
+      }
+      return statement.all(...params) as Row[]
+    })
+    if (!alone) database.exec('RELEASE request')
+    return { id: request.id, rows }
+  } catch (error) {
+    if (!database.isTransaction) throw error
+    if (!alone) database.exec('ROLLBACK TO request; RELEASE request')
+    return { id: request.id, error: (error as Error).message }
+  }
+}
+
+function sentence(error: unknown, path: string): string {
+  const { code, message, errcode } = error as { code?: string; message: string; errcode?: number }
+  if (errcode === 5)
+    return `Another relay is running on ${path}: stop it first, or give each relay its own file.`
+  return `The database ${path} cannot be opened (${code?.startsWith('E') && code !== 'ERR_SQLITE_ERROR' ? code : message}): RELAY_DATABASE must name a file in a folder that the relay may write to.`
+}
