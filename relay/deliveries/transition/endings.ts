@@ -1,7 +1,9 @@
-import type { Job } from '../github/read-jobs.ts'
-import type { WorkflowRun } from '../github/workflow-run.ts'
+import type { Job } from '../../github/read-jobs.ts'
+import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
+import type { NoRun } from './events.ts'
+import { describeDispatch, duration } from './sentences.ts'
 
-/** How a delivery ends, in Port's words. */
+/** How a delivery ends, for people. */
 export interface Ending {
   /** `failed`: the workflow did not do its work, so a person may redeliver. */
   state: 'finished' | 'failed'
@@ -11,22 +13,10 @@ export interface Ending {
   sentence: string
 }
 
-/** Why no workflow run of a delivery could be followed to its end. */
-export type NoRun =
-  | { why: 'nothing listens'; disabled: string[]; workflows: number | null }
-  | { why: 'not seen'; reason: string; startTimeout: number }
-  | { why: 'which'; amount: number }
-  | { why: 'unnamed'; amount: number }
-  | { why: 'deleted' }
-  | { why: 'too long'; runTimeout: number; status: string }
-  | { why: 'end not seen'; runTimeout: number; reason: string }
-  | { why: 'unknown'; runTimeout: number; reason: string }
-
-/** The words where there is no run that has ended. */
-export function endWithoutRun(
-  cause: NoRun,
-  { repository, eventType }: { repository: string; eventType: string },
-): Ending {
+/** The ending where no workflow run was followed to its end. */
+export function endWithoutRun(cause: NoRun, delivery: Delivery): Ending {
+  const { repository, eventType } = delivery
+  const dispatch = `dispatch of ${describeDispatch(delivery)}`
   const failed = (label: string, sentence: string): Ending => ({
     state: 'failed',
     conclusion: 'failure',
@@ -39,22 +29,17 @@ export function endWithoutRun(
     case 'not seen':
       return failed(
         'Not started',
-        `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the repository_dispatch "${eventType}". Either no workflow listens to it on the default branch, or its run still waits for a runner, or it does not use the action; the relay could not look, since ${cause.reason}. Give it Actions: read, and look at the repository's Actions page.`,
+        `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either no workflow listens to it on the default branch, or its run still waits for a runner, or it does not use the action. The relay cannot look, since ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
       )
-    case 'which':
+    case 'unidentified':
       return failed(
-        'Unknown',
-        `${cause.amount} workflow runs with the title "${eventType}" have ended differently in ${repository}, and none says which is this one's. Set run-name: \${{ github.event.client_payload.run_id }} in the workflow, and use the action as the first step of its job.`,
-      )
-    case 'unnamed':
-      return failed(
-        'Unknown',
-        `${cause.amount === 1 ? 'A workflow run began' : `${cause.amount} workflow runs began`} in ${repository} after the repository_dispatch "${eventType}", but nothing tells whether one of them is this one's. Set run-name: \${{ github.event.client_payload.run_id }} in the workflow, and use the action as the first step of its job.`,
+        'Not identified',
+        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it cannot be identified. The repository's Actions page lists them. Set run-name: \${{ github.event.client_payload.run_id }} in the workflow, or use the action as the first step of its job.`,
       )
     case 'deleted':
       return failed(
         'Deleted',
-        `The workflow run was deleted on GitHub before it had told Port how it ended. Run the Port action again if its work is still wanted.`,
+        `The workflow run was deleted on GitHub before it reported how it ended. Run the Port action again if its work is still wanted.`,
       )
     case 'too long':
       return failed(
@@ -64,12 +49,12 @@ export function endWithoutRun(
     case 'end not seen':
       return failed(
         'Not followed further',
-        `Nobody told Port within ${duration(cause.runTimeout)} how the workflow run in ${repository} ended, and the relay could not look, since ${cause.reason}. Look at the run on GitHub, and give the relay Actions: read.`,
+        `Nothing reported within ${duration(cause.runTimeout)} how the workflow run in ${repository} ended, and the relay cannot look, since ${cause.reason}. Look at the run on GitHub, and give the relay Actions: read.`,
       )
     case 'unknown':
       return failed(
         'Unknown',
-        `Within ${duration(cause.runTimeout)} the relay could not find out what became of the repository_dispatch "${eventType}" to ${repository}: ${cause.reason}. Look at the repository's Actions page.`,
+        `Within ${duration(cause.runTimeout)} the relay could not find out what became of the ${dispatch}: ${cause.reason}. Look at the repository's Actions page.`,
       )
   }
 }
@@ -77,7 +62,7 @@ export function endWithoutRun(
 function nothingListens(
   { disabled, workflows }: { disabled: string[]; workflows: number | null },
   repository: string,
-  eventType: string,
+  eventType: string | null,
 ): string {
   const listens = `No workflow in ${repository} listens to repository_dispatch type ${eventType} on its default branch`
   if (workflows === 0)
@@ -88,8 +73,12 @@ function nothingListens(
   return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to the workflow there, or correct the event type.${also}`
 }
 
-/** The words for a run that has ended while nobody told Port. */
-export function endOfRun(run: WorkflowRun, jobs: Job[] | null, repository: string): Ending {
+/** The ending where the workflow run has ended and nothing reported it. */
+export function endOfRun(
+  run: Pick<DeliveryRun, 'conclusion'>,
+  jobs: Job[] | null,
+  repository: string,
+): Ending {
   const { conclusion } = run
   const ending = (
     state: Ending['state'],
@@ -121,7 +110,7 @@ export function endOfRun(run: WorkflowRun, jobs: Job[] | null, repository: strin
         'failed',
         'failure',
         'Timed out',
-        `The workflow run in ${repository} ran out of time: raise timeout-minutes of its job, or see what hangs.`,
+        `The workflow run in ${repository} timed out: raise timeout-minutes of its job, or find out which step hangs.`,
       )
     case 'startup_failure':
       return ending(
@@ -142,14 +131,14 @@ export function endOfRun(run: WorkflowRun, jobs: Job[] | null, repository: strin
         'failed',
         'failure',
         'Needs approval',
-        `GitHub holds the workflow run in ${repository} back until a person approves it: approve it on the run's page; Port will not hear of it any more.`,
+        `GitHub holds the workflow run in ${repository} back until a person approves it: approve it on the run's page; no further updates are sent to Port.`,
       )
     case 'stale':
       return ending(
         'failed',
         'failure',
-        'Given up',
-        `GitHub gave the workflow run in ${repository} up because it made no progress for too long: see that a runner with its labels is online, and run the Port action again.`,
+        'Stale',
+        `GitHub ended the workflow run in ${repository} because it made no progress for too long: check that a runner with its labels is online, and run the Port action again.`,
       )
     default:
       return ending(
@@ -179,7 +168,7 @@ function failure(jobs: Job[] | null, repository: string): string {
 function cancelled(jobs: Job[] | null, repository: string): string {
   if (jobs && !jobs.some(job => job.started))
     return `The workflow run in ${repository} was cancelled while it was queued, before a runner took it: by a person, or by the workflow's concurrency group. Run the Port action again if it is still wanted.`
-  return `The workflow run in ${repository} was cancelled, or ran into timeout-minutes, and could not say so itself. The run's page says who or what ended it.`
+  return `The workflow run in ${repository} was cancelled, or reached timeout-minutes, and could not report it. The run's page says who or what ended it.`
 }
 
 /** The step that a job failed at; null where none did, as when its runner was lost. */
@@ -188,9 +177,3 @@ export const failedStep = (job: Job) =>
 
 const names = (list: string[]) =>
   list.length > 5 ? `${list.slice(0, 5).join(', ')} and ${list.length - 5} more` : list.join(', ')
-
-function duration(ms: number): string {
-  if (ms >= 36e5) return `${round(ms / 36e5)} h`
-  return ms >= 6e4 ? `${round(ms / 6e4)} min` : `${round(ms / 1e3)} s`
-}
-const round = (value: number) => Math.round(value * 10) / 10
