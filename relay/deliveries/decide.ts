@@ -1,4 +1,4 @@
-import type { Outcome } from '../github/errors.ts'
+import type { DispatchOutcome } from '../github/dispatch-outcome.ts'
 import type { Attempt, Change, Delivery, Report } from '../store/delivery.ts'
 import type { Evidence } from './find-run.ts'
 
@@ -27,13 +27,18 @@ interface Context {
 }
 
 /** The next state after GitHub's answer to a dispatch. Pure. */
-export function afterAnswer(delivery: Delivery, outcome: Outcome, now: number, context: Context): Decision {
+export function afterAnswer(
+  delivery: Delivery,
+  outcome: DispatchOutcome,
+  now: number,
+  context: Context,
+): Decision {
   switch (outcome.kind) {
     case 'accepted':
       return dispatched(delivery, now, context, 'GitHub accepted it')
-    case 'never':
+    case 'rejected':
       return failed(delivery, outcome.reason, now, context)
-    case 'unclear': {
+    case 'answer_lost': {
       const reason = outcome.reason + LOOKING
       const isTold = sinceQueued(delivery).some(attempt => attempt.outcome.endsWith(LOOKING))
       return {
@@ -41,14 +46,14 @@ export function afterAnswer(delivery: Delivery, outcome: Outcome, now: number, c
         reports: isTold ? [] : [waitingWords(delivery, reason)],
       }
     }
-    case 'later': {
+    case 'deferred': {
       const last = giveUpAt(delivery, now, context)
       if (now >= last) {
         const reason = `Gave up after ${hours(now - delivery.queuedAt)}: ${outcome.reason}.`
         return failed(delivery, reason, now, context)
       }
       const tries = delivery.attempts.length
-      const next = outcome.at ?? now + Math.min(MAX_WAIT_MS, 1000 * 2 ** tries)
+      const next = outcome.until ?? now + Math.min(MAX_WAIT_MS, 1000 * 2 ** tries)
       const dueAt = Math.min(next, last)
       const { change, reports } = whileWaiting(delivery, outcome.reason, dueAt, now)
       return { change: { ...change, dueAt, sentAt: null }, reports }
