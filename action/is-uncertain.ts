@@ -1,7 +1,5 @@
+import { wasNotSent } from '../port/client/network-error.ts'
 import { PortError } from '../port/client/port-client.ts'
-
-/** Nothing was sent: there was no connection. */
-const NOT_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']
 
 /**
  * Whether what was asked for may have been done all the same: the answer got lost, or is one that says nothing about
@@ -12,6 +10,5 @@ const NOT_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENE
 export function isUncertain(error: unknown): error is PortError {
   if (!(error instanceof PortError) || error.kind !== 'unreachable' || error.ofToken) return false
   if (error.status !== null) return ![409, 425, 429, 503].includes(error.status)
-  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException
-  return !NOT_SENT.includes(code ?? '')
+  return !wasNotSent(error)
 }

@@ -1,3 +1,4 @@
+import { readRetryAt } from '../port/client/retry-after.ts'
 import { isObject, type JsonObject } from '../port/types.ts'
 import { parseObject, whyNoAnswer } from './relay-request.ts'
 import type { Runner, Workflow } from './runner.ts'
@@ -122,6 +123,9 @@ export function createStepLister(
 const LIMITED =
   'the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
 
+/** GitHub's limits are of an hour. */
+const LIMIT_MS = 3_600_000
+
 /** @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit */
 function readLimitEnd(
   { status, headers }: { status: number; headers: { get(name: string): string | null } },
@@ -129,11 +133,8 @@ function readLimitEnd(
   now: number,
 ): number | null {
   if (status !== 403 && status !== 429) return null
-  const after = Number(headers.get('retry-after') ?? Number.NaN)
-  if (Number.isFinite(after)) return now + after * 1_000
-  const reset = Number(headers.get('x-ratelimit-reset') ?? Number.NaN)
-  if (headers.get('x-ratelimit-remaining') === '0' && Number.isFinite(reset)) return reset * 1_000
-  return status === 429 || /rate limit/i.test(text) ? now + 60_000 : null
+  const isLimit = status === 429 || headers.get('x-ratelimit-remaining') === '0' || /rate limit/i.test(text)
+  return readRetryAt(headers, now, LIMIT_MS) ?? (isLimit ? now + 60_000 : null)
 }
 
 function readSteps(job: JsonObject, action: string | null): ListedStep[] {

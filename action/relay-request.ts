@@ -1,5 +1,6 @@
 import { PortError } from '../port/client/port-client.ts'
-import { readRetryAt } from '../port/client/port-error.ts'
+import { LONGEST_WAIT_MS } from '../port/client/port-error.ts'
+import { readRetryAt } from '../port/client/retry-after.ts'
 import { isObject, type JsonObject } from '../port/types.ts'
 import type { Runner } from './runner.ts'
 
@@ -37,7 +38,7 @@ export async function requestJson(
       ...(body && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
-    const retryAt = readRetryAt(response.headers, clock())
+    const retryAt = readRetryAt(response.headers, clock(), LONGEST_WAIT_MS)
     return { status: response.status, body: parseObject(await response.text()), retryAt }
   } catch (cause) {
     throw new PortError(

@@ -1,4 +1,5 @@
 import { isObject } from '../types.ts'
+import { readRetryAt } from './retry-after.ts'
 
 /**
  * - `ended`: the run has ended already, by whatever hand
@@ -69,6 +70,9 @@ export interface Answer {
   text: string
 }
 
+/** How long a request to Port is put off at most, whatever an answer asks for. */
+export const LONGEST_WAIT_MS = 600_000
+
 export const TOKEN_PATH = '/v1/auth/access_token'
 
 /** The error that stands in Port's answer. */
@@ -86,12 +90,16 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
 
   if (status === 429) {
-    const retryAt = readRetryAt(answer.headers, now)
+    const retryAt = readRetryAt(answer.headers, now, LONGEST_WAIT_MS)
     const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
     return error('later', `the organisation's rate limit is reached${until}.`, retryAt)
   }
   if (status >= 500 || status === 408 || status === 425) {
-    return error('unreachable', 'Port has trouble of its own.', readRetryAt(answer.headers, now))
+    return error(
+      'unreachable',
+      'Port has trouble of its own.',
+      readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+    )
   }
   const moved = status < 400 ? movedTo(call, answer.headers.get('location')) : null
   if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
@@ -101,7 +109,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     return error(
       'unreachable',
       `this is not Port's own answer; check ${call.settings.apiUrl} and the proxy on the way.`,
-      readRetryAt(answer.headers, now),
+      readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
     )
   }
   const forToken = call.what === `POST ${TOKEN_PATH}`
@@ -112,7 +120,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     )
   }
   if (forToken && status === 409) {
-    return error('unreachable', 'it gives no token now.', readRetryAt(answer.headers, now))
+    return error('unreachable', 'it gives no token now.', readRetryAt(answer.headers, now, LONGEST_WAIT_MS))
   }
   // Without a token nothing was said of what it was wanted for.
   if (status === 401 || (forToken && status !== 413)) {
@@ -142,7 +150,11 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
       return error('ended', `run ${call.runId} has already ended.`)
     }
     if (status === 409) {
-      return error('unreachable', 'it cannot take this now.', readRetryAt(answer.headers, now))
+      return error(
+        'unreachable',
+        'it cannot take this now.',
+        readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+      )
     }
   }
   if (status === 403) {
@@ -178,34 +190,3 @@ function readBody(text: string): { code: string; message: string } | null {
 
 const LONGEST = 300
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
-
-const SOONEST_MS = 1_000
-const LATEST_MS = 600_000
-
-/**
- * `Retry-After` (seconds or a date), then `x-ratelimit-reset`: epoch seconds (or milliseconds), or a delta when
- * below 1e9. A time that is over says nothing; others are whole milliseconds, from a second to ten minutes ahead.
- */
-export function readRetryAt(headers: Answer['headers'], now: number): number | null {
-  const at = [
-    afterTime(headers.get('retry-after'), now),
-    resetTime(headers.get('x-ratelimit-reset'), now),
-  ].find(time => time > now)
-  return at === undefined ? null : Math.ceil(Math.min(now + LATEST_MS, Math.max(now + SOONEST_MS, at)))
-}
-
-const NUMBER = /^\d+(\.\d+)?$/
-
-function afterTime(after: string | null, now: number): number {
-  if (!after) return Number.NaN
-  if (NUMBER.test(after)) return now + Number(after) * 1000
-  // A date begins with the day of the week; `Date.parse` takes much else for one.
-  return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
-}
-
-function resetTime(reset: string | null, now: number): number {
-  if (!reset || !NUMBER.test(reset)) return Number.NaN
-  const value = Number(reset)
-  if (value < 1e9) return now + value * 1000
-  return value < 1e11 ? value * 1000 : value
-}

@@ -1,13 +1,13 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
 import type { Config } from '../config/config.ts'
 import { createCredential } from './credential.ts'
-import { HeldUpError, type Outcome, readError } from './errors.ts'
+import { type DispatchOutcome, HeldUpError, readDispatchError } from './dispatch-outcome.ts'
 import { obeyLimits } from './obey-limits.ts'
 import { createPauses } from './pauses.ts'
 import { createJobReader, type JobReader } from './read-jobs.ts'
 import { createRepositoryReader, type RepositoryReader } from './read-repository.ts'
 import { createRunReader, type RunReader } from './read-runs.ts'
-import { sendDispatch } from './send-dispatch.ts'
+import { repositoryDispatchRefusal, sendDispatch } from './send-dispatch.ts'
 import { serverUrl } from './server-url.ts'
 
 export type { WorkflowRun } from './workflow-run.ts'
@@ -24,7 +24,7 @@ export interface GitHub extends RunReader, JobReader, RepositoryReader {
     target: { repository: string; eventType: string },
     payload: ClientPayload,
     sendBy?: number,
-  ): Promise<Outcome>
+  ): Promise<DispatchOutcome>
 }
 
 /** GitHub as the relay sees it, by token or as a GitHub App. */
@@ -41,7 +41,7 @@ export function createGitHub(
     ...createRepositoryReader(credential),
     async dispatch({ repository, eventType }, payload, sendBy = Number.POSITIVE_INFINITY) {
       const body = { event_type: eventType, client_payload: payload }
-      let outcome: Outcome
+      let outcome: DispatchOutcome
       try {
         outcome = await credential.use(repository, octokit =>
           sendDispatch(octokit, repository, body, () => {
@@ -49,12 +49,16 @@ export function createGitHub(
           }),
         )
       } catch (error) {
-        outcome = readError(error, { repository, eventType, now: clock() })
+        outcome = readDispatchError(error, {
+          repository,
+          now: clock(),
+          refusal: (status, says) => repositoryDispatchRefusal(status, says, { repository, eventType }),
+        })
       }
       // GitHub limits writes apart from reads: that it takes dispatches again, only a dispatch shows.
-      if (outcome.kind === 'accepted' || outcome.kind === 'never') pauses.passed(repository)
-      const limited = outcome.kind === 'later' && outcome.everyone
-      return limited ? { ...outcome, at: pauses.until(repository) } : outcome
+      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.passed(repository)
+      const limited = outcome.kind === 'deferred' && outcome.cause === 'rate_limit'
+      return limited ? { ...outcome, until: pauses.until(repository) } : outcome
     },
   }
 }

@@ -1,6 +1,6 @@
 import type { Credential } from './credential.ts'
-import { readLimit } from './errors.ts'
 import { PausedError, type Pauses } from './pauses.ts'
+import { readLimit } from './rate-limit.ts'
 
 /**
  * A credential that sends nothing while GitHub wants its users to wait, whatever they ask for: dispatches,

@@ -9,7 +9,7 @@ export interface RepositoryFacts {
 }
 
 export interface RepositoryReader {
-  /** @throws RequestError, CredentialError: see `readTrouble` */
+  /** @throws RequestError, CredentialError: see `readFailure` */
   repository(repository: string): Promise<RepositoryFacts>
 }
 

@@ -1,7 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import type { Budget } from './budget.ts'
-import { readTrouble } from './errors.ts'
 import { newEntry, type RunsEntry } from './new-entry.ts'
+import { readFailure } from './read-failure.ts'
 import type { RunReader } from './read-runs.ts'
 import { later, type WorkflowRun } from './workflow-run.ts'
 
@@ -142,7 +142,7 @@ export function createRunLister(parts: {
 
   function trouble(entry: RunsEntry, error: unknown): void {
     const now = clock()
-    const found = readTrouble(error, { repository: entry.repository, now, tries: entry.tries++ })
+    const found = readFailure(error, { repository: entry.repository, now, tries: entry.tries++ })
     entry.access = found.kind === 'forbidden' ? 'forbidden' : 'unavailable'
     entry.reason = found.reason
     if (found.kind === 'later') {

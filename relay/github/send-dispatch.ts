@@ -1,6 +1,6 @@
 import type { Octokit } from '@octokit/rest'
 import type { ClientPayload } from '../../port/client-payload.ts'
-import type { Outcome } from './errors.ts'
+import { type DispatchOutcome, deferred } from './dispatch-outcome.ts'
 import { split } from './split.ts'
 
 /** How GitHub points to the new address of a repository that was renamed or moved. */
@@ -19,7 +19,7 @@ export async function sendDispatch(
   repository: string,
   dispatch: { event_type: string; client_payload: ClientPayload },
   mayPost: () => void,
-): Promise<Outcome> {
+): Promise<DispatchOutcome> {
   const api = new URL(octokit.request.endpoint.DEFAULTS.baseUrl).href.replace(/\/*$/, '/')
   const [owner, repo] = split(repository)
   const post = async (url: string, target = {}) => {
@@ -37,9 +37,27 @@ export async function sendDispatch(
   }
   let { status, to } = await post('/repos/{owner}/{repo}/dispatches', { owner, repo })
   if (to?.href.startsWith(api)) ({ status, to } = await post(to.href))
-  if (status === 204) return { kind: 'accepted' }
+  if (status === 204) return { kind: 'accepted', run: null }
   const answered = `something between the relay and GitHub answered ${status}`
-  if (!to) return { kind: 'unclear', reason: answered }
+  if (!to) return { kind: 'answer_lost', reason: answered }
   const reason = `${answered}, which points to ${to.origin}: GITHUB_API_URL has to be the address of GitHub's API itself`
-  return { kind: 'later', at: null, reason, everyone: false }
+  return deferred(reason)
+}
+
+/** Why GitHub rejected a `repository_dispatch`. */
+export function repositoryDispatchRefusal(
+  status: number,
+  says: string,
+  { repository, eventType }: { repository: string; eventType: string },
+): string {
+  switch (status) {
+    case 403:
+      return `GitHub does not let the relay dispatch to ${repository} (403: ${says}): its token or App needs the permission Contents: write on it.`
+    case 404:
+      return `GitHub cannot see ${repository}: it does not exist, or the relay's token lacks Contents: write on it.`
+    case 422:
+      return `GitHub refused the payload for "${eventType}" in ${repository} (422: ${says}).`
+    default:
+      return `GitHub refused the dispatch of "${eventType}" to ${repository} (${status}: ${says}).`
+  }
 }

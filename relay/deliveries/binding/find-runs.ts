@@ -1,5 +1,5 @@
 import type { GitHub } from '../github/client.ts'
-import { readTrouble } from '../github/errors.ts'
+import { readFailure } from '../github/read-failure.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { NO_PORT_RUN, type PortAsker } from './ask-port.ts'
@@ -61,7 +61,7 @@ export async function findRun(
       return inDoubt(`whose the runs titled "${delivery.eventType}" in ${repository} are cannot be told`)
     return { found: false, looked: whole }
   } catch (error) {
-    const { kind, reason } = readTrouble(error, { repository, now: parts.clock(), tries: 0 })
+    const { kind, reason } = readFailure(error, { repository, now: parts.clock(), tries: 0 })
     return kind === 'forbidden' ? inDoubt(reason) : { found: false, looked: false }
   }
 

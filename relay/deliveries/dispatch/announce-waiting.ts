@@ -1,5 +1,5 @@
-import { LIMITED } from '../github/errors.ts'
 import type { Pauses } from '../github/pauses.ts'
+import { LIMITED } from '../github/rate-limit.ts'
 import type { Queued, Store } from '../store/store.ts'
 import { whileWaiting } from './decide.ts'
 import type { Work } from './worker.ts'

@@ -1,8 +1,8 @@
 import { packClientPayload } from '../../port/client-payload.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { GitHub } from '../github/client.ts'
-import { LIMITED } from '../github/errors.ts'
 import type { Pauses } from '../github/pauses.ts'
+import { LIMITED } from '../github/rate-limit.ts'
 import type { Pause, Queued, Store } from '../store/store.ts'
 import type { PortAsker } from './ask-port.ts'
 import { afterAnswer, afterLook, type Decision } from './decide.ts'
@@ -58,7 +58,13 @@ export async function dispatch(
   }
   const until = pauses.until(repository)
   if (until > clock()) {
-    const outcome = { kind: 'later', at: until, reason: LIMITED, everyone: true } as const
+    const outcome = {
+      kind: 'deferred',
+      until,
+      reason: LIMITED,
+      scope: 'credential',
+      cause: 'rate_limit',
+    } as const
     return write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), { unsent: true })
   }
   if (!pauses.mayTry(repository)) {
@@ -74,7 +80,7 @@ export async function dispatch(
     relay: parts.publicUrl,
   })
   const outcome = await github.dispatch(delivery, payload, delivery.leaseUntil - REQUEST_MS)
-  const limited = outcome.kind === 'later' && outcome.everyone
+  const limited = outcome.kind === 'deferred' && outcome.cause === 'rate_limit'
   const pause = limited ? { scope, until: pauses.until(repository) } : null
   await write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), { pause }, stopping)
 }

@@ -1,0 +1,49 @@
+import { RequestError } from '@octokit/request-error'
+import { describeNetworkError } from '../../port/client/network-error.ts'
+import { CredentialError } from './credential.ts'
+import { noTokenSentence, readCredentialFailure } from './credential-failure.ts'
+import { isForeign, readMessage } from './github-answer.ts'
+import { PausedError } from './pauses.ts'
+import { readLimit } from './rate-limit.ts'
+
+/** What a failed read of GitHub means: it may not be read, or not now. Times are milliseconds since 1970, reasons clauses. */
+export type ReadFailure =
+  | { kind: 'forbidden'; reason: string }
+  | { kind: 'later'; at: number; reason: string }
+
+/**
+ * Turns what a read of workflow runs or jobs threw into what to do about it.
+ *
+ * @param failed.tries how often in a row it failed before
+ */
+export function readFailure(
+  error: unknown,
+  { repository, now, tries }: { repository: string; now: number; tries: number },
+): ReadFailure {
+  if (error instanceof PausedError) {
+    return { kind: 'later', at: error.until, reason: 'GitHub limits how often it may be asked' }
+  }
+  const stage = error instanceof CredentialError ? error.stage : null
+  const cause = error instanceof CredentialError ? error.cause : error
+  const response = cause instanceof RequestError ? cause.response : undefined
+  const soon = now + 2_000 * 2 ** Math.min(tries, 5)
+  if (!response)
+    return { kind: 'later', at: soon, reason: `GitHub could not be reached (${describeNetworkError(cause)})` }
+  const { status } = response
+  const says = readMessage(response.data)
+  const limit = readLimit(error, now, tries)
+  if (limit) {
+    const reason = `GitHub limits how often it may be asked (${limit.answer})`
+    return { kind: 'later', at: limit.until, reason }
+  }
+  if (status >= 500 || status === 408) return { kind: 'later', at: soon, reason: `GitHub answered ${status}` }
+  if (isForeign(response.data)) {
+    return { kind: 'later', at: soon, reason: `something between the relay and GitHub answered ${status}` }
+  }
+  const reason =
+    readCredentialFailure(stage, status, says) ??
+    (stage
+      ? noTokenSentence(stage, status, says, repository)
+      : `the relay's token or App lacks Actions: read on ${repository} (${status}: ${says})`)
+  return { kind: 'forbidden', reason }
+}
