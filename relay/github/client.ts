@@ -2,8 +2,8 @@ import type { ClientPayload } from '../../port/client-payload.ts'
 import type { Config } from '../config/config.ts'
 import { createCredential } from './credential.ts'
 import { type DispatchOutcome, HeldUpError, readDispatchError } from './dispatch-outcome.ts'
-import { obeyLimits } from './obey-limits.ts'
-import { createPauses } from './pauses.ts'
+import { gatedCredential } from './gated-credential.ts'
+import { createRateLimitGate } from './rate-limit-gate.ts'
 import { createJobReader, type JobReader } from './read-jobs.ts'
 import { createRepositoryReader, type RepositoryReader } from './read-repository.ts'
 import { createRunReader, type RunReader } from './read-runs.ts'
@@ -31,9 +31,9 @@ export interface GitHub extends RunReader, JobReader, RepositoryReader {
 export function createGitHub(
   config: Config['github'],
   clock: () => number = Date.now,
-  pauses = createPauses(config.auth, clock),
+  gate = createRateLimitGate(config.auth, clock),
 ): GitHub {
-  const credential = obeyLimits(createCredential(config, clock), pauses, clock)
+  const credential = gatedCredential(createCredential(config, clock), gate, clock)
   return {
     serverUrl: serverUrl(config.apiUrl),
     ...createRunReader(credential),
@@ -56,9 +56,9 @@ export function createGitHub(
         })
       }
       // GitHub limits writes apart from reads: that it takes dispatches again, only a dispatch shows.
-      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.passed(repository)
+      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') gate.passed(repository)
       const limited = outcome.kind === 'deferred' && outcome.cause === 'rate_limit'
-      return limited ? { ...outcome, until: pauses.until(repository) } : outcome
+      return limited ? { ...outcome, until: gate.closed(repository)?.closedUntil ?? outcome.until } : outcome
     },
   }
 }

@@ -3,8 +3,8 @@ import { describeNetworkError, wasNotSent } from '../../port/client/network-erro
 import { CredentialError } from './credential.ts'
 import { noTokenSentence, readCredentialFailure } from './credential-failure.ts'
 import { isForeign, readMessage } from './github-answer.ts'
-import { PausedError } from './pauses.ts'
 import { LIMITED, readLimit } from './rate-limit.ts'
+import { GateClosedError } from './rate-limit-gate.ts'
 
 /**
  * What became of a dispatch. Times are milliseconds since 1970. Reasons are for the person who started the action:
@@ -69,7 +69,7 @@ export function readDispatchError(
   if (error instanceof HeldUpError) return deferred('the relay was held up before it could send')
   const isSent = !(error instanceof PreparationError || error instanceof CredentialError)
   const thrown = error instanceof PreparationError ? error.cause : error
-  if (thrown instanceof PausedError) return limitedUntil(thrown.until, LIMITED)
+  if (thrown instanceof GateClosedError) return limitedUntil(thrown.until, thrown.reason)
   const stage = thrown instanceof CredentialError ? thrown.stage : null
   const cause = thrown instanceof CredentialError ? thrown.cause : thrown
   const lost = (reason: string): DispatchOutcome =>

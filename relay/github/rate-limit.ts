@@ -2,7 +2,7 @@ import { RequestError } from '@octokit/request-error'
 import { readRetryAt } from '../../port/client/retry-after.ts'
 import { CredentialError } from './credential.ts'
 import { readMessage } from './github-answer.ts'
-import { LONGEST_PAUSE_MS } from './pauses.ts'
+import { LONGEST_CLOSED_MS } from './rate-limit-gate.ts'
 
 /** How Port's log calls GitHub's limits; the answer stands behind it in brackets. */
 export const LIMITED = 'GitHub limits how fast this credential may work'
@@ -26,9 +26,9 @@ export function readLimit(
   if (status !== 429 && !(status === 403 && isLimit(headers, data))) return null
   // GitHub's times are of its own clock, which may differ from this one.
   const offset = (Date.parse(headers.get('date') ?? '') || now) - now
-  const asked = readRetryAt(headers, now + offset, LONGEST_PAUSE_MS)
+  const asked = readRetryAt(headers, now + offset, LONGEST_CLOSED_MS)
   const until = asked === null ? now + 60_000 * 2 ** Math.min(tries, 5) : asked - offset
-  return { until: Math.min(until, now + LONGEST_PAUSE_MS), answer: `${status}: ${readMessage(data)}` }
+  return { until: Math.min(until, now + LONGEST_CLOSED_MS), answer: `${status}: ${readMessage(data)}` }
 }
 
 type Named = Record<string, string | undefined>

@@ -3,8 +3,8 @@ import { describeNetworkError } from '../../port/client/network-error.ts'
 import { CredentialError } from './credential.ts'
 import { noTokenSentence, readCredentialFailure } from './credential-failure.ts'
 import { isForeign, readMessage } from './github-answer.ts'
-import { PausedError } from './pauses.ts'
 import { readLimit } from './rate-limit.ts'
+import { GateClosedError } from './rate-limit-gate.ts'
 
 /** What a failed read of GitHub means: it may not be read, or not now. Times are milliseconds since 1970, reasons clauses. */
 export type ReadFailure =
@@ -20,8 +20,8 @@ export function readFailure(
   error: unknown,
   { repository, now, tries }: { repository: string; now: number; tries: number },
 ): ReadFailure {
-  if (error instanceof PausedError) {
-    return { kind: 'later', at: error.until, reason: 'GitHub limits how often it may be asked' }
+  if (error instanceof GateClosedError) {
+    return { kind: 'later', at: error.until, reason: error.reason }
   }
   const stage = error instanceof CredentialError ? error.stage : null
   const cause = error instanceof CredentialError ? error.cause : error

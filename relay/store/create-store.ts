@@ -162,11 +162,15 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     },
 
     async closeGate(gate) {
-      await db.run([gates.close(dialect, gate)])
+      await db.run([gates.close(gate)])
     },
     async closedGates(now) {
       const rows = await one(gates.closed(now))
-      return rows.map(row => ({ scope: String(row.scope), closedUntil: Number(row.closed_until) }))
+      return rows.map(row => ({
+        scope: String(row.scope),
+        closedUntil: Number(row.closed_until),
+        reason: String(row.reason),
+      }))
     },
 
     async purge(before, limit) {

@@ -25,6 +25,8 @@ export interface Gate {
   /** The credential: a digest of the token, or the owner whose installation of the App it is. */
   scope: string
   closedUntil: number
+  /** A clause for people. */
+  reason: string
 }
 
 /** A report of the action, as far as the store needs to know it once. */

@@ -1,106 +1,120 @@
-import type { GitHub } from '../github/client.ts'
-import { readFailure } from '../github/read-failure.ts'
-import type { Delivery } from '../store/delivery.ts'
-import type { Store } from '../store/store.ts'
-import { NO_PORT_RUN, type PortAsker } from './ask-port.ts'
-import { findMatch } from './find-match.ts'
-import { LAG_MS, type Match, madeSince, othersMadeSince, readTitle } from './match-run.ts'
-import { toGithubRunId } from './to-github-run-id.ts'
-import { isRedelivered } from './watch-decide.ts'
+import type { RunCache, Snapshot } from '../../github/run-cache.ts'
+import type { WorkflowRun } from '../../github/workflow-run.ts'
+import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
+import type { Store } from '../../store/store.ts'
+import { matchRuns } from './match-runs.ts'
 
-/** Whether a dispatch whose answer was lost has started a workflow. */
-export type Evidence =
-  /** `reports`: the run that reports for the delivery; null where it is known that there is one, not which. */
-  | { found: true; by: string; reports: { githubRunId: number | null } | null }
-  /** Nothing seen; `looked`: and it would have been. `doubt`: why not, where looking again will show no more. */
-  | { found: false; looked: boolean; doubt?: Doubt }
-
-interface Doubt {
-  reason: string
-  /** Whether the action or Port would have told of a run by the time that one may take to start. */
-  told: boolean
+export interface FindRunsDeps {
+  store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
+  cache: RunCache
+  /** GitHub's clock minus the store's, milliseconds. */
+  clockOffset: () => number
+  /** RELAY_START_TIMEOUT, milliseconds. */
+  startTimeout: number
 }
 
-/**
- * Looks for the workflow run of a delivery, in order of trust: what the action reported, Port's
- * `externalRunId`, GitHub's list by title. The title is the run id where the workflow sets `run-name` so,
- * else the event type: that says something only where a run is left once every other delivery of this event type
- * that went to the repository lately has one, since a delivery whose run is another's would be lost. A run of that
- * time with any other title may be the delivery's or not. Nor does a run say anything that is bound to another
- * delivery, or was one of this before it was redelivered.
- */
-export async function findRun(
+/** What is known of the runs of a delivery. */
+export interface Found {
+  /** All that belong to it, past ones included, as they are now. */
+  runs: DeliveryRun[]
+  /** Those that may belong to it, where none does. */
+  candidates: WorkflowRun[]
+  snapshot: Snapshot
+  /** Whether the list shows all runs since the dispatch. */
+  whole: boolean
+  /** Port names a run that is not in this repository, as where a workflow handed its work on. */
+  elsewhere: boolean
+}
+
+export type FindRuns = (
   delivery: Delivery,
-  parts: {
-    github: Pick<GitHub, 'listRuns'>
-    store: Pick<Store, 'findBound' | 'sentBetween'>
-    asker: PortAsker
-    clock: () => number
-    startTimeout: number
-    publicUrl: string | null
-  },
-): Promise<Evidence> {
-  const { githubRunId, repository, pastRuns } = delivery
-  if (githubRunId !== null) return { found: true, by: 'the action reported it', reports: { githubRunId } }
-  const port = await parts.asker.ask(delivery)
-  const external = port === 'unread' ? null : port.externalRunId
-  const named = toGithubRunId(external)
-  // An id of another kind cannot be told from one of before the redelivery.
-  const isOver =
-    named === null ? isRedelivered(delivery) : pastRuns.includes(named) || (await isBound([named])).has(named)
-  if (external && !isOver) return { found: true, by: 'Port names it', reports: { githubRunId: named } }
-  try {
-    const { whole, match } = await look()
-    if (match.kind === 'own' || match.kind === 'plain') {
-      return { found: true, by: 'GitHub lists it', reports: null }
-    }
-    // Which of several deliveries such a run is of, Port might have told.
-    if (match.kind === 'strange' && port === 'unread') return { found: false, looked: false }
-    if (isUnnamed(match)) return inDoubt(`a run began in ${repository} whose title names no delivery`)
-    if (match.kind === 'strange' && !match.shared)
-      return inDoubt(`whose the runs titled "${delivery.eventType}" in ${repository} are cannot be told`)
-    return { found: false, looked: whole }
-  } catch (error) {
-    const { kind, reason } = readFailure(error, { repository, now: parts.clock(), tries: 0 })
-    return kind === 'forbidden' ? inDoubt(reason) : { found: false, looked: false }
-  }
+  options: { maxAge: number; externalRunId: number | null },
+) => Promise<Found>
 
-  async function look(): Promise<{ whole: boolean; match: Match }> {
-    const first = await lookSince(madeSince(delivery))
-    const { kind } = first.match
-    const isNamed = kind === 'own' || kind === 'none' || isUnnamed(first.match)
-    // Whose a run is that is titled with the event type, is told by those of all dispatches that it may be of.
-    if (isNamed) return first
-    const { match } = await lookSince(othersMadeSince(delivery))
-    return { ...first, match }
-  }
-
-  async function lookSince(since: number): Promise<{ whole: boolean; match: Match }> {
-    const { runs, whole } = await parts.github.listRuns(repository, since)
-    const bound = await isBound(
-      runs.filter(run => readTitle(run.title, delivery) === 'named').map(run => run.id),
+/** Looks for the workflow runs of a delivery: those it has, and by the evidence of `match-runs.ts` those it gets. */
+export function createFindRuns({ store, cache, clockOffset, startTimeout }: FindRunsDeps): FindRuns {
+  return async (delivery, { maxAge, externalRunId }) => {
+    const present = delivery.runs.filter(run => !run.past)
+    const attemptedAt = delivery.attemptedAt ?? delivery.dispatchedAt ?? delivery.queuedAt
+    const dispatchedAt = attemptedAt + clockOffset()
+    const since = present.length > 0 ? null : dispatchedAt - startTimeout
+    const wanted = present.filter(run => run.status !== 'completed').map(run => run.id)
+    const isKnown = present.some(run => run.evidence !== 'title')
+    const external = isKnown || present.some(run => run.id === externalRunId) ? null : externalRunId
+    const snapshot = await cache.look(
+      delivery.repository,
+      {
+        event: delivery.workflow === null ? 'repository_dispatch' : 'workflow_dispatch',
+        since,
+        runIds: external === null ? wanted : [...wanted, external],
+      },
+      maxAge,
     )
-    const list = { runs: runs.filter(run => !bound.has(run.id)), covers: whole ? since : Infinity }
-    return { whole, match: await findMatch(delivery, list, null, { ...parts, lag: LAG_MS }) }
-  }
+    const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
+    const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
+    const found = { runs: seen, candidates: [], snapshot, whole, elsewhere: false }
+    if (isKnown) return found
 
-  async function isBound(runIds: number[]): Promise<Set<number>> {
-    const owners = await parts.store.findBound(repository, runIds)
-    return new Set(owners.filter(owner => owner.id !== delivery.id).map(owner => owner.githubRunId))
-  }
-
-  /** Neither Port's silence nor a run of a workflow that Port cannot be asked about says anything. */
-  function inDoubt(reason: string): Evidence {
-    if (port === 'unread') return { found: false, looked: false }
-    // A synchronous one is ended by the relay's own answer to the webhook.
-    if (port.ended && !port.synchronized && !isRedelivered(delivery)) {
-      return { found: true, by: 'its run in Port has ended', reports: null }
+    const runs = [...snapshot.runs.values()]
+    const owned = await store.findRuns(
+      delivery.repository,
+      runs.map(run => run.id),
+    )
+    const now = store.clock()
+    const sight = {
+      runs,
+      // Those that its title named before count again, since a report or Port may name one of them.
+      taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
+      externalRunId: external,
+      dispatchedAt,
+      now: now + clockOffset(),
+      startTimeout,
+      whole,
+      others: [],
     }
-    const isRead = port !== NO_PORT_RUN && port.status !== 'unknown'
-    return { found: false, looked: false, doubt: { reason, told: isRead || parts.publicUrl !== null } }
-  }
-
-  function isUnnamed(match: Match): boolean {
-    return match.kind === 'strange' && match.runs.every(run => run.title !== delivery.eventType)
+    const named = matchRuns(delivery, sight)
+    const match =
+      present.length > 0 || named.evidence === 'port' || named.evidence === 'title' || named.runs.length === 0
+        ? named
+        : matchRuns(delivery, {
+            ...sight,
+            others: await store.attemptedBetween(
+              delivery.repository,
+              attemptedAt - startTimeout,
+              now,
+              delivery.id,
+            ),
+          })
+    const elsewhere =
+      external !== null && !sight.taken.has(external) && !delivery.runs.some(run => run.id === external)
+    if (match.evidence === null || (present.length > 0 && match.evidence === 'only_candidate')) {
+      return { ...found, candidates: present.length > 0 ? [] : match.runs, elsewhere }
+    }
+    return {
+      ...found,
+      runs: merge(seen, match.runs, match.evidence),
+      elsewhere: elsewhere && match.evidence !== 'port',
+    }
   }
 }
+
+/** A run as GitHub shows it now. An older attempt, as of a copy that lags behind, changes nothing. */
+export function refresh(run: DeliveryRun, now: WorkflowRun | undefined): DeliveryRun {
+  if (!now || run.past || now.attempt < run.attempt) return run
+  if (now.attempt === run.attempt && run.status === 'completed') return run
+  const { attempt, status, conclusion, url } = now
+  return { ...run, attempt, status, conclusion, url: url || run.url }
+}
+
+/** What Port names stands for the delivery, in place of what a title names. */
+function merge(known: DeliveryRun[], found: readonly WorkflowRun[], evidence: Evidence): DeliveryRun[] {
+  const ids = new Set(found.map(run => run.id))
+  const kept = known.filter(run => !ids.has(run.id) || run.past || run.evidence === evidence)
+  const added = found.filter(run => !kept.some(each => each.id === run.id))
+  return [...kept, ...added.map(run => toDeliveryRun(run, evidence))]
+}
+
+export const toDeliveryRun = (
+  { id, attempt, status, conclusion, url }: WorkflowRun,
+  evidence: Evidence,
+): DeliveryRun => ({ id, attempt, evidence, past: false, status, conclusion, url })

@@ -1,139 +1,93 @@
-import type { WorkflowRun } from '../github/workflow-run.ts'
-import type { Delivery, Sent } from '../store/delivery.ts'
-import { shareRuns } from './share-runs.ts'
+import type { WorkflowRun } from '../../github/workflow-run.ts'
+import type { Delivery, Evidence } from '../../store/delivery.ts'
 
-/** GitHub counts in seconds, and its clock is not ours. */
-export const LEEWAY_MS = 5_000
-/** Where the title names the delivery itself, a wrong clock alone must not hide the run. */
-const WIDE_LEEWAY_MS = 60_000
-/** How far back another dispatch may be, and its run still appear. */
-export const LAG_MS = 10 * 60_000
+/** GitHub counts in seconds. */
+const LEEWAY_MS = 2_000
+/** A second workflow that listens to the same event shows by then. */
+const SETTLE_MS = 10_000
 
-/**
- * The id of a Port run: a title with another's is not a strange one. It stands by itself, and has a digit or a
- * capital in it: `run_deployment_of_prod` and `run_deployment` are words.
- */
-const PORT_RUN = /(?<!\w)(?:r|run|wfnr)_(?=[A-Za-z0-9]+[A-Z0-9])[A-Za-z0-9]{8,}(?!\w)/
+/** What a delivery's runs are told by. Times are milliseconds since 1970, by GitHub's clock. */
+export interface Sight {
+  /** The present runs of the list, and those read by id. */
+  runs: readonly WorkflowRun[]
+  /** Runs that belong to another delivery, or are past ones of this. */
+  taken: ReadonlySet<number>
+  /** The run that the action has written to Port. */
+  externalRunId: number | null
+  /** When the delivery was dispatched. */
+  dispatchedAt: number
+  now: number
+  startTimeout: number
+  /** Whether the list shows all runs since the dispatch. */
+  whole: boolean
+  /** Other deliveries dispatched to the repository within the start timeout, by event type. */
+  others: readonly { eventType: string | null }[]
+}
+
+export interface Match {
+  evidence: Evidence | null
+  /** Those that belong to the delivery; without evidence, those that may. */
+  runs: WorkflowRun[]
+}
 
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType'>
-type Timed = Pick<Delivery, 'sentAt' | 'dispatchedAt' | 'receivedAt'>
 
-/** Which workflow runs may be those of a delivery. */
-export type Match =
-  /** This one: the action, or Port, has named it; or, `guessed`, its title did before it went out of sight. */
-  | { kind: 'known'; id: number; run: WorkflowRun | null; guessed?: boolean }
-  /**
-   * Their titles name the delivery. There may be several, or one may still be to come, as when two workflows
-   * listen; only the action's word tells which of them reports, so none is bound to the delivery for its title.
-   */
-  | { kind: 'own'; runs: WorkflowRun[] }
-  /**
-   * Their title is the event type, as it is without a `run-name`, and these may be the delivery's; by order
-   * `own` are. `missing`: one may still be to come.
-   */
-  | { kind: 'plain'; runs: WorkflowRun[]; own: WorkflowRun[]; missing: boolean }
-  /**
-   * These began at the time, under titles that name nothing known; or as many plain ones as to leave none for the
-   * delivery, or, not `shared`, whose order tells nothing.
-   */
-  | { kind: 'strange'; runs: WorkflowRun[]; shared: boolean }
-  | { kind: 'none' }
+/** What binds a run to a delivery, strongest first: the first that finds any decides. */
+const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: Sight) => WorkflowRun[] }[] = [
+  { evidence: 'port', find: (_, { runs, externalRunId }) => runs.filter(run => run.id === externalRunId) },
+  { evidence: 'title', find: (delivery, { runs }) => runs.filter(run => isNamed(run.title, delivery)) },
+  { evidence: 'only_candidate', find: findOnlyCandidate },
+]
 
 /**
- * Whether a run's title names a delivery (`named`: it holds the Port run id, or the delivery's own id), or
- * just its event type (`plain`).
+ * Which workflow runs belong to a delivery that GitHub's answer and the action's report bind none to. Nothing is
+ * inferred from order. Pure.
  */
-export function readTitle(title: string, { id, runId, eventType }: Named): 'named' | 'plain' | null {
-  if (names(title, runId) || names(title, id)) return 'named'
-  return title === eventType ? 'plain' : null
-}
-
-/** Since when runs of a delivery can have been made. */
-export const madeSince = ({ sentAt, dispatchedAt, receivedAt }: Timed): number =>
-  (sentAt ?? dispatchedAt ?? receivedAt) - WIDE_LEEWAY_MS
-
-/** The same of runs whose titles do not name the delivery. */
-export const plainSince = (delivery: Timed): number => madeSince(delivery) + WIDE_LEEWAY_MS - LEEWAY_MS
-
-/** Since when deliveries sent before this one are looked at, whose runs may still have been to come. */
-export const othersSince = (delivery: Timed): number => madeSince(delivery) + WIDE_LEEWAY_MS - LAG_MS
-
-/** Since when runs of those can have been made. */
-export const othersMadeSince = (delivery: Timed): number => othersSince(delivery) - LEEWAY_MS
-
-/** What is known of the other deliveries of a repository. */
-interface Others {
-  /** Those that were sent around the same time, all until `sentTo`. */
-  sent: readonly Sent[]
-  /** From when on all of them, and all runs, are there. All times are milliseconds since 1970. */
-  since: number
-  sentTo: number
-  /** Whether some of the runs may be missing all the same. */
-  partial: boolean
-  /** How long before the delivery others were sent whose runs may still be to come, milliseconds. */
-  lag: number
-  /** Runs that are known to be of another delivery. */
-  taken: ReadonlySet<number>
-}
-
-/**
- * Finds the runs of a delivery by what is known of it, else by their titles. Pure.
- *
- * @param runId the run that the action, or Port, has named
- * @param startTimeout how long after the dispatch a run that does not name the delivery may be its, milliseconds
- */
-export function matchRuns(
-  delivery: Delivery,
-  runs: readonly WorkflowRun[],
-  {
-    runId,
-    startTimeout,
-    sent,
-    since,
-    sentTo,
-    partial,
-    lag,
-    taken,
-  }: Others & { runId: number | null; startTimeout: number },
-): Match {
-  if (runId !== null) return { kind: 'known', id: runId, run: runs.find(run => run.id === runId) ?? null }
-  const past = new Set([...delivery.pastRuns, ...sent.flatMap(other => other.pastRuns)])
-  const free = runs.filter(
-    run => run.event === 'repository_dispatch' && !taken.has(run.id) && !past.has(run.id),
-  )
-  const named = free.filter(
-    run => run.createdAt >= madeSince(delivery) && readTitle(run.title, delivery) === 'named',
-  )
-  if (named.length > 0) return { kind: 'own', runs: named }
-
-  const from = plainSince(delivery)
-  const until = (delivery.dispatchedAt ?? delivery.sentAt ?? delivery.receivedAt) + startTimeout + LEEWAY_MS
-  const plain = free.filter(run => run.title === delivery.eventType && run.createdAt <= until)
-  const mine = plain.filter(run => run.createdAt >= from)
-  if (mine.length > 0) {
-    // Later ones may be of deliveries that were not looked at.
-    const shared = plain.filter(run => run.createdAt <= sentTo - LEEWAY_MS)
-    const rivals = sent.filter(other => other.eventType === delivery.eventType && isOpen(other))
-    const { id, seq } = delivery
-    const times = { since, partial, lag, leeway: LEEWAY_MS }
-    const given = shareRuns({ id, seq, sentAt: from + LEEWAY_MS }, shared, rivals, times)
-    if (given === null) return { kind: 'strange', runs: mine, shared: false }
-    const { own } = given
-    return own.length > 0 ? { kind: 'plain', ...given } : { kind: 'strange', runs: mine, shared: true }
+export function matchRuns(delivery: Named, sight: Sight): Match {
+  const free = { ...sight, runs: sight.runs.filter(run => !sight.taken.has(run.id)) }
+  for (const { evidence, find } of EVIDENCE) {
+    const runs = find(delivery, free)
+    if (runs.length > 0) return { evidence, runs }
   }
-  const eventTypes = new Set(sent.map(other => other.eventType))
-  const strange = free.filter(
-    ({ title, createdAt }) =>
-      createdAt >= from && createdAt <= until && !eventTypes.has(title) && !PORT_RUN.test(title),
-  )
-  return strange.length > 0 ? { kind: 'strange', runs: strange, shared: true } : { kind: 'none' }
+  return { evidence: null, runs: candidates(delivery, free) }
 }
 
-/** Whether the delivery may have a run that nobody named. */
-const isOpen = ({ githubRunId, over }: Sent) => githubRunId === null && !over
+/** Exactly one run, where exactly one delivery can have started it. */
+function findOnlyCandidate(delivery: Named, sight: Sight): WorkflowRun[] {
+  const [run, second] = candidates(delivery, sight)
+  if (!run || second || !sight.whole || sight.now < run.createdAt + SETTLE_MS) return []
+  // A run titled with the event type is of a delivery of that type; any other may be of any delivery.
+  const isOfType = run.title === delivery.eventType
+  const rivals = sight.others.filter(other => !isOfType || other.eventType === delivery.eventType)
+  return rivals.length === 0 ? [run] : []
+}
+
+/** Runs created since the dispatch that name no other delivery, nor the event type of one. */
+function candidates(delivery: Named, { runs, dispatchedAt, startTimeout, others }: Sight): WorkflowRun[] {
+  const otherTypes = new Set(others.map(other => other.eventType).filter(type => type !== delivery.eventType))
+  return runs.filter(
+    run =>
+      run.createdAt >= dispatchedAt - LEEWAY_MS &&
+      run.createdAt <= dispatchedAt + startTimeout + LEEWAY_MS &&
+      !otherTypes.has(run.title) &&
+      !NAMES_A_DELIVERY.test(run.title),
+  )
+}
+
+/** Whether a run's title holds the delivery's Port run id or its own id. */
+export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean {
+  return holds(title, runId) || holds(title, id)
+}
+
+/**
+ * The id of a Port run, or of a delivery. It stands by itself, and the first has a digit or a capital in it:
+ * `run_deployment_of_prod` and `run_deployment` are words.
+ */
+const NAMES_A_DELIVERY =
+  /(?<!\w)(?:(?:r|run|wfnr)_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,64}|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})(?!\w)/
 
 /** An id stands by itself: `r_1` is not in `r_12`. */
-function names(title: string, id: string | null): boolean {
+function holds(title: string, id: string | null): boolean {
   if (!id) return false
   for (let at = title.indexOf(id); at >= 0; at = title.indexOf(id, at + 1)) {
     if (!/\w/.test(title[at - 1] ?? ' ') && !/\w/.test(title[at + id.length] ?? ' ')) return true

@@ -1,4 +1,4 @@
-import { runKind } from '../../port/invocation/run-kind.ts'
+import { runKind } from '../../../port/invocation/run-kind.ts'
 
 const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
 /** A title is short; what is longer is no reason for a long query. */

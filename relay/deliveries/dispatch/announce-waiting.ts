@@ -1,58 +1,45 @@
-import type { Pauses } from '../github/pauses.ts'
-import { LIMITED } from '../github/rate-limit.ts'
-import type { Queued, Store } from '../store/store.ts'
-import { whileWaiting } from './decide.ts'
-import type { Work } from './worker.ts'
+import type { RateLimitGate } from '../../github/rate-limit-gate.ts'
+import type { Store } from '../../store/store.ts'
+import type { ApplyEvent } from '../apply-event.ts'
 
-const LEASE_MS = 30_000
-/** How many are told at once; further ones when those are written. */
+/** How many are announced at once; further ones when those are persisted. */
 const AT_ONCE = 50
 /** A `seq` is given before its delivery is committed: one a little lower may show later. */
 const MARGIN = 500
 
 /**
- * Tells the deliveries that stand behind the first of their repository that they wait, since nothing else
- * will before it is their turn, however many there are and whenever they come. What was told stands with the
- * delivery's attempts, so that each is told once, by whichever relay, over restarts.
+ * Says in Port's log of each delivery behind a closed gate that it waits, however many there are and whenever they
+ * come: once each, by whichever relay, over restarts. Those whose turn it is not yet have nothing else to say it.
  */
-export function tellQueue({
+export function createAnnounceWaiting({
   store,
-  pauses,
-  clock,
+  gate,
+  apply,
 }: {
-  store: Pick<Store, 'claimWaiting' | 'record'>
-  pauses: Pauses
-  clock: () => number
-}): Work<Queued> {
-  let known = ''
+  store: Pick<Store, 'findUnannounced' | 'clock'>
+  gate: RateLimitGate
+  apply: ApplyEvent
+}): (stopped: () => boolean) => Promise<void> {
   let after = 0
-  let restartAt = 0
-  return {
-    name: 'tell who waits',
-    concurrency: AT_ONCE,
-    async claim(limit) {
-      const active = pauses.active()
-      if (active.length === 0) return []
-      const scopes = active.map(({ scope }) => scope).join()
-      // From the start again, too, for what a relay had claimed that is gone.
-      if (scopes !== known || clock() >= restartAt) {
-        known = scopes
-        after = 0
-        restartAt = clock() + LEASE_MS
-      }
-      const claimed = await store.claimWaiting(clock(), LEASE_MS, limit, { scope: pauses.shared, after })
-      const last = claimed.at(-1)
-      if (last) after = Math.max(after, last.seq - MARGIN)
-      return claimed
-    },
-    async step(delivery) {
-      const { change, reports } = whileWaiting(delivery, LIMITED, delivery.pausedUntil, clock())
-      try {
-        await store.record(delivery, change, clock(), reports)
-      } catch (error) {
-        after = 0
-        throw error
-      }
-    },
+  let known = ''
+  return async stopped => {
+    const closed = gate.allClosed()
+    const scopes = closed.map(({ scope }) => scope).join()
+    if (scopes !== known) after = 0
+    known = scopes
+    if (closed.length === 0) return
+    let found: Awaited<ReturnType<Store['findUnannounced']>>
+    do {
+      found = await store.findUnannounced(store.clock(), AT_ONCE, gate.shared, after)
+      await Promise.all(
+        found.map(delivery => {
+          const closed = gate.closed(delivery.repository)
+          if (!closed) return null
+          const { closedUntil: until, reason } = closed
+          return apply(delivery, { type: 'waitingAnnounced', reason, until })
+        }),
+      )
+      after = Math.max(0, (found.at(-1)?.seq ?? after) - MARGIN)
+    } while (found.length === AT_ONCE && !stopped())
   }
 }

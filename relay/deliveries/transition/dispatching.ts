@@ -1,7 +1,6 @@
 import type { Change, Delivery, Message, Transition } from '../../store/delivery.ts'
-import type { DeliveryEvent, EventType } from './events.ts'
+import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage, clockTime, describeDispatch, duration } from './sentences.ts'
-import type { Policy } from './transition.ts'
 
 type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
@@ -78,7 +77,8 @@ export function reject(
   { attempt, reason }: Event<'dispatchRejected'>,
   _now: number,
   policy: Policy,
-): Transition {
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
   return fail(delivery, { type: 'dispatchRejected', details: { attempt, reason } }, reason, policy)
 }
 
@@ -87,7 +87,8 @@ export function defer(
   { attempt, reason, until }: Event<'dispatchDeferred'>,
   now: number,
   policy: Policy,
-): Transition {
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
     const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
@@ -107,7 +108,8 @@ export function loseAnswer(
   { attempt, reason }: Event<'answerLost'>,
   now: number,
   policy: Policy,
-): Transition {
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
   return {
     change: { dueAt: now + nextLook(0, policy), waitingAnnounced: true },
     messages: once(delivery, `${reason}; looking for its workflow run`),
@@ -142,10 +144,7 @@ export function lookAgainOrRetry(
 }
 
 /** A gate is closed: nothing was tried, and nothing is due before it opens. */
-export function announce(
-  delivery: Delivery,
-  { reason, until }: Event<'waitingAnnounced'>,
-): Transition | never {
+export function announce(delivery: Delivery, { reason, until }: Event<'waitingAnnounced'>): Transition {
   return {
     change: { waitingAnnounced: true },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(until)}`),

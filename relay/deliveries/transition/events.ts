@@ -57,3 +57,13 @@ export type EventType = DeliveryEvent['type']
  * that it may not be read, or that it cannot be read now.
  */
 export type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
+
+/** What transitions depend on beside the delivery and the event. Times are milliseconds. */
+export interface Policy {
+  /** RELAY_START_TIMEOUT */
+  startTimeout: number
+  /** RELAY_RUN_TIMEOUT */
+  runTimeout: number
+  /** Where people look: `https://github.com` */
+  serverUrl: string
+}

@@ -1,8 +1,7 @@
 import type { Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
 import { type Ending, endOfRun, endWithoutRun } from './endings.ts'
-import type { DeliveryEvent, EventType } from './events.ts'
+import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage } from './sentences.ts'
-import type { Policy } from './transition.ts'
 
 type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 

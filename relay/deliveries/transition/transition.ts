@@ -1,30 +1,20 @@
 import type { Delivery, State, Transition } from '../../store/delivery.ts'
 import * as dispatching from './dispatching.ts'
-import type { DeliveryEvent, EventType } from './events.ts'
+import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import * as following from './following.ts'
 import { redeliver } from './redeliver.ts'
-
-/** What transitions depend on beside the delivery and the event. Times are milliseconds. */
-export interface Policy {
-  /** RELAY_START_TIMEOUT */
-  startTimeout: number
-  /** RELAY_RUN_TIMEOUT */
-  runTimeout: number
-  /** Where people look: `https://github.com` */
-  serverUrl: string
-}
 
 type Handler<T extends EventType> = (
   delivery: Delivery,
   event: Extract<DeliveryEvent, { type: T }>,
   now: number,
   policy: Policy,
-) => Transition
+) => Transition | null
 
 type Row<T extends EventType> = Record<State, Handler<T> | null>
 
 const ended = { finished: null, failed: null, cancelled: null }
-const only = <T extends EventType>(states: Partial<Row<T>>): Row<T> => ({
+const only = <T extends EventType>(states: NoInfer<Partial<Row<T>>>): Row<T> => ({
   queued: null,
   dispatched: null,
   running: null,
@@ -58,7 +48,7 @@ const TABLE: { [T in EventType]: Row<T> } = {
     failed: following.forward,
     cancelled: following.forward,
   },
-  runEnded: only({ dispatched: following.end, running: following.end }),
+  runEnded: only({ running: following.end }),
   endedInPort: only({
     queued: following.endInPort,
     dispatched: following.endInPort,
@@ -84,5 +74,5 @@ export function transition(
   policy: Policy,
 ): Transition | null {
   const handler = TABLE[event.type][delivery.state] as Handler<EventType> | null
-  return handler && handler(delivery, event, now, policy)
+  return handler?.(delivery, event, now, policy) ?? null
 }

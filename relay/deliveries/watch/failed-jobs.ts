@@ -1,17 +1,9 @@
-import type { LogLine } from '../../port/types.ts'
-import type { Budget } from '../github/budget.ts'
-import { cleanLog } from '../github/clean-log.ts'
-import type { Job, JobReader } from '../github/read-jobs.ts'
-import type { WorkflowRun } from '../github/workflow-run.ts'
-import { failedStep } from './watch-words.ts'
-
-/** What GitHub tells of the jobs of an ended run. */
-export interface JobsFound {
-  /** Null where they could not be read. */
-  jobs: Job[] | null
-  /** The failed jobs, their failed steps and the end of their logs, for Port's log. */
-  lines: LogLine[]
-}
+import type { LogLine } from '../../../port/types.ts'
+import { cleanLog } from '../../github/clean-log.ts'
+import type { Job, JobReader } from '../../github/read-jobs.ts'
+import type { RequestBudget } from '../../github/request-budget.ts'
+import { failedStep } from '../transition/endings.ts'
+import type { JobsFound } from '../transition/events.ts'
 
 /** Logs that are fetched; further failed jobs are named only. */
 const MAX_LOGS = 5
@@ -24,8 +16,8 @@ const MAX_NAMED = 50
  */
 export async function findFailedJobs(
   repository: string,
-  run: WorkflowRun,
-  { github, budget }: { github: JobReader; budget: Budget },
+  run: { id: number; attempt: number },
+  { github, budget }: { github: JobReader; budget: RequestBudget },
 ): Promise<JobsFound | null> {
   if (!budget.take()) return null
   let found: Awaited<ReturnType<JobReader['jobs']>>

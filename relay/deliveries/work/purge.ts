@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Store } from '../store/store.ts'
+import type { Store } from '../../store/store.ts'
 
 /** So few at once that intake never waits long for the store. */
 const STEP = 200

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Held } from '../store/store.ts'
 
 /** One kind of due work: how it is claimed, and the step that each claim takes. */
-export interface Work<Claim extends Held & { id: string }> {
+export interface Work<Claim> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
+  /** What two claims of the same work have in common. */
+  key: (claim: Claim) => string
   /** @param stopping aborted when the worker is to stop */
   step: (claim: Claim, stopping: AbortSignal) => Promise<void>
   /** How many steps may be under way at once. */
@@ -18,6 +19,10 @@ export interface Worker {
   stop(): Promise<void>
 }
 
+export interface WorkerLog {
+  error: (fields: object, message: string) => void
+}
+
 /** Leases that expired and times that came are found by looking this often. */
 const POLL_MS = 500
 /** After finding nothing, and after a failure, so that neither becomes a busy loop. */
@@ -25,45 +30,29 @@ const REST_MS = 20
 const TROUBLE_MS = 1_000
 
 /**
- * Claims whatever is due and moves it one step, until stopped. A step that throws keeps its lease until
- * that expires: then the delivery is due again.
- *
- * A process that stood still for longer than a lease (a suspended machine, a stopped container) may claim what
- * it has under way itself: that is not begun again, and goes on under the new lease. Only where the step had written
- * already, and the claim is of what it left to do, that is begun once the step has ended.
+ * Claims whatever is due and moves it one step, until stopped. What a step that throws has claimed is due again when
+ * its lease has expired.
  */
-export function startWorker<Claim extends Held & { id: string }>(
-  work: Work<Claim>,
-  log: { error: (fields: object, message: string) => void },
-): Worker {
-  const active = new Map<string, { claim: Claim; next: Claim | null; ended: Promise<void> }>()
+export function startWorker<Claim>(work: Work<Claim>, log: WorkerLog): Worker {
+  const active = new Map<string, Promise<void>>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
   const wake = () => signal.resolve()
 
   const begin = (claim: Claim) => {
-    const underWay = active.get(claim.id)
-    if (underWay) {
-      underWay.claim.lease = claim.lease
-      underWay.next = claim
-      return
-    }
+    const key = work.key(claim)
+    // This process stood still for longer than a lease; the step under way goes on.
+    if (active.has(key)) return
     const ended = work
       .step(claim, stopping.signal)
       .catch(error => {
-        log.error(
-          { err: error },
-          `${work.name}: a step failed; it is taken up again when its lease has expired`,
-        )
+        log.error({ err: error }, `${work.name}: a step failed; it is retried when its lease has expired`)
       })
       .finally(() => {
-        const next = active.get(claim.id)?.next
-        active.delete(claim.id)
-        const isLeft = next && claim.spent !== undefined && claim.spent !== next.lease
-        if (isLeft && !stopping.signal.aborted) begin(next)
+        active.delete(key)
         wake()
       })
-    active.set(claim.id, { claim, next: null, ended })
+    active.set(key, ended)
   }
   const loop = async () => {
     while (!stopping.signal.aborted) {
@@ -75,13 +64,13 @@ export function startWorker<Claim extends Held & { id: string }>(
         for (const claim of claims) begin(claim)
         if (claims.length === 0) await sleep(REST_MS)
       } catch (error) {
-        log.error({ err: error }, `${work.name}: the store does not answer; trying again`)
+        log.error({ err: error }, `${work.name}: database unavailable; retrying`)
         await sleep(TROUBLE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
       clearTimeout(timer)
     }
-    await Promise.all([...active.values()].map(({ ended }) => ended))
+    await Promise.all(active.values())
   }
 
   const ended = loop()
@@ -91,6 +80,30 @@ export function startWorker<Claim extends Held & { id: string }>(
       stopping.abort()
       wake()
       await ended
+    },
+  }
+}
+
+/** Work that comes at an interval, one run after the other. */
+export function repeat(
+  name: string,
+  everyMs: number,
+  log: WorkerLog,
+  work: (stopped: () => boolean) => Promise<unknown>,
+): Worker {
+  let stopped = false
+  let running: Promise<unknown> = Promise.resolve()
+  const timer = setInterval(() => {
+    running = running
+      .then(() => (stopped ? undefined : work(() => stopped)))
+      .catch(error => log.error({ err: error }, `${name}: database unavailable; retrying`))
+  }, everyMs)
+  return {
+    wake() {},
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      await running
     },
   }
 }

@@ -1,6 +1,6 @@
 import type { ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
-import type { Backend, Row, Statement } from '../database.ts'
 import { createDatabaseClock, type DatabaseClock } from '../clock.ts'
+import type { Backend, Row, Statement } from '../database.ts'
 import { postgres } from '../sql/dialect.ts'
 import { WRITE } from '../sql/maintenance.ts'
 import { createIntake } from './batch-inserts.ts'

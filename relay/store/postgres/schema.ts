@@ -130,10 +130,10 @@ export const MIGRATIONS = [
     version BIGINT NOT NULL DEFAULT 0,
     attempts BIGINT NOT NULL DEFAULT 0
   ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
-  CREATE TABLE gates (scope TEXT PRIMARY KEY, closed_until BIGINT NOT NULL);
+  CREATE TABLE gates (scope TEXT PRIMARY KEY, closed_until BIGINT NOT NULL, reason TEXT NOT NULL);
   CREATE TABLE rate_limiter (tokens DOUBLE PRECISION NOT NULL, refilled_at BIGINT NOT NULL, granted BIGINT NOT NULL);
   INSERT INTO rate_limiter SELECT tokens, at, 0 FROM pace;
-  INSERT INTO gates SELECT scope, until FROM pauses;
+  INSERT INTO gates SELECT scope, until, 'GitHub limits how fast this credential may work' FROM pauses;
   INSERT INTO runs
     SELECT repository, github_run_id, id, coalesce(github_run_attempt, 1), 'report', 0, 'unknown', NULL, ''
     FROM deliveries WHERE github_run_id IS NOT NULL ON CONFLICT DO NOTHING;

@@ -57,10 +57,7 @@ export function apply(sql: Dialect, applied: Applied): { statements: Statement[]
   }
 }
 
-function update(
-  sql: Dialect,
-  { delivery, changeId, transition, now, receipt }: Applied,
-): Statement {
+function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: Applied): Statement {
   const { change, history, requeue, keepLease } = transition
   const params: Statement['params'] = [delivery.id, changeId, delivery.version]
   const parameter = (value: string | number | null) => `?${params.push(value)}`
@@ -156,4 +153,3 @@ export function wake(id: string, now: number): Statement {
     params: [id, now],
   }
 }
-

@@ -4,7 +4,14 @@ const COLUMNS = [
   ...['seq', 'id', 'dedupe_key', 'run_id', 'kind', 'action', 'organisation'],
   ...['repository', 'event_type', 'workflow', 'ref', 'state', 'reason'],
   ...['received_at', 'queued_at', 'updated_at', 'due_at', 'version', 'change_id'],
-  ...['attempts', 'first_attempt_at', 'attempted_at', 'unanswered_since', 'waiting_announced', 'dispatched_at'],
+  ...[
+    'attempts',
+    'first_attempt_at',
+    'attempted_at',
+    'unanswered_since',
+    'waiting_announced',
+    'dispatched_at',
+  ],
 ].join(', ')
 
 const RUN = {

@@ -8,7 +8,10 @@ export function purge(sql: Dialect, before: number, limit: number): Statement {
     WHERE state IN ('finished', 'failed', 'cancelled') AND updated_at < ?1
       AND NOT EXISTS (SELECT 1 FROM outboxes WHERE outboxes.delivery = deliveries.id)
     ORDER BY updated_at LIMIT ?2 ${sql.skipLocked}`
-  return { sql: `DELETE FROM deliveries WHERE ${sql.among('seq', old)} RETURNING seq`, params: [before, limit] }
+  return {
+    sql: `DELETE FROM deliveries WHERE ${sql.among('seq', old)} RETURNING seq`,
+    params: [before, limit],
+  }
 }
 
 /** No step asks to be taken up again later than this. */

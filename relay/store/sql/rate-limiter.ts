@@ -11,7 +11,10 @@ export interface Rate {
  * Refills the bucket and takes at most `limit` permits, where anything is due. Rows: how many it `granted`. A time
  * of refilling that lies ahead, as after a clock was set back, counts as now.
  */
-export function take(sql: Dialect, { now, limit, rate }: { now: number; limit: number; rate: Rate }): Statement {
+export function take(
+  sql: Dialect,
+  { now, limit, rate }: { now: number; limit: number; rate: Rate },
+): Statement {
   const filled = `
     ${sql.least}(CAST(?3 AS DOUBLE PRECISION),
       tokens + ${sql.greatest}(0, ?1 - refilled_at) * CAST(?4 AS DOUBLE PRECISION))`

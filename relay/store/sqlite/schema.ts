@@ -154,10 +154,10 @@ export const MIGRATIONS = [
     version INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE gates (scope TEXT PRIMARY KEY, closed_until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE gates (scope TEXT PRIMARY KEY, closed_until INTEGER NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE rate_limiter (tokens REAL NOT NULL, refilled_at INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;
   INSERT INTO rate_limiter SELECT tokens, at, 0 FROM pace;
-  INSERT INTO gates SELECT scope, until FROM pauses;
+  INSERT INTO gates SELECT scope, until, 'GitHub limits how fast this credential may work' FROM pauses;
   INSERT OR IGNORE INTO runs
     SELECT lower(repository), github_run_id, id, coalesce(github_run_attempt, 1), 'report', 0, 'unknown', NULL, ''
     FROM old_deliveries WHERE github_run_id IS NOT NULL;

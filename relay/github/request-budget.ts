@@ -1,15 +1,15 @@
 /** Allows so many requests in any window of time, never more. */
-export interface Budget {
+export interface RequestBudget {
   /** Takes one request where one is left. */
   take(): boolean
   /** When one is left again, milliseconds since 1970. */
   freeAt(): number
 }
 
-export function createBudget(limit: number, windowMs: number, clock: () => number): Budget {
+export function createRequestBudget(limit: number, windowMs: number, clock: () => number): RequestBudget {
   const taken: number[] = []
   const forget = (now: number) => {
-    // What was taken later than now was taken by a clock that has been set back since.
+    // What was taken later than now was taken before the clock was set back.
     while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
   }
   return {
