@@ -75,11 +75,16 @@ export async function dispatch(
     // The run has reported meanwhile, so its watch is due; or the lease is lost, and this changes nothing.
     return write(delivery, parts, { change: {}, reports: [] }, { unsent: true })
   }
-  const payload = packClientPayload(JSON.parse(delivery.invocation) as Invocation, {
+  const invocation = JSON.parse(delivery.invocation) as Invocation
+  const payload = packClientPayload(invocation, {
     delivery: delivery.id,
     relay: parts.publicUrl,
   })
-  const outcome = await github.dispatch(delivery, payload, delivery.leaseUntil - REQUEST_MS)
+  const outcome = await github.dispatch(
+    delivery,
+    { payload, inputs: invocation.inputs },
+    delivery.leaseUntil - REQUEST_MS,
+  )
   const limited = outcome.kind === 'deferred' && outcome.cause === 'rate_limit'
   const pause = limited ? { scope, until: pauses.until(repository) } : null
   await write(delivery, parts, afterAnswer(delivery, outcome, clock(), parts), { pause }, stopping)

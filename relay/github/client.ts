@@ -1,4 +1,5 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
+import type { JsonObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import { createCredential } from './credential.ts'
 import { type DispatchOutcome, HeldUpError, readDispatchError } from './dispatch-outcome.ts'
@@ -7,52 +8,80 @@ import { createPauses } from './pauses.ts'
 import { createJobReader, type JobReader } from './read-jobs.ts'
 import { createRepositoryReader, type RepositoryReader } from './read-repository.ts'
 import { createRunReader, type RunReader } from './read-runs.ts'
-import { repositoryDispatchRefusal, sendDispatch } from './send-dispatch.ts'
+import { repositoryDispatchRefusal, sendRepositoryDispatch } from './repository-dispatch.ts'
 import { serverUrl } from './server-url.ts'
+import { createWorkflowDispatcher } from './workflow-dispatch.ts'
+import { workflowRefusal } from './workflow-refusal.ts'
 
 export type { WorkflowRun } from './workflow-run.ts'
+
+/** Where a dispatch goes: to what listens to the event type, or with `workflow` to that one. */
+interface DispatchTarget {
+  repository: string
+  eventType: string
+  /** File name or id of the workflow, for a `workflow_dispatch`. */
+  workflow?: string | null
+  /** Branch or tag to run the workflow on; the default branch where absent. */
+  ref?: string | null
+}
 
 export interface GitHub extends RunReader, JobReader, RepositoryReader {
   /** Where people look: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string
   /**
-   * Sends one `repository_dispatch`, and never a second time: it is not idempotent.
+   * Sends one dispatch. It is not idempotent: where it may have taken effect, it is never repeated.
    *
+   * @param content.payload what the action reads
+   * @param content.inputs Port's inputs, for the inputs of a workflow
    * @param sendBy after that, milliseconds since 1970, nothing is sent
    */
   dispatch(
-    target: { repository: string; eventType: string },
-    payload: ClientPayload,
+    target: DispatchTarget,
+    content: { payload: ClientPayload; inputs: JsonObject },
     sendBy?: number,
   ): Promise<DispatchOutcome>
 }
 
-/** GitHub as the relay sees it, by token or as a GitHub App. */
+/**
+ * GitHub as the relay sees it, by token or as a GitHub App.
+ *
+ * @param options.isAllowed whether the relay may dispatch to the repository that another has become
+ */
 export function createGitHub(
   config: Config['github'],
   clock: () => number = Date.now,
   pauses = createPauses(config.auth, clock),
+  { isAllowed = () => false }: { isAllowed?: (repository: string) => boolean } = {},
 ): GitHub {
   const credential = obeyLimits(createCredential(config, clock), pauses, clock)
+  const repositories = createRepositoryReader(credential)
+  const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
     serverUrl: serverUrl(config.apiUrl),
     ...createRunReader(credential),
     ...createJobReader(credential),
-    ...createRepositoryReader(credential),
-    async dispatch({ repository, eventType }, payload, sendBy = Number.POSITIVE_INFINITY) {
-      const body = { event_type: eventType, client_payload: payload }
+    ...repositories,
+    async dispatch({ repository, eventType, workflow = null, ref = null }, content, sendBy = Infinity) {
+      const mayPost = () => {
+        if (clock() > sendBy) throw new HeldUpError()
+      }
+      const policy = { mayPost, isAllowed }
       let outcome: DispatchOutcome
       try {
-        outcome = await credential.use(repository, octokit =>
-          sendDispatch(octokit, repository, body, () => {
-            if (clock() > sendBy) throw new HeldUpError()
-          }),
-        )
+        outcome =
+          workflow === null
+            ? await credential.use(repository, octokit =>
+                sendRepositoryDispatch(octokit, { repository, eventType }, content.payload, policy),
+              )
+            : await dispatchWorkflow({ repository, workflow, ref }, content, policy)
       } catch (error) {
         outcome = readDispatchError(error, {
           repository,
           now: clock(),
-          refusal: (status, says) => repositoryDispatchRefusal(status, says, { repository, eventType }),
+          refusal: (status, says) =>
+            workflow === null
+              ? repositoryDispatchRefusal(status, says, { repository, eventType })
+              : workflowRefusal(status, says, { repository, workflow, ref: ref ?? 'the default branch' }, {}),
         })
       }
       // GitHub limits writes apart from reads: that it takes dispatches again, only a dispatch shows.
