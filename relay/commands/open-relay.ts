@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { createPortClient } from '../../port/client/port-client.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
+import { matcher } from '../config/routes.ts'
 import { createWatching } from '../deliveries/create-watching.ts'
 import { logFailed } from '../deliveries/log-failed.ts'
 import { startWorkers } from '../deliveries/start-workers.ts'
@@ -37,7 +38,9 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
     store.pause(pause).catch(error => log.error({ err: error }, 'a pause could not be written down'))
   })
   pauses.learn(await store.pauses(clock()))
-  const github = createGitHub(config.github, clock, pauses)
+  const github = createGitHub(config.github, clock, pauses, {
+    isAllowed: matcher(config.targets.allowed),
+  })
   const { clientId } = config.port
   const port = clientId ? createPortClient({ ...config.port, clientId }) : null
   const { startTimeout, runTimeout } = config

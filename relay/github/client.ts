@@ -1,5 +1,7 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
+import type { JsonObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
+import type { Target } from '../store/delivery.ts'
 import { createCredential } from './credential.ts'
 import { type DispatchOutcome, HeldUpError, readDispatchError } from './dispatch-outcome.ts'
 import { gatedCredential } from './gated-credential.ts'
@@ -7,8 +9,10 @@ import { createRateLimitGate } from './rate-limit-gate.ts'
 import { createJobReader, type JobReader } from './read-jobs.ts'
 import { createRepositoryReader, type RepositoryReader } from './read-repository.ts'
 import { createRunReader, type RunReader } from './read-runs.ts'
-import { repositoryDispatchRefusal, sendDispatch } from './send-dispatch.ts'
+import { repositoryDispatchRefusal, sendRepositoryDispatch } from './repository-dispatch.ts'
 import { serverUrl } from './server-url.ts'
+import { createWorkflowDispatcher } from './workflow-dispatch.ts'
+import { workflowRefusal } from './workflow-refusal.ts'
 
 export type { WorkflowRun } from './workflow-run.ts'
 
@@ -16,49 +20,66 @@ export interface GitHub extends RunReader, JobReader, RepositoryReader {
   /** Where people look: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string
   /**
-   * Sends one `repository_dispatch`, and never a second time: it is not idempotent.
+   * Sends one dispatch. It is not idempotent: where it may have taken effect, it is never repeated.
    *
+   * @param content.payload what the action reads
+   * @param content.inputs Port's inputs, for the inputs of a workflow
    * @param sendBy after that, milliseconds since 1970, nothing is sent
    */
   dispatch(
-    target: { repository: string; eventType: string },
-    payload: ClientPayload,
+    target: Target,
+    content: { payload: ClientPayload; inputs: JsonObject },
     sendBy?: number,
   ): Promise<DispatchOutcome>
 }
 
-/** GitHub as the relay sees it, by token or as a GitHub App. */
+/**
+ * GitHub as the relay sees it, by token or as a GitHub App.
+ *
+ * @param options.isAllowed whether the relay may dispatch to the repository that another has become
+ */
 export function createGitHub(
   config: Config['github'],
   clock: () => number = Date.now,
   gate = createRateLimitGate(config.auth, clock),
+  { isAllowed = () => false }: { isAllowed?: (repository: string) => boolean } = {},
 ): GitHub {
   const credential = gatedCredential(createCredential(config, clock), gate, clock)
+  const repositories = createRepositoryReader(credential)
+  const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
     serverUrl: serverUrl(config.apiUrl),
     ...createRunReader(credential),
     ...createJobReader(credential),
-    ...createRepositoryReader(credential),
-    async dispatch({ repository, eventType }, payload, sendBy = Number.POSITIVE_INFINITY) {
-      const body = { event_type: eventType, client_payload: payload }
+    ...repositories,
+    async dispatch({ repository, eventType: type, workflow, ref }, content, sendBy = Infinity) {
+      const eventType = type ?? ''
+      const mayPost = () => {
+        if (clock() > sendBy) throw new HeldUpError()
+      }
+      const policy = { mayPost, isAllowed }
       let outcome: DispatchOutcome
       try {
-        outcome = await credential.use(repository, octokit =>
-          sendDispatch(octokit, repository, body, () => {
-            if (clock() > sendBy) throw new HeldUpError()
-          }),
-        )
+        outcome =
+          workflow === null
+            ? await credential.use(repository, octokit =>
+                sendRepositoryDispatch(octokit, { repository, eventType }, content.payload, policy),
+              )
+            : await dispatchWorkflow({ repository, workflow, ref }, content, policy)
       } catch (error) {
         outcome = readDispatchError(error, {
           repository,
           now: clock(),
-          refusal: (status, says) => repositoryDispatchRefusal(status, says, { repository, eventType }),
+          refusal: (status, says) =>
+            workflow === null
+              ? repositoryDispatchRefusal(status, says, { repository, eventType })
+              : workflowRefusal(status, says, { repository, workflow, ref: ref ?? 'the default branch' }, {}),
         })
       }
       // GitHub limits writes apart from reads: that it takes dispatches again, only a dispatch shows.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') gate.passed(repository)
-      const limited = outcome.kind === 'deferred' && outcome.cause === 'rate_limit'
-      return limited ? { ...outcome, until: gate.closed(repository)?.closedUntil ?? outcome.until } : outcome
+      if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
+      return { ...outcome, until: gate.closed(repository)?.closedUntil ?? outcome.until }
     },
   }
 }

@@ -38,12 +38,12 @@ export class HeldUpError extends Error {
 }
 
 /** What a dispatch throws that GitHub will not take, or that the relay does not send, with the sentence. */
-class RejectedError extends Error {
+export class RejectedError extends Error {
   override name = 'RejectedError'
 }
 
 /** What a dispatch throws where a request failed that it needs before it can be sent. */
-class PreparationError extends Error {
+export class PreparationError extends Error {
   override name = 'PreparationError'
   constructor(cause: unknown) {
     super('What the dispatch needs could not be read', { cause })

@@ -22,7 +22,7 @@ const connect = (
   )
 const payload = { run_id: 'r_1' } as unknown as ClientPayload
 const dispatch = (github: ReturnType<typeof connect>, repository = 'acme/shop') =>
-  github.dispatch({ repository, eventType: 'deploy' }, payload)
+  github.dispatch({ repository, eventType: 'deploy' }, { payload, inputs: {} })
 const asked = (api: GitHubApi) => api.requests.map(({ method, path }) => `${method} ${path}`)
 
 test('an App finds its installation once for a repository, and gets one token for all of them', async () => {

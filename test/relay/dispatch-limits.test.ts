@@ -141,11 +141,30 @@ describe('only 204 says that GitHub took it:', () => {
     expect((await relay.delivery(id)).state).toBe('dispatched')
     expect(relay.github.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
       'POST /repos/acme/old/dispatches',
+      'GET /repos/acme/web',
       'POST /repos/acme/web/dispatches',
     ])
     expect(relay.github.dispatches).toMatchObject([
       { repository: 'acme/web', clientPayload: { run_id: 'r_1' } },
     ])
+  })
+
+  test('a repository that is not allowed by its name of now gets no dispatch', async () => {
+    const relay = await open()
+    relay.github.fail({
+      match: ({ path }) => path.startsWith('/repos/acme/old/'),
+      status: 307,
+      headers: { location: `${relay.github.url}/repos/acme/api/dispatches` },
+      body: { message: 'Moved Permanently' },
+    })
+    const id = await relay.accept('r_1', 'acme/old')
+    await relay.step()
+    expect(await relay.delivery(id)).toMatchObject({
+      state: 'failed',
+      reason:
+        'acme/old is acme/api on GitHub now, which RELAY_ALLOWED_REPOSITORIES does not allow: add acme/api to it, or correct the target.',
+    })
+    expect(relay.github.dispatches).toEqual([])
   })
 
   test.each([302, 307])('%i to another host: the token does not go there, and Port is told', async status => {

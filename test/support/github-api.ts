@@ -9,6 +9,7 @@ import { createRun, findRun, seconds, setJobs } from './github-api/runs.ts'
 import { rateOf } from './github-api/shown.ts'
 import { addApp, addRepository, addToken, newGitHubState } from './github-api/state.ts'
 import type { GitHubApi, GitHubApiOptions } from './github-api/types.ts'
+import { workflowDispatchRoute } from './github-api/workflow-dispatch-route.ts'
 import { type ReceivedRequest, startStandIn } from './http-server.ts'
 import { openRouteSchemas } from './route-schemas.ts'
 
@@ -52,6 +53,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     return next()
   })
   api.route('/repos', repositoryRoutes(state, schemas))
+  api.route('/repos', workflowDispatchRoute(state, schemas))
   api.route('/repos', runRoutes(state, schemas))
   api.all('*', () => refuse(404, 'Not Found'))
 
@@ -74,6 +76,11 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     onDispatch: listener => {
       state.listeners.add(listener)
       return () => void state.listeners.delete(listener)
+    },
+    workflowDispatches: state.workflowDispatches,
+    onWorkflowDispatch: listener => {
+      state.workflowListeners.add(listener)
+      return () => void state.workflowListeners.delete(listener)
     },
     runs: state.runs,
     createRun: run => createRun(state, run),

@@ -54,11 +54,10 @@ export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: 
   const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
   if (started.outcome !== 'applied') return store.returnPermits(1)
   const attempt = started.delivery.attempts
-  const payload = packClientPayload(JSON.parse(claimed.invocation) as Invocation, {
-    delivery: claimed.id,
-    relay: deps.publicUrl,
-  })
-  const outcome = await github.dispatch(claimed, payload, claimed.leaseUntil - REQUESTS_MS)
+  const invocation = JSON.parse(claimed.invocation) as Invocation
+  const payload = packClientPayload(invocation, { delivery: claimed.id, relay: deps.publicUrl })
+  const { inputs } = invocation
+  const outcome = await github.dispatch(claimed, { payload, inputs }, claimed.leaseUntil - REQUESTS_MS)
   if (outcome.kind === 'deferred') {
     await store.returnPermits(1)
     if (outcome.cause === 'credential') gate.close(repository, store.clock() + CREDENTIAL_MS, outcome.reason)

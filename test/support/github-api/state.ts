@@ -9,6 +9,7 @@ import type {
   NewToken,
   Permissions,
   Repository,
+  WorkflowDispatch,
 } from './types.ts'
 
 /** A token and what it opens. */
@@ -26,6 +27,8 @@ export type GitHubState = {
   apps: GitHubApp[]
   dispatches: Dispatch[]
   listeners: Set<(dispatch: Dispatch) => unknown>
+  workflowDispatches: WorkflowDispatch[]
+  workflowListeners: Set<(dispatch: WorkflowDispatch) => unknown>
   runs: GitHubRun[]
   runsById: Map<number, GitHubRun>
   /** The last `run_number`, by repository id. */
@@ -52,6 +55,8 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
     apps: [],
     dispatches: [],
     listeners: new Set(),
+    workflowDispatches: [],
+    workflowListeners: new Set(),
     runs: [],
     runsById: new Map(),
     runNumbers: new Map(),
@@ -75,10 +80,8 @@ export function addRepository(state: GitHubState, fullName: string, given: NewRe
     owner,
     name,
     defaultBranch: given.defaultBranch ?? 'main',
-    workflows: (given.workflows ?? []).map(workflow => ({
-      ...workflow,
-      id: 90_000_000 + state.repositories.size,
-    })),
+    refs: given.refs ?? [],
+    workflows: [],
     permissions: given.permissions ?? FULL,
     createdAt: '2025-03-04T08:15:30Z',
   }

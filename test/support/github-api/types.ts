@@ -10,13 +10,29 @@ type DeclaredWorkflow = {
   eventTypes: string[]
   /** Its `run-name`; the event type when absent. */
   runName?: (payload: Record<string, unknown>) => string
+  /** Its trigger `workflow_dispatch`; none when absent. */
+  dispatch?: {
+    inputs?: Record<string, DeclaredInput>
+    /** Its `run-name`; the workflow's name when absent. */
+    runName?: (inputs: Record<string, string>) => string
+  }
   /** `active` when absent. */
   state?: 'active' | 'disabled_manually'
+}
+
+/** An input as the workflow file declares it. */
+export type DeclaredInput = {
+  type?: 'string' | 'boolean' | 'number' | 'choice' | 'environment'
+  required?: boolean
+  default?: string | number | boolean
+  options?: string[]
 }
 
 export type NewRepository = {
   id?: number
   defaultBranch?: string
+  /** Branches and tags beside the default branch. */
+  refs?: string[]
   workflows?: DeclaredWorkflow[]
   /** What `api.token` may do here; everything when absent. */
   permissions?: Permissions
@@ -28,6 +44,7 @@ export type Repository = {
   owner: string
   name: string
   defaultBranch: string
+  refs: string[]
   workflows: (DeclaredWorkflow & { id: number })[]
   permissions: Permissions
   createdAt: string
@@ -40,6 +57,23 @@ export type Dispatch = {
   repository: string
   eventType: string
   clientPayload: Record<string, unknown>
+  /** The header as it came. */
+  authorization: string
+}
+
+/** An accepted `workflow_dispatch`. */
+export type WorkflowDispatch = {
+  /** Epoch milliseconds. */
+  at: number
+  repository: string
+  /** Path of the workflow file. */
+  workflow: string
+  ref: string
+  /** As they came. */
+  inputs: Record<string, string>
+  /** With the workflow's defaults. */
+  allInputs: Record<string, string>
+  runId: number
   /** The header as it came. */
   authorization: string
 }
@@ -125,6 +159,11 @@ export type GitHubApiOptions = {
   autoRun?: boolean
   /** How long after the dispatch such a run appears. */
   runDelayMs?: number
+  /**
+   * Whether the answer to a `workflow_dispatch` names the run: `given` where it is asked for, or as servers do that do
+   * not know the field: they ignore it, or refuse it. `given` when absent.
+   */
+  runDetails?: 'given' | 'ignored' | 'refused'
   /** Requests that a token has in an hour, refused beyond; not counted out when absent. */
   hourlyLimit?: number
 }
@@ -143,6 +182,8 @@ export type GitHubApi = StandIn & {
   readonly dispatches: Dispatch[]
   /** Called right after an accepted dispatch; returns the function that ends it. */
   onDispatch(listener: (dispatch: Dispatch) => unknown): () => void
+  readonly workflowDispatches: WorkflowDispatch[]
+  onWorkflowDispatch(listener: (dispatch: WorkflowDispatch) => unknown): () => void
   readonly runs: GitHubRun[]
   createRun(run: NewGitHubRun): GitHubRun
   setRun(id: number, patch: Partial<GitHubRun>): GitHubRun
