@@ -19,6 +19,8 @@ export interface Config {
   database: { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string }
   publicUrl: string | null
   adminToken: string | null
+  /** How many proxies in front of the relay append to X-Forwarded-For. */
+  trustedProxies: number
   startTimeout: number
   runTimeout: number
   /** Dispatches a minute; 0 = as fast as GitHub allows. */
@@ -79,6 +81,9 @@ const variables = z.object({
   RELAY_DATABASE: z.string().transform(readDatabase).default({ kind: 'sqlite', path: './data/relay.db' }),
   RELAY_PUBLIC_URL: address.optional(),
   RELAY_ADMIN_TOKEN: inHeader.min(16, 'must have at least 16 characters').optional(),
+  RELAY_TRUSTED_PROXIES: whole('must be the number of proxies in front of the relay, 0 to 10', 0, 10).default(
+    0,
+  ),
   RELAY_START_TIMEOUT: duration.default(6e5),
   RELAY_RUN_TIMEOUT: duration.default(864e5),
   RELAY_TOLERANCE: duration.default(3e5),
@@ -150,6 +155,7 @@ export function readConfig(
     database: v.RELAY_DATABASE,
     publicUrl: v.RELAY_PUBLIC_URL ?? null,
     adminToken: v.RELAY_ADMIN_TOKEN ?? null,
+    trustedProxies: v.RELAY_TRUSTED_PROXIES,
     startTimeout: v.RELAY_START_TIMEOUT,
     runTimeout: v.RELAY_RUN_TIMEOUT,
     dispatchRate: v.RELAY_DISPATCH_RATE,

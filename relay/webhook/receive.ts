@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import type { Invocation } from '../../port/types.ts'
+import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
-import { createIntake } from '../http/body-memory.ts'
+import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { checkLength } from '../http/content-length.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
@@ -16,7 +17,7 @@ import { verifySignature } from './signature.ts'
 import { createTargets } from './target.ts'
 
 export interface ReceiveParts {
-  config: Pick<Config, 'webhook' | 'targets'>
+  config: Pick<Config, 'webhook' | 'targets' | 'trustedProxies'>
   store: Pick<Store, 'accept' | 'get'>
   clock: () => number
   /** Aborted once this relay dispatches nothing more. */
@@ -41,18 +42,22 @@ export function createReceive({
 }: ReceiveParts): (c: Context) => Promise<Response> {
   const { secrets, tolerance, maxBody } = config.webhook
   const chooseTarget = createTargets(config.targets)
-  const intake = createIntake(64 * maxBody)
+  const withRoom = createBodyMemory({
+    arrivingBytes: BOUNDS.webhookArriving.value * maxBody,
+    processingBytes: BOUNDS.webhookProcessing.value * maxBody,
+    trustedProxies: config.trustedProxies,
+  })
 
-  return c => intake(reserve => receive(c, reserve))
+  return c => withRoom(c, room => receive(c, room))
 
-  async function receive(c: Context, reserve: (bytes: number) => void): Promise<Response> {
+  async function receive(c: Context, room: BodyRoom): Promise<Response> {
     checkLength(c, maxBody)
     checkContentType(c)
     const timestamp = requireHeader(c, 'x-port-timestamp')
     const signature = requireHeader(c, 'x-port-signature')
     const now = clock()
     checkAge(timestamp, now, tolerance)
-    const body = await readBody(c, maxBody, reserve)
+    const body = await readBody(c, maxBody, room)
     const verified = verifySignature(secrets, signature, timestamp, body)
     if (!verified) {
       throw new Problem(
@@ -60,12 +65,14 @@ export function createReceive({
         'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
       )
     }
+    room.accept()
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
     const target = chooseTarget(invocation, {
       repository: c.req.param('owner') ? `${c.req.param('owner')}/${c.req.param('repo')}` : null,
       eventType: c.req.query('event_type') || null,
     })
     const accepted = await write(invocation, target, `${timestamp}.${verified}`, now)
+    room.release()
     log.info(
       {
         delivery: accepted.id,

@@ -153,7 +153,7 @@ test('while Port is away a run starts all the same; while GitHub is, none does',
 })
 
 test('a repository that was renamed meanwhile is the same by its id; another that has its old name is not', async () => {
-  const stage = await openStage()
+  const stage = await openStage({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
   const [one, two] = [await stage.deliver(), await stage.deliver()]
   await expect(startReport(stage, one.id, { repository: 'acme/store' })).resolves.toBeTruthy()
   const asked = () => stage.github.requests.filter(({ path }) => path === '/repos/acme/shop').length
