@@ -1,6 +1,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { type Organisation, readOrganisations } from './organisations.ts'
 import { readSecrets } from './read-secrets.ts'
 import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
 import { address, duration, globs, inHeader, list, size, whole } from './values.ts'
@@ -8,7 +9,9 @@ import { address, duration, globs, inHeader, list, size, whole } from './values.
 /** Everything the relay can be told, read once and validated whole. Times are milliseconds, sizes bytes. */
 export interface Config {
   port: { apiUrl: string; clientId: string | null; clientSecret: string }
-  webhook: { secrets: string[]; tolerance: number; maxBody: number }
+  /** The first is that of `port`. */
+  organisations: Organisation[]
+  webhook: { tolerance: number; maxBody: number }
   github: {
     apiUrl: string
     auth: { token: string } | { appId: string; privateKey: string }
@@ -119,6 +122,11 @@ export function readConfig(
   }
   // The rules between variables are checked also when a single one is wrong, so that all problems show at once.
   problems.push(...contradictions(values))
+  const organisations = readOrganisations(
+    { clientId: values.PORT_CLIENT_ID?.trim() || null, clientSecret: values.PORT_CLIENT_SECRET ?? '' },
+    list.safeParse(values.PORT_WEBHOOK_SECRETS).data ?? [],
+    problems,
+  )
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
   const named = [values.RELAY_REPOSITORY, ...routes.map(route => route.repository)].filter(
     name => name !== undefined,
@@ -138,11 +146,8 @@ export function readConfig(
   const v = parsed.data
   return {
     port: { apiUrl: v.PORT_API_URL, clientId: v.PORT_CLIENT_ID ?? null, clientSecret: v.PORT_CLIENT_SECRET },
-    webhook: {
-      secrets: [v.PORT_CLIENT_SECRET, ...v.PORT_WEBHOOK_SECRETS],
-      tolerance: v.RELAY_TOLERANCE,
-      maxBody: v.RELAY_MAX_BODY,
-    },
+    organisations,
+    webhook: { tolerance: v.RELAY_TOLERANCE, maxBody: v.RELAY_MAX_BODY },
     github: {
       apiUrl: v.GITHUB_API_URL,
       auth: v.GITHUB_TOKEN

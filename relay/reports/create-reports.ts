@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono'
 import type { PortClient } from '../../port/client/port-client.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
+import { DEFAULT_ORGANISATION } from '../config/organisations.ts'
 import { matcher } from '../config/routes.ts'
 import type { GitHub } from '../github/client.ts'
 import { createBodyMemory } from '../http/body-memory.ts'
@@ -15,7 +16,7 @@ import { createTake } from './take-report.ts'
 import { createOidcVerifier } from './verify-oidc.ts'
 
 export interface ReportsParts {
-  config: Pick<Config, 'publicUrl' | 'github' | 'webhook' | 'targets' | 'runTimeout' | 'trustedProxies'>
+  config: Pick<Config, 'publicUrl' | 'github' | 'organisations' | 'targets' | 'runTimeout' | 'trustedProxies'>
   store: Pick<Store, 'get' | 'bindRun' | 'report' | 'wakeDelivery'>
   github: Pick<GitHub, 'repository'>
   /** Null without PORT_CLIENT_ID. */
@@ -42,7 +43,7 @@ export function createReports(parts: ReportsParts): Hono {
     })
     return app
   }
-  const { secrets } = config.webhook
+  const secrets = config.organisations.find(({ id }) => id === DEFAULT_ORGANISATION)?.secrets ?? []
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
   const tokens = createReportTokens({ secret, audience, lifetimeMs: config.runTimeout, clock, log })

@@ -25,7 +25,7 @@ export const MAY_STAY_MB = 20
 const GITHUB_SECRET = 'the secret of the GitHub webhook'
 
 /** What became of the honest requests of one kind. */
-export interface Served {
+interface Served {
   sent: number
   /** Answered as without an attack. */
   served: number

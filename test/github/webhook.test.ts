@@ -68,6 +68,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
         id: `delivery-${runId}`,
         identity: `run:${runId}`,
         replayKey: null,
+        organisation: 'default',
         runId,
         kind: 'action_run',
         action: null,

@@ -28,7 +28,8 @@ function problems(env: Env, contents: Env = {}): string[] {
 test('two variables are enough; every other has a default', () => {
   expect(readConfig(LEAST)).toEqual({
     port: { apiUrl: 'https://api.port.io', clientId: null, clientSecret: 'port secret' },
-    webhook: { secrets: ['port secret'], tolerance: 300_000, maxBody: 1_048_576 },
+    organisations: [{ id: 'default', clientId: null, secrets: ['port secret'] }],
+    webhook: { tolerance: 300_000, maxBody: 1_048_576 },
     github: {
       apiUrl: 'https://api.github.com',
       auth: { token: 'gh token' },
@@ -53,7 +54,7 @@ test('every variable is read', () => {
   const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
   const env = {
     PORT_CLIENT_ID: 'id',
-    PORT_WEBHOOK_SECRETS: 'old, next,',
+    PORT_WEBHOOK_SECRETS: 'rotation:old, next,',
     PORT_API_URL: 'https://api.us.port.io/',
     GITHUB_API_URL: 'https://ghe.acme.example/api/v3/',
     GITHUB_WEBHOOK_SECRET: 'hook',
@@ -78,7 +79,11 @@ test('every variable is read', () => {
   }
   expect(read(env, { 'routes.yml': routes })).toEqual({
     port: { apiUrl: 'https://api.us.port.io', clientId: 'id', clientSecret: 'port secret' },
-    webhook: { secrets: ['port secret', 'old', 'next'], tolerance: 1500, maxBody: 524_288 },
+    organisations: [
+      { id: 'default', clientId: 'id', secrets: ['port secret', 'old'] },
+      { id: 'unreported', clientId: null, secrets: ['next'] },
+    ],
+    webhook: { tolerance: 1500, maxBody: 524_288 },
     github: {
       apiUrl: 'https://ghe.acme.example/api/v3',
       auth: { token: 'gh token' },
