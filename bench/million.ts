@@ -109,6 +109,7 @@ function newDelivery(i: number, receivedAt: number) {
     id: deliveryId(receivedAt),
     identity: `run:${runId}`,
     replayKey: null,
+    organisation: 'default',
     runId,
     kind: 'action_run' as const,
     action: 'deploy',

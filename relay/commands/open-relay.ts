@@ -48,6 +48,7 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
   const reports = createReports({ config, store, github, port, clock, log })
   const receiveGitHub = createGitHubWebhook({
     secret: config.github.webhookSecret,
+    trustedProxies: config.trustedProxies,
     store,
     lister,
     clock,

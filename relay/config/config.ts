@@ -1,6 +1,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { type Organisation, readOrganisations } from './organisations.ts'
 import { readSecrets } from './read-secrets.ts'
 import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
 import { address, duration, globs, inHeader, list, size, whole } from './values.ts'
@@ -8,7 +9,9 @@ import { address, duration, globs, inHeader, list, size, whole } from './values.
 /** Everything the relay can be told, read once and validated whole. Times are milliseconds, sizes bytes. */
 export interface Config {
   port: { apiUrl: string; clientId: string | null; clientSecret: string }
-  webhook: { secrets: string[]; tolerance: number; maxBody: number }
+  /** The first is that of `port`. */
+  organisations: Organisation[]
+  webhook: { tolerance: number; maxBody: number }
   github: {
     apiUrl: string
     auth: { token: string } | { appId: string; privateKey: string }
@@ -19,6 +22,8 @@ export interface Config {
   database: { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string }
   publicUrl: string | null
   adminToken: string | null
+  /** How many proxies in front of the relay append to X-Forwarded-For. */
+  trustedProxies: number
   startTimeout: number
   runTimeout: number
   /** Dispatches a minute; 0 = as fast as GitHub allows. */
@@ -79,6 +84,9 @@ const variables = z.object({
   RELAY_DATABASE: z.string().transform(readDatabase).default({ kind: 'sqlite', path: './data/relay.db' }),
   RELAY_PUBLIC_URL: address.optional(),
   RELAY_ADMIN_TOKEN: inHeader.min(16, 'must have at least 16 characters').optional(),
+  RELAY_TRUSTED_PROXIES: whole('must be the number of proxies in front of the relay, 0 to 10', 0, 10).default(
+    0,
+  ),
   RELAY_START_TIMEOUT: duration.default(6e5),
   RELAY_RUN_TIMEOUT: duration.default(864e5),
   RELAY_TOLERANCE: duration.default(3e5),
@@ -114,6 +122,11 @@ export function readConfig(
   }
   // The rules between variables are checked also when a single one is wrong, so that all problems show at once.
   problems.push(...contradictions(values))
+  const organisations = readOrganisations(
+    { clientId: values.PORT_CLIENT_ID?.trim() || null, clientSecret: values.PORT_CLIENT_SECRET ?? '' },
+    list.safeParse(values.PORT_WEBHOOK_SECRETS).data ?? [],
+    problems,
+  )
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
   const named = [values.RELAY_REPOSITORY, ...routes.map(route => route.repository)].filter(
     name => name !== undefined,
@@ -133,11 +146,8 @@ export function readConfig(
   const v = parsed.data
   return {
     port: { apiUrl: v.PORT_API_URL, clientId: v.PORT_CLIENT_ID ?? null, clientSecret: v.PORT_CLIENT_SECRET },
-    webhook: {
-      secrets: [v.PORT_CLIENT_SECRET, ...v.PORT_WEBHOOK_SECRETS],
-      tolerance: v.RELAY_TOLERANCE,
-      maxBody: v.RELAY_MAX_BODY,
-    },
+    organisations,
+    webhook: { tolerance: v.RELAY_TOLERANCE, maxBody: v.RELAY_MAX_BODY },
     github: {
       apiUrl: v.GITHUB_API_URL,
       auth: v.GITHUB_TOKEN
@@ -150,6 +160,7 @@ export function readConfig(
     database: v.RELAY_DATABASE,
     publicUrl: v.RELAY_PUBLIC_URL ?? null,
     adminToken: v.RELAY_ADMIN_TOKEN ?? null,
+    trustedProxies: v.RELAY_TRUSTED_PROXIES,
     startTimeout: v.RELAY_START_TIMEOUT,
     runTimeout: v.RELAY_RUN_TIMEOUT,
     dispatchRate: v.RELAY_DISPATCH_RATE,

@@ -1,5 +1,7 @@
 import type { Context } from 'hono'
 import type { Invocation } from '../../port/types.ts'
+import { BOUNDS } from '../config/bounds.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
 import { type BoundParts, boundDelivery } from './bound-delivery.ts'
 import { handOut } from './hand-out.ts'
 import { readMessage, startMessage } from './read-message.ts'
@@ -8,14 +10,15 @@ import { readMessage, startMessage } from './read-message.ts'
  * `POST /report/inputs`: what `POST /report/start` gave of the inputs, again, for a later process of the same
  * run, which must know what to hide.
  *
- * @param reserve as in `readBody`
  * @throws Problem 400, 401, 403, 413, 503
  */
 export function createGiveInputs(
   parts: BoundParts & { clientSecrets: string[] },
-): (c: Context, reserve: (bytes: number) => void) => Promise<Response> {
-  return async (c, reserve) => {
-    const { message, delivery } = await boundDelivery(c, parts, () => readMessage(c, startMessage, reserve))
+): (c: Context, room: BodyRoom) => Promise<Response> {
+  return async (c, room) => {
+    const { message, delivery } = await boundDelivery(c, parts, () =>
+      readMessage(c, startMessage, BOUNDS.reportStartBody.value, room),
+    )
     const invocation = JSON.parse(delivery.invocation) as Invocation
     return c.json(handOut(invocation, message.complete, parts.clientSecrets))
   }

@@ -1,7 +1,9 @@
 import type { Context } from 'hono'
 import type { PortClient } from '../../port/client/port-client.ts'
 import type { Invocation, RunState } from '../../port/types.ts'
+import { BOUNDS } from '../config/bounds.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
@@ -12,6 +14,8 @@ import type { ReportTokens } from './report-token.ts'
 import type { RunClaims } from './verify-oidc.ts'
 
 export interface StartParts {
+  /** Whether RELAY_ALLOWED_REPOSITORIES names the repository. */
+  isAllowed: (repository: string) => boolean
   store: Pick<Store, 'get' | 'bindRun'>
   /** Null without PORT_CLIENT_ID. */
   port: Pick<PortClient, 'run'> | null
@@ -32,17 +36,16 @@ const READ_MS = 3_000
  * started. The first to do so is bound to it, and gets a report token for all that it will say, how Port's
  * run stands, what did not fit its payload, and its secret inputs in clear. A second gets 409 and nothing else.
  *
- * @param reserve as in `readBody`
  * @throws Problem 400, 401, 403, 413, 503
  */
-export function createStart(
-  parts: StartParts,
-): (c: Context, reserve: (bytes: number) => void) => Promise<Response> {
-  const { store, port, verify, know, tokens, clock, log } = parts
+export function createStart(parts: StartParts): (c: Context, room: BodyRoom) => Promise<Response> {
+  const { isAllowed, store, port, verify, know, tokens, clock, log } = parts
 
-  return async (c, reserve) => {
+  return async (c, room) => {
     const claims = await verify(bearer(c))
-    const { delivery: id, complete } = await readMessage(c, startMessage, reserve)
+    // Before the body is read: whoever has a repository on GitHub has tokens of its runs.
+    if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
+    const { delivery: id, complete } = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
     const found = await store.get(id)
     if (!found) throw refuse(id, claims, 'there is no such delivery')
     const reason = checkEvent(claims) ?? checkRepository(claims, await know(found.repository, claims))
@@ -81,7 +84,7 @@ export function createStart(
   }
 
   /** To the sender each refusal is the same. */
-  function refuse(id: string, claims: RunClaims, reason: string): Problem {
+  function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
     log.warn(
       { delivery: id, repository: claims.repository, github_run: claims.runId, reason },
       'a report was refused: this run may not speak for the delivery',

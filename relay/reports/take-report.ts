@@ -1,4 +1,6 @@
 import type { Context } from 'hono'
+import { BOUNDS } from '../config/bounds.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
 import type { Store } from '../store/store.ts'
 import { type BoundParts, boundDelivery, refuseUnbound } from './bound-delivery.ts'
 import { readMessage, reportMessage } from './read-message.ts'
@@ -14,16 +16,13 @@ export interface TakeParts extends BoundParts {
  * `POST /report`: words for Port of the workflow run that a delivery is bound to. Answered with 202 once they
  * are on disk; they are said in order, however long Port is away. A conclusion ends the delivery.
  *
- * @param reserve as in `readBody`
  * @throws Problem 400, 401, 403, 413, 503
  */
-export function createTake(
-  parts: TakeParts,
-): (c: Context, reserve: (bytes: number) => void) => Promise<Response> {
+export function createTake(parts: TakeParts): (c: Context, room: BodyRoom) => Promise<Response> {
   const { store, tells, clock } = parts
-  return async (c, reserve) => {
+  return async (c, room) => {
     const { message, delivery, bound } = await boundDelivery(c, parts, () =>
-      readMessage(c, reportMessage, reserve),
+      readMessage(c, reportMessage, BOUNDS.reportBody.value, room),
     )
     const { sender, number, ending } = message
     const { reports } = message

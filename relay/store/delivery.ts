@@ -82,6 +82,8 @@ export interface NewDelivery extends Target {
   dedupeKey: string
   /** Digest of timestamp and signature where the run id is not part of what was signed: the same signed bytes are one delivery whatever the header says. */
   replayKey: string | null
+  /** Whose secret has signed it: the id of an organisation of the configuration. */
+  organisation: string
   runId: string | null
   kind: RunKind
   action: string | null

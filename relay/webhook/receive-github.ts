@@ -1,10 +1,11 @@
-import { Webhooks } from '@octokit/webhooks'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
+import { BOUNDS } from '../config/bounds.ts'
 import { readTitle } from '../deliveries/match-run.ts'
 import { titleWords } from '../deliveries/title-words.ts'
 import type { RunLister } from '../github/run-lister.ts'
 import { readWorkflowRunEvent } from '../github/workflow-run-event.ts'
-import { createIntake } from '../http/body-memory.ts'
+import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
 import type { Delivery } from '../store/delivery.ts'
@@ -13,18 +14,16 @@ import type { Store } from '../store/store.ts'
 export interface GitHubWebhookParts {
   /** GITHUB_WEBHOOK_SECRET; null closes the route. */
   secret: string | null
+  /** As in the configuration. */
+  trustedProxies: number
   store: Pick<Store, 'findByGithubRun' | 'findNamed' | 'unmatched' | 'wakeDelivery'>
   lister: Pick<RunLister, 'observe'>
   clock: () => number
   log: { error: (fields: object, message: string) => void }
 }
 
-/** What GitHub sends at most. A body must be held whole before its signature can be checked, so all together are bounded. */
-const MAX_BODY = 25 * 1024 * 1024
-const MAX_HELD = 4 * MAX_BODY
-
 /**
- * Takes GitHub's webhooks, in this order: size → headers → signature over the bytes → JSON → the deliveries it
+ * Takes GitHub's webhooks, in this order: headers → size → signature over the bytes → JSON → the deliveries it
  * is about → a durable wake-up of each → answer. GitHub waits 10 s and sends none again; the look at GitHub
  * comes after the answer.
  *
@@ -32,35 +31,31 @@ const MAX_HELD = 4 * MAX_BODY
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => Promise<Response> {
-  const { secret, store, lister, clock, log } = parts
-  const webhooks = secret === null ? null : new Webhooks({ secret })
-
-  const intake = createIntake(MAX_HELD)
+  const { secret, trustedProxies, store, lister, clock, log } = parts
+  const withRoom = createBodyMemory({
+    arrivingBytes: BOUNDS.githubArriving.value,
+    processingBytes: BOUNDS.githubProcessing.value,
+    trustedProxies,
+  })
 
   return async c => {
-    if (webhooks) return intake(reserve => receive(c, webhooks, reserve))
+    if (secret !== null) return withRoom(c, room => receive(c, secret, room))
     throw new Problem(
       404,
       "GitHub's webhooks are not taken here: set GITHUB_WEBHOOK_SECRET to the secret of the GitHub App's webhook.",
     )
   }
 
-  async function receive(
-    c: Context,
-    webhooks: Webhooks,
-    reserve: (bytes: number) => void,
-  ): Promise<Response> {
-    const text = decode(await readBytes(c, reserve))
-    const signature = c.req.header('x-hub-signature-256')
-    if (!text || !signature || !(await webhooks.verify(text, signature))) {
-      throw new Problem(
-        401,
-        'The signature does not match: GITHUB_WEBHOOK_SECRET must be the secret of the webhook in GitHub (X-Hub-Signature-256), and nothing in between may change the body.',
-      )
-    }
+  async function receive(c: Context, secret: string, room: BodyRoom): Promise<Response> {
+    const signature = c.req.header('x-hub-signature-256') ?? ''
+    if (!SIGNATURE.test(signature)) throw unsigned()
+    const body = await readBytes(c, room)
+    const expected = createHmac('sha256', secret).update(body).digest()
+    if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
+    room.accept()
     const event = c.req.header('x-github-event') ?? 'unknown'
     if (event !== 'workflow_run') return c.json({ ignored: event }, 202)
-    const received = readWorkflowRunEvent(parse(text))
+    const received = readWorkflowRunEvent(parse(body))
     if (received?.run.event !== 'repository_dispatch') return c.json({ ignored: event }, 202)
     try {
       const { repository, run } = received
@@ -88,35 +83,36 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
   }
 }
 
-async function readBytes(c: Context, reserve: (bytes: number) => void): Promise<Uint8Array> {
+const PREFIX = 'sha256='
+const SIGNATURE = /^sha256=[0-9a-f]{64}$/
+
+const unsigned = () =>
+  new Problem(
+    401,
+    'The signature does not match: GITHUB_WEBHOOK_SECRET must be the secret of the webhook in GitHub (X-Hub-Signature-256), and nothing in between may change the body.',
+    { connection: 'close' },
+  )
+
+async function readBytes(c: Context, room: BodyRoom): Promise<Uint8Array> {
   try {
-    return await readBody(c, MAX_BODY, reserve)
+    return await readBody(c, BOUNDS.githubBody.value, room)
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 413) throw error
     throw new Problem(
       413,
-      `The body is larger than GitHub's webhooks ever are (${MAX_BODY} bytes).`,
+      `The body is larger than GitHub's webhooks ever are (${BOUNDS.githubBody.value} bytes).`,
       error.headers,
     )
   }
 }
 
-/** The text of exactly these bytes; null where there is none, so that different bytes never become one text. */
-function decode(bytes: Uint8Array): string | null {
+function parse(body: Uint8Array): unknown {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    return null
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
   } catch {
     throw new Problem(
       400,
-      'The body is not JSON: set the content type of the webhook in GitHub to application/json.',
+      'The body is not JSON in UTF-8: set the content type of the webhook in GitHub to application/json.',
     )
   }
 }

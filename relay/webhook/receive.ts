@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import type { Invocation } from '../../port/types.ts'
+import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
-import { createIntake } from '../http/body-memory.ts'
+import { DEFAULT_ORGANISATION } from '../config/organisations.ts'
+import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { checkLength } from '../http/content-length.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
@@ -12,11 +14,11 @@ import { awaitDispatch } from './await-dispatch.ts'
 import { deliveryId } from './delivery-id.ts'
 import { checkAge, checkContentType, requireHeader, runIdHeader } from './headers.ts'
 import { parseBody } from './parse.ts'
-import { verifySignature } from './signature.ts'
+import { type Verified, verifySignature } from './signature.ts'
 import { createTargets } from './target.ts'
 
 export interface ReceiveParts {
-  config: Pick<Config, 'webhook' | 'targets'>
+  config: Pick<Config, 'organisations' | 'webhook' | 'targets' | 'trustedProxies'>
   store: Pick<Store, 'accept' | 'get'>
   clock: () => number
   /** Aborted once this relay dispatches nothing more. */
@@ -39,33 +41,39 @@ export function createReceive({
   stopping,
   log,
 }: ReceiveParts): (c: Context) => Promise<Response> {
-  const { secrets, tolerance, maxBody } = config.webhook
+  const { tolerance, maxBody } = config.webhook
   const chooseTarget = createTargets(config.targets)
-  const intake = createIntake(64 * maxBody)
+  const withRoom = createBodyMemory({
+    arrivingBytes: BOUNDS.webhookArriving.value * maxBody,
+    processingBytes: BOUNDS.webhookProcessing.value * maxBody,
+    trustedProxies: config.trustedProxies,
+  })
 
-  return c => intake(reserve => receive(c, reserve))
+  return c => withRoom(c, room => receive(c, room))
 
-  async function receive(c: Context, reserve: (bytes: number) => void): Promise<Response> {
+  async function receive(c: Context, room: BodyRoom): Promise<Response> {
     checkLength(c, maxBody)
     checkContentType(c)
     const timestamp = requireHeader(c, 'x-port-timestamp')
     const signature = requireHeader(c, 'x-port-signature')
     const now = clock()
     checkAge(timestamp, now, tolerance)
-    const body = await readBody(c, maxBody, reserve)
-    const verified = verifySignature(secrets, signature, timestamp, body)
+    const body = await readBody(c, maxBody, room)
+    const verified = verifySignature(config.organisations, signature, timestamp, body)
     if (!verified) {
       throw new Problem(
         401,
         'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
       )
     }
+    room.accept()
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
     const target = chooseTarget(invocation, {
       repository: c.req.param('owner') ? `${c.req.param('owner')}/${c.req.param('repo')}` : null,
       eventType: c.req.query('event_type') || null,
     })
-    const accepted = await write(invocation, target, `${timestamp}.${verified}`, now)
+    const accepted = await write(invocation, target, { ...verified, timestamp }, now)
+    room.release()
     log.info(
       {
         delivery: accepted.id,
@@ -94,17 +102,18 @@ export function createReceive({
   async function write(
     invocation: Invocation,
     target: { repository: string; eventType: string },
-    signed: string,
+    { organisation, timestamp, signature }: Verified & { timestamp: string },
     now: number,
   ): Promise<Accepted> {
     const { runId, runIdFrom, kind, action } = invocation
-    const digest = () => createHash('sha256').update(signed).digest('base64url')
+    const digest = () => createHash('sha256').update(`${timestamp}.${signature}`).digest('base64url')
     try {
       return await store.accept({
         id: deliveryId(now),
-        identity: runId ? `run:${runId}` : `signed:${digest()}`,
+        identity: runId ? runIdentity(organisation, runId) : `signed:${digest()}`,
         // The header is not signed: with it, without it or with another, the same signed bytes are one delivery.
         replayKey: runIdFrom === 'body' ? null : digest(),
+        organisation,
         runId,
         kind,
         action,
@@ -124,4 +133,9 @@ export function createReceive({
       )
     }
   }
+}
+
+/** Run ids are one organisation's own: another that names one of them must not take its place. */
+function runIdentity(organisation: string, runId: string): string {
+  return organisation === DEFAULT_ORGANISATION ? `run:${runId}` : `run:${organisation}:${runId}`
 }

@@ -12,6 +12,7 @@ const delivery = (n: number, receivedAt: number): NewDelivery => ({
   id: `d-${n}`,
   identity: `run:r_${n}`,
   replayKey: null,
+  organisation: 'default',
   runId: `r_${n}`,
   kind: 'action_run',
   action: 'deploy',

@@ -41,6 +41,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
   app.onError((error, c) => answerProblem(c, error as Problem))
   const receive = createGitHubWebhook({
     secret,
+    trustedProxies: 0,
     store: { ...store, ...options.store },
     lister: { observe: (_, run) => void observed.push(run) },
     clock: Date.now,
@@ -67,6 +68,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
         id: `delivery-${runId}`,
         identity: `run:${runId}`,
         replayKey: null,
+        organisation: 'default',
         runId,
         kind: 'action_run',
         action: null,
@@ -251,7 +253,10 @@ test('a body as large as GitHub sends is taken, a larger one refused', async () 
   const relay = await open()
   const large = await relay.send({ filler: 'x'.repeat(24 * 1024 * 1024) }, 'push')
   expect(large.status).toBe(202)
-  const headers = { 'content-length': String(26 * 1024 * 1024) }
+  const headers = {
+    'content-length': String(26 * 1024 * 1024),
+    'x-hub-signature-256': await signer.sign('x'),
+  }
   expect((await relay.deliver('x', headers)).status).toBe(413)
 })
 

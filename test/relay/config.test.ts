@@ -28,7 +28,8 @@ function problems(env: Env, contents: Env = {}): string[] {
 test('two variables are enough; every other has a default', () => {
   expect(readConfig(LEAST)).toEqual({
     port: { apiUrl: 'https://api.port.io', clientId: null, clientSecret: 'port secret' },
-    webhook: { secrets: ['port secret'], tolerance: 300_000, maxBody: 1_048_576 },
+    organisations: [{ id: 'default', clientId: null, secrets: ['port secret'] }],
+    webhook: { tolerance: 300_000, maxBody: 1_048_576 },
     github: {
       apiUrl: 'https://api.github.com',
       auth: { token: 'gh token' },
@@ -39,6 +40,7 @@ test('two variables are enough; every other has a default', () => {
     database: { kind: 'sqlite', path: './data/relay.db' },
     publicUrl: null,
     adminToken: null,
+    trustedProxies: 0,
     startTimeout: 600_000,
     runTimeout: 86_400_000,
     dispatchRate: 60,
@@ -52,7 +54,7 @@ test('every variable is read', () => {
   const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
   const env = {
     PORT_CLIENT_ID: 'id',
-    PORT_WEBHOOK_SECRETS: 'old, next,',
+    PORT_WEBHOOK_SECRETS: 'rotation:old, next,',
     PORT_API_URL: 'https://api.us.port.io/',
     GITHUB_API_URL: 'https://ghe.acme.example/api/v3/',
     GITHUB_WEBHOOK_SECRET: 'hook',
@@ -64,6 +66,7 @@ test('every variable is read', () => {
     RELAY_DATABASE: 'postgres://u:p@db/relay',
     RELAY_PUBLIC_URL: 'https://relay.acme.example/',
     RELAY_ADMIN_TOKEN: 'sixteen characters',
+    RELAY_TRUSTED_PROXIES: '2',
     RELAY_START_TIMEOUT: '5m',
     RELAY_RUN_TIMEOUT: '2 h',
     RELAY_TOLERANCE: '1500ms',
@@ -76,7 +79,11 @@ test('every variable is read', () => {
   }
   expect(read(env, { 'routes.yml': routes })).toEqual({
     port: { apiUrl: 'https://api.us.port.io', clientId: 'id', clientSecret: 'port secret' },
-    webhook: { secrets: ['port secret', 'old', 'next'], tolerance: 1500, maxBody: 524_288 },
+    organisations: [
+      { id: 'default', clientId: 'id', secrets: ['port secret', 'old'] },
+      { id: 'unreported', clientId: null, secrets: ['next'] },
+    ],
+    webhook: { tolerance: 1500, maxBody: 524_288 },
     github: {
       apiUrl: 'https://ghe.acme.example/api/v3',
       auth: { token: 'gh token' },
@@ -92,6 +99,7 @@ test('every variable is read', () => {
     database: { kind: 'postgres', url: 'postgres://u:p@db/relay' },
     publicUrl: 'https://relay.acme.example',
     adminToken: 'sixteen characters',
+    trustedProxies: 2,
     startTimeout: 300_000,
     runTimeout: 7_200_000,
     dispatchRate: 0,
@@ -232,6 +240,10 @@ describe('a problem is told by the name of its variable:', () => {
     [
       { RELAY_DISPATCH_RATE: '1.5' },
       'RELAY_DISPATCH_RATE must be a whole number of dispatches a minute, or 0',
+    ],
+    [
+      { RELAY_TRUSTED_PROXIES: 'yes' },
+      'RELAY_TRUSTED_PROXIES must be the number of proxies in front of the relay, 0 to 10',
     ],
     [{ PORT: '65536' }, 'PORT must be a port number, 0 to 65535'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent'],

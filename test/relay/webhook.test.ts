@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { NewDelivery } from '../../relay/store/delivery.ts'
 import { StoreBusy } from '../../relay/store/store.ts'
 import { fixtureNames, readFixture } from '../support/fixture.ts'
 import { openReceiving, type Receiving } from '../support/receiving.ts'
@@ -89,6 +90,29 @@ describe('a webhook that is accepted', () => {
       expect((await relay.post({ secret, body: { secret: secret.length } })).status).toBe(202)
     }
     expect((await relay.post({ secret: 'fourth' })).status).toBe(401)
+  })
+
+  test('belongs to the organisation whose secret has signed it, and takes no run of another one', async () => {
+    const PORT_WEBHOOK_SECRETS = 'rotation:old, their-client-id:theirs, plain'
+    const accepted: NewDelivery[] = []
+    const relay = await openReceiving({
+      env: { PORT_WEBHOOK_SECRETS },
+      store: {
+        async accept(delivery) {
+          accepted.push(delivery)
+          const { id, runId, repository, eventType } = delivery
+          return { id, state: 'queued', runId, repository, eventType, duplicate: false }
+        },
+      },
+    })
+    for (const secret of [SECRET, 'old', 'theirs', 'plain'])
+      expect((await relay.post({ secret, body: context() })).status).toBe(202)
+    expect(accepted.map(({ organisation, identity }) => [organisation, identity])).toEqual([
+      ['default', 'run:r_1'],
+      ['default', 'run:r_1'],
+      ['their-client-id', 'run:their-client-id:r_1'],
+      ['unreported', 'run:unreported:r_1'],
+    ])
   })
 
   test('may have no body at all, then it has no inputs', async () => {

@@ -40,7 +40,7 @@ function play(stage: Stage, dispatch: Dispatch, yaml: string, more: Partial<Play
 test('a run without any secret in its environment reports all, opens its secret inputs, and ends in Port', async () => {
   const scheme = vectors['aes256-gcm']
   const [text] = scheme.cases
-  const stage = await openStage({ PORT_WEBHOOK_SECRETS: scheme.clientSecret })
+  const stage = await openStage({ PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}` })
   const inputs = { version: '1.4.2', password: text!.encrypted, large: 'x'.repeat(70_000) }
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
   const { dispatch, portRun, id } = await stage.deliver({ body: { inputs, action } })
@@ -167,7 +167,10 @@ test('a run that could not prove itself at its start does so at its end', async 
 
 test('a relay without credentials of Port opens secrets all the same, and the warning says what it lacks', async () => {
   const scheme = vectors['aes256-gcm']
-  const stage = await openStage({ PORT_CLIENT_ID: '', PORT_WEBHOOK_SECRETS: scheme.clientSecret })
+  const stage = await openStage({
+    PORT_CLIENT_ID: '',
+    PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}`,
+  })
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
   const inputs = { password: scheme.cases[0]!.encrypted }
   const { dispatch } = await stage.deliver({ body: { inputs, action } })

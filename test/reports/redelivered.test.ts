@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
+import { createBodyMemory } from '../../relay/http/body-memory.ts'
 import { answerProblem, type Problem } from '../../relay/http/problem.ts'
 import { createTake } from '../../relay/reports/take-report.ts'
 import { openStore } from '../../relay/store/open.ts'
@@ -60,7 +61,8 @@ test('a report that a redelivery overtakes is refused, and the delivery stays qu
     clock: () => 3000,
     log: { warn() {} },
   })
-  const app = new Hono().post('/', c => take(c, () => {}))
+  const withRoom = createBodyMemory({ arrivingBytes: 1e6, processingBytes: 1e6, trustedProxies: 0 })
+  const app = new Hono().post('/', c => withRoom(c, room => take(c, room)))
   app.onError((error, c) => answerProblem(c, error as Problem))
   const reports = [{ update: { conclusion: 'cancelled' } }]
   const body = JSON.stringify({ delivery: id, sender: 'post', number: 1, reports })

@@ -95,6 +95,7 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
     id: `d-${count}`,
     identity: `run:${given.runId ?? runId}`,
     replayKey: null,
+    organisation: 'default',
     runId,
     kind: 'action_run',
     action: 'deploy',

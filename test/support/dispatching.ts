@@ -102,6 +102,7 @@ export async function openDispatching(
         id,
         identity: `run:${runId}`,
         replayKey: null,
+        organisation: 'default',
         runId,
         kind,
         action,

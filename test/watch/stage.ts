@@ -119,6 +119,7 @@ export async function openStage(
         id,
         identity: `run:${runId}`,
         replayKey: null,
+        organisation: 'default',
         runId,
         kind: runId.startsWith('wfnr_') ? 'node_run' : 'action_run',
         action: 'deploy',

@@ -72,6 +72,7 @@ async function openThousand() {
         id,
         identity: id,
         replayKey: null,
+        organisation: 'default',
         runId: `r_${String(i).padStart(16, '0')}`,
         kind: 'action_run',
         action: 'deploy',
