@@ -105,4 +105,34 @@ export const BOUNDS = {
     unit: 'bytes',
     beyond: '503',
   },
+  reportRate: {
+    what: 'reports a minute of one workflow run',
+    value: 1_200,
+    unit: '',
+    beyond: '429',
+  },
+  reportLines: {
+    what: 'log lines that the reports of one delivery may hold',
+    value: 100_000,
+    unit: '',
+    beyond: '413; a conclusion is accepted',
+  },
+  reportBytes: {
+    what: 'size of all reports of one delivery',
+    value: 20 * MB,
+    unit: 'bytes',
+    beyond: '413; a conclusion is accepted',
+  },
+  reportGrace: {
+    what: 'time after its end in which a delivery accepts reports',
+    value: 60_000,
+    unit: 'ms',
+    beyond: '410',
+  },
+  reportToken: {
+    what: 'lifetime of a report token',
+    value: 6 * 3_600_000,
+    unit: 'ms',
+    beyond: '401; renewed by each report after half of it',
+  },
 } as const satisfies Record<string, Bound>

@@ -1,26 +1,27 @@
 import { type Context, Hono } from 'hono'
-import type { PortClient } from '../../port/client/port-client.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
-import { DEFAULT_ORGANISATION } from '../config/organisations.ts'
 import { matcher } from '../config/routes.ts'
+import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import type { PortAccess } from '../deliveries/port-access.ts'
 import type { GitHub } from '../github/client.ts'
 import { createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import type { Store } from '../store/store.ts'
 import { createGiveInputs } from './give-inputs.ts'
 import { createKnowledge } from './know-repository.ts'
+import { createRateBound } from './rate-bound.ts'
 import { createReportTokens } from './report-token.ts'
-import { createStart } from './start-report.ts'
-import { createTake } from './take-report.ts'
+import { createStart, type StartDeps } from './start-report.ts'
+import { createTake, type TakeDeps } from './take-report.ts'
 import { createOidcVerifier } from './verify-oidc.ts'
 
 export interface ReportsParts {
-  config: Pick<Config, 'publicUrl' | 'github' | 'organisations' | 'targets' | 'runTimeout' | 'trustedProxies'>
-  store: Pick<Store, 'get' | 'bindRun' | 'report' | 'wakeDelivery'>
-  github: Pick<GitHub, 'repository'>
-  /** Null without PORT_CLIENT_ID. */
-  port: Pick<PortClient, 'run'> | null
+  config: Pick<Config, 'publicUrl' | 'github' | 'organisations' | 'targets' | 'trustedProxies'>
+  store: StartDeps['store'] & TakeDeps['store']
+  github: StartDeps['github'] & Pick<GitHub, 'repository'>
+  apply: ApplyEvent
+  port: PortAccess
+  /** The wall clock, by which tokens expire; milliseconds since 1970. */
   clock: () => number
   log: {
     info: (fields: object, message: string) => void
@@ -31,7 +32,7 @@ export interface ReportsParts {
 
 /** `/report/…`: what the action reports through the relay. Off, and saying so, without RELAY_PUBLIC_URL. */
 export function createReports(parts: ReportsParts): Hono {
-  const { config, store, port, clock, log } = parts
+  const { config, store, github, apply, port, clock, log } = parts
   const app = new Hono()
   const audience = config.publicUrl
   if (audience === null) {
@@ -43,26 +44,23 @@ export function createReports(parts: ReportsParts): Hono {
     })
     return app
   }
-  const secrets = config.organisations.find(({ id }) => id === DEFAULT_ORGANISATION)?.secrets ?? []
+  const secrets = (organisation: string) =>
+    config.organisations.find(({ id, clientId }) => id === organisation && clientId !== null)?.secrets ?? []
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
-  const tokens = createReportTokens({ secret, audience, lifetimeMs: config.runTimeout, clock, log })
+  const tokens = createReportTokens({ secret, audience, lifetimeMs: BOUNDS.reportToken.value, clock, log })
   const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log })
-  const know = createKnowledge({ ask: parts.github.repository, clock, log })
+  const know = createKnowledge({ ask: github.repository, clock, log })
   const isAllowed = matcher(config.targets.allowed)
   const start = createStart({
-    isAllowed,
-    store,
-    port,
-    verify,
-    know,
-    tokens,
-    clientSecrets: secrets,
-    clock,
-    log,
+    ...{ isAllowed, store, github, apply, port, verify, know, tokens, secrets, log },
   })
-  const give = createGiveInputs({ store, tokens, clientSecrets: secrets, log })
-  const take = createTake({ store, tokens, tells: port !== null, clock, log })
+  const give = createGiveInputs({ store, tokens, secrets, log })
+  const take = createTake({
+    ...{ store, tokens, apply, log },
+    isBlueprintAllowed: matcher(['*', '!_*']),
+    rate: createRateBound(BOUNDS.reportRate.value),
+  })
   const withRoom = createBodyMemory({
     arrivingBytes: BOUNDS.reportArriving.value,
     processingBytes: BOUNDS.reportProcessing.value,
@@ -88,10 +86,10 @@ export function createReports(parts: ReportsParts): Hono {
 
   function orStoreTrouble(error: unknown): never {
     if (error instanceof Problem) throw error
-    log.error({ err: error }, 'a report could not be written, so it was not accepted')
+    log.error({ err: error }, 'a report was not accepted: database unavailable')
     throw new Problem(
       503,
-      "The relay's database (RELAY_DATABASE) does not answer; this report was not accepted. Send it again.",
+      "The relay's database (RELAY_DATABASE) is unavailable; this report was not accepted. Send it again.",
       { 'retry-after': '5' },
     )
   }

@@ -118,9 +118,9 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const rows = await one(lookups.findRuns(repository, runIds))
       return rows.map(row => ({ ...toRun(row), delivery: String(row.delivery) }))
     },
-    async findNamed(repository, words) {
-      if (words.length === 0) return []
-      return (await one(lookups.findNamed(dialect, repository, words))).map(toDelivery)
+    async findNamed(repository, names) {
+      if (names.dedupeKeys.length + names.ids.length === 0) return []
+      return (await one(lookups.findNamed(dialect, repository, names))).map(toDelivery)
     },
     async attemptedBetween(repository, from, to, except) {
       const rows = await one(lookups.attemptedBetween(repository, { from, to, except, limit: MAX_ROWS }))

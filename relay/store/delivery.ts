@@ -87,7 +87,6 @@ export interface NewDelivery extends Target {
   runId: string | null
   kind: RunKind
   action: string | null
-  organisation: string
   /** The invocation as JSON text. */
   invocation: string
   receivedAt: number

@@ -66,7 +66,7 @@ export interface Filter {
   state?: State
   repository?: string
   action?: string
-  runId?: string
+  dedupeKeys?: string[]
   /** Received since then. */
   since?: number
 }
@@ -122,8 +122,8 @@ export interface Store {
 
   /** Runs that belong to a delivery, past ones included, by their ids. Upper and lower case of the repository are one. */
   findRuns(repository: string, runIds: number[]): Promise<(DeliveryRun & { delivery: string })[]>
-  /** Open deliveries of the repository whose own id or run id is one of these words. */
-  findNamed(repository: string, words: string[]): Promise<Delivery[]>
+  /** Open deliveries of the repository with one of these dedupe keys or ids. */
+  findNamed(repository: string, names: { dedupeKeys: string[]; ids: string[] }): Promise<Delivery[]>
   /** What was dispatched to the repository in a time, this delivery left out: by event type, whatever became of it; at most 100. */
   attemptedBetween(
     repository: string,

@@ -1,13 +1,16 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
-import { readTitle } from '../deliveries/match-run.ts'
-import { titleWords } from '../deliveries/title-words.ts'
-import type { RunLister } from '../github/run-lister.ts'
+import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import { refresh, toDeliveryRun } from '../deliveries/binding/find-runs.ts'
+import { isNamed } from '../deliveries/binding/match-runs.ts'
+import { titleWords } from '../deliveries/binding/title-words.ts'
+import type { WorkflowRun } from '../github/workflow-run.ts'
 import { readWorkflowRunEvent } from '../github/workflow-run-event.ts'
 import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
+import { runKey } from '../store/dedupe-key.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 
@@ -16,22 +19,23 @@ export interface GitHubWebhookParts {
   secret: string | null
   /** As in the configuration. */
   trustedProxies: number
-  store: Pick<Store, 'findByGithubRun' | 'findNamed' | 'unmatched' | 'wakeDelivery'>
-  lister: Pick<RunLister, 'observe'>
-  clock: () => number
+  store: Pick<Store, 'get' | 'findRuns' | 'findNamed' | 'findUnbound' | 'wake' | 'clock'>
+  apply: ApplyEvent
+  /** Ids of all organisations. */
+  organisations: string[]
   log: { error: (fields: object, message: string) => void }
 }
 
 /**
  * Takes GitHub's webhooks, in this order: headers → size → signature over the bytes → JSON → the deliveries it
- * is about → a durable wake-up of each → answer. GitHub waits 10 s and sends none again; the look at GitHub
- * comes after the answer.
+ * is about → what it says of their run is persisted → answer. GitHub waits 10 s and sends none again; whichever
+ * relay looks next acts on it.
  *
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => Promise<Response> {
-  const { secret, trustedProxies, store, lister, clock, log } = parts
+  const { secret, trustedProxies, store, apply, organisations, log } = parts
   const withRoom = createBodyMemory({
     arrivingBytes: BOUNDS.githubArriving.value,
     processingBytes: BOUNDS.githubProcessing.value,
@@ -56,32 +60,44 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
     const event = c.req.header('x-github-event') ?? 'unknown'
     if (event !== 'workflow_run') return c.json({ ignored: event }, 202)
     const received = readWorkflowRunEvent(parse(body))
-    if (received?.run.event !== 'repository_dispatch') return c.json({ ignored: event }, 202)
+    if (!received || !EVENTS.includes(received.run.event)) return c.json({ ignored: event }, 202)
     try {
-      const { repository, run } = received
-      const woken = await findDeliveries(repository, run)
-      if (woken.length > 0) lister.observe(repository, run)
-      await Promise.all(woken.map(({ id }) => store.wakeDelivery(id, clock())))
-      return c.json({ woken: woken.length }, 202)
+      return c.json({ woken: await take(received.repository, received.run) }, 202)
     } catch (error) {
-      log.error({ err: error }, 'a webhook of GitHub was not taken: the store does not answer')
-      throw new Problem(503, "The relay's database (RELAY_DATABASE) does not answer.", {
-        'retry-after': '10',
-      })
+      log.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')
+      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
     }
   }
 
-  /** The delivery that the run is known to be of, else those that its title names, else all that it may be of. */
-  async function findDeliveries(repository: string, run: { id: number; title: string }): Promise<Delivery[]> {
-    const known = await store.findByGithubRun(repository, run.id)
-    if (known) return known.state === 'dispatched' || known.state === 'running' ? [known] : []
-    const candidates = await store.findNamed(repository, titleWords(run.title))
-    const named = candidates.filter(delivery => readTitle(run.title, delivery) === 'named')
-    if (named.length > 0) return named
-    const unmatched = await store.unmatched(repository)
-    return unmatched.filter(delivery => readTitle(run.title, delivery) === 'plain')
+  /** @returns how many deliveries it is about */
+  async function take(repository: string, run: WorkflowRun): Promise<number> {
+    const [owned] = await store.findRuns(repository, [run.id])
+    const owner = owned && !owned.past ? await store.get(owned.delivery) : null
+    if (owned && !owner) return 0
+    const named = owner ? [owner] : await findNamed(repository, run)
+    for (const delivery of named) {
+      const known = delivery.runs.some(each => each.id === run.id)
+      const runs = known
+        ? delivery.runs.map(each => (each.id === run.id ? refresh(each, run) : each))
+        : [...delivery.runs, toDeliveryRun(run, 'title')]
+      await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
+    }
+    if (named.length > 0) return named.length
+    // A run that names no delivery may be of any of these: they look at the list.
+    const unbound = await store.findUnbound(repository)
+    await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
+    return unbound.length
+  }
+
+  async function findNamed(repository: string, run: WorkflowRun): Promise<Delivery[]> {
+    const words = titleWords(run.title)
+    const dedupeKeys = organisations.flatMap(organisation => words.map(word => runKey(organisation, word)))
+    const found = await store.findNamed(repository, { dedupeKeys, ids: words })
+    return found.filter(delivery => isNamed(run.title, delivery) && delivery.attemptedAt !== null)
   }
 }
+
+const EVENTS = ['repository_dispatch', 'workflow_dispatch']
 
 const PREFIX = 'sha256='
 const SIGNATURE = /^sha256=[0-9a-f]{64}$/

@@ -4,11 +4,11 @@ import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import type { Invocation } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
-import { DEFAULT_ORGANISATION } from '../config/organisations.ts'
 import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { checkLength } from '../http/content-length.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
+import { runKey } from '../store/dedupe-key.ts'
 import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
 import { awaitDispatch } from './await-dispatch.ts'
 import { deliveryId } from './delivery-id.ts'
@@ -72,17 +72,17 @@ export function createReceive({
       repository: c.req.param('owner') ? `${c.req.param('owner')}/${c.req.param('repo')}` : null,
       eventType: c.req.query('event_type') || null,
     })
-    const accepted = await write(invocation, target, { ...verified, timestamp }, now)
+    const accepted = await persist(invocation, target, { ...verified, timestamp }, now)
     room.release()
     log.info(
       {
         delivery: accepted.id,
         run: accepted.runId,
         repository: accepted.repository,
-        event: accepted.eventType,
+        event_type: accepted.eventType,
         duplicate: accepted.duplicate,
       },
-      'accepted',
+      'the delivery is accepted',
     )
     const { id, runId, repository, eventType, duplicate } = accepted
     const answer = {
@@ -99,7 +99,7 @@ export function createReceive({
     return c.json({ ...answer, state }, state === 'queued' ? 202 : 200)
   }
 
-  async function write(
+  async function persist(
     invocation: Invocation,
     target: { repository: string; eventType: string },
     { organisation, timestamp, signature }: Verified & { timestamp: string },
@@ -110,7 +110,7 @@ export function createReceive({
     try {
       return await store.accept({
         id: deliveryId(now),
-        identity: runId ? runIdentity(organisation, runId) : `signed:${digest()}`,
+        dedupeKey: runId ? runKey(organisation, runId) : `signed:${digest()}`,
         // The header is not signed: with it, without it or with another, the same signed bytes are one delivery.
         replayKey: runIdFrom === 'body' ? null : digest(),
         organisation,
@@ -118,24 +118,22 @@ export function createReceive({
         kind,
         action,
         ...target,
+        workflow: null,
+        ref: null,
         invocation: JSON.stringify(invocation),
         receivedAt: now,
       })
     } catch (error) {
       const busy = error instanceof StoreBusy
-      if (!busy) log.error({ err: error }, 'a delivery could not be written, or the answer to it was lost')
+      if (!busy)
+        log.error({ err: error }, 'a delivery could not be persisted, or the answer of the database was lost')
       throw new Problem(
         503,
         busy
-          ? 'The relay has more to write than it keeps up with; this delivery was not accepted. Send it again shortly.'
-          : "The relay's database (RELAY_DATABASE) cannot be written to; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
+          ? 'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.'
+          : "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
         { 'retry-after': busy ? '1' : '10' },
       )
     }
   }
-}
-
-/** Run ids are one organisation's own: another that names one of them must not take its place. */
-function runIdentity(organisation: string, runId: string): string {
-  return organisation === DEFAULT_ORGANISATION ? `run:${runId}` : `run:${organisation}:${runId}`
 }

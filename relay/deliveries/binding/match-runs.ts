@@ -79,6 +79,12 @@ export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'run
   return holds(title, runId) || holds(title, id)
 }
 
+/** Whose id a run's title holds. */
+export function nameOf(title: string, delivery: Pick<Delivery, 'id' | 'runId'>): 'this' | 'another' | 'none' {
+  if (isNamed(title, delivery)) return 'this'
+  return NAMES_A_DELIVERY.test(title) ? 'another' : 'none'
+}
+
 /**
  * The id of a Port run, or of a delivery. It stands by itself, and the first has a digit or a capital in it:
  * `run_deployment_of_prod` and `run_deployment` are words.

@@ -1,4 +1,4 @@
-import type { Change, Delivery, Message, Transition } from '../../store/delivery.ts'
+import type { Change, Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage, clockTime, describeDispatch, duration } from './sentences.ts'
 
@@ -36,10 +36,7 @@ export function accept(
   { serverUrl, startTimeout }: Policy,
 ): Transition {
   const link = run?.url || actionsPage(serverUrl, delivery.repository)
-  const bound = run && {
-    ...{ id: run.id, attempt: 1, evidence: 'answer' as const, past: false },
-    ...{ status: 'queued', conclusion: null, url: run.url },
-  }
+  const bound = run && answered(run)
   return {
     change: {
       state: bound ? 'running' : 'dispatched',
@@ -62,15 +59,26 @@ export function accept(
 /** Its run reported before the answer was recorded, or it was ended meanwhile. */
 export function noteAccepted(
   delivery: Delivery,
-  { attempt }: Event<'dispatchAccepted'>,
+  { attempt, run }: Event<'dispatchAccepted'>,
   now: number,
 ): Transition {
+  const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)
   return {
-    change: { dispatchedAt: delivery.dispatchedAt ?? now, unansweredSince: null },
+    change: {
+      dispatchedAt: delivery.dispatchedAt ?? now,
+      unansweredSince: null,
+      ...(isNew && { runs: [...delivery.runs, answered(run)] }),
+    },
     messages: [],
-    history: { type: 'dispatchAccepted', details: { attempt } },
+    history: { type: 'dispatchAccepted', details: { attempt, ...(run && { github_run_id: run.id }) } },
   }
 }
+
+/** The run that GitHub's answer to a `workflow_dispatch` names. */
+const answered = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
+  ...{ id, attempt: 1, evidence: 'answer', past: false },
+  ...{ status: 'queued', conclusion: null, url },
+})
 
 export function reject(
   delivery: Delivery,

@@ -26,17 +26,24 @@ export function findRuns(repository: string, given: readonly number[]): Statemen
   }
 }
 
-export function findNamed(sql: Dialect, repository: string, given: readonly string[]): Statement {
-  const words = padded(given)
-  const named = (column: string, first: number) => `
-    SELECT seq FROM deliveries
-    WHERE ${column} IN (${places(words, first)}) AND repository = ?1
-      AND ${stateIs("'queued'", "'dispatched'", "'running'")}`
+export function findNamed(
+  sql: Dialect,
+  repository: string,
+  given: { dedupeKeys: readonly string[]; ids: readonly string[] },
+): Statement {
+  const [dedupeKeys, ids] = [padded(given.dedupeKeys), padded(given.ids)]
+  const named = (column: string, values: readonly string[], first: number) =>
+    values.length === 0
+      ? []
+      : [
+          `SELECT seq FROM deliveries
+           WHERE ${column} IN (${places(values, first)}) AND repository = ?1
+             AND ${stateIs("'queued'", "'dispatched'", "'running'")}`,
+        ]
+  const found = [...named('dedupe_key', dedupeKeys, 2), ...named('id', ids, 2 + dedupeKeys.length)]
   return {
-    sql: `
-      SELECT ${columns(sql)} FROM deliveries
-      WHERE seq IN (${named('dedupe_key', 2)} UNION ${named('id', 2 + words.length)})`,
-    params: [repository.toLowerCase(), ...words.map(word => `run:${word}`), ...words],
+    sql: `SELECT ${columns(sql)} FROM deliveries WHERE seq IN (${found.join(' UNION ')})`,
+    params: [repository.toLowerCase(), ...dedupeKeys, ...ids],
   }
 }
 
@@ -71,7 +78,7 @@ export function reportUsage(id: string, sender: string): Statement {
 
 /** Lists come in few lengths, so that few statements are prepared. */
 function padded<T>(values: readonly T[]): T[] {
-  const length = 2 ** Math.ceil(Math.log2(values.length))
+  const length = values.length === 0 ? 0 : 2 ** Math.ceil(Math.log2(values.length))
   return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
 }
 const places = (values: readonly unknown[], first: number) => values.map((_, i) => `?${first + i}`).join(', ')
@@ -81,12 +88,12 @@ const places = (values: readonly unknown[], first: number) => values.map((_, i) 
  * that only a person looks through; of a repository, each state is a stretch of an index.
  */
 export function list(sql: Dialect, filter: Filter, options: { before?: number; limit: number }): Statement {
-  const { state, repository, action, runId, since } = filter
+  const { state, repository, action, dedupeKeys, since } = filter
   const params: Statement['params'] = [options.before ?? Number.MAX_SAFE_INTEGER, options.limit]
   const parameter = (value: string | number) => `?${params.push(value)}`
   const rest = [
     'seq < ?1',
-    ...(runId === undefined ? [] : [`dedupe_key = ${parameter(`run:${runId}`)}`]),
+    ...(dedupeKeys ? [`dedupe_key IN (${dedupeKeys.map(parameter).join(', ')})`] : []),
     ...(action === undefined ? [] : [`action = ${parameter(action)}`]),
     ...(since === undefined ? [] : [`received_at >= ${parameter(since)}`]),
   ]
@@ -94,17 +101,16 @@ export function list(sql: Dialect, filter: Filter, options: { before?: number; l
     `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${[...where, ...rest].join(' AND ')} ORDER BY seq DESC LIMIT ?2) AS newest`
   const named = repository === undefined ? null : `repository = ${parameter(repository.toLowerCase())}`
   const states = state ? [state] : STATES
-  const found =
-    runId !== undefined
-      ? newest(...(named ? [named] : []), ...(state ? [stateIs(`'${state}'`)] : []))
-      : named
-        ? states.map(each => newest(isState(each), named)).join(' UNION ALL ')
-        : state === 'queued'
-          ? `SELECT seq FROM (
+  const found = dedupeKeys
+    ? newest(...(named ? [named] : []), ...(state ? [stateIs(`'${state}'`)] : []))
+    : named
+      ? states.map(each => newest(isState(each), named)).join(' UNION ALL ')
+      : state === 'queued'
+        ? `SELECT seq FROM (
                WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
                SELECT seq FROM deliveries WHERE seq IN (SELECT seq FROM queue) AND ${rest.join(' AND ')}
                ORDER BY seq DESC LIMIT ?2) AS newest`
-          : newest(...(state ? [isState(state)] : []))
+        : newest(...(state ? [isState(state)] : []))
   return {
     sql: `SELECT ${columns(sql)} FROM deliveries WHERE seq IN (${found}) ORDER BY seq DESC LIMIT ?2`,
     params,
