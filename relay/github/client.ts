@@ -1,14 +1,17 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
 import type { JsonObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
+import { createClockOffset } from './clock-offset.ts'
 import { createCredential } from './credential.ts'
 import { type DispatchOutcome, HeldUpError, readDispatchError } from './dispatch-outcome.ts'
 import { obeyLimits } from './obey-limits.ts'
 import { createPauses } from './pauses.ts'
+import { type ApprovalReader, createApprovalReader } from './read-approvals.ts'
 import { createJobReader, type JobReader } from './read-jobs.ts'
 import { createRepositoryReader, type RepositoryReader } from './read-repository.ts'
 import { createRunReader, type RunReader } from './read-runs.ts'
 import { repositoryDispatchRefusal, sendRepositoryDispatch } from './repository-dispatch.ts'
+import { createRunControl, type RunControl } from './run-control.ts'
 import { serverUrl } from './server-url.ts'
 import { createWorkflowDispatcher } from './workflow-dispatch.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
@@ -25,9 +28,11 @@ interface DispatchTarget {
   ref?: string | null
 }
 
-export interface GitHub extends RunReader, JobReader, RepositoryReader {
+export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader, RepositoryReader {
   /** Where people look: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string
+  /** GitHub's clock minus the relay's, ms; null before GitHub's first answer. */
+  clockOffset(): number | null
   /**
    * Sends one dispatch. It is not idempotent: where it may have taken effect, it is never repeated.
    *
@@ -53,12 +58,20 @@ export function createGitHub(
   pauses = createPauses(config.auth, clock),
   { isAllowed = () => false }: { isAllowed?: (repository: string) => boolean } = {},
 ): GitHub {
-  const credential = obeyLimits(createCredential(config, clock), pauses, clock)
+  const offset = createClockOffset(clock)
+  const direct = createCredential(config, clock, (headers, sentAt) => {
+    // A proxy on the way has a clock of its own.
+    if (headers.has('x-github-request-id')) offset.observe(headers.get('date'), sentAt)
+  })
+  const credential = obeyLimits(direct, pauses, clock)
   const repositories = createRepositoryReader(credential)
   const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
     serverUrl: serverUrl(config.apiUrl),
+    clockOffset: offset.read,
     ...createRunReader(credential),
+    ...createRunControl(credential),
+    ...createApprovalReader(credential),
     ...createJobReader(credential),
     ...repositories,
     async dispatch({ repository, eventType, workflow = null, ref = null }, content, sendBy = Infinity) {

@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import { readTitle } from '../deliveries/match-run.ts'
 import { titleWords } from '../deliveries/title-words.ts'
 import type { RunLister } from '../github/run-lister.ts'
-import { readWorkflowRunEvent } from '../github/workflow-run-event.ts'
+import { readWebhookEvent } from '../github/webhook-event.ts'
 import { createIntake } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
@@ -60,8 +60,10 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
     }
     const event = c.req.header('x-github-event') ?? 'unknown'
     if (event !== 'workflow_run') return c.json({ ignored: event }, 202)
-    const received = readWorkflowRunEvent(parse(text))
-    if (received?.run.event !== 'repository_dispatch') return c.json({ ignored: event }, 202)
+    const received = readWebhookEvent(event, parse(text))
+    if (received?.kind !== 'workflow_run' || received.run.event !== 'repository_dispatch') {
+      return c.json({ ignored: event }, 202)
+    }
     try {
       const { repository, run } = received
       const woken = await findDeliveries(repository, run)
