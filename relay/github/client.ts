@@ -2,23 +2,28 @@ import type { ClientPayload } from '../../port/client-payload.ts'
 import type { JsonObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import type { Target } from '../store/delivery.ts'
+import { createClockOffset } from './clock-offset.ts'
 import { createCredential } from './credential.ts'
 import { type DispatchOutcome, HeldUpError, readDispatchError } from './dispatch-outcome.ts'
 import { gatedCredential } from './gated-credential.ts'
 import { createRateLimitGate } from './rate-limit-gate.ts'
+import { type ApprovalReader, createApprovalReader } from './read-approvals.ts'
 import { createJobReader, type JobReader } from './read-jobs.ts'
 import { createRepositoryReader, type RepositoryReader } from './read-repository.ts'
 import { createRunReader, type RunReader } from './read-runs.ts'
 import { repositoryDispatchRefusal, sendRepositoryDispatch } from './repository-dispatch.ts'
+import { createRunControl, type RunControl } from './run-control.ts'
 import { serverUrl } from './server-url.ts'
 import { createWorkflowDispatcher } from './workflow-dispatch.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
 
 export type { WorkflowRun } from './workflow-run.ts'
 
-export interface GitHub extends RunReader, JobReader, RepositoryReader {
+export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader, RepositoryReader {
   /** Where people look: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string
+  /** GitHub's clock minus the relay's, ms; null before GitHub's first answer. */
+  clockOffset(): number | null
   /**
    * Sends one dispatch. It is not idempotent: where it may have taken effect, it is never repeated.
    *
@@ -44,12 +49,20 @@ export function createGitHub(
   gate = createRateLimitGate(config.auth, clock),
   { isAllowed = () => false }: { isAllowed?: (repository: string) => boolean } = {},
 ): GitHub {
-  const credential = gatedCredential(createCredential(config, clock), gate, clock)
+  const offset = createClockOffset(clock)
+  const direct = createCredential(config, clock, (headers, sentAt) => {
+    // A proxy on the way has a clock of its own.
+    if (headers.has('x-github-request-id')) offset.observe(headers.get('date'), sentAt)
+  })
+  const credential = gatedCredential(direct, gate, clock)
   const repositories = createRepositoryReader(credential)
   const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
     serverUrl: serverUrl(config.apiUrl),
+    clockOffset: offset.read,
     ...createRunReader(credential),
+    ...createRunControl(credential),
+    ...createApprovalReader(credential),
     ...createJobReader(credential),
     ...repositories,
     async dispatch({ repository, eventType: type, workflow, ref }, content, sendBy = Infinity) {

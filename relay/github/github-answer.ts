@@ -1,8 +1,13 @@
+import { cleanText } from './clean-text.ts'
+
 /** GitHub's API answers in JSON; a proxy in between, or GitHub's front, has pages. */
 export const isForeign = (data: unknown) => typeof data !== 'object' || data === null
 
-/** What the body of a refusal says. */
-export function readMessage(data: unknown): string {
+/** What the body of a refusal says, to be shown. */
+export const readMessage = (data: unknown): string => cleanText(rawMessage(data)) || 'no reason given'
+
+/** What the body of a refusal says, as it came. */
+export function rawMessage(data: unknown): string {
   const says = (data as { message?: unknown } | null | undefined)?.message
-  return typeof says === 'string' && says !== '' ? says.slice(0, 300) : 'no reason given'
+  return typeof says === 'string' ? says : ''
 }

@@ -6,19 +6,25 @@ import { isForeign, readMessage } from './github-answer.ts'
 import { readLimit } from './rate-limit.ts'
 import { GateClosedError } from './rate-limit-gate.ts'
 
-/** What a failed read of GitHub means: it may not be read, or not now. Times are milliseconds since 1970, reasons clauses. */
+/** What a failed request to GitHub, other than a dispatch, means: it is not permitted, or fails for now. Times are milliseconds since 1970, reasons clauses. */
 export type ReadFailure =
   | { kind: 'forbidden'; reason: string }
   | { kind: 'later'; at: number; reason: string }
 
 /**
- * Turns what a read of workflow runs or jobs threw into what to do about it.
+ * Turns what a request about workflow runs or jobs threw into what to do about it.
  *
  * @param failed.tries how often in a row it failed before
+ * @param failed.permission what the request needs
  */
 export function readFailure(
   error: unknown,
-  { repository, now, tries }: { repository: string; now: number; tries: number },
+  {
+    repository,
+    now,
+    tries,
+    permission = 'Actions: read',
+  }: { repository: string; now: number; tries: number; permission?: string },
 ): ReadFailure {
   if (error instanceof GateClosedError) {
     return { kind: 'later', at: error.until, reason: error.reason }
@@ -37,6 +43,7 @@ export function readFailure(
     return { kind: 'later', at: limit.until, reason }
   }
   if (status >= 500 || status === 408) return { kind: 'later', at: soon, reason: `GitHub answered ${status}` }
+  if (status === 409) return { kind: 'later', at: soon, reason: `GitHub answered 409: ${says}` }
   if (isForeign(response.data)) {
     return { kind: 'later', at: soon, reason: `something between the relay and GitHub answered ${status}` }
   }
@@ -44,6 +51,6 @@ export function readFailure(
     readCredentialFailure(stage, status, says) ??
     (stage
       ? noTokenSentence(stage, status, says, repository)
-      : `the relay's token or App lacks Actions: read on ${repository} (${status}: ${says})`)
+      : `the relay's token or App lacks ${permission} on ${repository} (${status}: ${says})`)
   return { kind: 'forbidden', reason }
 }

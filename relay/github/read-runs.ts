@@ -1,4 +1,5 @@
 import { RequestError } from '@octokit/request-error'
+import { cleanText } from './clean-text.ts'
 import type { Credential } from './credential.ts'
 import { split } from './split.ts'
 import { toWorkflowRun, type WorkflowRun } from './workflow-run.ts'
@@ -58,7 +59,7 @@ export function createRunReader(credential: Credential): RunReader {
       credential.use(repository, async octokit => {
         const [owner, repo] = split(repository)
         const { data } = await octokit.actions.listRepoWorkflows({ owner, repo, per_page: 100 })
-        return data.workflows.map(({ name, state }) => ({ name, state }))
+        return data.workflows.map(({ name, state }) => ({ name: cleanText(name), state }))
       }),
   }
 }

@@ -3,7 +3,7 @@ import type { ClientPayload } from '../../port/client-payload.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import type { Credential } from './credential.ts'
 import { type DispatchOutcome, deferred, PreparationError, RejectedError } from './dispatch-outcome.ts'
-import { readMessage } from './github-answer.ts'
+import { rawMessage } from './github-answer.ts'
 import { createLearned } from './learned.ts'
 import { type DispatchPolicy, postDispatch } from './post-dispatch.ts'
 import type { RepositoryReader } from './read-repository.ts'
@@ -129,5 +129,5 @@ function readAnswer({ status, data }: { status: number; data: unknown }): Dispat
 function readRefusal(error: unknown): { status: number; says: string } | null {
   const response = error instanceof RequestError ? error.response : undefined
   if (!response || ![400, 422].includes(response.status) || !isObject(response.data)) return null
-  return { status: response.status, says: readMessage(response.data) }
+  return { status: response.status, says: rawMessage(response.data) }
 }

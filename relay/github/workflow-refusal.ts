@@ -1,3 +1,4 @@
+import { cleanText } from './clean-text.ts'
 import { forbiddenHint } from './forbidden-hint.ts'
 
 /** What was dispatched; `ref`: branch or tag. */
@@ -94,10 +95,10 @@ export function workflowRefusal(
   if (status === 422) {
     for (const [pattern, sentence] of UNPROCESSABLE) {
       const match = pattern.exec(says)
-      if (match) return sentence({ ...dispatched, name: match.groups?.name ?? '' })
+      if (match) return sentence({ ...dispatched, name: cleanText(match.groups?.name ?? '') })
     }
   }
-  const shown = withoutValues(says, sent)
+  const shown = cleanText(withoutValues(says, sent)) || 'no reason given'
   return `GitHub refused the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).`
 }
 

@@ -1,3 +1,5 @@
+import { cleanText } from './clean-text.ts'
+
 /** A workflow run as GitHub's list and its webhooks show it. Times are milliseconds since 1970. */
 export interface WorkflowRun {
   id: number
@@ -8,7 +10,7 @@ export interface WorkflowRun {
   event: string
   /** The workflow's `run-name`; without one the event type of the dispatch. */
   title: string
-  /** `completed` when it has ended; GitHub adds values. */
+  /** `completed` when it has ended, `waiting` for the reviewers of an environment; GitHub adds values. */
   status: string
   /** GitHub adds values; null while it runs. */
   conclusion: string | null
@@ -39,7 +41,7 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
     attempt: run.run_attempt ?? 1,
     workflowId: run.workflow_id ?? null,
     event: run.event ?? 'unknown',
-    title: run.display_title ?? run.name ?? '',
+    title: cleanText(run.display_title ?? run.name ?? ''),
     status: run.status ?? 'unknown',
     conclusion: run.conclusion ?? null,
     url: run.html_url ?? '',

@@ -5,8 +5,8 @@ import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import { refresh, toDeliveryRun } from '../deliveries/binding/find-runs.ts'
 import { isNamed } from '../deliveries/binding/match-runs.ts'
 import { titleWords } from '../deliveries/binding/title-words.ts'
+import { readWebhookEvent } from '../github/webhook-event.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
-import { readWorkflowRunEvent } from '../github/workflow-run-event.ts'
 import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
@@ -59,8 +59,10 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
     room.accept()
     const event = c.req.header('x-github-event') ?? 'unknown'
     if (event !== 'workflow_run') return c.json({ ignored: event }, 202)
-    const received = readWorkflowRunEvent(parse(body))
-    if (!received || !EVENTS.includes(received.run.event)) return c.json({ ignored: event }, 202)
+    const received = readWebhookEvent(event, parse(body))
+    if (received?.kind !== 'workflow_run' || !EVENTS.includes(received.run.event)) {
+      return c.json({ ignored: event }, 202)
+    }
     try {
       return c.json({ woken: await take(received.repository, received.run) }, 202)
     } catch (error) {

@@ -4,6 +4,7 @@ import { appRoutes } from './github-api/app-routes.ts'
 import type { GitHubEnv } from './github-api/env.ts'
 import { limits, refuse, requestId, troubleAnswer } from './github-api/errors.ts'
 import { repositoryRoutes } from './github-api/repository-routes.ts'
+import { awaitReview, review, runControlRoutes } from './github-api/run-control-routes.ts'
 import { blobRoutes, runRoutes } from './github-api/run-routes.ts'
 import { createRun, findRun, seconds, setJobs } from './github-api/runs.ts'
 import { rateOf } from './github-api/shown.ts'
@@ -27,6 +28,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
   const api = new Hono<GitHubEnv>()
   api.use('*', async (c, next) => {
     await next()
+    c.header('date', new Date(state.now()).toUTCString())
     c.header('x-github-request-id', requestId())
     c.header('x-github-media-type', 'github.v3; format=json')
     if (c.var.grant && c.res.status !== 304) c.var.grant.used += 1
@@ -55,12 +57,16 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
   api.route('/repos', repositoryRoutes(state, schemas))
   api.route('/repos', workflowDispatchRoute(state, schemas))
   api.route('/repos', runRoutes(state, schemas))
+  api.route('/repos', runControlRoutes(state, schemas))
   api.all('*', () => refuse(404, 'Not Found'))
 
   const app = new Hono<GitHubEnv>()
   app.route('/', blobRoutes(state))
   app.route(options.enterprise ? '/api/v3' : '/', api)
-  const server = await startStandIn(app, troubleAnswer)
+  const server = await startStandIn(app, status => {
+    const { body, headers } = troubleAnswer(status)
+    return { body, headers: { ...headers, date: new Date(state.now()).toUTCString() } }
+  })
   state.serverUrl = server.origin
   state.url = options.enterprise ? `${server.origin}/api/v3` : server.origin
 
@@ -84,7 +90,11 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     },
     runs: state.runs,
     createRun: run => createRun(state, run),
-    setRun: (id, patch) => Object.assign(findRun(state, id), { updatedAt: seconds() }, patch),
+    setRun: (id, patch) => Object.assign(findRun(state, id), { updatedAt: seconds(state.now()) }, patch),
+    cancellations: state.cancellations,
+    setUnstoppable: runId => void state.unstoppable.add(runId),
+    awaitReview: (runId, pending) => awaitReview(state, runId, pending),
+    review: (runId, decision) => review(state, runId, decision),
     setJobs: (runId, attempt, jobs) => setJobs(state, runId, attempt, jobs),
     setJobLog: (jobId, text) => void state.jobLogs.set(jobId, text),
     failures: {

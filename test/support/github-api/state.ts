@@ -7,8 +7,10 @@ import type {
   GitHubRun,
   NewRepository,
   NewToken,
+  PendingDeployment,
   Permissions,
   Repository,
+  Review,
   WorkflowDispatch,
 } from './types.ts'
 
@@ -31,6 +33,12 @@ export type GitHubState = {
   workflowListeners: Set<(dispatch: WorkflowDispatch) => unknown>
   runs: GitHubRun[]
   runsById: Map<number, GitHubRun>
+  cancellations: { runId: number; isForced: boolean }[]
+  /** Runs that a request to cancel does not end. */
+  unstoppable: Set<number>
+  /** By run id. */
+  pendingDeployments: Map<number, PendingDeployment[]>
+  reviews: Map<number, Review[]>
   /** The last `run_number`, by repository id. */
   runNumbers: Map<number, number>
   /** By `run id/attempt`. */
@@ -40,6 +48,8 @@ export type GitHubState = {
   /** End of the hour that the primary limit counts, epoch seconds. */
   resetAt: number
   nextId(): number
+  /** GitHub's clock, ms epoch. */
+  now(): number
 }
 
 const FULL: Permissions = { actions: 'write', contents: 'write', metadata: 'read' }
@@ -59,17 +69,26 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
     workflowListeners: new Set(),
     runs: [],
     runsById: new Map(),
+    cancellations: [],
+    unstoppable: new Set(),
+    pendingDeployments: new Map(),
+    reviews: new Map(),
     runNumbers: new Map(),
     jobs: new Map(),
     jobLogs: new Map(),
     timers: new Set(),
     resetAt: Math.floor(Date.now() / 1000) + 3600,
+    now: () => Date.now() + (options.clockSkewMs ?? 0),
     nextId: () => {
       id += 1 + Math.floor(Math.random() * 1000)
       return id
     },
   }
 }
+
+/** GitHub shows a new run to nobody for a moment. */
+export const isShown = (state: GitHubState, run: GitHubRun): boolean =>
+  Date.parse(run.createdAt) + (state.options.shownAfterMs ?? Number.NEGATIVE_INFINITY) <= state.now()
 
 export function addRepository(state: GitHubState, fullName: string, given: NewRepository = {}): Repository {
   const [owner, name] = fullName.split('/')

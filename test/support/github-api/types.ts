@@ -101,6 +101,23 @@ export type GitHubRun = {
   runStartedAt: string
 }
 
+/** An environment whose rules a run waits for. */
+export type PendingDeployment = {
+  environment: string
+  /** Minutes; 0 when absent. */
+  waitTimer?: number
+  /** A person's login, or `team:NAME`. */
+  reviewers: string[]
+}
+
+export type Review = {
+  environment: string
+  state: 'approved' | 'rejected'
+  /** Login. */
+  user: string
+  comment: string
+}
+
 type GitHubStep = {
   name: string
   number: number
@@ -164,6 +181,12 @@ export type GitHubApiOptions = {
    * not know the field: they ignore it, or refuse it. `given` when absent.
    */
   runDetails?: 'given' | 'ignored' | 'refused'
+  /** How long after its creation a run is shown, in lists and by its id; at once when absent. */
+  shownAfterMs?: number
+  /** The order in which a list shows runs, given newest first; as given when absent. */
+  order?: (runs: GitHubRun[]) => GitHubRun[]
+  /** How far GitHub's clock is ahead of this machine's, ms; 0 when absent. */
+  clockSkewMs?: number
   /** Requests that a token has in an hour, refused beyond; not counted out when absent. */
   hourlyLimit?: number
 }
@@ -187,6 +210,12 @@ export type GitHubApi = StandIn & {
   readonly runs: GitHubRun[]
   createRun(run: NewGitHubRun): GitHubRun
   setRun(id: number, patch: Partial<GitHubRun>): GitHubRun
+  /** Every request to cancel a run that had not ended. It ends the run, unless that is unstoppable and not forced. */
+  readonly cancellations: { runId: number; isForced: boolean }[]
+  /** Makes a run go on after a request to cancel it, as jobs with `if: always()` do. */
+  setUnstoppable(runId: number): void
+  awaitReview(runId: number, pending: PendingDeployment[]): void
+  review(runId: number, decision: Review): void
   setJobs(runId: number, attempt: number, jobs: NewGitHubJob[]): GitHubJob[]
   setJobLog(jobId: number, text: string): void
   /** Ready-made troubles; limits match every request, `serverError` and `cut` dispatches, unless told otherwise. */
