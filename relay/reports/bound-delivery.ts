@@ -1,8 +1,8 @@
 import type { Context } from 'hono'
+import { bearer } from '../http/bearer.ts'
 import { Problem } from '../http/problem.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Message, Store } from '../store/store.ts'
-import { bearer } from './read-message.ts'
 import type { ReportTokens } from './report-token.ts'
 
 export interface BoundParts {

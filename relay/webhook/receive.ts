@@ -10,6 +10,7 @@ import { checkLength } from '../http/content-length.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
 import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
+import { readAddress } from './address.ts'
 import { awaitDispatch } from './await-dispatch.ts'
 import { deliveryId } from './delivery-id.ts'
 import { checkAge, checkContentType, requireHeader, runIdHeader } from './headers.ts'
@@ -68,10 +69,8 @@ export function createReceive({
     }
     room.accept()
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
-    const target = chooseTarget(invocation, {
-      repository: c.req.param('owner') ? `${c.req.param('owner')}/${c.req.param('repo')}` : null,
-      eventType: c.req.query('event_type') || null,
-    })
+    const { url, wait } = readAddress(c)
+    const target = chooseTarget(invocation, url)
     const accepted = await write(invocation, target, { ...verified, timestamp }, now)
     room.release()
     log.info(
@@ -92,7 +91,7 @@ export function createReceive({
       event_type: eventType,
       ...(duplicate && { duplicate }),
     }
-    if (c.req.query('wait') !== 'dispatch') {
+    if (!wait) {
       return c.json({ ...answer, state: accepted.state }, duplicate ? 200 : 202)
     }
     const state = await awaitDispatch(id, store, { stopping })
