@@ -1,9 +1,9 @@
 import type { Context } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
+import { bearer } from '../http/bearer.ts'
 import { Problem } from '../http/problem.ts'
 import { type Delivery, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import { bearer } from './read-message.ts'
 import type { ReportTokens } from './report-token.ts'
 
 export interface BoundDeps {

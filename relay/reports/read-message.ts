@@ -94,8 +94,3 @@ async function readBytes(c: Context, maxBytes: number, room: BodyRoom): Promise<
     throw new Problem(413, `A report has at most ${maxBytes} bytes: send it in parts.`, error.headers)
   }
 }
-
-/** The token of `Authorization: Bearer …`, or null. */
-export function bearer(c: Context): string | null {
-  return /^Bearer ([^\s]+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
-}

@@ -58,7 +58,6 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
     if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
     room.accept()
     const event = c.req.header('x-github-event') ?? 'unknown'
-    if (event !== 'workflow_run') return c.json({ ignored: event }, 202)
     const received = readWebhookEvent(event, parse(body))
     if (received?.kind !== 'workflow_run' || !EVENTS.includes(received.run.event)) {
       return c.json({ ignored: event }, 202)

@@ -10,6 +10,7 @@ import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
 import { runKey } from '../store/dedupe-key.ts'
 import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
+import { readAddress } from './address.ts'
 import { awaitDispatch } from './await-dispatch.ts'
 import { deliveryId } from './delivery-id.ts'
 import { checkAge, checkContentType, requireHeader, runIdHeader } from './headers.ts'
@@ -19,7 +20,8 @@ import { createTargets } from './target.ts'
 
 export interface ReceiveParts {
   config: Pick<Config, 'organisations' | 'webhook' | 'targets' | 'trustedProxies'>
-  store: Pick<Store, 'accept' | 'get'>
+  store: Pick<Store, 'accept' | 'get' | 'clock'>
+  /** The wall clock, which webhooks are signed by; milliseconds since 1970. */
   clock: () => number
   /** Aborted once this relay dispatches nothing more. */
   stopping?: AbortSignal
@@ -56,8 +58,7 @@ export function createReceive({
     checkContentType(c)
     const timestamp = requireHeader(c, 'x-port-timestamp')
     const signature = requireHeader(c, 'x-port-signature')
-    const now = clock()
-    checkAge(timestamp, now, tolerance)
+    checkAge(timestamp, clock(), tolerance)
     const body = await readBody(c, maxBody, room)
     const verified = verifySignature(config.organisations, signature, timestamp, body)
     if (!verified) {
@@ -68,11 +69,9 @@ export function createReceive({
     }
     room.accept()
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
-    const target = chooseTarget(invocation, {
-      repository: c.req.param('owner') ? `${c.req.param('owner')}/${c.req.param('repo')}` : null,
-      eventType: c.req.query('event_type') || null,
-    })
-    const accepted = await persist(invocation, target, { ...verified, timestamp }, now)
+    const { url, wait } = readAddress(c)
+    const target = chooseTarget(invocation, url)
+    const accepted = await persist(invocation, target, { ...verified, timestamp })
     room.release()
     log.info(
       {
@@ -92,7 +91,7 @@ export function createReceive({
       event_type: eventType,
       ...(duplicate && { duplicate }),
     }
-    if (c.req.query('wait') !== 'dispatch') {
+    if (!wait) {
       return c.json({ ...answer, state: accepted.state }, duplicate ? 200 : 202)
     }
     const state = await awaitDispatch(id, store, { stopping })
@@ -103,10 +102,10 @@ export function createReceive({
     invocation: Invocation,
     target: { repository: string; eventType: string },
     { organisation, timestamp, signature }: Verified & { timestamp: string },
-    now: number,
   ): Promise<Accepted> {
     const { runId, runIdFrom, kind, action } = invocation
     const digest = () => createHash('sha256').update(`${timestamp}.${signature}`).digest('base64url')
+    const now = store.clock()
     try {
       return await store.accept({
         id: deliveryId(now),

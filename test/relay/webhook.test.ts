@@ -31,6 +31,26 @@ async function refused(relay: Receiving, answer: Awaited<ReturnType<Receiving['p
   return { status: answer.status, body: answer.body }
 }
 
+describe('the address of a webhook', () => {
+  const KNOWN = 'event_type, wait'
+  test.each([
+    ['?event_typ=deploy', `has the parameter "event_typ", which the relay does not know: ${KNOWN}`],
+    ['?event_type=deploy&Wait=dispatch', `has the parameter "Wait", which the relay does not know: ${KNOWN}`],
+    ['?__proto__=x', `has the parameter "__proto__", which the relay does not know: ${KNOWN}`],
+    ['?event_type=a&event_type=b', 'has the parameter event_type 2 times: keep one'],
+    ['?wait=true', 'has wait="true": it can be "dispatch" only'],
+  ])('with %s is refused with 422 that says what is wrong with it', async (query, fault) => {
+    const relay = await openReceiving()
+    for (const path of ['/webhook', '/webhook/acme/shop']) {
+      const answer = await relay.post({ path: path + query, body: context() })
+      expect([answer.status, answer.body.detail]).toEqual([422, `The address of the webhook ${fault}.`])
+    }
+    expect(await relay.written()).toEqual([])
+    const unsigned = await relay.post({ path: `/webhook${query}`, secret: 'wrong' })
+    expect(unsigned.status).toBe(401)
+  })
+})
+
 describe('a webhook that is accepted', () => {
   test('is written, and answered 202 with what becomes of it', async () => {
     const relay = await openReceiving()
