@@ -162,10 +162,10 @@ export const MIGRATIONS = [
     SELECT lower(repository), github_run_id, id, coalesce(github_run_attempt, 1), 'report', 0, 'unknown', NULL, ''
     FROM old_deliveries WHERE github_run_id IS NOT NULL;
   INSERT OR IGNORE INTO runs
-    SELECT lower(repository), past.value, id, 1, 'title', 1, 'unknown', NULL, ''
+    SELECT lower(repository), past.value, old_deliveries.id, 1, 'title', 1, 'unknown', NULL, ''
     FROM old_deliveries, json_each(past_runs) AS past;
   INSERT INTO events
-    SELECT id, attempt.key + 1, attempt.value ->> 'at', 'attempted', json_object('outcome', attempt.value ->> 'outcome')
+    SELECT old_deliveries.id, attempt.key + 1, attempt.value ->> 'at', 'attempted', json_object('outcome', attempt.value ->> 'outcome')
     FROM old_deliveries, json_each(attempts) AS attempt;
   INSERT INTO outbox (delivery, body, bytes, created_at)
     SELECT delivery, body, length(body), created_at FROM reports WHERE delivery IN (SELECT id FROM deliveries) ORDER BY seq;
