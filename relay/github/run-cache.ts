@@ -81,6 +81,8 @@ const MISSES = 2
 /** A repository that nobody asked for so long does not count any more. */
 const ACTIVE_MS = 120_000
 const MAX_BY_ID = 1_000
+/** Further back than this, a clock was set, not adjusted. */
+const SET_BACK_MS = 60_000
 
 /**
  * @param perMinute the requests that the intervals are chosen for: a little less than `budget` allows
@@ -122,7 +124,9 @@ export function createRunCache(deps: {
 
   function open(repository: string, event: RunEvent): Entry {
     const key = `${event} ${repository.toLowerCase()}`
-    const entry = entries.get(key) ?? newEntry(repository, event)
+    const known = entries.get(key)
+    // A clock that was set back since says nothing of when to ask.
+    const entry = known && known.askedAt <= clock() + SET_BACK_MS ? known : newEntry(repository, event)
     entries.set(key, entry)
     return entry
   }

@@ -18,7 +18,7 @@ export function checkTarget(
   if (claims.eventName !== event)
     return `the run was started by ${claims.eventName}, and the delivery by ${event}`
   // GitHub starts a repository_dispatch on the default branch alone.
-  const refs = refNames(workflow === null ? defaultBranch : (ref ?? defaultBranch))
+  const refs = workflow === null || ref === null ? [`refs/heads/${defaultBranch}`] : refNames(ref)
   if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, and the delivery went to ${refs[0]}`
   const file = claims.workflowRef.replace(/@.*$/s, '').split('/').at(-1)
   const isFile = workflow !== null && /\.ya?ml$/i.test(workflow)
@@ -36,11 +36,10 @@ export function checkRepository(claims: RunClaims, { id }: RepositoryFacts): str
 
 /** The runs that belong to a delivery already leave room for no other, nor for a past one. */
 export function checkRuns({ runId }: RunClaims, { runs }: Delivery): 'duplicate' | 'past' | null {
-  if (runs.some(run => run.id === runId && run.past)) return 'past'
   const present = runs.filter(run => !run.past)
   if (present.some(run => run.id === runId)) return null
-  const isTaken = present.some(run => ['answer', 'report', 'port'].includes(run.evidence))
-  return isTaken ? 'duplicate' : null
+  if (present.some(run => ['answer', 'report', 'port'].includes(run.evidence))) return 'duplicate'
+  return runs.some(run => run.id === runId) ? 'past' : null
 }
 
 /** GitHub counts in seconds, and a run is made a moment after its dispatch. */

@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
+import { DEFAULT_ORGANISATION } from '../config/organisations.ts'
 import { matcher } from '../config/routes.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import type { PortAccess } from '../deliveries/port-access.ts'
@@ -45,7 +46,9 @@ export function createReports(parts: ReportsParts): Hono {
     return app
   }
   const secrets = (organisation: string) =>
-    config.organisations.find(({ id, clientId }) => id === organisation && clientId !== null)?.secrets ?? []
+    config.organisations.find(
+      ({ id, clientId }) => id === organisation && (id === DEFAULT_ORGANISATION || clientId !== null),
+    )?.secrets ?? []
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
   const tokens = createReportTokens({ secret, audience, lifetimeMs: BOUNDS.reportToken.value, clock, log })

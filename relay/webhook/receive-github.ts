@@ -76,14 +76,16 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
     const owner = owned && !owned.past ? await store.get(owned.delivery) : null
     if (owned && !owner) return 0
     const named = owner ? [owner] : await findNamed(repository, run)
+    let woken = 0
     for (const delivery of named) {
       const known = delivery.runs.some(each => each.id === run.id)
       const runs = known
         ? delivery.runs.map(each => (each.id === run.id ? refresh(each, run) : each))
         : [...delivery.runs, toDeliveryRun(run, 'title')]
-      await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
+      const { outcome } = await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
+      if (outcome === 'applied') woken++
     }
-    if (named.length > 0) return named.length
+    if (named.length > 0) return woken
     // A run that names no delivery may be of any of these: they look at the list.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))

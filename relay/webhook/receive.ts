@@ -81,7 +81,7 @@ export function createReceive({
         event_type: accepted.eventType,
         duplicate: accepted.duplicate,
       },
-      'the delivery is accepted',
+      'accepted',
     )
     const { id, runId, repository, eventType, duplicate } = accepted
     const answer = {

@@ -22,7 +22,7 @@ const connect = (
   )
 const payload = { run_id: 'r_1' } as unknown as ClientPayload
 const dispatch = (github: ReturnType<typeof connect>, repository = 'acme/shop') =>
-  github.dispatch({ repository, eventType: 'deploy' }, { payload, inputs: {} })
+  github.dispatch({ repository, eventType: 'deploy', workflow: null, ref: null }, { payload, inputs: {} })
 const asked = (api: GitHubApi) => api.requests.map(({ method, path }) => `${method} ${path}`)
 
 test('an App finds its installation once for a repository, and gets one token for all of them', async () => {
@@ -41,7 +41,7 @@ test('an App finds its installation once for a repository, and gets one token fo
 
 test('an App that was installed anew is found again, and the dispatch goes out once', async () => {
   const { api, app, github } = await open()
-  await github.runsPage('acme/shop', 1, null)
+  await github.runsPage('acme/shop', 1, null, 'repository_dispatch')
   api.clearRequests()
   // Uninstalled: its tokens and its installation are gone. Installed again: another id.
   const revoked = () =>
@@ -51,7 +51,7 @@ test('an App that was installed anew is found again, and the dispatch goes out o
       body: { message: 'Bad credentials' },
       times: Number.POSITIVE_INFINITY,
     })
-  await github.runsPage('acme/shop', 1, null)
+  await github.runsPage('acme/shop', 1, null, 'repository_dispatch')
   const token = api.requests[0]!.headers.authorization
   revoked()
   app.installationId += 1

@@ -67,7 +67,7 @@ describe('a webhook that is accepted', () => {
     expect(more).toEqual([])
     expect(delivery).toMatchObject({
       id: answer.body.delivery,
-      identity: 'run:r_1',
+      dedupeKey: 'run:r_1',
       runId: 'r_1',
       kind: 'action_run',
       action: 'deploy_service',
@@ -120,14 +120,13 @@ describe('a webhook that is accepted', () => {
       store: {
         async accept(delivery) {
           accepted.push(delivery)
-          const { id, runId, repository, eventType } = delivery
-          return { id, state: 'queued', runId, repository, eventType, duplicate: false }
+          return { ...delivery, state: 'queued', duplicate: false }
         },
       },
     })
     for (const secret of [SECRET, 'old', 'theirs', 'plain'])
       expect((await relay.post({ secret, body: context() })).status).toBe(202)
-    expect(accepted.map(({ organisation, identity }) => [organisation, identity])).toEqual([
+    expect(accepted.map(({ organisation, dedupeKey }) => [organisation, dedupeKey])).toEqual([
       ['default', 'run:r_1'],
       ['default', 'run:r_1'],
       ['their-client-id', 'run:their-client-id:r_1'],
@@ -478,13 +477,13 @@ describe('a webhook is refused', () => {
       problem(
         503,
         'Try again later',
-        "The relay's database (RELAY_DATABASE) cannot be written to; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
+        "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
       ),
     )
     expect(relay.logged).toEqual([
       {
         fields: { err: new Error('disk full') },
-        message: 'a delivery could not be written, or the answer to it was lost',
+        message: 'a delivery could not be persisted, or the answer of the database was lost',
       },
     ])
   })
@@ -497,7 +496,7 @@ describe('a webhook is refused', () => {
       problem(
         503,
         'Try again later',
-        'The relay has more to write than it keeps up with; this delivery was not accepted. Send it again shortly.',
+        'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.',
       ),
     )
   })
@@ -665,7 +664,7 @@ describe('what is logged', () => {
           delivery: answer.body.delivery,
           run: 'r_Q0YotCZMKxDLdlaU',
           repository: 'acme/shop',
-          event: 'service_scaffold',
+          event_type: 'service_scaffold',
           duplicate: false,
         },
       },
@@ -707,7 +706,7 @@ describe('health', () => {
     expect(await answer.json()).toMatchObject({ title: 'Method not allowed', status: 405 })
   })
 
-  test('GET /readyz says whether the store answers', async () => {
+  test('GET /readyz says whether the database takes writes', async () => {
     const relay = await openReceiving()
     const answer = await relay.request('/readyz')
     expect([answer.status, await answer.json()]).toEqual([200, { ok: true }])
@@ -715,7 +714,7 @@ describe('health', () => {
     const refusal = await broken.request('/readyz')
     expect(refusal.headers.get('retry-after')).toBe('5')
     expect({ status: refusal.status, body: await refusal.json() }).toEqual(
-      problem(503, 'Try again later', 'The database (RELAY_DATABASE) does not answer.'),
+      problem(503, 'Try again later', 'The database (RELAY_DATABASE) is unavailable, or takes no writes.'),
     )
   })
 })

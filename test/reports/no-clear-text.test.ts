@@ -151,8 +151,8 @@ async function portAway({ deliver, play, look, stage, places }: House) {
   await stage.port.stop()
   await play(delivered, workflow({ progress: 'false', summary: SUMMARY, end: 'exit 1' }))
   await look()
-  const reports = Object.keys(places).find(place => /table .*reports$/.test(place))!
-  expect(places[reports]).toContain('With ***:')
+  const outbox = Object.keys(places).find(place => /table .*outbox$/.test(place))!
+  expect(places[outbox]).toContain('With ***:')
   await stage.port.start()
   await ended(delivered.portRun)
 }
