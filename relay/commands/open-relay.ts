@@ -40,6 +40,7 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
   pauses.learn(await store.pauses(clock()))
   const github = createGitHub(config.github, clock, pauses, {
     isAllowed: matcher(config.targets.allowed),
+    secrets: [...config.webhook.secrets, config.adminToken ?? ''],
   })
   const { clientId } = config.port
   const port = clientId ? createPortClient({ ...config.port, clientId }) : null
