@@ -226,6 +226,21 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     expect(sent()).toEqual([])
   })
 
+  test('waits where GitHub limits the request for the new name', async () => {
+    const { api, dispatch } = await open({ port: {} })
+    api.renameRepository('acme/shop', 'acme/store')
+    api.fail({
+      match: ({ path }) => path.startsWith('/repositories/'),
+      status: 429,
+      headers: { 'retry-after': '30' },
+    })
+    const outcome = await dispatch({}, { ref: 'main' })
+    expect(outcome).toMatchObject({ kind: 'deferred', scope: 'credential', cause: 'rate_limit' })
+    expect('until' in outcome && outcome.until! > Date.now()).toBe(true)
+    expect(await dispatch({}, { ref: 'main' })).toMatchObject({ kind: 'deferred', cause: 'rate_limit' })
+    expect(api.requests).toHaveLength(2)
+  })
+
   test.each<[string, { kind: string; reason?: string }, string[]]>([
     ['acme/store', { kind: 'accepted' }, ['POST', 'GET', 'POST']],
     [
