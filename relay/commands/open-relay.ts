@@ -40,7 +40,8 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
   })
   gate.learn(await store.closedGates(clock()))
   const isAllowed = matcher(config.targets.allowed)
-  const github = createGitHub(config.github, clock, gate, { isAllowed })
+  const secrets = [...config.organisations.flatMap(each => each.secrets), config.adminToken ?? '']
+  const github = createGitHub(config.github, clock, gate, { isAllowed, secrets })
   const clients = new Map(
     config.organisations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
       const { apiUrl } = config.port

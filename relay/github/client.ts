@@ -6,6 +6,7 @@ import { createClockOffset } from './clock-offset.ts'
 import { createCredential } from './credential.ts'
 import { type DispatchOutcome, HeldUpError, readDispatchError } from './dispatch-outcome.ts'
 import { gatedCredential } from './gated-credential.ts'
+import { hideSecrets } from './hide-secrets.ts'
 import { createRateLimitGate } from './rate-limit-gate.ts'
 import { type ApprovalReader, createApprovalReader } from './read-approvals.ts'
 import { createJobReader, type JobReader } from './read-jobs.ts'
@@ -41,20 +42,26 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
 /**
  * GitHub as the relay sees it, by token or as a GitHub App.
  *
- * @param options.isAllowed whether the relay may dispatch to the repository that another has become
+ * @param options.isAllowed whether the relay may dispatch to the repository that another has become; none where absent
+ * @param options.secrets what GitHub's error texts must not show, beside the credential
  */
 export function createGitHub(
   config: Config['github'],
   clock: () => number = Date.now,
   gate = createRateLimitGate(config.auth, clock),
-  { isAllowed = () => false }: { isAllowed?: (repository: string) => boolean } = {},
+  {
+    isAllowed = () => false,
+    secrets = [],
+  }: { isAllowed?: (repository: string) => boolean; secrets?: readonly string[] } = {},
 ): GitHub {
   const offset = createClockOffset(clock)
   const direct = createCredential(config, clock, (headers, sentAt) => {
     // A proxy on the way has a clock of its own.
     if (headers.has('x-github-request-id')) offset.observe(headers.get('date'), sentAt)
   })
-  const credential = gatedCredential(direct, gate, clock)
+  const { auth, webhookSecret } = config
+  const ours = ['token' in auth ? auth.token : auth.privateKey, webhookSecret ?? '', ...secrets]
+  const credential = gatedCredential(hideSecrets(direct, ours), gate, clock)
   const repositories = createRepositoryReader(credential)
   const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {

@@ -1,8 +1,7 @@
-import { RequestError } from '@octokit/request-error'
 import { describeNetworkError, wasNotSent } from '../../port/client/network-error.ts'
 import { CredentialError } from './credential.ts'
 import { noTokenSentence, readCredentialFailure } from './credential-failure.ts'
-import { isForeign, readMessage } from './github-answer.ts'
+import { findResponse, isForeign, readMessage } from './github-answer.ts'
 import { LIMITED, readLimit } from './rate-limit.ts'
 import { GateClosedError } from './rate-limit-gate.ts'
 
@@ -71,14 +70,13 @@ export function readDispatchError(
   const thrown = error instanceof PreparationError ? error.cause : error
   if (thrown instanceof GateClosedError) return limitedUntil(thrown.until, thrown.reason)
   const stage = thrown instanceof CredentialError ? thrown.stage : null
-  const cause = thrown instanceof CredentialError ? thrown.cause : thrown
   const lost = (reason: string): DispatchOutcome =>
     isSent ? { kind: 'answer_lost', reason } : deferred(reason)
 
-  const response = cause instanceof RequestError ? cause.response : undefined
+  const response = findResponse(thrown)
   if (!response) {
-    const reason = `GitHub could not be reached (${describeNetworkError(cause)})`
-    return wasNotSent(cause) ? deferred(reason) : lost(reason)
+    const reason = `GitHub could not be reached (${describeNetworkError(thrown)})`
+    return wasNotSent(thrown) ? deferred(reason) : lost(reason)
   }
   const { status } = response
   const says = readMessage(response.data)

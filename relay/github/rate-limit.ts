@@ -1,7 +1,5 @@
-import { RequestError } from '@octokit/request-error'
 import { readRetryAt } from '../../port/client/retry-after.ts'
-import { CredentialError } from './credential.ts'
-import { readMessage } from './github-answer.ts'
+import { findResponse, readMessage } from './github-answer.ts'
 import { LONGEST_CLOSED_MS } from './rate-limit-gate.ts'
 
 /** How Port's log calls GitHub's limits; the answer stands behind it in brackets. */
@@ -18,8 +16,7 @@ export function readLimit(
   now: number,
   tries: number,
 ): { until: number; answer: string } | null {
-  const cause = error instanceof CredentialError ? error.cause : error
-  const response = cause instanceof RequestError ? cause.response : undefined
+  const response = findResponse(error)
   if (!response) return null
   const { status, data } = response
   const headers = { get: (name: string) => (response.headers as Named)[name] ?? null }

@@ -1,8 +1,7 @@
-import { RequestError } from '@octokit/request-error'
 import { describeNetworkError } from '../../port/client/network-error.ts'
 import { CredentialError } from './credential.ts'
 import { noTokenSentence, readCredentialFailure } from './credential-failure.ts'
-import { isForeign, readMessage } from './github-answer.ts'
+import { findResponse, isForeign, readMessage } from './github-answer.ts'
 import { readLimit } from './rate-limit.ts'
 import { GateClosedError } from './rate-limit-gate.ts'
 
@@ -30,11 +29,10 @@ export function readFailure(
     return { kind: 'later', at: error.until, reason: error.reason }
   }
   const stage = error instanceof CredentialError ? error.stage : null
-  const cause = error instanceof CredentialError ? error.cause : error
-  const response = cause instanceof RequestError ? cause.response : undefined
+  const response = findResponse(error)
   const soon = now + 2_000 * 2 ** Math.min(tries, 5)
   if (!response)
-    return { kind: 'later', at: soon, reason: `GitHub could not be reached (${describeNetworkError(cause)})` }
+    return { kind: 'later', at: soon, reason: `GitHub could not be reached (${describeNetworkError(error)})` }
   const { status } = response
   const says = readMessage(response.data)
   const limit = readLimit(error, now, tries)

@@ -80,7 +80,9 @@ test('a new run is shown to nobody for a while, then in any order', async () => 
     const createdAt = new Date(Date.now() - hours * 3_600_000).toISOString()
     return api.createRun({ repository: 'acme/shop', createdAt }).id
   })
-  expect((await github.runsPage('acme/shop', 1, null, 'repository_dispatch')).data?.map(({ id }) => id)).toEqual(ids.toReversed())
+  expect(
+    (await github.runsPage('acme/shop', 1, null, 'repository_dispatch')).data?.map(({ id }) => id),
+  ).toEqual(ids.toReversed())
 })
 
 test.each([-90_000, 0, 3_600_000])("GitHub's clock is %i ms ahead: its answers tell", async skew => {

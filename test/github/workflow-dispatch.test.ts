@@ -226,26 +226,42 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     expect(sent()).toEqual([])
   })
 
-  test.each([
-    [
-      'acme/store',
-      { kind: 'accepted' } as object,
-      'POST /repos/acme/store/actions/workflows/deploy.yml/dispatches',
-    ],
+  test('waits where GitHub limits the request for the new name', async () => {
+    const { api, dispatch } = await open({ port: {} })
+    api.renameRepository('acme/shop', 'acme/store')
+    api.fail({
+      match: ({ path }) => path.startsWith('/repositories/'),
+      status: 429,
+      headers: { 'retry-after': '30' },
+    })
+    const outcome = await dispatch({}, { ref: 'main' })
+    expect(outcome).toMatchObject({ kind: 'deferred', scope: 'credential', cause: 'rate_limit' })
+    expect('until' in outcome && outcome.until! > Date.now()).toBe(true)
+    expect(await dispatch({}, { ref: 'main' })).toMatchObject({ kind: 'deferred', cause: 'rate_limit' })
+    expect(api.requests).toHaveLength(2)
+  })
+
+  test.each<[string, { kind: string; reason?: string }, string[]]>([
+    ['acme/store', { kind: 'accepted' }, ['POST', 'GET', 'POST']],
     [
       'evil/store',
-      { kind: 'rejected', reason: expect.stringMatching(/^acme\/shop is evil\/store on GitHub now/) },
-      'GET /repos/evil/store',
+      {
+        kind: 'rejected',
+        reason:
+          'acme/shop is evil/store on GitHub now, which RELAY_ALLOWED_REPOSITORIES does not allow: add evil/store to it, or correct the target.',
+      },
+      ['POST', 'GET'],
     ],
-  ])('goes to the new name %s only where it is allowed', async (name, outcome, last) => {
-    const { api, workflow, dispatch } = await open({ port: {} })
-    api.addRepository(name, { workflows: [workflow] })
-    const location = `${api.url}/repos/${name}/actions/workflows/deploy.yml/dispatches`
-    api.fail({ match: isDispatch, status: 307, headers: { location } })
-    expect(await dispatch()).toMatchObject(outcome)
-    const { method, path } = api.requests.at(-1)!
-    expect(`${method} ${path}`).toBe(last)
-  })
+  ])(
+    'goes to %s, as the repository is called now, only where that is allowed',
+    async (name, outcome, methods) => {
+      const { api, dispatch } = await open({ port: {} })
+      api.renameRepository('acme/shop', name)
+      expect(await dispatch({}, { ref: 'main' })).toMatchObject(outcome)
+      expect(api.requests.map(({ method }) => method)).toEqual(methods)
+      expect(api.workflowDispatches).toHaveLength(outcome.kind === 'accepted' ? 1 : 0)
+    },
+  )
 })
 
 describe('what GitHub refuses is told as a sentence, with what to change:', () => {

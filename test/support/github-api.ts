@@ -8,7 +8,7 @@ import { awaitReview, review, runControlRoutes } from './github-api/run-control-
 import { blobRoutes, runRoutes } from './github-api/run-routes.ts'
 import { createRun, findRun, seconds, setJobs } from './github-api/runs.ts'
 import { rateOf } from './github-api/shown.ts'
-import { addApp, addRepository, addToken, newGitHubState } from './github-api/state.ts'
+import { addApp, addRepository, addToken, newGitHubState, renameRepository } from './github-api/state.ts'
 import type { GitHubApi, GitHubApiOptions } from './github-api/types.ts'
 import { workflowDispatchRoute } from './github-api/workflow-dispatch-route.ts'
 import { type ReceivedRequest, startStandIn } from './http-server.ts'
@@ -27,6 +27,8 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
 
   const api = new Hono<GitHubEnv>()
   api.use('*', async (c, next) => {
+    for (const [name, value] of Object.entries(c.env.forwarded ?? {}))
+      c.set(name as 'request', value as never)
     await next()
     c.header('date', new Date(state.now()).toUTCString())
     c.header('x-github-request-id', requestId())
@@ -52,7 +54,23 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     if (grant instanceof Response) return grant
     c.set('grant', grant)
     if (rateOf(state, grant).remaining === 0) return Response.json(limits.primary(), { status: 403 })
-    return next()
+    const [, fullName = '', rest = ''] = /\/repos\/([^/]+\/[^/]+)(.*)$/.exec(c.req.path) ?? []
+    const movedTo = state.moved.get(decodeURIComponent(fullName).toLowerCase())
+    if (movedTo === undefined) return next()
+    const location = `${state.url}/repositories/${movedTo}${rest}${new URL(c.req.url).search}`
+    const status = c.req.method === 'GET' ? 301 : 307
+    return refuse(status, status === 301 ? 'Moved Permanently' : 'Temporary Redirect', undefined, {
+      location,
+    })
+  })
+  api.all('/repositories/*', c => {
+    const url = new URL(c.req.url)
+    const [, id, rest = ''] = /\/repositories\/(\d+)(.*)$/.exec(url.pathname) ?? []
+    const repository = [...state.repositories.values()].find(one => one.id === Number(id))
+    if (!repository) return refuse(404, 'Not Found')
+    url.pathname = `/repos/${repository.fullName}${rest}`
+    const { method, raw } = c.req
+    return api.fetch(new Request(url, { method, headers: raw.headers }), { ...c.env, forwarded: c.var })
   })
   api.route('/repos', repositoryRoutes(state, schemas))
   api.route('/repos', workflowDispatchRoute(state, schemas))
@@ -76,6 +94,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     serverUrl: state.serverUrl,
     token,
     addRepository: (fullName, repository) => addRepository(state, fullName, repository),
+    renameRepository: (from, to) => renameRepository(state, from, to),
     createToken: given => addToken(state, given),
     createApp: given => addApp(state, given),
     dispatches: state.dispatches,

@@ -25,6 +25,8 @@ export type GitHubState = {
   serverUrl: string
   /** By full name in lower case: GitHub's names do not mind case. */
   repositories: Map<string, Repository>
+  /** What a repository was called before, in lower case, and its id. */
+  moved: Map<string, number>
   grants: Map<string, Grant>
   apps: GitHubApp[]
   dispatches: Dispatch[]
@@ -61,6 +63,7 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
     url: '',
     serverUrl: '',
     repositories: new Map(),
+    moved: new Map(),
     grants: new Map(),
     apps: [],
     dispatches: [],
@@ -110,6 +113,17 @@ export function addRepository(state: GitHubState, fullName: string, given: NewRe
   }))
   state.repositories.set(fullName.toLowerCase(), repository)
   return repository
+}
+
+/** Renames a repository, or gives it to another owner: requests to the old name are redirected. */
+export function renameRepository(state: GitHubState, from: string, to: string): void {
+  const repository = state.repositories.get(from.toLowerCase())
+  const [owner, name] = to.split('/')
+  if (!repository || !owner || !name) throw new Error(`"${from}" cannot become "${to}"`)
+  state.repositories.delete(from.toLowerCase())
+  state.moved.set(from.toLowerCase(), repository.id)
+  for (const run of state.runs) if (run.repository === repository.fullName) run.repository = to
+  state.repositories.set(to.toLowerCase(), Object.assign(repository, { fullName: to, owner, name }))
 }
 
 /** Personal tokens look like `github_pat_…`, those of Apps and jobs like `ghs_…`, about 520 characters since 2026. */

@@ -200,6 +200,7 @@ export type GitHubApi = StandIn & {
   /** A personal token that may do what each repository's `permissions` say. */
   readonly token: string
   addRepository(fullName: string, repository?: NewRepository): Repository
+  renameRepository(from: string, to: string): void
   createToken(token?: NewToken): string
   createApp(app?: { permissions?: Permissions; repositories?: string[] }): GitHubApp
   readonly dispatches: Dispatch[]
