@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { trimEnd } from '../../port/trim-end.ts'
 import { globProblem } from './glob-problem.ts'
 import { isExclusion } from './is-exclusion.ts'
 
@@ -17,7 +18,7 @@ export const address = z.string().transform((text, ctx) => {
     ctx.addIssue('must be an address alone, without a user, a query or a #')
     return z.NEVER
   }
-  return text.trim().replace(/\/+$/, '')
+  return trimEnd(text.trim(), '/')
 })
 
 /** A secret that a header carries: with any other character every request that needs it would fail. */

@@ -1,5 +1,6 @@
 import type { Octokit } from '@octokit/rest'
 import type { ClientPayload } from '../../port/client-payload.ts'
+import { trimEnd } from '../../port/trim-end.ts'
 import type { Outcome } from './errors.ts'
 import { split } from './split.ts'
 
@@ -20,7 +21,7 @@ export async function sendDispatch(
   dispatch: { event_type: string; client_payload: ClientPayload },
   mayPost: () => void,
 ): Promise<Outcome> {
-  const api = new URL(octokit.request.endpoint.DEFAULTS.baseUrl).href.replace(/\/*$/, '/')
+  const api = `${trimEnd(new URL(octokit.request.endpoint.DEFAULTS.baseUrl).href, '/')}/`
   const [owner, repo] = split(repository)
   const post = async (url: string, target = {}) => {
     mayPost()
