@@ -39,7 +39,7 @@ export function createApp(parts: AppParts): Hono {
     })
   }
   if (reports) app.route('/report', reports)
-  app.route('/api', createAdminApi(config.adminToken, store, clock))
+  app.route('/api', createAdminApi(config, store, clock))
   app.get('/healthz', c => c.json({ ok: true }))
   app.get('/readyz', async c => {
     try {
