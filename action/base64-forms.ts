@@ -9,7 +9,7 @@ export function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text)
   const digits = [0, 1, 2].flatMap(offset => {
     const rest = bytes.subarray(offset)
-    const all = rest.toString('base64').replace(/=+$/, '')
+    const all = rest.toString('base64').replaceAll('=', '')
     return [all, all.slice(0, Math.floor((rest.length * 8) / 6))]
   })
   return digits

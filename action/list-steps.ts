@@ -157,7 +157,7 @@ function readSteps(job: JsonObject, action: string | null): ListedStep[] {
 
 const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize containers', 'Stop containers']
 /** What may follow on "Set up job": the hook of a self-hosted machine, and the images of actions in Docker. */
-const PREPARES = /^(Set up runner|Pull \S*[./:@]\S*|Build \S+@\S+)$/
+const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**
  * Which steps the runner has added. An author may write a "Migrate" and a "Post Migrate" too; but every `pre` comes

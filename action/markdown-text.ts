@@ -4,9 +4,7 @@ const ACTIVE = new RegExp(
     /[`*]/u,
     /\\(?=[!-/:-@[-`{-~])/u,
     /(?<![\p{L}\p{N}])_(?=\S)|(?<=\S)_(?![\p{L}\p{N}])/u,
-    /\[(?=.*\][(:])/u,
-    /~(?=.*~)/u,
-    /\$(?=.*\$)/u,
+    /[[~$]/u,
     /<(?=[a-z/!?])/u,
     /&(?=#|\w+;)/u,
   ]
@@ -17,7 +15,21 @@ const ACTIVE = new RegExp(
 
 /** Text of a paragraph that stays as it is. */
 export function markdownText(text: string): string {
-  return text.replace(ACTIVE, found => (/[&<]/.test(found) ? HTML[found]! : `\\${found}`))
+  return text.split('\n').map(escapeLine).join('\n')
+}
+
+function escapeLine(line: string): string {
+  // A look ahead for what ends it would take quadratic time.
+  const lastEnd: Record<string, number> = {
+    '[': Math.max(line.lastIndexOf(']('), line.lastIndexOf(']:')),
+    '~': line.lastIndexOf('~'),
+    $: line.lastIndexOf('$'),
+  }
+  return line.replace(ACTIVE, (found, offset: number) => {
+    const end = lastEnd[found]
+    if (end !== undefined && end <= offset) return found
+    return HTML[found] ?? `\\${found}`
+  })
 }
 
 const HTML: Record<string, string> = { '&': '&amp;', '<': '&lt;' }
@@ -32,7 +44,7 @@ export function markdownCell(text: string, options: { code?: boolean } = {}): st
   // Code cannot hold a backslash before the end of a cell.
   if (/\\\|/.test(text)) return markdownText(text).replaceAll('|', '\\|')
   const line = text.replaceAll('|', '\\|')
-  if (text === '' || !(options.code || text.search(ACTIVE) >= 0)) return line
+  if (text === '' || !(options.code || markdownText(text) !== text)) return line
   const longest = Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length))
   const fence = '`'.repeat(longest + 1)
   const space = /^`|`$/.test(text) ? ' ' : ''

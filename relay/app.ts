@@ -41,9 +41,9 @@ export function createApp(parts: AppParts): Hono {
     })
   }
   if (reports) app.route('/report', reports)
-  const { adminToken } = config
+  const { adminToken, viewToken } = config
   const organisations = config.organisations.map(({ id }) => id)
-  app.route('/api', createAdminApi({ adminToken, organisations, store, apply }))
+  app.route('/api', createAdminApi({ adminToken, viewToken, organisations, store, apply }))
   app.get('/healthz', c => c.json({ ok: true }))
   app.get('/readyz', async c => {
     try {

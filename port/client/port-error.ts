@@ -7,7 +7,8 @@ import { readRetryAt } from './retry-after.ts'
  * - `unknown_run`: Port knows no such run, in this region and organisation
  * - `credentials`: Port takes neither the token nor a new one, or gives none
  * - `later`: too many requests; see `retryAt`
- * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's: a proxy's page, a redirect
+ * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's own: a page or the JSON of a proxy
+ *   or gateway, a redirect
  * - `refused`: anything else, which trying again would not change, unless a 403's permission is given meanwhile
  */
 export type PortErrorKind =
@@ -103,8 +104,8 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
   }
   const moved = status < 400 ? movedTo(call, answer.headers.get('location')) : null
   if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
-  // Without JSON it is something in between that speaks, and what it says of a run is worth nothing. That a
-  // body is too large for it stays true.
+  // Something between here and Port has answered, and what it says of a run is worth nothing. That a body is too
+  // large for it stays true.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error(
       'unreachable',
@@ -131,7 +132,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     )
   }
   if (call.runId !== null) {
-    if (status === 404) {
+    if (status === 404 && NOT_FOUND.test(code)) {
       return error(
         'unknown_run',
         `it knows no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
@@ -149,7 +150,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     if (status < 500 && (code === 'run_exhausted' || /already (finished|ended|completed)/i.test(message))) {
       return error('ended', `run ${call.runId} has already ended.`)
     }
-    if (status === 409) {
+    if (status === 409 || status === 404) {
       return error(
         'unreachable',
         'it cannot take this now.',
@@ -178,11 +179,18 @@ function movedTo(call: Call, location: string | null): string | null {
   return to?.pathname.endsWith(path) ? to.origin + to.pathname.slice(0, -path.length) : null
 }
 
-/** Null where it is not Port's own answer, but that of something in between. */
+/** The codes of Port for what it does not know, such as `not_found`. */
+const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
+
+/**
+ * The error in Port's own words, `{ ok: false, error: code, message }`; null where something in between has
+ * answered, as a gateway does with `{ message: "Not Found" }`.
+ */
 function readBody(text: string): { code: string; message: string } | null {
   try {
     const body: unknown = JSON.parse(text)
-    return isObject(body) ? { code: textOf(body.error), message: textOf(body.message) } : null
+    if (!isObject(body) || body.ok !== false || typeof body.error !== 'string') return null
+    return /^[a-z][a-z0-9_]*$/.test(body.error) ? { code: body.error, message: textOf(body.message) } : null
   } catch {
     return null
   }

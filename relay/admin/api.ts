@@ -14,6 +14,8 @@ const MAX_LIMIT = 200
 export interface AdminApiDeps {
   /** RELAY_ADMIN_TOKEN */
   adminToken: string | null
+  /** RELAY_VIEW_TOKEN */
+  viewToken: string | null
   /** Ids of all organisations. */
   organisations: string[]
   store: Pick<Store, 'get' | 'list' | 'history'>
@@ -21,20 +23,24 @@ export interface AdminApiDeps {
 }
 
 /**
- * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token; closed where none is set. Inputs and people
+ * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither is set. Inputs and people
  * are not shown: they belong to Port and the workflow.
  */
-export function createAdminApi({ adminToken, organisations, store, apply }: AdminApiDeps): Hono {
+export function createAdminApi({ adminToken, viewToken, organisations, store, apply }: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
-    if (adminToken === null)
+    if (adminToken === null && viewToken === null)
       throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
     const given = bearer(c)
-    if (given === null || !sameText(given, adminToken)) {
+    const mayChange = sameText(given, adminToken)
+    const mayRead = sameText(given, viewToken) || mayChange
+    if (!mayRead) {
       throw new Problem(401, 'Send RELAY_ADMIN_TOKEN as "Authorization: Bearer …".', {
         'www-authenticate': 'Bearer',
       })
     }
+    if (!mayChange && c.req.method !== 'GET')
+      throw new Problem(403, 'RELAY_VIEW_TOKEN changes nothing: send RELAY_ADMIN_TOKEN.')
     await next()
   })
   app.get('/deliveries', async c => {
@@ -134,7 +140,8 @@ const unknown = (id: string) =>
   new Problem(404, `There is no delivery ${id}: it was purged after RELAY_RETENTION, or never was.`)
 
 /** In constant time, whatever the length of what is given. */
-function sameText(given: string, expected: string): boolean {
+function sameText(given: string | null, expected: string | null): boolean {
+  if (given === null || expected === null) return false
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(given), digest(expected))
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { trimEnd } from '../../port/trim-end.ts'
 import { readSecrets } from '../config/read-secrets.ts'
 
 /** Calls the admin API of the relay that the environment describes: `RELAY_PUBLIC_URL`, else this machine's. */
@@ -13,7 +14,7 @@ export async function callAdmin(
   const { RELAY_ADMIN_TOKEN: token, RELAY_PUBLIC_URL, PORT } = values
   if (problems[0]) throw new Error(`${problems[0]}.`)
   if (!token) throw new Error('RELAY_ADMIN_TOKEN is needed: the one that the relay was started with.')
-  const base = (RELAY_PUBLIC_URL ?? `http://127.0.0.1:${PORT ?? 8080}`).replace(/\/+$/, '')
+  const base = trimEnd(RELAY_PUBLIC_URL ?? `http://127.0.0.1:${PORT ?? 8080}`, '/')
   let response: Response
   try {
     response = await fetch(`${base}${path}`, { method, headers: { authorization: `Bearer ${token}` } })

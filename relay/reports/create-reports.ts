@@ -17,7 +17,10 @@ import { createTake, type TakeDeps } from './take-report.ts'
 import { createOidcVerifier } from './verify-oidc.ts'
 
 export interface ReportsParts {
-  config: Pick<Config, 'publicUrl' | 'github' | 'organisations' | 'targets' | 'trustedProxies'>
+  config: Pick<
+    Config,
+    'publicUrl' | 'github' | 'organisations' | 'targets' | 'trustedProxies' | 'reportBlueprints'
+  >
   store: StartDeps['store'] & TakeDeps['store']
   github: StartDeps['github'] & Pick<GitHub, 'repository'>
   apply: ApplyEvent
@@ -61,7 +64,7 @@ export function createReports(parts: ReportsParts): Hono {
   const give = createGiveInputs({ store, tokens, secrets, log })
   const take = createTake({
     ...{ store, tokens, apply, log },
-    isBlueprintAllowed: matcher(['*', '!_*']),
+    isBlueprintAllowed: matcher(config.reportBlueprints),
     rate: createRateBound(BOUNDS.reportRate.value),
   })
   const withRoom = createBodyMemory({

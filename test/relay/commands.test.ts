@@ -121,3 +121,16 @@ test('the admin API takes its token as Bearer alone, and compares it whole', asy
     expect(await ask(given), given).toBe(401)
   }
 })
+
+test('RELAY_VIEW_TOKEN reads and changes nothing', async () => {
+  const RELAY_VIEW_TOKEN = 'a view token of some length'
+  const relay = await openRelayHere(relayEnv({ RELAY_VIEW_TOKEN }))
+  const headers = { authorization: `Bearer ${RELAY_VIEW_TOKEN}` }
+  expect((await fetch(`${relay.url}/api/deliveries`, { headers })).status).toBe(200)
+  expect((await fetch(`${relay.url}/api/deliveries`)).status).toBe(401)
+  const change = await fetch(`${relay.url}/api/deliveries/d/redeliver`, { method: 'POST', headers })
+  expect(change.status).toBe(403)
+  expect(await change.json()).toMatchObject({
+    detail: 'RELAY_VIEW_TOKEN changes nothing: send RELAY_ADMIN_TOKEN.',
+  })
+})

@@ -40,6 +40,8 @@ test('two variables are enough; every other has a default', () => {
     database: { kind: 'sqlite', path: './data/relay.db' },
     publicUrl: null,
     adminToken: null,
+    viewToken: null,
+    reportBlueprints: ['*', '!_*'],
     trustedProxies: 0,
     startTimeout: 600_000,
     runTimeout: 86_400_000,
@@ -66,6 +68,8 @@ test('every variable is read', () => {
     RELAY_DATABASE: 'postgres://u:p@db/relay',
     RELAY_PUBLIC_URL: 'https://relay.acme.example/',
     RELAY_ADMIN_TOKEN: 'sixteen characters',
+    RELAY_VIEW_TOKEN: 'sixteen others, too',
+    RELAY_REPORT_BLUEPRINTS: 'service, {env,deployment}*, !secret',
     RELAY_TRUSTED_PROXIES: '2',
     RELAY_START_TIMEOUT: '5m',
     RELAY_RUN_TIMEOUT: '2 h',
@@ -99,6 +103,8 @@ test('every variable is read', () => {
     database: { kind: 'postgres', url: 'postgres://u:p@db/relay' },
     publicUrl: 'https://relay.acme.example',
     adminToken: 'sixteen characters',
+    viewToken: 'sixteen others, too',
+    reportBlueprints: ['service', '{env,deployment}*', '!secret'],
     trustedProxies: 2,
     startTimeout: 300_000,
     runTimeout: 7_200_000,
@@ -107,6 +113,16 @@ test('every variable is read', () => {
     listen: { host: '::1', port: 0 },
     logLevel: 'debug',
   })
+})
+
+test('what Kubernetes sets for a Service named relay is no variable of the relay', () => {
+  const env = {
+    RELAY_SERVICE_HOST: '10.0.0.11',
+    RELAY_SERVICE_PORT_HTTP: '8080',
+    RELAY_PORT: 'tcp://10.0.0.11:8080',
+    RELAY_PORT_8080_TCP_ADDR: '10.0.0.11',
+  }
+  expect(read(env)).toEqual(readConfig(LEAST))
 })
 
 test('an empty variable counts as unset', () => {
@@ -227,6 +243,26 @@ describe('a problem is told by the name of its variable:', () => {
       { [name]: ' ,\n,' },
       `${name} is a list with nothing in it: fill it in, or leave it out`,
     ]),
+    [{ RELAY_VIEW_TOKEN: 'short' }, 'RELAY_VIEW_TOKEN must have at least 16 characters'],
+    [
+      { RELAY_VIEW_TOKEN: 'sixteen characters', RELAY_ADMIN_TOKEN: 'sixteen characters' },
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same: who may only read could change things',
+    ],
+    [
+      { RELAY_REPORT_BLUEPRINTS: '!_*' },
+      'RELAY_REPORT_BLUEPRINTS leaves out only: add what is let in, such as *',
+    ],
+    [
+      { RELAY_REPORT_BLUEPRINTS: 'service, a[' },
+      'RELAY_REPORT_BLUEPRINTS "a[" is not a glob: Missing closing: "]" - use "\\\\]" to match literal characters',
+    ],
+    [{ RELAY_EVENT_TYP: 'x' }, 'RELAY_EVENT_TYP is not known: did you mean RELAY_EVENT_TYPE?'],
+    [{ RELAY_REPOSITORIES: '' }, 'RELAY_REPOSITORIES is not known: did you mean RELAY_REPOSITORY?'],
+    [
+      { RELAY_ADMIN_TOKENFILE: 'x' },
+      'RELAY_ADMIN_TOKENFILE is not known: did you mean RELAY_ADMIN_TOKEN_FILE?',
+    ],
+    [{ RELAY_SOMETHING_ELSE_ALTOGETHER: 'x' }, 'RELAY_SOMETHING_ELSE_ALTOGETHER is not known'],
     [{ RELAY_ADMIN_TOKEN: 'short' }, 'RELAY_ADMIN_TOKEN must have at least 16 characters'],
     [{ RELAY_START_TIMEOUT: '10' }, `RELAY_START_TIMEOUT ${duration}`],
     [{ RELAY_RUN_TIMEOUT: 'soon' }, `RELAY_RUN_TIMEOUT ${duration}`],
