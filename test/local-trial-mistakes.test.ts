@@ -66,7 +66,6 @@ const files = {
 }
 const event = ['--event', 'event.json']
 test.for<[string, string[], string | RegExp]>([
-  ['no event', [], new RegExp(`^--event is missing\\.${USAGE.source}`)],
   ['an unknown option', ['--evnt', 'x'], new RegExp(`^Unknown option '--evnt'.*${USAGE.source}`)],
   [
     'a value without a name',
@@ -156,6 +155,13 @@ test.for<[string, string[], string | RegExp]>([
   if (typeof sentence === 'string') expect(errors).toBe(sentence)
   else expect(errors).toMatch(sentence)
   expect(errors).not.toMatch(/\n\s+at |hunter2/)
+  expect(lines).toEqual([''])
+  expect(code).toBe(1)
+})
+
+test('without an event it fails with how it is used', async () => {
+  const { code, lines, errors } = await openTrialFolder().startByNpm().ended
+  expect(errors).toMatch(new RegExp(`^--event is missing\\.${USAGE.source}`))
   expect(lines).toEqual([''])
   expect(code).toBe(1)
 })

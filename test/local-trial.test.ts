@@ -9,8 +9,8 @@ import { until } from './support/until.ts'
 const LINK = 'http://github/you/your-repository/actions/runs/1/attempts/1'
 
 test('with an event alone it shows the outputs of the action, and what Port would show', async () => {
-  const { playByNpm } = openTrialFolder()
-  const { code, lines, errors, left } = await playByNpm('--event', 'event.json')
+  const { startByNpm } = openTrialFolder()
+  const { code, lines, errors, left } = await startByNpm('--event', 'event.json').ended
   expect(errors).toBe('')
   const payload = lines.findIndex(line => line.startsWith('        "payload": '))
   const [text] = lines.splice(payload, 1)
@@ -67,7 +67,7 @@ test('with an event alone it shows the outputs of the action, and what Port woul
 })
 
 test('a workflow of one’s own is played from its repository, with its files, secrets and variables', async () => {
-  const { playByNpm, cwd } = openTrialFolder({
+  const { play, cwd } = openTrialFolder({
     '.github/workflows/deploy.yml': workflow(`${USES}
           entities: '[{ blueprint: service, identifier: shop, properties: { note: "\${{ vars.REGION }}" } }]'
       - { uses: actions/checkout@v6, with: { fetch-depth: 0 } }
@@ -84,13 +84,8 @@ test('a workflow of one’s own is played from its repository, with its files, s
   })
   execFileSync('git', ['init', '--quiet'], { cwd })
   const args = ['--event', 'event.json', '--workflow', '.github/workflows/deploy.yml']
-  const { code, lines, errors } = await playByNpm(
-    ...args,
-    '--secret',
-    'DEPLOY_KEY=k3y=k3y',
-    '--var',
-    'REGION=eu',
-  )
+  const given = ['--secret', 'DEPLOY_KEY=k3y=k3y', '--var', 'REGION=eu']
+  const { code, lines, errors } = await play(...args, ...given)
   expect(errors).toBe('')
   expect(lines).toEqual([
     'Playing deploy.yml, started by repository_dispatch of type deploy_service',
