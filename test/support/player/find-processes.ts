@@ -13,7 +13,8 @@ export async function findProcesses(
       const environment = async () => (await readSettled(id, 'environ')).split('\0')
       if (!(await belongs(id, environment))) return []
       const command = await readSettled(id, 'cmdline')
-      return (await isLive(id)) ? [{ pid: Number(id), command: command.replaceAll('\0', ' ').trim() }] : []
+      // One that has ended has none.
+      return command === '' ? [] : [{ pid: Number(id), command: command.replaceAll('\0', ' ').trim() }]
     }),
   )
   return found.flat()
@@ -31,9 +32,4 @@ async function readSettled(id: string, file: 'environ' | 'cmdline'): Promise<str
     await sleep(5)
   }
   return ''
-}
-
-async function isLive(id: string): Promise<boolean> {
-  const stat = await readFile(`/proc/${id}/stat`, 'utf8').catch(() => '')
-  return stat !== '' && !/\) [ZX] [^)]*$/.test(stat)
 }
