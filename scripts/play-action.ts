@@ -1,5 +1,5 @@
 /**
- * `npm run action -- --event FILE [--workflow FILE]`: plays a workflow of one's own on this machine, against
+ * `npm run action -- --event FILE [--workflow FILE]`: plays your workflow on this machine, against
  * stand-ins of Port and GitHub, and prints what Port would show. Nothing leaves the machine but what the
  * workflow's own `run:` steps send.
  */

@@ -603,7 +603,7 @@ describe('a refusal', () => {
     expect(await checkWorkflow(join(fixtures, 'loop.yml'))).toEqual({ errors: [] })
   })
 
-  it('takes each way to write the event, and no typo of it', async () => {
+  it('accepts each way to write the event, and no typo of it', async () => {
     const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
     for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
       expect((await play('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')
@@ -613,7 +613,7 @@ describe('a refusal', () => {
       )
   })
 
-  it('says when the workflow does not listen to the event', async () => {
+  it('names the event type to which the workflow does not listen to the event', async () => {
     const other = { name: 'repository_dispatch', payload: { event_type: 'other', client_payload: {} } }
     await expect(playSteps('- run: echo', { event: other })).rejects.toThrow(
       'of type other, only to deploy_service',

@@ -16,7 +16,7 @@ const USAGE = `npm run action -- --event FILE [--workflow FILE] [--type TYPE] [-
 
   --event FILE         the body that Port sends, or a repository_dispatch event, as JSON
   --workflow FILE      the workflow to play; without it, a job that prints the action's outputs
-  --type TYPE          the event type, where neither the body nor its action says it, but the relay's configuration
+  --type TYPE          the event type, where the relay's configuration sets it, not the body or its action
   --secret NAME=VALUE  a secret of the repository; may be repeated
   --var NAME=VALUE     a variable of the repository; may be repeated`
 
@@ -59,10 +59,10 @@ export async function playTrial(
     for (const note of [...event.notes, ...credentials.notes]) print(`  ${note}`)
     if (leftOut.length > 0) print(`  Left out, with empty outputs: ${leftOut.join(', ')}.`)
     const { vars, secrets } = credentials.given(port)
-    const told = new Set<string>()
+    const printed = new Set<string>()
     const onLeftOut = (what: string) => {
-      if (!told.has(what)) print(`  Left out: ${what}.`)
-      told.add(what)
+      if (!printed.has(what)) print(`  Left out: ${what}.`)
+      printed.add(what)
     }
     const played = await playWorkflow({
       yaml: found.yaml,
@@ -127,13 +127,13 @@ function pairs(given: string[], option: string): Record<string, string> {
   )
 }
 
-/** GitHub starts nothing for a type that a workflow does not list, and says nothing. */
+/** GitHub starts nothing for a type that a workflow does not list, and reports no error. */
 function chooseType(given: string | undefined, event: TrialEvent, { name, types }: TrialWorkflow): string {
   const type = given ?? event.type ?? types[0] ?? 'port_action'
   if (types.length === 0 || types.includes(type)) return type
   throw new Error(
     `${name} does not listen to repository_dispatch of type ${type}, only to ${types.join(', ')}. The type is the ` +
-      "identifier of the Port action, unless the webhook's address or the relay's routes say another: then give it by --type.",
+      "identifier of the Port action, unless the webhook's address or the relay's routes set another: then name it by --type.",
   )
 }
 
