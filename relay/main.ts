@@ -1,12 +1,13 @@
 import packageJson from '../package.json' with { type: 'json' }
 import { overview, runCommand } from './commands/command.ts'
 import { deliveries } from './commands/deliveries.ts'
+import { doctor } from './commands/doctor.ts'
 import { generate } from './commands/generate.ts'
 import { redeliver } from './commands/redeliver.ts'
 import { send } from './commands/send.ts'
 import { serve } from './commands/serve.ts'
 
-const commands = [serve, send, deliveries, redeliver, generate]
+const commands = [serve, doctor, send, deliveries, redeliver, generate]
 
 const [name = 'serve', ...args] = process.argv.slice(2)
 const command = commands.find(each => each.name === name)

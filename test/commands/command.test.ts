@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { defineCommand, runCommand } from '../../relay/commands/command.ts'
 import { deliveries } from '../../relay/commands/deliveries.ts'
+import { doctor } from '../../relay/commands/doctor.ts'
 import { generate } from '../../relay/commands/generate.ts'
 import { redeliver } from '../../relay/commands/redeliver.ts'
 import { send } from '../../relay/commands/send.ts'
@@ -9,7 +10,7 @@ import { serve } from '../../relay/commands/serve.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
-const commands = [serve, send, deliveries, redeliver, generate]
+const commands = [serve, doctor, send, deliveries, redeliver, generate]
 
 describe.each(commands.map(command => ({ name: command.name, command })))('$name', ({ name, command }) => {
   test('prints its summary and each of its options for --help', async () => {
