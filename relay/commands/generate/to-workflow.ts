@@ -146,6 +146,17 @@ function repositoryDispatch(inputs: Input[], comment: (input: Input) => string[]
 }
 
 function rest(action: PortAction, event: Start['event'], inputs: Input[], oidc: boolean): string[] {
+  const settings = [
+    // A run that a person starts by hand has none.
+    ...(event === 'workflow_dispatch' ? ['payload: ${{ inputs.port }}'] : []),
+    ...(oidc
+      ? []
+      : [
+          'port-client-id: ${{ vars.PORT_CLIENT_ID }}',
+          'port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
+          "port-api-url: ${{ vars.PORT_API_URL || 'https://api.port.io' }}",
+        ]),
+  ]
   return [
     event === 'workflow_dispatch'
       ? "run-name: ${{ github.workflow }} ${{ fromJSON(inputs.port || '{}').run_id }}"
@@ -160,14 +171,7 @@ function rest(action: PortAction, event: Start['event'], inputs: Input[], oidc: 
     '      # The first step, so that its post step runs last and knows how the job ended.',
     '      - uses: org/port-webhook-action@v1',
     '        id: port',
-    ...(oidc
-      ? []
-      : [
-          '        with:',
-          '          port-client-id: ${{ vars.PORT_CLIENT_ID }}',
-          '          port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
-          "          port-api-url: ${{ vars.PORT_API_URL || 'https://api.port.io' }}",
-        ]),
+    ...(settings.length > 0 ? ['        with:', ...settings.map(line => `          ${line}`)] : []),
     '',
     '      # From here on your own steps, of any kind. Inputs come as outputs; hand them to scripts through `env`.',
     '      - name: Do the work',
