@@ -52,7 +52,7 @@ test.each([403, 422])('what GitHub says to a %i is one line, and holds no secret
   nock(API).post('/repos/acme/shop/dispatches').reply(status, { message })
   nock(API).get('/repos/acme/shop/actions/runs/7').reply(status, { message })
   const github = open()
-  const target = { repository: 'acme/shop', eventType: 'deploy' }
+  const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
   const outcome = await github.dispatch(target, { payload: {} as ClientPayload, inputs: {} })
   const hidden = `(${status}: No *** *** *** *** of yours)`
   expect(outcome).toMatchObject({ kind: 'rejected', reason: expect.stringContaining(hidden) })

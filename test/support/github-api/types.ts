@@ -18,6 +18,8 @@ type DeclaredWorkflow = {
   }
   /** `active` when absent. */
   state?: 'active' | 'disabled_manually'
+  /** Its file; one that listens to `eventTypes` when absent. */
+  content?: string
 }
 
 /** An input as the workflow file declares it. */
