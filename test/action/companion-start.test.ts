@@ -1,11 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { findWorker } from '../../action/find-worker.ts'
-import type { FollowedJob } from '../../action/follow-job.ts'
-import { isAlive } from '../../action/is-alive.ts'
-import { progressFolder } from '../../action/progress-folder.ts'
-import { watchEnd } from '../../action/watch-end.ts'
+import type { FollowedJob } from '../../action/progress/follow-job.ts'
+import { progressFolder } from '../../action/progress/progress-folder.ts'
+import { watchEnd } from '../../action/progress/watch-end.ts'
+import { findWorker, isAlive } from '../../action/runner/processes.ts'
 import { openRunner } from './open-runner.ts'
 import { openStage } from './play.ts'
 
@@ -150,7 +149,7 @@ test('where there is no /proc, a process that takes signals is alive', async () 
     },
   }))
   vi.resetModules()
-  const { isAlive } = await import('../../action/is-alive.ts')
+  const { isAlive } = await import('../../action/runner/processes.ts')
   expect(isAlive(process.pid)).toBe(true)
   expect(isAlive(2 ** 22 + 7)).toBe(false)
 })

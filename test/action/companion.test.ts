@@ -2,17 +2,16 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterEach, expect, test, vi } from 'vitest'
-import { createFetch } from '../../action/fetch.ts'
-import { askAgainAfter, describeRunning, followJob } from '../../action/follow-job.ts'
-import { isAlive } from '../../action/is-alive.ts'
-import type { ListedStep } from '../../action/list-steps.ts'
-import { readLogFile } from '../../action/log-file.ts'
-import { NOTHING_SENT, progressFolder } from '../../action/progress-folder.ts'
-import { readLogRest } from '../../action/read-log-rest.ts'
-import { createRedact } from '../../action/redact.ts'
-import { stopProgress } from '../../action/stop-progress.ts'
-import { takeLogRest } from '../../action/take-log-rest.ts'
-import { watchEnd } from '../../action/watch-end.ts'
+import { readLogRest, takeLogRest } from '../../action/finish/remaining-log.ts'
+import { askAgainAfter, describeRunning, followJob } from '../../action/progress/follow-job.ts'
+import { NOTHING_SENT, progressFolder } from '../../action/progress/progress-folder.ts'
+import { stopProgress } from '../../action/progress/stop-progress.ts'
+import { watchEnd } from '../../action/progress/watch-end.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
+import type { ListedStep } from '../../action/runner/list-steps.ts'
+import { readLogFile } from '../../action/runner/log-file.ts'
+import { isAlive } from '../../action/runner/processes.ts'
+import { createRedact } from '../../action/secrets/redact.ts'
 import { PortError } from '../../port/client/port-client.ts'
 import { followFast, jobFor, openFolder } from './open-companion.ts'
 import { openStage, REPOSITORY } from './play.ts'
@@ -251,7 +250,7 @@ test('a line longer than a piece of the file is told by its beginning, not kept 
 
 test('every topic that a message links to is a section of docs/errors.md', () => {
   const page = readFileSync(join(import.meta.dirname, '../../docs/errors.md'), 'utf8')
-  const source = readFileSync(join(import.meta.dirname, '../../action/help.ts'), 'utf8')
+  const source = readFileSync(join(import.meta.dirname, '../../action/runner/help.ts'), 'utf8')
   const topics = [...source.matchAll(/^ {2}\| '([\w-]+)'/gm)].map(match => match[1])
   expect(topics).toHaveLength(14)
   for (const topic of topics) expect(page).toContain(`\n## ${topic}\n`)

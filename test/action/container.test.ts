@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { isAlive } from '../../action/is-alive.ts'
+import { isAlive } from '../../action/runner/processes.ts'
 import { isObject } from '../../port/types.ts'
 import { listProcesses } from '../support/player/list-processes.ts'
 import type { PlayedJob, PlayOptions } from '../support/player/types.ts'

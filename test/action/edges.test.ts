@@ -210,8 +210,8 @@ test('used by path, and without names of job and runner, it works, and messages 
   await job.run('main')
   expect(await job.run('post', job.state())).toEqual([expect.stringMatching(/See docs\/errors\.md#steps$/)])
   for (const name of ['GITHUB_JOB', 'RUNNER_NAME', 'GITHUB_ACTION_REF']) vi.stubEnv(name, undefined)
-  const { readWorkflow } = await import('../../action/runner.ts')
-  const { help } = await import('../../action/help.ts')
+  const { readWorkflow } = await import('../../action/runner/runner.ts')
+  const { help } = await import('../../action/runner/help.ts')
   const env = { ...process.env, GITHUB_ACTION_REPOSITORY: 'org/action' }
   expect(readWorkflow(env)).toMatchObject({ job: '', runnerName: '', action: 'org/action@' })
   expect(help(env, 'port')).toBe(' See https://github.com/org/action/blob/main/docs/errors.md#port')

@@ -2,9 +2,9 @@ import { createServer, type RequestListener } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { createFetch } from '../../action/fetch.ts'
-import { createStepLister } from '../../action/list-steps.ts'
-import type { Workflow } from '../../action/runner.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
+import { createStepLister } from '../../action/runner/list-steps.ts'
+import type { Workflow } from '../../action/runner/runner.ts'
 
 /** What asks a GitHub that answers so. */
 async function openLister(answer: RequestListener) {

@@ -14,15 +14,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { birthOf } from '../../action/birth-of.ts'
-import { isAlive } from '../../action/is-alive.ts'
-import { claimReport, createLogFile, markAt, nextMark, readLogFile, START } from '../../action/log-file.ts'
-import { progressFolder } from '../../action/progress-folder.ts'
-import { readLogRest } from '../../action/read-log-rest.ts'
-import { createRedact } from '../../action/redact.ts'
-import { splitLines } from '../../action/split-lines.ts'
-import { stopProgress } from '../../action/stop-progress.ts'
-import { takeLogRest } from '../../action/take-log-rest.ts'
+import { readLogRest, takeLogRest } from '../../action/finish/remaining-log.ts'
+import { progressFolder } from '../../action/progress/progress-folder.ts'
+import { stopProgress } from '../../action/progress/stop-progress.ts'
+import {
+  claimReport,
+  createLogFile,
+  markAt,
+  nextMark,
+  readLogFile,
+  START,
+} from '../../action/runner/log-file.ts'
+import { birthOf, isAlive } from '../../action/runner/processes.ts'
+import { splitLines } from '../../action/runner/split-lines.ts'
+import { createRedact } from '../../action/secrets/redact.ts'
 
 function openLog(content: string | Buffer = ''): string {
   const root = mkdtempSync(join(tmpdir(), 'log-'))

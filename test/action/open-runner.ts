@@ -111,7 +111,7 @@ export function openRunner(
       record(more, async () => {
         const [core, { createFetch }] = await Promise.all([
           import('@actions/core'),
-          import('../../action/fetch.ts'),
+          import('../../action/runner/fetch.ts'),
         ])
         let passed = 0
         const sleep = async (ms: number) => {
@@ -126,8 +126,8 @@ export function openRunner(
           clock: () => Date.now() + passed,
           sleep,
         }
-        if (entry === 'main') await (await import('../../action/start.ts')).start(runner, '')
-        else await (await import('../../action/finish.ts')).finish(runner)
+        if (entry === 'main') await (await import('../../action/start/start.ts')).start(runner, '')
+        else await (await import('../../action/finish/finish.ts')).finish(runner)
       }),
     state: () => Object.fromEntries(read('state').map(([name, value]) => [`STATE_${name}`, value])),
     outputs: () => Object.fromEntries(read('output')),

@@ -74,7 +74,7 @@ test('used by a path, it knows its own step, and no other', async () => {
     '✓ Run ./tools (7 s)',
     '✓ Build (7 s)',
   ])
-  const { readWorkflow } = await import('../../action/runner.ts')
+  const { readWorkflow } = await import('../../action/runner/runner.ts')
   const own = (folder: string) => readWorkflow(process.env, `${folder}/action/dist/post/index.js`).action
   expect([own(workspace), own('/elsewhere')]).toEqual(['./', './'])
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { maskParts } from '../../action/mask-parts.ts'
-import { ownSecrets } from '../../action/own-secrets.ts'
-import { createRedact } from '../../action/redact.ts'
+import { ownSecrets } from '../../action/secrets/job-credentials.ts'
+import { maskParts } from '../../action/secrets/mask-parts.ts'
+import { createRedact } from '../../action/secrets/redact.ts'
 
 const SECRET = `quo"ted \\ & <'secret'> ü+/?!(*)🚀`
 const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`

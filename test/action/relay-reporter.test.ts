@@ -1,7 +1,8 @@
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
-import { createFetch } from '../../action/fetch.ts'
-import { createRelayReporter, type RelayAccess } from '../../action/relay-reporter.ts'
+import { createRelayReporter } from '../../action/report/relay-reporter.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
+import type { RelayAccess } from '../../action/runner/relay-access.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { type StandInEnv, startStandIn } from '../support/http-server.ts'
 

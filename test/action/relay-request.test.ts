@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
-import { createFetch } from '../../action/fetch.ts'
-import { readRelayAnswer, requestJson } from '../../action/relay-request.ts'
+import { readRelayAnswer, requestJson } from '../../action/report/relay-request.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
 import { PortError } from '../../port/client/port-client.ts'
 import { type StandInEnv, startStandIn } from '../support/http-server.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { knownSecrets } from '../../action/known-secrets.ts'
-import { findRelay } from '../../action/relay-reporter.ts'
+import { knownSecrets } from '../../action/finish/known-secrets.ts'
+import { findRelay } from '../../action/runner/relay-access.ts'
 import { readClientPayload } from '../../port/client-payload.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { payloadFor } from './play.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRetry, FINAL_EXTRA_MS } from '../../action/retry.ts'
+import { createRetry, FINAL_EXTRA_MS } from '../../action/report/retry.ts'
 import { PortError } from '../../port/client/port-client.ts'
 
 /** A clock that sleeping moves. */

@@ -1,0 +1,17 @@
+import { PortError } from '../../port/client/port-client.ts'
+
+/** Nothing was sent: there was no connection. */
+const NOT_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']
+
+/**
+ * Whether what was asked for may have been done all the same: the answer got lost, or is one that says nothing about
+ * that. A 503 says that the request was not taken, and so do these of 4xx, and a token that was not to be had for it.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
+ */
+export function isUncertain(error: unknown): error is PortError {
+  if (!(error instanceof PortError) || error.kind !== 'unreachable' || error.ofToken) return false
+  if (error.status !== null) return ![409, 425, 429, 503].includes(error.status)
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException
+  return !NOT_SENT.includes(code ?? '')
+}
