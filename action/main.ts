@@ -6,6 +6,6 @@ import { createFetch } from './runner/fetch.ts'
 import { start } from './start/start.ts'
 
 // Beside this bundle, wherever the runner has put the action.
-const companion = join(dirname(process.argv[1]!), '../progress/index.js')
+const progressScript = join(dirname(process.argv[1]!), '../progress/index.js')
 
-await start({ core, env: process.env, fetch: createFetch(), clock, sleep }, companion)
+await start({ core, env: process.env, fetch: createFetch(), clock, sleep }, progressScript)

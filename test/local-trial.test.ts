@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { sealWith } from './action/seal.ts'
+import { encryptWith } from './action/encrypt.ts'
 import { BODY, openTrialFolder, ROOT, RUN_ID, USES, workflow } from './open-trial-folder.ts'
 import { until } from './support/until.ts'
 
@@ -177,7 +177,7 @@ test('a workflow that fails fails the trial, and shows where', async () => {
 
 test('secret inputs are opened with the client secret that is given, under the workflow’s name for it', async () => {
   const secret = 'client-secret-of-32-characters-and-more'
-  const inputs = { token: sealWith(secret, 'clear-text') }
+  const inputs = { token: encryptWith(secret, 'clear-text') }
   const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }
   const { play } = openTrialFolder({
     'sealed.json': { ...BODY, inputs, action },
@@ -263,7 +263,7 @@ test('the type may come from the relay’s configuration: by --type', async () =
 test('where Port is told nothing, it says so', async () => {
   const { play } = openTrialFolder({ 'deploy.yml': workflow(`${USES}\n          report: off`) })
   const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
-  expect(lines).toContain('      Port is told nothing: the input report is off.')
+  expect(lines).toContain('      Nothing is reported to Port: the input report is off.')
   expect(lines.slice(-5)).toEqual([
     `Port shows run ${RUN_ID}, of which it was told nothing`,
     '  status   IN_PROGRESS',

@@ -29,7 +29,7 @@ test.each([2048, 3072, 4096])('client-side keys may be of other lengths: %i bits
     privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
   } as const
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
-  expect(decryptSecretInput('token', sealFor(pem, 'clear text'), key as SecretKey)).toBe('clear text')
+  expect(decryptSecretInput('token', encryptFor(pem, 'clear text'), key as SecretKey)).toBe('clear text')
 })
 
 describe('what cannot be opened is an error that names the input and never a value', () => {
@@ -87,7 +87,7 @@ function catchError(operation: () => unknown): Error {
 }
 
 /** As Port's client seals: IV 12 ‖ wrapped key ‖ ciphertext ‖ tag 16. */
-function sealFor(publicPem: string, text: string): string {
+function encryptFor(publicPem: string, text: string): string {
   const [key, iv] = [randomBytes(32), randomBytes(12)]
   const options = {
     key: createPublicKey(publicPem),

@@ -6,6 +6,7 @@ import type { LogLine } from '../../port/types.ts'
 import { isUncertain } from '../report/is-uncertain.ts'
 import { judgeRun } from '../report/judge-run.ts'
 import { createRelayReporter, type RelayReporter } from '../report/relay-reporter.ts'
+import { QuotaError } from '../report/relay-request.ts'
 import { reportTrouble } from '../report/report-trouble.ts'
 import { createReporter } from '../report/reporter.ts'
 import type { Reporter } from '../report/reporter-contract.ts'
@@ -18,14 +19,14 @@ import { readPayload } from '../runner/payload.ts'
 import { findRelay } from '../runner/relay-access.ts'
 import { type Runner, readWorkflow, type Workflow } from '../runner/runner.ts'
 import { loadState, type State } from '../runner/state.ts'
-import { ownSecrets } from '../secrets/job-credentials.ts'
+import { jobCredentials } from '../secrets/job-credentials.ts'
 import { maskParts } from '../secrets/mask-parts.ts'
 import { createRedact } from '../secrets/redact.ts'
 import { jobLine, needLines, stepLine } from './describe.ts'
 import { knownSecrets } from './known-secrets.ts'
 import { conclude, lastUpdate } from './last-update.ts'
 import { readSteps } from './read-steps.ts'
-import { takeLogRest } from './remaining-log.ts'
+import { readRemainingLog } from './remaining-log.ts'
 import { summarize } from './summarize.ts'
 
 /** All that is left of a cancelled job shares about 4 min 45 s; the final status may take half a minute more. */
@@ -37,7 +38,7 @@ export async function finish(runner: Runner): Promise<void> {
   try {
     const state = loadState(core)
     if (!state) return
-    const rest = takeLogRest(state.logFile, runner)
+    const rest = readRemainingLog(state.logFile, runner)
     const inputs = readInputs(core.getInput, env)
     for (const part of [inputs.portClientSecret, inputs.secretKey].flatMap(maskParts)) core.setSecret(part)
     const workflow = readWorkflow(env)
@@ -46,7 +47,7 @@ export async function finish(runner: Runner): Promise<void> {
   } catch (error) {
     const { message } = error as Error
     const more = isExplained(message) ? '' : help(env, 'port')
-    core.warning(`Port could not be told: ${message}${more}`)
+    core.warning(`Reporting to Port failed: ${message}${more}`)
   }
 }
 
@@ -58,7 +59,11 @@ interface Job {
   payload: ClientPayload
 }
 
-async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runner: Runner): Promise<void> {
+async function reportEnd(
+  job: Job,
+  resting: ReturnType<typeof readRemainingLog>,
+  runner: Runner,
+): Promise<void> {
   const { state, inputs, workflow, payload } = job
   const { core, env, clock } = runner
   let redact = createRedact([])
@@ -76,19 +81,19 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
 
   const [read, known, rest] = await Promise.all([
     reading,
-    knownSecrets(payload, inputs, state.opened ?? [], reporter, relay),
+    knownSecrets(payload, inputs, state.decrypted ?? [], reporter, relay),
     resting,
     whose === 'ours' && reporter.prepare(),
   ])
   for (const part of known.secrets.flatMap(maskParts)) core.setSecret(part)
-  redact = createRedact([...known.secrets, ...ownSecrets(inputs, env, relay?.access().token)])
+  redact = createRedact([...known.secrets, ...jobCredentials(inputs, env, relay?.access().token)])
   const steps = read.steps ?? []
   if (read.steps === null) core.notice(read.problem + help(env, 'steps'))
   else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
 
   let status = inputs.jobStatus
-  /** Of what Port is not told of: a failure of the job and of the run, where the author asked for that. */
-  const complain = (sentence: string, topic: Topic) => {
+  /** What Port did not receive is a warning, or with `fail-on-report-error` a failure of the job and of the run. */
+  const warnOrFail = (sentence: string, topic: Topic) => {
     if (!inputs.failOnReportError) return core.warning(sentence + help(env, topic))
     core.setFailed(sentence + help(env, topic))
     status = 'failure'
@@ -98,16 +103,16 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
   const entities = upserts ? await sendEntities(inputs.entities, reporter) : { lines: [], problems: [] }
   const own = rest.lines.map((message): LogLine => ({ level: 'INFO', message }))
   const withheld = !known.all && (own.length > 0 || inputs.summary !== '')
-  if (entities.problems.length > 0) complain(entities.problems.join('\n'), 'entities')
+  if (entities.problems.length > 0) warnOrFail(entities.problems.join('\n'), 'entities')
   if (whose === 'ours') {
-    if (rest.lost > 0) complain(lostMeanwhile(rest.lost), 'port')
-    if (rest.problem) complain(rest.problem, 'port-log')
-    if (withheld) complain(WITHHELD, 'secret-inputs')
+    if (rest.lost > 0) warnOrFail(lostMeanwhile(rest.lost), 'port')
+    if (rest.problem) warnOrFail(rest.problem, 'port-log')
+    if (withheld) warnOrFail(WITHHELD, 'secret-inputs')
   }
 
   const name = read.job ?? jobName(workflow.job, inputs.matrix)
   const durationMs = Math.max(clock() - state.startedAt, 0)
-  // As things stand: a complaint may still come.
+  // Read again at each use: a later problem may change the status.
   const ends = () => [...needLines(inputs.needs), jobLine({ name, status, durationMs })]
   const ownSummary = known.all ? inputs.summary : ''
   const { problems = [], explained = false } = state
@@ -135,24 +140,29 @@ async function reportEnd(job: Job, resting: ReturnType<typeof takeLogRest>, runn
     await reporter.log(lines)
   } catch (error) {
     const { kind, message } = error as PortError
-    if (OVER.includes(kind) || !more) return void trouble(error)
-    const what = isUncertain(error)
-      ? 'Port may not have taken all of the log'
-      : 'Port did not take all of the log'
-    complain(`${what}: ${message}`, kind === 'credentials' ? kind : 'port')
+    if (SETTLED.includes(kind) || !more) return void trouble(error)
+    const what =
+      error instanceof QuotaError
+        ? `${countLines(lines.length - error.linesSent)} of the log left out`
+        : isUncertain(error)
+          ? 'Port may not have received all of the log'
+          : 'Port did not accept all of the log'
+    warnOrFail(`${what}: ${message}`, kind === 'credentials' ? kind : 'port')
   }
   if (more) await reporter.update(ending()).catch(trouble)
 }
 
-/** No run that could be told of its end. Credentials that are not taken now may be a moment later. */
-const OVER: PortErrorKind[] = ['ended', 'synchronized', 'unknown_run']
+/** The run takes no further report. Credentials that are refused now may be accepted a moment later. */
+const SETTLED: PortErrorKind[] = ['ended', 'synchronized', 'unknown_run']
 
 const WITHHELD =
-  'The lines left in $PORT_LOG and the input summary are not told to Port: the secret inputs, which must not be in ' +
-  'them, could not be opened again.'
+  'The lines left in $PORT_LOG and the input summary are not sent to Port: the secret inputs, which must not be in ' +
+  'them, could not be decrypted again.'
+
+const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)
 
 const lostMeanwhile = (count: number) =>
-  `Port may not have taken all of the log: its answer to ${count === 1 ? 'a line' : `${count} lines`} got lost while the job ran.`
+  `Port may not have received all of the log: its answer to ${countLines(count)} got lost while the job ran.`
 
 /** Under the token of main; where the relay gave none then, this run proves itself now. */
 function openRelay({ state, payload }: Job, runner: Runner): RelayReporter | null {
@@ -163,7 +173,7 @@ function openRelay({ state, payload }: Job, runner: Runner): RelayReporter | nul
 
 const notFirst = (step: string) =>
   `This action is not the first step of its job: "${step}" ran before it. When such a step fails, this action never ` +
-  'starts and Port is told nothing, and post steps may run after Port was told the final status. Move it up.'
+  'starts and nothing is reported to Port, and post steps may run after the final status was sent. Move it up.'
 
 /** @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary */
 function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core']): void {
@@ -175,7 +185,7 @@ function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core
   }
 }
 
-/** Whose run it is, which main could not find out where Port did not answer. */
+/** Whether the run is this job's to report, which main could not find out where Port did not answer. */
 async function judge(
   state: State,
   reporter: Reporter,
@@ -191,7 +201,7 @@ async function judge(
     core.notice(judged.message)
     return 'not ours'
   } catch (error) {
-    // Else main has said so.
+    // Otherwise main has reported it.
     if (state.outlook !== 'doubtful') trouble(error)
     return 'unknown'
   }

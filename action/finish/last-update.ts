@@ -7,8 +7,8 @@ import type { State } from '../runner/state.ts'
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
 /**
- * The last that Port is told. Only `report: job` ends the Port run; the others leave that to the relay or to another
- * job, and tell a summary only where its author gave one.
+ * The last update of the run in Port. Only `report: job` ends the Port run; the others leave that to the relay or to another
+ * job, and send a summary only where its author gave one.
  */
 export function lastUpdate(
   { state, inputs, workflow }: { state: State; inputs: Inputs; workflow: Workflow },

@@ -1,7 +1,7 @@
 import { createStepLister, type ListedStep, PERMISSION_HINT } from '../runner/list-steps.ts'
 import type { Runner, Workflow } from '../runner/runner.ts'
 
-/** A step of this job, as GitHub's API tells it. */
+/** A step of this job, as GitHub's API shows it. */
 export interface Step {
   name: string
   /** Null while it runs. */
@@ -10,7 +10,7 @@ export interface Step {
   durationMs: number | null
 }
 
-/** Null where GitHub did not say; `problem` is then a sentence for a notice. `job` is the name that its pages show. */
+/** Null where GitHub did not list them; `problem` is then a sentence for a notice. `job` is the name that its pages show. */
 export type JobSteps =
   | { job: string; steps: Step[]; earlier: string | null; problem: null }
   | { job: null; steps: null; problem: string }
@@ -27,15 +27,15 @@ const LAG_MS = 1_000
 export async function readSteps(
   workflow: Workflow,
   options: { token: string; checkRunId: string | null; startedAt: number },
-  { fetch, clock, sleep }: Pick<Runner, 'fetch' | 'clock' | 'sleep'>,
+  { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>,
 ): Promise<JobSteps> {
   const no = (reason: string): JobSteps => ({
     job: null,
     steps: null,
-    problem: `Port is not shown the steps of this job: ${reason}`,
+    problem: `The steps of this job are not reported to Port: ${reason}`,
   })
   if (options.token === '') return no(`github-token is empty. ${PERMISSION_HINT}`)
-  const list = createStepLister(workflow, options, { fetch, clock })
+  const list = createStepLister(workflow, options, { clock })
   try {
     let job = await list()
     if (job?.steps.some(step => step.authors && step.status === 'in_progress')) {

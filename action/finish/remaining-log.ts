@@ -12,12 +12,12 @@ import type { Runner } from '../runner/runner.ts'
 import { splitLines } from '../runner/split-lines.ts'
 
 /**
- * Ends the companion, and reads what it has left of the log file. Never rejects: the final status does not wait for a
+ * Ends the progress reporter and reads what it has not sent of the log file. Never rejects: the final status does not wait for a
  * file that somebody has broken.
  *
  * @returns the lines; how many before them Port may not have; and where there is trouble a sentence about it
  */
-export async function takeLogRest(
+export async function readRemainingLog(
   logFile: string,
   runner: Pick<Runner, 'clock' | 'sleep'>,
 ): Promise<{ lines: string[]; lost: number; problem: string | null }> {
@@ -25,9 +25,9 @@ export async function takeLogRest(
   try {
     const sent = await stopProgress(logFile, runner)
     lost = sent.lost
-    return { lines: readLogRest(logFile, nextMark(logFile, sent).offset), lost, problem: null }
+    return { lines: readLinesFrom(logFile, nextMark(logFile, sent).offset), lost, problem: null }
   } catch (error) {
-    const problem = `What is left in $PORT_LOG is not told to Port, since it could not be read: ${(error as Error).message}.`
+    const problem = `The rest of $PORT_LOG is not sent to Port, since it could not be read: ${(error as Error).message}.`
     return { lines: [], lost, problem }
   }
 }
@@ -41,7 +41,7 @@ const MOST_LINES = 20_000
  *
  * @throws Error where it cannot be read, or is no file
  */
-export function readLogRest(path: string, from: number): string[] {
+export function readLinesFrom(path: string, from: number): string[] {
   const size = sizeOf(path)
   const head = readPiece(path, from, Math.min(size - from, PIECE), { rest: size - from <= PIECE })
   const first = head.slice(0, MOST_LINES)

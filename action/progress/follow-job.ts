@@ -2,14 +2,14 @@ import { logBatches } from '../../port/client/log-batches.ts'
 import type { PortError } from '../../port/client/port-client.ts'
 import type { LogLine, RunUpdate } from '../../port/types.ts'
 import type { Reporter } from '../report/reporter-contract.ts'
-import { createStepLister, type ListedStep, limitEnd, mayNotRead } from '../runner/list-steps.ts'
+import { createStepLister, isForbidden, type ListedStep, retryAtOf } from '../runner/list-steps.ts'
 import { keepMarks, nextMark, readLogFile } from '../runner/log-file.ts'
 import type { RelayAccess } from '../runner/relay-access.ts'
 import type { Runner, Workflow } from '../runner/runner.ts'
 import { createRedact, type Redact } from '../secrets/redact.ts'
 import type { ProgressFolder } from './progress-folder.ts'
 
-/** What the companion is told at its start. */
+/** What the progress reporter is given at its start. */
 export interface FollowedJob {
   runId: string
   credentials: { portApiUrl: string; portClientId: string; portClientSecret: string }
@@ -44,11 +44,10 @@ export async function followJob(
   run: Pick<Reporter, 'update' | 'log'>,
   folder: Pick<ProgressFolder, 'sent' | 'setSent'>,
   {
-    fetch,
     clock,
     sleep,
     ended,
-  }: Pick<Runner, 'fetch' | 'clock'> & {
+  }: Pick<Runner, 'clock'> & {
     /** Also ends when `ended` does. */
     sleep: (ms: number) => Promise<unknown>
     ended: AbortController
@@ -65,7 +64,7 @@ export async function followJob(
     while (!linesRefused) {
       await sleep(Math.max(LOG_EVERY_MS, pausedUntil - clock()))
       if (ended.signal.aborted) return
-      // A file that cannot be read or written to now may be later; else post says so.
+      // A file that cannot be read or written to now may be later; else post reports it.
       while (await sendLines().catch(() => false)) if (ended.signal.aborted) return
     }
   }
@@ -80,23 +79,23 @@ export async function followJob(
     const found = readLogFile(job.logFile, before.offset)
     const count = logBatches(found.map(toLine))[0]?.length ?? 0
     if (count === 0) return false
-    const told = found.slice(0, count).filter(({ text }) => text.trim() !== '')
+    const lines = found.slice(0, count).filter(({ text }) => text.trim() !== '')
     const { end } = found[count - 1]!
     // Now, since the file may be written anew while the request is under way.
     const markAt = keepMarks(job.logFile, before.offset, end)
     const after = markAt(end)
-    folder.setSent({ ...after, lost: before.lost + told.length })
-    if (told.length === 0) return count < found.length
+    folder.setSent({ ...after, lost: before.lost + lines.length })
+    if (lines.length === 0) return count < found.length
     requests.push(clock())
-    const error = await tell(() => run.log(told.map(toLine)))
+    const error = await send(() => run.log(lines.map(toLine)))
     if (!error) {
       folder.setSent({ ...after, lost: 0 })
       return count < found.length
     }
-    // What Port does not like is post's to tell, with the reason.
+    // Post reports what Port refuses, with the reason.
     linesRefused = error.kind === 'refused'
-    const last = linesRefused ? undefined : told[error.linesSent - 1]
-    // Where nothing was sent, as without a token, nor was the line that tells of those lost before.
+    const last = linesRefused ? undefined : lines[error.linesSent - 1]
+    // Where nothing was sent, as without a token, nor was the line that counts those lost before.
     const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
     folder.setSent({ ...(last ? markAt(last.end) : before), lost })
     return false
@@ -104,7 +103,7 @@ export async function followJob(
 
   async function followSteps(options: NonNullable<FollowedJob['github']>): Promise<void> {
     const redact = createRedact(job.secrets)
-    const list = createStepLister(job.workflow, options, { fetch, clock })
+    const list = createStepLister(job.workflow, options, { clock })
     let label = ''
     let limitedUntil = 0
     for (let failures = 0; ; ) {
@@ -115,12 +114,12 @@ export async function followJob(
         failures = 0
         const now = describeRunning(steps, redact)
         if (now === null || now === label || clock() < pausedUntil) continue
-        const error = await tell(() => run.update(labelled(now)))
+        const error = await send(() => run.update(labelled(now)))
         if (!error?.temporary) label = now
       } catch (error) {
-        if (mayNotRead(error)) return
+        if (isForbidden(error)) return
         failures = Math.min(failures + 1, 5)
-        limitedUntil = soon(limitEnd(error) ?? 0)
+        limitedUntil = soon(retryAtOf(error) ?? 0)
       }
     }
   }
@@ -134,8 +133,8 @@ export async function followJob(
     }
   }
 
-  /** Null where Port was told. */
-  async function tell(operation: () => Promise<void>): Promise<PortError | null> {
+  /** Null where Port took it. */
+  async function send(operation: () => Promise<void>): Promise<PortError | null> {
     try {
       await operation()
       return null

@@ -4,30 +4,30 @@ import { type LogMark, START } from '../runner/log-file.ts'
 import { birthOf } from '../runner/processes.ts'
 
 /**
- * What main, the companion and post know of each other: a folder beside the log file.
+ * What main, the progress reporter and post share: a folder beside the log file.
  *
- * - `pid`: the companion's, for as long as it runs
+ * - `pid`: the progress reporter's, for as long as it runs
  * - `born`: when it began, since its pid may be another process's by now
  * - `sent`: how far Port has the log file, and how many lines it may not have
- * - `stop`: post's word to the companion
+ * - `stop`: post asks the progress reporter to end
  */
 export interface ProgressFolder {
   path: string
   open(pid: number): void
-  /** The companion's; 0 once it has said that it is done. */
+  /** The progress reporter's; 0 once it is done. */
   pid(): number
-  /** Whether the process of that pid is the companion, and runs; 'unknown' where the system does not tell its birth. */
+  /** Whether the process of that pid is the progress reporter, and runs; 'unknown' where the system does not show when a process began. */
   isItself(pid: number): boolean | 'unknown'
   done(): void
   sent(): Sent
   setSent(sent: Sent): void
   stop(): void
-  /** Whether the companion should go: post says so, or the job's temporary files are gone. */
+  /** Whether the progress reporter should go: post asks for it, or the job's temporary files are gone. */
   stopped(): boolean
   remove(): void
 }
 
-/** What the companion has sent of the log file. */
+/** What the progress reporter has sent of the log file. */
 export interface Sent extends LogMark {
   /** Lines before the mark that Port may not have, nor a line that says so. */
   lost: number

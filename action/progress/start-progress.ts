@@ -6,7 +6,7 @@ import type { FollowedJob } from './follow-job.ts'
 import { progressFolder } from './progress-folder.ts'
 
 /**
- * Starts the companion that shows the running step and new log lines while the job runs. It outlives main, and
+ * Starts the progress reporter that shows the running step and new log lines while the job runs. It outlives main, and
  * post ends it; whatever else happens, it ends with the job.
  *
  * Keys go to it by its standard input: neither arguments nor files nor its environment, which other processes of
@@ -22,7 +22,9 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
     stdio: ['pipe', 'ignore', 'ignore'],
     cwd: parse(process.execPath).root,
     env: Object.fromEntries(
-      Object.entries(env).filter(([name]) => !/^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name)),
+      Object.entries(env).filter(
+        ([name]) => name === 'GITHUB_API_URL' || !/^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name),
+      ),
     ),
   })
   // Without it there is no progress, and nothing else is lost.

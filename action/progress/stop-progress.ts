@@ -9,7 +9,7 @@ const PATIENCE_MS = 12_000
 const KILL_MS = 1_000
 
 /**
- * Ends the companion once what it was sending is sent. One that does not end is killed, where it is sure that the
+ * Ends the progress reporter once what it was sending is sent. One that does not end is killed, where it is sure that the
  * process is no other of the same pid; else it is left, and Port refuses what it sends after the final status.
  *
  * @returns what it has sent of the log file

@@ -6,7 +6,7 @@ import type { ProgressFolder } from './progress-folder.ts'
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
 /**
- * Tells the companion when to end: post says so, the job's temporary files are gone, or the runner is.
+ * Ends the progress reporter: post asks for it, the job's temporary files are gone, or the runner is.
  *
  * @param worker the process id of the runner's worker; 0 where that cannot be known
  */

@@ -4,7 +4,7 @@ import { PortError } from '../../port/client/port-client.ts'
 const NOT_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']
 
 /**
- * Whether what was asked for may have been done all the same: the answer got lost, or is one that says nothing about
+ * Whether what was asked for may have been done all the same: the answer got lost, or does not show
  * that. A 503 says that the request was not taken, and so do these of 4xx, and a token that was not to be had for it.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable

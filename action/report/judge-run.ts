@@ -16,7 +16,7 @@ export function judgeRun(runId: string | null, state: RunState, githubRunId: str
       verdict: 'silent',
       message:
         `Port's run ${runId} has already ended (${state.status}), as after a re-run, or when somebody ended it by ` +
-        'hand. This job goes on, and Port is told nothing of it.',
+        'hand. This job continues and is not reported.',
     }
   }
   if (state.synchronized) {

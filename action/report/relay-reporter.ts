@@ -12,7 +12,7 @@ import {
 } from '../../port/types.ts'
 import type { RelayAccess } from '../runner/relay-access.ts'
 import type { Runner } from '../runner/runner.ts'
-import { readRelayAnswer, requestJson } from './relay-request.ts'
+import { QuotaError, readRelayAnswer, requestJson } from './relay-request.ts'
 import type { Reporter } from './reporter-contract.ts'
 import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
 
@@ -29,8 +29,8 @@ interface RelayStart extends RelayInputs {
   run: RunState
   /** Another workflow run has the delivery: this one gets nothing. */
   duplicate: boolean
-  /** Whether the relay can tell Port anything. */
-  tells: boolean
+  /** Whether the relay has credentials of Port. */
+  reports: boolean
 }
 
 export interface RelayReporter extends Omit<Reporter, 'late'> {
@@ -47,13 +47,20 @@ type Report =
   | { log: LogLine[] }
   | { update: RunUpdate }
   | { entity: { blueprint: string; properties: JsonObject } }
-type Waiting = { report: Report; size: number; resolve: () => void; reject: (error: unknown) => void }
+type Waiting = {
+  report: Report
+  size: number
+  /** Whether it goes in a message of its own, since the relay did not accept one with others. */
+  alone?: true
+  resolve: () => void
+  reject: (error: unknown) => void
+}
 
 /** Bytes of reports in one message; the relay takes 256 KB. */
 const MAX_MESSAGE = 210_000
 
 /**
- * Tells Port through the relay: it proves itself with GitHub's OIDC token for the relay's own audience, and trades
+ * Reports to Port through the relay: it proves itself with GitHub's OIDC token for the relay's own audience, and trades
  * that for a report token, which is good for the rest of the run. What is reported together goes in one message;
  * messages go one after the other, and one whose answer was lost is sent again under its number, which the relay
  * takes once.
@@ -87,12 +94,12 @@ export function createRelayReporter(
     const answer = await post('/report/start', await proof(), { delivery, complete }, hasStarted)
     if (answer.duplicate === true) {
       const run = readRun({ external_run_id: String(answer.github_run_id) })
-      return { run, duplicate: true, tells: true, payload: null, secrets: {} }
+      return { run, duplicate: true, reports: true, payload: null, secrets: {} }
     }
     token = answer.token as string
     core.setSecret(token)
     const run = readRun(isObject(answer.run) ? answer.run : {})
-    return { run, duplicate: false, tells: answer.tells === true, ...readInputs(answer) }
+    return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer) }
   }
 
   /** From the runner's own endpoint, which `core.getIDToken` asks too, with all of an HTTP client beside. */
@@ -150,7 +157,10 @@ export function createRelayReporter(
         await retry(() => post('/report', bearer, message, taken), { extraMs: final ? FINAL_EXTRA_MS : 0 })
         for (const { resolve } of batch) resolve()
       } catch (error) {
-        for (const { reject } of batch) reject(error)
+        // What is accepted of it shows one by one: a conclusion always is.
+        if (error instanceof QuotaError && batch.length > 1) {
+          waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))
+        } else for (const { reject } of batch) reject(error)
       }
     }
     sending = false
@@ -176,8 +186,8 @@ export function createRelayReporter(
       if (token === null) await start().catch(() => {})
     },
     async read() {
-      const { run, tells } = await start()
-      if (tells) return run
+      const { run, reports } = await start()
+      if (reports) return run
       throw new PortError(
         'credentials',
         "the relay has no credentials of Port: set PORT_CLIENT_ID in the relay's environment, or port-client-id and " +
@@ -199,7 +209,7 @@ function takeBatch(waiting: Waiting[]): Waiting[] {
   let size = 0
   const end = waiting.findIndex((each, index) => {
     size += each.size
-    return index > 0 && size > MAX_MESSAGE
+    return index > 0 && (size > MAX_MESSAGE || each.alone || waiting[0]!.alone)
   })
   return waiting.splice(0, end < 0 ? waiting.length : end)
 }

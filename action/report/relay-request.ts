@@ -2,6 +2,7 @@ import { PortError } from '../../port/client/port-client.ts'
 import { readRetryAt } from '../../port/client/port-error.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import type { Runner } from '../runner/runner.ts'
+import { whyNoAnswer } from '../runner/why-no-answer.ts'
 
 export interface RelayAnswer {
   status: number
@@ -48,21 +49,26 @@ export async function requestJson(
   }
 }
 
+/**
+ * The run has used up what may be reported of it: the relay accepts no further lines. An update with a conclusion is
+ * always accepted.
+ */
+export class QuotaError extends PortError {
+  constructor(message: string) {
+    super('refused', message, { status: 413 })
+  }
+}
+
 /** The body, or the error that the relay's answer stands for. */
 export function readRelayAnswer(what: string, { status, body, retryAt }: RelayAnswer): JsonObject {
   if (status < 300 || (status === 409 && body.duplicate === true)) return body
   const detail = typeof body.detail === 'string' ? ` (${body.detail.slice(0, 600)})` : ''
   const head = `the relay answered ${status} to ${what}${detail}`
+  if (status === 413) throw new QuotaError(head)
   if (status >= 500 || status === 429 || status === 408) {
     throw new PortError('unreachable', head, { status, retryAt })
   }
   throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
-}
-
-/** An error of the network in words. */
-export function whyNoAnswer(cause: unknown): string {
-  const { code, name, message } = cause as NodeJS.ErrnoException
-  return name === 'TimeoutError' || name === 'AbortError' ? 'it took too long' : (code ?? message)
 }
 
 /** Empty where the text is no JSON object. */

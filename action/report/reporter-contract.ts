@@ -1,7 +1,7 @@
 import type { PortRun } from '../../port/client/port-client.ts'
 import type { JsonObject, LogLine } from '../../port/types.ts'
 
-/** Tells Port of one run, with patience. Its methods throw PortError when that was in vain. */
+/** Reports one run to Port, and retries. Its methods throw PortError once they have given up. */
 export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   /** In order, none twice; an error's `linesSent` counts also those that may have arrived. */
   log(lines: readonly LogLine[]): Promise<void>
@@ -9,6 +9,6 @@ export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   prepare(): Promise<void>
   /** Creates or changes an entity, tied to the run where that is one of an action. */
   upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
-  /** Whether the time for everything but the final status is over. */
+  /** Whether the time for everything but the final status has passed. */
   late(): boolean
 }

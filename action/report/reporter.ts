@@ -21,15 +21,15 @@ export function whyNoReport(
   relay: RelayReporter | null = null,
 ): { level: 'info' | 'warning'; message: string } | null {
   if (inputs.report === 'off')
-    return { level: 'info', message: 'Port is told nothing: the input report is off.' }
+    return { level: 'info', message: 'Nothing is reported to Port: the input report is off.' }
   if (payload.run_id === null || payload.port.kind === 'none') {
-    return { level: 'info', message: 'Port is told nothing: the payload names no run in Port.' }
+    return { level: 'info', message: 'Nothing is reported to Port: the payload names no run in Port.' }
   }
   if (inputs.portClientSecret !== '' || relay) return null
   const way = payload.port.relay === null ? '' : 'give the job "permissions: id-token: write", or '
   return {
     level: 'warning',
-    message: `Port will not see how this job goes: ${way}set the inputs port-client-id and port-client-secret, or report: off.`,
+    message: `This job is not reported to Port: ${way}set the inputs port-client-id and port-client-secret, or report: off.`,
   }
 }
 

@@ -18,8 +18,8 @@ export type Retry = <T>(
 ) => Promise<T>
 
 /**
- * Repeats what failed for the moment: five tries, 1, 2, 4 and 8 s apart, or when Port says. All calls share one
- * budget, since after a cancel everything left in the job has 4 min 45 s; once a call has given up, each later one
+ * Repeats what failed for the moment: five tries, 1, 2, 4 and 8 s apart, or as often as Port names a time. All calls
+ * share one budget, since after a cancel everything left in the job has 4 min 45 s; once a call has given up, each later one
  * waits only where Port answers and says how long.
  *
  * @see https://docs.port.io/api-reference/rate-limits
@@ -39,10 +39,10 @@ export function createRetry(options: {
         return await operation()
       } catch (error) {
         if (!(error instanceof PortError) || !error.temporary || !again(error)) throw error
-        const { retryAt } = error
-        const wait = retryAt === null ? FIRST_WAIT_MS * 2 ** (tried - 1) : Math.max(retryAt - clock(), 0)
-        const inVain = gaveUp && retryAt === null
-        if (inVain || tried === TRIES || clock() + wait > deadline + extraMs) {
+        const named = (error.retryAt ?? 0) - clock()
+        const wait = named > 0 ? named : FIRST_WAIT_MS * 2 ** (tried - 1)
+        const inVain = named <= 0 && (gaveUp || tried >= TRIES)
+        if (inVain || clock() + wait > deadline + extraMs) {
           gaveUp = true
           throw error
         }

@@ -5,7 +5,7 @@ import type { Reporter } from './reporter-contract.ts'
 
 /**
  * Upserts the entities of the input `entities`, one after the other, since one may relate to those before it. With
- * Port away, or the time over, the rest are not tried: the final status is waiting.
+ * Port away, or no time left, the rest are not tried: the final status is waiting.
  *
  * @returns what became of them as log lines, and a sentence for each failure
  */

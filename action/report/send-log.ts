@@ -2,23 +2,24 @@ import { logBatches } from '../../port/client/log-batches.ts'
 import { PortError } from '../../port/client/port-client.ts'
 import type { LogLine } from '../../port/types.ts'
 import { isUncertain } from './is-uncertain.ts'
+import { QuotaError } from './relay-request.ts'
 
 /**
  * Sends lines in batches, one after the other, since Port shows them in order of arrival. A batch whose answer got
  * lost is not sent again, so that no line is there twice: a line in its place says that some may be missing. One that
- * Port refuses is left out, since the next may be to its liking.
+ * Port refuses is left out, since it may accept the next; once the quota of the run is used up, none is sent.
  *
  * What the sender throws is that of the first batch that failed; its `linesSent` is how many lines Port has, or may
- * have, so that nobody needs to send them again; its `linesLost` are those that may be missing without a word.
+ * have, so that nobody needs to send them again; its `linesLost` are those that may be missing and are not yet counted in a line.
  *
  * @param send one batch
- * @param late whether the time is over; the first batch goes in any case
+ * @param late whether the time has passed; the first batch goes in any case
  */
 export function createLogSender(
   send: (batch: LogLine[]) => Promise<void>,
   late: () => boolean,
 ): (lines: readonly LogLine[]) => Promise<void> {
-  /** Lines that may be missing, and that Port was not told of yet. */
+  /** Lines that may be missing, and that no line in Port counts yet. */
   let lost = 0
 
   return async lines => {
@@ -42,6 +43,7 @@ export function createLogSender(
         left -= count
       } catch (error) {
         if (!(error instanceof PortError)) throw error
+        if (error instanceof QuotaError) stop(error)
         const uncertain: boolean = isUncertain(error)
         const again = gotLost && uncertain
         if (!uncertain && error.kind !== 'refused') stop(trouble ?? error)

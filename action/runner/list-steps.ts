@@ -1,6 +1,7 @@
+import { readRetryAt } from '../../port/client/port-error.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
-import { parseObject, whyNoAnswer } from '../report/relay-request.ts'
 import type { Runner, Workflow } from './runner.ts'
+import { whyNoAnswer } from './why-no-answer.ts'
 
 /** A step of this job as GitHub lists it now. */
 export interface ListedStep {
@@ -22,31 +23,35 @@ export interface ListedJob {
   steps: ListedStep[]
 }
 
+/** GitHub's answer to a question that it does not answer with the job, as a sentence. */
 class GitHubError extends Error {
-  readonly status: number
-  /** When the limit of requests that was reached ends, ms epoch; null where it is another error. */
-  readonly limitEnd: number | null
-  constructor(status: number, limitEnd: number | null, message: string) {
-    super(message)
-    this.status = status
-    this.limitEnd = limitEnd
+  /** Whether the token lacks a permission, so that no later answer will be another. */
+  readonly forbidden: boolean
+  /** When GitHub may be asked again, ms since the epoch; null where it named no time. */
+  readonly retryAt: number | null
+  constructor(message: string, more: { forbidden?: boolean; retryAt?: number | null; cause?: unknown }) {
+    super(message, { cause: more.cause })
+    this.forbidden = more.forbidden ?? false
+    this.retryAt = more.retryAt ?? null
   }
 }
 
-/** What the token lacks, where GitHub answers with one of these. */
-export const mayNotRead = (error: unknown): boolean =>
-  error instanceof GitHubError && error.limitEnd === null && [401, 403, 404].includes(error.status)
+/** Whether the token may not read the steps at all. */
+export const isForbidden = (error: unknown): boolean => error instanceof GitHubError && error.forbidden
 
-/** When GitHub may be asked again, ms epoch; null where it has not said. */
-export const limitEnd = (error: unknown): number | null =>
-  error instanceof GitHubError ? error.limitEnd : null
+/** When GitHub may be asked again, ms since the epoch; null where it named no time. */
+export const retryAtOf = (error: unknown): number | null =>
+  error instanceof GitHubError ? error.retryAt : null
 
 export const PERMISSION_HINT =
   'Give the job "permissions: actions: read" (and leave github-token to its default).'
 
+const TIMEOUT_MS = 10_000
+
 /**
- * Asks GitHub for this job and its steps, in order. The answer is null where GitHub does not list the job. Asked
- * again, it sends the ETag of its last answer: a 304 does not count against the token's limit.
+ * Asks GitHub for this job and its steps, in order, through the proxy of the runner. The answer is null where GitHub
+ * does not list the job. Each further request carries the ETag of the last answer: a 304 does not count against the
+ * token's limit.
  *
  * @throws Error with a sentence
  * @see https://docs.github.com/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run-attempt
@@ -54,86 +59,95 @@ export const PERMISSION_HINT =
 export function createStepLister(
   workflow: Workflow,
   options: { token: string; checkRunId: string | null },
-  { fetch, clock }: Pick<Runner, 'fetch' | 'clock'>,
+  { clock }: Pick<Runner, 'clock'>,
 ): () => Promise<ListedJob | null> {
+  const [owner, repo] = workflow.repository.split('/') as [string, string]
+  const path = `/repos/${workflow.repository}/actions/runs/${workflow.runId}/attempts/${workflow.attempt}/jobs`
   let last: { page: number; etag: string; job: ListedJob } | null = null
 
   return async () => {
+    // Loaded when it is needed: it takes longer to start than all the rest of the action.
+    const { getOctokit } = await import('@actions/github')
+    const octokit = getOctokit(options.token, { baseUrl: workflow.apiUrl, userAgent: 'port-webhook-action' })
     for (let page = last?.page ?? 1; ; page++) {
-      const answer = await listJobs(page)
-      if (answer === 'unchanged') return last!.job
-      const own = answer.jobs.find(job =>
+      const response = await octokit.rest.actions
+        .listJobsForWorkflowRunAttempt({
+          owner,
+          repo,
+          run_id: Number(workflow.runId),
+          attempt_number: Number(workflow.attempt),
+          per_page: 100,
+          page,
+          ...(last?.page === page && { headers: { 'if-none-match': last.etag } }),
+          request: { signal: AbortSignal.timeout(TIMEOUT_MS) },
+        })
+        .catch(toAnswer)
+      if (response.status === 304 && last) return last.job
+      const jobs = readJobs(response.data)
+      const own = jobs.find(job =>
         options.checkRunId === null
           ? job.status === 'in_progress' && job.runner_name === workflow.runnerName
           : String(job.id) === options.checkRunId,
       )
       if (own) {
         const job = { name: String(own.name ?? workflow.job), steps: readSteps(own, workflow.action) }
-        last = answer.etag ? { page, etag: answer.etag, job } : null
+        const { etag } = response.headers
+        last = etag ? { page, etag, job } : null
         return job
       }
-      if (page * 100 >= answer.total) return null
+      if (page * 100 >= (Number((response.data as JsonObject).total_count) || 0)) return null
     }
   }
 
-  async function listJobs(
-    page: number,
-  ): Promise<{ jobs: JsonObject[]; total: number; etag: string | null } | 'unchanged'> {
-    const path = `/repos/${workflow.repository}/actions/runs/${workflow.runId}/attempts/${workflow.attempt}/jobs`
-    const ask = () =>
-      fetch(`${workflow.apiUrl}${path}?per_page=100&page=${page}`, {
-        method: 'GET',
-        headers: {
-          accept: 'application/vnd.github+json',
-          authorization: `Bearer ${options.token}`,
-          'user-agent': 'port-webhook-action',
-          'x-github-api-version': '2022-11-28',
-          ...(last?.page === page && { 'if-none-match': last.etag }),
-        },
-        signal: AbortSignal.timeout(10_000),
-      })
-    const response = await ask().catch(cause => {
-      throw noAnswer(whyNoAnswer(cause), cause)
-    })
-    if (response.status === 304) return 'unchanged'
-    const text = await response.text()
-    if (response.status !== 200) {
-      const end = readLimitEnd(response, text, clock())
-      const hint = [401, 403, 404].includes(response.status) ? ` ${PERMISSION_HINT}` : ''
-      const reason = end === null ? `.${hint}` : `: ${LIMITED}`
-      throw new GitHubError(
-        response.status,
-        end,
-        `GitHub answered ${response.status} to GET ${path}${reason}`,
-      )
-    }
-    const body = parseObject(text)
-    if (!Array.isArray(body.jobs)) throw noAnswer('what came is no list of jobs')
-    const etag = response.headers.get('etag')
-    return { jobs: body.jobs.filter(isObject), total: Number(body.total_count) || 0, etag }
+  /** An answer that is no list: the unchanged one, or the error that it stands for. */
+  function toAnswer(error: unknown): Answer {
+    const { status, response } = error as { status?: number; response?: Answer }
+    if (!response) throw noAnswer(whyNoAnswer(error), error)
+    if (status === 304) return response
+    const retryAt = readLimitEnd(response, clock())
+    const forbidden = retryAt === null && [401, 403, 404].includes(response.status)
+    const reason = retryAt === null ? `.${forbidden ? ` ${PERMISSION_HINT}` : ''}` : `: ${LIMITED}`
+    const message = `GitHub answered ${response.status} to GET ${path}${reason}`
+    throw new GitHubError(message, { forbidden, retryAt, cause: error })
+  }
+
+  function readJobs(data: unknown): JsonObject[] {
+    if (!isObject(data) || !Array.isArray(data.jobs)) throw noAnswer('what came is no list of jobs')
+    return data.jobs.filter(isObject)
   }
 
   function noAnswer(reason: string, cause?: unknown): Error {
     const { host } = new URL(workflow.apiUrl)
-    return new Error(`GitHub's API at ${host} did not answer as it should: ${reason}.`, { cause })
+    return new GitHubError(`GitHub's API at ${host} did not answer as it should: ${reason}.`, { cause })
   }
+}
+
+/** What Octokit makes of an HTTP answer. */
+interface Answer {
+  status: number
+  headers: { etag?: string; [name: string]: string | number | undefined }
+  data: unknown
 }
 
 const LIMITED =
   'the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
 
-/** @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit */
-function readLimitEnd(
-  { status, headers }: { status: number; headers: { get(name: string): string | null } },
-  text: string,
-  now: number,
-): number | null {
+/**
+ * Null where no limit was reached.
+ *
+ * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+ */
+function readLimitEnd({ status, headers, data }: Answer, now: number): number | null {
   if (status !== 403 && status !== 429) return null
-  const after = Number(headers.get('retry-after') ?? Number.NaN)
-  if (Number.isFinite(after)) return now + after * 1_000
-  const reset = Number(headers.get('x-ratelimit-reset') ?? Number.NaN)
-  if (headers.get('x-ratelimit-remaining') === '0' && Number.isFinite(reset)) return reset * 1_000
-  return status === 429 || /rate limit/i.test(text) ? now + 60_000 : null
+  const get = (name: string) => headers[name]?.toString() ?? null
+  const used = get('x-ratelimit-remaining') === '0'
+  const isLimit =
+    status === 429 || used || get('retry-after') !== null || /rate limit/i.test(JSON.stringify(data ?? ''))
+  if (!isLimit) return null
+  // The reset of a limit that is not used up says nothing about this answer.
+  return (
+    readRetryAt({ get: name => (used || name === 'retry-after' ? get(name) : null) }, now) ?? now + 60_000
+  )
 }
 
 function readSteps(job: JsonObject, action: string | null): ListedStep[] {

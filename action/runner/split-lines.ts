@@ -1,12 +1,12 @@
-import { withoutColours } from '../../port/strip-ansi-codes.ts'
+import { stripAnsiCodes } from '../../port/strip-ansi-codes.ts'
 
 const LF = 0x0a
 const CR = 0x0d
 
 /**
  * The lines of a file that any program appends to, each with the offset after its end. UTF-8, and UTF-16 as
- * Windows PowerShell 5 writes it with `>>`; one file may hold both, so each line is looked at by itself. Without
- * colours and zero bytes.
+ * Windows PowerShell 5 writes it with `>>`; one file may hold both, so each line is looked at by itself. ANSI
+ * codes and zero bytes are stripped.
  *
  * @param options.rest whether what follows the last line's end is a line too
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
@@ -19,8 +19,8 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
     const found = wide ? findWide(bytes, start) : bytes.indexOf(LF, start)
     if (found < 0 && !options.rest) break
     const [to, end] = found < 0 ? [bytes.length, bytes.length] : [found, found + (wide ? 2 : 1)]
-    // Zero bytes and colours would hide a secret that they stand in. Not every database takes a zero byte in a text.
-    const text = withoutColours(
+    // Zero bytes and ANSI codes would hide a secret that they stand in. Not every database takes a zero byte in a text.
+    const text = stripAnsiCodes(
       bytes
         .subarray(start, to)
         .toString(wide ? 'utf16le' : 'utf8')

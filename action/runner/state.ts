@@ -12,10 +12,10 @@ export interface State {
   checked: boolean
   /** Whether Port has the link to this workflow run. */
   linked: boolean
-  /** Why main, which has said so, stopped telling Port: post asks once more where that is doubtful. */
+  /** Why main stopped reporting, as it has warned: post asks Port once more where that is doubtful. */
   outlook?: 'doubtful' | 'lost'
   /** The secret inputs whose clear texts main gave to the job, by name. */
-  opened?: string[]
+  decrypted?: string[]
   /** Why main failed the job. */
   problems?: string[]
   /** Whether Port's log has these. */

@@ -3,30 +3,30 @@ import { decryptSecretInput, type SecretKey } from '../../port/secrets.ts'
 import type { JsonObject } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
 
-export interface OpenedSecrets {
-  /** All inputs, the secret ones in clear text; what could not be opened is missing. */
+export interface DecryptedInputs {
+  /** All inputs, the secret ones in clear text; what could not be decrypted is missing. */
   inputs: JsonObject
   /** The clear texts, by the names of their inputs. */
   secrets: Map<string, string>
   /** Inputs left encrypted, since there is no key, or, where that is allowed, none that fits. */
-  sealed: string[]
-  /** One sentence for each input that no key opens; it names the input and the setting, never a value. */
+  encrypted: string[]
+  /** One sentence for each input that no key decrypts; it names the input and the setting, never a value. */
   problems: string[]
 }
 
 /**
- * Opens the secret inputs of a payload. Port names no scheme, so each key at hand is tried: both schemes are
- * authenticated, and a wrong key opens nothing.
+ * Decrypts the secret inputs of a payload. Port names no scheme, so each key at hand is tried: both schemes are
+ * authenticated, and a wrong key decrypts nothing.
  *
- * @param openedByRelay the clear texts of those that the relay has opened
- * @param options.maySeal whether what no key opens stays encrypted, and is no problem
+ * @param decryptedByRelay the clear texts that the relay has decrypted, by the names of their inputs
+ * @param options.mayStayEncrypted whether an input that no key decrypts stays encrypted instead of being a problem
  */
-export function openSecrets(
+export function decryptInputs(
   { port }: ClientPayload,
   settings: Pick<Inputs, 'portClientSecret' | 'secretKey'>,
-  openedByRelay: Record<string, string> = {},
-  options: { maySeal?: boolean } = {},
-): OpenedSecrets {
+  decryptedByRelay: Record<string, string> = {},
+  options: { mayStayEncrypted?: boolean } = {},
+): DecryptedInputs {
   const keys: (SecretKey & { setting: string })[] = []
   if (settings.secretKey !== '')
     keys.push({ scheme: 'client-side', privateKey: settings.secretKey, setting: 'secret-key' })
@@ -37,26 +37,31 @@ export function openSecrets(
       setting: 'port-client-secret',
     })
 
-  const opened: OpenedSecrets = { inputs: { ...port.inputs }, secrets: new Map(), sealed: [], problems: [] }
+  const result: DecryptedInputs = {
+    inputs: { ...port.inputs },
+    secrets: new Map(),
+    encrypted: [],
+    problems: [],
+  }
   for (const name of port.encrypted) {
     const value = port.inputs[name]
     if (typeof value !== 'string' || value === '') continue
-    if (Object.hasOwn(openedByRelay, name)) {
-      opened.inputs[name] = openedByRelay[name]!
-      opened.secrets.set(name, openedByRelay[name]!)
+    if (Object.hasOwn(decryptedByRelay, name)) {
+      result.inputs[name] = decryptedByRelay[name]!
+      result.secrets.set(name, decryptedByRelay[name]!)
       continue
     }
     const clear = tryKeys(name, value, keys)
-    if (clear === null && (keys.length === 0 || options.maySeal)) opened.sealed.push(name)
+    if (clear === null && (keys.length === 0 || options.mayStayEncrypted)) result.encrypted.push(name)
     else if (clear === null) {
-      delete opened.inputs[name]
-      opened.problems.push(problem(name, keys))
+      delete result.inputs[name]
+      result.problems.push(problem(name, keys))
     } else {
-      opened.inputs[name] = clear
-      opened.secrets.set(name, clear)
+      result.inputs[name] = clear
+      result.secrets.set(name, clear)
     }
   }
-  return opened
+  return result
 }
 
 function tryKeys(name: string, value: string, keys: SecretKey[]): string | null {
@@ -76,7 +81,7 @@ const ADVICE: Record<string, string> = {
     'rotated meanwhile, run the action again',
   'secret-key':
     'secret-key must be the private key, a PEM of RSA, to the public key in the Port action; inputs encrypted with ' +
-    'aes256-gcm are opened with port-client-secret instead',
+    'aes256-gcm are decrypted with port-client-secret instead',
 }
 
 function problem(name: string, keys: { setting: string }[]): string {

@@ -8,7 +8,7 @@ const SHORTEST_PART = 4
  *
  * A text of several lines is not among them as a whole: the runner masks each line of what it is given, also a
  * line that holds no more than a bracket. So the runner does not know the Base64 of the whole either, as it does of a
- * secret of one line, and is told that.
+ * secret of one line, and is given that.
  *
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)

@@ -10,9 +10,9 @@ export interface Outputs {
 
 /**
  * One output for each Port input, and the fixed ones. Secret inputs stand in clear text in those and in `inputs`,
- * and encrypted, as they came, in `payload`: what it is handed on to opens them with a key of its own.
+ * and encrypted, as they came, in `payload`: the workflow that it is handed on to decrypts them with its own key.
  *
- * @param inputs with the secret ones opened
+ * @param inputs with the secret ones decrypted
  */
 export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs): Outputs {
   const { port } = payload
@@ -48,8 +48,8 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
   return { values, warnings: [...clashes(clashing), ...impossibles(impossible)] }
 }
 
-/** A name is ended by `=` or `<<` in the file of outputs, and by the end of the line. */
-const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|[\r\n]/.test(name)
+/** A name ends at `=`, at the first `<<`, which stands after it, and at the end of the line in the file of outputs. */
+const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.test(name)
 
 function text(value: Json | undefined): string {
   if (value === null || value === undefined) return ''

@@ -2,15 +2,15 @@ import { help } from '../runner/help.ts'
 import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
 
-/** From what tells Port least of a run's end to what tells it most. */
+/** The values of the input `report`, from the least that is reported of a run's end to the most. */
 const STRENGTH = ['progress', 'workflow', 'job']
 
 /**
- * Says that an earlier step of the job reports to Port, and of what this one was given it makes no use.
+ * Reports that an earlier step of the job reports to Port, and which inputs of this step are ignored.
  *
  * @param earlier the input `report` of that step
  */
-export function saySecond(
+export function reportSecondUse(
   earlier: string,
   { report, needs, entities, summary }: Pick<Inputs, 'report' | 'needs' | 'entities' | 'summary'>,
   { core, env }: Pick<Runner, 'core' | 'env'>,

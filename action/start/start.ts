@@ -17,13 +17,13 @@ import { findWorker } from '../runner/processes.ts'
 import { findRelay } from '../runner/relay-access.ts'
 import { type Runner, readWorkflow, type Workflow } from '../runner/runner.ts'
 import { type State, saveState } from '../runner/state.ts'
-import { openSecrets } from '../secrets/decrypt-inputs.ts'
-import { ownSecrets } from '../secrets/job-credentials.ts'
+import { decryptInputs } from '../secrets/decrypt-inputs.ts'
+import { jobCredentials } from '../secrets/job-credentials.ts'
 import { maskParts } from '../secrets/mask-parts.ts'
 import { createRedact } from '../secrets/redact.ts'
 import { makeOutputs } from './outputs.ts'
-import { sayDuplicate } from './report-duplicate.ts'
-import { saySecond } from './report-second-use.ts'
+import { reportDuplicate } from './report-duplicate.ts'
+import { reportSecondUse } from './report-second-use.ts'
 
 /** How long the start of a job may wait for Port; post tries again. */
 const BUDGET_MS = 10_000
@@ -38,14 +38,14 @@ interface Job {
   /** Why the job fails here already. */
   problems: string[]
   logFile: string
-  /** Null where Port is told without it. */
+  /** Null where the job reports to Port directly. */
   relay: RelayReporter | null
 }
 
 /**
  * Main: payload → outputs, and the run shown as started in Port. Never throws: a problem fails the step.
  *
- * @param script the companion's
+ * @param script path of the progress reporter's bundle
  */
 export async function start(runner: Runner, script: string): Promise<void> {
   const { core, env } = runner
@@ -68,15 +68,15 @@ export async function start(runner: Runner, script: string): Promise<void> {
     const { payload, problems } = asked ?? (await complete(sent, readRun, env))
     const judged = asked?.duplicate && judgeRun(sent.run_id, asked.duplicate, workflow.runId)
     const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
-    const opened = openSecrets(payload, inputs, asked?.secrets, { maySeal: duplicate !== null })
-    mask(runner, [...opened.secrets.values()])
-    redact = createRedact([...opened.secrets.values(), ...ownSecrets(inputs, env)])
-    problems.push(...opened.problems.map(problem => problem + help(env, 'secret-inputs')))
-    const outputs = makeOutputs(payload, opened.inputs)
+    const decrypted = decryptInputs(payload, inputs, asked?.secrets, { mayStayEncrypted: duplicate !== null })
+    mask(runner, [...decrypted.secrets.values()])
+    redact = createRedact([...decrypted.secrets.values(), ...jobCredentials(inputs, env)])
+    problems.push(...decrypted.problems.map(problem => problem + help(env, 'secret-inputs')))
+    const outputs = makeOutputs(payload, decrypted.inputs)
     for (const [name, value] of outputs.values) core.setOutput(name, value)
     for (const warning of outputs.warnings) core.warning(warning + help(env, 'outputs'))
-    if (opened.sealed.length > 0 && problems.length === 0 && duplicate === null)
-      core.warning(sealedWarning(opened.sealed) + help(env, 'secret-inputs'))
+    if (decrypted.encrypted.length > 0 && problems.length === 0 && duplicate === null)
+      core.warning(encryptedWarning(decrypted.encrypted) + help(env, 'secret-inputs'))
     if (problems.length > 0) core.setFailed(problems.join('\n'))
 
     const logFile = logFilePath(workflow.tempFolder, payload.port.delivery)
@@ -84,15 +84,15 @@ export async function start(runner: Runner, script: string): Promise<void> {
     core.exportVariable('PORT_LOG', logFile)
 
     if (duplicate) {
-      const lacks = { sealed: opened.sealed, truncated: payload.port.truncated }
-      return sayDuplicate(duplicate, inputs, runner, lacks)
+      const lacks = { encrypted: decrypted.encrypted, truncated: payload.port.truncated }
+      return reportDuplicate(duplicate, inputs, runner, lacks)
     }
     const silence = whyNoReport(inputs, payload, relay)
     if (silence?.level === 'warning') return core.warning(silence.message + help(env, 'credentials'))
     if (silence) return core.info(silence.message)
     const earlier = claimReport(logFile, inputs.report)
-    if (earlier !== null) return saySecond(earlier, inputs, runner)
-    const job: Job = { inputs, workflow, payload, secrets: opened.secrets, problems, logFile, relay }
+    if (earlier !== null) return reportSecondUse(earlier, inputs, runner)
+    const job: Job = { inputs, workflow, payload, secrets: decrypted.secrets, problems, logFile, relay }
     if ((await reportStart(job, reporter, runner)) && inputs.progress) follow(job, script, runner)
   } catch (error) {
     const { message } = error as Error
@@ -128,7 +128,7 @@ async function askRelay(
   }
 }
 
-/** What cannot be fetched fails the job, but only after Port could be told why. */
+/** What cannot be fetched fails the job, after the reason was reported to Port. */
 async function complete(
   payload: ClientPayload,
   readRun: (() => Promise<RunState>) | null,
@@ -145,10 +145,10 @@ function mask({ core }: Runner, secrets: string[]): void {
   for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
 }
 
-const sealedWarning = (names: string[]) =>
+const encryptedWarning = (names: string[]) =>
   `The secret input${names.length === 1 ? '' : 's'} ${names.map(name => `"${name}"`).join(', ')} ` +
   `${names.length === 1 ? 'stays' : 'stay'} encrypted. Set port-client-secret, or ` +
-  'secret-key where the Port action encrypts with client-side, or let the relay open secret inputs.'
+  'secret-key where the Port action encrypts with client-side, or let the relay decrypt secret inputs.'
 
 /** @returns whether the run is ours, and Port could be asked */
 async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: Runner): Promise<boolean> {
@@ -162,7 +162,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
     logFile,
     checked: false,
     linked: false,
-    ...(secrets.size > 0 && { opened: [...secrets.keys()] }),
+    ...(secrets.size > 0 && { decrypted: [...secrets.keys()] }),
     ...(problems.length > 0 && { problems }),
   }
   if (inputs.matrix && inputs.report === 'job') {
@@ -173,9 +173,9 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
   }
   /** Leaves to post what it may still do. */
   const leave = (error: unknown): boolean => {
-    const again = 'The end of this job tries again.'
+    const again = 'The end of this job retries.'
     const outlook = reportTrouble(error, { core, env }, { ...inputs, again })
-    if (outlook !== 'over') saveState(core, { ...state, ...(outlook !== 'later' && { outlook }) })
+    if (outlook !== 'settled') saveState(core, { ...state, ...(outlook !== 'later' && { outlook }) })
     return outlook === 'later'
   }
 
@@ -191,7 +191,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
   }
 
   const leg = inputs.matrix ? `, job ${jobName(workflow.job, inputs.matrix)}` : ''
-  const [told, logged] = await Promise.allSettled([
+  const [updated, logged] = await Promise.allSettled([
     reporter.update({
       statusLabel: inputs.statusLabel || 'Running',
       link: [workflow.url],
@@ -202,9 +202,9 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
       ...problems.map(message => ({ level: 'ERROR' as const, message })),
     ]),
   ])
-  state.linked = told.status === 'fulfilled'
+  state.linked = updated.status === 'fulfilled'
   if (problems.length > 0) state.explained = logged.status === 'fulfilled'
-  const failed = [told, logged].find(result => result.status === 'rejected')
+  const failed = [updated, logged].find(result => result.status === 'rejected')
   if (failed) return leave(failed.reason)
   saveState(core, state)
   return true
@@ -221,7 +221,7 @@ function follow(
     runId: payload.run_id!,
     credentials: { portApiUrl, portClientId, portClientSecret },
     relay: access,
-    secrets: [...secrets.values(), ...ownSecrets(inputs, env, access?.token)],
+    secrets: [...secrets.values(), ...jobCredentials(inputs, env, access?.token)],
     workflow,
     logFile,
     github: statusLabel === '' && token !== '' ? { token, checkRunId } : null,
@@ -230,11 +230,11 @@ function follow(
   try {
     startProgress(job, script, env)
   } catch (error) {
-    core.info(`Port sees steps and lines only at the end: ${(error as Error).message}`)
+    core.info(`Steps and log lines are sent only at the end of the job: ${(error as Error).message}`)
   }
 }
 
-/** Says why not. */
+/** Reports the reason where it is not. */
 function isOurs(
   runId: string,
   run: RunState | null,
@@ -245,6 +245,6 @@ function isOurs(
   if (!run) return true
   const judged = judgeRun(runId, run, workflow.runId)
   if (judged.verdict === 'silent') runner.core.notice(judged.message)
-  if (judged.verdict === 'duplicate') sayDuplicate(judged.message, inputs, runner)
+  if (judged.verdict === 'duplicate') reportDuplicate(judged.message, inputs, runner)
   return judged.verdict === 'ours'
 }

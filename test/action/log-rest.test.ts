@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { readLogRest, takeLogRest } from '../../action/finish/remaining-log.ts'
+import { readLinesFrom, readRemainingLog } from '../../action/finish/remaining-log.ts'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
 import { stopProgress } from '../../action/progress/stop-progress.ts'
 import {
@@ -50,14 +50,14 @@ const texts = (lines: { text: string }[]) => lines.map(({ text }) => text)
 
 test('of a small log all that is left is told, also a last line without an end', () => {
   const path = openLog('one\ntwo\nthree')
-  expect(readLogRest(path, 4)).toEqual(['two', 'three'])
-  expect(readLogRest(path, 13)).toEqual([])
-  expect(readLogRest('/nowhere/log.txt', 0)).toEqual([])
+  expect(readLinesFrom(path, 4)).toEqual(['two', 'three'])
+  expect(readLinesFrom(path, 13)).toEqual([])
+  expect(readLinesFrom('/nowhere/log.txt', 0)).toEqual([])
 })
 
 test('of a large log the first and the last megabyte are told, and how much is left out between whole lines', () => {
   const lines = Array.from({ length: 50_000 }, (_, index) => `line ${index} ${'x'.repeat(200)}`)
-  const told = readLogRest(openLog(`${lines.join('\n')}\n`), 0)
+  const told = readLinesFrom(openLog(`${lines.join('\n')}\n`), 0)
   const gap = told.findIndex(line => line.includes('left out'))
   expect(told[gap]).toMatch(/^… 8,\d{3} KB of \$PORT_LOG left out here$/)
   expect(told.slice(0, gap)).toEqual(lines.slice(0, gap))
@@ -68,11 +68,11 @@ test('of a large log the first and the last megabyte are told, and how much is l
 
 test('a log of a little more than a megabyte is told whole', () => {
   const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index} ${'x'.repeat(210)}`)
-  expect(readLogRest(openLog(`${lines.join('\n')}\n`), 0)).toEqual(lines)
+  expect(readLinesFrom(openLog(`${lines.join('\n')}\n`), 0)).toEqual(lines)
 })
 
 test('of very many short lines twenty thousand are told from each end', () => {
-  const told = readLogRest(openLog(Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')), 0)
+  const told = readLinesFrom(openLog(Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')), 0)
   expect(told).toHaveLength(40_001)
   expect(told.slice(19_999, 20_002)).toEqual(['19999', '… 60 KB of $PORT_LOG left out here', '30000'])
 })
@@ -84,7 +84,7 @@ test('a line of 600 MB is not read whole', () => {
   writeSync(file, '\nlast\n', 599_999_994)
   closeSync(file)
   const before = process.memoryUsage().rss
-  const told = readLogRest(path, 0)
+  const told = readLinesFrom(path, 0)
   expect(told).toHaveLength(3)
   expect(told[2]).toBe('last')
   expect(told[1]).toMatch(/^… 599,\d{3} KB/)
@@ -94,12 +94,12 @@ test('a line of 600 MB is not read whole', () => {
 test('lines in UTF-16 are told from the end of a large log too', () => {
   const lines = Array.from({ length: 20_000 }, (_, index) => `Zeile ${index} ${'ä'.repeat(80)}`)
   const bytes = Buffer.from(`\ufeff${lines.map(line => `${line}\r\n`).join('')}`, 'utf16le')
-  const told = readLogRest(openLog(bytes), 0)
+  const told = readLinesFrom(openLog(bytes), 0)
   expect(told.slice(-3)).toEqual(lines.slice(-3))
   expect(told.filter(line => !line.startsWith('Zeile'))).toHaveLength(1)
 })
 
-test('a log that was written anew is told from its start, by the companion and at the end', () => {
+test('a log that was written anew is told from its start, by the progress reporter and at the end', () => {
   const path = openLog('a first, long line of the log\n')
   const sent = markAt(path, 30)
   expect(nextMark(path, sent)).toEqual(sent)
@@ -119,22 +119,22 @@ test('what is no file is an error, and nobody waits for it', async () => {
   rmSync(path)
   mkdirSync(path)
   expect(() => readLogFile(path, 0)).toThrow(`${path} is no longer a file`)
-  expect(() => readLogRest(path, 0)).toThrow(`${path} is no longer a file`)
-  const taken = await takeLogRest(path, { clock: Date.now, sleep })
+  expect(() => readLinesFrom(path, 0)).toThrow(`${path} is no longer a file`)
+  const taken = await readRemainingLog(path, { clock: Date.now, sleep })
   expect(taken).toEqual({
     lines: [],
     lost: 0,
-    problem: `What is left in $PORT_LOG is not told to Port, since it could not be read: ${path} is no longer a file.`,
+    problem: `The rest of $PORT_LOG is not sent to Port, since it could not be read: ${path} is no longer a file.`,
   })
-  expect(() => readLogRest('/dev/zero', 0)).toThrow('is no longer a file')
+  expect(() => readLinesFrom('/dev/zero', 0)).toThrow('is no longer a file')
 })
 
-test('a companion that cannot be stopped is a sentence, and no end of the report', async () => {
+test('a progress reporter that cannot be stopped is a sentence, and no end of the report', async () => {
   const path = openLog('line\n')
   writeFileSync(progressFolder(path).path, 'in the way of the folder')
-  const { lines, problem } = await takeLogRest(path, { clock: Date.now, sleep })
+  const { lines, problem } = await readRemainingLog(path, { clock: Date.now, sleep })
   expect(lines).toEqual([])
-  expect(problem).toMatch(/^What is left in \$PORT_LOG is not told to Port, .*ENOTDIR/)
+  expect(problem).toMatch(/^The rest of \$PORT_LOG is not sent to Port, .*ENOTDIR/)
 })
 
 test('the report is claimed by the first who tells Port, not by who creates the file', () => {
@@ -169,7 +169,7 @@ test('of a secret that lies across the ends of what is read at once no half is t
   // One line, of which the last megabyte begins within the secret; then one that begins in the first.
   for (const more of ['', '\nlast']) {
     const path = openLog(`${'x'.repeat(1_500_000)}${secret}${'y'.repeat(999_990 - more.length)}${more}`)
-    const told = readLogRest(path, 0).map(redact)
+    const told = readLinesFrom(path, 0).map(redact)
     expect(told.join('\n')).not.toMatch(halves)
     expect(told.slice(1)).toEqual([expect.stringMatching(/^… 1,5\d\d KB of/), ...more.split('\n').slice(1)])
   }
@@ -200,7 +200,7 @@ test('UTF-16 without a mark is known by its ends of line, also with no Latin let
   expect(texts(splitLines(Buffer.from('even\n'), { rest: false }))).toEqual(['even'])
 })
 
-test('another process that has the pid of the companion by now is neither waited for nor killed', async () => {
+test('another process that has the pid of the progress reporter by now is neither waited for nor killed', async () => {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])
@@ -227,7 +227,7 @@ test('where the system does not tell births, one that does not end is left alone
   expect(isAlive(innocent.pid!)).toBe(true)
   expect(birthOf(innocent.pid!)).toMatch(/^\d+$/)
   expect(birthOf(2 ** 22 + 7)).toBeNull()
-  // A process that has ended is not known to be the companion.
+  // A process that has ended is not known to be the progress reporter.
   writeFileSync(path, '')
   const again = progressFolder(path)
   again.open(process.pid)

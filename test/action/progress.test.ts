@@ -37,7 +37,7 @@ describe.concurrent('while the job runs', () => {
       await until(isTold, `Port shows "${label}" and its line`)
       writeFileSync(join(gates, String(index)), '')
     }
-    await expect(transcript(await playing, stage, { companion: true })).toMatchFileSnapshot(
+    await expect(transcript(await playing, stage, { progress: true })).toMatchFileSnapshot(
       'transcripts/progress.yml',
     )
   })
@@ -158,7 +158,7 @@ describe.concurrent('while the job runs', () => {
     // One refusal meanwhile, and one at the end.
     expect(stage.port.requests.filter(({ status }) => status === 422)).toHaveLength(2)
     expect(annotations(ownSteps(played.jobs[0]!).post)).toEqual([
-      expect.stringMatching(/^notice: Port is told nothing more/),
+      expect.stringMatching(/^notice: No further updates are sent to Port/),
     ])
   })
 

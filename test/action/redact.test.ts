@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ownSecrets } from '../../action/secrets/job-credentials.ts'
+import { jobCredentials } from '../../action/secrets/job-credentials.ts'
 import { maskParts } from '../../action/secrets/mask-parts.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
 
@@ -78,9 +78,9 @@ test('of a secret of short lines each line is masked, but for mere punctuation, 
 
 test('the keys and tokens of the job are secrets too, where it has them', () => {
   const inputs = { portClientSecret: 'client', secretKey: '', githubToken: 'ghs' } as Parameters<
-    typeof ownSecrets
+    typeof jobCredentials
   >[0]
   const env = { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request', ACTIONS_RUNTIME_TOKEN: 'runtime' }
-  expect(ownSecrets(inputs, env, 'report')).toEqual(['client', 'ghs', 'report', 'request', 'runtime'])
-  expect(ownSecrets(inputs, {})).toEqual(['client', 'ghs'])
+  expect(jobCredentials(inputs, env, 'report')).toEqual(['client', 'ghs', 'report', 'request', 'runtime'])
+  expect(jobCredentials(inputs, {})).toEqual(['client', 'ghs'])
 })

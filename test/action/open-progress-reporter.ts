@@ -4,11 +4,10 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { type FollowedJob, followJob } from '../../action/progress/follow-job.ts'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
-import { createFetch } from '../../action/runner/fetch.ts'
 import type { LogLine, RunUpdate } from '../../port/types.ts'
 import { REPOSITORY, type Stage } from './play.ts'
 
-/** A log file and the companion's folder beside it. */
+/** A log file and the progress reporter's folder beside it. */
 export function openFolder() {
   const root = mkdtempSync(join(tmpdir(), 'companion-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
@@ -19,7 +18,7 @@ export function openFolder() {
   return { root, logFile, folder }
 }
 
-/** What the companion is told of the run of a stage. */
+/** What the progress reporter is given for the run of a stage. */
 export function jobFor(
   { port, github, run }: Stage,
   logFile: string,
@@ -68,6 +67,6 @@ export async function followFast(
     update: async (update: RunUpdate) => void labels.push(update.statusLabel),
     log: async (lines: readonly LogLine[]) => log([...lines]),
   }
-  await followJob(job, run, folder, { fetch: createFetch(), clock: Date.now, sleep, ended })
+  await followJob(job, run, folder, { clock: Date.now, sleep, ended })
   return labels
 }
