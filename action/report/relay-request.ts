@@ -72,7 +72,7 @@ export function readRelayAnswer(what: string, { status, body, retryAt }: RelayAn
 }
 
 /** Empty where the text is no JSON object. */
-export function parseObject(text: string): JsonObject {
+function parseObject(text: string): JsonObject {
   try {
     const body: unknown = JSON.parse(text)
     return isObject(body) ? body : {}

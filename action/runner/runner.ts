@@ -1,7 +1,7 @@
 import { dirname, isAbsolute, relative } from 'node:path'
 
 /** What the action uses of `@actions/core`. */
-export type Core = Pick<
+type Core = Pick<
   typeof import('@actions/core'),
   | 'getInput'
   | 'getState'

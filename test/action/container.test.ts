@@ -85,9 +85,9 @@ describe.skipIf(noContainer).concurrent('in a container of the job', () => {
     const meanwhile = stage.port.requests.filter(({ at }) => at < Date.parse(end))
     for (const [index, name] of ['Build image', 'Deploy'].entries()) {
       const label = `${name} (${index + 1}/2)`
-      const told = meanwhile.find(({ body }) => isObject(body) && body.statusLabel === label)
-      expect(told).toMatchObject({ method: 'PATCH', path: RUN_PATH })
-      expect(told!.at - begun.get(name)!).toBeLessThan(5_000)
+      const shown = meanwhile.find(({ body }) => isObject(body) && body.statusLabel === label)
+      expect(shown).toMatchObject({ method: 'PATCH', path: RUN_PATH })
+      expect(shown!.at - begun.get(name)!).toBeLessThan(5_000)
     }
     const written = stage.port.requests.flatMap(({ body, at }) =>
       String(isObject(body) && body.message)

@@ -199,9 +199,9 @@ test('what Port says, and what the summary shows, is cut only after secrets are 
   await job.run('main')
   const body = { ok: false, error: 'invalid_request', message: `${'x'.repeat(290)} ${SECRET} is no token` }
   port.fail({ match: ({ path }) => path.includes('/entities'), status: 422, body })
-  const told = await job.run('post', job.state())
-  for (const text of [told.at(-1)!, ...linesOf(run), run.summary!]) expect(text).not.toContain('clear-')
-  expect(told.at(-1)).toContain(`${'x'.repeat(290)} *** is no)`)
+  const printed = await job.run('post', job.state())
+  for (const text of [printed.at(-1)!, ...linesOf(run), run.summary!]) expect(text).not.toContain('clear-')
+  expect(printed.at(-1)).toContain(`${'x'.repeat(290)} *** is no)`)
   expect(run.summary).toContain(`${'x'.repeat(110)} ***`)
 })
 

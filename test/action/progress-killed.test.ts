@@ -10,7 +10,7 @@ const kills = Array.from({ length: KILLS }, (_, index) => ({
   after: (Math.random() * 5.5).toFixed(3),
 }))
 
-describe.concurrent('killed at any moment, no process is left and no line told twice', () => {
+describe.concurrent('killed at any moment, no process is left and no line sent twice', () => {
   test.each(kills)('the $target after $after s', { timeout: 120_000 }, async ({ target, after }) => {
     let finish = async () => {}
     const stage = await openStage({}, close => {

@@ -37,18 +37,18 @@ test('what Port refuses it leaves to post, and goes on with the rest', async () 
   const labels: string[] = []
   const lines: string[] = []
   const ended = new AbortController()
-  const refuseFirst = async (told: string[], more: string[]) => {
-    told.push(...more)
-    if (told.length === 1) throw new PortError('refused', 'No.', { status: 422 })
+  const refuseFirst = async (shown: string[], more: string[]) => {
+    shown.push(...more)
+    if (shown.length === 1) throw new PortError('refused', 'No.', { status: 422 })
   }
   await followJob(
     jobFor(stage, logFile),
     {
       update: ({ statusLabel }) => refuseFirst(labels, [statusLabel!]),
-      log: told =>
+      log: shown =>
         refuseFirst(
           lines,
-          told.map(line => line.message),
+          shown.map(line => line.message),
         ),
     },
     folder,
@@ -95,7 +95,7 @@ test('a burst of lines goes in batches, each line once; one that ends meanwhile 
   await followFast(
     job,
     sleeps => sleeps === 3,
-    told => batches.push(told.map(line => line.message)),
+    shown => batches.push(shown.map(line => line.message)),
   )
   expect(batches.length).toBeGreaterThan(2)
   expect(batches.flat()).toEqual(lines)
@@ -175,7 +175,7 @@ test.each([
   expect(askAgainAfter(age)).toBe(wait)
 })
 
-test('a line longer than a piece of the file is told by its beginning, not kept back for ever', () => {
+test('a line longer than a piece of the file is sent by its beginning, not kept back for ever', () => {
   const { logFile } = openFolder()
   writeFileSync(logFile, `${'y'.repeat(2_000_001)}\nnext\nlast`)
   expect(readLogFile(logFile, 0).map(({ text, end }) => [text.length, end])).toEqual([[1_000_000, 1_000_000]])
@@ -219,11 +219,11 @@ test('no more than thirty requests with lines go to Port in a minute, however fa
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
 })
 
-test('lines of a file that was written anew are told too, and empty ones are not', async () => {
+test('lines of a file that was written anew are sent too, and empty ones are not', async () => {
   const stage = await openStage()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'a first, long line of the log\n')
-  const told: string[] = []
+  const shown: string[] = []
   const anew = [
     '',
     'written anew, ',
@@ -243,9 +243,9 @@ test('lines of a file that was written anew are told too, and empty ones are not
       if (next !== undefined) writeFileSync(logFile, next)
       return sleeps === 13
     },
-    lines => told.push(...lines.map(line => line.message)),
+    lines => shown.push(...lines.map(line => line.message)),
   )
-  expect(told).toEqual([
+  expect(shown).toEqual([
     'a first, long line of the log',
     'written anew, and longer than before',
     'once more, and again it is longer than it was',
@@ -262,21 +262,21 @@ test('of lines that Port has in part, or may have, none is sent again', async ()
   const stage = await openStage()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')
-  const told: string[][] = []
+  const shown: string[][] = []
   /** While the request is under way: whatever becomes of it, post knows. */
   const lost: number[] = []
   await followFast(
     jobFor(stage, logFile, { github: null }),
     sleeps => sleeps === 4,
     lines => {
-      told.push(lines.map(line => line.message))
+      shown.push(lines.map(line => line.message))
       lost.push(folder.sent().lost)
-      if (told.length > 1) return
+      if (shown.length > 1) return
       const counts = { linesSent: 2, linesLost: 1 }
       throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), counts)
     },
   )
-  expect(told).toEqual([['one', 'two', 'three'], ['three']])
+  expect(shown).toEqual([['one', 'two', 'three'], ['three']])
   expect(lost).toEqual([3, 2])
   expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
 })
@@ -310,23 +310,23 @@ test('lines that may be lost stay counted while no token is to be had', async ()
   expect(folder.sent()).toMatchObject({ offset: 8, lost: 2 })
 })
 
-test('a log written anew while a request with its lines fails is told from its start', async () => {
+test('a log written anew while a request with its lines fails is sent from its start', async () => {
   const stage = await openStage()
   const { logFile } = openFolder()
   const long = 'x'.repeat(100)
   writeFileSync(logFile, `one\n${long}\nthree\n`)
-  const told: string[] = []
+  const shown: string[] = []
   await followFast(
     jobFor(stage, logFile, { github: null }),
     sleeps => sleeps === 4,
     lines => {
-      told.push(...lines.map(line => line.message))
-      if (told.length > 3) return
+      shown.push(...lines.map(line => line.message))
+      if (shown.length > 3) return
       writeFileSync(logFile, `anew\n${long}, and longer than before\n`)
       throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), { linesSent: 2 })
     },
   )
-  expect(told).toEqual(['one', long, 'three', 'anew', `${long}, and longer than before`])
+  expect(shown).toEqual(['one', long, 'three', 'anew', `${long}, and longer than before`])
 })
 
 test('a log that is no file now costs its lines, and nothing else; a pause of years is one of an hour', async () => {

@@ -53,7 +53,7 @@ test('main, companion and post report through the relay, with a secret input in 
   ])
 }, 40_000)
 
-test('the progress reporter tells lines through the relay, by the token that main was given', async () => {
+test('the progress reporter sends lines through the relay, by the token that main was given', async () => {
   const stage = await openStage()
   const { id, portRun } = await stage.deliver()
   const token = await startReport(stage, id)
@@ -133,8 +133,8 @@ test('a relay that went away during the job is a warning for the log and one for
   const job = openJob(stage, payload, { 'github-token': '' })
   expect(await job.run('main')).toEqual([])
   await stage.relay.stop()
-  const told = await job.run('post', job.state())
-  expect(told.slice(1)).toEqual([
+  const shown = await job.run('post', job.state())
+  expect(shown.slice(1)).toEqual([
     expect.stringMatching(
       /^::warning::Port did not accept all of the log: The relay did not answer at 127.*ECONNREFUSED/,
     ),

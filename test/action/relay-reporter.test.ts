@@ -119,8 +119,8 @@ test('a refused message is the error of what was in it, and the next goes on', a
   const relay = await openRelay()
   const reporter = relay.report({ token: 'report-token' })
   relay.fail({ match: ({ path }) => path === '/report', status: 400 })
-  const told = await Promise.allSettled([reporter.log([line('a')]), reporter.update({ statusLabel: 'b' })])
-  expect(told.map(each => each.status === 'rejected' && each.reason.message)).toEqual(
+  const shown = await Promise.allSettled([reporter.log([line('a')]), reporter.update({ statusLabel: 'b' })])
+  expect(shown.map(each => each.status === 'rejected' && each.reason.message)).toEqual(
     Array(2).fill(`the relay answered 400 to POST ${relay.origin}/report (Trouble 400.)`),
   )
   await reporter.log([line('c')])

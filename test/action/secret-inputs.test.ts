@@ -31,7 +31,7 @@ function shown(played: PlayedRun, { port, github }: Stage): string {
     steps.map(({ log, summary, annotations }) => ({ log, summary, annotations })),
     port.requests.map(({ path, body }) => ({
       path,
-      // Port is told its own client secret when it is asked for a token.
+      // Port gets its own client secret when it is asked for a token.
       body: path === '/v1/auth/access_token' ? null : body,
     })),
     github.requests.map(({ path, body }) => ({ path, body })),
@@ -142,7 +142,7 @@ test('no clear text is found in what Port, GitHub or a reader of the log gets, w
   expect(stage.run.summary).toContain('| token   | (secret) |')
 })
 
-test('a wrong key fails the job before any step of its author runs, names input and setting, and Port is told', async () => {
+test('a wrong key fails the job before any step of its author runs, names input and setting, and Port shows it', async () => {
   const stage = await openStage()
   const [sealed] = vectorsOf('aes256-gcm')
   const played = await stage.play({ clientPayload: payloadOf({ token: sealed!.encrypted }) })

@@ -72,7 +72,7 @@ test('an error that is sure says how many lines need to be sent again', async ()
   await expect(openSender([new TypeError('odd')]).send(BATCH)).rejects.toThrow('odd')
 })
 
-test('a batch that Port refuses is left out, the others go, and the first error is told at the end', async () => {
+test('a batch that Port refuses is left out, the others go, and the first error is sent at the end', async () => {
   const [first, second] = [new PortError('refused', 'Too odd.'), new PortError('refused', 'Odd.')]
   const { sent, send } = openSender([first, null, second])
   await expect(send(BATCH)).rejects.toBe(first)

@@ -249,3 +249,38 @@ test.each(['constructor', 'toString', 'hasOwnProperty', '__proto__'])(
     expect(job.outputs().inputs).toBe(JSON.stringify(inputs))
   },
 )
+
+test.each<[string, unknown, Record<string, string>, RegExp]>([
+  [
+    'an event of something else',
+    { version: '1.4.2' },
+    {},
+    /^::error::This run was started by repository_dispatch, with no payload of the relay\. This action expects /,
+  ],
+  [
+    'a payload of a later version',
+    { run_id: 'r_1', action: 'x', port: { version: 2 } },
+    {},
+    /^::error::This payload is of version 2, and .*: update the action/,
+  ],
+  [
+    'an input that is no JSON',
+    undefined,
+    { payload: 'r_1' },
+    /^::error::The input "payload" is not JSON: give it as \${{ toJSON\(…\) }}\. /,
+  ],
+  [
+    'an input of something else',
+    undefined,
+    { payload: '{}' },
+    /^::error::The input "payload" holds no payload of the relay: hand on the output "payload" of this action, or /,
+  ],
+])(
+  '%s in place of the payload fails the job, and the error names what is expected',
+  async (_, payload, inputs, error) => {
+    const stage = await openStage()
+    const job = openRunner({ ...stage, payload }, inputs)
+    expect(await job.run('main')).toEqual([expect.stringMatching(error)])
+    expect(stage.port.requests).toEqual([])
+  },
+)

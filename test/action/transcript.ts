@@ -103,16 +103,16 @@ function showRequests(
   const sections = moments.map(({ by, from, order }, index) => {
     const silent = by.startsWith(MEANWHILE) && !progress
     const until = Math.min(endOf(index), silent ? from + SILENT_MS : Number.POSITIVE_INFINITY)
-    const told = Object.entries(services).map(([name, { requests }]) => {
+    const shown = Object.entries(services).map(([name, { requests }]) => {
       const during = requests.filter(({ at }) => at >= from && at < until)
       const shown = order(during.map(each => showRequest(each, normalize)))
       return [name, name === 'github' && spoke ? once(shown) : shown] as const
     })
-    return { by, told }
+    return { by, shown }
   })
   return sections
-    .filter(({ told }) => told.some(([, requests]) => requests.length > 0))
-    .map(({ by, told }) => ({ by, ...Object.fromEntries(told) }))
+    .filter(({ shown }) => shown.some(([, requests]) => requests.length > 0))
+    .map(({ by, shown }) => ({ by, ...Object.fromEntries(shown) }))
 }
 
 const showRequest = (

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { openRunner } from './open-runner.ts'
-import { action, annotations, openStage, ownSteps, payloadFor, repositoryWith } from './play.ts'
+import { action, openStage, ownSteps, payloadFor, repositoryWith } from './play.ts'
 import { transcript } from './transcript.ts'
 
 test('inside a composite action it reports the job all the same, and hands its outputs on', async () => {
@@ -142,7 +142,7 @@ jobs:
   await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/twice.yml')
 })
 
-test('what the second step has to tell is a warning that names it, since only the first one reports', async () => {
+test('what the second step is given and does not use is a warning that names it, since only the first one reports', async () => {
   const stage = await openStage()
   const job = openRunner(stage, { report: 'progress' })
   await job.run('main')
@@ -162,59 +162,11 @@ test('what the second step has to tell is a warning that names it, since only th
   expect(stage.port.requests).toHaveLength(asked)
 })
 
-test('not as the first step it works, and a warning names the step before it and says why first is better', async () => {
-  const stage = await openStage()
-  const played = await stage.play({
-    yaml: `
-on: { repository_dispatch: { types: [deploy_service] } }
-jobs:
-  deploy:
-    runs-on: ubuntu-latest
-    steps:
-      - { name: Check out, run: echo here }${action()}
-`,
-  })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/not-first.yml')
-  expect(stage.run.status).toBe('SUCCESS')
-})
-
 test("on Enterprise Server the URLs are that server's, and the job is found by its runner", async () => {
   const stage = await openStage({ enterprise: true })
   const played = await stage.play({ checkRunId: false, runnerName: 'rack-7' })
   await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/enterprise-server.yml')
   expect(stage.run).toMatchObject({ status: 'SUCCESS', link: [stage.runUrl()] })
-})
-
-test('a run without a payload of the relay fails, and names the event that is expected', async () => {
-  const stage = await openStage()
-  const played = await stage.play({ clientPayload: { version: '1.4.2' } })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/no-payload.yml')
-})
-
-test('a payload of a later version fails, and says to update', async () => {
-  const { play } = await openStage()
-  const played = await play({ clientPayload: { run_id: 'r_1', action: 'x', port: { version: 2 } } })
-  expect(annotations(ownSteps(played.jobs[0]!).main)[0]).toMatch(
-    /^error: This payload is of version 2, and .*: update the action/,
-  )
-})
-
-test.each([
-  [
-    'no JSON',
-    'r_1',
-    'error: The input "payload" is not JSON: give it as ${{ toJSON(…) }}. See docs/errors.md#payload',
-  ],
-  [
-    'JSON of something else',
-    '{}',
-    'error: The input "payload" holds no payload of the relay: hand on the output "payload" of this action, or ' +
-      '${{ toJSON(github.event.client_payload) }} of a repository_dispatch event. See docs/errors.md#payload',
-  ],
-])('an input "payload" that is %s fails, and says what to hand on', async (_, payload, message) => {
-  const { play } = await openStage()
-  const played = await play({ with: { payload } })
-  expect(annotations(ownSteps(played.jobs[0]!).main)).toEqual([message])
 })
 
 test('an input named as a fixed output, or as none can be, stays in the output inputs, with a warning', async () => {
@@ -234,4 +186,24 @@ test('an input named as a fixed output, or as none can be, stays in the output i
   await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/output-names.yml')
   const { main } = ownSteps(played.jobs[0]!)
   expect(JSON.parse(main.outputs.inputs!)).toEqual(inputs)
+})
+
+test('one credential without the other, and every other wrong input, is an error at once', async () => {
+  const stage = await openStage()
+  const played = await stage.play({
+    secrets: {},
+    with: { report: 'jobs', 'on-duplicate': 'stop', needs: 'build' },
+  })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/wrong-inputs.yml')
+})
+
+test('a token that may not read actions costs the steps alone, and one notice names the permission', async () => {
+  const stage = await openStage()
+  const token = stage.github.createToken({
+    kind: 'integration',
+    permissions: { actions: 'none', contents: 'read' },
+  })
+  const played = await stage.play({ token })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/no-actions-permission.yml')
+  expect(stage.run.status).toBe('SUCCESS')
 })
