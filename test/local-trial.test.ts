@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { sealWith } from './action/seal.ts'
+import { encryptWith } from './action/encrypt.ts'
 import { BODY, openTrialFolder, ROOT, RUN_ID, USES, workflow } from './open-trial-folder.ts'
 import { until } from './support/until.ts'
 
@@ -172,7 +172,7 @@ test('a workflow that fails fails the trial, and shows where', async () => {
 
 test('secret inputs are decrypted with the client secret given under the workflow’s name for it', async () => {
   const secret = 'client-secret-of-32-characters-and-more'
-  const inputs = { token: sealWith(secret, 'clear-text') }
+  const inputs = { token: encryptWith(secret, 'clear-text') }
   const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }
   const { play } = openTrialFolder({
     'encrypted.json': { ...BODY, inputs, action },

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { decryptSecretInput, type SecretKey } from '../port/secrets.ts'
-import { sealFor } from './action/seal.ts'
+import { encryptFor } from './action/encrypt.ts'
 
 const vectors = JSON.parse(
   readFileSync(new URL('fixtures/port/encryption-vectors.json', import.meta.url), 'utf8'),
@@ -32,7 +32,7 @@ test.each([2048, 3072])('client-side keys may be of other lengths: %i bits', bit
     privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
   } as const
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
-  expect(decryptSecretInput('token', sealFor(pem, 'clear text'), key as SecretKey)).toBe('clear text')
+  expect(decryptSecretInput('token', encryptFor(pem, 'clear text'), key as SecretKey)).toBe('clear text')
 })
 
 describe('a failed decryption is an error that names the input and never a value', () => {

@@ -1,4 +1,4 @@
-import { withoutColours } from '../../port/strip-ansi-codes.ts'
+import { stripAnsiCodes } from '../../port/strip-ansi-codes.ts'
 
 const MAX_LENGTH = 300
 /** What is looked at of a longer text: enough to fill what is kept, colours included. */
@@ -9,7 +9,7 @@ const MAX_READ = 4 * MAX_LENGTH
  * formatting characters and line breaks, and cut to a length. Anybody with write access to a repository may set one.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
-  const line = withoutColours(text.slice(0, MAX_READ))
+  const line = stripAnsiCodes(text.slice(0, MAX_READ))
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')
     // Characters that reorder or hide what stands beside them.
     .replace(/[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\p{Cs}]/gu, '')

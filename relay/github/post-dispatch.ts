@@ -1,4 +1,5 @@
 import type { Octokit } from '@octokit/rest'
+import { trimEnd } from '../../port/trim-end.ts'
 import { PreparationError, RejectedError } from './dispatch-outcome.ts'
 import { split } from './split.ts'
 
@@ -34,7 +35,7 @@ export async function postDispatch(
   parameters: { placeholders?: Record<string, string>; body: object },
   { mayPost, isAllowed }: DispatchPolicy,
 ): Promise<DispatchAnswer> {
-  const api = new URL(octokit.request.endpoint.DEFAULTS.baseUrl).href.replace(/\/*$/, '/')
+  const api = `${trimEnd(new URL(octokit.request.endpoint.DEFAULTS.baseUrl).href, '/')}/`
   const [owner, repo] = split(repository)
   const post = async (url: string, placeholders = {}) => {
     mayPost()

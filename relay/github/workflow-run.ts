@@ -49,15 +49,3 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
     updatedAt: Date.parse(run.updated_at ?? '') || createdAt,
   }
 }
-
-/** The later of two sights of one run: webhooks overtake each other, and a list may be older than a webhook. */
-export function later(a: WorkflowRun, b: WorkflowRun): WorkflowRun {
-  return { ...latest(a, b), workflowId: a.workflowId ?? b.workflowId }
-}
-
-function latest(a: WorkflowRun, b: WorkflowRun): WorkflowRun {
-  if (a.attempt !== b.attempt) return a.attempt > b.attempt ? a : b
-  const [aEnded, bEnded] = [a.status === 'completed', b.status === 'completed']
-  if (aEnded !== bEnded) return aEnded ? a : b
-  return a.updatedAt > b.updatedAt ? a : b
-}

@@ -13,8 +13,8 @@ import { type Accepted, type Store, StoreBusy } from './store.ts'
 import { toDelivery, toRun } from './to-delivery.ts'
 
 /** Deliveries, and characters of them, that may wait to be persisted; beyond, they are refused rather than kept in memory without end. */
-export const MAX_WAITING = 10_000
-export const MAX_WAITING_SIZE = 128 * 1024 * 1024
+const MAX_WAITING = 10_000
+const MAX_WAITING_SIZE = 128 * 1024 * 1024
 const BURST = 20
 const MAX_ROWS = 100
 

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { packClientPayload } from '../../port/client-payload.ts'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import { generate } from '../../relay/commands/generate.ts'
-import { sealWith } from '../action/seal.ts'
+import { encryptWith } from '../action/encrypt.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { playWorkflow } from '../support/player/play-workflow.ts'
 import { startPortApi } from '../support/port-api.ts'
@@ -51,7 +51,7 @@ test.each(['workflow_dispatch', 'repository_dispatch'])(
     )
 
     const invocation = readInvocation({
-      inputs: { ...typed, token: sealWith(port.clientSecret, 'a-token-in-clear-text') },
+      inputs: { ...typed, token: encryptWith(port.clientSecret, 'a-token-in-clear-text') },
       trigger: { by: null, operation: 'DAY-2' },
       entity: { identifier: 'shop' },
       action: { identifier: 'deploy', blueprint: null, encryptedProperties: ['token'] },

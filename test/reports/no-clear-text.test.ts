@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { sealWith } from '../action/seal.ts'
+import { encryptWith } from '../action/encrypt.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
@@ -129,7 +129,7 @@ async function redelivered({ deliver, play, api, stage }: House) {
 }
 
 async function wrongKeys({ deliver, play }: House) {
-  const token = sealWith('x'.repeat(32), CLEAR.token)
+  const token = encryptWith('x'.repeat(32), CLEAR.token)
   const delivered = await deliver({ token })
   const { steps } = await play(delivered, workflow({ progress: 'false' }))
   expect(steps['Run ./']!.annotations).toMatchObject([

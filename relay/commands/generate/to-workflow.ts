@@ -218,10 +218,9 @@ function titleOf({ about, identifier }: PortAction): string {
 /** A value in YAML, on one line. */
 function scalar(value: string | number | boolean, inList = false): string {
   if (typeof value !== 'string') return JSON.stringify(value)
-  const plain = inList
-    ? /^[A-Za-z][A-Za-z0-9_ ./()+-]*$/
-    : /^(?:[A-Za-z]|\$\{\{)[^#:\p{C}\p{Z}]*(?: [^#:\p{C}\p{Z}]+)*$/u
-  const isWord =
-    plain.test(value) && !value.endsWith(' ') && !/^(?:y|n|yes|no|on|off|true|false|null)$/i.test(value)
+  const isPlain = inList
+    ? /^[A-Za-z][A-Za-z0-9_ ./()+-]*$/.test(value)
+    : /^(?:[A-Za-z]|\$\{\{)/.test(value) && !/[#:\p{C}]|[^\P{Z} ]| {2}/u.test(value)
+  const isWord = isPlain && !value.endsWith(' ') && !/^(?:y|n|yes|no|on|off|true|false|null)$/i.test(value)
   return isWord ? value : oneLine(value)
 }

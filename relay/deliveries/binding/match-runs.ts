@@ -70,7 +70,7 @@ function candidates(delivery: Named, { runs, dispatchedAt, startTimeout, others 
       run.createdAt >= dispatchedAt - LEEWAY_MS &&
       run.createdAt <= dispatchedAt + startTimeout + LEEWAY_MS &&
       !otherTypes.has(run.title) &&
-      !NAMES_A_DELIVERY.test(run.title),
+      !namesADelivery(run.title),
   )
 }
 
@@ -82,15 +82,16 @@ export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'run
 /** Whose id a run's title holds. */
 export function nameOf(title: string, delivery: Pick<Delivery, 'id' | 'runId'>): 'this' | 'another' | 'none' {
   if (isNamed(title, delivery)) return 'this'
-  return NAMES_A_DELIVERY.test(title) ? 'another' : 'none'
+  return namesADelivery(title) ? 'another' : 'none'
 }
 
-/**
- * The id of a Port run, or of a delivery. It stands by itself, and the first has a digit or a capital in it:
- * `run_deployment_of_prod` and `run_deployment` are words.
- */
-const NAMES_A_DELIVERY =
-  /(?<!\w)(?:(?:r|run|wfnr)_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,64}|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})(?!\w)/
+/** The id of a delivery. */
+const UUID = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/
+/** The id of a Port run has a digit or a capital in it: `run_deployment` is a word. */
+const PORT_RUN = /^(?:r|run|wfnr)_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,64}$/
+
+const namesADelivery = (title: string) =>
+  UUID.test(title) || title.split(/\W+/).some(word => PORT_RUN.test(word))
 
 /** An id stands by itself: `r_1` is not in `r_12`. */
 function holds(title: string, id: string | null): boolean {

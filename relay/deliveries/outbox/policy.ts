@@ -37,7 +37,7 @@ export function fateOf(message: Message, trouble: Trouble, age: number, retentio
 const CONTENT = [400, 404, 413, 422]
 
 /** Whether a message ends the run in Port: it is never dropped while the run is open. */
-export const isConclusion = (message: Message): boolean =>
+const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 
 /** What is sent in place of a message that Port keeps refusing. Holds nothing of it, which may be why. */

@@ -18,11 +18,11 @@ const COLUMN: Record<Exclude<keyof Change, 'runs'>, string> = {
 }
 
 /** Of the history of a delivery, the first entries and the last ones are kept. */
-export const FIRST_EVENTS = 50
-export const LAST_EVENTS = 150
+const FIRST_EVENTS = 50
+const LAST_EVENTS = 150
 
 /** What is written only where the first statement wrote: it left its mark. */
-export const MARKED = 'id = ?1 AND change_id = ?2'
+const MARKED = 'id = ?1 AND change_id = ?2'
 
 interface Applied {
   delivery: Pick<Delivery, 'id' | 'version' | 'repository'>
