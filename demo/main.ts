@@ -63,9 +63,9 @@ async function play(): Promise<boolean> {
 }
 
 /** Puts those lines of the relay's log on the timeline that belong there. */
-function onLog({ time, msg, delivery = '', github_run }: LogLine): void {
-  if (msg !== 'run started') return
-  const what = `verifies GitHub's OIDC token of run ${github_run}, accepts its reports`
+function onLog({ time, msg, delivery = '', github_run_id }: LogLine): void {
+  if (msg !== 'the workflow run reported') return
+  const what = `verifies GitHub's OIDC token of run ${github_run_id}, accepts its reports`
   timeline.add({ at: time, who: 'relay', id: delivery.slice(0, 18), what })
 }
 

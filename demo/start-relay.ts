@@ -15,7 +15,7 @@ export interface LogLine {
   msg: string
   port?: number
   delivery?: string
-  github_run?: number
+  github_run_id?: number
 }
 
 export interface Relay {

@@ -389,7 +389,7 @@ test("where GitHub's limit of requests is reached, it is asked again when that e
     },
     ended: endedWhen(() => stage.github.requests.length === 3),
   })
-  expect(waits).toEqual([1_500, 300_000, 600_000])
+  expect(waits).toEqual([1_500, 300_000, 3_600_000])
 })
 
 const { execPath } = process

@@ -103,8 +103,11 @@ describe.concurrent('while the job runs', () => {
   }) => {
     const stage = await openStage({}, onTestFinished)
     const steps = '- run: for i in 1 2 3 4 5 6; do echo "line $i" >> "$PORT_LOG"; sleep 1; done'
-    setTimeout(() => stage.port.endRun(stage.run.id, 'FAILURE'), 1_000)
+    const ending = until(() => linesOf(stage).includes('line 1'), 'Port shows the first line').then(() =>
+      stage.port.endRun(stage.run.id, 'FAILURE'),
+    )
     const played = await stage.play({ steps })
+    await ending
     expect(played).toMatchObject({ conclusion: 'success', jobs: [{ orphans: [] }] })
     // One refusal meanwhile, and one at the end.
     expect(stage.port.requests.filter(({ status }) => status === 422)).toHaveLength(2)

@@ -1,7 +1,13 @@
 import type { JsonObject } from '../../../port/types.ts'
 import { changes } from './changes.ts'
 import { oneLine, writeComment } from './comments.ts'
-import { canBeGitHubInput, fromGitHubInput, type GitHubInput, toGitHubInput } from './github-input.ts'
+import {
+  canBeGitHubInput,
+  fromGitHubInput,
+  type GitHubInput,
+  OF_BACKEND,
+  toGitHubInput,
+} from './github-input.ts'
 import { readStart, type Start } from './invocation-method.ts'
 import { FIXED_OUTPUTS } from './outputs.ts'
 import type { PortAction, Property } from './port-action.ts'
@@ -94,14 +100,15 @@ function listInputs({ properties, userInputs }: PortAction, event: Start['event'
   const order = Array.isArray(userInputs?.order) ? userInputs.order.map(String) : []
   const known = order.filter(name => Object.hasOwn(properties, name))
   const required = Array.isArray(userInputs?.required) ? userInputs.required : []
-  const taken = new Set(['port'])
+  const reserved = ['port', ...OF_BACKEND]
+  const taken = new Set(reserved)
   return [...new Set([...known, ...Object.keys(properties)])].map(name => {
     const property = properties[name]!
     const possible =
       event === 'workflow_dispatch' &&
       // Port encrypts it, and a person who starts the workflow by hand would type it in the open.
       property.encryption === undefined &&
-      taken.size <= MAX_INPUTS &&
+      taken.size - reserved.length < MAX_INPUTS &&
       canBeGitHubInput(name) &&
       !taken.has(name.toLowerCase())
     if (possible) taken.add(name.toLowerCase())
