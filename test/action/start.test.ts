@@ -105,7 +105,7 @@ test('of a run that Port does not know, the end asks no more', async () => {
 test('credentials that a gateway refuses at the start cost that alone: the end reports the whole job', async () => {
   const stage = await openStage()
   const job = openRunner(stage, { 'github-token': '' })
-  stage.port.fail({ status: 403, body: { error: 'forbidden' } })
+  stage.port.fail({ status: 403, body: { ok: false, error: 'forbidden', message: 'no' } })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
       /^::warning::Reporting to Port failed: .* 403 .*region of their organisation\. See /,
@@ -131,7 +131,7 @@ test.each([
     await job.run('main')
     stage.port.clearRequests()
     const isToken = ({ path }: { path: string }) => path === '/v1/auth/access_token'
-    stage.port.fail({ match: isToken, status: 403, body: { error: 'forbidden' }, times })
+    stage.port.fail({ match: isToken, status: 403, body: { ok: false, error: 'forbidden', message: 'no' }, times })
     expect((await job.run('post', job.state())).slice(1)).toEqual([
       expect.stringMatching(/^::warning::Port did not accept all of the log: .* 403 .*#credentials$/),
       ...more,
