@@ -1,4 +1,5 @@
 import { deliveries } from './commands/deliveries.ts'
+import { migrate } from './commands/migrate.ts'
 import { redeliver } from './commands/redeliver.ts'
 import { serve } from './commands/serve.ts'
 
@@ -6,6 +7,7 @@ const commands: Record<string, (env: typeof process.env, args: string[]) => Prom
   serve,
   deliveries,
   redeliver,
+  migrate,
 }
 
 const [name = 'serve', ...args] = process.argv.slice(2)
