@@ -62,7 +62,7 @@ function jsonString(string: string, expressions: string[]): string {
 }
 
 /** The JSON string for a text with expressions. */
-export function textExpression(pieces: ({ text: string } | { expression: string })[]): string {
+function textExpression(pieces: ({ text: string } | { expression: string })[]): string {
   const [first] = pieces
   if (pieces.length === 0) return '""'
   if (pieces.every(piece => 'text' in piece)) return JSON.stringify(pieces.map(piece => piece.text).join(''))

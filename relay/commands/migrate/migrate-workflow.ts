@@ -135,7 +135,7 @@ const mentionsNames = (root: unknown, names: Names) =>
   names.contexts.size + names.runIds.size > 0 || changes(root as Node, names, null)
 
 /** How the end of a job that has the action counts. */
-function reportOf(job: Job, jobs: Job[], names: Names, { edits, findings }: Rewrite): ReportInput {
+function reportOf(job: Job, jobs: Job[], names: Names, { findings }: Rewrite): ReportInput {
   if (jobs.length === 1 && !job.isMatrix && names.start !== 'called') return 'job'
   const ending = jobs.filter(each => endsAsFailure(each))
   if (ending.length === 0) return 'workflow'
@@ -144,7 +144,7 @@ function reportOf(job: Job, jobs: Job[], names: Names, { edits, findings }: Rewr
   if (isLast && names.start !== 'called') return job === last ? 'job' : 'progress'
   if (endsAsFailure(job)) {
     findings.push({
-      line: edits.lineOf(startOf(job.map)),
+      line: job.line,
       level: 'check',
       message: `job ${job.id} may end the run in Port as FAILURE although it is green: with report: workflow the conclusion of the workflow counts.`,
     })
@@ -212,7 +212,7 @@ function notePermissions(job: Job, { edits, findings }: Rewrite): void {
     text,
   )
   findings.push({
-    line: edits.lineOf(startOf(job.map)),
+    line: job.line,
     level: 'check',
     message: uses
       ? `job ${job.id} had the permissions that the repository gives by default, and uses GITHUB_TOKEN: add to its new permissions what it writes (contents, pull-requests, packages), or use --credentials.`

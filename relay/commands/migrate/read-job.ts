@@ -6,7 +6,7 @@ import type { Finding } from './types.ts'
 import { mapOf, nodeAt, pairOf, seqOf, startOf, textOf, textsOf } from './yaml-nodes.ts'
 
 /** What becomes of a step: it stays, or is a report, or only gets a token for reports. */
-export type StepFate = 'stays' | 'reports' | 'token'
+type StepFate = 'stays' | 'reports' | 'token'
 
 export interface JobStep {
   map: YAMLMap<Scalar, Node | null>
@@ -19,6 +19,7 @@ export interface JobStep {
 
 export interface Job {
   id: string
+  line: number
   map: YAMLMap<Scalar, Node | null>
   steps: JobStep[]
   /** The id of the action's step; null where the job has not got the action and needs none. */
@@ -45,6 +46,7 @@ export function readJobs(root: unknown, edits: TextEdits, findings: Finding[]): 
     return [
       {
         id: String(key.value),
+        line: edits.lineOf(startOf(key)),
         map,
         steps,
         port: portStep(steps),

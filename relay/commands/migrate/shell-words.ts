@@ -1,5 +1,5 @@
 /** A piece of a word: text, a variable, an expression of the workflow, or a command whose output it is. */
-export type WordPart = { text: string } | { variable: string } | { expression: string } | { command: string }
+type WordPart = { text: string } | { variable: string } | { expression: string } | { command: string }
 export type Word = WordPart[]
 
 /** A command with its words; redirections are words of their own (`>`, `>>`). */

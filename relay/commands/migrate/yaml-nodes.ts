@@ -121,7 +121,7 @@ export function writeScalar(text: string, indent: number): string {
 }
 
 /** Whether a text may stand in YAML without quotes, and is text there. */
-export function isPlain(text: string, inFlow: boolean): boolean {
+function isPlain(text: string, inFlow: boolean): boolean {
   if (text === '' || text.trim() !== text || /[\n\t\x00-\x1f\x7f]/.test(text)) return false
   if (/: | #|:$/.test(text) || /^[-?:,[\]{}#&*!|>'"%@`=<~.+\d]/.test(text)) return false
   if (inFlow && /[,[\]{}]/.test(text)) return false
