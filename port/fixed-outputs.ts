@@ -1,5 +1,5 @@
 /** The action's outputs that are no Port input: an input of such a name is the output `input-NAME`. */
-const FIXED_OUTPUTS = new Set([
+export const FIXED_OUTPUTS = new Set([
   'inputs',
   'entity',
   'event',

@@ -2,7 +2,7 @@ import { type Document, isMap, isScalar, visit } from 'yaml'
 import type { Names } from './map-expression.ts'
 import { isPortAction } from './port-step.ts'
 import { splitTemplate } from './template.ts'
-import { mapOf, nodeAt, textOf, textsOf } from './yaml-nodes.ts'
+import { mapOf, nodeAt, pairOf, textOf, textsOf } from './yaml-nodes.ts'
 
 const CONTEXT_NAME = /^port_?(run_?)?(context|payload)$/i
 const RUN_ID_NAME = /^port_?(action_?)?run_?(id|identifier)$/i
@@ -15,6 +15,7 @@ export function findNames(document: Document, text: string, start: Names['start'
     declared: new Map(),
     wholeEntity: /(context|payload)\s*\)\s*(\.payload)?\.entity\.\w|jq[^\n|]*\.entity\.\w/i.test(text),
     start,
+    isCalled: pairOf(document.get('on', true), 'workflow_call') !== undefined,
   }
   for (const event of ['workflow_dispatch', 'workflow_call']) {
     const inputs = mapOf(nodeAt(nodeAt(document.get('on', true), event), 'inputs'))

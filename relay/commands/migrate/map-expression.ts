@@ -11,8 +11,10 @@ export interface Names {
   declared: Map<string, { type: string; default: string | boolean | number | null }>
   /** Whether `entity` in the context is the whole entity, or its identifier. */
   wholeEntity: boolean
-  /** How the workflow will be started; `called`: by another workflow, which is started either way. */
+  /** How the workflow will be started; `called`: by another workflow alone, which is started either way. */
   start: 'workflow_dispatch' | 'repository_dispatch' | 'called'
+  /** Whether another workflow may call it. */
+  isCalled: boolean
 }
 
 /** Where an expression stands. */
@@ -160,7 +162,7 @@ function readReference({ parts }: Chain): Reference | null {
 }
 
 /** The expressions for what Port knows of the run. */
-function values({ step }: Pick<Place, 'step'>, { start }: Pick<Names, 'start'>) {
+function values({ step }: Pick<Place, 'step'>, { start, isCalled }: Pick<Names, 'start' | 'isCalled'>) {
   if (step !== null) {
     const output = (name: string) => `steps.${step}.outputs.${name}`
     return {
@@ -178,11 +180,10 @@ function values({ step }: Pick<Place, 'step'>, { start }: Pick<Names, 'start'>) 
       inputsJson: output('inputs'),
     }
   }
-  const payload = {
-    repository_dispatch: 'github.event.client_payload',
-    workflow_dispatch: "fromJSON(github.event.inputs.port || '{}')",
-    called: 'fromJSON(github.event.inputs.port || toJSON(github.event.client_payload))',
-  }[start]
+  const payload =
+    start === 'repository_dispatch'
+      ? 'github.event.client_payload'
+      : `fromJSON(github.event.inputs.port || ${isCalled ? 'toJSON(github.event.client_payload)' : "'{}'"})`
   const port = `${payload}.port`
   return {
     runId: `${payload}.run_id`,

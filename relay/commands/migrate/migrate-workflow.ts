@@ -18,6 +18,13 @@ import { isFlow, mapOf, nodeAt, pairEnd, pairOf, removePair, startOf, textOf } f
  * @throws MigrateError where the text is no workflow
  */
 export function migrateWorkflow(text: string, options: MigrateOptions): Migrated {
+  // What is added has the line ends of the rest.
+  if (!text.includes('\r\n')) return migrateText(text, options)
+  const result = migrateText(text.replaceAll('\r\n', '\n'), options)
+  return result.changed ? { ...result, text: result.text.replaceAll('\n', '\r\n') } : { ...result, text }
+}
+
+function migrateText(text: string, options: MigrateOptions): Migrated {
   const document = parseDocument(text, { keepSourceTokens: true, logLevel: 'error' })
   if (document.errors[0])
     throw new MigrateError(`it is not YAML: ${document.errors[0].message.split('\n')[0]}`)
@@ -136,12 +143,12 @@ const mentionsNames = (root: unknown, names: Names) =>
 
 /** How the end of a job that has the action counts. */
 function reportOf(job: Job, jobs: Job[], names: Names, { findings }: Rewrite): ReportInput {
-  if (jobs.length === 1 && !job.isMatrix && names.start !== 'called') return 'job'
+  if (jobs.length === 1 && !job.isMatrix && !names.isCalled) return 'job'
   const ending = jobs.filter(each => endsAsFailure(each))
   if (ending.length === 0) return 'workflow'
   const [last] = ending
   const isLast = ending.length === 1 && !last!.isMatrix && !jobs.some(each => each.needs.includes(last!.id))
-  if (isLast && names.start !== 'called') return job === last ? 'job' : 'progress'
+  if (isLast && !names.isCalled) return job === last ? 'job' : 'progress'
   if (endsAsFailure(job)) {
     findings.push({
       line: job.line,
@@ -175,10 +182,20 @@ function removeReportJobs(jobs: Job[], busy: Job[], { root, edits }: Rewrite): S
       let end = edits.nextLine(pairEnd(pair, edits) - 1)
       while (end < edits.text.length && edits.text.slice(end, edits.nextLine(end)).trim() === '')
         end = edits.nextLine(end)
-      edits.replace(edits.lineStart(startOf(pair.key)), end, '')
+      const start = edits.lineStart(startOf(pair.key))
+      edits.replace(start, end, commentsAround(job, start, end, edits))
     }
   }
   return removed
+}
+
+/** The comments of a job that stand outside of its steps: they stay, whatever they are about. */
+function commentsAround(job: Job, start: number, end: number, { text }: TextEdits): string {
+  const steps = job.steps.map(({ map }) => map.range!)
+  return [...text.slice(start, end).matchAll(/^[ \t]*#.*\n/gm)]
+    .filter(({ index }) => !steps.some(([from, to]) => from <= start + index && start + index < to))
+    .map(([line]) => `  ${line.trimStart()}`)
+    .join('')
 }
 
 /** A job that calls another workflow hands on no more what is in the event. */

@@ -33,7 +33,7 @@ export interface Rewrite {
 }
 
 /** What a job still says to Port itself, its statuses settled; steps that say nothing are to go. */
-export function settleJob(job: Job, { edits, options, findings, root }: Rewrite): void {
+export function settleJob(job: Job, { edits, options, findings }: Rewrite): void {
   for (const [index, step] of job.steps.entries()) {
     if (step.fate !== 'reports') continue
     const stepsFollow = job.steps.slice(index + 1).some(({ fate }) => fate === 'stays')
@@ -41,12 +41,20 @@ export function settleJob(job: Job, { edits, options, findings, root }: Rewrite)
     step.reports = reports
     for (const message of notes)
       findings.push({ line: edits.lineOf(startOf(step.map)), level: 'check', message })
+    const isClosed = reports.some(report => report.kind === 'entity' && /"blueprint": "_/.test(report.json))
+    if (isClosed && !options.credentials) {
+      findings.push({
+        line: edits.lineOf(startOf(step.map)),
+        level: 'check',
+        message:
+          'a run may write entities of blueprints that begin with _ only where RELAY_REPORT_BLUEPRINTS lists them: add them there, or use --credentials.',
+      })
+    }
     const goes = saysNothing(reports, options.keepLogs) && !isReferenced(step, edits.text)
     if (goes) step.reports = []
     else if (reports.length === 0)
       step.reports = [{ kind: 'log', text: textOf(nodeAt(step.map, 'name')) ?? 'done' }]
   }
-  void root
 }
 
 const isReferenced = ({ id }: JobStep, text: string) =>

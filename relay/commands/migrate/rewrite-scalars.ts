@@ -65,7 +65,7 @@ function writeLike(
     case 'QUOTE_DOUBLE':
       return JSON.stringify(text)
     case 'QUOTE_SINGLE':
-      return `'${text.replaceAll("'", "''")}'`
+      return text.includes('\n') ? JSON.stringify(text) : `'${text.replaceAll("'", "''")}'`
     default: {
       // A text of several lines keeps them.
       const plain = rewriteText(raw, condition, names, { ...place, condition, note: SILENT })
