@@ -52,6 +52,9 @@ try {
 
 /** Types are left to `npm run check`: ncc's own TypeScript would check the whole project again for each bundle. */
 function transpile(): void {
+  // The sources import its version.
+  const { type, version } = JSON.parse(readFileSync('package.json', 'utf8'))
+  write(join(staging, 'package.json'), JSON.stringify({ type, version }))
   for (const file of globSync('{action,relay,port}/**/*.ts', { exclude: ['**/dist/**'] })) {
     const { outputText } = ts.transpileModule(readFileSync(file, 'utf8'), {
       compilerOptions: {

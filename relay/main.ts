@@ -1,24 +1,27 @@
+import packageJson from '../package.json' with { type: 'json' }
+import { overview, runCommand } from './commands/command.ts'
 import { deliveries } from './commands/deliveries.ts'
+import { doctor } from './commands/doctor.ts'
+import { generate } from './commands/generate.ts'
 import { migrate } from './commands/migrate.ts'
 import { redeliver } from './commands/redeliver.ts'
+import { send } from './commands/send.ts'
 import { serve } from './commands/serve.ts'
 
-const commands: Record<string, (env: typeof process.env, args: string[]) => Promise<void>> = {
-  serve,
-  deliveries,
-  redeliver,
-  migrate,
-}
+const commands = [serve, doctor, send, deliveries, redeliver, generate, migrate]
 
 const [name = 'serve', ...args] = process.argv.slice(2)
-const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-if (!command) {
-  console.error(`There is no command "${name}". Commands: ${Object.keys(commands).join(', ')}.`)
-  process.exit(1)
-}
-try {
-  await command(process.env, args)
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error)
-  process.exit(1)
+const command = commands.find(each => each.name === name)
+if (command) {
+  const code = await runCommand(command, process.env, args)
+  // A relay that is served goes on; what failed may have left something open.
+  if (code !== 0) process.exit(code)
+} else if (name === '--version') {
+  console.log(packageJson.version)
+} else if (name === '--help' || name === 'help') {
+  console.log(overview(commands))
+} else {
+  const names = commands.map(each => each.name).join(', ')
+  console.error(`There is no command ${JSON.stringify(name)}; commands: ${names}.`)
+  process.exit(2)
 }

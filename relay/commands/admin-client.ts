@@ -13,17 +13,24 @@ export async function callAdmin(
   const { RELAY_ADMIN_TOKEN: token, RELAY_PUBLIC_URL, PORT } = values
   if (problems[0]) throw new Error(`${problems[0]}.`)
   if (!token) throw new Error('RELAY_ADMIN_TOKEN is needed: the one that the relay was started with.')
-  const base = (RELAY_PUBLIC_URL ?? `http://127.0.0.1:${PORT ?? 8080}`).replace(/\/+$/, '')
+  const base = relayAddress({ RELAY_PUBLIC_URL, PORT })
   let response: Response
   try {
     response = await fetch(`${base}${path}`, { method, headers: { authorization: `Bearer ${token}` } })
   } catch (cause) {
-    throw new Error(
-      `No relay answers at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`,
-      { cause },
-    )
+    throw noRelay(base, cause)
   }
   const answer = (await response.json().catch(() => ({}))) as { detail?: string }
   if (!response.ok) throw new Error(answer.detail ?? `${base}${path} answered ${response.status}.`)
   return answer
 }
+
+/** Where the relay of this environment listens, without a slash at the end. */
+export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string {
+  return (RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`).replace(/\/+$/, '')
+}
+
+export const noRelay = (base: string, cause: unknown) =>
+  new Error(`No relay answers at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`, {
+    cause,
+  })

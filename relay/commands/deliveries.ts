@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
 import { callAdmin } from './admin-client.ts'
+import { defineCommand, JSON_OPTION } from './command.ts'
 
 type Shown = {
   delivery: string
@@ -11,26 +11,37 @@ type Shown = {
   received_at: string
 }
 
-/** Lists the newest deliveries: `deliveries [--state failed] [--repository owner/name] [--limit 50]`. */
-export async function deliveries(env: Record<string, string | undefined>, args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: { state: { type: 'string' }, repository: { type: 'string' }, limit: { type: 'string' } },
-  })
-  const answer = (await callAdmin(env, 'GET', `/api/deliveries?${new URLSearchParams(values)}`)) as {
-    deliveries: Shown[]
-  }
-  for (const d of answer.deliveries) {
-    console.log(
-      [
-        d.received_at.slice(0, 19),
-        d.delivery,
-        d.state.padEnd(10),
-        d.run_id ?? '-',
-        d.repository,
-        d.event_type,
-        d.reason ?? '',
-      ].join('  '),
-    )
-  }
-}
+export const deliveries = defineCommand({
+  name: 'deliveries',
+  summary: 'Lists the newest deliveries.',
+  options: {
+    state: {
+      type: 'string',
+      value: 'STATE',
+      help: 'those that are queued, dispatched, running, finished or failed',
+    },
+    repository: { type: 'string', value: 'OWNER/NAME', help: 'those for this repository' },
+    limit: { type: 'string', value: 'NUMBER', help: 'at most so many; 50 by default' },
+    json: JSON_OPTION,
+  },
+  async run({ env, values: { json, ...filter }, print }) {
+    const answer = (await callAdmin(env, 'GET', `/api/deliveries?${new URLSearchParams(filter)}`)) as {
+      deliveries: Shown[]
+    }
+    if (json) return void print(JSON.stringify(answer))
+    for (const d of answer.deliveries) {
+      print(
+        [
+          d.received_at.slice(0, 19),
+          d.delivery,
+          d.state.padEnd(10),
+          d.run_id ?? '-',
+          d.repository,
+          d.event_type,
+          d.reason ?? '',
+        ].join('  '),
+      )
+    }
+    if (answer.deliveries.length === 0) print('No delivery matches.')
+  },
+})

@@ -1,9 +1,16 @@
 import pino from 'pino'
 import { readConfig } from '../config/config.ts'
+import { defineCommand, type Env } from './command.ts'
 import { openRelay } from './open-relay.ts'
 
-/** Runs the relay until SIGTERM or SIGINT. */
-export async function serve(env: Record<string, string | undefined>): Promise<void> {
+export const serve = defineCommand({
+  name: 'serve',
+  summary: 'Runs the relay until SIGTERM or SIGINT; its configuration is the environment.',
+  options: {},
+  run: ({ env }) => runRelay(env),
+})
+
+async function runRelay(env: Env): Promise<undefined> {
   const config = readConfig(env)
   const log = pino({ level: config.logLevel }, pino.destination({ dest: 1, sync: false, minLength: 4096 }))
   setInterval(() => log.flush(), 100).unref()

@@ -94,6 +94,9 @@ const variables = z.object({
     .default('info'),
 })
 
+/** The names of all variables, those of files with secrets among them. */
+export const VARIABLES = [...Object.keys(variables.shape), ...SECRETS.map(name => `${name}_FILE`)]
+
 /**
  * Reads the environment whole.
  *

@@ -246,12 +246,6 @@ describe('a relay that cannot start ends with 1, and says why:', () => {
       `The relay cannot listen on 127.0.0.1:${port} (EADDRINUSE): set HOST and PORT to a free address.\n`,
     )
   })
-
-  test.each(['dance', 'constructor'])('a command that does not exist: %s', async name => {
-    const ended = await runRelay(relayEnv(), [name])
-    expect(ended.code).toBe(1)
-    expect(ended.stderr).toMatch(new RegExp(`^There is no command "${name}"\\. Commands: serve.*\\.\n$`))
-  })
 })
 
 test('a secret may come from a file', async () => {

@@ -1,4 +1,4 @@
-import { isFixedOutput, outputName } from '../../../port/fixed-outputs.ts'
+import { FIXED_OUTPUTS } from '../generate/outputs.ts'
 import { type ExpressionToken, expressionTokens, quoted, unquoted } from './template.ts'
 
 /** What the workflow as it was calls its inputs. */
@@ -326,6 +326,12 @@ function mapWhole(tokens: ExpressionToken[], chain: Chain, place: Place, names: 
   if (used === 0 || tokens[chain.next[used - 1]!]?.text === '[') return null
   return end(chain, used, values(place, names).inputs)
 }
+
+/** GitHub compares names of outputs without regard to case. */
+const isFixedOutput = (name: string): boolean => FIXED_OUTPUTS.includes(name.toLowerCase())
+
+/** The output that holds an input of the Port action. */
+const outputName = (input: string): string => (isFixedOutput(input) ? `input-${input}` : input)
 
 /** A reference to an input of the Port action. */
 function portInput(name: string, place: Place, names: Names): string {

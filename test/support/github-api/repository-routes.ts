@@ -43,6 +43,18 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     return c.json(body)
   })
 
+  // As `application/vnd.github.raw+json` has it: the file alone.
+  app.get('/:owner/:repo/contents/:path{.+}', c => {
+    const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
+    const repository = openRepository(state, c.var.grant, fullName, ['contents', 'read'])
+    if (repository instanceof Response) return repository
+    const workflow = repository.workflows.find(({ path }) => path === c.req.param('path'))
+    if (!workflow) return refuse(404, 'Not Found')
+    const { content = `on: { repository_dispatch: { types: ${JSON.stringify(workflow.eventTypes)} } }\n` } =
+      workflow
+    return c.text(content)
+  })
+
   app.post('/:owner/:repo/dispatches', c => {
     const { body, at } = c.var.request
     const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`

@@ -12,6 +12,8 @@ type DeclaredWorkflow = {
   runName?: (payload: Record<string, unknown>) => string
   /** `active` when absent. */
   state?: 'active' | 'disabled_manually'
+  /** Its file; one that listens to `eventTypes` when absent. */
+  content?: string
 }
 
 export type NewRepository = {

@@ -5,6 +5,7 @@ import { deliveries } from '../../relay/commands/deliveries.ts'
 import { redeliver } from '../../relay/commands/redeliver.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
 
@@ -13,60 +14,78 @@ afterEach(() => vi.restoreAllMocks())
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
 test('deliveries lists a failed one with its reason, and redeliver queues it again', async () => {
-  const printed: string[] = []
-  vi.spyOn(console, 'log').mockImplementation(line => void printed.push(line))
   const github = await startGitHubApi()
   const relay = await openRelayHere(
     relayEnv({ RELAY_ADMIN_TOKEN, GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token }),
   )
   const env = { RELAY_ADMIN_TOKEN, PORT: new URL(relay.url).port }
   const { body } = await send(relay.url, { body: { run: { id: 'r_1' }, inputs: { who: 'Jane' } } })
+  const filter = ['--state', 'failed', '--repository', 'acme/shop', '--limit', '5']
+  let listed = { code: 0, stdout: '', stderr: '' }
   await until(async () => {
-    printed.length = 0
-    await deliveries(env, ['--state', 'failed', '--repository', 'acme/shop', '--limit', '5'])
-    return printed.length === 1
+    listed = await run(deliveries, filter, env)
+    return listed.stdout.includes(String(body.delivery))
   }, 'it has failed')
-  expect(printed[0]).toMatch(
+  expect(listed.stdout).toMatch(
     new RegExp(
       `^\\d{4}-\\d\\d-\\d\\dT[\\d:]+  ${body.delivery}  failed      r_1  acme/shop  port_action  GitHub cannot see acme/shop`,
     ),
   )
   github.addRepository('acme/shop')
-  await redeliver(env, [String(body.delivery)])
-  expect(printed.at(-1)).toBe(`Delivery ${body.delivery} is queued again.`)
+  expect(await run(redeliver, [String(body.delivery)], env)).toEqual({
+    code: 0,
+    stdout: `Delivery ${body.delivery} is queued again.`,
+    stderr: '',
+  })
   await until(() => github.dispatches.length === 1, 'it is dispatched')
-  await expect(redeliver(env, ['none'])).rejects.toThrow(/^There is no delivery none/)
-  await expect(deliveries(env, ['--state', 'lost'])).rejects.toThrow(/^state must be one of queued/)
+  expect(await run(redeliver, ['none'], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^There is no delivery none/),
+  })
+  expect(await run(deliveries, ['--state', 'lost'], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^state must be one of queued/),
+  })
   await relay.stop()
   await github.close()
-  await expect(deliveries(env, [])).rejects.toThrow(
-    `No relay answers at http://127.0.0.1:${env.PORT}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`,
-  )
+  expect(await run(deliveries, [], env)).toMatchObject({
+    code: 1,
+    stderr: `No relay answers at http://127.0.0.1:${env.PORT}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`,
+  })
 })
 
 test('the commands say what they need', async () => {
-  await expect(deliveries({}, [])).rejects.toThrow('RELAY_ADMIN_TOKEN is needed')
-  await expect(redeliver({ RELAY_ADMIN_TOKEN }, [])).rejects.toThrow('Name the delivery')
+  expect(await run(deliveries)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('RELAY_ADMIN_TOKEN is needed'),
+  })
+  expect(await run(redeliver, [], { RELAY_ADMIN_TOKEN })).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: 'Name the delivery: redeliver ID; `deliveries --state failed` lists them.',
+  })
 })
 
 test('the commands read their variables as the relay does: an empty one is unset, a file may hold the token', async () => {
-  vi.spyOn(console, 'log').mockImplementation(() => {})
   const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN }))
   const file = join(temporaryFolder(), 'token')
   writeFileSync(file, `\ufeff${RELAY_ADMIN_TOKEN}\r\n`)
   const env = { PORT: new URL(relay.url).port, RELAY_PUBLIC_URL: '' }
-  await deliveries({ ...env, RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: file }, [])
-  await expect(deliveries({ ...env, RELAY_ADMIN_TOKEN_FILE: '/missing' }, [])).rejects.toThrow(
-    'RELAY_ADMIN_TOKEN_FILE: /missing cannot be read (ENOENT).',
-  )
-  await expect(deliveries({ ...env, RELAY_ADMIN_TOKEN: ' ' }, [])).rejects.toThrow(
-    'RELAY_ADMIN_TOKEN is needed',
-  )
+  const listed = await run(deliveries, [], { ...env, RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: file })
+  expect(listed).toEqual({ code: 0, stdout: 'No delivery matches.', stderr: '' })
+  expect(await run(deliveries, [], { ...env, RELAY_ADMIN_TOKEN_FILE: '/missing' })).toMatchObject({
+    code: 1,
+    stderr: 'RELAY_ADMIN_TOKEN_FILE: /missing cannot be read (ENOENT).',
+  })
+  expect(await run(deliveries, [], { ...env, RELAY_ADMIN_TOKEN: ' ' })).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('RELAY_ADMIN_TOKEN is needed'),
+  })
 })
 
 test('an empty PORT is the default one', async () => {
   const asked = vi.spyOn(globalThis, 'fetch').mockResolvedValue(Response.json({ deliveries: [] }))
-  await deliveries({ RELAY_ADMIN_TOKEN, PORT: '' }, [])
+  await run(deliveries, [], { RELAY_ADMIN_TOKEN, PORT: '' })
   expect(String(asked.mock.calls[0]![0])).toMatch(/^http:\/\/127\.0\.0\.1:8080\/api\/deliveries/)
 })
 

@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
+import { defineCommand, runCommand } from '../../relay/commands/command.ts'
+import { deliveries } from '../../relay/commands/deliveries.ts'
+import { doctor } from '../../relay/commands/doctor.ts'
+import { generate } from '../../relay/commands/generate.ts'
+import { redeliver } from '../../relay/commands/redeliver.ts'
+import { send } from '../../relay/commands/send.ts'
+import { serve } from '../../relay/commands/serve.ts'
+import { runRelay } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+
+const commands = [serve, doctor, send, deliveries, redeliver, generate]
+
+describe.each(commands.map(command => ({ name: command.name, command })))('$name', ({ name, command }) => {
+  test('prints its summary and each of its options for --help', async () => {
+    const { code, stdout, stderr } = await run(command, ['--help'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout.split('\n')[0]).toMatch(new RegExp(`^port-webhook-relay ${name} `))
+    expect(stdout).toContain(command.summary)
+    for (const option of Object.keys(command.options)) expect(stdout).toContain(`--${option} `)
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(120)
+  })
+
+  test('answers wrong arguments with exit code 2 and one sentence', async () => {
+    expect(await run(command, ['--nonsense'])).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `${name} has no option --nonsense; see ${name} --help.`,
+    })
+    expect(await run(command, ['a', 'b', 'c'])).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(
+        new RegExp(`^${name} does not take the argument "[abc]"; see ${name} --help\\.$`),
+      ),
+    })
+  })
+})
+
+test('an option that needs a value, and one that takes none, say so', async () => {
+  const wrong = async (...args: string[]) => (await run(deliveries, args)).stderr
+  expect(await wrong('--state')).toBe('--state needs a value, --state=STATE; see deliveries --help.')
+  expect(await wrong('--state', '--json')).toBe(
+    '--state needs a value, --state=STATE; see deliveries --help.',
+  )
+  expect(await wrong('--json=yes')).toBe('--json takes no value; see deliveries --help.')
+  expect(await wrong('-s')).toBe('deliveries has no option -s; see deliveries --help.')
+  expect(await wrong('--constructor')).toBe('deliveries has no option --constructor; see deliveries --help.')
+})
+
+test('a command that fails prints its error as a sentence and ends with 1', async () => {
+  const failing = defineCommand({
+    name: 'failing',
+    summary: 'Fails.',
+    positionals: ['ID…'],
+    options: {},
+    run: async ({ positionals }) => {
+      throw new Error(`The database took none of ${positionals.join(', ')}.`)
+    },
+  })
+  const lines: string[] = []
+  const output = {
+    print: (line: string) => void lines.push(line),
+    note: (line: string) => void lines.push(line),
+  }
+  expect(await runCommand(failing, {}, ['a', 'b', 'c'], output)).toBe(1)
+  expect(lines).toEqual(['The database took none of a, b, c.'])
+})
+
+test('the relay lists its commands, prints its version and names what it does not know', async () => {
+  const help = await runRelay({}, ['--help'])
+  expect(help).toMatchObject({ code: 0, stderr: '' })
+  for (const { name, summary } of commands)
+    expect(help.stdout).toMatch(new RegExp(`^  ${name} .*${summary}`, 'm'))
+  expect(await runRelay({}, ['--version'])).toEqual({
+    code: 0,
+    stdout: `${packageJson.version}\n`,
+    stderr: '',
+  })
+  for (const name of ['sned', 'constructor']) {
+    expect(await runRelay({}, [name])).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `There is no command "${name}"; commands: ${commands.map(each => each.name).join(', ')}.\n`,
+    })
+  }
+  expect(await runRelay({}, ['deliveries', '--nonsense'])).toMatchObject({ code: 2, stdout: '' })
+  expect(await runRelay({}, ['deliveries'])).toMatchObject({ code: 1, stdout: '' })
+})

@@ -1,0 +1,633 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pino from 'pino'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { repositoryChecks } from '../../relay/commands/doctor/repositories.ts'
+import { diagnose, doctor } from '../../relay/commands/doctor.ts'
+import { openRelay, type Relay } from '../../relay/commands/open-relay.ts'
+import { readConfig } from '../../relay/config/config.ts'
+import { freePort } from '../support/free-port.ts'
+import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
+import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
+import { type PortApi, startPortApi } from '../support/port-api.ts'
+import { runRelay } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+
+const PUBLIC_URL = 'https://relay.example.com'
+type Env = Record<string, string>
+
+let folder: string
+let github: GitHubApi
+let port: PortApi
+let issuer: OidcIssuer
+let relay: Relay
+let nowhere: string
+let clean: Env
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'doctor-'))
+  ;[github, port, issuer] = await Promise.all([startGitHubApi(), startPortApi(), startOidcIssuer()])
+  nowhere = `127.0.0.1:${await freePort()}`
+  const dispatchable = 'on:\n  workflow_dispatch:\n    inputs: { port: { type: string } }\n'
+  const workflow = (name: string, eventTypes: string[], more = {}) => ({
+    path: `.github/workflows/${name}.yml`,
+    name,
+    eventTypes,
+    ...more,
+  })
+  github.addRepository('acme/shop', {
+    workflows: [
+      workflow('deploy', ['deploy', 'roll-back']),
+      workflow('any', [], { content: dispatchable }),
+      workflow('by-hand', [], { content: 'on: workflow_dispatch' }),
+      workflow('old', ['old'], { state: 'disabled_manually' }),
+    ],
+  })
+  github.addRepository('acme/bare')
+  github.addRepository('acme/listed', {
+    workflows: [workflow('all', [], { content: 'on: [push, repository_dispatch]' })],
+  })
+  github.addRepository('acme/unlisted', { permissions: { contents: 'write', actions: 'none' } })
+  github.addRepository('acme/read', { permissions: { contents: 'read', actions: 'read' } })
+  clean = {
+    PORT_CLIENT_ID: port.clientId,
+    PORT_CLIENT_SECRET: port.clientSecret,
+    PORT_API_URL: port.url,
+    GITHUB_TOKEN: github.token,
+    GITHUB_API_URL: github.url,
+    GITHUB_WEBHOOK_SECRET: 'a-webhook-secret',
+    GITHUB_OIDC_ISSUER: issuer.url,
+    RELAY_REPOSITORY: 'acme/shop',
+    RELAY_DATABASE: `sqlite:${join(folder, 'doctor.db')}`,
+    RELAY_PUBLIC_URL: PUBLIC_URL,
+    RELAY_ADMIN_TOKEN: 'an-admin-token-of-some-length',
+  }
+  const config = readConfig({
+    ...clean,
+    HOST: '127.0.0.1',
+    PORT: '0',
+    RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
+  })
+  relay = await openRelay(config, pino({ level: 'silent' }))
+})
+afterEach(() => {
+  github.clearFailures()
+  port.clearFailures()
+  issuer.clearFailures()
+})
+afterAll(async () => {
+  await relay.stop()
+  await Promise.all([github.close(), port.close(), issuer.close()])
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** The public address leads to the relay of this test. */
+const atThisMachine = (url: string | URL | Request) =>
+  String(url).replace(/^https?:\/\/relay\.example\.com/, `http://127.0.0.1:${relay.port}`)
+
+/** What is found with `more` laid over the clean environment; an undefined variable is taken out. */
+async function findings(more: Record<string, string | undefined> = {}, clock: () => number = Date.now) {
+  const env = Object.fromEntries(
+    Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined),
+  )
+  return diagnose({
+    env,
+    clock,
+    fetch: (url, init) => fetch(atThisMachine(url), init),
+    readFile: path => readFileSync(path, 'utf8'),
+  })
+}
+
+/** What is not ok. */
+async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
+  return (await findings(...args))
+    .filter(({ status }) => status !== 'ok')
+    .map(({ status, sentence }) => `${status}: ${sentence}`)
+}
+
+/** A file of this name in the test's folder. */
+function file(name: string, text: string): string {
+  writeFileSync(join(folder, name), text)
+  return join(folder, name)
+}
+
+const routes = (yaml: string) => ({ RELAY_REPOSITORY: undefined, RELAY_ROUTES: file('routes.yml', yaml) })
+
+test('a clean configuration is ok, line by line', async () => {
+  const host = new URL(port.url).host
+  expect(await findings()).toEqual(
+    [
+      ['configuration', 'The configuration is valid.'],
+      ['database', `The database ${join(folder, 'doctor.db')} can be written to.`],
+      ['port', `Port (${host}) accepts PORT_CLIENT_ID and PORT_CLIENT_SECRET.`],
+      ['github', 'GitHub knows GITHUB_TOKEN.'],
+      ['acme/shop', "The relay's credential may dispatch to acme/shop."],
+      ['acme/shop', 'acme/shop: deploy.yml listens to repository_dispatch.'],
+      ['public URL', `A relay answers at ${PUBLIC_URL}.`],
+      ['OIDC issuer', `The OIDC issuer ${issuer.url} gives its keys.`],
+    ].map(([check, sentence]) => ({ check, status: 'ok', sentence })),
+  )
+})
+
+test('a clean configuration with a GitHub App and routes is ok as well', async () => {
+  const app = github.createApp()
+  github.fail({
+    match: ({ path }) => path === '/app/hook/config',
+    status: 200,
+    body: { url: `${PUBLIC_URL}/github`, content_type: 'json', insecure_ssl: '0' },
+  })
+  const more = routes(`
+- { match: { action: deploy }, repository: acme/shop }
+- { repository: acme/listed, event_type: anything }`)
+  const found = await findings({
+    ...more,
+    GITHUB_TOKEN: undefined,
+    GITHUB_APP_ID: String(app.id),
+    GITHUB_APP_PRIVATE_KEY: app.privateKey,
+  })
+  expect(found.filter(({ status }) => status !== 'ok')).toEqual([])
+  expect(found.map(({ sentence }) => sentence)).toEqual(
+    expect.arrayContaining([
+      `GitHub knows the App ${app.slug}.`,
+      `The GitHub App sends its webhooks to ${PUBLIC_URL}/github.`,
+      'acme/shop: deploy.yml listens to repository_dispatch of type "deploy".',
+      'acme/listed: all.yml listens to repository_dispatch of type "anything".',
+    ]),
+  )
+})
+
+describe('a configuration that cannot be used is named whole, without further checks', () => {
+  test.each<[string, Record<string, string | undefined>, string[]]>([
+    [
+      'quotes',
+      { RELAY_REPOSITORY: '"acme/shop"' },
+      [
+        'problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove them (--env-file of Docker keeps them).',
+      ],
+    ],
+    [
+      'no secret',
+      { PORT_CLIENT_SECRET: undefined },
+      [
+        "problem: PORT_CLIENT_SECRET is required: your Port organisation's client secret, which signs Port's webhooks.",
+      ],
+    ],
+    [
+      'no credential',
+      { GITHUB_TOKEN: undefined },
+      [
+        'problem: GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: with one of them the relay acts on GitHub.',
+      ],
+    ],
+    [
+      'two credentials',
+      { GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY: 'x' },
+      [
+        'problem: GITHUB_APP_PRIVATE_KEY is not a private key in PEM form: paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE.',
+        'problem: GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one.',
+      ],
+    ],
+    [
+      'an address with /v1',
+      { PORT_API_URL: 'https://api.port.io/v1' },
+      ['problem: PORT_API_URL must be without /v1: the relay adds it.'],
+    ],
+    [
+      'a duration',
+      { RELAY_RUN_TIMEOUT: '24' },
+      ['problem: RELAY_RUN_TIMEOUT must be a duration such as 30s, 10m, 24h or 30d.'],
+    ],
+    [
+      'a database',
+      { RELAY_DATABASE: 'mysql://x' },
+      ['problem: RELAY_DATABASE must be sqlite:PATH or postgres://….'],
+    ],
+    [
+      'a missing file',
+      { PORT_CLIENT_SECRET: undefined, PORT_CLIENT_SECRET_FILE: '/missing' },
+      ['problem: PORT_CLIENT_SECRET_FILE: /missing cannot be read (ENOENT).'],
+    ],
+    [
+      'missing routes',
+      { RELAY_ROUTES: '/missing.yml' },
+      ['problem: RELAY_ROUTES: /missing.yml cannot be read (ENOENT).'],
+    ],
+    [
+      'a target that is not allowed',
+      { RELAY_ALLOWED_REPOSITORIES: 'acme/web' },
+      [
+        'problem: RELAY_ALLOWED_REPOSITORIES does not match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list.',
+      ],
+    ],
+  ])('%s', async (_, more, expected) => {
+    expect(await wrong(more)).toEqual(expected)
+  })
+})
+
+describe('a configuration that is valid and does not do what its author wants', () => {
+  test.each<[string, Record<string, string | undefined>, string[]]>([
+    [
+      'a name that is a letter off',
+      { RELAY_ADMIN_TOKENS: 'x' },
+      ['problem: RELAY_ADMIN_TOKENS is not known: did you mean RELAY_ADMIN_TOKEN?'],
+    ],
+    [
+      'a name like no other',
+      { RELAY_COLOUR_OF_THE_LOGO: 'blue' },
+      ['problem: RELAY_COLOUR_OF_THE_LOGO is not known: remove it, or correct its name.'],
+    ],
+    [
+      'no target',
+      { RELAY_REPOSITORY: undefined },
+      [
+        'problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.',
+      ],
+    ],
+    [
+      'every target',
+      { RELAY_ALLOWED_REPOSITORIES: '*/*' },
+      [
+        'warning: RELAY_ALLOWED_REPOSITORIES lets in every repository: who edits actions in Port can dispatch to all that the credential reaches.',
+      ],
+    ],
+    [
+      'times that contradict',
+      { RELAY_START_TIMEOUT: '2d' },
+      [
+        'problem: RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so that it never applies: make it shorter.',
+      ],
+    ],
+    [
+      'a short start',
+      { RELAY_START_TIMEOUT: '5s' },
+      [
+        'warning: RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.',
+      ],
+    ],
+    [
+      'a long run',
+      { RELAY_RUN_TIMEOUT: '40d' },
+      ['warning: RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub ends a workflow run.'],
+    ],
+    [
+      'a long tolerance',
+      { RELAY_TOLERANCE: '2h' },
+      [
+        'warning: RELAY_TOLERANCE is longer than an hour: a recorded webhook is accepted for so long. Minutes are enough.',
+      ],
+    ],
+    [
+      'a short tolerance',
+      { RELAY_TOLERANCE: '1s' },
+      ['problem: RELAY_TOLERANCE is less than 10 s: webhooks that travel or queue for longer are refused.'],
+    ],
+    [
+      'a short memory',
+      { RELAY_RETENTION: '5m' },
+      [
+        'warning: RELAY_RETENTION is less than an hour: a delivery that failed is gone before somebody can redeliver it.',
+      ],
+    ],
+    [
+      'no client id',
+      { PORT_CLIENT_ID: undefined },
+      ['warning: PORT_CLIENT_ID is not set: the relay dispatches, but Port does not learn how runs end.'],
+    ],
+    [
+      'no admin token',
+      { RELAY_ADMIN_TOKEN: '' },
+      ['warning: RELAY_ADMIN_TOKEN is not set: the admin API and the commands that use it are closed.'],
+    ],
+    [
+      'no public URL',
+      { RELAY_PUBLIC_URL: undefined },
+      ['warning: RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.'],
+    ],
+    [
+      'no webhook secret',
+      { GITHUB_WEBHOOK_SECRET: undefined },
+      [
+        "warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks the relay learns of runs by asking, which takes longer.",
+      ],
+    ],
+  ])('%s', async (_, more, expected) => {
+    expect(await wrong(more)).toEqual(expected)
+  })
+
+  test("GitHub's pages in place of its API, and an issuer of another GitHub", async () => {
+    const answers = (url: string) => url.startsWith(clean.PORT_API_URL!) || url.startsWith(PUBLIC_URL)
+    const offline = (more: Env) =>
+      diagnose({
+        env: { ...clean, ...more },
+        clock: Date.now,
+        readFile: () => '',
+        fetch: (url, init) => {
+          if (answers(String(url))) return fetch(atThisMachine(url), init)
+          return Promise.resolve(new Response('<html>', { headers: { 'content-type': 'text/html' } }))
+        },
+      })
+    const ofConfiguration = async (more: Env) =>
+      (await offline({ RELAY_ALLOWED_REPOSITORIES: 'none/*', RELAY_REPOSITORY: '', ...more }))
+        .filter(({ status, check }) => status !== 'ok' && ['configuration', 'github'].includes(check))
+        .map(({ sentence }) => sentence)
+    expect(await ofConfiguration({ GITHUB_API_URL: 'https://github.com' })).toEqual([
+      "GITHUB_API_URL is github.com: GitHub's API is at https://api.github.com, which is the default.",
+      "GITHUB_API_URL (https://github.com) does not answer as GitHub's API does: that of an Enterprise Server ends with /api/v3.",
+    ])
+    expect(
+      await ofConfiguration({
+        GITHUB_API_URL: 'https://api.acme.ghe.com',
+        GITHUB_OIDC_ISSUER: 'https://token.actions.githubusercontent.com',
+      }),
+    ).toContain(
+      'GITHUB_API_URL is on ghe.com and GITHUB_OIDC_ISSUER is not: set it to https://token.actions.SUBDOMAIN.ghe.com.',
+    )
+  })
+
+  test('a route behind one that matches everything', async () => {
+    const yaml =
+      '- { match: { action: "*" }, repository: acme/shop }\n- { match: { action: deploy }, repository: acme/shop }'
+    expect(await wrong(routes(yaml))).toEqual([
+      'warning: RELAY_ROUTES: route 2 is never used, since route 1 matches everything.',
+    ])
+  })
+})
+
+describe('what does not answer, or not as it should', () => {
+  test('a database in a folder that is a file, and one that a relay uses', async () => {
+    const path = join(file('a-file', ''), 'relay.db')
+    expect(await wrong({ RELAY_DATABASE: `sqlite:${path}` })).toEqual([
+      `problem: The database ${path} cannot be opened (unable to open database file): RELAY_DATABASE must name a file in a folder that the relay may write to.`,
+    ])
+    const used = join(folder, 'relay.db')
+    expect((await findings({ RELAY_DATABASE: `sqlite:${used}` }))[1]).toEqual({
+      check: 'database',
+      status: 'ok',
+      sentence: `The database ${used} is in use by a relay.`,
+    })
+    expect(await wrong({ RELAY_DATABASE: `postgres://user@${nowhere}/relay` })).toEqual([
+      `problem: The PostgreSQL database relay on ${nowhere} cannot be opened (connect ECONNREFUSED ${nowhere}): RELAY_DATABASE must name a server that this machine reaches, and a user who may create tables in that database.`,
+    ])
+  })
+
+  test("Port: wrong credentials, another's address, nothing there, a clock that is off", async () => {
+    const host = new URL(port.url).host
+    expect(await wrong({ PORT_CLIENT_SECRET: 'wrong' })).toEqual([
+      expect.stringMatching(
+        new RegExp(
+          `^problem: Port \\(${host}\\) answered 401 to POST /v1/auth/access_token .*: it does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organisation\\.$`,
+        ),
+      ),
+    ])
+    expect(await wrong({ PORT_API_URL: `http://${nowhere}` })).toEqual([
+      `problem: Port did not answer POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine reaches it (proxy, firewall).`,
+    ])
+    const off = (seconds: number) => wrong({}, () => Date.now() + seconds * 1000)
+    for (const [seconds, status, side] of [
+      [100, 'warning', 'ahead of'],
+      [-400, 'problem', 'behind'],
+    ] as const) {
+      expect(await off(seconds)).toEqual([
+        expect.stringMatching(
+          new RegExp(
+            `^${status}: The clock of this machine is \\d+ s ${side} Port's: webhooks are refused beyond RELAY_TOLERANCE \\(300 s\\)\\. Set it by NTP\\.$`,
+          ),
+        ),
+        expect.stringMatching(
+          new RegExp(
+            `^warning: The clock of this machine is \\d+ s ${side} GitHub's: times in its log and in Port are wrong\\. Set it by NTP\\.$`,
+          ),
+        ),
+      ])
+    }
+  })
+
+  test('GitHub: a wrong token, nothing there, pages, a token that expires, a limit that is used up', async () => {
+    expect(await wrong({ GITHUB_TOKEN: 'github_pat_wrong' })).toEqual([
+      'problem: GitHub does not know GITHUB_TOKEN (401: Bad credentials): it is wrong, has expired or was revoked. Set a new one.',
+    ])
+    expect((await wrong({ GITHUB_API_URL: `http://${nowhere}` }))[0]).toBe(
+      `problem: GitHub cannot be reached at http://${nowhere} (ECONNREFUSED): check GITHUB_API_URL, and whether this machine reaches it (proxy, firewall).`,
+    )
+    expect((await wrong({ GITHUB_API_URL: `${github.url}/wrong` }))[0]).toBe(
+      `problem: GITHUB_API_URL (${github.url}/wrong) does not answer as GitHub's API does: that of an Enterprise Server ends with /api/v3.`,
+    )
+    const limit = (remaining: number, headers: Env = {}, status = 200, body?: object) =>
+      github.fail({
+        match: ({ path }) => path === '/rate_limit',
+        status,
+        headers,
+        body: body ?? { resources: {}, rate: { limit: 5000, remaining, used: 0, reset: 1_800_000_000 } },
+      })
+    limit(5000, {
+      'github-authentication-token-expiration': new Date(Date.now() + 864e5)
+        .toISOString()
+        .replace(/T(.{8}).*/, ' $1 UTC'),
+    })
+    const day = new Date(Date.now() + 864e5).toISOString().slice(0, 10)
+    expect(await wrong()).toEqual([`warning: GITHUB_TOKEN expires on ${day}: renew it before.`])
+    limit(12)
+    expect(await wrong()).toEqual([
+      "warning: GitHub's rate limit is nearly used up: 12 of 5000 requests are left until 08:00 UTC. Give the relay a credential of its own.",
+    ])
+    limit(0, {}, 502)
+    expect(await wrong()).toEqual([
+      'problem: GitHub answered 502: it has trouble of its own; see https://www.githubstatus.com.',
+    ])
+    limit(0, {}, 404, { message: 'Rate limiting is not enabled.' })
+    expect(await wrong()).toEqual([])
+  })
+
+  test('a GitHub App: of another key, on no repository, with webhooks that go elsewhere', async () => {
+    const [app, other] = [github.createApp({ repositories: ['acme/bare'] }), github.createApp()]
+    const env = {
+      GITHUB_TOKEN: undefined,
+      GITHUB_APP_ID: String(app.id),
+      GITHUB_APP_PRIVATE_KEY: app.privateKey,
+    }
+    expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
+      "problem: GitHub does not know the App (401: A JSON web token could not be decoded): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.",
+    )
+    expect(await wrong(env)).toEqual([
+      "problem: acme/shop cannot be read: The relay's GitHub App is not installed on acme/shop (404: Not Found): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).",
+    ])
+    const hook = (body: object) =>
+      github.fail({ match: ({ path }) => path === '/app/hook/config', status: 200, body })
+    const good = {
+      GITHUB_TOKEN: undefined,
+      GITHUB_APP_ID: String(other.id),
+      GITHUB_APP_PRIVATE_KEY: other.privateKey,
+    }
+    github.fail({
+      match: ({ path }) => path === '/app',
+      status: 200,
+      body: { slug: 'port-relay', events: [] },
+    })
+    expect(await wrong(good)).toEqual([
+      'warning: The GitHub App port-relay does not subscribe to workflow_run: choose it under its Permissions & events.',
+    ])
+    hook({ url: 'https://old.example.com/github', content_type: 'json' })
+    expect(await wrong(good)).toEqual([
+      `warning: The GitHub App sends its webhooks to https://old.example.com/github: set its webhook URL to ${PUBLIC_URL}/github.`,
+    ])
+    hook({ url: `${PUBLIC_URL}/github`, content_type: 'form' })
+    expect(await wrong(good)).toEqual([
+      'warning: The GitHub App sends its webhooks as a form: set their content type to application/json.',
+    ])
+  })
+
+  test.each<[string, string, string[]]>([
+    [
+      'missing',
+      '- { repository: acme/none }',
+      ['problem: GitHub cannot see acme/none: it does not exist, or the credential has no access to it.'],
+    ],
+    [
+      'read only',
+      '- { repository: acme/read }',
+      [
+        "problem: The relay's credential may not dispatch to acme/read: it needs the permission Contents: write.",
+      ],
+    ],
+    [
+      'without Actions: read',
+      '- { repository: acme/unlisted }',
+      [
+        "warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns of workflow runs from their reports alone.",
+      ],
+    ],
+    [
+      'without a workflow',
+      '- { repository: acme/bare }',
+      ['warning: acme/bare: no workflow on main listens to repository_dispatch.'],
+    ],
+    [
+      'without a workflow of this type',
+      '- { repository: acme/shop, event_type: restart }',
+      ['problem: acme/shop: no workflow on main listens to repository_dispatch of type "restart".'],
+    ],
+    [
+      'without a workflow for this action',
+      '- { match: { action: scaffold }, repository: acme/shop }',
+      ['problem: acme/shop: no workflow on main listens to repository_dispatch of type "scaffold".'],
+    ],
+    [
+      'with a disabled workflow',
+      '- { repository: acme/shop, event_type: old }',
+      [
+        'problem: acme/shop: old.yml listens to repository_dispatch of type "old", but it is disabled: enable it on GitHub.',
+      ],
+    ],
+  ])('a repository %s', async (_, yaml, expected) => {
+    expect(await wrong(routes(yaml))).toEqual(expected)
+  })
+
+  test('a route to a workflow: one that is missing, disabled, not startable, without the input, and right', async () => {
+    const config = readConfig(clean)
+    const to = async (workflow: string) => {
+      const route = { match: {}, repository: 'acme/shop', workflow }
+      const targets = { ...config.targets, routes: [route] }
+      const [check] = repositoryChecks({ ...config, targets })
+      const deps = { env: clean, config, clock: Date.now, fetch, readFile: String }
+      const found = await check!.run(deps)
+      return found.slice(1).map(({ status, sentence }) => `${status}: ${sentence}`)
+    }
+    expect(await to('none.yml')).toEqual(['problem: acme/shop has no workflow none.yml.'])
+    expect(await to('old.yml')).toEqual(['problem: acme/shop: old.yml is disabled: enable it on GitHub.'])
+    expect(await to('deploy.yml')).toEqual([
+      'problem: acme/shop: deploy.yml has no workflow_dispatch: add it under "on".',
+    ])
+    expect(await to('by-hand.yml')).toEqual([
+      'warning: acme/shop: by-hand.yml declares no input "port": without it the action cannot know the run in Port.',
+    ])
+    expect(await to('any.yml')).toEqual([
+      'ok: acme/shop: any.yml has workflow_dispatch and declares the input "port".',
+    ])
+    github.fail({ match: ({ path }) => path.includes('/contents/'), status: 403 })
+    expect(await to('any.yml')).toEqual([
+      'warning: acme/shop: any.yml cannot be read: the credential needs the permission Contents: read.',
+    ])
+  })
+
+  test('a repository that is archived, or has another name', async () => {
+    const answer = async (change: object) => {
+      const headers = { authorization: `token ${github.token}` }
+      const body = (await (await fetch(`${github.url}/repos/acme/shop`, { headers })).json()) as object
+      github.fail({
+        match: ({ path }) => path === '/repos/acme/shop',
+        status: 200,
+        body: { ...body, ...change },
+      })
+    }
+    await answer({ archived: true })
+    expect(await wrong()).toEqual(['problem: acme/shop is archived: GitHub starts no workflow there.'])
+    await answer({ full_name: 'acme/store' })
+    expect(await wrong()).toEqual([
+      "warning: acme/shop is now acme/store: change it in the relay's configuration.",
+    ])
+  })
+
+  test('a public URL where no relay answers, that is not https, or this machine itself', async () => {
+    expect(await wrong({ RELAY_PUBLIC_URL: `${PUBLIC_URL}/elsewhere` })).toEqual([
+      `warning: No relay answers at ${PUBLIC_URL}/elsewhere (/healthz answers 404): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
+    ])
+    expect(await wrong({ RELAY_PUBLIC_URL: 'http://relay.example.com' })).toEqual([
+      'warning: RELAY_PUBLIC_URL (http://relay.example.com) is not https: reports and their tokens travel in the open.',
+    ])
+    expect(await wrong({ RELAY_PUBLIC_URL: 'http://localhost:8080' })).toEqual([
+      "warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners cannot reach it.",
+    ])
+  })
+
+  test('an OIDC issuer without keys', async () => {
+    issuer.fail({ status: 404 })
+    expect(await wrong()).toEqual([
+      `problem: The OIDC issuer ${issuer.url} gives no keys (it answers 404), so that reports are rejected: check GITHUB_OIDC_ISSUER.`,
+    ])
+    issuer.fail({ status: 200, body: { keys: [] } })
+    expect(await wrong()).toEqual([
+      `problem: The OIDC issuer ${issuer.url} gives no keys (no keys in its answer), so that reports are rejected: check GITHUB_OIDC_ISSUER.`,
+    ])
+  })
+
+  test('a proxy that is none, one that is away, and certificates that are none', async () => {
+    expect(await wrong({ HTTPS_PROXY: 'proxy:3128' })).toEqual([
+      'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128.',
+    ])
+    expect(await wrong({ HTTP_PROXY: `http://${nowhere}` })).toEqual([
+      `problem: The proxy of HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.`,
+    ])
+    expect(await wrong({ HTTPS_PROXY: issuer.url })).toEqual([])
+    expect(await wrong({ NODE_EXTRA_CA_CERTS: '/missing.pem' })).toEqual([
+      'problem: NODE_EXTRA_CA_CERTS: /missing.pem cannot be read (ENOENT).',
+    ])
+    const none = file('none.pem', 'no certificate')
+    expect(await wrong({ NODE_EXTRA_CA_CERTS: none })).toEqual([
+      `problem: NODE_EXTRA_CA_CERTS: ${none} must hold certificates in PEM form.`,
+    ])
+  })
+})
+
+test('the command prints each finding, ends with 1 for a problem, and has --json', async () => {
+  const env = { ...clean, PATH: process.env.PATH ?? '', RELAY_PUBLIC_URL: '' }
+  const warned = await runRelay(env, ['doctor'])
+  expect(warned).toMatchObject({ code: 0, stderr: '' })
+  expect(warned.stdout).toMatch(/^warning {2}configuration {2}RELAY_PUBLIC_URL is not set: .*$/m)
+  expect(warned.stdout).toMatch(/\nProblems: 0, warnings: 1\.\n$/)
+  const broken = await run(doctor, ['--json'], { ...clean, GITHUB_TOKEN: 'wrong', RELAY_PUBLIC_URL: '' })
+  expect(broken).toMatchObject({ code: 1, stderr: '' })
+  expect(JSON.parse(broken.stdout)).toMatchObject({
+    ok: false,
+    findings: expect.arrayContaining([
+      {
+        check: 'github',
+        status: 'problem',
+        sentence: expect.stringMatching(/^GitHub does not know GITHUB_TOKEN/),
+      },
+    ]),
+  })
+  for (const text of [warned.stdout, broken.stdout]) {
+    for (const secret of [port.clientSecret, github.token]) expect(text).not.toContain(secret)
+  }
+})

@@ -1,0 +1,546 @@
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Ajv } from 'ajv'
+import addFormats from 'ajv-formats'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import type { JsonObject } from '../../port/types.ts'
+import { FIXED_OUTPUTS } from '../../relay/commands/generate/outputs.ts'
+import { generate } from '../../relay/commands/generate.ts'
+import { parseWorkflow } from '../support/player/read-workflow.ts'
+import { temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+
+const root = join(import.meta.dirname, '../..')
+const ajv = new Ajv({ allowUnionTypes: true, strictTypes: false })
+addFormats.default(ajv)
+const valid = ajv.compile(
+  JSON.parse(readFileSync(join(root, 'test/fixtures/schemas/port-action.json'), 'utf8')),
+)
+
+const json = (file: string) => JSON.parse(readFileSync(join(root, file), 'utf8'))
+const everyInput = 'test/fixtures/generate/every-input.json'
+
+/** Writes `text` to a file of its own and runs `generate` on it. */
+async function generated(text: string | object, name: string, ...args: string[]) {
+  const file = join(temporaryFolder(), name)
+  writeFileSync(file, typeof text === 'string' ? text : JSON.stringify(text))
+  const { code, stdout, stderr } = await run(generate, [file, '--json', ...args])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  return JSON.parse(stdout) as { file: string; format: string; content: string; notes: string[] }
+}
+
+const actionOf = async (yaml: string, name: string, ...args: string[]) =>
+  JSON.parse((await generated(yaml, name, ...args)).content) as JsonObject & {
+    identifier: string
+    trigger: { userInputs: { properties: Record<string, JsonObject>; required: string[]; order: string[] } }
+    invocationMethod: { url: string }
+  }
+
+/** As Port's API gives it, without what it adds and what is null. */
+function cleaned(value: JsonObject): JsonObject {
+  const { id, createdAt, createdBy, updatedAt, updatedBy, ...rest } = (value.action ?? value) as JsonObject
+  return Object.fromEntries(Object.entries(rest).filter(([, each]) => each !== null))
+}
+
+async function checkParses(yaml: string): Promise<void> {
+  expect({ yaml, errors: (await parseWorkflow('workflow.yml', yaml)).errors }).toEqual({ yaml, errors: [] })
+}
+
+const actions = [everyInput, ...globSync('examples/*/port-action*.json', { cwd: root }).sort()]
+const events = ['workflow_dispatch', 'repository_dispatch']
+
+describe.each(actions)('%s', file => {
+  test('is valid against the schema of Port actions', () => {
+    valid(cleaned(json(file)))
+    expect(valid.errors).toBeNull()
+  })
+
+  test('becomes a workflow that parses, and the same action again', async () => {
+    const workflow = await generated(json(file), 'action.json')
+    expect(workflow).toMatchObject({ format: 'workflow', notes: [] })
+    await checkParses(workflow.content)
+    const back = await actionOf(workflow.content, workflow.file.split('/').at(-1)!)
+    expect(back).toEqual(cleaned(json(file)))
+    expect(valid(back)).toBe(true)
+  })
+
+  test.each(events)('becomes a workflow of %s, whose inputs come back', async event => {
+    const workflow = await generated(json(file), 'action.json', '--event', event, '--oidc')
+    await checkParses(workflow.content)
+    expect(Object.keys(parse(workflow.content).on)).toEqual([event])
+    const back = await actionOf(workflow.content, workflow.file.split('/').at(-1)!)
+    expect(back.trigger).toEqual((cleaned(json(file)) as typeof back).trigger)
+  })
+})
+
+test('a workflow declares what GitHub has a type for, and comments keep the rest', async () => {
+  const { file, content } = await generated(json(everyInput), 'action.json')
+  expect(file).toBe('.github/workflows/every.yml')
+  const { on, jobs, permissions } = parse(content)
+  const { inputs } = on.workflow_dispatch
+  expect(inputs.text).toEqual({
+    description: 'Two\nlines: "quoted" # and more',
+    type: 'string',
+    required: true,
+  })
+  expect(inputs.level).toEqual({ type: 'choice', options: ['yes', 'no: never', '1.10'], default: 'yes' })
+  expect(inputs.replicas).toEqual({ type: 'number', default: 2 })
+  expect(inputs.dryRun).toEqual({ type: 'boolean', default: true })
+  expect(inputs.config).toEqual({ type: 'string', default: '{"a":{"b":null}}' })
+  expect(inputs.expression).toEqual({ type: 'string' })
+  expect(Object.keys(inputs)).toHaveLength(25)
+  expect(Object.keys(inputs).at(-1)).toBe('port')
+  for (const name of ['2fa', 'token', 'sealed', 'secretConfig']) expect(inputs).not.toHaveProperty(name)
+  expect(content).toContain('# port-input: {"url":{"title":"URL","format":"url","icon":"Link"}}\n      url:')
+  expect(permissions).toEqual({ actions: 'read' })
+  const [first, work] = jobs.run.steps
+  expect(first).toMatchObject({ uses: 'org/port-webhook-action@v1', id: 'port' })
+  expect(work.env).toMatchObject({
+    ENTITY: '${{ steps.port.outputs.entity-id }}',
+    INPUT_TEXT: '${{ steps.port.outputs.text }}',
+    INPUT_TEXT_2: "${{ fromJSON(steps.port.outputs.inputs)['Text'] }}",
+    INPUT_ACTION: "${{ fromJSON(steps.port.outputs.inputs)['action'] }}",
+    INPUT_OWNING_TEAM: '${{ steps.port.outputs.owning-team }}',
+    INPUT_A_B_C_D: "${{ toJSON(fromJSON(steps.port.outputs.inputs)['a@b=c\\d']) }}",
+  })
+  expect(work.run).not.toContain('${{')
+})
+
+test('a workflow that people already have becomes an action with its inputs', async () => {
+  const workflow = `name: Release
+on:
+  push:
+  workflow_dispatch:
+    inputs:
+      version: # as in the tags
+        description: "A release: 1.4.2"
+        required: true
+      logLevel:
+        type: choice
+        options: [debug, info, 1]
+        default: info
+      dry-run: { type: boolean, default: false }
+      count: { type: number, default: 3 }
+      stage: { type: environment, required: false }
+      nothing: {}
+jobs:
+  release:
+    runs-on: ubuntu-latest
+    steps: [{ run: make }]
+`
+  await checkParses(workflow)
+  const args = ['--relay', 'https://relay.acme.example/', '--repository', 'acme/shop', '--operation', 'DAY-2']
+  const { content, file, notes } = await generated(
+    workflow,
+    'release-it.yml',
+    ...args,
+    '--blueprint',
+    'service',
+  )
+  const action = JSON.parse(content)
+  expect(file).toBe('release-it.json')
+  expect(action).toEqual({
+    identifier: 'release-it',
+    title: 'Release',
+    trigger: {
+      type: 'self-service',
+      operation: 'DAY-2',
+      userInputs: {
+        properties: {
+          version: { type: 'string', title: 'Version', description: 'A release: 1.4.2' },
+          logLevel: { type: 'string', title: 'Log level', enum: ['debug', 'info', '1'], default: 'info' },
+          'dry-run': { type: 'boolean', title: 'Dry run', default: false },
+          count: { type: 'number', title: 'Count', default: 3 },
+          stage: { type: 'string', title: 'Stage' },
+          nothing: { type: 'string', title: 'Nothing' },
+        },
+        required: ['version'],
+        order: ['version', 'logLevel', 'dry-run', 'count', 'stage', 'nothing'],
+      },
+      blueprintIdentifier: 'service',
+    },
+    invocationMethod: {
+      type: 'WEBHOOK',
+      url: 'https://relay.acme.example/webhook/acme/shop?workflow=release-it.yml',
+      agent: false,
+      synchronized: false,
+      method: 'POST',
+      body: '{{ . }}',
+    },
+    requiredApproval: false,
+  })
+  expect(valid(action)).toBe(true)
+  const quoted = workflow.replace('default: false', "default: 'false'").replace('default: 3', "default: '3'")
+  expect((await actionOf(quoted, 'release-it.yml')).trigger.userInputs).toEqual(action.trigger.userInputs)
+  expect(notes).toEqual([
+    'release-it.yml declares no input "port" (type: string): without it the action cannot know the run in Port.',
+    'release-it.yml has no step with an id that uses port-webhook-action: without it Port is not told how the job ends.',
+    'The input stage is an environment; Port has no such type, so that it is text there.',
+  ])
+})
+
+test.each(globSync('examples/*/*.yml', { cwd: root }).sort())(
+  '%s becomes an action with the inputs that it uses',
+  async example => {
+    const action = await actionOf(readFileSync(join(root, example), 'utf8'), example.split('/').at(-1)!)
+    valid(action)
+    expect(valid.errors).toBeNull()
+    const [definition] = globSync(`examples/${action.identifier.split('_')[0]}/port-action*.json`, {
+      cwd: root,
+    })
+    const known = json(definition!).trigger.userInputs.properties
+    expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(Object.keys(known).sort())
+    expect(action.invocationMethod.url).toBe('https://relay.example.com/webhook')
+  },
+)
+
+test('inputs that a job reads from the payload are inputs as well', async () => {
+  const yaml = `on: { repository_dispatch: { types: [a, b] } }
+jobs:
+  x:
+    if: github.event.client_payload.port.inputs.where == 'here' && github.event.client_payload.port.inputs['a b']
+    runs-on: ubuntu-latest
+    steps: [{ uses: acme/port-webhook-action@v1, id: p }, { run: make, env: { A: '\${{ steps.p.outputs.input-action }}', B: '\${{ steps.other.outputs.c }}', C: '\${{ steps.p.outputs.run-id }}' } }]
+`
+  const action = await actionOf(yaml, 'x.yml', '--identifier', 'b')
+  expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(['a b', 'action', 'where'])
+  expect(action.invocationMethod.url).toBe('https://relay.example.com/webhook')
+  const other = await actionOf(yaml, 'x.yml', '--identifier', 'c')
+  expect(other.invocationMethod.url).toBe('https://relay.example.com/webhook?event_type=a')
+})
+
+test("the action's own outputs are those of action.yml", () => {
+  expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
+})
+
+test("an action with GitHub as Port's backend becomes a webhook to the relay", async () => {
+  const action = {
+    identifier: 'deploy',
+    trigger: { type: 'self-service', operation: 'CREATE', userInputs: { properties: {}, required: [] } },
+    invocationMethod: {
+      type: 'GITHUB',
+      org: 'acme',
+      repo: 'shop',
+      workflow: 'roll-out.yml',
+      workflowInputs: {},
+    },
+  }
+  const { file, content, notes } = await generated(
+    [action],
+    'actions.json',
+    '--relay',
+    'https://r.acme.example',
+  )
+  expect(file).toBe('.github/workflows/roll-out.yml')
+  await checkParses(content)
+  const url = 'https://r.acme.example/webhook/acme/shop?workflow=roll-out.yml'
+  expect(notes).toEqual([`Change the action's backend in Port to the webhook ${url}.`])
+  const back = await actionOf(content, 'roll-out.yml')
+  expect(back.identifier).toBe('deploy')
+  expect(back.invocationMethod).toEqual({
+    type: 'WEBHOOK',
+    url,
+    agent: false,
+    synchronized: false,
+    method: 'POST',
+    body: '{{ . }}',
+  })
+  const ofIntegration = {
+    ...action,
+    invocationMethod: {
+      type: 'INTEGRATION_ACTION',
+      installationId: '1',
+      integrationActionType: 'dispatch_workflow',
+      integrationActionExecutionProperties: { org: 'acme', repo: 'shop', workflow: 'roll-out.yml' },
+    },
+  }
+  expect(await generated(ofIntegration, 'a.json', '--relay', 'https://r.acme.example')).toMatchObject({
+    file,
+    notes,
+  })
+  const direct = await generated([action], 'a.json', '--format', 'json', '--relay', 'https://r.acme.example')
+  expect(JSON.parse(direct.content).invocationMethod).toEqual(back.invocationMethod)
+})
+
+test('an automation becomes a workflow with its event, and the same automation again', async () => {
+  const automation = {
+    identifier: 'on_change',
+    title: 'On change',
+    trigger: {
+      type: 'automation',
+      event: { type: 'ENTITY_UPDATED', blueprintIdentifier: 'service' },
+      condition: { type: 'JQ', expressions: ['.diff.after.x'], combinator: 'and' },
+    },
+    invocationMethod: { type: 'WEBHOOK', url: 'https://r.acme.example/webhook', body: '{{ . }}' },
+    publish: true,
+  }
+  const { content } = await generated(automation, 'automation.json')
+  await checkParses(content)
+  expect(content).toContain('EVENT: ${{ steps.port.outputs.event }}')
+  const back = await actionOf(content, 'on_change.yml')
+  expect(back).toEqual(automation)
+  valid(back)
+  expect(valid.errors).toBeNull()
+  const { content: hcl } = await generated(automation, 'automation.json', '--format', 'terraform')
+  expect(hcl).toContain('entity_updated_event = {\n      blueprint_identifier = "service"')
+  expect(hcl).toContain('expressions = [".diff.after.x"]')
+})
+
+test('an edit of the workflow shows in the action, beside what its comments keep', async () => {
+  const { content } = await generated(json(everyInput), 'action.json')
+  const edited = content.replace('        default: 2\n', '        default: 3\n        required: true\n')
+  const back = await actionOf(edited, 'every.yml')
+  const { replicas } = back.trigger.userInputs.properties
+  expect(replicas).toEqual({ type: 'number', title: 'Replicas', minimum: 1, maximum: 9.5, default: 3 })
+})
+
+test('inputs of any text, default and type come back, and each workflow parses', async () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'grapheme', maxLength: 30 }),
+    fc.constantFrom(
+      'yes',
+      'null',
+      '~',
+      '1e3',
+      '- a',
+      'a: b',
+      'a # b',
+      "it's",
+      '"',
+      '${{ x }}',
+      ' x ',
+      '\n',
+      '\u2028',
+      '{{ .x }}',
+    ),
+  )
+  const about = { title: fc.option(text), description: fc.option(text), icon: fc.option(text) }
+  const property = fc.oneof(
+    fc.record({
+      ...about,
+      type: fc.constant('string'),
+      default: fc.option(text),
+      format: fc.option(fc.constantFrom('url', 'user')),
+    }),
+    fc.record({
+      ...about,
+      type: fc.constant('string'),
+      enum: fc.uniqueArray(text, { minLength: 1, maxLength: 4 }),
+      default: fc.option(text),
+    }),
+    fc.record({
+      ...about,
+      type: fc.constant('number'),
+      default: fc.option(fc.double({ noNaN: true, noDefaultInfinity: true })),
+    }),
+    fc.record({ ...about, type: fc.constant('boolean'), default: fc.option(fc.boolean()) }),
+    fc.record({
+      ...about,
+      type: fc.constant('array'),
+      items: fc.constant({ type: 'string' }),
+      default: fc.option(fc.array(text)),
+    }),
+    fc.record({
+      ...about,
+      type: fc.constant('object'),
+      default: fc.option(fc.dictionary(text, fc.jsonValue())),
+    }),
+  )
+  const name = fc.stringMatching(/^[A-Za-z0-9@_=-]{1,12}$/).filter(each => each !== '__proto__')
+  const action = fc.record({
+    identifier: fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/),
+    title: fc.option(text),
+    trigger: fc.dictionary(name, property, { maxKeys: 30 }).chain(properties =>
+      fc.record({
+        type: fc.constant('self-service'),
+        operation: fc.constantFrom('CREATE', 'DAY-2', 'DELETE'),
+        userInputs: fc.record({
+          properties: fc.constant(properties),
+          required: fc.option(fc.subarray(Object.keys(properties))),
+          order: fc.option(fc.shuffledSubarray(Object.keys(properties))),
+        }),
+      }),
+    ),
+    invocationMethod: fc.record({
+      type: fc.constant('WEBHOOK'),
+      url: fc.constantFrom(
+        'https://r.acme.example/webhook',
+        'https://r.acme.example/webhook/acme/shop?workflow=a.yml',
+        'https://relay.example.com/webhook?event_type=other',
+      ),
+      body: fc.constantFrom('{{ . }}', {
+        github: { repository: 'acme/web', event_type: 'x' },
+        a: '{{ .inputs }}',
+      }),
+    }),
+  })
+  // JSON has no -0 and no undefined.
+  const asJson = <T>(value: T): T => JSON.parse(JSON.stringify(value))
+  const withoutNulls = (value: JsonObject): JsonObject =>
+    Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null))
+  await fc.assert(
+    fc.asyncProperty(action, async given => {
+      const { trigger, ...rest } = asJson(given)
+      const { properties, ...inputs } = trigger.userInputs
+      const wanted = {
+        ...withoutNulls(rest as JsonObject),
+        trigger: {
+          ...trigger,
+          userInputs: {
+            ...withoutNulls(inputs),
+            properties: Object.fromEntries(
+              Object.entries(properties).map(([key, value]) => [key, withoutNulls(value as JsonObject)]),
+            ),
+          },
+        },
+      }
+      const { content, file } = await generated(given, 'action.json')
+      await checkParses(content)
+      expect(await actionOf(content, file.split('/').at(-1)!)).toEqual(wanted)
+    }),
+    { numRuns: 60, endOnFailure: true },
+  )
+})
+
+test('the Terraform resource holds what the provider knows, and names what it does not', async () => {
+  const { content, file, notes, format } = await generated(
+    json(everyInput),
+    'action.json',
+    '--format',
+    'terraform',
+  )
+  expect({ file, format }).toEqual({ file: 'every_input.tf', format: 'terraform' })
+  await expect(content).toMatchFileSnapshot('../fixtures/generate/every-input.tf')
+  expect(notes).toEqual([])
+  const odd = { type: 'string', spec: 'x', title: 'a "${b}" %{c} \\ \n' }
+  const action = json('examples/restart/port-action.json')
+  action.trigger.userInputs.properties = { odd, none: { type: 'null' } }
+  const made = await generated(action, 'action.json', '--format', 'terraform')
+  expect(made.content).toContain('title = "a \\"$${b}\\" %%{c} \\\\ \\n"')
+  expect(made.notes).toEqual([
+    '"spec" of the input odd is not in the Terraform provider\'s schema and is left out.',
+    "The input none of type null is not in the Terraform provider's schema and is left out.",
+  ])
+})
+
+test('a workflow becomes Terraform as well', async () => {
+  const example = readFileSync(join(root, 'examples/restart/restart.yml'), 'utf8')
+  const { content } = await generated(example, 'restart.yml', '--format', 'terraform')
+  expect(content).toMatch(/^resource "port_action" "restart_service" \{\n/)
+  expect(content).toContain('body         = jsonencode("{{ . }}")')
+})
+
+test('the file is written where --output says, and nothing is replaced', async () => {
+  const output = join(temporaryFolder(), 'restart.yml')
+  const args = [join(root, 'examples/restart/port-action.json'), '--output', output]
+  expect(await run(generate, args)).toEqual({ code: 0, stdout: `Written: ${output}`, stderr: '' })
+  await checkParses(readFileSync(output, 'utf8'))
+  expect(await run(generate, args)).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: `${output} is there already: remove it, or name another file.`,
+  })
+  expect(existsSync(output)).toBe(true)
+})
+
+test('on stdout stands the file alone; what to look at is on stderr', async () => {
+  const { stdout, stderr } = await run(generate, [join(root, 'examples/restart/restart.yml')])
+  expect(JSON.parse(stdout)).toMatchObject({ identifier: 'restart_service', title: 'Restart service' })
+  expect(stderr).toBe('Replace https://relay.example.com by the address of your relay, or give --relay.')
+  const env = { RELAY_PUBLIC_URL: 'https://r.acme.example', GITHUB_REPOSITORY: 'acme/shop' }
+  const addressed = await run(generate, [join(root, 'examples/restart/restart.yml')], env)
+  expect(JSON.parse(addressed.stdout)).toMatchObject({
+    invocationMethod: { url: 'https://r.acme.example/webhook/acme/shop' },
+  })
+  expect(addressed.stderr).toBe('')
+})
+
+describe('generate says what is wrong', () => {
+  const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
+  const v1 = { identifier: 'old', trigger: 'CREATE', invocationMethod: {}, userInputs: {} }
+  const two = {
+    ok: true,
+    actions: ['a', 'b'].map(identifier => ({ identifier, trigger: {}, invocationMethod: {} })),
+  }
+  const broken = { identifier: 'x', trigger: { userInputs: { properties: { y: {} } } }, invocationMethod: {} }
+  test.each([
+    [
+      'neither',
+      'a: 1',
+      [],
+      1,
+      /^FILE is neither a workflow \(on, jobs\) nor a Port action \(identifier, trigger\)\.$/,
+    ],
+    ['no YAML', 'on: [', [], 1, /^FILE is not YAML: .*\.$/],
+    [
+      'other events',
+      `on: push\n${jobs}`,
+      [],
+      1,
+      /^FILE is started by push: add workflow_dispatch or repository_dispatch, which Port can start\.$/,
+    ],
+    [
+      'the wrong event',
+      `on: workflow_dispatch\n${jobs}`,
+      ['--event', 'repository_dispatch'],
+      1,
+      /^FILE is not started by repository_dispatch\.$/,
+    ],
+    [
+      'several types',
+      `on: { repository_dispatch: { types: [a, b] } }\n${jobs}`,
+      [],
+      1,
+      /^FILE listens to several event types: choose one with --identifier: a, b\.$/,
+    ],
+    [
+      'a broken comment',
+      `# port-action: {"a"\non: workflow_dispatch\n${jobs}`,
+      [],
+      1,
+      /^Line 1: the comment "# port-action:" must be followed by a JSON object on the same line\.$/,
+    ],
+    [
+      'an older action',
+      JSON.stringify(v1),
+      [],
+      1,
+      /^The Port action old is in Port's older format: it has no "trigger" object\. Export it anew from Port\.$/,
+    ],
+    [
+      'several actions',
+      JSON.stringify(two),
+      [],
+      1,
+      /^The file holds several Port actions: choose one with --identifier: a, b\.$/,
+    ],
+    ['an input without type', JSON.stringify(broken), [], 1, /^The input "y" of x has no type\.$/],
+    [
+      'a workflow to workflow',
+      `on: workflow_dispatch\n${jobs}`,
+      ['--format', 'workflow'],
+      2,
+      /is a workflow already: --format json or terraform\.$/,
+    ],
+    ['a format', '', ['--format', 'xml'], 2, /^--format must be one of json, terraform, workflow\.$/],
+    ['a relay', '', ['--relay', 'relay'], 2, /^--relay "relay" must be an http\(s\) URL\.$/],
+    ['a repository', '', ['--repository', 'shop'], 2, /^--repository must be OWNER\/NAME\.$/],
+  ])('%s', async (_, content, args, code, sentence) => {
+    const file = join(temporaryFolder(), 'FILE')
+    writeFileSync(file, content)
+    const result = await run(generate, [file, ...args])
+    expect(result).toMatchObject({ code, stdout: '' })
+    expect(result.stderr).toMatch(sentence)
+  })
+
+  test('no file, and one that is missing', async () => {
+    expect(await run(generate)).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'Name the file: generate FILE, a workflow or a Port action.',
+    })
+    expect((await run(generate, ['/missing.yml'])).stderr).toBe('/missing.yml cannot be read (ENOENT).')
+  })
+})

@@ -1,0 +1,254 @@
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { send } from '../../relay/commands/send.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+import { SECRET } from '../support/sign.ts'
+import { until } from '../support/until.ts'
+
+const PORT_CLIENT_SECRET = SECRET
+const nowhere = { PORT_CLIENT_SECRET, PORT: '9' }
+
+async function openLoop(more: Record<string, string> = {}) {
+  const github = await startGitHubApi()
+  github.addRepository('acme/shop')
+  const relay = await openRelayHere(
+    relayEnv({ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token, ...more }),
+  )
+  return { github, relay, env: { PORT_CLIENT_SECRET, PORT: new URL(relay.url).port } }
+}
+
+test('an action with inputs is dispatched as Port would have it', async () => {
+  const { github, env } = await openLoop()
+  const args = [
+    '--action',
+    'deploy',
+    '--input',
+    'version=1.10',
+    '--input',
+    'replicas:=2',
+    '--input',
+    'q=a=b:c',
+  ]
+  const day2 = ['--entity', 'shop', '--blueprint', 'service', '--run-id', 'r_0123456789abcdef', '--wait']
+  const sent = await run(send, [...args, ...day2], env)
+  expect(sent).toEqual({
+    code: 0,
+    stderr: '',
+    stdout: expect.stringMatching(
+      /^Accepted as delivery [\w-]{36} for acme\/shop, event type deploy; it is dispatched\.$/,
+    ),
+  })
+  expect(github.dispatches[0]).toMatchObject({
+    eventType: 'deploy',
+    clientPayload: {
+      run_id: 'r_0123456789abcdef',
+      action: 'deploy',
+      port: {
+        kind: 'action_run',
+        operation: 'DAY-2',
+        blueprint: 'service',
+        entity: { identifier: 'shop', blueprint: 'service' },
+        inputs: { version: '1.10', replicas: 2, q: 'a=b:c' },
+      },
+    },
+  })
+  const again = await run(send, [...args, ...day2, '--json'], env)
+  expect(JSON.parse(again.stdout)).toMatchObject({ status: 200, answer: { duplicate: true } })
+  expect((await run(send, [...args, ...day2], env)).stdout).toMatch(
+    /It was accepted before; nothing is sent again\.$/,
+  )
+  expect(github.dispatches).toHaveLength(1)
+  await github.close()
+})
+
+test('a file is signed and sent byte for byte, to the target that the options name', async () => {
+  const { github, relay } = await openLoop({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
+  github.addRepository('acme/web')
+  const folder = temporaryFolder()
+  const [body, secret] = ['body.json', 'secret'].map(name => join(folder, name)) as [string, string]
+  writeFileSync(body, '{ "size": 1.0,\n  "note": "é" }\n')
+  writeFileSync(secret, `${SECRET}\n`)
+  const sent = await run(send, [
+    body,
+    `--url=${relay.url}/webhook/acme/shop?event_type=old`,
+    '--repository=acme/web',
+    '--event-type=new',
+    '--run-id=r_0123456789abcdef',
+    `--secret-file=${secret}`,
+    '--wait',
+  ])
+  expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('for acme/web, event type new') })
+  expect(github.dispatches[0]).toMatchObject({
+    eventType: 'new',
+    clientPayload: { run_id: 'r_0123456789abcdef', port: { inputs: { size: 1, note: 'é' } } },
+  })
+  await github.close()
+})
+
+test("a relay's refusal is its own sentence, and ends with 1", async () => {
+  const { github, relay, env } = await openLoop()
+  expect(await run(send, ['--action', 'deploy', '--repository', 'other/shop'], env)).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      'Refused with 403: other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
+  })
+  const wrong = await run(send, ['--action', 'deploy', '--json'], { ...env, PORT_CLIENT_SECRET: 'wrong' })
+  expect(wrong).toMatchObject({ code: 1, stderr: '' })
+  expect(JSON.parse(wrong.stdout)).toMatchObject({
+    status: 401,
+    answer: { detail: expect.stringMatching(/^The signature does not match/) },
+  })
+  expect(await run(send, ['--action', 'deploy', '--url', github.url], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^Refused with \d+: what answers is no relay; check --url\.$/),
+  })
+  await relay.stop()
+  expect((await run(send, ['--action', 'deploy'], env)).stderr).toMatch(/^No relay answers at http:\/\/127/)
+  await github.close()
+})
+
+test('a dry run prints target, inputs and request, and sends nothing', async () => {
+  const env = relayEnv({ RELAY_PUBLIC_URL: 'https://relay.example.com' })
+  const args = ['--action', 'deploy', '--input', 'version=1.4.2', '--dry-run']
+  const { code, stdout } = await run(send, args, env)
+  expect(code).toBe(0)
+  expect(stdout.split('\n').slice(0, 5)).toEqual([
+    'Target: acme/shop, event type deploy',
+    'Inputs:',
+    '  version: "1.4.2"',
+    'Request to GitHub:',
+    '  POST http://127.0.0.1:9/repos/acme/shop/dispatches',
+  ])
+  const shown = JSON.parse((await run(send, [...args, '--json'], env)).stdout)
+  expect(shown).toMatchObject({
+    target: { repository: 'acme/shop', eventType: 'deploy' },
+    inputs: { version: '1.4.2' },
+    request: {
+      method: 'POST',
+      body: {
+        event_type: 'deploy',
+        client_payload: {
+          run_id: null,
+          action: 'deploy',
+          port: { inputs: { version: '1.4.2' }, relay: 'https://relay.example.com' },
+        },
+      },
+    },
+  })
+  expect((await run(send, ['--action', 'deploy', '--dry-run'], env)).stdout).toContain(
+    'The webhook has no inputs.',
+  )
+})
+
+test('a dry run says why the relay would refuse, and what is wrong with the configuration', async () => {
+  const args = ['--action', 'deploy', '--repository', 'other/shop', '--dry-run']
+  const detail = 'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.'
+  expect(await run(send, args, relayEnv())).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: `The relay would refuse it with 403: ${detail}`,
+  })
+  expect(JSON.parse((await run(send, [...args, '--json'], relayEnv())).stdout)).toEqual({
+    status: 403,
+    answer: { detail },
+  })
+  expect((await run(send, args, {})).stderr).toMatch(/^The configuration has \d problems:/)
+})
+
+test('the printed command signs by hand: bash, openssl and curl send what the relay accepts', async () => {
+  const { github, env } = await openLoop()
+  const folder = temporaryFolder()
+  const secretFile = join(folder, "it's the secret")
+  writeFileSync(secretFile, `${SECRET}\n`)
+  const args = ['--action', 'deploy', '--input', `note=it's "$HOME" \`id\` \\ !! é\n@x %s`, '--curl']
+  const bash = async (command: string, more: Record<string, string>) =>
+    promisify(execFile)('bash', ['-c', command], { env: { PATH: process.env.PATH, ...more } }).catch(
+      ({ stdout, stderr, code }: { stdout: string; stderr: string; code: number }) => ({
+        stdout,
+        stderr,
+        code,
+      }),
+    )
+  const { stdout: command } = await run(send, args, env)
+  expect(command).not.toContain(SECRET)
+  expect(JSON.parse((await bash(command, { PORT_CLIENT_SECRET })).stdout)).toMatchObject({
+    event_type: 'deploy',
+  })
+  expect(JSON.parse((await bash(command, { PORT_CLIENT_SECRET: 'wrong' })).stdout)).toMatchObject({
+    status: 401,
+  })
+  expect(await bash(command, {})).toMatchObject({
+    stdout: '',
+    stderr: expect.stringContaining(
+      'PORT_CLIENT_SECRET: is needed: the client secret of the Port organisation',
+    ),
+  })
+  const { stdout: other } = await run(send, [...args, '--secret-file', secretFile, '--json'], env)
+  expect(other).not.toContain(SECRET)
+  expect(JSON.parse((await bash(JSON.parse(other).command, {})).stdout)).toMatchObject({ state: 'queued' })
+  await until(() => github.dispatches.length === 2, 'both are dispatched')
+  expect(github.dispatches[1]).toMatchObject({
+    clientPayload: { port: { inputs: { note: `it's "$HOME" \`id\` \\ !! é\n@x %s` } } },
+  })
+  await github.close()
+})
+
+test('a body as large as the relay takes goes through the printed command', async () => {
+  const { github, env } = await openLoop()
+  const file = join(temporaryFolder(), 'body.json')
+  writeFileSync(file, JSON.stringify({ text: 'x'.repeat(600_000) }))
+  const { stdout: command } = await run(send, [file, '--curl', '--run-id', 'r_0123456789abcdef'], env)
+  const script = join(temporaryFolder(), 'send.sh')
+  writeFileSync(script, command)
+  const { stdout } = await promisify(execFile)('bash', [script], {
+    env: { PATH: process.env.PATH, PORT_CLIENT_SECRET },
+  })
+  expect(JSON.parse(stdout)).toMatchObject({ run_id: 'r_0123456789abcdef' })
+  await github.close()
+})
+
+test.each([
+  [[], 'send needs either FILE or --action NAME.'],
+  [['body.json', '--action', 'deploy'], 'send needs either FILE or --action NAME.'],
+  [['body.json', '--entity', 'shop'], '--entity goes with --action: FILE is the whole body.'],
+  [['--action', 'deploy', '--input', 'version'], '--input "version" must be NAME=TEXT or NAME:=JSON.'],
+  [
+    ['--action', 'deploy', '--input', 'n:=two'],
+    `--input n:=… must be JSON, such as 2, true or '["a"]'; for text write n=TEXT.`,
+  ],
+  [
+    ['--action', 'deploy', '--entity', '{"identifier":'],
+    '--entity must be an identifier, or the entity as a JSON object.',
+  ],
+  [['--action', 'deploy', '--url', 'relay'], '--url "relay" must be an http(s) URL.'],
+  [['--action', 'deploy', '--repository', 'shop'], '--repository must be OWNER/NAME.'],
+  [['--action', 'deploy', '--ref', 'main'], '--ref goes with --workflow.'],
+  [
+    ['--action', 'deploy', '--event-type', 'a', '--workflow', 'a.yml'],
+    '--event-type and --workflow exclude each other.',
+  ],
+  [['--action', 'deploy', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
+])('send %j is wrong', async (args, stderr) => {
+  expect(await run(send, args, nowhere)).toEqual({ code: 2, stdout: '', stderr })
+})
+
+test('what cannot be read is named', async () => {
+  expect((await run(send, ['/missing.json'], nowhere)).stderr).toBe('/missing.json cannot be read (ENOENT).')
+  expect((await run(send, ['--action', 'a'], { PORT: '9' })).stderr).toBe(
+    'PORT_CLIENT_SECRET (or --secret-file) is needed: the client secret that the relay verifies with.',
+  )
+  expect((await run(send, ['--action', 'a', '--secret-file', '/missing'], nowhere)).stderr).toBe(
+    '--secret-file: /missing cannot be read (ENOENT).',
+  )
+  const file = join(temporaryFolder(), 'bytes')
+  writeFileSync(file, Buffer.from([0x7b, 0xff]))
+  expect((await run(send, [file, '--curl'], nowhere)).stderr).toBe(
+    'The body is not text in UTF-8, so that no command can hold it: send it without --curl.',
+  )
+})

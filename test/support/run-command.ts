@@ -1,0 +1,15 @@
+import { type Command, type Env, runCommand } from '../../relay/commands/command.ts'
+
+/** Runs a command of the relay in this process. */
+export async function run(
+  command: Command,
+  args: string[] = [],
+  env: Env = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const [out, err]: string[][] = [[], []]
+  const code = await runCommand(command, env, args, {
+    print: line => void out!.push(line),
+    note: line => void err!.push(line),
+  })
+  return { code, stdout: out!.join('\n'), stderr: err!.join('\n') }
+}
