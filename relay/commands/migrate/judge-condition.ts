@@ -11,8 +11,12 @@ import {
 } from '@actions/expressions/ast'
 import type { FunctionDefinition } from '@actions/expressions/funcs/info'
 
-/** How a job goes, as far as a condition of it can be told from the workflow alone. */
-export type Course = 'success' | 'failure'
+type Result = 'success' | 'failure'
+/** How a job goes, and those before it, as far as a condition can be told from the workflow alone. */
+export interface Course {
+  job: Result
+  needs: Result
+}
 
 /** What an expression is in a course of the job; undefined where that depends on more. */
 type Value = string | number | boolean | null | undefined
@@ -27,14 +31,23 @@ const HASH_FILES: FunctionDefinition = {
 }
 
 /** Whether a step with this condition runs in a job of that course; undefined where it depends on more. */
-export function runsIn(condition: string | null, course: Course): boolean | undefined {
+export function stepRuns(condition: string | null, course: Course): boolean | undefined {
+  return runs(condition, course, course.job)
+}
+
+/** The same for a job: its status functions ask for the jobs before it. */
+export function jobRuns(condition: string | null, { needs }: Course): boolean | undefined {
+  return runs(condition, { job: needs, needs }, needs)
+}
+
+function runs(condition: string | null, course: Course, status: Result): boolean | undefined {
   const source = bare(condition ?? 'success()')
   const tree = parse(source)
   if (!tree) return undefined
   const value = judge(tree, course)
   const known = value === undefined ? undefined : isTrue(value)
   if (callsStatus(tree)) return known
-  return course === 'success' ? known : false
+  return status === 'success' ? known : false
 }
 
 /** What an expression gives in a job of that course; undefined where it depends on more. */
@@ -69,7 +82,7 @@ function judge(tree: Expr, course: Course): Value {
   }
   if (tree instanceof Logical) return logical(tree, course)
   if (tree instanceof FunctionCall) return call(tree, course)
-  if (tree instanceof IndexAccess) return path(tree) === 'job.status' ? course : result(tree, course)
+  if (tree instanceof IndexAccess) return path(tree) === 'job.status' ? course.job : result(tree, course)
   if (tree instanceof Binary) {
     const [left, right] = [judge(tree.left, course), judge(tree.right, course)]
     return left === undefined || right === undefined ? undefined : evaluate(tree, left, right)
@@ -100,9 +113,9 @@ function call({ functionName, args }: FunctionCall, course: Course): Value {
     case 'always':
       return true
     case 'success':
-      return course === 'success'
+      return course.job === 'success'
     case 'failure':
-      return course === 'failure'
+      return course.job === 'failure'
     case 'cancelled':
       return false
     case 'contains': {
@@ -110,7 +123,7 @@ function call({ functionName, args }: FunctionCall, course: Course): Value {
       const [list, item] = args
       const text = item && judge(item, course)
       if (!list || path(list) !== 'needs.*.result' || typeof text !== 'string') return undefined
-      return text.toLowerCase() === course || (course === 'failure' ? undefined : false)
+      return text.toLowerCase() === course.needs || (course.needs === 'failure' ? undefined : false)
     }
     default:
       return undefined
@@ -120,7 +133,7 @@ function call({ functionName, args }: FunctionCall, course: Course): Value {
 /** `needs.build.result`: one job before this one that is known is as the course. */
 function result(tree: IndexAccess, course: Course): Value {
   const name = path(tree)
-  return name !== null && /^needs\.[^.*]+\.result$/.test(name) ? course : undefined
+  return name !== null && /^needs\.[^.*]+\.result$/.test(name) ? course.needs : undefined
 }
 
 /** `a.b.*.c` in lower case; null where an index is not written out. */

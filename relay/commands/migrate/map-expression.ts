@@ -201,6 +201,9 @@ function values({ step }: Pick<Place, 'step'>, { start, isCalled }: Pick<Names, 
   }
 }
 
+/** Port's run where the context `steps` does not exist. */
+export const runIdOf = (names: Names): string => values({ step: null }, names).runId
+
 /** Path in the context → what it is; the rest of the path follows. Longest first. */
 const CONTEXT_PATHS: [string, keyof ReturnType<typeof values>, 'leaf' | 'tree'][] = [
   ['payload.action.identifier', 'action', 'leaf'],

@@ -1,6 +1,6 @@
 import { isMap, type Node, parseDocument, type Scalar, visit } from 'yaml'
 import { findNames } from './find-names.ts'
-import type { Names } from './map-expression.ts'
+import { type Names, runIdOf } from './map-expression.ts'
 import { addPermissions } from './permissions.ts'
 import { type Job, readJobs } from './read-job.ts'
 import { goes, type ReportInput, type Rewrite, rewriteJob, settleJob } from './rewrite-job.ts'
@@ -203,10 +203,13 @@ function rewriteCall(job: Job, { root, edits, names, options, findings }: Rewrit
   if (job.calls === null) return
   const given = mapOf(nodeAt(job.map, 'with'))
   const old = (given?.items ?? []).filter(({ value }) => {
-    const only = onlyExpression(textOf(value) ?? '')
-    const name =
-      only === null ? null : /^(?:github\.event\.)?(?:inputs|client_payload)\.([\w-]+)$/.exec(only)?.[1]
-    return name !== undefined && name !== null && (names.contexts.has(name) || names.runIds.has(name))
+    const text = textOf(value) ?? ''
+    const only = onlyExpression(text)
+    if (only === null) return false
+    const name = /^(?:github\.event\.)?(?:inputs|client_payload)\.([\w-]+)$/.exec(only)?.[1]
+    if (name !== undefined && names.contexts.has(name)) return true
+    const place = { step: null, condition: false, note: () => {} }
+    return onlyExpression(rewriteText(text, false, names, place)) === runIdOf(names)
   })
   if (old.length === 0) return
   const file = job.calls.split('/').at(-1)!.split('@')[0]!

@@ -16,7 +16,9 @@ const ROUTE =
 
 /** Whether a text calls Port's API, or may. */
 export const namesPort = (text: string): boolean =>
-  PORT_API.test(text) || /\/v1\/(actions\/runs|blueprints|auth\/access_token)\b/.test(text)
+  PORT_API.test(text) ||
+  /\/v1\/(actions\/runs|blueprints|auth\/access_token)\b/.test(text) ||
+  /PORT\w*(?:\}|\s*\}\})?\/(actions\/runs|blueprints|auth\/access_token)\b/i.test(text)
 
 /**
  * Reads a script. Only one whose every command is understood becomes reports; where it does more, a person must look.

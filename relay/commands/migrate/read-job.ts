@@ -21,6 +21,7 @@ export interface Job {
   id: string
   line: number
   map: YAMLMap<Scalar, Node | null>
+  if: string | null
   steps: JobStep[]
   /** The id of the action's step; null where the job has not got the action and needs none. */
   port: { id: string; isThere: boolean }
@@ -48,6 +49,7 @@ export function readJobs(root: unknown, edits: TextEdits, findings: Finding[]): 
         id: String(key.value),
         line: edits.lineOf(startOf(key)),
         map,
+        if: textOf(nodeAt(map, 'if')),
         steps,
         port: portStep(steps),
         needs: textList(nodeAt(map, 'needs')),

@@ -37,7 +37,7 @@ export function settleJob(job: Job, { edits, options, findings }: Rewrite): void
   for (const [index, step] of job.steps.entries()) {
     if (step.fate !== 'reports') continue
     const stepsFollow = job.steps.slice(index + 1).some(({ fate }) => fate === 'stays')
-    const { reports, notes } = settleStatus(step.reports, step.if, stepsFollow)
+    const { reports, notes } = settleStatus(step.reports, { step: step.if, job: job.if }, stepsFollow)
     step.reports = reports
     for (const message of notes)
       findings.push({ line: edits.lineOf(startOf(step.map)), level: 'check', message })
