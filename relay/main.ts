@@ -3,11 +3,12 @@ import { overview, runCommand } from './commands/command.ts'
 import { deliveries } from './commands/deliveries.ts'
 import { doctor } from './commands/doctor.ts'
 import { generate } from './commands/generate.ts'
+import { migrate } from './commands/migrate.ts'
 import { redeliver } from './commands/redeliver.ts'
 import { send } from './commands/send.ts'
 import { serve } from './commands/serve.ts'
 
-const commands = [serve, doctor, send, deliveries, redeliver, generate]
+const commands = [serve, doctor, send, deliveries, redeliver, generate, migrate]
 
 const [name = 'serve', ...args] = process.argv.slice(2)
 const command = commands.find(each => each.name === name)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import type { JsonObject } from '../../port/types.ts'
+import { migrateWorkflow } from '../../relay/commands/migrate/migrate-workflow.ts'
 import { onStandIn, playForPort } from '../play-for-port.ts'
 import { checkWorkflow } from '../support/player/check-workflow.ts'
 
@@ -26,6 +27,17 @@ describe.each(['deploy', 'scaffold', 'restart'])('the workflow %s', name => {
     expect(after / before).toBeLessThanOrEqual(0.65)
     expect(guide).toContain(`${before} lines before, ${after} after`)
   })
+})
+
+test('the guide shows what migrate makes of the deployment', () => {
+  const { text } = migrateWorkflow(read('deploy-before.yml'), {
+    eventType: 'deploy',
+    action: 'org/port-webhook-action@v1',
+    credentials: false,
+    keepLogs: false,
+    together: [],
+  })
+  expect(guide).toContain(`\`\`\`yaml\n${text}\`\`\``)
 })
 
 const RUN_ID = 'r_Q0YotCZMKxDLdlaU'

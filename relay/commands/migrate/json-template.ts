@@ -1,0 +1,102 @@
+import { quoted, splitTemplate } from './template.ts'
+
+/** A JSON text with expressions in it, made so that a value never changes what stands around it. */
+export type JsonTemplate = { text: string } | { problem: string }
+
+/** Stands for an expression while the text around it is read. */
+const PLACEHOLDER = /\uE000(\d+)\uE001/g
+
+/**
+ * Expressions inside a JSON string become `${{ toJSON(format('…')) }}`, which is the whole string; those outside,
+ * which stand for a number, an object or a list, are read as JSON.
+ */
+export function jsonTemplate(template: string): JsonTemplate {
+  const expressions: string[] = []
+  const marked = splitTemplate(template)
+    .map(piece => {
+      if ('text' in piece) return piece.text
+      expressions.push(piece.expression.trim())
+      return `\uE000${expressions.length - 1}\uE001`
+    })
+    .join('')
+  const strings = /"(?:[^"\\]|\\[\s\S])*"/g
+  try {
+    JSON.parse(
+      withoutBreaks(marked.replace(strings, text => text.replace(PLACEHOLDER, ''))).replace(
+        PLACEHOLDER,
+        'null',
+      ),
+    )
+  } catch {
+    return { problem: 'is not JSON' }
+  }
+  const parts: string[] = []
+  let at = 0
+  const outside = (text: string) =>
+    parts.push(text.replace(PLACEHOLDER, (_, index) => jsonValue(expressions[Number(index)]!)))
+  for (const { 0: string, index } of marked.matchAll(strings)) {
+    outside(marked.slice(at, index))
+    parts.push(string.includes('\uE000') ? jsonString(string, expressions) : string)
+    at = index + string.length
+  }
+  outside(marked.slice(at))
+  return { text: parts.join('') }
+}
+
+/** A line break within a JSON string was taken out before the text was read. */
+const withoutBreaks = (text: string) => text.replace(/\n\s*/g, '')
+
+function jsonString(string: string, expressions: string[]): string {
+  const pieces = string
+    .slice(1, -1)
+    .split(/(\uE000\d+\uE001)/)
+    .filter(piece => piece !== '')
+  return textExpression(
+    pieces.map(piece => {
+      const index = /^\uE000(\d+)\uE001$/.exec(piece)?.[1]
+      return index === undefined
+        ? { text: JSON.parse(withoutBreaks(`"${piece}"`)) as string }
+        : { expression: expressions[Number(index)]! }
+    }),
+  )
+}
+
+/** The JSON string for a text with expressions. */
+function textExpression(pieces: ({ text: string } | { expression: string })[]): string {
+  const [first] = pieces
+  if (pieces.length === 0) return '""'
+  if (pieces.every(piece => 'text' in piece)) return JSON.stringify(pieces.map(piece => piece.text).join(''))
+  if (pieces.length === 1 && 'expression' in first!) return `\${{ toJSON(${asText(first.expression)}) }}`
+  const args = pieces.flatMap(piece => ('expression' in piece ? [piece.expression] : []))
+  let index = 0
+  const format = pieces
+    .map(piece => ('text' in piece ? piece.text.replaceAll('{', '{{').replaceAll('}', '}}') : `{${index++}}`))
+    .join('')
+  return `\${{ toJSON(format(${quoted(format)}, ${args.join(', ')})) }}`
+}
+
+/** The JSON string for a `with:` value; white space around it was no part of it. */
+export const jsonText = (template: string): string =>
+  textExpression(
+    splitTemplate(template.trim()).map(piece =>
+      'text' in piece ? piece : { expression: piece.expression.trim() },
+    ),
+  )
+
+/** An expression that gives text whatever it refers to. */
+export const asText = (expression: string): string =>
+  isText(expression) ? expression : `format('{0}', ${expression})`
+
+/** References that are text whatever they hold. */
+const isText = (expression: string) =>
+  /^(steps\.[\w-]+\.outputs\.[\w-]+|needs\.[\w-]+\.outputs\.[\w-]+|secrets\.\w+|vars\.\w+|env\.\w+|github\.event\.inputs\.[\w-]+|github\.(actor|ref|ref_name|sha|repository|repository_owner|server_url|run_id|run_number|workflow|event_name|job))$/.test(
+    expression,
+  )
+
+/** A number, an object or a list: never more than one value, whatever is in it. */
+function jsonValue(expression: string): string {
+  const isJson =
+    /^toJSON\(/i.test(expression) ||
+    /^(true|false|null|\d+|github\.run_(id|number|attempt))$/.test(expression)
+  return `\${{ ${isJson ? expression : `toJSON(fromJSON(${expression}))`} }}`
+}

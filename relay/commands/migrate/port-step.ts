@@ -1,0 +1,188 @@
+import { asText, jsonTemplate, jsonText } from './json-template.ts'
+import { hasExpression, onlyExpression, splitTemplate } from './template.ts'
+
+/** What a step that reports by hand says to Port. Texts are as in the workflow, with `${{ }}`. */
+export type Report =
+  | { kind: 'log'; text: string }
+  /** The entities as JSON, and the identifier where it is one. */
+  | { kind: 'entity'; json: string; identifier?: string }
+  | { kind: 'link'; text: string }
+  | { kind: 'status-label'; text: string }
+  | { kind: 'summary'; text: string }
+  | { kind: 'status'; text: string }
+
+/** What a step is to become: its reports, or the reason why it stays. */
+export type ReadStep = { reports: Report[] } | { problem: string }
+
+export const isPortAction = (uses: string): boolean => /^port-labs\/port-github-action@/i.test(uses)
+
+/**
+ * Reads a step of `port-labs/port-github-action` from its `with:`.
+ *
+ * @see https://github.com/port-labs/port-github-action/blob/main/action.yml
+ */
+export function readPortStep(given: Map<string, string>): ReadStep {
+  const get = (name: string) => (given.get(name.toLowerCase()) ?? '').trim()
+  const operation = (get('operation') || 'UPSERT').toUpperCase()
+  switch (operation) {
+    case 'PATCH_RUN':
+      return readPatch(get)
+    case 'UPSERT':
+      return readUpsert(get)
+    case 'BULK_UPSERT':
+      return readBulk(get)
+    case 'DELETE':
+      return readDelete(get)
+    case 'GET':
+    case 'SEARCH':
+      return {
+        problem: `${operation} reads entities from Port, which the action does not: the step stays, with the credentials of its own.`,
+      }
+    case 'CREATE_RUN':
+      return { problem: 'CREATE_RUN starts another run in Port, which the action does not: the step stays.' }
+    default:
+      return { problem: `the operation ${operation} is unknown: the step stays.` }
+  }
+}
+
+type Get = (name: string) => string
+
+function readPatch(get: Get): ReadStep {
+  const reports: Report[] = []
+  const add = (kind: 'log' | 'status-label' | 'summary' | 'status', name: string) => {
+    const text = get(name)
+    if (text !== '') reports.push({ kind, text })
+  }
+  add('log', 'logMessage')
+  add('log', 'logRunMessage')
+  add('status-label', 'statusLabel')
+  reports.push(...readLinks(get('link')))
+  add('summary', 'summary')
+  add('status', 'status')
+  return { reports }
+}
+
+/** A link or a JSON list of them, without that of the workflow run, which the action sends. */
+export function readLinks(given: string): Report[] {
+  if (given === '') return []
+  return linkTexts(given)
+    .filter(text => !isRunUrl(text))
+    .map(text => ({ kind: 'link', text }))
+}
+
+function linkTexts(given: string): string[] {
+  if (!given.startsWith('[')) return [given]
+  // Each is a JSON string; expressions are put back after.
+  const marks: string[] = []
+  const marked = splitTemplate(given)
+    .map(piece =>
+      'text' in piece ? piece.text : `\uE000${marks.push(`\${{${piece.expression}}}`) - 1}\uE001`,
+    )
+    .join('')
+  try {
+    const list: unknown = JSON.parse(marked)
+    if (Array.isArray(list) && list.every(item => typeof item === 'string'))
+      return list.map(item => item.replace(/\uE000(\d+)\uE001/g, (_, index) => marks[Number(index)]!))
+  } catch {}
+  return [given]
+}
+
+const isRunUrl = (text: string) => {
+  const plain = text.replace(/\s/g, '').toLowerCase()
+  return /^(\$\{\{github\.server_url\}\}|https:\/\/github\.com)\/\$\{\{github\.repository\}\}\/actions\/runs\/\$\{\{github\.run_id\}\}(\/.*)?$/.test(
+    plain,
+  )
+}
+
+function readUpsert(get: Get): ReadStep {
+  if (get('identifier') === '')
+    return { problem: 'the entity has no identifier, which $PORT_ENTITIES needs: the step stays.' }
+  if (get('blueprint') === '') return { problem: 'the entity has no blueprint: the step stays.' }
+  if (get('createMissingRelatedEntities') === 'true')
+    return { problem: 'createMissingRelatedEntities is no part of $PORT_ENTITIES: the step stays.' }
+  const fields: [string, string][] = [
+    ['blueprint', jsonText(get('blueprint'))],
+    ['identifier', jsonText(get('identifier'))],
+  ]
+  for (const name of ['title', 'icon']) {
+    const text = get(name)
+    const only = onlyExpression(text)
+    // An empty one was not sent.
+    if (text !== '')
+      fields.push([name, only === null ? jsonText(text) : `\${{ toJSON(${asText(only)} || null) }}`])
+  }
+  const team = readTeam(get('team'))
+  if (team !== null) fields.push(['team', team])
+  for (const name of ['properties', 'relations']) {
+    const object = readJson(get(name))
+    if (object === null) continue
+    if ('problem' in object) return { problem: `"${name}" ${object.problem}: the step stays.` }
+    fields.push([name, object.text])
+  }
+  return { reports: [{ kind: 'entity', json: writeObject(fields), identifier: get('identifier') }] }
+}
+
+/** A JSON template, with the empty value as none. */
+function readJson(given: string): ReturnType<typeof jsonTemplate> | null {
+  if (given === '') return null
+  const only = onlyExpression(given)
+  // What an expression gave was read as JSON; nothing was an empty object.
+  if (only !== null)
+    return { text: `\${{ ${/^toJSON\(/i.test(only) ? only : `toJSON(fromJSON(${only} || '{}'))`} }}` }
+  return jsonTemplate(given)
+}
+
+/** JSON where it reads as JSON, else a name. */
+function readTeam(given: string): string | null {
+  if (given === '') return null
+  const only = onlyExpression(given)
+  if (only !== null) {
+    return `\${{ toJSON(startsWith(${only}, '[') && fromJSON(${only}) || ${only} || null) }}`
+  }
+  const json = /^["[{]/.test(given) ? jsonTemplate(given) : { problem: '' }
+  return 'text' in json ? json.text : jsonText(given)
+}
+
+function readBulk(get: Get): ReadStep {
+  const entities = readJson(get('entities'))
+  if (entities === null) return { problem: 'BULK_UPSERT has no entities: the step stays.' }
+  if ('problem' in entities) return { problem: `"entities" ${entities.problem}: the step stays.` }
+  if (get('createMissingRelatedEntities') === 'true')
+    return { problem: 'createMissingRelatedEntities is no part of $PORT_ENTITIES: the step stays.' }
+  return { reports: [{ kind: 'entity', json: entities.text }] }
+}
+
+function readDelete(get: Get): ReadStep {
+  const dependents = get('delete_dependents')
+  if (dependents !== '' && dependents !== 'false')
+    return { problem: 'delete_dependents is no part of $PORT_ENTITIES: the step stays.' }
+  return deletion(jsonText(get('blueprint')), jsonText(get('identifier')))
+}
+
+export const deletion = (blueprint: string, identifier: string): ReadStep => ({
+  reports: [
+    {
+      kind: 'entity',
+      json: writeObject([
+        ['operation', '"delete"'],
+        ['blueprint', blueprint],
+        ['identifier', identifier],
+      ]),
+    },
+  ],
+})
+
+/** A JSON object of several lines; a value of several lines keeps them. */
+export function writeObject(fields: [string, string][]): string {
+  const lines = fields.map(([name, value]) => `  ${JSON.stringify(name)}: ${indentRest(value)}`)
+  return `{\n${lines.join(',\n')}\n}`
+}
+
+function indentRest(value: string): string {
+  const [first = '', ...rest] = value.trim().split('\n')
+  const depth = Math.min(...rest.filter(line => line.trim() !== '').map(line => /^ */.exec(line)![0].length))
+  return [first.trimEnd(), ...rest.map(line => `  ${line.slice(depth).trimEnd()}`)].join('\n')
+}
+
+/** Fixed text says nothing that the action's own log of steps does not. */
+export const isFixed = (report: Report): boolean => report.kind === 'log' && !hasExpression(report.text)

@@ -1,0 +1,218 @@
+import { isScalar, type Scalar } from 'yaml'
+import type { Names } from './map-expression.ts'
+import type { Report } from './port-step.ts'
+import type { Job, JobStep } from './read-job.ts'
+import { rewriteText } from './rewrite-scalars.ts'
+import { settleStatus } from './settle-status.ts'
+import type { TextEdits } from './text-edits.ts'
+import type { Finding, MigrateOptions } from './types.ts'
+import { saysNothing, writeReports, writeStep } from './write-step.ts'
+import {
+  dashesOf,
+  isFlow,
+  mapOf,
+  nodeAt,
+  pairEnd,
+  pairOf,
+  removePair,
+  seqOf,
+  startOf,
+  textOf,
+  textsOf,
+} from './yaml-nodes.ts'
+
+/** What of a reporting step is not part of what it becomes. */
+const REPLACED = ['uses', 'with', 'env', 'run', 'shell', 'working-directory']
+
+export interface Rewrite {
+  root: unknown
+  edits: TextEdits
+  names: Names
+  options: MigrateOptions
+  findings: Finding[]
+}
+
+/** What a job still says to Port itself, its statuses settled; steps that say nothing are to go. */
+export function settleJob(job: Job, { edits, options, findings }: Rewrite): void {
+  for (const [index, step] of job.steps.entries()) {
+    if (step.fate !== 'reports') continue
+    const stepsFollow = job.steps.slice(index + 1).some(({ fate }) => fate === 'stays')
+    const { reports, notes } = settleStatus(step.reports, { step: step.if, job: job.if }, stepsFollow)
+    step.reports = reports
+    for (const message of notes)
+      findings.push({ line: edits.lineOf(startOf(step.map)), level: 'check', message })
+    const isClosed = reports.some(report => report.kind === 'entity' && /"blueprint": "_/.test(report.json))
+    if (isClosed && !options.credentials) {
+      findings.push({
+        line: edits.lineOf(startOf(step.map)),
+        level: 'check',
+        message:
+          'a run may write entities of blueprints that begin with _ only where RELAY_REPORT_BLUEPRINTS lists them: add them there, or use --credentials.',
+      })
+    }
+    const goes = saysNothing(reports, options.keepLogs) && !isReferenced(step, edits.text)
+    if (goes) step.reports = []
+    else if (reports.length === 0)
+      step.reports = [{ kind: 'log', text: textOf(nodeAt(step.map, 'name')) ?? 'done' }]
+  }
+}
+
+const isReferenced = ({ id }: JobStep, text: string) =>
+  id !== null && new RegExp(String.raw`steps\s*(\.\s*${id}|\[\s*'${id}'\s*\])(?![\w-])`).test(text)
+
+/** Whether a step is taken out. */
+export const goes = (step: JobStep): boolean =>
+  step.fate === 'token' || (step.fate === 'reports' && step.reports.length === 0)
+
+/** Puts the action first, and makes of each reporting step what it becomes. */
+export function rewriteJob(job: Job, report: ReportInput, rewrite: Rewrite): void {
+  const { edits } = rewrite
+  const seq = seqOf(nodeAt(job.map, 'steps'))
+  if (!seq) return
+  if (isFlow(seq)) {
+    rewrite.findings.push({
+      line: edits.lineOf(startOf(seq)),
+      level: 'todo',
+      message: 'the steps stand between brackets: write each on lines of its own, and migrate again.',
+    })
+    return
+  }
+  const dashes = dashesOf(seq)
+  const column = edits.columnOf(dashes[0]!)
+  const taken = job.steps.filter(goes)
+  if (!job.port.isThere) {
+    const key = pairOf(job.map, 'steps')!.key
+    const isSpaced = job.steps.length > 1 && /\n[ \t]*\n/.test(edits.text.slice(dashes[0], dashes[1]))
+    const space = isSpaced && taken.length < job.steps.length ? '\n' : ''
+    edits.insert(edits.nextLine(startOf(key)), actionStep(job, report, rewrite, ' '.repeat(column)) + space)
+  }
+  for (const step of job.steps) {
+    const index = seq.items.indexOf(step.map)
+    if (goes(step)) removeStep(dashes[index]!, step, edits)
+    else if (step.fate === 'reports') convertStep(job, step, rewrite)
+  }
+}
+
+/** How the job's end counts for Port. */
+export type ReportInput = 'job' | 'workflow' | 'progress'
+
+function actionStep(
+  job: Job,
+  report: ReportInput,
+  { options, findings, edits }: Rewrite,
+  pad: string,
+): string {
+  const inputs: string[] = []
+  if (options.credentials) inputs.push(...credentials(job))
+  if (report !== 'job') inputs.push(`report: ${report}`)
+  else if (job.needs.length > 0) inputs.push('needs: ${{ toJSON(needs) }}')
+  const entities = job.steps.filter(({ reports }) => reports.some(({ kind }) => kind === 'entity'))
+  // As `UPSERT` did.
+  if (entities.some(step => !step.continueOnError)) {
+    inputs.push('fail-on-report-error: true')
+    for (const step of entities.filter(step => step.continueOnError))
+      findings.push({
+        line: edits.lineOf(startOf(step.map)),
+        level: 'check',
+        message:
+          'an entity that Port refuses failed only this step; fail-on-report-error counts for the whole job.',
+      })
+  }
+  const lines = [`- uses: ${options.action}`, `  id: ${job.port.id}`]
+  if (inputs.length > 0) lines.push('  with:', ...inputs.map(line => `    ${line}`))
+  return lines.map(line => `${pad}${line}\n`).join('')
+}
+
+function credentials(job: Job): string[] {
+  const given = job.steps.map(step => textsOf(nodeAt(step.map, 'with'))).find(texts => texts.has('clientid'))
+  const url = (given?.get('baseurl') ?? '').trim().replace(/\/+$/, '')
+  return [
+    `port-client-id: ${given?.get('clientid')?.trim() || '${{ secrets.PORT_CLIENT_ID }}'}`,
+    `port-client-secret: ${given?.get('clientsecret')?.trim() || '${{ secrets.PORT_CLIENT_SECRET }}'}`,
+    ...(url === '' || /^https:\/\/api\.(getport|port)\.io$/.test(url) ? [] : [`port-api-url: ${url}`]),
+  ]
+}
+
+/** Takes a step's lines out, and one of the empty lines around it. */
+function removeStep(dash: number, { map }: JobStep, edits: TextEdits): void {
+  const start = edits.lineStart(dash)
+  const last = map.items.at(-1)
+  const lastChar = Math.max(dash, (last ? pairEnd(last, edits) : dash + 1) - 1)
+  let end = isFlow(map) ? edits.nextLine(Math.max(lastChar, map.range![1] - 1)) : edits.nextLine(lastChar)
+  while (end < edits.text.length && edits.text.slice(end, edits.nextLine(end)).trim() === '') {
+    if (edits.nextLine(end) === end) break
+    end = edits.nextLine(end)
+  }
+  edits.replace(start, end, '')
+}
+
+function convertStep(job: Job, step: JobStep, rewrite: Rewrite): void {
+  const { edits, names, findings } = rewrite
+  const { map } = step
+  const line = edits.lineOf(startOf(map))
+  const env = textsOf(nodeAt(map, 'env'))
+  const place = {
+    step: job.port.id,
+    condition: false,
+    note: (level: Finding['level'], message: string) => findings.push({ line, level, message }),
+  }
+  const map1 = (text: string) => rewriteText(inlineEnv(text, env), false, names, place)
+  const reports = step.reports.map((report): Report => {
+    if (report.kind !== 'entity') return { ...report, text: map1(report.text) }
+    return {
+      ...report,
+      json: map1(report.json),
+      ...(report.identifier && { identifier: map1(report.identifier) }),
+    }
+  })
+  const read =
+    step.id !== null && new RegExp(String.raw`steps\.${step.id}\.outputs\.identifier\b`).test(edits.text)
+  const written = writeReports(reports, read)
+  if (isFlow(map)) {
+    const pad = edits.columnOf(startOf(map))
+    const kept = map.items
+      .filter(({ key }) => !REPLACED.includes(String(key.value)))
+      .map(pair => map1(edits.text.slice(startOf(pair.key), pairEnd(pair, edits))))
+    edits.replace(map.range![0], map.range![1], writeStep(written, pad, [...kept, ...shellOf(job, rewrite)]))
+    return
+  }
+  const column = edits.columnOf(startOf(map.items[0]!.key))
+  const [first, ...rest] = map.items.filter(({ key }) => REPLACED.includes(String(key.value)))
+  const comments = [first!, ...rest].flatMap(pair => commentsIn(pair.value, edits))
+  const text = writeStep(written, column, [...comments, ...shellOf(job, rewrite)])
+  for (const pair of rest) removePair(map, pair, edits)
+  edits.replace(startOf(first!.key), pairEnd(first!, edits), text)
+}
+
+/** The lines of a mapping that are comments. */
+function commentsIn(node: unknown, { text }: TextEdits): string[] {
+  const map = mapOf(node)
+  if (!map) return []
+  const values = map.items.map(({ value }) => value).filter(value => isScalar(value)) as Scalar[]
+  const [start, end] = [map.range![0], map.range![1]]
+  return [...text.slice(start, end).matchAll(/(?:^|[ \t])(#.*)$/gm)].flatMap(({ index, 1: comment }) => {
+    const at = start + index + 1
+    return values.some(value => value.range![0] <= at && at < value.range![1]) ? [] : [comment!.trimEnd()]
+  })
+}
+
+/** A step of the workflow's own shell and folder must not change how the report is written. */
+function shellOf(job: Job, { root }: Rewrite): string[] {
+  const defaults = [root, job.map].map(each => textsOf(nodeAt(nodeAt(each, 'defaults'), 'run')))
+  const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)
+  const onWindows = /windows/i.test(textOf(nodeAt(job.map, 'runs-on')) ?? '')
+  const other = shell === undefined ? onWindows : !/^(bash|sh)\b/.test(shell)
+  return [
+    ...(other ? ['shell: bash'] : []),
+    ...(defaults.some(each => each.has('working-directory')) ? ['working-directory: .'] : []),
+  ]
+}
+
+/** The step's own variables do not exist where they are defined: their values stand in their place. */
+function inlineEnv(text: string, env: Map<string, string>): string {
+  if (env.size === 0) return text
+  return text.replace(
+    /\$\{\{\s*env\.(\w+)\s*\}\}/g,
+    (whole, name: string) => env.get(name.toLowerCase()) ?? whole,
+  )
+}

@@ -1,0 +1,150 @@
+import { type Document, isMap, isScalar, isSeq, type Node } from 'yaml'
+import type { Names } from './map-expression.ts'
+import type { TextEdits } from './text-edits.ts'
+import type { Finding, MigrateOptions } from './types.ts'
+import { endOf, isFlow, mapOf, nodeAt, pairEnd, pairOf, removePair, startOf } from './yaml-nodes.ts'
+
+/** GitHub's limit for `workflow_dispatch`. */
+const MAX_INPUTS = 25
+
+const PORT_INPUT = [
+  'port:',
+  '  description: What Port sent, as the relay gives it',
+  '  required: false',
+  '  type: string',
+]
+const PORT_INPUT_FLOW = 'port: { required: false, type: string }'
+
+/** The names of the events that start the workflow. */
+export function eventsOf(document: Document): string[] {
+  const on = document.get('on', true) as Node | undefined
+  if (isScalar(on)) return [String(on.value)]
+  if (isSeq(on)) return on.items.map(item => (isScalar(item) ? String(item.value) : ''))
+  return mapOf(on)?.items.map(({ key }) => String(key.value)) ?? []
+}
+
+/** Replaces the inputs that Port's GitHub backend filled, by the input `port` or by `repository_dispatch`. */
+export function rewriteTriggers(
+  document: Document,
+  edits: TextEdits,
+  names: Names,
+  options: MigrateOptions,
+  migrated: boolean,
+  findings: Finding[],
+): void {
+  const root = document.contents
+  const on = pairOf(root, 'on')
+  if (!on?.value) return
+  const gone = new Set([...names.contexts, ...names.runIds])
+  const call = mapOf(nodeAt(on.value, 'workflow_call'))
+  const called = mapOf(nodeAt(call, 'inputs'))
+  if (call && called) {
+    const old = called.items.filter(({ key }) => gone.has(String(key.value)))
+    if (old.length > 0) {
+      findings.push({
+        line: edits.lineOf(startOf(old[0]!.key)),
+        level: 'check',
+        message: `${old.map(({ key }) => key.value).join(', ')}: what Port sent is in the event, so a workflow that calls this one hands it on no more; migrate it in the same command.`,
+      })
+      if (old.length === called.items.length) removePair(call, pairOf(call, 'inputs')!, edits)
+      else for (const pair of old) removePair(called, pair, edits)
+    }
+  }
+  if (!eventsOf(document).includes('workflow_dispatch')) return
+  if (names.start === 'repository_dispatch') toRepositoryDispatch(on.value, edits, options, root)
+  else if (!migrated) addPortInput(on.value, edits, gone, findings)
+}
+
+function addPortInput(on: Node, edits: TextEdits, gone: Set<string>, findings: Finding[]): void {
+  const column = (at: number) => ' '.repeat(edits.columnOf(at))
+  const lines = (pad: string, first = pad) =>
+    PORT_INPUT.map((line, index) => (index === 0 ? first : pad) + line).join('\n')
+  const dispatch = pairOf(on, 'workflow_dispatch')
+  if (!dispatch) {
+    // `on: workflow_dispatch` or a list.
+    const events = isSeq(on)
+      ? on.items.map(item => String((item as { value: unknown }).value))
+      : ['workflow_dispatch']
+    const flow = events.map(name =>
+      name === 'workflow_dispatch' ? `workflow_dispatch: { inputs: { ${PORT_INPUT_FLOW} } }` : `${name}: {}`,
+    )
+    edits.replace(
+      startOf(on),
+      endOf(on, edits),
+      isFlow(on) || isScalar(on) ? `{ ${flow.join(', ')} }` : flow.join(`\n${column(startOf(on))}`),
+    )
+    return
+  }
+  const inputs = mapOf(nodeAt(dispatch.value, 'inputs'))
+  const settings = mapOf(dispatch.value)
+  const pad = column(startOf(dispatch.key))
+  if (!inputs || inputs.items.length === 0) {
+    const existing = pairOf(dispatch.value, 'inputs')
+    if (existing)
+      edits.replace(startOf(existing.key), pairEnd(existing, edits), `inputs: { ${PORT_INPUT_FLOW} }`)
+    else if (isFlow(on))
+      edits.replace(
+        startOf(dispatch.key),
+        pairEnd(dispatch, edits),
+        `workflow_dispatch: { inputs: { ${PORT_INPUT_FLOW} } }`,
+      )
+    else if (settings && settings.items.length > 0)
+      edits.insert(startOf(settings), `inputs: { ${PORT_INPUT_FLOW} }\n${column(startOf(settings))}`)
+    else
+      edits.replace(
+        startOf(dispatch.key),
+        pairEnd(dispatch, edits),
+        `workflow_dispatch:\n${pad}  inputs:\n${lines(`${pad}    `)}`,
+      )
+    return
+  }
+  const old = inputs.items.filter(({ key }) => gone.has(String(key.value)))
+  const left = inputs.items.length - old.length
+  if (left + 1 > MAX_INPUTS) {
+    findings.push({
+      line: edits.lineOf(startOf(inputs)),
+      level: 'todo',
+      message: `with the input port the workflow has ${left + 1} inputs, and GitHub takes ${MAX_INPUTS}: use --on repository_dispatch.`,
+    })
+  }
+  const [first, ...rest] = old
+  const entry = (at: number) => (isFlow(inputs) ? PORT_INPUT_FLOW : lines(column(at), ''))
+  if (first) {
+    removePair(inputs, first, edits, entry(startOf(first.key)))
+    for (const pair of rest) removePair(inputs, pair, edits)
+    return
+  }
+  const at = startOf(inputs.items[0]!.key)
+  edits.insert(at, entry(at) + (isFlow(inputs) ? ', ' : `\n${column(at)}`))
+}
+
+function toRepositoryDispatch(
+  on: Node,
+  edits: TextEdits,
+  { eventType }: MigrateOptions,
+  root: unknown,
+): void {
+  const dispatch = pairOf(on, 'workflow_dispatch')
+  const flow = `repository_dispatch: { types: [${eventType}] }`
+  if (dispatch) {
+    const pad = ' '.repeat(edits.columnOf(startOf(dispatch.key)))
+    edits.replace(
+      startOf(dispatch.key),
+      pairEnd(dispatch, edits),
+      isFlow(on) ? flow : `repository_dispatch:\n${pad}  types: [${eventType}]`,
+    )
+  } else {
+    const events = isSeq(on)
+      ? on.items.map(item => String((item as { value: unknown }).value))
+      : ['workflow_dispatch']
+    const written = events.map(name => (name === 'workflow_dispatch' ? flow : `${name}: {}`))
+    edits.replace(startOf(on), endOf(on, edits), `{ ${written.join(', ')} }`)
+  }
+  if (!pairOf(root, 'run-name') && isMap(root)) {
+    const pair = pairOf(root, 'on')!
+    edits.insert(
+      startOf(pair.key),
+      'run-name: ${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}\n',
+    )
+  }
+}
