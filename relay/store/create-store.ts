@@ -46,6 +46,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
 
   return {
     async accept(delivery) {
+      if (delivery.eventType === null) throw new Error('Workflows are no targets yet')
       const size = delivery.invocation.length
       if (waiting >= MAX_WAITING || waitingSize + size > MAX_WAITING_SIZE) throw new StoreBusy()
       waiting++
@@ -195,7 +196,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
 type Told = Pick<NewDelivery, 'id' | 'runId' | 'repository' | 'eventType'> & { state: State }
 
 function accepted({ id, state, runId, repository, eventType }: Told, duplicate: boolean): Accepted {
-  return { id, state, runId, repository, eventType, duplicate }
+  return { id, state, runId, repository, eventType, workflow: null, ref: null, duplicate }
 }
 
 /** Whether the last statement wrote, under this lease; then the lease is spent. */

@@ -73,7 +73,12 @@ export interface NewDelivery {
   kind: RunKind
   action: string | null
   repository: string
-  eventType: string
+  /** Null where the target is a workflow. */
+  eventType: string | null
+  /** File name or id. */
+  workflow: string | null
+  /** Of the workflow; null for the default branch. */
+  ref: string | null
   invocation: string
   receivedAt: number
 }

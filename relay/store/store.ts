@@ -44,7 +44,9 @@ export interface Accepted {
   state: State
   runId: string | null
   repository: string
-  eventType: string
+  eventType: string | null
+  workflow: string | null
+  ref: string | null
   duplicate: boolean
 }
 

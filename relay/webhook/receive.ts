@@ -16,7 +16,7 @@ import { deliveryId } from './delivery-id.ts'
 import { checkAge, checkContentType, requireHeader, runIdHeader } from './headers.ts'
 import { parseBody } from './parse.ts'
 import { type Verified, verifySignature } from './signature.ts'
-import { createTargets } from './target.ts'
+import { createTargets, type Target } from './target.ts'
 
 export interface ReceiveParts {
   config: Pick<Config, 'organisations' | 'webhook' | 'targets' | 'trustedProxies'>
@@ -78,17 +78,17 @@ export function createReceive({
         delivery: accepted.id,
         run: accepted.runId,
         repository: accepted.repository,
-        event: accepted.eventType,
+        ...dispatchOf(accepted),
         duplicate: accepted.duplicate,
       },
       'accepted',
     )
-    const { id, runId, repository, eventType, duplicate } = accepted
+    const { id, runId, repository, duplicate } = accepted
     const answer = {
       delivery: id,
       run_id: runId,
       repository,
-      event_type: eventType,
+      ...dispatchOf(accepted),
       ...(duplicate && { duplicate }),
     }
     if (!wait) {
@@ -100,7 +100,7 @@ export function createReceive({
 
   async function write(
     invocation: Invocation,
-    target: { repository: string; eventType: string },
+    target: Target,
     { organisation, timestamp, signature }: Verified & { timestamp: string },
     now: number,
   ): Promise<Accepted> {
@@ -133,6 +133,10 @@ export function createReceive({
     }
   }
 }
+
+/** What starts in the repository, as answers and log lines name it. */
+const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
+  workflow === null ? { event_type: eventType } : { workflow, ref }
 
 /** Run ids are one organisation's own: another that names one of them must not take its place. */
 function runIdentity(organisation: string, runId: string): string {

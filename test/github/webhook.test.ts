@@ -69,6 +69,8 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
         identity: `run:${runId}`,
         replayKey: null,
         organisation: 'default',
+        workflow: null,
+        ref: null,
         runId,
         kind: 'action_run',
         action: null,
