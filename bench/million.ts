@@ -110,6 +110,8 @@ function newDelivery(i: number, receivedAt: number) {
     identity: `run:${runId}`,
     replayKey: null,
     organisation: 'default',
+    workflow: null,
+    ref: null,
     runId,
     kind: 'action_run' as const,
     action: 'deploy',

@@ -246,8 +246,8 @@ describe('a flat body', () => {
 })
 
 test('an event with hundreds of thousands of keys beside it is read in linear time', () => {
-  const keys = Object.fromEntries(Array.from({ length: 400_000 }, (_, i) => [`key_${i}`, i]))
+  const keys = Object.fromEntries(Array.from({ length: 200_000 }, (_, i) => [`key_${i}`, i]))
   const read = readInvocation({ resourceType: 'entity', diff: {}, ...keys })
-  expect(Object.keys(read.inputs)).toHaveLength(400_000)
+  expect(Object.keys(read.inputs)).toHaveLength(200_000)
   expect(read.event).toEqual({ resourceType: 'entity', diff: {} })
 })

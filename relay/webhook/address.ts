@@ -1,8 +1,8 @@
 import type { Context } from 'hono'
 import { Problem } from '../http/problem.ts'
-import type { UrlTarget } from './target.ts'
+import type { NamedTarget } from './target.ts'
 
-const PARAMETERS = ['event_type', 'wait'] as const
+const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
 
 /**
  * What the address of a webhook says: its target, and whether the answer waits for the dispatch.
@@ -10,7 +10,7 @@ const PARAMETERS = ['event_type', 'wait'] as const
  * @throws Problem 422 for a parameter that is not known, has no such value or stands twice: one that was ignored
  *   would send the delivery elsewhere
  */
-export function readAddress(c: Context): { url: UrlTarget; wait: boolean } {
+export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
   const given = c.req.queries()
   for (const [name, values] of Object.entries(given)) {
     if (!PARAMETERS.some(known => known === name)) {
@@ -27,6 +27,8 @@ export function readAddress(c: Context): { url: UrlTarget; wait: boolean } {
     url: {
       repository: owner === undefined ? null : `${owner}/${repo}`,
       eventType: c.req.query('event_type') || null,
+      workflow: c.req.query('workflow') || null,
+      ref: c.req.query('ref') || null,
     },
     wait: wait === 'dispatch',
   }

@@ -9,6 +9,7 @@ import { checkLength } from '../http/content-length.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
 import { runKey } from '../store/dedupe-key.ts'
+import type { Target } from '../store/delivery.ts'
 import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
 import { readAddress } from './address.ts'
 import { awaitDispatch } from './await-dispatch.ts'
@@ -78,17 +79,17 @@ export function createReceive({
         delivery: accepted.id,
         run: accepted.runId,
         repository: accepted.repository,
-        event_type: accepted.eventType,
+        ...dispatchOf(accepted),
         duplicate: accepted.duplicate,
       },
       'accepted',
     )
-    const { id, runId, repository, eventType, duplicate } = accepted
+    const { id, runId, repository, duplicate } = accepted
     const answer = {
       delivery: id,
       run_id: runId,
       repository,
-      event_type: eventType,
+      ...dispatchOf(accepted),
       ...(duplicate && { duplicate }),
     }
     if (!wait) {
@@ -100,7 +101,7 @@ export function createReceive({
 
   async function persist(
     invocation: Invocation,
-    target: { repository: string; eventType: string },
+    target: Target,
     { organisation, timestamp, signature }: Verified & { timestamp: string },
   ): Promise<Accepted> {
     const { runId, runIdFrom, kind, action } = invocation
@@ -117,8 +118,6 @@ export function createReceive({
         kind,
         action,
         ...target,
-        workflow: null,
-        ref: null,
         invocation: JSON.stringify(invocation),
         receivedAt: now,
       })
@@ -136,3 +135,7 @@ export function createReceive({
     }
   }
 }
+
+/** What starts in the repository, as answers and log lines name it. */
+const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
+  workflow === null ? { event_type: eventType } : { workflow, ref }

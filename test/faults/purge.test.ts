@@ -13,6 +13,8 @@ const delivery = (n: number, receivedAt: number): NewDelivery => ({
   identity: `run:r_${n}`,
   replayKey: null,
   organisation: 'default',
+  workflow: null,
+  ref: null,
   runId: `r_${n}`,
   kind: 'action_run',
   action: 'deploy',

@@ -289,6 +289,22 @@ describe('a problem is told by the name of its variable:', () => {
   })
 
   const routeRows: [string, string][] = [
+    [
+      '- { repository: a/b, event_type: x, workflow: ci.yml }',
+      'RELAY_ROUTES: r, route 1 event_type and workflow exclude each other: keep one',
+    ],
+    [
+      '- { repository: a/b, ref: main }',
+      'RELAY_ROUTES: r, route 1 ref needs workflow: a repository_dispatch always runs on the default branch',
+    ],
+    [
+      '- { repository: a/b, workflow: .github/workflows/ci.yml }',
+      'RELAY_ROUTES: r, route 1 workflow must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow',
+    ],
+    [
+      '- { repository: a/b, workflow: ci.yml, ref: "a b" }',
+      'RELAY_ROUTES: r, route 1 ref must be the name of a branch or tag',
+    ],
     ['{', 'RELAY_ROUTES: r is not YAML: '],
     ['a: 1', 'RELAY_ROUTES: r must be a list of routes, each with a repository and what to match'],
     ['- repository: shop', 'RELAY_ROUTES: r, route 1 repository must be owner/name'],

@@ -32,7 +32,7 @@ async function refused(relay: Receiving, answer: Awaited<ReturnType<Receiving['p
 }
 
 describe('the address of a webhook', () => {
-  const KNOWN = 'event_type, wait'
+  const KNOWN = 'event_type, workflow, ref, wait'
   test.each([
     ['?event_typ=deploy', `has the parameter "event_typ", which the relay does not know: ${KNOWN}`],
     ['?event_type=deploy&Wait=dispatch', `has the parameter "Wait", which the relay does not know: ${KNOWN}`],
@@ -612,6 +612,92 @@ describe('where a delivery goes', () => {
     const type = { github: { event_type: 'from_body' } }
     expect(await target(relay, { path: '/webhook/acme/url', body: type })).toBe('acme/url from_body')
     expect(await target(relay, { body: context({ github: { event_type: 'x' } }) })).toBe('acme/first x')
+  })
+
+  describe('may be a workflow and a ref:', () => {
+    const workflows = `
+- match: { action: 'deploy_*' }
+  repository: acme/first
+  workflow: deploy.yml
+  ref: release/1
+- match: { action: by_id }
+  repository: acme/second
+  workflow: 4711
+- repository: acme/rest
+`
+    /** The intake before a store that takes workflows. */
+    const openWorkflows = async () => {
+      const accepted: NewDelivery[] = []
+      const relay = await openReceiving({
+        env: { RELAY_ROUTES: 'routes.yml', RELAY_ALLOWED_REPOSITORIES: 'acme/*' },
+        files: { 'routes.yml': workflows },
+        store: {
+          async accept(delivery) {
+            accepted.push(delivery)
+            return { ...delivery, state: 'queued', duplicate: false }
+          },
+        },
+      })
+      return { relay, accepted }
+    }
+    const rows: [path: string, github: object | undefined, action: string, expected: string][] = [
+      ['', { workflow: 'ci.yml', ref: 'main' }, 'x', 'acme/rest ci.yml main'],
+      ['', { repository: 'acme/body', workflow: 17 }, 'x', 'acme/body 17 null'],
+      ['/acme/url?workflow=ci.yaml&ref=refs/heads/main', undefined, 'x', 'acme/url ci.yaml refs/heads/main'],
+      ['?workflow=ci.yml&ref=main', { ref: 'v1.2' }, 'x', 'acme/rest ci.yml v1.2'],
+      ['?event_type=go', { workflow: 'ci.yml' }, 'x', 'acme/rest ci.yml null'],
+      ['?workflow=ci.yml&ref=main', { event_type: 'go' }, 'x', 'acme/rest go'],
+      ['', undefined, 'deploy_it', 'acme/first deploy.yml release/1'],
+      ['?ref=main', undefined, 'deploy_it', 'acme/first deploy.yml main'],
+      ['?event_type=go', undefined, 'deploy_it', 'acme/first go'],
+      ['', undefined, 'by_id', 'acme/second 4711 null'],
+      ['', undefined, 'x', 'acme/rest x'],
+    ]
+    test.each(rows)(
+      '/webhook%s with %j for the action %s goes to %s',
+      async (path, github, action, expected) => {
+        const { relay, accepted } = await openWorkflows()
+        const body = context({ action: { identifier: action }, ...(github && { github }) })
+        const answer = await relay.post({ path: `/webhook${path}`, body })
+        expect(answer.status).toBe(202)
+        const [delivery] = accepted
+        const { repository, eventType, workflow, ref } = delivery!
+        expect(`${repository} ${workflow === null ? eventType : `${workflow} ${ref}`}`).toBe(expected)
+        expect(workflow === null ? ref : eventType).toBeNull()
+        expect(answer.body).toMatchObject({
+          repository,
+          ...(workflow === null ? { event_type: eventType } : { workflow, ref }),
+        })
+        expect('event_type' in answer.body).toBe(workflow === null)
+      },
+    )
+
+    const exclusive = 'event_type and workflow exclude each other: keep one.'
+    const needs = 'ref needs workflow: a repository_dispatch always runs on the default branch.'
+    const file =
+      'cannot be a workflow: it must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow.'
+    const ref = 'cannot be a ref: it must be the name of a branch or tag.'
+    const text =
+      '"github.workflow" in the body must be a text: correct it in the "body" of the Port action, or leave it out.'
+    test.each([
+      ['', { event_type: 'go', workflow: 'ci.yml' }, exclusive],
+      ['?event_type=go&workflow=ci.yml', undefined, exclusive],
+      ['?ref=main', undefined, needs],
+      ['', { event_type: 'go', ref: 'main' }, needs],
+      ['?workflow=ci', undefined, `"ci" ${file}`],
+      ['?workflow=../x.yml', undefined, `"../x.yml" ${file}`],
+      ['', { workflow: '.github/workflows/ci.yml' }, `".github/workflows/ci.yml" ${file}`],
+      ['', { workflow: 1.5 }, text],
+      ['?workflow=ci.yml&ref=a..b', undefined, `"a..b" ${ref}`],
+      ['?workflow=ci.yml', { ref: 'a b' }, `"a b" ${ref}`],
+      ['?workflow=ci.yml', { ref: '-f' }, `"-f" ${ref}`],
+      ['?workflow=ci.yml', { ref: 'x'.repeat(251) }, `"${'x'.repeat(60)}…" ${ref}`],
+    ])('/webhook%s with %j is refused with 422: %s', async (path, github, detail) => {
+      const { relay, accepted } = await openWorkflows()
+      const answer = await relay.post({ path: `/webhook${path}`, body: { v: 1, ...(github && { github }) } })
+      expect([answer.status, answer.body.detail]).toEqual([422, detail])
+      expect(accepted).toEqual([])
+    })
   })
 
   test('is within the allow-list, whoever names it', async () => {

@@ -96,6 +96,8 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
     identity: `run:${given.runId ?? runId}`,
     replayKey: null,
     organisation: 'default',
+    workflow: null,
+    ref: null,
     runId,
     kind: 'action_run',
     action: 'deploy',

@@ -103,6 +103,8 @@ export async function openDispatching(
         identity: `run:${runId}`,
         replayKey: null,
         organisation: 'default',
+        workflow: null,
+        ref: null,
         runId,
         kind,
         action,

@@ -120,6 +120,8 @@ export async function openStage(
         identity: `run:${runId}`,
         replayKey: null,
         organisation: 'default',
+        workflow: null,
+        ref: null,
         runId,
         kind: runId.startsWith('wfnr_') ? 'node_run' : 'action_run',
         action: 'deploy',

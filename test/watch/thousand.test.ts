@@ -73,6 +73,8 @@ async function openThousand() {
         identity: id,
         replayKey: null,
         organisation: 'default',
+        workflow: null,
+        ref: null,
         runId: `r_${String(i).padStart(16, '0')}`,
         kind: 'action_run',
         action: 'deploy',
