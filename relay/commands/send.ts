@@ -197,7 +197,9 @@ function acceptance({ delivery, repository, event_type, workflow, state, duplica
 function describe({ target, inputs, request }: DryRun): string {
   const listed = Object.entries(inputs).map(([name, value]) => `  ${name}: ${JSON.stringify(value)}`)
   return [
-    `Target: ${target.repository}, event type ${target.eventType}`,
+    target.workflow === null
+      ? `Target: ${target.repository}, event type ${target.eventType}`
+      : `Target: ${target.repository}, workflow ${target.workflow} on ${target.ref ?? 'the default branch'}`,
     ...(listed.length > 0 ? ['Inputs:', ...listed] : ['The webhook has no inputs.']),
     'Request to GitHub:',
     `  ${request.method} ${request.url}`,

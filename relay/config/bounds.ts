@@ -135,4 +135,22 @@ export const BOUNDS = {
     unit: 'ms',
     beyond: '401; renewed by each report after half of it',
   },
+  events: {
+    what: "entries of a delivery's history",
+    value: 200,
+    unit: '',
+    beyond: 'the first 50 and the last 150 are kept',
+  },
+  waitingWebhooks: {
+    what: 'webhooks that wait to be persisted',
+    value: 10_000,
+    unit: '',
+    beyond: '503',
+  },
+  waitingBytes: {
+    what: 'size of webhooks that wait to be persisted',
+    value: 128 * MB,
+    unit: 'bytes',
+    beyond: '503',
+  },
 } as const satisfies Record<string, Bound>

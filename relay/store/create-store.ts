@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { BOUNDS } from '../config/bounds.ts'
 import type { Backend, Row } from './database.ts'
 import type { NewDelivery, State } from './delivery.ts'
 import { apply, wake } from './sql/apply.ts'
@@ -12,9 +13,6 @@ import * as rateLimiter from './sql/rate-limiter.ts'
 import { type Accepted, type Store, StoreBusy } from './store.ts'
 import { toDelivery, toRun } from './to-delivery.ts'
 
-/** Deliveries, and characters of them, that may wait to be persisted; beyond, they are refused rather than kept in memory without end. */
-const MAX_WAITING = 10_000
-const MAX_WAITING_SIZE = 128 * 1024 * 1024
 const BURST = 20
 const MAX_ROWS = 100
 
@@ -52,7 +50,9 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     clock: () => db.clock.now(),
     async accept(delivery) {
       const size = delivery.invocation.length
-      if (waiting >= MAX_WAITING || waitingSize + size > MAX_WAITING_SIZE) throw new StoreBusy()
+      const { waitingWebhooks, waitingBytes } = BOUNDS
+      // Beyond, they are refused rather than kept in memory without end.
+      if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
       waiting++
       waitingSize += size
       try {

@@ -1,3 +1,4 @@
+import { BOUNDS } from '../../config/bounds.ts'
 import type { Statement } from '../database.ts'
 import type { Change, Delivery, DeliveryRun, Transition } from '../delivery.ts'
 import type { ReportReceipt } from '../store.ts'
@@ -19,7 +20,7 @@ const COLUMN: Record<Exclude<keyof Change, 'runs'>, string> = {
 
 /** Of the history of a delivery, the first entries and the last ones are kept. */
 const FIRST_EVENTS = 50
-const LAST_EVENTS = 150
+const LAST_EVENTS = BOUNDS.events.value - FIRST_EVENTS
 
 /** What is written only where the first statement wrote: it left its mark. */
 const MARKED = 'id = ?1 AND change_id = ?2'
