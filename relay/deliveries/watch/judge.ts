@@ -21,6 +21,7 @@ export type Verdict =
   | { kind: 'ask Port' }
   | { kind: 'look again'; at: number }
   | { kind: 'ended in Port' }
+  | { kind: 'cancelled in Port' }
   | { kind: 'run ended'; run: DeliveryRun }
   | { kind: 'start timed out' | 'run timed out' | 'run unidentified' | 'run deleted'; cause: NoRun }
 
@@ -56,6 +57,8 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
+  // Where all reports pass through the relay, an end that it did not send is a person's; of node runs Port says so.
+  const mayBeCancelled = delivery.kind === 'node_run' || present.some(run => run.evidence === 'report')
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 
   const needsPort =
@@ -64,11 +67,14 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     now >= endBy ||
     overdue ||
     blind ||
-    ((present.length === 0 || isNamedOnly) && sight.portDue)
+    (sight.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'unasked' && needsPort) return { kind: 'ask Port' }
   // Of a redelivered one, the run in Port was ended by its earlier course.
-  if (typeof port === 'object' && port.ended && delivery.queuedAt === delivery.receivedAt) {
-    return { kind: 'ended in Port' }
+  const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
+  if (typeof port === 'object' && isFollowed) {
+    const isCancelled = mayBeCancelled && there.length > 0 && !ended
+    if (port.cancelling || (port.ended && isCancelled)) return { kind: 'cancelled in Port' }
+    if (port.ended) return { kind: 'ended in Port' }
   }
 
   const lookAgain = (at = Number.POSITIVE_INFINITY): Verdict => {

@@ -16,6 +16,11 @@ const COLUMN: Record<Exclude<keyof Change, 'runs'>, string> = {
   unansweredSince: 'unanswered_since',
   waitingAnnounced: 'waiting_announced',
   dispatchedAt: 'dispatched_at',
+  cancelRequestedAt: 'cancel_requested_at',
+  cancelSentAt: 'cancel_sent_at',
+  cancelForced: 'cancel_forced',
+  waitingFor: 'waiting_for',
+  decisions: 'decisions',
 }
 
 /** Of the history of a delivery, the first entries and the last ones are kept. */
