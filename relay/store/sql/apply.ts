@@ -1,7 +1,7 @@
 import type { Statement } from '../database.ts'
 import type { Change, Delivery, DeliveryRun, Transition } from '../delivery.ts'
 import type { ReportReceipt } from '../store.ts'
-import type { Dialect } from './dialect.ts'
+import { type Dialect, stateIs } from './dialect.ts'
 import { enqueue } from './outbox.ts'
 
 const COLUMN: Record<Exclude<keyof Change, 'runs'>, string> = {
@@ -149,7 +149,7 @@ function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
 export function wake(id: string, now: number): Statement {
   return {
     sql: `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0
-          WHERE id = ?1 AND state IN ('dispatched', 'running') RETURNING id`,
+          WHERE id = ?1 AND ${stateIs("'dispatched'", "'running'")} RETURNING id`,
     params: [id, now],
   }
 }
