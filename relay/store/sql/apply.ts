@@ -22,7 +22,8 @@ export const FIRST_EVENTS = 50
 export const LAST_EVENTS = 150
 
 /** What is written only where the first statement wrote: it left its mark. */
-export const MARKED = 'id = ?1 AND change_id = ?2'
+const MARKED = 'id = ?1 AND change_id = ?2'
+const IS_MARKED = `EXISTS (SELECT 1 FROM deliveries WHERE ${MARKED})`
 
 interface Applied {
   delivery: Pick<Delivery, 'id' | 'version' | 'repository'>
@@ -97,7 +98,7 @@ type Mark = readonly [id: string, changeId: number]
 function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[]): Statement[] {
   return [
     {
-      sql: `DELETE FROM runs WHERE delivery IN (SELECT id FROM deliveries WHERE ${MARKED})`,
+      sql: `DELETE FROM runs WHERE delivery = ?1 AND ${IS_MARKED}`,
       params: [...mark],
     },
     ...runs.map(run => ({
@@ -116,7 +117,7 @@ function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[
 
 function dropMessages(mark: Mark): Statement[] {
   return ['outbox', 'outboxes', 'report_senders'].map(table => ({
-    sql: `DELETE FROM ${table} WHERE delivery IN (SELECT id FROM deliveries WHERE ${MARKED})`,
+    sql: `DELETE FROM ${table} WHERE delivery = ?1 AND ${IS_MARKED}`,
     params: [...mark],
   }))
 }
