@@ -14,7 +14,7 @@ const WAITING = 20
 /** What a statement may look at; those of each other state as well where it finds who waits, counts or lists them, or lists past them. */
 const MAX_ROWS = 500
 const OF_WAITING =
-  /^WITH queue|SELECT 'queued'|AS newest|^UPDATE deliveries SET due_at = \?1, lease_until = 0|WHERE state = 'dispatched' AND repository/
+  /WITH queue AS|SELECT 'queued'|AS newest|^UPDATE deliveries SET due_at = \?1, lease_until = 0|WHERE state = 'dispatched' AND repository/
 /** Looks at every outbox, which each have messages that wait. */
 const OF_OUTBOXES = /^UPDATE outboxes SET due_at = \?1, lease_until = 0, version/
 
@@ -199,7 +199,7 @@ async function troubleOf(
         sum + (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
       0,
     )
-  const allowed = OF_WAITING.test(sql.trim()) ? MAX_ROWS + 6 * QUEUED : MAX_ROWS
+  const allowed = OF_WAITING.test(sql.trim()) ? MAX_ROWS + 9 * QUEUED : MAX_ROWS
   return looked > allowed ? `${looked} rows of deliveries looked at` : null
 }
 
