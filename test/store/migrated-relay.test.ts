@@ -78,7 +78,8 @@ test.each(['sqlite', 'postgres'] as const)(
     expect(LANDED.map(({ name }) => [name, status(name)])).toEqual(
       LANDED.map(({ name }) => [name, name === 'ended' ? 'FAILURE' : 'SUCCESS']),
     )
-    expect(port.run(runIdOf('ended')).logs.map(({ message }) => message)).toEqual(['one', 'two', 'three'])
+    const lines = port.run(runIdOf('ended')).logs.flatMap(({ message }) => message.split('\n'))
+    expect(lines).toEqual(['one', 'two', 'three'])
     expect(port.entities).toMatchObject([{ blueprint: 'service', identifier: 'shop' }])
     expect(github.dispatches).toHaveLength(dispatched.length)
   },
