@@ -7,6 +7,7 @@ import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import { createAnnounceWaiting } from '../../relay/deliveries/dispatch/announce-waiting.ts'
 import { DISPATCH_LEASE_MS, dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
 import { createEngine, type Engine } from '../../relay/deliveries/engine.ts'
+import { splitLog } from '../../relay/deliveries/outbox/coalesce.ts'
 import { OUTBOX_LEASE_MS, type PortLimits, sendOutbox } from '../../relay/deliveries/outbox/send-outbox.ts'
 import { createGitHub, type GitHub } from '../../relay/github/client.ts'
 import { createRateLimitGate, type RateLimitGate } from '../../relay/github/rate-limit-gate.ts'
@@ -46,6 +47,8 @@ export interface Stage {
   announce(): Promise<void>
   /** Sends to Port what is due; gives of how many deliveries. */
   send(): Promise<number>
+  /** When messages of the delivery are sent again, milliseconds since 1970. */
+  retryAt(id: string): number
   /** Takes every step that comes due within this time, each at its time. */
   pass(ms: number): Promise<void>
   /** Accepts a delivery, and dispatches it. */
@@ -215,6 +218,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
       at += ms
     },
     announce: () => announce(() => false),
+    retryAt: id => retries.get(id) ?? Number.NaN,
     async pass(ms) {
       const end = at + ms
       await settle()
@@ -236,7 +240,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
       await step()
     },
     async report(id, messages) {
-      const change = { change: {}, messages, history: null }
+      const change = { change: {}, messages: messages.flatMap(splitLog), history: null }
       if (!(await store.apply(await get(id), change, at))) throw new Error(`${id} has changed`)
     },
     async bind(id, githubRunId, attempt = 1) {
