@@ -118,8 +118,10 @@ function readList(
   if (snapshot.access === 'forbidden' && !portUnread) {
     return { list: 'forbidden', reason: snapshot.reason ?? 'GitHub does not show its runs' }
   }
-  if (snapshot.access !== 'read' || isOld || !whole || portUnread) return unavailable
+  if (snapshot.access !== 'read' || isOld || !whole) return unavailable
   if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
+  // Port may know which of them it is.
+  if (portUnread) return unavailable
   return {
     list: 'ambiguous',
     reason: `workflow runs started in ${repository} that cannot be attributed to one delivery`,
