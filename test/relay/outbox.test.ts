@@ -155,7 +155,7 @@ describe('what is never taken does not keep the end back:', () => {
       const note = `… 1 line may be missing here: Port keeps answering ${trouble.status}.`
       expect(messages(relay, runId)).toEqual(['a', 'b', note, 'c'])
       expect(status(relay, runId)).toBe(runId === 'r_1' ? 'SUCCESS' : 'COMPLETED')
-      expect(relay.warned.at(-1)?.message).toMatch(/^a message to Port was dropped: /)
+      expect(relay.warned.at(-1)?.message).toMatch(/^a message to Port was replaced: /)
     },
   )
 
