@@ -78,7 +78,8 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
       snapshot.nextAt,
       port === 'unread' ? sight.portFreeAt : 0,
     )
-    return { kind: 'look again', at: Math.min(at, next, ...[startBy, endBy].filter(limit => limit > now)) }
+    const limits = [startBy, endBy].filter(limit => limit > now)
+    return { kind: 'look again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
   // The end may be reported already; Port decides, unless the run has had all its time.
   if (port === 'unread' && now < endBy) return lookAgain()

@@ -75,7 +75,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       case 'ask Port':
         return
       case 'look again':
-        await apply(delivery, { type: 'runsSeen', runs, lookAt: Math.ceil(verdict.at) })
+        await apply(delivery, { type: 'runsSeen', runs, lookAt: verdict.at })
         return
       case 'ended in Port':
         await apply(delivery, { type: 'endedInPort', runs })
