@@ -134,8 +134,6 @@ function newDelivery(i: number, receivedAt: number) {
     action: 'deploy',
     repository: repository(i),
     eventType: 'deploy',
-    workflow: null,
-    ref: null,
     invocation,
     receivedAt,
   }

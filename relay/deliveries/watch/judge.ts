@@ -2,6 +2,7 @@ import type { RunState } from '../../../port/types.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { Found } from '../binding/find-runs.ts'
 import type { NoRun, Policy } from '../transition/events.ts'
+import { decisiveRuns } from '../transition/following.ts'
 
 /** What one look at a delivery showed. Times are milliseconds since 1970, by the store's clock. */
 export interface Sight {
@@ -50,7 +51,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const { snapshot, candidates } = found
   const startBy = begunAt(delivery) + policy.startTimeout
   const endBy = begunAt(delivery) + policy.runTimeout
-  const present = found.runs.filter(run => !run.past)
+  const present = decisiveRuns(found.runs)
   const there = present.filter(run => !snapshot.gone.has(run.id))
   const ended = isEnded(there)
   const isGone = present.length > 0 && there.length === 0
@@ -88,7 +89,8 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   }
   // The end may be reported already; Port decides, unless the run has had all its time.
   if (port === 'unread' && now < endBy) return lookAgain()
-  if (isGone && !present.some(run => run.evidence === 'port')) {
+  // What was never seen may be a run of another repository, which Port names.
+  if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'run deleted', cause: { why: 'deleted' } }
   }
   if (ended) {
