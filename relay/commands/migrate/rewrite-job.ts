@@ -58,7 +58,7 @@ export function settleJob(job: Job, { edits, options, findings }: Rewrite): void
 }
 
 const isReferenced = ({ id }: JobStep, text: string) =>
-  id !== null && new RegExp(String.raw`steps\s*(\.\s*${id}|\[\s*'${id}'\s*\])(?![\w-])`).test(text)
+  id !== null && (text.includes(`steps.${id}.`) || text.includes(`steps['${id}']`))
 
 /** Whether a step is taken out. */
 export const goes = (step: JobStep): boolean =>
@@ -125,11 +125,11 @@ function actionStep(
 
 function credentials(job: Job): string[] {
   const given = job.steps.map(step => textsOf(nodeAt(step.map, 'with'))).find(texts => texts.has('clientid'))
-  const url = (given?.get('baseurl') ?? '').trim().replace(/\/+$/, '')
+  const url = (given?.get('baseurl') ?? '').trim()
   return [
     `port-client-id: ${given?.get('clientid')?.trim() || '${{ secrets.PORT_CLIENT_ID }}'}`,
     `port-client-secret: ${given?.get('clientsecret')?.trim() || '${{ secrets.PORT_CLIENT_SECRET }}'}`,
-    ...(url === '' || /^https:\/\/api\.(getport|port)\.io$/.test(url) ? [] : [`port-api-url: ${url}`]),
+    ...(url === '' || /^https:\/\/api\.(getport|port)\.io\/?$/.test(url) ? [] : [`port-api-url: ${url}`]),
   ]
 }
 
@@ -165,8 +165,7 @@ function convertStep(job: Job, step: JobStep, rewrite: Rewrite): void {
       ...(report.identifier && { identifier: map1(report.identifier) }),
     }
   })
-  const read =
-    step.id !== null && new RegExp(String.raw`steps\.${step.id}\.outputs\.identifier\b`).test(edits.text)
+  const read = step.id !== null && edits.text.includes(`steps.${step.id}.outputs.identifier`)
   const written = writeReports(reports, read)
   if (isFlow(map)) {
     const pad = edits.columnOf(startOf(map))
