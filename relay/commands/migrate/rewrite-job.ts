@@ -30,6 +30,8 @@ export interface Rewrite {
   names: Names
   options: MigrateOptions
   findings: Finding[]
+  /** Events beside Port's that start the workflow. */
+  others: string[]
 }
 
 /** What a job still says to Port itself, its statuses settled; steps that say nothing are to go. */
@@ -69,14 +71,6 @@ export function rewriteJob(job: Job, report: ReportInput, rewrite: Rewrite): voi
   const { edits } = rewrite
   const seq = seqOf(nodeAt(job.map, 'steps'))
   if (!seq) return
-  if (isFlow(seq)) {
-    rewrite.findings.push({
-      line: edits.lineOf(startOf(seq)),
-      level: 'todo',
-      message: 'the steps stand between brackets: write each on lines of its own, and migrate again.',
-    })
-    return
-  }
   const dashes = dashesOf(seq)
   const column = edits.columnOf(dashes[0]!)
   const taken = job.steps.filter(goes)
@@ -99,7 +93,7 @@ export type ReportInput = 'job' | 'workflow' | 'progress'
 function actionStep(
   job: Job,
   report: ReportInput,
-  { options, findings, edits }: Rewrite,
+  { options, findings, edits, others }: Rewrite,
   pad: string,
 ): string {
   const inputs: string[] = []
@@ -119,6 +113,8 @@ function actionStep(
       })
   }
   const lines = [`- uses: ${options.action}`, `  id: ${job.port.id}`]
+  if (others.length > 0)
+    lines.push(`  if: ${others.map(event => `github.event_name != '${event}'`).join(' && ')}`)
   if (inputs.length > 0) lines.push('  with:', ...inputs.map(line => `    ${line}`))
   return lines.map(line => `${pad}${line}\n`).join('')
 }
@@ -166,7 +162,7 @@ function convertStep(job: Job, step: JobStep, rewrite: Rewrite): void {
     }
   })
   const read = step.id !== null && edits.text.includes(`steps.${step.id}.outputs.identifier`)
-  const written = writeReports(reports, read)
+  const written = writeReports(reports, read, rewrite.others.length > 0)
   if (isFlow(map)) {
     const pad = edits.columnOf(startOf(map))
     const kept = map.items
