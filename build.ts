@@ -13,6 +13,7 @@ const bundles = {
   'action/main': 'action/dist/main/index.js',
   'action/post': 'action/dist/post/index.js',
   'action/progress': 'action/dist/progress/index.js',
+  'action/github': 'action/dist/github/index.js',
   'relay/main': 'relay/dist/main.js',
   'relay/store/sqlite/sqlite-thread': 'relay/dist/sqlite-thread.js',
   'relay/store/sqlite/sqlite-checkpoint-thread': 'relay/dist/sqlite-checkpoint-thread.js',
@@ -25,6 +26,12 @@ const bundles = {
  */
 const withoutUndici = { undici: 'node:os' }
 
+/**
+ * GitHub's client does need undici, so it is a bundle of its own, which those of post and progress load when they ask
+ * GitHub for the first time. Main never does.
+ */
+const github = { package: '@actions/github', entry: 'action/github', file: '../github/index.js' }
+
 /** JavaScript of the sources, in the project since packages are found from there. */
 const staging = '.build'
 
@@ -33,7 +40,7 @@ try {
   transpile()
   const built = []
   for (const [entry, file] of Object.entries(bundles)) {
-    if (existsSync(`${entry}.ts`)) built.push(...(await bundle(entry, file)))
+    if (existsSync(join(staging, `${entry}.js`))) built.push(...(await bundle(entry, file)))
   }
   for (const { file, content } of built) {
     write(file, content)
@@ -64,8 +71,11 @@ function transpile(): void {
         verbatimModuleSyntax: true,
       },
     })
-    write(join(staging, file.replace(/\.ts$/, '.js')), outputText)
+    const lazily = `import(/* webpackIgnore: true */ '${github.file}')`
+    const text = outputText.replaceAll(`import('${github.package}')`, lazily)
+    write(join(staging, file.replace(/\.ts$/, '.js')), text)
   }
+  write(join(staging, `${github.entry}.js`), `export { getOctokit } from '${github.package}'\n`)
 }
 
 /** The bundle, and the files that it needs beside it. */
@@ -75,7 +85,7 @@ async function bundle(entry: string, file: string): Promise<{ file: string; cont
     quiet: true,
     cache: false,
     target: 'es2024',
-    externals: entry.startsWith('action/') ? withoutUndici : {},
+    externals: entry.startsWith('action/') && entry !== github.entry ? withoutUndici : {},
   })
   const beside = Object.entries<{ source: string }>(assets).map(([name, { source }]) => ({
     file: join(dirname(file), name),

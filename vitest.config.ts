@@ -7,10 +7,9 @@ export default defineConfig({
     maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    // GitHub's own parser imports its JSON schemas without an import attribute: Vite must load it, not Node.
-    server: { deps: { inline: [/@actions\/(workflow-parser|expressions)/] } },
     coverage: {
       provider: 'v8',
+      autoAttachSubprocess: true,
       include: ['relay/**/*.ts', 'action/**/*.ts', 'port/**/*.ts'],
       exclude: ['**/dist/**'],
       reporter: ['text', 'json-summary'],

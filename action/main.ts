@@ -1,11 +1,11 @@
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as core from '@actions/core'
-import { clock } from './clock.ts'
-import { createFetch } from './fetch.ts'
-import { start } from './start.ts'
+import { clock } from './runner/clock.ts'
+import { createFetch } from './runner/fetch.ts'
+import { start } from './start/start.ts'
 
 // Beside this bundle, wherever the runner has put the action.
-const companion = join(dirname(process.argv[1]!), '../progress/index.js')
+const progressScript = join(dirname(process.argv[1]!), '../progress/index.js')
 
-await start({ core, env: process.env, fetch: createFetch(), clock, sleep }, companion)
+await start({ core, env: process.env, fetch: createFetch(), clock, sleep }, progressScript)

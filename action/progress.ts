@@ -1,13 +1,13 @@
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { clock } from './clock.ts'
-import { createFetch } from './fetch.ts'
-import { type FollowedJob, followJob } from './follow-job.ts'
-import { progressFolder } from './progress-folder.ts'
-import { createRedact } from './redact.ts'
-import { createRelayReporter } from './relay-reporter.ts'
-import { createReporter } from './reporter.ts'
-import { watchEnd } from './watch-end.ts'
+import { type FollowedJob, followJob } from './progress/follow-job.ts'
+import { progressFolder } from './progress/progress-folder.ts'
+import { watchEnd } from './progress/watch-end.ts'
+import { createRelayReporter } from './report/relay-reporter.ts'
+import { createReporter } from './report/reporter.ts'
+import { clock } from './runner/clock.ts'
+import { createFetch } from './runner/fetch.ts'
+import { createRedact } from './secrets/redact.ts'
 
 const given = await text(process.stdin)
 if (given !== '') {

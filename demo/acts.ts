@@ -29,7 +29,7 @@ export const acts: Act[] = [
     ],
   },
   {
-    title: 'Act two: a step fails, and Port shows which and why',
+    title: 'Act two: a step fails, and Port shows which step and why',
     inputs: { service: 'shop', version: 'latest', environment: 'production', replicas: 2 },
     status: 'FAILURE',
     label: 'Failed',
@@ -41,7 +41,7 @@ export const acts: Act[] = [
     ],
   },
   {
-    title: 'Act three: the address in Port has a typo, so nothing listens, and Port is told so',
+    title: 'Act three: the address in Port has a typo, so no workflow listens, and Port shows it',
     inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
     eventType: 'deploy_servise',
     relay: { RELAY_START_TIMEOUT: '3s' },

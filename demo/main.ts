@@ -11,9 +11,9 @@ import { createTimeline } from './timeline.ts'
 
 const USAGE = `npm run demo [-- [--oidc] [--relay NAME=VALUE …]]
 
-  --oidc               the workflow has no secret of Port: it reports through the relay, and proves itself with
+  --oidc               the workflow has no secret of Port: it reports through the relay, authenticated by
                        GitHub's OIDC token
-  --relay NAME=VALUE   set a variable of the relay, to see what happens when it is wrong:
+  --relay NAME=VALUE   set a variable of the relay, for example to a wrong value:
                        npm run demo -- --relay PORT_CLIENT_SECRET=wrong`
 
 const { oidc, settings } = readArguments()
@@ -27,15 +27,15 @@ try {
   process.exitCode = (await play()) ? 0 : 1
 } catch (error) {
   const { message } = interrupted.signal.aborted ? interrupted.signal.reason : (error as Error)
-  timeline.say(['', message])
+  timeline.print(['', message])
   process.exitCode = 1
 }
 
 async function play(): Promise<boolean> {
-  const stage = await openStage({ oidc, settings, hear })
+  const stage = await openStage({ oidc, settings, onLog })
   const problems: string[] = []
   try {
-    timeline.say([
+    timeline.print([
       'From Port to GitHub and back, on this machine',
       '',
       `  Port    ${stage.port.url}  a stand-in for Port's API`,
@@ -43,8 +43,8 @@ async function play(): Promise<boolean> {
       `  GitHub  ${stage.github.url}  a stand-in for GitHub's API, with the repository ${REPOSITORY}`,
       `  runner  ${stage.workflow} with the built action, action/dist`,
       oidc
-        ? '          It has no secret of Port: it reports through the relay, and proves itself by OIDC'
-        : "          It reports straight to Port, with the organisation's client secret",
+        ? '          It has no secret of Port: it reports through the relay, authenticated by OIDC'
+        : "          It reports directly to Port, with the organisation's client secret",
     ])
     for (const act of acts) {
       problems.push(...(await playAct(act, stage, timeline, interrupted.signal)))
@@ -55,17 +55,17 @@ async function play(): Promise<boolean> {
   const verdict =
     problems.length === 0
       ? [
-          `${acts.length} of ${acts.length} runs ended in Port as they should. Everything is stopped, and nothing is left behind.`,
+          `${acts.length} of ${acts.length} runs ended in Port as expected. All processes are stopped, and no file is left.`,
         ]
-      : ['Not as it should be:', ...problems.map(problem => `  ${problem}`)]
-  timeline.say(['', ...verdict])
+      : ['Not as expected:', ...problems.map(problem => `  ${problem}`)]
+  timeline.print(['', ...verdict])
   return problems.length === 0
 }
 
-/** What of the relay's log belongs on the timeline. */
-function hear({ time, msg, delivery = '', github_run }: LogLine): void {
-  if (msg !== 'run started') return
-  const what = `finds GitHub's OIDC token of run ${github_run} right, and takes its reports`
+/** Puts those lines of the relay's log on the timeline that belong there. */
+function onLog({ time, msg, delivery = '', github_run_id }: LogLine): void {
+  if (msg !== 'the workflow run reported') return
+  const what = `verifies GitHub's OIDC token of run ${github_run_id}, accepts its reports`
   timeline.add({ at: time, who: 'relay', id: delivery.slice(0, 18), what })
 }
 

@@ -14,7 +14,7 @@ export const REPOSITORY = 'acme/shop'
 export interface Stage {
   port: PortApi
   github: GitHubApi
-  /** GitHub's issuer of OIDC tokens; null where the workflow reports straight to Port, with a secret. */
+  /** GitHub's issuer of OIDC tokens; null where the workflow reports directly to Port, with a secret. */
   issuer: OidcIssuer | null
   repositoryId: number
   /** The one workflow of the repository, from the project's root. */
@@ -34,11 +34,11 @@ export interface StageOptions {
   oidc: boolean
   /** Laid over the relay's environment. */
   settings: Record<string, string>
-  /** Is given each line of the relay's log. */
-  hear: (line: LogLine) => void
+  /** Called with each line of the relay's log. */
+  onLog: (line: LogLine) => void
 }
 
-export async function openStage({ oidc, settings, hear }: StageOptions): Promise<Stage> {
+export async function openStage({ oidc, settings, onLog }: StageOptions): Promise<Stage> {
   const workflow = `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`
   const { name, on } = parse(await readFile(join(import.meta.dirname, '..', workflow), 'utf8'))
   const folder = await mkdtemp(join(tmpdir(), 'port-webhook-demo-'))
@@ -74,7 +74,7 @@ export async function openStage({ oidc, settings, hear }: StageOptions): Promise
     PORT: String(listen),
     ...(issuer && { GITHUB_OIDC_ISSUER: issuer.url, RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}` }),
   }
-  const start = (variables = {}) => startRelay({ ...env, ...variables, ...settings }, folder, hear)
+  const start = (variables = {}) => startRelay({ ...env, ...variables, ...settings }, folder, onLog)
   const stop = async (relay: Relay) => {
     const code = await relay.stop()
     if (code !== 0) throw new Error(`The relay did not stop cleanly: exit code ${code}.`)

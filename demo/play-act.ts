@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonObject } from '../port/types.ts'
 import type { PortRun } from '../test/support/port-api.ts'
+import { send } from '../test/support/send.ts'
 import type { Act } from './acts.ts'
 import type { Stage } from './open-stage.ts'
 import { playDispatch } from './play-dispatch.ts'
 import { renderBody } from './render-body.ts'
-import { sendWebhook } from './send-webhook.ts'
 import type { Timeline } from './timeline.ts'
 import { watchPort } from './watch-port.ts'
 
@@ -41,35 +41,39 @@ export async function playAct(
   ) as Definition
   const { method } = definition.invocationMethod
   const run = port.createRun({ action: definition.identifier, properties: act.inputs })
-  const tell = (who: 'Port' | 'relay', id: string, what: string) =>
+  const note = (who: 'Port' | 'relay', id: string, what: string) =>
     timeline.add({ at: Date.now(), who, id, what })
 
   if (act.relay) {
     await stage.restartRelay(act.relay)
     const variables = Object.entries(act.relay).map(([name, value]) => `${name}=${value}`)
-    tell('relay', `process ${stage.relay.pid}`, `starts again with ${variables.join(' ')}`)
+    note('relay', `process ${stage.relay.pid}`, `starts again with ${variables.join(' ')}`)
   }
   const stopWatching = watchPort(port, run.id, timeline)
   const playing = playDispatch(stage, timeline, signal)
   try {
     const inputs = Object.entries(act.inputs).map(([name, value]) => `${name} ${value}`)
-    tell('Port', run.id, `Ada Lovelace runs “${definition.title}”:\n${inputs.join(', ')}`)
+    note('Port', run.id, `Ada Lovelace runs “${definition.title}”:\n${inputs.join(', ')}`)
     const body = renderBody(definition.invocationMethod.body, context(definition, run))
     const path = addressOf(definition, act)
-    tell('Port', run.id, `sends the webhook, ${method} ${path}, signed with the client secret`)
-    const url = new URL(path, stage.relay.url).href
-    const { status, answer } = await sendWebhook({ url, method, secret: port.clientSecret, body })
-    const delivery = answer.delivery?.slice(0, 18) ?? ''
+    note('Port', run.id, `sends the webhook, ${method} ${path}, signed with the client secret`)
+    const { status, body: answer } = await send(stage.relay.url, {
+      path,
+      method,
+      body,
+      secret: port.clientSecret,
+    })
+    const delivery = String(answer.delivery ?? '').slice(0, 18)
     if (status !== 202) {
-      tell('relay', delivery, `✗ refuses the webhook with ${status}:\n${answer.detail}`)
+      note('relay', delivery, `✗ refuses the webhook with ${status}:\n${answer.detail}`)
       return [`${act.title}: the relay answered ${status}: ${answer.detail}`]
     }
-    tell('relay', delivery, 'finds the signature right, writes the delivery down, answers 202')
+    note('relay', delivery, 'verifies the signature, persists the delivery, answers 202')
     await ended(run, signal)
     return judge(act, run)
   } finally {
     await playing.end().finally(stopWatching)
-    timeline.say(['', ...portPage(run).map(line => `  ${line}`)])
+    timeline.print(['', ...portPage(run).map(line => `  ${line}`)])
   }
 }
 
@@ -98,10 +102,11 @@ async function ended(run: PortRun, signal: AbortSignal): Promise<void> {
   while (run.status === 'IN_PROGRESS' && Date.now() < limit) await sleep(20, undefined, { signal })
 }
 
-function judge(act: Act, run: PortRun): string[] {
-  if (run.status !== act.status) return [`${act.title}: Port shows ${run.status}, and ${act.status} was due.`]
+/** Where the run in Port differs from how the act should end, a sentence each. */
+export function judge(act: Act, run: Pick<PortRun, 'status' | 'statusLabel' | 'logs'>): string[] {
+  if (run.status !== act.status) return [`${act.title}: Port shows ${run.status} instead of ${act.status}.`]
   if (run.statusLabel !== act.label) {
-    return [`${act.title}: Port shows “${run.statusLabel}”, and “${act.label}” was due.`]
+    return [`${act.title}: Port shows “${run.statusLabel}” instead of “${act.label}”.`]
   }
   const lines = logLines(run)
   return act.log
@@ -120,4 +125,4 @@ function portPage(run: PortRun): string[] {
   return ['In Port', ...rows.map(([name, text]) => `  ${name!.padEnd(8)}${text}`)]
 }
 
-const logLines = (run: PortRun) => run.logs.flatMap(({ message }) => message.split('\n'))
+const logLines = (run: Pick<PortRun, 'logs'>) => run.logs.flatMap(({ message }) => message.split('\n'))

@@ -22,17 +22,17 @@ export function playDispatch(
   const started: Promise<unknown>[] = []
   const stopListening = github.onDispatch(({ at, eventType, clientPayload }) => {
     const id = String(clientPayload.run_id)
-    const tell = (id: string, what: string) => timeline.add({ at: Date.now(), who: 'GitHub', id, what })
+    const note = (id: string, what: string) => timeline.add({ at: Date.now(), who: 'GitHub', id, what })
     timeline.add({
       at,
       who: 'GitHub',
       id,
-      what: `takes repository_dispatch “${eventType}” for ${REPOSITORY}`,
+      what: `accepts repository_dispatch “${eventType}” for ${REPOSITORY}`,
     })
     const play = async () => {
       await sleep(START_MS, undefined, { signal })
       const run = github.runs.find(({ displayTitle }) => displayTitle.endsWith(` ${id}`))
-      if (!run) return tell(id, `starts nothing: no workflow in ${REPOSITORY} listens to “${eventType}”`)
+      if (!run) return note(id, `starts nothing: no workflow in ${REPOSITORY} listens to “${eventType}”`)
       let runSeen = false
       await playWorkflow({
         file,
@@ -54,10 +54,10 @@ export function playDispatch(
         onStep: ({ job, step }) => {
           if (!runSeen) {
             runSeen = true
-            tell(`run ${run.id}`, `starts ${basename(file)}, job ${job.name}, as “${run.displayTitle}”`)
+            note(`run ${run.id}`, `starts ${basename(file)}, job ${job.name}, as “${run.displayTitle}”`)
           }
           if (step.status !== 'completed' || ['setup', 'complete'].includes(step.kind)) return
-          timeline.add({ at: Date.now(), who: 'runner', id: `step ${step.number}`, what: describe(step) })
+          timeline.add({ at: Date.now(), who: 'runner', id: `step ${step.number}`, what: outcomeOf(step) })
         },
       })
     }
@@ -74,7 +74,7 @@ export function playDispatch(
   }
 }
 
-function describe({ name, conclusion, exitCode, outputs, kind }: PlayedStep): string {
+function outcomeOf({ name, conclusion, exitCode, outputs, kind }: PlayedStep): string {
   if (conclusion === 'skipped') return `– ${name}: skipped`
   if (conclusion !== 'success') return `✗ ${name}: ${conclusion}, exit code ${exitCode}`
   const [first, ...more] = Object.keys(outputs)

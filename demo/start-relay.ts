@@ -15,7 +15,7 @@ export interface LogLine {
   msg: string
   port?: number
   delivery?: string
-  github_run?: number
+  github_run_id?: number
 }
 
 export interface Relay {
@@ -28,13 +28,13 @@ export interface Relay {
 /**
  * Starts the relay as a process of its own, with nothing of this one's environment.
  *
- * @param hear is given each line of its log
- * @throws Error with what the relay said, where it does not start to listen
+ * @param onLog is called with each line of its log
+ * @throws Error with the relay's messages, where it does not start to listen
  */
 export async function startRelay(
   env: Record<string, string>,
   cwd: string,
-  hear: (line: LogLine) => void,
+  onLog: (line: LogLine) => void,
 ): Promise<Relay> {
   const child = spawn(process.execPath, [entry], {
     cwd,
@@ -49,18 +49,18 @@ export async function startRelay(
     process.removeListener('exit', kill)
     return code as number | null
   })
-  let said = ''
+  let messages = ''
   child.stderr.on('data', chunk => {
-    said += chunk
+    messages += chunk
   })
   const listening = new Promise<number>((resolve, reject) => {
     createInterface(child.stdout).on('line', line => {
       const read = JSON.parse(line) as LogLine
-      hear(read)
+      onLog(read)
       if (read.msg === 'listening') resolve(read.port!)
-      else if (read.level >= 50) said += `${read.msg}\n`
+      else if (read.level >= 50) messages += `${read.msg}\n`
     })
-    void exited.then(() => reject(new Error(`The relay did not start.\n${said.trim()}`)))
+    void exited.then(() => reject(new Error(`The relay did not start.\n${messages.trim()}`)))
     setTimeout(() => reject(new Error('The relay did not listen in time.')), START_MS).unref()
   })
   const port = await listening.catch(error => {
@@ -72,9 +72,9 @@ export async function startRelay(
     pid: child.pid!,
     async stop() {
       child.kill('SIGTERM')
-      const patience = setTimeout(kill, STOP_MS)
+      const limit = setTimeout(kill, STOP_MS)
       const code = await exited
-      clearTimeout(patience)
+      clearTimeout(limit)
       return code
     },
   }

@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 
 type Who = 'Port' | 'relay' | 'GitHub' | 'runner'
 
-interface Happening {
+interface Entry {
   /** Epoch milliseconds. */
   at: number
   who: Who
@@ -14,19 +14,19 @@ interface Happening {
 export interface Timeline {
   /** A new act, whose time begins now. */
   begin(title: string): void
-  add(happening: Happening): void
+  add(entry: Entry): void
   /** Lines of their own, below everything that has happened. */
-  say(lines: string[]): void
+  print(lines: string[]): void
 }
 
 const COLOUR = { Port: 'magenta', relay: 'cyan', GitHub: 'blue', runner: 'yellow' } as const
-/** News from four places come in a little late: they wait so long to be put in order. */
+/** Entries from four places arrive a little late: each waits this long, so that all are printed in order. */
 const ORDER_MS = 300
 
 /** Prints what happens in columns, in the order in which it happened. */
 export function createTimeline(stream: NodeJS.WriteStream): Timeline {
   let start = Date.now()
-  let waiting: Happening[] = []
+  let waiting: Entry[] = []
   const style = (format: Parameters<typeof styleText>[0], text: string) => styleText(format, text, { stream })
   const line = (text: string) => stream.write(`${text.trimEnd()}\n`)
 
@@ -51,10 +51,10 @@ export function createTimeline(stream: NodeJS.WriteStream): Timeline {
       for (const text of ['', style('bold', title), '']) line(text)
       start = Date.now()
     },
-    add(happening) {
-      waiting.push(happening)
+    add(entry) {
+      waiting.push(entry)
     },
-    say(lines) {
+    print(lines) {
       flush(Number.POSITIVE_INFINITY)
       for (const text of lines) line(text)
     },

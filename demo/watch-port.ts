@@ -4,7 +4,7 @@ import type { Timeline } from './timeline.ts'
 
 const OFTEN_MS = 20
 
-/** Puts what Port is told of a run from now on on the timeline, until the returned function is called. */
+/** Puts each message that Port receives about a run on the timeline, until the returned function is called. */
 export function watchPort(port: PortApi, runId: string, timeline: Timeline): () => void {
   let seen = port.requests.length
   const path = `/v1/actions/runs/${runId}`
@@ -13,8 +13,8 @@ export function watchPort(port: PortApi, runId: string, timeline: Timeline): () 
       if (status === undefined && answeredOnly) return
       seen += 1
       if (method === 'GET' || (asked !== path && asked !== `${path}/logs`)) continue
-      const says = asked === path ? change(body as JsonObject) : log(body as JsonObject)
-      const what = (status ?? 200) < 300 ? says : `✗ refuses with ${status}: ${says}`
+      const message = asked === path ? change(body as JsonObject) : log(body as JsonObject)
+      const what = (status ?? 200) < 300 ? message : `✗ rejects with ${status}: ${message}`
       timeline.add({ at, who: 'Port', id: runId, what })
     }
   }
@@ -37,5 +37,5 @@ function change({ status, statusLabel, link, summary }: JsonObject): string {
   return parts.filter(Boolean).join(', ')
 }
 
-/** What of an address says something to a person. */
+/** An address without its origin, which differs from demo to demo. */
 const withoutOrigin = (text: string) => text.replaceAll(/https?:\/\/[^/\s]+/g, '')

@@ -63,6 +63,13 @@ export function packClientPayload(
   return payload
 }
 
+/** The payload with so much left out, largest first and named in `truncated`, that its JSON has at most so many bytes. */
+export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): ClientPayload {
+  const copy = structuredClone(payload)
+  leaveOutLargest(copy, maxBytes)
+  return copy
+}
+
 function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   const { port } = payload
   let excess = bytes(payload) - maxBytes

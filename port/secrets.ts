@@ -1,6 +1,6 @@
 import { constants, createDecipheriv, createPrivateKey, privateDecrypt } from 'node:crypto'
 
-/** How to open a secret input: with the client secret (`aes256-gcm`) or the author's private key (`client-side`). */
+/** How to decrypt a secret input: with the client secret (`aes256-gcm`) or the author's private key (`client-side`). */
 export type SecretKey =
   | { scheme: 'aes256-gcm'; clientSecret: string }
   | { scheme: 'client-side' /** PEM */; privateKey: string }
@@ -18,8 +18,8 @@ export function decryptSecretInput(name: string, value: string, key: SecretKey):
   const data = Buffer.from(value, 'base64')
   try {
     return key.scheme === 'aes256-gcm'
-      ? openSymmetric(data, key.clientSecret)
-      : openClientSide(data, key.privateKey)
+      ? decryptSymmetric(data, key.clientSecret)
+      : decryptClientSide(data, key.privateKey)
   } catch {
     // The cause stays out: OpenSSL's words help nobody, and an error of its own could carry key material.
     throw new Error(
@@ -33,12 +33,12 @@ export function decryptSecretInput(name: string, value: string, key: SecretKey):
 }
 
 /** IV 16 ‖ ciphertext ‖ tag 16, under the first 32 bytes of the client secret, with no derivation. */
-function openSymmetric(data: Buffer, clientSecret: string): string {
-  return open(Buffer.from(clientSecret, 'utf8').subarray(0, 32), data.subarray(0, 16), data.subarray(16))
+function decryptSymmetric(data: Buffer, clientSecret: string): string {
+  return decrypt(Buffer.from(clientSecret, 'utf8').subarray(0, 32), data.subarray(0, 16), data.subarray(16))
 }
 
 /** IV 12 ‖ AES key wrapped by RSA-OAEP-SHA256, as long as the modulus ‖ ciphertext ‖ tag 16. */
-function openClientSide(data: Buffer, pem: string): string {
+function decryptClientSide(data: Buffer, pem: string): string {
   const privateKey = createPrivateKey(pem)
   const end = 12 + privateKey.asymmetricKeyDetails!.modulusLength! / 8
   const wrapped = data.subarray(12, end)
@@ -46,11 +46,11 @@ function openClientSide(data: Buffer, pem: string): string {
     { key: privateKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' },
     wrapped,
   )
-  return open(key, data.subarray(0, 12), data.subarray(end))
+  return decrypt(key, data.subarray(0, 12), data.subarray(end))
 }
 
-function open(key: Buffer, iv: Buffer, sealed: Buffer): string {
+function decrypt(key: Buffer, iv: Buffer, encrypted: Buffer): string {
   const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG })
-  decipher.setAuthTag(sealed.subarray(-TAG))
-  return Buffer.concat([decipher.update(sealed.subarray(0, -TAG)), decipher.final()]).toString('utf8')
+  decipher.setAuthTag(encrypted.subarray(-TAG))
+  return Buffer.concat([decipher.update(encrypted.subarray(0, -TAG)), decipher.final()]).toString('utf8')
 }

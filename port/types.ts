@@ -36,8 +36,15 @@ export interface Invocation {
   /** The change that started an automation, or a change-log body. */
   event: Json
   trigger: Trigger | null
-  /** The signed body's own say in where to dispatch; `fault` is a sentence on why it cannot be followed. */
-  github: { repository: string | null; eventType: string | null; fault: string | null } | null
+  /** The target that the signed body names; `fault` is a sentence on why it cannot be followed. */
+  github: {
+    repository: string | null
+    eventType: string | null
+    /** A file name or an id. */
+    workflow: string | null
+    ref: string | null
+    fault: string | null
+  } | null
 }
 
 /** What a body asks for: all but its run and its target. */

@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { createAdminApi } from './admin/api.ts'
 import type { Config } from './config/config.ts'
+import type { ApplyEvent } from './deliveries/apply-event.ts'
 import { answerProblem, Problem } from './http/problem.ts'
 import type { Store } from './store/store.ts'
 import { createReceive, type ReceiveParts } from './webhook/receive.ts'
@@ -8,6 +9,7 @@ import { createReceive, type ReceiveParts } from './webhook/receive.ts'
 export interface AppParts extends ReceiveParts {
   config: Config
   store: Store
+  apply: ApplyEvent
   /** `/report/…` */
   reports?: Hono
   /** `POST /github` */
@@ -16,7 +18,7 @@ export interface AppParts extends ReceiveParts {
 
 /** Every route of the relay. */
 export function createApp(parts: AppParts): Hono {
-  const { config, store, reports, receiveGitHub, clock, log } = parts
+  const { config, store, apply, reports, receiveGitHub, log } = parts
   const app = new Hono()
   const receive = createReceive(parts)
 
@@ -39,14 +41,18 @@ export function createApp(parts: AppParts): Hono {
     })
   }
   if (reports) app.route('/report', reports)
-  app.route('/api', createAdminApi(config.adminToken, store, clock))
+  const { adminToken, viewToken } = config
+  const organisations = config.organisations.map(({ id }) => id)
+  app.route('/api', createAdminApi({ adminToken, viewToken, organisations, store, apply }))
   app.get('/healthz', c => c.json({ ok: true }))
   app.get('/readyz', async c => {
     try {
       await store.ping()
     } catch (error) {
-      log.error({ err: error }, 'the store does not answer')
-      throw new Problem(503, 'The database (RELAY_DATABASE) does not answer.', { 'retry-after': '5' })
+      log.error({ err: error }, 'database unavailable')
+      throw new Problem(503, 'The database (RELAY_DATABASE) is unavailable, or takes no writes.', {
+        'retry-after': '5',
+      })
     }
     return c.json({ ok: true })
   })

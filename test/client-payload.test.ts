@@ -50,7 +50,7 @@ test('a payload has run id and action on top, for run-name, and the rest under p
 })
 
 test.each(fixtureNames)(
-  'the webhook %s becomes a payload that GitHub takes, and is read as it was packed',
+  'the webhook %s becomes a payload that GitHub accepts, and is read as it was packed',
   name => {
     const { headers, body } = readFixture(name)
     const invocation = readInvocation(JSON.parse(Buffer.from(body).toString()), headers.RUN_ID)
@@ -198,7 +198,7 @@ describe('reading a payload', () => {
     expect(readClientPayload(more)).toEqual(payload)
   })
 
-  test('takes what has the wrong type as absent', () => {
+  test('treats a field of the wrong type as absent', () => {
     const odd = {
       run_id: 7,
       action: '',

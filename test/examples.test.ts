@@ -94,6 +94,8 @@ describe.each(definitions)('%s', file => {
     const { eventType } = chooseTarget(invocationOf(file), {
       repository: null,
       eventType: url.searchParams.get('event_type'),
+      workflow: null,
+      ref: null,
     })
     expect(parsed(workflowOf(file)).on.repository_dispatch.types).toEqual([eventType])
   })

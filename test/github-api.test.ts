@@ -232,3 +232,190 @@ test('an App finds its installation and acts by tokens that hold only what it ma
   const stranger = as({ app: { ...app, privateKey: api.createApp().privateKey } })
   expect(await refusalOf(stranger.apps.getAuthenticated())).toMatchObject({ status: 401 })
 })
+
+test('limits are told by the headers GitHub uses', async () => {
+  const octokit = await start()
+  api.failures.secondaryLimit(30)
+  expect(await refusalOf(dispatch(octokit))).toMatchObject({
+    status: 403,
+    headers: { 'retry-after': '30' },
+    body: { message: expect.stringContaining('secondary rate limit') },
+  })
+  api.failures.primaryLimit(1_900_000_000)
+  expect(await refusalOf(dispatch(octokit))).toMatchObject({
+    status: 403,
+    headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1900000000' },
+  })
+  api.failures.tooMany(7)
+  expect(await refusalOf(dispatch(octokit))).toMatchObject({ status: 429, headers: { 'retry-after': '7' } })
+  expect(api.dispatches).toEqual([])
+  expect((await dispatch(octokit)).status).toBe(204)
+})
+
+test('an hourly limit, where one is set, refuses the request beyond it', async () => {
+  const octokit = await start({ hourlyLimit: 2 })
+  await dispatch(octokit)
+  expect((await dispatch(octokit)).headers['x-ratelimit-remaining']).toBe('0')
+  expect(await refusalOf(dispatch(octokit))).toMatchObject({
+    status: 403,
+    headers: { 'x-ratelimit-remaining': '0' },
+  })
+})
+
+test.each([true, false])('errors and cuts of dispatches, run created: %s', async create => {
+  const octokit = await start({ autoRun: true })
+  api.failures.serverError({ create })
+  expect(await refusalOf(dispatch(octokit))).toMatchObject({ status: 500 })
+  expect(api.runs).toHaveLength(create ? 1 : 0)
+  api.failures.cut({ create })
+  await octokit.repos.get(SHOP)
+  await expect(dispatch(octokit)).rejects.toThrow()
+  expect(api.runs).toHaveLength(create ? 2 : 0)
+  expect(api.requests.map(({ status }) => status)).toEqual([500, 200, undefined])
+})
+
+test('GitHub goes down and comes back, here as an Enterprise Server', async () => {
+  const octokit = await start({ enterprise: true })
+  expect(api.url).toBe(`${api.serverUrl}/api/v3`)
+  await api.failures.down()
+  await expect(dispatch(octokit)).rejects.toThrow()
+  await api.start()
+  expect((await dispatch(octokit)).status).toBe(204)
+  expect(api.requests.map(({ path }) => path)).toEqual(['/api/v3/repos/acme/shop/dispatches'])
+})
+
+const INPUTS = {
+  service: { required: true },
+  flag: { type: 'boolean' as const, default: false },
+  size: { type: 'choice' as const, options: ['s', 'l'], default: 's' },
+  count: { type: 'number' as const, default: 1, required: true },
+}
+const TYPED = { ...DEPLOY, dispatch: { inputs: INPUTS, runName: (inputs: object) => JSON.stringify(inputs) } }
+const dispatchWorkflow = (octokit: Octokit, body: object = {}) =>
+  octokit.request('POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches', {
+    ...SHOP,
+    workflow_id: 'deploy.yml',
+    ref: 'main',
+    inputs: { service: 'web' },
+    ...body,
+  })
+
+test('a workflow_dispatch makes a run, with defaults for the inputs that are left out', async () => {
+  const octokit = await start()
+  api.addRepository('acme/shop', { workflows: [TYPED], refs: ['v1'] })
+  const heard: unknown[] = []
+  api.onWorkflowDispatch(({ runId }) => heard.push(runId))
+  const { status, data } = await dispatchWorkflow(octokit, { return_run_details: true })
+  const [run] = api.runs
+  expect(status).toBe(200)
+  expect(data).toMatchObject({ workflow_run_id: run!.id, html_url: expect.stringContaining('/runs/') })
+  expect(run).toMatchObject({ event: 'workflow_dispatch', headBranch: 'main', name: 'Deploy' })
+  expect(JSON.parse(run!.displayTitle)).toEqual({ service: 'web', flag: 'false', size: 's', count: '1' })
+  expect((await dispatchWorkflow(octokit, { ref: 'refs/tags/v1' })).status).toBe(204)
+  await poll(() => heard).toEqual(api.runs.map(({ id }) => id))
+})
+
+test.each<[string, object, number, string]>([
+  ['an input not declared', { inputs: { 'a"b': '1' } }, 422, 'Unexpected inputs provided: ["a\\"b"]'],
+  ['no required input', { inputs: {} }, 422, "Required input 'service' not provided"],
+  [
+    'a boolean that is none',
+    { inputs: { service: 'x', flag: 'yes' } },
+    422,
+    "Provided value 'yes' for input 'flag' not in the list of allowed values",
+  ],
+  [
+    'a choice that is none',
+    { inputs: { service: 'x', size: 'xl' } },
+    422,
+    "Provided value 'xl' for input 'size' not in the list of allowed values",
+  ],
+  ['a ref that is not there', { ref: 'nope' }, 422, 'No ref found for: nope'],
+  ['26 inputs', { inputs: many(26) }, 422, 'No more than 25 properties are allowed; 26 were supplied.'],
+  ['too much in its inputs', { inputs: { service: long } }, 422, 'inputs are too large.'],
+  ['a workflow that is not there', { workflow_id: 'other.yml' }, 404, 'Not Found'],
+  [
+    'a workflow without the trigger',
+    { workflow_id: 'push.yml' },
+    422,
+    "Workflow does not have 'workflow_dispatch' trigger",
+  ],
+  [
+    'a workflow that is disabled',
+    { workflow_id: 'off.yml' },
+    422,
+    "Cannot trigger a 'workflow_dispatch' on a disabled workflow",
+  ],
+])('a workflow_dispatch with %s is refused', async (_, body, status, words) => {
+  const octokit = await start()
+  const push = { ...DEPLOY, path: '.github/workflows/push.yml' }
+  const off = { ...TYPED, path: '.github/workflows/off.yml', state: 'disabled_manually' as const }
+  api.addRepository('acme/shop', { workflows: [TYPED, push, off] })
+  const refusal = await refusalOf(dispatchWorkflow(octokit, body))
+  expect(refusal).toMatchObject({ status, body: { message: expect.stringContaining(words) } })
+  expect(api.runs).toEqual([])
+})
+
+test('a workflow_dispatch needs Actions: write', async () => {
+  await start()
+  const reader = api.createToken({ permissions: { actions: 'read', contents: 'write' } })
+  expect(await refusalOf(dispatchWorkflow(as(reader)))).toMatchObject({
+    status: 403,
+    headers: { 'x-accepted-github-permissions': 'actions=write' },
+  })
+})
+
+test('older servers ignore return_run_details, or refuse it', async () => {
+  for (const runDetails of ['ignored', 'refused'] as const) {
+    const octokit = await start({ runDetails })
+    api.addRepository('acme/shop', { workflows: [TYPED] })
+    expect((await dispatchWorkflow(octokit)).status).toBe(204)
+    const asked = dispatchWorkflow(octokit, { return_run_details: true })
+    if (runDetails === 'ignored') expect((await asked).status).toBe(204)
+    else expect(await refusalOf(asked)).toMatchObject({ status: 422 })
+    if (runDetails === 'ignored') await api.close()
+  }
+})
+
+test('a renamed repository is found under its id, by what it was called before', async () => {
+  const octokit = await start()
+  api.renameRepository('acme/shop', 'other/store')
+  expect((await octokit.repos.get(SHOP)).data.full_name).toBe('other/store')
+  const { status, headers } = await octokit.request('POST /repos/acme/shop/dispatches', {
+    event_type: 'deploy',
+    request: { redirect: 'manual' },
+  })
+  expect(status).toBe(307)
+  expect(headers.location).toMatch(/\/repositories\/\d+\/dispatches$/)
+  expect((await octokit.request(`POST ${headers.location}`, { event_type: 'deploy' })).status).toBe(204)
+  expect(api.dispatches).toMatchObject([{ repository: 'other/store' }])
+})
+
+test('a run is cancelled once, by those who may', async () => {
+  const octokit = await start()
+  const run = api.createRun({ repository: 'acme/shop' })
+  const cancel = (who: Octokit) => who.actions.cancelWorkflowRun({ ...SHOP, run_id: run.id })
+  const reader = as(api.createToken({ permissions: { actions: 'read' } }))
+  expect(await refusalOf(cancel(reader))).toMatchObject({ status: 403 })
+  expect((await cancel(octokit)).status).toBe(202)
+  expect(await refusalOf(cancel(octokit))).toMatchObject({
+    status: 409,
+    body: { message: 'Cannot cancel a workflow run that is completed.' },
+  })
+  expect(api.runs).toMatchObject([{ status: 'completed', conclusion: 'cancelled' }])
+})
+
+test('a run waits until all reviewers have approved, or one has rejected', async () => {
+  const octokit = await start()
+  const [one, two] = [1, 2].map(() => api.createRun({ repository: 'acme/shop' }).id) as [number, number]
+  const environments = ['eu', 'us'].map(environment => ({ environment, reviewers: ['octocat', 'team:ops'] }))
+  for (const id of [one, two]) api.awaitReview(id, environments)
+  const read = async (id: number) => (await octokit.actions.getWorkflowRun({ ...SHOP, run_id: id })).data
+  const decision = { user: 'octocat', comment: '' }
+  api.review(one, { ...decision, environment: 'eu', state: 'approved' })
+  expect(await read(one)).toMatchObject({ status: 'waiting' })
+  api.review(one, { ...decision, environment: 'us', state: 'approved' })
+  expect(await read(one)).toMatchObject({ status: 'queued' })
+  api.review(two, { ...decision, environment: 'us', state: 'rejected' })
+  expect(await read(two)).toMatchObject({ status: 'completed', conclusion: 'failure' })
+})

@@ -244,3 +244,10 @@ describe('a flat body', () => {
     expect(inputs(own)).toEqual(own)
   })
 })
+
+test('an event with hundreds of thousands of keys beside it is read in linear time', () => {
+  const keys = Object.fromEntries(Array.from({ length: 200_000 }, (_, i) => [`key_${i}`, i]))
+  const read = readInvocation({ resourceType: 'entity', diff: {}, ...keys })
+  expect(Object.keys(read.inputs)).toHaveLength(200_000)
+  expect(read.event).toEqual({ resourceType: 'entity', diff: {} })
+})

@@ -63,3 +63,61 @@ test('an input called action that could be no event type leaves the choice to RE
     expect({ status: answer.status, ...answer.body }).toMatchObject({ status: 202, event_type: 'fallback' })
   }
 })
+
+describe("beside Port's own context, where inputs stand at the top level, an input", () => {
+  const port_context = { runId: 'r_own' }
+  const inputs = {
+    run: { id: 'r_other' },
+    action: 'drop_database',
+    github: { repository: 'acme/other', event_type: 'drop_database' },
+    trigger: { by: { user: { email: 'somebody@else.example' } } },
+    version: '1.4.2',
+  }
+
+  test.each([
+    ['port_context', { port_context }],
+    ['port_context, with an input named inputs', { port_context, inputs: {} }],
+    ['port_context of an older body', { port_context: { run_id: 'r_own' } }],
+    ['port_payload', { port_payload: { run: { id: 'r_own' } } }],
+    ['both', { port_context, port_payload: { context: { runId: 'r_own' }, payload: { properties: {} } } }],
+    ["a change's names", { port_context, resourceType: 'entity', diff: {}, status: 'SUCCESS' }],
+    ["an older body's names", { port_context, context: { runId: 'r_other' }, payload: { properties: {} } }],
+  ])('chooses neither run, nor target, nor event type: %s', async (_, context) => {
+    const relay = await openReceiving({
+      env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_EVENT_TYPE: 'fallback' },
+    })
+    const { status, body } = await relay.post({ body: { ...inputs, ...context } })
+    expect({ status, ...body }).toMatchObject({
+      status: 202,
+      run_id: 'r_own',
+      repository: 'acme/shop',
+      event_type: 'fallback',
+    })
+    const [delivery] = await relay.written()
+    expect(JSON.parse(delivery!.invocation)).toMatchObject({
+      action: null,
+      github: null,
+      inputs: { github: inputs.github, version: '1.4.2' },
+    })
+  })
+
+  test('of the full context does not count as one: its run is that of port_context', () => {
+    const body = { run: { id: 'r_own' }, action: { identifier: 'deploy' }, inputs: { a: 1 }, port_context }
+    const github = { repository: 'acme/other' }
+    expect(readInvocation({ ...body, github })).toMatchObject({
+      runId: 'r_own',
+      action: 'deploy',
+      inputs: { a: 1 },
+      github: { repository: 'acme/other' },
+    })
+  })
+
+  test('leaves the target to port_context, where the author of the body may write it', async () => {
+    const relay = await openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
+    const github = { repository: 'acme/web', event_type: 'restart' }
+    const { body } = await relay.post({ body: { ...inputs, port_context: { ...port_context, github } } })
+    expect(body).toMatchObject({ repository: 'acme/web', event_type: 'restart' })
+    const [delivery] = await relay.written()
+    expect(JSON.parse(delivery!.invocation).inputs).toEqual({ ...inputs, trigger: undefined })
+  })
+})

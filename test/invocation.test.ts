@@ -150,7 +150,7 @@ describe('each shape of body', () => {
     expect(read('ui-default-snake-case')).toMatchObject({
       runId: 'r_HardNzG6kzc9vWOQ',
       runIdFrom: 'body',
-      action: 'service_restart',
+      action: null,
       blueprint: 'service',
       entity: sent('ui-default-snake-case').port_context.entity,
       inputs: { action: 'service_restart', reason: 'rollback', version: 'v1.2.3', approve: true },
@@ -255,7 +255,6 @@ describe('the run id', () => {
   const at = (path: string, id: string) =>
     path.split('.').reduceRight<unknown>((value, key) => ({ [key]: value }), id) as object
   const inOrder = [
-    'run.id',
     'port_context.runId',
     'port_context.run_id',
     'port_context.context.runId',
@@ -265,6 +264,7 @@ describe('the run id', () => {
     'port_payload.runId',
     'port_payload.run_id',
     'port_payload.run.id',
+    'run.id',
     'runId',
     'run_id',
     'runID',

@@ -66,7 +66,6 @@ const files = {
 }
 const event = ['--event', 'event.json']
 test.for<[string, string[], string | RegExp]>([
-  ['no event', [], new RegExp(`^--event is missing\\.${USAGE.source}`)],
   ['an unknown option', ['--evnt', 'x'], new RegExp(`^Unknown option '--evnt'.*${USAGE.source}`)],
   [
     'a value without a name',
@@ -148,9 +147,9 @@ test.for<[string, string[], string | RegExp]>([
   [
     'a type that the workflow does not list',
     [...event, '--workflow', 'other.yml'],
-    "other.yml does not listen to repository_dispatch of type deploy_service, only to restart, stop. The type is the identifier of the Port action, unless the webhook's address or the relay's routes say another: then give it by --type.\n",
+    "other.yml does not listen to repository_dispatch of type deploy_service, only to restart, stop. The type is the identifier of the Port action, unless the webhook's address or the relay's routes set another: then name it by --type.\n",
   ],
-])('%s: it says so in a sentence, and fails', async ([, args, sentence]) => {
+])('%s: it fails with a sentence', async ([, args, sentence]) => {
   const { play } = openTrialFolder(files)
   const { code, lines, errors } = await play(...args)
   if (typeof sentence === 'string') expect(errors).toBe(sentence)
@@ -160,7 +159,14 @@ test.for<[string, string[], string | RegExp]>([
   expect(code).toBe(1)
 })
 
-test('help is no mistake', async () => {
+test('without an event it fails with how it is used', async () => {
+  const { code, lines, errors } = await openTrialFolder().startByNpm().ended
+  expect(errors).toMatch(new RegExp(`^--event is missing\\.${USAGE.source}`))
+  expect(lines).toEqual([''])
+  expect(code).toBe(1)
+})
+
+test('--help prints the options', async () => {
   const { code, lines, errors } = await openTrialFolder().play('--help')
   expect(lines[0]).toMatch(/^npm run action -- --event FILE/)
   expect([code, errors]).toEqual([0, ''])

@@ -53,8 +53,8 @@ async function openLoop(options: Partial<PlayOptions> = {}) {
   )
   const played = new Promise<PlayedRun>((resolve, reject) => {
     github.onDispatch(({ eventType, clientPayload }) => {
-      // A runner takes seconds to start: Port has been told by then that the run waits for GitHub.
-      until(() => run.logs.length > 0, 'Port is told that the run waits')
+      // A runner needs seconds to start: by then Port has received that the run waits for GitHub.
+      until(() => run.logs.length > 0, 'Port receives that the run waits')
         .then(() =>
           playWorkflow({
             file: workflowFile,
@@ -80,7 +80,7 @@ const withoutTimes = (text: string) =>
   text.replace(/\b\d+ s\b/g, 'N s').replace(/(replica 1 of 99999 [^\\]*)(\\n[^\\]*of 99999 [^\\]*)*/, '$1')
 
 /** Method, path and body of each request. */
-const told = ({ requests }: { requests: ReceivedRequest[] }) =>
+const calls = ({ requests }: { requests: ReceivedRequest[] }) =>
   requests.map(({ method, path, body, status }) => ({
     call: `${method} ${path}`,
     ...(body !== undefined && { body: JSON.parse(withoutTimes(JSON.stringify(body))) }),
@@ -100,9 +100,9 @@ async function playLoop(inputs: JsonObject, options?: Partial<PlayOptions>) {
 
 type Loop = Awaited<ReturnType<typeof playLoop>>
 
-/** What GitHub hears: the dispatch by the relay, and the action asking which steps its job had. */
+/** The requests to GitHub: the dispatch by the relay, and the action's list of the steps of its job. */
 function expectGitHub({ github, answer, played }: Loop, inputs: JsonObject) {
-  expect(told(github)).toEqual([
+  expect(calls(github)).toEqual([
     {
       call: 'POST /repos/acme/shop/dispatches',
       body: {
@@ -139,7 +139,7 @@ function expectGitHub({ github, answer, played }: Loop, inputs: JsonObject) {
   ])
 }
 
-/** What Port hears, in order: from the relay, from the action's start, from its end. */
+/** The requests to Port, in order: from the relay, from the action's start, from its end. */
 function expectPort(
   { port, serverUrl, page, played }: Loop,
   end: { status: string; label: string; steps: string[]; log: string[]; job: string },
@@ -159,7 +159,7 @@ function expectPort(
   const summary = new RegExp(
     `^${end.job}\\n[^]*${STEPS.map(step => `\\b${step}\\b[^]*`).join('')}\\[Workflow run\\]\\(${page}\\)$`,
   )
-  expect(told(port)).toEqual([
+  expect(calls(port)).toEqual([
     token,
     change({ statusLabel: 'Waiting for GitHub', link: [`${serverUrl}/acme/shop/actions`] }),
     log('Dispatched "deploy_service" to acme/shop; waiting for its workflow to start.'),

@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import type { JsonObject } from '../port/types.ts'
+import { playTrial } from '../scripts/trial/play-trial.ts'
 
 export const ROOT = join(import.meta.dirname, '..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
@@ -48,34 +49,41 @@ export function openTrialFolder(files: Record<string, string | JsonObject> = {})
     writeFileSync(join(cwd, name), typeof content === 'string' ? content : JSON.stringify(content))
   }
 
-  function start(command: string, args: string[]) {
-    const env = { PATH: process.env.PATH, HOME: place, TMPDIR: temp }
-    const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
-    onTestFinished(() => {
-      if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL')
-    })
-    const output = { stdout: '', stderr: '' }
-    child.stdout.on('data', chunk => (output.stdout += chunk))
-    child.stderr.on('data', chunk => (output.stderr += chunk))
-    const ended = once(child, 'close').then(([code]) => ({
-      code: code as number | null,
-      lines: steady(output.stdout).split('\n'),
-      errors: output.stderr,
-      left: readdirSync(temp).filter(name => !name.startsWith('node-compile-cache')),
-    }))
-    return { child, ended }
-  }
-  /** As npm runs it for a user who stands in a folder of their own. */
-  const startByNpm = (...args: string[]) =>
-    start('npm', ['run', '--silent', '--prefix', ROOT, 'action', '--', ...args])
+  const played = (code: number | null, output: string, errors: string) => ({
+    code,
+    lines: steady(output).split('\n'),
+    errors,
+    left: readdirSync(temp).filter(name => !name.startsWith('node-compile-cache')),
+  })
   return {
-    startByNpm,
-    playByNpm: (...args: string[]) => startByNpm(...args).ended,
-    /** The same, sooner. */
-    play: (...args: string[]) =>
-      start(process.execPath, [join(ROOT, 'scripts/play-action.ts'), ...args]).ended,
     cwd,
     place,
+    /** Starts a trial as a user does: by npm, from a folder of the user's own. */
+    startByNpm(...args: string[]) {
+      const env = { PATH: process.env.PATH, HOME: place, TMPDIR: temp }
+      const command = ['run', '--silent', '--prefix', ROOT, 'action', '--', ...args]
+      const child = spawn('npm', command, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+      onTestFinished(() => {
+        if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL')
+      })
+      const output = { stdout: '', stderr: '' }
+      child.stdout.on('data', chunk => (output.stdout += chunk))
+      child.stderr.on('data', chunk => (output.stderr += chunk))
+      const ended = once(child, 'close').then(([code]) => played(code, output.stdout, output.stderr))
+      return { child, ended }
+    },
+    /** Plays a trial in this process, with the environment that npm gives it. */
+    async play(...args: string[]) {
+      const env = { npm_lifecycle_event: 'action', INIT_CWD: cwd, HOME: place, TMPDIR: temp }
+      for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
+      onTestFinished(() => void vi.unstubAllEnvs())
+      const lines: string[] = []
+      const [code, errors] = await playTrial(args, line => lines.push(line)).then(
+        code => [code, ''] as const,
+        (error: Error) => [1, `${error.message}\n`] as const,
+      )
+      return played(code, lines.join('\n'), errors)
+    },
   }
 }
 

@@ -9,7 +9,7 @@ export const clientPayload = {
   action: 'deploy_service',
   port: { inputs: { version: 'v1.2.3', replicas: 3, ok: false, tags: ['a', 'b'] } },
 }
-export const dispatch = {
+const dispatch = {
   name: 'repository_dispatch',
   payload: { event_type: 'deploy_service', client_payload: clientPayload },
 }

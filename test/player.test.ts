@@ -1,21 +1,26 @@
-import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { clientPayload, dispatch, fixtures, isRunning, named, play, playSteps, seen } from './play-steps.ts'
+import { clientPayload, fixtures, isRunning, named, play, playSteps, seen } from './play-steps.ts'
 import { startGitHubApi } from './support/github-api.ts'
 import { checkWorkflow } from './support/player/check-workflow.ts'
 import { rerunWorkflow } from './support/player/rerun-workflow.ts'
+
+const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
 
 describe('a JavaScript action', () => {
   it('gets its inputs, files and variables as the runner gives them, and nothing else of the caller', async () => {
     process.env.SECRET_OF_THE_CALLER = 'x'
     const { job, step } = await playSteps(
-      '- uses: ./echo-action\n  id: echo\n  with: { who: "${{ github.event.client_payload.port.inputs.version }}", "two words": 2 }',
-      { env: { MACHINE: 'yes' }, github: undefined, token: 'ghs_job', runId: 77 },
+      `- uses: ./echo-action
+  id: echo
+  with: { who: "\${{ github.event.client_payload.port.inputs.version }}", "two words": 2, whom: me }
+- run: |
+    echo "$GREETED / \${{ env.GREETED }} / \${{ steps.echo.outputs.lines }} / \${{ steps.echo.outcome }}"
+  name: Look`,
+      { env: { MACHINE: 'yes' }, oidc, token: 'ghs_job', runId: 77 },
     )
     const { env, event, node } = seen(step('Run ./echo-action'))
     expect(node).toBe(process.version)
@@ -62,76 +67,79 @@ describe('a JavaScript action', () => {
       repository: { full_name: 'acme/shop', id: 1296269, default_branch: 'main', owner: { login: 'acme' } },
       sender: { login: 'octocat' },
     })
-  })
-
-  it('hands outputs, variables and summary to the run', async () => {
-    const { job, step } = await playSteps(
-      `- uses: ./echo-action
-  id: echo
-- run: |
-    echo "$GREETED / \${{ env.GREETED }} / \${{ steps.echo.outputs.lines }} / \${{ steps.echo.outcome }}"
-  name: Look`,
-      {},
-    )
     const echo = step('Run ./echo-action')
-    expect(echo.outputs).toEqual({ greeting: 'Hello nobody', lines: 'one\ntwo' })
-    expect(echo.state).toEqual({ who: 'nobody' })
-    expect(echo.env).toEqual({ GREETED: 'nobody' })
-    expect(echo.summary).toBe('# Hello nobody\n')
-    expect(step('Look').stdout).toBe('nobody / nobody / one\ntwo / success\n')
+    expect(echo.outputs).toEqual({ greeting: 'Hello v1.2.3', lines: 'one\ntwo' })
+    expect(echo.state).toEqual({ who: 'v1.2.3' })
+    expect(echo.env).toEqual({ GREETED: 'v1.2.3' })
+    expect(echo.summary).toBe('# Hello v1.2.3\n')
+    expect(echo.annotations).toEqual([
+      expect.objectContaining({
+        level: 'warning',
+        message: expect.stringContaining("Unexpected input(s) 'whom'"),
+      }),
+    ])
+    expect(step('Look').stdout).toBe('v1.2.3 / v1.2.3 / one\ntwo / success\n')
     expect(job.conclusion).toBe('success')
   })
 
-  it('gets its state and the final job.status in post, also after a failure', async () => {
-    const { job, step } = await playSteps('- uses: ./echo-action\n  with: { who: me }\n- run: exit 3')
-    const { env } = seen(step('Post Run ./echo-action'))
-    expect(env).toMatchObject({ STATE_who: 'me', INPUT_WHO: 'me', 'INPUT_JOB-STATUS': 'failure' })
-    expect(step('Post Run ./echo-action').summary).toBe('Bye me\n')
-    expect(step('Run exit 3')).toMatchObject({ exitCode: 3, outcome: 'failure', conclusion: 'failure' })
-    expect(job.conclusion).toBe('failure')
-  })
-
-  it('turns the job red when post fails', async () => {
-    const { job } = await playSteps('- uses: ./echo-action\n  with: { post-exit-code: 1 }')
-    expect(job.conclusion).toBe('failure')
-  })
-
-  it('runs its post last-in first-out, after every step, numbered as GitHub numbers them', async () => {
+  it('runs its post last-in first-out, after every step, with its state and the final job.status, also after a failure', async () => {
     const order: string[] = []
-    const { job } = await playSteps(
+    const { job, step } = await playSteps(
       `- uses: ./echo-action
   name: First
+  with: { who: me }
 - uses: ./echo-action
   name: Second
 - uses: ./echo-action
   name: Never
   if: false
-- run: 'true'`,
-      { onStep: ({ step }) => step.status === 'in_progress' && order.push(step.name) },
+- run: exit 3`,
+      {
+        oidc,
+        checkRunId: false,
+        onStep: ({ step }) => step.status === 'in_progress' && order.push(step.name),
+      },
+      '\n    permissions: { id-token: write }',
     )
-    expect(order).toEqual(['First', 'Second', 'Never', 'Run true', 'Post Second', 'Post First'])
+    expect(order).toEqual(['First', 'Second', 'Never', 'Run exit 3', 'Post Second', 'Post First'])
     expect(job.steps.map(step => [step.number, step.name, step.conclusion])).toEqual([
       [1, 'Set up job', 'success'],
       [2, 'First', 'success'],
       [3, 'Second', 'success'],
       [4, 'Never', 'skipped'],
-      [5, 'Run true', 'success'],
+      [5, 'Run exit 3', 'failure'],
       [9, 'Post Second', 'success'],
       [10, 'Post First', 'success'],
       [11, 'Complete job', 'success'],
     ])
+    const post = step('Post First')
+    expect(seen(post).env).toMatchObject({ STATE_who: 'me', INPUT_WHO: 'me', 'INPUT_JOB-STATUS': 'failure' })
+    expect(post.summary).toBe('Bye me\n')
+    expect(step('Run exit 3')).toMatchObject({ exitCode: 3, outcome: 'failure', conclusion: 'failure' })
+    expect(job.conclusion).toBe('failure')
+    // As on Enterprise Server.
+    expect(seen(step('First')).env['INPUT_CHECK-RUN-ID']).toBe('')
+    for (const name of ['First', 'Post First']) {
+      expect(seen(step(name)).env).toMatchObject({
+        ACTIONS_ID_TOKEN_REQUEST_URL: oidc.url,
+        ACTIONS_ID_TOKEN_REQUEST_TOKEN: oidc.requestToken,
+      })
+      expect(step(name).log).not.toContain(oidc.requestToken)
+    }
   })
 
-  it('is found under any owner as port-webhook-action, and elsewhere where it is told', async () => {
-    const { step } = await playSteps('- uses: org/port-webhook-action@v1\n- uses: acme/other@v2', {
-      actions: { 'org/port-webhook-action@v1': './echo-action', 'acme/other@*': './echo-action' },
-    })
+  it('is found by its name, and turns the job red when its post fails', async () => {
+    const { job, step } = await playSteps(
+      '- uses: org/port-webhook-action@v1\n- uses: acme/other@v2\n  with: { post-exit-code: 1 }',
+      { actions: { 'org/port-webhook-action@v1': './echo-action', 'acme/other@*': './echo-action' } },
+    )
     expect(seen(step('Run org/port-webhook-action@v1')).env).toMatchObject({
       GITHUB_ACTION: '__org_port-webhook-action',
       GITHUB_ACTION_REPOSITORY: 'org/port-webhook-action',
       GITHUB_ACTION_REF: 'v1',
     })
-    expect(step('Post Run acme/other@v2').conclusion).toBe('success')
+    expect(step('Post Run acme/other@v2').conclusion).toBe('failure')
+    expect(job.conclusion).toBe('failure')
     await expect(playSteps('- uses: actions/checkout@v5')).rejects.toThrow('"actions/checkout@v5"')
     await expect(playSteps('- uses: ./nowhere')).rejects.toThrow('There is no action.yml')
   })
@@ -150,39 +158,6 @@ describe('a JavaScript action', () => {
     const red = await playSteps('- uses: acme/early@v1\n- run: exit 1', { actions })
     expect(red.step('Post Run acme/early@v1').conclusion).toBe('skipped')
   })
-
-  it('warns of an input that it does not declare', async () => {
-    const { step } = await playSteps('- uses: ./echo-action\n  with: { whom: me }')
-    expect(step('Run ./echo-action').annotations).toEqual([
-      expect.objectContaining({
-        level: 'warning',
-        message: expect.stringContaining("Unexpected input(s) 'whom'"),
-      }),
-    ])
-  })
-
-  it('gets the OIDC variables only with id-token: write', async () => {
-    const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
-    const granted = await playSteps(
-      '- uses: ./echo-action',
-      { oidc },
-      '\n    permissions: { id-token: write }',
-    )
-    for (const name of ['Run ./echo-action', 'Post Run ./echo-action']) {
-      expect(seen(granted.step(name)).env).toMatchObject({
-        ACTIONS_ID_TOKEN_REQUEST_URL: oidc.url,
-        ACTIONS_ID_TOKEN_REQUEST_TOKEN: oidc.requestToken,
-      })
-      expect(granted.step(name).log).not.toContain('request-token-1')
-    }
-    const denied = await playSteps('- uses: ./echo-action', { oidc })
-    expect(seen(denied.step('Run ./echo-action')).env).not.toHaveProperty('ACTIONS_ID_TOKEN_REQUEST_URL')
-  })
-
-  it('lacks job.check_run_id on Enterprise Server', async () => {
-    const { step } = await playSteps('- uses: ./echo-action', { checkRunId: false })
-    expect(seen(step('Run ./echo-action')).env['INPUT_CHECK-RUN-ID']).toBe('')
-  })
 })
 
 describe('a composite action', () => {
@@ -195,6 +170,7 @@ describe('a composite action', () => {
     expect(step('Run ./composite-action').log).toContain(
       `inside ${join(fixtures, 'composite-action')} for me`,
     )
+    expect(step('Run ./composite-action').stdout).toContain('\nfor me\n  and nobody else\n')
     const post = step('Post Run ./composite-action')
     expect(post.steps.map(inner => inner.name)).toEqual(['Post Run ./echo-action'])
     expect(seen(post.steps[0]!).env).toMatchObject({ STATE_who: 'me', INPUT_WHO: 'me' })
@@ -209,40 +185,62 @@ describe('a composite action', () => {
   })
 })
 
-describe('a text of several lines with an expression in it', () => {
-  it.each([
-    ['kept as it is', '|\n    a ${{ X }}\n      b\n    c', 'a v1.2.3\n  b\nc\n'],
-    ['folded', '>-\n    a ${{ X }}\n    b', 'a v1.2.3 b'],
-    ['in double quotes', '"a ${{ X }}\\n\n    b"', 'a v1.2.3\n b'],
-    ['in single quotes', "'a ${{ X }}\n\n    it''s'", "a v1.2.3\nit's"],
-    ['without quotes', 'a ${{ X }}\n    b', 'a v1.2.3 b'],
-  ])('is read as YAML has it: %s', async (_how, yaml, text) => {
-    const value = yaml.replace('X', 'github.event.client_payload.port.inputs.version')
-    const { step } = await playSteps(`- uses: ./echo-action\n  with:\n   who: ${value}`)
-    expect(seen(step('Run ./echo-action')).env.INPUT_WHO).toBe(text)
-  })
-
-  it('is so in a composite action too', async () => {
-    const { step } = await playSteps('- uses: ./composite-action\n  with: { who: me }')
-    expect(step('Run ./composite-action').stdout).toContain('\nfor me\n  and nobody else\n')
-  })
+it('reads a text of several lines with an expression in it as YAML does', async () => {
+  const texts = [
+    ['kept as it is', '|\n      a ${{ X }}\n        b\n      c', 'a v1.2.3\n  b\nc\n'],
+    ['folded', '>-\n      a ${{ X }}\n      b', 'a v1.2.3 b'],
+    ['in double quotes', '"a ${{ X }}\\n\n      b"', 'a v1.2.3\n b'],
+    ['in single quotes', "'a ${{ X }}\n\n      it''s'", "a v1.2.3\nit's"],
+    ['without quotes', 'a ${{ X }}\n      b', 'a v1.2.3 b'],
+  ]
+  const steps = texts.map(
+    ([name, yaml]) => `- name: ${name}\n  run: printf %s "$TEXT"\n  env:\n    TEXT: ${yaml}`,
+  )
+  const { step } = await playSteps(
+    steps.join('\n').replaceAll(' X ', ' github.event.client_payload.port.inputs.version '),
+  )
+  expect(texts.map(([name]) => [name, step(name!).stdout])).toEqual(
+    texts.map(([name, , text]) => [name, text]),
+  )
 })
 
 describe('a run step', () => {
-  it('goes on after a failure with continue-on-error, and keeps outcome apart from conclusion', async () => {
+  it('fails by exit code, pipe, environment file, expression or time-out, and others run as their conditions say', async () => {
     const { job, step } = await playSteps(
-      '- run: exit 7\n  id: try\n  continue-on-error: true\n- run: echo ${{ steps.try.outcome }} ${{ steps.try.conclusion }}\n  name: Look',
+      `- { name: tried, id: try, run: exit 7, continue-on-error: true }
+- { name: outcome, run: "echo \${{ steps.try.outcome }} \${{ steps.try.conclusion }}" }
+- { name: pipe, run: false | true }
+- { name: pipe in bash, run: false | true, shell: bash }
+- { name: implied success, run: echo }
+- { name: always, run: echo, if: always() }
+- { name: failed, run: echo, if: failure() && github.event.client_payload.port.inputs.replicas > 2 }
+- { name: succeeded, run: echo, if: "\${{ success() }}" }
+- { name: not cancelled, run: echo, if: "\${{ !cancelled() && contains(github.event.client_payload.port.inputs.tags, 'b') }}" }
+- { name: false input, run: echo, if: always() && github.event.client_payload.port.inputs.ok }
+- { name: file, run: echo nonsense >> "$GITHUB_OUTPUT", if: always() }
+- { name: expression, run: "echo \${{ fromJSON(vars.NONE) }}", if: always() }
+- { name: time-out, run: sleep 60, timeout-minutes: 0.001, if: always() }`,
     )
-    expect(step('Run exit 7')).toMatchObject({ outcome: 'failure', conclusion: 'success', exitCode: 7 })
-    expect(step('Look').stdout).toBe('failure success\n')
-    expect(job.conclusion).toBe('success')
-  })
-
-  it('stops at an error in a pipe only with shell: bash', async () => {
-    const { step } = await playSteps(
-      '- run: false | true\n  name: A\n- run: false | true\n  name: B\n  shell: bash',
-    )
-    expect([step('A').conclusion, step('B').conclusion]).toEqual(['success', 'failure'])
+    expect(job.steps.slice(1, -1).map(step => [step.name, step.conclusion])).toEqual([
+      ['tried', 'success'],
+      ['outcome', 'success'],
+      ['pipe', 'success'],
+      ['pipe in bash', 'failure'],
+      ['implied success', 'skipped'],
+      ['always', 'success'],
+      ['failed', 'success'],
+      ['succeeded', 'skipped'],
+      ['not cancelled', 'success'],
+      ['false input', 'skipped'],
+      ['file', 'failure'],
+      ['expression', 'failure'],
+      ['time-out', 'failure'],
+    ])
+    expect(step('tried')).toMatchObject({ outcome: 'failure', exitCode: 7 })
+    expect(step('outcome').stdout).toBe('failure success\n')
+    expect(step('file').log).toContain("Invalid format 'nonsense'")
+    expect(step('expression').annotations[0]?.message).toContain('cannot be evaluated')
+    expect(job.conclusion).toBe('failure')
   })
 
   it('sees env of workflow, job and step, GITHUB_ENV and GITHUB_PATH of earlier steps', async () => {
@@ -265,20 +263,6 @@ jobs:
         env: { C: "step \${{ env.D }}" }
 `)
     expect(named(run.jobs[0]!, 'Look').stdout).toBe('w job step d d 1\n2\ntool\nsub\n')
-  })
-
-  it('fails on a malformed environment file', async () => {
-    const { step } = await playSteps('- run: echo nonsense >> "$GITHUB_OUTPUT"\n  name: A')
-    expect(step('A').conclusion).toBe('failure')
-    expect(step('A').log).toContain("Invalid format 'nonsense'")
-  })
-
-  it('fails when it takes longer than its timeout-minutes', async () => {
-    const { job, step } = await playSteps(
-      '- run: sleep 60\n  timeout-minutes: 0.005\n- uses: ./echo-action\n  if: always()',
-    )
-    expect(step('Run sleep 60').conclusion).toBe('failure')
-    expect(job.conclusion).toBe('failure')
   })
 
   it('hides masked values, also line by line, and secrets, and collects annotations', async () => {
@@ -313,69 +297,26 @@ jobs:
     ])
     expect(job.outputs).toEqual({ fine: 'x' })
   })
-
-  it('runs as its condition says, with an implied success()', async () => {
-    const { job } = await playSteps(
-      `- run: exit 1
-- run: echo
-  name: implied
-- run: echo
-  name: always
-  if: always()
-- run: echo
-  name: failed
-  if: failure() && github.event.client_payload.port.inputs.replicas > 2
-- run: echo
-  name: succeeded
-  if: \${{ success() }}
-- run: echo
-  name: tagged
-  if: \${{ !cancelled() && contains(github.event.client_payload.port.inputs.tags, 'b') }}
-- run: echo
-  name: false
-  if: always() && github.event.client_payload.port.inputs.ok`,
-    )
-    expect(job.steps.slice(2, -1).map(step => [step.name, step.conclusion])).toEqual([
-      ['implied', 'skipped'],
-      ['always', 'success'],
-      ['failed', 'success'],
-      ['succeeded', 'skipped'],
-      ['tagged', 'success'],
-      ['false', 'skipped'],
-    ])
-  })
-
-  it('fails when an expression in it cannot be evaluated', async () => {
-    const { step } = await playSteps('- run: echo ${{ fromJSON(vars.NONE) }}\n  name: A')
-    expect(step('A').conclusion).toBe('failure')
-    expect(step('A').annotations[0]?.message).toContain('cannot be evaluated')
-  })
 })
 
-it('hashes files of the workspace that a pattern names', async () => {
+it('hashes files of the workspace that a pattern or an absolute path names, each once, and none outside', async () => {
   const { step } = await playSteps(
-    `- run: mkdir -p a/b; printf one > a/x.lock; printf two > a/b/x.lock; printf three > a/y.lock
-- name: Hash
-  run: echo "\${{ hashFiles('**/x.lock') }} \${{ hashFiles('**/*.lock', '!**/y.lock') }} \${{ hashFiles('none') }} ."`,
+    `- run: mkdir -p a/b; printf one > a/x.lock; printf two > a/b/x.lock; printf three > a/y.lock; printf four > ../y.lock
+- name: Patterns
+  run: echo "\${{ hashFiles('**/x.lock') }} \${{ hashFiles('**/*.lock', '!**/y.lock') }} \${{ hashFiles('none') }} ."
+- name: Paths
+  env: { ALL: "\${{ format('{0}/a/y.*', github.workspace) }}", OUT: "\${{ format('{0}/../*.lock', github.workspace) }}" }
+  run: echo "\${{ hashFiles(env.ALL) }} \${{ hashFiles('a/y.lock', env.ALL, env.OUT) }} \${{ hashFiles('../y.lock') }} ."`,
   )
   const sha256 = (...parts: (string | Buffer)[]) =>
     parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest()
   const both = sha256(sha256('two'), sha256('one')).toString('hex')
-  expect(step('Hash').stdout).toBe(`${both} ${both}  .\n`)
+  const third = sha256(sha256('three')).toString('hex')
+  expect(step('Patterns').stdout).toBe(`${both} ${both}  .\n`)
+  expect(step('Paths').stdout).toBe(`${third} ${third}  .\n`)
 })
 
-it('hashes files of an absolute path once, and none outside the workspace', async () => {
-  const { step } = await playSteps(
-    `- run: printf one > x.lock; printf two > ../y.lock
-- name: Hash
-  env: { ALL: "\${{ format('{0}/**/*.lock', github.workspace) }}", OUT: "\${{ format('{0}/../*.lock', github.workspace) }}" }
-  run: echo "\${{ hashFiles(env.ALL) }} \${{ hashFiles('*.lock', env.ALL, env.OUT) }} \${{ hashFiles('../y.lock') }} ."`,
-  )
-  const one = createHash('sha256').update(createHash('sha256').update('one').digest()).digest('hex')
-  expect(step('Hash').stdout).toBe(`${one} ${one}  .\n`)
-})
-
-describe('a cancelled run', () => {
+describe('a cancel', () => {
   it('ends the running step, skips the rest, and still plays always(), cancelled() and posts', async () => {
     const { run, job, step } = await playSteps(
       `- uses: ./echo-action
@@ -406,13 +347,12 @@ describe('a cancelled run', () => {
       cancelAt: 'Deaf',
     })
     expect(step('Deaf').conclusion).toBe('cancelled')
-    expect(step('Deaf').durationMs).toBeLessThan(5000)
   })
 
   it('lets a step go on whose condition holds', async () => {
     const controller = new AbortController()
     const { run, step } = await playSteps(
-      '- run: echo started; sleep 0.3; echo done\n  name: A\n  if: always()',
+      '- run: echo started; sleep 0.1; echo done\n  name: A\n  if: always()',
       {
         signal: controller.signal,
         onStep: ({ step }) => step.name === 'A' && controller.abort(),
@@ -424,12 +364,12 @@ describe('a cancelled run', () => {
 
   it('comes also from the timeout-minutes of the job', async () => {
     const { job, step } = await playSteps(
-      '- uses: ./echo-action\n- run: sleep 60',
+      '- run: sleep 60\n- run: echo\n  name: Cancelled\n  if: cancelled()',
       {},
-      '\n    timeout-minutes: 0.01',
+      '\n    timeout-minutes: 0.001',
     )
     expect(job.conclusion).toBe('cancelled')
-    expect(seen(step('Post Run ./echo-action')).env['INPUT_JOB-STATUS']).toBe('cancelled')
+    expect(step('Cancelled').conclusion).toBe('success')
   })
 
   it('plays no post when the runner is lost', async () => {
@@ -490,7 +430,7 @@ describe('jobs', () => {
         node: "\${{ fromJSON('[22, 24]') }}"
         exclude: [{ os: mac, node: 22 }]
         include: [{ os: linux, extra: 1 }, { os: windows }]
-    steps: [{ uses: ./echo-action }]
+    steps: [{ name: Look, run: 'echo ''\${{ toJSON(matrix) }}''' }]
 `)
     expect(run.jobs.map(job => job.name)).toEqual([
       'build (linux, 22, 1)',
@@ -498,7 +438,7 @@ describe('jobs', () => {
       'build (mac, 24)',
       'build (windows)',
     ])
-    const matrix = seen(named(run.jobs[1]!, 'Run ./echo-action')).env.INPUT_MATRIX!
+    const matrix = named(run.jobs[1]!, 'Look').stdout
     expect(JSON.parse(matrix)).toEqual({ os: 'linux', node: 24, extra: 1 })
   })
 
@@ -538,15 +478,6 @@ describe('a run', () => {
     expect((await playSteps('- run: echo')).run.title).toBe('deploy_service')
   })
 
-  it('is played again with the same id and payload and the next attempt', async () => {
-    const { run } = await playSteps('- uses: ./echo-action', { runId: 42 })
-    const again = await rerunWorkflow(run)
-    expect([again.runId, again.attempt]).toEqual([42, 2])
-    const { env, event } = seen(named(again.jobs[0]!, 'Run ./echo-action'))
-    expect(env.GITHUB_RUN_ATTEMPT).toBe('2')
-    expect(event.client_payload).toEqual(clientPayload)
-  })
-
   it('leaves no process and no directory behind, also when it is refused midway', async () => {
     // A place of its own: others play at the same time.
     const place = mkdtempSync(join(tmpdir(), 'place-'))
@@ -558,29 +489,17 @@ describe('a run', () => {
     const detached =
       "node -e \"require('child_process').spawn('sleep',['61'],{detached:true,stdio:'ignore'}).unref()\""
     const { job } = await playSteps(
-      `- run: ${JSON.stringify(detached)}\n- run: "sleep 62 > /dev/null 2>&1 & sleep 0.2"`,
+      `- run: ${JSON.stringify(detached)}\n- run: echo x > a; tail -f a > b 2>&1 & until test -s b; do sleep 0.01; done`,
     )
-    expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'sleep 62'])
+    expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'tail -f a'])
     for (const { pid } of job.orphans) expect(isRunning(pid)).toBe(false)
     await expect(playSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow('::set-output::')
     expect(readdirSync(place)).toEqual([])
   })
-
-  it('is played under plain Node as well', async () => {
-    const script = `
-      import { playWorkflow } from './test/support/player/play-workflow.ts'
-      const run = await playWorkflow({ file: 'test/fixtures/player/loop.yml', repository: 'acme/shop',
-        event: ${JSON.stringify(dispatch)}, repositoryRoot: 'test/fixtures/player', actions: { 'org/*@v1': './echo-action' } })
-      console.log(run.title, run.conclusion)`
-    const cwd = join(import.meta.dirname, '..')
-    const args = ['--input-type=module-typescript', '-e', script]
-    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd })
-    expect(stdout).toBe('deploy_service r_1234567890abcdef success\n')
-  })
 })
 
 describe('GitHub’s stand-in', () => {
-  it('shows the run, its finished steps while the job runs, and the log afterwards', async () => {
+  it('shows the run, its finished steps while the job runs, and the log afterwards; and plays it again', async () => {
     const github = await startGitHubApi()
     try {
       github.addRepository('acme/shop')
@@ -639,7 +558,10 @@ describe('GitHub’s stand-in', () => {
       expect(await log.text()).toMatch(/^\d{4}-\S+Z ##\[error\]Process completed with exit code 1\.$/m)
 
       const again = await rerunWorkflow(run)
-      expect(again.runId).toBe(run.runId)
+      expect([again.runId, again.attempt]).toEqual([run.runId, 2])
+      const { env, event } = seen(named(again.jobs[0]!, 'Run ./echo-action'))
+      expect(env.GITHUB_RUN_ATTEMPT).toBe('2')
+      expect(event.client_payload).toEqual(clientPayload)
       expect(github.runs).toMatchObject([{ id: run.runId, runAttempt: 2 }])
     } finally {
       await github.close()
@@ -681,7 +603,7 @@ describe('a refusal', () => {
     expect(await checkWorkflow(join(fixtures, 'loop.yml'))).toEqual({ errors: [] })
   })
 
-  it('takes each way to write the event, and no typo of it', async () => {
+  it('accepts each way to write the event, and no typo of it', async () => {
     const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
     for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
       expect((await play('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')
@@ -691,7 +613,7 @@ describe('a refusal', () => {
       )
   })
 
-  it('says when the workflow does not listen to the event', async () => {
+  it('names the event type to which the workflow does not listen to the event', async () => {
     const other = { name: 'repository_dispatch', payload: { event_type: 'other', client_payload: {} } }
     await expect(playSteps('- run: echo', { event: other })).rejects.toThrow(
       'of type other, only to deploy_service',

@@ -13,7 +13,7 @@ const call = (method: string, path: string, body?: unknown, token?: string) =>
 const mint = () => mintToken(api)
 const runPath = (id: string) => `/v1/actions/runs/${id}`
 
-test('limits, errors, cuts and delays come as often as told, before or after the effect', async () => {
+test('limits, errors, cuts and delays come as often as configured, before or after the effect', async () => {
   const run = api.createRun()
   const token = await mint()
   const log = (message: string) => call('POST', `${runPath(run.id)}/logs`, { message }, token)

@@ -155,7 +155,7 @@ test('finished, synchronous and unknown runs answer as Port does', async () => {
   })
 })
 
-test('a node run takes links, output and batches of logs, until it is completed', async () => {
+test('a node run accepts links, output and batches of logs, until it is completed', async () => {
   const { id } = api.createNodeRun()
   const token = await mint()
   const path = `/v1/workflows/nodes/runs/${id}`

@@ -99,7 +99,7 @@ describe('an action run', () => {
     expect(calls(port).filter(call => call.startsWith('PATCH'))).toHaveLength(1)
   })
 
-  test('takes many lines as one message, long ones cut, and several messages where one would be too large', async () => {
+  test('sends many lines as one message, long ones cut, and several messages where one would be too large', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     await client.run(id).log([info('one'), { level: 'ERROR', message: 'two\nthree' }])
@@ -114,7 +114,7 @@ describe('an action run', () => {
     expect(port.run(id).logs).toHaveLength(messages.length)
   })
 
-  test('says how many lines it had taken when a later batch failed', async () => {
+  test('counts the lines that were sent when a later batch fails', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     const lines = Array.from({ length: 100 }, (_, index) => info(`${index} ${'x'.repeat(7_000)}`))
@@ -129,7 +129,7 @@ describe('an action run', () => {
 })
 
 describe('a node run', () => {
-  test('is told of link, label and summary through its output, and ends with a result', async () => {
+  test('gets link, label and summary through its output, and ends with a result', async () => {
     const { port, client } = await openPort()
     const { id } = port.createNodeRun()
     const run = client.run(id)
@@ -204,7 +204,7 @@ describe('the token', () => {
     ).toHaveLength(1)
   })
 
-  test('is minted again once after a 401, and told to the caller for masking', async () => {
+  test('is minted again once after a 401, and passed to the caller for masking', async () => {
     const tokens: string[] = []
     const { port, client } = await openPort({}, { onToken: token => tokens.push(token) })
     const { id } = port.createRun()

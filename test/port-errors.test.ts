@@ -208,3 +208,49 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     }
   })
 })
+
+describe('the end of a run is lost only by what Port says in its own words:', () => {
+  const ok = false
+  const rows: [status: number, body: unknown, kind: string, temporary: boolean][] = [
+    [404, { ok, error: 'not_found', message: 'The action run was not found' }, 'unknown_run', false],
+    [404, { ok, error: 'action_run_not_found', message: 'No such run' }, 'unknown_run', false],
+    [404, { ok, error: 'maintenance', message: 'Come back later' }, 'unreachable', true],
+    [404, { message: 'Not Found' }, 'unreachable', true],
+    [404, { error: 'Not Found', message: 'Route not found', statusCode: 404 }, 'unreachable', true],
+    [404, { ok, error: 'Not Found', message: 'No app for this host' }, 'unreachable', true],
+    [404, { ok: true, error: 'not_found' }, 'unreachable', true],
+    [404, { error: 'not_found' }, 'unreachable', true],
+    [404, [], 'unreachable', true],
+    [404, null, 'unreachable', true],
+    [400, { message: 'Bad Request' }, 'unreachable', true],
+    [403, { message: 'Forbidden' }, 'unreachable', true],
+    [409, { message: 'Run already finished' }, 'unreachable', true],
+    [410, { message: 'Gone' }, 'unreachable', true],
+    [422, { message: 'already finished' }, 'unreachable', true],
+    [422, { error: 'run_exhausted' }, 'unreachable', true],
+    [422, { error: 'run_synchronized_error', message: 'The run is synchronous' }, 'unreachable', true],
+    [422, { ok, error: 'run_exhausted' }, 'ended', false],
+    [400, { ok, error: 'run_exhausted' }, 'ended', false],
+    [422, { ok, error: 'invalid', message: 'Action run already finished execution' }, 'ended', false],
+    [422, { ok, error: 'run_synchronized_error' }, 'synchronized', false],
+    [422, { ok, error: 'invalid_request', message: 'status is unknown' }, 'refused', false],
+    [413, { message: 'Payload Too Large' }, 'refused', false],
+    [401, { message: 'Unauthorized' }, 'credentials', false],
+  ]
+  test.each(rows)('%i with %j is "%s"', async (status, body, kind, temporary) => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    port.fail({ match: ({ path }) => path.includes(id), status, body: body as object, times: 9 })
+    const error = await failure(client.run(id).update({ conclusion: 'success' }))
+    expect(error).toMatchObject({ kind, status, temporary })
+  })
+
+  test('a conclusion that is rejected for its content is sent with less, whoever rejects it', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    const rejects = ({ body }: { body: unknown }) => JSON.stringify(body ?? '').includes('link')
+    port.fail({ match: rejects, status: 400, body: { message: 'Blocked by a rule' }, times: 9 })
+    await client.run(id).update({ conclusion: 'failure', link: ['https://acme.test'], summary: 'Why' })
+    expect(port.run(id)).toMatchObject({ status: 'FAILURE', summary: 'Why' })
+  })
+})

@@ -1,4 +1,5 @@
 import { runKind } from '../invocation/run-kind.ts'
+import { trimEnd } from '../trim-end.ts'
 import {
   isObject,
   type Json,
@@ -77,7 +78,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
   const { clock = Date.now, userAgent = 'port-webhook-action' } = options
   const { settings = { credentials: 'PORT_CLIENT_ID and PORT_CLIENT_SECRET', apiUrl: 'PORT_API_URL' } } =
     options
-  const base = options.apiUrl.replace(/\/+$/, '')
+  const base = trimEnd(options.apiUrl, '/')
   const send: Fetch = options.fetch ?? ((url, init) => fetch(url, { ...init, redirect: 'manual' }))
   const tokens = createTokenCache(mint, clock)
 

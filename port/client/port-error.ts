@@ -1,4 +1,5 @@
 import { isObject } from '../types.ts'
+import { readRetryAt } from './retry-after.ts'
 
 /**
  * - `ended`: the run has ended already, by whatever hand
@@ -6,7 +7,8 @@ import { isObject } from '../types.ts'
  * - `unknown_run`: Port knows no such run, in this region and organisation
  * - `credentials`: Port takes neither the token nor a new one, or gives none
  * - `later`: too many requests; see `retryAt`
- * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's: a proxy's page, a redirect
+ * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's own: a page or the JSON of a proxy
+ *   or gateway, a redirect
  * - `refused`: anything else, which trying again would not change, unless a 403's permission is given meanwhile
  */
 export type PortErrorKind =
@@ -69,6 +71,9 @@ export interface Answer {
   text: string
 }
 
+/** How long a request to Port is put off at most, whatever an answer asks for. */
+export const LONGEST_WAIT_MS = 600_000
+
 export const TOKEN_PATH = '/v1/auth/access_token'
 
 /** The error that stands in Port's answer. */
@@ -86,22 +91,26 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
 
   if (status === 429) {
-    const retryAt = readRetryAt(answer.headers, now)
+    const retryAt = readRetryAt(answer.headers, now, LONGEST_WAIT_MS)
     const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
     return error('later', `the organisation's rate limit is reached${until}.`, retryAt)
   }
   if (status >= 500 || status === 408 || status === 425) {
-    return error('unreachable', 'Port has trouble of its own.', readRetryAt(answer.headers, now))
+    return error(
+      'unreachable',
+      'Port has trouble of its own.',
+      readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+    )
   }
   const moved = status < 400 ? movedTo(call, answer.headers.get('location')) : null
   if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
-  // Without JSON it is something in between that speaks, and what it says of a run is worth nothing. That a
-  // body is too large for it stays true.
+  // Something between here and Port has answered, and what it says of a run is worth nothing. That a body is too
+  // large for it stays true.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error(
       'unreachable',
       `this is not Port's own answer; check ${call.settings.apiUrl} and the proxy on the way.`,
-      readRetryAt(answer.headers, now),
+      readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
     )
   }
   const forToken = call.what === `POST ${TOKEN_PATH}`
@@ -112,7 +121,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     )
   }
   if (forToken && status === 409) {
-    return error('unreachable', 'it gives no token now.', readRetryAt(answer.headers, now))
+    return error('unreachable', 'it gives no token now.', readRetryAt(answer.headers, now, LONGEST_WAIT_MS))
   }
   // Without a token nothing was said of what it was wanted for.
   if (status === 401 || (forToken && status !== 413)) {
@@ -123,7 +132,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     )
   }
   if (call.runId !== null) {
-    if (status === 404) {
+    if (status === 404 && NOT_FOUND.test(code)) {
       return error(
         'unknown_run',
         `it knows no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
@@ -141,8 +150,12 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     if (status < 500 && (code === 'run_exhausted' || /already (finished|ended|completed)/i.test(message))) {
       return error('ended', `run ${call.runId} has already ended.`)
     }
-    if (status === 409) {
-      return error('unreachable', 'it cannot take this now.', readRetryAt(answer.headers, now))
+    if (status === 409 || status === 404) {
+      return error(
+        'unreachable',
+        'it cannot take this now.',
+        readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+      )
     }
   }
   if (status === 403) {
@@ -166,11 +179,18 @@ function movedTo(call: Call, location: string | null): string | null {
   return to?.pathname.endsWith(path) ? to.origin + to.pathname.slice(0, -path.length) : null
 }
 
-/** Null where it is not Port's own answer, but that of something in between. */
+/** The codes of Port for what it does not know, such as `not_found`. */
+const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
+
+/**
+ * The error in Port's own words, `{ ok: false, error: code, message }`; null where something in between has
+ * answered, as a gateway does with `{ message: "Not Found" }`.
+ */
 function readBody(text: string): { code: string; message: string } | null {
   try {
     const body: unknown = JSON.parse(text)
-    return isObject(body) ? { code: textOf(body.error), message: textOf(body.message) } : null
+    if (!isObject(body) || body.ok !== false || typeof body.error !== 'string') return null
+    return /^[a-z][a-z0-9_]*$/.test(body.error) ? { code: body.error, message: textOf(body.message) } : null
   } catch {
     return null
   }
@@ -178,34 +198,3 @@ function readBody(text: string): { code: string; message: string } | null {
 
 const LONGEST = 300
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
-
-const SOONEST_MS = 1_000
-const LATEST_MS = 600_000
-
-/**
- * `Retry-After` (seconds or a date), then `x-ratelimit-reset`: epoch seconds (or milliseconds), or a delta when
- * below 1e9. A time that is over says nothing; others are whole milliseconds, from a second to ten minutes ahead.
- */
-export function readRetryAt(headers: Answer['headers'], now: number): number | null {
-  const at = [
-    afterTime(headers.get('retry-after'), now),
-    resetTime(headers.get('x-ratelimit-reset'), now),
-  ].find(time => time > now)
-  return at === undefined ? null : Math.ceil(Math.min(now + LATEST_MS, Math.max(now + SOONEST_MS, at)))
-}
-
-const NUMBER = /^\d+(\.\d+)?$/
-
-function afterTime(after: string | null, now: number): number {
-  if (!after) return Number.NaN
-  if (NUMBER.test(after)) return now + Number(after) * 1000
-  // A date begins with the day of the week; `Date.parse` takes much else for one.
-  return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
-}
-
-function resetTime(reset: string | null, now: number): number {
-  if (!reset || !NUMBER.test(reset)) return Number.NaN
-  const value = Number(reset)
-  if (value < 1e9) return now + value * 1000
-  return value < 1e11 ? value * 1000 : value
-}

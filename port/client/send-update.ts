@@ -1,9 +1,10 @@
 import type { RunUpdate } from '../types.ts'
-import { PortError } from './port-error.ts'
+import { PortError, type PortErrorKind } from './port-error.ts'
 
 /**
- * Sends an update; one that ends the run does so even where Port refuses a link, a label or a summary: it is
+ * Sends an update; one that ends the run does so even where Port rejects a link, a label or a summary: it is
  * sent again with less, and at last with the conclusion alone, rather than leaving the run in progress for ever.
+ * Who answers so does not matter: a gateway may reject a body for its content, too.
  *
  * @throws PortError
  */
@@ -23,13 +24,15 @@ export async function sendUpdate(
       await send(form)
       return
     } catch (error) {
-      const ofContent = error instanceof PortError && error.kind === 'refused' && CONTENT.has(error.status)
+      const ofContent =
+        error instanceof PortError && KINDS.has(error.kind) && !error.ofToken && CONTENT.has(error.status)
       if (!ofContent || i === forms.length - 1) throw error
     }
   }
 }
 
-/** Statuses that a body was refused with. */
+const KINDS = new Set<PortErrorKind>(['refused', 'unreachable'])
+/** Statuses that a body was rejected with. */
 const CONTENT = new Set<number | null>([400, 413, 422])
 
 const size = (update: RunUpdate): number => Object.values(update).filter(value => value !== undefined).length

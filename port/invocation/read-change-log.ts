@@ -2,7 +2,7 @@ import { isObject, type JsonObject, type ShapeRead } from '../types.ts'
 import { isLegacy } from './read-legacy.ts'
 import { readTrigger } from './read-trigger.ts'
 import { object, readEntity, text } from './read-value.ts'
-import { isAny, type Known, leftOver, without } from './unknown-fields.ts'
+import { isAny, type Known, leftOver } from './unknown-fields.ts'
 
 const CHANGE_LOG: Known = {
   id: isAny,
@@ -27,10 +27,15 @@ export function readChangeLog(body: JsonObject): ShapeRead | null {
     blueprint: text(context.blueprint) ?? text(context.blueprintIdentifier),
     entity: readEntity(context.entity),
     inputs: {},
-    event: without(body, 'headers', 'changelogDestination', ...Object.keys(rest)),
+    event: eventOf(body),
     trigger: readTrigger(body.trigger),
     rest,
   }
+}
+
+function eventOf(body: JsonObject): JsonObject {
+  const { headers: _, changelogDestination: __, ...known } = CHANGE_LOG
+  return Object.fromEntries(Object.entries(body).filter(([name]) => Object.hasOwn(known, name)))
 }
 
 /** It tells of a change and starts no run of its own, even where the change is to a run, whose id is in its `context`. */

@@ -3,7 +3,9 @@ import { cleanTriggers } from './clean-triggers.ts'
 import { findRunId } from './find-run-id.ts'
 import { readDirective } from './read-directive.ts'
 import { readShape } from './read-shape.ts'
+import { object } from './read-value.ts'
 import { runKind } from './run-kind.ts'
+import { spreadsInputs } from './spreads-inputs.ts'
 import { without } from './unknown-fields.ts'
 import { unwrapAgent } from './unwrap-agent.ts'
 
@@ -30,7 +32,9 @@ export function readInvocation(body: unknown, runIdHeader?: string | null): Invo
 
 function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
   const given = isObject(body) ? body : body === undefined ? {} : { body: body as Json }
-  const github = readDirective(given.github)
-  const asked = readShape(github ? without(given, 'github') : given)
+  const place = spreadsInputs(given) ? object(given.port_context) : given
+  const github = readDirective(place.github)
+  const rest = github ? without(place, 'github') : place
+  const asked = readShape(place === given ? rest : { ...given, port_context: rest })
   return { ...asked, inputs: cleanTriggers(asked.inputs), event: cleanTriggers(asked.event), github }
 }

@@ -5,13 +5,12 @@ import { RUN_CONTEXT, readLegacy } from './read-legacy.ts'
 import { readTrigger } from './read-trigger.ts'
 import { identifier, object, readEntity, text, texts } from './read-value.ts'
 import { contextRunId } from './run-kind.ts'
+import { spreadsInputs } from './spreads-inputs.ts'
 import { isAny, type Known, leftOver } from './unknown-fields.ts'
 
 /** Reads the shape that a body has, and with it whatever its author put beside. */
 export function readShape(body: JsonObject): Asked {
-  const shape: ShapeRead = readContext(body) ??
-    readLegacy(body) ??
-    readChangeLog(body) ?? { inputs: {}, rest: body }
+  const shape = knownShape(body) ?? { inputs: {}, rest: body }
   const beside = readFlat(shape.rest)
   return {
     action: shape.action ?? beside.action,
@@ -23,6 +22,13 @@ export function readShape(body: JsonObject): Asked {
     event: shape.event ?? beside.event,
     trigger: shape.trigger ?? beside.trigger,
   }
+}
+
+/** Where inputs may stand beside Port's own context, an automation may have spread its event; neither names the action. */
+function knownShape(body: JsonObject): ShapeRead | null {
+  const changeLog = readChangeLog(body)
+  if (spreadsInputs(body)) return changeLog && { ...changeLog, action: null }
+  return readContext(body) ?? readLegacy(body) ?? changeLog
 }
 
 const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
@@ -51,8 +57,8 @@ function readFlat(body: JsonObject): Asked {
   const inRun = isRunContext(body.context)
   const context = runContext(body.context)
   const action = readAction(portContext.action)
-  const ownAction = readAction(body.action)
-  const trigger = [body.trigger, portContext.trigger].find(hasBy)
+  const ownAction = readAction(spreadsInputs(body) ? null : body.action)
+  const trigger = [portContext.trigger, body.trigger].find(hasBy)
   const entity = readEntity(portContext.entity) ?? portPayload.entity
   return {
     action: action.identifier ?? portPayload.action ?? ownAction.identifier,

@@ -17,5 +17,6 @@ export function leftOver(value: JsonObject, known: Known): JsonObject {
 }
 
 export function without(value: JsonObject, ...names: string[]): JsonObject {
-  return Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)))
+  const left = new Set(names)
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !left.has(name)))
 }

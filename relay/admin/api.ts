@@ -1,32 +1,46 @@
-import { timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { Hono } from 'hono'
 import { isRepository } from '../config/routes.ts'
+import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import { boundRun } from '../deliveries/transition/following.ts'
+import { bearer } from '../http/bearer.ts'
 import { Problem } from '../http/problem.ts'
-import type { Delivery, State } from '../store/delivery.ts'
+import { runKey } from '../store/dedupe-key.ts'
+import { type Delivery, STATES, type State } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 
 const MAX_LIMIT = 200
-const STATES: State[] = ['queued', 'dispatched', 'running', 'finished', 'failed']
+
+export interface AdminApiDeps {
+  /** RELAY_ADMIN_TOKEN */
+  adminToken: string | null
+  /** RELAY_VIEW_TOKEN */
+  viewToken: string | null
+  /** Ids of all organisations. */
+  organisations: string[]
+  store: Pick<Store, 'get' | 'list' | 'history'>
+  apply: ApplyEvent
+}
 
 /**
- * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token; closed where none is set. Inputs and people
+ * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither is set. Inputs and people
  * are not shown: they belong to Port and the workflow.
  */
-export function createAdminApi(
-  adminToken: string | null,
-  store: Pick<Store, 'get' | 'list' | 'redeliver'>,
-  clock: () => number,
-): Hono {
+export function createAdminApi({ adminToken, viewToken, organisations, store, apply }: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
-    if (adminToken === null)
+    if (adminToken === null && viewToken === null)
       throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
-    const given = c.req.header('authorization')?.replace(/^Bearer /i, '') ?? ''
-    if (!sameText(given, adminToken)) {
+    const given = bearer(c)
+    const mayChange = sameText(given, adminToken)
+    const mayRead = sameText(given, viewToken) || mayChange
+    if (!mayRead) {
       throw new Problem(401, 'Send RELAY_ADMIN_TOKEN as "Authorization: Bearer …".', {
         'www-authenticate': 'Bearer',
       })
     }
+    if (!mayChange && c.req.method !== 'GET')
+      throw new Problem(403, 'RELAY_VIEW_TOKEN changes nothing: send RELAY_ADMIN_TOKEN.')
     await next()
   })
   app.get('/deliveries', async c => {
@@ -40,26 +54,39 @@ export function createAdminApi(
     }
     const before = whole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
     const limit = whole('limit', c.req.query('limit'), MAX_LIMIT) ?? 50
-    const deliveries = await store.list({
+    const runId = c.req.query('run_id')
+    const filter = {
       ...(state && { state: state as State }),
-      // As the intake writes it.
-      ...(repository && { repository: repository.toLowerCase() }),
-      ...(before !== undefined && { before }),
-      limit,
-    })
+      ...(repository && { repository }),
+      ...(c.req.query('action') && { action: c.req.query('action') }),
+      ...(runId && { dedupeKeys: organisations.map(organisation => runKey(organisation, runId)) }),
+      ...(c.req.query('since') && { since: readTime('since', c.req.query('since') as string) }),
+    }
+    const deliveries = await store.list(filter, { ...(before !== undefined && { before }), limit })
     return c.json({ deliveries: deliveries.map(shown), next: deliveries.at(-1)?.seq ?? null })
   })
   app.get('/deliveries/:id', async c => {
     const delivery = await store.get(c.req.param('id'))
     if (!delivery) throw unknown(c.req.param('id'))
-    return c.json(shown(delivery))
+    const events = await store.history(delivery.id)
+    return c.json({
+      ...shown(delivery),
+      events: [
+        { time: iso(delivery.receivedAt), type: 'accepted', details: {} },
+        ...events.map(({ at, type, details }) => ({ time: iso(at), type, details })),
+      ],
+    })
   })
   app.post('/deliveries/:id/redeliver', async c => {
     const id = c.req.param('id')
-    const result = await store.redeliver(id, clock())
-    if (result === 'unknown') throw unknown(id)
-    if (result === 'not_failed')
-      throw new Problem(409, `Delivery ${id} has not failed: only a failed one can be redelivered.`)
+    const delivery = await store.get(id)
+    const outcome = delivery && (await apply(delivery, { type: 'redelivered' })).outcome
+    if (outcome === null || outcome === 'gone') throw unknown(id)
+    if (outcome !== 'applied')
+      throw new Problem(
+        409,
+        `Delivery ${id} has neither failed nor was it cancelled: no other can be redelivered.`,
+      )
     return c.json({ delivery: id, state: 'queued' }, 202)
   })
   const methods = { '/deliveries': 'GET', '/deliveries/:id': 'GET', '/deliveries/:id/redeliver': 'POST' }
@@ -79,7 +106,15 @@ function whole(name: string, text: string | undefined, max: number): number | un
   throw new Problem(400, `${name} must be a whole number ${range}.`)
 }
 
+/** Epoch milliseconds or ISO 8601. */
+function readTime(name: string, text: string): number {
+  const time = /^\d+$/.test(text) ? Number(text) : Date.parse(text)
+  if (Number.isFinite(time)) return time
+  throw new Problem(400, `${name} must be a time such as 2026-01-31T12:00:00Z, or milliseconds since 1970.`)
+}
+
 function shown(d: Delivery) {
+  const run = boundRun(d)
   return {
     delivery: d.id,
     seq: d.seq,
@@ -89,11 +124,14 @@ function shown(d: Delivery) {
     action: d.action,
     repository: d.repository,
     event_type: d.eventType,
-    github_run_id: d.githubRunId,
+    workflow: d.workflow,
+    ref: d.ref,
+    github_run_id: run?.id ?? null,
+    evidence: run?.evidence ?? null,
+    attempts: d.attempts,
     received_at: iso(d.receivedAt),
     updated_at: iso(d.updatedAt),
     due_at: d.dueAt === null ? null : iso(d.dueAt),
-    attempts: d.attempts.map(({ at, outcome }) => ({ at: iso(at), outcome })),
   }
 }
 
@@ -101,7 +139,9 @@ const iso = (ms: number) => new Date(ms).toISOString()
 const unknown = (id: string) =>
   new Problem(404, `There is no delivery ${id}: it was purged after RELAY_RETENTION, or never was.`)
 
-function sameText(given: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
-  return a.length === b.length && timingSafeEqual(a, b)
+/** In constant time, whatever the length of what is given. */
+function sameText(given: string | null, expected: string | null): boolean {
+  if (given === null || expected === null) return false
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(given), digest(expected))
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { trimEnd } from '../../port/trim-end.ts'
 import { readSecrets } from '../config/read-secrets.ts'
 
 /** Calls the admin API of the relay that the environment describes: `RELAY_PUBLIC_URL`, else this machine's. */
@@ -27,7 +28,7 @@ export async function callAdmin(
 
 /** Where the relay of this environment listens, without a slash at the end. */
 export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string {
-  return (RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`).replace(/\/+$/, '')
+  return trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
 }
 
 export const noRelay = (base: string, cause: unknown) =>

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parse } from 'yaml'
+import { trimEnd } from '../../port/trim-end.ts'
 import type { Json } from '../../port/types.ts'
 import { isRepository } from '../config/routes.ts'
 import { defineCommand, UsageError } from './command.ts'
@@ -183,7 +184,7 @@ function relayOf(given: string | undefined): string | undefined {
   const url = /^https?:\/\//i.test(given) ? URL.parse(given) : null
   if (!url || url.search || url.hash)
     throw new UsageError(`--relay ${JSON.stringify(given)} must be an http(s) URL.`)
-  return url.href.replace(/\/+$/, '').replace(/\/webhook$/, '')
+  return trimEnd(url.href, '/').replace(/\/webhook$/, '')
 }
 
 function repositoryOf(given: string | undefined): string | undefined {

@@ -1,27 +1,29 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createPortClient } from '../../port/client/port-client.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
-import { createWatching } from '../deliveries/create-watching.ts'
-import { logFailed } from '../deliveries/log-failed.ts'
-import { startWorkers } from '../deliveries/start-workers.ts'
+import { matcher } from '../config/routes.ts'
+import { createEngine } from '../deliveries/engine.ts'
+import { PORT_TIMEOUT_MS } from '../deliveries/outbox/send-outbox.ts'
+import { startWorkers } from '../deliveries/work/start-workers.ts'
 import { createGitHub } from '../github/client.ts'
-import { createPauses } from '../github/pauses.ts'
+import { createRateLimitGate } from '../github/rate-limit-gate.ts'
 import { createRelayServer } from '../http/create-server.ts'
 import { createReports } from '../reports/create-reports.ts'
 import { openStore } from '../store/open.ts'
 import { createGitHubWebhook } from '../webhook/receive-github.ts'
 
-/** What a stop may take before open connections are cut. */
+/** What a stop may take before it no longer waits for requests and steps under way. */
 const STOP_MS = 20_000
 
-/** A relay at work. */
+/** A relay that listens and works. */
 export interface Relay {
   address: string
   port: number
-  /** Accepts nothing more, finishes what was accepted, gives leases back, closes the store. */
+  /** Accepts nothing more, finishes what is under way, closes the store. Takes at most 25 s. */
   stop(): Promise<void>
 }
 
@@ -31,27 +33,39 @@ export interface Relay {
  * @throws Error with a sentence where the database cannot be opened or the address is taken
  */
 export async function openRelay(config: Config, log: Logger): Promise<Relay> {
-  const store = logFailed(await openStore(config.database, config.dispatchRate), log)
-  const clock = Date.now
-  const pauses = createPauses(config.github.auth, clock, pause => {
-    store.pause(pause).catch(error => log.error({ err: error }, 'a pause could not be written down'))
+  const store = await openStore(config.database, config.dispatchRate)
+  const { clock } = store
+  const gate = createRateLimitGate(config.github.auth, clock, closed => {
+    store.closeGate(closed).catch(error => log.error({ err: error }, 'a closed gate could not be persisted'))
   })
-  pauses.learn(await store.pauses(clock()))
-  const github = createGitHub(config.github, clock, pauses)
-  const { clientId } = config.port
-  const port = clientId ? createPortClient({ ...config.port, clientId }) : null
-  const { startTimeout, runTimeout } = config
-  const { watch, lister } = createWatching({ store, github, port, startTimeout, runTimeout, clock })
-  const reports = createReports({ config, store, github, port, clock, log })
-  const receiveGitHub = createGitHubWebhook({
-    secret: config.github.webhookSecret,
-    store,
-    lister,
-    clock,
-    log,
-  })
+  gate.learn(await store.closedGates(clock()))
+  const isAllowed = matcher(config.targets.allowed)
+  const secrets = [...config.organisations.flatMap(each => each.secrets), config.adminToken ?? '']
+  const github = createGitHub(config.github, clock, gate, { isAllowed, secrets })
+  const clients = new Map(
+    config.organisations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
+      const { apiUrl } = config.port
+      const options = { apiUrl, clientId: clientId ?? '', clientSecret, timeoutMs: PORT_TIMEOUT_MS, clock }
+      return clientId === null ? [] : [[id, createPortClient(options)] as const]
+    }),
+  )
+  const { startTimeout, runTimeout, publicUrl } = config
+  const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
+  const engine = createEngine({ store, github, gate, clients, policy, publicUrl, log })
+  const { apply, port } = engine
   const stopping = new AbortController()
-  const app = createApp({ config, store, reports, receiveGitHub, clock, stopping: stopping.signal, log })
+  const app = createApp({
+    ...{ config, store, apply, log },
+    clock: Date.now,
+    reports: createReports({ config, store, github, apply, port, clock: Date.now, log }),
+    receiveGitHub: createGitHubWebhook({
+      secret: config.github.webhookSecret,
+      trustedProxies: config.trustedProxies,
+      organisations: config.organisations.map(({ id }) => id),
+      ...{ store, apply, log },
+    }),
+    stopping: stopping.signal,
+  })
   const { host, port: listenPort } = config.listen
   const server = createRelayServer(app.fetch)
   server.listen(listenPort, host)
@@ -62,7 +76,7 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
       { cause },
     )
   })
-  const workers = startWorkers({ config, store, github, pauses, port, watch, log })
+  const workers = startWorkers({ config, store, engine, gate, log })
   const { address, port: boundPort } = server.address() as AddressInfo
   return {
     address,
@@ -70,13 +84,17 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
     async stop() {
       // A connection that was busy when the stop began becomes idle later, and would hold it up.
       const idle = setInterval(() => server.closeIdleConnections(), 50)
-      const cut = setTimeout(() => server.closeAllConnections(), STOP_MS)
       const closed = new Promise(resolve => server.close(resolve))
-      await Promise.all(workers.map(worker => worker.stop()))
+      const late = new AbortController()
+      const patience = sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})
+      // What does not end in time is found, by its lease and its recorded attempt, at the next start.
+      await Promise.race([Promise.all(workers.map(worker => worker.stop())), patience])
       stopping.abort()
+      await Promise.race([closed, patience])
+      late.abort()
+      server.closeAllConnections()
       await closed
       clearInterval(idle)
-      clearTimeout(cut)
       await store.close()
     },
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { trimEnd } from '../../port/trim-end.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { readConfig } from '../config/config.ts'
 import { readSecrets } from '../config/read-secrets.ts'
@@ -139,15 +140,13 @@ function webhookUrl(
 ): URL {
   const url = /^https?:\/\//i.test(address) ? URL.parse(address) : null
   if (!url) throw new UsageError(`--url ${JSON.stringify(address)} must be an http(s) URL.`)
-  const base = url.pathname.replace(/\/+$/, '')
+  const base = trimEnd(url.pathname, '/')
   url.pathname = /\/webhook(\/|$)/.test(base) ? base : `${base}/webhook`
   if (options.repository) {
     const names = options.repository.split('/')
     if (names.length !== 2 || names.includes('')) throw new UsageError('--repository must be OWNER/NAME.')
-    url.pathname = url.pathname.replace(
-      /\/webhook(\/.*)?$/,
-      `/webhook/${names.map(encodeURIComponent).join('/')}`,
-    )
+    const prefix = url.pathname.slice(0, url.pathname.indexOf('/webhook'))
+    url.pathname = `${prefix}/webhook/${names.map(encodeURIComponent).join('/')}`
   }
   const query = { event_type: options['event-type'], workflow: options.workflow, ref: options.ref }
   for (const [name, value] of Object.entries(query)) if (value) url.searchParams.set(name, value)
@@ -198,7 +197,9 @@ function acceptance({ delivery, repository, event_type, workflow, state, duplica
 function describe({ target, inputs, request }: DryRun): string {
   const listed = Object.entries(inputs).map(([name, value]) => `  ${name}: ${JSON.stringify(value)}`)
   return [
-    `Target: ${target.repository}, event type ${target.eventType}`,
+    target.workflow === null
+      ? `Target: ${target.repository}, event type ${target.eventType}`
+      : `Target: ${target.repository}, workflow ${target.workflow} on ${target.ref ?? 'the default branch'}`,
     ...(listed.length > 0 ? ['Inputs:', ...listed] : ['The webhook has no inputs.']),
     'Request to GitHub:',
     `  ${request.method} ${request.url}`,

@@ -1,14 +1,28 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { nearestName } from './nearest-name.ts'
+import { type Organisation, readOrganisations } from './organisations.ts'
 import { readSecrets } from './read-secrets.ts'
 import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
-import { address, duration, globs, inHeader, list, size, whole } from './values.ts'
+import {
+  accessToken,
+  address,
+  blueprintGlobs,
+  duration,
+  globs,
+  inHeader,
+  list,
+  size,
+  whole,
+} from './values.ts'
 
 /** Everything the relay can be told, read once and validated whole. Times are milliseconds, sizes bytes. */
 export interface Config {
   port: { apiUrl: string; clientId: string | null; clientSecret: string }
-  webhook: { secrets: string[]; tolerance: number; maxBody: number }
+  /** The first is that of `port`. */
+  organisations: Organisation[]
+  webhook: { tolerance: number; maxBody: number }
   github: {
     apiUrl: string
     auth: { token: string } | { appId: string; privateKey: string }
@@ -19,6 +33,12 @@ export interface Config {
   database: { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string }
   publicUrl: string | null
   adminToken: string | null
+  /** As the admin token, for reading only. */
+  viewToken: string | null
+  /** Globs of the blueprints whose entities a run may write through the relay. */
+  reportBlueprints: string[]
+  /** How many proxies in front of the relay append to X-Forwarded-For. */
+  trustedProxies: number
   startTimeout: number
   runTimeout: number
   /** Dispatches a minute; 0 = as fast as GitHub allows. */
@@ -38,6 +58,7 @@ const SECRETS = [
   'GITHUB_APP_PRIVATE_KEY',
   'GITHUB_WEBHOOK_SECRET',
   'RELAY_ADMIN_TOKEN',
+  'RELAY_VIEW_TOKEN',
   'RELAY_DATABASE',
 ]
 
@@ -78,7 +99,12 @@ const variables = z.object({
   RELAY_EVENT_TYPE: z.string().refine(isEventType, EVENT_TYPE_RULE).default('port_action'),
   RELAY_DATABASE: z.string().transform(readDatabase).default({ kind: 'sqlite', path: './data/relay.db' }),
   RELAY_PUBLIC_URL: address.optional(),
-  RELAY_ADMIN_TOKEN: inHeader.min(16, 'must have at least 16 characters').optional(),
+  RELAY_ADMIN_TOKEN: accessToken.optional(),
+  RELAY_VIEW_TOKEN: accessToken.optional(),
+  RELAY_REPORT_BLUEPRINTS: blueprintGlobs.default(['*', '!_*']),
+  RELAY_TRUSTED_PROXIES: whole('must be the number of proxies in front of the relay, 0 to 10', 0, 10).default(
+    0,
+  ),
   RELAY_START_TIMEOUT: duration.default(6e5),
   RELAY_RUN_TIMEOUT: duration.default(864e5),
   RELAY_TOLERANCE: duration.default(3e5),
@@ -116,7 +142,12 @@ export function readConfig(
     )
   }
   // The rules between variables are checked also when a single one is wrong, so that all problems show at once.
-  problems.push(...contradictions(values))
+  problems.push(...contradictions(values), ...unknownNames(env))
+  const organisations = readOrganisations(
+    { clientId: values.PORT_CLIENT_ID?.trim() || null, clientSecret: values.PORT_CLIENT_SECRET ?? '' },
+    list.safeParse(values.PORT_WEBHOOK_SECRETS).data ?? [],
+    problems,
+  )
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
   const named = [values.RELAY_REPOSITORY, ...routes.map(route => route.repository)].filter(
     name => name !== undefined,
@@ -136,11 +167,8 @@ export function readConfig(
   const v = parsed.data
   return {
     port: { apiUrl: v.PORT_API_URL, clientId: v.PORT_CLIENT_ID ?? null, clientSecret: v.PORT_CLIENT_SECRET },
-    webhook: {
-      secrets: [v.PORT_CLIENT_SECRET, ...v.PORT_WEBHOOK_SECRETS],
-      tolerance: v.RELAY_TOLERANCE,
-      maxBody: v.RELAY_MAX_BODY,
-    },
+    organisations,
+    webhook: { tolerance: v.RELAY_TOLERANCE, maxBody: v.RELAY_MAX_BODY },
     github: {
       apiUrl: v.GITHUB_API_URL,
       auth: v.GITHUB_TOKEN
@@ -153,6 +181,9 @@ export function readConfig(
     database: v.RELAY_DATABASE,
     publicUrl: v.RELAY_PUBLIC_URL ?? null,
     adminToken: v.RELAY_ADMIN_TOKEN ?? null,
+    viewToken: v.RELAY_VIEW_TOKEN ?? null,
+    reportBlueprints: v.RELAY_REPORT_BLUEPRINTS,
+    trustedProxies: v.RELAY_TRUSTED_PROXIES,
     startTimeout: v.RELAY_START_TIMEOUT,
     runTimeout: v.RELAY_RUN_TIMEOUT,
     dispatchRate: v.RELAY_DISPATCH_RATE,
@@ -168,11 +199,39 @@ function contradictions(env: Env): string[] {
     !env.GITHUB_TOKEN &&
       !app &&
       'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: with one of them the relay acts on GitHub',
+    env.RELAY_VIEW_TOKEN &&
+      env.RELAY_VIEW_TOKEN === env.RELAY_ADMIN_TOKEN &&
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same: who may only read could change things',
     env.GITHUB_TOKEN && app && 'GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one',
     app && !env.GITHUB_APP_ID && 'GITHUB_APP_ID is missing beside GITHUB_APP_PRIVATE_KEY',
     app && !env.GITHUB_APP_PRIVATE_KEY && 'GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID',
   ].filter((problem): problem is string => Boolean(problem))
 }
+
+/** A mistyped name would leave its default in force with nothing said. */
+function unknownNames(env: Env): string[] {
+  const known = [...Object.keys(variables.shape), ...SECRETS.map(name => `${name}_FILE`)]
+  const relays = known.filter(name => name.startsWith('RELAY_'))
+  return Object.entries(env)
+    .filter(
+      ([name, value = '']) =>
+        name.startsWith('RELAY_') && !known.includes(name) && !isServiceLink(name, value),
+    )
+    .map(([name]) => {
+      const nearest = nearestName(name, relays)
+      return `${name} is not known${nearest ? `: did you mean ${nearest}?` : ''}`
+    })
+}
+
+/**
+ * Whether Kubernetes has set it, as it does in every pod for a Service named `relay` or `relay-…`.
+ *
+ * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ */
+const isServiceLink = (name: string, value: string) =>
+  /_SERVICE_(?:HOST|PORT)/.test(name) ||
+  /_PORT_\d+_(?:TCP|UDP|SCTP)/.test(name) ||
+  /^(?:tcp|udp|sctp):\/\//.test(value)
 
 const THE_KEY = 'paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE'
 

@@ -1,3 +1,5 @@
+import { trimEnd } from '../../port/trim-end.ts'
+
 type Env = Record<string, string | undefined>
 
 /**
@@ -20,7 +22,7 @@ export function readSecrets(
     const path = values[`${name}_FILE`]
     if (path && values[name]) problems.push(`${name} and ${name}_FILE are both set: keep one`)
     if (path) values[name] = readOne(name, path)
-    if (values[name]) values[name] = values[name].replace(/^\ufeff/, '').replace(/[\r\n]+$/, '')
+    if (values[name]) values[name] = trimEnd(values[name].replace(/^\ufeff/, ''), '\r\n')
   }
   return { values, unread }
 

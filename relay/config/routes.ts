@@ -9,6 +9,8 @@ export interface Route {
   match: { action?: string | undefined; blueprint?: string | undefined; operation?: string | undefined }
   repository: string
   event_type?: string | undefined
+  workflow?: string | undefined
+  ref?: string | undefined
 }
 
 /** What an event type must be, to be said after its name. */
@@ -18,21 +20,38 @@ const glob = z.string().superRefine((text, ctx) => {
   const problem = globProblem(text)
   if (problem) ctx.addIssue(problem)
 })
-const rule = z.strictObject({
-  match: z
-    .strictObject({
-      action: glob.optional(),
-      blueprint: glob.optional(),
-      operation: glob.optional(),
-    })
-    .default({}),
-  repository: z.string().refine(isRepository, 'must be owner/name'),
-  event_type: z.string().refine(isEventType, EVENT_TYPE_RULE).optional(),
-})
+/** What a workflow and a ref must be, to be said after their names. */
+export const WORKFLOW_RULE =
+  'must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow'
+export const REF_RULE = 'must be the name of a branch or tag'
+export const EXCLUSIVE = 'event_type and workflow exclude each other: keep one'
+export const REF_NEEDS_WORKFLOW =
+  'ref needs workflow: a repository_dispatch always runs on the default branch'
+
+const rule = z
+  .strictObject({
+    match: z
+      .strictObject({
+        action: glob.optional(),
+        blueprint: glob.optional(),
+        operation: glob.optional(),
+      })
+      .default({}),
+    repository: z.string().refine(isRepository, 'must be owner/name'),
+    event_type: z.string().refine(isEventType, EVENT_TYPE_RULE).optional(),
+    // YAML reads an id as a number.
+    workflow: z.preprocess(
+      value => (Number.isSafeInteger(value) ? String(value) : value),
+      z.string().refine(isWorkflow, WORKFLOW_RULE).optional(),
+    ),
+    ref: z.string().refine(isRef, REF_RULE).optional(),
+  })
+  .refine(route => route.event_type === undefined || route.workflow === undefined, EXCLUSIVE)
+  .refine(route => route.ref === undefined || route.workflow !== undefined, REF_NEEDS_WORKFLOW)
 const file = z.array(rule, 'must be a list of routes, each with a repository and what to match')
 
 /**
- * Reads the YAML file of routes: a list of `{ match: { action, blueprint, operation }, repository, event_type }`.
+ * Reads the YAML file of routes: a list of `{ match: { action, blueprint, operation }, repository, event_type | workflow, ref }`.
  * What is wrong with it goes into `problems`.
  */
 export function readRoutes(path: string, readFile: (path: string) => string, problems: string[]): Route[] {
@@ -55,6 +74,22 @@ export function readRoutes(path: string, readFile: (path: string) => string, pro
 
 export function isEventType(text: string): boolean {
   return text.trim() !== '' && text.length <= 100 && !/[\p{Cc}\p{Cs}]/u.test(text)
+}
+
+/** A file name, or an id in decimal; either becomes one part of a URL's path. */
+export function isWorkflow(text: string): boolean {
+  return /^\d{1,18}$/.test(text) || (text.length <= 200 && /^[^/\\\p{Cc}\p{Cs}]+\.ya?ml$/u.test(text))
+}
+
+/**
+ * The name of a branch or tag, also in the form `refs/heads/main`.
+ *
+ * @see https://git-scm.com/docs/git-check-ref-format
+ */
+export function isRef(text: string): boolean {
+  return (
+    text.length <= 250 && /^[^\s~^:?*[\\\p{Cc}\p{Cs}]+$/u.test(text) && !/\.\.|@\{|^[/-]|[/.]$/.test(text)
+  )
 }
 
 /** GitHub's own rule for `owner/name`; `.` and `..` would leave the repository's path. */

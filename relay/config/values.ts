@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { trimEnd } from '../../port/trim-end.ts'
 import { globProblem } from './glob-problem.ts'
 import { isExclusion } from './is-exclusion.ts'
 
@@ -17,7 +18,7 @@ export const address = z.string().transform((text, ctx) => {
     ctx.addIssue('must be an address alone, without a user, a query or a #')
     return z.NEVER
   }
-  return text.trim().replace(/\/+$/, '')
+  return trimEnd(text.trim(), '/')
 })
 
 /** A secret that a header carries: with any other character every request that needs it would fail. */
@@ -28,21 +29,30 @@ export const inHeader = z
     'must be plain ASCII on one line without spaces around it: a header carries it',
   )
 
+export const accessToken = inHeader.min(16, 'must have at least 16 characters')
+
 /** Separated by commas or line breaks. */
 export const list = z.string().transform((text, ctx) => items(text.split(/[,\r\n]/), ctx))
 
 /** Globs of repositories, separated so too; a comma within braces is part of a glob: `acme/{shop,web}`. */
-export const globs = z.string().transform((text, ctx) => {
-  const all = items(splitOutsideBraces(text), ctx)
-  const problems = all.flatMap(glob => {
-    const problem = globProblem(glob, { repositories: true })
-    return problem ? [`${JSON.stringify(glob)} ${problem}`] : []
+export const globs = globList('*/*', glob => globProblem(glob, { repositories: true }))
+
+/** The same of blueprints, whose names hold no slash. */
+export const blueprintGlobs = globList('*', glob => globProblem(isExclusion(glob) ? glob.slice(1) : glob))
+
+function globList(everything: string, problemOf: (glob: string) => string | null) {
+  return z.string().transform((text, ctx) => {
+    const all = items(splitOutsideBraces(text), ctx)
+    const problems = all.flatMap(glob => {
+      const problem = problemOf(glob)
+      return problem ? [`${JSON.stringify(glob)} ${problem}`] : []
+    })
+    for (const problem of problems) ctx.addIssue(problem)
+    if (all.length > 0 && problems.length === 0 && all.every(isExclusion))
+      ctx.addIssue(`leaves out only: add what is let in, such as ${everything}`)
+    return all
   })
-  for (const problem of problems) ctx.addIssue(problem)
-  if (all.length > 0 && problems.length === 0 && all.every(isExclusion))
-    ctx.addIssue('leaves out only: add what is let in, such as */*')
-  return all
-})
+}
 
 /** In milliseconds. It is added to now, and the sum has to be a date. */
 export const duration = amount(

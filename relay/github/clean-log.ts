@@ -1,4 +1,4 @@
-import { withoutColours } from '../../port/strip-ansi-codes.ts'
+import { stripAnsiCodes } from '../../port/strip-ansi-codes.ts'
 
 const MAX_LINES = 100
 const MAX_LINE = 1_000
@@ -43,7 +43,7 @@ function clean(raw: string): string | null {
   let shown = ''
   for (let end = raw.length; shown === '' && end > 0; end = raw.lastIndexOf('\r', end - 1)) {
     const part = raw.slice(raw.lastIndexOf('\r', end - 1) + 1, end)
-    shown = withoutColours(part.slice(0, MAX_PART))
+    shown = stripAnsiCodes(part.slice(0, MAX_PART))
   }
   if (MASKING.test(shown) || /^##\[endgroup\]/.test(shown)) return null
   const text = shown

@@ -1,60 +1,105 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
+import type { JsonObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
+import type { Target } from '../store/delivery.ts'
+import { createClockOffset } from './clock-offset.ts'
 import { createCredential } from './credential.ts'
-import { HeldUpError, type Outcome, readError } from './errors.ts'
-import { obeyLimits } from './obey-limits.ts'
-import { createPauses } from './pauses.ts'
+import { type DispatchOutcome, HeldUpError, readDispatchError } from './dispatch-outcome.ts'
+import { gatedCredential } from './gated-credential.ts'
+import { hideSecrets } from './hide-secrets.ts'
+import { createRateLimitGate } from './rate-limit-gate.ts'
+import { type ApprovalReader, createApprovalReader } from './read-approvals.ts'
 import { createJobReader, type JobReader } from './read-jobs.ts'
 import { createRepositoryReader, type RepositoryReader } from './read-repository.ts'
 import { createRunReader, type RunReader } from './read-runs.ts'
-import { sendDispatch } from './send-dispatch.ts'
+import { repositoryDispatchRefusal, sendRepositoryDispatch } from './repository-dispatch.ts'
+import { createRunControl, type RunControl } from './run-control.ts'
 import { serverUrl } from './server-url.ts'
+import { createWorkflowDispatcher } from './workflow-dispatch.ts'
+import { workflowRefusal } from './workflow-refusal.ts'
 
 export type { WorkflowRun } from './workflow-run.ts'
 
-export interface GitHub extends RunReader, JobReader, RepositoryReader {
+export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader, RepositoryReader {
   /** Where people look: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string
+  /** GitHub's clock minus the relay's, ms; null before GitHub's first answer. */
+  clockOffset(): number | null
   /**
-   * Sends one `repository_dispatch`, and never a second time: it is not idempotent.
+   * Sends one dispatch. It is not idempotent: where it may have taken effect, it is never repeated.
    *
+   * @param content.payload what the action reads
+   * @param content.inputs Port's inputs, for the inputs of a workflow
    * @param sendBy after that, milliseconds since 1970, nothing is sent
    */
   dispatch(
-    target: { repository: string; eventType: string },
-    payload: ClientPayload,
+    target: Target,
+    content: { payload: ClientPayload; inputs: JsonObject },
     sendBy?: number,
-  ): Promise<Outcome>
+  ): Promise<DispatchOutcome>
 }
 
-/** GitHub as the relay sees it, by token or as a GitHub App. */
+/**
+ * GitHub as the relay sees it, by token or as a GitHub App.
+ *
+ * @param options.isAllowed whether the relay may dispatch to the repository that another has become; none where absent
+ * @param options.secrets what GitHub's error texts must not show, beside the credential
+ */
 export function createGitHub(
   config: Config['github'],
   clock: () => number = Date.now,
-  pauses = createPauses(config.auth, clock),
+  gate = createRateLimitGate(config.auth, clock),
+  {
+    isAllowed = () => false,
+    secrets = [],
+  }: { isAllowed?: (repository: string) => boolean; secrets?: readonly string[] } = {},
 ): GitHub {
-  const credential = obeyLimits(createCredential(config, clock), pauses, clock)
+  const offset = createClockOffset(clock)
+  const direct = createCredential(config, clock, (headers, sentAt) => {
+    // A proxy on the way has a clock of its own.
+    if (headers.has('x-github-request-id')) offset.observe(headers.get('date'), sentAt)
+  })
+  const { auth, webhookSecret } = config
+  const ours = ['token' in auth ? auth.token : auth.privateKey, webhookSecret ?? '', ...secrets]
+  const credential = gatedCredential(hideSecrets(direct, ours), gate, clock)
+  const repositories = createRepositoryReader(credential)
+  const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
     serverUrl: serverUrl(config.apiUrl),
+    clockOffset: offset.read,
     ...createRunReader(credential),
+    ...createRunControl(credential),
+    ...createApprovalReader(credential),
     ...createJobReader(credential),
-    ...createRepositoryReader(credential),
-    async dispatch({ repository, eventType }, payload, sendBy = Number.POSITIVE_INFINITY) {
-      const body = { event_type: eventType, client_payload: payload }
-      let outcome: Outcome
+    ...repositories,
+    async dispatch({ repository, eventType: type, workflow, ref }, content, sendBy = Infinity) {
+      const eventType = type ?? ''
+      const mayPost = () => {
+        if (clock() > sendBy) throw new HeldUpError()
+      }
+      const policy = { mayPost, isAllowed }
+      let outcome: DispatchOutcome
       try {
-        outcome = await credential.use(repository, octokit =>
-          sendDispatch(octokit, repository, body, () => {
-            if (clock() > sendBy) throw new HeldUpError()
-          }),
-        )
+        outcome =
+          workflow === null
+            ? await credential.use(repository, octokit =>
+                sendRepositoryDispatch(octokit, { repository, eventType }, content.payload, policy),
+              )
+            : await dispatchWorkflow({ repository, workflow, ref }, content, policy)
       } catch (error) {
-        outcome = readError(error, { repository, eventType, now: clock() })
+        outcome = readDispatchError(error, {
+          repository,
+          now: clock(),
+          refusal: (status, says) =>
+            workflow === null
+              ? repositoryDispatchRefusal(status, says, { repository, eventType })
+              : workflowRefusal(status, says, { repository, workflow, ref: ref ?? 'the default branch' }, {}),
+        })
       }
       // GitHub limits writes apart from reads: that it takes dispatches again, only a dispatch shows.
-      if (outcome.kind === 'accepted' || outcome.kind === 'never') pauses.passed(repository)
-      const limited = outcome.kind === 'later' && outcome.everyone
-      return limited ? { ...outcome, at: pauses.until(repository) } : outcome
+      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') gate.passed(repository)
+      if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
+      return { ...outcome, until: gate.closed(repository)?.closedUntil ?? outcome.until }
     },
   }
 }

@@ -36,12 +36,23 @@ const STOOD_STILL_MS = 5_000
 const LOOK_AGAIN_MS = 60_000
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
-export function createCredential({ apiUrl, auth }: Config['github'], clock: () => number): Credential {
+/** @param onAnswer called with the headers of each of GitHub's answers, and when its request was sent by `performance.now()` */
+export function createCredential(
+  { apiUrl, auth }: Config['github'],
+  clock: () => number,
+  onAnswer: (headers: Headers, sentAt: number) => void = () => {},
+): Credential {
+  const send = async (url: string, init?: RequestInit) => {
+    const sentAt = performance.now()
+    const response = await fetchInTime(url, init)
+    onAnswer(response.headers, sentAt)
+    return response
+  }
   const options = {
     baseUrl: apiUrl,
     userAgent: 'port-webhook-action',
     log: SILENT,
-    request: { retries: 0, fetch: fetchInTime },
+    request: { retries: 0, fetch: send },
   }
   if ('token' in auth) {
     const octokit = new Octokit({ ...options, auth: auth.token })

@@ -1,3 +1,4 @@
+import { cleanText } from './clean-text.ts'
 import type { Credential } from './credential.ts'
 import { readTail } from './read-tail.ts'
 import { split } from './split.ts'
@@ -44,11 +45,11 @@ export function createJobReader(credential: Credential): JobReader {
         })
         const jobs = data.jobs.map(job => ({
           id: job.id,
-          name: job.name,
+          name: cleanText(job.name),
           conclusion: job.conclusion,
           started: Boolean(job.runner_name) || (job.steps?.length ?? 0) > 0,
           steps: (job.steps ?? []).map(step => ({
-            name: step.name,
+            name: cleanText(step.name),
             number: step.number,
             conclusion: step.conclusion,
             endedAt: Date.parse(step.completed_at ?? '') || null,

@@ -5,11 +5,13 @@ import { split } from './split.ts'
 export interface RepositoryFacts {
   /** Stays when the name goes to another repository. */
   id: number
+  /** Its name now: another than asked for where it was renamed or moved. */
+  fullName: string
   defaultBranch: string
 }
 
 export interface RepositoryReader {
-  /** @throws RequestError, CredentialError: see `readTrouble` */
+  /** @throws RequestError, CredentialError: see `readFailure` */
   repository(repository: string): Promise<RepositoryFacts>
 }
 
@@ -19,7 +21,7 @@ export function createRepositoryReader(credential: Credential): RepositoryReader
       credential.use(repository, async octokit => {
         const [owner, repo] = split(repository)
         const { data } = await octokit.repos.get({ owner, repo })
-        return { id: data.id, defaultBranch: data.default_branch }
+        return { id: data.id, fullName: data.full_name, defaultBranch: data.default_branch }
       }),
   }
 }

@@ -1,4 +1,5 @@
 import { RequestError } from '@octokit/request-error'
+import { cleanText } from './clean-text.ts'
 import type { Credential } from './credential.ts'
 import { split } from './split.ts'
 import { toWorkflowRun, type WorkflowRun } from './workflow-run.ts'
@@ -11,26 +12,23 @@ interface Tagged<T> {
 
 /** Reads workflow runs. Every function throws what Octokit throws, or CredentialError. */
 export interface RunReader {
-  /** The page of runs that `repository_dispatch` started, newest first, 100 each. */
-  runsPage(repository: string, page: number, etag: string | null): Promise<Tagged<WorkflowRun[]>>
-  /**
-   * Runs that `repository_dispatch` started since then (milliseconds since 1970), newest first.
-   *
-   * @returns `whole`: there are no more of them
-   */
-  listRuns(repository: string, since: number): Promise<{ runs: WorkflowRun[]; whole: boolean }>
+  /** The page of runs that this event started, newest first, 100 each. */
+  runsPage(
+    repository: string,
+    page: number,
+    etag: string | null,
+    event: string,
+  ): Promise<Tagged<WorkflowRun[]>>
   run(repository: string, id: number, etag: string | null): Promise<Tagged<WorkflowRun>>
   /** Names of the workflows of the default branch, with their state: `active`, `disabled_manually`, … */
   workflows(repository: string): Promise<{ name: string; state: string }[]>
 }
 
 const PAGE = 100
-/** GitHub shows no more than 1,000 runs of a filtered list. */
-const MAX_PAGES = 10
 
 export function createRunReader(credential: Credential): RunReader {
   return {
-    runsPage: (repository, page, etag) =>
+    runsPage: (repository, page, etag, event) =>
       credential.use(repository, async octokit => {
         const [owner, repo] = split(repository)
         // The same address each time, so that the ETag holds: no `created` filter that moves.
@@ -38,7 +36,7 @@ export function createRunReader(credential: Credential): RunReader {
           octokit.actions.listWorkflowRunsForRepo({
             owner,
             repo,
-            event: 'repository_dispatch',
+            event,
             per_page: PAGE,
             page,
             headers: conditional(etag),
@@ -47,25 +45,6 @@ export function createRunReader(credential: Credential): RunReader {
           data => data.workflow_runs.map(toWorkflowRun),
         )
       }),
-    async listRuns(repository, since) {
-      const [owner, repo] = split(repository)
-      const runs: WorkflowRun[] = []
-      for (let page = 1; page <= MAX_PAGES; page++) {
-        const { data } = await credential.use(repository, octokit =>
-          octokit.actions.listWorkflowRunsForRepo({
-            owner,
-            repo,
-            event: 'repository_dispatch',
-            created: `>=${new Date(since).toISOString().slice(0, 19)}Z`,
-            per_page: PAGE,
-            page,
-          }),
-        )
-        runs.push(...data.workflow_runs.map(toWorkflowRun))
-        if (data.workflow_runs.length < PAGE) return { runs, whole: true }
-      }
-      return { runs, whole: false }
-    },
     run: (repository, id, etag) =>
       credential.use(repository, async octokit => {
         const [owner, repo] = split(repository)
@@ -80,7 +59,7 @@ export function createRunReader(credential: Credential): RunReader {
       credential.use(repository, async octokit => {
         const [owner, repo] = split(repository)
         const { data } = await octokit.actions.listRepoWorkflows({ owner, repo, per_page: 100 })
-        return data.workflows.map(({ name, state }) => ({ name, state }))
+        return data.workflows.map(({ name, state }) => ({ name: cleanText(name), state }))
       }),
   }
 }

@@ -1,3 +1,5 @@
+import { cleanText } from './clean-text.ts'
+
 /** A workflow run as GitHub's list and its webhooks show it. Times are milliseconds since 1970. */
 export interface WorkflowRun {
   id: number
@@ -8,7 +10,7 @@ export interface WorkflowRun {
   event: string
   /** The workflow's `run-name`; without one the event type of the dispatch. */
   title: string
-  /** `completed` when it has ended; GitHub adds values. */
+  /** `completed` when it has ended, `waiting` for the reviewers of an environment; GitHub adds values. */
   status: string
   /** GitHub adds values; null while it runs. */
   conclusion: string | null
@@ -39,23 +41,11 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
     attempt: run.run_attempt ?? 1,
     workflowId: run.workflow_id ?? null,
     event: run.event ?? 'unknown',
-    title: run.display_title ?? run.name ?? '',
+    title: cleanText(run.display_title ?? run.name ?? ''),
     status: run.status ?? 'unknown',
     conclusion: run.conclusion ?? null,
     url: run.html_url ?? '',
     createdAt,
     updatedAt: Date.parse(run.updated_at ?? '') || createdAt,
   }
-}
-
-/** The later of two sights of one run: webhooks overtake each other, and a list may be older than a webhook. */
-export function later(a: WorkflowRun, b: WorkflowRun): WorkflowRun {
-  return { ...latest(a, b), workflowId: a.workflowId ?? b.workflowId }
-}
-
-function latest(a: WorkflowRun, b: WorkflowRun): WorkflowRun {
-  if (a.attempt !== b.attempt) return a.attempt > b.attempt ? a : b
-  const [aEnded, bEnded] = [a.status === 'completed', b.status === 'completed']
-  if (aEnded !== bEnded) return aEnded ? a : b
-  return a.updatedAt > b.updatedAt ? a : b
 }

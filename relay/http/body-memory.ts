@@ -1,34 +1,167 @@
+import type { Context } from 'hono'
+import { BOUNDS } from '../config/bounds.ts'
 import { Problem } from './problem.ts'
+import { senderAddress } from './sender-address.ts'
+
+/** Memory for the body of one request. */
+export interface BodyRoom {
+  /**
+   * The body is read from here on: its time counts.
+   *
+   * @param onDrop called if the body is dropped while it arrives; its memory is free by then
+   */
+  arrive(onDrop: (problem: Problem) => void): void
+  /**
+   * Takes memory for bytes that have arrived; where none is left, the slowest body is dropped to make room.
+   * @throws Problem 503 where the slowest body is this one
+   */
+  take(bytes: number): void
+  /**
+   * The body is complete and its sender verified: from here on no other body can take its memory.
+   * @throws Problem 503 where more is being processed than the relay keeps up with
+   */
+  accept(): void
+  /** The body is no longer needed. */
+  release(): void
+}
+
+export interface BodyMemoryOptions {
+  /** For bodies that are arriving. */
+  arrivingBytes: number
+  /** For bodies of verified senders that are being processed. */
+  processingBytes: number
+  /** How many proxies in front of the relay append to X-Forwarded-For. */
+  trustedProxies: number
+}
+
+/** Runs the handler of a request with memory for its body, which is free when the handler has ended. */
+export type WithBodyRoom = (c: Context, handle: (room: BodyRoom) => Promise<Response>) => Promise<Response>
+
+interface Arriving {
+  sender: string
+  since: number
+  bytes: number
+  drop(problem: Problem): void
+}
+
+const CHECK_RATE_MS = 500
 
 /**
- * Bounds what is held in memory between the first byte of a webhook or a report and its answer, whoever sends
- * it and however slowly: more is refused with 503, for the sender to try again, rather than taken without end.
- *
- * @param maxBytes of all bodies together
+ * The memory that one kind of route has for bodies. Bodies that are still arriving share one budget. When it
+ * is used up, the slowest body gives way: the one for which (time since it began) × (bytes that all arriving
+ * bodies of its sender's address hold) is largest. A sender who opens many connections, or who keeps them
+ * open, therefore drops its own bodies and not those of others. Bodies below the minimum rate are dropped
+ * without that need.
  */
-export function createIntake(
-  maxBytes: number,
-): (receive: (reserve: (bytes: number) => void) => Promise<Response>) => Promise<Response> {
+export function createBodyMemory(options: BodyMemoryOptions): WithBodyRoom {
+  const { arrivingBytes, processingBytes, trustedProxies } = options
+  const arriving = new Set<Arriving>()
+  const heldBySender = new Map<string, number>()
   let held = 0
-  return async receive => {
-    let mine = 0
-    try {
-      return await receive(bytes => {
-        if (held + bytes > maxBytes) {
-          throw new Problem(
-            503,
-            'The relay has more to take in than it keeps up with; this was not accepted. Send it again shortly.',
-            {
-              'retry-after': '1',
-              connection: 'close',
-            },
-          )
-        }
-        held += bytes
-        mine += bytes
-      })
-    } finally {
-      held -= mine
+  let processing = 0
+  let checking: NodeJS.Timeout | null = null
+
+  function add(body: Arriving, bytes: number): void {
+    body.bytes += bytes
+    held += bytes
+    const ofSender = (heldBySender.get(body.sender) ?? 0) + bytes
+    if (ofSender > 0) heldBySender.set(body.sender, ofSender)
+    else heldBySender.delete(body.sender)
+  }
+
+  function remove(body: Arriving): void {
+    if (arriving.delete(body)) add(body, -body.bytes)
+  }
+
+  function slowest(now: number): Arriving | null {
+    let found: Arriving | null = null
+    let most = -1
+    for (const body of arriving) {
+      if (body.bytes === 0) continue
+      const cost = (now - body.since) * (heldBySender.get(body.sender) ?? 0)
+      if (cost > most) [found, most] = [body, cost]
+    }
+    return found
+  }
+
+  function checkRates(): void {
+    const now = performance.now()
+    for (const body of arriving) {
+      const elapsed = now - body.since
+      if (elapsed < BOUNDS.bodyRateGrace.value) break // The set is in order of arrival.
+      if (body.bytes < (BOUNDS.bodyRate.value * elapsed) / 1000) body.drop(tooSlow())
+    }
+    if (arriving.size === 0 && checking) {
+      clearInterval(checking)
+      checking = null
     }
   }
+
+  function open(sender: string): BodyRoom {
+    const body: Arriving = {
+      sender,
+      since: 0,
+      bytes: 0,
+      drop: () => {},
+    }
+    let accepted = 0
+    return {
+      arrive(onDrop) {
+        body.since = performance.now()
+        body.drop = problem => {
+          remove(body)
+          onDrop(problem)
+        }
+        arriving.add(body)
+        checking ??= setInterval(checkRates, CHECK_RATE_MS).unref()
+      },
+      take(bytes) {
+        if (bytes > arrivingBytes) throw overloaded()
+        const now = performance.now()
+        while (held + bytes > arrivingBytes) {
+          const victim = slowest(now) ?? body
+          if (victim === body) throw overloaded()
+          victim.drop(overloaded())
+        }
+        add(body, bytes)
+      },
+      accept() {
+        const { bytes } = body
+        remove(body)
+        if (processing + bytes > processingBytes) throw overloaded()
+        accepted = bytes
+        processing += bytes
+      },
+      release() {
+        remove(body)
+        processing -= accepted
+        accepted = 0
+      },
+    }
+  }
+
+  return async (c, handle) => {
+    const room = open(senderAddress(c, trustedProxies))
+    try {
+      return await handle(room)
+    } finally {
+      room.release()
+    }
+  }
+}
+
+function overloaded(): Problem {
+  return new Problem(
+    503,
+    'More requests arrive than the relay keeps up with; this one was not accepted. Send it again shortly.',
+    { 'retry-after': '1', connection: 'close' },
+  )
+}
+
+function tooSlow(): Problem {
+  return new Problem(
+    408,
+    `The body arrives too slowly: it needs at least ${BOUNDS.bodyRate.value} bytes a second.`,
+    { connection: 'close' },
+  )
 }

@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
+import { BOUNDS } from '../config/bounds.ts'
 
 /** Headers and bodies must arrive in time; an idle connection outlives the 60 s that load balancers keep theirs. */
 const AGAINST_SLOW_SENDERS = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
+  maxHeaderSize: BOUNDS.requestLine.value,
+  headersTimeout: BOUNDS.headersTime.value,
+  requestTimeout: BOUNDS.requestTime.value,
   connectionsCheckingInterval: 2_000,
   keepAliveTimeout: 65_000,
 }

@@ -1,5 +1,7 @@
+import { BOUNDS } from '../config/bounds.ts'
+
 /** GitHub's own JSON parser stops at 100; the client payload adds a few levels of its own. */
-export const MAX_DEPTH = 90
+export const MAX_DEPTH = BOUNDS.jsonDepth.value
 
 /** How deep valid JSON is nested, without recursion. */
 export function jsonDepth(json: Uint8Array): number {

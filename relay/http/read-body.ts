@@ -2,6 +2,7 @@ import { finished, Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
+import type { BodyRoom } from './body-memory.ts'
 import { checkLength, tooLarge } from './content-length.ts'
 import { Problem } from './problem.ts'
 
@@ -10,30 +11,26 @@ import { Problem } from './problem.ts'
  *
  * @param maxBytes a larger one is refused: by its announced length before it is read, else as soon as it
  *   grows past the limit
- * @param reserve told of the bytes before they are held; throws where there is no room
- * @throws Problem 413, or 400 where the sender hung up
+ * @throws Problem 413; 400 where the sender hung up; 503 or 408 where the body was dropped
  */
-export async function readBody(
-  c: Context,
-  maxBytes: number,
-  reserve: (bytes: number) => void,
-): Promise<Uint8Array> {
+export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Promise<Uint8Array> {
   const announced = checkLength(c, maxBytes)
   let body = new Uint8Array(0)
   let length = 0
   try {
-    await eachChunk(c, chunk => {
+    await eachChunk(c, room, chunk => {
       const needed = length + chunk.length
       if (needed > maxBytes) throw tooLarge(maxBytes)
       if (length === 0) {
-        reserve(needed)
+        room.take(needed)
         body = chunk
       } else {
         // Copied together: a chunk of one byte, kept, costs hundreds for what is around it.
         if (needed > body.length) {
           // By what has come, and not by what is announced: nobody takes room by words alone.
-          const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * needed, announced ?? maxBytes)))
-          reserve(grown.length - body.length)
+          const size = Math.max(needed, Math.min(2 * needed, announced ?? maxBytes))
+          room.take(size - body.length)
+          const grown = Buffer.allocUnsafeSlow(size)
           grown.set(body)
           body = grown
         }
@@ -42,6 +39,8 @@ export async function readBody(
       length = needed
     })
   } catch (error) {
+    // The memory is free as soon as the room is: a handler that waits holds on to this function's variables.
+    body = new Uint8Array(0)
     if (error instanceof Problem) throw error
     throw new Problem(400, 'The body did not arrive whole.')
   }
@@ -49,19 +48,27 @@ export async function readBody(
 }
 
 /** From Node's own request where there is one: a web stream around it costs more. What `take` throws ends it. */
-function eachChunk(c: Context, take: (chunk: Uint8Array<ArrayBuffer>) => void): Promise<void> {
+function eachChunk(
+  c: Context,
+  room: BodyRoom,
+  take: (chunk: Uint8Array<ArrayBuffer>) => void,
+): Promise<void> {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
   const stream = incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)
   return new Promise((resolve, reject) => {
+    const stop = (problem: unknown) => {
+      // The rest is let be: the refusal has to be answered yet.
+      stream.off('data', onData).pause()
+      reject(problem)
+    }
     const onData = (chunk: Buffer<ArrayBuffer>) => {
       try {
         take(chunk)
       } catch (error) {
-        // The rest is let be: the refusal has to be answered yet.
-        stream.off('data', onData).pause()
-        reject(error)
+        stop(error)
       }
     }
+    room.arrive(stop)
     // Also of one that was closed before.
     finished(stream, { writable: false }, error => (error ? reject(error) : resolve()))
     stream.on('data', onData)

@@ -1,13 +1,14 @@
 import type { Context } from 'hono'
+import { BOUNDS } from '../config/bounds.ts'
+import { bearer } from '../http/bearer.ts'
 import { Problem } from '../http/problem.ts'
-import type { Delivery } from '../store/delivery.ts'
-import type { Message, Store } from '../store/store.ts'
-import { bearer } from './read-message.ts'
+import { type Delivery, OPEN_STATES } from '../store/delivery.ts'
+import type { Store } from '../store/store.ts'
 import type { ReportTokens } from './report-token.ts'
 
-export interface BoundParts {
-  store: Pick<Store, 'get'>
-  tokens: Pick<ReportTokens, 'verify'>
+export interface BoundDeps {
+  store: Pick<Store, 'get' | 'clock'>
+  tokens: Pick<ReportTokens, 'verify' | 'mint'>
   log: Log
 }
 
@@ -16,31 +17,44 @@ interface Log {
 }
 
 /** The workflow run that a report token is of. */
-type Bound = Pick<Message, 'githubRunId' | 'githubRunAttempt'>
+export interface Bound {
+  delivery: string
+  runId: number
+  runAttempt: number
+}
 
 /**
  * A message under a report token, with the delivery that both name, which is bound to that token's run and
- * attempt still. The token comes first: nobody without one has the relay hold a body.
+ * attempt still. The token comes first: without one, no body is read.
  *
- * @throws Problem 401, 403, and what `read` throws
+ * @returns `renew`: half of the token's lifetime is over
+ * @throws Problem 401, 403, 410, and what `read` throws
  */
 export async function boundDelivery<T extends { delivery: string }>(
   c: Context,
-  { store, tokens, log }: BoundParts,
+  { store, tokens, log }: BoundDeps,
   read: () => Promise<T>,
-): Promise<{ message: T; delivery: Delivery; bound: Bound }> {
-  const { delivery: id, runId, runAttempt } = await tokens.verify(bearer(c))
-  const bound = { githubRunId: runId, githubRunAttempt: runAttempt }
+): Promise<{ message: T; delivery: Delivery; bound: Bound; renew: boolean }> {
+  const { renew, ...bound } = await tokens.verify(bearer(c))
   const message = await read()
-  const delivery = message.delivery === id ? await store.get(id) : null
-  if (delivery?.githubRunId === runId && delivery.githubRunAttempt === runAttempt)
-    return { message, delivery, bound }
-  throw refuseUnbound(log, message.delivery, bound)
+  const delivery = message.delivery === bound.delivery ? await store.get(bound.delivery) : null
+  if (!delivery || !isBound(delivery, bound)) throw refuseUnbound(log, message.delivery, bound)
+  if (hasClosed(delivery, store.clock())) throw refuseEnded()
+  return { message, delivery, bound, renew }
 }
 
-export function refuseUnbound(log: Log, delivery: string, bound: Bound): Problem {
+export const isBound = ({ runs }: Delivery, { runId, runAttempt }: Bound) =>
+  runs.some(run => !run.past && run.evidence === 'report' && run.id === runId && run.attempt === runAttempt)
+
+/** Whether a delivery has ended, and the time for its last lines is over. */
+export const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
+  !OPEN_STATES.includes(state) && now > updatedAt + BOUNDS.reportGrace.value
+
+export const refuseEnded = () => new Problem(410, 'The delivery has ended: it accepts no further reports.')
+
+export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }: Bound): Problem {
   log.warn(
-    { delivery, github_run: bound.githubRunId, attempt: bound.githubRunAttempt },
+    { delivery, github_run_id: runId, attempt: runAttempt },
     'a report was refused: its token is of another delivery, or of a run or attempt that is not the present one',
   )
   return new Problem(403, 'This report token is not for this delivery, or of a run or attempt that is over.')

@@ -1,21 +1,66 @@
 import type { RepositoryFacts } from '../github/read-repository.ts'
+import type { WorkflowRun } from '../github/workflow-run.ts'
+import type { Delivery } from '../store/delivery.ts'
 import type { RunClaims } from './verify-oidc.ts'
 
 /*
- * Whether a workflow run may speak for a delivery: started by `repository_dispatch`, in the repository that it
- * was sent to, on its default branch, where alone GitHub starts such workflows. Both return why not, for the log,
- * or null where it may. A repository is known by its id: GitHub goes on under the old name when it is renamed.
+ * Whether a workflow run may report for a delivery. Each check returns why not, for the log, or null where it may.
  */
 
-export function checkEvent({ eventName }: RunClaims): string | null {
-  return eventName === 'repository_dispatch' ? null : `the run was started by ${eventName}`
+/** What a delivery's dispatch can have started, by the claims alone. */
+export function checkTarget(
+  claims: RunClaims,
+  { workflow, ref, attemptedAt }: Delivery,
+  { defaultBranch }: RepositoryFacts,
+): string | null {
+  if (attemptedAt === null) return 'the delivery has not been dispatched'
+  const event = workflow === null ? 'repository_dispatch' : 'workflow_dispatch'
+  if (claims.eventName !== event)
+    return `the run was started by ${claims.eventName}, and the delivery by ${event}`
+  // GitHub starts a repository_dispatch on the default branch alone.
+  const refs = workflow === null || ref === null ? [`refs/heads/${defaultBranch}`] : refNames(ref)
+  if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, and the delivery went to ${refs[0]}`
+  const file = claims.workflowRef.replace(/@.*$/s, '').split('/').at(-1)
+  const isFile = workflow !== null && /\.ya?ml$/i.test(workflow)
+  return isFile && file !== workflow.split('/').at(-1)
+    ? `the run is of ${file}, and the delivery of ${workflow}`
+    : null
 }
 
-export function checkRepository(claims: RunClaims, facts: RepositoryFacts): string | null {
-  if (claims.repositoryId !== String(facts.id)) {
-    return `the run is of ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${facts.id}`
-  }
-  return claims.ref === `refs/heads/${facts.defaultBranch}`
+/** A repository is known by its id: GitHub goes on under the old name when it is renamed. */
+export function checkRepository(claims: RunClaims, { id }: RepositoryFacts): string | null {
+  return claims.repositoryId === String(id)
     ? null
-    : `the run is on ${claims.ref}, and the default branch is ${facts.defaultBranch}`
+    : `the run is of ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
+}
+
+/** The runs that belong to a delivery already leave room for no other, nor for a past one. */
+export function checkRuns({ runId }: RunClaims, { runs }: Delivery): 'duplicate' | 'past' | null {
+  const present = runs.filter(run => !run.past)
+  if (present.some(run => run.id === runId)) return null
+  if (present.some(run => ['answer', 'report', 'port'].includes(run.evidence))) return 'duplicate'
+  return runs.some(run => run.id === runId) ? 'past' : null
+}
+
+/** GitHub counts in seconds, and a run is made a moment after its dispatch. */
+const LEEWAY_MS = 10_000
+
+/**
+ * Whether the run itself agrees, where GitHub shows it: its title names the delivery, or names none and it was
+ * created after the dispatch.
+ *
+ * @param dispatchedAt milliseconds since 1970, by GitHub's clock
+ */
+export function checkRun(
+  run: Pick<WorkflowRun, 'createdAt'>,
+  title: 'this' | 'another' | 'none',
+  dispatchedAt: number,
+): string | null {
+  if (title === 'this') return null
+  if (title === 'another') return 'the title of the run names another delivery'
+  return run.createdAt >= dispatchedAt - LEEWAY_MS ? null : 'the run was created before the dispatch'
+}
+
+function refNames(ref: string): string[] {
+  return ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`]
 }

@@ -1,24 +1,31 @@
 import { type Context, Hono } from 'hono'
-import type { PortClient } from '../../port/client/port-client.ts'
+import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
+import { DEFAULT_ORGANISATION } from '../config/organisations.ts'
+import { matcher } from '../config/routes.ts'
+import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import type { PortAccess } from '../deliveries/port-access.ts'
 import type { GitHub } from '../github/client.ts'
-import { createIntake } from '../http/body-memory.ts'
+import { createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import type { Store } from '../store/store.ts'
 import { createGiveInputs } from './give-inputs.ts'
 import { createKnowledge } from './know-repository.ts'
-import { MAX_BODY } from './read-message.ts'
+import { createRateBound } from './rate-bound.ts'
 import { createReportTokens } from './report-token.ts'
-import { createStart } from './start-report.ts'
-import { createTake } from './take-report.ts'
+import { createStart, type StartDeps } from './start-report.ts'
+import { createTake, type TakeDeps } from './take-report.ts'
 import { createOidcVerifier } from './verify-oidc.ts'
 
 export interface ReportsParts {
-  config: Pick<Config, 'publicUrl' | 'github' | 'webhook' | 'runTimeout'>
-  store: Pick<Store, 'get' | 'bindRun' | 'report' | 'wakeDelivery'>
-  github: Pick<GitHub, 'repository'>
-  /** Null without PORT_CLIENT_ID. */
-  port: Pick<PortClient, 'run'> | null
+  config: Pick<
+    Config,
+    'publicUrl' | 'github' | 'organisations' | 'targets' | 'trustedProxies' | 'reportBlueprints'
+  >
+  store: StartDeps['store'] & TakeDeps['store']
+  github: StartDeps['github'] & Pick<GitHub, 'repository'>
+  apply: ApplyEvent
+  port: PortAccess
+  /** The wall clock, by which tokens expire; milliseconds since 1970. */
   clock: () => number
   log: {
     info: (fields: object, message: string) => void
@@ -27,12 +34,9 @@ export interface ReportsParts {
   }
 }
 
-/** Of all reports that are being taken in, together. */
-const MAX_HELD = 64 * MAX_BODY
-
 /** `/report/…`: what the action reports through the relay. Off, and saying so, without RELAY_PUBLIC_URL. */
 export function createReports(parts: ReportsParts): Hono {
-  const { config, store, port, clock, log } = parts
+  const { config, store, github, apply, port, clock, log } = parts
   const app = new Hono()
   const audience = config.publicUrl
   if (audience === null) {
@@ -44,24 +48,38 @@ export function createReports(parts: ReportsParts): Hono {
     })
     return app
   }
-  const { secrets } = config.webhook
+  const secrets = (organisation: string) =>
+    config.organisations.find(
+      ({ id, clientId }) => id === organisation && (id === DEFAULT_ORGANISATION || clientId !== null),
+    )?.secrets ?? []
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
-  const tokens = createReportTokens({ secret, audience, lifetimeMs: config.runTimeout, clock, log })
+  const tokens = createReportTokens({ secret, audience, lifetimeMs: BOUNDS.reportToken.value, clock, log })
   const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log })
-  const know = createKnowledge({ ask: parts.github.repository, clock, log })
-  const start = createStart({ store, port, verify, know, tokens, clientSecrets: secrets, clock, log })
-  const give = createGiveInputs({ store, tokens, clientSecrets: secrets, log })
-  const take = createTake({ store, tokens, tells: port !== null, clock, log })
-  const intake = createIntake(MAX_HELD)
+  const know = createKnowledge({ ask: github.repository, clock, log })
+  const isAllowed = matcher(config.targets.allowed)
+  const start = createStart({
+    ...{ isAllowed, store, github, apply, port, verify, know, tokens, secrets, log },
+  })
+  const give = createGiveInputs({ store, tokens, secrets, log })
+  const take = createTake({
+    ...{ store, tokens, apply, log },
+    isBlueprintAllowed: matcher(config.reportBlueprints),
+    rate: createRateBound(BOUNDS.reportRate.value),
+  })
+  const withRoom = createBodyMemory({
+    arrivingBytes: BOUNDS.reportArriving.value,
+    processingBytes: BOUNDS.reportProcessing.value,
+    trustedProxies: config.trustedProxies,
+  })
 
   app.use('*', async (c, next) => {
     await next()
     c.header('cache-control', 'no-store')
   })
-  app.post('/start', c => intake(reserve => start(c, reserve)).catch(orStoreTrouble))
-  app.post('/inputs', c => intake(reserve => give(c, reserve)).catch(orStoreTrouble))
-  app.post('/', c => intake(reserve => take(c, reserve)).catch(orStoreTrouble))
+  app.post('/start', c => withRoom(c, room => start(c, room)).catch(orStoreTrouble))
+  app.post('/inputs', c => withRoom(c, room => give(c, room)).catch(orStoreTrouble))
+  app.post('/', c => withRoom(c, room => take(c, room)).catch(orStoreTrouble))
   app.all('*', (c: Context) => {
     if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
       throw new Problem(405, 'Reports come as POST.', { allow: 'POST' })
@@ -74,10 +92,10 @@ export function createReports(parts: ReportsParts): Hono {
 
   function orStoreTrouble(error: unknown): never {
     if (error instanceof Problem) throw error
-    log.error({ err: error }, 'a report could not be written, so it was not accepted')
+    log.error({ err: error }, 'a report was not accepted: database unavailable')
     throw new Problem(
       503,
-      "The relay's database (RELAY_DATABASE) does not answer; this report was not accepted. Send it again.",
+      "The relay's database (RELAY_DATABASE) is unavailable; this report was not accepted. Send it again.",
       { 'retry-after': '5' },
     )
   }

@@ -1,22 +1,30 @@
 import type { Context } from 'hono'
 import type { Invocation } from '../../port/types.ts'
-import { type BoundParts, boundDelivery } from './bound-delivery.ts'
+import { BOUNDS } from '../config/bounds.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
+import type { Store } from '../store/store.ts'
+import { type BoundDeps, boundDelivery } from './bound-delivery.ts'
 import { handOut } from './hand-out.ts'
 import { readMessage, startMessage } from './read-message.ts'
 
 /**
  * `POST /report/inputs`: what `POST /report/start` gave of the inputs, again, for a later process of the same
- * run, which must know what to hide.
+ * run, which must know what to redact.
  *
- * @param reserve as in `readBody`
- * @throws Problem 400, 401, 403, 413, 503
+ * @throws Problem 400, 401, 403, 410, 413, 503
  */
 export function createGiveInputs(
-  parts: BoundParts & { clientSecrets: string[] },
-): (c: Context, reserve: (bytes: number) => void) => Promise<Response> {
-  return async (c, reserve) => {
-    const { message, delivery } = await boundDelivery(c, parts, () => readMessage(c, startMessage, reserve))
-    const invocation = JSON.parse(delivery.invocation) as Invocation
-    return c.json(handOut(invocation, message.complete, parts.clientSecrets))
+  deps: BoundDeps & {
+    store: Pick<Store, 'invocation'>
+    /** What an organisation's inputs may be encrypted with. */
+    secrets: (organisation: string) => string[]
+  },
+): (c: Context, room: BodyRoom) => Promise<Response> {
+  return async (c, room) => {
+    const { message, delivery } = await boundDelivery(c, deps, () =>
+      readMessage(c, startMessage, BOUNDS.reportStartBody.value, room),
+    )
+    const invocation = JSON.parse((await deps.store.invocation(delivery.id)) ?? '{}') as Invocation
+    return c.json(handOut(invocation, message.complete, deps.secrets(delivery.organisation)))
   }
 }

@@ -1,4 +1,4 @@
-import { readTrouble } from '../github/errors.ts'
+import { readFailure } from '../github/read-failure.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
 import { Problem } from '../http/problem.ts'
 import type { RunClaims } from './verify-oidc.ts'
@@ -57,7 +57,7 @@ export function createKnowledge({
   }
 
   function unknown(repository: string, error: unknown): Problem {
-    const { kind, reason } = readTrouble(error, { repository, now: clock(), tries: 0 })
+    const { kind, reason } = readFailure(error, { repository, now: clock(), tries: 0 })
     log.warn(
       { repository, reason },
       'a report was refused: GitHub does not tell the id and the default branch of its repository',

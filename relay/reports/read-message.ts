@@ -1,10 +1,9 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
+import type { BodyRoom } from '../http/body-memory.ts'
 import { jsonDepth, MAX_DEPTH } from '../http/json-depth.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
-
-export const MAX_BODY = 256 * 1024
 
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
@@ -54,15 +53,15 @@ export const reportMessage = z.object({
 })
 
 /**
- * @param reserve as in `readBody`
- * @throws Problem 400 that names what is wrong, and no value; 413; what `reserve` throws
+ * @throws Problem 400 that names what is wrong, and no value; what `readBody` throws
  */
 export async function readMessage<T>(
   c: Context,
   schema: z.ZodType<T>,
-  reserve: (bytes: number) => void,
+  maxBytes: number,
+  room: BodyRoom,
 ): Promise<T> {
-  const bytes = await readBytes(c, reserve)
+  const bytes = await readBytes(c, maxBytes, room)
   let body: unknown
   try {
     body = JSON.parse(new TextDecoder().decode(bytes))
@@ -84,16 +83,14 @@ export async function readMessage<T>(
   )
 }
 
-async function readBytes(c: Context, reserve: (bytes: number) => void): Promise<Uint8Array> {
+async function readBytes(c: Context, maxBytes: number, room: BodyRoom): Promise<Uint8Array> {
   try {
-    return await readBody(c, MAX_BODY, reserve)
+    const bytes = await readBody(c, maxBytes, room)
+    // The token was verified before the body was read.
+    room.accept()
+    return bytes
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 413) throw error
-    throw new Problem(413, `A report has at most ${MAX_BODY} bytes: send it in parts.`, error.headers)
+    throw new Problem(413, `A report has at most ${maxBytes} bytes: send it in parts.`, error.headers)
   }
-}
-
-/** The token of `Authorization: Bearer …`, or null. */
-export function bearer(c: Context): string | null {
-  return /^Bearer ([^\s]+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 }

@@ -11,8 +11,11 @@ interface Bound {
 
 export interface ReportTokens {
   mint(bound: Bound): Promise<{ token: string; expiresAt: number }>
-  /** @throws Problem 401, the same whatever is wrong */
-  verify(token: string | null): Promise<Bound>
+  /**
+   * `renew`: half of its lifetime is over.
+   * @throws Problem 401, the same whatever is wrong
+   */
+  verify(token: string | null): Promise<Bound & { renew: boolean }>
 }
 
 export interface ReportTokenParts {
@@ -67,6 +70,7 @@ export function createReportTokens(parts: ReportTokenParts): ReportTokens {
           delivery: String(payload.sub),
           runId: Number(payload.run_id),
           runAttempt: Number(payload.run_attempt),
+          renew: Number(payload.exp) * 1000 - clock() < lifetimeMs / 2,
         }
       } catch (error) {
         throw refuse((error as Error).message)

@@ -1,26 +1,36 @@
 import type { Context } from 'hono'
-import type { PortClient } from '../../port/client/port-client.ts'
 import type { Invocation, RunState } from '../../port/types.ts'
+import { BOUNDS } from '../config/bounds.ts'
+import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import { nameOf } from '../deliveries/binding/match-runs.ts'
+import type { PortAccess } from '../deliveries/port-access.ts'
+import { boundRun } from '../deliveries/transition/following.ts'
+import type { GitHub } from '../github/client.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
+import { bearer } from '../http/bearer.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import type { Delivery } from '../store/delivery.ts'
+import { type Delivery, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import { checkEvent, checkRepository } from './check-claims.ts'
+import { hasClosed } from './bound-delivery.ts'
+import { checkRepository, checkRun, checkRuns, checkTarget } from './check-claims.ts'
 import { handOut } from './hand-out.ts'
-import { bearer, readMessage, startMessage } from './read-message.ts'
+import { readMessage, startMessage } from './read-message.ts'
 import type { ReportTokens } from './report-token.ts'
 import type { RunClaims } from './verify-oidc.ts'
 
-export interface StartParts {
-  store: Pick<Store, 'get' | 'bindRun'>
-  /** Null without PORT_CLIENT_ID. */
-  port: Pick<PortClient, 'run'> | null
+export interface StartDeps {
+  /** Whether RELAY_ALLOWED_REPOSITORIES names the repository. */
+  isAllowed: (repository: string) => boolean
+  store: Pick<Store, 'get' | 'findRuns' | 'invocation' | 'clock'>
+  github: Pick<GitHub, 'run' | 'serverUrl' | 'clockOffset'>
+  apply: ApplyEvent
+  port: PortAccess
   verify: (token: string | null) => Promise<RunClaims>
   know: (repository: string, claims: RunClaims) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
-  /** Each that Port may have encrypted secret inputs with. */
-  clientSecrets: string[]
-  clock: () => number
+  /** What an organisation's inputs may be encrypted with. */
+  secrets: (organisation: string) => string[]
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
 }
 
@@ -29,99 +39,123 @@ const READ_MS = 3_000
 
 /**
  * `POST /report/start`: a workflow run proves by GitHub's OIDC token that it is the one which a delivery
- * started. The first to do so is bound to it, and gets a report token for all that it will say, how Port's
- * run stands, what did not fit its payload, and its secret inputs in clear. A second gets 409 and nothing else.
+ * started. It is bound to the delivery, and gets a report token for all that it will report, how Port's
+ * run is, what did not fit its payload, and its secret inputs in clear. A second run gets 409 and nothing else.
  *
- * @param reserve as in `readBody`
  * @throws Problem 400, 401, 403, 413, 503
  */
-export function createStart(
-  parts: StartParts,
-): (c: Context, reserve: (bytes: number) => void) => Promise<Response> {
-  const { store, port, verify, know, tokens, clock, log } = parts
+export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Promise<Response> {
+  const { isAllowed, store, github, apply, port, verify, know, tokens, log } = deps
 
-  return async (c, reserve) => {
+  return async (c, room) => {
     const claims = await verify(bearer(c))
-    const { delivery: id, complete } = await readMessage(c, startMessage, reserve)
+    // Before the body is read: whoever has a repository on GitHub has tokens of its runs.
+    if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
+    const { delivery: id, complete } = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
     const found = await store.get(id)
     if (!found) throw refuse(id, claims, 'there is no such delivery')
-    const reason = checkEvent(claims) ?? checkRepository(claims, await know(found.repository, claims))
+    const facts = await know(found.repository, claims)
+    const reason = checkRepository(claims, facts) ?? checkTarget(claims, found, facts)
     if (reason !== null) throw refuse(id, claims, reason)
+    const conflict = checkRuns(claims, found)
+    if (conflict === 'past')
+      throw refuse(id, claims, 'it was the run of the delivery before it was redelivered')
+    if (conflict === 'duplicate') return answerDuplicate(c, found, claims)
+    const [owned] = await store.findRuns(found.repository, [claims.runId])
+    if (owned && owned.delivery !== id) throw refuse(id, claims, 'it is the run of another delivery')
+    if (owned && owned.attempt > claims.runAttempt) {
+      throw refuse(id, claims, `a later attempt of the run, ${owned.attempt}, has started`)
+    }
+    if (!owned) await checkTitleAndTime(found, claims)
 
-    const bound = await store.bindRun(id, claims.runId, claims.runAttempt, clock())
-    const delivery = await store.get(id)
-    if (!delivery || bound === 'unknown') throw refuse(id, claims, 'the delivery was deleted meanwhile')
-    if (bound === 'other' && delivery.githubRunId === null) {
-      throw refuse(
-        id,
-        claims,
-        'it is the run of another delivery, or was of this one before it was redelivered',
-      )
-    }
-    if (bound === 'other') return answerDuplicate(c, delivery, claims)
-    if ((delivery.githubRunAttempt ?? 0) > claims.runAttempt) {
-      throw refuse(id, claims, `a later attempt of the run, ${delivery.githubRunAttempt}, has started`)
-    }
+    const delivery = await bind(found, claims)
+    const isOpen = OPEN_STATES.includes(delivery.state)
     const [{ token, expiresAt }, run] = await Promise.all([
       tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
       readRun(delivery),
     ])
-    log.info(
-      { delivery: id, run: delivery.runId, github_run: claims.runId, attempt: claims.runAttempt },
-      'run started',
-    )
-    const invocation = JSON.parse(delivery.invocation) as Invocation
+    // A re-run of what has ended gets no secrets, and has nothing to report.
+    const isHanded = isOpen || (!hasClosed(delivery, store.clock()) && owned?.attempt === claims.runAttempt)
+    const invocation = isHanded ? await store.invocation(id) : null
     return c.json({
       token,
       expires_at: new Date(expiresAt).toISOString(),
-      tells: port !== null && delivery.kind !== 'none',
+      tells: port.canReport(delivery),
       run,
-      ...handOut(invocation, complete, parts.clientSecrets),
+      ...(invocation === null
+        ? { payload: null, secrets: {} }
+        : handOut(JSON.parse(invocation) as Invocation, complete, deps.secrets(delivery.organisation))),
     })
   }
 
+  /** Binds the run; a delivery that has ended stays as it is. */
+  async function bind(found: Delivery, claims: RunClaims): Promise<Delivery> {
+    const { runId, runAttempt } = claims
+    const url = `${github.serverUrl}/${found.repository}/actions/runs/${runId}`
+    const run = {
+      ...{ id: runId, attempt: runAttempt, evidence: 'report' as const, past: false },
+      ...{ status: 'in_progress', conclusion: null, url },
+    }
+    const { outcome, delivery } = await apply(found, { type: 'runReported', run })
+    if (outcome === 'gone') throw refuse(found.id, claims, 'the delivery was deleted meanwhile')
+    const isOurs = delivery.runs.some(each => each.id === runId && !each.past)
+    if (outcome === 'conflict' || (outcome === 'applied' && !isOurs)) {
+      throw refuse(found.id, claims, 'another run was bound to the delivery, or this run to another delivery')
+    }
+    return delivery
+  }
+
+  /** Where GitHub shows the run; where it does not, the claims alone decide. */
+  async function checkTitleAndTime(delivery: Delivery, claims: RunClaims): Promise<void> {
+    const reading = github.run(delivery.repository, claims.runId, null).catch(() => null)
+    const run = (await within(READ_MS, reading))?.data
+    if (!run) return
+    const dispatchedAt = (delivery.attemptedAt ?? delivery.queuedAt) + (github.clockOffset() ?? 0)
+    const reason = checkRun(run, nameOf(run.title, delivery), dispatchedAt)
+    if (reason !== null) throw refuse(delivery.id, claims, reason)
+  }
+
   /** To the sender each refusal is the same. */
-  function refuse(id: string, claims: RunClaims, reason: string): Problem {
+  function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
     log.warn(
-      { delivery: id, repository: claims.repository, github_run: claims.runId, reason },
-      'a report was refused: this run may not speak for the delivery',
+      { delivery: id, repository: claims.repository, github_run_id: claims.runId, reason },
+      'a report was refused: this run may not report for the delivery',
     )
     return new Problem(
       403,
-      "This workflow run may not report for this delivery: only the run may that its repository_dispatch event has started, in the repository that the relay sent it to, on the default branch. The relay's log says what does not fit.",
+      "This workflow run may not report for this delivery: only the run may that its dispatch has started, in the repository and on the branch that the relay sent it to. The relay's log says what does not fit.",
     )
   }
 
   function answerDuplicate(c: Context, delivery: Delivery, { runId }: RunClaims): Response {
+    const first = boundRun(delivery)?.id ?? null
     log.warn(
-      { delivery: delivery.id, run: delivery.runId, github_run: runId, first: delivery.githubRunId },
-      'a second workflow run asked to report for a delivery',
+      { delivery: delivery.id, run: delivery.runId, github_run_id: runId, first },
+      'a report was refused: the delivery has another workflow run',
     )
-    const detail = `The delivery already runs in another workflow run, ${delivery.githubRunId}; this one is ${runId}.`
+    const detail = `The delivery already runs in another workflow run, ${first}; this one is ${runId}.`
     const body = { type: 'about:blank', title: 'Conflict', status: 409, detail, duplicate: true }
-    return c.json({ ...body, github_run_id: delivery.githubRunId }, 409, {
-      'content-type': 'application/problem+json',
-    })
+    return c.json({ ...body, github_run_id: first }, 409, { 'content-type': 'application/problem+json' })
   }
 
-  /** How Port's run stands: as Port says, where it answers in time; ended, where its end waits here to be told. */
-  async function readRun({ runId, kind, state, pastRuns }: Delivery) {
-    if (runId === null || kind === 'none' || !port) return null
-    const read = await within(READ_MS, port.run(runId).read())
+  /** How Port's run is: as Port says, where it answers in time; ended, where its end waits in the outbox. */
+  async function readRun(delivery: Delivery) {
+    if (!port.canReport(delivery)) return null
+    const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
+    const read: RunState | null = await within(READ_MS, reading)
+    // A run of before the redelivery does not make this one a duplicate.
+    const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',
-      ended: read?.ended === true || state === 'finished' || state === 'failed',
+      ended: read?.ended === true || !OPEN_STATES.includes(delivery.state),
       synchronized: read?.synchronized ?? false,
-      // A run of before the redelivery does not make this one a duplicate.
-      external_run_id: pastRuns.some(run => String(run) === read?.externalRunId)
-        ? null
-        : (read?.externalRunId ?? null),
+      external_run_id: isPast ? null : (read?.externalRunId ?? null),
     }
   }
 }
 
-/** Null where Port does not say: the reports wait until it does, and it refuses them itself where the run has ended. */
-async function within(ms: number, reading: Promise<RunState>): Promise<RunState | null> {
+/** Null where it takes longer. */
+async function within<T>(ms: number, reading: Promise<T>): Promise<T | null> {
   const late = Promise.withResolvers<null>()
   const timer = setTimeout(late.resolve, ms, null)
   const read = await Promise.race([reading.catch(() => null), late.promise])

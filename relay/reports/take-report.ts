@@ -1,40 +1,86 @@
 import type { Context } from 'hono'
+import { BOUNDS } from '../config/bounds.ts'
+import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
+import { Problem } from '../http/problem.ts'
+import type { Message } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import { type BoundParts, boundDelivery, refuseUnbound } from './bound-delivery.ts'
+import { type BoundDeps, boundDelivery, isBound, refuseEnded, refuseUnbound } from './bound-delivery.ts'
+import type { RateBound } from './rate-bound.ts'
 import { readMessage, reportMessage } from './read-message.ts'
 
-export interface TakeParts extends BoundParts {
-  store: Pick<Store, 'get' | 'report' | 'wakeDelivery'>
-  /** Whether Port can be told anything. */
-  tells: boolean
-  clock: () => number
+export interface TakeDeps extends BoundDeps {
+  store: BoundDeps['store'] & Pick<Store, 'reportUsage'>
+  apply: ApplyEvent
+  /** Whether RELAY_REPORT_BLUEPRINTS lets a run write entities of the blueprint. */
+  isBlueprintAllowed: (blueprint: string) => boolean
+  /** Reports a minute, of each workflow run. */
+  rate: RateBound
 }
 
 /**
- * `POST /report`: words for Port of the workflow run that a delivery is bound to. Answered with 202 once they
- * are on disk; they are said in order, however long Port is away. A conclusion ends the delivery.
+ * `POST /report`: messages for Port of the workflow run that a delivery is bound to. Answered with 202 once they
+ * are on disk; they are sent in order, however long Port is away. A conclusion ends the delivery, and is accepted
+ * whatever the run has used up.
  *
- * @param reserve as in `readBody`
- * @throws Problem 400, 401, 403, 413, 503
+ * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
-export function createTake(
-  parts: TakeParts,
-): (c: Context, reserve: (bytes: number) => void) => Promise<Response> {
-  const { store, tells, clock } = parts
-  return async (c, reserve) => {
-    const { message, delivery, bound } = await boundDelivery(c, parts, () =>
-      readMessage(c, reportMessage, reserve),
+export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Promise<Response> {
+  const { store, apply, tokens, rate, log } = deps
+  return async (c, room) => {
+    const { message, delivery, bound, renew } = await boundDelivery(c, deps, () =>
+      readMessage(c, reportMessage, BOUNDS.reportBody.value, room),
     )
-    const { sender, number, ending } = message
-    const { reports } = message
+    const { sender, number, reports, ending } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
-    const told = tells && delivery.runId !== null && delivery.kind !== 'none'
-    const given = { sender, number, ...bound, finish: ends }
-    // It may have been redelivered meanwhile.
-    if (!(await store.report(delivery.id, told ? reports : [], clock(), given)))
-      throw refuseUnbound(parts.log, delivery.id, bound)
-    // The workflow may end now: its watch looks at once, and more often.
-    if (ending && !ends) await store.wakeDelivery(delivery.id, clock())
-    return c.json({ delivery: delivery.id, number }, 202)
+    const waitMs = ends ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
+    if (waitMs > 0) {
+      throw new Problem(
+        429,
+        `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`,
+        { 'retry-after': String(Math.ceil(waitMs / 1000)) },
+      )
+    }
+    const messages = reports.map(report => check(report, deps.isBlueprintAllowed))
+    const used = await store.reportUsage(delivery.id, sender)
+    const lines = messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 0), 0)
+    const bytes = JSON.stringify(messages).length
+    const isRepeated = number <= used.lastNumber
+    if (!isRepeated && !ends) checkUsage(used.lines + lines, used.bytes + bytes)
+    if (!isRepeated) {
+      const receipt = { sender, number, lines, bytes }
+      const applied = await apply(delivery, { type: 'reportReceived', messages, ends, ending }, { receipt })
+      // It may have been redelivered, or deleted, meanwhile.
+      if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
+        throw refuseUnbound(log, delivery.id, bound)
+      if (applied.outcome !== 'applied') throw refuseEnded()
+    }
+    const renewed = renew ? { token: (await tokens.mint(bound)).token } : {}
+    return c.json({ delivery: delivery.id, number, ...renewed }, 202)
   }
+}
+
+function checkUsage(lines: number, bytes: number): void {
+  const { reportLines, reportBytes } = BOUNDS
+  if (lines > reportLines.value) {
+    throw new Problem(
+      413,
+      `The reports of a delivery may hold ${reportLines.value} log lines: this one exceeds it.`,
+    )
+  }
+  if (bytes > reportBytes.value) {
+    throw new Problem(
+      413,
+      `The reports of a delivery may hold ${reportBytes.value} bytes: this one exceeds it.`,
+    )
+  }
+}
+
+/** An entity of another blueprint becomes a line that says why it was not written. */
+function check(report: Message, isAllowed: (blueprint: string) => boolean): Message {
+  if (!('entity' in report) || isAllowed(report.entity.blueprint)) return report
+  const { blueprint, properties } = report.entity
+  const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
+  const message = `The entity ${name} was not written: RELAY_REPORT_BLUEPRINTS of the relay does not name its blueprint.`
+  return { log: [{ level: 'ERROR', message }] }
 }

@@ -11,6 +11,12 @@ export interface RunClaims {
   repositoryId: string
   /** `refs/heads/main` */
   ref: string
+  /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty where the issuer does not say. */
+  workflowRef: string
+  /** The token's own id. */
+  jti: string
+  /** Milliseconds since 1970, by the issuer's clock. */
+  expiresAt: number
   runId: number
   runAttempt: number
 }
@@ -31,6 +37,7 @@ export interface OidcParts {
 
 /** GitHub's are about 2,000 characters long. */
 const MAX_TOKEN = 8_000
+const MAX_JTI = 200
 /** Clocks differ. */
 const LEEWAY_S = 30
 /** GitHub's live for about 5 minutes; one that claims a longer life is not GitHub's. */
@@ -62,7 +69,7 @@ export function createOidcVerifier(parts: OidcParts): (token: string | null) => 
         audience,
         clockTolerance: LEEWAY_S,
         maxTokenAge: MAX_AGE_S,
-        requiredClaims: ['exp', 'iat', 'nbf'],
+        requiredClaims: ['exp', 'iat', 'nbf', 'jti'],
         currentDate: new Date(clock()),
       })
       payload = verified.payload
@@ -86,19 +93,29 @@ export function createOidcVerifier(parts: OidcParts): (token: string | null) => 
   }
 
   function readClaims(payload: JWTPayload): RunClaims {
-    const { event_name, repository, repository_id, ref, run_id, run_attempt } = payload
+    const { event_name, repository, repository_id, ref, workflow_ref, jti, exp, run_id, run_attempt } =
+      payload
     const [runId, runAttempt] = [number(run_id), number(run_attempt)]
     if (
       typeof event_name !== 'string' ||
       typeof repository !== 'string' ||
       typeof repository_id !== 'string' ||
       typeof ref !== 'string' ||
+      typeof jti !== 'string' ||
+      jti.length > MAX_JTI ||
       runId === null ||
       runAttempt === null
     ) {
       throw refuse('a claim of the workflow run is missing or of another kind')
     }
-    return { eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt }
+    return {
+      ...{ eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt },
+      ...{
+        workflowRef: typeof workflow_ref === 'string' ? workflow_ref : '',
+        jti,
+        expiresAt: Number(exp) * 1000,
+      },
+    }
   }
 
   function postpone({ message, retryMs }: KeysUnknown): Problem {

@@ -1,20 +1,20 @@
+import { randomInt } from 'node:crypto'
+import { BOUNDS } from '../config/bounds.ts'
 import type { Backend, Row } from './database.ts'
-import type { NewDelivery, Report, State, Telling } from './delivery.ts'
-import { inSteps } from './in-steps.ts'
+import type { NewDelivery, State } from './delivery.ts'
+import { apply, wake } from './sql/apply.ts'
 import * as claims from './sql/claims.ts'
+import * as gates from './sql/gates.ts'
 import { findSame } from './sql/intake.ts'
 import * as lookups from './sql/lookups.ts'
-import * as pauses from './sql/pauses.ts'
-import * as steps from './sql/steps.ts'
-import * as telling from './sql/telling.ts'
-import { type Accepted, type Held, type Queued, type Store, StoreBusy } from './store.ts'
-import { toDelivery, toSent } from './to-delivery.ts'
+import * as maintenance from './sql/maintenance.ts'
+import * as outbox from './sql/outbox.ts'
+import * as rateLimiter from './sql/rate-limiter.ts'
+import { type Accepted, type Store, StoreBusy } from './store.ts'
+import { toDelivery, toRun } from './to-delivery.ts'
 
-/** Deliveries, and characters of them, that may wait to be written; more are refused rather than kept in memory without end. */
-const MAX_WAITING = 10_000
-const MAX_WAITING_SIZE = 128 * 1024 * 1024
 const BURST = 20
-const MAX_UNMATCHED = 100
+const MAX_ROWS = 100
 
 /**
  * The one store, whatever database it lives in.
@@ -22,20 +22,20 @@ const MAX_UNMATCHED = 100
  * @param dispatchRate dispatches a minute, 0 for no limit
  */
 export function createStore(db: Backend, dispatchRate: number): Store {
-  const pace = dispatchRate > 0 ? { perMinute: dispatchRate, burst: BURST } : null
+  const rate = dispatchRate > 0 ? { perMinute: dispatchRate, burst: BURST } : null
   const { dialect } = db
   const listeners: (() => void)[] = []
-  const work = () => {
+  const notify = () => {
     for (const listener of listeners) listener()
   }
-  db.onWork(work)
+  db.onWork(notify)
   let waiting = 0
   let waitingSize = 0
 
-  async function write(delivery: NewDelivery): Promise<Accepted> {
+  async function persist(delivery: NewDelivery): Promise<Accepted> {
     while (true) {
       if (await db.insert(delivery)) {
-        work()
+        notify()
         return accepted({ ...delivery, state: 'queued' }, false)
       }
       const [same] = await db.run([findSame(delivery)])
@@ -43,15 +43,20 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       // The other was deleted in between: try once more.
     }
   }
+  const one = async (statement: Parameters<Backend['run']>[0][number]): Promise<Row[]> =>
+    (await db.run([statement]))[0] ?? []
 
   return {
+    clock: () => db.clock.now(),
     async accept(delivery) {
       const size = delivery.invocation.length
-      if (waiting >= MAX_WAITING || waitingSize + size > MAX_WAITING_SIZE) throw new StoreBusy()
+      const { waitingWebhooks, waitingBytes } = BOUNDS
+      // Beyond, they are refused rather than kept in memory without end.
+      if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
       waiting++
       waitingSize += size
       try {
-        return await write(delivery)
+        return await persist(delivery)
       } finally {
         waiting--
         waitingSize -= size
@@ -61,122 +66,142 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       listeners.push(listener)
     },
 
-    async claimQueued(now, leaseMs, limit, scope = null) {
-      const [rows = []] = await db.run(
-        claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }, pace),
-      )
-      return rows.map(toQueued).sort((a, b) => a.seq - b.seq)
+    async takePermits(now, limit) {
+      if (!rate) return limit
+      const [row] = await one(rateLimiter.take(dialect, { now, limit, rate }))
+      return Number(row?.granted ?? 0)
     },
-    async claimWaiting(now, leaseMs, limit, { scope, after }) {
-      const given = { now, until: now + leaseMs, limit, scope, after }
-      const [rows = []] = await db.run([claims.claimWaiting(dialect, given)])
-      return rows.map(toQueued).sort((a, b) => a.seq - b.seq)
+    async returnPermits(amount) {
+      if (rate && amount > 0) await db.run([rateLimiter.giveBack(amount)])
+    },
+    async claimQueued(now, leaseMs, limit, scope) {
+      const rows = await one(claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }))
+      return rows
+        .map(row => ({
+          ...toDelivery(row),
+          invocation: String(row.invocation),
+          leaseUntil: Number(row.lease_until),
+        }))
+        .sort((a, b) => a.seq - b.seq)
+    },
+    async findUnannounced(now, limit, scope, after) {
+      return (await one(claims.findUnannounced(dialect, { now, limit, scope, after }))).map(toDelivery)
     },
     async claimWatched(now, leaseMs, limit) {
-      const [rows = []] = await db.run([claims.claimWatched(dialect, { now, until: now + leaseMs, limit })])
+      const rows = await one(claims.claimWatched(dialect, { now, until: now + leaseMs, limit }))
       return rows.map(toDelivery).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
-    async record(claimed, change, now, reports = [], { pause, unsent } = {}) {
-      const { lease } = claimed
-      const results = await db.run([
-        ...(pause ? [pauses.raise(dialect, pause)] : []),
-        ...(pace && unsent ? [claims.giveBack(claimed)] : []),
-        ...steps.record(dialect, claimed, change, { now, reports: reports.flatMap(inSteps) }),
-      ])
-      if (reports.length > 0) work()
-      return isHeld(claimed, lease, results)
-    },
-    async markSent(claimed, now) {
-      const [updated] = await db.run([steps.markSent(claimed, now)])
-      return updated?.length === 1
-    },
-    async pause(pause) {
-      await db.run([pauses.raise(dialect, pause)])
-    },
-    async pauses(now) {
-      const [rows = []] = await db.run([pauses.active(now)])
-      return rows.map(({ scope, until }) => ({ scope: String(scope), until: Number(until) }))
-    },
 
-    async claimTelling(now, leaseMs, limit) {
-      const [claimed = []] = await db.run([
-        claims.claimTelling(dialect, { now, until: now + leaseMs, limit }),
-      ])
-      if (claimed.length === 0) return []
-      const [reports = []] = await db.run([telling.reportsOf(claimed.map(row => String(row.id)))])
-      return claimed.map(row => toTelling(row, reports))
-    },
-    async told(claimed, said, retryAt) {
-      const { lease } = claimed
-      return isHeld(claimed, lease, await db.run(telling.told(dialect, claimed, said, retryAt)))
-    },
-    async report(id, reports, now, message) {
-      const given = { reports: reports.flatMap(inSteps), now }
-      const results = await db.run(
-        message ? telling.takeMessage(dialect, id, given, message) : telling.addReports(dialect, id, given),
-      )
-      if (reports.length > 0) work()
-      return results.at(message ? 0 : -1)?.length === 1
-    },
-
-    async wakeDelivery(id, now) {
-      const [woken] = await db.run([steps.wake(id, now)])
-      if (woken?.length) work()
-    },
-    async bindRun(id, runId, attempt, now) {
-      const results = await db.run(steps.bindRun(dialect, { id, runId, attempt, now }))
-      const [bound, same, known] = results.slice(-3)
-      if (bound?.length) return 'bound'
-      if (same?.length) return 'same'
-      return known?.length ? 'other' : 'unknown'
-    },
-    async findByGithubRun(repository, runId) {
-      const [rows] = await db.run([lookups.findByGithubRun(repository, runId)])
-      return rows?.[0] ? toDelivery(rows[0]) : null
-    },
-    async findBound(repository, runIds) {
-      if (runIds.length === 0) return []
-      const [rows = []] = await db.run([lookups.findBound(repository, runIds)])
-      return rows.map(row => ({ id: String(row.id), githubRunId: Number(row.github_run_id) }))
-    },
-    async findNamed(repository, words) {
-      if (words.length === 0) return []
-      const [rows = []] = await db.run([lookups.findNamed(repository, words)])
-      return rows.map(toDelivery)
-    },
-    async sentBetween(repository, eventTypes, time) {
-      if (eventTypes.length === 0) return []
-      const [rows = []] = await db.run([lookups.sentBetween(repository, eventTypes, time)])
-      return rows.map(toSent)
-    },
-    async unmatched(repository) {
-      const [rows = []] = await db.run([lookups.unmatched(repository, MAX_UNMATCHED)])
-      return rows.map(toDelivery)
-    },
-
-    async redeliver(id, now) {
-      const [, , queued, known] = await db.run(steps.redeliver(dialect, id, now))
-      if (queued?.length) {
-        work()
-        return 'queued'
+    async apply(delivery, transition, now, receipt) {
+      const changeId = randomInt(2 ** 47)
+      const { statements, decisive } = apply(dialect, { delivery, changeId, transition, now, receipt })
+      let applied: boolean
+      try {
+        applied = (await db.run(statements))[decisive]?.length === 1
+      } catch (error) {
+        // The answer of the database may be what was lost.
+        const [row] = await one(lookups.get(dialect, delivery.id)).catch(() => {
+          throw error
+        })
+        if (Number(row?.change_id) !== changeId) throw error
+        applied = true
       }
-      return known?.length ? 'not_failed' : 'unknown'
+      if (applied) notify()
+      return applied
     },
+    async wake(id, now) {
+      if ((await one(wake(id, now))).length > 0) notify()
+    },
+
+    async findRuns(repository, runIds) {
+      if (runIds.length === 0) return []
+      const rows = await one(lookups.findRuns(repository, runIds))
+      return rows.map(row => ({ ...toRun(row), delivery: String(row.delivery) }))
+    },
+    async findNamed(repository, names) {
+      if (names.dedupeKeys.length + names.ids.length === 0) return []
+      return (await one(lookups.findNamed(dialect, repository, names))).map(toDelivery)
+    },
+    async attemptedBetween(repository, from, to, except) {
+      const rows = await one(lookups.attemptedBetween(repository, { from, to, except, limit: MAX_ROWS }))
+      return rows.map(row => ({ eventType: row.event_type as string | null }))
+    },
+    async findUnbound(repository) {
+      return (await one(lookups.findUnbound(dialect, repository, MAX_ROWS))).map(toDelivery)
+    },
+    async reportUsage(id, sender) {
+      const [row] = await one(lookups.reportUsage(id, sender))
+      return {
+        lines: Number(row?.lines ?? 0),
+        bytes: Number(row?.bytes ?? 0),
+        lastNumber: Number(row?.last_number ?? 0),
+      }
+    },
+
+    async claimOutboxes(now, leaseMs, limit) {
+      const rows = await one(outbox.claim(dialect, { now, until: now + leaseMs, limit }))
+      if (rows.length === 0) return []
+      const pages = await db.run(rows.map(row => outbox.page(String(row.delivery))))
+      return rows.map((row, i) => ({
+        delivery: String(row.delivery),
+        runId: String(row.run_id),
+        repository: String(row.repository),
+        organisation: String(row.organisation),
+        reported: Boolean(row.reported),
+        version: Number(row.version),
+        attempts: Number(row.attempts),
+        messages: (pages[i] ?? []).map(({ seq, body, created_at }) => ({
+          seq: Number(seq),
+          message: JSON.parse(String(body)),
+          createdAt: Number(created_at),
+        })),
+      }))
+    },
+    async settleOutbox(page, done, retryAt, now) {
+      return (await db.run(outbox.settle(page, done, retryAt, now)))[0]?.length === 1
+    },
+
+    async closeGate(gate) {
+      await db.run([gates.close(gate)])
+    },
+    async closedGates(now) {
+      const rows = await one(gates.closed(now))
+      return rows.map(row => ({
+        scope: String(row.scope),
+        closedUntil: Number(row.closed_until),
+        reason: String(row.reason),
+      }))
+    },
+
     async purge(before, limit) {
-      const [deleted = []] = await db.run([lookups.purge(dialect, before, limit), pauses.forget(before)])
+      const [deleted = []] = await db.run([maintenance.purge(dialect, before, limit), gates.forget(before)])
       return deleted.length
+    },
+    async repairDueTimes(now) {
+      await db.run(maintenance.repairDueTimes(now))
     },
 
     async get(id) {
-      const [rows] = await db.run([lookups.get(id)])
-      return rows?.[0] ? toDelivery(rows[0]) : null
+      const [row] = await one(lookups.get(dialect, id))
+      return row ? toDelivery(row) : null
     },
-    async list(options) {
-      const [rows = []] = await db.run([lookups.list(options)])
-      return rows.map(toDelivery)
+    async invocation(id) {
+      const [row] = await one(lookups.invocation(id))
+      return row ? String(row.invocation) : null
+    },
+    async history(id) {
+      const rows = await one(lookups.history(id))
+      return rows.map(({ at, type, details }) => ({
+        at: Number(at),
+        type: String(type),
+        details: JSON.parse(String(details)),
+      }))
+    },
+    async list(filter, options) {
+      return (await one(lookups.list(dialect, filter, options))).map(toDelivery)
     },
     async counts() {
-      const [rows = []] = await db.run([lookups.counts()])
+      const rows = await one(lookups.counts())
       const amount = (state: State) => Number(rows.find(row => row.state === state)?.amount)
       return {
         queued: amount('queued'),
@@ -185,51 +210,30 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         failed: amount('failed'),
       }
     },
-    async ping() {
-      await db.run([{ sql: 'SELECT 1 AS one', params: [] }])
-    },
+    ping: () => db.ping(),
     close: () => db.close(),
   }
 }
 
-type Told = Pick<NewDelivery, 'id' | 'runId' | 'repository' | 'eventType'> & { state: State }
+type Same = Omit<Accepted, 'duplicate'>
 
-function accepted({ id, state, runId, repository, eventType }: Told, duplicate: boolean): Accepted {
-  return { id, state, runId, repository, eventType, duplicate }
-}
+const accepted = (same: Same, duplicate: boolean): Accepted => ({
+  id: same.id,
+  state: same.state,
+  runId: same.runId,
+  repository: same.repository,
+  eventType: same.eventType,
+  workflow: same.workflow,
+  ref: same.ref,
+  duplicate,
+})
 
-/** Whether the last statement wrote, under this lease; then the lease is spent. */
-function isHeld(claimed: Held, lease: number, results: Row[][]): boolean {
-  const held = results.at(-1)?.length === 1
-  if (held) claimed.spent = lease
-  return held
-}
-
-const fromRow = (row: Row): Told => ({
+const fromRow = (row: Row): Same => ({
   id: String(row.id),
   state: row.state as State,
   runId: row.run_id as string | null,
   repository: String(row.repository),
-  eventType: String(row.event_type),
-})
-
-const toQueued = (row: Row): Queued => ({
-  ...toDelivery(row),
-  leaseUntil: Number(row.lease_until),
-  pausedUntil: Number(row.paused_until),
-})
-
-const toTelling = (row: Row, reports: Row[]): Telling => ({
-  id: String(row.id),
-  runId: String(row.run_id),
-  repository: String(row.repository),
-  lease: Number(row.tell_lease),
-  tries: Number(row.tell_tries),
-  reports: reports
-    .filter(report => report.delivery === row.id)
-    .map(report => ({
-      seq: Number(report.seq),
-      report: JSON.parse(String(report.body)) as Report,
-      createdAt: Number(report.created_at),
-    })),
+  eventType: row.event_type as string | null,
+  workflow: row.workflow as string | null,
+  ref: row.ref as string | null,
 })

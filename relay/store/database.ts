@@ -1,3 +1,4 @@
+import type { DatabaseClock } from './clock.ts'
 import type { NewDelivery } from './delivery.ts'
 import type { Dialect } from './sql/dialect.ts'
 
@@ -22,12 +23,15 @@ export interface Database {
 /** A database that deliveries can live in. */
 export interface Backend extends Database {
   dialect: Dialect
+  clock: Pick<DatabaseClock, 'now'>
   /**
    * Writes a delivery; resolves once it is safe on disk. Calls made together share a commit.
-   * @returns false, and nothing is written, when one of its identity or replay key is there: it may be this one,
+   * @returns false, and nothing is written, when one of its dedupe key or replay key is there: it may be this one,
    *   where the answer to a first try was lost
    */
   insert(delivery: NewDelivery): Promise<boolean>
+  /** @throws when the database takes no writes */
+  ping(): Promise<void>
   /** Calls back when another relay on this database accepted a delivery. */
   onWork(listener: () => void): void
 }

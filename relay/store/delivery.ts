@@ -1,112 +1,145 @@
 import type { JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.ts'
 
 /**
- * What a delivery may be. `queued` → `dispatched` (GitHub took it) → `running` (its workflow run is known)
- * → `finished`; `failed` from any of them, with the reason, and from there a person may redeliver it.
+ * `queued` → `dispatched` (GitHub accepted the dispatch) → `running` (its workflow run is known) → `finished`;
+ * `failed` from any of them, with the reason; `cancelled` by a person. A person may redeliver what failed or was
+ * cancelled.
  */
-export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed'
+export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed' | 'cancelled'
 
-/** One try at GitHub: when (milliseconds since 1970) and what came of it, as a sentence. */
-export interface Attempt {
-  at: number
-  outcome: string
+export const STATES: readonly State[] = ['queued', 'dispatched', 'running', 'finished', 'failed', 'cancelled']
+/** Something is still to happen to the delivery. */
+export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
+
+/** How a workflow run is known to belong to a delivery, strongest first. */
+export type Evidence = 'answer' | 'report' | 'port' | 'title' | 'only_candidate'
+
+/** A workflow run that belongs to a delivery, as it was last seen. */
+export interface DeliveryRun {
+  id: number
+  /** GitHub's `run_attempt`. */
+  attempt: number
+  evidence: Evidence
+  /** It is of an earlier course of the delivery, before it was redelivered, and never counts again. */
+  past: boolean
+  /** GitHub's; `unknown` until the run was read. */
+  status: string
+  conclusion: string | null
+  /** Empty until the run was read. */
+  url: string
 }
 
-/** A webhook that was accepted. Times are milliseconds since 1970. */
-export interface Delivery {
-  /** Order of acceptance, and with it of dispatch within a repository; redelivered, it stands behind the others. */
+/** Where a delivery is dispatched to: a repository with an event type, or with a workflow and a ref. */
+export interface Target {
+  repository: string
+  /** Of a `repository_dispatch`; null for a `workflow_dispatch`. */
+  eventType: string | null
+  /** File name or id of the workflow of a `workflow_dispatch`. */
+  workflow: string | null
+  /** Null: the default branch. */
+  ref: string | null
+}
+
+/** A webhook that was accepted, and what became of it. Times are milliseconds since 1970, by the store's clock. */
+export interface Delivery extends Target {
+  /** Order of acceptance, and with it of dispatch within a repository; redelivered, it is behind the others. */
   seq: number
   id: string
   /** `run:<id>`, else a digest of timestamp and signature: what makes two deliveries one. */
-  identity: string
+  dedupeKey: string
   runId: string | null
   kind: RunKind
   action: string | null
-  repository: string
-  eventType: string
-  /** The invocation as JSON text, whole: what does not fit the client payload is handed out from here. */
-  invocation: string
+  /** The organisation in Port whose secret signed the webhook: its credential alone decrypts and reports. */
+  organisation: string
   state: State
   /** Why it failed. */
   reason: string | null
-  attempts: Attempt[]
   receivedAt: number
   /** When it last entered the queue: received, or redelivered. */
   queuedAt: number
   updatedAt: number
-  /** When the next step is to be taken; null when there is none. */
+  /** When the next step is due; null when there is none. */
   dueAt: number | null
-  /**
-   * Counts claims, and leases given back. A write carries the number it was claimed under: a relay that lost its
-   * lease changes nothing, nor does one that writes again what it does not know to be written.
-   */
-  lease: number
-  /** When the dispatch was last sent. Set before sending: a delivery found with it, and without an answer, may or may not have reached GitHub. */
-  sentAt: number | null
+  /** The fencing number: counts claims and changes. A change carries the one that it was decided on. */
+  version: number
+  /** Dispatches tried since it was queued. */
+  attempts: number
+  firstAttemptAt: number | null
+  /** When the latest dispatch was sent. Recorded before it is sent. */
+  attemptedAt: number | null
+  /** The time of the attempt whose answer is not known; null where none is missing. */
+  unansweredSince: number | null
+  /** Whether Port's log says, since it was queued, that it waits. */
+  waitingAnnounced: boolean
   dispatchedAt: number | null
-  /** The workflow run, once known. */
-  githubRunId: number | null
-  githubRunAttempt: number | null
-  /**
-   * Workflow runs that the delivery is over with: those it ended by without being bound to them, and once it is
-   * redelivered those that it was bound to. Redelivered, it is never one of them again.
-   */
-  pastRuns: number[]
-}
-
-/** What tells which workflow runs are of which delivery, of one that was sent. */
-export interface Sent extends Pick<Delivery, 'id' | 'seq' | 'eventType' | 'githubRunId' | 'pastRuns'> {
-  sentAt: number
-  /** Whether it has ended with its runs among `pastRuns`, or without one that was seen. */
-  over: boolean
+  runs: DeliveryRun[]
 }
 
 /** What intake writes. */
-export interface NewDelivery {
+export interface NewDelivery extends Target {
   id: string
-  identity: string
+  dedupeKey: string
   /** Digest of timestamp and signature where the run id is not part of what was signed: the same signed bytes are one delivery whatever the header says. */
   replayKey: string | null
+  /** Whose secret has signed it: the id of an organisation of the configuration. */
+  organisation: string
   runId: string | null
   kind: RunKind
   action: string | null
-  repository: string
-  eventType: string
+  /** The invocation as JSON text. */
   invocation: string
   receivedAt: number
 }
 
-/** What a step may change. */
+/** What a transition may change. */
 export type Change = Partial<
   Pick<
     Delivery,
     | 'state'
     | 'reason'
-    | 'attempts'
+    | 'queuedAt'
     | 'dueAt'
-    | 'sentAt'
+    | 'attempts'
+    | 'firstAttemptAt'
+    | 'attemptedAt'
+    | 'unansweredSince'
+    | 'waitingAnnounced'
     | 'dispatchedAt'
-    | 'githubRunId'
-    | 'githubRunAttempt'
-    | 'pastRuns'
+    /** All runs, those that stay included. */
+    | 'runs'
   >
 >
 
-/** One call to Port, to be made in order and until Port has answered. */
-export type Report =
+/** One request to Port. */
+export type Message =
   | { log: LogLine[] }
+  /** `unlessStarted`: not sent late, where the action has reported meanwhile. */
   | { update: RunUpdate; unlessStarted?: boolean }
-  /** Created or changed, and tied to the run. */
-  | { entity: { blueprint: string; properties: JsonObject } }
+  | { entity: EntityMessage }
 
-/** A delivery with words for Port, claimed together. */
-export interface Telling {
-  id: string
-  runId: string
-  repository: string
-  lease: number
-  /** In order; `seq` names each for {@link Store.told}. */
-  reports: { seq: number; report: Report; createdAt: number }[]
-  /** How often in a row Port could not be told. */
-  tries: number
+export interface EntityMessage {
+  blueprint: string
+  properties: JsonObject
+  operation?: 'upsert' | 'delete'
+}
+
+/** An entry of a delivery's history. `details` holds no inputs, secrets or people. */
+export interface HistoryEntry {
+  /** The event's type, as `deliveries/transition.ts` names it. */
+  type: string
+  details: JsonObject
+}
+
+/** What a transition writes, in one transaction. */
+export interface Transition {
+  change: Change
+  /** To Port, in order. */
+  messages: Message[]
+  /** Null where nothing happened that is worth an entry. */
+  history: HistoryEntry | null
+  /** Goes to the end of its repository's queue, and drops the messages that wait. */
+  requeue?: boolean
+  /** The lease stays with who claimed the delivery. */
+  keepLease?: boolean
 }

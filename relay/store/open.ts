@@ -1,9 +1,11 @@
 import type { Config } from '../config/config.ts'
+import { createDatabaseClock } from './clock.ts'
 import { createStore } from './create-store.ts'
 import type { Backend } from './database.ts'
 import { openPostgres } from './postgres/postgres.ts'
 import { sqlite } from './sql/dialect.ts'
 import { insert } from './sql/intake.ts'
+import { WRITE } from './sql/maintenance.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import type { Store } from './store.ts'
 
@@ -28,6 +30,10 @@ async function sqliteBackend(path: string): Promise<Backend> {
     run,
     close,
     dialect: sqlite,
+    clock: createDatabaseClock(),
+    async ping() {
+      await run([WRITE])
+    },
     async insert(delivery) {
       const [inserted] = await run([insert(delivery)])
       return inserted?.length === 1

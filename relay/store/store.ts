@@ -1,182 +1,186 @@
-import type { Change, Delivery, NewDelivery, Report, Sent, State, Telling } from './delivery.ts'
-
-/** A delivery as it was claimed: what a write holds under. */
-export type Claimed = Pick<Delivery, 'id' | 'state'> & Held
-
-/** A lease as the step knows that works under it. */
-export interface Held {
-  /** Counts up with each claim; renewed where the delivery is claimed again while the step works. */
-  lease: number
-  /** The one under which the step has written, and so given it back; unset until it has. */
-  spent?: number
-}
-
-/** A queued delivery under a lease. Times are milliseconds since 1970. */
-export type Queued = Delivery & {
-  leaseUntil: number
-  /** Until when GitHub wants those who use its credential to wait; 0 for not at all. */
-  pausedUntil: number
-}
-
-/** GitHub has asked everybody who uses a credential to wait. */
-export interface Pause {
-  /** The credential: a digest of the token, or the owner whose installation of the App it is. */
-  scope: string
-  /** Milliseconds since 1970. */
-  until: number
-}
-
-/** The message that words for Port came in. */
-export interface Message {
-  sender: string
-  /** Counts from 1; one that is not above the sender's last does nothing. */
-  number: number
-  /** The workflow run and attempt that it is of: the delivery must be bound to them still. */
-  githubRunId: number
-  githubRunAttempt: number
-  /** Whether the delivery is finished with it; one that failed stays so. */
-  finish: boolean
-}
+import type {
+  Delivery,
+  DeliveryRun,
+  HistoryEntry,
+  Message,
+  NewDelivery,
+  State,
+  Target,
+  Transition,
+} from './delivery.ts'
 
 /** What intake answers with. */
-export interface Accepted {
+export interface Accepted extends Target {
   id: string
   state: State
   runId: string | null
-  repository: string
-  eventType: string
   duplicate: boolean
 }
 
-/** Where deliveries live. Whatever a promise here resolves for is safe on disk. One contract, run against every store by one test suite. */
+/** A queued delivery, claimed to be dispatched, with its invocation as JSON text. */
+export type Claimed = Delivery & { invocation: string; leaseUntil: number }
+
+/** GitHub takes nothing from a credential until a time. */
+export interface Gate {
+  /** The credential: a digest of the token, or the owner whose installation of the App it is. */
+  scope: string
+  closedUntil: number
+  /** A clause for people. */
+  reason: string
+}
+
+/** A report of the action, as far as the store needs to know it once. */
+export interface ReportReceipt {
+  sender: string
+  /** Counts from 1; one that is not above the sender's last is a repetition, and changes nothing. */
+  number: number
+  lines: number
+  bytes: number
+}
+
+/** What the reports of a delivery's present course have used up. */
+export interface ReportUsage {
+  lines: number
+  bytes: number
+  /** The last number of the sender asked for. */
+  lastNumber: number
+}
+
+/** The messages of a delivery that wait for Port, claimed together: the first ones, as many as fit a page. */
+export interface OutboxPage {
+  delivery: string
+  runId: string
+  repository: string
+  organisation: string
+  /** Whether the action has reported through the relay. */
+  reported: boolean
+  /** The fencing number. */
+  version: number
+  /** How often in a row Port took nothing. */
+  attempts: number
+  messages: { seq: number; message: Message; createdAt: number }[]
+}
+
+/** Narrows a list of deliveries. Times are milliseconds since 1970. */
+export interface Filter {
+  state?: State
+  repository?: string
+  action?: string
+  dedupeKeys?: string[]
+  /** Received since then. */
+  since?: number
+}
+
+/**
+ * Where deliveries live. What a promise here resolves for is safe on disk. Times are milliseconds since 1970 by
+ * {@link Store.clock}. One contract, run against every store by one test suite.
+ */
 export interface Store {
+  /** The database's time. Every lease and due time is by this clock, which no change of this machine's clock moves. */
+  clock(): number
+
   /**
-   * Writes a delivery, once for its identity: the same again changes nothing and is told as a duplicate.
-   * @throws StoreBusy when too many writes wait already
+   * Persists a delivery, once for its dedupe key: the same again changes nothing and is a duplicate.
+   * @throws StoreBusy when too many wait to be persisted already
    */
   accept(delivery: NewDelivery): Promise<Accepted>
-  /** Calls back when work may have come due: a delivery was accepted, here or by another relay. */
+  /** Calls back when work may have come due, here or by another relay. */
   onWork(listener: () => void): void
 
+  /** Takes at most `limit` permits of the rate limiter for what is due; 0 when nothing is due. */
+  takePermits(now: number, limit: number): Promise<number>
+  /** Gives back permits with which nothing was dispatched. */
+  returnPermits(amount: number): Promise<void>
   /**
-   * Takes queued deliveries that are due under a lease, at most one of each repository, the oldest, so
-   * that order is kept; never more than the dispatch rate has left. Those that must wait for a pause to end
-   * are taken, too: somebody has to tell that they wait.
+   * Claims the oldest queued delivery of each repository, where it is due and its gate is open. A repository whose
+   * oldest delivery is not due waits as a whole, which keeps its order.
    *
-   * @param scope of the pauses; null where each owner has a scope of its own, `owner:<owner>` in lower case
+   * @param scope of the gates; null where each owner has its own, `owner:<owner>`
    */
-  claimQueued(now: number, leaseMs: number, limit: number, scope?: string | null): Promise<Queued[]>
-  /**
-   * Takes queued deliveries that a pause makes wait, that have a run in Port and no attempt since they were queued, wherever they
-   * stand; oldest first, those with a `seq` above `after`.
-   */
-  claimWaiting(
-    now: number,
-    leaseMs: number,
-    limit: number,
-    options: { scope: string | null; after: number },
-  ): Promise<Queued[]>
-  /** Takes dispatched and running deliveries that are due. */
+  claimQueued(now: number, leaseMs: number, limit: number, scope: string | null): Promise<Claimed[]>
+  /** Queued deliveries behind a closed gate that Port's log does not say of that they wait; those with a `seq` above `after`. */
+  findUnannounced(now: number, limit: number, scope: string | null, after: number): Promise<Delivery[]>
+  /** Claims dispatched and running deliveries that are due. */
   claimWatched(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
+
   /**
-   * Writes what a step found and gives the lease back, with words for Port in the same transaction. Where the
-   * state is no longer the one claimed, since the workflow run reported meanwhile (`bindRun`), only the
-   * attempts and `dispatchedAt` are written: the run has the last word. A delivery woken meanwhile stays due
-   * at once. A workflow run that is known already stays; one that another delivery is bound to is not bound twice.
+   * Applies a transition that was decided on a version of the delivery; one that changes nothing of the delivery
+   * itself leaves the version as it is.
    *
-   * @param also.pause what GitHub asked for, kept also where the lease was lost; the longer of two stays
-   * @param also.unsent nothing was dispatched, so the dispatch rate gets back what the claim took of it
-   * @returns false, and nothing of the delivery is written, when the lease was lost, or was given back by this very
-   *   step, whose answer did not arrive
+   * @param receipt of the report that brought it: a repetition of an earlier one writes nothing, and counts as applied
+   * @returns false, and nothing is written, where the delivery has another version by now, or another delivery has
+   *   one of its runs
    */
-  record(
-    claimed: Claimed,
-    change: Change,
+  apply(
+    delivery: Pick<Delivery, 'id' | 'version' | 'repository'>,
+    transition: Transition,
     now: number,
-    reports?: Report[],
-    also?: { pause?: Pause | null; unsent?: boolean },
+    receipt?: ReportReceipt,
   ): Promise<boolean>
-  /**
-   * Marks that the dispatch is about to be sent, and keeps the lease.
-   * @returns false when the lease was lost, or the state is no longer the one claimed: then it must not be sent
-   */
-  markSent(claimed: Claimed, now: number): Promise<boolean>
-  /** Writes down that GitHub asked to wait; the longer of two stays. */
-  pause(pause: Pause): Promise<void>
-  /** The pauses that are on. */
-  pauses(now: number): Promise<Pause[]>
+  /** Makes an open delivery due now, whoever has claimed it. */
+  wake(id: string, now: number): Promise<void>
 
-  /** Takes deliveries with words for Port that are due, each with its words. */
-  claimTelling(now: number, leaseMs: number, limit: number): Promise<Telling[]>
-  /**
-   * Removes the words said so far and gives the lease back; `retryAt` when more are left to say later.
-   * @returns false when the lease was lost
-   */
-  told(telling: Pick<Telling, 'id'> & Held, said: number[], retryAt: number | null): Promise<boolean>
-
-  /**
-   * Adds words for Port, behind those that wait, whoever holds a lease.
-   * @returns false when there is no such delivery, or the message is of another run than it is bound to
-   */
-  report(id: string, reports: Report[], now: number, message?: Message): Promise<boolean>
-
-  /** Makes a dispatched or running delivery due at once; one that is leased, once its lease is given back. */
-  wakeDelivery(id: string, now: number): Promise<void>
-  /**
-   * Binds a delivery to the first workflow run that reports for it, whoever holds a lease: queued or
-   * dispatched becomes running, due at once; finished or failed stays so.
-   * `same`: it is bound to this run, whose attempt is raised. `other`: it is bound to another, or this run is
-   * bound to another delivery, or is a past run of this one.
-   */
-  bindRun(
-    id: string,
-    githubRunId: number,
-    attempt: number,
-    now: number,
-  ): Promise<'bound' | 'same' | 'other' | 'unknown'>
-  /** The delivery bound to a workflow run. Upper and lower case of the repository are one. */
-  findByGithubRun(repository: string, runId: number): Promise<Delivery | null>
-  /** Those of these workflow runs that are bound to a delivery, and to which. Upper and lower case are one. */
-  findBound(repository: string, runIds: number[]): Promise<{ id: string; githubRunId: number }[]>
-  /** Dispatched deliveries whose workflow run is not known yet, oldest first, at most 100. Upper and lower case are one. */
-  unmatched(repository: string): Promise<Delivery[]>
-  /**
-   * The unmatched deliveries of the repository whose own id or run id is one of these words, however many
-   * others there are.
-   */
-  findNamed(repository: string, words: string[]): Promise<Delivery[]>
-  /** Deliveries of these event types that were sent to the repository in this time, oldest first, whatever became of them. */
-  sentBetween(
+  /** Runs that belong to a delivery, past ones included, by their ids. Upper and lower case of the repository are one. */
+  findRuns(repository: string, runIds: number[]): Promise<(DeliveryRun & { delivery: string })[]>
+  /** Open deliveries of the repository with one of these dedupe keys or ids. */
+  findNamed(repository: string, names: { dedupeKeys: string[]; ids: string[] }): Promise<Delivery[]>
+  /** What was dispatched to the repository in a time, this delivery left out: by event type, whatever became of it; at most 100. */
+  attemptedBetween(
     repository: string,
-    eventTypes: string[],
-    time: { from: number; to: number; limit: number },
-  ): Promise<Sent[]>
+    from: number,
+    to: number,
+    except: string,
+  ): Promise<{ eventType: string | null }[]>
+  /** Dispatched deliveries of the repository whose run is not known, oldest first, at most 100. */
+  findUnbound(repository: string): Promise<Delivery[]>
+  reportUsage(id: string, sender: string): Promise<ReportUsage>
+
+  /** Claims outboxes that are due, each with its first messages. */
+  claimOutboxes(now: number, leaseMs: number, limit: number): Promise<OutboxPage[]>
+  /**
+   * Removes the messages that are done with, and releases the outbox.
+   *
+   * @param retryAt when Port takes nothing now; null to go on at once with what is left
+   * @returns false where the lease was lost
+   */
+  settleOutbox(
+    page: Pick<OutboxPage, 'delivery' | 'version'>,
+    done: number[],
+    retryAt: number | null,
+    now: number,
+  ): Promise<boolean>
+
+  /** Persists that a gate is closed; the later of two times stays. */
+  closeGate(gate: Gate): Promise<void>
+  closedGates(now: number): Promise<Gate[]>
 
   /**
-   * Queues a failed delivery again, due now, behind all others of its repository: those are in order
-   * already, and one of them may be on its way. What was known of its last dispatch is forgotten, but for the
-   * attempts and its workflow run, which becomes a past one; what Port was not told yet of it is dropped.
-   * A second click finds it queued: `not_failed`.
+   * Deletes at most `limit` ended deliveries last changed before then, none with messages that wait; and gates that
+   * were open by then.
    */
-  redeliver(id: string, now: number): Promise<'queued' | 'not_failed' | 'unknown'>
-  /** Deletes at most `limit` finished and failed deliveries last changed before then, never one with words left for Port; and pauses that were over by then. */
   purge(before: number, limit: number): Promise<number>
+  /** Makes due now what is due further ahead than any step ever asks for, as after a clock was set back. */
+  repairDueTimes(now: number): Promise<void>
 
   get(id: string): Promise<Delivery | null>
+  /** The invocation as JSON text. */
+  invocation(id: string): Promise<string | null>
+  /** Oldest first; at most 200 entries are kept. */
+  history(id: string): Promise<(HistoryEntry & { at: number })[]>
   /** Newest first, those before `before` (a `seq`) where given. */
-  list(options: { state?: State; repository?: string; before?: number; limit: number }): Promise<Delivery[]>
-  /** How many there are of each state but `finished`, of which there may be too many to count. */
-  counts(): Promise<Record<Exclude<State, 'finished'>, number>>
-  /** @throws when the store cannot be reached */
+  list(filter: Filter, options: { before?: number; limit: number }): Promise<Delivery[]>
+  /** How many there are of each open or failed state; finished and cancelled ones are not counted. */
+  counts(): Promise<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>
+  /** @throws when the database cannot be reached, or takes no writes */
   ping(): Promise<void>
   /** Finishes what was begun. */
   close(): Promise<void>
 }
 
-/** The store has more to write than it keeps up with. */
+/** More deliveries wait to be persisted than the relay keeps up with. */
 export class StoreBusy extends Error {
   constructor() {
-    super('Too many deliveries wait to be written')
+    super('Too many deliveries wait to be persisted')
     this.name = 'StoreBusy'
   }
 }

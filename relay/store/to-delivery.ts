@@ -1,45 +1,49 @@
 import type { Row } from './database.ts'
-import type { Delivery, Sent, State } from './delivery.ts'
+import type { Delivery, DeliveryRun } from './delivery.ts'
 
-/** A row of the table `deliveries`, with the names and types that the relay uses. */
+/** A row of the table `deliveries`, see `sql/columns.ts`. */
 export function toDelivery(row: Row): Delivery {
   return {
     seq: Number(row.seq),
     id: String(row.id),
-    identity: String(row.identity),
-    runId: row.run_id as string | null,
+    dedupeKey: String(row.dedupe_key),
+    runId: text(row.run_id),
     kind: row.kind as Delivery['kind'],
-    action: row.action as string | null,
+    action: text(row.action),
+    organisation: String(row.organisation),
     repository: String(row.repository),
-    eventType: String(row.event_type),
-    invocation: String(row.invocation),
-    state: row.state as State,
-    reason: row.reason as string | null,
-    attempts: JSON.parse(String(row.attempts)),
+    eventType: text(row.event_type),
+    workflow: text(row.workflow),
+    ref: text(row.ref),
+    state: row.state as Delivery['state'],
+    reason: text(row.reason),
     receivedAt: Number(row.received_at),
     queuedAt: Number(row.queued_at),
     updatedAt: Number(row.updated_at),
     dueAt: number(row.due_at),
-    lease: Number(row.lease),
-    sentAt: number(row.sent_at),
+    version: Number(row.version),
+    attempts: Number(row.attempts),
+    firstAttemptAt: number(row.first_attempt_at),
+    attemptedAt: number(row.attempted_at),
+    unansweredSince: number(row.unanswered_since),
+    waitingAnnounced: Boolean(row.waiting_announced),
     dispatchedAt: number(row.dispatched_at),
-    githubRunId: number(row.github_run_id),
-    githubRunAttempt: number(row.github_run_attempt),
-    pastRuns: JSON.parse(String(row.past_runs)),
+    runs: (JSON.parse(String(row.runs)) as Row[]).map(toRun),
   }
 }
 
-export function toSent(row: Row): Sent {
-  const pastRuns = JSON.parse(String(row.past_runs))
+/** A row of the table `runs`. */
+export function toRun(row: Row): DeliveryRun {
   return {
-    id: String(row.id),
-    seq: Number(row.seq),
-    eventType: String(row.event_type),
-    over: row.state === 'failed' || (row.state === 'finished' && pastRuns.length > 0),
-    sentAt: Number(row.sent_at),
-    githubRunId: number(row.github_run_id),
-    pastRuns,
+    id: Number(row.id),
+    attempt: Number(row.attempt),
+    evidence: row.evidence as DeliveryRun['evidence'],
+    past: Boolean(row.past),
+    status: String(row.status),
+    conclusion: text(row.conclusion),
+    url: String(row.url),
   }
 }
 
+const text = (value: unknown) => (value === null ? null : String(value))
 const number = (value: unknown) => (value === null ? null : Number(value))

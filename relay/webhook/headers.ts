@@ -53,6 +53,6 @@ export function checkAge(timestamp: string, now: number, tolerance: number): voi
 
 /** Port's run id where the body holds none. Two lines of one value are one: a proxy may have added the second. */
 export function runIdHeader(c: Context): string | undefined {
-  const [first, ...others] = c.req.header('run_id')?.split(/\s*,\s*/) ?? []
-  return others.every(other => other === first) ? first : c.req.header('run_id')
+  const [first, ...others] = (c.req.header('run_id') ?? '').split(',').map(line => line.trim())
+  return others.every(other => other === first) ? first || undefined : c.req.header('run_id')
 }

@@ -1,122 +1,137 @@
-import { Webhooks } from '@octokit/webhooks'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
-import { readTitle } from '../deliveries/match-run.ts'
-import { titleWords } from '../deliveries/title-words.ts'
-import type { RunLister } from '../github/run-lister.ts'
-import { readWorkflowRunEvent } from '../github/workflow-run-event.ts'
-import { createIntake } from '../http/body-memory.ts'
+import { BOUNDS } from '../config/bounds.ts'
+import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import { refresh, toDeliveryRun } from '../deliveries/binding/find-runs.ts'
+import { isNamed } from '../deliveries/binding/match-runs.ts'
+import { titleWords } from '../deliveries/binding/title-words.ts'
+import { readWebhookEvent } from '../github/webhook-event.ts'
+import type { WorkflowRun } from '../github/workflow-run.ts'
+import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
+import { runKey } from '../store/dedupe-key.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 
 export interface GitHubWebhookParts {
   /** GITHUB_WEBHOOK_SECRET; null closes the route. */
   secret: string | null
-  store: Pick<Store, 'findByGithubRun' | 'findNamed' | 'unmatched' | 'wakeDelivery'>
-  lister: Pick<RunLister, 'observe'>
-  clock: () => number
+  /** As in the configuration. */
+  trustedProxies: number
+  store: Pick<Store, 'get' | 'findRuns' | 'findNamed' | 'findUnbound' | 'wake' | 'clock'>
+  apply: ApplyEvent
+  /** Ids of all organisations. */
+  organisations: string[]
   log: { error: (fields: object, message: string) => void }
 }
 
-/** What GitHub sends at most. A body must be held whole before its signature can be checked, so all together are bounded. */
-const MAX_BODY = 25 * 1024 * 1024
-const MAX_HELD = 4 * MAX_BODY
-
 /**
- * Takes GitHub's webhooks, in this order: size → headers → signature over the bytes → JSON → the deliveries it
- * is about → a durable wake-up of each → answer. GitHub waits 10 s and sends none again; the look at GitHub
- * comes after the answer.
+ * Takes GitHub's webhooks, in this order: headers → size → signature over the bytes → JSON → the deliveries it
+ * is about → what it says of their run is persisted → answer. GitHub waits 10 s and sends none again; whichever
+ * relay looks next acts on it.
  *
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => Promise<Response> {
-  const { secret, store, lister, clock, log } = parts
-  const webhooks = secret === null ? null : new Webhooks({ secret })
-
-  const intake = createIntake(MAX_HELD)
+  const { secret, trustedProxies, store, apply, organisations, log } = parts
+  const withRoom = createBodyMemory({
+    arrivingBytes: BOUNDS.githubArriving.value,
+    processingBytes: BOUNDS.githubProcessing.value,
+    trustedProxies,
+  })
 
   return async c => {
-    if (webhooks) return intake(reserve => receive(c, webhooks, reserve))
+    if (secret !== null) return withRoom(c, room => receive(c, secret, room))
     throw new Problem(
       404,
       "GitHub's webhooks are not taken here: set GITHUB_WEBHOOK_SECRET to the secret of the GitHub App's webhook.",
     )
   }
 
-  async function receive(
-    c: Context,
-    webhooks: Webhooks,
-    reserve: (bytes: number) => void,
-  ): Promise<Response> {
-    const text = decode(await readBytes(c, reserve))
-    const signature = c.req.header('x-hub-signature-256')
-    if (!text || !signature || !(await webhooks.verify(text, signature))) {
-      throw new Problem(
-        401,
-        'The signature does not match: GITHUB_WEBHOOK_SECRET must be the secret of the webhook in GitHub (X-Hub-Signature-256), and nothing in between may change the body.',
-      )
-    }
+  async function receive(c: Context, secret: string, room: BodyRoom): Promise<Response> {
+    const signature = c.req.header('x-hub-signature-256') ?? ''
+    if (!SIGNATURE.test(signature)) throw unsigned()
+    const body = await readBytes(c, room)
+    const expected = createHmac('sha256', secret).update(body).digest()
+    if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
+    room.accept()
     const event = c.req.header('x-github-event') ?? 'unknown'
-    if (event !== 'workflow_run') return c.json({ ignored: event }, 202)
-    const received = readWorkflowRunEvent(parse(text))
-    if (received?.run.event !== 'repository_dispatch') return c.json({ ignored: event }, 202)
+    const received = readWebhookEvent(event, parse(body))
+    if (received?.kind !== 'workflow_run' || !EVENTS.includes(received.run.event)) {
+      return c.json({ ignored: event }, 202)
+    }
     try {
-      const { repository, run } = received
-      const woken = await findDeliveries(repository, run)
-      if (woken.length > 0) lister.observe(repository, run)
-      await Promise.all(woken.map(({ id }) => store.wakeDelivery(id, clock())))
-      return c.json({ woken: woken.length }, 202)
+      return c.json({ woken: await take(received.repository, received.run) }, 202)
     } catch (error) {
-      log.error({ err: error }, 'a webhook of GitHub was not taken: the store does not answer')
-      throw new Problem(503, "The relay's database (RELAY_DATABASE) does not answer.", {
-        'retry-after': '10',
-      })
+      log.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')
+      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
     }
   }
 
-  /** The delivery that the run is known to be of, else those that its title names, else all that it may be of. */
-  async function findDeliveries(repository: string, run: { id: number; title: string }): Promise<Delivery[]> {
-    const known = await store.findByGithubRun(repository, run.id)
-    if (known) return known.state === 'dispatched' || known.state === 'running' ? [known] : []
-    const candidates = await store.findNamed(repository, titleWords(run.title))
-    const named = candidates.filter(delivery => readTitle(run.title, delivery) === 'named')
-    if (named.length > 0) return named
-    const unmatched = await store.unmatched(repository)
-    return unmatched.filter(delivery => readTitle(run.title, delivery) === 'plain')
+  /** @returns how many deliveries it is about */
+  async function take(repository: string, run: WorkflowRun): Promise<number> {
+    const [owned] = await store.findRuns(repository, [run.id])
+    const owner = owned && !owned.past ? await store.get(owned.delivery) : null
+    if (owned && !owner) return 0
+    const named = owner ? [owner] : await findNamed(repository, run)
+    let woken = 0
+    for (const delivery of named) {
+      const known = delivery.runs.some(each => each.id === run.id)
+      const runs = known
+        ? delivery.runs.map(each => (each.id === run.id ? refresh(each, run) : each))
+        : [...delivery.runs, toDeliveryRun(run, 'title')]
+      const { outcome } = await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
+      if (outcome === 'applied') woken++
+    }
+    if (named.length > 0) return woken
+    // A run that names no delivery may be of any of these: they look at the list.
+    const unbound = await store.findUnbound(repository)
+    await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
+    return unbound.length
+  }
+
+  async function findNamed(repository: string, run: WorkflowRun): Promise<Delivery[]> {
+    const words = titleWords(run.title)
+    const dedupeKeys = organisations.flatMap(organisation => words.map(word => runKey(organisation, word)))
+    const found = await store.findNamed(repository, { dedupeKeys, ids: words })
+    return found.filter(delivery => isNamed(run.title, delivery) && delivery.attemptedAt !== null)
   }
 }
 
-async function readBytes(c: Context, reserve: (bytes: number) => void): Promise<Uint8Array> {
+const EVENTS = ['repository_dispatch', 'workflow_dispatch']
+
+const PREFIX = 'sha256='
+const SIGNATURE = /^sha256=[0-9a-f]{64}$/
+
+const unsigned = () =>
+  new Problem(
+    401,
+    'The signature does not match: GITHUB_WEBHOOK_SECRET must be the secret of the webhook in GitHub (X-Hub-Signature-256), and nothing in between may change the body.',
+    { connection: 'close' },
+  )
+
+async function readBytes(c: Context, room: BodyRoom): Promise<Uint8Array> {
   try {
-    return await readBody(c, MAX_BODY, reserve)
+    return await readBody(c, BOUNDS.githubBody.value, room)
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 413) throw error
     throw new Problem(
       413,
-      `The body is larger than GitHub's webhooks ever are (${MAX_BODY} bytes).`,
+      `The body is larger than GitHub's webhooks ever are (${BOUNDS.githubBody.value} bytes).`,
       error.headers,
     )
   }
 }
 
-/** The text of exactly these bytes; null where there is none, so that different bytes never become one text. */
-function decode(bytes: Uint8Array): string | null {
+function parse(body: Uint8Array): unknown {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    return null
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
   } catch {
     throw new Problem(
       400,
-      'The body is not JSON: set the content type of the webhook in GitHub to application/json.',
+      'The body is not JSON in UTF-8: set the content type of the webhook in GitHub to application/json.',
     )
   }
 }

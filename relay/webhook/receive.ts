@@ -2,22 +2,27 @@ import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import type { Invocation } from '../../port/types.ts'
+import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
-import { createIntake } from '../http/body-memory.ts'
+import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { checkLength } from '../http/content-length.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
+import { runKey } from '../store/dedupe-key.ts'
+import type { Target } from '../store/delivery.ts'
 import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
+import { readAddress } from './address.ts'
 import { awaitDispatch } from './await-dispatch.ts'
 import { deliveryId } from './delivery-id.ts'
 import { checkAge, checkContentType, requireHeader, runIdHeader } from './headers.ts'
 import { parseBody } from './parse.ts'
-import { verifySignature } from './signature.ts'
+import { type Verified, verifySignature } from './signature.ts'
 import { createTargets } from './target.ts'
 
 export interface ReceiveParts {
-  config: Pick<Config, 'webhook' | 'targets'>
-  store: Pick<Store, 'accept' | 'get'>
+  config: Pick<Config, 'organisations' | 'webhook' | 'targets' | 'trustedProxies'>
+  store: Pick<Store, 'accept' | 'get' | 'clock'>
+  /** The wall clock, which webhooks are signed by; milliseconds since 1970. */
   clock: () => number
   /** Aborted once this relay dispatches nothing more. */
   stopping?: AbortSignal
@@ -39,72 +44,76 @@ export function createReceive({
   stopping,
   log,
 }: ReceiveParts): (c: Context) => Promise<Response> {
-  const { secrets, tolerance, maxBody } = config.webhook
+  const { tolerance, maxBody } = config.webhook
   const chooseTarget = createTargets(config.targets)
-  const intake = createIntake(64 * maxBody)
+  const withRoom = createBodyMemory({
+    arrivingBytes: BOUNDS.webhookArriving.value * maxBody,
+    processingBytes: BOUNDS.webhookProcessing.value * maxBody,
+    trustedProxies: config.trustedProxies,
+  })
 
-  return c => intake(reserve => receive(c, reserve))
+  return c => withRoom(c, room => receive(c, room))
 
-  async function receive(c: Context, reserve: (bytes: number) => void): Promise<Response> {
+  async function receive(c: Context, room: BodyRoom): Promise<Response> {
     checkLength(c, maxBody)
     checkContentType(c)
     const timestamp = requireHeader(c, 'x-port-timestamp')
     const signature = requireHeader(c, 'x-port-signature')
-    const now = clock()
-    checkAge(timestamp, now, tolerance)
-    const body = await readBody(c, maxBody, reserve)
-    const verified = verifySignature(secrets, signature, timestamp, body)
+    checkAge(timestamp, clock(), tolerance)
+    const body = await readBody(c, maxBody, room)
+    const verified = verifySignature(config.organisations, signature, timestamp, body)
     if (!verified) {
       throw new Problem(
         401,
         'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
       )
     }
+    room.accept()
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
-    const target = chooseTarget(invocation, {
-      repository: c.req.param('owner') ? `${c.req.param('owner')}/${c.req.param('repo')}` : null,
-      eventType: c.req.query('event_type') || null,
-    })
-    const accepted = await write(invocation, target, `${timestamp}.${verified}`, now)
+    const { url, wait } = readAddress(c)
+    const target = chooseTarget(invocation, url)
+    const accepted = await persist(invocation, target, { ...verified, timestamp })
+    room.release()
     log.info(
       {
         delivery: accepted.id,
         run: accepted.runId,
         repository: accepted.repository,
-        event: accepted.eventType,
+        ...dispatchOf(accepted),
         duplicate: accepted.duplicate,
       },
       'accepted',
     )
-    const { id, runId, repository, eventType, duplicate } = accepted
+    const { id, runId, repository, duplicate } = accepted
     const answer = {
       delivery: id,
       run_id: runId,
       repository,
-      event_type: eventType,
+      ...dispatchOf(accepted),
       ...(duplicate && { duplicate }),
     }
-    if (c.req.query('wait') !== 'dispatch') {
+    if (!wait) {
       return c.json({ ...answer, state: accepted.state }, duplicate ? 200 : 202)
     }
     const state = await awaitDispatch(id, store, { stopping })
     return c.json({ ...answer, state }, state === 'queued' ? 202 : 200)
   }
 
-  async function write(
+  async function persist(
     invocation: Invocation,
-    target: { repository: string; eventType: string },
-    signed: string,
-    now: number,
+    target: Target,
+    { organisation, timestamp, signature }: Verified & { timestamp: string },
   ): Promise<Accepted> {
     const { runId, runIdFrom, kind, action } = invocation
-    const digest = () => createHash('sha256').update(signed).digest('base64url')
+    const digest = () => createHash('sha256').update(`${timestamp}.${signature}`).digest('base64url')
+    const now = store.clock()
     try {
       return await store.accept({
         id: deliveryId(now),
-        identity: runId ? `run:${runId}` : `signed:${digest()}`,
+        dedupeKey: runId ? runKey(organisation, runId) : `signed:${digest()}`,
         // The header is not signed: with it, without it or with another, the same signed bytes are one delivery.
         replayKey: runIdFrom === 'body' ? null : digest(),
+        organisation,
         runId,
         kind,
         action,
@@ -114,14 +123,19 @@ export function createReceive({
       })
     } catch (error) {
       const busy = error instanceof StoreBusy
-      if (!busy) log.error({ err: error }, 'a delivery could not be written, or the answer to it was lost')
+      if (!busy)
+        log.error({ err: error }, 'a delivery could not be persisted, or the answer of the database was lost')
       throw new Problem(
         503,
         busy
-          ? 'The relay has more to write than it keeps up with; this delivery was not accepted. Send it again shortly.'
-          : "The relay's database (RELAY_DATABASE) cannot be written to; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
+          ? 'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.'
+          : "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
         { 'retry-after': busy ? '1' : '10' },
       )
     }
   }
 }
+
+/** What starts in the repository, as answers and log lines name it. */
+const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
+  workflow === null ? { event_type: eventType } : { workflow, ref }

@@ -1,7 +1,14 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Organisation } from '../config/organisations.ts'
+
+/** Who has signed a webhook, and the signature in Port's own spelling. */
+export interface Verified {
+  organisation: string
+  signature: string
+}
 
 /**
- * Finds the one of `secrets` that signed this webhook. Port signs
+ * Finds the organisation that signed this webhook. Port signs
  * `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes it sends; Port's agent signs
  * compact JSON but sends it with spaces, so the text without the white space outside of strings is tried
  * as well. Compared in constant time, as text: base64 has several spellings of the same bytes, and only
@@ -9,22 +16,28 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
  *
  * @param header `x-port-signature`; may hold several signatures and versions that are not known yet
  * @param timestamp `x-port-timestamp`, as it came
- * @returns the signature that matched, in Port's own spelling; null where none does
+ * @returns null where no secret of theirs has signed it
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
  */
 export function verifySignature(
-  secrets: string[],
+  organisations: Pick<Organisation, 'id' | 'secrets'>[],
   header: string,
   timestamp: string,
   body: Uint8Array,
-): string | null {
+): Verified | null {
   const given = [...header.matchAll(/(?:^|, ?| )v1,([^, ]+)/g)].map(match => Buffer.from(match[1] as string))
   if (given.length === 0) return null
   const matching = (message: Uint8Array) => {
-    for (const secret of secrets) {
-      const expected = createHmac('sha256', secret).update(`${timestamp}.`).update(message).digest('base64')
-      const bytes = Buffer.from(expected)
-      if (given.some(each => each.length === bytes.length && timingSafeEqual(each, bytes))) return expected
+    for (const { id, secrets } of organisations) {
+      for (const secret of secrets) {
+        const signature = createHmac('sha256', secret)
+          .update(`${timestamp}.`)
+          .update(message)
+          .digest('base64')
+        const bytes = Buffer.from(signature)
+        if (given.some(each => each.length === bytes.length && timingSafeEqual(each, bytes)))
+          return { organisation: id, signature }
+      }
     }
     return null
   }

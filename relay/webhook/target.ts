@@ -1,19 +1,24 @@
 import picomatch from 'picomatch'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
-import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route } from '../config/routes.ts'
+import {
+  EVENT_TYPE_RULE,
+  EXCLUSIVE,
+  isEventType,
+  isRef,
+  isRepository,
+  isWorkflow,
+  matcher,
+  REF_NEEDS_WORKFLOW,
+  REF_RULE,
+  type Route,
+  WORKFLOW_RULE,
+} from '../config/routes.ts'
 import { Problem } from '../http/problem.ts'
+import type { Target } from '../store/delivery.ts'
 
-export interface Target {
-  repository: string
-  eventType: string
-}
-
-/** What the URL says: `/webhook/:owner/:repo?event_type=`. */
-export interface UrlTarget {
-  repository: string | null
-  eventType: string | null
-}
+/** What the signed body, the URL (`/webhook/:owner/:repo?event_type=`) or a route names. */
+export type NamedTarget = Record<keyof Target, string | null>
 
 /**
  * Where a delivery goes. First that answers: the signed body, the URL, the first matching route,
@@ -23,17 +28,15 @@ export interface UrlTarget {
  */
 export function createTargets(
   targets: Config['targets'],
-): (invocation: Invocation, url: UrlTarget) => Target {
+): (invocation: Invocation, url: NamedTarget) => Target {
   const isAllowed = matcher(targets.allowed)
-  const routes = targets.routes.map(route => ({ route, matches: routeMatcher(route) }))
+  const routes = targets.routes.map(route => ({ target: namedBy(route), matches: routeMatcher(route) }))
   return (invocation, url) => {
     const body = invocation.github
     if (body?.fault) throw new Problem(422, body.fault)
     const given = body?.repository ?? url.repository
-    const route = given ? undefined : routes.find(({ matches }) => matches(invocation))?.route
+    const route = given ? undefined : routes.find(({ matches }) => matches(invocation))?.target
     const repository = given ?? route?.repository ?? targets.repository
-    const named = body?.eventType ?? url.eventType ?? route?.event_type
-    const eventType = named ?? invocation.action ?? targets.eventType
     if (!repository) {
       throw new Problem(
         422,
@@ -50,13 +53,40 @@ export function createTargets(
         `${repository} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`,
       )
     }
-    if (!isEventType(eventType)) {
-      const cure = named ? '' : " Change the action's identifier, or add ?event_type= to the webhook URL."
-      throw new Problem(422, `${quote(eventType)} cannot be an event type: it ${EVENT_TYPE_RULE}.${cure}`)
-    }
     // Upper and lower case are one to GitHub, and so one queue here: order is kept by repository.
-    return { repository: repository.toLowerCase(), eventType }
+    return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route) }
+
+    function chooseDispatch(...sources: (NamedTarget | null | undefined)[]): Omit<Target, 'repository'> {
+      const named = sources.filter(source => source !== null && source !== undefined)
+      for (const { eventType, workflow } of named) {
+        if (eventType !== null && workflow !== null) throw new Problem(422, `${EXCLUSIVE}.`)
+      }
+      const at = named.findIndex(source => source.eventType !== null || source.workflow !== null)
+      const chosen = named[at]
+      // A ref of a source that is asked later belongs to the workflow which that one names.
+      const ref = (at < 0 ? named : named.slice(0, at + 1)).find(source => source.ref !== null)?.ref ?? null
+      if (chosen?.workflow != null) {
+        const { workflow } = chosen
+        if (!isWorkflow(workflow)) {
+          throw new Problem(422, `${quote(workflow)} cannot be a workflow: it ${WORKFLOW_RULE}.`)
+        }
+        if (ref !== null && !isRef(ref))
+          throw new Problem(422, `${quote(ref)} cannot be a ref: it ${REF_RULE}.`)
+        return { eventType: null, workflow, ref }
+      }
+      if (ref !== null) throw new Problem(422, `${REF_NEEDS_WORKFLOW}.`)
+      const eventType = chosen?.eventType ?? invocation.action ?? targets.eventType
+      if (!isEventType(eventType)) {
+        const cure = chosen ? '' : " Change the action's identifier, or add ?event_type= to the webhook URL."
+        throw new Problem(422, `${quote(eventType)} cannot be an event type: it ${EVENT_TYPE_RULE}.${cure}`)
+      }
+      return { eventType, workflow: null, ref: null }
+    }
   }
+}
+
+function namedBy({ repository, event_type, workflow, ref }: Route): NamedTarget {
+  return { repository, eventType: event_type ?? null, workflow: workflow ?? null, ref: ref ?? null }
 }
 
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {

@@ -1,11 +1,11 @@
 type Texts = Record<string, string>
 type Client = { clientId: string; clientSecret: string }
 
-/** With what a workflow reports to Port's stand-in. */
+/** The credentials with which a workflow reports to Port's stand-in. */
 export interface Credentials {
-  /** What the stand-in takes, where the command line gives it; the rest it makes up. */
+  /** The stand-in's credentials, as far as the command line gives them; the stand-in generates the rest. */
   port: Partial<Client>
-  /** Whether the workflow has none, and proves itself to the relay instead. */
+  /** Whether the workflow has none, and authenticates at the relay by OIDC instead. */
   byOidc: boolean
   /** Secrets and variables of the repository: those of the command line, and the stand-in's under the workflow's names. */
   given(client: Client): { secrets: Texts; vars: Texts }
@@ -51,7 +51,7 @@ export function findCredentials(yaml: string, options: { secrets: Texts; vars: T
       return all
     },
     notes: [
-      ...(byOidc ? ["On GitHub it reports through the relay; here straight to Port's stand-in."] : []),
+      ...(byOidc ? ["On GitHub it reports through the relay; here directly to Port's stand-in."] : []),
       ...(empty.length > 0
         ? [`Empty here: ${empty.join(', ')}. Give them by --secret NAME=VALUE and --var NAME=VALUE.`]
         : []),

@@ -27,7 +27,7 @@ const LEFT_OUT = "console.log('Left out of the trial: its outputs are empty.')\n
  * Puts the actions of a workflow into a folder: this one, with the stand-in in place of Port, and for every other a
  * step that does next to nothing, since nothing is fetched.
  *
- * @param credentials what this action takes where the workflow gives it none, as one that reports by OIDC
+ * @param credentials this action's credentials where the workflow has none, because it reports by OIDC
  * @returns what stands behind `uses:` → folder, for the player, and which actions were left out
  */
 export function placeActions(

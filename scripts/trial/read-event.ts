@@ -9,7 +9,7 @@ export interface TrialEvent {
   payload: JsonObject
   /** What Port keeps of its webhook: the body, from which the action fetches what did not fit. */
   body: Json
-  /** Null where the event names none, so that the relay's configuration says which. */
+  /** Null where the event names none, so that the relay's configuration decides. */
   type: string | null
   /** What the trial made up, a sentence each. */
   notes: string[]
@@ -29,7 +29,7 @@ export function readEvent(file: string): TrialEvent {
   if (readClientPayload(event.client_payload)) {
     const payload = event.client_payload as JsonObject
     const notes =
-      payload.run_id === null ? ['The event names no run in Port, so Port is told nothing of it.'] : []
+      payload.run_id === null ? ['The event names no run in Port, so no updates are sent to Port.'] : []
     const type = text(event.event_type) ?? text(event.action) ?? text(payload.action)
     return { payload, body: {}, type, notes }
   }

@@ -53,7 +53,7 @@ export async function readTrialWorkflow(file: string | undefined): Promise<Trial
   }
   const yaml = readText(file, '--workflow')
   const name = basename(file)
-  // What is left out is told when it is played.
+  // The player prints what is left out.
   const workflow = await readWorkflow(name, yaml, () => {})
   const listens = workflow.on.repository_dispatch
   if (!listens) {

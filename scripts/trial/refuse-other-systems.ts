@@ -12,7 +12,7 @@ interface Place {
 }
 
 /**
- * A trial is this machine with its bash and sh: what asks for more is told so before anything runs, in the workflow
+ * A trial has this machine with its bash and sh: a workflow that needs more is refused before anything runs, in the workflow
  * as well as in the reusable workflows and the composite actions of its repository that it uses.
  *
  * @param name as messages name the workflow
@@ -37,7 +37,7 @@ async function lookIntoWorkflow(caller: string, uses: string, place: Place): Pro
   if (!existsSync(file))
     throw new Error(`${caller} calls ${uses}, which does not exist in ${place.root}: correct its path.`)
   const name = uses.slice(2)
-  // What is left out is told when it is played.
+  // The player prints what is left out.
   const called = await readWorkflow(name, await readFile(file, 'utf8'), () => {})
   await refuseOtherSystems(name, called, inside)
 }
@@ -64,7 +64,7 @@ async function refuseShells(
 async function lookIntoAction(user: string, uses: string, place: Place): Promise<void> {
   const directory = resolve(place.root, uses)
   const inside = enter(user, uses, directory, place)
-  // Missing, it is told when it is played.
+  // The player names a missing one.
   if (!existsSync(join(directory, 'action.yml'))) return
   const { runs } = await readAction(directory)
   if (runs.using === 'composite') await refuseShells(uses, runs.steps, null, inside)

@@ -37,17 +37,17 @@ export function showPort(
   print: (line: string) => void,
 ): void {
   if (typeof id !== 'string') return
-  const told = port.requests.some(({ method, path }) => method !== 'GET' && path.includes(id))
+  const updated = port.requests.some(({ method, path }) => method !== 'GET' && path.includes(id))
   if ((about as JsonObject).kind === 'node_run') {
     const run = port.nodeRun(id)
-    print(`\nPort shows node run ${id}${told ? '' : ', of which it was told nothing'}`)
+    print(`\nPort shows node run ${id}${updated ? '' : ', which received no updates'}`)
     print(`  status   ${[run.status, run.result].filter(Boolean).join(', ')}`)
     print(`  link     ${run.links.join(', ') || 'none'}`)
     print(titled('log', run.logs.map(log => log.message).join('\n')))
     print(titled('output', JSON.stringify(run.output, null, 2)))
   } else {
     const run = port.run(id)
-    print(`\nPort shows run ${id}${told ? '' : ', of which it was told nothing'}`)
+    print(`\nPort shows run ${id}${updated ? '' : ', which received no updates'}`)
     print(`  status   ${run.status}${run.statusLabel ? `, "${run.statusLabel}"` : ''}`)
     print(`  link     ${[run.link ?? 'none'].flat().join(', ')}`)
     print(titled('log', run.logs.map(log => log.message).join('\n')))

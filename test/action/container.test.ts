@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { isAlive } from '../../action/is-alive.ts'
+import { isAlive } from '../../action/runner/processes.ts'
 import { isObject } from '../../port/types.ts'
 import { listProcesses } from '../support/player/list-processes.ts'
 import type { PlayedJob, PlayOptions } from '../support/player/types.ts'
@@ -31,7 +31,7 @@ async function play(stage: Stage, steps: string, options: Partial<PlayOptions> =
     },
   })
   const seen = await inside
-  // What the rest of each test says of the companion is worth nothing if there was none.
+  // What the rest of each test says of the progress reporter is worth nothing if there was none.
   expect(seen.filter(isCompanion)).toHaveLength(1)
   return { played, job: played.jobs[0]!, seen }
 }
@@ -85,9 +85,9 @@ describe.skipIf(noContainer).concurrent('in a container of the job', () => {
     const meanwhile = stage.port.requests.filter(({ at }) => at < Date.parse(end))
     for (const [index, name] of ['Build image', 'Deploy'].entries()) {
       const label = `${name} (${index + 1}/2)`
-      const told = meanwhile.find(({ body }) => isObject(body) && body.statusLabel === label)
-      expect(told).toMatchObject({ method: 'PATCH', path: RUN_PATH })
-      expect(told!.at - begun.get(name)!).toBeLessThan(5_000)
+      const shown = meanwhile.find(({ body }) => isObject(body) && body.statusLabel === label)
+      expect(shown).toMatchObject({ method: 'PATCH', path: RUN_PATH })
+      expect(shown!.at - begun.get(name)!).toBeLessThan(5_000)
     }
     const written = stage.port.requests.flatMap(({ body, at }) =>
       String(isObject(body) && body.message)
@@ -106,7 +106,7 @@ describe.skipIf(noContainer).concurrent('in a container of the job', () => {
     expect(left(job, seen)).toEqual([])
   })
 
-  test('a cancel ends the companion, and the step, which no signal reaches, with the container', async ({
+  test('a cancel ends the progress reporter, and the step, which no signal reaches, with the container', async ({
     onTestFinished,
   }) => {
     const stage = await openStage({}, onTestFinished)
@@ -122,7 +122,7 @@ describe.skipIf(noContainer).concurrent('in a container of the job', () => {
     expect(left(job, [...seen, ...job.orphans])).toEqual([])
   })
 
-  test('a step that is killed fails the run, and a companion that is killed keeps no line back', async ({
+  test('a step that is killed fails the run, and a progress reporter that is killed keeps no line back', async ({
     onTestFinished,
   }) => {
     const stage = await openStage({}, onTestFinished)
@@ -146,7 +146,7 @@ describe.skipIf(noContainer).concurrent('in a container of the job', () => {
     expect(left(job, seen)).toEqual([])
   })
 
-  test('a companion is ended by post after a step that is killed', async ({ onTestFinished }) => {
+  test('a progress reporter is ended by post after a step that is killed', async ({ onTestFinished }) => {
     const stage = await openStage({}, onTestFinished)
     const { job, seen } = await play(stage, "- { name: Deploy, run: 'sleep 0.5; kill -9 $$' }")
     expect(stage.run.status).toBe('FAILURE')

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { expect, onTestFinished, test } from 'vitest'
-import { createFetch } from '../../action/fetch.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
 
 test('one fetch serves http after https: a wrong scheme and an answer cut short are each an error of their own', async () => {
   const { createServer } = await import('node:http')

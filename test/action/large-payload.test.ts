@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import { annotations, bodyFor, openStage, ownSteps, payloadFor, RUN_PATH } from './play.ts'
-import { transcript } from './transcript.ts'
+import { openRunner } from './open-runner.ts'
+import { bodyFor, openStage, payloadFor, RUN_PATH, type Stage } from './play.ts'
 
 const INPUTS: JsonObject = {
   first: 'small',
@@ -12,6 +12,13 @@ const INPUTS: JsonObject = {
 }
 const EVENT = { diff: { before: null, after: { description: 'd'.repeat(30_000) } } }
 const ID = 'r_Q0YotCZMKxDLdlaU'
+
+/** Main with this payload: what it prints and its outputs. */
+async function runMain(stage: Stage, payload: unknown, inputs: Record<string, string> = {}) {
+  const job = openRunner({ ...stage, payload }, { 'github-token': '', ...inputs })
+  const lines = await job.run('main')
+  return { job, lines, outputs: job.outputs() }
+}
 
 test.each<[string, JsonObject]>([
   ['as an object', { body: bodyFor(ID, INPUTS, { event: EVENT }) }],
@@ -25,13 +32,12 @@ test.each<[string, JsonObject]>([
     expect(cut.port).toMatchObject({ truncated: ['inputs.last', 'event'] })
     expect(JSON.stringify(cut).length).toBeLessThan(64_000)
     Object.assign(stage.run.payload, payload)
-
-    const played = await stage.play({ clientPayload: cut })
-    await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/large-payload.yml')
-    const { main } = ownSteps(played.jobs[0]!)
-    const small = await (await openStage()).play({ clientPayload: whole, with: { report: 'off' } })
-    expect(main.outputs).toEqual(ownSteps(small.jobs[0]!).main.outputs)
-    expect(main.outputs.payload).toBe(JSON.stringify(whole))
+    const { lines, outputs } = await runMain(stage, cut)
+    expect(lines).toEqual([])
+    expect(outputs).toEqual((await runMain(await openStage(), whole, { report: 'off' })).outputs)
+    expect(outputs.payload).toBe(JSON.stringify(whole))
+    // Whose run it is, is answered by the same request.
+    expect(stage.port.requests.filter(({ method }) => method === 'GET')).toHaveLength(1)
   },
 )
 
@@ -39,11 +45,9 @@ test('where the body does not hold an input, the properties of the run do', asyn
   const stage = await openStage()
   stage.run.properties = INPUTS
   stage.run.payload.body = { something: 'else' }
-  const { main } = ownSteps(
-    (await stage.play({ clientPayload: payloadFor(ID, INPUTS, { maxBytes: 30_000 }) })).jobs[0]!,
-  )
-  expect(main.outputs.last).toBe(JSON.stringify(INPUTS.last))
-  expect(main.outputs).not.toHaveProperty('something')
+  const { outputs } = await runMain(stage, payloadFor(ID, INPUTS, { maxBytes: 30_000 }))
+  expect(outputs.last).toBe(JSON.stringify(INPUTS.last))
+  expect(outputs).not.toHaveProperty('something')
 })
 
 test('thousands of inputs, which went as one, come back as well', async () => {
@@ -52,50 +56,65 @@ test('thousands of inputs, which went as one, come back as well', async () => {
     Array.from({ length: 4_000 }, (_, index) => [`input_${index}`, `value ${index}`]),
   )
   stage.run.payload.body = bodyFor(ID, inputs, { encrypted: [] })
-  const clientPayload = payloadFor(ID, inputs)
-  expect(clientPayload.port).toMatchObject({ truncated: ['entity', 'inputs', 'encrypted'] })
-  const { main } = ownSteps((await stage.play({ clientPayload })).jobs[0]!)
-  expect(JSON.parse(main.outputs.inputs!)).toEqual(inputs)
-  expect(main.outputs.input_3999).toBe('value 3999')
+  const payload = payloadFor(ID, inputs)
+  expect(payload.port).toMatchObject({ truncated: ['entity', 'inputs', 'encrypted'] })
+  const { outputs } = await runMain(stage, payload)
+  expect(JSON.parse(outputs.inputs!)).toEqual(inputs)
+  expect(outputs.input_3999).toBe('value 3999')
 })
 
-test('without credentials the job fails, and the error names what is missing and the settings', async () => {
-  const stage = await openStage()
-  const played = await stage.play({
-    clientPayload: payloadFor(ID, INPUTS),
-    vars: { PORT_API_URL: stage.port.url },
-    secrets: {},
-    with: { report: 'off' },
-  })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/large-payload-no-credentials.yml')
-})
+const TOO_LARGE = '::error::The payload was too large for GitHub, so "inputs.last" did not come with it'
+const NODE = 'wfnr_Zy98Xw76Vu54Ts32'
 
-test("a rest that Port's run does not hold fails the job, and Port is told why", async () => {
+test.each<[string, string, Record<string, string>, (stage: Stage) => void, string]>([
+  [
+    'without credentials',
+    ID,
+    { 'port-client-id': '', 'port-client-secret': '' },
+    () => {},
+    `. Set the inputs port-client-id and port-client-secret, so that the rest is fetched from Port's run ${ID}.`,
+  ],
+  [
+    "where Port's run does not hold it",
+    ID,
+    {},
+    () => {},
+    `, and Port's run ${ID} does not hold that either: send less in the body of the webhook.`,
+  ],
+  [
+    'for the run of a node, which cannot be read,',
+    NODE,
+    {},
+    stage => void stage.port.createNodeRun({ id: NODE }),
+    ', and only the run of an action in Port can be asked for the rest',
+  ],
+  [
+    'where Port refuses to be read',
+    ID,
+    {},
+    ({ port }) =>
+      void port.fail({
+        match: ({ method, path }) => method === 'GET' && path.startsWith(RUN_PATH),
+        status: 400,
+        times: 9,
+      }),
+    ', and the rest could not be fetched: Port (',
+  ],
+])(
+  '%s the job fails, and the error names what is missing and what to do',
+  async (_, id, inputs, prepare, reason) => {
+    const stage = await openStage()
+    prepare(stage)
+    const { lines } = await runMain(stage, payloadFor(id, INPUTS), inputs)
+    expect(lines[0]).toContain(TOO_LARGE + reason)
+    expect(process.exitCode).toBe(1)
+  },
+)
+
+test('why the job failed is shown in Port', async () => {
   const stage = await openStage()
-  const played = await stage.play({ clientPayload: payloadFor(ID, INPUTS, { event: EVENT }) })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/large-payload-lost.yml')
+  const { job } = await runMain(stage, payloadFor(ID, INPUTS))
+  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
   expect(stage.run.status).toBe('FAILURE')
-})
-
-test('a run of a node of a Port workflow cannot be asked, and the error says so', async () => {
-  const { play, port } = await openStage()
-  port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
-  const played = await play({ clientPayload: payloadFor('wfnr_Zy98Xw76Vu54Ts32', INPUTS) })
-  expect(annotations(ownSteps(played.jobs[0]!).main)[0]).toContain(
-    'only the run of an action in Port can be asked',
-  )
-  expect(port.nodeRun('wfnr_Zy98Xw76Vu54Ts32')).toMatchObject({ status: 'COMPLETED', result: 'FAILED' })
-})
-
-test('Port refusing to be read is part of the error', async () => {
-  const { play, port } = await openStage()
-  port.fail({
-    match: ({ method, path }) => method === 'GET' && path.startsWith(RUN_PATH),
-    status: 400,
-    times: 9,
-  })
-  const played = await play({ clientPayload: payloadFor(ID, INPUTS) })
-  expect(annotations(ownSteps(played.jobs[0]!).main)[0]).toMatch(
-    /^error: The payload was too large .*, and the rest could not be fetched: Port \(.*\) answered 400/,
-  )
+  expect(stage.run.summary).toContain('The payload was too large for GitHub')
 })

@@ -14,15 +14,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { birthOf } from '../../action/birth-of.ts'
-import { isAlive } from '../../action/is-alive.ts'
-import { claimReport, createLogFile, markAt, nextMark, readLogFile, START } from '../../action/log-file.ts'
-import { progressFolder } from '../../action/progress-folder.ts'
-import { readLogRest } from '../../action/read-log-rest.ts'
-import { createRedact } from '../../action/redact.ts'
-import { splitLines } from '../../action/split-lines.ts'
-import { stopProgress } from '../../action/stop-progress.ts'
-import { takeLogRest } from '../../action/take-log-rest.ts'
+import { readLinesFrom, readRemainingLog } from '../../action/finish/remaining-log.ts'
+import { progressFolder } from '../../action/progress/progress-folder.ts'
+import { stopProgress } from '../../action/progress/stop-progress.ts'
+import {
+  claimReport,
+  createLogFile,
+  markAt,
+  nextMark,
+  readLogFile,
+  START,
+} from '../../action/runner/log-file.ts'
+import { birthOf, isAlive } from '../../action/runner/processes.ts'
+import { splitLines } from '../../action/runner/split-lines.ts'
+import { createRedact } from '../../action/secrets/redact.ts'
 
 function openLog(content: string | Buffer = ''): string {
   const root = mkdtempSync(join(tmpdir(), 'log-'))
@@ -43,33 +48,33 @@ function openClock() {
 
 const texts = (lines: { text: string }[]) => lines.map(({ text }) => text)
 
-test('of a small log all that is left is told, also a last line without an end', () => {
+test('of a small log all that is left is sent, also a last line without an end', () => {
   const path = openLog('one\ntwo\nthree')
-  expect(readLogRest(path, 4)).toEqual(['two', 'three'])
-  expect(readLogRest(path, 13)).toEqual([])
-  expect(readLogRest('/nowhere/log.txt', 0)).toEqual([])
+  expect(readLinesFrom(path, 4)).toEqual(['two', 'three'])
+  expect(readLinesFrom(path, 13)).toEqual([])
+  expect(readLinesFrom('/nowhere/log.txt', 0)).toEqual([])
 })
 
-test('of a large log the first and the last megabyte are told, and how much is left out between whole lines', () => {
+test('of a large log the first and the last megabyte are sent, and how much is left out between whole lines', () => {
   const lines = Array.from({ length: 50_000 }, (_, index) => `line ${index} ${'x'.repeat(200)}`)
-  const told = readLogRest(openLog(`${lines.join('\n')}\n`), 0)
-  const gap = told.findIndex(line => line.includes('left out'))
-  expect(told[gap]).toMatch(/^… 8,\d{3} KB of \$PORT_LOG left out here$/)
-  expect(told.slice(0, gap)).toEqual(lines.slice(0, gap))
-  expect(told.slice(gap + 1)).toEqual(lines.slice(-(told.length - gap - 1)))
-  for (const end of [gap, told.length - gap - 1]) expect(end).toBeGreaterThan(4_000)
-  expect(told.join('\n').length).toBeLessThan(2_000_100)
+  const shown = readLinesFrom(openLog(`${lines.join('\n')}\n`), 0)
+  const gap = shown.findIndex(line => line.includes('left out'))
+  expect(shown[gap]).toMatch(/^… 8,\d{3} KB of \$PORT_LOG left out here$/)
+  expect(shown.slice(0, gap)).toEqual(lines.slice(0, gap))
+  expect(shown.slice(gap + 1)).toEqual(lines.slice(-(shown.length - gap - 1)))
+  for (const end of [gap, shown.length - gap - 1]) expect(end).toBeGreaterThan(4_000)
+  expect(shown.join('\n').length).toBeLessThan(2_000_100)
 })
 
-test('a log of a little more than a megabyte is told whole', () => {
+test('a log of a little more than a megabyte is sent whole', () => {
   const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index} ${'x'.repeat(210)}`)
-  expect(readLogRest(openLog(`${lines.join('\n')}\n`), 0)).toEqual(lines)
+  expect(readLinesFrom(openLog(`${lines.join('\n')}\n`), 0)).toEqual(lines)
 })
 
-test('of very many short lines twenty thousand are told from each end', () => {
-  const told = readLogRest(openLog(Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')), 0)
-  expect(told).toHaveLength(40_001)
-  expect(told.slice(19_999, 20_002)).toEqual(['19999', '… 60 KB of $PORT_LOG left out here', '30000'])
+test('of very many short lines twenty thousand are sent from each end', () => {
+  const shown = readLinesFrom(openLog(Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')), 0)
+  expect(shown).toHaveLength(40_001)
+  expect(shown.slice(19_999, 20_002)).toEqual(['19999', '… 60 KB of $PORT_LOG left out here', '30000'])
 })
 
 test('a line of 600 MB is not read whole', () => {
@@ -79,22 +84,22 @@ test('a line of 600 MB is not read whole', () => {
   writeSync(file, '\nlast\n', 599_999_994)
   closeSync(file)
   const before = process.memoryUsage().rss
-  const told = readLogRest(path, 0)
-  expect(told).toHaveLength(3)
-  expect(told[2]).toBe('last')
-  expect(told[1]).toMatch(/^… 599,\d{3} KB/)
+  const shown = readLinesFrom(path, 0)
+  expect(shown).toHaveLength(3)
+  expect(shown[2]).toBe('last')
+  expect(shown[1]).toMatch(/^… 599,\d{3} KB/)
   expect(process.memoryUsage().rss - before).toBeLessThan(100_000_000)
 })
 
-test('lines in UTF-16 are told from the end of a large log too', () => {
+test('lines in UTF-16 are sent from the end of a large log too', () => {
   const lines = Array.from({ length: 20_000 }, (_, index) => `Zeile ${index} ${'ä'.repeat(80)}`)
   const bytes = Buffer.from(`\ufeff${lines.map(line => `${line}\r\n`).join('')}`, 'utf16le')
-  const told = readLogRest(openLog(bytes), 0)
-  expect(told.slice(-3)).toEqual(lines.slice(-3))
-  expect(told.filter(line => !line.startsWith('Zeile'))).toHaveLength(1)
+  const shown = readLinesFrom(openLog(bytes), 0)
+  expect(shown.slice(-3)).toEqual(lines.slice(-3))
+  expect(shown.filter(line => !line.startsWith('Zeile'))).toHaveLength(1)
 })
 
-test('a log that was written anew is told from its start, by the companion and at the end', () => {
+test('a log that was written anew is sent from its start, by the progress reporter and at the end', () => {
   const path = openLog('a first, long line of the log\n')
   const sent = markAt(path, 30)
   expect(nextMark(path, sent)).toEqual(sent)
@@ -114,25 +119,25 @@ test('what is no file is an error, and nobody waits for it', async () => {
   rmSync(path)
   mkdirSync(path)
   expect(() => readLogFile(path, 0)).toThrow(`${path} is no longer a file`)
-  expect(() => readLogRest(path, 0)).toThrow(`${path} is no longer a file`)
-  const taken = await takeLogRest(path, { clock: Date.now, sleep })
+  expect(() => readLinesFrom(path, 0)).toThrow(`${path} is no longer a file`)
+  const taken = await readRemainingLog(path, { clock: Date.now, sleep })
   expect(taken).toEqual({
     lines: [],
     lost: 0,
-    problem: `What is left in $PORT_LOG is not told to Port, since it could not be read: ${path} is no longer a file.`,
+    problem: `The rest of $PORT_LOG is not sent to Port, since it could not be read: ${path} is no longer a file.`,
   })
-  expect(() => readLogRest('/dev/zero', 0)).toThrow('is no longer a file')
+  expect(() => readLinesFrom('/dev/zero', 0)).toThrow('is no longer a file')
 })
 
-test('a companion that cannot be stopped is a sentence, and no end of the report', async () => {
+test('a progress reporter that cannot be stopped is a sentence, and no end of the report', async () => {
   const path = openLog('line\n')
   writeFileSync(progressFolder(path).path, 'in the way of the folder')
-  const { lines, problem } = await takeLogRest(path, { clock: Date.now, sleep })
+  const { lines, problem } = await readRemainingLog(path, { clock: Date.now, sleep })
   expect(lines).toEqual([])
-  expect(problem).toMatch(/^What is left in \$PORT_LOG is not told to Port, .*ENOTDIR/)
+  expect(problem).toMatch(/^The rest of \$PORT_LOG is not sent to Port, .*ENOTDIR/)
 })
 
-test('the report is claimed by the first who tells Port, not by who creates the file', () => {
+test('the report is claimed by the first who reports, not by who creates the file', () => {
   const path = openLog('of a step\n')
   createLogFile(path)
   createLogFile(`${path}.other`)
@@ -157,16 +162,16 @@ test.each([
   expect(createRedact(['hunter2-TOP-secret'])(line!.text)).toMatch(/^\S+ \*\*\*$/)
 })
 
-test('of a secret that lies across the ends of what is read at once no half is told', () => {
+test('of a secret that lies across the ends of what is read at once no half is sent', () => {
   const secret = 'hunter2-TOP-secret'
   const redact = createRedact([secret])
   const halves = /hunter2|secret/
   // One line, of which the last megabyte begins within the secret; then one that begins in the first.
   for (const more of ['', '\nlast']) {
     const path = openLog(`${'x'.repeat(1_500_000)}${secret}${'y'.repeat(999_990 - more.length)}${more}`)
-    const told = readLogRest(path, 0).map(redact)
-    expect(told.join('\n')).not.toMatch(halves)
-    expect(told.slice(1)).toEqual([expect.stringMatching(/^… 1,5\d\d KB of/), ...more.split('\n').slice(1)])
+    const shown = readLinesFrom(path, 0).map(redact)
+    expect(shown.join('\n')).not.toMatch(halves)
+    expect(shown.slice(1)).toEqual([expect.stringMatching(/^… 1,5\d\d KB of/), ...more.split('\n').slice(1)])
   }
   const path = openLog(`first\n${'x'.repeat(999_990)}${secret}\nlast\n`)
   const first = readLogFile(path, 0)
@@ -180,7 +185,7 @@ test('of a secret that lies across the ends of what is read at once no half is t
   expect(texts([...first, ...next, ...third]).at(-1)).toBe('last')
 })
 
-test('a piece that begins with a line, or within the end of one in UTF-16, is told from there', () => {
+test('a piece that begins with a line, or within the end of one in UTF-16, is sent from there', () => {
   const path = openLog(Buffer.from('zwei\n一二\r\n', 'utf16le'))
   expect(texts(readLogFile(path, 10))).toEqual(['一二'])
   expect(texts(readLogFile(path, 9))).toEqual(['', '一二'])
@@ -195,7 +200,7 @@ test('UTF-16 without a mark is known by its ends of line, also with no Latin let
   expect(texts(splitLines(Buffer.from('even\n'), { rest: false }))).toEqual(['even'])
 })
 
-test('another process that has the pid of the companion by now is neither waited for nor killed', async () => {
+test('another process that has the pid of the progress reporter by now is neither waited for nor killed', async () => {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])
@@ -209,7 +214,7 @@ test('another process that has the pid of the companion by now is neither waited
   expect(isAlive(innocent.pid!)).toBe(true)
 })
 
-test('where the system does not tell births, one that does not end is left alone after a while', async () => {
+test('where the system does not show when processes began, one that does not end is left alone after a while', async () => {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])
@@ -222,7 +227,7 @@ test('where the system does not tell births, one that does not end is left alone
   expect(isAlive(innocent.pid!)).toBe(true)
   expect(birthOf(innocent.pid!)).toMatch(/^\d+$/)
   expect(birthOf(2 ** 22 + 7)).toBeNull()
-  // A process that has ended is not known to be the companion.
+  // A process that has ended is not known to be the progress reporter.
   writeFileSync(path, '')
   const again = progressFolder(path)
   again.open(process.pid)

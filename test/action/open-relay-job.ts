@@ -1,6 +1,6 @@
 import type { Stage } from '../reports/open-stage.ts'
+import { encryptWith } from './encrypt.ts'
 import { openRunner } from './open-runner.ts'
-import { sealWith } from './seal.ts'
 
 export const SECRET_INPUT = 'pa55-of-the-database'
 
@@ -9,7 +9,7 @@ export const deliver = (stage: Stage, inputs: Record<string, string> = {}) =>
   stage.deliver({
     body: {
       action: { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] },
-      inputs: { version: '1.4.2', password: sealWith(stage.port.clientSecret, SECRET_INPUT), ...inputs },
+      inputs: { version: '1.4.2', password: encryptWith(stage.port.clientSecret, SECRET_INPUT), ...inputs },
     },
   })
 

@@ -2,8 +2,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import * as core from '@actions/core'
 import { onTestFinished, vi } from 'vitest'
+import { finish } from '../../action/finish/finish.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
+import { start } from '../../action/start/start.ts'
 import { payloadFor, REPOSITORY, type Stage } from './play.ts'
+
+/** Where a message of {@link openRunner} links to. */
+export const seeAlso = (topic: string) =>
+  ` See https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#${topic}`
 
 type Parts = Pick<Stage, 'port' | 'github'> & {
   run?: { id: string }
@@ -15,10 +23,11 @@ type Parts = Pick<Stage, 'port' | 'github'> & {
 type Lines = string[]
 
 export interface InProcessRunner {
-  /** Runs an entry as the runner does; `more` is laid over the environment. */
+  /**
+   * Runs an entry point's function with the environment of the runner; `more` is laid over it. Sleeps move the clock
+   * and take no time.
+   */
   run(entry: 'main' | 'post', more?: Record<string, string>): Promise<Lines>
-  /** The same by its function, with sleeps that move the clock and take no time. */
-  hurry(entry: 'main' | 'post', more?: Record<string, string>): Promise<Lines>
   /** What main left for post, as the runner hands it on. */
   state(): Record<string, string>
   /** The outputs that main has set. */
@@ -38,6 +47,8 @@ export function openRunner(
   { port, github, run, payload }: Parts,
   inputs: Record<string, string> = {},
   more: Record<string, string> = {},
+  /** Of the progress reporter; default: its bundle. */
+  script?: string,
 ): InProcessRunner {
   const folder = mkdtempSync(join(tmpdir(), 'runner-'))
   onTestFinished(() => {
@@ -89,7 +100,6 @@ export function openRunner(
   async function record(more: Record<string, string>, work: () => Promise<unknown>): Promise<Lines> {
     vi.unstubAllEnvs()
     for (const [name, value] of Object.entries({ ...env, ...more })) vi.stubEnv(name, value)
-    vi.resetModules()
     written.length = 0
     await work()
     const lines = written.join('').split('\n')
@@ -104,30 +114,17 @@ export function openRunner(
     ])
   return {
     run: (entry, more = {}) =>
-      record(more, () =>
-        entry === 'main' ? import('../../action/main.ts') : import('../../action/post.ts'),
-      ),
-    hurry: (entry, more = {}) =>
       record(more, async () => {
-        const [core, { createFetch }] = await Promise.all([
-          import('@actions/core'),
-          import('../../action/fetch.ts'),
-        ])
         let passed = 0
         const sleep = async (ms: number) => {
           passed += ms
           // What is under way at this moment goes on.
           await wait(1)
         }
-        const runner = {
-          core,
-          env: process.env,
-          fetch: createFetch(),
-          clock: () => Date.now() + passed,
-          sleep,
-        }
-        if (entry === 'main') await (await import('../../action/start.ts')).start(runner, '')
-        else await (await import('../../action/finish.ts')).finish(runner)
+        const clock = () => Date.now() + passed
+        const runner = { core, env: process.env, fetch: createFetch(), clock, sleep }
+        if (entry === 'main') await start(runner, script ?? PROGRESS)
+        else await finish(runner)
       }),
     state: () => Object.fromEntries(read('state').map(([name, value]) => [`STATE_${name}`, value])),
     outputs: () => Object.fromEntries(read('output')),
@@ -137,3 +134,4 @@ export function openRunner(
 }
 
 const MASK = '::add-mask::'
+const PROGRESS = join(import.meta.dirname, '../../action/dist/progress/index.js')

@@ -157,4 +157,3 @@ export const annotations = (step: PlayedStep): string[] =>
   step.annotations.map(({ level, message }) => `${level}: ${message}`)
 
 export const RUN_PATH = `/v1/actions/runs/${RUN_ID}`
-export const JOBS_PATH = `/repos/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1/jobs?per_page=100&page=1`

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isAlive } from '../../action/is-alive.ts'
+import { isAlive } from '../../action/runner/processes.ts'
 import { openStage } from './play.ts'
 
 /** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` plays the whole set. */
@@ -10,7 +10,7 @@ const kills = Array.from({ length: KILLS }, (_, index) => ({
   after: (Math.random() * 5.5).toFixed(3),
 }))
 
-describe.concurrent('killed at any moment, no process is left and no line told twice', () => {
+describe.concurrent('killed at any moment, no process is left and no line sent twice', () => {
   test.each(kills)('the $target after $after s', { timeout: 120_000 }, async ({ target, after }) => {
     let finish = async () => {}
     const stage = await openStage({}, close => {
@@ -34,7 +34,7 @@ describe.concurrent('killed at any moment, no process is left and no line told t
       const lines = stage.run.logs.flatMap(log => log.message.split('\n'))
       const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-      // Of a step that is killed no line is missing either; of a companion only what it was about to send.
+      // Of a step that is killed no line is missing either; of a progress reporter only what it was about to send.
       if (target === 'step') expect(numbers).toEqual(numbers.map((_, index) => index + 1))
       const own = played.jobs[0]!.steps.filter(({ kind }) => kind !== 'run').map(step => [
         step.exitCode,

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { createFetch } from '../../action/fetch.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
 import { createPortClient } from '../../port/client/port-client.ts'
 import type { PortApi } from '../support/port-api.ts'
 import { openStage } from './play.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { readEntities } from '../../action/entities.ts'
-import { sendEntities } from '../../action/send-entities.ts'
+import { readEntities } from '../../action/report/read-entities.ts'
+import { sendEntities } from '../../action/report/send-entities.ts'
 import { PortError } from '../../port/client/port-client.ts'
 
 test('entities are read from YAML and JSON, checked, and sent one after the other', async () => {

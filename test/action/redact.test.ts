@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { maskParts } from '../../action/mask-parts.ts'
-import { ownSecrets } from '../../action/own-secrets.ts'
-import { createRedact } from '../../action/redact.ts'
+import { jobCredentials } from '../../action/secrets/job-credentials.ts'
+import { maskParts } from '../../action/secrets/mask-parts.ts'
+import { createRedact } from '../../action/secrets/redact.ts'
 
 const SECRET = `quo"ted \\ & <'secret'> ü+/?!(*)🚀`
 const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
@@ -78,9 +78,9 @@ test('of a secret of short lines each line is masked, but for mere punctuation, 
 
 test('the keys and tokens of the job are secrets too, where it has them', () => {
   const inputs = { portClientSecret: 'client', secretKey: '', githubToken: 'ghs' } as Parameters<
-    typeof ownSecrets
+    typeof jobCredentials
   >[0]
   const env = { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request', ACTIONS_RUNTIME_TOKEN: 'runtime' }
-  expect(ownSecrets(inputs, env, 'report')).toEqual(['client', 'ghs', 'report', 'request', 'runtime'])
-  expect(ownSecrets(inputs, {})).toEqual(['client', 'ghs'])
+  expect(jobCredentials(inputs, env, 'report')).toEqual(['client', 'ghs', 'report', 'request', 'runtime'])
+  expect(jobCredentials(inputs, {})).toEqual(['client', 'ghs'])
 })

@@ -1,7 +1,8 @@
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
-import { createFetch } from '../../action/fetch.ts'
-import { createRelayReporter, type RelayAccess } from '../../action/relay-reporter.ts'
+import { createRelayReporter } from '../../action/report/relay-reporter.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
+import type { RelayAccess } from '../../action/runner/relay-access.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { type StandInEnv, startStandIn } from '../support/http-server.ts'
 
@@ -118,8 +119,8 @@ test('a refused message is the error of what was in it, and the next goes on', a
   const relay = await openRelay()
   const reporter = relay.report({ token: 'report-token' })
   relay.fail({ match: ({ path }) => path === '/report', status: 400 })
-  const told = await Promise.allSettled([reporter.log([line('a')]), reporter.update({ statusLabel: 'b' })])
-  expect(told.map(each => each.status === 'rejected' && each.reason.message)).toEqual(
+  const shown = await Promise.allSettled([reporter.log([line('a')]), reporter.update({ statusLabel: 'b' })])
+  expect(shown.map(each => each.status === 'rejected' && each.reason.message)).toEqual(
     Array(2).fill(`the relay answered 400 to POST ${relay.origin}/report (Trouble 400.)`),
   )
   await reporter.log([line('c')])
@@ -177,15 +178,42 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
   },
 )
 
+test('too fast is waited for; beyond the quota lines are refused, and what else was in the message goes alone', async () => {
+  const relay = await openRelay()
+  const reporter = relay.report({ token: 'report-token' })
+  relay.fail({ match: ({ path }) => path === '/report', status: 429, headers: { 'retry-after': '7' } })
+  await reporter.log([line('a')])
+  expect(relay.waits).toEqual([7_000])
+  const hasLog = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"log"')
+  relay.fail({ match: hasLog, status: 413, times: Number.POSITIVE_INFINITY })
+  const ends = await Promise.allSettled([
+    reporter.log([line('b')]),
+    reporter.update({ conclusion: 'success' }),
+    reporter.update({ statusLabel: 'c' }),
+  ])
+  expect(ends.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
+  expect(ends[0]).toMatchObject({ reason: { kind: 'refused', status: 413 } })
+  expect(
+    messages(relay)
+      .slice(2)
+      .map(({ reports }) => reports),
+  ).toEqual([
+    [{ log: [line('b')] }, { update: { conclusion: 'success' } }, { update: { statusLabel: 'c' } }],
+    [{ log: [line('b')] }],
+    [{ update: { conclusion: 'success' } }],
+    [{ update: { statusLabel: 'c' } }],
+  ])
+})
+
 test('a start that failed can be tried again', async () => {
   const relay = await openRelay()
   const reporter = relay.report()
   relay.fail({ match: ({ path }) => path === '/report/start', status: 403 })
   await expect(reporter.start()).rejects.toMatchObject({ kind: 'credentials', status: 403 })
-  await expect(reporter.start()).resolves.toMatchObject({ tells: true, secrets: { password: 'clear' } })
+  await expect(reporter.start()).resolves.toMatchObject({ reports: true, secrets: { password: 'clear' } })
 })
 
-test('another run has the delivery: its id is told, and no report goes', async () => {
+test('another run has the delivery: its id is given, and no report goes', async () => {
   const relay = await openRelay({ started: { duplicate: true, github_run_id: 4711 } })
   const reporter = relay.report()
   expect(await reporter.start()).toMatchObject({
@@ -230,7 +258,7 @@ test.each([
   },
 )
 
-test('an answer that tells less is read as what is sure', async () => {
+test('an answer with less in it is read as what is sure', async () => {
   const relay = await openRelay({ started: { token: 't', secrets: {} } })
   expect(await relay.report().start()).toEqual({
     run: {
@@ -242,7 +270,7 @@ test('an answer that tells less is read as what is sure', async () => {
       body: null,
     },
     duplicate: false,
-    tells: false,
+    reports: false,
     payload: null,
     secrets: {},
   })

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import type { PlayedRun } from '../support/player/types.ts'
+import { encryptFor, encryptWith } from './encrypt.ts'
 import { openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'
-import { sealFor, sealWith } from './seal.ts'
 import { transcript } from './transcript.ts'
 
 const vectors = JSON.parse(
@@ -31,7 +31,7 @@ function shown(played: PlayedRun, { port, github }: Stage): string {
     steps.map(({ log, summary, annotations }) => ({ log, summary, annotations })),
     port.requests.map(({ path, body }) => ({
       path,
-      // Port is told its own client secret when it is asked for a token.
+      // Port gets its own client secret when it is asked for a token.
       body: path === '/v1/auth/access_token' ? null : body,
     })),
     github.requests.map(({ path, body }) => ({ path, body })),
@@ -68,9 +68,9 @@ test('of several lines each is masked, and each value inside an object, before a
     key: 'one\ntwo lines',
   })
   const clientPayload = payloadOf({
-    key: sealWith(clientSecret, key),
-    login: sealWith(clientSecret, login),
-    pin: sealWith(clientSecret, '42'),
+    key: encryptWith(clientSecret, key),
+    login: encryptWith(clientSecret, login),
+    pin: encryptWith(clientSecret, '42'),
   })
   const { main } = ownSteps((await play({ clientPayload })).jobs[0]!)
   expect(main.outputs).toMatchObject({ key, login, pin: '42' })
@@ -100,10 +100,10 @@ test('no clear text is found in what Port, GitHub or a reader of the log gets, w
     own: 'opened-with-the-private-key',
   }
   const clientPayload = payloadOf({
-    token: sealWith(clientSecret, clear.token),
-    key: sealWith(clientSecret, clear.key),
-    login: sealWith(clientSecret, clear.login),
-    own: sealFor(publicKeyPem, clear.own),
+    token: encryptWith(clientSecret, clear.token),
+    key: encryptWith(clientSecret, clear.key),
+    login: encryptWith(clientSecret, clear.login),
+    own: encryptFor(publicKeyPem, clear.own),
   })
   const steps = Object.keys(clear).map(
     name => `
@@ -142,7 +142,7 @@ test('no clear text is found in what Port, GitHub or a reader of the log gets, w
   expect(stage.run.summary).toContain('| token   | (secret) |')
 })
 
-test('a wrong key fails the job before any step of its author runs, names input and setting, and Port is told', async () => {
+test('a wrong key fails the job before any step of its author runs, names input and setting, and Port shows it', async () => {
   const stage = await openStage()
   const [sealed] = vectorsOf('aes256-gcm')
   const played = await stage.play({ clientPayload: payloadOf({ token: sealed!.encrypted }) })
@@ -178,7 +178,7 @@ test('without any key a secret input stays encrypted, and a warning names the se
 test('a secret input that did not fit into the payload is fetched, opened, and still kept from Port', async () => {
   const stage = await open()
   const clear = `clear-${'text'.repeat(100)}`
-  const inputs = { token: sealWith(clientSecret, clear) }
+  const inputs = { token: encryptWith(clientSecret, clear) }
   stage.run.properties = inputs
   const clientPayload = payloadFor(stage.run.id, inputs, { encrypted: ['token'], maxBytes: 800 })
   expect(clientPayload.port).toMatchObject({ truncated: ['inputs.token'] })

@@ -1,10 +1,9 @@
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
-import { createFetch } from '../../action/fetch.ts'
-import { isUncertain } from '../../action/is-uncertain.ts'
-import { createReporter } from '../../action/reporter.ts'
-import { createLogSender } from '../../action/send-log.ts'
+import nock from 'nock'
+import { afterEach, expect, test } from 'vitest'
+import { isUncertain } from '../../action/report/is-uncertain.ts'
+import { createReporter } from '../../action/report/reporter.ts'
+import { createLogSender } from '../../action/report/send-log.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
 import { PortError } from '../../port/client/port-client.ts'
 import type { LogLine } from '../../port/types.ts'
 
@@ -73,7 +72,7 @@ test('an error that is sure says how many lines need to be sent again', async ()
   await expect(openSender([new TypeError('odd')]).send(BATCH)).rejects.toThrow('odd')
 })
 
-test('a batch that Port refuses is left out, the others go, and the first error is told at the end', async () => {
+test('a batch that Port refuses is left out, the others go, and the first error is sent at the end', async () => {
   const [first, second] = [new PortError('refused', 'Too odd.'), new PortError('refused', 'Odd.')]
   const { sent, send } = openSender([first, null, second])
   await expect(send(BATCH)).rejects.toBe(first)
@@ -109,48 +108,56 @@ test('when the time is over no further batch goes, and the error counts what is 
   await openSender([]).send([])
 })
 
-/** A reporter to a Port that answers as `answer` says, and what it got for the log. */
-async function openReporter(answer: (path: string, logs: number) => 'cut' | number) {
-  const got: string[] = []
-  const server = http.createServer(async (request, response) => {
-    const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk)
-    if (request.url!.endsWith('/logs')) got.push(JSON.parse(Buffer.concat(chunks).toString()).message)
-    const status = answer(request.url!, got.length)
-    if (status === 'cut') return request.socket.destroy()
-    response.statusCode = status
-    response.end(JSON.stringify({ accessToken: 't', expiresIn: 10_800 }))
-  })
-  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
-  onTestFinished(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  const portApiUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const reporter = createReporter(
+const PORT = 'https://api.port.example'
+const LOGS = '/v1/actions/runs/r_1/logs'
+const getToken = () => nock(PORT).post('/v1/auth/access_token')
+const TOKEN = { accessToken: 't', expiresIn: 10_800 }
+const sendLines = (message: string) => nock(PORT).post(LOGS, { message })
+const cut = () => Object.assign(new Error('x'), { code: 'ECONNRESET' })
+
+function openReporter() {
+  return createReporter(
     'r_1',
-    { portApiUrl, portClientId: 'id', portClientSecret: 'secret' },
+    { portApiUrl: PORT, portClientId: 'id', portClientSecret: 'secret' },
     { fetch: createFetch(), clock: Date.now, sleep: async () => {}, core: { setSecret: () => {} } },
     { budgetMs: 60_000, redact: text => text },
   )
-  return { got, reporter }
 }
 
-test('Port that takes a line and cuts the connection shows it once', async () => {
-  const { got, reporter } = await openReporter((_, logs) => (logs === 1 ? 'cut' : 200))
-  await expect(reporter.log([line('one'), line('two')])).rejects.toThrow('Port did not answer POST')
-  expect(got).toEqual(['one\ntwo', lost(2)])
+afterEach(() => {
+  const pending = nock.pendingMocks()
+  nock.cleanAll()
+  expect(pending).toEqual([])
+})
+
+test('Port that takes lines and cuts the connection shows them once', async () => {
+  getToken().reply(200, TOKEN)
+  sendLines('one\ntwo').replyWithError(cut())
+  sendLines(lost(2)).reply(201, {})
+  await expect(openReporter().log([line('one'), line('two')])).rejects.toThrow('Port did not answer POST')
 })
 
 test('after a 503 a line is sent again; without a token none is sent, and none counts as lost', async () => {
-  let tokens = 0
-  const { got, reporter } = await openReporter((path, logs) => {
-    if (path.endsWith('access_token') && ++tokens <= 5) return 'cut'
-    return logs === 1 ? 503 : 200
-  })
+  const reporter = openReporter()
+  for (let tries = 0; tries < 5; tries++) getToken().replyWithError(cut())
   await expect(reporter.log([line('one')])).rejects.toMatchObject({ kind: 'unreachable', linesSent: 0 })
-  expect(got).toEqual([])
+  getToken().reply(200, TOKEN)
+  sendLines('one').reply(503, {})
   await expect(reporter.log([line('one')])).rejects.toMatchObject({ status: 503, linesSent: 0 })
+  sendLines('one').reply(201, {})
   await reporter.log([line('one')])
-  expect(got).toEqual(['one', 'one'])
+})
+
+test('lines that Port has taken are not sent again when the rest is', async () => {
+  getToken().reply(200, TOKEN)
+  const [first, second, third] = [0, 28, 56].map(from =>
+    BATCH.slice(from, from + perBatch)
+      .map(({ message }) => message)
+      .join('\n'),
+  )
+  sendLines(first!).reply(201, {})
+  sendLines(second!).reply(503, {})
+  sendLines(second!).reply(201, {})
+  sendLines(third!).reply(201, {})
+  await openReporter().log(BATCH)
 })

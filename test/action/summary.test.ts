@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createRedact } from '../../action/redact.ts'
-import { summarize } from '../../action/summarize.ts'
+import { summarize } from '../../action/finish/summarize.ts'
+import { createRedact } from '../../action/secrets/redact.ts'
 import { readClientPayload } from '../../port/client-payload.ts'
 import { openStage, ownSteps, payloadFor } from './play.ts'
 import { transcript } from './transcript.ts'

@@ -27,7 +27,10 @@ test('without credentials of Port a job reports through the relay, which opens i
   const { clientSecret, cases } = vectors['aes256-gcm']
   let url = ''
   const gate = await openGate(() => url)
-  const stage = await openStage({ PORT_WEBHOOK_SECRETS: clientSecret, RELAY_PUBLIC_URL: gate.origin })
+  const stage = await openStage({
+    PORT_WEBHOOK_SECRETS: `rotation:${clientSecret}`,
+    RELAY_PUBLIC_URL: gate.origin,
+  })
   url = stage.url
   const inputs = { version: '1.4.2', password: cases[0]!.encrypted, large: 'x'.repeat(70_000) }
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }

@@ -10,19 +10,26 @@ interface Services {
   github: StandIn
 }
 
+interface Options {
+  /** The relay through which the job reports; its own requests, which go when it has time, are not shown. */
+  through?: { relay: StandIn; issuer: StandIn }
+  /**
+   * Whether the job waits for the progress reporter. It first sends after 1.5 s: other jobs have ended by then, unless the
+   * machine is slow, so of those no later request is shown.
+   */
+  progress?: boolean
+  /** Whether outputs, environment, state and summary are shown, too. */
+  whole?: boolean
+}
+
 /**
- * A played run, whole, as YAML: of each job its steps, of the action's own all that they printed and wrote for the
- * runner; then every request to Port and GitHub, under the step that was running. Only what differs from run to
- * run is made equal: see `createNormalize`.
- *
- * @param options.through the relay by which Port is told; its own requests, which go when it has time, are not shown
- * @param options.companion whether the job waits for the companion. It first speaks after 1.5 s: other jobs are over
- *   by then, unless the machine is slow, so of those no later request is shown
+ * A played run as YAML: of each job its steps, of the action's own what they printed; then every request to Port and
+ * GitHub, under the step that was running. Only what differs from run to run is made equal: see `createNormalize`.
  */
 export function transcript(
   played: PlayedRun,
   { port, github }: Services,
-  { through, companion = false }: { through?: { relay: StandIn; issuer: StandIn }; companion?: boolean } = {},
+  { through, progress = false, whole = false }: Options = {},
 ): string {
   const normalize = createNormalize(played, { port, github, ...through })
   const services: Record<string, Received> = through
@@ -31,8 +38,8 @@ export function transcript(
   const run = {
     run: played.title,
     conclusion: played.conclusion,
-    jobs: played.jobs.map(showJob),
-    requests: showRequests(played, services, companion, normalize),
+    jobs: played.jobs.map(job => showJob(job, whole)),
+    requests: showRequests(played, services, progress, normalize),
   }
   return stringify(mapTexts(run, normalize), { lineWidth: 0, blockQuote: 'literal' })
 }
@@ -41,26 +48,28 @@ type Received = Pick<StandIn, 'requests'>
 
 /** Without those of the relay, which names its library beside. */
 const ofAction = ({ requests }: Received): Received => ({
-  requests: requests.filter(({ headers }) => headers['user-agent'] === 'port-webhook-action'),
+  requests: requests.filter(({ headers }) => headers['user-agent']?.startsWith('port-webhook-action')),
 })
 
-const showJob = ({ name, conclusion, outputs, orphans, steps }: PlayedJob) => ({
+const showJob = ({ name, conclusion, outputs, orphans, steps }: PlayedJob, whole: boolean) => ({
   job: name,
   conclusion,
   ...(Object.keys(outputs).length > 0 && { outputs }),
   // A process that the action leaves behind is in every transcript.
   ...(orphans.length > 0 && { orphans: orphans.map(({ command }) => command) }),
-  steps: steps.map(showStep),
+  steps: steps.map(step => showStep(step, whole)),
 })
 
-function showStep(step: PlayedStep): unknown {
+function showStep(step: PlayedStep, whole: boolean): unknown {
+  const showAll = (steps: PlayedStep[]) => steps.map(each => showStep(each, whole))
   const { name, kind, outcome, conclusion, exitCode, stdout, stderr } = step
   const { outputs, env, path, state, summary, steps } = step
   const end = { outcome, ...(conclusion !== outcome && { conclusion }) }
-  if (kind === 'composite') return { composite: name, ...end, outputs, steps: steps.map(showStep) }
-  if (steps.length > 0) return { [kind]: name, ...end, steps: steps.map(showStep) }
+  if (kind === 'composite') return { composite: name, ...end, outputs, steps: showAll(steps) }
+  if (steps.length > 0) return { [kind]: name, ...end, steps: showAll(steps) }
   if (!isOwn(step)) return { step: name, ...end }
-  return { [kind]: name, ...end, exitCode, stdout, stderr, outputs, env, path, state, summary }
+  const printed = { exitCode, stdout, ...(stderr !== '' && { stderr }) }
+  return { [kind]: name, ...end, ...printed, ...(whole && { outputs, env, path, state, summary }) }
 }
 
 const isOwn = ({ kind, steps }: PlayedStep) => kind === 'main' || (kind === 'post' && steps.length === 0)
@@ -82,28 +91,28 @@ interface ShownRequest {
 function showRequests(
   played: PlayedRun,
   services: Record<string, Received>,
-  companion: boolean,
+  progress: boolean,
   normalize: (text: string) => string,
 ): unknown {
   const moments = momentsOf(played)
   const endOf = (index: number) => moments[index + 1]?.from ?? Number.POSITIVE_INFINITY
-  // How often the companion asks GitHub for the steps is a matter of how long the job runs.
+  // How often the progress reporter asks GitHub for the steps is a matter of how long the job runs.
   const spoke = moments.some(
     ({ by, from }, index) => by.startsWith(MEANWHILE) && endOf(index) > from + SILENT_MS,
   )
   const sections = moments.map(({ by, from, order }, index) => {
-    const silent = by.startsWith(MEANWHILE) && !companion
+    const silent = by.startsWith(MEANWHILE) && !progress
     const until = Math.min(endOf(index), silent ? from + SILENT_MS : Number.POSITIVE_INFINITY)
-    const told = Object.entries(services).map(([name, { requests }]) => {
+    const shown = Object.entries(services).map(([name, { requests }]) => {
       const during = requests.filter(({ at }) => at >= from && at < until)
       const shown = order(during.map(each => showRequest(each, normalize)))
       return [name, name === 'github' && spoke ? once(shown) : shown] as const
     })
-    return { by, told }
+    return { by, shown }
   })
   return sections
-    .filter(({ told }) => told.some(([, requests]) => requests.length > 0))
-    .map(({ by, told }) => ({ by, ...Object.fromEntries(told) }))
+    .filter(({ shown }) => shown.some(([, requests]) => requests.length > 0))
+    .map(({ by, shown }) => ({ by, ...Object.fromEntries(shown) }))
 }
 
 const showRequest = (
@@ -129,7 +138,7 @@ function updateFirst(requests: ShownRequest[]): ShownRequest[] {
   return shown
 }
 
-/** The companion's labels and its lines go independently of one another: only those of one kind have an order. */
+/** The progress reporter's labels and its lines go independently of one another: only those of one kind have an order. */
 const byCall = (requests: ShownRequest[]) =>
   requests.toSorted((a, b) => (a.call < b.call ? -1 : +(a.call > b.call)))
 

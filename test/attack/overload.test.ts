@@ -1,13 +1,14 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
+import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createIntake } from '../../relay/http/body-memory.ts'
-import { Problem } from '../../relay/http/problem.ts'
+import { createBodyMemory } from '../../relay/http/body-memory.ts'
+import { answerProblem, Problem } from '../../relay/http/problem.ts'
+import { readBody } from '../../relay/http/read-body.ts'
 import { openStage, startReport } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
-import { send, webhookRequest } from '../support/send.ts'
-import { until } from '../support/until.ts'
+import { send } from '../support/send.ts'
 
 describe('slow senders are cut off while others are served:', () => {
   const slow = [
@@ -51,33 +52,134 @@ test('a chunked body is refused with 413 as soon as it is too large, whatever a 
   await once(socket, 'close')
 })
 
-describe('the intake', () => {
-  const body = (bytes: number, until: Promise<unknown>) => async (reserve: (bytes: number) => void) => {
-    reserve(bytes)
-    await until
-    return new Response()
+describe('memory for bodies', () => {
+  const open = (trustedProxies = 0, arrivingBytes = 100) => {
+    const withRoom = createBodyMemory({ arrivingBytes, processingBytes: 150, trustedProxies })
+    const app = new Hono()
+    app.onError((error, c) => answerProblem(c, error as Problem))
+    app.post('/', c =>
+      withRoom(c, async room => {
+        const body = await readBody(c, 1_000, room)
+        room.accept()
+        const held = c.req.header('hold')
+        if (held) await holding.get(held)?.promise
+        if (held === 'fails') throw new Problem(400, 'It fails.')
+        return c.text(String(body.length))
+      }),
+    )
+    const holding = new Map<string, PromiseWithResolvers<void>>()
+    return {
+      holding,
+      /** A body that arrives as the test writes it. */
+      send(headers: Record<string, string> = {}) {
+        const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+        const init = { method: 'POST', body: readable, headers, duplex: 'half' }
+        const answer = (async () => app.request('/', init as RequestInit))()
+        const writer = writable.getWriter()
+        // A body that was dropped is not read any further.
+        const write = (bytes: number) => void writer.write(new Uint8Array(bytes)).catch(() => {})
+        return { answer, write, end: () => void writer.close().catch(() => {}) }
+      },
+    }
   }
+  /** What was written is read, and time has passed. */
+  const arrived = async (ms = 20) => {
+    for (let n = 0; n < 50; n++) await setImmediate()
+    await sleep(ms)
+  }
+  const from = (address: string) => ({ 'x-forwarded-for': `1.1.1.1, ${address}` })
 
-  test('refuses with 503 and Retry-After what it has no room for, and has the room again after', async () => {
-    const intake = createIntake(100)
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const held = [intake(body(60, promise)), intake(body(40, promise))]
-    const refused = await intake(body(1, promise)).catch(error => error)
-    expect(refused).toBeInstanceOf(Problem)
-    expect(refused).toMatchObject({ status: 503, headers: { 'retry-after': '1', connection: 'close' } })
-    resolve()
-    await Promise.all(held)
-    expect((await intake(body(100, promise))).status).toBe(200)
+  test('is taken from the body that has been arriving longest, which is answered 503 with Retry-After', async () => {
+    const memory = open()
+    const [first, second] = [memory.send(), memory.send()]
+    first.write(40)
+    await arrived()
+    second.write(40)
+    await arrived()
+    const third = memory.send()
+    third.write(50)
+    const refused = await first.answer
+    expect([refused.status, refused.headers.get('retry-after'), refused.headers.get('connection')]).toEqual([
+      503,
+      '1',
+      'close',
+    ])
+    for (const each of [second, third]) each.end()
+    expect(await Promise.all([second, third].map(async each => (await each.answer).text()))).toEqual([
+      '40',
+      '50',
+    ])
   })
 
-  test('has its room back also where a body failed', async () => {
-    const intake = createIntake(100)
-    const failing = async (reserve: (bytes: number) => void) => {
-      reserve(100)
-      throw new Error('hung up')
+  test.each([
+    ['10.0.0.1', '10.0.0.2'],
+    ['10.0.0.1:50001', '10.0.0.2:50001'],
+    ['2001:db8:0:1::1', '2001:db8:0:2::1'],
+  ])('is taken from the address %s that holds most of it, not from %s that came first', async (many, one) => {
+    const memory = open(1)
+    const patient = memory.send(from(one))
+    patient.write(1)
+    await arrived()
+    const greedy = [memory.send(from(many)), memory.send(from(many))]
+    for (const each of greedy) each.write(40)
+    await arrived(60)
+    const next = memory.send(from('10.9.9.9'))
+    next.write(30)
+    expect((await greedy[0]!.answer).status).toBe(503)
+    for (const each of [patient, greedy[1]!, next]) each.end()
+    expect((await patient.answer).status).toBe(200)
+  })
+
+  test.each([
+    ['without trusted proxies, whatever X-Forwarded-For says', 0, '10.0.0.1', '10.0.0.2'],
+    ['in one /64 network of IPv6', 1, '2001:db8::1', '2001:db8:0:0:ffff::2'],
+  ])('counts senders as one %s', async (_, trustedProxies, a, b) => {
+    const memory = open(trustedProxies)
+    const first = memory.send(from(a))
+    first.write(10)
+    await arrived()
+    const second = memory.send(from(b))
+    second.write(80)
+    await arrived()
+    const third = memory.send(from(b))
+    third.write(20)
+    expect((await first.answer).status).toBe(503)
+    for (const each of [second, third]) each.end()
+    expect((await second.answer).status).toBe(200)
+  })
+
+  test('of a verified sender is never taken, and there is a bound for it, too', async () => {
+    const memory = open()
+    memory.holding.set('a', Promise.withResolvers())
+    const [first, second] = [memory.send({ hold: 'a' }), memory.send()]
+    first.write(100)
+    first.end()
+    await arrived()
+    second.write(100)
+    second.end()
+    expect((await second.answer).status).toBe(503)
+    memory.holding.get('a')?.resolve()
+    expect((await first.answer).status).toBe(200)
+    const third = memory.send()
+    third.write(100)
+    third.end()
+    expect((await third.answer).status).toBe(200)
+  })
+
+  test('is free again where a handler fails', async () => {
+    const memory = open()
+    for (let n = 0; n < 3; n++) {
+      const failing = memory.send({ hold: 'fails' })
+      failing.write(100)
+      failing.end()
+      expect((await failing.answer).status).toBe(400)
     }
-    await expect(intake(failing)).rejects.toThrow('hung up')
-    expect((await intake(body(100, Promise.resolve()))).status).toBe(200)
+  })
+
+  test('is not there for a body that alone is too large for it', async () => {
+    const large = open().send()
+    large.write(101)
+    expect((await large.answer).status).toBe(503)
   })
 })
 
@@ -119,18 +221,36 @@ test.each(['/webhook', '/github'])(
   },
 )
 
-test('what has come of bodies that never end fills the intake, not the memory: 503 with Retry-After, until they are gone', async () => {
+test('bodies that never end fill the memory for arriving bodies, and give way to those that come whole', async () => {
   const relay = await startRelay(relayEnv({ RELAY_MAX_BODY: '2kb' }))
   const sockets = await openSockets(relay.url, 64)
+  const answers = sockets.map(async socket => String((await once(socket, 'data'))[0]))
   for (const socket of sockets) socket.write(`${webhookHead('content-length: 2048')}${'['.repeat(2047)}`)
-  await sleep(500)
-  const { path, init } = webhookRequest({ body: 'x'.repeat(200) })
-  const refused = await fetch(relay.url + path, init)
-  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
-  expect(await refused.json()).toMatchObject({ title: 'Try again later', status: 503 })
-  for (const socket of sockets) socket.destroy()
-  await sleep(300)
-  expect((await send(relay.url)).status).toBe(202)
+  expect(await Promise.any(answers)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
+  for (let n = 0; n < 20; n++)
+    expect((await send(relay.url, { body: { n, x: 'x'.repeat(1_000) } })).status).toBe(202)
+})
+
+test("without its signature's header, a webhook of GitHub is refused before its body has come", async () => {
+  const relay = await startRelay(relayEnv({ GITHUB_WEBHOOK_SECRET: 'unknown' }))
+  for (const header of [
+    '',
+    'x-hub-signature-256: sha256=0\r\n',
+    `x-hub-signature: sha1=${'0'.repeat(40)}\r\n`,
+  ]) {
+    const socket = await openSocket(relay.url)
+    socket.write(`POST /github HTTP/1.1\r\nhost: x\r\n${header}content-length: 20000000\r\n\r\n`)
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 401 /)
+  }
+})
+
+test('a body that arrives more slowly than the least rate is refused with 408', async () => {
+  const relay = await startRelay(relayEnv())
+  const socket = await openSocket(relay.url)
+  socket.write(`${webhookHead('content-length: 100000')}{`)
+  expect(String((await once(socket, 'data'))[0])).toMatch(
+    /^HTTP\/1\.1 408 [\s\S]*connection: close[\s\S]*at least 8192 bytes a second/i,
+  )
 })
 
 test('without its headers or out of time, a webhook is refused before its body has come', async () => {
@@ -156,6 +276,14 @@ describe('a report', () => {
   const head = (token: string, length: string) =>
     `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
 
+  test('of a run of a repository that is not allowed is refused before its body has come', async () => {
+    const stage = await openStage()
+    const token = stage.issuer.token({ repository: 'mallory/own', repositoryId: 99, runId: 1 }, stage.url)
+    const socket = await openSocket(stage.url)
+    socket.write(head(token, 'content-length: 100').replace('/report', '/report/start'))
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 403 /)
+  })
+
   test.each(['transfer-encoding: chunked', `content-length: ${FULL}`])(
     'is refused for its token before its body has come (%s)',
     async length => {
@@ -166,19 +294,18 @@ describe('a report', () => {
     },
   )
 
-  test('that never ends fills the intake, not the memory: 503 with Retry-After, until it is gone', async () => {
+  test('that never ends is dropped for those that come whole: 503 with Retry-After', async () => {
     const stage = await openStage()
     const { id: delivery } = await stage.deliver()
     const token = await startReport(stage, delivery)
     const report = { delivery, sender: 'a', number: 1, reports: [] }
-    // There is room for 64.
+    // There is memory for 32 that arrive.
     const sockets = await openSockets(stage.url, 80)
     const answers = sockets.map(async socket => String((await once(socket, 'data'))[0]))
     for (const socket of sockets)
       socket.write(`${head(token, `content-length: ${FULL}`)}${'['.repeat(FULL - 1)}`)
     expect(await Promise.any(answers)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
-    for (const socket of sockets) socket.destroy()
-    await until(async () => (await stage.post('/report', token, report)).status === 202, 'it has room again')
+    expect((await stage.post('/report', token, report)).status).toBe(202)
   })
 
   test.each([
@@ -205,7 +332,13 @@ const now = () => Math.floor(Date.now() / 1000)
 
 /** All that a webhook's body is read for; the signature is none. */
 function webhookHead(length: string, path = '/webhook'): string {
-  const lines = ['host: x', `x-port-timestamp: ${now()}`, 'x-port-signature: v1,x', length]
+  const lines = [
+    'host: x',
+    `x-port-timestamp: ${now()}`,
+    'x-port-signature: v1,x',
+    `x-hub-signature-256: sha256=${'0'.repeat(64)}`,
+    length,
+  ]
   return `POST ${path} HTTP/1.1\r\n${lines.map(line => `${line}\r\n`).join('')}\r\n`
 }
 

@@ -120,3 +120,36 @@ test('an admin API without a token is closed', async () => {
     detail: 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.',
   })
 })
+
+test('the admin API takes its token as Bearer alone, and compares it whole', async () => {
+  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN }))
+  const ask = async (authorization?: string) => {
+    const headers = authorization === undefined ? {} : { authorization }
+    return (await fetch(`${relay.url}/api/deliveries`, { headers })).status
+  }
+  for (const scheme of ['Bearer', 'bearer']) expect(await ask(`${scheme} ${RELAY_ADMIN_TOKEN}`)).toBe(200)
+  for (const given of [
+    undefined,
+    RELAY_ADMIN_TOKEN,
+    `Basic ${RELAY_ADMIN_TOKEN}`,
+    `Bearer  ${RELAY_ADMIN_TOKEN}`,
+    `Bearer ${RELAY_ADMIN_TOKEN}x`,
+    `Bearer ${RELAY_ADMIN_TOKEN.slice(0, -1)}`,
+    'Bearer',
+  ]) {
+    expect(await ask(given), given).toBe(401)
+  }
+})
+
+test('RELAY_VIEW_TOKEN reads and changes nothing', async () => {
+  const RELAY_VIEW_TOKEN = 'a view token of some length'
+  const relay = await openRelayHere(relayEnv({ RELAY_VIEW_TOKEN }))
+  const headers = { authorization: `Bearer ${RELAY_VIEW_TOKEN}` }
+  expect((await fetch(`${relay.url}/api/deliveries`, { headers })).status).toBe(200)
+  expect((await fetch(`${relay.url}/api/deliveries`)).status).toBe(401)
+  const change = await fetch(`${relay.url}/api/deliveries/d/redeliver`, { method: 'POST', headers })
+  expect(change.status).toBe(403)
+  expect(await change.json()).toMatchObject({
+    detail: 'RELAY_VIEW_TOKEN changes nothing: send RELAY_ADMIN_TOKEN.',
+  })
+})

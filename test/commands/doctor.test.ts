@@ -450,7 +450,7 @@ describe('what does not answer, or not as it should', () => {
       "problem: GitHub does not know the App (401: A JSON web token could not be decoded): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.",
     )
     expect(await wrong(env)).toEqual([
-      "problem: acme/shop cannot be read: The relay's GitHub App is not installed on acme/shop (404: Not Found): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).",
+      "problem: The GitHub App is not installed on acme/shop (404): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure).",
     ])
     const hook = (body: object) =>
       github.fail({ match: ({ path }) => path === '/app/hook/config', status: 200, body })

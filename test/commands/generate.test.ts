@@ -211,6 +211,15 @@ jobs:
   expect(other.invocationMethod.url).toBe('https://relay.example.com/webhook?event_type=a')
 })
 
+test("what Port's own backend fills in is no input, and a note says so", async () => {
+  const before = readFileSync(join(root, 'test/fixtures/migrate/deploy-before.yml'), 'utf8')
+  const { content, notes } = await generated(before, 'deploy.yml', '--relay', 'https://r.acme.example')
+  expect(JSON.parse(content).trigger.userInputs.order).toEqual(['version', 'environment'])
+  expect(notes).toContain(
+    "The input port_context is filled in by Port's own GitHub backend and not by the relay: take it out of deploy.yml, and read the outputs of port-webhook-action.",
+  )
+})
+
 test("the action's own outputs are those of action.yml", () => {
   expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
 })
@@ -448,9 +457,13 @@ test('the file is written where --output says, and nothing is replaced', async (
 test('on stdout stands the file alone; what to look at is on stderr', async () => {
   const { stdout, stderr } = await run(generate, [join(root, 'examples/restart/restart.yml')])
   expect(JSON.parse(stdout)).toMatchObject({ identifier: 'restart_service', title: 'Restart service' })
-  expect(stderr).toBe('Replace https://relay.example.com by the address of your relay, or give --relay.')
+  expect(stderr.split('\n')).toEqual([
+    'Replace https://relay.example.com by the address of your relay, or give --relay.',
+    'The action is of operation DAY-2: give its blueprint, --blueprint NAME.',
+  ])
   const env = { RELAY_PUBLIC_URL: 'https://r.acme.example', GITHUB_REPOSITORY: 'acme/shop' }
-  const addressed = await run(generate, [join(root, 'examples/restart/restart.yml')], env)
+  const args = [join(root, 'examples/restart/restart.yml'), '--blueprint', 'service']
+  const addressed = await run(generate, args, env)
   expect(JSON.parse(addressed.stdout)).toMatchObject({
     invocationMethod: { url: 'https://r.acme.example/webhook/acme/shop' },
   })

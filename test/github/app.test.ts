@@ -22,13 +22,13 @@ const connect = (
   )
 const payload = { run_id: 'r_1' } as unknown as ClientPayload
 const dispatch = (github: ReturnType<typeof connect>, repository = 'acme/shop') =>
-  github.dispatch({ repository, eventType: 'deploy' }, payload)
+  github.dispatch({ repository, eventType: 'deploy', workflow: null, ref: null }, { payload, inputs: {} })
 const asked = (api: GitHubApi) => api.requests.map(({ method, path }) => `${method} ${path}`)
 
 test('an App finds its installation once for a repository, and gets one token for all of them', async () => {
   const { api, app, github } = await open()
   for (const repository of ['acme/shop', 'acme/shop', 'acme/till'])
-    expect(await dispatch(github, repository)).toEqual({ kind: 'accepted' })
+    expect(await dispatch(github, repository)).toEqual({ kind: 'accepted', run: null })
   expect(asked(api)).toEqual([
     'GET /repos/acme/shop/installation',
     `POST /app/installations/${app.installationId}/access_tokens`,
@@ -41,7 +41,7 @@ test('an App finds its installation once for a repository, and gets one token fo
 
 test('an App that was installed anew is found again, and the dispatch goes out once', async () => {
   const { api, app, github } = await open()
-  await github.runsPage('acme/shop', 1, null)
+  await github.runsPage('acme/shop', 1, null, 'repository_dispatch')
   api.clearRequests()
   // Uninstalled: its tokens and its installation are gone. Installed again: another id.
   const revoked = () =>
@@ -51,12 +51,12 @@ test('an App that was installed anew is found again, and the dispatch goes out o
       body: { message: 'Bad credentials' },
       times: Number.POSITIVE_INFINITY,
     })
-  await github.runsPage('acme/shop', 1, null)
+  await github.runsPage('acme/shop', 1, null, 'repository_dispatch')
   const token = api.requests[0]!.headers.authorization
   revoked()
   app.installationId += 1
   // auth-app asks again for some seconds while its token is new: GitHub may not know it everywhere yet.
-  expect(await dispatch(github)).toEqual({ kind: 'accepted' })
+  expect(await dispatch(github)).toEqual({ kind: 'accepted', run: null })
   expect(api.dispatches).toHaveLength(1)
   expect(asked(api)).toContain('GET /repos/acme/shop/installation')
   expect(asked(api)).toContain(`POST /app/installations/${app.installationId}/access_tokens`)
@@ -65,7 +65,7 @@ test('an App that was installed anew is found again, and the dispatch goes out o
 test('an App that is not installed is told so, with where to install it', async () => {
   const { github } = await open({ repositories: ['acme/till'] })
   expect(await dispatch(github)).toEqual({
-    kind: 'never',
+    kind: 'rejected',
     reason:
       "The relay's GitHub App is not installed on acme/shop (404: Not Found): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).",
   })
@@ -73,24 +73,26 @@ test('an App that is not installed is told so, with where to install it', async 
 
 test('once it is installed there, the next dispatch goes out', async () => {
   const { app, github } = await open({ repositories: ['acme/till'] })
-  expect(await dispatch(github)).toMatchObject({ kind: 'never' })
+  expect(await dispatch(github)).toMatchObject({ kind: 'rejected' })
   app.repositories = ['acme/shop']
-  expect(await dispatch(github)).toEqual({ kind: 'accepted' })
+  expect(await dispatch(github)).toEqual({ kind: 'accepted', run: null })
 })
 
 test('an App without Contents: write is told which permission it lacks', async () => {
   const { github } = await open({ permissions: { contents: 'read', actions: 'read' } })
   expect(await dispatch(github)).toMatchObject({
-    kind: 'never',
+    kind: 'rejected',
     reason: expect.stringMatching(/403: Resource not accessible by integration.*Contents: write/),
   })
 })
 
-test('a key of another App is told as such', async () => {
+test('a key of another App defers the dispatch, for all that use it', async () => {
   const { api, app } = await open()
   const { privateKey } = api.createApp()
   expect(await dispatch(connect(api, { id: app.id, privateKey }))).toMatchObject({
-    kind: 'never',
+    kind: 'deferred',
+    scope: 'credential',
+    cause: 'credential',
     reason: expect.stringMatching(/GITHUB_APP_PRIVATE_KEY/),
   })
 })
@@ -98,22 +100,24 @@ test('a key of another App is told as such', async () => {
 test.each([
   ['the installation', (path: string) => path.endsWith('/installation')],
   ['its token', (path: string) => path.endsWith('/access_tokens')],
-])('a 500 while asking for %s is later, never unclear: nothing was sent', async (_, matches) => {
+])('a 500 while asking for %s defers the dispatch: nothing was sent', async (_, matches) => {
   for (const trouble of [{ status: 500 }, { cut: 'after' as const }]) {
     const { api, github } = await open()
     api.fail({ match: ({ path }) => matches(path), ...trouble })
-    expect(await dispatch(github)).toMatchObject({ kind: 'later', everyone: false })
-    expect(await dispatch(github)).toEqual({ kind: 'accepted' })
+    expect(await dispatch(github)).toMatchObject({ kind: 'deferred', scope: 'request' })
+    expect(await dispatch(github)).toEqual({ kind: 'accepted', run: null })
     expect(api.dispatches).toHaveLength(1)
   }
 })
 
-test('a suspended installation is told as such', async () => {
+test('a suspended installation defers the dispatch, for all that use it', async () => {
   const { api, github } = await open()
   const body = { message: 'This installation has been suspended' }
   api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })
   expect(await dispatch(github)).toMatchObject({
-    kind: 'never',
+    kind: 'deferred',
+    scope: 'credential',
+    cause: 'credential',
     reason: expect.stringMatching(/403: This installation has been suspended.*may be suspended/),
   })
 })

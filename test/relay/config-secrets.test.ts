@@ -67,9 +67,9 @@ describe('a secret from a file', () => {
 
   test('holds several webhook secrets, one a line or separated by commas, as the variable does', () => {
     const three = 'one\ntwo, three\r\n\n'
-    const secrets = ['port secret', 'one', 'two', 'three']
-    expect(read({ PORT_WEBHOOK_SECRETS_FILE: '/f' }, { '/f': three }).webhook.secrets).toEqual(secrets)
-    expect(read({ PORT_WEBHOOK_SECRETS: three }).webhook.secrets).toEqual(secrets)
+    const inFile = read({ PORT_WEBHOOK_SECRETS_FILE: '/f' }, { '/f': three }).organisations
+    expect(inFile).toEqual(read({ PORT_WEBHOOK_SECRETS: three }).organisations)
+    expect(inFile.map(({ secrets }) => secrets)).toEqual([['port secret'], ['one', 'two', 'three']])
   })
 
   test('that cannot be read, is empty, or stands beside the variable is a problem', () => {
@@ -90,4 +90,45 @@ describe('a secret from a file', () => {
       expect(problems(env, { '/f': '\n' })).toEqual([`${name}_FILE: /f is empty`])
     },
   )
+})
+
+describe('the organisations', () => {
+  const PORT_CLIENT_ID = 'our-client-id'
+
+  test('are that of PORT_CLIENT_SECRET, with its rotations, those with a client id, and plain secrets', () => {
+    const entries = [
+      'rotation:old',
+      'plain',
+      'their-client-id:theirs',
+      'another:theirs:too',
+      'their-client-id:new',
+    ]
+    const { organisations } = read({ PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: entries.join(',') })
+    expect(organisations).toEqual([
+      { id: 'default', clientId: PORT_CLIENT_ID, secrets: ['port secret', 'old'] },
+      { id: 'unreported', clientId: null, secrets: ['plain'] },
+      { id: 'their-client-id', clientId: 'their-client-id', secrets: ['theirs', 'new'] },
+      { id: 'another', clientId: 'another', secrets: ['theirs:too'] },
+    ])
+  })
+
+  test('without PORT_CLIENT_ID the first reports nothing', () => {
+    expect(read({}).organisations).toEqual([{ id: 'default', clientId: null, secrets: ['port secret'] }])
+  })
+
+  const prefix = 'must begin with rotation: or with a client id of Port and a colon, or hold a secret alone'
+  const same =
+    'PORT_WEBHOOK_SECRETS names one secret for two organisations: which of them a webhook belongs to could not be known'
+  test.each([
+    ['one,rotaton:hush', `PORT_WEBHOOK_SECRETS, entry 2, ${prefix}`],
+    ['default:hush', `PORT_WEBHOOK_SECRETS, entry 1, ${prefix}`],
+    [
+      `${PORT_CLIENT_ID}:hush`,
+      'PORT_WEBHOOK_SECRETS, entry 1, names the client id of PORT_CLIENT_ID: write rotation: in front of a further secret of that organisation',
+    ],
+    ['theirs:hush,hush', same],
+    ['port secret', same],
+  ])('with %j are a problem, told without a secret', (text, problem) => {
+    expect(problems({ ...LEAST, PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: text })).toEqual([problem])
+  })
 })

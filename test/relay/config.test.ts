@@ -28,7 +28,8 @@ function problems(env: Env, contents: Env = {}): string[] {
 test('two variables are enough; every other has a default', () => {
   expect(readConfig(LEAST)).toEqual({
     port: { apiUrl: 'https://api.port.io', clientId: null, clientSecret: 'port secret' },
-    webhook: { secrets: ['port secret'], tolerance: 300_000, maxBody: 1_048_576 },
+    organisations: [{ id: 'default', clientId: null, secrets: ['port secret'] }],
+    webhook: { tolerance: 300_000, maxBody: 1_048_576 },
     github: {
       apiUrl: 'https://api.github.com',
       auth: { token: 'gh token' },
@@ -39,6 +40,9 @@ test('two variables are enough; every other has a default', () => {
     database: { kind: 'sqlite', path: './data/relay.db' },
     publicUrl: null,
     adminToken: null,
+    viewToken: null,
+    reportBlueprints: ['*', '!_*'],
+    trustedProxies: 0,
     startTimeout: 600_000,
     runTimeout: 86_400_000,
     dispatchRate: 60,
@@ -52,7 +56,7 @@ test('every variable is read', () => {
   const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
   const env = {
     PORT_CLIENT_ID: 'id',
-    PORT_WEBHOOK_SECRETS: 'old, next,',
+    PORT_WEBHOOK_SECRETS: 'rotation:old, next,',
     PORT_API_URL: 'https://api.us.port.io/',
     GITHUB_API_URL: 'https://ghe.acme.example/api/v3/',
     GITHUB_WEBHOOK_SECRET: 'hook',
@@ -64,6 +68,9 @@ test('every variable is read', () => {
     RELAY_DATABASE: 'postgres://u:p@db/relay',
     RELAY_PUBLIC_URL: 'https://relay.acme.example/',
     RELAY_ADMIN_TOKEN: 'sixteen characters',
+    RELAY_VIEW_TOKEN: 'sixteen others, too',
+    RELAY_REPORT_BLUEPRINTS: 'service, {env,deployment}*, !secret',
+    RELAY_TRUSTED_PROXIES: '2',
     RELAY_START_TIMEOUT: '5m',
     RELAY_RUN_TIMEOUT: '2 h',
     RELAY_TOLERANCE: '1500ms',
@@ -76,7 +83,11 @@ test('every variable is read', () => {
   }
   expect(read(env, { 'routes.yml': routes })).toEqual({
     port: { apiUrl: 'https://api.us.port.io', clientId: 'id', clientSecret: 'port secret' },
-    webhook: { secrets: ['port secret', 'old', 'next'], tolerance: 1500, maxBody: 524_288 },
+    organisations: [
+      { id: 'default', clientId: 'id', secrets: ['port secret', 'old'] },
+      { id: 'unreported', clientId: null, secrets: ['next'] },
+    ],
+    webhook: { tolerance: 1500, maxBody: 524_288 },
     github: {
       apiUrl: 'https://ghe.acme.example/api/v3',
       auth: { token: 'gh token' },
@@ -92,6 +103,9 @@ test('every variable is read', () => {
     database: { kind: 'postgres', url: 'postgres://u:p@db/relay' },
     publicUrl: 'https://relay.acme.example',
     adminToken: 'sixteen characters',
+    viewToken: 'sixteen others, too',
+    reportBlueprints: ['service', '{env,deployment}*', '!secret'],
+    trustedProxies: 2,
     startTimeout: 300_000,
     runTimeout: 7_200_000,
     dispatchRate: 0,
@@ -99,6 +113,16 @@ test('every variable is read', () => {
     listen: { host: '::1', port: 0 },
     logLevel: 'debug',
   })
+})
+
+test('what Kubernetes sets for a Service named relay is no variable of the relay', () => {
+  const env = {
+    RELAY_SERVICE_HOST: '10.0.0.11',
+    RELAY_SERVICE_PORT_HTTP: '8080',
+    RELAY_PORT: 'tcp://10.0.0.11:8080',
+    RELAY_PORT_8080_TCP_ADDR: '10.0.0.11',
+  }
+  expect(read(env)).toEqual(readConfig(LEAST))
 })
 
 test('an empty variable counts as unset', () => {
@@ -219,6 +243,26 @@ describe('a problem is told by the name of its variable:', () => {
       { [name]: ' ,\n,' },
       `${name} is a list with nothing in it: fill it in, or leave it out`,
     ]),
+    [{ RELAY_VIEW_TOKEN: 'short' }, 'RELAY_VIEW_TOKEN must have at least 16 characters'],
+    [
+      { RELAY_VIEW_TOKEN: 'sixteen characters', RELAY_ADMIN_TOKEN: 'sixteen characters' },
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same: who may only read could change things',
+    ],
+    [
+      { RELAY_REPORT_BLUEPRINTS: '!_*' },
+      'RELAY_REPORT_BLUEPRINTS leaves out only: add what is let in, such as *',
+    ],
+    [
+      { RELAY_REPORT_BLUEPRINTS: 'service, a[' },
+      'RELAY_REPORT_BLUEPRINTS "a[" is not a glob: Missing closing: "]" - use "\\\\]" to match literal characters',
+    ],
+    [{ RELAY_EVENT_TYP: 'x' }, 'RELAY_EVENT_TYP is not known: did you mean RELAY_EVENT_TYPE?'],
+    [{ RELAY_REPOSITORIES: '' }, 'RELAY_REPOSITORIES is not known: did you mean RELAY_REPOSITORY?'],
+    [
+      { RELAY_ADMIN_TOKENFILE: 'x' },
+      'RELAY_ADMIN_TOKENFILE is not known: did you mean RELAY_ADMIN_TOKEN_FILE?',
+    ],
+    [{ RELAY_SOMETHING_ELSE_ALTOGETHER: 'x' }, 'RELAY_SOMETHING_ELSE_ALTOGETHER is not known'],
     [{ RELAY_ADMIN_TOKEN: 'short' }, 'RELAY_ADMIN_TOKEN must have at least 16 characters'],
     [{ RELAY_START_TIMEOUT: '10' }, `RELAY_START_TIMEOUT ${duration}`],
     [{ RELAY_RUN_TIMEOUT: 'soon' }, `RELAY_RUN_TIMEOUT ${duration}`],
@@ -233,6 +277,10 @@ describe('a problem is told by the name of its variable:', () => {
       { RELAY_DISPATCH_RATE: '1.5' },
       'RELAY_DISPATCH_RATE must be a whole number of dispatches a minute, or 0',
     ],
+    [
+      { RELAY_TRUSTED_PROXIES: 'yes' },
+      'RELAY_TRUSTED_PROXIES must be the number of proxies in front of the relay, 0 to 10',
+    ],
     [{ PORT: '65536' }, 'PORT must be a port number, 0 to 65535'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent'],
   ]
@@ -241,6 +289,22 @@ describe('a problem is told by the name of its variable:', () => {
   })
 
   const routeRows: [string, string][] = [
+    [
+      '- { repository: a/b, event_type: x, workflow: ci.yml }',
+      'RELAY_ROUTES: r, route 1 event_type and workflow exclude each other: keep one',
+    ],
+    [
+      '- { repository: a/b, ref: main }',
+      'RELAY_ROUTES: r, route 1 ref needs workflow: a repository_dispatch always runs on the default branch',
+    ],
+    [
+      '- { repository: a/b, workflow: .github/workflows/ci.yml }',
+      'RELAY_ROUTES: r, route 1 workflow must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow',
+    ],
+    [
+      '- { repository: a/b, workflow: ci.yml, ref: "a b" }',
+      'RELAY_ROUTES: r, route 1 ref must be the name of a branch or tag',
+    ],
     ['{', 'RELAY_ROUTES: r is not YAML: '],
     ['a: 1', 'RELAY_ROUTES: r must be a list of routes, each with a repository and what to match'],
     ['- repository: shop', 'RELAY_ROUTES: r, route 1 repository must be owner/name'],

@@ -23,12 +23,15 @@ describe('how long GitHub asks to wait is read as it writes it, and never believ
   test.each<[string, () => Record<string, string>, number, number]>([
     ['a date', () => ({ 'retry-after': inTenMinutes() }), 598_000, 601_000],
     ['a fraction of a millisecond', () => ({ 'retry-after': '1.00049' }), 1_000, 1_001],
-    ['0', () => ({ 'retry-after': '0' }), 1_000, 1_000],
+    ['0', () => ({ 'retry-after': '0' }), 60_000, 60_000],
     ['115 days', () => ({ 'retry-after': '10000000' }), 3_600_000, 3_600_000],
     ['what is no time', () => ({ 'retry-after': '-5' }), 60_000, 60_000],
     [
       'a reset that is over',
-      () => ({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '9' }),
+      () => ({
+        'x-ratelimit-remaining': '0',
+        'x-ratelimit-reset': String(Math.floor(Date.now() / 1000) - 9),
+      }),
       60_000,
       60_000,
     ],
@@ -138,11 +141,30 @@ describe('only 204 says that GitHub took it:', () => {
     expect((await relay.delivery(id)).state).toBe('dispatched')
     expect(relay.github.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
       'POST /repos/acme/old/dispatches',
+      'GET /repos/acme/web',
       'POST /repos/acme/web/dispatches',
     ])
     expect(relay.github.dispatches).toMatchObject([
       { repository: 'acme/web', clientPayload: { run_id: 'r_1' } },
     ])
+  })
+
+  test('a repository that is not allowed by its name of now gets no dispatch', async () => {
+    const relay = await open()
+    relay.github.fail({
+      match: ({ path }) => path.startsWith('/repos/acme/old/'),
+      status: 307,
+      headers: { location: `${relay.github.url}/repos/acme/api/dispatches` },
+      body: { message: 'Moved Permanently' },
+    })
+    const id = await relay.accept('r_1', 'acme/old')
+    await relay.step()
+    expect(await relay.delivery(id)).toMatchObject({
+      state: 'failed',
+      reason:
+        'acme/old is acme/api on GitHub now, which RELAY_ALLOWED_REPOSITORIES does not allow: add acme/api to it, or correct the target.',
+    })
+    expect(relay.github.dispatches).toEqual([])
   })
 
   test.each([302, 307])('%i to another host: the token does not go there, and Port is told', async status => {

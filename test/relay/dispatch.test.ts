@@ -115,11 +115,6 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
       'GitHub does not let the relay dispatch to acme/shop (403: Resource not accessible by personal access token): its token or App needs the permission Contents: write on it.',
     ],
     [
-      'the credential is not known',
-      ({ github }) => void github.fail({ status: 401, body: { message: 'Bad credentials' } }),
-      "GitHub does not know the relay's credential (401: Bad credentials): it is wrong or has expired. Renew GITHUB_TOKEN, or the App's key, in the relay's environment.",
-    ],
-    [
       'the payload is refused',
       ({ github }) => void github.fail({ status: 422, body: { message: 'client_payload is too large.' } }),
       'GitHub refused the payload for "deploy" in acme/shop (422: client_payload is too large.).',
@@ -154,6 +149,27 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
     ])
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
+})
+
+test('where GitHub does not accept the credential, the delivery waits until it does', async () => {
+  const relay = await openDispatching()
+  relay.github.addRepository('acme/shop', workflow())
+  relay.github.fail({ status: 401, body: { message: 'Bad credentials' } })
+  const id = await relay.accept('r_1')
+  await relay.step()
+  expect(await relay.delivery(id)).toMatchObject({
+    state: 'queued',
+    sentAt: null,
+    attempts: [
+      {
+        outcome:
+          "GitHub does not know the relay's credential (401: Bad credentials): it is wrong or has expired; renew GITHUB_TOKEN, or the App's key, in the relay's environment",
+      },
+    ],
+  })
+  relay.advance(60_000)
+  await relay.step()
+  expect((await relay.delivery(id)).state).toBe('dispatched')
 })
 
 describe('where GitHub says later, the delivery waits, Port is told once, and then it is dispatched:', () => {

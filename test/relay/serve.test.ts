@@ -129,7 +129,8 @@ describe('a running relay', () => {
       relay
         .log()
         .filter(line => line.level < 40)
-        .map(line => line.msg),
+        .map(line => line.msg)
+        .filter(message => message !== 'GitHub accepted the dispatch'),
     ).toEqual(['listening', 'accepted', 'stopping', 'accepted', 'stopped'])
 
     const next = await startRelay(env)
@@ -193,16 +194,22 @@ describe('a running relay', () => {
 
 describe('a relay that cannot start ends with 1, and says why:', () => {
   test('every problem of the configuration at once, without a stack or a secret', async () => {
-    const ended = await runRelay({ GITHUB_TOKEN: 'gh-token-secret', GITHUB_APP_ID: '1', PORT: 'x' })
+    const ended = await runRelay({
+      GITHUB_TOKEN: 'gh-token-secret',
+      GITHUB_APP_ID: '1',
+      PORT: 'x',
+      RELAY_REPOSITRY: 'acme/shop',
+    })
     expect(ended).toEqual({
       code: 1,
       stdout: '',
       stderr:
-        'The configuration has 4 problems:\n' +
+        'The configuration has 5 problems:\n' +
         "  - PORT_CLIENT_SECRET is required: your Port organisation's client secret, which signs Port's webhooks\n" +
         '  - PORT must be a port number, 0 to 65535\n' +
         '  - GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one\n' +
-        '  - GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID\n',
+        '  - GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID\n' +
+        '  - RELAY_REPOSITRY is not known: did you mean RELAY_REPOSITORY?\n',
     })
   })
 

@@ -15,14 +15,14 @@ describe.each(signatureVectors)('the vector "$name"', vector => {
   const body = Buffer.from(vector.raw_body)
   const verify = (changed: { body?: Uint8Array; timestamp?: string; signature?: string }) =>
     verifySignature(
-      [secret],
+      [{ id: 'default', secrets: [secret] }],
       changed.signature ?? signature,
       changed.timestamp ?? timestamp,
       changed.body ?? body,
     )
 
   test('is accepted', () => {
-    expect(verify({})).toBe(token(signature))
+    expect(verify({})).toEqual({ organisation: 'default', signature: token(signature) })
   })
 
   test('is accepted as a webhook, at the time when it was signed', async () => {
@@ -95,7 +95,8 @@ test('a webhook with a flipped bit is answered 401, and nothing of it is written
 })
 
 describe('the signature header', () => {
-  const check = (header: string, secrets = [SECRET]) => verifySignature(secrets, header, TIMESTAMP, BODY)
+  const check = (header: string, secrets = [SECRET]) =>
+    verifySignature([{ id: 'default', secrets }], header, TIMESTAMP, BODY)?.signature ?? null
   const wrong = sign(TIMESTAMP, 'something else')
 
   test('may hold several signatures, joined as HTTP joins header lines, or by a space', () => {
@@ -140,6 +141,17 @@ describe('the signature header', () => {
     ]) {
       expect(check(`v1,${spelling}`), spelling).toBeNull()
     }
+  })
+
+  test('says which organisation has signed', () => {
+    const organisations = [
+      { id: 'default', secrets: ['new', 'old'] },
+      { id: 'other', secrets: ['theirs', SECRET] },
+    ]
+    expect(verifySignature(organisations, SIGNATURE, TIMESTAMP, BODY)).toEqual({
+      organisation: 'other',
+      signature: token(SIGNATURE),
+    })
   })
 
   test('may be made with any of the secrets, and with no other', () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { NewDelivery } from '../../relay/store/delivery.ts'
 import { StoreBusy } from '../../relay/store/store.ts'
 import { fixtureNames, readFixture } from '../support/fixture.ts'
 import { openReceiving, type Receiving } from '../support/receiving.ts'
@@ -30,6 +31,26 @@ async function refused(relay: Receiving, answer: Awaited<ReturnType<Receiving['p
   return { status: answer.status, body: answer.body }
 }
 
+describe('the address of a webhook', () => {
+  const KNOWN = 'event_type, workflow, ref, wait'
+  test.each([
+    ['?event_typ=deploy', `has the parameter "event_typ", which the relay does not know: ${KNOWN}`],
+    ['?event_type=deploy&Wait=dispatch', `has the parameter "Wait", which the relay does not know: ${KNOWN}`],
+    ['?__proto__=x', `has the parameter "__proto__", which the relay does not know: ${KNOWN}`],
+    ['?event_type=a&event_type=b', 'has the parameter event_type 2 times: keep one'],
+    ['?wait=true', 'has wait="true": it can be "dispatch" only'],
+  ])('with %s is refused with 422 that says what is wrong with it', async (query, fault) => {
+    const relay = await openReceiving()
+    for (const path of ['/webhook', '/webhook/acme/shop']) {
+      const answer = await relay.post({ path: path + query, body: context() })
+      expect([answer.status, answer.body.detail]).toEqual([422, `The address of the webhook ${fault}.`])
+    }
+    expect(await relay.written()).toEqual([])
+    const unsigned = await relay.post({ path: `/webhook${query}`, secret: 'wrong' })
+    expect(unsigned.status).toBe(401)
+  })
+})
+
 describe('a webhook that is accepted', () => {
   test('is written, and answered 202 with what becomes of it', async () => {
     const relay = await openReceiving()
@@ -46,7 +67,7 @@ describe('a webhook that is accepted', () => {
     expect(more).toEqual([])
     expect(delivery).toMatchObject({
       id: answer.body.delivery,
-      identity: 'run:r_1',
+      dedupeKey: 'run:r_1',
       runId: 'r_1',
       kind: 'action_run',
       action: 'deploy_service',
@@ -89,6 +110,28 @@ describe('a webhook that is accepted', () => {
       expect((await relay.post({ secret, body: { secret: secret.length } })).status).toBe(202)
     }
     expect((await relay.post({ secret: 'fourth' })).status).toBe(401)
+  })
+
+  test('belongs to the organisation whose secret has signed it, and takes no run of another one', async () => {
+    const PORT_WEBHOOK_SECRETS = 'rotation:old, their-client-id:theirs, plain'
+    const accepted: NewDelivery[] = []
+    const relay = await openReceiving({
+      env: { PORT_WEBHOOK_SECRETS },
+      store: {
+        async accept(delivery) {
+          accepted.push(delivery)
+          return { ...delivery, state: 'queued', duplicate: false }
+        },
+      },
+    })
+    for (const secret of [SECRET, 'old', 'theirs', 'plain'])
+      expect((await relay.post({ secret, body: context() })).status).toBe(202)
+    expect(accepted.map(({ organisation, dedupeKey }) => [organisation, dedupeKey])).toEqual([
+      ['default', 'run:r_1'],
+      ['default', 'run:r_1'],
+      ['their-client-id', 'run:their-client-id:r_1'],
+      ['unreported', 'run:unreported:r_1'],
+    ])
   })
 
   test('may have no body at all, then it has no inputs', async () => {
@@ -434,13 +477,13 @@ describe('a webhook is refused', () => {
       problem(
         503,
         'Try again later',
-        "The relay's database (RELAY_DATABASE) cannot be written to; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
+        "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
       ),
     )
     expect(relay.logged).toEqual([
       {
         fields: { err: new Error('disk full') },
-        message: 'a delivery could not be written, or the answer to it was lost',
+        message: 'a delivery could not be persisted, or the answer of the database was lost',
       },
     ])
   })
@@ -453,7 +496,7 @@ describe('a webhook is refused', () => {
       problem(
         503,
         'Try again later',
-        'The relay has more to write than it keeps up with; this delivery was not accepted. Send it again shortly.',
+        'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.',
       ),
     )
   })
@@ -571,6 +614,92 @@ describe('where a delivery goes', () => {
     expect(await target(relay, { body: context({ github: { event_type: 'x' } }) })).toBe('acme/first x')
   })
 
+  describe('may be a workflow and a ref:', () => {
+    const workflows = `
+- match: { action: 'deploy_*' }
+  repository: acme/first
+  workflow: deploy.yml
+  ref: release/1
+- match: { action: by_id }
+  repository: acme/second
+  workflow: 4711
+- repository: acme/rest
+`
+    /** The intake before a store that takes workflows. */
+    const openWorkflows = async () => {
+      const accepted: NewDelivery[] = []
+      const relay = await openReceiving({
+        env: { RELAY_ROUTES: 'routes.yml', RELAY_ALLOWED_REPOSITORIES: 'acme/*' },
+        files: { 'routes.yml': workflows },
+        store: {
+          async accept(delivery) {
+            accepted.push(delivery)
+            return { ...delivery, state: 'queued', duplicate: false }
+          },
+        },
+      })
+      return { relay, accepted }
+    }
+    const rows: [path: string, github: object | undefined, action: string, expected: string][] = [
+      ['', { workflow: 'ci.yml', ref: 'main' }, 'x', 'acme/rest ci.yml main'],
+      ['', { repository: 'acme/body', workflow: 17 }, 'x', 'acme/body 17 null'],
+      ['/acme/url?workflow=ci.yaml&ref=refs/heads/main', undefined, 'x', 'acme/url ci.yaml refs/heads/main'],
+      ['?workflow=ci.yml&ref=main', { ref: 'v1.2' }, 'x', 'acme/rest ci.yml v1.2'],
+      ['?event_type=go', { workflow: 'ci.yml' }, 'x', 'acme/rest ci.yml null'],
+      ['?workflow=ci.yml&ref=main', { event_type: 'go' }, 'x', 'acme/rest go'],
+      ['', undefined, 'deploy_it', 'acme/first deploy.yml release/1'],
+      ['?ref=main', undefined, 'deploy_it', 'acme/first deploy.yml main'],
+      ['?event_type=go', undefined, 'deploy_it', 'acme/first go'],
+      ['', undefined, 'by_id', 'acme/second 4711 null'],
+      ['', undefined, 'x', 'acme/rest x'],
+    ]
+    test.each(rows)(
+      '/webhook%s with %j for the action %s goes to %s',
+      async (path, github, action, expected) => {
+        const { relay, accepted } = await openWorkflows()
+        const body = context({ action: { identifier: action }, ...(github && { github }) })
+        const answer = await relay.post({ path: `/webhook${path}`, body })
+        expect(answer.status).toBe(202)
+        const [delivery] = accepted
+        const { repository, eventType, workflow, ref } = delivery!
+        expect(`${repository} ${workflow === null ? eventType : `${workflow} ${ref}`}`).toBe(expected)
+        expect(workflow === null ? ref : eventType).toBeNull()
+        expect(answer.body).toMatchObject({
+          repository,
+          ...(workflow === null ? { event_type: eventType } : { workflow, ref }),
+        })
+        expect('event_type' in answer.body).toBe(workflow === null)
+      },
+    )
+
+    const exclusive = 'event_type and workflow exclude each other: keep one.'
+    const needs = 'ref needs workflow: a repository_dispatch always runs on the default branch.'
+    const file =
+      'cannot be a workflow: it must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow.'
+    const ref = 'cannot be a ref: it must be the name of a branch or tag.'
+    const text =
+      '"github.workflow" in the body must be a text: correct it in the "body" of the Port action, or leave it out.'
+    test.each([
+      ['', { event_type: 'go', workflow: 'ci.yml' }, exclusive],
+      ['?event_type=go&workflow=ci.yml', undefined, exclusive],
+      ['?ref=main', undefined, needs],
+      ['', { event_type: 'go', ref: 'main' }, needs],
+      ['?workflow=ci', undefined, `"ci" ${file}`],
+      ['?workflow=../x.yml', undefined, `"../x.yml" ${file}`],
+      ['', { workflow: '.github/workflows/ci.yml' }, `".github/workflows/ci.yml" ${file}`],
+      ['', { workflow: 1.5 }, text],
+      ['?workflow=ci.yml&ref=a..b', undefined, `"a..b" ${ref}`],
+      ['?workflow=ci.yml', { ref: 'a b' }, `"a b" ${ref}`],
+      ['?workflow=ci.yml', { ref: '-f' }, `"-f" ${ref}`],
+      ['?workflow=ci.yml', { ref: 'x'.repeat(251) }, `"${'x'.repeat(60)}…" ${ref}`],
+    ])('/webhook%s with %j is refused with 422: %s', async (path, github, detail) => {
+      const { relay, accepted } = await openWorkflows()
+      const answer = await relay.post({ path: `/webhook${path}`, body: { v: 1, ...(github && { github }) } })
+      expect([answer.status, answer.body.detail]).toEqual([422, detail])
+      expect(accepted).toEqual([])
+    })
+  })
+
   test('is within the allow-list, whoever names it', async () => {
     const relay = await open({ RELAY_ALLOWED_REPOSITORIES: 'acme/{first,second,rest}, acme/shop' })
     expect(await target(relay, { path: '/webhook/acme/url' })).toBe(403)
@@ -621,7 +750,7 @@ describe('what is logged', () => {
           delivery: answer.body.delivery,
           run: 'r_Q0YotCZMKxDLdlaU',
           repository: 'acme/shop',
-          event: 'service_scaffold',
+          event_type: 'service_scaffold',
           duplicate: false,
         },
       },
@@ -663,7 +792,7 @@ describe('health', () => {
     expect(await answer.json()).toMatchObject({ title: 'Method not allowed', status: 405 })
   })
 
-  test('GET /readyz says whether the store answers', async () => {
+  test('GET /readyz says whether the database takes writes', async () => {
     const relay = await openReceiving()
     const answer = await relay.request('/readyz')
     expect([answer.status, await answer.json()]).toEqual([200, { ok: true }])
@@ -671,7 +800,7 @@ describe('health', () => {
     const refusal = await broken.request('/readyz')
     expect(refusal.headers.get('retry-after')).toBe('5')
     expect({ status: refusal.status, body: await refusal.json() }).toEqual(
-      problem(503, 'Try again later', 'The database (RELAY_DATABASE) does not answer.'),
+      problem(503, 'Try again later', 'The database (RELAY_DATABASE) is unavailable, or takes no writes.'),
     )
   })
 })

@@ -280,7 +280,7 @@ test(`${starts.length} forgeries of a start are refused, and bind nothing`, asyn
     `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${stage.url}. The relay's log says what is wrong with it.`,
   ])
   expect([...details(403)]).toEqual([
-    "This workflow run may not report for this delivery: only the run may that its repository_dispatch event has started, in the repository that the relay sent it to, on the default branch. The relay's log says what does not fit.",
+    "This workflow run may not report for this delivery: only the run may that its dispatch has started, in the repository and on the branch that the relay sent it to. The relay's log says what does not fit.",
   ])
   await expectTold(scene, answers)
 

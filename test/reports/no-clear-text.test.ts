@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { sealWith } from '../action/seal.ts'
+import { encryptWith } from '../action/encrypt.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
@@ -129,7 +129,7 @@ async function redelivered({ deliver, play, api, stage }: House) {
 }
 
 async function wrongKeys({ deliver, play }: House) {
-  const token = sealWith('x'.repeat(32), CLEAR.token)
+  const token = encryptWith('x'.repeat(32), CLEAR.token)
   const delivered = await deliver({ token })
   const { steps } = await play(delivered, workflow({ progress: 'false' }))
   expect(steps['Run ./']!.annotations).toMatchObject([
@@ -151,8 +151,8 @@ async function portAway({ deliver, play, look, stage, places }: House) {
   await stage.port.stop()
   await play(delivered, workflow({ progress: 'false', summary: SUMMARY, end: 'exit 1' }))
   await look()
-  const reports = Object.keys(places).find(place => /table .*reports$/.test(place))!
-  expect(places[reports]).toContain('With ***:')
+  const outbox = Object.keys(places).find(place => /table .*outbox$/.test(place))!
+  expect(places[outbox]).toContain('With ***:')
   await stage.port.start()
   await ended(delivered.portRun)
 }

@@ -40,7 +40,7 @@ function play(stage: Stage, dispatch: Dispatch, yaml: string, more: Partial<Play
 test('a run without any secret in its environment reports all, opens its secret inputs, and ends in Port', async () => {
   const scheme = vectors['aes256-gcm']
   const [text] = scheme.cases
-  const stage = await openStage({ PORT_WEBHOOK_SECRETS: scheme.clientSecret })
+  const stage = await openStage({ PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}` })
   const inputs = { version: '1.4.2', password: text!.encrypted, large: 'x'.repeat(70_000) }
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
   const { dispatch, portRun, id } = await stage.deliver({ body: { inputs, action } })
@@ -123,14 +123,14 @@ test('without permission for tokens the warning names it, and the job goes on', 
     {
       level: 'warning',
       message: expect.stringMatching(
-        /^Port will not see how this job goes: give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret, or report: off\./,
+        /^This job is not reported to Port: give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret, or report: off\./,
       ),
     },
   ])
   expect(portRun!.status).toBe('IN_PROGRESS')
 })
 
-test('while the job runs, the companion shows its step and its log through the relay', async () => {
+test('while the job runs, the progress reporter shows its step and its log through the relay', async () => {
   const stage = await openStage()
   const { dispatch, portRun } = await stage.deliver()
   const steps = '- { name: Build, run: echo early >> "$PORT_LOG"; sleep 4 }'
@@ -157,7 +157,7 @@ test('a run that could not prove itself at its start does so at its end', async 
     {
       level: 'warning',
       message: expect.stringMatching(
-        /^Port could not be told: GitHub answered 503 to the request for an OIDC token/,
+        /^Reporting to Port failed: GitHub answered 503 to the request for an OIDC token/,
       ),
     },
   ])
@@ -167,7 +167,10 @@ test('a run that could not prove itself at its start does so at its end', async 
 
 test('a relay without credentials of Port opens secrets all the same, and the warning says what it lacks', async () => {
   const scheme = vectors['aes256-gcm']
-  const stage = await openStage({ PORT_CLIENT_ID: '', PORT_WEBHOOK_SECRETS: scheme.clientSecret })
+  const stage = await openStage({
+    PORT_CLIENT_ID: '',
+    PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}`,
+  })
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
   const inputs = { password: scheme.cases[0]!.encrypted }
   const { dispatch } = await stage.deliver({ body: { inputs, action } })
@@ -177,7 +180,7 @@ test('a relay without credentials of Port opens secrets all the same, and the wa
   expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
     {
       level: 'warning',
-      message: expect.stringMatching(/^Port could not be told: the relay has no credentials of Port/),
+      message: expect.stringMatching(/^Reporting to Port failed: the relay has no credentials of Port/),
     },
   ])
 })

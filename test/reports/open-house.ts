@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import { sealFor, sealWith } from '../action/seal.ts'
+import { encryptFor, encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { playWorkflow } from '../support/player/play-workflow.ts'
 import type { PlayedRun, PlayOptions } from '../support/player/types.ts'
@@ -30,7 +30,8 @@ export async function openHouse(database: Record<string, string>) {
   async function deliver(more: JsonObject = {}) {
     const inputs: JsonObject = { version: '1.4.2' }
     for (const [name, text] of Object.entries(CLEAR))
-      inputs[name] = name === 'own' ? sealFor(publicKeyPem, text) : sealWith(stage.port.clientSecret, text)
+      inputs[name] =
+        name === 'own' ? encryptFor(publicKeyPem, text) : encryptWith(stage.port.clientSecret, text)
     const action = {
       identifier: 'deploy_service',
       blueprint: 'service',

@@ -29,6 +29,8 @@ export interface Stage {
   deliver(invocation?: {
     runId?: string | null
     body?: JsonObject
+    /** Port's client secret where absent. */
+    secret?: string
   }): Promise<{ id: string; payload: ClientPayload; dispatch: Dispatch; portRun: PortRun | null }>
   /** A report as the action sends it. */
   post(path: string, token: string | null, body: unknown): Promise<Answer>
@@ -82,7 +84,7 @@ export async function openStage(
     env: all,
     repositoryId,
     run: more => ({ repository: REPOSITORY, repositoryId, runId: GITHUB_RUN_ID, ...more }),
-    async deliver({ runId, body } = {}) {
+    async deliver({ runId, body, secret = port.clientSecret } = {}) {
       const portRun =
         runId === null ? null : port.createRun({ ...(runId && { id: runId }), action: 'deploy_service' })
       const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: [] }
@@ -93,7 +95,7 @@ export async function openStage(
         trigger: {},
       }
       const { body: answer } = await send(url, {
-        secret: port.clientSecret,
+        secret,
         body: { ...context, ...body },
       })
       const id = String(answer.delivery)

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
+import { createApplyEvent } from '../../relay/deliveries/apply-event.ts'
+import { createBodyMemory } from '../../relay/http/body-memory.ts'
 import { answerProblem, type Problem } from '../../relay/http/problem.ts'
 import { createTake } from '../../relay/reports/take-report.ts'
 import { openStore } from '../../relay/store/open.ts'
-import { aFailed } from '../store/place.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { GITHUB_RUN_ID, openStage, REPOSITORY, startReport } from './open-stage.ts'
@@ -46,26 +47,51 @@ test('after a redelivery the run of before may not report, and is no reason to r
 test('a report that a redelivery overtakes is refused, and the delivery stays queued', async () => {
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
   onTestFinished(() => store.close())
-  const id = await aFailed(store)
-  await store.bindRun(id, GITHUB_RUN_ID, 1, 2000)
+  const log = { info() {}, warn() {} }
+  const policy = { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com' }
+  const apply = createApplyEvent({ store, policy, canReport: () => true, log })
+  const id = 'delivery-1'
+  await store.accept({
+    ...{
+      id,
+      dedupeKey: 'run:r_1',
+      replayKey: null,
+      organisation: 'default',
+      runId: 'r_1',
+      kind: 'action_run',
+    },
+    ...{ action: null, invocation: '{}', receivedAt: 1, repository: REPOSITORY },
+    ...{ eventType: 'deploy', workflow: null, ref: null },
+  })
+  const now = async () => (await store.get(id))!
+  await apply(await now(), { type: 'attemptStarted' })
+  const run = { id: GITHUB_RUN_ID, attempt: 1, evidence: 'report', past: false } as const
+  const state = { status: 'in_progress', conclusion: null, url: '' }
+  await apply(await now(), { type: 'runReported', run: { ...run, ...state } })
+  await apply(await now(), { type: 'runDeleted', cause: { why: 'deleted' } })
   const overtaken: typeof store.get = async given => {
     const delivery = await store.get(given)
-    await store.redeliver(given, 3000)
+    if (delivery?.state === 'failed') await apply(delivery, { type: 'redelivered' })
     return delivery
   }
   const take = createTake({
     store: { ...store, get: overtaken },
-    tokens: { verify: async () => ({ delivery: id, runId: GITHUB_RUN_ID, runAttempt: 1 }) },
-    tells: true,
-    clock: () => 3000,
-    log: { warn() {} },
+    apply,
+    tokens: {
+      verify: async () => ({ delivery: id, runId: GITHUB_RUN_ID, runAttempt: 1, renew: false }),
+      mint: async () => ({ token: '', expiresAt: 0 }),
+    },
+    isBlueprintAllowed: () => true,
+    rate: { take: () => 0 },
+    log,
   })
-  const app = new Hono().post('/', c => take(c, () => {}))
+  const withRoom = createBodyMemory({ arrivingBytes: 1e6, processingBytes: 1e6, trustedProxies: 0 })
+  const app = new Hono().post('/', c => withRoom(c, room => take(c, room)))
   app.onError((error, c) => answerProblem(c, error as Problem))
   const reports = [{ update: { conclusion: 'cancelled' } }]
   const body = JSON.stringify({ delivery: id, sender: 'post', number: 1, reports })
   const answer = await app.request('/', { method: 'POST', body })
   expect(answer.status).toBe(403)
-  expect((await store.get(id))?.state).toBe('queued')
-  expect(await store.claimTelling(9000, 500, 10)).toEqual([])
+  expect((await now()).state).toBe('queued')
+  expect(await store.claimOutboxes(store.clock() + 9000, 500, 10)).toEqual([])
 })

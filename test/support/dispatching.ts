@@ -59,7 +59,9 @@ export async function openDispatching(
   const pauses = createPauses(auth, clock)
   const parts: DispatchParts = {
     store,
-    github: createGitHub({ apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }, clock, pauses),
+    github: createGitHub({ apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }, clock, pauses, {
+      isAllowed: name => name !== 'acme/api',
+    }),
     asker: createPortAsker(runId => client.run(runId).read(), clock),
     pauses,
     clock,
@@ -100,6 +102,9 @@ export async function openDispatching(
         id,
         identity: `run:${runId}`,
         replayKey: null,
+        organisation: 'default',
+        workflow: null,
+        ref: null,
         runId,
         kind,
         action,

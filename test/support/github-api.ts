@@ -4,11 +4,13 @@ import { appRoutes } from './github-api/app-routes.ts'
 import type { GitHubEnv } from './github-api/env.ts'
 import { limits, refuse, requestId, troubleAnswer } from './github-api/errors.ts'
 import { repositoryRoutes } from './github-api/repository-routes.ts'
+import { awaitReview, review, runControlRoutes } from './github-api/run-control-routes.ts'
 import { blobRoutes, runRoutes } from './github-api/run-routes.ts'
 import { createRun, findRun, seconds, setJobs } from './github-api/runs.ts'
 import { rateOf } from './github-api/shown.ts'
-import { addApp, addRepository, addToken, newGitHubState } from './github-api/state.ts'
+import { addApp, addRepository, addToken, newGitHubState, renameRepository } from './github-api/state.ts'
 import type { GitHubApi, GitHubApiOptions } from './github-api/types.ts'
+import { workflowDispatchRoute } from './github-api/workflow-dispatch-route.ts'
 import { type ReceivedRequest, startStandIn } from './http-server.ts'
 import { openRouteSchemas } from './route-schemas.ts'
 
@@ -25,7 +27,10 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
 
   const api = new Hono<GitHubEnv>()
   api.use('*', async (c, next) => {
+    for (const [name, value] of Object.entries(c.env.forwarded ?? {}))
+      c.set(name as 'request', value as never)
     await next()
+    c.header('date', new Date(state.now()).toUTCString())
     c.header('x-github-request-id', requestId())
     c.header('x-github-media-type', 'github.v3; format=json')
     if (c.var.grant && c.res.status !== 304) c.var.grant.used += 1
@@ -49,16 +54,37 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     if (grant instanceof Response) return grant
     c.set('grant', grant)
     if (rateOf(state, grant).remaining === 0) return Response.json(limits.primary(), { status: 403 })
-    return next()
+    const [, fullName = '', rest = ''] = /\/repos\/([^/]+\/[^/]+)(.*)$/.exec(c.req.path) ?? []
+    const movedTo = state.moved.get(decodeURIComponent(fullName).toLowerCase())
+    if (movedTo === undefined) return next()
+    const location = `${state.url}/repositories/${movedTo}${rest}${new URL(c.req.url).search}`
+    const status = c.req.method === 'GET' ? 301 : 307
+    return refuse(status, status === 301 ? 'Moved Permanently' : 'Temporary Redirect', undefined, {
+      location,
+    })
+  })
+  api.all('/repositories/*', c => {
+    const url = new URL(c.req.url)
+    const [, id, rest = ''] = /\/repositories\/(\d+)(.*)$/.exec(url.pathname) ?? []
+    const repository = [...state.repositories.values()].find(one => one.id === Number(id))
+    if (!repository) return refuse(404, 'Not Found')
+    url.pathname = `/repos/${repository.fullName}${rest}`
+    const { method, raw } = c.req
+    return api.fetch(new Request(url, { method, headers: raw.headers }), { ...c.env, forwarded: c.var })
   })
   api.route('/repos', repositoryRoutes(state, schemas))
+  api.route('/repos', workflowDispatchRoute(state, schemas))
   api.route('/repos', runRoutes(state, schemas))
+  api.route('/repos', runControlRoutes(state, schemas))
   api.all('*', () => refuse(404, 'Not Found'))
 
   const app = new Hono<GitHubEnv>()
   app.route('/', blobRoutes(state))
   app.route(options.enterprise ? '/api/v3' : '/', api)
-  const server = await startStandIn(app, troubleAnswer)
+  const server = await startStandIn(app, status => {
+    const { body, headers } = troubleAnswer(status)
+    return { body, headers: { ...headers, date: new Date(state.now()).toUTCString() } }
+  })
   state.serverUrl = server.origin
   state.url = options.enterprise ? `${server.origin}/api/v3` : server.origin
 
@@ -68,6 +94,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     serverUrl: state.serverUrl,
     token,
     addRepository: (fullName, repository) => addRepository(state, fullName, repository),
+    renameRepository: (from, to) => renameRepository(state, from, to),
     createToken: given => addToken(state, given),
     createApp: given => addApp(state, given),
     dispatches: state.dispatches,
@@ -75,9 +102,18 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
       state.listeners.add(listener)
       return () => void state.listeners.delete(listener)
     },
+    workflowDispatches: state.workflowDispatches,
+    onWorkflowDispatch: listener => {
+      state.workflowListeners.add(listener)
+      return () => void state.workflowListeners.delete(listener)
+    },
     runs: state.runs,
     createRun: run => createRun(state, run),
-    setRun: (id, patch) => Object.assign(findRun(state, id), { updatedAt: seconds() }, patch),
+    setRun: (id, patch) => Object.assign(findRun(state, id), { updatedAt: seconds(state.now()) }, patch),
+    cancellations: state.cancellations,
+    setUnstoppable: runId => void state.unstoppable.add(runId),
+    awaitReview: (runId, pending) => awaitReview(state, runId, pending),
+    review: (runId, decision) => review(state, runId, decision),
     setJobs: (runId, attempt, jobs) => setJobs(state, runId, attempt, jobs),
     setJobLog: (jobId, text) => void state.jobLogs.set(jobId, text),
     failures: {

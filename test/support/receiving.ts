@@ -5,9 +5,10 @@ import { afterAll } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createApp } from '../../relay/app.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import type { Delivery } from '../../relay/store/delivery.ts'
+import type { ApplyEvent } from '../../relay/deliveries/apply-event.ts'
+import type { Transition } from '../../relay/store/delivery.ts'
 import { openStore } from '../../relay/store/open.ts'
-import type { Store } from '../../relay/store/store.ts'
+import type { Claimed, Store } from '../../relay/store/store.ts'
 import { relayEnv } from './relay.ts'
 import { type Webhook, webhookRequest } from './send.ts'
 
@@ -17,7 +18,7 @@ export interface Receiving {
   post(webhook?: Webhook): Promise<{ status: number; body: JsonObject; headers: Headers }>
   request(path: string, init?: RequestInit): Promise<Response>
   /** Every delivery that was written, the oldest first of each repository. */
-  written(): Promise<Delivery[]>
+  written(): Promise<Claimed[]>
   logged: { fields: Record<string, unknown>; message: string }[]
 }
 
@@ -39,7 +40,8 @@ export async function openReceiving(
   const logged: Receiving['logged'] = []
   const note = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const store = { ...real, ...options.store }
-  const app = createApp({ config, store, clock, log: { info: note, error: note } })
+  const apply: ApplyEvent = async delivery => ({ outcome: 'ignored', delivery })
+  const app = createApp({ config, store, apply, clock, log: { info: note, error: note } })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)
   return {
     request,
@@ -74,12 +76,13 @@ async function emptyStore(): Promise<Store> {
 }
 
 /** Takes every queued delivery, one of each repository at a time, and finishes it. */
-async function takeAll(store: Store): Promise<Delivery[]> {
-  const found: Delivery[] = []
+async function takeAll(store: Store): Promise<Claimed[]> {
+  const found: Claimed[] = []
+  const finished: Transition = { change: { state: 'finished', dueAt: null }, messages: [], history: null }
   for (;;) {
-    const claimed = await store.claimQueued(Number.MAX_SAFE_INTEGER / 2, 1, 1000)
+    const claimed = await store.claimQueued(Number.MAX_SAFE_INTEGER / 2, 1, 1000, null)
     if (claimed.length === 0) return found
     found.push(...claimed)
-    for (const each of claimed) await store.record(each, { state: 'finished', dueAt: null }, 0)
+    for (const each of claimed) await store.apply(each, finished, 0)
   }
 }

@@ -5,9 +5,30 @@ import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { Config } from '../../config/config.ts'
 import { isRepository, type Route } from '../../config/routes.ts'
 import { CredentialError, createCredential } from '../../github/credential.ts'
-import { readTrouble } from '../../github/errors.ts'
 import { split } from '../../github/split.ts'
-import { type Check, type Finding, ok, problem, warning } from './check.ts'
+import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
+
+/** Nothing for what the check of the credential itself has said. */
+function refusal(error: unknown, name: string): Finding[] {
+  const cause = error instanceof CredentialError ? error.cause : error
+  const status = cause instanceof RequestError && cause.response ? cause.status : null
+  if (status === 401) return []
+  if (status === null)
+    return [problem(`${name} cannot be read: GitHub cannot be reached (${whyUnreachable(cause)}).`)]
+  if (error instanceof CredentialError) {
+    const where = "(the owner's Settings, GitHub Apps, Configure)"
+    return [
+      problem(
+        error.stage === 'installation'
+          ? `The GitHub App is not installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
+          : `GitHub gives the App no token for ${name} (${status}): look at its installation ${where}; it may be suspended, or wait for new permissions to be accepted.`,
+      ),
+    ]
+  }
+  if (status === 404)
+    return [problem(`GitHub cannot see ${name}: it does not exist, or the credential has no access to it.`)]
+  return [problem(`${name} cannot be read: GitHub answered ${status}.`)]
+}
 
 /** What the routes start in a repository; all null where only its name is known. */
 interface Wanted {
@@ -29,15 +50,7 @@ export function repositoryChecks(config: Config): Check[] {
       try {
         return await credential.use(name, octokit => checkRepository(octokit, name, wantedOf(routes, name)))
       } catch (error) {
-        if (error instanceof RequestError && !(error instanceof CredentialError) && error.response) {
-          if (error.status === 404)
-            return [
-              problem(`GitHub cannot see ${name}: it does not exist, or the credential has no access to it.`),
-            ]
-          if (error.status === 401) return []
-        }
-        const { reason } = readTrouble(error, { repository: name, now: clock(), tries: 0 })
-        return [problem(`${name} cannot be read: ${reason}${/[.!?]$/.test(reason) ? '' : '.'}`)]
+        return refusal(error, name)
       }
     },
   }))

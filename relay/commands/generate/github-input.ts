@@ -75,5 +75,8 @@ export function titleOf(name: string): string {
   return text === '' ? name : text[0]!.toUpperCase() + text.slice(1)
 }
 
+/** Inputs that Port's own backend fills in, which no person is asked for; the relay fills in `port`. */
+export const OF_BACKEND = ['port_context', 'port_payload', 'port_run_id', 'port_run_identifier']
+
 /** True for a name that GitHub takes for an input. */
 export const canBeGitHubInput = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_-]*$/.test(name)

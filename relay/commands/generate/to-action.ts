@@ -2,7 +2,7 @@ import { basename } from 'node:path'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import { apply } from './changes.ts'
 import { readComments } from './comments.ts'
-import { fromGitHubInput, titleOf } from './github-input.ts'
+import { fromGitHubInput, OF_BACKEND, titleOf } from './github-input.ts'
 import { EXAMPLE_RELAY, invocationMethod, type Start } from './invocation-method.ts'
 import { FIXED_OUTPUTS } from './outputs.ts'
 import type { PortAction, Property } from './port-action.ts'
@@ -79,7 +79,7 @@ export function toAction(
       changed,
     ),
     trigger: {
-      ...apply({ type: 'self-service', operation: 'CREATE' }, object(trigger)),
+      ...apply({ type: 'self-service', operation: usesEntity(yaml) ? 'DAY-2' : 'CREATE' }, object(trigger)),
       ...(options.operation && { operation: options.operation }),
       ...(options.blueprint && { blueprintIdentifier: options.blueprint }),
     },
@@ -114,7 +114,8 @@ function readInputs(
   yaml: string,
   comments: ReturnType<typeof readComments>,
 ): { properties: Record<string, Property>; required: string[]; order: string[] } {
-  const declared = event === 'workflow_dispatch' ? inputs.filter(({ name }) => name !== 'port') : []
+  const declared =
+    event === 'workflow_dispatch' ? inputs.filter(({ name }) => !['port', ...OF_BACKEND].includes(name)) : []
   const noted = comments
     .filter(({ kind }) => kind === 'port-input')
     .flatMap(({ value, at }) =>
@@ -136,6 +137,10 @@ function readInputs(
     order: names,
   }
 }
+
+/** Only a day-2 action has one. */
+const usesEntity = (yaml: string) =>
+  /\bsteps\.[\w-]+\.outputs\.entity\b|\bclient_payload\.port\.entity\b/.test(yaml)
 
 /** The Port inputs that the workflow's expressions name. */
 function usedInputs(yaml: string, stepIds: string[]): string[] {
@@ -160,6 +165,16 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
       `${file} declares no input "port" (type: string): without it the action cannot know the run in Port.`,
     workflow.stepIds.length === 0 &&
       `${file} has no step with an id that uses port-webhook-action: without it Port is not told how the job ends.`,
+    ...workflow.inputs
+      .filter(({ name }) => event === 'workflow_dispatch' && OF_BACKEND.includes(name))
+      .map(
+        ({ name }) =>
+          `The input ${name} is filled in by Port's own GitHub backend and not by the relay: take it out of ${file}, and read the outputs of port-webhook-action.`,
+      ),
+    action.trigger.type === 'self-service' &&
+      action.trigger.operation !== 'CREATE' &&
+      action.trigger.blueprintIdentifier === undefined &&
+      `The action is of operation ${action.trigger.operation}: give its blueprint, --blueprint NAME.`,
     ...(event === 'workflow_dispatch' ? environments : []).map(
       ({ name }) => `The input ${name} is an environment; Port has no such type, so that it is text there.`,
     ),

@@ -1,7 +1,13 @@
 import type { JsonObject } from '../../../port/types.ts'
 import { changes } from './changes.ts'
 import { oneLine, writeComment } from './comments.ts'
-import { canBeGitHubInput, fromGitHubInput, type GitHubInput, toGitHubInput } from './github-input.ts'
+import {
+  canBeGitHubInput,
+  fromGitHubInput,
+  type GitHubInput,
+  OF_BACKEND,
+  toGitHubInput,
+} from './github-input.ts'
 import { readStart, type Start } from './invocation-method.ts'
 import { FIXED_OUTPUTS } from './outputs.ts'
 import type { PortAction, Property } from './port-action.ts'
@@ -94,14 +100,15 @@ function listInputs({ properties, userInputs }: PortAction, event: Start['event'
   const order = Array.isArray(userInputs?.order) ? userInputs.order.map(String) : []
   const known = order.filter(name => Object.hasOwn(properties, name))
   const required = Array.isArray(userInputs?.required) ? userInputs.required : []
-  const taken = new Set(['port'])
+  const reserved = ['port', ...OF_BACKEND]
+  const taken = new Set(reserved)
   return [...new Set([...known, ...Object.keys(properties)])].map(name => {
     const property = properties[name]!
     const possible =
       event === 'workflow_dispatch' &&
       // Port encrypts it, and a person who starts the workflow by hand would type it in the open.
       property.encryption === undefined &&
-      taken.size <= MAX_INPUTS &&
+      taken.size - reserved.length < MAX_INPUTS &&
       canBeGitHubInput(name) &&
       !taken.has(name.toLowerCase())
     if (possible) taken.add(name.toLowerCase())
@@ -146,6 +153,17 @@ function repositoryDispatch(inputs: Input[], comment: (input: Input) => string[]
 }
 
 function rest(action: PortAction, event: Start['event'], inputs: Input[], oidc: boolean): string[] {
+  const settings = [
+    // A run that a person starts by hand has none.
+    ...(event === 'workflow_dispatch' ? ['payload: ${{ inputs.port }}'] : []),
+    ...(oidc
+      ? []
+      : [
+          'port-client-id: ${{ vars.PORT_CLIENT_ID }}',
+          'port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
+          "port-api-url: ${{ vars.PORT_API_URL || 'https://api.port.io' }}",
+        ]),
+  ]
   return [
     event === 'workflow_dispatch'
       ? "run-name: ${{ github.workflow }} ${{ fromJSON(inputs.port || '{}').run_id }}"
@@ -160,14 +178,7 @@ function rest(action: PortAction, event: Start['event'], inputs: Input[], oidc: 
     '      # The first step, so that its post step runs last and knows how the job ended.',
     '      - uses: org/port-webhook-action@v1',
     '        id: port',
-    ...(oidc
-      ? []
-      : [
-          '        with:',
-          '          port-client-id: ${{ vars.PORT_CLIENT_ID }}',
-          '          port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
-          "          port-api-url: ${{ vars.PORT_API_URL || 'https://api.port.io' }}",
-        ]),
+    ...(settings.length > 0 ? ['        with:', ...settings.map(line => `          ${line}`)] : []),
     '',
     '      # From here on your own steps, of any kind. Inputs come as outputs; hand them to scripts through `env`.',
     '      - name: Do the work',
@@ -214,10 +225,9 @@ function titleOf({ about, identifier }: PortAction): string {
 /** A value in YAML, on one line. */
 function scalar(value: string | number | boolean, inList = false): string {
   if (typeof value !== 'string') return JSON.stringify(value)
-  const plain = inList
-    ? /^[A-Za-z][A-Za-z0-9_ ./()+-]*$/
-    : /^(?:[A-Za-z]|\$\{\{)[^#:\p{C}\p{Z}]*(?: [^#:\p{C}\p{Z}]+)*$/u
-  const isWord =
-    plain.test(value) && !value.endsWith(' ') && !/^(?:y|n|yes|no|on|off|true|false|null)$/i.test(value)
+  const isPlain = inList
+    ? /^[A-Za-z][A-Za-z0-9_ ./()+-]*$/.test(value)
+    : /^(?:[A-Za-z]|\$\{\{)/.test(value) && !/[#:\p{C}]|[^\P{Z} ]| {2}/u.test(value)
+  const isWord = isPlain && !value.endsWith(' ') && !/^(?:y|n|yes|no|on|off|true|false|null)$/i.test(value)
   return isWord ? value : oneLine(value)
 }

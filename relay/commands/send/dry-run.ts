@@ -1,17 +1,19 @@
-import { type ClientPayload, packClientPayload } from '../../../port/client-payload.ts'
+import { packClientPayload } from '../../../port/client-payload.ts'
 import { readInvocation } from '../../../port/invocation/read-invocation.ts'
 import type { JsonObject } from '../../../port/types.ts'
 import type { Config } from '../../config/config.ts'
 import { split } from '../../github/split.ts'
+import { encodeInputs } from '../../github/workflow-inputs.ts'
+import type { Target } from '../../store/delivery.ts'
 import { deliveryId } from '../../webhook/delivery-id.ts'
 import { parseBody } from '../../webhook/parse.ts'
-import { createTargets, type Target } from '../../webhook/target.ts'
+import { createTargets } from '../../webhook/target.ts'
 
 /** What a relay of this configuration would do with a webhook. */
 export interface DryRun {
   target: Target
   inputs: JsonObject
-  request: { method: string; url: string; body: { event_type: string; client_payload: ClientPayload } }
+  request: { method: string; url: string; body: object }
 }
 
 /**
@@ -30,16 +32,24 @@ export function dryRun(
   const target = createTargets(config.targets)(invocation, {
     repository: named ? decodeURIComponent(named) : null,
     eventType: url.searchParams.get('event_type') || null,
+    workflow: url.searchParams.get('workflow') || null,
+    ref: url.searchParams.get('ref') || null,
   })
   const [owner, repo] = split(target.repository)
   const payload = packClientPayload(invocation, { delivery: deliveryId(now), relay: config.publicUrl })
-  return {
-    target,
-    inputs: invocation.inputs,
-    request: {
-      method: 'POST',
-      url: `${config.github.apiUrl}/repos/${owner}/${repo}/dispatches`,
-      body: { event_type: target.eventType, client_payload: payload },
-    },
-  }
+  const { inputs } = invocation
+  const base = `${config.github.apiUrl}/repos/${owner}/${repo}`
+  const { eventType, workflow, ref } = target
+  const request =
+    workflow === null
+      ? { url: `${base}/dispatches`, body: { event_type: eventType, client_payload: payload } }
+      : {
+          url: `${base}/actions/workflows/${encodeURIComponent(workflow)}/dispatches`,
+          body: {
+            ref: ref ?? '(the default branch)',
+            inputs: encodeInputs({ payload, inputs }, new Set()),
+            return_run_details: true,
+          },
+        }
+  return { target, inputs, request: { method: 'POST', ...request } }
 }

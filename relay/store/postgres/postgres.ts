@@ -1,8 +1,10 @@
 import type { ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
+import { createDatabaseClock, type DatabaseClock } from '../clock.ts'
 import type { Backend, Row, Statement } from '../database.ts'
 import { postgres } from '../sql/dialect.ts'
+import { WRITE } from '../sql/maintenance.ts'
 import { createIntake } from './batch-inserts.ts'
-import { ClocksApart, compareClocks } from './compare-clocks.ts'
+import { checkPreparedStatements, PoolerRefused } from './check-pooler.ts'
 import { listen } from './listen.ts'
 import { migrate } from './migrate.ts'
 import { type PostgresQuery, toQuery } from './query.ts'
@@ -13,6 +15,9 @@ const CONNECT_MS = 5_000
 const STATEMENT_MS = 10_000
 const ANSWER_MS = 15_000
 const MIGRATION_MS = 30 * 60_000
+/** How often the server is asked for its time. */
+const TIME_MS = 30_000
+const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now', params: [] }
 
 /**
  * What is due is a handful of rows among millions, and no statistics are ever up to date about it: looking
@@ -29,10 +34,9 @@ const SETTINGS = `
  * Opens the PostgreSQL database, for any number of relays at once. It may be stopped and started: calls
  * reject while it is away, later ones connect again.
  *
- * @throws Error with a sentence naming host and database, when it cannot be reached or used; or naming both
- *   times, when this machine's clock and the server's are apart
+ * @throws Error with a sentence naming host and database, when it cannot be reached or used
  */
-export async function openPostgres(url: string, clock: () => number = Date.now): Promise<Backend> {
+export async function openPostgres(url: string): Promise<Backend> {
   const { default: pg } = await import('pg')
   const settings: ClientConfig = {
     connectionString: url,
@@ -47,7 +51,8 @@ export async function openPostgres(url: string, clock: () => number = Date.now):
     },
   }
   try {
-    await prepare(new pg.Client({ ...settings, query_timeout: MIGRATION_MS }), clock)
+    await prepare(new pg.Client({ ...settings, query_timeout: MIGRATION_MS }))
+    await checkPreparedStatements(() => new pg.Client(settings))
   } catch (error) {
     throw refusal(url, error)
   }
@@ -69,9 +74,16 @@ export async function openPostgres(url: string, clock: () => number = Date.now):
   pool.on('error', () => {})
   pool.on('connect', client => client.on('error', () => {}))
 
+  const clock = createDatabaseClock()
+  await readTime(pool, clock)
+  const reading = setInterval(() => readTime(pool, clock).catch(() => {}), TIME_MS)
   let closing: Promise<void> | undefined
   return {
     dialect: postgres,
+    clock,
+    async ping() {
+      await runOne(pool, WRITE)
+    },
     async run(statements) {
       const [only, ...others] = statements
       if (only && others.length === 0) return [await runOne(pool, only)]
@@ -80,21 +92,28 @@ export async function openPostgres(url: string, clock: () => number = Date.now):
     insert: createIntake(statement => runOne(pool, statement), listener.notify),
     onWork: each => void listeners.push(each),
     close() {
+      clearInterval(reading)
       closing ??= listener.close().then(() => pool.end())
       return closing
     },
   }
 }
 
-async function prepare(client: ClientBase & { end(): Promise<void> }, clock: () => number): Promise<void> {
+async function prepare(client: ClientBase & { end(): Promise<void> }): Promise<void> {
   client.on('error', () => {})
   try {
     await client.connect()
-    await compareClocks(client, clock)
     await migrate(client)
   } finally {
     await client.end().catch(() => {})
   }
+}
+
+/** The server's time, as of the middle of the question. */
+async function readTime(pool: Pool, clock: DatabaseClock): Promise<void> {
+  const before = performance.now()
+  const [row] = await runOne(pool, TIME)
+  clock.set(Number(row?.now), (before + performance.now()) / 2)
 }
 
 async function runOne(pool: Pool, statement: PostgresQuery): Promise<Row[]> {
@@ -133,7 +152,7 @@ function reason(error: unknown): string {
 }
 
 function refusal(url: string, cause: unknown): Error {
-  if (cause instanceof ClocksApart) return cause
+  if (cause instanceof PoolerRefused) return cause
   let where = 'that RELAY_DATABASE names'
   try {
     const { hostname, port, pathname, searchParams } = new URL(url)

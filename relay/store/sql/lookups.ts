@@ -1,108 +1,123 @@
 import type { Statement } from '../database.ts'
-import type { State } from '../delivery.ts'
+import { STATES, type State } from '../delivery.ts'
+import type { Filter } from '../store.ts'
+import { columns } from './columns.ts'
 import { type Dialect, stateIs } from './dialect.ts'
 
-export function get(id: string): Statement {
-  return { sql: 'SELECT * FROM deliveries WHERE id = ?1', params: [id] }
+export function get(sql: Dialect, id: string): Statement {
+  return { sql: `SELECT ${columns(sql)} FROM deliveries WHERE id = ?1`, params: [id] }
 }
 
-/** GitHub writes a repository as its owner did, configuration as somebody typed it. */
-export function findByGithubRun(repository: string, runId: number): Statement {
-  return {
-    sql: 'SELECT * FROM deliveries WHERE github_run_id = ?2 AND lower(repository) = lower(?1)',
-    params: [repository, runId],
-  }
+export function invocation(id: string): Statement {
+  return { sql: 'SELECT invocation FROM deliveries WHERE id = ?1', params: [id] }
 }
 
-export function findBound(repository: string, given: readonly number[]): Statement {
+export function history(id: string): Statement {
+  return { sql: 'SELECT at, type, details FROM events WHERE delivery = ?1 ORDER BY number', params: [id] }
+}
+
+export function findRuns(repository: string, given: readonly number[]): Statement {
   const runIds = padded(given)
   return {
-    sql: `SELECT id, github_run_id FROM deliveries
-          WHERE github_run_id IN (${places(runIds, 2)}) AND lower(repository) = lower(?1)`,
-    params: [repository, ...runIds],
+    sql: `
+      SELECT delivery, github_run_id AS id, attempt, evidence, past, status, conclusion, url FROM runs
+      WHERE repository = ?1 AND github_run_id IN (${places(runIds, 2)})`,
+    params: [repository.toLowerCase(), ...runIds],
   }
 }
 
-export function findNamed(repository: string, given: readonly string[]): Statement {
-  const words = padded(given)
-  const named = (column: string, first: number) => `
-    SELECT * FROM deliveries
-    WHERE ${column} IN (${places(words, first)}) AND ${stateIs("'dispatched'")} AND github_run_id IS NULL
-      AND lower(repository) = lower(?1)`
-  return {
-    sql: `${named('identity', 2)} UNION ${named('id', 2 + words.length)}`,
-    params: [repository, ...words.map(word => `run:${word}`), ...words],
-  }
-}
-
-export function sentBetween(
+export function findNamed(
+  sql: Dialect,
   repository: string,
-  given: readonly string[],
-  { from, to, limit }: { from: number; to: number; limit: number },
+  given: { dedupeKeys: readonly string[]; ids: readonly string[] },
 ): Statement {
-  const eventTypes = padded(given)
+  const [dedupeKeys, ids] = [padded(given.dedupeKeys), padded(given.ids)]
+  const named = (column: string, values: readonly string[], first: number) =>
+    values.length === 0
+      ? []
+      : [
+          `SELECT seq FROM deliveries
+           WHERE ${column} IN (${places(values, first)}) AND repository = ?1
+             AND ${stateIs("'queued'", "'dispatched'", "'running'")}`,
+        ]
+  const found = [...named('dedupe_key', dedupeKeys, 2), ...named('id', ids, 2 + dedupeKeys.length)]
   return {
-    sql: `SELECT id, seq, event_type, state, sent_at, github_run_id, past_runs FROM deliveries
-          WHERE lower(repository) = lower(?1) AND event_type IN (${places(eventTypes, 5)})
-            AND sent_at BETWEEN ?2 AND ?3
-          ORDER BY sent_at, seq LIMIT ?4`,
-    params: [repository, from, to, limit, ...eventTypes],
+    sql: `SELECT ${columns(sql)} FROM deliveries WHERE seq IN (${found.join(' UNION ')})`,
+    params: [repository.toLowerCase(), ...dedupeKeys, ...ids],
+  }
+}
+
+export function attemptedBetween(
+  repository: string,
+  { from, to, except, limit }: { from: number; to: number; except: string; limit: number },
+): Statement {
+  return {
+    sql: `SELECT event_type FROM deliveries
+          WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND id <> ?4 ORDER BY attempted_at LIMIT ?5`,
+    params: [repository, from, to, except, limit],
+  }
+}
+
+export function findUnbound(sql: Dialect, repository: string, limit: number): Statement {
+  return {
+    sql: `SELECT ${columns(sql)} FROM deliveries
+          WHERE state = 'dispatched' AND repository = ?1 ORDER BY seq LIMIT ?2`,
+    params: [repository.toLowerCase(), limit],
+  }
+}
+
+export function reportUsage(id: string, sender: string): Statement {
+  return {
+    sql: `
+      SELECT report_lines AS lines, report_bytes AS bytes,
+        coalesce((SELECT last FROM report_senders WHERE delivery = ?1 AND sender = ?2), 0) AS last_number
+      FROM deliveries WHERE id = ?1`,
+    params: [id, sender],
   }
 }
 
 /** Lists come in few lengths, so that few statements are prepared. */
 function padded<T>(values: readonly T[]): T[] {
-  const length = 2 ** Math.ceil(Math.log2(values.length))
+  const length = values.length === 0 ? 0 : 2 ** Math.ceil(Math.log2(values.length))
   return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
 }
 const places = (values: readonly unknown[], first: number) => values.map((_, i) => `?${first + i}`).join(', ')
 
-export function unmatched(repository: string, limit: number): Statement {
-  return {
-    sql: `SELECT * FROM deliveries
-          WHERE state = 'dispatched' AND github_run_id IS NULL AND lower(repository) = lower(?1)
-          ORDER BY seq LIMIT ?2`,
-    params: [repository, limit],
-  }
-}
-
-const STATES: readonly State[] = ['queued', 'dispatched', 'running', 'finished', 'failed']
-
 /**
- * Newest first. What is queued and what is not lie in indexes of their own, so that intake pays for no index
+ * Newest first. Queued deliveries and all others are in indexes of their own, so that intake pays for no index
  * that only a person looks through; of a repository, each state is a stretch of an index.
  */
-export function list(options: {
-  state?: State
-  repository?: string
-  before?: number
-  limit: number
-}): Statement {
-  const { state, repository, before = Number.MAX_SAFE_INTEGER, limit } = options
-  const newest = (where: string) =>
-    `SELECT * FROM (SELECT * FROM deliveries WHERE ${where} seq < ?1 ORDER BY seq DESC LIMIT ?2) AS newest`
-  if (repository !== undefined) {
-    const stretches = (state ? [state] : STATES).map(each =>
-      newest(`${isState(each)} AND repository = ?3 AND`),
-    )
-    return {
-      sql: `${stretches.join(' UNION ALL ')} ORDER BY seq DESC LIMIT ?2`,
-      params: [before, limit, repository],
-    }
+export function list(sql: Dialect, filter: Filter, options: { before?: number; limit: number }): Statement {
+  const { state, repository, action, dedupeKeys, since } = filter
+  const params: Statement['params'] = [options.before ?? Number.MAX_SAFE_INTEGER, options.limit]
+  const parameter = (value: string | number) => `?${params.push(value)}`
+  const rest = [
+    'seq < ?1',
+    ...(dedupeKeys ? [`dedupe_key IN (${dedupeKeys.map(parameter).join(', ')})`] : []),
+    ...(action === undefined ? [] : [`action = ${parameter(action)}`]),
+    ...(since === undefined ? [] : [`received_at >= ${parameter(since)}`]),
+  ]
+  const newest = (...where: string[]) =>
+    `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${[...where, ...rest].join(' AND ')} ORDER BY seq DESC LIMIT ?2) AS newest`
+  const named = repository === undefined ? null : `repository = ${parameter(repository.toLowerCase())}`
+  const states = state ? [state] : STATES
+  const found = dedupeKeys
+    ? newest(...(named ? [named] : []), ...(state ? [stateIs(`'${state}'`)] : []))
+    : named
+      ? states.map(each => newest(isState(each), named)).join(' UNION ALL ')
+      : state === 'queued'
+        ? `SELECT seq FROM (
+               WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
+               SELECT seq FROM deliveries WHERE seq IN (SELECT seq FROM queue) AND ${rest.join(' AND ')}
+               ORDER BY seq DESC LIMIT ?2) AS newest`
+        : newest(...(state ? [isState(state)] : []))
+  return {
+    sql: `SELECT ${columns(sql)} FROM deliveries WHERE seq IN (${found}) ORDER BY seq DESC LIMIT ?2`,
+    params,
   }
-  if (state === 'queued') {
-    return {
-      sql: `
-        WITH queued AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
-        SELECT * FROM deliveries
-        WHERE seq IN (SELECT seq FROM queued WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2) ORDER BY seq DESC`,
-      params: [before, limit],
-    }
-  }
-  return { sql: newest(state ? `${isState(state)} AND` : ''), params: [before, limit] }
 }
 
-/** Said so that SQLite, too, sees which index holds it. */
+/** Written so that SQLite, too, sees which index holds it. */
 const isState = (state: State) =>
   state === 'queued' ? `state = 'queued'` : `state = '${state}' AND state <> 'queued'`
 
@@ -110,20 +125,9 @@ export function counts(): Statement {
   return {
     sql: `
       SELECT 'queued' AS state, count(*) AS amount FROM deliveries WHERE state = 'queued'
-      ${['dispatched', 'running', 'failed']
-        .map(
-          state => `UNION ALL SELECT '${state}', count(*) FROM deliveries WHERE ${isState(state as State)}`,
-        )
+      ${(['dispatched', 'running', 'failed'] as const)
+        .map(state => `UNION ALL SELECT '${state}', count(*) FROM deliveries WHERE ${isState(state)}`)
         .join(' ')}`,
     params: [],
   }
-}
-
-/** Rows: what was deleted. A delivery without `tell_at` has no reports left. */
-export function purge(sql: Dialect, before: number, limit: number): Statement {
-  const old = `
-    SELECT seq FROM deliveries
-    WHERE state IN ('finished', 'failed') AND tell_at IS NULL AND updated_at < ?1
-    ORDER BY updated_at LIMIT ?2 ${sql.skipLocked}`
-  return { sql: `DELETE FROM deliveries WHERE ${sql.among(old)} RETURNING seq`, params: [before, limit] }
 }

@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
 import { MIGRATIONS } from './schema.ts'
@@ -21,11 +21,20 @@ export interface SqliteFile {
 export function openSqliteFile(path: string): SqliteFile {
   try {
     makeFolder(dirname(path))
-    const owner = holdAlone(`${path}-owner`)
-    const database = open(path)
+    // The file itself, whatever links lead to it.
+    const file = existsSync(path) ? realpathSync(path) : join(realpathSync(dirname(path)), basename(path))
+    const owner = holdAlone(`${file}-owner`)
+    const database = open(file)
+    const { ino } = statSync(file)
     const prepared = new Map<string, StatementSync>()
+    const isThere = () => statSync(file, { throwIfNoEntry: false })?.ino === ino
     return {
-      run: requests => runTogether(database, prepared, requests),
+      run(requests) {
+        if (isThere()) return runTogether(database, prepared, requests)
+        // SQLite would go on with a file that has no name any more.
+        const error = `the file ${file} was deleted or replaced: put it back, or restart the relay`
+        return requests.map(({ id }) => ({ id, error }))
+      },
       close() {
         database.close()
         owner.close()
@@ -51,7 +60,7 @@ function open(path: string): DatabaseSync {
   database.exec(`
     UPDATE deliveries SET lease_until = 0 WHERE state = 'queued' AND lease_until > 0;
     UPDATE deliveries SET lease_until = 0 WHERE state IN ('dispatched', 'running') AND lease_until > 0;
-    UPDATE deliveries SET tell_until = 0 WHERE tell_at IS NOT NULL AND tell_until > 0;`)
+    UPDATE outboxes SET lease_until = 0;`)
   return database
 }
 

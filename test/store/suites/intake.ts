@@ -14,9 +14,11 @@ export function intakeTests(place: Place): void {
       runId: given.runId,
       repository: 'acme/shop',
       eventType: 'deploy',
+      workflow: null,
+      ref: null,
       duplicate: false,
     })
-    const { replayKey, ...fields } = given
+    const { replayKey, organisation: _, workflow: __, ref: ___, ...fields } = given
     expect(await store.get(given.id)).toEqual({
       ...fields,
       seq: 1,

@@ -3,6 +3,7 @@ import type { Grant } from './state.ts'
 
 /** What a route finds: who asks. */
 export type GitHubEnv = {
-  Bindings: StandInEnv['Bindings']
+  /** `forwarded`: of a request that came under the repository's id. */
+  Bindings: StandInEnv['Bindings'] & { forwarded?: StandInEnv['Variables'] }
   Variables: StandInEnv['Variables'] & { grant: Grant }
 }

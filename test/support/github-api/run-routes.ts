@@ -6,7 +6,7 @@ import { refuse } from './errors.ts'
 import { tagged } from './repository-routes.ts'
 import { withinCreated } from './runs.ts'
 import { shower } from './shown.ts'
-import type { GitHubState } from './state.ts'
+import { type GitHubState, isShown } from './state.ts'
 import type { GitHubRun, Repository } from './types.ts'
 
 const RUNS = 'GET /repos/{owner}/{repo}/actions/runs'
@@ -21,7 +21,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     openRepository(state, c.var.grant, `${c.req.param('owner')}/${c.req.param('repo')}`, ['actions', 'read'])
   const runOf = (c: Context<GitHubEnv>, repository: Repository): GitHubRun | undefined => {
     const run = state.runsById.get(Number(c.req.param('run')))
-    return run?.repository === repository.fullName ? run : undefined
+    return run?.repository === repository.fullName && isShown(state, run) ? run : undefined
   }
   const notFound = () => refuse(404, 'Not Found')
 
@@ -32,11 +32,13 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     if (query.created !== undefined && withinCreated(query.created, '2026-01-01T00:00:00Z') === undefined) {
       return refuse(422, `Validation Failed: "${query.created}" is not a recognized date/time format.`)
     }
-    const found = state.runs
-      .filter(run => run.repository === repository.fullName && matches(run, query))
+    const { order = runs => runs } = state.options
+    const newestFirst = state.runs
+      .filter(run => run.repository === repository.fullName && matches(run, query) && isShown(state, run))
       .reverse()
       .sort((a, b) => Number(b.createdAt > a.createdAt) - Number(b.createdAt < a.createdAt))
       .slice(0, MAX_FOUND)
+    const found = order(newestFirst)
     const { page, link } = paginate(c, found)
     const body = { total_count: found.length, workflow_runs: page.map(run => show.run(run, repository)) }
     schemas.answer(RUNS, 200, body)

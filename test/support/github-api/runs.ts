@@ -6,7 +6,7 @@ export function createRun(state: GitHubState, given: NewGitHubRun): GitHubRun {
   const repository = state.repositories.get(given.repository.toLowerCase())
   if (!repository) throw new Error(`GitHub's stand-in has no repository ${given.repository}`)
   const workflow = repository.workflows.find(one => one.path === given.path) ?? repository.workflows[0]
-  const now = given.createdAt ?? seconds()
+  const now = given.createdAt ?? seconds(state.now())
   const runNumber = (state.runNumbers.get(repository.id) ?? 0) + 1
   state.runNumbers.set(repository.id, runNumber)
   const run: GitHubRun = {
@@ -38,6 +38,10 @@ export function findRun(state: GitHubState, id: number): GitHubRun {
   const run = state.runsById.get(id)
   if (!run) throw new Error(`GitHub's stand-in has no run ${id}`)
   return run
+}
+
+export function endRun(state: GitHubState, run: GitHubRun, conclusion: string): void {
+  Object.assign(run, { status: 'completed', conclusion, updatedAt: seconds(state.now()) })
 }
 
 export function setJobs(

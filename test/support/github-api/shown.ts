@@ -1,6 +1,6 @@
 import type { RouteSchemas } from '../route-schemas.ts'
 import type { GitHubState, Grant } from './state.ts'
-import type { GitHubApp, GitHubJob, GitHubRun, Repository } from './types.ts'
+import type { GitHubApp, GitHubJob, GitHubRun, PendingDeployment, Repository, Review } from './types.ts'
 
 type Json = Record<string, unknown>
 type Schema = {
@@ -159,7 +159,47 @@ export function shower(state: GitHubState, schemas: RouteSchemas) {
       updated_at: '2026-01-20T10:00:00Z',
     })
   }
-  return { repository, run, job, workflow, app, installation }
+  const environment = (name: string, of: Repository): Json => {
+    const id = of.id + [...name].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7)
+    return {
+      id,
+      node_id: nodeId('Environment', id),
+      name,
+      url: `${repositoryUrl(of)}/environments/${encodeURIComponent(name)}`,
+      html_url: `${state.serverUrl}/${of.fullName}/deployments/activity_log?environments_filter=${encodeURIComponent(name)}`,
+    }
+  }
+  const reviewer = (name: string): Json => {
+    const team = /^team:(.*)/.exec(name)?.[1]
+    if (team === undefined) return { type: 'User', reviewer: user(name) }
+    const self = `${state.url}/teams/${team}`
+    const values = {
+      id: 1,
+      node_id: nodeId('Team', 1),
+      name: team,
+      slug: team,
+      url: self,
+      privacy: 'closed',
+      type: 'organization',
+    }
+    return { type: 'Team', reviewer: fill('team', self, { ...values, parent: null }) }
+  }
+  const pendingDeployment = (from: PendingDeployment, of: Repository): Json => ({
+    environment: environment(from.environment, of),
+    wait_timer: from.waitTimer ?? 0,
+    wait_timer_started_at: null,
+    current_user_can_approve: false,
+    reviewers: from.reviewers.map(reviewer),
+  })
+  const review = (from: Review, of: Repository): Json => ({
+    environments: [
+      { ...environment(from.environment, of), created_at: of.createdAt, updated_at: of.createdAt },
+    ],
+    state: from.state,
+    user: user(from.user),
+    comment: from.comment,
+  })
+  return { repository, run, job, workflow, app, installation, pendingDeployment, review }
 }
 
 /** The primary limit of a token as GitHub counts it. */

@@ -7,8 +7,11 @@ import type {
   GitHubRun,
   NewRepository,
   NewToken,
+  PendingDeployment,
   Permissions,
   Repository,
+  Review,
+  WorkflowDispatch,
 } from './types.ts'
 
 /** A token and what it opens. */
@@ -22,12 +25,22 @@ export type GitHubState = {
   serverUrl: string
   /** By full name in lower case: GitHub's names do not mind case. */
   repositories: Map<string, Repository>
+  /** What a repository was called before, in lower case, and its id. */
+  moved: Map<string, number>
   grants: Map<string, Grant>
   apps: GitHubApp[]
   dispatches: Dispatch[]
   listeners: Set<(dispatch: Dispatch) => unknown>
+  workflowDispatches: WorkflowDispatch[]
+  workflowListeners: Set<(dispatch: WorkflowDispatch) => unknown>
   runs: GitHubRun[]
   runsById: Map<number, GitHubRun>
+  cancellations: { runId: number; isForced: boolean }[]
+  /** Runs that a request to cancel does not end. */
+  unstoppable: Set<number>
+  /** By run id. */
+  pendingDeployments: Map<number, PendingDeployment[]>
+  reviews: Map<number, Review[]>
   /** The last `run_number`, by repository id. */
   runNumbers: Map<number, number>
   /** By `run id/attempt`. */
@@ -37,6 +50,8 @@ export type GitHubState = {
   /** End of the hour that the primary limit counts, epoch seconds. */
   resetAt: number
   nextId(): number
+  /** GitHub's clock, ms epoch. */
+  now(): number
 }
 
 const FULL: Permissions = { actions: 'write', contents: 'write', metadata: 'read' }
@@ -48,23 +63,35 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
     url: '',
     serverUrl: '',
     repositories: new Map(),
+    moved: new Map(),
     grants: new Map(),
     apps: [],
     dispatches: [],
     listeners: new Set(),
+    workflowDispatches: [],
+    workflowListeners: new Set(),
     runs: [],
     runsById: new Map(),
+    cancellations: [],
+    unstoppable: new Set(),
+    pendingDeployments: new Map(),
+    reviews: new Map(),
     runNumbers: new Map(),
     jobs: new Map(),
     jobLogs: new Map(),
     timers: new Set(),
     resetAt: Math.floor(Date.now() / 1000) + 3600,
+    now: () => Date.now() + (options.clockSkewMs ?? 0),
     nextId: () => {
       id += 1 + Math.floor(Math.random() * 1000)
       return id
     },
   }
 }
+
+/** GitHub shows a new run to nobody for a moment. */
+export const isShown = (state: GitHubState, run: GitHubRun): boolean =>
+  Date.parse(run.createdAt) + (state.options.shownAfterMs ?? Number.NEGATIVE_INFINITY) <= state.now()
 
 export function addRepository(state: GitHubState, fullName: string, given: NewRepository = {}): Repository {
   const [owner, name] = fullName.split('/')
@@ -75,10 +102,8 @@ export function addRepository(state: GitHubState, fullName: string, given: NewRe
     owner,
     name,
     defaultBranch: given.defaultBranch ?? 'main',
-    workflows: (given.workflows ?? []).map(workflow => ({
-      ...workflow,
-      id: 90_000_000 + state.repositories.size,
-    })),
+    refs: given.refs ?? [],
+    workflows: [],
     permissions: given.permissions ?? FULL,
     createdAt: '2025-03-04T08:15:30Z',
   }
@@ -88,6 +113,17 @@ export function addRepository(state: GitHubState, fullName: string, given: NewRe
   }))
   state.repositories.set(fullName.toLowerCase(), repository)
   return repository
+}
+
+/** Renames a repository, or gives it to another owner: requests to the old name are redirected. */
+export function renameRepository(state: GitHubState, from: string, to: string): void {
+  const repository = state.repositories.get(from.toLowerCase())
+  const [owner, name] = to.split('/')
+  if (!repository || !owner || !name) throw new Error(`"${from}" cannot become "${to}"`)
+  state.repositories.delete(from.toLowerCase())
+  state.moved.set(from.toLowerCase(), repository.id)
+  for (const run of state.runs) if (run.repository === repository.fullName) run.repository = to
+  state.repositories.set(to.toLowerCase(), Object.assign(repository, { fullName: to, owner, name }))
 }
 
 /** Personal tokens look like `github_pat_…`, those of Apps and jobs like `ghs_…`, about 520 characters since 2026. */

@@ -10,15 +10,31 @@ type DeclaredWorkflow = {
   eventTypes: string[]
   /** Its `run-name`; the event type when absent. */
   runName?: (payload: Record<string, unknown>) => string
+  /** Its trigger `workflow_dispatch`; none when absent. */
+  dispatch?: {
+    inputs?: Record<string, DeclaredInput>
+    /** Its `run-name`; the workflow's name when absent. */
+    runName?: (inputs: Record<string, string>) => string
+  }
   /** `active` when absent. */
   state?: 'active' | 'disabled_manually'
   /** Its file; one that listens to `eventTypes` when absent. */
   content?: string
 }
 
+/** An input as the workflow file declares it. */
+export type DeclaredInput = {
+  type?: 'string' | 'boolean' | 'number' | 'choice' | 'environment'
+  required?: boolean
+  default?: string | number | boolean
+  options?: string[]
+}
+
 export type NewRepository = {
   id?: number
   defaultBranch?: string
+  /** Branches and tags beside the default branch. */
+  refs?: string[]
   workflows?: DeclaredWorkflow[]
   /** What `api.token` may do here; everything when absent. */
   permissions?: Permissions
@@ -30,6 +46,7 @@ export type Repository = {
   owner: string
   name: string
   defaultBranch: string
+  refs: string[]
   workflows: (DeclaredWorkflow & { id: number })[]
   permissions: Permissions
   createdAt: string
@@ -42,6 +59,23 @@ export type Dispatch = {
   repository: string
   eventType: string
   clientPayload: Record<string, unknown>
+  /** The header as it came. */
+  authorization: string
+}
+
+/** An accepted `workflow_dispatch`. */
+export type WorkflowDispatch = {
+  /** Epoch milliseconds. */
+  at: number
+  repository: string
+  /** Path of the workflow file. */
+  workflow: string
+  ref: string
+  /** As they came. */
+  inputs: Record<string, string>
+  /** With the workflow's defaults. */
+  allInputs: Record<string, string>
+  runId: number
   /** The header as it came. */
   authorization: string
 }
@@ -67,6 +101,23 @@ export type GitHubRun = {
   createdAt: string
   updatedAt: string
   runStartedAt: string
+}
+
+/** An environment whose rules a run waits for. */
+export type PendingDeployment = {
+  environment: string
+  /** Minutes; 0 when absent. */
+  waitTimer?: number
+  /** A person's login, or `team:NAME`. */
+  reviewers: string[]
+}
+
+export type Review = {
+  environment: string
+  state: 'approved' | 'rejected'
+  /** Login. */
+  user: string
+  comment: string
 }
 
 type GitHubStep = {
@@ -127,6 +178,17 @@ export type GitHubApiOptions = {
   autoRun?: boolean
   /** How long after the dispatch such a run appears. */
   runDelayMs?: number
+  /**
+   * Whether the answer to a `workflow_dispatch` names the run: `given` where it is asked for, or as servers do that do
+   * not know the field: they ignore it, or refuse it. `given` when absent.
+   */
+  runDetails?: 'given' | 'ignored' | 'refused'
+  /** How long after its creation a run is shown, in lists and by its id; at once when absent. */
+  shownAfterMs?: number
+  /** The order in which a list shows runs, given newest first; as given when absent. */
+  order?: (runs: GitHubRun[]) => GitHubRun[]
+  /** How far GitHub's clock is ahead of this machine's, ms; 0 when absent. */
+  clockSkewMs?: number
   /** Requests that a token has in an hour, refused beyond; not counted out when absent. */
   hourlyLimit?: number
 }
@@ -140,14 +202,23 @@ export type GitHubApi = StandIn & {
   /** A personal token that may do what each repository's `permissions` say. */
   readonly token: string
   addRepository(fullName: string, repository?: NewRepository): Repository
+  renameRepository(from: string, to: string): void
   createToken(token?: NewToken): string
   createApp(app?: { permissions?: Permissions; repositories?: string[] }): GitHubApp
   readonly dispatches: Dispatch[]
   /** Called right after an accepted dispatch; returns the function that ends it. */
   onDispatch(listener: (dispatch: Dispatch) => unknown): () => void
+  readonly workflowDispatches: WorkflowDispatch[]
+  onWorkflowDispatch(listener: (dispatch: WorkflowDispatch) => unknown): () => void
   readonly runs: GitHubRun[]
   createRun(run: NewGitHubRun): GitHubRun
   setRun(id: number, patch: Partial<GitHubRun>): GitHubRun
+  /** Every request to cancel a run that had not ended. It ends the run, unless that is unstoppable and not forced. */
+  readonly cancellations: { runId: number; isForced: boolean }[]
+  /** Makes a run go on after a request to cancel it, as jobs with `if: always()` do. */
+  setUnstoppable(runId: number): void
+  awaitReview(runId: number, pending: PendingDeployment[]): void
+  review(runId: number, decision: Review): void
   setJobs(runId: number, attempt: number, jobs: NewGitHubJob[]): GitHubJob[]
   setJobLog(jobId: number, text: string): void
   /** Ready-made troubles; limits match every request, `serverError` and `cut` dispatches, unless told otherwise. */

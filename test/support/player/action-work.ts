@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Contexts, evaluateText, evaluateTexts } from './evaluate.ts'
 import type { JobState } from './job-state.ts'
@@ -78,7 +79,7 @@ export function nodeWork(
     for (const { state: saved } of states) {
       for (const [name, value] of Object.entries(saved)) own[`STATE_${name}`] = value
     }
-    const script = join(action.directory, entry)
+    const script = (state.container === null && sourcesOf(action, entry)) || join(action.directory, entry)
     if (state.container?.translate(script) === script)
       refuse(`"${step.uses}" in a container: only actions inside the option "repositoryRoot"`)
     const end = await runInJob(state, {
@@ -93,4 +94,11 @@ export function nodeWork(
     record.stderr = end.stderr
     return end.exitCode
   }
+}
+
+/** Of this project's own action, while coverage is measured, what runs its sources in place of its bundle. */
+function sourcesOf({ directory }: Action, entry: string): string | null {
+  if (!process.env.NODE_V8_COVERAGE) return null
+  const script = join(directory, entry.replace(/^action\/dist\//, 'test/action-sources/'))
+  return existsSync(script) ? script : null
 }

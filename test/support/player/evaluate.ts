@@ -46,7 +46,7 @@ export function evaluateTexts(
   return Object.fromEntries(Object.entries(mapping).map(([key, item]) => [key, evaluateText(item, contexts)]))
 }
 
-/** What GitHub's evaluator says of an expression it cannot evaluate: it fails the step, not the player. */
+/** The error of GitHub's evaluator for an expression: it fails the step, not the player. */
 export class EvaluationError extends Error {}
 
 function evaluateToData(source: string, contexts: Contexts, status?: Status) {

@@ -4,7 +4,7 @@ import type { RunState } from './job-state.ts'
 import { type Action, readAction } from './read-action.ts'
 import { refuse } from './refuse.ts'
 
-/** The action that a `uses:` names: a directory of the repository, this project's own under any owner, or as told. */
+/** The action that a `uses:` names: a directory of the repository, this project's own under any owner, or that of the option `actions`. */
 export async function findAction(run: RunState, uses: string): Promise<Action> {
   const aliases = { ...run.options.actions, '*/port-webhook-action@*': './' }
   const alias = Object.entries(aliases).find(([pattern]) => pattern === uses || matchesGlob(uses, pattern))

@@ -35,7 +35,7 @@ export async function playStep(
   const { step, record, condition } = plan
   if (state.ended.aborted || scope.stop?.aborted) return
   const log = createStepLog(record, state.masker, state.run.options.onLeftOut)
-  const tell = () => {
+  const notify = () => {
     state.run.publish()
     state.run.options.onStep?.({ job: state.played, step: record })
   }
@@ -49,7 +49,7 @@ export async function playStep(
     if (record.kind !== 'post' && record.kind !== 'pre') record.name = stepName(step, contexts)
     const holds = () =>
       evaluateCondition(condition, stepContexts(state, scope, env), scopeStatus(state, scope))
-    tell()
+    notify()
     outcome = holds() ? await attempt(state, scope, plan, { env, contexts, record, log }, holds) : 'skipped'
     if (outcome === 'failure')
       goesOn = evaluate(step.continueOnError, stepContexts(state, scope, env)) === true
@@ -64,7 +64,7 @@ export async function playStep(
   if (step.named && record.kind !== 'post' && record.kind !== 'pre') {
     scope.steps[step.id] = { outputs: record.outputs, outcome, conclusion }
   }
-  tell()
+  notify()
 }
 
 async function attempt(

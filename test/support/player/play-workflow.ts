@@ -69,7 +69,7 @@ export async function playWorkflow(options: PlayOptions): Promise<PlayedRun> {
   }
 }
 
-/** GitHub starts nothing for such an event, and says nothing: here it is a mistake. */
+/** GitHub starts nothing for such an event, and reports no error: here it is one. */
 function refuseDeafWorkflow(workflow: Workflow, { event }: PlayOptions): void {
   const listens = Object.keys(workflow.on)
   if (!listens.includes(event.name)) {

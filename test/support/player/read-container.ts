@@ -4,7 +4,7 @@ import { refuse, refuseOtherKeys } from './refuse.ts'
 
 export type WantedContainer = { image: string; env: Record<string, string> }
 
-/** What `container:` of a job says; null without one, or where its image is evaluated to nothing. */
+/** `container:` of a job; null without one, or where its image is evaluated to nothing. */
 export function readContainer(state: JobState): WantedContainer | null {
   const { job, scope } = state
   const given = evaluate(job.container, stepContexts(state, scope, scope.env))

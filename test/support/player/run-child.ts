@@ -21,7 +21,10 @@ export async function runChild(spec: {
   stop: AbortSignal
   kill: AbortSignal
   graceMs: number
-  /** It stands for a process elsewhere: once it is ended, what that one prints is read no more. */
+  /**
+   * It is the client of a process in a container: `stop` and `kill` end the reading, not the process. The client stays
+   * its parent and collects its exit when the container ends; without it, Linux waits for the machine's first process.
+   */
   isClient: boolean
 }): Promise<ChildEnd> {
   spec.kill.throwIfAborted()
@@ -44,8 +47,12 @@ export async function runChild(spec: {
       // It has ended in the meantime.
     }
   }
-  const killNow = () => signal('SIGKILL', true)
+  const killNow = () => {
+    if (spec.isClient) ended.resolve(128 + constants.signals.SIGKILL)
+    else signal('SIGKILL', true)
+  }
   const stop = () => {
+    if (spec.isClient) return ended.resolve(128 + constants.signals.SIGINT)
     signal('SIGINT', false)
     later(spec.graceMs, () => signal('SIGTERM', true))
     later(spec.graceMs * 2, killNow)
@@ -75,9 +82,7 @@ export async function runChild(spec: {
     ended.resolve(code ?? 128 + constants.signals[name!])
   child.on('close', endWith)
   // A process it left behind may hold its output open: the runner waits five seconds for it, then goes on.
-  child.on('exit', (code, name) =>
-    later(spec.isClient && (spec.stop.aborted || spec.kill.aborted) ? 0 : 5000, () => endWith(code, name)),
-  )
+  child.on('exit', (code, name) => later(5000, () => endWith(code, name)))
   spec.stop.addEventListener('abort', stop, { once: true })
   spec.kill.addEventListener('abort', killNow, { once: true })
   process.once('exit', killNow)

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import type { Process } from './find-processes.ts'
 import { listProcesses } from './list-processes.ts'
 import { type Mount, translatePath } from './translate-path.ts'
 
@@ -18,7 +19,7 @@ export type Container = {
   /** The command that runs one inside, as `docker exec` does: its parent is nobody there. */
   exec(command: string, args: string[], cwd: string): { command: string; args: string[] }
   /** Ends it with everything in it, as `docker rm --force` does, and returns what that was. */
-  stop(): Promise<{ pid: number; command: string }[]>
+  stop(): Promise<Process[]>
 }
 
 /**

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { startContainer } from './start-container.ts'
 
-/** Tries a container out: null where jobs with `container:` can be played, else what the machine says to it. */
+/** Starts a container: null where jobs with `container:` can be played, else the machine's error. */
 export async function whyNoContainer(): Promise<string | null> {
   if (process.platform !== 'linux') return 'Containers of jobs are only on Linux.'
   const folder = await mkdtemp(join(tmpdir(), 'container-'))

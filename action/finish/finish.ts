@@ -1,0 +1,208 @@
+import { appendFileSync } from 'node:fs'
+import type { PortError } from '../../port/client/port-client.ts'
+import type { PortErrorKind } from '../../port/client/port-error.ts'
+import type { ClientPayload } from '../../port/client-payload.ts'
+import type { LogLine } from '../../port/types.ts'
+import { isUncertain } from '../report/is-uncertain.ts'
+import { judgeRun } from '../report/judge-run.ts'
+import { createRelayReporter, type RelayReporter } from '../report/relay-reporter.ts'
+import { QuotaError } from '../report/relay-request.ts'
+import { reportTrouble } from '../report/report-trouble.ts'
+import { createReporter } from '../report/reporter.ts'
+import type { Reporter } from '../report/reporter-contract.ts'
+import { sendEntities } from '../report/send-entities.ts'
+import { missingLine } from '../report/send-log.ts'
+import { help, isExplained, type Topic } from '../runner/help.ts'
+import { type Inputs, readInputs } from '../runner/inputs.ts'
+import { jobName } from '../runner/job-name.ts'
+import { readPayload } from '../runner/payload.ts'
+import { findRelay } from '../runner/relay-access.ts'
+import { type Runner, readWorkflow, type Workflow } from '../runner/runner.ts'
+import { loadState, type State } from '../runner/state.ts'
+import { jobCredentials } from '../secrets/job-credentials.ts'
+import { maskParts } from '../secrets/mask-parts.ts'
+import { createRedact } from '../secrets/redact.ts'
+import { jobLine, needLines, stepLine } from './describe.ts'
+import { knownSecrets } from './known-secrets.ts'
+import { conclude, lastUpdate } from './last-update.ts'
+import { readSteps } from './read-steps.ts'
+import { readRemainingLog } from './remaining-log.ts'
+import { summarize } from './summarize.ts'
+
+/** All that is left of a cancelled job shares about 4 min 45 s; the final status may take half a minute more. */
+const BUDGET_MS = 60_000
+
+/** Post: entities, steps, log, summary and final status to Port. Never throws, and never fails a job by itself. */
+export async function finish(runner: Runner): Promise<void> {
+  const { core, env } = runner
+  try {
+    const state = loadState(core)
+    if (!state) return
+    const rest = readRemainingLog(state.logFile, runner)
+    const inputs = readInputs(core.getInput, env)
+    for (const part of [inputs.portClientSecret, inputs.secretKey].flatMap(maskParts)) core.setSecret(part)
+    const workflow = readWorkflow(env)
+    const payload = readPayload(inputs.payload, workflow, env)
+    await reportEnd({ state, inputs, workflow, payload }, rest, runner)
+  } catch (error) {
+    const { message } = error as Error
+    const more = isExplained(message) ? '' : help(env, 'port')
+    core.warning(`Reporting to Port failed: ${message}${more}`)
+  }
+}
+
+interface Job {
+  state: State
+  inputs: Inputs
+  workflow: Workflow
+  /** As it came, its secret inputs encrypted. */
+  payload: ClientPayload
+}
+
+async function reportEnd(
+  job: Job,
+  resting: ReturnType<typeof readRemainingLog>,
+  runner: Runner,
+): Promise<void> {
+  const { state, inputs, workflow, payload } = job
+  const { core, env, clock } = runner
+  let redact = createRedact([])
+  const relay = openRelay(job, runner)
+  const reporter = createReporter(state.runId, inputs, runner, {
+    relay,
+    budgetMs: BUDGET_MS,
+    redact: text => redact(text),
+  })
+  const { githubToken: token, checkRunId } = inputs
+  const reading = readSteps(workflow, { token, checkRunId, startedAt: state.startedAt }, runner)
+  const trouble = (error: unknown) => reportTrouble(error, runner, inputs)
+  const whose = await judge(state, reporter, workflow, core, trouble)
+  if (whose === 'not ours') return
+
+  const [read, known, rest] = await Promise.all([
+    reading,
+    knownSecrets(payload, inputs, state.decrypted ?? [], reporter, relay),
+    resting,
+    whose === 'ours' && reporter.prepare(),
+  ])
+  for (const part of known.secrets.flatMap(maskParts)) core.setSecret(part)
+  redact = createRedact([...known.secrets, ...jobCredentials(inputs, env, relay?.access().token)])
+  const steps = read.steps ?? []
+  if (read.steps === null) core.notice(read.problem + help(env, 'steps'))
+  else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
+
+  let status = inputs.jobStatus
+  /** What Port did not receive is a warning, or with `fail-on-report-error` a failure of the job and of the run. */
+  const warnOrFail = (sentence: string, topic: Topic) => {
+    if (!inputs.failOnReportError) return core.warning(sentence + help(env, topic))
+    core.setFailed(sentence + help(env, topic))
+    status = 'failure'
+  }
+  const conclusion = () => conclude(status, inputs.needs)
+  const upserts = whose === 'ours' && conclusion() === 'success'
+  const entities = upserts ? await sendEntities(inputs.entities, reporter) : { lines: [], problems: [] }
+  const own = rest.lines.map((message): LogLine => ({ level: 'INFO', message }))
+  const withheld = !known.all && (own.length > 0 || inputs.summary !== '')
+  if (entities.problems.length > 0) warnOrFail(entities.problems.join('\n'), 'entities')
+  if (whose === 'ours') {
+    if (rest.lost > 0) warnOrFail(lostMeanwhile(rest.lost), 'port')
+    if (rest.problem) warnOrFail(rest.problem, 'port-log')
+    if (withheld) warnOrFail(WITHHELD, 'secret-inputs')
+  }
+
+  const name = read.job ?? jobName(workflow.job, inputs.matrix)
+  const durationMs = Math.max(clock() - state.startedAt, 0)
+  // Read again at each use: a later problem may change the status.
+  const ends = () => [...needLines(inputs.needs), jobLine({ name, status, durationMs })]
+  const ownSummary = known.all ? inputs.summary : ''
+  const { problems = [], explained = false } = state
+  const all = [...problems, ...(known.all ? entities.problems : [])]
+  const summary = () =>
+    ownSummary || summarize({ ends: ends(), problems: all, payload, steps, url: workflow.url, redact })
+  writeJobSummary(redact(summary()), env, core)
+  if (whose === 'unknown') return
+
+  const notes = [rest.problem, withheld && WITHHELD].filter(note => typeof note === 'string')
+  const lines = [
+    ...(rest.lost > 0 ? [missingLine(rest.lost)] : []),
+    ...(known.all ? own : []),
+    ...(explained ? [] : problems.map((message): LogLine => ({ level: 'ERROR', message }))),
+    ...steps.map(stepLine),
+    ...(known.all ? entities.lines : []),
+    ...notes.map((message): LogLine => ({ level: 'WARN', message })),
+    ...ends(),
+  ].filter(line => line.message.trim() !== '')
+
+  // The log goes first, since an ended run takes no more of it. The final status goes even when the log did not.
+  const ending = () => lastUpdate(job, { conclusion: conclusion(), summary: summary(), ownSummary })
+  const more = Object.keys(ending()).length > 0
+  try {
+    await reporter.log(lines)
+  } catch (error) {
+    const { kind, message } = error as PortError
+    if (SETTLED.includes(kind) || !more) return void trouble(error)
+    const what =
+      error instanceof QuotaError
+        ? `${countLines(lines.length - error.linesSent)} of the log left out`
+        : isUncertain(error)
+          ? 'Port may not have received all of the log'
+          : 'Port did not accept all of the log'
+    warnOrFail(`${what}: ${message}`, kind === 'credentials' ? kind : 'port')
+  }
+  if (more) await reporter.update(ending()).catch(trouble)
+}
+
+/** The run takes no further report. Credentials that are refused now may be accepted a moment later. */
+const SETTLED: PortErrorKind[] = ['ended', 'synchronized', 'unknown_run']
+
+const WITHHELD =
+  'The lines left in $PORT_LOG and the input summary are not sent to Port: the secret inputs, which must not be in ' +
+  'them, could not be decrypted again.'
+
+const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)
+
+const lostMeanwhile = (count: number) =>
+  `Port may not have received all of the log: its answer to ${countLines(count)} got lost while the job ran.`
+
+/** Under the token of main; where the relay gave none then, this run proves itself now. */
+function openRelay({ state, payload }: Job, runner: Runner): RelayReporter | null {
+  if (!state.relay) return null
+  const access = state.relay.token === null ? (findRelay(payload, runner.env) ?? state.relay) : state.relay
+  return createRelayReporter(access, runner, { budgetMs: BUDGET_MS, ending: true })
+}
+
+const notFirst = (step: string) =>
+  `This action is not the first step of its job: "${step}" ran before it. When such a step fails, this action never ` +
+  'starts and nothing is reported to Port, and post steps may run after the final status was sent. Move it up.'
+
+/** @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary */
+function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core']): void {
+  if (!env.GITHUB_STEP_SUMMARY) return
+  try {
+    appendFileSync(env.GITHUB_STEP_SUMMARY, `${summary}\n`)
+  } catch (error) {
+    core.info(`The job summary could not be written: ${(error as Error).message}`)
+  }
+}
+
+/** Whether the run is this job's to report, which main could not find out where Port did not answer. */
+async function judge(
+  state: State,
+  reporter: Reporter,
+  workflow: Workflow,
+  core: Runner['core'],
+  trouble: (error: unknown) => unknown,
+): Promise<'ours' | 'not ours' | 'unknown'> {
+  if (state.outlook === 'lost') return 'unknown'
+  if (state.checked) return 'ours'
+  try {
+    const judged = judgeRun(state.runId, await reporter.read(), workflow.runId)
+    if (judged.verdict === 'ours') return 'ours'
+    core.notice(judged.message)
+    return 'not ours'
+  } catch (error) {
+    // Otherwise main has reported it.
+    if (state.outlook !== 'doubtful') trouble(error)
+    return 'unknown'
+  }
+}

@@ -1,0 +1,46 @@
+import type { ClientPayload } from '../../port/client-payload.ts'
+import { completePayload } from '../report/complete-payload.ts'
+import type { RelayReporter } from '../report/relay-reporter.ts'
+import type { Reporter } from '../report/reporter-contract.ts'
+import type { Inputs } from '../runner/inputs.ts'
+import { type DecryptedInputs, decryptInputs } from '../secrets/decrypt-inputs.ts'
+
+/** What must not reach Port in a log line or summary. */
+export interface KnjobCredentials {
+  /** The clear texts of secret inputs. */
+  secrets: string[]
+  /** Whether no clear text that a step may have seen is missing. */
+  all: boolean
+}
+
+/**
+ * Fetches what the payload does not hold. Where that fails, or one that main has decrypted cannot be decrypted again, since a
+ * secret was rotated meanwhile, the steps of the job may have seen what is unknown here.
+ *
+ * @param decrypted the names of the inputs that main has decrypted
+ */
+export async function knownSecrets(
+  payload: ClientPayload,
+  inputs: Inputs,
+  decrypted: string[],
+  reporter: Pick<Reporter, 'read'>,
+  relay: Pick<RelayReporter, 'inputs'> | null = null,
+): Promise<KnjobCredentials> {
+  const { encrypted, truncated } = payload.port
+  if (relay) {
+    if (encrypted.length === 0 && !truncated.includes('encrypted')) return { secrets: [], all: true }
+    const given = await relay.inputs().catch(() => null)
+    if (!given) return { secrets: [], all: false }
+    const whole = { ...payload, port: { ...payload.port, ...given.payload } }
+    return known(decryptInputs(whole, inputs, given.secrets), decrypted)
+  }
+  const away = truncated.includes('encrypted') || encrypted.some(name => truncated.includes(`inputs.${name}`))
+  const whole = away ? await completePayload(payload, reporter.read).catch(() => null) : payload
+  const { secrets, all } = known(decryptInputs(whole ?? payload, inputs), decrypted)
+  return { secrets, all: all && whole !== null }
+}
+
+const known = ({ secrets }: DecryptedInputs, decrypted: string[]): KnjobCredentials => ({
+  secrets: [...secrets.values()],
+  all: decrypted.every(name => secrets.has(name)),
+})

@@ -1,0 +1,36 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { parse } from 'node:path'
+import type { Runner } from '../runner/runner.ts'
+import type { FollowedJob } from './follow-job.ts'
+import { progressFolder } from './progress-folder.ts'
+
+/**
+ * Starts the progress reporter that shows the running step and new log lines while the job runs. It outlives main, and
+ * post ends it; whatever else happens, it ends with the job.
+ *
+ * Keys go to it by its standard input: neither arguments nor files nor its environment, which other processes of
+ * the machine can read, hold them. It keeps RUNNER_TRACKING_ID, so that the runner ends it with the job should all
+ * else fail, and gives up the working directory, which Windows could not remove otherwise.
+ */
+export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
+  const folder = progressFolder(job.logFile)
+  mkdirSync(folder.path, { recursive: true })
+  const child = spawn(process.execPath, [script], {
+    detached: true,
+    windowsHide: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+    cwd: parse(process.execPath).root,
+    env: Object.fromEntries(
+      Object.entries(env).filter(
+        ([name]) => name === 'GITHUB_API_URL' || !/^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name),
+      ),
+    ),
+  })
+  // Without it there is no progress, and nothing else is lost.
+  child.on('error', () => {})
+  child.stdin.on('error', () => {})
+  child.stdin.end(JSON.stringify(job))
+  child.unref()
+  if (child.pid !== undefined) folder.open(child.pid)
+}

@@ -1,0 +1,237 @@
+import { randomUUID } from 'node:crypto'
+import { logBatches } from '../../port/client/log-batches.ts'
+import { PortError } from '../../port/client/port-client.ts'
+import type { ClientPayload } from '../../port/client-payload.ts'
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  type LogLine,
+  type RunState,
+  type RunUpdate,
+} from '../../port/types.ts'
+import type { RelayAccess } from '../runner/relay-access.ts'
+import type { Runner } from '../runner/runner.ts'
+import { QuotaError, readRelayAnswer, requestJson } from './relay-request.ts'
+import type { Reporter } from './reporter-contract.ts'
+import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
+
+/** What the relay gives to the run that a delivery is bound to. */
+interface RelayInputs {
+  /** What did not fit the payload; null where nothing was left out. */
+  payload: Pick<ClientPayload['port'], 'inputs' | 'encrypted' | 'entity' | 'event'> | null
+  /** Secret inputs in clear text. */
+  secrets: Record<string, string>
+}
+
+/** What the relay answers to the first report. */
+interface RelayStart extends RelayInputs {
+  run: RunState
+  /** Another workflow run has the delivery: this one gets nothing. */
+  duplicate: boolean
+  /** Whether the relay has credentials of Port. */
+  reports: boolean
+}
+
+export interface RelayReporter extends Omit<Reporter, 'late'> {
+  /** Proves this run to the relay, once. */
+  start(): Promise<RelayStart>
+  /** Asks again for the inputs that `start` gave, in another process of the same job. */
+  inputs(): Promise<RelayInputs>
+  /** The access as it is now, for other processes of this job. */
+  access(): RelayAccess
+}
+
+type Deps = Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['core'], 'setSecret'> }
+type Report =
+  | { log: LogLine[] }
+  | { update: RunUpdate }
+  | { entity: { blueprint: string; properties: JsonObject } }
+type Waiting = {
+  report: Report
+  size: number
+  /** Whether it goes in a message of its own, since the relay did not accept one with others. */
+  alone?: true
+  resolve: () => void
+  reject: (error: unknown) => void
+}
+
+/** Bytes of reports in one message; the relay takes 256 KB. */
+const MAX_MESSAGE = 210_000
+
+/**
+ * Reports to Port through the relay: it proves itself with GitHub's OIDC token for the relay's own audience, and trades
+ * that for a report token, which is good for the rest of the run. What is reported together goes in one message;
+ * messages go one after the other, and one whose answer was lost is sent again under its number, which the relay
+ * takes once.
+ *
+ * @param options.ending whether the job is ending, so that the relay's watch looks more often
+ */
+export function createRelayReporter(
+  given: RelayAccess,
+  { core, fetch, clock, sleep }: Deps,
+  options: { budgetMs: number; ending?: boolean },
+): RelayReporter {
+  const retry = createRetry({ budgetMs: options.budgetMs, clock, sleep })
+  const { url, delivery, complete } = given
+  const sender = randomUUID()
+  const waiting: Waiting[] = []
+  let { token, idToken } = given
+  let starting: Promise<RelayStart> | null = null
+  let count = 0
+  let sending = false
+  for (const secret of [token, idToken?.requestToken]) if (secret) core.setSecret(secret)
+
+  const start = () => {
+    starting ??= retry(trade).catch(error => {
+      starting = null
+      throw error
+    })
+    return starting
+  }
+
+  async function trade(): Promise<RelayStart> {
+    const answer = await post('/report/start', await proof(), { delivery, complete }, hasStarted)
+    if (answer.duplicate === true) {
+      const run = readRun({ external_run_id: String(answer.github_run_id) })
+      return { run, duplicate: true, reports: true, payload: null, secrets: {} }
+    }
+    token = answer.token as string
+    core.setSecret(token)
+    const run = readRun(isObject(answer.run) ? answer.run : {})
+    return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer) }
+  }
+
+  /** From the runner's own endpoint, which `core.getIDToken` asks too, with all of an HTTP client beside. */
+  async function proof(): Promise<string> {
+    if (!idToken) throw new PortError('credentials', `the job may not have an OIDC token. ${HINT}`)
+    const audience = encodeURIComponent(url)
+    const request = { method: 'GET', url: `${idToken.url}&audience=${audience}`, token: idToken.requestToken }
+    const { status, body, retryAt } = await requestJson('GitHub', request, { fetch, clock })
+    if (typeof body.value !== 'string') {
+      const head = `GitHub answered ${status} to the request for an OIDC token`
+      if ([401, 403, 404].includes(status)) throw new PortError('credentials', `${head}. ${HINT}`, { status })
+      const sentence = `${head}, and not with one: it has trouble of its own, or a proxy on the way answers.`
+      throw new PortError('unreachable', sentence, { status, retryAt })
+    }
+    core.setSecret(body.value)
+    return body.value
+  }
+
+  /** @param fits whether it is the relay's answer: a proxy's page to log in may come with any status */
+  async function post(
+    path: string,
+    bearer: string,
+    body: JsonObject,
+    fits: (answer: JsonObject) => boolean,
+  ): Promise<JsonObject> {
+    const request = { method: 'POST', url: url + path, token: bearer, body }
+    const what = `POST ${url}${path}`
+    const answer = readRelayAnswer(what, await requestJson('The relay', request, { fetch, clock }))
+    if (fits(answer)) return answer
+    throw new PortError(
+      'unreachable',
+      `what answered ${what} is not the relay: check RELAY_PUBLIC_URL, and the proxy on the way.`,
+    )
+  }
+
+  async function reportToken(): Promise<string> {
+    if (token === null) await start()
+    if (token === null) throw new PortError('credentials', 'another workflow run reports for this delivery.')
+    return token
+  }
+
+  async function flush(): Promise<void> {
+    if (sending) return
+    sending = true
+    // What is reported in one go is here before the next turn.
+    await null
+    while (waiting.length > 0) {
+      const batch = takeBatch(waiting)
+      const reports = batch.map(({ report }) => report) as unknown as Json
+      const message = { delivery, sender, number: ++count, reports, ending: options.ending === true }
+      try {
+        const bearer = await reportToken()
+        const final = batch.some(({ report }) => 'update' in report && report.update.conclusion)
+        const taken = (answer: JsonObject) => answer.number === message.number
+        await retry(() => post('/report', bearer, message, taken), { extraMs: final ? FINAL_EXTRA_MS : 0 })
+        for (const { resolve } of batch) resolve()
+      } catch (error) {
+        // What is accepted of it shows one by one: a conclusion always is.
+        if (error instanceof QuotaError && batch.length > 1) {
+          waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))
+        } else for (const { reject } of batch) reject(error)
+      }
+    }
+    sending = false
+  }
+
+  function send(report: Report): Promise<void> {
+    return new Promise((resolve, reject) => {
+      waiting.push({ report, size: Buffer.byteLength(JSON.stringify(report)) + 1, resolve, reject })
+      void flush()
+    })
+  }
+
+  return {
+    start,
+    async inputs() {
+      if (token === null) return start()
+      const bearer = token
+      const asking = { delivery, complete }
+      return readInputs(await retry(() => post('/report/inputs', bearer, asking, hasInputs)))
+    },
+    access: () => ({ url, delivery, complete, idToken: token === null ? idToken : null, token }),
+    prepare: async () => {
+      if (token === null) await start().catch(() => {})
+    },
+    async read() {
+      const { run, reports } = await start()
+      if (reports) return run
+      throw new PortError(
+        'credentials',
+        "the relay has no credentials of Port: set PORT_CLIENT_ID in the relay's environment, or port-client-id and " +
+          'port-client-secret here.',
+      )
+    },
+    update: update => send({ update }),
+    async log(lines) {
+      await Promise.all(logBatches(lines).map(log => send({ log })))
+    },
+    upsertEntity: (blueprint, properties) => send({ entity: { blueprint, properties } }),
+  }
+}
+
+const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
+
+/** As many as fit one message, at least one. */
+function takeBatch(waiting: Waiting[]): Waiting[] {
+  let size = 0
+  const end = waiting.findIndex((each, index) => {
+    size += each.size
+    return index > 0 && (size > MAX_MESSAGE || each.alone || waiting[0]!.alone)
+  })
+  return waiting.splice(0, end < 0 ? waiting.length : end)
+}
+
+function readRun(run: JsonObject): RunState {
+  return {
+    status: typeof run.status === 'string' ? (run.status as RunState['status']) : 'unknown',
+    ended: run.ended === true,
+    externalRunId: typeof run.external_run_id === 'string' ? run.external_run_id : null,
+    synchronized: run.synchronized === true,
+    properties: null,
+    body: null,
+  }
+}
+
+const hasInputs = (answer: JsonObject) => isObject(answer.secrets)
+const hasStarted = (answer: JsonObject) =>
+  answer.duplicate === true || (typeof answer.token === 'string' && hasInputs(answer))
+
+function readInputs({ payload, secrets }: JsonObject): RelayInputs {
+  return {
+    payload: isObject(payload) ? (payload as unknown as RelayInputs['payload']) : null,
+    secrets: secrets as Record<string, string>,
+  }
+}

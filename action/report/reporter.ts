@@ -1,0 +1,121 @@
+import { createPortClient, type PortError, type PortRun } from '../../port/client/port-client.ts'
+import type { ClientPayload } from '../../port/client-payload.ts'
+import { runKind } from '../../port/invocation/run-kind.ts'
+import type { LogLine, RunUpdate } from '../../port/types.ts'
+import type { Inputs } from '../runner/inputs.ts'
+import type { Runner } from '../runner/runner.ts'
+import type { Redact } from '../secrets/redact.ts'
+import { isUncertain } from './is-uncertain.ts'
+import type { RelayReporter } from './relay-reporter.ts'
+import type { Reporter } from './reporter-contract.ts'
+import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
+import { createLogSender } from './send-log.ts'
+
+/**
+ * Why nothing will be reported; null where something will. A warning is about what its reader should change,
+ * a remark about what they have chosen.
+ */
+export function whyNoReport(
+  inputs: Inputs,
+  payload: ClientPayload,
+  relay: RelayReporter | null = null,
+): { level: 'info' | 'warning'; message: string } | null {
+  if (inputs.report === 'off')
+    return { level: 'info', message: 'Nothing is reported to Port: the input report is off.' }
+  if (payload.run_id === null || payload.port.kind === 'none') {
+    return { level: 'info', message: 'Nothing is reported to Port: the payload names no run in Port.' }
+  }
+  if (inputs.portClientSecret !== '' || relay) return null
+  const way = payload.port.relay === null ? '' : 'give the job "permissions: id-token: write", or '
+  return {
+    level: 'warning',
+    message: `This job is not reported to Port: ${way}set the inputs port-client-id and port-client-secret, or report: off.`,
+  }
+}
+
+type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecret'>
+
+/**
+ * @param options.budgetMs how long all calls together may wait between their tries
+ * @param options.redact what every text passes through on its way to Port, and from Port into an error
+ * @param options.relay the way to Port where there are no credentials
+ */
+export function createReporter(
+  runId: string,
+  credentials: Credentials,
+  runner: Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['core'], 'setSecret'> },
+  options: { budgetMs: number; redact: Redact; relay?: RelayReporter | null },
+): Reporter {
+  const { clock, sleep, fetch, core } = runner
+  const { budgetMs, redact, relay } = options
+  const deadline = clock() + budgetMs
+  const late = () => clock() > deadline
+  const inBatches = (send: (batch: LogLine[]) => Promise<void>) => {
+    const sendLog = createLogSender(send, late)
+    return (lines: readonly LogLine[]) =>
+      sendLog(lines.map(line => ({ ...line, message: redact(line.message) })))
+  }
+  if (relay) {
+    return {
+      ...relay,
+      late,
+      update: update => relay.update(redactUpdate(update, redact)),
+      log: inBatches(relay.log),
+    }
+  }
+  const retry = createRetry({ budgetMs, clock, sleep })
+  const client = createPortClient({
+    apiUrl: credentials.portApiUrl,
+    clientId: credentials.portClientId,
+    clientSecret: credentials.portClientSecret,
+    fetch,
+    clock,
+    timeoutMs: 10_000,
+    onToken: core.setSecret,
+    redact,
+    settings: { credentials: 'port-client-id and port-client-secret', apiUrl: 'port-api-url' },
+  })
+  const run = client.run(runId)
+  const sendLog = inBatches(batch => {
+    let rest = batch
+    const send = async () => {
+      try {
+        await run.log(rest)
+      } catch (error) {
+        rest = rest.slice((error as PortError).linesSent)
+        throw error
+      }
+    }
+    return retry(send, { again: error => !isUncertain(error) })
+  })
+  let reading: ReturnType<PortRun['read']> | null = null
+
+  return {
+    late,
+    prepare: () => client.authorize().catch(() => {}),
+    // Once: the payload's rest and the question whose run it is are answered by one request.
+    read: () => (reading ??= retry(() => run.read())),
+    update(update) {
+      const shown = redactUpdate(update, redact)
+      return retry(() => run.update(shown), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 })
+    },
+    async log(lines) {
+      // Without a token no line is sent: that must not count as an answer that got lost.
+      await retry(() => client.authorize())
+      await sendLog(lines)
+    },
+    upsertEntity(blueprint, entity) {
+      const tied = runKind(runId) === 'action_run' ? runId : null
+      return retry(() => client.upsertEntity(blueprint, entity, tied))
+    },
+  }
+}
+
+function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
+  const { statusLabel, summary } = update
+  return {
+    ...update,
+    ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
+    ...(summary !== undefined && { summary: redact(summary) }),
+  }
+}

@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs'
+import { type ClientPayload, readClientPayload } from '../../port/client-payload.ts'
+import { isObject } from '../../port/types.ts'
+import { help } from './help.ts'
+import type { Runner } from './runner.ts'
+
+/**
+ * The payload from the input `payload`, else from the event.
+ *
+ * @throws Error with a sentence that names the event expected
+ */
+export function readPayload(
+  input: string,
+  workflow: { event: string; eventPath: string },
+  env: Runner['env'],
+): ClientPayload {
+  const payload = read(input === '' ? fromEvent(workflow.eventPath, env) : fromInput(input, env), env)
+  if (payload) return payload
+  if (input !== '') {
+    throw new Error(
+      'The input "payload" holds no payload of the relay: hand on the output "payload" of this action, or ' +
+        `\${{ toJSON(github.event.client_payload) }} of a repository_dispatch event.${help(env, 'payload')}`,
+    )
+  }
+  throw new Error(
+    `This run was started by ${workflow.event}, with no payload of the relay. This action expects the event ` +
+      'repository_dispatch that the relay sends for an action in Port (on: { repository_dispatch: { types: ' +
+      `[<identifier of the action>] } }), or the payload in the input "payload".${help(env, 'payload')}`,
+  )
+}
+
+function fromEvent(path: string, env: Runner['env']): unknown {
+  try {
+    const event: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    return isObject(event) ? event.client_payload : undefined
+  } catch (cause) {
+    // What V8 says of a text that is no JSON quotes from it.
+    const reason = cause instanceof SyntaxError ? 'it is not JSON' : (cause as Error).message
+    const sentence = `The event of this run (GITHUB_EVENT_PATH, ${path}) could not be read: ${reason}.`
+    throw new Error(sentence + help(env, 'runner'), { cause })
+  }
+}
+
+/** @throws Error where it is of a version that this action does not know */
+function read(value: unknown, env: Runner['env']): ClientPayload | null {
+  try {
+    return readClientPayload(value)
+  } catch (error) {
+    throw new Error((error as Error).message + help(env, 'payload'), { cause: error })
+  }
+}
+
+function fromInput(text: string, env: Runner['env']): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const sentence = 'The input "payload" is not JSON: give it as ${{ toJSON(…) }}.'
+    throw new Error(sentence + help(env, 'payload'), { cause })
+  }
+}

@@ -1,0 +1,37 @@
+import type { RelayAccess } from './relay-access.ts'
+import type { Runner } from './runner.ts'
+
+/** What main leaves for post. */
+export interface State {
+  runId: string
+  kind: 'action_run' | 'node_run'
+  /** ms epoch */
+  startedAt: number
+  logFile: string
+  /** Whether Port's answer has shown that this run is ours to report. */
+  checked: boolean
+  /** Whether Port has the link to this workflow run. */
+  linked: boolean
+  /** Why main stopped reporting, as it has warned: post asks Port once more where that is doubtful. */
+  outlook?: 'doubtful' | 'lost'
+  /** The secret inputs whose clear texts main gave to the job, by name. */
+  decrypted?: string[]
+  /** Why main failed the job. */
+  problems?: string[]
+  /** Whether Port's log has these. */
+  explained?: boolean
+  /** Reports go through the relay. */
+  relay?: RelayAccess
+}
+
+const NAME = 'report'
+
+export function saveState(core: Runner['core'], state: State): void {
+  core.saveState(NAME, JSON.stringify(state))
+}
+
+/** Null where main has left nothing to do. */
+export function loadState(core: Runner['core']): State | null {
+  const text = core.getState(NAME)
+  return text === '' ? null : (JSON.parse(text) as State)
+}

@@ -1,0 +1,18 @@
+import type { Inputs } from '../runner/inputs.ts'
+import type { Runner } from '../runner/runner.ts'
+
+/** The keys and tokens of the job itself: `env >> "$PORT_LOG"` shows some of them to Port, if nobody hides them. */
+export function jobCredentials(
+  inputs: Inputs,
+  env: Runner['env'],
+  reportToken: string | null = null,
+): string[] {
+  return [
+    inputs.portClientSecret,
+    inputs.secretKey,
+    inputs.githubToken,
+    reportToken ?? '',
+    env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? '',
+    env.ACTIONS_RUNTIME_TOKEN ?? '',
+  ].filter(secret => secret !== '')
+}

@@ -1,0 +1,77 @@
+import type { ClientPayload } from '../../port/client-payload.ts'
+import type { Json, JsonObject } from '../../port/types.ts'
+
+/** Output name → text. */
+export interface Outputs {
+  values: Map<string, string>
+  /** Sentences about inputs that are no output of their own. */
+  warnings: string[]
+}
+
+/**
+ * One output for each Port input, and the fixed ones. Secret inputs stand in clear text in those and in `inputs`,
+ * and encrypted, as they came, in `payload`: the workflow that it is handed on to decrypts them with its own key.
+ *
+ * @param inputs with the secret ones decrypted
+ */
+export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs): Outputs {
+  const { port } = payload
+  const by = port.trigger?.by
+  const fixed: Record<string, Json | undefined> = {
+    'run-id': payload.run_id,
+    action: payload.action,
+    operation: port.operation,
+    blueprint: port.blueprint,
+    'entity-id': port.entity?.identifier,
+    'triggered-by': by?.email ?? by?.name,
+    delivery: port.delivery,
+    inputs: JSON.stringify(inputs),
+    entity: JSON.stringify(port.entity),
+    event: JSON.stringify(port.event),
+    trigger: JSON.stringify(port.trigger),
+    payload: JSON.stringify(payload),
+  }
+  // The runner keeps outputs by name in any case: `Inputs` would replace `inputs`.
+  const taken = new Set(Object.keys(fixed))
+  const clashing: string[] = []
+  const impossible: string[] = []
+  const values = new Map<string, string>()
+  for (const [name, value] of Object.entries(inputs)) {
+    if (!canBeOutput(name)) impossible.push(name)
+    else if (taken.has(name.toLowerCase())) clashing.push(name)
+    else {
+      taken.add(name.toLowerCase())
+      values.set(name, text(value))
+    }
+  }
+  for (const [name, value] of Object.entries(fixed)) values.set(name, text(value))
+  return { values, warnings: [...clashes(clashing), ...impossibles(impossible)] }
+}
+
+/** A name ends at `=`, at the first `<<`, which stands after it, and at the end of the line in the file of outputs. */
+const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.test(name)
+
+function text(value: Json | undefined): string {
+  if (value === null || value === undefined) return ''
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
+function clashes(names: string[]): string[] {
+  if (names.length === 0) return []
+  return [
+    `${quote(names)}: an output of this action or another input has that name, so read the Port input from the output ` +
+      `inputs: ${example(names)}.`,
+  ]
+}
+
+function impossibles(names: string[]): string[] {
+  if (names.length === 0) return []
+  return [
+    `${quote(names)}: an output cannot have such a name, so read the Port input from the output inputs: ` +
+      `${example(names)}.`,
+  ]
+}
+
+const quote = (names: string[]) => names.map(name => JSON.stringify(name)).join(', ')
+
+const example = ([name]: string[]) => `fromJSON(steps.<id>.outputs.inputs)['${name!.replaceAll("'", "''")}']`

@@ -1,0 +1,250 @@
+import type { ClientPayload } from '../../port/client-payload.ts'
+import type { RunState } from '../../port/types.ts'
+import type { FollowedJob } from '../progress/follow-job.ts'
+import { startProgress } from '../progress/start-progress.ts'
+import { completePayload } from '../report/complete-payload.ts'
+import { judgeRun } from '../report/judge-run.ts'
+import { createRelayReporter, type RelayReporter } from '../report/relay-reporter.ts'
+import { reportTrouble } from '../report/report-trouble.ts'
+import { createReporter, whyNoReport } from '../report/reporter.ts'
+import type { Reporter } from '../report/reporter-contract.ts'
+import { help, isExplained } from '../runner/help.ts'
+import { type Inputs, readInputs } from '../runner/inputs.ts'
+import { jobName } from '../runner/job-name.ts'
+import { claimReport, createLogFile, logFilePath } from '../runner/log-file.ts'
+import { readPayload } from '../runner/payload.ts'
+import { findWorker } from '../runner/processes.ts'
+import { findRelay } from '../runner/relay-access.ts'
+import { type Runner, readWorkflow, type Workflow } from '../runner/runner.ts'
+import { type State, saveState } from '../runner/state.ts'
+import { decryptInputs } from '../secrets/decrypt-inputs.ts'
+import { jobCredentials } from '../secrets/job-credentials.ts'
+import { maskParts } from '../secrets/mask-parts.ts'
+import { createRedact } from '../secrets/redact.ts'
+import { makeOutputs } from './outputs.ts'
+import { reportDuplicate } from './report-duplicate.ts'
+import { reportSecondUse } from './report-second-use.ts'
+
+/** How long the start of a job may wait for Port; post tries again. */
+const BUDGET_MS = 10_000
+
+/** What a job is reported with. */
+interface Job {
+  inputs: Inputs
+  workflow: Workflow
+  payload: ClientPayload
+  /** The clear texts, by the names of their inputs. */
+  secrets: Map<string, string>
+  /** Why the job fails here already. */
+  problems: string[]
+  logFile: string
+  /** Null where the job reports to Port directly. */
+  relay: RelayReporter | null
+}
+
+/**
+ * Main: payload → outputs, and the run shown as started in Port. Never throws: a problem fails the step.
+ *
+ * @param script path of the progress reporter's bundle
+ */
+export async function start(runner: Runner, script: string): Promise<void> {
+  const { core, env } = runner
+  try {
+    const inputs = readInputs(core.getInput, env)
+    mask(runner, [inputs.portClientSecret, inputs.secretKey])
+    const workflow = readWorkflow(env)
+    const sent = readPayload(inputs.payload, workflow, env)
+    const access = inputs.portClientSecret === '' ? findRelay(sent, env) : null
+    const relay = access && createRelayReporter(access, runner, { budgetMs: BUDGET_MS })
+    let redact = createRedact([])
+    const reporter = createReporter(sent.run_id ?? '', inputs, runner, {
+      budgetMs: BUDGET_MS,
+      relay,
+      redact: text => redact(text),
+    })
+
+    const readRun = inputs.portClientSecret === '' ? null : reporter.read
+    const asked = relay && (await askRelay(sent, relay, env))
+    const { payload, problems } = asked ?? (await complete(sent, readRun, env))
+    const judged = asked?.duplicate && judgeRun(sent.run_id, asked.duplicate, workflow.runId)
+    const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
+    const decrypted = decryptInputs(payload, inputs, asked?.secrets, { mayStayEncrypted: duplicate !== null })
+    mask(runner, [...decrypted.secrets.values()])
+    redact = createRedact([...decrypted.secrets.values(), ...jobCredentials(inputs, env)])
+    problems.push(...decrypted.problems.map(problem => problem + help(env, 'secret-inputs')))
+    const outputs = makeOutputs(payload, decrypted.inputs)
+    for (const [name, value] of outputs.values) core.setOutput(name, value)
+    for (const warning of outputs.warnings) core.warning(warning + help(env, 'outputs'))
+    if (decrypted.encrypted.length > 0 && problems.length === 0 && duplicate === null)
+      core.warning(encryptedWarning(decrypted.encrypted) + help(env, 'secret-inputs'))
+    if (problems.length > 0) core.setFailed(problems.join('\n'))
+
+    const logFile = logFilePath(workflow.tempFolder, payload.port.delivery)
+    createLogFile(logFile)
+    core.exportVariable('PORT_LOG', logFile)
+
+    if (duplicate) {
+      const lacks = { encrypted: decrypted.encrypted, truncated: payload.port.truncated }
+      return reportDuplicate(duplicate, inputs, runner, lacks)
+    }
+    const silence = whyNoReport(inputs, payload, relay)
+    if (silence?.level === 'warning') return core.warning(silence.message + help(env, 'credentials'))
+    if (silence) return core.info(silence.message)
+    const earlier = claimReport(logFile, inputs.report)
+    if (earlier !== null) return reportSecondUse(earlier, inputs, runner)
+    const job: Job = { inputs, workflow, payload, secrets: decrypted.secrets, problems, logFile, relay }
+    if ((await reportStart(job, reporter, runner)) && inputs.progress) follow(job, script, runner)
+  } catch (error) {
+    const { message } = error as Error
+    core.setFailed(
+      isExplained(message) ? message : `The action could not start: ${message}${help(env, 'runner')}`,
+    )
+  }
+}
+
+/** What only the relay has: the rest of the payload, and secret inputs in clear text. */
+async function askRelay(
+  payload: ClientPayload,
+  relay: RelayReporter,
+  env: Runner['env'],
+): Promise<{
+  payload: ClientPayload
+  problems: string[]
+  secrets: Record<string, string>
+  /** The run in Port, where another workflow run has the delivery. */
+  duplicate: RunState | null
+}> {
+  const { encrypted, truncated } = payload.port
+  const nothing = { payload, problems: [], secrets: {}, duplicate: null }
+  if (encrypted.length === 0 && truncated.length === 0) return nothing
+  try {
+    const { payload: rest, secrets, duplicate, run } = await relay.start()
+    const whole = rest && { ...payload, port: { ...payload.port, ...rest, truncated: [] } }
+    return { payload: whole ?? payload, problems: [], secrets, duplicate: duplicate ? run : null }
+  } catch (error) {
+    const names = [...truncated, ...encrypted].map(name => `"${name}"`).join(', ')
+    const problem = `The relay could not be asked for ${names}: ${(error as Error).message}`
+    return { ...nothing, problems: [problem + help(env, 'large-payloads')] }
+  }
+}
+
+/** What cannot be fetched fails the job, after the reason was reported to Port. */
+async function complete(
+  payload: ClientPayload,
+  readRun: (() => Promise<RunState>) | null,
+  env: Runner['env'],
+): Promise<{ payload: ClientPayload; problems: string[] }> {
+  try {
+    return { payload: await completePayload(payload, readRun), problems: [] }
+  } catch (error) {
+    return { payload, problems: [(error as Error).message + help(env, 'large-payloads')] }
+  }
+}
+
+function mask({ core }: Runner, secrets: string[]): void {
+  for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
+}
+
+const encryptedWarning = (names: string[]) =>
+  `The secret input${names.length === 1 ? '' : 's'} ${names.map(name => `"${name}"`).join(', ')} ` +
+  `${names.length === 1 ? 'stays' : 'stay'} encrypted. Set port-client-secret, or ` +
+  'secret-key where the Port action encrypts with client-side, or let the relay decrypt secret inputs.'
+
+/** @returns whether the run is ours, and Port could be asked */
+async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: Runner): Promise<boolean> {
+  const { inputs, workflow, payload, secrets, problems, logFile, relay } = job
+  const runId = payload.run_id!
+  const kind = payload.port.kind === 'node_run' ? 'node_run' : 'action_run'
+  const state: State = {
+    runId,
+    kind,
+    startedAt: clock(),
+    logFile,
+    checked: false,
+    linked: false,
+    ...(secrets.size > 0 && { decrypted: [...secrets.keys()] }),
+    ...(problems.length > 0 && { problems }),
+  }
+  if (inputs.matrix && inputs.report === 'job') {
+    core.warning(
+      'This job is a leg of a matrix, and the first leg to end ends the Port run: set report: workflow, or ' +
+        `report: progress here and this action with report: job and needs in a last job.${help(env, 'matrix')}`,
+    )
+  }
+  /** Leaves to post what it may still do. */
+  const leave = (error: unknown): boolean => {
+    const again = 'The end of this job retries.'
+    const outlook = reportTrouble(error, { core, env }, { ...inputs, again })
+    if (outlook !== 'settled') saveState(core, { ...state, ...(outlook !== 'later' && { outlook }) })
+    return outlook === 'later'
+  }
+
+  try {
+    const run = kind === 'node_run' && !relay ? null : await reporter.read()
+    if (relay) state.relay = relay.access()
+    if (!isOurs(runId, run, inputs, workflow, { core, env })) return false
+    state.checked = true
+  } catch (error) {
+    if (relay) state.relay = { ...relay.access(), idToken: null }
+    leave(error)
+    return false
+  }
+
+  const leg = inputs.matrix ? `, job ${jobName(workflow.job, inputs.matrix)}` : ''
+  const [updated, logged] = await Promise.allSettled([
+    reporter.update({
+      statusLabel: inputs.statusLabel || 'Running',
+      link: [workflow.url],
+      externalRunId: workflow.runId,
+    }),
+    reporter.log([
+      { level: 'INFO', message: `Workflow run started${leg}: ${workflow.url}` },
+      ...problems.map(message => ({ level: 'ERROR' as const, message })),
+    ]),
+  ])
+  state.linked = updated.status === 'fulfilled'
+  if (problems.length > 0) state.explained = logged.status === 'fulfilled'
+  const failed = [updated, logged].find(result => result.status === 'rejected')
+  if (failed) return leave(failed.reason)
+  saveState(core, state)
+  return true
+}
+
+function follow(
+  { inputs, workflow, payload, secrets, logFile, relay }: Job,
+  script: string,
+  { core, env }: Runner,
+): void {
+  const { portApiUrl, portClientId, portClientSecret, githubToken: token, checkRunId, statusLabel } = inputs
+  const access = relay?.access() ?? null
+  const job: FollowedJob = {
+    runId: payload.run_id!,
+    credentials: { portApiUrl, portClientId, portClientSecret },
+    relay: access,
+    secrets: [...secrets.values(), ...jobCredentials(inputs, env, access?.token)],
+    workflow,
+    logFile,
+    github: statusLabel === '' && token !== '' ? { token, checkRunId } : null,
+    worker: findWorker(workflow.tempFolder),
+  }
+  try {
+    startProgress(job, script, env)
+  } catch (error) {
+    core.info(`Steps and log lines are sent only at the end of the job: ${(error as Error).message}`)
+  }
+}
+
+/** Reports the reason where it is not. */
+function isOurs(
+  runId: string,
+  run: RunState | null,
+  inputs: Inputs,
+  workflow: Workflow,
+  runner: Pick<Runner, 'core' | 'env'>,
+): boolean {
+  if (!run) return true
+  const judged = judgeRun(runId, run, workflow.runId)
+  if (judged.verdict === 'silent') runner.core.notice(judged.message)
+  if (judged.verdict === 'duplicate') reportDuplicate(judged.message, inputs, runner)
+  return judged.verdict === 'ours'
+}

@@ -1,0 +1,64 @@
+import { nearestName } from './nearest-name.ts'
+
+/**
+ * The credential that a webhook is verified with. A delivery belongs to the one whose secret has signed it, and
+ * that one alone decrypts its inputs and reports to Port for it.
+ */
+export interface Organisation {
+  /** Stored with each delivery: `default` for the first, `unreported` for plain secrets, else the client id. */
+  id: string
+  /** Null: nothing is reported to Port. */
+  clientId: string | null
+  /** What signs its webhooks and encrypts its inputs. The first is the client secret, the others are rotations. */
+  secrets: string[]
+}
+
+export const DEFAULT_ORGANISATION = 'default'
+/** Its deliveries are dispatched; nothing is decrypted or reported for them. */
+const UNREPORTED = 'unreported'
+const ROTATION = 'rotation'
+
+/**
+ * The organisations of `PORT_CLIENT_ID` and `PORT_CLIENT_SECRET`, and of the entries of `PORT_WEBHOOK_SECRETS`:
+ * `rotation:SECRET` is another secret of the first, `CLIENT_ID:SECRET` another organisation (or one more secret
+ * of it), `SECRET` alone one that only verifies. What is wrong goes into `problems`, without any part of a secret.
+ */
+export function readOrganisations(
+  first: { clientId: string | null; clientSecret: string },
+  entries: string[],
+  problems: string[],
+): Organisation[] {
+  const found = new Map<string, Organisation>()
+  const add = (id: string, clientId: string | null, secret: string) => {
+    const organisation = found.get(id) ?? { id, clientId, secrets: [] }
+    found.set(id, organisation)
+    if (!organisation.secrets.includes(secret)) organisation.secrets.push(secret)
+  }
+  add(DEFAULT_ORGANISATION, first.clientId, first.clientSecret)
+  for (const [i, entry] of entries.entries()) {
+    const [, prefix, secret = entry] = /^([A-Za-z0-9_-]+):(.+)$/s.exec(entry) ?? []
+    if (prefix === undefined) add(UNREPORTED, null, secret)
+    else if (prefix === ROTATION) add(DEFAULT_ORGANISATION, first.clientId, secret)
+    else if (nearestName(prefix, [ROTATION, DEFAULT_ORGANISATION, UNREPORTED])) {
+      problems.push(
+        `PORT_WEBHOOK_SECRETS, entry ${i + 1}, must begin with rotation: or with a client id of Port and a colon, or hold a secret alone`,
+      )
+    } else if (prefix === first.clientId) {
+      problems.push(
+        `PORT_WEBHOOK_SECRETS, entry ${i + 1}, names the client id of PORT_CLIENT_ID: write rotation: in front of a further secret of that organisation`,
+      )
+    } else add(prefix, prefix, secret)
+  }
+  const all = [...found.values()]
+  const owners = new Map<string, string>()
+  for (const { id, secrets } of all) {
+    for (const secret of secrets) {
+      if (owners.has(secret) && !problems.includes(SAME_SECRET)) problems.push(SAME_SECRET)
+      owners.set(secret, id)
+    }
+  }
+  return all
+}
+
+const SAME_SECRET =
+  'PORT_WEBHOOK_SECRETS names one secret for two organisations: which of them a webhook belongs to could not be known'

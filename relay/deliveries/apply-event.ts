@@ -1,0 +1,99 @@
+import type { Delivery, HistoryEntry } from '../store/delivery.ts'
+import type { ReportReceipt, Store } from '../store/store.ts'
+import { splitLog } from './outbox/coalesce.ts'
+import type { DeliveryEvent, Policy } from './transition/events.ts'
+import { transition } from './transition/transition.ts'
+import { keepTrying } from './work/keep-trying.ts'
+
+export interface ApplyDeps {
+  store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
+  policy: Policy
+  /** Whether the delivery has a run in Port, and its organisation has credentials to report to it. */
+  canReport: (delivery: Delivery) => boolean
+  log: { info: (fields: object, message: string) => void }
+}
+
+export interface ApplyOptions {
+  /** Of the report that brings the event. */
+  receipt?: ReportReceipt
+  /** Only on this very version of the delivery. */
+  strict?: boolean
+  /** How long to retry while the database is unavailable, milliseconds. */
+  patienceMs?: number
+  /** Ends the patience early. */
+  stopping?: AbortSignal
+}
+
+/** `conflict`: another change came first, or another delivery has one of its runs. `gone`: it was deleted. */
+export interface Applied {
+  outcome: 'applied' | 'ignored' | 'conflict' | 'gone'
+  delivery: Delivery
+}
+
+export type ApplyEvent = (
+  delivery: Delivery,
+  event: DeliveryEvent,
+  options?: ApplyOptions,
+) => Promise<Applied>
+
+/**
+ * Applies an event to a delivery: the transition is decided on a version of it, and decided anew where another
+ * change came first, of this relay or another. Every change of a state passes here, and is logged here.
+ */
+export function createApplyEvent({ store, policy, canReport, log }: ApplyDeps): ApplyEvent {
+  return async (delivery, event, options = {}) => {
+    const { receipt, strict, patienceMs = 0, stopping } = options
+    let current = delivery
+    for (;;) {
+      const now = store.clock()
+      const next = transition(current, event, now, policy)
+      if (!next) return { outcome: 'ignored', delivery: current }
+      const messages = canReport(current) ? next.messages.flatMap(splitLog) : []
+      const decided = current
+      if (
+        await keepTrying(
+          () => store.apply(decided, { ...next, messages }, now, receipt),
+          patienceMs,
+          stopping,
+        )
+      ) {
+        if (next.history) record(log, current, next.history)
+        const version = current.version + (Object.keys(next.change).length > 0 ? 1 : 0)
+        return { outcome: 'applied', delivery: { ...current, ...next.change, version } }
+      }
+      if (strict) return { outcome: 'conflict', delivery: current }
+      const fresh = await keepTrying(() => store.get(current.id), patienceMs, stopping)
+      if (!fresh) return { outcome: 'gone', delivery: current }
+      if (receipt && (await store.reportUsage(fresh.id, receipt.sender)).lastNumber >= receipt.number) {
+        return { outcome: 'applied', delivery: fresh }
+      }
+      if (fresh.version === current.version) return { outcome: 'conflict', delivery: fresh }
+      current = fresh
+    }
+  }
+}
+
+const SENTENCES: Record<string, string> = {
+  dispatchAccepted: 'GitHub accepted the dispatch',
+  dispatchRejected: 'GitHub rejected the dispatch',
+  dispatchDeferred: 'the dispatch is deferred',
+  answerLost: "GitHub's answer to the dispatch was lost",
+  runNotFound: 'no workflow run was found',
+  waitingAnnounced: 'the delivery waits',
+  runBound: 'a workflow run is bound to the delivery',
+  runReported: 'the workflow run reported',
+  reportReceived: 'the delivery ended by a report of its workflow run',
+  runEnded: 'the delivery ended with its workflow run',
+  endedInPort: 'the delivery ended, since its run in Port has ended',
+  startTimedOut: 'the delivery ended without a workflow run',
+  runTimedOut: 'the delivery ended after RELAY_RUN_TIMEOUT',
+  runUnidentified: 'the delivery ended, since its workflow run cannot be identified',
+  runDeleted: 'the delivery ended, since its workflow run was deleted',
+  redelivered: 'the delivery is queued again',
+}
+
+function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
+  const { id, runId, repository, eventType, workflow } = delivery
+  const target = workflow === null ? { event_type: eventType } : { workflow }
+  log.info({ delivery: id, run: runId, repository, ...target, ...details }, SENTENCES[type] ?? type)
+}

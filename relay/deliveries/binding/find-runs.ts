@@ -1,0 +1,120 @@
+import type { RunCache, Snapshot } from '../../github/run-cache.ts'
+import type { WorkflowRun } from '../../github/workflow-run.ts'
+import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
+import type { Store } from '../../store/store.ts'
+import { matchRuns } from './match-runs.ts'
+
+export interface FindRunsDeps {
+  store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
+  cache: RunCache
+  /** GitHub's clock minus the store's, milliseconds. */
+  clockOffset: () => number
+  /** RELAY_START_TIMEOUT, milliseconds. */
+  startTimeout: number
+}
+
+/** What is known of the runs of a delivery. */
+export interface Found {
+  /** All that belong to it, past ones included, as they are now. */
+  runs: DeliveryRun[]
+  /** Those that may belong to it, where none does. */
+  candidates: WorkflowRun[]
+  snapshot: Snapshot
+  /** Whether the list shows all runs since the dispatch. */
+  whole: boolean
+  /** Port names a run that is not in this repository, as where a workflow handed its work on. */
+  elsewhere: boolean
+}
+
+export type FindRuns = (
+  delivery: Delivery,
+  options: { maxAge: number; externalRunId: number | null },
+) => Promise<Found>
+
+/** Looks for the workflow runs of a delivery: those it has, and by the evidence of `match-runs.ts` those it gets. */
+export function createFindRuns({ store, cache, clockOffset, startTimeout }: FindRunsDeps): FindRuns {
+  return async (delivery, { maxAge, externalRunId }) => {
+    const present = delivery.runs.filter(run => !run.past)
+    const attemptedAt = delivery.attemptedAt ?? delivery.dispatchedAt ?? delivery.queuedAt
+    const dispatchedAt = attemptedAt + clockOffset()
+    const since = present.length > 0 ? null : dispatchedAt - startTimeout
+    const wanted = present.filter(run => run.status !== 'completed').map(run => run.id)
+    const isKnown = present.some(run => run.evidence !== 'title')
+    const external = isKnown || present.some(run => run.id === externalRunId) ? null : externalRunId
+    const snapshot = await cache.look(
+      delivery.repository,
+      {
+        event: delivery.workflow === null ? 'repository_dispatch' : 'workflow_dispatch',
+        since,
+        runIds: external === null ? wanted : [...wanted, external],
+      },
+      maxAge,
+    )
+    const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
+    const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
+    const found = { runs: seen, candidates: [], snapshot, whole, elsewhere: false }
+    if (isKnown) return found
+
+    const runs = [...snapshot.runs.values()]
+    const owned = await store.findRuns(
+      delivery.repository,
+      runs.map(run => run.id),
+    )
+    const now = store.clock()
+    const sight = {
+      runs,
+      // Those that its title named before count again, since a report or Port may name one of them.
+      taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
+      externalRunId: external,
+      dispatchedAt,
+      now: now + clockOffset(),
+      startTimeout,
+      whole,
+      others: [],
+    }
+    const named = matchRuns(delivery, sight)
+    const match =
+      present.length > 0 || named.evidence === 'port' || named.evidence === 'title' || named.runs.length === 0
+        ? named
+        : matchRuns(delivery, {
+            ...sight,
+            others: await store.attemptedBetween(
+              delivery.repository,
+              attemptedAt - startTimeout,
+              now,
+              delivery.id,
+            ),
+          })
+    const elsewhere =
+      external !== null && !sight.taken.has(external) && !delivery.runs.some(run => run.id === external)
+    if (match.evidence === null || (present.length > 0 && match.evidence === 'only_candidate')) {
+      return { ...found, candidates: present.length > 0 ? [] : match.runs, elsewhere }
+    }
+    return {
+      ...found,
+      runs: merge(seen, match.runs, match.evidence),
+      elsewhere: elsewhere && match.evidence !== 'port',
+    }
+  }
+}
+
+/** A run as GitHub shows it now. An older attempt, as of a copy that lags behind, changes nothing. */
+export function refresh(run: DeliveryRun, now: WorkflowRun | undefined): DeliveryRun {
+  if (!now || run.past || now.attempt < run.attempt) return run
+  if (now.attempt === run.attempt && run.status === 'completed') return run
+  const { attempt, status, conclusion, url } = now
+  return { ...run, attempt, status, conclusion, url: url || run.url }
+}
+
+/** What Port names stands for the delivery, in place of what a title names. */
+function merge(known: DeliveryRun[], found: readonly WorkflowRun[], evidence: Evidence): DeliveryRun[] {
+  const ids = new Set(found.map(run => run.id))
+  const kept = known.filter(run => !ids.has(run.id) || run.past || run.evidence === evidence)
+  const added = found.filter(run => !kept.some(each => each.id === run.id))
+  return [...kept, ...added.map(run => toDeliveryRun(run, evidence))]
+}
+
+export const toDeliveryRun = (
+  { id, attempt, status, conclusion, url }: WorkflowRun,
+  evidence: Evidence,
+): DeliveryRun => ({ id, attempt, evidence, past: false, status, conclusion, url })

@@ -1,0 +1,103 @@
+import type { WorkflowRun } from '../../github/workflow-run.ts'
+import type { Delivery, Evidence } from '../../store/delivery.ts'
+
+/** GitHub counts in seconds. */
+const LEEWAY_MS = 2_000
+/** A second workflow that listens to the same event shows by then. */
+const SETTLE_MS = 10_000
+
+/** What a delivery's runs are told by. Times are milliseconds since 1970, by GitHub's clock. */
+export interface Sight {
+  /** The present runs of the list, and those read by id. */
+  runs: readonly WorkflowRun[]
+  /** Runs that belong to another delivery, or are past ones of this. */
+  taken: ReadonlySet<number>
+  /** The run that the action has written to Port. */
+  externalRunId: number | null
+  /** When the delivery was dispatched. */
+  dispatchedAt: number
+  now: number
+  startTimeout: number
+  /** Whether the list shows all runs since the dispatch. */
+  whole: boolean
+  /** Other deliveries dispatched to the repository within the start timeout, by event type. */
+  others: readonly { eventType: string | null }[]
+}
+
+export interface Match {
+  evidence: Evidence | null
+  /** Those that belong to the delivery; without evidence, those that may. */
+  runs: WorkflowRun[]
+}
+
+type Named = Pick<Delivery, 'id' | 'runId' | 'eventType'>
+
+/** What binds a run to a delivery, strongest first: the first that finds any decides. */
+const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: Sight) => WorkflowRun[] }[] = [
+  { evidence: 'port', find: (_, { runs, externalRunId }) => runs.filter(run => run.id === externalRunId) },
+  { evidence: 'title', find: (delivery, { runs }) => runs.filter(run => isNamed(run.title, delivery)) },
+  { evidence: 'only_candidate', find: findOnlyCandidate },
+]
+
+/**
+ * Which workflow runs belong to a delivery that GitHub's answer and the action's report bind none to. Nothing is
+ * inferred from order. Pure.
+ */
+export function matchRuns(delivery: Named, sight: Sight): Match {
+  const free = { ...sight, runs: sight.runs.filter(run => !sight.taken.has(run.id)) }
+  for (const { evidence, find } of EVIDENCE) {
+    const runs = find(delivery, free)
+    if (runs.length > 0) return { evidence, runs }
+  }
+  return { evidence: null, runs: candidates(delivery, free) }
+}
+
+/** Exactly one run, where exactly one delivery can have started it. */
+function findOnlyCandidate(delivery: Named, sight: Sight): WorkflowRun[] {
+  const [run, second] = candidates(delivery, sight)
+  if (!run || second || !sight.whole || sight.now < run.createdAt + SETTLE_MS) return []
+  // A run titled with the event type is of a delivery of that type; any other may be of any delivery.
+  const isOfType = run.title === delivery.eventType
+  const rivals = sight.others.filter(other => !isOfType || other.eventType === delivery.eventType)
+  return rivals.length === 0 ? [run] : []
+}
+
+/** Runs created since the dispatch that name no other delivery, nor the event type of one. */
+function candidates(delivery: Named, { runs, dispatchedAt, startTimeout, others }: Sight): WorkflowRun[] {
+  const otherTypes = new Set(others.map(other => other.eventType).filter(type => type !== delivery.eventType))
+  return runs.filter(
+    run =>
+      run.createdAt >= dispatchedAt - LEEWAY_MS &&
+      run.createdAt <= dispatchedAt + startTimeout + LEEWAY_MS &&
+      !otherTypes.has(run.title) &&
+      !namesADelivery(run.title),
+  )
+}
+
+/** Whether a run's title holds the delivery's Port run id or its own id. */
+export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean {
+  return holds(title, runId) || holds(title, id)
+}
+
+/** Whose id a run's title holds. */
+export function nameOf(title: string, delivery: Pick<Delivery, 'id' | 'runId'>): 'this' | 'another' | 'none' {
+  if (isNamed(title, delivery)) return 'this'
+  return namesADelivery(title) ? 'another' : 'none'
+}
+
+/** The id of a delivery. */
+const UUID = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/
+/** The id of a Port run has a digit or a capital in it: `run_deployment` is a word. */
+const PORT_RUN = /^(?:r|run|wfnr)_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,64}$/
+
+const namesADelivery = (title: string) =>
+  UUID.test(title) || title.split(/\W+/).some(word => PORT_RUN.test(word))
+
+/** An id stands by itself: `r_1` is not in `r_12`. */
+function holds(title: string, id: string | null): boolean {
+  if (!id) return false
+  for (let at = title.indexOf(id); at >= 0; at = title.indexOf(id, at + 1)) {
+    if (!/\w/.test(title[at - 1] ?? ' ') && !/\w/.test(title[at + id.length] ?? ' ')) return true
+  }
+  return false
+}

@@ -1,0 +1,45 @@
+import type { RateLimitGate } from '../../github/rate-limit-gate.ts'
+import type { Store } from '../../store/store.ts'
+import type { ApplyEvent } from '../apply-event.ts'
+
+/** How many are announced at once; further ones when those are persisted. */
+const AT_ONCE = 50
+/** A `seq` is given before its delivery is committed: one a little lower may show later. */
+const MARGIN = 500
+
+/**
+ * Says in Port's log of each delivery behind a closed gate that it waits, however many there are and whenever they
+ * come: once each, by whichever relay, over restarts. Those whose turn it is not yet have nothing else to say it.
+ */
+export function createAnnounceWaiting({
+  store,
+  gate,
+  apply,
+}: {
+  store: Pick<Store, 'findUnannounced' | 'clock'>
+  gate: RateLimitGate
+  apply: ApplyEvent
+}): (stopped: () => boolean) => Promise<void> {
+  let after = 0
+  let known = ''
+  return async stopped => {
+    const closed = gate.allClosed()
+    const scopes = closed.map(({ scope }) => scope).join()
+    if (scopes !== known) after = 0
+    known = scopes
+    if (closed.length === 0) return
+    let found: Awaited<ReturnType<Store['findUnannounced']>>
+    do {
+      found = await store.findUnannounced(store.clock(), AT_ONCE, gate.shared, after)
+      await Promise.all(
+        found.map(delivery => {
+          const closed = gate.closed(delivery.repository)
+          if (!closed) return null
+          const { closedUntil: until, reason } = closed
+          return apply(delivery, { type: 'waitingAnnounced', reason, until })
+        }),
+      )
+      after = Math.max(0, (found.at(-1)?.seq ?? after) - MARGIN)
+    } while (found.length === AT_ONCE && !stopped())
+  }
+}

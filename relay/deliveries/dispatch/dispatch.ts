@@ -1,0 +1,124 @@
+import { packClientPayload } from '../../../port/client-payload.ts'
+import type { Invocation } from '../../../port/types.ts'
+import type { GitHub } from '../../github/client.ts'
+import type { RateLimitGate } from '../../github/rate-limit-gate.ts'
+import type { Delivery } from '../../store/delivery.ts'
+import type { Claimed, Store } from '../../store/store.ts'
+import type { ApplyEvent } from '../apply-event.ts'
+import type { FindRuns, Found } from '../binding/find-runs.ts'
+import { toGithubRunId } from '../binding/to-github-run-id.ts'
+import { NO_PORT_RUN, type PortAccess } from '../port-access.ts'
+import type { DeliveryEvent } from '../transition/events.ts'
+
+export interface DispatchDeps {
+  store: Pick<Store, 'clock' | 'returnPermits'>
+  github: Pick<GitHub, 'dispatch'>
+  gate: RateLimitGate
+  port: PortAccess
+  findRuns: FindRuns
+  apply: ApplyEvent
+  publicUrl: string | null
+}
+
+/** A dispatch and what comes before it: a token, and the repository's new address. */
+const REQUESTS_MS = 30_000
+/** Outlives the longest step, so that it is over before another relay takes the delivery over. */
+export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
+/** What GitHub answered must not be forgotten while the database is away. */
+const PATIENCE_MS = 600_000
+/** While GitHub rejects the relay's credential, one dispatch in so long tries whether it is taken again. */
+const CREDENTIAL_MS = 60_000
+/** How old the list of runs may be in which the run of a lost answer is looked for. */
+const FRESH_MS = 1_000
+const FIRST_WATCH_MS = 5_000
+
+/**
+ * Moves a queued delivery one step. A dispatch is not idempotent: the attempt is on disk before the request leaves,
+ * so that a relay which dies in between looks for the run before it ever sends again.
+ */
+export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: AbortSignal): Promise<void> {
+  const { store, github, gate, apply } = deps
+  const { repository } = claimed
+  if (claimed.unansweredSince !== null) {
+    await store.returnPermits(1)
+    await lookForRun(claimed, deps)
+    return
+  }
+  const closed = gate.closed(repository)
+  if (closed) {
+    await store.returnPermits(1)
+    const { closedUntil: until, reason } = closed
+    await apply(claimed, { type: 'dispatchDeferred', attempt: claimed.attempts, reason, until })
+    return
+  }
+  const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
+  if (started.outcome !== 'applied') return store.returnPermits(1)
+  const attempt = started.delivery.attempts
+  const invocation = JSON.parse(claimed.invocation) as Invocation
+  const payload = packClientPayload(invocation, { delivery: claimed.id, relay: deps.publicUrl })
+  const { inputs } = invocation
+  const outcome = await github.dispatch(claimed, { payload, inputs }, claimed.leaseUntil - REQUESTS_MS)
+  if (outcome.kind === 'deferred') {
+    await store.returnPermits(1)
+    if (outcome.cause === 'credential') gate.close(repository, store.clock() + CREDENTIAL_MS, outcome.reason)
+  }
+  await apply(started.delivery, toEvent(outcome, attempt), { patienceMs: PATIENCE_MS, stopping })
+}
+
+function toEvent(outcome: Awaited<ReturnType<GitHub['dispatch']>>, attempt: number): DeliveryEvent {
+  switch (outcome.kind) {
+    case 'accepted':
+      return { type: 'dispatchAccepted', attempt, run: outcome.run }
+    case 'rejected':
+      return { type: 'dispatchRejected', attempt, reason: outcome.reason }
+    case 'deferred':
+      return { type: 'dispatchDeferred', attempt, reason: outcome.reason, until: outcome.until }
+    case 'answer_lost':
+      return { type: 'answerLost', attempt, reason: outcome.reason }
+  }
+}
+
+/** After a lost answer: whether a run started is told by the evidence that binds runs. */
+async function lookForRun(delivery: Delivery, { store, apply, port, findRuns, publicUrl }: DispatchDeps) {
+  const run = await port.read(delivery)
+  const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
+  const found = await findRuns(delivery, { maxAge: FRESH_MS, externalRunId })
+  const lookAt = store.clock() + FIRST_WATCH_MS
+  if (found.runs.some(each => !each.past)) {
+    await apply(delivery, { type: 'runsSeen', runs: found.runs, lookAt })
+  } else if (typeof run === 'object' && hasEnded(run, delivery)) {
+    await apply(delivery, { type: 'endedInPort', runs: found.runs })
+  } else {
+    const isRead = typeof run === 'object' && run !== NO_PORT_RUN && run.status !== 'unknown'
+    await apply(delivery, {
+      type: 'runNotFound',
+      ...readList(found, delivery, run === 'unread'),
+      reportable: isRead || publicUrl !== null,
+    })
+  }
+}
+
+/** A synchronous run is ended by the answer to its webhook; a redelivered one by its earlier course. */
+const hasEnded = (run: { ended: boolean; synchronized: boolean }, { queuedAt, receivedAt }: Delivery) =>
+  run.ended && !run.synchronized && queuedAt === receivedAt
+
+function readList(
+  { candidates, snapshot, whole, elsewhere }: Found,
+  { repository, unansweredSince }: Delivery,
+  portUnread: boolean,
+): Pick<Extract<DeliveryEvent, { type: 'runNotFound' }>, 'list' | 'reason'> {
+  const unavailable = {
+    list: 'unavailable',
+    reason: snapshot.reason ?? 'GitHub does not show its runs',
+  } as const
+  const isOld = (snapshot.readAt ?? 0) <= (unansweredSince ?? 0)
+  if (snapshot.access === 'forbidden' && !portUnread) {
+    return { list: 'forbidden', reason: snapshot.reason ?? 'GitHub does not show its runs' }
+  }
+  if (snapshot.access !== 'read' || isOld || !whole || portUnread) return unavailable
+  if (candidates.length === 0 && !elsewhere) return { list: 'empty', reason: 'no run appeared' }
+  return {
+    list: 'ambiguous',
+    reason: `workflow runs started in ${repository} that cannot be attributed to one delivery`,
+  }
+}

@@ -1,0 +1,67 @@
+import type { PortClient } from '../../port/client/port-client.ts'
+import type { GitHub } from '../github/client.ts'
+import type { RateLimitGate } from '../github/rate-limit-gate.ts'
+import { createRequestBudget } from '../github/request-budget.ts'
+import { createRunCache } from '../github/run-cache.ts'
+import type { Delivery } from '../store/delivery.ts'
+import type { Store } from '../store/store.ts'
+import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply-event.ts'
+import { createFindRuns } from './binding/find-runs.ts'
+import type { DispatchDeps } from './dispatch/dispatch.ts'
+import { createPortAccess, type PortAccess } from './port-access.ts'
+import type { Policy } from './transition/events.ts'
+import { createWatch } from './watch/watch.ts'
+
+/**
+ * What the watch may ask of GitHub in a minute, all deliveries together: 60 requests. Lists come first, so that
+ * an ended run is known within a minute in up to twenty repositories; beyond, all take longer alike.
+ */
+const LISTS = 36
+const BY_ID = 10
+const DETAILS = 14
+const MINUTE_MS = 60_000
+/** What lists are planned for: a little is left for those that come at the wrong moment. */
+const PLANNED = 34
+
+/** What moves deliveries on, of one relay. Another relay on the same database has its own budgets. */
+export interface Engine {
+  apply: ApplyEvent
+  port: PortAccess
+  dispatchDeps: DispatchDeps
+  /** One step of one dispatched or running delivery. */
+  watch: (delivery: Delivery) => Promise<void>
+}
+
+export function createEngine(deps: {
+  store: Store
+  github: GitHub
+  gate: RateLimitGate
+  /** By organisation, those with credentials. */
+  clients: ReadonlyMap<string, PortClient>
+  policy: Policy
+  publicUrl: string | null
+  log: ApplyDeps['log']
+}): Engine {
+  const { store, github, gate, clients, policy, publicUrl, log } = deps
+  const { clock } = store
+  const port = createPortAccess(clients, clock)
+  const apply = createApplyEvent({ store, policy, canReport: port.canReport, log })
+  const cache = createRunCache({
+    github,
+    budget: createRequestBudget(LISTS, MINUTE_MS, clock),
+    budgetById: createRequestBudget(BY_ID, MINUTE_MS, clock),
+    perMinute: PLANNED,
+    clock,
+  })
+  const clockOffset = () => github.clockOffset() ?? 0
+  const findRuns = createFindRuns({ store, cache, clockOffset, startTimeout: policy.startTimeout })
+  return {
+    apply,
+    port,
+    dispatchDeps: { store, github, gate, port, findRuns, apply, publicUrl },
+    watch: createWatch({
+      ...{ store, github, findRuns, apply, port, policy },
+      details: createRequestBudget(DETAILS, MINUTE_MS, clock),
+    }),
+  }
+}

@@ -1,0 +1,68 @@
+import type { PortError } from '../../../port/client/port-client.ts'
+import type { Message } from '../../store/delivery.ts'
+
+/**
+ * What becomes of a message by Port's answer:
+ *
+ * | answer | log, label, entity | conclusion |
+ * |---|---|---|
+ * | taken | done | done |
+ * | the run has ended, or is synchronous | dropped | dropped |
+ * | Port refuses this message for what it is | dropped, which the log says | sent again with less, then retried |
+ * | Port knows no such run | retried, dropped after 15 minutes | as below |
+ * | anything else | retried; replaced by a line that says so once Port takes that, after 15 minutes | retried; the conclusion alone after 15 minutes |
+ *
+ * A message is given up for good when the retention is over.
+ */
+export type Fate = 'done' | 'drop' | 'retry' | 'replace'
+
+export type Trouble = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt'>
+
+/** After so long, a message that Port does not take may itself be why. */
+const STUCK_MS = 900_000
+
+/**
+ * @param age since the message was written, milliseconds
+ * @param retention how long a message may wait, milliseconds
+ */
+export function fateOf(message: Message, trouble: Trouble, age: number, retention: number): Fate {
+  const { kind, status } = trouble
+  if (kind === 'ended' || kind === 'synchronized' || age > retention) return 'drop'
+  if (!isConclusion(message) && kind === 'refused' && CONTENT.includes(status ?? 0)) return 'drop'
+  if (age <= STUCK_MS || status === null || kind === 'later') return 'retry'
+  return kind === 'unknown_run' && !isConclusion(message) ? 'drop' : 'replace'
+}
+
+/** Statuses with which a request is refused for what it holds. */
+const CONTENT = [400, 404, 413, 422]
+
+/** Whether a message ends the run in Port: it is never dropped while the run is open. */
+const isConclusion = (message: Message): boolean =>
+  'update' in message && message.update.conclusion !== undefined
+
+/** What is sent in place of a message that Port keeps refusing. Holds nothing of it, which may be why. */
+export function replacement(message: Message, { status }: Trouble): Message {
+  if ('update' in message && message.update.conclusion !== undefined) {
+    return { update: { conclusion: message.update.conclusion } }
+  }
+  const what =
+    'log' in message
+      ? `${message.log.length} line${message.log.length === 1 ? '' : 's'}`
+      : 'entity' in message
+        ? 'an entity'
+        : 'a status label or a link'
+  const sentence = `… ${what} may be missing here: Port keeps answering ${status}.`
+  return { log: [{ level: 'WARN', message: sentence }] }
+}
+
+/** The longest wait between attempts, at first and after an hour of them. */
+const FIRST_LONGEST_MS = 60_000
+const LONGEST_WAIT_MS = 600_000
+const MANY_ATTEMPTS = 60
+
+/** When Port asks for it, but neither at once again nor in a year. Times are milliseconds since 1970. */
+export function nextAttempt(now: number, attempts: number, retryAt: number | null): number {
+  const longest = attempts < MANY_ATTEMPTS ? FIRST_LONGEST_MS : LONGEST_WAIT_MS
+  const soonest = now + Math.min(longest, 1000 * 2 ** Math.min(attempts, 10))
+  return Math.ceil(Math.min(now + LONGEST_WAIT_MS, Math.max(soonest, retryAt ?? 0)))
+}

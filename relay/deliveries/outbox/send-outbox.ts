@@ -1,0 +1,118 @@
+import type { PortRun } from '../../../port/client/port-client.ts'
+import { type PortClient, PortError } from '../../../port/client/port-client.ts'
+import { runKind } from '../../../port/invocation/run-kind.ts'
+import type { EntityMessage, Message } from '../../store/delivery.ts'
+import type { OutboxPage, Store } from '../../store/store.ts'
+import { keepTrying } from '../work/keep-trying.ts'
+import { coalesce } from './coalesce.ts'
+import { fateOf, nextAttempt, replacement, type Trouble } from './policy.ts'
+
+export interface OutboxDeps {
+  store: Pick<Store, 'settleOutbox' | 'clock'>
+  /** The client of an organisation. */
+  client: (organisation: string) => PortClient | null
+  log: { warn: (fields: object, message: string) => void }
+  /** How long a message may wait, milliseconds. */
+  retention: number
+  limits: PortLimits
+}
+
+/** Until when Port wants an organisation to wait, milliseconds since 1970. */
+export type PortLimits = Map<string, number>
+
+/** A page is worked on for so long; what is left comes with the next claim. */
+const WORK_MS = 10_000
+/** A call may take four time-outs of the client, 10 s each: a token, the call, a new token after a 401, the call again. */
+const CALL_MS = 40_000
+/** Outlives the longest work, so that it is over before another relay takes the outbox over. */
+const SETTLE_MS = 6_000
+export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
+export const PORT_TIMEOUT_MS = CALL_MS / 4
+/** A label sent this late may come after the action's own start, and must not undo it. */
+const LATE_MS = 3_000
+
+/** Sends the messages of a delivery to Port, in order, until one is not taken. */
+export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: AbortSignal): Promise<void> {
+  const { store, log, limits, retention } = deps
+  const { delivery, runId, repository, organisation } = page
+  const client = deps.client(organisation)
+  const done: number[] = []
+  let retryAt: number | null = null
+  const hasEnded = false
+  const warn = (message: string) => log.warn({ delivery, run: runId, repository }, message)
+  const began = store.clock()
+
+  for (const { seqs, message, createdAt } of coalesce(page.messages)) {
+    const now = store.clock()
+    if (now - began > WORK_MS || stopping?.aborted || (limits.get(organisation) ?? 0) > now) break
+    // Nothing but entities concerns anyone once the run has ended.
+    if (hasEnded && !('entity' in message)) {
+      done.push(...seqs)
+      continue
+    }
+    const trouble = client
+      ? await attempt(message, createdAt)
+      : {
+          kind: 'credentials' as const,
+          status: null,
+          retryAt: null,
+          message: 'The organisation has no credentials.',
+        }
+    const fate = trouble ? fateOf(message, trouble, store.clock() - createdAt, retention) : 'done'
+    const isReplaced =
+      trouble && fate === 'replace' && !(await attempt(replacement(message, trouble), createdAt))
+    if (trouble && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
+      retryAt = nextAttempt(store.clock(), page.attempts, trouble.retryAt)
+      if (trouble.kind === 'later') limits.set(organisation, Math.max(limits.get(organisation) ?? 0, retryAt))
+      warn(`messages to Port are retried: ${trouble.message}`)
+      break
+    }
+    if (trouble && trouble.kind !== 'ended')
+      warn(`a message to Port was ${isReplaced ? 'replaced' : 'dropped'}: ${trouble.message}`)
+    done.push(...seqs)
+  }
+  // What Port took and is not recorded would be sent again.
+  const settleAt = retryAt ?? limits.get(organisation) ?? null
+  await keepTrying(() => store.settleOutbox(page, done, settleAt, store.clock()), SETTLE_MS)
+
+  /** @returns null where Port took it */
+  async function attempt(message: Message, createdAt: number): Promise<Trouble | null> {
+    const port = client as PortClient
+    try {
+      const run = port.run(runId)
+      if ('log' in message) await run.log(message.log)
+      else if ('entity' in message) await writeEntity(port, run, message.entity)
+      else if (!(await isPast(run, message, createdAt))) await run.update(message.update)
+      return null
+    } catch (error) {
+      if (error instanceof PortError) return error
+      return { kind: 'refused', status: 400, retryAt: null, message: (error as Error).message }
+    }
+  }
+
+  /** An entity that Port refuses is a line in the run's log. */
+  async function writeEntity(port: PortClient, run: PortRun, { blueprint, properties }: EntityMessage) {
+    const tied = runKind(runId) === 'action_run' ? runId : null
+    try {
+      await port.upsertEntity(blueprint, properties, tied)
+    } catch (error) {
+      if (!(error instanceof PortError) || error.kind !== 'refused') throw error
+      const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
+      await run.log([{ level: 'ERROR', message: `The entity ${name} was not written: ${error.message}` }])
+    }
+  }
+
+  /** Whether the action has reported since the message was written. */
+  async function isPast(
+    run: PortRun,
+    message: { unlessStarted?: boolean },
+    createdAt: number,
+  ): Promise<boolean> {
+    if (!message.unlessStarted) return false
+    if (page.reported) return true
+    if (store.clock() - createdAt < LATE_MS) return false
+    const state = await run.read()
+    // Of a node run it is not known, and the dispatch is no news by then.
+    return state.ended || state.externalRunId !== null || state.status === 'unknown'
+  }
+}

@@ -1,0 +1,62 @@
+import { type PortClient, PortError } from '../../port/client/port-client.ts'
+import { UNREAD } from '../../port/client/read-run.ts'
+import type { RunState } from '../../port/types.ts'
+import type { Delivery } from '../store/delivery.ts'
+
+/** The one place that knows what the relay may ask and report to Port, for which delivery. */
+export interface PortAccess {
+  /** Whether the delivery has a run in Port, and its organisation has credentials. */
+  canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organisation'>): boolean
+  /** The client of an organisation; null where it has no credentials. */
+  client(organisation: string): PortClient | null
+  /** The delivery's run in Port. `unread`: Port did not answer, or wants not to be asked now. */
+  read(delivery: Delivery): Promise<RunState | 'unread'>
+  /** Port wants not to be asked before then, milliseconds since 1970. */
+  freeAt(organisation: string): number
+}
+
+/** Where Port has no run that could have ended, GitHub alone shows what becomes of the delivery. */
+export const NO_PORT_RUN: RunState = {
+  status: 'in_progress',
+  ended: false,
+  externalRunId: null,
+  synchronized: false,
+  properties: null,
+  body: null,
+}
+/** Whatever asks for more is asked again then. */
+const LONGEST_MS = 3_600_000
+
+/**
+ * Port limits an organisation, not a run: once it has asked one request to wait, all of that organisation do.
+ *
+ * @param clients by organisation, those with credentials
+ */
+export function createPortAccess(clients: ReadonlyMap<string, PortClient>, clock: () => number): PortAccess {
+  const freeAt = new Map<string, number>()
+  const access: PortAccess = {
+    canReport: ({ runId, kind, organisation }) =>
+      runId !== null && kind !== 'none' && clients.has(organisation),
+    client: organisation => clients.get(organisation) ?? null,
+    freeAt: organisation => freeAt.get(organisation) ?? 0,
+    async read(delivery) {
+      const { runId, organisation } = delivery
+      const client = clients.get(organisation)
+      if (!client || runId === null || !access.canReport(delivery)) return NO_PORT_RUN
+      if (clock() < access.freeAt(organisation)) return 'unread'
+      try {
+        return await client.run(runId).read()
+      } catch (error) {
+        if (error instanceof PortError && error.kind === 'unknown_run') return NO_PORT_RUN
+        // Trying again would not change that, and the run's end must be reported all the same.
+        if (error instanceof PortError && error.kind === 'refused') return UNREAD
+        if (error instanceof PortError && error.retryAt !== null) {
+          const until = Math.min(error.retryAt, clock() + LONGEST_MS)
+          freeAt.set(organisation, Math.max(access.freeAt(organisation), until))
+        }
+        return 'unread'
+      }
+    },
+  }
+  return access
+}

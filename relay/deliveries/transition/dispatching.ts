@@ -1,0 +1,221 @@
+import type { Change, Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
+import type { DeliveryEvent, EventType, Policy } from './events.ts'
+import { actionsPage, clockTime, describeDispatch, duration } from './sentences.ts'
+
+type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
+
+/** How long a dispatch without an answer may take to show as a run before it is sent again. */
+const GRACE_MS = 30_000
+/** After a lost answer, when to look for the run: soon, then less often, and a last time when the grace is over. */
+const LOOKS_MS = [2_000, 5_000, 10_000, 20_000]
+/** How often to look where the list of runs says nothing. */
+const LOOK_MS = 10_000
+/** When the watch takes its first look at what GitHub accepted. */
+const FIRST_WATCH_MS = 5_000
+const MAX_BACKOFF_MS = 60_000
+
+/** Recorded before the dispatch is sent: a relay that dies in between leaves a trace to look for its run. */
+export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: number): Transition {
+  return {
+    change: {
+      attempts: delivery.attempts + 1,
+      firstAttemptAt: delivery.firstAttemptAt ?? now,
+      attemptedAt: now,
+      unansweredSince: now,
+    },
+    messages: [],
+    history: null,
+    keepLease: true,
+  }
+}
+
+export function accept(
+  delivery: Delivery,
+  { attempt, run }: Event<'dispatchAccepted'>,
+  now: number,
+  { serverUrl, startTimeout }: Policy,
+): Transition {
+  const link = run?.url || actionsPage(serverUrl, delivery.repository)
+  const bound = run && answered(run)
+  return {
+    change: {
+      state: bound ? 'running' : 'dispatched',
+      dispatchedAt: now,
+      unansweredSince: null,
+      dueAt: now + Math.min(FIRST_WATCH_MS, startTimeout),
+      ...(bound && { runs: [...delivery.runs, bound] }),
+    },
+    messages: [
+      { update: { statusLabel: 'Waiting for GitHub', link: [link] }, unlessStarted: true },
+      info(`Dispatched ${describeDispatch(delivery)}; waiting for its workflow to start.`),
+    ],
+    history: {
+      type: 'dispatchAccepted',
+      details: { attempt, ...(run && { github_run_id: run.id, evidence: 'answer' }) },
+    },
+  }
+}
+
+/** Its run reported before the answer was recorded, or it was ended meanwhile. */
+export function noteAccepted(
+  delivery: Delivery,
+  { attempt, run }: Event<'dispatchAccepted'>,
+  now: number,
+): Transition {
+  const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)
+  return {
+    change: {
+      dispatchedAt: delivery.dispatchedAt ?? now,
+      unansweredSince: null,
+      ...(isNew && { runs: [...delivery.runs, answered(run)] }),
+    },
+    messages: [],
+    history: { type: 'dispatchAccepted', details: { attempt, ...(run && { github_run_id: run.id }) } },
+  }
+}
+
+/** The run that GitHub's answer to a `workflow_dispatch` names. */
+const answered = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
+  ...{ id, attempt: 1, evidence: 'answer', past: false },
+  ...{ status: 'queued', conclusion: null, url },
+})
+
+export function reject(
+  delivery: Delivery,
+  { attempt, reason }: Event<'dispatchRejected'>,
+  _now: number,
+  policy: Policy,
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
+  return fail(delivery, { type: 'dispatchRejected', details: { attempt, reason } }, reason, policy)
+}
+
+export function defer(
+  delivery: Delivery,
+  { attempt, reason, until }: Event<'dispatchDeferred'>,
+  now: number,
+  policy: Policy,
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
+  const last = giveUpAt(delivery, now, policy)
+  if (now >= last) {
+    const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
+    return fail(delivery, { type: 'dispatchDeferred', details: { attempt, reason } }, sentence, policy)
+  }
+  const backoff = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.max(0, delivery.attempts - 1))
+  const dueAt = Math.min(until ?? now + backoff, last)
+  return {
+    change: { dueAt, unansweredSince: null, waitingAnnounced: true },
+    messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),
+    history: { type: 'dispatchDeferred', details: { attempt, reason, until: dueAt } },
+  }
+}
+
+export function loseAnswer(
+  delivery: Delivery,
+  { attempt, reason }: Event<'answerLost'>,
+  now: number,
+  policy: Policy,
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
+  return {
+    change: { dueAt: now + nextLook(0, policy), waitingAnnounced: true },
+    messages: once(delivery, `${reason}; looking for its workflow run`),
+    history: { type: 'answerLost', details: { attempt, reason } },
+  }
+}
+
+/**
+ * Without evidence of a run, a dispatch whose answer was lost is sent again once a run would have been seen. Where
+ * the list cannot tell, the action's report or Port's run would tell within the start timeout, if they can at all.
+ */
+export function lookAgainOrRetry(
+  delivery: Delivery,
+  { list, reason, reportable }: Event<'runNotFound'>,
+  now: number,
+  policy: Policy,
+): Transition {
+  const since = delivery.unansweredSince
+  if (since === null) return { change: { dueAt: now }, messages: [], history: null }
+  if (now < since + grace(policy)) return wait(delivery, since + nextLook(now - since, policy))
+  if (list === 'empty') return retry('no workflow run appeared', now)
+  if (now >= giveUpAt(delivery, now, policy)) {
+    const sentence = `GitHub gave no clear answer for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
+    return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
+  }
+  if (list === 'unavailable') return wait(delivery, now + LOOK_MS)
+  const decideAt = since + policy.startTimeout
+  if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
+  if (reportable) return retry(`no workflow run reported, and ${reason}`, now)
+  const sentence = `GitHub gave no clear answer, and whether a workflow run started is not known, since ${reason}. Redeliver the delivery if none did.`
+  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
+}
+
+/** A gate is closed: nothing was tried, and nothing is due before it opens. */
+export function announce(delivery: Delivery, { reason, until }: Event<'waitingAnnounced'>): Transition {
+  return {
+    change: { waitingAnnounced: true },
+    messages: once(delivery, `${reason}; next attempt at ${clockTime(until)}`),
+    history: delivery.waitingAnnounced ? null : { type: 'waitingAnnounced', details: { reason, until } },
+    keepLease: true,
+  }
+}
+
+function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
+  const change: Change = { dueAt, waitingAnnounced: true }
+  const messages = once(delivery, reason ?? `GitHub's answer was not recorded; looking for its workflow run`)
+  return { change, messages, history: null }
+}
+
+const retry = (reason: string, now: number): Transition => ({
+  change: { unansweredSince: null, dueAt: now },
+  messages: [],
+  history: { type: 'runNotFound', details: { reason } },
+})
+
+function fail(
+  delivery: Delivery,
+  history: NonNullable<Transition['history']>,
+  reason: string,
+  { serverUrl }: Policy,
+): Transition {
+  return {
+    change: { state: 'failed', reason, dueAt: null, unansweredSince: null },
+    messages: [
+      { log: [{ level: 'ERROR', message: reason }] },
+      {
+        update: {
+          conclusion: 'failure',
+          statusLabel: 'Not started',
+          summary: reason,
+          link: [actionsPage(serverUrl, delivery.repository)],
+        },
+      },
+    ],
+    history: { ...history, details: { ...history.details, state: 'failed' } },
+  }
+}
+
+/** Port's log says once, since it was queued, that a delivery waits. */
+function once(delivery: Delivery, reason: string): Message[] {
+  if (delivery.waitingAnnounced) return []
+  const message = `Waiting to dispatch ${describeDispatch(delivery)}: ${reason}.`
+  return [{ log: [{ level: 'WARN', message }] }]
+}
+
+const info = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
+
+/**
+ * Until when it is tried. One that was queued for long before its first attempt, behind others or while no relay
+ * ran, does not fail at the first trouble.
+ */
+function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
+  return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))
+}
+
+/** Never longer than a workflow may take to appear at all. */
+const grace = ({ startTimeout }: Policy) => Math.min(GRACE_MS, startTimeout)
+
+/** When to look next, after so long; both from when it was sent. */
+const nextLook = (after: number, policy: Policy) =>
+  Math.min(LOOKS_MS.find(look => look > after) ?? GRACE_MS, grace(policy))

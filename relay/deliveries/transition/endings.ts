@@ -1,0 +1,179 @@
+import type { Job } from '../../github/read-jobs.ts'
+import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
+import type { NoRun } from './events.ts'
+import { describeDispatch, duration } from './sentences.ts'
+
+/** How a delivery ends, for people. */
+export interface Ending {
+  /** `failed`: the workflow did not do its work, so a person may redeliver. */
+  state: 'finished' | 'failed'
+  conclusion: 'success' | 'failure' | 'cancelled'
+  label: string
+  /** The cause, and what to do next. */
+  sentence: string
+}
+
+/** The ending where no workflow run was followed to its end. */
+export function endWithoutRun(cause: NoRun, delivery: Delivery): Ending {
+  const { repository, eventType } = delivery
+  const dispatch = `dispatch of ${describeDispatch(delivery)}`
+  const failed = (label: string, sentence: string): Ending => ({
+    state: 'failed',
+    conclusion: 'failure',
+    label,
+    sentence,
+  })
+  switch (cause.why) {
+    case 'nothing listens':
+      return failed('Not started', nothingListens(cause, repository, eventType))
+    case 'not seen':
+      return failed(
+        'Not started',
+        `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either no workflow listens to it on the default branch, or its run still waits for a runner, or it does not use the action. The relay cannot look, since ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
+      )
+    case 'unidentified':
+      return failed(
+        'Not identified',
+        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it cannot be identified. The repository's Actions page lists them. Set run-name: \${{ github.event.client_payload.run_id }} in the workflow, or use the action as the first step of its job.`,
+      )
+    case 'deleted':
+      return failed(
+        'Deleted',
+        `The workflow run was deleted on GitHub before it reported how it ended. Run the Port action again if its work is still wanted.`,
+      )
+    case 'too long':
+      return failed(
+        'Not followed further',
+        `The workflow run in ${repository} has not ended within ${duration(cause.runTimeout)} (it is "${cause.status}" on GitHub), and the relay stops watching it. Cancel it on GitHub if it hangs, or raise RELAY_RUN_TIMEOUT.`,
+      )
+    case 'end not seen':
+      return failed(
+        'Not followed further',
+        `Nothing reported within ${duration(cause.runTimeout)} how the workflow run in ${repository} ended, and the relay cannot look, since ${cause.reason}. Look at the run on GitHub, and give the relay Actions: read.`,
+      )
+    case 'unknown':
+      return failed(
+        'Unknown',
+        `Within ${duration(cause.runTimeout)} the relay could not find out what became of the ${dispatch}: ${cause.reason}. Look at the repository's Actions page.`,
+      )
+  }
+}
+
+function nothingListens(
+  { disabled, workflows }: { disabled: string[]; workflows: number | null },
+  repository: string,
+  eventType: string | null,
+): string {
+  const listens = `No workflow in ${repository} listens to repository_dispatch type ${eventType} on its default branch`
+  if (workflows === 0)
+    return `${listens}: it has no workflow at all. Add one with "on: repository_dispatch: types: [${eventType}]" to the default branch, and see that Actions are enabled in the repository's settings.`
+  if (disabled.length > 0 && disabled.length === workflows)
+    return `${listens}: all of its workflows are disabled (${names(disabled)}). Enable the right one on the repository's Actions page.`
+  const also = disabled.length > 0 ? ` These are disabled, and listen to nothing: ${names(disabled)}.` : ''
+  return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to the workflow there, or correct the event type.${also}`
+}
+
+/** The ending where the workflow run has ended and nothing reported it. */
+export function endOfRun(
+  run: Pick<DeliveryRun, 'conclusion'>,
+  jobs: Job[] | null,
+  repository: string,
+): Ending {
+  const { conclusion } = run
+  const ending = (
+    state: Ending['state'],
+    to: Ending['conclusion'],
+    label: string,
+    sentence: string,
+  ): Ending => ({ state, conclusion: to, label, sentence })
+  switch (conclusion) {
+    case 'success':
+      return ending(
+        'finished',
+        'success',
+        'Succeeded',
+        `The workflow run in ${repository} ended with success.`,
+      )
+    case 'neutral':
+      return ending(
+        'finished',
+        'success',
+        'Ended neutral',
+        `The workflow run in ${repository} ended neutral, which GitHub counts as passed.`,
+      )
+    case 'failure':
+      return ending('finished', 'failure', 'Failed', failure(jobs, repository))
+    case 'cancelled':
+      return ending('failed', 'cancelled', 'Cancelled', cancelled(jobs, repository))
+    case 'timed_out':
+      return ending(
+        'failed',
+        'failure',
+        'Timed out',
+        `The workflow run in ${repository} timed out: raise timeout-minutes of its job, or find out which step hangs.`,
+      )
+    case 'startup_failure':
+      return ending(
+        'failed',
+        'failure',
+        'Not started',
+        `The workflow in ${repository} could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page says which.`,
+      )
+    case 'skipped':
+      return ending(
+        'failed',
+        'failure',
+        'Skipped',
+        `Every job of the workflow run in ${repository} was skipped, so nothing was done: check the "if" of its jobs.`,
+      )
+    case 'action_required':
+      return ending(
+        'failed',
+        'failure',
+        'Needs approval',
+        `GitHub holds the workflow run in ${repository} back until a person approves it: approve it on the run's page; no further updates are sent to Port.`,
+      )
+    case 'stale':
+      return ending(
+        'failed',
+        'failure',
+        'Stale',
+        `GitHub ended the workflow run in ${repository} because it made no progress for too long: check that a runner with its labels is online, and run the Port action again.`,
+      )
+    default:
+      return ending(
+        'failed',
+        'failure',
+        'Ended',
+        `The workflow run in ${repository} ended with ${conclusion === null ? 'no conclusion' : `the conclusion "${conclusion}", which this relay does not know`}: look at the run's page.`,
+      )
+  }
+}
+
+function failure(jobs: Job[] | null, repository: string): string {
+  const failed = (jobs ?? []).filter(job => job.conclusion === 'failure' || job.conclusion === 'timed_out')
+  const [job] = failed
+  if (jobs?.length === 0)
+    return `The workflow run in ${repository} failed before any of its jobs began: its file may have an error; the run's page says which.`
+  if (!job) return `The workflow run in ${repository} failed. The run's page says where.`
+  const more = failed.length > 1 ? ` (and ${failed.length - 1} more failed)` : ''
+  const step = failedStep(job)
+  if (step?.name === 'Set up job')
+    return `Job "${job.name}" could not be set up${more}: an action that it uses does not exist or may not be used, or its runner is not ready. The run's page says which.`
+  if (step) return `Job "${job.name}" failed at step ${step.number} "${step.name}"${more}. See its log.`
+  const open = job.steps.find(each => each.conclusion === null || each.conclusion === 'cancelled')
+  return `The runner of job "${job.name}" was lost${open ? ` while step ${open.number} "${open.name}" ran` : ''}${more}: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.`
+}
+
+function cancelled(jobs: Job[] | null, repository: string): string {
+  if (jobs && !jobs.some(job => job.started))
+    return `The workflow run in ${repository} was cancelled while it was queued, before a runner took it: by a person, or by the workflow's concurrency group. Run the Port action again if it is still wanted.`
+  return `The workflow run in ${repository} was cancelled, or reached timeout-minutes, and could not report it. The run's page says who or what ended it.`
+}
+
+/** The step that a job failed at; null where none did, as when its runner was lost. */
+export const failedStep = (job: Job) =>
+  job.steps.find(step => step.conclusion === 'failure' || step.conclusion === 'timed_out') ?? null
+
+const names = (list: string[]) =>
+  list.length > 5 ? `${list.slice(0, 5).join(', ')} and ${list.length - 5} more` : list.join(', ')

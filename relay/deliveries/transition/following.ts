@@ -1,0 +1,159 @@
+import type { Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
+import { type Ending, endOfRun, endWithoutRun } from './endings.ts'
+import type { DeliveryEvent, EventType, Policy } from './events.ts'
+import { actionsPage } from './sentences.ts'
+
+type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
+
+/** When the watch looks first at a run that has just reported. */
+const FIRST_WATCH_MS = 5_000
+
+/** Workflow runs of the delivery were seen: those that are new to it bind it. */
+export function see(delivery: Delivery, { runs, lookAt }: Event<'runsSeen'>, now: number): Transition {
+  const known = new Set(delivery.runs.map(run => run.id))
+  const added = runs.filter(run => !known.has(run.id))
+  const change = { dueAt: lookAt, ...(!same(delivery.runs, runs) && { runs }) }
+  const [first] = added
+  if (!first) return { change, messages: [], history: null }
+  return {
+    change: {
+      ...change,
+      state: 'running',
+      dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
+      unansweredSince: null,
+    },
+    messages: linkTo(first, runs),
+    history: { type: 'runBound', details: { github_run_id: first.id, evidence: first.evidence } },
+  }
+}
+
+/** The action has reported from this run, which is the delivery's run from now on. */
+export function start(delivery: Delivery, { run }: Event<'runReported'>, now: number): Transition {
+  const before = delivery.runs.find(each => each.id === run.id)
+  // A title may name several runs, which all belong to the delivery. A mere candidate was not its run.
+  const others = delivery.runs.filter(
+    each => each.id !== run.id && (each.past || each.evidence !== 'only_candidate'),
+  )
+  const attempt = Math.max(run.attempt, before?.attempt ?? 0)
+  const isNew = before?.evidence !== 'report' || before.attempt !== attempt
+  return {
+    change: {
+      state: 'running',
+      dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
+      unansweredSince: null,
+      dueAt: now + FIRST_WATCH_MS,
+      runs: [...others, { ...run, ...before, evidence: 'report', attempt }],
+    },
+    messages: [],
+    history: isNew
+      ? { type: 'runReported', details: { github_run_id: run.id, attempt, evidence: 'report' } }
+      : null,
+  }
+}
+
+/** Messages of the action for Port; one with the conclusion ends the delivery. */
+export function report(
+  _delivery: Delivery,
+  { messages, ends, ending }: Event<'reportReceived'>,
+  now: number,
+): Transition {
+  if (!ends) return { change: ending ? { dueAt: now } : {}, messages, history: null }
+  const conclusion = messages.flatMap(each => ('update' in each ? [each.update.conclusion] : [])).at(-1)
+  return {
+    change: { state: 'finished', reason: null, dueAt: null },
+    messages,
+    history: { type: 'reportReceived', details: { conclusion: conclusion ?? null, state: 'finished' } },
+  }
+}
+
+/** The last messages of a run whose delivery has just ended. */
+export function forward(_delivery: Delivery, { messages }: Event<'reportReceived'>): Transition {
+  return { change: {}, messages, history: null }
+}
+
+export function end(
+  delivery: Delivery,
+  { run, runs, found }: Event<'runEnded'>,
+  _now: number,
+  policy: Policy,
+): Transition {
+  const { jobs, lines } = found ?? { jobs: null, lines: [] }
+  const ending = endOfRun(run, jobs, delivery.repository)
+  const details = { github_run_id: run.id, conclusion: run.conclusion }
+  const ended = finish({ ...delivery, runs }, ending, { type: 'runEnded', details }, policy, { run, lines })
+  return { ...ended, change: { ...ended.change, runs } }
+}
+
+/** Whoever ended it told Port. */
+export function endInPort(_delivery: Delivery, { runs }: Event<'endedInPort'>): Transition {
+  return {
+    change: { state: 'finished', reason: null, dueAt: null, unansweredSince: null, runs },
+    messages: [],
+    history: { type: 'endedInPort', details: { state: 'finished' } },
+  }
+}
+
+/** The delivery ends without an end of its workflow run. */
+export function giveUp(
+  delivery: Delivery,
+  event: Event<'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'>,
+  _now: number,
+  policy: Policy,
+): Transition {
+  const history = { type: event.type, details: { why: event.cause.why } }
+  return finish(delivery, endWithoutRun(event.cause, delivery), history, policy)
+}
+
+/** The last state, and the messages to Port: the log before the final status. */
+function finish(
+  delivery: Delivery,
+  { state, conclusion, label, sentence }: Ending,
+  history: NonNullable<Transition['history']>,
+  { serverUrl }: Policy,
+  ended: {
+    run: { id: number; url: string } | null
+    lines: { level: 'INFO' | 'WARN' | 'ERROR' | 'DEBUG'; message: string }[]
+  } = {
+    run: null,
+    lines: [],
+  },
+): Transition {
+  const success = conclusion === 'success'
+  const page = actionsPage(serverUrl, delivery.repository)
+  const bound = ended.run ?? boundRun(delivery)
+  const link = bound?.url || (bound ? `${page}/runs/${bound.id}` : page)
+  return {
+    change: { state, reason: success ? null : sentence, dueAt: null },
+    messages: [
+      { log: [{ level: success ? 'INFO' : 'ERROR', message: sentence }, ...ended.lines] },
+      {
+        update: {
+          conclusion,
+          statusLabel: label,
+          link: [link],
+          ...(bound && { externalRunId: String(bound.id) }),
+          // A summary that the workflow wrote stays where all went well.
+          ...(!success && { summary: sentence }),
+        },
+      },
+    ],
+    history: { ...history, details: { ...history.details, state, reason: success ? null : sentence } },
+  }
+}
+
+/** The run that stands for a delivery: the one that reports, else one that its title names. */
+export function boundRun({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null {
+  const present = runs.filter(run => !run.past)
+  return present.find(run => run.evidence !== 'title') ?? present[0] ?? null
+}
+
+/** Of what reports itself Port knows already. */
+function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
+  if (first.evidence === 'report' || first.evidence === 'port') return []
+  const link = runs.flatMap(run => (run.past || run.url === '' ? [] : [run.url]))
+  if (link.length === 0) return []
+  const label = first.status === 'in_progress' ? { statusLabel: 'Running' } : {}
+  return [{ update: { ...label, link }, unlessStarted: true }]
+}
+
+const same = (a: readonly DeliveryRun[], b: readonly DeliveryRun[]) => JSON.stringify(a) === JSON.stringify(b)

@@ -1,0 +1,31 @@
+import type { Delivery, Transition } from '../../store/delivery.ts'
+import type { DeliveryEvent } from './events.ts'
+
+/**
+ * Queued again, due now, behind all others of its repository: those are in order already. Its workflow runs become
+ * past ones, and messages that wait are dropped, since they would end the run in Port for the new course.
+ */
+export function redeliver(
+  delivery: Delivery,
+  _event: Extract<DeliveryEvent, { type: 'redelivered' }>,
+  now: number,
+): Transition {
+  return {
+    change: {
+      state: 'queued',
+      reason: null,
+      queuedAt: now,
+      dueAt: now,
+      attempts: 0,
+      firstAttemptAt: null,
+      attemptedAt: null,
+      unansweredSince: null,
+      waitingAnnounced: false,
+      dispatchedAt: null,
+      runs: delivery.runs.map(run => ({ ...run, past: true })),
+    },
+    messages: [],
+    history: { type: 'redelivered', details: {} },
+    requeue: true,
+  }
+}

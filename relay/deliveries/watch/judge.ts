@@ -1,0 +1,144 @@
+import type { RunState } from '../../../port/types.ts'
+import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
+import type { Found } from '../binding/find-runs.ts'
+import type { NoRun, Policy } from '../transition/events.ts'
+
+/** What one look at a delivery showed. Times are milliseconds since 1970, by the store's clock. */
+export interface Sight {
+  now: number
+  found: Found
+  /** Port's run; `unasked` as long as the verdict has not asked for it, `unread` where Port did not answer. */
+  port: RunState | 'unasked' | 'unread'
+  /** Whether it is time to ask Port again which run is meant. */
+  portDue: boolean
+  /** Port wants not to be asked before then. */
+  portFreeAt: number
+  /** When this relay first saw all runs ended; null where they have not. */
+  endedSeenAt: number | null
+}
+
+export type Verdict =
+  | { kind: 'ask Port' }
+  | { kind: 'look again'; at: number }
+  | { kind: 'ended in Port' }
+  | { kind: 'run ended'; run: DeliveryRun }
+  | { kind: 'start timed out' | 'run timed out' | 'run unidentified' | 'run deleted'; cause: NoRun }
+
+/** How long after a run's end its post step may still report. */
+const GRACE_MS = 1_000
+/** Between looks: soon at first, then less often. With the list's own interval, below a minute. */
+const SOONEST_MS = 3_000
+const LATEST_MS = 15_000
+/** Where only Port can be asked, once for each delivery. */
+const LATEST_BLIND_MS = 60_000
+const LATEST_ASK_MS = 300_000
+/** So long GitHub must have refused before its refusal is taken for its last word. */
+const REFUSED_MS = 60_000
+
+/** How long until Port is asked again which run is meant: an action that does not report it at its start never will. */
+export const askPause = (delivery: Delivery, now: number): number =>
+  Math.max(SOONEST_MS, Math.min(LATEST_ASK_MS, (now - begunAt(delivery)) / 3))
+
+/** How long a delivery waits for its next look, by how long ago it was dispatched. */
+export const lookPause = (delivery: Delivery, now: number, blind = false): number =>
+  Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - begunAt(delivery)) / 6))
+
+/** What becomes of a dispatched or running delivery. The first rule that holds decides. Pure. */
+export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict {
+  const { now, found, port } = sight
+  const { snapshot, candidates } = found
+  const startBy = begunAt(delivery) + policy.startTimeout
+  const endBy = begunAt(delivery) + policy.runTimeout
+  const present = found.runs.filter(run => !run.past)
+  const there = present.filter(run => !snapshot.gone.has(run.id))
+  const ended = isEnded(there)
+  const isGone = present.length > 0 && there.length === 0
+  const overdue = present.length === 0 && now >= startBy
+  const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
+  const blind = snapshot.access !== 'read' && !isSeen
+  const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
+
+  const needsPort =
+    ended ||
+    isGone ||
+    now >= endBy ||
+    overdue ||
+    blind ||
+    ((present.length === 0 || isNamedOnly) && sight.portDue)
+  if (port === 'unasked' && needsPort) return { kind: 'ask Port' }
+  // Of a redelivered one, the run in Port was ended by its earlier course.
+  if (typeof port === 'object' && port.ended && delivery.queuedAt === delivery.receivedAt) {
+    return { kind: 'ended in Port' }
+  }
+
+  const lookAgain = (at = Number.POSITIVE_INFINITY): Verdict => {
+    const next = Math.max(
+      now + lookPause(delivery, now, blind),
+      snapshot.nextAt,
+      port === 'unread' ? sight.portFreeAt : 0,
+    )
+    return { kind: 'look again', at: Math.min(at, next, ...[startBy, endBy].filter(limit => limit > now)) }
+  }
+  // The end may be reported already; Port decides, unless the run has had all its time.
+  if (port === 'unread' && now < endBy) return lookAgain()
+  if (isGone && !present.some(run => run.evidence === 'port')) {
+    return { kind: 'run deleted', cause: { why: 'deleted' } }
+  }
+  if (ended) {
+    const quietAt = (sight.endedSeenAt ?? now) + GRACE_MS
+    if (now < quietAt) return lookAgain(quietAt)
+    const run = worstOf(there)
+    // Its work may go on in the run of another repository, whose end only Port shows.
+    if (!(found.elsewhere && isSuccess(run))) return { kind: 'run ended', run }
+  }
+  if (now >= endBy) {
+    return { kind: 'run timed out', cause: tooLate(present.length > 0 ? present : candidates, sight, policy) }
+  }
+  if (!overdue || found.elsewhere) return lookAgain()
+
+  // No run belongs to it, and it had all the time it may have.
+  if (snapshot.access === 'unavailable') return lookAgain()
+  if (snapshot.access === 'forbidden') {
+    // Of a node run not even Port's view can be had: what runs unseen must not be ended.
+    const isUnseen = typeof port === 'object' && port.status === 'unknown'
+    if (isUnseen || snapshot.refusedFor < REFUSED_MS) return lookAgain()
+    const reason = snapshot.reason ?? 'GitHub does not show it'
+    return { kind: 'start timed out', cause: { why: 'not seen', reason, startTimeout: policy.startTimeout } }
+  }
+  if (candidates.length > 0) {
+    if (!candidates.every(run => run.status === 'completed')) return lookAgain()
+    return { kind: 'run unidentified', cause: { why: 'unidentified', amount: candidates.length } }
+  }
+  if ((snapshot.readAt ?? 0) < startBy || !found.whole) return lookAgain()
+  return { kind: 'start timed out', cause: { why: 'nothing listens', disabled: [], workflows: null } }
+}
+
+function tooLate(
+  runs: readonly { status: string }[],
+  { found: { snapshot } }: Sight,
+  { runTimeout }: Policy,
+): NoRun {
+  const reason = snapshot.reason ?? 'GitHub shows no such run'
+  if (runs.length === 0) return { why: 'unknown', runTimeout, reason }
+  const open = runs.find(run => run.status !== 'completed')
+  if (open?.status === 'unknown') return { why: 'end not seen', runTimeout, reason }
+  return { why: 'too long', runTimeout, status: open?.status ?? 'completed' }
+}
+
+/** Whether all of these runs have ended. */
+export function isEnded(runs: readonly DeliveryRun[]): boolean {
+  return runs.length > 0 && runs.every(run => run.status === 'completed')
+}
+
+/** Of several, one that did not succeed; one that was skipped only where all were. */
+function worstOf(runs: readonly DeliveryRun[]): DeliveryRun {
+  return (
+    runs.find(run => !isSuccess(run)) ??
+    runs.find(run => run.conclusion !== 'skipped') ??
+    (runs[0] as DeliveryRun)
+  )
+}
+const isSuccess = ({ conclusion }: DeliveryRun) =>
+  ['success', 'neutral', 'skipped'].includes(conclusion ?? '')
+
+const begunAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queuedAt

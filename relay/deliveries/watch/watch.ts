@@ -1,0 +1,148 @@
+import type { GitHub } from '../../github/client.ts'
+import type { RequestBudget } from '../../github/request-budget.ts'
+import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
+import type { Store } from '../../store/store.ts'
+import type { ApplyEvent } from '../apply-event.ts'
+import type { FindRuns } from '../binding/find-runs.ts'
+import { toGithubRunId } from '../binding/to-github-run-id.ts'
+import { NO_PORT_RUN, type PortAccess } from '../port-access.ts'
+import type { JobsFound, NoRun, Policy } from '../transition/events.ts'
+import { findFailedJobs } from './failed-jobs.ts'
+import { askPause, isEnded, judge, lookPause, type Sight } from './judge.ts'
+
+export interface WatchDeps {
+  store: Pick<Store, 'clock'>
+  github: Pick<GitHub, 'jobs' | 'jobLog' | 'workflows'>
+  findRuns: FindRuns
+  apply: ApplyEvent
+  port: PortAccess
+  policy: Policy
+  /** Requests for jobs, their logs and workflows. */
+  details: RequestBudget
+}
+
+/** What this relay remembers of a delivery from look to look; without it, it only looks more often. */
+interface Note {
+  /** When the delivery was queued: redelivered, nothing holds any more. */
+  queuedAt: number
+  /** When it first saw the runs ended. */
+  endedAt: number | null
+  /** When Port is to be asked again which run is meant. */
+  askAt: number
+}
+
+/** Details wait for the budget no longer than this after the run's end. */
+const DETAILS_MS = 60_000
+const MAX_NOTES = 20_000
+/** Conclusions that say all there is to say. */
+const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
+
+/**
+ * The watch: each step looks at one dispatched or running delivery, and moves it on when its workflow run
+ * was seen, has ended, or had all the time it may have.
+ */
+export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<void> {
+  const { store, findRuns, apply, port, policy, details } = deps
+  const notes = new Map<string, Note>()
+
+  return async delivery => {
+    const known = note(delivery)
+    const maxAge = lookPause(delivery, store.clock())
+    let found = await findRuns(delivery, { maxAge, externalRunId: null })
+    let state: Sight['port'] = port.canReport(delivery) ? 'unasked' : NO_PORT_RUN
+    let verdict = judge(delivery, sight(), policy)
+    if (verdict.kind === 'ask Port') {
+      state = await port.read(delivery)
+      known.askAt = Math.max(
+        store.clock() + askPause(delivery, store.clock()),
+        port.freeAt(delivery.organisation),
+      )
+      const externalRunId = toGithubRunId(typeof state === 'object' ? state.externalRunId : null)
+      if (externalRunId !== null) found = await findRuns(delivery, { maxAge, externalRunId })
+      verdict = judge(delivery, sight(), policy)
+    }
+
+    const { runs } = found
+    // A run that is new to the delivery is bound first, so that its history says by which evidence.
+    const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))
+    if (isNew && verdict.kind !== 'ended in Port') {
+      const lookAt = verdict.kind === 'look again' ? verdict.at : store.clock()
+      await apply(delivery, { type: 'runsSeen', runs, lookAt })
+      return
+    }
+    switch (verdict.kind) {
+      case 'ask Port':
+        return
+      case 'look again':
+        await apply(delivery, { type: 'runsSeen', runs, lookAt: Math.ceil(verdict.at) })
+        return
+      case 'ended in Port':
+        await apply(delivery, { type: 'endedInPort', runs })
+        break
+      case 'run ended':
+        return end(delivery, verdict.run, runs)
+      case 'run deleted':
+        await apply(delivery, { type: 'runDeleted', cause: verdict.cause })
+        break
+      case 'run timed out':
+        await apply(delivery, { type: 'runTimedOut', cause: verdict.cause })
+        break
+      case 'run unidentified':
+        await apply(delivery, { type: 'runUnidentified', cause: verdict.cause })
+        break
+      case 'start timed out':
+        await apply(delivery, {
+          type: 'startTimedOut',
+          cause: await explain(verdict.cause, delivery.repository),
+        })
+        break
+    }
+    notes.delete(delivery.id)
+
+    function sight(): Sight {
+      const now = store.clock()
+      known.endedAt = isEnded(found.runs.filter(run => !run.past)) ? (known.endedAt ?? now) : null
+      return {
+        ...{ now, found, port: state, portDue: now >= known.askAt },
+        ...{ portFreeAt: port.freeAt(delivery.organisation), endedSeenAt: known.endedAt },
+      }
+    }
+  }
+
+  function note({ id, queuedAt }: Delivery): Note {
+    const before = notes.get(id)
+    const known = before?.queuedAt === queuedAt ? before : { queuedAt, endedAt: null, askAt: 0 }
+    notes.set(id, known)
+    // Another relay may have taken a delivery to its end.
+    const oldest = notes.size > MAX_NOTES ? notes.keys().next().value : undefined
+    if (oldest !== undefined) notes.delete(oldest)
+    return known
+  }
+
+  async function end(delivery: Delivery, run: DeliveryRun, runs: DeliveryRun[]): Promise<void> {
+    let found: JobsFound | null = null
+    if (port.canReport(delivery) && !WITHOUT_DETAILS.includes(run.conclusion ?? '')) {
+      found = await findFailedJobs(delivery.repository, run, { github: deps.github, budget: details })
+      const now = store.clock()
+      if (!found && now - (note(delivery).endedAt ?? now) < DETAILS_MS) {
+        const lookAt = Math.max(now + 1_000, details.freeAt())
+        await apply(delivery, { type: 'runsSeen', runs, lookAt })
+        return
+      }
+    }
+    await apply(delivery, { type: 'runEnded', run, runs, found })
+    notes.delete(delivery.id)
+  }
+
+  /** What else is known of a repository in which nothing listens. */
+  async function explain(cause: NoRun, repository: string): Promise<NoRun> {
+    if (cause.why !== 'nothing listens' || !details.take()) return cause
+    try {
+      const workflows = await deps.github.workflows(repository)
+      const disabled = workflows.filter(each => each.state.startsWith('disabled')).map(each => each.name)
+      return { ...cause, disabled, workflows: workflows.length }
+    } catch {
+      return cause
+    }
+  }
+}

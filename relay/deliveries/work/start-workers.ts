@@ -1,0 +1,92 @@
+import type { Logger } from 'pino'
+import type { Config } from '../../config/config.ts'
+import type { RateLimitGate } from '../../github/rate-limit-gate.ts'
+import type { Store } from '../../store/store.ts'
+import { createAnnounceWaiting } from '../dispatch/announce-waiting.ts'
+import { DISPATCH_LEASE_MS, dispatch } from '../dispatch/dispatch.ts'
+import type { Engine } from '../engine.ts'
+import { OUTBOX_LEASE_MS, type PortLimits, sendOutbox } from '../outbox/send-outbox.ts'
+import { purge } from './purge.ts'
+import { repeat, startWorker, type Worker } from './worker.ts'
+
+const DISPATCHES_AT_ONCE = 20
+/** All deliveries of a few repositories, since those of one wait for the same answer of GitHub. */
+const WATCHED_AT_ONCE = 100
+/** A look at the list and at one run, at Port's run, and at jobs and their logs; each has its own time-out. */
+const WATCH_LEASE_MS = 60_000
+const OUTBOXES_AT_ONCE = 10
+const MAINTENANCE_MS = 60_000
+/** How soon a relay knows, without a delivery at hand, that another was asked to wait. */
+const GATES_MS = 2_000
+const ANNOUNCE_MS = 500
+
+export interface WorkersDeps {
+  config: Config
+  store: Store
+  engine: Engine
+  gate: RateLimitGate
+  log: Logger
+}
+
+/** Starts everything that moves deliveries on: dispatch, watch, outbox, and what comes at an interval. */
+export function startWorkers({ config, store, engine, gate, log }: WorkersDeps): Worker[] {
+  const { port } = engine
+  const limits: PortLimits = new Map()
+  const retention = Math.max(config.retention, config.runTimeout)
+  const woken = [
+    startWorker(
+      {
+        name: 'dispatch',
+        async claim(limit) {
+          const permits = await store.takePermits(store.clock(), limit)
+          if (permits === 0) return []
+          const claimed = await store.claimQueued(store.clock(), DISPATCH_LEASE_MS, permits, gate.shared)
+          await store.returnPermits(permits - claimed.length)
+          return claimed
+        },
+        key: delivery => delivery.id,
+        step: (delivery, stopping) => dispatch(delivery, engine.dispatchDeps, stopping),
+        concurrency: DISPATCHES_AT_ONCE,
+      },
+      log,
+    ),
+    startWorker(
+      {
+        name: 'watch',
+        claim: limit => store.claimWatched(store.clock(), WATCH_LEASE_MS, limit),
+        key: delivery => delivery.id,
+        step: engine.watch,
+        concurrency: WATCHED_AT_ONCE,
+      },
+      log,
+    ),
+    startWorker(
+      {
+        name: 'outbox',
+        claim: limit => store.claimOutboxes(store.clock(), OUTBOX_LEASE_MS, limit),
+        key: page => page.delivery,
+        step: (page, stopping) =>
+          sendOutbox(page, { store, client: port.client, log, retention, limits }, stopping),
+        concurrency: OUTBOXES_AT_ONCE,
+      },
+      log,
+    ),
+  ]
+  store.onWork(() => {
+    for (const worker of woken) worker.wake()
+  })
+  const announce = createAnnounceWaiting({ store, gate, apply: engine.apply })
+  return [
+    ...woken,
+    // Woken by nobody: it looks at its own pace, however many deliveries arrive.
+    repeat('announce', ANNOUNCE_MS, log, announce),
+    repeat('gates', GATES_MS, log, async () => gate.learn(await store.closedGates(store.clock()))),
+    repeat('maintenance', MAINTENANCE_MS, log, async stopped => {
+      const now = store.clock()
+      await store.repairDueTimes(now)
+      const { tolerance } = config.webhook
+      const removed = await purge(store, { now, retention: config.retention, tolerance }, stopped)
+      if (removed > 0) log.info({ removed }, 'deliveries past RELAY_RETENTION were removed')
+    }),
+  ]
+}

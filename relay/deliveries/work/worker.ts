@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** One kind of due work: how it is claimed, and the step that each claim takes. */
+export interface Work<Claim> {
+  name: string
+  claim: (limit: number) => Promise<Claim[]>
+  /** What two claims of the same work have in common. */
+  key: (claim: Claim) => string
+  /** @param stopping aborted when the worker is to stop */
+  step: (claim: Claim, stopping: AbortSignal) => Promise<void>
+  /** How many steps may be under way at once. */
+  concurrency: number
+}
+
+export interface Worker {
+  /** Work may have come due. */
+  wake(): void
+  /** Claims nothing more, and resolves when every step under way has ended. */
+  stop(): Promise<void>
+}
+
+export interface WorkerLog {
+  error: (fields: object, message: string) => void
+}
+
+/** Leases that expired and times that came are found by looking this often. */
+const POLL_MS = 500
+/** After finding nothing, and after a failure, so that neither becomes a busy loop. */
+const REST_MS = 20
+const TROUBLE_MS = 1_000
+
+/**
+ * Claims whatever is due and moves it one step, until stopped. What a step that throws has claimed is due again when
+ * its lease has expired.
+ */
+export function startWorker<Claim>(work: Work<Claim>, log: WorkerLog): Worker {
+  const active = new Map<string, Promise<void>>()
+  const stopping = new AbortController()
+  let signal = Promise.withResolvers<void>()
+  const wake = () => signal.resolve()
+
+  const begin = (claim: Claim) => {
+    const key = work.key(claim)
+    // This process stood still for longer than a lease; the step under way goes on.
+    if (active.has(key)) return
+    const ended = work
+      .step(claim, stopping.signal)
+      .catch(error => {
+        log.error({ err: error }, `${work.name}: a step failed; it is retried when its lease has expired`)
+      })
+      .finally(() => {
+        active.delete(key)
+        wake()
+      })
+    active.set(key, ended)
+  }
+  const loop = async () => {
+    while (!stopping.signal.aborted) {
+      signal = Promise.withResolvers()
+      const timer = setTimeout(wake, POLL_MS)
+      const free = work.concurrency - active.size
+      try {
+        const claims = free > 0 ? await work.claim(free) : []
+        for (const claim of claims) begin(claim)
+        if (claims.length === 0) await sleep(REST_MS)
+      } catch (error) {
+        log.error({ err: error }, `${work.name}: database unavailable; retrying`)
+        await sleep(TROUBLE_MS)
+      }
+      if (!stopping.signal.aborted) await signal.promise
+      clearTimeout(timer)
+    }
+    await Promise.all(active.values())
+  }
+
+  const ended = loop()
+  return {
+    wake,
+    async stop() {
+      stopping.abort()
+      wake()
+      await ended
+    },
+  }
+}
+
+/** Work that comes at an interval, one run after the other. */
+export function repeat(
+  name: string,
+  everyMs: number,
+  log: WorkerLog,
+  work: (stopped: () => boolean) => Promise<unknown>,
+): Worker {
+  let stopped = false
+  let running: Promise<unknown> = Promise.resolve()
+  const timer = setInterval(() => {
+    running = running
+      .then(() => (stopped ? undefined : work(() => stopped)))
+      .catch(error => log.error({ err: error }, `${name}: database unavailable; retrying`))
+  }, everyMs)
+  return {
+    wake() {},
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      await running
+    },
+  }
+}

@@ -1,0 +1,112 @@
+import { describeNetworkError, wasNotSent } from '../../port/client/network-error.ts'
+import { CredentialError } from './credential.ts'
+import { noTokenSentence, readCredentialFailure } from './credential-failure.ts'
+import { findResponse, isForeign, readMessage } from './github-answer.ts'
+import { LIMITED, readLimit } from './rate-limit.ts'
+import { GateClosedError } from './rate-limit-gate.ts'
+
+/**
+ * What became of a dispatch. Times are milliseconds since 1970. Reasons are for the person who started the action:
+ * sentences where it was rejected, else clauses.
+ */
+export type DispatchOutcome =
+  /** `run`: the workflow run, where GitHub names it. */
+  | { kind: 'accepted'; run: { id: number; url: string } | null }
+  /** Nothing was started, and sending it again would change nothing. */
+  | { kind: 'rejected'; reason: string }
+  /**
+   * Nothing was started; it may be sent again. `scope`: whether the cause holds for this request, or for all that
+   * use this credential. `until`: null where GitHub names no time.
+   */
+  | {
+      kind: 'deferred'
+      until: number | null
+      reason: string
+      scope: 'request' | 'credential'
+      cause: 'rate_limit' | 'credential' | 'other'
+    }
+  /** It may or may not have started a workflow. */
+  | { kind: 'answer_lost'; reason: string }
+
+/** What a dispatch throws that was not sent, since the lease that it is sent under ends too soon. */
+export class HeldUpError extends Error {
+  constructor() {
+    super('The relay was held up')
+    this.name = 'HeldUpError'
+  }
+}
+
+/** What a dispatch throws that GitHub will not take, or that the relay does not send, with the sentence. */
+export class RejectedError extends Error {
+  override name = 'RejectedError'
+}
+
+/** What a dispatch throws where a request failed that it needs before it can be sent. */
+export class PreparationError extends Error {
+  override name = 'PreparationError'
+  constructor(cause: unknown) {
+    super('What the dispatch needs could not be read', { cause })
+  }
+}
+
+/**
+ * Turns what a dispatch threw into its outcome. A dispatch that failed for want of a token (CredentialError), or of
+ * what is read before it (PreparationError), was never sent.
+ *
+ * @param failed.refusal the sentence for a refusal of GitHub's that concerns this dispatch
+ */
+export function readDispatchError(
+  error: unknown,
+  failed: {
+    repository: string
+    now: number
+    refusal: (status: number, says: string) => string
+  },
+): DispatchOutcome {
+  const { repository, now } = failed
+  if (error instanceof RejectedError) return { kind: 'rejected', reason: error.message }
+  if (error instanceof HeldUpError) return deferred('the relay was held up before it could send')
+  const isSent = !(error instanceof PreparationError || error instanceof CredentialError)
+  const thrown = error instanceof PreparationError ? error.cause : error
+  if (thrown instanceof GateClosedError) return limitedUntil(thrown.until, thrown.reason)
+  const stage = thrown instanceof CredentialError ? thrown.stage : null
+  const lost = (reason: string): DispatchOutcome =>
+    isSent ? { kind: 'answer_lost', reason } : deferred(reason)
+
+  const response = findResponse(thrown)
+  if (!response) {
+    const reason = `GitHub could not be reached (${describeNetworkError(thrown)})`
+    return wasNotSent(thrown) ? deferred(reason) : lost(reason)
+  }
+  const { status } = response
+  const says = readMessage(response.data)
+  const limit = readLimit(thrown, now, 0)
+  if (limit) return limitedUntil(limit.until, `${LIMITED} (${limit.answer})`)
+  if (status >= 500 || status === 408) {
+    const what = stage ? "the App's request for a token for" : isSent ? 'the dispatch to' : 'a request about'
+    return lost(`GitHub answered ${status} to ${what} ${repository}`)
+  }
+  if (isForeign(response.data)) return deferred(`something between the relay and GitHub answered ${status}`)
+  const outage = readCredentialFailure(stage, status, says)
+  if (outage) {
+    return { kind: 'deferred', until: null, reason: outage, scope: 'credential', cause: 'credential' }
+  }
+  const reason = stage ? noTokenSentence(stage, status, says, repository) : failed.refusal(status, says)
+  return { kind: 'rejected', reason }
+}
+
+export const deferred = (reason: string): DispatchOutcome => ({
+  kind: 'deferred',
+  until: null,
+  reason,
+  scope: 'request',
+  cause: 'other',
+})
+
+const limitedUntil = (until: number, reason: string): DispatchOutcome => ({
+  kind: 'deferred',
+  until,
+  reason,
+  scope: 'credential',
+  cause: 'rate_limit',
+})

@@ -1,0 +1,7 @@
+/** What to change after a 403, by what GitHub says. */
+export function forbiddenHint(says: string, permission: string): string {
+  if (/SAML/i.test(says)) return "authorize the relay's token for the organisation (SSO)"
+  if (/IP allow list/i.test(says)) return "add the relay's address to the organisation's IP allow list"
+  if (/archived/i.test(says)) return 'the repository is archived; unarchive it'
+  return `its token or App needs the permission ${permission} on it`
+}

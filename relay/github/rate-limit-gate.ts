@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto'
+import type { Config } from '../config/config.ts'
+import type { Gate } from '../store/store.ts'
+
+/**
+ * GitHub limits a credential, not a repository: once it has asked one request to wait, nothing of the same
+ * credential is sent until then. This is what one relay knows; the store holds what all of them know, over restarts.
+ */
+export interface RateLimitGate {
+  /** The one scope of all repositories; null where each owner has its own. */
+  shared: string | null
+  /** Null when it is open. */
+  closed(repository: string): Gate | null
+  /** GitHub has asked to wait, or does not accept the credential; `reason`: a clause for people. */
+  close(repository: string, until: number, reason: string): void
+  /** Takes what the store knows. */
+  learn(gates: readonly Gate[]): void
+  /** How often in a row GitHub asked to wait. */
+  tries(repository: string): number
+  /** GitHub has answered a dispatch: what was to wait for is over. */
+  passed(repository: string): void
+  /** All that are closed. */
+  allClosed(): Gate[]
+}
+
+/** A request that was not sent, since its gate is closed. */
+export class GateClosedError extends Error {
+  readonly until: number
+  readonly reason: string
+  constructor({ closedUntil, reason }: Gate) {
+    super(`Nothing is sent to GitHub until ${new Date(closedUntil).toISOString()}: ${reason}`)
+    this.name = 'GateClosedError'
+    this.until = closedUntil
+    this.reason = reason
+  }
+}
+
+/** GitHub's limits are of an hour at most; whatever asks for more is asked again then. */
+export const LONGEST_CLOSED_MS = 3_600_000
+/** A time further from now than this is long over, or of a clock that was set. */
+const FURTHEST_MS = LONGEST_CLOSED_MS + 60_000
+
+/** @param onClose called with each gate that closes, to be persisted */
+export function createRateLimitGate(
+  auth: Config['github']['auth'],
+  clock: () => number,
+  onClose: (gate: Gate) => void = () => {},
+): RateLimitGate {
+  const entries = new Map<string, { until: number; reason: string; tries: number }>()
+  const shared = 'token' in auth ? `token:${digest(auth.token)}` : null
+  const scope = (repository: string) => shared ?? `owner:${repository.replace(/\/.*/, '').toLowerCase()}`
+
+  function find(key: string) {
+    const entry = entries.get(key)
+    if (entry && Math.abs(entry.until - clock()) > FURTHEST_MS) entries.delete(key)
+    return entries.get(key)
+  }
+
+  function raise(key: string, until: number, reason: string): Gate {
+    const now = clock()
+    const known = find(key)
+    // Of several requests that were under way, the one that was asked to wait longest is right.
+    const next = Math.min(until, now + LONGEST_CLOSED_MS)
+    const isAgain = !known || known.until <= now
+    const later = known && known.until > next ? known : { until: next, reason }
+    entries.set(key, { ...later, tries: (known?.tries ?? 0) + (isAgain ? 1 : 0) })
+    return { scope: key, closedUntil: later.until, reason: later.reason }
+  }
+
+  function toGate(key: string): Gate | null {
+    const entry = find(key)
+    if (!entry || entry.until <= clock()) return null
+    return { scope: key, closedUntil: entry.until, reason: entry.reason }
+  }
+
+  return {
+    shared,
+    closed: repository => toGate(scope(repository)),
+    close(repository, until, reason) {
+      onClose(raise(scope(repository), until, reason))
+    },
+    learn(gates) {
+      const now = clock()
+      for (const { scope, closedUntil, reason } of gates) {
+        const known = find(scope)?.until ?? 0
+        if (closedUntil > Math.max(now, known) && closedUntil <= now + FURTHEST_MS)
+          raise(scope, closedUntil, reason)
+      }
+    },
+    tries: repository => find(scope(repository))?.tries ?? 0,
+    passed(repository) {
+      const key = scope(repository)
+      // An answer to what was sent before the gate closed says nothing about it.
+      if ((find(key)?.until ?? 0) <= clock()) entries.delete(key)
+    },
+    allClosed: () => [...entries.keys()].map(toGate).filter(gate => gate !== null),
+  }
+}
+
+/** Names a token without showing anything of it. */
+const digest = (token: string) => createHash('sha256').update(token).digest('base64url').slice(0, 16)

@@ -1,0 +1,54 @@
+import { describeNetworkError } from '../../port/client/network-error.ts'
+import { CredentialError } from './credential.ts'
+import { noTokenSentence, readCredentialFailure } from './credential-failure.ts'
+import { findResponse, isForeign, readMessage } from './github-answer.ts'
+import { readLimit } from './rate-limit.ts'
+import { GateClosedError } from './rate-limit-gate.ts'
+
+/** What a failed request to GitHub, other than a dispatch, means: it is not permitted, or fails for now. Times are milliseconds since 1970, reasons clauses. */
+export type ReadFailure =
+  | { kind: 'forbidden'; reason: string }
+  | { kind: 'later'; at: number; reason: string }
+
+/**
+ * Turns what a request about workflow runs or jobs threw into what to do about it.
+ *
+ * @param failed.tries how often in a row it failed before
+ * @param failed.permission what the request needs
+ */
+export function readFailure(
+  error: unknown,
+  {
+    repository,
+    now,
+    tries,
+    permission = 'Actions: read',
+  }: { repository: string; now: number; tries: number; permission?: string },
+): ReadFailure {
+  if (error instanceof GateClosedError) {
+    return { kind: 'later', at: error.until, reason: error.reason }
+  }
+  const stage = error instanceof CredentialError ? error.stage : null
+  const response = findResponse(error)
+  const soon = now + 2_000 * 2 ** Math.min(tries, 5)
+  if (!response)
+    return { kind: 'later', at: soon, reason: `GitHub could not be reached (${describeNetworkError(error)})` }
+  const { status } = response
+  const says = readMessage(response.data)
+  const limit = readLimit(error, now, tries)
+  if (limit) {
+    const reason = `GitHub limits how often it may be asked (${limit.answer})`
+    return { kind: 'later', at: limit.until, reason }
+  }
+  if (status >= 500 || status === 408) return { kind: 'later', at: soon, reason: `GitHub answered ${status}` }
+  if (status === 409) return { kind: 'later', at: soon, reason: `GitHub answered 409: ${says}` }
+  if (isForeign(response.data)) {
+    return { kind: 'later', at: soon, reason: `something between the relay and GitHub answered ${status}` }
+  }
+  const reason =
+    readCredentialFailure(stage, status, says) ??
+    (stage
+      ? noTokenSentence(stage, status, says, repository)
+      : `the relay's token or App lacks ${permission} on ${repository} (${status}: ${says})`)
+  return { kind: 'forbidden', reason }
+}

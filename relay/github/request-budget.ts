@@ -1,0 +1,29 @@
+/** Allows so many requests in any window of time, never more. */
+export interface RequestBudget {
+  /** Takes one request where one is left. */
+  take(): boolean
+  /** When one is left again, milliseconds since 1970. */
+  freeAt(): number
+}
+
+export function createRequestBudget(limit: number, windowMs: number, clock: () => number): RequestBudget {
+  const taken: number[] = []
+  const forget = (now: number) => {
+    // What was taken later than now was taken before the clock was set back.
+    while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
+  }
+  return {
+    take() {
+      const now = clock()
+      forget(now)
+      if (taken.length >= limit) return false
+      taken.push(now)
+      return true
+    },
+    freeAt() {
+      const now = clock()
+      forget(now)
+      return taken.length < limit ? now : (taken[taken.length - limit] as number) + windowMs
+    },
+  }
+}

@@ -1,0 +1,40 @@
+import { RequestError } from '@octokit/request-error'
+import type { Credential } from './credential.ts'
+import { readMessage } from './github-answer.ts'
+import { split } from './split.ts'
+
+/** Ends workflow runs; the credential needs Actions: write. Every function throws what Octokit throws, or CredentialError. */
+export interface RunControl {
+  /** Asks a run to end; its jobs still run what says `if: always()`, and the post steps. `ended`: it has ended already. */
+  cancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
+  /** For a run that {@link RunControl.cancelRun} had no effect on: nothing of it runs any more, post steps included. */
+  forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
+}
+
+export function createRunControl(credential: Credential): RunControl {
+  const post = (route: 'cancel' | 'force-cancel', repository: string, runId: number) =>
+    credential.use(repository, async octokit => {
+      const [owner, repo] = split(repository)
+      try {
+        await octokit.request(`POST /repos/{owner}/{repo}/actions/runs/{run_id}/${route}`, {
+          owner,
+          repo,
+          run_id: runId,
+        })
+        return 'accepted'
+      } catch (error) {
+        if (isEnded(error)) return 'ended'
+        throw error
+      }
+    })
+  return {
+    cancelRun: (repository, runId) => post('cancel', repository, runId),
+    forceCancelRun: (repository, runId) => post('force-cancel', repository, runId),
+  }
+}
+
+/** A 409 may also be of a re-run that has not begun yet. */
+function isEnded(error: unknown): boolean {
+  if (!(error instanceof RequestError) || error.status !== 409 || !error.response) return false
+  return !/not yet/i.test(readMessage(error.response.data))
+}

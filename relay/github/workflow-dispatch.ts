@@ -1,0 +1,133 @@
+import { RequestError } from '@octokit/request-error'
+import type { ClientPayload } from '../../port/client-payload.ts'
+import { isObject, type JsonObject } from '../../port/types.ts'
+import type { Credential } from './credential.ts'
+import { type DispatchOutcome, deferred, PreparationError, RejectedError } from './dispatch-outcome.ts'
+import { rawMessage } from './github-answer.ts'
+import { createLearned } from './learned.ts'
+import { type DispatchPolicy, postDispatch } from './post-dispatch.ts'
+import type { RepositoryReader } from './read-repository.ts'
+import { encodeInputs } from './workflow-inputs.ts'
+import { isUnknownRef, missingInput, unexpectedInputs, workflowRefusal } from './workflow-refusal.ts'
+
+interface WorkflowTarget {
+  repository: string
+  /** File name or id. */
+  workflow: string
+  /** Branch or tag; null: the default branch. */
+  ref: string | null
+}
+
+export type WorkflowDispatcher = (
+  target: WorkflowTarget,
+  content: { payload: ClientPayload; inputs: JsonObject },
+  policy: DispatchPolicy,
+) => Promise<DispatchOutcome>
+
+const ROUTE = '/actions/workflows/{workflow_id}/dispatches'
+/** Beyond, the workflow may declare what it did not, and GitHub may have read an older file just after a change. */
+const LEARNED_MS = 600_000
+/** A server may be upgraded. */
+const SERVER_MS = 3_600_000
+/** Each request after the first follows on a refusal that taught something. */
+const MAX_REQUESTS = 4
+/** So many names of one workflow are remembered. */
+const MAX_UNDECLARED = 200
+
+/**
+ * Sends a `workflow_dispatch`. It is not idempotent, so it is repeated only after a refusal, which started nothing:
+ * without inputs that the workflow does not declare, and without `return_run_details` where the server does not know
+ * it (Enterprise Server before 3.21). Both are remembered for the next dispatch.
+ *
+ * @returns a function that throws what `postDispatch` and `credential.use` throw
+ * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
+ */
+export function createWorkflowDispatcher(
+  credential: Credential,
+  { repository: readRepository }: RepositoryReader,
+  clock: () => number,
+): WorkflowDispatcher {
+  const defaultBranches = createLearned<string>(LEARNED_MS, clock)
+  /** Names of inputs, by repository, workflow and ref. */
+  const undeclared = createLearned<ReadonlySet<string>>(LEARNED_MS, clock)
+  const server = createLearned<'no run details'>(SERVER_MS, clock)
+  const SERVER = 'server'
+
+  async function findDefaultBranch(repository: string): Promise<string> {
+    const key = repository.toLowerCase()
+    const known = defaultBranches.get(key)
+    if (known !== undefined) return known
+    try {
+      const { defaultBranch } = await readRepository(repository)
+      defaultBranches.set(key, defaultBranch)
+      return defaultBranch
+    } catch (error) {
+      throw new PreparationError(error)
+    }
+  }
+
+  return async (target, content, policy) => {
+    const { repository, workflow } = target
+    let isReread = false
+    for (let requests = 1; ; requests++) {
+      const ref = target.ref ?? (await findDefaultBranch(repository))
+      const key = [repository.toLowerCase(), workflow, ref].join('\n')
+      const inputs = encodeInputs(content, undeclared.get(key) ?? new Set())
+      const wantsRun = server.get(SERVER) === undefined
+      const body = { ref, inputs, ...(wantsRun && { return_run_details: true }) }
+      const parameters = { placeholders: { workflow_id: workflow }, body }
+      try {
+        const answer = await credential.use(repository, octokit =>
+          postDispatch(octokit, repository, ROUTE, parameters, policy),
+        )
+        if ('foreign' in answer) return deferred(answer.foreign)
+        if (answer.status === 204 && wantsRun) server.set(SERVER, 'no run details')
+        return readAnswer(answer)
+      } catch (error) {
+        const refusal = readRefusal(error)
+        if (!refusal) throw error
+        const { status, says } = refusal
+        if (isUnknownRef(says) && target.ref === null && !isReread) {
+          isReread = true
+          defaultBranches.forget(repository.toLowerCase())
+        } else if (requests === MAX_REQUESTS || !learn(key, says, wantsRun)) {
+          throw new RejectedError(workflowRefusal(status, says, { repository, workflow, ref }, inputs))
+        }
+      }
+    }
+  }
+
+  /** Whether the refusal taught what to send instead. */
+  function learn(key: string, says: string, wantsRun: boolean): boolean {
+    if (wantsRun && says.includes('return_run_details')) {
+      server.set(SERVER, 'no run details')
+      return true
+    }
+    const known = undeclared.get(key) ?? new Set()
+    const missing = missingInput(says)
+    if (missing !== null && known.has(missing)) {
+      undeclared.forget(key)
+      return true
+    }
+    const names = unexpectedInputs(says).filter(name => !known.has(name))
+    if (names.length === 0) return false
+    undeclared.set(key, new Set([...(known.size < MAX_UNDECLARED ? known : []), ...names]))
+    return true
+  }
+}
+
+function readAnswer({ status, data }: { status: number; data: unknown }): DispatchOutcome {
+  if (status === 204) return { kind: 'accepted', run: null }
+  const { workflow_run_id: id, html_url: url } = isObject(data) ? data : ({} as JsonObject)
+  if (status === 200 && typeof id === 'number' && typeof url === 'string') {
+    return { kind: 'accepted', run: { id, url } }
+  }
+  return { kind: 'answer_lost', reason: `something between the relay and GitHub answered ${status}` }
+}
+
+/** GitHub's own 400 or 422: nothing was started. */
+function readRefusal(error: unknown): { status: number; says: string } | null {
+  const response = error instanceof RequestError ? error.response : undefined
+  if (!response || ![400, 422].includes(response.status) || !isObject(response.data)) return null
+  return { status: response.status, says: rawMessage(response.data) }
+}

@@ -1,0 +1,107 @@
+import { cleanText } from './clean-text.ts'
+import { forbiddenHint } from './forbidden-hint.ts'
+
+/** What was dispatched; `ref`: branch or tag. */
+interface Dispatched {
+  repository: string
+  workflow: string
+  ref: string
+}
+
+/** The names that GitHub does not find among the inputs that a workflow declares; empty where it says nothing of that. */
+export function unexpectedInputs(says: string): string[] {
+  const list = /^Unexpected inputs provided: (\[.*\])/s.exec(says)?.[1]
+  try {
+    const names: unknown = JSON.parse(list ?? '[]')
+    return Array.isArray(names) ? names.filter(name => typeof name === 'string') : []
+  } catch {
+    return []
+  }
+}
+
+/** The input that a workflow requires and did not get; null where GitHub says nothing of that. */
+export const missingInput = (says: string): string | null =>
+  /^Required input '(.*)' not provided/s.exec(says)?.[1] ?? null
+
+export const isUnknownRef = (says: string): boolean => /^No ref found for/.test(says)
+
+/** What GitHub says to a 422, and the sentence for it; the value that it may quote is left out. */
+const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
+  [
+    /^Required input '(?<name>.*)' not provided/s,
+    ({ workflow, repository, name }) =>
+      `Workflow ${workflow} in ${repository} requires the input "${name}", which Port did not send: add it to the inputs of the action in Port, or give it a default in the workflow.`,
+  ],
+  [
+    /^Unexpected inputs provided: (?<name>.*)/s,
+    ({ workflow, repository, ref, name }) =>
+      `Workflow ${workflow} in ${repository} does not declare the inputs ${name} on "${ref}": declare them under "on: workflow_dispatch: inputs:", or remove them from the action in Port.`,
+  ],
+  [
+    /^No ref found for/,
+    ({ repository, ref }) =>
+      `${repository} has no branch or tag "${ref}": correct the target's ref, or leave it out for the default branch.`,
+  ],
+  [
+    /^Workflow does not have 'workflow_dispatch' trigger/,
+    ({ workflow, repository, ref }) =>
+      `Workflow ${workflow} in ${repository} has no trigger workflow_dispatch on "${ref}": add "workflow_dispatch:" to its "on:".`,
+  ],
+  [
+    /on a disabled workflow/,
+    ({ workflow, repository }) =>
+      `Workflow ${workflow} in ${repository} is disabled: enable it on GitHub (Actions, the workflow, Enable workflow).`,
+  ],
+  [
+    /for input '(?<name>[^']*)' not in the list of allowed values/,
+    ({ workflow, repository, name }) =>
+      `Workflow ${workflow} in ${repository} does not take the value of its input "${name}": give the input in Port the options that the workflow lists.`,
+  ],
+  [
+    /for input '(?<name>[^']*)'/,
+    ({ workflow, repository, name }) =>
+      `Workflow ${workflow} in ${repository} does not take the value of its input "${name}": give the input in Port the type that the workflow declares.`,
+  ],
+  [
+    /^(you may only|No more than|Invalid request\.\s+No more than) .*/s,
+    ({ workflow, repository }) =>
+      `GitHub refuses so many inputs for workflow ${workflow} in ${repository}: send fewer of them from Port, or group them in an object.`,
+  ],
+  [
+    /too (large|long)/,
+    ({ workflow, repository }) =>
+      `GitHub refuses inputs of this size for workflow ${workflow} in ${repository}: at most 65,535 characters together.`,
+  ],
+]
+
+/**
+ * Why GitHub rejected a `workflow_dispatch`, as a sentence.
+ *
+ * @param sent the inputs: what GitHub quotes of their values is left out of the sentence
+ */
+export function workflowRefusal(
+  status: number,
+  says: string,
+  dispatched: Dispatched,
+  sent: Record<string, string>,
+): string {
+  const { repository, workflow, ref } = dispatched
+  if (status === 403) {
+    return `GitHub does not let the relay start workflow ${workflow} in ${repository} (403: ${says}): ${forbiddenHint(says, 'Actions: write')}.`
+  }
+  if (status === 404) {
+    return `GitHub finds no workflow ${workflow} in ${repository}: there is no such repository, or no such file in .github/workflows on its default branch, or the relay's token lacks Actions: write on it.`
+  }
+  if (status === 422) {
+    for (const [pattern, sentence] of UNPROCESSABLE) {
+      const match = pattern.exec(says)
+      if (match) return sentence({ ...dispatched, name: cleanText(match.groups?.name ?? '') })
+    }
+  }
+  const shown = cleanText(withoutValues(says, sent)) || 'no reason given'
+  return `GitHub refused the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).`
+}
+
+/** Values are the sender's: they may be secret. */
+const withoutValues = (says: string, sent: Record<string, string>): string =>
+  Object.values(sent).reduce((text, value) => (value.length > 2 ? text.replaceAll(value, '***') : text), says)

@@ -1,0 +1,33 @@
+import { isIPv6 } from 'node:net'
+import type { HttpBindings } from '@hono/node-server'
+import type { Context } from 'hono'
+
+/**
+ * The network address that a request comes from: that of the connection, or, behind proxies, the one that the
+ * outermost trusted proxy has appended to X-Forwarded-For. An IPv6 address counts as its /64 network, which is
+ * what one customer has.
+ *
+ * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For; what stands further
+ *   left in the header is written by the sender and is not read
+ */
+export function senderAddress(c: Context, trustedProxies: number): string {
+  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
+  const connection = incoming?.socket?.remoteAddress ?? ''
+  if (trustedProxies === 0) return network(connection)
+  const forwarded = (c.req.header('x-forwarded-for') ?? '').split(',')
+  const address = forwarded.at(-trustedProxies)?.trim()
+  return network(address || connection)
+}
+
+function network(address: string): string {
+  const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address
+  if (!isIPv6(bare)) return /^[\d.]+:\d+$/.test(bare) ? bare.slice(0, bare.indexOf(':')) : bare
+  const mapped = bare.lastIndexOf(':') + 1
+  if (bare.includes('.')) return bare.slice(mapped)
+  const [head = '', tail] = bare.split('::')
+  const first = head.split(':').filter(Boolean)
+  if (tail === undefined) return first.slice(0, 4).join(':')
+  const last = tail.split(':').filter(Boolean)
+  const zeros = Array<string>(8 - first.length - last.length).fill('0')
+  return [...first, ...zeros, ...last].slice(0, 4).join(':')
+}

@@ -1,0 +1,26 @@
+/** So many calls a minute of each key; twice as many at once. */
+export interface RateBound {
+  /** @returns how long to wait, milliseconds; 0 where the call is allowed */
+  take(key: string): number
+}
+
+/** Beyond, the keys that were used longest ago are forgotten. */
+const MAX_KEYS = 10_000
+
+/** @param timer milliseconds, always growing */
+export function createRateBound(perMinute: number, timer = () => performance.now()): RateBound {
+  const burst = 2 * perMinute
+  const buckets = new Map<string, { tokens: number; at: number }>()
+  return {
+    take(key) {
+      const at = timer()
+      const known = buckets.get(key) ?? { tokens: burst, at }
+      const tokens = Math.min(burst, known.tokens + ((at - known.at) * perMinute) / 60_000)
+      buckets.delete(key)
+      buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at })
+      const oldest = buckets.size > MAX_KEYS ? buckets.keys().next().value : undefined
+      if (oldest !== undefined) buckets.delete(oldest)
+      return tokens >= 1 ? 0 : ((1 - tokens) * 60_000) / perMinute
+    },
+  }
+}

@@ -1,0 +1,51 @@
+import type { Client } from 'pg'
+
+const CHECK = { name: 'relay_start_check', text: 'SELECT 1' }
+const ANSWER_MS = 5_000
+
+/** A pooler in between loses prepared statements. */
+export class PoolerRefused extends Error {
+  constructor(cause: unknown) {
+    super(
+      'RELAY_DATABASE leads through a connection pooler that gives each transaction another connection and keeps no prepared statements. Let the relay connect to PostgreSQL directly, set the pooler to session mode, or let it keep prepared statements (PgBouncer: max_prepared_statements).',
+      { cause },
+    )
+    this.name = 'PoolerRefused'
+  }
+}
+
+/**
+ * Uses a prepared statement twice, while another transaction holds the connection that a transaction pooler gave to
+ * the first use.
+ *
+ * @throws PoolerRefused where the second use fails
+ */
+export async function checkPreparedStatements(connect: () => Client): Promise<void> {
+  const [user, other] = [connect(), connect()]
+  for (const client of [user, other]) client.on('error', () => {})
+  try {
+    await Promise.all([user.connect(), other.connect()])
+    await user.query(CHECK)
+    await other.query('BEGIN')
+    await inTime(user.query(CHECK))
+  } catch (error) {
+    const { code } = error as { code?: string }
+    // 26000: there is no such prepared statement. 42P05: there is one of that name already. https://www.postgresql.org/docs/current/errcodes-appendix.html
+    if (code === '26000' || code === '42P05' || error instanceof NoAnswer) throw new PoolerRefused(error)
+    throw error
+  } finally {
+    await Promise.all([user, other].map(client => client.end().catch(() => {})))
+  }
+}
+
+/** A pooler with a single connection lets the second use wait. */
+class NoAnswer extends Error {}
+
+async function inTime(query: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new NoAnswer('no answer')), ANSWER_MS)
+  })
+  query.catch(() => {})
+  await Promise.race([query, late]).finally(() => clearTimeout(timer))
+}

@@ -1,0 +1,156 @@
+import { BOUNDS } from '../../config/bounds.ts'
+import type { Statement } from '../database.ts'
+import type { Change, Delivery, DeliveryRun, Transition } from '../delivery.ts'
+import type { ReportReceipt } from '../store.ts'
+import type { Dialect } from './dialect.ts'
+import { enqueue } from './outbox.ts'
+
+const COLUMN: Record<Exclude<keyof Change, 'runs'>, string> = {
+  state: 'state',
+  reason: 'reason',
+  queuedAt: 'queued_at',
+  dueAt: 'due_at',
+  attempts: 'attempts',
+  firstAttemptAt: 'first_attempt_at',
+  attemptedAt: 'attempted_at',
+  unansweredSince: 'unanswered_since',
+  waitingAnnounced: 'waiting_announced',
+  dispatchedAt: 'dispatched_at',
+}
+
+/** Of the history of a delivery, the first entries and the last ones are kept. */
+const FIRST_EVENTS = 50
+const LAST_EVENTS = BOUNDS.events.value - FIRST_EVENTS
+
+/** What is written only where the first statement wrote: it left its mark. */
+const MARKED = 'id = ?1 AND change_id = ?2'
+
+interface Applied {
+  delivery: Pick<Delivery, 'id' | 'version' | 'repository'>
+  /** Of this change alone. */
+  changeId: number
+  transition: Transition
+  now: number
+  receipt?: ReportReceipt | undefined
+}
+
+/**
+ * Rows of the first but locks: the transition is applied. Its UPDATE holds only on the version that the transition
+ * was decided on, and marks the row; all others hold only where that mark stands.
+ */
+export function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
+  const { delivery, changeId, transition, now, receipt } = applied
+  const { change, messages, history, requeue } = transition
+  const ids = change.runs?.map(run => run.id) ?? []
+  const lock = sql.lockNumber && ids.length > 0 ? [{ sql: sql.lockNumber, params: [Math.max(...ids)] }] : []
+  const mark = [delivery.id, changeId] as const
+  return {
+    decisive: lock.length,
+    statements: [
+      ...lock,
+      update(sql, applied),
+      ...(change.runs ? replaceRuns(mark, delivery.repository, change.runs) : []),
+      ...(requeue ? dropMessages(mark) : []),
+      ...(history ? addEvent(mark, now, history.type, JSON.stringify(history.details)) : []),
+      ...enqueue(mark, messages, now),
+      ...(receipt ? [keepReceipt(mark, receipt)] : []),
+    ],
+  }
+}
+
+function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: Applied): Statement {
+  const { change, history, requeue, keepLease } = transition
+  const params: Statement['params'] = [delivery.id, changeId, delivery.version]
+  const parameter = (value: string | number | null) => `?${params.push(value)}`
+  const set = ['change_id = ?2']
+  const fields = Object.entries(change)
+  if (fields.length > 0) {
+    set.push('version = version + 1', `updated_at = ${parameter(now)}`)
+    if (!keepLease) set.push('lease_until = 0')
+  }
+  for (const [field, value] of fields) {
+    if (field === 'runs') continue
+    const plain = typeof value === 'boolean' ? Number(value) : ((value ?? null) as string | number | null)
+    set.push(`${COLUMN[field as keyof typeof COLUMN]} = ${parameter(plain)}`)
+  }
+  if (requeue) set.push(`seq = ${sql.nextSeq}`, 'report_lines = 0', 'report_bytes = 0')
+  if (history) set.push('events = events + 1')
+  if (receipt) {
+    set.push(`report_lines = report_lines + ${parameter(receipt.lines)}`)
+    set.push(`report_bytes = report_bytes + ${parameter(receipt.bytes)}`)
+  }
+  const where = ['id = ?1', 'version = ?3']
+  const ids = change.runs?.map(run => run.id) ?? []
+  if (ids.length > 0) {
+    where.push(`NOT EXISTS (SELECT 1 FROM runs
+      WHERE repository = ${parameter(delivery.repository)} AND delivery <> ?1
+        AND github_run_id IN (${ids.map(parameter).join(', ')}))`)
+  }
+  if (receipt) {
+    where.push(`NOT EXISTS (SELECT 1 FROM report_senders
+      WHERE delivery = ?1 AND sender = ${parameter(receipt.sender)} AND last >= ${parameter(receipt.number)})`)
+  }
+  return { sql: `UPDATE deliveries SET ${set.join(', ')} WHERE ${where.join(' AND ')} RETURNING id`, params }
+}
+
+type Mark = readonly [id: string, changeId: number]
+
+function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[]): Statement[] {
+  return [
+    {
+      sql: `DELETE FROM runs WHERE delivery IN (SELECT id FROM deliveries WHERE ${MARKED})`,
+      params: [...mark],
+    },
+    ...runs.map(run => ({
+      sql: `
+        INSERT INTO runs (delivery, repository, github_run_id, attempt, evidence, past, status, conclusion, url)
+        SELECT id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM deliveries WHERE ${MARKED}
+        ON CONFLICT DO NOTHING`,
+      params: [
+        ...mark,
+        ...[repository, run.id, run.attempt, run.evidence, Number(run.past)],
+        ...[run.status, run.conclusion, run.url],
+      ],
+    })),
+  ]
+}
+
+function dropMessages(mark: Mark): Statement[] {
+  return ['outbox', 'outboxes', 'report_senders'].map(table => ({
+    sql: `DELETE FROM ${table} WHERE delivery IN (SELECT id FROM deliveries WHERE ${MARKED})`,
+    params: [...mark],
+  }))
+}
+
+function addEvent(mark: Mark, now: number, type: string, details: string): Statement[] {
+  return [
+    {
+      sql: `INSERT INTO events (delivery, number, at, type, details)
+            SELECT id, events, ?3, ?4, ?5 FROM deliveries WHERE ${MARKED}`,
+      params: [...mark, now, type, details],
+    },
+    {
+      sql: `DELETE FROM events WHERE delivery = ?1 AND number > ${FIRST_EVENTS}
+              AND number = (SELECT events - ${LAST_EVENTS} FROM deliveries WHERE ${MARKED})`,
+      params: [...mark],
+    },
+  ]
+}
+
+function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
+  return {
+    sql: `INSERT INTO report_senders (delivery, sender, last)
+          SELECT id, ?3, ?4 FROM deliveries WHERE ${MARKED}
+          ON CONFLICT (delivery, sender) DO UPDATE SET last = excluded.last`,
+    params: [...mark, sender, number],
+  }
+}
+
+/** Whatever claimed it, its change will be decided anew on what it finds then. */
+export function wake(id: string, now: number): Statement {
+  return {
+    sql: `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0
+          WHERE id = ?1 AND state IN ('dispatched', 'running') RETURNING id`,
+    params: [id, now],
+  }
+}

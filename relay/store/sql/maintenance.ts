@@ -1,0 +1,38 @@
+import type { Statement } from '../database.ts'
+import type { Dialect } from './dialect.ts'
+
+/** Rows: what was deleted. Runs, events and the like go with it. */
+export function purge(sql: Dialect, before: number, limit: number): Statement {
+  const old = `
+    SELECT seq FROM deliveries
+    WHERE state IN ('finished', 'failed', 'cancelled') AND updated_at < ?1
+      AND NOT EXISTS (SELECT 1 FROM outboxes WHERE outboxes.delivery = deliveries.id)
+    ORDER BY updated_at LIMIT ?2 ${sql.skipLocked}`
+  return {
+    sql: `DELETE FROM deliveries WHERE ${sql.among('seq', old)} RETURNING seq`,
+    params: [before, limit],
+  }
+}
+
+/** No step asks to be taken up again later than this. */
+const FURTHEST_MS = 15 * 60_000
+/** GitHub's limits are of an hour at most. */
+const FURTHEST_GATE_MS = 65 * 60_000
+
+/** A clock that was set back leaves due times, leases and gates that lie further ahead than any step asks for. */
+export function repairDueTimes(now: number): Statement[] {
+  const repair = (table: string, where: string) => ({
+    sql: `UPDATE ${table} SET due_at = ?1, lease_until = 0, version = version + 1
+          WHERE ${where} (due_at > ?2 OR lease_until > ?2)`,
+    params: [now, now + FURTHEST_MS],
+  })
+  return [
+    repair('deliveries', `state = 'queued' AND`),
+    repair('deliveries', `state IN ('dispatched', 'running') AND`),
+    repair('outboxes', ''),
+    { sql: 'DELETE FROM gates WHERE closed_until > ?1', params: [now + FURTHEST_GATE_MS] },
+  ]
+}
+
+/** Changes nothing, but is a write all the same. */
+export const WRITE: Statement = { sql: 'UPDATE rate_limiter SET granted = granted', params: [] }

@@ -1,0 +1,89 @@
+import type { Statement } from '../database.ts'
+import type { Message } from '../delivery.ts'
+import type { Dialect } from './dialect.ts'
+
+/** What one claim reads of an outbox: a message more than that comes alone. */
+const PAGE_MESSAGES = 100
+const PAGE_BYTES = 1_000_000
+
+/** @param mark the delivery and the mark of the change that the messages belong to, see `apply.ts` */
+export function enqueue(
+  mark: readonly [id: string, changeId: number],
+  messages: readonly Message[],
+  now: number,
+): Statement[] {
+  if (messages.length === 0) return []
+  return [
+    ...messages.map(message => {
+      const body = JSON.stringify(message)
+      return {
+        sql: `INSERT INTO outbox (delivery, body, bytes, created_at)
+              SELECT id, ?3, ?4, ?5 FROM deliveries WHERE id = ?1 AND change_id = ?2`,
+        params: [...mark, body, body.length, now],
+      }
+    }),
+    {
+      // The update changes nothing, but waits for a relay that is removing the outbox as empty.
+      sql: `INSERT INTO outboxes (delivery, due_at) SELECT id, ?3 FROM deliveries WHERE id = ?1 AND change_id = ?2
+            ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at`,
+      params: [...mark, now],
+    },
+  ]
+}
+
+export function claim(
+  sql: Dialect,
+  { now, until, limit }: { now: number; until: number; limit: number },
+): Statement {
+  const due = `
+    SELECT delivery FROM outboxes WHERE due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT ?3 ${sql.skipLocked}`
+  const of = (column: string) =>
+    `(SELECT ${column} FROM deliveries WHERE deliveries.id = outboxes.delivery) AS ${column}`
+  return {
+    sql: `
+      UPDATE outboxes SET version = version + 1, lease_until = ?2 WHERE ${sql.among('delivery', due)}
+      RETURNING delivery, version, attempts, ${of('run_id')}, ${of('repository')}, ${of('organisation')},
+        EXISTS (SELECT 1 FROM runs WHERE runs.delivery = outboxes.delivery AND evidence = 'report' AND past = 0) AS reported`,
+    params: [now, until, limit],
+  }
+}
+
+export function page(delivery: string): Statement {
+  return {
+    sql: `
+      SELECT seq, body, created_at FROM (
+        SELECT seq, body, created_at, bytes, sum(bytes) OVER (ORDER BY seq) AS total
+        FROM (SELECT * FROM outbox WHERE delivery = ?1 ORDER BY seq LIMIT ${PAGE_MESSAGES}) AS first
+      ) AS summed
+      WHERE total <= ${PAGE_BYTES} OR total = bytes ORDER BY seq`,
+    params: [delivery],
+  }
+}
+
+/** Rows of the first: the lease was held. It keeps messages from being added between the look at what is left and the removal. */
+export function settle(
+  { delivery, version }: { delivery: string; version: number },
+  done: readonly number[],
+  retryAt: number | null,
+  now: number,
+): Statement[] {
+  const held = `delivery = ?1 AND version = ?2`
+  return [
+    {
+      sql: `
+        UPDATE outboxes SET lease_until = 0, due_at = ?3,
+          attempts = CASE WHEN CAST(?4 AS BIGINT) > 0 THEN 0 ELSE attempts + 1 END
+        WHERE ${held} RETURNING delivery`,
+      params: [delivery, version, retryAt ?? now, done.length],
+    },
+    ...done.map(seq => ({
+      sql: `DELETE FROM outbox
+            WHERE delivery = ?1 AND seq = ?3 AND EXISTS (SELECT 1 FROM outboxes WHERE ${held})`,
+      params: [delivery, version, seq],
+    })),
+    {
+      sql: `DELETE FROM outboxes WHERE ${held} AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.delivery = ?1)`,
+      params: [delivery, version],
+    },
+  ]
+}

@@ -1,0 +1,68 @@
+/**
+ * Checks every regular expression of the product: one that can take more than linear time is an error, since
+ * somebody else chooses the text that it is matched against.
+ *
+ * `node scripts/check-patterns.ts [FOLDER…]`
+ */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { check } from 'recheck'
+import ts from 'typescript'
+
+const root = join(import.meta.dirname, '..')
+const folders = process.argv.length > 2 ? process.argv.slice(2) : ['relay', 'port', 'action']
+
+interface Pattern {
+  where: string
+  source: string
+  flags: string
+}
+
+function patternsOf(file: string): Pattern[] {
+  const parsed = ts.createSourceFile(
+    file,
+    readFileSync(join(root, file), 'utf8'),
+    ts.ScriptTarget.Latest,
+    true,
+  )
+  const found: Pattern[] = []
+  const visit = (node: ts.Node) => {
+    if (ts.isRegularExpressionLiteral(node)) {
+      const [, source = '', flags = ''] = /^\/(.*)\/([a-z]*)$/s.exec(node.text) ?? []
+      const { line } = parsed.getLineAndCharacterOfPosition(node.getStart())
+      found.push({ where: `${file}:${line + 1}`, source, flags })
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(parsed)
+  return found
+}
+
+const files = folders.flatMap(folder =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts') && !/(^|\/)dist\//.test(name))
+    .map(name => `${folder}/${name}`),
+)
+const patterns = files.flatMap(patternsOf)
+const verdicts = new Map<string, Promise<string | null>>()
+
+/** What is wrong with a pattern; null where it is linear. */
+async function faultOf({ source, flags }: Pattern): Promise<string | null> {
+  const verdict = await check(source, flags, { timeout: 20_000 })
+  if (verdict.status === 'safe') return null
+  if (verdict.status === 'vulnerable') return `${verdict.complexity.summary}: ${verdict.attack.pattern}`
+  return `not decided (${verdict.error.kind})`
+}
+
+const faults: string[] = []
+for (const pattern of patterns) {
+  const key = `/${pattern.source}/${pattern.flags}`
+  const verdict = verdicts.get(key) ?? faultOf(pattern)
+  verdicts.set(key, verdict)
+  const fault = await verdict
+  if (fault !== null) faults.push(`${pattern.where} ${key} ${fault}`)
+}
+for (const fault of faults) console.error(fault)
+console.log(`${patterns.length} regular expressions, ${faults.length} that are not linear`)
+process.exitCode = faults.length > 0 || patterns.length < 50 ? 1 : 0

@@ -1,0 +1,2 @@
+// What `npm run coverage` plays instead of action/dist/progress/index.js: the same from its sources, so that their lines are counted.
+import '../../../action/progress.ts'

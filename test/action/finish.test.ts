@@ -1,0 +1,448 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Hono } from 'hono'
+import { expect, onTestFinished, test } from 'vitest'
+import { progressFolder } from '../../action/progress/progress-folder.ts'
+import { markAt } from '../../action/runner/log-file.ts'
+import type { JsonObject } from '../../port/types.ts'
+import { type StandIn, type StandInEnv, startStandIn } from '../support/http-server.ts'
+import { encryptWith } from './encrypt.ts'
+import { openRunner, seeAlso } from './open-runner.ts'
+import { bodyFor, openStage, payloadFor } from './play.ts'
+
+// What post does when something is in the way of the final status, and what it must not send.
+
+const SECRET = 'clear-text-secret'
+const WITHHELD =
+  'The lines left in $PORT_LOG and the input summary are not sent to Port: the secret inputs, which must not be in ' +
+  'them, could not be decrypted again.'
+
+/** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
+async function openRelay(): Promise<StandIn> {
+  const app = new Hono<StandInEnv>()
+  const secrets = { password: SECRET }
+  const run = { status: 'in_progress', ended: false, synchronized: false, external_run_id: null }
+  app.get('/idtoken', c => c.json({ value: 'proof' }))
+  app.post('/report/start', c => c.json({ token: 'report-token', tells: true, run, payload: null, secrets }))
+  app.post('/report/inputs', c => c.json({ payload: null, secrets }))
+  app.post('/report', async c => c.json({ delivery: 'd_1', number: (await c.req.json()).number }, 202))
+  const server = await startStandIn(app, () => ({ body: {} }))
+  onTestFinished(() => server.close())
+  return server
+}
+
+async function openJob(relay: StandIn, inputs: Record<string, string> = {}) {
+  const stage = await openStage()
+  const payload = payloadFor(
+    'r_1',
+    { password: 'c2VhbGVk', version: '1.4.2' },
+    { encrypted: ['password'] },
+  ) as {
+    port: JsonObject
+  }
+  payload.port.relay = relay.origin
+  return openRunner(
+    { ...stage, payload },
+    { 'port-client-id': '', 'port-client-secret': '', 'github-token': '', ...inputs },
+    {
+      ACTIONS_ID_TOKEN_REQUEST_URL: `${relay.origin}/idtoken?v=1`,
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token',
+    },
+  )
+}
+
+const reportsTo = (relay: StandIn) =>
+  relay.requests
+    .filter(({ path }) => path === '/report')
+    .flatMap(({ body }) => (body as { reports: JsonObject[] }).reports)
+const logFileOf = (job: { state(): Record<string, string> }) =>
+  JSON.parse(job.state().STATE_report!).logFile as string
+const linesOf = (run: { logs: { message: string }[] }) => run.logs.flatMap(log => log.message.split('\n'))
+
+test.each<[number, number, JsonObject | string]>([
+  [403, 1, {}],
+  [503, Number.POSITIVE_INFINITY, {}],
+  // A page to log in, of a proxy.
+  [200, Number.POSITIVE_INFINITY, '<html>'],
+  // The secret that opened the input was rotated meanwhile.
+  [200, 1, { payload: null, secrets: {} }],
+])(
+  'when the relay answers %i to the question for secrets, and not with them, Port gets status and steps, and no line that may hold one',
+  async (status, times, body) => {
+    const relay = await openRelay()
+    const job = await openJob(relay, { summary: `It is ${SECRET}`, entities: '' })
+    expect(await job.run('main')).toEqual([])
+    writeFileSync(logFileOf(job), `${SECRET} and more\n`)
+    relay.fail({ match: ({ path }) => path === '/report/inputs', status, times, body })
+    expect((await job.run('post', job.state())).slice(1)).toEqual([
+      `::warning::${WITHHELD}${seeAlso('secret-inputs')}`,
+    ])
+    expect(JSON.stringify(relay.requests)).not.toContain(SECRET)
+    const reports = reportsTo(relay)
+    expect(reports.at(-1)).toMatchObject({ update: { conclusion: 'success', statusLabel: 'Succeeded' } })
+    expect(reports.at(-2)).toEqual({
+      log: [
+        { level: 'WARN', message: WITHHELD },
+        { level: 'INFO', message: expect.stringMatching(/^✓ Job deploy: success/) },
+      ],
+    })
+  },
+)
+
+test('with nothing to withhold there is no warning, and with an answer each secret and token becomes ***', async () => {
+  const relay = await openRelay()
+  const job = await openJob(relay)
+  await job.run('main')
+  relay.fail({ match: ({ path }) => path === '/report/inputs', status: 403 })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([])
+  writeFileSync(logFileOf(job), `${SECRET} request-token report-token\n`)
+  await job.run('post', job.state())
+  expect(reportsTo(relay).at(-2)).toMatchObject({ log: [{ message: '*** *** ***' }, {}] })
+})
+
+test("what did not fit the payload cannot be asked of Port's run: then no line goes to Port either", async () => {
+  const stage = await openStage()
+  const { port, run } = stage
+  const sealed = encryptWith(port.clientSecret, SECRET.repeat(200))
+  const payload = payloadFor(run.id, { password: sealed }, { encrypted: ['password'], maxBytes: 900 })
+  run.payload.body = bodyFor(run.id, { password: sealed })
+  const job = openRunner(
+    { ...stage, payload },
+    { 'github-token': '', summary: SECRET, 'fail-on-report-error': 'true' },
+  )
+  expect(await job.run('main')).toEqual([])
+  writeFileSync(logFileOf(job), `${SECRET.repeat(200)}\n`)
+  port.fail({ match: ({ method, path }) => method === 'GET' && path.includes('/runs/'), status: 403 })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    `::error::${WITHHELD}${seeAlso('secret-inputs')}`,
+  ])
+  expect(linesOf(run)).not.toContainEqual(expect.stringContaining(SECRET))
+  expect(run.summary).not.toContain(SECRET)
+  // The job is red by its author's wish, so the run in Port is no success.
+  expect(run.status).toBe('FAILURE')
+})
+
+test('a log that is a folder by now is a warning and a line, and the final status goes all the same', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  const logFile = logFileOf(job)
+  rmSync(logFile)
+  mkdirSync(logFile)
+  const problem = `The rest of $PORT_LOG is not sent to Port, since it could not be read: ${logFile} is no longer a file.`
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    `::warning::${problem}${seeAlso('port-log')}`,
+  ])
+  expect(linesOf(stage.run).slice(1)).toEqual([problem, expect.stringMatching(/^✓ Job deploy: success/)])
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('the tokens of the job do not reach Port with its environment', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': 'ghs_of-the-job' })
+  await job.run('main')
+  writeFileSync(logFileOf(job), `GH_TOKEN=ghs_of-the-job\nPORT=${stage.port.clientSecret}\n`)
+  await job.run('post', job.state())
+  expect(linesOf(stage.run)).toEqual(expect.arrayContaining(['GH_TOKEN=***', 'PORT=***']))
+})
+
+test('with fail-on-report-error a log that Port refuses fails the job, and the run in Port with it', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '', 'fail-on-report-error': 'true' })
+  await job.run('main')
+  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    expect.stringMatching(/^::error::Port did not accept all of the log: /),
+  ])
+  expect(process.exitCode).toBe(1)
+  expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+  expect(stage.run.summary).toMatch(/^✗ Job deploy: failure after/)
+})
+
+test('a log whose answer got lost is a warning that does not say that Port has not taken it', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), cut: 'after' })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    expect.stringMatching(/^::warning::Port may not have received all of the log: /),
+  ])
+  const lines = linesOf(stage.run).slice(1)
+  expect(lines).toEqual([
+    expect.stringMatching(/^✓ Job deploy/),
+    "… 1 line may be missing here: Port's answer to it got lost.",
+  ])
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('lines that Port refused for their token are sent again, though the next token took a while', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 401 })
+  let tokens = 0
+  stage.port.fail({ match: ({ path }) => path.endsWith('/access_token') && ++tokens === 2, status: 502 })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([])
+  expect(linesOf(stage.run).slice(1)).toEqual([expect.stringMatching(/^✓ Job deploy/)])
+  expect(tokens).toBe(2)
+})
+
+test('what Port says, and what the summary shows, is cut only after secrets are hidden in it', async () => {
+  const stage = await openStage()
+  const { port, run } = stage
+  const inputs = { password: encryptWith(port.clientSecret, SECRET), note: `${'x'.repeat(110)} ${SECRET}` }
+  const entities = JSON.stringify({ blueprint: 'service', identifier: 'shop', properties: { token: SECRET } })
+  const job = openRunner(
+    { ...stage, payload: payloadFor(run.id, inputs, { encrypted: ['password'] }) },
+    { 'github-token': '', entities },
+  )
+  await job.run('main')
+  const body = { ok: false, error: 'invalid_request', message: `${'x'.repeat(290)} ${SECRET} is no token` }
+  port.fail({ match: ({ path }) => path.includes('/entities'), status: 422, body })
+  const printed = await job.run('post', job.state())
+  for (const text of [printed.at(-1)!, ...linesOf(run), run.summary!]) expect(text).not.toContain('clear-')
+  expect(printed.at(-1)).toContain(`${'x'.repeat(290)} *** is no)`)
+  expect(run.summary).toContain(`${'x'.repeat(110)} ***`)
+})
+
+test.each([
+  { lost: 2, it: '2 lines', line: "… 2 lines may be missing here: Port's answer to them got lost." },
+  { lost: 1, it: '1 line', line: "… 1 line may be missing here: Port's answer to it got lost." },
+])('$it whose answer got lost while the job ran: a warning, and a line in their place', async want => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  const logFile = logFileOf(job)
+  writeFileSync(logFile, 'one\ntwo\nthree\n')
+  const folder = progressFolder(logFile)
+  mkdirSync(folder.path)
+  folder.setSent({ ...markAt(logFile, 8), lost: want.lost })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    `::warning::Port may not have received all of the log: its answer to ${want.it} got lost while the job ran.${seeAlso('port')}`,
+  ])
+  expect(linesOf(stage.run).slice(1)).toEqual([want.line, 'three', expect.stringMatching(/^✓ Job deploy/)])
+})
+
+test('where Port takes no entity, forty of them do not hold up the end: what is left is not tried', async () => {
+  const stage = await openStage()
+  const entities = Array.from({ length: 40 }, (_, index) => ({
+    blueprint: 'service',
+    identifier: `s${index}`,
+  }))
+  const job = openRunner(stage, { 'github-token': '', entities: JSON.stringify(entities) })
+  await job.run('main')
+  const away = stage.port.fail({
+    match: ({ path }) => path.includes('/entities'),
+    status: 503,
+    times: Number.POSITIVE_INFINITY,
+  })
+  const before = stage.port.requests.length
+  const [, warning] = await job.run('post', job.state())
+  away()
+  expect(warning).toMatch(
+    /service\/s0 could not be upserted.*The last 39 entities were not sent, since Port could not be reached\./,
+  )
+  const tries = stage.port.requests.slice(before).filter(({ path }) => path.includes('/entities'))
+  expect(tries).toHaveLength(5)
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('the final status waits longer than all before it, when Port asks for that', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  const trouble = { status: 429, headers: { 'retry-after': '80' } }
+  for (const call of [
+    (path: string) => path.endsWith('/logs'),
+    (path: string) => path.includes('/runs/') && !path.endsWith('/logs'),
+  ]) {
+    stage.port.fail({ match: ({ path }) => call(path), ...trouble })
+  }
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    expect.stringMatching(/^::warning::Port did not accept all of the log: .*answered 429/),
+  ])
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('wrong inputs at the end are one warning with one link', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage)
+  await job.run('main')
+  expect(await job.run('post', { ...job.state(), INPUT_REPORT: 'jobs' })).toEqual([
+    `::warning::Reporting to Port failed: report must be job, workflow, progress or off, not "jobs".${seeAlso('inputs')}`,
+  ])
+})
+
+test.each<[string, Record<string, string>, string]>([
+  ['success', {}, 'Succeeded'],
+  ['success', { build: 'success', lint: 'skipped' }, 'Succeeded'],
+  ['success', { build: 'cancelled' }, 'Cancelled'],
+  ['cancelled', { build: 'failure' }, 'Failed'],
+  ['failure', { build: 'cancelled' }, 'Failed'],
+])('a job that is %s after jobs %o is %s in Port', async (status, results, label) => {
+  const stage = await openStage()
+  const needs = Object.fromEntries(Object.entries(results).map(([job, result]) => [job, { result }]))
+  const job = openRunner(stage, { 'github-token': '', needs: JSON.stringify(needs) })
+  await job.run('main')
+  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': status })
+  expect(stage.run.statusLabel).toBe(label)
+  const others = Object.entries(results).filter(([, result]) => ['failure', 'cancelled'].includes(result))
+  expect(linesOf(stage.run).slice(1, -1)).toEqual(others.map(([name, result]) => `✗ Job ${name}: ${result}`))
+})
+
+test('a leg of a matrix names itself as GitHub does, at the start and at the end', async () => {
+  for (const [matrix, name] of [
+    [{ os: 'linux', node: 22 }, 'deploy (linux, 22)'],
+    [{ on: { os: 'linux', tags: ['a', true] }, none: null, empty: '' }, 'deploy (linux, a, true)'],
+    [{ text: 'x'.repeat(200) }, `deploy (${'x'.repeat(89)}...`],
+  ] as const) {
+    const stage = await openStage()
+    const job = openRunner(stage, { 'github-token': '', matrix: JSON.stringify(matrix) })
+    await job.run('main')
+    await job.run('post', job.state())
+    expect(linesOf(stage.run)[0]).toContain(`Workflow run started, job ${name}: http`)
+    expect(linesOf(stage.run)[1]).toContain(`✓ Job ${name}: success after`)
+  }
+})
+
+test('post without a state has nothing to do, and never fails a job by what it finds broken', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage)
+  expect(await job.run('post')).toEqual([])
+  expect(await job.run('post', { STATE_report: '{' })).toEqual([
+    expect.stringMatching(/^::warning::Reporting to Port failed: /),
+  ])
+  expect(process.exitCode).toBe(0)
+})
+
+test('post finds out what main could not: the run ended meanwhile, or Port knows no such run', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  stage.port.fail({ status: 503, headers: { 'retry-after': '60' } })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::warning::Reporting to Port failed: .* 503/),
+  ])
+  stage.port.endRun(stage.run.id, 'SUCCESS')
+  expect((await job.run('post', job.state())).at(-1)).toMatch(/^::notice::Port's run .* has already ended/)
+  const unknown = JSON.stringify({ ...JSON.parse(job.state().STATE_report!), runId: 'r_nobody' })
+  expect(await job.run('post', { STATE_report: unknown })).toContainEqual(
+    expect.stringMatching(/^::warning::Reporting to Port failed: .* it knows no run r_nobody/),
+  )
+})
+
+test('Port being away for a whole job is one warning of main and one of post, and the job stays green', async () => {
+  const stage = await openStage()
+  await stage.port.failures.down()
+  const job = openRunner(stage, { 'github-token': '' })
+  const away = expect.stringMatching(
+    /^::warning::Reporting to Port failed: Port did not answer .*ECONNREFUSED/,
+  )
+  expect(await job.run('main')).toEqual([away])
+  const file = join(job.folder, 'summary.md')
+  const shown = await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: file })
+  expect(shown).toEqual([away, expect.stringMatching(/^::notice::The steps of this job are not reported/)])
+  expect(process.exitCode).toBe(0)
+  expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
+})
+
+test('a run that Port could not show at the start is reported whole at the end, link included', async () => {
+  const stage = await openStage()
+  stage.port.fail({ match: ({ method }) => method === 'GET', status: 503, times: 5 })
+  const job = openRunner(stage, { 'github-token': '' })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(
+      /^::warning::Reporting to Port failed: .* 503 .* The end of this job retries\. See /,
+    ),
+  ])
+  await job.run('post', job.state())
+  expect(stage.run).toMatchObject({ status: 'SUCCESS', link: [stage.runUrl()], externalRunId: '16000000042' })
+})
+
+test('a job summary that cannot be written is a remark, and no more', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  const shown = await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: job.folder })
+  expect(shown.slice(1)).toEqual([expect.stringMatching(/^The job summary could not be written: EISDIR/)])
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('report: workflow leaves the end to others, and sends a summary of the author with the link that is missing', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { report: 'workflow', summary: 'Done.', 'github-token': '' })
+  stage.port.fail({ match: ({ method }) => method === 'PATCH', status: 400 })
+  await job.run('main')
+  await job.run('post', job.state())
+  expect(stage.run).toMatchObject({ status: 'IN_PROGRESS', summary: 'Done.', externalRunId: '16000000042' })
+
+  const node = stage.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
+  const plain = openRunner({ ...stage, run: node }, { report: 'workflow', 'github-token': '' })
+  await plain.run('main')
+  stage.port.clearRequests()
+  await plain.run('post', plain.state())
+  expect(stage.port.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+    'POST /v1/auth/access_token',
+    `POST /v1/workflows/nodes/runs/${node.id}/logs`,
+  ])
+})
+
+test('a job that ends before it began, by a clock that was set back, took no time', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  const state = JSON.parse(job.state().STATE_report!)
+  state.startedAt += 3_600_000
+  await job.run('post', { STATE_report: JSON.stringify(state) })
+  expect(stage.run.logs.at(-1)!.message).toBe('✓ Job deploy: success after 0 s')
+})
+
+test('every topic that a message links to is a section of docs/errors.md', () => {
+  const read = (path: string) => readFileSync(join(import.meta.dirname, '../..', path), 'utf8')
+  const page = read('docs/errors.md')
+  const topics = [...read('action/runner/help.ts').matchAll(/^ {2}\| '([\w-]+)'/gm)].map(match => match[1])
+  expect(topics.length).toBeGreaterThan(10)
+  for (const topic of topics) expect(page).toContain(`\n## ${topic}\n`)
+})
+
+test('when the relay accepts no further lines, one warning counts those left out, and the conclusion goes all the same', async () => {
+  const relay = await openRelay()
+  const job = await openJob(relay)
+  await job.run('main')
+  writeFileSync(logFileOf(job), 'line\n'.repeat(150_000 / 5))
+  relay.fail({
+    match: ({ body }) => JSON.stringify(body).includes('"log"'),
+    times: 1,
+    status: 202,
+    takesEffect: true,
+  })
+  relay.fail({
+    match: ({ body }) => JSON.stringify(body).includes('"log"'),
+    status: 413,
+    body: { detail: 'The run has sent 1,000 lines.' },
+    times: Number.POSITIVE_INFINITY,
+  })
+  const shown = await job.run('post', job.state())
+  expect(shown.slice(1)).toEqual([
+    expect.stringMatching(
+      /^::warning::\d+ lines of the log left out: the relay answered 413 .*The run has sent 1,000 lines/,
+    ),
+  ])
+  expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
+})
+
+test('a secret of 30 KB with many lines does not hold up the end of a job with a log of a megabyte', async () => {
+  const stage = await openStage()
+  const secret = Array.from({ length: 460 }, (_, index) => `${index}-${'<"secret" & line>'.repeat(4)}`).join(
+    '\n',
+  )
+  const password = encryptWith(stage.port.clientSecret, secret)
+  const payload = payloadFor(stage.run.id, { password }, { encrypted: ['password'] })
+  const job = openRunner({ ...stage, payload }, { 'github-token': '' })
+  await job.run('main')
+  const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index} ${'of the log '.repeat(18)}`)
+  writeFileSync(logFileOf(job), `${lines.join('\n')}\n${secret}\n`)
+  await job.run('post', job.state())
+  const sent = linesOf(stage.run).slice(1)
+  expect(sent.slice(0, 5_000)).toEqual(lines.map(line => line))
+  expect(sent.slice(5_000, -1)).toEqual(Array(460).fill('***'))
+})

@@ -1,0 +1,72 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { type FollowedJob, followJob } from '../../action/progress/follow-job.ts'
+import { progressFolder } from '../../action/progress/progress-folder.ts'
+import type { LogLine, RunUpdate } from '../../port/types.ts'
+import { REPOSITORY, type Stage } from './play.ts'
+
+/** A log file and the progress reporter's folder beside it. */
+export function openFolder() {
+  const root = mkdtempSync(join(tmpdir(), 'companion-'))
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  const logFile = join(root, 'port-log.txt')
+  writeFileSync(logFile, '')
+  const folder = progressFolder(logFile)
+  mkdirSync(folder.path)
+  return { root, logFile, folder }
+}
+
+/** What the progress reporter is given for the run of a stage. */
+export function jobFor(
+  { port, github, run }: Stage,
+  logFile: string,
+  more: Partial<FollowedJob> = {},
+): FollowedJob {
+  return {
+    runId: run.id,
+    credentials: { portApiUrl: port.url, portClientId: port.clientId, portClientSecret: port.clientSecret },
+    secrets: ['top secret'],
+    logFile,
+    github: { token: github.token, checkRunId: '7' },
+    relay: null,
+    worker: process.pid,
+    workflow: {
+      repository: REPOSITORY,
+      runId: '16000000042',
+      attempt: '1',
+      job: 'deploy',
+      event: 'repository_dispatch',
+      eventPath: '',
+      url: 'https://g/1',
+      apiUrl: github.url,
+      runnerName: 'r',
+      tempFolder: '',
+      action: './',
+    },
+    ...more,
+  }
+}
+
+/** Follows with sleeps that only give way, until it is `over`. */
+export async function followFast(
+  job: FollowedJob,
+  over: (sleeps: number) => boolean,
+  log: (lines: LogLine[]) => void = () => {},
+) {
+  const ended = new AbortController()
+  const folder = progressFolder(job.logFile)
+  let sleeps = 0
+  const sleep = async () => {
+    await new Promise(done => setTimeout(done, 20))
+    if (over(++sleeps)) ended.abort()
+  }
+  const labels: unknown[] = []
+  const run = {
+    update: async (update: RunUpdate) => void labels.push(update.statusLabel),
+    log: async (lines: readonly LogLine[]) => log([...lines]),
+  }
+  await followJob(job, run, folder, { clock: Date.now, sleep, ended })
+  return labels
+}

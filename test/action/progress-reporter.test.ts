@@ -1,0 +1,495 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { readLinesFrom } from '../../action/finish/remaining-log.ts'
+import { askAgainAfter, describeRunning, followJob } from '../../action/progress/follow-job.ts'
+import { NOTHING_SENT, progressFolder } from '../../action/progress/progress-folder.ts'
+import { stopProgress } from '../../action/progress/stop-progress.ts'
+import { watchEnd } from '../../action/progress/watch-end.ts'
+import { createReporter } from '../../action/report/reporter.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
+import type { ListedStep } from '../../action/runner/list-steps.ts'
+import { readLogFile } from '../../action/runner/log-file.ts'
+import { findWorker, isAlive } from '../../action/runner/processes.ts'
+import { createRedact } from '../../action/secrets/redact.ts'
+import { PortError } from '../../port/client/port-client.ts'
+import { followFast, jobFor, openFolder } from './open-progress-reporter.ts'
+import { openRunner } from './open-runner.ts'
+import { openStage, REPOSITORY } from './play.ts'
+
+// What the progress reporter does with a clock that tests move; progress.test.ts runs the bundle.
+
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
+
+test('what Port refuses it leaves to post, and goes on with the rest', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  stage.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
+  const show = (name: string) => {
+    const steps = [{ name, number: 1, status: 'in_progress' as const, started_at: '2026-11-24T12:00:00Z' }]
+    stage.github.setJobs(16_000_000_042, 1, [{ id: 7, name: 'deploy', status: 'in_progress', steps }])
+  }
+  show('Build')
+  writeFileSync(logFile, 'one\n')
+  const labels: string[] = []
+  const lines: string[] = []
+  const ended = new AbortController()
+  const refuseFirst = async (shown: string[], more: string[]) => {
+    shown.push(...more)
+    if (shown.length === 1) throw new PortError('refused', 'No.', { status: 422 })
+  }
+  await followJob(
+    jobFor(stage, logFile),
+    {
+      update: ({ statusLabel }) => refuseFirst(labels, [statusLabel!]),
+      log: shown =>
+        refuseFirst(
+          lines,
+          shown.map(line => line.message),
+        ),
+    },
+    folder,
+    {
+      clock: () => 0,
+      sleep: async () => {
+        await new Promise(done => setTimeout(done, 5))
+        const asked = stage.github.requests.length
+        if (asked >= 2) show('Test')
+        if (asked >= 5) ended.abort()
+      },
+      ended,
+    },
+  )
+  expect(labels).toEqual(['Build (1/1)', 'Test (1/1)'])
+  expect(lines).toEqual(['one'])
+  expect(folder.sent()).toEqual(NOTHING_SENT)
+})
+
+test('stopping waits for it, and kills one that does not end', async () => {
+  const { logFile, folder } = openFolder()
+  const { spawn } = await import('node:child_process')
+  const child = spawn('sleep', ['60'])
+  folder.open(child.pid!)
+  folder.setSent({ offset: 5, before: '', lost: 2 })
+  let now = 0
+  const sent = await stopProgress(logFile, {
+    clock: () => (now += 7_000),
+    sleep: ms => new Promise(done => setTimeout(done, ms)),
+  })
+  expect(sent).toMatchObject({ offset: 5, lost: 2 })
+  expect(isAlive(child.pid!)).toBe(false)
+  expect(existsSync(folder.path)).toBe(false)
+  expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toEqual(NOTHING_SENT)
+})
+
+test('a burst of lines goes in batches, each line once; one that ends meanwhile sends no more', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  const lines = Array.from({ length: 90 }, (_, index) => `${index} ${'x'.repeat(7_000)}`)
+  writeFileSync(logFile, `${lines.join('\n')}\n`)
+  const job = jobFor(stage, logFile, { github: null })
+  const batches: string[][] = []
+  await followFast(
+    job,
+    sleeps => sleeps === 3,
+    shown => batches.push(shown.map(line => line.message)),
+  )
+  expect(batches.length).toBeGreaterThan(2)
+  expect(batches.flat()).toEqual(lines)
+
+  folder.setSent(NOTHING_SENT)
+  let sent = 0
+  await followFast(
+    job,
+    sleeps => sleeps === 9,
+    () => {
+      sent++
+      throw new PortError('ended', 'Over.')
+    },
+  )
+  expect(sent).toBe(1)
+  expect(folder.sent()).toEqual(NOTHING_SENT)
+})
+
+test('it ends between two batches when post says so', async () => {
+  const stage = await openStage()
+  const { logFile } = openFolder()
+  writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(90))
+  const ended = new AbortController()
+  let batches = 0
+  const run = { update: async () => {}, log: async () => void (++batches === 2 && ended.abort()) }
+  await followJob(jobFor(stage, logFile, { github: null }), run, progressFolder(logFile), {
+    clock: Date.now,
+    sleep: async () => {},
+    ended,
+  })
+  expect(batches).toBe(2)
+})
+
+test('a job that GitHub does not list is asked for again and again, and a token that may not read is used once', async () => {
+  const stage = await openStage()
+  const { logFile } = openFolder()
+  stage.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
+  stage.github.setJobs(16_000_000_042, 1, [{ id: 8, name: 'other', status: 'in_progress' }])
+  const { requests } = stage.github
+  expect(await followFast(jobFor(stage, logFile), () => requests.length > 2)).toEqual([])
+
+  stage.github.clearRequests()
+  const token = stage.github.createToken({ kind: 'integration', permissions: { actions: 'none' } })
+  let since = 0
+  const refused = () => requests[0]?.status === 403 && ++since > 10
+  await followFast(jobFor(stage, logFile, { github: { token, checkRunId: '8' } }), refused)
+  expect(requests.map(({ status }) => status)).toEqual([403])
+})
+
+const step = (name: string, status: string): ListedStep => ({
+  name,
+  status,
+  conclusion: null,
+  startedAt: 0,
+  completedAt: 0,
+  authors: true,
+  own: false,
+})
+
+test('the label is the step that runs, or the next where GitHub shows none, and a long name is cut', () => {
+  const describe = (...steps: ReturnType<typeof step>[]) =>
+    describeRunning(steps, createRedact(['top secret']))
+  expect(describe(step('a', 'completed'), step('b', 'queued'))).toBe('b (2/2)')
+  expect(describe(step('a', 'completed'))).toBeNull()
+  expect(describe()).toBeNull()
+  expect(describe(step('x'.repeat(90), 'in_progress'))).toBe(`${'x'.repeat(79)}… (1/1)`)
+  expect(describe(step(`${'x'.repeat(74)} top secret`, 'in_progress'))).toBe(`${'x'.repeat(74)} *** (1/1)`)
+})
+
+test.each([
+  [0, 1_500],
+  [60_000, 6_000],
+  [300_000, 10_000],
+  [700_000, 20_000],
+  [4_000_000, 60_000],
+])('after %i ms GitHub is asked again in %i ms', (age, wait) => {
+  expect(askAgainAfter(age)).toBe(wait)
+})
+
+test('a line longer than a piece of the file is sent by its beginning, not kept back for ever', () => {
+  const { logFile } = openFolder()
+  writeFileSync(logFile, `${'y'.repeat(2_000_001)}\nnext\nlast`)
+  expect(readLogFile(logFile, 0).map(({ text, end }) => [text.length, end])).toEqual([[1_000_000, 1_000_000]])
+  // Its rest may be that of a secret.
+  expect(readLogFile(logFile, 1_000_000)).toEqual([{ text: '', end: 2_000_000 }])
+  expect(readLogFile(logFile, 2_000_000)).toEqual([
+    { text: '', end: 2_000_002 },
+    { text: 'next', end: 2_000_007 },
+  ])
+  expect(readLinesFrom(logFile, 2_000_000)).toEqual(['', 'next', 'last'])
+})
+
+// What the progress reporter does with services that are in trouble, and with a log that misbehaves, in this process.
+
+function endedWhen(condition: () => boolean): AbortController {
+  const ended = new AbortController()
+  const timer = setInterval(() => {
+    if (condition()) ended.abort()
+  }, 2)
+  onTestFinished(() => clearInterval(timer))
+  return ended
+}
+
+test('no more than thirty requests with lines go to Port in a minute, however fast a step writes', async () => {
+  const stage = await openStage()
+  const { logFile } = openFolder()
+  writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(28 * 40))
+  const ended = new AbortController()
+  let now = 0
+  const sent: number[] = []
+  const run = { update: async () => {}, log: async () => void sent.push(now) }
+  await followJob(jobFor(stage, logFile, { github: null }), run, progressFolder(logFile), {
+    clock: () => now,
+    sleep: async ms => {
+      now += ms
+      if (now > 90_000) ended.abort()
+    },
+    ended,
+  })
+  expect(sent.filter(at => at < 60_000)).toHaveLength(30)
+  expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
+})
+
+test('lines of a file that was written anew are sent too, and empty ones are not', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  writeFileSync(logFile, 'a first, long line of the log\n')
+  const shown: string[] = []
+  const anew = [
+    '',
+    'written anew, ',
+    'written anew, and longer than before\n',
+    'once more, and again it is longer than it was\n',
+    'of one length\n',
+    'of two lengths\nin two lines\n',
+    '\n\n',
+    '',
+    'last\n',
+    'also last\n',
+  ]
+  await followFast(
+    jobFor(stage, logFile, { github: null }),
+    sleeps => {
+      const next = anew[sleeps - 2]
+      if (next !== undefined) writeFileSync(logFile, next)
+      return sleeps === 13
+    },
+    lines => shown.push(...lines.map(line => line.message)),
+  )
+  expect(shown).toEqual([
+    'a first, long line of the log',
+    'written anew, and longer than before',
+    'once more, and again it is longer than it was',
+    'of one length',
+    'of two lengths',
+    'in two lines',
+    'last',
+    'also last',
+  ])
+  expect(folder.sent().offset).toBe(10)
+})
+
+test('of lines that Port has in part, or may have, none is sent again', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  writeFileSync(logFile, 'one\n\ntwo\nthree\n')
+  const shown: string[][] = []
+  /** While the request is under way: whatever becomes of it, post knows. */
+  const lost: number[] = []
+  await followFast(
+    jobFor(stage, logFile, { github: null }),
+    sleeps => sleeps === 4,
+    lines => {
+      shown.push(lines.map(line => line.message))
+      lost.push(folder.sent().lost)
+      if (shown.length > 1) return
+      const counts = { linesSent: 2, linesLost: 1 }
+      throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), counts)
+    },
+  )
+  expect(shown).toEqual([['one', 'two', 'three'], ['three']])
+  expect(lost).toEqual([3, 2])
+  expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
+})
+
+test('lines that may be lost stay counted while no token is to be had', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  writeFileSync(logFile, 'one\ntwo\n')
+  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 502 })
+  let now = 0
+  let asked = 0
+  const ended = new AbortController()
+  const tools = {
+    fetch: createFetch(),
+    clock: () => now,
+    sleep: async (ms: number) => {
+      now += ms
+      if (++asked === 2) {
+        writeFileSync(logFile, 'one\ntwo\nthree\n')
+        // By then the token has ended.
+        now += 86_400_000
+        stage.port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 503 })
+      }
+      if (asked === 3) ended.abort()
+    },
+    core: { setSecret: () => {} },
+  }
+  const job = jobFor(stage, logFile, { github: null })
+  const run = createReporter(job.runId, job.credentials, tools, { budgetMs: 0, redact: text => text })
+  await followJob(job, run, folder, { ...tools, ended })
+  expect(folder.sent()).toMatchObject({ offset: 8, lost: 2 })
+})
+
+test('a log written anew while a request with its lines fails is sent from its start', async () => {
+  const stage = await openStage()
+  const { logFile } = openFolder()
+  const long = 'x'.repeat(100)
+  writeFileSync(logFile, `one\n${long}\nthree\n`)
+  const shown: string[] = []
+  await followFast(
+    jobFor(stage, logFile, { github: null }),
+    sleeps => sleeps === 4,
+    lines => {
+      shown.push(...lines.map(line => line.message))
+      if (shown.length > 3) return
+      writeFileSync(logFile, `anew\n${long}, and longer than before\n`)
+      throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), { linesSent: 2 })
+    },
+  )
+  expect(shown).toEqual(['one', long, 'three', 'anew', `${long}, and longer than before`])
+})
+
+test('a log that is no file now costs its lines, and nothing else; a pause of years is one of an hour', async () => {
+  const stage = await openStage()
+  const { logFile } = openFolder()
+  const waits: number[] = []
+  const ended = new AbortController()
+  let now = 0
+  const errors = [new PortError('later', 'Wait.', { retryAt: 1e15 })]
+  const sent: number[] = []
+  const log = async () => {
+    sent.push(now)
+    const error = errors.shift()
+    if (error) throw error
+  }
+  rmSync(logFile)
+  mkdirSync(logFile)
+  await followJob(
+    jobFor(stage, logFile, { github: null }),
+    { update: async () => {}, log },
+    progressFolder(logFile),
+    {
+      clock: () => now,
+      sleep: async ms => {
+        waits.push(ms)
+        now += ms
+        if (waits.length === 2) {
+          rmSync(logFile, { recursive: true })
+          writeFileSync(logFile, 'a line\n')
+        }
+        if (waits.length === 5) ended.abort()
+      },
+      ended,
+    },
+  )
+  expect(waits).toEqual([2_000, 2_000, 3_600_000, 2_000, 2_000])
+  expect(sent).toEqual([4_000, 3_604_000])
+})
+
+test("where GitHub's limit of requests is reached, it is asked again when that ends", async () => {
+  const stage = await openStage()
+  const { logFile } = openFolder()
+  stage.github.fail({ status: 403, headers: { 'retry-after': '300' } })
+  stage.github.fail({
+    status: 403,
+    headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '99999999999' },
+  })
+  stage.github.fail({ status: 403 })
+  const waits: number[] = []
+  let now = 0
+  const run = { update: async () => {}, log: async () => {} }
+  await followJob(jobFor(stage, logFile), run, progressFolder(logFile), {
+    clock: () => now,
+    sleep: async ms => {
+      await new Promise(done => setTimeout(done, 5))
+      // The log is looked at every two seconds.
+      if (ms === 2_000) return
+      waits.push(ms)
+      now += ms
+    },
+    ended: endedWhen(() => stage.github.requests.length === 3),
+  })
+  expect(waits).toEqual([1_500, 300_000, 3_600_000])
+})
+
+const { execPath } = process
+afterEach(() => {
+  process.execPath = execPath
+})
+
+/** A script in the place of the progress reporter's bundle. */
+function scriptOf(source: string): string {
+  const path = join(openFolder().root, 'progress.cjs')
+  writeFileSync(path, source)
+  return path
+}
+
+test('the progress reporter gets its keys by standard input alone, and nothing of the action in its environment', async () => {
+  const stage = await openStage()
+  const file = join(openFolder().root, 'given.json')
+  const script = scriptOf(`
+    const { readFileSync, writeFileSync } = require('node:fs')
+    const given = { job: JSON.parse(readFileSync(0, 'utf8')), env: process.env, cwd: process.cwd() }
+    writeFileSync(${JSON.stringify(file)}, JSON.stringify(given))`)
+  const more = { RUNNER_TRACKING_ID: 'github_1', ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token' }
+  const runner = openRunner(stage, { progress: 'true', 'check-run-id': '7' }, more, script)
+  await runner.run('main')
+  await vi.waitFor(() => expect(existsSync(file) && readFileSync(file, 'utf8')).toMatch(/}$/), {
+    timeout: 10_000,
+  })
+  const { job, env, cwd } = JSON.parse(readFileSync(file, 'utf8'))
+  expect(job).toMatchObject({
+    runId: stage.run.id,
+    credentials: { portApiUrl: stage.port.url, portClientSecret: stage.port.clientSecret },
+    relay: null,
+    github: { token: stage.github.token, checkRunId: '7' },
+    worker: process.ppid,
+  })
+  const hidden = [stage.port.clientSecret, stage.github.token, 'request-token']
+  expect(job.secrets).toEqual(expect.arrayContaining(hidden))
+  expect(env.RUNNER_TRACKING_ID).toBe('github_1')
+  const ofAction = Object.keys(env).filter(name => /^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name))
+  // By this the GitHub client finds the proxy.
+  expect(ofAction).toEqual(['GITHUB_API_URL'])
+  for (const secret of hidden) expect(JSON.stringify(env)).not.toContain(secret)
+  expect(cwd).toBe('/')
+  expect(progressFolder(job.logFile).pid()).toBeGreaterThan(0)
+})
+
+test('a progress reporter that cannot be started costs the progress, and nothing else', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { progress: 'true', 'github-token': '' })
+  process.execPath = '/nowhere/node'
+  expect(await job.run('main')).toEqual([])
+  process.execPath = execPath
+  expect(progressFolder(JSON.parse(job.state().STATE_report!).logFile).pid()).toBe(0)
+  await job.run('post', job.state())
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('where the progress reporter cannot have its folder, that costs the progress, and is a remark', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { progress: 'true', 'github-token': '' })
+  writeFileSync(join(job.folder, 'port-log-d_1.txt.progress'), 'in the way')
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^Steps and log lines are sent only at the end of the job: EEXIST/),
+  ])
+  expect(process.exitCode).not.toBe(1)
+  expect(job.state().STATE_report).toContain(stage.run.id)
+})
+
+test('a progress reporter that ends before it has read its job costs the progress, and nothing else', async () => {
+  const stage = await openStage()
+  const inputs = { progress: 'true', 'github-token': '', 'secret-key': 'x'.repeat(1_000_000) }
+  const job = openRunner(stage, inputs, {}, scriptOf('process.exit()'))
+  expect(await job.run('main')).toEqual([])
+  const { logFile } = JSON.parse(job.state().STATE_report!)
+  await vi.waitFor(() => expect(isAlive(progressFolder(logFile).pid())).toBe(false), { timeout: 10_000 })
+  await job.run('post', job.state())
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('in a container of a job the parent of main is not the worker of the runner', () => {
+  expect(findWorker('/__w/_temp')).toBe(0)
+  expect(findWorker('/home/runner/work/_temp')).toBe(process.ppid)
+})
+
+test('the progress reporter lives no longer than five days, and without a file system that can be watched it looks itself', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+  let stopped = false
+  const folder = { path: '/nowhere', stopped: () => stopped }
+  const first = watchEnd(folder, process.pid)
+  vi.advanceTimersByTime(5 * 24 * 3_600_000 - 1)
+  expect(first.ended.signal.aborted).toBe(false)
+  vi.advanceTimersByTime(1)
+  expect(first.ended.signal.aborted).toBe(true)
+  first.close()
+
+  vi.useFakeTimers({ toFake: ['setInterval'] })
+  const second = watchEnd(folder, 0)
+  stopped = true
+  expect(second.ended.signal.aborted).toBe(false)
+  vi.advanceTimersByTime(500)
+  expect(second.ended.signal.aborted).toBe(true)
+  second.close()
+})

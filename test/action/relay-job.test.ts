@@ -1,0 +1,228 @@
+import { appendFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { progressFolder } from '../../action/progress/progress-folder.ts'
+import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
+import { openStage, startReport } from '../reports/open-stage.ts'
+import { temporaryFolder } from '../support/relay.ts'
+import { encryptFor } from './encrypt.ts'
+import { deliver, NO_TOKEN, openJob, SECRET_INPUT, seeAlso } from './open-relay-job.ts'
+
+// A job without credentials of Port, by the sources in this process; the relay is a process of its own.
+
+const [, script] = process.argv
+afterEach(() => {
+  process.argv[1] = script!
+})
+
+test('main, companion and post report through the relay, with a secret input in clear for the job alone', async () => {
+  const stage = await openStage()
+  const { payload, portRun } = await deliver(stage)
+  const job = openJob(stage, payload, {
+    progress: 'true',
+    'github-token': '',
+    summary: `It is ${SECRET_INPUT}`,
+  })
+  process.argv[1] = join(import.meta.dirname, '../../action/dist/main/index.js')
+  expect(await job.run('main')).toEqual([])
+  expect(job.outputs()).toMatchObject({ version: '1.4.2', password: SECRET_INPUT })
+  expect(job.masks()).toContain(SECRET_INPUT)
+  const state = JSON.parse(job.state().STATE_report!)
+  expect(state).toMatchObject({ checked: true, linked: true, relay: { url: stage.url, idToken: null } })
+  expect(job.masks()).toContain(state.relay.token)
+
+  appendFileSync(state.logFile, `${SECRET_INPUT} and more\n`)
+  await vi.waitFor(() => expect(progressFolder(state.logFile).sent().offset).toBe(30), {
+    timeout: 10_000,
+  })
+  appendFileSync(state.logFile, 'last\n')
+  await job.run('post', { ...job.state(), ...NO_TOKEN })
+  await vi.waitFor(() => expect(portRun!.status).toBe('SUCCESS'), { timeout: 10_000 })
+  expect(portRun).toMatchObject({
+    statusLabel: 'Succeeded',
+    summary: 'It is ***',
+    externalRunId: '16000000042',
+  })
+  expect(portRun!.logs.flatMap(log => log.message.replace(/\d+ s/, 'N s').split('\n'))).toEqual([
+    expect.stringMatching(/^Dispatched "deploy_service" to acme\/shop/),
+    expect.stringMatching(/^Workflow run started: /),
+    '*** and more',
+    'last',
+    '✓ Job deploy: success after N s',
+  ])
+}, 40_000)
+
+test('the progress reporter sends lines through the relay, by the token that main was given', async () => {
+  const stage = await openStage()
+  const { id, portRun } = await stage.deliver()
+  const token = await startReport(stage, id)
+  const logFile = join(temporaryFolder(), 'port-log.txt')
+  writeFileSync(logFile, 'a line\n')
+  const folder = progressFolder(logFile)
+  folder.open(process.pid)
+  const relay = { url: stage.url, delivery: id, complete: false, idToken: null, token }
+  const credentials = { portApiUrl: stage.port.url, portClientId: '', portClientSecret: '' }
+  const job = {
+    runId: portRun!.id,
+    credentials,
+    relay,
+    secrets: [],
+    logFile,
+    github: null,
+    worker: process.pid,
+  }
+  const given = Readable.from([JSON.stringify(job)]) as unknown as typeof process.stdin
+  vi.spyOn(process, 'stdin', 'get').mockReturnValue(given)
+  onTestFinished(() => void vi.restoreAllMocks())
+  vi.resetModules()
+  const following = import('../../action/progress.ts')
+  await vi.waitFor(() => expect(portRun!.logs.at(-1)!.message).toBe('a line'), { timeout: 10_000 })
+  folder.stop()
+  await following
+  expect(folder.sent().offset).toBe(7)
+  expect(folder.pid()).toBe(0)
+})
+
+test('what did not fit the payload comes from the relay, and each clear text of it stays out of Port', async () => {
+  const stage = await openStage()
+  const large = 'x'.repeat(70_000)
+  const { payload, portRun } = await deliver(stage, { large })
+  expect(payload.port.truncated).toEqual(['inputs.large'])
+  const job = openJob(stage, payload)
+  expect(await job.run('main')).toEqual([])
+  expect(job.outputs()).toMatchObject({ large, password: SECRET_INPUT })
+  await job.run('post', { ...job.state(), INPUT_SUMMARY: `${SECRET_INPUT}!` })
+  await vi.waitFor(() => expect(portRun!.summary).toBe('***!'), { timeout: 10_000 })
+})
+
+test('with a relay that is away the job fails where it needs the relay, and post reports once it is back', async () => {
+  const stage = await openStage()
+  const { payload, portRun } = await deliver(stage)
+  await stage.relay.stop()
+  const job = openJob(stage, payload)
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(
+      /^::error::The relay could not be asked for "password": The relay did not answer at 127/,
+    ),
+    expect.stringMatching(
+      /^::warning::Reporting to Port failed: The relay did not answer at 127.*ECONNREFUSED/,
+    ),
+  ])
+  const state = JSON.parse(job.state().STATE_report!)
+  expect(state).toMatchObject({ checked: false, linked: false, relay: { idToken: null, token: null } })
+
+  // The runner gives no token any more, so nothing proves this run.
+  expect(await job.run('post', { ...job.state(), ...NO_TOKEN })).toEqual([
+    expect.stringMatching(
+      /^::warning::Reporting to Port failed: the job may not have an OIDC token\. Give the job/,
+    ),
+    expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
+  ])
+  await stage.restart()
+  expect(
+    await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure', 'INPUT_GITHUB-TOKEN': '' }),
+  ).toEqual([expect.stringMatching(/^::notice::The steps of this job are not reported to Port/)])
+  await vi.waitFor(() => expect(portRun!.status).toBe('FAILURE'), { timeout: 10_000 })
+  expect(portRun!.link).toEqual([expect.stringMatching(/runs\/16000000042\/attempts\/1$/)])
+})
+
+test('a relay that went away during the job is a warning for the log and one for the final status', async () => {
+  const stage = await openStage()
+  const { payload } = await deliver(stage)
+  const job = openJob(stage, payload, { 'github-token': '' })
+  expect(await job.run('main')).toEqual([])
+  await stage.relay.stop()
+  const shown = await job.run('post', job.state())
+  expect(shown.slice(1)).toEqual([
+    expect.stringMatching(
+      /^::warning::Port did not accept all of the log: The relay did not answer at 127.*ECONNREFUSED/,
+    ),
+    expect.stringMatching(
+      /^::warning::Reporting to Port failed: The relay did not answer at 127.*ECONNREFUSED/,
+    ),
+  ])
+})
+
+test('a relay without credentials of Port still opens secret inputs, and says what it lacks', async () => {
+  const stage = await openStage({ PORT_CLIENT_ID: '' })
+  const { payload } = await deliver(stage)
+  const job = openJob(stage, payload)
+  expect(await job.run('main')).toEqual([
+    "::warning::Reporting to Port failed: the relay has no credentials of Port: set PORT_CLIENT_ID in the relay's " +
+      `environment, or port-client-id and port-client-secret here.${seeAlso('credentials')}`,
+  ])
+  expect(job.outputs().password).toBe(SECRET_INPUT)
+  // Post still writes the summary of the job, and has nothing more to say.
+  expect(JSON.parse(job.state().STATE_report!)).toMatchObject({ outlook: 'doubtful', checked: false })
+  expect(await job.run('post', { ...job.state(), 'INPUT_GITHUB-TOKEN': '' })).toEqual([
+    expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
+  ])
+})
+
+test('with nothing secret or large the relay is asked once, and a run that has ended is left alone', async () => {
+  const stage = await openStage()
+  const { payload, portRun } = await stage.deliver()
+  stage.port.endRun(portRun!.id, 'FAILURE')
+  const job = openJob(stage, payload)
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::notice::Port's run .* has already ended \(failure\)/),
+  ])
+  expect(job.outputs().version).toBe('1.4.2')
+})
+
+// A second workflow run for a delivery, without credentials of Port, by the sources in this process.
+
+test('a second workflow run of a delivery is a duplicate, which gets nothing of the payload', async () => {
+  const stage = await openStage()
+  const { id, payload } = await deliver(stage, { large: 'x'.repeat(70_000) })
+  await startReport(stage, id, { runId: 4711 })
+  const taken = /Port's run .* already runs in another workflow run, 4711; this one is 16000000042/
+  const stops = openJob(stage, payload)
+  expect(await stops.run('main')).toEqual([expect.stringMatching(taken)])
+  expect(process.exitCode).toBe(1)
+  expect(stops.state()).toEqual({})
+
+  const cannot = openJob(stage, payload, { 'on-duplicate': 'continue' })
+  expect(await cannot.run('main')).toEqual([
+    expect.stringMatching(
+      /^::error::Port's run .*\. It cannot continue \(on-duplicate: continue\): "inputs.large" did not fit into the payload, /,
+    ),
+  ])
+})
+
+test.each([
+  ['without a key', ''],
+  ['with a key of its own', vectors['client-side'].privateKeyPem],
+])('a duplicate %s that may go on does, and says alone what stays encrypted for it', async (_, key) => {
+  const stage = await openStage()
+  const { id, payload } = await deliver(stage, {
+    own: encryptFor(vectors['client-side'].publicKeyPem, 'mine'),
+  })
+  await startReport(stage, id, { runId: 4711 })
+  const sealed = { ...payload, port: { ...payload.port, encrypted: ['password', 'own'] } }
+  const job = openJob(stage, sealed, { 'on-duplicate': 'continue', 'secret-key': key })
+  const names = key === '' ? '"password", "own"' : '"password"'
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::warning::Port's run .* It continues and is not reported to Port/),
+  ])
+  expect(process.exitCode).not.toBe(1)
+  expect(job.outputs()).toMatchObject({
+    password: payload.port.inputs.password,
+    own: key === '' ? payload.port.inputs.own : 'mine',
+  })
+  expect((await job.run('main'))[0]).toContain(
+    ` The relay decrypts secret inputs for the other one alone; these stay encrypted: ${names}.${seeAlso('duplicates')}`,
+  )
+  expect(job.state()).toEqual({})
+})
+
+test('of a delivery without a run in Port a second workflow run is a duplicate, too', async () => {
+  const stage = await openStage()
+  const { id, payload } = await deliver(stage)
+  await startReport(stage, id, { runId: 4711 })
+  const job = openJob(stage, { ...payload, run_id: null })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::error::This delivery of Port's already runs in another workflow run, 4711/),
+  ])
+})

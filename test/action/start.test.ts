@@ -1,0 +1,286 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { encryptWith } from './encrypt.ts'
+import { openRunner, seeAlso } from './open-runner.ts'
+import { bodyFor, openStage, payloadFor } from './play.ts'
+
+// What main reports, in Port and in GitHub's log.
+
+test('a secret in status-label becomes *** on its way to Port, one of the settings and one of the inputs', async () => {
+  const stage = await openStage()
+  const payload = payloadFor(
+    stage.run.id,
+    { token: encryptWith(stage.port.clientSecret, 'hunter2-hunter2') },
+    { encrypted: ['token'] },
+  )
+  const label = `${stage.port.clientSecret} and hunter2-hunter2`
+  await openRunner({ ...stage, payload }, { 'status-label': label }).run('main')
+  expect(stage.run.statusLabel).toBe('*** and ***')
+})
+
+/** A job with secret inputs that its key does not decrypt. */
+async function openEncrypted(names: string[], inputs: Record<string, string> = {}) {
+  const stage = await openStage()
+  const encrypted = Object.fromEntries(
+    names.map(name => [name, encryptWith('x'.repeat(32), 'hunter2-hunter2')]),
+  )
+  const payload = payloadFor(stage.run.id, encrypted, { encrypted: names })
+  return { stage, job: openRunner({ ...stage, payload }, { 'github-token': '', ...inputs }) }
+}
+
+const WHY = expect.stringMatching(/^The secret input "token" could not be decrypted/)
+const FAILED = expect.stringMatching(/^✗ Job deploy: failure/)
+const linesOf = ({ run }: { run: { logs: { message: string }[] } }) =>
+  run.logs.flatMap(({ message }) => message.split('\n'))
+
+test('why main failed is in the log from the start, and in the summary', async () => {
+  const { stage, job } = await openEncrypted(['token'])
+  await job.run('main')
+  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
+  expect(linesOf(stage)).toEqual([expect.stringMatching(/^Workflow run started: /), WHY, FAILED])
+  expect(stage.run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
+})
+
+test('why main failed is in the log at the end, where Port did not take it at the start', async () => {
+  const { stage, job } = await openEncrypted(['token'])
+  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
+  const [error, warning] = await job.run('main')
+  expect(error).toMatch(/^::error::The secret input "token" could not be decrypted/)
+  expect(warning).toMatch(/answered 400 .*\. The end of this job retries\. See /)
+  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
+  expect(linesOf(stage)).toEqual([WHY, FAILED])
+})
+
+test.each([
+  [['token'], 'The secret input "token" stays encrypted'],
+  [['token', 'other'], 'The secret inputs "token", "other" stay encrypted'],
+])('the secret inputs %j without a key are named in one sentence', async (names, sentence) => {
+  const none = { 'port-client-id': '', 'port-client-secret': '', report: 'off' }
+  const { job } = await openEncrypted(names, none)
+  expect((await job.run('main'))[0]).toContain(`::warning::${sentence}. Set port-client-secret, or`)
+})
+
+test('a run that ends while main reports its start leaves nothing to post', async () => {
+  const stage = await openStage()
+  const body = { ok: false, error: 'run_exhausted', message: 'Action run already finished execution' }
+  stage.port.fail({ match: ({ method }) => method === 'PATCH', status: 422, body })
+  const job = openRunner(stage)
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::notice::No further updates are sent to Port: /),
+  ])
+  expect(job.state()).toEqual({})
+})
+
+test('where Port refuses the credentials, the end asks once more, warns of nothing new, and writes the summary of the job on GitHub', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '', 'port-client-secret': 'that-of-another' })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(
+      /^::warning::Reporting to Port failed: .* 401 .*region of their organisation\. See /,
+    ),
+  ])
+  stage.port.clearRequests()
+  const file = join(job.folder, 'summary.md')
+  expect(await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: file })).toEqual([
+    expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
+  ])
+  expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
+  expect(stage.port.requests.map(({ path }) => path)).toEqual(['/v1/auth/access_token'])
+})
+
+test('of a run that Port does not know, the end asks no more', async () => {
+  const stage = await openStage()
+  const job = openRunner({ ...stage, run: { id: 'r_nobody' } }, { 'github-token': '' })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::warning::Reporting to Port failed: .* it knows no run r_nobody/),
+  ])
+  stage.port.clearRequests()
+  expect(await job.run('post', job.state())).toEqual([
+    expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
+  ])
+  expect(stage.port.requests).toEqual([])
+})
+
+test('credentials that a gateway refuses at the start cost that alone: the end reports the whole job', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  stage.port.fail({ status: 403, body: { ok: false, error: 'forbidden', message: 'no' } })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(
+      /^::warning::Reporting to Port failed: .* 403 .*region of their organisation\. See /,
+    ),
+  ])
+  await job.run('post', job.state())
+  expect(linesOf(stage)).toEqual([expect.stringMatching(/^✓ Job deploy: success/)])
+  expect(stage.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
+})
+
+test.each([
+  [2, 'SUCCESS', []],
+  [
+    Number.POSITIVE_INFINITY,
+    'IN_PROGRESS',
+    [expect.stringMatching(/^::warning::Reporting to Port failed: .*#credentials$/)],
+  ],
+])(
+  'credentials that are refused %d times at the end cost the log, and the final status is tried all the same',
+  async (times, status, more) => {
+    const stage = await openStage()
+    const job = openRunner(stage, { 'github-token': '' })
+    await job.run('main')
+    stage.port.clearRequests()
+    const isToken = ({ path }: { path: string }) => path === '/v1/auth/access_token'
+    stage.port.fail({ match: isToken, status: 403, body: { ok: false, error: 'forbidden', message: 'no' }, times })
+    expect((await job.run('post', job.state())).slice(1)).toEqual([
+      expect.stringMatching(/^::warning::Port did not accept all of the log: .* 403 .*#credentials$/),
+      ...more,
+    ])
+    expect(stage.run.status).toBe(status)
+    expect(stage.port.requests.filter(isToken)).toHaveLength(3)
+  },
+)
+
+test('what the runner does not give, or not as it should, is an error that names it', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage)
+  const at = (name: string) => join(job.folder, name)
+  writeFileSync(at('bad.json'), '{"client_payload" of Ada')
+  const cases: [Record<string, string>, string][] = [
+    [
+      { RUNNER_TEMP: '' },
+      'The action could not start: RUNNER_TEMP is not set: this runs as an action of a GitHub workflow.',
+    ],
+    [
+      { RUNNER_TEMP: at('none') },
+      `The action could not start: ENOENT: no such file or directory, open '${at('none/port-log-d_1.txt')}'`,
+    ],
+    [
+      { GITHUB_EVENT_PATH: at('bad.json') },
+      `The event of this run (GITHUB_EVENT_PATH, ${at('bad.json')}) could not be read: it is not JSON.`,
+    ],
+    [
+      { GITHUB_EVENT_PATH: at('none.json') },
+      `The event of this run (GITHUB_EVENT_PATH, ${at('none.json')}) could not be read: ENOENT: no such file or directory, open '${at('none.json')}'.`,
+    ],
+  ]
+  for (const [env, sentence] of cases) {
+    expect(await job.run('main', env)).toEqual([`::error::${sentence}${seeAlso('runner')}`])
+  }
+  expect(stage.port.requests).toEqual([])
+})
+
+test.each([
+  '{"result":"failure","outputs":{}}',
+  '{"build":"failure"}',
+  '{"build":{"outcome":"failure"}}',
+  '{"build":{"result":"timed_out"}}',
+  '{"lint":{"result":"success"},"odd":1}',
+])('needs %s is refused, since a failed job in it would not count', async needs => {
+  const job = openRunner(await openStage(), { needs })
+  expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
+})
+
+test('who started it is the e-mail, else the name, else nobody', async () => {
+  const stage = await openStage()
+  const payload = payloadFor(stage.run.id) as { port: { trigger: { by: { email: null } } | null } }
+  const triggeredBy = async () => {
+    const job = openRunner({ ...stage, payload }, { report: 'off' })
+    await job.run('main')
+    return job.outputs()['triggered-by']
+  }
+  expect(await triggeredBy()).toBe('ada@acme.example')
+  payload.port.trigger!.by.email = null
+  expect(await triggeredBy()).toBe('Ada Lovelace')
+  payload.port.trigger = null
+  expect(await triggeredBy()).toBe('')
+})
+
+test('without credentials the warning names the OIDC permission only where the relay takes reports', async () => {
+  const stage = await openStage()
+  const none = { 'port-client-id': '', 'port-client-secret': '' }
+  const warning = async (relay: string | null) => {
+    const payload = payloadFor(stage.run.id) as { port: { relay: string | null } }
+    payload.port.relay = relay
+    return (await openRunner({ ...stage, payload }, none).run('main'))[0]
+  }
+  expect(await warning(null)).toMatch(/^::warning::This job is not reported to Port: set the inputs /)
+  expect(await warning('https://relay.acme.example')).toContain(
+    ': give the job "permissions: id-token: write", or',
+  )
+})
+
+test('what cannot be fetched, decrypted or named is reported at once, and in Port as well', async () => {
+  const stage = await openStage()
+  const inputs = {
+    password: encryptWith('of another organisation, of 32 bytes', 'clear'),
+    large: 'x'.repeat(2_000),
+    'a=b': 1,
+  }
+  const payload = payloadFor(stage.run.id, inputs, { encrypted: ['password'], maxBytes: 1_500 })
+  stage.run.payload.body = bodyFor(stage.run.id, { password: inputs.password })
+  const job = openRunner({ ...stage, payload })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::warning::"a=b": an output cannot have such a name.*#outputs$/),
+    expect.stringMatching(
+      /^::error::The payload was too large.*"inputs.large" did not come.* does not hold that either: .*%0AThe secret input "password" could not/,
+    ),
+  ])
+  expect(linesOf(stage)).toEqual([
+    expect.stringMatching(/^Workflow run started/),
+    expect.stringMatching(/^The payload was too large/),
+    expect.stringMatching(/^The secret input "password"/),
+  ])
+})
+
+test.each(['constructor', 'toString', 'hasOwnProperty', '__proto__'])(
+  'a large input named %s comes whole, as any other',
+  async name => {
+    const stage = await openStage()
+    const inputs = Object.fromEntries([
+      ['first', 1],
+      [name, 'L'.repeat(2_000)],
+    ])
+    const payload = payloadFor(stage.run.id, inputs, { maxBytes: 900 })
+    expect(payload).toMatchObject({ port: { truncated: [`inputs.${name}`] } })
+    stage.run.payload.body = bodyFor(stage.run.id, inputs)
+    const job = openRunner({ ...stage, payload })
+    expect(await job.run('main')).toEqual([])
+    expect(job.outputs().inputs).toBe(JSON.stringify(inputs))
+  },
+)
+
+test.each<[string, unknown, Record<string, string>, RegExp]>([
+  [
+    'an event of something else',
+    { version: '1.4.2' },
+    {},
+    /^::error::This run was started by repository_dispatch, with no payload of the relay\. This action expects /,
+  ],
+  [
+    'a payload of a later version',
+    { run_id: 'r_1', action: 'x', port: { version: 2 } },
+    {},
+    /^::error::This payload is of version 2, and .*: update the action/,
+  ],
+  [
+    'an input that is no JSON',
+    undefined,
+    { payload: 'r_1' },
+    /^::error::The input "payload" is not JSON: give it as \${{ toJSON\(…\) }}\. /,
+  ],
+  [
+    'an input of something else',
+    undefined,
+    { payload: '{}' },
+    /^::error::The input "payload" holds no payload of the relay: hand on the output "payload" of this action, or /,
+  ],
+])(
+  '%s in place of the payload fails the job, and the error names what is expected',
+  async (_, payload, inputs, error) => {
+    const stage = await openStage()
+    const job = openRunner({ ...stage, payload }, inputs)
+    expect(await job.run('main')).toEqual([expect.stringMatching(error)])
+    expect(stage.port.requests).toEqual([])
+  },
+)

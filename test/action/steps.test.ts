@@ -1,0 +1,277 @@
+import { createRequire } from 'node:module'
+import nock from 'nock'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { createStepLister } from '../../action/runner/list-steps.ts'
+import { readWorkflow, type Workflow } from '../../action/runner/runner.ts'
+import type { Trouble } from '../support/http-server.ts'
+import { openRunner, seeAlso } from './open-runner.ts'
+import { openStage, REPOSITORY, type Stage } from './play.ts'
+
+// How the job and its steps are read from GitHub: single answers by nock, whole jobs by the stand-in.
+
+const GITHUB = 'https://github.acme.example'
+const JOBS = `/api/v3/repos/${REPOSITORY}/actions/runs/42/attempts/1/jobs`
+const WORKFLOW = {
+  repository: REPOSITORY,
+  runId: '42',
+  attempt: '1',
+  job: 'deploy',
+  apiUrl: `${GITHUB}/api/v3`,
+  action: 'org/port-webhook-action@v1',
+} as Workflow
+
+const openLister = () => createStepLister(WORKFLOW, { token: 't', checkRunId: '7' }, { clock: () => 0 })
+const page = (number: number) => nock(GITHUB).get(JOBS).query({ per_page: 100, page: number })
+
+beforeEach(() => nock.disableNetConnect())
+afterEach(() => {
+  const pending = nock.pendingMocks()
+  nock.cleanAll()
+  nock.enableNetConnect()
+  expect(pending).toEqual([])
+})
+
+test.each<[string, () => void, string]>([
+  ['a page', () => page(1).reply(200, '<html>Log in</html>'), 'what came is no list of jobs'],
+  ['nothing', () => page(1).reply(200), 'what came is no list of jobs'],
+  [
+    'a cut connection',
+    () => page(1).replyWithError(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
+    'ECONNRESET',
+  ],
+])('%s in place of the jobs is an error that names it', async (_, answer, reason) => {
+  answer()
+  await expect(openLister()()).rejects.toThrow(
+    `GitHub's API at github.acme.example did not answer as it should: ${reason}.`,
+  )
+})
+
+test.each([
+  [100, 1],
+  [201, 3],
+  [undefined, 1],
+])('of %s jobs, none of them this one, %i pages are read, however full they are', async (total, pages) => {
+  const jobs = Array.from({ length: 100 }, (_, id) => ({ id: id + 100, status: 'completed' }))
+  for (let number = 1; number <= pages; number++) page(number).reply(200, { total_count: total, jobs })
+  expect(await openLister()()).toBeNull()
+})
+
+test('asked again, it sends the token and the ETag of the last answer, and takes "not modified" for the same job', async () => {
+  const list = openLister()
+  const job = { id: 7, name: 'deploy', steps: [{ number: 1, name: 'Build', status: 'in_progress' }] }
+  const headers = { authorization: 'token t', 'user-agent': /^port-webhook-action/ }
+  const ask = (options: nock.Options) => nock(GITHUB, options).get(JOBS).query(true)
+  ask({ reqheaders: headers, badheaders: ['if-none-match'] }).reply(
+    200,
+    { total_count: 1, jobs: [job] },
+    { etag: '"1"' },
+  )
+  ask({ reqheaders: { 'if-none-match': '"1"' } }).reply(304)
+  const first = await list()
+  expect(first).toMatchObject({ name: 'deploy', steps: [{ name: 'Build', authors: true }] })
+  expect(await list()).toEqual(first)
+})
+
+/** The names of the steps that count as the author's. */
+async function authors(steps: string[], postsFrom = steps.length): Promise<string[]> {
+  // The runner numbers posts after a gap.
+  const numbered = steps.map((name, index) => ({
+    number: index + 1 + (index >= postsFrom ? 10 : 0),
+    name,
+    status: 'completed',
+  }))
+  page(1).reply(200, { total_count: 1, jobs: [{ id: 7, steps: numbered }] })
+  return (await openLister()())!.steps.filter(step => step.authors).map(({ name }) => name)
+}
+
+const OWN = 'Run org/port-webhook-action@v1'
+
+test("the runner's own pre and post steps are not the author's, by their place and not by their name alone", async () => {
+  const before = ['Set up job', 'Pre Check out', OWN, 'Check out', 'Pre Migrate', 'Migrate', 'Post Migrate']
+  const after = ['Post Check out', `Post ${OWN}`, 'Complete job']
+  expect(await authors([...before, ...after], before.length)).toEqual(before.slice(3))
+  const plain = ['Set up job', 'Migrate', 'Post Migrate', 'Complete job']
+  expect(await authors(plain)).toEqual(['Migrate', 'Post Migrate'])
+})
+
+test.each([
+  [['Set up job', 'Pull alpine:3', 'Pull ghcr.io/acme/lint:1.2', 'Build acme/scan/docker@v1']],
+  [['Set up job', 'Set up runner', 'Build acme/scan@9f2d', 'Initialize containers']],
+])('with %j the runner begins a job: no step of the author is before this action', async prepared => {
+  const own = ['Build image', 'Pull alpine', 'Set up runner', 'Run acme/scan@v1']
+  const before = [...prepared, 'Pre Run acme/scan@v1', OWN, ...own]
+  const after = ['Post Run acme/scan@v1', 'Complete runner', 'Complete job']
+  expect(await authors([...before, ...after], before.length)).toEqual(own)
+})
+
+test("an author's own first step stays the author's, though its name is like one of the runner's", async () => {
+  for (const name of ['Build image', 'Pull the image', 'Pull images', 'Build shop for a@b']) {
+    expect(await authors(['Set up job', name, 'Build acme/scan@v1'])).toEqual([name, 'Build acme/scan@v1'])
+  }
+  expect(await authors(['Pull alpine'])).toEqual(['Pull alpine'])
+})
+
+test("GitHub's own examples of jobs have the steps of their authors", async () => {
+  const all = createRequire(import.meta.url)('@octokit/webhooks-examples/api.github.com/index.json') as {
+    examples: { workflow_job?: { steps: { number: number; name: string }[] } }[]
+  }[]
+  const jobs = all
+    .flatMap(({ examples }) => examples.flatMap(example => example.workflow_job ?? []))
+    .filter(({ steps }) => steps.some(({ name }) => name.startsWith('Post ')))
+  expect(jobs).toHaveLength(3)
+  for (const { steps } of jobs) {
+    page(1).reply(200, { total_count: 1, jobs: [{ id: 7, steps }] })
+    const found = (await openLister()())!.steps.filter(step => step.authors)
+    expect(found.map(({ name }) => name)).toEqual(
+      steps.map(({ name }) => name).filter(name => !/^(Set up|Complete) job$|^Post /.test(name)),
+    )
+  }
+})
+
+interface ShownStep {
+  name: string
+  number?: number
+  conclusion?: string
+  status?: 'in_progress' | 'queued'
+  /** s */
+  took?: number
+}
+
+/** The job of openRunner in GitHub, after a hundred others. */
+function showJob({ github }: Stage, steps: ShownStep[]) {
+  nock.enableNetConnect('127.0.0.1')
+  github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
+  const time = (second: number) =>
+    new Date(Date.UTC(2026, 10, 24, 12, 0, second)).toISOString().replace('.000', '')
+  const shown = steps.map(({ name, number, status, conclusion = 'success', took = 7 }, index) => ({
+    name,
+    number: number ?? index + 1,
+    started_at: time(index * 10),
+    ...(status
+      ? { status, conclusion: null, completed_at: null }
+      : { status: 'completed' as const, conclusion, completed_at: time(index * 10 + took) }),
+  }))
+  const others = Array.from({ length: 100 }, (_, index) => ({
+    name: `leg ${index}`,
+    status: 'queued' as const,
+  }))
+  const own = { name: 'deploy', status: 'in_progress' as const, runner_name: 'rack-7', steps: shown }
+  github.setJobs(16_000_000_042, 1, [...others, own])
+}
+
+test('the log shows each step of the author with its end and time; the job may be on the second page', async () => {
+  const stage = await openStage()
+  showJob(stage, [
+    { name: 'Set up job' },
+    { name: OWN },
+    { name: 'Build' },
+    { name: 'Lint', conclusion: 'failure', took: 63 },
+    { name: 'Wait', conclusion: 'cancelled', took: 7_500 },
+    { name: 'Notify', conclusion: 'skipped' },
+    { name: 'New', conclusion: 'neutral' },
+    { name: 'Post to the channel' },
+    { name: 'Clean up', status: 'queued' },
+    { name: 'Post Build', number: 24 },
+  ])
+  const job = openRunner(stage)
+  expect(await job.run('main')).toEqual([])
+  expect(await job.run('post', job.state())).toEqual([])
+  expect(stage.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
+    '✓ Build (7 s)',
+    '✗ Lint: failure (1 min 3 s)',
+    '✗ Wait: cancelled (2 h 5 min)',
+    '– Notify: skipped',
+    '– New: neutral (7 s)',
+    '✓ Post to the channel (7 s)',
+    '– Clean up: not run',
+  ])
+  expect(stage.github.requests.map(({ path }) => path.split('?')[1])).toEqual([
+    'per_page=100&page=1',
+    'per_page=100&page=2',
+  ])
+})
+
+test('a step that GitHub still shows as running is asked for once more, and then shown as it stands', async () => {
+  const stage = await openStage()
+  showJob(stage, [{ name: 'Deploy', status: 'in_progress' }])
+  const job = openRunner(stage)
+  await job.run('main')
+  await job.run('post', job.state())
+  expect(stage.run.logs.at(-1)!.message).toMatch(/^– Deploy: still running\n/)
+  expect(stage.github.requests).toHaveLength(3)
+})
+
+const LIMITED =
+  ': the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
+const FORBIDDEN = '. Give the job "permissions: actions: read" (and leave github-token to its default).'
+
+test.each<[string, Trouble, string]>([
+  ['a missing permission', { status: 403 }, FORBIDDEN],
+  ['trouble of GitHub', { status: 502 }, '.'],
+  ['a limit with a time', { status: 403, headers: { 'retry-after': '60' } }, LIMITED],
+  [
+    'a limit that is used up',
+    { status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795600000' } },
+    LIMITED,
+  ],
+  [
+    'a secondary limit',
+    { status: 403, body: { message: 'You have exceeded a secondary rate limit.' } },
+    LIMITED,
+  ],
+  ['too many requests', { status: 429 }, LIMITED],
+])('%s is a notice, and the final status goes all the same', async (_, trouble, reason) => {
+  const stage = await openStage()
+  showJob(stage, [{ name: 'Build' }])
+  const job = openRunner(stage)
+  await job.run('main')
+  stage.github.fail(trouble)
+  expect(await job.run('post', job.state())).toEqual([
+    `::notice::The steps of this job are not reported to Port: GitHub answered ${trouble.status} to GET ` +
+      `/repos/${REPOSITORY}/actions/runs/16000000042/attempts/1/jobs${reason}${seeAlso('steps')}`,
+  ])
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('a job that GitHub does not list, or no token to ask with, is a notice', async () => {
+  const stage = await openStage()
+  showJob(stage, [])
+  const job = openRunner(stage, { report: 'progress' })
+  await job.run('main')
+  const notice = (reason: string) => [
+    `::notice::The steps of this job are not reported to Port: ${reason}${seeAlso('steps')}`,
+  ]
+  expect(await job.run('post', { ...job.state(), RUNNER_NAME: 'another' })).toEqual(
+    notice('GitHub does not list it among the jobs of its run.'),
+  )
+  expect(await job.run('post', { ...job.state(), 'INPUT_GITHUB-TOKEN': '' })).toEqual(
+    notice(`github-token is empty${FORBIDDEN}`),
+  )
+})
+
+test('used by a path, it knows its own step, and no other', async () => {
+  const stage = await openStage()
+  showJob(stage, [
+    { name: 'Set up job' },
+    { name: 'Run ./tools' },
+    { name: 'Run ./path/to/action' },
+    { name: 'Build' },
+  ])
+  const workspace = '/home/runner/work/shop/shop'
+  const job = openRunner(stage, {}, { GITHUB_ACTION_REPOSITORY: '', GITHUB_WORKSPACE: workspace })
+  const [, script] = process.argv
+  onTestFinished(() => {
+    process.argv[1] = script!
+  })
+  process.argv[1] = `${workspace}/path/to/action/action/dist/post/index.js`
+  await job.run('main')
+  expect(await job.run('post', job.state())).toEqual([
+    expect.stringMatching(/^::warning::This action is not the first step of its job: "Run \.\/tools" ran/),
+  ])
+  expect(stage.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
+    '✓ Run ./tools (7 s)',
+    '✓ Build (7 s)',
+  ])
+  const own = (folder: string) => readWorkflow(process.env, `${folder}/action/dist/post/index.js`).action
+  expect([own(workspace), own('/elsewhere')]).toEqual(['./', './'])
+})

@@ -1,0 +1,209 @@
+import { expect, test } from 'vitest'
+import { openRunner } from './open-runner.ts'
+import { action, openStage, ownSteps, payloadFor, repositoryWith } from './play.ts'
+import { transcript } from './transcript.ts'
+
+test('inside a composite action it reports the job all the same, and hands its outputs on', async () => {
+  const repository = repositoryWith({
+    'port/action.yml': `
+name: Port
+description: What all workflows of acme begin with.
+inputs:
+  id: { description: Client id., required: true }
+  secret: { description: Client secret., required: true }
+  url: { description: API., required: true }
+outputs:
+  version: { description: Version., value: "\${{ steps.port.outputs.version }}" }
+runs:
+  using: composite
+  steps:
+    - uses: ./
+      id: port
+      with:
+        port-client-id: \${{ inputs.id }}
+        port-client-secret: \${{ inputs.secret }}
+        port-api-url: \${{ inputs.url }}
+`,
+  })
+  const stage = await openStage()
+  const played = await stage.play({
+    ...repository,
+    yaml: `
+on: { repository_dispatch: { types: [deploy_service] } }
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: ./port
+        id: start
+        with: { id: "\${{ vars.PORT_CLIENT_ID }}", secret: "\${{ secrets.PORT_CLIENT_SECRET }}", url: "\${{ vars.PORT_API_URL }}" }
+      - name: Deploy
+        run: |
+          echo "to $VERSION" >> "$PORT_LOG"
+          exit 1
+        env: { VERSION: "\${{ steps.start.outputs.version }}" }
+`,
+  })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/composite.yml')
+  expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+})
+
+test('a reusable workflow takes the payload from its caller, and ends the Port run', async () => {
+  const repository = repositoryWith({
+    '.github/workflows/called.yml': `
+on:
+  workflow_call:
+    inputs: { payload: { type: string, required: true } }
+    secrets: { PORT_CLIENT_SECRET: { required: true } }
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:${action({ payload: '${{ inputs.payload }}' })}
+      - run: test "$VERSION" = 1.4.2
+        env: { VERSION: "\${{ steps.port.outputs.version }}" }
+`,
+  })
+  const stage = await openStage()
+  const played = await stage.play({
+    ...repository,
+    yaml: `
+on: { repository_dispatch: { types: [deploy_service] } }
+jobs:
+  call:
+    uses: ./.github/workflows/called.yml
+    with: { payload: "\${{ toJSON(github.event.client_payload) }}" }
+    secrets: inherit
+`,
+  })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/reusable-workflow.yml')
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('a workflow started by hand takes the payload from its input, and reports as any other', async () => {
+  const stage = await openStage()
+  const played = await stage.play({
+    yaml: `
+on:
+  workflow_dispatch:
+    inputs:
+      payload: { type: string, required: true }
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:${action({ payload: '${{ inputs.payload }}' })}
+`,
+    event: {
+      name: 'workflow_dispatch',
+      payload: { inputs: { payload: JSON.stringify(payloadFor('r_Q0YotCZMKxDLdlaU')) } },
+    },
+  })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/workflow-dispatch.yml')
+  expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('the output payload of one workflow is the input payload of the next, which ends the Port run', async () => {
+  const stage = await openStage()
+  const first = await stage.play({ with: { report: 'off' } })
+  const payload = first.jobs[0]!.steps.find(step => step.id === 'port')!.outputs.payload!
+  expect(stage.run.status).toBe('IN_PROGRESS')
+  stage.port.clearRequests()
+  stage.github.clearRequests()
+  const second = await stage.play({
+    runId: 16_000_000_043,
+    yaml: `
+on: { workflow_dispatch: { inputs: { payload: { type: string } } } }
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:${action({ payload: '${{ inputs.payload }}' })}
+`,
+    event: { name: 'workflow_dispatch', payload: { inputs: { payload } } },
+  })
+  await expect(transcript(second, stage)).toMatchFileSnapshot('transcripts/handed-on.yml')
+  expect(stage.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000043' })
+})
+
+test('the action used twice in a job gives its outputs twice, and reports once', async () => {
+  const stage = await openStage()
+  const played = await stage.play({
+    yaml: `
+on: { repository_dispatch: { types: [deploy_service] } }
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:${action({ progress: 'false' })}
+      - run: echo between >> "$PORT_LOG"${action({}, 'again')}
+      - run: test "$A" = "$B"
+        env:
+          A: \${{ steps.port.outputs.payload }}
+          B: \${{ steps.again.outputs.payload }}
+`,
+  })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/twice.yml')
+})
+
+test('what the second step is given and does not use is a warning that names it, since only the first one reports', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { report: 'progress' })
+  await job.run('main')
+  const asked = stage.port.requests.length
+  const remark = 'An earlier step of this job reports this run to Port.'
+  const warning = (unused: string) =>
+    `::warning::${remark} Give it what is not used here: ${unused}. See ` +
+    'https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#inputs'
+  expect(await job.run('main')).toEqual([remark])
+  expect(await job.run('main', { INPUT_REPORT: 'job' })).toEqual([warning('report: job')])
+  const more = {
+    INPUT_NEEDS: '{"build":{"result":"failure"}}',
+    INPUT_ENTITIES: '[{ blueprint: service, identifier: shop }]',
+    INPUT_SUMMARY: 'Done.',
+  }
+  expect(await job.run('main', more)).toEqual([warning('needs, entities, summary')])
+  expect(stage.port.requests).toHaveLength(asked)
+})
+
+test("on Enterprise Server the URLs are that server's, and the job is found by its runner", async () => {
+  const stage = await openStage({ enterprise: true })
+  const played = await stage.play({ checkRunId: false, runnerName: 'rack-7' })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/enterprise-server.yml')
+  expect(stage.run).toMatchObject({ status: 'SUCCESS', link: [stage.runUrl()] })
+})
+
+test('an input named as a fixed output, or as none can be, stays in the output inputs, with a warning', async () => {
+  const stage = await openStage()
+  const inputs = {
+    Action: 'mine',
+    size: 'L',
+    Size: 'XL',
+    'a=b': 1,
+    'c<<d': 2,
+    'e<': 3,
+    '<': 4,
+    'at@b\\c': 'kept',
+    __proto__x: 'kept',
+  }
+  const played = await stage.play({ clientPayload: payloadFor('r_Q0YotCZMKxDLdlaU', inputs) })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/output-names.yml')
+  const { main } = ownSteps(played.jobs[0]!)
+  expect(JSON.parse(main.outputs.inputs!)).toEqual(inputs)
+})
+
+test('one credential without the other, and every other wrong input, is an error at once', async () => {
+  const stage = await openStage()
+  const played = await stage.play({
+    secrets: {},
+    with: { report: 'jobs', 'on-duplicate': 'stop', needs: 'build' },
+  })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/wrong-inputs.yml')
+})
+
+test('a token that may not read actions costs the steps alone, and one notice names the permission', async () => {
+  const stage = await openStage()
+  const token = stage.github.createToken({
+    kind: 'integration',
+    permissions: { actions: 'none', contents: 'read' },
+  })
+  const played = await stage.play({ token })
+  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/no-actions-permission.yml')
+  expect(stage.run.status).toBe('SUCCESS')
+})

@@ -1,0 +1,93 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { packClientPayload } from '../../port/client-payload.ts'
+import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import { generate } from '../../relay/commands/generate.ts'
+import { encryptWith } from '../action/encrypt.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { playWorkflow } from '../support/player/play-workflow.ts'
+import { startPortApi } from '../support/port-api.ts'
+import { temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+
+const properties = {
+  service: { type: 'string' },
+  replicas: { type: 'number' },
+  dryRun: { type: 'boolean' },
+  config: { type: 'object' },
+  action: { type: 'string' },
+  token: { type: 'string', encryption: 'aes256-gcm' },
+  'a@b=c': { type: 'array', items: { type: 'string' } },
+}
+const typed = {
+  service: 'it\'s "$HOME"',
+  replicas: 2,
+  dryRun: false,
+  config: { a: [1] },
+  action: 'clashes',
+  'a@b=c': ['x', 'y'],
+}
+
+test.each(['workflow_dispatch', 'repository_dispatch'])(
+  'a generated workflow of %s hands each input to its step, and ends the run in Port',
+  async event => {
+    const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
+    onTestFinished(() => Promise.all([port.close(), github.close()]).then(() => {}))
+    github.addRepository('acme/shop')
+    const shown = port.createRun()
+    const action = {
+      identifier: 'deploy',
+      title: 'Deploy it',
+      trigger: { type: 'self-service', operation: 'DAY-2', userInputs: { properties, required: [] } },
+      invocationMethod: { type: 'WEBHOOK', url: 'https://relay.example.com/webhook', body: '{{ . }}' },
+    }
+    const file = join(temporaryFolder(), 'action.json')
+    writeFileSync(file, JSON.stringify(action))
+    const { stdout } = await run(generate, [file, '--event', event])
+    const yaml = `${stdout}\n`.replace(
+      'echo "Replace this step by your own"',
+      `{ env | grep -E '^(INPUT_|ENTITY)' | sort; echo "list: $(tr -d ' \\n' <<< "$INPUT_A_B_C")"; }`,
+    )
+
+    const invocation = readInvocation({
+      inputs: { ...typed, token: encryptWith(port.clientSecret, 'a-token-in-clear-text') },
+      trigger: { by: null, operation: 'DAY-2' },
+      entity: { identifier: 'shop' },
+      action: { identifier: 'deploy', blueprint: null, encryptedProperties: ['token'] },
+      run: { id: shown.id },
+    })
+    const payload = packClientPayload(invocation, { delivery: 'd_1', relay: null })
+    const inputs = { port: JSON.stringify(payload), service: typed.service, replicas: '2', dryRun: 'false' }
+    const played = await playWorkflow({
+      yaml,
+      event:
+        event === 'workflow_dispatch'
+          ? { name: event, payload: { inputs } }
+          : { name: event, payload: { event_type: 'deploy', client_payload: payload } },
+      repository: 'acme/shop',
+      github,
+      vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
+      secrets: { PORT_CLIENT_SECRET: port.clientSecret },
+      env: { PATH: process.env.PATH! },
+    })
+    expect(played.conclusion).toBe('success')
+    expect(shown.status).toBe('SUCCESS')
+    const log = shown.logs.map(({ message }) => message).join('\n')
+    for (const line of [
+      'ENTITY=shop',
+      'INPUT_SERVICE=it\'s "$HOME"',
+      'INPUT_REPLICAS=2',
+      'INPUT_DRYRUN=false',
+      'INPUT_CONFIG={"a":[1]}',
+      'INPUT_ACTION=clashes',
+      'INPUT_TOKEN=***',
+    ]) {
+      expect(log).toContain(`${line}\n`)
+    }
+    expect(log).toContain('list: ["x","y"]')
+    expect(log).not.toContain('a-token-in-clear-text')
+    const title = event === 'workflow_dispatch' ? 'Deploy it' : 'deploy'
+    expect(github.runs.map(each => each.displayTitle)).toEqual([`${title} ${shown.id}`])
+  },
+)

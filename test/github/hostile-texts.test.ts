@@ -1,0 +1,62 @@
+import nock from 'nock'
+import { afterEach, expect, test } from 'vitest'
+import type { ClientPayload } from '../../port/client-payload.ts'
+import { createGitHub } from '../../relay/github/client.ts'
+import { readFailure } from '../../relay/github/read-failure.ts'
+
+const API = 'https://api.github.test'
+const TOKEN = 'a-token-of-our-own'
+const INSTALLATION = `ghs_${'aB3'.repeat(40)}`
+
+const open = () =>
+  createGitHub(
+    { apiUrl: API, auth: { token: TOKEN }, webhookSecret: 'hook-secret', oidcIssuer: '' },
+    undefined,
+    undefined,
+    {
+      secrets: ['port-client-secret'],
+    },
+  )
+afterEach(() => nock.cleanAll())
+
+test.each([
+  ['colours and line breaks', '\u001b[31mred\u001b[0m\r\nr_1', 'red r_1'],
+  ['a terminal command', 'a\u001b]0;owned\u0007b\u009b2Jc', 'abc'],
+  ['other control characters', 'a\u0000b\u0085c\u2028d', 'a b c d'],
+  ['characters that turn the text around', 'r_1\u202edeploy\u2066', 'r_1deploy'],
+  ['half a character', 'a\ud83db', 'ab'],
+  ['a length without end', 'x'.repeat(5_000), `${'x'.repeat(299)}…`],
+])('a run’s title with %s is one plain line', async (_, title, expected) => {
+  nock(API)
+    .get('/repos/acme/shop/actions/runs/7')
+    .reply(200, { id: 7, display_title: title, status: 'queued', event: 'push' })
+  const { data } = await open().run('acme/shop', 7, null)
+  expect(data?.title).toBe(expected)
+})
+
+test('names of workflows, jobs and steps are plain lines', async () => {
+  const name = 'Build\u001b[1m\nit'
+  nock(API)
+    .get('/repos/acme/shop/actions/workflows?per_page=100')
+    .reply(200, { total_count: 1, workflows: [{ name, state: 'active' }] })
+    .get('/repos/acme/shop/actions/runs/7/attempts/1/jobs?per_page=100')
+    .reply(200, { total_count: 1, jobs: [{ id: 1, name, conclusion: null, steps: [{ name, number: 1 }] }] })
+  const github = open()
+  expect(await github.workflows('acme/shop')).toEqual([{ name: 'Build it', state: 'active' }])
+  const { jobs } = await github.jobs('acme/shop', 7, 1)
+  expect(jobs).toMatchObject([{ name: 'Build it', steps: [{ name: 'Build it' }] }])
+})
+
+test.each([403, 422])('what GitHub says to a %i is one line, and holds no secret', async status => {
+  const message = `\u001b[31mNo\n${TOKEN} hook-secret port-client-secret ${INSTALLATION} of yours`
+  nock(API).post('/repos/acme/shop/dispatches').reply(status, { message })
+  nock(API).get('/repos/acme/shop/actions/runs/7').reply(status, { message })
+  const github = open()
+  const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
+  const outcome = await github.dispatch(target, { payload: {} as ClientPayload, inputs: {} })
+  const hidden = `(${status}: No *** *** *** *** of yours)`
+  expect(outcome).toMatchObject({ kind: 'rejected', reason: expect.stringContaining(hidden) })
+  const error = await github.run('acme/shop', 7, null).catch(thrown => thrown)
+  expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 }).reason).toContain(hidden)
+  expect(`${error.message} ${JSON.stringify(error.response.data)}`).not.toMatch(/secret|own|ghs_/)
+})

@@ -1,0 +1,127 @@
+import { expect, test } from 'vitest'
+import { createRequestBudget } from '../../relay/github/request-budget.ts'
+import { createRunCache } from '../../relay/github/run-cache.ts'
+import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
+
+const made = (id: number, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
+  id,
+  attempt: 1,
+  workflowId: 1,
+  event: 'repository_dispatch',
+  title: 'deploy',
+  status: 'in_progress',
+  conclusion: null,
+  url: '',
+  createdAt: id * 1_000,
+  updatedAt: id * 1_000,
+  ...more,
+})
+
+/** A cache over a list of runs in memory, which counts what it is asked. */
+function open(runs: WorkflowRun[], limit = 36) {
+  let at = 1_000_000
+  const asked: string[] = []
+  const cache = createRunCache({
+    github: {
+      async runsPage(_, page) {
+        asked.push(`page ${page}`)
+        const sorted = [...runs].sort((a, b) => b.id - a.id)
+        return { data: sorted.slice((page - 1) * 100, page * 100), etag: null }
+      },
+      async run(_, id) {
+        asked.push(`run ${id}`)
+        return { data: runs.find(run => run.id === id) ?? null, etag: null }
+      },
+    },
+    budget: createRequestBudget(limit, 60_000, () => at),
+    budgetById: createRequestBudget(10, 60_000, () => at),
+    perMinute: 34,
+    clock: () => at,
+  })
+  return {
+    asked,
+    look: (want: { since?: number; runId?: number | null } = {}) =>
+      cache.look(
+        'acme/shop',
+        {
+          event: 'repository_dispatch',
+          since: want.since ?? (want.runId ? null : 0),
+          runIds: want.runId ? [want.runId] : [],
+        },
+        5_000,
+      ),
+    pass: (ms: number) => {
+      at += ms
+    },
+  }
+}
+
+test('a clock that was a day ahead and is set right keeps no list from being read, and no budget used up', async () => {
+  const { asked, look, pass } = open([made(1)], 2)
+  pass(86_400_000)
+  await look()
+  pass(10_000)
+  await look()
+  pass(-86_410_000)
+  for (let minute = 0; minute < 10; minute++) {
+    await look()
+    pass(60_000)
+  }
+  expect(asked).toHaveLength(12)
+})
+
+test('one reading serves everybody who asks at once, and those who ask soon after', async () => {
+  const { asked, look, pass } = open([made(1)])
+  await Promise.all(Array.from({ length: 50 }, () => look()))
+  pass(4_000)
+  await look()
+  expect(asked).toEqual(['page 1'])
+  pass(2_000)
+  await look()
+  expect(asked).toEqual(['page 1', 'page 1'])
+})
+
+test('pages are turned back to the time that is asked for, and no further', async () => {
+  const runs = Array.from({ length: 350 }, (_, i) => made(i + 1))
+  const { asked, look } = open(runs)
+  const found = await look({ since: 180_000 })
+  expect(asked).toEqual(['page 1', 'page 2'])
+  expect(found).toMatchObject({ covers: 151_000, access: 'read' })
+})
+
+test('a list too long to turn whole says how far back it goes', async () => {
+  const { asked, look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
+  expect(await look({ since: 50_000 })).toMatchObject({ covers: 201_000 })
+  expect(asked).toHaveLength(5)
+})
+
+test('a run older than the pages is fetched by its id', async () => {
+  const { asked, look, pass } = open(Array.from({ length: 150 }, (_, i) => made(i + 1)))
+  expect((await look({ runId: 7 })).runs.has(7)).toBe(true)
+  expect(asked).toEqual(['page 1', 'run 7'])
+  pass(4_000)
+  await look({ runId: 7 })
+  expect(asked.filter(each => each === 'run 7')).toHaveLength(1)
+})
+
+test('nothing is asked beyond the budget, and the look says when to come again', async () => {
+  const { asked, look, pass } = open([made(1)], 2)
+  for (let i = 0; i < 5; i++) {
+    await look()
+    pass(6_000)
+  }
+  expect(asked).toHaveLength(2)
+  expect((await look()).nextAt).toBeGreaterThan(1_030_000)
+})
+
+test('a budget allows its number in any window, not only in those that begin with the clock', () => {
+  let at = 0
+  const budget = createRequestBudget(3, 60_000, () => at)
+  const take = (time: number) => {
+    at = time
+    return budget.take()
+  }
+  expect([0, 50_000, 59_000, 59_999].map(take)).toEqual([true, true, true, false])
+  expect(budget.freeAt()).toBe(60_000)
+  expect([60_000, 60_001, 110_000].map(take)).toEqual([true, false, true])
+})

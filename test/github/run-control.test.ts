@@ -1,0 +1,111 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { createGitHub } from '../../relay/github/client.ts'
+import { readFailure } from '../../relay/github/read-failure.ts'
+import type { GitHubApiOptions } from '../support/github-api/types.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+
+async function open(options: GitHubApiOptions = {}, clock = Date.now) {
+  const api = await startGitHubApi(options)
+  onTestFinished(() => api.close())
+  api.addRepository('acme/shop')
+  const auth = { token: api.token }
+  const github = createGitHub({ apiUrl: api.url, auth, webhookSecret: null, oidcIssuer: '' }, clock)
+  return { api, github, run: api.createRun({ repository: 'acme/shop', status: 'in_progress' }) }
+}
+
+test('a run is cancelled; one that goes on all the same is cancelled by force', async () => {
+  const { api, github, run } = await open()
+  api.setUnstoppable(run.id)
+  expect(await github.cancelRun('acme/shop', run.id)).toBe('accepted')
+  expect((await github.run('acme/shop', run.id, null)).data).toMatchObject({ status: 'in_progress' })
+  expect(await github.forceCancelRun('acme/shop', run.id)).toBe('accepted')
+  const { data } = await github.run('acme/shop', run.id, null)
+  expect(data).toMatchObject({ status: 'completed', conclusion: 'cancelled' })
+  expect(api.cancellations).toEqual([
+    { runId: run.id, isForced: false },
+    { runId: run.id, isForced: true },
+  ])
+})
+
+test('a run that has ended is told apart from one that cannot be cancelled', async () => {
+  const { api, github, run } = await open()
+  api.setRun(run.id, { status: 'completed', conclusion: 'success' })
+  expect(await github.cancelRun('acme/shop', run.id)).toBe('ended')
+  expect(await github.forceCancelRun('acme/shop', run.id)).toBe('ended')
+  const message = 'Cannot cancel a workflow re-run that has not yet queued.'
+  api.fail({ status: 409, body: { message } })
+  const soon = await github.cancelRun('acme/shop', run.id).catch(error => error)
+  expect(readFailure(soon, { repository: 'acme/shop', now: 1_000, tries: 0 })).toEqual({
+    kind: 'later',
+    at: 3_000,
+    reason: `GitHub answered 409: ${message}`,
+  })
+  api.addRepository('acme/till', { permissions: { actions: 'read', metadata: 'read' } })
+  const other = api.createRun({ repository: 'acme/till' })
+  const forbidden = await github.cancelRun('acme/till', other.id).catch(error => error)
+  const failed = { repository: 'acme/till', now: 0, tries: 0, permission: 'Actions: write' }
+  expect(readFailure(forbidden, failed)).toEqual({
+    kind: 'forbidden',
+    reason:
+      "the relay's token or App lacks Actions: write on acme/till (403: Resource not accessible by personal access token)",
+  })
+})
+
+test('what a run waits for, and what was decided, is read', async () => {
+  const { api, github, run } = await open()
+  api.awaitReview(run.id, [
+    { environment: 'prod', waitTimer: 30, reviewers: ['octocat', 'team:admins'] },
+    { environment: 'eu\u001b[31m\nprod', reviewers: [] },
+  ])
+  expect((await github.run('acme/shop', run.id, null)).data?.status).toBe('waiting')
+  expect(await github.pendingDeployments('acme/shop', run.id)).toEqual([
+    { environment: 'prod', waitTimer: 30, reviewers: ['octocat', 'admins'] },
+    { environment: 'eu prod', waitTimer: 0, reviewers: [] },
+  ])
+  api.review(run.id, { environment: 'prod', state: 'approved', user: 'octocat', comment: 'Ship\r\nit!' })
+  expect(await github.approvals('acme/shop', run.id)).toEqual([
+    { environments: ['prod'], state: 'approved', by: 'octocat', comment: 'Ship it!' },
+  ])
+  expect((await github.pendingDeployments('acme/shop', run.id)).map(each => each.environment)).toEqual([
+    'eu prod',
+  ])
+})
+
+test('a new run is shown to nobody for a while, then in any order', async () => {
+  const order = <T>(runs: T[]) => runs.toReversed()
+  const { api, github, run } = await open({ shownAfterMs: 3_600_000, order })
+  expect((await github.runsPage('acme/shop', 1, null, 'repository_dispatch')).data).toEqual([])
+  await expect(github.run('acme/shop', run.id, null)).rejects.toMatchObject({ status: 404 })
+  const ids = [2, 3].map(hours => {
+    const createdAt = new Date(Date.now() - hours * 3_600_000).toISOString()
+    return api.createRun({ repository: 'acme/shop', createdAt }).id
+  })
+  expect(
+    (await github.runsPage('acme/shop', 1, null, 'repository_dispatch')).data?.map(({ id }) => id),
+  ).toEqual(ids.toReversed())
+})
+
+test.each([-90_000, 0, 3_600_000])("GitHub's clock is %i ms ahead: its answers tell", async skew => {
+  const { github, run } = await open({ clockSkewMs: skew })
+  expect(github.clockOffset()).toBeNull()
+  await github.run('acme/shop', run.id, null)
+  // The header has whole seconds.
+  expect(Math.abs((github.clockOffset() as number) - skew)).toBeLessThanOrEqual(1_000)
+})
+
+test("a jump of the relay's own clock shows at once", async () => {
+  let jump = 0
+  const { github, run } = await open({}, () => Date.now() + jump)
+  await github.run('acme/shop', run.id, null)
+  const before = github.clockOffset() as number
+  jump = -3_600_000
+  expect(Math.abs((github.clockOffset() as number) - before - 3_600_000)).toBeLessThan(60_000)
+})
+
+test("a proxy's clock is not taken for GitHub's", async () => {
+  const { api, github, run } = await open()
+  api.fail({ status: 502, headers: { date: 'Tue, 24 Nov 2020 12:00:30 GMT', 'x-github-request-id': '' } })
+  await github.run('acme/shop', run.id, null).catch(() => {})
+  await github.run('acme/shop', run.id, null)
+  expect(Math.abs(github.clockOffset() as number)).toBeLessThan(60_000)
+})

@@ -1,0 +1,90 @@
+import { createRequire } from 'node:module'
+import { describe, expect, test } from 'vitest'
+import { readWebhookEvent } from '../../relay/github/webhook-event.ts'
+
+interface Example {
+  action: string
+  repository?: { full_name: string }
+  workflow_run?: { id: number; status: string }
+  workflow_job?: { run_id: number; status: string; name: string }
+  environment?: string
+}
+
+const require = createRequire(import.meta.url)
+const HOSTS = ['api.github.com', 'ghes-31', 'ghes-32', 'ghes-33', 'ghes-34', 'ghes-35']
+const NAMES = ['workflow_run', 'workflow_job', 'deployment_review', 'ping']
+const EXAMPLES = HOSTS.flatMap(host => {
+  const all = require(`@octokit/webhooks-examples/${host}/index.json`) as {
+    name: string
+    examples: Example[]
+  }[]
+  return all
+    .filter(({ name }) => NAMES.includes(name))
+    .flatMap(({ name, examples }) => examples.map((body, i) => ({ host, name, i, body })))
+})
+
+test('the examples hold every webhook that the relay follows', () => {
+  expect([...new Set(EXAMPLES.map(({ name }) => name))].sort()).toEqual(NAMES.toSorted())
+})
+
+test.each(EXAMPLES)('$host, $name, example $i is understood', ({ name, body }) => {
+  const repository = body.repository?.full_name ?? null
+  const run = body.workflow_run
+  const job = body.workflow_job
+  const expected: Record<string, object> = {
+    workflow_run: { run: { id: run?.id, status: run?.status } },
+    workflow_job: { runId: job?.run_id, status: job?.status, name: job?.name },
+    deployment_review: { action: body.action, runId: run?.id, environments: [body.environment] },
+    ping: {},
+  }
+  expect(readWebhookEvent(name, body)).toMatchObject({ kind: name, repository, ...expected[name] })
+})
+
+describe('a deployment_review', () => {
+  const base = { repository: { full_name: 'acme/shop' }, workflow_run: { id: 7 } }
+
+  test('names the environments, the reviewer who decided and the comment, on one line each', () => {
+    const body = {
+      ...base,
+      action: 'approved',
+      workflow_job_runs: [{ environment: 'prod' }, { environment: 'eu\r\nprod' }, { environment: 'prod' }],
+      reviewers: [
+        { type: 'User', reviewer: { login: 'octocat', name: 'Mona' } },
+        { type: 'Team', reviewer: { name: 'admins' } },
+        { type: 'Bot', reviewer: null },
+      ],
+      approver: { login: '\u001b[31moctocat' },
+      comment: 'Ship\nit!',
+    }
+    expect(readWebhookEvent('deployment_review', body)).toEqual({
+      kind: 'deployment_review',
+      action: 'approved',
+      repository: 'acme/shop',
+      runId: 7,
+      environments: ['prod', 'eu prod'],
+      reviewers: ['octocat', 'admins'],
+      approver: 'octocat',
+      comment: 'Ship it!',
+    })
+  })
+
+  test('is read also where all but the run and the action is missing', () => {
+    expect(readWebhookEvent('deployment_review', { ...base, action: 'new' })).toMatchObject({
+      action: 'new',
+      environments: [],
+      reviewers: [],
+      approver: null,
+      comment: '',
+    })
+  })
+})
+
+test.each([
+  ['push', { repository: { full_name: 'acme/shop' } }],
+  ['toString', {}],
+  ['workflow_run', { repository: { full_name: 'acme/shop' } }],
+  ['workflow_job', { repository: { full_name: 'acme/shop' }, workflow_job: { run_id: 'x' } }],
+  ['deployment_review', null],
+])('%s %j is about nothing that the relay follows', (name, body) => {
+  expect(readWebhookEvent(name, body)).toBeNull()
+})

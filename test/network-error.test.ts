@@ -1,0 +1,66 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { describeNetworkError, wasNotSent } from '../port/client/network-error.ts'
+
+/** A port of this machine on which `answer` gets each connection. */
+async function listen(answer: (socket: Socket) => void): Promise<number> {
+  const server = createServer(socket => {
+    socket.on('error', () => {})
+    answer(socket)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return (server.address() as AddressInfo).port
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+const failure = (url: string, init?: RequestInit) =>
+  fetch(url, { method: 'POST', body: '{}', ...init }).then(
+    () => expect.fail('It was answered'),
+    error => error,
+  )
+
+test.each<[string, () => Promise<string>]>([
+  ['nobody listens', async () => `http://127.0.0.1:${await closedPort()}`],
+  ['nobody listens on any address', async () => `http://localhost:${await closedPort()}`],
+  ['the host is unknown', async () => 'http://relay.invalid'],
+  [
+    'no TLS is spoken',
+    async () =>
+      `https://127.0.0.1:${await listen(socket => void socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'))}`,
+  ],
+])('where %s, nothing was sent', async (_, url) => {
+  const error = await failure(await url())
+  expect(wasNotSent(error), describeNetworkError(error)).toBe(true)
+  expect(wasNotSent(new Error('The request failed', { cause: error }))).toBe(true)
+  expect(describeNetworkError(error)).toMatch(/^[A-Z_]+$/)
+})
+
+test('where the connection is cut after the request, it may have been taken', async () => {
+  const port = await listen(socket => void socket.once('data', () => socket.destroy()))
+  const error = await failure(`http://127.0.0.1:${port}`)
+  expect(wasNotSent(error)).toBe(false)
+  expect(describeNetworkError(error)).toMatch(/^[A-Z_]+$/)
+})
+
+test('where no answer comes in time, it may have been taken', async () => {
+  const port = await listen(() => {})
+  const error = await failure(`http://127.0.0.1:${port}`, { signal: AbortSignal.timeout(50) })
+  expect(wasNotSent(error)).toBe(false)
+  expect(describeNetworkError(error)).toBe('no answer in time')
+})
+
+test('of what is no error nothing is known', () => {
+  expect([wasNotSent('x'), describeNetworkError(undefined)]).toEqual([false, 'no answer'])
+})
