@@ -29,6 +29,7 @@ describe.each(commands.map(command => ({ name: command.name, command })))('$name
       stdout: '',
       stderr: `${name} has no option --nonsense; see ${name} --help.`,
     })
+    if (command.positionals?.some(each => each.endsWith('…'))) return
     expect(await run(command, ['a', 'b', 'c'])).toEqual({
       code: 2,
       stdout: '',
