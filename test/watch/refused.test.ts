@@ -41,7 +41,7 @@ test('a run that Port does not know ends when GitHub says so', async () => {
   stage.port.fail({
     times: Number.POSITIVE_INFINITY,
     status: 404,
-    body: { error: 'not_found' },
+    body: { ok: false, error: 'not_found', message: 'No such run' },
     match: isRead,
   })
   stage.end(run, 'success')
@@ -49,7 +49,7 @@ test('a run that Port does not know ends when GitHub says so', async () => {
   expect((await stage.delivery(id)).state).toBe('finished')
 })
 
-test('Port lets the run not be read: its end is reported all the same', async () => {
+test('a gateway lets the run not be read: its end is reported after five minutes', async () => {
   const stage = await openStage()
   await stage.dispatch(RUN)
   const run = stage.run(`deploy ${RUN}`)
@@ -62,6 +62,8 @@ test('Port lets the run not be read: its end is reported all the same', async ()
   })
   stage.end(run, 'cancelled')
   await stage.pass(60_000)
+  expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
+  await stage.pass(360_000)
   expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })
 

@@ -36,6 +36,8 @@ const LATEST_BLIND_MS = 60_000
 const LATEST_ASK_MS = 300_000
 /** So long GitHub must have refused before its refusal is taken for its last word. */
 const REFUSED_MS = 60_000
+/** So long an end waits for Port's answer; then its message does, in the outbox. */
+const UNREAD_MS = 300_000
 
 /** How long until Port is asked again which run is meant: an action that does not report it at its start never will. */
 export const askPause = (delivery: Delivery, now: number): number =>
@@ -87,8 +89,9 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     const limits = [startBy, endBy].filter(limit => limit > now)
     return { kind: 'look again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The end may be reported already; Port decides, unless the run has had all its time.
-  if (port === 'unread' && now < endBy) return lookAgain()
+  // The end may be reported already: Port is asked first, for a while.
+  const waited = sight.endedSeenAt === null ? 0 : now - sight.endedSeenAt
+  if (port === 'unread' && now < endBy && waited < UNREAD_MS) return lookAgain()
   // What was never seen may be a run of another repository, which Port names.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'run deleted', cause: { why: 'deleted' } }
