@@ -131,19 +131,21 @@ export function loseAnswer(
  */
 export function lookAgainOrRetry(
   delivery: Delivery,
-  { list, reason, reportable }: Event<'runNotFound'>,
+  { list, readAt, reason, reportable }: Event<'runNotFound'>,
   now: number,
   policy: Policy,
 ): Transition {
   const since = delivery.unansweredSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }
   if (now < since + grace(policy)) return wait(delivery, since + nextLook(now - since, policy))
-  if (list === 'empty') return retry('no workflow run appeared', now)
+  // A run may have appeared after the list was read.
+  const isOld = list !== 'forbidden' && readAt < since + grace(policy)
+  if (list === 'empty' && !isOld) return retry('no workflow run appeared', now)
   if (now >= giveUpAt(delivery, now, policy)) {
     const sentence = `GitHub gave no clear answer for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
   }
-  if (list === 'unavailable') return wait(delivery, now + LOOK_MS)
+  if (list === 'unavailable' || isOld) return wait(delivery, now + LOOK_MS)
   const decideAt = since + policy.startTimeout
   if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
   if (reportable) return retry(`no workflow run reported, and ${reason}`, now)
