@@ -14,8 +14,6 @@ export interface Sight {
   portDue: boolean
   /** Port wants not to be asked before then. */
   portFreeAt: number
-  /** When this relay first saw all runs ended; null where they have not. */
-  endedSeenAt: number | null
 }
 
 export type Verdict =
@@ -97,8 +95,9 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     return { kind: 'run deleted', cause: { why: 'deleted' } }
   }
   if (ended) {
-    const quietAt = (sight.endedSeenAt ?? now) + GRACE_MS
-    if (now < quietAt) return lookAgain(quietAt)
+    // A look before this one, of whichever relay, has seen the end.
+    const before = delivery.runs.filter(run => there.some(each => each.id === run.id))
+    if (!isEnded(before) || now < delivery.updatedAt + GRACE_MS) return lookAgain(now + GRACE_MS)
     const run = worstOf(there)
     // Its work may go on in the run of another repository, whose end only Port shows.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run ended', run }
@@ -117,11 +116,12 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     const reason = snapshot.reason ?? 'GitHub does not show it'
     return { kind: 'start timed out', cause: { why: 'not seen', reason, startTimeout: policy.startTimeout } }
   }
+  if ((snapshot.readAt ?? 0) < startBy) return lookAgain()
   if (candidates.length > 0) {
     if (!candidates.every(run => run.status === 'completed')) return lookAgain()
     return { kind: 'run unidentified', cause: { why: 'unidentified', amount: candidates.length } }
   }
-  if ((snapshot.readAt ?? 0) < startBy || !found.whole) return lookAgain()
+  if (!found.whole) return lookAgain()
   return { kind: 'start timed out', cause: { why: 'nothing listens', disabled: [], workflows: null } }
 }
 
