@@ -61,7 +61,7 @@ export const generate = defineCommand({
   },
   details: [
     'FILE is a workflow (YAML), or a Port action (JSON) as the API and the UI of Port give it; - is stdin. What GitHub',
-    'has no word for stands in comments of the workflow (# port-action, # port-input), which the way back reads.',
+    'cannot express is in comments of the workflow (# port-action, # port-input), which the way back reads.',
   ].join('\n'),
   async run({ env, values, positionals: [file], print, note }) {
     if (!file) throw new UsageError('Name the file: generate FILE, a workflow or a Port action.')

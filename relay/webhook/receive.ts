@@ -31,9 +31,9 @@ export interface ReceiveParts {
 
 /**
  * Takes a webhook of Port, in this order: size → headers → timestamp → signature → JSON → invocation →
- * target → allow-list → durable write → answer. Nothing of the body is read before its headers have passed (one
- * that came without its length is measured as it comes), nothing is parsed before the signature has, and nothing
- * is answered with success before it is on disk.
+ * target → allow-list → durable write → answer. The body is read only after its headers are checked (one without
+ * a length is measured while it arrives), parsed only after its signature is verified, and answered with success only
+ * after the delivery is on disk.
  *
  * @throws Problem for every refusal
  */

@@ -11,7 +11,7 @@ export interface Sight {
   port: RunState | 'unasked' | 'unread'
   /** Whether it is time to ask Port again which run is meant. */
   portDue: boolean
-  /** Port wants not to be asked before then. */
+  /** When Port accepts requests again. */
   portFreeAt: number
   /** When this relay first saw all runs ended; null where they have not. */
   endedSeenAt: number | null
@@ -32,10 +32,10 @@ const LATEST_MS = 15_000
 /** Where only Port can be asked, once for each delivery. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_ASK_MS = 300_000
-/** So long GitHub must have refused before its refusal is taken for its last word. */
+/** How long GitHub must have refused before its refusal counts as final. */
 const REFUSED_MS = 60_000
 
-/** How long until Port is asked again which run is meant: an action that does not report it at its start never will. */
+/** How long until Port is asked again which run is meant. Less and less often: the action reports it at its start or never. */
 export const askPause = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_ASK_MS, (now - begunAt(delivery)) / 3))
 
@@ -43,7 +43,7 @@ export const askPause = (delivery: Delivery, now: number): number =>
 export const lookPause = (delivery: Delivery, now: number, blind = false): number =>
   Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - begunAt(delivery)) / 6))
 
-/** What becomes of a dispatched or running delivery. The first rule that holds decides. Pure. */
+/** Decides what to do with a dispatched or running delivery. The first rule that applies decides. Pure. */
 export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict {
   const { now, found, port } = sight
   const { snapshot, candidates } = found
@@ -66,7 +66,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     blind ||
     ((present.length === 0 || isNamedOnly) && sight.portDue)
   if (port === 'unasked' && needsPort) return { kind: 'ask Port' }
-  // Of a redelivered one, the run in Port was ended by its earlier course.
+  // The run in Port of a redelivered delivery may have ended before it was redelivered.
   if (typeof port === 'object' && port.ended && delivery.queuedAt === delivery.receivedAt) {
     return { kind: 'ended in Port' }
   }
@@ -79,7 +79,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     )
     return { kind: 'look again', at: Math.min(at, next, ...[startBy, endBy].filter(limit => limit > now)) }
   }
-  // The end may be reported already; Port decides, unless the run has had all its time.
+  // The end may be reported already: Port's answer is awaited, unless the run timeout is over.
   if (port === 'unread' && now < endBy) return lookAgain()
   if (isGone && !present.some(run => run.evidence === 'port')) {
     return { kind: 'run deleted', cause: { why: 'deleted' } }
@@ -88,7 +88,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     const quietAt = (sight.endedSeenAt ?? now) + GRACE_MS
     if (now < quietAt) return lookAgain(quietAt)
     const run = worstOf(there)
-    // Its work may go on in the run of another repository, whose end only Port shows.
+    // The work may continue in a run of another repository, whose end only Port shows.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run ended', run }
   }
   if (now >= endBy) {
@@ -96,10 +96,10 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   }
   if (!overdue || found.elsewhere) return lookAgain()
 
-  // No run belongs to it, and it had all the time it may have.
+  // No run belongs to it, and the start timeout is over.
   if (snapshot.access === 'unavailable') return lookAgain()
   if (snapshot.access === 'forbidden') {
-    // Of a node run not even Port's view can be had: what runs unseen must not be ended.
+    // A node run cannot be read from Port either: a run that may exist unseen must not be ended.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return lookAgain()
     const reason = snapshot.reason ?? 'GitHub does not show it'
@@ -130,7 +130,7 @@ export function isEnded(runs: readonly DeliveryRun[]): boolean {
   return runs.length > 0 && runs.every(run => run.status === 'completed')
 }
 
-/** Of several, one that did not succeed; one that was skipped only where all were. */
+/** Of several runs, one that did not succeed; a skipped one only where all were skipped. */
 function worstOf(runs: readonly DeliveryRun[]): DeliveryRun {
   return (
     runs.find(run => !isSuccess(run)) ??

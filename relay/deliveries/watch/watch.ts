@@ -21,9 +21,9 @@ export interface WatchDeps {
   details: RequestBudget
 }
 
-/** What this relay remembers of a delivery from look to look; without it, it only looks more often. */
+/** What this relay remembers of a delivery between looks; when it is lost, the relay only looks more often. */
 interface Note {
-  /** When the delivery was queued: redelivered, nothing holds any more. */
+  /** When the delivery was queued: a redelivered one has a new note. */
   queuedAt: number
   /** When it first saw the runs ended. */
   endedAt: number | null
@@ -34,12 +34,12 @@ interface Note {
 /** Details wait for the budget no longer than this after the run's end. */
 const DETAILS_MS = 60_000
 const MAX_NOTES = 20_000
-/** Conclusions that say all there is to say. */
+/** Conclusions that need no details. */
 const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
 
 /**
- * The watch: each step looks at one dispatched or running delivery, and moves it on when its workflow run
- * was seen, has ended, or had all the time it may have.
+ * The watch: each step looks at one dispatched or running delivery, and advances it when its workflow run
+ * was seen, has ended, or has timed out.
  */
 export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<void> {
   const { store, findRuns, apply, port, policy, details } = deps
@@ -63,7 +63,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
     }
 
     const { runs } = found
-    // A run that is new to the delivery is bound first, so that its history says by which evidence.
+    // A run that is new to the delivery is bound first, so that its history shows by which evidence.
     const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))
     if (isNew && verdict.kind !== 'ended in Port') {
       const lookAt = verdict.kind === 'look again' ? verdict.at : store.clock()

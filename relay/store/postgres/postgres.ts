@@ -145,7 +145,7 @@ async function runTogether(pool: Pool, statements: Statement[]): Promise<Row[][]
 
 const failure = (cause: unknown) => new Error(`PostgreSQL: ${reason(cause)}`, { cause })
 
-/** Where several addresses of a host were tried, the error itself has no words. */
+/** Where several addresses of a host were tried, the error itself has no message. */
 function reason(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string }
   return message || code || 'unknown trouble'
