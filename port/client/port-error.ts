@@ -31,7 +31,7 @@ export class PortError extends Error {
   ofToken = false
   /** Of a `log` call: how many of its lines Port had taken before this error. */
   linesSent = 0
-  /** Of a `log` call: how many lines Port may not have, nor a line that says so. */
+  /** Of a `log` call: how many lines may be missing in Port, without a line about it. */
   linesLost = 0
 
   constructor(
@@ -82,11 +82,11 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
   const body = readBody(answer.text)
   const { code, message } = body ?? { code: '', message: '' }
   // Hidden before it is cut: half of a secret would not be found.
-  const said = [code, message]
+  const detail = [code, message]
     .filter(Boolean)
     .map(text => call.redact(text).slice(0, LONGEST))
     .join(': ')
-  const head = `Port (${call.host}) answered ${status} to ${call.what}${said && ` (${said})`}`
+  const head = `Port (${call.host}) answered ${status} to ${call.what}${detail && ` (${detail})`}`
   const error = (kind: PortErrorKind, sentence: string, retryAt: number | null = null) =>
     new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
 

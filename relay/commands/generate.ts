@@ -101,7 +101,7 @@ function make(text: string, file: string, options: Options): Generated {
   return written(action, options.format ?? 'json', notes)
 }
 
-/** An action of another backend gets a webhook to the relay, and each what the options say. */
+/** An action of another backend gets a webhook to the relay, and each what the options name. */
 function adapt(action: PortAction, options: Options): { action: PortAction; notes: string[] } {
   const { invocationMethod: method } = action
   const start = readStart(action)
@@ -144,7 +144,7 @@ function parsed(text: string): Json {
   try {
     return parse(text) as Json
   } catch {
-    // The workflow's reader says where.
+    // The workflow's reader names the place.
     return null
   }
 }

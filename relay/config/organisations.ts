@@ -7,14 +7,14 @@ import { nearestName } from './nearest-name.ts'
 export interface Organisation {
   /** Stored with each delivery: `default` for the first, `unreported` for plain secrets, else the client id. */
   id: string
-  /** Null: nothing is reported to Port. */
+  /** Null: nothing is sent to Port. */
   clientId: string | null
   /** The secrets that sign its webhooks and encrypt its inputs. The first is the client secret, the others are rotations. */
   secrets: string[]
 }
 
 export const DEFAULT_ORGANISATION = 'default'
-/** Its deliveries are dispatched; nothing is decrypted or reported for them. */
+/** Its deliveries are dispatched; nothing is decrypted for them, and nothing sent to Port. */
 const UNREPORTED = 'unreported'
 const ROTATION = 'rotation'
 

@@ -99,7 +99,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
 
 /**
- * Whether the connection was lost, so that nobody knows what was written: no code, one of the system's (E), or a
+ * Whether the connection was lost, so that it is unknown what was written: no code, one of the system's (E), or a
  * pooler's or the server's notice that it ends the connection (08, 57P).
  */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
