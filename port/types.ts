@@ -77,6 +77,8 @@ export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
   ended: boolean
   externalRunId: string | null
+  /** A person has cancelled the Port workflow, which waits for this node run to end. */
+  cancelling?: boolean
   /** Port takes the answer to the webhook as the result, and refuses every other. */
   synchronized: boolean
   /** The inputs. */

@@ -1,4 +1,5 @@
 import packageJson from '../package.json' with { type: 'json' }
+import { cancel } from './commands/cancel.ts'
 import { overview, runCommand } from './commands/command.ts'
 import { deliveries } from './commands/deliveries.ts'
 import { doctor } from './commands/doctor.ts'
@@ -8,7 +9,7 @@ import { redeliver } from './commands/redeliver.ts'
 import { send } from './commands/send.ts'
 import { serve } from './commands/serve.ts'
 
-const commands = [serve, doctor, send, deliveries, redeliver, generate, migrate]
+const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate]
 
 const [name = 'serve', ...args] = process.argv.slice(2)
 const command = commands.find(each => each.name === name)

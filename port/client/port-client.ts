@@ -11,7 +11,7 @@ import {
 } from '../types.ts'
 import { logBatches } from './log-batches.ts'
 import { type Call, PortError, readPortError, TOKEN_PATH } from './port-error.ts'
-import { readRun, UNREAD } from './read-run.ts'
+import { readNodeRun, readRun, UNREAD } from './read-run.ts'
 import { actionRunBody, nodeRunBody } from './run-bodies.ts'
 import { sendUpdate } from './send-update.ts'
 import { createTokenCache, type Token } from './token-cache.ts'
@@ -40,6 +40,8 @@ export type Fetch = (
 ) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>
 
 export interface PortClientOptions {
+  /** Whether to try to read node runs, which Port does not document. */
+  readNodeRuns?: boolean
   apiUrl: string
   clientId: string
   clientSecret: string
@@ -198,7 +200,15 @@ export function createPortClient(options: PortClientOptions): PortClient {
     return {
       id,
       kind: 'node_run',
-      read: async () => UNREAD,
+      async read() {
+        if (!options.readNodeRuns) return UNREAD
+        try {
+          return readNodeRun(await call('GET', path, id))
+        } catch (error) {
+          if (error instanceof PortError && [404, 405].includes(error.status ?? 0)) return UNREAD
+          throw error
+        }
+      },
       update: update => sendUpdate(update, each => call('PATCH', path, id, nodeRunBody(each))),
       log: lines =>
         sendLog(lines, `${path}/logs`, id, batch => ({

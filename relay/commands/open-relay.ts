@@ -45,7 +45,14 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
   const clients = new Map(
     config.organisations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
       const { apiUrl } = config.port
-      const options = { apiUrl, clientId: clientId ?? '', clientSecret, timeoutMs: PORT_TIMEOUT_MS, clock }
+      const options = {
+        apiUrl,
+        clientId: clientId ?? '',
+        clientSecret,
+        timeoutMs: PORT_TIMEOUT_MS,
+        readNodeRuns: true,
+        clock,
+      }
       return clientId === null ? [] : [[id, createPortClient(options)] as const]
     }),
   )

@@ -90,6 +90,11 @@ const SENTENCES: Record<string, string> = {
   runUnidentified: 'the delivery ended, since its workflow run cannot be identified',
   runDeleted: 'the delivery ended, since its workflow run was deleted',
   redelivered: 'the delivery is queued again',
+  cancelRequested: 'a person cancelled the delivery',
+  cancelSent: 'GitHub was asked to cancel the workflow run',
+  cancelRejected: 'GitHub does not let the relay cancel the workflow run',
+  cancelled: 'the delivery ended before a workflow run started: cancelled',
+  approvalSeen: 'the workflow run waits for an approval, or a reviewer decided',
 }
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {

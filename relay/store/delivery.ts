@@ -73,6 +73,16 @@ export interface Delivery extends Target {
   /** Whether Port's log shows, since it was queued, that it waits. */
   waitingAnnounced: boolean
   dispatchedAt: number | null
+  /** When a person asked for it to be cancelled; null where nobody did. */
+  cancelRequestedAt: number | null
+  /** When GitHub was asked to cancel its runs. */
+  cancelSentAt: number | null
+  /** Whether GitHub was asked to cancel them at once, since the first request had no effect. */
+  cancelForced: boolean
+  /** The environments whose approval its run waits for, separated by commas; null for none. */
+  waitingFor: string | null
+  /** The decisions of reviewers that Port's log shows: `production:approved`, separated by line breaks. */
+  decisions: string
   runs: DeliveryRun[]
 }
 
@@ -106,6 +116,11 @@ export type Change = Partial<
     | 'unansweredSince'
     | 'waitingAnnounced'
     | 'dispatchedAt'
+    | 'cancelRequestedAt'
+    | 'cancelSentAt'
+    | 'cancelForced'
+    | 'waitingFor'
+    | 'decisions'
     /** All runs, those that stay included. */
     | 'runs'
   >

@@ -131,7 +131,12 @@ test.each([
     await job.run('main')
     stage.port.clearRequests()
     const isToken = ({ path }: { path: string }) => path === '/v1/auth/access_token'
-    stage.port.fail({ match: isToken, status: 403, body: { ok: false, error: 'forbidden', message: 'no' }, times })
+    stage.port.fail({
+      match: isToken,
+      status: 403,
+      body: { ok: false, error: 'forbidden', message: 'no' },
+      times,
+    })
     expect((await job.run('post', job.state())).slice(1)).toEqual([
       expect.stringMatching(/^::warning::Port did not accept all of the log: .* 403 .*#credentials$/),
       ...more,

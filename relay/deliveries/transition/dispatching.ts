@@ -1,4 +1,5 @@
 import type { Change, Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
+import { endCancelled } from './cancelling.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage, clockTime, describeDispatch, duration } from './sentences.ts'
 
@@ -42,7 +43,7 @@ export function accept(
       state: bound ? 'running' : 'dispatched',
       dispatchedAt: now,
       unansweredSince: null,
-      dueAt: now + Math.min(FIRST_WATCH_MS, startTimeout),
+      dueAt: delivery.cancelRequestedAt === null ? now + Math.min(FIRST_WATCH_MS, startTimeout) : now,
       ...(bound && { runs: [...delivery.runs, bound] }),
     },
     messages: [
@@ -87,6 +88,7 @@ export function reject(
   policy: Policy,
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
   return fail(delivery, { type: 'dispatchRejected', details: { attempt, reason } }, reason, policy)
 }
 
@@ -97,6 +99,7 @@ export function defer(
   policy: Policy,
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
     const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
@@ -138,6 +141,8 @@ export function lookAgainOrRetry(
   const since = delivery.unansweredSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }
   if (now < since + grace(policy)) return wait(delivery, since + nextLook(now - since, policy))
+  const isDecided = list === 'empty' || now >= giveUpAt(delivery, now, policy)
+  if (isDecided && delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
   if (list === 'empty') return retry('no workflow run appeared', now)
   if (now >= giveUpAt(delivery, now, policy)) {
     const sentence = `GitHub gave no clear answer for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
@@ -146,6 +151,7 @@ export function lookAgainOrRetry(
   if (list === 'unavailable') return wait(delivery, now + LOOK_MS)
   const decideAt = since + policy.startTimeout
   if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
   if (reportable) return retry(`no workflow run reported, and ${reason}`, now)
   const sentence = `GitHub gave no clear answer, and whether a workflow run started is not known, since ${reason}. Redeliver the delivery if none did.`
   return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)

@@ -49,6 +49,31 @@ export type DeliveryEvent =
   /** A gate is closed: Port's log shows once that the delivery waits. */
   | { type: 'waitingAnnounced'; reason: string; until: number }
   | { type: 'redelivered' }
+  /** A person cancelled it: in Port, or through the relay's API. */
+  | { type: 'cancelRequested'; by: 'port' | 'api' }
+  /** GitHub was asked to cancel its runs; `lookAt`: when to look again. */
+  | { type: 'cancelSent'; forced: boolean; lookAt: number }
+  /** GitHub does not let the relay cancel them. */
+  | { type: 'cancelRejected'; reason: string; lookAt: number }
+  /** Its run waits for reviewers or timers; `decided`: decisions so far, or the one that a webhook brings. */
+  | { type: 'approvalSeen'; pending: PendingApproval[]; decided: Decision[]; url: string }
+
+/** An environment whose protection rules a run waits for. */
+export interface PendingApproval {
+  environment: string
+  /** Minutes. */
+  waitTimer: number
+  /** Logins of people and names of teams. */
+  reviewers: string[]
+}
+
+/** What a reviewer decided. */
+export interface Decision {
+  environments: string[]
+  state: string
+  by: string | null
+  comment: string
+}
 
 export type EventType = DeliveryEvent['type']
 

@@ -1,5 +1,5 @@
 import type { Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
-import { type Ending, endOfRun, endWithoutRun } from './endings.ts'
+import { CANCELLED, type Ending, endOfRun, endWithoutRun } from './endings.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage } from './sentences.ts'
 
@@ -53,16 +53,18 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
 
 /** Messages of the action for Port; one with the conclusion ends the delivery. */
 export function report(
-  _delivery: Delivery,
+  delivery: Delivery,
   { messages, ends, ending }: Event<'reportReceived'>,
   now: number,
 ): Transition {
   if (!ends) return { change: ending ? { dueAt: now } : {}, messages, history: null }
   const conclusion = messages.flatMap(each => ('update' in each ? [each.update.conclusion] : [])).at(-1)
+  const isCancelled = delivery.cancelRequestedAt !== null && conclusion === 'cancelled'
+  const state = isCancelled ? 'cancelled' : 'finished'
   return {
-    change: { state: 'finished', reason: null, dueAt: null },
+    change: { state, reason: isCancelled ? CANCELLED.sentence : null, dueAt: null },
     messages,
-    history: { type: 'reportReceived', details: { conclusion: conclusion ?? null, state: 'finished' } },
+    history: { type: 'reportReceived', details: { conclusion: conclusion ?? null, state } },
   }
 }
 
@@ -78,7 +80,8 @@ export function end(
   policy: Policy,
 ): Transition {
   const { jobs, lines } = found ?? { jobs: null, lines: [] }
-  const ending = endOfRun(run, jobs, delivery.repository)
+  const isCancelled = delivery.cancelRequestedAt !== null && run.conclusion === 'cancelled'
+  const ending = isCancelled ? CANCELLED : endOfRun(run, jobs, delivery.repository)
   const details = { github_run_id: run.id, conclusion: run.conclusion }
   const ended = finish({ ...delivery, runs }, ending, { type: 'runEnded', details }, policy, { run, lines })
   return { ...ended, change: { ...ended.change, runs } }
@@ -101,7 +104,8 @@ export function giveUp(
   policy: Policy,
 ): Transition {
   const history = { type: event.type, details: { why: event.cause.why } }
-  return finish(delivery, endWithoutRun(event.cause, delivery), history, policy)
+  const isOver = delivery.cancelRequestedAt !== null && event.type !== 'runTimedOut'
+  return finish(delivery, isOver ? CANCELLED : endWithoutRun(event.cause, delivery), history, policy)
 }
 
 /** The last state, and the messages to Port: the log before the final status. */
@@ -141,11 +145,16 @@ function finish(
   }
 }
 
-/** The run that represents a delivery: one bound by other evidence than its title, else the first one. */
-export function boundRun({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null {
+/** The runs whose end is the delivery's: the one that is known to report, else all that their titles name. */
+export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
-  return present.find(run => run.evidence !== 'title') ?? present[0] ?? null
+  const known = present.filter(run => run.evidence !== 'title')
+  return known.length > 0 ? known : present
 }
+
+/** The run that represents a delivery. */
+export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
+  decisiveRuns(runs)[0] ?? null
 
 /** Port has the link already where the action reported. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {

@@ -2,6 +2,7 @@ import type { RunState } from '../../../port/types.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { Found } from '../binding/find-runs.ts'
 import type { NoRun, Policy } from '../transition/events.ts'
+import { decisiveRuns } from '../transition/following.ts'
 
 /** What one look at a delivery showed. Times are milliseconds since 1970, by the store's clock. */
 export interface Sight {
@@ -21,6 +22,7 @@ export type Verdict =
   | { kind: 'ask Port' }
   | { kind: 'look again'; at: number }
   | { kind: 'ended in Port' }
+  | { kind: 'cancelled in Port' }
   | { kind: 'run ended'; run: DeliveryRun }
   | { kind: 'start timed out' | 'run timed out' | 'run unidentified' | 'run deleted'; cause: NoRun }
 
@@ -34,6 +36,8 @@ const LATEST_BLIND_MS = 60_000
 const LATEST_ASK_MS = 300_000
 /** How long GitHub must have refused before its refusal counts as final. */
 const REFUSED_MS = 60_000
+/** So long an end waits for Port's answer; then its message does, in the outbox. */
+const UNREAD_MS = 300_000
 
 /** How long until Port is asked again which run is meant. Less and less often: the action reports it at its start or never. */
 export const askPause = (delivery: Delivery, now: number): number =>
@@ -49,13 +53,15 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const { snapshot, candidates } = found
   const startBy = begunAt(delivery) + policy.startTimeout
   const endBy = begunAt(delivery) + policy.runTimeout
-  const present = found.runs.filter(run => !run.past)
+  const present = decisiveRuns(found.runs)
   const there = present.filter(run => !snapshot.gone.has(run.id))
   const ended = isEnded(there)
   const isGone = present.length > 0 && there.length === 0
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
+  // Where all reports pass through the relay, an end that it did not send is a person's; of node runs Port says so.
+  const mayBeCancelled = delivery.kind === 'node_run' || present.some(run => run.evidence === 'report')
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 
   const needsPort =
@@ -64,11 +70,14 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     now >= endBy ||
     overdue ||
     blind ||
-    ((present.length === 0 || isNamedOnly) && sight.portDue)
+    (sight.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'unasked' && needsPort) return { kind: 'ask Port' }
   // The run in Port of a redelivered delivery may have ended before it was redelivered.
-  if (typeof port === 'object' && port.ended && delivery.queuedAt === delivery.receivedAt) {
-    return { kind: 'ended in Port' }
+  const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
+  if (typeof port === 'object' && isFollowed) {
+    const isCancelled = mayBeCancelled && there.length > 0 && !ended
+    if (port.cancelling || (port.ended && isCancelled)) return { kind: 'cancelled in Port' }
+    if (port.ended) return { kind: 'ended in Port' }
   }
 
   const lookAgain = (at = Number.POSITIVE_INFINITY): Verdict => {
@@ -77,11 +86,14 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
       snapshot.nextAt,
       port === 'unread' ? sight.portFreeAt : 0,
     )
-    return { kind: 'look again', at: Math.min(at, next, ...[startBy, endBy].filter(limit => limit > now)) }
+    const limits = [startBy, endBy].filter(limit => limit > now)
+    return { kind: 'look again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The end may be reported already: Port's answer is awaited, unless the run timeout is over.
-  if (port === 'unread' && now < endBy) return lookAgain()
-  if (isGone && !present.some(run => run.evidence === 'port')) {
+  // The end may be reported already: Port is asked first, for a while.
+  const waited = sight.endedSeenAt === null ? 0 : now - sight.endedSeenAt
+  if (port === 'unread' && now < endBy && waited < UNREAD_MS) return lookAgain()
+  // A run that was never seen may be in another repository, which Port names.
+  if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'run deleted', cause: { why: 'deleted' } }
   }
   if (ended) {

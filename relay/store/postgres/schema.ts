@@ -86,6 +86,11 @@ export const MIGRATIONS = [
     ADD COLUMN first_attempt_at BIGINT,
     ADD COLUMN unanswered_since BIGINT,
     ADD COLUMN waiting_announced BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN cancel_requested_at BIGINT,
+    ADD COLUMN cancel_sent_at BIGINT,
+    ADD COLUMN cancel_forced BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN waiting_for TEXT,
+    ADD COLUMN decisions TEXT NOT NULL DEFAULT '',
     ADD COLUMN events BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN report_lines BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN report_bytes BIGINT NOT NULL DEFAULT 0;

@@ -41,20 +41,20 @@ export function claimQueued(
   }
 }
 
+/** Each of the queue is looked up by itself: as a join, PostgreSQL might go through all deliveries instead. */
 export function findUnannounced(
   sql: Dialect,
   { now, limit, scope, after }: { now: number; limit: number; scope: string | null; after: number },
 ): Statement {
+  const unannounced = `
+    WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
+    SELECT seq FROM queue
+    WHERE seq > ?4 AND (
+      SELECT waiting_announced = 0 AND run_id IS NOT NULL AND kind <> 'none' AND ${gateIsClosed(sql, '?3', '?1', 'waiting')}
+      FROM deliveries waiting WHERE waiting.seq = queue.seq)
+    ORDER BY seq LIMIT ?2`
   return {
-    sql: `
-      WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued' AND seq > ?4)
-      SELECT ${columns(sql)} FROM deliveries
-      WHERE seq IN (
-        SELECT waiting.seq FROM queue JOIN deliveries waiting ON waiting.seq = queue.seq
-        WHERE waiting.${stateIs("'queued'")} AND waiting.waiting_announced = 0
-          AND waiting.run_id IS NOT NULL AND waiting.kind <> 'none' AND ${gateIsClosed(sql, '?3', '?1', 'waiting')}
-        ORDER BY waiting.seq LIMIT ?2)
-      ORDER BY seq`,
+    sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', unannounced)} ORDER BY seq`,
     params: [now, limit, scope, after],
   }
 }

@@ -23,14 +23,17 @@ export function enqueue(
       }
     }),
     {
-      // The update changes nothing, but waits for a relay that is removing the outbox as empty.
-      sql: `INSERT INTO outboxes (delivery, due_at) SELECT id, ?3 FROM deliveries WHERE id = ?1 AND change_id = ?2
+      // The update changes nothing, but waits for a relay that is removing the outbox as empty. The version begins
+      // anywhere, so that no lease of an earlier outbox of the delivery holds for this one.
+      sql: `INSERT INTO outboxes (delivery, due_at, version)
+            SELECT id, ?3, change_id FROM deliveries WHERE id = ?1 AND change_id = ?2
             ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at`,
       params: [...mark, now],
     },
   ]
 }
 
+/** `reported` is counted, since of an EXISTS PostgreSQL might read all runs into a hash table. */
 export function claim(
   sql: Dialect,
   { now, until, limit }: { now: number; until: number; limit: number },
@@ -43,7 +46,7 @@ export function claim(
     sql: `
       UPDATE outboxes SET version = version + 1, lease_until = ?2 WHERE ${sql.among('delivery', due)}
       RETURNING delivery, version, attempts, ${of('run_id')}, ${of('repository')}, ${of('organisation')},
-        EXISTS (SELECT 1 FROM runs WHERE runs.delivery = outboxes.delivery AND evidence = 'report' AND past = 0) AS reported`,
+        (SELECT count(*) FROM runs WHERE runs.delivery = outboxes.delivery AND evidence = 'report' AND past = 0) AS reported`,
     params: [now, until, limit],
   }
 }

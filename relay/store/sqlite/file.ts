@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
 import { MIGRATIONS } from './schema.ts'
@@ -21,8 +21,9 @@ export interface SqliteFile {
 export function openSqliteFile(path: string): SqliteFile {
   try {
     makeFolder(dirname(path))
+    closeSync(openSync(path, 'a'))
     // The file itself, whatever links lead to it.
-    const file = existsSync(path) ? realpathSync(path) : join(realpathSync(dirname(path)), basename(path))
+    const file = realpathSync(path)
     const owner = holdAlone(`${file}-owner`)
     const database = open(file)
     const { ino } = statSync(file)
