@@ -127,8 +127,6 @@ function newDelivery(i: number, receivedAt: number) {
     dedupeKey: `run:${runId}`,
     replayKey: null,
     organisation: 'default',
-    workflow: null,
-    ref: null,
     runId,
     kind: 'action_run' as const,
     action: 'deploy',

@@ -22,6 +22,11 @@ const DETAILS = 14
 const MINUTE_MS = 60_000
 /** What the intervals of lists are planned for: below the budget, so that an unplanned request finds some left. */
 const PLANNED = 34
+/**
+ * Requests a minute for what became of dispatches whose answers were lost, apart from the watch's: the queue of a
+ * repository waits for that, in many repositories at once after a relay was killed or while GitHub fails.
+ */
+const LOST_ANSWERS = 300
 
 /** What advances the deliveries of one relay. Another relay on the same database has its own request budgets. */
 export interface Engine {
@@ -46,19 +51,25 @@ export function createEngine(deps: {
   const { clock } = store
   const port = createPortAccess(clients, clock)
   const apply = createApplyEvent({ store, policy, canReport: port.canReport, log })
-  const cache = createRunCache({
-    github,
-    budget: createRequestBudget(LISTS, MINUTE_MS, clock),
-    budgetById: createRequestBudget(BY_ID, MINUTE_MS, clock),
-    perMinute: PLANNED,
-    clock,
-  })
-  const clockOffset = () => github.clockOffset() ?? 0
-  const findRuns = createFindRuns({ store, cache, clockOffset, startTimeout: policy.startTimeout })
+  const findRunsWithin = (lists: number, byId: number, perMinute: number) =>
+    createFindRuns({
+      store,
+      cache: createRunCache({
+        github,
+        budget: createRequestBudget(lists, MINUTE_MS, clock),
+        budgetById: createRequestBudget(byId, MINUTE_MS, clock),
+        perMinute,
+        clock,
+      }),
+      clockOffset: () => github.clockOffset() ?? 0,
+      startTimeout: policy.startTimeout,
+    })
+  const findRuns = findRunsWithin(LISTS, BY_ID, PLANNED)
+  const findLost = findRunsWithin(LOST_ANSWERS, LOST_ANSWERS, LOST_ANSWERS)
   return {
     apply,
     port,
-    dispatchDeps: { store, github, gate, port, findRuns, apply, publicUrl },
+    dispatchDeps: { store, github, gate, port, findRuns: findLost, apply, publicUrl },
     watch: createWatch({
       ...{ store, github, findRuns, apply, port, policy },
       details: createRequestBudget(DETAILS, MINUTE_MS, clock),

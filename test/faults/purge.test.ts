@@ -13,8 +13,6 @@ const delivery = (n: number, receivedAt: number): NewDelivery => ({
   dedupeKey: `run:r_${n}`,
   replayKey: null,
   organisation: 'default',
-  workflow: null,
-  ref: null,
   runId: `r_${n}`,
   kind: 'action_run',
   action: 'deploy',

@@ -88,8 +88,6 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
     dedupeKey: `run:${given.runId ?? runId}`,
     replayKey: null,
     organisation: 'default',
-    workflow: null,
-    ref: null,
     runId,
     kind: 'action_run',
     action: 'deploy',

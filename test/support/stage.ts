@@ -69,6 +69,8 @@ export interface Stage {
   end(run: GitHubRun, conclusion: string | null): void
   /** GitHub's signed webhook about a run as it is. */
   webhook(run: GitHubRun): Promise<void>
+  /** Another signed webhook of GitHub's. */
+  githubEvent(name: string, body: object): Promise<void>
   delivery(id: string): Promise<Delivery>
   /** The types of the delivery's history. */
   history(id: string): Promise<string[]>
@@ -77,7 +79,7 @@ export interface Stage {
 }
 
 export interface StageOptions {
-  actions?: 'read' | 'none'
+  actions?: 'read' | 'write' | 'none'
   /** Without credentials of Port. */
   blind?: boolean
   startTimeout?: number
@@ -155,6 +157,20 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     const found = await store.get(id)
     if (!found) throw new Error(`There is no delivery ${id}`)
     return found
+  }
+
+  async function githubEvent(name: string, given: object): Promise<void> {
+    const body = JSON.stringify(given)
+    const answer = await app.request('/github', {
+      method: 'POST',
+      body,
+      headers: {
+        'content-length': String(Buffer.byteLength(body)),
+        'x-github-event': name,
+        'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
+      },
+    })
+    if (answer.status !== 202) throw new Error(`The webhook was answered with ${answer.status}`)
   }
 
   async function step(): Promise<number> {
@@ -271,23 +287,13 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     end(run, conclusion) {
       github.setRun(run.id, { status: 'completed', conclusion, updatedAt: iso(at + clockOffset) })
     },
-    async webhook(run) {
-      const body = JSON.stringify({
+    webhook: run =>
+      githubEvent('workflow_run', {
         action: 'completed',
         repository: { full_name: run.repository },
         workflow_run: shown(run),
-      })
-      const answer = await app.request('/github', {
-        method: 'POST',
-        body,
-        headers: {
-          'content-length': String(Buffer.byteLength(body)),
-          'x-github-event': 'workflow_run',
-          'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
-        },
-      })
-      if (answer.status !== 202) throw new Error(`The webhook was answered with ${answer.status}`)
-    },
+      }),
+    githubEvent,
     delivery: get,
     history: async id => (await store.history(id)).map(({ type }) => type),
     runs: async id =>

@@ -89,7 +89,8 @@ function postgresTests(place: Place): void {
     await acceptAll(one, {})
     expect(await one.list({}, { limit: 10 })).toHaveLength(2)
     await wakes(one, other)
-  })
+    // The server writes all that it has to the disk before it stops.
+  }, 180_000)
 
   test('a connection that the server ends is replaced, and its call rejects', async () => {
     const address = await place.empty()
