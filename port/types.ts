@@ -25,7 +25,7 @@ export interface Invocation {
   runIdFrom: 'body' | 'header' | null
   kind: RunKind
   action: string | null
-  /** `CREATE`, `DAY-2` or `DELETE`; legacy bodies may say something of their own. */
+  /** `CREATE`, `DAY-2` or `DELETE`; legacy bodies may have other values. */
   operation: string | null
   blueprint: string | null
   /** The entity as Port sent it, or `{ identifier }` where the body carries only that. */

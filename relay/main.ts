@@ -15,7 +15,7 @@ const [name = 'serve', ...args] = process.argv.slice(2)
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)
-  // A relay that is served goes on; what failed may have left something open.
+  // `serve` keeps the process running; a command that failed may have left something open.
   if (code !== 0) process.exit(code)
 } else if (name === '--version') {
   console.log(packageJson.version)

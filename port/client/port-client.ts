@@ -26,7 +26,7 @@ export interface PortRun {
   read(): Promise<RunState>
   /**
    * Replaces what it names, and leaves the rest, but for a node run's link and external run id: name those each
-   * time. Where Port refuses something beside the conclusion, the run ends without it.
+   * time. Where Port rejects something beside the conclusion, the run ends without it.
    */
   update(update: RunUpdate): Promise<void>
   /** In order, in as few requests as fit. Not idempotent: after an error, go on from its `linesSent`. */
@@ -52,7 +52,7 @@ export interface PortClientOptions {
   clock?: () => number
   /** Called with each new token, so that it can be masked. */
   onToken?: (token: string) => void
-  /** Hides further secrets in what Port says, for error messages. */
+  /** Hides further secrets in Port's messages, for error messages. */
   redact?: (text: string) => string
   /** How the caller's settings are called, for error messages. */
   settings?: Call['settings']
@@ -230,7 +230,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
   }
 }
 
-/** A network error in words: its own and its causes' code, never a header or body. */
+/** A network error as text: its own and its causes' code, never a header or body. */
 function reason(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause)
   if (cause.name === 'TimeoutError' || cause.name === 'AbortError') return 'it took too long'

@@ -23,8 +23,8 @@ export interface AdminApiDeps {
 }
 
 /**
- * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither is set. Inputs and people
- * are not shown: they belong to Port and the workflow.
+ * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither
+ * is set. Inputs and people are not shown.
  */
 export function createAdminApi({ adminToken, viewToken, organisations, store, apply }: AdminApiDeps): Hono {
   const app = new Hono()

@@ -16,11 +16,11 @@ export interface ApplyDeps {
 export interface ApplyOptions {
   /** Of the report that brings the event. */
   receipt?: ReportReceipt
-  /** Only on this very version of the delivery. */
+  /** Only on this version of the delivery. */
   strict?: boolean
   /** How long to retry while the database is unavailable, milliseconds. */
   patienceMs?: number
-  /** Ends the patience early. */
+  /** Ends the retries early. */
   stopping?: AbortSignal
 }
 
@@ -37,8 +37,8 @@ export type ApplyEvent = (
 ) => Promise<Applied>
 
 /**
- * Applies an event to a delivery: the transition is decided on a version of it, and decided anew where another
- * change came first, of this relay or another. Every change of a state passes here, and is logged here.
+ * Applies an event to a delivery: the transition is decided on a version of it, and decided again where another
+ * change came first, by this relay or another. Every change of a state is made and logged here.
  */
 export function createApplyEvent({ store, policy, canReport, log }: ApplyDeps): ApplyEvent {
   return async (delivery, event, options = {}) => {

@@ -13,14 +13,14 @@ import type { Policy } from './transition/events.ts'
 import { createWatch } from './watch/watch.ts'
 
 /**
- * What the watch may ask of GitHub in a minute, all deliveries together: 60 requests. Lists come first, so that
- * an ended run is known within a minute in up to twenty repositories; beyond, all take longer alike.
+ * The request budgets of the watch, a minute and for all deliveries together: 60 requests. Lists have the most, so
+ * that an ended run is known within a minute in up to twenty repositories; with more, all take longer alike.
  */
 const LISTS = 36
 const BY_ID = 10
 const DETAILS = 14
 const MINUTE_MS = 60_000
-/** What lists are planned for: a little is left for those that come at the wrong moment. */
+/** What the intervals of lists are planned for: below the budget, so that an unplanned request finds some left. */
 const PLANNED = 34
 /**
  * Requests a minute for what became of dispatches whose answers were lost, apart from the watch's: the queue of a
@@ -28,7 +28,7 @@ const PLANNED = 34
  */
 const LOST_ANSWERS = 300
 
-/** What moves deliveries on, of one relay. Another relay on the same database has its own budgets. */
+/** What advances the deliveries of one relay. Another relay on the same database has its own request budgets. */
 export interface Engine {
   apply: ApplyEvent
   port: PortAccess

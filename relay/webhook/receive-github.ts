@@ -27,9 +27,9 @@ export interface GitHubWebhookParts {
 }
 
 /**
- * Takes GitHub's webhooks, in this order: headers → size → signature over the bytes → JSON → the deliveries it
- * is about → what it says of their run is persisted → answer. GitHub waits 10 s and sends none again; whichever
- * relay looks next acts on it.
+ * Accepts GitHub's webhooks, in this order: headers → size → signature over the bytes → JSON → the deliveries that it
+ * is about → what it shows of their run is persisted → answer. GitHub waits 10 s and does not retry; whichever relay
+ * looks next acts on it.
  *
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
@@ -95,7 +95,7 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
       if (outcome === 'applied') woken++
     }
     if (named.length > 0) return woken
-    // A run that names no delivery may be of any of these: they look at the list.
+    // A run that names no delivery may belong to any of these: each is looked at.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length

@@ -25,8 +25,8 @@ export interface ReceiveParts {
 }
 
 /**
- * Takes a webhook of Port that was verified (see `verify.ts`), in this order: JSON → invocation → target →
- * allow-list → durable write → answer. Nothing is answered with success before it is on disk.
+ * Accepts a webhook of Port that was verified (see `verify.ts`), in this order: JSON → invocation → target →
+ * allow-list → durable write → answer. Success is answered only after the delivery is on disk.
  *
  * @throws Problem for every refusal
  */

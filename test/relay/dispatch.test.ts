@@ -123,12 +123,12 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
     [
       'the payload is refused',
       ({ github }) => void github.fail({ status: 422, body: { message: 'client_payload is too large.' } }),
-      'GitHub refused the payload for "deploy" in acme/shop (422: client_payload is too large.).',
+      'GitHub rejected the payload for "deploy" in acme/shop (422: client_payload is too large.).',
     ],
     [
       'anything else',
       ({ github }) => void github.fail({ status: 410, body: {} }),
-      'GitHub refused the dispatch of "deploy" to acme/shop (410: no reason given).',
+      'GitHub rejected the dispatch of "deploy" to acme/shop (410: no reason given).',
     ],
   ]
   test.each(cases)('%s', async (_, arrange, sentence) => {

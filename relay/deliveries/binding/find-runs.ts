@@ -18,12 +18,12 @@ export interface FindRunsDeps {
 export interface Found {
   /** All that belong to it, past ones included, as they are now. */
   runs: DeliveryRun[]
-  /** Those that may belong to it, where none does. */
+  /** Those that could belong to it, where none does. */
   candidates: WorkflowRun[]
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
-  /** Port names a run that is not in this repository, as where a workflow handed its work on. */
+  /** Port names a run that is not in this repository, as where a workflow started another one for the work. */
   elsewhere: boolean
 }
 
@@ -32,7 +32,7 @@ export type FindRuns = (
   options: { maxAge: number; externalRunId: number | null },
 ) => Promise<Found>
 
-/** Looks for the workflow runs of a delivery: those it has, and by the evidence of `match-runs.ts` those it gets. */
+/** Finds the workflow runs of a delivery: those bound to it, and those that the evidence of `match-runs.ts` binds. */
 export function createFindRuns({ store, cache, clockOffset, startTimeout }: FindRunsDeps): FindRuns {
   return async (delivery, { maxAge, externalRunId }) => {
     const present = decisiveRuns(delivery.runs)
@@ -68,7 +68,7 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
     const now = store.clock()
     const sight = {
       runs,
-      // Those that its title named before count again, since a report or Port may name one of them.
+      // Runs bound by title are matched again, since Port may name one of them.
       taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
       externalRunId: external,
       dispatchedAt,
@@ -104,7 +104,7 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
   }
 }
 
-/** A run as GitHub shows it now. An older attempt, as of a copy that lags behind, changes nothing. */
+/** A run as GitHub shows it now. An older attempt, as from a replica that lags behind, changes nothing. */
 export function refresh(run: DeliveryRun, now: WorkflowRun | undefined): DeliveryRun {
   if (!now || run.past || now.attempt < run.attempt) return run
   if (now.attempt === run.attempt && run.status === 'completed') return run
@@ -112,7 +112,7 @@ export function refresh(run: DeliveryRun, now: WorkflowRun | undefined): Deliver
   return { ...run, attempt, status, conclusion, url: url || run.url }
 }
 
-/** What Port names stands for the delivery, in place of what a title names. */
+/** The run that Port names replaces those that titles name. */
 function merge(known: DeliveryRun[], found: readonly WorkflowRun[], evidence: Evidence): DeliveryRun[] {
   const ids = new Set(found.map(run => run.id))
   const kept = known.filter(run => !ids.has(run.id) || run.past || run.evidence === evidence)

@@ -9,7 +9,7 @@ type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 const GRACE_MS = 30_000
 /** After a lost answer, when to look for the run: soon, then less often, and a last time when the grace is over. */
 const LOOKS_MS = [2_000, 5_000, 10_000, 20_000]
-/** How often to look where the list of runs says nothing. */
+/** How often to look where the list of runs does not decide. */
 const LOOK_MS = 10_000
 /** When the watch takes its first look at what GitHub accepted. */
 const FIRST_WATCH_MS = 5_000
@@ -129,7 +129,7 @@ export function loseAnswer(
 
 /**
  * Without evidence of a run, a dispatch whose answer was lost is sent again once a run would have been seen. Where
- * the list cannot tell, the action's report or Port's run would tell within the start timeout, if they can at all.
+ * the list does not decide, the action's report or Port's run is awaited until the start timeout is over.
  */
 export function lookAgainOrRetry(
   delivery: Delivery,
@@ -205,7 +205,7 @@ function fail(
   }
 }
 
-/** Port's log says once, since it was queued, that a delivery waits. */
+/** A line for Port's log that the delivery waits: one only since it was queued. */
 function once(delivery: Delivery, reason: string): Message[] {
   if (delivery.waitingAnnounced) return []
   const message = `Waiting to dispatch ${describeDispatch(delivery)}: ${reason}.`
@@ -215,8 +215,8 @@ function once(delivery: Delivery, reason: string): Message[] {
 const info = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
 
 /**
- * Until when it is tried. One that was queued for long before its first attempt, behind others or while no relay
- * ran, does not fail at the first trouble.
+ * Until when a dispatch is retried. A delivery that was queued for long before its first attempt, behind others or
+ * while no relay ran, does not fail at its first failed attempt.
  */
 function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
   return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))
@@ -225,6 +225,6 @@ function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTime
 /** Never longer than a workflow may take to appear at all. */
 const grace = ({ startTimeout }: Policy) => Math.min(GRACE_MS, startTimeout)
 
-/** When to look next, after so long; both from when it was sent. */
+/** When to look next; both times are counted from the attempt. */
 const nextLook = (after: number, policy: Policy) =>
   Math.min(LOOKS_MS.find(look => look > after) ?? GRACE_MS, grace(policy))

@@ -27,7 +27,7 @@ export type DeliveryEvent =
   /** `run`: GitHub's answer to a `workflow_dispatch` names it. */
   | { type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null }
   | { type: 'dispatchRejected'; attempt: number; reason: string }
-  /** Nothing was started; `until`: when GitHub takes it again, where it said so. */
+  /** Nothing was started; `until`: when GitHub accepts it again, where GitHub named a time. */
   | { type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null }
   /** The dispatch may or may not have started a workflow run. */
   | { type: 'answerLost'; attempt: number; reason: string }
@@ -40,13 +40,13 @@ export type DeliveryEvent =
   /** Messages of the action; `ends`: one of them has the conclusion; `ending`: its job is ending. */
   | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
   | { type: 'runEnded'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
-  /** Its run in Port has ended, by whatever hand. */
+  /** Its run in Port has ended, whoever ended it. */
   | { type: 'endedInPort'; runs: DeliveryRun[] }
   | { type: 'startTimedOut'; cause: NoRun }
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }
   | { type: 'runDeleted'; cause: NoRun }
-  /** A gate is closed: Port's log says once that it waits. */
+  /** A gate is closed: Port's log shows once that the delivery waits. */
   | { type: 'waitingAnnounced'; reason: string; until: number }
   | { type: 'redelivered' }
   /** A person cancelled it: in Port, or through the relay's API. */
@@ -78,8 +78,8 @@ export interface Decision {
 export type EventType = DeliveryEvent['type']
 
 /**
- * What the list of runs shows of a delivery without a known run: no candidate, several or one that may be another's,
- * that it may not be read, or that it cannot be read now.
+ * What the list of runs shows for a delivery without a known run: no candidate; several, or one that could belong to
+ * another delivery; that it may not be read; or that it cannot be read now.
  */
 export type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 

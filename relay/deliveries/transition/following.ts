@@ -30,7 +30,7 @@ export function see(delivery: Delivery, { runs, lookAt }: Event<'runsSeen'>, now
 /** The action has reported from this run, which is the delivery's run from now on. */
 export function start(delivery: Delivery, { run }: Event<'runReported'>, now: number): Transition {
   const before = delivery.runs.find(each => each.id === run.id)
-  // A title may name several runs, which all belong to the delivery. A mere candidate was not its run.
+  // Several runs may hold the delivery's id in their titles, and all belong to it. An only candidate is replaced.
   const others = delivery.runs.filter(
     each => each.id !== run.id && (each.past || each.evidence !== 'only_candidate'),
   )
@@ -87,7 +87,7 @@ export function end(
   return { ...ended, change: { ...ended.change, runs } }
 }
 
-/** Whoever ended it told Port. */
+/** Port knows the end already: nothing is sent. */
 export function endInPort(_delivery: Delivery, { runs }: Event<'endedInPort'>): Transition {
   return {
     change: { state: 'finished', reason: null, dueAt: null, unansweredSince: null, runs },
@@ -152,11 +152,11 @@ export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   return known.length > 0 ? known : present
 }
 
-/** The run that stands for a delivery. */
+/** The run that represents a delivery. */
 export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
   decisiveRuns(runs)[0] ?? null
 
-/** Of what reports itself Port knows already. */
+/** Port has the link already where the action reported. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
   if (first.evidence === 'report' || first.evidence === 'port') return []
   const link = runs.flatMap(run => (run.past || run.url === '' ? [] : [run.url]))

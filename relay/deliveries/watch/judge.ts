@@ -12,8 +12,10 @@ export interface Sight {
   port: RunState | 'unasked' | 'unread'
   /** Whether it is time to ask Port again which run is meant. */
   portDue: boolean
-  /** Port wants not to be asked before then. */
+  /** When Port accepts requests again. */
   portFreeAt: number
+  /** For how long this relay has seen all runs ended, milliseconds. */
+  endedFor: number
 }
 
 export type Verdict =
@@ -32,12 +34,12 @@ const LATEST_MS = 15_000
 /** Where only Port can be asked, once for each delivery. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_ASK_MS = 300_000
-/** So long GitHub must have refused before its refusal is taken for its last word. */
+/** How long GitHub must have refused before its refusal counts as final. */
 const REFUSED_MS = 60_000
 /** So long an end waits for Port's answer; then its message does, in the outbox. */
 const UNREAD_MS = 300_000
 
-/** How long until Port is asked again which run is meant: an action that does not report it at its start never will. */
+/** How long until Port is asked again which run is meant. Less and less often: the action reports it at its start or never. */
 export const askPause = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_ASK_MS, (now - begunAt(delivery)) / 3))
 
@@ -45,7 +47,7 @@ export const askPause = (delivery: Delivery, now: number): number =>
 export const lookPause = (delivery: Delivery, now: number, blind = false): number =>
   Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - begunAt(delivery)) / 6))
 
-/** What becomes of a dispatched or running delivery. The first rule that holds decides. Pure. */
+/** Decides what to do with a dispatched or running delivery. The first rule that applies decides. Pure. */
 export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict {
   const { now, found, port } = sight
   const { snapshot, candidates } = found
@@ -70,7 +72,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     blind ||
     (sight.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'unasked' && needsPort) return { kind: 'ask Port' }
-  // Of a redelivered one, the run in Port was ended by its earlier course.
+  // The run in Port of a redelivered delivery may have ended before it was redelivered.
   const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
   if (typeof port === 'object' && isFollowed) {
     const isCancelled = mayBeCancelled && there.length > 0 && !ended
@@ -88,9 +90,9 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     return { kind: 'look again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
   // The end may be reported already: Port is asked first, for a while.
-  const waited = sight.endedSeenAt === null ? 0 : now - sight.endedSeenAt
-  if (port === 'unread' && now < endBy && waited < UNREAD_MS) return lookAgain()
-  // What was never seen may be a run of another repository, which Port names.
+  const isPatient = sight.endedFor < UNREAD_MS
+  if (port === 'unread' && now < endBy && isPatient) return lookAgain()
+  // A run that was never seen may be in another repository, which Port names.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'run deleted', cause: { why: 'deleted' } }
   }
@@ -99,7 +101,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     const before = delivery.runs.filter(run => there.some(each => each.id === run.id))
     if (!isEnded(before) || now < delivery.updatedAt + GRACE_MS) return lookAgain(now + GRACE_MS)
     const run = worstOf(there)
-    // Its work may go on in the run of another repository, whose end only Port shows.
+    // The work may continue in a run of another repository, whose end only Port shows.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run ended', run }
   }
   if (now >= endBy) {
@@ -107,10 +109,10 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   }
   if (!overdue || found.elsewhere) return lookAgain()
 
-  // No run belongs to it, and it had all the time it may have.
+  // No run belongs to it, and the start timeout is over.
   if (snapshot.access === 'unavailable') return lookAgain()
   if (snapshot.access === 'forbidden') {
-    // Of a node run not even Port's view can be had: what runs unseen must not be ended.
+    // A node run cannot be read from Port either: a run that may exist unseen must not be ended.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return lookAgain()
     const reason = snapshot.reason ?? 'GitHub does not show it'
@@ -142,7 +144,7 @@ export function isEnded(runs: readonly DeliveryRun[]): boolean {
   return runs.length > 0 && runs.every(run => run.status === 'completed')
 }
 
-/** Of several, one that did not succeed; one that was skipped only where all were. */
+/** Of several runs, one that did not succeed; a skipped one only where all were skipped. */
 function worstOf(runs: readonly DeliveryRun[]): DeliveryRun {
   return (
     runs.find(run => !isSuccess(run)) ??

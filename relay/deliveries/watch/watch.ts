@@ -27,9 +27,9 @@ export interface WatchDeps {
   details: RequestBudget
 }
 
-/** What this relay remembers of a delivery from look to look; without it, it only looks more often. */
+/** What this relay remembers of a delivery between looks; when it is lost, the relay only looks more often. */
 interface Note {
-  /** When the delivery was queued: redelivered, nothing holds any more. */
+  /** When the delivery was queued: a redelivered one has a new note. */
   queuedAt: number
   /** When it first saw the runs ended. */
   endedAt: number | null
@@ -40,12 +40,12 @@ interface Note {
 /** Details wait for the budget no longer than this after the run's end. */
 const DETAILS_MS = 60_000
 const MAX_NOTES = 20_000
-/** Conclusions that say all there is to say. */
+/** Conclusions that need no details. */
 const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
 
 /**
- * The watch: each step looks at one dispatched or running delivery, and moves it on when its workflow run
- * was seen, has ended, or had all the time it may have.
+ * The watch: each step looks at one dispatched or running delivery, and advances it when its workflow run
+ * was seen, has ended, or has timed out.
  */
 export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<void> {
   const { store, findRuns, apply, port, policy, details } = deps
@@ -128,6 +128,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       return {
         ...{ now, found, port: state, portDue: now >= known.askAt },
         portFreeAt: port.freeAt(delivery.organisation),
+        endedFor: now - (known.endedAt ?? now),
       }
     }
   }

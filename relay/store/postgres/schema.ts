@@ -1,5 +1,5 @@
 /**
- * PostgreSQL's schema, a step for each version; the table `relay_schema` says how many were taken. Steps are
+ * PostgreSQL's schema, a step for each version; the table `relay_schema` counts those that were taken. Steps are
  * only ever added. The same tables and indexes as SQLite's, for the same reasons. Repositories sort by their
  * bytes, whatever the database's collation. Claims change no column that an index holds, and leave room for
  * that in each page.

@@ -152,7 +152,7 @@ function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
   }
 }
 
-/** Whatever claimed it, its change will be decided anew on what it finds then. */
+/** Raises the version: a worker that has claimed the delivery decides again. */
 export function wake(id: string, now: number): Statement {
   return {
     sql: `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0

@@ -3,8 +3,8 @@ import { columns } from './columns.ts'
 import { type Dialect, stateIs } from './dialect.ts'
 
 /**
- * The oldest queued delivery of each repository. The repositories are found by hopping through the index from one
- * to the next, so that a long queue costs nothing.
+ * The oldest queued delivery of each repository. The repositories are found by skipping through the index from
+ * one to the next, so that the cost does not depend on the length of the queue.
  */
 const HEADS = `
   WITH RECURSIVE queue(repository) AS (

@@ -1,5 +1,5 @@
 /**
- * SQLite's schema, a step for each version; `user_version` says how many were taken. Steps are only ever
+ * SQLite's schema, a step for each version; `user_version` counts those that were taken. Steps are only ever
  * added. The partial indexes hold what waits, never what is done, so a million finished deliveries cost
  * the hot path nothing.
  */
