@@ -32,6 +32,11 @@ export function intakeTests(place: Place): void {
       unansweredSince: null,
       waitingAnnounced: false,
       dispatchedAt: null,
+      cancelRequestedAt: null,
+      cancelSentAt: null,
+      cancelForced: false,
+      waitingFor: null,
+      decisions: '',
       runs: [],
     })
     expect(await store.invocation(given.id)).toBe(invocation)
