@@ -18,8 +18,6 @@ const delivery = (n: number, receivedAt: number): NewDelivery => ({
   action: 'deploy',
   repository: `acme/shop-${n}`,
   eventType: 'deploy',
-  workflow: null,
-  ref: null,
   invocation: '{}',
   receivedAt,
 })

@@ -2,6 +2,7 @@ import type { RunCache, Snapshot } from '../../github/run-cache.ts'
 import type { WorkflowRun } from '../../github/workflow-run.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
 import type { Store } from '../../store/store.ts'
+import { decisiveRuns } from '../transition/following.ts'
 import { matchRuns } from './match-runs.ts'
 
 export interface FindRunsDeps {
@@ -34,19 +35,19 @@ export type FindRuns = (
 /** Looks for the workflow runs of a delivery: those it has, and by the evidence of `match-runs.ts` those it gets. */
 export function createFindRuns({ store, cache, clockOffset, startTimeout }: FindRunsDeps): FindRuns {
   return async (delivery, { maxAge, externalRunId }) => {
-    const present = delivery.runs.filter(run => !run.past)
+    const present = decisiveRuns(delivery.runs)
     const attemptedAt = delivery.attemptedAt ?? delivery.dispatchedAt ?? delivery.queuedAt
     const dispatchedAt = attemptedAt + clockOffset()
     const since = present.length > 0 ? null : dispatchedAt - startTimeout
     const wanted = present.filter(run => run.status !== 'completed').map(run => run.id)
     const isKnown = present.some(run => run.evidence !== 'title')
-    const external = isKnown || present.some(run => run.id === externalRunId) ? null : externalRunId
+    const external = isKnown ? null : externalRunId
     const snapshot = await cache.look(
       delivery.repository,
       {
         event: delivery.workflow === null ? 'repository_dispatch' : 'workflow_dispatch',
         since,
-        runIds: external === null ? wanted : [...wanted, external],
+        runIds: external === null ? wanted : [...new Set([...wanted, external])],
       },
       maxAge,
     )
@@ -56,6 +57,10 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
     if (isKnown) return found
 
     const runs = [...snapshot.runs.values()]
+    // Where runs may not be read, what Port names is all that can be known.
+    if (external !== null && snapshot.access === 'forbidden' && !snapshot.runs.has(external)) {
+      runs.push(unseenRun(external))
+    }
     const owned = await store.findRuns(
       delivery.repository,
       runs.map(run => run.id),
@@ -85,15 +90,16 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
               delivery.id,
             ),
           })
+    const isBound = match.evidence !== null && (present.length === 0 || match.evidence !== 'only_candidate')
+    const bound = isBound ? merge(seen, match.runs, match.evidence as Evidence) : seen
+    // GitHub counts runs upwards: one that another has started has the larger id.
     const elsewhere =
-      external !== null && !sight.taken.has(external) && !delivery.runs.some(run => run.id === external)
-    if (match.evidence === null || (present.length > 0 && match.evidence === 'only_candidate')) {
-      return { ...found, candidates: present.length > 0 ? [] : match.runs, elsewhere }
-    }
+      external !== null && !sight.taken.has(external) && bound.every(run => run.past || run.id < external)
     return {
       ...found,
-      runs: merge(seen, match.runs, match.evidence),
-      elsewhere: elsewhere && match.evidence !== 'port',
+      runs: bound,
+      candidates: isBound || present.length > 0 ? [] : match.runs,
+      elsewhere: elsewhere && !bound.some(run => run.id === external),
     }
   }
 }
@@ -113,6 +119,11 @@ function merge(known: DeliveryRun[], found: readonly WorkflowRun[], evidence: Ev
   const added = found.filter(run => !kept.some(each => each.id === run.id))
   return [...kept, ...added.map(run => toDeliveryRun(run, evidence))]
 }
+
+const unseenRun = (id: number): WorkflowRun => ({
+  ...{ id, attempt: 1, workflowId: null, event: 'unknown', title: '' },
+  ...{ status: 'unknown', conclusion: null, url: '', createdAt: 0, updatedAt: 0 },
+})
 
 export const toDeliveryRun = (
   { id, attempt, status, conclusion, url }: WorkflowRun,

@@ -88,6 +88,9 @@ async function lookForRun(delivery: Delivery, { store, apply, port, findRuns, pu
     await apply(delivery, { type: 'runsSeen', runs: found.runs, lookAt })
   } else if (typeof run === 'object' && hasEnded(run, delivery)) {
     await apply(delivery, { type: 'endedInPort', runs: found.runs })
+  } else if (found.elsewhere) {
+    // Port names a run that is not to be seen here: the dispatch took effect.
+    await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
   } else {
     const isRead = typeof run === 'object' && run !== NO_PORT_RUN && run.status !== 'unknown'
     await apply(delivery, {
@@ -103,7 +106,7 @@ const hasEnded = (run: { ended: boolean; synchronized: boolean }, { queuedAt, re
   run.ended && !run.synchronized && queuedAt === receivedAt
 
 function readList(
-  { candidates, snapshot, whole, elsewhere }: Found,
+  { candidates, snapshot, whole }: Found,
   { repository, unansweredSince }: Delivery,
   portUnread: boolean,
 ): Pick<Extract<DeliveryEvent, { type: 'runNotFound' }>, 'list' | 'reason'> {
@@ -115,8 +118,10 @@ function readList(
   if (snapshot.access === 'forbidden' && !portUnread) {
     return { list: 'forbidden', reason: snapshot.reason ?? 'GitHub does not show its runs' }
   }
-  if (snapshot.access !== 'read' || isOld || !whole || portUnread) return unavailable
-  if (candidates.length === 0 && !elsewhere) return { list: 'empty', reason: 'no run appeared' }
+  if (snapshot.access !== 'read' || isOld || !whole) return unavailable
+  if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
+  // Port may know which of them it is.
+  if (portUnread) return unavailable
   return {
     list: 'ambiguous',
     reason: `workflow runs started in ${repository} that cannot be attributed to one delivery`,

@@ -38,18 +38,14 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   const client = deps.client(organisation)
   const done: number[] = []
   let retryAt: number | null = null
-  const hasEnded = false
   const warn = (message: string) => log.warn({ delivery, run: runId, repository }, message)
   const began = store.clock()
 
-  for (const { seqs, message, createdAt } of coalesce(page.messages)) {
+  const batches = coalesce(page.messages)
+  for (let batch = batches.shift(); batch; batch = batches.shift()) {
+    const { seqs, message, createdAt } = batch
     const now = store.clock()
     if (now - began > WORK_MS || stopping?.aborted || (limits.get(organisation) ?? 0) > now) break
-    // Nothing but entities concerns anyone once the run has ended.
-    if (hasEnded && !('entity' in message)) {
-      done.push(...seqs)
-      continue
-    }
     const trouble = client
       ? await attempt(message, createdAt)
       : {
@@ -59,6 +55,17 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
           message: 'The organisation has no credentials.',
         }
     const fate = trouble ? fateOf(message, trouble, store.clock() - createdAt, retention) : 'done'
+    if (
+      trouble &&
+      seqs.length > 1 &&
+      (fate === 'replace' || (fate === 'drop' && trouble.kind === 'refused'))
+    ) {
+      // One of the lines may be why: each is sent by itself.
+      batches.unshift(
+        ...page.messages.filter(({ seq }) => seqs.includes(seq)).flatMap(one => coalesce([one])),
+      )
+      continue
+    }
     const isReplaced =
       trouble && fate === 'replace' && !(await attempt(replacement(message, trouble), createdAt))
     if (trouble && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {

@@ -145,11 +145,16 @@ function finish(
   }
 }
 
-/** The run that stands for a delivery: the one that reports, else one that its title names. */
-export function boundRun({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null {
+/** The runs whose end is the delivery's: the one that is known to report, else all that their titles name. */
+export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
-  return present.find(run => run.evidence !== 'title') ?? present[0] ?? null
+  const known = present.filter(run => run.evidence !== 'title')
+  return known.length > 0 ? known : present
 }
+
+/** The run that stands for a delivery. */
+export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
+  decisiveRuns(runs)[0] ?? null
 
 /** Of what reports itself Port knows already. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {

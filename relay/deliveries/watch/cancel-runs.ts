@@ -11,7 +11,7 @@ const LOOK_MS = 3_000
  * Asks GitHub to cancel the runs of a delivery: once, and once more by force where that has no effect.
  *
  * @param now milliseconds since 1970
- * @returns null where nothing is to be sent now
+ * @returns null where nothing was cancelled now
  */
 export async function cancelRuns(
   { repository, cancelSentAt, cancelForced }: Delivery,
@@ -22,8 +22,9 @@ export async function cancelRuns(
   if (forced && (cancelForced || now < cancelSentAt + FORCE_AFTER_MS)) return null
   const send = forced ? github.forceCancelRun : github.cancelRun
   try {
-    for (const run of runs) await send(repository, run.id)
-    return { type: 'cancelSent', forced, lookAt: now + LOOK_MS }
+    let sent = false
+    for (const run of runs) if ((await send(repository, run.id)) === 'accepted') sent = true
+    return sent ? { type: 'cancelSent', forced, lookAt: now + LOOK_MS } : null
   } catch (error) {
     const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
     if (failure.kind === 'later') return null

@@ -2,6 +2,7 @@ import type { RunState } from '../../../port/types.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { Found } from '../binding/find-runs.ts'
 import type { NoRun, Policy } from '../transition/events.ts'
+import { decisiveRuns } from '../transition/following.ts'
 
 /** What one look at a delivery showed. Times are milliseconds since 1970, by the store's clock. */
 export interface Sight {
@@ -35,6 +36,8 @@ const LATEST_BLIND_MS = 60_000
 const LATEST_ASK_MS = 300_000
 /** So long GitHub must have refused before its refusal is taken for its last word. */
 const REFUSED_MS = 60_000
+/** So long an end waits for Port's answer; then its message does, in the outbox. */
+const UNREAD_MS = 300_000
 
 /** How long until Port is asked again which run is meant: an action that does not report it at its start never will. */
 export const askPause = (delivery: Delivery, now: number): number =>
@@ -50,7 +53,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const { snapshot, candidates } = found
   const startBy = begunAt(delivery) + policy.startTimeout
   const endBy = begunAt(delivery) + policy.runTimeout
-  const present = found.runs.filter(run => !run.past)
+  const present = decisiveRuns(found.runs)
   const there = present.filter(run => !snapshot.gone.has(run.id))
   const ended = isEnded(there)
   const isGone = present.length > 0 && there.length === 0
@@ -86,9 +89,11 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     const limits = [startBy, endBy].filter(limit => limit > now)
     return { kind: 'look again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The end may be reported already; Port decides, unless the run has had all its time.
-  if (port === 'unread' && now < endBy) return lookAgain()
-  if (isGone && !present.some(run => run.evidence === 'port')) {
+  // The end may be reported already: Port is asked first, for a while.
+  const waited = sight.endedSeenAt === null ? 0 : now - sight.endedSeenAt
+  if (port === 'unread' && now < endBy && waited < UNREAD_MS) return lookAgain()
+  // What was never seen may be a run of another repository, which Port names.
+  if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'run deleted', cause: { why: 'deleted' } }
   }
   if (ended) {

@@ -7,6 +7,7 @@ import type { FindRuns } from '../binding/find-runs.ts'
 import { toGithubRunId } from '../binding/to-github-run-id.ts'
 import { NO_PORT_RUN, type PortAccess } from '../port-access.ts'
 import type { JobsFound, NoRun, Policy } from '../transition/events.ts'
+import { decisiveRuns } from '../transition/following.ts'
 import { cancelRuns } from './cancel-runs.ts'
 import { findFailedJobs } from './failed-jobs.ts'
 import { askPause, isEnded, judge, lookPause, type Sight } from './judge.ts'
@@ -123,7 +124,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
 
     function sight(): Sight {
       const now = store.clock()
-      known.endedAt = isEnded(found.runs.filter(run => !run.past)) ? (known.endedAt ?? now) : null
+      known.endedAt = isEnded(decisiveRuns(found.runs)) ? (known.endedAt ?? now) : null
       return {
         ...{ now, found, port: state, portDue: now >= known.askAt },
         ...{ portFreeAt: port.freeAt(delivery.organisation), endedSeenAt: known.endedAt },

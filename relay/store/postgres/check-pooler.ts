@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 
 const CHECK = { name: 'relay_start_check', text: 'SELECT 1' }
-const ANSWER_MS = 5_000
+const ANSWER_MS = 15_000
 
 /** A pooler in between loses prepared statements. */
 export class PoolerRefused extends Error {
