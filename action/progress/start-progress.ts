@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { parse } from 'node:path'
 import type { Runner } from '../runner/runner.ts'
-import type { FollowedJob } from './follow-job.ts'
+import type { FollowedJob } from './following.ts'
 import { progressFolder } from './progress-folder.ts'
 
 /**
@@ -14,7 +14,7 @@ import { progressFolder } from './progress-folder.ts'
  * else fail, and gives up the working directory, which Windows could not remove otherwise.
  */
 export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
-  const folder = progressFolder(job.logFile)
+  const folder = progressFolder(job.files.log)
   mkdirSync(folder.path, { recursive: true })
   const child = spawn(process.execPath, [script], {
     detached: true,

@@ -3,6 +3,27 @@ import * as https from 'node:https'
 import { HttpClient } from '@actions/http-client'
 import type { Fetch } from '../../port/client/port-client.ts'
 
+/** The server's certificate is not signed by an authority that this machine trusts: asking again changes nothing. */
+export class UntrustedCertificate extends Error {}
+
+/** @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const UNTRUSTED = [
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'CERT_UNTRUSTED',
+]
+
+function untrusted(cause: NodeJS.ErrnoException): UntrustedCertificate | null {
+  if (!UNTRUSTED.includes(cause.code ?? '')) return null
+  const message =
+    `its certificate is not trusted (${cause.code}); where it, or a proxy, has one of a private CA, set ` +
+    "NODE_EXTRA_CA_CERTS in the environment of the runner to the path of the CA's certificate"
+  return new UntrustedCertificate(message, { cause })
+}
+
 /**
  * A small `fetch` that keeps connections, and goes through the proxy of a self-hosted runner (`https_proxy`,
  * `no_proxy`), which the global one does not without a flag. It follows no redirects.
@@ -28,7 +49,7 @@ export function createFetch(): Fetch {
           })
         })
       })
-      sent.on('error', reject)
+      sent.on('error', error => reject(untrusted(error) ?? error))
       sent.end(body)
     })
 }

@@ -1,16 +1,5 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { splitLines } from './split-lines.ts'
-
-/** Where steps write lines for the log of this Port run. In a job container RUNNER_TEMP is mounted, so the path holds there too. */
-export function logFilePath(tempFolder: string, delivery: string): string {
-  return join(tempFolder, `port-log-${delivery.replace(/[^A-Za-z0-9_-]/g, '-')}.txt`)
-}
-
-/** Creates the file, unless an earlier step of the job has done so. */
-export function createLogFile(path: string): void {
-  writeFileSync(path, '', { flag: 'a' })
-}
 
 /**
  * Takes the report of this run for the step that asks first.

@@ -228,6 +228,7 @@ test('what cannot be fetched, decrypted or named is reported at once, and in Por
   ])
   expect(linesOf(stage)).toEqual([
     expect.stringMatching(/^Workflow run started/),
+    expect.stringMatching(/^"a=b": an output cannot have such a name/),
     expect.stringMatching(/^The payload was too large/),
     expect.stringMatching(/^The secret input "password"/),
   ])
