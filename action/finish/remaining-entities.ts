@@ -24,7 +24,7 @@ export async function readRemainingEntities(path: string, sent: EntitiesSent): P
   const from = nextMark(path, sent).offset
   const size = sizeOf(path)
   const end = Math.min(size, from + MOST_BYTES)
-  const remaining: RemainingEntities = { entities: [], lines: sent.lines, problems: [...sent.problems] }
+  const remaining: RemainingEntities = { entities: [], lines: [...sent.lines], problems: [...sent.problems] }
   const fail = (problem: string) => {
     remaining.problems.push(problem)
     remaining.lines.push({ level: 'ERROR', message: `✗ ${problem}` })

@@ -32,7 +32,7 @@ export function splitDocuments(lines: readonly FileLine[], options: { settled: b
     if (current.kind !== 'flow' && current.kind !== null && cannotFollow(content, current)) close(true)
     current.kind ??= kindOf(content)
     current.end = end
-    current.texts.push(content)
+    if (content !== '' || current.texts.length > 0) current.texts.push(content)
     if (current.kind === 'flow') {
       if (isFlowEnd(content, current)) close(true)
     } else {

@@ -21,7 +21,7 @@ function untrusted(cause: NodeJS.ErrnoException): UntrustedCertificate | null {
   const message =
     `its certificate is not trusted (${cause.code}); where it, or a proxy, has one of a private CA, set ` +
     "NODE_EXTRA_CA_CERTS in the environment of the runner to the path of the CA's certificate"
-  return new UntrustedCertificate(message, { cause })
+  return new UntrustedCertificate(message)
 }
 
 /**

@@ -223,30 +223,6 @@ test.each([
   expect(linesOf(stage.run).slice(1)).toEqual([want.line, 'three', expect.stringMatching(/^✓ Job deploy/)])
 })
 
-test('where Port takes no entity, forty of them do not hold up the end: what is left is not tried', async () => {
-  const stage = await openStage()
-  const entities = Array.from({ length: 40 }, (_, index) => ({
-    blueprint: 'service',
-    identifier: `s${index}`,
-  }))
-  const job = openRunner(stage, { 'github-token': '', entities: JSON.stringify(entities) })
-  await job.run('main')
-  const away = stage.port.fail({
-    match: ({ path }) => path.includes('/entities'),
-    status: 503,
-    times: Number.POSITIVE_INFINITY,
-  })
-  const before = stage.port.requests.length
-  const [, warning] = await job.run('post', job.state())
-  away()
-  expect(warning).toMatch(
-    /service\/s0 could not be upserted.*The last 39 entities were not sent, since Port could not be reached\./,
-  )
-  const tries = stage.port.requests.slice(before).filter(({ path }) => path.includes('/entities'))
-  expect(tries).toHaveLength(5)
-  expect(stage.run.status).toBe('SUCCESS')
-})
-
 test('the final status waits longer than all before it, when Port asks for that', async () => {
   const stage = await openStage()
   const job = openRunner(stage, { 'github-token': '' })
