@@ -16,7 +16,8 @@ if (given !== '') {
   const folder = progressFolder(job.files.log)
   const masks = createMasks(job.secrets)
   const { ended, close } = watchEnd(folder, job.worker)
-  const runner = { fetch: createFetch(), clock, sleep, core: { setSecret: () => {} } }
+  const fetch = createFetch()
+  const runner = { fetch, clock, sleep, core: { setSecret: () => {} } }
   const relay = job.relay && createRelayReporter(job.relay, runner, { budgetMs: 0 })
   const run = createReporter(job.runId, job.credentials, runner, {
     relay,
@@ -24,7 +25,7 @@ if (given !== '') {
     redact: masks.redact,
   })
   const nap = (ms: number) => sleep(ms, undefined, { signal: ended.signal }).catch(() => {})
-  await followJob(job, { run, folder, masks, clock, sleep: nap, ended })
+  await followJob(job, { run, folder, masks, fetch, clock, sleep: nap, ended })
   close()
   folder.done()
 }

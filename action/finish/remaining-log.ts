@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from 'node:fs'
 import { type FileLine, firstLine, PIECE, readBytes, readPiece, sizeOf } from '../runner/log-file.ts'
 import { splitLines } from '../runner/split-lines.ts'
 import { takeMasks } from '../secrets/masks.ts'
@@ -25,18 +26,29 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
 
 /** The masks in a part of the file that is not sent: they hold for what is. */
 function findMasks(path: string, from: number, to: number): string[] {
+  if (from >= to) return []
   const masks: string[] = []
-  for (let at = from; at < to; ) {
-    const bytes = readBytes(path, at, Math.min(PIECE, to - at))
-    const lastLine = bytes.lastIndexOf(0x0a) + 1
-    // In UTF-16, a zero byte stands after each letter.
-    if (bytes.includes('add-mask') || bytes.includes(Buffer.from('add-mask', 'utf16le')))
-      masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
-    if (bytes.length === 0) break
-    at += lastLine > 0 && at + bytes.length < to ? lastLine : bytes.length
+  const file = openSync(path, 'r')
+  // One for all pieces, since the file may be larger than memory.
+  const piece = Buffer.alloc(PIECE)
+  try {
+    for (let at = from; at < to; ) {
+      const bytes = piece.subarray(0, readSync(file, piece, 0, Math.min(PIECE, to - at), at))
+      if (bytes.length === 0) break
+      if (bytes.includes('add-mask') || bytes.includes(WIDE_COMMAND))
+        masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
+      // A line that goes on in the next piece is read there.
+      const lines = at + bytes.length < to ? bytes.lastIndexOf(0x0a) + 1 : 0
+      at += lines || bytes.length
+    }
+  } finally {
+    closeSync(file)
   }
   return masks
 }
+
+/** In UTF-16, as Windows PowerShell writes. */
+const WIDE_COMMAND = Buffer.from('add-mask', 'utf16le')
 
 /** The last lines of the file, none of them from before byte `from`. */
 function readTail(path: string, from: number, size: number): { lines: FileLine[]; begin: number } {

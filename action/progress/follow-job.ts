@@ -15,7 +15,7 @@ const LONGEST_PAUSE_MS = 3_600_000
  */
 export async function followJob(
   job: FollowedJob,
-  given: Pick<Following, 'run' | 'folder' | 'masks' | 'clock' | 'sleep' | 'ended'>,
+  given: Pick<Following, 'run' | 'folder' | 'masks' | 'fetch' | 'clock' | 'sleep' | 'ended'>,
 ): Promise<void> {
   const { clock, ended } = given
   let pausedUntil = 0

@@ -16,7 +16,7 @@ export function followLabel(following: Following): {
   look: () => Promise<void>
   followSteps: () => Promise<void>
 } {
-  const { job, run, masks, clock, sleep, ended, send, soon } = following
+  const { job, run, masks, fetch, clock, sleep, ended, send, soon } = following
   const started = clock()
   /** What steps have written to `$PORT_RUN`. */
   let own: { label: string; links: string[] } = { label: '', links: [] }
@@ -50,7 +50,7 @@ export function followLabel(following: Following): {
   }
 
   async function followSteps(github: NonNullable<FollowedJob['github']>): Promise<void> {
-    const list = createStepLister(job.workflow, github, { clock })
+    const list = createStepLister(job.workflow, github, { fetch, clock })
     let limitedUntil = 0
     for (let failures = 0; ; ) {
       await sleep(Math.max(askAgainAfter(clock() - started) * 2 ** failures, limitedUntil - clock()))

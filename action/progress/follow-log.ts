@@ -6,6 +6,8 @@ import type { Following } from './following.ts'
 
 /** Requests with lines; Port's limit is one for the whole organisation. A job that logs all the time needs no more. */
 const MOST_A_MINUTE = 30
+/** Bytes that are read for one request, which takes about as many: this process is to stay small. */
+const PIECE = 250_000
 
 /**
  * A look at `$PORT_LOG` that sends its new lines. Lines count as sent from before the request on, unless Port has surely not taken
@@ -29,7 +31,7 @@ export function followLog(following: Following): () => Promise<void> {
     const sent = folder.sent()
     const before = { ...nextMark(file, sent), lost: sent.lost }
     if (before.offset === 0) folder.setSent(before)
-    const found = readLogFile(file, before.offset)
+    const found = readLogFile(file, before.offset, PIECE)
     const count = logBatches(found.map(toLine))[0]?.length ?? 0
     if (count === 0) return false
     const taken = takeMasks(found.slice(0, count), ({ text }) => text)

@@ -24,7 +24,7 @@ export interface FollowedJob {
 }
 
 /** What the followers of one job share. */
-export interface Following extends Pick<Runner, 'clock'> {
+export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   job: FollowedJob
   run: Pick<Reporter, 'update' | 'log' | 'upsertEntity' | 'deleteEntity' | 'handsOn'>
   folder: Pick<ProgressFolder, 'sent' | 'setSent' | 'entities' | 'setEntities' | 'masks' | 'setMasks'>

@@ -3,6 +3,20 @@ import * as https from 'node:https'
 import { HttpClient } from '@actions/http-client'
 import type { Fetch } from '../../port/client/port-client.ts'
 
+/** The headers of a response; of one that is there twice, the first counts. */
+class ResponseHeaders {
+  readonly #headers: http.IncomingHttpHeaders
+  constructor(headers: http.IncomingHttpHeaders) {
+    this.#headers = headers
+  }
+  get(name: string): string | null {
+    return [this.#headers[name.toLowerCase()]].flat()[0] ?? null
+  }
+  *[Symbol.iterator](): Generator<[string, string]> {
+    for (const name of Object.keys(this.#headers)) yield [name, this.get(name)!]
+  }
+}
+
 /** The server's certificate is not signed by an authority that this machine trusts: asking again changes nothing. */
 export class UntrustedCertificate extends Error {}
 
@@ -44,7 +58,7 @@ export function createFetch(): Fetch {
           const text = Buffer.concat(chunks).toString('utf8')
           resolve({
             status: response.statusCode!,
-            headers: { get: name => [response.headers[name.toLowerCase()]].flat()[0] ?? null },
+            headers: new ResponseHeaders(response.headers),
             text: async () => text,
           })
         })

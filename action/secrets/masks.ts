@@ -41,7 +41,7 @@ export function takeMasks<Line>(
 }
 
 /** The value that a line masks; null where it is another line. */
-export function maskOf(line: string): string | null {
+function maskOf(line: string): string | null {
   const [, value] = COMMAND.exec(line) ?? []
   return value === undefined ? null : unescapeData(value)
 }

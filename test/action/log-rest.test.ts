@@ -231,3 +231,18 @@ test('where the system does not show when processes began, one that does not end
   again.open(2 ** 22 + 7)
   expect(again.isItself(process.pid)).toBe('unknown')
 })
+
+test('what a line of the part that is left out masks, holds for what is sent', () => {
+  const filler = `${'x'.repeat(99)}\n`.repeat(20_000)
+  const wide = Buffer.from('::add-mask::wide%0Asecret\r\n', 'utf16le')
+  const path = openLog(
+    Buffer.concat([
+      ...['first\n', filler, '::add-mask::of-a-step\n'].map(text => Buffer.from(text)),
+      wide,
+      Buffer.from(`${filler}last`),
+    ]),
+  )
+  const { lines, masks } = readLinesFrom(path, 0)
+  expect([lines[0], lines.at(-1)]).toEqual(['first', 'last'])
+  expect(masks).toEqual(['of-a-step', 'wide\nsecret'])
+})

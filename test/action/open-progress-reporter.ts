@@ -5,13 +5,14 @@ import { onTestFinished } from 'vitest'
 import { followJob } from '../../action/progress/follow-job.ts'
 import type { FollowedJob, Following } from '../../action/progress/following.ts'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
 import { createMasks } from '../../action/secrets/masks.ts'
 import type { LogLine, RunUpdate } from '../../port/types.ts'
 import { REPOSITORY, type Stage } from './play.ts'
 
 /** A log file and the progress reporter's folder beside it. */
 export function openFolder() {
-  const root = mkdtempSync(join(tmpdir(), 'companion-'))
+  const root = mkdtempSync(join(tmpdir(), 'progress-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
   const logFile = join(root, 'port-log.txt')
   writeFileSync(logFile, '')
@@ -62,6 +63,7 @@ export const follow = (
     run: { ...NO_ENTITIES, ...run },
     folder: progressFolder(job.files.log),
     masks: createMasks(job.secrets),
+    fetch: createFetch(),
     ...tools,
   })
 

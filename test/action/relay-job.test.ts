@@ -16,7 +16,7 @@ afterEach(() => {
   process.argv[1] = script!
 })
 
-test('main, companion and post report through the relay, with a secret input in clear for the job alone', async () => {
+test('main, progress reporter and post report through the relay, with a secret input in clear for the job alone', async () => {
   const stage = await openStage()
   const { payload, portRun } = await deliver(stage)
   const job = openJob(stage, payload, {
