@@ -50,6 +50,19 @@ function valuesIn(text: string): string[] {
     return []
   }
   // As they stand there: what is parsed may have lost digits.
-  const numbers = text.replace(/"(?:[^"\\]|\\.)*"/gs, '""').match(/-?\d[\d.eE+-]*/g) ?? []
+  const numbers = outsideStrings(text).match(/-?\d[\d.eE+-]*/g) ?? []
   return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
+}
+
+/** Valid JSON without its strings. */
+function outsideStrings(json: string): string {
+  let rest = ''
+  let inString = false
+  for (let i = 0; i < json.length; i++) {
+    const char = json[i]
+    if (char === '"') inString = !inString
+    else if (inString && char === '\\') i++
+    if (!inString) rest += char === '"' ? ' ' : char
+  }
+  return rest
 }

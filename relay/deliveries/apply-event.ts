@@ -13,7 +13,7 @@ export interface ApplyDeps {
   log: { info: (fields: object, message: string) => void }
 }
 
-export interface ApplyOptions {
+interface ApplyOptions {
   /** Of the report that brings the event. */
   receipt?: ReportReceipt
   /** Only on this version of the delivery. */
@@ -25,7 +25,7 @@ export interface ApplyOptions {
 }
 
 /** `conflict`: another change came first, or another delivery has one of its runs. `gone`: it was deleted. */
-export interface Applied {
+interface Applied {
   outcome: 'applied' | 'ignored' | 'conflict' | 'gone'
   delivery: Delivery
 }

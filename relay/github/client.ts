@@ -18,8 +18,6 @@ import { serverUrl } from './server-url.ts'
 import { createWorkflowDispatcher } from './workflow-dispatch.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
 
-export type { WorkflowRun } from './workflow-run.ts'
-
 export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader, RepositoryReader {
   /** The address of GitHub's pages: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string

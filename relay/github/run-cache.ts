@@ -5,10 +5,10 @@ import type { RequestBudget } from './request-budget.ts'
 import type { WorkflowRun } from './workflow-run.ts'
 
 /** What started the runs of a list. */
-export type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
+type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
 
 /** What is asked for: the list back to a time where one is given, and the runs of these ids. */
-export interface Want {
+interface Want {
   event: RunEvent
   /** Milliseconds since 1970, by GitHub's clock; null where the list alone is of no use. */
   since: number | null

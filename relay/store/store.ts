@@ -39,7 +39,7 @@ export interface ReportReceipt {
 }
 
 /** What the reports of a delivery have used up since it was queued. */
-export interface ReportUsage {
+interface ReportUsage {
   lines: number
   bytes: number
   /** The last number of the sender asked for. */

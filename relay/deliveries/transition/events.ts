@@ -81,7 +81,7 @@ export type EventType = DeliveryEvent['type']
  * What the list of runs shows for a delivery without a known run: no candidate; several, or one that could belong to
  * another delivery; that it may not be read; or that it cannot be read now.
  */
-export type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
+type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 
 /** What transitions depend on beside the delivery and the event. Times are milliseconds. */
 export interface Policy {
