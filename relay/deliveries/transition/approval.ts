@@ -8,8 +8,8 @@ const MAX_NAMES = 5
 const MAX_DECISIONS = 100
 
 /**
- * The workflow run waits for reviewers or timers of an environment, or a reviewer decided: Port shows a label for
- * who it waits for, and a log line for each decision. Names of people go to Port alone, not into the history.
+ * The workflow run waits for reviewers or timers of an environment, or a reviewer decided: Port shows a label with
+ * the environment, and a log line for each decision. Names of people go to Port alone, not into the history.
  */
 export function seeApproval(
   delivery: Delivery,
