@@ -132,6 +132,8 @@ function newDelivery(i: number, receivedAt: number) {
     action: 'deploy',
     repository: repository(i),
     eventType: 'deploy',
+    workflow: null,
+    ref: null,
     invocation,
     receivedAt,
   }

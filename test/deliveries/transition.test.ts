@@ -40,7 +40,13 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   dispatchRejected: { type: 'dispatchRejected', attempt: 1, reason: 'GitHub cannot see acme/shop.' },
   dispatchDeferred: { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: NOW + MINUTE },
   answerLost: { type: 'answerLost', attempt: 1, reason: 'GitHub answered 502' },
-  runNotFound: { type: 'runNotFound', list: 'empty', reason: 'no run appeared', reportable: true },
+  runNotFound: {
+    type: 'runNotFound',
+    list: 'empty',
+    readAt: NOW,
+    reason: 'no run appeared',
+    reportable: true,
+  },
   runsSeen: { type: 'runsSeen', runs: [run({ status: 'queued' })], lookAt: NOW + 5_000 },
   runReported: { type: 'runReported', run: run({ evidence: 'report' }) },
   reportReceived: {
@@ -187,7 +193,7 @@ describe('a dispatch', () => {
       let warnings = 0
       let now = NOW
       for (let look = 0; look < 10_000 && delivery.state === 'queued'; look++) {
-        const event = { type: 'runNotFound', list, reason: `reason ${look}`, reportable: true } as const
+        const event = { ...EVENTS.runNotFound, list, readAt: now, reason: `reason ${look}` }
         const next = transition(delivery, event, now, POLICY)
         warnings += next?.messages.filter(each => 'log' in each && each.log[0]?.level === 'WARN').length ?? 0
         delivery = { ...delivery, ...next?.change } as Delivery

@@ -18,6 +18,8 @@ const delivery = (n: number, receivedAt: number): NewDelivery => ({
   action: 'deploy',
   repository: `acme/shop-${n}`,
   eventType: 'deploy',
+  workflow: null,
+  ref: null,
   invocation: '{}',
   receivedAt,
 })

@@ -93,6 +93,8 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
     action: 'deploy',
     repository: 'acme/shop',
     eventType: 'deploy',
+    workflow: null,
+    ref: null,
     invocation: '{"inputs":{}}',
     receivedAt: 1000,
     ...given,

@@ -72,7 +72,7 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
       externalRunId: external,
       dispatchedAt,
-      now: now + clockOffset(),
+      readAt: (snapshot.readAt ?? 0) + clockOffset(),
       startTimeout,
       whole,
       others: [],

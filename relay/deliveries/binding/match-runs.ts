@@ -16,7 +16,8 @@ export interface Sight {
   externalRunId: number | null
   /** When the delivery was dispatched. */
   dispatchedAt: number
-  now: number
+  /** When the list was read. */
+  readAt: number
   startTimeout: number
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
@@ -55,7 +56,7 @@ export function matchRuns(delivery: Named, sight: Sight): Match {
 /** Exactly one run, where exactly one delivery can have started it. */
 function findOnlyCandidate(delivery: Named, sight: Sight): WorkflowRun[] {
   const [run, second] = candidates(delivery, sight)
-  if (!run || second || !sight.whole || sight.now < run.createdAt + SETTLE_MS) return []
+  if (!run || second || !sight.whole || sight.readAt < run.createdAt + SETTLE_MS) return []
   // A run titled with the event type belongs to a delivery of that type; any other could belong to any delivery.
   const isOfType = run.title === delivery.eventType
   const rivals = sight.others.filter(other => !isOfType || other.eventType === delivery.eventType)

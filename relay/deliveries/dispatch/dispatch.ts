@@ -96,6 +96,7 @@ async function lookForRun(delivery: Delivery, { store, apply, port, findRuns, pu
     await apply(delivery, {
       type: 'runNotFound',
       ...readList(found, delivery, run === 'unread'),
+      readAt: found.snapshot.readAt ?? 0,
       reportable: isRead || publicUrl !== null,
     })
   }
@@ -107,18 +108,17 @@ const hasEnded = (run: { ended: boolean; synchronized: boolean }, { queuedAt, re
 
 function readList(
   { candidates, snapshot, whole }: Found,
-  { repository, unansweredSince }: Delivery,
+  { repository }: Delivery,
   portUnread: boolean,
 ): Pick<Extract<DeliveryEvent, { type: 'runNotFound' }>, 'list' | 'reason'> {
   const unavailable = {
     list: 'unavailable',
     reason: snapshot.reason ?? 'GitHub does not show its runs',
   } as const
-  const isOld = (snapshot.readAt ?? 0) <= (unansweredSince ?? 0)
   if (snapshot.access === 'forbidden' && !portUnread) {
     return { list: 'forbidden', reason: snapshot.reason ?? 'GitHub does not show its runs' }
   }
-  if (snapshot.access !== 'read' || isOld || !whole) return unavailable
+  if (snapshot.access !== 'read' || !whole) return unavailable
   if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
   // Port may know which of them it is.
   if (portUnread) return unavailable

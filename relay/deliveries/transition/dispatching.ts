@@ -88,7 +88,6 @@ export function reject(
   policy: Policy,
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
-  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
   return fail(delivery, { type: 'dispatchRejected', details: { attempt, reason } }, reason, policy)
 }
 
@@ -134,25 +133,24 @@ export function loseAnswer(
  */
 export function lookAgainOrRetry(
   delivery: Delivery,
-  { list, reason, reportable }: Event<'runNotFound'>,
+  { list, readAt, reason, reportable }: Event<'runNotFound'>,
   now: number,
   policy: Policy,
 ): Transition {
   const since = delivery.unansweredSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }
   if (now < since + grace(policy)) return wait(delivery, since + nextLook(now - since, policy))
-  const isDecided = list === 'empty' || now >= giveUpAt(delivery, now, policy)
-  if (isDecided && delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
-  if (list === 'empty') return retry('no workflow run appeared', now)
+  // A run may have appeared after the list was read.
+  const isOld = list !== 'forbidden' && readAt < since + grace(policy)
+  if (list === 'empty' && !isOld) return retry(delivery, 'no workflow run appeared', now, policy)
   if (now >= giveUpAt(delivery, now, policy)) {
     const sentence = `GitHub gave no clear answer for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
   }
-  if (list === 'unavailable') return wait(delivery, now + LOOK_MS)
+  if (list === 'unavailable' || isOld) return wait(delivery, now + LOOK_MS)
   const decideAt = since + policy.startTimeout
   if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
-  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
-  if (reportable) return retry(`no workflow run reported, and ${reason}`, now)
+  if (reportable) return retry(delivery, `no workflow run reported, and ${reason}`, now, policy)
   const sentence = `GitHub gave no clear answer, and whether a workflow run started is not known, since ${reason}. Redeliver the delivery if none did.`
   return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
 }
@@ -173,18 +171,23 @@ function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
   return { change, messages, history: null }
 }
 
-const retry = (reason: string, now: number): Transition => ({
-  change: { unansweredSince: null, dueAt: now },
-  messages: [],
-  history: { type: 'runNotFound', details: { reason } },
-})
+/** To be dispatched again, unless it was cancelled meanwhile. */
+function retry(delivery: Delivery, reason: string, now: number, policy: Policy): Transition {
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  return {
+    change: { unansweredSince: null, dueAt: now },
+    messages: [],
+    history: { type: 'runNotFound', details: { reason } },
+  }
+}
 
 function fail(
   delivery: Delivery,
   history: NonNullable<Transition['history']>,
   reason: string,
-  { serverUrl }: Policy,
+  policy: Policy,
 ): Transition {
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
   return {
     change: { state: 'failed', reason, dueAt: null, unansweredSince: null },
     messages: [
@@ -194,7 +197,7 @@ function fail(
           conclusion: 'failure',
           statusLabel: 'Not started',
           summary: reason,
-          link: [actionsPage(serverUrl, delivery.repository)],
+          link: [actionsPage(policy.serverUrl, delivery.repository)],
         },
       },
     ],

@@ -14,8 +14,8 @@ export interface Sight {
   portDue: boolean
   /** When Port accepts requests again. */
   portFreeAt: number
-  /** When this relay first saw all runs ended; null where they have not. */
-  endedSeenAt: number | null
+  /** For how long this relay has seen all runs ended, milliseconds. */
+  endedFor: number
 }
 
 export type Verdict =
@@ -90,15 +90,16 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     return { kind: 'look again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
   // The end may be reported already: Port is asked first, for a while.
-  const waited = sight.endedSeenAt === null ? 0 : now - sight.endedSeenAt
-  if (port === 'unread' && now < endBy && waited < UNREAD_MS) return lookAgain()
+  const isPatient = sight.endedFor < UNREAD_MS
+  if (port === 'unread' && now < endBy && isPatient) return lookAgain()
   // A run that was never seen may be in another repository, which Port names.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'run deleted', cause: { why: 'deleted' } }
   }
   if (ended) {
-    const quietAt = (sight.endedSeenAt ?? now) + GRACE_MS
-    if (now < quietAt) return lookAgain(quietAt)
+    // A look before this one, of whichever relay, has seen the end.
+    const before = delivery.runs.filter(run => there.some(each => each.id === run.id))
+    if (!isEnded(before) || now < delivery.updatedAt + GRACE_MS) return lookAgain(now + GRACE_MS)
     const run = worstOf(there)
     // The work may continue in a run of another repository, whose end only Port shows.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run ended', run }
@@ -117,11 +118,12 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     const reason = snapshot.reason ?? 'GitHub does not show it'
     return { kind: 'start timed out', cause: { why: 'not seen', reason, startTimeout: policy.startTimeout } }
   }
+  if ((snapshot.readAt ?? 0) < startBy) return lookAgain()
   if (candidates.length > 0) {
     if (!candidates.every(run => run.status === 'completed')) return lookAgain()
     return { kind: 'run unidentified', cause: { why: 'unidentified', amount: candidates.length } }
   }
-  if ((snapshot.readAt ?? 0) < startBy || !found.whole) return lookAgain()
+  if (!found.whole) return lookAgain()
   return { kind: 'start timed out', cause: { why: 'nothing listens', disabled: [], workflows: null } }
 }
 

@@ -127,7 +127,8 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       known.endedAt = isEnded(decisiveRuns(found.runs)) ? (known.endedAt ?? now) : null
       return {
         ...{ now, found, port: state, portDue: now >= known.askAt },
-        ...{ portFreeAt: port.freeAt(delivery.organisation), endedSeenAt: known.endedAt },
+        portFreeAt: port.freeAt(delivery.organisation),
+        endedFor: now - (known.endedAt ?? now),
       }
     }
   }
