@@ -324,7 +324,7 @@ describe('a step of a delivery', () => {
     relay.advance(DISPATCH_LEASE_MS - 29_000)
     await dispatch(claimed, relay.engine().dispatchDeps)
     expect(relay.github.requests).toEqual([])
-    expect(await lastReason(relay, id)).toBe('the relay was held up before it could send')
+    expect(await lastReason(relay, id)).toBe('the relay was delayed and did not send the dispatch')
     relay.advance(2_000)
     await relay.step()
     expect(relay.github.dispatches).toHaveLength(1)
