@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { prepareRelay, type RelayProcess } from '../faults/relay-process.ts'
 import { ADMIN_TOKEN } from '../faults/world.ts'
+import { seededRandom } from '../support/random.ts'
 import { SECRET } from '../support/sign.ts'
 import { until } from '../support/until.ts'
 import { type FuzzRequest, fuzzRequest, MAX_BODY } from './fuzz-requests.ts'
@@ -55,7 +56,7 @@ export async function fuzz(options: {
   seed: number
   rounds?: number
 }): Promise<FuzzResult> {
-  const random = generator(options.seed)
+  const random = seededRandom(options.seed)
   const relay = await prepareRelay(
     {
       PORT_CLIENT_SECRET: SECRET,
@@ -146,15 +147,4 @@ async function memory(relay: RelayProcess): Promise<Memory> {
   await until(() => lines().length > before, 'the relay counts its memory')
   const { memory } = JSON.parse(lines().at(-1) as string) as { memory: Memory }
   return { rss: memory.rss / 1024 ** 2, held: memory.held / 1024 ** 2 }
-}
-
-/** Numbers of chance that a seed decides: mulberry32. */
-function generator(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
 }

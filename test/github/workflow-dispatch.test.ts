@@ -7,6 +7,7 @@ import { createGitHub } from '../../relay/github/client.ts'
 import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../support/github-api/types.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import type { Trouble } from '../support/http-server.ts'
+import { REFUSALS } from './workflow-dispatch-refusals.ts'
 
 const TARGET = { repository: 'acme/shop', eventType: 'deploy', workflow: 'deploy.yml', ref: null }
 
@@ -265,96 +266,9 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
 })
 
 describe('what GitHub refuses is told as a sentence, with what to change:', () => {
-  const WORKFLOW = 'Workflow deploy.yml in acme/shop'
   afterEach(() => nock.cleanAll())
 
-  test.each<[number, string | object, string]>([
-    [
-      404,
-      'Not Found',
-      "GitHub finds no workflow deploy.yml in acme/shop: there is no such repository, or no such file in .github/workflows on its default branch, or the relay's token lacks Actions: write on it.",
-    ],
-    [
-      403,
-      'Resource not accessible by personal access token',
-      'GitHub does not let the relay start workflow deploy.yml in acme/shop (403: Resource not accessible by personal access token): its token or App needs the permission Actions: write on it.',
-    ],
-    [
-      403,
-      'Resource protected by organization SAML enforcement.',
-      "GitHub does not let the relay start workflow deploy.yml in acme/shop (403: Resource protected by organization SAML enforcement.): authorize the relay's token for the organisation (SSO).",
-    ],
-    [
-      403,
-      'the `acme` organization has an IP allow list enabled',
-      "GitHub does not let the relay start workflow deploy.yml in acme/shop (403: the `acme` organization has an IP allow list enabled): add the relay's address to the organisation's IP allow list.",
-    ],
-    [
-      403,
-      'Repository was archived so is read-only.',
-      'GitHub does not let the relay start workflow deploy.yml in acme/shop (403: Repository was archived so is read-only.): the repository is archived; unarchive it.',
-    ],
-    [
-      422,
-      "Required input 'service' not provided",
-      `${WORKFLOW} requires the input "service", which Port did not send: add it to the inputs of the action in Port, or give it a default in the workflow.`,
-    ],
-    [
-      422,
-      'Unexpected inputs provided: not a list',
-      `${WORKFLOW} does not declare the inputs not a list on "main": declare them under "on: workflow_dispatch: inputs:", or remove them from the action in Port.`,
-    ],
-    [
-      422,
-      'Unexpected inputs provided: ["other"]',
-      `${WORKFLOW} does not declare the inputs ["other"] on "main": declare them under "on: workflow_dispatch: inputs:", or remove them from the action in Port.`,
-    ],
-    [
-      422,
-      'No ref found for: main',
-      'acme/shop has no branch or tag "main": correct the target\'s ref, or leave it out for the default branch.',
-    ],
-    [
-      422,
-      "Workflow does not have 'workflow_dispatch' trigger",
-      `${WORKFLOW} has no trigger workflow_dispatch on "main": add "workflow_dispatch:" to its "on:".`,
-    ],
-    [
-      422,
-      "Cannot trigger a 'workflow_dispatch' on a disabled workflow",
-      `${WORKFLOW} is disabled: enable it on GitHub (Actions, the workflow, Enable workflow).`,
-    ],
-    [
-      422,
-      "Provided value 'hunter2' for input 'service' not in the list of allowed values",
-      `${WORKFLOW} does not take the value of its input "service": give the input in Port the options that the workflow lists.`,
-    ],
-    [
-      422,
-      "Invalid value 'hunter2' for input 'count'",
-      `${WORKFLOW} does not take the value of its input "count": give the input in Port the type that the workflow declares.`,
-    ],
-    [
-      422,
-      'Invalid request.\n\nNo more than 10 properties are allowed; 11 were supplied.',
-      'GitHub rejects so many inputs for workflow deploy.yml in acme/shop: send fewer of them from Port, or group them in an object.',
-    ],
-    [
-      422,
-      'inputs are too large.',
-      'GitHub rejects inputs of this size for workflow deploy.yml in acme/shop: at most 65,535 characters together.',
-    ],
-    [
-      422,
-      'Something of hunter2 is new',
-      'GitHub rejected the dispatch of workflow deploy.yml in acme/shop on "main" (422: Something of *** is new).',
-    ],
-    [
-      410,
-      {},
-      'GitHub rejected the dispatch of workflow deploy.yml in acme/shop on "main" (410: no reason given).',
-    ],
-  ])('%i %j', async (status, says, sentence) => {
+  test.each(REFUSALS)('%i %j', async (status, says, sentence) => {
     const body = typeof says === 'string' ? { message: says } : says
     nock('https://api.github.test')
       .persist()

@@ -54,7 +54,9 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const startBy = begunAt(delivery) + policy.startTimeout
   const endBy = begunAt(delivery) + policy.runTimeout
   const present = decisiveRuns(found.runs)
-  const there = present.filter(run => !snapshot.gone.has(run.id))
+  // GitHub's answer to the dispatch names a run before GitHub shows it.
+  const isAwaited = (run: DeliveryRun) => run.evidence === 'answer' && now < startBy
+  const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run))
   const ended = isEnded(there)
   const isGone = present.length > 0 && there.length === 0
   const overdue = present.length === 0 && now >= startBy

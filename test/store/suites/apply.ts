@@ -28,6 +28,11 @@ export function applyTests(place: Place): void {
       unansweredSince: null,
       waitingAnnounced: true,
       dispatchedAt: 1100,
+      cancelRequestedAt: 1101,
+      cancelSentAt: 1102,
+      cancelForced: true,
+      waitingFor: 'production',
+      decisions: 'staging:approved',
     } as const
     const history = { type: 'dispatchAccepted', details: { attempt: 2 } }
     const messages = [aLine('one'), { update: { statusLabel: 'Waiting' }, unlessStarted: true }]

@@ -1,0 +1,108 @@
+import { createHmac } from 'node:crypto'
+import { expect, test } from 'vitest'
+import type { GitHubRun } from '../support/github-api.ts'
+import { seededRandom, shuffle } from '../support/random.ts'
+import { until } from '../support/until.ts'
+import { openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
+
+/** `EXACT_RUNS=1000` for the complete form. */
+const AMOUNT = Number(process.env.EXACT_RUNS ?? 200)
+const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
+const AT_ONCE = 20
+/** Conclusions that need no look at the run's jobs, and what Port shows of them. */
+const ENDS = [
+  ['success', 'SUCCESS'],
+  ['startup_failure', 'FAILURE'],
+  ['skipped', 'FAILURE'],
+] as const
+
+test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled runs shown late and in random order: each Port run gets the link and the end of its own run`, {
+  timeout: 60_000 + AMOUNT * 300,
+}, async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31)
+  console.log(`seed ${seed}`)
+  const random = seededRandom(seed)
+  const scene = await openScene({
+    github: { shownAfterMs: 3_000, order: runs => shuffle(runs, random) },
+    env: { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET },
+  })
+  const { github, relay } = scene
+  github.addRepository(REPOSITORY, { workflows: [workflow({ port: {} })] })
+  // No list of runs can be read before all are bound.
+  const allowLists = github.fail({
+    match: ({ path }) => /\/actions\/runs(\?|$)/.test(path),
+    status: 502,
+    times: Number.POSITIVE_INFINITY,
+  })
+
+  const numbers = Array.from({ length: AMOUNT }, (_, i) => i)
+  const delivered = await pooled(numbers, () => scene.deliver({ path: '/webhook?workflow=deploy.yml' }))
+  const runs = delivered.map(({ run }) => run)
+  const patience = 30_000 + AMOUNT * 100
+  await until(
+    () => github.workflowDispatches.length === AMOUNT && runs.every(run => run.link && run.logs.length > 0),
+    'Port is told of every run',
+    patience,
+  )
+  const own = new Map(
+    github.workflowDispatches.map(({ inputs, runId }) => [
+      JSON.parse(inputs.port as string).run_id as string,
+      github.runs.find(({ id }) => id === runId) as GitHubRun,
+    ]),
+  )
+  expect(own.size).toBe(AMOUNT)
+  expect(new Set(github.runs.map(({ displayTitle }) => displayTitle))).toEqual(new Set(['Deploy']))
+  for (const run of runs) expect(run.link).toEqual([scene.page(own.get(run.id)!.id)])
+  const bindings = () => relay.log().filter(line => line.evidence !== undefined)
+  await until(() => bindings().length === AMOUNT, 'the log names the evidence of every binding')
+  expect(new Set(bindings().map(line => line.evidence))).toEqual(new Set(['answer']))
+
+  allowLists()
+  const conclusions = new Map(runs.map(({ id }, i) => [id, ENDS[i % ENDS.length]!]))
+  await pooled(shuffle(runs, random), async ({ id }) => {
+    const [conclusion] = conclusions.get(id)!
+    await end(scene, own.get(id)!, conclusion)
+  })
+  await until(() => runs.every(run => run.status !== 'IN_PROGRESS'), 'every run in Port ends', patience)
+  const wrong = runs.filter(
+    ({ id, status, link, externalRunId }) =>
+      status !== conclusions.get(id)![1] ||
+      [link].flat().join() !== scene.page(own.get(id)!.id) ||
+      externalRunId !== String(own.get(id)!.id),
+  )
+  expect(wrong).toEqual([])
+  expect(bindings()).toHaveLength(AMOUNT)
+})
+
+/** The run ends, and GitHub's webhook says so. */
+async function end({ github, relay }: Scene, run: GitHubRun, conclusion: string): Promise<void> {
+  github.setRun(run.id, { status: 'completed', conclusion })
+  const body = JSON.stringify({
+    action: 'completed',
+    repository: { full_name: run.repository },
+    workflow_run: {
+      ...{ id: run.id, run_attempt: 1, workflow_id: run.workflowId, event: run.event },
+      ...{ display_title: run.displayTitle, status: 'completed', conclusion },
+      html_url: `${github.serverUrl}/${run.repository}/actions/runs/${run.id}`,
+      ...{ created_at: run.createdAt, updated_at: run.updatedAt },
+    },
+  })
+  const signature = createHmac('sha256', WEBHOOK_SECRET).update(body).digest('hex')
+  const answer = await fetch(`${relay.url}/github`, {
+    method: 'POST',
+    body,
+    headers: { 'x-github-event': 'workflow_run', 'x-hub-signature-256': `sha256=${signature}` },
+  })
+  expect(await answer.json()).toEqual({ woken: 1 })
+}
+
+/** Does this for all of them, some at once; the results in order. */
+async function pooled<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  const waiting = all.entries()
+  const worker = async () => {
+    for (const [i, one] of waiting) results[i] = await work(one)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, worker))
+  return results
+}

@@ -1,0 +1,122 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import type { JsonObject } from '../../port/types.ts'
+import type { DeclaredInput, GitHubApiOptions, WorkflowDispatch } from '../support/github-api/types.ts'
+import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
+import { type PortApi, type PortRun, startPortApi } from '../support/port-api.ts'
+import { type Env, type Relay, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
+import { until } from '../support/until.ts'
+
+export const REPOSITORY = 'acme/shop'
+const ADMIN_TOKEN = 'an-admin-token-of-some-length'
+
+/** What of a delivery the admin API shows. */
+export interface ShownDelivery {
+  delivery: string
+  state: string
+  github_run_id: number | null
+  evidence: string | null
+  events: { type: string; details: JsonObject }[]
+}
+
+/** A relay as a process, between the stand-ins of Port and of GitHub. */
+export interface Scene {
+  port: PortApi
+  github: GitHubApi
+  relay: Relay
+  /** A run in Port, and its webhook to the relay. */
+  deliver(webhook?: {
+    path?: string
+    body?: JsonObject
+    inputs?: JsonObject
+  }): Promise<{ run: PortRun; answer: JsonObject }>
+  /** What GitHub accepted for a run of Port; it must have the input `port`. */
+  dispatchOf(run: PortRun): Promise<WorkflowDispatch>
+  /** The bodies of the dispatches that GitHub received since the last call, refused ones included. */
+  sent(): { ref: string; inputs: Record<string, string>; return_run_details?: boolean }[]
+  shown(runId: string): Promise<ShownDelivery>
+  /** The page of a workflow run. */
+  page(githubRunId: number): string
+}
+
+/** @param routes the text of RELAY_ROUTES */
+export async function openScene(
+  options: { github?: GitHubApiOptions; env?: Env; routes?: string } = {},
+): Promise<Scene> {
+  const [port, github] = await Promise.all([
+    startPortApi({ clientSecret: SECRET }),
+    startGitHubApi(options.github),
+  ])
+  onTestFinished(async () => {
+    await Promise.all([port.close(), github.close()])
+  })
+  const routes = join(temporaryFolder(), 'routes.yml')
+  if (options.routes) writeFileSync(routes, options.routes)
+  const relay = await startRelay(
+    relayEnv({
+      PORT_API_URL: port.url,
+      PORT_CLIENT_ID: port.clientId,
+      GITHUB_API_URL: github.url,
+      GITHUB_TOKEN: github.token,
+      RELAY_REPOSITORY: REPOSITORY,
+      RELAY_ALLOWED_REPOSITORIES: 'acme/*',
+      RELAY_DISPATCH_RATE: '0',
+      RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
+      ...(options.routes && { RELAY_ROUTES: routes }),
+      ...options.env,
+    }),
+  )
+  const api = async (path: string) => {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    const answer = await fetch(`${relay.url}/api/deliveries${path}`, { headers })
+    return (await answer.json()) as JsonObject
+  }
+  let seen = 0
+  return {
+    port,
+    github,
+    relay,
+    async deliver({ path, body, inputs = {} } = {}) {
+      const run = port.createRun({ action: 'deploy_service', properties: inputs })
+      const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: [] }
+      const { status, body: answer } = await send(relay.url, {
+        ...(path && { path }),
+        body: { run: { id: run.id }, action, inputs, trigger: { operation: 'CREATE' }, ...body },
+      })
+      if (status !== 202) throw new Error(`The relay answered ${status}: ${answer.detail}`)
+      return { run, answer }
+    },
+    dispatchOf: run =>
+      until(
+        () => github.workflowDispatches.find(each => each.inputs.port?.includes(run.id)),
+        'GitHub accepts the dispatch',
+      ) as Promise<WorkflowDispatch>,
+    sent() {
+      const posts = github.requests
+        .slice(seen)
+        .filter(({ method, path }) => method === 'POST' && path.endsWith('/dispatches'))
+      seen = github.requests.length
+      return posts.map(({ body }) => body as ReturnType<Scene['sent']>[number])
+    },
+    async shown(runId) {
+      const { deliveries } = await api(`?run_id=${runId}`)
+      const [first] = deliveries as JsonObject[]
+      return (await api(`/${first?.delivery}`)) as unknown as ShownDelivery
+    },
+    page: githubRunId => `${github.serverUrl}/${REPOSITORY}/actions/runs/${githubRunId}`,
+  }
+}
+
+/** A workflow that people can start by hand. */
+export const workflow = (
+  inputs: Record<string, DeclaredInput> = {},
+  runName?: (inputs: Record<string, string>) => string,
+) => ({
+  path: '.github/workflows/deploy.yml',
+  name: 'Deploy',
+  eventTypes: [],
+  dispatch: { inputs, ...(runName && { runName }) },
+})

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { judge, type Sight } from '../../relay/deliveries/watch/judge.ts'
+import type { Delivery, DeliveryRun, Evidence } from '../../relay/store/delivery.ts'
+
+const DISPATCHED_AT = 1_000_000
+const START_TIMEOUT = 600_000
+const POLICY = { startTimeout: START_TIMEOUT, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
+
+/** Looks at a bound run of which GitHub says that there is none. */
+function look(evidence: Evidence, after: number): string {
+  const run = { id: 7, attempt: 1, evidence, past: false, status: 'queued', conclusion: null, url: '' }
+  const delivery = {
+    ...{ state: 'running', runs: [run], receivedAt: DISPATCHED_AT, queuedAt: DISPATCHED_AT },
+    dispatchedAt: DISPATCHED_AT,
+  } as unknown as Delivery
+  const now = DISPATCHED_AT + after
+  const sight: Sight = {
+    now,
+    found: {
+      runs: [run as DeliveryRun],
+      candidates: [],
+      snapshot: {
+        ...{ access: 'read', reason: null, refusedFor: 0, runs: new Map(), gone: new Set([7]) },
+        ...{ readAt: now, covers: 0, nextAt: now },
+      },
+      whole: true,
+      elsewhere: false,
+    },
+    port: {
+      ...{ status: 'in_progress', ended: false, externalRunId: null },
+      ...{ synchronized: false, properties: null, body: null },
+    },
+    ...{ portDue: false, portFreeAt: 0, endedFor: 0 },
+  }
+  return judge(delivery, sight, POLICY).kind
+}
+
+test("a run that GitHub's answer named, and that GitHub does not show yet, is waited for until the start timeout", () => {
+  expect(look('answer', 20_000)).toBe('look again')
+  expect(look('answer', START_TIMEOUT - 1)).toBe('look again')
+  expect(look('answer', START_TIMEOUT)).toBe('run deleted')
+})
+
+test.each<Evidence>(['report', 'title', 'only_candidate'])(
+  'a run that was seen before (%s) was deleted when GitHub shows it no more',
+  evidence => expect(look(evidence, 20_000)).toBe('run deleted'),
+)

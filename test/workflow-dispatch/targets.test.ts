@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest'
+import type { JsonObject } from '../../port/types.ts'
+import { until } from '../support/until.ts'
+import { openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
+
+const INPUTS = { service: 'web', replicas: 3, dry_run: false, tags: ['a'], note: null }
+const DECLARED = { service: {}, replicas: {}, dry_run: {}, tags: {}, note: { default: 'none' }, port: {} }
+const SENT = { service: 'web', replicas: '3', dry_run: 'false', tags: '["a"]' }
+
+/** The first thing that Port was told of a run. */
+const firstUpdate = ({ port }: Scene, id: string) =>
+  port.requests.find(({ method, path }) => method === 'PATCH' && path === `/v1/actions/runs/${id}`)?.body
+
+describe('a webhook that names a workflow starts it with its inputs by name, and its run is known at once:', () => {
+  const ROUTES = `
+- match: { action: deploy_* }
+  repository: ${REPOSITORY}
+  workflow: deploy.yml
+  ref: release
+`
+  test.each<[string, { path?: string; body?: JsonObject; routes?: string }]>([
+    ['the URL', { path: `/webhook/${REPOSITORY}?workflow=deploy.yml&ref=release` }],
+    ['the body', { body: { github: { workflow: 'deploy.yml', ref: 'release' } } }],
+    ['RELAY_ROUTES', { routes: ROUTES }],
+  ])('by %s', async (_, { routes, ...webhook }) => {
+    const scene = await openScene(routes ? { routes } : {})
+    const { github } = scene
+    github.addRepository(REPOSITORY, { refs: ['release'], workflows: [workflow(DECLARED)] })
+    const { run, answer } = await scene.deliver({ ...webhook, inputs: INPUTS })
+    expect(answer).toMatchObject({ repository: REPOSITORY, workflow: 'deploy.yml', ref: 'release' })
+
+    const dispatch = await scene.dispatchOf(run)
+    expect(dispatch).toMatchObject({ workflow: '.github/workflows/deploy.yml', ref: 'release' })
+    const { port: payload, ...inputs } = dispatch.inputs
+    expect(inputs).toEqual(SENT)
+    expect(dispatch.allInputs.note).toBe('none')
+    expect(JSON.parse(payload as string)).toMatchObject({
+      run_id: run.id,
+      action: 'deploy_service',
+      port: { version: 1, delivery: answer.delivery, inputs: INPUTS },
+    })
+
+    const link = [scene.page(dispatch.runId)]
+    await until(() => run.logs.length > 0, 'Port is told')
+    expect(firstUpdate(scene, run.id)).toEqual({ statusLabel: 'Waiting for GitHub', link })
+    expect(run.logs.map(({ message }) => message)).toEqual([
+      'Dispatched workflow deploy.yml to acme/shop on release; waiting for its workflow to start.',
+    ])
+    const shown = await scene.shown(run.id)
+    expect(shown).toMatchObject({ state: 'running', github_run_id: dispatch.runId, evidence: 'answer' })
+    expect(shown.events.map(({ type, details }) => [type, details])).toEqual([
+      ['accepted', {}],
+      ['dispatchAccepted', { attempt: 1, github_run_id: dispatch.runId, evidence: 'answer' }],
+    ])
+    expect(run.link).toEqual(link)
+  })
+})
+
+test('inputs that the workflow does not declare cost one request more, and none the next time', async () => {
+  const scene = await openScene()
+  scene.github.addRepository(REPOSITORY, { workflows: [workflow({ service: {} })] })
+  const path = '/webhook?workflow=deploy.yml'
+  const names = async () => {
+    const { run } = await scene.deliver({ path, inputs: { service: 'web', note: 'x', size: 'y' } })
+    await until(() => run.logs.length > 0, 'Port is told')
+    return scene.sent().map(({ inputs }) => Object.keys(inputs))
+  }
+  expect(await names()).toEqual([['service', 'note', 'size', 'port'], ['service']])
+  expect(await names()).toEqual([['service']])
+})
+
+describe('a server that does not name the run is asked for it once, and no more:', () => {
+  const BODY = { message: 'Invalid request.\n\n"return_run_details" is not a permitted key.' }
+  test.each<['ignored' | 'refused', number, number]>([
+    ['ignored', 204, 1],
+    ['refused', 400, 2],
+    ['refused', 422, 2],
+  ])('where it is %s with %i', async (runDetails, status, requests) => {
+    const scene = await openScene({ github: { runDetails } })
+    const { github } = scene
+    github.addRepository(REPOSITORY, { workflows: [workflow({ port: {} })] })
+    if (status === 400) {
+      const asks = ({ body }: { body: unknown }) =>
+        (body as JsonObject | undefined)?.return_run_details === true
+      github.fail({ match: asks, status, body: BODY, times: Number.POSITIVE_INFINITY })
+    }
+    for (const times of [requests, 1]) {
+      const { run } = await scene.deliver({ path: '/webhook?workflow=deploy.yml' })
+      await scene.dispatchOf(run)
+      await until(() => run.logs.length > 0, 'Port is told')
+      expect(scene.sent()).toHaveLength(times)
+      const { events } = await scene.shown(run.id)
+      expect(events[1]).toMatchObject({ type: 'dispatchAccepted', details: { attempt: 1 } })
+      expect(events[1]!.details).not.toHaveProperty('github_run_id')
+    }
+  })
+
+  test('and the title of the run binds it', async () => {
+    const scene = await openScene({ github: { runDetails: 'ignored' } })
+    const titled = workflow({ port: {} }, ({ port }) => `Deploy ${JSON.parse(port as string).run_id}`)
+    scene.github.addRepository(REPOSITORY, { workflows: [titled] })
+    const path = '/webhook?workflow=deploy.yml'
+    const delivered = [await scene.deliver({ path }), await scene.deliver({ path })]
+    for (const { run } of delivered) {
+      const { runId } = await scene.dispatchOf(run)
+      await until(() => run.link?.[0] === scene.page(runId), 'Port has the link')
+      const shown = await scene.shown(run.id)
+      expect(shown).toMatchObject({ state: 'running', github_run_id: runId, evidence: 'title' })
+      expect(shown.events.at(-1)).toMatchObject({ type: 'runBound', details: { evidence: 'title' } })
+    }
+  })
+})
