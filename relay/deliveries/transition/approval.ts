@@ -51,8 +51,7 @@ function labelOf(pending: readonly PendingApproval[]): string {
 
 function describeWaiting(pending: readonly PendingApproval[], url: string): LogLine {
   const sentences = pending.map(({ environment, reviewers, waitTimer }) => {
-    const who =
-      reviewers.length > 0 ? `one of ${shorten(reviewers)} has to approve` : 'nobody is named to approve'
+    const who = reviewers.length > 0 ? `one of ${shorten(reviewers)} has to approve` : 'no reviewer is named'
     return waitTimer > 0 && reviewers.length === 0
       ? `${environment}, for ${waitTimer} min`
       : `${environment}: ${who}${waitTimer > 0 ? `, and it waits ${waitTimer} min` : ''}`
