@@ -68,6 +68,8 @@ export interface PortClient {
    * @param runId of an action run in progress, which the entity is then tied to
    */
   upsertEntity(blueprint: string, entity: JsonObject, runId: string | null): Promise<void>
+  /** Deletes the entity alone: where another one requires it, Port refuses. */
+  deleteEntity(blueprint: string, identifier: string): Promise<void>
 }
 
 /**
@@ -226,6 +228,10 @@ export function createPortClient(options: PortClientOptions): PortClient {
       const tie = runId === null ? '' : `&run_id=${encodeURIComponent(runId)}`
       const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true${tie}`
       await call('POST', path, null, entity)
+    },
+    async deleteEntity(blueprint, identifier) {
+      const [of, id] = [blueprint, identifier].map(encodeURIComponent)
+      await call('DELETE', `/v1/blueprints/${of}/entities/${id}?delete_dependents=false`, null)
     },
   }
 }
