@@ -81,7 +81,7 @@ export function createApp(parts: AppParts): Hono {
     log.error({ err: error }, 'a request failed')
     return answerProblem(
       c,
-      new Problem(500, 'Something failed inside the relay; its log says what. Nothing was accepted.'),
+      new Problem(500, 'Something failed inside the relay; its log shows the error. Nothing was accepted.'),
     )
   })
   return app

@@ -23,8 +23,8 @@ const MINUTE_MS = 60_000
 /** What the intervals of lists are planned for: below the budget, so that an unplanned request finds some left. */
 const PLANNED = 34
 /**
- * Requests a minute for what became of dispatches whose answers were lost, apart from the watch's: the queue of a
- * repository waits for that, in many repositories at once after a relay was killed or while GitHub fails.
+ * Requests a minute to find the runs of dispatches whose answers were lost, apart from the watch's: the queue of a
+ * repository waits for them, in many repositories at once after a relay was killed or while GitHub fails.
  */
 const LOST_ANSWERS = 300
 

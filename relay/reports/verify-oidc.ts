@@ -87,7 +87,7 @@ export function createOidcVerifier(parts: OidcParts): (token: string | null) => 
     log.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
     return new Problem(
       401,
-      `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${audience}. The relay's log says what is wrong with it.`,
+      `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${audience}. The relay's log shows what is wrong with it.`,
       { 'www-authenticate': 'Bearer' },
     )
   }

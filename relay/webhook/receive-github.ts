@@ -101,7 +101,7 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
     return unbound.length
   }
 
-  /** A job that waits, or goes on: the watch looks whom its run waits for. */
+  /** A job that waits, or continues: the watch reads whom its run waits for. */
   async function takeJob({ repository, runId, status }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (!delivery || (status !== 'waiting' && delivery.waitingFor === null)) return 0

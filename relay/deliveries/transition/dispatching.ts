@@ -144,14 +144,14 @@ export function lookAgainOrRetry(
   const isOld = list !== 'forbidden' && readAt < since + grace(policy)
   if (list === 'empty' && !isOld) return retry(delivery, 'no workflow run appeared', now, policy)
   if (now >= giveUpAt(delivery, now, policy)) {
-    const sentence = `GitHub gave no clear answer for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
+    const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
   }
   if (list === 'unavailable' || isOld) return wait(delivery, now + LOOK_MS)
   const decideAt = since + policy.startTimeout
   if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
   if (reportable) return retry(delivery, `no workflow run reported, and ${reason}`, now, policy)
-  const sentence = `GitHub gave no clear answer, and whether a workflow run started is not known, since ${reason}. Redeliver the delivery if none did.`
+  const sentence = `The outcome of the dispatch is unknown, since ${reason}. Redeliver the delivery if no workflow run started.`
   return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
 }
 

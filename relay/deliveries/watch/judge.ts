@@ -62,7 +62,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
-  // Where all reports pass through the relay, an end that it did not send is a person's; of node runs Port says so.
+  // Where all reports pass through the relay, an end that it did not send is a person's; for node runs, Port shows it.
   const mayBeCancelled = delivery.kind === 'node_run' || present.some(run => run.evidence === 'report')
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 

@@ -83,7 +83,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       const event = await readApprovals(delivery, runs, { github: deps.github, budget: details })
       if (event) delivery = (await apply(delivery, event)).delivery
     }
-    // A run that is new to the delivery is bound first, so that its history says by which evidence.
+    // A run that is new to the delivery is bound first, so that its history shows by which evidence.
     const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))
     if (isNew && verdict.kind !== 'ended in Port') {
       const lookAt = verdict.kind === 'look again' ? verdict.at : store.clock()
