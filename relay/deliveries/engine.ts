@@ -22,6 +22,9 @@ const DETAILS = 14
 const MINUTE_MS = 60_000
 /** What lists are planned for: a little is left for those that come at the wrong moment. */
 const PLANNED = 34
+/** Lists that dispatches without an answer may ask for: what waits behind them must not wait for the watch as well. */
+const LOST_ANSWERS = 120
+const LOST_ANSWERS_PLANNED = 110
 
 /** What moves deliveries on, of one relay. Another relay on the same database has its own budgets. */
 export interface Engine {
@@ -46,21 +49,27 @@ export function createEngine(deps: {
   const { clock } = store
   const port = createPortAccess(clients, clock)
   const apply = createApplyEvent({ store, policy, canReport: port.canReport, log })
-  const cache = createRunCache({
-    github,
-    budget: createRequestBudget(LISTS, MINUTE_MS, clock),
-    budgetById: createRequestBudget(BY_ID, MINUTE_MS, clock),
-    perMinute: PLANNED,
-    clock,
-  })
   const clockOffset = () => github.clockOffset() ?? 0
-  const findRuns = createFindRuns({ store, cache, clockOffset, startTimeout: policy.startTimeout })
+  const finder = (lists: number, perMinute: number) => {
+    const cache = createRunCache({
+      github,
+      budget: createRequestBudget(lists, MINUTE_MS, clock),
+      budgetById: createRequestBudget(BY_ID, MINUTE_MS, clock),
+      perMinute,
+      clock,
+    })
+    return createFindRuns({ store, cache, clockOffset, startTimeout: policy.startTimeout })
+  }
   return {
     apply,
     port,
-    dispatchDeps: { store, github, gate, port, findRuns, apply, publicUrl },
+    dispatchDeps: {
+      ...{ store, github, gate, port, apply, publicUrl },
+      findRuns: finder(LOST_ANSWERS, LOST_ANSWERS_PLANNED),
+    },
     watch: createWatch({
-      ...{ store, github, findRuns, apply, port, policy },
+      ...{ store, github, apply, port, policy },
+      findRuns: finder(LISTS, PLANNED),
       details: createRequestBudget(DETAILS, MINUTE_MS, clock),
     }),
   }
