@@ -66,6 +66,8 @@ export async function killOneOf(
 async function passLeases(database: string): Promise<void> {
   const client = new pg.Client(database)
   await client.connect()
-  await client.query('UPDATE deliveries SET lease_until = 0, tell_until = 0 WHERE lease_until > 0')
+  for (const table of ['deliveries', 'outboxes']) {
+    await client.query(`UPDATE ${table} SET lease_until = 0 WHERE lease_until > 0`)
+  }
   await client.end()
 }
