@@ -24,7 +24,7 @@ test('a store that can be read again in time says what became of it', async () =
   const answer = await relay.post(webhook)
   expect([answer.status, answer.body.state]).toEqual([200, 'dispatched'])
   expect(await relay.written()).toHaveLength(1)
-  expect(relay.logged.map(each => each.message)).toEqual(['delivery accepted'])
+  expect(relay.logged.map(each => each.message)).toEqual(['the delivery is accepted'])
 })
 
 test('GitHub took it, though its workflow run failed later: a replay is answered 200', async () => {
@@ -48,7 +48,7 @@ test('GitHub rejected it: 502 with the reason', async () => {
 test('a relay that stops answers whoever waits: 202, for it is persisted', async () => {
   const relay = await openRelayHere(relayEnv())
   const answer = send(relay.url, webhook)
-  await until(() => relay.log().some(line => line.msg === 'delivery accepted'), 'it waits')
+  await until(() => relay.log().some(line => line.msg === 'the delivery is accepted'), 'it waits')
   await relay.stop()
   expect(await answer).toMatchObject({ status: 202, body: { run_id: 'r_1', state: 'queued' } })
 })
