@@ -25,8 +25,8 @@ export interface WorldOptions {
   database?: string
   relays?: number
   repositories?: number
-  /** The workflow runs that appear: named by the run id, or just by the event type, or none. `named` where absent. */
-  runs?: 'named' | 'plain' | 'none'
+  /** The workflow runs that appear: named by the run id, or just by the event type, or none. `titled` where absent. */
+  runs?: 'titled' | 'untitled' | 'none'
   env?: Record<string, string>
   /** Where SQLite's file is. */
   folder?: string
@@ -35,7 +35,7 @@ export interface WorldOptions {
 }
 
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
-  const { relays: amount = 1, repositories: places = 40, runs = 'named' } = options
+  const { relays: amount = 1, repositories: places = 40, runs = 'titled' } = options
   const folder = mkdtempSync(join(tmpdir(), 'faults-'))
   const github = await startGitHubApi({ autoRun: true })
   const repositories = Array.from({ length: places }, (_, i) => `acme/shop-${i}`)
@@ -68,9 +68,11 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   }
 }
 
-const PLAIN = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] }
+const DEPLOY = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] }
 const WORKFLOWS = {
-  named: [{ ...PLAIN, runName: (payload: Record<string, unknown>) => `${payload.action} ${payload.run_id}` }],
-  plain: [PLAIN],
+  titled: [
+    { ...DEPLOY, runName: (payload: Record<string, unknown>) => `${payload.action} ${payload.run_id}` },
+  ],
+  untitled: [DEPLOY],
   none: [],
 }
