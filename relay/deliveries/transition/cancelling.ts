@@ -1,7 +1,7 @@
 import type { Delivery, Transition } from '../../store/delivery.ts'
 import { CANCELLED } from './endings.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
-import { actionsPage } from './sentences.ts'
+import { actionsPage } from './format.ts'
 
 type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 

@@ -1,7 +1,7 @@
 import type { Job } from '../../github/read-jobs.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { NoRun } from './events.ts'
-import { describeDispatch, duration } from './sentences.ts'
+import { describeDispatch, duration } from './format.ts'
 
 /** How a delivery ends, for people. */
 export interface Ending {
