@@ -13,6 +13,7 @@ export function followEntities(following: Following): () => Promise<void> {
   const { job, run, folder, clock, ended, send } = following
   const file = job.files.entities
   let size = 0
+  let linesRefused = false
   return async () => {
     await sendNew()
     await sendLines()
@@ -57,10 +58,11 @@ export function followEntities(following: Following): () => Promise<void> {
 
   async function sendLines(): Promise<void> {
     const state = folder.entities()
-    if (state.lines.length === 0 || clock() < following.pausedUntil()) return
+    if (linesRefused || state.lines.length === 0 || clock() < following.pausedUntil()) return
     // Before, so that none is there twice when this process is killed meanwhile.
     folder.setEntities({ ...state, lines: [] })
     const error = await send(() => run.log(state.lines))
+    linesRefused = error?.kind === 'refused'
     if (error) folder.setEntities({ ...folder.entities(), lines: state.lines.slice(error.linesSent) })
   }
 }

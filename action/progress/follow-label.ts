@@ -20,24 +20,23 @@ export function followLabel(following: Following): {
   const started = clock()
   /** What steps have written to `$PORT_RUN`. */
   let own: { label: string; links: string[] } = { label: '', links: [] }
-  let step: string | null = null
+  let step = job.statusLabel
   /** What Port shows. */
-  let shown = ''
+  let shown = JSON.stringify([step, own.links])
   return { look, followSteps: async () => void (job.github && (await followSteps(job.github))) }
 
   async function show(): Promise<void> {
     const label = own.label || step
     const state = JSON.stringify([label, own.links])
-    const isNew = state !== shown && (label !== null || own.links.length > 0)
-    if (!isNew || clock() < following.pausedUntil()) return
+    if (state === shown || clock() < following.pausedUntil()) return
     const error = await send(() => run.update(updateOf(label)))
     if (!error?.temporary) shown = state
   }
 
   // A node run's link is replaced with each call.
-  function updateOf(label: string | null): RunUpdate {
+  function updateOf(statusLabel: string): RunUpdate {
     return {
-      ...(label !== null && { statusLabel: label }),
+      statusLabel,
       link: linksOf(job.workflow.url, own.links, job.kind),
       externalRunId: job.workflow.runId,
     }

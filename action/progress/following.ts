@@ -16,6 +16,8 @@ export interface FollowedJob {
   /** Clear texts that must not reach Port. */
   secrets: string[]
   workflow: Workflow
+  /** What main has set. */
+  statusLabel: string
   files: JobFiles
   /** Null where the label is the author's: then GitHub is not asked. */
   github: { token: string; checkRunId: string | null } | null

@@ -222,7 +222,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   const leg = inputs.matrix ? `, job ${jobName(workflow.job, inputs.matrix)}` : ''
   const [updated, logged] = await Promise.allSettled([
     reporter.update({
-      statusLabel: inputs.statusLabel || 'Running',
+      statusLabel: labelOf(inputs),
       link: [workflow.url],
       externalRunId: workflow.runId,
     }),
@@ -240,6 +240,9 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   return true
 }
 
+/** Until a step runs, or as long as the job does. */
+const labelOf = ({ statusLabel }: Inputs) => statusLabel || 'Running'
+
 function follow(
   { inputs, workflow, secrets, state, relay }: Job,
   script: string,
@@ -254,6 +257,7 @@ function follow(
     relay: access,
     secrets: [...secrets.values(), ...jobCredentials(inputs, env, access?.token)],
     workflow,
+    statusLabel: labelOf(inputs),
     files: state.files,
     github: statusLabel === '' && token !== '' ? { token, checkRunId } : null,
     worker: findWorker(workflow.tempFolder),

@@ -230,6 +230,10 @@ export function createPortClient(options: PortClientOptions): PortClient {
       await call('POST', path, null, entity)
     },
     async deleteEntity(blueprint, identifier) {
+      // Dots alone would change the path, and no identifier would name the entities of the blueprint.
+      if (identifier === '' || identifier === '.' || identifier === '..') {
+        throw new PortError('refused', `${JSON.stringify(identifier)} is no identifier of an entity.`)
+      }
       const [of, id] = [blueprint, identifier].map(encodeURIComponent)
       await call('DELETE', `/v1/blueprints/${of}/entities/${id}?delete_dependents=false`, null)
     },

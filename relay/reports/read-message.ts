@@ -24,15 +24,24 @@ const runUpdate = z.object({
   externalRunId: z.string().max(200).optional(),
   conclusion: z.enum(['success', 'failure', 'cancelled']).optional(),
 })
-const entity = z.object({
-  // Part of a URL: dots alone would change its path.
-  blueprint: z
-    .string()
-    .min(1)
-    .max(200)
-    .refine(text => text.isWellFormed() && text !== '.' && text !== '..'),
-  properties: z.record(z.string(), z.json()),
-})
+/** Part of a URL: dots alone would change its path, and nothing would name what holds it. */
+const name = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine(text => text.isWellFormed() && text !== '.' && text !== '..')
+const entity = z.union([
+  z.object({
+    blueprint: name,
+    properties: z.record(z.string(), z.json()),
+    operation: z.literal('upsert').default('upsert'),
+  }),
+  z.object({
+    blueprint: name,
+    properties: z.object({ identifier: name }),
+    operation: z.literal('delete'),
+  }),
+])
 const report = z.union([
   z.strictObject({ log: z.array(logLine).min(1) }),
   z.strictObject({ update: runUpdate }),

@@ -88,7 +88,10 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     expect(job.portRun.status).toBe('IN_PROGRESS')
     job.write('entities', '{"blueprint":"service","identifier":"shop","properties":{"tier":2}}\n')
     job.write('entities', '{"blueprint":"service","identifier":"odd","properties":{"tier":"x"}}\n')
-    job.write('entities', '---\n- { blueprint: service, identifier: db, title: Database }')
+    job.write('entities', '---\n- { blueprint: service, identifier: db, title: Database }\n')
+    job.write('entities', '---\n- { blueprint: service, identifier: old }\n')
+    job.write('entities', '---\n- { operation: delete, blueprint: service, identifier: old }\n')
+    job.write('entities', '---\n- { operation: delete, blueprint: service, identifier: never }')
     await job.end({ 'INPUT_JOB-STATUS': 'failure' })
     expect(job.portRun.status).toBe('FAILURE')
     expect(entities).toMatchObject([
@@ -97,6 +100,9 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     ])
     const about = job.lines().filter(line => /entity/i.test(line))
     expect(about.filter(line => /service.*odd/.test(line)).join('\n')).toContain('schema')
+    expect(about.filter(line => /service.*never/.test(line)).join('\n')).toContain(
+      'Port knows no such entity',
+    )
     for (const name of ['service/shop', 'service/db'])
       expect(about.filter(line => line.includes(name)).length).toBeGreaterThan(0)
   })

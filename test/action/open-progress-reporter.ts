@@ -35,6 +35,7 @@ export function jobFor(
     files: { log: logFile, entities: `${logFile}.entities`, run: `${logFile}.run` },
     github: { token: github.token, checkRunId: '7' },
     relay: null,
+    statusLabel: 'Running',
     worker: process.pid,
     workflow: {
       repository: REPOSITORY,

@@ -69,6 +69,8 @@ test('the progress reporter sends lines through the relay, by the token that mai
     relay,
     secrets: [],
     kind: 'action_run',
+    statusLabel: 'Running',
+    workflow: { url: stage.url, runId: '1' },
     files: { log: logFile, entities: `${logFile}.entities`, run: `${logFile}.run` },
     github: null,
     worker: process.pid,

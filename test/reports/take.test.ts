@@ -51,6 +51,18 @@ test('an entity that Port will not take is told in the run’s log', async () =>
   )
 })
 
+test('what would delete a blueprint, or all of its entities, is no report', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver()
+  const token = await startReport(stage, id)
+  for (const identifier of ['..', '.', '', 7, null, undefined]) {
+    const entity = { blueprint: 'service', properties: { identifier }, operation: 'delete' }
+    const message = { delivery: id, sender: 'a', number: 1, reports: [{ entity }] }
+    const answer = await stage.post('/report', token, message)
+    expect([identifier, answer.status]).toEqual([identifier, 400])
+  }
+})
+
 test('a relay whose client secret was rotated meanwhile takes the token', async () => {
   const stage = await openStage()
   const { id } = await stage.deliver()

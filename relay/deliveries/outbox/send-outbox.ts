@@ -1,6 +1,7 @@
 import type { PortRun } from '../../../port/client/port-client.ts'
 import { type PortClient, PortError } from '../../../port/client/port-client.ts'
 import { runKind } from '../../../port/invocation/run-kind.ts'
+import type { LogLine } from '../../../port/types.ts'
 import type { EntityMessage, Message } from '../../store/delivery.ts'
 import type { OutboxPage, Store } from '../../store/store.ts'
 import { keepTrying } from '../work/keep-trying.ts'
@@ -98,14 +99,23 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   }
 
   /** An entity that Port rejects becomes a line in the run's log. */
-  async function writeEntity(port: PortClient, run: PortRun, { blueprint, properties }: EntityMessage) {
-    const tied = runKind(runId) === 'action_run' ? runId : null
+  async function writeEntity(port: PortClient, run: PortRun, entity: EntityMessage) {
+    const { blueprint, properties, operation } = entity
+    const isDelete = operation === 'delete'
     try {
-      await port.upsertEntity(blueprint, properties, tied)
+      if (isDelete) await port.deleteEntity(blueprint, String(properties.identifier))
+      else await port.upsertEntity(blueprint, properties, runKind(runId) === 'action_run' ? runId : null)
     } catch (error) {
       if (!(error instanceof PortError) || error.kind !== 'refused') throw error
       const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
-      await run.log([{ level: 'ERROR', message: `The entity ${name} was not written: ${error.message}` }])
+      const line: LogLine =
+        isDelete && error.status === 404
+          ? { level: 'INFO', message: `The entity ${name} was not deleted: Port knows no such entity.` }
+          : {
+              level: 'ERROR',
+              message: `The entity ${name} was not ${isDelete ? 'deleted' : 'written'}: ${error.message}`,
+            }
+      await run.log([line])
     }
   }
 
