@@ -20,16 +20,14 @@ const bundles = {
 }
 
 /**
- * `@actions/core` comes with `@actions/http-client`, which loads all of undici (440 KB, 35 ms at each start) for a
- * class that only `@actions/github` asks it for. Here nothing does, so it gets a module without that class, and
- * not `node:http`: imported whole, its lazy exports load the undici inside Node (40 ms).
+ * `@actions/http-client`, which `@actions/core` and `@actions/github` come with, loads all of undici (440 KB, 35 ms at
+ * each start, 15 MB) for a `fetch` and a class that nothing here asks for: the action has a `fetch` of its own. It gets
+ * a file without them. Imported whole, `node:http` would load the undici inside Node.
  */
-const withoutUndici = { undici: 'node:os' }
+const undici = 'export class ProxyAgent {}\nexport const fetch = undefined\n'
+const withoutUndici = { undici: '../github/undici.js' }
 
-/**
- * GitHub's client does need undici, so it is a bundle of its own, which those of post and progress load when they ask
- * GitHub for the first time. Main never does.
- */
+/** Post and progress load GitHub's client when they ask GitHub for the first time; main never does. */
 const github = { package: '@actions/github', entry: 'action/github', file: '../github/index.js' }
 
 /** JavaScript of the sources, in the project since packages are found from there. */
@@ -42,6 +40,7 @@ try {
   for (const [entry, file] of Object.entries(bundles)) {
     if (existsSync(join(staging, `${entry}.js`))) built.push(...(await bundle(entry, file)))
   }
+  built.push({ file: 'action/dist/github/undici.js', content: undici })
   for (const { file, content } of built) {
     write(file, content)
     console.log(`${file}  ${(content.length / 1000).toFixed(1)} KB`)
@@ -85,7 +84,7 @@ async function bundle(entry: string, file: string): Promise<{ file: string; cont
     quiet: true,
     cache: false,
     target: 'es2024',
-    externals: entry.startsWith('action/') && entry !== github.entry ? withoutUndici : {},
+    externals: entry.startsWith('action/') ? withoutUndici : {},
   })
   const beside = Object.entries<{ source: string }>(assets).map(([name, { source }]) => ({
     file: join(dirname(file), name),

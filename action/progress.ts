@@ -1,29 +1,31 @@
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type FollowedJob, followJob } from './progress/follow-job.ts'
+import { followJob } from './progress/follow-job.ts'
+import type { FollowedJob } from './progress/following.ts'
 import { progressFolder } from './progress/progress-folder.ts'
 import { watchEnd } from './progress/watch-end.ts'
 import { createRelayReporter } from './report/relay-reporter.ts'
 import { createReporter } from './report/reporter.ts'
 import { clock } from './runner/clock.ts'
 import { createFetch } from './runner/fetch.ts'
-import { createRedact } from './secrets/redact.ts'
+import { createMasks } from './secrets/masks.ts'
 
 const given = await text(process.stdin)
 if (given !== '') {
   const job: FollowedJob = JSON.parse(given)
-  const folder = progressFolder(job.logFile)
+  const folder = progressFolder(job.files.log)
+  const masks = createMasks(job.secrets)
   const { ended, close } = watchEnd(folder, job.worker)
-  const tools = { fetch: createFetch(), clock, ended }
-  const runner = { ...tools, sleep, core: { setSecret: () => {} } }
+  const fetch = createFetch()
+  const runner = { fetch, clock, sleep, core: { setSecret: () => {} } }
   const relay = job.relay && createRelayReporter(job.relay, runner, { budgetMs: 0 })
   const run = createReporter(job.runId, job.credentials, runner, {
     relay,
     budgetMs: 0,
-    redact: createRedact(job.secrets),
+    redact: masks.redact,
   })
   const nap = (ms: number) => sleep(ms, undefined, { signal: ended.signal }).catch(() => {})
-  await followJob(job, run, folder, { ...tools, sleep: nap })
+  await followJob(job, { run, folder, masks, fetch, clock, sleep: nap, ended })
   close()
   folder.done()
 }

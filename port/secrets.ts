@@ -21,7 +21,7 @@ export function decryptSecretInput(name: string, value: string, key: SecretKey):
       ? decryptSymmetric(data, key.clientSecret)
       : decryptClientSide(data, key.privateKey)
   } catch {
-    // The cause stays out: OpenSSL's words help nobody, and an error of its own could carry key material.
+    // Without its cause: OpenSSL's message does not help, and could contain key material.
     throw new Error(
       key.scheme === 'aes256-gcm'
         ? `The secret input "${name}" could not be decrypted: it was not encrypted with this client secret. ` +

@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util'
 /** What ends a title, a link and other sequences of any length. */
 const ENDS = ['\x07', '\x1b\\', '\x9c']
 
-/** A line without ANSI codes: a terminal's colours and commands. */
+/** A line without ANSI codes, a terminal's colours and commands. */
 export function stripAnsiCodes(line: string): string {
   const last = Math.max(...ENDS.map(mark => line.lastIndexOf(mark)))
   const end = last + (line[last] === '\x1b' ? 2 : 1)

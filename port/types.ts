@@ -25,7 +25,7 @@ export interface Invocation {
   runIdFrom: 'body' | 'header' | null
   kind: RunKind
   action: string | null
-  /** `CREATE`, `DAY-2` or `DELETE`; legacy bodies may say something of their own. */
+  /** `CREATE`, `DAY-2` or `DELETE`; legacy bodies may have other values. */
   operation: string | null
   blueprint: string | null
   /** The entity as Port sent it, or `{ identifier }` where the body carries only that. */
@@ -77,6 +77,8 @@ export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
   ended: boolean
   externalRunId: string | null
+  /** A person has cancelled the Port workflow, which waits for this node run to end. */
+  cancelling?: boolean
   /** Port takes the answer to the webhook as the result, and refuses every other. */
   synchronized: boolean
   /** The inputs. */

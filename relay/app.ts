@@ -4,12 +4,19 @@ import type { Config } from './config/config.ts'
 import type { ApplyEvent } from './deliveries/apply-event.ts'
 import { answerProblem, Problem } from './http/problem.ts'
 import type { Store } from './store/store.ts'
+import { createCancel } from './webhook/cancel.ts'
 import { createReceive, type ReceiveParts } from './webhook/receive.ts'
+import { createVerify } from './webhook/verify.ts'
 
-export interface AppParts extends ReceiveParts {
+export interface AppParts {
   config: Config
   store: Store
   apply: ApplyEvent
+  /** The wall clock; milliseconds since 1970. */
+  clock: () => number
+  /** Aborted once this relay dispatches nothing more. */
+  stopping?: AbortSignal
+  log: ReceiveParts['log']
   /** `/report/…` */
   reports?: Hono
   /** `POST /github` */
@@ -20,7 +27,12 @@ export interface AppParts extends ReceiveParts {
 export function createApp(parts: AppParts): Hono {
   const { config, store, apply, reports, receiveGitHub, log } = parts
   const app = new Hono()
-  const receive = createReceive(parts)
+  const verify = createVerify(config, parts.clock)
+  const receive = createReceive({ ...parts, verify })
+  app.post('/webhook/cancel', createCancel({ store, apply, verify, log }))
+  app.all('/webhook/cancel', () => {
+    throw new Problem(405, 'Cancellations come as POST.', { allow: 'POST' })
+  })
 
   for (const path of ['/webhook', '/webhook/:owner/:repo']) {
     app.on(['POST', 'PUT', 'PATCH', 'DELETE'], path, receive)

@@ -1,4 +1,5 @@
 import packageJson from '../package.json' with { type: 'json' }
+import { cancel } from './commands/cancel.ts'
 import { overview, runCommand } from './commands/command.ts'
 import { deliveries } from './commands/deliveries.ts'
 import { doctor } from './commands/doctor.ts'
@@ -8,13 +9,13 @@ import { redeliver } from './commands/redeliver.ts'
 import { send } from './commands/send.ts'
 import { serve } from './commands/serve.ts'
 
-const commands = [serve, doctor, send, deliveries, redeliver, generate, migrate]
+const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate]
 
 const [name = 'serve', ...args] = process.argv.slice(2)
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)
-  // A relay that is served goes on; what failed may have left something open.
+  // `serve` keeps the process running; a command that failed may have left something open.
   if (code !== 0) process.exit(code)
 } else if (name === '--version') {
   console.log(packageJson.version)

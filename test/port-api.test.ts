@@ -245,3 +245,44 @@ test('a body above 1 MiB is refused', async () => {
     status: 201,
   })
 })
+
+test('entities are read, searched and deleted, but not one that others relate to', async () => {
+  const token = await mint()
+  const path = '/v1/blueprints/service/entities'
+  await call('POST', path, { identifier: 'db', title: 'Database' }, token)
+  await call(
+    'POST',
+    path,
+    { identifier: 'shop', properties: { tier: 1 }, relations: { uses: ['db'] } },
+    token,
+  )
+  expect(await call('GET', `${path}/shop`, undefined, token)).toMatchObject({
+    status: 200,
+    body: { ok: true, entity: { identifier: 'shop', relations: { uses: ['db'] } } },
+  })
+  const search = (combinator: string, ...rules: object[]) =>
+    call('POST', '/v1/entities/search', { combinator, rules }, token)
+  const ofService = { property: '$blueprint', operator: '=', value: 'service' }
+  expect((await search('and', ofService, { property: 'tier', operator: '=', value: 1 })).body).toMatchObject({
+    entities: [{ identifier: 'shop' }],
+    matchingBlueprints: ['service'],
+  })
+  const either = [ofService, { property: '$identifier', operator: '!=', value: 'db' }]
+  expect((await search('or', ...either)).body).toMatchObject({ entities: [{}, {}] })
+  const remove = (id: string, query = '') => call('DELETE', `${path}/${id}${query}`, undefined, token)
+  expect(await remove('db')).toMatchObject({ status: 422, body: { error: 'dependent_entities_exist' } })
+  expect(await remove('shop')).toMatchObject({ status: 200, body: { ok: true } })
+  expect(await remove('db')).toMatchObject({ status: 200 })
+  expect(await remove('db')).toMatchObject({ status: 404, body: { error: 'not_found' } })
+  expect((await call('GET', `${path}/db`, undefined, token)).status).toBe(404)
+})
+
+test('a run is started by the API, and its response is set', async () => {
+  const token = await mint()
+  const started = await call('POST', '/v1/actions/deploy/runs', { properties: { version: '1' } }, token)
+  expect(started).toMatchObject({ status: 201, body: { ok: true, run: { status: 'IN_PROGRESS' } } })
+  const id = started.body.run.id as string
+  expect(api.run(id)).toMatchObject({ action: 'deploy', properties: { version: '1' } })
+  expect((await call('PATCH', `${runPath(id)}/response`, { status: 201 }, token)).status).toBe(200)
+  expect(api.run(id).response).toEqual({ status: 201 })
+})

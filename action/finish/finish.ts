@@ -5,6 +5,7 @@ import type { ClientPayload } from '../../port/client-payload.ts'
 import type { LogLine } from '../../port/types.ts'
 import { isUncertain } from '../report/is-uncertain.ts'
 import { judgeRun } from '../report/judge-run.ts'
+import { type Entity, readEntities } from '../report/read-entities.ts'
 import { createRelayReporter, type RelayReporter } from '../report/relay-reporter.ts'
 import { QuotaError } from '../report/relay-request.ts'
 import { reportTrouble } from '../report/report-trouble.ts'
@@ -13,7 +14,7 @@ import type { Reporter } from '../report/reporter-contract.ts'
 import { sendEntities } from '../report/send-entities.ts'
 import { missingLine } from '../report/send-log.ts'
 import { help, isExplained, type Topic } from '../runner/help.ts'
-import { type Inputs, readInputs } from '../runner/inputs.ts'
+import { type Inputs, type JobStatus, readInputs } from '../runner/inputs.ts'
 import { jobName } from '../runner/job-name.ts'
 import { readPayload } from '../runner/payload.ts'
 import { findRelay } from '../runner/relay-access.ts'
@@ -21,12 +22,12 @@ import { type Runner, readWorkflow, type Workflow } from '../runner/runner.ts'
 import { loadState, type State } from '../runner/state.ts'
 import { jobCredentials } from '../secrets/job-credentials.ts'
 import { maskParts } from '../secrets/mask-parts.ts'
-import { createRedact } from '../secrets/redact.ts'
+import { createMasks } from '../secrets/masks.ts'
 import { jobLine, needLines, stepLine } from './describe.ts'
 import { knownSecrets } from './known-secrets.ts'
 import { conclude, lastUpdate } from './last-update.ts'
 import { readSteps } from './read-steps.ts'
-import { readRemainingLog } from './remaining-log.ts'
+import { type Remaining, readRemaining } from './remaining.ts'
 import { summarize } from './summarize.ts'
 
 /** All that is left of a cancelled job shares about 4 min 45 s; the final status may take half a minute more. */
@@ -38,12 +39,12 @@ export async function finish(runner: Runner): Promise<void> {
   try {
     const state = loadState(core)
     if (!state) return
-    const rest = readRemainingLog(state.logFile, runner)
+    const remaining = readRemaining(state.files, runner)
     const inputs = readInputs(core.getInput, env)
     for (const part of [inputs.portClientSecret, inputs.secretKey].flatMap(maskParts)) core.setSecret(part)
     const workflow = readWorkflow(env)
     const payload = readPayload(inputs.payload, workflow, env)
-    await reportEnd({ state, inputs, workflow, payload }, rest, runner)
+    await reportEnd({ state, inputs, workflow, payload }, remaining, runner)
   } catch (error) {
     const { message } = error as Error
     const more = isExplained(message) ? '' : help(env, 'port')
@@ -59,19 +60,15 @@ interface Job {
   payload: ClientPayload
 }
 
-async function reportEnd(
-  job: Job,
-  resting: ReturnType<typeof readRemainingLog>,
-  runner: Runner,
-): Promise<void> {
+async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner): Promise<void> {
   const { state, inputs, workflow, payload } = job
   const { core, env, clock } = runner
-  let redact = createRedact([])
+  const masks = createMasks()
   const relay = openRelay(job, runner)
   const reporter = createReporter(state.runId, inputs, runner, {
     relay,
     budgetMs: BUDGET_MS,
-    redact: text => redact(text),
+    redact: masks.redact,
   })
   const { githubToken: token, checkRunId } = inputs
   const reading = readSteps(workflow, { token, checkRunId, startedAt: state.startedAt }, runner)
@@ -82,11 +79,11 @@ async function reportEnd(
   const [read, known, rest] = await Promise.all([
     reading,
     knownSecrets(payload, inputs, state.decrypted ?? [], reporter, relay),
-    resting,
+    remaining,
     whose === 'ours' && reporter.prepare(),
   ])
   for (const part of known.secrets.flatMap(maskParts)) core.setSecret(part)
-  redact = createRedact([...known.secrets, ...jobCredentials(inputs, env, relay?.access().token)])
+  masks.add([...known.secrets, ...jobCredentials(inputs, env, relay?.access().token), ...rest.masks])
   const steps = read.steps ?? []
   if (read.steps === null) core.notice(read.problem + help(env, 'steps'))
   else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
@@ -94,47 +91,59 @@ async function reportEnd(
   let status = inputs.jobStatus
   /** What Port did not receive is a warning, or with `fail-on-report-error` a failure of the job and of the run. */
   const warnOrFail = (sentence: string, topic: Topic) => {
-    if (!inputs.failOnReportError) return core.warning(sentence + help(env, topic))
-    core.setFailed(sentence + help(env, topic))
+    const message = masks.redact(sentence) + help(env, topic)
+    if (!inputs.failOnReportError) return core.warning(message)
+    core.setFailed(message)
     status = 'failure'
   }
-  const conclusion = () => conclude(status, inputs.needs)
-  const upserts = whose === 'ours' && conclusion() === 'success'
-  const entities = upserts ? await sendEntities(inputs.entities, reporter) : { lines: [], problems: [] }
-  const own = rest.lines.map((message): LogLine => ({ level: 'INFO', message }))
-  const withheld = !known.all && (own.length > 0 || inputs.summary !== '')
-  if (entities.problems.length > 0) warnOrFail(entities.problems.join('\n'), 'entities')
+  const conclusion = () => conclude(status, inputs.needs, rest.run.conclusion)
+  const own = known.all
+    ? rest
+    : { ...rest, lines: [], entities: NO_ENTITIES, run: { ...rest.run, summary: '' } }
+  const withheld = !known.all && hasTexts(rest, inputs)
+  const upserts = known.all && conclusion() === 'success' ? inputs.entities : ''
+  const entities = whose === 'ours' ? await sendAll(own.entities, upserts, reporter) : NO_ENTITIES
+  const fileProblems = [
+    ...rest.problems,
+    ...rest.run.problems.map(sentence => ({ sentence, topic: 'port-run' as const })),
+    ...(withheld ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
+  ]
   if (whose === 'ours') {
+    if (entities.problems.length > 0) warnOrFail(entities.problems.join('\n'), 'entities')
     if (rest.lost > 0) warnOrFail(lostMeanwhile(rest.lost), 'port')
-    if (rest.problem) warnOrFail(rest.problem, 'port-log')
-    if (withheld) warnOrFail(WITHHELD, 'secret-inputs')
+    for (const { sentence, topic } of fileProblems) warnOrFail(sentence, topic)
   }
 
   const name = read.job ?? jobName(workflow.job, inputs.matrix)
   const durationMs = Math.max(clock() - state.startedAt, 0)
   // Read again at each use: a later problem may change the status.
-  const ends = () => [...needLines(inputs.needs), jobLine({ name, status, durationMs })]
-  const ownSummary = known.all ? inputs.summary : ''
+  const ends = () => [
+    ...needLines(inputs.needs),
+    ...conclusionLines(rest.run.conclusion),
+    jobLine({ name, status, durationMs }),
+  ]
+  const ownSummary = own.run.summary || (known.all ? inputs.summary : '')
   const { problems = [], explained = false } = state
-  const all = [...problems, ...(known.all ? entities.problems : [])]
+  const all = [...problems, ...entities.problems]
   const summary = () =>
-    ownSummary || summarize({ ends: ends(), problems: all, payload, steps, url: workflow.url, redact })
-  writeJobSummary(redact(summary()), env, core)
+    ownSummary ||
+    summarize({ ends: ends(), problems: all, payload, steps, url: workflow.url, redact: masks.redact })
+  writeJobSummary(masks.redact(summary()), env, core)
   if (whose === 'unknown') return
 
-  const notes = [rest.problem, withheld && WITHHELD].filter(note => typeof note === 'string')
   const lines = [
     ...(rest.lost > 0 ? [missingLine(rest.lost)] : []),
-    ...(known.all ? own : []),
+    ...own.lines.map((message): LogLine => ({ level: 'INFO', message })),
     ...(explained ? [] : problems.map((message): LogLine => ({ level: 'ERROR', message }))),
     ...steps.map(stepLine),
-    ...(known.all ? entities.lines : []),
-    ...notes.map((message): LogLine => ({ level: 'WARN', message })),
+    ...entities.lines,
+    ...fileProblems.map(({ sentence }): LogLine => ({ level: 'WARN', message: sentence })),
     ...ends(),
   ].filter(line => line.message.trim() !== '')
 
   // The log goes first, since an ended run takes no more of it. The final status goes even when the log did not.
-  const ending = () => lastUpdate(job, { conclusion: conclusion(), summary: summary(), ownSummary })
+  const ending = () =>
+    lastUpdate(job, { conclusion: conclusion(), summary: summary(), ownSummary, links: rest.run.links })
   const more = Object.keys(ending()).length > 0
   try {
     await reporter.log(lines)
@@ -152,12 +161,55 @@ async function reportEnd(
   if (more) await reporter.update(ending()).catch(trouble)
 }
 
+const NO_ENTITIES = { entities: [], lines: [], problems: [] }
+
+/** Whether steps or the author have left texts for Port, in which a secret may stand. */
+const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean =>
+  lines.length > 0 ||
+  entities.entities.length > 0 ||
+  run.summary !== '' ||
+  inputs.summary !== '' ||
+  inputs.entities !== ''
+
+/** First what steps have written to `$PORT_ENTITIES`, then those of the input `entities`. */
+async function sendAll(
+  written: Remaining['entities'],
+  input: string,
+  reporter: Reporter,
+): Promise<{ lines: LogLine[]; problems: string[] }> {
+  const mistakes: string[] = []
+  const given = await readEntities(input).catch((error: Error): Entity[] => {
+    mistakes.push(...error.message.split('\n'))
+    return []
+  })
+  const sent = await sendEntities([...written.entities, ...given], reporter)
+  return {
+    lines: [
+      ...written.lines,
+      ...mistakes.map((message): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })),
+      ...sent.lines,
+    ],
+    problems: [...written.problems, ...mistakes, ...sent.problems],
+  }
+}
+
+/** What a step has written about the end of the run, where it changes that. */
+const conclusionLines = (written: JobStatus | null): LogLine[] =>
+  written === null || written === 'success'
+    ? []
+    : [
+        {
+          level: written === 'failure' ? 'ERROR' : 'WARN',
+          message: `✗ A step has set the conclusion: ${written}`,
+        },
+      ]
+
 /** The run takes no further report. Credentials that are refused now may be accepted a moment later. */
 const SETTLED: PortErrorKind[] = ['ended', 'synchronized', 'unknown_run']
 
 const WITHHELD =
-  'The lines left in $PORT_LOG and the input summary are not sent to Port: the secret inputs, which must not be in ' +
-  'them, could not be decrypted again.'
+  'What is left in $PORT_LOG and $PORT_ENTITIES, and summary and entities of yours, are not sent to Port: the secret ' +
+  'inputs, which must not be in them, could not be decrypted again.'
 
 const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)
 

@@ -1,4 +1,5 @@
 import type { RunUpdate } from '../../port/types.ts'
+import { linksOf } from '../report/links.ts'
 import type { Inputs, JobStatus } from '../runner/inputs.ts'
 import type { Workflow } from '../runner/runner.ts'
 import type { State } from '../runner/state.ts'
@@ -12,20 +13,30 @@ const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Faile
  */
 export function lastUpdate(
   { state, inputs, workflow }: { state: State; inputs: Inputs; workflow: Workflow },
-  end: { conclusion: JobStatus; summary: string; ownSummary: string },
+  end: { conclusion: JobStatus; summary: string; ownSummary: string; links: string[] },
 ): RunUpdate {
   // A node run's link is replaced with each call.
-  const link =
-    state.linked && state.kind !== 'node_run' ? {} : { link: [workflow.url], externalRunId: workflow.runId }
+  const known = state.linked && state.kind !== 'node_run' && end.links.length === 0
+  const link = known
+    ? {}
+    : { link: linksOf(workflow.url, end.links, state.kind), externalRunId: workflow.runId }
   if (inputs.report !== 'job') {
-    return { ...(!state.linked && link), ...(end.ownSummary && { summary: end.ownSummary, ...link }) }
+    const linkMissing = !state.linked || end.links.length > 0
+    return { ...(linkMissing && link), ...(end.ownSummary && { summary: end.ownSummary, ...link }) }
   }
   return { conclusion: end.conclusion, statusLabel: LABEL[end.conclusion], summary: end.summary, ...link }
 }
 
-/** The final status: this job's, and that of the jobs it `needs`. The worst counts; a skipped job is none. */
-export function conclude(jobStatus: JobStatus, needs: Record<string, string>): JobStatus {
-  const all = [jobStatus, ...Object.values(needs)]
+/**
+ * The final status: this job's, that of the jobs it `needs`, and what a step has written to `$PORT_RUN`. The worst counts; a
+ * skipped job is none.
+ */
+export function conclude(
+  jobStatus: JobStatus,
+  needs: Record<string, string>,
+  written: JobStatus | null,
+): JobStatus {
+  const all = [jobStatus, ...Object.values(needs), written]
   if (all.includes('failure')) return 'failure'
   return all.includes('cancelled') ? 'cancelled' : 'success'
 }

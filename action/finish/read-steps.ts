@@ -27,7 +27,7 @@ const LAG_MS = 1_000
 export async function readSteps(
   workflow: Workflow,
   options: { token: string; checkRunId: string | null; startedAt: number },
-  { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>,
+  { fetch, clock, sleep }: Pick<Runner, 'fetch' | 'clock' | 'sleep'>,
 ): Promise<JobSteps> {
   const no = (reason: string): JobSteps => ({
     job: null,
@@ -35,7 +35,7 @@ export async function readSteps(
     problem: `The steps of this job are not reported to Port: ${reason}`,
   })
   if (options.token === '') return no(`github-token is empty. ${PERMISSION_HINT}`)
-  const list = createStepLister(workflow, options, { clock })
+  const list = createStepLister(workflow, options, { fetch, clock })
   try {
     let job = await list()
     if (job?.steps.some(step => step.authors && step.status === 'in_progress')) {

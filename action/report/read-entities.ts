@@ -1,7 +1,11 @@
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
-/** An entity to upsert: `{ blueprint, identifier, title?, icon?, team?, properties?, relations? }`. */
+/**
+ * What becomes of an entity: `{ blueprint, identifier, operation?, title?, icon?, team?, properties?, relations? }`, and
+ * whatever else Port takes.
+ */
 export interface Entity {
+  operation: 'upsert' | 'delete'
   blueprint: string
   identifier: string
   /** As Port takes it, without the blueprint. */
@@ -9,27 +13,33 @@ export interface Entity {
 }
 
 const NAMES = ['blueprint', 'identifier']
-const FIELDS = ['blueprint', 'identifier', 'title', 'icon', 'team', 'properties', 'relations']
+const FIELDS = ['blueprint', 'identifier', 'operation', 'title', 'icon', 'team', 'properties', 'relations']
+const OPERATIONS = ['upsert', 'delete'] as const
 
 /** Port's rule. @see https://docs.port.io/api-reference/create-an-entity */
 const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 
 /**
- * Reads the input `entities`: one entity, or a list, in YAML or JSON. All of them are checked before any is sent.
+ * Reads one entity, or a list, in YAML or JSON. All of them are checked before any is sent.
  *
+ * @param source what the text is, for errors: the input `entities`, or a document of `$PORT_ENTITIES`
  * @throws Error with a line for each mistake
  */
-export async function readEntities(text: string): Promise<Entity[]> {
+export async function readEntities(
+  text: string,
+  source: 'entities' | '$PORT_ENTITIES' = 'entities',
+): Promise<Entity[]> {
   if (text.trim() === '') return []
-  const list = listOf(await parse(text, 'values'))
-  if (list === null) throw new Error('entities must be a list of entities in YAML or JSON.')
-  const written = listOf(await parse(text, 'written')) as Json[]
+  const list = listOf(await parse(text, 'values', source))
+  if (list === null) throw new Error(`${source} must be a list of entities in YAML or JSON.${hintOf(source)}`)
+  const written = listOf(await parse(text, 'written', source)) as Json[]
   nameAsWritten(list, written)
   const problems = list.flatMap((entity, index) =>
-    check(entity, written[index]!).map(problem => `${nameOf(entity, index)} ${problem}`),
+    check(entity, written[index]!).map(problem => `${nameOf(entity, index, source)} ${problem}`),
   )
   if (problems.length > 0) throw new Error(problems.join('\n'))
-  return (list as JsonObject[]).map(({ blueprint, identifier, ...more }) => ({
+  return (list as JsonObject[]).map(({ blueprint, identifier, operation = 'upsert', ...more }) => ({
+    operation: operation as Entity['operation'],
     blueprint: blueprint as string,
     identifier: identifier as string,
     body: { identifier: identifier as string, ...more },
@@ -37,7 +47,7 @@ export async function readEntities(text: string): Promise<Entity[]> {
 }
 
 /** @param as `written`: numbers and the like as the text that stands there */
-async function parse(text: string, as: 'values' | 'written'): Promise<Json> {
+async function parse(text: string, as: 'values' | 'written', source: string): Promise<Json> {
   try {
     return JSON.parse(text, as === 'written' ? toSource : undefined)
   } catch {
@@ -47,13 +57,23 @@ async function parse(text: string, as: 'values' | 'written'): Promise<Json> {
       return yaml.parse(text, { schema: as === 'written' ? 'failsafe' : 'core', logLevel: 'error' })
     } catch (cause) {
       const [reason] = (cause as Error).message.split('\n')
-      throw new Error(`entities is neither YAML nor JSON: ${reason!.replace(/:$/, '.')}`, { cause })
+      throw new Error(`${source} is neither YAML nor JSON: ${reason!.replace(/:$/, '.')}${hintOf(source)}`, {
+        cause,
+      })
     }
   }
 }
 
-const toSource = (_: string, value: Json, { source }: { source?: string } = {}): Json =>
-  typeof value === 'number' || typeof value === 'boolean' ? source! : value
+/** An input is empty where it was made of the output of a step that runs later. */
+const hintOf = (source: string) =>
+  source === 'entities' ? ' What needs the output of a later step goes into $PORT_ENTITIES.' : ''
+
+function toSource(_: string, value: Json, { source }: { source?: string } = {}): Json {
+  if (typeof value !== 'number' && typeof value !== 'boolean') return value
+  // Node 20, of ARM32 runners, does not give it: the reader of YAML does.
+  if (source === undefined) throw new Error('no source')
+  return source
+}
 
 /** A list of what may be entities, without fields that are null: those are inputs that were not sent. */
 function listOf(given: Json): Json[] | null {
@@ -79,10 +99,10 @@ function nameAsWritten(list: Json[], written: Json[]): void {
 const valueIn = (parent: Json | undefined, name: string): Json | undefined =>
   (parent as JsonObject | undefined)?.[name]
 
-function nameOf(entity: Json, index: number): string {
+function nameOf(entity: Json, index: number, source: string): string {
   const { blueprint, identifier } = isObject(entity) ? entity : {}
   const known = [blueprint, identifier].filter(part => typeof part === 'string' && part !== '')
-  return `Entity ${index + 1} of entities${known.length > 0 ? ` (${known.join('/')})` : ''}`
+  return `Entity ${index + 1} of ${source}${known.length > 0 ? ` (${known.join('/')})` : ''}`
 }
 
 function check(entity: Json, written: Json): string[] {
@@ -96,11 +116,9 @@ function check(entity: Json, written: Json): string[] {
           `has the ${name} ${JSON.stringify(given)}, which Port does not take: letters, digits and @ _ . + : \\ / = - only.`,
         ]
   })
-  const unknown = Object.keys(entity).filter(name => !FIELDS.includes(name))
-  if (unknown.length > 0)
-    problems.push(
-      `has ${unknown.map(name => `"${name}"`).join(', ')}: properties of its own go under "properties".`,
-    )
+  const { operation } = entity
+  if (operation !== undefined && !OPERATIONS.some(each => each === operation))
+    problems.push(`has the operation ${JSON.stringify(operation)}: it must be ${OPERATIONS.join(' or ')}.`)
   for (const name of ['title', 'icon'])
     if (entity[name] !== undefined && typeof entity[name] !== 'string')
       problems.push(`has a ${name} that is no text.`)

@@ -33,7 +33,7 @@ interface RelayStart extends RelayInputs {
   reports: boolean
 }
 
-export interface RelayReporter extends Omit<Reporter, 'late'> {
+export interface RelayReporter extends Omit<Reporter, 'late' | 'handsOn'> {
   /** Proves this run to the relay, once. */
   start(): Promise<RelayStart>
   /** Asks again for the inputs that `start` gave, in another process of the same job. */
@@ -46,7 +46,7 @@ type Deps = Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['cor
 type Report =
   | { log: LogLine[] }
   | { update: RunUpdate }
-  | { entity: { blueprint: string; properties: JsonObject } }
+  | { entity: { blueprint: string; properties: JsonObject; operation?: 'delete' } }
 type Waiting = {
   report: Report
   size: number
@@ -199,6 +199,8 @@ export function createRelayReporter(
       await Promise.all(logBatches(lines).map(log => send({ log })))
     },
     upsertEntity: (blueprint, properties) => send({ entity: { blueprint, properties } }),
+    deleteEntity: (blueprint, identifier) =>
+      send({ entity: { blueprint, properties: { identifier }, operation: 'delete' } }),
   }
 }
 

@@ -9,6 +9,10 @@ export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   prepare(): Promise<void>
   /** Creates or changes an entity, tied to the run where that is one of an action. */
   upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
+  /** Deletes an entity, and what depends on it stays. */
+  deleteEntity(blueprint: string, identifier: string): Promise<void>
+  /** Whether what is sent goes to Port later, by the relay. */
+  handsOn: boolean
   /** Whether the time for everything but the final status has passed. */
   late(): boolean
 }

@@ -1,7 +1,7 @@
 import { createPortClient, type PortError, type PortRun } from '../../port/client/port-client.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import { runKind } from '../../port/invocation/run-kind.ts'
-import type { LogLine, RunUpdate } from '../../port/types.ts'
+import { isObject, type Json, type JsonObject, type LogLine, type RunUpdate } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
 import type { Redact } from '../secrets/redact.ts'
@@ -61,6 +61,8 @@ export function createReporter(
       late,
       update: update => relay.update(redactUpdate(update, redact)),
       log: inBatches(relay.log),
+      upsertEntity: (blueprint, entity) => relay.upsertEntity(blueprint, redactEntity(entity, redact)),
+      handsOn: true,
     }
   }
   const retry = createRetry({ budgetMs, clock, sleep })
@@ -106,15 +108,28 @@ export function createReporter(
     },
     upsertEntity(blueprint, entity) {
       const tied = runKind(runId) === 'action_run' ? runId : null
-      return retry(() => client.upsertEntity(blueprint, entity, tied))
+      const sent = redactEntity(entity, redact)
+      return retry(() => client.upsertEntity(blueprint, sent, tied))
     },
+    deleteEntity: (blueprint, identifier) => retry(() => client.deleteEntity(blueprint, identifier)),
+    handsOn: false,
   }
 }
 
+const redactEntity = (entity: JsonObject, redact: Redact) => redactTexts(entity, redact) as JsonObject
+
+function redactTexts(value: Json, redact: Redact): Json {
+  if (typeof value === 'string') return redact(value)
+  if (Array.isArray(value)) return value.map(each => redactTexts(each, redact))
+  if (!isObject(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, redactTexts(each, redact)]))
+}
+
 function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
-  const { statusLabel, summary } = update
+  const { statusLabel, summary, link } = update
   return {
     ...update,
+    ...(link !== undefined && { link: link.map(redact) }),
     ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
   }

@@ -1,4 +1,5 @@
 import { PortError } from '../../port/client/port-client.ts'
+import { UntrustedCertificate } from '../runner/fetch.ts'
 
 const TRIES = 5
 const FIRST_WAIT_MS = 1_000
@@ -39,6 +40,7 @@ export function createRetry(options: {
         return await operation()
       } catch (error) {
         if (!(error instanceof PortError) || !error.temporary || !again(error)) throw error
+        if (error.cause instanceof UntrustedCertificate) throw error
         const named = (error.retryAt ?? 0) - clock()
         const wait = named > 0 ? named : FIRST_WAIT_MS * 2 ** (tried - 1)
         const inVain = named <= 0 && (gaveUp || tried >= TRIES)

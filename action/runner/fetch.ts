@@ -3,6 +3,41 @@ import * as https from 'node:https'
 import { HttpClient } from '@actions/http-client'
 import type { Fetch } from '../../port/client/port-client.ts'
 
+/** The headers of a response; of one that is there twice, the first counts. */
+class ResponseHeaders {
+  readonly #headers: http.IncomingHttpHeaders
+  constructor(headers: http.IncomingHttpHeaders) {
+    this.#headers = headers
+  }
+  get(name: string): string | null {
+    return [this.#headers[name.toLowerCase()]].flat()[0] ?? null
+  }
+  *[Symbol.iterator](): Generator<[string, string]> {
+    for (const name of Object.keys(this.#headers)) yield [name, this.get(name)!]
+  }
+}
+
+/** The server's certificate is not signed by an authority that this machine trusts: asking again changes nothing. */
+export class UntrustedCertificate extends Error {}
+
+/** @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const UNTRUSTED = [
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'CERT_UNTRUSTED',
+]
+
+function untrusted(cause: NodeJS.ErrnoException): UntrustedCertificate | null {
+  if (!UNTRUSTED.includes(cause.code ?? '')) return null
+  const message =
+    `its certificate is not trusted (${cause.code}); where it, or a proxy, has one of a private CA, set ` +
+    "NODE_EXTRA_CA_CERTS in the environment of the runner to the path of the CA's certificate"
+  return new UntrustedCertificate(message)
+}
+
 /**
  * A small `fetch` that keeps connections, and goes through the proxy of a self-hosted runner (`https_proxy`,
  * `no_proxy`), which the global one does not without a flag. It follows no redirects.
@@ -23,12 +58,12 @@ export function createFetch(): Fetch {
           const text = Buffer.concat(chunks).toString('utf8')
           resolve({
             status: response.statusCode!,
-            headers: { get: name => [response.headers[name.toLowerCase()]].flat()[0] ?? null },
+            headers: new ResponseHeaders(response.headers),
             text: async () => text,
           })
         })
       })
-      sent.on('error', reject)
+      sent.on('error', error => reject(untrusted(error) ?? error))
       sent.end(body)
     })
 }

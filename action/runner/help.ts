@@ -14,6 +14,7 @@ export type Topic =
   | 'first-step'
   | 'steps'
   | 'port-log'
+  | 'port-run'
   | 'entities'
   | 'port'
 

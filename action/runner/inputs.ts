@@ -22,6 +22,8 @@ export interface Inputs {
   /** YAML or JSON. */
   entities: string
   summary: string
+  /** Texts that must not reach Port, beside those that the action knows of. */
+  mask: string[]
   /** Empty: the running step. */
   statusLabel: string
   progress: boolean
@@ -77,6 +79,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     needs: results(object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}),
     entities: get('entities'),
     summary: get('summary'),
+    mask: readMask(get('mask')),
     statusLabel: get('status-label'),
     progress: oneOf('progress', ['true', 'false']) === 'true',
     onDuplicate: oneOf('on-duplicate', ON_DUPLICATE),
@@ -107,6 +110,15 @@ function areJobs(needs: JsonObject): boolean {
 function results(needs: JsonObject): Record<string, string> {
   return Object.fromEntries(
     Object.entries(needs).map(([job, value]) => [job, String((value as JsonObject).result)]),
+  )
+}
+
+/** The values of `${{ toJSON(secrets) }}` or of another object or list in JSON; else one text a line. */
+function readMask(text: string): string[] {
+  const given = parse(text)
+  if (typeof given !== 'object' || given === null) return text.split('\n').filter(line => line.trim() !== '')
+  return Object.values(given).flatMap(value =>
+    typeof value === 'object' ? readMask(JSON.stringify(value)) : String(value),
   )
 }
 

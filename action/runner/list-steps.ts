@@ -62,16 +62,20 @@ const TIMEOUT_MS = 10_000
 export function createStepLister(
   workflow: Workflow,
   options: { token: string; checkRunId: string | null },
-  { clock }: Pick<Runner, 'clock'>,
+  { fetch, clock }: Pick<Runner, 'fetch' | 'clock'>,
 ): () => Promise<ListedJob | null> {
   const [owner, repo] = workflow.repository.split('/') as [string, string]
   const path = `/repos/${workflow.repository}/actions/runs/${workflow.runId}/attempts/${workflow.attempt}/jobs`
   let last: { page: number; etag: string; job: ListedJob } | null = null
 
   return async () => {
-    // Loaded when it is needed: it takes longer to start than all the rest of the action.
+    // Loaded when it is needed, since it takes a while. It gets the action's own `fetch`: see build.ts.
     const { getOctokit } = await import('@actions/github')
-    const octokit = getOctokit(options.token, { baseUrl: workflow.apiUrl, userAgent: 'port-webhook-action' })
+    const octokit = getOctokit(options.token, {
+      baseUrl: workflow.apiUrl,
+      userAgent: 'port-webhook-action',
+      request: { fetch },
+    })
     for (let page = last?.page ?? 1; ; page++) {
       const response = await octokit.rest.actions
         .listJobsForWorkflowRunAttempt({

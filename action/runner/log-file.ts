@@ -1,16 +1,5 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { splitLines } from './split-lines.ts'
-
-/** Where steps write lines for the log of this Port run. In a job container RUNNER_TEMP is mounted, so the path holds there too. */
-export function logFilePath(tempFolder: string, delivery: string): string {
-  return join(tempFolder, `port-log-${delivery.replace(/[^A-Za-z0-9_-]/g, '-')}.txt`)
-}
-
-/** Creates the file, unless an earlier step of the job has done so. */
-export function createLogFile(path: string): void {
-  writeFileSync(path, '', { flag: 'a' })
-}
 
 /**
  * Takes the report of this run for the step that asks first.
@@ -40,8 +29,8 @@ export const PIECE = 1_000_000
  *
  * @throws Error where it cannot be read, or is no file
  */
-export function readLogFile(path: string, offset: number): FileLine[] {
-  return readPiece(path, offset, Math.min(sizeOf(path) - offset, PIECE), { rest: false })
+export function readLogFile(path: string, offset: number, most = PIECE): FileLine[] {
+  return readPiece(path, offset, Math.min(sizeOf(path) - offset, most), { rest: false, most })
 }
 
 /** A place in the file, and what stands before it. */
@@ -84,12 +73,15 @@ export function sizeOf(path: string): number {
   return found.size
 }
 
-/** @param options.rest whether what follows the last line's end is a line too */
+/**
+ * @param options.rest whether what follows the last line's end is a line too
+ * @param options.most the bytes of a whole piece: one that has no line's end is a line too long to be shown whole
+ */
 export function readPiece(
   path: string,
   from: number,
   length: number,
-  options: { rest: boolean },
+  options: { rest: boolean; most?: number },
 ): FileLine[] {
   if (length <= 0) return []
   const bytes = readBytes(path, from, length)
@@ -97,7 +89,8 @@ export function readPiece(
   const rest = start > 0 ? [{ text: '', end: 0 }] : []
   const lines = [...rest, ...splitLines(bytes.subarray(start), options)]
   // A piece without the end of a line is a line too long to be shown whole.
-  const found = lines.length > 0 || length < PIECE ? lines : splitLines(bytes, { rest: true })
+  const found =
+    lines.length > 0 || length < (options.most ?? PIECE) ? lines : splitLines(bytes, { rest: true })
   return found.map(({ text, end }) => ({ text, end: from + start + end }))
 }
 

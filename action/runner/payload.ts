@@ -5,7 +5,8 @@ import { help } from './help.ts'
 import type { Runner } from './runner.ts'
 
 /**
- * The payload from the input `payload`, else from the event.
+ * The payload from the input `payload`; else from the event: the `client_payload` of a `repository_dispatch`, or the input
+ * `port` of a `workflow_dispatch`.
  *
  * @throws Error with a sentence that names the event expected
  */
@@ -25,14 +26,17 @@ export function readPayload(
   throw new Error(
     `This run was started by ${workflow.event}, with no payload of the relay. This action expects the event ` +
       'repository_dispatch that the relay sends for an action in Port (on: { repository_dispatch: { types: ' +
-      `[<identifier of the action>] } }), or the payload in the input "payload".${help(env, 'payload')}`,
+      '[<identifier of the action>] } }), a workflow_dispatch with the input "port", or the payload in the input ' +
+      `"payload".${help(env, 'payload')}`,
   )
 }
 
 function fromEvent(path: string, env: Runner['env']): unknown {
   try {
     const event: unknown = JSON.parse(readFileSync(path, 'utf8'))
-    return isObject(event) ? event.client_payload : undefined
+    if (!isObject(event)) return undefined
+    const port = isObject(event.inputs) ? event.inputs.port : undefined
+    return event.client_payload ?? (typeof port === 'string' && port !== '' ? JSON.parse(port) : undefined)
   } catch (cause) {
     // What V8 says of a text that is no JSON quotes from it.
     const reason = cause instanceof SyntaxError ? 'it is not JSON' : (cause as Error).message

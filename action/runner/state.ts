@@ -1,3 +1,4 @@
+import type { JobFiles } from './job-files.ts'
 import type { RelayAccess } from './relay-access.ts'
 import type { Runner } from './runner.ts'
 
@@ -7,7 +8,7 @@ export interface State {
   kind: 'action_run' | 'node_run'
   /** ms epoch */
   startedAt: number
-  logFile: string
+  files: JobFiles
   /** Whether Port's answer has shown that this run is ours to report. */
   checked: boolean
   /** Whether Port has the link to this workflow run. */
@@ -26,12 +27,13 @@ export interface State {
 
 const NAME = 'report'
 
-export function saveState(core: Runner['core'], state: State): void {
+/** @param state null where nothing is left to do; the last one that is saved counts */
+export function saveState(core: Runner['core'], state: State | null): void {
   core.saveState(NAME, JSON.stringify(state))
 }
 
 /** Null where main has left nothing to do. */
 export function loadState(core: Runner['core']): State | null {
   const text = core.getState(NAME)
-  return text === '' ? null : (JSON.parse(text) as State)
+  return text === '' ? null : (JSON.parse(text) as State | null)
 }

@@ -1,5 +1,8 @@
+import { UntrustedCertificate } from './fetch.ts'
+
 /** The reason of a network error: its code, or its message. */
 export function whyNoAnswer(error: unknown): string {
+  if (error instanceof UntrustedCertificate) return error.message
   const cause = innermost(error)
   const { code, name, message } = cause as NodeJS.ErrnoException
   return name === 'TimeoutError' || name === 'AbortError' ? 'it took too long' : (code ?? message)

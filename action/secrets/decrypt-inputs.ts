@@ -45,10 +45,15 @@ export function decryptInputs(
   }
   for (const name of port.encrypted) {
     const value = port.inputs[name]
-    if (typeof value !== 'string' || value === '') continue
+    if (value === undefined || value === null || value === '') continue
     if (Object.hasOwn(decryptedByRelay, name)) {
       result.inputs[name] = decryptedByRelay[name]!
       result.secrets.set(name, decryptedByRelay[name]!)
+      continue
+    }
+    // Port's agent may have decrypted it on the way (`fieldsToDecryptPaths`).
+    if (typeof value !== 'string' || !isEncrypted(value)) {
+      result.secrets.set(name, typeof value === 'string' ? value : JSON.stringify(value))
       continue
     }
     const clear = tryKeys(name, value, keys)
@@ -74,6 +79,10 @@ function tryKeys(name: string, value: string, keys: SecretKey[]): string | null 
   }
   return null
 }
+
+/** Whether it is Base64 of at least what a cipher adds: an IV and a tag. */
+const isEncrypted = (value: string) =>
+  value.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.byteLength(value, 'base64') >= 32
 
 const ADVICE: Record<string, string> = {
   'port-client-secret':

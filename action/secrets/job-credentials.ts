@@ -1,7 +1,9 @@
 import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
 
-/** The keys and tokens of the job itself: `env >> "$PORT_LOG"` shows some of them to Port, if nobody hides them. */
+/**
+ * The keys and tokens of the job itself, which `env >> "$PORT_LOG"` would show to Port, and what the input `mask` names.
+ */
 export function jobCredentials(
   inputs: Inputs,
   env: Runner['env'],
@@ -14,5 +16,6 @@ export function jobCredentials(
     reportToken ?? '',
     env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? '',
     env.ACTIONS_RUNTIME_TOKEN ?? '',
+    ...inputs.mask,
   ].filter(secret => secret !== '')
 }

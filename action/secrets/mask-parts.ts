@@ -40,9 +40,8 @@ const linesOf = (text: string) =>
 /** The texts and numbers inside JSON; a number as it stands there, and as whoever reads it may print it. */
 function valuesIn(text: string): string[] {
   const found: string[] = []
-  const keep = (_: string, value: unknown, { source }: { source?: string } = {}) => {
+  const keep = (_: string, value: unknown) => {
     if (typeof value === 'string') found.push(value)
-    if (typeof value === 'number') found.push(source!, String(value))
     return value
   }
   try {
@@ -50,5 +49,20 @@ function valuesIn(text: string): string[] {
   } catch {
     return []
   }
-  return found
+  // As they stand there: what is parsed may have lost digits.
+  const numbers = outsideStrings(text).match(/-?\d[\d.eE+-]*/g) ?? []
+  return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
+}
+
+/** Valid JSON without its strings. */
+function outsideStrings(json: string): string {
+  let rest = ''
+  let inString = false
+  for (let i = 0; i < json.length; i++) {
+    const char = json[i]
+    if (char === '"') inString = !inString
+    else if (inString && char === '\\') i++
+    if (!inString) rest += char === '"' ? ' ' : char
+  }
+  return rest
 }

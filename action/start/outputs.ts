@@ -9,7 +9,7 @@ export interface Outputs {
 }
 
 /**
- * One output for each Port input, and the fixed ones. Secret inputs stand in clear text in those and in `inputs`,
+ * One output for each Port input, and the fixed ones; an input with the name of another output is `input-NAME`. Secret inputs stand in clear text in those and in `inputs`,
  * and encrypted, as they came, in `payload`: the workflow that it is handed on to decrypts them with its own key.
  *
  * @param inputs with the secret ones decrypted
@@ -33,19 +33,24 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
   }
   // The runner keeps outputs by name in any case: `Inputs` would replace `inputs`.
   const taken = new Set(Object.keys(fixed))
-  const clashing: string[] = []
+  const renamed: string[] = []
   const impossible: string[] = []
   const values = new Map<string, string>()
   for (const [name, value] of Object.entries(inputs)) {
     if (!canBeOutput(name)) impossible.push(name)
-    else if (taken.has(name.toLowerCase())) clashing.push(name)
+    else if (taken.has(name.toLowerCase())) renamed.push(name)
     else {
       taken.add(name.toLowerCase())
       values.set(name, text(value))
     }
   }
+  for (const name of renamed) {
+    const other = `input-${name}`
+    if (!taken.has(other.toLowerCase())) values.set(other, text(inputs[name]))
+    taken.add(other.toLowerCase())
+  }
   for (const [name, value] of Object.entries(fixed)) values.set(name, text(value))
-  return { values, warnings: [...clashes(clashing), ...impossibles(impossible)] }
+  return { values, warnings: [...clashes(renamed), ...impossibles(impossible)] }
 }
 
 /** A name ends at `=`, at the first `<<`, which stands after it, and at the end of the line in the file of outputs. */
@@ -59,8 +64,8 @@ function text(value: Json | undefined): string {
 function clashes(names: string[]): string[] {
   if (names.length === 0) return []
   return [
-    `${quote(names)}: an output of this action or another input has that name, so read the Port input from the output ` +
-      `inputs: ${example(names)}.`,
+    `${quote(names)}: an output of this action or another input has that name, so the Port input is the output ` +
+      `${names.map(name => `input-${name}`).join(', ')}.`,
   ]
 }
 

@@ -1,6 +1,7 @@
+import { writeFileSync } from 'node:fs'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import type { RunState } from '../../port/types.ts'
-import type { FollowedJob } from '../progress/follow-job.ts'
+import type { FollowedJob } from '../progress/following.ts'
 import { startProgress } from '../progress/start-progress.ts'
 import { completePayload } from '../report/complete-payload.ts'
 import { judgeRun } from '../report/judge-run.ts'
@@ -10,8 +11,9 @@ import { createReporter, whyNoReport } from '../report/reporter.ts'
 import type { Reporter } from '../report/reporter-contract.ts'
 import { help, isExplained } from '../runner/help.ts'
 import { type Inputs, readInputs } from '../runner/inputs.ts'
+import { type JobFiles, jobFiles } from '../runner/job-files.ts'
 import { jobName } from '../runner/job-name.ts'
-import { claimReport, createLogFile, logFilePath } from '../runner/log-file.ts'
+import { claimReport } from '../runner/log-file.ts'
 import { readPayload } from '../runner/payload.ts'
 import { findWorker } from '../runner/processes.ts'
 import { findRelay } from '../runner/relay-access.ts'
@@ -32,12 +34,13 @@ const BUDGET_MS = 10_000
 interface Job {
   inputs: Inputs
   workflow: Workflow
-  payload: ClientPayload
   /** The clear texts, by the names of their inputs. */
   secrets: Map<string, string>
   /** Why the job fails here already. */
   problems: string[]
-  logFile: string
+  /** What is shown in Port as well as in GitHub. */
+  warnings: string[]
+  state: State
   /** Null where the job reports to Port directly. */
   relay: RelayReporter | null
 }
@@ -48,7 +51,7 @@ interface Job {
  * @param script path of the progress reporter's bundle
  */
 export async function start(runner: Runner, script: string): Promise<void> {
-  const { core, env } = runner
+  const { core, env, clock } = runner
   try {
     const inputs = readInputs(core.getInput, env)
     mask(runner, [inputs.portClientSecret, inputs.secretKey])
@@ -62,6 +65,18 @@ export async function start(runner: Runner, script: string): Promise<void> {
       relay,
       redact: text => redact(text),
     })
+
+    const files = jobFiles(workflow.tempFolder, sent.port.delivery)
+    for (const [kind, path] of Object.entries(files)) {
+      // An earlier step of the job may have created it.
+      writeFileSync(path, '', { flag: 'a' })
+      core.exportVariable(`PORT_${kind.toUpperCase()}`, path)
+    }
+    const silence = whyNoReport(inputs, sent, relay)
+    const earlier = silence ? null : claimReport(files.log, inputs.report)
+    const state = silence || earlier !== null ? null : firstState(sent, files, relay, clock())
+    // At once: a job that is cancelled while this waits for Port or the relay is reported by post.
+    if (state) saveState(core, state)
 
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
     const asked = relay && (await askRelay(sent, relay, env))
@@ -79,20 +94,23 @@ export async function start(runner: Runner, script: string): Promise<void> {
       core.warning(encryptedWarning(decrypted.encrypted) + help(env, 'secret-inputs'))
     if (problems.length > 0) core.setFailed(problems.join('\n'))
 
-    const logFile = logFilePath(workflow.tempFolder, payload.port.delivery)
-    createLogFile(logFile)
-    core.exportVariable('PORT_LOG', logFile)
-
     if (duplicate) {
+      if (state) saveState(core, null)
       const lacks = { encrypted: decrypted.encrypted, truncated: payload.port.truncated }
       return reportDuplicate(duplicate, inputs, runner, lacks)
     }
-    const silence = whyNoReport(inputs, payload, relay)
     if (silence?.level === 'warning') return core.warning(silence.message + help(env, 'credentials'))
     if (silence) return core.info(silence.message)
-    const earlier = claimReport(logFile, inputs.report)
     if (earlier !== null) return reportSecondUse(earlier, inputs, runner)
-    const job: Job = { inputs, workflow, payload, secrets: decrypted.secrets, problems, logFile, relay }
+    const job: Job = {
+      inputs,
+      workflow,
+      secrets: decrypted.secrets,
+      problems,
+      warnings: outputs.warnings,
+      state: state!,
+      relay,
+    }
     if ((await reportStart(job, reporter, runner)) && inputs.progress) follow(job, script, runner)
   } catch (error) {
     const { message } = error as Error
@@ -101,6 +119,22 @@ export async function start(runner: Runner, script: string): Promise<void> {
     )
   }
 }
+
+/** What post needs at least, before Port or the relay was asked anything. */
+const firstState = (
+  payload: ClientPayload,
+  files: JobFiles,
+  relay: RelayReporter | null,
+  startedAt: number,
+): State => ({
+  runId: payload.run_id!,
+  kind: payload.port.kind === 'node_run' ? 'node_run' : 'action_run',
+  startedAt,
+  files,
+  checked: false,
+  linked: false,
+  ...(relay && { relay: { ...relay.access(), idToken: null } }),
+})
 
 /** What only the relay has: the rest of the payload, and secret inputs in clear text. */
 async function askRelay(
@@ -151,20 +185,11 @@ const encryptedWarning = (names: string[]) =>
   'secret-key where the Port action encrypts with client-side, or let the relay decrypt secret inputs.'
 
 /** @returns whether the run is ours, and Port could be asked */
-async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: Runner): Promise<boolean> {
-  const { inputs, workflow, payload, secrets, problems, logFile, relay } = job
-  const runId = payload.run_id!
-  const kind = payload.port.kind === 'node_run' ? 'node_run' : 'action_run'
-  const state: State = {
-    runId,
-    kind,
-    startedAt: clock(),
-    logFile,
-    checked: false,
-    linked: false,
-    ...(secrets.size > 0 && { decrypted: [...secrets.keys()] }),
-    ...(problems.length > 0 && { problems }),
-  }
+async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
+  const { inputs, workflow, secrets, problems, warnings, state, relay } = job
+  const { runId, kind } = state
+  if (secrets.size > 0) state.decrypted = [...secrets.keys()]
+  if (problems.length > 0) state.problems = problems
   if (inputs.matrix && inputs.report === 'job') {
     core.warning(
       'This job is a leg of a matrix, and the first leg to end ends the Port run: set report: workflow, or ' +
@@ -175,17 +200,21 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
   const leave = (error: unknown): boolean => {
     const again = 'The end of this job retries.'
     const outlook = reportTrouble(error, { core, env }, { ...inputs, again })
-    if (outlook !== 'settled') saveState(core, { ...state, ...(outlook !== 'later' && { outlook }) })
+    saveState(core, outlook === 'settled' ? null : { ...state, ...(outlook !== 'later' && { outlook }) })
     return outlook === 'later'
   }
+
+  saveState(core, state)
 
   try {
     const run = kind === 'node_run' && !relay ? null : await reporter.read()
     if (relay) state.relay = relay.access()
-    if (!isOurs(runId, run, inputs, workflow, { core, env })) return false
+    if (!isOurs(runId, run, inputs, workflow, { core, env })) {
+      saveState(core, null)
+      return false
+    }
     state.checked = true
   } catch (error) {
-    if (relay) state.relay = { ...relay.access(), idToken: null }
     leave(error)
     return false
   }
@@ -199,6 +228,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
     }),
     reporter.log([
       { level: 'INFO', message: `Workflow run started${leg}: ${workflow.url}` },
+      ...warnings.map(message => ({ level: 'WARN' as const, message })),
       ...problems.map(message => ({ level: 'ERROR' as const, message })),
     ]),
   ])
@@ -211,19 +241,20 @@ async function reportStart(job: Job, reporter: Reporter, { core, clock, env }: R
 }
 
 function follow(
-  { inputs, workflow, payload, secrets, logFile, relay }: Job,
+  { inputs, workflow, secrets, state, relay }: Job,
   script: string,
   { core, env }: Runner,
 ): void {
   const { portApiUrl, portClientId, portClientSecret, githubToken: token, checkRunId, statusLabel } = inputs
   const access = relay?.access() ?? null
   const job: FollowedJob = {
-    runId: payload.run_id!,
+    runId: state.runId,
+    kind: state.kind,
     credentials: { portApiUrl, portClientId, portClientSecret },
     relay: access,
     secrets: [...secrets.values(), ...jobCredentials(inputs, env, access?.token)],
     workflow,
-    logFile,
+    files: state.files,
     github: statusLabel === '' && token !== '' ? { token, checkRunId } : null,
     worker: findWorker(workflow.tempFolder),
   }

@@ -1,12 +1,12 @@
 import type { LogLine } from '../types.ts'
 
-/** Longer lines are cut: nobody reads them in Port, and one of them could fill a request. */
+/** Longer lines are cut: Port cannot show them well, and one of them could fill a request. */
 const MAX_LINE = 8_000
 
 /** Port takes bodies of 1 MiB (413 beyond); a page of log that a browser can still show is far less. */
 const MAX_BATCH_BYTES = 200_000
 
-/** Gathers lines, in order, into batches that fit one request each; long lines are cut and say so. */
+/** Coalesces lines, in order, into batches that fit one request each; long lines are cut, with a mark. */
 export function logBatches(lines: readonly LogLine[]): LogLine[][] {
   const batches: LogLine[][] = []
   let size = Number.POSITIVE_INFINITY

@@ -1,4 +1,4 @@
-/** Failures before a connection stood: of the network, of name resolution, of TLS. */
+/** Failures before a connection is established: of the network, of name resolution, of TLS. */
 const NOT_SENT =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)/
 
@@ -7,7 +7,7 @@ export function wasNotSent(error: unknown): boolean {
   return chain(error).some(({ code, syscall }) => NOT_SENT.test(String(code)) || syscall === 'connect')
 }
 
-/** A failure of the network in a few words: the innermost code, such as ECONNRESET; never a header or a body. */
+/** A network failure in short: the innermost code, such as ECONNRESET; never a header or a body. */
 export function describeNetworkError(error: unknown): string {
   const errors = chain(error)
   const code = errors.findLast(each => typeof each.code === 'string')?.code

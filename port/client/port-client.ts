@@ -11,7 +11,7 @@ import {
 } from '../types.ts'
 import { logBatches } from './log-batches.ts'
 import { type Call, PortError, readPortError, TOKEN_PATH } from './port-error.ts'
-import { readRun, UNREAD } from './read-run.ts'
+import { readNodeRun, readRun, UNREAD } from './read-run.ts'
 import { actionRunBody, nodeRunBody } from './run-bodies.ts'
 import { sendUpdate } from './send-update.ts'
 import { createTokenCache, type Token } from './token-cache.ts'
@@ -26,7 +26,7 @@ export interface PortRun {
   read(): Promise<RunState>
   /**
    * Replaces what it names, and leaves the rest, but for a node run's link and external run id: name those each
-   * time. Where Port refuses something beside the conclusion, the run ends without it.
+   * time. Where Port rejects something beside the conclusion, the run ends without it.
    */
   update(update: RunUpdate): Promise<void>
   /** In order, in as few requests as fit. Not idempotent: after an error, go on from its `linesSent`. */
@@ -40,6 +40,8 @@ export type Fetch = (
 ) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>
 
 export interface PortClientOptions {
+  /** Whether to try to read node runs, which Port does not document. */
+  readNodeRuns?: boolean
   apiUrl: string
   clientId: string
   clientSecret: string
@@ -50,7 +52,7 @@ export interface PortClientOptions {
   clock?: () => number
   /** Called with each new token, so that it can be masked. */
   onToken?: (token: string) => void
-  /** Hides further secrets in what Port says, for error messages. */
+  /** Hides further secrets in Port's messages, for error messages. */
   redact?: (text: string) => string
   /** How the caller's settings are called, for error messages. */
   settings?: Call['settings']
@@ -66,6 +68,8 @@ export interface PortClient {
    * @param runId of an action run in progress, which the entity is then tied to
    */
   upsertEntity(blueprint: string, entity: JsonObject, runId: string | null): Promise<void>
+  /** Deletes the entity alone: where another one requires it, Port refuses. */
+  deleteEntity(blueprint: string, identifier: string): Promise<void>
 }
 
 /**
@@ -198,7 +202,15 @@ export function createPortClient(options: PortClientOptions): PortClient {
     return {
       id,
       kind: 'node_run',
-      read: async () => UNREAD,
+      async read() {
+        if (!options.readNodeRuns) return UNREAD
+        try {
+          return readNodeRun(await call('GET', path, id))
+        } catch (error) {
+          if (error instanceof PortError && [404, 405].includes(error.status ?? 0)) return UNREAD
+          throw error
+        }
+      },
       update: update => sendUpdate(update, each => call('PATCH', path, id, nodeRunBody(each))),
       log: lines =>
         sendLog(lines, `${path}/logs`, id, batch => ({
@@ -217,10 +229,14 @@ export function createPortClient(options: PortClientOptions): PortClient {
       const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true${tie}`
       await call('POST', path, null, entity)
     },
+    async deleteEntity(blueprint, identifier) {
+      const [of, id] = [blueprint, identifier].map(encodeURIComponent)
+      await call('DELETE', `/v1/blueprints/${of}/entities/${id}?delete_dependents=false`, null)
+    },
   }
 }
 
-/** A network error in words: its own and its causes' code, never a header or body. */
+/** A network error as text: its own and its causes' code, never a header or body. */
 function reason(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause)
   if (cause.name === 'TimeoutError' || cause.name === 'AbortError') return 'it took too long'

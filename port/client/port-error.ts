@@ -2,14 +2,14 @@ import { isObject } from '../types.ts'
 import { readRetryAt } from './retry-after.ts'
 
 /**
- * - `ended`: the run has ended already, by whatever hand
- * - `synchronized`: the run takes its result from the answer to its webhook, so nobody may set it
+ * - `ended`: the run has ended already, whoever ended it
+ * - `synchronized`: the run takes its result from the answer to its webhook, so no request may set it
  * - `unknown_run`: Port knows no such run, in this region and organisation
  * - `credentials`: Port takes neither the token nor a new one, or gives none
  * - `later`: too many requests; see `retryAt`
  * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's own: a page or the JSON of a proxy
  *   or gateway, a redirect
- * - `refused`: anything else, which trying again would not change, unless a 403's permission is given meanwhile
+ * - `refused`: anything else, which a retry would not change, unless a 403's permission is given meanwhile
  */
 export type PortErrorKind =
   | 'ended'
@@ -27,11 +27,11 @@ export class PortError extends Error {
   readonly status: number | null
   /** When Port wants to be asked again, ms epoch. */
   readonly retryAt: number | null
-  /** Whether it was a token that could not be had, so that Port has taken nothing of what that was wanted for. */
+  /** Whether the token was not available, so that the request that needs it was not sent. */
   ofToken = false
   /** Of a `log` call: how many of its lines Port had taken before this error. */
   linesSent = 0
-  /** Of a `log` call: how many lines Port may not have, nor a line that says so. */
+  /** Of a `log` call: how many lines may be missing in Port, without a line about it. */
   linesLost = 0
 
   constructor(
@@ -61,7 +61,7 @@ export interface Call {
   host: string
   /** The settings to name: of the credentials, and of the base URL. */
   settings: { credentials: string; apiUrl: string }
-  /** Hides secrets in what Port says, which may hold what it was sent. */
+  /** Hides secrets in Port's message, which may quote the request. */
   redact: (text: string) => string
 }
 
@@ -81,12 +81,12 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
   const { status } = answer
   const body = readBody(answer.text)
   const { code, message } = body ?? { code: '', message: '' }
-  // Hidden before it is cut: half a secret is one that nobody finds any more.
-  const said = [code, message]
+  // Hidden before it is cut: half of a secret would not be found.
+  const detail = [code, message]
     .filter(Boolean)
     .map(text => call.redact(text).slice(0, LONGEST))
     .join(': ')
-  const head = `Port (${call.host}) answered ${status} to ${call.what}${said && ` (${said})`}`
+  const head = `Port (${call.host}) answered ${status} to ${call.what}${detail && ` (${detail})`}`
   const error = (kind: PortErrorKind, sentence: string, retryAt: number | null = null) =>
     new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
 
@@ -104,7 +104,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
   }
   const moved = status < 400 ? movedTo(call, answer.headers.get('location')) : null
   if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
-  // Something between here and Port has answered, and what it says of a run is worth nothing. That a body is too
+  // Something between here and Port has answered: its answer says nothing about the run. That a body is too
   // large for it stays true.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error(
@@ -123,7 +123,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
   if (forToken && status === 409) {
     return error('unreachable', 'it gives no token now.', readRetryAt(answer.headers, now, LONGEST_WAIT_MS))
   }
-  // Without a token nothing was said of what it was wanted for.
+  // Without a token, the request that needs it was not sent.
   if (status === 401 || (forToken && status !== 413)) {
     return error(
       'credentials',
@@ -183,7 +183,7 @@ function movedTo(call: Call, location: string | null): string | null {
 const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
 
 /**
- * The error in Port's own words, `{ ok: false, error: code, message }`; null where something in between has
+ * The error in Port's own form, `{ ok: false, error: code, message }`; null where something in between has
  * answered, as a gateway does with `{ message: "Not Found" }`.
  */
 function readBody(text: string): { code: string; message: string } | null {

@@ -18,6 +18,22 @@ export const UNREAD: RunState = {
   body: null,
 }
 
+/**
+ * Reads a node run, whose shape no public source gives: the status stands in `nodeRun`, `run` or at the top, that of
+ * its Port workflow in `workflowRun`.
+ */
+export function readNodeRun(answer: Json): RunState {
+  if (!isObject(answer)) return UNREAD
+  const run = [answer.nodeRun, answer.workflowNodeRun, answer.run].find(isObject) ?? answer
+  const parent = [run.workflowRun, answer.workflowRun].find(isObject) ?? {}
+  const states = [run.status, parent.status].map(String)
+  return {
+    ...UNREAD,
+    ended: states.includes('COMPLETED') || typeof run.endedAt === 'string',
+    cancelling: states.includes('CANCELLING'),
+  }
+}
+
 /** Reads `{ run }` of `GET /v1/actions/runs/{id}?version=v2`; null where it is nothing of the kind. */
 export function readRun(answer: Json): RunState | null {
   if (!isObject(answer) || !isObject(answer.run)) return null

@@ -3,8 +3,8 @@ const NUMBER = /^\d+(\.\d+)?$/
 
 /**
  * When a server that refused a request takes the next one, ms epoch in whole milliseconds; null where it does not
- * say: `Retry-After` (seconds or a date), then `x-ratelimit-reset` (epoch seconds or milliseconds, or a delta when
- * below 1e9) unless requests remain. A time in the past says nothing; others are bounded, from one second ahead.
+ * name a time: `Retry-After` (seconds or a date), then `x-ratelimit-reset` (epoch seconds or milliseconds, or a delta when
+ * below 1e9) unless requests remain. A time in the past is ignored; others are bounded, from one second ahead.
  *
  * @param longestMs how far ahead at most, ms
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-retry-after

@@ -39,7 +39,7 @@ export function createTokenCache(mint: () => Promise<Token>, clock: () => number
       if (held === null || token.renewAt > clock()) return token.value
       return (await (current === held ? start() : (current ?? start()))).value
     },
-    /** Forgets a token that Port no longer takes, unless another call has replaced it already. */
+    /** Forgets a token that Port no longer accepts, unless another call has replaced it already. */
     async drop(value: string): Promise<void> {
       const held = current
       if (held && (await held.catch(() => null))?.value === value && current === held) current = null

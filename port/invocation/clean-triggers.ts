@@ -3,7 +3,7 @@ import { readPerson } from './read-trigger.ts'
 
 /**
  * Takes personal data out of every `trigger.by.user`, wherever it stands in an event or among an author's own
- * keys: there Port tells the phone, the picture and more of a user, and no more than name and e-mail goes on.
+ * keys: Port puts phone, picture and more of a user there, and only name and e-mail are passed on.
  */
 export function cleanTriggers<T extends Json>(value: T): T
 export function cleanTriggers(value: Json): Json {

@@ -38,7 +38,7 @@ function eventOf(body: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(body).filter(([name]) => Object.hasOwn(known, name)))
 }
 
-/** It tells of a change and starts no run of its own, even where the change is to a run, whose id is in its `context`. */
+/** It describes a change and starts no run, even where the change is to a run, whose id is in its `context`. */
 export function isChangeLog(body: JsonObject): boolean {
   return typeof body.resourceType === 'string' && isObject(body.diff) && !isLegacy(body)
 }

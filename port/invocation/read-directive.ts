@@ -17,12 +17,12 @@ export function readDirective(value: Json | undefined): Invocation['github'] {
     ? { ...value, workflow: String(value.workflow) }
     : value
   const fault = NAMES.find(name => typeof (given[name] ?? '') !== 'string')
-  const said = (item: Json | undefined) => (typeof item === 'string' && item !== '' ? item : null)
+  const textOf = (item: Json | undefined) => (typeof item === 'string' && item !== '' ? item : null)
   return {
-    repository: said(given.repository),
-    eventType: said(given.event_type),
-    workflow: said(given.workflow),
-    ref: said(given.ref),
+    repository: textOf(given.repository),
+    eventType: textOf(given.event_type),
+    workflow: textOf(given.workflow),
+    ref: textOf(given.ref),
     fault: fault
       ? `"github.${fault}" in the body must be a text: correct it in the "body" of the Port action, or leave it out.`
       : null,

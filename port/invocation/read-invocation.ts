@@ -11,7 +11,7 @@ import { unwrapAgent } from './unwrap-agent.ts'
 
 /**
  * Reads an invocation from any JSON body Port may send: full context, legacy, the UI's default, flat,
- * automation, change log, workflow node, or a shape nobody has seen. No key is lost: what is not the shape's
+ * automation, change log, workflow node, or an unknown shape. No key is lost: what is not the shape's
  * is an input, unless an input of Port has its name. A body that came through Port's agent reads as its
  * author wrote it.
  *

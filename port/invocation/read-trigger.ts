@@ -7,7 +7,7 @@ export function readTrigger(value: Json | undefined): Trigger | null {
   return { by: readPerson(object(value.by).user), origin: text(value.origin), at: text(value.at) }
 }
 
-/** Name and e-mail out of all that Port says of a user; null where there is neither. */
+/** Name and e-mail out of all that Port sends of a user; null where there is neither. */
 export function readPerson(value: Json | undefined): Trigger['by'] {
   const user = object(value)
   const name = [text(user.firstName), text(user.lastName)].filter(Boolean).join(' ') || text(user.name)

@@ -9,8 +9,8 @@ export const text = (value: unknown): string | null =>
     : null
 
 /**
- * What may be the identifier of an action where somebody's input may stand in its place: of Port's characters
- * for identifiers, and no longer than GitHub's event types. A sentence that somebody typed is none.
+ * What may be the identifier of an action where an input may stand in its place: of Port's characters
+ * for identifiers, and no longer than GitHub's event types. A sentence that a person typed is none.
  */
 export const identifier = (value: unknown): string | null =>
   typeof value === 'string' && /^[A-Za-z0-9@_.+:\\/=-]{1,100}$/.test(value) ? value : null

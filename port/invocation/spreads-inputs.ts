@@ -3,8 +3,8 @@ import { object } from './read-value.ts'
 
 /**
  * Whether the inputs may stand at the top level, beside Port's own context: the form of Port's default body.
- * Every other key may then be an input that somebody has typed, whatever its name. It is not so where `run` names
- * the run of that context: nobody who fills in the form knows its id, so this is the full context, whose
+ * Every other key may then be an input that a person has typed, whatever its name. It is not so where `run` names
+ * the run of that context: a person who fills in the form does not know its id, so this is the full context, whose
  * inputs stand in `inputs`.
  */
 export function spreadsInputs(body: JsonObject): boolean {

@@ -35,5 +35,5 @@ export function unwrapAgent(body: unknown): unknown {
 }
 
 const isEmpty = (value: JsonObject) => Object.keys(value).length === 0
-/** Entity and blueprint stand beside a run id that the author put there too: it goes on telling that this is no input. */
+/** Entity and blueprint are beside a run id that the author put there too: it still shows that this is no input. */
 const isOfPort = (context: JsonObject) => isEmpty(leftOver(context, RUN_CONTEXT))

@@ -6,7 +6,7 @@ import { boundRun } from '../deliveries/transition/following.ts'
 import { bearer } from '../http/bearer.ts'
 import { Problem } from '../http/problem.ts'
 import { runKey } from '../store/dedupe-key.ts'
-import { type Delivery, STATES, type State } from '../store/delivery.ts'
+import { type Delivery, OPEN_STATES, STATES, type State } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 
 const MAX_LIMIT = 200
@@ -23,8 +23,8 @@ export interface AdminApiDeps {
 }
 
 /**
- * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither is set. Inputs and people
- * are not shown: they belong to Port and the workflow.
+ * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither
+ * is set. Inputs and people are not shown.
  */
 export function createAdminApi({ adminToken, viewToken, organisations, store, apply }: AdminApiDeps): Hono {
   const app = new Hono()
@@ -89,7 +89,22 @@ export function createAdminApi({ adminToken, viewToken, organisations, store, ap
       )
     return c.json({ delivery: id, state: 'queued' }, 202)
   })
-  const methods = { '/deliveries': 'GET', '/deliveries/:id': 'GET', '/deliveries/:id/redeliver': 'POST' }
+  app.post('/deliveries/:id/cancel', async c => {
+    const id = c.req.param('id')
+    const delivery = await store.get(id)
+    const applied = delivery && (await apply(delivery, { type: 'cancelRequested', by: 'api' }))
+    if (applied === null || applied.outcome === 'gone') throw unknown(id)
+    const { state, cancelRequestedAt } = applied.delivery
+    if (applied.outcome !== 'applied' && (!OPEN_STATES.includes(state) || cancelRequestedAt === null))
+      throw new Problem(409, `Delivery ${id} has ended as ${state}: nothing can be cancelled.`)
+    return c.json({ delivery: id, state }, 202)
+  })
+  const methods = {
+    '/deliveries': 'GET',
+    '/deliveries/:id': 'GET',
+    '/deliveries/:id/redeliver': 'POST',
+    '/deliveries/:id/cancel': 'POST',
+  }
   for (const [path, allow] of Object.entries(methods)) {
     app.all(path, () => {
       throw new Problem(405, `Send this as ${allow}.`, { allow })
@@ -129,6 +144,8 @@ function shown(d: Delivery) {
     github_run_id: run?.id ?? null,
     evidence: run?.evidence ?? null,
     attempts: d.attempts,
+    waiting_for: d.waitingFor,
+    cancel_requested_at: d.cancelRequestedAt === null ? null : iso(d.cancelRequestedAt),
     received_at: iso(d.receivedAt),
     updated_at: iso(d.updatedAt),
     due_at: d.dueAt === null ? null : iso(d.dueAt),

@@ -61,7 +61,7 @@ export const generate = defineCommand({
   },
   details: [
     'FILE is a workflow (YAML), or a Port action (JSON) as the API and the UI of Port give it; - is stdin. What GitHub',
-    'has no word for stands in comments of the workflow (# port-action, # port-input), which the way back reads.',
+    'cannot express is in comments of the workflow (# port-action, # port-input), which the way back reads.',
   ].join('\n'),
   async run({ env, values, positionals: [file], print, note }) {
     if (!file) throw new UsageError('Name the file: generate FILE, a workflow or a Port action.')
@@ -101,7 +101,7 @@ function make(text: string, file: string, options: Options): Generated {
   return written(action, options.format ?? 'json', notes)
 }
 
-/** An action of another backend gets a webhook to the relay, and each what the options say. */
+/** An action of another backend gets a webhook to the relay, and each what the options name. */
 function adapt(action: PortAction, options: Options): { action: PortAction; notes: string[] } {
   const { invocationMethod: method } = action
   const start = readStart(action)
@@ -144,7 +144,7 @@ function parsed(text: string): Json {
   try {
     return parse(text) as Json
   } catch {
-    // The workflow's reader says where.
+    // The workflow's reader names the place.
     return null
   }
 }

@@ -45,7 +45,14 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
   const clients = new Map(
     config.organisations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
       const { apiUrl } = config.port
-      const options = { apiUrl, clientId: clientId ?? '', clientSecret, timeoutMs: PORT_TIMEOUT_MS, clock }
+      const options = {
+        apiUrl,
+        clientId: clientId ?? '',
+        clientSecret,
+        timeoutMs: PORT_TIMEOUT_MS,
+        readNodeRuns: true,
+        clock,
+      }
       return clientId === null ? [] : [[id, createPortClient(options)] as const]
     }),
   )
@@ -82,12 +89,12 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
     address,
     port: boundPort,
     async stop() {
-      // A connection that was busy when the stop began becomes idle later, and would hold it up.
+      // A connection that was busy when the stop began becomes idle later, and would delay it.
       const idle = setInterval(() => server.closeIdleConnections(), 50)
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()
       const patience = sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})
-      // What does not end in time is found, by its lease and its recorded attempt, at the next start.
+      // The next start finds what does not end in time by its lease and its recorded attempt.
       await Promise.race([Promise.all(workers.map(worker => worker.stop())), patience])
       stopping.abort()
       await Promise.race([closed, patience])

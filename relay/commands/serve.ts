@@ -17,7 +17,7 @@ async function runRelay(env: Env): Promise<undefined> {
   const relay = await openRelay(config, log)
   log.info({ address: relay.address, port: relay.port }, 'listening')
   if (!config.port.clientId) {
-    log.warn('PORT_CLIENT_ID is not set: the relay dispatches, but cannot tell Port what became of it')
+    log.warn('PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port')
   }
   if (config.targets.allowed.length === 0) {
     log.warn('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES')

@@ -17,7 +17,7 @@ import {
   whole,
 } from './values.ts'
 
-/** Everything the relay can be told, read once and validated whole. Times are milliseconds, sizes bytes. */
+/** The relay's configuration, read once and validated whole. Times are milliseconds, sizes bytes. */
 export interface Config {
   port: { apiUrl: string; clientId: string | null; clientSecret: string }
   /** The first is that of `port`. */
@@ -75,7 +75,7 @@ export class ConfigError extends Error {
 }
 
 const variables = z.object({
-  // Port refuses it with the line break that a shell or an editor has put behind it.
+  // Port rejects it with the line break that a shell or an editor has appended.
   PORT_CLIENT_ID: z.string().trim().optional(),
   PORT_CLIENT_SECRET: z.string({
     error: "is required: your Port organisation's client secret, which signs Port's webhooks",
@@ -208,7 +208,7 @@ function contradictions(env: Env): string[] {
   ].filter((problem): problem is string => Boolean(problem))
 }
 
-/** A mistyped name would leave its default in force with nothing said. */
+/** A mistyped name would silently leave the default in force. */
 function unknownNames(env: Env): string[] {
   const known = [...Object.keys(variables.shape), ...SECRETS.map(name => `${name}_FILE`)]
   const relays = known.filter(name => name.startsWith('RELAY_'))

@@ -2,13 +2,13 @@ import picomatch from 'picomatch'
 import { isExclusion } from './is-exclusion.ts'
 
 /**
- * What is wrong with a glob, to be said after its name; null where nothing is.
+ * What is wrong with a glob, as a clause that follows its name; null where nothing is.
  *
  * @param options.repositories whether it is of names `owner/name`, where `!` in front takes names out
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
   const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob
-  // picomatch takes it for a plain character there, so what was to be left out would be let in.
+  // picomatch treats it as a literal character there, so names that were to be excluded would be included.
   if (pattern.includes('{') && /[{,]!(?!\()/.test(pattern)) {
     return 'has a "!" within braces, where it leaves nothing out: write what is to be left out as a glob of its own, such as !acme/secret'
   }

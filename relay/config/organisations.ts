@@ -1,20 +1,20 @@
 import { nearestName } from './nearest-name.ts'
 
 /**
- * The credential that a webhook is verified with. A delivery belongs to the one whose secret has signed it, and
- * that one alone decrypts its inputs and reports to Port for it.
+ * An organisation of Port with its credentials. A delivery belongs to the one whose secret verified it; only its
+ * credentials decrypt the inputs and send to Port for it.
  */
 export interface Organisation {
   /** Stored with each delivery: `default` for the first, `unreported` for plain secrets, else the client id. */
   id: string
-  /** Null: nothing is reported to Port. */
+  /** Null: nothing is sent to Port. */
   clientId: string | null
-  /** What signs its webhooks and encrypts its inputs. The first is the client secret, the others are rotations. */
+  /** The secrets that sign its webhooks and encrypt its inputs. The first is the client secret, the others are rotations. */
   secrets: string[]
 }
 
 export const DEFAULT_ORGANISATION = 'default'
-/** Its deliveries are dispatched; nothing is decrypted or reported for them. */
+/** Its deliveries are dispatched; nothing is decrypted for them, and nothing sent to Port. */
 const UNREPORTED = 'unreported'
 const ROTATION = 'rotation'
 
@@ -61,4 +61,4 @@ export function readOrganisations(
 }
 
 const SAME_SECRET =
-  'PORT_WEBHOOK_SECRETS names one secret for two organisations: which of them a webhook belongs to could not be known'
+  'PORT_WEBHOOK_SECRETS names one secret for two organisations: a webhook signed with it cannot be attributed to one of them'

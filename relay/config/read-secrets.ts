@@ -4,7 +4,7 @@ type Env = Record<string, string | undefined>
 
 /**
  * The environment with its secrets, each from its variable or its file. Empty variables count as unset. A byte
- * order mark in front and line breaks at the end are an editor's or a shell's, and no part of a secret.
+ * order mark in front and line breaks at the end come from an editor or a shell, and are no part of a secret.
  *
  * @param names of the secrets that may come from a file, `NAME_FILE`
  * @param problems what is wrong goes here, a sentence each
@@ -36,7 +36,7 @@ export function readSecrets(
       problems.push(`${name}_FILE: ${path} cannot be read (${code})`)
     }
     unread.push(name)
-    // So that it is not missed as well.
+    // So that it is not reported as missing as well.
     return 'not to be had'
   }
 }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { globProblem } from './glob-problem.ts'
 import { isExclusion } from './is-exclusion.ts'
 
-/** One rule of `RELAY_ROUTES`: the first whose globs all match says where the delivery goes. */
+/** One rule of `RELAY_ROUTES`: the first whose globs all match names the target. */
 export interface Route {
   match: { action?: string | undefined; blueprint?: string | undefined; operation?: string | undefined }
   repository: string
@@ -13,14 +13,14 @@ export interface Route {
   ref?: string | undefined
 }
 
-/** What an event type must be, to be said after its name. */
+/** What an event type must be, as a clause that follows its name. */
 export const EVENT_TYPE_RULE = 'must be 1 to 100 characters on one line, and not blank'
 
 const glob = z.string().superRefine((text, ctx) => {
   const problem = globProblem(text)
   if (problem) ctx.addIssue(problem)
 })
-/** What a workflow and a ref must be, to be said after their names. */
+/** What a workflow and a ref must be, as clauses that follow their names. */
 export const WORKFLOW_RULE =
   'must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow'
 export const REF_RULE = 'must be the name of a branch or tag'
@@ -99,7 +99,7 @@ export function isRepository(text: string): boolean {
 
 /**
  * A test of names against globs, as GitHub compares names: without regard to case. A name that `!glob`
- * matches is out, whatever else matches it. No globs match nothing.
+ * matches is excluded, whatever else matches it. An empty list matches nothing.
  */
 export function matcher(globs: string[]): (name: string) => boolean {
   // In a list picomatch takes `!a/b` for "anything but a/b", which would open all the rest; and without

@@ -13,19 +13,19 @@ export interface ApplyDeps {
   log: { info: (fields: object, message: string) => void }
 }
 
-export interface ApplyOptions {
+interface ApplyOptions {
   /** Of the report that brings the event. */
   receipt?: ReportReceipt
-  /** Only on this very version of the delivery. */
+  /** Only on this version of the delivery. */
   strict?: boolean
   /** How long to retry while the database is unavailable, milliseconds. */
   patienceMs?: number
-  /** Ends the patience early. */
+  /** Ends the retries early. */
   stopping?: AbortSignal
 }
 
 /** `conflict`: another change came first, or another delivery has one of its runs. `gone`: it was deleted. */
-export interface Applied {
+interface Applied {
   outcome: 'applied' | 'ignored' | 'conflict' | 'gone'
   delivery: Delivery
 }
@@ -37,8 +37,8 @@ export type ApplyEvent = (
 ) => Promise<Applied>
 
 /**
- * Applies an event to a delivery: the transition is decided on a version of it, and decided anew where another
- * change came first, of this relay or another. Every change of a state passes here, and is logged here.
+ * Applies an event to a delivery: the transition is decided on a version of it, and decided again where another
+ * change came first, by this relay or another. Every change of a state is made and logged here.
  */
 export function createApplyEvent({ store, policy, canReport, log }: ApplyDeps): ApplyEvent {
   return async (delivery, event, options = {}) => {
@@ -90,6 +90,11 @@ const SENTENCES: Record<string, string> = {
   runUnidentified: 'the delivery ended, since its workflow run cannot be identified',
   runDeleted: 'the delivery ended, since its workflow run was deleted',
   redelivered: 'the delivery is queued again',
+  cancelRequested: 'a person cancelled the delivery',
+  cancelSent: 'GitHub was asked to cancel the workflow run',
+  cancelRejected: 'GitHub does not let the relay cancel the workflow run',
+  cancelled: 'the delivery ended before a workflow run started: cancelled',
+  approvalSeen: 'the workflow run waits for an approval, or a reviewer decided',
 }
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {

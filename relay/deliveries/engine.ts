@@ -13,17 +13,22 @@ import type { Policy } from './transition/events.ts'
 import { createWatch } from './watch/watch.ts'
 
 /**
- * What the watch may ask of GitHub in a minute, all deliveries together: 60 requests. Lists come first, so that
- * an ended run is known within a minute in up to twenty repositories; beyond, all take longer alike.
+ * The request budgets of the watch, a minute and for all deliveries together: 60 requests. Lists have the most, so
+ * that an ended run is known within a minute in up to twenty repositories; with more, all take longer alike.
  */
 const LISTS = 36
 const BY_ID = 10
 const DETAILS = 14
 const MINUTE_MS = 60_000
-/** What lists are planned for: a little is left for those that come at the wrong moment. */
+/** What the intervals of lists are planned for: below the budget, so that an unplanned request finds some left. */
 const PLANNED = 34
+/**
+ * Requests a minute for what became of dispatches whose answers were lost, apart from the watch's: the queue of a
+ * repository waits for that, in many repositories at once after a relay was killed or while GitHub fails.
+ */
+const LOST_ANSWERS = 300
 
-/** What moves deliveries on, of one relay. Another relay on the same database has its own budgets. */
+/** What advances the deliveries of one relay. Another relay on the same database has its own request budgets. */
 export interface Engine {
   apply: ApplyEvent
   port: PortAccess
@@ -46,19 +51,25 @@ export function createEngine(deps: {
   const { clock } = store
   const port = createPortAccess(clients, clock)
   const apply = createApplyEvent({ store, policy, canReport: port.canReport, log })
-  const cache = createRunCache({
-    github,
-    budget: createRequestBudget(LISTS, MINUTE_MS, clock),
-    budgetById: createRequestBudget(BY_ID, MINUTE_MS, clock),
-    perMinute: PLANNED,
-    clock,
-  })
-  const clockOffset = () => github.clockOffset() ?? 0
-  const findRuns = createFindRuns({ store, cache, clockOffset, startTimeout: policy.startTimeout })
+  const findRunsWithin = (lists: number, byId: number, perMinute: number) =>
+    createFindRuns({
+      store,
+      cache: createRunCache({
+        github,
+        budget: createRequestBudget(lists, MINUTE_MS, clock),
+        budgetById: createRequestBudget(byId, MINUTE_MS, clock),
+        perMinute,
+        clock,
+      }),
+      clockOffset: () => github.clockOffset() ?? 0,
+      startTimeout: policy.startTimeout,
+    })
+  const findRuns = findRunsWithin(LISTS, BY_ID, PLANNED)
+  const findLost = findRunsWithin(LOST_ANSWERS, LOST_ANSWERS, LOST_ANSWERS)
   return {
     apply,
     port,
-    dispatchDeps: { store, github, gate, port, findRuns, apply, publicUrl },
+    dispatchDeps: { store, github, gate, port, findRuns: findLost, apply, publicUrl },
     watch: createWatch({
       ...{ store, github, findRuns, apply, port, policy },
       details: createRequestBudget(DETAILS, MINUTE_MS, clock),

@@ -3,15 +3,15 @@ import { UNREAD } from '../../port/client/read-run.ts'
 import type { RunState } from '../../port/types.ts'
 import type { Delivery } from '../store/delivery.ts'
 
-/** The one place that knows what the relay may ask and report to Port, for which delivery. */
+/** The one place that decides for which delivery the relay may read from Port and send to it. */
 export interface PortAccess {
   /** Whether the delivery has a run in Port, and its organisation has credentials. */
   canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organisation'>): boolean
   /** The client of an organisation; null where it has no credentials. */
   client(organisation: string): PortClient | null
-  /** The delivery's run in Port. `unread`: Port did not answer, or wants not to be asked now. */
+  /** The delivery's run in Port. `unread`: Port did not answer, or limits requests now. */
   read(delivery: Delivery): Promise<RunState | 'unread'>
-  /** Port wants not to be asked before then, milliseconds since 1970. */
+  /** When Port accepts requests again, milliseconds since 1970. */
   freeAt(organisation: string): number
 }
 
@@ -24,11 +24,11 @@ export const NO_PORT_RUN: RunState = {
   properties: null,
   body: null,
 }
-/** Whatever asks for more is asked again then. */
+/** The longest time that is honoured. */
 const LONGEST_MS = 3_600_000
 
 /**
- * Port limits an organisation, not a run: once it has asked one request to wait, all of that organisation do.
+ * Port limits an organisation, not a run: when one request has to wait, all requests of that organisation wait.
  *
  * @param clients by organisation, those with credentials
  */
@@ -48,7 +48,7 @@ export function createPortAccess(clients: ReadonlyMap<string, PortClient>, clock
         return await client.run(runId).read()
       } catch (error) {
         if (error instanceof PortError && error.kind === 'unknown_run') return NO_PORT_RUN
-        // Trying again would not change that, and the run's end must be reported all the same.
+        // A retry would not change that, and the end of the run must be sent all the same.
         if (error instanceof PortError && error.kind === 'refused') return UNREAD
         if (error instanceof PortError && error.retryAt !== null) {
           const until = Math.min(error.retryAt, clock() + LONGEST_MS)

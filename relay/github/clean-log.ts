@@ -2,7 +2,7 @@ import { stripAnsiCodes } from '../../port/strip-ansi-codes.ts'
 
 const MAX_LINES = 100
 const MAX_LINE = 1_000
-/** What is read of a line with its colours. */
+/** What is read of a line with its ANSI codes. */
 const MAX_PART = 4_000
 /** What GitHub puts before each line of a job's log. */
 const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
@@ -10,8 +10,8 @@ const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
 const MASKING = /(?:##\[|::)\s*add-mask/i
 
 /**
- * The last lines of a job's log, made for reading: no times, no colours, no runner commands; GitHub's `***`,
- * where a secret was, says so in words, and a line that registers a secret is left out.
+ * The last lines of a job's log, made for reading: no times, no ANSI codes, no runner commands. GitHub's `***`, where
+ * a secret was, becomes `[masked]`, and a line that registers a secret is left out.
  *
  * @param until what came later is left out: the clean-up after the step that failed, milliseconds since 1970
  */

@@ -1,12 +1,12 @@
 import { stripAnsiCodes } from '../../port/strip-ansi-codes.ts'
 
 const MAX_LENGTH = 300
-/** What is looked at of a longer text: enough to fill what is kept, colours included. */
+/** What is looked at of a longer text: enough to fill what is kept, ANSI codes included. */
 const MAX_READ = 4 * MAX_LENGTH
 
 /**
  * A name or message of GitHub's as one line of text, for logs, Port and terminals: without ANSI codes, control and
- * formatting characters and line breaks, and cut to a length. Anybody with write access to a repository may set one.
+ * formatting characters and line breaks, and cut to a length. Anyone with write access to a repository may set one.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   const line = stripAnsiCodes(text.slice(0, MAX_READ))

@@ -18,15 +18,13 @@ import { serverUrl } from './server-url.ts'
 import { createWorkflowDispatcher } from './workflow-dispatch.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
 
-export type { WorkflowRun } from './workflow-run.ts'
-
 export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader, RepositoryReader {
-  /** Where people look: `https://github.com`, or the server of GITHUB_API_URL. */
+  /** The address of GitHub's pages: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string
   /** GitHub's clock minus the relay's, ms; null before GitHub's first answer. */
   clockOffset(): number | null
   /**
-   * Sends one dispatch. It is not idempotent: where it may have taken effect, it is never repeated.
+   * Sends one dispatch. It is not idempotent: where it may have started a workflow, it is never repeated.
    *
    * @param content.payload what the action reads
    * @param content.inputs Port's inputs, for the inputs of a workflow
@@ -42,7 +40,7 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
 /**
  * GitHub as the relay sees it, by token or as a GitHub App.
  *
- * @param options.isAllowed whether the relay may dispatch to the repository that another has become; none where absent
+ * @param options.isAllowed whether the relay may dispatch to the new name of a renamed repository; none where absent
  * @param options.secrets what GitHub's error texts must not show, beside the credential
  */
 export function createGitHub(
@@ -56,7 +54,7 @@ export function createGitHub(
 ): GitHub {
   const offset = createClockOffset(clock)
   const direct = createCredential(config, clock, (headers, sentAt) => {
-    // A proxy on the way has a clock of its own.
+    // An answer of a proxy has the time of the proxy's clock.
     if (headers.has('x-github-request-id')) offset.observe(headers.get('date'), sentAt)
   })
   const { auth, webhookSecret } = config
@@ -96,7 +94,7 @@ export function createGitHub(
               : workflowRefusal(status, says, { repository, workflow, ref: ref ?? 'the default branch' }, {}),
         })
       }
-      // GitHub limits writes apart from reads: that it takes dispatches again, only a dispatch shows.
+      // GitHub limits writes separately from reads: only a dispatch shows that dispatches are accepted again.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') gate.passed(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
       return { ...outcome, until: gate.closed(repository)?.closedUntil ?? outcome.until }

@@ -13,8 +13,8 @@ export interface ClockOffset {
 const RESOLUTION_MS = 1_000
 
 /**
- * Each answer bounds the difference from both sides: GitHub wrote its time between the request and the answer. What
- * all bounds have in common is kept; bounds that contradict it (GitHub's clock was set, this machine slept) replace
+ * Each answer bounds the difference from both sides: GitHub wrote its time between the request and the answer. The
+ * intersection of all bounds is kept; bounds that contradict it (GitHub's clock was set, this machine slept) replace
  * it. Time is measured monotonically, so that a jump of the relay's own clock shows at once.
  *
  * @param monotonic ms since any moment

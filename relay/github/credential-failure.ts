@@ -1,11 +1,11 @@
 import type { CredentialError } from './credential.ts'
 
-/** Where a request failed: before the App had a token for the repository, or with the token in hand (null). */
+/** Where a request failed: before the App had a token for the repository, or with a token (null). */
 type Stage = CredentialError['stage'] | null
 
 /**
- * Why GitHub does not accept the relay's own credential, as a clause; null where its refusal is about something
- * else. It holds for every request with this credential, until a person renews it.
+ * Why GitHub does not accept the relay's own credential, as a clause; null where it refuses for another
+ * reason. It applies to every request with this credential, until a person renews it.
  */
 export function readCredentialFailure(stage: Stage, status: number, says: string): string | null {
   if (status === 401 && stage) {

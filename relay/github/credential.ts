@@ -8,11 +8,11 @@ import { split } from './split.ts'
 export interface Credential {
   kind: 'token' | 'app'
   /**
-   * Gives `work` an Octokit that may act on the repository, its token in hand: what `work` throws was thrown
-   * by `work`'s own request.
+   * Gives `work` an Octokit that has a token for the repository: what `work` throws was thrown by `work`'s own
+   * request.
    *
-   * `work` runs a second time, once, when GitHub did not know the installation or its token (401, 404): then
-   * its first request has done nothing.
+   * `work` runs a second time, once, when GitHub did not accept the installation or its token (401, 404):
+   * then its first request has changed nothing.
    *
    * @throws CredentialError where there is no such token
    */
@@ -30,9 +30,9 @@ export class CredentialError extends Error {
 }
 
 const TIMEOUT_MS = 10_000
-/** A timer that is so late was not held up by work. */
+/** A timer that is so late means that this process was suspended. */
 const STOOD_STILL_MS = 5_000
-/** A 404 may mean "no longer installed here" or just "no such thing": how often the first is looked into. */
+/** A 404 may mean "no longer installed here" or "does not exist": how often the first is checked. */
 const LOOK_AGAIN_MS = 60_000
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -121,14 +121,14 @@ export function createCredential(
   }
 }
 
-/** No request waits for ever, those that auth-app makes by itself included. */
+/** No request waits for ever, including those of auth-app. */
 function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
   return fetch(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
 }
 
 /**
- * Aborts after so long. Where this process stood still meanwhile (a suspended machine, a stopped container), the
- * answer may lie ready: it then has as long again to be read, since what became of a dispatch is not to be guessed.
+ * Aborts after the time-out. Where this process was suspended meanwhile (a sleeping machine, a stopped container), the
+ * answer may have arrived: it then has the same time again to be read, so that the outcome of a dispatch is known.
  */
 function timeOut(ms: number): AbortSignal {
   const controller = new AbortController()

@@ -6,7 +6,7 @@ import { LIMITED, readLimit } from './rate-limit.ts'
 import { GateClosedError } from './rate-limit-gate.ts'
 
 /**
- * What became of a dispatch. Times are milliseconds since 1970. Reasons are for the person who started the action:
+ * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the person who started the action:
  * sentences where it was rejected, else clauses.
  */
 export type DispatchOutcome =
@@ -28,7 +28,7 @@ export type DispatchOutcome =
   /** It may or may not have started a workflow. */
   | { kind: 'answer_lost'; reason: string }
 
-/** What a dispatch throws that was not sent, since the lease that it is sent under ends too soon. */
+/** Thrown where a dispatch is not sent, since its lease ends too soon. */
 export class HeldUpError extends Error {
   constructor() {
     super('The relay was held up')
@@ -36,12 +36,12 @@ export class HeldUpError extends Error {
   }
 }
 
-/** What a dispatch throws that GitHub will not take, or that the relay does not send, with the sentence. */
+/** Thrown where GitHub rejects a dispatch, or the relay does not send it; the message is the sentence. */
 export class RejectedError extends Error {
   override name = 'RejectedError'
 }
 
-/** What a dispatch throws where a request failed that it needs before it can be sent. */
+/** Thrown where a request failed that has to precede the dispatch. */
 export class PreparationError extends Error {
   override name = 'PreparationError'
   constructor(cause: unknown) {
@@ -50,8 +50,8 @@ export class PreparationError extends Error {
 }
 
 /**
- * Turns what a dispatch threw into its outcome. A dispatch that failed for want of a token (CredentialError), or of
- * what is read before it (PreparationError), was never sent.
+ * Turns what a dispatch threw into its outcome. A dispatch that failed because it got no token
+ * (CredentialError), or because a preceding request failed (PreparationError), was never sent.
  *
  * @param failed.refusal the sentence for a refusal of GitHub's that concerns this dispatch
  */

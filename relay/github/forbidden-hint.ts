@@ -1,4 +1,4 @@
-/** What to change after a 403, by what GitHub says. */
+/** What to change after a 403, by GitHub's message. */
 export function forbiddenHint(says: string, permission: string): string {
   if (/SAML/i.test(says)) return "authorize the relay's token for the organisation (SSO)"
   if (/IP allow list/i.test(says)) return "add the relay's address to the organisation's IP allow list"

@@ -3,8 +3,8 @@ import { LIMITED, readLimit } from './rate-limit.ts'
 import { GateClosedError, type RateLimitGate } from './rate-limit-gate.ts'
 
 /**
- * A credential that sends nothing while GitHub wants its users to wait, whatever they ask for: dispatches,
- * lists, jobs, repositories.
+ * A credential that sends nothing while its gate is closed, whatever the request: dispatches, lists, jobs,
+ * repositories.
  */
 export function gatedCredential(
   credential: Credential,

@@ -1,19 +1,19 @@
 import { RequestError } from '@octokit/request-error'
 import { cleanText } from './clean-text.ts'
 
-/** GitHub's API answers in JSON; a proxy in between, or GitHub's front, has pages. */
+/** GitHub's API answers in JSON; a proxy in between, or GitHub's front end, answers with pages. */
 export const isForeign = (data: unknown) => typeof data !== 'object' || data === null
 
-/** What the body of a refusal says, to be shown. */
+/** The message in the body of a refusal, to be shown. */
 export const readMessage = (data: unknown): string => cleanText(rawMessage(data)) || 'no reason given'
 
-/** What the body of a refusal says, as it came. */
+/** The message in the body of a refusal, as it arrived. */
 export function rawMessage(data: unknown): string {
   const says = (data as { message?: unknown } | null | undefined)?.message
   return typeof says === 'string' ? says : ''
 }
 
-/** GitHub's answer that stands behind an error, or behind what was thrown on its account; undefined where there was none. */
+/** GitHub's answer that caused an error, directly or as its cause; undefined where there was none. */
 export function findResponse(error: unknown): RequestError['response'] {
   for (let each = error; each instanceof Error; each = each.cause) {
     if (each instanceof RequestError) return each.response

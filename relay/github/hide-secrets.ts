@@ -3,7 +3,7 @@ import type { Credential } from './credential.ts'
 
 /** Shorter ones would hide parts of any text. */
 const SHORTEST = 6
-/** Tokens as GitHub makes them, those of installations included, which nobody configured. */
+/** The form of GitHub's tokens, including those of installations, which are not in the configuration. */
 const TOKENS = /\b(gh[a-z]_\w{20,}|github_pat_\w{20,})/g
 
 /** A credential whose errors hold no secret: GitHub, or a proxy on the way, may quote what it was sent. */

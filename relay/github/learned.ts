@@ -1,4 +1,4 @@
-/** Facts that GitHub's answers have taught, by key; each is forgotten after a while, the oldest first beyond the bound. */
+/** Facts learned from GitHub's answers, by key; each is forgotten after a while, and the oldest beyond the bound. */
 export interface Learned<T> {
   get(key: string): T | undefined
   set(key: string, fact: T): void
@@ -7,7 +7,7 @@ export interface Learned<T> {
 
 const MAX_FACTS = 1_000
 
-/** @param ttl how long a fact is believed, milliseconds */
+/** @param ttl how long a fact is valid, milliseconds */
 export function createLearned<T>(ttl: number, clock: () => number): Learned<T> {
   const facts = new Map<string, { fact: T; at: number }>()
   return {

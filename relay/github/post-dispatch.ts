@@ -3,19 +3,19 @@ import { trimEnd } from '../../port/trim-end.ts'
 import { PreparationError, RejectedError } from './dispatch-outcome.ts'
 import { split } from './split.ts'
 
-/** GitHub's answer to a dispatch; `foreign`: why it is not GitHub's, and nothing was started, as a clause. */
+/** GitHub's answer to a dispatch; `foreign`: a clause on why it is not GitHub's; nothing was started. */
 export type DispatchAnswer = { status: number; data: unknown } | { foreign: string }
 
 export interface DispatchPolicy {
   /** Throws where it is too late to send. */
   mayPost: () => void
-  /** Whether the relay may dispatch to a repository, as RELAY_ALLOWED_REPOSITORIES says. */
+  /** Whether the relay may dispatch to a repository, by RELAY_ALLOWED_REPOSITORIES. */
   isAllowed: (repository: string) => boolean
 }
 
 /** How GitHub points to the new address of a repository that was renamed or moved. */
 const MOVED = [301, 302, 307, 308]
-/** What follows on a repository's own address, `/repos/OWNER/NAME` or `/repositories/ID`. */
+/** What follows the address of a repository, `/repos/OWNER/NAME` or `/repositories/ID`. */
 const ROUTE = /(\/actions\/workflows\/[^/]+)?\/dispatches$/
 
 /**

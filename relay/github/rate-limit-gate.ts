@@ -3,8 +3,9 @@ import type { Config } from '../config/config.ts'
 import type { Gate } from '../store/store.ts'
 
 /**
- * GitHub limits a credential, not a repository: once it has asked one request to wait, nothing of the same
- * credential is sent until then. This is what one relay knows; the store holds what all of them know, over restarts.
+ * GitHub limits a credential, not a repository: when it limits one request, nothing of the same
+ * credential is sent until the time that it names. This is what one relay knows; the store keeps it for all relays and
+ * over restarts.
  */
 export interface RateLimitGate {
   /** The one scope of all repositories; null where each owner has its own. */
@@ -13,11 +14,11 @@ export interface RateLimitGate {
   closed(repository: string): Gate | null
   /** GitHub has asked to wait, or does not accept the credential; `reason`: a clause for people. */
   close(repository: string, until: number, reason: string): void
-  /** Takes what the store knows. */
+  /** Adds the gates that the store keeps. */
   learn(gates: readonly Gate[]): void
   /** How often in a row GitHub asked to wait. */
   tries(repository: string): number
-  /** GitHub has answered a dispatch: what was to wait for is over. */
+  /** GitHub has answered a dispatch: the gate is open, and attempts are counted from zero. */
   passed(repository: string): void
   /** All that are closed. */
   allClosed(): Gate[]
@@ -35,9 +36,9 @@ export class GateClosedError extends Error {
   }
 }
 
-/** GitHub's limits are of an hour at most; whatever asks for more is asked again then. */
+/** GitHub's limits last an hour at most; a longer time is cut to this. */
 export const LONGEST_CLOSED_MS = 3_600_000
-/** A time further from now than this is long over, or of a clock that was set. */
+/** A time further from now than this is outdated, or comes from a clock that was set. */
 const FURTHEST_MS = LONGEST_CLOSED_MS + 60_000
 
 /** @param onClose called with each gate that closes, to be persisted */
@@ -59,7 +60,7 @@ export function createRateLimitGate(
   function raise(key: string, until: number, reason: string): Gate {
     const now = clock()
     const known = find(key)
-    // Of several requests that were under way, the one that was asked to wait longest is right.
+    // Of several requests that were under way, the longest wait applies.
     const next = Math.min(until, now + LONGEST_CLOSED_MS)
     const isAgain = !known || known.until <= now
     const later = known && known.until > next ? known : { until: next, reason }
@@ -90,12 +91,12 @@ export function createRateLimitGate(
     tries: repository => find(scope(repository))?.tries ?? 0,
     passed(repository) {
       const key = scope(repository)
-      // An answer to what was sent before the gate closed says nothing about it.
+      // An answer to a request that was sent before the gate closed does not open it.
       if ((find(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allClosed: () => [...entries.keys()].map(toGate).filter(gate => gate !== null),
   }
 }
 
-/** Names a token without showing anything of it. */
+/** Identifies a token without revealing it. */
 const digest = (token: string) => createHash('sha256').update(token).digest('base64url').slice(0, 16)

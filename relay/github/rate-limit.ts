@@ -2,11 +2,11 @@ import { readRetryAt } from '../../port/client/retry-after.ts'
 import { findResponse, readMessage } from './github-answer.ts'
 import { LONGEST_CLOSED_MS } from './rate-limit-gate.ts'
 
-/** How Port's log calls GitHub's limits; the answer stands behind it in brackets. */
+/** The clause for GitHub's limits in Port's log; GitHub's answer follows in brackets. */
 export const LIMITED = 'GitHub limits how fast this credential may work'
 
 /**
- * The limit that GitHub has answered with, where that is what was thrown; `until`: milliseconds since 1970.
+ * The limit of GitHub that an error stands for, if it is one; `until`: milliseconds since 1970.
  *
  * @param tries how often in a row GitHub asked to wait before
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
@@ -21,7 +21,7 @@ export function readLimit(
   const { status, data } = response
   const headers = { get: (name: string) => (response.headers as Named)[name] ?? null }
   if (status !== 429 && !(status === 403 && isLimit(headers, data))) return null
-  // GitHub's times are of its own clock, which may differ from this one.
+  // GitHub's times are by its own clock, which may differ from this one.
   const offset = (Date.parse(headers.get('date') ?? '') || now) - now
   const asked = readRetryAt(headers, now + offset, LONGEST_CLOSED_MS)
   const until = asked === null ? now + 60_000 * 2 ** Math.min(tries, 5) : asked - offset

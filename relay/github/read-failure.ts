@@ -11,7 +11,7 @@ export type ReadFailure =
   | { kind: 'later'; at: number; reason: string }
 
 /**
- * Turns what a request about workflow runs or jobs threw into what to do about it.
+ * Classifies what a request about workflow runs or jobs threw.
  *
  * @param failed.tries how often in a row it failed before
  * @param failed.permission what the request needs

@@ -61,8 +61,8 @@ export function createJobReader(credential: Credential): JobReader {
       credential.use(repository, async octokit => {
         const [owner, repo] = split(repository)
         const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
-        // Not followed by Octokit: the log lies with another host, signed for by its address alone, and the
-        // token is not that host's to see.
+        // Not followed by Octokit: the log is on another host, at a signed address, and the token must not be sent
+        // there.
         const { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
           owner,
           repo,

@@ -1,9 +1,9 @@
 import type { Credential } from './credential.ts'
 import { split } from './split.ts'
 
-/** What the OIDC token of a run must fit. */
+/** What the claims of a run's OIDC token must match. */
 export interface RepositoryFacts {
-  /** Stays when the name goes to another repository. */
+  /** Unchanged when the repository is renamed; another repository has another one. */
   id: number
   /** Its name now: another than asked for where it was renamed or moved. */
   fullName: string

@@ -35,8 +35,8 @@ export function repositoryDispatchRefusal(
     case 404:
       return `GitHub cannot see ${repository}: it does not exist, or the relay's token lacks Contents: write on it.`
     case 422:
-      return `GitHub refused the payload for "${eventType}" in ${repository} (422: ${says}).`
+      return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${says}).`
     default:
-      return `GitHub refused the dispatch of "${eventType}" to ${repository} (${status}: ${says}).`
+      return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${says}).`
   }
 }

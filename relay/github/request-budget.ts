@@ -1,4 +1,4 @@
-/** Allows so many requests in any window of time, never more. */
+/** Allows a number of requests in any window of time. */
 export interface RequestBudget {
   /** Takes one request where one is left. */
   take(): boolean

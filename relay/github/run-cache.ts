@@ -5,10 +5,10 @@ import type { RequestBudget } from './request-budget.ts'
 import type { WorkflowRun } from './workflow-run.ts'
 
 /** What started the runs of a list. */
-export type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
+type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
 
 /** What is asked for: the list back to a time where one is given, and the runs of these ids. */
-export interface Want {
+interface Want {
   event: RunEvent
   /** Milliseconds since 1970, by GitHub's clock; null where the list alone is of no use. */
   since: number | null
@@ -35,8 +35,8 @@ export interface Snapshot {
 }
 
 /**
- * One list of runs for each repository and event, shared by everybody in this process who asks, within one budget
- * of requests. Each relay has its own: two relays on one database may ask twice as much.
+ * One list of runs for each repository and event, shared by all deliveries of this process, within one request budget.
+ * Each relay has its own: two relays on one database may send twice as many requests.
  */
 export interface RunCache {
   /** @param maxAge how old the list may be, milliseconds; it is older where the budget asks for it */
@@ -55,11 +55,11 @@ interface Entry {
   byId: Map<number, { run: WorkflowRun | null; etag: string | null; readAt: number; misses: number }>
   access: Snapshot['access']
   reason: string | null
-  /** When GitHub refused first, and last, since the list was read last. */
+  /** The first and last refusal of GitHub since the list was read last. */
   refused: { first: number; last: number } | null
   readAt: number | null
   covers: number
-  /** Not to be asked before then. */
+  /** GitHub is not asked for the list before then. */
   blockedUntil: number
   tries: number
   /** Requests that the last reading took. */
@@ -70,18 +70,18 @@ interface Entry {
 const PAGE = 100
 /** Beyond, runs are read by id. */
 const MAX_PAGES = 5
-/** So many wanted runs missing from a page are worth the next page. */
+/** When so many wanted runs are missing from a page, the next page is read. */
 const WORTH_A_PAGE = 3
 /** A first refusal may be a mistake. */
 const REFUSED_ONCE_MS = 60_000
 /** A token may be given its permission at any time. */
 const FORBIDDEN_MS = 300_000
-/** A run is gone when it was not there so often: GitHub's copies do not all know a new run at once. */
+/** A run counts as deleted after so many 404s: GitHub's replicas do not all show a new run at once. */
 const MISSES = 2
-/** A repository that nobody asked for so long does not count any more. */
+/** A repository that was not asked for in this time no longer counts. */
 const ACTIVE_MS = 120_000
 const MAX_BY_ID = 1_000
-/** Further back than this, a clock was set, not adjusted. */
+/** A clock that is further back than this was set, not adjusted. */
 const SET_BACK_MS = 60_000
 
 /**
@@ -125,7 +125,7 @@ export function createRunCache(deps: {
   function open(repository: string, event: RunEvent): Entry {
     const key = `${event} ${repository.toLowerCase()}`
     const known = entries.get(key)
-    // A clock that was set back since says nothing of when to ask.
+    // After the clock was set back, the times of the entry are of no use.
     const entry = known && known.askedAt <= clock() + SET_BACK_MS ? known : newEntry(repository, event)
     entries.set(key, entry)
     return entry
@@ -163,7 +163,7 @@ export function createRunCache(deps: {
         )
         if (data) {
           entry.pages[page] = { runs: data, etag }
-          // What was known of further pages has moved on.
+          // Further pages have shifted.
           entry.pages.length = page + 1
         }
         const { runs } = entry.pages[page] as Entry['pages'][number]
@@ -205,7 +205,7 @@ export function createRunCache(deps: {
       const { data, etag } = await github.run(entry.repository, id, known?.etag ?? null)
       keep({ run: data ?? known?.run ?? null, etag, misses: 0 })
     } catch (error) {
-      // The list could be read, or nothing says that it may not be: this is no matter of permission.
+      // The list could be read, or is not forbidden: the run does not exist, and no permission is missing.
       const isMissing = error instanceof RequestError && error.response?.status === 404
       if (isMissing) keep({ run: null, etag: null, misses: (known?.misses ?? 0) + 1 })
     }

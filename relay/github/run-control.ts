@@ -5,9 +5,9 @@ import { split } from './split.ts'
 
 /** Ends workflow runs; the credential needs Actions: write. Every function throws what Octokit throws, or CredentialError. */
 export interface RunControl {
-  /** Asks a run to end; its jobs still run what says `if: always()`, and the post steps. `ended`: it has ended already. */
+  /** Cancels a run; its jobs still run steps with `if: always()`, and post steps. `ended`: it has ended already. */
   cancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
-  /** For a run that {@link RunControl.cancelRun} had no effect on: nothing of it runs any more, post steps included. */
+  /** For a run that {@link RunControl.cancelRun} had no effect on: nothing more of it runs, post steps included. */
   forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
 }
 

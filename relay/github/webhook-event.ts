@@ -128,7 +128,7 @@ const EVENTS = {
  * Reads a webhook, whose signature was verified.
  *
  * @param name the header `X-GitHub-Event`
- * @returns null where it is about nothing that the relay follows
+ * @returns null for an event that the relay does not use
  */
 export function readWebhookEvent(name: string, body: unknown): WebhookEvent | null {
   if (!Object.hasOwn(EVENTS, name)) return null

@@ -25,13 +25,13 @@ export type WorkflowDispatcher = (
 ) => Promise<DispatchOutcome>
 
 const ROUTE = '/actions/workflows/{workflow_id}/dispatches'
-/** Beyond, the workflow may declare what it did not, and GitHub may have read an older file just after a change. */
+/** Later, the workflow may declare what it did not; just after a change, GitHub may still read the older file. */
 const LEARNED_MS = 600_000
 /** A server may be upgraded. */
 const SERVER_MS = 3_600_000
-/** Each request after the first follows on a refusal that taught something. */
+/** Each request after the first follows a refusal that showed what to send instead. */
 const MAX_REQUESTS = 4
-/** So many names of one workflow are remembered. */
+/** The number of names that are remembered of one workflow. */
 const MAX_UNDECLARED = 200
 
 /**
@@ -97,7 +97,7 @@ export function createWorkflowDispatcher(
     }
   }
 
-  /** Whether the refusal taught what to send instead. */
+  /** Whether the refusal showed what to send instead. */
   function learn(key: string, says: string, wantsRun: boolean): boolean {
     if (wantsRun && says.includes('return_run_details')) {
       server.set(SERVER, 'no run details')

@@ -48,7 +48,7 @@ const encode = (value: Json): string => (typeof value === 'string' ? value : JSO
 
 /** The payload as JSON, so much of it left out that it fits as a JSON text; null where that is not enough. */
 function fitPayload(payload: ClientPayload, room: number): string | null {
-  // Its own quotes are escaped; the name and its punctuation go with it.
+  // Its quotes are escaped; its name and punctuation count as well.
   const size = (text: string) => bytes({ [PAYLOAD_INPUT]: text }) + 1
   let most = Math.min(room, bytes(payload))
   for (let tries = 0; tries < 8 && most > 0; tries++) {

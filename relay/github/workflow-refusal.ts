@@ -8,7 +8,7 @@ interface Dispatched {
   ref: string
 }
 
-/** The names that GitHub does not find among the inputs that a workflow declares; empty where it says nothing of that. */
+/** The names that GitHub does not find among the inputs that a workflow declares; empty where its message is about something else. */
 export function unexpectedInputs(says: string): string[] {
   const list = /^Unexpected inputs provided: (\[.*\])/s.exec(says)?.[1]
   try {
@@ -19,13 +19,13 @@ export function unexpectedInputs(says: string): string[] {
   }
 }
 
-/** The input that a workflow requires and did not get; null where GitHub says nothing of that. */
+/** The input that a workflow requires and did not get; null where GitHub's message is about something else. */
 export const missingInput = (says: string): string | null =>
   /^Required input '(.*)' not provided/s.exec(says)?.[1] ?? null
 
 export const isUnknownRef = (says: string): boolean => /^No ref found for/.test(says)
 
-/** What GitHub says to a 422, and the sentence for it; the value that it may quote is left out. */
+/** GitHub's messages for a 422, each with the sentence to show; a value that GitHub quotes is left out. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [
     /^Required input '(?<name>.*)' not provided/s,
@@ -65,12 +65,12 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /^(you may only|No more than|Invalid request\.\s+No more than) .*/s,
     ({ workflow, repository }) =>
-      `GitHub refuses so many inputs for workflow ${workflow} in ${repository}: send fewer of them from Port, or group them in an object.`,
+      `GitHub rejects so many inputs for workflow ${workflow} in ${repository}: send fewer of them from Port, or group them in an object.`,
   ],
   [
     /too (large|long)/,
     ({ workflow, repository }) =>
-      `GitHub refuses inputs of this size for workflow ${workflow} in ${repository}: at most 65,535 characters together.`,
+      `GitHub rejects inputs of this size for workflow ${workflow} in ${repository}: at most 65,535 characters together.`,
   ],
 ]
 
@@ -99,7 +99,7 @@ export function workflowRefusal(
     }
   }
   const shown = cleanText(withoutValues(says, sent)) || 'no reason given'
-  return `GitHub refused the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).`
+  return `GitHub rejected the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).`
 }
 
 /** Values are the sender's: they may be secret. */

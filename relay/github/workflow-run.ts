@@ -4,7 +4,7 @@ import { cleanText } from './clean-text.ts'
 export interface WorkflowRun {
   id: number
   attempt: number
-  /** The workflow that it is a run of; null where GitHub does not say. */
+  /** The workflow that it is a run of; null where GitHub does not name it. */
   workflowId: number | null
   /** What starts it, such as `repository_dispatch`. */
   event: string

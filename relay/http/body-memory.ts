@@ -48,10 +48,10 @@ const CHECK_RATE_MS = 500
 
 /**
  * The memory that one kind of route has for bodies. Bodies that are still arriving share one budget. When it
- * is used up, the slowest body gives way: the one for which (time since it began) × (bytes that all arriving
- * bodies of its sender's address hold) is largest. A sender who opens many connections, or who keeps them
+ * is used up, the slowest body is dropped: the one for which (time since it began) × (bytes that all arriving
+ * bodies of its sender's address occupy) is largest. A sender who opens many connections, or who keeps them
  * open, therefore drops its own bodies and not those of others. Bodies below the minimum rate are dropped
- * without that need.
+ * in any case.
  */
 export function createBodyMemory(options: BodyMemoryOptions): WithBodyRoom {
   const { arrivingBytes, processingBytes, trustedProxies } = options

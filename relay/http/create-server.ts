@@ -20,7 +20,7 @@ const NOT_HTTP: Trouble = [
   'The request cannot be read: its first line, its headers or its length are not as HTTP/1.1 has them.',
 ]
 
-/** What Node's parser gives up on, by the code of its error. */
+/** Errors of Node's parser, by code. */
 const TROUBLES: Record<string, Trouble> = {
   HPE_HEADER_OVERFLOW: [
     431,
@@ -42,14 +42,14 @@ const TROUBLES: Record<string, Trouble> = {
  */
 export function createRelayServer(fetch: (request: Request) => Response | Promise<Response>): Server {
   const listener = getRequestListener(fetch, {
-    // Of a request in HTTP/1.0, which may name none. Not the relay's own: an IPv6 address makes no URL as it is.
+    // For a request in HTTP/1.0, which may have no Host. Not the relay's own: an IPv6 address is no host of a URL as it is.
     hostname: 'localhost',
     errorHandler: () => {
       const { body, headers } = problem(NOT_HTTP)
       return new Response(body, { status: 400, headers })
     },
   })
-  // Node would refuse a request without a host itself, with nothing said.
+  // Node would refuse a request without a host itself, without problem details.
   const server = createServer({ ...AGAINST_SLOW_SENDERS, requireHostHeader: false }, (request, response) => {
     if (request.httpVersion !== '1.0' && request.headers.host === undefined) {
       refuse(response, [400, 'Bad Request', 'The Host header is missing.'])

@@ -14,13 +14,13 @@ const TITLES = {
   422: 'Cannot be dispatched',
   429: 'Too many requests',
   500: 'Internal error',
-  502: 'GitHub refused',
+  502: 'GitHub rejected',
   503: 'Try again later',
 } as const
 
 export type ProblemStatus = keyof typeof TITLES
 
-/** A refusal that a person reads: `detail` says what happened, to what, and what to change. It holds no secret. */
+/** A refusal that a person reads: `detail` names what failed, on what, and what to change. It holds no secret. */
 export class Problem extends Error {
   readonly status: ProblemStatus
   readonly headers: Record<string, string>

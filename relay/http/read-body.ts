@@ -7,7 +7,7 @@ import { checkLength, tooLarge } from './content-length.ts'
 import { Problem } from './problem.ts'
 
 /**
- * The body's bytes, as they came.
+ * The body's bytes, as they arrived.
  *
  * @param maxBytes a larger one is refused: by its announced length before it is read, else as soon as it
  *   grows past the limit
@@ -25,9 +25,9 @@ export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Pr
         room.take(needed)
         body = chunk
       } else {
-        // Copied together: a chunk of one byte, kept, costs hundreds for what is around it.
+        // Copied into one buffer: keeping a chunk of one byte costs hundreds of bytes.
         if (needed > body.length) {
-          // By what has come, and not by what is announced: nobody takes room by words alone.
+          // Grows with what has arrived, not with what is announced: an announcement alone takes no memory.
           const size = Math.max(needed, Math.min(2 * needed, announced ?? maxBytes))
           room.take(size - body.length)
           const grown = Buffer.allocUnsafeSlow(size)
@@ -39,7 +39,7 @@ export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Pr
       length = needed
     })
   } catch (error) {
-    // The memory is free as soon as the room is: a handler that waits holds on to this function's variables.
+    // Frees the memory together with the room: a handler that waits keeps this function's variables.
     body = new Uint8Array(0)
     if (error instanceof Problem) throw error
     throw new Problem(400, 'The body did not arrive whole.')
@@ -57,7 +57,7 @@ function eachChunk(
   const stream = incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)
   return new Promise((resolve, reject) => {
     const stop = (problem: unknown) => {
-      // The rest is let be: the refusal has to be answered yet.
+      // The rest is not read: the refusal still has to be answered.
       stream.off('data', onData).pause()
       reject(problem)
     }
@@ -69,7 +69,7 @@ function eachChunk(
       }
     }
     room.arrive(stop)
-    // Also of one that was closed before.
+    // Also for a stream that was closed before.
     finished(stream, { writable: false }, error => (error ? reject(error) : resolve()))
     stream.on('data', onData)
   })

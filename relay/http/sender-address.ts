@@ -7,8 +7,8 @@ import type { Context } from 'hono'
  * outermost trusted proxy has appended to X-Forwarded-For. An IPv6 address counts as its /64 network, which is
  * what one customer has.
  *
- * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For; what stands further
- *   left in the header is written by the sender and is not read
+ * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For; entries
+ *   further left come from the sender and are ignored
  */
 export function senderAddress(c: Context, trustedProxies: number): string {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>

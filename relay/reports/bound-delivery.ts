@@ -24,8 +24,8 @@ export interface Bound {
 }
 
 /**
- * A message under a report token, with the delivery that both name, which is bound to that token's run and
- * attempt still. The token comes first: without one, no body is read.
+ * Reads a message that comes with a report token, and the delivery that both name, if it is still bound to the run and
+ * attempt of the token. The token is verified first: without one, no body is read.
  *
  * @returns `renew`: half of the token's lifetime is over
  * @throws Problem 401, 403, 410, and what `read` throws

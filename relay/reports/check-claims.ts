@@ -7,7 +7,7 @@ import type { RunClaims } from './verify-oidc.ts'
  * Whether a workflow run may report for a delivery. Each check returns why not, for the log, or null where it may.
  */
 
-/** What a delivery's dispatch can have started, by the claims alone. */
+/** Whether the delivery's dispatch can have started the run, by its claims. */
 export function checkTarget(
   claims: RunClaims,
   { workflow, ref, attemptedAt }: Delivery,
@@ -27,14 +27,14 @@ export function checkTarget(
     : null
 }
 
-/** A repository is known by its id: GitHub goes on under the old name when it is renamed. */
+/** A repository is identified by its id: its name may change. */
 export function checkRepository(claims: RunClaims, { id }: RepositoryFacts): string | null {
   return claims.repositoryId === String(id)
     ? null
     : `the run is of ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
 }
 
-/** The runs that belong to a delivery already leave room for no other, nor for a past one. */
+/** Whether the runs that already belong to the delivery exclude this one. */
 export function checkRuns({ runId }: RunClaims, { runs }: Delivery): 'duplicate' | 'past' | null {
   const present = runs.filter(run => !run.past)
   if (present.some(run => run.id === runId)) return null

@@ -34,7 +34,7 @@ export interface ReportsParts {
   }
 }
 
-/** `/report/…`: what the action reports through the relay. Off, and saying so, without RELAY_PUBLIC_URL. */
+/** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, 404 with a sentence about it. */
 export function createReports(parts: ReportsParts): Hono {
   const { config, store, github, apply, port, clock, log } = parts
   const app = new Hono()

@@ -8,8 +8,8 @@ import { handOut } from './hand-out.ts'
 import { readMessage, startMessage } from './read-message.ts'
 
 /**
- * `POST /report/inputs`: what `POST /report/start` gave of the inputs, again, for a later process of the same
- * run, which must know what to redact.
+ * `POST /report/inputs`: the inputs that `POST /report/start` gave, for a later process of the same run, which has to
+ * know what to redact.
  *
  * @throws Problem 400, 401, 403, 410, 413, 503
  */

@@ -5,7 +5,7 @@ import type { Invocation } from '../../port/types.ts'
 export interface HandOut {
   /** The parts of which something did not fit the payload, whole. */
   payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null
-  /** Secret inputs in clear, by name. One that none of the relay's secrets opens is missing: it is of the other scheme, or older than they are. */
+  /** Secret inputs in clear, by name. One that none of the relay's secrets decrypts is missing: it has the other scheme, or an older secret. */
   secrets: Record<string, string>
 }
 
@@ -32,7 +32,7 @@ function decrypt(name: string, value: string, clientSecrets: string[]): string |
     try {
       return decryptSecretInput(name, value, { scheme: 'aes256-gcm', clientSecret })
     } catch {
-      // Another secret's, or of the other scheme.
+      // Encrypted with another secret or scheme.
     }
   }
   return null

@@ -4,14 +4,14 @@ export interface IssuerKeysParts {
   /** Of GITHUB_OIDC_ISSUER. */
   issuer: string
   log: { warn: (fields: object, message: string) => void }
-  /** The issuer is asked no more often than this, whoever sends what: a token may be forged. */
+  /** The issuer is asked no more often than this, whatever tokens arrive: they may be forged. */
   cooldownMs: number
   /** How old the set becomes before it is asked for again. */
   cacheMs: number
   timeoutMs: number
 }
 
-/** Whether a token is true cannot be said for now; the message says so to its sender. */
+/** A token cannot be verified now; the message is for its sender. */
 export class KeysUnknown extends Error {
   /** Until the issuer can be asked again. */
   readonly retryMs: number
@@ -22,7 +22,7 @@ export class KeysUnknown extends Error {
   }
 }
 
-/** Keys that the issuer no longer gives out are not believed for longer, though it does not answer. */
+/** How long known keys are accepted while the issuer does not answer. */
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =
@@ -31,10 +31,10 @@ const NEWER =
   "The relay does not know the key of this OIDC token; it asks GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) for new keys every few seconds. Try again."
 
 /**
- * The issuer's key set, asked for once and kept, also while the issuer gives none.
+ * The issuer's key set, fetched once and kept, also while the issuer is unavailable.
  *
- * @returns a function that gives the key of a token, for `jwtVerify`. It throws KeysUnknown where the set cannot
- *   be had or the key may be newer than it, and JWKSNoMatchingKey where the issuer has just given a set without it
+ * @returns a function that gives the key of a token, for `jwtVerify`. It throws KeysUnknown where the set
+ *   is unavailable or the key may be newer than it, and JWKSNoMatchingKey where the issuer has just given a set without it
  */
 export function createIssuerKeys(parts: IssuerKeysParts): JWTVerifyGetKey {
   const { issuer, log, cooldownMs, cacheMs, timeoutMs } = parts
@@ -64,7 +64,7 @@ export function createIssuerKeys(parts: IssuerKeysParts): JWTVerifyGetKey {
     throw new KeysUnknown(NONE, Math.max(asked + cooldownMs - performance.now(), 0))
   }
 
-  /** All who wait for the set wait for one request. */
+  /** Concurrent calls share one request. */
   function ask(): Promise<void> {
     asking ??= fetchSet().finally(() => {
       asking = null
@@ -88,7 +88,7 @@ export function createIssuerKeys(parts: IssuerKeysParts): JWTVerifyGetKey {
     } catch (error) {
       log.warn(
         { err: error, issuer },
-        `the keys of the OIDC issuer cannot be had; ${set ? 'those known are kept' : "no run's word is accepted"}`,
+        `OIDC keys unavailable; ${set ? 'the known keys are kept' : 'reports are rejected'}`,
       )
     }
   }

@@ -13,10 +13,10 @@ export interface KnowParts {
 const FRESH_MS = 10 * 60_000
 
 /**
- * Id and default branch of a repository, asked of GitHub and kept for a while. The id that was seen first is
- * held on to for as long as the relay runs: a repository that takes over the name of another is another.
+ * Id and default branch of a repository, read from GitHub and kept for a while. The id that was seen first is kept
+ * as long as the relay runs: another repository that takes over the name has another id.
  *
- * @returns a function that throws Problem, since a run is believed only where they are known: 503 when
+ * @returns a function that throws Problem, since a report is accepted only where they are known: 503 when
  *   GitHub does not answer, 403 when it does not show the repository or shows another under its name
  */
 export function createKnowledge({
@@ -60,17 +60,17 @@ export function createKnowledge({
     const { kind, reason } = readFailure(error, { repository, now: clock(), tries: 0 })
     log.warn(
       { repository, reason },
-      'a report was refused: GitHub does not tell the id and the default branch of its repository',
+      'a report was refused: id and default branch of its repository cannot be read from GitHub',
     )
     if (kind === 'forbidden') {
       return new Problem(
         403,
-        `GitHub does not show ${repository} to the relay, which so cannot tell whose report this is: its token or App needs Metadata: read on it.`,
+        `GitHub does not show ${repository} to the relay, which the relay needs to verify this report: its token or App needs Metadata: read on it.`,
       )
     }
     return new Problem(
       503,
-      `GitHub does not tell the relay about ${repository} now, and it accepts no report without that. Try again.`,
+      `The relay cannot read ${repository} from GitHub now, which it needs to verify this report. Try again.`,
       { 'retry-after': '5' },
     )
   }

@@ -1,13 +1,13 @@
-/** So many calls a minute of each key; twice as many at once. */
+/** Bounds the calls of each key: a number a minute, and twice as many at once. */
 export interface RateBound {
   /** @returns how long to wait, milliseconds; 0 where the call is allowed */
   take(key: string): number
 }
 
-/** Beyond, the keys that were used longest ago are forgotten. */
+/** Beyond this number, the keys that were used longest ago are forgotten. */
 const MAX_KEYS = 10_000
 
-/** @param timer milliseconds, always growing */
+/** @param timer milliseconds, monotonic */
 export function createRateBound(perMinute: number, timer = () => performance.now()): RateBound {
   const burst = 2 * perMinute
   const buckets = new Map<string, { tokens: number; at: number }>()

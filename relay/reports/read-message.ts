@@ -7,7 +7,7 @@ import { readBody } from '../http/read-body.ts'
 
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
-/** `POST /report/start`: which delivery; `complete` where its payload came truncated, and the rest is wanted. */
+/** `POST /report/start`: which delivery; `complete` where its payload was truncated and the rest is requested. */
 export const startMessage = z.object({ delivery, complete: z.boolean().default(false) })
 
 const logLine = z.object({
@@ -25,7 +25,7 @@ const runUpdate = z.object({
   conclusion: z.enum(['success', 'failure', 'cancelled']).optional(),
 })
 const entity = z.object({
-  // Part of a URL: dots alone would lead to another one.
+  // Part of a URL: dots alone would change its path.
   blueprint: z
     .string()
     .min(1)
@@ -40,7 +40,7 @@ const report = z.union([
 ])
 
 /**
- * `POST /report`: words for Port, in order. A message that is sent again has the same sender and number, and
+ * `POST /report`: messages for Port, in order. A message that is sent again has the same sender and number, and
  * is written once; a sender counts from 1 and waits for each answer before it sends the next.
  */
 export const reportMessage = z.object({

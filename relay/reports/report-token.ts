@@ -2,7 +2,7 @@ import { hkdfSync } from 'node:crypto'
 import { jwtVerify, SignJWT } from 'jose'
 import { Problem } from '../http/problem.ts'
 
-/** Whose word a report token stands for: one attempt of one workflow run, for one delivery. */
+/** What a report token is bound to: one attempt of one workflow run, for one delivery. */
 interface Bound {
   delivery: string
   runId: number
@@ -20,8 +20,8 @@ export interface ReportTokens {
 
 export interface ReportTokenParts {
   /**
-   * What the relay acts on GitHub with. Whoever has it could start a run of their own and get a token in the
-   * plain way, so knowing it gives away nothing more; of the webhook secrets each may be another organisation's.
+   * The relay's credential on GitHub. Its owner could start a run and get a report token without forging one, so a key
+   * derived from it gives no further rights. A webhook secret may belong to another organisation.
    */
   secret: string
   /** RELAY_PUBLIC_URL */
@@ -35,8 +35,8 @@ const TYPE = 'port-report+jwt'
 const MAX_TOKEN = 2_000
 
 /**
- * Report tokens: signed with a key derived from a secret of the relay's own, so that every relay of an
- * installation, and one that was restarted, takes them without a store of their own.
+ * Report tokens: signed with a key derived from a secret of the relay, so that every relay with the same configuration
+ * accepts them, also after a restart, and none has to be stored.
  */
 export function createReportTokens(parts: ReportTokenParts): ReportTokens {
   const { audience, lifetimeMs, clock, log } = parts
@@ -88,7 +88,7 @@ export function createReportTokens(parts: ReportTokenParts): ReportTokens {
   }
 }
 
-/** Of no other use than this: knowing it tells nothing of the secret. */
+/** A key for this purpose only, from which the secret cannot be derived. */
 function deriveKey(secret: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', 'port-webhook-action report token, version 1', 32))
 }

@@ -39,8 +39,8 @@ const READ_MS = 3_000
 
 /**
  * `POST /report/start`: a workflow run proves by GitHub's OIDC token that it is the one which a delivery
- * started. It is bound to the delivery, and gets a report token for all that it will report, how Port's
- * run is, what did not fit its payload, and its secret inputs in clear. A second run gets 409 and nothing else.
+ * started. It is bound to the delivery, and gets a report token, the state of Port's run, what did not fit its
+ * payload, and its secret inputs in clear. A second run gets 409 only.
  *
  * @throws Problem 400, 401, 403, 413, 503
  */
@@ -49,7 +49,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
 
   return async (c, room) => {
     const claims = await verify(bearer(c))
-    // Before the body is read: whoever has a repository on GitHub has tokens of its runs.
+    // Before the body is read: the runs of any repository on GitHub can get OIDC tokens.
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
     const { delivery: id, complete } = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
     const found = await store.get(id)
@@ -115,7 +115,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     if (reason !== null) throw refuse(delivery.id, claims, reason)
   }
 
-  /** To the sender each refusal is the same. */
+  /** The sender gets the same answer for each reason. */
   function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
     log.warn(
       { delivery: id, repository: claims.repository, github_run_id: claims.runId, reason },
@@ -138,12 +138,12 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     return c.json({ ...body, github_run_id: first }, 409, { 'content-type': 'application/problem+json' })
   }
 
-  /** How Port's run is: as Port says, where it answers in time; ended, where its end waits in the outbox. */
+  /** The state of Port's run: as Port answers, if in time; ended, where its end waits in the outbox. */
   async function readRun(delivery: Delivery) {
     if (!port.canReport(delivery)) return null
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
-    // A run of before the redelivery does not make this one a duplicate.
+    // A run from before the redelivery does not make this one a duplicate.
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',

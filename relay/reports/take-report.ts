@@ -20,7 +20,7 @@ export interface TakeDeps extends BoundDeps {
 
 /**
  * `POST /report`: messages for Port of the workflow run that a delivery is bound to. Answered with 202 once they
- * are on disk; they are sent in order, however long Port is away. A conclusion ends the delivery, and is accepted
+ * are on disk; they are sent in order, however long Port is unavailable. A conclusion ends the delivery, and is accepted
  * whatever the run has used up.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
@@ -76,7 +76,7 @@ function checkUsage(lines: number, bytes: number): void {
   }
 }
 
-/** An entity of another blueprint becomes a line that says why it was not written. */
+/** An entity of another blueprint becomes a line with the reason why it was not written. */
 function check(report: Message, isAllowed: (blueprint: string) => boolean): Message {
   if (!('entity' in report) || isAllowed(report.entity.blueprint)) return report
   const { blueprint, properties } = report.entity

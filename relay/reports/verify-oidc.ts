@@ -2,16 +2,16 @@ import { decodeJwt, type JWTPayload, jwtVerify } from 'jose'
 import { Problem } from '../http/problem.ts'
 import { createIssuerKeys, KeysUnknown } from './issuer-keys.ts'
 
-/** What GitHub says of the workflow run that asks, once its signature, issuer, audience and times have passed. */
+/** GitHub's claims about a workflow run, after signature, issuer, audience and times are verified. */
 export interface RunClaims {
   eventName: string
   /** `owner/name` */
   repository: string
-  /** GitHub's id of the repository, in decimal: it stays when the name goes to another. */
+  /** GitHub's id of the repository, in decimal: it stays when the repository is renamed. */
   repositoryId: string
   /** `refs/heads/main` */
   ref: string
-  /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty where the issuer does not say. */
+  /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty where the token has no such claim. */
   workflowRef: string
   /** The token's own id. */
   jti: string
@@ -24,7 +24,7 @@ export interface RunClaims {
 export interface OidcParts {
   /** Of GITHUB_OIDC_ISSUER. */
   issuer: string
-  /** RELAY_PUBLIC_URL: a token made for anybody else, the owner's default audience included, is none for us. */
+  /** RELAY_PUBLIC_URL: a token for another audience, the owner's default one included, is refused. */
   audience: string
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
@@ -45,11 +45,11 @@ const MAX_AGE_S = 600
 
 /**
  * Verifies GitHub's OIDC tokens: RS256 by a key of the issuer's set and nothing else (no key that the token
- * brings or names), exact issuer, one audience and that exactly ours, times. `sub` is never looked at, since
+ * brings or names), exact issuer, exactly this one audience, times. `sub` is not read, since
  * its form changes from owner to owner.
  *
  * @returns a function that throws Problem: 401 whatever is wrong with the token, 503 when the issuer's keys
- *   cannot be had, or the token's is newer than those
+ *   are unavailable, or the token's key is newer than those
  * @see https://docs.github.com/actions/reference/security/oidc
  */
 export function createOidcVerifier(parts: OidcParts): (token: string | null) => Promise<RunClaims> {
@@ -61,7 +61,7 @@ export function createOidcVerifier(parts: OidcParts): (token: string | null) => 
     if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
     let payload: JWTPayload
     try {
-      // Before its key is looked for, which may mean to ask the issuer.
+      // Before its key is looked up, which may need a request to the issuer.
       if (decodeJwt(token).iss !== issuer) throw new Error('it is of another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
@@ -77,12 +77,12 @@ export function createOidcVerifier(parts: OidcParts): (token: string | null) => 
       if (error instanceof KeysUnknown) throw postpone(error)
       throw refuse((error as Error).message)
     }
-    // A list would let a token made for others, too, pass here.
+    // A list would accept a token that is valid for others as well.
     if (payload.aud !== audience) throw refuse('its audience is a list')
     return readClaims(payload)
   }
 
-  /** To the sender each refusal is the same; the log says why, and holds nothing of the token. */
+  /** The sender gets the same answer for each reason; the log has the reason, and nothing of the token. */
   function refuse(reason: string): Problem {
     log.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
     return new Problem(

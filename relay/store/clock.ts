@@ -1,15 +1,15 @@
 /**
- * A database's time: what it said last, and what a timer that no clock change moves has counted since. Relays that
- * share a database so share its time, whatever their own clocks say.
+ * A database's time: the time it returned last, plus what a monotonic timer has counted since. Relays that share a
+ * database share its time, whatever their own clocks show.
  */
 export interface DatabaseClock {
   /** Milliseconds since 1970. */
   now(): number
-  /** Takes the database's time, with the moment on the timer at which it was so. */
+  /** Sets the database's time, with the moment on the timer at which it was read. */
   set(time: number, at: number): void
 }
 
-/** @param timer milliseconds, always growing */
+/** @param timer milliseconds, monotonic */
 export function createDatabaseClock(timer: () => number = () => performance.now()): DatabaseClock {
   let base = { time: Date.now(), at: timer() }
   return {

@@ -40,7 +40,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       }
       const [same] = await db.run([findSame(delivery)])
       if (same?.[0]) return accepted(fromRow(same[0]), same[0].id !== delivery.id)
-      // The other was deleted in between: try once more.
+      // The other was deleted in between: insert again.
     }
   }
   const one = async (statement: Parameters<Backend['run']>[0][number]): Promise<Row[]> =>
@@ -51,7 +51,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     async accept(delivery) {
       const size = delivery.invocation.length
       const { waitingWebhooks, waitingBytes } = BOUNDS
-      // Beyond, they are refused rather than kept in memory without end.
+      // Beyond the bounds, deliveries are refused, so that memory is bounded.
       if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
       waiting++
       waitingSize += size
@@ -99,7 +99,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       try {
         applied = (await db.run(statements))[decisive]?.length === 1
       } catch (error) {
-        // The answer of the database may be what was lost.
+        // The transaction may be committed and only its answer lost.
         const [row] = await one(lookups.get(dialect, delivery.id)).catch(() => {
           throw error
         })

@@ -26,8 +26,8 @@ export interface Backend extends Database {
   clock: Pick<DatabaseClock, 'now'>
   /**
    * Writes a delivery; resolves once it is safe on disk. Calls made together share a commit.
-   * @returns false, and nothing is written, when one of its dedupe key or replay key is there: it may be this one,
-   *   where the answer to a first try was lost
+   * @returns false, and nothing is written, when a delivery with its dedupe key or replay key exists: it may be
+   *   this one, where the answer to a first attempt was lost
    */
   insert(delivery: NewDelivery): Promise<boolean>
   /** @throws when the database takes no writes */

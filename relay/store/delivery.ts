@@ -20,7 +20,7 @@ export interface DeliveryRun {
   /** GitHub's `run_attempt`. */
   attempt: number
   evidence: Evidence
-  /** It is of an earlier course of the delivery, before it was redelivered, and never counts again. */
+  /** It belonged to the delivery before it was redelivered, and no longer counts. */
   past: boolean
   /** GitHub's; `unknown` until the run was read. */
   status: string
@@ -45,12 +45,12 @@ export interface Delivery extends Target {
   /** Order of acceptance, and with it of dispatch within a repository; redelivered, it is behind the others. */
   seq: number
   id: string
-  /** `run:<id>`, else a digest of timestamp and signature: what makes two deliveries one. */
+  /** `run:<id>`, else a digest of timestamp and signature: two webhooks with the same key are one delivery. */
   dedupeKey: string
   runId: string | null
   kind: RunKind
   action: string | null
-  /** The organisation in Port whose secret signed the webhook: its credential alone decrypts and reports. */
+  /** The organisation in Port whose secret verified the webhook: only its credentials decrypt and send to Port. */
   organisation: string
   state: State
   /** Why it failed. */
@@ -70,9 +70,19 @@ export interface Delivery extends Target {
   attemptedAt: number | null
   /** The time of the attempt whose answer is not known; null where none is missing. */
   unansweredSince: number | null
-  /** Whether Port's log says, since it was queued, that it waits. */
+  /** Whether Port's log shows, since it was queued, that it waits. */
   waitingAnnounced: boolean
   dispatchedAt: number | null
+  /** When a person asked for it to be cancelled; null where nobody did. */
+  cancelRequestedAt: number | null
+  /** When GitHub was asked to cancel its runs. */
+  cancelSentAt: number | null
+  /** Whether GitHub was asked to cancel them at once, since the first request had no effect. */
+  cancelForced: boolean
+  /** The environments whose approval its run waits for, separated by commas; null for none. */
+  waitingFor: string | null
+  /** The decisions of reviewers that Port's log shows: `production:approved`, separated by line breaks. */
+  decisions: string
   runs: DeliveryRun[]
 }
 
@@ -80,9 +90,9 @@ export interface Delivery extends Target {
 export interface NewDelivery extends Target {
   id: string
   dedupeKey: string
-  /** Digest of timestamp and signature where the run id is not part of what was signed: the same signed bytes are one delivery whatever the header says. */
+  /** Digest of timestamp and signature where the run id is not part of what was signed: the same signed bytes are one delivery, whatever the unsigned header holds. */
   replayKey: string | null
-  /** Whose secret has signed it: the id of an organisation of the configuration. */
+  /** The organisation whose secret verified it: an id of the configuration. */
   organisation: string
   runId: string | null
   kind: RunKind
@@ -106,6 +116,11 @@ export type Change = Partial<
     | 'unansweredSince'
     | 'waitingAnnounced'
     | 'dispatchedAt'
+    | 'cancelRequestedAt'
+    | 'cancelSentAt'
+    | 'cancelForced'
+    | 'waitingFor'
+    | 'decisions'
     /** All runs, those that stay included. */
     | 'runs'
   >

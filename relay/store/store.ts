@@ -20,7 +20,7 @@ export interface Accepted extends Target {
 /** A queued delivery, claimed to be dispatched, with its invocation as JSON text. */
 export type Claimed = Delivery & { invocation: string; leaseUntil: number }
 
-/** GitHub takes nothing from a credential until a time. */
+/** GitHub accepts nothing from a credential until a time. */
 export interface Gate {
   /** The credential: a digest of the token, or the owner whose installation of the App it is. */
   scope: string
@@ -29,7 +29,7 @@ export interface Gate {
   reason: string
 }
 
-/** A report of the action, as far as the store needs to know it once. */
+/** Identifies a report of the action, so that it is applied once. */
 export interface ReportReceipt {
   sender: string
   /** Counts from 1; one that is not above the sender's last is a repetition, and changes nothing. */
@@ -38,8 +38,8 @@ export interface ReportReceipt {
   bytes: number
 }
 
-/** What the reports of a delivery's present course have used up. */
-export interface ReportUsage {
+/** What the reports of a delivery have used up since it was queued. */
+interface ReportUsage {
   lines: number
   bytes: number
   /** The last number of the sender asked for. */
@@ -56,7 +56,7 @@ export interface OutboxPage {
   reported: boolean
   /** The fencing number. */
   version: number
-  /** How often in a row Port took nothing. */
+  /** Consecutive attempts in which Port accepted nothing. */
   attempts: number
   messages: { seq: number; message: Message; createdAt: number }[]
 }
@@ -72,11 +72,11 @@ export interface Filter {
 }
 
 /**
- * Where deliveries live. What a promise here resolves for is safe on disk. Times are milliseconds since 1970 by
+ * Where deliveries live. When a promise resolves, the change is on disk. Times are milliseconds since 1970 by
  * {@link Store.clock}. One contract, run against every store by one test suite.
  */
 export interface Store {
-  /** The database's time. Every lease and due time is by this clock, which no change of this machine's clock moves. */
+  /** The database's time. Every lease and due time is in this time; a change of this machine's clock does not affect it. */
   clock(): number
 
   /**
@@ -98,7 +98,7 @@ export interface Store {
    * @param scope of the gates; null where each owner has its own, `owner:<owner>`
    */
   claimQueued(now: number, leaseMs: number, limit: number, scope: string | null): Promise<Claimed[]>
-  /** Queued deliveries behind a closed gate that Port's log does not say of that they wait; those with a `seq` above `after`. */
+  /** Queued deliveries behind a closed gate whose waiting is not announced in Port's log; those with a `seq` above `after`. */
   findUnannounced(now: number, limit: number, scope: string | null, after: number): Promise<Delivery[]>
   /** Claims dispatched and running deliveries that are due. */
   claimWatched(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
@@ -138,9 +138,9 @@ export interface Store {
   /** Claims outboxes that are due, each with its first messages. */
   claimOutboxes(now: number, leaseMs: number, limit: number): Promise<OutboxPage[]>
   /**
-   * Removes the messages that are done with, and releases the outbox.
+   * Removes the messages that are settled, and releases the outbox.
    *
-   * @param retryAt when Port takes nothing now; null to go on at once with what is left
+   * @param retryAt when to try again; null to continue at once with the rest
    * @returns false where the lease was lost
    */
   settleOutbox(
@@ -159,7 +159,7 @@ export interface Store {
    * were open by then.
    */
   purge(before: number, limit: number): Promise<number>
-  /** Makes due now what is due further ahead than any step ever asks for, as after a clock was set back. */
+  /** Makes work due now that is due further ahead than any step schedules, as after a clock was set back. */
   repairDueTimes(now: number): Promise<void>
 
   get(id: string): Promise<Delivery | null>
@@ -173,7 +173,7 @@ export interface Store {
   counts(): Promise<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>
   /** @throws when the database cannot be reached, or takes no writes */
   ping(): Promise<void>
-  /** Finishes what was begun. */
+  /** Finishes the statements under way. */
   close(): Promise<void>
 }
 

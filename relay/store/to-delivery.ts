@@ -28,6 +28,11 @@ export function toDelivery(row: Row): Delivery {
     unansweredSince: number(row.unanswered_since),
     waitingAnnounced: Boolean(row.waiting_announced),
     dispatchedAt: number(row.dispatched_at),
+    cancelRequestedAt: number(row.cancel_requested_at),
+    cancelSentAt: number(row.cancel_sent_at),
+    cancelForced: Boolean(row.cancel_forced),
+    waitingFor: text(row.waiting_for),
+    decisions: String(row.decisions),
     runs: (JSON.parse(String(row.runs)) as Row[]).map(toRun),
   }
 }

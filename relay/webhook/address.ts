@@ -5,10 +5,10 @@ import type { NamedTarget } from './target.ts'
 const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
 
 /**
- * What the address of a webhook says: its target, and whether the answer waits for the dispatch.
+ * What the address of a webhook holds: its target, and whether the answer waits for the dispatch.
  *
- * @throws Problem 422 for a parameter that is not known, has no such value or stands twice: one that was ignored
- *   would send the delivery elsewhere
+ * @throws Problem 422 for a parameter that is unknown, has an unknown value, or occurs twice: ignoring it would send the
+ *   delivery elsewhere
  */
 export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
   const given = c.req.queries()

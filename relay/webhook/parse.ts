@@ -4,7 +4,7 @@ import { Problem } from '../http/problem.ts'
 /**
  * The body as JSON; an empty one is undefined.
  *
- * @throws Problem 400 for what is not JSON in UTF-8, is nested too deeply, or holds a number that cannot be held
+ * @throws Problem 400 for what is not JSON in UTF-8, is nested too deeply, or holds a number that is too large
  */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
@@ -26,10 +26,10 @@ export function parseBody(body: Uint8Array): unknown {
   return value
 }
 
-/** A number of 200 digits, or with an exponent of two: no other is infinite once it is read, and few bodies have one. */
+/** A number of 200 digits, or with an exponent of two: no other becomes infinite, and few bodies have one. */
 const MAY_OVERFLOW = /(?:^|[:,[\s])-?(?:\d{200}|\d[\d.]*[eE]\+?\d\d)/
 
-/** It would be written as null, and the workflow's input be another one than was signed. */
+/** It would become null in JSON, and the workflow's input would differ from what was signed. */
 function refuseInfinite(key: string, value: unknown): unknown {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
     const where = key ? ` at ${JSON.stringify(key)}` : ''

@@ -5,7 +5,7 @@ import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import { refresh, toDeliveryRun } from '../deliveries/binding/find-runs.ts'
 import { isNamed } from '../deliveries/binding/match-runs.ts'
 import { titleWords } from '../deliveries/binding/title-words.ts'
-import { readWebhookEvent } from '../github/webhook-event.ts'
+import { readWebhookEvent, type WebhookEvent } from '../github/webhook-event.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
@@ -27,9 +27,9 @@ export interface GitHubWebhookParts {
 }
 
 /**
- * Takes GitHub's webhooks, in this order: headers → size → signature over the bytes → JSON → the deliveries it
- * is about → what it says of their run is persisted → answer. GitHub waits 10 s and sends none again; whichever
- * relay looks next acts on it.
+ * Accepts GitHub's webhooks, in this order: headers → size → signature over the bytes → JSON → the deliveries that it
+ * is about → what it shows of their run is persisted → answer. GitHub waits 10 s and does not retry; whichever relay
+ * looks next acts on it.
  *
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
@@ -58,12 +58,21 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
     if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
     room.accept()
     const event = c.req.header('x-github-event') ?? 'unknown'
-    const received = readWebhookEvent(event, parse(body))
-    if (received?.kind !== 'workflow_run' || !EVENTS.includes(received.run.event)) {
+    const received = KNOWN.includes(event) ? readWebhookEvent(event, parse(body)) : null
+    if (!received || (received.kind === 'workflow_run' && !EVENTS.includes(received.run.event))) {
       return c.json({ ignored: event }, 202)
     }
     try {
-      return c.json({ woken: await take(received.repository, received.run) }, 202)
+      switch (received.kind) {
+        case 'workflow_run':
+          return c.json({ woken: await take(received.repository, received.run) }, 202)
+        case 'workflow_job':
+          return c.json({ woken: await takeJob(received) }, 202)
+        case 'deployment_review':
+          return c.json({ woken: await takeReview(received) }, 202)
+        case 'ping':
+          return c.json({ ignored: event }, 202)
+      }
     } catch (error) {
       log.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
@@ -86,10 +95,44 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
       if (outcome === 'applied') woken++
     }
     if (named.length > 0) return woken
-    // A run that names no delivery may be of any of these: they look at the list.
+    // A run that names no delivery may belong to any of these: each is looked at.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length
+  }
+
+  /** A job that waits, or goes on: the watch looks whom its run waits for. */
+  async function takeJob({ repository, runId, status }: Received<'workflow_job'>): Promise<number> {
+    const delivery = await findOwner(repository, runId)
+    if (!delivery || (status !== 'waiting' && delivery.waitingFor === null)) return 0
+    const runs = delivery.runs.map(run =>
+      run.id === runId && status === 'waiting' ? { ...run, status } : run,
+    )
+    const { outcome } = await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
+    return outcome === 'applied' ? 1 : 0
+  }
+
+  async function takeReview(review: Received<'deployment_review'>): Promise<number> {
+    const { repository, runId, action, environments, reviewers, approver: by, comment } = review
+    const delivery = await findOwner(repository, runId)
+    if (!delivery) return 0
+    const before = (delivery.waitingFor?.split(', ') ?? []).filter(name => !environments.includes(name))
+    const isRequested = action === 'requested'
+    const { outcome } = await apply(delivery, {
+      type: 'approvalSeen',
+      pending: [
+        ...before.map(environment => ({ environment, waitTimer: 0, reviewers: [] })),
+        ...(isRequested ? environments.map(environment => ({ environment, waitTimer: 0, reviewers })) : []),
+      ],
+      decided: isRequested ? [] : [{ environments, state: action, by, comment }],
+      url: delivery.runs.find(run => run.id === runId)?.url ?? '',
+    })
+    return outcome === 'applied' ? 1 : 0
+  }
+
+  async function findOwner(repository: string, runId: number): Promise<Delivery | null> {
+    const [owned] = await store.findRuns(repository, [runId])
+    return owned && !owned.past ? store.get(owned.delivery) : null
   }
 
   async function findNamed(repository: string, run: WorkflowRun): Promise<Delivery[]> {
@@ -99,6 +142,10 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
     return found.filter(delivery => isNamed(run.title, delivery) && delivery.attemptedAt !== null)
   }
 }
+
+const KNOWN: string[] = ['workflow_run', 'workflow_job', 'deployment_review', 'ping']
+
+type Received<K extends WebhookEvent['kind']> = Extract<WebhookEvent, { kind: K }>
 
 const EVENTS = ['repository_dispatch', 'workflow_dispatch']
 

@@ -2,77 +2,50 @@ import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import type { Invocation } from '../../port/types.ts'
-import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
-import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
-import { checkLength } from '../http/content-length.ts'
 import { Problem } from '../http/problem.ts'
-import { readBody } from '../http/read-body.ts'
 import { runKey } from '../store/dedupe-key.ts'
 import type { Target } from '../store/delivery.ts'
 import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
 import { readAddress } from './address.ts'
 import { awaitDispatch } from './await-dispatch.ts'
 import { deliveryId } from './delivery-id.ts'
-import { checkAge, checkContentType, requireHeader, runIdHeader } from './headers.ts'
+import { runIdHeader } from './headers.ts'
 import { parseBody } from './parse.ts'
-import { type Verified, verifySignature } from './signature.ts'
 import { createTargets } from './target.ts'
+import type { VerifiedWebhook, VerifyWebhook } from './verify.ts'
 
 export interface ReceiveParts {
-  config: Pick<Config, 'organisations' | 'webhook' | 'targets' | 'trustedProxies'>
+  config: Pick<Config, 'targets'>
   store: Pick<Store, 'accept' | 'get' | 'clock'>
-  /** The wall clock, which webhooks are signed by; milliseconds since 1970. */
-  clock: () => number
+  verify: VerifyWebhook
   /** Aborted once this relay dispatches nothing more. */
   stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void; error: (fields: object, message: string) => void }
 }
 
 /**
- * Takes a webhook of Port, in this order: size → headers → timestamp → signature → JSON → invocation →
- * target → allow-list → durable write → answer. Nothing of the body is read before its headers have passed (one
- * that came without its length is measured as it comes), nothing is parsed before the signature has, and nothing
- * is answered with success before it is on disk.
+ * Accepts a webhook of Port that was verified (see `verify.ts`), in this order: JSON → invocation → target →
+ * allow-list → durable write → answer. Success is answered only after the delivery is on disk.
  *
  * @throws Problem for every refusal
  */
 export function createReceive({
   config,
   store,
-  clock,
+  verify,
   stopping,
   log,
 }: ReceiveParts): (c: Context) => Promise<Response> {
-  const { tolerance, maxBody } = config.webhook
   const chooseTarget = createTargets(config.targets)
-  const withRoom = createBodyMemory({
-    arrivingBytes: BOUNDS.webhookArriving.value * maxBody,
-    processingBytes: BOUNDS.webhookProcessing.value * maxBody,
-    trustedProxies: config.trustedProxies,
-  })
 
-  return c => withRoom(c, room => receive(c, room))
+  return c => verify(c, webhook => receive(c, webhook))
 
-  async function receive(c: Context, room: BodyRoom): Promise<Response> {
-    checkLength(c, maxBody)
-    checkContentType(c)
-    const timestamp = requireHeader(c, 'x-port-timestamp')
-    const signature = requireHeader(c, 'x-port-signature')
-    checkAge(timestamp, clock(), tolerance)
-    const body = await readBody(c, maxBody, room)
-    const verified = verifySignature(config.organisations, signature, timestamp, body)
-    if (!verified) {
-      throw new Problem(
-        401,
-        'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
-      )
-    }
-    room.accept()
+  async function receive(c: Context, { body, room, ...verified }: VerifiedWebhook): Promise<Response> {
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
     const { url, wait } = readAddress(c)
     const target = chooseTarget(invocation, url)
-    const accepted = await persist(invocation, target, { ...verified, timestamp })
+    const accepted = await persist(invocation, target, verified)
     room.release()
     log.info(
       {
@@ -102,7 +75,7 @@ export function createReceive({
   async function persist(
     invocation: Invocation,
     target: Target,
-    { organisation, timestamp, signature }: Verified & { timestamp: string },
+    { organisation, timestamp, signature }: Omit<VerifiedWebhook, 'body' | 'room'>,
   ): Promise<Accepted> {
     const { runId, runIdFrom, kind, action } = invocation
     const digest = () => createHash('sha256').update(`${timestamp}.${signature}`).digest('base64url')

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Organisation } from '../config/organisations.ts'
 
-/** Who has signed a webhook, and the signature in Port's own spelling. */
+/** The organisation that signed a webhook, and the signature as Port writes it. */
 export interface Verified {
   organisation: string
   signature: string
@@ -14,9 +14,9 @@ export interface Verified {
  * as well. Compared in constant time, as text: base64 has several spellings of the same bytes, and only
  * the one that Port writes is right.
  *
- * @param header `x-port-signature`; may hold several signatures and versions that are not known yet
- * @param timestamp `x-port-timestamp`, as it came
- * @returns null where no secret of theirs has signed it
+ * @param header `x-port-signature`; may hold several signatures, also of unknown versions
+ * @param timestamp `x-port-timestamp`, as it arrived
+ * @returns null where no secret verifies it
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
  */
 export function verifySignature(

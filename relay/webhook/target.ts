@@ -21,8 +21,8 @@ import type { Target } from '../store/delivery.ts'
 export type NamedTarget = Record<keyof Target, string | null>
 
 /**
- * Where a delivery goes. First that answers: the signed body, the URL, the first matching route,
- * `RELAY_REPOSITORY`; always within the allow-list, which is closed where nothing opens it.
+ * Chooses the target of a delivery. The first that names one: the signed body, the URL, the first matching route,
+ * `RELAY_REPOSITORY`; always within the allow-list, which is closed by default.
  *
  * @returns a function that throws a Problem, 422 or 403, where there is no target or it is not allowed
  */
@@ -40,7 +40,7 @@ export function createTargets(
     if (!repository) {
       throw new Problem(
         422,
-        'Nothing says which repository this is for: name it in the webhook URL (/webhook/owner/repo), in the body ' +
+        'No repository is named: name it in the webhook URL (/webhook/owner/repo), in the body ' +
           '("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
       )
     }
@@ -53,7 +53,7 @@ export function createTargets(
         `${repository} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`,
       )
     }
-    // Upper and lower case are one to GitHub, and so one queue here: order is kept by repository.
+    // GitHub does not distinguish upper and lower case, so both are one queue here: order is kept by repository.
     return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route) }
 
     function chooseDispatch(...sources: (NamedTarget | null | undefined)[]): Omit<Target, 'repository'> {
@@ -63,7 +63,7 @@ export function createTargets(
       }
       const at = named.findIndex(source => source.eventType !== null || source.workflow !== null)
       const chosen = named[at]
-      // A ref of a source that is asked later belongs to the workflow which that one names.
+      // A ref of a later source belongs to the workflow that the later source names.
       const ref = (at < 0 ? named : named.slice(0, at + 1)).find(source => source.ref !== null)?.ref ?? null
       if (chosen?.workflow != null) {
         const { workflow } = chosen
@@ -92,7 +92,7 @@ function namedBy({ repository, event_type, workflow, ref }: Route): NamedTarget 
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
-    // These are names and no paths: as in bash's own patterns, a star stands for a `/` too.
+    // These are names, not paths: as in bash's patterns, a star matches `/` too.
     return glob === undefined
       ? []
       : [{ field, test: picomatch(glob, { dot: true, posix: true, bash: true }) }]

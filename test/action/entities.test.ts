@@ -1,5 +1,7 @@
+import { appendFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { annotations, openStage, ownSteps, payloadFor } from './play.ts'
+import { openRunner, seeAlso } from './open-runner.ts'
+import { openStage, payloadFor, type Stage } from './play.ts'
 import { transcript } from './transcript.ts'
 
 const YAML = `
@@ -13,78 +15,137 @@ const YAML = `
 - blueprint: environment
   identifier: prod
 `
-const MAKE = '- { id: make, name: Make, run: "echo name=shop-1 >> $GITHUB_OUTPUT" }'
 
-test('entities in YAML, with outputs of steps in them, are upserted on success, in order, tied to the run', async () => {
+test('the input takes outputs of steps, on success; $PORT_ENTITIES takes them at any moment', async () => {
   const stage = await openStage()
-  const played = await stage.play({ with: { entities: YAML }, steps: MAKE })
+  const steps = `
+- { id: make, name: Make, run: "echo name=shop-1 >> $GITHUB_OUTPUT" }
+- name: Note
+  run: |
+    echo '{"blueprint":"cluster","identifier":"eu"}' >> "$PORT_ENTITIES"
+    echo '{"blueprint":"cluster","identifier":"eu","operation":"delete"}' >> "$PORT_ENTITIES"
+    echo 'status-label=Noted' >> "$PORT_RUN"
+`
+  const played = await stage.play({ with: { entities: YAML, progress: 'false' }, steps })
   await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/entities.yml')
-  expect(stage.port.entities).toMatchObject([{ runId: stage.run.id }, { runId: stage.run.id }])
+  expect(stage.port.entities).toMatchObject([
+    { identifier: 'shop-1', runId: stage.run.id },
+    { identifier: 'prod', runId: stage.run.id },
+  ])
 })
 
-test('entities in JSON, or one alone, are taken as well', async () => {
-  const { play, port } = await openStage()
-  await play({ with: { entities: '${{ toJSON(fromJSON(\'{"blueprint":"service","identifier":"a"}\')) }}' } })
-  expect(port.entities).toMatchObject([{ blueprint: 'service', identifier: 'a' }])
-})
+/** A job that ends with these entities; what it printed and the lines of Port's log about them. */
+async function endWith(
+  stage: Stage,
+  { input = '', file = '', status = 'success', payload, ...inputs }: Record<string, unknown>,
+) {
+  const job = openRunner(
+    { ...stage, ...(payload !== undefined && { payload }) },
+    { 'github-token': '', entities: String(input), ...(inputs as Record<string, string>) },
+  )
+  await job.run('main')
+  appendFileSync(JSON.parse(job.state().STATE_report!).files.entities, String(file))
+  const printed = await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': String(status) })
+  const lines = stage.run.logs.flatMap(({ message }) => message.split('\n'))
+  return { printed: printed.slice(1), lines: lines.filter(line => line.includes('ntit')) }
+}
 
-test('a job that fails upserts nothing', async () => {
-  const { play, port, run } = await openStage()
-  await play({ with: { entities: YAML }, steps: '- run: exit 1' })
-  expect(port.entities).toEqual([])
-  expect(run.status).toBe('FAILURE')
+const ONE = '{"blueprint":"service","identifier":"a"}'
+
+test('a job that fails upserts none of the input, and those of $PORT_ENTITIES all the same', async () => {
+  const stage = await openStage()
+  const { printed } = await endWith(stage, {
+    input: ONE,
+    file: `${ONE.replace('"a"', '"b"')}\n`,
+    status: 'failure',
+  })
+  expect(printed).toEqual([])
+  expect(stage.port.entities.map(({ identifier }) => identifier)).toEqual(['b'])
+  expect(stage.run.status).toBe('FAILURE')
 })
 
 test('entities of a run of a node are tied to nothing', async () => {
-  const { play, port } = await openStage()
-  port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
-  await play({
-    clientPayload: payloadFor('wfnr_Zy98Xw76Vu54Ts32'),
-    with: { entities: '{"blueprint":"service","identifier":"a"}' },
-  })
-  expect(port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
+  const stage = await openStage()
+  stage.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
+  await endWith(stage, { input: ONE, payload: payloadFor('wfnr_Zy98Xw76Vu54Ts32') })
+  expect(stage.port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
 })
 
-test('one mistake, and nothing is sent: each is named, as a warning and in the log of Port', async () => {
+test('with one mistake in the input nothing of it is sent; in $PORT_ENTITIES the other documents are', async () => {
   const stage = await openStage()
-  const entities = JSON.stringify([
+  const wrong = JSON.stringify([
     { blueprint: 'service', identifier: 'right' },
-    { blueprint: 'service', identifier: 'a b', name: 'x', team: 7 },
+    { blueprint: 'service', identifier: 'a b', team: 7 },
     { identifier: 'alone', title: 7, properties: [], relations: { domain: 7 } },
     'text',
   ])
-  const played = await stage.play({ with: { entities } })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/entities-wrong.yml')
-  expect(stage.port.entities).toEqual([])
+  const { printed, lines } = await endWith(stage, { input: wrong, file: `${wrong}\n---\n${ONE}\n` })
+  const mistakes = (of: string) => [
+    `Entity 2 of ${of} (service/a b) has the identifier "a b", which Port does not take: letters, digits and @ _ . + : \\ / = - only.`,
+    `Entity 2 of ${of} (service/a b) has a team that is neither a name nor a list of names.`,
+    `Entity 3 of ${of} (alone) has no blueprint.`,
+    `Entity 3 of ${of} (alone) has a title that is no text.`,
+    `Entity 3 of ${of} (alone) has properties that are no mapping.`,
+    `Entity 3 of ${of} (alone) has a relation "domain" that is neither an identifier nor a list of them.`,
+    `Entity 4 of ${of} is no entity: it must have a blueprint and an identifier.`,
+  ]
+  const all = [...mistakes('$PORT_ENTITIES'), ...mistakes('entities')]
+  expect(printed).toEqual([`::warning::${all.join('%0A')}${seeAlso('entities')}`])
+  expect(lines).toEqual([...all.map(line => `✗ ${line}`), '✓ Entity service/a'])
   expect(stage.run.status).toBe('SUCCESS')
 })
 
-test('a failure names blueprint, identifier and what Port says; the others are upserted', async () => {
+test('a refusal names blueprint, identifier and what Port answers; the others are sent', async () => {
   const stage = await openStage({
     port: { blueprints: { service: { properties: { replicas: { type: 'number' } } } } },
   })
-  const entities = `
+  const input = `
 - { blueprint: service, identifier: wrong, properties: { replicas: three } }
 - { blueprint: nowhere, identifier: a }
 - { blueprint: service, identifier: right, properties: { replicas: 3 } }
 `
-  const played = await stage.play({ with: { entities } })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/entities-refused.yml')
+  const file = '{"blueprint":"service","identifier":"gone","operation":"delete"}\n'
+  const { printed, lines } = await endWith(stage, { input, file })
+  expect(printed[0]).toMatch(
+    /^::warning::Entity service\/wrong could not be upserted: Port \(.*\) answered 422 .*replicas.*%0AEntity nowhere\/a could not be upserted: .* it knows no blueprint "nowhere"/,
+  )
+  expect(lines.map(line => line.slice(0, 40))).toEqual(
+    [
+      '– Entity service/gone was not deleted: Po',
+      '✗ Entity service/wrong could not be upse',
+      '✗ Entity nowhere/a could not be upserted',
+      '✓ Entity service/right',
+    ].map(line => line.slice(0, 40)),
+  )
   expect(stage.port.entities.map(({ identifier }) => identifier)).toEqual(['right'])
 })
 
 test('with fail-on-report-error such a failure is that of the job and of the run in Port', async () => {
   const stage = await openStage()
-  const played = await stage.play({ with: { entities: '- nothing', 'fail-on-report-error': 'true' } })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/entities-fail-on-report-error.yml')
+  const { printed } = await endWith(stage, { file: '- nothing\n', 'fail-on-report-error': 'true' })
+  expect(printed).toEqual([expect.stringMatching(/^::error::Entity 1 of \$PORT_ENTITIES is no entity/)])
+  expect(process.exitCode).toBe(1)
   expect(stage.run.status).toBe('FAILURE')
 })
 
 test.each([
-  ['{ a: [', /^warning: entities is neither YAML nor JSON: /],
-  ['just a text', /^warning: entities must be a list of entities in YAML or JSON. See /],
-])('entities that are %j are a warning', async (entities, message) => {
-  const { play } = await openStage()
-  const played = await play({ with: { entities } })
-  expect(annotations(ownSteps(played.jobs[0]!).post)[0]).toMatch(message)
+  [
+    '{ a: [',
+    /^::warning::entities is neither YAML nor JSON: .* What needs the output of a later step goes into \$PORT_ENTITIES\. See /,
+  ],
+  ['just a text', /^::warning::entities must be a list of entities in YAML or JSON\. What needs the output/],
+])('an input that is %j is a warning', async (input, message) => {
+  const { printed } = await endWith(await openStage(), { input })
+  expect(printed).toEqual([expect.stringMatching(message)])
+})
+
+test('where Port is away, the entities after the first are not tried, and the final status goes', async () => {
+  const stage = await openStage()
+  stage.port.fail({ match: ({ path }) => path.includes('/entities'), status: 503, times: 99 })
+  const file = Array.from({ length: 40 }, (_, index) => `{"blueprint":"service","identifier":"s${index}"}\n`)
+  const { printed } = await endWith(stage, { file: file.join('') })
+  expect(printed[0]).toMatch(
+    /service\/s0 could not be upserted.*The last 39 entities were not sent, since Port could not be reached\./,
+  )
+  expect(stage.run.status).toBe('SUCCESS')
 })

@@ -14,17 +14,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { readLinesFrom, readRemainingLog } from '../../action/finish/remaining-log.ts'
+import { readRemaining } from '../../action/finish/remaining.ts'
+import { readLinesFrom } from '../../action/finish/remaining-log.ts'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
 import { stopProgress } from '../../action/progress/stop-progress.ts'
-import {
-  claimReport,
-  createLogFile,
-  markAt,
-  nextMark,
-  readLogFile,
-  START,
-} from '../../action/runner/log-file.ts'
+import { claimReport, markAt, nextMark, readLogFile, START } from '../../action/runner/log-file.ts'
 import { birthOf, isAlive } from '../../action/runner/processes.ts'
 import { splitLines } from '../../action/runner/split-lines.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
@@ -46,18 +40,20 @@ function openClock() {
   return { clock: () => now, sleep }
 }
 
+const linesFrom = (path: string, from: number) => readLinesFrom(path, from).lines
+const filesOf = (log: string) => ({ log, entities: `${log}.entities`, run: `${log}.run` })
 const texts = (lines: { text: string }[]) => lines.map(({ text }) => text)
 
 test('of a small log all that is left is sent, also a last line without an end', () => {
   const path = openLog('one\ntwo\nthree')
-  expect(readLinesFrom(path, 4)).toEqual(['two', 'three'])
-  expect(readLinesFrom(path, 13)).toEqual([])
-  expect(readLinesFrom('/nowhere/log.txt', 0)).toEqual([])
+  expect(linesFrom(path, 4)).toEqual(['two', 'three'])
+  expect(linesFrom(path, 13)).toEqual([])
+  expect(linesFrom('/nowhere/log.txt', 0)).toEqual([])
 })
 
 test('of a large log the first and the last megabyte are sent, and how much is left out between whole lines', () => {
   const lines = Array.from({ length: 50_000 }, (_, index) => `line ${index} ${'x'.repeat(200)}`)
-  const shown = readLinesFrom(openLog(`${lines.join('\n')}\n`), 0)
+  const shown = linesFrom(openLog(`${lines.join('\n')}\n`), 0)
   const gap = shown.findIndex(line => line.includes('left out'))
   expect(shown[gap]).toMatch(/^… 8,\d{3} KB of \$PORT_LOG left out here$/)
   expect(shown.slice(0, gap)).toEqual(lines.slice(0, gap))
@@ -68,11 +64,11 @@ test('of a large log the first and the last megabyte are sent, and how much is l
 
 test('a log of a little more than a megabyte is sent whole', () => {
   const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index} ${'x'.repeat(210)}`)
-  expect(readLinesFrom(openLog(`${lines.join('\n')}\n`), 0)).toEqual(lines)
+  expect(linesFrom(openLog(`${lines.join('\n')}\n`), 0)).toEqual(lines)
 })
 
 test('of very many short lines twenty thousand are sent from each end', () => {
-  const shown = readLinesFrom(openLog(Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')), 0)
+  const shown = linesFrom(openLog(Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')), 0)
   expect(shown).toHaveLength(40_001)
   expect(shown.slice(19_999, 20_002)).toEqual(['19999', '… 60 KB of $PORT_LOG left out here', '30000'])
 })
@@ -84,7 +80,7 @@ test('a line of 600 MB is not read whole', () => {
   writeSync(file, '\nlast\n', 599_999_994)
   closeSync(file)
   const before = process.memoryUsage().rss
-  const shown = readLinesFrom(path, 0)
+  const shown = linesFrom(path, 0)
   expect(shown).toHaveLength(3)
   expect(shown[2]).toBe('last')
   expect(shown[1]).toMatch(/^… 599,\d{3} KB/)
@@ -94,7 +90,7 @@ test('a line of 600 MB is not read whole', () => {
 test('lines in UTF-16 are sent from the end of a large log too', () => {
   const lines = Array.from({ length: 20_000 }, (_, index) => `Zeile ${index} ${'ä'.repeat(80)}`)
   const bytes = Buffer.from(`\ufeff${lines.map(line => `${line}\r\n`).join('')}`, 'utf16le')
-  const shown = readLinesFrom(openLog(bytes), 0)
+  const shown = linesFrom(openLog(bytes), 0)
   expect(shown.slice(-3)).toEqual(lines.slice(-3))
   expect(shown.filter(line => !line.startsWith('Zeile'))).toHaveLength(1)
 })
@@ -119,28 +115,28 @@ test('what is no file is an error, and nobody waits for it', async () => {
   rmSync(path)
   mkdirSync(path)
   expect(() => readLogFile(path, 0)).toThrow(`${path} is no longer a file`)
-  expect(() => readLinesFrom(path, 0)).toThrow(`${path} is no longer a file`)
-  const taken = await readRemainingLog(path, { clock: Date.now, sleep })
-  expect(taken).toEqual({
-    lines: [],
-    lost: 0,
-    problem: `The rest of $PORT_LOG is not sent to Port, since it could not be read: ${path} is no longer a file.`,
-  })
-  expect(() => readLinesFrom('/dev/zero', 0)).toThrow('is no longer a file')
+  expect(() => linesFrom(path, 0)).toThrow(`${path} is no longer a file`)
+  const taken = await readRemaining(filesOf(path), { clock: Date.now, sleep })
+  expect(taken).toMatchObject({ lines: [], lost: 0 })
+  expect(taken.problems).toEqual([
+    {
+      sentence: `The rest of $PORT_LOG is not sent to Port, since it could not be read: ${path} is no longer a file.`,
+      topic: 'port-log',
+    },
+  ])
+  expect(() => linesFrom('/dev/zero', 0)).toThrow('is no longer a file')
 })
 
 test('a progress reporter that cannot be stopped is a sentence, and no end of the report', async () => {
   const path = openLog('line\n')
   writeFileSync(progressFolder(path).path, 'in the way of the folder')
-  const { lines, problem } = await readRemainingLog(path, { clock: Date.now, sleep })
+  const { lines, problems } = await readRemaining(filesOf(path), { clock: Date.now, sleep })
   expect(lines).toEqual([])
-  expect(problem).toMatch(/^The rest of \$PORT_LOG is not sent to Port, .*ENOTDIR/)
+  expect(problems[0]!.sentence).toMatch(/^The rest of \$PORT_LOG is not sent to Port, .*ENOTDIR/)
 })
 
 test('the report is claimed by the first who reports, not by who creates the file', () => {
   const path = openLog('of a step\n')
-  createLogFile(path)
-  createLogFile(`${path}.other`)
   expect(texts(readLogFile(path, 0))).toEqual(['of a step'])
   expect(claimReport(path, 'progress')).toBeNull()
   expect(claimReport(path, 'job')).toBe('progress')
@@ -169,7 +165,7 @@ test('of a secret that lies across the ends of what is read at once no half is s
   // One line, of which the last megabyte begins within the secret; then one that begins in the first.
   for (const more of ['', '\nlast']) {
     const path = openLog(`${'x'.repeat(1_500_000)}${secret}${'y'.repeat(999_990 - more.length)}${more}`)
-    const shown = readLinesFrom(path, 0).map(redact)
+    const shown = linesFrom(path, 0).map(redact)
     expect(shown.join('\n')).not.toMatch(halves)
     expect(shown.slice(1)).toEqual([expect.stringMatching(/^… 1,5\d\d KB of/), ...more.split('\n').slice(1)])
   }
@@ -209,7 +205,7 @@ test('another process that has the pid of the progress reporter by now is neithe
   folder.setSent({ offset: 7, before: '', lost: 0 })
   writeFileSync(join(folder.path, 'born'), '1')
   const time = openClock()
-  expect(await stopProgress(path, time)).toMatchObject({ offset: 7 })
+  expect(await stopProgress(path, time)).toMatchObject({ log: { offset: 7 } })
   expect(time.clock()).toBe(0)
   expect(isAlive(innocent.pid!)).toBe(true)
 })
@@ -234,4 +230,19 @@ test('where the system does not show when processes began, one that does not end
   expect([again.isItself(process.pid), again.isItself(2 ** 22 + 7)]).toEqual([true, 'unknown'])
   again.open(2 ** 22 + 7)
   expect(again.isItself(process.pid)).toBe('unknown')
+})
+
+test('what a line of the part that is left out masks, holds for what is sent', () => {
+  const filler = `${'x'.repeat(99)}\n`.repeat(20_000)
+  const wide = Buffer.from('::add-mask::wide%0Asecret\r\n', 'utf16le')
+  const path = openLog(
+    Buffer.concat([
+      ...['first\n', filler, '::add-mask::of-a-step\n'].map(text => Buffer.from(text)),
+      wide,
+      Buffer.from(`${filler}last`),
+    ]),
+  )
+  const { lines, masks } = readLinesFrom(path, 0)
+  expect([lines[0], lines.at(-1)]).toEqual(['first', 'last'])
+  expect(masks).toEqual(['of-a-step', 'wide\nsecret'])
 })

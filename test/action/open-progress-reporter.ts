@@ -2,14 +2,17 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { type FollowedJob, followJob } from '../../action/progress/follow-job.ts'
+import { followJob } from '../../action/progress/follow-job.ts'
+import type { FollowedJob, Following } from '../../action/progress/following.ts'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
+import { createMasks } from '../../action/secrets/masks.ts'
 import type { LogLine, RunUpdate } from '../../port/types.ts'
 import { REPOSITORY, type Stage } from './play.ts'
 
 /** A log file and the progress reporter's folder beside it. */
 export function openFolder() {
-  const root = mkdtempSync(join(tmpdir(), 'companion-'))
+  const root = mkdtempSync(join(tmpdir(), 'progress-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
   const logFile = join(root, 'port-log.txt')
   writeFileSync(logFile, '')
@@ -26,9 +29,10 @@ export function jobFor(
 ): FollowedJob {
   return {
     runId: run.id,
+    kind: 'action_run',
     credentials: { portApiUrl: port.url, portClientId: port.clientId, portClientSecret: port.clientSecret },
     secrets: ['top secret'],
-    logFile,
+    files: { log: logFile, entities: `${logFile}.entities`, run: `${logFile}.run` },
     github: { token: github.token, checkRunId: '7' },
     relay: null,
     worker: process.pid,
@@ -49,6 +53,26 @@ export function jobFor(
   }
 }
 
+/** Follows a job with this clock; `run` stands for what Port gets. */
+export const follow = (
+  job: FollowedJob,
+  run: Partial<Following['run']> & Pick<Following['run'], 'update' | 'log'>,
+  tools: Pick<Following, 'clock' | 'sleep' | 'ended'>,
+) =>
+  followJob(job, {
+    run: { ...NO_ENTITIES, ...run },
+    folder: progressFolder(job.files.log),
+    masks: createMasks(job.secrets),
+    fetch: createFetch(),
+    ...tools,
+  })
+
+const NO_ENTITIES = {
+  upsertEntity: async () => {},
+  deleteEntity: async () => {},
+  handsOn: false,
+}
+
 /** Follows with sleeps that only give way, until it is `over`. */
 export async function followFast(
   job: FollowedJob,
@@ -56,7 +80,6 @@ export async function followFast(
   log: (lines: LogLine[]) => void = () => {},
 ) {
   const ended = new AbortController()
-  const folder = progressFolder(job.logFile)
   let sleeps = 0
   const sleep = async () => {
     await new Promise(done => setTimeout(done, 20))
@@ -67,6 +90,6 @@ export async function followFast(
     update: async (update: RunUpdate) => void labels.push(update.statusLabel),
     log: async (lines: readonly LogLine[]) => log([...lines]),
   }
-  await followJob(job, run, folder, { clock: Date.now, sleep, ended })
+  await follow(job, run, { clock: Date.now, sleep, ended })
   return labels
 }

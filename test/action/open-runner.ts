@@ -126,7 +126,13 @@ export function openRunner(
         if (entry === 'main') await start(runner, script ?? PROGRESS)
         else await finish(runner)
       }),
-    state: () => Object.fromEntries(read('state').map(([name, value]) => [`STATE_${name}`, value])),
+    // What is saved last counts; null where main has left nothing to do.
+    state: () =>
+      Object.fromEntries(
+        read('state').flatMap(([name, value], index, all) =>
+          index === all.length - 1 && value !== 'null' ? [[`STATE_${name}`, value]] : [],
+        ),
+      ),
     outputs: () => Object.fromEntries(read('output')),
     masks: () => masks,
     folder,

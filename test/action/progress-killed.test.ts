@@ -6,7 +6,7 @@ import { openStage } from './play.ts'
 const KILLS = Number(process.env.PLAY_KILLS ?? 4)
 
 const kills = Array.from({ length: KILLS }, (_, index) => ({
-  target: (['companion', 'step'] as const)[index % 2]!,
+  target: (['progress reporter', 'step'] as const)[index % 2]!,
   after: (Math.random() * 5.5).toFixed(3),
 }))
 
@@ -17,13 +17,13 @@ describe.concurrent('killed at any moment, no process is left and no line sent t
       finish = close
     })
     try {
-      const victim = target === 'companion' ? '$COMPANION' : '$$'
+      const victim = target === 'progress reporter' ? '$REPORTER' : '$$'
       const played = await stage.play({
         steps: `
 - name: Write
   run: |
-    COMPANION=$(cat "$PORT_LOG.progress/pid")
-    echo "companion $COMPANION" >> "$PORT_LOG"
+    REPORTER=$(cat "$PORT_LOG.progress/pid")
+    echo "reporter $REPORTER" >> "$PORT_LOG"
     (sleep ${after}; kill -9 ${victim}) &
     for i in $(seq 100); do echo "line $i"; sleep 0.05; done >> "$PORT_LOG"
     wait
@@ -43,7 +43,7 @@ describe.concurrent('killed at any moment, no process is left and no line sent t
       expect(own.filter(([code, text]) => code || text)).toEqual([])
       expect(lines.filter(line => line === 'after')).toHaveLength(1)
       expect(played.jobs[0]!.orphans).toEqual([])
-      const pid = lines.find(line => line.startsWith('companion '))
+      const pid = lines.find(line => line.startsWith('reporter '))
       if (pid) expect(isAlive(Number(pid.split(' ')[1]))).toBe(false)
       expect(stage.run.status).toBe(target === 'step' && Number(after) < 4.5 ? 'FAILURE' : stage.run.status)
       expect(stage.run.status).not.toBe('IN_PROGRESS')

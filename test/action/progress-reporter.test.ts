@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { readLinesFrom } from '../../action/finish/remaining-log.ts'
-import { askAgainAfter, describeRunning, followJob } from '../../action/progress/follow-job.ts'
+import { askAgainAfter, describeRunning } from '../../action/progress/follow-label.ts'
 import { NOTHING_SENT, progressFolder } from '../../action/progress/progress-folder.ts'
 import { stopProgress } from '../../action/progress/stop-progress.ts'
 import { watchEnd } from '../../action/progress/watch-end.ts'
@@ -13,7 +13,7 @@ import { readLogFile } from '../../action/runner/log-file.ts'
 import { findWorker, isAlive } from '../../action/runner/processes.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
 import { PortError } from '../../port/client/port-client.ts'
-import { followFast, jobFor, openFolder } from './open-progress-reporter.ts'
+import { follow, followFast, jobFor, openFolder } from './open-progress-reporter.ts'
 import { openRunner } from './open-runner.ts'
 import { openStage, REPOSITORY } from './play.ts'
 
@@ -41,7 +41,7 @@ test('what Port refuses it leaves to post, and goes on with the rest', async () 
     shown.push(...more)
     if (shown.length === 1) throw new PortError('refused', 'No.', { status: 422 })
   }
-  await followJob(
+  await follow(
     jobFor(stage, logFile),
     {
       update: ({ statusLabel }) => refuseFirst(labels, [statusLabel!]),
@@ -51,7 +51,6 @@ test('what Port refuses it leaves to post, and goes on with the rest', async () 
           shown.map(line => line.message),
         ),
     },
-    folder,
     {
       clock: () => 0,
       sleep: async () => {
@@ -79,10 +78,12 @@ test('stopping waits for it, and kills one that does not end', async () => {
     clock: () => (now += 7_000),
     sleep: ms => new Promise(done => setTimeout(done, ms)),
   })
-  expect(sent).toMatchObject({ offset: 5, lost: 2 })
+  expect(sent).toMatchObject({ log: { offset: 5, lost: 2 } })
   expect(isAlive(child.pid!)).toBe(false)
   expect(existsSync(folder.path)).toBe(false)
-  expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toEqual(NOTHING_SENT)
+  expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toMatchObject({
+    log: NOTHING_SENT,
+  })
 })
 
 test('a burst of lines goes in batches, each line once; one that ends meanwhile sends no more', async () => {
@@ -121,7 +122,7 @@ test('it ends between two batches when post says so', async () => {
   const ended = new AbortController()
   let batches = 0
   const run = { update: async () => {}, log: async () => void (++batches === 2 && ended.abort()) }
-  await followJob(jobFor(stage, logFile, { github: null }), run, progressFolder(logFile), {
+  await follow(jobFor(stage, logFile, { github: null }), run, {
     clock: Date.now,
     sleep: async () => {},
     ended,
@@ -185,7 +186,7 @@ test('a line longer than a piece of the file is sent by its beginning, not kept 
     { text: '', end: 2_000_002 },
     { text: 'next', end: 2_000_007 },
   ])
-  expect(readLinesFrom(logFile, 2_000_000)).toEqual(['', 'next', 'last'])
+  expect(readLinesFrom(logFile, 2_000_000).lines).toEqual(['', 'next', 'last'])
 })
 
 // What the progress reporter does with services that are in trouble, and with a log that misbehaves, in this process.
@@ -207,7 +208,7 @@ test('no more than thirty requests with lines go to Port in a minute, however fa
   let now = 0
   const sent: number[] = []
   const run = { update: async () => {}, log: async () => void sent.push(now) }
-  await followJob(jobFor(stage, logFile, { github: null }), run, progressFolder(logFile), {
+  await follow(jobFor(stage, logFile, { github: null }), run, {
     clock: () => now,
     sleep: async ms => {
       now += ms
@@ -306,7 +307,7 @@ test('lines that may be lost stay counted while no token is to be had', async ()
   }
   const job = jobFor(stage, logFile, { github: null })
   const run = createReporter(job.runId, job.credentials, tools, { budgetMs: 0, redact: text => text })
-  await followJob(job, run, folder, { ...tools, ended })
+  await follow(job, run, { ...tools, ended })
   expect(folder.sent()).toMatchObject({ offset: 8, lost: 2 })
 })
 
@@ -344,10 +345,9 @@ test('a log that is no file now costs its lines, and nothing else; a pause of ye
   }
   rmSync(logFile)
   mkdirSync(logFile)
-  await followJob(
+  await follow(
     jobFor(stage, logFile, { github: null }),
     { update: async () => {}, log },
-    progressFolder(logFile),
     {
       clock: () => now,
       sleep: async ms => {
@@ -378,7 +378,7 @@ test("where GitHub's limit of requests is reached, it is asked again when that e
   const waits: number[] = []
   let now = 0
   const run = { update: async () => {}, log: async () => {} }
-  await followJob(jobFor(stage, logFile), run, progressFolder(logFile), {
+  await follow(jobFor(stage, logFile), run, {
     clock: () => now,
     sleep: async ms => {
       await new Promise(done => setTimeout(done, 5))
@@ -429,11 +429,10 @@ test('the progress reporter gets its keys by standard input alone, and nothing o
   expect(job.secrets).toEqual(expect.arrayContaining(hidden))
   expect(env.RUNNER_TRACKING_ID).toBe('github_1')
   const ofAction = Object.keys(env).filter(name => /^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name))
-  // By this the GitHub client finds the proxy.
-  expect(ofAction).toEqual(['GITHUB_API_URL'])
+  expect(ofAction).toEqual([])
   for (const secret of hidden) expect(JSON.stringify(env)).not.toContain(secret)
   expect(cwd).toBe('/')
-  expect(progressFolder(job.logFile).pid()).toBeGreaterThan(0)
+  expect(progressFolder(job.files.log).pid()).toBeGreaterThan(0)
 })
 
 test('a progress reporter that cannot be started costs the progress, and nothing else', async () => {
@@ -442,7 +441,7 @@ test('a progress reporter that cannot be started costs the progress, and nothing
   process.execPath = '/nowhere/node'
   expect(await job.run('main')).toEqual([])
   process.execPath = execPath
-  expect(progressFolder(JSON.parse(job.state().STATE_report!).logFile).pid()).toBe(0)
+  expect(progressFolder(JSON.parse(job.state().STATE_report!).files.log).pid()).toBe(0)
   await job.run('post', job.state())
   expect(stage.run.status).toBe('SUCCESS')
 })
@@ -463,7 +462,7 @@ test('a progress reporter that ends before it has read its job costs the progres
   const inputs = { progress: 'true', 'github-token': '', 'secret-key': 'x'.repeat(1_000_000) }
   const job = openRunner(stage, inputs, {}, scriptOf('process.exit()'))
   expect(await job.run('main')).toEqual([])
-  const { logFile } = JSON.parse(job.state().STATE_report!)
+  const logFile = JSON.parse(job.state().STATE_report!).files.log
   await vi.waitFor(() => expect(isAlive(progressFolder(logFile).pid())).toBe(false), { timeout: 10_000 })
   await job.run('post', job.state())
   expect(stage.run.status).toBe('SUCCESS')

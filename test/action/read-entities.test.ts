@@ -19,13 +19,14 @@ test('entities are read from YAML and JSON, checked, and sent one after the othe
     await readEntities('- { blueprint: service, identifier: 42, relations: { a: [b, null], c: { d: 1 } } }'),
   ).toEqual([
     {
+      operation: 'upsert',
       blueprint: 'service',
       identifier: '42',
       body: { identifier: '42', relations: { a: ['b', null], c: { d: 1 } } },
     },
   ])
   await expect(readEntities('{ a: [')).rejects.toThrow(
-    /^entities is neither YAML nor JSON: .* at line 1, column 7\.$/,
+    /^entities is neither YAML nor JSON: .* at line 1, column 7\. What needs the output of a later step goes into \$PORT_ENTITIES\.$/,
   )
   // Cut, it could end with half a secret, which nobody would hide any more.
   const long = `${'x'.repeat(95)} and a secret`
@@ -35,26 +36,28 @@ test('entities are read from YAML and JSON, checked, and sent one after the othe
     readEntities(
       '[{"blueprint":"b","identifier":"a b","x":1,"title":2,"properties":3,"team":4,"relations":{"r":5}},"text"]',
     ),
-  ).rejects.toThrow(/^(Entity [12] of entities.*\n){6}Entity 2 of entities is no entity/)
-  const upsert = (blueprint: string) =>
+  ).rejects.toThrow(/^(Entity 1 of entities.*\n){5}Entity 2 of entities is no entity/)
+  const entities = await readEntities(
+    JSON.stringify(['good', 'bad', 'odd'].map(blueprint => ({ blueprint, identifier: 'x' }))),
+  )
+  const port = portThat((blueprint: string) =>
     blueprint === 'odd'
       ? Promise.reject('odd')
       : blueprint === 'bad'
         ? Promise.reject(new Error('No.'))
-        : Promise.resolve()
-  const sent = await sendEntities(
-    JSON.stringify(['good', 'bad', 'odd'].map(blueprint => ({ blueprint, identifier: 'x' }))),
-    { upsertEntity: upsert, late: () => false },
+        : Promise.resolve(),
   )
-  expect(sent.lines.map(line => line.message)).toEqual([
+  expect((await sendEntities(entities, port)).lines.map(line => line.message)).toEqual([
     '✓ Entity good/x',
     '✗ Entity bad/x could not be upserted: No.',
     '✗ Entity odd/x could not be upserted: odd',
   ])
-  expect((await sendEntities('7', { upsertEntity: upsert, late: () => false })).problems).toEqual([
-    'entities must be a list of entities in YAML or JSON.',
-  ])
 })
+
+const portThat = (
+  upsertEntity: (blueprint: string, entity: object) => Promise<void>,
+  late: () => boolean = () => false,
+) => ({ upsertEntity, deleteEntity: async () => {}, handsOn: false, late })
 
 test.each([['1.10'], ['0123'], ['1e10'], ['.inf'], ['12345678901234567890'], ['0x1F'], ['true']])(
   'an identifier %s without quotes is what is written',
@@ -74,6 +77,7 @@ test('a number in JSON names what is written too, and other values stay what the
     '[{"blueprint":7,"identifier":1.10,"properties":{"identifier":1.10,"blueprint":true,"none":null}}]'
   expect(await readEntities(text)).toEqual([
     {
+      operation: 'upsert',
       blueprint: '7',
       identifier: '1.10',
       body: { identifier: '1.10', properties: { identifier: 1.1, blueprint: true, none: null } },
@@ -120,22 +124,43 @@ test('what is null, as of an input that was not sent, counts as not named', asyn
     '{ blueprint: b, identifier: i, title: null, icon: ~, team: null, properties: null, relations: { r: null } }'
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: 'i', relations: { r: null } })
   await expect(readEntities('[{"blueprint":"b","identifier":null,"other":null}]')).rejects.toThrow(
-    'Entity 1 of entities (b) has no identifier.\nEntity 1 of entities (b) has "other"',
+    'Entity 1 of entities (b) has no identifier.',
   )
 })
 
 test('with no time left, or with Port away, the rest of the entities are not tried', async () => {
-  const entities = JSON.stringify(['a', 'b', 'c'].map(identifier => ({ blueprint: 'x', identifier })))
+  const entities = await readEntities(
+    JSON.stringify(['a', 'b', 'c'].map(identifier => ({ blueprint: 'x', identifier }))),
+  )
   const tried: unknown[] = []
-  const upsertEntity = async (_: string, entity: object) => void tried.push(entity)
-  const late = await sendEntities(entities, { upsertEntity, late: () => tried.length === 2 })
+  const takes = async (_: string, entity: object) => void tried.push(entity)
+  const late = await sendEntities(
+    entities,
+    portThat(takes, () => tried.length === 2),
+  )
   expect(late.problems).toEqual(['The last entity was not sent, since no time was left.'])
-  const away = await sendEntities(entities, {
-    upsertEntity: () => Promise.reject(new PortError('later', 'Wait.')),
-    late: () => false,
-  })
+  const away = await sendEntities(
+    entities,
+    portThat(() => Promise.reject(new PortError('later', 'Wait.'))),
+  )
   expect(away.problems).toEqual([
     'Entity x/a could not be upserted: Wait.',
     'The last 2 entities were not sent, since Port could not be reached.',
   ])
+})
+
+test('what Port may take beside the fields that are known is passed on, and an operation is checked', async () => {
+  expect(
+    await readEntities('{ blueprint: b, identifier: i, ownerTeams: [a], $createdBy: me, operation: delete }'),
+  ).toEqual([
+    {
+      operation: 'delete',
+      blueprint: 'b',
+      identifier: 'i',
+      body: { identifier: 'i', ownerTeams: ['a'], $createdBy: 'me' },
+    },
+  ])
+  await expect(readEntities('{ blueprint: b, identifier: i, operation: drop }')).rejects.toThrow(
+    'Entity 1 of entities (b/i) has the operation "drop": it must be upsert or delete.',
+  )
 })

@@ -77,10 +77,20 @@ test('of a secret of short lines each line is masked, but for mere punctuation, 
 })
 
 test('the keys and tokens of the job are secrets too, where it has them', () => {
-  const inputs = { portClientSecret: 'client', secretKey: '', githubToken: 'ghs' } as Parameters<
-    typeof jobCredentials
-  >[0]
+  const inputs = {
+    portClientSecret: 'client',
+    secretKey: '',
+    githubToken: 'ghs',
+    mask: ['more'],
+  } as Parameters<typeof jobCredentials>[0]
   const env = { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request', ACTIONS_RUNTIME_TOKEN: 'runtime' }
-  expect(jobCredentials(inputs, env, 'report')).toEqual(['client', 'ghs', 'report', 'request', 'runtime'])
-  expect(jobCredentials(inputs, {})).toEqual(['client', 'ghs'])
+  expect(jobCredentials(inputs, env, 'report')).toEqual([
+    'client',
+    'ghs',
+    'report',
+    'request',
+    'runtime',
+    'more',
+  ])
+  expect(jobCredentials(inputs, {})).toEqual(['client', 'ghs', 'more'])
 })

@@ -16,7 +16,7 @@ afterEach(() => {
   process.argv[1] = script!
 })
 
-test('main, companion and post report through the relay, with a secret input in clear for the job alone', async () => {
+test('main, progress reporter and post report through the relay, with a secret input in clear for the job alone', async () => {
   const stage = await openStage()
   const { payload, portRun } = await deliver(stage)
   const job = openJob(stage, payload, {
@@ -32,11 +32,11 @@ test('main, companion and post report through the relay, with a secret input in 
   expect(state).toMatchObject({ checked: true, linked: true, relay: { url: stage.url, idToken: null } })
   expect(job.masks()).toContain(state.relay.token)
 
-  appendFileSync(state.logFile, `${SECRET_INPUT} and more\n`)
-  await vi.waitFor(() => expect(progressFolder(state.logFile).sent().offset).toBe(30), {
+  appendFileSync(state.files.log, `${SECRET_INPUT} and more\n`)
+  await vi.waitFor(() => expect(progressFolder(state.files.log).sent().offset).toBe(30), {
     timeout: 10_000,
   })
-  appendFileSync(state.logFile, 'last\n')
+  appendFileSync(state.files.log, 'last\n')
   await job.run('post', { ...job.state(), ...NO_TOKEN })
   await vi.waitFor(() => expect(portRun!.status).toBe('SUCCESS'), { timeout: 10_000 })
   expect(portRun).toMatchObject({
@@ -68,7 +68,8 @@ test('the progress reporter sends lines through the relay, by the token that mai
     credentials,
     relay,
     secrets: [],
-    logFile,
+    kind: 'action_run',
+    files: { log: logFile, entities: `${logFile}.entities`, run: `${logFile}.run` },
     github: null,
     worker: process.pid,
   }

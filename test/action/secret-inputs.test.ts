@@ -83,8 +83,8 @@ test('of several lines each is masked, and each value inside an object, before a
     ...encoded(key.trim()),
     login,
     'svc-deploy',
-    '12345678',
     'two lines',
+    '12345678',
     ...encoded('one\ntwo lines'),
     '42',
   ]

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import nock from 'nock'
+import { expect, onTestFinished, test } from 'vitest'
 import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { bodyFor, openStage, payloadFor } from './play.ts'
@@ -131,7 +132,12 @@ test.each([
     await job.run('main')
     stage.port.clearRequests()
     const isToken = ({ path }: { path: string }) => path === '/v1/auth/access_token'
-    stage.port.fail({ match: isToken, status: 403, body: { ok: false, error: 'forbidden', message: 'no' }, times })
+    stage.port.fail({
+      match: isToken,
+      status: 403,
+      body: { ok: false, error: 'forbidden', message: 'no' },
+      times,
+    })
     expect((await job.run('post', job.state())).slice(1)).toEqual([
       expect.stringMatching(/^::warning::Port did not accept all of the log: .* 403 .*#credentials$/),
       ...more,
@@ -228,6 +234,7 @@ test('what cannot be fetched, decrypted or named is reported at once, and in Por
   ])
   expect(linesOf(stage)).toEqual([
     expect.stringMatching(/^Workflow run started/),
+    expect.stringMatching(/^"a=b": an output cannot have such a name/),
     expect.stringMatching(/^The payload was too large/),
     expect.stringMatching(/^The secret input "password"/),
   ])
@@ -284,3 +291,60 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
     expect(stage.port.requests).toEqual([])
   },
 )
+
+test('a job that is cancelled while main waits for Port leaves its run to post', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  const states: string[] = []
+  stage.port.fail({
+    match: ({ method }) => {
+      if (method === 'GET') states.push(job.state().STATE_report!)
+      return false
+    },
+  })
+  await job.run('main')
+  expect(JSON.parse(states[0]!)).toMatchObject({ runId: stage.run.id, checked: false, linked: false })
+  await job.run('post', { STATE_report: states[0]!, 'INPUT_JOB-STATUS': 'cancelled' })
+  expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled', link: [stage.runUrl()] })
+})
+
+test("what Port's agent has decrypted on the way is used as it is, and masked", async () => {
+  const stage = await openStage()
+  const inputs = { token: 'clear-text', login: { user: 'ada', pass: 'clear-pass' }, pin: 4711, none: null }
+  const payload = payloadFor(stage.run.id, inputs, { encrypted: Object.keys(inputs) })
+  const job = openRunner({ ...stage, payload }, { 'github-token': '' })
+  expect(await job.run('main')).toEqual([])
+  expect(job.outputs()).toMatchObject({
+    token: 'clear-text',
+    login: JSON.stringify(inputs.login),
+    pin: '4711',
+  })
+  expect(job.masks()).toEqual(expect.arrayContaining(['clear-text', 'clear-pass', '4711']))
+  writeFileSync(JSON.parse(job.state().STATE_report!).files.log, 'clear-text clear-pass 4711\n')
+  await job.run('post', job.state())
+  expect(linesOf(stage)).toContain('*** *** ***')
+})
+
+test('the payload of a workflow_dispatch is its input "port"', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage)
+  const event = { inputs: { port: JSON.stringify(payloadFor(stage.run.id)), version: '2' } }
+  writeFileSync(join(job.folder, 'event.json'), JSON.stringify(event))
+  expect(await job.run('main', { GITHUB_EVENT_NAME: 'workflow_dispatch' })).toEqual([])
+  expect(job.outputs()).toMatchObject({ 'run-id': stage.run.id, version: '1.4.2' })
+})
+
+test('a certificate that is not trusted is named at once, with the setting', async () => {
+  const stage = await openStage()
+  const api = 'https://port.acme.example'
+  nock(api)
+    .post('/v1/auth/access_token')
+    .replyWithError(Object.assign(new Error('x'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' }))
+  onTestFinished(() => nock.cleanAll())
+  const job = openRunner(stage, { 'port-api-url': api })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(
+      /^::warning::.* at https:\/\/port\.acme\.example: its certificate is not trusted \(SELF_SIGNED_CERT_IN_CHAIN\); .* set NODE_EXTRA_CA_CERTS in the environment of the runner/,
+    ),
+  ])
+})

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import nock from 'nock'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { createFetch } from '../../action/runner/fetch.ts'
 import { createStepLister } from '../../action/runner/list-steps.ts'
 import { readWorkflow, type Workflow } from '../../action/runner/runner.ts'
 import type { Trouble } from '../support/http-server.ts'
@@ -20,7 +21,8 @@ const WORKFLOW = {
   action: 'org/port-webhook-action@v1',
 } as Workflow
 
-const openLister = () => createStepLister(WORKFLOW, { token: 't', checkRunId: '7' }, { clock: () => 0 })
+const openLister = () =>
+  createStepLister(WORKFLOW, { token: 't', checkRunId: '7' }, { fetch: createFetch(), clock: () => 0 })
 const page = (number: number) => nock(GITHUB).get(JOBS).query({ per_page: 100, page: number })
 
 beforeEach(() => nock.disableNetConnect())

@@ -176,7 +176,7 @@ jobs:
   expect((await actionOf(quoted, 'release-it.yml')).trigger.userInputs).toEqual(action.trigger.userInputs)
   expect(notes).toEqual([
     'release-it.yml declares no input "port" (type: string): without it the action cannot know the run in Port.',
-    'release-it.yml has no step with an id that uses port-webhook-action: without it Port is not told how the job ends.',
+    'release-it.yml has no step with an id that uses port-webhook-action: without it the end of the job is not reported to Port.',
     'The input stage is an environment; Port has no such type, so that it is text there.',
   ])
 })

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { purge } from '../../relay/deliveries/purge.ts'
+import { purge } from '../../relay/deliveries/work/purge.ts'
 import type { NewDelivery } from '../../relay/store/delivery.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { temporaryFolder } from '../support/relay.ts'
@@ -10,16 +10,16 @@ const NOW = 100 * DAY
 
 const delivery = (n: number, receivedAt: number): NewDelivery => ({
   id: `d-${n}`,
-  identity: `run:r_${n}`,
+  dedupeKey: `run:r_${n}`,
   replayKey: null,
   organisation: 'default',
-  workflow: null,
-  ref: null,
   runId: `r_${n}`,
   kind: 'action_run',
   action: 'deploy',
   repository: `acme/shop-${n}`,
   eventType: 'deploy',
+  workflow: null,
+  ref: null,
   invocation: '{}',
   receivedAt,
 })
@@ -29,9 +29,9 @@ test('what ended longer ago than RELAY_RETENTION is removed in small steps, whil
   onTestFinished(() => store.close())
   const end = async (ids: number[], at: number) => {
     await Promise.all(ids.map(n => store.accept(delivery(n, at))))
-    for (const claimed of await store.claimQueued(at, 1000, ids.length)) {
+    for (const claimed of await store.claimQueued(at, 1000, ids.length, null)) {
       const state = claimed.seq % 2 ? 'finished' : 'failed'
-      await store.record(claimed, { state, dueAt: null }, at)
+      await store.apply(claimed, { change: { state, dueAt: null }, messages: [], history: null }, at)
     }
   }
   await end(
@@ -75,8 +75,12 @@ test('a delivery is known for as long as its webhook would be accepted again, ho
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
   onTestFinished(() => store.close())
   await store.accept(delivery(1, NOW))
-  const [claimed] = await store.claimQueued(NOW, 1000, 1)
-  await store.record(claimed!, { state: 'finished', dueAt: null }, NOW)
+  const [claimed] = await store.claimQueued(NOW, 1000, 1, null)
+  await store.apply(
+    claimed!,
+    { change: { state: 'finished', dueAt: null }, messages: [], history: null },
+    NOW,
+  )
   const kept = { retention: 60_000, tolerance: 300_000 }
   expect(await purge(store, { now: NOW + 600_000, ...kept })).toBe(0)
   expect((await store.accept({ ...delivery(1, NOW + 600_000), id: 'd-again' })).duplicate).toBe(true)

@@ -60,7 +60,7 @@ test('it answers 502 with the sentence where GitHub refuses for good, and troubl
     "GitHub cannot see acme/shop: it does not exist, or the relay's token lacks Contents: write on it."
   expect(answer).toEqual({
     status: 502,
-    body: { type: 'about:blank', title: 'GitHub refused', status: 502, detail },
+    body: { type: 'about:blank', title: 'GitHub rejected', status: 502, detail },
   })
   await until(() => run.logs.length > 0, "Port's log has the reason")
   expect(run.logs.map(log => log.message)).toEqual([detail])

@@ -73,21 +73,21 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     422,
     'Invalid request.\n\nNo more than 10 properties are allowed; 11 were supplied.',
-    'GitHub refuses so many inputs for workflow deploy.yml in acme/shop: send fewer of them from Port, or group them in an object.',
+    'GitHub rejects so many inputs for workflow deploy.yml in acme/shop: send fewer of them from Port, or group them in an object.',
   ],
   [
     422,
     'inputs are too large.',
-    'GitHub refuses inputs of this size for workflow deploy.yml in acme/shop: at most 65,535 characters together.',
+    'GitHub rejects inputs of this size for workflow deploy.yml in acme/shop: at most 65,535 characters together.',
   ],
   [
     422,
     'Something of hunter2 is new',
-    'GitHub refused the dispatch of workflow deploy.yml in acme/shop on "main" (422: Something of *** is new).',
+    'GitHub rejected the dispatch of workflow deploy.yml in acme/shop on "main" (422: Something of *** is new).',
   ],
   [
     410,
     {},
-    'GitHub refused the dispatch of workflow deploy.yml in acme/shop on "main" (410: no reason given).',
+    'GitHub rejected the dispatch of workflow deploy.yml in acme/shop on "main" (410: no reason given).',
   ],
 ]

@@ -118,7 +118,7 @@ describe('the organisations', () => {
 
   const prefix = 'must begin with rotation: or with a client id of Port and a colon, or hold a secret alone'
   const same =
-    'PORT_WEBHOOK_SECRETS names one secret for two organisations: which of them a webhook belongs to could not be known'
+    'PORT_WEBHOOK_SECRETS names one secret for two organisations: a webhook signed with it cannot be attributed to one of them'
   test.each([
     ['one,rotaton:hush', `PORT_WEBHOOK_SECRETS, entry 2, ${prefix}`],
     ['default:hush', `PORT_WEBHOOK_SECRETS, entry 1, ${prefix}`],

@@ -1,19 +1,21 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { dispatch } from '../../relay/deliveries/dispatch.ts'
-import { createBudget } from '../../relay/github/budget.ts'
-import { createGitHub } from '../../relay/github/client.ts'
-import { createPauses } from '../../relay/github/pauses.ts'
-import { createRunLister } from '../../relay/github/run-lister.ts'
-import { type Dispatching, openDispatching } from '../support/dispatching.ts'
+import { DISPATCH_LEASE_MS, dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
+import { createRateLimitGate } from '../../relay/github/rate-limit-gate.ts'
+import { createRequestBudget } from '../../relay/github/request-budget.ts'
+import { createRunCache } from '../../relay/github/run-cache.ts'
 import { startGitHubApi } from '../support/github-api.ts'
+import { openStage, type Stage, type StageOptions } from '../support/stage.ts'
 
-const RUN_TIMEOUT = 86_400_000
-const posts = ({ github }: Dispatching) => github.requests.filter(({ method }) => method === 'POST')
-const waits = ({ port }: Dispatching, run: string) =>
+const posts = ({ github }: Stage) => github.requests.filter(({ method }) => method === 'POST')
+const lastReason = async ({ store }: Stage, id: string) => (await store.history(id)).at(-1)?.details.reason
+const waits = ({ port }: Stage, run: string) =>
   port.run(run).logs.filter(({ message }) => message.startsWith('Waiting'))
 
-async function open(options: Parameters<typeof openDispatching>[0] = {}): Promise<Dispatching> {
-  const relay = await openDispatching(options)
+async function open(options: StageOptions = {}): Promise<Stage> {
+  const relay = await openStage({
+    ...{ autoRun: true, startTimeout: 600_000, runTimeout: 86_400_000 },
+    ...options,
+  })
   for (const name of ['acme/shop', 'acme/web', 'acme/api']) relay.github.addRepository(name)
   return relay
 }
@@ -49,26 +51,24 @@ describe('how long GitHub asks to wait is read as it writes it, and never believ
     await relay.step()
     const after = relay.now()
     const { state, dueAt, attempts } = await relay.delivery(id)
-    expect({ state, tried: attempts.length }).toEqual({ state: 'queued', tried: 1 })
+    expect({ state, attempts }).toEqual({ state: 'queued', attempts: 1 })
     expect(dueAt! - after).toBeLessThanOrEqual(most)
     expect(dueAt! - before).toBeGreaterThanOrEqual(least)
     expect(Number.isInteger(dueAt)).toBe(true)
   })
 
-  test('no delivery waits beyond RELAY_RUN_TIMEOUT, and then Port is told why', async () => {
-    const relay = await open({ parts: { runTimeout: 600_000, startTimeout: 60_000 } })
-    relay.github.failures.tooMany(3_000)
+  test('a delivery that GitHub makes wait again after RELAY_RUN_TIMEOUT fails, and Port shows why', async () => {
+    const relay = await open({ runTimeout: 600_000, startTimeout: 60_000 })
+    relay.github.failures.tooMany(3_000, { times: 2 })
     const id = await relay.accept('r_1')
     await relay.step()
-    const { dueAt, queuedAt } = await relay.delivery(id)
-    expect(dueAt).toBe(queuedAt + 600_000)
-    relay.advance(600_000)
+    relay.advance(3_001_000)
     await relay.step()
     expect(await relay.delivery(id)).toMatchObject({
       state: 'failed',
-      reason: expect.stringMatching(/^Gave up after 10 min: GitHub limits/),
+      reason: expect.stringMatching(/^Gave up after 50 min: GitHub limits/),
     })
-    expect(relay.github.requests).toHaveLength(1)
+    expect(relay.github.requests).toHaveLength(2)
   })
 })
 
@@ -89,11 +89,8 @@ describe('an answer that is not the last word is not taken for it:', () => {
     relay.github.fail(trouble)
     const id = await relay.accept('r_1')
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({
-      state: 'queued',
-      sentAt: null,
-      attempts: [{ outcome: expect.stringMatching(outcome) }],
-    })
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: null })
+    expect(await lastReason(relay, id)).toMatch(outcome)
     relay.advance(61_000)
     await relay.step()
     expect((await relay.delivery(id)).state).toBe('dispatched')
@@ -104,7 +101,7 @@ describe('an answer that is not the last word is not taken for it:', () => {
     relay.github.fail({ status: 408, body: {} })
     const id = await relay.accept('r_1')
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', sentAt: expect.any(Number) })
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: expect.any(Number) })
     relay.advance(2_100)
     await relay.step()
     expect(relay.github.requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
@@ -117,15 +114,9 @@ describe('only 204 says that GitHub took it:', () => {
     relay.github.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>Please log in' })
     const id = await relay.accept('r_1')
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({
-      state: 'queued',
-      sentAt: expect.any(Number),
-      attempts: [
-        {
-          outcome: `something between the relay and GitHub answered ${status}; looking whether a run appears`,
-        },
-      ],
-    })
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: expect.any(Number) })
+    expect(await relay.history(id)).toEqual(['answerLost'])
+    expect(await lastReason(relay, id)).toBe(`something between the relay and GitHub answered ${status}`)
   })
 
   test.each([301, 302, 307, 308])('%i to where a repository is now: it is sent there, once', async status => {
@@ -175,38 +166,35 @@ describe('only 204 says that GitHub took it:', () => {
     await relay.step()
     expect(elsewhere.requests).toEqual([])
     const reason = `something between the relay and GitHub answered ${status}, which points to ${elsewhere.url}: GITHUB_API_URL has to be the address of GitHub's API itself`
-    expect(await relay.delivery(id)).toMatchObject({
-      state: 'queued',
-      sentAt: null,
-      attempts: [{ outcome: reason }],
-    })
-    await relay.tell()
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: null })
+    expect(await lastReason(relay, id)).toBe(reason)
+    await relay.send()
     expect(waits(relay, 'r_1')[0]?.message).toContain(reason)
   })
 })
 
-describe('while GitHub has asked to wait', () => {
+describe('while a gate is closed', () => {
   test('nothing of the credential is asked, whatever it is: lists of runs, jobs, repositories', async () => {
     const relay = await open()
-    const { github: hub, clock } = relay.parts
+    const { hub, now } = relay
     for (let i = 0; i < 20; i++) relay.github.addRepository(`acme/r${i}`)
-    const lister = createRunLister({
+    const cache = createRunCache({
       github: hub,
-      budget: createBudget(36, 60_000, clock),
-      budgetById: createBudget(10, 60_000, clock),
-      clock,
+      budget: createRequestBudget(36, 60_000, now),
+      budgetById: createRequestBudget(10, 60_000, now),
+      clock: now,
       perMinute: 34,
     })
     relay.github.failures.secondaryLimit(60, { times: 1000 })
     for (let second = 0; second < 50; second += 10) {
       for (let i = 0; i < 20; i++) {
-        const look = await lister.look(`acme/r${i}`, { since: clock(), runId: null }, 5_000)
-        expect(look.access).toBe('unavailable')
+        const want = { event: 'repository_dispatch', since: now(), runIds: [] } as const
+        expect((await cache.look(`acme/r${i}`, want, 5_000)).access).toBe('unavailable')
       }
       relay.advance(10_000)
     }
-    await expect(hub.repository('acme/shop')).rejects.toThrow('GitHub has asked to wait until')
-    await expect(hub.jobs('acme/shop', 1, 1)).rejects.toThrow('GitHub has asked to wait until')
+    await expect(hub.repository('acme/shop')).rejects.toThrow('Nothing is sent to GitHub until')
+    await expect(hub.jobs('acme/shop', 1, 1)).rejects.toThrow('Nothing is sent to GitHub until')
     await relay.accept('r_1')
     await relay.step()
     expect(relay.github.requests).toHaveLength(1)
@@ -224,81 +212,57 @@ describe('while GitHub has asked to wait', () => {
     relay.github.failures.tooMany(120)
     await relay.accept('r_2', 'acme/web')
     await relay.step()
-    for (let waited = 0; waited < 110_000; waited += 10_000) {
-      relay.advance(10_000)
-      await relay.step()
-    }
+    await relay.pass(110_000)
     expect(posts(relay)).toHaveLength(2)
     expect(relay.github.requests).toHaveLength(2)
-    relay.advance(21_000)
-    relay.github.clearRequests()
-    while ((await relay.step()) > 0);
-    const ofShop = relay.github.requests.filter(({ path }) => path.startsWith('/repos/acme/shop/'))
-    expect(ofShop.map(({ method }) => method)).toEqual(['GET', 'POST'])
+    await relay.pass(60_000)
+    const ofShop = posts(relay).filter(({ path }) => path.startsWith('/repos/acme/shop/'))
+    // No workflow listens there: no run appeared, and nothing was in doubt any more.
+    expect(ofShop).toHaveLength(2)
     expect((await relay.delivery(id)).state).toBe('dispatched')
   })
 
-  test('a relay that starts then knows it, and asks nothing, not even for a repository that is new', async () => {
+  test('a relay that starts then claims nothing, not even of a repository that is new', async () => {
     const relay = await open()
     relay.github.failures.tooMany(600)
     await relay.accept('r_1')
     await relay.step()
-    const auth = { token: relay.github.token }
-    const pauses = createPauses(auth, relay.now)
-    const config = { apiUrl: relay.github.url, auth, webhookSecret: null, oidcIssuer: '' }
-    Object.assign(relay.parts, { pauses, github: createGitHub(config, relay.now, pauses) })
+    const gate = createRateLimitGate({ token: relay.github.token }, relay.now)
+    gate.learn(await relay.store.closedGates(relay.now()))
+    expect(gate.closed('acme/web')?.closedUntil).toBeGreaterThan(relay.now() + 590_000)
     const id = await relay.accept('r_2', 'acme/web')
-    const claimed = await relay.store.claimQueued(relay.now(), 1, 10, pauses.shared)
-    expect(claimed[0]!.pausedUntil - relay.now()).toBeGreaterThan(590_000)
-    relay.advance(1)
-    await relay.step()
+    expect(await relay.store.claimQueued(relay.now(), 1, 10, gate.shared)).toEqual([])
+    await relay.pass(590_000)
     expect(relay.github.requests).toHaveLength(1)
-    expect((await relay.delivery(id)).dueAt).toBe(claimed[0]!.pausedUntil)
+    await relay.pass(20_000)
+    expect((await relay.delivery(id)).state).toBe('dispatched')
   })
 
-  test('of all that wait, however many, each is told once: behind the first of its repository, and come later', async () => {
+  test('each of all that wait is announced once, however many and whenever they come', async () => {
     const relay = await open()
     const runs = Array.from({ length: 260 }, (_, n) => `r_${n}`)
     for (const run of runs) await relay.accept(run)
     relay.github.failures.tooMany(600)
     await relay.step()
-    expect(await relay.tellQueue()).toBe(259)
+    await relay.announce()
     for (const run of ['r_late', 'r_later']) await relay.accept(run)
     await relay.accept('r_elsewhere', 'acme/web')
-    expect(await relay.tellQueue()).toBe(3)
-    expect(await relay.step()).toBe(1)
-    while ((await relay.tell()) > 0);
+    await relay.announce()
+    await relay.announce()
+    while ((await relay.send()) > 0);
     for (const run of [...runs, 'r_late', 'r_later', 'r_elsewhere'])
       expect(waits(relay, run), run).toHaveLength(1)
     relay.advance(601_000)
     relay.github.failures.tooMany(600)
     await relay.step()
-    await relay.tellQueue()
-    while ((await relay.tell()) > 0);
+    await relay.announce()
+    while ((await relay.send()) > 0);
     for (const run of runs) expect(waits(relay, run), run).toHaveLength(1)
   })
 })
 
-test('after a pause one dispatch goes first, and the others wait for its answer', async () => {
+test('each limit on dispatches is waited out for longer, whatever is read in between', async () => {
   const relay = await open()
-  relay.github.fail({ status: 429, headers: { 'retry-after': '60' }, times: 2 })
-  for (const [n, name] of ['acme/shop', 'acme/web', 'acme/api'].entries()) await relay.accept(`r_${n}`, name)
-  await relay.step()
-  expect(posts(relay)).toHaveLength(1)
-  relay.advance(61_000)
-  const { pauses } = relay.parts
-  expect([pauses.mayTry('acme/shop'), pauses.mayTry('acme/web')]).toEqual([true, false])
-  relay.advance(15_000)
-  expect(await relay.step()).toBe(3)
-  expect(posts(relay)).toHaveLength(2)
-  relay.advance(121_000)
-  while ((await relay.step()) > 0);
-  expect(relay.github.dispatches).toHaveLength(3)
-})
-
-test('each limit on dispatches is waited out for longer, and one dispatch goes first, whatever is read in between', async () => {
-  const relay = await open()
-  const { github: hub, pauses } = relay.parts
   relay.github.fail({
     match: ({ method }) => method === 'POST',
     times: 3,
@@ -309,136 +273,128 @@ test('each limit on dispatches is waited out for longer, and one dispatch goes f
   const minutes: number[] = []
   for (let round = 0; round < 3; round++) {
     await relay.step()
-    const wait = pauses.until('acme/shop') - relay.now()
+    const wait = relay.gate.closed('acme/shop')!.closedUntil - relay.now()
     minutes.push(Math.round(wait / 60_000))
     relay.advance(wait + 1_100)
-    await hub.runsPage('acme/shop', 1, null)
-    relay.github.fail({ match: ({ path }) => path.includes('/jobs'), cut: 'before' })
-    await expect(hub.jobs('acme/shop', 1, 1)).rejects.toThrow()
+    await relay.hub.runsPage('acme/shop', 1, null, 'repository_dispatch')
   }
   expect(minutes).toEqual([1, 2, 4])
-  expect([pauses.mayTry('acme/shop'), pauses.mayTry('acme/web')]).toEqual([true, false])
-  relay.advance(15_000)
   await relay.step()
   expect(relay.github.dispatches).toHaveLength(1)
-  expect([pauses.mayTry('acme/shop'), pauses.mayTry('acme/web')]).toEqual([true, true])
 })
 
-test('a pause that a wrong clock wrote is not waited for, here or out of the database', async () => {
+test('a gate that a wrong clock closed is not waited for, here or out of the database', async () => {
   const relay = await open()
-  const { pauses } = relay.parts
+  const { gate, store } = relay
   const DAY = 86_400_000
-  await relay.store.pause({ scope: pauses.scope('acme/shop'), until: relay.now() + DAY })
-  pauses.learn(await relay.store.pauses(relay.now()))
-  relay.advance(DAY)
-  pauses.set('acme/shop', relay.now() + 60_000)
-  relay.advance(-DAY)
-  expect(pauses.active()).toEqual([])
+  await store.closeGate({ scope: gate.shared!, closedUntil: relay.now() + DAY, reason: 'a wrong clock' })
+  gate.learn(await store.closedGates(relay.now()))
+  expect(gate.allClosed()).toEqual([])
+  await store.repairDueTimes(relay.now())
   await relay.accept('r_1')
   await relay.step()
   expect(relay.github.dispatches).toHaveLength(1)
 })
 
-test('a GitHub App waits where its installation is limited, and works elsewhere', () => {
+test('the gates of a GitHub App are those of its installations, and a token is not told by the name of its gate', () => {
   const now = 1_000_000
-  const written: unknown[] = []
-  const pauses = createPauses(
-    { appId: '1', privateKey: '' },
-    () => now,
-    pause => written.push(pause),
-  )
-  pauses.set('Acme/shop', now + 5_000)
-  pauses.set('acme/web', now + 3_000)
-  expect(pauses.until('ACME/any')).toBe(now + 5_000)
-  expect(pauses.until('zeta/any')).toBe(0)
-  expect(pauses.shared).toBeNull()
-  const known = { scope: 'owner:acme', until: now + 5_000 }
-  expect(written).toEqual([known, known])
+  const persisted: unknown[] = []
+  const clock = () => now
+  const gate = createRateLimitGate({ appId: '1', privateKey: '' }, clock, each => persisted.push(each))
+  gate.close('Acme/shop', now + 5_000, 'a limit')
+  gate.close('acme/web', now + 3_000, 'a shorter one')
+  expect(gate.closed('ACME/any')?.closedUntil).toBe(now + 5_000)
+  expect(gate.closed('zeta/any')).toBeNull()
+  expect(gate.shared).toBeNull()
+  const known = { scope: 'owner:acme', closedUntil: now + 5_000, reason: 'a limit' }
+  expect(persisted).toEqual([known, known])
+  const scope = createRateLimitGate({ token: 'ghp_secret' }, clock).shared
+  expect(scope).toMatch(/^token:[\w-]{16}$/)
+  expect(scope).not.toBe(createRateLimitGate({ token: 'ghp_secreu' }, clock).shared)
 })
 
-test('a token is not told by the name of its pause', () => {
-  const pauses = createPauses({ token: 'ghp_secret' }, Date.now)
-  expect(pauses.scope('acme/shop')).toMatch(/^token:[\w-]{16}$/)
-  expect(pauses.scope('acme/shop')).toBe(pauses.scope('zeta/any'))
-  expect(pauses.shared).not.toBe(createPauses({ token: 'ghp_secreu' }, Date.now).shared)
-})
+describe('a step of a delivery', () => {
+  const claim = async (relay: Stage) =>
+    (await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, null))[0]!
 
-test('nothing is sent under a lease that ends before the answer could be written', async () => {
-  const relay = await open({ parts: { runTimeout: RUN_TIMEOUT } })
-  const id = await relay.accept('r_1')
-  const [claimed] = await relay.store.claimQueued(relay.now(), 60_000, 1)
-  // An answer may take 15 s, and another relay's clock, by which the lease ends, may be 20 s ahead.
-  relay.advance(25_100)
-  await dispatch(claimed!, relay.parts)
-  expect(relay.github.requests).toEqual([])
-  expect(await relay.delivery(id)).toMatchObject({
-    state: 'queued',
-    sentAt: null,
-    attempts: [{ outcome: 'the relay was held up before it could send' }],
+  test('sends nothing under a lease that ends before the answer could be recorded', async () => {
+    const relay = await open()
+    const id = await relay.accept('r_1')
+    const claimed = await claim(relay)
+    relay.advance(DISPATCH_LEASE_MS - 29_000)
+    await dispatch(claimed, relay.engine().dispatchDeps)
+    expect(relay.github.requests).toEqual([])
+    expect(await lastReason(relay, id)).toBe('the relay was held up before it could send')
+    relay.advance(2_000)
+    await relay.step()
+    expect(relay.github.dispatches).toHaveLength(1)
   })
-  relay.advance(2_000)
-  await relay.step()
-  expect(relay.github.dispatches).toHaveLength(1)
+
+  test('sends nothing where the run has reported before, and is watched at once', async () => {
+    const relay = await open()
+    const id = await relay.accept('r_1')
+    const claimed = await claim(relay)
+    expect(await relay.bind(id, 42)).toBe(true)
+    await dispatch(claimed, relay.engine().dispatchDeps)
+    expect(relay.github.requests).toEqual([])
+    expect((await relay.store.claimWatched(relay.now() + 5_000, 1_000, 10)).map(each => each.id)).toEqual([
+      id,
+    ])
+  })
+
+  test('sends nothing where another relay has taken the delivery over', async () => {
+    const relay = await open()
+    const id = await relay.accept('r_1')
+    const claimed = await claim(relay)
+    relay.advance(DISPATCH_LEASE_MS + 1_000)
+    await claim(relay)
+    await dispatch(claimed, relay.engine().dispatchDeps)
+    expect(relay.github.requests).toEqual([])
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', attempts: 0, unansweredSince: null })
+  })
+
+  test('under way while the delivery is claimed anew, after the relay stood still, keeps what GitHub answered', async () => {
+    const relay = await open()
+    const id = await relay.accept('r_1')
+    const claimed = await claim(relay)
+    const answered = Promise.withResolvers<void>()
+    relay.github.onDispatch(() => answered.resolve())
+    relay.github.fail({ takesEffect: true, delayMs: 100 })
+    const step = dispatch(claimed, relay.engine().dispatchDeps)
+    await answered.promise
+    relay.advance(DISPATCH_LEASE_MS + 1_000)
+    await claim(relay)
+    await step
+    expect((await relay.delivery(id)).state).toBe('dispatched')
+    relay.advance(120_000)
+    expect(await relay.step()).toBe(0)
+    expect(posts(relay)).toHaveLength(1)
+  })
 })
 
-test('a run that reports before the dispatch was sent is watched at once', async () => {
-  const relay = await open()
-  const id = await relay.accept('r_1')
-  const [claimed] = await relay.store.claimQueued(relay.now(), 60_000, 1)
-  await relay.store.bindRun(id, 42, 1, relay.now())
-  await dispatch(claimed!, relay.parts)
-  expect(relay.github.requests).toEqual([])
-  expect((await relay.store.claimWatched(relay.now(), 1_000, 10)).map(each => each.id)).toEqual([id])
-})
-
-test('a dispatch under way whose delivery the relay itself claims anew, after it stood still, is written under the new lease', async () => {
-  const relay = await open()
-  const id = await relay.accept('r_1')
-  const [claimed] = await relay.store.claimQueued(relay.now(), 60_000, 1)
-  const answered = Promise.withResolvers<void>()
-  relay.github.onDispatch(() => answered.resolve())
-  relay.github.fail({ takesEffect: true, delayMs: 100 })
-  const step = dispatch(claimed!, relay.parts)
-  await answered.promise
-  relay.advance(63_000)
-  const [again] = await relay.store.claimQueued(relay.now(), 60_000, 1)
-  // The worker hears of its own claim only after the first write has failed.
-  const { record } = relay.store
-  relay.store.record = async (...given) => {
-    const held = await record(...given)
-    if (!held) claimed!.lease = again!.lease
-    return held
-  }
-  await step
-  expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', lease: 3 })
-  relay.advance(120_000)
-  expect(await relay.step()).toBe(0)
-  expect(posts(relay)).toHaveLength(1)
-})
-
-describe('what GitHub answered, while the store is away', () => {
-  /** Each try to write finds it away for so long more, by the clock that patience is measured by; then it is back. */
+describe('what GitHub answered, while the database is away', () => {
+  /** Each try to record it finds the database away for so long more, by the clock that patience is measured by. */
   async function openAway(awayMs: number[]) {
     const relay = await open()
     const id = await relay.accept('r_1')
-    const [claimed] = await relay.store.claimQueued(relay.now(), 60_000, 1)
-    const { record } = relay.store
+    const [claimed] = await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, null)
+    const { apply } = relay.store
     const now = performance.now.bind(performance)
     let ahead = 0
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + ahead)
     onTestFinished(() => clock.mockRestore())
-    relay.store.record = async (...given) => {
-      const away = awayMs.shift()
-      if (away === undefined) return record(...given)
+    relay.store.apply = async (...given) => {
+      const away = given[1].history ? awayMs.shift() : undefined
+      if (away === undefined) return apply(...given)
       ahead += away
       throw new Error('PostgreSQL: connect ECONNREFUSED')
     }
     return { relay, id, claimed: claimed! }
   }
 
-  test('is kept for minutes, and written', async () => {
+  test('is kept for minutes, and recorded', async () => {
     const { relay, id, claimed } = await openAway([60_000, 240_000])
-    await dispatch(claimed, relay.parts)
+    await dispatch(claimed, relay.engine().dispatchDeps)
     expect((await relay.delivery(id)).state).toBe('dispatched')
     expect(posts(relay)).toHaveLength(1)
   })
@@ -447,17 +403,7 @@ describe('what GitHub answered, while the store is away', () => {
     const stopping = new AbortController()
     const { relay, claimed } = await openAway([60_000, 14_000, 2_000])
     stopping.abort()
-    await expect(dispatch(claimed, relay.parts, stopping.signal)).rejects.toThrow('ECONNREFUSED')
+    const { dispatchDeps } = relay.engine()
+    await expect(dispatch(claimed, dispatchDeps, stopping.signal)).rejects.toThrow('ECONNREFUSED')
   })
-})
-
-test('what another relay has taken over is not written', async () => {
-  const relay = await open()
-  const id = await relay.accept('r_1')
-  const [claimed] = await relay.store.claimQueued(relay.now(), 60_000, 1)
-  relay.advance(61_000)
-  await relay.store.claimQueued(relay.now(), 60_000, 1)
-  await dispatch(claimed!, relay.parts)
-  expect(relay.github.requests).toEqual([])
-  expect(await relay.delivery(id)).toMatchObject({ state: 'queued', lease: 2, sentAt: null })
 })

@@ -1,10 +1,10 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { type Dispatching, openDispatching } from '../support/dispatching.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { startPortApi } from '../support/port-api.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
+import { openStage, type Stage, type StageOptions } from '../support/stage.ts'
 import { until } from '../support/until.ts'
 
 /** A workflow that listens to `deploy`; by default its run-name holds the run id, as the README says it should. */
@@ -18,16 +18,22 @@ const workflow = (named = true) => ({
     },
   ],
 })
-const toldTo = ({ port }: Pick<Dispatching, 'port'>, id: string) =>
+/** A relay dies right after it has recorded its attempt. */
+async function dieInDispatch(relay: Stage): Promise<void> {
+  const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1, null)
+  const started = await relay.engine().apply(claimed!, { type: 'attemptStarted' }, { strict: true })
+  expect(started.outcome).toBe('applied')
+}
+const sentTo = ({ port }: Pick<Stage, 'port'>, id: string) =>
   port.requests
     .filter(({ path }) => path.startsWith(`/v1/actions/runs/${id}`))
     .map(({ method, body }) => [method, body])
-const logs = ({ port }: Dispatching, id: string) => port.run(id).logs.map(log => log.message)
-const outcomes = async (relay: Dispatching, id: string) =>
-  (await relay.delivery(id)).attempts.map(attempt => attempt.outcome)
-
+const open = (options: StageOptions = {}) =>
+  openStage({ autoRun: true, startTimeout: 600_000, runTimeout: DAY, ...options })
+const DAY = 86_400_000
+const logs = ({ port }: Stage, id: string) => port.run(id).logs.map(log => log.message)
 test('a delivery that GitHub accepts is dispatched once, and Port is told that it waits for GitHub', async () => {
-  const relay = await openDispatching()
+  const relay = await open()
   relay.github.addRepository('acme/shop', workflow())
   const id = await relay.accept('r_1')
   expect(await relay.step()).toBe(1)
@@ -49,22 +55,22 @@ test('a delivery that GitHub accepts is dispatched once, and Port is told that i
   expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', dispatchedAt: expect.any(Number) })
   expect(await relay.step()).toBe(0)
 
-  expect(await relay.tell()).toBe(1)
+  expect(await relay.send()).toBe(1)
   const page = `${relay.github.serverUrl}/acme/shop/actions`
-  expect(toldTo(relay, 'r_1')).toEqual([
+  expect(sentTo(relay, 'r_1')).toEqual([
     ['PATCH', { statusLabel: 'Waiting for GitHub', link: [page] }],
     ['POST', { message: 'Dispatched "deploy" to acme/shop; waiting for its workflow to start.' }],
   ])
   expect(relay.port.run('r_1')).toMatchObject({ status: 'IN_PROGRESS', statusLabel: 'Waiting for GitHub' })
-  expect(await relay.tell()).toBe(0)
+  expect(await relay.send()).toBe(0)
 })
 
-test('a node run of a Port workflow is told in its own way', async () => {
-  const relay = await openDispatching()
+test('a node run of a Port workflow is updated in its own way', async () => {
+  const relay = await open()
   relay.github.addRepository('acme/shop')
   await relay.accept('wfnr_1')
   await relay.step()
-  await relay.tell()
+  await relay.send()
   const page = `${relay.github.serverUrl}/acme/shop/actions`
   expect(relay.port.nodeRun('wfnr_1')).toMatchObject({ status: 'IN_PROGRESS', links: [page] })
   expect(relay.port.nodeRun('wfnr_1').logs).toMatchObject([
@@ -72,17 +78,17 @@ test('a node run of a Port workflow is told in its own way', async () => {
   ])
 })
 
-test('a delivery without a run in Port is dispatched, and nobody is told', async () => {
-  const relay = await openDispatching({ parts: { tells: false } })
+test('a delivery without a run in Port is dispatched, and nothing is sent to Port', async () => {
+  const relay = await openStage({ blind: true })
   relay.github.addRepository('acme/shop')
   await relay.accept('r_1')
   await relay.step()
   expect(relay.github.dispatches).toHaveLength(1)
-  expect(await relay.tell()).toBe(0)
+  expect(await relay.send()).toBe(0)
 })
 
 test('"Waiting for GitHub" said late does not undo what the action has said since', async () => {
-  const relay = await openDispatching()
+  const relay = await open()
   relay.github.addRepository('acme/shop')
   for (const id of ['r_1', 'wfnr_1']) await relay.accept(id)
   while ((await relay.step()) > 0) {}
@@ -95,17 +101,17 @@ test('"Waiting for GitHub" said late does not undo what the action has said sinc
     externalRunId: '42',
   }
   Object.assign(relay.port.nodeRun('wfnr_1'), started)
-  await relay.tell()
+  await relay.send()
   expect(relay.port.run('r_1').statusLabel).toBe('Running')
   expect(relay.port.nodeRun('wfnr_1')).toMatchObject(started)
   expect(logs(relay, 'r_1')).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
 })
 
 describe('where GitHub says never, the Port run fails with a sentence to act on:', () => {
-  const cases: [string, (relay: Dispatching) => void, string][] = [
+  const cases: [string, (relay: Stage) => void, string][] = [
     [
       'no such repository, or no access',
-      () => {},
+      ({ github }) => void github.fail({ status: 404, body: { message: 'Not Found' } }),
       "GitHub cannot see acme/shop: it does not exist, or the relay's token lacks Contents: write on it.",
     ],
     [
@@ -117,16 +123,16 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
     [
       'the payload is refused',
       ({ github }) => void github.fail({ status: 422, body: { message: 'client_payload is too large.' } }),
-      'GitHub refused the payload for "deploy" in acme/shop (422: client_payload is too large.).',
+      'GitHub rejected the payload for "deploy" in acme/shop (422: client_payload is too large.).',
     ],
     [
       'anything else',
       ({ github }) => void github.fail({ status: 410, body: {} }),
-      'GitHub refused the dispatch of "deploy" to acme/shop (410: no reason given).',
+      'GitHub rejected the dispatch of "deploy" to acme/shop (410: no reason given).',
     ],
   ]
   test.each(cases)('%s', async (_, arrange, sentence) => {
-    const relay = await openDispatching()
+    const relay = await open()
     arrange(relay)
     const id = await relay.accept('r_1')
     await relay.step()
@@ -134,8 +140,8 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
     relay.advance(3_600_000)
     expect(await relay.step()).toBe(0)
     expect(relay.github.requests).toHaveLength(1)
-    await relay.tell()
-    expect(toldTo(relay, 'r_1')).toEqual([
+    await relay.send()
+    expect(sentTo(relay, 'r_1')).toEqual([
       ['POST', { message: sentence }],
       [
         'PATCH',
@@ -152,28 +158,28 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
 })
 
 test('where GitHub does not accept the credential, the delivery waits until it does', async () => {
-  const relay = await openDispatching()
+  const relay = await open()
   relay.github.addRepository('acme/shop', workflow())
   relay.github.fail({ status: 401, body: { message: 'Bad credentials' } })
   const id = await relay.accept('r_1')
   await relay.step()
   expect(await relay.delivery(id)).toMatchObject({
     state: 'queued',
-    sentAt: null,
-    attempts: [
-      {
-        outcome:
-          "GitHub does not know the relay's credential (401: Bad credentials): it is wrong or has expired; renew GITHUB_TOKEN, or the App's key, in the relay's environment",
-      },
-    ],
+    unansweredSince: null,
   })
+  await relay.send()
+  expect(logs(relay, 'r_1')).toEqual([
+    expect.stringContaining(
+      "GitHub does not know the relay's credential (401: Bad credentials): it is wrong or has expired; renew GITHUB_TOKEN, or the App's key, in the relay's environment",
+    ),
+  ])
   relay.advance(60_000)
   await relay.step()
   expect((await relay.delivery(id)).state).toBe('dispatched')
 })
 
-describe('where GitHub says later, the delivery waits, Port is told once, and then it is dispatched:', () => {
-  const cases: [string, (relay: Dispatching) => void, number][] = [
+describe('where GitHub says later, the delivery waits, Port shows that once, and then it is dispatched:', () => {
+  const cases: [string, (relay: Stage) => void, number][] = [
     ['429 with Retry-After', ({ github }) => void github.failures.tooMany(30), 30_000],
     ['403, a secondary limit', ({ github }) => void github.failures.secondaryLimit(60), 60_000],
     [
@@ -184,25 +190,25 @@ describe('where GitHub says later, the delivery waits, Port is told once, and th
     ['429 without saying when', ({ github }) => void github.fail({ status: 429 }), 60_000],
   ]
   test.each(cases)('%s', async (_, arrange, wait) => {
-    const relay = await openDispatching()
+    const relay = await open()
     relay.github.addRepository('acme/shop', workflow())
     relay.github.addRepository('acme/other', workflow())
     arrange(relay)
     const id = await relay.accept('r_1')
     const before = relay.now()
     await relay.step()
-    const { state, dueAt, sentAt } = await relay.delivery(id)
-    expect({ state, sentAt }).toEqual({ state: 'queued', sentAt: null })
+    const { state, dueAt, unansweredSince } = await relay.delivery(id)
+    expect({ state, unansweredSince }).toEqual({ state: 'queued', unansweredSince: null })
     expect(dueAt! - before).toBeGreaterThan(wait - 2000)
     expect(dueAt! - before).toBeLessThan(wait + 3000)
     const after = await relay.accept('r_2')
     const elsewhere = await relay.accept('r_3', 'acme/other')
     relay.advance(wait - 3000)
     expect(relay.github.dispatches).toEqual([])
-    await relay.tell()
+    await relay.send()
     expect(logs(relay, 'r_1')).toEqual([
       expect.stringMatching(
-        /^Waiting to dispatch "deploy" to acme\/shop: GitHub limits how fast this credential may work \((403|429): .+\); next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/,
+        /^Waiting to dispatch "deploy" to acme\/shop: GitHub limits how fast this credential may work \((403|429): .+\); next attempt at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/,
       ),
     ])
     relay.advance(7000)
@@ -212,12 +218,12 @@ describe('where GitHub says later, the delivery waits, Port is told once, and th
       .filter(each => each.repository === 'acme/shop')
       .map(each => each.clientPayload.run_id)
     expect(order).toEqual(['r_1', 'r_2'])
-    await relay.tell()
+    await relay.send()
     expect(logs(relay, 'r_1')).toHaveLength(2)
   })
 
   test('asked to wait again and again, it waits longer, and says so only once', async () => {
-    const relay = await openDispatching()
+    const relay = await open()
     relay.github.addRepository('acme/shop')
     relay.github.fail({ status: 429, times: 3 })
     const id = await relay.accept('r_1')
@@ -230,12 +236,12 @@ describe('where GitHub says later, the delivery waits, Port is told once, and th
     }
     expect(waits).toEqual([1, 2, 4])
     await relay.step()
-    await relay.tell()
+    await relay.send()
     expect(logs(relay, 'r_1').map(line => line.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
   })
 
   test('one repository that waits holds its own order, and holds up no other', async () => {
-    const relay = await openDispatching()
+    const relay = await open()
     relay.github.addRepository('acme/other')
     const never = await relay.accept('r_1', 'acme/gone')
     const next = await relay.accept('r_2', 'acme/gone')
@@ -247,7 +253,7 @@ describe('where GitHub says later, the delivery waits, Port is told once, and th
   })
 
   test('after RELAY_RUN_TIMEOUT it gives up, and Port is told', async () => {
-    const relay = await openDispatching({ parts: { runTimeout: 3_600_000 } })
+    const relay = await open({ runTimeout: 3_600_000 })
     relay.github.addRepository('acme/shop')
     relay.github.fail({ status: 429, times: 2 })
     const id = await relay.accept('r_1')
@@ -262,7 +268,7 @@ describe('where GitHub says later, the delivery waits, Port is told once, and th
 })
 
 describe('where GitHub gave no clear answer', () => {
-  const troubles: [string, (relay: Dispatching, create: boolean) => void][] = [
+  const troubles: [string, (relay: Stage, create: boolean) => void][] = [
     ['a 500', ({ github }, create) => void github.failures.serverError({ create })],
     ['a 502', ({ github }, create) => void github.failures.serverError({ create, status: 502 })],
     ['a cut connection', ({ github }, create) => void github.failures.cut({ create })],
@@ -271,7 +277,7 @@ describe('where GitHub gave no clear answer', () => {
   test.each(troubles)(
     '%s with the run created: it is found, and nothing is sent again',
     async (_, trouble) => {
-      const relay = await openDispatching()
+      const relay = await open()
       relay.github.addRepository('acme/shop', workflow())
       trouble(relay, true)
       const id = await relay.accept('r_1')
@@ -280,12 +286,8 @@ describe('where GitHub gave no clear answer', () => {
       expect(await relay.step()).toBe(0)
       relay.advance(2100)
       await relay.step()
-      // Its title tells that there is a run; which one reports, only the action does.
-      expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
-      expect(await outcomes(relay, id)).toEqual([
-        expect.stringMatching(/; looking whether a run appears$/),
-        'Its run appeared: GitHub lists it',
-      ])
+      expect(await relay.runs(id)).toEqual([[relay.github.runs[0]!.id, 'title']])
+      expect(await relay.history(id)).toEqual(['answerLost', 'runBound'])
       relay.advance(600_000)
       expect(await relay.step()).toBe(0)
       expect(relay.github.dispatches).toHaveLength(1)
@@ -295,7 +297,7 @@ describe('where GitHub gave no clear answer', () => {
   test.each(troubles)(
     '%s with no run created: it looks for half a minute, then sends again',
     async (_, trouble) => {
-      const relay = await openDispatching()
+      const relay = await open()
       relay.github.addRepository('acme/shop', workflow())
       trouble(relay, false)
       const id = await relay.accept('r_1')
@@ -306,24 +308,20 @@ describe('where GitHub gave no clear answer', () => {
         relay.advance(1000)
         await relay.step()
       }
-      expect(requests()).toEqual(['POST', 'GET', 'GET', 'GET', 'GET'])
+      expect(requests()).toEqual(['POST', 'GET', 'GET', 'GET'])
       relay.advance(2000)
       await relay.step()
       await relay.step()
       expect(relay.now() - sent).toBeLessThan(40_000)
-      expect(requests()).toEqual(['POST', 'GET', 'GET', 'GET', 'GET', 'GET', 'POST'])
+      expect(requests()).toEqual(['POST', 'GET', 'GET', 'GET', 'GET', 'POST'])
       expect(relay.github.dispatches).toHaveLength(1)
       expect((await relay.delivery(id)).state).toBe('dispatched')
-      expect(await outcomes(relay, id)).toEqual([
-        expect.stringMatching(/; looking whether a run appears$/),
-        'No run appeared; sending again',
-        'GitHub accepted it',
-      ])
+      expect(await relay.history(id)).toEqual(['answerLost', 'runNotFound', 'dispatchAccepted'])
     },
   )
 
   test('a run that appears late is found before anything is sent again', async () => {
-    const relay = await openDispatching()
+    const relay = await open()
     relay.github.addRepository('acme/shop', workflow())
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -333,12 +331,12 @@ describe('where GitHub gave no clear answer', () => {
     relay.github.createRun({ repository: 'acme/shop', displayTitle: 'deploy r_1' })
     relay.advance(20_000)
     await relay.step()
-    expect((await relay.delivery(id)).state).toBe('dispatched')
+    expect((await relay.delivery(id)).state).toBe('running')
     expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
   })
 
-  test("Port's externalRunId is evidence as well, without asking GitHub", async () => {
-    const relay = await openDispatching()
+  test("Port's externalRunId is evidence as well, though GitHub does not show the run", async () => {
+    const relay = await open()
     relay.github.addRepository('acme/shop')
     relay.github.failures.cut({ create: true })
     const id = await relay.accept('r_1')
@@ -346,12 +344,14 @@ describe('where GitHub gave no clear answer', () => {
     relay.port.run('r_1').externalRunId = '4242'
     relay.advance(2100)
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({ state: 'running', githubRunId: 4242 })
-    expect(relay.github.requests.map(({ method }) => method)).toEqual(['POST'])
+    expect((await relay.delivery(id)).state).toBe('dispatched')
+    relay.advance(600_000)
+    expect(await relay.step()).toBe(0)
+    expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
   })
 
   test('nothing is sent again while GitHub cannot be asked', async () => {
-    const relay = await openDispatching()
+    const relay = await open()
     relay.github.addRepository('acme/shop', workflow())
     relay.github.failures.serverError({ create: true })
     const id = await relay.accept('r_1')
@@ -363,13 +363,13 @@ describe('where GitHub gave no clear answer', () => {
     }
     expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
     listing()
-    relay.advance(10_100)
+    relay.advance(61_000)
     await relay.step()
-    expect((await relay.delivery(id)).state).toBe('dispatched')
+    expect((await relay.delivery(id)).state).toBe('running')
   })
 
   test('for as long as RELAY_RUN_TIMEOUT, it fails, and Port is told', async () => {
-    const relay = await openDispatching({ parts: { runTimeout: 120_000 } })
+    const relay = await open({ runTimeout: 120_000 })
     relay.github.addRepository('acme/shop')
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -377,54 +377,46 @@ describe('where GitHub gave no clear answer', () => {
     relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
     relay.advance(121_000)
     await relay.step()
-    await relay.tell()
+    await relay.send()
     const reason = 'GitHub gave no clear answer for 2 min, and no workflow run was found in acme/shop.'
     expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
     expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: reason })
   })
 
-  const DAY = 86_400_000
-
-  test('since a relay died before it could write anything down, and for a day no other ran, it is sent again', async () => {
-    const relay = await openDispatching()
+  test('since a relay died before it could record anything, and for a day no other ran, it is sent again', async () => {
+    const relay = await open()
     relay.github.addRepository('acme/shop')
     const id = await relay.accept('r_1')
-    const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1)
-    expect(await relay.store.markSent(claimed!, relay.now())).toBe(true)
+    await dieInDispatch(relay)
     relay.advance(DAY + 60_000)
-    relay.github.fail({ status: 500 })
-    await relay.step()
-    expect((await relay.delivery(id)).state).toBe('queued')
-    await relay.tell()
-    expect(relay.port.run('r_1').logs.map(({ message }) => message)).toEqual([
-      'Waiting to dispatch "deploy" to acme/shop: GitHub\'s answer was not written down; looking whether a run appears.',
-    ])
-    relay.advance(10_100)
     await relay.step()
     await relay.step()
     expect((await relay.delivery(id)).state).toBe('dispatched')
   })
 
-  test('since a relay died before it could write anything down, it is given up all the same', async () => {
-    const relay = await openDispatching()
+  test('since a relay died before it could record anything, it fails all the same', async () => {
+    const relay = await open()
     relay.github.addRepository('acme/shop')
     const id = await relay.accept('r_1')
-    const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1)
-    expect(await relay.store.markSent(claimed!, relay.now())).toBe(true)
+    await dieInDispatch(relay)
     relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
     relay.advance(DAY - 60_000)
     await relay.step()
     expect((await relay.delivery(id)).state).toBe('queued')
+    await relay.send()
+    expect(relay.port.run('r_1').logs.map(({ message }) => message)).toEqual([
+      'Waiting to dispatch "deploy" to acme/shop: GitHub\'s answer was not recorded; looking for its workflow run.',
+    ])
     relay.advance(DAY)
     await relay.step()
     expect((await relay.delivery(id)).state).toBe('failed')
   })
 
-  test.each<[string, (relay: Dispatching) => unknown]>([
+  test.each<[string, (relay: Stage) => unknown]>([
     ['a 500', ({ github }) => github.failures.serverError({ create: false })],
     ['a refused connection', ({ github }) => github.failures.down()],
   ])('%s at the first try after more than RELAY_RUN_TIMEOUT: it is tried again', async (_, trouble) => {
-    const relay = await openDispatching()
+    const relay = await open()
     relay.github.addRepository('acme/shop', workflow())
     const id = await relay.accept('r_1')
     relay.advance(DAY + 3_600_000)
@@ -441,7 +433,7 @@ describe('where GitHub gave no clear answer', () => {
   })
 
   test('and none for as long as a run may take to appear: then it fails, and the reason says for how long', async () => {
-    const relay = await openDispatching()
+    const relay = await open()
     relay.github.addRepository('acme/shop')
     const id = await relay.accept('r_1')
     relay.advance(DAY + 3_600_000)
@@ -453,12 +445,12 @@ describe('where GitHub gave no clear answer', () => {
     expect((await relay.delivery(id)).state).toBe('queued')
     relay.advance(20_000)
     await relay.step()
-    const reason = 'GitHub gave no clear answer for 10 min, and no workflow run was found in acme/shop.'
+    const reason = 'GitHub gave no clear answer for 10.2 min, and no workflow run was found in acme/shop.'
     expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
   })
 
-  test('for an hour: Port is told once that the relay looks, and of a limit that follows', async () => {
-    const relay = await openDispatching()
+  test('for an hour, and a limit that follows: Port shows once that the delivery waits', async () => {
+    const relay = await open()
     relay.github.addRepository('acme/shop', workflow())
     const trouble = relay.github.fail({
       status: 502,
@@ -470,26 +462,24 @@ describe('where GitHub gave no clear answer', () => {
       await relay.step()
       relay.advance(10_000)
     }
-    await relay.tell()
+    await relay.send()
     const looking =
-      'Waiting to dispatch "deploy" to acme/shop: GitHub answered 502 to the dispatch to acme/shop; looking whether a run appears.'
+      'Waiting to dispatch "deploy" to acme/shop: GitHub answered 502 to the dispatch to acme/shop; looking for its workflow run.'
     expect(logs(relay, 'r_1')).toEqual([looking])
     trouble()
     relay.github.failures.tooMany(3_000)
-    while ((await relay.delivery(id)).sentAt !== null) {
+    while ((await relay.delivery(id)).unansweredSince !== null) {
       relay.advance(10_000)
       await relay.step()
     }
     await relay.step()
-    await relay.tell()
-    expect(logs(relay, 'r_1')).toEqual([
-      looking,
-      expect.stringMatching(/^Waiting .+ GitHub limits how fast .+; next try at /),
-    ])
+    await relay.send()
+    expect((await relay.history(id)).at(-1)).toBe('dispatchDeferred')
+    expect(logs(relay, 'r_1')).toEqual([looking])
   })
 
   test('the wait is no longer than RELAY_START_TIMEOUT', async () => {
-    const relay = await openDispatching({ parts: { startTimeout: 1000 } })
+    const relay = await open({ startTimeout: 1000 })
     relay.github.addRepository('acme/shop', workflow())
     relay.github.failures.serverError({ create: false })
     await relay.accept('r_1')
@@ -502,42 +492,44 @@ describe('where GitHub gave no clear answer', () => {
 })
 
 describe('where Port cannot be told', () => {
-  test('its words wait, and arrive in order once it answers', async () => {
-    const relay = await openDispatching()
+  test('messages wait, and arrive in order once it answers', async () => {
+    const relay = await open()
     relay.github.addRepository('acme/shop')
     relay.github.failures.tooMany(1)
     await relay.accept('r_1')
     relay.port.fail({ status: 503, times: 2 })
     await relay.step()
-    await relay.tell()
+    await relay.send()
     relay.advance(1100)
     await relay.step()
-    await relay.tell()
-    expect(relay.warned.every(({ message }) => message.startsWith('Port will be told later: '))).toBe(true)
+    await relay.send()
+    expect(relay.warned.every(({ message }) => message.startsWith('messages to Port are retried: '))).toBe(
+      true,
+    )
     for (let i = 0; i < 4; i++) {
       relay.advance(8000)
-      await relay.tell()
+      await relay.send()
     }
     expect(logs(relay, 'r_1').map(line => line.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
     expect(relay.port.run('r_1').statusLabel).toBe('Waiting for GitHub')
   })
 
   test('a 429 is waited out as Port asks', async () => {
-    const relay = await openDispatching()
+    const relay = await open()
     relay.github.addRepository('acme/shop')
     await relay.accept('r_1')
     await relay.step()
     relay.port.failures.rateLimit({ retryAfter: 20 })
-    await relay.tell()
+    await relay.send()
     relay.advance(19_000)
-    expect(await relay.tell()).toBe(0)
+    expect(await relay.send()).toBe(0)
     relay.advance(1500)
-    expect(await relay.tell()).toBe(1)
+    expect(await relay.send()).toBe(1)
     expect(logs(relay, 'r_1')).toHaveLength(1)
   })
 
-  test('since the run is unknown or has ended, the words are dropped, and the dispatch stands', async () => {
-    const relay = await openDispatching()
+  test('since the run is unknown or has ended, messages are dropped, and the dispatch stands', async () => {
+    const relay = await open()
     relay.github.addRepository('acme/shop')
     const ended = await relay.accept('r_1')
     const unknown = await relay.accept('r_2')
@@ -545,12 +537,14 @@ describe('where Port cannot be told', () => {
     relay.port.run('r_2').id = 'r_2'
     relay.port.fail({ match: ({ path }) => path.includes('/r_2'), status: 404, times: 9 })
     while ((await relay.step()) > 0);
-    while ((await relay.tell()) > 0);
+    while ((await relay.send()) > 0);
     for (const id of [ended, unknown]) expect((await relay.delivery(id)).state).toBe('dispatched')
     expect(relay.warned).not.toEqual([])
     expect(relay.warned.every(({ message }) => message.includes('r_2'))).toBe(true)
     relay.advance(3_600_000)
-    expect(await relay.tell()).toBe(0)
+    relay.port.fail({ match: ({ path }) => path.includes('/r_2'), status: 404, times: 9 })
+    expect(await relay.send()).toBe(1)
+    expect(await relay.send()).toBe(0)
   })
 })
 
@@ -580,9 +574,9 @@ describe('a relay with its outside world going down', () => {
     const run = port.createRun({ id: 'r_1' })
     await github.failures.down()
     expect((await send(relay.url, { body: body('r_1') })).status).toBe(202)
-    await until(() => run.logs.length === 1, 'Port is told to wait')
+    await until(() => run.logs.length === 1, 'Port shows that it waits')
     expect(run.logs[0]!.message).toMatch(
-      /^Waiting to dispatch "deploy" to acme\/shop: GitHub could not be reached \(ECONNREFUSED\); next try at /,
+      /^Waiting to dispatch "deploy" to acme\/shop: GitHub could not be reached \(ECONNREFUSED\); next attempt at /,
     )
     await github.start()
     await until(() => run.logs.length === 2, 'it is dispatched')
@@ -601,7 +595,7 @@ describe('a relay with its outside world going down', () => {
     await until(() => run.logs.length === 2, 'Port is told')
     expect(run.logs.map(log => log.message.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
     expect(
-      relay.log().some(line => line.msg.startsWith('Port will be told later: Port did not answer')),
+      relay.log().some(line => line.msg.startsWith('messages to Port are retried: Port did not answer')),
     ).toBe(true)
   })
 
@@ -612,7 +606,7 @@ describe('a relay with its outside world going down', () => {
     await github.failures.down()
     await send(relay.url, { body: body('r_1') })
     await until(
-      () => relay.log().some(line => line.msg.startsWith('Port will be told later')),
+      () => relay.log().some(line => line.msg.startsWith('messages to Port are retried')),
       'both were tried',
     )
     await relay.kill()

@@ -148,7 +148,7 @@ describe('a running relay', () => {
         .filter(line => line.level === 40)
         .map(line => line.msg),
     ).toEqual([
-      'PORT_CLIENT_ID is not set: the relay dispatches, but cannot tell Port what became of it',
+      'PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port',
       'No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES',
     ])
   })

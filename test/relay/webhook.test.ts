@@ -423,7 +423,7 @@ describe('a webhook is refused', () => {
       problem(
         422,
         'Cannot be dispatched',
-        'Nothing says which repository this is for: name it in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
+        'No repository is named: name it in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
       ),
     )
   })
@@ -536,7 +536,7 @@ describe('the checks come in order', () => {
     expect(await status({ body: junk, headers: json })).toBe('401 The webhook is older tha')
     expect(await status({ body: junk, headers: now })).toBe('401 The signature does not m')
     expect(await status({ body: junk })).toBe('400 The body is not JSON in ')
-    expect(await status({ body: {} })).toBe('422 Nothing says which repos')
+    expect(await status({ body: {} })).toBe('422 No repository is named: ')
     expect(await status({ body: {}, path: '/webhook/acme/shop' })).toBe('403 acme/shop is not in RELA')
     expect(await relay.written()).toEqual([])
   })

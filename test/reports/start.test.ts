@@ -138,7 +138,7 @@ test('while Port is away a run starts all the same; while GitHub is, none does',
   const unknown = await stage.post('/report/start', token, { delivery: id })
   expect(unknown.status).toBe(503)
   expect(unknown.body.detail).toBe(
-    'GitHub does not tell the relay about acme/shop now, and it accepts no report without that. Try again.',
+    'The relay cannot read acme/shop from GitHub now, which it needs to verify this report. Try again.',
   )
   await stage.github.start()
   await stage.port.stop()

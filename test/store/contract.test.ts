@@ -1,25 +1,25 @@
 import { describe } from 'vitest'
 import { usePlace } from './place.ts'
+import { applyTests } from './suites/apply.ts'
 import { claimTests } from './suites/claims.ts'
 import { intakeTests } from './suites/intake.ts'
+import { lookupTests } from './suites/lookups.ts'
+import { maintenanceTests } from './suites/maintenance.ts'
+import { migrationTests } from './suites/migration.ts'
+import { outboxTests } from './suites/outbox.ts'
 import { planTests } from './suites/plans.ts'
-import { runTests } from './suites/runs.ts'
-import { schemaTests } from './suites/schema.ts'
 import { sharedTests } from './suites/shared.ts'
-import { stepTests } from './suites/steps.ts'
-import { tellingTests } from './suites/telling.ts'
 import { troubleTests } from './suites/trouble.ts'
-import { upkeepTests } from './suites/upkeep.ts'
 
 describe.each(['sqlite', 'postgres'] as const)('The store on %s', kind => {
   const place = usePlace(kind)
   intakeTests(place)
   claimTests(place)
-  stepTests(place)
-  tellingTests(place)
-  runTests(place)
-  upkeepTests(place)
-  schemaTests(place)
+  applyTests(place)
+  outboxTests(place)
+  lookupTests(place)
+  maintenanceTests(place)
+  migrationTests(place)
   planTests(place)
   if (kind === 'postgres') sharedTests(place)
   troubleTests(place)

@@ -5,9 +5,9 @@ import { afterAll, afterEach, beforeAll } from 'vitest'
 import type { Config } from '../../relay/config/config.ts'
 import { createStore } from '../../relay/store/create-store.ts'
 import type { Backend } from '../../relay/store/database.ts'
-import type { NewDelivery } from '../../relay/store/delivery.ts'
+import type { Delivery, DeliveryRun, Message, NewDelivery, Transition } from '../../relay/store/delivery.ts'
 import { openBackend, openStore } from '../../relay/store/open.ts'
-import type { Store } from '../../relay/store/store.ts'
+import type { ReportReceipt, Store } from '../../relay/store/store.ts'
 import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 
 export type Address = Config['database']
@@ -26,16 +26,8 @@ export interface Place {
 }
 
 const WIPE = {
-  sqlite: [
-    'DELETE FROM deliveries',
-    'DELETE FROM reports',
-    'DELETE FROM pauses',
-    'UPDATE pace SET tokens = 0, at = 0',
-  ],
-  postgres: [
-    'TRUNCATE deliveries, reports, pauses RESTART IDENTITY CASCADE',
-    'UPDATE pace SET tokens = 0, at = 0',
-  ],
+  sqlite: ['DELETE FROM deliveries', 'DELETE FROM gates'],
+  postgres: ['TRUNCATE deliveries, gates RESTART IDENTITY CASCADE'],
 }
 
 export function usePlace(kind: Address['kind']): Place {
@@ -93,21 +85,43 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
   const runId = `r_${++count}`
   return {
     id: `d-${count}`,
-    identity: `run:${given.runId ?? runId}`,
+    dedupeKey: `run:${given.runId ?? runId}`,
     replayKey: null,
     organisation: 'default',
-    workflow: null,
-    ref: null,
     runId,
     kind: 'action_run',
     action: 'deploy',
     repository: 'acme/shop',
     eventType: 'deploy',
+    workflow: null,
+    ref: null,
     invocation: '{"inputs":{}}',
     receivedAt: 1000,
     ...given,
   }
 }
+
+/** A workflow run of a delivery. */
+export const aRun = (id: number, given: Partial<DeliveryRun> = {}): DeliveryRun => ({
+  id,
+  attempt: 1,
+  evidence: 'title',
+  past: false,
+  status: 'in_progress',
+  conclusion: null,
+  url: `https://github.com/acme/shop/actions/runs/${id}`,
+  ...given,
+})
+
+export const aLine = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
+
+/** A transition that changes nothing, but for what is given. */
+export const aTransition = (given: Partial<Transition> = {}): Transition => ({
+  change: {},
+  messages: [],
+  history: null,
+  ...given,
+})
 
 /** Accepts deliveries one after the other; their ids. */
 export async function acceptAll(store: Store, ...given: Partial<NewDelivery>[]): Promise<string[]> {
@@ -116,19 +130,40 @@ export async function acceptAll(store: Store, ...given: Partial<NewDelivery>[]):
   return ids
 }
 
-/** A delivery that GitHub took; its watch is due at 5000. */
+export async function get(store: Store, id: string): Promise<Delivery> {
+  const delivery = await store.get(id)
+  if (!delivery) throw new Error(`There is no delivery ${id}`)
+  return delivery
+}
+
+/** Applies a transition to a delivery as it is now. */
+export async function applyTo(
+  store: Store,
+  id: string,
+  transition: Partial<Transition>,
+  now = 1000,
+  receipt?: ReportReceipt,
+): Promise<boolean> {
+  return store.apply(await get(store, id), aTransition(transition), now, receipt)
+}
+
+/** A delivery that GitHub accepted at 1000; its watch is due at 5000. */
 export async function aDispatched(store: Store, given: Partial<NewDelivery> = {}): Promise<string> {
-  const [id] = await acceptAll(store, given)
-  const claimed = (await store.claimQueued(1000, 10, 100)).find(each => each.id === id)
-  await store.record(claimed!, { state: 'dispatched', dispatchedAt: 1000, dueAt: 5000 }, 1000)
-  return id!
+  const { id } = await store.accept(aDelivery(given))
+  const change = {
+    state: 'dispatched',
+    attempts: 1,
+    attemptedAt: 1000,
+    dispatchedAt: 1000,
+    dueAt: 5000,
+  } as const
+  await applyTo(store, id, { change })
+  return id
 }
 
 /** A delivery that failed at `at`. */
 export async function aFailed(store: Store, at = 2000, given: Partial<NewDelivery> = {}): Promise<string> {
   const id = await aDispatched(store, given)
-  const claimed = (await store.claimWatched(5000, 10, 100)).find(each => each.id === id)
-  const attempts = [{ at, outcome: 'It was not there' }]
-  await store.record(claimed!, { state: 'failed', reason: 'No workflow', attempts, dueAt: null }, at)
+  await applyTo(store, id, { change: { state: 'failed', reason: 'No workflow', dueAt: null } }, at)
   return id
 }

@@ -5,8 +5,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 
-const PUT = 'INSERT INTO pace VALUES (?1, ?2)'
-const ALL = 'SELECT at FROM pace WHERE at > 0 ORDER BY at'
+const PUT = 'INSERT INTO rate_limiter VALUES (?1, ?2, 0)'
+const ALL = 'SELECT refilled_at AS at FROM rate_limiter WHERE refilled_at > 0 ORDER BY refilled_at'
 
 /* The rest of it is tested through the store, by the contract suite. */
 
@@ -33,8 +33,8 @@ test('requests of one commit: one that fails undoes itself alone', () => {
   ])
   expect(answers).toEqual([
     { id: 1, rows: [[]] },
-    { id: 2, error: 'NOT NULL constraint failed: pace.tokens' },
-    { id: 3, error: 'NOT NULL constraint failed: pace.tokens' },
+    { id: 2, error: 'NOT NULL constraint failed: rate_limiter.tokens' },
+    { id: 3, error: 'NOT NULL constraint failed: rate_limiter.tokens' },
     { id: 4, rows: [[], [expect.objectContaining({ at: 1 }), expect.objectContaining({ at: 5 })]] },
   ])
 })

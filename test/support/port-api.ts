@@ -1,9 +1,9 @@
 import { Hono } from 'hono'
 import { type StandInEnv, startStandIn } from './http-server.ts'
-import { entityRoutes } from './port-api/entity-routes.ts'
+import { entityRoutes, searchRoutes } from './port-api/entity-routes.ts'
 import { refuse, troubleAnswer } from './port-api/errors.ts'
 import { nodeRunRoutes } from './port-api/node-run-routes.ts'
-import { runRoutes } from './port-api/run-routes.ts'
+import { newRunRoutes, runRoutes } from './port-api/run-routes.ts'
 import { currentToken, newPortState, newRun, randomId, updateRun } from './port-api/state.ts'
 import type { PortApi, PortApiOptions, PortNodeRun } from './port-api/types.ts'
 import { openRouteSchemas } from './route-schemas.ts'
@@ -42,6 +42,8 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortAp
     return c.json({ ok: true, accessToken: value, expiresIn, tokenType: 'Bearer' })
   })
   app.route('/v1/actions/runs', runRoutes(state, schemas))
+  app.route('/v1/actions', newRunRoutes(state))
+  app.route('/v1/entities', searchRoutes(state))
   app.route('/v1/workflows/nodes/runs', nodeRunRoutes(state, schemas))
   app.route('/v1/blueprints', entityRoutes(state, schemas))
   app.all('*', () => refuse('routeNotFound'))

@@ -26,9 +26,9 @@ export interface Relay {
   kill(): Promise<void>
 }
 
-/** A relay as a process of its own, on a free port; ended with the test. */
-export async function startRelay(env: Env = {}): Promise<Relay> {
-  const { child, output } = spawnRelay({ HOST: '127.0.0.1', PORT: '0', ...env })
+/** A relay as a process of its own, on a free port; ended with the test. `flags` are Node's. */
+export async function startRelay(env: Env = {}, flags: string[] = []): Promise<Relay> {
+  const { child, output } = spawnRelay({ HOST: '127.0.0.1', PORT: '0', ...env }, [], flags)
   const lines = () => linesOf(output.stdout)
   const gone = () => child.exitCode !== null || child.signalCode !== null
   const listening = () => lines().find(line => line.msg === 'listening')
@@ -107,9 +107,13 @@ export function temporaryFolder(): string {
   return folder
 }
 
-function spawnRelay(env: Env, args: string[] = []): { child: ChildProcess; output: Output } {
+function spawnRelay(
+  env: Env,
+  args: string[] = [],
+  flags: string[] = [],
+): { child: ChildProcess; output: Output } {
   const main = join(import.meta.dirname, '../../relay/main.ts')
-  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...flags, main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   onTestFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGKILL')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { openStage, START_TIMEOUT } from './stage.ts'
+import { openStage, START_TIMEOUT } from '../support/stage.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
@@ -8,15 +8,16 @@ test('nothing listens to a redelivered delivery either: it fails again, and may 
   const stage = await openStage()
   const id = await stage.dispatch(RUN)
   await stage.pass(100_000)
-  const told = structuredClone(stage.port.run(RUN))
+  const shown = structuredClone(stage.port.run(RUN))
   await stage.redeliver(id)
   await stage.pass(400_000)
   expect(await stage.delivery(id)).toMatchObject({
     state: 'failed',
     reason: expect.stringMatching(/^No workflow in acme\/shop listens/),
   })
-  expect(stage.port.run(RUN)).toEqual(told)
-  expect(await stage.store.redeliver(id, stage.now())).toBe('queued')
+  expect(stage.port.run(RUN)).toEqual(shown)
+  await stage.redeliver(id)
+  expect((await stage.delivery(id)).state).toBe('dispatched')
 })
 
 test('the run of before a redelivery is not taken for that of after it, whoever names it', async () => {
@@ -26,19 +27,17 @@ test('the run of before a redelivery is not taken for that of after it, whoever 
   stage.port.run(RUN).externalRunId = String(old.id)
   stage.end(old, 'cancelled')
   await stage.pass(100_000)
-  expect(await stage.delivery(id)).toMatchObject({ state: 'failed', githubRunId: old.id })
+  expect(await stage.runs(id)).toEqual([[old.id, 'port']])
 
   await stage.redeliver(id)
+  expect(await stage.runs(id)).toEqual([])
   await stage.pass(3_000)
   const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
   await stage.pass(40_000)
-  expect(await stage.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
-  // GitHub's "Re-run jobs" of the old run, which keeps its id.
-  expect(await stage.store.bindRun(id, old.id, 2, stage.now())).toBe('other')
-  expect(await stage.store.bindRun(id, run.id, 1, stage.now())).toBe('bound')
+  expect(await stage.runs(id)).toEqual([[run.id, 'title']])
   stage.end(run, 'success')
   await stage.pass(60_000)
-  expect(await stage.delivery(id)).toMatchObject({ state: 'finished', reason: null, githubRunId: run.id })
+  expect(await stage.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
 test('of a redelivered delivery whose run fails, the end is what GitHub says, and Port keeps the one it has', async () => {
@@ -47,14 +46,20 @@ test('of a redelivered delivery whose run fails, the end is what GitHub says, an
   const old = stage.run(`deploy ${RUN}`)
   stage.end(old, 'cancelled')
   await stage.pass(100_000)
-  const told = structuredClone(stage.port.run(RUN))
+  const shown = structuredClone(stage.port.run(RUN))
   await stage.redeliver(id)
   const run = stage.run(`deploy ${RUN}`)
   await stage.pass(10_000)
   stage.end(run, 'timed_out')
   await stage.pass(60_000)
-  expect(await stage.delivery(id)).toMatchObject({ state: 'failed', pastRuns: [old.id, run.id] })
-  expect(stage.port.run(RUN)).toEqual(told)
+  expect(await stage.delivery(id)).toMatchObject({
+    state: 'failed',
+    runs: [
+      { id: old.id, past: true },
+      { id: run.id, past: false },
+    ],
+  })
+  expect(stage.port.run(RUN)).toEqual(shown)
 })
 
 test('redelivered within a minute, a node run does not end with the run that was cancelled', async () => {
@@ -74,7 +79,7 @@ test('redelivered within a minute, a node run does not end with the run that was
   expect(await stage.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('what Port was not told of a failure is not said after the redelivery, and its run follows the new course', async () => {
+test('a failure that Port did not get is not sent after the redelivery, and its run follows the new course', async () => {
   const stage = await openStage()
   const id = await stage.dispatch(RUN)
   const old = stage.run(`deploy ${RUN}`)

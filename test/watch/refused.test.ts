@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { openStage, START_TIMEOUT } from './stage.ts'
+import { openStage, START_TIMEOUT } from '../support/stage.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
@@ -16,14 +16,14 @@ test.each([401, 403, 404])(
     stage.restart()
     stage.github.fail({ times: 1, status, body: { message: 'Not Found' }, match: isList })
     await stage.pass(20_000)
-    expect((await stage.delivery(id)).state).toBe('dispatched')
+    expect((await stage.delivery(id)).state).toBe('running')
     stage.end(run, 'success')
     await stage.pass(90_000)
     expect(stage.port.run(RUN).status).toBe('SUCCESS')
   },
 )
 
-test('refused again a minute later, it says that it could not look', async () => {
+test('refused again a minute later, Port shows that the relay cannot look', async () => {
   const stage = await openStage()
   await stage.dispatch(RUN)
   stage.github.fail({ times: Number.POSITIVE_INFINITY, status: 404, body: {}, match: isList })
@@ -41,7 +41,7 @@ test('a run that Port does not know ends when GitHub says so', async () => {
   stage.port.fail({
     times: Number.POSITIVE_INFINITY,
     status: 404,
-    body: { error: 'not_found' },
+    body: { ok: false, error: 'not_found', message: 'No such run' },
     match: isRead,
   })
   stage.end(run, 'success')
@@ -49,7 +49,7 @@ test('a run that Port does not know ends when GitHub says so', async () => {
   expect((await stage.delivery(id)).state).toBe('finished')
 })
 
-test('Port lets the run not be read: its end is told all the same', async () => {
+test('a gateway lets the run not be read: its end is reported after five minutes', async () => {
   const stage = await openStage()
   await stage.dispatch(RUN)
   const run = stage.run(`deploy ${RUN}`)
@@ -62,6 +62,8 @@ test('Port lets the run not be read: its end is told all the same', async () => 
   })
   stage.end(run, 'cancelled')
   await stage.pass(60_000)
+  expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
+  await stage.pass(360_000)
   expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })
 

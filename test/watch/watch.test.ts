@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { iso, openStage, RUN_TIMEOUT, START_TIMEOUT, type Stage } from './stage.ts'
+import { iso, openStage, RUN_TIMEOUT, START_TIMEOUT, type Stage } from '../support/stage.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const lines = (stage: Stage, id = RUN) =>
@@ -13,40 +13,31 @@ describe('a run in progress', () => {
     const run = stage.run(`deploy ${RUN}`)
     await stage.pass(START_TIMEOUT * 3)
     expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
-    expect((await stage.delivery(id)).state).toBe('dispatched')
+    expect(await stage.runs(id)).toEqual([[run.id, 'title']])
     stage.end(run, 'success')
     await stage.pass(60_000)
     expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
   })
 
-  test('is bound to the delivery by what the action tells Port, never by its title', async () => {
+  test('is bound by what the action writes to Port, in place of what its title names', async () => {
     const stage = await openStage()
     const id = await stage.dispatch(RUN)
     const lint = stage.run(`lint ${RUN}`, { status: 'in_progress' })
     await stage.pass(20_000)
-    expect(await stage.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
+    expect(await stage.runs(id)).toEqual([[lint.id, 'title']])
     const deploy = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
-    stage.end(lint, 'failure')
     stage.port.run(RUN).externalRunId = String(deploy.id)
     await stage.pass(60_000)
-    expect(await stage.delivery(id)).toMatchObject({ state: 'running', githubRunId: deploy.id })
+    expect(await stage.runs(id)).toContainEqual([deploy.id, 'port'])
+    stage.end(lint, 'failure')
+    await stage.pass(60_000)
+    expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
     stage.end(deploy, 'success')
     await stage.pass(60_000)
-    expect(stage.port.run(RUN).status).toBe('SUCCESS')
+    expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(deploy.id) })
   })
 
-  test('that reports after another one of its name has ended is not stopped as a second', async () => {
-    const stage = await openStage()
-    const id = await stage.dispatch(RUN)
-    stage.end(stage.run(`lint ${RUN}`), 'success')
-    await stage.pass(20_000)
-    expect((await stage.delivery(id)).state).toBe('finished')
-    const deploy = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
-    expect(await stage.store.bindRun(id, deploy.id, 1, stage.now())).toBe('bound')
-    expect((await stage.delivery(id)).state).toBe('finished')
-  })
-
-  test('that never ends is followed until RELAY_RUN_TIMEOUT, and then told so', async () => {
+  test('that never ends is followed until RELAY_RUN_TIMEOUT, and then Port shows that', async () => {
     const stage = await openStage()
     const id = await stage.dispatch(RUN)
     stage.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -62,7 +53,7 @@ describe('a run in progress', () => {
     expect((await stage.delivery(id)).state).toBe('failed')
   })
 
-  test('that a person ended in Port is told nothing, whatever becomes of it', async () => {
+  test('that a person ended in Port is sent nothing, whatever becomes of it', async () => {
     const stage = await openStage()
     const id = await stage.dispatch(RUN)
     const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -78,10 +69,10 @@ describe('a run in progress', () => {
   test('that was deleted on GitHub ends the Port run, whether or not the action had named it', async () => {
     for (const [named, hooks] of [true, false].flatMap(named => [true, false].map(hooks => [named, hooks]))) {
       const stage = await openStage()
-      const id = await stage.dispatch(RUN)
+      await stage.dispatch(RUN)
       const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
       if (named) stage.port.run(RUN).externalRunId = String(run.id)
-      if (hooks) await stage.webhook(id, run)
+      if (hooks) await stage.webhook(run)
       await stage.pass(30_000)
       stage.github.runs.splice(0)
       stage.github.fail({
@@ -99,17 +90,20 @@ describe('Port names a run that the repository does not have, and a title names 
   test.each([
     ['success', 'SUCCESS', 'Succeeded'],
     ['cancelled', 'FAILURE', 'Cancelled'],
-  ])('as when a workflow writes any number there: its end is told, %s', async (end, status, statusLabel) => {
-    const stage = await openStage()
-    const id = await stage.dispatch(RUN)
-    const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
-    stage.port.run(RUN).externalRunId = '42'
-    await stage.pass(60_000)
-    expect(await stage.delivery(id)).toMatchObject({ state: 'dispatched', githubRunId: null })
-    stage.end(run, end)
-    await stage.pass(90_000)
-    expect(stage.port.run(RUN)).toMatchObject({ status, statusLabel })
-  })
+  ])(
+    'as when a workflow writes any number there: its end is reported, %s',
+    async (end, status, statusLabel) => {
+      const stage = await openStage()
+      const id = await stage.dispatch(RUN)
+      const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+      stage.port.run(RUN).externalRunId = '42'
+      await stage.pass(60_000)
+      expect(await stage.runs(id)).toEqual([[run.id, 'title']])
+      stage.end(run, end)
+      await stage.pass(90_000)
+      expect(stage.port.run(RUN)).toMatchObject({ status, statusLabel })
+    },
+  )
 
   test('which has handed its work on, and ended well: the other one is waited for', async () => {
     const stage = await openStage()
@@ -127,7 +121,7 @@ test.each([
   ['failure', 'neutral', 'FAILURE'],
   ['skipped', 'failure', 'FAILURE'],
   ['success', 'skipped', 'SUCCESS'],
-])('of runs that ended with %s and %s, the one that says most is told', async (first, second, status) => {
+])('of runs that ended with %s and %s, the one that says most is reported', async (first, second, status) => {
   const stage = await openStage()
   await stage.dispatch(RUN)
   const [a, b] = [stage.run(`deploy ${RUN}`), stage.run(`lint ${RUN}`)]
@@ -152,43 +146,97 @@ test('a run that Port names and the repository does not have is one of another r
 })
 
 describe('without run-name', () => {
-  test('one run under the event type as title is taken for the delivery', async () => {
+  const [FIRST, SECOND] = [RUN, 'r_B1b2C3d4E5f6G7h8']
+  const statuses = (stage: Stage) => [FIRST, SECOND].map(id => stage.port.run(id).status)
+
+  test.each(['deploy', 'Deploying, please wait'])('the only run, titled "%s", is bound', async title => {
     const stage = await openStage()
-    await stage.dispatch(RUN)
-    const run = stage.run('deploy')
-    await stage.pass(20_000)
+    const id = await stage.dispatch(RUN)
+    const run = stage.run(title)
+    await stage.pass(30_000)
+    expect(await stage.runs(id)).toEqual([[run.id, 'only_candidate']])
     stage.end(run, 'failure')
     await stage.pass(60_000)
     expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
   })
 
-  test('two deliveries are never told the end of each other', async () => {
+  test('of two deliveries neither gets a run, in whatever order they end: Port shows what to set', async () => {
     const stage = await openStage()
-    await stage.dispatch(RUN)
-    await stage.dispatch('r_B1b2C3d4E5f6G7h8')
+    const ids = [await stage.dispatch(FIRST)]
+    await stage.pass(20_000)
+    ids.push(await stage.dispatch(SECOND))
     const [a, b] = [stage.run('deploy'), stage.run('deploy')]
     await stage.pass(10_000)
-    stage.end(a, 'failure')
-    await stage.pass(30_000)
-    expect([RUN, 'r_B1b2C3d4E5f6G7h8'].map(id => stage.port.run(id).status)).toEqual([
-      'IN_PROGRESS',
-      'IN_PROGRESS',
-    ])
     stage.end(b, 'success')
-    await stage.pass(120_000)
-    for (const id of [RUN, 'r_B1b2C3d4E5f6G7h8'])
-      expect(stage.port.run(id).summary).toMatch(/^2 workflow runs with the title "deploy" have ended/)
+    await stage.pass(START_TIMEOUT * 2)
+    expect(statuses(stage)).toEqual(['IN_PROGRESS', 'IN_PROGRESS'])
+    stage.end(a, 'failure')
+    await stage.pass(60_000)
+    expect(statuses(stage)).toEqual(['FAILURE', 'FAILURE'])
+    for (const [n, runId] of [FIRST, SECOND].entries()) {
+      expect(stage.port.run(runId)).toMatchObject({
+        statusLabel: 'Not identified',
+        summary: expect.stringMatching(/^2 workflow runs started .+ Set run-name: /),
+        link: [`${stage.github.serverUrl}/acme/shop/actions`],
+      })
+      expect(await stage.history(ids[n]!)).toContain('runUnidentified')
+    }
   })
 
-  test('a run under a title that names nothing keeps the relay from saying that nothing listens', async () => {
+  test('where the first dispatch started nothing, it does not get the run of the second', async () => {
     const stage = await openStage()
-    await stage.dispatch(RUN)
-    const run = stage.run('Deploying, please wait')
-    await stage.pass(START_TIMEOUT * 2)
-    expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
+    await stage.dispatch(FIRST)
+    await stage.pass(20_000)
+    await stage.dispatch(SECOND)
+    await stage.pass(1_000)
+    const run = stage.run('deploy')
+    await stage.pass(5_000)
     stage.end(run, 'success')
-    await stage.pass(60_000)
-    expect(stage.port.run(RUN).summary).toMatch(/^A workflow run began in acme\/shop after/)
+    await stage.pass(RUN_TIMEOUT)
+    for (const id of [FIRST, SECOND]) expect(stage.port.run(id).statusLabel).toBe('Not identified')
+  })
+
+  test('each of two deliveries gets the run that the action reports from', async () => {
+    const stage = await openStage()
+    const ids = [await stage.dispatch(FIRST), await stage.dispatch(SECOND)]
+    const [a, b] = [stage.run('deploy'), stage.run('deploy')]
+    stage.port.run(FIRST).externalRunId = String(b.id)
+    expect(await stage.bind(ids[1]!, a.id)).toBe(true)
+    await stage.pass(30_000)
+    stage.end(a, 'failure')
+    await stage.pass(30_000)
+    stage.end(b, 'success')
+    await stage.pass(30_000)
+    expect(statuses(stage)).toEqual(['SUCCESS', 'FAILURE'])
+  })
+
+  test.each([
+    ['deploy SECOND', /^No workflow in acme\/shop listens/],
+    ['run_deployment', null],
+  ])(
+    'a run titled "%s" is taken for that of another delivery only where it names one',
+    async (title, summary) => {
+      const stage = await openStage()
+      await stage.dispatch(FIRST)
+      stage.run(title.replace('SECOND', SECOND), { status: 'in_progress' })
+      await stage.pass(START_TIMEOUT + 30_000)
+      expect(stage.port.run(FIRST).status).toBe(summary ? 'FAILURE' : 'IN_PROGRESS')
+      if (summary) expect(stage.port.run(FIRST).summary).toMatch(summary)
+    },
+  )
+
+  test('a run that was made long after RELAY_START_TIMEOUT is not waited for', async () => {
+    const stage = await openStage()
+    await stage.dispatch(FIRST)
+    await stage.pass(START_TIMEOUT - 5_000)
+    await stage.dispatch(SECOND)
+    stage.end(stage.run('deploy'), 'success')
+    await stage.pass(20_000)
+    for (let i = 0; i < 5; i++) {
+      stage.run(`nightly ${i}`, { status: 'in_progress' })
+      await stage.pass(30_000)
+    }
+    expect(stage.port.run(FIRST).statusLabel).toBe('Not identified')
   })
 })
 
@@ -204,7 +252,7 @@ describe('when a service does not answer', () => {
     expect(stage.port.run(RUN).summary).toMatch(/^No workflow in acme\/shop listens/)
   })
 
-  test('Port is told when it is back', async () => {
+  test('Port gets the end when it is back', async () => {
     const stage = await openStage()
     await stage.dispatch(RUN)
     const run = stage.run(`deploy ${RUN}`)
@@ -231,7 +279,7 @@ describe('when a service does not answer', () => {
   })
 })
 
-test('a node run, which Port does not show, is told its end', async () => {
+test('the end of a node run, which Port does not show, is reported', async () => {
   const stage = await openStage()
   const id = 'wfnr_A1b2C3d4E5f6G7h8'
   await stage.dispatch(id)
@@ -251,9 +299,9 @@ test('a re-run of a run whose Port run has ended changes nothing', async () => {
   await stage.pass(60_000)
   const before = structuredClone(stage.port.run(RUN))
   stage.github.setRun(run.id, { runAttempt: 2, status: 'in_progress', conclusion: null })
-  await stage.webhook(id, run)
+  await stage.webhook(run)
   stage.end(run, 'success')
-  await stage.webhook(id, run)
+  await stage.webhook(run)
   await stage.pass(HOUR)
   expect(stage.port.run(RUN)).toEqual(before)
   expect((await stage.delivery(id)).state).toBe('finished')

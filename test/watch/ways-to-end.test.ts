@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { openStage, RUN_TIMEOUT, type Stage } from './stage.ts'
+import { openStage, RUN_TIMEOUT, type Stage } from '../support/stage.ts'
 import { END_NOT_SEEN, NOT_SEEN, runId, WAYS, type Way } from './ways-to-end.ts'
 
 /** What the action did: nothing; its start alone, as when its post never ran; or all that it does. */
@@ -31,7 +31,7 @@ describe.each(cases)(
         if (action === 'start and end') finish(stage)
         way.end(stage, run)
         if (webhook) {
-          await stage.webhook(id, run)
+          await stage.webhook(run)
           await stage.pass(2_000)
           expect((await stage.delivery(id)).state, 'known within 2 s of the webhook').toBe(expected.state)
         } else if (actions === 'read') {
@@ -42,26 +42,26 @@ describe.each(cases)(
       await stage.pass(RUN_TIMEOUT + 60_000)
 
       const { state, reason, dueAt } = await stage.delivery(id)
-      const told = stage.port.run(runId)
+      const shown = stage.port.run(runId)
       expect({ state, dueAt }).toEqual({ state: expected.state, dueAt: null })
-      expect({ status: told.status, statusLabel: told.statusLabel }).toEqual({
+      expect({ status: shown.status, statusLabel: shown.statusLabel }).toEqual({
         status: expected.status,
         statusLabel: expected.label,
       })
       if (action === 'start and end') {
-        expect(told.logs.map(log => log.message).join('\n')).not.toContain('The workflow run in')
-        expect(told.summary).toBe('as the action summed it up')
+        expect(shown.logs.map(log => log.message).join('\n')).not.toContain('The workflow run in')
+        expect(shown.summary).toBe('as the action summed it up')
         return
       }
-      const log = told.logs.map(({ message }) => message).join('\n')
+      const log = shown.logs.map(({ message }) => message).join('\n')
       expect(log.split('\n')).toContain(expected.sentence)
       if (expected.status === 'FAILURE') {
-        expect(told.summary).toBe(expected.sentence)
+        expect(shown.summary).toBe(expected.sentence)
         expect(reason).toBe(expected.sentence)
       }
       if (actions === 'read') for (const line of way.log ?? []) expect(log.split('\n')).toContain(line)
       const page = `${stage.github.serverUrl}/acme/shop/actions`
-      const [link] = [told.link].flat()
+      const [link] = [shown.link].flat()
       if (!run || expected.sentence === NOT_SEEN) expect(link).toBe(page)
       else expect(link).toMatch(new RegExp(`/acme/shop/actions/runs/${run.id}$`))
     })
@@ -72,8 +72,8 @@ function expectation(way: Way, action: Action, webhook: boolean, actions: 'read'
   if (action === 'start and end') {
     return { state: 'finished', status: 'FAILURE', label: 'Failed', sentence: '' }
   }
-  if (actions === 'read') return way.words
-  if (way.makesRun && webhook) return { ...way.words, sentence: way.withoutJobs ?? way.words.sentence }
+  if (actions === 'read') return way.ending
+  if (way.makesRun && webhook) return { ...way.ending, sentence: way.withoutJobs ?? way.ending.sentence }
   if (action === 'its start') {
     return { state: 'failed', status: 'FAILURE', label: 'Not followed further', sentence: END_NOT_SEEN }
   }

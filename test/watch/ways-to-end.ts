@@ -1,5 +1,5 @@
 import type { GitHubRun } from '../support/github-api.ts'
-import type { Stage } from './stage.ts'
+import type { Stage } from '../support/stage.ts'
 
 /** One way in which a workflow run ends, or never begins, with what Port must then say. */
 export interface Way {
@@ -12,8 +12,8 @@ export interface Way {
   /** Ends it. */
   end(stage: Stage, run: GitHubRun): void
   /** What Port is told where the relay sees all. */
-  words: { status: 'SUCCESS' | 'FAILURE'; label: string; sentence: string; state: 'finished' | 'failed' }
-  /** The same where GitHub's jobs are not to be read; as `words.sentence` where absent. */
+  ending: { status: 'SUCCESS' | 'FAILURE'; label: string; sentence: string; state: 'finished' | 'failed' }
+  /** The same where GitHub's jobs are not to be read; as `ending.sentence` where absent. */
   withoutJobs?: string
   /** Lines that the log must hold where the relay sees all. */
   log?: string[]
@@ -50,7 +50,7 @@ const simple = (conclusion: string | null, label: string, sentence: string): Way
   makesRun: true,
   begin: queued,
   end: conclude(conclusion),
-  words: { status: 'FAILURE', state: 'failed', label, sentence },
+  ending: { status: 'FAILURE', state: 'failed', label, sentence },
 })
 
 export const WAYS: Way[] = [
@@ -60,7 +60,7 @@ export const WAYS: Way[] = [
     makesRun: false,
     begin: () => null,
     end() {},
-    words: {
+    ending: {
       status: 'FAILURE',
       state: 'failed',
       label: 'Not started',
@@ -77,7 +77,7 @@ export const WAYS: Way[] = [
       return null
     },
     end() {},
-    words: {
+    ending: {
       status: 'FAILURE',
       state: 'failed',
       label: 'Not started',
@@ -94,7 +94,7 @@ export const WAYS: Way[] = [
       return null
     },
     end() {},
-    words: {
+    ending: {
       status: 'FAILURE',
       state: 'failed',
       label: 'Not started',
@@ -108,7 +108,7 @@ export const WAYS: Way[] = [
     makesRun: true,
     begin: queued,
     end: withJob('cancelled', { conclusion: 'cancelled', runner: null, steps: [] }),
-    words: {
+    ending: {
       status: 'FAILURE',
       state: 'failed',
       label: 'Cancelled',
@@ -116,7 +116,7 @@ export const WAYS: Way[] = [
         "The workflow run in acme/shop was cancelled while it was queued, before a runner took it: by a person, or by the workflow's concurrency group. Run the Port action again if it is still wanted.",
     },
     withoutJobs:
-      "The workflow run in acme/shop was cancelled, or ran into timeout-minutes, and could not say so itself. The run's page says who or what ended it.",
+      "The workflow run in acme/shop was cancelled, or reached timeout-minutes, and could not report it. The run's page says who or what ended it.",
     log: ['Job "deploy": cancelled, before a runner took it.'],
   },
   simple(
@@ -132,12 +132,12 @@ export const WAYS: Way[] = [
   simple(
     'action_required',
     'Needs approval',
-    "GitHub holds the workflow run in acme/shop back until a person approves it: approve it on the run's page; Port will not hear of it any more.",
+    "GitHub holds the workflow run in acme/shop back until a person approves it: approve it on the run's page; no further updates are sent to Port.",
   ),
   simple(
     'stale',
-    'Given up',
-    'GitHub gave the workflow run in acme/shop up because it made no progress for too long: see that a runner with its labels is online, and run the Port action again.',
+    'Stale',
+    'GitHub ended the workflow run in acme/shop because it made no progress for too long: check that a runner with its labels is online, and run the Port action again.',
   ),
   simple(
     'exploded',
@@ -151,7 +151,7 @@ export const WAYS: Way[] = [
     makesRun: true,
     begin: queued,
     end: withJob('failure', { conclusion: 'failure', steps: [['Set up job', 'failure']] }),
-    words: {
+    ending: {
       status: 'FAILURE',
       state: 'finished',
       label: 'Failed',
@@ -173,7 +173,7 @@ export const WAYS: Way[] = [
         ['Run ./deploy.sh', 'failure'],
       ],
     }),
-    words: {
+    ending: {
       status: 'FAILURE',
       state: 'finished',
       label: 'Failed',
@@ -194,7 +194,7 @@ export const WAYS: Way[] = [
         ['Run ./deploy.sh', null],
       ],
     }),
-    words: {
+    ending: {
       status: 'FAILURE',
       state: 'finished',
       label: 'Failed',
@@ -219,12 +219,12 @@ export const WAYS: Way[] = [
         ['Run ./deploy.sh', 'cancelled'],
       ],
     }),
-    words: {
+    ending: {
       status: 'FAILURE',
       state: 'failed',
       label: 'Cancelled',
       sentence:
-        "The workflow run in acme/shop was cancelled, or ran into timeout-minutes, and could not say so itself. The run's page says who or what ended it.",
+        "The workflow run in acme/shop was cancelled, or reached timeout-minutes, and could not report it. The run's page says who or what ended it.",
     },
     log: ['Job "deploy": cancelled.'],
   },
@@ -234,22 +234,22 @@ export const WAYS: Way[] = [
     makesRun: true,
     begin: queued,
     end: withJob('timed_out', { conclusion: 'timed_out', steps: [['Run ./deploy.sh', 'timed_out']] }),
-    words: {
+    ending: {
       status: 'FAILURE',
       state: 'failed',
       label: 'Timed out',
       sentence:
-        'The workflow run in acme/shop ran out of time: raise timeout-minutes of its job, or see what hangs.',
+        'The workflow run in acme/shop timed out: raise timeout-minutes of its job, or find out which step hangs.',
     },
     log: ['Job "deploy": timed_out at step 1 "Run ./deploy.sh".'],
   },
   {
-    name: 'ended well while nobody told Port',
+    name: 'ended well while nothing reported it',
     jobsRan: true,
     makesRun: true,
     begin: queued,
     end: conclude('success'),
-    words: {
+    ending: {
       status: 'SUCCESS',
       state: 'finished',
       label: 'Succeeded',
@@ -262,7 +262,7 @@ export const WAYS: Way[] = [
     makesRun: true,
     begin: queued,
     end: conclude('neutral'),
-    words: {
+    ending: {
       status: 'SUCCESS',
       state: 'finished',
       label: 'Ended neutral',
@@ -271,10 +271,11 @@ export const WAYS: Way[] = [
   },
 ]
 
+const REFUSED =
+  "the relay's token or App lacks Actions: read on acme/shop (403: Resource not accessible by personal access token)"
+
 /** Where the relay may not read actions, and nothing reported in time. */
-export const NOT_SEEN =
-  'Nothing reported from acme/shop within 1 min of the repository_dispatch "deploy". Either no workflow listens to it on the default branch, or its run still waits for a runner, or it does not use the action; the relay could not look, since the relay\'s token or App lacks Actions: read on acme/shop (403: Resource not accessible by personal access token). Give it Actions: read, and look at the repository\'s Actions page.'
+export const NOT_SEEN = `Nothing reported from acme/shop within 1 min of the dispatch of "deploy" to acme/shop. Either no workflow listens to it on the default branch, or its run still waits for a runner, or it does not use the action. The relay cannot look, since ${REFUSED}: give it Actions: read, and look at the repository's Actions page.`
 
 /** Where it started, and its end could not be seen. */
-export const END_NOT_SEEN =
-  "Nobody told Port within 5 min how the workflow run in acme/shop ended, and the relay could not look, since the relay's token or App lacks Actions: read on acme/shop (403: Resource not accessible by personal access token). Look at the run on GitHub, and give the relay Actions: read."
+export const END_NOT_SEEN = `Nothing reported within 5 min how the workflow run in acme/shop ended, and the relay cannot look, since ${REFUSED}. Look at the run on GitHub, and give the relay Actions: read.`

@@ -14,7 +14,7 @@ export const REPOSITORY = 'acme/shop'
 const ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
 /** What of a delivery the admin API shows. */
-export interface ShownDelivery {
+interface ShownDelivery {
   delivery: string
   state: string
   github_run_id: number | null

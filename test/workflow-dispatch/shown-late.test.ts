@@ -30,7 +30,7 @@ function look(evidence: Evidence, after: number): string {
       ...{ status: 'in_progress', ended: false, externalRunId: null },
       ...{ synchronized: false, properties: null, body: null },
     },
-    ...{ portDue: false, portFreeAt: 0, endedSeenAt: null },
+    ...{ portDue: false, portFreeAt: 0, endedFor: 0 },
   }
   return judge(delivery, sight, POLICY).kind
 }

@@ -7,7 +7,7 @@ const HOUR = 3_600_000
 /** After so long GitHub ends a workflow run. */
 const LONGEST_RUN = 35 * 24 * HOUR
 
-/** What can be said of the environment before it is read, or when it cannot be: unknown names and quotes. */
+/** What can be checked in the environment before it is read, or when it cannot be: unknown names and quotes. */
 export function checkNames(env: Env): (Finding & { name: string })[] {
   const unknown = Object.keys(env)
     .filter(name => name.startsWith('RELAY_') && !VARIABLES.includes(name))
@@ -50,7 +50,7 @@ function distance(a: string, b: string): number {
   return row[b.length]!
 }
 
-/** Rules for a configuration that is valid and does not do what its author wants; the first that is wrong is said. */
+/** Rules for a configuration that is valid and does not do what its author wants; the first that is violated is reported. */
 const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl),

@@ -20,7 +20,7 @@ const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
 type Headers = { date?: string | undefined; [name: string]: string | number | undefined }
 
-/** Whether GitHub knows the token or the App, until when, and what it says of its webhooks. */
+/** Whether GitHub knows the token or the App, until when, and how its webhooks are set up. */
 export const github: Check = {
   name: 'github',
   async run(deps) {
@@ -74,7 +74,7 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
   ]
 }
 
-/** An Enterprise Server whose limits are off says so to those that it knows. */
+/** An Enterprise Server without limits answers so only to a known credential. */
 const isWithoutLimit = (error: unknown) =>
   error instanceof RequestError && error.status === 404 && /rate limiting is not enabled/i.test(error.message)
 

@@ -8,7 +8,7 @@ import { CredentialError, createCredential } from '../../github/credential.ts'
 import { split } from '../../github/split.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
-/** Nothing for what the check of the credential itself has said. */
+/** Empty for what the check of the credential has found already. */
 function refusal(error: unknown, name: string): Finding[] {
   const cause = error instanceof CredentialError ? error.cause : error
   const status = cause instanceof RequestError && cause.response ? cause.status : null

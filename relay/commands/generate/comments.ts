@@ -1,8 +1,8 @@
 import { isObject, type JsonObject } from '../../../port/types.ts'
 
 /**
- * What Port knows of an action and GitHub has no word for stands in a workflow's comments, so that the way back
- * finds it: `# port-action: {…}` and, for one input each, `# port-input: {"NAME": {…}}`.
+ * What a Port action has and GitHub cannot express is in a workflow's comments, so that the way back finds
+ * it: `# port-action: {…}` and, for one input each, `# port-input: {"NAME": {…}}`.
  */
 export type CommentKind = 'port-action' | 'port-input'
 

@@ -10,7 +10,7 @@ export interface GitHubInput {
   options?: string[]
 }
 
-/** What GitHub shows of a Port input; what it has no word for is left out. */
+/** What GitHub shows of a Port input; what it cannot express is left out. */
 export function toGitHubInput(property: Property, required: boolean): GitHubInput {
   const { description } = property
   const options = choices(property)

@@ -1,6 +1,6 @@
 import { isObject, type Json, type JsonObject } from '../../../port/types.ts'
 
-/** One input of a Port action, in JSON Schema with words of Port's own. */
+/** One input of a Port action, in JSON Schema with keywords of Port. */
 export type Property = JsonObject & { type: string }
 
 /**

@@ -8,7 +8,7 @@ import { FIXED_OUTPUTS } from './outputs.ts'
 import type { PortAction, Property } from './port-action.ts'
 import { readWorkflow, type WorkflowFile } from './read-workflow.ts'
 
-/** What the workflow does not say, or another word than it says. */
+/** Given values, in place of those of the workflow. */
 export interface ToActionOptions {
   event?: Start['event'] | undefined
   identifier?: string | undefined
@@ -164,7 +164,7 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
       !workflow.inputs.some(({ name }) => name === 'port') &&
       `${file} declares no input "port" (type: string): without it the action cannot know the run in Port.`,
     workflow.stepIds.length === 0 &&
-      `${file} has no step with an id that uses port-webhook-action: without it Port is not told how the job ends.`,
+      `${file} has no step with an id that uses port-webhook-action: without it the end of the job is not reported to Port.`,
     ...workflow.inputs
       .filter(({ name }) => event === 'workflow_dispatch' && OF_BACKEND.includes(name))
       .map(

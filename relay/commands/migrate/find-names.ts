@@ -13,7 +13,7 @@ export function findNames(document: Document, text: string, start: Names['start'
     contexts: new Set(),
     runIds: new Set(),
     declared: new Map(),
-    wholeEntity: /(context|payload)\s*\)\s*(\.payload)?\.entity\.\w|jq[^\n|]*\.entity\.\w/i.test(text),
+    wholeEntity: readsWholeEntity(text),
     start,
     isCalled: pairOf(document.get('on', true), 'workflow_call') !== undefined,
   }
@@ -36,6 +36,12 @@ export function findNames(document: Document, text: string, start: Names['start'
   return names
 }
 
+/** Whether anything reads more of the context's entity than its identifier: an expression, or a script by `jq`. */
+function readsWholeEntity(text: string): boolean {
+  if (/(context|payload)\s{0,9}\)\s{0,9}(\.payload)?\.entity\.\w/i.test(text)) return true
+  return text.split('\n').some(line => line.includes('jq ') && /\.entity\.\w/.test(line))
+}
+
 /** The expressions that reports name Port's run with, those in `env` resolved. */
 function runIdExpressions(document: Document, text: string): string[] {
   const env = new Map<string, string>()
@@ -52,8 +58,10 @@ function runIdExpressions(document: Document, text: string): string[] {
       if (runId) templates.push(runId)
     },
   })
-  for (const [, id] of text.matchAll(/\/actions\/runs\/(\$\{\{.*?\}\}|\$\{?\w+\}?)/g)) {
-    const variable = /^\$\{?(\w+)\}?$/.exec(id!)?.[1]
+  for (const after of text.split('/actions/runs/').slice(1)) {
+    const id = /^(\$\{\{[^}\n]{1,200}\}\}|\$\{?\w{1,100}\}?)/.exec(after)?.[1]
+    if (id === undefined) continue
+    const variable = /^\$\{?(\w+)\}?$/.exec(id)?.[1]
     templates.push(variable ? `\${{ env.${variable} }}` : id!)
   }
   return templates.flatMap(template =>

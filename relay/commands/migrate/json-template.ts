@@ -19,28 +19,36 @@ export function jsonTemplate(template: string): JsonTemplate {
       return `\uE000${expressions.length - 1}\uE001`
     })
     .join('')
-  const strings = /"(?:[^"\\]|\\[\s\S])*"/g
+  const parts = splitStrings(marked)
+  const plain = parts.map(({ text, isString }) => text.replace(PLACEHOLDER, isString ? '' : 'null')).join('')
   try {
-    JSON.parse(
-      withoutBreaks(marked.replace(strings, text => text.replace(PLACEHOLDER, ''))).replace(
-        PLACEHOLDER,
-        'null',
-      ),
-    )
+    JSON.parse(withoutBreaks(plain))
   } catch {
     return { problem: 'is not JSON' }
   }
-  const parts: string[] = []
-  let at = 0
-  const outside = (text: string) =>
-    parts.push(text.replace(PLACEHOLDER, (_, index) => jsonValue(expressions[Number(index)]!)))
-  for (const { 0: string, index } of marked.matchAll(strings)) {
-    outside(marked.slice(at, index))
-    parts.push(string.includes('\uE000') ? jsonString(string, expressions) : string)
-    at = index + string.length
+  const written = parts.map(({ text, isString }) => {
+    if (isString) return text.includes('\uE000') ? jsonString(text, expressions) : text
+    return text.replace(PLACEHOLDER, (_, index) => jsonValue(expressions[Number(index)]!))
+  })
+  return { text: written.join('') }
+}
+
+/** Splits a JSON text into its strings, with their quotes, and what is between them. */
+export function splitStrings(text: string): { text: string; isString: boolean }[] {
+  const parts: { text: string; isString: boolean }[] = []
+  let start = 0
+  let isString = false
+  const end = (at: number) => {
+    if (at > start) parts.push({ text: text.slice(start, at), isString })
+    start = at
+    isString = !isString
   }
-  outside(marked.slice(at))
-  return { text: parts.join('') }
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === '\\' && isString) at++
+    else if (text[at] === '"') end(isString ? at + 1 : at)
+  }
+  end(text.length)
+  return parts
 }
 
 /** A line break within a JSON string was taken out before the text was read. */

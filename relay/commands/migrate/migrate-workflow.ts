@@ -46,7 +46,10 @@ function migrateText(text: string, options: MigrateOptions): Migrated {
     findings.push({ line: edits.lineOf(pairOf(root, 'on')?.key.range?.[0] ?? 0), level: 'todo', message })
     return result(text)
   }
-  const rewrite: Rewrite = { root, edits, names, options, findings }
+  const others = events.filter(
+    event => !/^(workflow_dispatch|repository_dispatch|workflow_call)$/.test(event),
+  )
+  const rewrite: Rewrite = { root, edits, names, options, findings, others }
   for (const job of jobs) settleJob(job, rewrite)
   const busy = jobs.filter(job => needsAction(job, names))
   const isAffected = busy.length > 0 || mentionsNames(root, names)
@@ -73,7 +76,12 @@ function migrateText(text: string, options: MigrateOptions): Migrated {
     return unable(
       'it is called by other workflows too, whose inputs an event does not give: use --on workflow_dispatch.',
     )
-  noteOtherEvents(events, names, rewrite)
+  const inBrackets = busy.find(({ map }) => isFlow(map) || isFlow(nodeAt(map, 'steps')))
+  if (inBrackets)
+    return unable(
+      `job ${inBrackets.id} stands between brackets: write its keys and steps on lines of their own.`,
+    )
+  noteOtherEvents(rewrite)
   noteNames(document, names, rewrite)
 
   const removed = removeReportJobs(jobs, busy, rewrite)
@@ -240,15 +248,12 @@ function notePermissions(job: Job, { edits, findings }: Rewrite): void {
   })
 }
 
-function noteOtherEvents(events: string[], names: Names, { root, edits, findings }: Rewrite): void {
-  const others = events.filter(
-    event => !/^(workflow_dispatch|repository_dispatch|workflow_call)$/.test(event),
-  )
-  if (others.length === 0 || names.start === 'called') return
+function noteOtherEvents({ root, edits, findings, others }: Rewrite): void {
+  if (others.length === 0) return
   findings.push({
     line: edits.lineOf(pairOf(root, 'on')!.key.range![0]),
     level: 'check',
-    message: `${others.join(', ')} starts it too, without a payload of Port, which the action refuses: let the action and what reads its outputs run only \`if: github.event_name == '${names.start}'\`.`,
+    message: `${others.join(', ')} starts it too, without a payload of Port: there the action does not run, its outputs are empty, and nothing is sent to Port.`,
   })
 }
 

@@ -1,4 +1,4 @@
-import { jsonTemplate, jsonText } from './json-template.ts'
+import { jsonTemplate, jsonText, splitStrings } from './json-template.ts'
 import { deletion, type ReadStep, type Report, readLinks, writeObject } from './port-step.ts'
 import { plainText, readShell, type ShellCommand, type Word } from './shell-words.ts'
 import { splitTemplate } from './template.ts'
@@ -12,13 +12,14 @@ type Variables = Map<string, string>
 const PORT_API = /\bapi\.(?:us\.)?(?:port|getport)\.io\b/
 /** The routes by which workflows report; the address before them may be in a variable. */
 const ROUTE =
-  /\/(auth\/access_token|actions\/runs\/([^/?]+)(\/logs)?|blueprints\/([^/?]+)\/entities(?:\/([^/?]+))?|entities\/search)\/?(\?.*)?$/
+  /\/(auth\/access_token|actions\/runs\/([^/]{1,300})(\/logs)?|blueprints\/([^/]{1,300})\/entities(?:\/([^/]{1,300}))?|entities\/search)\/?$/
 
-/** Whether a text calls Port's API, or may. */
-export const namesPort = (text: string): boolean =>
-  PORT_API.test(text) ||
-  /\/v1\/(actions\/runs|blueprints|auth\/access_token)\b/.test(text) ||
-  /PORT\w*(?:\}|\s*\}\})?\/(actions\/runs|blueprints|auth\/access_token)\b/i.test(text)
+/** Whether a text calls Port's API, or may: the address may be in a variable such as `$PORT_API_URL`. */
+export function namesPort(text: string): boolean {
+  if (PORT_API.test(text) || /\/v1\/(actions\/runs|blueprints|auth\/access_token)\b/.test(text)) return true
+  const before = text.split(/\/(?:actions\/runs|blueprints|auth\/access_token)\b/).slice(0, -1)
+  return before.some(each => each.slice(-40).toUpperCase().includes('PORT') && !each.includes('/repos/'))
+}
 
 /**
  * Reads a script. Only one whose every command is understood becomes reports; where it does more, a person must look.
@@ -87,7 +88,9 @@ function assignment({ words }: ShellCommand): { name: string; value: Word; token
   const match = /^([A-Za-z_]\w*)=/.exec(word[0].text)
   if (!match) return null
   const value = [{ text: word[0].text.slice(match[0].length) }, ...word.slice(1)]
-  const token = value.some(part => 'command' in part && /curl[\s\S]*\/auth\/access_token/.test(part.command))
+  const token = value.some(
+    part => 'command' in part && /\bcurl\b/.test(part.command) && part.command.includes('/auth/access_token'),
+  )
   return { name: match[1]!, value, token }
 }
 
@@ -136,7 +139,8 @@ function readCurl(command: ShellCommand, variables: Variables, secret: Set<strin
       if (/^--url(=|$)/.test(option)) url = template(words.shift() ?? [], variables, secret)
     } else if (option !== '2') url = template(word, variables, secret) ?? url
   }
-  const route = url === null ? null : ROUTE.exec(url)
+  const [path, query = ''] = (url ?? '').split('?')
+  const route = ROUTE.exec(path!)
   if (!route) return null
   const verb = method?.toUpperCase() ?? (data === null ? 'GET' : 'POST')
   if (route[1] === 'auth/access_token') return { reports: [] }
@@ -144,7 +148,7 @@ function readCurl(command: ShellCommand, variables: Variables, secret: Set<strin
   if (route[4] === undefined || verb === 'GET') {
     return { problem: 'the script reads entities from Port, which the action does not: the step stays.' }
   }
-  if (/create_missing_related_entities=true|delete_dependents=true/.test(route[6] ?? ''))
+  if (/create_missing_related_entities=true|delete_dependents=true/.test(query))
     return { problem: 'the call’s options are no part of $PORT_ENTITIES: the step stays.' }
   if (verb === 'DELETE')
     return route[5] === undefined ? null : deletion(jsonText(route[4]), jsonText(route[5]))
@@ -163,11 +167,10 @@ function fieldsOf(data: string | null): [string, string][] | null {
       'text' in piece ? piece.text : `\uE000${marks.push(`\${{${piece.expression}}}`) - 1}\uE001`,
     )
     .join('')
-  const strings = /"(?:[^"\\]|\\[\s\S])*"|(\uE000\d+\uE001)/g
   // An expression outside a string is put into one, so that the text reads as JSON; it is told by its own mark.
-  const whole = marked
-    .replace(/[\r\n]+/g, ' ')
-    .replace(strings, (text, bare) => (bare ? `"\uE002${bare}"` : text))
+  const whole = splitStrings(marked.replace(/[\r\n]/g, ' '))
+    .map(({ text, isString }) => (isString ? text : text.replace(/\uE000\d{1,6}\uE001/g, '"\uE002$&"')))
+    .join('')
   const back = (text: string) =>
     text
       .replace(/"\uE002(\uE000\d+\uE001)"/g, '$1')

@@ -30,6 +30,8 @@ export interface Rewrite {
   names: Names
   options: MigrateOptions
   findings: Finding[]
+  /** Events beside Port's that start the workflow. */
+  others: string[]
 }
 
 /** What a job still says to Port itself, its statuses settled; steps that say nothing are to go. */
@@ -58,7 +60,7 @@ export function settleJob(job: Job, { edits, options, findings }: Rewrite): void
 }
 
 const isReferenced = ({ id }: JobStep, text: string) =>
-  id !== null && new RegExp(String.raw`steps\s*(\.\s*${id}|\[\s*'${id}'\s*\])(?![\w-])`).test(text)
+  id !== null && (text.includes(`steps.${id}.`) || text.includes(`steps['${id}']`))
 
 /** Whether a step is taken out. */
 export const goes = (step: JobStep): boolean =>
@@ -69,14 +71,6 @@ export function rewriteJob(job: Job, report: ReportInput, rewrite: Rewrite): voi
   const { edits } = rewrite
   const seq = seqOf(nodeAt(job.map, 'steps'))
   if (!seq) return
-  if (isFlow(seq)) {
-    rewrite.findings.push({
-      line: edits.lineOf(startOf(seq)),
-      level: 'todo',
-      message: 'the steps stand between brackets: write each on lines of its own, and migrate again.',
-    })
-    return
-  }
   const dashes = dashesOf(seq)
   const column = edits.columnOf(dashes[0]!)
   const taken = job.steps.filter(goes)
@@ -99,7 +93,7 @@ export type ReportInput = 'job' | 'workflow' | 'progress'
 function actionStep(
   job: Job,
   report: ReportInput,
-  { options, findings, edits }: Rewrite,
+  { options, findings, edits, others }: Rewrite,
   pad: string,
 ): string {
   const inputs: string[] = []
@@ -119,17 +113,19 @@ function actionStep(
       })
   }
   const lines = [`- uses: ${options.action}`, `  id: ${job.port.id}`]
+  if (others.length > 0)
+    lines.push(`  if: ${others.map(event => `github.event_name != '${event}'`).join(' && ')}`)
   if (inputs.length > 0) lines.push('  with:', ...inputs.map(line => `    ${line}`))
   return lines.map(line => `${pad}${line}\n`).join('')
 }
 
 function credentials(job: Job): string[] {
   const given = job.steps.map(step => textsOf(nodeAt(step.map, 'with'))).find(texts => texts.has('clientid'))
-  const url = (given?.get('baseurl') ?? '').trim().replace(/\/+$/, '')
+  const url = (given?.get('baseurl') ?? '').trim()
   return [
     `port-client-id: ${given?.get('clientid')?.trim() || '${{ secrets.PORT_CLIENT_ID }}'}`,
     `port-client-secret: ${given?.get('clientsecret')?.trim() || '${{ secrets.PORT_CLIENT_SECRET }}'}`,
-    ...(url === '' || /^https:\/\/api\.(getport|port)\.io$/.test(url) ? [] : [`port-api-url: ${url}`]),
+    ...(url === '' || /^https:\/\/api\.(getport|port)\.io\/?$/.test(url) ? [] : [`port-api-url: ${url}`]),
   ]
 }
 
@@ -165,9 +161,8 @@ function convertStep(job: Job, step: JobStep, rewrite: Rewrite): void {
       ...(report.identifier && { identifier: map1(report.identifier) }),
     }
   })
-  const read =
-    step.id !== null && new RegExp(String.raw`steps\.${step.id}\.outputs\.identifier\b`).test(edits.text)
-  const written = writeReports(reports, read)
+  const read = step.id !== null && edits.text.includes(`steps.${step.id}.outputs.identifier`)
+  const written = writeReports(reports, read, rewrite.others.length > 0)
   if (isFlow(map)) {
     const pad = edits.columnOf(startOf(map))
     const kept = map.items

@@ -61,18 +61,7 @@ function addPortInput(on: Node, edits: TextEdits, gone: Set<string>, findings: F
     PORT_INPUT.map((line, index) => (index === 0 ? first : pad) + line).join('\n')
   const dispatch = pairOf(on, 'workflow_dispatch')
   if (!dispatch) {
-    // `on: workflow_dispatch` or a list.
-    const events = isSeq(on)
-      ? on.items.map(item => String((item as { value: unknown }).value))
-      : ['workflow_dispatch']
-    const flow = events.map(name =>
-      name === 'workflow_dispatch' ? `workflow_dispatch: { inputs: { ${PORT_INPUT_FLOW} } }` : `${name}: {}`,
-    )
-    edits.replace(
-      startOf(on),
-      endOf(on, edits),
-      isFlow(on) || isScalar(on) ? `{ ${flow.join(', ')} }` : flow.join(`\n${column(startOf(on))}`),
-    )
+    writeEvents(on, `workflow_dispatch: { inputs: { ${PORT_INPUT_FLOW} } }`, edits)
     return
   }
   const inputs = mapOf(nodeAt(dispatch.value, 'inputs'))
@@ -118,6 +107,16 @@ function addPortInput(on: Node, edits: TextEdits, gone: Set<string>, findings: F
   edits.insert(at, entry(at) + (isFlow(inputs) ? ', ' : `\n${column(at)}`))
 }
 
+/** `on: workflow_dispatch` or a list, as a mapping on the line of its key. */
+function writeEvents(on: Node, dispatch: string, edits: TextEdits): void {
+  const events = isSeq(on)
+    ? on.items.map(item => (isScalar(item) ? String(item.value) : ''))
+    : ['workflow_dispatch']
+  const written = events.map(name => (name === 'workflow_dispatch' ? dispatch : `${name}: {}`))
+  const colon = edits.text.lastIndexOf(':', startOf(on) - 1)
+  edits.replace(colon + 1, endOf(on, edits), ` { ${written.join(', ')} }`)
+}
+
 function toRepositoryDispatch(
   on: Node,
   edits: TextEdits,
@@ -133,13 +132,7 @@ function toRepositoryDispatch(
       pairEnd(dispatch, edits),
       isFlow(on) ? flow : `repository_dispatch:\n${pad}  types: [${eventType}]`,
     )
-  } else {
-    const events = isSeq(on)
-      ? on.items.map(item => String((item as { value: unknown }).value))
-      : ['workflow_dispatch']
-    const written = events.map(name => (name === 'workflow_dispatch' ? flow : `${name}: {}`))
-    edits.replace(startOf(on), endOf(on, edits), `{ ${written.join(', ')} }`)
-  }
+  } else writeEvents(on, flow, edits)
   if (!pairOf(root, 'run-name') && isMap(root)) {
     const pair = pairOf(root, 'on')!
     edits.insert(

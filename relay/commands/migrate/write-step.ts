@@ -9,7 +9,9 @@ export interface Written {
 }
 
 /** The script that appends reports to the files of the action. Values reach it through `env:` alone. */
-export function writeReports(reports: Report[], identifierIsRead: boolean): Written {
+export function writeReports(reports: Report[], identifierIsRead: boolean, isOptional: boolean): Written {
+  /** Without the action there is no such file. */
+  const file = (name: string) => (isOptional ? `"\${${name}:-/dev/null}"` : `"$${name}"`)
   const env: Written['env'] = []
   const script: string[] = []
   const variable = (base: string, value: string) => {
@@ -21,11 +23,11 @@ export function writeReports(reports: Report[], identifierIsRead: boolean): Writ
   for (const report of reports) {
     switch (report.kind) {
       case 'log':
-        script.push(`printf '%s\\n' "$${variable('MESSAGE', report.text)}" >> "$PORT_LOG"`)
+        script.push(`printf '%s\\n' "$${variable('MESSAGE', report.text)}" >> ${file('PORT_LOG')}`)
         break
       case 'entity': {
         const name = variable('ENTITY', report.json)
-        script.push(`{ printf '%s' "$${name}" | tr -d '\\n'; echo; } >> "$PORT_ENTITIES"`)
+        script.push(`{ printf '%s' "$${name}" | tr -d '\\n'; echo; } >> ${file('PORT_ENTITIES')}`)
         if (identifierIsRead && report.identifier) {
           const identifier = variable('IDENTIFIER', report.identifier)
           script.push(`printf 'identifier=%s\\n' "$${identifier}" >> "$GITHUB_OUTPUT"`)
@@ -35,7 +37,7 @@ export function writeReports(reports: Report[], identifierIsRead: boolean): Writ
       case 'link':
       case 'status-label': {
         const name = variable(report.kind === 'link' ? 'LINK' : 'STATUS_LABEL', report.text)
-        const line = `printf '${report.kind}=%s\\n' "$${name}" >> "$PORT_RUN"`
+        const line = `printf '${report.kind}=%s\\n' "$${name}" >> ${file('PORT_RUN')}`
         // What was empty was not sent.
         script.push(onlyExpression(report.text) === null ? line : `[ -z "$${name}" ] || ${line}`)
         break
@@ -43,15 +45,15 @@ export function writeReports(reports: Report[], identifierIsRead: boolean): Writ
       case 'summary': {
         const name = variable('SUMMARY', report.text)
         script.push(
-          `{ echo "summary<<end-of-summary-$GITHUB_RUN_ID"; printf '%s\\n' "$${name}"; echo "end-of-summary-$GITHUB_RUN_ID"; } >> "$PORT_RUN"`,
+          `{ echo "summary<<end-of-summary-$GITHUB_RUN_ID"; printf '%s\\n' "$${name}"; echo "end-of-summary-$GITHUB_RUN_ID"; } >> ${file('PORT_RUN')}`,
         )
         break
       }
       case 'status':
-        if (!hasExpression(report.text)) script.push('echo conclusion=failure >> "$PORT_RUN"')
+        if (!hasExpression(report.text)) script.push(`echo conclusion=failure >> ${file('PORT_RUN')}`)
         else {
           const name = variable('STATUS', report.text)
-          script.push(`[ "$${name}" != FAILURE ] || echo conclusion=failure >> "$PORT_RUN"`)
+          script.push(`[ "$${name}" != FAILURE ] || echo conclusion=failure >> ${file('PORT_RUN')}`)
         }
     }
   }

@@ -108,10 +108,9 @@ function nextPairStart(map: YAMLMap, pair: Pair, edits: TextEdits): number | nul
 export function writeScalar(text: string, indent: number): string {
   if (text.includes('\n')) {
     const pad = ' '.repeat(indent)
-    const [body, ending] = text.endsWith('\n') ? [text.replace(/\n+$/, ''), '|'] : [text, '|-']
-    // Lines that begin with a space need to be told how far the text is indented.
-    const hint = /^[ \n]/.test(body) ? '2' : ''
-    return `${ending[0]}${hint}${ending.slice(1)}\n${body
+    // A first line that begins with a space needs to be told how far the text is indented.
+    return `|${/^[ \n]/.test(text) ? '2' : ''}-\n${text
+      .trimEnd()
       .split('\n')
       .map(line => (line === '' ? '' : pad + line))
       .join('\n')}`

@@ -2,6 +2,7 @@ import type { RunCache, Snapshot } from '../../github/run-cache.ts'
 import type { WorkflowRun } from '../../github/workflow-run.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
 import type { Store } from '../../store/store.ts'
+import { decisiveRuns } from '../transition/following.ts'
 import { matchRuns } from './match-runs.ts'
 
 export interface FindRunsDeps {
@@ -17,12 +18,12 @@ export interface FindRunsDeps {
 export interface Found {
   /** All that belong to it, past ones included, as they are now. */
   runs: DeliveryRun[]
-  /** Those that may belong to it, where none does. */
+  /** Those that could belong to it, where none does. */
   candidates: WorkflowRun[]
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
-  /** Port names a run that is not in this repository, as where a workflow handed its work on. */
+  /** Port names a run that is not in this repository, as where a workflow started another one for the work. */
   elsewhere: boolean
 }
 
@@ -31,22 +32,22 @@ export type FindRuns = (
   options: { maxAge: number; externalRunId: number | null },
 ) => Promise<Found>
 
-/** Looks for the workflow runs of a delivery: those it has, and by the evidence of `match-runs.ts` those it gets. */
+/** Finds the workflow runs of a delivery: those bound to it, and those that the evidence of `match-runs.ts` binds. */
 export function createFindRuns({ store, cache, clockOffset, startTimeout }: FindRunsDeps): FindRuns {
   return async (delivery, { maxAge, externalRunId }) => {
-    const present = delivery.runs.filter(run => !run.past)
+    const present = decisiveRuns(delivery.runs)
     const attemptedAt = delivery.attemptedAt ?? delivery.dispatchedAt ?? delivery.queuedAt
     const dispatchedAt = attemptedAt + clockOffset()
     const since = present.length > 0 ? null : dispatchedAt - startTimeout
     const wanted = present.filter(run => run.status !== 'completed').map(run => run.id)
     const isKnown = present.some(run => run.evidence !== 'title')
-    const external = isKnown || present.some(run => run.id === externalRunId) ? null : externalRunId
+    const external = isKnown ? null : externalRunId
     const snapshot = await cache.look(
       delivery.repository,
       {
         event: delivery.workflow === null ? 'repository_dispatch' : 'workflow_dispatch',
         since,
-        runIds: external === null ? wanted : [...wanted, external],
+        runIds: external === null ? wanted : [...new Set([...wanted, external])],
       },
       maxAge,
     )
@@ -56,6 +57,10 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
     if (isKnown) return found
 
     const runs = [...snapshot.runs.values()]
+    // Where runs may not be read, what Port names is all that can be known.
+    if (external !== null && snapshot.access === 'forbidden' && !snapshot.runs.has(external)) {
+      runs.push(unseenRun(external))
+    }
     const owned = await store.findRuns(
       delivery.repository,
       runs.map(run => run.id),
@@ -63,11 +68,11 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
     const now = store.clock()
     const sight = {
       runs,
-      // Those that its title named before count again, since a report or Port may name one of them.
+      // Runs bound by title are matched again, since Port may name one of them.
       taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
       externalRunId: external,
       dispatchedAt,
-      now: now + clockOffset(),
+      readAt: (snapshot.readAt ?? 0) + clockOffset(),
       startTimeout,
       whole,
       others: [],
@@ -85,20 +90,21 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
               delivery.id,
             ),
           })
+    const isBound = match.evidence !== null && (present.length === 0 || match.evidence !== 'only_candidate')
+    const bound = isBound ? merge(seen, match.runs, match.evidence as Evidence) : seen
+    // GitHub counts runs upwards: one that another has started has the larger id.
     const elsewhere =
-      external !== null && !sight.taken.has(external) && !delivery.runs.some(run => run.id === external)
-    if (match.evidence === null || (present.length > 0 && match.evidence === 'only_candidate')) {
-      return { ...found, candidates: present.length > 0 ? [] : match.runs, elsewhere }
-    }
+      external !== null && !sight.taken.has(external) && bound.every(run => run.past || run.id < external)
     return {
       ...found,
-      runs: merge(seen, match.runs, match.evidence),
-      elsewhere: elsewhere && match.evidence !== 'port',
+      runs: bound,
+      candidates: isBound || present.length > 0 ? [] : match.runs,
+      elsewhere: elsewhere && !bound.some(run => run.id === external),
     }
   }
 }
 
-/** A run as GitHub shows it now. An older attempt, as of a copy that lags behind, changes nothing. */
+/** A run as GitHub shows it now. An older attempt, as from a replica that lags behind, changes nothing. */
 export function refresh(run: DeliveryRun, now: WorkflowRun | undefined): DeliveryRun {
   if (!now || run.past || now.attempt < run.attempt) return run
   if (now.attempt === run.attempt && run.status === 'completed') return run
@@ -106,13 +112,18 @@ export function refresh(run: DeliveryRun, now: WorkflowRun | undefined): Deliver
   return { ...run, attempt, status, conclusion, url: url || run.url }
 }
 
-/** What Port names stands for the delivery, in place of what a title names. */
+/** The run that Port names replaces those that titles name. */
 function merge(known: DeliveryRun[], found: readonly WorkflowRun[], evidence: Evidence): DeliveryRun[] {
   const ids = new Set(found.map(run => run.id))
   const kept = known.filter(run => !ids.has(run.id) || run.past || run.evidence === evidence)
   const added = found.filter(run => !kept.some(each => each.id === run.id))
   return [...kept, ...added.map(run => toDeliveryRun(run, evidence))]
 }
+
+const unseenRun = (id: number): WorkflowRun => ({
+  ...{ id, attempt: 1, workflowId: null, event: 'unknown', title: '' },
+  ...{ status: 'unknown', conclusion: null, url: '', createdAt: 0, updatedAt: 0 },
+})
 
 export const toDeliveryRun = (
   { id, attempt, status, conclusion, url }: WorkflowRun,

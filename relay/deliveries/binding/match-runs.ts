@@ -3,10 +3,10 @@ import type { Delivery, Evidence } from '../../store/delivery.ts'
 
 /** GitHub counts in seconds. */
 const LEEWAY_MS = 2_000
-/** A second workflow that listens to the same event shows by then. */
+/** By then GitHub shows the run of a second workflow that listens to the same event. */
 const SETTLE_MS = 10_000
 
-/** What a delivery's runs are told by. Times are milliseconds since 1970, by GitHub's clock. */
+/** What the evidence is taken from. Times are milliseconds since 1970, by GitHub's clock. */
 export interface Sight {
   /** The present runs of the list, and those read by id. */
   runs: readonly WorkflowRun[]
@@ -16,7 +16,8 @@ export interface Sight {
   externalRunId: number | null
   /** When the delivery was dispatched. */
   dispatchedAt: number
-  now: number
+  /** When the list was read. */
+  readAt: number
   startTimeout: number
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
@@ -26,7 +27,7 @@ export interface Sight {
 
 export interface Match {
   evidence: Evidence | null
-  /** Those that belong to the delivery; without evidence, those that may. */
+  /** Those that belong to the delivery; without evidence, its candidates. */
   runs: WorkflowRun[]
 }
 
@@ -55,8 +56,8 @@ export function matchRuns(delivery: Named, sight: Sight): Match {
 /** Exactly one run, where exactly one delivery can have started it. */
 function findOnlyCandidate(delivery: Named, sight: Sight): WorkflowRun[] {
   const [run, second] = candidates(delivery, sight)
-  if (!run || second || !sight.whole || sight.now < run.createdAt + SETTLE_MS) return []
-  // A run titled with the event type is of a delivery of that type; any other may be of any delivery.
+  if (!run || second || !sight.whole || sight.readAt < run.createdAt + SETTLE_MS) return []
+  // A run titled with the event type belongs to a delivery of that type; any other could belong to any delivery.
   const isOfType = run.title === delivery.eventType
   const rivals = sight.others.filter(other => !isOfType || other.eventType === delivery.eventType)
   return rivals.length === 0 ? [run] : []
@@ -76,10 +77,10 @@ function candidates(delivery: Named, { runs, dispatchedAt, startTimeout, others 
 
 /** Whether a run's title holds the delivery's Port run id or its own id. */
 export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean {
-  return holds(title, runId) || holds(title, id)
+  return contains(title, runId) || contains(title, id)
 }
 
-/** Whose id a run's title holds. */
+/** Whether a run's title holds the id of this delivery, of another one, or none. */
 export function nameOf(title: string, delivery: Pick<Delivery, 'id' | 'runId'>): 'this' | 'another' | 'none' {
   if (isNamed(title, delivery)) return 'this'
   return namesADelivery(title) ? 'another' : 'none'
@@ -87,14 +88,14 @@ export function nameOf(title: string, delivery: Pick<Delivery, 'id' | 'runId'>):
 
 /** The id of a delivery. */
 const UUID = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/
-/** The id of a Port run has a digit or a capital in it: `run_deployment` is a word. */
+/** The id of a Port run has a digit or a capital in it: `run_deployment` is none. */
 const PORT_RUN = /^(?:r|run|wfnr)_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,64}$/
 
 const namesADelivery = (title: string) =>
   UUID.test(title) || title.split(/\W+/).some(word => PORT_RUN.test(word))
 
-/** An id stands by itself: `r_1` is not in `r_12`. */
-function holds(title: string, id: string | null): boolean {
+/** An id counts only as a whole: `r_1` is not in `r_12`. */
+function contains(title: string, id: string | null): boolean {
   if (!id) return false
   for (let at = title.indexOf(id); at >= 0; at = title.indexOf(id, at + 1)) {
     if (!/\w/.test(title[at - 1] ?? ' ') && !/\w/.test(title[at + id.length] ?? ' ')) return true

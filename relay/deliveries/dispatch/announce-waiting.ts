@@ -2,14 +2,14 @@ import type { RateLimitGate } from '../../github/rate-limit-gate.ts'
 import type { Store } from '../../store/store.ts'
 import type { ApplyEvent } from '../apply-event.ts'
 
-/** How many are announced at once; further ones when those are persisted. */
+/** How many are announced at once; the next ones follow when those are persisted. */
 const AT_ONCE = 50
-/** A `seq` is given before its delivery is committed: one a little lower may show later. */
+/** A `seq` is assigned before its delivery is committed: a slightly lower one may become visible later. */
 const MARGIN = 500
 
 /**
- * Says in Port's log of each delivery behind a closed gate that it waits, however many there are and whenever they
- * come: once each, by whichever relay, over restarts. Those whose turn it is not yet have nothing else to say it.
+ * Writes into Port's log that a delivery waits, for each delivery behind a closed gate: once each, by whichever relay,
+ * over restarts. Deliveries that wait behind others of their repository are not claimed, so nothing else announces them.
  */
 export function createAnnounceWaiting({
   store,

@@ -22,19 +22,19 @@ export interface DispatchDeps {
 
 /** A dispatch and what comes before it: a token, and the repository's new address. */
 const REQUESTS_MS = 30_000
-/** Outlives the longest step, so that it is over before another relay takes the delivery over. */
+/** Longer than the longest step, so that the step ends before another relay can claim the delivery. */
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
-/** What GitHub answered must not be forgotten while the database is away. */
+/** GitHub's answer is kept for so long while the database is unavailable. */
 const PATIENCE_MS = 600_000
-/** While GitHub rejects the relay's credential, one dispatch in so long tries whether it is taken again. */
+/** While GitHub rejects the relay's credential, dispatches try it again after this time. */
 const CREDENTIAL_MS = 60_000
-/** How old the list of runs may be in which the run of a lost answer is looked for. */
+/** The maximum age of the list in which the run of a lost answer is looked for. */
 const FRESH_MS = 1_000
 const FIRST_WATCH_MS = 5_000
 
 /**
- * Moves a queued delivery one step. A dispatch is not idempotent: the attempt is on disk before the request leaves,
- * so that a relay which dies in between looks for the run before it ever sends again.
+ * Moves a queued delivery one step. A dispatch is not idempotent: the attempt is on disk before the request is
+ * sent, so that a relay that dies in between looks for the run before it sends again.
  */
 export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: AbortSignal): Promise<void> {
   const { store, github, gate, apply } = deps
@@ -78,7 +78,7 @@ function toEvent(outcome: Awaited<ReturnType<GitHub['dispatch']>>, attempt: numb
   }
 }
 
-/** After a lost answer: whether a run started is told by the evidence that binds runs. */
+/** After a lost answer, the evidence that binds runs decides whether a run was started. */
 async function lookForRun(delivery: Delivery, { store, apply, port, findRuns, publicUrl }: DispatchDeps) {
   const run = await port.read(delivery)
   const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
@@ -88,35 +88,40 @@ async function lookForRun(delivery: Delivery, { store, apply, port, findRuns, pu
     await apply(delivery, { type: 'runsSeen', runs: found.runs, lookAt })
   } else if (typeof run === 'object' && hasEnded(run, delivery)) {
     await apply(delivery, { type: 'endedInPort', runs: found.runs })
+  } else if (found.elsewhere) {
+    // Port names a run that is not to be seen here: the dispatch took effect.
+    await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
   } else {
     const isRead = typeof run === 'object' && run !== NO_PORT_RUN && run.status !== 'unknown'
     await apply(delivery, {
       type: 'runNotFound',
       ...readList(found, delivery, run === 'unread'),
+      readAt: found.snapshot.readAt ?? 0,
       reportable: isRead || publicUrl !== null,
     })
   }
 }
 
-/** A synchronous run is ended by the answer to its webhook; a redelivered one by its earlier course. */
+/** A synchronous run ends with the answer to its webhook; that of a redelivered delivery may have ended before. */
 const hasEnded = (run: { ended: boolean; synchronized: boolean }, { queuedAt, receivedAt }: Delivery) =>
   run.ended && !run.synchronized && queuedAt === receivedAt
 
 function readList(
-  { candidates, snapshot, whole, elsewhere }: Found,
-  { repository, unansweredSince }: Delivery,
+  { candidates, snapshot, whole }: Found,
+  { repository }: Delivery,
   portUnread: boolean,
 ): Pick<Extract<DeliveryEvent, { type: 'runNotFound' }>, 'list' | 'reason'> {
   const unavailable = {
     list: 'unavailable',
     reason: snapshot.reason ?? 'GitHub does not show its runs',
   } as const
-  const isOld = (snapshot.readAt ?? 0) <= (unansweredSince ?? 0)
   if (snapshot.access === 'forbidden' && !portUnread) {
     return { list: 'forbidden', reason: snapshot.reason ?? 'GitHub does not show its runs' }
   }
-  if (snapshot.access !== 'read' || isOld || !whole || portUnread) return unavailable
-  if (candidates.length === 0 && !elsewhere) return { list: 'empty', reason: 'no run appeared' }
+  if (snapshot.access !== 'read' || !whole) return unavailable
+  if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
+  // Port may know which of them it is.
+  if (portUnread) return unavailable
   return {
     list: 'ambiguous',
     reason: `workflow runs started in ${repository} that cannot be attributed to one delivery`,

@@ -12,7 +12,7 @@ export interface Batch {
   createdAt: number
 }
 
-/** Log lines that wait one after the other go together, as many as fit one request: Port limits requests. */
+/** Consecutive log lines are sent in one request, as many as fit: Port limits requests. */
 export function coalesce(messages: OutboxPage['messages']): Batch[] {
   const batches: Batch[] = []
   let open: { batch: Batch; lines: LogLine[]; bytes: number } | null = null
@@ -42,7 +42,7 @@ const MAX_BATCH_BYTES = 190_000
 const sizeOf = (lines: readonly LogLine[]) =>
   lines.reduce((sum, line) => sum + Buffer.byteLength(JSON.stringify(line)) + 1, 0)
 
-/** One message for each request to Port, so that none is sent in part when Port goes away. */
+/** One message for each request to Port, so that none is sent in part when Port becomes unavailable. */
 export function splitLog(message: Message): Message[] {
   return 'log' in message ? logBatches(message.log).map(log => ({ log })) : [message]
 }

@@ -2,15 +2,15 @@ import type { PortError } from '../../../port/client/port-client.ts'
 import type { Message } from '../../store/delivery.ts'
 
 /**
- * What becomes of a message by Port's answer:
+ * The fate of a message by Port's answer:
  *
  * | answer | log, label, entity | conclusion |
  * |---|---|---|
- * | taken | done | done |
+ * | accepted | done | done |
  * | the run has ended, or is synchronous | dropped | dropped |
- * | Port refuses this message for what it is | dropped, which the log says | sent again with less, then retried |
+ * | Port rejects the content of this message | dropped, with a warning in the relay's log | sent again with less, then retried |
  * | Port knows no such run | retried, dropped after 15 minutes | as below |
- * | anything else | retried; replaced by a line that says so once Port takes that, after 15 minutes | retried; the conclusion alone after 15 minutes |
+ * | anything else | retried; after 15 minutes replaced by a line about it, once Port accepts that | retried; the conclusion alone after 15 minutes |
  *
  * A message is given up for good when the retention is over.
  */
@@ -18,7 +18,7 @@ export type Fate = 'done' | 'drop' | 'retry' | 'replace'
 
 export type Trouble = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt'>
 
-/** After so long, a message that Port does not take may itself be why. */
+/** After this time, the message itself may be why Port does not accept it. */
 const STUCK_MS = 900_000
 
 /**
@@ -33,14 +33,14 @@ export function fateOf(message: Message, trouble: Trouble, age: number, retentio
   return kind === 'unknown_run' && !isConclusion(message) ? 'drop' : 'replace'
 }
 
-/** Statuses with which a request is refused for what it holds. */
+/** Statuses with which a request is rejected for its content. */
 const CONTENT = [400, 404, 413, 422]
 
 /** Whether a message ends the run in Port: it is never dropped while the run is open. */
 const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 
-/** What is sent in place of a message that Port keeps refusing. Holds nothing of it, which may be why. */
+/** Replaces a message that Port keeps rejecting. Contains nothing of it, since its content may be the reason. */
 export function replacement(message: Message, { status }: Trouble): Message {
   if ('update' in message && message.update.conclusion !== undefined) {
     return { update: { conclusion: message.update.conclusion } }
@@ -60,7 +60,7 @@ const FIRST_LONGEST_MS = 60_000
 const LONGEST_WAIT_MS = 600_000
 const MANY_ATTEMPTS = 60
 
-/** When Port asks for it, but neither at once again nor in a year. Times are milliseconds since 1970. */
+/** When Port asks for it, within bounds. Times are milliseconds since 1970. */
 export function nextAttempt(now: number, attempts: number, retryAt: number | null): number {
   const longest = attempts < MANY_ATTEMPTS ? FIRST_LONGEST_MS : LONGEST_WAIT_MS
   const soonest = now + Math.min(longest, 1000 * 2 ** Math.min(attempts, 10))

@@ -17,39 +17,35 @@ export interface OutboxDeps {
   limits: PortLimits
 }
 
-/** Until when Port wants an organisation to wait, milliseconds since 1970. */
+/** By organisation, the time until which Port accepts nothing, milliseconds since 1970. */
 export type PortLimits = Map<string, number>
 
-/** A page is worked on for so long; what is left comes with the next claim. */
+/** How long one page is worked on; the rest is sent with the next claim. */
 const WORK_MS = 10_000
 /** A call may take four time-outs of the client, 10 s each: a token, the call, a new token after a 401, the call again. */
 const CALL_MS = 40_000
-/** Outlives the longest work, so that it is over before another relay takes the outbox over. */
+/** Longer than the longest work, so that the work ends before another relay can claim the outbox. */
 const SETTLE_MS = 6_000
 export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4
 /** A label sent this late may come after the action's own start, and must not undo it. */
 const LATE_MS = 3_000
 
-/** Sends the messages of a delivery to Port, in order, until one is not taken. */
+/** Sends the messages of a delivery to Port, in order, until one has to be retried. */
 export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: AbortSignal): Promise<void> {
   const { store, log, limits, retention } = deps
   const { delivery, runId, repository, organisation } = page
   const client = deps.client(organisation)
   const done: number[] = []
   let retryAt: number | null = null
-  const hasEnded = false
   const warn = (message: string) => log.warn({ delivery, run: runId, repository }, message)
   const began = store.clock()
 
-  for (const { seqs, message, createdAt } of coalesce(page.messages)) {
+  const batches = coalesce(page.messages)
+  for (let batch = batches.shift(); batch; batch = batches.shift()) {
+    const { seqs, message, createdAt } = batch
     const now = store.clock()
     if (now - began > WORK_MS || stopping?.aborted || (limits.get(organisation) ?? 0) > now) break
-    // Nothing but entities concerns anyone once the run has ended.
-    if (hasEnded && !('entity' in message)) {
-      done.push(...seqs)
-      continue
-    }
     const trouble = client
       ? await attempt(message, createdAt)
       : {
@@ -59,6 +55,17 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
           message: 'The organisation has no credentials.',
         }
     const fate = trouble ? fateOf(message, trouble, store.clock() - createdAt, retention) : 'done'
+    if (
+      trouble &&
+      seqs.length > 1 &&
+      (fate === 'replace' || (fate === 'drop' && trouble.kind === 'refused'))
+    ) {
+      // One of the lines may be why: each is sent by itself.
+      batches.unshift(
+        ...page.messages.filter(({ seq }) => seqs.includes(seq)).flatMap(one => coalesce([one])),
+      )
+      continue
+    }
     const isReplaced =
       trouble && fate === 'replace' && !(await attempt(replacement(message, trouble), createdAt))
     if (trouble && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
@@ -71,11 +78,11 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
       warn(`a message to Port was ${isReplaced ? 'replaced' : 'dropped'}: ${trouble.message}`)
     done.push(...seqs)
   }
-  // What Port took and is not recorded would be sent again.
+  // A message that Port accepted and that is not recorded as sent would be sent again.
   const settleAt = retryAt ?? limits.get(organisation) ?? null
   await keepTrying(() => store.settleOutbox(page, done, settleAt, store.clock()), SETTLE_MS)
 
-  /** @returns null where Port took it */
+  /** @returns null where Port accepted it */
   async function attempt(message: Message, createdAt: number): Promise<Trouble | null> {
     const port = client as PortClient
     try {
@@ -90,7 +97,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
     }
   }
 
-  /** An entity that Port refuses is a line in the run's log. */
+  /** An entity that Port rejects becomes a line in the run's log. */
   async function writeEntity(port: PortClient, run: PortRun, { blueprint, properties }: EntityMessage) {
     const tied = runKind(runId) === 'action_run' ? runId : null
     try {
@@ -112,7 +119,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
     if (page.reported) return true
     if (store.clock() - createdAt < LATE_MS) return false
     const state = await run.read()
-    // Of a node run it is not known, and the dispatch is no news by then.
+    // Of a node run it is not known; by then the dispatch is no longer worth a message.
     return state.ended || state.externalRunId !== null || state.status === 'unknown'
   }
 }

@@ -1,4 +1,5 @@
 import type { Change, Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
+import { endCancelled } from './cancelling.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage, clockTime, describeDispatch, duration } from './sentences.ts'
 
@@ -8,7 +9,7 @@ type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 const GRACE_MS = 30_000
 /** After a lost answer, when to look for the run: soon, then less often, and a last time when the grace is over. */
 const LOOKS_MS = [2_000, 5_000, 10_000, 20_000]
-/** How often to look where the list of runs says nothing. */
+/** How often to look where the list of runs does not decide. */
 const LOOK_MS = 10_000
 /** When the watch takes its first look at what GitHub accepted. */
 const FIRST_WATCH_MS = 5_000
@@ -42,7 +43,7 @@ export function accept(
       state: bound ? 'running' : 'dispatched',
       dispatchedAt: now,
       unansweredSince: null,
-      dueAt: now + Math.min(FIRST_WATCH_MS, startTimeout),
+      dueAt: delivery.cancelRequestedAt === null ? now + Math.min(FIRST_WATCH_MS, startTimeout) : now,
       ...(bound && { runs: [...delivery.runs, bound] }),
     },
     messages: [
@@ -97,6 +98,7 @@ export function defer(
   policy: Policy,
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
     const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
@@ -127,26 +129,28 @@ export function loseAnswer(
 
 /**
  * Without evidence of a run, a dispatch whose answer was lost is sent again once a run would have been seen. Where
- * the list cannot tell, the action's report or Port's run would tell within the start timeout, if they can at all.
+ * the list does not decide, the action's report or Port's run is awaited until the start timeout is over.
  */
 export function lookAgainOrRetry(
   delivery: Delivery,
-  { list, reason, reportable }: Event<'runNotFound'>,
+  { list, readAt, reason, reportable }: Event<'runNotFound'>,
   now: number,
   policy: Policy,
 ): Transition {
   const since = delivery.unansweredSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }
   if (now < since + grace(policy)) return wait(delivery, since + nextLook(now - since, policy))
-  if (list === 'empty') return retry('no workflow run appeared', now)
+  // A run may have appeared after the list was read.
+  const isOld = list !== 'forbidden' && readAt < since + grace(policy)
+  if (list === 'empty' && !isOld) return retry(delivery, 'no workflow run appeared', now, policy)
   if (now >= giveUpAt(delivery, now, policy)) {
     const sentence = `GitHub gave no clear answer for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
   }
-  if (list === 'unavailable') return wait(delivery, now + LOOK_MS)
+  if (list === 'unavailable' || isOld) return wait(delivery, now + LOOK_MS)
   const decideAt = since + policy.startTimeout
   if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
-  if (reportable) return retry(`no workflow run reported, and ${reason}`, now)
+  if (reportable) return retry(delivery, `no workflow run reported, and ${reason}`, now, policy)
   const sentence = `GitHub gave no clear answer, and whether a workflow run started is not known, since ${reason}. Redeliver the delivery if none did.`
   return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
 }
@@ -167,18 +171,23 @@ function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
   return { change, messages, history: null }
 }
 
-const retry = (reason: string, now: number): Transition => ({
-  change: { unansweredSince: null, dueAt: now },
-  messages: [],
-  history: { type: 'runNotFound', details: { reason } },
-})
+/** To be dispatched again, unless it was cancelled meanwhile. */
+function retry(delivery: Delivery, reason: string, now: number, policy: Policy): Transition {
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  return {
+    change: { unansweredSince: null, dueAt: now },
+    messages: [],
+    history: { type: 'runNotFound', details: { reason } },
+  }
+}
 
 function fail(
   delivery: Delivery,
   history: NonNullable<Transition['history']>,
   reason: string,
-  { serverUrl }: Policy,
+  policy: Policy,
 ): Transition {
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
   return {
     change: { state: 'failed', reason, dueAt: null, unansweredSince: null },
     messages: [
@@ -188,7 +197,7 @@ function fail(
           conclusion: 'failure',
           statusLabel: 'Not started',
           summary: reason,
-          link: [actionsPage(serverUrl, delivery.repository)],
+          link: [actionsPage(policy.serverUrl, delivery.repository)],
         },
       },
     ],
@@ -196,7 +205,7 @@ function fail(
   }
 }
 
-/** Port's log says once, since it was queued, that a delivery waits. */
+/** A line for Port's log that the delivery waits: one only since it was queued. */
 function once(delivery: Delivery, reason: string): Message[] {
   if (delivery.waitingAnnounced) return []
   const message = `Waiting to dispatch ${describeDispatch(delivery)}: ${reason}.`
@@ -206,8 +215,8 @@ function once(delivery: Delivery, reason: string): Message[] {
 const info = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
 
 /**
- * Until when it is tried. One that was queued for long before its first attempt, behind others or while no relay
- * ran, does not fail at the first trouble.
+ * Until when a dispatch is retried. A delivery that was queued for long before its first attempt, behind others or
+ * while no relay ran, does not fail at its first failed attempt.
  */
 function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
   return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))
@@ -216,6 +225,6 @@ function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTime
 /** Never longer than a workflow may take to appear at all. */
 const grace = ({ startTimeout }: Policy) => Math.min(GRACE_MS, startTimeout)
 
-/** When to look next, after so long; both from when it was sent. */
+/** When to look next; both times are counted from the attempt. */
 const nextLook = (after: number, policy: Policy) =>
   Math.min(LOOKS_MS.find(look => look > after) ?? GRACE_MS, grace(policy))

@@ -6,11 +6,19 @@ import { describeDispatch, duration } from './sentences.ts'
 /** How a delivery ends, for people. */
 export interface Ending {
   /** `failed`: the workflow did not do its work, so a person may redeliver. */
-  state: 'finished' | 'failed'
+  state: 'finished' | 'failed' | 'cancelled'
   conclusion: 'success' | 'failure' | 'cancelled'
   label: string
   /** The cause, and what to do next. */
   sentence: string
+}
+
+/** The ending where a person cancelled the delivery. */
+export const CANCELLED: Ending = {
+  state: 'cancelled',
+  conclusion: 'cancelled',
+  label: 'Cancelled',
+  sentence: 'A person cancelled it: its run in Port was ended, or the relay was asked to cancel it.',
 }
 
 /** The ending where no workflow run was followed to its end. */

@@ -27,12 +27,12 @@ export type DeliveryEvent =
   /** `run`: GitHub's answer to a `workflow_dispatch` names it. */
   | { type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null }
   | { type: 'dispatchRejected'; attempt: number; reason: string }
-  /** Nothing was started; `until`: when GitHub takes it again, where it said so. */
+  /** Nothing was started; `until`: when GitHub accepts it again, where GitHub named a time. */
   | { type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null }
   /** The dispatch may or may not have started a workflow run. */
   | { type: 'answerLost'; attempt: number; reason: string }
-  /** After a lost answer, no evidence of a run. `reportable`: one that ran would have reported. */
-  | { type: 'runNotFound'; list: RunList; reason: string; reportable: boolean }
+  /** After a lost answer, no evidence of a run. `readAt`: of the list; `reportable`: one that ran would have reported. */
+  | { type: 'runNotFound'; list: RunList; readAt: number; reason: string; reportable: boolean }
   /** The workflow runs that belong to it, as they are now; `lookAt`: when to look again. */
   | { type: 'runsSeen'; runs: DeliveryRun[]; lookAt: number }
   /** The action reported, authenticated by OIDC. */
@@ -40,23 +40,48 @@ export type DeliveryEvent =
   /** Messages of the action; `ends`: one of them has the conclusion; `ending`: its job is ending. */
   | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
   | { type: 'runEnded'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
-  /** Its run in Port has ended, by whatever hand. */
+  /** Its run in Port has ended, whoever ended it. */
   | { type: 'endedInPort'; runs: DeliveryRun[] }
   | { type: 'startTimedOut'; cause: NoRun }
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }
   | { type: 'runDeleted'; cause: NoRun }
-  /** A gate is closed: Port's log says once that it waits. */
+  /** A gate is closed: Port's log shows once that the delivery waits. */
   | { type: 'waitingAnnounced'; reason: string; until: number }
   | { type: 'redelivered' }
+  /** A person cancelled it: in Port, or through the relay's API. */
+  | { type: 'cancelRequested'; by: 'port' | 'api' }
+  /** GitHub was asked to cancel its runs; `lookAt`: when to look again. */
+  | { type: 'cancelSent'; forced: boolean; lookAt: number }
+  /** GitHub does not let the relay cancel them. */
+  | { type: 'cancelRejected'; reason: string; lookAt: number }
+  /** Its run waits for reviewers or timers; `decided`: decisions so far, or the one that a webhook brings. */
+  | { type: 'approvalSeen'; pending: PendingApproval[]; decided: Decision[]; url: string }
+
+/** An environment whose protection rules a run waits for. */
+export interface PendingApproval {
+  environment: string
+  /** Minutes. */
+  waitTimer: number
+  /** Logins of people and names of teams. */
+  reviewers: string[]
+}
+
+/** What a reviewer decided. */
+export interface Decision {
+  environments: string[]
+  state: string
+  by: string | null
+  comment: string
+}
 
 export type EventType = DeliveryEvent['type']
 
 /**
- * What the list of runs shows of a delivery without a known run: no candidate, several or one that may be another's,
- * that it may not be read, or that it cannot be read now.
+ * What the list of runs shows for a delivery without a known run: no candidate; several, or one that could belong to
+ * another delivery; that it may not be read; or that it cannot be read now.
  */
-export type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
+type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 
 /** What transitions depend on beside the delivery and the event. Times are milliseconds. */
 export interface Policy {

@@ -1,5 +1,5 @@
 import type { Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
-import { type Ending, endOfRun, endWithoutRun } from './endings.ts'
+import { CANCELLED, type Ending, endOfRun, endWithoutRun } from './endings.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage } from './sentences.ts'
 
@@ -30,7 +30,7 @@ export function see(delivery: Delivery, { runs, lookAt }: Event<'runsSeen'>, now
 /** The action has reported from this run, which is the delivery's run from now on. */
 export function start(delivery: Delivery, { run }: Event<'runReported'>, now: number): Transition {
   const before = delivery.runs.find(each => each.id === run.id)
-  // A title may name several runs, which all belong to the delivery. A mere candidate was not its run.
+  // Several runs may hold the delivery's id in their titles, and all belong to it. An only candidate is replaced.
   const others = delivery.runs.filter(
     each => each.id !== run.id && (each.past || each.evidence !== 'only_candidate'),
   )
@@ -53,16 +53,18 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
 
 /** Messages of the action for Port; one with the conclusion ends the delivery. */
 export function report(
-  _delivery: Delivery,
+  delivery: Delivery,
   { messages, ends, ending }: Event<'reportReceived'>,
   now: number,
 ): Transition {
   if (!ends) return { change: ending ? { dueAt: now } : {}, messages, history: null }
   const conclusion = messages.flatMap(each => ('update' in each ? [each.update.conclusion] : [])).at(-1)
+  const isCancelled = delivery.cancelRequestedAt !== null && conclusion === 'cancelled'
+  const state = isCancelled ? 'cancelled' : 'finished'
   return {
-    change: { state: 'finished', reason: null, dueAt: null },
+    change: { state, reason: isCancelled ? CANCELLED.sentence : null, dueAt: null },
     messages,
-    history: { type: 'reportReceived', details: { conclusion: conclusion ?? null, state: 'finished' } },
+    history: { type: 'reportReceived', details: { conclusion: conclusion ?? null, state } },
   }
 }
 
@@ -78,13 +80,14 @@ export function end(
   policy: Policy,
 ): Transition {
   const { jobs, lines } = found ?? { jobs: null, lines: [] }
-  const ending = endOfRun(run, jobs, delivery.repository)
+  const isCancelled = delivery.cancelRequestedAt !== null && run.conclusion === 'cancelled'
+  const ending = isCancelled ? CANCELLED : endOfRun(run, jobs, delivery.repository)
   const details = { github_run_id: run.id, conclusion: run.conclusion }
   const ended = finish({ ...delivery, runs }, ending, { type: 'runEnded', details }, policy, { run, lines })
   return { ...ended, change: { ...ended.change, runs } }
 }
 
-/** Whoever ended it told Port. */
+/** Port knows the end already: nothing is sent. */
 export function endInPort(_delivery: Delivery, { runs }: Event<'endedInPort'>): Transition {
   return {
     change: { state: 'finished', reason: null, dueAt: null, unansweredSince: null, runs },
@@ -101,7 +104,8 @@ export function giveUp(
   policy: Policy,
 ): Transition {
   const history = { type: event.type, details: { why: event.cause.why } }
-  return finish(delivery, endWithoutRun(event.cause, delivery), history, policy)
+  const isOver = delivery.cancelRequestedAt !== null && event.type !== 'runTimedOut'
+  return finish(delivery, isOver ? CANCELLED : endWithoutRun(event.cause, delivery), history, policy)
 }
 
 /** The last state, and the messages to Port: the log before the final status. */
@@ -141,13 +145,18 @@ function finish(
   }
 }
 
-/** The run that stands for a delivery: the one that reports, else one that its title names. */
-export function boundRun({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null {
+/** The runs whose end is the delivery's: the one that is known to report, else all that their titles name. */
+export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
-  return present.find(run => run.evidence !== 'title') ?? present[0] ?? null
+  const known = present.filter(run => run.evidence !== 'title')
+  return known.length > 0 ? known : present
 }
 
-/** Of what reports itself Port knows already. */
+/** The run that represents a delivery. */
+export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
+  decisiveRuns(runs)[0] ?? null
+
+/** Port has the link already where the action reported. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
   if (first.evidence === 'report' || first.evidence === 'port') return []
   const link = runs.flatMap(run => (run.past || run.url === '' ? [] : [run.url]))

@@ -2,8 +2,8 @@ import type { Delivery, Transition } from '../../store/delivery.ts'
 import type { DeliveryEvent } from './events.ts'
 
 /**
- * Queued again, due now, behind all others of its repository: those are in order already. Its workflow runs become
- * past ones, and messages that wait are dropped, since they would end the run in Port for the new course.
+ * Queues the delivery again, due now, behind all others of its repository. Its workflow runs become past ones, and
+ * messages that wait are dropped, since they could end the run in Port that the new workflow run belongs to.
  */
 export function redeliver(
   delivery: Delivery,
@@ -22,6 +22,11 @@ export function redeliver(
       unansweredSince: null,
       waitingAnnounced: false,
       dispatchedAt: null,
+      cancelRequestedAt: null,
+      cancelSentAt: null,
+      cancelForced: false,
+      waitingFor: null,
+      decisions: '',
       runs: delivery.runs.map(run => ({ ...run, past: true })),
     },
     messages: [],

@@ -1,4 +1,6 @@
 import type { Delivery, State, Transition } from '../../store/delivery.ts'
+import { seeApproval } from './approval.ts'
+import * as cancelling from './cancelling.ts'
 import * as dispatching from './dispatching.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import * as following from './following.ts'
@@ -59,6 +61,14 @@ const TABLE: { [T in EventType]: Row<T> } = {
   runUnidentified: only({ dispatched: following.giveUp }),
   runDeleted: only({ running: following.giveUp }),
   redelivered: only({ failed: redeliver, cancelled: redeliver }),
+  cancelRequested: only({
+    queued: cancelling.requestWhileQueued,
+    dispatched: cancelling.request,
+    running: cancelling.request,
+  }),
+  cancelSent: only({ running: cancelling.noteSent }),
+  cancelRejected: only({ running: cancelling.noteRejected }),
+  approvalSeen: only({ running: seeApproval }),
 }
 
 /**

@@ -10,7 +10,7 @@ const MAX_LOGS = 5
 const MAX_NAMED = 50
 
 /**
- * Reads the jobs of a run that ended badly. Never throws: what could not be read is said in a line.
+ * Reads the jobs of a run that ended badly. Never throws: a line names what could not be read.
  *
  * @returns null when the budget has nothing left for it now
  */

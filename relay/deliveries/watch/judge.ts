@@ -2,6 +2,7 @@ import type { RunState } from '../../../port/types.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { Found } from '../binding/find-runs.ts'
 import type { NoRun, Policy } from '../transition/events.ts'
+import { decisiveRuns } from '../transition/following.ts'
 
 /** What one look at a delivery showed. Times are milliseconds since 1970, by the store's clock. */
 export interface Sight {
@@ -11,16 +12,17 @@ export interface Sight {
   port: RunState | 'unasked' | 'unread'
   /** Whether it is time to ask Port again which run is meant. */
   portDue: boolean
-  /** Port wants not to be asked before then. */
+  /** When Port accepts requests again. */
   portFreeAt: number
-  /** When this relay first saw all runs ended; null where they have not. */
-  endedSeenAt: number | null
+  /** For how long this relay has seen all runs ended, milliseconds. */
+  endedFor: number
 }
 
 export type Verdict =
   | { kind: 'ask Port' }
   | { kind: 'look again'; at: number }
   | { kind: 'ended in Port' }
+  | { kind: 'cancelled in Port' }
   | { kind: 'run ended'; run: DeliveryRun }
   | { kind: 'start timed out' | 'run timed out' | 'run unidentified' | 'run deleted'; cause: NoRun }
 
@@ -32,10 +34,12 @@ const LATEST_MS = 15_000
 /** Where only Port can be asked, once for each delivery. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_ASK_MS = 300_000
-/** So long GitHub must have refused before its refusal is taken for its last word. */
+/** How long GitHub must have refused before its refusal counts as final. */
 const REFUSED_MS = 60_000
+/** So long an end waits for Port's answer; then its message does, in the outbox. */
+const UNREAD_MS = 300_000
 
-/** How long until Port is asked again which run is meant: an action that does not report it at its start never will. */
+/** How long until Port is asked again which run is meant. Less and less often: the action reports it at its start or never. */
 export const askPause = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_ASK_MS, (now - begunAt(delivery)) / 3))
 
@@ -43,13 +47,13 @@ export const askPause = (delivery: Delivery, now: number): number =>
 export const lookPause = (delivery: Delivery, now: number, blind = false): number =>
   Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - begunAt(delivery)) / 6))
 
-/** What becomes of a dispatched or running delivery. The first rule that holds decides. Pure. */
+/** Decides what to do with a dispatched or running delivery. The first rule that applies decides. Pure. */
 export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict {
   const { now, found, port } = sight
   const { snapshot, candidates } = found
   const startBy = begunAt(delivery) + policy.startTimeout
   const endBy = begunAt(delivery) + policy.runTimeout
-  const present = found.runs.filter(run => !run.past)
+  const present = decisiveRuns(found.runs)
   // GitHub's answer to the dispatch names a run before GitHub shows it.
   const isAwaited = (run: DeliveryRun) => run.evidence === 'answer' && now < startBy
   const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run))
@@ -58,6 +62,8 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
+  // Where all reports pass through the relay, an end that it did not send is a person's; of node runs Port says so.
+  const mayBeCancelled = delivery.kind === 'node_run' || present.some(run => run.evidence === 'report')
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 
   const needsPort =
@@ -66,11 +72,14 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     now >= endBy ||
     overdue ||
     blind ||
-    ((present.length === 0 || isNamedOnly) && sight.portDue)
+    (sight.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'unasked' && needsPort) return { kind: 'ask Port' }
-  // Of a redelivered one, the run in Port was ended by its earlier course.
-  if (typeof port === 'object' && port.ended && delivery.queuedAt === delivery.receivedAt) {
-    return { kind: 'ended in Port' }
+  // The run in Port of a redelivered delivery may have ended before it was redelivered.
+  const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
+  if (typeof port === 'object' && isFollowed) {
+    const isCancelled = mayBeCancelled && there.length > 0 && !ended
+    if (port.cancelling || (port.ended && isCancelled)) return { kind: 'cancelled in Port' }
+    if (port.ended) return { kind: 'ended in Port' }
   }
 
   const lookAgain = (at = Number.POSITIVE_INFINITY): Verdict => {
@@ -79,18 +88,22 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
       snapshot.nextAt,
       port === 'unread' ? sight.portFreeAt : 0,
     )
-    return { kind: 'look again', at: Math.min(at, next, ...[startBy, endBy].filter(limit => limit > now)) }
+    const limits = [startBy, endBy].filter(limit => limit > now)
+    return { kind: 'look again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The end may be reported already; Port decides, unless the run has had all its time.
-  if (port === 'unread' && now < endBy) return lookAgain()
-  if (isGone && !present.some(run => run.evidence === 'port')) {
+  // The end may be reported already: Port is asked first, for a while.
+  const isPatient = sight.endedFor < UNREAD_MS
+  if (port === 'unread' && now < endBy && isPatient) return lookAgain()
+  // A run that was never seen may be in another repository, which Port names.
+  if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'run deleted', cause: { why: 'deleted' } }
   }
   if (ended) {
-    const quietAt = (sight.endedSeenAt ?? now) + GRACE_MS
-    if (now < quietAt) return lookAgain(quietAt)
+    // A look before this one, of whichever relay, has seen the end.
+    const before = delivery.runs.filter(run => there.some(each => each.id === run.id))
+    if (!isEnded(before) || now < delivery.updatedAt + GRACE_MS) return lookAgain(now + GRACE_MS)
     const run = worstOf(there)
-    // Its work may go on in the run of another repository, whose end only Port shows.
+    // The work may continue in a run of another repository, whose end only Port shows.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run ended', run }
   }
   if (now >= endBy) {
@@ -98,20 +111,21 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   }
   if (!overdue || found.elsewhere) return lookAgain()
 
-  // No run belongs to it, and it had all the time it may have.
+  // No run belongs to it, and the start timeout is over.
   if (snapshot.access === 'unavailable') return lookAgain()
   if (snapshot.access === 'forbidden') {
-    // Of a node run not even Port's view can be had: what runs unseen must not be ended.
+    // A node run cannot be read from Port either: a run that may exist unseen must not be ended.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return lookAgain()
     const reason = snapshot.reason ?? 'GitHub does not show it'
     return { kind: 'start timed out', cause: { why: 'not seen', reason, startTimeout: policy.startTimeout } }
   }
+  if ((snapshot.readAt ?? 0) < startBy) return lookAgain()
   if (candidates.length > 0) {
     if (!candidates.every(run => run.status === 'completed')) return lookAgain()
     return { kind: 'run unidentified', cause: { why: 'unidentified', amount: candidates.length } }
   }
-  if ((snapshot.readAt ?? 0) < startBy || !found.whole) return lookAgain()
+  if (!found.whole) return lookAgain()
   return { kind: 'start timed out', cause: { why: 'nothing listens', disabled: [], workflows: null } }
 }
 
@@ -132,7 +146,7 @@ export function isEnded(runs: readonly DeliveryRun[]): boolean {
   return runs.length > 0 && runs.every(run => run.status === 'completed')
 }
 
-/** Of several, one that did not succeed; one that was skipped only where all were. */
+/** Of several runs, one that did not succeed; a skipped one only where all were skipped. */
 function worstOf(runs: readonly DeliveryRun[]): DeliveryRun {
   return (
     runs.find(run => !isSuccess(run)) ??

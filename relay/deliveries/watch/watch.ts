@@ -7,12 +7,18 @@ import type { FindRuns } from '../binding/find-runs.ts'
 import { toGithubRunId } from '../binding/to-github-run-id.ts'
 import { NO_PORT_RUN, type PortAccess } from '../port-access.ts'
 import type { JobsFound, NoRun, Policy } from '../transition/events.ts'
+import { decisiveRuns } from '../transition/following.ts'
+import { cancelRuns } from './cancel-runs.ts'
 import { findFailedJobs } from './failed-jobs.ts'
 import { askPause, isEnded, judge, lookPause, type Sight } from './judge.ts'
+import { readApprovals } from './read-approvals.ts'
 
 export interface WatchDeps {
   store: Pick<Store, 'clock'>
-  github: Pick<GitHub, 'jobs' | 'jobLog' | 'workflows'>
+  github: Pick<
+    GitHub,
+    'jobs' | 'jobLog' | 'workflows' | 'cancelRun' | 'forceCancelRun' | 'pendingDeployments' | 'approvals'
+  >
   findRuns: FindRuns
   apply: ApplyEvent
   port: PortAccess
@@ -21,9 +27,9 @@ export interface WatchDeps {
   details: RequestBudget
 }
 
-/** What this relay remembers of a delivery from look to look; without it, it only looks more often. */
+/** What this relay remembers of a delivery between looks; when it is lost, the relay only looks more often. */
 interface Note {
-  /** When the delivery was queued: redelivered, nothing holds any more. */
+  /** When the delivery was queued: a redelivered one has a new note. */
   queuedAt: number
   /** When it first saw the runs ended. */
   endedAt: number | null
@@ -34,12 +40,12 @@ interface Note {
 /** Details wait for the budget no longer than this after the run's end. */
 const DETAILS_MS = 60_000
 const MAX_NOTES = 20_000
-/** Conclusions that say all there is to say. */
+/** Conclusions that need no details. */
 const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
 
 /**
- * The watch: each step looks at one dispatched or running delivery, and moves it on when its workflow run
- * was seen, has ended, or had all the time it may have.
+ * The watch: each step looks at one dispatched or running delivery, and advances it when its workflow run
+ * was seen, has ended, or has timed out.
  */
 export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<void> {
   const { store, findRuns, apply, port, policy, details } = deps
@@ -63,6 +69,20 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
     }
 
     const { runs } = found
+    const open = runs.filter(run => !run.past && run.status !== 'completed')
+    if (verdict.kind === 'look again' && delivery.cancelRequestedAt !== null && open.length > 0) {
+      const event = await cancelRuns(delivery, open, { github: deps.github, now: store.clock() })
+      if (event) {
+        const seen = await apply(delivery, { type: 'runsSeen', runs, lookAt: Math.ceil(verdict.at) })
+        await apply(seen.delivery, event)
+        return
+      }
+    }
+    const isWaiting = delivery.waitingFor !== null || open.some(run => run.status === 'waiting')
+    if (isWaiting && verdict.kind !== 'ended in Port') {
+      const event = await readApprovals(delivery, runs, { github: deps.github, budget: details })
+      if (event) delivery = (await apply(delivery, event)).delivery
+    }
     // A run that is new to the delivery is bound first, so that its history says by which evidence.
     const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))
     if (isNew && verdict.kind !== 'ended in Port') {
@@ -74,7 +94,10 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       case 'ask Port':
         return
       case 'look again':
-        await apply(delivery, { type: 'runsSeen', runs, lookAt: Math.ceil(verdict.at) })
+        await apply(delivery, { type: 'runsSeen', runs, lookAt: verdict.at })
+        return
+      case 'cancelled in Port':
+        await apply(delivery, { type: 'cancelRequested', by: 'port' })
         return
       case 'ended in Port':
         await apply(delivery, { type: 'endedInPort', runs })
@@ -101,10 +124,11 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
 
     function sight(): Sight {
       const now = store.clock()
-      known.endedAt = isEnded(found.runs.filter(run => !run.past)) ? (known.endedAt ?? now) : null
+      known.endedAt = isEnded(decisiveRuns(found.runs)) ? (known.endedAt ?? now) : null
       return {
         ...{ now, found, port: state, portDue: now >= known.askAt },
-        ...{ portFreeAt: port.freeAt(delivery.organisation), endedSeenAt: known.endedAt },
+        portFreeAt: port.freeAt(delivery.organisation),
+        endedFor: now - (known.endedAt ?? now),
       }
     }
   }

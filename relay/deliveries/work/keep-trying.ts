@@ -2,15 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 1_000
-/** What a stop leaves of the patience. */
+/** How long work is repeated after a stop was requested. */
 const STOPPING_MS = 15_000
 
 /**
- * Repeats what must not be forgotten while the database is unavailable.
+ * Repeats work that must not be lost while the database is unavailable.
  *
  * @param patienceMs for how long, milliseconds
  * @param stopping aborted when the relay is to stop
- * @throws the last error, when the patience is over
+ * @throws the last error, when the time is over
  */
 export async function keepTrying<T>(
   work: () => Promise<T>,

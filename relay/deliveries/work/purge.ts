@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '../../store/store.ts'
 
-/** So few at once that intake never waits long for the store. */
+/** Few at once, so that intake never waits long for the store. */
 const STEP = 200
 const PAUSE_MS = 50
 
 /**
- * Removes finished and failed deliveries that nobody touched for `retention` milliseconds, and none whose webhook
- * would be accepted again: it may be signed `tolerance` ahead of the relay's clock, and come as late as that behind.
+ * Removes ended deliveries that did not change for `retention` milliseconds, but none whose webhook would be accepted
+ * again: it may be signed `tolerance` ahead of the relay's clock, and arrive as much later.
  */
 export async function purge(
   store: Pick<Store, 'purge'>,

@@ -16,7 +16,7 @@ const WATCHED_AT_ONCE = 100
 const WATCH_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
-/** How soon a relay knows, without a delivery at hand, that another was asked to wait. */
+/** How soon a relay learns of a gate that another relay closed. */
 const GATES_MS = 2_000
 const ANNOUNCE_MS = 500
 
@@ -28,7 +28,7 @@ export interface WorkersDeps {
   log: Logger
 }
 
-/** Starts everything that moves deliveries on: dispatch, watch, outbox, and what comes at an interval. */
+/** Starts everything that advances deliveries: dispatch, watch, outbox, and periodic work. */
 export function startWorkers({ config, store, engine, gate, log }: WorkersDeps): Worker[] {
   const { port } = engine
   const limits: PortLimits = new Map()
@@ -78,7 +78,7 @@ export function startWorkers({ config, store, engine, gate, log }: WorkersDeps):
   const announce = createAnnounceWaiting({ store, gate, apply: engine.apply })
   return [
     ...woken,
-    // Woken by nobody: it looks at its own pace, however many deliveries arrive.
+    // Not woken by new work: it runs at an interval, however many deliveries arrive.
     repeat('announce', ANNOUNCE_MS, log, announce),
     repeat('gates', GATES_MS, log, async () => gate.learn(await store.closedGates(store.clock()))),
     repeat('maintenance', MAINTENANCE_MS, log, async stopped => {

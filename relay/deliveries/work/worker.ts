@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export interface Work<Claim> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
-  /** What two claims of the same work have in common. */
+  /** Equal for two claims of the same work. */
   key: (claim: Claim) => string
   /** @param stopping aborted when the worker is to stop */
   step: (claim: Claim, stopping: AbortSignal) => Promise<void>
@@ -23,7 +23,7 @@ export interface WorkerLog {
   error: (fields: object, message: string) => void
 }
 
-/** Leases that expired and times that came are found by looking this often. */
+/** How often expired leases and due times are looked for. */
 const POLL_MS = 500
 /** After finding nothing, and after a failure, so that neither becomes a busy loop. */
 const REST_MS = 20
@@ -41,7 +41,7 @@ export function startWorker<Claim>(work: Work<Claim>, log: WorkerLog): Worker {
 
   const begin = (claim: Claim) => {
     const key = work.key(claim)
-    // This process stood still for longer than a lease; the step under way goes on.
+    // This process was suspended for longer than a lease; the step under way continues.
     if (active.has(key)) return
     const ended = work
       .step(claim, stopping.signal)
@@ -84,7 +84,7 @@ export function startWorker<Claim>(work: Work<Claim>, log: WorkerLog): Worker {
   }
 }
 
-/** Work that comes at an interval, one run after the other. */
+/** Periodic work, one round after the other. */
 export function repeat(
   name: string,
   everyMs: number,

@@ -3,11 +3,11 @@ import type { NewDelivery } from '../delivery.ts'
 import { insert, insertMany } from '../sql/intake.ts'
 import type { PostgresQuery } from './query.ts'
 
-/** One commit on its way to the disk while the next gathers. */
+/** While one commit is on its way to the disk, the next batch is collected. */
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** What failed later than this was a time-out: whoever sent it has waited long enough. */
+/** A failure after this time was a time-out: the sender has waited long enough. */
 const AGAIN_WITHIN_MS = 2_000
 
 type Waiting = {
@@ -18,13 +18,13 @@ type Waiting = {
 
 /** Writes deliveries many at a time: those that arrive while commits are under way go together into the next. */
 export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>, written: () => void) {
-  let gathered: Waiting[] = []
+  let collected: Waiting[] = []
   let active = 0
   let scheduled = false
 
   const flush = () => {
     scheduled = false
-    while (active < BATCHES && gathered.length > 0) {
+    while (active < BATCHES && collected.length > 0) {
       const batch = take()
       active++
       void write(batch).finally(() => {
@@ -36,12 +36,12 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 
   function take(): Waiting[] {
     let size = 0
-    const end = gathered.findIndex(({ delivery }, i) => {
+    const end = collected.findIndex(({ delivery }, i) => {
       size += delivery.invocation.length
       return i > 0 && (i >= MAX_ROWS || size > MAX_SIZE)
     })
-    const batch = end < 0 ? gathered : gathered.slice(0, end)
-    gathered = end < 0 ? [] : gathered.slice(end)
+    const batch = end < 0 ? collected : collected.slice(0, end)
+    collected = end < 0 ? [] : collected.slice(end)
     return batch
   }
 
@@ -57,7 +57,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
     }
   }
 
-  /** Writes what was cut off before its answer once more: what stands already stays as it is. */
+  /** Writes a statement again whose answer was lost: rows that exist stay as they are. */
   async function put(statement: PostgresQuery): Promise<Row[]> {
     const began = performance.now()
     try {
@@ -82,7 +82,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 
   return (delivery: NewDelivery) =>
     new Promise<boolean>((resolve, reject) => {
-      gathered.push({ delivery, resolve, reject })
+      collected.push({ delivery, resolve, reject })
       // After this turn of the event loop: requests read in one turn share a commit.
       if (active < BATCHES && !scheduled) {
         scheduled = true
@@ -99,8 +99,8 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
 
 /**
- * Whether the connection was lost, so that nobody knows what was written: no code, one of the system's (E), or a
- * pooler's or the server's word that it ends the connection (08, 57P).
+ * Whether the connection was lost, so that it is unknown what was written: no code, one of the system's (E), or a
+ * pooler's or the server's notice that it ends the connection (08, 57P).
  */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
 

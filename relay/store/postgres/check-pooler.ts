@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 
 const CHECK = { name: 'relay_start_check', text: 'SELECT 1' }
-const ANSWER_MS = 5_000
+const ANSWER_MS = 15_000
 
 /** A pooler in between loses prepared statements. */
 export class PoolerRefused extends Error {
@@ -15,16 +15,17 @@ export class PoolerRefused extends Error {
 }
 
 /**
- * Uses a prepared statement twice, while another transaction holds the connection that a transaction pooler gave to
- * the first use.
+ * Uses a prepared statement again and again: a pooler that hands out one connection after the other gives the second
+ * use another one, and one that hands out the connection used last the third, while a transaction holds that.
  *
- * @throws PoolerRefused where the second use fails
+ * @throws PoolerRefused where a later use fails
  */
 export async function checkPreparedStatements(connect: () => Client): Promise<void> {
   const [user, other] = [connect(), connect()]
   for (const client of [user, other]) client.on('error', () => {})
   try {
     await Promise.all([user.connect(), other.connect()])
+    await user.query(CHECK)
     await user.query(CHECK)
     await other.query('BEGIN')
     await inTime(user.query(CHECK))

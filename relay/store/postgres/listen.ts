@@ -5,14 +5,14 @@ const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 2_000
 
 export interface Listener {
-  /** Tells the other relays that there is work. Never fails: they also look by themselves. */
+  /** Notifies the other relays of work. Never fails: they also poll. */
   notify(): void
   close(): Promise<void>
 }
 
 /**
  * Keeps a connection of its own to hear from the other relays, and makes a new one whenever it is lost.
- * Notices are sent on it too, after the commit they tell of: inside it, they would make all commits of the
+ * Notices are sent on it too, after the commit that they announce: inside it, they would make all commits of the
  * database wait for each other. It writes nothing, so it need not wait for the disk.
  */
 export async function listen(connect: () => Client, onWork: () => void): Promise<Listener> {

@@ -7,7 +7,7 @@ const LOCK = 0x706f7274
 /**
  * Brings the schema up to date, in one transaction under a lock: relays that start together do it once.
  *
- * @throws Error with the reason as words, when the schema is newer than this relay
+ * @throws Error with the reason as a clause, when the schema is newer than this relay
  */
 export async function migrate(client: ClientBase): Promise<void> {
   // Whatever the database's own is: what another relay did while this waited for the lock must be seen.

@@ -70,7 +70,7 @@ export async function openPostgres(url: string): Promise<Backend> {
     pipeline: true,
     onConnect: (client: ClientBase) => client.query(SETTINGS) as unknown as undefined,
   })
-  // A connection that breaks while nobody uses it is dropped by the pool; unheard, its error would end the process.
+  // The pool drops a connection that breaks while it is idle; without a listener, its error would end the process.
   pool.on('error', () => {})
   pool.on('connect', client => client.on('error', () => {}))
 
@@ -145,7 +145,7 @@ async function runTogether(pool: Pool, statements: Statement[]): Promise<Row[][]
 
 const failure = (cause: unknown) => new Error(`PostgreSQL: ${reason(cause)}`, { cause })
 
-/** Where several addresses of a host were tried, the error itself has no words. */
+/** Where several addresses of a host were tried, the error itself has no message. */
 function reason(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string }
   return message || code || 'unknown trouble'

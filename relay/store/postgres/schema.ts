@@ -1,5 +1,5 @@
 /**
- * PostgreSQL's schema, a step for each version; the table `relay_schema` says how many were taken. Steps are
+ * PostgreSQL's schema, a step for each version; the table `relay_schema` counts those that were taken. Steps are
  * only ever added. The same tables and indexes as SQLite's, for the same reasons. Repositories sort by their
  * bytes, whatever the database's collation. Claims change no column that an index holds, and leave room for
  * that in each page.
@@ -86,6 +86,11 @@ export const MIGRATIONS = [
     ADD COLUMN first_attempt_at BIGINT,
     ADD COLUMN unanswered_since BIGINT,
     ADD COLUMN waiting_announced BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN cancel_requested_at BIGINT,
+    ADD COLUMN cancel_sent_at BIGINT,
+    ADD COLUMN cancel_forced BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN waiting_for TEXT,
+    ADD COLUMN decisions TEXT NOT NULL DEFAULT '',
     ADD COLUMN events BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN report_lines BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN report_bytes BIGINT NOT NULL DEFAULT 0;

@@ -2,7 +2,7 @@ import { BOUNDS } from '../../config/bounds.ts'
 import type { Statement } from '../database.ts'
 import type { Change, Delivery, DeliveryRun, Transition } from '../delivery.ts'
 import type { ReportReceipt } from '../store.ts'
-import type { Dialect } from './dialect.ts'
+import { type Dialect, stateIs } from './dialect.ts'
 import { enqueue } from './outbox.ts'
 
 const COLUMN: Record<Exclude<keyof Change, 'runs'>, string> = {
@@ -16,6 +16,11 @@ const COLUMN: Record<Exclude<keyof Change, 'runs'>, string> = {
   unansweredSince: 'unanswered_since',
   waitingAnnounced: 'waiting_announced',
   dispatchedAt: 'dispatched_at',
+  cancelRequestedAt: 'cancel_requested_at',
+  cancelSentAt: 'cancel_sent_at',
+  cancelForced: 'cancel_forced',
+  waitingFor: 'waiting_for',
+  decisions: 'decisions',
 }
 
 /** Of the history of a delivery, the first entries and the last ones are kept. */
@@ -24,6 +29,7 @@ const LAST_EVENTS = BOUNDS.events.value - FIRST_EVENTS
 
 /** What is written only where the first statement wrote: it left its mark. */
 const MARKED = 'id = ?1 AND change_id = ?2'
+const IS_MARKED = `EXISTS (SELECT 1 FROM deliveries WHERE ${MARKED})`
 
 interface Applied {
   delivery: Pick<Delivery, 'id' | 'version' | 'repository'>
@@ -98,7 +104,7 @@ type Mark = readonly [id: string, changeId: number]
 function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[]): Statement[] {
   return [
     {
-      sql: `DELETE FROM runs WHERE delivery IN (SELECT id FROM deliveries WHERE ${MARKED})`,
+      sql: `DELETE FROM runs WHERE delivery = ?1 AND ${IS_MARKED}`,
       params: [...mark],
     },
     ...runs.map(run => ({
@@ -117,7 +123,7 @@ function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[
 
 function dropMessages(mark: Mark): Statement[] {
   return ['outbox', 'outboxes', 'report_senders'].map(table => ({
-    sql: `DELETE FROM ${table} WHERE delivery IN (SELECT id FROM deliveries WHERE ${MARKED})`,
+    sql: `DELETE FROM ${table} WHERE delivery = ?1 AND ${IS_MARKED}`,
     params: [...mark],
   }))
 }
@@ -146,11 +152,11 @@ function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
   }
 }
 
-/** Whatever claimed it, its change will be decided anew on what it finds then. */
+/** Raises the version: a worker that has claimed the delivery decides again. */
 export function wake(id: string, now: number): Statement {
   return {
     sql: `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0
-          WHERE id = ?1 AND state IN ('dispatched', 'running') RETURNING id`,
+          WHERE id = ?1 AND ${stateIs("'dispatched'", "'running'")} RETURNING id`,
     params: [id, now],
   }
 }

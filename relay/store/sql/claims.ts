@@ -3,8 +3,8 @@ import { columns } from './columns.ts'
 import { type Dialect, stateIs } from './dialect.ts'
 
 /**
- * The oldest queued delivery of each repository. The repositories are found by hopping through the index from one
- * to the next, so that a long queue costs nothing.
+ * The oldest queued delivery of each repository. The repositories are found by skipping through the index from
+ * one to the next, so that the cost does not depend on the length of the queue.
  */
 const HEADS = `
   WITH RECURSIVE queue(repository) AS (
@@ -41,20 +41,20 @@ export function claimQueued(
   }
 }
 
+/** Each of the queue is looked up by itself: as a join, PostgreSQL might go through all deliveries instead. */
 export function findUnannounced(
   sql: Dialect,
   { now, limit, scope, after }: { now: number; limit: number; scope: string | null; after: number },
 ): Statement {
+  const unannounced = `
+    WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
+    SELECT seq FROM queue
+    WHERE seq > ?4 AND (
+      SELECT waiting_announced = 0 AND run_id IS NOT NULL AND kind <> 'none' AND ${gateIsClosed(sql, '?3', '?1', 'waiting')}
+      FROM deliveries waiting WHERE waiting.seq = queue.seq)
+    ORDER BY seq LIMIT ?2`
   return {
-    sql: `
-      WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued' AND seq > ?4)
-      SELECT ${columns(sql)} FROM deliveries
-      WHERE seq IN (
-        SELECT waiting.seq FROM queue JOIN deliveries waiting ON waiting.seq = queue.seq
-        WHERE waiting.${stateIs("'queued'")} AND waiting.waiting_announced = 0
-          AND waiting.run_id IS NOT NULL AND waiting.kind <> 'none' AND ${gateIsClosed(sql, '?3', '?1', 'waiting')}
-        ORDER BY waiting.seq LIMIT ?2)
-      ORDER BY seq`,
+    sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', unannounced)} ORDER BY seq`,
     params: [now, limit, scope, after],
   }
 }

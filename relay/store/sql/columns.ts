@@ -12,6 +12,7 @@ const COLUMNS = [
     'waiting_announced',
     'dispatched_at',
   ],
+  ...['cancel_requested_at', 'cancel_sent_at', 'cancel_forced', 'waiting_for', 'decisions'],
 ].join(', ')
 
 const RUN = {

@@ -42,7 +42,7 @@ export function findNamed(
         ]
   const found = [...named('dedupe_key', dedupeKeys, 2), ...named('id', ids, 2 + dedupeKeys.length)]
   return {
-    sql: `SELECT ${columns(sql)} FROM deliveries WHERE seq IN (${found.join(' UNION ')})`,
+    sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', found.join(' UNION '))}`,
     params: [repository.toLowerCase(), ...dedupeKeys, ...ids],
   }
 }
@@ -112,7 +112,7 @@ export function list(sql: Dialect, filter: Filter, options: { before?: number; l
                ORDER BY seq DESC LIMIT ?2) AS newest`
         : newest(...(state ? [isState(state)] : []))
   return {
-    sql: `SELECT ${columns(sql)} FROM deliveries WHERE seq IN (${found}) ORDER BY seq DESC LIMIT ?2`,
+    sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', found)} ORDER BY seq DESC LIMIT ?2`,
     params,
   }
 }

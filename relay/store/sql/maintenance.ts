@@ -14,7 +14,7 @@ export function purge(sql: Dialect, before: number, limit: number): Statement {
   }
 }
 
-/** No step asks to be taken up again later than this. */
+/** No step schedules the next one later than this. */
 const FURTHEST_MS = 15 * 60_000
 /** GitHub's limits are of an hour at most. */
 const FURTHEST_GATE_MS = 65 * 60_000

@@ -2,7 +2,7 @@ import type { Statement } from '../database.ts'
 import type { Message } from '../delivery.ts'
 import type { Dialect } from './dialect.ts'
 
-/** What one claim reads of an outbox: a message more than that comes alone. */
+/** What one claim reads of an outbox; a larger message is read alone. */
 const PAGE_MESSAGES = 100
 const PAGE_BYTES = 1_000_000
 
@@ -23,14 +23,17 @@ export function enqueue(
       }
     }),
     {
-      // The update changes nothing, but waits for a relay that is removing the outbox as empty.
-      sql: `INSERT INTO outboxes (delivery, due_at) SELECT id, ?3 FROM deliveries WHERE id = ?1 AND change_id = ?2
+      // The update changes nothing, but waits for a relay that is removing the outbox as empty. The version begins
+      // anywhere, so that no lease of an earlier outbox of the delivery holds for this one.
+      sql: `INSERT INTO outboxes (delivery, due_at, version)
+            SELECT id, ?3, change_id FROM deliveries WHERE id = ?1 AND change_id = ?2
             ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at`,
       params: [...mark, now],
     },
   ]
 }
 
+/** `reported` is counted, since of an EXISTS PostgreSQL might read all runs into a hash table. */
 export function claim(
   sql: Dialect,
   { now, until, limit }: { now: number; until: number; limit: number },
@@ -43,7 +46,7 @@ export function claim(
     sql: `
       UPDATE outboxes SET version = version + 1, lease_until = ?2 WHERE ${sql.among('delivery', due)}
       RETURNING delivery, version, attempts, ${of('run_id')}, ${of('repository')}, ${of('organisation')},
-        EXISTS (SELECT 1 FROM runs WHERE runs.delivery = outboxes.delivery AND evidence = 'report' AND past = 0) AS reported`,
+        (SELECT count(*) FROM runs WHERE runs.delivery = outboxes.delivery AND evidence = 'report' AND past = 0) AS reported`,
     params: [now, until, limit],
   }
 }
@@ -60,29 +63,29 @@ export function page(delivery: string): Statement {
   }
 }
 
-/** Rows of the first: the lease was held. It keeps messages from being added between the look at what is left and the removal. */
+/** Rows of the first: the lease was valid. Its lock keeps messages from being added between the check for the rest and the removal. */
 export function settle(
   { delivery, version }: { delivery: string; version: number },
   done: readonly number[],
   retryAt: number | null,
   now: number,
 ): Statement[] {
-  const held = `delivery = ?1 AND version = ?2`
+  const valid = `delivery = ?1 AND version = ?2`
   return [
     {
       sql: `
         UPDATE outboxes SET lease_until = 0, due_at = ?3,
           attempts = CASE WHEN CAST(?4 AS BIGINT) > 0 THEN 0 ELSE attempts + 1 END
-        WHERE ${held} RETURNING delivery`,
+        WHERE ${valid} RETURNING delivery`,
       params: [delivery, version, retryAt ?? now, done.length],
     },
     ...done.map(seq => ({
       sql: `DELETE FROM outbox
-            WHERE delivery = ?1 AND seq = ?3 AND EXISTS (SELECT 1 FROM outboxes WHERE ${held})`,
+            WHERE delivery = ?1 AND seq = ?3 AND EXISTS (SELECT 1 FROM outboxes WHERE ${valid})`,
       params: [delivery, version, seq],
     })),
     {
-      sql: `DELETE FROM outboxes WHERE ${held} AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.delivery = ?1)`,
+      sql: `DELETE FROM outboxes WHERE ${valid} AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.delivery = ?1)`,
       params: [delivery, version],
     },
   ]

@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
 import { MIGRATIONS } from './schema.ts'
@@ -10,19 +10,20 @@ export interface Request {
 }
 export type Answer = { id: number; rows: Row[][] } | { id: number; error: string }
 
-/** A SQLite file, held by this process alone. */
+/** A SQLite file, locked by this process. */
 export interface SqliteFile {
   /** Runs requests in one commit; each that fails undoes only itself, and all of them where the commit fails. */
   run(requests: Request[]): Answer[]
   close(): void
 }
 
-/** @throws Error with a sentence naming the path, where the file cannot be opened or another relay holds it */
+/** @throws Error with a sentence naming the path, where the file cannot be opened or another relay has locked it */
 export function openSqliteFile(path: string): SqliteFile {
   try {
     makeFolder(dirname(path))
+    closeSync(openSync(path, 'a'))
     // The file itself, whatever links lead to it.
-    const file = existsSync(path) ? realpathSync(path) : join(realpathSync(dirname(path)), basename(path))
+    const file = realpathSync(path)
     const owner = holdAlone(`${file}-owner`)
     const database = open(file)
     const { ino } = statSync(file)
@@ -31,7 +32,7 @@ export function openSqliteFile(path: string): SqliteFile {
     return {
       run(requests) {
         if (isThere()) return runTogether(database, prepared, requests)
-        // SQLite would go on with a file that has no name any more.
+        // SQLite would continue to write to a file without a name.
         const error = `the file ${file} was deleted or replaced: put it back, or restart the relay`
         return requests.map(({ id }) => ({ id, error }))
       },
@@ -56,7 +57,7 @@ function open(path: string): DatabaseSync {
     PRAGMA cache_size = -131072;
     PRAGMA wal_autocheckpoint = 65536;`)
   migrate(database)
-  // Alone on the file: whatever lease is left belongs to a relay that is gone.
+  // No other relay has the file: every lease belongs to a relay that is gone.
   database.exec(`
     UPDATE deliveries SET lease_until = 0 WHERE state = 'queued' AND lease_until > 0;
     UPDATE deliveries SET lease_until = 0 WHERE state IN ('dispatched', 'running') AND lease_until > 0;
@@ -71,7 +72,7 @@ function makeFolder(path: string): void {
   mkdirSync(path)
 }
 
-/** A lock that the kernel takes back when the process dies, whatever kills it. */
+/** A lock that the kernel releases when the process dies, whatever kills it. */
 function holdAlone(path: string): DatabaseSync {
   const owner = new DatabaseSync(path, { timeout: 0 })
   owner.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')

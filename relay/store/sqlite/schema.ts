@@ -1,5 +1,5 @@
 /**
- * SQLite's schema, a step for each version; `user_version` says how many were taken. Steps are only ever
+ * SQLite's schema, a step for each version; `user_version` counts those that were taken. Steps are only ever
  * added. The partial indexes hold what waits, never what is done, so a million finished deliveries cost
  * the hot path nothing.
  */
@@ -102,6 +102,11 @@ export const MIGRATIONS = [
     unanswered_since INTEGER,
     waiting_announced INTEGER NOT NULL DEFAULT 0,
     dispatched_at INTEGER,
+    cancel_requested_at INTEGER,
+    cancel_sent_at INTEGER,
+    cancel_forced INTEGER NOT NULL DEFAULT 0,
+    waiting_for TEXT,
+    decisions TEXT NOT NULL DEFAULT '',
     events INTEGER NOT NULL DEFAULT 0,
     report_lines INTEGER NOT NULL DEFAULT 0,
     report_bytes INTEGER NOT NULL DEFAULT 0,

@@ -2,7 +2,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { openSqliteFile, type Request } from './file.ts'
 
 /*
- * The thread that owns the SQLite file, so that no commit and no checkpoint ever holds up a request. Each
+ * The thread that owns the SQLite file, so that no commit and no checkpoint ever delays a request. Each
  * message is a list of requests that share one commit; each answer comes after that commit is on disk.
  */
 const port = parentPort as MessagePort

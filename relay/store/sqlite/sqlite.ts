@@ -25,7 +25,7 @@ export async function openSqlite(path: string): Promise<Database> {
 
   const checkpoints = startCheckpoints(path)
   const waiting = new Map<number, Waiting>()
-  let gathered: Request[] = []
+  let collected: Request[] = []
   let busy = false
   let scheduled = false
   let nextId = 0
@@ -33,10 +33,10 @@ export async function openSqlite(path: string): Promise<Database> {
 
   const flush = () => {
     scheduled = false
-    if (busy || gathered.length === 0) return
+    if (busy || collected.length === 0) return
     busy = true
-    thread.postMessage(gathered)
-    gathered = []
+    thread.postMessage(collected)
+    collected = []
   }
   thread.on('message', (answers: Answer[]) => {
     busy = false
@@ -65,7 +65,7 @@ export async function openSqlite(path: string): Promise<Database> {
         if (ended) return reject(ended)
         const id = nextId++
         waiting.set(id, { resolve, reject })
-        gathered.push({ id, statements })
+        collected.push({ id, statements })
         // After this turn of the event loop: requests read in one turn share a commit.
         if (!busy && !scheduled) {
           scheduled = true

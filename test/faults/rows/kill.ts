@@ -96,8 +96,6 @@ export async function killOneOf(
 async function passLeases(database: string): Promise<void> {
   const client = new pg.Client(database)
   await client.connect()
-  for (const table of ['deliveries', 'outboxes']) {
-    await client.query(`UPDATE ${table} SET lease_until = 0 WHERE lease_until > 0`)
-  }
+  await client.query('UPDATE deliveries SET lease_until = 0; UPDATE outboxes SET lease_until = 0')
   await client.end()
 }

@@ -1,9 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { expect, test } from 'vitest'
-import { openPostgres } from '../../../relay/store/postgres/postgres.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Change } from '../../../relay/store/delivery.ts'
 import type { Store } from '../../../relay/store/store.ts'
-import { acceptAll, aDelivery, aDispatched, aFailed, type Place } from '../place.ts'
+import {
+  acceptAll,
+  aDelivery,
+  aDispatched,
+  aFailed,
+  aLine,
+  applyTo,
+  aRun,
+  aTransition,
+  type Place,
+} from '../place.ts'
 
 /** Several relays on one database. */
 export function sharedTests(place: Place): void {
@@ -17,7 +27,7 @@ export function sharedTests(place: Place): void {
     const address = await place.empty()
     const stores = await Promise.all(Array.from({ length: 5 }, () => place.open(address)))
     await acceptAll(stores[0]!, {})
-    for (const store of stores) expect(await store.list({ limit: 10 })).toHaveLength(1)
+    for (const store of stores) expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
   test('relays start together where transactions are repeatable reads unless they say otherwise', async () => {
@@ -30,7 +40,7 @@ export function sharedTests(place: Place): void {
     await client.end()
     const stores = await Promise.all(Array.from({ length: 5 }, () => place.open(address)))
     await acceptAll(stores[0]!, {})
-    for (const store of stores) expect(await store.list({ limit: 10 })).toHaveLength(1)
+    for (const store of stores) expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
   test('the same delivery sent to both is accepted once', async () => {
@@ -63,10 +73,10 @@ export function sharedTests(place: Place): void {
     let done = 0
     const relay = async (store: Store) => {
       while (done < given.length) {
-        for (const claimed of await store.claimQueued(2000, 60_000, 3)) {
-          expect(await store.markSent(claimed, 2000)).toBe(true)
+        for (const claimed of await store.claimQueued(2000, 60_000, 3, null)) {
           order.set(claimed.repository, [...(order.get(claimed.repository) ?? []), claimed.seq])
-          expect(await store.record(claimed, { state: 'dispatched', dueAt: 9000 }, 2000)).toBe(true)
+          const dispatched = aTransition({ change: { state: 'dispatched', dueAt: 9000 } })
+          expect(await store.apply(claimed, dispatched, 2000)).toBe(true)
           done++
         }
       }
@@ -76,14 +86,14 @@ export function sharedTests(place: Place): void {
     for (const seqs of order.values()) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b))
   })
 
-  test('watching, telling and deleting are shared out too', async () => {
+  test('outboxes and deletions are shared out too', async () => {
     const stores = await two()
     for (let i = 0; i < 30; i++) {
       const id = await aFailed(stores[0])
-      if (i % 2) await stores[0].report(id, [{ log: [] }], 3000)
+      if (i % 2) await applyTo(stores[0], id, { messages: [aLine('one')] }, 3000)
     }
-    const tellings = await Promise.all([0, 1, 0, 1].map(s => stores[s]!.claimTelling(3000, 9000, 10)))
-    expect(new Set(tellings.flat().map(({ id }) => id)).size).toBe(tellings.flat().length)
+    const pages = (await Promise.all([0, 1, 0, 1].map(s => stores[s]!.claimOutboxes(3000, 9000, 10)))).flat()
+    expect(new Set(pages.map(({ delivery }) => delivery)).size).toBe(pages.length)
     const deleted = await Promise.all([0, 1, 0, 1].map(s => stores[s]!.purge(9000, 10)))
     const rest = await stores[0].purge(9000, 100)
     expect(deleted.reduce((sum, each) => sum + each) + rest).toBe(15)
@@ -91,77 +101,49 @@ export function sharedTests(place: Place): void {
 
   test('the dispatch rate is that of both together', async () => {
     const stores = await two(60)
-    await acceptAll(stores[0], ...Array.from({ length: 50 }, (_, i) => ({ repository: `acme/${i}` })))
-    const claim = async (now: number) => {
-      const claims = await Promise.all(
-        Array.from({ length: 8 }, (_, i) => stores[i % 2]!.claimQueued(now, 1e9, 5)),
+    await acceptAll(stores[0], {})
+    const take = async (now: number) => {
+      const permits = await Promise.all(
+        Array.from({ length: 8 }, (_, i) => stores[i % 2]!.takePermits(now, 5)),
       )
-      return new Set(claims.flat().map(({ id }) => id)).size
+      return permits.reduce((sum, each) => sum + each)
     }
-    expect(await claim(1_000_000)).toBe(20)
-    expect(await claim(1_000_500)).toBe(0)
-    expect(await claim(1_003_000)).toBe(3)
+    expect([await take(1_000_000), await take(1_000_500), await take(1_003_000)]).toEqual([20, 0, 3])
   })
 
-  test('a pause that one relay met holds for the other, and those that wait are told by one of them', async () => {
+  test('a gate that one relay closed is closed for the other', async () => {
     const [one, other] = await two()
-    await acceptAll(one, ...Array.from({ length: 30 }, () => ({ repository: 'acme/a' })))
-    const [claimed] = await one.claimQueued(1000, 500, 1, 'token:1')
-    const pause = { scope: 'token:1', until: 60_000 }
-    await one.record(claimed!, { dueAt: 60_000, attempts: [{ at: 1, outcome: 'waits' }] }, 1000, [], {
-      pause,
-    })
-    await acceptAll(one, { repository: 'zeta/z' })
-    expect(await other.claimQueued(1000, 0, 10, 'token:1')).toMatchObject([
-      { repository: 'zeta/z', pausedUntil: 60_000 },
-    ])
-    expect(await other.pauses(1000)).toEqual([pause])
-    const taken = await Promise.all(
-      Array.from({ length: 8 }, (_, i) =>
-        [one, other][i % 2]!.claimWaiting(1000, 500, 10, { scope: 'token:1', after: 0 }),
-      ),
-    )
-    const ids = taken.flat().map(({ id }) => id)
-    expect(new Set(ids).size).toBe(ids.length)
-    const rest = await other.claimWaiting(1000, 500, 100, { scope: 'token:1', after: 0 })
-    expect(ids.length + rest.length).toBe(30)
+    await acceptAll(one, {})
+    const gate = { scope: 'token:1', closedUntil: 60_000, reason: 'limited' }
+    await one.closeGate(gate)
+    expect(await other.closedGates(1000)).toEqual([gate])
+    expect(await other.claimQueued(1000, 0, 10, 'token:1')).toEqual([])
   })
 
-  test('a relay whose clock is not the time of the database is not started', async () => {
-    const { url } = (await place.empty()) as { url: string }
-    for (const apart of [90_000, -90_000]) {
-      await expect(openPostgres(url, () => Date.now() + apart)).rejects.toThrow(
-        /^The clock of this machine says \S+Z and that of the PostgreSQL server \S+Z: .+ within 10 s, .+ NTP\.$/,
-      )
-    }
-    const backend = await openPostgres(url, () => Date.now() + 5_000)
-    await backend.close()
-  })
-
-  test('a run bound through one relay is bound for the other', async () => {
+  test('a run that two relays bind to two deliveries at the same time belongs to one of them', async () => {
     const stores = await two()
-    const [id] = await acceptAll(stores[0], {})
-    const answers = await Promise.all(
-      Array.from({ length: 10 }, (_, i) => stores[i % 2]!.bindRun(id!, i, 1, 2000)),
-    )
-    expect(answers.filter(answer => answer === 'bound')).toHaveLength(1)
-    expect(answers.filter(answer => answer === 'other')).toHaveLength(9)
-  })
-
-  test('a run that two relays bind to two deliveries at the same time is bound to one of them', async () => {
-    const [one, other] = await two()
     for (let run = 1; run <= 20; run++) {
       const repository = `acme/${run}`
-      const reporting = await aDispatched(one, { repository })
-      const watched = await aDispatched(one, { repository })
-      const claimed = (await other.claimWatched(5000, 500, 100)).find(({ id }) => id === watched)
-      await Promise.all([
-        one.bindRun(reporting, run, 1, 5000),
-        run % 2
-          ? other.bindRun(watched, run, 1, 5000)
-          : other.record(claimed!, { state: 'running', githubRunId: run, dueAt: 9000 }, 5000),
-      ])
-      expect(await one.findBound(repository, [run])).toHaveLength(1)
+      const ids = [await aDispatched(stores[0], { repository }), await aDispatched(stores[0], { repository })]
+      const change: Change = { state: 'running', runs: [aRun(run)] }
+      const answers = await Promise.all(stores.map((store, i) => applyTo(store, ids[i]!, { change })))
+      expect(answers.toSorted()).toEqual([false, true])
+      expect(await stores[0].findRuns(repository, [run])).toHaveLength(1)
+    }
+  })
+
+  test('the time of all relays is the time of the database, whatever their own clocks say', async () => {
+    const { url } = (await place.empty()) as { url: string }
+    const real = Date.now
+    onTestFinished(() => {
+      Date.now = real
+    })
+    const [ahead, right] = [await openAt(url, 120_000), await openAt(url, 0)]
+    expect(Math.abs(ahead.clock() - right.clock())).toBeLessThan(60_000)
+
+    async function openAt(url: string, offset: number): Promise<Store> {
+      Date.now = () => real() + offset
+      return place.open({ kind: 'postgres', url })
     }
   })
 

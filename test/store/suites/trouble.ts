@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend, openStore } from '../../../relay/store/open.ts'
 import type { Store } from '../../../relay/store/store.ts'
-import { acceptAll, aDelivery, type Place } from '../place.ts'
+import { acceptAll, aDelivery, aLine, applyTo, aRun, aTransition, get, type Place } from '../place.ts'
 
 export function troubleTests(place: Place): void {
   if (place.kind === 'sqlite') sqliteTests(place)
@@ -29,10 +29,10 @@ function sqliteTests(place: Place): void {
     for (const answer of answers) {
       expect(answer).toMatchObject({ reason: { message: 'SQLite: database or disk is full' } })
     }
-    expect(await store.list({ limit: 10 })).toHaveLength(1)
+    expect(await store.list({}, { limit: 10 })).toHaveLength(1)
     await pragma('max_page_count = 1000000')
     await acceptAll(store, big)
-    expect(await store.list({ limit: 10 })).toHaveLength(2)
+    expect(await store.list({}, { limit: 10 })).toHaveLength(2)
     await store.close()
   })
 
@@ -43,10 +43,11 @@ function sqliteTests(place: Place): void {
     await acceptAll(store, {})
     await backend.run([{ sql: 'PRAGMA query_only = 1', params: [] }])
     await expect(store.accept(aDelivery())).rejects.toThrow('SQLite: attempt to write a readonly database')
+    await expect(store.ping()).rejects.toThrow('SQLite: attempt to write a readonly database')
     await store.close()
     const again = await place.open(address)
     await acceptAll(again, {})
-    expect(await again.list({ limit: 10 })).toHaveLength(2)
+    expect(await again.list({}, { limit: 10 })).toHaveLength(2)
   })
 
   test('a file that another relay holds is refused, and so is a place that cannot be written to', async () => {
@@ -66,9 +67,10 @@ function postgresTests(place: Place): void {
     await acceptAll(store, {})
     await setReadOnly(address, 'on')
     await expect(store.accept(aDelivery())).rejects.toThrow(/^PostgreSQL: .*read-only transaction/)
+    await expect(store.ping()).rejects.toThrow(/^PostgreSQL: .*read-only transaction/)
     await setReadOnly(address, 'off')
     await acceptAll(store, {})
-    expect(await store.list({ limit: 10 })).toHaveLength(2)
+    expect(await store.list({}, { limit: 10 })).toHaveLength(2)
   })
 
   test('while the server is stopped every call rejects; once it is back, all works, wake-ups too', async () => {
@@ -77,14 +79,18 @@ function postgresTests(place: Place): void {
     const [before] = await acceptAll(one, {})
     await place.server().stop()
     await expect(one.accept(aDelivery())).rejects.toThrow(/^PostgreSQL: .*ECONNREFUSED/)
-    await expect(one.claimQueued(1000, 10, 10)).rejects.toThrow(/^PostgreSQL: /)
-    await expect(one.report(before!, [{ log: [] }], 1)).rejects.toThrow(/^PostgreSQL: /)
+    await expect(one.claimQueued(1000, 10, 10, null)).rejects.toThrow(/^PostgreSQL: /)
+    const transition = aTransition({ messages: [aLine('one')] })
+    await expect(
+      one.apply({ id: before!, version: 0, repository: 'acme/shop' }, transition, 1),
+    ).rejects.toThrow(/^PostgreSQL: /)
     await expect(one.ping()).rejects.toThrow(/^PostgreSQL: /)
     await place.server().start()
     await acceptAll(one, {})
-    expect(await one.list({ limit: 10 })).toHaveLength(2)
+    expect(await one.list({}, { limit: 10 })).toHaveLength(2)
     await wakes(one, other)
-  })
+    // The server writes all that it has to the disk before it stops.
+  }, 180_000)
 
   test('a connection that the server ends is replaced, and its call rejects', async () => {
     const address = await place.empty()
@@ -112,7 +118,7 @@ function postgresTests(place: Place): void {
       ...given.map(({ id }) => ({ id, duplicate: false })),
       { id: first, duplicate: true },
     ])
-    expect(await store.list({ limit: 100 })).toHaveLength(21)
+    expect(await store.list({}, { limit: 100 })).toHaveLength(21)
   })
 
   test('where the connection is cut again, accepting rejects, and what was written is found when it is sent again', async () => {
@@ -122,6 +128,22 @@ function postgresTests(place: Place): void {
     cut(2)
     await expect(store.accept(given)).rejects.toThrow(/^PostgreSQL: Connection terminated/)
     expect(await store.accept(aDelivery({ runId: 'r_cut' }))).toMatchObject({ id: given.id, duplicate: true })
+  })
+
+  test('a transition whose answer was lost is known to be applied, and one that was not written rejects', async () => {
+    const { address, cut, cutBefore } = await cutting(await place.empty())
+    const store = await place.open(address)
+    const [id] = await acceptAll(store, {})
+    const change = { state: 'running' as const, runs: [aRun(7)] }
+    cut(1, 'COMMIT')
+    expect(await applyTo(store, id!, { change, messages: [aLine('one')] }, 2000)).toBe(true)
+    expect(await get(store, id!)).toMatchObject({ state: 'running', version: 1, runs: [{ id: 7 }] })
+    expect(await store.claimOutboxes(2000, 10, 10)).toMatchObject([{ messages: [{ message: aLine('one') }] }])
+    const delivery = await get(store, id!)
+    cutBefore('never written')
+    const never = aTransition({ change: { reason: 'never written' } })
+    await expect(store.apply(delivery, never, 3000)).rejects.toThrow(/^PostgreSQL: /)
+    expect(await get(store, id!)).toEqual(delivery)
   })
 
   test('a server that cannot be reached or used is named, without the password', async () => {
@@ -167,11 +189,13 @@ async function wakes(one: Store, other: Store): Promise<void> {
   expect(woken).toBe(true)
 }
 
-/** The database behind a proxy that cuts the connections on which the next so many commits of deliveries are answered. */
+/** The database behind a proxy that cuts connections: those with an answer of the server, or the one with a request, that holds a text. */
 async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
   const url = new URL((address as { url: string }).url)
   const port = Number(url.port)
   let cuts = 0
+  let answer = ''
+  let request: string | null = null
   const proxy = createServer(relay => {
     const server = connect(port, '127.0.0.1')
     const end = () => {
@@ -179,9 +203,14 @@ async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
       server.destroy()
     }
     for (const socket of [relay, server]) socket.on('error', end).on('close', end)
-    relay.pipe(server)
+    relay.on('data', data => {
+      if (request !== null && data.includes(request)) {
+        request = null
+        end()
+      } else server.write(data)
+    })
     server.on('data', data => {
-      if (cuts > 0 && data.includes('INSERT 0')) {
+      if (cuts > 0 && data.includes(answer)) {
         cuts--
         end()
       } else relay.write(data)
@@ -192,8 +221,12 @@ async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
   url.port = String((proxy.address() as AddressInfo).port)
   return {
     address: { kind: 'postgres' as const, url: url.href },
-    cut(times: number) {
+    cut(times: number, text = 'INSERT 0') {
       cuts = times
+      answer = text
+    },
+    cutBefore(text: string) {
+      request = text
     },
   }
 }

@@ -9,7 +9,7 @@ import type { PortEntity } from './types.ts'
 const ENTITIES = 'POST /v1/blueprints/{blueprint_identifier}/entities'
 type Given = Partial<PortEntity>
 
-/** Entities: created, replaced (`upsert`) or merged (`upsert` and `merge`), tied to a run by `run_id`. */
+/** Entities: created, replaced (`upsert`) or merged (`upsert` and `merge`), tied to a run by `run_id`; read and deleted. */
 export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<StandInEnv> {
   const app = new Hono<StandInEnv>()
   const ajv = new Ajv({ strict: false })
@@ -48,6 +48,56 @@ export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<Stan
     const answer = JSON.parse(JSON.stringify({ ok: true, entity: shown }))
     schemas.answer(ENTITIES, 201, answer)
     return Response.json(answer, { status: 201 })
+  })
+
+  const indexOf = (blueprint: string, identifier: string) =>
+    state.entities.findIndex(each => each.blueprint === blueprint && each.identifier === identifier)
+
+  app.get('/:blueprint/entities/:identifier', c => {
+    const { blueprint, identifier } = c.req.param()
+    const entity = state.entities[indexOf(blueprint, identifier)]
+    return entity ? c.json({ ok: true, entity }) : refuse('entityNotFound')
+  })
+
+  app.delete('/:blueprint/entities/:identifier', c => {
+    const { blueprint, identifier } = c.req.param()
+    const index = indexOf(blueprint, identifier)
+    if (index < 0) return refuse('entityNotFound')
+    const requiredBy = state.entities.some(({ relations }) =>
+      Object.values(relations).some(target => [target].flat().includes(identifier)),
+    )
+    if (requiredBy && c.req.query('delete_dependents') !== 'true') return refuse('hasDependents')
+    state.entities.splice(index, 1)
+    return c.json({ ok: true })
+  })
+  return app
+}
+
+interface Rule {
+  property: string
+  operator: string
+  value: unknown
+}
+
+/** `POST /v1/entities/search`: rules on `$blueprint`, `$identifier`, `$title` and properties, with `=` and `!=`. */
+export function searchRoutes(state: PortState): Hono<StandInEnv> {
+  const app = new Hono<StandInEnv>()
+  app.post('/search', c => {
+    const { combinator, rules } = (c.var.request.body ?? {}) as { combinator?: string; rules?: Rule[] }
+    if (c.var.malformed || !Array.isArray(rules)) return refuse('invalidRequest')
+    const fits = (entity: PortEntity) => (rule: Rule) => {
+      const name = rule.property.replace(/^\$/, '') as keyof PortEntity
+      const value = rule.property.startsWith('$') ? entity[name] : entity.properties[rule.property]
+      return rule.operator === '=' ? value === rule.value : value !== rule.value
+    }
+    const entities = state.entities.filter(entity =>
+      combinator === 'or' ? rules.some(fits(entity)) : rules.every(fits(entity)),
+    )
+    return c.json({
+      ok: true,
+      entities,
+      matchingBlueprints: [...new Set(entities.map(each => each.blueprint))],
+    })
   })
   return app
 }

@@ -3,6 +3,12 @@ const REFUSALS = {
   invalidRequest: [422, 'invalid_request', 'The data provided does not match the route schema'],
   runNotFound: [404, 'not_found', 'The action run with the provided identifier was not found'],
   nodeRunNotFound: [404, 'not_found', 'The workflow node run with the provided identifier was not found'],
+  entityNotFound: [404, 'not_found', 'The entity with the provided identifier was not found'],
+  hasDependents: [
+    422,
+    'dependent_entities_exist',
+    'The entity is the target of a required relation of other entities',
+  ],
   blueprintNotFound: [404, 'not_found', 'A resource with the provided identifier was not found'],
   routeNotFound: [404, 'not_found', 'Route not found'],
   runExhausted: [422, 'run_exhausted', 'Action run already finished execution'],

@@ -2,11 +2,24 @@ import { Hono } from 'hono'
 import type { StandInEnv } from '../http-server.ts'
 import type { RouteSchemas } from '../route-schemas.ts'
 import { refuse } from './errors.ts'
-import { type PortState, randomId, shownRun, updateRun } from './state.ts'
+import { newRun, type PortState, randomId, shownRun, updateRun } from './state.ts'
 import type { PortLog, PortRun } from './types.ts'
 
 const RUN = '/v1/actions/runs/{run_id}'
 type Ending = 'SUCCESS' | 'FAILURE'
+
+/** `POST /v1/actions/{action}/runs`: a run of an action, started by its API. */
+export function newRunRoutes(state: PortState): Hono<StandInEnv> {
+  const app = new Hono<StandInEnv>()
+  app.post('/:action/runs', c => {
+    const { properties = {}, entity } = (c.var.request.body ?? {}) as Pick<PortRun, 'properties' | 'entity'>
+    if (c.var.malformed) return refuse('invalidRequest')
+    const run = newRun({ action: c.req.param('action'), properties, ...(entity && { entity }) })
+    state.runs.set(run.id, run)
+    return Response.json({ ok: true, run: shownRun(run, c.req.query('version'), state) }, { status: 201 })
+  })
+  return app
+}
 
 /** Action runs: read, change, log. */
 export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandInEnv> {
@@ -37,6 +50,15 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandIn
     if (run.synchronized && patch.status) return refuse('runSynchronized')
     updateRun(run, patch)
     return answeredRun('PATCH', run, c.req.query('version'))
+  })
+
+  app.patch('/:id/response', c => {
+    const run = find(c.req.param('id'))
+    if (!run) return refuse('runNotFound')
+    const { body } = c.var.request
+    if (c.var.malformed || typeof body !== 'object' || body === null) return refuse('invalidRequest')
+    run.response = body as Record<string, unknown>
+    return Response.json({ ok: true })
   })
 
   app.get('/:id/logs', c => {

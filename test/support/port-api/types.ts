@@ -18,6 +18,8 @@ export type PortRun = {
   synchronized: boolean
   /** The request that Port sent for this run; `payload.body` as rendered. */
   payload: Record<string, unknown>
+  /** What `PATCH …/response` has set. */
+  response?: Record<string, unknown>
   logs: PortLog[]
   createdAt: string
   updatedAt: string

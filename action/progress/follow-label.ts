@@ -1,0 +1,91 @@
+import type { RunUpdate } from '../../port/types.ts'
+import { linksOf } from '../report/links.ts'
+import { createStepLister, isForbidden, type ListedStep, retryAtOf } from '../runner/list-steps.ts'
+import { readRunFile } from '../runner/run-file.ts'
+import type { Redact } from '../secrets/redact.ts'
+import type { FollowedJob, Following } from './following.ts'
+
+const LONGEST_NAME = 80
+
+/**
+ * Shows the running step as the run's label, or the label that steps write to `$PORT_RUN`, and their links.
+ *
+ * @returns a look at `$PORT_RUN`, and what follows the steps until the job ends
+ */
+export function followLabel(following: Following): {
+  look: () => Promise<void>
+  followSteps: () => Promise<void>
+} {
+  const { job, run, masks, fetch, clock, sleep, ended, send, soon } = following
+  const started = clock()
+  /** What steps have written to `$PORT_RUN`. */
+  let own: { label: string; links: string[] } = { label: '', links: [] }
+  let step: string | null = null
+  /** What Port shows. */
+  let shown = ''
+  return { look, followSteps: async () => void (job.github && (await followSteps(job.github))) }
+
+  async function show(): Promise<void> {
+    const label = own.label || step
+    const state = JSON.stringify([label, own.links])
+    const isNew = state !== shown && (label !== null || own.links.length > 0)
+    if (!isNew || clock() < following.pausedUntil()) return
+    const error = await send(() => run.update(updateOf(label)))
+    if (!error?.temporary) shown = state
+  }
+
+  // A node run's link is replaced with each call.
+  function updateOf(label: string | null): RunUpdate {
+    return {
+      ...(label !== null && { statusLabel: label }),
+      link: linksOf(job.workflow.url, own.links, job.kind),
+      externalRunId: job.workflow.runId,
+    }
+  }
+
+  async function look(): Promise<void> {
+    const { statusLabel, links } = readRunFile(job.files.run, { ended: false })
+    own = { label: statusLabel, links }
+    await show()
+  }
+
+  async function followSteps(github: NonNullable<FollowedJob['github']>): Promise<void> {
+    const list = createStepLister(job.workflow, github, { fetch, clock })
+    let limitedUntil = 0
+    for (let failures = 0; ; ) {
+      await sleep(Math.max(askAgainAfter(clock() - started) * 2 ** failures, limitedUntil - clock()))
+      if (ended.signal.aborted) return
+      try {
+        const steps = (await list())?.steps.filter(each => each.authors) ?? []
+        failures = 0
+        step = describeRunning(steps, masks.redact) ?? step
+        await show()
+      } catch (error) {
+        if (isForbidden(error)) return
+        failures = Math.min(failures + 1, 5)
+        limitedUntil = soon(retryAtOf(error) ?? 0)
+      }
+    }
+  }
+}
+
+/**
+ * How long until GitHub is asked again, in ms: a job's token has 1,000 requests an hour for its whole repository, so
+ * the longer a job runs, the rarer.
+ *
+ * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+ */
+export function askAgainAfter(age: number): number {
+  if (age < 600_000) return Math.min(Math.max(1_500, age / 10), 10_000)
+  return age < 3_600_000 ? 20_000 : 60_000
+}
+
+/** `Build image (3/7)`; null where no step of the author's runs. */
+export function describeRunning(steps: ListedStep[], redact: Redact): string | null {
+  // GitHub may not yet show the step that has just begun as running: it is the first that has not ended.
+  const index = steps.findIndex(step => step.status !== 'completed')
+  if (index < 0) return null
+  const name = redact(steps[index]!.name)
+  const short = name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1).toWellFormed()}…` : name
+  return `${short} (${index + 1}/${steps.length})`
+}

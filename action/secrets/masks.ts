@@ -1,0 +1,51 @@
+import { createRedact, type Redact } from './redact.ts'
+
+/** The texts that must not reach Port, and a growing list of them. */
+export interface Masks {
+  redact: Redact
+  add(secrets: readonly string[]): void
+}
+
+export function createMasks(secrets: readonly string[] = []): Masks {
+  const known = new Set(secrets)
+  let redact: Redact = createRedact([...known])
+  return {
+    redact: text => redact(text),
+    add(more) {
+      const before = known.size
+      for (const secret of more) known.add(secret)
+      if (known.size > before) redact = createRedact([...known])
+    },
+  }
+}
+
+const COMMAND = /^\s*::add-mask::(.*)$/is
+
+/**
+ * Takes the lines `::add-mask::VALUE` out of those for Port's log, as the runner does of its own log.
+ *
+ * @returns the other lines, and the values
+ * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
+ */
+export function takeMasks<Line>(
+  lines: readonly Line[],
+  textOf: (line: Line) => string,
+): { lines: Line[]; masks: string[] } {
+  const masks: string[] = []
+  const others = lines.filter(line => {
+    const value = maskOf(textOf(line))
+    if (value !== null) masks.push(value)
+    return value === null
+  })
+  return { lines: others, masks: masks.filter(mask => mask.trim() !== '') }
+}
+
+/** The value that a line masks; null where it is another line. */
+function maskOf(line: string): string | null {
+  const [, value] = COMMAND.exec(line) ?? []
+  return value === undefined ? null : unescapeData(value)
+}
+
+/** @see https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts (escapeData) */
+const unescapeData = (text: string) =>
+  text.replace(/%0D|%0A|%25/gi, found => ({ '%0D': '\r', '%0A': '\n' })[found.toUpperCase()] ?? '%')

@@ -1,0 +1,74 @@
+import type { LogLine } from '../../../port/types.ts'
+import type { Delivery, Message, Transition } from '../../store/delivery.ts'
+import type { Decision, DeliveryEvent, PendingApproval } from './events.ts'
+
+const LABEL = 'Waiting for approval'
+/** What Port shows beside the status is short. */
+const MAX_NAMES = 5
+const MAX_DECISIONS = 100
+
+/**
+ * The workflow run waits for reviewers or timers of an environment, or a reviewer decided: Port shows a label for
+ * who it waits for, and a log line for each decision. Names of people go to Port alone, not into the history.
+ */
+export function seeApproval(
+  delivery: Delivery,
+  { pending, decided, url }: Extract<DeliveryEvent, { type: 'approvalSeen' }>,
+): Transition | null {
+  const waitingFor = pending.length === 0 ? null : pending.map(each => each.environment).join(', ')
+  const known = new Set(delivery.decisions.split('\n'))
+  const fresh = decided.filter(each => !keysOf(each).every(key => known.has(key)))
+  const isNew = waitingFor !== delivery.waitingFor
+  if (!isNew && fresh.length === 0) return null
+  const lines = [
+    ...fresh.map(describeDecision),
+    ...(isNew && waitingFor ? [describeWaiting(pending, url)] : []),
+  ]
+  const messages: Message[] = [{ log: lines }]
+  if (isNew && waitingFor !== null) messages.push({ update: { statusLabel: labelOf(pending) } })
+  // The action's own label follows, where it is used.
+  else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
+  return {
+    change: { waitingFor, decisions: [...known, ...fresh.flatMap(keysOf)].slice(-MAX_DECISIONS).join('\n') },
+    messages: messages.filter(message => !('log' in message) || message.log.length > 0),
+    history: {
+      type: 'approvalSeen',
+      details: {
+        waiting_for: pending.map(each => each.environment),
+        decided: fresh.map(({ environments, state }) => ({ environments, state })),
+      },
+    },
+  }
+}
+
+/** An environment is decided once. */
+const keysOf = ({ environments, state }: Decision) => environments.map(name => `${name}:${state}`)
+
+function labelOf(pending: readonly PendingApproval[]): string {
+  const isTimer = pending.every(each => each.reviewers.length === 0 && each.waitTimer > 0)
+  return `${isTimer ? 'Waiting for a timer' : LABEL}: ${shorten(pending.map(each => each.environment))}`
+}
+
+function describeWaiting(pending: readonly PendingApproval[], url: string): LogLine {
+  const sentences = pending.map(({ environment, reviewers, waitTimer }) => {
+    const who =
+      reviewers.length > 0 ? `one of ${shorten(reviewers)} has to approve` : 'nobody is named to approve'
+    return waitTimer > 0 && reviewers.length === 0
+      ? `${environment}, for ${waitTimer} min`
+      : `${environment}: ${who}${waitTimer > 0 ? `, and it waits ${waitTimer} min` : ''}`
+  })
+  return { level: 'INFO', message: `The workflow run waits for ${sentences.join('; ')}. ${url}` }
+}
+
+function describeDecision({ environments, state, by, comment }: Decision): LogLine {
+  const what = `${shorten(environments)} was ${state}${by === null ? '' : ` by ${by}`}`
+  return {
+    level: state === 'rejected' ? 'WARN' : 'INFO',
+    message: comment === '' ? `${what}.` : `${what}: ${comment}`,
+  }
+}
+
+const shorten = (names: readonly string[]) =>
+  names.length > MAX_NAMES
+    ? `${names.slice(0, MAX_NAMES).join(', ')} and ${names.length - MAX_NAMES} more`
+    : names.join(', ')

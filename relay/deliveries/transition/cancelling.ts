@@ -1,0 +1,87 @@
+import type { Delivery, Transition } from '../../store/delivery.ts'
+import { CANCELLED } from './endings.ts'
+import type { DeliveryEvent, EventType, Policy } from './events.ts'
+import { actionsPage } from './sentences.ts'
+
+type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
+
+/** What is queued is never dispatched; a dispatch that is under way, or whose answer was lost, is decided first. */
+export function requestWhileQueued(
+  delivery: Delivery,
+  event: Event<'cancelRequested'>,
+  now: number,
+  policy: Policy,
+): Transition | null {
+  if (delivery.unansweredSince === null) return endCancelled(delivery, policy, event.by)
+  if (delivery.cancelRequestedAt !== null) return null
+  return {
+    change: { cancelRequestedAt: now },
+    messages: [],
+    history: { type: 'cancelRequested', details: { by: event.by } },
+    // The dispatch that is under way goes on.
+    keepLease: true,
+  }
+}
+
+/** The watch cancels its runs on GitHub, at once or when they are known. */
+export function request(
+  delivery: Delivery,
+  { by }: Event<'cancelRequested'>,
+  now: number,
+): Transition | null {
+  if (delivery.cancelRequestedAt !== null) return null
+  return {
+    change: { cancelRequestedAt: now, dueAt: now },
+    messages: [],
+    history: { type: 'cancelRequested', details: { by } },
+  }
+}
+
+export function noteSent(
+  _delivery: Delivery,
+  { forced, lookAt }: Event<'cancelSent'>,
+  now: number,
+): Transition {
+  const sentence = forced
+    ? 'The workflow run did not end within two minutes; GitHub was asked to cancel it at once.'
+    : 'GitHub was asked to cancel the workflow run.'
+  return {
+    change: { cancelSentAt: now, cancelForced: forced, dueAt: lookAt },
+    messages: [{ log: [{ level: 'INFO', message: sentence }] }],
+    history: { type: 'cancelSent', details: { forced } },
+  }
+}
+
+/** It is followed to its end as before. */
+export function noteRejected(_delivery: Delivery, { reason, lookAt }: Event<'cancelRejected'>): Transition {
+  const sentence = `The workflow run cannot be cancelled: ${reason}.`
+  return {
+    change: { cancelRequestedAt: null, dueAt: lookAt },
+    messages: [{ log: [{ level: 'WARN', message: sentence }] }],
+    history: { type: 'cancelRejected', details: { reason } },
+  }
+}
+
+/** The delivery ends without a workflow run. A run that a person ended in Port keeps its end. */
+export function endCancelled(
+  delivery: Delivery,
+  { serverUrl }: Policy,
+  by: 'port' | 'api' | null = null,
+): Transition {
+  const { state, conclusion, label, sentence } = CANCELLED
+  return {
+    change: { state, reason: sentence, dueAt: null, unansweredSince: null },
+    messages: [
+      { log: [{ level: 'INFO', message: 'Cancelled before a workflow run started.' }] },
+      {
+        update: {
+          conclusion,
+          statusLabel: label,
+          summary: sentence,
+          link: [actionsPage(serverUrl, delivery.repository)],
+        },
+      },
+    ],
+    history: { type: 'cancelled', details: { state, ...(by && { by }) } },
+  }
+}

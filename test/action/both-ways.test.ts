@@ -1,0 +1,206 @@
+import { appendFileSync } from 'node:fs'
+import { describe, expect, test, vi } from 'vitest'
+import type { JsonObject } from '../../port/types.ts'
+import { openStage, type Stage } from '../reports/open-stage.ts'
+import type { PortRun } from '../support/port-api.ts'
+import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
+
+// What an author uses, with credentials of Port in the job and through the relay by OIDC: Port shows the same. The
+// progress reporter is the built one, the relay is real.
+
+interface Job {
+  portRun: PortRun
+  /** Lines of Port's log, but those of the relay and of the job's end. */
+  lines(): string[]
+  /** Appends to one of the files that steps append to. */
+  write(file: 'log' | 'entities' | 'run', text: string): void
+  run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
+  outputs(): Record<string, string>
+  masks(): string[]
+  /** Post, and its arrival in Port. */
+  end(more?: Record<string, string>): Promise<string[]>
+}
+
+describe.each(['credentials', 'oidc'] as const)('by %s', way => {
+  async function open(
+    inputs: Record<string, string> = {},
+    invocation: Record<string, string> = {},
+  ): Promise<Job & { stage: Stage }> {
+    const stage = await openStage()
+    const { payload, portRun } = await deliver(stage, invocation)
+    const { clientId, clientSecret } = stage.port
+    const own = way === 'credentials' && { 'port-client-id': clientId, 'port-client-secret': clientSecret }
+    const job = openJob(stage, payload, { 'github-token': '', progress: 'true', ...own, ...inputs })
+    const env = way === 'credentials' ? NO_TOKEN : {}
+    const files = () => JSON.parse(job.state().STATE_report!).files
+    return {
+      ...job,
+      stage,
+      portRun: portRun!,
+      lines: () =>
+        portRun!.logs
+          .flatMap(({ message }) => message.split('\n'))
+          .filter(line => !/^(Dispatched|Workflow run started|✓ Job|✗ Job)/.test(line)),
+      write: (file, text) => appendFileSync(files()[file], text),
+      run: (entry, more = {}) => job.run(entry, { ...env, ...more }),
+      async end(more = {}) {
+        const printed = await job.run('post', { ...job.state(), ...env, ...more })
+        await vi.waitFor(() => expect(portRun!.endedAt).toBeDefined(), { timeout: 15_000 })
+        return printed.filter(line => !line.startsWith('::notice::The steps of this job'))
+      },
+    }
+  }
+
+  test('start, lines, label and links are shown while the job runs, and the end ends the run', async () => {
+    const job = await open()
+    expect(await job.run('main')).toEqual([])
+    expect(job.outputs()).toMatchObject({ version: '1.4.2', password: SECRET_INPUT })
+    job.write('log', 'one\n')
+    job.write('run', 'status-label=Rolling out\nlink=https://github.com/acme/shop/pull/7\n')
+    await vi.waitFor(
+      () => {
+        expect(job.lines()).toEqual(['one'])
+        expect(job.portRun).toMatchObject({ status: 'IN_PROGRESS', statusLabel: 'Rolling out' })
+      },
+      { timeout: 20_000, interval: 50 },
+    )
+    expect(job.portRun.link).toEqual([
+      expect.stringMatching(/attempts\/1$/),
+      'https://github.com/acme/shop/pull/7',
+    ])
+    job.write('log', 'two')
+    expect(await job.end()).toEqual([])
+    expect(job.lines()).toEqual(['one', 'two'])
+    expect(job.portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded' })
+    expect(job.portRun.link).toHaveLength(2)
+  })
+
+  test('entities are sent while the job runs, in order, also by a job that fails, and each answer is shown', async () => {
+    const job = await open()
+    job.stage.port.declareBlueprint('service', {
+      type: 'object',
+      properties: { tier: { type: 'number' } },
+    })
+    await job.run('main')
+    job.write('entities', 'blueprint: service\nidentifier: shop\nproperties:\n  tier: 1\n')
+    const { entities } = job.stage.port
+    await vi.waitFor(() => expect(entities).toHaveLength(1), { timeout: 20_000, interval: 50 })
+    expect(job.portRun.status).toBe('IN_PROGRESS')
+    job.write('entities', '{"blueprint":"service","identifier":"shop","properties":{"tier":2}}\n')
+    job.write('entities', '{"blueprint":"service","identifier":"odd","properties":{"tier":"x"}}\n')
+    job.write('entities', '---\n- { blueprint: service, identifier: db, title: Database }')
+    await job.end({ 'INPUT_JOB-STATUS': 'failure' })
+    expect(job.portRun.status).toBe('FAILURE')
+    expect(entities).toMatchObject([
+      { identifier: 'shop', properties: { tier: 2 }, runId: job.portRun.id },
+      { identifier: 'db', title: 'Database', runId: job.portRun.id },
+    ])
+    const about = job.lines().filter(line => /entity/i.test(line))
+    expect(about.filter(line => /service.*odd/.test(line)).join('\n')).toContain('schema')
+    for (const name of ['service/shop', 'service/db'])
+      expect(about.filter(line => line.includes(name)).length).toBeGreaterThan(0)
+  })
+
+  test('summary and conclusion of $PORT_RUN end a green job as FAILURE, with the text of a step', async () => {
+    const job = await open({ progress: 'false' })
+    await job.run('main')
+    job.write('run', 'summary<<EOF\n## Tests\n3 of 7 failed\nEOF\n')
+    job.write('run', 'conclusion=failure\n')
+    expect(await job.end()).toEqual([])
+    expect(job.portRun).toMatchObject({
+      status: 'FAILURE',
+      statusLabel: 'Failed',
+      summary: '## Tests\n3 of 7 failed',
+    })
+    expect(job.lines()).toContain('✗ A step has set the conclusion: failure')
+  })
+
+  test('what did not fit the payload is fetched', async () => {
+    const large = 'x'.repeat(70_000)
+    const job = await open({ progress: 'false' }, { large })
+    job.portRun.properties = { large }
+    expect(await job.run('main')).toEqual([])
+    expect(job.outputs().large).toBe(large)
+    await job.end()
+  })
+
+  test('an input with the name of an output is input-NAME, with a warning in GitHub and in Port', async () => {
+    const job = await open({ progress: 'false' }, { action: 'mine', Operation: 'his' })
+    const warning = '"action", "Operation": an output of this action or another input has that name, so'
+    expect(await job.run('main')).toEqual([expect.stringContaining(`::warning::${warning}`)])
+    expect(job.outputs()).toMatchObject({
+      action: 'deploy_service',
+      'input-action': 'mine',
+      'input-Operation': 'his',
+    })
+    await job.end()
+    expect(job.lines()).toContainEqual(expect.stringContaining(warning))
+  })
+
+  const KEY = '-----BEGIN KEY-----\nfirst-line-of-key\nsecond-line-of-key\n-----END KEY-----'
+  const TOKEN = `t0ken<of>"the" re&po's`
+  const LATER = 'made-by-a-step'
+  const base64 = (text: string) => Buffer.from(text).toString('base64')
+
+  // Each prints, as programs do, what GitHub masks in its own log.
+  const WAYS: [string, (job: Job) => void][] = [
+    ['as it is', job => job.write('log', `token ${TOKEN}\n`)],
+    ['in Base64 after a name', job => job.write('log', `${base64(`user:${TOKEN}`)}\n`)],
+    ['escaped in JSON', job => job.write('log', `${JSON.stringify({ token: TOKEN })}\n`)],
+    ['escaped in a URL', job => job.write('log', `?token=${encodeURIComponent(TOKEN)}\n`)],
+    ['split over lines', job => job.write('log', `${KEY}\n`)],
+    ['with ANSI codes', job => job.write('log', `t0ken\x1b[1m<of>\x1b[0m"the" re&po's\n`)],
+    ['named by ::add-mask::', job => job.write('log', `::add-mask::${LATER}\n${LATER} ${SECRET_INPUT}\n`)],
+    ['in a summary', job => job.write('run', `summary<<EOF\nwith ${TOKEN} and ${LATER}\nEOF\n`)],
+    ['in a label', job => job.write('run', `status-label=with ${TOKEN}\n`)],
+    ['in a link', job => job.write('run', `link=https://x.example/?t=${encodeURIComponent(TOKEN)}\n`)],
+    [
+      'in an entity',
+      job =>
+        job.write(
+          'entities',
+          `${JSON.stringify({
+            blueprint: 'service',
+            identifier: 'shop',
+            title: TOKEN,
+            properties: { deep: [{ key: KEY, later: LATER, encoded: base64(TOKEN) }] },
+          })}\n`,
+        ),
+    ],
+  ]
+
+  test.each([
+    ['while the job runs', 'true'],
+    ['at the end', 'false'],
+  ])('no masked text reaches Port, however a step prints it (%s)', async (_, progress) => {
+    const job = await open({ progress, mask: JSON.stringify({ KEY, TOKEN, github_token: 'ghs_x' }) })
+    await job.run('main')
+    for (const [, print] of WAYS) print(job)
+    job.write('log', 'last line\n')
+    if (progress === 'true') {
+      await vi.waitFor(
+        () => {
+          expect(job.lines()).toContain('last line')
+          expect(job.stage.port.entities).toHaveLength(1)
+        },
+        { timeout: 20_000, interval: 50 },
+      )
+    }
+    await job.end()
+    const sent = job.stage.port.requests.filter(({ path }) => !path.endsWith('/access_token'))
+    const texts = JSON.stringify(sent.map(({ path, body }) => [path, body]))
+    const parts = [TOKEN, LATER, SECRET_INPUT, 't0ken', 're&po', 'first-line', 'second-line', 'dDBrZW4']
+    for (const part of [...parts, ...parts.map(each => JSON.stringify(each).slice(1, -1))])
+      expect(texts.includes(part), part).toBe(false)
+    expect(job.lines()).toEqual(
+      expect.arrayContaining(['token ***', '***', '*** ***', 'last line', '?token=***']),
+    )
+    expect(job.lines()).not.toContainEqual(expect.stringContaining('add-mask'))
+    expect(job.portRun.summary).toBe('with *** and ***')
+    const [entity] = job.stage.port.entities as unknown as JsonObject[]
+    expect(entity).toMatchObject({
+      title: '***',
+      properties: { deep: [{ key: '***', later: '***', encoded: expect.stringContaining('***') }] },
+    })
+  })
+})

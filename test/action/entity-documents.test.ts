@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { splitDocuments } from '../../action/report/entity-documents.ts'
+import { splitLines } from '../../action/runner/split-lines.ts'
+
+/** The documents in what steps have appended. */
+const split = (text: string, settled = true) =>
+  splitDocuments(splitLines(Buffer.from(text), { rest: true }), { settled }).map(each => each.text)
+
+const A = 'blueprint: service\nidentifier: a'
+const B = 'blueprint: service\nidentifier: b'
+
+test.each<[string, string, string[]]>([
+  ['nothing', '\n# a comment\n---\n', []],
+  ['one document', `${A}\n`, [A]],
+  ['documents with a mark between them', `${A}\n---\n${B}\n`, [A, B]],
+  ['documents without one', `${A}\n${B}\n`, [A, B]],
+  ['lines of JSON', '{"a":1}\n[{"b":"}"}]\n', ['{"a":1}', '[{"b":"}"}]']],
+  [
+    'lines of YAML in braces',
+    '{ a: it\'s, b: \'}\' }\n{ c: "]\\"}" }\n',
+    ["{ a: it's, b: '}' }", '{ c: "]\\"}" }'],
+  ],
+  [
+    'JSON over several lines',
+    '[\n  {"a": 1},\n{"b": [\n2]}\n]\n{"c":3}',
+    ['[\n  {"a": 1},\n{"b": [\n2]}\n]', '{"c":3}'],
+  ],
+  ['JSON after YAML', `${A}\n{"c":3}\n`, [A, '{"c":3}']],
+  ['a list that grows', `- { a: 1 }\n- { a: 2 }\n`, ['- { a: 1 }\n- { a: 2 }']],
+  ['a mapping after a list', `- a: 1\n${B}\n`, ['- a: 1', B]],
+  [
+    'lists and texts inside',
+    `${A}\nrelations:\n  uses:\n  - b\ntext: |\n  blueprint: x\n`,
+    [`${A}\nrelations:\n  uses:\n  - b\ntext: |\n  blueprint: x`],
+  ],
+  ['a document on the line of its mark', '--- {"a":1}\n--- \nb: 2\n...\n', ['{"a":1}', 'b: 2']],
+])('%s', (_, text, documents) => {
+  expect(split(text)).toEqual(documents)
+})
+
+test('the last document waits until it is settled, but for JSON that is whole', () => {
+  expect(split(`${A}\n${B}\n`, false)).toEqual([A])
+  expect(split('{"a":1}\n{"b":', false)).toEqual(['{"a":1}'])
+})
+
+test('a document names the byte after its end', () => {
+  const lines = splitLines(Buffer.from(`${A}\n---\n{"ü":1}\n`), { rest: false })
+  expect(splitDocuments(lines, { settled: true }).map(({ end }) => end)).toEqual([33, 46])
+})

@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { readRunFile } from '../../action/runner/run-file.ts'
+
+function read(text: string, ended = true) {
+  const folder = mkdtempSync(join(tmpdir(), 'run-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const path = join(folder, 'run')
+  writeFileSync(path, text)
+  return readRunFile(path, { ended })
+}
+
+const NOTHING = { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] }
+
+test('values and texts of several lines are read; of what is written twice, the last counts, but links add up', () => {
+  expect(readRunFile('/nowhere', { ended: true })).toEqual(NOTHING)
+  const text = [
+    'status-label=Rolling out = 1',
+    'link=https://a.example/1',
+    'summary<<END',
+    '# First',
+    'a=b<<c',
+    'END',
+    '',
+    'link=https://a.example/2?x=y<<z',
+    'link=https://a.example/1',
+    'status-label = Done ',
+    'conclusion=failure',
+  ]
+  expect(read(text.join('\r\n'))).toEqual({
+    statusLabel: 'Done',
+    links: ['https://a.example/1', 'https://a.example/2?x=y<<z'],
+    summary: '# First\na=b<<c',
+    conclusion: 'failure',
+    problems: [],
+  })
+})
+
+test('what is still being written is left for later', () => {
+  expect(read('status-label=a\nlink=https://a.exa', false)).toMatchObject({ statusLabel: 'a', links: [] })
+  expect(read('status-label=a\nsummary<<END\nfirst\n', false)).toMatchObject({ summary: '', problems: [] })
+})
+
+test.each([
+  ['status-lable=x', '$PORT_RUN knows status-label, link, summary and conclusion, not "status-lable".'],
+  ['no entry', 'Line 1 of $PORT_RUN is neither name=value nor name<<DELIMITER.'],
+  ['link=pull/7', 'link in $PORT_RUN must be a URL such as https://github.com/acme/shop/pull/7.'],
+  ['conclusion=failed', 'conclusion in $PORT_RUN must be success, failure or cancelled.'],
+  ['summary<<END\ntext\n', 'The entry "summary" of $PORT_RUN has no line "END" at its end.'],
+])('%j is left out, and named', (text, problem) => {
+  expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
+})
+
+test('no more than nine links are sent', () => {
+  const { links, problems } = read(
+    Array.from({ length: 11 }, (_, index) => `link=https://a.example/${index}`).join('\n'),
+  )
+  expect(links).toHaveLength(9)
+  expect(problems).toHaveLength(2)
+})

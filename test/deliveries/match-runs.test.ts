@@ -1,0 +1,152 @@
+import { describe, expect, test } from 'vitest'
+import { matchRuns, type Sight } from '../../relay/deliveries/binding/match-runs.ts'
+import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
+
+const DISPATCHED = Date.parse('2026-11-01T10:00:00Z')
+const MINUTE = 60_000
+const UUID = '0b9d4f0e-3a5c-4b7e-9a35-3a1f2b6c7d8e'
+const DELIVERY = { id: UUID, runId: 'r_A1b2C3d4E5f6G7h8', eventType: 'deploy' }
+const ANOTHER = 'r_Z1b2C3d4E5f6G7h8'
+
+let nextId = 1
+const run = (title: string, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
+  ...{ id: nextId++, attempt: 1, workflowId: 1, event: 'repository_dispatch', title, url: '' },
+  ...{
+    status: 'in_progress',
+    conclusion: null,
+    createdAt: DISPATCHED + 1_000,
+    updatedAt: DISPATCHED + 1_000,
+  },
+  ...more,
+})
+const look = (runs: WorkflowRun[], more: Partial<Sight> = {}) => {
+  const { evidence, runs: found } = matchRuns(DELIVERY, {
+    ...{ runs, taken: new Set<number>(), externalRunId: null, dispatchedAt: DISPATCHED },
+    ...{ readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE, whole: true, others: [] },
+    ...more,
+  })
+  return { evidence, titles: found.map(({ title }) => title) }
+}
+const other = (eventType: string | null = 'deploy') => [{ eventType }]
+
+describe('a title', () => {
+  test.each([
+    'deploy r_A1b2C3d4E5f6G7h8',
+    'r_A1b2C3d4E5f6G7h8',
+    'deploy (r_A1b2C3d4E5f6G7h8)',
+    '#r_A1b2C3d4E5f6G7h8: deploy by a person',
+    'r_A1b2C3d4E5f6G7h8X or rather r_A1b2C3d4E5f6G7h8',
+    `deploy ${UUID}`,
+    `${UUID}/deploy`,
+  ])('"%s" names the delivery, whatever else was dispatched', title => {
+    const found = { evidence: 'title', titles: [title] }
+    expect(look([run(title)])).toEqual(found)
+    expect(look([run('deploy'), run(title)], { others: other(), whole: false })).toEqual(found)
+  })
+
+  test.each([
+    'deploy r_A1b2C3d4E5f6G7h8X',
+    `deploy ${ANOTHER}`,
+    'deploy wfnr_A1b2C3d4E5f6G7h8',
+    `deploy ${UUID.replace('0b', '1b')}`,
+  ])('"%s" names another delivery, so that its run is not even a candidate', title => {
+    expect(look([run(title)])).toEqual({ evidence: null, titles: [] })
+  })
+
+  test.each([
+    'deploy Xr_A1b2C3d4E5f6G7h8',
+    'deploy r_A1b2C3d4E5f6G7h8_2',
+    'run_deployment',
+    'run_deployment_of_prod',
+    'Deploying, please wait',
+    'r_short',
+    'deploy',
+  ])('"%s" names none: its run may be any delivery\'s', title => {
+    expect(look([run(title)])).toEqual({ evidence: 'only_candidate', titles: [title] })
+    expect(look([run(title)], { others: other() })).toEqual({ evidence: null, titles: [title] })
+  })
+
+  test('names runs of two workflows, which both belong to the delivery', () => {
+    const titles = [`deploy ${DELIVERY.runId}`, `lint ${DELIVERY.runId}`]
+    expect(look([...titles.map(title => run(title)), run('deploy')])).toEqual({ evidence: 'title', titles })
+  })
+})
+
+describe('what Port names', () => {
+  test('comes before any title', () => {
+    const [named, external] = [run(`lint ${DELIVERY.runId}`), run('deploy')]
+    const sight = { externalRunId: external.id, others: other() }
+    expect(look([named, external], sight)).toEqual({ evidence: 'port', titles: ['deploy'] })
+  })
+
+  test('counts for nothing where the run is not to be seen', () => {
+    const found = { evidence: 'title', titles: [`deploy ${DELIVERY.runId}`] }
+    expect(look([run(`deploy ${DELIVERY.runId}`)], { externalRunId: 4_242_424 })).toEqual(found)
+  })
+})
+
+test('a run that belongs to another delivery, or to an earlier course of this, is never taken', () => {
+  for (const title of ['deploy', `deploy ${DELIVERY.runId}`]) {
+    const one = run(title)
+    const sight = { taken: new Set([one.id]), externalRunId: one.id }
+    expect(look([one], sight)).toEqual({ evidence: null, titles: [] })
+  }
+})
+
+describe('the only candidate is taken', () => {
+  const cases: [string, string | null, Partial<WorkflowRun>, Partial<Sight>][] = [
+    ['where nothing else was dispatched', 'only_candidate', {}, {}],
+    [
+      'though another event type was dispatched, since its title is this one',
+      'only_candidate',
+      {},
+      { others: other('restart') },
+    ],
+    ['not where another delivery of this event type was dispatched', null, {}, { others: other() }],
+    ['not before a second run would show', null, {}, { readAt: DISPATCHED + 10_999 }],
+    ['not from a part of the list', null, {}, { whole: false }],
+    [
+      'also 2 s before the dispatch, since GitHub counts in seconds',
+      'only_candidate',
+      { createdAt: DISPATCHED - 2_000 },
+      {},
+    ],
+    [
+      'also at the end of the start timeout',
+      'only_candidate',
+      { createdAt: DISPATCHED + 10 * MINUTE },
+      { readAt: DISPATCHED + 11 * MINUTE },
+    ],
+  ]
+  test.each(cases)('%s', (_, evidence, more, sight) => {
+    expect(look([run('deploy', more)], sight)).toEqual({ evidence, titles: ['deploy'] })
+  })
+
+  test.each([
+    ['before the dispatch', DISPATCHED - 3_000],
+    ['after the start timeout', DISPATCHED + 10 * MINUTE + 3_000],
+  ])('not one that was created %s', (_, createdAt) => {
+    const sight = { readAt: DISPATCHED + 20 * MINUTE }
+    expect(look([run('deploy', { createdAt })], sight)).toEqual({ evidence: null, titles: [] })
+  })
+
+  test('not one of two', () => {
+    expect(look([run('deploy'), run('deploy')])).toEqual({ evidence: null, titles: ['deploy', 'deploy'] })
+    expect(look([run('deploy'), run('Roll out')]).evidence).toBeNull()
+  })
+
+  test('not under a title of its own where any other delivery was dispatched', () => {
+    expect(look([run('Roll out')], { others: other('restart') })).toEqual({
+      evidence: null,
+      titles: ['Roll out'],
+    })
+  })
+
+  test('not under the event type of another delivery', () => {
+    expect(look([run('restart')], { others: other('restart') })).toEqual({ evidence: null, titles: [] })
+    expect(look([run('restart'), run('deploy')], { others: other('restart') })).toEqual({
+      evidence: 'only_candidate',
+      titles: ['deploy'],
+    })
+  })
+})

@@ -1,0 +1,28 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { simulate } from './simulation.ts'
+
+/** `SIMULATED_DELIVERIES=10000` plays the complete form; `SIMULATION_SEED` repeats one. */
+const DELIVERIES = Number(process.env.SIMULATED_DELIVERIES ?? 100)
+const SEED = Number(process.env.SIMULATION_SEED ?? Math.floor(Math.random() * 2 ** 31))
+
+test(`${DELIVERIES} deliveries whose workflow runs have titles or none: no wrong end in Port, and only untitled ones are not identified`, {
+  timeout: 30_000 + DELIVERIES * 200,
+}, async () => {
+  const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+  const folder = mkdtempSync(join(memory, 'simulation-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const findings = await simulate({ deliveries: DELIVERIES, seed: SEED, folder })
+  const { wrong, wronglyUnidentified, open, twice, ...counts } = findings
+  console.log(`seed ${SEED}: ${JSON.stringify(counts)}`)
+  expect({ wrong, wronglyUnidentified, open, twice }, `SIMULATION_SEED=${SEED}`).toEqual({
+    wrong: [],
+    wronglyUnidentified: [],
+    open: [],
+    twice: [],
+  })
+  expect(counts.deliveries).toBe(DELIVERIES)
+  expect(Math.min(counts.succeeded, counts.failed, counts.unidentified, counts.restarts)).toBeGreaterThan(0)
+})

@@ -1,0 +1,389 @@
+import { join } from 'node:path'
+import type { PortClient } from '../../port/client/port-client.ts'
+import { PortError } from '../../port/client/port-client.ts'
+import type { RunUpdate } from '../../port/types.ts'
+import { dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
+import { createEngine } from '../../relay/deliveries/engine.ts'
+import { sendOutbox } from '../../relay/deliveries/outbox/send-outbox.ts'
+import type { GitHub } from '../../relay/github/client.ts'
+import { createRateLimitGate } from '../../relay/github/rate-limit-gate.ts'
+import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
+import type { NewDelivery } from '../../relay/store/delivery.ts'
+import { openStore } from '../../relay/store/open.ts'
+import type { Store } from '../../relay/store/store.ts'
+
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+const START_TIMEOUT = 10 * MINUTE
+const BEGIN = 1_790_000_000_000
+const EVENT_TYPES = ['deploy', 'restart']
+
+/** A workflow run as it truly is, and when GitHub's list shows it. */
+interface Run extends WorkflowRun {
+  repository: string
+  /** The delivery that started it; null for a foreign one. */
+  of: Case | null
+  listedAt: number
+  deletedAt: number
+}
+
+/** A delivery and what is true of it. */
+interface Case {
+  id: string
+  runId: string
+  repository: string
+  eventType: string
+  isTitled: boolean
+  /** How many dispatches took effect. */
+  dispatches: number
+  runs: Run[]
+  externalRunId: number | null
+  /** The action itself has ended the run in Port. */
+  isReported: boolean
+  end: { at: number; update: RunUpdate } | null
+}
+
+export interface Findings {
+  deliveries: number
+  runs: number
+  restarts: number
+  succeeded: number
+  failed: number
+  unidentified: number
+  /** A run in Port that ended otherwise than its workflow run, as a sentence. */
+  wrong: string[]
+  /** "Cannot be identified" though the run's title names the delivery. */
+  wronglyUnidentified: string[]
+  open: string[]
+  /** Dispatched twice though a title was evidence. */
+  twice: string[]
+}
+
+/**
+ * Deliveries in streams to several repositories, whose workflow runs have titles, or none, or some; GitHub lists
+ * them in any order, late, or not at all, and dispatches start nothing or lose their answer. The engine works on a real
+ * SQLite file; the clock, GitHub and Port are simulated, and nothing here depends on real time.
+ */
+export async function simulate(options: {
+  deliveries: number
+  seed: number
+  folder: string
+}): Promise<Findings> {
+  const random = randomOf(options.seed)
+  const chance = (share: number) => random() < share
+  const between = (least: number, most: number) => least + random() * (most - least)
+  let at = BEGIN
+  const clock = () => at
+  const file = await openStore({ kind: 'sqlite', path: join(options.folder, 'simulation.db') }, 0)
+  const schedule = createSchedule()
+  /** Whatever the engine asks to be taken up again is looked at then. */
+  const store: Store = {
+    ...file,
+    clock,
+    async apply(delivery, transition, now, receipt) {
+      const { dueAt } = transition.change
+      if (dueAt) schedule.add(dueAt)
+      if (transition.messages.length > 0) schedule.add(now)
+      return file.apply(delivery, transition, now, receipt)
+    },
+    async settleOutbox(page, done, retryAt, now) {
+      schedule.add(retryAt ?? now)
+      return file.settleOutbox(page, done, retryAt, now)
+    },
+  }
+  const runsOf = new Map<string, Run[]>()
+  const cases = new Map<string, Case>()
+  let nextRunId = 1_000_000
+
+  function createRun(of: Case | null, repository: string, title: string, more: Partial<Run> = {}): Run {
+    const createdAt = Math.floor(at / SECOND) * SECOND
+    const run: Run = {
+      ...{ id: nextRunId++, attempt: 1, workflowId: 1, event: 'repository_dispatch', title },
+      ...{
+        status: 'queued',
+        conclusion: null,
+        url: `https://github.com/${repository}/actions/runs/${nextRunId}`,
+      },
+      ...{
+        createdAt,
+        updatedAt: createdAt,
+        repository,
+        of,
+        listedAt: at,
+        deletedAt: Number.POSITIVE_INFINITY,
+      },
+      ...more,
+    }
+    const runs = runsOf.get(repository) ?? []
+    runsOf.set(repository, runs)
+    runs.push(run)
+    of?.runs.push(run)
+    schedule.add(at + between(0, 30 * SECOND), () => {
+      if (run.status === 'queued') run.status = 'in_progress'
+    })
+    schedule.add(at + between(5 * SECOND, chance(0.1) ? 40 * MINUTE : 8 * MINUTE), () => {
+      Object.assign(run, {
+        status: 'completed',
+        conclusion: chance(0.6) ? 'success' : 'failure',
+        updatedAt: at,
+      })
+    })
+    return run
+  }
+
+  /** What a dispatch that took effect brings about. */
+  function takeEffect(one: Case, isPrompt: boolean): void {
+    one.dispatches++
+    if (!isPrompt && chance(0.06)) return
+    const lag = isPrompt || chance(0.7) ? between(0, 3 * SECOND) : between(0, START_TIMEOUT / 2)
+    schedule.add(at + lag, () => {
+      const hidden =
+        isPrompt || chance(0.7) ? between(0, 2 * SECOND) : between(0, START_TIMEOUT / 2 - 20 * SECOND)
+      const title = one.isTitled ? `${one.eventType} ${chance(0.5) ? one.runId : one.id}` : one.eventType
+      const run = createRun(one, one.repository, title, { listedAt: at + hidden })
+      if (one.isTitled && chance(0.05)) {
+        // A second workflow listens, and names the delivery as well.
+        createRun(one, one.repository, `lint ${one.runId}`, { listedAt: run.listedAt, workflowId: 2 })
+        return
+      }
+      if (!one.isTitled && lag < 3 * SECOND && hidden < 2 * SECOND && chance(0.1)) {
+        createRun(null, one.repository, one.eventType)
+      }
+      const dice = random()
+      if (dice < 0.15) schedule.add(at + 3 * SECOND, () => report(one, run))
+      else if (dice < 0.3) {
+        schedule.add(at + 3 * SECOND, () => {
+          one.externalRunId ??= run.id
+        })
+      }
+    })
+  }
+
+  async function report(one: Case, run: Run): Promise<void> {
+    const delivery = await store.get(one.id)
+    const seen = { id: run.id, attempt: 1, evidence: 'report' as const, past: false }
+    const event = { ...seen, status: 'in_progress', conclusion: null, url: run.url }
+    if (delivery) await engine.apply(delivery, { type: 'runReported', run: event })
+  }
+
+  const shown = ({ of: _, repository, listedAt, deletedAt, ...run }: Run): WorkflowRun => run
+  const github = {
+    serverUrl: 'https://github.com',
+    clockOffset: () => 0,
+    async dispatch(_, { payload }) {
+      const one = cases.get(String(payload.run_id)) as Case
+      const dice = random()
+      if (dice < 0.02) return { kind: 'answer_lost', reason: 'GitHub answered 502' }
+      if (dice > 0.06) takeEffect(one, false)
+      else takeEffect(one, true)
+      if (dice < 0.05) return { kind: 'answer_lost', reason: 'GitHub answered 502' }
+      // The relay dies before it has recorded the answer.
+      if (dice < 0.06) throw new Error('killed')
+      return { kind: 'accepted', run: null }
+    },
+    async runsPage(repository, page) {
+      if (chance(0.02)) throw new Error('away')
+      const listed = (runsOf.get(repository) ?? []).filter(run => run.listedAt <= at && run.deletedAt > at)
+      // GitHub shows runs of about one time in any order.
+      const sorted = listed
+        .map(run => [run.createdAt + between(-1, 1) * SECOND, run] as const)
+        .sort(([a], [b]) => b - a)
+        .map(([, run]) => shown(run))
+      return { data: sorted.slice((page - 1) * 100, page * 100), etag: null }
+    },
+    async run(repository, id) {
+      const run = runsOf.get(repository)?.find(each => each.id === id)
+      if (!run) throw new Error('no such run')
+      return { data: shown(run), etag: null }
+    },
+    workflows: async () => [{ name: 'Deploy', state: 'active' }],
+    jobs: async () => ({ jobs: [], total: 0 }),
+    jobLog: async () => null,
+  } as Partial<GitHub> as GitHub
+
+  const client = {
+    run(runId: string) {
+      const one = cases.get(runId) as Case
+      const open = () => {
+        if (chance(0.02)) throw new PortError('unreachable', 'Port is away.', { status: 503 })
+        if (one.end || one.isReported) throw new PortError('ended', 'The run has ended.', { status: 422 })
+      }
+      return {
+        ...{ id: runId, kind: 'action_run' as const },
+        async read() {
+          if (chance(0.02)) throw new PortError('unreachable', 'Port is away.', { status: 503 })
+          const ended = one.end !== null || one.isReported
+          const status = ended ? ('success' as const) : ('in_progress' as const)
+          const externalRunId = one.externalRunId === null ? null : String(one.externalRunId)
+          return { status, ended, externalRunId, synchronized: false, properties: null, body: null }
+        },
+        async update(update: RunUpdate) {
+          open()
+          if (update.conclusion) one.end = { at, update }
+        },
+        async log() {
+          open()
+        },
+      }
+    },
+  } as Partial<PortClient> as PortClient
+
+  const gate = createRateLimitGate({ token: 'none' }, clock)
+  const policy = { startTimeout: START_TIMEOUT, runTimeout: 24 * 60 * MINUTE, serverUrl: github.serverUrl }
+  const log = { info() {}, warn() {} }
+  const clients = new Map([['default', client]])
+  const open = () => createEngine({ store, github, gate, clients, policy, publicUrl: null, log })
+  let engine = open()
+  let restarts = 0
+
+  planDeliveries()
+  const limits = new Map<string, number>()
+  for (let next = schedule.next(); next !== null; next = schedule.next()) {
+    at = Math.max(at, Math.ceil(next / SECOND) * SECOND)
+    await schedule.run(at)
+    // What a step leaves claimed, as after a failure, is due when its lease has expired.
+    if (await work()) schedule.add(at + MINUTE)
+  }
+  const findings = await judge()
+  await store.close()
+  return findings
+
+  async function work(): Promise<boolean> {
+    for (let worked = false; ; worked = true) {
+      const queued = await store.claimQueued(at, 55 * SECOND, 100, gate.shared)
+      // A relay that dies in between leaves its lease to expire.
+      await Promise.all(queued.map(each => dispatch(each, engine.dispatchDeps).catch(() => {})))
+      const watched = await store.claimWatched(at, MINUTE, 200)
+      await Promise.all(watched.map(each => engine.watch(each)))
+      const pages = await store.claimOutboxes(at, MINUTE, 200)
+      await Promise.all(
+        pages.map(page =>
+          sendOutbox(page, { store, client: () => client, log, retention: 30 * 24 * 60 * MINUTE, limits }),
+        ),
+      )
+      if (queued.length + watched.length + pages.length === 0) return worked
+    }
+  }
+
+  /** A stream to each repository, some dense, some with pauses beyond the start timeout. */
+  function planDeliveries(): void {
+    const repositories = Math.max(4, Math.min(40, Math.round(options.deliveries / 40)))
+    const styles = [() => true, () => false, () => chance(0.5)]
+    for (let n = 0; n < repositories; n++) {
+      const repository = `acme/shop-${n}`
+      const isTitled = styles[n % styles.length] as () => boolean
+      const pause = [5 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE][n % 4] as number
+      let when = BEGIN + between(0, MINUTE)
+      const amount =
+        Math.floor(options.deliveries / repositories) + Number(n < options.deliveries % repositories)
+      for (let i = 0; i < amount; i++) {
+        when += between(0, 2 * pause)
+        schedule.add(when, () => accept(repository, isTitled(), n % 5 === 0))
+      }
+      for (let foreign = BEGIN; foreign < when; foreign += between(5 * MINUTE, 40 * MINUTE)) {
+        const title = `deploy r_${Math.floor(between(1e11, 1e12)).toString(36)}X0`
+        schedule.add(foreign, () => void createRun(null, repository, title))
+      }
+    }
+    const last = schedule.last()
+    for (let restart = BEGIN + MINUTE; restart < last; restart += between(5 * MINUTE, 30 * MINUTE)) {
+      schedule.add(restart, () => {
+        engine = open()
+        restarts++
+      })
+    }
+  }
+
+  async function accept(repository: string, isTitled: boolean, hasTypes: boolean): Promise<void> {
+    const number = cases.size
+    const runId = `r_${String(number).padStart(12, '0')}aB0x`
+    const id = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
+    const eventType = EVENT_TYPES[hasTypes && chance(0.3) ? 1 : 0] as string
+    const truth = { dispatches: 0, runs: [], externalRunId: null, isReported: false, end: null }
+    cases.set(runId, { id, runId, repository, eventType, isTitled, ...truth })
+    const invocation = {
+      ...{ runId, runIdFrom: 'body', kind: 'action_run', action: 'deploy', operation: null, blueprint: null },
+      ...{ entity: null, inputs: {}, encrypted: [], event: null, trigger: null, github: null },
+    }
+    const delivery: NewDelivery = {
+      ...{ id, dedupeKey: `run:${runId}`, replayKey: null, organisation: 'default', runId },
+      ...{ kind: 'action_run', action: 'deploy', repository, eventType, workflow: null, ref: null },
+      ...{ invocation: JSON.stringify(invocation), receivedAt: at },
+    }
+    await store.accept(delivery)
+  }
+
+  async function judge(): Promise<Findings> {
+    const findings: Findings = {
+      ...{ deliveries: cases.size, runs: nextRunId - 1_000_000, restarts },
+      ...{ succeeded: 0, failed: 0, unidentified: 0 },
+      ...{ wrong: [], wronglyUnidentified: [], open: [], twice: [] },
+    }
+    const untitledIn = new Set(
+      [...cases.values()].filter(each => !each.isTitled).map(each => each.repository),
+    )
+    for (const one of cases.values()) {
+      const { end, runs } = one
+      const about = `${one.runId} in ${one.repository} (${one.isTitled ? 'titled' : 'untitled'}, ${one.dispatches} dispatches, runs ${runs.map(run => `${run.id} ${run.conclusion} at ${run.updatedAt - BEGIN}`).join() || 'none'})`
+      if (one.isTitled && one.dispatches > 1) findings.twice.push(about)
+      if (!end) {
+        findings.open.push(`${about}: ${JSON.stringify(await store.get(one.id))}`)
+        continue
+      }
+      const { conclusion, statusLabel } = end.update
+      const shows = `${about}: ${conclusion} "${statusLabel}" at ${end.at - BEGIN}`
+      if (statusLabel === 'Not identified') {
+        findings.unidentified++
+        const mayBe = !one.isTitled || (runs.length === 0 && untitledIn.has(one.repository))
+        if (!mayBe) findings.wronglyUnidentified.push(shows)
+        continue
+      }
+      findings[conclusion === 'success' ? 'succeeded' : 'failed']++
+      const ended = runs.filter(run => run.status === 'completed' && run.updatedAt <= end.at)
+      const hasFailed = ended.some(run => run.conclusion === 'failure')
+      const isRight =
+        conclusion === 'success'
+          ? ended.some(run => run.conclusion === 'success') &&
+            (runs.length > one.dispatches || runs.length === 1 || !one.isTitled)
+          : hasFailed || (runs.length === 0 && statusLabel === 'Not started')
+      if (!isRight) findings.wrong.push(shows)
+    }
+    return findings
+  }
+}
+
+/** Work at a time, in its order. */
+function createSchedule() {
+  /** The latest first. */
+  const events: { at: number; work: () => unknown }[] = []
+  return {
+    add(at: number, work: () => unknown = () => {}) {
+      let [low, high] = [0, events.length]
+      while (low < high) {
+        const middle = (low + high) >> 1
+        if ((events[middle] as { at: number }).at > at) low = middle + 1
+        else high = middle
+      }
+      events.splice(low, 0, { at, work })
+    },
+    async run(now: number) {
+      for (let next = events.at(-1); next && next.at <= now; next = events.at(-1)) {
+        events.pop()
+        await next.work()
+      }
+    },
+    next: () => events.at(-1)?.at ?? null,
+    last: () => events[0]?.at ?? 0,
+  }
+}
+
+/** Mulberry32. */
+function randomOf(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}

@@ -1,0 +1,273 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { DeliveryEvent, EventType, NoRun } from '../../relay/deliveries/transition/events.ts'
+import { transition } from '../../relay/deliveries/transition/transition.ts'
+import { type Delivery, type DeliveryRun, STATES, type State } from '../../relay/store/delivery.ts'
+
+const NOW = 1_800_000_000_000
+const MINUTE = 60_000
+const POLICY = { startTimeout: 10 * MINUTE, runTimeout: 1_440 * MINUTE, serverUrl: 'https://github.com' }
+
+const run = (more: Partial<DeliveryRun> = {}): DeliveryRun => ({
+  ...{ id: 7, attempt: 1, evidence: 'title', past: false, status: 'in_progress', conclusion: null },
+  url: 'https://github.com/acme/shop/actions/runs/7',
+  ...more,
+})
+
+/** A delivery in a state, as its way there leaves it. */
+const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
+  const isDispatched = state === 'dispatched' || state === 'running'
+  return {
+    ...{ seq: 1, id: 'd-1', dedupeKey: 'run:r_1', runId: 'r_1', kind: 'action_run', action: 'deploy' },
+    ...{ organisation: 'default', repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
+    ...{ state, reason: state === 'failed' ? 'It failed.' : null, version: 3, attempts: 1 },
+    ...{ receivedAt: NOW - MINUTE, queuedAt: NOW - MINUTE, updatedAt: NOW - MINUTE },
+    dueAt: ['finished', 'failed', 'cancelled'].includes(state) ? null : NOW,
+    ...{ firstAttemptAt: NOW - 1_000, attemptedAt: NOW - 1_000, waitingAnnounced: false },
+    unansweredSince: state === 'queued' ? NOW - 1_000 : null,
+    dispatchedAt: isDispatched ? NOW - 500 : null,
+    ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false, waitingFor: null, decisions: '' },
+    runs: state === 'running' ? [run()] : [],
+    ...more,
+  } as Delivery
+}
+
+const cause: NoRun = { why: 'deleted' }
+const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
+  attemptStarted: { type: 'attemptStarted' },
+  dispatchAccepted: { type: 'dispatchAccepted', attempt: 1, run: null },
+  dispatchRejected: { type: 'dispatchRejected', attempt: 1, reason: 'GitHub cannot see acme/shop.' },
+  dispatchDeferred: { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: NOW + MINUTE },
+  answerLost: { type: 'answerLost', attempt: 1, reason: 'GitHub answered 502' },
+  runNotFound: {
+    type: 'runNotFound',
+    list: 'empty',
+    readAt: NOW,
+    reason: 'no run appeared',
+    reportable: true,
+  },
+  runsSeen: { type: 'runsSeen', runs: [run({ status: 'queued' })], lookAt: NOW + 5_000 },
+  runReported: { type: 'runReported', run: run({ evidence: 'report' }) },
+  reportReceived: {
+    type: 'reportReceived',
+    messages: [{ update: { conclusion: 'success' } }],
+    ...{ ends: true, ending: true },
+  },
+  runEnded: {
+    type: 'runEnded',
+    ...{ run: run({ status: 'completed', conclusion: 'success' }), found: null },
+    runs: [run({ status: 'completed', conclusion: 'success' })],
+  },
+  endedInPort: { type: 'endedInPort', runs: [] },
+  startTimedOut: { type: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: null } },
+  runTimedOut: { type: 'runTimedOut', cause: { why: 'too long', runTimeout: 1, status: 'queued' } },
+  runUnidentified: { type: 'runUnidentified', cause: { why: 'unidentified', amount: 2 } },
+  runDeleted: { type: 'runDeleted', cause },
+  waitingAnnounced: { type: 'waitingAnnounced', reason: 'a limit', until: NOW + MINUTE },
+  redelivered: { type: 'redelivered' },
+  cancelRequested: { type: 'cancelRequested', by: 'port' },
+  cancelSent: { type: 'cancelSent', forced: false, lookAt: NOW + 3_000 },
+  cancelRejected: { type: 'cancelRejected', reason: 'it may not', lookAt: NOW + 3_000 },
+  approvalSeen: {
+    type: 'approvalSeen',
+    ...{ pending: [{ environment: 'production', waitTimer: 0, reviewers: ['ada'] }], decided: [], url: '' },
+  },
+}
+
+/**
+ * What each event does in each state: the fields that change, with the new state where that is one of them; then
+ * how many messages go to Port. `-`: nothing.
+ */
+const NOTED = 'dispatchedAt unansweredSince · 0'
+const TABLE: { [T in EventType]: { [S in State]?: string } } = {
+  attemptStarted: { queued: 'attempts firstAttemptAt attemptedAt unansweredSince · 0' },
+  dispatchAccepted: {
+    queued: 'state=dispatched dispatchedAt unansweredSince dueAt · 2',
+    ...{ dispatched: NOTED, running: NOTED, finished: NOTED, failed: NOTED, cancelled: NOTED },
+  },
+  dispatchRejected: { queued: 'state=failed reason dueAt unansweredSince · 2' },
+  dispatchDeferred: { queued: 'dueAt unansweredSince waitingAnnounced · 1' },
+  answerLost: { queued: 'dueAt waitingAnnounced · 1' },
+  runNotFound: { queued: 'dueAt waitingAnnounced · 1' },
+  runsSeen: {
+    queued: 'dueAt runs state=running dispatchedAt unansweredSince · 1',
+    dispatched: 'dueAt runs state=running dispatchedAt unansweredSince · 1',
+    running: 'dueAt runs · 0',
+  },
+  runReported: {
+    queued: 'state=running dispatchedAt unansweredSince dueAt runs · 0',
+    dispatched: 'state=running dispatchedAt unansweredSince dueAt runs · 0',
+    running: 'state=running dispatchedAt unansweredSince dueAt runs · 0',
+  },
+  reportReceived: {
+    running: 'state=finished reason dueAt · 1',
+    ...{ finished: ' · 1', failed: ' · 1', cancelled: ' · 1' },
+  },
+  runEnded: { running: 'state=finished reason dueAt runs · 2' },
+  endedInPort: {
+    queued: 'state=finished reason dueAt unansweredSince runs · 0',
+    dispatched: 'state=finished reason dueAt unansweredSince runs · 0',
+    running: 'state=finished reason dueAt unansweredSince runs · 0',
+  },
+  startTimedOut: { dispatched: 'state=failed reason dueAt · 2' },
+  runTimedOut: { dispatched: 'state=failed reason dueAt · 2', running: 'state=failed reason dueAt · 2' },
+  runUnidentified: { dispatched: 'state=failed reason dueAt · 2' },
+  runDeleted: { running: 'state=failed reason dueAt · 2' },
+  waitingAnnounced: { queued: 'waitingAnnounced · 1' },
+  redelivered: {
+    failed:
+      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt unansweredSince waitingAnnounced dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+    cancelled:
+      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt unansweredSince waitingAnnounced dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+  },
+  cancelRequested: {
+    queued: 'cancelRequestedAt · 0',
+    dispatched: 'cancelRequestedAt dueAt · 0',
+    running: 'cancelRequestedAt dueAt · 0',
+  },
+  cancelSent: { running: 'cancelSentAt cancelForced dueAt · 1' },
+  cancelRejected: { running: 'cancelRequestedAt dueAt · 1' },
+  approvalSeen: { running: 'waitingFor decisions · 2' },
+}
+
+describe.each(Object.keys(EVENTS) as EventType[])('%s', type => {
+  test.each(STATES)('in state %s', state => {
+    const delivery = inState(state)
+    const before = structuredClone(delivery)
+    const next = transition(delivery, EVENTS[type], NOW, POLICY)
+    const fields = Object.entries(next?.change ?? {})
+      .filter(([, value]) => value !== undefined)
+      .map(([field, value]) => (field === 'state' ? `state=${value}` : field))
+    expect(next ? `${fields.join(' ')} · ${next.messages.length}` : '-').toBe(TABLE[type][state] ?? '-')
+    expect(delivery, 'transition() is pure').toEqual(before)
+    if (next?.change.state && next.change.state !== state) {
+      const entry = type === 'runsSeen' ? 'runBound' : type
+      expect(next.history?.type, 'a change of state is in the history').toBe(entry)
+    }
+    if (next?.change.state === 'failed') expect(next.change.reason).toMatch(/\.$/)
+    if (next?.change.state && ['finished', 'failed'].includes(next.change.state)) {
+      expect(next.change.dueAt, 'nothing more is due').toBeNull()
+    }
+  })
+})
+
+describe('a dispatch', () => {
+  const deferred = { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: null } as const
+
+  test('that was redelivered after 8 attempts is tried again after 1 s', () => {
+    const failed = inState('failed', { attempts: 8 })
+    const redelivered = transition(failed, { type: 'redelivered' }, NOW, POLICY)
+    const queued = { ...failed, ...redelivered?.change } as Delivery
+    const started = transition(queued, { type: 'attemptStarted' }, NOW, POLICY)
+    const underWay = { ...queued, ...started?.change } as Delivery
+    expect(underWay.attempts).toBe(1)
+    expect(transition(underWay, deferred, NOW, POLICY)?.change.dueAt).toBe(NOW + 1_000)
+  })
+
+  test('waits twice as long after each attempt, a minute at most', () => {
+    const waits = [1, 2, 3, 4, 5, 6, 7, 8, 20].map(attempts => {
+      const next = transition(
+        inState('queued', { attempts }),
+        { ...deferred, attempt: attempts },
+        NOW,
+        POLICY,
+      )
+      return ((next?.change.dueAt ?? 0) - NOW) / 1_000
+    })
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60])
+  })
+
+  test.each(['dispatchRejected', 'dispatchDeferred', 'answerLost'] as const)(
+    '%s of an earlier attempt changes nothing',
+    type => {
+      const event = { ...EVENTS[type], attempt: 1 }
+      expect(transition(inState('queued', { attempts: 2 }), event, NOW, POLICY)).toBeNull()
+    },
+  )
+
+  test.each(['empty', 'ambiguous', 'forbidden', 'unavailable'] as const)(
+    'without an answer, whose reason changes at each look: Port gets one warning, and it is decided (%s)',
+    list => {
+      let delivery = inState('queued', { attempts: 1, unansweredSince: NOW, firstAttemptAt: NOW })
+      let warnings = 0
+      let now = NOW
+      for (let look = 0; look < 10_000 && delivery.state === 'queued'; look++) {
+        const event = { ...EVENTS.runNotFound, list, readAt: now, reason: `reason ${look}` }
+        const next = transition(delivery, event, now, POLICY)
+        warnings += next?.messages.filter(each => 'log' in each && each.log[0]?.level === 'WARN').length ?? 0
+        delivery = { ...delivery, ...next?.change } as Delivery
+        if (delivery.unansweredSince === null) break
+        expect(delivery.dueAt ?? 0, 'the next look is later').toBeGreaterThan(now)
+        now = delivery.dueAt ?? now
+      }
+      expect(warnings).toBe(1)
+      const decided = delivery.state === 'failed' ? 'failed' : 'sent again'
+      expect(decided).toBe(list === 'unavailable' ? 'failed' : 'sent again')
+      const after = { empty: 30_000, ambiguous: POLICY.startTimeout, forbidden: POLICY.startTimeout }
+      expect(now - NOW).toBe(list === 'unavailable' ? POLICY.runTimeout - MINUTE : after[list])
+    },
+  )
+
+  test('whose run could not have reported fails with a sentence, instead of being sent again', () => {
+    const delivery = inState('queued', { unansweredSince: NOW - POLICY.startTimeout })
+    const event = { ...EVENTS.runNotFound, list: 'forbidden', reason: 'x', reportable: false } as const
+    expect(transition(delivery, event, NOW, POLICY)?.change).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(/Redeliver the delivery if none did\.$/),
+    })
+  })
+})
+
+/** Every TypeScript file below a folder, with its text without comments. */
+function sources(folder: string): [path: string, text: string][] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts'))
+    .map(name => {
+      const text = readFileSync(join(folder, name), 'utf8')
+      return [name, text.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')]
+    })
+}
+const RELAY = join(import.meta.dirname, '../../relay')
+
+const filesWith = (pattern: RegExp) =>
+  sources(RELAY)
+    .filter(([, text]) => pattern.test(text))
+    .map(([path]) => path)
+    .sort()
+
+describe('no other file of relay/ writes a state:', () => {
+  test('changes are made in transition/ alone, and applied in one place', () => {
+    const makers = filesWith(/\bchange: \{|: Change = /)
+    expect(makers.filter(path => !path.startsWith('deliveries/transition/'))).toEqual([])
+    expect(makers.length).toBeGreaterThan(2)
+    expect(filesWith(/\bstore\.apply\(/)).toEqual(['deliveries/apply-event.ts'])
+  })
+
+  test('SQL sets it where a transition is applied, and where a delivery is inserted as queued', () => {
+    const sets = sources(RELAY).flatMap(([path, text]) =>
+      [...text.matchAll(/UPDATE deliveries\s+SET([\s\S]*?)(?:WHERE|RETURNING|`)/g)].map(
+        ([, set]) => [path, set] as const,
+      ),
+    )
+    expect(sets.length).toBeGreaterThan(3)
+    expect(sets.filter(([, set]) => /\bstate\b\s*=(?!.*(?:THEN|CASE))/.test(set ?? ''))).toEqual([])
+    expect(filesWith(/state: 'state'/)).toEqual(['store/sql/apply.ts'])
+    const inserts = filesWith(/INSERT INTO deliveries/)
+    expect(inserts.filter(path => !path.endsWith('schema.ts'))).toEqual(['store/sql/intake.ts'])
+  })
+})
+
+test('no decision reads a sentence', () => {
+  const sentence = '(?:reason|sentence|label|summary)'
+  const reads = new RegExp(
+    String.raw`\b${sentence}[?!]?\.(?:startsWith|endsWith|includes|match|search|indexOf|test)\(|\.test\((?:\w+\.)*${sentence}\)|\b${sentence} [!=]== ['"\x60]`,
+  )
+  const folders = ['deliveries', 'store', 'webhook', 'admin', 'reports']
+  const found = folders.flatMap(folder =>
+    sources(join(RELAY, folder)).flatMap(([path, text]) =>
+      text.split('\n').flatMap(line => (reads.test(line) ? [`${folder}/${path}: ${line.trim()}`] : [])),
+    ),
+  )
+  expect(found).toEqual([])
+})

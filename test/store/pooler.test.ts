@@ -1,0 +1,59 @@
+import pg from 'pg'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { type PoolerOptions, startPooler } from '../support/transaction-pooler.ts'
+
+let server: TestPostgres
+beforeAll(async () => {
+  server = await startPostgres()
+})
+afterAll(() => server.close())
+
+async function openPooler(options: PoolerOptions): Promise<string> {
+  const pooler = await startPooler(await server.createDatabase(), options)
+  onTestFinished(() => pooler.close())
+  return pooler.url
+}
+
+/** Leaves two connections in the pooler, of which it hands out the first or the second next. */
+async function useTwo(url: string, more: number): Promise<void> {
+  const clients = [new pg.Client(url), new pg.Client(url)] as const
+  await Promise.all(clients.map(client => client.connect()))
+  await Promise.all(clients.map(client => client.query('BEGIN')))
+  await Promise.all(clients.map(client => client.query('COMMIT')))
+  for (let i = 0; i < more; i++) await clients[0].query('SELECT 1')
+  await Promise.all(clients.map(client => client.end()))
+}
+
+test.each<[string, PoolerOptions]>([
+  ['that hands out the connection used last', { mode: 'transaction', size: 5, next: 'last used' }],
+  ['that hands out one after the other', { mode: 'transaction', size: 5, next: 'longest unused' }],
+  ['with a single connection', { mode: 'transaction', size: 1, next: 'last used' }],
+])(
+  'a relay is not started behind a transaction pooler without prepared statements, %s',
+  async (_which, options) => {
+    const url = await openPooler(options)
+    for (let i = 0; i < Math.min(3, options.size); i++) {
+      if (options.size > 1) await useTwo(url, i)
+      const { code, stdout, stderr } = await runRelay(relayEnv({ RELAY_DATABASE: url, PORT: '0' }))
+      expect(code, stdout + stderr).toBe(1)
+      expect(stdout + stderr).toContain(
+        'RELAY_DATABASE leads through a connection pooler that gives each transaction another connection and keeps no prepared statements.',
+      )
+      expect(stdout + stderr).not.toContain('password@')
+    }
+  },
+  90_000,
+)
+
+test('a relay works behind a pooler in session mode', async () => {
+  const url = await openPooler({ mode: 'session', size: 30, next: 'last used' })
+  const relay = await startRelay(relayEnv({ RELAY_DATABASE: url }))
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => send(relay.url, { body: { run: { id: `r_${i}` }, inputs: {} } })),
+  )
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202))
+  expect((await fetch(`${relay.url}/readyz`)).status).toBe(200)
+})

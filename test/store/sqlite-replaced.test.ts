@@ -1,0 +1,77 @@
+import { copyFileSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { type Relay, relayEnv, runRelay, startRelay, temporaryFolder } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+
+/* SQLite goes on with a file that has no name any more: whatever it writes there is lost with the process. */
+
+const sendRun = (relay: Relay, id: string) => send(relay.url, { body: { run: { id }, inputs: {} } })
+const readyz = async (relay: Relay) => (await fetch(`${relay.url}/readyz`)).status
+
+async function startOn(path: string): Promise<Relay> {
+  const relay = await startRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+  expect([(await sendRun(relay, 'r_before')).status, await readyz(relay)]).toEqual([202, 200])
+  return relay
+}
+
+test('a relay whose SQLite file was deleted accepts nothing and is not ready', async () => {
+  const path = join(temporaryFolder(), 'relay.db')
+  const relay = await startOn(path)
+  for (const end of ['', '-wal', '-shm']) rmSync(path + end, { force: true })
+  for (const id of ['r_1', 'r_2', 'r_3']) {
+    expect((await sendRun(relay, id)).status).toBe(503)
+    expect(await readyz(relay)).toBe(503)
+  }
+  expect(relay.printed()).toMatch(/relay\.db was deleted or replaced: put it back, or restart the relay/)
+  expect(await relay.stop()).toBe(0)
+})
+
+test('a relay whose SQLite file was moved away and put back goes on with what it had', async () => {
+  const path = join(temporaryFolder(), 'relay.db')
+  const relay = await startOn(path)
+  renameSync(path, `${path}.away`)
+  expect([(await sendRun(relay, 'r_1')).status, await readyz(relay)]).toEqual([503, 503])
+  renameSync(`${path}.away`, path)
+  expect(await readyz(relay)).toBe(200)
+  expect([(await sendRun(relay, 'r_1')).status, (await sendRun(relay, 'r_before')).status]).toEqual([
+    202, 200,
+  ])
+  await relay.kill()
+  const again = await startRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+  expect([(await sendRun(again, 'r_1')).status, (await sendRun(again, 'r_before')).status]).toEqual([
+    200, 200,
+  ])
+})
+
+test('a relay whose SQLite file was replaced, as by a restored backup, accepts nothing until it is restarted', async () => {
+  const path = join(temporaryFolder(), 'relay.db')
+  await (await startOn(path)).stop()
+  copyFileSync(path, `${path}.backup`)
+  const relay = await startRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+  for (const end of ['', '-wal', '-shm']) rmSync(path + end, { force: true })
+  renameSync(`${path}.backup`, path)
+  expect([(await sendRun(relay, 'r_1')).status, await readyz(relay)]).toEqual([503, 503])
+  await relay.stop()
+  const again = await startRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+  expect([(await sendRun(again, 'r_1')).status, (await sendRun(again, 'r_before')).status]).toEqual([
+    202, 200,
+  ])
+})
+
+test.each([
+  ['a link to the file', 'real/relay.db', 'link.db'],
+  ['a link to a folder of the path', 'real/relay.db', 'other/relay.db'],
+  ['no link, where the first came through one', 'link.db', 'real/relay.db'],
+])('a second relay that reaches the same SQLite file through %s is refused', async (_how, first, second) => {
+  const folder = temporaryFolder()
+  mkdirSync(join(folder, 'real'))
+  symlinkSync(join(folder, 'real', 'relay.db'), join(folder, 'link.db'))
+  symlinkSync(join(folder, 'real'), join(folder, 'other'))
+  const relay = await startOn(join(folder, first))
+  const path = join(folder, second)
+  const refused = await runRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}`, PORT: '0', HOST: '127.0.0.1' }))
+  expect(refused.code).toBe(1)
+  expect(refused.stdout + refused.stderr).toContain(`Another relay is running on ${path}: stop it first`)
+  expect(await readyz(relay)).toBe(200)
+})

@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest'
+import { acceptAll, aDispatched, aFailed, aLine, applyTo, aRun, get, type Place } from '../place.ts'
+
+const MINUTE = 60_000
+
+export function maintenanceTests(place: Place): void {
+  test('ended deliveries are deleted by age, a few at a time, and open ones never', async () => {
+    const store = await place.emptied()
+    const end = async (state: 'finished' | 'cancelled', at: number) => {
+      const id = await aDispatched(store)
+      await applyTo(store, id, { change: { state, dueAt: null } }, at)
+      return id
+    }
+    const old = [await aFailed(store, 100), await end('finished', 200), await end('cancelled', 299)]
+    const young = await aFailed(store, 300)
+    const open = await acceptAll(store, { receivedAt: 1 })
+    for (const state of ['dispatched', 'running'] as const) {
+      const [id] = await acceptAll(store, { receivedAt: 1 })
+      await applyTo(store, id!, { change: { state } }, 1)
+      open.push(id!)
+    }
+    expect([await store.purge(300, 2), await store.purge(300, 2), await store.purge(300, 2)]).toEqual([
+      2, 1, 0,
+    ])
+    for (const id of old) expect(await store.get(id)).toBeNull()
+    expect(await store.purge(9e12, 10)).toBe(1)
+    expect(await store.get(young)).toBeNull()
+    for (const id of open) expect(await store.get(id)).not.toBeNull()
+  })
+
+  test('one with messages that wait is kept until they are sent; then all that belongs to it goes with it', async () => {
+    const store = await place.emptied()
+    const id = await aFailed(store, 2000, { runId: 'r_purged' })
+    const receipt = { sender: 'a', number: 1, lines: 1, bytes: 1 }
+    const history = { type: 'runEnded', details: {} }
+    await applyTo(
+      store,
+      id,
+      { change: { runs: [aRun(7)] }, messages: [aLine('one')], history },
+      2000,
+      receipt,
+    )
+    expect(await store.purge(9000, 10)).toBe(0)
+    const [page] = await store.claimOutboxes(3000, 10, 10)
+    await store.settleOutbox(page!, [page!.messages[0]!.seq], null, 3000)
+    expect(await store.purge(9000, 10)).toBe(1)
+    expect(await store.history(id)).toEqual([])
+    expect(await store.findRuns('acme/shop', [7])).toEqual([])
+    expect(await store.reportUsage(id, 'a')).toMatchObject({ lastNumber: 0 })
+    const [again] = await acceptAll(store, { runId: 'r_purged' })
+    expect((await get(store, again!)).state).toBe('queued')
+  })
+
+  test('after a clock was set back, what it left due in a distant future is due now, and leases and gates end', async () => {
+    const store = await place.emptied()
+    const now = 10_000_000
+    const [near, far] = await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme/b' })
+    await applyTo(store, near!, { change: { dueAt: now + 14 * MINUTE } })
+    await applyTo(store, far!, { change: { dueAt: now + 60 * MINUTE } })
+    const watched = await aDispatched(store, { repository: 'acme/c' })
+    await store.claimWatched(now + 60 * MINUTE, MINUTE, 10)
+    await applyTo(store, watched, { messages: [aLine('one')] }, now + 60 * MINUTE)
+    await store.claimOutboxes(now + 60 * MINUTE, MINUTE, 10)
+    await store.closeGate({ scope: 'owner:acme', closedUntil: now + 66 * MINUTE, reason: 'limited' })
+    await store.closeGate({ scope: 'owner:zeta', closedUntil: now + 60 * MINUTE, reason: 'limited' })
+    await store.repairDueTimes(now)
+    expect((await get(store, near!)).dueAt).toBe(now + 14 * MINUTE)
+    expect((await store.claimQueued(now, 10, 10, null)).map(({ id }) => id)).toEqual([far])
+    expect((await store.claimWatched(now, 10, 10)).map(({ id }) => id)).toEqual([watched])
+    expect(await store.claimOutboxes(now, 10, 10)).toHaveLength(1)
+    expect(await store.closedGates(now)).toMatchObject([{ scope: 'owner:zeta' }])
+  })
+
+  test('it answers a ping, and its clock goes on', async () => {
+    const store = await place.emptied()
+    await expect(store.ping()).resolves.toBeUndefined()
+    const [first, second] = [store.clock(), store.clock()]
+    expect(second).toBeGreaterThanOrEqual(first)
+    expect(Number.isInteger(first)).toBe(true)
+  })
+}

@@ -1,0 +1,125 @@
+import { expect, test } from 'vitest'
+import type { Message } from '../../../relay/store/delivery.ts'
+import type { OutboxPage, Store } from '../../../relay/store/store.ts'
+import { aDispatched, aLine, applyTo, aRun, type Place } from '../place.ts'
+
+export function outboxTests(place: Place): void {
+  test('messages are claimed with their delivery, in order, under a lease of their own', async () => {
+    const store = await place.emptied()
+    const id = await aDispatched(store, { runId: 'r_words', organisation: 'labs' })
+    await add(store, id, 'one', 'two')
+    await add(store, id, 'three')
+    const [page, ...more] = await store.claimOutboxes(1000, 500, 10)
+    expect(more).toEqual([])
+    expect(page).toMatchObject({
+      ...{ delivery: id, runId: 'r_words', repository: 'acme/shop', organisation: 'labs' },
+      ...{ reported: false, attempts: 0 },
+    })
+    expect(page!.messages.map(({ createdAt }) => createdAt)).toEqual([1000, 1000, 1000])
+    expect(texts(page)).toEqual(['one', 'two', 'three'])
+    expect((await store.claimWatched(5000, 10, 10)).map(each => each.id)).toEqual([id])
+    expect(await store.claimOutboxes(1499, 500, 10)).toEqual([])
+    expect(await store.claimOutboxes(1500, 500, 10)).toHaveLength(1)
+  })
+
+  test('a page says whether the action has reported in this course', async () => {
+    const store = await place.emptied()
+    const id = await aDispatched(store)
+    const reported = async (runs: Parameters<typeof aRun>[1]) => {
+      await applyTo(store, id, { change: { runs: [aRun(1, runs)] }, messages: [aLine('one')] })
+      return (await store.claimOutboxes(1000, 0, 10))[0]?.reported
+    }
+    expect(await reported({ evidence: 'title' })).toBe(false)
+    expect(await reported({ evidence: 'report' })).toBe(true)
+    expect(await reported({ evidence: 'report', past: true })).toBe(false)
+  })
+
+  test('a page holds at most 100 messages and a megabyte, and a larger message alone', async () => {
+    const store = await place.emptied()
+    const id = await aDispatched(store)
+    const pages: number[] = []
+    const drain = async () => {
+      for (;;) {
+        const [page] = await store.claimOutboxes(1000, 500, 10)
+        if (!page) return pages.splice(0)
+        pages.push(page.messages.length)
+        await store.settleOutbox(page, seqs(page), null, 1000)
+      }
+    }
+    await add(store, id, ...Array.from({ length: 230 }, (_, i) => `line ${i}`))
+    expect(await drain()).toEqual([100, 100, 30])
+    await add(store, id, ...[400_000, 400_000, 400_000, 2_000_000, 10].map(length => 'x'.repeat(length)))
+    expect(await drain()).toEqual([2, 1, 1, 1])
+  })
+
+  test('what is done is gone, the rest is sent later; attempts in a row that sent nothing are counted', async () => {
+    const store = await place.emptied()
+    const id = await aDispatched(store)
+    await add(store, id, 'one', 'two')
+    const claim = async (now: number) => (await store.claimOutboxes(now, 500, 10))[0]!
+    expect(await store.settleOutbox(await claim(1000), [], 3000, 1000)).toBe(true)
+    expect(await store.claimOutboxes(2999, 500, 10)).toEqual([])
+    const second = await claim(3000)
+    expect(second.attempts).toBe(1)
+    expect(await store.settleOutbox(second, seqs(second).slice(0, 1), 4000, 3000)).toBe(true)
+    const third = await claim(4000)
+    expect([third.attempts, texts(third)]).toEqual([0, ['two']])
+    expect(await store.settleOutbox(third, seqs(third), null, 4000)).toBe(true)
+    expect(await store.claimOutboxes(9e12, 500, 10)).toEqual([])
+  })
+
+  test('with a lease that was lost nothing is settled, also not of an outbox that was emptied meanwhile', async () => {
+    const store = await place.emptied()
+    const id = await aDispatched(store)
+    await add(store, id, 'one')
+    const [stale] = await store.claimOutboxes(1000, 500, 10)
+    const [held] = await store.claimOutboxes(1500, 500, 10)
+    expect(await store.settleOutbox(stale!, seqs(stale), null, 1500)).toBe(false)
+    expect(await store.settleOutbox(held!, seqs(held), null, 1500)).toBe(true)
+    await add(store, id, 'two')
+    const [next] = await store.claimOutboxes(1500, 500, 10)
+    expect(texts(next)).toEqual(['two'])
+    for (const lost of [stale!, held!]) {
+      expect(await store.settleOutbox(lost, seqs(next), null, 1500)).toBe(false)
+    }
+    expect(await store.claimOutboxes(1501, 500, 10)).toEqual([])
+    expect(await store.settleOutbox(next!, seqs(next), null, 1501)).toBe(true)
+  })
+
+  test('messages that are added while others are settled are all sent, once and in order', async () => {
+    const store = await place.emptied()
+    const ids = [await aDispatched(store), await aDispatched(store), await aDispatched(store)]
+    const EACH = 60
+    const sent = new Map<string, string[]>(ids.map(id => [id, []]))
+    const total = () => [...sent.values()].reduce((sum, each) => sum + each.length, 0)
+    let adding = true
+    const adder = async (id: string) => {
+      for (let i = 0; i < EACH; i++) await add(store, id, String(i))
+    }
+    const sender = async () => {
+      for (;;) {
+        const last = !adding
+        const pages = await store.claimOutboxes(1000, 60_000, 2)
+        for (const page of pages) {
+          sent.get(page.delivery)!.push(...texts(page))
+          expect(await store.settleOutbox(page, seqs(page), null, 1000)).toBe(true)
+        }
+        if (last && pages.length === 0) return
+      }
+    }
+    await Promise.all([
+      Promise.all(ids.map(adder)).then(() => {
+        adding = false
+      }),
+      ...Array.from({ length: 4 }, sender),
+    ])
+    for (const each of sent.values()) expect(each).toEqual(Array.from({ length: EACH }, (_, i) => String(i)))
+    expect(total()).toBe(ids.length * EACH)
+  })
+}
+
+const add = (store: Store, id: string, ...lines: string[]) =>
+  applyTo(store, id, { messages: lines.map(aLine) })
+const seqs = (page: OutboxPage | undefined) => page!.messages.map(({ seq }) => seq)
+const texts = (page: OutboxPage | undefined) =>
+  page!.messages.map(({ message }) => (message as Extract<Message, { log: unknown }>).log[0]!.message)

@@ -1,0 +1,320 @@
+import { createHmac } from 'node:crypto'
+import { join } from 'node:path'
+import { Hono } from 'hono'
+import { onTestFinished } from 'vitest'
+import { createPortClient } from '../../port/client/port-client.ts'
+import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import { createAnnounceWaiting } from '../../relay/deliveries/dispatch/announce-waiting.ts'
+import { DISPATCH_LEASE_MS, dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
+import { createEngine, type Engine } from '../../relay/deliveries/engine.ts'
+import { splitLog } from '../../relay/deliveries/outbox/coalesce.ts'
+import { OUTBOX_LEASE_MS, type PortLimits, sendOutbox } from '../../relay/deliveries/outbox/send-outbox.ts'
+import { createGitHub, type GitHub } from '../../relay/github/client.ts'
+import { createRateLimitGate, type RateLimitGate } from '../../relay/github/rate-limit-gate.ts'
+import type { Delivery, Evidence, Message } from '../../relay/store/delivery.ts'
+import { openStore } from '../../relay/store/open.ts'
+import type { Store } from '../../relay/store/store.ts'
+import { createGitHubWebhook } from '../../relay/webhook/receive-github.ts'
+import { type GitHubApi, type GitHubRun, startGitHubApi } from './github-api.ts'
+import { type PortApi, startPortApi } from './port-api.ts'
+import { temporaryFolder } from './relay.ts'
+
+export const START_TIMEOUT = 60_000
+export const RUN_TIMEOUT = 300_000
+const WATCH_LEASE_MS = 60_000
+const SECRET = 'a secret of the webhook'
+
+/** The engine at work on a real SQLite file and the stand-ins, with a clock that the test moves. */
+export interface Stage {
+  port: PortApi
+  github: GitHubApi
+  /** The client of GitHub that the engine has. */
+  hub: GitHub
+  gate: RateLimitGate
+  store: Store
+  engine(): Engine
+  logged: { fields: Record<string, unknown>; message: string }[]
+  warned: { fields: object; message: string }[]
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Moves the clock, and takes no step. */
+  advance(ms: number): void
+  /** Persists a delivery of `deploy` to acme/shop, with a run in Port. */
+  accept(runId: string, repository?: string): Promise<string>
+  /** One step of every queued delivery that is due; gives how many there were. */
+  step(): Promise<number>
+  /** Announces to those behind a closed gate that they wait. */
+  announce(): Promise<void>
+  /** Sends to Port what is due; gives of how many deliveries. */
+  send(): Promise<number>
+  /** When messages of the delivery are sent again, milliseconds since 1970. */
+  retryAt(id: string): number
+  /** Takes every step that comes due within this time, each at its time. */
+  pass(ms: number): Promise<void>
+  /** Accepts a delivery, and dispatches it. */
+  dispatch(runId: string, repository?: string): Promise<string>
+  /** Redelivers a failed delivery as a person does, and dispatches it. */
+  redeliver(id: string): Promise<void>
+  /** Puts messages of the action into the outbox. */
+  report(id: string, messages: Message[]): Promise<void>
+  /** The action reports, authenticated by OIDC; gives whether the workflow run is bound. */
+  bind(id: string, githubRunId: number, attempt?: number): Promise<boolean>
+  /** A relay that knows nothing but what is in the store takes over. */
+  restart(): void
+  /** Replaces the workflows of acme/shop. */
+  workflows(workflows: { name: string; state: 'active' | 'disabled_manually' }[]): void
+  /** A run on GitHub, made now, under the title that the workflow's `run-name` gives. */
+  run(title: string, more?: Partial<GitHubRun>): GitHubRun
+  /** Ends a run now. */
+  end(run: GitHubRun, conclusion: string | null): void
+  /** GitHub's signed webhook about a run as it is. */
+  webhook(run: GitHubRun): Promise<void>
+  /** Another signed webhook of GitHub's. */
+  githubEvent(name: string, body: object): Promise<void>
+  delivery(id: string): Promise<Delivery>
+  /** The types of the delivery's history. */
+  history(id: string): Promise<string[]>
+  /** The present workflow runs of the delivery and their evidence. */
+  runs(id: string): Promise<[number, Evidence][]>
+}
+
+export interface StageOptions {
+  actions?: 'read' | 'write' | 'none'
+  /** Without credentials of Port. */
+  blind?: boolean
+  startTimeout?: number
+  runTimeout?: number
+  retention?: number
+  publicUrl?: string
+  autoRun?: boolean
+  /** GitHub's clock minus the relay's, milliseconds. */
+  clockOffset?: number
+}
+
+export async function openStage(options: StageOptions = {}): Promise<Stage> {
+  const { clockOffset = 0, retention = 30 * 86_400_000, publicUrl = null } = options
+  let at = Date.now()
+  const clock = () => at
+  const [port, github] = await Promise.all([
+    startPortApi(),
+    startGitHubApi({
+      autoRun: options.autoRun ?? false,
+      get clockSkewMs() {
+        return at + clockOffset - Date.now()
+      },
+    }),
+  ])
+  const file = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  /** When the outboxes that wait are due. */
+  const retries = new Map<string, number>()
+  const store: Store = {
+    ...file,
+    clock,
+    async settleOutbox(page, done, retryAt, now) {
+      retries.set(page.delivery, retryAt ?? now)
+      return file.settleOutbox(page, done, retryAt, now)
+    },
+  }
+  onTestFinished(async () => {
+    await Promise.all([port.close(), github.close(), file.close()])
+  })
+  const permissions = { contents: 'write', metadata: 'read', actions: options.actions ?? 'read' } as const
+  const deploy = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] }
+  github.addRepository('acme/shop', { permissions, workflows: [deploy] })
+
+  const { apiUrl, clientId, clientSecret } = { apiUrl: port.url, ...port }
+  const client = createPortClient({ apiUrl, clientId, clientSecret, clock })
+  const clients = new Map(options.blind ? [] : [['default', client]])
+  const policy = {
+    startTimeout: options.startTimeout ?? START_TIMEOUT,
+    runTimeout: options.runTimeout ?? RUN_TIMEOUT,
+    serverUrl: github.serverUrl,
+  }
+  const auth = { token: github.token }
+  const gate = createRateLimitGate(auth, clock, closed => void store.closeGate(closed))
+  const config = { apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }
+  const isAllowed = (name: string) => name !== 'acme/api'
+  const hub = { ...createGitHub(config, clock, gate, { isAllowed }), clockOffset: () => clockOffset }
+  const logged: Stage['logged'] = []
+  const log = {
+    info: (fields: object, message: string) => void logged.push({ fields: { ...fields }, message }),
+    error: (fields: object, message: string) => void logged.push({ fields: { ...fields }, message }),
+  }
+  const open = () => createEngine({ store, github: hub, gate, clients, policy, publicUrl, log })
+  let engine = open()
+  let limits: PortLimits = new Map()
+  const announce = createAnnounceWaiting({ store, gate, apply: (...given) => engine.apply(...given) })
+  const warned: Stage['warned'] = []
+  const warn = (fields: object, message: string) => void warned.push({ fields, message })
+  const receive = createGitHubWebhook({
+    ...{ secret: SECRET, trustedProxies: 0, store, organisations: ['default'], log },
+    apply: (...given) => engine.apply(...given),
+  })
+  const app = new Hono().post('/github', receive)
+  let accepted = 0
+
+  async function get(id: string): Promise<Delivery> {
+    const found = await store.get(id)
+    if (!found) throw new Error(`There is no delivery ${id}`)
+    return found
+  }
+
+  async function githubEvent(name: string, given: object): Promise<void> {
+    const body = JSON.stringify(given)
+    const answer = await app.request('/github', {
+      method: 'POST',
+      body,
+      headers: {
+        'content-length': String(Buffer.byteLength(body)),
+        'x-github-event': name,
+        'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
+      },
+    })
+    if (answer.status !== 202) throw new Error(`The webhook was answered with ${answer.status}`)
+  }
+
+  async function step(): Promise<number> {
+    const claimed = await store.claimQueued(at, DISPATCH_LEASE_MS, 100, gate.shared)
+    for (const delivery of claimed) await dispatch(delivery, engine.dispatchDeps)
+    return claimed.length
+  }
+
+  async function send(): Promise<number> {
+    const pages = await store.claimOutboxes(at, OUTBOX_LEASE_MS, 100)
+    for (const page of pages) {
+      retries.delete(page.delivery)
+      const deps = { store, client: engine.port.client, log: { warn }, retention, limits }
+      await sendOutbox(page, deps)
+    }
+    return pages.length
+  }
+
+  /** Takes every step that is due now. */
+  async function settle(): Promise<void> {
+    for (let sent = -1; sent !== 0; ) {
+      while ((await step()) > 0);
+      for (;;) {
+        const claimed = await store.claimWatched(at, WATCH_LEASE_MS, 100)
+        if (claimed.length === 0) break
+        await Promise.all(claimed.map(delivery => engine.watch(delivery)))
+      }
+      sent = await send()
+    }
+  }
+
+  async function nextDue(): Promise<number> {
+    const states = ['queued', 'dispatched', 'running'] as const
+    const open = await Promise.all(states.map(state => store.list({ state }, { limit: 5_000 })))
+    const dues = open.flat().map(({ dueAt }) => dueAt ?? Number.POSITIVE_INFINITY)
+    const gates = (await store.closedGates(at)).map(closed => closed.closedUntil)
+    return Math.min(...[...dues, ...gates, ...retries.values()].filter(due => due > at))
+  }
+
+  const accept: Stage['accept'] = async (runId, repository = 'acme/shop') => {
+    if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
+    else port.createRun({ id: runId })
+    const body = { run: { id: runId }, action: { identifier: 'deploy' }, inputs: { a: 1 } }
+    const invocation = readInvocation(body, undefined)
+    const { kind, action } = invocation
+    const id = `d_${++accepted}`
+    await store.accept({
+      ...{ id, runId, kind, action, repository, receivedAt: at },
+      ...{ dedupeKey: `run:${runId}`, replayKey: null, organisation: 'default' },
+      ...{ eventType: 'deploy', workflow: null, ref: null },
+      invocation: JSON.stringify(invocation),
+    })
+    return id
+  }
+
+  return {
+    ...{ port, github, hub, gate, store, logged, warned, accept, step, send },
+    engine: () => engine,
+    now: clock,
+    advance(ms) {
+      at += ms
+    },
+    announce: () => announce(() => false),
+    retryAt: id => retries.get(id) ?? Number.NaN,
+    async pass(ms) {
+      const end = at + ms
+      await settle()
+      for (let next = await nextDue(); next <= end; next = await nextDue()) {
+        at = next
+        await settle()
+      }
+      at = end
+    },
+    async dispatch(runId, repository) {
+      const id = await accept(runId, repository)
+      await step()
+      await send()
+      return id
+    },
+    async redeliver(id) {
+      const { outcome } = await engine.apply(await get(id), { type: 'redelivered' })
+      if (outcome !== 'applied') throw new Error(`${id} cannot be redelivered`)
+      await step()
+    },
+    async report(id, messages) {
+      const change = { change: {}, messages: messages.flatMap(splitLog), history: null }
+      if (!(await store.apply(await get(id), change, at))) throw new Error(`${id} has changed`)
+    },
+    async bind(id, githubRunId, attempt = 1) {
+      const run = {
+        ...{ id: githubRunId, attempt, evidence: 'report' as const, past: false },
+        ...{ status: 'in_progress', conclusion: null, url: '' },
+      }
+      const { delivery } = await engine.apply(await get(id), { type: 'runReported', run })
+      return delivery.runs.some(each => each.id === githubRunId && !each.past)
+    },
+    restart() {
+      engine = open()
+      limits = new Map()
+    },
+    workflows: given =>
+      void github.addRepository('acme/shop', {
+        permissions,
+        workflows: given.map(each => ({ ...each, path: '.github/workflows/a.yml', eventTypes: ['deploy'] })),
+      }),
+    run: (title, more) =>
+      github.createRun({
+        repository: 'acme/shop',
+        displayTitle: title,
+        createdAt: iso(at + clockOffset),
+        status: 'queued',
+        ...more,
+      }),
+    end(run, conclusion) {
+      github.setRun(run.id, { status: 'completed', conclusion, updatedAt: iso(at + clockOffset) })
+    },
+    webhook: run =>
+      githubEvent('workflow_run', {
+        action: 'completed',
+        repository: { full_name: run.repository },
+        workflow_run: shown(run),
+      }),
+    githubEvent,
+    delivery: get,
+    history: async id => (await store.history(id)).map(({ type }) => type),
+    runs: async id =>
+      (await get(id)).runs.filter(run => !run.past).map(run => [run.id, run.evidence] as const) as [
+        number,
+        Evidence,
+      ][],
+  }
+}
+
+export const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`
+
+const shown = (run: GitHubRun) => ({
+  id: run.id,
+  run_attempt: run.runAttempt,
+  workflow_id: run.workflowId,
+  event: run.event,
+  display_title: run.displayTitle,
+  status: run.status,
+  conclusion: run.conclusion,
+  html_url: `https://github.example/${run.repository}/actions/runs/${run.id}`,
+  created_at: run.createdAt,
+  updated_at: run.updatedAt,
+})

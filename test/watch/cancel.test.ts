@@ -1,0 +1,190 @@
+import { describe, expect, test } from 'vitest'
+import { openStage, START_TIMEOUT, type Stage } from '../support/stage.ts'
+
+const RUN = 'r_A1b2C3d4E5f6G7h8'
+const TITLE = `deploy ${RUN}`
+
+const open = () => openStage({ actions: 'write' })
+const cancel = async (stage: Stage, id: string, by: 'port' | 'api' = 'api') =>
+  (await stage.engine().apply(await stage.delivery(id), { type: 'cancelRequested', by })).outcome
+const asked = (stage: Stage) =>
+  stage.github.requests.filter(({ path }) => /cancel$/.test(path)).map(({ path }) => path.split('/').at(-1))
+
+/** A delivery whose titled run is in progress. */
+async function running(stage: Stage) {
+  const id = await stage.dispatch(RUN)
+  const run = stage.run(TITLE, { status: 'in_progress' })
+  await stage.pass(10_000)
+  expect(await stage.delivery(id)).toMatchObject({ state: 'running' })
+  return { id, run }
+}
+
+describe('a cancelled delivery', () => {
+  test('that is queued is never dispatched, and its run in Port ends', async () => {
+    const stage = await open()
+    const id = await stage.accept(RUN)
+    expect(await cancel(stage, id)).toBe('applied')
+    await stage.pass(5_000)
+    expect(stage.github.dispatches).toEqual([])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled', dueAt: null })
+    expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+  })
+
+  test('that is queued and ended in Port by a person keeps that end', async () => {
+    const stage = await open()
+    const id = await stage.accept(RUN)
+    stage.port.endRun(RUN, 'SUCCESS')
+    await cancel(stage, id, 'port')
+    await stage.pass(5_000)
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+    expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
+  })
+
+  test.each(['port', 'api'] as const)('that is running is cancelled on GitHub once, by %s', async by => {
+    const stage = await open()
+    const { id } = await running(stage)
+    await cancel(stage, id, by)
+    expect(await cancel(stage, id, by)).toBe('ignored')
+    await stage.pass(60_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+    expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+    const types = await stage.history(id)
+    expect(types).toEqual(
+      expect.arrayContaining(['dispatchAccepted', 'runBound', 'cancelRequested', 'cancelSent', 'runEnded']),
+    )
+  })
+
+  test('whose run does not end is cancelled by force after two minutes, once', async () => {
+    const stage = await open()
+    const { id, run } = await running(stage)
+    stage.github.setUnstoppable(run.id)
+    await cancel(stage, id)
+    await stage.pass(110_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    await stage.pass(60_000)
+    expect(asked(stage)).toEqual(['cancel', 'force-cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
+  test('that is dispatched and has no run yet is cancelled when its run is known', async () => {
+    const stage = await open()
+    const id = await stage.dispatch(RUN)
+    await cancel(stage, id)
+    await stage.pass(10_000)
+    expect(asked(stage)).toEqual([])
+    stage.run(TITLE, { status: 'queued' })
+    await stage.pass(30_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
+  test('that is dispatched and starts nothing ends as cancelled', async () => {
+    const stage = await open()
+    const id = await stage.dispatch(RUN)
+    await cancel(stage, id)
+    await stage.pass(START_TIMEOUT + 60_000)
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+    expect(stage.port.run(RUN)).toMatchObject({ statusLabel: 'Cancelled' })
+  })
+
+  test('whose run ends with success before it is cancelled has succeeded', async () => {
+    const stage = await open()
+    const { id, run } = await running(stage)
+    stage.end(run, 'success')
+    await cancel(stage, id)
+    await stage.pass(30_000)
+    expect(stage.github.cancellations).toEqual([])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
+    expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
+  })
+
+  test('that has ended stays as it is', async () => {
+    const stage = await open()
+    const { id, run } = await running(stage)
+    stage.end(run, 'success')
+    await stage.pass(30_000)
+    expect(await cancel(stage, id)).toBe('ignored')
+    expect(await stage.delivery(id)).toMatchObject({ state: 'finished', cancelRequestedAt: null })
+  })
+
+  test('while its dispatch is under way is cancelled once its run is known', async () => {
+    const stage = await open()
+    const id = await stage.accept(RUN)
+    const end = stage.github.onDispatch(() => cancel(stage, id))
+    stage.github.fail({ match: ({ path }) => path.endsWith('/dispatches'), delayMs: 50, times: 1 })
+    await stage.step()
+    end()
+    stage.run(TITLE, { status: 'in_progress' })
+    await stage.pass(40_000)
+    expect(stage.github.dispatches).toHaveLength(1)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
+  test('whose dispatch was not answered is not dispatched again', async () => {
+    const stage = await open()
+    const id = await stage.accept(RUN)
+    stage.github.failures.serverError({ create: false, times: 1 })
+    await stage.step()
+    await cancel(stage, id)
+    await stage.pass(60_000)
+    expect(stage.github.requests.filter(({ path }) => path.endsWith('/dispatches'))).toHaveLength(1)
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
+  test('is cancelled by a second relay where the first is gone', async () => {
+    const stage = await open()
+    const { id } = await running(stage)
+    await cancel(stage, id)
+    stage.restart()
+    await stage.pass(60_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
+  test('is followed to its end where the relay lacks the permission, and Port says which', async () => {
+    const stage = await openStage({ actions: 'read' })
+    const { id, run } = await running(stage)
+    await cancel(stage, id)
+    await stage.pass(20_000)
+    expect(stage.port.run(RUN).logs.map(log => log.message)).toContainEqual(
+      expect.stringMatching(/^The workflow run cannot be cancelled: .*Actions: write/),
+    )
+    stage.end(run, 'success')
+    await stage.pass(30_000)
+    expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
+  })
+
+  test('may be redelivered', async () => {
+    const stage = await open()
+    const { id } = await running(stage)
+    await cancel(stage, id)
+    await stage.pass(60_000)
+    await stage.redeliver(id)
+    expect(await stage.delivery(id)).toMatchObject({ state: 'dispatched', cancelRequestedAt: null })
+    expect(stage.github.dispatches).toHaveLength(2)
+  })
+})
+
+describe('a person who ends the run in Port, without the automation', () => {
+  test('cancels a run whose action reports through the relay', async () => {
+    const stage = await open()
+    const { id, run } = await running(stage)
+    await stage.bind(id, run.id)
+    stage.port.endRun(RUN, 'FAILURE')
+    await stage.pass(120_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
+  test('cancels nothing where the action may report directly: the end may be its own', async () => {
+    const stage = await open()
+    const { id, run } = await running(stage)
+    stage.port.run(RUN).externalRunId = String(run.id)
+    stage.port.endRun(RUN, 'SUCCESS')
+    await stage.pass(120_000)
+    expect(asked(stage)).toEqual([])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
+  })
+})
