@@ -389,6 +389,21 @@ test(`${workflowStarts.length} forgeries of a start for a bound workflow_dispatc
   }
 })
 
+test('a token that one delivery has used is refused for another, and taken again for its own', async () => {
+  const scene = await openScene()
+  const { stage, otherWorkflow, free } = scene
+  const second = await stage.deliverWorkflow()
+  const jti = { jti: 'used-once' }
+  const start = (token: string, delivery: string) => stage.post('/report/start', token, { delivery })
+  const token = started(scene, otherWorkflow, jti)
+  expect((await start(token, otherWorkflow.id)).status).toBe(200)
+  expect((await start(started(scene, second, jti), second.id)).status).toBe(403)
+  expect((await start(signed(scene, jti), free)).status).toBe(403)
+  // As after a lost answer.
+  expect((await start(token, otherWorkflow.id)).status).toBe(200)
+  expect((await start(started(scene, second), second.id)).status).toBe(200)
+})
+
 test(`${later.length} forgeries of a later report are refused, and write nothing`, async () => {
   const scene = await openScene()
   const { stage, bound, token } = scene
