@@ -5,10 +5,10 @@ import type { ApplyEvent } from './deliveries/apply-event.ts'
 import { answerProblem, Problem } from './http/problem.ts'
 import type { Store } from './store/store.ts'
 import { createCancel } from './webhook/cancel.ts'
-import { createReceive, type ReceiveParts } from './webhook/receive.ts'
+import { createReceive, type ReceiveDeps } from './webhook/receive.ts'
 import { createVerify } from './webhook/verify.ts'
 
-export interface AppParts {
+export interface AppDeps {
   config: Config
   store: Store
   apply: ApplyEvent
@@ -16,7 +16,7 @@ export interface AppParts {
   clock: () => number
   /** Aborted once this relay dispatches nothing more. */
   stopping?: AbortSignal
-  log: ReceiveParts['log']
+  log: ReceiveDeps['log']
   /** `/report/…` */
   reports?: Hono
   /** `POST /github` */
@@ -24,11 +24,11 @@ export interface AppParts {
 }
 
 /** Every route of the relay. */
-export function createApp(parts: AppParts): Hono {
-  const { config, store, apply, reports, receiveGitHub, log } = parts
+export function createApp(deps: AppDeps): Hono {
+  const { config, store, apply, reports, receiveGitHub, log } = deps
   const app = new Hono()
-  const verify = createVerify(config, parts.clock)
-  const receive = createReceive({ ...parts, verify })
+  const verify = createVerify(config, deps.clock)
+  const receive = createReceive({ ...deps, verify })
   app.post('/webhook/cancel', createCancel({ store, apply, verify, log }))
   app.all('/webhook/cancel', () => {
     throw new Problem(405, 'Cancellations come as POST.', { allow: 'POST' })
@@ -81,7 +81,7 @@ export function createApp(parts: AppParts): Hono {
     log.error({ err: error }, 'a request failed')
     return answerProblem(
       c,
-      new Problem(500, 'Something failed inside the relay; its log says what. Nothing was accepted.'),
+      new Problem(500, 'Something failed inside the relay; its log shows the error. Nothing was accepted.'),
     )
   })
   return app

@@ -2,7 +2,7 @@ import { isObject, type JsonObject, type ShapeRead } from '../types.ts'
 import { isLegacy } from './read-legacy.ts'
 import { readTrigger } from './read-trigger.ts'
 import { object, readEntity, text } from './read-value.ts'
-import { isAny, type Known, leftOver } from './unknown-fields.ts'
+import { isAny, type Known, unknownFields } from './unknown-fields.ts'
 
 const CHANGE_LOG: Known = {
   id: isAny,
@@ -21,7 +21,7 @@ const CHANGE_LOG: Known = {
 export function readChangeLog(body: JsonObject): ShapeRead | null {
   if (!isChangeLog(body)) return null
   const context = object(body.context)
-  const rest = leftOver(body, CHANGE_LOG)
+  const rest = unknownFields(body, CHANGE_LOG)
   return {
     action: text(body.action),
     blueprint: text(context.blueprint) ?? text(context.blueprintIdentifier),

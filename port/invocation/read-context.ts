@@ -1,7 +1,7 @@
 import { isObject, type JsonObject, type ShapeRead } from '../types.ts'
 import { readTrigger } from './read-trigger.ts'
 import { identifier, object, readEntity, text, texts } from './read-value.ts'
-import { isAny, isEntity, isObjectOrNull, type Known, leftOver } from './unknown-fields.ts'
+import { isAny, isEntity, isObjectOrNull, type Known, unknownFields } from './unknown-fields.ts'
 
 const CONTEXT: Known = {
   run: isObject,
@@ -30,7 +30,7 @@ export function readContext(body: JsonObject): ShapeRead | null {
     encrypted: texts(action.encryptedProperties),
     event: body.event ?? null,
     trigger: readTrigger(body.trigger),
-    rest: leftOver(body, CONTEXT),
+    rest: unknownFields(body, CONTEXT),
   }
 }
 

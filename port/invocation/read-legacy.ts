@@ -2,7 +2,7 @@ import { isObject, type JsonObject, type ShapeRead } from '../types.ts'
 import { readTrigger } from './read-trigger.ts'
 import { object, readEntity, text, texts } from './read-value.ts'
 import { contextRunId, runKind } from './run-kind.ts'
-import { isAny, isEntity, isObjectOrNull, isText, type Known, leftOver } from './unknown-fields.ts'
+import { isAny, isEntity, isObjectOrNull, isText, type Known, unknownFields } from './unknown-fields.ts'
 
 const LEGACY: Known = {
   action: isText,
@@ -41,13 +41,13 @@ export function readLegacy(body: JsonObject): ShapeRead | null {
       text(context.blueprint) ?? text(action.blueprint) ?? text(entity?.blueprint) ?? text(body.blueprint),
     entity,
     inputs: {
-      ...leftOver(context, RUN_CONTEXT),
-      ...leftOver(payload, PAYLOAD),
+      ...unknownFields(context, RUN_CONTEXT),
+      ...unknownFields(payload, PAYLOAD),
       ...object(payload.properties),
     },
     encrypted: texts(payload.censoredProperties),
     trigger: readTrigger(body.trigger),
-    rest: leftOver(body, LEGACY),
+    rest: unknownFields(body, LEGACY),
   }
 }
 

@@ -6,7 +6,7 @@ import { readTrigger } from './read-trigger.ts'
 import { identifier, object, readEntity, text, texts } from './read-value.ts'
 import { contextRunId } from './run-kind.ts'
 import { spreadsInputs } from './spreads-inputs.ts'
-import { isAny, type Known, leftOver } from './unknown-fields.ts'
+import { isAny, type Known, unknownFields } from './unknown-fields.ts'
 
 /** Reads the shape that a body has, and with it whatever its author put beside. */
 export function readShape(body: JsonObject): Asked {
@@ -73,12 +73,12 @@ function readFlat(body: JsonObject): Asked {
     entity: entity ?? readEntity(context.entity),
     inputs: {
       ...portPayload.inputs,
-      ...leftOver(runContext(portContext.context), RUN_CONTEXT),
-      ...leftOver(portContext, PORT_CONTEXT),
-      ...leftOver(context, RUN_CONTEXT),
+      ...unknownFields(runContext(portContext.context), RUN_CONTEXT),
+      ...unknownFields(portContext, PORT_CONTEXT),
+      ...unknownFields(context, RUN_CONTEXT),
       // A workflow's node has the author's keys in its payload.
       ...(inRun ? object(body.payload) : {}),
-      ...leftOver(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
+      ...unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
     },
     encrypted: [...portPayload.encrypted, ...action.encrypted, ...ownAction.encrypted],
     event: portPayload.event,

@@ -10,7 +10,7 @@ export const isObjectOrNull = (value: Json) => value === null || isObject(value)
 export const isEntity = (value: Json) => typeof value === 'string' || isObjectOrNull(value)
 
 /** What is left when all that is known is taken out: what the body's author added. */
-export function leftOver(value: JsonObject, known: Known): JsonObject {
+export function unknownFields(value: JsonObject, known: Known): JsonObject {
   return Object.fromEntries(
     Object.entries(value).filter(([name, item]) => !(Object.hasOwn(known, name) && known[name]?.(item))),
   )

@@ -85,7 +85,7 @@ export function createAdminApi({ adminToken, viewToken, organisations, store, ap
     if (outcome !== 'applied')
       throw new Problem(
         409,
-        `Delivery ${id} has neither failed nor was it cancelled: no other can be redelivered.`,
+        `Delivery ${id} has not failed and was not cancelled: only such deliveries can be redelivered.`,
       )
     return c.json({ delivery: id, state: 'queued' }, 202)
   })

@@ -10,7 +10,7 @@ export function globProblem(glob: string, options: { repositories?: boolean } = 
   const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob
   // picomatch treats it as a literal character there, so names that were to be excluded would be included.
   if (pattern.includes('{') && /[{,]!(?!\()/.test(pattern)) {
-    return 'has a "!" within braces, where it leaves nothing out: write what is to be left out as a glob of its own, such as !acme/secret'
+    return 'has a "!" within braces, where it excludes nothing: write the exclusion as a glob of its own, such as !acme/secret'
   }
   if (options.repositories && !mayMatchRepository(pattern)) {
     return 'matches no repository: it must be owner/name, with globs in it such as acme/* or */*'

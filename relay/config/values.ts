@@ -49,7 +49,7 @@ function globList(everything: string, problemOf: (glob: string) => string | null
     })
     for (const problem of problems) ctx.addIssue(problem)
     if (all.length > 0 && problems.length === 0 && all.every(isExclusion))
-      ctx.addIssue(`leaves out only: add what is let in, such as ${everything}`)
+      ctx.addIssue(`excludes only: add what is included, such as ${everything}`)
     return all
   })
 }

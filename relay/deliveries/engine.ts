@@ -23,10 +23,11 @@ const MINUTE_MS = 60_000
 /** What the intervals of lists are planned for: below the budget, so that an unplanned request finds some left. */
 const PLANNED = 34
 /**
- * Requests a minute for what became of dispatches whose answers were lost, apart from the watch's: the queue of a
- * repository waits for that, in many repositories at once after a relay was killed or while GitHub fails.
+ * Lists a minute to find the runs of dispatches whose answers were lost, apart from the watch's: the queue of a
+ * repository waits for them, in many repositories at once after a relay was killed or while GitHub fails.
  */
-const LOST_ANSWERS = 300
+const LOST_ANSWERS = 120
+const LOST_ANSWERS_PLANNED = 110
 
 /** What advances the deliveries of one relay. Another relay on the same database has its own request budgets. */
 export interface Engine {
@@ -51,27 +52,27 @@ export function createEngine(deps: {
   const { clock } = store
   const port = createPortAccess(clients, clock)
   const apply = createApplyEvent({ store, policy, canReport: port.canReport, log })
-  const findRunsWithin = (lists: number, byId: number, perMinute: number) =>
-    createFindRuns({
-      store,
-      cache: createRunCache({
-        github,
-        budget: createRequestBudget(lists, MINUTE_MS, clock),
-        budgetById: createRequestBudget(byId, MINUTE_MS, clock),
-        perMinute,
-        clock,
-      }),
-      clockOffset: () => github.clockOffset() ?? 0,
-      startTimeout: policy.startTimeout,
+  const clockOffset = () => github.clockOffset() ?? 0
+  const finder = (lists: number, perMinute: number) => {
+    const cache = createRunCache({
+      github,
+      budget: createRequestBudget(lists, MINUTE_MS, clock),
+      budgetById: createRequestBudget(BY_ID, MINUTE_MS, clock),
+      perMinute,
+      clock,
     })
-  const findRuns = findRunsWithin(LISTS, BY_ID, PLANNED)
-  const findLost = findRunsWithin(LOST_ANSWERS, LOST_ANSWERS, LOST_ANSWERS)
+    return createFindRuns({ store, cache, clockOffset, startTimeout: policy.startTimeout })
+  }
   return {
     apply,
     port,
-    dispatchDeps: { store, github, gate, port, findRuns: findLost, apply, publicUrl },
+    dispatchDeps: {
+      ...{ store, github, gate, port, apply, publicUrl },
+      findRuns: finder(LOST_ANSWERS, LOST_ANSWERS_PLANNED),
+    },
     watch: createWatch({
-      ...{ store, github, findRuns, apply, port, policy },
+      ...{ store, github, apply, port, policy },
+      findRuns: finder(LISTS, PLANNED),
       details: createRequestBudget(DETAILS, MINUTE_MS, clock),
     }),
   }

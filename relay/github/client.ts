@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts'
 import type { Target } from '../store/delivery.ts'
 import { createClockOffset } from './clock-offset.ts'
 import { createCredential } from './credential.ts'
-import { type DispatchOutcome, HeldUpError, readDispatchError } from './dispatch-outcome.ts'
+import { DelayedError, type DispatchOutcome, readDispatchError } from './dispatch-outcome.ts'
 import { gatedCredential } from './gated-credential.ts'
 import { hideSecrets } from './hide-secrets.ts'
 import { createRateLimitGate } from './rate-limit-gate.ts'
@@ -73,7 +73,7 @@ export function createGitHub(
     async dispatch({ repository, eventType: type, workflow, ref }, content, sendBy = Infinity) {
       const eventType = type ?? ''
       const mayPost = () => {
-        if (clock() > sendBy) throw new HeldUpError()
+        if (clock() > sendBy) throw new DelayedError()
       }
       const policy = { mayPost, isAllowed }
       let outcome: DispatchOutcome

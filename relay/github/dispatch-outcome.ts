@@ -29,10 +29,10 @@ export type DispatchOutcome =
   | { kind: 'answer_lost'; reason: string }
 
 /** Thrown where a dispatch is not sent, since its lease ends too soon. */
-export class HeldUpError extends Error {
+export class DelayedError extends Error {
   constructor() {
     super('The relay was held up')
-    this.name = 'HeldUpError'
+    this.name = 'DelayedError'
   }
 }
 
@@ -65,7 +65,7 @@ export function readDispatchError(
 ): DispatchOutcome {
   const { repository, now } = failed
   if (error instanceof RejectedError) return { kind: 'rejected', reason: error.message }
-  if (error instanceof HeldUpError) return deferred('the relay was held up before it could send')
+  if (error instanceof DelayedError) return deferred('the relay was delayed and did not send the dispatch')
   const isSent = !(error instanceof PreparationError || error instanceof CredentialError)
   const thrown = error instanceof PreparationError ? error.cause : error
   if (thrown instanceof GateClosedError) return limitedUntil(thrown.until, thrown.reason)

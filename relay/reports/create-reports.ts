@@ -9,14 +9,14 @@ import type { GitHub } from '../github/client.ts'
 import { createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { createGiveInputs } from './give-inputs.ts'
-import { createKnowledge } from './know-repository.ts'
 import { createRateBound } from './rate-bound.ts'
 import { createReportTokens } from './report-token.ts'
+import { createRepositoryFacts } from './repository-facts.ts'
 import { createStart, type StartDeps } from './start-report.ts'
 import { createTake, type TakeDeps } from './take-report.ts'
 import { createOidcVerifier } from './verify-oidc.ts'
 
-export interface ReportsParts {
+export interface ReportsDeps {
   config: Pick<
     Config,
     'publicUrl' | 'github' | 'organisations' | 'targets' | 'trustedProxies' | 'reportBlueprints'
@@ -35,8 +35,8 @@ export interface ReportsParts {
 }
 
 /** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, 404 with a sentence about it. */
-export function createReports(parts: ReportsParts): Hono {
-  const { config, store, github, apply, port, clock, log } = parts
+export function createReports(deps: ReportsDeps): Hono {
+  const { config, store, github, apply, port, clock, log } = deps
   const app = new Hono()
   const audience = config.publicUrl
   if (audience === null) {
@@ -56,7 +56,7 @@ export function createReports(parts: ReportsParts): Hono {
   const secret = 'token' in auth ? auth.token : auth.privateKey
   const tokens = createReportTokens({ secret, audience, lifetimeMs: BOUNDS.reportToken.value, clock, log })
   const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log })
-  const know = createKnowledge({ ask: github.repository, clock, log })
+  const know = createRepositoryFacts({ ask: github.repository, clock, log })
   const isAllowed = matcher(config.targets.allowed)
   const start = createStart({
     ...{ isAllowed, store, github, apply, port, verify, know, tokens, secrets, log },

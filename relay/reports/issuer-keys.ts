@@ -1,6 +1,6 @@
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose'
 
-export interface IssuerKeysParts {
+export interface IssuerKeysDeps {
   /** Of GITHUB_OIDC_ISSUER. */
   issuer: string
   log: { warn: (fields: object, message: string) => void }
@@ -36,8 +36,8 @@ const NEWER =
  * @returns a function that gives the key of a token, for `jwtVerify`. It throws KeysUnknown where the set
  *   is unavailable or the key may be newer than it, and JWKSNoMatchingKey where the issuer has just given a set without it
  */
-export function createIssuerKeys(parts: IssuerKeysParts): JWTVerifyGetKey {
-  const { issuer, log, cooldownMs, cacheMs, timeoutMs } = parts
+export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
+  const { issuer, log, cooldownMs, cacheMs, timeoutMs } = deps
   let set: { keys: JWTVerifyGetKey; at: number } | null = null
   let asked = Number.NEGATIVE_INFINITY
   let asking: Promise<void> | null = null

@@ -18,7 +18,7 @@ export interface ReportTokens {
   verify(token: string | null): Promise<Bound & { renew: boolean }>
 }
 
-export interface ReportTokenParts {
+export interface ReportTokenDeps {
   /**
    * The relay's credential on GitHub. Its owner could start a run and get a report token without forging one, so a key
    * derived from it gives no further rights. A webhook secret may belong to another organisation.
@@ -38,9 +38,9 @@ const MAX_TOKEN = 2_000
  * Report tokens: signed with a key derived from a secret of the relay, so that every relay with the same configuration
  * accepts them, also after a restart, and none has to be stored.
  */
-export function createReportTokens(parts: ReportTokenParts): ReportTokens {
-  const { audience, lifetimeMs, clock, log } = parts
-  const key = deriveKey(parts.secret)
+export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
+  const { audience, lifetimeMs, clock, log } = deps
+  const key = deriveKey(deps.secret)
 
   return {
     async mint({ delivery, runId, runAttempt }) {

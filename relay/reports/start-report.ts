@@ -132,7 +132,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     )
     return new Problem(
       403,
-      "This workflow run may not report for this delivery: only the run may that its dispatch has started, in the repository and on the branch that the relay sent it to. The relay's log says what does not fit.",
+      "This workflow run may not report for this delivery: only the run that its dispatch started may report, in the repository and on the branch that the relay dispatched to. The relay's log shows what does not match.",
     )
   }
 

@@ -21,7 +21,7 @@ export interface RunClaims {
   runAttempt: number
 }
 
-export interface OidcParts {
+export interface OidcDeps {
   /** Of GITHUB_OIDC_ISSUER. */
   issuer: string
   /** RELAY_PUBLIC_URL: a token for another audience, the owner's default one included, is refused. */
@@ -52,8 +52,8 @@ const MAX_AGE_S = 600
  *   are unavailable, or the token's key is newer than those
  * @see https://docs.github.com/actions/reference/security/oidc
  */
-export function createOidcVerifier(parts: OidcParts): (token: string | null) => Promise<RunClaims> {
-  const { issuer, audience, clock, log, cooldownMs = 3_000, cacheMs = 600_000, timeoutMs = 5_000 } = parts
+export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Promise<RunClaims> {
+  const { issuer, audience, clock, log, cooldownMs = 3_000, cacheMs = 600_000, timeoutMs = 5_000 } = deps
   const keys = createIssuerKeys({ issuer, log, cooldownMs, cacheMs, timeoutMs })
 
   return async token => {
@@ -87,7 +87,7 @@ export function createOidcVerifier(parts: OidcParts): (token: string | null) => 
     log.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
     return new Problem(
       401,
-      `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${audience}. The relay's log says what is wrong with it.`,
+      `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${audience}. The relay's log shows what is wrong with it.`,
       { 'www-authenticate': 'Bearer' },
     )
   }

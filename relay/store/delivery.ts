@@ -73,7 +73,7 @@ export interface Delivery extends Target {
   /** Whether Port's log shows, since it was queued, that it waits. */
   waitingAnnounced: boolean
   dispatchedAt: number | null
-  /** When a person asked for it to be cancelled; null where nobody did. */
+  /** When a person cancelled it; null where no one did. */
   cancelRequestedAt: number | null
   /** When GitHub was asked to cancel its runs. */
   cancelSentAt: number | null

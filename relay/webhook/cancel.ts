@@ -16,7 +16,7 @@ export interface CancelDeps {
 }
 
 /**
- * `POST /webhook/cancel`: signed like every webhook. Takes the event of Port's automation on `RUN_UPDATED`, where a
+ * `POST /webhook/cancel`: signed like every webhook. Accepts the event of Port's automation on `RUN_UPDATED`, where a
  * person ended a run that was in progress, or `{"run_id": "r_…"}`. An end that the relay or the action has reported
  * cancels nothing.
  *
@@ -46,7 +46,7 @@ export function createCancel({ store, apply, verify, log }: CancelDeps): (c: Con
     })
 }
 
-/** What a body asks for: a run to cancel, or nothing, and why. */
+/** The run to cancel that a body names, or why it names none. */
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
   if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') return { runId: given.run_id }
@@ -57,7 +57,7 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   if (!before || !after || typeof after.id !== 'string' || runKind(after.id) === 'none') {
     throw new Problem(
       422,
-      'Nothing says which run to cancel: send the event of a RUN_UPDATED automation ("{{ . }}"), or {"run_id": "r_…"}.',
+      'No run to cancel is named: send the event of a RUN_UPDATED automation ("{{ . }}"), or {"run_id": "r_…"}.',
     )
   }
   if (before.status !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(String(after.status))) {

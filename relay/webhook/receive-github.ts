@@ -4,7 +4,7 @@ import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import { refresh, toDeliveryRun } from '../deliveries/binding/find-runs.ts'
 import { isNamed } from '../deliveries/binding/match-runs.ts'
-import { titleWords } from '../deliveries/binding/title-words.ts'
+import { titleIds } from '../deliveries/binding/title-ids.ts'
 import { readWebhookEvent, type WebhookEvent } from '../github/webhook-event.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
@@ -14,7 +14,7 @@ import { runKey } from '../store/dedupe-key.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 
-export interface GitHubWebhookParts {
+export interface GitHubWebhookDeps {
   /** GITHUB_WEBHOOK_SECRET; null closes the route. */
   secret: string | null
   /** As in the configuration. */
@@ -34,8 +34,8 @@ export interface GitHubWebhookParts {
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
  */
-export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => Promise<Response> {
-  const { secret, trustedProxies, store, apply, organisations, log } = parts
+export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
+  const { secret, trustedProxies, store, apply, organisations, log } = deps
   const withRoom = createBodyMemory({
     arrivingBytes: BOUNDS.githubArriving.value,
     processingBytes: BOUNDS.githubProcessing.value,
@@ -101,7 +101,7 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
     return unbound.length
   }
 
-  /** A job that waits, or goes on: the watch looks whom its run waits for. */
+  /** A job that waits, or continues: the watch reads whom its run waits for. */
   async function takeJob({ repository, runId, status }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (!delivery || (status !== 'waiting' && delivery.waitingFor === null)) return 0
@@ -136,7 +136,7 @@ export function createGitHubWebhook(parts: GitHubWebhookParts): (c: Context) => 
   }
 
   async function findNamed(repository: string, run: WorkflowRun): Promise<Delivery[]> {
-    const words = titleWords(run.title)
+    const words = titleIds(run.title)
     const dedupeKeys = organisations.flatMap(organisation => words.map(word => runKey(organisation, word)))
     const found = await store.findNamed(repository, { dedupeKeys, ids: words })
     return found.filter(delivery => isNamed(run.title, delivery) && delivery.attemptedAt !== null)

@@ -15,7 +15,7 @@ import { parseBody } from './parse.ts'
 import { createTargets } from './target.ts'
 import type { VerifiedWebhook, VerifyWebhook } from './verify.ts'
 
-export interface ReceiveParts {
+export interface ReceiveDeps {
   config: Pick<Config, 'targets'>
   store: Pick<Store, 'accept' | 'get' | 'clock'>
   verify: VerifyWebhook
@@ -36,7 +36,7 @@ export function createReceive({
   verify,
   stopping,
   log,
-}: ReceiveParts): (c: Context) => Promise<Response> {
+}: ReceiveDeps): (c: Context) => Promise<Response> {
   const chooseTarget = createTargets(config.targets)
 
   return c => verify(c, webhook => receive(c, webhook))

@@ -1,6 +1,6 @@
 import type { TestPostgres } from '../support/postgres.ts'
 import { diskFull, postgresDown, postgresReadOnly, sqliteReadOnly } from './rows/database.ts'
-import { cuts, down, github, secondaryLimit, serverErrors, tooMany } from './rows/github.ts'
+import { cuts, down, github, secondaryLimit, serverErrors, tooMany, untitled } from './rows/github.ts'
 import { kill, killAtAnswer, killOneOf } from './rows/kill.ts'
 import { portDown } from './rows/port.ts'
 import type { Verdict } from './verdict.ts'
@@ -9,7 +9,7 @@ type Fault = [name: string, play: (name: string) => Promise<Verdict>]
 
 const NO_EVIDENCE = 'SIGKILL, SQLite, no runs to be seen'
 
-/** A kill between sending and recording, with nothing to be seen of a run: sent again, and the action stops the second. */
+/** A kill between sending and recording, with nothing to be seen of a run: dispatched again, and the action stops the second. */
 export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDENCE)
 
 /** Every fault in its complete form. Those of a group are played at once: they mostly wait. */
@@ -52,8 +52,8 @@ export function completeFaults(server: TestPostgres): Fault[][] {
         name => github(name, { ...some, repositories: 60, begin: serverErrors(false), forMs: 30_000 }),
       ],
       [
-        '500 at every third, no run created, runs without a name',
-        name => github(name, { ...some, runs: 'plain', begin: serverErrors(false), forMs: 30_000 }),
+        '500 at every third, no run created, untitled runs',
+        name => github(name, { ...some, ...untitled('10s'), begin: serverErrors(false), forMs: 30_000 }),
       ],
       [
         'connection cut after receiving, at every third',

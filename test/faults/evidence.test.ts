@@ -204,7 +204,7 @@ describe('a dispatch whose answer was lost', () => {
       const { relay, id } = await openBlind('wfnr_1')
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
-      const reason = `GitHub gave no clear answer, and whether a workflow run started is not known, since ${refused}. Redeliver the delivery if none did.`
+      const reason = `The outcome of the dispatch is unknown, since ${refused}. Redeliver the delivery if no workflow run started.`
       expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
       await relay.send()
       expect(relay.port.nodeRun('wfnr_1').logs.at(-1)?.message).toContain(reason)

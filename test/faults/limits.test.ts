@@ -55,7 +55,7 @@ async function openStage(repositories: number, more: Record<string, string> = {}
   }
 }
 
-test('one secondary limit makes all that wait wait, and each run in Port is told so once; then all go out, in order', async () => {
+test('one secondary limit makes all that wait wait, and each run in Port shows that once; then all go out, in order', async () => {
   const { port, github, env, sendAll, limit, asked } = await openStage(30)
   const relay = await startRelay(env)
   limit()
@@ -71,14 +71,16 @@ test('one secondary limit makes all that wait wait, and each run in Port is told
   )
   expect(tooEarly).toEqual([])
   const waiting = (id: string) => port.run(id).logs.filter(({ message }) => message.startsWith('Waiting'))
-  await until(() => ids.every(id => port.run(id).logs.length >= 2), 'Port is told of all')
+  await until(() => ids.every(id => port.run(id).logs.length >= 2), 'Port shows all')
   await sleep(300)
   for (const id of ids) {
     expect(
       waiting(id).map(({ message }) => message),
       id,
     ).toEqual([
-      expect.stringMatching(/GitHub limits how fast .+; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/),
+      expect.stringMatching(
+        /GitHub limits how fast .+; next attempt at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/,
+      ),
     ])
   }
   for (let n = 0; n < 30; n++) {
@@ -111,7 +113,7 @@ test('a limit outlives the relay: after a kill nobody asks before its time, not 
   await next.stop()
 }, 90_000)
 
-test('a limit that one relay met holds for another on the same PostgreSQL, and Port is told by both together once', async () => {
+test('a limit that one relay met holds for another on the same PostgreSQL, and Port gets it once from both together', async () => {
   const postgres = await startPostgres()
   onTestFinished(() => postgres.close())
   const { port, github, env, sendAll, limit } = await openStage(30, {
@@ -123,8 +125,8 @@ test('a limit that one relay met holds for another on the same PostgreSQL, and P
   await until(() => port.run('r_0').logs.length > 0, 'GitHub asks to wait')
   const ids = [...first, ...(await sendAll(other.url, 59, 1))]
   const waiting = (id: string) => port.run(id).logs.filter(({ message }) => message.startsWith('Waiting'))
-  await until(() => ids.every(id => waiting(id).length > 0), 'all are told that they wait')
-  expect(github.dispatches, 'told while they waited').toEqual([])
+  await until(() => ids.every(id => waiting(id).length > 0), 'all show that they wait')
+  expect(github.dispatches, 'shown while they waited').toEqual([])
   await relay.kill()
   await until(() => github.dispatches.length === 60, 'all are dispatched', 60_000)
   expect(tooEarly(github.requests, 12)).toEqual([])

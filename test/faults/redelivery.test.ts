@@ -31,12 +31,19 @@ async function openFailed(more: Record<string, string> = {}) {
   return { github, relay, env, id, api }
 }
 
-test('a failed delivery keeps why and each attempt, and is redelivered by API: once, by those who may', async () => {
+test('a failed delivery keeps why and each event, and is redelivered by API: once, by those who may', async () => {
   const { github, id, api } = await openFailed()
   await until(async () => (await api(`/${id}`)).body.state === 'failed', 'it fails')
   const { body: shown } = await api(`/${id}`)
   expect(shown).toMatchObject({ delivery: id, state: 'failed', reason: REASON, run_id: 'r_1' })
-  expect(shown.attempts).toEqual([{ at: expect.stringMatching(/^\d{4}-.*Z$/), outcome: REASON }])
+  expect(shown.events).toEqual([
+    { time: expect.stringMatching(/^\d{4}-.*Z$/), type: 'accepted', details: {} },
+    {
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
+      type: 'dispatchRejected',
+      details: { attempt: 1, reason: REASON, state: 'failed' },
+    },
+  ])
   expect(JSON.stringify(shown)).not.toContain('of a person')
   expect((await api('?state=failed')).body.deliveries).toHaveLength(1)
 
@@ -48,12 +55,20 @@ test('a failed delivery keeps why and each attempt, and is redelivered by API: o
     body: { delivery: id, state: 'queued' },
   })
   await until(() => github.dispatches.length === 1, 'it is dispatched')
-  await until(async () => (await api(`/${id}`)).body.state === 'dispatched', 'that is written')
+  await until(async () => (await api(`/${id}`)).body.state === 'dispatched', 'that is recorded')
   expect(await api(`/${id}/redeliver`, 'POST')).toMatchObject({
     status: 409,
-    body: { detail: `Delivery ${id} has not failed: only a failed one can be redelivered.` },
+    body: {
+      detail: `Delivery ${id} has neither failed nor was it cancelled: no other can be redelivered.`,
+    },
   })
-  expect((await api(`/${id}`)).body.attempts).toHaveLength(2)
+  const { events } = (await api(`/${id}`)).body as { events: { type: string }[] }
+  expect(events.map(({ type }) => type)).toEqual([
+    'accepted',
+    'dispatchRejected',
+    'redelivered',
+    'dispatchAccepted',
+  ])
   expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual(['r_1'])
 })
 
@@ -81,7 +96,7 @@ test('the commands deliveries and redeliver do the same', async () => {
     stderr: '',
   })
   await until(() => github.dispatches.length === 1, 'it is dispatched')
-  expect((await cli(['redeliver', id])).stderr).toContain('has not failed')
+  expect((await cli(['redeliver', id])).stderr).toContain('has neither failed nor was it cancelled')
 })
 
 test('without RELAY_ADMIN_TOKEN the admin API is not there', async () => {

@@ -1,6 +1,6 @@
 /**
  * `npm run test:faults [-- --only TEXT]`: every fault in its complete form, and a table of what it cost; then
- * 200,000 requests of chance. Exit 0 only if nothing was lost, nothing was sent twice but where a kill left no
+ * 200,000 requests of chance. Exit 0 only if nothing was lost, nothing was dispatched twice but where a kill left no
  * evidence, and no request of chance broke anything.
  */
 

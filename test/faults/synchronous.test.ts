@@ -52,7 +52,7 @@ test('?wait=dispatch answers 200 once GitHub has accepted, and Port, which takes
   expect(port.requests.filter(({ body }) => (body as { status?: string })?.status)).toEqual([])
 })
 
-test('it answers 502 with the sentence where GitHub refuses for good, and trouble with the status of the synchronous run stops nothing', async () => {
+test('it answers 502 with the sentence where GitHub rejects for good, and trouble with the status of the synchronous run stops nothing', async () => {
   const { port, relay } = await openStage()
   const run = port.createRun({ id: 'r_1', synchronized: true })
   const answer = await send(relay.url, { path: PATH, body: invocation('r_1') })

@@ -29,8 +29,8 @@ export interface WorldOptions {
   repositories?: number
   /** What deliveries start: a `repository_dispatch` where absent. */
   target?: Target
-  /** The workflow runs that appear: named by the run id, or just by the event type, or none. `named` where absent. */
-  runs?: 'named' | 'plain' | 'none'
+  /** The workflow runs that appear: named by the run id, or just by the event type, or none. `titled` where absent. */
+  runs?: 'titled' | 'untitled' | 'none'
   env?: Record<string, string>
   /** Where SQLite's file is. */
   folder?: string
@@ -39,7 +39,7 @@ export interface WorldOptions {
 }
 
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
-  const { relays: amount = 1, repositories: places = 40, runs = 'named', target = 'event' } = options
+  const { relays: amount = 1, repositories: places = 40, runs = 'titled', target = 'event' } = options
   const folder = mkdtempSync(join(tmpdir(), 'faults-'))
   const github = await startGitHubApi({ autoRun: true })
   const repositories = Array.from({ length: places }, (_, i) => `acme/shop-${i}`)
@@ -79,16 +79,16 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
 const runIdOf = (inputs: Record<string, string>) => String(JSON.parse(inputs.port ?? '{}').run_id)
 
 const INPUTS = { version: {}, port: {} }
-const PLAIN = {
+const DEPLOY = {
   path: `.github/workflows/${WORKFLOW}`,
   name: 'Deploy',
   eventTypes: ['deploy'],
   dispatch: { inputs: INPUTS },
 }
 const WORKFLOWS = {
-  named: [
+  titled: [
     {
-      ...PLAIN,
+      ...DEPLOY,
       runName: (payload: Record<string, unknown>) => `${payload.action} ${payload.run_id}`,
       dispatch: {
         inputs: INPUTS,
@@ -96,6 +96,6 @@ const WORKFLOWS = {
       },
     },
   ],
-  plain: [PLAIN],
+  untitled: [DEPLOY],
   none: [],
 }

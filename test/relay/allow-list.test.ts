@@ -26,7 +26,7 @@ test('a class of characters with ! leaves out in a route, too', async () => {
 
 const nowhere = 'matches no repository: it must be owner/name, with globs in it such as acme/* or */*'
 const within =
-  'has a "!" within braces, where it leaves nothing out: write what is to be left out as a glob of its own, such as !acme/secret'
+  'has a "!" within braces, where it excludes nothing: write the exclusion as a glob of its own, such as !acme/secret'
 const rows: [list: string, glob: string, problem: string][] = [
   ['{acme/*,!acme/secret}', '{acme/*,!acme/secret}', within],
   ['acme/{!secret,shop}', 'acme/{!secret,shop}', within],
@@ -60,7 +60,7 @@ test.each(['!acme/secret', '!acme/secret, !acme/[!s]*'])(
   list => {
     const env = { RELAY_ALLOWED_REPOSITORIES: list, RELAY_REPOSITORY: 'acme/shop' }
     expect(problemsOf(env)).toEqual([
-      'RELAY_ALLOWED_REPOSITORIES leaves out only: add what is let in, such as */*',
+      'RELAY_ALLOWED_REPOSITORIES excludes only: add what is included, such as */*',
     ])
   },
 )

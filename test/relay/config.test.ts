@@ -250,7 +250,7 @@ describe('a problem is told by the name of its variable:', () => {
     ],
     [
       { RELAY_REPORT_BLUEPRINTS: '!_*' },
-      'RELAY_REPORT_BLUEPRINTS leaves out only: add what is let in, such as *',
+      'RELAY_REPORT_BLUEPRINTS excludes only: add what is included, such as *',
     ],
     [
       { RELAY_REPORT_BLUEPRINTS: 'service, a[' },

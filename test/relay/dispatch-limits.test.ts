@@ -21,31 +21,31 @@ async function open(options: StageOptions = {}): Promise<Stage> {
 }
 
 describe('how long GitHub asks to wait is read as it writes it, and never believed without bounds:', () => {
-  const inTenMinutes = () => new Date(Date.now() + 600_000).toUTCString()
-  test.each<[string, () => Record<string, string>, number, number]>([
-    ['a date', () => ({ 'retry-after': inTenMinutes() }), 598_000, 601_000],
+  const inTenMinutes = (now: number) => new Date(now + 600_000).toUTCString()
+  test.each<[string, (now: number) => Record<string, string>, number, number]>([
+    ['a date', now => ({ 'retry-after': inTenMinutes(now) }), 598_000, 601_000],
     ['a fraction of a millisecond', () => ({ 'retry-after': '1.00049' }), 1_000, 1_001],
     ['0', () => ({ 'retry-after': '0' }), 60_000, 60_000],
     ['115 days', () => ({ 'retry-after': '10000000' }), 3_600_000, 3_600_000],
     ['what is no time', () => ({ 'retry-after': '-5' }), 60_000, 60_000],
     [
       'a reset that is over',
-      () => ({
+      now => ({
         'x-ratelimit-remaining': '0',
-        'x-ratelimit-reset': String(Math.floor(Date.now() / 1000) - 9),
+        'x-ratelimit-reset': String(Math.floor(now / 1000) - 9),
       }),
       60_000,
       60_000,
     ],
     [
       'a reset in a year',
-      () => ({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Date.now() / 1000 + 3e7) }),
+      now => ({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(now / 1000 + 3e7) }),
       3_600_000,
       3_600_000,
     ],
   ])('%s', async (_, headers, least, most) => {
     const relay = await open()
-    relay.github.fail({ status: 429, headers: headers() })
+    relay.github.fail({ status: 429, headers: headers(relay.now()) })
     const id = await relay.accept('r_1')
     const before = relay.now()
     await relay.step()
@@ -324,7 +324,7 @@ describe('a step of a delivery', () => {
     relay.advance(DISPATCH_LEASE_MS - 29_000)
     await dispatch(claimed, relay.engine().dispatchDeps)
     expect(relay.github.requests).toEqual([])
-    expect(await lastReason(relay, id)).toBe('the relay was held up before it could send')
+    expect(await lastReason(relay, id)).toBe('the relay was delayed and did not send the dispatch')
     relay.advance(2_000)
     await relay.step()
     expect(relay.github.dispatches).toHaveLength(1)

@@ -267,7 +267,7 @@ describe('where GitHub says later, the delivery waits, Port shows that once, and
   })
 })
 
-describe('where GitHub gave no clear answer', () => {
+describe('where the answer of GitHub was lost', () => {
   const troubles: [string, (relay: Stage, create: boolean) => void][] = [
     ['a 500', ({ github }, create) => void github.failures.serverError({ create })],
     ['a 502', ({ github }, create) => void github.failures.serverError({ create, status: 502 })],
@@ -378,7 +378,8 @@ describe('where GitHub gave no clear answer', () => {
     relay.advance(121_000)
     await relay.step()
     await relay.send()
-    const reason = 'GitHub gave no clear answer for 2 min, and no workflow run was found in acme/shop.'
+    const reason =
+      'The outcome of the dispatch stayed unknown for 2 min, and no workflow run was found in acme/shop.'
     expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
     expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: reason })
   })
@@ -445,7 +446,8 @@ describe('where GitHub gave no clear answer', () => {
     expect((await relay.delivery(id)).state).toBe('queued')
     relay.advance(20_000)
     await relay.step()
-    const reason = 'GitHub gave no clear answer for 10.2 min, and no workflow run was found in acme/shop.'
+    const reason =
+      'The outcome of the dispatch stayed unknown for 10.2 min, and no workflow run was found in acme/shop.'
     expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
   })
 

@@ -9,7 +9,7 @@ import { until } from '../support/until.ts'
 const webhook = { path: '/webhook?wait=dispatch', body: { run: { id: 'r_1' }, inputs: {} } }
 const delivery = (more: Partial<Delivery>) => ({ reason: null, dispatchedAt: null, ...more }) as Delivery
 
-test('a store that cannot be read after the writing leaves a delivery accepted: it still counts as queued', async () => {
+test('a store that cannot be read after it was persisted leaves a delivery accepted: it still counts as queued', async () => {
   const get = () => Promise.reject(new Error('the database has gone'))
   expect(await awaitDispatch('d', { get }, { patience: 250 })).toBe('queued')
 })
@@ -24,7 +24,7 @@ test('a store that can be read again in time says what became of it', async () =
   const answer = await relay.post(webhook)
   expect([answer.status, answer.body.state]).toEqual([200, 'dispatched'])
   expect(await relay.written()).toHaveLength(1)
-  expect(relay.logged.map(each => each.message)).toEqual(['accepted'])
+  expect(relay.logged.map(each => each.message)).toEqual(['the delivery is accepted'])
 })
 
 test('GitHub took it, though its workflow run failed later: a replay is answered 200', async () => {
@@ -38,17 +38,17 @@ test('GitHub took it, though its workflow run failed later: a replay is answered
   ])
 })
 
-test('GitHub refused it: 502 with the reason', async () => {
+test('GitHub rejected it: 502 with the reason', async () => {
   const get = async () => delivery({ state: 'failed', reason: 'GitHub said no' })
   const relay = await openReceiving({ store: { get } })
   const answer = await relay.post(webhook)
   expect([answer.status, answer.body.detail]).toEqual([502, 'GitHub said no'])
 })
 
-test('a relay that stops answers whoever waits: 202, for it is written', async () => {
+test('a relay that stops answers whoever waits: 202, for it is persisted', async () => {
   const relay = await openRelayHere(relayEnv())
   const answer = send(relay.url, webhook)
-  await until(() => relay.log().some(line => line.msg === 'accepted'), 'it waits')
+  await until(() => relay.log().some(line => line.msg === 'the delivery is accepted'), 'it waits')
   await relay.stop()
   expect(await answer).toMatchObject({ status: 202, body: { run_id: 'r_1', state: 'queued' } })
 })

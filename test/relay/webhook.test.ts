@@ -768,7 +768,7 @@ describe('what is logged', () => {
       problem(
         500,
         'Internal error',
-        'Something failed inside the relay; its log says what. Nothing was accepted.',
+        'Something failed inside the relay; its log shows the error. Nothing was accepted.',
       ),
     )
     expect(relay.logged).toEqual([

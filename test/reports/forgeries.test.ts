@@ -360,10 +360,10 @@ test(`${starts.length} forgeries of a start are refused, and bind nothing`, asyn
   const details = (status: number) =>
     new Set(answers.filter(each => each.status === status).map(each => each.detail))
   expect([...details(401)]).toEqual([
-    `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${stage.url}. The relay's log says what is wrong with it.`,
+    `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${stage.url}. The relay's log shows what is wrong with it.`,
   ])
   expect([...details(403)]).toEqual([
-    "This workflow run may not report for this delivery: only the run may that its dispatch has started, in the repository and on the branch that the relay sent it to. The relay's log says what does not fit.",
+    "This workflow run may not report for this delivery: only the run that its dispatch started may report, in the repository and on the branch that the relay dispatched to. The relay's log shows what does not match.",
   ])
   await expectTold(scene, answers)
 

@@ -116,13 +116,13 @@ export const WAYS: Way[] = [
         "The workflow run in acme/shop was cancelled while it was queued, before a runner took it: by a person, or by the workflow's concurrency group. Run the Port action again if it is still wanted.",
     },
     withoutJobs:
-      "The workflow run in acme/shop was cancelled, or reached timeout-minutes, and could not report it. The run's page says who or what ended it.",
+      "The workflow run in acme/shop was cancelled, or reached timeout-minutes, and could not report it. The run's page shows who or what ended it.",
     log: ['Job "deploy": cancelled, before a runner took it.'],
   },
   simple(
     'startup_failure',
     'Not started',
-    "The workflow in acme/shop could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page says which.",
+    "The workflow in acme/shop could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page shows which.",
   ),
   simple(
     'skipped',
@@ -156,9 +156,9 @@ export const WAYS: Way[] = [
       state: 'finished',
       label: 'Failed',
       sentence:
-        'Job "deploy" could not be set up: an action that it uses does not exist or may not be used, or its runner is not ready. The run\'s page says which.',
+        'Job "deploy" could not be set up: an action that it uses does not exist or may not be used, or its runner is not ready. The run\'s page shows which.',
     },
-    withoutJobs: "The workflow run in acme/shop failed. The run's page says where.",
+    withoutJobs: "The workflow run in acme/shop failed. The run's page shows where.",
     log: ['Job "deploy": failure at step 1 "Set up job".'],
   },
   {
@@ -179,7 +179,7 @@ export const WAYS: Way[] = [
       label: 'Failed',
       sentence: 'Job "deploy" failed at step 2 "Run ./deploy.sh". See its log.',
     },
-    withoutJobs: "The workflow run in acme/shop failed. The run's page says where.",
+    withoutJobs: "The workflow run in acme/shop failed. The run's page shows where.",
     log: ['Job "deploy": failure at step 2 "Run ./deploy.sh".'],
   },
   {
@@ -201,7 +201,7 @@ export const WAYS: Way[] = [
       sentence:
         'The runner of job "deploy" was lost while step 2 "Run ./deploy.sh" ran: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.',
     },
-    withoutJobs: "The workflow run in acme/shop failed. The run's page says where.",
+    withoutJobs: "The workflow run in acme/shop failed. The run's page shows where.",
     log: [
       'Job "deploy": failure.',
       'The log of job "deploy" is not there, as after a lost runner; the run on GitHub may show more.',
@@ -224,7 +224,7 @@ export const WAYS: Way[] = [
       state: 'failed',
       label: 'Cancelled',
       sentence:
-        "The workflow run in acme/shop was cancelled, or reached timeout-minutes, and could not report it. The run's page says who or what ended it.",
+        "The workflow run in acme/shop was cancelled, or reached timeout-minutes, and could not report it. The run's page shows who or what ended it.",
     },
     log: ['Job "deploy": cancelled.'],
   },

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { judge, type Sight } from '../../relay/deliveries/watch/judge.ts'
+import { judge } from '../../relay/deliveries/watch/judge.ts'
+import type { Sight } from '../../relay/deliveries/watch/sight.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../relay/store/delivery.ts'
 
 const DISPATCHED_AT = 1_000_000

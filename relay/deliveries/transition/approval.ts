@@ -8,8 +8,8 @@ const MAX_NAMES = 5
 const MAX_DECISIONS = 100
 
 /**
- * The workflow run waits for reviewers or timers of an environment, or a reviewer decided: Port shows a label for
- * who it waits for, and a log line for each decision. Names of people go to Port alone, not into the history.
+ * The workflow run waits for reviewers or timers of an environment, or a reviewer decided: Port shows a label with
+ * the environment, and a log line for each decision. Names of people go to Port alone, not into the history.
  */
 export function seeApproval(
   delivery: Delivery,
@@ -51,8 +51,7 @@ function labelOf(pending: readonly PendingApproval[]): string {
 
 function describeWaiting(pending: readonly PendingApproval[], url: string): LogLine {
   const sentences = pending.map(({ environment, reviewers, waitTimer }) => {
-    const who =
-      reviewers.length > 0 ? `one of ${shorten(reviewers)} has to approve` : 'nobody is named to approve'
+    const who = reviewers.length > 0 ? `one of ${shorten(reviewers)} has to approve` : 'no reviewer is named'
     return waitTimer > 0 && reviewers.length === 0
       ? `${environment}, for ${waitTimer} min`
       : `${environment}: ${who}${waitTimer > 0 ? `, and it waits ${waitTimer} min` : ''}`

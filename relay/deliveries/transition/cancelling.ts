@@ -1,11 +1,11 @@
 import type { Delivery, Transition } from '../../store/delivery.ts'
 import { CANCELLED } from './endings.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
-import { actionsPage } from './sentences.ts'
+import { actionsPage } from './format.ts'
 
 type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
-/** What is queued is never dispatched; a dispatch that is under way, or whose answer was lost, is decided first. */
+/** A queued delivery is not dispatched. The outcome of a dispatch that is under way, or whose answer was lost, is awaited. */
 export function requestWhileQueued(
   delivery: Delivery,
   event: Event<'cancelRequested'>,
@@ -18,12 +18,12 @@ export function requestWhileQueued(
     change: { cancelRequestedAt: now },
     messages: [],
     history: { type: 'cancelRequested', details: { by: event.by } },
-    // The dispatch that is under way goes on.
+    // The dispatch that is under way continues.
     keepLease: true,
   }
 }
 
-/** The watch cancels its runs on GitHub, at once or when they are known. */
+/** The watch cancels the workflow runs on GitHub, at once or when they are known. */
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,

@@ -1,7 +1,7 @@
 import type { Job } from '../../github/read-jobs.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { NoRun } from './events.ts'
-import { describeDispatch, duration } from './sentences.ts'
+import { describeDispatch, duration } from './format.ts'
 
 /** How a delivery ends, for people. */
 export interface Ending {
@@ -125,7 +125,7 @@ export function endOfRun(
         'failed',
         'failure',
         'Not started',
-        `The workflow in ${repository} could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page says which.`,
+        `The workflow in ${repository} could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page shows which.`,
       )
     case 'skipped':
       return ending(
@@ -162,12 +162,12 @@ function failure(jobs: Job[] | null, repository: string): string {
   const failed = (jobs ?? []).filter(job => job.conclusion === 'failure' || job.conclusion === 'timed_out')
   const [job] = failed
   if (jobs?.length === 0)
-    return `The workflow run in ${repository} failed before any of its jobs began: its file may have an error; the run's page says which.`
-  if (!job) return `The workflow run in ${repository} failed. The run's page says where.`
+    return `The workflow run in ${repository} failed before any of its jobs began: its file may have an error; the run's page shows which.`
+  if (!job) return `The workflow run in ${repository} failed. The run's page shows where.`
   const more = failed.length > 1 ? ` (and ${failed.length - 1} more failed)` : ''
   const step = failedStep(job)
   if (step?.name === 'Set up job')
-    return `Job "${job.name}" could not be set up${more}: an action that it uses does not exist or may not be used, or its runner is not ready. The run's page says which.`
+    return `Job "${job.name}" could not be set up${more}: an action that it uses does not exist or may not be used, or its runner is not ready. The run's page shows which.`
   if (step) return `Job "${job.name}" failed at step ${step.number} "${step.name}"${more}. See its log.`
   const open = job.steps.find(each => each.conclusion === null || each.conclusion === 'cancelled')
   return `The runner of job "${job.name}" was lost${open ? ` while step ${open.number} "${open.name}" ran` : ''}${more}: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.`
@@ -176,7 +176,7 @@ function failure(jobs: Job[] | null, repository: string): string {
 function cancelled(jobs: Job[] | null, repository: string): string {
   if (jobs && !jobs.some(job => job.started))
     return `The workflow run in ${repository} was cancelled while it was queued, before a runner took it: by a person, or by the workflow's concurrency group. Run the Port action again if it is still wanted.`
-  return `The workflow run in ${repository} was cancelled, or reached timeout-minutes, and could not report it. The run's page says who or what ended it.`
+  return `The workflow run in ${repository} was cancelled, or reached timeout-minutes, and could not report it. The run's page shows who or what ended it.`
 }
 
 /** The step that a job failed at; null where none did, as when its runner was lost. */

@@ -1,7 +1,7 @@
 import type { Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
 import { CANCELLED, type Ending, endOfRun, endWithoutRun } from './endings.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
-import { actionsPage } from './sentences.ts'
+import { actionsPage } from './format.ts'
 
 type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
@@ -145,7 +145,7 @@ function finish(
   }
 }
 
-/** The runs whose end is the delivery's: the one that is known to report, else all that their titles name. */
+/** The runs whose end is the delivery's end: the one that is known to report, else all whose titles name it. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
   const known = present.filter(run => run.evidence !== 'title')

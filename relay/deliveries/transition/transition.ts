@@ -5,6 +5,7 @@ import * as dispatching from './dispatching.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import * as following from './following.ts'
 import { redeliver } from './redeliver.ts'
+import * as retrying from './retry-dispatch.ts'
 
 type Handler<T extends EventType> = (
   delivery: Delivery,
@@ -35,11 +36,11 @@ const TABLE: { [T in EventType]: Row<T> } = {
     failed: dispatching.noteAccepted,
     cancelled: dispatching.noteAccepted,
   },
-  dispatchRejected: only({ queued: dispatching.reject }),
-  dispatchDeferred: only({ queued: dispatching.defer }),
-  answerLost: only({ queued: dispatching.loseAnswer }),
-  runNotFound: only({ queued: dispatching.lookAgainOrRetry }),
-  waitingAnnounced: only({ queued: dispatching.announce }),
+  dispatchRejected: only({ queued: retrying.reject }),
+  dispatchDeferred: only({ queued: retrying.defer }),
+  answerLost: only({ queued: retrying.loseAnswer }),
+  runNotFound: only({ queued: retrying.lookAgainOrRetry }),
+  waitingAnnounced: only({ queued: retrying.announce }),
   runsSeen: only({ queued: following.see, dispatched: following.see, running: following.see }),
   runReported: only({ queued: following.start, dispatched: following.start, running: following.start }),
   reportReceived: {

@@ -3,7 +3,7 @@ import { readFailure } from '../../github/read-failure.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { DeliveryEvent } from '../transition/events.ts'
 
-/** A run that has not ended so long after it was asked to is cancelled at once. */
+/** A run that has not ended within this time after the first request is cancelled by force. */
 const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 

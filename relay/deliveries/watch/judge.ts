@@ -1,30 +1,8 @@
-import type { RunState } from '../../../port/types.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
-import type { Found } from '../binding/find-runs.ts'
 import type { NoRun, Policy } from '../transition/events.ts'
 import { decisiveRuns } from '../transition/following.ts'
-
-/** What one look at a delivery showed. Times are milliseconds since 1970, by the store's clock. */
-export interface Sight {
-  now: number
-  found: Found
-  /** Port's run; `unasked` as long as the verdict has not asked for it, `unread` where Port did not answer. */
-  port: RunState | 'unasked' | 'unread'
-  /** Whether it is time to ask Port again which run is meant. */
-  portDue: boolean
-  /** When Port accepts requests again. */
-  portFreeAt: number
-  /** For how long this relay has seen all runs ended, milliseconds. */
-  endedFor: number
-}
-
-export type Verdict =
-  | { kind: 'ask Port' }
-  | { kind: 'look again'; at: number }
-  | { kind: 'ended in Port' }
-  | { kind: 'cancelled in Port' }
-  | { kind: 'run ended'; run: DeliveryRun }
-  | { kind: 'start timed out' | 'run timed out' | 'run unidentified' | 'run deleted'; cause: NoRun }
+import type { Sight, Verdict } from './sight.ts'
+import { decideStartTimeout } from './start-timeout.ts'
 
 /** How long after a run's end its post step may still report. */
 const GRACE_MS = 1_000
@@ -34,17 +12,15 @@ const LATEST_MS = 15_000
 /** Where only Port can be asked, once for each delivery. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_ASK_MS = 300_000
-/** How long GitHub must have refused before its refusal counts as final. */
-const REFUSED_MS = 60_000
 /** So long an end waits for Port's answer; then its message does, in the outbox. */
 const UNREAD_MS = 300_000
 
 /** How long until Port is asked again which run is meant. Less and less often: the action reports it at its start or never. */
-export const askPause = (delivery: Delivery, now: number): number =>
+export const askInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_ASK_MS, (now - begunAt(delivery)) / 3))
 
 /** How long a delivery waits for its next look, by how long ago it was dispatched. */
-export const lookPause = (delivery: Delivery, now: number, blind = false): number =>
+export const lookInterval = (delivery: Delivery, now: number, blind = false): number =>
   Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - begunAt(delivery)) / 6))
 
 /** Decides what to do with a dispatched or running delivery. The first rule that applies decides. Pure. */
@@ -62,7 +38,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
-  // Where all reports pass through the relay, an end that it did not send is a person's; of node runs Port says so.
+  // Where all reports pass through the relay, an end that it did not send is a person's; for node runs, Port shows it.
   const mayBeCancelled = delivery.kind === 'node_run' || present.some(run => run.evidence === 'report')
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 
@@ -84,7 +60,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
 
   const lookAgain = (at = Number.POSITIVE_INFINITY): Verdict => {
     const next = Math.max(
-      now + lookPause(delivery, now, blind),
+      now + lookInterval(delivery, now, blind),
       snapshot.nextAt,
       port === 'unread' ? sight.portFreeAt : 0,
     )
@@ -111,22 +87,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   }
   if (!overdue || found.elsewhere) return lookAgain()
 
-  // No run belongs to it, and the start timeout is over.
-  if (snapshot.access === 'unavailable') return lookAgain()
-  if (snapshot.access === 'forbidden') {
-    // A node run cannot be read from Port either: a run that may exist unseen must not be ended.
-    const isUnseen = typeof port === 'object' && port.status === 'unknown'
-    if (isUnseen || snapshot.refusedFor < REFUSED_MS) return lookAgain()
-    const reason = snapshot.reason ?? 'GitHub does not show it'
-    return { kind: 'start timed out', cause: { why: 'not seen', reason, startTimeout: policy.startTimeout } }
-  }
-  if ((snapshot.readAt ?? 0) < startBy) return lookAgain()
-  if (candidates.length > 0) {
-    if (!candidates.every(run => run.status === 'completed')) return lookAgain()
-    return { kind: 'run unidentified', cause: { why: 'unidentified', amount: candidates.length } }
-  }
-  if (!found.whole) return lookAgain()
-  return { kind: 'start timed out', cause: { why: 'nothing listens', disabled: [], workflows: null } }
+  return decideStartTimeout(sight, startBy, policy) ?? lookAgain()
 }
 
 function tooLate(

@@ -10,8 +10,9 @@ import type { JobsFound, NoRun, Policy } from '../transition/events.ts'
 import { decisiveRuns } from '../transition/following.ts'
 import { cancelRuns } from './cancel-runs.ts'
 import { findFailedJobs } from './failed-jobs.ts'
-import { askPause, isEnded, judge, lookPause, type Sight } from './judge.ts'
+import { askInterval, isEnded, judge, lookInterval } from './judge.ts'
 import { readApprovals } from './read-approvals.ts'
+import type { Sight } from './sight.ts'
 
 export interface WatchDeps {
   store: Pick<Store, 'clock'>
@@ -53,14 +54,14 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
 
   return async delivery => {
     const known = note(delivery)
-    const maxAge = lookPause(delivery, store.clock())
+    const maxAge = lookInterval(delivery, store.clock())
     let found = await findRuns(delivery, { maxAge, externalRunId: null })
     let state: Sight['port'] = port.canReport(delivery) ? 'unasked' : NO_PORT_RUN
     let verdict = judge(delivery, sight(), policy)
     if (verdict.kind === 'ask Port') {
       state = await port.read(delivery)
       known.askAt = Math.max(
-        store.clock() + askPause(delivery, store.clock()),
+        store.clock() + askInterval(delivery, store.clock()),
         port.freeAt(delivery.organisation),
       )
       const externalRunId = toGithubRunId(typeof state === 'object' ? state.externalRunId : null)
@@ -83,7 +84,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       const event = await readApprovals(delivery, runs, { github: deps.github, budget: details })
       if (event) delivery = (await apply(delivery, event)).delivery
     }
-    // A run that is new to the delivery is bound first, so that its history says by which evidence.
+    // A run that is new to the delivery is bound first, so that its history shows by which evidence.
     const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))
     if (isNew && verdict.kind !== 'ended in Port') {
       const lookAt = verdict.kind === 'look again' ? verdict.at : store.clock()

@@ -97,7 +97,7 @@ export async function diskFull(fault: string, options: Options): Promise<Verdict
   }
 }
 
-/** SQLite's file turns read-only while the relay is away: it says so and accepts nothing, until it may write. */
+/** SQLite's file turns read-only while the relay is away: it refuses to start, until it may write. */
 export async function sqliteReadOnly(fault: string, options: Options): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'read-only-'))
   const disk = mountSmallDisk(folder, '64m')

@@ -5,11 +5,11 @@ import { until } from '../../support/until.ts'
 import { judge, type Verdict } from '../verdict.ts'
 import { openWorld } from '../world.ts'
 
-/** Port's API is away while deliveries come in: dispatches go on, and Port is told everything later. */
+/** Port's API is away while deliveries come in: dispatches go on, and Port gets everything later. */
 export async function portDown(
   fault: string,
   options: { count: number; forMs: number; perSecond?: number },
-): Promise<Verdict & { untold: number }> {
+): Promise<Verdict & { unreported: number }> {
   const port = await startPortApi({ clientSecret: SECRET })
   const world = await openWorld({ env: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId } })
   try {
@@ -26,14 +26,14 @@ export async function portDown(
     await Promise.all([load.done, sleep(options.forMs)])
     await until(() => world.github.dispatches.length >= options.count, 'dispatches do not wait for Port')
     await port.start()
-    const untold = () =>
+    const unreported = () =>
       ids.filter(id => {
         const { statusLabel, logs } = port.run(id)
         return statusLabel !== 'Waiting for GitHub' || logs.length === 0
       }).length
     const verdict = await judge(fault, 1, world, load)
-    await until(() => untold() === 0, 'Port is told of every delivery', 120_000).catch(() => {})
-    return { ...verdict, untold: untold() }
+    await until(() => unreported() === 0, 'Port shows every delivery', 120_000).catch(() => {})
+    return { ...verdict, unreported: unreported() }
   } finally {
     await world.close()
     await port.close()

@@ -5,7 +5,7 @@ const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
 const MAX_WORDS = 24
 
 /** The parts of a run's title that may be the id of a Port run or of a delivery. */
-export function titleWords(title: string): string[] {
+export function titleIds(title: string): string[] {
   const find = (pattern: RegExp) => title.match(pattern) ?? []
   const runIds = [/[\w-]+/g, /\w+/g].flatMap(find).filter(word => runKind(word) !== 'none')
   return [...new Set([...find(UUID), ...runIds])].slice(0, MAX_WORDS)

@@ -3,7 +3,7 @@ import type { RepositoryFacts } from '../github/read-repository.ts'
 import { Problem } from '../http/problem.ts'
 import type { RunClaims } from './verify-oidc.ts'
 
-export interface KnowParts {
+export interface KnowDeps {
   ask: (repository: string) => Promise<RepositoryFacts>
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
@@ -19,11 +19,11 @@ const FRESH_MS = 10 * 60_000
  * @returns a function that throws Problem, since a report is accepted only where they are known: 503 when
  *   GitHub does not answer, 403 when it does not show the repository or shows another under its name
  */
-export function createKnowledge({
+export function createRepositoryFacts({
   ask,
   clock,
   log,
-}: KnowParts): (
+}: KnowDeps): (
   repository: string,
   claims: Pick<RunClaims, 'repositoryId' | 'ref'>,
 ) => Promise<RepositoryFacts> {

@@ -1,0 +1,160 @@
+import type { Change, Delivery, Message, Transition } from '../../store/delivery.ts'
+import { endCancelled } from './cancelling.ts'
+import type { DeliveryEvent, EventType, Policy } from './events.ts'
+import { actionsPage, clockTime, describeDispatch, duration } from './format.ts'
+
+type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
+
+/** How long a dispatch without an answer may take to show as a run before it is sent again. */
+const GRACE_MS = 30_000
+/** After a lost answer, when to look for the run: soon, then less often, and a last time when the grace is over. */
+const LOOKS_MS = [2_000, 5_000, 10_000, 20_000]
+/** How often to look where the list of runs does not decide. */
+const LOOK_MS = 10_000
+const MAX_BACKOFF_MS = 60_000
+
+export function reject(
+  delivery: Delivery,
+  { attempt, reason }: Event<'dispatchRejected'>,
+  _now: number,
+  policy: Policy,
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
+  return fail(delivery, { type: 'dispatchRejected', details: { attempt, reason } }, reason, policy)
+}
+
+export function defer(
+  delivery: Delivery,
+  { attempt, reason, until }: Event<'dispatchDeferred'>,
+  now: number,
+  policy: Policy,
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  const last = giveUpAt(delivery, now, policy)
+  if (now >= last) {
+    const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
+    return fail(delivery, { type: 'dispatchDeferred', details: { attempt, reason } }, sentence, policy)
+  }
+  const backoff = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.max(0, delivery.attempts - 1))
+  const dueAt = Math.min(until ?? now + backoff, last)
+  return {
+    change: { dueAt, unansweredSince: null, waitingAnnounced: true },
+    messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),
+    history: { type: 'dispatchDeferred', details: { attempt, reason, until: dueAt } },
+  }
+}
+
+export function loseAnswer(
+  delivery: Delivery,
+  { attempt, reason }: Event<'answerLost'>,
+  now: number,
+  policy: Policy,
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
+  return {
+    change: { dueAt: now + nextLook(0, policy), waitingAnnounced: true },
+    messages: once(delivery, `${reason}; looking for its workflow run`),
+    history: { type: 'answerLost', details: { attempt, reason } },
+  }
+}
+
+/**
+ * Without evidence of a run, a dispatch whose answer was lost is sent again once a run would have been seen. Where
+ * the list does not decide, the action's report or Port's run is awaited until the start timeout is over.
+ */
+export function lookAgainOrRetry(
+  delivery: Delivery,
+  { list, readAt, reason, reportable }: Event<'runNotFound'>,
+  now: number,
+  policy: Policy,
+): Transition {
+  const since = delivery.unansweredSince
+  if (since === null) return { change: { dueAt: now }, messages: [], history: null }
+  if (now < since + grace(policy)) return wait(delivery, since + nextLook(now - since, policy))
+  // A run may have appeared after the list was read.
+  const isOld = list !== 'forbidden' && readAt < since + grace(policy)
+  if (list === 'empty' && !isOld) return retry(delivery, 'no workflow run appeared', now, policy)
+  if (now >= giveUpAt(delivery, now, policy)) {
+    const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
+    return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
+  }
+  if (list === 'unavailable' || isOld) return wait(delivery, now + LOOK_MS)
+  const decideAt = since + policy.startTimeout
+  if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
+  if (reportable) return retry(delivery, `no workflow run reported, and ${reason}`, now, policy)
+  const sentence = `The outcome of the dispatch is unknown, since ${reason}. Redeliver the delivery if no workflow run started.`
+  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
+}
+
+/** A gate is closed: nothing was tried, and nothing is due before it opens. */
+export function announce(delivery: Delivery, { reason, until }: Event<'waitingAnnounced'>): Transition {
+  return {
+    change: { waitingAnnounced: true },
+    messages: once(delivery, `${reason}; next attempt at ${clockTime(until)}`),
+    history: delivery.waitingAnnounced ? null : { type: 'waitingAnnounced', details: { reason, until } },
+    keepLease: true,
+  }
+}
+
+function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
+  const change: Change = { dueAt, waitingAnnounced: true }
+  const messages = once(delivery, reason ?? `GitHub's answer was not recorded; looking for its workflow run`)
+  return { change, messages, history: null }
+}
+
+/** To be dispatched again, unless it was cancelled meanwhile. */
+function retry(delivery: Delivery, reason: string, now: number, policy: Policy): Transition {
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  return {
+    change: { unansweredSince: null, dueAt: now },
+    messages: [],
+    history: { type: 'runNotFound', details: { reason } },
+  }
+}
+
+function fail(
+  delivery: Delivery,
+  history: NonNullable<Transition['history']>,
+  reason: string,
+  policy: Policy,
+): Transition {
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  return {
+    change: { state: 'failed', reason, dueAt: null, unansweredSince: null },
+    messages: [
+      { log: [{ level: 'ERROR', message: reason }] },
+      {
+        update: {
+          conclusion: 'failure',
+          statusLabel: 'Not started',
+          summary: reason,
+          link: [actionsPage(policy.serverUrl, delivery.repository)],
+        },
+      },
+    ],
+    history: { ...history, details: { ...history.details, state: 'failed' } },
+  }
+}
+
+/** A line for Port's log that the delivery waits: one only since it was queued. */
+function once(delivery: Delivery, reason: string): Message[] {
+  if (delivery.waitingAnnounced) return []
+  const message = `Waiting to dispatch ${describeDispatch(delivery)}: ${reason}.`
+  return [{ log: [{ level: 'WARN', message }] }]
+}
+
+/**
+ * Until when a dispatch is retried. A delivery that was queued for long before its first attempt, behind others or
+ * while no relay ran, does not fail at its first failed attempt.
+ */
+function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
+  return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))
+}
+
+/** Never longer than a workflow may take to appear at all. */
+const grace = ({ startTimeout }: Policy) => Math.min(GRACE_MS, startTimeout)
+
+/** When to look next; both times are counted from the attempt. */
+const nextLook = (after: number, policy: Policy) =>
+  Math.min(LOOKS_MS.find(look => look > after) ?? GRACE_MS, grace(policy))

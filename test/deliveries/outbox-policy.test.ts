@@ -1,0 +1,71 @@
+import { describe, expect, test } from 'vitest'
+import {
+  type Fate,
+  fateOf,
+  nextAttempt,
+  replacement,
+  type Trouble,
+} from '../../relay/deliveries/outbox/policy.ts'
+import type { Message } from '../../relay/store/delivery.ts'
+
+const MINUTE = 60_000
+const RETENTION = 30 * 1_440 * MINUTE
+const LOG: Message = { log: [{ level: 'INFO', message: 'a line' }] }
+const LABEL: Message = { update: { statusLabel: 'Waiting for GitHub' } }
+const ENTITY: Message = { entity: { blueprint: 'service', properties: { identifier: 'shop' } } }
+const END: Message = { update: { conclusion: 'failure', summary: 'It failed.' } }
+const trouble = (kind: Trouble['kind'], status: number | null): Trouble => ({
+  ...{ kind, status, message: 'Port does not take it.', retryAt: null },
+})
+
+/** The fates of a log line, a label and an entity; then of a conclusion. Each: at once, after 16 minutes. */
+const FATES: [answer: string, Trouble, others: [Fate, Fate], end: [Fate, Fate]][] = [
+  ['the run has ended', trouble('ended', 422), ['drop', 'drop'], ['drop', 'drop']],
+  ['the run is synchronous', trouble('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
+  ['400, refused', trouble('refused', 400), ['drop', 'drop'], ['retry', 'replace']],
+  ['413, refused', trouble('refused', 413), ['drop', 'drop'], ['retry', 'replace']],
+  ['422, refused', trouble('refused', 422), ['drop', 'drop'], ['retry', 'replace']],
+  ['403, refused', trouble('refused', 403), ['retry', 'replace'], ['retry', 'replace']],
+  ['410, refused', trouble('refused', 410), ['retry', 'replace'], ['retry', 'replace']],
+  ['404, no such run', trouble('unknown_run', 404), ['retry', 'drop'], ['retry', 'replace']],
+  ['401', trouble('credentials', 401), ['retry', 'replace'], ['retry', 'replace']],
+  ['500', trouble('unreachable', 500), ['retry', 'replace'], ['retry', 'replace']],
+  ['a page with 200', trouble('unreachable', 200), ['retry', 'replace'], ['retry', 'replace']],
+  ['nothing', trouble('unreachable', null), ['retry', 'retry'], ['retry', 'retry']],
+  ['429', trouble('later', 429), ['retry', 'retry'], ['retry', 'retry']],
+]
+
+describe.each(FATES)('Port answers: %s', (_, answer, others, end) => {
+  test('what becomes of a log line, a label, an entity and a conclusion, at once and after 15 minutes', () => {
+    const fates = (message: Message) => [
+      fateOf(message, answer, 0, RETENTION),
+      fateOf(message, answer, 16 * MINUTE, RETENTION),
+    ]
+    for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
+    expect(fates(END)).toEqual(end)
+  })
+
+  test('after the retention, everything is dropped', () => {
+    for (const message of [LOG, LABEL, ENTITY, END]) {
+      expect(fateOf(message, answer, RETENTION + 1, RETENTION)).toBe('drop')
+    }
+  })
+})
+
+test('what is sent in place of a message holds nothing of it but the conclusion', () => {
+  const answer = trouble('unreachable', 500)
+  expect(replacement(END, answer)).toEqual({ update: { conclusion: 'failure' } })
+  for (const message of [LOG, LABEL, ENTITY]) {
+    const text = JSON.stringify(replacement(message, answer))
+    expect(text).toMatch(/may be missing here: Port keeps answering 500\./)
+    expect(text).not.toMatch(/a line|Waiting for GitHub|shop/)
+  }
+})
+
+test('the next attempt is later each time, within a minute at first, and when Port asks for it, within 10 minutes', () => {
+  const waits = [0, 1, 2, 5, 6, 59, 60, 1_000].map(attempts => nextAttempt(0, attempts, null) / 1_000)
+  expect(waits).toEqual([1, 2, 4, 32, 60, 60, 600, 600])
+  expect(nextAttempt(0, 0, 30_000.5)).toBe(30_001)
+  expect(nextAttempt(0, 0, 365 * 1_440 * MINUTE)).toBe(10 * MINUTE)
+  expect(nextAttempt(0, 3, 1)).toBe(8_000)
+})
