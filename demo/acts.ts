@@ -3,10 +3,12 @@ import type { JsonObject } from '../port/types.ts'
 /** One invocation of an action in Port, and how its run there should end. */
 export interface Act {
   title: string
+  /** The definition of the action in Port, from `examples/`. */
+  action: string
   /** What the person typed in Port. */
   inputs: JsonObject
-  /** The event type in the webhook's address; without it, that is the action's identifier. */
-  eventType?: string
+  /** Added to the webhook's address. */
+  query?: Record<string, string>
   /** Variables that the relay is started again with. */
   relay?: Record<string, string>
   status: 'SUCCESS' | 'FAILURE'
@@ -15,9 +17,12 @@ export interface Act {
   log: string[]
 }
 
+const DEPLOY = 'deploy/port-action.full-context.json'
+
 export const acts: Act[] = [
   {
     title: 'Act one: a deployment that goes well',
+    action: DEPLOY,
     inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
     status: 'SUCCESS',
     label: 'Succeeded',
@@ -30,6 +35,7 @@ export const acts: Act[] = [
   },
   {
     title: 'Act two: a step fails, and Port shows which step and why',
+    action: DEPLOY,
     inputs: { service: 'shop', version: 'latest', environment: 'production', replicas: 2 },
     status: 'FAILURE',
     label: 'Failed',
@@ -41,9 +47,23 @@ export const acts: Act[] = [
     ],
   },
   {
-    title: 'Act three: the address in Port has a typo, so no workflow listens, and Port shows it',
+    title:
+      'Act three: a workflow that was there before, on the branch “release”; GitHub names its run at once',
+    action: 'existing-workflow/port-action.json',
+    inputs: {
+      ...{ service: 'shop', version: '1.4.2', target: 'staging', strategy: 'blue-green' },
+      ...{ replicas: 2, dry_run: false },
+    },
+    query: { ref: 'release' },
+    status: 'SUCCESS',
+    label: 'Succeeded',
+    log: ['Dispatched workflow release.yml to acme/shop on release; waiting for its workflow to start.'],
+  },
+  {
+    title: 'Act four: the address in Port has a typo, so no workflow listens, and Port shows it',
+    action: DEPLOY,
     inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
-    eventType: 'deploy_servise',
+    query: { event_type: 'deploy_servise' },
     relay: { RELAY_START_TIMEOUT: '3s' },
     status: 'FAILURE',
     label: 'Not started',

@@ -16,6 +16,14 @@ const USAGE = `npm run demo [-- [--oidc] [--relay NAME=VALUE …]]
   --relay NAME=VALUE   set a variable of the relay, for example to a wrong value:
                        npm run demo -- --relay PORT_CLIENT_SECRET=wrong`
 
+const BINDINGS: Record<string, (run: number) => string> = {
+  answer: run => `binds run ${run}, which GitHub's answer names`,
+  report: run => `verifies GitHub's OIDC token of run ${run}, accepts its reports`,
+  port: run => `binds run ${run}, which Port's run names`,
+  title: run => `binds run ${run}, whose title has the id of Port's run`,
+  only_candidate: run => `binds run ${run}, the only one that can be meant`,
+}
+
 const { oidc, settings } = readArguments()
 const interrupted = new AbortController()
 // More than once: npm sends its children what the terminal has sent them already.
@@ -41,7 +49,8 @@ async function play(): Promise<boolean> {
       `  Port    ${stage.port.url}  a stand-in for Port's API`,
       `  relay   ${stage.relay.url}  relay/main.ts, process ${stage.relay.pid}, SQLite in ${stage.folder}`,
       `  GitHub  ${stage.github.url}  a stand-in for GitHub's API, with the repository ${REPOSITORY}`,
-      `  runner  ${stage.workflow} with the built action, action/dist`,
+      `  runner  ${stage.workflows.deploy} and ${stage.workflows.release},`,
+      '          with the built action, action/dist',
       oidc
         ? '          It has no secret of Port: it reports through the relay, authenticated by OIDC'
         : "          It reports directly to Port, with the organisation's client secret",
@@ -62,10 +71,11 @@ async function play(): Promise<boolean> {
   return problems.length === 0
 }
 
-/** Puts those lines of the relay's log on the timeline that belong there. */
-function onLog({ time, msg, delivery = '', github_run_id }: LogLine): void {
-  if (msg !== 'the workflow run reported') return
-  const what = `verifies GitHub's OIDC token of run ${github_run_id}, accepts its reports`
+/** Puts on the timeline which workflow run the relay binds to a delivery, and by which evidence. */
+function onLog({ time, delivery = '', github_run_id, evidence }: LogLine): void {
+  const how = evidence && BINDINGS[evidence]
+  if (!how) return
+  const what = `${how(github_run_id ?? 0)}\nevidence: ${evidence}`
   timeline.add({ at: time, who: 'relay', id: delivery.slice(0, 18), what })
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,8 +18,10 @@ export interface Stage {
   /** GitHub's issuer of OIDC tokens; null where the workflow reports directly to Port, with a secret. */
   issuer: OidcIssuer | null
   repositoryId: number
-  /** The one workflow of the repository, from the project's root. */
-  workflow: string
+  /** The workflows of the repository, from the project's root. */
+  workflows: { deploy: string; release: string }
+  /** GITHUB_WEBHOOK_SECRET */
+  webhookSecret: string
   /** The relay that runs now. */
   relay: Relay
   /** Where the relay keeps its database. */
@@ -39,8 +42,13 @@ export interface StageOptions {
 }
 
 export async function openStage({ oidc, settings, onLog }: StageOptions): Promise<Stage> {
-  const workflow = `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`
-  const { name, on } = parse(await readFile(join(import.meta.dirname, '..', workflow), 'utf8'))
+  const workflows = {
+    deploy: `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`,
+    release: `examples/existing-workflow/${oidc ? 'release-reporting' : 'release'}.yml`,
+  }
+  const read = async (file: string) => parse(await readFile(join(import.meta.dirname, '..', file), 'utf8'))
+  const [deploy, release] = await Promise.all([read(workflows.deploy), read(workflows.release)])
+  const webhookSecret = randomBytes(24).toString('hex')
   const folder = await mkdtemp(join(tmpdir(), 'port-webhook-demo-'))
   const [port, github, issuer, listen] = await Promise.all([
     startPortApi(),
@@ -49,12 +57,19 @@ export async function openStage({ oidc, settings, onLog }: StageOptions): Promis
     oidc ? freePort() : 0,
   ])
   const { id: repositoryId } = github.addRepository(REPOSITORY, {
+    refs: ['release'],
     workflows: [
       {
         path: '.github/workflows/deploy.yml',
-        name,
-        eventTypes: on.repository_dispatch.types,
+        name: deploy.name,
+        eventTypes: deploy.on.repository_dispatch.types,
         runName: ({ action, run_id }) => `${action} ${run_id}`,
+      },
+      {
+        path: '.github/workflows/release.yml',
+        name: release.name,
+        eventTypes: [],
+        dispatch: { inputs: release.on.workflow_dispatch.inputs },
       },
     ],
   })
@@ -68,6 +83,7 @@ export async function openStage({ oidc, settings, onLog }: StageOptions): Promis
     PORT_CLIENT_SECRET: port.clientSecret,
     GITHUB_API_URL: github.url,
     GITHUB_TOKEN: github.token,
+    GITHUB_WEBHOOK_SECRET: webhookSecret,
     RELAY_REPOSITORY: REPOSITORY,
     RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
     HOST: '127.0.0.1',
@@ -85,7 +101,8 @@ export async function openStage({ oidc, settings, onLog }: StageOptions): Promis
       github,
       issuer,
       repositoryId,
-      workflow,
+      workflows,
+      webhookSecret,
       relay: await start(),
       folder,
       async restartRelay(variables) {

@@ -11,7 +11,7 @@ import { renderBody } from './render-body.ts'
 import type { Timeline } from './timeline.ts'
 import { watchPort } from './watch-port.ts'
 
-const DEPLOY = join(import.meta.dirname, '../examples/deploy')
+const EXAMPLES = join(import.meta.dirname, '../examples')
 /** An act takes a second, or, where nothing listens, a few more than RELAY_START_TIMEOUT. */
 const LIMIT_MS = 20_000
 
@@ -24,7 +24,7 @@ interface Definition {
 }
 
 /**
- * Runs "Deploy service" in Port, and follows it until its run has ended there.
+ * Runs the act's action in Port, and follows it until its run has ended there.
  *
  * @returns what is not as it should be, a sentence each
  */
@@ -36,9 +36,7 @@ export async function playAct(
 ): Promise<string[]> {
   const { port } = stage
   timeline.begin(act.title)
-  const definition = JSON.parse(
-    await readFile(join(DEPLOY, 'port-action.full-context.json'), 'utf8'),
-  ) as Definition
+  const definition = JSON.parse(await readFile(join(EXAMPLES, act.action), 'utf8')) as Definition
   const { method } = definition.invocationMethod
   const run = port.createRun({ action: definition.identifier, properties: act.inputs })
   const note = (who: 'Port' | 'relay', id: string, what: string) =>
@@ -77,10 +75,11 @@ export async function playAct(
   }
 }
 
-/** The path of the webhook's address, with the event type that the act puts into it. */
-function addressOf({ invocationMethod }: Definition, { eventType }: Act): string {
-  const { pathname } = new URL(invocationMethod.url)
-  return eventType === undefined ? pathname : `${pathname}?event_type=${eventType}`
+/** The webhook's address without its origin, with what the act adds to it. */
+function addressOf({ invocationMethod }: Definition, { query = {} }: Act): string {
+  const url = new URL(invocationMethod.url)
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
+  return url.pathname + url.search
 }
 
 /** The context that Port renders bodies with, for an action without an entity. */

@@ -1,74 +1,125 @@
+import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { GitHubRun } from '../test/support/github-api.ts'
 import { playWorkflow } from '../test/support/player/play-workflow.ts'
-import type { PlayedStep } from '../test/support/player/types.ts'
+import type { PlayedStep, PlayOptions } from '../test/support/player/types.ts'
+import { sendRunWebhook } from '../test/support/run-webhook.ts'
 import { REPOSITORY, type Stage } from './open-stage.ts'
 import type { Timeline } from './timeline.ts'
 
 /** GitHub takes some seconds to find a runner; this is a little of that. */
 const START_MS = 700
 
+/** What was dispatched, and the workflow that it starts. */
+interface Started {
+  /** On the timeline: Port's run, or the workflow run. */
+  id: string
+  /** The workflow's file, from the project's root. */
+  file: string
+  /** Its name on GitHub. */
+  name: string
+  event: PlayOptions['event']
+  ref: string
+  /** Undefined where nothing listens. */
+  findRun: () => GitHubRun | undefined
+}
+
 /**
- * From now on GitHub starts the workflow when an event is dispatched that it listens to.
+ * From now on GitHub starts workflows: those that listen to the event that is dispatched, or the one that is named.
+ * It sends a webhook when a run begins and when it ends.
  *
  * @returns `end`, which waits for what was started; it throws where a workflow could not be played
  */
 export function playDispatch(
-  { github, issuer, port, repositoryId, workflow }: Stage,
+  stage: Stage,
   timeline: Timeline,
   signal: AbortSignal,
 ): { end(): Promise<void> } {
-  const file = join(import.meta.dirname, '..', workflow)
+  const { github, issuer, port, repositoryId, workflows } = stage
   const started: Promise<unknown>[] = []
-  const stopListening = github.onDispatch(({ at, eventType, clientPayload }) => {
-    const id = String(clientPayload.run_id)
-    const note = (id: string, what: string) => timeline.add({ at: Date.now(), who: 'GitHub', id, what })
-    timeline.add({
-      at,
-      who: 'GitHub',
-      id,
-      what: `accepts repository_dispatch “${eventType}” for ${REPOSITORY}`,
+  const note = (id: string, what: string, at = Date.now()) => timeline.add({ at, who: 'GitHub', id, what })
+  const announce = (run: GitHubRun) =>
+    sendRunWebhook(stage.relay.url, run, { github, secret: stage.webhookSecret })
+
+  async function play({ id, file, name, event, ref, findRun }: Started): Promise<void> {
+    await sleep(START_MS, undefined, { signal })
+    const run = findRun()
+    if (!run)
+      return note(id, `starts nothing: no workflow in ${REPOSITORY} listens to “${event.payload.event_type}”`)
+    const { id: runId } = run
+    github.setRun(runId, { status: 'in_progress' })
+    await announce(run)
+    let isSeen = false
+    await playWorkflow({
+      file: name,
+      yaml: await readFile(join(import.meta.dirname, '..', file), 'utf8'),
+      event,
+      repository: REPOSITORY,
+      repositoryId,
+      github,
+      runId,
+      signal,
+      onLeftOut: () => {},
+      ...(issuer
+        ? {
+            oidc: issuer.runner({
+              ...{ repository: REPOSITORY, repositoryId, runId, ref },
+              ...{ eventName: event.name, workflow: name },
+            }),
+          }
+        : {
+            vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
+            secrets: { PORT_CLIENT_SECRET: port.clientSecret },
+          }),
+      onStep: ({ job, step }) => {
+        if (!isSeen) {
+          isSeen = true
+          note(`run ${runId}`, `starts ${name}, job ${job.name}, as “${run.displayTitle}”`)
+        }
+        if (step.status !== 'completed' || ['setup', 'complete'].includes(step.kind)) return
+        timeline.add({ at: Date.now(), who: 'runner', id: `step ${step.number}`, what: outcomeOf(step) })
+      },
     })
-    const play = async () => {
-      await sleep(START_MS, undefined, { signal })
-      const run = github.runs.find(({ displayTitle }) => displayTitle.endsWith(` ${id}`))
-      if (!run) return note(id, `starts nothing: no workflow in ${REPOSITORY} listens to “${eventType}”`)
-      let runSeen = false
-      await playWorkflow({
-        file,
+    await announce(run)
+  }
+  function start(what: Started): void {
+    const playing = play(what)
+    // Whatever goes wrong shows in end().
+    playing.catch(() => {})
+    started.push(playing)
+  }
+
+  const stopListening = [
+    github.onDispatch(({ at, eventType, clientPayload }) => {
+      const id = String(clientPayload.run_id)
+      note(id, `accepts repository_dispatch “${eventType}” for ${REPOSITORY}`, at)
+      start({
+        ...{ id, file: workflows.deploy, name: 'deploy.yml', ref: 'refs/heads/main' },
         event: {
           name: 'repository_dispatch',
           payload: { event_type: eventType, client_payload: clientPayload },
         },
-        repository: REPOSITORY,
-        repositoryId,
-        github,
-        runId: run.id,
-        signal,
-        ...(issuer
-          ? { oidc: issuer.runner({ repository: REPOSITORY, repositoryId, runId: run.id }) }
-          : {
-              vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
-              secrets: { PORT_CLIENT_SECRET: port.clientSecret },
-            }),
-        onStep: ({ job, step }) => {
-          if (!runSeen) {
-            runSeen = true
-            note(`run ${run.id}`, `starts ${basename(file)}, job ${job.name}, as “${run.displayTitle}”`)
-          }
-          if (step.status !== 'completed' || ['setup', 'complete'].includes(step.kind)) return
-          timeline.add({ at: Date.now(), who: 'runner', id: `step ${step.number}`, what: outcomeOf(step) })
-        },
+        findRun: () => github.runs.find(({ displayTitle }) => displayTitle.endsWith(` ${id}`)),
       })
-    }
-    const playing = play()
-    // Whatever goes wrong shows in end().
-    playing.catch(() => {})
-    started.push(playing)
-  })
+    }),
+    github.onWorkflowDispatch(({ at, workflow, ref, inputs, runId }) => {
+      const name = basename(workflow)
+      note(
+        `run ${runId}`,
+        `accepts workflow_dispatch of ${name} on “${ref}”, answers with its run\nwith the inputs ${Object.keys(inputs).join(', ')}`,
+        at,
+      )
+      start({
+        ...{ id: `run ${runId}`, file: workflows.release, name, ref: `refs/heads/${ref}` },
+        event: { name: 'workflow_dispatch', payload: { inputs } },
+        findRun: () => github.runs.find(({ id }) => id === runId),
+      })
+    }),
+  ]
   return {
     async end() {
-      stopListening()
+      for (const stop of stopListening) stop()
       await Promise.all(started)
     },
   }

@@ -16,6 +16,7 @@ export interface LogLine {
   port?: number
   delivery?: string
   github_run_id?: number
+  evidence?: string
 }
 
 export interface Relay {

@@ -34,6 +34,9 @@ async function demo({ onTestFinished }: TestContext, args: string[] = [], interr
 const story = (lines: string[]) =>
   lines.flatMap(line => /^ *\d+\.\d\d s {2}(\w+) +.{18} {2}(.*)$/.exec(line)?.slice(1).join(': ') ?? [])
 
+/** By which evidence runs were bound, in order. */
+const evidences = (lines: string[]) => lines.flatMap(line => /^ +evidence: (\w+)$/.exec(line)?.[1] ?? [])
+
 function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0)
@@ -54,6 +57,15 @@ const LOOP = [
   'runner: ✗ Find the release: failure, exit code 1',
   'Port: ✗ ends the run as FAILURE “Failed”, with a summary',
 ]
+/** A workflow that was there before, on a branch. */
+const RELEASE = [
+  'Port: sends the webhook, POST /webhook?workflow=release.yml&ref=release, signed with the client secret',
+  expect.stringMatching(
+    /^GitHub: accepts workflow_dispatch of release\.yml on “release”, answers with its run$/,
+  ),
+  expect.stringMatching(/^relay: binds run \d+, which GitHub's answer names$/),
+  expect.stringMatching(/^GitHub: starts release\.yml, job release, as “Release/),
+]
 const TYPO = [
   'relay: starts again with RELAY_START_TIMEOUT=3s',
   'Port: sends the webhook, POST /webhook?event_type=deploy_servise, signed with the client secret',
@@ -64,12 +76,13 @@ const TYPO = [
 const OIDC = /^relay: verifies GitHub's OIDC token of run \d+, accepts its reports$/
 
 describe.concurrent('the demo', { timeout: 60_000 }, () => {
-  test('plays a deployment that goes well, one that fails, and one that nothing listens to', async context => {
+  test('plays a deployment that goes well, one that fails, a workflow on a branch, and what nothing listens to', async context => {
     const { exitCode, lines, output, relays, left } = await demo(context)
-    expect(output).toContain('3 of 3 runs ended in Port as expected.')
+    expect(output).toContain('4 of 4 runs ended in Port as expected.')
     expect(exitCode).toBe(0)
-    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...TYPO]))
+    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...TYPO]))
     expect(story(lines).filter(line => OIDC.test(line))).toEqual([])
+    expect(evidences(lines)).toEqual(['title', 'title', 'answer'])
     expect(lines.map(line => line.trim())).toEqual(
       expect.arrayContaining([
         'Status  SUCCESS · Succeeded',
@@ -89,11 +102,12 @@ describe.concurrent('the demo', { timeout: 60_000 }, () => {
 
   test('plays the same with --oidc, without a secret of Port in the workflow', async context => {
     const { exitCode, lines, output, relays, left } = await demo(context, ['--oidc'])
-    expect(output).toContain('3 of 3 runs ended in Port as expected.')
+    expect(output).toContain('4 of 4 runs ended in Port as expected.')
     expect(exitCode).toBe(0)
-    expect(output).toContain('runner  examples/deploy-oidc/deploy.yml')
-    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...TYPO]))
-    expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(2)
+    expect(output).toContain('runner  examples/deploy-oidc/deploy.yml and')
+    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...TYPO]))
+    expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(3)
+    expect(evidences(lines)).toEqual(['title', 'report', 'title', 'report', 'answer', 'report'])
     expect(relays).toHaveLength(2)
     expect(relays.filter(isRunning)).toEqual([])
     expect(left).toEqual([])

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { packClientPayload } from '../port/client-payload.ts'
+import type { JsonObject } from '../port/types.ts'
+import { encodeInputs } from '../relay/github/workflow-inputs.ts'
 import { onStandIn, playForPort } from './play-for-port.ts'
-import { invocationOf, root, workflowOf } from './render-example.ts'
+import { invocationOf, parsed, root, workflowOf } from './render-example.ts'
 import { playWorkflow } from './support/player/play-workflow.ts'
 
 /** Plays the workflow beside the definition of a Port action. */
@@ -62,6 +65,39 @@ test('the scaffold example ends in failure when its first job does', async () =>
   expect(run.status).toBe('FAILURE')
   expect(log).toContain('✗ Create the repository: failure')
   expect(log).toContain('– Delete branches once they are merged: skipped')
+})
+
+describe('the workflow that was there before, started by the relay,', () => {
+  const portAction = 'examples/existing-workflow/port-action.json'
+  const ROLLED_OUT = [1, 2].map(
+    n => `shop 1.4.2: replica ${n} of 2 is up in staging (blue-green; notes: none)`,
+  )
+
+  /** With the inputs as the relay sends them, after it has learnt what the workflow does not declare. */
+  function start(file: string, inputs: JsonObject = {}) {
+    const invocation = invocationOf(portAction)
+    const all = { ...invocation, inputs: { ...invocation.inputs, ...inputs } }
+    const declared = parsed(file).on.workflow_dispatch.inputs
+    const payload = packClientPayload(all, { delivery: 'd_1', relay: null })
+    const undeclared = new Set('port' in declared ? [] : ['port'])
+    const sent = encodeInputs({ inputs: all.inputs, payload }, undeclared)
+    return playForPort({ file: join(root, file) }, all, [], { inputs: sent })
+  }
+  const printed = ({ played }: Awaited<ReturnType<typeof start>>, name: string) =>
+    played.jobs[0]!.steps.find(step => step.name === name)
+      ?.stdout.trim()
+      .split('\n')
+
+  test('gets its inputs in their types, and its own default where Port has none', async () => {
+    const release = await start(workflowOf(portAction))
+    expect(printed(release, 'Roll out')).toEqual(ROLLED_OUT)
+    const tried = await start(workflowOf(portAction), { dry_run: true })
+    expect(tried.played.jobs[0]!.steps.map(step => [step.name, step.conclusion])).toContainEqual([
+      'Roll out',
+      'skipped',
+    ])
+    expect(release.run.status).toBe('IN_PROGRESS')
+  })
 })
 
 test("the project's own workflow finds each output of the action as it should be", async () => {

@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { JsonObject } from '../port/types.ts'
 import { createTargets } from '../relay/webhook/target.ts'
 import {
   definition,
@@ -16,6 +17,8 @@ import {
 import { checkWorkflow } from './support/player/check-workflow.ts'
 
 const workflows = globSync('examples/*/*.yml', { cwd: root }).sort()
+/** Written for Port; the others were there before. */
+const ownWorkflows = workflows.filter(file => !file.includes('existing-workflow'))
 const definitions = globSync('examples/*/port-action*.json', { cwd: root }).sort()
 
 test('there are examples of each body that Port sends', () => {
@@ -23,12 +26,15 @@ test('there are examples of each body that Port sends', () => {
     'examples/deploy/port-action.default-body.json',
     'examples/deploy/port-action.full-context.json',
     'examples/deploy/port-action.legacy-body.json',
+    'examples/existing-workflow/port-action.json',
     'examples/restart/port-action.json',
     'examples/scaffold/port-action.json',
   ])
   expect(workflows).toEqual([
     'examples/deploy-oidc/deploy.yml',
     'examples/deploy/deploy.yml',
+    'examples/existing-workflow/release-reporting.yml',
+    'examples/existing-workflow/release.yml',
     'examples/restart/restart.yml',
     'examples/scaffold/scaffold.yml',
   ])
@@ -47,7 +53,7 @@ describe.each([...workflows, ...globSync('.github/workflows/*.yml', { cwd: root 
   })
 })
 
-describe.each(workflows)('%s', file => {
+describe.each(ownWorkflows)('%s', file => {
   test('shows the run id as its title, and the action is the first step of each job', () => {
     const { 'run-name': title, jobs } = parsed(file)
     expect(title).toBe('${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}')
@@ -65,6 +71,27 @@ test('the deployment without a secret of Port is the other one, less the credent
   expect(Object.keys(credentials)).toEqual(['port-client-id', 'port-client-secret', 'port-api-url'])
   expect(oidc.jobs.deploy).toEqual({ ...direct.jobs.deploy, steps: [first, ...rest] })
   expect(oidc.on).toEqual(direct.on)
+})
+
+test('a workflow that was there before reports with one input, a title, two permissions and one step more', () => {
+  const [before, reporting] = ['release', 'release-reporting'].map(name =>
+    parsed(`examples/existing-workflow/${name}.yml`),
+  )
+  const { port, ...inputs } = reporting.on.workflow_dispatch.inputs
+  expect(port.required).toBeUndefined()
+  const [step, ...steps] = reporting.jobs.release.steps
+  expect(step).toMatchObject({ uses: 'org/port-webhook-action@v1', if: '${{ inputs.port }}' })
+  const { 'run-name': title, ...rest } = reporting
+  expect(title).toContain("fromJSON(inputs.port || '{}').run_id")
+  expect({
+    ...rest,
+    on: { workflow_dispatch: { inputs } },
+    permissions: {},
+    jobs: { release: { ...rest.jobs.release, steps } },
+  }).toEqual(before)
+  expect(reporting.permissions).toEqual({ 'id-token': 'write', actions: 'read' })
+  const types = Object.values<{ type: string }>(inputs).map(({ type }) => type)
+  expect(new Set(types)).toEqual(new Set(['string', 'environment', 'choice', 'number', 'boolean']))
 })
 
 describe.each(definitions)('%s', file => {
@@ -91,19 +118,31 @@ describe.each(definitions)('%s', file => {
     })
     const url = new URL(action.invocationMethod.url)
     expect(url.pathname).toBe('/webhook')
-    const { eventType } = chooseTarget(invocationOf(file), {
+    const { eventType, workflow } = chooseTarget(invocationOf(file), {
       repository: null,
       eventType: url.searchParams.get('event_type'),
-      workflow: null,
+      workflow: url.searchParams.get('workflow'),
       ref: null,
     })
-    expect(parsed(workflowOf(file)).on.repository_dispatch.types).toEqual([eventType])
+    const { on } = parsed(workflowOf(file))
+    if (workflow === null) return expect(on.repository_dispatch.types).toEqual([eventType])
+    expect(basename(workflowOf(file))).toBe(workflow)
+    const { properties, required } = action.trigger.userInputs
+    const declared = Object.entries<JsonObject>(on.workflow_dispatch.inputs)
+    expect(Object.keys(properties)).toEqual(declared.map(([name]) => name))
+    for (const [name, { type, options, required: isRequired = false }] of declared) {
+      expect(properties[name]?.type, name).toBe(
+        ['number', 'boolean'].includes(String(type)) ? type : 'string',
+      )
+      if (type === 'choice') expect(properties[name]?.enum, name).toEqual(options)
+      expect(required.includes(name), name).toBe(isRequired)
+    }
   })
 
-  test('gives its workflow each output that it reads', () => {
+  test('gives its workflow each output or input that it reads', () => {
     const fixed = Object.keys(parsed('action.yml').outputs)
     const inputs = Object.keys(action.trigger.userInputs.properties)
-    const read = [...text(workflowOf(file)).matchAll(/steps\.port\.outputs\.([\w-]+)/g)].map(
+    const read = [...text(workflowOf(file)).matchAll(/(?:steps\.port\.outputs|inputs)\.([\w-]+)/g)].map(
       ([, name]) => name,
     )
     expect(read.length).toBeGreaterThan(0)

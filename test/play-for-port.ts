@@ -14,7 +14,16 @@ export async function playForPort(
   workflow: Pick<PlayOptions, 'file' | 'yaml'>,
   invocation: Invocation,
   commands: string[],
-  { broken = '', ...known }: { broken?: string; blueprints?: Record<string, Record<string, unknown>> } = {},
+  {
+    broken = '',
+    inputs,
+    ...known
+  }: {
+    broken?: string
+    /** Of a `workflow_dispatch`; a `repository_dispatch` where absent. */
+    inputs?: Record<string, string>
+    blueprints?: Record<string, Record<string, unknown>>
+  } = {},
 ) {
   const bin = mkdtempSync(join(tmpdir(), 'examples-bin-'))
   const [port, github] = await Promise.all([startPortApi(known), startGitHubApi()])
@@ -31,15 +40,18 @@ export async function playForPort(
     chmodSync(join(bin, command), 0o755)
   }
   const run = port.createRun({ id: invocation.runId! })
-  await playWorkflow({
+  const played = await playWorkflow({
     ...workflow,
-    event: {
-      name: 'repository_dispatch',
-      payload: {
-        event_type: invocation.action,
-        client_payload: packClientPayload(invocation, { delivery: 'd_1', relay: null }),
-      },
-    },
+    event: inputs
+      ? { name: 'workflow_dispatch', payload: { inputs } }
+      : {
+          name: 'repository_dispatch',
+          payload: {
+            event_type: invocation.action,
+            client_payload: packClientPayload(invocation, { delivery: 'd_1', relay: null }),
+          },
+        },
+    onLeftOut: () => {},
     repository: 'acme/shop',
     github,
     actions: { 'actions/checkout@*': 'test/fixtures/player/echo-action' },
@@ -53,6 +65,7 @@ export async function playForPort(
   })
   return {
     run,
+    played,
     log: run.logs.map(({ message }) => message).join('\n'),
     calls: readFileSync(calls, 'utf8').split('\n'),
     entities: port.entities,

@@ -28,11 +28,19 @@ interface Definition {
 
 export const text = (file: string) => readFileSync(join(root, file), 'utf8')
 export const definition = (file: string) => JSON.parse(text(file)) as Definition
-export const workflowOf = (file: string) => globSync(`${dirname(file)}/*.yml`, { cwd: root })[0]!
+/** The workflow that the action in Port names, else the one beside it. */
+export function workflowOf(file: string): string {
+  const named = new URL(definition(file).invocationMethod.url).searchParams.get('workflow')
+  return named ? join(dirname(file), named) : globSync(`${dirname(file)}/*.yml`, { cwd: root })[0]!
+}
 export const parsed = (file: string) => parse(text(file))
 
 export const typed: Record<string, JsonObject> = {
   deploy_service: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
+  release_service: {
+    ...{ service: 'shop', version: '1.4.2', target: 'staging', strategy: 'blue-green' },
+    ...{ replicas: 2, dry_run: false, notes: null },
+  },
   restart_service: { reason: 'it leaks' },
   scaffold_service: { name: 'cart', template: 'template-node', about: 'Keeps the cart' },
 }

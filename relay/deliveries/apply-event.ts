@@ -1,5 +1,5 @@
 import type { Delivery, HistoryEntry } from '../store/delivery.ts'
-import type { ReportReceipt, Store } from '../store/store.ts'
+import type { ReportReceipt, Store, UsedToken } from '../store/store.ts'
 import { splitLog } from './outbox/coalesce.ts'
 import type { DeliveryEvent, Policy } from './transition/events.ts'
 import { transition } from './transition/transition.ts'
@@ -16,6 +16,8 @@ export interface ApplyDeps {
 interface ApplyOptions {
   /** Of the report that brings the event. */
   receipt?: ReportReceipt
+  /** The OIDC token that allows the event. */
+  token?: UsedToken
   /** Only on this version of the delivery. */
   strict?: boolean
   /** How long to retry while the database is unavailable, milliseconds. */
@@ -24,7 +26,7 @@ interface ApplyOptions {
   stopping?: AbortSignal
 }
 
-/** `conflict`: another change came first, or another delivery has one of its runs. `gone`: it was deleted. */
+/** `conflict`: another change came first, or another delivery has one of its runs or its token. `gone`: it was deleted. */
 interface Applied {
   outcome: 'applied' | 'ignored' | 'conflict' | 'gone'
   delivery: Delivery
@@ -42,7 +44,7 @@ export type ApplyEvent = (
  */
 export function createApplyEvent({ store, policy, canReport, log }: ApplyDeps): ApplyEvent {
   return async (delivery, event, options = {}) => {
-    const { receipt, strict, patienceMs = 0, stopping } = options
+    const { receipt, token, strict, patienceMs = 0, stopping } = options
     let current = delivery
     for (;;) {
       const now = store.clock()
@@ -52,7 +54,7 @@ export function createApplyEvent({ store, policy, canReport, log }: ApplyDeps): 
       const decided = current
       if (
         await keepTrying(
-          () => store.apply(decided, { ...next, messages }, now, receipt),
+          () => store.apply(decided, { ...next, messages }, now, receipt, token),
           patienceMs,
           stopping,
         )

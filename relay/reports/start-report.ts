@@ -96,11 +96,20 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
       ...{ id: runId, attempt: runAttempt, evidence: 'report' as const, past: false },
       ...{ status: 'in_progress', conclusion: null, url },
     }
-    const { outcome, delivery } = await apply(found, { type: 'runReported', run })
+    const { jti, expiresAt } = claims
+    const { outcome, delivery } = await apply(
+      found,
+      { type: 'runReported', run },
+      { token: { jti, expiresAt } },
+    )
     if (outcome === 'gone') throw refuse(found.id, claims, 'the delivery was deleted meanwhile')
     const isOurs = delivery.runs.some(each => each.id === runId && !each.past)
     if (outcome === 'conflict' || (outcome === 'applied' && !isOurs)) {
-      throw refuse(found.id, claims, 'another run was bound to the delivery, or this run to another delivery')
+      throw refuse(
+        found.id,
+        claims,
+        'another run was bound to the delivery, or another delivery has this run or has used its token',
+      )
     }
     return delivery
   }

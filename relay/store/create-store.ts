@@ -92,9 +92,9 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return rows.map(toDelivery).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
 
-    async apply(delivery, transition, now, receipt) {
+    async apply(delivery, transition, now, receipt, token) {
       const changeId = randomInt(2 ** 47)
-      const { statements, decisive } = apply(dialect, { delivery, changeId, transition, now, receipt })
+      const { statements, decisive } = apply(dialect, { delivery, changeId, transition, now, receipt, token })
       let applied: boolean
       try {
         applied = (await db.run(statements))[decisive]?.length === 1
@@ -174,7 +174,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     },
 
     async purge(before, limit) {
-      const [deleted = []] = await db.run([maintenance.purge(dialect, before, limit), gates.forget(before)])
+      const [deleted = []] = await db.run([
+        maintenance.purge(dialect, before, limit),
+        gates.forget(before),
+        maintenance.forgetTokens(db.clock.now()),
+      ])
       return deleted.length
     },
     async repairDueTimes(now) {

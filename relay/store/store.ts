@@ -38,6 +38,13 @@ export interface ReportReceipt {
   bytes: number
 }
 
+/** An OIDC token that a workflow run presented. */
+export interface UsedToken {
+  jti: string
+  /** Milliseconds since 1970, by the issuer's clock. */
+  expiresAt: number
+}
+
 /** What the reports of a delivery have used up since it was queued. */
 interface ReportUsage {
   lines: number
@@ -108,14 +115,16 @@ export interface Store {
    * itself leaves the version as it is.
    *
    * @param receipt of the report that brought it: a repetition of an earlier one writes nothing, and counts as applied
+   * @param token that allows it: for another delivery it allows nothing from then on
    * @returns false, and nothing is written, where the delivery has another version by now, or another delivery has
-   *   one of its runs
+   *   one of its runs or has used the token
    */
   apply(
     delivery: Pick<Delivery, 'id' | 'version' | 'repository'>,
     transition: Transition,
     now: number,
     receipt?: ReportReceipt,
+    token?: UsedToken,
   ): Promise<boolean>
   /** Makes an open delivery due now, whoever has claimed it. */
   wake(id: string, now: number): Promise<void>
@@ -155,8 +164,8 @@ export interface Store {
   closedGates(now: number): Promise<Gate[]>
 
   /**
-   * Deletes at most `limit` ended deliveries last changed before then, none with messages that wait; and gates that
-   * were open by then.
+   * Deletes at most `limit` ended deliveries last changed before then, none with messages that wait; gates that
+   * were open by then; and used tokens that have expired.
    */
   purge(before: number, limit: number): Promise<number>
   /** Makes work due now that is due further ahead than any step schedules, as after a clock was set back. */

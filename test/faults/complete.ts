@@ -1,7 +1,7 @@
 import type { TestPostgres } from '../support/postgres.ts'
 import { diskFull, postgresDown, postgresReadOnly, sqliteReadOnly } from './rows/database.ts'
 import { cuts, down, github, secondaryLimit, serverErrors, tooMany, untitled } from './rows/github.ts'
-import { kill, killOneOf } from './rows/kill.ts'
+import { kill, killAtAnswer, killOneOf } from './rows/kill.ts'
 import { portDown } from './rows/port.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -66,6 +66,7 @@ export function completeFaults(server: TestPostgres): Fault[][] {
       ['403 secondary limit', name => github(name, { ...some, begin: secondaryLimit(3, 10), forMs: 30_000 })],
       ['429', name => github(name, { ...some, begin: tooMany(3, 10), forMs: 30_000 })],
     ],
+    ...workflowFaults(server),
     [
       ['disk full, SQLite', name => diskFull(name, { ...some, count: 600, times: 3, forMs: 1_500 })],
       ['read-only database, SQLite', name => sqliteReadOnly(name, { ...some, times: 3, forMs: 1_000 })],
@@ -81,4 +82,36 @@ export function completeFaults(server: TestPostgres): Fault[][] {
       ],
     ],
   ]
+}
+
+/** Faults of deliveries that start a workflow, whose runs are named by the run id, on both stores. */
+function workflowFaults(server: TestPostgres): Fault[][] {
+  const kills = { target: 'workflow', times: 40, perKill: 20 } as const
+  const some = { target: 'workflow', count: 240, perSecond: 60, forMs: 30_000 } as const
+  return (['SQLite', 'PostgreSQL'] as const).map(store => {
+    const database = async () => (store === 'SQLite' ? {} : { database: await server.createDatabase() })
+    const row = (
+      fault: string,
+      play: (name: string, more: { database?: string }) => Promise<Verdict>,
+    ): Fault => [`workflow_dispatch, ${store}: ${fault}`, async name => play(name, await database())]
+    return [
+      row('500 at every third, run created', (name, more) =>
+        github(name, { ...some, ...more, begin: serverErrors(true) }),
+      ),
+      row('500 at every third, no run created', (name, more) =>
+        github(name, { ...some, ...more, repositories: 60, begin: serverErrors(false) }),
+      ),
+      row('connection cut after receiving, at every third', (name, more) =>
+        github(name, { ...some, ...more, begin: cuts(true) }),
+      ),
+      row('connection cut before it took effect, at every third', (name, more) =>
+        github(name, { ...some, ...more, repositories: 60, begin: cuts(false) }),
+      ),
+      row('403 secondary limit', (name, more) =>
+        github(name, { ...some, ...more, begin: secondaryLimit(3, 10) }),
+      ),
+      row('429', (name, more) => github(name, { ...some, ...more, begin: tooMany(3, 10) })),
+      row('SIGKILL between answer and record', (name, more) => killAtAnswer(name, { ...kills, ...more })),
+    ]
+  })
 }

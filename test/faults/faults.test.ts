@@ -58,6 +58,14 @@ const faults: [string, (name: string) => Promise<Verdict>][] = [
     name => github(name, { ...few, begin: secondaryLimit(1, 2), forMs: 0, strikes: 1 }),
   ],
   ['429', name => github(name, { ...few, begin: tooMany(1, 2), forMs: 0, strikes: 1 })],
+  [
+    'workflow_dispatch: 500 at every third, run created',
+    name => github(name, { ...few, target: 'workflow', begin: serverErrors(true), forMs: 0, strikes: 10 }),
+  ],
+  [
+    'workflow_dispatch: 429',
+    name => github(name, { ...few, target: 'workflow', begin: tooMany(1, 2), forMs: 0, strikes: 1 }),
+  ],
   ['Port down', name => portDown(name, { count: 40, perSecond: 40, forMs: 1_500 })],
   ['disk full, SQLite', name => diskFull(name, { ...few, times: 1, forMs: 1_000 })],
   ['read-only database, SQLite', name => sqliteReadOnly(name, { ...few, times: 1, forMs: 300 })],

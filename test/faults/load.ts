@@ -7,6 +7,12 @@ const CONNECTIONS = 64
 /** Before the same delivery is sent again, to a relay that is away or refuses it. */
 const AGAIN_MS = 25
 
+/** What a delivery starts: a `repository_dispatch`, or a workflow by a `workflow_dispatch`. */
+export type Target = 'event' | 'workflow'
+
+/** The file of the workflow that deliveries start. */
+export const WORKFLOW = 'deploy.yml'
+
 export interface Load {
   /** Run ids that were answered 202 or 200. */
   acknowledged: Set<string>
@@ -24,6 +30,7 @@ export interface LoadOptions {
   /** The relays' addresses, taken in turn. */
   urls: string[]
   repositories: string[]
+  target: Target
   /** At most so many a second are begun; as fast as they are answered where absent. */
   perSecond?: number
   /** Made before each is sent. */
@@ -34,7 +41,7 @@ export interface LoadOptions {
  * Sends deliveries over 64 connections, each until it is acknowledged: what a relay refuses, or never
  * answers, is sent again as it was.
  */
-export function startLoad({ count, urls, repositories, perSecond, onRun }: LoadOptions): Load {
+export function startLoad({ count, urls, repositories, target, perSecond, onRun }: LoadOptions): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   const acknowledged = new Set<string>()
   const answers = new Map<number, number>()
@@ -52,7 +59,7 @@ export function startLoad({ count, urls, repositories, perSecond, onRun }: LoadO
       for (let tries = index; !stopped; tries++) {
         const status = await post(
           urls[tries % urls.length] as string,
-          body(runId, repositories[index % repositories.length] as string),
+          body(runId, repositories[index % repositories.length] as string, target),
           agent,
         )
         answers.set(status, (answers.get(status) ?? 0) + 1)
@@ -76,11 +83,11 @@ export function startLoad({ count, urls, repositories, perSecond, onRun }: LoadO
   }
 }
 
-const body = (runId: string, repository: string) =>
+const body = (runId: string, repository: string, target: Target) =>
   JSON.stringify({
     run: { id: runId },
     action: { identifier: 'deploy' },
-    github: { repository },
+    github: { repository, ...(target === 'workflow' && { workflow: WORKFLOW }) },
     inputs: { version: '1.4.2' },
   })
 

@@ -40,7 +40,7 @@ export async function judge(
   const queued = async () => (await list(world, '?state=queued&limit=1')).length > 0
   await until(async () => !(await queued()), `${fault}: nothing is queued any more`, patienceMs)
   const deliveries = await all(world)
-  const accepted = world.github.dispatches.map(each => String(each.clientPayload.run_id))
+  const accepted = world.accepted()
   const dispatched = new Set(accepted)
   const failed = new Set(
     deliveries.filter(each => each.state === 'failed' && each.reason).map(each => each.run_id),

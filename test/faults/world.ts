@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
 import { SECRET } from '../support/sign.ts'
-import { type Load, type LoadOptions, startLoad } from './load.ts'
+import { type Load, type LoadOptions, startLoad, type Target, WORKFLOW } from './load.ts'
 import { prepareRelay, type RelayProcess } from './relay-process.ts'
 
 export const ADMIN_TOKEN = 'an-admin-token-for-the-faults'
@@ -16,6 +16,8 @@ export interface World {
   relays: RelayProcess[]
   /** The first of them. */
   relay: RelayProcess
+  /** Ids of the Port runs whose dispatches GitHub accepted, in that order. */
+  accepted(): string[]
   load(options: Pick<LoadOptions, 'count' | 'perSecond' | 'onRun'>): Load
   close(): Promise<void>
 }
@@ -25,6 +27,8 @@ export interface WorldOptions {
   database?: string
   relays?: number
   repositories?: number
+  /** What deliveries start: a `repository_dispatch` where absent. */
+  target?: Target
   /** The workflow runs that appear: named by the run id, or just by the event type, or none. `titled` where absent. */
   runs?: 'titled' | 'untitled' | 'none'
   env?: Record<string, string>
@@ -35,7 +39,7 @@ export interface WorldOptions {
 }
 
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
-  const { relays: amount = 1, repositories: places = 40, runs = 'titled' } = options
+  const { relays: amount = 1, repositories: places = 40, runs = 'titled', target = 'event' } = options
   const folder = mkdtempSync(join(tmpdir(), 'faults-'))
   const github = await startGitHubApi({ autoRun: true })
   const repositories = Array.from({ length: places }, (_, i) => `acme/shop-${i}`)
@@ -59,7 +63,11 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     repositories,
     relays,
     relay: relays[0] as RelayProcess,
-    load: given => startLoad({ ...given, urls: relays.map(each => each.url), repositories }),
+    accepted: () =>
+      target === 'event'
+        ? github.dispatches.map(each => String(each.clientPayload.run_id))
+        : github.workflowDispatches.map(each => runIdOf(each.inputs)),
+    load: given => startLoad({ ...given, urls: relays.map(each => each.url), repositories, target }),
     async close() {
       await Promise.all(relays.map(each => each.kill()))
       await github.close()
@@ -68,10 +76,25 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   }
 }
 
-const DEPLOY = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] }
+const runIdOf = (inputs: Record<string, string>) => String(JSON.parse(inputs.port ?? '{}').run_id)
+
+const INPUTS = { version: {}, port: {} }
+const DEPLOY = {
+  path: `.github/workflows/${WORKFLOW}`,
+  name: 'Deploy',
+  eventTypes: ['deploy'],
+  dispatch: { inputs: INPUTS },
+}
 const WORKFLOWS = {
   titled: [
-    { ...DEPLOY, runName: (payload: Record<string, unknown>) => `${payload.action} ${payload.run_id}` },
+    {
+      ...DEPLOY,
+      runName: (payload: Record<string, unknown>) => `${payload.action} ${payload.run_id}`,
+      dispatch: {
+        inputs: INPUTS,
+        runName: (inputs: Record<string, string>) => `Deploy ${runIdOf(inputs)}`,
+      },
+    },
   ],
   untitled: [DEPLOY],
   none: [],

@@ -23,6 +23,10 @@ interface Scene {
   elsewhere: string
   /** Of that repository. */
   otherId: number
+  /** Started deploy.yml on the branch `release`; its run reported its second attempt. */
+  workflow: { id: string; runId: number }
+  /** Another of that kind, whose run has not reported. */
+  otherWorkflow: { id: string; runId: number }
   /** The claims of a true token, with others laid over; undefined leaves one out. */
   claims: (more?: Claims) => Claims
   /** A report token, as a relay with this secret and address would make it. */
@@ -192,6 +196,85 @@ const starts: Row[] = [
   ['an earlier attempt of the bound run', 403, scene => signed(scene, { run_id: '1' }), scene => scene.bound],
 ]
 
+const RELEASE = 'refs/heads/release'
+const RUN_ON_RELEASE = { eventName: 'workflow_dispatch', ref: RELEASE }
+const FILE = 'acme/shop/.github/workflows/deploy.yml'
+
+/** What a true token of the run of a `workflow_dispatch` says, with others laid over. */
+const started = (scene: Scene, { runId }: { runId: number }, more: Claims = {}) =>
+  signed(scene, {
+    event_name: 'workflow_dispatch',
+    ref: RELEASE,
+    workflow_ref: `${FILE}@${RELEASE}`,
+    run_id: String(runId),
+    ...more,
+  })
+/** For the workflow delivery that has not reported yet. */
+const unreported = (name: string, status: number, more: Claims): Row => [
+  name,
+  status,
+  scene => started(scene, scene.otherWorkflow, more),
+  scene => scene.otherWorkflow.id,
+]
+
+const workflowStarts: Row[] = [
+  unreported('the default branch, where it went to another', 403, { ref: 'refs/heads/main' }),
+  unreported('a branch whose name begins as its branch', 403, { ref: `${RELEASE}-2` }),
+  unreported('the branch without its path', 403, { ref: 'release' }),
+  unreported('a pull request of its branch', 403, { ref: 'refs/pull/1/merge' }),
+  unreported('another workflow file', 403, {
+    workflow_ref: `acme/shop/.github/workflows/other.yml@${RELEASE}`,
+  }),
+  unreported('another workflow file, whose ref ends as the right one', 403, {
+    workflow_ref: `acme/shop/.github/workflows/other.yml@refs/heads/deploy.yml`,
+  }),
+  unreported('no workflow file', 403, { workflow_ref: undefined }),
+  unreported('the right file in another repository', 403, {
+    ...{ repository: 'evil/shop', repository_id: '1' },
+    workflow_ref: `evil/shop/.github/workflows/deploy.yml@${RELEASE}`,
+  }),
+  unreported('a run of repository_dispatch', 403, { event_name: 'repository_dispatch' }),
+  unreported('a run of repository_dispatch on the default branch', 403, {
+    ...{ event_name: 'repository_dispatch', ref: 'refs/heads/main' },
+    workflow_ref: `${FILE}@refs/heads/main`,
+  }),
+  ...['push', 'schedule', 'pull_request_target'].map(event =>
+    unreported(`a run of ${event}`, 403, { event_name: event }),
+  ),
+  unreported('another run than the one that the answer named', 409, { run_id: '4711' }),
+  unreported('the attempt 0', 401, { run_attempt: '0' }),
+  [
+    'the run of another delivery',
+    409,
+    scene => started(scene, scene.workflow, { run_attempt: '2' }),
+    scene => scene.otherWorkflow.id,
+  ],
+  [
+    'its run, for the delivery of a repository_dispatch',
+    403,
+    scene => started(scene, scene.otherWorkflow),
+    scene => scene.free,
+  ],
+  [
+    'its run on the default branch, for the delivery of a repository_dispatch',
+    403,
+    scene => started(scene, scene.otherWorkflow, { ref: 'refs/heads/main' }),
+    scene => scene.free,
+  ],
+  [
+    'a run of repository_dispatch that has reported, for the delivery of a workflow',
+    403,
+    scene => signed(scene, { run_id: '1', run_attempt: '2' }),
+    scene => scene.otherWorkflow.id,
+  ],
+  [
+    'an earlier attempt of the run that has reported',
+    403,
+    scene => started(scene, scene.workflow, { run_attempt: '1' }),
+    scene => scene.workflow.id,
+  ],
+]
+
 /** Under a key that the issuer does not have: 401, or 503 for the seconds in which it is not asked again. */
 const strangers: Row[] = [
   ['an unknown key id', 401, ({ stage, claims }) => stage.issuer.sign(claims(), { kid: 'unknown' })],
@@ -289,6 +372,38 @@ test(`${starts.length} forgeries of a start are refused, and bind nothing`, asyn
   await expect(startReport(stage, bound, { runId: 1, runAttempt: 2 })).resolves.toBeTruthy()
 })
 
+test(`${workflowStarts.length} forgeries of a start for a bound workflow_dispatch are refused, and bind nothing`, async () => {
+  const scene = await openScene()
+  const { stage, workflow, otherWorkflow } = scene
+  const answers = await present(scene, '/report/start', workflowStarts, otherWorkflow.id)
+  expect(statuses(answers)).toEqual(
+    Object.fromEntries(workflowStarts.map(([name, status]) => [name, status])),
+  )
+  await expectTold(scene, answers)
+  // The true runs come after all of them.
+  for (const [{ id, runId }, runAttempt] of [
+    [otherWorkflow, 1],
+    [workflow, 2],
+  ] as const) {
+    await expect(startReport(stage, id, { ...RUN_ON_RELEASE, runId, runAttempt })).resolves.toBeTruthy()
+  }
+})
+
+test('a token that one delivery has used is refused for another, and taken again for its own', async () => {
+  const scene = await openScene()
+  const { stage, otherWorkflow, free } = scene
+  const second = await stage.deliverWorkflow()
+  const jti = { jti: 'used-once' }
+  const start = (token: string, delivery: string) => stage.post('/report/start', token, { delivery })
+  const token = started(scene, otherWorkflow, jti)
+  expect((await start(token, otherWorkflow.id)).status).toBe(200)
+  expect((await start(started(scene, second, jti), second.id)).status).toBe(403)
+  expect((await start(signed(scene, jti), free)).status).toBe(403)
+  // As after a lost answer.
+  expect((await start(token, otherWorkflow.id)).status).toBe(200)
+  expect((await start(started(scene, second), second.id)).status).toBe(200)
+})
+
 test(`${later.length} forgeries of a later report are refused, and write nothing`, async () => {
   const scene = await openScene()
   const { stage, bound, token } = scene
@@ -340,6 +455,11 @@ async function openScene(): Promise<Scene> {
   expect(elsewhere.dispatch.repository).toBe('acme/other')
   const bound = await stage.deliver()
   const token = await startReport(stage, bound.id, { runId: 1, runAttempt: 2 })
+  const workflow = await stage.deliverWorkflow()
+  for (const runAttempt of [1, 2]) {
+    await startReport(stage, workflow.id, { ...RUN_ON_RELEASE, runId: workflow.runId, runAttempt })
+  }
+  const otherWorkflow = await stage.deliverWorkflow()
   return {
     stage,
     evil,
@@ -348,6 +468,8 @@ async function openScene(): Promise<Scene> {
     elsewhere: elsewhere.id,
     otherId: other.id,
     portRunId: bound.portRun!.id,
+    workflow,
+    otherWorkflow,
     token,
     claims: more => ({ ...stage.issuer.claims(stage.run(), stage.url), ...more }),
     mint: async ({ secret, audience, at, ...more }) => {

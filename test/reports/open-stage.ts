@@ -2,6 +2,7 @@ import { onTestFinished } from 'vitest'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { freePort } from '../support/free-port.ts'
+import type { WorkflowDispatch } from '../support/github-api/types.ts'
 import { type Dispatch, type GitHubApi, startGitHubApi } from '../support/github-api.ts'
 import { type OidcIssuer, type OidcRun, startOidcIssuer } from '../support/oidc-issuer.ts'
 import { type PortApi, type PortRun, startPortApi } from '../support/port-api.ts'
@@ -32,10 +33,17 @@ export interface Stage {
     /** Port's client secret where absent. */
     secret?: string
   }): Promise<{ id: string; payload: ClientPayload; dispatch: Dispatch; portRun: PortRun | null }>
+  /** An invocation that starts deploy.yml on the branch `release`, whose run GitHub's answer names. */
+  deliverWorkflow(): Promise<{ id: string; payload: ClientPayload; runId: number; portRun: PortRun }>
   /** A report as the action sends it. */
   post(path: string, token: string | null, body: unknown): Promise<Answer>
   /** Starts the relay again, on the same database and address. */
   restart(): Promise<void>
+}
+
+const WORKFLOW = {
+  ...{ path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: [] },
+  dispatch: { inputs: { port: {} } },
 }
 
 interface Answer {
@@ -61,7 +69,7 @@ export async function openStage(
   onTestFinished(async () => {
     await Promise.all([port.close(), github.close(), issuer.close()])
   })
-  const { id: repositoryId } = github.addRepository(REPOSITORY)
+  const { id: repositoryId } = github.addRepository(REPOSITORY, { refs: ['release'], workflows: [WORKFLOW] })
   const url = `http://127.0.0.1:${listen}`
   const all = relayEnv({
     PORT: String(listen),
@@ -105,6 +113,22 @@ export async function openStage(
         'GitHub gets the dispatch',
       ))!
       return { id, payload: payloadOf(dispatch), dispatch, portRun }
+    },
+    async deliverWorkflow() {
+      const portRun = port.createRun({ action: 'deploy_service' })
+      const { body: answer } = await send(url, {
+        path: '/webhook?workflow=deploy.yml&ref=release',
+        secret: port.clientSecret,
+        body: { run: { id: portRun.id }, action: { identifier: 'deploy_service' }, inputs: {} },
+      })
+      const id = String(answer.delivery)
+      const payloadOf = ({ inputs }: WorkflowDispatch) => JSON.parse(inputs.port as string) as ClientPayload
+      const dispatch = (await until(
+        () => github.workflowDispatches.find(each => payloadOf(each).port.delivery === id),
+        'GitHub gets the dispatch',
+      ))!
+      await until(() => portRun.logs.length > 0, 'the answer is recorded, and Port is told')
+      return { id, payload: payloadOf(dispatch), runId: dispatch.runId, portRun }
     },
     async post(path, token, body) {
       const response = await fetch(url + path, {

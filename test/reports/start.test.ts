@@ -102,7 +102,7 @@ test('secret inputs are decrypted for the bound run, with each secret at hand; n
   await stage.relay.stop()
   const database = new DatabaseSync(path)
   const stored = JSON.stringify(
-    ['deliveries', 'reports', 'report_senders'].map(table =>
+    ['deliveries', 'outbox', 'report_senders', 'used_tokens'].map(table =>
       database.prepare(`SELECT * FROM ${table}`).all(),
     ),
   )

@@ -7,7 +7,7 @@ import { createStore } from '../../relay/store/create-store.ts'
 import type { Backend } from '../../relay/store/database.ts'
 import type { Delivery, DeliveryRun, Message, NewDelivery, Transition } from '../../relay/store/delivery.ts'
 import { openBackend, openStore } from '../../relay/store/open.ts'
-import type { ReportReceipt, Store } from '../../relay/store/store.ts'
+import type { ReportReceipt, Store, UsedToken } from '../../relay/store/store.ts'
 import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 
 export type Address = Config['database']
@@ -143,8 +143,9 @@ export async function applyTo(
   transition: Partial<Transition>,
   now = 1000,
   receipt?: ReportReceipt,
+  token?: UsedToken,
 ): Promise<boolean> {
-  return store.apply(await get(store, id), aTransition(transition), now, receipt)
+  return store.apply(await get(store, id), aTransition(transition), now, receipt, token)
 }
 
 /** A delivery that GitHub accepted at 1000; its watch is due at 5000. */

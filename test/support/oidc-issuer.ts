@@ -11,6 +11,8 @@ export interface OidcRun {
   runAttempt?: number
   eventName?: string
   ref?: string
+  /** File name; `deploy.yml` where absent. */
+  workflow?: string
 }
 
 export interface OidcIssuer extends StandIn {
@@ -106,10 +108,10 @@ const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('
 
 function claimsOf(run: OidcRun, audience: string, issuer: string): Record<string, unknown> {
   const { repository, repositoryId, runId, runAttempt = 1, eventName = 'repository_dispatch' } = run
-  const { ref = 'refs/heads/main' } = run
+  const { ref = 'refs/heads/main', workflow: file = 'deploy.yml' } = run
   const [owner = ''] = repository.split('/')
   const now = Math.floor(Date.now() / 1000)
-  const workflow = `${repository}/.github/workflows/deploy.yml@${ref}`
+  const workflow = `${repository}/.github/workflows/${file}@${ref}`
   const sha = 'f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0'
   return {
     jti: randomBytes(16).toString('hex'),

@@ -1,7 +1,7 @@
-import { createHmac } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type { GitHubRun } from '../support/github-api.ts'
 import { seededRandom, shuffle } from '../support/random.ts'
+import { sendRunWebhook } from '../support/run-webhook.ts'
 import { until } from '../support/until.ts'
 import { openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
@@ -77,23 +77,8 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
 /** The run ends, and GitHub's webhook says so. */
 async function end({ github, relay }: Scene, run: GitHubRun, conclusion: string): Promise<void> {
   github.setRun(run.id, { status: 'completed', conclusion })
-  const body = JSON.stringify({
-    action: 'completed',
-    repository: { full_name: run.repository },
-    workflow_run: {
-      ...{ id: run.id, run_attempt: 1, workflow_id: run.workflowId, event: run.event },
-      ...{ display_title: run.displayTitle, status: 'completed', conclusion },
-      html_url: `${github.serverUrl}/${run.repository}/actions/runs/${run.id}`,
-      ...{ created_at: run.createdAt, updated_at: run.updatedAt },
-    },
-  })
-  const signature = createHmac('sha256', WEBHOOK_SECRET).update(body).digest('hex')
-  const answer = await fetch(`${relay.url}/github`, {
-    method: 'POST',
-    body,
-    headers: { 'x-github-event': 'workflow_run', 'x-hub-signature-256': `sha256=${signature}` },
-  })
-  expect(await answer.json()).toEqual({ woken: 1 })
+  const answer = await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
+  expect(answer).toEqual({ woken: 1 })
 }
 
 /** Does this for all of them, some at once; the results in order. */

@@ -135,6 +135,7 @@ export const MIGRATIONS = [
     version BIGINT NOT NULL DEFAULT 0,
     attempts BIGINT NOT NULL DEFAULT 0
   ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
+  CREATE TABLE used_tokens (jti TEXT PRIMARY KEY, delivery TEXT NOT NULL, expires_at BIGINT NOT NULL);
   CREATE TABLE gates (scope TEXT PRIMARY KEY, closed_until BIGINT NOT NULL, reason TEXT NOT NULL);
   CREATE TABLE rate_limiter (tokens DOUBLE PRECISION NOT NULL, refilled_at BIGINT NOT NULL, granted BIGINT NOT NULL);
   INSERT INTO rate_limiter SELECT tokens, at, 0 FROM pace;
@@ -173,6 +174,8 @@ export const MIGRATIONS = [
   CREATE INDEX runs_delivery ON runs (delivery);
   -- page, settle
   CREATE INDEX outbox_delivery ON outbox (delivery, seq);
+  -- purge
+  CREATE INDEX used_tokens_expired ON used_tokens (expires_at);
   -- claimOutboxes
   CREATE INDEX outboxes_due ON outboxes (due_at);
   `,

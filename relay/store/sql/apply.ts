@@ -1,7 +1,7 @@
 import { BOUNDS } from '../../config/bounds.ts'
 import type { Statement } from '../database.ts'
 import type { Change, Delivery, DeliveryRun, Transition } from '../delivery.ts'
-import type { ReportReceipt } from '../store.ts'
+import type { ReportReceipt, UsedToken } from '../store.ts'
 import { type Dialect, stateIs } from './dialect.ts'
 import { enqueue } from './outbox.ts'
 
@@ -38,6 +38,7 @@ interface Applied {
   transition: Transition
   now: number
   receipt?: ReportReceipt | undefined
+  token?: UsedToken | undefined
 }
 
 /**
@@ -45,7 +46,7 @@ interface Applied {
  * was decided on, and marks the row; all others hold only where that mark stands.
  */
 export function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
-  const { delivery, changeId, transition, now, receipt } = applied
+  const { delivery, changeId, transition, now, receipt, token } = applied
   const { change, messages, history, requeue } = transition
   const ids = change.runs?.map(run => run.id) ?? []
   const lock = sql.lockNumber && ids.length > 0 ? [{ sql: sql.lockNumber, params: [Math.max(...ids)] }] : []
@@ -60,11 +61,12 @@ export function apply(sql: Dialect, applied: Applied): { statements: Statement[]
       ...(history ? addEvent(mark, now, history.type, JSON.stringify(history.details)) : []),
       ...enqueue(mark, messages, now),
       ...(receipt ? [keepReceipt(mark, receipt)] : []),
+      ...(token ? [keepToken(mark, token)] : []),
     ],
   }
 }
 
-function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: Applied): Statement {
+function update(sql: Dialect, { delivery, changeId, transition, now, receipt, token }: Applied): Statement {
   const { change, history, requeue, keepLease } = transition
   const params: Statement['params'] = [delivery.id, changeId, delivery.version]
   const parameter = (value: string | number | null) => `?${params.push(value)}`
@@ -95,6 +97,11 @@ function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: 
   if (receipt) {
     where.push(`NOT EXISTS (SELECT 1 FROM report_senders
       WHERE delivery = ?1 AND sender = ${parameter(receipt.sender)} AND last >= ${parameter(receipt.number)})`)
+  }
+  if (token) {
+    where.push(
+      `NOT EXISTS (SELECT 1 FROM used_tokens WHERE jti = ${parameter(token.jti)} AND delivery <> ?1)`,
+    )
   }
   return { sql: `UPDATE deliveries SET ${set.join(', ')} WHERE ${where.join(' AND ')} RETURNING id`, params }
 }
@@ -141,6 +148,16 @@ function addEvent(mark: Mark, now: number, type: string, details: string): State
       params: [...mark],
     },
   ]
+}
+
+/** Where one token comes for two deliveries at once, the second transaction fails at the primary key. */
+function keepToken(mark: Mark, { jti, expiresAt }: UsedToken): Statement {
+  return {
+    sql: `INSERT INTO used_tokens (jti, delivery, expires_at)
+          SELECT ?3, id, ?4 FROM deliveries
+          WHERE ${MARKED} AND NOT EXISTS (SELECT 1 FROM used_tokens WHERE jti = ?3)`,
+    params: [...mark, jti, expiresAt],
+  }
 }
 
 function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {

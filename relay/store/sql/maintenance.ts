@@ -14,6 +14,13 @@ export function purge(sql: Dialect, before: number, limit: number): Statement {
   }
 }
 
+/** The clocks of the issuer and of the database may differ by this. */
+const TOKEN_MARGIN_MS = 10 * 60_000
+
+export function forgetTokens(now: number): Statement {
+  return { sql: 'DELETE FROM used_tokens WHERE expires_at < ?1', params: [now - TOKEN_MARGIN_MS] }
+}
+
 /** No step schedules the next one later than this. */
 const FURTHEST_MS = 15 * 60_000
 /** GitHub's limits are of an hour at most. */

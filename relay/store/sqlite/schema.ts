@@ -159,6 +159,7 @@ export const MIGRATIONS = [
     version INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE used_tokens (jti TEXT PRIMARY KEY, delivery TEXT NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE gates (scope TEXT PRIMARY KEY, closed_until INTEGER NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE rate_limiter (tokens REAL NOT NULL, refilled_at INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;
   INSERT INTO rate_limiter SELECT tokens, at, 0 FROM pace;
@@ -202,6 +203,8 @@ export const MIGRATIONS = [
   CREATE INDEX runs_delivery ON runs (delivery);
   -- page, settle
   CREATE INDEX outbox_delivery ON outbox (delivery, seq);
+  -- purge
+  CREATE INDEX used_tokens_expired ON used_tokens (expires_at);
   -- claimOutboxes
   CREATE INDEX outboxes_due ON outboxes (due_at);
   `,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { until } from '../../support/until.ts'
 import type { RelayProcess } from '../relay-process.ts'
 import { judge, type Verdict } from '../verdict.ts'
 import { openWorld, type WorldOptions } from '../world.ts'
@@ -18,6 +19,35 @@ export async function kill(
       await world.relay.kill()
       await world.relay.start()
     }
+    await load.done
+    return await judge(fault, options.times, world, load)
+  } finally {
+    await world.close()
+  }
+}
+
+/** SIGKILL as soon as GitHub has answered a `workflow_dispatch`, before the relay can have recorded the answer. */
+export async function killAtAnswer(
+  fault: string,
+  options: WorldOptions & { times: number; perKill: number },
+): Promise<Verdict> {
+  const world = await openWorld({ repositories: 100, target: 'workflow', ...options })
+  try {
+    await world.relay.start()
+    let times = 0
+    let accepted = 0
+    let killing: Promise<void> | null = null
+    world.github.onWorkflowDispatch(() => {
+      if (killing || times === options.times || ++accepted % options.perKill !== 0) return
+      times++
+      killing = world.relay.kill().then(async () => {
+        await world.relay.start()
+        killing = null
+      })
+    })
+    const load = world.load({ count: options.times * options.perKill * 2, perSecond: 100 })
+    await until(() => times === options.times, `${fault}: it strikes`, 300_000)
+    await killing
     await load.done
     return await judge(fault, options.times, world, load)
   } finally {
@@ -44,7 +74,7 @@ export async function killOneOf(
     let over = false
     void load.done.then(() => (over = true))
     let times = 0
-    while (!over || world.github.dispatches.length < options.count / 2) {
+    while (!over || world.accepted().length < options.count / 2) {
       await sleep(options.everyMs * (0.5 + Math.random()))
       const relay = world.relays[times++ % 2] as RelayProcess
       await relay.kill()

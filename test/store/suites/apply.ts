@@ -165,4 +165,43 @@ export function applyTests(place: Place): void {
     const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
     expect(kept).toEqual([...numbers(1, 50), ...numbers(81, 230)])
   })
+
+  test('a token that one delivery has used allows nothing for another, until it is forgotten after its expiry', async () => {
+    const store = await place.emptied()
+    const [first, second] = await acceptAll(store, {}, {})
+    const use = async (id: string, expiresAt: number, run: number) =>
+      applyTo(store, id, { change: { state: 'running', runs: [aRun(run)] } }, undefined, undefined, {
+        jti: 'one',
+        expiresAt,
+      })
+    const expiresAt = store.clock() - 11 * 60_000
+    expect(await use(first!, expiresAt, 1)).toBe(true)
+    expect(await use(first!, expiresAt, 1)).toBe(true)
+    expect(await use(second!, expiresAt, 2)).toBe(false)
+    expect(await get(store, second!)).toMatchObject({ state: 'queued', runs: [] })
+    await store.purge(0, 10)
+    expect(await use(second!, store.clock() + 300_000, 2)).toBe(true)
+    await store.purge(0, 10)
+    expect(await use(first!, store.clock() + 300_000, 1)).toBe(false)
+  })
+
+  test('of two deliveries for which one token comes at once, one uses it', async () => {
+    const store = await place.emptied()
+    const ids = await acceptAll(store, {}, {})
+    const deliveries = await Promise.all(ids.map(id => get(store, id)))
+    const token = { jti: 'both', expiresAt: store.clock() + 300_000 }
+    await Promise.allSettled(
+      deliveries.map((delivery, i) =>
+        store.apply(
+          delivery,
+          aTransition({ change: { state: 'running', runs: [aRun(i + 1)] } }),
+          2000,
+          undefined,
+          token,
+        ),
+      ),
+    )
+    const states = await Promise.all(ids.map(async id => (await get(store, id)).state))
+    expect(states.toSorted()).toEqual(['queued', 'running'])
+  })
 }

@@ -1,0 +1,24 @@
+import { createHmac } from 'node:crypto'
+import type { GitHubApi, GitHubRun } from './github-api.ts'
+
+/** Sends GitHub's webhook `workflow_run` of a run as it is, signed with GITHUB_WEBHOOK_SECRET. */
+export async function sendRunWebhook(
+  relayUrl: string,
+  run: GitHubRun,
+  { github, secret }: { github: Pick<GitHubApi, 'serverUrl'>; secret: string },
+): Promise<unknown> {
+  const body = JSON.stringify({
+    action: run.status === 'completed' ? 'completed' : 'in_progress',
+    repository: { full_name: run.repository },
+    workflow_run: {
+      ...{ id: run.id, run_attempt: run.runAttempt, workflow_id: run.workflowId, event: run.event },
+      ...{ display_title: run.displayTitle, status: run.status, conclusion: run.conclusion },
+      html_url: `${github.serverUrl}/${run.repository}/actions/runs/${run.id}`,
+      ...{ created_at: run.createdAt, updated_at: run.updatedAt },
+    },
+  })
+  const signature = createHmac('sha256', secret).update(body).digest('hex')
+  const headers = { 'x-github-event': 'workflow_run', 'x-hub-signature-256': `sha256=${signature}` }
+  const answer = await fetch(`${relayUrl}/github`, { method: 'POST', body, headers })
+  return answer.json()
+}
