@@ -2,7 +2,6 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { parseAllDocuments } from 'yaml'
 import { packClientPayload } from '../../port/client-payload.ts'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
@@ -135,16 +134,14 @@ async function play(
   const run = port.createRun({ id: RUN_ID })
   const now = new Date().toISOString()
   port.entities.push({ ...ENTITY, createdAt: now, updatedAt: now })
-  const files = Object.fromEntries(
-    ['calls', 'entities', 'run'].map(name => [name, join(folder, name)]),
-  ) as Record<'calls' | 'entities' | 'run', string>
-  for (const file of Object.values(files)) writeFileSync(file, '')
-  writeCommand(folder, files.calls, each.broken)
+  const calls = join(folder, 'calls')
+  writeFileSync(calls, '')
+  writeCommand(folder, calls, each.broken)
   const workflows = join(folder, 'repository/.github/workflows')
   mkdirSync(workflows, { recursive: true })
-  writeFileSync(join(workflows, 'called.yml'), onStandIn(called, event.name))
+  writeFileSync(join(workflows, 'called.yml'), onStandIn(called))
   const played = await playWorkflow({
-    yaml: onStandIn(yaml, event.name),
+    yaml: onStandIn(yaml),
     event,
     repository: 'acme/shop',
     sha: 'f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0',
@@ -159,20 +156,16 @@ async function play(
     env: {
       PATH: `${folder}:${process.env.PATH}`,
       PORT_STAND_IN: port.url,
-      // Where the action has not got these files yet, the test reads what steps append to them.
-      PORT_ENTITIES: files.entities,
-      PORT_RUN: files.run,
     },
     vars: { PORT_API_URL: port.url },
     secrets: { PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
   })
-  const appended = readFileSync(files.run, 'utf8')
   return {
     steps: ownSteps(played, each.name),
-    calls: readFileSync(files.calls, 'utf8').replaceAll(RUN_ID, 'RUN').split('\n').filter(Boolean).sort(),
-    entities: entitiesOf(port, readFileSync(files.entities, 'utf8'), played.runId, github.serverUrl),
-    end: endOf(run.status, appended, played),
-    links: linksOf(port, appended, github.serverUrl),
+    calls: readFileSync(calls, 'utf8').replaceAll(RUN_ID, 'RUN').split('\n').filter(Boolean).sort(),
+    entities: entitiesOf(port, played.runId, github.serverUrl),
+    end: endOf(run.status, played),
+    links: linksOf(port, github.serverUrl),
     log: run.logs
       .map(({ message }) => message)
       .join('\n')
@@ -187,11 +180,9 @@ function writeCommand(folder: string, calls: string, broken = ''): void {
   chmodSync(join(folder, 'work'), 0o755)
 }
 
-/** A workflow names neither the address of a stand-in, nor, until the action reads it by itself, the input `port`. */
-function onStandIn(yaml: string, event: string): string {
-  const payload = event === 'workflow_dispatch' ? '\n$1payload: ${{ github.event.inputs.port }}' : ''
-  return yaml.replace(/^( *)port-client-id:/gm, `$1port-api-url: \${{ vars.PORT_API_URL }}${payload}\n$&`)
-}
+/** A workflow does not name the address of a stand-in. */
+const onStandIn = (yaml: string): string =>
+  yaml.replace(/^( *)port-client-id:/gm, '$1port-api-url: ${{ vars.PORT_API_URL }}\n$&')
 
 /** The steps that have nothing to do with Port, as job, name and result. */
 function ownSteps(played: PlayedRun, name: string): string[] {
@@ -214,19 +205,15 @@ function ownSteps(played: PlayedRun, name: string): string[] {
     .sort()
 }
 
-/** What was sent to Port, and what steps appended for the action to send, in order. */
-function entitiesOf(port: PortApi, appended: string, githubRunId: number, serverUrl: string): JsonObject[] {
+/** What was sent to Port, in order. */
+function entitiesOf(port: PortApi, githubRunId: number, serverUrl: string): JsonObject[] {
   const sent = port.requests.flatMap(({ method, path, body }): JsonObject[] => {
     const match = /^\/v1\/blueprints\/([^/?]+)\/entities(?:\/([^/?]+))?/.exec(path)
     if (!match || method === 'GET') return []
     if (method === 'DELETE') return [{ operation: 'delete', blueprint: match[1]!, identifier: match[2]! }]
     return [{ ...(body as JsonObject), blueprint: match[1]! }]
   })
-  // Each is one line of JSON.
-  const lines = appended.split('\n').filter(Boolean)
-  const documents = lines.flatMap(line => parseAllDocuments(line).map(each => each.toJS() as Json))
-  const all = [...sent, ...(documents.flat() as JsonObject[])]
-  return all.map(entity => {
+  return sent.map(entity => {
     const { properties = {}, relations = {}, ...rest } = entity
     const text = JSON.stringify({
       ...rest,
@@ -239,15 +226,14 @@ function entitiesOf(port: PortApi, appended: string, githubRunId: number, server
 }
 
 /** What is not ended by the workflow, Port's own backend ends with the workflow's conclusion, and so does the relay. */
-function endOf(status: string, appended: string, { conclusion }: PlayedRun): string {
-  if (status === 'FAILURE' || /^conclusion=failure$/m.test(appended)) return 'FAILURE'
+function endOf(status: string, { conclusion }: PlayedRun): string {
+  if (status === 'FAILURE') return 'FAILURE'
   return status === 'SUCCESS' || conclusion === 'success' ? 'SUCCESS' : 'FAILURE'
 }
 
-function linksOf(port: PortApi, appended: string, serverUrl: string): string[] {
+function linksOf(port: PortApi, serverUrl: string): string[] {
   const sent = port.requests.flatMap(({ body }) =>
     [(body as { link?: string | string[] } | undefined)?.link ?? []].flat(),
   )
-  const own = [...sent, ...[...appended.matchAll(/^link=(.*)$/gm)].map(([, link]) => link!)]
-  return [...new Set(own.filter(link => !link.startsWith(`${serverUrl}/acme/shop/actions/runs/`)))]
+  return [...new Set(sent.filter(link => !link.startsWith(`${serverUrl}/acme/shop/actions/runs/`)))]
 }
