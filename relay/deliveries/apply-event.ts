@@ -10,7 +10,7 @@ export interface ApplyDeps {
   policy: Policy
   /** Whether the delivery has a run in Port, and its organisation has credentials to report to it. */
   canReport: (delivery: Delivery) => boolean
-  log: { info: (fields: object, message: string) => void }
+  log: Record<'info' | 'warn', (fields: object, message: string) => void>
 }
 
 interface ApplyOptions {
@@ -59,7 +59,7 @@ export function createApplyEvent({ store, policy, canReport, log }: ApplyDeps): 
           stopping,
         )
       ) {
-        if (next.history) record(log, current, next.history)
+        if (next.history) record(log, { ...current, ...next.change }, next.history)
         const version = current.version + (Object.keys(next.change).length > 0 ? 1 : 0)
         return { outcome: 'applied', delivery: { ...current, ...next.change, version } }
       }
@@ -100,7 +100,8 @@ const SENTENCES: Record<string, string> = {
 }
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
-  const { id, runId, repository, eventType, workflow } = delivery
+  const { id, runId, repository, eventType, workflow, state } = delivery
   const target = workflow === null ? { event_type: eventType } : { workflow }
-  log.info({ delivery: id, run: runId, repository, ...target, ...details }, SENTENCES[type] ?? type)
+  const fields = { delivery: id, run: runId, repository, ...target, ...details }
+  log[state === 'failed' ? 'warn' : 'info'](fields, SENTENCES[type] ?? type)
 }

@@ -50,7 +50,7 @@ export function createCredential(
   }
   const options = {
     baseUrl: apiUrl,
-    userAgent: 'port-webhook-action',
+    userAgent: 'port-webhook-relay',
     log: SILENT,
     request: { retries: 0, fetch: send },
   }

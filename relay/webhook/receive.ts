@@ -55,7 +55,7 @@ export function createReceive({
         ...dispatchOf(accepted),
         duplicate: accepted.duplicate,
       },
-      'accepted',
+      'the delivery is accepted',
     )
     const { id, runId, repository, duplicate } = accepted
     const answer = {

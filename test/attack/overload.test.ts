@@ -15,7 +15,7 @@ describe('slow senders are cut off while others are served:', () => {
     ['headers that never end', null, 'x-slow: 1\r\n', 15_000],
     ['a body that never ends', 'content-length: 100000', '{', 45_000],
   ] as const
-  test.concurrent.each(slow)(
+  test.each(slow)(
     '%s',
     async (_, length, drip, withinMs) => {
       const head = length === null ? 'POST /webhook HTTP/1.1\r\nhost: x\r\n' : webhookHead(length)

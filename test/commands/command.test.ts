@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
+import { cancel } from '../../relay/commands/cancel.ts'
 import { defineCommand, runCommand } from '../../relay/commands/command.ts'
 import { deliveries } from '../../relay/commands/deliveries.ts'
 import { doctor } from '../../relay/commands/doctor.ts'
@@ -11,7 +12,7 @@ import { serve } from '../../relay/commands/serve.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
-const commands = [serve, doctor, send, deliveries, redeliver, generate, migrate]
+const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate]
 
 describe.each(commands.map(command => ({ name: command.name, command })))('$name', ({ name, command }) => {
   test('prints its summary and each of its options for --help', async () => {

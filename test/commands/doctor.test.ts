@@ -358,7 +358,7 @@ describe('what does not answer, or not as it should', () => {
   test('a database in a folder that is a file, and one that a relay uses', async () => {
     const path = join(file('a-file', ''), 'relay.db')
     expect(await wrong({ RELAY_DATABASE: `sqlite:${path}` })).toEqual([
-      `problem: The database ${path} cannot be opened (unable to open database file): RELAY_DATABASE must name a file in a folder that the relay may write to.`,
+      `problem: The database ${path} cannot be opened (ENOTDIR): RELAY_DATABASE must name a file in a folder that the relay may write to.`,
     ])
     const used = join(folder, 'relay.db')
     expect((await findings({ RELAY_DATABASE: `sqlite:${used}` }))[1]).toEqual({

@@ -1,5 +1,5 @@
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
 import fc from 'fast-check'
@@ -187,12 +187,12 @@ test.each(globSync('examples/*/*.yml', { cwd: root }).sort())(
     const action = await actionOf(readFileSync(join(root, example), 'utf8'), example.split('/').at(-1)!)
     valid(action)
     expect(valid.errors).toBeNull()
-    const [definition] = globSync(`examples/${action.identifier.split('_')[0]}/port-action*.json`, {
-      cwd: root,
-    })
+    const [definition] = globSync(`${dirname(example).replace('-oidc', '')}/port-action*.json`, { cwd: root })
     const known = json(definition!).trigger.userInputs.properties
     expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(Object.keys(known).sort())
-    expect(action.invocationMethod.url).toBe('https://relay.example.com/webhook')
+    expect(action.invocationMethod.url).toMatch(
+      /^https:\/\/relay\.example\.com\/webhook(\?workflow=[\w-]+\.yml)?$/,
+    )
   },
 )
 
@@ -206,7 +206,9 @@ jobs:
 `
   const action = await actionOf(yaml, 'x.yml', '--identifier', 'b')
   expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(['a b', 'action', 'where'])
-  expect(action.invocationMethod.url).toBe('https://relay.example.com/webhook')
+  expect(action.invocationMethod.url).toMatch(
+    /^https:\/\/relay\.example\.com\/webhook(\?workflow=[\w-]+\.yml)?$/,
+  )
   const other = await actionOf(yaml, 'x.yml', '--identifier', 'c')
   expect(other.invocationMethod.url).toBe('https://relay.example.com/webhook?event_type=a')
 })

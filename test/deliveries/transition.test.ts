@@ -214,7 +214,7 @@ describe('a dispatch', () => {
     const event = { ...EVENTS.runNotFound, list: 'forbidden', reason: 'x', reportable: false } as const
     expect(transition(delivery, event, NOW, POLICY)?.change).toMatchObject({
       state: 'failed',
-      reason: expect.stringMatching(/Redeliver the delivery if none did\.$/),
+      reason: expect.stringMatching(/^The outcome of the dispatch is unknown, since x\. Redeliver/),
     })
   })
 })

@@ -59,7 +59,7 @@ test('a failed delivery keeps why and each event, and is redelivered by API: onc
   expect(await api(`/${id}/redeliver`, 'POST')).toMatchObject({
     status: 409,
     body: {
-      detail: `Delivery ${id} has neither failed nor was it cancelled: no other can be redelivered.`,
+      detail: `Delivery ${id} has not failed and was not cancelled: only such deliveries can be redelivered.`,
     },
   })
   const { events } = (await api(`/${id}`)).body as { events: { type: string }[] }
@@ -88,7 +88,7 @@ test('the commands deliveries and redeliver do the same', async () => {
     stdout: '',
     stderr: 'Send RELAY_ADMIN_TOKEN as "Authorization: Bearer …".\n',
   })
-  expect((await cli(['redeliver'])).code).toBe(1)
+  expect((await cli(['redeliver'])).code).toBe(2)
   github.addRepository('acme/shop')
   expect(await cli(['redeliver', id])).toEqual({
     code: 0,
@@ -96,7 +96,7 @@ test('the commands deliveries and redeliver do the same', async () => {
     stderr: '',
   })
   await until(() => github.dispatches.length === 1, 'it is dispatched')
-  expect((await cli(['redeliver', id])).stderr).toContain('has neither failed nor was it cancelled')
+  expect((await cli(['redeliver', id])).stderr).toContain('only such deliveries can be redelivered')
 })
 
 test('without RELAY_ADMIN_TOKEN the admin API is not there', async () => {

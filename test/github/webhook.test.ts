@@ -40,7 +40,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     store,
     policy: { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com' },
     canReport: () => false,
-    log: { info() {} },
+    log: { info() {}, warn() {} },
   })
   const app = new Hono()
   app.onError((error, c) => answerProblem(c, error as Problem))

@@ -32,7 +32,7 @@ test('a delivery goes in, GitHub gets it once, Port is told, and a stop waits fo
     body: { version: '1', port_context: { runId: run.id } },
   })
   expect(answer).toMatchObject({ status: 202, body: { run_id: run.id, repository: 'acme/shop' } })
-  await until(() => port.run(run.id).statusLabel === 'Waiting for GitHub', 'Port is told')
+  await until(() => port.run(run.id).logs.length > 0, 'Port is told')
   await relay.stop()
   expect(github.dispatches).toHaveLength(1)
   expect(port.run(run.id).logs.map(line => line.message)).toEqual([
@@ -56,14 +56,19 @@ test('a delivery that fails is a line of the log, when it is dispatched as when 
   const deliver = async (name: string) => {
     const path = `/webhook/acme/${name}?event_type=deploy`
     const { body } = await send(relay.url, { body: { port_context: { runId: `r_${name}` } }, path })
-    const about = { delivery: body.delivery, run: `r_${name}`, repository: `acme/${name}`, event: 'deploy' }
+    const about = {
+      delivery: body.delivery,
+      run: `r_${name}`,
+      repository: `acme/${name}`,
+      event_type: 'deploy',
+    }
     return { level: 40, ...about }
   }
   const expected = [await deliver('none'), await deliver('shop')]
-  const failures = () => relay.log().filter(line => line.msg.startsWith('The delivery has failed: '))
+  const failures = () => relay.log().filter(line => line.state === 'failed')
   await until(() => failures().length === 2, 'both have failed', 20_000)
   expect(failures()).toMatchObject(expected)
-  expect(failures().map(line => line.msg)).toEqual([
+  expect(failures().map(line => line.reason)).toEqual([
     expect.stringContaining('GitHub cannot see acme/none'),
     expect.stringContaining('No workflow in acme/shop listens to repository_dispatch type deploy'),
   ])

@@ -745,7 +745,7 @@ describe('what is logged', () => {
     await relay.post({ headers, body: Buffer.from('{"password":"hunter2"') })
     expect(relay.logged).toEqual([
       {
-        message: 'accepted',
+        message: 'the delivery is accepted',
         fields: {
           delivery: answer.body.delivery,
           run: 'r_Q0YotCZMKxDLdlaU',

@@ -136,10 +136,8 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const isAllowed = (name: string) => name !== 'acme/api'
   const hub = { ...createGitHub(config, clock, gate, { isAllowed }), clockOffset: () => clockOffset }
   const logged: Stage['logged'] = []
-  const log = {
-    info: (fields: object, message: string) => void logged.push({ fields: { ...fields }, message }),
-    error: (fields: object, message: string) => void logged.push({ fields: { ...fields }, message }),
-  }
+  const line = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
+  const log = { info: line, warn: line, error: line }
   const open = () => createEngine({ store, github: hub, gate, clients, policy, publicUrl, log })
   let engine = open()
   let limits: PortLimits = new Map()

@@ -1,7 +1,8 @@
 import type { Client } from 'pg'
 
 const CHECK = { name: 'relay_start_check', text: 'SELECT 1' }
-const ANSWER_MS = 15_000
+/** Less than a query may take. */
+const ANSWER_MS = 10_000
 
 /** A pooler in between loses prepared statements. */
 export class PoolerRefused extends Error {
