@@ -217,9 +217,10 @@ const lostMeanwhile = (count: number) =>
   `Port may not have received all of the log: its answer to ${countLines(count)} got lost while the job ran.`
 
 /** Under the token of main; where the relay gave none then, this run proves itself now. */
-function openRelay({ state, payload }: Job, runner: Runner): RelayReporter | null {
+function openRelay({ state, inputs, payload }: Job, runner: Runner): RelayReporter | null {
   if (!state.relay) return null
-  const access = state.relay.token === null ? (findRelay(payload, runner.env) ?? state.relay) : state.relay
+  const access =
+    state.relay.token === null ? (findRelay(payload, inputs.report, runner.env) ?? state.relay) : state.relay
   return createRelayReporter(access, runner, { budgetMs: BUDGET_MS, ending: true })
 }
 

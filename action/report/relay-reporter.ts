@@ -73,7 +73,7 @@ export function createRelayReporter(
   options: { budgetMs: number; ending?: boolean },
 ): RelayReporter {
   const retry = createRetry({ budgetMs: options.budgetMs, clock, sleep })
-  const { url, delivery, complete } = given
+  const { url, delivery, complete, ends } = given
   const sender = randomUUID()
   const waiting: Waiting[] = []
   let { token, idToken } = given
@@ -91,7 +91,7 @@ export function createRelayReporter(
   }
 
   async function trade(): Promise<RelayStart> {
-    const answer = await post('/report/start', await proof(), { delivery, complete }, hasStarted)
+    const answer = await post('/report/start', await proof(), { delivery, complete, ends }, hasStarted)
     if (answer.duplicate === true) {
       const run = readRun({ external_run_id: String(answer.github_run_id) })
       return { run, duplicate: true, reports: true, payload: null, secrets: {} }
@@ -181,7 +181,7 @@ export function createRelayReporter(
       const asking = { delivery, complete }
       return readInputs(await retry(() => post('/report/inputs', bearer, asking, hasInputs)))
     },
-    access: () => ({ url, delivery, complete, idToken: token === null ? idToken : null, token }),
+    access: () => ({ url, delivery, complete, ends, idToken: token === null ? idToken : null, token }),
     prepare: async () => {
       if (token === null) await start().catch(() => {})
     },

@@ -57,7 +57,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
     mask(runner, [inputs.portClientSecret, inputs.secretKey])
     const workflow = readWorkflow(env)
     const sent = readPayload(inputs.payload, workflow, env)
-    const access = inputs.portClientSecret === '' ? findRelay(sent, env) : null
+    const access = inputs.portClientSecret === '' ? findRelay(sent, inputs.report, env) : null
     const relay = access && createRelayReporter(access, runner, { budgetMs: BUDGET_MS })
     let redact = createRedact([])
     const reporter = createReporter(sent.run_id ?? '', inputs, runner, {

@@ -7,8 +7,8 @@ import { GateClosedError } from './rate-limit-gate.ts'
 
 /** What a failed request to GitHub, other than a dispatch, means: it is not permitted, or fails for now. Times are milliseconds since 1970, reasons clauses. */
 export type ReadFailure =
-  | { kind: 'forbidden'; reason: string }
-  | { kind: 'later'; at: number; reason: string }
+  /** `permission`: the credential works and may not do this; else it does not work, or the repository or run is not to be seen. */
+  { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
 
 /**
  * Classifies what a request about workflow runs or jobs threw.
@@ -45,10 +45,12 @@ export function readFailure(
   if (isForeign(response.data)) {
     return { kind: 'later', at: soon, reason: `something between the relay and GitHub answered ${status}` }
   }
-  const reason =
-    readCredentialFailure(stage, status, says) ??
-    (stage
-      ? noTokenSentence(stage, status, says, repository)
-      : `the relay's token or App lacks ${permission} on ${repository} (${status}: ${says})`)
-  return { kind: 'forbidden', reason }
+  const credential = readCredentialFailure(stage, status, says)
+  if (credential !== null) return { kind: 'forbidden', reason: credential, permission: false }
+  if (stage) {
+    const reason = noTokenSentence(stage, status, says, repository)
+    return { kind: 'forbidden', reason, permission: false }
+  }
+  const reason = `the relay's token or App lacks ${permission} on ${repository} (${status}: ${says})`
+  return { kind: 'forbidden', reason, permission: status === 403 }
 }

@@ -49,6 +49,8 @@ const EVENTS = {
         id,
         run_attempt: whole,
         workflow_id: whole,
+        path: text,
+        head_branch: text,
         event: text,
         display_title: text,
         name: text,

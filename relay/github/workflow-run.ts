@@ -6,6 +6,10 @@ export interface WorkflowRun {
   attempt: number
   /** The workflow that it is a run of; null where GitHub does not name it. */
   workflowId: number | null
+  /** File name of that workflow; null where GitHub does not name it. */
+  workflow: string | null
+  /** The branch or tag that it runs on; null where GitHub does not name it. */
+  ref: string | null
   /** What starts it, such as `repository_dispatch`. */
   event: string
   /** The workflow's `run-name`; without one the event type of the dispatch. */
@@ -24,6 +28,8 @@ export interface GivenRun {
   id: number
   run_attempt?: number | null
   workflow_id?: number | null
+  path?: string | null
+  head_branch?: string | null
   event?: string | null
   display_title?: string | null
   name?: string | null
@@ -40,6 +46,9 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
     id: run.id,
     attempt: run.run_attempt ?? 1,
     workflowId: run.workflow_id ?? null,
+    // `.github/workflows/deploy.yml@main` in some answers.
+    workflow: run.path?.split('@')[0]?.split('/').at(-1) ?? null,
+    ref: run.head_branch ?? null,
     event: run.event ?? 'unknown',
     title: cleanText(run.display_title ?? run.name ?? ''),
     status: run.status ?? 'unknown',

@@ -7,8 +7,15 @@ import { readBody } from '../http/read-body.ts'
 
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
-/** `POST /report/start`: which delivery; `complete` where its payload was truncated and the rest is requested. */
-export const startMessage = z.object({ delivery, complete: z.boolean().default(false) })
+/**
+ * `POST /report/start`: which delivery; `complete` where its payload was truncated and the rest is requested; `ends` where
+ * the job reports its end through the relay, or leaves it to the relay.
+ */
+export const startMessage = z.object({
+  delivery,
+  complete: z.boolean().default(false),
+  ends: z.boolean().default(false),
+})
 
 const logLine = z.object({
   level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),

@@ -51,7 +51,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     const claims = await verify(bearer(c))
     // Before the body is read: the runs of any repository on GitHub can get OIDC tokens.
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
-    const { delivery: id, complete } = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
+    const {
+      delivery: id,
+      complete,
+      ends,
+    } = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
     const found = await store.get(id)
     if (!found) throw refuse(id, claims, 'there is no such delivery')
     const facts = await know(found.repository, claims)
@@ -68,7 +72,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     }
     if (!owned) await checkTitleAndTime(found, claims)
 
-    const delivery = await bind(found, claims)
+    const delivery = await bind(found, claims, ends)
     const isOpen = OPEN_STATES.includes(delivery.state)
     const [{ token, expiresAt }, run] = await Promise.all([
       tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
@@ -89,12 +93,12 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
   }
 
   /** Binds the run; a delivery that has ended stays as it is. */
-  async function bind(found: Delivery, claims: RunClaims): Promise<Delivery> {
+  async function bind(found: Delivery, claims: RunClaims, reportsEnd: boolean): Promise<Delivery> {
     const { runId, runAttempt } = claims
     const url = `${github.serverUrl}/${found.repository}/actions/runs/${runId}`
     const run = {
       ...{ id: runId, attempt: runAttempt, evidence: 'report' as const, past: false },
-      ...{ status: 'in_progress', conclusion: null, url },
+      ...{ status: 'in_progress', conclusion: null, url, reportsEnd },
     }
     const { jti, expiresAt } = claims
     const { outcome, delivery } = await apply(

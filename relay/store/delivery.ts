@@ -27,6 +27,8 @@ export interface DeliveryRun {
   conclusion: string | null
   /** Empty until the run was read. */
   url: string
+  /** Whether its action reports the run's end through the relay: another end in Port is a person's. */
+  reportsEnd?: boolean
 }
 
 /** Where a delivery is dispatched to: a repository with an event type, or with a workflow and a ref. */

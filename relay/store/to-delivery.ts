@@ -47,6 +47,7 @@ export function toRun(row: Row): DeliveryRun {
     status: String(row.status),
     conclusion: text(row.conclusion),
     url: String(row.url),
+    ...(Boolean(row.reports_end) && { reportsEnd: true }),
   }
 }
 

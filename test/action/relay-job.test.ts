@@ -61,7 +61,7 @@ test('the progress reporter sends lines through the relay, by the token that mai
   writeFileSync(logFile, 'a line\n')
   const folder = progressFolder(logFile)
   folder.open(process.pid)
-  const relay = { url: stage.url, delivery: id, complete: false, idToken: null, token }
+  const relay = { url: stage.url, delivery: id, complete: false, ends: true, idToken: null, token }
   const credentials = { portApiUrl: stage.port.url, portClientId: '', portClientSecret: '' }
   const job = {
     runId: portRun!.id,

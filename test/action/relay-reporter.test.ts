@@ -27,6 +27,7 @@ async function openRelay({ started = STARTED } = {}) {
     url: server.origin,
     delivery: 'd_1',
     complete: false,
+    ends: true,
     idToken: { url: `${server.origin}/idtoken?api-version=2.0`, requestToken: 'request-token' },
     token: null,
   }
@@ -65,7 +66,7 @@ test('a run proves itself once, with a token for exactly the relay, and masks al
     ['GET', `/idtoken?api-version=2.0&audience=${encodeURIComponent(relay.origin)}`, 'Bearer request-token'],
     ['POST', '/report/start', `Bearer ${proof}`],
   ])
-  expect(relay.requests[1]!.body).toEqual({ delivery: 'd_1', complete: false })
+  expect(relay.requests[1]!.body).toEqual({ delivery: 'd_1', complete: false, ends: true })
   expect(relay.masks).toEqual(['request-token', proof, 'report-token'])
   expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
 })

@@ -5,12 +5,21 @@ import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
 const DISPATCHED = Date.parse('2026-11-01T10:00:00Z')
 const MINUTE = 60_000
 const UUID = '0b9d4f0e-3a5c-4b7e-9a35-3a1f2b6c7d8e'
-const DELIVERY = { id: UUID, runId: 'r_A1b2C3d4E5f6G7h8', eventType: 'deploy' }
+const DELIVERY = { id: UUID, runId: 'r_A1b2C3d4E5f6G7h8', eventType: 'deploy', workflow: null, ref: null }
 const ANOTHER = 'r_Z1b2C3d4E5f6G7h8'
 
 let nextId = 1
 const run = (title: string, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
-  ...{ id: nextId++, attempt: 1, workflowId: 1, event: 'repository_dispatch', title, url: '' },
+  ...{
+    id: nextId++,
+    attempt: 1,
+    workflowId: 1,
+    workflow: 'deploy.yml',
+    ref: 'main',
+    event: 'repository_dispatch',
+    title,
+    url: '',
+  },
   ...{
     status: 'in_progress',
     conclusion: null,
@@ -128,6 +137,20 @@ describe('the only candidate is taken', () => {
   ])('not one that was created %s', (_, createdAt) => {
     const sight = { readAt: DISPATCHED + 20 * MINUTE }
     expect(look([run('deploy', { createdAt })], sight)).toEqual({ evidence: null, titles: [] })
+  })
+
+  test('not one of another workflow or branch than the one started by name', () => {
+    const started = { ...DELIVERY, eventType: null, workflow: 'deploy.yml', ref: 'release' }
+    const matched = (more: Partial<WorkflowRun>) =>
+      matchRuns(started, {
+        ...{ runs: [run('Deploy', more)], taken: new Set<number>(), externalRunId: null },
+        ...{ dispatchedAt: DISPATCHED, readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE },
+        ...{ whole: true, others: [] },
+      }).evidence
+    expect(matched({ ref: 'release' })).toBe('only_candidate')
+    expect(matched({ ref: null, workflow: null })).toBe('only_candidate')
+    expect(matched({ ref: 'main' })).toBeNull()
+    expect(matched({ ref: 'release', workflow: 'lint.yml' })).toBeNull()
   })
 
   test('not one of two', () => {

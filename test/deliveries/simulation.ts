@@ -98,7 +98,15 @@ export async function simulate(options: {
   function createRun(of: Case | null, repository: string, title: string, more: Partial<Run> = {}): Run {
     const createdAt = Math.floor(at / SECOND) * SECOND
     const run: Run = {
-      ...{ id: nextRunId++, attempt: 1, workflowId: 1, event: 'repository_dispatch', title },
+      ...{
+        id: nextRunId++,
+        attempt: 1,
+        workflowId: 1,
+        workflow: 'deploy.yml',
+        ref: 'main',
+        event: 'repository_dispatch',
+        title,
+      },
       ...{
         status: 'queued',
         conclusion: null,

@@ -7,6 +7,8 @@ const made = (id: number, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   id,
   attempt: 1,
   workflowId: 1,
+  workflow: 'deploy.yml',
+  ref: 'main',
   event: 'repository_dispatch',
   title: 'deploy',
   status: 'in_progress',

@@ -121,7 +121,7 @@ function merge(known: DeliveryRun[], found: readonly WorkflowRun[], evidence: Ev
 }
 
 const unseenRun = (id: number): WorkflowRun => ({
-  ...{ id, attempt: 1, workflowId: null, event: 'unknown', title: '' },
+  ...{ id, attempt: 1, workflowId: null, workflow: null, ref: null, event: 'unknown', title: '' },
   ...{ status: 'unknown', conclusion: null, url: '', createdAt: 0, updatedAt: 0 },
 })
 

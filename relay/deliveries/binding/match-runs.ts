@@ -31,7 +31,7 @@ export interface Match {
   runs: WorkflowRun[]
 }
 
-type Named = Pick<Delivery, 'id' | 'runId' | 'eventType'>
+type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'>
 
 /** What binds a run to a delivery, strongest first: the first that finds any decides. */
 const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: Sight) => WorkflowRun[] }[] = [
@@ -45,12 +45,23 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: Sight) => W
  * inferred from order. Pure.
  */
 export function matchRuns(delivery: Named, sight: Sight): Match {
-  const free = { ...sight, runs: sight.runs.filter(run => !sight.taken.has(run.id)) }
+  const isPossible = (run: WorkflowRun) => run.id === sight.externalRunId || isOfTarget(run, delivery)
+  const free = { ...sight, runs: sight.runs.filter(run => !sight.taken.has(run.id) && isPossible(run)) }
   for (const { evidence, find } of EVIDENCE) {
     const runs = find(delivery, free)
     if (runs.length > 0) return { evidence, runs }
   }
   return { evidence: null, runs: candidates(delivery, free) }
+}
+
+/** Whether a run can be of the workflow and the branch or tag that a delivery starts; of what GitHub does not name, it can. */
+function isOfTarget(run: WorkflowRun, { workflow, ref }: Pick<Delivery, 'workflow' | 'ref'>): boolean {
+  if (workflow === null) return true
+  const name = /^\d+$/.test(workflow) ? run.workflowId : run.workflow
+  return (
+    (name === null || String(name) === workflow) &&
+    (ref === null || run.ref === null || ref.replace(/^refs\/(heads|tags)\//, '') === run.ref)
+  )
 }
 
 /** Exactly one run, where exactly one delivery can have started it. */

@@ -97,7 +97,8 @@ async function lookForRun(delivery: Delivery, { store, apply, port, findRuns, pu
       type: 'runNotFound',
       ...readList(found, delivery, run === 'unread'),
       readAt: found.snapshot.readAt ?? 0,
-      reportable: isRead || publicUrl !== null,
+      // A workflow that is started by its name may be one without the action.
+      reportable: delivery.workflow === null && (isRead || publicUrl !== null),
     })
   }
 }

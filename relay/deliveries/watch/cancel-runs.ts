@@ -11,7 +11,7 @@ const LOOK_MS = 3_000
  * Asks GitHub to cancel the runs of a delivery: once, and once more by force where that has no effect.
  *
  * @param now milliseconds since 1970
- * @returns null where nothing was cancelled now
+ * @returns null where nothing was cancelled now; a later look tries again, unless the credential lacks the permission
  */
 export async function cancelRuns(
   { repository, cancelSentAt, cancelForced }: Delivery,
@@ -21,13 +21,16 @@ export async function cancelRuns(
   const forced = cancelSentAt !== null
   if (forced && (cancelForced || now < cancelSentAt + FORCE_AFTER_MS)) return null
   const send = forced ? github.forceCancelRun : github.cancelRun
-  try {
-    let sent = false
-    for (const run of runs) if ((await send(repository, run.id)) === 'accepted') sent = true
-    return sent ? { type: 'cancelSent', forced, lookAt: now + LOOK_MS } : null
-  } catch (error) {
-    const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
-    if (failure.kind === 'later') return null
-    return { type: 'cancelRejected', reason: failure.reason, lookAt: now + LOOK_MS }
+  let sent = false
+  for (const run of runs) {
+    try {
+      if ((await send(repository, run.id)) === 'accepted') sent = true
+    } catch (error) {
+      const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
+      if (failure.kind === 'forbidden' && failure.permission && !sent) {
+        return { type: 'cancelRejected', reason: failure.reason, lookAt: now + LOOK_MS }
+      }
+    }
   }
+  return sent ? { type: 'cancelSent', forced, lookAt: now + LOOK_MS } : null
 }

@@ -38,8 +38,9 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
-  // Where all reports pass through the relay, an end that it did not send is a person's; for node runs, Port shows it.
-  const mayBeCancelled = delivery.kind === 'node_run' || present.some(run => run.evidence === 'report')
+  // Where all reports pass through the relay, an end that it did not send is a person's; of a node run, Port shows it.
+  const mayBeCancelled =
+    delivery.kind === 'node_run' || (present.length > 0 && present.every(run => run.reportsEnd))
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 
   const needsPort =
@@ -53,8 +54,9 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   // The run in Port of a redelivered delivery may have ended before it was redelivered.
   const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
   if (typeof port === 'object' && isFollowed) {
-    const isCancelled = mayBeCancelled && there.length > 0 && !ended
-    if (port.cancelling || (port.ended && isCancelled)) return { kind: 'cancelled in Port' }
+    // A synchronous run has ended with the answer to its webhook.
+    const isOwnEnd = delivery.kind === 'node_run' || port.synchronized || ended || there.length === 0
+    if (port.cancelling || (port.ended && mayBeCancelled && !isOwnEnd)) return { kind: 'cancelled in Port' }
     if (port.ended) return { kind: 'ended in Port' }
   }
 

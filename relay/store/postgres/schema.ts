@@ -94,7 +94,8 @@ export const MIGRATIONS = [
     ADD COLUMN events BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN report_lines BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN report_bytes BIGINT NOT NULL DEFAULT 0;
-  UPDATE deliveries SET repository = lower(repository), events = json_array_length(old_attempts::json),
+  UPDATE deliveries SET repository = lower(repository),
+    state = CASE WHEN state = 'running' AND github_run_id IS NULL THEN 'dispatched' ELSE state END, events = json_array_length(old_attempts::json),
     unanswered_since = CASE WHEN state = 'queued' THEN attempted_at END,
     attempts = (SELECT count(*) FROM json_array_elements(old_attempts::json) AS attempt
       WHERE (attempt ->> 'at')::bigint >= queued_at),
@@ -111,6 +112,7 @@ export const MIGRATIONS = [
     status TEXT NOT NULL,
     conclusion TEXT,
     url TEXT NOT NULL,
+    reports_end BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (repository, github_run_id)
   );
   CREATE TABLE events (
@@ -140,10 +142,11 @@ export const MIGRATIONS = [
   CREATE TABLE rate_limiter (tokens DOUBLE PRECISION NOT NULL, refilled_at BIGINT NOT NULL, granted BIGINT NOT NULL);
   INSERT INTO rate_limiter SELECT tokens, at, 0 FROM pace;
   INSERT INTO gates SELECT scope, until, 'GitHub limits how fast this credential may work' FROM pauses;
-  INSERT INTO runs
-    SELECT repository, github_run_id, id, coalesce(github_run_attempt, 1), 'report', 0, 'unknown', NULL, ''
+  INSERT INTO runs (repository, github_run_id, delivery, attempt, evidence, past, status, conclusion, url)
+    SELECT repository, github_run_id, id, coalesce(github_run_attempt, 1),
+      CASE WHEN github_run_attempt IS NULL THEN 'port' ELSE 'report' END, 0, 'unknown', NULL, ''
     FROM deliveries WHERE github_run_id IS NOT NULL ON CONFLICT DO NOTHING;
-  INSERT INTO runs
+  INSERT INTO runs (repository, github_run_id, delivery, attempt, evidence, past, status, conclusion, url)
     SELECT repository, past::bigint, id, 1, 'title', 1, 'unknown', NULL, ''
     FROM deliveries, json_array_elements_text(past_runs::json) AS past ON CONFLICT DO NOTHING;
   INSERT INTO events

@@ -116,13 +116,13 @@ function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[
     },
     ...runs.map(run => ({
       sql: `
-        INSERT INTO runs (delivery, repository, github_run_id, attempt, evidence, past, status, conclusion, url)
-        SELECT id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM deliveries WHERE ${MARKED}
+        INSERT INTO runs (delivery, repository, github_run_id, attempt, evidence, past, status, conclusion, url, reports_end)
+        SELECT id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM deliveries WHERE ${MARKED}
         ON CONFLICT DO NOTHING`,
       params: [
         ...mark,
         ...[repository, run.id, run.attempt, run.evidence, Number(run.past)],
-        ...[run.status, run.conclusion, run.url],
+        ...[run.status, run.conclusion, run.url, Number(run.reportsEnd ?? false)],
       ],
     })),
   ]

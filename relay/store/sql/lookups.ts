@@ -20,7 +20,7 @@ export function findRuns(repository: string, given: readonly number[]): Statemen
   const runIds = padded(given)
   return {
     sql: `
-      SELECT delivery, github_run_id AS id, attempt, evidence, past, status, conclusion, url FROM runs
+      SELECT delivery, github_run_id AS id, attempt, evidence, past, status, conclusion, url, reports_end FROM runs
       WHERE repository = ?1 AND github_run_id IN (${places(runIds, 2)})`,
     params: [repository.toLowerCase(), ...runIds],
   }

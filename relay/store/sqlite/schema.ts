@@ -115,7 +115,8 @@ export const MIGRATIONS = [
   INSERT INTO deliveries (seq, id, dedupe_key, replay_key, run_id, kind, action, organisation, repository, event_type, state, reason,
     received_at, queued_at, updated_at, due_at, version, attempts, first_attempt_at, attempted_at, unanswered_since,
     waiting_announced, dispatched_at, events, invocation)
-  SELECT seq, id, identity, replay_key, run_id, kind, action, 'default', lower(repository), event_type, state, reason,
+  SELECT seq, id, identity, replay_key, run_id, kind, action, 'default', lower(repository), event_type,
+    CASE WHEN state = 'running' AND github_run_id IS NULL THEN 'dispatched' ELSE state END, reason,
     received_at, queued_at, updated_at, due_at, lease,
     (SELECT count(*) FROM json_each(attempts) WHERE value ->> 'at' >= queued_at),
     (SELECT min(value ->> 'at') FROM json_each(attempts) WHERE value ->> 'at' >= queued_at),
@@ -135,6 +136,7 @@ export const MIGRATIONS = [
     status TEXT NOT NULL,
     conclusion TEXT,
     url TEXT NOT NULL,
+    reports_end INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (repository, github_run_id)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE events (
@@ -164,10 +166,11 @@ export const MIGRATIONS = [
   CREATE TABLE rate_limiter (tokens REAL NOT NULL, refilled_at INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;
   INSERT INTO rate_limiter SELECT tokens, at, 0 FROM pace;
   INSERT INTO gates SELECT scope, until, 'GitHub limits how fast this credential may work' FROM pauses;
-  INSERT OR IGNORE INTO runs
-    SELECT lower(repository), github_run_id, id, coalesce(github_run_attempt, 1), 'report', 0, 'unknown', NULL, ''
+  INSERT OR IGNORE INTO runs (repository, github_run_id, delivery, attempt, evidence, past, status, conclusion, url)
+    SELECT lower(repository), github_run_id, id, coalesce(github_run_attempt, 1),
+      CASE WHEN github_run_attempt IS NULL THEN 'port' ELSE 'report' END, 0, 'unknown', NULL, ''
     FROM old_deliveries WHERE github_run_id IS NOT NULL;
-  INSERT OR IGNORE INTO runs
+  INSERT OR IGNORE INTO runs (repository, github_run_id, delivery, attempt, evidence, past, status, conclusion, url)
     SELECT lower(repository), past.value, old_deliveries.id, 1, 'title', 1, 'unknown', NULL, ''
     FROM old_deliveries, json_each(past_runs) AS past;
   INSERT INTO events

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { RunState } from '../../port/types.ts'
 import { judge } from '../../relay/deliveries/watch/judge.ts'
 import type { Sight } from '../../relay/deliveries/watch/sight.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../relay/store/delivery.ts'
@@ -7,10 +8,18 @@ const DISPATCHED_AT = 1_000_000
 const START_TIMEOUT = 600_000
 const POLICY = { startTimeout: START_TIMEOUT, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
 
-/** Looks at a bound run of which GitHub says that there is none. */
-function look(evidence: Evidence, after: number): string {
-  const run = { id: 7, attempt: 1, evidence, past: false, status: 'queued', conclusion: null, url: '' }
+/** Looks at a bound run of which GitHub says that there is none, or at its run in Port as given. */
+function look(
+  evidence: Evidence,
+  after: number,
+  runMore: Partial<DeliveryRun> = {},
+  port: Partial<RunState> | null = null,
+  more: Partial<Delivery> = {},
+): string {
+  const about = { id: 7, attempt: 1, evidence, past: false, status: 'queued', conclusion: null, url: '' }
+  const run = { ...about, ...runMore }
   const delivery = {
+    ...{ cancelRequestedAt: null, kind: 'action_run', ...more },
     ...{ state: 'running', runs: [run], receivedAt: DISPATCHED_AT, queuedAt: DISPATCHED_AT },
     dispatchedAt: DISPATCHED_AT,
   } as unknown as Delivery
@@ -21,7 +30,7 @@ function look(evidence: Evidence, after: number): string {
       runs: [run as DeliveryRun],
       candidates: [],
       snapshot: {
-        ...{ access: 'read', reason: null, refusedFor: 0, runs: new Map(), gone: new Set([7]) },
+        ...{ access: 'read', reason: null, refusedFor: 0, runs: new Map(), gone: new Set(port ? [] : [7]) },
         ...{ readAt: now, covers: 0, nextAt: now },
       },
       whole: true,
@@ -30,6 +39,7 @@ function look(evidence: Evidence, after: number): string {
     port: {
       ...{ status: 'in_progress', ended: false, externalRunId: null },
       ...{ synchronized: false, properties: null, body: null },
+      ...port,
     },
     ...{ portDue: false, portFreeAt: 0, endedFor: 0 },
   }
@@ -46,3 +56,27 @@ test.each<Evidence>(['report', 'title', 'only_candidate'])(
   'a run that was seen before (%s) was deleted when GitHub shows it no more',
   evidence => expect(look(evidence, 20_000)).toBe('run deleted'),
 )
+
+test.each([
+  [
+    'of a run whose action reports its end through the relay is a cancellation',
+    { reportsEnd: true },
+    {},
+    'cancelled in Port',
+  ],
+  ['of a run whose end others report is theirs', {}, {}, 'ended in Port'],
+  [
+    'of a synchronous run came with the answer to its webhook',
+    { reportsEnd: true },
+    { synchronized: true },
+    'ended in Port',
+  ],
+])('an end in Port %s', (_, runMore, portMore, verdict) => {
+  expect(look('report', 20_000, runMore, { status: 'failure', ended: true, ...portMore })).toBe(verdict)
+})
+
+test('a node run is cancelled where Port is cancelling its workflow, and not where it is completed', () => {
+  const node = { kind: 'node_run' as const }
+  expect(look('answer', 20_000, {}, { cancelling: true }, node)).toBe('cancelled in Port')
+  expect(look('answer', 20_000, {}, { ended: true }, node)).toBe('ended in Port')
+})
