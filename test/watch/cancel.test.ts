@@ -156,6 +156,19 @@ describe('a cancelled delivery', () => {
     expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
   })
 
+  test('is cancelled by a second request, once the relay has the permission', async () => {
+    const stage = await openStage({ actions: 'read' })
+    const { id } = await running(stage)
+    await cancel(stage, id)
+    await stage.pass(200_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    stage.github.addRepository('acme/shop', { permissions: { actions: 'write', metadata: 'read' } })
+    expect(await cancel(stage, id)).toBe('applied')
+    await stage.pass(30_000)
+    expect(asked(stage)).toEqual(['cancel', 'cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
   test('may be redelivered', async () => {
     const stage = await open()
     const { id } = await running(stage)
@@ -176,6 +189,17 @@ describe('a person who ends the run in Port, without the automation', () => {
     await stage.pass(120_000)
     expect(asked(stage)).toEqual(['cancel'])
     expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
+  test('asks GitHub once where the relay lacks the permission, and the delivery ends', async () => {
+    const stage = await openStage({ actions: 'read' })
+    const { id, run } = await running(stage)
+    await stage.bind(id, run.id)
+    stage.port.endRun(RUN, 'FAILURE')
+    await stage.pass(200_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
+    expect((await stage.history(id)).slice(-3)).toEqual(['cancelRequested', 'cancelRejected', 'endedInPort'])
   })
 
   test('cancels nothing where the action may report directly: the end may be its own', async () => {

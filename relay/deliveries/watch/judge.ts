@@ -54,7 +54,9 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
   if (typeof port === 'object' && isFollowed) {
     const isCancelled = mayBeCancelled && there.length > 0 && !ended
-    if (port.cancelling || (port.ended && isCancelled)) return { kind: 'cancelled in Port' }
+    // Where GitHub rejected the request to cancel, the same end in Port does not lead to another.
+    if (delivery.cancelSentAt === null && (port.cancelling || (port.ended && isCancelled)))
+      return { kind: 'cancelled in Port' }
     if (port.ended) return { kind: 'ended in Port' }
   }
 
