@@ -1,4 +1,5 @@
 import type { GitHub } from '../../github/client.ts'
+import { findResponse } from '../../github/github-answer.ts'
 import { readFailure } from '../../github/read-failure.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { DeliveryEvent } from '../transition/events.ts'
@@ -26,6 +27,8 @@ export async function cancelRuns(
     for (const run of runs) if ((await send(repository, run.id)) === 'accepted') sent = true
     return sent ? { type: 'cancelSent', forced, lookAt: now + LOOK_MS } : null
   } catch (error) {
+    // Not shown yet, as right after a workflow_dispatch, or deleted: the next look tells.
+    if (findResponse(error)?.status === 404) return null
     const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
     if (failure.kind === 'later') return null
     return { type: 'cancelRejected', reason: failure.reason, lookAt: now + LOOK_MS }
