@@ -123,7 +123,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   github.addRepository('acme/shop', { permissions, workflows: [deploy] })
 
   const { apiUrl, clientId, clientSecret } = { apiUrl: port.url, ...port }
-  const client = createPortClient({ apiUrl, clientId, clientSecret, clock })
+  const client = createPortClient({ apiUrl, clientId, clientSecret, clock, readNodeRuns: true })
   const clients = new Map(options.blind ? [] : [['default', client]])
   const policy = {
     startTimeout: options.startTimeout ?? START_TIMEOUT,

@@ -212,3 +212,42 @@ describe('a person who ends the run in Port, without the automation', () => {
     expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
   })
 })
+
+describe('a node run', () => {
+  const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
+  /** Port's answer for the node run, whose route no description of Port's API names. */
+  const answerWith = (stage: Stage, body: object) =>
+    stage.port.fail({
+      match: ({ method, path }) => method === 'GET' && path === `/v1/workflows/nodes/runs/${NODE_RUN}`,
+      ...{ status: 200, body: { ok: true, ...body }, times: Number.POSITIVE_INFINITY },
+    })
+
+  async function runningNode() {
+    const stage = await open()
+    const id = await stage.dispatch(NODE_RUN)
+    const endAnswer = answerWith(stage, { nodeRun: { status: 'IN_PROGRESS' } })
+    const run = stage.run(`deploy ${NODE_RUN}`, { status: 'in_progress' })
+    await stage.pass(60_000)
+    expect(asked(stage)).toEqual([])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'running' })
+    endAnswer()
+    return { stage, id, run }
+  }
+
+  test('whose Port workflow is being cancelled has its workflow run cancelled, and ends as CANCELLED', async () => {
+    const { stage, id } = await runningNode()
+    answerWith(stage, { nodeRun: { status: 'IN_PROGRESS', workflowRun: { status: 'CANCELLING' } } })
+    await stage.pass(120_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+    expect(stage.port.nodeRun(NODE_RUN)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
+  })
+
+  test('that has ended in Port has its workflow run cancelled', async () => {
+    const { stage, id } = await runningNode()
+    answerWith(stage, { nodeRun: { status: 'COMPLETED' } })
+    await stage.pass(120_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+})
