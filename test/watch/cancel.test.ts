@@ -243,8 +243,17 @@ describe('a node run', () => {
     expect(stage.port.nodeRun(NODE_RUN)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
   })
 
-  test('that has ended in Port has its workflow run cancelled', async () => {
+  test('that has ended in Port cancels nothing where the action may have reported the end directly', async () => {
     const { stage, id } = await runningNode()
+    answerWith(stage, { nodeRun: { status: 'COMPLETED' } })
+    await stage.pass(120_000)
+    expect(asked(stage)).toEqual([])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
+  })
+
+  test('that has ended in Port has its workflow run cancelled where the action reports through the relay', async () => {
+    const { stage, id, run } = await runningNode()
+    await stage.bind(id, run.id)
     answerWith(stage, { nodeRun: { status: 'COMPLETED' } })
     await stage.pass(120_000)
     expect(asked(stage)).toEqual(['cancel'])

@@ -38,8 +38,10 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
-  // Where all reports pass through the relay, an end that it did not send is a person's; for node runs, Port shows it.
-  const mayBeCancelled = delivery.kind === 'node_run' || present.some(run => run.evidence === 'report')
+  // Where all reports pass through the relay, an end that it did not send is a person's. Else it may be the action's.
+  const isReported = present.some(run => run.evidence === 'report')
+  // Port shows of a node run that it is being cancelled.
+  const mayBeCancelled = delivery.kind === 'node_run' || isReported
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 
   const needsPort =
@@ -53,7 +55,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   // The run in Port of a redelivered delivery may have ended before it was redelivered.
   const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
   if (typeof port === 'object' && isFollowed) {
-    const isCancelled = mayBeCancelled && there.length > 0 && !ended
+    const isCancelled = isReported && there.length > 0 && !ended
     // Where GitHub rejected the request to cancel, the same end in Port does not lead to another.
     if (delivery.cancelSentAt === null && (port.cancelling || (port.ended && isCancelled)))
       return { kind: 'cancelled in Port' }
