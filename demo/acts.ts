@@ -11,6 +11,8 @@ export interface Act {
   query?: Record<string, string>
   /** Variables that the relay is started again with. */
   relay?: Record<string, string>
+  /** The person ends the run in Port while the workflow run waits for a runner. */
+  isCancelled?: true
   status: 'SUCCESS' | 'FAILURE'
   label: string
   /** Lines that Port's log of the run should hold, without their durations. */
@@ -18,6 +20,15 @@ export interface Act {
 }
 
 const DEPLOY = 'deploy/port-action.full-context.json'
+const RELEASE = {
+  action: 'existing-workflow/port-action.json',
+  inputs: {
+    ...{ service: 'shop', version: '1.4.2', target: 'staging', strategy: 'blue-green' },
+    ...{ replicas: 2, dry_run: false },
+  },
+  query: { ref: 'release' },
+  log: ['Dispatched workflow release.yml to acme/shop on release; waiting for its workflow to start.'],
+}
 
 export const acts: Act[] = [
   {
@@ -49,18 +60,20 @@ export const acts: Act[] = [
   {
     title:
       'Act three: a workflow that was there before, on the branch “release”; GitHub names its run at once',
-    action: 'existing-workflow/port-action.json',
-    inputs: {
-      ...{ service: 'shop', version: '1.4.2', target: 'staging', strategy: 'blue-green' },
-      ...{ replicas: 2, dry_run: false },
-    },
-    query: { ref: 'release' },
+    ...RELEASE,
     status: 'SUCCESS',
     label: 'Succeeded',
-    log: ['Dispatched workflow release.yml to acme/shop on release; waiting for its workflow to start.'],
   },
   {
-    title: 'Act four: the address in Port has a typo, so no workflow listens, and Port shows it',
+    title: 'Act four: a person ends the run in Port, and its workflow run on GitHub is cancelled',
+    ...RELEASE,
+    isCancelled: true,
+    status: 'FAILURE',
+    // A person sets the status alone.
+    label: 'Waiting for GitHub',
+  },
+  {
+    title: 'Act five: the address in Port has a typo, so no workflow listens, and Port shows it',
     action: DEPLOY,
     inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
     query: { event_type: 'deploy_servise' },

@@ -5,6 +5,7 @@ import type { JsonObject } from '../port/types.ts'
 import type { PortRun } from '../test/support/port-api.ts'
 import { send } from '../test/support/send.ts'
 import type { Act } from './acts.ts'
+import { cancelInPort } from './cancel-in-port.ts'
 import type { Stage } from './open-stage.ts'
 import { playDispatch } from './play-dispatch.ts'
 import { renderBody } from './render-body.ts'
@@ -48,7 +49,7 @@ export async function playAct(
     note('relay', `process ${stage.relay.pid}`, `starts again with ${variables.join(' ')}`)
   }
   const stopWatching = watchPort(port, run.id, timeline)
-  const playing = playDispatch(stage, timeline, signal)
+  const playing = playDispatch(stage, timeline, signal, !act.isCancelled)
   try {
     const inputs = Object.entries(act.inputs).map(([name, value]) => `${name} ${value}`)
     note('Port', run.id, `Ada Lovelace runs “${definition.title}”:\n${inputs.join(', ')}`)
@@ -67,6 +68,7 @@ export async function playAct(
       return [`${act.title}: the relay answered ${status}: ${answer.detail}`]
     }
     note('relay', delivery, 'verifies the signature, persists the delivery, answers 202')
+    if (act.isCancelled) await cancelInPort(run, stage, timeline, signal)
     await ended(run, signal)
     return judge(act, run)
   } finally {

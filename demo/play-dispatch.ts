@@ -29,12 +29,14 @@ interface Started {
  * From now on GitHub starts workflows: those that listen to the event that is dispatched, or the one that is named.
  * It sends a webhook when a run begins and when it ends.
  *
+ * @param hasRunner false: what is dispatched waits for a runner
  * @returns `end`, which waits for what was started; it throws where a workflow could not be played
  */
 export function playDispatch(
   stage: Stage,
   timeline: Timeline,
   signal: AbortSignal,
+  hasRunner: boolean,
 ): { end(): Promise<void> } {
   const { github, issuer, port, repositoryId, workflows } = stage
   const started: Promise<unknown>[] = []
@@ -84,6 +86,10 @@ export function playDispatch(
     await announce(run)
   }
   function start(what: Started): void {
+    if (!hasRunner) {
+      note(what.id, `queues ${what.name}: no runner is free`)
+      return
+    }
     const playing = play(what)
     // Whatever goes wrong shows in end().
     playing.catch(() => {})

@@ -66,6 +66,14 @@ const RELEASE = [
   expect.stringMatching(/^relay: binds run \d+, which GitHub's answer names$/),
   expect.stringMatching(/^GitHub: starts release\.yml, job release, as “Release/),
 ]
+/** A person ends the run in Port. */
+const CANCEL = [
+  'GitHub: queues release.yml: no runner is free',
+  'Port: ✗ Ada Lovelace ends the run as FAILURE',
+  'Port: runs the automation “Cancel the workflow run”:',
+  'relay: verifies the signature, cancels the delivery, answers 202',
+  'GitHub: is asked to cancel the workflow run, and ends it as cancelled',
+]
 const TYPO = [
   'relay: starts again with RELAY_START_TIMEOUT=3s',
   'Port: sends the webhook, POST /webhook?event_type=deploy_servise, signed with the client secret',
@@ -76,13 +84,13 @@ const TYPO = [
 const OIDC = /^relay: verifies GitHub's OIDC token of run \d+, accepts its reports$/
 
 describe.concurrent('the demo', { timeout: 60_000 }, () => {
-  test('plays a deployment that goes well, one that fails, a workflow on a branch, and what nothing listens to', async context => {
+  test('plays a deployment that goes well, one that fails, a workflow on a branch, a cancel, and what nothing listens to', async context => {
     const { exitCode, lines, output, relays, left } = await demo(context)
-    expect(output).toContain('4 of 4 runs ended in Port as expected.')
+    expect(output).toContain('5 of 5 runs ended in Port as expected.')
     expect(exitCode).toBe(0)
-    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...TYPO]))
+    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...CANCEL, ...TYPO]))
     expect(story(lines).filter(line => OIDC.test(line))).toEqual([])
-    expect(evidences(lines)).toEqual(['title', 'title', 'answer'])
+    expect(evidences(lines)).toEqual(['title', 'title', 'answer', 'answer'])
     expect(lines.map(line => line.trim())).toEqual(
       expect.arrayContaining([
         'Status  SUCCESS · Succeeded',
@@ -102,12 +110,12 @@ describe.concurrent('the demo', { timeout: 60_000 }, () => {
 
   test('plays the same with --oidc, without a secret of Port in the workflow', async context => {
     const { exitCode, lines, output, relays, left } = await demo(context, ['--oidc'])
-    expect(output).toContain('4 of 4 runs ended in Port as expected.')
+    expect(output).toContain('5 of 5 runs ended in Port as expected.')
     expect(exitCode).toBe(0)
     expect(output).toContain('runner  examples/deploy-oidc/deploy.yml and')
-    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...TYPO]))
+    expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...CANCEL, ...TYPO]))
     expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(3)
-    expect(evidences(lines)).toEqual(['title', 'report', 'title', 'report', 'answer', 'report'])
+    expect(evidences(lines)).toEqual(['title', 'report', 'title', 'report', 'answer', 'report', 'answer'])
     expect(relays).toHaveLength(2)
     expect(relays.filter(isRunning)).toEqual([])
     expect(left).toEqual([])

@@ -94,8 +94,8 @@ export function createAdminApi({ adminToken, viewToken, organisations, store, ap
     const delivery = await store.get(id)
     const applied = delivery && (await apply(delivery, { type: 'cancelRequested', by: 'api' }))
     if (applied === null || applied.outcome === 'gone') throw unknown(id)
-    const { state, cancelRequestedAt } = applied.delivery
-    if (applied.outcome !== 'applied' && (!OPEN_STATES.includes(state) || cancelRequestedAt === null))
+    const { state } = applied.delivery
+    if (applied.outcome !== 'applied' && !OPEN_STATES.includes(state))
       throw new Problem(409, `Delivery ${id} has ended as ${state}: nothing can be cancelled.`)
     return c.json({ delivery: id, state }, 202)
   })

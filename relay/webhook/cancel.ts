@@ -4,6 +4,7 @@ import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import { Problem } from '../http/problem.ts'
 import { runKey } from '../store/dedupe-key.ts'
+import { OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { parseBody } from './parse.ts'
 import type { VerifyWebhook } from './verify.ts'
@@ -35,7 +36,7 @@ export function createCancel({ store, apply, verify, log }: CancelDeps): (c: Con
         if (!delivery) return c.json({ ignored: `the relay has no delivery of run ${runId}` }, 200)
         const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
         const answer = { delivery: delivery.id, run_id: runId, state: now.state }
-        if (outcome === 'applied' || now.cancelRequestedAt !== null) return c.json(answer, 202)
+        if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(answer, 202)
         return c.json({ ...answer, ignored: `the delivery has ended as ${now.state}` }, 200)
       } catch (error) {
         log.error({ err: error }, 'a cancellation was not accepted: database unavailable')

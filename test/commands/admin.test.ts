@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { cancel } from '../../relay/commands/cancel.ts'
 import { deliveries } from '../../relay/commands/deliveries.ts'
 import { redeliver } from '../../relay/commands/redeliver.ts'
 import { startGitHubApi } from '../support/github-api.ts'
@@ -52,6 +53,96 @@ test('deliveries lists a failed one with its reason, and redeliver queues it aga
     code: 1,
     stderr: `No relay answers at http://127.0.0.1:${env.PORT}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`,
   })
+})
+
+test('cancel ends a queued delivery at once, and a running one with its workflow run', {
+  timeout: 120_000,
+}, async () => {
+  const github = await startGitHubApi({ autoRun: true })
+  onTestFinished(() => github.close())
+  github.addRepository('acme/shop', {
+    workflows: [
+      {
+        path: '.github/workflows/deploy.yml',
+        name: 'Deploy',
+        eventTypes: ['port_action'],
+        runName: ({ run_id }) => `deploy ${run_id}`,
+      },
+    ],
+  })
+  const relay = await openRelayHere(
+    relayEnv({ RELAY_ADMIN_TOKEN, GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token }),
+  )
+  const env = { RELAY_ADMIN_TOKEN, PORT: new URL(relay.url).port }
+  const deliver = async (runId: string) =>
+    String((await send(relay.url, { body: { run: { id: runId }, inputs: {} } })).body.delivery)
+  const reaches = (id: string, state: string) =>
+    until(
+      async () => (await run(deliveries, ['--state', state], env)).stdout.includes(id),
+      `it is ${state}`,
+      60_000,
+    )
+
+  const running = await deliver('r_1')
+  await reaches(running, 'running')
+  expect(await run(cancel, [running], env)).toEqual({
+    code: 0,
+    stdout: `Delivery ${running} is being cancelled: its workflow run is asked to end.`,
+    stderr: '',
+  })
+  await reaches(running, 'cancelled')
+  expect(github.cancellations).toHaveLength(1)
+
+  const endLimit = github.failures.tooMany(1, { times: Number.POSITIVE_INFINITY })
+  await deliver('r_2')
+  // GitHub's answer to the dispatch of r_2 is awaited; r_3 waits behind it.
+  const behind = await deliver('r_3')
+  const { stdout } = await run(cancel, [behind, '--json'], env)
+  expect(JSON.parse(stdout)).toEqual({ delivery: behind, state: 'cancelled' })
+  endLimit()
+  await until(() => github.dispatches.length === 2, 'the first of them is dispatched')
+  const dispatched = github.dispatches.map(({ clientPayload }) => clientPayload.run_id)
+  expect(dispatched).toEqual(['r_1', 'r_2'])
+
+  for (const id of [running, behind]) {
+    expect(await run(cancel, [id], env)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Delivery ${id} has ended as cancelled: nothing can be cancelled.`,
+    })
+  }
+  expect(await run(cancel, ['none'], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^There is no delivery none/),
+  })
+  expect(await run(cancel, [], env)).toMatchObject({
+    code: 2,
+    stderr: 'Name the delivery: cancel ID; `deliveries` lists them.',
+  })
+})
+
+test('the admin API cancels with RELAY_ADMIN_TOKEN alone', async () => {
+  const RELAY_VIEW_TOKEN = 'a view token of some length'
+  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN }))
+  const { body } = await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
+  const ask = async (token?: string, id = body.delivery) => {
+    const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
+    const answer = await fetch(`${relay.url}/api/deliveries/${id}/cancel`, { method: 'POST', headers })
+    return answer.status
+  }
+  expect(await ask()).toBe(401)
+  expect(await ask(RELAY_VIEW_TOKEN)).toBe(403)
+  expect(await ask(RELAY_ADMIN_TOKEN, 'none')).toBe(404)
+  const read = { headers: { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` } }
+  const shown = async () =>
+    (await (await fetch(`${relay.url}/api/deliveries/${body.delivery}`, read)).json()) as {
+      cancel_requested_at: string | null
+      state: string
+    }
+  expect(await shown()).toMatchObject({ state: 'queued', cancel_requested_at: null })
+  expect(await ask(RELAY_ADMIN_TOKEN)).toBe(202)
+  await until(async () => (await shown()).state === 'cancelled', 'it is cancelled')
+  expect(await ask(RELAY_ADMIN_TOKEN)).toBe(409)
 })
 
 test('the commands say what they need', async () => {
@@ -110,6 +201,7 @@ test('the admin API says what a query must be, and takes each address by its met
   expect(await ask('', 'DELETE')).toEqual([405, 'GET'])
   expect(await ask('/d', 'PUT')).toEqual([405, 'GET'])
   expect(await ask('/d/redeliver')).toEqual([405, 'POST'])
+  expect(await ask('/d/cancel')).toEqual([405, 'POST'])
 })
 
 test('an admin API without a token is closed', async () => {

@@ -123,11 +123,11 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   },
   cancelRequested: {
     queued: 'cancelRequestedAt · 0',
-    dispatched: 'cancelRequestedAt dueAt · 0',
-    running: 'cancelRequestedAt dueAt · 0',
+    dispatched: 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0',
+    running: 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0',
   },
   cancelSent: { running: 'cancelSentAt cancelForced dueAt · 1' },
-  cancelRejected: { running: 'cancelRequestedAt dueAt · 1' },
+  cancelRejected: { running: 'cancelRequestedAt cancelSentAt dueAt · 1' },
   approvalSeen: { running: 'waitingFor decisions · 2' },
 }
 

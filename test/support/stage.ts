@@ -123,7 +123,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   github.addRepository('acme/shop', { permissions, workflows: [deploy] })
 
   const { apiUrl, clientId, clientSecret } = { apiUrl: port.url, ...port }
-  const client = createPortClient({ apiUrl, clientId, clientSecret, clock })
+  const client = createPortClient({ apiUrl, clientId, clientSecret, clock, readNodeRuns: true })
   const clients = new Map(options.blind ? [] : [['default', client]])
   const policy = {
     startTimeout: options.startTimeout ?? START_TIMEOUT,
@@ -260,7 +260,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     async bind(id, githubRunId, attempt = 1) {
       const run = {
         ...{ id: githubRunId, attempt, evidence: 'report' as const, past: false },
-        ...{ status: 'in_progress', conclusion: null, url: '' },
+        ...{ status: 'in_progress', conclusion: null, url: '', reportsEnd: true },
       }
       const { delivery } = await engine.apply(await get(id), { type: 'runReported', run })
       return delivery.runs.some(each => each.id === githubRunId && !each.past)

@@ -156,6 +156,19 @@ describe('a cancelled delivery', () => {
     expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
   })
 
+  test('is cancelled by a second request, once the relay has the permission', async () => {
+    const stage = await openStage({ actions: 'read' })
+    const { id } = await running(stage)
+    await cancel(stage, id)
+    await stage.pass(200_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    stage.github.addRepository('acme/shop', { permissions: { actions: 'write', metadata: 'read' } })
+    expect(await cancel(stage, id)).toBe('applied')
+    await stage.pass(30_000)
+    expect(asked(stage)).toEqual(['cancel', 'cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
   test('may be redelivered', async () => {
     const stage = await open()
     const { id } = await running(stage)
@@ -178,6 +191,17 @@ describe('a person who ends the run in Port, without the automation', () => {
     expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
+  test('asks GitHub once where the relay lacks the permission, and the delivery ends', async () => {
+    const stage = await openStage({ actions: 'read' })
+    const { id, run } = await running(stage)
+    await stage.bind(id, run.id)
+    stage.port.endRun(RUN, 'FAILURE')
+    await stage.pass(200_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
+    expect((await stage.history(id)).slice(-3)).toEqual(['cancelRequested', 'cancelRejected', 'endedInPort'])
+  })
+
   test('cancels nothing where the action may report directly: the end may be its own', async () => {
     const stage = await open()
     const { id, run } = await running(stage)
@@ -186,5 +210,53 @@ describe('a person who ends the run in Port, without the automation', () => {
     await stage.pass(120_000)
     expect(asked(stage)).toEqual([])
     expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
+  })
+})
+
+describe('a node run', () => {
+  const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
+  /** Port's answer for the node run, whose route no description of Port's API names. */
+  const answerWith = (stage: Stage, body: object) =>
+    stage.port.fail({
+      match: ({ method, path }) => method === 'GET' && path === `/v1/workflows/nodes/runs/${NODE_RUN}`,
+      ...{ status: 200, body: { ok: true, ...body }, times: Number.POSITIVE_INFINITY },
+    })
+
+  async function runningNode() {
+    const stage = await open()
+    const id = await stage.dispatch(NODE_RUN)
+    const endAnswer = answerWith(stage, { nodeRun: { status: 'IN_PROGRESS' } })
+    const run = stage.run(`deploy ${NODE_RUN}`, { status: 'in_progress' })
+    await stage.pass(60_000)
+    expect(asked(stage)).toEqual([])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'running' })
+    endAnswer()
+    return { stage, id, run }
+  }
+
+  test('whose Port workflow is being cancelled has its workflow run cancelled, and ends as CANCELLED', async () => {
+    const { stage, id } = await runningNode()
+    answerWith(stage, { nodeRun: { status: 'IN_PROGRESS', workflowRun: { status: 'CANCELLING' } } })
+    await stage.pass(120_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+    expect(stage.port.nodeRun(NODE_RUN)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
+  })
+
+  test('that has ended in Port cancels nothing where the action may have reported the end directly', async () => {
+    const { stage, id } = await runningNode()
+    answerWith(stage, { nodeRun: { status: 'COMPLETED' } })
+    await stage.pass(120_000)
+    expect(asked(stage)).toEqual([])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
+  })
+
+  test('that has ended in Port has its workflow run cancelled where the action reports through the relay', async () => {
+    const { stage, id, run } = await runningNode()
+    await stage.bind(id, run.id)
+    answerWith(stage, { nodeRun: { status: 'COMPLETED' } })
+    await stage.pass(120_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 })

@@ -19,7 +19,7 @@ function look(
   const about = { id: 7, attempt: 1, evidence, past: false, status: 'queued', conclusion: null, url: '' }
   const run = { ...about, ...runMore }
   const delivery = {
-    ...{ cancelRequestedAt: null, kind: 'action_run', ...more },
+    ...{ cancelRequestedAt: null, cancelSentAt: null, kind: 'action_run', ...more },
     ...{ state: 'running', runs: [run], receivedAt: DISPATCHED_AT, queuedAt: DISPATCHED_AT },
     dispatchedAt: DISPATCHED_AT,
   } as unknown as Delivery

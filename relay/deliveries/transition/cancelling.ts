@@ -31,7 +31,7 @@ export function request(
 ): Transition | null {
   if (delivery.cancelRequestedAt !== null) return null
   return {
-    change: { cancelRequestedAt: now, dueAt: now },
+    change: { cancelRequestedAt: now, cancelSentAt: null, cancelForced: false, dueAt: now },
     messages: [],
     history: { type: 'cancelRequested', details: { by } },
   }
@@ -52,11 +52,15 @@ export function noteSent(
   }
 }
 
-/** It is followed to its end as before. */
-export function noteRejected(_delivery: Delivery, { reason, lookAt }: Event<'cancelRejected'>): Transition {
+/** It is followed to its end as before. A person may cancel it again; the watch, which sees the same end in Port, does not. */
+export function noteRejected(
+  _delivery: Delivery,
+  { reason, lookAt }: Event<'cancelRejected'>,
+  now: number,
+): Transition {
   const sentence = `The workflow run cannot be cancelled: ${reason}.`
   return {
-    change: { cancelRequestedAt: null, dueAt: lookAt },
+    change: { cancelRequestedAt: null, cancelSentAt: now, dueAt: lookAt },
     messages: [{ log: [{ level: 'WARN', message: sentence }] }],
     history: { type: 'cancelRejected', details: { reason } },
   }

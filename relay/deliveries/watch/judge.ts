@@ -38,9 +38,10 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
-  // Where all reports pass through the relay, an end that it did not send is a person's; of a node run, Port shows it.
-  const mayBeCancelled =
-    delivery.kind === 'node_run' || (present.length > 0 && present.every(run => run.reportsEnd))
+  // Where the end reaches Port through the relay alone, another end is a person's.
+  const isReported = present.length > 0 && present.every(run => run.reportsEnd)
+  // Port shows of a node run that it is being cancelled.
+  const mayBeCancelled = delivery.kind === 'node_run' || isReported
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 
   const needsPort =
@@ -55,8 +56,10 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
   const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
   if (typeof port === 'object' && isFollowed) {
     // A synchronous run has ended with the answer to its webhook.
-    const isOwnEnd = delivery.kind === 'node_run' || port.synchronized || ended || there.length === 0
-    if (port.cancelling || (port.ended && mayBeCancelled && !isOwnEnd)) return { kind: 'cancelled in Port' }
+    const isCancelled = isReported && there.length > 0 && !ended && !port.synchronized
+    // Where GitHub rejected the request to cancel, the same end in Port does not lead to another.
+    if (delivery.cancelSentAt === null && (port.cancelling || (port.ended && isCancelled)))
+      return { kind: 'cancelled in Port' }
     if (port.ended) return { kind: 'ended in Port' }
   }
 

@@ -23,6 +23,7 @@ const RUN = {
   status: 'status',
   conclusion: 'conclusion',
   url: 'url',
+  reports_end: 'reports_end',
 }
 
 /** What a delivery is read from: its row without the invocation, which may be large, and its runs. */

@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { JsonObject } from '../port/types.ts'
+import type { PortRun } from '../test/support/port-api.ts'
+import { send } from '../test/support/send.ts'
+import type { Stage } from './open-stage.ts'
+import { renderBody } from './render-body.ts'
+import type { Timeline } from './timeline.ts'
+
+const AUTOMATION = join(import.meta.dirname, '../examples/cancel/automation.json')
+const LIMIT_MS = 20_000
+
+/**
+ * A person ends a run in Port, whose automation informs the relay; resolves when GitHub has cancelled the workflow run.
+ *
+ * @throws Error where the relay refuses the webhook, or GitHub does not cancel the workflow run in time
+ */
+export async function cancelInPort(
+  run: PortRun,
+  { port, github, relay }: Stage,
+  timeline: Timeline,
+  signal: AbortSignal,
+): Promise<void> {
+  const note = (who: 'Port' | 'relay' | 'GitHub', id: string, what: string) =>
+    timeline.add({ at: Date.now(), who, id, what })
+  const wait = async (isThere: () => boolean, what: string) => {
+    const limit = Date.now() + LIMIT_MS
+    while (!isThere()) {
+      if (Date.now() > limit) throw new Error(`Waited in vain: ${what}.`)
+      await sleep(20, undefined, { signal })
+    }
+  }
+  await wait(() => run.logs.length > 0, 'Port shows that the workflow was dispatched')
+  port.endRun(run.id, 'FAILURE')
+  note('Port', run.id, '✗ Ada Lovelace ends the run as FAILURE')
+
+  const { title, invocationMethod } = JSON.parse(await readFile(AUTOMATION, 'utf8'))
+  const { method, url, body } = invocationMethod
+  const path = new URL(url).pathname
+  note('Port', run.id, `runs the automation “${title}”:\n${method} ${path}, signed with the client secret`)
+  const answer = await send(relay.url, {
+    ...{ path, method, body: renderBody(body, context(run)), secret: port.clientSecret },
+  })
+  const delivery = String(answer.body.delivery ?? '').slice(0, 18)
+  if (answer.status !== 202) throw new Error(`The relay answered ${answer.status}: ${answer.body.detail}`)
+  note('relay', delivery, 'verifies the signature, cancels the delivery, answers 202')
+
+  const isCancelled = ({ runId }: { runId: number }) => runId === github.workflowDispatches.at(-1)?.runId
+  await wait(() => github.cancellations.some(isCancelled), 'GitHub cancels the workflow run')
+  const { runId } = github.cancellations.find(isCancelled)!
+  const { conclusion } = github.runs.find(({ id }) => id === runId)!
+  note('GitHub', `run ${runId}`, `is asked to cancel the workflow run, and ends it as ${conclusion}`)
+}
+
+/** The context that Port renders the automation's body with. */
+function context({ id }: PortRun): JsonObject {
+  const trigger = { by: { user: { email: 'ada@acme.example' } }, origin: 'UI', at: new Date().toISOString() }
+  const diff = { before: { id, status: 'IN_PROGRESS' }, after: { id, status: 'FAILURE' } }
+  return { inputs: null, event: { action: 'RUN_UPDATED', resourceType: 'run', trigger, diff } }
+}

@@ -1,0 +1,182 @@
+import { expect, test, vi } from 'vitest'
+import type { JsonObject } from '../../port/types.ts'
+import { readFixture } from '../support/fixture.ts'
+import type { PortRun } from '../support/port-api.ts'
+import { send } from '../support/send.ts'
+import { until } from '../support/until.ts'
+import { openScene, REPOSITORY, type Scene, workflow } from '../workflow-dispatch/open-scene.ts'
+
+// Each waits for several looks of the watch, some seconds apart.
+vi.setConfig({ testTimeout: 120_000 })
+
+const OTHER_SECRET = 'the-client-secret-of-another-organisation'
+
+/** What the automation of `examples/cancel/` sends when a run changes: Port's event, of this run. */
+function runUpdated(run: PortRun, change: { from?: string; to?: string; origin?: string } = {}): JsonObject {
+  const body = JSON.parse(Buffer.from(readFixture('automation-run-updated').body).toString())
+  const { diff, trigger } = body.event
+  Object.assign(diff.before, { id: run.id, status: change.from ?? 'IN_PROGRESS' })
+  Object.assign(diff.after, { id: run.id, status: change.to ?? 'FAILURE' })
+  Object.assign(trigger, { origin: change.origin ?? 'UI' })
+  return body
+}
+
+const cancel = (scene: Scene, body: unknown, more: Parameters<typeof send>[1] = {}) =>
+  send(scene.relay.url, { path: '/webhook/cancel', body, ...more })
+
+/** What the admin API shows of the run's delivery, once it is in this state. */
+async function reaches(scene: Scene, run: PortRun, state: string) {
+  const isThere = async () => (await scene.shown(run.id)).state === state
+  await until(isThere, `the delivery is ${state}`, 60_000)
+  return scene.shown(run.id)
+}
+
+/** A delivery whose workflow run is in progress on GitHub. */
+async function running(scene: Scene, path = '/webhook?workflow=deploy.yml') {
+  const { run, answer } = await scene.deliver({ path })
+  const { github_run_id } = await reaches(scene, run, 'running')
+  const workflowRun = scene.github.setRun(github_run_id!, { status: 'in_progress' })
+  return { run, delivery: answer.delivery, workflowRun }
+}
+
+/** A relay with a workflow for each kind of target. */
+async function open(options: Parameters<typeof openScene>[0] = {}): Promise<Scene> {
+  const scene = await openScene({ ...options, github: { autoRun: true, ...options.github } })
+  scene.github.addRepository(REPOSITORY, {
+    workflows: [
+      workflow({ port: {} }),
+      {
+        path: '.github/workflows/listens.yml',
+        name: 'Listens',
+        eventTypes: ['deploy_service'],
+        runName: ({ run_id }) => `deploy ${run_id}`,
+      },
+    ],
+  })
+  return scene
+}
+
+test.each([
+  ['workflow_dispatch', '/webhook?workflow=deploy.yml', 'answer'],
+  ['repository_dispatch', '/webhook', 'title'],
+])(
+  'a person ends the run of a %s in Port: the automation has its workflow run cancelled on GitHub',
+  async (_, path, evidence) => {
+    const scene = await open()
+    const { run, delivery, workflowRun } = await running(scene, path)
+    scene.port.endRun(run.id, 'FAILURE')
+    expect(await cancel(scene, runUpdated(run))).toEqual({
+      status: 202,
+      body: { delivery, run_id: run.id, state: 'running' },
+    })
+    const shown = await reaches(scene, run, 'cancelled')
+    expect(scene.github.cancellations).toEqual([{ runId: workflowRun.id, isForced: false }])
+    expect(shown).toMatchObject({ github_run_id: workflowRun.id, evidence })
+    expect(shown.events).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ type: 'cancelRequested', details: { by: 'port' } }),
+        expect.objectContaining({ type: 'cancelSent', details: { forced: false } }),
+      ]),
+    )
+    expect(await cancel(scene, runUpdated(run))).toEqual({
+      status: 200,
+      body: { delivery, run_id: run.id, state: 'cancelled', ignored: 'the delivery has ended as cancelled' },
+    })
+  },
+)
+
+test('a body that names the run cancels it as well, and Port gets the end of the workflow run', async () => {
+  const scene = await open()
+  const { run, workflowRun } = await running(scene)
+  const answers = [await cancel(scene, { run_id: run.id }), await cancel(scene, { run_id: run.id })]
+  expect(answers.map(({ status }) => status)).toEqual([202, 202])
+  await until(() => run.status !== 'IN_PROGRESS', 'the run in Port ends')
+  expect(run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+  expect(run.link).toEqual([scene.page(workflowRun.id)])
+  expect(run.logs.map(({ message }) => message).join('\n')).toContain(
+    'GitHub was asked to cancel the workflow run.',
+  )
+  expect(scene.github.cancellations).toHaveLength(1)
+})
+
+test('a delivery that is queued is not dispatched, and those behind it are', async () => {
+  const scene = await open()
+  const endLimit = scene.github.failures.tooMany(1, {
+    match: ({ path }) => path.endsWith('/dispatches'),
+    times: Number.POSITIVE_INFINITY,
+  })
+  const [head, middle, last] = [await scene.deliver(), await scene.deliver(), await scene.deliver()]
+  await until(async () => {
+    const { events } = await scene.shown(head.run.id)
+    return events.some(({ type }) => type === 'dispatchDeferred')
+  }, 'GitHub has deferred the first dispatch')
+  expect(await cancel(scene, runUpdated(middle.run))).toMatchObject({
+    status: 202,
+    body: { state: 'cancelled' },
+  })
+  endLimit()
+  await reaches(scene, last.run, 'running')
+  expect(scene.github.dispatches.map(({ clientPayload }) => clientPayload.run_id)).toEqual([
+    head.run.id,
+    last.run.id,
+  ])
+  expect(await scene.shown(middle.run.id)).toMatchObject({ state: 'cancelled', github_run_id: null })
+})
+
+test('a workflow run that GitHub does not show yet is cancelled once it does', async () => {
+  const scene = await open({ github: { shownAfterMs: 6_000 } })
+  const { run, workflowRun } = await running(scene)
+  expect(await cancel(scene, runUpdated(run))).toMatchObject({ status: 202 })
+  const { events } = await reaches(scene, run, 'cancelled')
+  expect(scene.github.cancellations).toEqual([{ runId: workflowRun.id, isForced: false }])
+  expect(events.map(({ type }) => type)).not.toContain('cancelRejected')
+})
+
+test('what is not a cancel of a person cancels nothing, and the answer says why', async () => {
+  const scene = await open({ env: { PORT_WEBHOOK_SECRETS: `other:${OTHER_SECRET}` } })
+  const { run } = await running(scene)
+  const ended = await running(scene)
+  scene.github.setRun(ended.workflowRun.id, { status: 'completed', conclusion: 'success' })
+  await reaches(scene, ended.run, 'finished')
+
+  const refused =
+    'No run to cancel is named: send the event of a RUN_UPDATED automation ("{{ . }}"), or {"run_id": "r_…"}.'
+  const { event } = runUpdated(run) as { event: JsonObject }
+  for (const body of [{}, [], null, { run_id: 'shop' }, { run_id: 7 }, { event: { ...event, diff: null } }]) {
+    expect(await cancel(scene, body), JSON.stringify(body)).toMatchObject({
+      status: 422,
+      body: { detail: refused },
+    })
+  }
+  expect(await cancel(scene, Buffer.from('{"run_id":'))).toMatchObject({ status: 400 })
+  expect(await cancel(scene, runUpdated(run), { secret: 'a-secret-that-is-not-known' })).toMatchObject({
+    status: 401,
+  })
+  const unsigned = { headers: { 'x-port-signature': null } }
+  expect(await cancel(scene, runUpdated(run), unsigned)).toMatchObject({ status: 401 })
+  expect(await cancel(scene, undefined, { method: 'PUT' })).toMatchObject({
+    status: 405,
+    body: { detail: 'Cancellations come as POST.' },
+  })
+
+  const unknown = `the relay has no delivery of run ${run.id}`
+  const ignored: [JsonObject, string, string?][] = [
+    [runUpdated(run, { origin: 'API' }), `run ${run.id} was ended through Port's API`],
+    [runUpdated(run, { to: 'IN_PROGRESS' }), `run ${run.id} went from IN_PROGRESS to IN_PROGRESS`],
+    [
+      runUpdated(run, { from: 'WAITING_FOR_APPROVAL' }),
+      `run ${run.id} went from WAITING_FOR_APPROVAL to FAILURE`,
+    ],
+    [{ run_id: 'r_unknown' }, 'the relay has no delivery of run r_unknown'],
+    // A run of this organisation is not that of another.
+    [{ run_id: run.id }, unknown, OTHER_SECRET],
+    [{ run_id: ended.run.id }, 'the delivery has ended as finished'],
+  ]
+  for (const [body, why, secret] of ignored) {
+    const answer = await cancel(scene, body, { ...(secret && { secret }) })
+    expect(answer, why).toMatchObject({ status: 200, body: { ignored: why } })
+  }
+  expect(scene.github.cancellations).toEqual([])
+  const shown = await scene.shown(run.id)
+  expect(shown).toMatchObject({ state: 'running', cancel_requested_at: null })
+})
