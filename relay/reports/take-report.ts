@@ -6,7 +6,7 @@ import { Problem } from '../http/problem.ts'
 import { type Message, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { type BoundDeps, boundDelivery, isBound, refuseEnded, refuseUnbound } from './bound-delivery.ts'
-import type { RateBound } from './rate-bound.ts'
+import { type RateBound, refuseRate } from './rate-bound.ts'
 import { readMessage, reportMessage } from './read-message.ts'
 
 export interface TakeDeps extends BoundDeps {
@@ -38,11 +38,8 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
       ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
     const waitMs = isUnbounded ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      throw new Problem(
-        429,
-        `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`,
-        { 'retry-after': String(Math.ceil(waitMs / 1000)) },
-      )
+      const sentence = `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`
+      throw refuseRate(sentence, waitMs)
     }
     const messages = reports.map(report => check(report, deps.isBlueprintAllowed))
     const used = await store.reportUsage(delivery.id, sender)
