@@ -66,7 +66,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     const found = await store.get(id)
     if (!found) throw refuse(id, claims, 'there is no such delivery')
     const facts = await know(found.repository, claims)
-    const reason = checkRepository(claims, facts) ?? checkTarget(claims, found, facts)
+    const reason = checkRepository(claims, facts) ?? checkName(facts) ?? checkTarget(claims, found, facts)
     if (reason !== null) throw refuse(id, claims, reason)
     const conflict = checkRuns(claims, found)
     if (conflict === 'past')
@@ -97,6 +97,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
         ? { payload: null, secrets: {} }
         : handOut(JSON.parse(invocation) as Invocation, complete, deps.secrets(delivery.organisation))),
     })
+  }
+
+  /** The claims may hold a name from before the repository was renamed or moved. */
+  function checkName({ fullName }: RepositoryFacts): string | null {
+    return isAllowed(fullName) ? null : `its repository is now ${fullName}, which is not allowed`
   }
 
   /** Binds the run; a delivery that has ended stays as it is. */

@@ -167,6 +167,20 @@ test('a repository that was renamed meanwhile is the same by its id; another tha
   expect(asked()).toBe(before)
 })
 
+test.each([
+  ['acme/store', 200],
+  ['stranger/shop', 403],
+])(
+  'a repository that GitHub now shows as %s needs that name allowed: its old name gets %i',
+  async (now, status) => {
+    const stage = await openStage({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
+    const { id } = await stage.deliver()
+    stage.github.renameRepository('acme/shop', now)
+    const token = stage.issuer.token(stage.run(), stage.url)
+    expect((await stage.post('/report/start', token, { delivery: id })).status).toBe(status)
+  },
+)
+
 test('a default branch that was changed is asked for again', async () => {
   const stage = await openStage()
   const [one, two] = [await stage.deliver(), await stage.deliver()]
