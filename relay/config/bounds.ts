@@ -111,6 +111,13 @@ export const BOUNDS = {
     unit: '',
     beyond: '429',
   },
+  /** Each job of a run starts: a matrix has up to 256. */
+  reportStartRate: {
+    what: 'starts of reports a minute of one workflow run',
+    value: 300,
+    unit: '',
+    beyond: '429',
+  },
   reportLines: {
     what: 'log lines that the reports of one delivery may hold',
     value: 100_000,

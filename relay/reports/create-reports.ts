@@ -12,6 +12,7 @@ import { createGiveInputs } from './give-inputs.ts'
 import { createRateBound } from './rate-bound.ts'
 import { createReportTokens } from './report-token.ts'
 import { createRepositoryFacts } from './repository-facts.ts'
+import { createRunOrigins } from './run-origins.ts'
 import { createStart, type StartDeps } from './start-report.ts'
 import { createTake, type TakeDeps } from './take-report.ts'
 import { createOidcVerifier } from './verify-oidc.ts'
@@ -22,7 +23,7 @@ export interface ReportsDeps {
     'publicUrl' | 'github' | 'organisations' | 'targets' | 'trustedProxies' | 'reportBlueprints'
   >
   store: StartDeps['store'] & TakeDeps['store']
-  github: StartDeps['github'] & Pick<GitHub, 'repository'>
+  github: StartDeps['github'] & Pick<GitHub, 'repository' | 'run'>
   apply: ApplyEvent
   port: PortAccess
   /** The wall clock, by which tokens expire; milliseconds since 1970. */
@@ -60,6 +61,8 @@ export function createReports(deps: ReportsDeps): Hono {
   const isAllowed = matcher(config.targets.allowed)
   const start = createStart({
     ...{ isAllowed, store, github, apply, port, verify, know, tokens, secrets, log },
+    originOf: createRunOrigins(github),
+    rate: createRateBound(BOUNDS.reportStartRate.value),
   })
   const give = createGiveInputs({ store, tokens, secrets, log })
   const take = createTake({

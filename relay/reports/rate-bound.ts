@@ -1,3 +1,5 @@
+import { Problem } from '../http/problem.ts'
+
 /** Bounds the calls of each key: a number a minute, and twice as many at once. */
 export interface RateBound {
   /** @returns how long to wait, milliseconds; 0 where the call is allowed */
@@ -24,3 +26,6 @@ export function createRateBound(perMinute: number, timer = () => performance.now
     },
   }
 }
+
+export const refuseRate = (sentence: string, waitMs: number) =>
+  new Problem(429, sentence, { 'retry-after': String(Math.ceil(waitMs / 1000)) })

@@ -11,6 +11,8 @@ export interface KnowDeps {
 
 /** A default branch changes now and then. */
 const FRESH_MS = 10 * 60_000
+/** A repository is asked for again no more often than this, whatever branches its runs are on. */
+const DOUBT_MS = 60_000
 
 /**
  * Id and default branch of a repository, read from GitHub and kept for a while. The id that was seen first is kept
@@ -27,15 +29,30 @@ export function createRepositoryFacts({
   repository: string,
   claims: Pick<RunClaims, 'repositoryId' | 'ref'>,
 ) => Promise<RepositoryFacts> {
-  const known = new Map<string, RepositoryFacts & { at: number }>()
+  const known = new Map<string, RepositoryFacts & { at: number; doubtedAt: number }>()
+  const asking = new Map<string, Promise<RepositoryFacts>>()
 
   return async (repository, { repositoryId, ref }) => {
     const name = repository.toLowerCase()
     const kept = known.get(name)
     // Where the branch alone does not fit, it may have been changed just now.
-    const branchChanged =
-      kept && String(kept.id) === repositoryId && ref !== `refs/heads/${kept.defaultBranch}`
-    if (kept && clock() - kept.at < FRESH_MS && !branchChanged) return kept
+    const isDoubtful =
+      kept !== undefined &&
+      String(kept.id) === repositoryId &&
+      ref !== `refs/heads/${kept.defaultBranch}` &&
+      clock() - kept.doubtedAt >= DOUBT_MS
+    if (kept && clock() - kept.at < FRESH_MS && !isDoubtful) return kept
+    const facts =
+      asking.get(name) ??
+      read(repository, name, isDoubtful).finally(() => {
+        asking.delete(name)
+      })
+    asking.set(name, facts)
+    return facts
+  }
+
+  async function read(repository: string, name: string, isDoubtful: boolean): Promise<RepositoryFacts> {
+    const kept = known.get(name)
     let facts: RepositoryFacts
     try {
       facts = await ask(repository)
@@ -52,7 +69,8 @@ export function createRepositoryFacts({
         `${repository} is no longer the repository that it was when the relay first saw it.`,
       )
     }
-    known.set(name, { ...facts, at: clock() })
+    const at = clock()
+    known.set(name, { ...facts, at, doubtedAt: isDoubtful ? at : (kept?.doubtedAt ?? 0) })
     return facts
   }
 

@@ -15,20 +15,26 @@ import type { Store } from '../store/store.ts'
 import { hasClosed } from './bound-delivery.ts'
 import { checkRepository, checkRun, checkRuns, checkTarget } from './check-claims.ts'
 import { handOut } from './hand-out.ts'
+import { type RateBound, refuseRate } from './rate-bound.ts'
 import { readMessage, startMessage } from './read-message.ts'
 import type { ReportTokens } from './report-token.ts'
+import type { RunOrigin } from './run-origins.ts'
 import type { RunClaims } from './verify-oidc.ts'
 
 export interface StartDeps {
   /** Whether RELAY_ALLOWED_REPOSITORIES names the repository. */
   isAllowed: (repository: string) => boolean
   store: Pick<Store, 'get' | 'findRuns' | 'invocation' | 'clock'>
-  github: Pick<GitHub, 'run' | 'serverUrl' | 'clockOffset'>
+  github: Pick<GitHub, 'serverUrl' | 'clockOffset'>
+  /** Title of the run and when it was created, where GitHub shows it. */
+  originOf: (repository: string, runId: number) => Promise<RunOrigin | null>
   apply: ApplyEvent
   port: PortAccess
   verify: (token: string | null) => Promise<RunClaims>
   know: (repository: string, claims: RunClaims) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
+  /** Starts a minute, of each workflow run. */
+  rate: RateBound
   /** What an organisation's inputs may be encrypted with. */
   secrets: (organisation: string) => string[]
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
@@ -42,24 +48,26 @@ const READ_MS = 3_000
  * started. It is bound to the delivery, and gets a report token, the state of Port's run, what did not fit its
  * payload, and its secret inputs in clear. A second run gets 409 only.
  *
- * @throws Problem 400, 401, 403, 413, 503
+ * @throws Problem 400, 401, 403, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Promise<Response> {
-  const { isAllowed, store, github, apply, port, verify, know, tokens, log } = deps
+  const { isAllowed, store, github, originOf, apply, port, verify, know, tokens, rate, log } = deps
 
   return async (c, room) => {
     const claims = await verify(bearer(c))
     // Before the body is read: the runs of any repository on GitHub can get OIDC tokens.
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
-    const {
-      delivery: id,
-      complete,
-      ends,
-    } = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
+    const waitMs = rate.take(String(claims.runId))
+    if (waitMs > 0) {
+      const sentence = `A workflow run may start to report ${BOUNDS.reportStartRate.value} times a minute: wait.`
+      throw refuseRate(sentence, waitMs)
+    }
+    const message = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
+    const { delivery: id, complete, ends } = message
     const found = await store.get(id)
     if (!found) throw refuse(id, claims, 'there is no such delivery')
     const facts = await know(found.repository, claims)
-    const reason = checkRepository(claims, facts) ?? checkTarget(claims, found, facts)
+    const reason = checkRepository(claims, facts) ?? checkName(facts) ?? checkTarget(claims, found, facts)
     if (reason !== null) throw refuse(id, claims, reason)
     const conflict = checkRuns(claims, found)
     if (conflict === 'past')
@@ -92,6 +100,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     })
   }
 
+  /** The claims may hold a name from before the repository was renamed or moved. */
+  function checkName({ fullName }: RepositoryFacts): string | null {
+    return isAllowed(fullName) ? null : `its repository is now ${fullName}, which is not allowed`
+  }
+
   /** Binds the run; a delivery that has ended stays as it is. */
   async function bind(found: Delivery, claims: RunClaims, reportsEnd: boolean): Promise<Delivery> {
     const { runId, runAttempt } = claims
@@ -120,8 +133,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
 
   /** Where GitHub shows the run; where it does not, the claims alone decide. */
   async function checkTitleAndTime(delivery: Delivery, claims: RunClaims): Promise<void> {
-    const reading = github.run(delivery.repository, claims.runId, null).catch(() => null)
-    const run = (await within(READ_MS, reading))?.data
+    const run = await within(READ_MS, originOf(delivery.repository, claims.runId))
     if (!run) return
     const dispatchedAt = (delivery.attemptedAt ?? delivery.queuedAt) + (github.clockOffset() ?? 0)
     const reason = checkRun(run, nameOf(run.title, delivery), dispatchedAt)

@@ -3,10 +3,10 @@ import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import type { Message } from '../store/delivery.ts'
+import { type Message, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { type BoundDeps, boundDelivery, isBound, refuseEnded, refuseUnbound } from './bound-delivery.ts'
-import type { RateBound } from './rate-bound.ts'
+import { type RateBound, refuseRate } from './rate-bound.ts'
 import { readMessage, reportMessage } from './read-message.ts'
 
 export interface TakeDeps extends BoundDeps {
@@ -20,8 +20,8 @@ export interface TakeDeps extends BoundDeps {
 
 /**
  * `POST /report`: messages for Port of the workflow run that a delivery is bound to. Answered with 202 once they
- * are on disk; they are sent in order, however long Port is unavailable. A conclusion ends the delivery, and is accepted
- * whatever the run has used up.
+ * are on disk; they are sent in order, however long Port is unavailable. A conclusion ends the delivery. Where its message
+ * holds only updates, it is accepted whatever the run has used up.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
@@ -33,20 +33,20 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
     )
     const { sender, number, reports, ending } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
-    const waitMs = ends ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
+    // The first one ends the delivery: there is no second.
+    const isUnbounded =
+      ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
+    const waitMs = isUnbounded ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      throw new Problem(
-        429,
-        `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`,
-        { 'retry-after': String(Math.ceil(waitMs / 1000)) },
-      )
+      const sentence = `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`
+      throw refuseRate(sentence, waitMs)
     }
     const messages = reports.map(report => check(report, deps.isBlueprintAllowed))
     const used = await store.reportUsage(delivery.id, sender)
     const lines = messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 0), 0)
     const bytes = JSON.stringify(messages).length
     const isRepeated = number <= used.lastNumber
-    if (!isRepeated && !ends) checkUsage(used.lines + lines, used.bytes + bytes)
+    if (!isRepeated && !isUnbounded) checkUsage(used.lines + lines, used.bytes + bytes)
     if (!isRepeated) {
       const receipt = { sender, number, lines, bytes }
       const applied = await apply(delivery, { type: 'reportReceived', messages, ends, ending }, { receipt })

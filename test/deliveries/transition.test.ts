@@ -219,6 +219,16 @@ describe('a dispatch', () => {
   })
 })
 
+test('an attempt that reports has no status or conclusion of an earlier one; the same attempt keeps its own', () => {
+  const ended = run({ status: 'completed', conclusion: 'failure' })
+  const delivery = inState('running', { runs: [ended] })
+  const report = (attempt: number) =>
+    transition(delivery, { type: 'runReported', run: run({ attempt, evidence: 'report' }) }, NOW, POLICY)
+      ?.change.runs
+  expect(report(2)).toEqual([run({ attempt: 2, evidence: 'report' })])
+  expect(report(1)).toEqual([{ ...ended, evidence: 'report' }])
+})
+
 /** Every TypeScript file below a folder, with its text without comments. */
 function sources(folder: string): [path: string, text: string][] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })

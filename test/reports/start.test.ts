@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { until } from '../support/until.ts'
-import { GITHUB_RUN_ID, openStage, startReport } from './open-stage.ts'
+import { GITHUB_RUN_ID, openStage, REPOSITORY, startReport } from './open-stage.ts'
 
 test('a run proves itself by GitHub’s token, and learns how Port’s run stands', async () => {
   const stage = await openStage()
@@ -166,12 +167,59 @@ test('a repository that was renamed meanwhile is the same by its id; another tha
   expect(asked()).toBe(before)
 })
 
+test.each([
+  ['acme/store', 200],
+  ['stranger/shop', 403],
+])(
+  'a repository that GitHub now shows as %s needs that name allowed: its old name gets %i',
+  async (now, status) => {
+    const stage = await openStage({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
+    const { id } = await stage.deliver()
+    stage.github.renameRepository('acme/shop', now)
+    const token = stage.issuer.token(stage.run(), stage.url)
+    expect((await stage.post('/report/start', token, { delivery: id })).status).toBe(status)
+  },
+)
+
 test('a default branch that was changed is asked for again', async () => {
   const stage = await openStage()
   const [one, two] = [await stage.deliver(), await stage.deliver()]
   await startReport(stage, one.id)
   stage.github.addRepository('acme/shop', { id: stage.repositoryId, defaultBranch: 'trunk' })
   await expect(startReport(stage, two.id, { runId: 2, ref: 'refs/heads/trunk' })).resolves.toBeTruthy()
+})
+
+test('refused starts cost few requests to GitHub: one for other branches, one for the run’s title', async () => {
+  const stage = await openStage()
+  const [one, two] = [await stage.deliver(), await stage.deliver()]
+  await startReport(stage, one.id)
+  stage.github.createRun({ repository: REPOSITORY, id: 2, displayTitle: `deploy (${randomUUID()})` })
+  const asked = (path: string) =>
+    stage.github.requests.filter(each => each.method === 'GET' && each.path === `/repos/acme/shop${path}`)
+      .length
+  const before = asked('')
+  for (let index = 0; index < 10; index++) {
+    for (const ref of [`refs/heads/x${index}`, 'refs/heads/main']) {
+      const token = stage.issuer.token(stage.run({ runId: 2, ref }), stage.url)
+      expect((await stage.post('/report/start', token, { delivery: two.id })).status).toBe(403)
+    }
+  }
+  expect([asked('') - before, asked('/actions/runs/2')]).toEqual([1, 1])
+})
+
+test('a run that starts too often gets 429; another run starts', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver()
+  const token = stage.issuer.token(stage.run({ runId: 2 }), stage.url)
+  const statuses = new Set<number>()
+  for (let round = 0; round < 30 && !statuses.has(429); round++) {
+    const attempts = Array.from({ length: 100 }, () =>
+      stage.post('/report/start', token, { delivery: 'none' }),
+    )
+    for (const { status } of await Promise.all(attempts)) statuses.add(status)
+  }
+  expect([...statuses].sort()).toEqual([403, 429])
+  await expect(startReport(stage, id)).resolves.toBeTruthy()
 })
 
 test('without RELAY_PUBLIC_URL there are no reports, and the answer says what to set', async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { BOUNDS } from '../../relay/config/bounds.ts'
 import { openRelayHere } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { openStage, startReport } from './open-stage.ts'
@@ -35,6 +36,26 @@ test('what is reported reaches Port in order; a message that comes again or late
   const rerun = stage.issuer.token(stage.run({ runAttempt: 2 }), stage.url)
   const again = await stage.post('/report/start', rerun, { delivery: id })
   expect(again.body.run).toMatchObject({ ended: true })
+})
+
+test('a conclusion is accepted beyond the quota, and opens no way round it for lines, before the end or after it', async () => {
+  const stage = await openStage()
+  const { id, portRun } = await stage.deliver()
+  const token = await startReport(stage, id)
+  let number = 0
+  const send = async (...reports: unknown[]) =>
+    (await stage.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })).status
+  const end = { update: { conclusion: 'success' } }
+  const full = log('x'.repeat(250_000))
+  const most = BOUNDS.reportBytes.value / 250_000
+  let status = 202
+  while (status === 202 && number <= most) status = await send(full)
+  expect([status, number]).toEqual([413, Math.ceil(most)])
+  expect(await send(full, end)).toBe(413)
+  expect(await send(end)).toBe(202)
+  expect(await send(full, end)).toBe(413)
+  expect(await send({ update: { ...end.update, summary: 'x'.repeat(250_000) } })).toBe(413)
+  await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
 })
 
 test('an entity that Port will not take is told in the run’s log', async () => {

@@ -36,13 +36,15 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
   )
   const attempt = Math.max(run.attempt, before?.attempt ?? 0)
   const isNew = before?.evidence !== 'report' || before.attempt !== attempt
+  // Status and conclusion are those of an attempt: what is known of an earlier one says nothing about this one.
+  const kept = before && before.attempt < attempt ? { past: before.past } : before
   return {
     change: {
       state: 'running',
       dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
       unansweredSince: null,
       dueAt: now + FIRST_WATCH_MS,
-      runs: [...others, { ...run, ...before, evidence: 'report', attempt }],
+      runs: [...others, { ...run, ...kept, evidence: 'report', attempt }],
     },
     messages: [],
     history: isNew
