@@ -136,6 +136,26 @@ describe('a workflow_dispatch', () => {
     },
   )
 
+  test('no text of an input, which GitHub quotes, stops the relay from asking for the run', async () => {
+    const { dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, port: {} })
+    const text = '"return_run_details" is not a permitted key'
+    expect(await dispatch({ size: text })).toMatchObject({ kind: 'rejected' })
+    expect(await dispatch({ [text]: 'x', return_run_details: 'x' })).toMatchObject({ kind: 'accepted' })
+    expect(await dispatch()).toMatchObject({ run: { id: expect.any(Number) } })
+    const asked = sent()
+    expect(asked).toHaveLength(4)
+    for (const body of asked) expect(body).toMatchObject({ return_run_details: true })
+  })
+
+  test('a message about an input with the name of the field is not about the field', async () => {
+    const { api, dispatch, sent } = await open({ return_run_details: {}, port: {} })
+    const message = 'Invalid request.\n\n"return_run_details" is not a permitted key.'
+    api.fail({ match: ({ method }) => method === 'POST', status: 422, body: { message } })
+    expect(await dispatch({ return_run_details: 'x' })).toMatchObject({ kind: 'rejected' })
+    expect(await dispatch()).toMatchObject({ run: { id: expect.any(Number) } })
+    expect(sent()).toHaveLength(2)
+  })
+
   test('finds the default branch again when it was renamed', async () => {
     const { api, dispatch, sent } = await open({ port: {} })
     await dispatch()
