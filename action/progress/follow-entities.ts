@@ -26,7 +26,10 @@ export function followEntities(following: Following): () => Promise<void> {
     const before = size
     size = sizeOf(file)
     if (size <= mark.offset) return
-    const documents = splitDocuments(readLogFile(file, mark.offset), { settled: size === before })
+    const lines = readLogFile(file, mark.offset)
+    // A piece that ends before the file may cut its last document; one without an end of its last line is still written.
+    const settled = size === before && lines.at(-1)?.end === size
+    const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
       const entities = await readEntities(document.text, '$PORT_ENTITIES').catch((error: Error) => error)
       if (entities instanceof Error) {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { logBatches } from '../../port/client/log-batches.ts'
 import { PortError } from '../../port/client/port-client.ts'
+import { sendUpdate } from '../../port/client/send-update.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import {
   isObject,
@@ -12,7 +13,7 @@ import {
 } from '../../port/types.ts'
 import type { RelayAccess } from '../runner/relay-access.ts'
 import type { Runner } from '../runner/runner.ts'
-import { QuotaError, readRelayAnswer, requestJson } from './relay-request.ts'
+import { readRelayAnswer, requestJson } from './relay-request.ts'
 import type { Reporter } from './reporter-contract.ts'
 import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
 
@@ -63,7 +64,7 @@ const MAX_MESSAGE = 210_000
  * Reports to Port through the relay: it proves itself with GitHub's OIDC token for the relay's own audience, and trades
  * that for a report token, which is good for the rest of the run. What is reported together goes in one message;
  * messages go one after the other, and one whose answer was lost is sent again under its number, which the relay
- * takes once.
+ * takes once. Of what the relay refuses, an update with a conclusion is sent again with less.
  *
  * @param options.ending whether the job is ending, so that the relay's watch looks more often
  */
@@ -157,8 +158,9 @@ export function createRelayReporter(
         await retry(() => post('/report', bearer, message, taken), { extraMs: final ? FINAL_EXTRA_MS : 0 })
         for (const { resolve } of batch) resolve()
       } catch (error) {
-        // What is accepted of it shows one by one: a conclusion always is.
-        if (error instanceof QuotaError && batch.length > 1) {
+        // What is accepted of it shows one by one: one bad report does not cost the others, nor a full quota a conclusion.
+        const isRefused = error instanceof PortError && (error.status === 400 || error.status === 413)
+        if (isRefused && batch.length > 1) {
           waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))
         } else for (const { reject } of batch) reject(error)
       }
@@ -194,7 +196,7 @@ export function createRelayReporter(
           'port-client-secret here.',
       )
     },
-    update: update => send({ update }),
+    update: update => sendUpdate(update, each => send({ update: each })),
     async log(lines) {
       await Promise.all(logBatches(lines).map(log => send({ log })))
     },

@@ -8,7 +8,13 @@ import { createLearned } from './learned.ts'
 import { type DispatchPolicy, postDispatch } from './post-dispatch.ts'
 import type { RepositoryReader } from './read-repository.ts'
 import { encodeInputs } from './workflow-inputs.ts'
-import { isUnknownRef, missingInput, unexpectedInputs, workflowRefusal } from './workflow-refusal.ts'
+import {
+  isUnknownField,
+  isUnknownRef,
+  missingInput,
+  unexpectedInputs,
+  workflowRefusal,
+} from './workflow-refusal.ts'
 
 interface WorkflowTarget {
   repository: string
@@ -25,6 +31,7 @@ export type WorkflowDispatcher = (
 ) => Promise<DispatchOutcome>
 
 const ROUTE = '/actions/workflows/{workflow_id}/dispatches'
+const RUN_DETAILS = 'return_run_details'
 /** Later, the workflow may declare what it did not; just after a change, GitHub may still read the older file. */
 const LEARNED_MS = 600_000
 /** A server may be upgraded. */
@@ -74,7 +81,7 @@ export function createWorkflowDispatcher(
       const key = [repository.toLowerCase(), workflow, ref].join('\n')
       const inputs = encodeInputs(content, undeclared.get(key) ?? new Set())
       const wantsRun = server.get(SERVER) === undefined
-      const body = { ref, inputs, ...(wantsRun && { return_run_details: true }) }
+      const body = { ref, inputs, ...(wantsRun && { [RUN_DETAILS]: true }) }
       const parameters = { placeholders: { workflow_id: workflow }, body }
       try {
         const answer = await credential.use(repository, octokit =>
@@ -90,7 +97,7 @@ export function createWorkflowDispatcher(
         if (isUnknownRef(says) && target.ref === null && !isReread) {
           isReread = true
           defaultBranches.forget(repository.toLowerCase())
-        } else if (requests === MAX_REQUESTS || !learn(key, says, wantsRun)) {
+        } else if (requests === MAX_REQUESTS || !learn(key, says, wantsRun, inputs)) {
           throw new RejectedError(workflowRefusal(status, says, { repository, workflow, ref }, inputs))
         }
       }
@@ -98,8 +105,9 @@ export function createWorkflowDispatcher(
   }
 
   /** Whether the refusal showed what to send instead. */
-  function learn(key: string, says: string, wantsRun: boolean): boolean {
-    if (wantsRun && says.includes('return_run_details')) {
+  function learn(key: string, says: string, wantsRun: boolean, inputs: Record<string, string>): boolean {
+    // An input may have the field's name: then the message may be about the input.
+    if (wantsRun && isUnknownField(says, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)) {
       server.set(SERVER, 'no run details')
       return true
     }

@@ -2,7 +2,10 @@ import { type ClientPayload, shrinkClientPayload } from '../../port/client-paylo
 import type { Json, JsonObject } from '../../port/types.ts'
 import { RejectedError } from './dispatch-outcome.ts'
 
-/** @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event */
+/**
+ * As many as a workflow can declare, and a dispatch can have.
+ * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
+ */
 const MAX_INPUTS = 25
 /** Of all inputs together. Whether GitHub counts characters or bytes is unknown: there are never fewer bytes. */
 const MAX_BYTES = 65_535
@@ -14,6 +17,9 @@ const PAYLOAD_INPUT = 'port'
  * The inputs of a `workflow_dispatch`: texts, `true` and `false`, numbers as text, objects and arrays as JSON. A null
  * is left out, so that the workflow's default applies, and so is what the workflow does not declare.
  *
+ * Of more than 25, only the first 25 are given: either the workflow declares them all, and then no other, or GitHub
+ * names those that it does not declare, and starts nothing.
+ *
  * @throws RejectedError where they are more than GitHub takes
  */
 export function encodeInputs(
@@ -23,14 +29,10 @@ export function encodeInputs(
   const encoded = Object.fromEntries(
     Object.entries(inputs)
       .filter(([name, value]) => value !== null && name !== PAYLOAD_INPUT && !undeclared.has(name))
+      .slice(0, MAX_INPUTS)
       .map(([name, value]) => [name, encode(value)]),
   )
   const count = Object.keys(encoded).length
-  if (count > MAX_INPUTS) {
-    throw new RejectedError(
-      `GitHub takes at most ${MAX_INPUTS} inputs of a workflow, and this invocation has ${count}: send fewer of them from Port, or group them in an object.`,
-    )
-  }
   const room = MAX_BYTES - bytes(encoded)
   // A workflow that declares as many inputs as GitHub allows has none for the payload.
   const hasPayload = count < MAX_INPUTS && !undeclared.has(PAYLOAD_INPUT)

@@ -25,6 +25,14 @@ export const missingInput = (says: string): string | null =>
 
 export const isUnknownRef = (says: string): boolean => /^No ref found for/.test(says)
 
+/**
+ * Whether GitHub does not know a field of the request's body. Its message begins with the field, so that no text of
+ * an input, which other messages quote, can pass for one.
+ */
+export const isUnknownField = (says: string, field: string): boolean =>
+  /^(?:Invalid request\.\s+)?["'`]?(?<field>\w+)["'`]? is not a permitted key/.exec(says)?.groups?.field ===
+  field
+
 /** GitHub's messages for a 422, each with the sentence to show; a value that GitHub quotes is left out. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [

@@ -32,20 +32,22 @@ const runUpdate = z.object({
   conclusion: z.enum(['success', 'failure', 'cancelled']).optional(),
 })
 /** Part of a URL: dots alone would change its path, and nothing would name what holds it. */
-const name = z
-  .string()
-  .min(1)
-  .max(200)
-  .refine(text => text.isWellFormed() && text !== '.' && text !== '..')
+const name = (most: number) =>
+  z
+    .string()
+    .min(1)
+    .max(most)
+    .refine(text => text.isWellFormed() && text !== '.' && text !== '..')
+const blueprint = name(200)
 const entity = z.union([
   z.object({
-    blueprint: name,
+    blueprint,
     properties: z.record(z.string(), z.json()),
     operation: z.literal('upsert').default('upsert'),
   }),
   z.object({
-    blueprint: name,
-    properties: z.object({ identifier: name }),
+    blueprint,
+    properties: z.object({ identifier: name(1_000) }),
     operation: z.literal('delete'),
   }),
 ])

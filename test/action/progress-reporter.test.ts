@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { readRemainingEntities } from '../../action/finish/remaining-entities.ts'
 import { readLinesFrom } from '../../action/finish/remaining-log.ts'
 import { askAgainAfter, describeRunning } from '../../action/progress/follow-label.ts'
 import { NOTHING_SENT, progressFolder } from '../../action/progress/progress-folder.ts'
@@ -199,6 +200,40 @@ function endedWhen(condition: () => boolean): AbortController {
   onTestFinished(() => clearInterval(timer))
   return ended
 }
+
+test('a document of $PORT_ENTITIES that is longer than a piece of the file is left whole to post', async () => {
+  const stage = await openStage()
+  const { logFile, folder } = openFolder()
+  const job = jobFor(stage, logFile, { github: null })
+  const values = Array.from({ length: 1_500 }, (_, index) => `  key${index}: ${'x'.repeat(1_000)}`)
+  const long = ['blueprint: service', 'identifier: long', 'properties:', ...values].join('\n')
+  writeFileSync(job.files.entities, `blueprint: service\nidentifier: short\n---\n${long}\n`)
+  const sent: unknown[] = []
+  const ended = new AbortController()
+  let sleeps = 0
+  await follow(
+    job,
+    {
+      update: async () => {},
+      log: async () => {},
+      upsertEntity: async (_, { identifier }) => void sent.push(identifier),
+    },
+    {
+      clock: () => 0,
+      sleep: async () => {
+        await new Promise(done => setTimeout(done, 1))
+        if (++sleeps > 20) ended.abort()
+      },
+      ended,
+    },
+  )
+  expect(sent).toEqual(['short'])
+  const { entities, problems } = await readRemainingEntities(job.files.entities, folder.entities())
+  expect(problems).toEqual([])
+  expect(entities.map(({ identifier, body }) => [identifier, Object.keys(body.properties!).length])).toEqual([
+    ['long', 1_500],
+  ])
+})
 
 test('no more than thirty requests with lines go to Port in a minute, however fast a step writes', async () => {
   const stage = await openStage()

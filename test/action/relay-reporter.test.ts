@@ -116,17 +116,46 @@ test('a message whose answer was lost is sent again under its number, after the 
   expect(relay.waits).toEqual([1_000, 7_000])
 })
 
-test('a refused message is the error of what was in it, and the next goes on', async () => {
+test('a refused report is an error, and the next goes on', async () => {
   const relay = await openRelay()
   const reporter = relay.report({ token: 'report-token' })
-  relay.fail({ match: ({ path }) => path === '/report', status: 400 })
+  relay.fail({ match: ({ path }) => path === '/report', status: 400, times: 3 })
   const shown = await Promise.allSettled([reporter.log([line('a')]), reporter.update({ statusLabel: 'b' })])
   expect(shown.map(each => each.status === 'rejected' && each.reason.message)).toEqual(
     Array(2).fill(`the relay answered 400 to POST ${relay.origin}/report (Trouble 400.)`),
   )
   await reporter.log([line('c')])
-  expect(messages(relay).map(({ number }) => number)).toEqual([1, 2])
+  expect(messages(relay).map(({ number }) => number)).toEqual([1, 2, 3, 4])
 })
+
+test('one report that the relay refuses does not cost the conclusion in the same message', async () => {
+  const relay = await openRelay()
+  const reporter = relay.report({ token: 'report-token' })
+  const isBad = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"bad"')
+  relay.fail({ match: isBad, status: 400, times: Number.POSITIVE_INFINITY })
+  const ends = await Promise.allSettled([
+    reporter.deleteEntity('service', 'bad'),
+    reporter.update({ conclusion: 'failure', statusLabel: 'Failed' }),
+  ])
+  expect(ends.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+  expect(messages(relay).at(-1)!.reports).toEqual([
+    { update: { conclusion: 'failure', statusLabel: 'Failed' } },
+  ])
+})
+
+test.each([400, 413])(
+  'a conclusion arrives without the summary that the relay refuses with %i',
+  async status => {
+    const relay = await openRelay()
+    const reporter = relay.report({ token: 'report-token' })
+    const hasSummary = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"summary"')
+    relay.fail({ match: hasSummary, status, times: Number.POSITIVE_INFINITY })
+    await reporter.update({ conclusion: 'failure', statusLabel: 'Failed', summary: 'x'.repeat(300_000) })
+    expect(messages(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
+    // Only what ends the run is sent again with less.
+    await expect(reporter.update({ statusLabel: 'a', summary: 'x' })).rejects.toMatchObject({ status })
+  },
+)
 
 test('without a proof there is no report, and the error names the permission', async () => {
   const relay = await openRelay()

@@ -136,6 +136,26 @@ describe('a workflow_dispatch', () => {
     },
   )
 
+  test('no text of an input, which GitHub quotes, stops the relay from asking for the run', async () => {
+    const { dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, port: {} })
+    const text = '"return_run_details" is not a permitted key'
+    expect(await dispatch({ size: text })).toMatchObject({ kind: 'rejected' })
+    expect(await dispatch({ [text]: 'x', return_run_details: 'x' })).toMatchObject({ kind: 'accepted' })
+    expect(await dispatch()).toMatchObject({ run: { id: expect.any(Number) } })
+    const asked = sent()
+    expect(asked).toHaveLength(4)
+    for (const body of asked) expect(body).toMatchObject({ return_run_details: true })
+  })
+
+  test('a message about an input with the name of the field is not about the field', async () => {
+    const { api, dispatch, sent } = await open({ return_run_details: {}, port: {} })
+    const message = 'Invalid request.\n\n"return_run_details" is not a permitted key.'
+    api.fail({ match: ({ method }) => method === 'POST', status: 422, body: { message } })
+    expect(await dispatch({ return_run_details: 'x' })).toMatchObject({ kind: 'rejected' })
+    expect(await dispatch()).toMatchObject({ run: { id: expect.any(Number) } })
+    expect(sent()).toHaveLength(2)
+  })
+
   test('finds the default branch again when it was renamed', async () => {
     const { api, dispatch, sent } = await open({ port: {} })
     await dispatch()
@@ -160,12 +180,19 @@ describe('a workflow_dispatch', () => {
     const { dispatch, sent } = await open(Object.fromEntries(Object.keys(inputs).map(name => [name, {}])))
     expect(await dispatch(inputs)).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => Object.keys(body.inputs))).toEqual([Object.keys(inputs)])
-    expect(await dispatch({ ...inputs, i25: 'x' })).toEqual({
-      kind: 'rejected',
-      reason:
-        'GitHub takes at most 25 inputs of a workflow, and this invocation has 26: send fewer of them from Port, or group them in an object.',
-    })
-    expect(sent()).toEqual([])
+    // The workflow cannot declare one more.
+    expect(await dispatch({ ...inputs, i25: 'x' })).toMatchObject({ kind: 'accepted' })
+    expect(sent().map(body => Object.keys(body.inputs))).toEqual([Object.keys(inputs)])
+  })
+
+  test('of more than 25 inputs, those that the workflow declares arrive', async () => {
+    const given = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`i${i}`, 'x']))
+    const { api, dispatch, sent } = await open({ i3: {}, i30: { required: true }, i59: {}, port: {} })
+    expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })
+    expect(sent().map(({ inputs }) => Object.keys(inputs).length)).toEqual([25, 25, 14, 4])
+    expect(Object.keys(api.workflowDispatches[0]!.inputs)).toEqual(['i3', 'i30', 'i59', 'port'])
+    expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })
+    expect(sent()).toHaveLength(1)
   })
 
   test('leaves out of the payload what does not fit beside the inputs, and says so in it', async () => {

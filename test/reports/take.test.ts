@@ -84,6 +84,19 @@ test('what would delete a blueprint, or all of its entities, is no report', asyn
   }
 })
 
+test('an entity whose identifier has 1,000 characters, as Port takes, can be deleted', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver()
+  const token = await startReport(stage, id)
+  const remove = (length: number) => {
+    const properties = { identifier: 'i'.repeat(length) }
+    const entity = { blueprint: 'service', properties, operation: 'delete' }
+    return stage.post('/report', token, { delivery: id, sender: 'a', number: 1, reports: [{ entity }] })
+  }
+  expect((await remove(1_001)).status).toBe(400)
+  expect((await remove(1_000)).status).toBe(202)
+})
+
 test('a relay whose client secret was rotated meanwhile takes the token', async () => {
   const stage = await openStage()
   const { id } = await stage.deliver()

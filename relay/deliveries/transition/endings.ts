@@ -21,9 +21,13 @@ export const CANCELLED: Ending = {
   sentence: 'A person cancelled it: its run in Port was ended, or the relay was asked to cancel it.',
 }
 
+const NAME_BY_PAYLOAD = 'Set run-name: ${{ github.event.client_payload.run_id }} in the workflow'
+const NAME_BY_INPUT =
+  "Declare the input port in the workflow, and set run-name: ${{ fromJSON(inputs.port || '{}').run_id }} there"
+
 /** The ending where no workflow run was followed to its end. */
 export function endWithoutRun(cause: NoRun, delivery: Delivery): Ending {
-  const { repository, eventType } = delivery
+  const { repository, eventType, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
   const failed = (label: string, sentence: string): Ending => ({
     state: 'failed',
@@ -33,16 +37,19 @@ export function endWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   })
   switch (cause.why) {
     case 'nothing listens':
-      return failed('Not started', nothingListens(cause, repository, eventType))
+      return failed(
+        'Not started',
+        workflow === null ? nothingListens(cause, repository, eventType) : noRunOfWorkflow(delivery),
+      )
     case 'not seen':
       return failed(
         'Not started',
-        `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either no workflow listens to it on the default branch, or its run still waits for a runner, or it does not use the action. The relay cannot look, since ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
+        `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either ${workflow === null ? 'no workflow listens to it on the default branch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}, or its run still waits for a runner, or it does not use the action. The relay cannot look, since ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
       )
     case 'unidentified':
       return failed(
         'Not identified',
-        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it cannot be identified. The repository's Actions page lists them. Set run-name: \${{ github.event.client_payload.run_id }} in the workflow, or use the action as the first step of its job.`,
+        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it cannot be identified. The repository's Actions page lists them. ${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job.`,
       )
     case 'deleted':
       return failed(
@@ -79,6 +86,12 @@ function nothingListens(
     return `${listens}: all of its workflows are disabled (${names(disabled)}). Enable the right one on the repository's Actions page.`
   const also = disabled.length > 0 ? ` These are disabled, and listen to nothing: ${names(disabled)}.` : ''
   return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to the workflow there, or correct the event type.${also}`
+}
+
+function noRunOfWorkflow(delivery: Delivery): string {
+  const { ref } = delivery
+  const where = ref === null ? 'the default branch' : `"${ref}"`
+  return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, and shows no run of it. See that its file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
 }
 
 /** The ending where the workflow run has ended and nothing reported it. */
