@@ -1,13 +1,22 @@
 import type { Context } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import { bearer } from '../http/bearer.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import type { Message } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import { type BoundDeps, boundDelivery, isBound, refuseEnded, refuseUnbound } from './bound-delivery.ts'
+import {
+  type Bound,
+  type BoundDeps,
+  boundDelivery,
+  isBound,
+  refuseEnded,
+  refuseUnbound,
+} from './bound-delivery.ts'
 import type { RateBound } from './rate-bound.ts'
 import { readMessage, reportMessage } from './read-message.ts'
+import { createTurns } from './turns.ts'
 
 export interface TakeDeps extends BoundDeps {
   store: BoundDeps['store'] & Pick<Store, 'reportUsage'>
@@ -27,8 +36,15 @@ export interface TakeDeps extends BoundDeps {
  */
 export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Promise<Response> {
   const { store, apply, tokens, rate, log } = deps
+  const inTurn = createTurns()
   return async (c, room) => {
-    const { message, delivery, bound, renew } = await boundDelivery(c, deps, () =>
+    const { renew, ...bound } = await tokens.verify(bearer(c))
+    // One after the other, so that a run which sends many at once delays only itself.
+    return inTurn(bound.delivery, () => take(c, room, bound, renew))
+  }
+
+  async function take(c: Context, room: BodyRoom, bound: Bound, renew: boolean): Promise<Response> {
+    const { message, delivery } = await boundDelivery(bound, deps, () =>
       readMessage(c, reportMessage, BOUNDS.reportBody.value, room),
     )
     const { sender, number, reports, ending } = message

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { BOUNDS } from '../../relay/config/bounds.ts'
 import { openRelayHere } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { openStage, startReport } from './open-stage.ts'
@@ -136,4 +137,16 @@ test('a message that is no report is refused, and says what is wrong without a v
         detail: `There is nothing at ${path}: reports go to /report/start, /report/inputs and /report.`,
       },
     })
+})
+
+test('parallel reports do not exceed the bounds of a delivery', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver({ runId: null })
+  const token = await startReport(stage, id)
+  const log = Array(5_000).fill({ level: 'INFO', message: 'x' })
+  const send = (n: number) =>
+    stage.post('/report', token, { delivery: id, sender: `sender-${n}`, number: 1, reports: [{ log }] })
+  const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => send(n)))
+  const accepted = answers.filter(({ status }) => status === 202).length
+  expect(accepted * log.length).toBe(BOUNDS.reportLines.value)
 })
