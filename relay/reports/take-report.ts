@@ -4,7 +4,7 @@ import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import { bearer } from '../http/bearer.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import type { Message } from '../store/delivery.ts'
+import { type Message, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import {
   type Bound,
@@ -29,7 +29,7 @@ export interface TakeDeps extends BoundDeps {
 
 /**
  * `POST /report`: messages for Port of the workflow run that a delivery is bound to. Answered with 202 once they
- * are on disk; they are sent in order, however long Port is unavailable. A conclusion ends the delivery, and is accepted
+ * are on disk; they are sent in order, however long Port is unavailable. The conclusion that ends the delivery is accepted
  * whatever the run has used up.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
@@ -49,7 +49,9 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
     )
     const { sender, number, reports, ending } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
-    const waitMs = ends ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
+    // One conclusion, not one after the other: a delivery that has ended needs none.
+    const isExempt = ends && OPEN_STATES.includes(delivery.state)
+    const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
       throw new Problem(
         429,
@@ -62,7 +64,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
     const lines = messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 0), 0)
     const bytes = JSON.stringify(messages).length
     const isRepeated = number <= used.lastNumber
-    if (!isRepeated && !ends) checkUsage(used.lines + lines, used.bytes + bytes)
+    if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
     if (!isRepeated) {
       const receipt = { sender, number, lines, bytes }
       const applied = await apply(delivery, { type: 'reportReceived', messages, ends, ending }, { receipt })
