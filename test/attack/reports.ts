@@ -2,7 +2,8 @@
  * `node test/attack/reports.ts [SECONDS]`: a workflow run reports without end, on both stores: small log lines in
  * parallel, and the largest reports while Port is away. The relay is restarted in the middle, and honest webhooks
  * go on. Exit 0 only if at least 99 % of the webhooks are accepted within a second, `/healthz` answers within
- * 200 ms, no line of an accepted report is lost uncounted, and the memory returns.
+ * 200 ms, no line of an accepted report is lost uncounted, and the memory returns. The first round, without an
+ * attack, shows what the machine itself allows.
  */
 
 import { once } from 'node:events'
@@ -24,9 +25,10 @@ import { honest, memoryOf, type Served } from './honest.ts'
 const MEMORY = join(import.meta.dirname, 'memory.ts')
 const REPOSITORY = 'acme/shop'
 const AUDIENCE = 'https://relay.example'
-/** What a relay may hold more after an attack than before it, MB; its RSS includes what V8 and malloc keep for later. */
+/** What a relay may hold more after an attack than before it, MB. */
 export const HELD_MAY_STAY_MB = 20
-const RSS_MAY_STAY_MB = 150
+/** RSS is bounded, and does not return: V8 keeps the space for new objects that any load has made it take. */
+const MOST_RSS_MB = 512
 
 export const ATTACKS = {
   'small lines': { parallel: 100, lines: 500, width: 1, count: Number.POSITIVE_INFINITY, isPortAway: false },
@@ -120,7 +122,9 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
     if ((await relay.stop()) !== 0) throw new Error(`The relay did not stop as it should: ${relay.printed()}`)
     await relay.start()
     const second = await honestSenders(half)
-    attacker.postMessage('end')
+    if (!relay.running()) throw new Error(`The relay ended: ${relay.printed()}`)
+    // A number of reports is sent whole, however long it takes.
+    if (attack.count === Number.POSITIVE_INFINITY) attacker.postMessage('end')
     const [{ answers, numbers }] = await attacked
     const peakRss = peak()
     ownDelay.disable()
@@ -157,8 +161,7 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
   }
 }
 
-const hasReturned = (before: Memory, after: Memory) =>
-  after.held - before.held <= HELD_MAY_STAY_MB && after.rss - before.rss <= RSS_MAY_STAY_MB
+const hasReturned = (before: Memory, after: Memory) => after.held - before.held <= HELD_MAY_STAY_MB
 
 async function sendWebhook(relay: RelayProcess, port: PortApi, accepted: string[]) {
   const { id } = port.createRun({ action: 'deploy' })
@@ -263,26 +266,28 @@ async function runAttacker(
   const numbers: number[] = []
   const fill = 'x'.repeat(attack.width)
   let next = 1
+  const post = (body: string) =>
+    fetch(`${url}/report`, { method: 'POST', headers: { authorization: `Bearer ${token}` }, body }).then(
+      async answer => {
+        await answer.text()
+        return answer.status
+      },
+      () => 'none' as const,
+    )
   const one = async (sender: string) => {
     while (!signal.aborted && next <= attack.count) {
       const number = next++
       const reports = times(attack.lines, line => ({
         log: [{ level: 'INFO', message: `${nameOf(number, line)} ${fill}` }],
       }))
-      const status = await fetch(`${url}/report`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token}` },
-        body: JSON.stringify({ delivery, sender, number, reports }),
-      }).then(
-        async answer => {
-          await answer.text()
-          return answer.status
-        },
-        () => 'none' as const,
-      )
-      answers[status] = (answers[status] ?? 0) + 1
-      if (status === 202) numbers.push(number)
-      if (status === 'none') await sleep(50)
+      const body = JSON.stringify({ delivery, sender, number, reports })
+      // What is not answered is sent again, as the action does.
+      for (let status = await post(body); ; status = await post(body)) {
+        answers[status] = (answers[status] ?? 0) + 1
+        if (status === 202) numbers.push(number)
+        if (status !== 'none' || signal.aborted) break
+        await sleep(50)
+      }
     }
   }
   await Promise.all(times(attack.parallel, n => one(`sender-${n}`)))
@@ -303,10 +308,11 @@ if (!isMainThread) {
   const seconds = Number(process.argv[2] ?? 60)
   const server = await startPostgres()
   const folder = mkdtempSync(join(tmpdir(), 'siege-'))
-  for (const [name, attack] of Object.entries(ATTACKS)) {
+  const rounds = { 'no attack': { ...ATTACKS['small lines'], count: 0 }, ...ATTACKS }
+  for (const [name, attack] of Object.entries(rounds)) {
     for (const kind of ['SQLite', 'PostgreSQL']) {
       const database =
-        kind === 'SQLite' ? `sqlite:${join(folder, `${attack.lines}.db`)}` : await server.createDatabase()
+        kind === 'SQLite' ? `sqlite:${join(folder, `${name}.db`)}` : await server.createDatabase()
       const siege = await besiegeReports({ database, seconds, attack })
       const { webhooks, health, notDispatchedOnce, lines, memoryMb } = siege
       const good =
@@ -315,7 +321,8 @@ if (!isMainThread) {
         health.worstMs <= 200 &&
         notDispatchedOnce.length === 0 &&
         lines.missing === 0 &&
-        hasReturned(memoryMb.before, memoryMb.after)
+        hasReturned(memoryMb.before, memoryMb.after) &&
+        Math.max(memoryMb.peakRss, memoryMb.after.rss) <= MOST_RSS_MB
       console.log(`${name}, ${kind}, ${seconds} s: ${good ? 'as it should be' : 'NOT AS IT SHOULD BE'}`)
       console.log(JSON.stringify(siege))
       if (!good) process.exitCode = 1
