@@ -1,6 +1,4 @@
-import type { Context } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
-import { bearer } from '../http/bearer.ts'
 import { Problem } from '../http/problem.ts'
 import { type Delivery, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
@@ -25,22 +23,21 @@ export interface Bound {
 
 /**
  * Reads a message that comes with a report token, and the delivery that both name, if it is still bound to the run and
- * attempt of the token. The token is verified first: without one, no body is read.
+ * attempt of the token.
  *
- * @returns `renew`: half of the token's lifetime is over
- * @throws Problem 401, 403, 410, and what `read` throws
+ * @param bound what the verified token says: without one, no body is read
+ * @throws Problem 403, 410, and what `read` throws
  */
 export async function boundDelivery<T extends { delivery: string }>(
-  c: Context,
-  { store, tokens, log }: BoundDeps,
+  bound: Bound,
+  { store, log }: BoundDeps,
   read: () => Promise<T>,
-): Promise<{ message: T; delivery: Delivery; bound: Bound; renew: boolean }> {
-  const { renew, ...bound } = await tokens.verify(bearer(c))
+): Promise<{ message: T; delivery: Delivery }> {
   const message = await read()
   const delivery = message.delivery === bound.delivery ? await store.get(bound.delivery) : null
   if (!delivery || !isBound(delivery, bound)) throw refuseUnbound(log, message.delivery, bound)
   if (hasClosed(delivery, store.clock())) throw refuseEnded()
-  return { message, delivery, bound, renew }
+  return { message, delivery }
 }
 
 export const isBound = ({ runs }: Delivery, { runId, runAttempt }: Bound) =>

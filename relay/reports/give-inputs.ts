@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import type { Invocation } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
+import { bearer } from '../http/bearer.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import type { Store } from '../store/store.ts'
 import { type BoundDeps, boundDelivery } from './bound-delivery.ts'
@@ -21,7 +22,8 @@ export function createGiveInputs(
   },
 ): (c: Context, room: BodyRoom) => Promise<Response> {
   return async (c, room) => {
-    const { message, delivery } = await boundDelivery(c, deps, () =>
+    const bound = await deps.tokens.verify(bearer(c))
+    const { message, delivery } = await boundDelivery(bound, deps, () =>
       readMessage(c, startMessage, BOUNDS.reportStartBody.value, room),
     )
     const invocation = JSON.parse((await deps.store.invocation(delivery.id)) ?? '{}') as Invocation

@@ -1,13 +1,22 @@
 import type { Context } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import { bearer } from '../http/bearer.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { type Message, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import { type BoundDeps, boundDelivery, isBound, refuseEnded, refuseUnbound } from './bound-delivery.ts'
+import {
+  type Bound,
+  type BoundDeps,
+  boundDelivery,
+  isBound,
+  refuseEnded,
+  refuseUnbound,
+} from './bound-delivery.ts'
 import { type RateBound, refuseRate } from './rate-bound.ts'
 import { readMessage, reportMessage } from './read-message.ts'
+import { createTurns } from './turns.ts'
 
 export interface TakeDeps extends BoundDeps {
   store: BoundDeps['store'] & Pick<Store, 'reportUsage'>
@@ -27,16 +36,23 @@ export interface TakeDeps extends BoundDeps {
  */
 export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Promise<Response> {
   const { store, apply, tokens, rate, log } = deps
+  const inTurn = createTurns()
   return async (c, room) => {
-    const { message, delivery, bound, renew } = await boundDelivery(c, deps, () =>
+    const { renew, ...bound } = await tokens.verify(bearer(c))
+    // One after the other, so that a run which sends many at once delays only itself.
+    return inTurn(bound.delivery, () => take(c, room, bound, renew))
+  }
+
+  async function take(c: Context, room: BodyRoom, bound: Bound, renew: boolean): Promise<Response> {
+    const { message, delivery } = await boundDelivery(bound, deps, () =>
       readMessage(c, reportMessage, BOUNDS.reportBody.value, room),
     )
     const { sender, number, reports, ending } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
     // The first one ends the delivery: there is no second.
-    const isUnbounded =
+    const isExempt =
       ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
-    const waitMs = isUnbounded ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
+    const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
       const sentence = `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`
       throw refuseRate(sentence, waitMs)
@@ -46,7 +62,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
     const lines = messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 0), 0)
     const bytes = JSON.stringify(messages).length
     const isRepeated = number <= used.lastNumber
-    if (!isRepeated && !isUnbounded) checkUsage(used.lines + lines, used.bytes + bytes)
+    if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
     if (!isRepeated) {
       const receipt = { sender, number, lines, bytes }
       const applied = await apply(delivery, { type: 'reportReceived', messages, ends, ending }, { receipt })

@@ -12,28 +12,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { prepareRelay, type RelayProcess } from '../faults/relay-process.ts'
+import { prepareRelay } from '../faults/relay-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
+import { honest, memoryOf, type Served } from './honest.ts'
 
 const MEMORY = join(import.meta.dirname, 'memory.ts')
 /** What a relay may hold more after an attack than before it, MB. */
 export const MAY_STAY_MB = 20
 const GITHUB_SECRET = 'the secret of the GitHub webhook'
-
-/** What became of the honest requests of one kind. */
-interface Served {
-  sent: number
-  /** Answered as without an attack. */
-  served: number
-  withinSecond: number
-  worstMs: number
-  /** What else was answered, and how often. */
-  others: Record<string, number>
-}
 
 export interface Siege {
   webhooks: Served
@@ -82,7 +72,7 @@ export async function besiege(options: SiegeOptions): Promise<Siege> {
         honest(until, 100, () => fetch(`${relay.url}/healthz`), 200),
       ])
     await honestSenders(performance.now() + 1_000)
-    const before = await heldMb(relay)
+    const { held: before } = await memoryOf(relay)
     const foreign = { repository: 'mallory/own', repositoryId: 99, runId: 1 }
     const token = issuer.token(foreign, audience)
     const signature = `x-hub-signature-256: sha256=${'0'.repeat(64)}`
@@ -108,10 +98,10 @@ export async function besiege(options: SiegeOptions): Promise<Siege> {
     const [webhooks, github, reports, health] = await honestSenders(performance.now() + seconds * 1000)
     attack.postMessage('end')
     const [answers] = (await once(attack, 'message')) as [Siege['attackers']]
-    let after = await heldMb(relay)
+    let { held: after } = await memoryOf(relay)
     for (let n = 0; n < 20 && after - before > MAY_STAY_MB; n++) {
       await sleep(500)
-      after = await heldMb(relay)
+      after = (await memoryOf(relay)).held
     }
     return { webhooks, github, reports, health, attackers: answers, heldMb: { before, after } }
   } finally {
@@ -165,36 +155,6 @@ async function drip(signal: AbortSignal, socket: Socket, length: number, bytesPe
   }
 }
 
-async function honest(
-  until: number,
-  everyMs: number,
-  ask: (n: number) => Promise<{ status: number }>,
-  expected: number,
-): Promise<Served> {
-  const result: Served = { sent: 0, served: 0, withinSecond: 0, worstMs: 0, others: {} }
-  const asked: Promise<void>[] = []
-  while (performance.now() < until) {
-    asked.push(one(result.sent++))
-    await sleep(everyMs)
-  }
-  await Promise.all(asked)
-  return result
-
-  async function one(n: number): Promise<void> {
-    const began = performance.now()
-    const status = await ask(n).then(
-      answer => answer.status,
-      () => 'none',
-    )
-    const ms = performance.now() - began
-    result.worstMs = Math.max(result.worstMs, Math.round(ms))
-    if (status === expected) {
-      result.served++
-      if (ms <= 1_000) result.withinSecond++
-    } else result.others[status] = (result.others[status] ?? 0) + 1
-  }
-}
-
 function sendGitHub(url: string, n: number): Promise<Response> {
   const body = JSON.stringify({ zen: 'Keep it logically awesome.', n })
   const signature = createHmac('sha256', GITHUB_SECRET).update(body).digest('hex')
@@ -218,16 +178,6 @@ const webhookHead = (length: number) =>
 function head(path: string, length: number, ...lines: string[]): string {
   const all = ['host: x', `content-length: ${length}`, ...lines]
   return `POST ${path} HTTP/1.1\r\n${all.map(line => `${line}\r\n`).join('')}\r\n`
-}
-
-async function heldMb(relay: RelayProcess): Promise<number> {
-  const before = relay.printed().length
-  process.kill(relay.pid, 'SIGUSR2')
-  for (;;) {
-    const [, held] = /"held":(\d+)/.exec(relay.printed().slice(before)) ?? []
-    if (held) return Math.round(Number(held) / 1e6)
-    await sleep(20)
-  }
 }
 
 const times = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make)

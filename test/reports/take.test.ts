@@ -171,3 +171,32 @@ test('a message that is no report is refused, and says what is wrong without a v
       },
     })
 })
+
+test('beyond the bounds of a delivery its conclusion is accepted, and no second one', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver({ runId: null })
+  const token = await startReport(stage, id)
+  let number = 0
+  const send = async (lines: number, conclusion: object[] = []) => {
+    const reports = [{ log: Array(lines).fill({ level: 'INFO', message: 'x' }) }, ...conclusion]
+    const message = { delivery: id, sender: 'a', number: ++number, reports }
+    return (await stage.post('/report', token, message)).status
+  }
+  for (let used = 0; used < BOUNDS.reportLines.value; used += 5_000) expect(await send(5_000)).toBe(202)
+  expect(await send(1)).toBe(413)
+  const end = [{ update: { conclusion: 'success' } }]
+  expect(await send(1, end)).toBe(202)
+  expect(await send(1, end)).toBe(413)
+})
+
+test('parallel reports do not exceed the bounds of a delivery', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver({ runId: null })
+  const token = await startReport(stage, id)
+  const log = Array(5_000).fill({ level: 'INFO', message: 'x' })
+  const send = (n: number) =>
+    stage.post('/report', token, { delivery: id, sender: `sender-${n}`, number: 1, reports: [{ log }] })
+  const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => send(n)))
+  const accepted = answers.filter(({ status }) => status === 202).length
+  expect(accepted * log.length).toBe(BOUNDS.reportLines.value)
+})
