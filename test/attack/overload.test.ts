@@ -296,16 +296,22 @@ describe('a report', () => {
 
   test('that never ends is dropped for those that come whole: 503 with Retry-After', async () => {
     const stage = await openStage()
-    const { id: delivery } = await stage.deliver()
-    const token = await startReport(stage, delivery)
-    const report = { delivery, sender: 'a', number: 1, reports: [] }
-    // There is memory for 32 that arrive.
-    const sockets = await openSockets(stage.url, 80)
+    let runId = 16_000_000_100
+    const start = async () => {
+      const { id } = await stage.deliver()
+      return { id, token: await startReport(stage, id, { runId: ++runId }) }
+    }
+    const honest = await start()
+    // There is memory for 32 that arrive, each of a delivery of its own: those of one are read in turn.
+    const tokens: string[] = []
+    for (let n = 0; n < 36; n++) tokens.push((await start()).token)
+    const sockets = await openSockets(stage.url, tokens.length)
     const answers = sockets.map(async socket => String((await once(socket, 'data'))[0]))
-    for (const socket of sockets)
-      socket.write(`${head(token, `content-length: ${FULL}`)}${'['.repeat(FULL - 1)}`)
+    for (const [n, socket] of sockets.entries())
+      socket.write(`${head(tokens[n]!, `content-length: ${FULL}`)}${'['.repeat(FULL - 1)}`)
     expect(await Promise.any(answers)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
-    expect((await stage.post('/report', token, report)).status).toBe(202)
+    const report = { delivery: honest.id, sender: 'a', number: 1, reports: [] }
+    expect((await stage.post('/report', honest.token, report)).status).toBe(202)
   })
 
   test.each([

@@ -46,6 +46,7 @@ test('a run that has ended is told apart from one that cannot be cancelled', asy
   const failed = { repository: 'acme/till', now: 0, tries: 0, permission: 'Actions: write' }
   expect(readFailure(forbidden, failed)).toEqual({
     kind: 'forbidden',
+    permission: true,
     reason:
       "the relay's token or App lacks Actions: write on acme/till (403: Resource not accessible by personal access token)",
   })

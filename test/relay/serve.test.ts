@@ -131,7 +131,7 @@ describe('a running relay', () => {
         .filter(line => line.level < 40)
         .map(line => line.msg)
         .filter(message => message !== 'GitHub accepted the dispatch'),
-    ).toEqual(['listening', 'accepted', 'stopping', 'accepted', 'stopped'])
+    ).toEqual(['listening', 'the delivery is accepted', 'stopping', 'the delivery is accepted', 'stopped'])
 
     const next = await startRelay(env)
     await until(() => github.dispatches.length === 2, 'the second is dispatched by the next relay')

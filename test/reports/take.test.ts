@@ -178,14 +178,16 @@ test('beyond the bounds of a delivery its conclusion is accepted, and no second 
   const token = await startReport(stage, id)
   let number = 0
   const send = async (lines: number, conclusion: object[] = []) => {
-    const reports = [{ log: Array(lines).fill({ level: 'INFO', message: 'x' }) }, ...conclusion]
+    const log = Array(lines).fill({ level: 'INFO', message: 'x' })
+    const reports = [...(lines > 0 ? [{ log }] : []), ...conclusion]
     const message = { delivery: id, sender: 'a', number: ++number, reports }
     return (await stage.post('/report', token, message)).status
   }
   for (let used = 0; used < BOUNDS.reportLines.value; used += 5_000) expect(await send(5_000)).toBe(202)
   expect(await send(1)).toBe(413)
   const end = [{ update: { conclusion: 'success' } }]
-  expect(await send(1, end)).toBe(202)
+  expect(await send(1, end)).toBe(413)
+  expect(await send(0, end)).toBe(202)
   expect(await send(1, end)).toBe(413)
 })
 

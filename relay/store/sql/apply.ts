@@ -155,7 +155,7 @@ function keepToken(mark: Mark, { jti, expiresAt }: UsedToken): Statement {
   return {
     sql: `INSERT INTO used_tokens (jti, delivery, expires_at)
           SELECT ?3, id, ?4 FROM deliveries
-          WHERE ${MARKED} AND NOT EXISTS (SELECT 1 FROM used_tokens WHERE jti = ?3)`,
+          WHERE ${MARKED} AND NOT EXISTS (SELECT 1 FROM used_tokens WHERE jti = ?3 AND delivery = ?1)`,
     params: [...mark, jti, expiresAt],
   }
 }
