@@ -23,7 +23,7 @@ export function judgeRun(runId: string | null, state: RunState, githubRunId: str
     return {
       verdict: 'silent',
       message:
-        `Port's run ${runId} is synchronous: Port takes the answer to its webhook as the result, so it is told ` +
+        `Port's run ${runId} is synchronous: Port takes the answer to its webhook as the result, so it learns ` +
         'nothing of this job. To have it reported, turn the Port action\'s "Synchronous" setting off.',
     }
   }

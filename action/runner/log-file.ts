@@ -96,7 +96,7 @@ export function readPiece(
 
 /**
  * Where in a piece its first line begins. What is before that is left out: of a line that began before the piece
- * nobody can tell whether it goes on with half a secret.
+ * nobody knows whether it goes on with half a secret.
  */
 export function firstLine(path: string, from: number, bytes: Buffer): number {
   const before = readBytes(path, Math.max(from - 2, 0), Math.min(from, 2)).toString('latin1')

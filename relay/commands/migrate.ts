@@ -33,7 +33,7 @@ export const migrate = defineCommand({
     json: JSON_OPTION,
   },
   details: `Each rewritten workflow is printed, and on stderr, with its line, what needs a look: "todo" was left as it was, "check"
-was rewritten and depends on what the workflow does not tell. What is migrated already stays as it is. Workflows that
+was rewritten and depends on what the workflow does not show. What is migrated already stays as it is. Workflows that
 call each other are migrated together: name all of their files.`,
   async run({ values, positionals: files, print, note }) {
     checkValues(values, files)

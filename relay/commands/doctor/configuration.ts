@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts'
 import { VARIABLES } from '../../config/config.ts'
+import { nearestName } from '../../config/nearest-name.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
 
@@ -9,10 +10,11 @@ const LONGEST_RUN = 35 * 24 * HOUR
 
 /** What can be checked in the environment before it is read, or when it cannot be: unknown names and quotes. */
 export function checkNames(env: Env): (Finding & { name: string })[] {
+  const known = VARIABLES.filter(name => name.startsWith('RELAY_'))
   const unknown = Object.keys(env)
     .filter(name => name.startsWith('RELAY_') && !VARIABLES.includes(name))
     .map(name => {
-      const near = nearest(name)
+      const near = nearestName(name, known)
       return {
         name,
         ...problem(
@@ -27,27 +29,6 @@ export function checkNames(env: Env): (Finding & { name: string })[] {
     ),
   }))
   return [...unknown, ...quoted]
-}
-
-/** The known name that is a few letters away, or has the same beginning. */
-function nearest(name: string): string | null {
-  const [best] = VARIABLES.filter(known => known.startsWith('RELAY_'))
-    .map(known => ({ known, distance: distance(name, known) }))
-    .sort((a, b) => a.distance - b.distance)
-  return best && best.distance <= 4 ? best.known : null
-}
-
-/** Levenshtein's. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (const [i, char] of [...a].entries()) {
-    const next = [i + 1]
-    for (let j = 0; j < b.length; j++) {
-      next.push(Math.min(next[j]! + 1, row[j + 1]! + 1, row[j]! + (char === b[j] ? 0 : 1)))
-    }
-    row = next
-  }
-  return row[b.length]!
 }
 
 /** Rules for a configuration that is valid and does not do what its author wants; the first that is violated is reported. */

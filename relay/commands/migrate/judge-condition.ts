@@ -12,7 +12,7 @@ import {
 import type { FunctionDefinition } from '@actions/expressions/funcs/info'
 
 type Result = 'success' | 'failure'
-/** How a job goes, and those before it, as far as a condition can be told from the workflow alone. */
+/** How a job goes, and those before it, as far as a condition can be known from the workflow alone. */
 export interface Course {
   job: Result
   needs: Result

@@ -167,7 +167,7 @@ function fieldsOf(data: string | null): [string, string][] | null {
       'text' in piece ? piece.text : `\uE000${marks.push(`\${{${piece.expression}}}`) - 1}\uE001`,
     )
     .join('')
-  // An expression outside a string is put into one, so that the text reads as JSON; it is told by its own mark.
+  // An expression outside a string is put into one, so that the text reads as JSON; it has a mark of its own.
   const whole = splitStrings(marked.replace(/[\r\n]/g, ' '))
     .map(({ text, isString }) => (isString ? text : text.replace(/\uE000\d{1,6}\uE001/g, '"\uE002$&"')))
     .join('')

@@ -19,7 +19,7 @@ export interface MigrateOptions {
 /** What a person must look at, at a line of the workflow as it was. */
 export interface Finding {
   line: number
-  /** `todo`: left as it was. `check`: rewritten, and its meaning depends on what the workflow does not tell. */
+  /** `todo`: left as it was. `check`: rewritten, and its meaning depends on what the workflow does not show. */
   level: 'todo' | 'check'
   message: string
 }

@@ -108,7 +108,7 @@ function nextPairStart(map: YAMLMap, pair: Pair, edits: TextEdits): number | nul
 export function writeScalar(text: string, indent: number): string {
   if (text.includes('\n')) {
     const pad = ' '.repeat(indent)
-    // A first line that begins with a space needs to be told how far the text is indented.
+    // A first line that begins with a space needs the number of spaces by which the text is indented.
     return `|${/^[ \n]/.test(text) ? '2' : ''}-\n${text
       .trimEnd()
       .split('\n')
