@@ -219,8 +219,8 @@ const lostMeanwhile = (count: number) =>
 /** Under the token of main; where the relay gave none then, this run proves itself now. */
 function openRelay({ state, inputs, payload }: Job, runner: Runner): RelayReporter | null {
   if (!state.relay) return null
-  const access =
-    state.relay.token === null ? (findRelay(payload, inputs.report, runner.env) ?? state.relay) : state.relay
+  const found = findRelay(payload, inputs.report, runner.env)
+  const access = { ...(found ?? state.relay), token: state.relay.token }
   return createRelayReporter(access, runner, { budgetMs: BUDGET_MS, ending: true })
 }
 

@@ -97,10 +97,28 @@ export function createRelayReporter(
       const run = readRun({ external_run_id: String(answer.github_run_id) })
       return { run, duplicate: true, reports: true, payload: null, secrets: {} }
     }
-    token = answer.token as string
-    core.setSecret(token)
+    keepToken(answer.token)
     const run = readRun(isObject(answer.run) ? answer.run : {})
     return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer) }
+  }
+
+  function keepToken(given: unknown): void {
+    if (typeof given !== 'string') return
+    token = given
+    core.setSecret(token)
+  }
+
+  /** Does it under the report token. Where that has expired, as in a job of more than six hours, this run proves itself again. */
+  async function underToken<T>(task: (bearer: string) => Promise<T>): Promise<T> {
+    const bearer = await reportToken()
+    try {
+      return await task(bearer)
+    } catch (error) {
+      if (!(error instanceof PortError) || error.status !== 401 || !idToken) throw error
+      token = null
+      starting = null
+      return task(await reportToken())
+    }
   }
 
   /** From the runner's own endpoint, which `core.getIDToken` asks too, with all of an HTTP client beside. */
@@ -152,10 +170,14 @@ export function createRelayReporter(
       const reports = batch.map(({ report }) => report) as unknown as Json
       const message = { delivery, sender, number: ++count, reports, ending: options.ending === true }
       try {
-        const bearer = await reportToken()
         const final = batch.some(({ report }) => 'update' in report && report.update.conclusion)
         const taken = (answer: JsonObject) => answer.number === message.number
-        await retry(() => post('/report', bearer, message, taken), { extraMs: final ? FINAL_EXTRA_MS : 0 })
+        const extraMs = final ? FINAL_EXTRA_MS : 0
+        const answer = await underToken(bearer =>
+          retry(() => post('/report', bearer, message, taken), { extraMs }),
+        )
+        // After half of its lifetime.
+        keepToken(answer.token)
         for (const { resolve } of batch) resolve()
       } catch (error) {
         // What is accepted of it shows one by one: one bad report does not cost the others, nor a full quota a conclusion.
@@ -179,9 +201,10 @@ export function createRelayReporter(
     start,
     async inputs() {
       if (token === null) return start()
-      const bearer = token
       const asking = { delivery, complete }
-      return readInputs(await retry(() => post('/report/inputs', bearer, asking, hasInputs)))
+      return readInputs(
+        await underToken(bearer => retry(() => post('/report/inputs', bearer, asking, hasInputs))),
+      )
     },
     access: () => ({ url, delivery, complete, ends, idToken: token === null ? idToken : null, token }),
     prepare: async () => {

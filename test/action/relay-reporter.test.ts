@@ -1,4 +1,4 @@
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import { createRelayReporter } from '../../action/report/relay-reporter.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
@@ -14,13 +14,21 @@ const STARTED: JsonObject = {
   secrets: { password: 'clear' },
 }
 
+/** Of the token `expired`, a relay says so. */
+const expire: MiddlewareHandler = async (c, next) =>
+  c.req.header('authorization') === 'Bearer expired' ? c.json({ detail: 'It has expired.' }, 401) : next()
+
 /** What speaks as a relay and as the endpoint of the runner, and can be made to fail. */
 async function openRelay({ started = STARTED } = {}) {
   const app = new Hono<StandInEnv>()
   app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
   app.post('/report/start', c => c.json(started, started.duplicate ? 409 : 200))
+  app.use('/report/*', expire)
   app.post('/report/inputs', c => c.json({ payload: { inputs: { a: 1 } }, secrets: { password: 'again' } }))
-  app.post('/report', async c => c.json({ delivery: 'd_1', number: (await c.req.json()).number }, 202))
+  app.post('/report', expire, async c => {
+    const renewed = c.req.header('authorization') === 'Bearer half over' ? { token: 'renewed' } : {}
+    return c.json({ delivery: 'd_1', number: (await c.req.json()).number, ...renewed }, 202)
+  })
   const server = await startStandIn(app, status => ({ body: { detail: `Trouble ${status}.` } }))
   onTestFinished(() => server.close())
   const access: RelayAccess = {
@@ -318,4 +326,23 @@ test('inputs come with the start, or by the token of an earlier process', async 
     body: { delivery: 'd_1', complete: true },
     headers: { authorization: 'Bearer earlier' },
   })
+})
+
+test('a token that has expired is followed by another proof, and one that the relay renews is used from then on', async () => {
+  const relay = await openRelay()
+  const reporter = relay.report({ token: 'expired' })
+  await reporter.log([line('late')])
+  const bearers = () =>
+    relay.requests.filter(({ path }) => path === '/report').map(({ headers }) => headers.authorization)
+  expect(bearers()).toEqual(['Bearer expired', `Bearer ${STARTED.token}`])
+  expect(await relay.report({ token: 'expired' }).inputs()).toMatchObject({ secrets: {} })
+  await expect(relay.report({ token: 'expired', idToken: null }).log([line('lost')])).rejects.toThrow('401')
+
+  relay.clearRequests()
+  const renewed = relay.report({ token: 'half over' })
+  await renewed.log([line('one')])
+  await renewed.log([line('two')])
+  expect(bearers()).toEqual(['Bearer half over', 'Bearer renewed'])
+  expect(renewed.access().token).toBe('renewed')
+  expect(relay.masks).toContain('renewed')
 })
