@@ -143,6 +143,58 @@ describe('a cancelled delivery', () => {
     expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
+  describe('by two relays on one database', () => {
+    /** Each with a memory of its own. */
+    function two(stage: Stage) {
+      const first = stage.engine()
+      stage.restart()
+      return [first, stage.engine()]
+    }
+
+    test.each(['queued', 'running'])('that both receive at once (%s) takes effect once', async state => {
+      const stage = await open()
+      const id = state === 'queued' ? await stage.accept(RUN) : (await running(stage)).id
+      const relays = two(stage)
+      const seen = await stage.delivery(id)
+      const applied = await Promise.all(
+        relays.map(relay => relay.apply(seen, { type: 'cancelRequested', by: 'port' })),
+      )
+      expect(applied.map(({ outcome }) => outcome).toSorted()).toEqual(['applied', 'ignored'])
+      // Both look for work at the same moment.
+      await Promise.all(
+        relays.map(async relay => {
+          for (const claimed of await stage.store.claimWatched(stage.now(), 60_000, 10))
+            await relay.watch(claimed)
+        }),
+      )
+      await stage.pass(60_000)
+      expect(asked(stage)).toEqual(state === 'queued' ? [] : ['cancel'])
+      expect(stage.github.dispatches).toHaveLength(state === 'queued' ? 0 : 1)
+      expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+      expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+      const types = await stage.history(id)
+      expect(types.filter(type => type === 'cancelRequested' || type === 'cancelled')).toHaveLength(1)
+    })
+
+    test('that one receives while the other dispatches takes effect on the run that is started', async () => {
+      const stage = await open()
+      const id = await stage.accept(RUN)
+      const [, other] = two(stage)
+      const cancelThere = async () => {
+        await other!.apply(await stage.delivery(id), { type: 'cancelRequested', by: 'port' })
+      }
+      const end = stage.github.onDispatch(cancelThere)
+      stage.github.fail({ match: ({ path }) => path.endsWith('/dispatches'), delayMs: 50, times: 1 })
+      await stage.step()
+      end()
+      stage.run(TITLE, { status: 'in_progress' })
+      await stage.pass(40_000)
+      expect(stage.github.dispatches).toHaveLength(1)
+      expect(asked(stage)).toEqual(['cancel'])
+      expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+    })
+  })
+
   test('is followed to its end where the relay lacks the permission, and Port says which', async () => {
     const stage = await openStage({ actions: 'read' })
     const { id, run } = await running(stage)
