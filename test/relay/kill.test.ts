@@ -7,6 +7,8 @@ import { until } from '../support/until.ts'
 const DELIVERIES = 2000
 const CONNECTIONS = 64
 const REPOSITORIES = 20
+/** In the form of Port, by which a title is known to name a run. */
+const runIdOf = (n: number) => `r_${String(n).padStart(16, '0')}`
 
 test('2,000 deliveries at 64 connections, killed in the middle: whatever was answered is dispatched after a restart', async () => {
   const github = await startGitHubApi({ autoRun: true })
@@ -42,7 +44,7 @@ test('2,000 deliveries at 64 connections, killed in the middle: whatever was ans
     const sender = async () => {
       for (let n = left.shift(); n !== undefined && !killed; n = left.shift()) {
         const path = `/webhook/acme/shop-${n % REPOSITORIES}`
-        const answer = await send(to.url, { path, body: { port_context: { runId: `r_${n}` }, n } }).catch(
+        const answer = await send(to.url, { path, body: { port_context: { runId: runIdOf(n) }, n } }).catch(
           () => null,
         )
         if (!answer) continue
@@ -72,7 +74,7 @@ test('2,000 deliveries at 64 connections, killed in the middle: whatever was ans
   await until(
     () => {
       const done = dispatched()
-      return beforeKill.every(n => done.has(`r_${n}`))
+      return beforeKill.every(n => done.has(runIdOf(n)))
     },
     'all that was answered is dispatched',
     60_000,
