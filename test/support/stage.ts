@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { Hono } from 'hono'
 import { onTestFinished } from 'vitest'
 import { createPortClient } from '../../port/client/port-client.ts'
@@ -104,7 +105,12 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
       },
     }),
   ])
-  const file = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  const path = join(temporaryFolder(), 'relay.db')
+  const file = await openStore({ kind: 'sqlite', path }, 0)
+  const reader = new DatabaseSync(path, { readOnly: true })
+  const dueAfter = reader.prepare(
+    `SELECT min(due_at) AS due FROM deliveries WHERE state IN ('queued', 'dispatched', 'running') AND due_at > ?`,
+  )
   /** When the outboxes that wait are due. */
   const retries = new Map<string, number>()
   const store: Store = {
@@ -116,6 +122,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     },
   }
   onTestFinished(async () => {
+    reader.close()
     await Promise.all([port.close(), github.close(), file.close()])
   })
   const permissions = { contents: 'write', metadata: 'read', actions: options.actions ?? 'read' } as const
@@ -201,11 +208,10 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   }
 
   async function nextDue(): Promise<number> {
-    const states = ['queued', 'dispatched', 'running'] as const
-    const open = await Promise.all(states.map(state => store.list({ state }, { limit: 5_000 })))
-    const dues = open.flat().map(({ dueAt }) => dueAt ?? Number.POSITIVE_INFINITY)
+    const { due } = dueAfter.get(at) as { due: number | null }
     const gates = (await store.closedGates(at)).map(closed => closed.closedUntil)
-    return Math.min(...[...dues, ...gates, ...retries.values()].filter(due => due > at))
+    const dues = [due ?? Number.POSITIVE_INFINITY, ...gates, ...retries.values()]
+    return Math.min(...dues.filter(each => each > at))
   }
 
   const accept: Stage['accept'] = async (runId, repository = 'acme/shop') => {
