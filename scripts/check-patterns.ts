@@ -49,7 +49,7 @@ const verdicts = new Map<string, Promise<string | null>>()
 
 /** What is wrong with a pattern; null where it is linear. */
 async function faultOf({ source, flags }: Pattern): Promise<string | null> {
-  const verdict = await check(source, flags, { timeout: 20_000 })
+  const verdict = await check(source, flags, { timeout: 120_000 })
   if (verdict.status === 'safe') return null
   if (verdict.status === 'vulnerable') return `${verdict.complexity.summary}: ${verdict.attack.pattern}`
   return `not decided (${verdict.error.kind})`
