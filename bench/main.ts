@@ -7,10 +7,11 @@ import { startPostgres } from '../test/support/postgres.ts'
 import { intake } from './intake.ts'
 import type { Figures } from './load.ts'
 import { million, type Rates } from './million.ts'
+import { type ScrapeTimes, scrapes } from './scrape.ts'
 import { bundleSizes, starts } from './start.ts'
 
 /*
- * Ratios from one run on one machine; goals in brackets. `npm run bench -- intake starts million` runs parts.
+ * Ratios from one run on one machine; goals in brackets. `npm run bench -- intake starts million scrape` runs parts.
  */
 const wanted = process.argv.slice(2)
 const runs = (part: string) => wanted.length === 0 || wanted.includes(part)
@@ -19,7 +20,7 @@ const folder = mkdtempSync(join(tmpdir(), 'bench-'))
 // A server's first setting, as PostgreSQL itself advises: its default of 128 MB is there to start on anything.
 // https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
 const settings = { shared_buffers: '1GB' }
-const postgres = runs('intake') || runs('million') ? await startPostgres({ settings }) : null
+const postgres = ['intake', 'million', 'scrape'].some(runs) ? await startPostgres({ settings }) : null
 
 try {
   if (postgres && runs('intake')) {
@@ -73,6 +74,14 @@ try {
       'PostgreSQL',
       await million(async () => ({ kind: 'postgres', url: await postgres.createDatabase() }), vacuum),
     )
+  }
+  if (postgres && runs('scrape')) {
+    console.log('\nA scrape of /metrics on a million deliveries, 300,000 of them open or failed')
+    const line = (store: string, { median, most }: ScrapeTimes) =>
+      row(store, `median ${median.toFixed(1)} ms`, `most ${most.toFixed(1)} ms  [at most 50]`)
+    line('SQLite', await scrapes(`sqlite:${join(folder, 'scrape.db')}`, async () => {}))
+    const url = await postgres.createDatabase()
+    line('PostgreSQL', await scrapes(url, () => vacuum({ kind: 'postgres', url })))
   }
 } finally {
   await postgres?.close()

@@ -1,10 +1,15 @@
 import { type Context, Hono } from 'hono'
 import { createAdminApi } from './admin/api.ts'
+import { logCalls } from './admin/log-calls.ts'
+import type { Metrics } from './admin/metrics.ts'
+import { createRoles } from './admin/roles.ts'
 import type { Config } from './config/config.ts'
 import type { ApplyEvent } from './deliveries/apply-event.ts'
 import { answerProblem, Problem } from './http/problem.ts'
+import type { Trouble } from './log/trouble.ts'
 import type { Store } from './store/store.ts'
 import { createCancel } from './webhook/cancel.ts'
+import { logRefusals } from './webhook/log-refusals.ts'
 import { createReceive, type ReceiveDeps } from './webhook/receive.ts'
 import { createVerify } from './webhook/verify.ts'
 
@@ -16,7 +21,12 @@ export interface AppDeps {
   clock: () => number
   /** Aborted once this relay dispatches nothing more. */
   stopping?: AbortSignal
-  log: ReceiveDeps['log']
+  log: ReceiveDeps['log'] & { error: (fields: object, message: string) => void }
+  /** The log for trouble that repeats itself. */
+  trouble: Pick<Trouble, 'error'>
+  metrics?: Metrics
+  /** `GET /metrics` */
+  giveMetrics?: (c: Context) => Promise<Response>
   /** `/report/…` */
   reports?: Hono
   /** `POST /github` */
@@ -25,11 +35,22 @@ export interface AppDeps {
 
 /** Every route of the relay. */
 export function createApp(deps: AppDeps): Hono {
-  const { config, store, apply, reports, receiveGitHub, log } = deps
+  const { config, store, apply, reports, receiveGitHub, log, trouble, metrics } = deps
+  const { trustedProxies } = config
   const app = new Hono()
   const verify = createVerify(config, deps.clock)
-  const receive = createReceive({ ...deps, verify })
-  app.post('/webhook/cancel', createCancel({ store, apply, verify, log }))
+  const onAccepted: ReceiveDeps['onAccepted'] = (result, seconds) => {
+    metrics?.webhook(result)
+    if (seconds !== null) metrics?.webhookDuration(seconds)
+  }
+  const receive = createReceive({ ...deps, verify, onAccepted })
+  const onRefusal = (status: number) => metrics?.webhook(status)
+  app.use('/webhook/*', logRefusals({ sender: 'Port', trustedProxies, log, onRefusal }))
+  app.use('/webhook/cancel', async (c, next) => {
+    await next()
+    if (c.res.ok) metrics?.webhook('cancellation')
+  })
+  app.post('/webhook/cancel', createCancel({ store, apply, verify, trouble }))
   app.all('/webhook/cancel', () => {
     throw new Problem(405, 'Cancellations come as POST.', { allow: 'POST' })
   })
@@ -47,12 +68,20 @@ export function createApp(deps: AppDeps): Hono {
     })
   }
   if (receiveGitHub) {
+    app.use('/github', logRefusals({ sender: 'GitHub', trustedProxies, log }))
     app.post('/github', receiveGitHub)
     app.all('/github', () => {
       throw new Problem(405, "GitHub's webhooks come as POST.", { allow: 'POST' })
     })
   }
-  if (reports) app.route('/report', reports)
+  if (reports) {
+    app.use('/report/*', async (c, next) => {
+      await next()
+      metrics?.report(c.res.status)
+    })
+    app.route('/report', reports)
+  }
+  app.use('/api/*', logCalls({ roles: createRoles(config), trustedProxies, log }))
   const { adminToken, viewToken } = config
   const organisations = config.organisations.map(({ id }) => id)
   app.route('/api', createAdminApi({ adminToken, viewToken, organisations, store, apply }))
@@ -61,13 +90,19 @@ export function createApp(deps: AppDeps): Hono {
     try {
       await store.ping()
     } catch (error) {
-      log.error({ err: error }, 'database unavailable')
+      trouble.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
       throw new Problem(503, 'The database (RELAY_DATABASE) is unavailable, or takes no writes.', {
         'retry-after': '5',
       })
     }
     return c.json({ ok: true })
   })
+  if (deps.giveMetrics) {
+    app.get('/metrics', deps.giveMetrics)
+    app.all('/metrics', () => {
+      throw new Problem(405, 'Metrics are read by GET.', { allow: 'GET, HEAD' })
+    })
+  }
   for (const path of ['/healthz', '/readyz']) {
     app.all(path, () => {
       throw new Problem(405, 'Health checks come as GET.', { allow: 'GET, HEAD' })

@@ -22,7 +22,7 @@ const FLOORS = [
   ['relay/main.ts', 'relay/lambda.ts'],
   ['relay/app.ts', 'relay/commands/'],
   ['relay/deliveries/', 'relay/webhook/', 'relay/reports/', 'relay/admin/'],
-  ['relay/github/', 'relay/store/', 'relay/http/', 'relay/config/'],
+  ['relay/github/', 'relay/store/', 'relay/http/', 'relay/log/', 'relay/config/'],
 ]
 const part = (file: string) => file.slice(0, file.indexOf('/') + 1)
 const floor = (file: string) => FLOORS.findIndex(places => places.some(place => file.startsWith(place)))

@@ -3,6 +3,9 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createPortClient } from '../../port/client/port-client.ts'
+import { createMetrics } from '../admin/metrics.ts'
+import { createMetricsRoute } from '../admin/metrics-route.ts'
+import { createRoles } from '../admin/roles.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import { matcher } from '../config/routes.ts'
@@ -11,10 +14,13 @@ import { PORT_TIMEOUT_MS } from '../deliveries/outbox/send-outbox.ts'
 import { startWorkers } from '../deliveries/work/start-workers.ts'
 import { createGitHub } from '../github/client.ts'
 import { createRateLimitGate } from '../github/rate-limit-gate.ts'
+import { answerOutcome } from '../http/answer-outcome.ts'
 import { createRelayServer } from '../http/create-server.ts'
+import { createTrouble } from '../log/trouble.ts'
 import { createReports } from '../reports/create-reports.ts'
 import { openStore } from '../store/open.ts'
 import { createGitHubWebhook } from '../webhook/receive-github.ts'
+import { observePort } from './observe-port.ts'
 
 /** What a stop may take before it no longer waits for requests and steps under way. */
 const STOP_MS = 20_000
@@ -35,13 +41,25 @@ export interface Relay {
 export async function openRelay(config: Config, log: Logger): Promise<Relay> {
   const store = await openStore(config.database, config.dispatchRate)
   const { clock } = store
-  const gate = createRateLimitGate(config.github.auth, clock, closed => {
-    store.closeGate(closed).catch(error => log.error({ err: error }, 'a closed gate could not be persisted'))
+  const trouble = createTrouble(log)
+  const metrics = createMetrics()
+  const gate = createRateLimitGate(config.github.auth, clock, (closed, cause) => {
+    const { reason, closedUntil } = closed
+    const fields = { reason, until: new Date(closedUntil).toISOString() }
+    if (cause === 'limit') trouble.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
+    else trouble.error(fields, "GitHub rejects the relay's credential: deliveries wait")
+    store
+      .closeGate(closed)
+      .catch(error => trouble.error({ err: error }, 'a closed gate could not be persisted'))
   })
   gate.learn(await store.closedGates(clock()))
   const isAllowed = matcher(config.targets.allowed)
   const secrets = [...config.organisations.flatMap(each => each.secrets), config.adminToken ?? '']
-  const github = createGitHub(config.github, clock, gate, { isAllowed, secrets })
+  const github = createGitHub(config.github, clock, gate, {
+    ...{ isAllowed, secrets },
+    onAnswer: answer => metrics.request('github', answerOutcome(answer)),
+  })
+  const portAnswers = observePort(outcome => metrics.request('port', outcome))
   const clients = new Map(
     config.organisations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
       const { apiUrl } = config.port
@@ -52,29 +70,45 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
         timeoutMs: PORT_TIMEOUT_MS,
         readNodeRuns: true,
         clock,
+        fetch: portAnswers.fetchFor(id),
       }
       return clientId === null ? [] : [[id, createPortClient(options)] as const]
     }),
   )
   const { startTimeout, runTimeout, publicUrl } = config
   const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
-  const engine = createEngine({ store, github, gate, clients, policy, publicUrl, log })
-  const { apply, port } = engine
+  const engine = createEngine({
+    ...{ store, github, gate, clients, policy, publicUrl, log },
+    onTransition: metrics.transition,
+    onAttempt: metrics.attempt,
+  })
+  const { apply, port, portLimits } = engine
   const stopping = new AbortController()
   const app = createApp({
-    ...{ config, store, apply, log },
+    ...{ config, store, apply, log, trouble, metrics },
     clock: Date.now,
-    reports: createReports({ config, store, github, apply, port, clock: Date.now, log }),
+    reports: createReports({ config, store, github, apply, port, clock: Date.now, log, trouble }),
+    giveMetrics: createMetricsRoute({
+      ...{ metrics, store, github, gate, trouble },
+      roles: createRoles(config),
+      port: {
+        pausedUntil: () => Math.max(port.pausedUntil(), ...portLimits.values()),
+        isAccepted: portAnswers.isAccepted,
+      },
+      clock: Date.now,
+    }),
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
       organisations: config.organisations.map(({ id }) => id),
-      ...{ store, apply, log },
+      ...{ store, apply, trouble },
     }),
     stopping: stopping.signal,
   })
   const { host, port: listenPort } = config.listen
-  const server = createRelayServer(app.fetch)
+  const server = createRelayServer(app.fetch, (status, reason, address) =>
+    trouble.warn({ status, reason, address }, 'a request that cannot be read was refused'),
+  )
   server.listen(listenPort, host)
   await once(server, 'listening').catch(async cause => {
     await store.close()
@@ -83,7 +117,7 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
       { cause },
     )
   })
-  const workers = startWorkers({ config, store, engine, gate, log })
+  const workers = startWorkers({ config, store, github, engine, gate, log, trouble })
   const { address, port: boundPort } = server.address() as AddressInfo
   return {
     address,
@@ -101,6 +135,7 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
       late.abort()
       server.closeAllConnections()
       await closed
+      trouble.flush()
       clearInterval(idle)
       await store.close()
     },

@@ -1,5 +1,6 @@
 import pino from 'pino'
 import { readConfig } from '../config/config.ts'
+import { createLog } from '../log/create-log.ts'
 import { defineCommand, type Env } from './command.ts'
 import { openRelay } from './open-relay.ts'
 
@@ -12,7 +13,7 @@ export const serve = defineCommand({
 
 async function runRelay(env: Env): Promise<undefined> {
   const config = readConfig(env)
-  const log = pino({ level: config.logLevel }, pino.destination({ dest: 1, sync: false, minLength: 4096 }))
+  const log = createLog(config.logLevel, pino.destination({ dest: 1, sync: false, minLength: 4096 }))
   setInterval(() => log.flush(), 100).unref()
   const relay = await openRelay(config, log)
   log.info({ address: relay.address, port: relay.port }, 'listening')

@@ -1,4 +1,4 @@
-import type { Delivery, HistoryEntry } from '../store/delivery.ts'
+import type { Delivery, HistoryEntry, Transition } from '../store/delivery.ts'
 import type { ReportReceipt, Store, UsedToken } from '../store/store.ts'
 import { splitLog } from './outbox/coalesce.ts'
 import type { DeliveryEvent, Policy } from './transition/events.ts'
@@ -10,7 +10,9 @@ export interface ApplyDeps {
   policy: Policy
   /** Whether the delivery has a run in Port, and its organisation has credentials to report to it. */
   canReport: (delivery: Delivery) => boolean
-  log: Record<'info' | 'warn', (fields: object, message: string) => void>
+  log: Record<'info' | 'debug', (fields: object, message: string) => void>
+  /** Called with each transition that was applied, and the delivery before it. */
+  onTransition?: ((before: Delivery, applied: Transition, now: number) => void) | undefined
 }
 
 interface ApplyOptions {
@@ -42,7 +44,8 @@ export type ApplyEvent = (
  * Applies an event to a delivery: the transition is decided on a version of it, and decided again where another
  * change came first, by this relay or another. Every change of a state is made and logged here.
  */
-export function createApplyEvent({ store, policy, canReport, log }: ApplyDeps): ApplyEvent {
+export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
+  const { store, policy, canReport, log, onTransition } = deps
   return async (delivery, event, options = {}) => {
     const { receipt, token, strict, patienceMs = 0, stopping } = options
     let current = delivery
@@ -59,6 +62,7 @@ export function createApplyEvent({ store, policy, canReport, log }: ApplyDeps): 
           stopping,
         )
       ) {
+        onTransition?.(current, next, now)
         if (next.history) record(log, { ...current, ...next.change }, next.history)
         const version = current.version + (Object.keys(next.change).length > 0 ? 1 : 0)
         return { outcome: 'applied', delivery: { ...current, ...next.change, version } }
@@ -99,9 +103,18 @@ const SENTENCES: Record<string, string> = {
   approvalSeen: 'the workflow run waits for an approval, or a reviewer decided',
 }
 
+/** An outage lets every delivery wait: the log has a line about it, and need not have one for each. */
+const OF_OUTAGES = ['waitingAnnounced']
+/** The reason of the end names jobs and steps of the workflow run, which may contain inputs. */
+const QUOTES_WORKFLOW = ['runEnded']
+
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
-  const { id, runId, repository, eventType, workflow, state } = delivery
+  const { id, runId, repository, eventType, workflow } = delivery
   const target = workflow === null ? { event_type: eventType } : { workflow }
-  const fields = { delivery: id, run: runId, repository, ...target, ...details }
-  log[state === 'failed' ? 'warn' : 'info'](fields, SENTENCES[type] ?? type)
+  const { reason, ...others } = details
+  const fields = {
+    ...{ delivery: id, run: runId, repository, ...target, ...others },
+    ...(reason !== undefined && !QUOTES_WORKFLOW.includes(type) && { reason }),
+  }
+  log[OF_OUTAGES.includes(type) ? 'debug' : 'info'](fields, SENTENCES[type] ?? type)
 }

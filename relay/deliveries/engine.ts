@@ -8,6 +8,7 @@ import type { Store } from '../store/store.ts'
 import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply-event.ts'
 import { createFindRuns } from './binding/find-runs.ts'
 import type { DispatchDeps } from './dispatch/dispatch.ts'
+import type { PortLimits } from './outbox/send-outbox.ts'
 import { createPortAccess, type PortAccess } from './port-access.ts'
 import type { Policy } from './transition/events.ts'
 import { createWatch } from './watch/watch.ts'
@@ -33,6 +34,8 @@ const LOST_ANSWERS_PLANNED = 110
 export interface Engine {
   apply: ApplyEvent
   port: PortAccess
+  /** What the outboxes know of Port's limits. */
+  portLimits: PortLimits
   dispatchDeps: DispatchDeps
   /** One step of one dispatched or running delivery. */
   watch: (delivery: Delivery) => Promise<void>
@@ -47,11 +50,13 @@ export function createEngine(deps: {
   policy: Policy
   publicUrl: string | null
   log: ApplyDeps['log']
+  onTransition?: ApplyDeps['onTransition']
+  onAttempt?: DispatchDeps['onAttempt']
 }): Engine {
-  const { store, github, gate, clients, policy, publicUrl, log } = deps
+  const { store, github, gate, clients, policy, publicUrl, log, onTransition, onAttempt } = deps
   const { clock } = store
   const port = createPortAccess(clients, clock)
-  const apply = createApplyEvent({ store, policy, canReport: port.canReport, log })
+  const apply = createApplyEvent({ store, policy, canReport: port.canReport, log, onTransition })
   const clockOffset = () => github.clockOffset() ?? 0
   const finder = (lists: number, perMinute: number) => {
     const cache = createRunCache({
@@ -66,8 +71,9 @@ export function createEngine(deps: {
   return {
     apply,
     port,
+    portLimits: new Map(),
     dispatchDeps: {
-      ...{ store, github, gate, port, apply, publicUrl },
+      ...{ store, github, gate, port, apply, publicUrl, onAttempt },
       findRuns: finder(LOST_ANSWERS, LOST_ANSWERS_PLANNED),
     },
     watch: createWatch({

@@ -13,6 +13,8 @@ export interface PortAccess {
   read(delivery: Delivery): Promise<RunState | 'unread'>
   /** When Port accepts requests again, milliseconds since 1970. */
   freeAt(organisation: string): number
+  /** The latest such time of all organisations. */
+  pausedUntil(): number
 }
 
 /** Where Port has no run that could have ended, GitHub alone shows what becomes of the delivery. */
@@ -39,6 +41,7 @@ export function createPortAccess(clients: ReadonlyMap<string, PortClient>, clock
       runId !== null && kind !== 'none' && clients.has(organisation),
     client: organisation => clients.get(organisation) ?? null,
     freeAt: organisation => freeAt.get(organisation) ?? 0,
+    pausedUntil: () => Math.max(0, ...freeAt.values()),
     async read(delivery) {
       const { runId, organisation } = delivery
       const client = clients.get(organisation)

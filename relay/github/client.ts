@@ -1,7 +1,9 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
 import type { JsonObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
+import type { OnAnswer } from '../http/answer-outcome.ts'
 import type { Target } from '../store/delivery.ts'
+import { type AnswerFacts, createAnswerFacts } from './answer-facts.ts'
 import { createClockOffset } from './clock-offset.ts'
 import { createCredential } from './credential.ts'
 import { DelayedError, type DispatchOutcome, readDispatchError } from './dispatch-outcome.ts'
@@ -23,6 +25,8 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
   serverUrl: string
   /** GitHub's clock minus the relay's, ms; null before GitHub's first answer. */
   clockOffset(): number | null
+  /** What its answers say of the credential. */
+  facts: Pick<AnswerFacts, 'rateLimitRemaining' | 'tokenExpiresAt' | 'isAccepted'>
   /**
    * Sends one dispatch. It is not idempotent: where it may have started a workflow, it is never repeated.
    *
@@ -42,6 +46,7 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
  *
  * @param options.isAllowed whether the relay may dispatch to the new name of a renamed repository; none where absent
  * @param options.secrets what GitHub's error texts must not show, beside the credential
+ * @param options.onAnswer called with each answer of the API
  */
 export function createGitHub(
   config: Config['github'],
@@ -50,12 +55,21 @@ export function createGitHub(
   {
     isAllowed = () => false,
     secrets = [],
-  }: { isAllowed?: (repository: string) => boolean; secrets?: readonly string[] } = {},
+    onAnswer = () => {},
+  }: {
+    isAllowed?: (repository: string) => boolean
+    secrets?: readonly string[]
+    onAnswer?: OnAnswer
+  } = {},
 ): GitHub {
   const offset = createClockOffset(clock)
-  const direct = createCredential(config, clock, (headers, sentAt) => {
-    // An answer of a proxy has the time of the proxy's clock.
-    if (headers.has('x-github-request-id')) offset.observe(headers.get('date'), sentAt)
+  const facts = createAnswerFacts(clock)
+  const direct = createCredential(config, clock, (answer, sentAt) => {
+    onAnswer(answer)
+    // An answer of a proxy has the time of the proxy's clock, and its own headers.
+    if (!answer?.headers.has('x-github-request-id')) return
+    offset.observe(answer.headers.get('date'), sentAt)
+    facts.observe(answer)
   })
   const { auth, webhookSecret } = config
   const ours = ['token' in auth ? auth.token : auth.privateKey, webhookSecret ?? '', ...secrets]
@@ -65,6 +79,7 @@ export function createGitHub(
   return {
     serverUrl: serverUrl(config.apiUrl),
     clockOffset: offset.read,
+    facts,
     ...createRunReader(credential),
     ...createRunControl(credential),
     ...createApprovalReader(credential),

@@ -36,16 +36,19 @@ const STOOD_STILL_MS = 5_000
 const LOOK_AGAIN_MS = 60_000
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** @param onAnswer called with the headers of each of GitHub's answers, and when its request was sent by `performance.now()` */
+/** @param onAnswer called with each answer, null where none came, and when its request was sent by `performance.now()` */
 export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
-  onAnswer: (headers: Headers, sentAt: number) => void = () => {},
+  onAnswer: (answer: Response | null, sentAt: number) => void = () => {},
 ): Credential {
   const send = async (url: string, init?: RequestInit) => {
     const sentAt = performance.now()
-    const response = await fetchInTime(url, init)
-    onAnswer(response.headers, sentAt)
+    const response = await fetchInTime(url, init).catch(error => {
+      onAnswer(null, sentAt)
+      throw error
+    })
+    onAnswer(response, sentAt)
     return response
   }
   const options = {

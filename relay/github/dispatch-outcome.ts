@@ -1,7 +1,7 @@
 import { describeNetworkError, wasNotSent } from '../../port/client/network-error.ts'
 import { CredentialError } from './credential.ts'
 import { noTokenSentence, readCredentialFailure } from './credential-failure.ts'
-import { findResponse, isForeign, readMessage } from './github-answer.ts'
+import { type AnswerId, answerId, findResponse, isForeign, readMessage } from './github-answer.ts'
 import { LIMITED, readLimit } from './rate-limit.ts'
 import { GateClosedError } from './rate-limit-gate.ts'
 
@@ -9,7 +9,12 @@ import { GateClosedError } from './rate-limit-gate.ts'
  * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the person who started the action:
  * sentences where it was rejected, else clauses.
  */
-export type DispatchOutcome =
+export type DispatchOutcome = Outcome & {
+  /** GitHub's last answer; absent where none came. */
+  answer?: AnswerId
+}
+
+type Outcome =
   /** `run`: the workflow run, where GitHub names it. */
   | { kind: 'accepted'; run: { id: number; url: string } | null }
   /** Nothing was started, and sending it again would change nothing. */
@@ -39,6 +44,10 @@ export class DelayedError extends Error {
 /** Thrown where GitHub rejects a dispatch, or the relay does not send it; the message is the sentence. */
 export class RejectedError extends Error {
   override name = 'RejectedError'
+  /** @param cause GitHub's refusal, where it is one */
+  constructor(sentence: string, cause?: unknown) {
+    super(sentence, { cause })
+  }
 }
 
 /** Thrown where a request failed that has to precede the dispatch. */
@@ -55,14 +64,19 @@ export class PreparationError extends Error {
  *
  * @param failed.refusal the sentence for a refusal of GitHub's that concerns this dispatch
  */
-export function readDispatchError(
-  error: unknown,
-  failed: {
-    repository: string
-    now: number
-    refusal: (status: number, says: string) => string
-  },
-): DispatchOutcome {
+export function readDispatchError(error: unknown, failed: Failed): DispatchOutcome {
+  const response = findResponse(error)
+  const outcome = readError(error, failed)
+  return response ? { ...outcome, answer: answerId(response.status, response.headers) } : outcome
+}
+
+interface Failed {
+  repository: string
+  now: number
+  refusal: (status: number, says: string) => string
+}
+
+function readError(error: unknown, failed: Failed): DispatchOutcome {
   const { repository, now } = failed
   if (error instanceof RejectedError) return { kind: 'rejected', reason: error.message }
   if (error instanceof DelayedError) return deferred('the relay was delayed and did not send the dispatch')

@@ -21,7 +21,7 @@ export function gatedCredential(
         return await credential.use(repository, work)
       } catch (error) {
         const limit = readLimit(error, clock(), gate.tries(repository))
-        if (limit) gate.close(repository, limit.until, LIMITED)
+        if (limit) gate.close(repository, limit.until, LIMITED, 'limit')
         throw error
       }
     },

@@ -13,6 +13,20 @@ export function rawMessage(data: unknown): string {
   return typeof says === 'string' ? says : ''
 }
 
+/** Identifies one of GitHub's answers: its support can look the request up. */
+export interface AnswerId {
+  status: number
+  requestId: string | null
+}
+
+/** @param headers as Octokit gives them */
+export function answerId(status: number, headers: Record<string, string | number | undefined>): AnswerId {
+  const id = headers['x-github-request-id']
+  return { status, requestId: typeof id === 'string' ? cleanText(id, MAX_ID) : null }
+}
+
+const MAX_ID = 100
+
 /** GitHub's answer that caused an error, directly or as its cause; undefined where there was none. */
 export function findResponse(error: unknown): RequestError['response'] {
   for (let each = error; each instanceof Error; each = each.cause) {

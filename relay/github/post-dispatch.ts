@@ -1,10 +1,18 @@
 import type { Octokit } from '@octokit/rest'
 import { trimEnd } from '../../port/trim-end.ts'
 import { PreparationError, RejectedError } from './dispatch-outcome.ts'
+import { type AnswerId, answerId } from './github-answer.ts'
 import { split } from './split.ts'
 
-/** GitHub's answer to a dispatch; `foreign`: a clause on why it is not GitHub's; nothing was started. */
-export type DispatchAnswer = { status: number; data: unknown } | { foreign: string }
+/** GitHub's answer to a dispatch. */
+export interface GitHubAnswer {
+  status: number
+  data: unknown
+  id: AnswerId
+}
+
+/** `foreign`: a clause on why it is not GitHub's; nothing was started. */
+type DispatchAnswer = GitHubAnswer | { foreign: string }
 
 export interface DispatchPolicy {
   /** Throws where it is too late to send. */
@@ -47,7 +55,13 @@ export async function postDispatch(
       request: { redirect: 'manual' as const },
     })
     const moved = MOVED.includes(status) && headers.location !== undefined
-    return { status, data: data as unknown, to: moved ? URL.parse(headers.location as string, api) : null }
+    const id = answerId(status, headers)
+    return {
+      status,
+      data: data as unknown,
+      id,
+      to: moved ? URL.parse(headers.location as string, api) : null,
+    }
   }
 
   let answer = await post(`/repos/{owner}/{repo}${route}`, { owner, repo, ...parameters.placeholders })

@@ -13,7 +13,7 @@ export interface RateLimitGate {
   /** Null when it is open. */
   closed(repository: string): Gate | null
   /** GitHub has asked to wait, or does not accept the credential; `reason`: a clause for people. */
-  close(repository: string, until: number, reason: string): void
+  close(repository: string, until: number, reason: string, cause: GateCause): void
   /** Adds the gates that the store keeps. */
   learn(gates: readonly Gate[]): void
   /** How often in a row GitHub asked to wait. */
@@ -22,7 +22,12 @@ export interface RateLimitGate {
   passed(repository: string): void
   /** All that are closed. */
   allClosed(): Gate[]
+  /** Whether GitHub has rejected the credential since it last answered a dispatch. */
+  isRejected(): boolean
 }
+
+/** GitHub limits requests, or rejects the credential. */
+export type GateCause = 'limit' | 'credential'
 
 /** A request that was not sent, since its gate is closed. */
 export class GateClosedError extends Error {
@@ -41,13 +46,13 @@ export const LONGEST_CLOSED_MS = 3_600_000
 /** A time further from now than this is outdated, or comes from a clock that was set. */
 const FURTHEST_MS = LONGEST_CLOSED_MS + 60_000
 
-/** @param onClose called with each gate that closes, to be persisted */
+/** @param onClose called with each gate that closes, and why */
 export function createRateLimitGate(
   auth: Config['github']['auth'],
   clock: () => number,
-  onClose: (gate: Gate) => void = () => {},
+  onClose: (gate: Gate, cause: GateCause) => void = () => {},
 ): RateLimitGate {
-  const entries = new Map<string, { until: number; reason: string; tries: number }>()
+  const entries = new Map<string, Entry>()
   const shared = 'token' in auth ? `token:${digest(auth.token)}` : null
   const scope = (repository: string) => shared ?? `owner:${repository.replace(/\/.*/, '').toLowerCase()}`
 
@@ -57,13 +62,13 @@ export function createRateLimitGate(
     return entries.get(key)
   }
 
-  function raise(key: string, until: number, reason: string): Gate {
+  function raise(key: string, until: number, reason: string, cause: GateCause): Gate {
     const now = clock()
     const known = find(key)
     // Of several requests that were under way, the longest wait applies.
     const next = Math.min(until, now + LONGEST_CLOSED_MS)
     const isAgain = !known || known.until <= now
-    const later = known && known.until > next ? known : { until: next, reason }
+    const later = known && known.until > next ? known : { until: next, reason, cause }
     entries.set(key, { ...later, tries: (known?.tries ?? 0) + (isAgain ? 1 : 0) })
     return { scope: key, closedUntil: later.until, reason: later.reason }
   }
@@ -77,15 +82,15 @@ export function createRateLimitGate(
   return {
     shared,
     closed: repository => toGate(scope(repository)),
-    close(repository, until, reason) {
-      onClose(raise(scope(repository), until, reason))
+    close(repository, until, reason, cause) {
+      onClose(raise(scope(repository), until, reason, cause), cause)
     },
     learn(gates) {
       const now = clock()
       for (const { scope, closedUntil, reason } of gates) {
-        const known = find(scope)?.until ?? 0
-        if (closedUntil > Math.max(now, known) && closedUntil <= now + FURTHEST_MS)
-          raise(scope, closedUntil, reason)
+        const known = find(scope)
+        if (closedUntil > Math.max(now, known?.until ?? 0) && closedUntil <= now + FURTHEST_MS)
+          raise(scope, closedUntil, reason, known?.cause ?? 'limit')
       }
     },
     tries: repository => find(scope(repository))?.tries ?? 0,
@@ -95,7 +100,15 @@ export function createRateLimitGate(
       if ((find(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allClosed: () => [...entries.keys()].map(toGate).filter(gate => gate !== null),
+    isRejected: () => [...entries.keys()].some(key => find(key)?.cause === 'credential'),
   }
+}
+
+interface Entry {
+  until: number
+  reason: string
+  cause: GateCause
+  tries: number
 }
 
 /** Identifies a token without revealing it. */

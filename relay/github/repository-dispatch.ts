@@ -19,8 +19,10 @@ export async function sendRepositoryDispatch(
   const body = { event_type: eventType, client_payload: payload }
   const answer = await postDispatch(octokit, repository, '/dispatches', { body }, policy)
   if ('foreign' in answer) return deferred(answer.foreign)
-  if (answer.status === 204) return { kind: 'accepted', run: null }
-  return { kind: 'answer_lost', reason: `something between the relay and GitHub answered ${answer.status}` }
+  const { status, id } = answer
+  if (status === 204) return { kind: 'accepted', run: null, answer: id }
+  const reason = `something between the relay and GitHub answered ${status}`
+  return { kind: 'answer_lost', reason, answer: id }
 }
 
 /** Why GitHub rejected a `repository_dispatch`. */

@@ -5,7 +5,7 @@ import type { Credential } from './credential.ts'
 import { type DispatchOutcome, deferred, PreparationError, RejectedError } from './dispatch-outcome.ts'
 import { rawMessage } from './github-answer.ts'
 import { createLearned } from './learned.ts'
-import { type DispatchPolicy, postDispatch } from './post-dispatch.ts'
+import { type DispatchPolicy, type GitHubAnswer, postDispatch } from './post-dispatch.ts'
 import type { RepositoryReader } from './read-repository.ts'
 import { encodeInputs } from './workflow-inputs.ts'
 import {
@@ -89,7 +89,7 @@ export function createWorkflowDispatcher(
         )
         if ('foreign' in answer) return deferred(answer.foreign)
         if (answer.status === 204 && wantsRun) server.set(SERVER, 'no run details')
-        return readAnswer(answer)
+        return { ...readAnswer(answer), answer: answer.id }
       } catch (error) {
         const refusal = readRefusal(error)
         if (!refusal) throw error
@@ -98,7 +98,7 @@ export function createWorkflowDispatcher(
           isReread = true
           defaultBranches.forget(repository.toLowerCase())
         } else if (requests === MAX_REQUESTS || !learn(key, says, wantsRun, inputs)) {
-          throw new RejectedError(workflowRefusal(status, says, { repository, workflow, ref }, inputs))
+          throw new RejectedError(workflowRefusal(status, says, { repository, workflow, ref }, inputs), error)
         }
       }
     }
@@ -124,7 +124,7 @@ export function createWorkflowDispatcher(
   }
 }
 
-function readAnswer({ status, data }: { status: number; data: unknown }): DispatchOutcome {
+function readAnswer({ status, data }: Pick<GitHubAnswer, 'status' | 'data'>): DispatchOutcome {
   if (status === 204) return { kind: 'accepted', run: null }
   const { workflow_run_id: id, html_url: url } = isObject(data) ? data : ({} as JsonObject)
   if (status === 200 && typeof id === 'number' && typeof url === 'string') {

@@ -39,8 +39,12 @@ const TROUBLES: Record<string, Trouble> = {
  * The HTTP server before the app: what never becomes a request of the app is refused with problem details, too.
  *
  * @param fetch the app's
+ * @param onRefusal called with each refusal: its status, why, and the address of the connection
  */
-export function createRelayServer(fetch: (request: Request) => Response | Promise<Response>): Server {
+export function createRelayServer(
+  fetch: (request: Request) => Response | Promise<Response>,
+  onRefusal: (status: number, reason: string, address: string) => void = () => {},
+): Server {
   const listener = getRequestListener(fetch, {
     // For a request in HTTP/1.0, which may have no Host. Not the relay's own: an IPv6 address is no host of a URL as it is.
     hostname: 'localhost',
@@ -61,6 +65,7 @@ export function createRelayServer(fetch: (request: Request) => Response | Promis
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code !== 'ECONNRESET' && socket.writable) {
       const trouble = TROUBLES[error.code ?? ''] ?? NOT_HTTP
+      onRefusal(trouble[0], trouble[2], socket.remoteAddress ?? '')
       const { body, headers } = problem(trouble)
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
       socket.write(`HTTP/1.1 ${trouble[0]} ${trouble[1]}\r\n${lines.join('')}\r\n${body}`)

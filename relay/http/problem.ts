@@ -20,6 +20,9 @@ const TITLES = {
 
 export type ProblemStatus = keyof typeof TITLES
 
+/** Every status that a refusal may have. */
+export const PROBLEM_STATUSES = Object.keys(TITLES).map(Number)
+
 /** A refusal that a person reads: `detail` names what failed, on what, and what to change. It holds no secret. */
 export class Problem extends Error {
   readonly status: ProblemStatus
@@ -30,6 +33,15 @@ export class Problem extends Error {
     this.status = status
     this.headers = headers
   }
+}
+
+const LONGEST_REASON = 500
+
+/** Why a request was refused, for the log. */
+export function refusalOf({ error }: Context): string {
+  return error instanceof Problem
+    ? error.message.slice(0, LONGEST_REASON)
+    : 'an internal error, or no such address'
 }
 
 /** Problem details, RFC 9457. */

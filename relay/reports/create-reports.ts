@@ -8,6 +8,7 @@ import type { PortAccess } from '../deliveries/port-access.ts'
 import type { GitHub } from '../github/client.ts'
 import { createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
+import type { Trouble } from '../log/trouble.ts'
 import { createGiveInputs } from './give-inputs.ts'
 import { createRateBound } from './rate-bound.ts'
 import { createReportTokens } from './report-token.ts'
@@ -31,13 +32,13 @@ export interface ReportsDeps {
   log: {
     info: (fields: object, message: string) => void
     warn: (fields: object, message: string) => void
-    error: (fields: object, message: string) => void
   }
+  trouble: Trouble
 }
 
 /** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, 404 with a sentence about it. */
 export function createReports(deps: ReportsDeps): Hono {
-  const { config, store, github, apply, port, clock, log } = deps
+  const { config, store, github, apply, port, clock, log, trouble } = deps
   const app = new Hono()
   const audience = config.publicUrl
   if (audience === null) {
@@ -56,8 +57,8 @@ export function createReports(deps: ReportsDeps): Hono {
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
   const tokens = createReportTokens({ secret, audience, lifetimeMs: BOUNDS.reportToken.value, clock, log })
-  const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log })
-  const know = createRepositoryFacts({ ask: github.repository, clock, log })
+  const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log, trouble })
+  const know = createRepositoryFacts({ ask: github.repository, clock, log, trouble })
   const isAllowed = matcher(config.targets.allowed)
   const start = createStart({
     ...{ isAllowed, store, github, apply, port, verify, know, tokens, secrets, log },
@@ -95,7 +96,7 @@ export function createReports(deps: ReportsDeps): Hono {
 
   function orStoreTrouble(error: unknown): never {
     if (error instanceof Problem) throw error
-    log.error({ err: error }, 'a report was not accepted: database unavailable')
+    trouble.error({ err: error }, 'a report was not accepted: database unavailable')
     throw new Problem(
       503,
       "The relay's database (RELAY_DATABASE) is unavailable; this report was not accepted. Send it again.",

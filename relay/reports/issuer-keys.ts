@@ -1,9 +1,10 @@
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose'
+import type { Trouble } from '../log/trouble.ts'
 
 export interface IssuerKeysDeps {
   /** Of GITHUB_OIDC_ISSUER. */
   issuer: string
-  log: { warn: (fields: object, message: string) => void }
+  trouble: Pick<Trouble, 'warn'>
   /** The issuer is asked no more often than this, whatever tokens arrive: they may be forged. */
   cooldownMs: number
   /** How old the set becomes before it is asked for again. */
@@ -37,7 +38,7 @@ const NEWER =
  *   is unavailable or the key may be newer than it, and JWKSNoMatchingKey where the issuer has just given a set without it
  */
 export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
-  const { issuer, log, cooldownMs, cacheMs, timeoutMs } = deps
+  const { issuer, trouble, cooldownMs, cacheMs, timeoutMs } = deps
   let set: { keys: JWTVerifyGetKey; at: number } | null = null
   let asked = Number.NEGATIVE_INFINITY
   let asking: Promise<void> | null = null
@@ -86,7 +87,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
       if (given.keys.length === 0) throw new Error('its set has no keys')
       set = { keys, at: performance.now() }
     } catch (error) {
-      log.warn(
+      trouble.warn(
         { err: error, issuer },
         `OIDC keys unavailable; ${set ? 'the known keys are kept' : 'reports are rejected'}`,
       )

@@ -1,12 +1,14 @@
 import { readFailure } from '../github/read-failure.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
 import { Problem } from '../http/problem.ts'
+import type { Trouble } from '../log/trouble.ts'
 import type { RunClaims } from './verify-oidc.ts'
 
 export interface KnowDeps {
   ask: (repository: string) => Promise<RepositoryFacts>
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
+  trouble: Pick<Trouble, 'warn'>
 }
 
 /** A default branch changes now and then. */
@@ -25,6 +27,7 @@ export function createRepositoryFacts({
   ask,
   clock,
   log,
+  trouble,
 }: KnowDeps): (
   repository: string,
   claims: Pick<RunClaims, 'repositoryId' | 'ref'>,
@@ -76,7 +79,7 @@ export function createRepositoryFacts({
 
   function unknown(repository: string, error: unknown): Problem {
     const { kind, reason } = readFailure(error, { repository, now: clock(), tries: 0 })
-    log.warn(
+    trouble.warn(
       { repository, reason },
       'a report was refused: id and default branch of its repository cannot be read from GitHub',
     )

@@ -1,5 +1,6 @@
 import { decodeJwt, type JWTPayload, jwtVerify } from 'jose'
 import { Problem } from '../http/problem.ts'
+import type { Trouble } from '../log/trouble.ts'
 import { createIssuerKeys, KeysUnknown } from './issuer-keys.ts'
 
 /** GitHub's claims about a workflow run, after signature, issuer, audience and times are verified. */
@@ -28,6 +29,7 @@ export interface OidcDeps {
   audience: string
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
+  trouble: Pick<Trouble, 'warn'>
   /** The issuer is not asked again for this long, for a key that is not in its set as well as after a failure. */
   cooldownMs?: number
   /** How old the set becomes before it is asked for again. */
@@ -53,8 +55,17 @@ const MAX_AGE_S = 600
  * @see https://docs.github.com/actions/reference/security/oidc
  */
 export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Promise<RunClaims> {
-  const { issuer, audience, clock, log, cooldownMs = 3_000, cacheMs = 600_000, timeoutMs = 5_000 } = deps
-  const keys = createIssuerKeys({ issuer, log, cooldownMs, cacheMs, timeoutMs })
+  const {
+    issuer,
+    audience,
+    clock,
+    log,
+    trouble,
+    cooldownMs = 3_000,
+    cacheMs = 600_000,
+    timeoutMs = 5_000,
+  } = deps
+  const keys = createIssuerKeys({ issuer, trouble, cooldownMs, cacheMs, timeoutMs })
 
   return async token => {
     if (token === null) throw refuse('there is no bearer token')
@@ -119,7 +130,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   }
 
   function postpone({ message, retryMs }: KeysUnknown): Problem {
-    log.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is not known')
+    trouble.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is not known')
     return new Problem(503, message, { 'retry-after': String(Math.max(Math.ceil(retryMs / 1000), 1)) })
   }
 }

@@ -3,6 +3,7 @@ import { BOUNDS } from '../config/bounds.ts'
 import type { Backend, Row } from './database.ts'
 import type { NewDelivery, State } from './delivery.ts'
 import { apply, wake } from './sql/apply.ts'
+import { backlog } from './sql/backlog.ts'
 import * as claims from './sql/claims.ts'
 import * as gates from './sql/gates.ts'
 import { findSame } from './sql/intake.ts'
@@ -212,6 +213,15 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         dispatched: amount('dispatched'),
         running: amount('running'),
         failed: amount('failed'),
+      }
+    },
+    async backlog(now, scope) {
+      const [row = {}] = await one(backlog(dialect, { now, scope }))
+      const time = (value: unknown) => (value === null ? null : Number(value))
+      return {
+        dueSince: { dispatch: time(row.dispatch), watch: time(row.watch), outbox: time(row.outbox) },
+        messages: Number(row.messages),
+        oldestMessage: time(row.oldest_message),
       }
     },
     ping: () => db.ping(),

@@ -68,6 +68,16 @@ export interface OutboxPage {
   messages: { seq: number; message: Message; createdAt: number }[]
 }
 
+/** What waits. Times are milliseconds since 1970, null where nothing is due or waits. */
+export interface Backlog {
+  /** Since when the oldest work of each kind may be claimed. */
+  dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
+  /** Messages that wait for Port, counted up to 100,000. */
+  messages: number
+  /** When the oldest of them was written. */
+  oldestMessage: number | null
+}
+
 /** Narrows a list of deliveries. Times are milliseconds since 1970. */
 export interface Filter {
   state?: State
@@ -178,8 +188,13 @@ export interface Store {
   history(id: string): Promise<(HistoryEntry & { at: number })[]>
   /** Newest first, those before `before` (a `seq`) where given. */
   list(filter: Filter, options: { before?: number; limit: number }): Promise<Delivery[]>
-  /** How many there are of each open or failed state; finished and cancelled ones are not counted. */
+  /**
+   * How many there are of each open or failed state, each counted up to 100,000; finished and cancelled ones are not
+   * counted.
+   */
   counts(): Promise<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>
+  /** @param scope as of {@link claimQueued} */
+  backlog(now: number, scope: string | null): Promise<Backlog>
   /** @throws when the database cannot be reached, or takes no writes */
   ping(): Promise<void>
   /** Finishes the statements under way. */

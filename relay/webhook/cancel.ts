@@ -3,6 +3,7 @@ import { runKind } from '../../port/invocation/run-kind.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import { Problem } from '../http/problem.ts'
+import type { Trouble } from '../log/trouble.ts'
 import { runKey } from '../store/dedupe-key.ts'
 import { OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
@@ -13,7 +14,7 @@ export interface CancelDeps {
   store: Pick<Store, 'list'>
   apply: ApplyEvent
   verify: VerifyWebhook
-  log: { error: (fields: object, message: string) => void }
+  trouble: Pick<Trouble, 'error'>
 }
 
 /**
@@ -23,7 +24,12 @@ export interface CancelDeps {
  *
  * @throws Problem 400, 401, 413, 422, 503
  */
-export function createCancel({ store, apply, verify, log }: CancelDeps): (c: Context) => Promise<Response> {
+export function createCancel({
+  store,
+  apply,
+  verify,
+  trouble,
+}: CancelDeps): (c: Context) => Promise<Response> {
   return c =>
     verify(c, async ({ organisation, body, room }) => {
       const asked = readCancel(parseBody(body) as Json | undefined)
@@ -39,7 +45,7 @@ export function createCancel({ store, apply, verify, log }: CancelDeps): (c: Con
         if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(answer, 202)
         return c.json({ ...answer, ignored: `the delivery has ended as ${now.state}` }, 200)
       } catch (error) {
-        log.error({ err: error }, 'a cancellation was not accepted: database unavailable')
+        trouble.error({ err: error }, 'a cancellation was not accepted: database unavailable')
         throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
           'retry-after': '10',
         })

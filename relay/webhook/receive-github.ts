@@ -10,6 +10,7 @@ import type { WorkflowRun } from '../github/workflow-run.ts'
 import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
+import type { Trouble } from '../log/trouble.ts'
 import { runKey } from '../store/dedupe-key.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
@@ -23,7 +24,7 @@ export interface GitHubWebhookDeps {
   apply: ApplyEvent
   /** Ids of all organisations. */
   organisations: string[]
-  log: { error: (fields: object, message: string) => void }
+  trouble: Pick<Trouble, 'error'>
 }
 
 /**
@@ -35,7 +36,7 @@ export interface GitHubWebhookDeps {
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
-  const { secret, trustedProxies, store, apply, organisations, log } = deps
+  const { secret, trustedProxies, store, apply, organisations, trouble } = deps
   const withRoom = createBodyMemory({
     arrivingBytes: BOUNDS.githubArriving.value,
     processingBytes: BOUNDS.githubProcessing.value,
@@ -74,7 +75,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
           return c.json({ ignored: event }, 202)
       }
     } catch (error) {
-      log.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')
+      trouble.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
     }
   }

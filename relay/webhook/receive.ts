@@ -4,6 +4,7 @@ import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import { Problem } from '../http/problem.ts'
+import type { Trouble } from '../log/trouble.ts'
 import { runKey } from '../store/dedupe-key.ts'
 import type { Target } from '../store/delivery.ts'
 import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
@@ -11,6 +12,7 @@ import { readAddress } from './address.ts'
 import { awaitDispatch } from './await-dispatch.ts'
 import { deliveryId } from './delivery-id.ts'
 import { runIdHeader } from './headers.ts'
+import { PERSISTED } from './log-refusals.ts'
 import { parseBody } from './parse.ts'
 import { createTargets } from './target.ts'
 import type { VerifiedWebhook, VerifyWebhook } from './verify.ts'
@@ -21,7 +23,10 @@ export interface ReceiveDeps {
   verify: VerifyWebhook
   /** Aborted once this relay dispatches nothing more. */
   stopping?: AbortSignal
-  log: { info: (fields: object, message: string) => void; error: (fields: object, message: string) => void }
+  log: { info: (fields: object, message: string) => void }
+  trouble: Pick<Trouble, 'error'>
+  /** Called with each webhook that is persisted, and in how many seconds it was; null where its answer waits. */
+  onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
 /**
@@ -36,17 +41,31 @@ export function createReceive({
   verify,
   stopping,
   log,
+  trouble,
+  onAccepted,
 }: ReceiveDeps): (c: Context) => Promise<Response> {
   const chooseTarget = createTargets(config.targets)
 
-  return c => verify(c, webhook => receive(c, webhook))
+  return c => {
+    const began = performance.now()
+    return verify(c, webhook => receive(c, webhook, began))
+  }
 
-  async function receive(c: Context, { body, room, ...verified }: VerifiedWebhook): Promise<Response> {
+  async function receive(
+    c: Context,
+    { body, room, ...verified }: VerifiedWebhook,
+    began: number,
+  ): Promise<Response> {
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
     const { url, wait } = readAddress(c)
     const target = chooseTarget(invocation, url)
     const accepted = await persist(invocation, target, verified)
     room.release()
+    c.set(PERSISTED, true)
+    onAccepted?.(
+      accepted.duplicate ? 'duplicate' : 'accepted',
+      wait ? null : (performance.now() - began) / 1000,
+    )
     log.info(
       {
         delivery: accepted.id,
@@ -55,7 +74,7 @@ export function createReceive({
         ...dispatchOf(accepted),
         duplicate: accepted.duplicate,
       },
-      'the delivery is accepted',
+      accepted.duplicate ? 'the webhook is a duplicate of a delivery' : 'the delivery is accepted',
     )
     const { id, runId, repository, duplicate } = accepted
     const answer = {
@@ -97,7 +116,10 @@ export function createReceive({
     } catch (error) {
       const busy = error instanceof StoreBusy
       if (!busy)
-        log.error({ err: error }, 'a delivery could not be persisted, or the answer of the database was lost')
+        trouble.error(
+          { err: error },
+          'a delivery could not be persisted, or the answer of the database was lost',
+        )
       throw new Problem(
         503,
         busy

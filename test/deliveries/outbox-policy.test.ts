@@ -3,8 +3,8 @@ import {
   type Fate,
   fateOf,
   nextAttempt,
+  type PortTrouble,
   replacement,
-  type Trouble,
 } from '../../relay/deliveries/outbox/policy.ts'
 import type { Message } from '../../relay/store/delivery.ts'
 
@@ -14,12 +14,12 @@ const LOG: Message = { log: [{ level: 'INFO', message: 'a line' }] }
 const LABEL: Message = { update: { statusLabel: 'Waiting for GitHub' } }
 const ENTITY: Message = { entity: { blueprint: 'service', properties: { identifier: 'shop' } } }
 const END: Message = { update: { conclusion: 'failure', summary: 'It failed.' } }
-const trouble = (kind: Trouble['kind'], status: number | null): Trouble => ({
+const trouble = (kind: PortTrouble['kind'], status: number | null): PortTrouble => ({
   ...{ kind, status, message: 'Port does not take it.', retryAt: null },
 })
 
 /** The fates of a log line, a label and an entity; then of a conclusion. Each: at once, after 16 minutes. */
-const FATES: [answer: string, Trouble, others: [Fate, Fate], end: [Fate, Fate]][] = [
+const FATES: [answer: string, PortTrouble, others: [Fate, Fate], end: [Fate, Fate]][] = [
   ['the run has ended', trouble('ended', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['the run is synchronous', trouble('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['400, refused', trouble('refused', 400), ['drop', 'drop'], ['retry', 'replace']],

@@ -238,7 +238,7 @@ export async function simulate(options: {
 
   const gate = createRateLimitGate({ token: 'none' }, clock)
   const policy = { startTimeout: START_TIMEOUT, runTimeout: 24 * 60 * MINUTE, serverUrl: github.serverUrl }
-  const log = { info() {}, warn() {} }
+  const log = { debug() {}, info() {}, warn() {} }
   const clients = new Map([['default', client]])
   const open = () => createEngine({ store, github, gate, clients, policy, publicUrl: null, log })
   let engine = open()
@@ -266,7 +266,14 @@ export async function simulate(options: {
       const pages = await store.claimOutboxes(at, MINUTE, 200)
       await Promise.all(
         pages.map(page =>
-          sendOutbox(page, { store, client: () => client, log, retention: 30 * 24 * 60 * MINUTE, limits }),
+          sendOutbox(page, {
+            store,
+            client: () => client,
+            log,
+            trouble: log,
+            retention: 30 * 24 * 60 * MINUTE,
+            limits,
+          }),
         ),
       )
       if (queued.length + watched.length + pages.length === 0) return worked

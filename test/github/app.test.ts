@@ -28,7 +28,7 @@ const asked = (api: GitHubApi) => api.requests.map(({ method, path }) => `${meth
 test('an App finds its installation once for a repository, and gets one token for all of them', async () => {
   const { api, app, github } = await open()
   for (const repository of ['acme/shop', 'acme/shop', 'acme/till'])
-    expect(await dispatch(github, repository)).toEqual({ kind: 'accepted', run: null })
+    expect(await dispatch(github, repository)).toMatchObject({ kind: 'accepted', run: null })
   expect(asked(api)).toEqual([
     'GET /repos/acme/shop/installation',
     `POST /app/installations/${app.installationId}/access_tokens`,
@@ -56,7 +56,7 @@ test('an App that was installed anew is found again, and the dispatch goes out o
   revoked()
   app.installationId += 1
   // auth-app asks again for some seconds while its token is new: GitHub may not know it everywhere yet.
-  expect(await dispatch(github)).toEqual({ kind: 'accepted', run: null })
+  expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
   expect(api.dispatches).toHaveLength(1)
   expect(asked(api)).toContain('GET /repos/acme/shop/installation')
   expect(asked(api)).toContain(`POST /app/installations/${app.installationId}/access_tokens`)
@@ -64,7 +64,7 @@ test('an App that was installed anew is found again, and the dispatch goes out o
 
 test('an App that is not installed is told so, with where to install it', async () => {
   const { github } = await open({ repositories: ['acme/till'] })
-  expect(await dispatch(github)).toEqual({
+  expect(await dispatch(github)).toMatchObject({
     kind: 'rejected',
     reason:
       "The relay's GitHub App is not installed on acme/shop (404: Not Found): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).",
@@ -75,7 +75,7 @@ test('once it is installed there, the next dispatch goes out', async () => {
   const { app, github } = await open({ repositories: ['acme/till'] })
   expect(await dispatch(github)).toMatchObject({ kind: 'rejected' })
   app.repositories = ['acme/shop']
-  expect(await dispatch(github)).toEqual({ kind: 'accepted', run: null })
+  expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
 })
 
 test('an App without Contents: write is told which permission it lacks', async () => {
@@ -105,7 +105,7 @@ test.each([
     const { api, github } = await open()
     api.fail({ match: ({ path }) => matches(path), ...trouble })
     expect(await dispatch(github)).toMatchObject({ kind: 'deferred', scope: 'request' })
-    expect(await dispatch(github)).toEqual({ kind: 'accepted', run: null })
+    expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
     expect(api.dispatches).toHaveLength(1)
   }
 })

@@ -40,7 +40,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     store,
     policy: { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com' },
     canReport: () => false,
-    log: { info() {}, warn() {} },
+    log: { debug() {}, info() {} },
   })
   const app = new Hono()
   app.onError((error, c) => answerProblem(c, error as Problem))
@@ -50,7 +50,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     organisations: ['default'],
     store: { ...store, ...options.store },
     apply,
-    log: { error() {} },
+    trouble: { error() {} },
   })
   app.post('/github', receive)
   const deliver = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>

@@ -301,8 +301,8 @@ test('the gates of a GitHub App are those of its installations, and a token is n
   const persisted: unknown[] = []
   const clock = () => now
   const gate = createRateLimitGate({ appId: '1', privateKey: '' }, clock, each => persisted.push(each))
-  gate.close('Acme/shop', now + 5_000, 'a limit')
-  gate.close('acme/web', now + 3_000, 'a shorter one')
+  gate.close('Acme/shop', now + 5_000, 'a limit', 'limit')
+  gate.close('acme/web', now + 3_000, 'a shorter one', 'limit')
   expect(gate.closed('ACME/any')?.closedUntil).toBe(now + 5_000)
   expect(gate.closed('zeta/any')).toBeNull()
   expect(gate.shared).toBeNull()

@@ -62,7 +62,7 @@ test('a delivery that fails is a line of the log, when it is dispatched as when 
       repository: `acme/${name}`,
       event_type: 'deploy',
     }
-    return { level: 40, ...about }
+    return { level: 30, ...about }
   }
   const expected = [await deliver('none'), await deliver('shop')]
   const failures = () => relay.log().filter(line => line.state === 'failed')

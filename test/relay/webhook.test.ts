@@ -485,6 +485,7 @@ describe('a webhook is refused', () => {
         fields: { err: new Error('disk full') },
         message: 'a delivery could not be persisted, or the answer of the database was lost',
       },
+      expect.objectContaining({ message: 'a webhook of Port is refused' }),
     ])
   })
 
@@ -754,6 +755,10 @@ describe('what is logged', () => {
           duplicate: false,
         },
       },
+      ...[401, 400].map(status => ({
+        message: 'a webhook of Port is refused',
+        fields: { method: 'POST', path: '/webhook', status, reason: expect.any(String), address: '' },
+      })),
     ])
   })
 
@@ -773,6 +778,7 @@ describe('what is logged', () => {
     )
     expect(relay.logged).toEqual([
       { message: 'a request failed', fields: { err: new Error('the clock stands still') } },
+      expect.objectContaining({ message: 'a webhook of Port is refused' }),
     ])
   })
 })

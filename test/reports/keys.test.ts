@@ -14,6 +14,7 @@ async function openVerifier(options: { cooldownMs?: number; cacheMs?: number; ti
     audience: AUDIENCE,
     clock: Date.now,
     log: { warn: () => {} },
+    trouble: { warn: () => {} },
     ...options,
   })
   const forged = (n: number) => issuer.sign(issuer.claims(RUN, AUDIENCE), { kid: `k${n}` })

@@ -47,7 +47,7 @@ test('after a redelivery the run of before may not report, and is no reason to r
 test('a report that a redelivery overtakes is refused, and the delivery stays queued', async () => {
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
   onTestFinished(() => store.close())
-  const log = { info() {}, warn() {} }
+  const log = { debug() {}, info() {}, warn() {} }
   const policy = { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com' }
   const apply = createApplyEvent({ store, policy, canReport: () => true, log })
   const id = 'delivery-1'

@@ -41,7 +41,14 @@ export async function openReceiving(
   const note = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const store = { ...real, ...options.store }
   const apply: ApplyEvent = async delivery => ({ outcome: 'ignored', delivery })
-  const app = createApp({ config, store, apply, clock, log: { info: note, error: note } })
+  const app = createApp({
+    config,
+    store,
+    apply,
+    clock,
+    log: { info: note, error: note },
+    trouble: { error: note },
+  })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)
   return {
     request,

@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { openRelay } from '../../relay/commands/open-relay.ts'
 import { readConfig } from '../../relay/config/config.ts'
+import { createLog } from '../../relay/log/create-log.ts'
 import { SECRET } from './sign.ts'
 import { until } from './until.ts'
 
@@ -57,7 +57,7 @@ export async function startRelay(env: Env = {}, flags: string[] = []): Promise<R
 /** The same relay inside this process, for tests that need no process to kill: it starts at once, and its lines count as covered. */
 export async function openRelayHere(env: Env = {}): Promise<Relay> {
   let printed = ''
-  const log = pino({ level: env.LOG_LEVEL ?? 'info' }, { write: (line: string) => (printed += line) })
+  const log = createLog(env.LOG_LEVEL ?? 'info', { write: (line: string) => (printed += line) })
   const relay = await openRelay(readConfig({ HOST: '127.0.0.1', PORT: '0', ...env }), log)
   let stopping: Promise<void> | undefined
   const stop = async () => {

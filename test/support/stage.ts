@@ -144,7 +144,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const hub = { ...createGitHub(config, clock, gate, { isAllowed }), clockOffset: () => clockOffset }
   const logged: Stage['logged'] = []
   const line = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
-  const log = { info: line, warn: line, error: line }
+  const log = { debug: line, info: line, warn: line, error: line }
   const open = () => createEngine({ store, github: hub, gate, clients, policy, publicUrl, log })
   let engine = open()
   let limits: PortLimits = new Map()
@@ -152,7 +152,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const warned: Stage['warned'] = []
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const receive = createGitHubWebhook({
-    ...{ secret: SECRET, trustedProxies: 0, store, organisations: ['default'], log },
+    ...{ secret: SECRET, trustedProxies: 0, store, organisations: ['default'], trouble: log },
     apply: (...given) => engine.apply(...given),
   })
   const app = new Hono().post('/github', receive)
@@ -188,7 +188,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     const pages = await store.claimOutboxes(at, OUTBOX_LEASE_MS, 100)
     for (const page of pages) {
       retries.delete(page.delivery)
-      const deps = { store, client: engine.port.client, log: { warn }, retention, limits }
+      const deps = { store, client: engine.port.client, log: { warn }, trouble: { warn }, retention, limits }
       await sendOutbox(page, deps)
     }
     return pages.length

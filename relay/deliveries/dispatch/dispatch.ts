@@ -1,6 +1,7 @@
 import { packClientPayload } from '../../../port/client-payload.ts'
 import type { Invocation } from '../../../port/types.ts'
 import type { GitHub } from '../../github/client.ts'
+import type { DispatchOutcome } from '../../github/dispatch-outcome.ts'
 import type { RateLimitGate } from '../../github/rate-limit-gate.ts'
 import type { Delivery } from '../../store/delivery.ts'
 import type { Claimed, Store } from '../../store/store.ts'
@@ -18,6 +19,8 @@ export interface DispatchDeps {
   findRuns: FindRuns
   apply: ApplyEvent
   publicUrl: string | null
+  /** Called with the outcome of each attempt. */
+  onAttempt?: ((outcome: DispatchOutcome['kind']) => void) | undefined
 }
 
 /** A dispatch and what comes before it: a token, and the repository's new address. */
@@ -58,23 +61,26 @@ export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: 
   const payload = packClientPayload(invocation, { delivery: claimed.id, relay: deps.publicUrl })
   const { inputs } = invocation
   const outcome = await github.dispatch(claimed, { payload, inputs }, claimed.leaseUntil - REQUESTS_MS)
+  deps.onAttempt?.(outcome.kind)
   if (outcome.kind === 'deferred') {
     await store.returnPermits(1)
-    if (outcome.cause === 'credential') gate.close(repository, store.clock() + CREDENTIAL_MS, outcome.reason)
+    if (outcome.cause === 'credential')
+      gate.close(repository, store.clock() + CREDENTIAL_MS, outcome.reason, 'credential')
   }
   await apply(started.delivery, toEvent(outcome, attempt), { patienceMs: PATIENCE_MS, stopping })
 }
 
-function toEvent(outcome: Awaited<ReturnType<GitHub['dispatch']>>, attempt: number): DeliveryEvent {
+function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {
+  const { answer } = outcome
   switch (outcome.kind) {
     case 'accepted':
-      return { type: 'dispatchAccepted', attempt, run: outcome.run }
+      return { type: 'dispatchAccepted', attempt, run: outcome.run, answer }
     case 'rejected':
-      return { type: 'dispatchRejected', attempt, reason: outcome.reason }
+      return { type: 'dispatchRejected', attempt, reason: outcome.reason, answer }
     case 'deferred':
-      return { type: 'dispatchDeferred', attempt, reason: outcome.reason, until: outcome.until }
+      return { type: 'dispatchDeferred', attempt, reason: outcome.reason, until: outcome.until, answer }
     case 'answer_lost':
-      return { type: 'answerLost', attempt, reason: outcome.reason }
+      return { type: 'answerLost', attempt, reason: outcome.reason, answer }
   }
 }
 
@@ -87,7 +93,7 @@ async function lookForRun(delivery: Delivery, { store, apply, port, findRuns, pu
   if (found.runs.some(each => !each.past)) {
     await apply(delivery, { type: 'runsSeen', runs: found.runs, lookAt })
   } else if (typeof run === 'object' && hasEnded(run, delivery)) {
-    await apply(delivery, { type: 'endedInPort', runs: found.runs })
+    await apply(delivery, { type: 'endedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
     // Port names a run that is not to be seen here: the dispatch took effect.
     await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })

@@ -1,3 +1,4 @@
+import { describeNetworkError } from '../../../port/client/network-error.ts'
 import type { PortError } from '../../../port/client/port-client.ts'
 import type { Message } from '../../store/delivery.ts'
 
@@ -16,7 +17,7 @@ import type { Message } from '../../store/delivery.ts'
  */
 export type Fate = 'done' | 'drop' | 'retry' | 'replace'
 
-export type Trouble = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt'>
+export type PortTrouble = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
 
 /** After this time, the message itself may be why Port does not accept it. */
 const STUCK_MS = 900_000
@@ -25,7 +26,7 @@ const STUCK_MS = 900_000
  * @param age since the message was written, milliseconds
  * @param retention how long a message may wait, milliseconds
  */
-export function fateOf(message: Message, trouble: Trouble, age: number, retention: number): Fate {
+export function fateOf(message: Message, trouble: PortTrouble, age: number, retention: number): Fate {
   const { kind, status } = trouble
   if (kind === 'ended' || kind === 'synchronized' || age > retention) return 'drop'
   if (!isConclusion(message) && kind === 'refused' && CONTENT.includes(status ?? 0)) return 'drop'
@@ -41,7 +42,7 @@ const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 
 /** Replaces a message that Port keeps rejecting. Contains nothing of it, since its content may be the reason. */
-export function replacement(message: Message, { status }: Trouble): Message {
+export function replacement(message: Message, { status }: PortTrouble): Message {
   if ('update' in message && message.update.conclusion !== undefined) {
     return { update: { conclusion: message.update.conclusion } }
   }
@@ -53,6 +54,24 @@ export function replacement(message: Message, { status }: Trouble): Message {
         : 'a status label or a link'
   const sentence = `… ${what} may be missing here: Port keeps answering ${status}.`
   return { log: [{ level: 'WARN', message: sentence }] }
+}
+
+const KINDS: Record<PortTrouble['kind'], string> = {
+  ended: 'the run has ended',
+  synchronized: 'the run is synchronous',
+  unknown_run: "Port knows no such run: PORT_CLIENT_ID may be another organisation's",
+  credentials: "Port does not accept the organisation's credentials",
+  later: "Port limits the organisation's requests",
+  unreachable: 'Port has trouble of its own, or something before it has answered',
+  refused: 'Port rejects the request',
+}
+
+/** For the log. Port's own words are left out, since they may quote what was sent. */
+export function describeTrouble({ kind, status, cause }: PortTrouble): { reason: string; status?: number } {
+  if (status !== null) return { reason: KINDS[kind], status }
+  return {
+    reason: kind === 'unreachable' ? `Port did not answer (${describeNetworkError(cause)})` : KINDS[kind],
+  }
 }
 
 /** The longest wait between attempts, at first and after an hour of them. */

@@ -2,17 +2,19 @@ import type { PortRun } from '../../../port/client/port-client.ts'
 import { type PortClient, PortError } from '../../../port/client/port-client.ts'
 import { runKind } from '../../../port/invocation/run-kind.ts'
 import type { LogLine } from '../../../port/types.ts'
+import type { Trouble } from '../../log/trouble.ts'
 import type { EntityMessage, Message } from '../../store/delivery.ts'
 import type { OutboxPage, Store } from '../../store/store.ts'
 import { keepTrying } from '../work/keep-trying.ts'
 import { coalesce } from './coalesce.ts'
-import { fateOf, nextAttempt, replacement, type Trouble } from './policy.ts'
+import { describeTrouble, fateOf, nextAttempt, type PortTrouble, replacement } from './policy.ts'
 
 export interface OutboxDeps {
   store: Pick<Store, 'settleOutbox' | 'clock'>
   /** The client of an organisation. */
   client: (organisation: string) => PortClient | null
   log: { warn: (fields: object, message: string) => void }
+  trouble: Pick<Trouble, 'warn'>
   /** How long a message may wait, milliseconds. */
   retention: number
   limits: PortLimits
@@ -39,7 +41,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   const client = deps.client(organisation)
   const done: number[] = []
   let retryAt: number | null = null
-  const warn = (message: string) => log.warn({ delivery, run: runId, repository }, message)
+  const about = { delivery, run: runId, repository }
   const began = store.clock()
 
   const batches = coalesce(page.messages)
@@ -72,11 +74,14 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
     if (trouble && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
       retryAt = nextAttempt(store.clock(), page.attempts, trouble.retryAt)
       if (trouble.kind === 'later') limits.set(organisation, Math.max(limits.get(organisation) ?? 0, retryAt))
-      warn(`messages to Port are retried: ${trouble.message}`)
+      deps.trouble.warn({ ...about, ...describeTrouble(trouble) }, 'messages to Port are retried')
       break
     }
     if (trouble && trouble.kind !== 'ended')
-      warn(`a message to Port was ${isReplaced ? 'replaced' : 'dropped'}: ${trouble.message}`)
+      log.warn(
+        { ...about, ...describeTrouble(trouble) },
+        `a message to Port was ${isReplaced ? 'replaced' : 'dropped'}`,
+      )
     done.push(...seqs)
   }
   // A message that Port accepted and that is not recorded as sent would be sent again.
@@ -84,7 +89,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   await keepTrying(() => store.settleOutbox(page, done, settleAt, store.clock()), SETTLE_MS)
 
   /** @returns null where Port accepted it */
-  async function attempt(message: Message, createdAt: number): Promise<Trouble | null> {
+  async function attempt(message: Message, createdAt: number): Promise<PortTrouble | null> {
     const port = client as PortClient
     try {
       const run = port.run(runId)

@@ -1,6 +1,6 @@
 import type { Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
-import { actionsPage, describeDispatch } from './format.ts'
+import { actionsPage, answered, describeDispatch } from './format.ts'
 
 type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
@@ -24,12 +24,12 @@ export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: numbe
 
 export function accept(
   delivery: Delivery,
-  { attempt, run }: Event<'dispatchAccepted'>,
+  { attempt, run, answer }: Event<'dispatchAccepted'>,
   now: number,
   { serverUrl, startTimeout }: Policy,
 ): Transition {
   const link = run?.url || actionsPage(serverUrl, delivery.repository)
-  const bound = run && answered(run)
+  const bound = run && answeredRun(run)
   return {
     change: {
       state: bound ? 'running' : 'dispatched',
@@ -44,7 +44,7 @@ export function accept(
     ],
     history: {
       type: 'dispatchAccepted',
-      details: { attempt, ...(run && { github_run_id: run.id, evidence: 'answer' }) },
+      details: { attempt, ...answered(answer), ...(run && { github_run_id: run.id, evidence: 'answer' }) },
     },
   }
 }
@@ -52,7 +52,7 @@ export function accept(
 /** Its run reported before the answer was recorded, or it was ended meanwhile. */
 export function noteAccepted(
   delivery: Delivery,
-  { attempt, run }: Event<'dispatchAccepted'>,
+  { attempt, run, answer }: Event<'dispatchAccepted'>,
   now: number,
 ): Transition {
   const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)
@@ -60,15 +60,18 @@ export function noteAccepted(
     change: {
       dispatchedAt: delivery.dispatchedAt ?? now,
       unansweredSince: null,
-      ...(isNew && { runs: [...delivery.runs, answered(run)] }),
+      ...(isNew && { runs: [...delivery.runs, answeredRun(run)] }),
     },
     messages: [],
-    history: { type: 'dispatchAccepted', details: { attempt, ...(run && { github_run_id: run.id }) } },
+    history: {
+      type: 'dispatchAccepted',
+      details: { attempt, ...answered(answer), ...(run && { github_run_id: run.id }) },
+    },
   }
 }
 
 /** The run that GitHub's answer to a `workflow_dispatch` names. */
-const answered = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
+const answeredRun = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
   ...{ id, attempt: 1, evidence: 'answer', past: false },
   ...{ status: 'queued', conclusion: null, url },
 })

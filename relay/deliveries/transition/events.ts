@@ -25,12 +25,12 @@ export type DeliveryEvent =
   /** A dispatch is about to be sent. */
   | { type: 'attemptStarted' }
   /** `run`: GitHub's answer to a `workflow_dispatch` names it. */
-  | { type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null }
-  | { type: 'dispatchRejected'; attempt: number; reason: string }
+  | ({ type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null } & Answered)
+  | ({ type: 'dispatchRejected'; attempt: number; reason: string } & Answered)
   /** Nothing was started; `until`: when GitHub accepts it again, where GitHub named a time. */
-  | { type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null }
+  | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & Answered)
   /** The dispatch may or may not have started a workflow run. */
-  | { type: 'answerLost'; attempt: number; reason: string }
+  | ({ type: 'answerLost'; attempt: number; reason: string } & Answered)
   /** After a lost answer, no evidence of a run. `readAt`: of the list; `reportable`: one that ran would have reported. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string; reportable: boolean }
   /** The workflow runs that belong to it, as they are now; `lookAt`: when to look again. */
@@ -40,8 +40,8 @@ export type DeliveryEvent =
   /** Messages of the action; `ends`: one of them has the conclusion; `ending`: its job is ending. */
   | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
   | { type: 'runEnded'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
-  /** Its run in Port has ended, whoever ended it. */
-  | { type: 'endedInPort'; runs: DeliveryRun[] }
+  /** Its run in Port has ended, whoever ended it; `conclusion`: as Port shows it. */
+  | { type: 'endedInPort'; runs: DeliveryRun[]; conclusion?: string }
   | { type: 'startTimedOut'; cause: NoRun }
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }
@@ -57,6 +57,11 @@ export type DeliveryEvent =
   | { type: 'cancelRejected'; reason: string; lookAt: number }
   /** Its run waits for reviewers or timers; `decided`: decisions so far, or the one that a webhook brings. */
   | { type: 'approvalSeen'; pending: PendingApproval[]; decided: Decision[]; url: string }
+
+/** `answer`: GitHub's, where one came. */
+interface Answered {
+  answer?: { status: number; requestId: string | null } | undefined
+}
 
 /** An environment whose protection rules a run waits for. */
 export interface PendingApproval {

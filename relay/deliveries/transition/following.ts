@@ -90,11 +90,14 @@ export function end(
 }
 
 /** Port knows the end already: nothing is sent. */
-export function endInPort(_delivery: Delivery, { runs }: Event<'endedInPort'>): Transition {
+export function endInPort(
+  _delivery: Delivery,
+  { runs, conclusion = 'unknown' }: Event<'endedInPort'>,
+): Transition {
   return {
     change: { state: 'finished', reason: null, dueAt: null, unansweredSince: null, runs },
     messages: [],
-    history: { type: 'endedInPort', details: { state: 'finished' } },
+    history: { type: 'endedInPort', details: { conclusion, state: 'finished' } },
   }
 }
 

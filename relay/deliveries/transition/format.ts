@@ -6,6 +6,13 @@ export function describeDispatch({ repository, eventType, workflow, ref }: Deliv
   return `workflow ${workflow} to ${repository}${ref === null ? '' : ` on ${ref}`}`
 }
 
+/** GitHub's answer, as the history and the log name it. */
+export const answered = (answer: { status: number; requestId: string | null } | undefined) =>
+  answer && {
+    status: answer.status,
+    ...(answer.requestId !== null && { github_request_id: answer.requestId }),
+  }
+
 /** The page of a repository's workflow runs. */
 export const actionsPage = (serverUrl: string, repository: string) => `${serverUrl}/${repository}/actions`
 

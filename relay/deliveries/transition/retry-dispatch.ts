@@ -1,7 +1,7 @@
 import type { Change, Delivery, Message, Transition } from '../../store/delivery.ts'
 import { endCancelled } from './cancelling.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
-import { actionsPage, clockTime, describeDispatch, duration } from './format.ts'
+import { actionsPage, answered, clockTime, describeDispatch, duration } from './format.ts'
 
 type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
@@ -15,17 +15,18 @@ const MAX_BACKOFF_MS = 60_000
 
 export function reject(
   delivery: Delivery,
-  { attempt, reason }: Event<'dispatchRejected'>,
+  { attempt, reason, answer }: Event<'dispatchRejected'>,
   _now: number,
   policy: Policy,
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
-  return fail(delivery, { type: 'dispatchRejected', details: { attempt, reason } }, reason, policy)
+  const details = { attempt, ...answered(answer), reason }
+  return fail(delivery, { type: 'dispatchRejected', details }, reason, policy)
 }
 
 export function defer(
   delivery: Delivery,
-  { attempt, reason, until }: Event<'dispatchDeferred'>,
+  { attempt, reason, until, answer }: Event<'dispatchDeferred'>,
   now: number,
   policy: Policy,
 ): Transition | null {
@@ -34,20 +35,24 @@ export function defer(
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
     const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
-    return fail(delivery, { type: 'dispatchDeferred', details: { attempt, reason } }, sentence, policy)
+    const details = { attempt, ...answered(answer), reason }
+    return fail(delivery, { type: 'dispatchDeferred', details }, sentence, policy)
   }
   const backoff = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.max(0, delivery.attempts - 1))
   const dueAt = Math.min(until ?? now + backoff, last)
   return {
     change: { dueAt, unansweredSince: null, waitingAnnounced: true },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),
-    history: { type: 'dispatchDeferred', details: { attempt, reason, until: dueAt } },
+    history: {
+      type: 'dispatchDeferred',
+      details: { attempt, ...answered(answer), reason, until: dueAt },
+    },
   }
 }
 
 export function loseAnswer(
   delivery: Delivery,
-  { attempt, reason }: Event<'answerLost'>,
+  { attempt, reason, answer }: Event<'answerLost'>,
   now: number,
   policy: Policy,
 ): Transition | null {
@@ -55,7 +60,7 @@ export function loseAnswer(
   return {
     change: { dueAt: now + nextLook(0, policy), waitingAnnounced: true },
     messages: once(delivery, `${reason}; looking for its workflow run`),
-    history: { type: 'answerLost', details: { attempt, reason } },
+    history: { type: 'answerLost', details: { attempt, ...answered(answer), reason } },
   }
 }
 

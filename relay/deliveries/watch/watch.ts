@@ -101,7 +101,11 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
         await apply(delivery, { type: 'cancelRequested', by: 'port' })
         return
       case 'ended in Port':
-        await apply(delivery, { type: 'endedInPort', runs })
+        await apply(delivery, {
+          type: 'endedInPort',
+          runs,
+          conclusion: typeof state === 'object' ? state.status : 'unknown',
+        })
         break
       case 'run ended':
         return end(delivery, verdict.run, runs)

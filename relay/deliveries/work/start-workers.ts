@@ -1,12 +1,15 @@
 import type { Logger } from 'pino'
 import type { Config } from '../../config/config.ts'
+import type { GitHub } from '../../github/client.ts'
 import type { RateLimitGate } from '../../github/rate-limit-gate.ts'
+import type { Trouble } from '../../log/trouble.ts'
 import type { Store } from '../../store/store.ts'
 import { createAnnounceWaiting } from '../dispatch/announce-waiting.ts'
 import { DISPATCH_LEASE_MS, dispatch } from '../dispatch/dispatch.ts'
 import type { Engine } from '../engine.ts'
-import { OUTBOX_LEASE_MS, type PortLimits, sendOutbox } from '../outbox/send-outbox.ts'
+import { OUTBOX_LEASE_MS, sendOutbox } from '../outbox/send-outbox.ts'
 import { purge } from './purge.ts'
+import { createReminders } from './reminders.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
 const DISPATCHES_AT_ONCE = 20
@@ -23,15 +26,16 @@ const ANNOUNCE_MS = 500
 export interface WorkersDeps {
   config: Config
   store: Store
+  github: Pick<GitHub, 'facts' | 'clockOffset'>
   engine: Engine
   gate: RateLimitGate
-  log: Logger
+  log: Pick<Logger, 'info' | 'warn'>
+  trouble: Trouble
 }
 
 /** Starts everything that advances deliveries: dispatch, watch, outbox, and periodic work. */
-export function startWorkers({ config, store, engine, gate, log }: WorkersDeps): Worker[] {
-  const { port } = engine
-  const limits: PortLimits = new Map()
+export function startWorkers({ config, store, github, engine, gate, log, trouble }: WorkersDeps): Worker[] {
+  const { port, portLimits: limits } = engine
   const retention = Math.max(config.retention, config.runTimeout)
   const woken = [
     startWorker(
@@ -48,7 +52,7 @@ export function startWorkers({ config, store, engine, gate, log }: WorkersDeps):
         step: (delivery, stopping) => dispatch(delivery, engine.dispatchDeps, stopping),
         concurrency: DISPATCHES_AT_ONCE,
       },
-      log,
+      trouble,
     ),
     startWorker(
       {
@@ -58,7 +62,7 @@ export function startWorkers({ config, store, engine, gate, log }: WorkersDeps):
         step: engine.watch,
         concurrency: WATCHED_AT_ONCE,
       },
-      log,
+      trouble,
     ),
     startWorker(
       {
@@ -66,22 +70,24 @@ export function startWorkers({ config, store, engine, gate, log }: WorkersDeps):
         claim: limit => store.claimOutboxes(store.clock(), OUTBOX_LEASE_MS, limit),
         key: page => page.delivery,
         step: (page, stopping) =>
-          sendOutbox(page, { store, client: port.client, log, retention, limits }, stopping),
+          sendOutbox(page, { store, client: port.client, log, trouble, retention, limits }, stopping),
         concurrency: OUTBOXES_AT_ONCE,
       },
-      log,
+      trouble,
     ),
   ]
   store.onWork(() => {
     for (const worker of woken) worker.wake()
   })
+  const remind = createReminders(github, { clock: Date.now, log })
   const announce = createAnnounceWaiting({ store, gate, apply: engine.apply })
   return [
     ...woken,
     // Not woken by new work: it runs at an interval, however many deliveries arrive.
-    repeat('announce', ANNOUNCE_MS, log, announce),
-    repeat('gates', GATES_MS, log, async () => gate.learn(await store.closedGates(store.clock()))),
-    repeat('maintenance', MAINTENANCE_MS, log, async stopped => {
+    repeat('announce', ANNOUNCE_MS, trouble, announce),
+    repeat('gates', GATES_MS, trouble, async () => gate.learn(await store.closedGates(store.clock()))),
+    repeat('maintenance', MAINTENANCE_MS, trouble, async stopped => {
+      remind()
       const now = store.clock()
       await store.repairDueTimes(now)
       const { tolerance } = config.webhook

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Trouble } from '../../log/trouble.ts'
 
 /** One kind of due work: how it is claimed, and the step that each claim takes. */
 export interface Work<Claim> {
@@ -19,21 +20,19 @@ export interface Worker {
   stop(): Promise<void>
 }
 
-export interface WorkerLog {
-  error: (fields: object, message: string) => void
-}
-
 /** How often expired leases and due times are looked for. */
 const POLL_MS = 500
 /** After finding nothing, and after a failure, so that neither becomes a busy loop. */
 const REST_MS = 20
 const TROUBLE_MS = 1_000
+const UNAVAILABLE = 'database unavailable; retrying'
+const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
 
 /**
  * Claims whatever is due and moves it one step, until stopped. What a step that throws has claimed is due again when
  * its lease has expired.
  */
-export function startWorker<Claim>(work: Work<Claim>, log: WorkerLog): Worker {
+export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'error'>): Worker {
   const active = new Map<string, Promise<void>>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
@@ -46,7 +45,7 @@ export function startWorker<Claim>(work: Work<Claim>, log: WorkerLog): Worker {
     const ended = work
       .step(claim, stopping.signal)
       .catch(error => {
-        log.error({ err: error }, `${work.name}: a step failed; it is retried when its lease has expired`)
+        trouble.error({ err: error, work: work.name, delivery: key }, STEP_FAILED)
       })
       .finally(() => {
         active.delete(key)
@@ -64,7 +63,7 @@ export function startWorker<Claim>(work: Work<Claim>, log: WorkerLog): Worker {
         for (const claim of claims) begin(claim)
         if (claims.length === 0) await sleep(REST_MS)
       } catch (error) {
-        log.error({ err: error }, `${work.name}: database unavailable; retrying`)
+        trouble.error({ err: error, work: work.name }, UNAVAILABLE)
         await sleep(TROUBLE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
@@ -88,7 +87,7 @@ export function startWorker<Claim>(work: Work<Claim>, log: WorkerLog): Worker {
 export function repeat(
   name: string,
   everyMs: number,
-  log: WorkerLog,
+  trouble: Pick<Trouble, 'error'>,
   work: (stopped: () => boolean) => Promise<unknown>,
 ): Worker {
   let stopped = false
@@ -96,7 +95,7 @@ export function repeat(
   const timer = setInterval(() => {
     running = running
       .then(() => (stopped ? undefined : work(() => stopped)))
-      .catch(error => log.error({ err: error }, `${name}: database unavailable; retrying`))
+      .catch(error => trouble.error({ err: error, work: name }, UNAVAILABLE))
   }, everyMs)
   return {
     wake() {},

@@ -6,7 +6,7 @@ import { type Dialect, stateIs } from './dialect.ts'
  * The oldest queued delivery of each repository. The repositories are found by skipping through the index from
  * one to the next, so that the cost does not depend on the length of the queue.
  */
-const HEADS = `
+export const HEADS = (column: string) => `
   WITH RECURSIVE queue(repository) AS (
     SELECT min(repository) FROM deliveries WHERE state = 'queued'
     UNION ALL
@@ -16,13 +16,18 @@ const HEADS = `
     SELECT (SELECT min(seq) FROM deliveries WHERE state = 'queued' AND repository = queue.repository) AS seq
     FROM queue
   )
-  SELECT head.seq FROM oldest JOIN deliveries head ON head.seq = oldest.seq`
+  SELECT ${column} FROM oldest JOIN deliveries head ON head.seq = oldest.seq`
 
 /** Whether the gate of a delivery is closed. @param scope the parameter that names the scope, null for each owner's own */
 const gateIsClosed = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM gates
     WHERE gates.scope = coalesce(CAST(${scope} AS TEXT), 'owner:' || ${sql.owner(`${of}.repository`)})
       AND gates.closed_until > ${now})`
+
+/** Whether the oldest delivery of a repository, `head`, may be claimed now, `?1`. */
+export const headIsDue = (sql: Dialect, scope: string) =>
+  `head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
+   AND NOT ${gateIsClosed(sql, scope, '?1', 'head')}`
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 
@@ -31,9 +36,8 @@ export function claimQueued(
   { now, until, limit, scope }: { now: number; until: number; limit: number; scope: string | null },
 ): Statement {
   const due = `
-    ${HEADS}
-    WHERE head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
-      AND NOT ${gateIsClosed(sql, '?4', '?1', 'head')}
+    ${HEADS('head.seq')}
+    WHERE ${headIsDue(sql, '?4')}
     ORDER BY head.due_at, head.seq LIMIT ?3 ${sql.skipLocked.replace('UPDATE', 'UPDATE OF head')}`
   return {
     sql: `${CLAIM} WHERE ${sql.among('seq', due)} RETURNING ${columns(sql)}, invocation, lease_until`,

@@ -1,6 +1,7 @@
 import type { Statement } from '../database.ts'
 import { STATES, type State } from '../delivery.ts'
 import type { Filter } from '../store.ts'
+import { MOST_COUNTED } from './backlog.ts'
 import { columns } from './columns.ts'
 import { type Dialect, stateIs } from './dialect.ts'
 
@@ -121,12 +122,16 @@ export function list(sql: Dialect, filter: Filter, options: { before?: number; l
 const isState = (state: State) =>
   state === 'queued' ? `state = 'queued'` : `state = '${state}' AND state <> 'queued'`
 
+const amountOf = (state: State) =>
+  `(SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${isState(state)} LIMIT ${MOST_COUNTED}) AS counted)`
+
+/** Each up to {@link MOST_COUNTED}. */
 export function counts(): Statement {
   return {
     sql: `
-      SELECT 'queued' AS state, count(*) AS amount FROM deliveries WHERE state = 'queued'
+      SELECT 'queued' AS state, ${amountOf('queued')} AS amount
       ${(['dispatched', 'running', 'failed'] as const)
-        .map(state => `UNION ALL SELECT '${state}', count(*) FROM deliveries WHERE ${isState(state)}`)
+        .map(state => `UNION ALL SELECT '${state}', ${amountOf(state)}`)
         .join(' ')}`,
     params: [],
   }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Filter } from '../../../relay/store/store.ts'
-import { acceptAll, aDispatched, aFailed, applyTo, aRun, get, type Place } from '../place.ts'
+import { acceptAll, aDispatched, aFailed, aLine, applyTo, aRun, get, type Place } from '../place.ts'
 
 export function lookupTests(place: Place): void {
   test('runs are found by their ids with the delivery they belong to, however the repository is written', async () => {
@@ -123,5 +123,34 @@ export function lookupTests(place: Place): void {
     await aDispatched(store)
     await acceptAll(store, {}, {})
     expect(await store.counts()).toEqual({ queued: 2, dispatched: 1, running: 1, failed: 1 })
+  })
+
+  test('what waits is known with its age: due work of each kind, and messages', async () => {
+    const store = await place.emptied()
+    const nothing = { dispatch: null, watch: null, outbox: null }
+    expect(await store.backlog(9_000, null)).toEqual({ dueSince: nothing, messages: 0, oldestMessage: null })
+    await acceptAll(
+      store,
+      { receivedAt: 1_000, repository: 'acme/a' },
+      { receivedAt: 500, repository: 'other/b' },
+      { receivedAt: 2_000, repository: 'acme/a' },
+    )
+    const watched = await aDispatched(store, { repository: 'acme/c', receivedAt: 100 })
+    await applyTo(store, watched, { change: { dueAt: 3_000 }, messages: [aLine('one')] }, 4_000)
+    await applyTo(store, watched, { messages: [aLine('two'), aLine('three')] }, 5_000)
+    const seen = async (now: number) => (await store.backlog(now, null)).dueSince
+    expect(await store.backlog(9_000, null)).toEqual({
+      dueSince: { dispatch: 500, watch: 3_000, outbox: 4_000 },
+      messages: 3,
+      oldestMessage: 4_000,
+    })
+    expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
+    // What waits behind a closed gate, or is worked on, is not due.
+    await store.closeGate({ scope: 'owner:other', closedUntil: 20_000, reason: 'limited' })
+    expect((await seen(9_000)).dispatch).toBe(1_000)
+    await store.claimQueued(9_000, 60_000, 1, null)
+    await store.claimWatched(9_000, 60_000, 1)
+    await store.claimOutboxes(9_000, 60_000, 1)
+    expect(await seen(9_000)).toEqual(nothing)
   })
 }

@@ -160,6 +160,7 @@ async function callEverything(store: Store): Promise<void> {
       }
     },
     counts: () => store.counts(),
+    backlog: () => store.backlog(now, null),
     ping: () => store.ping(),
   }
   for (const call of Object.values(calls)) await call()
@@ -174,7 +175,7 @@ async function troubleOf(
   if (kind === 'sqlite') {
     const [rows = []] = await backend.run([{ sql: `EXPLAIN QUERY PLAN ${sql}`, params }])
     const small =
-      /USING (COVERING )?INDEX deliveries_(queued|watched|dispatched)\b|^SCAN outboxes USING INDEX outboxes_due/
+      /USING (COVERING )?INDEX deliveries_(queued|watched|dispatched)\b|^SCAN outboxes USING INDEX outboxes_due|^SCAN outbox USING COVERING INDEX/
     const scan = rows
       .map(row => String(row.detail))
       .find(

@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import pino from 'pino'
+import { openRelay } from '../relay/commands/open-relay.ts'
+import { readConfig } from '../relay/config/config.ts'
+import type { Backend } from '../relay/store/database.ts'
+import { openBackend } from '../relay/store/open.ts'
+
+const SCRAPES = 200
+const TOKEN = randomBytes(16).toString('hex')
+
+/** Milliseconds from the request to the whole answer, over a socket. */
+export interface ScrapeTimes {
+  median: number
+  most: number
+}
+
+/** Of a million deliveries: as many as may wait in an outage of a day, and the rest finished. */
+const STATES = { finished: 700_000, failed: 100_000, queued: 150_000, dispatched: 25_000, running: 25_000 }
+const MESSAGES = 150_000
+const STEP = 25_000
+
+/** The time of a scrape of `/metrics`, by a relay on a database of a million deliveries. */
+export async function scrapes(database: string, settle: () => Promise<void>): Promise<ScrapeTimes> {
+  const backend = await openBackend(
+    database.startsWith('sqlite:')
+      ? { kind: 'sqlite', path: database.slice('sqlite:'.length) }
+      : { kind: 'postgres', url: database },
+  )
+  await fill(backend)
+  await backend.close()
+  await settle()
+  const env = {
+    ...{ PORT_CLIENT_SECRET: 'none', GITHUB_TOKEN: 'none', GITHUB_API_URL: 'http://127.0.0.1:9' },
+    ...{ HOST: '127.0.0.1', PORT: '0', RELAY_DATABASE: database, RELAY_VIEW_TOKEN: TOKEN },
+  }
+  const relay = await openRelay(readConfig(env), pino({ level: 'silent' }))
+  const times: number[] = []
+  try {
+    for (let i = 0; i < SCRAPES; i++) {
+      const began = performance.now()
+      const answer = await fetch(`http://127.0.0.1:${relay.port}/metrics`, {
+        headers: { authorization: `Bearer ${TOKEN}` },
+      })
+      if (!(await answer.text()).includes('port_relay_deliveries{state="failed"}'))
+        throw new Error('not whole')
+      times.push(performance.now() - began)
+    }
+  } finally {
+    await relay.stop()
+  }
+  times.sort((a, b) => a - b)
+  return { median: times[SCRAPES / 2] as number, most: times.at(-1) as number }
+}
+
+/** What waits is due in an hour, so that the relay leaves it alone. */
+async function fill(backend: Backend): Promise<void> {
+  const due = Date.now() + 3_600_000
+  const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
+  for (const [state, amount] of Object.entries(STATES)) {
+    const isOpen = ['queued', 'dispatched', 'running'].includes(state)
+    for (let from = 1; from <= amount; from += STEP) {
+      await backend.run([
+        {
+          sql: `
+            INSERT INTO deliveries (id, dedupe_key, run_id, kind, repository, event_type, invocation, state,
+              received_at, queued_at, updated_at, attempted_at, due_at)
+            WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${from + STEP - 1})
+            SELECT '${state}' || i, '${state}:' || i, 'r_' || i, 'action_run', 'acme/' || (i % 50), 'deploy', ?1,
+              '${state}', i, i, i, i, ${isOpen ? due : 'NULL'} FROM n`,
+          params: [invocation],
+        },
+      ])
+    }
+  }
+  await backend.run([
+    {
+      sql: `INSERT INTO outbox (delivery, body, bytes, created_at)
+            SELECT id, '{"log":[]}', 10, 1 FROM deliveries WHERE state = 'queued' ORDER BY seq LIMIT ${MESSAGES}`,
+      params: [],
+    },
+    {
+      sql: `INSERT INTO outboxes (delivery, due_at) SELECT delivery, ${due} FROM outbox`,
+      params: [],
+    },
+  ])
+}

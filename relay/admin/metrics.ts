@@ -1,0 +1,207 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import packageJson from '../../package.json' with { type: 'json' }
+import type { DispatchOutcome } from '../github/dispatch-outcome.ts'
+import { ANSWER_OUTCOMES, type AnswerOutcome } from '../http/answer-outcome.ts'
+import { PROBLEM_STATUSES } from '../http/problem.ts'
+import { type Delivery, type Evidence, OPEN_STATES, type Transition } from '../store/delivery.ts'
+import type { Backlog, Store } from '../store/store.ts'
+
+const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'answer_lost']
+const CONCLUSIONS = ['success', 'failure', 'cancelled', 'unknown'] as const
+const EVIDENCE: readonly Evidence[] = ['answer', 'report', 'port', 'title', 'only_candidate']
+const REFUSALS = PROBLEM_STATUSES.map(String)
+
+/** Seconds: how fast a webhook is answered, and how long people wait. */
+const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
+
+/** What holds at the moment of a scrape. Times are milliseconds since 1970, null where there is none. */
+export interface Snapshot {
+  /** What the database holds; null while it is unavailable. */
+  stored: { now: number; counts: Awaited<ReturnType<Store['counts']>>; backlog: Backlog } | null
+  rateLimitRemaining: number | null
+  tokenExpiresAt: number | null
+  /** GitHub's clock minus the relay's, milliseconds. */
+  clockOffset: number | null
+  pausedUntil: { github: number | null; port: number | null }
+  /** Null where it is not known, or there is none. */
+  credentialOk: { github: boolean | null; port: boolean | null }
+}
+
+export interface Metrics {
+  webhook(result: 'accepted' | 'duplicate' | 'cancellation' | number): void
+  webhookDuration(seconds: number): void
+  attempt(outcome: DispatchOutcome['kind']): void
+  /** @param before the delivery that the transition was applied to */
+  transition(before: Delivery, applied: Transition, now: number): void
+  request(side: 'github' | 'port', outcome: AnswerOutcome): void
+  /** @param status of the answer to a report */
+  report(status: number): void
+  /** In the text format of Prometheus. */
+  render(snapshot: Snapshot): Promise<string>
+  contentType: string
+}
+
+/**
+ * Every series of the relay. No label has values that others choose: repositories, actions and deliveries are in the
+ * log and the API.
+ */
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  const named = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) => ({
+    ...{ name: `port_relay_${name}`, help, labelNames, registers: [registry] },
+  })
+  /** Each value of the label begins at 0, so that its first increase is one. */
+  const counter = <L extends string>(name: string, help: string, label: L, values: readonly string[]) => {
+    const made = new Counter(named(name, help, [label]))
+    const add = (value: string, amount: number) => made.inc({ [label]: value } as Record<L, string>, amount)
+    for (const value of values) add(value, 0)
+    return (value: string) => add(values.includes(value) ? value : 'other', 1)
+  }
+  const gauge = <L extends string = never>(name: string, help: string, labels?: readonly L[]) =>
+    new Gauge(named(name, help, labels))
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ ...named(name, help), buckets })
+
+  const webhooks = counter(
+    'webhooks_total',
+    "Port's webhooks by result: accepted, duplicate, cancellation, or the status with which it was refused",
+    'result',
+    ['accepted', 'duplicate', 'cancellation', ...REFUSALS],
+  )
+  const webhookDuration = histogram(
+    'webhook_duration_seconds',
+    'From the arrival of a webhook that was accepted to its answer; those with ?wait=dispatch are left out',
+    FAST,
+  )
+  const deliveries = gauge(
+    'deliveries',
+    'Deliveries in the database by state, each counted up to 100000; the same in every relay on one database',
+    ['state'],
+  )
+  const oldestDue = gauge(
+    'oldest_due_age_seconds',
+    'For how long the oldest work that may be done now has been due; the same in every relay on one database',
+    ['work'],
+  )
+  const attempts = counter('dispatch_attempts_total', 'Dispatches sent to GitHub', 'outcome', ATTEMPTS)
+  const toDispatch = histogram(
+    'accept_to_dispatch_seconds',
+    'From the acceptance of a delivery, or its redelivery, until GitHub accepted its dispatch',
+    SLOW,
+  )
+  const toRun = histogram(
+    'accept_to_run_seconds',
+    'From the acceptance of a delivery, or its redelivery, until its workflow run was bound',
+    SLOW,
+  )
+  const ended = counter(
+    'deliveries_ended_total',
+    'Deliveries that ended, by what their runs in Port show',
+    'conclusion',
+    CONCLUSIONS,
+  )
+  const bound = counter(
+    'runs_bound_total',
+    'Workflow runs bound to deliveries, by evidence',
+    'evidence',
+    EVIDENCE,
+  )
+  const messages = gauge(
+    'outbox_messages',
+    'Messages that wait for Port, counted up to 100000; the same in every relay on one database',
+  )
+  const oldestMessage = gauge(
+    'outbox_oldest_age_seconds',
+    'Age of the oldest message that waits for Port; the same in every relay on one database',
+  )
+  const requests = {
+    port: counter('port_requests_total', "Requests to Port's API", 'outcome', ANSWER_OUTCOMES),
+    github: counter('github_requests_total', "Requests to GitHub's API", 'outcome', ANSWER_OUTCOMES),
+  }
+  const remaining = gauge(
+    'github_rate_limit_remaining',
+    'Requests that GitHub still allows in this hour; of an App, those of the installation with the fewest',
+  )
+  const pausedUntil = gauge(
+    'paused_until_timestamp_seconds',
+    'Until when nothing is sent there, because of a limit or a rejected credential; 0: not paused',
+    ['side'],
+  )
+  const credentialOk = gauge(
+    'credential_ok',
+    "1 where the last answer accepted the relay's credential, 0 where it is rejected; absent before the first answer",
+    ['side'],
+  )
+  const reports = counter(
+    'reports_total',
+    "The action's reports: accepted, or the status with which it was refused",
+    'result',
+    ['accepted', ...REFUSALS],
+  )
+  const buildInfo = gauge('build_info', 'Always 1; the label names the version', ['version'])
+  buildInfo.set({ version: packageJson.version }, 1)
+  const tokenExpiry = gauge(
+    'github_token_expiry_timestamp_seconds',
+    'When GITHUB_TOKEN expires; NaN: never, not known, or the relay is a GitHub App',
+  )
+  const clockOffset = gauge(
+    'github_clock_offset_seconds',
+    "GitHub's clock minus this machine's; NaN before GitHub's first answer",
+  )
+
+  function set({ stored, ...now }: Snapshot): void {
+    deliveries.reset()
+    oldestDue.reset()
+    credentialOk.reset()
+    for (const [state, amount] of Object.entries(stored?.counts ?? {})) deliveries.set({ state }, amount)
+    const age = (since: number | null) =>
+      stored && since !== null ? Math.max(0, stored.now - since) / 1000 : 0
+    for (const [work, since] of Object.entries(stored?.backlog.dueSince ?? {})) {
+      oldestDue.set({ work }, age(since))
+    }
+    messages.set(stored?.backlog.messages ?? Number.NaN)
+    oldestMessage.set(stored ? age(stored.backlog.oldestMessage) : Number.NaN)
+    remaining.set(now.rateLimitRemaining ?? Number.NaN)
+    tokenExpiry.set((now.tokenExpiresAt ?? Number.NaN) / 1000)
+    clockOffset.set((now.clockOffset ?? Number.NaN) / 1000)
+    for (const side of ['github', 'port'] as const) {
+      pausedUntil.set({ side }, (now.pausedUntil[side] ?? 0) / 1000)
+      const isOk = now.credentialOk[side]
+      if (isOk !== null) credentialOk.set({ side }, Number(isOk))
+    }
+  }
+
+  return {
+    webhook: result => webhooks(String(result)),
+    webhookDuration: seconds => webhookDuration.observe(seconds),
+    attempt: attempts,
+    transition(before, applied, now) {
+      const { change } = applied
+      const state = change.state ?? before.state
+      const waited = (now - before.queuedAt) / 1000
+      if (before.state === 'queued' && (state === 'dispatched' || state === 'running')) {
+        toDispatch.observe(waited)
+      }
+      if (before.state !== 'running' && state === 'running') toRun.observe(waited)
+      for (const run of change.runs ?? []) {
+        if (!before.runs.some(each => each.id === run.id)) bound(run.evidence)
+      }
+      if (before.state !== state && !OPEN_STATES.includes(state)) ended(conclusionOf(applied))
+    },
+    request: (side, outcome) => requests[side](outcome),
+    report: status => reports(status < 300 ? 'accepted' : String(status)),
+    async render(snapshot) {
+      set(snapshot)
+      return registry.metrics()
+    },
+    contentType: registry.contentType,
+  }
+}
+
+/** What Port is told, or has shown already. */
+function conclusionOf({ messages, history }: Transition): string {
+  const told = messages.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : []))
+  const conclusion = told.at(-1) ?? history?.details.conclusion
+  return CONCLUSIONS.find(each => each === conclusion) ?? 'unknown'
+}

@@ -1,0 +1,221 @@
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
+import { startGitHubApi } from '../support/github-api.ts'
+import { startPortApi } from '../support/port-api.ts'
+import { type Env, openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
+import { until } from '../support/until.ts'
+import { declaredIn, readSeries, samplesOf } from './read-series.ts'
+
+const RELAY_VIEW_TOKEN = 'a view token of some length'
+const RELAY_ADMIN_TOKEN = 'an admin token of some length'
+
+/** The series that the design names, with their labels. */
+const NAMED = {
+  webhooks_total: 'result',
+  webhook_duration_seconds: '',
+  deliveries: 'state',
+  oldest_due_age_seconds: 'work',
+  dispatch_attempts_total: 'outcome',
+  accept_to_dispatch_seconds: '',
+  accept_to_run_seconds: '',
+  deliveries_ended_total: 'conclusion',
+  runs_bound_total: 'evidence',
+  outbox_messages: '',
+  outbox_oldest_age_seconds: '',
+  port_requests_total: 'outcome',
+  github_requests_total: 'outcome',
+  github_rate_limit_remaining: '',
+  paused_until_timestamp_seconds: 'side',
+  credential_ok: 'side',
+  reports_total: 'result',
+  build_info: 'version',
+}
+/** Those that were asked for beside them. */
+const MORE = { github_token_expiry_timestamp_seconds: '', github_clock_offset_seconds: '' }
+
+async function open(env: Env = {}) {
+  const database = join(temporaryFolder(), 'relay.db')
+  const [port, github] = await Promise.all([
+    startPortApi({ clientSecret: SECRET }),
+    startGitHubApi({ autoRun: true }),
+  ])
+  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  github.addRepository('acme/shop', {
+    workflows: [
+      {
+        ...{ path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] },
+        runName: (payload: Record<string, unknown>) => String(payload.run_id),
+      },
+    ],
+  })
+  const relay = await openRelayHere(
+    relayEnv({
+      RELAY_DATABASE: `sqlite:${database}`,
+      ...{ PORT_CLIENT_ID: port.clientId, PORT_API_URL: port.url },
+      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
+      ...{ RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_EVENT_TYPE: 'deploy', RELAY_DISPATCH_RATE: '0' },
+      ...{ RELAY_VIEW_TOKEN, RELAY_ADMIN_TOKEN },
+      ...env,
+    }),
+  )
+  const read = async () => readSeries(await scrape(relay.url))
+  return { port, github, relay, read, database }
+}
+
+async function scrape(url: string, token = RELAY_VIEW_TOKEN): Promise<string> {
+  const answer = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([
+    200,
+    'text/plain; version=0.0.4; charset=utf-8',
+  ])
+  return answer.text()
+}
+
+describe('GET /metrics', () => {
+  test('names every series of the design from the first scrape, each with its label and no other', async () => {
+    const { relay } = await open()
+    const text = await scrape(relay.url, RELAY_ADMIN_TOKEN)
+    expect([...declaredIn(text).keys()].sort()).toEqual(Object.keys({ ...NAMED, ...MORE }).sort())
+    for (const [name, label] of Object.entries({ ...NAMED, ...MORE })) {
+      const labels = samplesOf(text, name).flatMap(each => Object.keys(each.labels))
+      expect([...new Set(labels)].filter(each => each !== 'le').join(), name).toBe(
+        // Nothing was answered yet.
+        name === 'credential_ok' ? '' : label,
+      )
+    }
+    expect(readSeries(text).build_info).toEqual({ [packageJson.version]: 1 })
+  })
+
+  test('is read with either token, by GET alone, and closed without one', async () => {
+    const { relay } = await open()
+    const ask = async (token?: string, method = 'GET') => {
+      const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
+      return (await fetch(`${relay.url}/metrics`, { method, headers })).status
+    }
+    expect(await ask(RELAY_VIEW_TOKEN)).toBe(200)
+    expect(await ask(RELAY_ADMIN_TOKEN)).toBe(200)
+    expect(await ask()).toBe(401)
+    expect(await ask('another')).toBe(401)
+    expect(await ask(RELAY_ADMIN_TOKEN, 'POST')).toBe(405)
+    const closed = await openRelayHere(relayEnv())
+    const answer = await fetch(`${closed.url}/metrics`)
+    expect(answer.status).toBe(404)
+    expect(await answer.json()).toMatchObject({
+      detail: 'The metrics are closed: set RELAY_VIEW_TOKEN to open them for reading.',
+    })
+  })
+
+  test('counts what happens to webhooks and deliveries', async () => {
+    const { port, github, relay, read } = await open()
+    const deliver = (id: string, webhook: Parameters<typeof send>[1] = {}) => {
+      port.createRun({ id })
+      return send(relay.url, { body: { run: { id }, action: { identifier: 'deploy' } }, ...webhook })
+    }
+    await deliver('r_1')
+    await deliver('r_1')
+    await deliver('r_2', { secret: 'wrong' })
+    await deliver('r_3', { path: '/webhook/other/shop' })
+    await deliver('r_4', { path: '/webhook/acme/unknown' })
+    expect((await send(relay.url, { path: '/webhook/cancel', body: { run_id: 'r_9' } })).status).toBe(200)
+    await fetch(`${relay.url}/report`, { method: 'POST', body: '{}' })
+    await until(async () => (await read()).deliveries!.running === 1, 'its run is bound')
+    const now = await read()
+    expect(now.webhooks_total).toMatchObject({
+      accepted: 2,
+      duplicate: 1,
+      cancellation: 1,
+      401: 1,
+      403: 1,
+      404: 0,
+    })
+    expect(now.webhook_duration_seconds_count).toEqual({ '': 3 })
+    expect(now.dispatch_attempts_total).toEqual({ accepted: 1, rejected: 1, deferred: 0, answer_lost: 0 })
+    expect(now.runs_bound_total).toEqual({ answer: 0, report: 0, port: 0, title: 1, only_candidate: 0 })
+    expect(now.deliveries).toEqual({ queued: 0, dispatched: 0, running: 1, failed: 1 })
+    expect(now.deliveries_ended_total).toEqual({ success: 0, failure: 1, cancelled: 0, unknown: 0 })
+    expect(now.accept_to_dispatch_seconds_count).toEqual({ '': 1 })
+    expect(now.accept_to_run_seconds_count).toEqual({ '': 1 })
+    expect(now.reports_total).toMatchObject({ accepted: 0, 404: 1 })
+    expect(now.credential_ok).toEqual({ github: 1, port: 1 })
+    expect(now.paused_until_timestamp_seconds).toEqual({ github: 0, port: 0 })
+    expect(now.port_requests_total!.ok).toBeGreaterThan(0)
+    expect(now.github_requests_total).toMatchObject({ rejected: 1, unreachable: 0 })
+    expect(Math.abs(now.github_clock_offset_seconds!['']!)).toBeLessThan(2)
+    expect(github.dispatches).toHaveLength(1)
+  })
+
+  test('shows what waits, and since when, while Port is away', async () => {
+    const { port, relay, read } = await open({ RELAY_START_TIMEOUT: '1h' })
+    port.createRun({ id: 'r_1' })
+    await port.failures.down()
+    await send(relay.url, { body: { run: { id: 'r_1' }, action: { identifier: 'deploy' } } })
+    await until(async () => {
+      const { outbox_messages, port_requests_total } = await read()
+      return outbox_messages!['']! > 0 && port_requests_total!.unreachable! > 0
+    }, 'messages wait')
+    const before = (await read()).outbox_oldest_age_seconds!['']!
+    await until(async () => (await read()).outbox_oldest_age_seconds!['']! > before, 'they become older')
+    await port.start()
+    await until(async () => (await read()).outbox_messages![''] === 0, 'Port is told')
+    expect((await read()).outbox_oldest_age_seconds).toEqual({ '': 0 })
+  })
+
+  test('shows that GitHub rejects the credential, until when nothing is sent, and what its headers say', async () => {
+    const { github, port, relay, read } = await open()
+    const deliver = (id: string) => {
+      port.createRun({ id })
+      return send(relay.url, { body: { run: { id }, action: { identifier: 'deploy' } } })
+    }
+    const expires = Math.floor(Date.now() / 1000) + 3 * 24 * 3600
+    const headers = {
+      'x-github-request-id': 'ABCD:1',
+      'x-ratelimit-remaining': '17',
+      'x-ratelimit-reset': String(Math.floor(Date.now() / 1000) + 3000),
+      'github-authentication-token-expiration': new Date(expires * 1000).toISOString(),
+    }
+    github.fail({ status: 401, body: { message: 'Bad credentials' }, headers, times: 1 })
+    await deliver('r_1')
+    await until(async () => (await read()).credential_ok?.github === 0, 'the credential is rejected')
+    const now = await read()
+    const pause = now.paused_until_timestamp_seconds!.github! - Date.now() / 1000
+    expect(pause).toBeGreaterThan(1)
+    expect(pause).toBeLessThan(61)
+    expect(now.github_requests_total!.unauthorized).toBe(1)
+    expect(now.github_rate_limit_remaining).toEqual({ '': 17 })
+    expect(now.github_token_expiry_timestamp_seconds).toEqual({ '': expires })
+    expect(now.oldest_due_age_seconds).toEqual({ dispatch: 0, watch: 0, outbox: expect.any(Number) })
+    const line = relay
+      .log()
+      .find(({ msg }) => msg === "GitHub rejects the relay's credential: deliveries wait")
+    expect(line).toMatchObject({ level: 50, count: 1, reason: expect.stringContaining('401') })
+  })
+
+  test('gives this relay’s own series while the database is unavailable', async () => {
+    const { relay, read, database } = await open()
+    await send(relay.url, { body: { run: { id: 'r_1' } } })
+    rmSync(database)
+    const now = await read()
+    expect(now.webhooks_total).toMatchObject({ accepted: 1 })
+    expect([now.deliveries, now.oldest_due_age_seconds, now.outbox_messages]).toEqual([
+      undefined,
+      undefined,
+      { '': Number.NaN },
+    ])
+  })
+})
+
+test('docs/operations.md has a table of every series, with its label', async () => {
+  const { relay } = await open()
+  const docs = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8')
+  const section = docs.slice(docs.indexOf('\n## Metrics\n'))
+  const rows = [...section.matchAll(/^\| `(\w+)` +\| (?:`(\w+)`)? +\|/gm)].map(([, name, label = '']) => [
+    name,
+    label,
+  ])
+  expect(Object.fromEntries(rows)).toEqual({ ...NAMED, ...MORE })
+  expect([...declaredIn(await scrape(relay.url)).keys()].sort()).toEqual(rows.map(([name]) => name).sort())
+})

@@ -1,0 +1,40 @@
+const PREFIX = 'port_relay_'
+
+export interface Sample {
+  name: string
+  labels: Record<string, string>
+  value: number
+}
+
+/** The samples in an answer of `/metrics`, without the prefix of their names. */
+export function readSamples(text: string): Sample[] {
+  return text
+    .split('\n')
+    .filter(line => line !== '' && !line.startsWith('#'))
+    .map(line => {
+      const [, name = '', labels = '', value = ''] = /^port_relay_(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []
+      if (name === '') throw new Error(`Not a sample of the relay: ${line}`)
+      const pairs = [...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, text]) => [key, text])
+      return { name, labels: Object.fromEntries(pairs), value: Number(value.replace('Nan', 'NaN')) }
+    })
+}
+
+/** The samples of one series; of a histogram, its buckets, sum and count. */
+export const samplesOf = (text: string, name: string): Sample[] =>
+  readSamples(text).filter(sample => sample.name.replace(/_(bucket|sum|count)$/, '') === name)
+
+/** By name, then by the value of the label: `series.webhooks_total.accepted`. Buckets are left out. */
+export function readSeries(text: string): Partial<Record<string, Record<string, number>>> {
+  const series: Record<string, Record<string, number>> = {}
+  for (const { name, labels, value } of readSamples(text)) {
+    if (labels.le !== undefined) continue
+    series[name] = { ...series[name], [Object.values(labels).join()]: value }
+  }
+  return series
+}
+
+/** The names that `/metrics` declares, each with its type. */
+export const declaredIn = (text: string): Map<string, string> =>
+  new Map(
+    [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name!.slice(PREFIX.length), type!]),
+  )
