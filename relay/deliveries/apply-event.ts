@@ -1,6 +1,6 @@
 import type { Delivery, HistoryEntry, Transition } from '../store/delivery.ts'
 import type { ReportReceipt, Store, UsedToken } from '../store/store.ts'
-import { splitLog } from './outbox/coalesce.ts'
+import { joinLogs } from './outbox/coalesce.ts'
 import type { DeliveryEvent, Policy } from './transition/events.ts'
 import { transition } from './transition/transition.ts'
 import { keepTrying } from './work/keep-trying.ts'
@@ -53,7 +53,7 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
       const now = store.clock()
       const next = transition(current, event, now, policy)
       if (!next) return { outcome: 'ignored', delivery: current }
-      const messages = canReport(current) ? next.messages.flatMap(splitLog) : []
+      const messages = canReport(current) ? joinLogs(next.messages) : []
       const decided = current
       if (
         await keepTrying(

@@ -158,8 +158,8 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         })),
       }))
     },
-    async settleOutbox(page, done, retryAt, now) {
-      return (await db.run(outbox.settle(page, done, retryAt, now)))[0]?.length === 1
+    async settleOutbox(page, sent, retryAt, now) {
+      return (await db.run(outbox.settle(page, sent, retryAt, now)))[0]?.length === 1
     },
 
     async closeGate(gate) {

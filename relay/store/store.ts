@@ -78,6 +78,14 @@ export interface Backlog {
   oldestMessage: number | null
 }
 
+/** What of a page is settled: its first messages, and the first lines of the next one. */
+export interface Sent {
+  /** The first messages, by their `seq`. */
+  done: number[]
+  /** What is left of the next message, where a part of its lines is settled. */
+  rest?: { seq: number; message: Message } | null
+}
+
 /** Narrows a list of deliveries. Times are milliseconds since 1970. */
 export interface Filter {
   state?: State
@@ -164,7 +172,7 @@ export interface Store {
    */
   settleOutbox(
     page: Pick<OutboxPage, 'delivery' | 'version'>,
-    done: number[],
+    sent: Sent,
     retryAt: number | null,
     now: number,
   ): Promise<boolean>

@@ -86,9 +86,9 @@ export async function simulate(options: {
       if (transition.messages.length > 0) schedule.add(now)
       return file.apply(delivery, transition, now, receipt)
     },
-    async settleOutbox(page, done, retryAt, now) {
+    async settleOutbox(page, sent, retryAt, now) {
       schedule.add(retryAt ?? now)
-      return file.settleOutbox(page, done, retryAt, now)
+      return file.settleOutbox(page, sent, retryAt, now)
     },
   }
   const runsOf = new Map<string, Run[]>()

@@ -23,6 +23,8 @@ const logOf = ({ port }: Stage, runId: string) =>
   (runId.startsWith('wfnr_') ? port.nodeRun(runId) : port.run(runId)).logs
 const messages = (relay: Stage, runId = 'r_1') => logOf(relay, runId).map(({ message }) => message)
 
+const lines = (relay: Stage, runId = 'r_1') => messages(relay, runId).flatMap(text => text.split('\n'))
+
 /** A relay that has reported a dispatch to Port, and has these messages to send. */
 async function open(
   waiting: Message[] = FAILED,
@@ -148,11 +150,42 @@ describe('what is never taken does not keep the end back:', () => {
         await relay.send()
       }
       const note = `… 1 line may be missing here: Port keeps answering ${trouble.status}.`
-      expect(messages(relay, runId)).toEqual(['a', 'b', note, 'c'])
+      expect(lines(relay, runId)).toEqual(['a', 'b', note, 'c'])
       expect(status(relay, runId)).toBe(runId === 'r_1' ? 'SUCCESS' : 'COMPLETED')
       expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
     },
   )
+
+  test('two of 500 lines are found in few requests, and nothing is sent twice where Port stumbles meanwhile', async () => {
+    const log = Array.from({ length: 500 }, (_, i) => `${i}${i === 77 || i === 400 ? ' poison' : ''}`).map(
+      message => ({ level: 'INFO' as const, message }),
+    )
+    const relay = await open([{ log }, END])
+    relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
+    relay.advance(16 * 60_000)
+    relay.port.clearRequests()
+    // In the middle of the search, twice: what Port has taken by then is not sent again.
+    let requests = 0
+    relay.port.fail({ status: 503, match: () => [12, 30].includes(++requests), times: 2 })
+    await sendUntilTaken(relay)
+    const note = '… 1 line may be missing here: Port keeps answering 500.'
+    expect(lines(relay)).toEqual(log.map(({ message }) => (message.endsWith('poison') ? note : message)))
+    expect(relay.port.run('r_1').status).toBe('SUCCESS')
+    expect(relay.port.requests.length).toBeLessThan(70)
+  })
+
+  test('lines of which Port rejects each are left out several at a time, and counted', async () => {
+    const log = Array.from({ length: 3_000 }, (_, i) => ({ level: 'INFO' as const, message: `poison ${i}` }))
+    const relay = await open([{ log }, END])
+    const body = { ok: false, error: 'invalid_request', message: 'Not this' }
+    relay.port.fail({ ...ALWAYS, status: 422, body, match: has('poison') })
+    relay.port.clearRequests()
+    await sendUntilTaken(relay)
+    const counts = lines(relay).map(line => Number(/^… (\d+) lines? may be missing/.exec(line)?.[1]))
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(3_000)
+    expect(relay.port.run('r_1').status).toBe('SUCCESS')
+    expect(relay.port.requests.length).toBeLessThan(350)
+  })
 
   test('an entity', async () => {
     const entity = { blueprint: 'service', properties: { identifier: 'poison' } }
@@ -239,8 +272,7 @@ describe('nothing is sent twice', () => {
     relay.port.fail({ match: ({ path }) => path.endsWith('/logs') && ++calls === 2, status: 503 })
     await relay.send()
     await sendUntilTaken(relay)
-    const lines = messages(relay).flatMap(message => message.split('\n').map(line => line.split(' ')[0]))
-    expect(lines).toEqual(log.map((_, i) => String(i)))
+    expect(lines(relay).map(line => line.split(' ')[0])).toEqual(log.map((_, i) => String(i)))
   })
 
   test('where the database is away for a moment when Port has taken it', async () => {

@@ -8,7 +8,7 @@ import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import { createAnnounceWaiting } from '../../relay/deliveries/dispatch/announce-waiting.ts'
 import { DISPATCH_LEASE_MS, dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
 import { createEngine, type Engine } from '../../relay/deliveries/engine.ts'
-import { splitLog } from '../../relay/deliveries/outbox/coalesce.ts'
+import { joinLogs } from '../../relay/deliveries/outbox/coalesce.ts'
 import { OUTBOX_LEASE_MS, type PortLimits, sendOutbox } from '../../relay/deliveries/outbox/send-outbox.ts'
 import { createGitHub, type GitHub } from '../../relay/github/client.ts'
 import { createRateLimitGate, type RateLimitGate } from '../../relay/github/rate-limit-gate.ts'
@@ -116,9 +116,9 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const store: Store = {
     ...file,
     clock,
-    async settleOutbox(page, done, retryAt, now) {
+    async settleOutbox(page, sent, retryAt, now) {
       retries.set(page.delivery, retryAt ?? now)
-      return file.settleOutbox(page, done, retryAt, now)
+      return file.settleOutbox(page, sent, retryAt, now)
     },
   }
   onTestFinished(async () => {
@@ -260,7 +260,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
       await step()
     },
     async report(id, messages) {
-      const change = { change: {}, messages: messages.flatMap(splitLog), history: null }
+      const change = { change: {}, messages: joinLogs(messages), history: null }
       if (!(await store.apply(await get(id), change, at))) throw new Error(`${id} has changed`)
     },
     async bind(id, githubRunId, attempt = 1) {

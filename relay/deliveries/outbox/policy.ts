@@ -9,7 +9,7 @@ import type { Message } from '../../store/delivery.ts'
  * |---|---|---|
  * | accepted | done | done |
  * | the run has ended, or is synchronous | dropped | dropped |
- * | Port rejects the content of this message | dropped, with a warning in the relay's log | sent again with less, then retried |
+ * | Port rejects the content of this message | dropped, with a warning in the relay's log; log lines are replaced by a line about it | sent again with less, then retried |
  * | Port knows no such run | retried, dropped after 15 minutes | as below |
  * | anything else | retried; after 15 minutes replaced by a line about it, once Port accepts that | retried; the conclusion alone after 15 minutes |
  *

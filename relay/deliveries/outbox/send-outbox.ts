@@ -6,7 +6,7 @@ import type { Trouble } from '../../log/trouble.ts'
 import type { EntityMessage, Message } from '../../store/delivery.ts'
 import type { OutboxPage, Store } from '../../store/store.ts'
 import { keepTrying } from '../work/keep-trying.ts'
-import { coalesce } from './coalesce.ts'
+import { coalesce, halve, settledOf } from './coalesce.ts'
 import { describeTrouble, fateOf, nextAttempt, type PortTrouble, replacement } from './policy.ts'
 
 export interface OutboxDeps {
@@ -31,6 +31,8 @@ const CALL_MS = 40_000
 const SETTLE_MS = 6_000
 export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4
+/** How often in a page a refused request is sent again in halves, until lines are left out several at a time. */
+const MAX_SEARCHES = 100
 /** A label sent this late may come after the action's own start, and must not undo it. */
 const LATE_MS = 3_000
 
@@ -39,14 +41,14 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   const { store, log, limits, retention } = deps
   const { delivery, runId, repository, organisation } = page
   const client = deps.client(organisation)
-  const done: number[] = []
   let retryAt: number | null = null
   const about = { delivery, run: runId, repository }
   const began = store.clock()
 
   const batches = coalesce(page.messages)
-  for (let batch = batches.shift(); batch; batch = batches.shift()) {
-    const { seqs, message, createdAt } = batch
+  let searches = 0
+  for (let [batch] = batches; batch; [batch] = batches) {
+    const { message, createdAt } = batch
     const now = store.clock()
     if (now - began > WORK_MS || stopping?.aborted || (limits.get(organisation) ?? 0) > now) break
     const trouble = client
@@ -58,19 +60,19 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
           message: 'The organisation has no credentials.',
         }
     const fate = trouble ? fateOf(message, trouble, store.clock() - createdAt, retention) : 'done'
-    if (
-      trouble &&
-      seqs.length > 1 &&
-      (fate === 'replace' || (fate === 'drop' && trouble.kind === 'refused'))
-    ) {
-      // One of the lines may be why: each is sent by itself.
-      batches.unshift(
-        ...page.messages.filter(({ seq }) => seqs.includes(seq)).flatMap(one => coalesce([one])),
-      )
+    const isRefused = fate === 'replace' || (fate === 'drop' && trouble?.kind === 'refused')
+    const halves = isRefused && searches < MAX_SEARCHES ? halve(batch) : null
+    if (halves) {
+      // One of the lines may be why: the others are sent.
+      searches++
+      batches.splice(0, 1, ...halves)
       continue
     }
     const isReplaced =
-      trouble && fate === 'replace' && !(await attempt(replacement(message, trouble), createdAt))
+      trouble &&
+      isRefused &&
+      (fate === 'replace' || 'log' in message) &&
+      !(await attempt(replacement(message, trouble), createdAt))
     if (trouble && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
       retryAt = nextAttempt(store.clock(), page.attempts, trouble.retryAt)
       if (trouble.kind === 'later') limits.set(organisation, Math.max(limits.get(organisation) ?? 0, retryAt))
@@ -82,11 +84,12 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
         { ...about, ...describeTrouble(trouble) },
         `a message to Port was ${isReplaced ? 'replaced' : 'dropped'}`,
       )
-    done.push(...seqs)
+    batches.shift()
   }
   // A message that Port accepted and that is not recorded as sent would be sent again.
+  const sent = settledOf(page.messages, batches)
   const settleAt = retryAt ?? limits.get(organisation) ?? null
-  await keepTrying(() => store.settleOutbox(page, done, settleAt, store.clock()), SETTLE_MS)
+  await keepTrying(() => store.settleOutbox(page, sent, settleAt, store.clock()), SETTLE_MS)
 
   /** @returns null where Port accepted it */
   async function attempt(message: Message, createdAt: number): Promise<PortTrouble | null> {

@@ -1,5 +1,6 @@
 import type { Statement } from '../database.ts'
 import type { Message } from '../delivery.ts'
+import type { Sent } from '../store.ts'
 import type { Dialect } from './dialect.ts'
 
 /** What one claim reads of an outbox; a larger message is read alone. */
@@ -66,24 +67,33 @@ export function page(delivery: string): Statement {
 /** Rows of the first: the lease was valid. Its lock keeps messages from being added between the check for the rest and the removal. */
 export function settle(
   { delivery, version }: { delivery: string; version: number },
-  done: readonly number[],
+  { done, rest }: Sent,
   retryAt: number | null,
   now: number,
 ): Statement[] {
   const valid = `delivery = ?1 AND version = ?2`
+  const isHeld = `EXISTS (SELECT 1 FROM outboxes WHERE ${valid})`
+  const body = rest && JSON.stringify(rest.message)
   return [
     {
       sql: `
         UPDATE outboxes SET lease_until = 0, due_at = ?3,
           attempts = CASE WHEN CAST(?4 AS BIGINT) > 0 THEN 0 ELSE attempts + 1 END
         WHERE ${valid} RETURNING delivery`,
-      params: [delivery, version, retryAt ?? now, done.length],
+      params: [delivery, version, retryAt ?? now, done.length + (rest ? 1 : 0)],
     },
-    ...done.map(seq => ({
-      sql: `DELETE FROM outbox
-            WHERE delivery = ?1 AND seq = ?3 AND EXISTS (SELECT 1 FROM outboxes WHERE ${valid})`,
-      params: [delivery, version, seq],
+    ...done.slice(-1).map(last => ({
+      sql: `DELETE FROM outbox WHERE delivery = ?1 AND seq <= ?3 AND ${isHeld}`,
+      params: [delivery, version, last],
     })),
+    ...(rest && body
+      ? [
+          {
+            sql: `UPDATE outbox SET body = ?4, bytes = ?5 WHERE delivery = ?1 AND seq = ?3 AND ${isHeld}`,
+            params: [delivery, version, rest.seq, body, body.length],
+          },
+        ]
+      : []),
     {
       sql: `DELETE FROM outboxes WHERE ${valid} AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.delivery = ?1)`,
       params: [delivery, version],

@@ -143,7 +143,7 @@ export function applyTests(place: Place): void {
     const change = { state: 'queued', queuedAt: 8000, dueAt: 8000, attempts: 0, runs } as const
     await applyTo(store, id, { change, requeue: true, messages: [aLine('new')] }, 8000)
 
-    expect(await store.settleOutbox(page!, [page!.messages[0]!.seq], null, 8000)).toBe(false)
+    expect(await store.settleOutbox(page!, { done: [page!.messages[0]!.seq] }, null, 8000)).toBe(false)
     const [next] = await store.claimOutboxes(8000, 10, 10)
     expect(next?.messages.map(({ message }) => message)).toEqual([aLine('new')])
     expect(await store.reportUsage(id, 'a')).toEqual({ lines: 0, bytes: 0, lastNumber: 0 })

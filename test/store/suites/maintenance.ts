@@ -42,7 +42,7 @@ export function maintenanceTests(place: Place): void {
     )
     expect(await store.purge(9000, 10)).toBe(0)
     const [page] = await store.claimOutboxes(3000, 10, 10)
-    await store.settleOutbox(page!, [page!.messages[0]!.seq], null, 3000)
+    await store.settleOutbox(page!, { done: [page!.messages[0]!.seq] }, null, 3000)
     expect(await store.purge(9000, 10)).toBe(1)
     expect(await store.history(id)).toEqual([])
     expect(await store.findRuns('acme/shop', [7])).toEqual([])

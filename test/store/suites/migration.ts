@@ -150,7 +150,7 @@ export function migrationTests(place: Place): void {
     const receipt = { sender: 'a', number: 4, lines: 1, bytes: 1 }
     await applyTo(store, 'first', { messages: [{ log: [] }] }, 9000, receipt)
     const seqs = first!.messages.map(({ seq }) => seq)
-    expect(await store.settleOutbox(first!, seqs, null, 9000)).toBe(true)
+    expect(await store.settleOutbox(first!, { done: seqs }, null, 9000)).toBe(true)
     expect(await store.claimOutboxes(9000, 10, 10)).toEqual([])
   })
 

@@ -43,7 +43,7 @@ export function outboxTests(place: Place): void {
         const [page] = await store.claimOutboxes(1000, 500, 10)
         if (!page) return pages.splice(0)
         pages.push(page.messages.length)
-        await store.settleOutbox(page, seqs(page), null, 1000)
+        await store.settleOutbox(page, { done: seqs(page) }, null, 1000)
       }
     }
     await add(store, id, ...Array.from({ length: 230 }, (_, i) => `line ${i}`))
@@ -57,15 +57,31 @@ export function outboxTests(place: Place): void {
     const id = await aDispatched(store)
     await add(store, id, 'one', 'two')
     const claim = async (now: number) => (await store.claimOutboxes(now, 500, 10))[0]!
-    expect(await store.settleOutbox(await claim(1000), [], 3000, 1000)).toBe(true)
+    expect(await store.settleOutbox(await claim(1000), { done: [] }, 3000, 1000)).toBe(true)
     expect(await store.claimOutboxes(2999, 500, 10)).toEqual([])
     const second = await claim(3000)
     expect(second.attempts).toBe(1)
-    expect(await store.settleOutbox(second, seqs(second).slice(0, 1), 4000, 3000)).toBe(true)
+    expect(await store.settleOutbox(second, { done: seqs(second).slice(0, 1) }, 4000, 3000)).toBe(true)
     const third = await claim(4000)
     expect([third.attempts, texts(third)]).toEqual([0, ['two']])
-    expect(await store.settleOutbox(third, seqs(third), null, 4000)).toBe(true)
+    expect(await store.settleOutbox(third, { done: seqs(third) }, null, 4000)).toBe(true)
     expect(await store.claimOutboxes(9e12, 500, 10)).toEqual([])
+  })
+
+  test('of a message of which a part is done, the rest is sent next, in its place', async () => {
+    const store = await place.emptied()
+    const id = await aDispatched(store)
+    await add(store, id, 'one', 'two', 'three')
+    const [page] = await store.claimOutboxes(1000, 500, 10)
+    const [one, two] = seqs(page)
+    const rest = { seq: two!, message: { log: [{ level: 'INFO' as const, message: 'rest of two' }] } }
+    expect(await store.settleOutbox(page!, { done: [one!], rest }, 4000, 1000)).toBe(true)
+    const [next] = await store.claimOutboxes(4000, 500, 10)
+    expect([next!.attempts, texts(next)]).toEqual([0, ['rest of two', 'three']])
+    // Without the lease, nothing is changed.
+    const other = { seq: two!, message: { log: [{ level: 'INFO' as const, message: 'another rest' }] } }
+    expect(await store.settleOutbox(page!, { done: [], rest: other }, null, 4000)).toBe(false)
+    expect(texts((await store.claimOutboxes(4500, 500, 10))[0])).toEqual(['rest of two', 'three'])
   })
 
   test('with a lease that was lost nothing is settled, also not of an outbox that was emptied meanwhile', async () => {
@@ -74,16 +90,16 @@ export function outboxTests(place: Place): void {
     await add(store, id, 'one')
     const [stale] = await store.claimOutboxes(1000, 500, 10)
     const [held] = await store.claimOutboxes(1500, 500, 10)
-    expect(await store.settleOutbox(stale!, seqs(stale), null, 1500)).toBe(false)
-    expect(await store.settleOutbox(held!, seqs(held), null, 1500)).toBe(true)
+    expect(await store.settleOutbox(stale!, { done: seqs(stale) }, null, 1500)).toBe(false)
+    expect(await store.settleOutbox(held!, { done: seqs(held) }, null, 1500)).toBe(true)
     await add(store, id, 'two')
     const [next] = await store.claimOutboxes(1500, 500, 10)
     expect(texts(next)).toEqual(['two'])
     for (const lost of [stale!, held!]) {
-      expect(await store.settleOutbox(lost, seqs(next), null, 1500)).toBe(false)
+      expect(await store.settleOutbox(lost, { done: seqs(next) }, null, 1500)).toBe(false)
     }
     expect(await store.claimOutboxes(1501, 500, 10)).toEqual([])
-    expect(await store.settleOutbox(next!, seqs(next), null, 1501)).toBe(true)
+    expect(await store.settleOutbox(next!, { done: seqs(next) }, null, 1501)).toBe(true)
   })
 
   test('messages that are added while others are settled are all sent, once and in order', async () => {
@@ -102,7 +118,7 @@ export function outboxTests(place: Place): void {
         const pages = await store.claimOutboxes(1000, 60_000, 2)
         for (const page of pages) {
           sent.get(page.delivery)!.push(...texts(page))
-          expect(await store.settleOutbox(page, seqs(page), null, 1000)).toBe(true)
+          expect(await store.settleOutbox(page, { done: seqs(page) }, null, 1000)).toBe(true)
         }
         if (last && pages.length === 0) return
       }

@@ -138,7 +138,7 @@ async function callEverything(store: Store): Promise<void> {
     findUnbound: () => store.findUnbound('acme/1'),
     reportUsage: () => store.reportUsage(id, 's'),
     claimOutboxes: () => store.claimOutboxes(now, 1, 5),
-    settleOutbox: () => store.settleOutbox(page, [1], null, now),
+    settleOutbox: () => store.settleOutbox(page, { done: [1] }, null, now),
     closeGate: async () => {
       for (const scope of ['owner:acme', 'token:1']) {
         await store.closeGate({ scope, closedUntil: now + 1, reason: 'limited' })
