@@ -2,7 +2,16 @@
  * `npm run build`: each entry with all that it imports, as files that need only Node. The action's are committed,
  * since GitHub runs an action as it finds it in the repository; the relay's are not.
  */
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 // @ts-expect-error: it has no types
 import ncc from '@vercel/ncc'
@@ -17,6 +26,7 @@ const bundles = {
   'relay/main': 'relay/dist/main.js',
   'relay/store/sqlite/sqlite-thread': 'relay/dist/sqlite-thread.js',
   'relay/store/sqlite/sqlite-checkpoint-thread': 'relay/dist/sqlite-checkpoint-thread.js',
+  'scripts/trial/play-trial': 'relay/dist/play/index.js',
 }
 
 /**
@@ -29,6 +39,10 @@ const withoutUndici = { undici: '../github/undici.js' }
 
 /** Post and progress load GitHub's client when they ask GitHub for the first time; main never does. */
 const github = { package: '@actions/github', entry: 'action/github', file: '../github/index.js' }
+
+/** The command `play` loads the player, the stand-ins and the action when it is called: nothing of them is in the relay. */
+const play = { entry: '../../scripts/trial/play-trial.js', file: './play/index.js' }
+const playFiles = ['action.yml', 'action/dist/**/*.*']
 
 /** JavaScript of the sources, in the project since packages are found from there. */
 const staging = '.build'
@@ -44,6 +58,11 @@ try {
   for (const { file, content } of built) {
     write(file, content)
     console.log(`${file}  ${(content.length / 1000).toFixed(1)} KB`)
+  }
+  for (const file of globSync(playFiles)) {
+    const content = readFileSync(file, 'utf8')
+    built.push({ file: join('relay/dist/play', file), content })
+    write(join('relay/dist/play', file), content)
   }
   // What is no longer built goes last: an action that runs meanwhile finds its files.
   const files = new Set(built.map(({ file }) => file))
@@ -61,7 +80,8 @@ function transpile(): void {
   // The sources import its version.
   const { type, version } = JSON.parse(readFileSync('package.json', 'utf8'))
   write(join(staging, 'package.json'), JSON.stringify({ type, version }))
-  for (const file of globSync('{action,relay,port}/**/*.ts', { exclude: ['**/dist/**'] })) {
+  const sources = ['{action,relay,port}/**/*.ts', 'scripts/trial/*.ts', 'test/support/**/*.ts']
+  for (const file of globSync(sources, { exclude: ['**/dist/**'] })) {
     const { outputText } = ts.transpileModule(readFileSync(file, 'utf8'), {
       compilerOptions: {
         target: ts.ScriptTarget.ES2024,
@@ -70,10 +90,13 @@ function transpile(): void {
         verbatimModuleSyntax: true,
       },
     })
-    const lazily = `import(/* webpackIgnore: true */ '${github.file}')`
-    const text = outputText.replaceAll(`import('${github.package}')`, lazily)
+    const lazily = (from: string) => `import(/* webpackIgnore: true */ '${from}')`
+    const text = outputText
+      .replaceAll(`import('${github.package}')`, lazily(github.file))
+      .replaceAll(`import("${play.entry}")`, lazily(play.file))
     write(join(staging, file.replace(/\.ts$/, '.js')), text)
   }
+  cpSync('test/fixtures/schemas', join(staging, 'test/fixtures/schemas'), { recursive: true })
   write(join(staging, `${github.entry}.js`), `export { getOctokit } from '${github.package}'\n`)
 }
 

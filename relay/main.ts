@@ -5,11 +5,12 @@ import { deliveries } from './commands/deliveries.ts'
 import { doctor } from './commands/doctor.ts'
 import { generate } from './commands/generate.ts'
 import { migrate } from './commands/migrate.ts'
+import { play } from './commands/play.ts'
 import { redeliver } from './commands/redeliver.ts'
 import { send } from './commands/send.ts'
 import { serve } from './commands/serve.ts'
 
-const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate]
+const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate, play]
 
 const [name = 'serve', ...args] = process.argv.slice(2)
 const command = commands.find(each => each.name === name)

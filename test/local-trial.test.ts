@@ -117,8 +117,10 @@ test('a workflow is played from its repository, with its files, secrets and vari
     '           ✓ Entity service/shop',
     '           ✓ Job deploy: success after N s',
     '  summary  ✓ Job deploy: success after N s',
-    ...lines.slice(lines.indexOf('  summary  ✓ Job deploy: success after N s') + 1, -1),
-    '  entity   service/shop {"note":"eu"}',
+    ...lines.slice(lines.indexOf('  summary  ✓ Job deploy: success after N s') + 1, -3),
+    '  entity   service/shop',
+    '             properties:',
+    '               note: eu',
   ])
   expect(code).toBe(0)
 })
@@ -260,12 +262,16 @@ test('--type sets the type where the relay’s configuration does, and a run tha
   const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml', '--type', 'other')
   expect(lines[0]).toBe('Playing deploy.yml, started by repository_dispatch of type other')
   expect(lines).toContainEqual(expect.stringMatching(/the input report is off\.$/))
-  expect(lines.slice(-5)).toEqual([
+  expect(lines.slice(-9)).toEqual([
     `Port shows run ${RUN_ID}, which received no updates`,
     '  status   IN_PROGRESS',
     '  link     none',
     '  log      none',
     '  summary  none',
+    '',
+    'The relay ends the run, since the action did not',
+    '  status   SUCCESS, "Succeeded"',
+    '  log      The workflow run in you/your-repository ended with success.',
   ])
   expect(code).toBe(0)
 })

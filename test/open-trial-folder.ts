@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { onTestFinished, vi } from 'vitest'
 import type { JsonObject } from '../port/types.ts'
-import { playTrial } from '../scripts/trial/play-trial.ts'
+import { play } from '../relay/commands/play.ts'
+import { run } from './support/run-command.ts'
 
 export const ROOT = join(import.meta.dirname, '..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
@@ -77,12 +78,8 @@ export function openTrialFolder(files: Record<string, string | JsonObject> = {})
       const env = { npm_lifecycle_event: 'action', INIT_CWD: cwd, HOME: place, TMPDIR: temp }
       for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
       onTestFinished(() => void vi.unstubAllEnvs())
-      const lines: string[] = []
-      const [code, errors] = await playTrial(args, line => lines.push(line)).then(
-        code => [code, ''] as const,
-        (error: Error) => [1, `${error.message}\n`] as const,
-      )
-      return played(code, lines.join('\n'), errors)
+      const { code, stdout, stderr } = await run(play, args)
+      return played(code, stdout, stderr)
     },
   }
 }

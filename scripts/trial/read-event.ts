@@ -11,6 +11,8 @@ export interface TrialEvent {
   body: Json
   /** Null where the event names none, so that the relay's configuration decides. */
   type: string | null
+  /** Whether the body names a workflow to dispatch, not a type. */
+  namesWorkflow: boolean
   /** What the trial made up, a sentence each. */
   notes: string[]
 }
@@ -31,7 +33,7 @@ export function readEvent(file: string): TrialEvent {
     const notes =
       payload.run_id === null ? ['The event names no run in Port, so no updates are sent to Port.'] : []
     const type = text(event.event_type) ?? text(event.action) ?? text(payload.action)
-    return { payload, body: {}, type, notes }
+    return { payload, body: {}, type, namesWorkflow: false, notes }
   }
   if (isObject(event.client_payload)) {
     throw new Error(
@@ -70,6 +72,7 @@ export function readEvent(file: string): TrialEvent {
     payload: payload as unknown as JsonObject,
     body,
     type: invocation.github?.eventType ?? invocation.action,
+    namesWorkflow: Boolean(invocation.github?.workflow),
     notes: [
       ...(kept
         ? [`The event is Port's answer about a run: played is the body in it, run.payload.body.`]

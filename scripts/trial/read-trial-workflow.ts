@@ -13,11 +13,12 @@ export interface TrialWorkflow {
   /** The folder that holds `.github`, from which `uses: ./…` is read. */
   root: string
   workflow: Workflow
-  /** The types of repository_dispatch that it listens to; empty for every type. */
-  types: string[]
+  /** The types of repository_dispatch that it listens to; empty for every type, null where it does not listen to it. */
+  types: string[] | null
+  /** The inputs that it declares for workflow_dispatch; null where it does not listen to it. */
+  inputs: string[] | null
 }
 
-const PROJECT = resolve(import.meta.dirname, '../..')
 const DEFAULT = `
 on: { repository_dispatch: }
 jobs:
@@ -46,20 +47,21 @@ export async function readTrialWorkflow(file: string | undefined): Promise<Trial
       name: 'a workflow that shows the outputs',
       yaml: DEFAULT,
       file: null,
-      root: PROJECT,
+      root: fromHere('.'),
       workflow,
       types: [],
+      inputs: null,
     }
   }
   const yaml = readText(file, '--workflow')
   const name = basename(file)
   // The player prints what is left out.
   const workflow = await readWorkflow(name, yaml, () => {})
-  const listens = workflow.on.repository_dispatch
-  if (!listens) {
+  const { repository_dispatch: byType, workflow_dispatch: byInputs } = workflow.on
+  if (!byType && !byInputs) {
     const events = Object.keys(workflow.on).join(', ')
     throw new Error(
-      `${name} listens to ${events}, and the relay starts workflows by repository_dispatch: add it to "on".`,
+      `${name} listens to ${events}, and the relay starts workflows by repository_dispatch or workflow_dispatch: add one to "on".`,
     )
   }
   if (!usesOf(workflow).some(uses => isOurs(uses) || uses.startsWith('./'))) {
@@ -76,7 +78,8 @@ export async function readTrialWorkflow(file: string | undefined): Promise<Trial
     file: path,
     root,
     workflow,
-    types: [listens.types ?? []].flat().map(String),
+    types: byType ? [byType.types ?? []].flat().map(String) : null,
+    inputs: byInputs ? Object.keys(byInputs.inputs ?? {}) : null,
   }
 }
 

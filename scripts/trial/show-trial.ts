@@ -1,64 +1,49 @@
-import type { JsonObject } from '../../port/types.ts'
-import type { PlayedRun } from '../../test/support/player/types.ts'
-import type { PortApi } from '../../test/support/port-api.ts'
+import { stringify } from 'yaml'
+import type { ShownRun } from './read-port.ts'
+import type { Trial } from './trial.ts'
 
-/** Prints what the workflow did, as GitHub would show it. */
-export function showPlayed({ jobs, conclusion }: PlayedRun, print: (line: string) => void): void {
+type Print = (line: string) => void
+const MARK: Record<string, string> = { success: '✓', skipped: '–' }
+
+/** Prints what the workflow did, what Port would show, and how the relay would end a run that the action did not end. */
+export function showTrial({ jobs, conclusion, port, relay }: Trial, print: Print): void {
+  print('')
   for (const job of jobs) {
     print(`Job ${job.name}: ${job.conclusion}`)
     for (const step of job.steps) {
-      if (step.kind === 'setup' || step.kind === 'complete') continue
       print(`  ${MARK[step.conclusion ?? ''] ?? '✗'} ${step.name}`)
-      const annotations = step.annotations.map(({ level, message }) => `##[${level}]${message}`)
-      const text = step.kind === 'post' ? annotations.join('\n') : step.log
-      for (const line of withoutRunner(text)
-        .split('\n')
-        .filter(each => each.trim() !== ''))
-        print(`      ${line}`)
+      for (const line of step.log) print(`      ${line}`)
     }
   }
   print(`Workflow run: ${conclusion}`)
-}
-
-const MARK: Record<string, string> = { success: '✓', skipped: '–' }
-
-/** Without the runner's own lines: the header of the step, and masks. */
-function withoutRunner(log: string): string {
-  return log
-    .replace(/##\[group\][\s\S]*?##\[endgroup\]\n?/g, '')
-    .replace(/^::add-mask::.*\n?/gm, '')
-    .replace(/^##\[(error|warning|notice)\]/gm, '$1: ')
-}
-
-/** Prints what Port would show of the run. */
-export function showPort(
-  port: PortApi,
-  { run_id: id, port: about }: JsonObject,
-  print: (line: string) => void,
-): void {
-  if (typeof id !== 'string') return
-  const updated = port.requests.some(({ method, path }) => method !== 'GET' && path.includes(id))
-  if ((about as JsonObject).kind === 'node_run') {
-    const run = port.nodeRun(id)
-    print(`\nPort shows node run ${id}${updated ? '' : ', which received no updates'}`)
-    print(`  status   ${[run.status, run.result].filter(Boolean).join(', ')}`)
-    print(`  link     ${run.links.join(', ') || 'none'}`)
-    print(titled('log', run.logs.map(log => log.message).join('\n')))
-    print(titled('output', JSON.stringify(run.output, null, 2)))
-  } else {
-    const run = port.run(id)
-    print(`\nPort shows run ${id}${updated ? '' : ', which received no updates'}`)
-    print(`  status   ${run.status}${run.statusLabel ? `, "${run.statusLabel}"` : ''}`)
-    print(`  link     ${[run.link ?? 'none'].flat().join(', ')}`)
-    print(titled('log', run.logs.map(log => log.message).join('\n')))
-    print(titled('summary', run.summary ?? ''))
+  if (port) showRun(port, print)
+  if (relay) {
+    print(`\nThe relay ends the run, since the action did not`)
+    print(`  status   ${relay.status}, "${relay.label}"`)
+    print(`  log      ${relay.sentence}`)
   }
-  for (const { blueprint, identifier, properties } of port.entities)
-    print(`  entity   ${blueprint}/${identifier} ${JSON.stringify(properties)}`)
 }
 
-const titled = (title: string, text: string) =>
-  (text || 'none')
-    .split('\n')
+function showRun(run: ShownRun, print: Print): void {
+  const isNode = run.kind === 'node_run'
+  print(
+    `\nPort shows ${isNode ? 'node run' : 'run'} ${run.id}${run.isUpdated ? '' : ', which received no updates'}`,
+  )
+  const label = run.statusLabel ? `"${run.statusLabel}"` : ''
+  print(`  status   ${[run.status, run.result, label].filter(Boolean).join(', ')}`)
+  print(`  link     ${run.links.join(', ') || 'none'}`)
+  print(titled('log', run.log))
+  if (isNode) print(titled('output', JSON.stringify(run.output, null, 2).split('\n')))
+  else print(titled('summary', (run.summary ?? '').split('\n')))
+  for (const { blueprint, identifier, ...rest } of run.entities) {
+    const text = Object.keys(rest).length > 0 ? stringify(rest, { lineWidth: 0 }).trimEnd().split('\n') : []
+    print(titled('entity', [`${blueprint}/${identifier}`, ...text.map(line => `  ${line}`)]))
+  }
+  for (const { blueprint, identifier } of run.deleted)
+    print(titled('entity', [`${blueprint}/${identifier}, deleted`]))
+}
+
+const titled = (title: string, lines: string[]) =>
+  (lines.join('') === '' ? ['none'] : lines)
     .map((line, index) => `  ${(index === 0 ? title : '').padEnd(8)} ${line}`.trimEnd())
     .join('\n')

@@ -6,13 +6,14 @@ import { deliveries } from '../../relay/commands/deliveries.ts'
 import { doctor } from '../../relay/commands/doctor.ts'
 import { generate } from '../../relay/commands/generate.ts'
 import { migrate } from '../../relay/commands/migrate.ts'
+import { play } from '../../relay/commands/play.ts'
 import { redeliver } from '../../relay/commands/redeliver.ts'
 import { send } from '../../relay/commands/send.ts'
 import { serve } from '../../relay/commands/serve.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
-const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate]
+const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate, play]
 
 describe.each(commands.map(command => ({ name: command.name, command })))('$name', ({ name, command }) => {
   test('prints its summary and each of its options for --help', async () => {

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { Ajv, type ErrorObject } from 'ajv'
 import addFormats from 'ajv-formats'
+import github from '../fixtures/schemas/github.json' with { type: 'json' }
+import port from '../fixtures/schemas/port.json' with { type: 'json' }
 
 export type RouteSchemas = {
   /** What is wrong with a request's body; empty when nothing is. */
@@ -18,14 +19,15 @@ type Cut = {
   components: { schemas: Record<string, Record<string, unknown>> }
 }
 
+const CUTS = { github, port } as unknown as Record<'github' | 'port', Cut>
 const opened = new Map<string, RouteSchemas>()
 
 /** Opens test/fixtures/schemas/`name`.json, as scripts/cut-schemas.ts wrote it; validators are compiled at first use. */
 export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
   const known = opened.get(name)
   if (known) return known
-  const file = new URL(`../fixtures/schemas/${name}.json`, import.meta.url)
-  const cut = JSON.parse(readFileSync(file, 'utf8')) as Cut
+  const file = `test/fixtures/schemas/${name}.json`
+  const cut = CUTS[name]
   const options = { strict: false, allErrors: true, verbose: true }
   const bodies = addFormats.default(new Ajv(options)).addSchema(cut, name)
   const queries = addFormats.default(new Ajv({ ...options, coerceTypes: true })).addSchema(cut, name)
@@ -35,7 +37,7 @@ export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
       encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1')),
     )
     const validate = ajv.getSchema(`${name}#/${pointer.join('/')}`)
-    if (!validate) throw new Error(`${file.pathname} has no schema for ${route} ${part.join(' ')}`)
+    if (!validate) throw new Error(`${file} has no schema for ${route} ${part.join(' ')}`)
     return validate(value) ? [] : (validate.errors ?? [])
   }
   const schemas: RouteSchemas = {
@@ -50,7 +52,7 @@ export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
     },
     component: component => {
       const schema = cut.components.schemas[component]
-      if (!schema) throw new Error(`${file.pathname} has no schema ${component}`)
+      if (!schema) throw new Error(`${file} has no schema ${component}`)
       return schema
     },
   }

@@ -1,6 +1,7 @@
 import { data, Evaluator, Lexer, Parser } from '@actions/expressions'
 import type { FunctionDefinition } from '@actions/expressions/funcs/info'
 import { TokenType } from '@actions/expressions/lexer'
+import { truthy } from '@actions/expressions/result'
 import { hashFiles } from './hash-files.ts'
 import { Expression, type Template } from './template.ts'
 
@@ -12,19 +13,20 @@ export type Status = { success: boolean; failure: boolean; cancelled: boolean }
 
 type Value = string | number | boolean | null | Value[] | { [key: string]: Value }
 
-/** Evaluates an expression with GitHub's evaluator; throws its error together with the expression. */
-function evaluateExpression(source: string, contexts: Contexts, status?: Status): Value {
-  return JSON.parse(JSON.stringify(evaluateToData(source, contexts, status), data.replacer))
-}
-
 /** Whether an `if:` holds, by GitHub's rules of truth. */
-export function evaluateCondition(source: string, contexts: Contexts, status: Status): boolean {
-  return evaluateToData(`!!(${source})`, contexts, status).coerceString() === 'true'
+export function evaluateCondition(
+  condition: Expression | string,
+  contexts: Contexts,
+  status: Status,
+): boolean {
+  if (typeof condition === 'string') return truthy(run(condition, contexts, status))
+  return truthy(evaluateToData(condition, contexts, status))
 }
 
 /** Evaluates every expression in a value and keeps the rest as it is. */
 export function evaluate(template: Template, contexts: Contexts): Value {
-  if (template instanceof Expression) return evaluateExpression(template.source, contexts)
+  if (template instanceof Expression)
+    return JSON.parse(JSON.stringify(evaluateToData(template, contexts), data.replacer))
   if (Array.isArray(template)) return template.map(item => evaluate(item, contexts))
   if (typeof template === 'object' && template !== null) {
     return Object.fromEntries(Object.entries(template).map(([key, item]) => [key, evaluate(item, contexts)]))
@@ -34,7 +36,7 @@ export function evaluate(template: Template, contexts: Contexts): Value {
 
 /** Evaluates to the text that GitHub puts into environment variables, inputs and names. */
 export function evaluateText(template: Template, contexts: Contexts): string {
-  if (template instanceof Expression) return evaluateToData(template.source, contexts).coerceString()
+  if (template instanceof Expression) return evaluateToData(template, contexts).coerceString()
   return template === null ? '' : String(template)
 }
 
@@ -49,7 +51,29 @@ export function evaluateTexts(
 /** The error of GitHub's evaluator for an expression: it fails the step, not the player. */
 export class EvaluationError extends Error {}
 
-function evaluateToData(source: string, contexts: Contexts, status?: Status) {
+/** Evaluates with GitHub's evaluator; throws its error with the expression as written, and where it stands. */
+function evaluateToData({ source, written, place }: Expression, contexts: Contexts, status?: Status) {
+  try {
+    return run(source, contexts, status)
+  } catch (cause) {
+    if (!(cause instanceof EvaluationError)) throw cause
+    const fails = (each: string) => {
+      try {
+        return void run(each, contexts, status)
+      } catch (error) {
+        return error as Error
+      }
+    }
+    const failed = written.find(each => fails(each)) ?? written[0]!
+    const why = (fails(failed) ?? cause).message.replace(/\.$/, '')
+    throw new EvaluationError(
+      `\${{ ${failed.trim()} }} at ${place.positionOf(failed.trim())} cannot be evaluated: ${why}.`,
+      { cause },
+    )
+  }
+}
+
+function run(source: string, contexts: Contexts, status?: Status) {
   const functions = Object.entries(status ?? {}).map(([name, answer]) => statusFunction(name, answer))
   functions.push(statusFunction('always', true))
   const { workspace } = (contexts.github ?? {}) as { workspace?: string }
@@ -62,7 +86,7 @@ function evaluateToData(source: string, contexts: Contexts, status?: Status) {
   try {
     return new Evaluator(tree, known, new Map(functions.map(one => [one.name, one]))).evaluate()
   } catch (cause) {
-    throw new EvaluationError(`\${{ ${source} }} cannot be evaluated: ${(cause as Error).message}`, { cause })
+    throw new EvaluationError((cause as Error).message, { cause })
   }
 }
 

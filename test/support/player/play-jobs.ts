@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import {
   type Contexts,
+  EvaluationError,
   evaluate,
   evaluateCondition,
   evaluateText,
@@ -9,12 +10,13 @@ import {
   type Status,
 } from './evaluate.ts'
 import { expandMatrix } from './expand-matrix.ts'
+import { failJob, newJob } from './job-record.ts'
 import type { RunState } from './job-state.ts'
 import { playJob } from './play-job.ts'
 import { readWorkflow, type Workflow, type WorkflowJob } from './read-workflow.ts'
 import { refuse } from './refuse.ts'
 import { Expression, type Template } from './template.ts'
-import type { PlayedJob, StepResult } from './types.ts'
+import type { StepResult } from './types.ts'
 import { workflowInputs } from './workflow-inputs.ts'
 
 export type JobResult = { result: StepResult; outputs: Record<string, string> }
@@ -37,7 +39,7 @@ export async function playJobs(run: RunState, call: Call): Promise<Record<string
     if (started) return started
     const promise = (async () => {
       await Promise.all(job.needs.map(id => play(workflow.jobs.find(other => other.id === id)!)))
-      results[job.id] = await playOne(run, call, job, results)
+      results[job.id] = await playOrFail(run, call, job, results)
     })()
     pending.set(job.id, promise)
     return promise
@@ -52,6 +54,26 @@ export async function playJobs(run: RunState, call: Call): Promise<Record<string
   )
   for (const end of ends) if (end.status === 'rejected') throw end.reason
   return results
+}
+
+/** GitHub fails a job whose own expressions it cannot evaluate. */
+async function playOrFail(
+  run: RunState,
+  call: Call,
+  job: WorkflowJob,
+  results: Record<string, JobResult>,
+): Promise<JobResult> {
+  try {
+    return await playOne(run, call, job, results)
+  } catch (error) {
+    if (!(error instanceof EvaluationError)) throw error
+    const begun = run.jobs.find(each => each.id === job.id && each.status !== 'completed')
+    const played = begun ?? newJob(run, job, call.prefix + job.id, null, 'failure')
+    if (!begun) run.jobs.push(played)
+    failJob(played, error.message, Object.values(call.contexts.secrets))
+    run.publish()
+    return { result: 'failure', outputs: {} }
+  }
 }
 
 async function playOne(
@@ -198,28 +220,4 @@ function displayName(job: WorkflowJob, contexts: Contexts, matrix: Record<string
     typeof value === 'object' ? JSON.stringify(value) : value,
   )
   return `${name} (${values.join(', ')})`
-}
-
-function newJob(
-  run: RunState,
-  job: WorkflowJob,
-  name: string,
-  matrix: Record<string, unknown> | null,
-  conclusion: StepResult | null,
-): PlayedJob {
-  return {
-    id: job.id,
-    databaseId: run.runId * 1000 + run.attempt * 100 + run.jobs.length,
-    name,
-    matrix,
-    status: conclusion === null ? 'queued' : 'completed',
-    conclusion,
-    result: conclusion,
-    outputs: {},
-    steps: [],
-    startedAt: null,
-    completedAt: null,
-    container: null,
-    orphans: [],
-  }
 }

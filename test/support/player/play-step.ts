@@ -30,7 +30,7 @@ type Attempt = {
 export async function playStep(
   state: JobState,
   scope: Scope,
-  plan: { step: WorkflowStep; record: PlayedStep; condition: string; work: Work },
+  plan: { step: WorkflowStep; record: PlayedStep; condition: WorkflowStep['if'] | string; work: Work },
 ): Promise<void> {
   const { step, record, condition } = plan
   if (state.ended.aborted || scope.stop?.aborted) return

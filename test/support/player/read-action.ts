@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onOneLine } from './on-one-line.ts'
 import { loadParser } from './parser.ts'
+import { Place } from './place.ts'
 import { readSteps, type WorkflowStep } from './read-workflow.ts'
 import { refuse, refuseOtherKeys } from './refuse.ts'
 import { type Template, toTemplate } from './template.ts'
@@ -31,7 +32,8 @@ export async function readAction(directory: string): Promise<Action> {
   const { errors } = await parseAction(content)
   if (errors.length > 0) throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
   const { value, converted } = await parseAction(onOneLine(content))
-  const raw = toTemplate(value!, 'action.yml') as { [key: string]: Mapping }
+  const file = new Place(name, content)
+  const raw = toTemplate(value!, file) as { [key: string]: Mapping }
   const inputs = Object.entries(raw.inputs ?? {}).map(([key, input]) => {
     const { default: fallback, deprecationMessage } = input as Mapping
     return [
@@ -46,7 +48,12 @@ export async function readAction(directory: string): Promise<Action> {
       key,
       (output as Mapping).value ?? '',
     ])
-    const steps = readSteps(runs.steps, (raw.runs?.steps ?? []) as Mapping[], name)
+    const steps = readSteps(
+      runs.steps,
+      (raw.runs?.steps ?? []) as Mapping[],
+      file.inside('runs').inside('steps'),
+      name,
+    )
     return {
       directory,
       inputs: Object.fromEntries(inputs),

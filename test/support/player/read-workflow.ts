@@ -1,8 +1,9 @@
 import type { Step, WorkflowTemplate } from '@actions/workflow-parser/model/workflow-template'
 import { onOneLine } from './on-one-line.ts'
 import { loadParser } from './parser.ts'
+import { Place } from './place.ts'
 import { refuse, refuseOtherKeys } from './refuse.ts'
-import { type Template, toTemplate } from './template.ts'
+import { Expression, type Template, toTemplate } from './template.ts'
 
 type Mapping = { [key: string]: Template }
 
@@ -10,7 +11,7 @@ export type WorkflowStep = {
   /** What `GITHUB_ACTION` and, when the author gave an id, `steps.<id>` call it. */
   id: string
   named: boolean
-  if: string
+  if: Expression
   uses: string | null
   run: Template
   name: Template
@@ -26,7 +27,7 @@ export type WorkflowJob = {
   id: string
   name: Template
   needs: string[]
-  if: string
+  if: Expression
   strategy: Mapping
   timeoutMinutes: Template
   continueOnError: Template
@@ -90,7 +91,8 @@ export async function readWorkflow(
   const { errors } = await parseWorkflow(name, content)
   if (errors.length > 0) throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
   const { root, converted } = await parseWorkflow(name, onOneLine(content))
-  const raw = mapping(toTemplate(root!, name))
+  const file = new Place(name, content)
+  const raw = mapping(toTemplate(root!, file))
   refuseOtherKeys(raw, rootKeys, name)
   return {
     name: (raw.name as string | undefined) ?? name,
@@ -100,6 +102,7 @@ export async function readWorkflow(
     jobs: converted!.jobs.map(job => {
       const id = job.id.value
       const own = mapping(mapping(raw.jobs)[id])
+      const place = file.inside('jobs').inside(id)
       for (const key of jobKeysLeftOut) if (key in own) leaveOut(`"${key}" in job ${id}`)
       refuseOtherKeys(own, [...jobKeys, ...jobKeysLeftOut], `job ${id}`)
       const defaults = { ...runDefaults(raw.defaults, name), ...runDefaults(own.defaults, `job ${id}`) }
@@ -107,7 +110,7 @@ export async function readWorkflow(
         id,
         name: own.name ?? null,
         needs: (job.needs ?? []).map(need => need.value),
-        if: job.if.expression,
+        if: condition(job.if.expression, own.if, place),
         strategy: mapping(own.strategy),
         timeoutMinutes: own['timeout-minutes'] ?? 360,
         continueOnError: own['continue-on-error'] ?? false,
@@ -117,7 +120,10 @@ export async function readWorkflow(
         container: own.container ?? null,
         shell: defaults.shell ?? null,
         workingDirectory: defaults['working-directory'] ?? null,
-        steps: job.type === 'job' ? readSteps(job.steps, own.steps as Mapping[], `job ${id}`) : [],
+        steps:
+          job.type === 'job'
+            ? readSteps(job.steps, own.steps as Mapping[], place.inside('steps'), `job ${id}`)
+            : [],
         uses: (own.uses as string | undefined) ?? null,
         with: mapping(own.with),
         secrets: own.secrets === 'inherit' ? 'inherit' : mapping(own.secrets),
@@ -127,14 +133,14 @@ export async function readWorkflow(
 }
 
 /** Pairs the parser's steps (ids made, conditions completed) with what their author wrote. */
-export function readSteps(converted: Step[], raw: Mapping[], at: string): WorkflowStep[] {
+export function readSteps(converted: Step[], raw: Mapping[], place: Place, at: string): WorkflowStep[] {
   return converted.map((step, index) => {
     const own = mapping(raw[index])
     refuseOtherKeys(own, stepKeys, `${at}, step ${index + 1}`)
     return {
       id: step.id,
       named: own.id !== undefined,
-      if: step.if?.expression ?? 'success()',
+      if: condition(step.if?.expression ?? 'success()', own.if, place.inside(index)),
       uses: (own.uses as string | undefined) ?? null,
       run: own.run ?? null,
       name: own.name ?? null,
@@ -146,6 +152,12 @@ export function readSteps(converted: Step[], raw: Mapping[], at: string): Workfl
       timeoutMinutes: own['timeout-minutes'] ?? null,
     }
   })
+}
+
+/** An `if:`, as the parser completes it and as its author wrote it. */
+function condition(completed: string, own: Template | undefined, place: Place): Expression {
+  const written = own instanceof Expression ? own.written : [String(own ?? completed)]
+  return new Expression(completed, written, place.inside('if'))
 }
 
 function readEvents(on: Template): Workflow['on'] {

@@ -1,0 +1,133 @@
+import { expect, test } from 'vitest'
+import { openTrialFolder, RUN_ID, USES, workflow } from './open-trial-folder.ts'
+
+test('outputs are given for the steps of actions that are left out, and entities are shown in full', async () => {
+  const { play } = openTrialFolder({
+    'deploy.yml': workflow(`${USES}
+      - { uses: docker/build-push-action@v6, id: build }
+      - { uses: actions/setup-node@v6, id: node }
+      - name: Publish
+        run: |
+          cat >> "$PORT_ENTITIES" <<EOF
+          blueprint: service
+          identifier: cart
+          title: Cart
+          team: [web]
+          properties: { image: "\${{ steps.build.outputs.digest }}", tags: [a, b], none: null }
+          relations: { owner: ada }
+          ---
+          blueprint: image
+          identifier: old
+          operation: delete
+          EOF
+      - { name: Tell, run: 'echo "\${{ steps.build.outputs.notes }}, node \${{ steps.node.outputs.node-version }}."' }`),
+  })
+  const given = ['--output', 'build.digest=sha256:1=', '--output', 'build.notes=one\ntwo']
+  const { code, lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml', ...given)
+  expect(errors).toBe('')
+  expect(lines.slice(1, 3)).toEqual([
+    '  Left out: docker/build-push-action@v6, with the outputs given: build.digest, build.notes.',
+    '  Left out, with empty outputs: actions/setup-node@v6.',
+  ])
+  const step = lines.indexOf('  ✓ Tell')
+  expect(lines.slice(step, step + 3)).toEqual(['  ✓ Tell', '      one', '      two, node .'])
+  expect(lines.slice(lines.indexOf('  entity   service/cart'))).toEqual([
+    '  entity   service/cart',
+    '             title: Cart',
+    '             team:',
+    '               - web',
+    '             properties:',
+    '               image: sha256:1=',
+    '               tags:',
+    '                 - a',
+    '                 - b',
+    '               none: null',
+    '             relations:',
+    '               owner: ada',
+    '  entity   image/old, deleted',
+  ])
+  expect(code).toBe(0)
+})
+
+test('an expression that cannot be evaluated is a sentence with its place, in a step and in a job', async () => {
+  const yaml = `${workflow(`${USES}
+      - name: Read
+        env:
+          WHOLE: |
+            first \${{ steps.port.outputs.version }}
+            then \${{ fromJSON(steps.port.outputs.nothing) }}
+        run: echo read`)}
+  after:
+    needs: deploy
+    if: always() && fromJSON(github.event.client_payload.action)
+    runs-on: ubuntu-latest
+    steps: [{ run: echo after }]
+`
+  const { play } = openTrialFolder({ 'deploy.yml': yaml })
+  const { code, lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  expect(errors).toBe('')
+  const [inStep, inJob] = lines.filter(line => line.includes('cannot be evaluated'))
+  const place = (text: string) => {
+    const before = yaml.slice(0, yaml.indexOf(text)).split('\n')
+    return `deploy.yml:${before.length}:${before.at(-1)!.length + 1}`
+  }
+  const expression = 'fromJSON(steps.port.outputs.nothing)'
+  expect(inStep).toMatch(/^ {6}error: .*: \S.*[^.]\.$/)
+  expect(inStep).toContain(`\${{ ${expression} }} at ${place(expression)} cannot be evaluated: `)
+  const condition = 'always() && fromJSON(github.event.client_payload.action)'
+  expect(inJob).toContain(`\${{ ${condition} }} at ${place(condition)} cannot be evaluated: `)
+  expect(lines).toContain('Job after: failure')
+  expect(code).toBe(1)
+})
+
+test('where the action did not run, it shows what the relay would say', async () => {
+  const steps = `\n      - { name: Check, run: exit 1 }${USES}`
+  const { play } = openTrialFolder({
+    'late.yml': workflow(steps),
+    'never.yml': workflow(USES).replace('runs-on:', "if: github.ref == 'none'\n    runs-on:"),
+    'broken.yml': workflow(USES).replace(
+      'runs-on:',
+      "env: { A: '${{ fromJSON(vars.NONE) }}' }\n    runs-on:",
+    ),
+  })
+  const ends: string[][] = []
+  for (const name of ['late', 'never', 'broken']) {
+    const { lines } = await play('--event', 'event.json', '--workflow', `${name}.yml`)
+    expect(lines).toContain(`Port shows run ${RUN_ID}, which received no updates`)
+    ends.push(lines.slice(lines.indexOf('The relay ends the run, since the action did not') + 1))
+  }
+  expect(ends).toEqual([
+    ['  status   FAILURE, "Failed"', '  log      Job "deploy" failed at step 2 "Check". See its log.'],
+    [
+      '  status   FAILURE, "Skipped"',
+      '  log      Every job of the workflow run in you/your-repository was skipped, so nothing was done: check the "if" of its jobs.',
+    ],
+    ['  status   FAILURE, "Failed"', expect.stringMatching(/^ {2}log {6}Job "deploy" could not be set up: /)],
+  ])
+})
+
+test('a workflow of workflow_dispatch gets its inputs as the relay encodes them; --json prints all of it', async () => {
+  const dispatched = workflow(
+    `${USES}
+      - { name: Show, run: 'echo "\${{ inputs.version }} \${{ inputs.replicas == 2 }} \${{ inputs.size }}"' }`,
+    'workflow_dispatch: { inputs: { version: { required: true }, replicas: { type: number }, size: { default: small }, port: {} } }',
+  )
+  const { play } = openTrialFolder({
+    'deploy.yml': dispatched,
+    'strict.yml': dispatched.replace('size: { default: small }', 'size: { required: true }'),
+  })
+  const { code, lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml', '--json')
+  expect({ code, errors }).toEqual({ code: 0, errors: '' })
+  expect(JSON.parse(lines.join('\n'))).toMatchObject({
+    workflow: 'deploy.yml',
+    started: 'workflow_dispatch',
+    conclusion: 'success',
+    jobs: [
+      { name: 'deploy', conclusion: 'success', steps: [{}, { name: 'Show', log: ['1.4.2 true small'] }, {}] },
+    ],
+    port: { id: RUN_ID, status: 'SUCCESS', entities: [], deleted: [] },
+    relay: null,
+  })
+  const strict = await play('--event', 'event.json', '--workflow', 'strict.yml')
+  expect(strict).toMatchObject({ code: 1, errors: 'Deploy requires the input size.' })
+})
