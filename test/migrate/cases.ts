@@ -217,6 +217,28 @@ export const CASES: Case[] = [
     calls: ['deploy 1 shop'],
   },
   {
+    name: 'payload-types',
+    inputs: { region: 'eu', labels: ['a', 'b'], force: false, replicas: 2, size: 'large' },
+    end: 'SUCCESS',
+    calls: ['change web [a,b] a a+b eu.large', 'scale 2'],
+    log: ['Changed eu'],
+    holds: ["format('{0}.{1}', steps.port.outputs.region, steps.port.outputs.size)"],
+  },
+  {
+    name: 'skipped-branch',
+    inputs: { customerImpacted: true },
+    end: 'SUCCESS',
+    calls: ['impact SEV-2'],
+    holds: ["fromJson(steps.no_impact.outputs.response || 'null').id"],
+  },
+  {
+    name: 'skipped-branch',
+    on: 'repository_dispatch',
+    inputs: { customerImpacted: false, severity: 'SEV-1' },
+    end: 'SUCCESS',
+    calls: ['no-impact SEV-1'],
+  },
+  {
     name: 'other-folder',
     inputs: { version: '1' },
     end: 'SUCCESS',

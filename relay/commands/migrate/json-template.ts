@@ -96,7 +96,7 @@ export const asText = (expression: string): string =>
   isText(expression) ? expression : `format('{0}', ${expression})`
 
 /** References that are text whatever they hold. */
-const isText = (expression: string) =>
+export const isText = (expression: string): boolean =>
   /^(steps\.[\w-]+\.outputs\.[\w-]+|needs\.[\w-]+\.outputs\.[\w-]+|secrets\.\w+|vars\.\w+|env\.\w+|github\.event\.inputs\.[\w-]+|github\.(actor|ref|ref_name|sha|repository|repository_owner|server_url|run_id|run_number|workflow|event_name|job))$/.test(
     expression,
   )

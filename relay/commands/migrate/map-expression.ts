@@ -1,5 +1,5 @@
 import { FIXED_OUTPUTS } from '../generate/outputs.ts'
-import { type ExpressionToken, expressionTokens, quoted, unquoted } from './template.ts'
+import { type ExpressionToken, expressionTokens, quoted, unquoted, withoutParentheses } from './template.ts'
 
 /** What the workflow as it was calls its inputs. */
 export interface Names {
@@ -318,7 +318,27 @@ function mapPayload(
   )
   if (known || first === 'context' || first === 'trigger')
     return mapContext(tokens, payload, place, names, inToJson(tokens, index))
-  return end(payload, 1, portInput(payload.parts[0]!, place, names))
+  const name = payload.parts[0]!
+  const isWhole = index === 0 && payload.next[0] === tokens.length
+  const isText = (isWhole && !place.condition) || isFormatted(tokens, index, payload.next[0]!)
+  if (place.step === null || isText) return end(payload, 1, portInput(name, place, names))
+  // Elsewhere its type counts, which an output has not.
+  const member = /^[A-Za-z_][\w-]*$/.test(name) ? `.${name}` : `[${quoted(name)}]`
+  return end(payload, 1, values(place, names).inputs + member)
+}
+
+/** Whether what stands from `index` up to `next` is an argument of `format` or `fromJSON`, which take it as text. */
+function isFormatted(tokens: ExpressionToken[], index: number, next: number): boolean {
+  if (/^fromJSON$/i.test(tokens[index - 2]?.text ?? '') && tokens[index - 1]?.text === '(')
+    return tokens[next]?.text === ')'
+  if (tokens[index - 1]?.text !== ',' || !/^[,)]$/.test(tokens[next]?.text ?? '')) return false
+  let depth = 0
+  for (let at = index - 1; at > 0; at--) {
+    const { text } = tokens[at]!
+    if (text === ')') depth++
+    if (text === '(' && depth-- === 0) return tokens[at - 1]!.text.toLowerCase() === 'format'
+  }
+  return false
 }
 
 /** `inputs` or `github.event.inputs` as a whole. */
@@ -395,16 +415,4 @@ function jsonInput(
       'around it again.',
   )
   return { text: portInput(reference.name, place, names), end: tokens[close]!.end, next: close + 1 }
-}
-
-/** Parentheses around all of an expression say nothing. */
-function withoutParentheses(text: string): string {
-  if (!text.startsWith('(')) return text
-  let depth = 0
-  for (const { text: token, end } of expressionTokens(text)) {
-    if (token === '(') depth++
-    if (token === ')') depth--
-    if (depth === 0) return end === text.length ? text.slice(1, -1) : text
-  }
-  return text
 }

@@ -1,4 +1,5 @@
 import { isScalar, type Scalar } from 'yaml'
+import { guardEmpty } from './guard-empty.ts'
 import type { Names } from './map-expression.ts'
 import type { Report } from './port-step.ts'
 import type { Job, JobStep } from './read-job.ts'
@@ -153,12 +154,19 @@ function convertStep(job: Job, step: JobStep, rewrite: Rewrite): void {
     note: (level: Finding['level'], message: string) => findings.push({ line, level, message }),
   }
   const map1 = (text: string) => rewriteText(inlineEnv(text, env), false, names, place)
+  const own = `steps.${job.port.id}.outputs.`
+  const isFull = (argument: string) => {
+    const isOwn = ['entity', 'event', 'trigger', 'inputs'].some(name => argument === own + name)
+    const input = /^inputs\.([\w-]+)$/.exec(argument)?.[1]
+    return (isOwn && rewrite.others.length === 0) || names.declared.get(input ?? '')?.type === 'boolean'
+  }
+  const moved = (text: string) => guardEmpty(map1(text), isFull)
   const reports = step.reports.map((report): Report => {
-    if (report.kind !== 'entity') return { ...report, text: map1(report.text) }
+    if (report.kind !== 'entity') return { ...report, text: moved(report.text) }
     return {
       ...report,
-      json: map1(report.json),
-      ...(report.identifier && { identifier: map1(report.identifier) }),
+      json: moved(report.json),
+      ...(report.identifier && { identifier: moved(report.identifier) }),
     }
   })
   const read = step.id !== null && edits.text.includes(`steps.${step.id}.outputs.identifier`)

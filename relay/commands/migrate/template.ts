@@ -72,3 +72,15 @@ export function expressionTokens(source: string): ExpressionToken[] {
 /** A text as an expression writes it. */
 export const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`
 export const unquoted = (token: string): string => token.slice(1, -1).replaceAll("''", "'")
+
+/** Parentheses around all of an expression say nothing. */
+export function withoutParentheses(text: string): string {
+  if (!text.startsWith('(')) return text
+  let depth = 0
+  for (const { text: token, end } of expressionTokens(text)) {
+    if (token === '(') depth++
+    if (token === ')') depth--
+    if (depth === 0) return end === text.length ? text.slice(1, -1) : text
+  }
+  return text
+}
