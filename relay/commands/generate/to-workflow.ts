@@ -153,17 +153,13 @@ function repositoryDispatch(inputs: Input[], comment: (input: Input) => string[]
 }
 
 function rest(action: PortAction, event: Start['event'], inputs: Input[], oidc: boolean): string[] {
-  const settings = [
-    // A run that a person starts by hand has none.
-    ...(event === 'workflow_dispatch' ? ['payload: ${{ inputs.port }}'] : []),
-    ...(oidc
-      ? []
-      : [
-          'port-client-id: ${{ vars.PORT_CLIENT_ID }}',
-          'port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
-          "port-api-url: ${{ vars.PORT_API_URL || 'https://api.port.io' }}",
-        ]),
-  ]
+  const settings = oidc
+    ? []
+    : [
+        'port-client-id: ${{ vars.PORT_CLIENT_ID }}',
+        'port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
+        "port-api-url: ${{ vars.PORT_API_URL || 'https://api.port.io' }}",
+      ]
   return [
     event === 'workflow_dispatch'
       ? "run-name: ${{ github.workflow }} ${{ fromJSON(inputs.port || '{}').run_id }}"
