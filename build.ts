@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path'
 // @ts-expect-error: it has no types
 import ncc from '@vercel/ncc'
 import ts from 'typescript'
+import { relayPackage } from './scripts/relay-package.ts'
 
 /** Entry → bundle. A thread's lies beside the bundle that starts it. */
 const bundles = {
@@ -54,7 +55,7 @@ try {
   for (const [entry, file] of Object.entries(bundles)) {
     if (existsSync(join(staging, `${entry}.js`))) built.push(...(await bundle(entry, file)))
   }
-  built.push({ file: 'action/dist/github/undici.js', content: undici })
+  built.push({ file: 'action/dist/github/undici.js', content: undici }, ...relayPackage('relay/dist'))
   for (const { file, content } of built) {
     write(file, content)
     console.log(`${file}  ${(content.length / 1000).toFixed(1)} KB`)

@@ -39,9 +39,11 @@ export interface StageOptions {
   settings: Record<string, string>
   /** Called with each line of the relay's log. */
   onLog: (line: LogLine) => void
+  /** The file that starts the relay; `relay/main.ts` by default. */
+  entry?: string
 }
 
-export async function openStage({ oidc, settings, onLog }: StageOptions): Promise<Stage> {
+export async function openStage({ oidc, settings, onLog, entry }: StageOptions): Promise<Stage> {
   const workflows = {
     deploy: `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`,
     release: `examples/existing-workflow/${oidc ? 'release-reporting' : 'release'}.yml`,
@@ -90,7 +92,7 @@ export async function openStage({ oidc, settings, onLog }: StageOptions): Promis
     PORT: String(listen),
     ...(issuer && { GITHUB_OIDC_ISSUER: issuer.url, RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}` }),
   }
-  const start = (variables = {}) => startRelay({ ...env, ...variables, ...settings }, folder, onLog)
+  const start = (variables = {}) => startRelay({ ...env, ...variables, ...settings }, folder, onLog, entry)
   const stop = async (relay: Relay) => {
     const code = await relay.stop()
     if (code !== 0) throw new Error(`The relay did not stop cleanly: exit code ${code}.`)

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-const entry = join(import.meta.dirname, '../relay/main.ts')
+const MAIN = join(import.meta.dirname, '../relay/main.ts')
 const START_MS = 10_000
 const STOP_MS = 5_000
 
@@ -30,12 +30,14 @@ export interface Relay {
  * Starts the relay as a process of its own, with nothing of this one's environment.
  *
  * @param onLog is called with each line of its log
+ * @param entry the file that starts it
  * @throws Error with the relay's messages, where it does not start to listen
  */
 export async function startRelay(
   env: Record<string, string>,
   cwd: string,
   onLog: (line: LogLine) => void,
+  entry = MAIN,
 ): Promise<Relay> {
   const child = spawn(process.execPath, [entry], {
     cwd,

@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs'
+
+/** The name of the npm package, and of the command in it. */
+const NAME = 'port-webhook-relay'
+
+/**
+ * What makes the folder of the relay's bundle the npm package `port-webhook-relay`: manifest, command, README and
+ * license. It has no dependencies, since the bundle holds them.
+ *
+ * @param folder of the bundle, from the project's root, which is the current folder
+ */
+export function relayPackage(folder: string): { file: string; content: string }[] {
+  const { version, license, repository, engines } = JSON.parse(readFileSync('package.json', 'utf8'))
+  const manifest = {
+    name: NAME,
+    version,
+    description:
+      'Turns the signed webhooks of Port into workflow runs on GitHub, and shows in Port how they end.',
+    keywords: ['port', 'port.io', 'github-actions', 'webhook', 'self-service', 'internal-developer-portal'],
+    license,
+    repository,
+    engines,
+    type: 'module',
+    bin: { [NAME]: 'cli.js' },
+    files: ['*.js'],
+  }
+  return [
+    { file: `${folder}/package.json`, content: `${JSON.stringify(manifest, null, 2)}\n` },
+    { file: `${folder}/cli.js`, content: CLI },
+    { file: `${folder}/README.md`, content: readFileSync('README.md', 'utf8') },
+    { file: `${folder}/LICENSE`, content: readFileSync('LICENSE', 'utf8') },
+  ]
+}
+
+/** An older Node would fail on the bundle's imports, with an error that does not name the cause. */
+const CLI = `#!/usr/bin/env node
+if (Number.parseInt(process.versions.node) < 24) {
+  console.error(
+    \`${NAME} needs Node 24 or newer, and this is Node \${process.versions.node}. npx brings it along: \` +
+      'npx --package=node@24 --package=${NAME} ${NAME} COMMAND',
+  )
+  process.exit(1)
+}
+await import('./main.js')
+`

@@ -1,0 +1,122 @@
+import { execFile } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { acts } from '../demo/acts.ts'
+import { openStage } from '../demo/open-stage.ts'
+import { playAct } from '../demo/play-act.ts'
+import { builtRelay } from './support/built-relay.ts'
+import { startGitHubApi } from './support/github-api.ts'
+import { openRelayHere, relayEnv } from './support/relay.ts'
+import { SECRET } from './support/sign.ts'
+import { until } from './support/until.ts'
+
+const exec = promisify(execFile)
+const root = join(import.meta.dirname, '..')
+
+/** A folder that has nothing but the installed package. */
+let place: string
+let cli: string
+let packed: string[]
+const installed = () => join(place, 'node_modules/port-webhook-relay')
+
+beforeAll(async () => {
+  const folder = await builtRelay()
+  place = mkdtempSync(join(tmpdir(), 'relay-package-'))
+  const { stdout } = await exec('npm', ['pack', '--json', '--pack-destination', place], { cwd: folder })
+  const [{ filename, files }] = JSON.parse(stdout)
+  packed = files.map(({ path }: { path: string }) => path)
+  const quiet = ['--offline', '--no-audit', '--no-fund', '--engine-strict=false']
+  await exec('npm', ['install', `./${filename}`, ...quiet], { cwd: place })
+  cli = join(place, 'node_modules/.bin/port-webhook-relay')
+}, 180_000)
+afterAll(() => rmSync(place, { recursive: true, force: true }))
+
+/** Runs the installed command in the folder, with an environment of its own. */
+async function run(args: string[], env: Record<string, string> = {}) {
+  const child = exec(process.execPath, [cli, ...args], { cwd: place, env })
+  const { stdout, stderr, code } = await child.then(
+    output => ({ ...output, code: 0 }),
+    (error: { stdout: string; stderr: string; code: number }) => error,
+  )
+  return { stdout, stderr, code }
+}
+
+test('the package holds the bundle, its README and its license, and needs nothing else', () => {
+  expect(packed.filter(file => !/^[\w-]+(\.index)?\.js$/.test(file)).sort()).toEqual([
+    'LICENSE',
+    'README.md',
+    'package.json',
+  ])
+  expect(readdirSync(join(place, 'node_modules')).filter(name => !name.startsWith('.'))).toEqual([
+    'port-webhook-relay',
+  ])
+  const manifest = JSON.parse(readFileSync(join(installed(), 'package.json'), 'utf8'))
+  const { version, license, repository } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  expect(manifest).toMatchObject({ version, license, repository })
+  for (const none of ['private', 'dependencies', 'scripts']) expect(manifest).not.toHaveProperty(none)
+})
+
+const repositoryDispatch = acts.find(act => act.action.startsWith('deploy/') && act.status === 'SUCCESS')!
+const workflowDispatch = acts.find(
+  act => act.action.startsWith('existing-workflow/') && act.status === 'SUCCESS',
+)!
+const none = { begin() {}, add() {}, print() {} }
+
+test.each([
+  ['by repository_dispatch, reported with a secret of Port', repositoryDispatch, false],
+  ['by workflow_dispatch, reported without one', workflowDispatch, true],
+])('the installed relay closes the loop %s', async (_how, act, oidc) => {
+  const stage = await openStage({ oidc, settings: {}, onLog: () => {}, entry: cli })
+  try {
+    expect(await playAct(act, stage, none, new AbortController().signal)).toEqual([])
+    expect(existsSync(join(stage.folder, 'relay.db'))).toBe(true)
+  } finally {
+    await stage.close()
+  }
+})
+
+describe('each command of the installed package', () => {
+  test('has its help, and --version is that of the package', async () => {
+    const { stdout } = await run(['--help'])
+    const names = [...stdout.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name!)
+    expect(names.length).toBeGreaterThan(7)
+    const helps = await Promise.all(names.map(name => run([name, '--help'])))
+    expect(helps.map(help => [help.code, help.stdout.split(' ')[1]])).toEqual(names.map(name => [0, name]))
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    expect(await run(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
+  })
+
+  test('works: send, deliveries, redeliver, cancel on a relay', async () => {
+    const github = await startGitHubApi()
+    const RELAY_ADMIN_TOKEN = 'an admin token of this test'
+    const GITHUB = { GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token }
+    const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN, ...GITHUB }))
+    const env = { RELAY_ADMIN_TOKEN, PORT_CLIENT_SECRET: SECRET, PORT: new URL(relay.url).port }
+    expect(await run(['send', '--action', 'deploy'], env)).toMatchObject({ code: 0 })
+    let id = ''
+    await until(async () => {
+      const { stdout } = await run(['deliveries', '--state', 'failed', '--json'], env)
+      id = JSON.parse(stdout).deliveries[0]?.delivery ?? ''
+      return id
+    }, 'the delivery has failed, since there is no such repository')
+    github.addRepository('acme/shop')
+    expect(await run(['redeliver', id], env)).toMatchObject({ code: 0 })
+    await until(() => github.dispatches.length === 1, 'it is dispatched')
+    expect(await run(['cancel', id], env)).toMatchObject({ code: 0 })
+    await github.close()
+  })
+
+  test('works: generate and migrate on files, doctor on the configuration', async () => {
+    const { stdout, code } = await run(['generate', join(root, 'examples/existing-workflow/release.yml')])
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ invocationMethod: { type: 'WEBHOOK' } })
+    const migrated = await run(['migrate', join(root, 'examples/deploy/deploy.yml')])
+    expect(migrated).toMatchObject({ code: 0 })
+    const doctor = await run(['doctor'], { RELAY_REPOSITORIES: 'acme/shop' })
+    expect(doctor.code).toBe(1)
+    expect(doctor.stdout).toContain('PORT_CLIENT_SECRET is required')
+  })
+})

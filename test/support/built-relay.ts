@@ -1,0 +1,40 @@
+import { execFile } from 'node:child_process'
+import { globSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const root = join(import.meta.dirname, '../..')
+const folder = join(root, 'relay/dist')
+const lock = join(root, '.build.lock')
+
+/** The folder of the relay's bundle. It is built first where it is older than its sources. */
+export async function builtRelay(): Promise<string> {
+  // Test files run at the same time, and a build has one place for what it is making.
+  while (!isFresh()) {
+    try {
+      mkdirSync(lock)
+    } catch {
+      await sleep(200)
+      continue
+    }
+    try {
+      await run(process.execPath, ['build.ts'], { cwd: root })
+    } finally {
+      rmSync(lock, { recursive: true })
+    }
+  }
+  return folder
+}
+
+function isFresh(): boolean {
+  try {
+    const sources = globSync('{relay,port}/**/*.ts', { cwd: root, exclude: ['**/dist/**'] })
+    const others = ['build.ts', 'package.json', 'README.md', 'scripts/relay-package.ts']
+    const newest = Math.max(...[...sources, ...others].map(file => statSync(join(root, file)).mtimeMs))
+    return statSync(join(folder, 'cli.js')).mtimeMs > newest
+  } catch {
+    return false
+  }
+}
