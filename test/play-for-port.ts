@@ -73,8 +73,18 @@ export async function playForPort(
   }
 }
 
-/** A workflow of the documents, which names neither the address of a stand-in nor brings the script that it checks out. */
+const CREDENTIALS = [
+  'with:',
+  '  port-client-id: ${{ vars.PORT_CLIENT_ID }}',
+  '  port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
+]
+
+/**
+ * A workflow of the documents, which names neither the address of a stand-in nor brings the script that it checks out.
+ * It reports directly, since there is no relay: one without credentials gets them.
+ */
 export const onStandIn = (yaml: string): string =>
   yaml
     .replace('./deploy.sh', 'deploy.sh')
+    .replace(/^( *)id: port\n(?! *with:)/m, `$&${CREDENTIALS.map(line => `$1${line}\n`).join('')}`)
     .replace(/^( *)port-client-id:/m, '$1port-api-url: ${{ vars.PORT_API_URL }}\n$&')

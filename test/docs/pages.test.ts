@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { readRoutes } from '../../relay/config/routes.ts'
+import { parseWorkflow } from '../support/player/read-workflow.ts'
+import { blocks, pages, root, text } from './pages.ts'
+
+/** The anchors that GitHub gives to the headings of a page. */
+const anchors = (file: string) =>
+  [...text(file).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
+  )
+
+test.each(pages)('%s links to files and headings that exist', page => {
+  for (const [, link] of text(page).matchAll(/\]\(([^)]+)\)/g)) {
+    if (/^https?:/.test(link!)) continue
+    const [path, anchor] = link!.split('#')
+    const target = path ? join(page, '..', path) : page
+    expect(existsSync(join(root, target)), link).toBe(true)
+    if (anchor) expect(anchors(target), link).toContain(anchor)
+  }
+})
+
+test.each(pages)('%s holds JSON and YAML that can be read, and workflows that GitHub reads', async page => {
+  for (const { language, content } of blocks(page)) {
+    if (language === 'json') expect(() => JSON.parse(content), content).not.toThrow()
+    if (language !== 'yaml') continue
+    expect(parseAllDocuments(content).flatMap(({ errors }) => errors)).toEqual([])
+    if (/^on:/m.test(content)) {
+      expect((await parseWorkflow('workflow.yml', content)).errors).toEqual([])
+    }
+  }
+})
+
+describe('the README', () => {
+  const readme = text('README.md')
+
+  test('is at most 12 KB', () => {
+    expect(Buffer.byteLength(readme)).toBeLessThanOrEqual(12 * 1024)
+  })
+
+  test('links to each page of docs/', () => {
+    const linked = [...readme.matchAll(/\]\((docs\/[^)#]+)/g)].map(([, link]) => link)
+    expect(linked).toEqual(expect.arrayContaining(pages.filter(page => page.startsWith('docs/'))))
+  })
+
+  test('holds a workflow for the Port action of the example, without a secret of Port', () => {
+    const yaml = blocks('README.md').find(({ language }) => language === 'yaml')!.content
+    const workflow = parse(yaml)
+    const { identifier, trigger } = JSON.parse(text('examples/deploy/port-action.full-context.json'))
+    expect(workflow.on.repository_dispatch.types).toEqual([identifier])
+    const whole = parse(text('examples/deploy-oidc/deploy.yml'))
+    expect(workflow.permissions).toMatchObject(whole.permissions)
+    expect(workflow.jobs.deploy.steps[0]).toEqual(whole.jobs.deploy.steps[0])
+    const read = [...yaml.matchAll(/steps\.port\.outputs\.([\w-]+)/g)].map(([, name]) => name)
+    expect(Object.keys(trigger.userInputs.properties)).toEqual(expect.arrayContaining(read))
+  })
+})
+
+test('the short workflow without a secret asks for what the whole example asks for', () => {
+  const short = parse(
+    blocks('docs/action.md').find(({ content }) => content.startsWith('permissions:'))!.content,
+  )
+  const whole = parse(text('examples/deploy-oidc/deploy.yml'))
+  expect(short.permissions).toEqual(whole.permissions)
+  expect(short.jobs.deploy.steps).toEqual(whole.jobs.deploy.steps.slice(0, 1))
+})
+
+test('the page on routing holds routes that the relay reads', () => {
+  const problems: string[] = []
+  const routes = blocks('docs/routing.md').find(({ content }) => content.startsWith('- match'))!.content
+  expect(readRoutes('routes.yml', () => routes, problems)).toHaveLength(2)
+  expect(problems).toEqual([])
+})

@@ -1,0 +1,55 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export const root = join(import.meta.dirname, '../..')
+
+/** A file of the project, from its root. */
+export const text = (file: string): string => readFileSync(join(root, file), 'utf8')
+
+/** Every page, from the project's root. */
+export const pages: string[] = [
+  ...globSync('*.md', { cwd: root }),
+  'examples/README.md',
+  ...globSync('docs/**/*.md', { cwd: root }),
+].sort()
+
+/** A fenced block of a page. */
+export interface Block {
+  language: string
+  /** Without the indentation that a list gives it. */
+  content: string
+}
+
+/** The fenced blocks of a page. */
+export const blocks = (page: string): Block[] =>
+  [...text(page).matchAll(/^( *)```(\w*)\n([\s\S]*?)^ *```$/gm)].map(([, indent, language, block]) => ({
+    language: language!,
+    content: block!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+  }))
+
+/** The first table below a heading: its rows without the head, each as its cells. */
+export function rows(page: string, heading: string): string[][] {
+  const section = text(page)
+    .split(/^#{2,3} /m)
+    .find(part => part.startsWith(`${heading}\n`))
+  if (!section) throw new Error(`${page} has no heading "${heading}"`)
+  const [, table] = /(?:^|\n)((?:\|.*\n)+)/.exec(`${section}\n`) ?? []
+  if (!table) throw new Error(`${page}: there is no table below "${heading}"`)
+  return table
+    .trimEnd()
+    .split('\n')
+    .slice(2)
+    .map(line =>
+      line
+        .replaceAll('\\|', '\0')
+        .split('|')
+        .slice(1, -1)
+        .map(cell => cell.trim().replaceAll('\0', '|')),
+    )
+}
+
+/** What stands in a cell between backticks. */
+export const codes = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code!)
+
+/** The same, when nothing else does. */
+export const code = (cell: string): string | undefined => /^`([^`]+)`$/.exec(cell)?.[1]

@@ -1,0 +1,135 @@
+/** What users can set and call stands in the documentation, and nothing else does. */
+import { execFileSync } from 'node:child_process'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { createApp } from '../../relay/app.ts'
+import { readConfig, VARIABLES } from '../../relay/config/config.ts'
+import { createReports } from '../../relay/reports/create-reports.ts'
+import { blocks, code, codes, pages, root, rows, text } from './pages.ts'
+
+const action = parse(text('action.yml'))
+const REQUIRED = { PORT_CLIENT_SECRET: 'secret', GITHUB_TOKEN: 'token', RELAY_REPOSITORY: 'acme/shop' }
+
+describe("the action's inputs", () => {
+  const documented = rows('docs/action.md', 'Inputs')
+
+  test('are those of action.yml, in its order', () => {
+    expect(documented.map(([name]) => code(name!))).toEqual(Object.keys(action.inputs))
+  })
+
+  test.each(documented)('%s has the default of action.yml', (name, _meaning, cell) => {
+    const { default: value } = action.inputs[code(name!)!]
+    expect(code(cell!) ?? '').toBe(value)
+  })
+
+  test('are the only ones that a workflow on any page gives', () => {
+    const given = pages.flatMap(page =>
+      blocks(page)
+        .filter(({ language, content }) => language === 'yaml' && content.includes('port-webhook-action'))
+        .flatMap(({ content }) => stepsOf(parse(content)))
+        .filter(step => step.uses?.includes('port-webhook-action'))
+        .flatMap(step => Object.keys(step.with ?? {})),
+    )
+    expect(given).not.toEqual([])
+    expect(Object.keys(action.inputs)).toEqual(expect.arrayContaining(given))
+  })
+})
+
+test("the action's outputs are those of action.yml, in its order", () => {
+  expect(rows('docs/action.md', 'Outputs').map(([name]) => code(name!))).toEqual(Object.keys(action.outputs))
+})
+
+describe("the relay's variables", () => {
+  const documented = rows('docs/configuration.md', 'Variables')
+  const files = VARIABLES.filter(name => name.endsWith('_FILE'))
+
+  test('are all that it reads', () => {
+    const known = VARIABLES.filter(name => !files.includes(name))
+    expect(known.length).toBeGreaterThan(20)
+    expect(documented.map(([name]) => code(name!)).sort()).toEqual([...known].sort())
+  })
+
+  const withDefault = documented.flatMap(([name, , cell]) => {
+    const value = code(cell!)
+    return value === undefined ? [] : [[code(name!)!, value]]
+  })
+  test.each(withDefault)('%s has the default %s', (name, value) => {
+    expect(readConfig({ ...REQUIRED, [name!]: value })).toEqual(readConfig(REQUIRED))
+  })
+
+  test('may come from a file where the page says so', () => {
+    const sentence = /^(`PORT_CLIENT_SECRET`,[\s\S]*?) may also come from a file/m.exec(
+      text('docs/configuration.md'),
+    )![1]!
+    expect(sentence.match(/[A-Z_]{4,}/g)?.map(name => `${name}_FILE`)).toEqual(files)
+  })
+
+  test('of the example file are known, and enough to start with', () => {
+    const lines = text('deploy/relay.env.example')
+    const names = [...lines.matchAll(/^(?:# )?([A-Z_]+)=/gm)].map(([, name]) => name!)
+    expect(VARIABLES).toEqual(expect.arrayContaining(names))
+    const filled = Object.fromEntries(
+      [...lines.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value || 'x']),
+    )
+    expect(readConfig(filled).targets.repository).toBe('acme/shop')
+  })
+
+  test.each(pages)('are the only ones that %s names', page => {
+    // The changelog names what is gone.
+    if (page === 'CHANGELOG.md') return
+    const named = [...text(page).matchAll(/\bRELAY_[A-Z_]+[A-Z]\b/g)].map(([name]) => name)
+    expect(VARIABLES).toEqual(expect.arrayContaining([...new Set(named)]))
+  })
+})
+
+test("the relay's routes are those of the HTTP API's page", () => {
+  const config = readConfig({ ...REQUIRED, RELAY_PUBLIC_URL: 'https://relay.example.com' })
+  const nothing = {} as never
+  const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing }
+  const reports = createReports({ ...deps, github: nothing, port: nothing })
+  const app = createApp({ ...deps, reports, receiveGitHub: nothing })
+  const served = app.routes
+    .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
+    .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)
+  const documented = rows('docs/http-api.md', 'Addresses').flatMap(([cell]) => {
+    let path = ''
+    return codes(cell!).map(span => {
+      const [method, own] = span.split(' ')
+      path = own ?? path
+      return `${method} ${path}`
+    })
+  })
+  expect(documented.sort()).toEqual([...new Set(served)].sort())
+})
+
+test("the relay's commands are those of the commands' page", () => {
+  const help = execFileSync(process.execPath, ['relay/main.ts', '--help'], { cwd: root, encoding: 'utf8' })
+  const commands = [...help.matchAll(/^ {2}([\w-]+) {2,}/gm)].map(([, name]) => name!)
+  expect(commands.length).toBeGreaterThan(7)
+  const headings = [...text('docs/commands.md').matchAll(/^## (`[^:\n]+)/gm)]
+  expect(headings.flatMap(([, heading]) => codes(heading!)).sort()).toEqual(commands.sort())
+})
+
+describe('the npm scripts', () => {
+  const scripts = Object.keys(JSON.parse(text('package.json')).scripts)
+
+  test('are all in CONTRIBUTING.md', () => {
+    const missing = scripts.filter(
+      name => !new RegExp(`\\bnpm (?:run )?${name}\\b(?!:)`).test(text('CONTRIBUTING.md')),
+    )
+    expect(missing).toEqual([])
+  })
+
+  test.each([...pages, '.ci/run'])('are the only ones that %s names', page => {
+    const named = [...text(page).matchAll(/\bnpm (?:run (?!--)([\w:-]+)|(test|start)\b)/g)]
+    expect(scripts).toEqual(expect.arrayContaining(named.map(([, a, b]) => a ?? b)))
+  })
+})
+
+type Step = { uses?: string; with?: object }
+
+/** The steps of a workflow, or of a part of one. */
+function stepsOf(yaml: unknown): Step[] {
+  if (Array.isArray(yaml)) return yaml.flatMap(each => [each as Step, ...stepsOf(each)])
+  return yaml && typeof yaml === 'object' ? Object.values(yaml).flatMap(stepsOf) : []
+}
