@@ -9,9 +9,11 @@ import { play } from './commands/play.ts'
 import { redeliver } from './commands/redeliver.ts'
 import { send } from './commands/send.ts'
 import { serve } from './commands/serve.ts'
+import { useProxy } from './http/use-proxy.ts'
 
 const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate, play]
 
+useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)
 const command = commands.find(each => each.name === name)
 if (command) {

@@ -1,0 +1,60 @@
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { startGitHubApi } from '../support/github-api.ts'
+import { relayEnv, startRelay } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { until } from '../support/until.ts'
+
+/** A proxy: a tunnel, or a request, to any host leads to the stand-in. */
+async function openProxy(target: string): Promise<{ url: string; hosts: Set<string> }> {
+  const { port } = new URL(target)
+  const hosts = new Set<string>()
+  const proxy = createServer((request, response) => {
+    hosts.add(new URL(request.url!).host)
+    void response.writeHead(501).end()
+  })
+  proxy.on('connect', (request, client) => {
+    hosts.add(request.url!)
+    const tunnel = connect(Number(port), '127.0.0.1', () => {
+      client.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      tunnel.pipe(client).pipe(tunnel)
+    })
+    for (const socket of [client, tunnel]) socket.on('error', () => {})
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    proxy.close()
+    proxy.closeAllConnections()
+  })
+  return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, hosts }
+}
+
+test.each(['HTTP_PROXY', 'http_proxy'])('a relay reaches GitHub through the proxy of %s', async name => {
+  const github = await startGitHubApi()
+  onTestFinished(() => github.close())
+  github.addRepository('acme/shop')
+  const { url, hosts } = await openProxy(github.url)
+  const env = { GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token, [name]: url }
+  const relay = await startRelay(relayEnv(env))
+  await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
+  await until(() => github.dispatches.length === 1, 'it is dispatched')
+  expect([...hosts]).toEqual(['github.example:80'])
+})
+
+test('a relay reaches a host of NO_PROXY, and this machine, without it', async () => {
+  const github = await startGitHubApi()
+  onTestFinished(() => github.close())
+  github.addRepository('acme/shop')
+  const { url, hosts } = await openProxy(github.url)
+  const env = {
+    GITHUB_API_URL: github.url,
+    GITHUB_TOKEN: github.token,
+    HTTP_PROXY: url,
+    NO_PROXY: 'a.example',
+  }
+  const relay = await startRelay(relayEnv(env))
+  await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
+  await until(() => github.dispatches.length === 1, 'it is dispatched')
+  expect([...hosts]).toEqual([])
+})
