@@ -85,9 +85,9 @@ describe("the relay's variables", () => {
 test("the relay's routes are those of the HTTP API's page", () => {
   const config = readConfig({ ...REQUIRED, RELAY_PUBLIC_URL: 'https://relay.example.com' })
   const nothing = {} as never
-  const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing }
+  const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing, trouble: nothing }
   const reports = createReports({ ...deps, github: nothing, port: nothing })
-  const app = createApp({ ...deps, reports, receiveGitHub: nothing })
+  const app = createApp({ ...deps, reports, receiveGitHub: nothing, giveMetrics: nothing })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
     .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)

@@ -7,7 +7,7 @@ export interface Sample {
 }
 
 /** The samples in an answer of `/metrics`, without the prefix of their names. */
-export function readSamples(text: string): Sample[] {
+function readSamples(text: string): Sample[] {
   return text
     .split('\n')
     .filter(line => line !== '' && !line.startsWith('#'))
