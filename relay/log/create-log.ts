@@ -22,7 +22,7 @@ function describeError(error: unknown): object {
     message: shown.slice(0, LONGEST),
     ...(typeof code === 'string' && { code }),
     // Where it was thrown; its first lines repeat the message.
-    stack: stack.slice(Math.max(0, stack.search(/^\s+at /m))).slice(0, LONGEST),
+    stack: stack.slice(Math.max(0, stack.search(/^ +at /m))).slice(0, LONGEST),
     ...(cause instanceof Error && { cause: describeError(cause) }),
   }
 }
