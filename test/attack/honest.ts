@@ -46,14 +46,16 @@ export async function honest(
 /**
  * The memory of a relay that has loaded memory.ts, after a garbage collection, MB.
  *
- * @returns `held`: by JavaScript and its buffers
+ * @returns `held`: by JavaScript and its buffers; `heldMs`: for how long its event loop was held at a stretch, at most,
+ *   milliseconds of the CPU since the last call
  */
-export async function memoryOf(relay: RelayProcess): Promise<{ held: number; rss: number }> {
+export async function memoryOf(relay: RelayProcess): Promise<{ held: number; rss: number; heldMs: number }> {
   const before = relay.printed().length
   process.kill(relay.pid, 'SIGUSR2')
   for (;;) {
-    const [, rss, held] = /"rss":(\d+),"held":(\d+)/.exec(relay.printed().slice(before)) ?? []
-    if (held) return { held: Math.round(Number(held) / 1e6), rss: Math.round(Number(rss) / 1e6) }
+    const [, ...found] = /"rss":(\d+),"held":(\d+),"heldMs":(\d+)/.exec(relay.printed().slice(before)) ?? []
+    const [rss = 0, held = 0, heldMs = 0] = found.map(Number)
+    if (held) return { held: Math.round(held / 1e6), rss: Math.round(rss / 1e6), heldMs }
     await sleep(20)
   }
 }

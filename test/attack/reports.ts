@@ -56,6 +56,8 @@ export interface ReportSiege {
   /** Of the reports that were accepted. `missing`: neither in Port's log nor counted there as left out. */
   lines: { accepted: number; arrived: number; twice: number; missing: number }
   memoryMb: { before: Memory; peakRss: number; after: Memory }
+  /** How long the relay's event loop was held at a stretch, at most, milliseconds of the CPU. */
+  relayHeldMs: number
   /** How long this process itself was busy at a time, at most: part of every time above. */
   ownDelayMs: number
   /** Since the end of the attack and, where it was away, since Port's return. */
@@ -107,7 +109,7 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
     await relay.start()
     await honestSenders(1_000)
     const { delivery, token, portRun } = await bindRun({ relay, port, github, issuer, repositoryId })
-    const before = await memoryOf(relay)
+    const { heldMs: _, ...before } = await memoryOf(relay)
     if (attack.isPortAway) await port.stop()
     const peak = watchRss(relay)
     const ownDelay = monitorEventLoopDelay({ resolution: 10 })
@@ -118,9 +120,12 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
     const attacked = once(attacker, 'message') as Promise<[Attacked]>
     const half = (seconds * 1000) / 2
     const first = await honestSenders(half)
+    const { heldMs: heldBefore } = await memoryOf(relay)
     // The honest senders wait; the attacker does not.
     if ((await relay.stop()) !== 0) throw new Error(`The relay did not stop as it should: ${relay.printed()}`)
     await relay.start()
+    // What the start takes is not counted.
+    await memoryOf(relay)
     const second = await honestSenders(half)
     if (!relay.running()) throw new Error(`The relay ended: ${relay.printed()}`)
     // A number of reports is sent whole, however long it takes.
@@ -139,10 +144,11 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
     await until(() => accepted.every(id => dispatches().includes(id)), 'GitHub gets all', 60_000).catch(
       () => {},
     )
-    let after = await memoryOf(relay)
+    let { heldMs, ...after } = await memoryOf(relay)
     for (let n = 0; n < 20 && !hasReturned(before, after); n++) {
       await sleep(500)
-      after = await memoryOf(relay)
+      const { held, rss } = await memoryOf(relay)
+      after = { held, rss }
     }
     return {
       webhooks: sum(first[0], second[0]),
@@ -151,6 +157,7 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
       answers,
       lines: all(),
       memoryMb: { before, peakRss, after },
+      relayHeldMs: Math.max(heldBefore, heldMs),
       ownDelayMs: Math.round(ownDelay.max / 1e6),
       drainedAfterMs,
     }

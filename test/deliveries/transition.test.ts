@@ -45,7 +45,6 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
     list: 'empty',
     readAt: NOW,
     reason: 'no run appeared',
-    reportable: true,
   },
   runsSeen: { type: 'runsSeen', runs: [run({ status: 'queued' })], lookAt: NOW + 5_000 },
   runReported: { type: 'runReported', run: run({ evidence: 'report' }) },
@@ -203,20 +202,26 @@ describe('a dispatch', () => {
       }
       expect(warnings).toBe(1)
       const decided = delivery.state === 'failed' ? 'failed' : 'sent again'
-      expect(decided).toBe(list === 'unavailable' ? 'failed' : 'sent again')
+      expect(decided).toBe(list === 'empty' ? 'sent again' : 'failed')
       const after = { empty: 30_000, ambiguous: POLICY.startTimeout, forbidden: POLICY.startTimeout }
       expect(now - NOW).toBe(list === 'unavailable' ? POLICY.runTimeout - MINUTE : after[list])
     },
   )
 
-  test('whose run could not have reported fails with a sentence, instead of being sent again', () => {
-    const delivery = inState('queued', { unansweredSince: NOW - POLICY.startTimeout })
-    const event = { ...EVENTS.runNotFound, list: 'forbidden', reason: 'x', reportable: false } as const
-    expect(transition(delivery, event, NOW, POLICY)?.change).toMatchObject({
-      state: 'failed',
-      reason: expect.stringMatching(/^The outcome of the dispatch is unknown, since x\. Redeliver/),
-    })
-  })
+  test.each([
+    ['forbidden', 'Redeliver the delivery if no workflow run started.'],
+    ['ambiguous', 'Redeliver the delivery if none of them belongs to it. Set run-name: '],
+  ] as const)(
+    'that the list does not decide (%s) fails with a sentence, instead of being sent again',
+    (list, cure) => {
+      const delivery = inState('queued', { unansweredSince: NOW - POLICY.startTimeout })
+      const event = { ...EVENTS.runNotFound, list, readAt: NOW, reason: 'x' } as const
+      expect(transition(delivery, event, NOW, POLICY)?.change).toMatchObject({
+        state: 'failed',
+        reason: expect.stringContaining(`The outcome of the dispatch is unknown, since x. ${cure}`),
+      })
+    },
+  )
 })
 
 test('an attempt that reports has no status or conclusion of an earlier one; the same attempt keeps its own', () => {

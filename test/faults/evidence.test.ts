@@ -41,7 +41,7 @@ describe('a dispatch whose answer was lost', () => {
   test.each([
     ['is of a delivery that has one', true],
     ['may be of another delivery', false],
-  ])('with one untitled run that %s: sent again at once, or after RELAY_START_TIMEOUT', async (_, bound) => {
+  ])('with one untitled run that %s: sent again at once, or not at all', async (_, bound) => {
     const relay = await open()
     const before = await relay.accept('r_before')
     await relay.step()
@@ -53,9 +53,9 @@ describe('a dispatch whose answer was lost', () => {
     await relay.step()
     await wait(relay)
     expect(posts(relay)).toBe(bound ? 3 : 2)
-    await waitUntil(relay, relay.now() + 600_000)
-    expect(posts(relay)).toBe(3)
-    expect((await relay.delivery(id)).state).toBe('dispatched')
+    await waitUntil(relay, relay.now() + 700_000)
+    expect(posts(relay)).toBe(bound ? 3 : 2)
+    expect((await relay.delivery(id)).state).toBe(bound ? 'dispatched' : 'failed')
   })
 
   test('is not sent again where more than a page of newer runs hides its run', async () => {
@@ -95,7 +95,7 @@ describe('a dispatch whose answer was lost', () => {
 
   test.each([
     ['is not sent again where Port names its run', true],
-    ['is sent again only after RELAY_START_TIMEOUT where nothing names it', false],
+    ['fails after RELAY_START_TIMEOUT where nothing names it, and Port shows how to go on', false],
   ])('in a stream of untitled runs it %s', async (_, named) => {
     const relay = await open()
     for (let i = 0; i < 30; i++) {
@@ -113,8 +113,19 @@ describe('a dispatch whose answer was lost', () => {
     await wait(relay)
     expect(posts(relay)).toBe(31)
     expect((await relay.delivery(id)).state).toBe(named ? 'running' : 'queued')
-    await waitUntil(relay, relay.now() + 600_000)
-    expect(posts(relay)).toBe(named ? 31 : 32)
+    await waitUntil(relay, relay.now() + 700_000)
+    expect(posts(relay)).toBe(31)
+    if (named) return
+    expect((await relay.delivery(id)).state).toBe('failed')
+    await relay.send()
+    expect(relay.port.run('r_1')).toMatchObject({
+      status: 'FAILURE',
+      statusLabel: 'Unknown',
+      summary:
+        'The outcome of the dispatch is unknown, since workflow runs started in acme/shop that cannot be attributed to one delivery. ' +
+        'Redeliver the delivery if none of them belongs to it. Set run-name: ${{ github.event.client_payload.run_id }} in the workflow, ' +
+        'or use the action as the first step of its job.',
+    })
   })
 
   describe('while Port does not answer', () => {
@@ -159,7 +170,7 @@ describe('a dispatch whose answer was lost', () => {
       await relay.step()
       return { relay, blind, id }
     }
-    test('is sent again once RELAY_START_TIMEOUT is over without a report, and Port shows once that it waits', async () => {
+    test('fails once RELAY_START_TIMEOUT is over without a report, and Port shows once that it waits, then how to go on', async () => {
       const { relay, id } = await openBlind()
       const attemptedAt = (await relay.delivery(id)).attemptedAt as number
       await waitUntil(relay, attemptedAt + 590_000)
@@ -169,13 +180,19 @@ describe('a dispatch whose answer was lost', () => {
         expect.stringContaining('; looking for its workflow run.'),
       ])
       await waitUntil(relay, attemptedAt + 620_000)
-      expect(posts(relay)).toBe(2)
-      expect(await relay.delivery(id)).toMatchObject({ state: 'dispatched', attempts: 2 })
+      expect(posts(relay)).toBe(1)
+      const reason = `The outcome of the dispatch is unknown, since ${refused}. Redeliver the delivery if no workflow run started.`
+      expect(await relay.delivery(id)).toMatchObject({ state: 'failed', attempts: 1, reason })
       expect(await relay.store.history(id)).toMatchObject([
         { type: 'answerLost' },
-        { type: 'runNotFound', details: { reason: `no workflow run reported, and ${refused}` } },
-        { type: 'dispatchAccepted' },
+        { type: 'runNotFound', details: { list: 'forbidden', reason: refused } },
       ])
+      await relay.send()
+      expect(relay.port.run('r_1')).toMatchObject({
+        status: 'FAILURE',
+        statusLabel: 'Unknown',
+        summary: reason,
+      })
     })
 
     test('is not sent again where Port names the run', async () => {
@@ -186,21 +203,15 @@ describe('a dispatch whose answer was lost', () => {
       expect(await relay.runs(id)).toEqual([[4242, 'port']])
     })
 
-    test('is not sent again where the run in Port has ended; of a synchronous one that says nothing', async () => {
+    test('is not sent again where the run in Port has ended', async () => {
       const { relay, id } = await openBlind()
       relay.port.run('r_1').status = 'SUCCESS'
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
       expect((await relay.delivery(id)).state).toBe('finished')
-      const other = await openBlind()
-      const run = other.relay.port.run('r_1')
-      run.status = 'SUCCESS'
-      run.payload.synchronized = true
-      await waitUntil(other.relay, other.relay.now() + 700_000)
-      expect(posts(other.relay)).toBe(2)
     })
 
-    test('nor where its run could not have reported: it fails, and Port shows how to go on', async () => {
+    test('nor for a node run, which Port does not show: it fails, and Port shows how to go on', async () => {
       const { relay, id } = await openBlind('wfnr_1')
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
@@ -210,20 +221,16 @@ describe('a dispatch whose answer was lost', () => {
       expect(relay.port.nodeRun('wfnr_1').logs.at(-1)?.message).toContain(reason)
     })
 
-    test('is sent again where the action would have reported through the relay', async () => {
-      const { relay } = await openBlind('wfnr_1', { publicUrl: 'https://relay.example' })
-      await waitUntil(relay, relay.now() + 700_000)
-      expect(posts(relay)).toBe(2)
-    })
-
-    test('is not sent again while Port does not answer', async () => {
-      const { relay } = await openBlind()
+    test('waits while Port does not answer, and is not sent again', async () => {
+      const { relay, id } = await openBlind()
       const unread = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
+      expect((await relay.delivery(id)).state).toBe('queued')
       unread()
       await waitUntil(relay, relay.now() + 20_000)
-      expect(posts(relay)).toBe(2)
+      expect(posts(relay)).toBe(1)
+      expect((await relay.delivery(id)).state).toBe('failed')
     })
   })
 

@@ -8,7 +8,7 @@ import type { Claimed, Store } from '../../store/store.ts'
 import type { ApplyEvent } from '../apply-event.ts'
 import type { FindRuns, Found } from '../binding/find-runs.ts'
 import { toGithubRunId } from '../binding/to-github-run-id.ts'
-import { NO_PORT_RUN, type PortAccess } from '../port-access.ts'
+import type { PortAccess } from '../port-access.ts'
 import type { DeliveryEvent } from '../transition/events.ts'
 
 export interface DispatchDeps {
@@ -85,7 +85,7 @@ function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {
 }
 
 /** After a lost answer, the evidence that binds runs decides whether a run was started. */
-async function lookForRun(delivery: Delivery, { store, apply, port, findRuns, publicUrl }: DispatchDeps) {
+async function lookForRun(delivery: Delivery, { store, apply, port, findRuns }: DispatchDeps) {
   const run = await port.read(delivery)
   const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
   const found = await findRuns(delivery, { maxAge: FRESH_MS, externalRunId })
@@ -98,13 +98,10 @@ async function lookForRun(delivery: Delivery, { store, apply, port, findRuns, pu
     // Port names a run that is not to be seen here: the dispatch took effect.
     await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
   } else {
-    const isRead = typeof run === 'object' && run !== NO_PORT_RUN && run.status !== 'unknown'
     await apply(delivery, {
       type: 'runNotFound',
       ...readList(found, delivery, run === 'unread'),
       readAt: found.snapshot.readAt ?? 0,
-      // A workflow that is started by its name may be one without the action.
-      reportable: delivery.workflow === null && (isRead || publicUrl !== null),
     })
   }
 }

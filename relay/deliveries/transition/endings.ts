@@ -25,6 +25,10 @@ const NAME_BY_PAYLOAD = 'Set run-name: ${{ github.event.client_payload.run_id }}
 const NAME_BY_INPUT =
   "Declare the input port in the workflow, and set run-name: ${{ fromJSON(inputs.port || '{}').run_id }} there"
 
+/** What makes the run of a delivery known. */
+export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
+  `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
+
 /** The ending where no workflow run was followed to its end. */
 export function endWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, eventType, workflow } = delivery
@@ -49,7 +53,7 @@ export function endWithoutRun(cause: NoRun, delivery: Delivery): Ending {
     case 'unidentified':
       return failed(
         'Not identified',
-        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it cannot be identified. The repository's Actions page lists them. ${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job.`,
+        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it cannot be identified. The repository's Actions page lists them. ${howToName(delivery)}.`,
       )
     case 'deleted':
       return failed(

@@ -31,8 +31,8 @@ export type DeliveryEvent =
   | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & Answered)
   /** The dispatch may or may not have started a workflow run. */
   | ({ type: 'answerLost'; attempt: number; reason: string } & Answered)
-  /** After a lost answer, no evidence of a run. `readAt`: of the list; `reportable`: one that ran would have reported. */
-  | { type: 'runNotFound'; list: RunList; readAt: number; reason: string; reportable: boolean }
+  /** After a lost answer, no evidence of a run. `readAt`: of the list. */
+  | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
   /** The workflow runs that belong to it, as they are now; `lookAt`: when to look again. */
   | { type: 'runsSeen'; runs: DeliveryRun[]; lookAt: number }
   /** The action reported, authenticated by OIDC. */

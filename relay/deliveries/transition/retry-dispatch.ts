@@ -1,5 +1,6 @@
 import type { Change, Delivery, Message, Transition } from '../../store/delivery.ts'
 import { endCancelled } from './cancelling.ts'
+import { howToName } from './endings.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage, answered, clockTime, describeDispatch, duration } from './format.ts'
 
@@ -65,12 +66,13 @@ export function loseAnswer(
 }
 
 /**
- * Without evidence of a run, a dispatch whose answer was lost is sent again once a run would have been seen. Where
- * the list does not decide, the action's report or Port's run is awaited until the start timeout is over.
+ * A dispatch whose answer was lost is sent again only where the list of runs shows that none appeared, once one would
+ * have been seen. Where the list does not decide, the action's report, Port's run or a title is awaited until the start
+ * timeout is over; then the delivery fails, and a person decides: a second dispatch may do the work twice.
  */
 export function lookAgainOrRetry(
   delivery: Delivery,
-  { list, readAt, reason, reportable }: Event<'runNotFound'>,
+  { list, readAt, reason }: Event<'runNotFound'>,
   now: number,
   policy: Policy,
 ): Transition {
@@ -82,14 +84,17 @@ export function lookAgainOrRetry(
   if (list === 'empty' && !isOld) return retry(delivery, 'no workflow run appeared', now, policy)
   if (now >= giveUpAt(delivery, now, policy)) {
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
-    return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
+    return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, 'Unknown')
   }
   if (list === 'unavailable' || isOld) return wait(delivery, now + LOOK_MS)
   const decideAt = since + policy.startTimeout
   if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
-  if (reportable) return retry(delivery, `no workflow run reported, and ${reason}`, now, policy)
-  const sentence = `The outcome of the dispatch is unknown, since ${reason}. Redeliver the delivery if no workflow run started.`
-  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy)
+  const cure =
+    list === 'ambiguous'
+      ? `Redeliver the delivery if none of them belongs to it. ${howToName(delivery)}.`
+      : 'Redeliver the delivery if no workflow run started.'
+  const sentence = `The outcome of the dispatch is unknown, since ${reason}. ${cure}`
+  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, 'Unknown')
 }
 
 /** A gate is closed: nothing was tried, and nothing is due before it opens. */
@@ -123,6 +128,7 @@ function fail(
   history: NonNullable<Transition['history']>,
   reason: string,
   policy: Policy,
+  statusLabel = 'Not started',
 ): Transition {
   if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
   return {
@@ -132,7 +138,7 @@ function fail(
       {
         update: {
           conclusion: 'failure',
-          statusLabel: 'Not started',
+          statusLabel,
           summary: reason,
           link: [actionsPage(policy.serverUrl, delivery.repository)],
         },
