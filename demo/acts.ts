@@ -27,7 +27,7 @@ const RELEASE = {
     ...{ replicas: 2, dry_run: false },
   },
   query: { ref: 'release' },
-  log: ['Dispatched workflow release.yml to acme/shop on release; waiting for its workflow to start.'],
+  log: ['Dispatched workflow release.yml to acme/shop on release'],
 }
 
 export const acts: Act[] = [

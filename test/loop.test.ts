@@ -10,6 +10,7 @@ import { relayEnv, startRelay } from './support/relay.ts'
 import { send } from './support/send.ts'
 import { SECRET } from './support/sign.ts'
 import { until } from './support/until.ts'
+import { withoutDelivery } from './support/without-delivery.ts'
 
 const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
 const REPOSITORY = 'acme/shop'
@@ -77,7 +78,9 @@ async function openLoop(options: Partial<PlayOptions> = {}) {
 
 /** Durations made equal; of what an endless roll-out logs until it is cancelled only the first line. */
 const withoutTimes = (text: string) =>
-  text.replace(/\b\d+ s\b/g, 'N s').replace(/(replica 1 of 99999 [^\\]*)(\\n[^\\]*of 99999 [^\\]*)*/, '$1')
+  withoutDelivery(text)
+    .replace(/\b\d+ s\b/g, 'N s')
+    .replace(/(replica 1 of 99999 [^\\]*)(\\n[^\\]*of 99999 [^\\]*)*/, '$1')
 
 /** Method, path and body of each request. */
 const calls = ({ requests }: { requests: ReceivedRequest[] }) =>

@@ -41,7 +41,10 @@ test('a failed delivery keeps why and each event, and is redelivered by API: onc
     {
       time: expect.stringMatching(/^\d{4}-.*Z$/),
       type: 'dispatchRejected',
-      details: { attempt: 1, reason: REASON, state: 'failed' },
+      details: {
+        ...{ attempt: 1, reason: REASON, state: 'failed' },
+        ...{ status: 404, github_request_id: expect.any(String) },
+      },
     },
   ])
   expect(JSON.stringify(shown)).not.toContain('of a person')

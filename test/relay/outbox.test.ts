@@ -3,6 +3,7 @@ import { OUTBOX_LEASE_MS, PORT_TIMEOUT_MS } from '../../relay/deliveries/outbox/
 import type { Message } from '../../relay/store/delivery.ts'
 import type { ReceivedRequest, Trouble } from '../support/http-server.ts'
 import { openStage, type Stage } from '../support/stage.ts'
+import { withoutDelivery } from '../support/without-delivery.ts'
 
 const DAY = 86_400_000
 const ALWAYS = { times: Number.POSITIVE_INFINITY }
@@ -21,7 +22,8 @@ const FAILED: Message[] = [
 const isPatch = ({ method }: ReceivedRequest) => method === 'PATCH'
 const logOf = ({ port }: Stage, runId: string) =>
   (runId.startsWith('wfnr_') ? port.nodeRun(runId) : port.run(runId)).logs
-const messages = (relay: Stage, runId = 'r_1') => logOf(relay, runId).map(({ message }) => message)
+const messages = (relay: Stage, runId = 'r_1') =>
+  logOf(relay, runId).map(({ message }) => withoutDelivery(message))
 
 const lines = (relay: Stage, runId = 'r_1') => messages(relay, runId).flatMap(text => text.split('\n'))
 

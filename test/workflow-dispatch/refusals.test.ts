@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { REFUSALS } from '../github/workflow-dispatch-refusals.ts'
 import { until } from '../support/until.ts'
+import { withoutDelivery } from '../support/without-delivery.ts'
 import { openScene, workflow } from './open-scene.ts'
 
 test(`${REFUSALS.length} refusals of GitHub each end the run in Port with their sentence, and nothing is sent again`, async () => {
@@ -21,7 +22,7 @@ test(`${REFUSALS.length} refusals of GitHub each end the run in Port with their 
       const told = { status: run.status, label: run.statusLabel, summary: run.summary, link: run.link }
       return {
         ...told,
-        log: run.logs.map(({ message }) => message),
+        log: run.logs.map(({ message }) => withoutDelivery(message)),
         ...{ state, events: events.map(({ type }) => type) },
         expected: sentence.replaceAll('acme/shop', repository),
         page: `${github.serverUrl}/${repository}/actions`,

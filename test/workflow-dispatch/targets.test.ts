@@ -44,13 +44,19 @@ describe('a webhook that names a workflow starts it with its inputs by name, and
     await until(() => run.logs.length > 0, 'Port is told')
     expect(firstUpdate(scene, run.id)).toEqual({ statusLabel: 'Waiting for GitHub', link })
     expect(run.logs.map(({ message }) => message)).toEqual([
-      'Dispatched workflow deploy.yml to acme/shop on release; waiting for its workflow to start.',
+      `Dispatched workflow deploy.yml to acme/shop on release (delivery ${answer.delivery}); waiting for its workflow to start.`,
     ])
     const shown = await scene.shown(run.id)
     expect(shown).toMatchObject({ state: 'running', github_run_id: dispatch.runId, evidence: 'answer' })
     expect(shown.events.map(({ type, details }) => [type, details])).toEqual([
       ['accepted', {}],
-      ['dispatchAccepted', { attempt: 1, github_run_id: dispatch.runId, evidence: 'answer' }],
+      [
+        'dispatchAccepted',
+        {
+          ...{ attempt: 1, status: 200, github_request_id: expect.any(String) },
+          ...{ github_run_id: dispatch.runId, evidence: 'answer' },
+        },
+      ],
     ])
     expect(run.link).toEqual(link)
   })

@@ -76,7 +76,11 @@ export function endCancelled(
   return {
     change: { state, reason: sentence, dueAt: null, unansweredSince: null },
     messages: [
-      { log: [{ level: 'INFO', message: 'Cancelled before a workflow run started.' }] },
+      {
+        log: [
+          { level: 'INFO', message: `Delivery ${delivery.id} was cancelled before a workflow run started.` },
+        ],
+      },
       {
         update: {
           conclusion,

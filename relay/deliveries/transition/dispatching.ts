@@ -40,7 +40,9 @@ export function accept(
     },
     messages: [
       { update: { statusLabel: 'Waiting for GitHub', link: [link] }, unlessStarted: true },
-      info(`Dispatched ${describeDispatch(delivery)}; waiting for its workflow to start.`),
+      info(
+        `Dispatched ${describeDispatch(delivery)} (delivery ${delivery.id}); waiting for its workflow to start.`,
+      ),
     ],
     history: {
       type: 'dispatchAccepted',

@@ -134,7 +134,14 @@ function fail(
   return {
     change: { state: 'failed', reason, dueAt: null, unansweredSince: null },
     messages: [
-      { log: [{ level: 'ERROR', message: reason }] },
+      {
+        log: [
+          {
+            level: 'ERROR',
+            message: delivery.waitingAnnounced ? reason : `${reason} (Delivery ${delivery.id}.)`,
+          },
+        ],
+      },
       {
         update: {
           conclusion: 'failure',
@@ -151,7 +158,7 @@ function fail(
 /** A line for Port's log that the delivery waits: one only since it was queued. */
 function once(delivery: Delivery, reason: string): Message[] {
   if (delivery.waitingAnnounced) return []
-  const message = `Waiting to dispatch ${describeDispatch(delivery)}: ${reason}.`
+  const message = `Waiting to dispatch ${describeDispatch(delivery)} (delivery ${delivery.id}): ${reason}.`
   return [{ log: [{ level: 'WARN', message }] }]
 }
 

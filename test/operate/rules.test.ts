@@ -1,0 +1,119 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parser } from '@prometheus-io/lezer-promql'
+import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { createMetrics } from '../../relay/admin/metrics.ts'
+import { declaredIn } from './read-series.ts'
+
+const root = join(import.meta.dirname, '../..')
+const ALERTS = join(root, 'deploy/prometheus-alerts.yml')
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+
+interface Rule {
+  alert: string
+  expr: string
+  labels: { severity: string }
+  annotations: { summary: string; runbook_url: string }
+}
+
+const rules = (parse(readFileSync(ALERTS, 'utf8')) as { groups: { rules: Rule[] }[] }).groups.flatMap(
+  group => group.rules,
+)
+const panels = (
+  JSON.parse(read('deploy/grafana-dashboard.json')) as {
+    panels: { id: number; title: string; targets: { expr: string }[] }[]
+  }
+).panels
+
+/** The series that a query reads, and the labels that it selects or groups by. @throws where it is no PromQL */
+function readQuery(expr: string): { series: string[]; labels: string[] } {
+  const text = expr.replaceAll('$__rate_interval', '5m')
+  const [series, labels]: string[][] = [[], []]
+  parser.parse(text).iterate({
+    enter({ type, from, to }) {
+      if (type.isError) throw new Error(`No PromQL at ${from}: ${expr}`)
+      if (type.name === 'Identifier') series!.push(text.slice(from, to))
+      if (type.name === 'LabelName') labels!.push(text.slice(from, to))
+    },
+  })
+  return { series: series!, labels: labels! }
+}
+
+/** Every series by the names under which a query reads it, with its labels. */
+async function known(): Promise<Map<string, string[]>> {
+  const text = await createMetrics().render({
+    stored: {
+      now: 0,
+      counts: { queued: 0, dispatched: 0, running: 0, failed: 0 },
+      backlog: { dueSince: { dispatch: 0, watch: 0, outbox: 0 }, messages: 0, oldestMessage: null },
+    },
+    ...{ rateLimitRemaining: 1, tokenExpiresAt: 1, clockOffset: 1 },
+    pausedUntil: { github: 1, port: 1 },
+    credentialOk: { github: true, port: true },
+  })
+  const names = [...declaredIn(text)].flatMap(([name, type]) =>
+    type === 'histogram' ? ['_bucket', '_sum', '_count'].map(end => name + end) : [name],
+  )
+  const labelsOf = (name: string) => {
+    const line = text.split('\n').find(each => each.startsWith(`port_relay_${name}{`)) ?? ''
+    return [...line.matchAll(/(\w+)="/g)].map(([, label]) => label as string)
+  }
+  return new Map(names.map(name => [`port_relay_${name}`, labelsOf(name)]))
+}
+
+test('the alert rules and the dashboard read series and labels that exist', async () => {
+  const series = await known()
+  const queries = [
+    ...rules.map(({ alert, expr }) => [alert, expr] as const),
+    ...panels.flatMap(({ title, targets }) => targets.map(({ expr }) => [title, expr] as const)),
+  ]
+  expect(queries.length).toBeGreaterThan(35)
+  const seen = new Set<string>()
+  for (const [where, expr] of queries) {
+    const query = readQuery(expr)
+    expect(query.series.length, where).toBeGreaterThan(0)
+    const labels = query.series.flatMap(name => series.get(name) ?? [`no series ${name}`])
+    expect(labels, where).toEqual(expect.arrayContaining(query.labels))
+    expect(
+      labels.filter(label => label.startsWith('no series')),
+      where,
+    ).toEqual([])
+    for (const name of query.series) seen.add(name.replace(/_bucket$/, ''))
+  }
+  // The dashboard shows all there is.
+  const all = [...series.keys()].map(name => name.replace(/_(bucket|sum|count)$/, ''))
+  expect([...seen].sort()).toEqual([...new Set(all)].sort())
+})
+
+test('this test notices a query that is none, a series and a label that do not exist', () => {
+  expect(() => readQuery('sum by (')).toThrow('No PromQL')
+  expect(readQuery('sum by (team) (rate(port_relay_none{state="x"}[5m]))')).toEqual({
+    series: ['port_relay_none'],
+    labels: ['team', 'state'],
+  })
+})
+
+test('each alert has a severity and a runbook that exists', () => {
+  const docs = read('docs/operations.md')
+  for (const { alert, labels, annotations } of rules) {
+    expect(['critical', 'warning'], alert).toContain(labels.severity)
+    expect(annotations.summary.length, alert).toBeGreaterThan(10)
+    expect(annotations.runbook_url).toMatch(new RegExp(`/docs/operations\\.md#${alert.toLowerCase()}$`))
+    expect(docs, alert).toContain(`\n### ${alert}\n`)
+  }
+  const written = [...docs.matchAll(/^### (PortRelay\w+)$/gm)].map(([, name]) => name)
+  expect(written).toEqual(rules.map(({ alert }) => alert))
+})
+
+test('each panel of the dashboard has a number and a place of its own', () => {
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
+  expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length)
+})
+
+const hasPromtool = spawnSync('promtool', ['--version']).status === 0
+
+test.runIf(hasPromtool)('promtool accepts the alert rules', () => {
+  expect(execFileSync('promtool', ['check', 'rules', ALERTS], { encoding: 'utf8' })).toContain('SUCCESS')
+})
