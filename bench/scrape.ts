@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
 import { openRelay } from '../relay/commands/open-relay.ts'
 import { readConfig } from '../relay/config/config.ts'
@@ -37,13 +38,11 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
   const relay = await openRelay(readConfig(env), pino({ level: 'silent' }))
   const times: number[] = []
   try {
+    // What a database has just been filled with is not in its memory yet.
+    while (!(await scrape(relay.port))) await sleep(1_000)
     for (let i = 0; i < SCRAPES; i++) {
       const began = performance.now()
-      const answer = await fetch(`http://127.0.0.1:${relay.port}/metrics`, {
-        headers: { authorization: `Bearer ${TOKEN}` },
-      })
-      if (!(await answer.text()).includes('port_relay_deliveries{state="failed"}'))
-        throw new Error('not whole')
+      if (!(await scrape(relay.port))) throw new Error('The database did not answer in time')
       times.push(performance.now() - began)
     }
   } finally {
@@ -53,9 +52,16 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
   return { median: times[SCRAPES / 2] as number, most: times.at(-1) as number }
 }
 
-/** What waits is due in an hour, so that the relay leaves it alone. */
+/** @returns whether the answer has the series of the database */
+async function scrape(port: number): Promise<boolean> {
+  const headers = { authorization: `Bearer ${TOKEN}` }
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`, { headers })
+  return (await answer.text()).includes('port_relay_deliveries{state="failed"} 100000')
+}
+
+/** What waits is due in ten minutes, so that the relay leaves it alone. */
 async function fill(backend: Backend): Promise<void> {
-  const due = Date.now() + 3_600_000
+  const due = Date.now() + 600_000
   const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
   for (const [state, amount] of Object.entries(STATES)) {
     const isOpen = ['queued', 'dispatched', 'running'].includes(state)

@@ -1,0 +1,228 @@
+import { expect, onTestFinished, test } from 'vitest'
+import type { GitHubRun } from '../support/github-api.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { startPortApi } from '../support/port-api.ts'
+import { type Env, openRelayHere, relayEnv } from '../support/relay.ts'
+import { sendRunWebhook } from '../support/run-webhook.ts'
+import { send, type Webhook } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
+import { until } from '../support/until.ts'
+
+/** `LOG_DELIVERIES=10000` for the complete form. */
+const AMOUNT = Number(process.env.LOG_DELIVERIES ?? 60)
+const REPOSITORIES = 20
+const AT_ONCE = 20
+const ADMIN_TOKEN = 'an admin token of some length'
+const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
+
+const RUN_NAME = (payload: Record<string, unknown>) => `Deploy ${payload.run_id}`
+
+async function open(env: Env = {}) {
+  const [port, github] = await Promise.all([
+    startPortApi({ clientSecret: SECRET }),
+    startGitHubApi({ autoRun: true }),
+  ])
+  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  const workflows = [
+    {
+      ...{ path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'], runName: RUN_NAME },
+      dispatch: { inputs: { size: { type: 'choice' as const, options: ['s', 'm'] }, port: {} } },
+    },
+  ]
+  for (let i = 0; i < REPOSITORIES; i++) github.addRepository(`acme/shop-${i}`, { workflows })
+  const relay = await openRelayHere(
+    relayEnv({
+      ...{ PORT_CLIENT_ID: port.clientId, PORT_API_URL: port.url },
+      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token, GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET },
+      ...{ RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_DISPATCH_RATE: '0', RELAY_ADMIN_TOKEN: ADMIN_TOKEN },
+      ...env,
+    }),
+  )
+  const deliver = async (runId: string, webhook: Webhook = {}) => {
+    port.createRun({ id: runId })
+    return send(relay.url, {
+      path: '/webhook/acme/shop-0?event_type=deploy',
+      ...webhook,
+      body:
+        webhook.body instanceof Uint8Array ? webhook.body : { run: { id: runId }, ...(webhook.body ?? {}) },
+    })
+  }
+  const call = async (method: string, path: string) => {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    return (await fetch(`${relay.url}/api/${path}`, { method, headers })).status
+  }
+  const runOf = (runId: string) =>
+    until(
+      () => github.runs.find(({ displayTitle }) => displayTitle.endsWith(` ${runId}`)),
+      'its run appears',
+    ) as Promise<GitHubRun>
+  const end = async (run: GitHubRun, conclusion: string | null) => {
+    if (conclusion !== null) github.setRun(run.id, { status: 'completed', conclusion })
+    await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
+  }
+  /** The lines about a delivery after the first `from`, without pino's own fields. */
+  const linesOf = (delivery: unknown) =>
+    relay
+      .log()
+      .filter(line => line.delivery === delivery)
+      .map(({ time: _, pid: __, hostname: ___, ...line }) => line)
+  return { port, github, relay, deliver, call, runOf, end, linesOf }
+}
+
+test('each event of a delivery is one line, with the fields that are known', async () => {
+  const { relay, deliver, call, runOf, end, linesOf } = await open()
+  const { body } = await deliver('r_1')
+  const about = {
+    ...{ level: 30, delivery: body.delivery, run: 'r_1' },
+    ...{ repository: 'acme/shop-0', event_type: 'deploy' },
+  }
+  await deliver('r_1')
+  const run = await runOf('r_1')
+  await end(run, null)
+  await until(() => linesOf(body.delivery).length === 4, 'its run is bound')
+  await end(run, 'success')
+  await until(() => linesOf(body.delivery).length === 5, 'it ends')
+  const answered = { attempt: 1, status: 204, github_request_id: expect.stringMatching(/^\w+:\w+/) }
+  const ofRun = { github_run_id: run.id }
+  expect(linesOf(body.delivery)).toEqual(
+    expect.arrayContaining(
+      [
+        { ...about, msg: 'the delivery is accepted', duplicate: false },
+        { ...about, msg: 'the webhook is a duplicate of a delivery', duplicate: true },
+        { ...about, msg: 'GitHub accepted the dispatch', ...answered },
+        { ...about, msg: 'a workflow run is bound to the delivery', ...ofRun, evidence: 'title' },
+        {
+          ...{ ...about, msg: 'the delivery ended with its workflow run', ...ofRun },
+          ...{ conclusion: 'success', state: 'finished' },
+        },
+      ].map(line => expect.objectContaining(line)),
+    ),
+  )
+  expect(await call('GET', `deliveries/${body.delivery}`)).toBe(200)
+  expect(relay.log().at(-1)).toMatchObject({
+    ...{ level: 30, msg: 'the admin API was called', method: 'GET', status: 200, role: 'admin' },
+    ...{ path: `/api/deliveries/${body.delivery}`, address: '127.0.0.1' },
+  })
+})
+
+test('a refused webhook, a failed attempt, a redelivery, a cancellation and a refused call are a line each', async () => {
+  const { github, relay, deliver, call, linesOf } = await open({ RELAY_START_TIMEOUT: '1h' })
+  const messages = (from: number) =>
+    relay
+      .log()
+      .slice(from)
+      .map(({ msg }) => msg)
+  await deliver('r_1', { secret: 'wrong' })
+  expect(relay.log()).toEqual([
+    expect.objectContaining({
+      ...{ level: 30, msg: 'a webhook of Port is refused', status: 401, address: '127.0.0.1' },
+      ...{
+        method: 'POST',
+        path: '/webhook/acme/shop-0',
+        reason: expect.stringContaining('PORT_CLIENT_SECRET'),
+      },
+    }),
+  ])
+  expect((await fetch(`${relay.url}/github`, { method: 'POST', body: '{}' })).status).toBe(401)
+  expect(messages(1)).toEqual(['a webhook of GitHub is refused'])
+  expect((await fetch(`${relay.url}/api/deliveries`)).status).toBe(401)
+  expect(relay.log().at(-1)).toMatchObject({ msg: 'the admin API was called', status: 401, role: null })
+
+  github.fail({ status: 404, body: { message: 'Not Found' } })
+  const { body } = await deliver('r_2')
+  await until(() => linesOf(body.delivery).length === 2, 'it fails')
+  expect(linesOf(body.delivery).at(-1)).toMatchObject({
+    ...{ level: 30, msg: 'GitHub rejected the dispatch', state: 'failed', attempt: 1, status: 404 },
+    reason: expect.stringContaining('GitHub cannot see acme/shop-0'),
+  })
+  github.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+  const before = relay.log().length
+  expect(await call('POST', `deliveries/${body.delivery}/redeliver`)).toBe(202)
+  await until(() => messages(before).length >= 3, 'it is tried again')
+  expect(messages(before).slice(0, 3).sort()).toEqual([
+    "GitHub's answer to the dispatch was lost",
+    'the admin API was called',
+    'the delivery is queued again',
+  ])
+  const asked = relay.log().length
+  expect(await call('POST', `deliveries/${body.delivery}/cancel`)).toBe(202)
+  expect(messages(asked).sort()).toEqual(['a person cancelled the delivery', 'the admin API was called'])
+})
+
+test(`in a log of ${AMOUNT} deliveries that go well and badly there is no input, no secret and no person`, {
+  timeout: 60_000 + AMOUNT * 100,
+}, async () => {
+  const { port, github, relay, deliver, call, runOf, end } = await open({ LOG_LEVEL: 'debug' })
+  const person = { email: 'ada.lovelace@people.example', name: 'Ada Lovelace' }
+  // Port rejects what it is sent, and quotes it.
+  port.fail({
+    ...{ match: ({ path }) => /\/r_\d*9\//.test(path), status: 422, times: AMOUNT },
+    body: { ok: false, error: 'invalid_request', message: 'hunter2 of Ada Lovelace is no message' },
+  })
+  const play = async (i: number) => {
+    const runId = `r_${i}`
+    const shop = `acme/shop-${i % REPOSITORIES}`
+    const secret = `hunter2-${i}`
+    const body = {
+      ...{
+        action: { identifier: 'deploy', encryptedProperties: ['token'] },
+        trigger: { by: { user: person } },
+      },
+      ...{ inputs: { version: secret, size: secret, token: `sealed-${secret}` } },
+      entity: { identifier: `entity-${secret}`, properties: { owner: person.email } },
+    }
+    const webhook = { path: `/webhook/${shop}?event_type=deploy`, body }
+    switch (i % 6) {
+      case 0:
+        // GitHub quotes the value of the input that it rejects.
+        await deliver(runId, { ...webhook, path: `/webhook/${shop}?workflow=deploy.yml` })
+        return
+      case 1:
+        await deliver(runId, { ...webhook, secret })
+        await deliver(runId, { ...webhook, body: Buffer.from(`{"password": "${secret}"`) })
+        return
+      case 2:
+        await deliver(runId, { ...webhook, path: `/webhook/${shop}?wait=long` })
+        return
+      default: {
+        const { body: answer } = await deliver(runId, webhook)
+        const run = await runOf(runId)
+        if (i % 6 === 3) return void (await call('POST', `deliveries/${answer.delivery}/cancel`))
+        github.setJobs(run.id, 1, [
+          {
+            ...{ name: `deploy ${secret} for Ada Lovelace`, status: 'completed', conclusion: 'failure' },
+            steps: [{ name: `echo ${secret}`, status: 'completed', conclusion: 'failure' }],
+          } as never,
+        ])
+        await end(run, i % 6 === 4 ? 'success' : 'failure')
+      }
+    }
+  }
+  const numbers = Array.from({ length: AMOUNT }, (_, i) => i).values()
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (const i of numbers) await play(i)
+    }),
+  )
+  const said = (msg: string) => relay.log().filter(line => line.msg === msg).length
+  const of = (remainders: number[]) =>
+    Array.from({ length: AMOUNT }, (_, i) => i).filter(i => remainders.includes(i % 6)).length
+  await until(() => said('GitHub rejected the dispatch') >= of([0]), 'GitHub rejects', 60_000 + AMOUNT * 20)
+  await until(
+    () => said('the delivery ended with its workflow run') >= of([4]) + 3,
+    'they end',
+    60_000 + AMOUNT * 20,
+  )
+  expect(said('the delivery is accepted')).toBe(of([0, 3, 4, 5]))
+  expect(said('a webhook of Port is refused')).toBe(2 * of([1]) + of([2]))
+  for (const text of ['hunter2', 'Lovelace', 'people.example', SECRET, ADMIN_TOKEN, github.token]) {
+    expect(relay.printed().includes(text), text).toBe(false)
+  }
+  // The search finds what is there, and what was looked for is in what Port and GitHub have got.
+  expect(relay.printed()).toContain('"run":"r_4"')
+  const sent = JSON.stringify(github.requests.map(request => request.body))
+  for (const text of ['hunter2', 'Lovelace', 'people.example']) expect(sent).toContain(text)
+  console.log(
+    `${AMOUNT} deliveries, ${relay.log().length} lines of log, ${relay.printed().length} bytes: none found`,
+  )
+})
