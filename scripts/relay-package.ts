@@ -22,7 +22,8 @@ export function relayPackage(folder: string): { file: string; content: string }[
     engines,
     type: 'module',
     bin: { [NAME]: 'cli.js' },
-    files: ['*.js'],
+    // What the command `play` loads is in a folder of its own.
+    files: ['*.js', 'play'],
   }
   return [
     { file: `${folder}/package.json`, content: `${JSON.stringify(manifest, null, 2)}\n` },
