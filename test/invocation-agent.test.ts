@@ -75,6 +75,13 @@ describe("a body that comes through Port's agent", () => {
     }
   })
 
+  test.each(['port_payload', 'port_context'])('reads as its author wrote it inside of %s', key => {
+    const inner = throughAgent({ version: '1' }, 'r_1')
+    for (const body of [{ [key]: inner, own: true }, throughAgent({ [key]: inner, own: true }, 'r_1')])
+      expect(readInvocation(body)).toMatchObject({ runId: 'r_1', inputs: { version: '1', own: true } })
+    expect(readInvocation({ [key]: inner }).inputs).toEqual({ version: '1' })
+  })
+
   test('is left alone where it only looks so', () => {
     const invocationMethod = { type: 'WEBHOOK' }
     for (const body of [

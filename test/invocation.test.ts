@@ -205,6 +205,24 @@ describe('each shape of body', () => {
     })
   })
 
+  test('a timer that has expired is a change log without a change', () => {
+    const body = {
+      context: { blueprint: 'lease', entity: 'shop-preview' },
+      action: 'TIMER_EXPIRED',
+      trigger: { at: '2022-12-01T16:50:00+02:00', by: { byPort: true, orgId: 'org_1' }, origin: 'API' },
+      resourceType: 'entity',
+      status: 'SUCCESS',
+    }
+    expect(readInvocation(body)).toMatchObject({
+      kind: 'none',
+      action: 'TIMER_EXPIRED',
+      blueprint: 'lease',
+      entity: { identifier: 'shop-preview' },
+      inputs: {},
+      event: body,
+    })
+  })
+
   test('a change log gives the change as its event, and starts no run, also when it tells of one', () => {
     expect(read('change-log-entity')).toEqual({
       ...NOTHING,

@@ -40,5 +40,7 @@ function eventOf(body: JsonObject): JsonObject {
 
 /** It describes a change and starts no run, even where the change is to a run, whose id is in its `context`. */
 export function isChangeLog(body: JsonObject): boolean {
-  return typeof body.resourceType === 'string' && isObject(body.diff) && !isLegacy(body)
+  // A timer that has expired changes nothing, so it has no "diff".
+  const isTimer = body.action === 'TIMER_EXPIRED' && isObject(body.context) && isObject(body.trigger)
+  return typeof body.resourceType === 'string' && (isObject(body.diff) || isTimer) && !isLegacy(body)
 }

@@ -7,6 +7,7 @@ import { identifier, object, readEntity, text, texts } from './read-value.ts'
 import { contextRunId } from './run-kind.ts'
 import { spreadsInputs } from './spreads-inputs.ts'
 import { isAny, type Known, unknownFields } from './unknown-fields.ts'
+import { unwrapAgent } from './unwrap-agent.ts'
 
 /** Reads the shape that a body has, and with it whatever its author put beside. */
 export function readShape(body: JsonObject): Asked {
@@ -52,8 +53,10 @@ const PORT_CONTEXT: Known = {
 
 /** Everything else: the author's own keys, with what Port put beside them. */
 function readFlat(body: JsonObject): Asked {
-  const portPayload = isObject(body.port_payload) ? readShape(body.port_payload) : NOTHING
-  const portContext = object(body.port_context)
+  // What Port's agent has made of it may stand inside, too.
+  const payload = object(unwrapAgent(body.port_payload) as Json)
+  const portContext = object(unwrapAgent(body.port_context) as Json)
+  const portPayload = isObject(body.port_payload) ? readShape(payload) : NOTHING
   const inRun = isRunContext(body.context)
   const context = runContext(body.context)
   const action = readAction(portContext.action)
