@@ -274,7 +274,11 @@ test('a leg of a matrix names itself as GitHub does, at the start and at the end
   ] as const) {
     const stage = await openStage()
     const job = openRunner(stage, { 'github-token': '', matrix: JSON.stringify(matrix) })
-    await job.run('main')
+    expect(await job.run('main')).toEqual([
+      expect.stringMatching(
+        /^::warning::This job is a leg of a matrix, and the first leg to end ends the Port run/,
+      ),
+    ])
     await job.run('post', job.state())
     expect(linesOf(stage.run)[0]).toContain(`Workflow run started, job ${name}: http`)
     expect(linesOf(stage.run)[1]).toContain(`✓ Job ${name}: success after`)

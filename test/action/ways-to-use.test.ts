@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { openRunner } from './open-runner.ts'
+import { openRunner, seeAlso } from './open-runner.ts'
 import { action, openStage, ownSteps, payloadFor, repositoryWith } from './play.ts'
 import { transcript } from './transcript.ts'
 
@@ -76,28 +76,6 @@ jobs:
 `,
   })
   await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/reusable-workflow.yml')
-  expect(stage.run.status).toBe('SUCCESS')
-})
-
-test('a workflow started by hand takes the payload from its input, and reports as any other', async () => {
-  const stage = await openStage()
-  const played = await stage.play({
-    yaml: `
-on:
-  workflow_dispatch:
-    inputs:
-      payload: { type: string, required: true }
-jobs:
-  deploy:
-    runs-on: ubuntu-latest
-    steps:${action({ payload: '${{ inputs.payload }}' })}
-`,
-    event: {
-      name: 'workflow_dispatch',
-      payload: { inputs: { payload: JSON.stringify(payloadFor('r_Q0YotCZMKxDLdlaU')) } },
-    },
-  })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/workflow-dispatch.yml')
   expect(stage.run.status).toBe('SUCCESS')
 })
 
@@ -190,11 +168,14 @@ test('an input named as a fixed output, or as none can be, stays in the output i
 
 test('one credential without the other, and every other wrong input, is an error at once', async () => {
   const stage = await openStage()
-  const played = await stage.play({
-    secrets: {},
-    with: { report: 'jobs', 'on-duplicate': 'stop', needs: 'build' },
-  })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/wrong-inputs.yml')
+  const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
+  expect(await openRunner(stage, wrong).run('main')).toEqual([
+    '::error::report must be job, workflow, progress or off, not "jobs".%0Aneeds must be ${{ toJSON(needs) }}.%0A' +
+      'on-duplicate must be fail or continue, not "stop".%0Aport-client-id is given, and port-client-secret is empty: ' +
+      `check the name of its secret or variable.${seeAlso('inputs')}`,
+  ])
+  expect(process.exitCode).toBe(1)
+  expect(stage.port.requests).toEqual([])
 })
 
 test('a token that may not read actions costs the steps alone, and one notice names the permission', async () => {

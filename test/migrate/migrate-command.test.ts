@@ -1,8 +1,9 @@
-import { execFile } from 'node:child_process'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { migrate } from '../../relay/commands/migrate.ts'
+import { run as runCommand } from '../support/run-command.ts'
 import { beforeOf, migrated } from './play-case.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -13,13 +14,12 @@ beforeEach(() => {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
 })
 
-function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise(resolve => {
-    const command = [join(root, 'relay/main.ts'), 'migrate', ...args]
-    execFile(process.execPath, command, { cwd: folder }, (error, stdout, stderr) => {
-      resolve({ code: error ? Number(error.code) : 0, stdout, stderr })
-    })
-  })
+/** Runs the command with files of the folder; what it prints names them as they were given. */
+async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const given = args.map(arg => (arg.endsWith('.yml') ? join(folder, arg) : arg))
+  const { code, stdout, stderr } = await runCommand(migrate, given)
+  const own = (text: string) => text.replaceAll(`${folder}/`, '')
+  return { code, stdout: stdout && own(`${stdout}\n`), stderr: own(stderr) }
 }
 
 function file(name: string, as = `${name}.yml`): string {
