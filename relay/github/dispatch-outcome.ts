@@ -2,7 +2,7 @@ import { describeNetworkError, wasNotSent } from '../../port/client/network-erro
 import { CredentialError } from './credential.ts'
 import { noTokenSentence, readCredentialFailure } from './credential-failure.ts'
 import { type AnswerId, answerId, findResponse, isForeign, readMessage } from './github-answer.ts'
-import { LIMITED, readLimit } from './rate-limit.ts'
+import { readLimit } from './rate-limit.ts'
 import { GateClosedError } from './rate-limit-gate.ts'
 
 /**
@@ -94,12 +94,13 @@ function readError(error: unknown, failed: Failed): DispatchOutcome {
   }
   const { status } = response
   const says = readMessage(response.data)
-  const limit = readLimit(thrown, now, 0)
-  if (limit) return limitedUntil(limit.until, `${LIMITED} (${limit.answer})`)
+  // Where it names a time, the gate is closed until then, and the run is looked for afterwards.
   if (status >= 500 || status === 408) {
     const what = stage ? "the App's request for a token for" : isSent ? 'the dispatch to' : 'a request about'
     return lost(`GitHub answered ${status} to ${what} ${repository}`)
   }
+  const limit = readLimit(thrown, now, 0)
+  if (limit) return limitedUntil(limit.until, `${limit.reason} (${limit.answer})`)
   if (isForeign(response.data)) return deferred(`something between the relay and GitHub answered ${status}`)
   const outage = readCredentialFailure(stage, status, says)
   if (outage) {

@@ -1,5 +1,5 @@
 import type { Credential } from './credential.ts'
-import { LIMITED, readLimit } from './rate-limit.ts'
+import { readLimit } from './rate-limit.ts'
 import { GateClosedError, type RateLimitGate } from './rate-limit-gate.ts'
 
 /**
@@ -21,7 +21,7 @@ export function gatedCredential(
         return await credential.use(repository, work)
       } catch (error) {
         const limit = readLimit(error, clock(), gate.tries(repository))
-        if (limit) gate.close(repository, limit.until, LIMITED, 'limit')
+        if (limit) gate.close(repository, limit.until, limit.reason, 'limit')
         throw error
       }
     },

@@ -37,8 +37,7 @@ export function readFailure(
   const says = readMessage(response.data)
   const limit = readLimit(error, now, tries)
   if (limit) {
-    const reason = `GitHub limits how often it may be asked (${limit.answer})`
-    return { kind: 'later', at: limit.until, reason }
+    return { kind: 'later', at: limit.until, reason: `${limit.reason} (${limit.answer})` }
   }
   if (status >= 500 || status === 408) return { kind: 'later', at: soon, reason: `GitHub answered ${status}` }
   if (status === 409) return { kind: 'later', at: soon, reason: `GitHub answered 409: ${says}` }

@@ -127,8 +127,8 @@ export function createWorkflowDispatcher(
 function readAnswer({ status, data }: Pick<GitHubAnswer, 'status' | 'data'>): DispatchOutcome {
   if (status === 204) return { kind: 'accepted', run: null }
   const { workflow_run_id: id, html_url: url } = isObject(data) ? data : ({} as JsonObject)
-  if (status === 200 && typeof id === 'number' && typeof url === 'string') {
-    return { kind: 'accepted', run: { id, url } }
+  if (status === 200 && typeof id === 'number') {
+    return { kind: 'accepted', run: { id, url: typeof url === 'string' ? url : '' } }
   }
   return { kind: 'answer_lost', reason: `something between the relay and GitHub answered ${status}` }
 }

@@ -96,6 +96,21 @@ describe('an answer that is not the last word is not taken for it:', () => {
     expect((await relay.delivery(id)).state).toBe('dispatched')
   })
 
+  test('503 with a time: nothing is asked of GitHub before, and then the run is looked for', async () => {
+    const relay = await open({ autoRun: false })
+    relay.github.fail({ status: 503, headers: { 'retry-after': '300' }, times: 1 })
+    const id = await relay.accept('r_1')
+    const other = await relay.accept('r_2', 'acme/web')
+    await relay.pass(290_000)
+    expect(relay.github.requests).toHaveLength(1)
+    await relay.pass(60_000)
+    const methods = relay.github.requests
+      .filter(({ path }) => path.includes('acme/shop'))
+      .map(each => each.method)
+    expect(methods.slice(0, 3)).toEqual(['POST', 'GET', 'POST'])
+    for (const each of [id, other]) expect(await relay.delivery(each)).toMatchObject({ state: 'dispatched' })
+  })
+
   test('408: whether it arrived is looked for', async () => {
     const relay = await open()
     relay.github.fail({ status: 408, body: {} })
