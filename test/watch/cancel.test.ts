@@ -133,6 +133,20 @@ describe('a cancelled delivery', () => {
     expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
+  test('whose dispatch was not answered is cancelled once its run is known, though its run in Port has ended', async () => {
+    const stage = await open()
+    const id = await stage.accept(RUN)
+    stage.github.failures.serverError({ create: false, times: 1 })
+    await stage.step()
+    stage.port.endRun(RUN, 'FAILURE')
+    await cancel(stage, id, 'port')
+    await stage.pass(10_000)
+    stage.run(TITLE, { status: 'in_progress' })
+    await stage.pass(60_000)
+    expect(asked(stage)).toEqual(['cancel'])
+    expect(await stage.delivery(id)).toMatchObject({ state: 'cancelled' })
+  })
+
   test('is cancelled by a second relay where the first is gone', async () => {
     const stage = await open()
     const { id } = await running(stage)

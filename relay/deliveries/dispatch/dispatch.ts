@@ -106,9 +106,14 @@ async function lookForRun(delivery: Delivery, { store, apply, port, findRuns }: 
   }
 }
 
-/** A synchronous run ends with the answer to its webhook; that of a redelivered delivery may have ended before. */
-const hasEnded = (run: { ended: boolean; synchronized: boolean }, { queuedAt, receivedAt }: Delivery) =>
-  run.ended && !run.synchronized && queuedAt === receivedAt
+/**
+ * A synchronous run ends with the answer to its webhook; that of a redelivered delivery may have ended before; and
+ * where a person ended it, the workflow run is still to be cancelled.
+ */
+const hasEnded = (
+  run: { ended: boolean; synchronized: boolean },
+  { queuedAt, receivedAt, cancelRequestedAt }: Delivery,
+) => run.ended && !run.synchronized && queuedAt === receivedAt && cancelRequestedAt === null
 
 function readList(
   { candidates, snapshot, whole }: Found,
