@@ -1,3 +1,4 @@
+import { startEvent } from '../deliveries/binding/match-runs.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
@@ -14,7 +15,7 @@ export function checkTarget(
   { defaultBranch }: RepositoryFacts,
 ): string | null {
   if (attemptedAt === null) return 'the delivery has not been dispatched'
-  const event = workflow === null ? 'repository_dispatch' : 'workflow_dispatch'
+  const event = startEvent({ workflow })
   if (claims.eventName !== event)
     return `the run was started by ${claims.eventName}, and the delivery by ${event}`
   // GitHub starts a repository_dispatch on the default branch alone.

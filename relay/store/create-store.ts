@@ -11,11 +11,11 @@ import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
 import * as rateLimiter from './sql/rate-limiter.ts'
-import { type Accepted, type Store, StoreBusy } from './store.ts'
+import { type Accepted, MAX_OTHERS, type Store, StoreBusy } from './store.ts'
 import { toDelivery, toRun } from './to-delivery.ts'
 
 const BURST = 20
-const MAX_ROWS = 100
+const MAX_UNBOUND = 100
 
 /**
  * The one store, whatever database it lives in.
@@ -124,11 +124,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return (await one(lookups.findNamed(dialect, repository, names))).map(toDelivery)
     },
     async attemptedBetween(repository, from, to, except) {
-      const rows = await one(lookups.attemptedBetween(repository, { from, to, except, limit: MAX_ROWS }))
+      const rows = await one(lookups.attemptedBetween(repository, { from, to, except, limit: MAX_OTHERS }))
       return rows.map(row => ({ eventType: row.event_type as string | null }))
     },
     async findUnbound(repository) {
-      return (await one(lookups.findUnbound(dialect, repository, MAX_ROWS))).map(toDelivery)
+      return (await one(lookups.findUnbound(dialect, repository, MAX_UNBOUND))).map(toDelivery)
     },
     async reportUsage(id, sender) {
       const [row] = await one(lookups.reportUsage(id, sender))

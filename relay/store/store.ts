@@ -151,7 +151,7 @@ export interface Store {
   findRuns(repository: string, runIds: number[]): Promise<(DeliveryRun & { delivery: string })[]>
   /** Open deliveries of the repository with one of these dedupe keys or ids. */
   findNamed(repository: string, names: { dedupeKeys: string[]; ids: string[] }): Promise<Delivery[]>
-  /** What was dispatched to the repository in a time, this delivery left out: by event type, whatever became of it; at most 100. */
+  /** What was dispatched to the repository in a time, this delivery left out: by event type, whatever became of it; at most {@link MAX_OTHERS}. */
   attemptedBetween(
     repository: string,
     from: number,
@@ -208,6 +208,9 @@ export interface Store {
   /** Finishes the statements under way. */
   close(): Promise<void>
 }
+
+/** How many deliveries {@link Store.attemptedBetween} lists. */
+export const MAX_OTHERS = 100
 
 /** More deliveries wait to be persisted than the relay keeps up with. */
 export class StoreBusy extends Error {

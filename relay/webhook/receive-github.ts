@@ -2,9 +2,10 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
-import { refresh, toDeliveryRun } from '../deliveries/binding/find-runs.ts'
-import { isNamed } from '../deliveries/binding/match-runs.ts'
+import { toDeliveryRun } from '../deliveries/binding/find-runs.ts'
+import { isNamed, isOfTarget } from '../deliveries/binding/match-runs.ts'
 import { titleIds } from '../deliveries/binding/title-ids.ts'
+import { refresh } from '../deliveries/transition/runs.ts'
 import { readWebhookEvent, type WebhookEvent } from '../github/webhook-event.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
@@ -140,7 +141,9 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     const words = titleIds(run.title)
     const dedupeKeys = organisations.flatMap(organisation => words.map(word => runKey(organisation, word)))
     const found = await store.findNamed(repository, { dedupeKeys, ids: words })
-    return found.filter(delivery => isNamed(run.title, delivery) && delivery.attemptedAt !== null)
+    return found.filter(
+      delivery => isNamed(run.title, delivery) && isOfTarget(run, delivery) && delivery.attemptedAt !== null,
+    )
   }
 }
 

@@ -139,11 +139,12 @@ describe('the only candidate is taken', () => {
     expect(look([run('deploy', { createdAt })], sight)).toEqual({ evidence: null, titles: [] })
   })
 
-  test('not one of another workflow or branch than the one started by name', () => {
+  test('not one of another workflow, branch or event than the one started by name', () => {
     const started = { ...DELIVERY, eventType: null, workflow: 'deploy.yml', ref: 'release' }
     const matched = (more: Partial<WorkflowRun>) =>
       matchRuns(started, {
-        ...{ runs: [run('Deploy', more)], taken: new Set<number>(), externalRunId: null },
+        ...{ runs: [run('Deploy', { event: 'workflow_dispatch', ...more })], taken: new Set<number>() },
+        externalRunId: null,
         ...{ dispatchedAt: DISPATCHED, readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE },
         ...{ whole: true, others: [] },
       }).evidence
@@ -151,6 +152,7 @@ describe('the only candidate is taken', () => {
     expect(matched({ ref: null, workflow: null })).toBe('only_candidate')
     expect(matched({ ref: 'main' })).toBeNull()
     expect(matched({ ref: 'release', workflow: 'lint.yml' })).toBeNull()
+    expect(matched({ ref: 'release', event: 'repository_dispatch' })).toBeNull()
   })
 
   test('not one of two', () => {

@@ -149,6 +149,13 @@ test('a webhook that overtakes another changes nothing back', async () => {
   expect((await stage.delivery(id)).runs).toMatchObject([{ status: 'completed', conclusion: 'failure' }])
 })
 
+test('a webhook about a run of another event binds nothing, though its title names the delivery', async () => {
+  const stage = await openStage()
+  const id = await stage.dispatch(RUN)
+  await stage.webhook(stage.run(`deploy ${RUN}`, { event: 'workflow_dispatch', status: 'in_progress' }))
+  expect(await stage.runs(id)).toEqual([])
+})
+
 test('the watch loads no invocation, however large it is', async () => {
   const stage = await openStage()
   await stage.dispatch(RUN)

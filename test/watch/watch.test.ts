@@ -225,6 +225,39 @@ describe('without run-name', () => {
     },
   )
 
+  test('a run is bound to none where two deliveries of its type were dispatched, a hundred of others between them', async () => {
+    const stage = await openStage({ startTimeout: 600_000 })
+    const id = await stage.dispatch(RUN)
+    const accept = async (number: number, eventType: string) => {
+      const other = { ...(await stage.delivery(id)), id: `o_${number}`, dedupeKey: `run:${number}` }
+      const accepted = { ...other, replayKey: null, eventType, invocation: '{}', receivedAt: stage.now() }
+      await stage.store.accept(accepted)
+      await stage.engine().apply(await stage.delivery(other.id), { type: 'attemptStarted' })
+    }
+    for (let number = 0; number < 100; number++) await accept(number, `other-${number}`)
+    stage.advance(1_000)
+    await accept(100, 'deploy')
+    stage.run('deploy', { status: 'in_progress' })
+    await stage.pass(20_000)
+    expect(await stage.runs(id)).toEqual([])
+  })
+
+  test('a dispatch that is sent again since a run may be of another, and that starts nothing, ends as not identified', async () => {
+    const stage = await openStage({ startTimeout: START_TIMEOUT * 2 })
+    await stage.dispatch('r_before')
+    stage.github.failures.serverError({ create: false })
+    const id = await stage.accept(RUN)
+    await stage.step()
+    const run = stage.run('deploy', { status: 'in_progress' })
+    await stage.pass(START_TIMEOUT * 2 + 30_000)
+    expect(stage.github.dispatches).toHaveLength(2)
+    await stage.pass(START_TIMEOUT * 3)
+    expect(await stage.delivery(id)).toMatchObject({ state: 'dispatched' })
+    stage.end(run, 'failure')
+    await stage.pass(60_000)
+    expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not identified' })
+  })
+
   test('a run that was made long after RELAY_START_TIMEOUT is not waited for', async () => {
     const stage = await openStage()
     await stage.dispatch(FIRST)

@@ -1,9 +1,9 @@
 import type { RunCache, Snapshot } from '../../github/run-cache.ts'
 import type { WorkflowRun } from '../../github/workflow-run.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
-import type { Store } from '../../store/store.ts'
-import { decisiveRuns } from '../transition/following.ts'
-import { matchRuns } from './match-runs.ts'
+import { MAX_OTHERS, type Store } from '../../store/store.ts'
+import { decisiveRuns, mergeRuns, refresh } from '../transition/runs.ts'
+import { type Match, matchRuns, type Sight, startEvent } from './match-runs.ts'
 
 export interface FindRunsDeps {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
@@ -20,6 +20,8 @@ export interface Found {
   runs: DeliveryRun[]
   /** Those that could belong to it, where none does. */
   candidates: WorkflowRun[]
+  /** Those that an earlier attempt could have started, whose answer was lost, where nothing else is known. */
+  earlier: WorkflowRun[]
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
@@ -45,7 +47,7 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
     const snapshot = await cache.look(
       delivery.repository,
       {
-        event: delivery.workflow === null ? 'repository_dispatch' : 'workflow_dispatch',
+        event: startEvent(delivery),
         since,
         runIds: external === null ? wanted : [...new Set([...wanted, external])],
       },
@@ -53,7 +55,7 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
     )
     const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
-    const found = { runs: seen, candidates: [], snapshot, whole, elsewhere: false }
+    const found = { runs: seen, candidates: [], earlier: [], snapshot, whole, elsewhere: false }
     if (isKnown) return found
 
     const runs = [...snapshot.runs.values()]
@@ -66,7 +68,7 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       runs.map(run => run.id),
     )
     const now = store.clock()
-    const sight = {
+    const sight: Sight = {
       runs,
       // Runs bound by title are matched again, since Port may name one of them.
       taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
@@ -77,21 +79,31 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       whole,
       others: [],
     }
-    const named = matchRuns(delivery, sight)
-    const match =
-      present.length > 0 || named.evidence === 'port' || named.evidence === 'title' || named.runs.length === 0
-        ? named
-        : matchRuns(delivery, {
-            ...sight,
-            others: await store.attemptedBetween(
-              delivery.repository,
-              attemptedAt - startTimeout,
-              now,
-              delivery.id,
-            ),
-          })
-    const isBound = match.evidence !== null && (present.length === 0 || match.evidence !== 'only_candidate')
-    const bound = isBound ? merge(seen, match.runs, match.evidence as Evidence) : seen
+    const matchSince = async (at: number, sight: Sight): Promise<Match> => {
+      const named = matchRuns(delivery, sight)
+      const isNamed = named.evidence === 'port' || named.evidence === 'title'
+      if (present.length > 0 || isNamed || named.runs.length === 0) return named
+      const from = at - startTimeout
+      const others = await store.attemptedBetween(delivery.repository, from, now, delivery.id)
+      // Beyond what is listed, one of the same event type may have been dispatched.
+      const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
+      return matchRuns(delivery, { ...sight, others: [...others, ...rest] })
+    }
+    const match = await matchSince(attemptedAt, sight)
+    const { evidence } = match
+    const isBound = evidence !== null && (present.length === 0 || evidence !== 'only_candidate')
+    const named = isBound ? match.runs.map(run => toDeliveryRun(run, evidence)) : []
+    const bound = mergeRuns(seen, named)
+    // A lost answer may have started a run, also where the dispatch was sent again.
+    const waited = attemptedAt - (delivery.firstAttemptAt ?? attemptedAt)
+    const isFirst = isBound || present.length > 0 || match.runs.length > 0 || waited === 0
+    const before = {
+      ...sight,
+      dispatchedAt: dispatchedAt - waited,
+      startTimeout: startTimeout + waited,
+      whole: false,
+    }
+    const earlier = isFirst ? [] : (await matchSince(attemptedAt - waited, before)).runs
     // GitHub counts runs upwards: one that another has started has the larger id.
     const elsewhere =
       external !== null && !sight.taken.has(external) && bound.every(run => run.past || run.id < external)
@@ -99,25 +111,10 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       ...found,
       runs: bound,
       candidates: isBound || present.length > 0 ? [] : match.runs,
+      earlier,
       elsewhere: elsewhere && !bound.some(run => run.id === external),
     }
   }
-}
-
-/** A run as GitHub shows it now. An older attempt, as from a replica that lags behind, changes nothing. */
-export function refresh(run: DeliveryRun, now: WorkflowRun | undefined): DeliveryRun {
-  if (!now || run.past || now.attempt < run.attempt) return run
-  if (now.attempt === run.attempt && run.status === 'completed') return run
-  const { attempt, status, conclusion, url } = now
-  return { ...run, attempt, status, conclusion, url: url || run.url }
-}
-
-/** The run that Port names replaces those that titles name. */
-function merge(known: DeliveryRun[], found: readonly WorkflowRun[], evidence: Evidence): DeliveryRun[] {
-  const ids = new Set(found.map(run => run.id))
-  const kept = known.filter(run => !ids.has(run.id) || run.past || run.evidence === evidence)
-  const added = found.filter(run => !kept.some(each => each.id === run.id))
-  return [...kept, ...added.map(run => toDeliveryRun(run, evidence))]
 }
 
 const unseenRun = (id: number): WorkflowRun => ({

@@ -54,8 +54,14 @@ export function matchRuns(delivery: Named, sight: Sight): Match {
   return { evidence: null, runs: candidates(delivery, free) }
 }
 
-/** Whether a run can be of the workflow and the branch or tag that a delivery starts; of what GitHub does not name, it can. */
-function isOfTarget(run: WorkflowRun, { workflow, ref }: Pick<Delivery, 'workflow' | 'ref'>): boolean {
+/** What starts the workflow runs of a delivery. */
+export const startEvent = ({ workflow }: Pick<Delivery, 'workflow'>) =>
+  workflow === null ? 'repository_dispatch' : 'workflow_dispatch'
+
+/** Whether a run can be of the event, the workflow and the branch or tag that a delivery starts; of what GitHub does not name, it can. */
+export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow' | 'ref'>): boolean {
+  const { workflow, ref } = delivery
+  if (run.event !== 'unknown' && run.event !== startEvent(delivery)) return false
   if (workflow === null) return true
   const name = /^\d+$/.test(workflow) ? run.workflowId : run.workflow
   return (

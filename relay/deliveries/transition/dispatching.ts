@@ -60,6 +60,7 @@ export function noteAccepted(
   const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)
   return {
     change: {
+      ...(isNew && delivery.state === 'dispatched' && { state: 'running' as const }),
       dispatchedAt: delivery.dispatchedAt ?? now,
       unansweredSince: null,
       ...(isNew && { runs: [...delivery.runs, answeredRun(run)] }),

@@ -2,6 +2,7 @@ import type { Delivery, DeliveryRun, Message, Transition } from '../../store/del
 import { CANCELLED, type Ending, endOfRun, endWithoutRun } from './endings.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage } from './format.ts'
+import { boundRun, mergeRuns } from './runs.ts'
 
 type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
@@ -9,11 +10,10 @@ type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 const FIRST_WATCH_MS = 5_000
 
 /** Workflow runs of the delivery were seen: those that are new to it bind it. */
-export function see(delivery: Delivery, { runs, lookAt }: Event<'runsSeen'>, now: number): Transition {
-  const known = new Set(delivery.runs.map(run => run.id))
-  const added = runs.filter(run => !known.has(run.id))
+export function see(delivery: Delivery, { runs: seen, lookAt }: Event<'runsSeen'>, now: number): Transition {
+  const runs = mergeRuns(delivery.runs, seen)
   const change = { dueAt: lookAt, ...(!same(delivery.runs, runs) && { runs }) }
-  const [first] = added
+  const first = runs[delivery.runs.length]
   if (!first) return { change, messages: [], history: null }
   return {
     change: {
@@ -91,9 +91,10 @@ export function end(
 
 /** Port knows the end already: nothing is sent. */
 export function endInPort(
-  _delivery: Delivery,
-  { runs, conclusion = 'unknown' }: Event<'endedInPort'>,
+  delivery: Delivery,
+  { runs: seen, conclusion = 'unknown' }: Event<'endedInPort'>,
 ): Transition {
+  const runs = mergeRuns(delivery.runs, seen)
   return {
     change: { state: 'finished', reason: null, dueAt: null, unansweredSince: null, runs },
     messages: [],
@@ -149,17 +150,6 @@ function finish(
     history: { ...history, details: { ...history.details, state, reason: success ? null : sentence } },
   }
 }
-
-/** The runs whose end is the delivery's end: the one that is known to report, else all whose titles name it. */
-export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
-  const present = runs.filter(run => !run.past)
-  const known = present.filter(run => run.evidence !== 'title')
-  return known.length > 0 ? known : present
-}
-
-/** The run that represents a delivery. */
-export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
-  decisiveRuns(runs)[0] ?? null
 
 /** Port has the link already where the action reported. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {

@@ -1,6 +1,6 @@
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { NoRun, Policy } from '../transition/events.ts'
-import { decisiveRuns } from '../transition/following.ts'
+import { decisiveRuns } from '../transition/runs.ts'
 import type { Sight, Verdict } from './sight.ts'
 import { decideStartTimeout } from './start-timeout.ts'
 

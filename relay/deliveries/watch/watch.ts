@@ -6,8 +6,8 @@ import type { ApplyEvent } from '../apply-event.ts'
 import type { FindRuns } from '../binding/find-runs.ts'
 import { toGithubRunId } from '../binding/to-github-run-id.ts'
 import { NO_PORT_RUN, type PortAccess } from '../port-access.ts'
-import type { JobsFound, NoRun, Policy } from '../transition/events.ts'
-import { decisiveRuns } from '../transition/following.ts'
+import type { DeliveryEvent, JobsFound, NoRun, Policy } from '../transition/events.ts'
+import { decisiveRuns } from '../transition/runs.ts'
 import { cancelRuns } from './cancel-runs.ts'
 import { findFailedJobs } from './failed-jobs.ts'
 import { askInterval, isEnded, judge, lookInterval } from './judge.ts'
@@ -49,7 +49,9 @@ const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
  * was seen, has ended, or has timed out.
  */
 export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<void> {
-  const { store, findRuns, apply, port, policy, details } = deps
+  const { store, findRuns, port, policy, details } = deps
+  /** Only on the version that was looked at: where another change came first, a new look decides. */
+  const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new Map<string, Note>()
 
   return async delivery => {
@@ -75,14 +77,16 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       const event = await cancelRuns(delivery, open, { github: deps.github, now: store.clock() })
       if (event) {
         const seen = await apply(delivery, { type: 'runsSeen', runs, lookAt: Math.ceil(verdict.at) })
-        await apply(seen.delivery, event)
+        // GitHub has accepted the request, whatever else has happened.
+        await deps.apply(seen.delivery, event)
         return
       }
     }
     const isWaiting = delivery.waitingFor !== null || open.some(run => run.status === 'waiting')
     if (isWaiting && verdict.kind !== 'ended in Port') {
       const event = await readApprovals(delivery, runs, { github: deps.github, budget: details })
-      if (event) delivery = (await apply(delivery, event)).delivery
+      // The next look acts on the rest.
+      if (event && (await apply(delivery, event)).outcome !== 'ignored') return
     }
     // A run that is new to the delivery is bound first, so that its history shows by which evidence.
     const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))

@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest'
+import type { ReceivedRequest } from '../support/http-server.ts'
+import { openStage, type Stage } from '../support/stage.ts'
+import { until } from '../support/until.ts'
+
+const RUN = 'r_A1b2C3d4E5f6G7h8'
+const TITLE = `deploy ${RUN}`
+const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
+
+/** Takes a look at what is due, and does `meanwhile` while GitHub answers with its list. */
+async function lookWhile(stage: Stage, meanwhile: () => Promise<unknown>): Promise<void> {
+  stage.advance(20_000)
+  stage.github.clearRequests()
+  stage.github.fail({ match: isList, delayMs: 100, takesEffect: true, times: 1 })
+  const [claimed] = await stage.store.claimWatched(stage.now(), 60_000, 1)
+  const look = stage.engine().watch(claimed!)
+  await until(() => stage.github.requests.some(isList), 'the list is being read')
+  await meanwhile()
+  await look
+}
+
+describe('a report that arrives while the relay looks at the delivery', () => {
+  test('keeps the run bound that the look has not seen', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    await lookWhile(stage, async () => {
+      const run = stage.run('deploy', { status: 'in_progress' })
+      expect(await stage.bind(id, run.id)).toBe(true)
+    })
+    expect(await stage.runs(id)).toEqual([[stage.github.runs[0]!.id, 'report']])
+  })
+
+  test('stays the evidence where the look finds the run by its title', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    const run = stage.run(TITLE, { status: 'in_progress' })
+    await lookWhile(stage, () => stage.bind(id, run.id))
+    expect(await stage.runs(id)).toEqual([[run.id, 'report']])
+  })
+
+  test('stays the only run where the look takes another for the only candidate', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    stage.run('deploy', { status: 'in_progress' })
+    await lookWhile(stage, () => stage.bind(id, 4242))
+    expect(await stage.runs(id)).toEqual([[4242, 'report']])
+  })
+
+  test('of a re-run goes on where the look has seen the end of the attempt before', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(RUN)
+    const run = stage.run(TITLE, { status: 'in_progress' })
+    await stage.bind(id, run.id)
+    await stage.pass(10_000)
+    stage.end(run, 'failure')
+    stage.advance(20_000)
+    const [first] = await stage.store.claimWatched(stage.now(), 60_000, 1)
+    await stage.engine().watch(first!)
+    await lookWhile(stage, () => stage.bind(id, run.id, 2))
+    expect(await stage.delivery(id)).toMatchObject({
+      state: 'running',
+      runs: [{ attempt: 2, conclusion: null }],
+    })
+  })
+})
+
+test('a webhook that arrives while the relay looks at the delivery has it looked at again at once', async () => {
+  const stage = await openStage()
+  const id = await stage.dispatch(RUN)
+  await lookWhile(stage, () => stage.webhook(stage.run('deploy', { status: 'in_progress' })))
+  expect(await stage.delivery(id)).toMatchObject({ dueAt: stage.now() })
+})
+
+test('an answer that arrives after Port has named a run elsewhere binds the run that it names', async () => {
+  const stage = await openStage()
+  const id = await stage.dispatch(RUN)
+  const run = stage.run('other', { event: 'workflow_dispatch', status: 'in_progress' })
+  const late = { type: 'dispatchAccepted', attempt: 1, run: { id: run.id, url: '' } } as const
+  await stage.engine().apply(await stage.delivery(id), late)
+  expect(await stage.delivery(id)).toMatchObject({ state: 'running' })
+})
