@@ -120,7 +120,7 @@ describe('a dispatch whose answer was lost', () => {
     await relay.send()
     expect(relay.port.run('r_1')).toMatchObject({
       status: 'FAILURE',
-      statusLabel: 'Unknown',
+      statusLabel: 'Not identified',
       summary:
         'The outcome of the dispatch is unknown, since workflow runs started in acme/shop that cannot be attributed to one delivery. ' +
         'Redeliver the delivery if none of them belongs to it. Set run-name: ${{ github.event.client_payload.run_id }} in the workflow, ' +

@@ -29,7 +29,6 @@ function look(
     found: {
       runs: [run as DeliveryRun],
       candidates: [],
-      earlier: [],
       snapshot: {
         ...{ access: 'read', reason: null, refusedFor: 0, runs: new Map(), gone: new Set(port ? [] : [7]) },
         ...{ readAt: now, covers: 0, nextAt: now },

@@ -242,22 +242,6 @@ describe('without run-name', () => {
     expect(await stage.runs(id)).toEqual([])
   })
 
-  test('a dispatch that is sent again since a run may be of another, and that starts nothing, ends as not identified', async () => {
-    const stage = await openStage({ startTimeout: START_TIMEOUT * 2 })
-    await stage.dispatch('r_before')
-    stage.github.failures.serverError({ create: false })
-    const id = await stage.accept(RUN)
-    await stage.step()
-    const run = stage.run('deploy', { status: 'in_progress' })
-    await stage.pass(START_TIMEOUT * 2 + 30_000)
-    expect(stage.github.dispatches).toHaveLength(2)
-    await stage.pass(START_TIMEOUT * 3)
-    expect(await stage.delivery(id)).toMatchObject({ state: 'dispatched' })
-    stage.end(run, 'failure')
-    await stage.pass(60_000)
-    expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not identified' })
-  })
-
   test('a run that was made long after RELAY_START_TIMEOUT is not waited for', async () => {
     const stage = await openStage()
     await stage.dispatch(FIRST)

@@ -3,7 +3,7 @@ import type { WorkflowRun } from '../../github/workflow-run.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
 import { MAX_OTHERS, type Store } from '../../store/store.ts'
 import { decisiveRuns, mergeRuns, refresh } from '../transition/runs.ts'
-import { type Match, matchRuns, type Sight, startEvent } from './match-runs.ts'
+import { matchRuns, type Sight, startEvent } from './match-runs.ts'
 
 export interface FindRunsDeps {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
@@ -20,8 +20,6 @@ export interface Found {
   runs: DeliveryRun[]
   /** Those that could belong to it, where none does. */
   candidates: WorkflowRun[]
-  /** Those that an earlier attempt could have started, whose answer was lost, where nothing else is known. */
-  earlier: WorkflowRun[]
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
@@ -55,7 +53,7 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
     )
     const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
-    const found = { runs: seen, candidates: [], earlier: [], snapshot, whole, elsewhere: false }
+    const found = { runs: seen, candidates: [], snapshot, whole, elsewhere: false }
     if (isKnown) return found
 
     const runs = [...snapshot.runs.values()]
@@ -79,31 +77,23 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       whole,
       others: [],
     }
-    const matchSince = async (at: number, sight: Sight): Promise<Match> => {
-      const named = matchRuns(delivery, sight)
-      const isNamed = named.evidence === 'port' || named.evidence === 'title'
-      if (present.length > 0 || isNamed || named.runs.length === 0) return named
-      const from = at - startTimeout
+    let match = matchRuns(delivery, sight)
+    const isNamed = match.evidence === 'port' || match.evidence === 'title'
+    if (present.length === 0 && !isNamed && match.runs.length > 0) {
+      const from = attemptedAt - startTimeout
       const others = await store.attemptedBetween(delivery.repository, from, now, delivery.id)
       // Beyond what is listed, one of the same event type may have been dispatched.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
-      return matchRuns(delivery, { ...sight, others: [...others, ...rest] })
+      match = matchRuns(delivery, { ...sight, others: [...others, ...rest] })
     }
-    const match = await matchSince(attemptedAt, sight)
     const { evidence } = match
     const isBound = evidence !== null && (present.length === 0 || evidence !== 'only_candidate')
-    const named = isBound ? match.runs.map(run => toDeliveryRun(run, evidence)) : []
-    const bound = mergeRuns(seen, named)
-    // A lost answer may have started a run, also where the dispatch was sent again.
-    const waited = attemptedAt - (delivery.firstAttemptAt ?? attemptedAt)
-    const isFirst = isBound || present.length > 0 || match.runs.length > 0 || waited === 0
-    const before = {
-      ...sight,
-      dispatchedAt: dispatchedAt - waited,
-      startTimeout: startTimeout + waited,
-      whole: false,
-    }
-    const earlier = isFirst ? [] : (await matchSince(attemptedAt - waited, before)).runs
+    const bound = isBound
+      ? mergeRuns(
+          seen,
+          match.runs.map(run => toDeliveryRun(run, evidence)),
+        )
+      : seen
     // GitHub counts runs upwards: one that another has started has the larger id.
     const elsewhere =
       external !== null && !sight.taken.has(external) && bound.every(run => run.past || run.id < external)
@@ -111,7 +101,6 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       ...found,
       runs: bound,
       candidates: isBound || present.length > 0 ? [] : match.runs,
-      earlier,
       elsewhere: elsewhere && !bound.some(run => run.id === external),
     }
   }

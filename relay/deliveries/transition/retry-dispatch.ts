@@ -94,7 +94,8 @@ export function lookAgainOrRetry(
       ? `Redeliver the delivery if none of them belongs to it. ${howToName(delivery)}.`
       : 'Redeliver the delivery if no workflow run started.'
   const sentence = `The outcome of the dispatch is unknown, since ${reason}. ${cure}`
-  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, 'Unknown')
+  const label = list === 'ambiguous' ? 'Not identified' : 'Unknown'
+  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, label)
 }
 
 /** A gate is closed: nothing was tried, and nothing is due before it opens. */

@@ -16,7 +16,7 @@ export function decideStartTimeout(
   startBy: number,
   { startTimeout }: Policy,
 ): Verdict | null {
-  const { snapshot, candidates, earlier, whole } = found
+  const { snapshot, candidates, whole } = found
   if (snapshot.access === 'unavailable') return null
   if (snapshot.access === 'forbidden') {
     // A node run cannot be read from Port either: a run that may exist unseen must not be ended.
@@ -26,10 +26,9 @@ export function decideStartTimeout(
     return { kind: 'start timed out', cause: { why: 'not seen', reason, startTimeout } }
   }
   if ((snapshot.readAt ?? 0) < startBy) return null
-  const possible = [...candidates, ...earlier]
-  if (possible.length > 0) {
-    if (!possible.every(run => run.status === 'completed')) return null
-    return { kind: 'run unidentified', cause: { why: 'unidentified', amount: possible.length } }
+  if (candidates.length > 0) {
+    if (!candidates.every(run => run.status === 'completed')) return null
+    return { kind: 'run unidentified', cause: { why: 'unidentified', amount: candidates.length } }
   }
   if (!whole) return null
   return { kind: 'start timed out', cause: { why: 'nothing listens', disabled: [], workflows: null } }
