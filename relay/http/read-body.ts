@@ -1,4 +1,4 @@
-import { finished, Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
@@ -69,8 +69,11 @@ function eachChunk(
       }
     }
     room.arrive(stop)
-    // Also for a stream that was closed before.
-    finished(stream, { writable: false }, error => (error ? reject(error) : resolve()))
-    stream.on('data', onData)
+    // Not Node's `finished`, which listens to more than a request has and costs as much as the signature.
+    const onClose = () => {
+      if (!stream.readableEnded) reject(new Error('closed'))
+    }
+    if (stream.closed) onClose()
+    else stream.on('end', resolve).on('error', reject).on('close', onClose).on('data', onData)
   })
 }

@@ -20,6 +20,8 @@ export function senderAddress(c: Context, trustedProxies: number): string {
 }
 
 function network(address: string): string {
+  // IPv4 without a port, which needs no test for IPv6.
+  if (!address.includes(':')) return address
   const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address
   if (!isIPv6(bare)) return /^[\d.]+:\d+$/.test(bare) ? bare.slice(0, bare.indexOf(':')) : bare
   const mapped = bare.lastIndexOf(':') + 1

@@ -4,7 +4,6 @@ import { createStore } from './create-store.ts'
 import type { Backend } from './database.ts'
 import { openPostgres } from './postgres/postgres.ts'
 import { sqlite } from './sql/dialect.ts'
-import { insert } from './sql/intake.ts'
 import { WRITE } from './sql/maintenance.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import type { Store } from './store.ts'
@@ -25,18 +24,13 @@ export function openBackend(database: Config['database']): Promise<Backend> {
 }
 
 async function sqliteBackend(path: string): Promise<Backend> {
-  const { run, close } = await openSqlite(path)
+  const database = await openSqlite(path)
   return {
-    run,
-    close,
+    ...database,
     dialect: sqlite,
     clock: createDatabaseClock(),
     async ping() {
-      await run([WRITE])
-    },
-    async insert(delivery) {
-      const [inserted] = await run([insert(delivery)])
-      return inserted?.length === 1
+      await database.run([WRITE])
     },
     // Alone on its file.
     onWork() {},

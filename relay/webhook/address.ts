@@ -11,8 +11,12 @@ const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
  *   delivery elsewhere
  */
 export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
-  const given = c.req.queries()
-  for (const [name, values] of Object.entries(given)) {
+  const { owner, repo } = c.req.param() as Record<string, string | undefined>
+  const repository = owner === undefined ? null : `${owner}/${repo}`
+  if (!c.req.url.includes('?')) {
+    return { url: { repository, eventType: null, workflow: null, ref: null }, wait: false }
+  }
+  for (const [name, values] of Object.entries(c.req.queries())) {
     if (!PARAMETERS.some(known => known === name)) {
       throw refuse(
         `has the parameter ${quote(name)}, which the relay does not know: ${PARAMETERS.join(', ')}`,
@@ -22,10 +26,9 @@ export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
   }
   const wait = c.req.query('wait')
   if (wait && wait !== 'dispatch') throw refuse(`has wait=${quote(wait)}: it can be "dispatch" only`)
-  const { owner, repo } = c.req.param() as Record<string, string | undefined>
   return {
     url: {
-      repository: owner === undefined ? null : `${owner}/${repo}`,
+      repository,
       eventType: c.req.query('event_type') || null,
       workflow: c.req.query('workflow') || null,
       ref: c.req.query('ref') || null,

@@ -11,7 +11,7 @@ export function parseBody(body: Uint8Array): unknown {
   let text: string
   let value: unknown
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(body)
+    text = utf8.decode(body)
     value = JSON.parse(text)
   } catch {
     throw new Problem(
@@ -25,6 +25,8 @@ export function parseBody(body: Uint8Array): unknown {
   if (MAY_OVERFLOW.test(text)) JSON.parse(text, refuseInfinite)
   return value
 }
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** A number of 200 digits, or with an exponent of two: no other becomes infinite, and few bodies have one. */
 const MAY_OVERFLOW = /(?:^|[:,[\s])-?(?:\d{200}|\d[\d.]*[eE]\+?\d\d)/

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
+import { toRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
+import { aDelivery } from './place.ts'
 
 const PUT = 'INSERT INTO rate_limiter VALUES (?1, ?2, 0)'
 const ALL = 'SELECT refilled_at AS at FROM rate_limiter WHERE refilled_at > 0 ORDER BY refilled_at'
@@ -13,30 +15,39 @@ const ALL = 'SELECT refilled_at AS at FROM rate_limiter WHERE refilled_at > 0 OR
 test('requests of one commit: one that fails undoes itself alone', () => {
   const file = openSqliteFile(somewhere())
   onTestFinished(() => file.close())
-  const answers = file.run([
-    { id: 1, statements: [{ sql: PUT, params: [1, 1] }] },
-    {
-      id: 2,
-      statements: [
+  const { rows } = file.run({
+    inserts: [],
+    requests: [
+      [{ sql: PUT, params: [1, 1] }],
+      [
         { sql: PUT, params: [2, 2] },
         { sql: PUT, params: [null, 3] },
       ],
-    },
-    { id: 3, statements: [{ sql: PUT, params: [null, 4] }] },
-    {
-      id: 4,
-      statements: [
+      [{ sql: PUT, params: [null, 4] }],
+      [
         { sql: PUT, params: [5, 5] },
         { sql: ALL, params: [] },
       ],
-    },
+    ],
+  })
+  const refused = 'NOT NULL constraint failed: rate_limiter.tokens'
+  expect(rows).toEqual([
+    [[]],
+    refused,
+    refused,
+    [[], [expect.objectContaining({ at: 1 }), expect.objectContaining({ at: 5 })]],
   ])
-  expect(answers).toEqual([
-    { id: 1, rows: [[]] },
-    { id: 2, error: 'NOT NULL constraint failed: rate_limiter.tokens' },
-    { id: 3, error: 'NOT NULL constraint failed: rate_limiter.tokens' },
-    { id: 4, rows: [[], [expect.objectContaining({ at: 1 }), expect.objectContaining({ at: 5 })]] },
-  ])
+})
+
+test('deliveries of one commit: one that cannot be written undoes itself alone', () => {
+  const file = openSqliteFile(somewhere())
+  onTestFinished(() => file.close())
+  const whole = toRow(aDelivery({ id: 'whole' }))
+  const broken = toRow({ ...aDelivery(), invocation: null as unknown as string })
+  const batch = { inserts: [whole, broken, whole], requests: [] }
+  expect(file.run(batch).inserted).toEqual([true, 'NOT NULL constraint failed: deliveries.invocation', false])
+  const read = { sql: 'SELECT id FROM deliveries', params: [] }
+  expect(file.run({ inserts: [], requests: [[read]] }).rows).toMatchObject([[[{ id: 'whole' }]]])
 })
 
 test('where the commit itself fails, none of its requests is answered as written', () => {
@@ -46,13 +57,16 @@ test('where the commit itself fails, none of its requests is answered as written
   const other = new DatabaseSync(path)
   other.exec('BEGIN IMMEDIATE')
   onTestFinished(() => other.close())
-  const put = { id: 1, statements: [{ sql: PUT, params: [1, 1] }] }
-  expect(file.run([put])).toEqual([{ id: 1, error: 'database is locked' }])
+  const put = [{ sql: PUT, params: [1, 1] }]
+  const inserts = [toRow(aDelivery())]
+  const locked = 'database is locked'
+  expect(file.run({ inserts, requests: [put] })).toEqual({ inserted: [locked], rows: [locked] })
   other.exec('ROLLBACK')
-  expect(file.run([put, { id: 2, statements: [{ sql: ALL, params: [] }] }])).toMatchObject([
-    { id: 1, rows: [[]] },
-    { id: 2, rows: [[{ at: 1 }]] },
-  ])
+  const read = [{ sql: ALL, params: [] }]
+  expect(file.run({ inserts, requests: [put, read] })).toMatchObject({
+    inserted: [true],
+    rows: [[[]], [[{ at: 1 }]]],
+  })
 })
 
 test('a file that another relay holds is refused, and taken once it is let go', () => {

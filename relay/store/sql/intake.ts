@@ -27,12 +27,19 @@ const NAMES = FIELDS.map(({ column }) => column).join(', ')
 const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
 const RECEIVED = `?${FIELDS.length}`
 
-const INSERT = `
+/** Writes one delivery, or nothing where one with its dedupe key or replay key exists. */
+export const INSERT = `
   ${INTO} VALUES (${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued')
-  ON CONFLICT DO NOTHING RETURNING id`
+  ON CONFLICT DO NOTHING`
 
+/** @returns a row where it was written */
 export function insert(d: NewDelivery): Statement {
-  return { sql: INSERT, params: FIELDS.map(({ of }) => d[of]) }
+  return { sql: `${INSERT} RETURNING id`, params: toRow(d) }
+}
+
+/** The parameters of {@link INSERT}. */
+export function toRow(d: NewDelivery): Statement['params'] {
+  return FIELDS.map(({ of }) => d[of])
 }
 
 /** PostgreSQL only: many deliveries at once, a list for each column. */

@@ -2,18 +2,28 @@ import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } fr
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
+import { INSERT } from '../sql/intake.ts'
 import { MIGRATIONS } from './schema.ts'
 
-export interface Request {
-  id: number
-  statements: Statement[]
+/** What one commit writes. */
+export interface Batch {
+  /** New deliveries, see `toRow`. */
+  inserts: Statement['params'][]
+  /** Each the statements of one transaction. */
+  requests: Statement[][]
 }
-export type Answer = { id: number; rows: Row[][] } | { id: number; error: string }
+
+/** In the order of the batch; an error's message for what failed. */
+export interface Answers {
+  /** Whether each was written: false where it was there before. */
+  inserted: (boolean | string)[]
+  rows: (Row[][] | string)[]
+}
 
 /** A SQLite file, locked by this process. */
 export interface SqliteFile {
-  /** Runs requests in one commit; each that fails undoes only itself, and all of them where the commit fails. */
-  run(requests: Request[]): Answer[]
+  /** Writes a batch in one commit; each part that fails undoes only itself, and all of them where the commit fails. */
+  run(batch: Batch): Answers
   close(): void
 }
 
@@ -27,14 +37,13 @@ export function openSqliteFile(path: string): SqliteFile {
     const owner = holdAlone(`${file}-owner`)
     const database = open(file)
     const { ino } = statSync(file)
-    const prepared = new Map<string, StatementSync>()
+    const write = createWriter(database)
     const isThere = () => statSync(file, { throwIfNoEntry: false })?.ino === ino
     return {
-      run(requests) {
-        if (isThere()) return runTogether(database, prepared, requests)
+      run(batch) {
+        if (isThere()) return write(batch)
         // SQLite would continue to write to a file without a name.
-        const error = `the file ${file} was deleted or replaced: put it back, or restart the relay`
-        return requests.map(({ id }) => ({ id, error }))
+        return failed(batch, `the file ${file} was deleted or replaced: put it back, or restart the relay`)
       },
       close() {
         database.close()
@@ -54,7 +63,7 @@ function open(path: string): DatabaseSync {
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -131072;
+    PRAGMA cache_size = -32768;
     PRAGMA wal_autocheckpoint = 65536;`)
   migrate(database)
   // No other relay has the file: every lease belongs to a relay that is gone.
@@ -91,42 +100,51 @@ function migrate(database: DatabaseSync): void {
   database.exec(`PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`)
 }
 
-function runTogether(
-  database: DatabaseSync,
-  prepared: Map<string, StatementSync>,
-  requests: Request[],
-): Answer[] {
-  try {
-    database.exec('BEGIN IMMEDIATE')
-    const answers = requests.map(request => runOne(database, prepared, request))
-    database.exec('COMMIT')
-    return answers
-  } catch (error) {
-    // The disk is full, or the like: none of them is written.
-    if (database.isTransaction) database.exec('ROLLBACK')
-    return requests.map(({ id }) => ({ id, error: (error as Error).message }))
+function createWriter(database: DatabaseSync): SqliteFile['run'] {
+  const prepared = new Map<string, StatementSync>()
+  const prepare = (sql: string) => {
+    const statement = prepared.get(sql) ?? database.prepare(sql)
+    prepared.set(sql, statement)
+    return statement
+  }
+  const insert = prepare(INSERT)
+
+  return batch => {
+    try {
+      database.exec('BEGIN IMMEDIATE')
+      const inserted = batch.inserts.map(params => attempt(() => insert.run(...params).changes === 1))
+      const rows = batch.requests.map(runOne)
+      database.exec('COMMIT')
+      return { inserted, rows }
+    } catch (error) {
+      // The disk is full, or the like: none of them is written.
+      if (database.isTransaction) database.exec('ROLLBACK')
+      return failed(batch, (error as Error).message)
+    }
+  }
+
+  function runOne(statements: Statement[]): Row[][] | string {
+    const run = () => statements.map(({ sql, params }) => prepare(sql).all(...params) as Row[])
+    if (statements.length === 1) return attempt(run)
+    database.exec('SAVEPOINT request')
+    const rows = attempt(run)
+    database.exec(typeof rows === 'string' ? 'ROLLBACK TO request; RELEASE request' : 'RELEASE request')
+    return rows
+  }
+
+  /** @throws where the error has ended the whole transaction */
+  function attempt<T>(work: () => T): T | string {
+    try {
+      return work()
+    } catch (error) {
+      if (!database.isTransaction) throw error
+      return (error as Error).message
+    }
   }
 }
 
-function runOne(database: DatabaseSync, prepared: Map<string, StatementSync>, request: Request): Answer {
-  const alone = request.statements.length === 1
-  if (!alone) database.exec('SAVEPOINT request')
-  try {
-    const rows = request.statements.map(({ sql, params }) => {
-      let statement = prepared.get(sql)
-      if (!statement) {
-        statement = database.prepare(sql)
-        prepared.set(sql, statement)
-      }
-      return statement.all(...params) as Row[]
-    })
-    if (!alone) database.exec('RELEASE request')
-    return { id: request.id, rows }
-  } catch (error) {
-    if (!database.isTransaction) throw error
-    if (!alone) database.exec('ROLLBACK TO request; RELEASE request')
-    return { id: request.id, error: (error as Error).message }
-  }
+function failed({ inserts, requests }: Batch, message: string): Answers {
+  return { inserted: inserts.map(() => message), rows: requests.map(() => message) }
 }
 
 function sentence(error: unknown, path: string): string {

@@ -1,9 +1,20 @@
 import { Worker } from 'node:worker_threads'
-import type { Database, Row, Statement } from '../database.ts'
+import type { Backend, Database, Row, Statement } from '../database.ts'
+import { toRow } from '../sql/intake.ts'
 import { startCheckpoints } from './checkpoints.ts'
-import type { Answer, Request } from './file.ts'
+import type { Answers, Batch } from './file.ts'
 
-type Waiting = { resolve: (rows: Row[][]) => void; reject: (error: Error) => void }
+interface Waiting<T> {
+  resolve: (answer: T) => void
+  reject: (error: Error) => void
+}
+
+/** A batch, and who waits for its parts, in the same order. */
+interface Collected {
+  batch: Batch
+  inserts: Waiting<boolean>[]
+  requests: Waiting<Row[][]>[]
+}
 
 /**
  * Opens the SQLite file in its own thread. Calls that arrive while a commit is on its way to the disk go
@@ -11,7 +22,7 @@ type Waiting = { resolve: (rows: Row[][]) => void; reject: (error: Error) => voi
  *
  * @throws Error with a sentence naming the path, when the file cannot be opened or another relay holds it
  */
-export async function openSqlite(path: string): Promise<Database> {
+export async function openSqlite(path: string): Promise<Database & Pick<Backend, 'insert'>> {
   // Beside this file in the sources, beside the bundle when bundled.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
   const thread = new Worker(new URL(file, import.meta.url), { workerData: path })
@@ -24,36 +35,38 @@ export async function openSqlite(path: string): Promise<Database> {
   })
 
   const checkpoints = startCheckpoints(path)
-  const waiting = new Map<number, Waiting>()
-  let collected: Request[] = []
-  let busy = false
+  let collected = nothing()
+  let writing: Collected | null = null
   let scheduled = false
-  let nextId = 0
   let ended: Error | null = null
 
   const flush = () => {
     scheduled = false
-    if (busy || collected.length === 0) return
-    busy = true
-    thread.postMessage(collected)
-    collected = []
+    if (writing || collected.inserts.length + collected.requests.length === 0) return
+    writing = collected
+    collected = nothing()
+    thread.postMessage(writing.batch)
   }
-  thread.on('message', (answers: Answer[]) => {
-    busy = false
+  // After this turn of the event loop: requests read in one turn share a commit.
+  const schedule = () => {
+    if (writing || scheduled) return
+    scheduled = true
+    setImmediate(flush)
+  }
+  thread.on('message', ({ inserted, rows }: Answers) => {
+    const { inserts, requests } = writing as Collected
+    writing = null
     checkpoints.written()
     flush()
-    for (const answer of answers) {
-      const { resolve, reject } = waiting.get(answer.id) as Waiting
-      waiting.delete(answer.id)
-      if ('rows' in answer) resolve(answer.rows)
-      else reject(new Error(`SQLite: ${answer.error}`))
-    }
+    settle(inserts, inserted)
+    settle(requests, rows)
   })
   const exited = new Promise<void>(resolve => {
     thread.once('exit', () => {
       ended = new Error(`The database ${path} is closed`)
-      for (const { reject } of waiting.values()) reject(ended)
-      waiting.clear()
+      for (const { inserts, requests } of [writing ?? nothing(), collected]) {
+        for (const { reject } of [...inserts, ...requests]) reject(ended)
+      }
       resolve()
     })
   })
@@ -63,14 +76,17 @@ export async function openSqlite(path: string): Promise<Database> {
     run(statements: Statement[]) {
       return new Promise((resolve, reject) => {
         if (ended) return reject(ended)
-        const id = nextId++
-        waiting.set(id, { resolve, reject })
-        collected.push({ id, statements })
-        // After this turn of the event loop: requests read in one turn share a commit.
-        if (!busy && !scheduled) {
-          scheduled = true
-          setImmediate(flush)
-        }
+        collected.batch.requests.push(statements)
+        collected.requests.push({ resolve, reject })
+        schedule()
+      })
+    },
+    insert(delivery) {
+      return new Promise((resolve, reject) => {
+        if (ended) return reject(ended)
+        collected.batch.inserts.push(toRow(delivery))
+        collected.inserts.push({ resolve, reject })
+        schedule()
       })
     },
     async close() {
@@ -79,5 +95,15 @@ export async function openSqlite(path: string): Promise<Database> {
       if (!ended) thread.postMessage('close')
       await exited
     },
+  }
+}
+
+const nothing = (): Collected => ({ batch: { inserts: [], requests: [] }, inserts: [], requests: [] })
+
+function settle<T>(waiting: Waiting<T>[], answers: (T | string)[]): void {
+  for (const [i, { resolve, reject }] of waiting.entries()) {
+    const answer = answers[i] as T | string
+    if (typeof answer === 'string') reject(new Error(`SQLite: ${answer}`))
+    else resolve(answer)
   }
 }
