@@ -1,4 +1,4 @@
-/** What GitHub's answers say of the relay's credential. */
+/** What GitHub's answers show of the relay's credential. */
 export interface AnswerFacts {
   /** @param answer GitHub's own */
   observe(answer: Pick<Response, 'status' | 'headers'>): void

@@ -25,7 +25,7 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
   serverUrl: string
   /** GitHub's clock minus the relay's, ms; null before GitHub's first answer. */
   clockOffset(): number | null
-  /** What its answers say of the credential. */
+  /** What its answers show of the credential. */
   facts: Pick<AnswerFacts, 'rateLimitRemaining' | 'tokenExpiresAt' | 'isAccepted'>
   /**
    * Sends one dispatch. It is not idempotent: where it may have started a workflow, it is never repeated.
@@ -103,14 +103,19 @@ export function createGitHub(
         outcome = readDispatchError(error, {
           repository,
           now: clock(),
-          refusal: (status, says) =>
+          refusal: (status, message) =>
             workflow === null
-              ? repositoryDispatchRefusal(status, says, { repository, eventType })
-              : workflowRefusal(status, says, { repository, workflow, ref: ref ?? 'the default branch' }, {}),
+              ? repositoryDispatchRefusal(status, message, { repository, eventType })
+              : workflowRefusal(
+                  status,
+                  message,
+                  { repository, workflow, ref: ref ?? 'the default branch' },
+                  {},
+                ),
         })
       }
       // GitHub limits writes separately from reads: only a dispatch shows that dispatches are accepted again.
-      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') gate.passed(repository)
+      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') gate.reopen(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
       return { ...outcome, until: gate.closed(repository)?.closedUntil ?? outcome.until }
     },

@@ -36,7 +36,7 @@ type Outcome =
 /** Thrown where a dispatch is not sent, since its lease ends too soon. */
 export class DelayedError extends Error {
   constructor() {
-    super('The relay was held up')
+    super('The relay was delayed')
     this.name = 'DelayedError'
   }
 }
@@ -73,7 +73,7 @@ export function readDispatchError(error: unknown, failed: Failed): DispatchOutco
 interface Failed {
   repository: string
   now: number
-  refusal: (status: number, says: string) => string
+  refusal: (status: number, message: string) => string
 }
 
 function readError(error: unknown, failed: Failed): DispatchOutcome {
@@ -93,7 +93,7 @@ function readError(error: unknown, failed: Failed): DispatchOutcome {
     return wasNotSent(thrown) ? deferred(reason) : lost(reason)
   }
   const { status } = response
-  const says = readMessage(response.data)
+  const message = readMessage(response.data)
   // Where it names a time, the gate is closed until then, and the run is looked for afterwards.
   if (status >= 500 || status === 408) {
     const what = stage ? "the App's request for a token for" : isSent ? 'the dispatch to' : 'a request about'
@@ -102,11 +102,11 @@ function readError(error: unknown, failed: Failed): DispatchOutcome {
   const limit = readLimit(thrown, now, 0)
   if (limit) return limitedUntil(limit.until, `${limit.reason} (${limit.answer})`)
   if (isForeign(response.data)) return deferred(`something between the relay and GitHub answered ${status}`)
-  const outage = readCredentialFailure(stage, status, says)
+  const outage = readCredentialFailure(stage, status, message)
   if (outage) {
     return { kind: 'deferred', until: null, reason: outage, scope: 'credential', cause: 'credential' }
   }
-  const reason = stage ? noTokenSentence(stage, status, says, repository) : failed.refusal(status, says)
+  const reason = stage ? noTokenSentence(stage, status, message, repository) : failed.refusal(status, message)
   return { kind: 'rejected', reason }
 }
 

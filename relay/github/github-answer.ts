@@ -9,8 +9,8 @@ export const readMessage = (data: unknown): string => cleanText(rawMessage(data)
 
 /** The message in the body of a refusal, as it arrived. */
 export function rawMessage(data: unknown): string {
-  const says = (data as { message?: unknown } | null | undefined)?.message
-  return typeof says === 'string' ? says : ''
+  const text = (data as { message?: unknown } | null | undefined)?.message
+  return typeof text === 'string' ? text : ''
 }
 
 /** Identifies one of GitHub's answers: its support can look the request up. */

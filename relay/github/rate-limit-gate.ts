@@ -19,7 +19,7 @@ export interface RateLimitGate {
   /** How often in a row GitHub asked to wait. */
   tries(repository: string): number
   /** GitHub has answered a dispatch: the gate is open, and attempts are counted from zero. */
-  passed(repository: string): void
+  reopen(repository: string): void
   /** All that are closed. */
   allClosed(): Gate[]
   /** Whether GitHub has rejected the credential since it last answered a dispatch. */
@@ -94,7 +94,7 @@ export function createRateLimitGate(
       }
     },
     tries: repository => find(scope(repository))?.tries ?? 0,
-    passed(repository) {
+    reopen(repository) {
       const key = scope(repository)
       // An answer to a request that was sent before the gate closed does not open it.
       if ((find(key)?.until ?? 0) <= clock()) entries.delete(key)

@@ -34,22 +34,22 @@ export function readFailure(
   if (!response)
     return { kind: 'later', at: soon, reason: `GitHub could not be reached (${describeNetworkError(error)})` }
   const { status } = response
-  const says = readMessage(response.data)
+  const message = readMessage(response.data)
   const limit = readLimit(error, now, tries)
   if (limit) {
     return { kind: 'later', at: limit.until, reason: `${limit.reason} (${limit.answer})` }
   }
   if (status >= 500 || status === 408) return { kind: 'later', at: soon, reason: `GitHub answered ${status}` }
-  if (status === 409) return { kind: 'later', at: soon, reason: `GitHub answered 409: ${says}` }
+  if (status === 409) return { kind: 'later', at: soon, reason: `GitHub answered 409: ${message}` }
   if (isForeign(response.data)) {
     return { kind: 'later', at: soon, reason: `something between the relay and GitHub answered ${status}` }
   }
-  const credential = readCredentialFailure(stage, status, says)
+  const credential = readCredentialFailure(stage, status, message)
   if (credential !== null) return { kind: 'forbidden', reason: credential, permission: false }
   if (stage) {
-    const reason = noTokenSentence(stage, status, says, repository)
+    const reason = noTokenSentence(stage, status, message, repository)
     return { kind: 'forbidden', reason, permission: false }
   }
-  const reason = `the relay's token or App lacks ${permission} on ${repository} (${status}: ${says})`
+  const reason = `the relay's token or App lacks ${permission} on ${repository} (${status}: ${message})`
   return { kind: 'forbidden', reason, permission: status === 403 }
 }

@@ -28,17 +28,17 @@ export async function sendRepositoryDispatch(
 /** Why GitHub rejected a `repository_dispatch`. */
 export function repositoryDispatchRefusal(
   status: number,
-  says: string,
+  message: string,
   { repository, eventType }: { repository: string; eventType: string },
 ): string {
   switch (status) {
     case 403:
-      return `GitHub does not let the relay dispatch to ${repository} (403: ${says}): ${forbiddenHint(says, 'Contents: write')}.`
+      return `GitHub does not let the relay dispatch to ${repository} (403: ${message}): ${forbiddenHint(message, 'Contents: write')}.`
     case 404:
       return `GitHub cannot see ${repository}: it does not exist, or the relay's token lacks Contents: write on it.`
     case 422:
-      return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${says}).`
+      return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${message}).`
     default:
-      return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${says}).`
+      return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${message}).`
   }
 }

@@ -93,31 +93,34 @@ export function createWorkflowDispatcher(
       } catch (error) {
         const refusal = readRefusal(error)
         if (!refusal) throw error
-        const { status, says } = refusal
-        if (isUnknownRef(says) && target.ref === null && !isReread) {
+        const { status, message } = refusal
+        if (isUnknownRef(message) && target.ref === null && !isReread) {
           isReread = true
           defaultBranches.forget(repository.toLowerCase())
-        } else if (requests === MAX_REQUESTS || !learn(key, says, wantsRun, inputs)) {
-          throw new RejectedError(workflowRefusal(status, says, { repository, workflow, ref }, inputs), error)
+        } else if (requests === MAX_REQUESTS || !learn(key, message, wantsRun, inputs)) {
+          throw new RejectedError(
+            workflowRefusal(status, message, { repository, workflow, ref }, inputs),
+            error,
+          )
         }
       }
     }
   }
 
   /** Whether the refusal showed what to send instead. */
-  function learn(key: string, says: string, wantsRun: boolean, inputs: Record<string, string>): boolean {
+  function learn(key: string, message: string, wantsRun: boolean, inputs: Record<string, string>): boolean {
     // An input may have the field's name: then the message may be about the input.
-    if (wantsRun && isUnknownField(says, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)) {
+    if (wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)) {
       server.set(SERVER, 'no run details')
       return true
     }
     const known = undeclared.get(key) ?? new Set()
-    const missing = missingInput(says)
+    const missing = missingInput(message)
     if (missing !== null && known.has(missing)) {
       undeclared.forget(key)
       return true
     }
-    const names = unexpectedInputs(says).filter(name => !known.has(name))
+    const names = unexpectedInputs(message).filter(name => !known.has(name))
     if (names.length === 0) return false
     undeclared.set(key, new Set([...(known.size < MAX_UNDECLARED ? known : []), ...names]))
     return true
@@ -134,8 +137,8 @@ function readAnswer({ status, data }: Pick<GitHubAnswer, 'status' | 'data'>): Di
 }
 
 /** GitHub's own 400 or 422: nothing was started. */
-function readRefusal(error: unknown): { status: number; says: string } | null {
+function readRefusal(error: unknown): { status: number; message: string } | null {
   const response = error instanceof RequestError ? error.response : undefined
   if (!response || ![400, 422].includes(response.status) || !isObject(response.data)) return null
-  return { status: response.status, says: rawMessage(response.data) }
+  return { status: response.status, message: rawMessage(response.data) }
 }

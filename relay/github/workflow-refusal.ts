@@ -9,8 +9,8 @@ interface Dispatched {
 }
 
 /** The names that GitHub does not find among the inputs that a workflow declares; empty where its message is about something else. */
-export function unexpectedInputs(says: string): string[] {
-  const list = /^Unexpected inputs provided: (\[.*\])/s.exec(says)?.[1]
+export function unexpectedInputs(message: string): string[] {
+  const list = /^Unexpected inputs provided: (\[.*\])/s.exec(message)?.[1]
   try {
     const names: unknown = JSON.parse(list ?? '[]')
     return Array.isArray(names) ? names.filter(name => typeof name === 'string') : []
@@ -20,18 +20,18 @@ export function unexpectedInputs(says: string): string[] {
 }
 
 /** The input that a workflow requires and did not get; null where GitHub's message is about something else. */
-export const missingInput = (says: string): string | null =>
-  /^Required input '(.*)' not provided/s.exec(says)?.[1] ?? null
+export const missingInput = (message: string): string | null =>
+  /^Required input '(.*)' not provided/s.exec(message)?.[1] ?? null
 
-export const isUnknownRef = (says: string): boolean => /^No ref found for/.test(says)
+export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
 /**
  * Whether GitHub does not know a field of the request's body. Its message begins with the field, so that no text of
  * an input, which other messages quote, can pass for one.
  */
-export const isUnknownField = (says: string, field: string): boolean =>
-  /^(?:Invalid request\.\s+)?["'`]?(?<field>\w+)["'`]? is not a permitted key/.exec(says)?.groups?.field ===
-  field
+export const isUnknownField = (message: string, field: string): boolean =>
+  /^(?:Invalid request\.\s+)?["'`]?(?<field>\w+)["'`]? is not a permitted key/.exec(message)?.groups
+    ?.field === field
 
 /** GitHub's messages for a 422, each with the sentence to show; a value that GitHub quotes is left out. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
@@ -89,27 +89,30 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
  */
 export function workflowRefusal(
   status: number,
-  says: string,
+  message: string,
   dispatched: Dispatched,
   sent: Record<string, string>,
 ): string {
   const { repository, workflow, ref } = dispatched
   if (status === 403) {
-    return `GitHub does not let the relay start workflow ${workflow} in ${repository} (403: ${says}): ${forbiddenHint(says, 'Actions: write')}.`
+    return `GitHub does not let the relay start workflow ${workflow} in ${repository} (403: ${message}): ${forbiddenHint(message, 'Actions: write')}.`
   }
   if (status === 404) {
     return `GitHub finds no workflow ${workflow} in ${repository}: there is no such repository, or no such file in .github/workflows on its default branch, or the relay's token lacks Actions: write on it.`
   }
   if (status === 422) {
     for (const [pattern, sentence] of UNPROCESSABLE) {
-      const match = pattern.exec(says)
+      const match = pattern.exec(message)
       if (match) return sentence({ ...dispatched, name: cleanText(match.groups?.name ?? '') })
     }
   }
-  const shown = cleanText(withoutValues(says, sent)) || 'no reason given'
+  const shown = cleanText(withoutValues(message, sent)) || 'no reason given'
   return `GitHub rejected the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).`
 }
 
 /** Values are the sender's: they may be secret. */
-const withoutValues = (says: string, sent: Record<string, string>): string =>
-  Object.values(sent).reduce((text, value) => (value.length > 2 ? text.replaceAll(value, '***') : text), says)
+const withoutValues = (message: string, sent: Record<string, string>): string =>
+  Object.values(sent).reduce(
+    (text, value) => (value.length > 2 ? text.replaceAll(value, '***') : text),
+    message,
+  )

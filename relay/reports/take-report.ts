@@ -4,6 +4,7 @@ import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import { bearer } from '../http/bearer.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
+import { type RateBound, refuseRate } from '../http/token-bucket.ts'
 import { type Message, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import {
@@ -14,7 +15,6 @@ import {
   refuseEnded,
   refuseUnbound,
 } from './bound-delivery.ts'
-import { type RateBound, refuseRate } from './rate-bound.ts'
 import { readMessage, reportMessage } from './read-message.ts'
 import { createTurns } from './turns.ts'
 

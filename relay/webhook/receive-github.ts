@@ -138,9 +138,9 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
   }
 
   async function findNamed(repository: string, run: WorkflowRun): Promise<Delivery[]> {
-    const words = titleIds(run.title)
-    const dedupeKeys = organisations.flatMap(organisation => words.map(word => runKey(organisation, word)))
-    const found = await store.findNamed(repository, { dedupeKeys, ids: words })
+    const ids = titleIds(run.title)
+    const dedupeKeys = organisations.flatMap(organisation => ids.map(id => runKey(organisation, id)))
+    const found = await store.findNamed(repository, { dedupeKeys, ids })
     return found.filter(
       delivery => isNamed(run.title, delivery) && isOfTarget(run, delivery) && delivery.attemptedAt !== null,
     )

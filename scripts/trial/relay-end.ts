@@ -1,4 +1,4 @@
-import { endOfRun, endWithoutRun } from '../../relay/deliveries/transition/endings.ts'
+import { endOfRun, endWithoutRun } from '../../relay/deliveries/transition/ending-texts.ts'
 import type { Delivery } from '../../relay/store/delivery.ts'
 import type { PlayedRun } from '../../test/support/player/types.ts'
 

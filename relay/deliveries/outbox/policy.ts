@@ -66,7 +66,7 @@ const KINDS: Record<PortTrouble['kind'], string> = {
   refused: 'Port rejects the request',
 }
 
-/** For the log. Port's own words are left out, since they may quote what was sent. */
+/** For the log. Port's own text is left out, since it may quote what was sent. */
 export function describeTrouble({ kind, status, cause }: PortTrouble): { reason: string; status?: number } {
   if (status !== null) return { reason: KINDS[kind], status }
   return {

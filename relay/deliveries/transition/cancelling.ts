@@ -1,5 +1,5 @@
 import type { Delivery, Transition } from '../../store/delivery.ts'
-import { CANCELLED } from './endings.ts'
+import { CANCELLED } from './ending-texts.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage } from './format.ts'
 

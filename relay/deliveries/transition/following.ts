@@ -1,5 +1,5 @@
 import type { Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
-import { CANCELLED, type Ending, endOfRun, endWithoutRun } from './endings.ts'
+import { CANCELLED, type Ending, endOfRun, endWithoutRun } from './ending-texts.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage } from './format.ts'
 import { boundRun, mergeRuns } from './runs.ts'

@@ -1,6 +1,6 @@
 import type { Change, Delivery, Message, Transition } from '../../store/delivery.ts'
 import { endCancelled } from './cancelling.ts'
-import { howToName } from './endings.ts'
+import { howToName } from './ending-texts.ts'
 import type { DeliveryEvent, EventType, Policy } from './events.ts'
 import { actionsPage, answered, clockTime, describeDispatch, duration } from './format.ts'
 

@@ -2,7 +2,7 @@ import type { LogLine } from '../../../port/types.ts'
 import { cleanLog } from '../../github/clean-log.ts'
 import type { Job, JobReader } from '../../github/read-jobs.ts'
 import type { RequestBudget } from '../../github/request-budget.ts'
-import { failedStep } from '../transition/endings.ts'
+import { failedStep } from '../transition/ending-texts.ts'
 import type { JobsFound } from '../transition/events.ts'
 
 /** Logs that are fetched; further failed jobs are named only. */

@@ -1,6 +1,6 @@
-import { Problem } from '../http/problem.ts'
+import { Problem } from './problem.ts'
 
-/** Bounds the calls of each key: a number a minute, and twice as many at once. */
+/** A token bucket for each key: it bounds calls to a number a minute, and twice as many at once. */
 export interface RateBound {
   /** @returns how long to wait, milliseconds; 0 where the call is allowed */
   take(key: string): number
