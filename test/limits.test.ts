@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { BOUNDS, type Bound } from '../relay/config/bounds.ts'
@@ -15,6 +15,39 @@ test('the table of docs/limits.md shows every bound in the code, with its value'
   )
   expect(shown).toEqual(['| what | bound | beyond it |', ...expected])
 })
+
+test('every bound is read by code, and what takes requests has no bound beside them', () => {
+  const sources = readSources('../relay')
+  const unread = Object.keys(BOUNDS).filter(
+    name =>
+      !sources.some(
+        ({ file, text }) =>
+          !file.endsWith('bounds.ts') &&
+          (text.includes(`BOUNDS.${name}.`) || new RegExp(`[{ ]${name}[, ][^=]*= BOUNDS\\b`).test(text)),
+      ),
+  )
+  expect(unread).toEqual([])
+  const own = sources
+    .filter(({ file }) => /relay\/(http|webhook|reports)\//.test(file))
+    .flatMap(({ text }) =>
+      [...text.matchAll(/const ((?:MAX|MOST|LONGEST)_?\w*) = [\d(]/g)].map(([, name]) => name),
+    )
+  // Within the bound on headers, of what is kept in a cache, or of what is written about a request.
+  expect(own.sort()).toEqual([...WITHIN_OTHERS].sort())
+})
+
+const WITHIN_OTHERS = [
+  ...['MAX_TOKEN', 'MAX_TOKEN', 'MAX_JTI', 'MAX_AGE_S'],
+  ...['MAX_KEYS', 'MAX_RUNS', 'LONGEST_MS'],
+  ...['LONGEST_REASON', 'LONGEST_PATH'],
+]
+
+function readSources(folder: string): { file: string; text: string }[] {
+  const path = join(import.meta.dirname, folder)
+  return readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.ts'))
+    .map(file => ({ file: join(path, file), text: readFileSync(join(path, file), 'utf8') }))
+}
 
 /** A value as the table shows it. */
 function shownValue({ value, unit }: Bound): string {

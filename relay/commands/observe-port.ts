@@ -1,5 +1,6 @@
 import type { Fetch } from '../../port/client/port-client.ts'
 import { type AnswerOutcome, answerOutcome } from '../http/answer-outcome.ts'
+import { fetchBounded } from '../http/fetch-bounded.ts'
 
 /** What Port's answers say of the credentials of all organisations. */
 export interface PortAnswers {
@@ -14,7 +15,7 @@ export function observePort(onRequest: (outcome: AnswerOutcome) => void): PortAn
   const accepted = new Map<string, boolean>()
   return {
     fetchFor: organisation => async (url, init) => {
-      const answer = await fetch(url, { ...init, redirect: 'manual' }).catch(error => {
+      const answer = await fetchBounded(url, { ...init, redirect: 'manual' }).catch(error => {
         onRequest(answerOutcome(null))
         throw error
       })

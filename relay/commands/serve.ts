@@ -1,4 +1,5 @@
 import pino from 'pino'
+import { BOUNDS } from '../config/bounds.ts'
 import { readConfig } from '../config/config.ts'
 import { createLog } from '../log/create-log.ts'
 import { defineCommand, type Env } from './command.ts'
@@ -13,7 +14,10 @@ export const serve = defineCommand({
 
 async function runRelay(env: Env): Promise<undefined> {
   const config = readConfig(env)
-  const log = createLog(config.logLevel, pino.destination({ dest: 1, sync: false, minLength: 4096 }))
+  const log = createLog(
+    config.logLevel,
+    pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: BOUNDS.logWaiting.value }),
+  )
   setInterval(() => log.flush(), 100).unref()
   const relay = await openRelay(config, log)
   log.info({ address: relay.address, port: relay.port }, 'listening')

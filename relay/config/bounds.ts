@@ -21,6 +21,13 @@ export const BOUNDS = {
     unit: 'bytes',
     beyond: '431',
   },
+  /** A load balancer keeps hundreds. */
+  connections: {
+    what: 'open connections',
+    value: 4_000,
+    unit: '',
+    beyond: 'the oldest idle one of the address with the most is closed',
+  },
   headersTime: {
     what: 'time for the headers of a request to arrive',
     value: 10_000,
@@ -118,8 +125,27 @@ export const BOUNDS = {
     unit: '',
     beyond: '429',
   },
+  /** Each job of a run waits for its answer before it sends the next: a matrix has up to 256. */
+  reportsWaiting: {
+    what: 'reports of one delivery that are under way at once',
+    value: 300,
+    unit: '',
+    beyond: '429',
+  },
+  reportsWaitingInAll: {
+    what: 'reports that are under way at once',
+    value: 600,
+    unit: '',
+    beyond: '503',
+  },
+  reportMessages: {
+    what: 'log messages, updates and entities of one report',
+    value: 500,
+    unit: '',
+    beyond: '400',
+  },
   reportLines: {
-    what: 'log lines that the reports of one delivery may hold',
+    what: 'log lines, updates and entities that the reports of one delivery may hold',
     value: 100_000,
     unit: '',
     beyond: '413; a conclusion is accepted',
@@ -147,6 +173,18 @@ export const BOUNDS = {
     value: 200,
     unit: '',
     beyond: 'the first 50 and the last 150 are kept',
+  },
+  answer: {
+    what: "an answer of Port, of GitHub or of GitHub's OIDC issuer",
+    value: 16 * MB,
+    unit: 'bytes',
+    beyond: 'not read; as if none had come',
+  },
+  logWaiting: {
+    what: "lines of the relay's log that wait to be written",
+    value: 16 * MB,
+    unit: 'bytes',
+    beyond: 'further lines are dropped',
   },
   waitingWebhooks: {
     what: 'webhooks that wait to be persisted',

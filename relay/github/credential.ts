@@ -2,6 +2,7 @@ import { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
 import type { Config } from '../config/config.ts'
+import { fetchBounded } from '../http/fetch-bounded.ts'
 import { split } from './split.ts'
 
 /** How the relay acts on GitHub: by one token, or as a GitHub App by the installation of each repository. */
@@ -126,7 +127,7 @@ export function createCredential(
 
 /** No request waits for ever, including those of auth-app. */
 function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
-  return fetch(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
+  return fetchBounded(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
 }
 
 /**

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { BOUNDS } from '../config/bounds.ts'
+import { boundConnections } from './bound-connections.ts'
 
 /** Headers and bodies must arrive in time; an idle connection outlives the 60 s that load balancers keep theirs. */
 const AGAINST_SLOW_SENDERS = {
@@ -59,6 +60,7 @@ export function createRelayServer(
       refuse(response, [400, 'Bad Request', 'The Host header is missing.'])
     } else listener(request, response)
   })
+  boundConnections(server, BOUNDS.connections.value)
   server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
     refuse(response, [417, 'Expectation Failed', 'The Expect header may be 100-continue and nothing else.'])
   })

@@ -13,13 +13,14 @@ import type { Context } from 'hono'
 export function senderAddress(c: Context, trustedProxies: number): string {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
   const connection = incoming?.socket?.remoteAddress ?? ''
-  if (trustedProxies === 0) return network(connection)
+  if (trustedProxies === 0) return networkOf(connection)
   const forwarded = (c.req.header('x-forwarded-for') ?? '').split(',')
   const address = forwarded.at(-trustedProxies)?.trim()
-  return network(address || connection)
+  return networkOf(address || connection)
 }
 
-function network(address: string): string {
+/** An address as senders are counted by: that of an IPv6 address is its /64 network. */
+export function networkOf(address: string): string {
   // IPv4 without a port, which needs no test for IPv6.
   if (!address.includes(':')) return address
   const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address

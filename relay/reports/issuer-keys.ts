@@ -1,4 +1,5 @@
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose'
+import { fetchBounded } from '../http/fetch-bounded.ts'
 import type { Trouble } from '../log/trouble.ts'
 
 export interface IssuerKeysDeps {
@@ -76,7 +77,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
 
   async function fetchSet(): Promise<void> {
     try {
-      const response = await fetch(`${issuer}/.well-known/jwks`, {
+      const response = await fetchBounded(`${issuer}/.well-known/jwks`, {
         headers: { accept: 'application/json' },
         redirect: 'manual',
         signal: AbortSignal.timeout(timeoutMs),

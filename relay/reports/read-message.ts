@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
+import { BOUNDS } from '../config/bounds.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { jsonDepth, MAX_DEPTH } from '../http/json-depth.ts'
 import { Problem } from '../http/problem.ts'
@@ -65,7 +66,7 @@ export const reportMessage = z.object({
   delivery,
   sender: z.string().regex(/^[\w-]{1,64}$/),
   number: z.int().min(1),
-  reports: z.array(report).max(500),
+  reports: z.array(report).max(BOUNDS.reportMessages.value),
   /** The job is ending. */
   ending: z.boolean().default(false),
 })

@@ -59,7 +59,11 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
     }
     const messages = reports.map(report => check(report, deps.isBlueprintAllowed))
     const used = await store.reportUsage(delivery.id, sender)
-    const lines = messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 0), 0)
+    // A report that holds nothing has its place in the database, too.
+    const lines = Math.max(
+      1,
+      messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0),
+    )
     const bytes = JSON.stringify(messages).length
     const isRepeated = number <= used.lastNumber
     if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
@@ -81,7 +85,7 @@ function checkUsage(lines: number, bytes: number): void {
   if (lines > reportLines.value) {
     throw new Problem(
       413,
-      `The reports of a delivery may hold ${reportLines.value} log lines: this one exceeds it.`,
+      `The reports of a delivery may hold ${reportLines.value} log lines, updates and entities: this one exceeds it.`,
     )
   }
   if (bytes > reportBytes.value) {

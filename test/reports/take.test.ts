@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { expect, test } from 'vitest'
 import { BOUNDS } from '../../relay/config/bounds.ts'
 import { openRelayHere } from '../support/relay.ts'
@@ -201,4 +203,57 @@ test('parallel reports do not exceed the bounds of a delivery', async () => {
   const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => send(n)))
   const accepted = answers.filter(({ status }) => status === 202).length
   expect(accepted * log.length).toBe(BOUNDS.reportLines.value)
+})
+
+test('reports of one delivery that are under way at once are bounded; those of another are not delayed', async () => {
+  const stage = await openStage()
+  const [first, second] = [await stage.deliver(), await stage.deliver()]
+  const token = await startReport(stage, first.id)
+  const other = await startReport(stage, second.id, { runId: 16_000_000_002 })
+  const body = JSON.stringify({
+    ...{ delivery: first.id, sender: 'slow', number: 1 },
+    reports: [log('x'.repeat(200_000))],
+  })
+  const slow = request(`${stage.url}/report`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-length': String(body.length) },
+  })
+  const slowAnswer = once(slow, 'response')
+  slow.write(body.slice(0, 150_000))
+  const most = BOUNDS.reportsWaiting.value
+  const statuses: number[] = []
+  const waiting = Array.from({ length: most + 20 }, async (_, n) => {
+    const report = { delivery: first.id, sender: `s${n}`, number: 1, reports: [log(`line ${n}`)] }
+    statuses.push((await stage.post('/report', token, report)).status)
+  })
+  const refused = () => statuses.filter(status => status === 429).length
+  await until(() => refused() >= 20, 'those beyond the bound are refused')
+  const report = { delivery: second.id, sender: 'a', number: 1, reports: [log('of another')] }
+  expect((await stage.post('/report', other, report)).status).toBe(202)
+  expect(statuses.length).toBeLessThan(most)
+  slow.end(body.slice(150_000))
+  const [{ statusCode }] = (await slowAnswer) as [IncomingMessage]
+  expect(statusCode).toBe(202)
+  await Promise.all(waiting)
+  expect(statuses.filter(status => status === 202)).toHaveLength(most + 20 - refused())
+})
+
+test('updates and reports that hold nothing count, too: what a delivery may report has an end', async () => {
+  const stage = await openStage()
+  const { id } = await stage.deliver()
+  const token = await startReport(stage, id)
+  let number = 0
+  const send = async (...reports: unknown[]) =>
+    (await stage.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })).status
+  const line = { level: 'INFO', message: '' }
+  const EACH = 8_000
+  let left: number = BOUNDS.reportLines.value - 2
+  for (; left > 0; left -= EACH) {
+    expect(await send({ log: Array(Math.min(EACH, left)).fill(line) })).toBe(202)
+  }
+  expect(await send()).toBe(202)
+  expect(await send({ update: { statusLabel: 'Running' } })).toBe(202)
+  expect(await send()).toBe(413)
+  expect(await send({ update: { statusLabel: 'Testing' } })).toBe(413)
+  expect(await send({ update: { conclusion: 'success' } })).toBe(202)
 })

@@ -1,0 +1,115 @@
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pipeline, Readable } from 'node:stream'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createPortClient } from '../../port/client/port-client.ts'
+import { observePort } from '../../relay/commands/observe-port.ts'
+import { BOUNDS } from '../../relay/config/bounds.ts'
+import { createGitHub } from '../../relay/github/client.ts'
+import { createIssuerKeys } from '../../relay/reports/issuer-keys.ts'
+
+const MB = 1024 ** 2
+const TOO_LARGE = `the answer has more than ${BOUNDS.answer.value} bytes`
+
+/** Answers everything so; `sent`: bytes. */
+async function startServer(answer: (response: ServerResponse) => Promise<number> | number) {
+  const server = createServer(async (request, response) => {
+    request.resume()
+    if (request.url === '/v1/auth/access_token') return response.end('{"accessToken":"t","expiresIn":3600}')
+    response.writeHead(200, {
+      'content-type': 'application/json',
+      ...(packed && { 'content-encoding': 'gzip' }),
+    })
+    sent += await answer(response)
+  })
+  let sent = 0
+  let packed = false
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    sent: () => sent,
+    pack() {
+      packed = true
+    },
+  }
+}
+
+/** A body without an end, as fast as it is read. */
+function endless(response: ServerResponse): Promise<number> {
+  const chunk = Buffer.alloc(64 * 1024, '[')
+  let length = 0
+  const body = new Readable({
+    read() {
+      length += chunk.length
+      this.push(chunk)
+    },
+  })
+  return new Promise(resolve => pipeline(body, response, () => resolve(length)))
+}
+
+const readPort = (url: string) =>
+  createPortClient({
+    ...{ apiUrl: url, clientId: 'c', clientSecret: 's', fetch: observePort(() => {}).fetchFor('default') },
+  })
+    .run('r_1')
+    .read()
+
+const gitHub = (url: string) =>
+  createGitHub({ apiUrl: url, auth: { token: 't' }, webhookSecret: null, oidcIssuer: url })
+
+describe('an answer without an end is read no further than its bound', () => {
+  test('of Port: the request fails, with a sentence', async () => {
+    const server = await startServer(endless)
+    await expect(readPort(server.url)).rejects.toThrow(TOO_LARGE)
+    await expect.poll(server.sent).toBeGreaterThan(0)
+    expect(server.sent()).toBeLessThan(BOUNDS.answer.value + 32 * MB)
+  })
+
+  test('of GitHub: the outcome of a dispatch is unknown, and a list cannot be read', async () => {
+    const server = await startServer(endless)
+    const { dispatch, runsPage } = gitHub(server.url)
+    const target = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: 'main' }
+    const payload = { run_id: 'r_1' } as unknown as Parameters<typeof dispatch>[1]['payload']
+    const outcome = await dispatch(target, { payload, inputs: {} })
+    expect(['answer_lost', 'accepted']).toContain(outcome.kind)
+    await expect(runsPage('acme/shop', 1, null, 'repository_dispatch')).rejects.toThrow()
+    await expect.poll(server.sent).toBeGreaterThan(0)
+    expect(server.sent()).toBeLessThan(2 * (BOUNDS.answer.value + 32 * MB))
+  })
+
+  test("of GitHub's OIDC issuer: no key is known, and the log says why", async () => {
+    const server = await startServer(endless)
+    const warned: unknown[] = []
+    const warn = (fields: object) => void warned.push(fields)
+    const trouble = { warn, error: warn }
+    const keys = createIssuerKeys({
+      ...{
+        issuer: server.url,
+        log: { warn },
+        trouble,
+        cooldownMs: 5_000,
+        cacheMs: 60_000,
+        timeoutMs: 10_000,
+      },
+    } as unknown as Parameters<typeof createIssuerKeys>[0])
+    await expect(keys({ alg: 'RS256', kid: 'a' }, { payload: '', signature: '' })).rejects.toThrow('keys')
+    expect(JSON.stringify(warned, (_, value) => (value instanceof Error ? value.message : value))).toContain(
+      TOO_LARGE,
+    )
+  })
+})
+
+test('an answer that is small only while it is compressed is not unpacked beyond the bound', async () => {
+  const bomb = gzipSync(Buffer.alloc(200 * MB, ' '), { level: 1 })
+  const server = await startServer(response => {
+    response.end(bomb)
+    return bomb.length
+  })
+  server.pack()
+  await expect(readPort(server.url)).rejects.toThrow(TOO_LARGE)
+})
