@@ -61,7 +61,8 @@ async function scrape(port: number): Promise<boolean> {
 
 /** What waits is due in ten minutes, so that the relay leaves it alone. */
 async function fill(backend: Backend): Promise<void> {
-  const due = Date.now() + 600_000
+  const now = Date.now()
+  const due = now + 600_000
   const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
   for (const [state, amount] of Object.entries(STATES)) {
     const isOpen = ['queued', 'dispatched', 'running'].includes(state)
@@ -73,7 +74,7 @@ async function fill(backend: Backend): Promise<void> {
               received_at, queued_at, updated_at, attempted_at, due_at)
             WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${from + STEP - 1})
             SELECT '${state}' || i, '${state}:' || i, 'r_' || i, 'action_run', 'acme/' || (i % 50), 'deploy', ?1,
-              '${state}', i, i, i, i, ${isOpen ? due : 'NULL'} FROM n`,
+              '${state}', ${now} - i, ${now} - i, ${now} - i, ${now} - i, ${isOpen ? due : 'NULL'} FROM n`,
           params: [invocation],
         },
       ])
