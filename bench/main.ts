@@ -77,8 +77,13 @@ try {
   }
   if (postgres && runs('scrape')) {
     console.log('\nA scrape of /metrics on a million deliveries, 300,000 of them open or failed')
-    const line = (store: string, { median, most }: ScrapeTimes) =>
-      row(store, `median ${median.toFixed(1)} ms`, `most ${most.toFixed(1)} ms  [at most 50]`)
+    const line = (store: string, { least, median, most }: ScrapeTimes) =>
+      row(
+        store,
+        `least ${least.toFixed(1)} ms`,
+        `median ${median.toFixed(1)} ms`,
+        `most ${most.toFixed(1)} ms  [at most 50]`,
+      )
     line('SQLite', await scrapes(`sqlite:${join(folder, 'scrape.db')}`, async () => {}))
     const url = await postgres.createDatabase()
     line('PostgreSQL', await scrapes(url, () => vacuum({ kind: 'postgres', url })))

@@ -12,14 +12,15 @@ const TOKEN = randomBytes(16).toString('hex')
 
 /** Milliseconds from the request to the whole answer, over a socket. */
 export interface ScrapeTimes {
+  least: number
   median: number
   most: number
 }
 
 /** Of a million deliveries: as many as may wait in an outage of a day, and the rest finished. */
 const STATES = { finished: 700_000, failed: 100_000, queued: 150_000, dispatched: 25_000, running: 25_000 }
-const MESSAGES = 150_000
-const STEP = 25_000
+const MESSAGES = 100_000
+const STEP = 5_000
 
 /** The time of a scrape of `/metrics`, by a relay on a database of a million deliveries. */
 export async function scrapes(database: string, settle: () => Promise<void>): Promise<ScrapeTimes> {
@@ -49,23 +50,23 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
     await relay.stop()
   }
   times.sort((a, b) => a - b)
-  return { median: times[SCRAPES / 2] as number, most: times.at(-1) as number }
+  return { least: times[0] as number, median: times[SCRAPES / 2] as number, most: times.at(-1) as number }
 }
 
 /** @returns whether the answer has the series of the database */
 async function scrape(port: number): Promise<boolean> {
   const headers = { authorization: `Bearer ${TOKEN}` }
   const answer = await fetch(`http://127.0.0.1:${port}/metrics`, { headers })
-  return (await answer.text()).includes('port_relay_deliveries{state="failed"} 100000')
+  return (await answer.text()).includes('port_relay_deliveries{state="failed"} 10000')
 }
 
-/** What waits is due in ten minutes, so that the relay leaves it alone. */
+/** GitHub is away: of each repository the oldest delivery is retried, and the others wait behind it. */
 async function fill(backend: Backend): Promise<void> {
   const now = Date.now()
   const due = now + 600_000
   const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
   for (const [state, amount] of Object.entries(STATES)) {
-    const isOpen = ['queued', 'dispatched', 'running'].includes(state)
+    const dueAt = state === 'queued' ? now : state === 'finished' || state === 'failed' ? 'NULL' : due
     for (let from = 1; from <= amount; from += STEP) {
       await backend.run([
         {
@@ -74,21 +75,24 @@ async function fill(backend: Backend): Promise<void> {
               received_at, queued_at, updated_at, attempted_at, due_at)
             WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${from + STEP - 1})
             SELECT '${state}' || i, '${state}:' || i, 'r_' || i, 'action_run', 'acme/' || (i % 50), 'deploy', ?1,
-              '${state}', ${now} - i, ${now} - i, ${now} - i, ${now} - i, ${isOpen ? due : 'NULL'} FROM n`,
+              '${state}', ${now} - i, ${now} - i, ${now} - i, ${now} - i, ${dueAt} FROM n`,
           params: [invocation],
         },
       ])
     }
   }
-  await backend.run([
-    {
-      sql: `INSERT INTO outbox (delivery, body, bytes, created_at)
-            SELECT id, '{"log":[]}', 10, 1 FROM deliveries WHERE state = 'queued' ORDER BY seq LIMIT ${MESSAGES}`,
-      params: [],
-    },
-    {
-      sql: `INSERT INTO outboxes (delivery, due_at) SELECT delivery, ${due} FROM outbox`,
-      params: [],
-    },
-  ])
+  for (let from = 1; from <= MESSAGES; from += STEP) {
+    const which = `WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${from + STEP - 1})`
+    await backend.run([
+      {
+        sql: `INSERT INTO outbox (delivery, body, bytes, created_at)
+              ${which} SELECT 'queued' || i, '{"log":[]}', 10, ${now} FROM n`,
+        params: [],
+      },
+      {
+        sql: `INSERT INTO outboxes (delivery, due_at) ${which} SELECT 'queued' || i, ${due} FROM n`,
+        params: [],
+      },
+    ])
+  }
 }

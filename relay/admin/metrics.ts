@@ -76,7 +76,7 @@ export function createMetrics(): Metrics {
   )
   const deliveries = gauge(
     'deliveries',
-    'Deliveries in the database by state, each counted up to 100000; the same in every relay on one database',
+    'Deliveries in the database by state, each counted up to 10000; the same in every relay on one database',
     ['state'],
   )
   const oldestDue = gauge(
@@ -109,7 +109,7 @@ export function createMetrics(): Metrics {
   )
   const messages = gauge(
     'outbox_messages',
-    'Messages that wait for Port, counted up to 100000; the same in every relay on one database',
+    'Messages that wait for Port, counted up to 10000; the same in every relay on one database',
   )
   const oldestMessage = gauge(
     'outbox_oldest_age_seconds',

@@ -72,7 +72,7 @@ export interface OutboxPage {
 export interface Backlog {
   /** Since when the oldest work of each kind may be claimed. */
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
-  /** Messages that wait for Port, counted up to 100,000. */
+  /** Messages that wait for Port, counted up to 10,000. */
   messages: number
   /** When the oldest of them was written. */
   oldestMessage: number | null
@@ -197,7 +197,7 @@ export interface Store {
   /** Newest first, those before `before` (a `seq`) where given. */
   list(filter: Filter, options: { before?: number; limit: number }): Promise<Delivery[]>
   /**
-   * How many there are of each open or failed state, each counted up to 100,000; finished and cancelled ones are not
+   * How many there are of each open or failed state, each counted up to 10,000; finished and cancelled ones are not
    * counted.
    */
   counts(): Promise<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>

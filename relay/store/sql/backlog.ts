@@ -3,7 +3,7 @@ import { HEADS, headIsDue } from './claims.ts'
 import type { Dialect } from './dialect.ts'
 
 /** What is counted is counted up to this number, so that its cost has a bound. */
-export const MOST_COUNTED = 100_000
+export const MOST_COUNTED = 10_000
 
 /** Since when the oldest work of each kind is due, and what waits for Port. */
 export function backlog(sql: Dialect, { now, scope }: { now: number; scope: string | null }): Statement {
