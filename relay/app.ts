@@ -1,5 +1,5 @@
 import { type Context, Hono } from 'hono'
-import { createAdminApi } from './admin/api.ts'
+import type { Admin } from './admin/create-admin.ts'
 import { logCalls } from './admin/log-calls.ts'
 import type { Metrics } from './admin/metrics.ts'
 import { createRoles } from './admin/roles.ts'
@@ -9,7 +9,7 @@ import { answerProblem, Problem } from './http/problem.ts'
 import type { Trouble } from './log/trouble.ts'
 import type { Store } from './store/store.ts'
 import { createCancel } from './webhook/cancel.ts'
-import { logRefusals } from './webhook/log-refusals.ts'
+import { logRefusals, PERSISTED } from './webhook/log-refusals.ts'
 import { createReceive, type ReceiveDeps } from './webhook/receive.ts'
 import { createVerify } from './webhook/verify.ts'
 
@@ -29,6 +29,7 @@ export interface AppDeps {
   giveMetrics?: (c: Context) => Promise<Response>
   /** `/report/…` */
   reports?: Hono
+  admin?: Admin
   /** `POST /github` */
   receiveGitHub?: (c: Context) => Promise<Response>
 }
@@ -38,7 +39,7 @@ const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 
 /** Every route of the relay. */
 export function createApp(deps: AppDeps): Hono {
-  const { config, store, apply, reports, receiveGitHub, log, trouble, metrics } = deps
+  const { config, store, apply, reports, receiveGitHub, admin, log, trouble, metrics } = deps
   const { trustedProxies } = config
   const app = new Hono()
   const verify = createVerify(config, deps.clock)
@@ -84,9 +85,7 @@ export function createApp(deps: AppDeps): Hono {
     app.route('/report', reports)
   }
   app.use('/api/*', logCalls({ roles: createRoles(config), trustedProxies, log }))
-  const { adminToken, viewToken } = config
-  const organisations = config.organisations.map(({ id }) => id)
-  app.route('/api', createAdminApi({ adminToken, viewToken, organisations, store, apply }))
+  if (admin) app.route('/api', admin.api).route('/', admin.dashboard)
   app.get('/healthz', c => c.json({ ok: true }))
   app.get('/readyz', async c => {
     try {
@@ -114,7 +113,11 @@ export function createApp(deps: AppDeps): Hono {
     answerProblem(c, new Problem(404, `There is nothing at ${c.req.path}: Port's webhooks go to /webhook.`)),
   )
   app.onError((error, c) => {
-    if (error instanceof Problem) return answerProblem(c, error)
+    if (error instanceof Problem) {
+      if (/^\/webhook(?:\/|$)/.test(c.req.path) && !(c as Context).get(PERSISTED))
+        admin?.refusals.note(c, error)
+      return answerProblem(c, error)
+    }
     log.error({ err: error }, 'a request failed')
     return answerProblem(
       c,

@@ -1,109 +1,130 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
-import { Hono } from 'hono'
-import { isRepository } from '../config/routes.ts'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { isObject } from '../../port/types.ts'
+import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
-import { boundRun } from '../deliveries/transition/runs.ts'
 import { bearer } from '../http/bearer.ts'
 import { Problem } from '../http/problem.ts'
-import { runKey } from '../store/dedupe-key.ts'
-import { type Delivery, OPEN_STATES, STATES, type State } from '../store/delivery.ts'
+import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
+import { FILTERS, type GivenFilter, MAX_LISTED, readFilter, readWhole } from './filter.ts'
+import { openApi } from './openapi.ts'
+import { MAX_REDELIVERED, type Redelivery } from './redelivery.ts'
+import type { Refusals } from './refusals.ts'
+import type { Roles } from './roles.ts'
+import { iso, showDelivery, showEvents, showRefusal } from './show-delivery.ts'
 
-const MAX_LIMIT = 200
+const MAX_BODY = 4096
 
 export interface AdminApiDeps {
-  /** RELAY_ADMIN_TOKEN */
-  adminToken: string | null
-  /** RELAY_VIEW_TOKEN */
-  viewToken: string | null
+  roles: Roles
   /** Ids of all organisations. */
   organisations: string[]
-  store: Pick<Store, 'get' | 'list' | 'history'>
+  store: Pick<Store, 'get' | 'list' | 'listedTo' | 'history' | 'clock'>
   apply: ApplyEvent
+  redelivery: Redelivery
+  refusals: Pick<Refusals, 'since' | 'list'>
 }
 
 /**
  * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither
  * is set. Inputs and people are not shown.
  */
-export function createAdminApi({ adminToken, viewToken, organisations, store, apply }: AdminApiDeps): Hono {
+export function createAdminApi({
+  roles,
+  organisations,
+  store,
+  apply,
+  redelivery,
+  refusals,
+}: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
-    if (adminToken === null && viewToken === null)
-      throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
-    const given = bearer(c)
-    const mayChange = sameText(given, adminToken)
-    const mayRead = sameText(given, viewToken) || mayChange
-    if (!mayRead) {
+    if (!roles.isOpen) throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
+    const role = roles.of(bearer(c))
+    if (role === null) {
       throw new Problem(401, 'Send RELAY_ADMIN_TOKEN as "Authorization: Bearer …".', {
         'www-authenticate': 'Bearer',
       })
     }
-    if (!mayChange && c.req.method !== 'GET')
+    if (role === 'view' && c.req.method !== 'GET')
       throw new Problem(403, 'RELAY_VIEW_TOKEN changes nothing: send RELAY_ADMIN_TOKEN.')
     await next()
   })
+  app.get('/openapi.json', c => c.json(openApi))
   app.get('/deliveries', async c => {
-    const state = c.req.query('state')
-    if (state !== undefined && !STATES.includes(state as State)) {
-      throw new Problem(400, `state must be one of ${STATES.join(', ')}.`)
-    }
-    const repository = c.req.query('repository')
-    if (repository !== undefined && !isRepository(repository)) {
-      throw new Problem(400, 'repository must be owner/name.')
-    }
-    const before = whole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
-    const limit = whole('limit', c.req.query('limit'), MAX_LIMIT) ?? 50
-    const runId = c.req.query('run_id')
-    const filter = {
-      ...(state && { state: state as State }),
-      ...(repository && { repository }),
-      ...(c.req.query('action') && { action: c.req.query('action') }),
-      ...(runId && { dedupeKeys: organisations.map(organisation => runKey(organisation, runId)) }),
-      ...(c.req.query('since') && { since: readTime('since', c.req.query('since') as string) }),
-    }
+    const given = Object.fromEntries(FILTERS.map(name => [name, c.req.query(name)])) as GivenFilter
+    const filter = readFilter(given, organisations, store.clock())
+    const before = readWhole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
+    const limit = readWhole('limit', c.req.query('limit'), MAX_LISTED) ?? 50
     const deliveries = await store.list(filter, { ...(before !== undefined && { before }), limit })
-    return c.json({ deliveries: deliveries.map(shown), next: deliveries.at(-1)?.seq ?? null })
+    const isFull = deliveries.length === limit
+    const next = isFull ? (deliveries.at(-1)?.seq ?? null) : await store.listedTo(filter, before)
+    return c.json({ deliveries: deliveries.map(showDelivery), next })
   })
   app.get('/deliveries/:id', async c => {
-    const delivery = await store.get(c.req.param('id'))
-    if (!delivery) throw unknown(c.req.param('id'))
-    const events = await store.history(delivery.id)
+    const delivery = await known(c)
     return c.json({
-      ...shown(delivery),
-      events: [
-        { time: iso(delivery.receivedAt), type: 'accepted', details: {} },
-        ...events.map(({ at, type, details }) => ({ time: iso(at), type, details })),
-      ],
+      ...showDelivery(delivery),
+      events: showEvents(delivery, await store.history(delivery.id)),
     })
   })
   app.post('/deliveries/:id/redeliver', async c => {
-    const id = c.req.param('id')
-    const delivery = await store.get(id)
-    const outcome = delivery && (await apply(delivery, { type: 'redelivered' })).outcome
-    if (outcome === null || outcome === 'gone') throw unknown(id)
-    if (outcome !== 'applied')
-      throw new Problem(
-        409,
-        `Delivery ${id} has not failed and was not cancelled: only such deliveries can be redelivered.`,
-      )
+    const delivery = await known(c)
+    const { id, state } = delivery
+    const refusal = new Problem(
+      409,
+      `Delivery ${id} has not failed and was not cancelled: only such deliveries can be redelivered.`,
+    )
+    const ends = async () => ({
+      port_run_ended: (await redelivery.readEnds([delivery])).get(id) ?? null,
+    })
+    if (readFlag('dry_run', c.req.query('dry_run'))) {
+      if (!REDELIVERABLE.includes(state)) throw refusal
+      return c.json({ delivery: id, state, dry_run: true, ...(await ends()) })
+    }
+    const { outcome } = await apply(delivery, { type: 'redelivered' })
+    if (outcome === 'gone') throw unknown(id)
+    if (outcome !== 'applied') throw refusal
     return c.json({ delivery: id, state: 'queued' }, 202)
   })
   app.post('/deliveries/:id/cancel', async c => {
-    const id = c.req.param('id')
-    const delivery = await store.get(id)
-    const applied = delivery && (await apply(delivery, { type: 'cancelRequested', by: 'api' }))
-    if (applied === null || applied.outcome === 'gone') throw unknown(id)
+    const delivery = await known(c)
+    const applied = await apply(delivery, { type: 'cancelRequested', by: 'api' })
+    if (applied.outcome === 'gone') throw unknown(delivery.id)
     const { state } = applied.delivery
     if (applied.outcome !== 'applied' && !OPEN_STATES.includes(state))
-      throw new Problem(409, `Delivery ${id} has ended as ${state}: nothing can be cancelled.`)
-    return c.json({ delivery: id, state }, 202)
+      throw new Problem(409, `Delivery ${delivery.id} has ended as ${state}: nothing can be cancelled.`)
+    return c.json({ delivery: delivery.id, state }, 202)
+  })
+  app.post('/redeliver', bodyLimit({ maxSize: MAX_BODY, onError: tooLarge }), async c => {
+    const { filter, limit, isDry } = readBulk(await c.req.text())
+    const { deliveries, more } = await redelivery.find(filter, limit)
+    if (isDry) {
+      const ends = await redelivery.readEnds(deliveries)
+      const shown = deliveries.map(each => ({
+        ...showDelivery(each),
+        port_run_ended: ends.get(each.id) ?? null,
+      }))
+      return c.json({ dry_run: true, deliveries: shown, redelivered: 0, more })
+    }
+    const redelivered: Delivery[] = []
+    for (const each of deliveries) if (await redelivery.redeliver(each)) redelivered.push(each)
+    const shown = redelivered.map(each => ({ ...showDelivery(each), state: 'queued', reason: null }))
+    return c.json({ dry_run: false, deliveries: shown, redelivered: shown.length, more }, 202)
+  })
+  app.get('/refused', c => {
+    const limit = readWhole('limit', c.req.query('limit'), BOUNDS.refused.value) ?? 100
+    return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
   })
   const methods = {
+    '/openapi.json': 'GET',
     '/deliveries': 'GET',
     '/deliveries/:id': 'GET',
     '/deliveries/:id/redeliver': 'POST',
     '/deliveries/:id/cancel': 'POST',
+    '/redeliver': 'POST',
+    '/refused': 'GET',
   }
   for (const [path, allow] of Object.entries(methods)) {
     app.all(path, () => {
@@ -111,54 +132,60 @@ export function createAdminApi({ adminToken, viewToken, organisations, store, ap
     })
   }
   return app
-}
 
-function whole(name: string, text: string | undefined, max: number): number | undefined {
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (/^\d+$/.test(text) && value >= 1 && value <= max) return value
-  const range = max === MAX_LIMIT ? `from 1 to ${max}` : 'above 0, as "next" in the answer before gives it'
-  throw new Problem(400, `${name} must be a whole number ${range}.`)
-}
+  async function known(c: Context): Promise<Delivery> {
+    const id = c.req.param('id') ?? ''
+    const delivery = await store.get(id)
+    if (!delivery) throw unknown(id)
+    return delivery
+  }
 
-/** Epoch milliseconds or ISO 8601. */
-function readTime(name: string, text: string): number {
-  const time = /^\d+$/.test(text) ? Number(text) : Date.parse(text)
-  if (Number.isFinite(time)) return time
-  throw new Problem(400, `${name} must be a time such as 2026-01-31T12:00:00Z, or milliseconds since 1970.`)
-}
-
-function shown(d: Delivery) {
-  const run = boundRun(d)
-  return {
-    delivery: d.id,
-    seq: d.seq,
-    state: d.state,
-    reason: d.reason,
-    run_id: d.runId,
-    action: d.action,
-    repository: d.repository,
-    event_type: d.eventType,
-    workflow: d.workflow,
-    ref: d.ref,
-    github_run_id: run?.id ?? null,
-    evidence: run?.evidence ?? null,
-    attempts: d.attempts,
-    waiting_for: d.waitingFor,
-    cancel_requested_at: d.cancelRequestedAt === null ? null : iso(d.cancelRequestedAt),
-    received_at: iso(d.receivedAt),
-    updated_at: iso(d.updatedAt),
-    due_at: d.dueAt === null ? null : iso(d.dueAt),
+  /** What is to be redelivered: a filter that names a state, so that nothing is redelivered by mistake. */
+  function readBulk(text: string) {
+    const body = parseObject(text)
+    const allowed: string[] = [...FILTERS, 'limit', 'dry_run']
+    const stranger = Object.keys(body).find(name => !allowed.includes(name))
+    if (stranger !== undefined)
+      throw new Problem(
+        400,
+        `The body has the field ${JSON.stringify(stranger.slice(0, 60))}: it may have ${allowed.join(', ')}.`,
+      )
+    const { limit, dry_run: dryRun, ...given } = body
+    for (const [name, value] of Object.entries(given)) {
+      if (typeof value !== 'string') throw new Problem(400, `${name} must be a text.`)
+    }
+    if (!REDELIVERABLE.some(state => state === given.state))
+      throw new Problem(
+        400,
+        `state must be ${REDELIVERABLE.join(' or ')}: only such deliveries can be redelivered.`,
+      )
+    return {
+      filter: readFilter(given as GivenFilter, organisations, store.clock()),
+      limit:
+        readWhole('limit', limit === undefined ? undefined : String(limit), MAX_REDELIVERED) ??
+        MAX_REDELIVERED,
+      isDry: readFlag('dry_run', dryRun === undefined ? undefined : String(dryRun)),
+    }
   }
 }
 
-const iso = (ms: number) => new Date(ms).toISOString()
+function parseObject(text: string): Record<string, unknown> {
+  try {
+    const body = JSON.parse(text)
+    if (isObject(body)) return body
+  } catch {}
+  throw new Problem(400, 'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.')
+}
+
+function readFlag(name: string, text: string | undefined): boolean {
+  if (text === undefined || text === 'false') return false
+  if (text === 'true') return true
+  throw new Problem(400, `${name} must be true or false.`)
+}
+
+const tooLarge = () => {
+  throw new Problem(413, `The body is larger than ${MAX_BODY} bytes.`)
+}
+
 const unknown = (id: string) =>
   new Problem(404, `There is no delivery ${id}: it was purged after RELAY_RETENTION, or never was.`)
-
-/** In constant time, whatever the length of what is given. */
-function sameText(given: string | null, expected: string | null): boolean {
-  if (given === null || expected === null) return false
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(given), digest(expected))
-}

@@ -1,12 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { trimEnd } from '../../port/trim-end.ts'
 import { readSecrets } from '../config/read-secrets.ts'
+import { UsageError } from './command.ts'
 
-/** Calls the admin API of the relay that the environment describes: `RELAY_PUBLIC_URL`, else this machine's. */
+/**
+ * Calls the admin API of the relay that the environment describes: `RELAY_PUBLIC_URL`, else this machine's.
+ *
+ * @throws UsageError where an argument is not as it must be
+ */
 export async function callAdmin(
   env: Record<string, string | undefined>,
   method: string,
   path: string,
+  body?: object,
 ): Promise<unknown> {
   const problems: string[] = []
   const read = (path: string) => readFileSync(path, 'utf8')
@@ -17,11 +23,16 @@ export async function callAdmin(
   const base = relayAddress({ RELAY_PUBLIC_URL, PORT })
   let response: Response
   try {
-    response = await fetch(`${base}${path}`, { method, headers: { authorization: `Bearer ${token}` } })
+    response = await fetch(`${base}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+      ...(body && { body: JSON.stringify(body) }),
+    })
   } catch (cause) {
     throw noRelay(base, cause)
   }
   const answer = (await response.json().catch(() => ({}))) as { detail?: string }
+  if (response.status === 400 && answer.detail) throw new UsageError(answer.detail)
   if (!response.ok) throw new Error(answer.detail ?? `${base}${path} answered ${response.status}.`)
   return answer
 }

@@ -3,9 +3,11 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createPortClient } from '../../port/client/port-client.ts'
+import { createAdmin } from '../admin/create-admin.ts'
 import { createMetrics } from '../admin/metrics.ts'
 import { createMetricsRoute } from '../admin/metrics-route.ts'
 import { createRoles } from '../admin/roles.ts'
+import { createTally } from '../admin/tally.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import { matcher } from '../config/routes.ts'
@@ -39,7 +41,8 @@ export interface Relay {
  * @throws Error with a sentence where the database cannot be opened or the address is taken
  */
 export async function openRelay(config: Config, log: Logger): Promise<Relay> {
-  const store = await openStore(config.database, config.dispatchRate)
+  const tally = createTally(await openStore(config.database, config.dispatchRate), log)
+  const { store } = tally
   const { clock } = store
   const trouble = createTrouble(log)
   const metrics = createMetrics()
@@ -97,6 +100,7 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
       },
       clock: Date.now,
     }),
+    admin: createAdmin({ config, store, apply, port, github, gate, clock: Date.now, log }),
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
@@ -111,6 +115,7 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
   )
   server.listen(listenPort, host)
   await once(server, 'listening').catch(async cause => {
+    await tally.stop()
     await store.close()
     throw new Error(
       `The relay cannot listen on ${host}:${listenPort} (${(cause as NodeJS.ErrnoException).code}): set HOST and PORT to a free address.`,
@@ -137,6 +142,7 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
       await closed
       trouble.flush()
       clearInterval(idle)
+      await tally.stop()
       await store.close()
     },
   }

@@ -186,6 +186,18 @@ export const BOUNDS = {
     unit: 'bytes',
     beyond: 'further lines are dropped',
   },
+  refused: {
+    what: 'refused webhooks that are kept; the same again counts once',
+    value: 1_000,
+    unit: '',
+    beyond: 'the oldest are forgotten',
+  },
+  listed: {
+    what: 'deliveries that one list looks through for an action',
+    value: 10_000,
+    unit: '',
+    beyond: '`next` in the answer continues the list',
+  },
   waitingWebhooks: {
     what: 'webhooks that wait to be persisted',
     value: 10_000,

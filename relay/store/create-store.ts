@@ -6,6 +6,7 @@ import { apply, wake } from './sql/apply.ts'
 import { backlog } from './sql/backlog.ts'
 import * as claims from './sql/claims.ts'
 import * as gates from './sql/gates.ts'
+import * as hours from './sql/hours.ts'
 import { findSame } from './sql/intake.ts'
 import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
@@ -16,6 +17,8 @@ import { toDelivery, toRun } from './to-delivery.ts'
 
 const BURST = 20
 const MAX_UNBOUND = 100
+/** Deliveries that several relays accept at the same time may have their `seq` in another order than their times. */
+const QUEUED_MARGIN_MS = 60_000
 
 /**
  * The one store, whatever database it lives in.
@@ -46,6 +49,22 @@ export function createStore(db: Backend, dispatchRate: number): Store {
   }
   const one = async (statement: Parameters<Backend['run']>[0][number]): Promise<Row[]> =>
     (await db.run([statement]))[0] ?? []
+
+  /**
+   * A `seq` below which everything was received before a time. No index holds times; deliveries enter the queue in
+   * order of their `seq`, and were received by then.
+   */
+  async function floorOf(since: number): Promise<number> {
+    const [last] = await one(lookups.lastSeq)
+    let [low, high] = [0, Number(last?.seq ?? 0)]
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const [row] = await one(lookups.firstFrom(middle))
+      if (Number(row?.queued_at) < since - QUEUED_MARGIN_MS) low = Math.min(Number(row?.seq) + 1, high)
+      else high = middle
+    }
+    return low
+  }
 
   return {
     clock: () => db.clock.now(),
@@ -194,6 +213,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const [row] = await one(lookups.invocation(id))
       return row ? String(row.invocation) : null
     },
+    async invocations(ids, maxBytes) {
+      if (ids.length === 0) return new Map()
+      const rows = await one(lookups.invocations(ids, maxBytes))
+      return new Map(rows.map(row => [String(row.id), String(row.invocation)]))
+    },
     async history(id) {
       const rows = await one(lookups.history(id))
       return rows.map(({ at, type, details }) => ({
@@ -203,7 +227,14 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       }))
     },
     async list(filter, options) {
-      return (await one(lookups.list(dialect, filter, options))).map(toDelivery)
+      const floor = filter.since === undefined || filter.dedupeKeys ? 0 : await floorOf(filter.since)
+      return (await one(lookups.list(dialect, filter, { ...options, floor }))).map(toDelivery)
+    },
+    async listedTo({ action, dedupeKeys, since }, before) {
+      if (action === undefined || dedupeKeys) return null
+      const [row] = await one(lookups.edge(dialect, before))
+      const lowest = Math.max(Number(row?.first), since === undefined ? 0 : await floorOf(since))
+      return Number(row?.edge) > lowest ? Number(row?.edge) : null
     },
     async counts() {
       const rows = await one(lookups.counts())
@@ -223,6 +254,23 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         messages: Number(row.messages),
         oldestMessage: time(row.oldest_message),
       }
+    },
+    async waitingMessages(id) {
+      const [row] = await one(outbox.waiting(id))
+      if (!row) return null
+      return { amount: Number(row.amount), attempts: Number(row.attempts), dueAt: Number(row.due_at) }
+    },
+    async countHours(counted, forget) {
+      await db.run([...counted.map(hours.add), hours.forget(forget)])
+    },
+    async hours(from) {
+      return (await one(hours.read(from))).map(row => ({
+        hour: Number(row.hour),
+        accepted: Number(row.accepted),
+        finished: Number(row.finished),
+        failed: Number(row.failed),
+        cancelled: Number(row.cancelled),
+      }))
     },
     ping: () => db.ping(),
     close: () => db.close(),

@@ -11,6 +11,9 @@ export const STATES: readonly State[] = ['queued', 'dispatched', 'running', 'fin
 /** Something is still to happen to the delivery. */
 export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
 
+/** A person may redeliver it. */
+export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
+
 /** How a workflow run is known to belong to a delivery, strongest first. */
 export type Evidence = 'answer' | 'report' | 'port' | 'title' | 'only_candidate'
 

@@ -86,6 +86,23 @@ export interface Sent {
   rest?: { seq: number; message: Message } | null
 }
 
+/** The messages of a delivery that wait for Port. */
+export interface WaitingMessages {
+  amount: number
+  /** Consecutive attempts in which Port accepted nothing. */
+  attempts: number
+  dueAt: number
+}
+
+/** What happened to deliveries in one hour; `hour`: its begin, milliseconds since 1970. */
+export interface Hour {
+  hour: number
+  accepted: number
+  finished: number
+  failed: number
+  cancelled: number
+}
+
 /** Narrows a list of deliveries. Times are milliseconds since 1970. */
 export interface Filter {
   state?: State
@@ -192,9 +209,14 @@ export interface Store {
   get(id: string): Promise<Delivery | null>
   /** The invocation as JSON text. */
   invocation(id: string): Promise<string | null>
+  /** The invocations of these deliveries as JSON text, by their ids, but for those that are larger. */
+  invocations(ids: string[], maxBytes: number): Promise<Map<string, string>>
   /** Oldest first; at most 200 entries are kept. */
   history(id: string): Promise<(HistoryEntry & { at: number })[]>
-  /** Newest first, those before `before` (a `seq`) where given. */
+  /**
+   * Newest first, those before `before` (a `seq`) where given. With an action, which no index holds, it looks at a
+   * bounded number of deliveries, see {@link Store.listedTo}.
+   */
   list(filter: Filter, options: { before?: number; limit: number }): Promise<Delivery[]>
   /**
    * How many there are of each open or failed state, each counted up to 10,000; finished and cancelled ones are not
@@ -203,6 +225,17 @@ export interface Store {
   counts(): Promise<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>
   /** @param scope as of {@link claimQueued} */
   backlog(now: number, scope: string | null): Promise<Backlog>
+  /**
+   * Where such a list has to go on that found fewer than it was to: what is before this `seq` was not looked at.
+   * Null where nothing more can be found.
+   */
+  listedTo(filter: Filter, before?: number): Promise<number | null>
+  /** Null where none wait. */
+  waitingMessages(id: string): Promise<WaitingMessages | null>
+  /** Adds to what was counted in these hours, and forgets those before `forget`. */
+  countHours(counted: Hour[], forget: number): Promise<void>
+  /** The hours that something happened in, from a time on. */
+  hours(from: number): Promise<Hour[]>
   /** @throws when the database cannot be reached, or takes no writes */
   ping(): Promise<void>
   /** Finishes the statements under way. */

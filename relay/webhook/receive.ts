@@ -14,7 +14,7 @@ import { deliveryId } from './delivery-id.ts'
 import { runIdHeader } from './headers.ts'
 import { PERSISTED } from './log-refusals.ts'
 import { parseBody } from './parse.ts'
-import { createTargets } from './target.ts'
+import { createTargets, type TargetSource } from './target.ts'
 import type { VerifiedWebhook, VerifyWebhook } from './verify.ts'
 
 export interface ReceiveDeps {
@@ -58,8 +58,8 @@ export function createReceive({
   ): Promise<Response> {
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
     const { url, wait } = readAddress(c)
-    const target = chooseTarget(invocation, url)
-    const accepted = await persist(invocation, target, verified)
+    const { from, ...target } = chooseTarget(invocation, url)
+    const accepted = await persist({ ...invocation, targetFrom: from }, target, verified)
     room.release()
     c.set(PERSISTED, true)
     onAccepted?.(
@@ -92,7 +92,7 @@ export function createReceive({
   }
 
   async function persist(
-    invocation: Invocation,
+    invocation: Invocation & { targetFrom: TargetSource },
     target: Target,
     { organisation, timestamp, signature }: Omit<VerifiedWebhook, 'body' | 'room'>,
   ): Promise<Accepted> {

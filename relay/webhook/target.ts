@@ -20,6 +20,9 @@ import type { Target } from '../store/delivery.ts'
 /** What the signed body, the URL (`/webhook/:owner/:repo?event_type=`) or a route names. */
 export type NamedTarget = Record<keyof Target, string | null>
 
+/** What named the repository of a target. */
+export type TargetSource = 'body' | 'url' | 'route' | 'default'
+
 /**
  * Chooses the target of a delivery. The first that names one: the signed body, the URL, the first matching route,
  * `RELAY_REPOSITORY`; always within the allow-list, which is closed by default.
@@ -28,7 +31,7 @@ export type NamedTarget = Record<keyof Target, string | null>
  */
 export function createTargets(
   targets: Config['targets'],
-): (invocation: Invocation, url: NamedTarget) => Target {
+): (invocation: Invocation, url: NamedTarget) => Target & { from: TargetSource } {
   const isAllowed = matcher(targets.allowed)
   const routes = targets.routes.map(route => ({ target: namedBy(route), matches: routeMatcher(route) }))
   return (invocation, url) => {
@@ -54,7 +57,8 @@ export function createTargets(
       )
     }
     // GitHub does not distinguish upper and lower case, so both are one queue here: order is kept by repository.
-    return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route) }
+    const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
+    return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from }
 
     function chooseDispatch(...sources: (NamedTarget | null | undefined)[]): Omit<Target, 'repository'> {
       const named = sources.filter(source => source !== null && source !== undefined)

@@ -44,7 +44,7 @@ test('deliveries lists a failed one with its reason, and redeliver queues it aga
     stderr: expect.stringMatching(/^There is no delivery none/),
   })
   expect(await run(deliveries, ['--state', 'lost'], env)).toMatchObject({
-    code: 1,
+    code: 2,
     stderr: expect.stringMatching(/^state must be one of queued/),
   })
   await relay.stop()
@@ -123,7 +123,17 @@ test('cancel ends a queued delivery at once, and a running one with its workflow
 
 test('the admin API cancels with RELAY_ADMIN_TOKEN alone', async () => {
   const RELAY_VIEW_TOKEN = 'a view token of some length'
-  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN }))
+  const github = await startGitHubApi()
+  onTestFinished(() => github.close())
+  github.addRepository('acme/shop')
+  // Nothing is dispatched, and GitHub says so.
+  github.failures.tooMany(60, { times: Number.POSITIVE_INFINITY })
+  const relay = await openRelayHere(
+    relayEnv({
+      ...{ RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN },
+      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
+    }),
+  )
   const { body } = await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
   const ask = async (token?: string, id = body.delivery) => {
     const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
@@ -153,7 +163,7 @@ test('the commands say what they need', async () => {
   expect(await run(redeliver, [], { RELAY_ADMIN_TOKEN })).toEqual({
     code: 2,
     stdout: '',
-    stderr: 'Name the delivery: redeliver ID; `deliveries --state failed` lists them.',
+    stderr: 'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.',
   })
 })
 

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { createAdmin } from '../../relay/admin/create-admin.ts'
 import { createApp } from '../../relay/app.ts'
 import { readConfig, VARIABLES } from '../../relay/config/config.ts'
 import { createReports } from '../../relay/reports/create-reports.ts'
@@ -87,15 +88,18 @@ test("the relay's routes are those of the HTTP API's page", () => {
   const nothing = {} as never
   const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing, trouble: nothing }
   const reports = createReports({ ...deps, github: nothing, port: nothing })
-  const app = createApp({ ...deps, reports, receiveGitHub: nothing, giveMetrics: nothing })
+  const store = { clock: Date.now } as never
+  const admin = createAdmin({ ...deps, store, port: nothing, github: nothing, gate: nothing })
+  const app = createApp({ ...deps, reports, admin, receiveGitHub: nothing, giveMetrics: nothing })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
     .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)
   const documented = rows('docs/http-api.md', 'Addresses').flatMap(([cell]) => {
-    let path = ''
+    let [method, path] = ['', '']
     return codes(cell!).map(span => {
-      const [method, own] = span.split(' ')
-      path = own ?? path
+      const given = span.split(' ')
+      method = given.find(part => !part.startsWith('/')) ?? method
+      path = given.find(part => part.startsWith('/')) ?? path
       return `${method} ${path}`
     })
   })

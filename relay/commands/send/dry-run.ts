@@ -29,7 +29,7 @@ export function dryRun(
 ): DryRun {
   const invocation = readInvocation(parseBody(body), runIdHeader)
   const named = /\/webhook\/([^/]+\/[^/]+)\/?$/.exec(url.pathname)?.[1]
-  const target = createTargets(config.targets)(invocation, {
+  const { from: _, ...target } = createTargets(config.targets)(invocation, {
     repository: named ? decodeURIComponent(named) : null,
     eventType: url.searchParams.get('event_type') || null,
     workflow: url.searchParams.get('workflow') || null,

@@ -182,4 +182,14 @@ export const MIGRATIONS = [
   -- claimOutboxes
   CREATE INDEX outboxes_due ON outboxes (due_at);
   `,
+  /* What happened in each hour, for the dashboard. */
+  `
+  CREATE TABLE hours (
+    hour BIGINT PRIMARY KEY,
+    accepted BIGINT NOT NULL,
+    finished BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    cancelled BIGINT NOT NULL
+  );
+  `,
 ]

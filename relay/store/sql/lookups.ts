@@ -1,3 +1,4 @@
+import { BOUNDS } from '../../config/bounds.ts'
 import type { Statement } from '../database.ts'
 import { STATES, type State } from '../delivery.ts'
 import type { Filter } from '../store.ts'
@@ -11,6 +12,16 @@ export function get(sql: Dialect, id: string): Statement {
 
 export function invocation(id: string): Statement {
   return { sql: 'SELECT invocation FROM deliveries WHERE id = ?1', params: [id] }
+}
+
+/** Of what is larger, nothing is read. */
+export function invocations(given: readonly string[], maxBytes: number): Statement {
+  const ids = padded(given)
+  return {
+    sql: `SELECT id, invocation FROM deliveries
+          WHERE id IN (${places(ids, 2)}) AND octet_length(invocation) <= ?1`,
+    params: [maxBytes, ...ids],
+  }
 }
 
 export function history(id: string): Statement {
@@ -84,19 +95,27 @@ function padded<T>(values: readonly T[]): T[] {
 }
 const places = (values: readonly unknown[], first: number) => values.map((_, i) => `?${first + i}`).join(', ')
 
+interface ListOptions {
+  before?: number
+  /** What has a lower `seq` is too old for the filter's time. */
+  floor?: number
+  limit: number
+}
+
 /**
  * Newest first. Queued deliveries and all others are in indexes of their own, so that intake pays for no index
- * that only a person looks through; of a repository, each state is a stretch of an index.
+ * that only a person looks through; of a repository, each state is a stretch of an index. No index holds actions: they
+ * are looked for in the newest ones alone, see {@link edge}.
  */
-export function list(sql: Dialect, filter: Filter, options: { before?: number; limit: number }): Statement {
+export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
   const { state, repository, action, dedupeKeys, since } = filter
-  const params: Statement['params'] = [options.before ?? Number.MAX_SAFE_INTEGER, options.limit]
+  const params: Statement['params'] = [before ?? Number.MAX_SAFE_INTEGER, limit]
   const parameter = (value: string | number) => `?${params.push(value)}`
   const rest = [
     'seq < ?1',
     ...(dedupeKeys ? [`dedupe_key IN (${dedupeKeys.map(parameter).join(', ')})`] : []),
-    ...(action === undefined ? [] : [`action = ${parameter(action)}`]),
-    ...(since === undefined ? [] : [`received_at >= ${parameter(since)}`]),
+    ...(action === undefined ? [] : [`seq >= (${edgeBefore(sql)})`, `action = ${parameter(action)}`]),
+    ...(since === undefined ? [] : [`seq >= ${parameter(floor)}`, `received_at >= ${parameter(since)}`]),
   ]
   const newest = (...where: string[]) =>
     `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${[...where, ...rest].join(' AND ')} ORDER BY seq DESC LIMIT ?2) AS newest`
@@ -117,6 +136,27 @@ export function list(sql: Dialect, filter: Filter, options: { before?: number; l
     params,
   }
 }
+
+/** Down to which `seq` a list by action looks, and the first `seq` that there is. */
+export function edge(sql: Dialect, before = Number.MAX_SAFE_INTEGER): Statement {
+  return {
+    sql: `SELECT (${edgeBefore(sql)}) AS edge, (SELECT min(seq) FROM deliveries) AS first`,
+    params: [before],
+  }
+}
+
+const edgeBefore = (sql: Dialect) =>
+  `SELECT ${sql.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${BOUNDS.listed.value} FROM deliveries`
+
+/** The first delivery from a `seq` on. */
+export function firstFrom(seq: number): Statement {
+  return {
+    sql: 'SELECT seq, queued_at FROM deliveries WHERE seq >= ?1 ORDER BY seq LIMIT 1',
+    params: [seq],
+  }
+}
+
+export const lastSeq: Statement = { sql: 'SELECT max(seq) AS seq FROM deliveries', params: [] }
 
 /** Written so that SQLite, too, sees which index holds it. */
 const isState = (state: State) =>

@@ -52,6 +52,15 @@ export function claim(
   }
 }
 
+/** What waits of one delivery. */
+export function waiting(delivery: string): Statement {
+  return {
+    sql: `SELECT due_at, attempts, (SELECT count(*) FROM outbox WHERE outbox.delivery = ?1) AS amount
+          FROM outboxes WHERE delivery = ?1`,
+    params: [delivery],
+  }
+}
+
 export function page(delivery: string): Statement {
   return {
     sql: `

@@ -211,4 +211,14 @@ export const MIGRATIONS = [
   -- claimOutboxes
   CREATE INDEX outboxes_due ON outboxes (due_at);
   `,
+  /* What happened in each hour, for the dashboard. */
+  `
+  CREATE TABLE hours (
+    hour INTEGER PRIMARY KEY,
+    accepted INTEGER NOT NULL,
+    finished INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL
+  ) STRICT;
+  `,
 ]

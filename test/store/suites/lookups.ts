@@ -1,4 +1,7 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { BOUNDS } from '../../../relay/config/bounds.ts'
+import { createStore } from '../../../relay/store/create-store.ts'
+import { openBackend } from '../../../relay/store/open.ts'
 import type { Filter } from '../../../relay/store/store.ts'
 import { acceptAll, aDispatched, aFailed, aLine, applyTo, aRun, get, type Place } from '../place.ts'
 
@@ -112,6 +115,76 @@ export function lookupTests(place: Place): void {
       const before = seqs.get(all[0])!
       expect(await list({ before, limit: 1 }), JSON.stringify(filter)).toEqual(all.slice(1, 2))
     }
+  })
+
+  test('a list by action looks through a bounded number of deliveries, and continues behind them', async () => {
+    const backend = await openBackend(await place.empty())
+    onTestFinished(() => backend.close())
+    const store = createStore(backend, 0)
+    const amount = BOUNDS.listed.value + 50
+    const sql = `
+      INSERT INTO deliveries (id, dedupe_key, kind, action, repository, event_type, invocation, state, received_at,
+        queued_at, updated_at)
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${amount})
+      SELECT 'd' || i, 'k' || i, 'none', CASE WHEN i IN (7, 20) THEN 'rare' ELSE 'other' END, 'acme/' || (i % 2), 'e',
+        '{}', 'finished', i * 100000, i * 100000, 1 FROM n`
+    await backend.run([{ sql, params: [] }])
+    const listed = async (filter: Filter, before?: number) => [
+      (await store.list(filter, { limit: 5, ...(before && { before }) })).map(({ id }) => id),
+      await store.listedTo(filter, before),
+    ]
+    const filters: Filter[] = [{}, { state: 'finished' }, { repository: 'acme/0' }, { since: 1_500_000 }]
+    for (const filter of filters) {
+      const rare = { ...filter, action: 'rare' }
+      expect(await listed(rare), JSON.stringify(filter)).toEqual([[], 51])
+      const all = filter.since || filter.repository ? ['d20'] : ['d20', 'd7']
+      expect(await listed(rare, 51), JSON.stringify(filter)).toEqual([all, null])
+    }
+    // Nothing older was received in that time.
+    expect(await listed({ action: 'rare', since: amount * 100_000 })).toEqual([[], null])
+    expect(await listed({ state: 'failed' })).toEqual([[], null])
+    expect(await listed({ since: amount * 100_000 })).toEqual([[`d${amount}`], null])
+    expect(await listed({ since: (amount + 1) * 100_000 })).toEqual([[], null])
+    expect((await store.list({ since: 0 }, { limit: 1 }))[0]?.id).toBe(`d${amount}`)
+  })
+
+  test('what waits for Port is told of each delivery', async () => {
+    const store = await place.emptied()
+    const [id] = await acceptAll(store, {})
+    expect(await store.waitingMessages(id!)).toBeNull()
+    await applyTo(store, id!, { messages: [aLine('one'), aLine('two')] }, 3000)
+    expect(await store.waitingMessages(id!)).toEqual({ amount: 2, attempts: 0, dueAt: 3000 })
+    const [page] = await store.claimOutboxes(3000, 9000, 10)
+    await store.settleOutbox(page!, { done: [] }, 5000, 3000)
+    expect(await store.waitingMessages(id!)).toEqual({ amount: 2, attempts: 1, dueAt: 5000 })
+  })
+
+  test('hours add up, and are forgotten', async () => {
+    const store = await place.open()
+    const none = { accepted: 0, finished: 0, failed: 0, cancelled: 0 }
+    await store.countHours(
+      [
+        { ...none, hour: 10, accepted: 2 },
+        { ...none, hour: 20, failed: 1 },
+      ],
+      0,
+    )
+    await store.countHours([{ ...none, hour: 20, failed: 2, cancelled: 1, finished: 4 }], 10)
+    expect(await store.hours(10)).toEqual([
+      { ...none, hour: 10, accepted: 2 },
+      { ...none, hour: 20, failed: 3, cancelled: 1, finished: 4 },
+    ])
+    expect(await store.hours(11)).toHaveLength(1)
+    await store.countHours([], 20)
+    expect(await store.hours(0)).toHaveLength(1)
+  })
+
+  test('invocations are read by ids, but for large ones', async () => {
+    const store = await place.emptied()
+    const large = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
+    const [small, big] = await acceptAll(store, { invocation: '{"inputs":{}}' }, { invocation: large })
+    expect([...(await store.invocations([small!, big!, 'none'], 500))]).toEqual([[small, '{"inputs":{}}']])
+    expect([...(await store.invocations([], 500))]).toEqual([])
   })
 
   test('what is open and what failed is counted', async () => {

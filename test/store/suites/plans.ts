@@ -155,10 +155,17 @@ async function callEverything(store: Store): Promise<void> {
         for (const repository of [undefined, 'acme/1']) {
           const filter = { ...(state && { state }), ...(repository && { repository }) }
           await store.list(filter, { limit: 5 })
+          await store.list({ ...filter, action: 'none', since: 5 }, { limit: 5 })
+          await store.listedTo({ ...filter, action: 'none' })
           await store.list({ ...filter, dedupeKeys: ['run:r_1', 'finished:5'] }, { before: 29_000, limit: 5 })
         }
       }
     },
+    waitingMessages: () => store.waitingMessages(id),
+    countHours: () => store.countHours([{ hour: 1, accepted: 1, finished: 0, failed: 0, cancelled: 0 }], 0),
+    hours: () => store.hours(1),
+    listedTo: () => store.listedTo({ since: 5 }),
+    invocations: () => store.invocations([id, 'finished5'], 1000),
     counts: () => store.counts(),
     backlog: () => store.backlog(now, null),
     ping: () => store.ping(),

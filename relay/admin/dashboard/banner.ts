@@ -1,0 +1,35 @@
+import { html } from 'hono/html'
+import type { Gate } from '../../store/store.ts'
+import { at, span } from './format.ts'
+
+/** What is known of the relay's sides. Times are milliseconds since 1970. */
+export interface Health {
+  /** Until when nothing is sent to GitHub, and why. */
+  gates: Gate[]
+  queued: number
+  /** Since when the oldest dispatch that could be sent waits. */
+  dispatchDueSince: number | null
+  /** When the oldest message that waits for Port was written. */
+  oldestMessage: number | null
+}
+
+const BACKLOG_MS = 60_000
+const PORT_AWAY_MS = 120_000
+
+/** What is wrong now: a limit, a credential, Port away, a backlog. Nothing where all is well. */
+export function banner({ gates, queued, dispatchDueSince, oldestMessage }: Health, now: number) {
+  const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
+  const problems = [
+    ...gates.map(
+      ({ scope, reason, closedUntil }) =>
+        html`<strong>GitHub takes nothing${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} until ${at(closedUntil)}:</strong> ${reason}. ${queued} queued.`,
+    ),
+    waits(oldestMessage, PORT_AWAY_MS) &&
+      html`<strong>Messages to Port wait:</strong> the oldest for ${span(now - oldestMessage!)}. Port is away, limits the relay, or rejects its credentials; the relay's log names which.`,
+    gates.length === 0 &&
+      waits(dispatchDueSince, BACKLOG_MS) &&
+      html`<strong>Dispatches are behind:</strong> ${queued} queued, the oldest that could be sent for ${span(now - dispatchDueSince!)}. RELAY_DISPATCH_RATE may be too low, or GitHub slow.`,
+  ].filter(problem => problem !== false)
+  if (problems.length === 0) return html``
+  return html`<ul class="banner" aria-label="Problems">${problems.map(problem => html`<li>${problem}</li>`)}</ul>`
+}

@@ -1,0 +1,93 @@
+import { html } from 'hono/html'
+import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../../store/delivery.ts'
+import type { WaitingMessages } from '../../store/store.ts'
+import { ago, at, type Html, link, query, span } from './format.ts'
+import { layout } from './layout.ts'
+import { badge } from './list-page.ts'
+import type { Session } from './sessions.ts'
+import { durations, runPage, type Stage } from './timeline.ts'
+
+export interface DeliveryPage {
+  session: Session
+  delivery: Delivery
+  stages: Stage[]
+  who: string | null
+  messages: WaitingMessages | null
+  /** Whether its run in Port can be reported to. */
+  isReported: boolean
+  /** The steps of its workflow run, where they were asked for. */
+  steps: Html | null
+  banner: Html
+  /** The page of the run in Port; null where it is not known. */
+  portUrl: string | null
+  serverUrl: string
+  live: boolean
+  now: number
+}
+
+export function deliveryPage(page: DeliveryPage) {
+  const { session, delivery, live } = page
+  const path = `/deliveries/${encodeURIComponent(delivery.id)}`
+  const steps = page.steps === null ? null : 1
+  return layout({
+    title: `${delivery.action ?? 'Delivery'} to ${delivery.repository}`,
+    session,
+    live: { on: live, toggle: `${path}${query({ live: live ? 'off' : null, steps })}` },
+    body: html`<p class="back"><a href="/">Back to the deliveries</a></p>
+<h1>${delivery.action ?? 'Delivery'} <span class="target">to ${delivery.repository}</span></h1>
+<div id="banner" data-live>${page.banner}</div>
+<div id="facts" data-live class="card">${facts(page)}</div>
+${session.role === 'admin' && html`<div id="actions" data-live class="buttons">${actions(delivery, path)}</div>`}
+<h2>Timeline</h2>
+<div id="timeline" data-live>${stagesOf(page)}
+${page.steps ?? (runPage(delivery, page.serverUrl) && html`<p><a id="steps" href="${path}${query({ steps: 1, live: live ? null : 'off' })}">Show the steps of the workflow run</a></p>`)}
+</div>`,
+  })
+}
+
+const fact = (name: string, value: Html | string | null) =>
+  value === null || value === '' ? '' : html`<div><dt>${name}</dt><dd>${value}</dd></div>`
+
+function facts({ delivery: d, who, messages, isReported, portUrl, serverUrl, now }: DeliveryPage) {
+  const run = runPage(d, serverUrl)
+  return html`<p class="lead">${badge(d)} ${durations(d)}</p>
+${d.reason !== null && html`<p class="reason ${d.state}">${d.reason}</p>`}
+<dl>
+${fact('Received', html`${ago(d.receivedAt, now)}, ${at(d.receivedAt)}`)}
+${fact('Started by', who)}
+${fact('Run in Port', d.runId === null ? 'none' : link(portUrl, d.runId))}
+${fact('Repository', link(`${serverUrl}/${d.repository}`, d.repository))}
+${fact('Event type', d.eventType)}
+${fact('Workflow', d.workflow)}
+${fact('Ref', d.ref)}
+${fact('Workflow run', run ? link(run.url, String(run.id)) : null)}
+${fact('Waits for', d.waitingFor === null ? null : `an approval: ${d.waitingFor}`)}
+${fact('Attempts', String(d.attempts))}
+${fact('Messages to Port', sent(messages, isReported, now))}
+${fact('Delivery', html`<code>${d.id}</code>`)}
+</dl>`
+}
+
+/** What Port has accepted and what waits. */
+function sent(messages: WaitingMessages | null, isReported: boolean, now: number): string {
+  if (!isReported) return 'none: it has no run in Port, or no credentials'
+  if (messages === null) return 'all are sent'
+  const { amount, attempts, dueAt } = messages
+  const waiting = amount === 1 ? '1 waits' : `${amount} wait`
+  if (attempts === 0) return `${waiting} to be sent`
+  return `${waiting}: Port took none in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${dueAt > now ? `, next attempt in ${span(dueAt - now)}` : ''}`
+}
+
+function actions({ state, cancelRequestedAt }: Delivery, path: string) {
+  const isCancellable = OPEN_STATES.includes(state) && cancelRequestedAt === null
+  return html`${REDELIVERABLE.includes(state) && html`<a id="redeliver" class="button" href="${path}/redeliver">Redeliver…</a>`}
+${isCancellable && html`<a id="cancel" class="button" href="${path}/cancel">Cancel…</a>`}`
+}
+
+const stagesOf = ({ stages }: DeliveryPage) =>
+  html`<ol class="timeline">${stages.map(
+    ({ at: time, title, lines, tone }) => html`<li class="${time === null ? 'todo' : tone}">
+<div class="when">${time === null ? 'to come' : at(time)}</div>
+<div><h3>${title}</h3>${lines.map(line => html`<p>${line}</p>`)}</div>
+</li>`,
+  )}</ol>`

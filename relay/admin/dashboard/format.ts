@@ -1,0 +1,41 @@
+import { html } from 'hono/html'
+import type { HtmlEscapedString } from 'hono/utils/html'
+
+/** Markup whose values are escaped. */
+export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
+
+const UNITS: [string, number][] = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1_000],
+]
+
+/** A duration in milliseconds, in its largest unit: `5 min`. */
+export function span(ms: number): string {
+  const [unit, size] = UNITS.find(([, each]) => ms >= each) ?? ['s', 1_000]
+  return `${Math.max(0, Math.floor(ms / size))} ${unit}`
+}
+
+/** How long ago a time is, with the time itself as the tooltip. */
+export const ago = (at: number, now: number) =>
+  html`<time datetime="${iso(at)}" title="${clock(at)}">${span(now - at)} ago</time>`
+
+/** A time, to the second. */
+export const at = (time: number) => html`<time datetime="${iso(time)}">${clock(time)}</time>`
+
+const iso = (time: number) => new Date(time).toISOString()
+const clock = (time: number) => `${iso(time).slice(0, 19).replace('T', ' ')} UTC`
+
+/** A link, where the address is one of http(s); else the text alone. */
+export const link = (url: string | null, text: string) =>
+  url !== null && /^https?:\/\//i.test(url)
+    ? html`<a href="${url}" rel="noreferrer">${text}</a>`
+    : html`${text}`
+
+/** A query from the parameters that have a value: `?a=b`, or nothing. */
+export function query(parameters: Record<string, string | number | null | undefined>): string {
+  const given = new URLSearchParams()
+  for (const [name, value] of Object.entries(parameters)) if (value ?? '') given.set(name, String(value))
+  return given.size === 0 ? '' : `?${given}`
+}

@@ -1,0 +1,150 @@
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { Problem, refusalOf } from '../../http/problem.ts'
+import { senderAddress } from '../../http/sender-address.ts'
+import { createRateBound } from '../../reports/rate-bound.ts'
+import type { Role, Roles } from '../roles.ts'
+import type { Html } from './format.ts'
+import { message, signInPage } from './layout.ts'
+import { isOwnForm, isOwnSite, type Session, type Sessions } from './sessions.ts'
+
+const MAX_FORM = 16_384
+const LONGEST_PATH = 200
+/** Tries to sign in, a minute and sender; twice as many at once. */
+const SIGN_INS = 5
+
+/** Of every page: nothing but what this relay serves is loaded, and no other site may show it or learn its address. */
+export const SECURITY = {
+  'content-security-policy':
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'same-origin',
+  'cache-control': 'no-store',
+}
+
+type Form = Record<string, unknown>
+
+export interface GuardDeps {
+  roles: Roles
+  sessions: Sessions
+  trustedProxies: number
+  log: { info: (fields: object, message: string) => void }
+}
+
+/** Pages behind the sign-in. */
+export interface Guard {
+  app: Hono
+  /** A page for who has signed in; others are asked to. */
+  get(path: string, role: Role, show: (c: Context, session: Session) => Promise<Html> | Html): void
+  /**
+   * A form of a page of ours, sent by an admin.
+   * @param change gives the address to show then
+   */
+  post(path: string, change: (c: Context, form: Form) => Promise<string>): void
+}
+
+/** Sign-in, roles and forms: each form holds a secret of its session, so that no other site can send it. */
+export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps): Guard {
+  const app = new Hono()
+  const signIns = createRateBound(SIGN_INS)
+  const limit = bodyLimit({
+    maxSize: MAX_FORM,
+    onError: () => {
+      throw new Problem(413, 'The form is too large.')
+    },
+  })
+  const viewOnly = () =>
+    new Problem(403, 'You have signed in for reading only: sign in with RELAY_ADMIN_TOKEN.')
+
+  app.onError(async (error, c) => {
+    if (!(error instanceof Problem)) throw error
+    const title = error.status === 404 ? 'Not found' : 'Not possible'
+    const page = message(await sessions.read(c), title, error.message)
+    return c.html(page, error.status, { ...SECURITY, ...error.headers })
+  })
+  const logged: MiddlewareHandler = async (c, next) => {
+    const session = await sessions.read(c)
+    await next()
+    const { status } = c.res
+    log.info(
+      {
+        ...{
+          method: c.req.method,
+          path: c.req.path.slice(0, LONGEST_PATH),
+          role: session?.role ?? null,
+          status,
+        },
+        ...(status >= 400 && { reason: refusalOf(c) }),
+        address: senderAddress(c, trustedProxies),
+      },
+      'a form of the dashboard was sent',
+    )
+  }
+  app.post('/sign-in', logged, limit, async c => {
+    checkOpen()
+    const wait = signIns.take(senderAddress(c, trustedProxies))
+    const form = await c.req.parseBody()
+    const next = localPath(form.next)
+    if (wait > 0) {
+      const seconds = Math.ceil(wait / 1000)
+      const page = signInPage(next, `Too many tries: wait ${seconds} s.`)
+      return c.html(page, 429, { ...SECURITY, 'retry-after': String(seconds) })
+    }
+    if (!isOwnSite(c)) throw new Problem(403, 'The form came from another site: sign in here.')
+    const role = roles.of(typeof form.token === 'string' ? form.token.trim() : null)
+    if (role === null) {
+      const sentence = 'This is neither RELAY_ADMIN_TOKEN nor RELAY_VIEW_TOKEN.'
+      return c.html(signInPage(next, sentence), 401, SECURITY)
+    }
+    await sessions.begin(c, role)
+    return c.redirect(next, 303)
+  })
+  app.post('/sign-out', logged, limit, async c => {
+    checkOpen()
+    const session = await sessions.read(c)
+    if (session) await readForm(c, session)
+    sessions.end(c)
+    return c.redirect('/', 303)
+  })
+  return {
+    app,
+    get(path, role, show) {
+      app.get(path, async c => {
+        checkOpen()
+        const session = await sessions.read(c)
+        if (!session) return c.html(signInPage(localPath(pathOf(c)), null), 401, SECURITY)
+        if (role === 'admin' && session.role !== 'admin') throw viewOnly()
+        return c.html(show(c, session) as Promise<string> | string, 200, SECURITY)
+      })
+    },
+    post(path, change) {
+      app.post(path, logged, limit, async c => {
+        checkOpen()
+        const session = await sessions.read(c)
+        if (!session) return c.html(signInPage('/', 'Sign in again: the session has ended.'), 401, SECURITY)
+        const form = await readForm(c, session)
+        if (session.role !== 'admin') throw viewOnly()
+        return c.redirect(await change(c, form), 303)
+      })
+    },
+  }
+
+  function checkOpen(): void {
+    if (!roles.isOpen)
+      throw new Problem(404, 'The dashboard is closed: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to open it.')
+  }
+}
+
+async function readForm(c: Context, session: Session): Promise<Form> {
+  const form = await c.req.parseBody()
+  if (isOwnForm(c, session, form.csrf)) return form
+  throw new Problem(403, 'The form was not sent by a page of this session: open the page again.')
+}
+
+const pathOf = (c: Context) => c.req.url.slice(new URL(c.req.url).origin.length)
+
+/** Only to a page of this relay: `//host` and `/\host` are other hosts. */
+const localPath = (given: unknown) =>
+  typeof given === 'string' && /^\/(?![/\\])[\x21-\x7e]*$/.test(given) && !given.startsWith('/sign-')
+    ? given
+    : '/'

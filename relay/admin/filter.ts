@@ -1,0 +1,57 @@
+import { isRepository } from '../config/routes.ts'
+import { duration } from '../config/values.ts'
+import { Problem } from '../http/problem.ts'
+import { runKey } from '../store/dedupe-key.ts'
+import { STATES, type State } from '../store/delivery.ts'
+import type { Filter } from '../store/store.ts'
+
+/** The filters of lists and of bulk redelivery, as addresses, bodies and forms name them. */
+export const FILTERS = ['state', 'repository', 'action', 'run_id', 'since'] as const
+
+/** How many deliveries one answer lists at most. */
+export const MAX_LISTED = 200
+
+/** What a request asks for; an empty text is no filter where a form sends it. */
+export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefined }
+
+/**
+ * @param organisations the ids of all organisations
+ * @param now milliseconds since 1970, by the store's clock
+ * @throws Problem 400 with what a filter must be
+ */
+export function readFilter(given: GivenFilter, organisations: readonly string[], now: number): Filter {
+  const { state, repository, action, run_id: runId, since } = given
+  if (state !== undefined && !STATES.includes(state as State))
+    throw new Problem(400, `state must be one of ${STATES.join(', ')}.`)
+  if (repository !== undefined && !isRepository(repository))
+    throw new Problem(400, 'repository must be owner/name.')
+  return {
+    ...(state && { state: state as State }),
+    ...(repository && { repository }),
+    ...(action && { action }),
+    ...(runId && { dedupeKeys: organisations.map(organisation => runKey(organisation, runId)) }),
+    ...(since !== undefined && { since: readSince(since, now) }),
+  }
+}
+
+/** A time in ISO 8601, epoch milliseconds, or a duration before now. */
+function readSince(text: string, now: number): number {
+  const ago = duration.safeParse(text)
+  if (ago.success) return now - ago.data
+  const time = /^\d+$/.test(text) ? Number(text) : Date.parse(text)
+  if (Number.isFinite(time)) return time
+  throw new Problem(
+    400,
+    'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970.',
+  )
+}
+
+/** @throws Problem 400 */
+export function readWhole(name: string, text: string | undefined, max: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= 1 && value <= max) return value
+  const range =
+    max === Number.MAX_SAFE_INTEGER ? 'above 0, as "next" in the answer before gives it' : `from 1 to ${max}`
+  throw new Problem(400, `${name} must be a whole number ${range}.`)
+}

@@ -1,0 +1,223 @@
+import packageJson from '../../package.json' with { type: 'json' }
+import { BOUNDS } from '../config/bounds.ts'
+import { REDELIVERABLE, STATES } from '../store/delivery.ts'
+import { MAX_LISTED } from './filter.ts'
+import { MAX_REDELIVERED } from './redelivery.ts'
+
+const text = { type: 'string' }
+const time = { type: 'string', format: 'date-time' }
+const whole = { type: 'integer', minimum: 0 }
+const flag = { type: 'boolean' }
+const orNull = <T extends { type: string }>(schema: T) => ({ ...schema, type: [schema.type, 'null'] })
+const described = <T extends object>(description: string, schema: T) => ({ ...schema, description })
+/** Every property is there, and no other. */
+const object = (properties: Record<string, object>) => ({
+  type: 'object',
+  properties,
+  required: Object.keys(properties),
+  additionalProperties: false,
+})
+const list = (items: object) => ({ type: 'array', items })
+const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
+
+const delivery = {
+  delivery: described('its id', text),
+  seq: described('order of acceptance; the value of `before` for what is older', whole),
+  state: { type: 'string', enum: STATES },
+  reason: described('why it failed', orNull(text)),
+  run_id: described('the run in Port', orNull(text)),
+  action: orNull(text),
+  repository: text,
+  event_type: described('of a repository_dispatch', orNull(text)),
+  workflow: described('of a workflow_dispatch', orNull(text)),
+  ref: orNull(text),
+  github_run_id: orNull(whole),
+  evidence: {
+    enum: ['answer', 'report', 'port', 'title', 'only_candidate', null],
+    description: 'how the workflow run is known to belong to the delivery',
+  },
+  attempts: described('dispatches tried since it was queued', whole),
+  waiting_for: described('environments whose approval its workflow run waits for', orNull(text)),
+  cancel_requested_at: orNull(time),
+  received_at: time,
+  updated_at: time,
+  due_at: orNull(time),
+}
+const event = object({ time, type: text, details: { type: 'object' } })
+const portRunEnded = described(
+  'whether the run in Port has ended: Port then shows nothing of a new workflow run; null where it is not known',
+  orNull(flag),
+)
+
+const filters = {
+  state: { type: 'string', enum: STATES },
+  repository: described('owner/name', text),
+  action: described('identifier of the Port action', text),
+  run_id: described('id of the run in Port', text),
+  since: described('received since: a time, a duration such as 1h, or milliseconds since 1970', text),
+}
+const query = (name: string, schema: object) => ({ name, in: 'query', schema })
+const id = { name: 'id', in: 'path', required: true, schema: text }
+const dryRun = described('changes nothing, and shows what would be redelivered', flag)
+
+const json = (description: string, schema: object) => ({
+  description,
+  content: { 'application/json': { schema } },
+})
+const problems = (...statuses: number[]) =>
+  Object.fromEntries(
+    [401, 404, ...statuses].map(status => [
+      status,
+      { description: PROBLEMS[status], content: { 'application/problem+json': { schema: ref('Problem') } } },
+    ]),
+  )
+const PROBLEMS: Record<number, string> = {
+  400: 'A parameter or a field is not as it must be.',
+  401: 'The token is missing or unknown.',
+  403: 'RELAY_VIEW_TOKEN changes nothing.',
+  404: 'There is no such delivery, or the API is closed.',
+  409: 'The state of the delivery does not allow it.',
+  413: 'The body is too large.',
+}
+
+/** The description of the admin API, OpenAPI 3.1: what `GET /api/openapi.json` answers. */
+export const openApi = {
+  openapi: '3.1.0',
+  info: {
+    title: 'Port webhook relay',
+    version: packageJson.version,
+    description: 'Deliveries: webhooks of Port that were accepted, and what became of them.',
+  },
+  security: [{ token: [] }],
+  paths: {
+    '/api/openapi.json': {
+      get: {
+        summary: 'This description',
+        responses: { 200: json('OpenAPI 3.1', { type: 'object' }), ...problems() },
+      },
+    },
+    '/api/deliveries': {
+      get: {
+        summary: 'Deliveries, newest first',
+        parameters: [
+          ...Object.entries(filters).map(([name, schema]) => query(name, schema)),
+          query('limit', { type: 'integer', minimum: 1, maximum: MAX_LISTED, default: 50 }),
+          query('before', described('`next` of the answer before', { type: 'integer', minimum: 1 })),
+        ],
+        responses: {
+          200: json('A page; the next one begins at `next`, which is null at the end', ref('Deliveries')),
+          ...problems(400),
+        },
+      },
+    },
+    '/api/deliveries/{id}': {
+      get: {
+        summary: 'One delivery with its history',
+        parameters: [id],
+        responses: { 200: json('The delivery', ref('DeliveryWithEvents')), ...problems() },
+      },
+    },
+    '/api/deliveries/{id}/redeliver': {
+      post: {
+        summary: 'Queues a failed or cancelled delivery again',
+        parameters: [id, query('dry_run', dryRun)],
+        responses: {
+          200: json('With dry_run: it can be redelivered', ref('Redeliverable')),
+          202: json('It is queued', ref('Changed')),
+          ...problems(400, 403, 409),
+        },
+      },
+    },
+    '/api/deliveries/{id}/cancel': {
+      post: {
+        summary: 'Cancels a delivery, and its workflow run on GitHub',
+        parameters: [id],
+        responses: {
+          202: json('It is cancelled, or is being cancelled', ref('Changed')),
+          ...problems(403, 409),
+        },
+      },
+    },
+    '/api/redeliver': {
+      post: {
+        summary: 'Queues all failed or cancelled deliveries again that match a filter, oldest first',
+        requestBody: { required: true, content: { 'application/json': { schema: ref('Bulk') } } },
+        responses: {
+          200: json('With dry_run: what would be redelivered', ref('Redelivered')),
+          202: json('What is queued', ref('Redelivered')),
+          ...problems(400, 403, 413),
+        },
+      },
+    },
+    '/api/refused': {
+      get: {
+        summary: 'Webhooks that this relay has refused since it was started, the latest first',
+        parameters: [
+          query('limit', { type: 'integer', minimum: 1, maximum: BOUNDS.refused.value, default: 100 }),
+        ],
+        responses: { 200: json('What was refused', ref('Refused')), ...problems(400) },
+      },
+    },
+  },
+  components: {
+    securitySchemes: {
+      token: {
+        type: 'http',
+        scheme: 'bearer',
+        description: 'RELAY_ADMIN_TOKEN; RELAY_VIEW_TOKEN is enough for GET',
+      },
+    },
+    schemas: {
+      Delivery: object(delivery),
+      Deliveries: object({ deliveries: list(ref('Delivery')), next: orNull(whole) }),
+      DeliveryWithEvents: object({ ...delivery, events: list(event) }),
+      Changed: object({ delivery: text, state: delivery.state }),
+      Redeliverable: object({
+        delivery: text,
+        state: delivery.state,
+        dry_run: { const: true },
+        port_run_ended: portRunEnded,
+      }),
+      Bulk: {
+        type: 'object',
+        properties: {
+          ...filters,
+          state: { type: 'string', enum: REDELIVERABLE },
+          limit: { type: 'integer', minimum: 1, maximum: MAX_REDELIVERED, default: MAX_REDELIVERED },
+          dry_run: dryRun,
+        },
+        required: ['state'],
+        additionalProperties: false,
+      },
+      Redelivered: object({
+        dry_run: flag,
+        deliveries: described(
+          'oldest first; `port_run_ended` is there with dry_run',
+          list({
+            type: 'object',
+            properties: { ...delivery, port_run_ended: portRunEnded },
+            required: Object.keys(delivery),
+            additionalProperties: false,
+          }),
+        ),
+        redelivered: whole,
+        more: described('older deliveries match as well', flag),
+      }),
+      Refused: object({
+        since: described('when this relay was started: what was refused before is forgotten', time),
+        refused: list(
+          object({
+            first_at: time,
+            last_at: time,
+            count: described('how often the same was refused', whole),
+            status: whole,
+            reason: described('what the sender was answered', text),
+            sender: described('its address; of IPv6, its network', text),
+            repository: described('the one that the URL names', orNull(text)),
+          }),
+        ),
+      }),
+      Problem: object({ type: text, title: text, status: whole, detail: described('what to change', text) }),
+    },
+  },
+}

@@ -1,0 +1,217 @@
+import { join } from 'node:path'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { openApi } from '../../relay/admin/openapi.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { startPortApi } from '../support/port-api.ts'
+import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { until } from '../support/until.ts'
+import { placeDeliveries, REJECTED, running } from './place-deliveries.ts'
+
+const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+const RELAY_VIEW_TOKEN = 'a-view-token-of-some-length'
+
+interface Listed {
+  delivery: string
+  state: string
+  port_run_ended?: boolean | null
+}
+/** Of any answer. */
+interface Body extends Listed {
+  detail: string
+  deliveries: Listed[]
+  next: number | null
+  redelivered: number
+  more: boolean
+  refused: { [field: string]: unknown }[]
+}
+
+const ajv = addFormats.default(new Ajv2020({ strict: false, allErrors: true })).addSchema(openApi, 'api')
+/** Each answer that a test has seen, as `GET /api/deliveries 200`. */
+const seen = new Set<string>()
+let ask: (
+  method: string,
+  path: string,
+  body?: object,
+  token?: string,
+) => Promise<{ status: number; body: Body }>
+let ids: string[]
+let url: string
+
+beforeEach(async () => {
+  const port = await startPortApi()
+  const github = await startGitHubApi()
+  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  github.addRepository('acme/shop')
+  // Nothing is dispatched, and GitHub says so.
+  github.failures.tooMany(60, { times: Number.POSITIVE_INFINITY })
+  port.createRun({ id: 'r_open' })
+  port.createRun({ id: 'r_ended', status: 'FAILURE' })
+  const path = join(temporaryFolder(), 'relay.db')
+  ids = await placeDeliveries(path, [
+    { runId: 'r_ended', repository: 'acme/shop', events: REJECTED },
+    { runId: 'r_open', repository: 'acme/shop', action: 'test', events: REJECTED },
+    { runId: null, kind: 'none', dedupeKey: 'signed:1', repository: 'acme/web', events: REJECTED },
+    { runId: 'r_running', repository: 'acme/web', events: running(42) },
+    { runId: 'r_flow', eventType: null, workflow: 'deploy.yml', ref: 'main', events: running(43) },
+  ])
+  const relay = await openRelayHere(
+    relayEnv({
+      ...{ RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN, RELAY_DATABASE: `sqlite:${path}` },
+      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
+      ...{ PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
+    }),
+  )
+  url = relay.url
+  ask = async (method, address, body, token = RELAY_ADMIN_TOKEN) => {
+    const answer = await fetch(relay.url + address, {
+      method,
+      headers: { authorization: `Bearer ${token}` },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    const given = { status: answer.status, body: (await answer.json()) as Body }
+    expectDescribed(method, address, given.status, given.body)
+    return given
+  }
+})
+
+/** Every answer is one that the description has, and of its schema. */
+function expectDescribed(method: string, address: string, status: number, body: unknown) {
+  const path = address.replace(/\?.*/, '')
+  const template = Object.keys(openApi.paths).find(each =>
+    new RegExp(`^${each.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
+  )
+  if (status === 405) return
+  const escaped = template!.replaceAll('~', '~0').replaceAll('/', '~1')
+  const type = status < 400 ? 'application~1json' : 'application~1problem+json'
+  const pointer = `/paths/${escaped}/${method.toLowerCase()}/responses/${status}/content/${type}/schema`
+  const validate = ajv.getSchema(`api#${encodeURI(pointer)}`)
+  if (!validate) throw new Error(`The description has no ${method} ${template} ${status}`)
+  expect(validate(body) ? [] : validate.errors, `${method} ${address}`).toEqual([])
+  seen.add(`${method} ${template} ${status}`)
+}
+
+test('every route answers as its description says, whatever it answers', async () => {
+  const [failed, , , bound] = ids
+  expect((await ask('GET', '/api/openapi.json', undefined, RELAY_VIEW_TOKEN)).body).toEqual(
+    JSON.parse(JSON.stringify(openApi)),
+  )
+  await ask('GET', '/api/deliveries')
+  await ask('GET', '/api/deliveries?state=lost')
+  await ask('GET', `/api/deliveries/${bound}`)
+  await ask('GET', '/api/deliveries/none')
+  await ask('POST', `/api/deliveries/${failed}/redeliver?dry_run=true`)
+  await ask('POST', `/api/deliveries/${failed}/redeliver?dry_run=perhaps`)
+  await ask('POST', `/api/deliveries/${bound}/redeliver`)
+  await ask('POST', `/api/deliveries/${bound}/redeliver?dry_run=true`)
+  await ask('POST', `/api/deliveries/${failed}/redeliver`)
+  await ask('POST', `/api/deliveries/${bound}/cancel`)
+  await ask('POST', '/api/redeliver', { state: 'failed', dry_run: true })
+  await ask('POST', '/api/redeliver', { state: 'failed' })
+  await ask('POST', '/api/redeliver', { state: 'failed', action: 'x'.repeat(5000) })
+  await ask('POST', '/api/redeliver', {})
+  await send(url, { secret: 'wrong' })
+  expect((await ask('GET', '/api/refused')).body.refused).toHaveLength(1)
+  await ask('GET', '/api/refused?limit=1001')
+  for (const [path, methods] of Object.entries(openApi.paths)) {
+    for (const method of Object.keys(methods).map(name => name.toUpperCase())) {
+      const address = path.replace('{id}', 'none')
+      await ask(method, address, undefined, 'wrong')
+      if (method === 'POST') await ask(method, address, undefined, RELAY_VIEW_TOKEN)
+      if (path.includes('{id}')) await ask(method, address)
+    }
+  }
+  const [last] = (await ask('GET', '/api/deliveries?state=failed')).body.deliveries
+  if (last) throw new Error('Not all were redelivered')
+  const ended = (await ask('POST', `/api/deliveries/${failed}/cancel`)).status
+  expect(ended).toBe(202)
+  await until(
+    async () => (await ask('GET', `/api/deliveries/${failed}`)).body.state === 'cancelled',
+    'it is cancelled',
+  )
+  expect((await ask('POST', `/api/deliveries/${failed}/cancel`)).status).toBe(409)
+
+  const described = Object.entries(openApi.paths).flatMap(([path, methods]) =>
+    Object.entries(methods as Record<string, { responses: object }>).flatMap(([method, { responses }]) =>
+      Object.keys(responses).map(status => `${method.toUpperCase()} ${path} ${status}`),
+    ),
+  )
+  // That the API is closed where no token is set is the same for all: see test/commands/admin.test.ts.
+  const closed = (answer: string) => answer.endsWith(' 404') && !answer.includes('{id}')
+  expect(described.filter(answer => !seen.has(answer) && !closed(answer))).toEqual([])
+})
+
+test('each filter narrows the list, and all of them together', async () => {
+  const listed = async (query: string) => {
+    const { body } = await ask('GET', `/api/deliveries?${query}`)
+    return body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))
+  }
+  expect(await listed('')).toEqual([4, 3, 2, 1, 0])
+  expect(await listed('state=failed')).toEqual([2, 1, 0])
+  expect(await listed('repository=Acme/Web')).toEqual([3, 2])
+  expect(await listed('action=test')).toEqual([1])
+  expect(await listed('run_id=r_running')).toEqual([3])
+  expect(await listed('since=1h')).toEqual([4, 3, 2, 1, 0])
+  expect(await listed(`since=${Date.now() + 60_000}`)).toEqual([])
+  expect(await listed('since=2026-01-31T12:00:00Z&state=failed&repository=acme/shop&action=test')).toEqual([
+    1,
+  ])
+  const first = (await ask('GET', '/api/deliveries?limit=4')).body
+  expect(await listed(`limit=4&before=${first.next}`)).toEqual([0])
+  expect((await ask('GET', `/api/deliveries?limit=4&before=${first.next}`)).body.next).toBeNull()
+  expect((await ask('GET', '/api/deliveries?since=yesterday')).body.detail).toBe(
+    'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970.',
+  )
+})
+
+test('a dry run shows what a filter would redeliver, and whose run in Port has ended; then all are queued, oldest first', async () => {
+  const dry = (await ask('POST', '/api/redeliver', { state: 'failed', since: '1h', dry_run: true })).body
+  expect(dry).toMatchObject({ dry_run: true, redelivered: 0, more: false })
+  expect(
+    dry.deliveries.map((each: Listed) => [ids.indexOf(each.delivery), each.state, each.port_run_ended]),
+  ).toEqual([
+    [0, 'failed', true],
+    [1, 'failed', false],
+    [2, 'failed', null],
+  ])
+  expect((await ask('GET', '/api/deliveries?state=failed')).body.deliveries).toHaveLength(3)
+
+  const newest = (await ask('POST', '/api/redeliver', { state: 'failed', limit: 2, dry_run: true })).body
+  expect(newest.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([1, 2])
+  expect(newest.more).toBe(true)
+
+  const done = await ask('POST', '/api/redeliver', { state: 'failed', repository: 'acme/shop' })
+  expect([done.status, done.body.redelivered]).toEqual([202, 2])
+  expect(done.body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([0, 1])
+  const { body } = await ask('GET', '/api/deliveries?repository=acme/shop&limit=2')
+  expect(body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([1, 0])
+})
+
+test('one delivery says beforehand whether its run in Port has ended', async () => {
+  const dry = async (i: number) =>
+    (await ask('POST', `/api/deliveries/${ids[i]}/redeliver?dry_run=true`)).body.port_run_ended
+  expect([await dry(0), await dry(1), await dry(2)]).toEqual([true, false, null])
+})
+
+test('a bulk redelivery that is not asked for exactly is refused', async () => {
+  const detail = async (body: object) => {
+    const answer = await ask('POST', '/api/redeliver', body)
+    expect(answer.status).toBe(400)
+    return answer.body.detail
+  }
+  const state = 'state must be failed or cancelled: only such deliveries can be redelivered.'
+  expect(await detail({})).toBe(state)
+  expect(await detail({ state: 'finished' })).toBe(state)
+  expect(await detail({ state: 'failed', repo: 'acme/shop' })).toBe(
+    'The body has the field "repo": it may have state, repository, action, run_id, since, limit, dry_run.',
+  )
+  expect(await detail({ state: 'failed', action: 1 })).toBe('action must be a text.')
+  expect(await detail({ state: 'failed', dry_run: 'yes' })).toBe('dry_run must be true or false.')
+  expect(await detail({ state: 'failed', limit: 1001 })).toBe('limit must be a whole number from 1 to 1000.')
+  expect(await detail([])).toBe(
+    'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.',
+  )
+  expect((await ask('GET', '/api/deliveries?state=failed')).body.deliveries).toHaveLength(3)
+})

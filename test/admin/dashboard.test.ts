@@ -1,0 +1,509 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { AxeResults } from 'axe-core'
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, onTestFinished, type TestContext, test } from 'vitest'
+import type { DeliveryEvent, NoRun } from '../../relay/deliveries/transition/events.ts'
+import type { DeliveryRun } from '../../relay/store/delivery.ts'
+import { openBrowser } from '../support/browser.ts'
+import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
+import { type PortApi, startPortApi } from '../support/port-api.ts'
+import { openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+import { until } from '../support/until.ts'
+import { type Placed, placeDeliveries, REJECTED, running } from './place-deliveries.ts'
+
+const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+const RELAY_VIEW_TOKEN = 'a-view-token-of-some-length'
+const AXE = readFileSync(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
+
+let browser: Browser | string
+beforeAll(async () => {
+  browser = await openBrowser()
+}, 120_000)
+afterAll(async () => {
+  if (typeof browser !== 'string') await browser.close()
+})
+
+interface Scene {
+  relay: Relay
+  github: GitHubApi
+  port: PortApi
+  ids: string[]
+  /** A tab of a person who has not signed in; it notes what its console prints. */
+  open(options?: BrowserContextOptions): Promise<Tab>
+  signedIn(options?: BrowserContextOptions, token?: string): Promise<Tab>
+}
+interface Tab {
+  page: Page
+  errors: string[]
+}
+
+/** A relay with these deliveries, and stand-ins; GitHub limits dispatches for as long as the test runs. */
+async function openScene(context: TestContext, placed: Placed[]): Promise<Scene> {
+  if (typeof browser === 'string') return context.skip(browser)
+  const chromium = browser
+  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
+  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  github.addRepository('acme/shop')
+  github.failures.tooMany(600, { times: Number.POSITIVE_INFINITY })
+  const path = join(temporaryFolder(), 'relay.db')
+  const ids = await placeDeliveries(path, placed)
+  const relay = await openRelayHere(
+    relayEnv({
+      ...{ RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN, RELAY_DATABASE: `sqlite:${path}` },
+      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
+      ...{ PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
+    }),
+  )
+  const open: Scene['open'] = async options => {
+    const tabs = await chromium.newContext(options)
+    onTestFinished(() => tabs.close())
+    const page = await tabs.newPage()
+    page.setDefaultTimeout(10_000)
+    const errors: string[] = []
+    page.on('pageerror', error => void errors.push(String(error)))
+    page.on('console', line => void (line.type() === 'error' && errors.push(line.text())))
+    return { page, errors }
+  }
+  return {
+    ...{ relay, github, port, ids, open },
+    async signedIn(options, token = RELAY_ADMIN_TOKEN) {
+      const tab = await open(options)
+      await tab.page.goto(relay.url)
+      await signIn(tab.page, token)
+      await tab.page.getByRole('heading', { name: 'Deliveries' }).waitFor()
+      tab.errors.length = 0
+      return tab
+    },
+  }
+}
+
+async function signIn(page: Page, token: string) {
+  await page.getByLabel('Token').fill(token)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+}
+
+/** What axe-core finds that is serious. Its script is put into the page from outside, past the page's policy. */
+async function seriousFindings(page: Page): Promise<string[]> {
+  if (await page.evaluate(`typeof axe === 'undefined'`)) await page.evaluate(AXE)
+  const { violations } = (await page.evaluate('axe.run()')) as AxeResults
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html).join(' ')}`)
+}
+
+const rows = (page: Page) => page.locator('.rows li')
+const titles = (page: Page) => page.locator('.timeline h3').allInnerTexts()
+
+test('who has not signed in sees nothing; the cookie does not hold the token, and signing out ends it', async context => {
+  const { relay, open, ids } = await openScene(context, [
+    { runId: 'r_1', action: 'deploy', events: REJECTED },
+  ])
+  const { page } = await open()
+  const answer = await page.goto(`${relay.url}/deliveries/${ids[0]}`)
+  expect(answer!.status()).toBe(401)
+  expect(await page.content()).not.toContain('rejected')
+  await signIn(page, 'not the token of this relay')
+  expect(await page.getByRole('alert').textContent()).toBe(
+    'This is neither RELAY_ADMIN_TOKEN nor RELAY_VIEW_TOKEN.',
+  )
+  await signIn(page, RELAY_ADMIN_TOKEN)
+  await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)
+  const [cookie] = await page.context().cookies()
+  expect(cookie).toMatchObject({ name: 'relay_session', httpOnly: true, sameSite: 'Lax', path: '/' })
+  expect(cookie!.value).not.toContain(RELAY_ADMIN_TOKEN)
+  expect(await page.evaluate('document.cookie')).toBe('')
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.getByLabel('Token').waitFor()
+  expect((await page.goto(relay.url))!.status()).toBe(401)
+})
+
+test('wrong tokens are throttled by sender, the right one then as well', async context => {
+  const { relay } = await openScene(context, [])
+  const tryToken = (token: string) =>
+    fetch(`${relay.url}/sign-in`, {
+      ...{ method: 'POST', redirect: 'manual', body: new URLSearchParams({ token, next: '/' }) },
+    })
+  const statuses: number[] = []
+  for (let i = 0; i < 12; i++) statuses.push((await tryToken(`wrong ${i}`)).status)
+  expect(statuses.slice(0, 10)).toEqual(Array(10).fill(401))
+  const late = await tryToken(RELAY_ADMIN_TOKEN)
+  expect([statuses[11], late.status]).toEqual([429, 429])
+  expect(Number(late.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(await late.text()).toMatch(/Too many tries: wait \d+ s\./)
+})
+
+test('a view token sees all and changes nothing; a form of another site, or without its secret, changes nothing', async context => {
+  const { relay, signedIn, open, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
+  const { page } = await signedIn({}, RELAY_VIEW_TOKEN)
+  expect(await page.getByText('View only').isVisible()).toBe(true)
+  await page.goto(`${relay.url}/deliveries/${ids[0]}`)
+  expect(await page.getByRole('link', { name: 'Redeliver…' }).count()).toBe(0)
+  expect((await page.goto(`${relay.url}/deliveries/${ids[0]}/redeliver`))!.status()).toBe(403)
+  expect((await page.goto(`${relay.url}/redeliver?state=failed`))!.status()).toBe(403)
+  const post = async (tab: Page, path: string, form: Record<string, string>, headers = {}) => {
+    const options = { form, headers, maxRedirects: 0 }
+    return (await tab.request.post(relay.url + path, options)).status()
+  }
+  await page.goto(relay.url)
+  const csrfOf = (tab: Page) => tab.locator('input[name=csrf]').first().inputValue()
+  const viewCsrf = await csrfOf(page)
+  const path = `/deliveries/${ids[0]}/redeliver`
+  expect(await post(page, path, { csrf: viewCsrf })).toBe(403)
+
+  const { page: admin } = await signedIn()
+  const csrf = await csrfOf(admin)
+  expect(await post(admin, path, {})).toBe(403)
+  expect(await post(admin, path, { csrf: viewCsrf })).toBe(403)
+  expect(await post(admin, path, { csrf }, { 'sec-fetch-site': 'cross-site' })).toBe(403)
+  const stranger = await open()
+  expect(await post(stranger.page, path, { csrf })).toBe(401)
+  const [cookie] = await admin.context().cookies()
+  const forged = cookie!.value.replace(/^admin\.\d+/, 'admin.9999999999999')
+  const asked = await fetch(relay.url, { headers: { cookie: `relay_session=${forged}` } })
+  expect(asked.status).toBe(401)
+  expect(await post(admin, path, { csrf }, { 'sec-fetch-site': 'same-origin' })).toBe(303)
+})
+
+test('the list shows who and when, and is filtered by its address, with and without script', async context => {
+  const by = (name: string) => JSON.stringify({ inputs: {}, trigger: { by: { name, email: null } } })
+  const { relay, signedIn, open } = await openScene(context, [
+    { runId: 'r_1', action: 'deploy', repository: 'acme/shop', invocation: by('Jane Doe'), events: REJECTED },
+    { runId: 'r_2', action: 'restart', repository: 'acme/web', events: running(42) },
+    { runId: 'r_3', eventType: null, workflow: 'deploy.yml', ref: 'main', events: running(43) },
+    ...Array.from({ length: 50 }, (_, i) => ({
+      runId: `r_more${i}`,
+      repository: `acme/m${i}`,
+      action: 'many',
+      events: running(100 + i),
+    })),
+  ])
+  const { page, errors } = await signedIn()
+  expect(await rows(page).count()).toBe(50)
+  await page.getByRole('link', { name: 'Older' }).click()
+  await page.waitForURL(/before=/)
+  expect(await rows(page).count()).toBe(3)
+  expect(await rows(page).nth(2).textContent()).toMatch(
+    /failed\s+deploy\s+acme\/shop deploy\s+by\s+Jane Doe\s+\d+ s ago\s+GitHub rejected the dispatch/,
+  )
+  expect(await rows(page).nth(0).textContent()).toMatch(/running\s+deploy\s+acme\/shop deploy.yml@main/)
+  await page.getByRole('link', { name: 'Newest' }).click()
+  await page.getByLabel('Repository').fill('acme/web')
+  await page.getByLabel('State', { exact: true }).selectOption('running')
+  await page.getByLabel('Received').selectOption('1h')
+  await page.getByRole('button', { name: 'Filter' }).click()
+  await page.waitForURL(/state=running&repository=acme%2Fweb/)
+  expect(await rows(page).allInnerTexts()).toHaveLength(1)
+  expect(await page.getByLabel('Repository').inputValue()).toBe('acme/web')
+  await page.getByLabel('Repository').fill('nonsense')
+  await page.getByRole('button', { name: 'Filter' }).click()
+  expect(await page.getByRole('alert').textContent()).toBe('repository must be owner/name.')
+  expect(await page.getByText('No delivery matches.').isVisible()).toBe(true)
+  expect(errors).toEqual([])
+
+  const plain = await open({ javaScriptEnabled: false })
+  await plain.page.goto(`${relay.url}/?action=restart&run_id=r_2`)
+  await signIn(plain.page, RELAY_ADMIN_TOKEN)
+  expect(await rows(plain.page).allInnerTexts()).toHaveLength(1)
+  await plain.page.getByRole('link', { name: 'restart' }).click()
+  await plain.page.getByRole('link', { name: 'Cancel…' }).click()
+  await plain.page.getByRole('button', { name: 'Cancel the delivery' }).click()
+  expect(await plain.page.getByText('running, cancelling').isVisible()).toBe(true)
+})
+
+const RUN: DeliveryRun = {
+  ...{ id: 42, attempt: 1, evidence: 'title', past: false, status: 'completed', conclusion: 'success' },
+  url: 'https://github.com/acme/shop/actions/runs/42',
+}
+const dispatched: DeliveryEvent[] = [
+  { type: 'attemptStarted' },
+  { type: 'dispatchAccepted', attempt: 1, run: null },
+]
+const NOTHING: NoRun = { why: 'nothing listens', disabled: [], workflows: 1 }
+const bound: DeliveryEvent[] = [...dispatched, { type: 'runsSeen', runs: [RUN], lookAt: 4_000_000_000_000 }]
+const endedWith = (conclusion: string): DeliveryEvent[] => [
+  ...bound,
+  { type: 'runEnded', run: { ...RUN, conclusion }, runs: [RUN], found: null },
+]
+const begun = ['Received from Port', 'Target: acme/shop, event type deploy']
+const accepted = [...begun, 'Attempt 1: GitHub accepted the dispatch']
+const wasBound = [...accepted, 'Bound to its workflow run']
+
+/** A workflow run belongs to one delivery. */
+const ofRun = (id: number, events: DeliveryEvent[]): DeliveryEvent[] =>
+  JSON.parse(JSON.stringify(events).replaceAll('"id":42', `"id":${id}`))
+
+/** How a delivery may end, or where it may be: what happened, its state and its timeline. */
+const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: string[]][] = [
+  ['succeeded', endedWith('success'), 'finished', [...wasBound, 'The workflow run ended']],
+  ['cancelled on GitHub', endedWith('cancelled'), 'failed', [...wasBound, 'The workflow run ended']],
+  ['rejected', REJECTED, 'failed', [...begun, 'Attempt 1: GitHub rejected the dispatch']],
+  [
+    'not started',
+    [...dispatched, { type: 'startTimedOut', cause: NOTHING }],
+    'failed',
+    [...accepted, 'No workflow run started in time'],
+  ],
+  [
+    'deleted',
+    [...bound, { type: 'runDeleted', cause: { why: 'deleted' } }],
+    'failed',
+    [...wasBound, 'The workflow run was deleted'],
+  ],
+  [
+    'ended in Port',
+    [...bound, { type: 'endedInPort', runs: [RUN] }],
+    'finished',
+    [...wasBound, 'The run in Port ended'],
+  ],
+  [
+    'cancelled by a person',
+    [...bound, { type: 'cancelRequested', by: 'port' }, ...endedWith('cancelled').slice(-1)],
+    'cancelled',
+    [...wasBound, 'A person cancelled it', 'The workflow run ended'],
+  ],
+  [
+    'queued',
+    [],
+    'queued',
+    [...begun, 'Dispatch to GitHub', 'Bound to its workflow run', 'End of the workflow run'],
+  ],
+  [
+    'dispatched',
+    dispatched,
+    'dispatched',
+    [...accepted, 'Bound to its workflow run', 'End of the workflow run'],
+  ],
+  [
+    'waiting for an approval',
+    [
+      ...bound,
+      {
+        ...{ type: 'approvalSeen', decided: [], url: '' },
+        pending: [{ environment: 'production', waitTimer: 0, reviewers: ['jane'] }],
+      },
+    ],
+    'running, waiting',
+    [...wasBound, 'Waits for an approval: production', 'End of the workflow run'],
+  ],
+]
+
+test('the timeline of a delivery in each end and state, with what is to come in grey', async context => {
+  const { relay, signedIn, ids } = await openScene(
+    context,
+    ENDS.map(([name, events], i) => ({ runId: `r_${i}`, action: name, events: ofRun(42 + i, events) })),
+  )
+  const { page, errors } = await signedIn()
+  for (const [i, [name, , state, expected]] of ENDS.entries()) {
+    await page.goto(`${relay.url}/deliveries/${ids[i]}?live=off`)
+    const shown = (await titles(page)).filter(
+      title => !title.startsWith('Waits for GitHub') && !title.endsWith('deferred'),
+    )
+    // The relay tries the queued one meanwhile.
+    expect(
+      name === 'queued' ? shown.map(each => each.replace('Next attempt', 'Dispatch to GitHub')) : shown,
+      name,
+    ).toEqual(expected)
+    expect(await page.locator('.lead .state').textContent(), name).toBe(state)
+    const toCome = await page.locator('.timeline .todo h3').allInnerTexts()
+    expect(toCome.length > 0, name).toBe(['queued', 'dispatched', 'running, waiting'].includes(state))
+  }
+  await page.goto(`${relay.url}/deliveries/${ids[0]}`)
+  expect(await page.getByRole('link', { name: '42', exact: true }).getAttribute('href')).toBe(RUN.url)
+  expect(await page.locator('.timeline').textContent()).toContain('by its title, which names the run in Port')
+  expect(errors).toEqual([])
+})
+
+test('one is redelivered and one cancelled after a question that says what becomes of it; all that match a filter, too', async context => {
+  const { relay, signedIn, ids, port } = await openScene(context, [
+    { runId: 'r_1', action: 'one', events: REJECTED },
+    { runId: 'r_2', action: 'two', events: REJECTED },
+    { runId: 'r_3', action: 'three', events: REJECTED },
+    { runId: 'r_4', action: 'four', events: running(42) },
+  ])
+  port.createRun({ id: 'r_1', status: 'FAILURE' })
+  port.createRun({ id: 'r_2' })
+  const { page, errors } = await signedIn()
+  await page.getByRole('link', { name: 'one', exact: true }).click()
+  await page.getByRole('link', { name: 'Redeliver…' }).click()
+  expect(await page.locator('main').textContent()).toContain(
+    'Its run in Port has ended: Port shows nothing of the new workflow run.',
+  )
+  await page.getByRole('button', { name: 'Redeliver' }).click()
+  await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)
+  expect(await titles(page)).toContain('Queued again')
+  expect((await page.goto(`${relay.url}/deliveries/${ids[3]}/redeliver`))!.status()).toBe(409)
+
+  await page.goto(`${relay.url}/?state=failed`)
+  await page.getByRole('link', { name: 'Redeliver all that match…' }).click()
+  expect(await page.locator('.plain li').count()).toBe(2)
+  await page.getByRole('button', { name: 'Redeliver 2 deliveries' }).click()
+  expect(await page.getByRole('status').textContent()).toBe('2 deliveries queued again.')
+  await page.goto(`${relay.url}/?state=failed`)
+  expect(await page.getByText('No delivery matches.').isVisible()).toBe(true)
+
+  await page.goto(`${relay.url}/deliveries/${ids[3]}`)
+  await page.getByRole('link', { name: 'Cancel…' }).click()
+  await page.getByRole('button', { name: 'Cancel the delivery' }).click()
+  await page.waitForURL(`${relay.url}/deliveries/${ids[3]}`)
+  expect(await titles(page)).toContain('A person cancelled it')
+  expect(errors.filter(error => !error.includes('409'))).toEqual([])
+})
+
+test('the pages follow what happens by themselves, and keep the focus; refused webhooks and a limit show', async context => {
+  const { relay, port, signedIn } = await openScene(context, [
+    { runId: 'r_1', action: 'first', events: running(42) },
+  ])
+  const { page, errors } = await signedIn()
+  await page.clock.install()
+  await page.goto(relay.url)
+  await page.getByRole('link', { name: 'first' }).focus()
+  await page.getByLabel('Action').evaluate((input: { value: string }) => {
+    input.value = 'typed'
+  })
+  const body = { run: { id: 'r_9' }, action: { identifier: 'fresh' }, inputs: {} }
+  expect((await send(relay.url, { body, secret: port.clientSecret })).status).toBe(202)
+  await follow(page, page.getByRole('link', { name: 'fresh' }))
+  expect(await page.evaluate('document.activeElement.textContent')).toBe('first')
+  expect(await page.getByLabel('Action').inputValue()).toBe('typed')
+  await follow(page, page.locator('.banner').getByText('GitHub takes nothing'))
+  await page.getByRole('link', { name: 'Pause updates' }).click()
+  expect(await page.locator('script').count()).toBe(0)
+
+  await page.getByRole('link', { name: 'Refused webhooks' }).click()
+  expect(await page.getByText('No webhook was refused.').isVisible()).toBe(true)
+  await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop' })
+  await follow(page, page.getByText('The signature does not match'))
+  expect(await page.locator('.refused li').textContent()).toMatch(/401.*from 127\.0\.0\.1 for acme\/shop/s)
+  expect(errors).toEqual([])
+})
+
+/** Lets the page's time pass until it shows something. */
+async function follow(page: Page, shown: Locator) {
+  await until(async () => {
+    await page.clock.runFor(3_000)
+    return shown.isVisible()
+  }, 'the page shows it')
+}
+
+const HOSTILE = `"'><img src=x onerror="document.title='stolen'"><script>document.title='stolen'</script>\u202e{{7*7}}`
+
+test('hostile values in every field are text, and no script but ours runs', async context => {
+  const invocation = JSON.stringify({
+    inputs: { a: HOSTILE },
+    trigger: { by: { name: HOSTILE } },
+    targetFrom: HOSTILE,
+  })
+  const { relay, signedIn, ids } = await openScene(context, [
+    {
+      ...{
+        runId: HOSTILE,
+        dedupeKey: HOSTILE,
+        action: HOSTILE,
+        repository: HOSTILE,
+        eventType: HOSTILE,
+        invocation,
+      },
+      events: [
+        ...dispatched,
+        {
+          ...{ type: 'runsSeen', lookAt: 4_000_000_000_000 },
+          runs: [{ ...RUN, conclusion: HOSTILE, url: `javascript:document.title='stolen'//` }],
+        },
+        {
+          ...{ type: 'approvalSeen', url: HOSTILE },
+          pending: [{ environment: HOSTILE, waitTimer: 0, reviewers: [HOSTILE] }],
+          decided: [{ environments: [HOSTILE], state: HOSTILE, by: HOSTILE, comment: HOSTILE }],
+        },
+      ],
+    },
+    {
+      ...{ runId: 'r_1', eventType: null, workflow: HOSTILE, ref: HOSTILE, action: HOSTILE },
+      events: [{ type: 'attemptStarted' }, { type: 'dispatchRejected', attempt: 1, reason: HOSTILE }],
+    },
+  ])
+  const { page, errors } = await signedIn()
+  const addresses = [
+    '/',
+    `/deliveries/${ids[0]}`,
+    `/deliveries/${ids[0]}/cancel`,
+    `/deliveries/${ids[1]}`,
+    `/deliveries/${ids[1]}/redeliver`,
+    '/redeliver?state=failed',
+    `/?${new URLSearchParams({ action: HOSTILE, run_id: HOSTILE, state: 'failed' })}`,
+    `/?${new URLSearchParams({ since: HOSTILE })}`,
+    `/redeliver?${new URLSearchParams({ action: HOSTILE, state: 'failed' })}`,
+    `/deliveries/${encodeURIComponent(HOSTILE)}`,
+  ]
+  for (const address of addresses) {
+    const answer = await page.goto(relay.url + address)
+    expect(answer!.headers()['content-security-policy'], address).toMatch(
+      /^default-src 'none'; style-src 'self'; script-src 'self';/,
+    )
+    expect(await page.title(), address).not.toBe('stolen')
+    expect(await page.locator('img').count(), address).toBe(0)
+    expect(await page.locator('script:not([src="/dashboard/live.js"])').count(), address).toBe(0)
+    expect(await page.locator('a[href^="javascript:"], [onerror], [style]').count(), address).toBe(0)
+  }
+  expect(errors.filter(error => !/status of 40[04]/.test(error))).toEqual([])
+})
+
+test('axe-core finds nothing serious, light and dark; at 320 px nothing is cut off; the keyboard reaches all', async context => {
+  const { relay, signedIn, open, ids } = await openScene(context, [
+    {
+      runId: 'r_1',
+      action: `a-${'very-'.repeat(12)}long-name`,
+      repository: `acme/${'x'.repeat(80)}`,
+      events: REJECTED,
+    },
+    { runId: 'r_2', events: running(42) },
+  ])
+  await send(relay.url, { secret: 'wrong' })
+  const addresses = [
+    '/?state=failed',
+    `/deliveries/${ids[0]}`,
+    `/deliveries/${ids[1]}/cancel`,
+    '/redeliver?state=failed',
+    '/refused',
+  ]
+  const outside = await open()
+  await outside.page.goto(relay.url)
+  expect(await seriousFindings(outside.page)).toEqual([])
+  const narrow = await signedIn({ viewport: { width: 320, height: 640 } })
+  for (const address of addresses) {
+    await narrow.page.goto(`${relay.url}${address}`)
+    expect(await seriousFindings(narrow.page), address).toEqual([])
+    const width = await narrow.page.evaluate('document.documentElement.scrollWidth')
+    expect(width, address).toBe(320)
+    await narrow.page.emulateMedia({ colorScheme: 'dark' })
+    expect(await seriousFindings(narrow.page), `${address} in the dark`).toEqual([])
+    await narrow.page.emulateMedia({ colorScheme: 'light' })
+  }
+  const { page } = await signedIn()
+  await page.goto(`${relay.url}/?live=off`)
+  const reached: string[] = []
+  for (let i = 0; i < 30; i++) {
+    await page.keyboard.press('Tab')
+    reached.push(
+      String(
+        await page.evaluate('(document.activeElement.textContent || document.activeElement.name).trim()'),
+      ),
+    )
+  }
+  expect(reached[0]).toBe('Skip to the content')
+  for (const name of ['Sign out', 'Each hour', 'Filter', 'repository']) expect(reached).toContain(name)
+  expect(reached.some(name => name.endsWith('long-name'))).toBe(true)
+  await page.locator('.rows .main').last().focus()
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/\/deliveries\//)
+})
+
+test('without a token the dashboard is closed', async () => {
+  const relay = await openRelayHere(relayEnv())
+  const answer = await fetch(relay.url)
+  expect(answer.status).toBe(404)
+  expect(await answer.text()).toContain(
+    'The dashboard is closed: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to open it.',
+  )
+})

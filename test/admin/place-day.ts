@@ -1,0 +1,140 @@
+import { createApplyEvent } from '../../relay/deliveries/apply-event.ts'
+import type { DeliveryEvent } from '../../relay/deliveries/transition/events.ts'
+import type { DeliveryRun, NewDelivery } from '../../relay/store/delivery.ts'
+import { openStore } from '../../relay/store/open.ts'
+import { deliveryId } from '../../relay/webhook/delivery-id.ts'
+
+const HOUR = 3_600_000
+const ACTIONS = ['deploy_service', 'restart_service', 'scaffold_service', 'rotate_secret', 'create_database']
+const REPOSITORIES = ['acme/shop', 'acme/web', 'acme/billing', 'acme/infrastructure']
+const PEOPLE = ['Jane Doe', 'Rafael Ortiz', 'Mei Tanaka', 'Amina Diallo', null]
+
+/** Writes a day of invented deliveries into a new database, as a relay would have. */
+export async function placeDay(path: string): Promise<{ approval: string; failed: string }> {
+  const real = await openStore({ kind: 'sqlite', path }, 0)
+  let now = real.clock()
+  const store = { ...real, clock: () => now }
+  const policy = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
+  const apply = createApplyEvent({ store, policy, canReport: () => false, log: { info() {}, debug() {} } })
+  let placed = 0
+  const named: Record<string, string> = {}
+
+  async function place(age: number, given: Partial<NewDelivery>, events: [ms: number, DeliveryEvent][]) {
+    now = real.clock() - age
+    const i = placed++
+    const action = given.action ?? ACTIONS[i % ACTIONS.length]!
+    const person = PEOPLE[(i * 7) % PEOPLE.length]
+    const runId = `r_${Buffer.from(`Q${i}0YotCZMKxDL`).toString('base64url').slice(0, 16)}`
+    const { id } = await store.accept({
+      ...{ id: deliveryId(now), runId, dedupeKey: `run:${runId}`, replayKey: null, organisation: 'default' },
+      ...{ kind: 'action_run', action, repository: REPOSITORIES[i % REPOSITORIES.length]! },
+      ...{ eventType: action, workflow: null, ref: null, receivedAt: now },
+      invocation: JSON.stringify({
+        inputs: {},
+        targetFrom: i % 3 === 0 ? 'route' : 'url',
+        trigger: person ? { by: { name: person, email: null }, origin: 'UI', at: null } : null,
+      }),
+      ...given,
+    })
+    for (const [ms, event] of events) {
+      now += ms
+      const { outcome } = await apply((await store.get(id))!, event)
+      if (outcome !== 'applied') throw new Error(`${event.type} was ${outcome}`)
+    }
+    return id
+  }
+  const run = (id: number, status = 'in_progress'): DeliveryRun => ({
+    ...{ id, attempt: 1, evidence: 'title', past: false, status, conclusion: null },
+    url: `https://github.com/acme/shop/actions/runs/${id}`,
+  })
+  const accepted: [number, DeliveryEvent][] = [
+    [120, { type: 'attemptStarted' }],
+    [400, { type: 'dispatchAccepted', attempt: 1, run: null }],
+  ]
+  const bound = (id: number): [number, DeliveryEvent][] => [
+    ...accepted,
+    [4000, { type: 'runsSeen', runs: [run(id)], lookAt: 4_000_000_000_000 }],
+  ]
+  const ended = (id: number, conclusion: string): [number, DeliveryEvent][] => [
+    ...bound(id),
+    [
+      95_000,
+      { type: 'runEnded', run: { ...run(id, 'completed'), conclusion }, runs: [run(id)], found: null },
+    ],
+  ]
+  const unheard: [number, DeliveryEvent][] = [
+    ...accepted,
+    [600_000, { type: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: 3 } }],
+  ]
+  const hours = new Map<number, { accepted: number; finished: number; failed: number; cancelled: number }>()
+  for (let i = 24; i > 0; i--) {
+    const accepted = Math.round(14 + 12 * Math.sin((i - 3) / 3.2) + (i % 4))
+    const failed = i === 7 ? 9 : i % 6 === 0 ? 2 : 0
+    hours.set(i, { accepted, finished: accepted - failed, failed, cancelled: i % 9 === 0 ? 1 : 0 })
+  }
+  for (let i = 0; i < 12; i++)
+    await place(5 * HOUR - i * 600_000, {}, ended(16_100_000_000 + i, i % 5 === 3 ? 'failure' : 'success'))
+  named.failed = await place(
+    50 * 60_000,
+    { action: 'rotate_secret', repository: 'acme/billing', eventType: 'rotate_secret' },
+    unheard,
+  )
+  for (let i = 0; i < 3; i++) await place(45 * 60_000 - i * 300_000, {}, ended(16_200_000_000 + i, 'success'))
+  await place(28 * 60_000, { action: 'restart_service', repository: 'acme/web' }, [
+    ...bound(16_300_000_000),
+    [20_000, { type: 'cancelRequested', by: 'port' }],
+    [
+      1000,
+      {
+        type: 'runEnded',
+        run: { ...run(16_300_000_000), conclusion: 'cancelled' },
+        runs: [run(16_300_000_000)],
+        found: null,
+      },
+    ],
+  ])
+  const deferred: DeliveryEvent = {
+    ...{ type: 'dispatchDeferred', attempt: 1, until: null },
+    reason: 'GitHub is not available (503)',
+  }
+  named.approval = await place(
+    14 * 60_000,
+    {
+      action: 'deploy_service',
+      repository: 'acme/shop',
+      eventType: null,
+      workflow: 'deploy.yml',
+      ref: 'main',
+    },
+    [
+      [80, { type: 'attemptStarted' }],
+      [700, deferred],
+      [1100, { type: 'attemptStarted' }],
+      [
+        500,
+        {
+          ...{ type: 'dispatchAccepted', attempt: 2 },
+          run: { id: 16_400_000_000, url: 'https://github.com/acme/shop/actions/runs/16400000000' },
+        },
+      ],
+      [
+        42_000,
+        {
+          ...{ type: 'approvalSeen', decided: [], url: '' },
+          pending: [{ environment: 'production', waitTimer: 0, reviewers: ['a'] }],
+        },
+      ],
+    ],
+  )
+  await place(6 * 60_000, {}, bound(16_500_000_000))
+  await place(3 * 60_000, {}, bound(16_600_000_000))
+  await place(40_000, {}, accepted)
+  now = real.clock()
+  const begin = Math.floor(now / HOUR) * HOUR
+  await real.countHours(
+    [...hours].map(([i, row]) => ({ hour: begin - (i - 1) * HOUR, ...row })),
+    0,
+  )
+  await real.close()
+  return { approval: named.approval!, failed: named.failed! }
+}

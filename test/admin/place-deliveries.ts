@@ -1,0 +1,50 @@
+import { createApplyEvent } from '../../relay/deliveries/apply-event.ts'
+import type { DeliveryEvent } from '../../relay/deliveries/transition/events.ts'
+import type { NewDelivery } from '../../relay/store/delivery.ts'
+import { openStore } from '../../relay/store/open.ts'
+import { aDelivery } from '../store/place.ts'
+
+export type Placed = Partial<NewDelivery> & { events?: DeliveryEvent[] }
+
+const POLICY = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
+
+/** An event that ends a queued delivery as failed. */
+export const REJECTED: DeliveryEvent[] = [
+  { type: 'attemptStarted' },
+  { type: 'dispatchRejected', attempt: 1, reason: 'GitHub rejected the dispatch: no such repository.' },
+]
+
+/** Events of a delivery whose workflow run is known and has not ended. */
+export const running = (runId: number): DeliveryEvent[] => [
+  { type: 'attemptStarted' },
+  { type: 'dispatchAccepted', attempt: 1, run: null },
+  {
+    type: 'runsSeen',
+    runs: [
+      {
+        ...{ id: runId, attempt: 1, evidence: 'title', past: false, status: 'in_progress', conclusion: null },
+        url: `https://github.com/acme/shop/actions/runs/${runId}`,
+      },
+    ],
+    lookAt: 4_000_000_000_000,
+  },
+]
+
+/** Writes deliveries into a database that no relay has open, each with what happened to it. Their ids. */
+export async function placeDeliveries(path: string, placed: Placed[]): Promise<string[]> {
+  const store = await openStore({ kind: 'sqlite', path }, 0)
+  const log = { info() {}, debug() {} }
+  const apply = createApplyEvent({ store, policy: POLICY, canReport: () => false, log })
+  const ids: string[] = []
+  for (const { events = [], ...given } of placed) {
+    const { id } = await store.accept(aDelivery({ receivedAt: store.clock(), ...given }))
+    ids.push(id)
+    for (const event of events) {
+      const delivery = await store.get(id)
+      const { outcome } = await apply(delivery!, event)
+      if (outcome !== 'applied') throw new Error(`${event.type} was ${outcome}`)
+    }
+  }
+  await store.close()
+  return ids
+}

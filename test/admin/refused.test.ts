@@ -1,0 +1,80 @@
+import { expect, test } from 'vitest'
+import { BOUNDS } from '../../relay/config/bounds.ts'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
+import { send } from '../support/send.ts'
+
+const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+
+interface Refused {
+  since: string
+  refused: {
+    first_at: string
+    last_at: string
+    count: number
+    status: number
+    reason: string
+    sender: string
+    repository: string | null
+  }[]
+}
+
+async function open(more: Record<string, string> = {}) {
+  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN, ...more }))
+  const headers = { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` }
+  return {
+    ...relay,
+    async refused(limit?: number): Promise<Refused> {
+      const answer = await fetch(`${relay.url}/api/refused${limit ? `?limit=${limit}` : ''}`, { headers })
+      return (await answer.json()) as Refused
+    },
+  }
+}
+
+test('why a webhook was refused is kept, without its body: "Port says 401" is answered', async () => {
+  const relay = await open()
+  await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop', body: { inputs: { who: 'Jane' } } })
+  await send(relay.url, { timestamp: '1' })
+  await send(relay.url, { path: '/webhook/acme/other' })
+  await send(relay.url, { path: '/webhook/cancel' })
+  await send(relay.url, {})
+  const { since, refused } = await relay.refused()
+  expect(Date.parse(since)).toBeLessThanOrEqual(Date.now())
+  expect(refused.map(({ status, repository, reason }) => [status, repository, reason.slice(0, 40)])).toEqual([
+    [422, null, 'No run to cancel is named: send the even'],
+    [403, 'acme/other', 'acme/other is not in RELAY_ALLOWED_REPOS'],
+    [401, null, 'The webhook is older than RELAY_TOLERANC'],
+    [401, 'acme/shop', 'The signature does not match: PORT_CLIEN'],
+  ])
+  for (const each of refused) {
+    expect(each).toMatchObject({ sender: '127.0.0.1', count: 1 })
+    expect(each.first_at).toBe(each.last_at)
+  }
+  expect(JSON.stringify(refused)).not.toContain('Jane')
+  expect((await relay.refused(1)).refused).toHaveLength(1)
+})
+
+test('the same refusal again is counted, and a sender with many makes others not forgotten', async () => {
+  const relay = await open({ RELAY_TRUSTED_PROXIES: '1' })
+  const from = (address: string) => ({ 'x-forwarded-for': address })
+  await send(relay.url, { secret: 'wrong', headers: from('192.0.2.1') })
+  for (let i = 0; i < 50; i++) await send(relay.url, { secret: 'wrong', headers: from('192.0.2.66') })
+  const { refused } = await relay.refused()
+  expect(refused.map(({ sender, count }) => [sender, count])).toEqual([
+    ['192.0.2.66', 50],
+    ['192.0.2.1', 1],
+  ])
+})
+
+test(`at most ${BOUNDS.refused.value} are kept, and names of any length or kind are no repository`, async () => {
+  const relay = await open()
+  const amount = BOUNDS.refused.value + 20
+  for (let from = 0; from < amount; from += 50) {
+    const some = Array.from({ length: 50 }, (_, i) => `/webhook/acme/r${from + i}`)
+    await Promise.all(some.map(path => fetch(relay.url + path, { method: 'POST' })))
+  }
+  const before = await relay.refused(BOUNDS.refused.value)
+  expect(before.refused).toHaveLength(BOUNDS.refused.value)
+  await fetch(`${relay.url}/webhook/%3Cscript%3E/${'x'.repeat(5000)}`, { method: 'POST' })
+  const [last] = (await relay.refused(1)).refused
+  expect(last).toMatchObject({ repository: null, count: 1 })
+})

@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { inflate } from '@sparticuz/chromium'
+import { type Browser, chromium } from 'playwright-core'
+
+const packages = join(import.meta.dirname, '../../node_modules')
+const bin = join(packages, '@sparticuz/chromium/bin')
+const folder = join(packages, '.cache/chromium')
+
+/**
+ * A Chromium that comes from npm, with the libraries and fonts that a bare machine lacks; unpacked once. Where it does
+ * not run, the machine's own.
+ *
+ * @returns why there is none, where there is none
+ */
+export async function openBrowser(): Promise<Browser | string> {
+  const args = ['--no-zygote', '--disable-gpu', '--font-render-hinting=none']
+  const launch = (executablePath: string, env: Record<string, string> = {}) =>
+    chromium.launch({ executablePath, args, chromiumSandbox: false, env: { ...process.env, ...env } })
+  try {
+    await unpack()
+    const env = { LD_LIBRARY_PATH: join(folder, 'al2023/lib'), FONTCONFIG_PATH: join(folder, 'fonts') }
+    return await launch(join(folder, 'chromium'), env)
+  } catch (error) {
+    const own = ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync)
+    if (own) return launch(own)
+    return `@sparticuz/chromium does not run here, and there is no /usr/bin/chromium: ${String(error).split('\n')[0]}`
+  }
+}
+
+/** The package unpacks into the temporary folder, which is given by TMPDIR; whole, it gets its name. */
+async function unpack(): Promise<void> {
+  if (existsSync(folder)) return
+  const { TMPDIR } = process.env
+  const made = `${folder}-${process.pid}`
+  await mkdir(made, { recursive: true })
+  process.env.TMPDIR = made
+  try {
+    await Promise.all(['chromium.br', 'fonts.tar.br', 'al2023.tar.br'].map(file => inflate(join(bin, file))))
+    await rename(made, folder)
+  } catch (error) {
+    await rm(made, { recursive: true, force: true })
+    if (!existsSync(folder)) throw error
+  } finally {
+    if (TMPDIR === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = TMPDIR
+  }
+}
