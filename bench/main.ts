@@ -5,13 +5,14 @@ import pg from 'pg'
 import type { Config } from '../relay/config/config.ts'
 import { startPostgres } from '../test/support/postgres.ts'
 import { intake } from './intake.ts'
+import { type ListTimes, lists } from './lists.ts'
 import type { Figures } from './load.ts'
 import { million, type Rates } from './million.ts'
 import { type ScrapeTimes, scrapes } from './scrape.ts'
 import { bundleSizes, starts } from './start.ts'
 
 /*
- * Ratios from one run on one machine; goals in brackets. `npm run bench -- intake starts million scrape` runs parts.
+ * Ratios from one run on one machine; goals in brackets. `npm run bench -- intake starts million scrape lists` runs parts.
  */
 const wanted = process.argv.slice(2)
 const runs = (part: string) => wanted.length === 0 || wanted.includes(part)
@@ -20,7 +21,9 @@ const folder = mkdtempSync(join(tmpdir(), 'bench-'))
 // A server's first setting, as PostgreSQL itself advises: its default of 128 MB is there to start on anything.
 // https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
 const settings = { shared_buffers: '1GB' }
-const postgres = ['intake', 'million', 'scrape'].some(runs) ? await startPostgres({ settings }) : null
+const postgres = ['intake', 'million', 'scrape', 'lists'].some(runs)
+  ? await startPostgres({ settings })
+  : null
 
 try {
   if (postgres && runs('intake')) {
@@ -87,6 +90,20 @@ try {
     line('SQLite', await scrapes(`sqlite:${join(folder, 'scrape.db')}`, async () => {}))
     const url = await postgres.createDatabase()
     line('PostgreSQL', await scrapes(url, () => vacuum({ kind: 'postgres', url })))
+  }
+  if (postgres && runs('lists')) {
+    for (const [amount, goal] of [
+      [100_000, 100],
+      [1_000_000, 200],
+    ] as const) {
+      console.log(`\nLists and one delivery where ${amount} are stored: median of each  [at most ${goal} ms]`)
+      const url = await postgres.createDatabase()
+      const ofSqlite = await lists(`sqlite:${join(folder, `lists-${amount}.db`)}`, amount, async () => {})
+      const ofPostgres = await lists(url, amount, () => vacuum({ kind: 'postgres', url }))
+      const cell = (store: string, times: ListTimes, name: string) => `${store} ${times[name]!.toFixed(1)} ms`
+      for (const name of Object.keys(ofSqlite))
+        row(name, cell('SQLite', ofSqlite, name), cell('PostgreSQL', ofPostgres, name))
+    }
   }
 } finally {
   await postgres?.close()

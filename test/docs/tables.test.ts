@@ -94,6 +94,9 @@ test("the relay's routes are those of the HTTP API's page", () => {
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
     .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)
+  // One handler for all methods.
+  for (const path of ['/webhook', '/webhook/:owner/:repo'])
+    served.push(...['POST', 'PUT', 'PATCH', 'DELETE'].map(method => `${method} ${path}`))
   const documented = rows('docs/http-api.md', 'Addresses').flatMap(([cell]) => {
     let [method, path] = ['', '']
     return codes(cell!).map(span => {

@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import pino from 'pino'
+import { openRelay } from '../relay/commands/open-relay.ts'
+import { readConfig } from '../relay/config/config.ts'
+import { openBackend } from '../relay/store/open.ts'
+
+const TOKEN = randomBytes(16).toString('hex')
+const ROUNDS = 21
+const STEP = 20_000
+
+/** By what was asked for, the median time of the whole answer over a socket, milliseconds. */
+export type ListTimes = Record<string, number>
+
+/** The times of lists and of one delivery, in the API and the dashboard, by a relay that has so many deliveries. */
+export async function lists(
+  database: string,
+  amount: number,
+  settle: () => Promise<void>,
+): Promise<ListTimes> {
+  await fill(database, amount)
+  await settle()
+  const env = {
+    ...{ PORT_CLIENT_SECRET: 'none', GITHUB_TOKEN: 'none', GITHUB_API_URL: 'http://127.0.0.1:9' },
+    ...{ HOST: '127.0.0.1', PORT: '0', RELAY_DATABASE: database, RELAY_ADMIN_TOKEN: TOKEN },
+  }
+  const relay = await openRelay(readConfig(env), pino({ level: 'silent' }))
+  const url = `http://127.0.0.1:${relay.port}`
+  try {
+    const form = new URLSearchParams({ token: TOKEN })
+    const signed = await fetch(`${url}/sign-in`, { method: 'POST', body: form, redirect: 'manual' })
+    const headers = {
+      authorization: `Bearer ${TOKEN}`,
+      cookie: signed.headers.getSetCookie()[0]!.split(';')[0]!,
+    }
+    const middle = `d${Math.floor(amount / 2)}`
+    const asked = {
+      'API: newest': '/api/deliveries',
+      'API: a page in the middle': `/api/deliveries?before=${Math.floor(amount / 2)}&limit=200`,
+      'API: failed': '/api/deliveries?state=failed',
+      'API: a repository': '/api/deliveries?repository=acme/r7',
+      'API: an action that is rare': '/api/deliveries?action=none&state=finished',
+      'API: the last hour': '/api/deliveries?since=1h',
+      'API: failed since a day': '/api/deliveries?state=failed&since=24h',
+      'API: a run': `/api/deliveries?run_id=r_${Math.floor(amount / 3)}`,
+      'API: one with its history': `/api/deliveries/${middle}`,
+      'dashboard: list': '/',
+      'dashboard: failed since a week': '/?state=failed&since=7d',
+      'dashboard: timeline': `/deliveries/${middle}`,
+    }
+    const times: ListTimes = {}
+    for (const [name, path] of Object.entries(asked)) {
+      const each: number[] = []
+      for (let i = 0; i < ROUNDS; i++) {
+        const began = performance.now()
+        const answer = await fetch(url + path, { headers })
+        await answer.arrayBuffer()
+        if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`)
+        each.push(performance.now() - began)
+      }
+      times[name] = each.toSorted((a, b) => a - b)[(ROUNDS - 1) / 2] as number
+    }
+    return times
+  } finally {
+    await relay.stop()
+  }
+}
+
+/** Deliveries of the last thirty days, each with a run and two events; one of fifty failed. */
+async function fill(database: string, amount: number): Promise<void> {
+  const backend = await openBackend(
+    database.startsWith('sqlite:')
+      ? { kind: 'sqlite', path: database.slice('sqlite:'.length) }
+      : { kind: 'postgres', url: database },
+  )
+  const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
+  const now = Date.now()
+  const apart = Math.floor((30 * 86_400_000) / amount)
+  for (let from = 1; from <= amount; from += STEP) {
+    const numbers = `WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${from + STEP - 1})`
+    const time = `${now} - CAST(${amount} - i AS BIGINT) * ${apart}`
+    await backend.run([
+      {
+        sql: `
+          INSERT INTO deliveries (id, dedupe_key, run_id, kind, action, repository, event_type, invocation, state,
+            received_at, queued_at, updated_at, attempted_at, events, reason)
+          ${numbers}
+          SELECT 'd' || i, 'run:r_' || i, 'r_' || i, 'action_run', 'deploy', 'acme/r' || (i % 50), 'deploy', ?1,
+            CASE WHEN i % 50 = 0 THEN 'failed' ELSE 'finished' END, ${time}, ${time}, ${time}, ${time}, 2, NULL FROM n`,
+        params: [invocation],
+      },
+      {
+        sql: `
+          INSERT INTO runs (repository, github_run_id, delivery, attempt, evidence, past, status, conclusion, url)
+          ${numbers} SELECT 'acme/r' || (i % 50), i, 'd' || i, 1, 'report', 0, 'completed', 'success', '' FROM n`,
+        params: [],
+      },
+      {
+        sql: `INSERT INTO events (delivery, number, at, type, details)
+              ${numbers} SELECT 'd' || i, 1, ${time}, 'dispatchAccepted', '{"attempt":1}' FROM n`,
+        params: [],
+      },
+      {
+        sql: `INSERT INTO events (delivery, number, at, type, details)
+              ${numbers} SELECT 'd' || i, 2, ${time}, 'runEnded', '{"conclusion":"success"}' FROM n`,
+        params: [],
+      },
+    ])
+  }
+  await backend.close()
+}
