@@ -25,6 +25,7 @@ const bundles = {
   'action/progress': 'action/dist/progress/index.js',
   'action/github': 'action/dist/github/index.js',
   'relay/main': 'relay/dist/main.js',
+  'relay/lambda': 'relay/dist/lambda/index.mjs',
   'relay/store/sqlite/sqlite-thread': 'relay/dist/sqlite-thread.js',
   'relay/store/sqlite/sqlite-checkpoint-thread': 'relay/dist/sqlite-checkpoint-thread.js',
   'scripts/trial/play-trial': 'relay/dist/play/index.js',

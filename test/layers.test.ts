@@ -21,7 +21,7 @@ const FLOORS = [
   ['action/report/'],
   ['action/secrets/'],
   ['action/runner/'],
-  ['relay/main.ts', 'relay/lambda.ts'],
+  ['relay/main.ts', 'relay/lambda.ts', 'relay/lambda/'],
   ['relay/app.ts', 'relay/commands/'],
   ['relay/deliveries/', 'relay/webhook/', 'relay/reports/', 'relay/admin/'],
   ['relay/github/', 'relay/store/', 'relay/http/', 'relay/log/', 'relay/config/'],

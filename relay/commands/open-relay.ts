@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { createPortClient } from '../../port/client/port-client.ts'
 import { createAdmin } from '../admin/create-admin.ts'
@@ -14,13 +15,15 @@ import { matcher } from '../config/routes.ts'
 import { createEngine } from '../deliveries/engine.ts'
 import { PORT_TIMEOUT_MS } from '../deliveries/outbox/send-outbox.ts'
 import { startWorkers } from '../deliveries/work/start-workers.ts'
+import type { Worker } from '../deliveries/work/worker.ts'
 import { createGitHub } from '../github/client.ts'
 import { createRateLimitGate } from '../github/rate-limit-gate.ts'
 import { answerOutcome } from '../http/answer-outcome.ts'
 import { createRelayServer } from '../http/create-server.ts'
-import { createTrouble } from '../log/trouble.ts'
+import { createTrouble, type Trouble } from '../log/trouble.ts'
 import { createReports } from '../reports/create-reports.ts'
 import { openStore } from '../store/open.ts'
+import type { Store } from '../store/store.ts'
 import { createGitHubWebhook } from '../webhook/receive-github.ts'
 import { observePort } from './observe-port.ts'
 
@@ -35,12 +38,28 @@ export interface Relay {
   stop(): Promise<void>
 }
 
+/** A relay that does not listen yet. */
+export interface AssembledRelay {
+  app: Hono
+  store: Store
+  trouble: Trouble
+  /** Starts everything that advances deliveries. */
+  startWorkers(): Worker[]
+  /** Records what was counted, and closes the database. */
+  close(): Promise<void>
+}
+
 /**
- * Puts the relay's parts together and listens.
+ * Puts the relay's parts together.
  *
- * @throws Error with a sentence where the database cannot be opened or the address is taken
+ * @param stopping aborted once this relay dispatches nothing more
+ * @throws Error with a sentence where the database cannot be opened
  */
-export async function openRelay(config: Config, log: Logger): Promise<Relay> {
+export async function assembleRelay(
+  config: Config,
+  log: Logger,
+  stopping: AbortSignal,
+): Promise<AssembledRelay> {
   const tally = createTally(await openStore(config.database, config.dispatchRate), log)
   const { store } = tally
   const { clock } = store
@@ -86,7 +105,6 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
     onAttempt: metrics.attempt,
   })
   const { apply, port, portLimits } = engine
-  const stopping = new AbortController()
   const app = createApp({
     ...{ config, store, apply, log, trouble, metrics },
     clock: Date.now,
@@ -107,22 +125,40 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
       organisations: config.organisations.map(({ id }) => id),
       ...{ store, apply, trouble },
     }),
-    stopping: stopping.signal,
+    stopping,
   })
+  return {
+    ...{ app, store, trouble },
+    startWorkers: () => startWorkers({ config, store, github, engine, gate, log, trouble }),
+    async close() {
+      trouble.flush()
+      await tally.stop()
+      await store.close()
+    },
+  }
+}
+
+/**
+ * Puts the relay's parts together and listens.
+ *
+ * @throws Error with a sentence where the database cannot be opened or the address is taken
+ */
+export async function openRelay(config: Config, log: Logger): Promise<Relay> {
+  const stopping = new AbortController()
+  const { app, trouble, startWorkers, close } = await assembleRelay(config, log, stopping.signal)
   const { host, port: listenPort } = config.listen
   const server = createRelayServer(app.fetch, (status, reason, address) =>
     trouble.warn({ status, reason, address }, 'a request that cannot be read was refused'),
   )
   server.listen(listenPort, host)
   await once(server, 'listening').catch(async cause => {
-    await tally.stop()
-    await store.close()
+    await close()
     throw new Error(
       `The relay cannot listen on ${host}:${listenPort} (${(cause as NodeJS.ErrnoException).code}): set HOST and PORT to a free address.`,
       { cause },
     )
   })
-  const workers = startWorkers({ config, store, github, engine, gate, log, trouble })
+  const workers = startWorkers()
   const { address, port: boundPort } = server.address() as AddressInfo
   return {
     address,
@@ -140,10 +176,8 @@ export async function openRelay(config: Config, log: Logger): Promise<Relay> {
       late.abort()
       server.closeAllConnections()
       await closed
-      trouble.flush()
       clearInterval(idle)
-      await tally.stop()
-      await store.close()
+      await close()
     },
   }
 }

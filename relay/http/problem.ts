@@ -46,9 +46,12 @@ export function refusalOf({ error }: Context): string {
 
 /** Problem details, RFC 9457. */
 export function answerProblem(c: Context, problem: Problem): Response {
-  return c.json(
-    { type: 'about:blank', title: TITLES[problem.status], status: problem.status, detail: problem.message },
-    problem.status,
-    { 'content-type': 'application/problem+json', ...problem.headers },
-  )
+  return c.json(problemDetails(problem), problem.status, { ...PROBLEM_TYPE, ...problem.headers })
+}
+
+export const PROBLEM_TYPE = { 'content-type': 'application/problem+json' }
+
+/** The body of problem details. */
+export function problemDetails({ status, message }: Problem): object {
+  return { type: 'about:blank', title: TITLES[status], status, detail: message }
 }

@@ -28,7 +28,7 @@ const QUEUED_MARGIN_MS = 60_000
 export function createStore(db: Backend, dispatchRate: number): Store {
   const rate = dispatchRate > 0 ? { perMinute: dispatchRate, burst: BURST } : null
   const { dialect } = db
-  const listeners: (() => void)[] = []
+  const listeners = new Set<() => void>()
   const notify = () => {
     for (const listener of listeners) listener()
   }
@@ -83,7 +83,8 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       }
     },
     onWork(listener) {
-      listeners.push(listener)
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
     },
 
     async takePermits(now, limit) {

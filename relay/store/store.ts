@@ -126,8 +126,8 @@ export interface Store {
    * @throws StoreBusy when too many wait to be persisted already
    */
   accept(delivery: NewDelivery): Promise<Accepted>
-  /** Calls back when work may have come due, here or by another relay. */
-  onWork(listener: () => void): void
+  /** Calls back when work may have come due, here or by another relay, until the function that it returns is called. */
+  onWork(listener: () => void): () => void
 
   /** Takes at most `limit` permits of the rate limiter for what is due; 0 when nothing is due. */
   takePermits(now: number, limit: number): Promise<number>

@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import { boundRun } from '../../deliveries/transition/runs.ts'
 import type { Job, JobReader } from '../../github/read-jobs.ts'
-import { createRateBound } from '../../reports/rate-bound.ts'
+import { createRateBound } from '../../http/token-bucket.ts'
 import type { Delivery } from '../../store/delivery.ts'
 import type { Html } from './format.ts'
 

@@ -76,13 +76,19 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
       trouble,
     ),
   ]
-  store.onWork(() => {
+  const forget = store.onWork(() => {
     for (const worker of woken) worker.wake()
   })
   const remind = createReminders(github, { clock: Date.now, log })
   const announce = createAnnounceWaiting({ store, gate, apply: engine.apply })
+  const [first, ...others] = woken as [Worker, ...Worker[]]
+  const stop = () => {
+    forget()
+    return first.stop()
+  }
   return [
-    ...woken,
+    { ...first, stop },
+    ...others,
     // Not woken by new work: it runs at an interval, however many deliveries arrive.
     repeat('announce', ANNOUNCE_MS, trouble, announce),
     repeat('gates', GATES_MS, trouble, async () => gate.learn(await store.closedGates(store.clock()))),

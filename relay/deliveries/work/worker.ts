@@ -16,6 +16,13 @@ export interface Work<Claim> {
 export interface Worker {
   /** Work may have come due. */
   wake(): void
+  /** Begins the next round of periodic work at once. */
+  runNow(): void
+  /**
+   * When it was last busy, and when it last began to look and found nothing to do, by `performance.now()`: several
+   * workers have nothing left to do when each has looked since all were busy.
+   */
+  activity(): { busyAt: number; idleAt: number }
   /** Claims nothing more, and resolves when every step under way has ended. */
   stop(): Promise<void>
 }
@@ -38,6 +45,9 @@ export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'er
   let signal = Promise.withResolvers<void>()
   const wake = () => signal.resolve()
 
+  let busyAt = performance.now()
+  let idleAt = 0
+
   const begin = (claim: Claim) => {
     const key = work.key(claim)
     // This process was suspended for longer than a lease; the step under way continues.
@@ -49,6 +59,7 @@ export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'er
       })
       .finally(() => {
         active.delete(key)
+        busyAt = performance.now()
         wake()
       })
     active.set(key, ended)
@@ -58,8 +69,10 @@ export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'er
       signal = Promise.withResolvers()
       const timer = setTimeout(wake, POLL_MS)
       const free = work.concurrency - active.size
+      const looksAt = performance.now()
       try {
         const claims = free > 0 ? await work.claim(free) : []
+        if (claims.length === 0 && active.size === 0) idleAt = looksAt
         for (const claim of claims) begin(claim)
         if (claims.length === 0) await sleep(REST_MS)
       } catch (error) {
@@ -75,6 +88,8 @@ export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'er
   const ended = loop()
   return {
     wake,
+    runNow: wake,
+    activity: () => ({ busyAt: active.size > 0 ? performance.now() : busyAt, idleAt }),
     async stop() {
       stopping.abort()
       wake()
@@ -91,14 +106,24 @@ export function repeat(
   work: (stopped: () => boolean) => Promise<unknown>,
 ): Worker {
   let stopped = false
+  let asked = 0
   let running: Promise<unknown> = Promise.resolve()
-  const timer = setInterval(() => {
+  const round = () => {
     running = running
       .then(() => (stopped ? undefined : work(() => stopped)))
       .catch(error => trouble.error({ err: error, work: name }, UNAVAILABLE))
-  }, everyMs)
+    return running
+  }
+  const timer = setInterval(round, everyMs)
   return {
     wake() {},
+    runNow() {
+      asked += 1
+      void round().then(() => {
+        asked -= 1
+      })
+    },
+    activity: () => ({ busyAt: asked > 0 ? performance.now() : 0, idleAt: Number.POSITIVE_INFINITY }),
     async stop() {
       stopped = true
       clearInterval(timer)

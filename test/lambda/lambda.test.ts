@@ -1,0 +1,229 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import pino from 'pino'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { readConfig } from '../../relay/config/config.ts'
+import { createHandler } from '../../relay/lambda/handler.ts'
+import { builtRelay } from '../support/built-relay.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { startPortApi } from '../support/port-api.ts'
+import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { sendRunWebhook } from '../support/run-webhook.ts'
+import { send, webhookRequest } from '../support/send.ts'
+import { contextFor, type Invoke, type Shape, scheduled, startGateway, toEvent } from './gateway.ts'
+
+const SHAPES: Shape[] = ['function URL', 'HTTP API', 'HTTP API with a stage', 'REST API']
+const WEBHOOK_SECRET = 'a secret of the webhook'
+const TIMEOUT_MS = 30_000
+
+let postgres: TestPostgres
+beforeAll(async () => {
+  postgres = await startPostgres()
+})
+afterAll(() => postgres.close())
+
+/** The function with stand-ins of Port and GitHub, and a database of its own. */
+async function openFunction() {
+  const [port, github, database] = await Promise.all([
+    startPortApi(),
+    startGitHubApi(),
+    postgres.createDatabase(),
+  ])
+  github.addRepository('acme/shop')
+  const env: Record<string, string> = {
+    PORT_API_URL: port.url,
+    PORT_CLIENT_ID: port.clientId,
+    PORT_CLIENT_SECRET: port.clientSecret,
+    GITHUB_API_URL: github.url,
+    GITHUB_TOKEN: github.token,
+    GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    RELAY_REPOSITORY: 'acme/shop',
+    RELAY_DATABASE: database,
+    LOG_LEVEL: 'silent',
+  }
+  const handler = createHandler(readConfig(env), pino({ level: 'silent' }))
+  const invoke: Invoke = event => handler(event, contextFor(TIMEOUT_MS))
+  const client = new pg.Client(env.RELAY_DATABASE)
+  await client.connect()
+  onTestFinished(async () => {
+    await client.end()
+    await Promise.all([port.close(), github.close()])
+  })
+  return {
+    ...{ port, github, env, invoke },
+    runId: () => port.createRun().id,
+    body: (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: { version: '1.4.2' } }),
+    /** What waits for a time, or for a lease of an invocation that was killed, is due. */
+    async passTime() {
+      await client.query(
+        `UPDATE deliveries SET lease_until = 0, due_at = CASE WHEN due_at IS NULL THEN NULL ELSE 0 END`,
+      )
+      await client.query('UPDATE outboxes SET lease_until = 0, due_at = 0')
+    },
+    async states() {
+      return (await client.query('SELECT state FROM deliveries ORDER BY seq')).rows.map(row => row.state)
+    },
+  }
+}
+
+describe.each(SHAPES)('an event of a %s', shape => {
+  test.each([false, true])(
+    'is verified, persisted and dispatched in one invocation; body in Base64: %s',
+    async base64 => {
+      const { port, github, invoke, body, runId } = await openFunction()
+      const url = await startGateway(invoke, { shape, base64 })
+      const id = runId()
+      const webhook = { path: '/webhook/acme/shop?event_type=de%20ploy', body: body(id) }
+      expect(await send(url, { ...webhook, secret: 'another secret' })).toMatchObject({ status: 401 })
+      expect(await send(url, { ...webhook, secret: port.clientSecret })).toMatchObject({
+        status: 202,
+        body: { run_id: id, repository: 'acme/shop', event_type: 'de ploy' },
+      })
+      expect(github.dispatches).toMatchObject([{ eventType: 'de ploy', clientPayload: { run_id: id } }])
+      expect(port.run(id).statusLabel).toBe('Waiting for GitHub')
+      expect(await send(url, { ...webhook, secret: port.clientSecret })).toMatchObject({ status: 200 })
+      expect(github.dispatches).toHaveLength(1)
+    },
+  )
+})
+
+test('a delivery is followed to its end over several invocations, by the webhooks of GitHub', async () => {
+  const { port, github, invoke, body, runId } = await openFunction()
+  const url = await startGateway(invoke, { shape: 'REST API' })
+  const id = runId()
+  await send(url, { body: body(id), secret: port.clientSecret })
+  const run = github.createRun({
+    repository: 'acme/shop',
+    displayTitle: `deploy ${id}`,
+    status: 'in_progress',
+  })
+  await sendRunWebhook(url, run, { github, secret: WEBHOOK_SECRET })
+  expect(port.run(id)).toMatchObject({ status: 'IN_PROGRESS', statusLabel: 'Running' })
+  github.setRun(run.id, { status: 'completed', conclusion: 'success' })
+  await sendRunWebhook(url, run, { github, secret: WEBHOOK_SECRET })
+  expect(port.run(id)).toMatchObject({ status: 'SUCCESS' })
+})
+
+test('what is due later is worked off by the schedule: retries, the watch, messages to Port', async () => {
+  const { port, github, invoke, body, runId, passTime, states } = await openFunction()
+  const url = await startGateway(invoke, { shape: 'function URL' })
+  const id = runId()
+  github.fail({
+    match: ({ path }) => path.endsWith('/dispatches'),
+    status: 429,
+    headers: { 'retry-after': '1' },
+  })
+  expect(await send(url, { body: body(id), secret: port.clientSecret })).toMatchObject({ status: 202 })
+  expect(await states()).toEqual(['queued'])
+  expect(github.dispatches).toEqual([])
+
+  await new Promise(resolve => setTimeout(resolve, 1_100))
+  await port.stop()
+  await passTime()
+  expect(await invoke(scheduled)).toBeUndefined()
+  expect(await states()).toEqual(['dispatched'])
+  expect(github.dispatches).toHaveLength(1)
+
+  await port.start()
+  const run = github.createRun({ repository: 'acme/shop', displayTitle: `deploy ${id}` })
+  github.setRun(run.id, { status: 'completed', conclusion: 'failure' })
+  await passTime()
+  await invoke(scheduled)
+  expect(await states()).toEqual(['finished'])
+  expect(port.run(id)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+})
+
+test('a synchronous action waits for the dispatch', async () => {
+  const { port, github, invoke, body, runId } = await openFunction()
+  const url = await startGateway(invoke, { shape: 'HTTP API' })
+  const webhook = { path: '/webhook?wait=dispatch', body: body(runId()), secret: port.clientSecret }
+  expect(await send(url, webhook)).toMatchObject({ status: 200, body: { state: 'dispatched' } })
+  expect(github.dispatches).toHaveLength(1)
+})
+
+test('requests that change nothing start no work, and health is answered', async () => {
+  const { github, invoke, port, body, runId } = await openFunction()
+  const url = await startGateway(invoke, { shape: 'function URL' })
+  for (const path of ['/healthz', '/readyz']) {
+    expect((await fetch(url + path)).status).toBe(200)
+  }
+  github.fail({
+    match: ({ path }) => path.endsWith('/dispatches'),
+    status: 429,
+    headers: { 'retry-after': '0' },
+  })
+  await send(url, { body: body(runId()), secret: port.clientSecret })
+  const asked = github.requests.length
+  expect((await fetch(`${url}/healthz`)).status).toBe(200)
+  expect(github.requests).toHaveLength(asked)
+})
+
+test('while the database is away a webhook is refused with 503, and a schedule fails', async () => {
+  const { env, port, body, runId } = await openFunction()
+  const away = readConfig({ ...env, RELAY_DATABASE: 'postgres://nobody:none@127.0.0.1:9/none' })
+  const handler = createHandler(away, pino({ level: 'silent' }))
+  const invoke: Invoke = event => handler(event, contextFor(TIMEOUT_MS))
+  const url = await startGateway(invoke, { shape: 'HTTP API' })
+  const answer = await send(url, { body: body(runId()), secret: port.clientSecret })
+  expect(answer).toMatchObject({ status: 503, body: { detail: expect.stringContaining('RELAY_DATABASE') } })
+  await expect(invoke(scheduled)).rejects.toThrow(/^The PostgreSQL database none on 127\.0\.0\.1:9/)
+})
+
+test('a database in a file is refused', () => {
+  const config = readConfig({ PORT_CLIENT_SECRET: 's', GITHUB_TOKEN: 't', RELAY_REPOSITORY: 'acme/shop' })
+  expect(() => createHandler(config, pino({ level: 'silent' }))).toThrow(/must be postgres/)
+})
+
+describe('an invocation of the bundle, to which GitHub does not answer in time,', () => {
+  /** In a process of its own, which is killed at a time limit. */
+  async function invokeBundle(limits: { TIMEOUT_MS: string; KILLED_MS?: string }) {
+    const { port, github, env, body, runId, ...opened } = await openFunction()
+    const id = runId()
+    const { path, init } = webhookRequest({ body: body(id), secret: port.clientSecret })
+    const headers = Object.fromEntries(init.headers as [string, string][])
+    const request = { url: path, method: 'POST', headers }
+    const event = toEvent(request, Buffer.from(init.body as Uint8Array), { shape: 'function URL' })
+    const isDispatch = (each: { path: string }) => each.path.endsWith('/dispatches')
+    github.fail({ match: isDispatch, takesEffect: true, delayMs: 60_000 })
+    github.onDispatch(() => github.createRun({ repository: 'acme/shop', displayTitle: `deploy ${id}` }))
+    const BUNDLE = join(await builtRelay(), 'lambda/index.mjs')
+    const ended = await promisify(execFile)(
+      process.execPath,
+      [join(import.meta.dirname, 'run-invocation.ts'), JSON.stringify(event)],
+      { env: { ...env, ...limits, BUNDLE } },
+    ).then(
+      ({ stdout }) => JSON.parse(stdout).answer.statusCode,
+      error => error.signal,
+    )
+    return { port, github, id, ended, ...opened }
+  }
+
+  /** What was accepted reaches its end by the schedule alone, and is dispatched once. */
+  async function followed({ port, github, id, passTime, invoke }: Awaited<ReturnType<typeof invokeBundle>>) {
+    expect(github.dispatches).toHaveLength(1)
+    github.setRun(github.runs[0]!.id, { status: 'completed', conclusion: 'success' })
+    for (const _ of [1, 2, 3]) {
+      await passTime()
+      await invoke(scheduled)
+    }
+    expect(github.dispatches).toHaveLength(1)
+    expect(port.run(id).status).toBe('SUCCESS')
+  }
+
+  test('is answered before its time limit; the next invocation finds the workflow run', {
+    timeout: 180_000,
+  }, async () => {
+    const invoked = await invokeBundle({ TIMEOUT_MS: '15000' })
+    expect(invoked.ended).toBe(202)
+    await followed(invoked)
+  })
+
+  test('and that is killed, loses nothing', { timeout: 180_000 }, async () => {
+    const invoked = await invokeBundle({ TIMEOUT_MS: '60000', KILLED_MS: '4000' })
+    expect(invoked.ended).toBe('SIGKILL')
+    expect(await invoked.states()).toEqual(['queued'])
+    await followed(invoked)
+  })
+})
