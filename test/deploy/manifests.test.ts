@@ -37,13 +37,14 @@ describe('the Dockerfile', () => {
   })
 
   test('builds on one image, pinned by its digest, and holds the bundle alone', () => {
-    const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, base]) => base)
+    const bases = [...dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+)/gm)].map(([, base]) => base)
     expect(new Set(bases).size).toBe(1)
     expect(bases[0]).toMatch(/^node:24-slim@sha256:[\da-f]{64}$/)
     const copied = [...image.matchAll(/^COPY --from=build (.*)$/gm)].flatMap(([, files]) =>
       files!.split(' ').slice(0, -1),
     )
-    for (const file of copied) expect(file).toMatch(/^\/app\/(relay\/dist|deploy)\//)
+    for (const file of copied)
+      expect(file).toMatch(/^(--chown=node:node|\/data|\/app\/(relay\/dist|deploy)\/.*)$/)
   })
 
   test('runs as another user than root, and has a health check and the labels of OCI', () => {

@@ -1,0 +1,95 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { parseWorkflow } from '../support/player/read-workflow.ts'
+
+const root = join(import.meta.dirname, '../..')
+const text = (file: string) => readFileSync(join(root, file), 'utf8')
+const files = globSync('.github/workflows/*.yml', { cwd: root }).sort()
+
+interface Step {
+  uses?: string
+  run?: string
+  with?: Record<string, unknown>
+}
+type Job = { permissions?: object; steps: Step[]; 'timeout-minutes'?: number }
+const jobsOf = (file: string): [string, Job][] => Object.entries(parse(text(file)).jobs)
+
+describe.each(files)('%s', file => {
+  const steps = jobsOf(file).flatMap(([, job]) => job.steps)
+
+  test("is one that GitHub's parser takes", async () => {
+    expect((await parseWorkflow(file, text(file))).errors).toEqual([])
+  })
+
+  test('names each action of others by a commit, with its version beside it', () => {
+    const used = [...text(file).matchAll(/uses: (\S+)(.*)$/gm)].filter(([, action]) => action !== './')
+    for (const [, action, comment] of used) {
+      expect(action).toMatch(/^[\w-]+\/[\w./-]+@[\da-f]{40}$/)
+      expect(comment, action).toMatch(/^ # v\d+\.\d+\.\d+$/)
+    }
+  })
+
+  test('names each commit of an action with one version', () => {
+    const all = files.map(text).join('\n')
+    const pins = [...all.matchAll(/uses: ([\w-]+\/[\w-]+)\S*@(\S+) # (\S+)/g)]
+    for (const [, action, commit, version] of pins) {
+      const others = pins.filter(([, name]) => name === action)
+      expect(others.map(([, , sha, tag]) => [sha, tag])).toEqual(others.map(() => [commit, version]))
+    }
+  })
+
+  test('gives its token no more than it says, ends in time, and leaves no credential behind', () => {
+    expect(parse(text(file)).permissions).toBeDefined()
+    for (const [name, job] of jobsOf(file)) expect(job['timeout-minutes'], name).toBeGreaterThan(0)
+    for (const step of steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'))) {
+      expect(step.with).toMatchObject({ 'persist-credentials': false })
+    }
+  })
+
+  test('puts no expression into a script', () => {
+    for (const { run } of steps) expect(run ?? '').not.toContain('${{')
+  })
+})
+
+test('a release needs every check, publishes with provenance and a list of parts, and moves v1 last', () => {
+  const { jobs } = parse(text('.github/workflows/release.yml'))
+  expect(jobs.check.steps.map(({ run }: Step) => run)).toContain('.ci/run')
+  for (const name of ['package', 'image']) expect(jobs[name].needs).toBe('check')
+  expect(jobs.release.needs).toEqual(['package', 'image'])
+  const all = (name: string) => jobs[name].steps.map(({ run, uses }: Step) => run ?? uses).join('\n')
+  expect(all('package')).toMatch(/npm sbom[\s\S]*attest-build-provenance[\s\S]*npm publish --provenance/)
+  expect(all('image')).toMatch(/--provenance mode=max --sbom true[\s\S]*attest-build-provenance/)
+  expect(all('release')).toMatch(/gh release create[\s\S]*refs\/tags\/\$major/)
+})
+
+test('only jobs that publish may write, and only those that ask for it', () => {
+  const writing = files.flatMap(file =>
+    jobsOf(file)
+      .filter(([, { permissions = {} }]) => Object.values(permissions).includes('write'))
+      .map(([name]) => `${file.replace('.github/workflows/', '')} ${name}`),
+  )
+  expect(writing.sort()).toEqual([
+    'release.yml image',
+    'release.yml package',
+    'release.yml release',
+    'scan.yml codeql',
+  ])
+})
+
+test('dependencies of each kind are kept up to date', () => {
+  const { updates } = parse(text('.github/dependabot.yml'))
+  const kinds = updates.map((each: Record<string, string>) => each['package-ecosystem'])
+  expect(kinds).toEqual(['npm', 'github-actions', 'docker', 'docker-compose'])
+})
+
+test.each(globSync('.github/ISSUE_TEMPLATE/*.yml', { cwd: root }))('%s can be read', file => {
+  const { name, description, body, contact_links } = parse(text(file))
+  if (contact_links) return
+  expect([name, description]).toEqual([expect.any(String), expect.any(String)])
+  for (const { type, attributes } of body) {
+    expect(['markdown', 'textarea', 'input', 'dropdown', 'checkboxes']).toContain(type)
+    expect(attributes.label ?? attributes.value).toEqual(expect.any(String))
+  }
+})
