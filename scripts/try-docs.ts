@@ -1,0 +1,197 @@
+/**
+ * `npm run docs`: runs the commands of every page in a clean clone of the last commit, against stand-ins of Port and
+ * GitHub. A block below `<!-- not run: WHY -->` is left out; one below `<!-- first: COMMAND -->` gets that before it.
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startRelay } from '../demo/start-relay.ts'
+import { blocks, pages, root, text } from '../test/docs/pages.ts'
+import { freePort } from '../test/support/free-port.ts'
+import { startGitHubApi } from '../test/support/github-api.ts'
+import { startOidcIssuer } from '../test/support/oidc-issuer.ts'
+import { startPortApi } from '../test/support/port-api.ts'
+import { send } from '../test/support/send.ts'
+
+const LIMIT_MS = 300_000
+/** A command that ends only when it is stopped. */
+const SERVES = /^(npx port-webhook-relay|npx node relay\/main\.ts|npm start) *(#.*)?$/
+
+const folder = mkdtempSync(join(tmpdir(), 'docs-'))
+const clone = join(folder, 'clone')
+const say = (line: string) => process.stdout.write(`${line}\n`)
+const run = (command: string, cwd: string) =>
+  execFileSync('bash', ['-euo', 'pipefail', '-c', command], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+
+const [port, github, issuer, listen] = await Promise.all([
+  startPortApi(),
+  startGitHubApi(),
+  startOidcIssuer(),
+  freePort(),
+])
+const workflows = [
+  { path: '.github/workflows/deploy.yml', name: 'Deploy service', eventTypes: ['deploy_service', 'deploy'] },
+]
+github.addRepository('acme/shop', { workflows })
+const relayUrl = `http://127.0.0.1:${listen}`
+const settings = {
+  PORT_API_URL: port.url,
+  PORT_CLIENT_ID: port.clientId,
+  PORT_CLIENT_SECRET: port.clientSecret,
+  GITHUB_API_URL: github.url,
+  GITHUB_TOKEN: github.token,
+  GITHUB_OIDC_ISSUER: issuer.url,
+  RELAY_REPOSITORY: 'acme/shop',
+  RELAY_ALLOWED_REPOSITORIES: 'acme/*',
+  RELAY_ADMIN_TOKEN: 'an admin token of this script',
+  RELAY_PUBLIC_URL: relayUrl,
+  RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
+  HOST: '127.0.0.1',
+}
+const relay = await startRelay({ ...settings, PORT: String(listen) }, folder, () => {})
+let failures = 0
+try {
+  prepare()
+  for (const page of pages) {
+    for (const block of shellBlocks(page)) await tryBlock(page, block)
+  }
+} finally {
+  await relay.stop()
+  await Promise.all([port.close(), github.close(), issuer.close()])
+  rmSync(folder, { recursive: true, force: true })
+}
+say(failures === 0 ? 'Every command that can run here does.' : `${failures} blocks failed.`)
+process.exitCode = failures === 0 ? 0 : 1
+
+/** A clean clone, with workflows as a team has them; the npm package, which `npx port-webhook-relay` finds. */
+function prepare(): void {
+  run(`git clone --quiet '${root}' '${clone}'`, folder)
+  say('In a clean clone: npm ci, npm run build, npm pack')
+  run('npm ci --no-audit --no-fund && npm run build', clone)
+  run(`npm pack --pack-destination '${folder}'`, join(clone, 'relay/dist'))
+  mkdirSync(join(folder, 'package'))
+  run('npm install --offline --no-audit --no-fund ../port-webhook-relay-*.tgz', join(folder, 'package'))
+  mkdirSync(join(folder, 'bin'))
+  const cli = join(folder, 'package/node_modules/port-webhook-relay/cli.js')
+  const npx = execFileSync('which', ['npx'], { encoding: 'utf8' }).trim()
+  const shim = `#!/bin/sh\nif [ "$1" = port-webhook-relay ]; then shift; exec '${process.execPath}' '${cli}' "$@"; fi\nexec '${npx}' "$@"\n`
+  writeFileSync(join(folder, 'bin/npx'), shim)
+  chmodSync(join(folder, 'bin/npx'), 0o755)
+  const readme = blocks('README.md').find(({ language }) => language === 'yaml')!.content
+  writeFileSync(join(clone, '.github/workflows/deploy.yml'), readme)
+  cpSync(join(root, 'examples/existing-workflow/release.yml'), join(clone, '.github/workflows/release.yml'))
+  cpSync(join(root, 'examples/deploy/port-action.full-context.json'), join(clone, 'port-action.json'))
+  writeFileSync(join(clone, 'body.json'), JSON.stringify({ action: { identifier: 'deploy' }, inputs: {} }))
+}
+
+interface ShellBlock {
+  commands: string
+  skipped?: string
+  first?: string
+}
+
+function shellBlocks(page: string): ShellBlock[] {
+  const found = text(page).matchAll(
+    /(?:^ *<!-- (not run|first): (.*) -->\n\n)?^( *)```sh\n([\s\S]*?)^ *```$/gm,
+  )
+  return [...found].map(([, kind, what, indent, block]) => ({
+    commands: block!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+    ...(kind && { [kind === 'first' ? 'first' : 'skipped']: what }),
+  }))
+}
+
+async function tryBlock(page: string, { commands, skipped, first = '' }: ShellBlock): Promise<void> {
+  const title = `${page}: ${commands.split('\n')[0]!.replace(/ +#.*/, '')}`
+  if (skipped) return say(`– ${title} (${skipped})`)
+  const place = mkdtempSync(join(folder, 'block-'))
+  cpSync(clone, place, { recursive: true, filter: file => !/\/(node_modules|\.git)$/.test(file) })
+  // What installs its own packages begins without any.
+  if (!/^npm ci/m.test(commands)) symlinkSync(join(clone, 'node_modules'), join(place, 'node_modules'))
+  let script = commands.replaceAll('https://relay.example.com', relayUrl).replaceAll(/^export \w+=.*\n/gm, '')
+  if (/\bID\b|[\da-f]{8}-[\da-f]{4}-/.test(script)) {
+    const id = await failedDelivery()
+    script = script.replaceAll(/\bID\b|[\da-f]{8}-[\da-f-]{27}/g, id)
+  }
+  const parts = script.split('\n')
+  const serving = parts.filter(line => SERVES.test(line))
+  const rest = parts.filter(line => !SERVES.test(line)).join('\n')
+  const problem = (await runScript(`${first}\n${rest}`, place)) ?? (await serve(serving, place))
+  if (problem) failures += 1
+  say(problem ? `✗ ${title}\n${problem.trim().replaceAll(/^/gm, '    ')}` : `✓ ${title}`)
+  rmSync(place, { recursive: true, force: true })
+}
+
+/** @returns what it printed, where it failed */
+async function runScript(script: string, cwd: string): Promise<string | null> {
+  const { child, printed } = start(['bash', '-euo', 'pipefail', '-c', script], cwd)
+  const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS)
+  const [code] = await once(child, 'close')
+  clearTimeout(limit)
+  return code === 0 ? null : `exit code ${code}\n${printed()}`
+}
+
+/** Starts what serves, and stops it when it listens. */
+async function serve(commands: string[], cwd: string): Promise<string | null> {
+  for (const command of commands) {
+    const database = `sqlite:${join(cwd, 'served.db')}`
+    const { child, printed } = start(['bash', '-c', `exec ${command}`], cwd, {
+      PORT: '0',
+      RELAY_DATABASE: database,
+    })
+    const listening = createInterface(child.stdout!)
+    const closed = once(child, 'close')
+    const heard = (async () => {
+      for await (const line of listening) {
+        const [, pid] = /"pid":(\d+).*"msg":"listening"/.exec(line) ?? []
+        if (pid) return Number(pid)
+      }
+      return null
+    })()
+    const pid = await Promise.race([heard, sleep(30_000, null)])
+    if (pid === null) {
+      child.kill('SIGKILL')
+      return `it does not listen\n${printed()}`
+    }
+    process.kill(pid, 'SIGTERM')
+    await closed
+  }
+  return null
+}
+
+function start([command, ...args]: string[], cwd: string, more: Record<string, string> = {}) {
+  const { HOME = '', PATH = '' } = process.env
+  const appended = Object.fromEntries(
+    ['PORT_LOG', 'PORT_ENTITIES', 'PORT_RUN'].map(name => [name, join(cwd, name)]),
+  )
+  const env = {
+    ...settings,
+    ...appended,
+    HOME,
+    PATH: `${join(folder, 'bin')}:${PATH}`,
+    PORT: String(listen),
+    ...more,
+  }
+  const child = spawn(command!, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let printed = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (printed += chunk))
+  return { child, printed: () => printed }
+}
+
+/** The id of a delivery that failed since its repository was not there, and that can be redelivered since it is now. */
+async function failedDelivery(): Promise<string> {
+  const repository = `acme/new-${github.requests.length}`
+  const { body } = await send(relayUrl, { path: `/webhook/${repository}`, secret: port.clientSecret })
+  const id = String(body.delivery)
+  const headers = { authorization: `Bearer ${settings.RELAY_ADMIN_TOKEN}` }
+  for (let state = ''; state !== 'failed'; await sleep(50)) {
+    ;({ state } = (await (await fetch(`${relayUrl}/api/deliveries/${id}`, { headers })).json()) as {
+      state: string
+    })
+  }
+  github.addRepository(repository, { workflows })
+  return id
+}
