@@ -106,7 +106,10 @@ function shellBlocks(page: string): ShellBlock[] {
 
 async function tryBlock(page: string, { commands, skipped, first = '' }: ShellBlock): Promise<void> {
   const title = `${page}: ${commands.split('\n')[0]!.replace(/ +#.*/, '')}`
-  if (skipped) return say(`– ${title} (${skipped})`)
+  if (skipped) {
+    say(`– ${title} (${skipped})`)
+    return
+  }
   const place = mkdtempSync(join(folder, 'block-'))
   cpSync(clone, place, { recursive: true, filter: file => !/\/(node_modules|\.git)$/.test(file) })
   // What installs its own packages begins without any.
