@@ -9,7 +9,7 @@ interface Claim {
 const log = { error() {} }
 const key = ({ id }: Claim) => id
 
-test('a delivery whose step is under way is not begun again when it is claimed again, as after the process stood still', async () => {
+test('a delivery that is claimed again while its step is under way has the next step after that one, at once', async () => {
   const begun: Claim[] = []
   const end = Promise.withResolvers<void>()
   const claims: Claim[][] = [
@@ -39,10 +39,11 @@ test('a delivery whose step is under way is not begun again when it is claimed a
     { id: 'd-2', version: 1 },
   ])
   end.resolve()
-  await until(() => claims.length === 0, 'all is claimed')
+  await until(() => begun.length === 3, 'the next step begins')
+  expect(begun.at(-1)).toEqual({ id: 'd-1', version: 2 })
   claims.push([{ id: 'd-1', version: 3 }])
   worker.wake()
-  await until(() => begun.length === 3, 'a delivery whose step has ended is begun again')
+  await until(() => begun.length === 4, 'a delivery whose step has ended is begun again')
 })
 
 test('no more steps are under way at once than is allowed, and what fails holds up nothing', async () => {

@@ -41,6 +41,8 @@ const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
  */
 export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'error'>): Worker {
   const active = new Map<string, Promise<void>>()
+  /** Claimed while a step of it is under way: the next step follows that one. */
+  const again = new Map<string, Claim>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
   const wake = () => signal.resolve()
@@ -50,8 +52,11 @@ export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'er
 
   const begin = (claim: Claim) => {
     const key = work.key(claim)
-    // This process was suspended for longer than a lease; the step under way continues.
-    if (active.has(key)) return
+    // Something else has changed it meanwhile and made it due, or this process was suspended for longer than a lease.
+    if (active.has(key)) {
+      again.set(key, claim)
+      return
+    }
     const ended = work
       .step(claim, stopping.signal)
       .catch(error => {
@@ -60,6 +65,9 @@ export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'er
       .finally(() => {
         active.delete(key)
         busyAt = performance.now()
+        const next = again.get(key)
+        again.delete(key)
+        if (next !== undefined && !stopping.signal.aborted) begin(next)
         wake()
       })
     active.set(key, ended)
