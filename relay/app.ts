@@ -9,7 +9,7 @@ import { answerProblem, Problem } from './http/problem.ts'
 import type { Trouble } from './log/trouble.ts'
 import type { Store } from './store/store.ts'
 import { createCancel } from './webhook/cancel.ts'
-import { logRefusals, PERSISTED } from './webhook/log-refusals.ts'
+import { logRefusals, type RefusalDeps } from './webhook/log-refusals.ts'
 import { createReceive, type ReceiveDeps } from './webhook/receive.ts'
 import { createVerify } from './webhook/verify.ts'
 
@@ -34,6 +34,7 @@ export interface AppDeps {
   receiveGitHub?: (c: Context) => Promise<Response>
 }
 
+const FAILED = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
 /** Those that a Port action may have. */
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 
@@ -48,8 +49,6 @@ export function createApp(deps: AppDeps): Hono {
     if (seconds !== null) metrics?.webhookDuration(seconds)
   }
   const receive = createReceive({ ...deps, verify, onAccepted })
-  const onRefusal = (status: number) => metrics?.webhook(status)
-  app.use('/webhook/*', logRefusals({ sender: 'Port', trustedProxies, log, onRefusal }))
   app.use('/webhook/cancel', async (c, next) => {
     await next()
     if (c.res.ok) metrics?.webhook('cancellation')
@@ -71,7 +70,6 @@ export function createApp(deps: AppDeps): Hono {
     })
   }
   if (receiveGitHub) {
-    app.use('/github', logRefusals({ sender: 'GitHub', trustedProxies, log }))
     app.post('/github', receiveGitHub)
     app.all('/github', () => {
       throw new Problem(405, "GitHub's webhooks come as POST.", { allow: 'POST' })
@@ -109,20 +107,21 @@ export function createApp(deps: AppDeps): Hono {
       throw new Problem(405, 'Health checks come as GET.', { allow: 'GET, HEAD' })
     })
   }
-  app.notFound(c =>
-    answerProblem(c, new Problem(404, `There is nothing at ${c.req.path}: Port's webhooks go to /webhook.`)),
-  )
+  const onRefusal: RefusalDeps['onRefusal'] = (c, refusal) => {
+    metrics?.webhook(refusal.status)
+    admin?.refusals.note(c, refusal)
+  }
+  const logRefusal = logRefusals({ trustedProxies, log, onRefusal })
+  app.notFound(c => {
+    const problem = new Problem(404, `There is nothing at ${c.req.path}: Port's webhooks go to /webhook.`)
+    logRefusal(c, problem)
+    return answerProblem(c, problem)
+  })
   app.onError((error, c) => {
-    if (error instanceof Problem) {
-      if (/^\/webhook(?:\/|$)/.test(c.req.path) && !(c as Context).get(PERSISTED))
-        admin?.refusals.note(c, error)
-      return answerProblem(c, error)
-    }
-    log.error({ err: error }, 'a request failed')
-    return answerProblem(
-      c,
-      new Problem(500, 'Something failed inside the relay; its log shows the error. Nothing was accepted.'),
-    )
+    const problem = error instanceof Problem ? error : new Problem(500, FAILED)
+    if (problem !== error) log.error({ err: error }, 'a request failed')
+    logRefusal(c, problem)
+    return answerProblem(c, problem)
   })
   return app
 }

@@ -26,7 +26,7 @@ export function logCalls({
         path: c.req.path.slice(0, LONGEST_PATH),
         role,
         status,
-        ...(status >= 400 && { reason: refusalOf(c) }),
+        ...(status >= 400 && { reason: refusalOf(c.error) }),
         address: senderAddress(c, trustedProxies),
       },
       'the admin API was called',

@@ -38,11 +38,8 @@ export class Problem extends Error {
 const LONGEST_REASON = 500
 
 /** Why a request was refused, for the log. */
-export function refusalOf({ error }: Context): string {
-  return error instanceof Problem
-    ? error.message.slice(0, LONGEST_REASON)
-    : 'an internal error, or no such address'
-}
+export const refusalOf = (error: Error | undefined): string =>
+  error instanceof Problem ? error.message.slice(0, LONGEST_REASON) : 'an error inside the relay'
 
 /** Problem details, RFC 9457. */
 export function answerProblem(c: Context, problem: Problem): Response {

@@ -1,34 +1,41 @@
-import type { MiddlewareHandler } from 'hono'
-import { refusalOf } from '../http/problem.ts'
+import type { Context } from 'hono'
+import { type Problem, refusalOf } from '../http/problem.ts'
 import { senderAddress } from '../http/sender-address.ts'
 
 const LONGEST_PATH = 200
+const SENDERS: [path: RegExp, name: 'Port' | 'GitHub'][] = [
+  [/^\/webhook(\/|$)/, 'Port'],
+  [/^\/github$/, 'GitHub'],
+]
 
 /** Set by a handler whose webhook is persisted: what follows, such as the wait for its dispatch, refuses nothing. */
 export const PERSISTED = 'persisted'
 
 export interface RefusalDeps {
-  /** Who sends the webhooks. */
-  sender: 'Port' | 'GitHub'
   trustedProxies: number
   log: { info: (fields: object, message: string) => void }
-  /** Called with the status of each refusal. */
-  onRefusal?: (status: number) => void
+  /** Called with each webhook of Port that is refused. */
+  onRefusal: (c: Context, refusal: Problem) => void
 }
 
-/** Logs each webhook that is refused: with the answer's status and sentence, and the sender's address. */
-export function logRefusals({ sender, trustedProxies, log, onRefusal }: RefusalDeps): MiddlewareHandler {
-  return async (c, next) => {
-    await next()
-    const { status } = c.res
-    if (status < 400 || c.get(PERSISTED)) return
-    onRefusal?.(status)
+/**
+ * Logs webhooks that are refused: with the answer's status and sentence, and the sender's address.
+ *
+ * @returns a function that is called with every request that is refused, whatever it was
+ */
+export function logRefusals(deps: RefusalDeps): (c: Context, refusal: Problem) => void {
+  const { trustedProxies, log, onRefusal } = deps
+  return (c, refusal) => {
+    const sender = SENDERS.find(([path]) => path.test(c.req.path))?.[1]
+    if (!sender || c.get(PERSISTED)) return
+    const { status } = refusal
+    if (sender === 'Port') onRefusal(c, refusal)
     log.info(
       {
         method: c.req.method,
         path: c.req.path.slice(0, LONGEST_PATH),
         status,
-        reason: refusalOf(c),
+        reason: refusalOf(refusal),
         address: senderAddress(c, trustedProxies),
       },
       `a webhook of ${sender} is refused`,

@@ -74,7 +74,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
           role: session?.role ?? null,
           status,
         },
-        ...(status >= 400 && { reason: refusalOf(c) }),
+        ...(status >= 400 && { reason: refusalOf(c.error) }),
         address: senderAddress(c, trustedProxies),
       },
       'a form of the dashboard was sent',
