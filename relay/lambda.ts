@@ -2,11 +2,12 @@ import pino from 'pino'
 import { readConfig } from './config/config.ts'
 import { useProxy } from './http/use-proxy.ts'
 import { createHandler } from './lambda/handler.ts'
+import { createLog } from './log/create-log.ts'
 
 useProxy(process.env)
 const config = readConfig(process.env)
 /** What AWS Lambda calls. Lines are written at once: the process is frozen after each answer. */
 export const handler = createHandler(
   config,
-  pino({ level: config.logLevel }, pino.destination({ dest: 1, sync: true })),
+  createLog(config.logLevel, pino.destination({ dest: 1, sync: true })),
 )
