@@ -6,10 +6,10 @@ import type { GitHub } from '../github/client.ts'
 import type { RateLimitGate } from '../github/rate-limit-gate.ts'
 import type { Store } from '../store/store.ts'
 import { createAdminApi } from './api.ts'
-import type { Health } from './dashboard/banner.ts'
 import { createDashboard } from './dashboard/create-dashboard.ts'
 import { createSessions } from './dashboard/sessions.ts'
 import { createSteps } from './dashboard/steps.ts'
+import type { MetricsRouteDeps } from './metrics-route.ts'
 import { createRedelivery } from './redelivery.ts'
 import { createRefusals, type Refusals } from './refusals.ts'
 import { createRoles } from './roles.ts'
@@ -19,7 +19,8 @@ export interface AdminDeps {
   store: Store
   apply: ApplyEvent
   port: Pick<PortAccess, 'canReport' | 'read'>
-  github: Pick<GitHub, 'jobs' | 'serverUrl'>
+  github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts'>
+  portSide: MetricsRouteDeps['port']
   gate: Pick<RateLimitGate, 'shared'>
   /** The wall clock; milliseconds since 1970. */
   clock: () => number
@@ -36,7 +37,17 @@ export interface Admin {
   refusals: Refusals
 }
 
-export function createAdmin({ config, store, apply, port, github, gate, clock, log }: AdminDeps): Admin {
+export function createAdmin({
+  config,
+  store,
+  apply,
+  port,
+  portSide,
+  github,
+  gate,
+  clock,
+  log,
+}: AdminDeps): Admin {
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
   const shared = {
@@ -51,26 +62,26 @@ export function createAdmin({ config, store, apply, port, github, gate, clock, l
     dashboard: createDashboard({
       ...{ ...shared, port, trustedProxies, log },
       sessions: createSessions(config, clock),
-      health: () => readHealth(store, gate.shared),
+      async health() {
+        const now = store.clock()
+        const [gates, { queued }, backlog] = await Promise.all([
+          store.closedGates(now),
+          store.counts(),
+          store.backlog(now, gate.shared),
+        ])
+        return {
+          ...{ gates, queued, dispatchDueSince: backlog.dueSince.dispatch },
+          oldestMessage: backlog.oldestMessage,
+          portPausedUntil: portSide.pausedUntil(),
+          portAccepts: portSide.isAccepted(),
+          tokenExpiresAt: github.facts.tokenExpiresAt(),
+        }
+      },
       steps: createSteps(github),
       serverUrl: github.serverUrl,
       portRunUrl: portRunUrl(config.port.apiUrl),
     }),
   }
-}
-
-async function readHealth(
-  store: Pick<Store, 'closedGates' | 'counts' | 'backlog' | 'clock'>,
-  scope: string | null,
-): Promise<Health> {
-  const now = store.clock()
-  const [gates, { queued }, backlog] = await Promise.all([
-    store.closedGates(now),
-    store.counts(),
-    store.backlog(now, scope),
-  ])
-  const { dueSince, oldestMessage } = backlog
-  return { gates, queued, dispatchDueSince: dueSince.dispatch, oldestMessage }
 }
 
 /** The page of an action run in Port. Port documents none for node runs, and other servers have none. */

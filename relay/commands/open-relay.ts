@@ -105,6 +105,10 @@ export async function assembleRelay(
     onAttempt: metrics.attempt,
   })
   const { apply, port, portLimits } = engine
+  const portSide = {
+    pausedUntil: () => Math.max(port.pausedUntil(), ...portLimits.values()),
+    isAccepted: portAnswers.isAccepted,
+  }
   const app = createApp({
     ...{ config, store, apply, log, trouble, metrics },
     clock: Date.now,
@@ -112,13 +116,10 @@ export async function assembleRelay(
     giveMetrics: createMetricsRoute({
       ...{ metrics, store, github, gate, trouble },
       roles: createRoles(config),
-      port: {
-        pausedUntil: () => Math.max(port.pausedUntil(), ...portLimits.values()),
-        isAccepted: portAnswers.isAccepted,
-      },
+      port: portSide,
       clock: Date.now,
     }),
-    admin: createAdmin({ config, store, apply, port, github, gate, clock: Date.now, log }),
+    admin: createAdmin({ config, store, apply, port, portSide, github, gate, clock: Date.now, log }),
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,

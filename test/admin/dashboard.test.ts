@@ -40,15 +40,21 @@ interface Tab {
 }
 
 /** A relay with these deliveries, and stand-ins; GitHub limits dispatches for as long as the test runs. */
-async function openScene(context: TestContext, placed: Placed[]): Promise<Scene> {
+async function openScene(
+  context: TestContext,
+  placed: Placed[] | ((github: GitHubApi) => Placed[]),
+): Promise<Scene> {
   if (typeof browser === 'string') return context.skip(browser)
   const chromium = browser
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
   onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
   github.addRepository('acme/shop')
-  github.failures.tooMany(600, { times: Number.POSITIVE_INFINITY })
+  github.failures.tooMany(600, {
+    times: Number.POSITIVE_INFINITY,
+    match: ({ path }) => path.endsWith('/dispatches'),
+  })
   const path = join(temporaryFolder(), 'relay.db')
-  const ids = await placeDeliveries(path, placed)
+  const ids = await placeDeliveries(path, typeof placed === 'function' ? placed(github) : placed)
   const relay = await openRelayHere(
     relayEnv({
       ...{ RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN, RELAY_DATABASE: `sqlite:${path}` },
@@ -313,6 +319,26 @@ test('the timeline of a delivery in each end and state, with what is to come in 
   expect(await page.getByRole('link', { name: '42', exact: true }).getAttribute('href')).toBe(RUN.url)
   expect(await page.locator('.timeline').textContent()).toContain('by its title, which names the run in Port')
   expect(errors).toEqual([])
+})
+
+test('the steps of a workflow run are read from GitHub when a person asks for them', async context => {
+  const { relay, signedIn, ids, github } = await openScene(context, api => {
+    const { id } = api.createRun({ repository: 'acme/shop', displayTitle: 'a', status: 'in_progress' })
+    const steps = [
+      { name: 'Compile', status: 'completed', conclusion: 'success' },
+      { name: 'Test <b>', status: 'in_progress', conclusion: null },
+    ] as const
+    api.setJobs(id, 1, [{ name: 'build', status: 'in_progress', steps: [...steps] }])
+    return [{ runId: 'r_1', events: running(id) }]
+  })
+  const { page } = await signedIn()
+  await page.goto(`${relay.url}/deliveries/${ids[0]}`)
+  const before = github.requests.length
+  await page.getByRole('link', { name: 'Show the steps of the workflow run' }).click()
+  expect(await page.locator('.steps li').allInnerTexts()).toEqual(['Compile success', 'Test <b> not ended'])
+  await page.reload()
+  expect(await page.locator('.steps li').count()).toBe(2)
+  expect(github.requests.length - before).toBe(1)
 })
 
 test('one is redelivered and one cancelled after a question that says what becomes of it; all that match a filter, too', async context => {

@@ -91,7 +91,14 @@ test("the relay's routes are those of the HTTP API's page", () => {
   const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing, trouble: nothing }
   const reports = createReports({ ...deps, github: nothing, port: nothing })
   const store = { clock: Date.now } as never
-  const admin = createAdmin({ ...deps, store, port: nothing, github: nothing, gate: nothing })
+  const admin = createAdmin({
+    ...deps,
+    store,
+    port: nothing,
+    portSide: nothing,
+    github: nothing,
+    gate: nothing,
+  })
   const app = createApp({ ...deps, reports, admin, receiveGitHub: nothing, giveMetrics: nothing })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
