@@ -23,7 +23,6 @@ import { createRelayServer } from '../http/create-server.ts'
 import { createTrouble, type Trouble } from '../log/trouble.ts'
 import { createReports } from '../reports/create-reports.ts'
 import { openStore } from '../store/open.ts'
-import type { Store } from '../store/store.ts'
 import { createGitHubWebhook } from '../webhook/receive-github.ts'
 import { observePort } from './observe-port.ts'
 
@@ -41,11 +40,12 @@ export interface Relay {
 /** A relay that does not listen yet. */
 export interface AssembledRelay {
   app: Hono
-  store: Store
   trouble: Trouble
   /** Starts everything that advances deliveries. */
   startWorkers(): Worker[]
-  /** Records what was counted, and closes the database. */
+  /** Records what was counted. */
+  flush(): Promise<void>
+  /** The same, and closes the database. */
   close(): Promise<void>
 }
 
@@ -129,8 +129,12 @@ export async function assembleRelay(
     stopping,
   })
   return {
-    ...{ app, store, trouble },
+    ...{ app, trouble },
     startWorkers: () => startWorkers({ config, store, github, engine, gate, log, trouble }),
+    async flush() {
+      trouble.flush()
+      await tally.flush()
+    },
     async close() {
       trouble.flush()
       await tally.stop()

@@ -71,6 +71,7 @@ export function createHandler(
       const allStopped = Promise.all(workers.map(worker => worker.stop()))
       const patienceMs = Math.min(stepMs, endsAt - ANSWER_MS - performance.now())
       if (await isInTime(allStopped, patienceMs)) {
+        await relay.flush().catch(() => {})
         kept = { relay, at: performance.now(), wallAt: Date.now() }
       } else {
         // The step that is under way is frozen now. It may end later, unless its lease has expired by then.
