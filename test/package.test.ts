@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -45,11 +45,8 @@ async function run(args: string[], env: Record<string, string> = {}) {
 }
 
 test('the package holds the bundle, its README and its license, and needs nothing else', () => {
-  expect(packed.filter(file => !/^[\w-]+(\.index)?\.js$/.test(file)).sort()).toEqual([
-    'LICENSE',
-    'README.md',
-    'package.json',
-  ])
+  const isBundle = (file: string) => /^[\w-]+(\.index)?\.js$/.test(file) || file.startsWith('play/')
+  expect(packed.filter(file => !isBundle(file)).sort()).toEqual(['LICENSE', 'README.md', 'package.json'])
   expect(readdirSync(join(place, 'node_modules')).filter(name => !name.startsWith('.'))).toEqual([
     'port-webhook-relay',
   ])
@@ -57,6 +54,25 @@ test('the package holds the bundle, its README and its license, and needs nothin
   const { version, license, repository } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   expect(manifest).toMatchObject({ version, license, repository })
   for (const none of ['private', 'dependencies', 'scripts']) expect(manifest).not.toHaveProperty(none)
+})
+
+test('the installed command plays a workflow with the action that it brings', async () => {
+  writeFileSync(
+    join(place, 'event.json'),
+    JSON.stringify({ run: { id: 'r_1' }, inputs: { version: '1.4.2' } }),
+  )
+  const { stdout, stderr, code } = await run(['play', '--event', 'event.json', '--json'], {
+    PATH: process.env.PATH!,
+  })
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(JSON.parse(stdout)).toMatchObject({
+    conclusion: 'success',
+    port: {
+      id: 'r_1',
+      status: 'SUCCESS',
+      log: expect.arrayContaining([expect.stringMatching(/^✓ Job trial: success/)]),
+    },
+  })
 })
 
 const repositoryDispatch = acts.find(act => act.action.startsWith('deploy/') && act.status === 'SUCCESS')!

@@ -30,7 +30,7 @@ export async function builtRelay(): Promise<string> {
 
 function isFresh(): boolean {
   try {
-    const sources = globSync('{relay,port}/**/*.ts', { cwd: root, exclude: ['**/dist/**'] })
+    const sources = globSync('{relay,port,scripts}/**/*.ts', { cwd: root, exclude: ['**/dist/**'] })
     const others = ['build.ts', 'package.json', 'README.md', 'scripts/relay-package.ts']
     const newest = Math.max(...[...sources, ...others].map(file => statSync(join(root, file)).mtimeMs))
     return statSync(join(folder, 'cli.js')).mtimeMs > newest
