@@ -81,7 +81,7 @@ test('each event of a delivery is one line, with the fields that are known', asy
   await end(run, null)
   await until(() => linesOf(body.delivery).length === 4, 'its run is bound')
   await end(run, 'success')
-  await until(() => linesOf(body.delivery).length === 5, 'it ends').catch(() => console.log(JSON.stringify(linesOf(body.delivery), null, 1)))
+  await until(() => linesOf(body.delivery).length === 5, 'it ends')
   const answered = { attempt: 1, status: 204, github_request_id: expect.stringMatching(/^\w+:\w+/) }
   const ofRun = { github_run_id: run.id }
   expect(linesOf(body.delivery)).toEqual(
