@@ -51,6 +51,7 @@ function readSources(folder: string): { file: string; text: string }[] {
 
 /** A value as the table shows it. */
 function shownValue({ value, unit }: Bound): string {
+  if (unit === 'bytes' && value < 1024) return `${value} bytes`
   if (unit === 'bytes' || unit === 'bytes a second') {
     const [amount, name] = value % 1024 ** 2 === 0 ? [value / 1024 ** 2, 'MB'] : [value / 1024, 'KB']
     return `${amount} ${name}${unit.slice('bytes'.length)}`

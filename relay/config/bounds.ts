@@ -52,6 +52,13 @@ export const BOUNDS = {
     unit: 'ms',
     beyond: '–',
   },
+  /** A packet has far more; each piece costs as much as a thousand bytes. */
+  bodyPiece: {
+    what: 'average size of the pieces in which a body arrives, at least, after the first 200',
+    value: 16,
+    unit: 'bytes',
+    beyond: '400',
+  },
   jsonDepth: {
     what: 'levels of nesting in a body',
     value: 90,

@@ -2,9 +2,13 @@ import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
+import { BOUNDS } from '../config/bounds.ts'
 import type { BodyRoom } from './body-memory.ts'
 import { checkLength, tooLarge } from './content-length.ts'
 import { Problem } from './problem.ts'
+
+/** A sender that writes slowly may begin with small pieces. */
+const FIRST_PIECES = 200
 
 /**
  * The body's bytes, as they arrived.
@@ -17,8 +21,10 @@ export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Pr
   const announced = checkLength(c, maxBytes)
   let body = new Uint8Array(0)
   let length = 0
+  let pieces = 0
   try {
     await eachChunk(c, room, chunk => {
+      if (++pieces > FIRST_PIECES && length < pieces * BOUNDS.bodyPiece.value) throw TOO_SMALL
       const needed = length + chunk.length
       if (needed > maxBytes) throw tooLarge(maxBytes)
       if (length === 0) {
@@ -47,6 +53,12 @@ export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Pr
   return body.subarray(0, length)
 }
 
+const TOO_SMALL = new Problem(
+  400,
+  `The body arrives in pieces of less than ${BOUNDS.bodyPiece.value} bytes: send it with a Content-Length, or in larger chunks.`,
+  { connection: 'close' },
+)
+
 /** From Node's own request where there is one: a web stream around it costs more. What `take` throws ends it. */
 function eachChunk(
   c: Context,
@@ -57,8 +69,10 @@ function eachChunk(
   const stream = incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)
   return new Promise((resolve, reject) => {
     const stop = (problem: unknown) => {
-      // The rest is not read: the refusal still has to be answered.
-      stream.off('data', onData).pause()
+      stream.off('data', onData)
+      // The rest is not read: the refusal still has to be answered. Of small pieces, those that are here would pile up.
+      if (problem === TOO_SMALL) stream.resume()
+      else stream.pause()
       reject(problem)
     }
     const onData = (chunk: Buffer<ArrayBuffer>) => {

@@ -42,6 +42,21 @@ test('what never becomes a request is refused with problem details, too', async 
   expect((await send(relay.url)).status).toBe(202)
 })
 
+test('a body in chunks of one byte is refused early: each chunk costs as much as a thousand bytes', async () => {
+  const relay = await openRelayHere(relayEnv())
+  const post = (chunk: string, count: number) =>
+    raw(
+      relay.url,
+      `POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n` +
+        `transfer-encoding: chunked\r\nx-port-timestamp: ${Math.floor(Date.now() / 1000)}\r\nx-port-signature: v1,x\r\n\r\n` +
+        `${`${chunk.length.toString(16)}\r\n${chunk}\r\n`.repeat(count)}0\r\n\r\n`,
+    )
+  expect(await post(' ', 5_000)).toMatch(/^HTTP\/1\.1 400 [\s\S]*pieces of less than 16 bytes/)
+  // Few small ones, and many that are large enough, are read: here, the signature is wrong.
+  expect(await post(' ', 150)).toMatch(/^HTTP\/1\.1 401 /)
+  expect(await post(' '.repeat(20), 5_000)).toMatch(/^HTTP\/1\.1 401 /)
+})
+
 const hasIPv6 = Object.values(networkInterfaces()).some(all => all?.some(({ family }) => family === 'IPv6'))
 test.each(['127.0.0.1', ...(hasIPv6 ? ['::'] : [])])(
   'a health check in HTTP/1.0 needs no host, with HOST=%s',
