@@ -1,3 +1,4 @@
+import type { Transition } from '../store/delivery.ts'
 import type { Hour, Store } from '../store/store.ts'
 
 const HOUR_MS = 3_600_000
@@ -6,8 +7,10 @@ const FLUSH_MS = 15_000
 
 /** Counts what happens in each hour, in memory; adds it to the database now and then. */
 export interface Tally {
-  /** The store, counting. */
+  /** The store, counting what is accepted. */
   store: Store
+  /** Counts an end. */
+  transition(applied: Transition): void
   /** Adds what was counted since. */
   flush(): Promise<void>
   /** Flushes a last time. */
@@ -42,12 +45,10 @@ export function createTally(store: Store, log: { error: (fields: object, message
         if (!accepted.duplicate) count('accepted')
         return accepted
       },
-      async apply(delivery, transition, ...rest) {
-        const isApplied = await store.apply(delivery, transition, ...rest)
-        const { state } = transition.change
-        if (isApplied && (state === 'finished' || state === 'failed' || state === 'cancelled')) count(state)
-        return isApplied
-      },
+    },
+    transition(applied) {
+      const { state } = applied.change
+      if (state === 'finished' || state === 'failed' || state === 'cancelled') count(state)
     },
     flush,
     async stop() {

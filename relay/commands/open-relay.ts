@@ -101,7 +101,10 @@ export async function assembleRelay(
   const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
   const engine = createEngine({
     ...{ store, github, gate, clients, policy, publicUrl, log },
-    onTransition: metrics.transition,
+    onTransition(before, applied, now) {
+      metrics.transition(before, applied, now)
+      tally.transition(applied)
+    },
     onAttempt: metrics.attempt,
   })
   const { apply, port, portLimits } = engine
