@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import type { Gate } from '../../store/store.ts'
-import { at, span } from './format.ts'
+import { at, counted, span } from './format.ts'
 
 /** What is known of the relay's sides. Times are milliseconds since 1970. */
 export interface Health {
@@ -31,7 +31,7 @@ export function banner(health: Health, now: number) {
   const problems = [
     ...gates.map(
       ({ scope, reason, closedUntil }) =>
-        html`<strong>GitHub takes nothing${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} until ${at(closedUntil)}:</strong> ${reason}. ${queued} queued.`,
+        html`<strong>GitHub takes nothing${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} until ${at(closedUntil)}:</strong> ${reason}. ${counted(queued)} queued.`,
     ),
     portAccepts === false &&
       html`<strong>Port rejects the relay's credentials:</strong> correct PORT_CLIENT_ID and PORT_CLIENT_SECRET. What Port was to show waits.`,
@@ -44,7 +44,7 @@ export function banner(health: Health, now: number) {
       html`<strong>Messages to Port wait:</strong> the oldest for ${span(now - oldestMessage!)}. Port is away, or takes less than is sent; the relay's log shows its answers.`,
     gates.length === 0 &&
       waits(dispatchDueSince, BACKLOG_MS) &&
-      html`<strong>Dispatches are behind:</strong> ${queued} queued, the oldest that could be sent for ${span(now - dispatchDueSince!)}. RELAY_DISPATCH_RATE may be too low, or GitHub slow.`,
+      html`<strong>Dispatches are behind:</strong> ${counted(queued)} queued, the oldest that could be sent for ${span(now - dispatchDueSince!)}. RELAY_DISPATCH_RATE may be too low, or GitHub slow.`,
   ].filter(problem => problem !== false)
   if (problems.length === 0) return html``
   return html`<ul class="banner" aria-label="Problems">${problems.map(problem => html`<li>${problem}</li>`)}</ul>`

@@ -1,5 +1,6 @@
 import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
+import { MOST_COUNTED } from '../../store/sql/backlog.ts'
 
 /** Markup whose values are escaped. */
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
@@ -32,6 +33,10 @@ export const link = (url: string | null, text: string) =>
   url !== null && /^https?:\/\//i.test(url)
     ? html`<a href="${url}" rel="noreferrer">${text}</a>`
     : html`${text}`
+
+/** What was counted, up to the number that counting ends at. */
+export const counted = (amount: number) =>
+  amount >= MOST_COUNTED ? `${MOST_COUNTED.toLocaleString('en-US')}+` : String(amount)
 
 /** A query from the parameters that have a value: `?a=b`, or nothing. */
 export function query(parameters: Record<string, string | number | null | undefined>): string {

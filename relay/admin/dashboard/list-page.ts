@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import { type Delivery, REDELIVERABLE, STATES } from '../../store/delivery.ts'
 import type { GivenFilter } from '../filter.ts'
-import { ago, type Html, query } from './format.ts'
+import { ago, counted, type Html, query } from './format.ts'
 import { layout } from './layout.ts'
 import type { Session } from './sessions.ts'
 
@@ -50,7 +50,7 @@ export const amount = (number: number) => (number === 1 ? '1 delivery' : `${numb
 const counts = ({ counts, given }: ListPage) =>
   html`<ul class="counts">${['queued', 'dispatched', 'running', 'failed'].map(
     state =>
-      html`<li><a id="count-${state}" href="/${query({ state })}" class="count ${state}" ${given.state === state ? html`aria-current="true"` : ''}><strong>${counts[state] ?? 0}</strong> ${state}</a></li>`,
+      html`<li><a id="count-${state}" href="/${query({ state })}" class="count ${state}" ${given.state === state ? html`aria-current="true"` : ''}><strong>${counted(counts[state] ?? 0)}</strong> ${state}</a></li>`,
   )}</ul>`
 
 function filters({ given, problem, session, live }: ListPage) {
