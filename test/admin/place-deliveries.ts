@@ -11,7 +11,10 @@ const POLICY = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'http
 /** An event that ends a queued delivery as failed. */
 export const REJECTED: DeliveryEvent[] = [
   { type: 'attemptStarted' },
-  { type: 'dispatchRejected', attempt: 1, reason: 'GitHub rejected the dispatch: no such repository.' },
+  {
+    ...{ type: 'dispatchRejected', attempt: 1, answer: { status: 404, requestId: 'C0DE:1F' } },
+    reason: 'GitHub rejected the dispatch: no such repository.',
+  },
 ]
 
 /** Events of a delivery whose workflow run is known and has not ended. */
