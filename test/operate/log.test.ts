@@ -20,7 +20,7 @@ const RUN_NAME = (payload: Record<string, unknown>) => `Deploy ${payload.run_id}
 async function open(env: Env = {}) {
   const [port, github] = await Promise.all([
     startPortApi({ clientSecret: SECRET }),
-    startGitHubApi({ autoRun: true }),
+    startGitHubApi({ autoRun: true, hourlyLimit: 5_000 + 20 * AMOUNT }),
   ])
   onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
   const workflows = [
@@ -53,8 +53,9 @@ async function open(env: Env = {}) {
   }
   const runOf = (runId: string) =>
     until(
-      () => github.runs.find(({ displayTitle }) => displayTitle.endsWith(` ${runId}`)),
+      () => github.runs.findLast(({ displayTitle }) => displayTitle.endsWith(` ${runId}`)),
       'its run appears',
+      60_000,
     ) as Promise<GitHubRun>
   const end = async (run: GitHubRun, conclusion: string | null) => {
     if (conclusion !== null) github.setRun(run.id, { status: 'completed', conclusion })
