@@ -7,4 +7,6 @@ setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(KILLED_MS))
 const answer = await handler(JSON.parse(process.argv[2]!), {
   getRemainingTimeInMillis: () => endsAt - performance.now(),
 })
-process.stdout.write(JSON.stringify({ answer, ms: performance.now() }), () => process.exit(0))
+const { user, system } = process.cpuUsage()
+const measured = { ms: performance.now(), cpuMs: (user + system) / 1000 }
+process.stdout.write(JSON.stringify({ answer, ...measured }), () => process.exit(0))
