@@ -59,7 +59,6 @@ export function createApp(deps: AppDeps): Hono {
   })
 
   for (const path of ['/webhook', '/webhook/:owner/:repo']) {
-    // One handler a path: Hono runs several of them through its middleware, at a cost to each webhook.
     app.all(path, c => {
       if (METHODS.includes(c.req.method)) return receive(c)
       throw new Problem(

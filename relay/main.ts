@@ -1,20 +1,12 @@
 import packageJson from '../package.json' with { type: 'json' }
-import { cancel } from './commands/cancel.ts'
 import { overview, runCommand } from './commands/command.ts'
-import { deliveries } from './commands/deliveries.ts'
-import { doctor } from './commands/doctor.ts'
-import { generate } from './commands/generate.ts'
-import { migrate } from './commands/migrate.ts'
-import { play } from './commands/play.ts'
-import { redeliver } from './commands/redeliver.ts'
-import { send } from './commands/send.ts'
 import { serve } from './commands/serve.ts'
 import { useProxy } from './http/use-proxy.ts'
 
-const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate, play]
-
 useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)
+// The others are loaded when they are asked for: a relay starts without them.
+const commands = name === serve.name ? [serve] : (await import('./commands/commands.ts')).commands
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)

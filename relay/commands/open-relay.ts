@@ -23,6 +23,7 @@ import { createRelayServer } from '../http/create-server.ts'
 import { createTrouble, type Trouble } from '../log/trouble.ts'
 import { createReports } from '../reports/create-reports.ts'
 import { openStore } from '../store/open.ts'
+import type { Store } from '../store/store.ts'
 import { createGitHubWebhook } from '../webhook/receive-github.ts'
 import { observePort } from './observe-port.ts'
 
@@ -53,14 +54,16 @@ export interface AssembledRelay {
  * Puts the relay's parts together.
  *
  * @param stopping aborted once this relay dispatches nothing more
+ * @param opening the store, where its opening has begun
  * @throws Error with a sentence where the database cannot be opened
  */
 export async function assembleRelay(
   config: Config,
   log: Logger,
   stopping: AbortSignal,
+  opening = openStore(config.database, config.dispatchRate),
 ): Promise<AssembledRelay> {
-  const tally = createTally(await openStore(config.database, config.dispatchRate), log)
+  const tally = createTally(await opening, log)
   const { store } = tally
   const { clock } = store
   const trouble = createTrouble(log)
@@ -149,11 +152,12 @@ export async function assembleRelay(
 /**
  * Puts the relay's parts together and listens.
  *
+ * @param opening the store, where its opening has begun
  * @throws Error with a sentence where the database cannot be opened or the address is taken
  */
-export async function openRelay(config: Config, log: Logger): Promise<Relay> {
+export async function openRelay(config: Config, log: Logger, opening?: Promise<Store>): Promise<Relay> {
   const stopping = new AbortController()
-  const { app, trouble, startWorkers, close } = await assembleRelay(config, log, stopping.signal)
+  const { app, trouble, startWorkers, close } = await assembleRelay(config, log, stopping.signal, opening)
   const { host, port: listenPort } = config.listen
   const server = createRelayServer(app.fetch, (status, reason, address) =>
     trouble.warn({ status, reason, address }, 'a request that cannot be read was refused'),

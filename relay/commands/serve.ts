@@ -2,8 +2,8 @@ import pino from 'pino'
 import { BOUNDS } from '../config/bounds.ts'
 import { readConfig } from '../config/config.ts'
 import { createLog } from '../log/create-log.ts'
+import { openStore } from '../store/open.ts'
 import { defineCommand, type Env } from './command.ts'
-import { openRelay } from './open-relay.ts'
 
 export const serve = defineCommand({
   name: 'serve',
@@ -19,7 +19,10 @@ async function runRelay(env: Env): Promise<undefined> {
     pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: BOUNDS.logWaiting.value }),
   )
   setInterval(() => log.flush(), 100).unref()
-  const relay = await openRelay(config, log)
+  // The database is opened, in a thread of its own, while the rest is loaded.
+  const opening = openStore(config.database, config.dispatchRate)
+  const [{ openRelay }] = await Promise.all([import('./open-relay.ts'), opening])
+  const relay = await openRelay(config, log, opening)
   log.info({ address: relay.address, port: relay.port }, 'listening')
   if (!config.port.clientId) {
     log.warn('PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port')
@@ -27,6 +30,7 @@ async function runRelay(env: Env): Promise<undefined> {
   if (config.targets.allowed.length === 0) {
     log.warn('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES')
   }
+  log.flush()
 
   let stopping = false
   const stop = async (signal: string) => {

@@ -1,8 +1,8 @@
-import { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
-import { Octokit } from '@octokit/rest'
+import type { Octokit } from '@octokit/rest'
 import type { Config } from '../config/config.ts'
 import { fetchBounded } from '../http/fetch-bounded.ts'
+import { loadOctokit } from './octokit.ts'
 import { split } from './split.ts'
 
 /** How the relay acts on GitHub: by one token, or as a GitHub App by the installation of each repository. */
@@ -59,11 +59,21 @@ export function createCredential(
     request: { retries: 0, fetch: send },
   }
   if ('token' in auth) {
-    const octokit = new Octokit({ ...options, auth: auth.token })
-    return { kind: 'token', use: (_, work) => work(octokit) }
+    let octokit: Octokit | undefined
+    return {
+      kind: 'token',
+      async use(_, work) {
+        octokit ??= new (await loadOctokit()).Octokit({ ...options, auth: auth.token })
+        return work(octokit)
+      },
+    }
   }
 
-  const app = new Octokit({ ...options, authStrategy: createAppAuth, auth })
+  async function create(installation: { installationId?: number } = {}): Promise<Octokit> {
+    const { Octokit, createAppAuth } = await loadOctokit()
+    return new Octokit({ ...options, authStrategy: createAppAuth, auth: { ...auth, ...installation } })
+  }
+  let app: Octokit | undefined
   const found = new Map<string, { id: number; at: number }>()
   /** One for all repositories of an installation, since each holds a token of its own. */
   const octokits = new Map<number, Octokit>()
@@ -72,6 +82,7 @@ export function createCredential(
     const known = found.get(repository.toLowerCase())
     if (known) return known.id
     const [owner, repo] = split(repository)
+    app ??= await create()
     try {
       const { data } = await app.apps.getRepoInstallation({ owner, repo })
       found.set(repository.toLowerCase(), { id: data.id, at: clock() })
@@ -83,10 +94,7 @@ export function createCredential(
 
   async function open(repository: string): Promise<Octokit> {
     const installationId = await find(repository)
-    const known = octokits.get(installationId)
-    const octokit =
-      known ??
-      new Octokit({ ...options, authStrategy: createAppAuth, auth: { ...auth, installationId } as object })
+    const octokit = octokits.get(installationId) ?? (await create({ installationId }))
     octokits.set(installationId, octokit)
     try {
       // Kept by auth-app, and renewed when its hour is nearly over.

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Backend, Row } from './database.ts'
-import type { NewDelivery, State } from './delivery.ts'
+import type { NewDelivery, State, Transition } from './delivery.ts'
 import { apply, wake } from './sql/apply.ts'
 import { backlog } from './sql/backlog.ts'
 import * as claims from './sql/claims.ts'
@@ -12,7 +12,7 @@ import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
 import * as rateLimiter from './sql/rate-limiter.ts'
-import { type Accepted, MAX_OTHERS, type Store, StoreBusy } from './store.ts'
+import { type Accepted, MAX_OTHERS, type Store, StoreBusy, type Work } from './store.ts'
 import { toDelivery, toRun } from './to-delivery.ts'
 
 const BURST = 20
@@ -28,18 +28,18 @@ const QUEUED_MARGIN_MS = 60_000
 export function createStore(db: Backend, dispatchRate: number): Store {
   const rate = dispatchRate > 0 ? { perMinute: dispatchRate, burst: BURST } : null
   const { dialect } = db
-  const listeners = new Set<() => void>()
-  const notify = () => {
-    for (const listener of listeners) listener()
+  const listeners = new Set<(work: readonly Work[]) => void>()
+  const notify = (...work: Work[]) => {
+    for (const listener of listeners) listener(work)
   }
-  db.onWork(notify)
+  db.onWork(() => notify('dispatch', 'watch', 'outbox'))
   let waiting = 0
   let waitingSize = 0
 
   async function persist(delivery: NewDelivery): Promise<Accepted> {
     while (true) {
       if (await db.insert(delivery)) {
-        notify()
+        notify('dispatch')
         return accepted({ ...delivery, state: 'queued' }, false)
       }
       const [same] = await db.run([findSame(delivery)])
@@ -96,7 +96,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       if (rate && amount > 0) await db.run([rateLimiter.giveBack(amount)])
     },
     async claimQueued(now, leaseMs, limit, scope) {
-      const rows = await one(claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }))
+      const rows = await db.claim(claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }))
       return rows
         .map(row => ({
           ...toDelivery(row),
@@ -109,7 +109,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return (await one(claims.findUnannounced(dialect, { now, limit, scope, after }))).map(toDelivery)
     },
     async claimWatched(now, leaseMs, limit) {
-      const rows = await one(claims.claimWatched(dialect, { now, until: now + leaseMs, limit }))
+      const rows = await db.claim(claims.claimWatched(dialect, { now, until: now + leaseMs, limit }))
       return rows.map(toDelivery).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
 
@@ -127,11 +127,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         if (Number(row?.change_id) !== changeId) throw error
         applied = true
       }
-      if (applied) notify()
+      if (applied) notify(...workOf(transition))
       return applied
     },
     async wake(id, now) {
-      if ((await one(wake(id, now))).length > 0) notify()
+      if ((await one(wake(id, now))).length > 0) notify('watch')
     },
 
     async findRuns(repository, runIds) {
@@ -160,7 +160,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     },
 
     async claimOutboxes(now, leaseMs, limit) {
-      const rows = await one(outbox.claim(dialect, { now, until: now + leaseMs, limit }))
+      const rows = await db.claim(outbox.claim(dialect, { now, until: now + leaseMs, limit }))
       if (rows.length === 0) return []
       const pages = await db.run(rows.map(row => outbox.page(String(row.delivery))))
       return rows.map((row, i) => ({
@@ -276,6 +276,15 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     ping: () => db.ping(),
     close: () => db.close(),
   }
+}
+
+/** What a change may have made due. A recorded attempt makes nothing due. */
+function workOf({ change, messages, requeue }: Transition): Work[] {
+  const steps = change.state !== undefined || change.dueAt !== undefined || requeue
+  return [
+    ...(steps ? (['dispatch', 'watch'] as const) : []),
+    ...(messages.length > 0 ? (['outbox'] as const) : []),
+  ]
 }
 
 type Same = Omit<Accepted, 'duplicate'>

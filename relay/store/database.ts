@@ -17,6 +17,11 @@ export interface Database {
    * disk. Calls made together may share a commit; one that fails undoes only itself.
    */
   run(statements: Statement[]): Promise<Row[][]>
+  /**
+   * Runs a statement that claims work, and resolves with its rows without waiting for the disk: a claim that is lost
+   * with the machine is a lease that nobody has. It is safe with the next change that is, such as a recorded attempt.
+   */
+  claim(statement: Statement): Promise<Row[]>
   close(): Promise<void>
 }
 

@@ -103,6 +103,9 @@ export interface Hour {
   cancelled: number
 }
 
+/** What is claimed: queued deliveries, dispatched and running ones, outboxes. */
+export type Work = 'dispatch' | 'watch' | 'outbox'
+
 /** Narrows a list of deliveries. Times are milliseconds since 1970. */
 export interface Filter {
   state?: State
@@ -126,8 +129,11 @@ export interface Store {
    * @throws StoreBusy when too many wait to be persisted already
    */
   accept(delivery: NewDelivery): Promise<Accepted>
-  /** Calls back when work may have come due, here or by another relay, until the function that it returns is called. */
-  onWork(listener: () => void): () => void
+  /**
+   * Calls back when work may have come due, here or by another relay, and with what kind of it, until the function that
+   * it returns is called.
+   */
+  onWork(listener: (work: readonly Work[]) => void): () => void
 
   /** Takes at most `limit` permits of the rate limiter for what is due; 0 when nothing is due. */
   takePermits(now: number, limit: number): Promise<number>

@@ -29,6 +29,7 @@ test('requests of one commit: one that fails undoes itself alone', () => {
         { sql: ALL, params: [] },
       ],
     ],
+    claims: false,
   })
   const refused = 'NOT NULL constraint failed: rate_limiter.tokens'
   expect(rows).toEqual([
@@ -44,10 +45,12 @@ test('deliveries of one commit: one that cannot be written undoes itself alone',
   onTestFinished(() => file.close())
   const whole = toRow(aDelivery({ id: 'whole' }))
   const broken = toRow({ ...aDelivery(), invocation: null as unknown as string })
-  const batch = { inserts: [whole, broken, whole], requests: [] }
+  const batch = { inserts: [whole, broken, whole], requests: [], claims: false }
   expect(file.run(batch).inserted).toEqual([true, 'NOT NULL constraint failed: deliveries.invocation', false])
   const read = { sql: 'SELECT id FROM deliveries', params: [] }
-  expect(file.run({ inserts: [], requests: [[read]] }).rows).toMatchObject([[[{ id: 'whole' }]]])
+  expect(file.run({ inserts: [], requests: [[read]], claims: false }).rows).toMatchObject([
+    [[{ id: 'whole' }]],
+  ])
 })
 
 test('where the commit itself fails, none of its requests is answered as written', () => {
@@ -60,10 +63,13 @@ test('where the commit itself fails, none of its requests is answered as written
   const put = [{ sql: PUT, params: [1, 1] }]
   const inserts = [toRow(aDelivery())]
   const locked = 'database is locked'
-  expect(file.run({ inserts, requests: [put] })).toEqual({ inserted: [locked], rows: [locked] })
+  expect(file.run({ inserts, requests: [put], claims: false })).toEqual({
+    inserted: [locked],
+    rows: [locked],
+  })
   other.exec('ROLLBACK')
   const read = [{ sql: ALL, params: [] }]
-  expect(file.run({ inserts, requests: [put, read] })).toMatchObject({
+  expect(file.run({ inserts, requests: [put, read], claims: false })).toMatchObject({
     inserted: [true],
     rows: [[[]], [[{ at: 1 }]]],
   })

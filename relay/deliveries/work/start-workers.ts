@@ -3,7 +3,7 @@ import type { Config } from '../../config/config.ts'
 import type { GitHub } from '../../github/client.ts'
 import type { RateLimitGate } from '../../github/rate-limit-gate.ts'
 import type { Trouble } from '../../log/trouble.ts'
-import type { Store } from '../../store/store.ts'
+import type { Store, Work } from '../../store/store.ts'
 import { createAnnounceWaiting } from '../dispatch/announce-waiting.ts'
 import { DISPATCH_LEASE_MS, dispatch } from '../dispatch/dispatch.ts'
 import type { Engine } from '../engine.ts'
@@ -37,8 +37,8 @@ export interface WorkersDeps {
 export function startWorkers({ config, store, github, engine, gate, log, trouble }: WorkersDeps): Worker[] {
   const { port, portLimits: limits } = engine
   const retention = Math.max(config.retention, config.runTimeout)
-  const woken = [
-    startWorker(
+  const woken: Record<Work, Worker> = {
+    dispatch: startWorker(
       {
         name: 'dispatch',
         async claim(limit) {
@@ -54,7 +54,7 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
       },
       trouble,
     ),
-    startWorker(
+    watch: startWorker(
       {
         name: 'watch',
         claim: limit => store.claimWatched(store.clock(), WATCH_LEASE_MS, limit),
@@ -64,7 +64,7 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
       },
       trouble,
     ),
-    startWorker(
+    outbox: startWorker(
       {
         name: 'outbox',
         claim: limit => store.claimOutboxes(store.clock(), OUTBOX_LEASE_MS, limit),
@@ -75,20 +75,20 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
       },
       trouble,
     ),
-  ]
-  const forget = store.onWork(() => {
-    for (const worker of woken) worker.wake()
+  }
+  const forget = store.onWork(work => {
+    for (const kind of work) woken[kind].wake()
   })
   const remind = createReminders(github, { clock: Date.now, log })
   const announce = createAnnounceWaiting({ store, gate, apply: engine.apply })
-  const [first, ...others] = woken as [Worker, ...Worker[]]
   const stop = () => {
     forget()
-    return first.stop()
+    return woken.dispatch.stop()
   }
   return [
-    { ...first, stop },
-    ...others,
+    { ...woken.dispatch, stop },
+    woken.watch,
+    woken.outbox,
     // Not woken by new work: it runs at an interval, however many deliveries arrive.
     repeat('announce', ANNOUNCE_MS, trouble, announce),
     repeat('gates', GATES_MS, trouble, async () => gate.learn(await store.closedGates(store.clock()))),

@@ -29,8 +29,12 @@ export interface Worker {
 
 /** How often expired leases and due times are looked for. */
 const POLL_MS = 500
-/** After finding nothing, and after a failure, so that neither becomes a busy loop. */
-const REST_MS = 20
+/**
+ * How long to rest after finding nothing: a millisecond more each time in a row, up to this. Wake-ups for nothing do
+ * not become a busy loop, and the first work after a quiet time does not wait.
+ */
+const LONGEST_REST_MS = 20
+/** After a failure. */
 const TROUBLE_MS = 1_000
 const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
@@ -73,16 +77,22 @@ export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'er
     active.set(key, ended)
   }
   const loop = async () => {
+    let inVain = 0
+    const poll = () => {
+      inVain = 0
+      wake()
+    }
     while (!stopping.signal.aborted) {
       signal = Promise.withResolvers()
-      const timer = setTimeout(wake, POLL_MS)
+      const timer = setTimeout(poll, POLL_MS)
       const free = work.concurrency - active.size
       const looksAt = performance.now()
       try {
         const claims = free > 0 ? await work.claim(free) : []
         if (claims.length === 0 && active.size === 0) idleAt = looksAt
         for (const claim of claims) begin(claim)
-        if (claims.length === 0) await sleep(REST_MS)
+        inVain = claims.length === 0 ? inVain + 1 : 0
+        if (inVain > 0) await sleep(Math.min(inVain, LONGEST_REST_MS))
       } catch (error) {
         trouble.error({ err: error, work: work.name }, UNAVAILABLE)
         await sleep(TROUBLE_MS)

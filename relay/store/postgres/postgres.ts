@@ -19,6 +19,9 @@ const MIGRATION_MS = 30 * 60_000
 const TIME_MS = 30_000
 const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now', params: [] }
 
+/** For one transaction. */
+const NOT_ON_DISK = { sql: 'SET LOCAL synchronous_commit = off', params: [] }
+
 /**
  * What is due is a handful of rows among millions, and no statistics are ever up to date about it: looking
  * each up through an index is always right, and compiling a plan never. What was answered is on disk, even in a database that is set
@@ -88,6 +91,10 @@ export async function openPostgres(url: string): Promise<Backend> {
       const [only, ...others] = statements
       if (only && others.length === 0) return [await runOne(pool, only)]
       return runTogether(pool, statements)
+    },
+    async claim(statement) {
+      const [, rows = []] = await runTogether(pool, [NOT_ON_DISK, statement])
+      return rows
     },
     insert: createIntake(statement => runOne(pool, statement), listener.notify),
     onWork: each => void listeners.push(each),

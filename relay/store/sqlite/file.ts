@@ -11,6 +11,8 @@ export interface Batch {
   inserts: Statement['params'][]
   /** Each the statements of one transaction. */
   requests: Statement[][]
+  /** Whether all that it writes are claims, which need not be on disk. */
+  claims: boolean
 }
 
 /** In the order of the batch; an error's message for what failed. */
@@ -108,9 +110,14 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
     return statement
   }
   const insert = prepare(INSERT)
+  let claims = false
 
   return batch => {
     try {
+      if (batch.claims !== claims) {
+        claims = batch.claims
+        database.exec(`PRAGMA synchronous = ${claims ? 'NORMAL' : 'FULL'}`)
+      }
       database.exec('BEGIN IMMEDIATE')
       const inserted = batch.inserts.map(params => attempt(() => insert.run(...params).changes === 1))
       const rows = batch.requests.map(runOne)

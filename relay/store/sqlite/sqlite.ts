@@ -37,12 +37,16 @@ export async function openSqlite(path: string): Promise<Database & Pick<Backend,
   const checkpoints = startCheckpoints(path)
   let collected = nothing()
   let writing: Collected | null = null
+  /** How many of the collected requests are claims. */
+  let claims = 0
   let scheduled = false
   let ended: Error | null = null
 
   const flush = () => {
     scheduled = false
     if (writing || collected.inserts.length + collected.requests.length === 0) return
+    collected.batch.claims = claims === collected.requests.length && collected.inserts.length === 0
+    claims = 0
     writing = collected
     collected = nothing()
     thread.postMessage(writing.batch)
@@ -72,14 +76,19 @@ export async function openSqlite(path: string): Promise<Database & Pick<Backend,
   })
   thread.on('error', () => {})
 
+  const run = (statements: Statement[]) =>
+    new Promise<Row[][]>((resolve, reject) => {
+      if (ended) return reject(ended)
+      collected.batch.requests.push(statements)
+      collected.requests.push({ resolve, reject })
+      schedule()
+    })
   return {
-    run(statements: Statement[]) {
-      return new Promise((resolve, reject) => {
-        if (ended) return reject(ended)
-        collected.batch.requests.push(statements)
-        collected.requests.push({ resolve, reject })
-        schedule()
-      })
+    run,
+    async claim(statement) {
+      claims++
+      const [rows = []] = await run([statement])
+      return rows
     },
     insert(delivery) {
       return new Promise((resolve, reject) => {
@@ -98,7 +107,11 @@ export async function openSqlite(path: string): Promise<Database & Pick<Backend,
   }
 }
 
-const nothing = (): Collected => ({ batch: { inserts: [], requests: [] }, inserts: [], requests: [] })
+const nothing = (): Collected => ({
+  batch: { inserts: [], requests: [], claims: false },
+  inserts: [],
+  requests: [],
+})
 
 function settle<T>(waiting: Waiting<T>[], answers: (T | string)[]): void {
   for (const [i, { resolve, reject }] of waiting.entries()) {

@@ -36,6 +36,10 @@ export function planTests(place: Place): void {
           note(statements)
           return backend.run(statements)
         },
+        claim(statement) {
+          note([statement])
+          return backend.claim(statement)
+        },
         insert(delivery) {
           // PostgreSQL writes many at once: see whether that plan holds, too.
           note([insert(delivery)])
