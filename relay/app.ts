@@ -25,6 +25,8 @@ export interface AppDeps {
   /** The log for trouble that repeats itself. */
   trouble: Pick<Trouble, 'error'>
   metrics?: Metrics
+  /** `GET /readyz` */
+  giveReadiness: (c: Context) => Promise<Response>
   /** `GET /metrics` */
   giveMetrics?: (c: Context) => Promise<Response>
   /** `/report/…` */
@@ -84,17 +86,7 @@ export function createApp(deps: AppDeps): Hono {
   app.use('/api/*', logCalls({ roles: createRoles(config), trustedProxies, log }))
   if (admin) app.route('/api', admin.api).route('/', admin.dashboard)
   app.get('/healthz', c => c.json({ ok: true }))
-  app.get('/readyz', async c => {
-    try {
-      await store.ping()
-    } catch (error) {
-      trouble.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
-      throw new Problem(503, 'The database (RELAY_DATABASE) is unavailable, or takes no writes.', {
-        'retry-after': '5',
-      })
-    }
-    return c.json({ ok: true })
-  })
+  app.get('/readyz', deps.giveReadiness)
   if (deps.giveMetrics) {
     app.get('/metrics', deps.giveMetrics)
     app.all('/metrics', () => {

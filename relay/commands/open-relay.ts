@@ -7,6 +7,7 @@ import { createPortClient } from '../../port/client/port-client.ts'
 import { createAdmin } from '../admin/create-admin.ts'
 import { createMetrics } from '../admin/metrics.ts'
 import { createMetricsRoute } from '../admin/metrics-route.ts'
+import { createReadiness } from '../admin/readiness.ts'
 import { createRoles } from '../admin/roles.ts'
 import { createTally } from '../admin/tally.ts'
 import { createApp } from '../app.ts'
@@ -119,6 +120,10 @@ export async function assembleRelay(
     ...{ config, store, apply, log, trouble, metrics },
     clock: Date.now,
     reports: createReports({ config, store, github, apply, port, clock: Date.now, log, trouble }),
+    giveReadiness: createReadiness({
+      ...{ store, github, gate, clients, trouble },
+      isPortAccepted: portAnswers.isAccepted,
+    }),
     giveMetrics: createMetricsRoute({
       ...{ metrics, store, github, gate, trouble },
       roles: createRoles(config),

@@ -27,6 +27,8 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
   clockOffset(): number | null
   /** What its answers show of the credential. */
   facts: Pick<AnswerFacts, 'rateLimitRemaining' | 'tokenExpiresAt' | 'isAccepted'>
+  /** Asks GitHub whether it accepts the credential, which `facts` then show. */
+  checkCredential(): Promise<void>
   /**
    * Sends one dispatch. It is not idempotent: where it may have started a workflow, it is never repeated.
    *
@@ -80,6 +82,7 @@ export function createGitHub(
     serverUrl: serverUrl(config.apiUrl),
     clockOffset: offset.read,
     facts,
+    checkCredential: direct.check,
     ...createRunReader(credential),
     ...createRunControl(credential),
     ...createApprovalReader(credential),

@@ -20,6 +20,11 @@ export interface Credential {
   use<T>(repository: string, work: (octokit: Octokit) => Promise<T>): Promise<T>
 }
 
+export interface CredentialCheck {
+  /** Asks GitHub for nothing but whether it accepts the credential: `onAnswer` gets the answer. */
+  check(): Promise<void>
+}
+
 /** No token for a repository. `stage`: finding the App's installation there, or getting a token for it. */
 export class CredentialError extends Error {
   readonly stage: 'installation' | 'token'
@@ -42,7 +47,7 @@ export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
   onAnswer: (answer: Response | null, sentAt: number) => void = () => {},
-): Credential {
+): Credential & CredentialCheck {
   const send = async (url: string, init?: RequestInit) => {
     const sentAt = performance.now()
     const response = await fetchInTime(url, init).catch(error => {
@@ -60,12 +65,15 @@ export function createCredential(
   }
   if ('token' in auth) {
     let octokit: Octokit | undefined
+    const open = async () => {
+      octokit ??= new (await loadOctokit()).Octokit({ ...options, auth: auth.token })
+      return octokit
+    }
     return {
       kind: 'token',
-      async use(_, work) {
-        octokit ??= new (await loadOctokit()).Octokit({ ...options, auth: auth.token })
-        return work(octokit)
-      },
+      use: async (_, work) => work(await open()),
+      // It counts against no limit.
+      check: async () => void (await (await open()).request('GET /rate_limit')),
     }
   }
 
@@ -122,6 +130,10 @@ export function createCredential(
 
   return {
     kind: 'app',
+    async check() {
+      app ??= await create()
+      await app.request('GET /app')
+    },
     async use(repository, work) {
       try {
         return await work(await open(repository))

@@ -99,7 +99,14 @@ test("the relay's routes are those of the HTTP API's page", () => {
     github: nothing,
     gate: nothing,
   })
-  const app = createApp({ ...deps, reports, admin, receiveGitHub: nothing, giveMetrics: nothing })
+  const app = createApp({
+    ...deps,
+    reports,
+    admin,
+    receiveGitHub: nothing,
+    giveMetrics: nothing,
+    giveReadiness: nothing,
+  })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
     .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)

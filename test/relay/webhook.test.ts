@@ -801,13 +801,25 @@ describe('health', () => {
   test('GET /readyz says whether the database takes writes', async () => {
     const relay = await openReceiving()
     const answer = await relay.request('/readyz')
-    expect([answer.status, await answer.json()]).toEqual([200, { ok: true }])
+    expect([answer.status, await answer.json()]).toMatchObject([
+      200,
+      { ok: true, checks: { database: { ok: true } } },
+    ])
     const broken = await openReceiving({ store: { ping: () => Promise.reject(new Error('gone')) } })
     const refusal = await broken.request('/readyz')
     expect(refusal.headers.get('retry-after')).toBe('5')
-    expect({ status: refusal.status, body: await refusal.json() }).toEqual(
-      problem(503, 'Try again later', 'The database (RELAY_DATABASE) is unavailable, or takes no writes.'),
-    )
+    expect({ status: refusal.status, body: await refusal.json() }).toMatchObject({
+      status: 503,
+      body: {
+        ok: false,
+        checks: {
+          database: {
+            ok: false,
+            detail: 'The database (RELAY_DATABASE) is unavailable, or takes no writes.',
+          },
+        },
+      },
+    })
   })
 })
 

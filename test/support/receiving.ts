@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
+import { createReadiness } from '../../relay/admin/readiness.ts'
 import { createApp } from '../../relay/app.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import type { ApplyEvent } from '../../relay/deliveries/apply-event.ts'
@@ -21,6 +22,8 @@ export interface Receiving {
   written(): Promise<Claimed[]>
   logged: { fields: Record<string, unknown>; message: string }[]
 }
+
+const NO_FACTS = { rateLimitRemaining: () => null, tokenExpiresAt: () => null, isAccepted: () => null }
 
 /** Opens the intake for one test. `env` is laid over the least that a relay needs. */
 export async function openReceiving(
@@ -48,6 +51,14 @@ export async function openReceiving(
     clock,
     log: { info: note, error: note },
     trouble: { error: note },
+    giveReadiness: createReadiness({
+      store,
+      github: { facts: NO_FACTS, checkCredential: async () => {} },
+      gate: { isRejected: () => false },
+      clients: new Map(),
+      isPortAccepted: () => null,
+      trouble: { error: note },
+    }),
   })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)
   return {

@@ -1,0 +1,75 @@
+import type { Context } from 'hono'
+import type { PortClient } from '../../port/client/port-client.ts'
+import type { GitHub } from '../github/client.ts'
+import type { RateLimitGate } from '../github/rate-limit-gate.ts'
+import type { Trouble } from '../log/trouble.ts'
+import type { Store } from '../store/store.ts'
+
+interface Check {
+  ok: boolean
+  detail?: string
+}
+
+export interface ReadinessDeps {
+  store: Pick<Store, 'ping'>
+  github: Pick<GitHub, 'facts' | 'checkCredential'>
+  gate: Pick<RateLimitGate, 'isRejected'>
+  /** One for each organisation that has credentials of Port. */
+  clients: ReadonlyMap<string, Pick<PortClient, 'authorize'>>
+  /** Null before Port's first answer. */
+  isPortAccepted: () => boolean | null
+  trouble: Pick<Trouble, 'error'>
+}
+
+/** How often the credentials are checked, where `/readyz` is read as often. */
+const CHECK_MS = 300_000
+const UNKNOWN = 'not checked yet'
+
+/**
+ * `GET /readyz`: whether webhooks can be accepted, which the database alone decides, since Port does not send them
+ * again. The body names what else does not work. Reading it has the credentials checked, in the background.
+ */
+export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Response> {
+  const { store, github, gate, clients, isPortAccepted, trouble } = deps
+  let checkedAt = Number.NEGATIVE_INFINITY
+
+  function checkCredentials(): void {
+    if (performance.now() - checkedAt < CHECK_MS) return
+    checkedAt = performance.now()
+    // What they answer shows in `facts` and `isPortAccepted`; what cannot be reached shows when it is needed.
+    for (const check of [github.checkCredential(), ...[...clients.values()].map(each => each.authorize())]) {
+      check.catch(() => {})
+    }
+  }
+
+  function ofGitHub(): Check {
+    const isAccepted = gate.isRejected() ? false : github.facts.isAccepted()
+    if (isAccepted === null) return { ok: true, detail: UNKNOWN }
+    if (isAccepted) return { ok: true }
+    const detail =
+      'GitHub rejects the credential: deliveries wait. Renew GITHUB_TOKEN, or GITHUB_APP_PRIVATE_KEY.'
+    return { ok: false, detail }
+  }
+
+  function ofPort(): Check {
+    if (clients.size === 0) return { ok: true, detail: 'PORT_CLIENT_ID is not set: nothing is sent to Port.' }
+    const isAccepted = isPortAccepted()
+    if (isAccepted === null) return { ok: true, detail: UNKNOWN }
+    if (isAccepted) return { ok: true }
+    return { ok: false, detail: 'Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET: messages to Port wait.' }
+  }
+
+  return async c => {
+    checkCredentials()
+    const database = await store.ping().then(
+      (): Check => ({ ok: true }),
+      (error): Check => {
+        trouble.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
+        return { ok: false, detail: 'The database (RELAY_DATABASE) is unavailable, or takes no writes.' }
+      },
+    )
+    const checks = { database, github: ofGitHub(), port: ofPort() }
+    if (!database.ok) c.header('retry-after', '5')
+    return c.json({ ok: database.ok, checks }, database.ok ? 200 : 503)
+  }
+}
