@@ -17,7 +17,7 @@ import { startOidcIssuer } from '../test/support/oidc-issuer.ts'
 import { startPortApi } from '../test/support/port-api.ts'
 import { send } from '../test/support/send.ts'
 
-const LIMIT_MS = 300_000
+const LIMIT_MS = 900_000
 /** A command that ends only when it is stopped. */
 const SERVES = /^(npx port-webhook-relay|npx node relay\/main\.ts|npm start) *(#.*)?$/
 
@@ -81,10 +81,11 @@ function prepare(): void {
   const shim = `#!/bin/sh\nif [ "$1" = port-webhook-relay ]; then shift; exec '${process.execPath}' '${cli}' "$@"; fi\nexec '${npx}' "$@"\n`
   writeFileSync(join(folder, 'bin/npx'), shim)
   chmodSync(join(folder, 'bin/npx'), 0o755)
-  const readme = blocks('README.md').find(({ language }) => language === 'yaml')!.content
-  writeFileSync(join(clone, '.github/workflows/deploy.yml'), readme)
+  cpSync(join(root, 'examples/deploy-oidc/deploy.yml'), join(clone, '.github/workflows/deploy.yml'))
   cpSync(join(root, 'examples/existing-workflow/release.yml'), join(clone, '.github/workflows/release.yml'))
   cpSync(join(root, 'examples/deploy/port-action.full-context.json'), join(clone, 'port-action.json'))
+  const event = blocks('docs/action.md').find(({ language }) => language === 'json')!.content
+  writeFileSync(join(clone, 'event.json'), event)
   writeFileSync(join(clone, 'body.json'), JSON.stringify({ action: { identifier: 'deploy' }, inputs: {} }))
 }
 
