@@ -6,7 +6,7 @@ const LOAD = [
   'test/deliveries/simulation.test.ts',
   'test/faults/faults.test.ts',
   'test/relay/kill.test.ts',
-  'test/watch/thousand.test.ts',
+  'test/watch/{busy-hour,thousand}.test.ts',
   'test/workflow-dispatch/exact-runs.test.ts',
 ]
 

@@ -58,7 +58,6 @@ function median(values: number[]): number {
 }
 
 const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
-const repository = (i: number) => `acme/shop-${i % 20}`
 
 async function fill(db: Backend): Promise<void> {
   const now = Date.now()
@@ -120,7 +119,8 @@ async function measure(db: Backend): Promise<Rates> {
   return { intake, claims }
 }
 
-function newDelivery(i: number, receivedAt: number) {
+/** One that was accepted, each of a run of its own; several repositories in turn. */
+export function newDelivery(i: number, receivedAt: number, repositories = 20) {
   const runId = `r_${randomBytes(8).toString('hex')}`
   return {
     id: deliveryId(receivedAt),
@@ -130,7 +130,7 @@ function newDelivery(i: number, receivedAt: number) {
     runId,
     kind: 'action_run' as const,
     action: 'deploy',
-    repository: repository(i),
+    repository: `acme/shop-${i % repositories}`,
     eventType: 'deploy',
     workflow: null,
     ref: null,

@@ -1,30 +1,37 @@
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+// @ts-expect-error: it has no types
+import ncc from '@vercel/ncc'
 import { packClientPayload } from '../port/client-payload.ts'
 import { readInvocation } from '../port/invocation/read-invocation.ts'
 import { startGitHubApi } from '../test/support/github-api.ts'
 import { playWorkflow } from '../test/support/player/play-workflow.ts'
 import { startPortApi } from '../test/support/port-api.ts'
-import { relayEnvironment } from './intake.ts'
-import { startServer, stopServer } from './load.ts'
+import { startServer, stopServer } from './processes.ts'
+import { relayEnvironment } from './relay-environment.ts'
+import { type Spread, spread } from './statistics.ts'
 
 const ROUNDS = 15
 
-/** Medians in milliseconds. */
-export interface Starts {
-  emptyNode: number
-  main: number
-  post: number
-  relayListening: number
-}
+const PARTS = ['emptyNode', 'onlyCore', 'main', 'post', 'progress', 'relayListening'] as const
+type Part = (typeof PARTS)[number]
 
-/** Wall time of the action's main and post, stand-ins on loopback included, against an empty Node started the same way; and of the relay's bundle until it listens. */
+/** Wall time in milliseconds, and in that of an empty Node of the same round. */
+export type Starts = Record<Part, { ms: Spread; ratio: Spread }>
+
+/**
+ * Wall time of the action's main and post, stand-ins on loopback included, of its progress reporter until it is loaded,
+ * and of the relay's bundle until it listens; against an empty Node, and a bundle that only loads `@actions/core`,
+ * started the same way.
+ */
 export async function starts(): Promise<Starts> {
-  const empty = emptyAction()
+  const empty = makeAction('')
+  const onlyCore = makeAction(await bundleCore())
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
   github.addRepository('acme/shop')
-  const times: Record<keyof Starts, number[]> = { emptyNode: [], main: [], post: [], relayListening: [] }
+  const rounds: Record<Part, number>[] = []
   try {
     for (let i = 0; i < ROUNDS; i++) {
       const run = port.createRun({ action: 'deploy' })
@@ -44,30 +51,59 @@ export async function starts(): Promise<Starts> {
         },
         repository: 'acme/shop',
         github,
-        actions: { 'bench/empty@v1': empty },
+        actions: { 'bench/empty@v1': empty, 'bench/core@v1': onlyCore },
         repositoryRoot: join(import.meta.dirname, '..'),
         secrets: { ID: port.clientId, SECRET: port.clientSecret },
       })
       const steps = played.jobs[0]?.steps ?? []
       const took = (name: string) => steps.find(step => step.name === name)?.durationMs ?? Number.NaN
-      times.emptyNode.push(took('empty'))
-      times.main.push(took('port'))
-      times.post.push(took('Post port'))
-      times.relayListening.push(await relayListening())
+      rounds.push({
+        emptyNode: took('empty'),
+        onlyCore: took('core'),
+        main: took('port'),
+        post: took('Post port'),
+        progress: timeOf('action/dist/progress/index.js'),
+        relayListening: await relayListening(),
+      })
     }
   } finally {
     await Promise.all([port.close(), github.close()])
-    rmSync(empty, { recursive: true, force: true })
+    for (const folder of [empty, onlyCore]) rmSync(folder, { recursive: true, force: true })
   }
   return Object.fromEntries(
-    Object.entries(times).map(([name, all]) => [name, median(all)]),
-  ) as unknown as Starts
+    PARTS.map(part => [
+      part,
+      {
+        ms: spread(rounds.map(round => round[part])),
+        ratio: spread(rounds.map(round => round[part] / round.emptyNode)),
+      },
+    ]),
+  ) as Starts
+}
+
+/** Without a job on its input, a progress reporter ends as soon as it is loaded. */
+function timeOf(file: string): number {
+  const begun = performance.now()
+  spawnSync(process.execPath, [file], { input: '' })
+  return performance.now() - begun
+}
+
+/** The smallest bundle of an action: it only loads `@actions/core`. */
+async function bundleCore(): Promise<string> {
+  const folder = mkdtempSync(join(import.meta.dirname, 'core-'))
+  try {
+    const entry = join(folder, 'main.mjs')
+    writeFileSync(entry, "import * as core from '@actions/core'\ncore.debug('loaded')\n")
+    return (await ncc(entry, { minify: true, quiet: true, cache: false, target: 'es2024' })).code
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 /** Bytes of the bundles that the action runs. */
 export function bundleSizes(): Record<string, number> {
   return Object.fromEntries(
-    ['main', 'post'].map(name => [
+    ['main', 'post', 'progress'].map(name => [
       name,
       statSync(new URL(`../action/dist/${name}/index.js`, import.meta.url)).size,
     ]),
@@ -99,17 +135,17 @@ jobs:
           port-api-url: ${portUrl}
       - name: empty
         uses: bench/empty@v1
+      - name: core
+        uses: bench/core@v1
 `
 
-function emptyAction(): string {
+function makeAction(code: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'bench-action-'))
   mkdirSync(folder, { recursive: true })
   writeFileSync(
     join(folder, 'action.yml'),
-    'name: empty\ndescription: does nothing\nruns: { using: node24, main: main.js }\n',
+    'name: bench\ndescription: does nothing\nruns: { using: node24, main: main.mjs }\n',
   )
-  writeFileSync(join(folder, 'main.js'), '')
+  writeFileSync(join(folder, 'main.mjs'), code)
   return folder
 }
-
-const median = (all: number[]) => [...all].sort((a, b) => a - b)[Math.floor(all.length / 2)] as number

@@ -1,7 +1,7 @@
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { verifySignature } from '../../relay/webhook/signature.ts'
-import { SECRET } from '../signed-requests.ts'
+import { SECRET } from '../load/webhooks.ts'
 
 const app = new Hono().post('/webhook', async c => {
   const body = new Uint8Array(await c.req.arrayBuffer())

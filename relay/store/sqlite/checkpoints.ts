@@ -23,7 +23,10 @@ export function startCheckpoints(path: string): Checkpoints {
   const start = () => {
     // Beside this file in the sources, beside the bundle when bundled.
     const file = `./sqlite-checkpoint-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
-    const started = new Worker(new URL(file, import.meta.url), { workerData: path })
+    const started = new Worker(new URL(file, import.meta.url), {
+      workerData: path,
+      resourceLimits: { maxYoungGenerationSizeMb: 1 },
+    })
     started.on('message', () => {
       busy = false
       schedule()

@@ -59,13 +59,13 @@ export function openSqliteFile(path: string): SqliteFile {
 
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
-  // The index of run ids is written to all over: of a million it takes 40 MB, and has to stay in the cache beside what
-  // passes through. The log is moved by a thread of its own; a commit does so once that has fallen 256 MB behind.
+  // What does not fit the cache is in the system's, a copy away: a larger one costs memory and brought no rate. The log is
+  // moved by a thread of its own; a commit does so once that has fallen 256 MB behind.
   database.exec(`
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -32768;
+    PRAGMA cache_size = -16384;
     PRAGMA wal_autocheckpoint = 65536;`)
   migrate(database)
   // No other relay has the file: every lease belongs to a relay that is gone.

@@ -16,6 +16,9 @@ interface Collected {
   requests: Waiting<Row[][]>[]
 }
 
+/** A batch is forgotten once it is written: by itself, Node would let its garbage grow to ten times as much. */
+const resourceLimits = { maxYoungGenerationSizeMb: 6 }
+
 /**
  * Opens the SQLite file in its own thread. Calls that arrive while a commit is on its way to the disk go
  * together into the next one.
@@ -25,7 +28,7 @@ interface Collected {
 export async function openSqlite(path: string): Promise<Database & Pick<Backend, 'insert'>> {
   // Beside this file in the sources, beside the bundle when bundled.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
-  const thread = new Worker(new URL(file, import.meta.url), { workerData: path })
+  const thread = new Worker(new URL(file, import.meta.url), { workerData: path, resourceLimits })
   await new Promise<void>((resolve, reject) => {
     thread.once('message', message => (message === 'open' ? resolve() : reject(new Error(message.refused))))
     thread.once('error', reject)

@@ -1,0 +1,101 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { signWebhooks, takeRequest } from './load/webhooks.ts'
+import { startServer, stopServer } from './processes.ts'
+import { relayEnvironment } from './relay-environment.ts'
+import { percentile } from './statistics.ts'
+
+const WARM_UP = 20
+const WEBHOOKS = 100
+/** The relay is idle again long before the next webhook. */
+const PAUSE_MS = 150
+
+/** From the sending of a webhook to the arrival of its dispatch at GitHub, and to the answer; milliseconds. */
+export interface Latency {
+  dispatch: { p50: number; p99: number }
+  answer: { p50: number; p99: number }
+}
+
+/** An idle relay, one webhook after the other. */
+export async function latency(database: string | null): Promise<Latency> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+  const github = await startGitHub()
+  const relay = await startServer(
+    'relay/dist/main.js',
+    relayEnvironment(database ?? `sqlite:${join(folder, 'relay.db')}`, github.url),
+  )
+  const { hostname: host, port } = new URL(relay.url)
+  const socket = connect({ host, port: Number(port), noDelay: true })
+  await once(socket, 'connect')
+  const dispatches: number[] = []
+  const answers: number[] = []
+  try {
+    const webhooks = signWebhooks(WARM_UP + WEBHOOKS, 0)
+    for (let request = takeRequest(webhooks); request !== null; request = takeRequest(webhooks)) {
+      const arrival = github.next()
+      const sentAt = performance.now()
+      socket.write(request)
+      const [answer] = await once(socket, 'data')
+      answers.push(performance.now() - sentAt)
+      if (!String(answer).startsWith('HTTP/1.1 202')) throw new Error(`a webhook was answered ${answer}`)
+      dispatches.push((await arrival) - sentAt)
+      // Not in step with anything that the relay does at an interval.
+      await sleep(PAUSE_MS + Math.random() * PAUSE_MS)
+    }
+  } finally {
+    socket.destroy()
+    await stopServer(relay)
+    github.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const of = (all: number[]) => {
+    const measured = all.slice(WARM_UP)
+    return { p50: percentile(measured, 50), p99: percentile(measured, 99) }
+  }
+  return { dispatch: of(dispatches), answer: of(answers) }
+}
+
+/** GitHub as far as a dispatch needs it: accepts every one, and shows no workflow runs. */
+export async function startGitHub(): Promise<{
+  url: string
+  /** The time at which the next dispatch arrives. */
+  next(): Promise<number>
+  dispatched(): number
+  close(): void
+}> {
+  let arrive = (_: number) => {}
+  let dispatched = 0
+  const server = createServer((request, response) => {
+    const isDispatch = request.method === 'POST' && request.url?.endsWith('/dispatches')
+    if (isDispatch) {
+      dispatched++
+      arrive(performance.now())
+    }
+    request.resume().on('end', () => {
+      if (isDispatch) response.writeHead(204).end()
+      else
+        response
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end('{"total_count":0,"workflow_runs":[]}')
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    next: () =>
+      new Promise(resolve => {
+        arrive = resolve
+      }),
+    dispatched: () => dispatched,
+    close() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}

@@ -1,0 +1,106 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { cpuTime, type Server } from '../processes.ts'
+import { type Webhooks, writeFiles } from './webhooks.ts'
+
+/** What one run of the load generator has shown. */
+export interface Figures {
+  perSecond: number
+  /** CPU time of the server, all of its threads, for each request, in microseconds. */
+  cpuUs: number
+  /** Milliseconds. */
+  p50: number
+  p99: number
+  /** CPU cores that the generator kept busy. Near 1, the rate is its own limit, and not the server's. */
+  generatorCores: number
+}
+
+export interface Generator {
+  name: string
+  /** Sends webhooks that were not sent yet for a time, over so many connections. */
+  run(server: Server, webhooks: Webhooks, connections: number, seconds: number): Promise<Figures>
+}
+
+interface Result {
+  requests: number
+  durationMs: number
+  p50: number
+  p99: number
+  /** Not answered with 2xx. */
+  refused: number
+  /** Not answered. */
+  failed: number
+  generatorCpuUs: number
+}
+
+/** `wrk`, which is written in C, where it is installed; else a generator in Node, at three times the cost. */
+export function chooseGenerator(): Generator {
+  const version = spawnSync('wrk', ['-v'], { encoding: 'utf8' }).stdout ?? ''
+  const isThere = version.startsWith('wrk')
+  const send = isThere ? sendWithWrk : sendWithNode
+  return {
+    name: isThere ? (version.match(/^wrk \S+/)?.[0] ?? 'wrk') : 'Node (wrk is not installed)',
+    async run(server, webhooks, connections, seconds) {
+      const before = cpuTime(server.child.pid)
+      const result = await send(server.url, webhooks, connections, seconds)
+      const used = cpuTime(server.child.pid) - before
+      const { requests, durationMs, p50, p99, refused, failed, generatorCpuUs } = result
+      // What is under way when the time is over counts as nothing.
+      if (refused > 0 || failed > 0)
+        throw new Error(`${refused} of ${requests} webhooks were refused, ${failed} not answered`)
+      webhooks.next += requests + connections
+      return {
+        perSecond: (requests * 1000) / durationMs,
+        cpuUs: used / requests,
+        ...{ p50, p99 },
+        generatorCores: generatorCpuUs / 1000 / durationMs,
+      }
+    },
+  }
+}
+
+type Send = (url: string, webhooks: Webhooks, connections: number, seconds: number) => Promise<Result>
+
+const sendWithWrk: Send = async (url, webhooks, connections, seconds) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+  try {
+    const script = join(import.meta.dirname, 'wrk.lua')
+    const files = writeFiles(webhooks, folder)
+    return await run('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url, '--', ...files])
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const sendWithNode: Send = async (url, webhooks, connections, seconds) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+  try {
+    const script = join(import.meta.dirname, 'sender.ts')
+    const files = writeFiles(webhooks, folder)
+    return await run(process.execPath, [script, url, String(connections), String(seconds), ...files])
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Runs a generator as a process of its own; its last line is the result. */
+async function run(command: string, args: string[]): Promise<Result> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  let printed = ''
+  child.stdout.on('data', chunk => {
+    printed += chunk
+  })
+  // Read while it still runs: afterwards the system no longer knows.
+  let generatorCpuUs = 0
+  const watch = setInterval(() => {
+    const used = cpuTime(child.pid)
+    if (used > generatorCpuUs) generatorCpuUs = used
+  }, 50)
+  const code = await new Promise(resolve => child.once('close', resolve))
+  clearInterval(watch)
+  const line = printed.split('\n').find(each => each.startsWith('RESULT '))
+  if (code !== 0 || !line) throw new Error(`${command} failed (${code}): ${printed}`)
+  return { ...JSON.parse(line.slice('RESULT '.length)), generatorCpuUs }
+}

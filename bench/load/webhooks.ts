@@ -1,0 +1,68 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export const SECRET = 'bench-client-secret-0123456789abcdef'
+
+const ID_LENGTH = 18
+/** A line of the file: signature, space, id of the run, line break. */
+const LINE_LENGTH = 44 + 1 + ID_LENGTH + 1
+const START = '{"run":{"id":"'
+
+/** Signed webhooks as Port sends them, each of a run of its own. What they have in common is stored once. */
+export interface Webhooks {
+  timestamp: string
+  /** The body behind the id of the run. */
+  rest: string
+  /** One webhook each: its signature and the id of its run. */
+  lines: Buffer
+  /** The first line that was not sent yet. */
+  next: number
+}
+
+/**
+ * The body is that of a day-2 action, 1.4 KB, with a text input that fills it up to the size.
+ *
+ * @param size of the body, in bytes
+ */
+export function signWebhooks(count: number, size: number): Webhooks {
+  const { run: _, ...body } = JSON.parse(readFileSync(new URL('../body.json', import.meta.url), 'utf8'))
+  const restOf = (notes?: string) =>
+    `"},${JSON.stringify({ ...body, inputs: { ...body.inputs, ...(notes && { notes }) } }).slice(1)}`
+  const missing = size - START.length - ID_LENGTH - restOf('x').length + 1
+  const rest = missing > 0 ? restOf('x'.repeat(missing)) : restOf()
+  const timestamp = String(Math.floor(Date.now() / 1000))
+  const lines = Buffer.alloc(count * LINE_LENGTH)
+  const random = randomBytes(count * 8).toString('hex')
+  for (let i = 0; i < count; i++) {
+    const id = `r_${random.slice(i * 16, i * 16 + 16)}`
+    const signature = createHmac('sha256', SECRET)
+      .update(`${timestamp}.${START}${id}${rest}`)
+      .digest('base64')
+    lines.write(`${signature} ${id}\n`, i * LINE_LENGTH, 'latin1')
+  }
+  return { timestamp, rest, lines, next: 0 }
+}
+
+/** The next webhook as bytes of HTTP/1.1; null where all are sent. */
+export function takeRequest(webhooks: Webhooks, path = '/webhook'): string | null {
+  const at = webhooks.next * LINE_LENGTH
+  if (at >= webhooks.lines.length) return null
+  webhooks.next++
+  const line = webhooks.lines.toString('latin1', at, at + LINE_LENGTH)
+  const body = `${START}${line.slice(45, 45 + ID_LENGTH)}${webhooks.rest}`
+  return (
+    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n` +
+    `Content-Length: ${body.length}\r\nX-Port-Timestamp: ${webhooks.timestamp}\r\n` +
+    `X-Port-Signature: v1,${line.slice(0, 44)}\r\n\r\n${body}`
+  )
+}
+
+/** Writes those that were not sent yet into files for `wrk.lua`; its arguments. */
+export function writeFiles(webhooks: Webhooks, folder: string): string[] {
+  const lines = join(folder, 'lines')
+  const rest = join(folder, 'rest')
+  writeFileSync(lines, webhooks.lines.subarray(webhooks.next * LINE_LENGTH))
+  writeFileSync(rest, webhooks.rest)
+  return [lines, rest, webhooks.timestamp, '/webhook']
+}

@@ -1,0 +1,63 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+
+export interface Server {
+  url: string
+  child: ChildProcess
+  startedAfterMs: number
+}
+
+/** Starts a server that prints a JSON line with its `port`, as deploy/Dockerfile starts the relay. */
+export async function startServer(file: string, env: Record<string, string> = {}): Promise<Server> {
+  const begun = performance.now()
+  const child = spawn(process.execPath, ['--max-semi-space-size=8', file], {
+    env: { PATH: process.env.PATH, MALLOC_ARENA_MAX: '2', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
+    const { port } = JSON.parse(line) as { port?: number }
+    if (!port) continue
+    child.stdout?.resume()
+    return { url: `http://127.0.0.1:${port}`, child, startedAfterMs: performance.now() - begun }
+  }
+  throw new Error(`${file} ended before it listened`)
+}
+
+export async function stopServer({ child }: Pick<Server, 'child'>): Promise<void> {
+  child.kill('SIGTERM')
+  if (child.exitCode === null) await once(child, 'exit')
+}
+
+/** The system's clock ticks are of 10 ms wherever Node runs on Linux. */
+const TICK_US = 10_000
+
+/** CPU time that a process has used, all of its threads, in microseconds; NaN where the system has no /proc. */
+export function cpuTime(pid: number | undefined): number {
+  try {
+    // The name, in brackets, may hold spaces.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    return (Number(fields[11]) + Number(fields[12])) * TICK_US
+  } catch {
+    return Number.NaN
+  }
+}
+
+/** Resident memory of a process, now and at its peak, in MB. */
+export function memory({ child }: Pick<Server, 'child'>): { now: number; peak: number } {
+  try {
+    const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
+    const mb = (name: string) => Number(status.match(new RegExp(`${name}:\\s+(\\d+) kB`))?.[1]) / 1024
+    return { now: mb('VmRSS'), peak: mb('VmHWM') }
+  } catch {
+    return { now: Number.NaN, peak: Number.NaN }
+  }
+}
+
+/** The peak counts from here. */
+export function forgetPeak({ child }: Pick<Server, 'child'>): void {
+  try {
+    writeFileSync(`/proc/${child.pid}/clear_refs`, '5')
+  } catch {}
+}

@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest'
+import type { GitHubRun } from '../support/github-api.ts'
+import { seededRandom } from '../support/random.ts'
+import { iso, openStage } from '../support/stage.ts'
+
+const REPOSITORIES = 500
+/** A tenth of 50,000 deliveries a day, in the busiest hour; a quarter of that hour is played. */
+const AN_HOUR = 5_000
+const MINUTES = 15
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+/** How long after its dispatch a workflow run reports, and how long it then takes at least and at most. */
+const REPORTS_AFTER = 8 * SECOND
+const TAKES = [30 * SECOND, 8 * MINUTE] as const
+/** Of the installation of an App in so many repositories: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
+const GITHUB_A_MINUTE = 12_500 / 60
+
+for (const webhooks of [true, false]) {
+  test(`50,000 deliveries a day in 500 repositories, ${webhooks ? 'with' : 'without'} GitHub's webhooks: what the relay asks of GitHub and Port in the busiest hour`, async () => {
+    const random = seededRandom(50_000)
+    const stage = await openStage({ startTimeout: 10 * MINUTE, runTimeout: 24 * 60 * MINUTE })
+    const { github, port, now } = stage
+    for (let i = 0; i < REPOSITORIES; i++) github.addRepository(`acme/shop-${i}`)
+    const later: { at: number; work: () => Promise<unknown> }[] = []
+    const plan = (ms: number, work: () => Promise<unknown>) => later.push({ at: now() + ms, work })
+    let dispatched = 0
+    let ended = 0
+
+    async function deliver(): Promise<void> {
+      const repository = `acme/shop-${Math.floor(random() * REPOSITORIES)}`
+      const id = await stage.accept(`r_${String(++dispatched).padStart(16, '0')}`, repository)
+      plan(REPORTS_AFTER, async () => {
+        const run = github.createRun({
+          repository,
+          displayTitle: 'deploy',
+          createdAt: iso(now()),
+          status: 'in_progress',
+        })
+        await stage.bind(id, run.id)
+        const [least, most] = TAKES
+        plan(least + random() * (most - least), () => end(run))
+      })
+    }
+    async function end(run: GitHubRun): Promise<void> {
+      ended++
+      stage.end(run, 'success')
+      if (webhooks) await stage.webhook(run)
+    }
+
+    const asked: Record<'github' | 'writes' | 'port', number>[] = []
+    let owed = 0
+    for (let minute = 0; minute < MINUTES; minute++) {
+      const before = { github: github.requests.length, port: port.requests.length }
+      const begun = now()
+      for (let second = 0; second < 60; second++) {
+        for (owed += AN_HOUR / 3_600; owed >= 1; owed--) await deliver()
+        await stage.pass(SECOND)
+        for (const { work } of take(later, now())) await work()
+      }
+      expect(now() - begun).toBe(MINUTE)
+      const ours = github.requests.slice(before.github)
+      asked.push({
+        github: ours.filter(({ status }) => status !== 304).length,
+        writes: ours.filter(({ method }) => method === 'POST').length,
+        port: port.requests.length - before.port,
+      })
+    }
+
+    const most = (kind: keyof (typeof asked)[number]) => Math.max(...asked.map(each => each[kind]))
+    const finished = await stage.store.list({ state: 'finished' }, { limit: 5_000 })
+    console.log(
+      `${webhooks ? 'with' : 'without'} webhooks, busiest minute: ${most('github')} requests to GitHub (${most('writes')} of them dispatches), ` +
+        `${most('port')} to Port; ${dispatched} delivered, ${ended} workflow runs ended, ${finished.length} known to have`,
+    )
+    expect(github.dispatches.length).toBe(dispatched)
+    // Dispatches, and beside them no more than the watch's budget of 60 a minute.
+    expect(most('github') - most('writes')).toBeLessThanOrEqual(60)
+    expect(most('github')).toBeLessThanOrEqual(GITHUB_A_MINUTE)
+    if (webhooks) expect(finished.length).toBeGreaterThanOrEqual(ended - 2)
+  }, 300_000)
+}
+
+/** What is due, taken out. */
+function take<T extends { at: number }>(later: T[], now: number): T[] {
+  const due = later.filter(({ at }) => at <= now)
+  later.splice(0, later.length, ...later.filter(({ at }) => at > now))
+  return due
+}
