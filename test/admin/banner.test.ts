@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { banner, type Health } from '../../relay/admin/dashboard/banner.ts'
 import { createTally } from '../../relay/admin/tally.ts'
 import { openStore } from '../../relay/store/open.ts'
-import { aDelivery, applyTo } from '../store/place.ts'
+import { aDelivery } from '../store/place.ts'
 import { temporaryFolder } from '../support/relay.ts'
 
 const NOW = Date.parse('2026-03-01T12:00:00Z')
@@ -56,8 +56,9 @@ test('what happens is counted by the hour, and kept for two days', async () => {
   await store.accept({ ...delivery, id: 'the same again' })
   await store.accept(aDelivery())
   now += 60 * MINUTE
-  await applyTo(store, delivery.id, { change: { state: 'failed', reason: 'no' } })
-  await applyTo(store, delivery.id, { change: { state: 'queued' } })
+  const applied = { messages: [], history: null }
+  tally.transition({ ...applied, change: { state: 'failed', reason: 'no' } })
+  tally.transition({ ...applied, change: { state: 'queued' } })
   await tally.flush()
   const none = { accepted: 0, finished: 0, failed: 0, cancelled: 0 }
   const first = { ...none, hour: NOW, accepted: 2 }

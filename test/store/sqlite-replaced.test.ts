@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Relay, relayEnv, runRelay, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { until } from '../support/until.ts'
 
 /* SQLite goes on with a file that has no name any more: whatever it writes there is lost with the process. */
 
@@ -23,7 +24,8 @@ test('a relay whose SQLite file was deleted accepts nothing and is not ready', a
     expect((await sendRun(relay, id)).status).toBe(503)
     expect(await readyz(relay)).toBe(503)
   }
-  expect(relay.printed()).toMatch(/relay\.db was deleted or replaced: put it back, or restart the relay/)
+  const named = /relay\.db was deleted or replaced: put it back, or restart the relay/
+  await until(() => named.test(relay.printed()), 'its log names the file')
   expect(await relay.stop()).toBe(0)
 })
 

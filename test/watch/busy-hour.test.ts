@@ -4,9 +4,9 @@ import { seededRandom } from '../support/random.ts'
 import { iso, openStage } from '../support/stage.ts'
 
 const REPOSITORIES = 500
-/** A tenth of 50,000 deliveries a day, in the busiest hour; a quarter of that hour is played. */
+/** A tenth of 50,000 deliveries a day, in the busiest hour; `BUSY_MINUTES` of it are played. */
 const AN_HOUR = 5_000
-const MINUTES = 15
+const MINUTES = Number(process.env.BUSY_MINUTES ?? 5)
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
 /** How long after its dispatch a workflow run reports, and how long it then takes at least and at most. */
