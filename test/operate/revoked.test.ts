@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { openStage } from '../support/stage.ts'
+
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+const REPOSITORIES = 10
+/** One every two seconds, for ten minutes. */
+const DELIVERIES = 300
+
+test('a token that is revoked for ten minutes under load: no delivery fails, all are dispatched in order once it is renewed, and each log in Port says why once', async () => {
+  const stage = await openStage({ startTimeout: 60 * MINUTE, runTimeout: 24 * 60 * MINUTE })
+  const repositories = Array.from({ length: REPOSITORIES }, (_, i) => `acme/shop-${i}`)
+  for (const repository of repositories) stage.github.addRepository(repository)
+  stage.github.fail({
+    status: 401,
+    body: { message: 'Bad credentials' },
+    times: Number.POSITIVE_INFINITY,
+  })
+  const runIds: string[] = []
+  for (let i = 0; i < DELIVERIES; i++) {
+    const runId = `r_${String(i).padStart(16, '0')}`
+    await stage.accept(runId, repositories[i % REPOSITORIES])
+    runIds.push(runId)
+    await stage.pass(2 * SECOND)
+    await stage.announce()
+  }
+  expect(stage.github.dispatches).toEqual([])
+  expect(await stage.store.list({ state: 'queued' }, { limit: 1_000 })).toHaveLength(DELIVERIES)
+
+  stage.github.clearFailures()
+  await stage.pass(5 * MINUTE)
+  expect(await stage.store.list({ state: 'failed' }, { limit: 1_000 })).toEqual([])
+  for (const [i, repository] of repositories.entries()) {
+    const dispatched = stage.github.dispatches.filter(each => each.repository === repository)
+    const accepted = runIds.filter((_, n) => n % REPOSITORIES === i)
+    expect(dispatched.map(({ clientPayload }) => clientPayload.run_id)).toEqual(accepted)
+  }
+  for (const runId of runIds) {
+    const lines = stage.port.run(runId).logs.flatMap(({ message }) => message.split('\n'))
+    expect(lines.filter(line => line.includes('renew GITHUB_TOKEN'))).toHaveLength(1)
+  }
+}, 60_000)
