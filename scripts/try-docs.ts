@@ -171,7 +171,12 @@ function start([command, ...args]: string[], cwd: string, more: Record<string, s
   const appended = Object.fromEntries(
     ['PORT_LOG', 'PORT_ENTITIES', 'PORT_RUN'].map(name => [name, join(cwd, name)]),
   )
+  // Where this machine gets its packages.
+  const ofNpm = Object.entries(process.env).filter(([name]) =>
+    /^npm_config_|^NODE_EXTRA_CA_CERTS$/i.test(name),
+  )
   const env = {
+    ...Object.fromEntries(ofNpm),
     ...settings,
     ...appended,
     HOME,
