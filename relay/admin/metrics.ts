@@ -199,9 +199,9 @@ export function createMetrics(): Metrics {
   }
 }
 
-/** What Port is told, or has shown already. */
+/** The conclusion that is sent to Port, or that Port shows already. */
 function conclusionOf({ messages, history }: Transition): string {
-  const told = messages.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : []))
-  const conclusion = told.at(-1) ?? history?.details.conclusion
+  const sent = messages.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : []))
+  const conclusion = sent.at(-1) ?? history?.details.conclusion
   return CONCLUSIONS.find(each => each === conclusion) ?? 'unknown'
 }
