@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inflate } from '@sparticuz/chromium'
 import { type Browser, chromium } from 'playwright-core'
@@ -38,6 +38,11 @@ async function unpack(): Promise<void> {
   process.env.TMPDIR = made
   try {
     await Promise.all(['chromium.br', 'fonts.tar.br', 'al2023.tar.br'].map(file => inflate(join(bin, file))))
+    // The package's own names folders of AWS Lambda alone; a page whose text has no font ends the browser.
+    await writeFile(
+      join(made, 'fonts/fonts.conf'),
+      `<fontconfig><dir>${join(folder, 'fonts')}</dir><cachedir>${join(folder, 'fonts-cache')}</cachedir></fontconfig>`,
+    )
     await rename(made, folder)
   } catch (error) {
     await rm(made, { recursive: true, force: true })
