@@ -1,6 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import type { Client } from 'pg'
 
-const CHECK = { name: 'relay_start_check', text: 'SELECT 1' }
 /** Less than a query may take. */
 const ANSWER_MS = 10_000
 
@@ -23,13 +23,15 @@ export class PoolerRefused extends Error {
  */
 export async function checkPreparedStatements(connect: () => Client): Promise<void> {
   const [user, other] = [connect(), connect()]
+  // A name of its own: what an earlier start prepared is still on the pooler's connections.
+  const check = { name: `relay_start_${randomUUID()}`, text: 'SELECT 1' }
   for (const client of [user, other]) client.on('error', () => {})
   try {
     await Promise.all([user.connect(), other.connect()])
-    await user.query(CHECK)
-    await user.query(CHECK)
+    await user.query(check)
+    await user.query(check)
     await other.query('BEGIN')
-    await inTime(user.query(CHECK))
+    await inTime(user.query(check))
   } catch (error) {
     const { code } = error as { code?: string }
     // 26000: there is no such prepared statement. 42P05: there is one of that name already. https://www.postgresql.org/docs/current/errcodes-appendix.html
