@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, type TestContext, test } from 'vitest'
 import { acts } from '../demo/acts.ts'
 import { judge } from '../demo/play-act.ts'
+import { COMPILE_CACHE } from './support/compile-cache.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -14,7 +15,7 @@ async function demo({ onTestFinished }: TestContext, args: string[] = [], interr
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const child = spawn(process.execPath, ['demo/main.ts', ...args], {
     cwd: root,
-    env: { PATH: process.env.PATH, TMPDIR: folder },
+    env: { ...COMPILE_CACHE, PATH: process.env.PATH, TMPDIR: folder },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   let output = ''

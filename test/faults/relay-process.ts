@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { COMPILE_CACHE } from '../support/compile-cache.ts'
 import { until } from '../support/until.ts'
 
 const MAIN = join(import.meta.dirname, '../../relay/main.ts')
@@ -66,7 +67,13 @@ export async function prepareRelay(
     async start() {
       const [program = process.execPath, ...args] = [...command, process.execPath, ...flags, MAIN]
       const started = spawn(program, args, {
-        env: { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: String(port), ...env },
+        env: {
+          ...COMPILE_CACHE,
+          PATH: process.env.PATH ?? '',
+          HOST: '127.0.0.1',
+          PORT: String(port),
+          ...env,
+        },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       child = started

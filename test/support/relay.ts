@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest'
 import { openRelay } from '../../relay/commands/open-relay.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import { createLog } from '../../relay/log/create-log.ts'
+import { COMPILE_CACHE } from './compile-cache.ts'
 import { SECRET } from './sign.ts'
 import { until } from './until.ts'
 
@@ -113,7 +114,10 @@ function spawnRelay(
   flags: string[] = [],
 ): { child: ChildProcess; output: Output } {
   const main = join(import.meta.dirname, '../../relay/main.ts')
-  const child = spawn(process.execPath, [...flags, main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...flags, main, ...args], {
+    env: { ...COMPILE_CACHE, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   onTestFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGKILL')
