@@ -31,6 +31,10 @@ import { observePort } from './observe-port.ts'
 /** What a stop may take before it no longer waits for requests and steps under way. */
 const STOP_MS = 20_000
 
+/** A look at how busy a relay is that has just started, and how many there are at most. */
+const LOOK_MS = 20
+const LOOKS = 25
+
 /** A relay that listens and works. */
 export interface Relay {
   address: string
@@ -175,7 +179,7 @@ export async function openRelay(config: Config, log: Logger, opening?: Promise<S
       { cause },
     )
   })
-  const workers = startWorkers()
+  const starting = whenCalm().then(startWorkers)
   const { address, port: boundPort } = server.address() as AddressInfo
   return {
     address,
@@ -186,6 +190,7 @@ export async function openRelay(config: Config, log: Logger, opening?: Promise<S
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()
       const patience = sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})
+      const workers = await starting
       // The next start finds what does not end in time by its lease and its recorded attempt.
       await Promise.race([Promise.all(workers.map(worker => worker.stop())), patience])
       stopping.abort()
@@ -196,5 +201,17 @@ export async function openRelay(config: Config, log: Logger, opening?: Promise<S
       clearInterval(idle)
       await close()
     },
+  }
+}
+
+/**
+ * Those who have waited for the relay come first: Node lets in one connection in each pass of its event loop, and the
+ * first steps of the workers take long ones. Where nobody has waited, it takes one look.
+ */
+async function whenCalm(): Promise<void> {
+  for (let look = 0; look < LOOKS; look++) {
+    const before = performance.eventLoopUtilization()
+    await sleep(LOOK_MS)
+    if (performance.eventLoopUtilization(before).utilization < 0.7) return
   }
 }
