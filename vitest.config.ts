@@ -4,11 +4,11 @@ import { COMPILE_CACHE } from './test/support/compile-cache.ts'
 // For the processes and threads that tests start. What it holds says less of which lines ran.
 if (!process.argv.includes('--coverage')) Object.assign(process.env, COMPILE_CACHE)
 
-/** Load, attacks and kills at random, which take much time of the processor: `npm run test:load`. */
+/** Attacks, faults and load, which take much time of the processor: `npm run test:load`. */
 const LOAD = [
-  'test/attack/{fuzz,intake,replays,reports}.test.ts',
+  'test/{attack,faults}/**/*.test.ts',
   'test/deliveries/simulation.test.ts',
-  'test/faults/faults.test.ts',
+  'test/operate/{port-away,revoked}.test.ts',
   'test/relay/kill.test.ts',
   'test/watch/{busy-hour,thousand}.test.ts',
   'test/workflow-dispatch/exact-runs.test.ts',
@@ -18,7 +18,6 @@ const LOAD = [
 const ALONE = [
   'test/{invocation-target,network-error}.test.ts',
   'test/action/{progress-reporter,relay-request,send-log,start,steps}.test.ts',
-  'test/attack/connections.test.ts',
   'test/github/{hostile-texts,workflow-dispatch}.test.ts',
   'test/operate/trouble.test.ts',
   'test/relay/{allow-list,signature,wait-dispatch,webhook}.test.ts',

@@ -492,7 +492,8 @@ describe('a run', () => {
       `- run: ${JSON.stringify(detached)}\n- run: echo x > a; tail -f a > b 2>&1 & until test -s b; do sleep 0.01; done`,
     )
     expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'tail -f a'])
-    for (const { pid } of job.orphans) expect(isRunning(pid)).toBe(false)
+    // Killed, though the system may take a moment.
+    for (const { pid } of job.orphans) await expect.poll(() => isRunning(pid)).toBe(false)
     await expect(playSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow('::set-output::')
     expect(readdirSync(place)).toEqual([])
   })

@@ -7,7 +7,6 @@ import { repositoryChecks } from '../../relay/commands/doctor/repositories.ts'
 import { diagnose, doctor } from '../../relay/commands/doctor.ts'
 import { openRelay, type Relay } from '../../relay/commands/open-relay.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import { freePort } from '../support/free-port.ts'
 import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
 import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
 import { type PortApi, startPortApi } from '../support/port-api.ts'
@@ -22,13 +21,13 @@ let github: GitHubApi
 let port: PortApi
 let issuer: OidcIssuer
 let relay: Relay
-let nowhere: string
+/** Below the ports that the system chooses: no other test listens there. */
+const nowhere = '127.0.0.1:2'
 let clean: Env
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'doctor-'))
   ;[github, port, issuer] = await Promise.all([startGitHubApi(), startPortApi(), startOidcIssuer()])
-  nowhere = `127.0.0.1:${await freePort()}`
   const dispatchable = 'on:\n  workflow_dispatch:\n    inputs: { port: { type: string } }\n'
   const workflow = (name: string, eventTypes: string[], more = {}) => ({
     path: `.github/workflows/${name}.yml`,
