@@ -17,8 +17,8 @@ export function completeFaults(server: TestPostgres): Fault[][] {
   const kills = { times: 100, perKill: 40 }
   const some = { count: 240, perSecond: 60 }
   return [
-    [['SIGKILL at random, SQLite', name => kill(name, kills)]],
     [
+      ['SIGKILL at random, SQLite', name => kill(name, kills)],
       [
         'SIGKILL at random, PostgreSQL',
         async name => kill(name, { ...kills, database: await server.createDatabase() }),
@@ -66,7 +66,7 @@ export function completeFaults(server: TestPostgres): Fault[][] {
       ['403 secondary limit', name => github(name, { ...some, begin: secondaryLimit(3, 10), forMs: 30_000 })],
       ['429', name => github(name, { ...some, begin: tooMany(3, 10), forMs: 30_000 })],
     ],
-    ...workflowFaults(server),
+    workflowFaults(server),
     [
       ['disk full, SQLite', name => diskFull(name, { ...some, count: 600, times: 3, forMs: 1_500 })],
       ['read-only database, SQLite', name => sqliteReadOnly(name, { ...some, times: 3, forMs: 1_000 })],
@@ -85,10 +85,10 @@ export function completeFaults(server: TestPostgres): Fault[][] {
 }
 
 /** Faults of deliveries that start a workflow, whose runs are named by the run id, on both stores. */
-function workflowFaults(server: TestPostgres): Fault[][] {
+function workflowFaults(server: TestPostgres): Fault[] {
   const kills = { target: 'workflow', times: 40, perKill: 20 } as const
   const some = { target: 'workflow', count: 240, perSecond: 60, forMs: 30_000 } as const
-  return (['SQLite', 'PostgreSQL'] as const).map(store => {
+  return (['SQLite', 'PostgreSQL'] as const).flatMap(store => {
     const database = async () => (store === 'SQLite' ? {} : { database: await server.createDatabase() })
     const row = (
       fault: string,

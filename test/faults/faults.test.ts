@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 import { diskFull, postgresDown, postgresReadOnly, sqliteReadOnly } from './rows/database.ts'
@@ -102,3 +103,12 @@ test('PostgreSQL stopped and started: nothing is lost, nothing is dispatched twi
     await own.close()
   }
 }, 90_000)
+
+test('a process that has used PostgreSQL ends with its own exit code, so that a fault can fail', async () => {
+  const { href } = new URL('../support/postgres.ts', import.meta.url)
+  const script = `const { startPostgres } = await import('${href}')
+    await (await startPostgres()).close()
+    process.exitCode = 3`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' })
+  expect(await new Promise(resolve => child.once('exit', resolve))).toBe(3)
+})

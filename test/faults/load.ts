@@ -14,8 +14,10 @@ export type Target = 'event' | 'workflow'
 export const WORKFLOW = 'deploy.yml'
 
 export interface Load {
-  /** Run ids that were answered 202 or 200. */
-  acknowledged: Set<string>
+  /** Run ids that were answered 202 or 200, and when; milliseconds of `performance.now()`. */
+  acknowledged: Map<string, number>
+  /** When each run id was sent first. */
+  begun: Map<string, number>
   /** How many answers there were of each status; 0 counts the connections that failed. */
   answers: Map<number, number>
   /** Resolves once all are acknowledged. */
@@ -43,7 +45,8 @@ export interface LoadOptions {
  */
 export function startLoad({ count, urls, repositories, target, perSecond, onRun }: LoadOptions): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
-  const acknowledged = new Set<string>()
+  const acknowledged = new Map<string, number>()
+  const begun = new Map<string, number>()
   const answers = new Map<number, number>()
   const began = performance.now()
   let next = 0
@@ -56,6 +59,7 @@ export function startLoad({ count, urls, repositories, target, perSecond, onRun 
       if (wait > 0) await sleep(wait)
       const runId = `r_${randomBytes(12).toString('base64url').replaceAll(/[-_]/g, 'x')}`
       onRun?.(runId)
+      begun.set(runId, performance.now())
       for (let tries = index; !stopped; tries++) {
         const status = await post(
           urls[tries % urls.length] as string,
@@ -64,7 +68,7 @@ export function startLoad({ count, urls, repositories, target, perSecond, onRun 
         )
         answers.set(status, (answers.get(status) ?? 0) + 1)
         if (status === 202 || status === 200) {
-          acknowledged.add(runId)
+          acknowledged.set(runId, performance.now())
           break
         }
         await sleep(AGAIN_MS)
@@ -74,6 +78,7 @@ export function startLoad({ count, urls, repositories, target, perSecond, onRun 
   const done = Promise.all(Array.from({ length: CONNECTIONS }, sender)).then(() => agent.destroy())
   return {
     acknowledged,
+    begun,
     answers,
     done,
     async stop() {

@@ -62,7 +62,7 @@ test('a failed delivery keeps why and each event, and is redelivered by API: onc
   expect(await api(`/${id}/redeliver`, 'POST')).toMatchObject({
     status: 409,
     body: {
-      detail: `Delivery ${id} has not failed and was not cancelled: only such deliveries can be redelivered.`,
+      detail: `Delivery ${id} is dispatched: only failed or cancelled deliveries can be redelivered.`,
     },
   })
   const { events } = (await api(`/${id}`)).body as { events: { type: string }[] }
@@ -99,7 +99,9 @@ test('the commands deliveries and redeliver do the same', async () => {
     stderr: '',
   })
   await until(() => github.dispatches.length === 1, 'it is dispatched')
-  expect((await cli(['redeliver', id])).stderr).toContain('only such deliveries can be redelivered')
+  expect((await cli(['redeliver', id])).stderr).toContain(
+    'only failed or cancelled deliveries can be redelivered',
+  )
 })
 
 test('without RELAY_ADMIN_TOKEN the admin API is not there', async () => {

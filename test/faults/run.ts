@@ -27,9 +27,11 @@ try {
         try {
           const verdict = await play(fault)
           verdicts.push(verdict)
-          const { acknowledged, lost, twice } = verdict
+          const { acknowledged, lost, twice, disordered } = verdict
           const seconds = Math.round((performance.now() - began) / 1000)
-          console.error(`${fault}, ${seconds} s: ${acknowledged} acknowledged, ${lost} lost, ${twice} twice`)
+          console.error(
+            `${fault}, ${seconds} s: ${acknowledged} acknowledged, ${lost} lost, ${twice} twice, ${disordered} out of order`,
+          )
         } catch (error) {
           broken.push(`${fault}: ${(error as Error).message}`)
           console.error(broken.at(-1))

@@ -44,7 +44,7 @@ test('?wait=dispatch answers 200 once GitHub has accepted, and Port, which takes
     },
   })
   expect(github.dispatches).toHaveLength(1)
-  await until(() => run.logs.length > 0, 'Port is told')
+  await until(() => run.logs.length > 0, 'Port is updated')
   expect(run.statusLabel).toBe('Waiting for GitHub')
   const again = await send(relay.url, { path: PATH, body: invocation('r_1') })
   expect([again.status, again.body.duplicate]).toEqual([200, true])
@@ -60,14 +60,14 @@ test('it answers 502 with the sentence where GitHub rejects for good, and troubl
     "GitHub cannot see acme/shop: it does not exist, or the relay's token lacks Contents: write on it."
   expect(answer).toEqual({
     status: 502,
-    body: { type: 'about:blank', title: 'GitHub rejected', status: 502, detail },
+    body: { type: 'about:blank', title: 'Bad Gateway', status: 502, detail },
   })
   await until(() => run.logs.length > 0, "Port's log has the reason")
   expect(run.logs.map(log => log.message)).toEqual([expect.stringContaining(String(detail))])
-  // What comes after it is still told.
+  // What comes after it is still sent.
   const next = port.createRun({ id: 'r_2' })
   await send(relay.url, { body: invocation('r_2') })
-  await until(() => next.status === 'FAILURE', 'the next run is told')
+  await until(() => next.status === 'FAILURE', 'the next run is updated')
   expect(run.status).toBe('IN_PROGRESS')
   const asked = port.requests.filter(({ method, path }) => method === 'PATCH' && path.includes('r_1'))
   expect(asked.length).toBeLessThanOrEqual(2)

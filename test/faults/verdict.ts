@@ -12,7 +12,7 @@ export interface Verdict {
   lost: number
   /** Run ids for which GitHub accepted more than one dispatch. */
   twice: number
-  /** Repositories whose deliveries were dispatched in another order than they were accepted in. */
+  /** Repositories in which a delivery was dispatched before one that was acknowledged before it was sent. */
   disordered: number
   /** Failed with a reason. */
   failed: number
@@ -45,14 +45,14 @@ export async function judge(
   const failed = new Set(
     deliveries.filter(each => each.state === 'failed' && each.reason).map(each => each.run_id),
   )
-  const lost = [...load.acknowledged].filter(id => !dispatched.has(id) && !failed.has(id))
+  const lost = [...load.acknowledged.keys()].filter(id => !dispatched.has(id) && !failed.has(id))
   return {
     fault,
     times,
     acknowledged: load.acknowledged.size,
     lost: lost.length,
     twice: dispatched.size === accepted.length ? 0 : countTwice(accepted),
-    disordered: disordered(deliveries, accepted),
+    disordered: disordered(deliveries, accepted, load),
     failed: failed.size,
   }
 }
@@ -63,16 +63,16 @@ function countTwice(ids: string[]): number {
   return [...seen.values()].filter(times => times > 1).length
 }
 
-/** In each repository the first dispatches come in the order of acceptance. */
-function disordered(deliveries: Shown[], accepted: string[]): number {
-  const seq = new Map(deliveries.map(each => [each.run_id, each]))
-  const last = new Map<string, number>()
+/** What the sender can know of the order: two that were under way at once may have been accepted in either. */
+function disordered(deliveries: Shown[], accepted: string[], { acknowledged, begun }: Load): number {
+  const repositories = new Map(deliveries.map(each => [each.run_id, each.repository]))
+  const lastBegun = new Map<string, number>()
   const wrong = new Set<string>()
   for (const id of new Set(accepted)) {
-    const delivery = seq.get(id)
-    if (!delivery) continue
-    if (delivery.seq < (last.get(delivery.repository) ?? 0)) wrong.add(delivery.repository)
-    last.set(delivery.repository, delivery.seq)
+    const repository = repositories.get(id) ?? ''
+    const before = lastBegun.get(repository) ?? 0
+    if ((acknowledged.get(id) ?? Number.POSITIVE_INFINITY) < before) wrong.add(repository)
+    lastBegun.set(repository, Math.max(before, begun.get(id) ?? 0))
   }
   return wrong.size
 }

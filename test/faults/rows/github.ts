@@ -8,7 +8,7 @@ import { openWorld, type WorldOptions } from '../world.ts'
 export interface GitHubFault extends WorldOptions {
   count: number
   perSecond?: number
-  /** Begins the trouble; what it returns tells how often it struck. */
+  /** Begins the trouble; what it returns says how often it struck. */
   begin: (github: GitHubApi) => Promise<() => number> | (() => number)
   /** The trouble lasts at least so long, and until it struck so often. */
   forMs: number
@@ -33,7 +33,7 @@ export async function github(fault: string, options: GitHubFault): Promise<Verdi
 }
 
 /**
- * Nothing tells which delivery an untitled run is of: a dispatch without an answer fails with a sentence when
+ * Nothing shows which delivery an untitled run is of: a dispatch without an answer fails with a sentence when
  * RELAY_START_TIMEOUT is over, unless no run at all appeared.
  */
 export const untitled = (startTimeout: string) =>

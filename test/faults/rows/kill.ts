@@ -46,7 +46,7 @@ export async function killAtAnswer(
       })
     })
     const load = world.load({ count: options.times * options.perKill * 2, perSecond: 100 })
-    await until(() => times === options.times, `${fault}: it strikes`, 300_000)
+    await until(() => times === options.times, `${fault}: it strikes`, 900_000)
     await killing
     await load.done
     return await judge(fault, options.times, world, load)
