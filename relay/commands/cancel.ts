@@ -16,7 +16,7 @@ export const cancel = defineCommand({
     print(
       answer.state === 'cancelled'
         ? `Delivery ${id} is cancelled.`
-        : `Delivery ${id} is being cancelled: its workflow run is asked to end.`,
+        : `Delivery ${id} is being cancelled: the relay cancels its workflow run on GitHub.`,
     )
   },
 })

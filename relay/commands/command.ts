@@ -138,7 +138,7 @@ export function overview(commands: Command[]): string {
     '',
     columns(commands.map(({ name, summary }) => [name, summary])),
     '',
-    'Without a command the relay is served. COMMAND --help prints the options of one; --version the version.',
+    'Without a command, `serve` runs the relay. COMMAND --help prints the options of one; --version the version.',
   ].join('\n')
 }
 

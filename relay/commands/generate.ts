@@ -55,7 +55,7 @@ export const generate = defineCommand({
     output: {
       type: 'string',
       value: 'PATH',
-      help: 'write this file, which must not be there, in place of stdout',
+      help: 'write this file, which must not exist, in place of stdout',
     },
     json: { type: 'boolean', help: 'print JSON: file, format, content and notes' },
   },
@@ -163,7 +163,7 @@ function write(path: string, content: string): void {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const why =
-      code === 'EEXIST' ? 'is there already: remove it, or name another file' : `cannot be written (${code})`
+      code === 'EEXIST' ? 'already exists: remove it, or choose another name' : `cannot be written (${code})`
     throw new Error(`${path} ${why}.`, { cause })
   }
 }

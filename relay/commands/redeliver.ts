@@ -43,7 +43,7 @@ export const redeliver = defineCommand({
       if (each.port_run_ended) print(`  ${ENDED}`)
     }
     print(summary(answer, isDry))
-    if (answer.more) print('More of them match, which are older: repeat the command.')
+    if (answer.more) print('Older deliveries match as well: repeat the command.')
   },
 })
 

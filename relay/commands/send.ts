@@ -103,7 +103,8 @@ export const send = defineCommand({
     const accepted = status < 300 && answer.delivery !== undefined
     if (values.json) print(JSON.stringify({ status, answer }))
     else if (accepted) print(acceptance(answer))
-    else note(`Refused with ${status}: ${answer.detail ?? 'what answers is no relay; check --url.'}`)
+    else
+      note(`Refused with ${status}: ${answer.detail ?? 'the server at --url is not a relay: check --url.'}`)
     return accepted ? 0 : 1
 
     function invoked(): Uint8Array {

@@ -185,7 +185,7 @@ export const BOUNDS = {
     what: "an answer of Port, of GitHub or of GitHub's OIDC issuer",
     value: 16 * MB,
     unit: 'bytes',
-    beyond: 'not read; as if none had come',
+    beyond: 'not read; treated as no answer',
   },
   logWaiting: {
     what: "lines of the relay's log that wait to be written",

@@ -201,7 +201,7 @@ function contradictions(env: Env): string[] {
       'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: with one of them the relay acts on GitHub',
     env.RELAY_VIEW_TOKEN &&
       env.RELAY_VIEW_TOKEN === env.RELAY_ADMIN_TOKEN &&
-      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same: who may only read could change things',
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so that read-only access could change things: set different values',
     env.GITHUB_TOKEN && app && 'GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one',
     app && !env.GITHUB_APP_ID && 'GITHUB_APP_ID is missing beside GITHUB_APP_PRIVATE_KEY',
     app && !env.GITHUB_APP_PRIVATE_KEY && 'GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID',
@@ -219,7 +219,7 @@ function unknownNames(env: Env): string[] {
     )
     .map(([name]) => {
       const nearest = nearestName(name, relays)
-      return `${name} is not known${nearest ? `: did you mean ${nearest}?` : ''}`
+      return `${name} is not known: ${nearest ? `did you mean ${nearest}?` : 'remove it, or correct its name'}`
     })
 }
 
@@ -228,7 +228,7 @@ function unknownNames(env: Env): string[] {
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
-const isServiceLink = (name: string, value: string) =>
+export const isServiceLink = (name: string, value: string) =>
   /_SERVICE_(?:HOST|PORT)/.test(name) ||
   /_PORT_\d+_(?:TCP|UDP|SCTP)/.test(name) ||
   /^(?:tcp|udp|sctp):\/\//.test(value)

@@ -37,6 +37,6 @@ export function readSecrets(
     }
     unread.push(name)
     // So that it is not reported as missing as well.
-    return 'not to be had'
+    return 'unread'
   }
 }

@@ -99,6 +99,6 @@ function splitOutsideBraces(text: string): string[] {
 
 function items(texts: string[], ctx: z.RefinementCtx): string[] {
   const all = texts.map(text => text.trim()).filter(Boolean)
-  if (all.length === 0) ctx.addIssue('is a list with nothing in it: fill it in, or leave it out')
+  if (all.length === 0) ctx.addIssue('is an empty list: fill it in, or remove the variable')
   return all
 }

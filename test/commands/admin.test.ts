@@ -87,7 +87,7 @@ test('cancel ends a queued delivery at once, and a running one with its workflow
   await reaches(running, 'running')
   expect(await run(cancel, [running], env)).toEqual({
     code: 0,
-    stdout: `Delivery ${running} is being cancelled: its workflow run is asked to end.`,
+    stdout: `Delivery ${running} is being cancelled: the relay cancels its workflow run on GitHub.`,
     stderr: '',
   })
   await reaches(running, 'cancelled')
@@ -252,6 +252,6 @@ test('RELAY_VIEW_TOKEN reads and changes nothing', async () => {
   const change = await fetch(`${relay.url}/api/deliveries/d/redeliver`, { method: 'POST', headers })
   expect(change.status).toBe(403)
   expect(await change.json()).toMatchObject({
-    detail: 'RELAY_VIEW_TOKEN changes nothing: send RELAY_ADMIN_TOKEN.',
+    detail: 'RELAY_VIEW_TOKEN may only read: send RELAY_ADMIN_TOKEN.',
   })
 })

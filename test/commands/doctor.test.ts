@@ -40,6 +40,11 @@ beforeAll(async () => {
       workflow('deploy', ['deploy', 'roll-back']),
       workflow('any', [], { content: dispatchable }),
       workflow('by-hand', [], { content: 'on: workflow_dispatch' }),
+      ...['{ type: number }', '{ default: 8080 }', '{ required: true }'].map((input, index) =>
+        workflow(`tcp-${index}`, [], {
+          content: `on:\n  workflow_dispatch:\n    inputs: { port: ${input} }\n`,
+        }),
+      ),
       workflow('old', ['old'], { state: 'disabled_manually' }),
     ],
   })
@@ -48,7 +53,13 @@ beforeAll(async () => {
     workflows: [workflow('all', [], { content: 'on: [push, repository_dispatch]' })],
   })
   github.addRepository('acme/unlisted', { permissions: { contents: 'write', actions: 'none' } })
-  github.addRepository('acme/read', { permissions: { contents: 'read', actions: 'read' } })
+  github.addRepository('acme/read', {
+    permissions: { contents: 'read', actions: 'write' },
+    workflows: [workflow('any', [], { content: dispatchable })],
+  })
+  github.addRepository('acme/many', {
+    workflows: Array.from({ length: 101 }, (_, index) => workflow(`w${index}`, [`type-${index}`])),
+  })
   clean = {
     PORT_CLIENT_ID: port.clientId,
     PORT_CLIENT_SECRET: port.clientSecret,
@@ -247,7 +258,7 @@ describe('a configuration that is valid and does not do what its author wants', 
       'every target',
       { RELAY_ALLOWED_REPOSITORIES: '*/*' },
       [
-        'warning: RELAY_ALLOWED_REPOSITORIES lets in every repository: who edits actions in Port can dispatch to all that the credential reaches.',
+        'warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.',
       ],
     ],
     [
@@ -312,6 +323,16 @@ describe('a configuration that is valid and does not do what its author wants', 
     ],
   ])('%s', async (_, more, expected) => {
     expect(await wrong(more)).toEqual(expected)
+  })
+
+  test('the variables that Kubernetes sets for a Service named relay are not reported', async () => {
+    const links = {
+      RELAY_SERVICE_HOST: '10.0.0.1',
+      RELAY_SERVICE_PORT: '80',
+      RELAY_PORT: 'tcp://10.0.0.1:80',
+      RELAY_PORT_80_TCP_ADDR: '10.0.0.1',
+    }
+    expect(await wrong(links)).toEqual([])
   })
 
   test("GitHub's pages in place of its API, and an issuer of another GitHub", async () => {
@@ -431,9 +452,7 @@ describe('what does not answer, or not as it should', () => {
       "warning: GitHub's rate limit is nearly used up: 12 of 5000 requests are left until 08:00 UTC. Give the relay a credential of its own.",
     ])
     limit(0, {}, 502)
-    expect(await wrong()).toEqual([
-      'problem: GitHub answered 502: it has trouble of its own; see https://www.githubstatus.com.',
-    ])
+    expect(await wrong()).toEqual(['problem: GitHub answered 502: see https://www.githubstatus.com.'])
     limit(0, {}, 404, { message: 'Rate limiting is not enabled.' })
     expect(await wrong()).toEqual([])
   })
@@ -496,6 +515,21 @@ describe('what does not answer, or not as it should', () => {
         "warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns of workflow runs from their reports alone.",
       ],
     ],
+    ['read only, for a workflow', '- { repository: acme/read, workflow: any.yml }', []],
+    [
+      'read only, for a workflow and an event',
+      '- { match: { action: a }, repository: acme/read, workflow: any.yml }\n- { repository: acme/read, event_type: b }',
+      [
+        "problem: The relay's credential may not dispatch to acme/read: it needs the permission Contents: write.",
+      ],
+    ],
+    [
+      'without Actions, for a workflow',
+      '- { repository: acme/unlisted, workflow: any.yml }',
+      [
+        "problem: The relay's credential may not start a workflow of acme/unlisted: it needs the permission Actions: write.",
+      ],
+    ],
     [
       'without a workflow',
       '- { repository: acme/bare }',
@@ -537,6 +571,10 @@ describe('what does not answer, or not as it should', () => {
     expect(await to('deploy.yml')).toEqual([
       'problem: acme/shop: deploy.yml has no workflow_dispatch: add it under "on".',
     ])
+    for (const name of ['tcp-0.yml', 'tcp-1.yml', 'tcp-2.yml'])
+      expect(await to(name)).toEqual([
+        `warning: acme/shop: ${name} has an input "port" of its own, which the relay fills with its payload: rename it.`,
+      ])
     expect(await to('by-hand.yml')).toEqual([
       'warning: acme/shop: by-hand.yml declares no input "port": without it the action cannot know the run in Port.',
     ])
@@ -547,6 +585,23 @@ describe('what does not answer, or not as it should', () => {
     expect(await to('any.yml')).toEqual([
       'warning: acme/shop: any.yml cannot be read: the credential needs the permission Contents: read.',
     ])
+  })
+
+  test('the last of more than 100 workflows is found', async () => {
+    const headers = { authorization: `token ${github.token}` }
+    const list = `${github.url}/repos/acme/many/actions/workflows`
+    const { workflows } = (await (await fetch(list, { headers })).json()) as { workflows: object[] }
+    const pages = [workflows.slice(0, 100), workflows.slice(100)]
+    for (const [index, page] of pages.entries()) {
+      github.fail({
+        match: ({ path }) => path.startsWith('/repos/acme/many/actions/workflows'),
+        status: 200,
+        headers: index === 0 ? { link: `<${list}?per_page=100&page=2>; rel="next"` } : {},
+        body: { total_count: workflows.length, workflows: page },
+      })
+    }
+    const more = routes('- { repository: acme/many, event_type: type-100 }')
+    expect(await wrong(more)).toEqual([])
   })
 
   test('a repository that is archived, or has another name', async () => {

@@ -186,6 +186,8 @@ test('redeliver shows in a dry run what a filter would queue, and queues it', as
   expect(done.stdout).toMatch(new RegExp(`^\\S+  ${ids[0]}  queued .*\n1 delivery queued again\\.$`))
   expect(await run(redeliver, [ids[0]!, 'none', '--dry-run'], env)).toMatchObject({
     ...{ code: 1, stdout: '' },
-    stderr: expect.stringMatching(/^Delivery \S+ has not failed .*\nThere is no delivery none/),
+    stderr: expect.stringMatching(
+      /^Delivery \S+ is queued: only failed or cancelled deliveries can be redelivered\.\nThere is no delivery none/,
+    ),
   })
 })

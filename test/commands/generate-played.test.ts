@@ -29,6 +29,57 @@ const typed = {
   'a@b=c': ['x', 'y'],
 }
 
+/** As the relay gives them to the workflow, and a person on GitHub. */
+const DECLARED = {
+  service: typed.service,
+  replicas: '2',
+  dryRun: 'false',
+  config: '{"a":[1]}',
+  action: 'clashes',
+}
+const action = {
+  identifier: 'deploy',
+  title: 'Deploy it',
+  trigger: { type: 'self-service', operation: 'DAY-2', userInputs: { properties, required: [] } },
+  invocationMethod: { type: 'WEBHOOK', url: 'https://relay.example.com/webhook', body: '{{ . }}' },
+}
+const SHOWN = [
+  'INPUT_SERVICE=it\'s "$HOME"',
+  'INPUT_REPLICAS=2',
+  'INPUT_DRYRUN=false',
+  'INPUT_CONFIG={"a":[1]}',
+  'INPUT_ACTION=clashes',
+]
+
+/** The generated workflow, whose step shows what it was given. */
+async function workflowFor(event: string): Promise<string> {
+  const file = join(temporaryFolder(), 'action.json')
+  writeFileSync(file, JSON.stringify(action))
+  const { stdout } = await run(generate, [file, '--event', event])
+  return `${stdout}\n`.replace(
+    'echo "Replace this step by your own"',
+    `{ env | grep -E '^(INPUT_|ENTITY)' | sort; echo "list: $(tr -d ' \\n' <<< "$INPUT_A_B_C")"; }`,
+  )
+}
+
+test('a generated workflow of workflow_dispatch works for a person who starts it on GitHub', async () => {
+  const github = await startGitHubApi()
+  onTestFinished(() => github.close())
+  github.addRepository('acme/shop')
+  const played = await playWorkflow({
+    yaml: await workflowFor('workflow_dispatch'),
+    event: { name: 'workflow_dispatch', payload: { inputs: { ...DECLARED, port: '' } } },
+    repository: 'acme/shop',
+    github,
+    env: { PATH: process.env.PATH! },
+  })
+  expect(played.conclusion).toBe('success')
+  const { steps } = played.jobs[0]!
+  expect(steps.find(({ id }) => id === 'port')).toMatchObject({ conclusion: 'skipped' })
+  const work = steps.find(({ name }) => name === 'Do the work')
+  for (const line of [...SHOWN, 'ENTITY=', 'INPUT_TOKEN=']) expect(work!.log).toContain(`${line}\n`)
+})
+
 test.each(['workflow_dispatch', 'repository_dispatch'])(
   'a generated workflow of %s hands each input to its step, and ends the run in Port',
   async event => {
@@ -36,20 +87,7 @@ test.each(['workflow_dispatch', 'repository_dispatch'])(
     onTestFinished(() => Promise.all([port.close(), github.close()]).then(() => {}))
     github.addRepository('acme/shop')
     const shown = port.createRun()
-    const action = {
-      identifier: 'deploy',
-      title: 'Deploy it',
-      trigger: { type: 'self-service', operation: 'DAY-2', userInputs: { properties, required: [] } },
-      invocationMethod: { type: 'WEBHOOK', url: 'https://relay.example.com/webhook', body: '{{ . }}' },
-    }
-    const file = join(temporaryFolder(), 'action.json')
-    writeFileSync(file, JSON.stringify(action))
-    const { stdout } = await run(generate, [file, '--event', event])
-    const yaml = `${stdout}\n`.replace(
-      'echo "Replace this step by your own"',
-      `{ env | grep -E '^(INPUT_|ENTITY)' | sort; echo "list: $(tr -d ' \\n' <<< "$INPUT_A_B_C")"; }`,
-    )
-
+    const yaml = await workflowFor(event)
     const invocation = readInvocation({
       inputs: { ...typed, token: encryptWith(port.clientSecret, 'a-token-in-clear-text') },
       trigger: { by: null, operation: 'DAY-2' },
@@ -58,7 +96,7 @@ test.each(['workflow_dispatch', 'repository_dispatch'])(
       run: { id: shown.id },
     })
     const payload = packClientPayload(invocation, { delivery: 'd_1', relay: null })
-    const inputs = { port: JSON.stringify(payload), service: typed.service, replicas: '2', dryRun: 'false' }
+    const inputs = { port: JSON.stringify(payload), ...DECLARED }
     const played = await playWorkflow({
       yaml,
       event:
@@ -74,17 +112,7 @@ test.each(['workflow_dispatch', 'repository_dispatch'])(
     expect(played.conclusion).toBe('success')
     expect(shown.status).toBe('SUCCESS')
     const log = shown.logs.map(({ message }) => message).join('\n')
-    for (const line of [
-      'ENTITY=shop',
-      'INPUT_SERVICE=it\'s "$HOME"',
-      'INPUT_REPLICAS=2',
-      'INPUT_DRYRUN=false',
-      'INPUT_CONFIG={"a":[1]}',
-      'INPUT_ACTION=clashes',
-      'INPUT_TOKEN=***',
-    ]) {
-      expect(log).toContain(`${line}\n`)
-    }
+    for (const line of [...SHOWN, 'ENTITY=shop', 'INPUT_TOKEN=***']) expect(log).toContain(`${line}\n`)
     expect(log).toContain('list: ["x","y"]')
     expect(log).not.toContain('a-token-in-clear-text')
     const title = event === 'workflow_dispatch' ? 'Deploy it' : 'deploy'

@@ -96,14 +96,19 @@ test('a workflow declares what GitHub has a type for, and comments keep the rest
   expect(content).toContain('# port-input: {"url":{"title":"URL","format":"url","icon":"Link"}}\n      url:')
   expect(permissions).toEqual({ actions: 'read' })
   const [first, work] = jobs.run.steps
-  expect(first).toMatchObject({ uses: 'org/port-webhook-action@v1', id: 'port' })
+  expect(first).toMatchObject({
+    uses: 'org/port-webhook-action@v1',
+    id: 'port',
+    if: '${{ inputs.port }}',
+  })
   expect(work.env).toMatchObject({
     ENTITY: '${{ steps.port.outputs.entity-id }}',
-    INPUT_TEXT: '${{ steps.port.outputs.text }}',
-    INPUT_TEXT_2: "${{ fromJSON(steps.port.outputs.inputs)['Text'] }}",
-    INPUT_ACTION: "${{ fromJSON(steps.port.outputs.inputs)['action'] }}",
-    INPUT_OWNING_TEAM: '${{ steps.port.outputs.owning-team }}',
-    INPUT_A_B_C_D: "${{ toJSON(fromJSON(steps.port.outputs.inputs)['a@b=c\\d']) }}",
+    INPUT_TEXT: '${{ inputs.text }}',
+    INPUT_TEXT_2: "${{ fromJSON(steps.port.outputs.inputs || '{}')['Text'] }}",
+    INPUT_ACTION: "${{ fromJSON(steps.port.outputs.inputs || '{}')['action'] }}",
+    INPUT_OWNING_TEAM: '${{ inputs.owning-team }}',
+    INPUT_TOKEN: '${{ steps.port.outputs.token }}',
+    INPUT_A_B_C_D: "${{ toJSON(fromJSON(steps.port.outputs.inputs || '{}')['a@b=c\\d']) }}",
   })
   expect(work.run).not.toContain('${{')
 })
@@ -212,6 +217,39 @@ jobs:
   expect(other.invocationMethod.url).toBe('https://relay.example.com/webhook?event_type=a')
 })
 
+test.each([
+  ['steps.p.outputs.version', 'version'],
+  ["steps.p.outputs['service']", 'service'],
+  ["steps['p'].outputs.version", 'version'],
+  ["steps['p'].outputs['input-action']", 'action'],
+  ['fromJSON(steps.p.outputs.inputs).replicas', 'replicas'],
+  ["fromJson( steps.p.outputs.inputs )['its name']", 'its name'],
+  ["format('{0}', fromJSON(steps['p'].outputs['inputs'])['it''s'].a.b)", "it's"],
+  ['toJSON(steps.p.outputs.version)', 'version'],
+  ["github.event.client_payload.port.inputs['a b']", 'a b'],
+  ['fromJSON(steps.p.outputs.entity).title', null],
+  ['fromJSON(steps.p.outputs.inputs)', null],
+  ["'steps.p.outputs.quoted'", null],
+  ['steps.other.outputs.version', null],
+  ["fromJSON(steps.other.outputs.inputs)['x']", null],
+])('the expression %s names the input %s', async (expression, name) => {
+  const workflow = {
+    on: { repository_dispatch: { types: ['a'] } },
+    jobs: {
+      x: {
+        'runs-on': 'ubuntu-latest',
+        steps: [
+          { uses: 'acme/port-webhook-action@v1', id: 'p' },
+          { run: 'make', if: expression },
+          { run: 'make', env: { A: `x \${{ ${expression} }}` } },
+        ],
+      },
+    },
+  }
+  const action = await actionOf(JSON.stringify(workflow), 'x.yml')
+  expect(action.trigger.userInputs.order).toEqual(name === null ? [] : [name])
+})
+
 test("what Port's own backend fills in is no input, and a note says so", async () => {
   const before = readFileSync(join(root, 'test/fixtures/migrate/deploy-before.yml'), 'utf8')
   const { content, notes } = await generated(before, 'deploy.yml', '--relay', 'https://r.acme.example')
@@ -220,6 +258,19 @@ test("what Port's own backend fills in is no input, and a note says so", async (
     "The input port_context is filled in by Port's own GitHub backend and not by the relay: take it out of deploy.yml, and read the outputs of port-webhook-action.",
   )
 })
+
+test.each(['{ type: number }', '{ type: string, default: "8080" }', '{ required: true }'])(
+  'an input port of its own, %s, is named in a note',
+  async input => {
+    const yaml = (port: string) =>
+      `on: { workflow_dispatch: { inputs: { port: ${port} } } }\njobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }\n`
+    const sentence =
+      'x.yml has an input "port" of its own, which the relay fills with its payload: rename it.'
+    expect((await generated(yaml(input), 'x.yml')).notes).toContain(sentence)
+    const { notes } = await generated(yaml('{ type: string, required: false }'), 'x.yml')
+    expect(notes).not.toContain(sentence)
+  },
+)
 
 test("the action's own outputs are those of action.yml", () => {
   expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
@@ -450,7 +501,7 @@ test('the file is written where --output says, and nothing is replaced', async (
   expect(await run(generate, args)).toEqual({
     code: 1,
     stdout: '',
-    stderr: `${output} is there already: remove it, or name another file.`,
+    stderr: `${output} already exists: remove it, or choose another name.`,
   })
   expect(existsSync(output)).toBe(true)
 })

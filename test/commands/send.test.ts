@@ -106,7 +106,7 @@ test("a relay's refusal is its own sentence, and ends with 1", async () => {
   })
   expect(await run(send, ['--action', 'deploy', '--url', github.url], env)).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^Refused with \d+: what answers is no relay; check --url\.$/),
+    stderr: expect.stringMatching(/^Refused with \d+: the server at --url is not a relay: check --url\.$/),
   })
   await relay.stop()
   expect((await run(send, ['--action', 'deploy'], env)).stderr).toMatch(/^No relay answers at http:\/\/127/)

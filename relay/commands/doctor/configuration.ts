@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts'
-import { VARIABLES } from '../../config/config.ts'
+import { isServiceLink, VARIABLES } from '../../config/config.ts'
 import { nearestName } from '../../config/nearest-name.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
@@ -11,9 +11,12 @@ const LONGEST_RUN = 35 * 24 * HOUR
 /** What can be checked in the environment before it is read, or when it cannot be: unknown names and quotes. */
 export function checkNames(env: Env): (Finding & { name: string })[] {
   const known = VARIABLES.filter(name => name.startsWith('RELAY_'))
-  const unknown = Object.keys(env)
-    .filter(name => name.startsWith('RELAY_') && !VARIABLES.includes(name))
-    .map(name => {
+  const unknown = Object.entries(env)
+    .filter(
+      ([name, value = '']) =>
+        name.startsWith('RELAY_') && !VARIABLES.includes(name) && !isServiceLink(name, value),
+    )
+    .map(([name]) => {
       const near = nearestName(name, known)
       return {
         name,
@@ -31,7 +34,7 @@ export function checkNames(env: Env): (Finding & { name: string })[] {
   return [...unknown, ...quoted]
 }
 
-/** Rules for a configuration that is valid and does not do what its author wants; the first that is violated is reported. */
+/** Rules for a configuration that is valid and does not do what its author wants; each that applies is reported. */
 const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl),
@@ -44,7 +47,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ targets }) => targets.allowed.some(glob => /^\*+\/\*+$/.test(glob)),
     warning(
-      'RELAY_ALLOWED_REPOSITORIES lets in every repository: who edits actions in Port can dispatch to all that the credential reaches.',
+      'RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.',
     ),
   ],
   [

@@ -123,14 +123,13 @@ async function checkHook(octokit: Octokit, publicUrl: string | null): Promise<Fi
 function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
   const response = error instanceof RequestError ? error.response : undefined
   if (error instanceof RequestError && response) {
-    const says = (response.data as { message?: unknown } | null)?.message
-    if (error.status === 401 && typeof says === 'string') {
+    const message = (response.data as { message?: unknown } | null)?.message
+    if (error.status === 401 && typeof message === 'string') {
       return isToken
-        ? `GitHub does not know GITHUB_TOKEN (401: ${says}): it is wrong, has expired or was revoked. Set a new one.`
-        : `GitHub does not know the App (401: ${says}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.`
+        ? `GitHub does not know GITHUB_TOKEN (401: ${message}): it is wrong, has expired or was revoked. Set a new one.`
+        : `GitHub does not know the App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.`
     }
-    if (error.status >= 500)
-      return `GitHub answered ${error.status}: it has trouble of its own; see https://www.githubstatus.com.`
+    if (error.status >= 500) return `GitHub answered ${error.status}: see https://www.githubstatus.com.`
   }
   if (response || error instanceof TypeError) {
     return `GITHUB_API_URL (${apiUrl}) does not answer as GitHub's API does: that of an Enterprise Server ends with /api/v3.`

@@ -6,6 +6,7 @@ import type { Config } from '../../config/config.ts'
 import { isRepository, type Route } from '../../config/routes.ts'
 import { CredentialError, createCredential } from '../../github/credential.ts'
 import { split } from '../../github/split.ts'
+import { isOwnPort } from '../generate/github-input.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
 /** Empty for what the check of the credential has found already. */
@@ -71,31 +72,45 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   if (data.full_name.toLowerCase() !== name)
     return [warning(`${name} is now ${data.full_name}: change it in the relay's configuration.`)]
   if (data.archived) return [problem(`${name} is archived: GitHub starts no workflow there.`)]
-  if (data.permissions?.push === false)
-    return [
-      problem(`The relay's credential may not dispatch to ${name}: it needs the permission Contents: write.`),
-    ]
+  const events = wanted.filter(({ workflow }) => workflow === null)
+  const isRefused = events.length > 0 && data.permissions?.push === false
+  const access = isRefused
+    ? problem(`The relay's credential may not dispatch to ${name}: it needs the permission Contents: write.`)
+    : ok(accessOf(name, events.length === wanted.length))
+  const left = isRefused ? wanted.filter(each => !events.includes(each)) : wanted
+  if (left.length === 0) return [access]
   let listed: Listed[]
   try {
-    const { data } = await octokit.actions.listRepoWorkflows({ owner, repo, per_page: 100 })
-    listed = data.workflows
+    listed = await octokit.paginate(octokit.actions.listRepoWorkflows, { owner, repo, per_page: 100 })
   } catch (error) {
     if (!(error instanceof RequestError) || error.status !== 403) throw error
-    return [
-      warning(
-        `The relay's credential lacks the permission Actions: read on ${name}: the relay learns of workflow runs from their reports alone.`,
-      ),
-    ]
+    return [...(isRefused ? [access] : []), unlisted(name, events.length < wanted.length)]
   }
   const read = createReader(octokit, owner, repo, data.default_branch)
   const findings = await Promise.all(
-    wanted.map(each =>
+    left.map(each =>
       each.workflow === null
         ? checkEventType(name, each.eventType, data.default_branch, listed, read)
         : checkWorkflow(name, each.workflow, each.ref, listed, read),
     ),
   )
-  return [ok(`The relay's credential may dispatch to ${name}.`), ...findings]
+  return [access, ...findings]
+}
+
+/** Whether it may start a workflow, which is Actions: write, GitHub does not tell. */
+const accessOf = (name: string, isEventAlone: boolean): string =>
+  isEventAlone
+    ? `The relay's credential may dispatch to ${name}.`
+    : `The relay's credential can read ${name}; to start a workflow it needs the permission Actions: write.`
+
+function unlisted(name: string, startsWorkflow: boolean): Finding {
+  return startsWorkflow
+    ? problem(
+        `The relay's credential may not start a workflow of ${name}: it needs the permission Actions: write.`,
+      )
+    : warning(
+        `The relay's credential lacks the permission Actions: read on ${name}: the relay learns of workflow runs from their reports alone.`,
+      )
 }
 
 interface Listed {
@@ -182,6 +197,10 @@ async function checkWorkflow(
   if (!isObject(inputs) || !('port' in inputs))
     return warning(
       `${name}: ${workflow} declares no input "port": without it the action cannot know the run in Port.`,
+    )
+  if (isOwnPort(inputs.port))
+    return warning(
+      `${name}: ${workflow} has an input "port" of its own, which the relay fills with its payload: rename it.`,
     )
   return ok(`${name}: ${workflow} has workflow_dispatch and declares the input "port".`)
 }

@@ -78,5 +78,11 @@ export function titleOf(name: string): string {
 /** Inputs that Port's own backend fills in, which no person is asked for; the relay fills in `port`. */
 export const OF_BACKEND = ['port_context', 'port_payload', 'port_run_id', 'port_run_identifier']
 
+/** Whether an input named `port` is one of the author's own: that for the payload is text which may be empty. */
+export function isOwnPort(input: unknown): boolean {
+  const { type = 'string', default: value = '', required } = isObject(input) ? input : {}
+  return type !== 'string' || (value !== '' && value !== null) || required === true || required === 'true'
+}
+
 /** True for a name that GitHub takes for an input. */
 export const canBeGitHubInput = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_-]*$/.test(name)

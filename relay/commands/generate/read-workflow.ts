@@ -1,5 +1,6 @@
 import { isMap, isScalar, parseDocument } from 'yaml'
 import { isObject, type JsonObject } from '../../../port/types.ts'
+import { usedInputs } from './used-inputs.ts'
 
 /** What is read of a workflow file. */
 export interface WorkflowFile {
@@ -9,6 +10,8 @@ export interface WorkflowFile {
   on: JsonObject
   /** The inputs of `workflow_dispatch`, each with its place in the text. */
   inputs: { name: string; input: unknown; at: number }[]
+  /** The Port inputs that its expressions name. */
+  usedInputs: string[]
   /** Ids of the steps that use the action. */
   stepIds: string[]
 }
@@ -22,6 +25,11 @@ export function readWorkflow(yaml: string, file: string): WorkflowFile {
   if (!isObject(value) || !('on' in value) || !isObject(value.jobs))
     throw new Error(`${file} is neither a workflow (on, jobs) nor a Port action (identifier, trigger).`)
   const on = readEvents(value.on)
+  const stepIds = Object.values(value.jobs)
+    .flatMap(job => (isObject(job) && Array.isArray(job.steps) ? job.steps : []))
+    .filter(isObject)
+    .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)) && typeof step.id === 'string')
+    .map(step => String(step.id))
   const dispatch = isObject(on.workflow_dispatch) ? on.workflow_dispatch : {}
   const node = document.getIn(['on', 'workflow_dispatch', 'inputs'], true)
   const places = new Map<string, number>()
@@ -37,11 +45,8 @@ export function readWorkflow(yaml: string, file: string): WorkflowFile {
       input,
       at: places.get(name) ?? 0,
     })),
-    stepIds: Object.values(value.jobs)
-      .flatMap(job => (isObject(job) && Array.isArray(job.steps) ? job.steps : []))
-      .filter(isObject)
-      .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)) && typeof step.id === 'string')
-      .map(step => String(step.id)),
+    usedInputs: usedInputs(value, stepIds),
+    stepIds,
   }
 }
 

@@ -2,9 +2,8 @@ import { basename } from 'node:path'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import { apply } from './changes.ts'
 import { readComments } from './comments.ts'
-import { fromGitHubInput, OF_BACKEND, titleOf } from './github-input.ts'
+import { fromGitHubInput, isOwnPort, OF_BACKEND, titleOf } from './github-input.ts'
 import { EXAMPLE_RELAY, invocationMethod, type Start } from './invocation-method.ts'
-import { FIXED_OUTPUTS } from './outputs.ts'
 import type { PortAction, Property } from './port-action.ts'
 import { readWorkflow, type WorkflowFile } from './read-workflow.ts'
 
@@ -59,7 +58,7 @@ export function toAction(
     basename(file)
       .replace(/\.ya?ml$/, '')
       .replace(/[^A-Za-z0-9@_.+:\\/=-]+/g, '_')
-  const { properties, required, order } = readInputs(workflow, event, yaml, comments)
+  const { properties, required, order } = readInputs(workflow, event, comments)
   const name = event === 'workflow_dispatch' ? basename(file) : type && type !== identifier ? type : null
   const base = invocationMethod(options.relay ?? EXAMPLE_RELAY, {
     event,
@@ -109,9 +108,8 @@ function eventTypes(on: JsonObject): string[] {
 
 /** Inputs in the order in which they stand in the text: those of GitHub, and those that only a comment knows. */
 function readInputs(
-  { inputs, stepIds }: WorkflowFile,
+  { inputs, usedInputs }: WorkflowFile,
   event: Start['event'],
-  yaml: string,
   comments: ReturnType<typeof readComments>,
 ): { properties: Record<string, Property>; required: string[]; order: string[] } {
   const declared =
@@ -121,7 +119,7 @@ function readInputs(
     .flatMap(({ value, at }) =>
       Object.entries(value).map(([name, changed]) => ({ name, changed: object(changed), at })),
     )
-  const used = event === 'repository_dispatch' && noted.length === 0 ? usedInputs(yaml, stepIds) : []
+  const used = event === 'repository_dispatch' && noted.length === 0 ? usedInputs : []
   const places = new Map<string, number>()
   for (const { name, at } of [...noted, ...declared]) places.set(name, at)
   for (const name of used) places.set(name, places.size)
@@ -142,18 +140,6 @@ function readInputs(
 const usesEntity = (yaml: string) =>
   /\bsteps\.[\w-]+\.outputs\.entity\b|\bclient_payload\.port\.entity\b/.test(yaml)
 
-/** The Port inputs that the workflow's expressions name. */
-function usedInputs(yaml: string, stepIds: string[]): string[] {
-  const ofStep = [...yaml.matchAll(/\bsteps\.([A-Za-z_][\w-]*)\.outputs\.(input-)?([A-Za-z_][\w-]*)/g)]
-    .filter(([, id]) => stepIds.includes(id!))
-    .filter(([, , prefix, name]) => prefix || !FIXED_OUTPUTS.includes(name!.toLowerCase()))
-    .map(([, , , name]) => name!)
-  const ofPayload = [
-    ...yaml.matchAll(/\bclient_payload\.port\.inputs(?:\.([A-Za-z_][\w-]*)|\['([^'\n]+)'\])/g),
-  ].map(([, plain, quoted]) => (plain ?? quoted)!)
-  return [...new Set([...ofStep, ...ofPayload])]
-}
-
 function notes(workflow: WorkflowFile, event: Start['event'], file: string, action: PortAction): string[] {
   const environments = workflow.inputs.filter(({ input }) => object(input).type === 'environment')
   const { url } = action.invocationMethod
@@ -163,6 +149,9 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
     event === 'workflow_dispatch' &&
       !workflow.inputs.some(({ name }) => name === 'port') &&
       `${file} declares no input "port" (type: string): without it the action cannot know the run in Port.`,
+    event === 'workflow_dispatch' &&
+      workflow.inputs.some(({ name, input }) => name === 'port' && isOwnPort(input)) &&
+      `${file} has an input "port" of its own, which the relay fills with its payload: rename it.`,
     workflow.stepIds.length === 0 &&
       `${file} has no step with an id that uses port-webhook-action: without it the end of the job is not reported to Port.`,
     ...workflow.inputs

@@ -160,8 +160,9 @@ function rest(action: PortAction, event: Start['event'], inputs: Input[], oidc: 
         'port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
         "port-api-url: ${{ vars.PORT_API_URL || 'https://api.port.io' }}",
       ]
+  const byHand = event === 'workflow_dispatch'
   return [
-    event === 'workflow_dispatch'
+    byHand
       ? "run-name: ${{ github.workflow }} ${{ fromJSON(inputs.port || '{}').run_id }}"
       : 'run-name: ${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}',
     'permissions:',
@@ -172,32 +173,35 @@ function rest(action: PortAction, event: Start['event'], inputs: Input[], oidc: 
     '    runs-on: ubuntu-latest',
     '    steps:',
     '      # The first step, so that its post step runs last and knows how the job ended.',
+    ...(byHand ? ['      # Without Port, there is nothing to report.'] : []),
     '      - uses: org/port-webhook-action@v1',
     '        id: port',
+    ...(byHand ? ['        if: ${{ inputs.port }}'] : []),
     ...(settings.length > 0 ? ['        with:', ...settings.map(line => `          ${line}`)] : []),
     '',
-    '      # From here on your own steps, of any kind. Inputs come as outputs; hand them to scripts through `env`.',
+    `      # From here on your own steps, of any kind. ${byHand ? 'Hand inputs' : 'Inputs come as outputs; hand them'} to scripts through \`env\`.`,
     '      - name: Do the work',
-    ...environment(action, inputs),
+    ...environment(action, inputs, byHand),
     '        run: |',
-    '          echo "Replace this step by your own" | tee -a "$PORT_LOG"',
+    `          echo "Replace this step by your own" | tee -a "${byHand ? '${PORT_LOG:-/dev/null}' : '$PORT_LOG'}"`,
     '',
   ]
 }
 
-function environment({ trigger }: PortAction, inputs: Input[]): string[] {
+function environment({ trigger }: PortAction, inputs: Input[], byHand: boolean): string[] {
   const variables = new Map<string, string>()
   if (trigger.operation === 'DAY-2' || trigger.operation === 'DELETE')
     variables.set('ENTITY', 'steps.port.outputs.entity-id')
   if (trigger.type === 'automation') variables.set('EVENT', 'steps.port.outputs.event')
   const taken = new Set(FIXED_OUTPUTS)
-  for (const { name, property } of inputs) {
+  for (const { name, property, declared } of inputs) {
     const base = `INPUT_${name.toUpperCase().replace(/[^A-Z0-9]+/g, '_')}`
     let variable = base
     for (let n = 2; variables.has(variable); n++) variable = `${base}_${n}`
     const isOutput = canBeGitHubInput(name) && !taken.has(name.toLowerCase())
     taken.add(name.toLowerCase())
-    variables.set(variable, isOutput ? `steps.port.outputs.${name}` : fromInputs(name, property))
+    const output = isOutput ? `steps.port.outputs.${name}` : fromInputs(name, property, byHand)
+    variables.set(variable, declared ? `inputs.${name}` : output)
   }
   if (variables.size === 0) return []
   return [
@@ -206,9 +210,10 @@ function environment({ trigger }: PortAction, inputs: Input[]): string[] {
   ]
 }
 
-/** For a name that no output can have: all inputs stand in one. */
-function fromInputs(name: string, { type }: Property): string {
-  const value = `fromJSON(steps.port.outputs.inputs)['${name.replaceAll("'", "''")}']`
+/** For a name that no output can have: all inputs stand in one, which is empty where a person starts the workflow. */
+function fromInputs(name: string, { type }: Property, byHand: boolean): string {
+  const all = `fromJSON(steps.port.outputs.inputs${byHand ? " || '{}'" : ''})`
+  const value = `${all}['${name.replaceAll("'", "''")}']`
   return type === 'object' || type === 'array' ? `toJSON(${value})` : value
 }
 

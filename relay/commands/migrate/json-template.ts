@@ -1,26 +1,16 @@
-import { quoted, splitTemplate } from './template.ts'
+import { MARK, mark, quoted, splitTemplate } from './template.ts'
 
 /** A JSON text with expressions in it, made so that a value never changes what stands around it. */
 export type JsonTemplate = { text: string } | { problem: string }
-
-/** Stands for an expression while the text around it is read. */
-const PLACEHOLDER = /\uE000(\d+)\uE001/g
 
 /**
  * Expressions inside a JSON string become `${{ toJSON(format('…')) }}`, which is the whole string; those outside,
  * which stand for a number, an object or a list, are read as JSON.
  */
 export function jsonTemplate(template: string): JsonTemplate {
-  const expressions: string[] = []
-  const marked = splitTemplate(template)
-    .map(piece => {
-      if ('text' in piece) return piece.text
-      expressions.push(piece.expression.trim())
-      return `\uE000${expressions.length - 1}\uE001`
-    })
-    .join('')
+  const { marked, expressions } = mark(template)
   const parts = splitStrings(marked)
-  const plain = parts.map(({ text, isString }) => text.replace(PLACEHOLDER, isString ? '' : 'null')).join('')
+  const plain = parts.map(({ text, isString }) => text.replace(MARK, isString ? '' : 'null')).join('')
   try {
     JSON.parse(withoutBreaks(plain))
   } catch {
@@ -28,7 +18,7 @@ export function jsonTemplate(template: string): JsonTemplate {
   }
   const written = parts.map(({ text, isString }) => {
     if (isString) return text.includes('\uE000') ? jsonString(text, expressions) : text
-    return text.replace(PLACEHOLDER, (_, index) => jsonValue(expressions[Number(index)]!))
+    return text.replace(MARK, (_, index) => jsonValue(expressions[Number(index)]!))
   })
   return { text: written.join('') }
 }

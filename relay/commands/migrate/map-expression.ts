@@ -1,5 +1,6 @@
 import { FIXED_OUTPUTS } from '../generate/outputs.ts'
-import { type ExpressionToken, expressionTokens, quoted, unquoted, withoutParentheses } from './template.ts'
+import { type Chain, chainAfter, chainAt } from './chain.ts'
+import { type ExpressionToken, expressionTokens, quoted, withoutParentheses } from './template.ts'
 
 /** What the workflow as it was calls its inputs. */
 export interface Names {
@@ -23,16 +24,8 @@ export interface Place {
   step: string | null
   /** Whether the expression decides whether something runs. */
   condition: boolean
-  /** Told what a person must look at. */
+  /** Called with what a person must look at. */
   note: (level: 'todo' | 'check', message: string) => void
-}
-
-/** A chain such as `github.event.inputs.x`: its parts, and where each ends in the source. */
-interface Chain {
-  parts: string[]
-  ends: number[]
-  /** Index of the token after each part. */
-  next: number[]
 }
 
 /**
@@ -113,37 +106,6 @@ const drop = ({ parts, ends, next }: Chain, count: number): Chain => ({
   ends: ends.slice(count),
   next: next.slice(count),
 })
-
-/** `a.b['c']` from a token on, as far as its parts are known. */
-function chainAt(tokens: ExpressionToken[], index: number): Chain {
-  const first = tokens[index]!
-  const rest = chainAfter(tokens, index)
-  return {
-    parts: [first.text, ...rest.parts],
-    ends: [first.end, ...rest.ends],
-    next: [index + 1, ...rest.next],
-  }
-}
-
-/** The parts that follow the token at `index`; `ends` and `next` are led by nothing. */
-function chainAfter(tokens: ExpressionToken[], index: number): Chain & { start: Mapped } {
-  const chain: Chain = { parts: [], ends: [], next: [] }
-  let at = index + 1
-  for (;;) {
-    const [first, second, third] = [tokens[at], tokens[at + 1], tokens[at + 2]]
-    if (first?.text === '.' && second?.kind === 'name') {
-      chain.parts.push(second.text)
-      chain.ends.push(second.end)
-      at += 2
-    } else if (first?.text === '[' && second?.kind === 'string' && third?.text === ']') {
-      chain.parts.push(unquoted(second.text))
-      chain.ends.push(third.end)
-      at += 3
-    } else break
-    chain.next.push(at)
-  }
-  return { ...chain, start: { text: '', end: tokens[index]!.end, next: index + 1 } }
-}
 
 interface Reference {
   from: 'inputs' | 'event' | 'client_payload'
@@ -237,7 +199,7 @@ const KEEPS_LAST = ['trigger.origin', 'trigger.at', 'relations', 'diff']
 /** Maps what follows `fromJSON(inputs.port_context)`. */
 function mapContext(
   tokens: ExpressionToken[],
-  chain: Chain & { start?: Mapped },
+  chain: Chain & { start?: { end: number; next: number } },
   place: Place,
   names: Names,
   asJson: boolean,

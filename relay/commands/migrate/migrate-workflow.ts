@@ -49,7 +49,7 @@ function migrateText(text: string, options: MigrateOptions): Migrated {
   const others = events.filter(
     event => !/^(workflow_dispatch|repository_dispatch|workflow_call)$/.test(event),
   )
-  const rewrite: Rewrite = { root, edits, names, options, findings, others }
+  const rewrite: Rewrite = { root, edits, names, options, findings, payload: payloadOf(events, names) }
   for (const job of jobs) settleJob(job, rewrite)
   const busy = jobs.filter(job => needsAction(job, names))
   const isAffected = busy.length > 0 || mentionsNames(root, names)
@@ -81,7 +81,7 @@ function migrateText(text: string, options: MigrateOptions): Migrated {
     return unable(
       `job ${inBrackets.id} stands between brackets: write its keys and steps on lines of their own.`,
     )
-  noteOtherEvents(rewrite)
+  noteOtherEvents(others, rewrite)
   noteNames(document, names, rewrite)
 
   const removed = removeReportJobs(jobs, busy, rewrite)
@@ -105,6 +105,17 @@ function startedBy(events: string[], wanted: MigrateOptions['on']): Names['start
   }
   if (events.includes('workflow_dispatch')) return 'workflow_dispatch'
   return events.includes('repository_dispatch') ? 'repository_dispatch' : 'called'
+}
+
+/** The payload as it comes in the event, empty where somebody or something other than Port starts the workflow. */
+function payloadOf(events: string[], { start, isCalled }: Names): Rewrite['payload'] {
+  if (start === 'repository_dispatch') {
+    const isPorts = (event: string) => /^(workflow|repository)_dispatch$/.test(event)
+    return events.every(isPorts) ? null : 'github.event.client_payload'
+  }
+  // In a workflow that is called, `inputs` are those of the call.
+  const isEither = isCalled || events.includes('repository_dispatch')
+  return isEither ? 'github.event.inputs.port || github.event.client_payload' : 'inputs.port'
 }
 
 const sorted = (findings: Finding[]) => {
@@ -248,7 +259,7 @@ function notePermissions(job: Job, { edits, findings }: Rewrite): void {
   })
 }
 
-function noteOtherEvents({ root, edits, findings, others }: Rewrite): void {
+function noteOtherEvents(others: string[], { root, edits, findings }: Rewrite): void {
   if (others.length === 0) return
   findings.push({
     line: edits.lineOf(pairOf(root, 'on')!.key.range![0]),

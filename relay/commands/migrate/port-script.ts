@@ -1,7 +1,7 @@
 import { jsonTemplate, jsonText, splitStrings } from './json-template.ts'
 import { deletion, type ReadStep, type Report, readLinks, writeObject } from './port-step.ts'
 import { plainText, readShell, type ShellCommand, type Word } from './shell-words.ts'
-import { splitTemplate } from './template.ts'
+import { mark } from './template.ts'
 
 /** What a `run:` script that calls Port's API is: reports alone, the getting of a token, or more than that. */
 export type ReadScript = ReadStep | { token: true } | null
@@ -29,12 +29,7 @@ export function namesPort(text: string): boolean {
  */
 export function readPortScript(script: string, env: Variables): ReadScript {
   if (!namesPort(script)) return null
-  const expressions: string[] = []
-  const marked = splitTemplate(script)
-    .map(piece =>
-      'text' in piece ? piece.text : `\uE000${expressions.push(piece.expression.trim()) - 1}\uE001`,
-    )
-    .join('')
+  const { marked, expressions } = mark(script)
   const commands = readShell(marked, expressions)
   const more = {
     problem:
@@ -161,20 +156,12 @@ function readCurl(command: ShellCommand, variables: Variables, secret: Set<strin
 /** The top-level fields of a JSON object as templates; null where it is none. */
 function fieldsOf(data: string | null): [string, string][] | null {
   if (data === null) return null
-  const marks: string[] = []
-  const marked = splitTemplate(data)
-    .map(piece =>
-      'text' in piece ? piece.text : `\uE000${marks.push(`\${{${piece.expression}}}`) - 1}\uE001`,
-    )
-    .join('')
+  const { marked, restore } = mark(data)
   // An expression outside a string is put into one, so that the text reads as JSON; it has a mark of its own.
   const whole = splitStrings(marked.replace(/[\r\n]/g, ' '))
     .map(({ text, isString }) => (isString ? text : text.replace(/\uE000\d{1,6}\uE001/g, '"\uE002$&"')))
     .join('')
-  const back = (text: string) =>
-    text
-      .replace(/"\uE002(\uE000\d+\uE001)"/g, '$1')
-      .replace(/\uE000(\d+)\uE001/g, (_, index) => marks[Number(index)]!)
+  const back = (text: string) => restore(text.replace(/"\uE002(\uE000\d+\uE001)"/g, '$1'))
   try {
     const object: unknown = JSON.parse(whole)
     if (typeof object !== 'object' || object === null || Array.isArray(object)) return null
@@ -187,13 +174,8 @@ function fieldsOf(data: string | null): [string, string][] | null {
 /** A JSON string as the text that it is; what is no string as it stands. */
 function textOf(json: string): string {
   if (!json.startsWith('"')) return json
-  const marks: string[] = []
-  const marked = splitTemplate(json)
-    .map(piece =>
-      'text' in piece ? piece.text : `\uE000${marks.push(`\${{${piece.expression}}}`) - 1}\uE001`,
-    )
-    .join('')
-  return (JSON.parse(marked) as string).replace(/\uE000(\d+)\uE001/g, (_, index) => marks[Number(index)]!)
+  const { marked, restore } = mark(json)
+  return restore(JSON.parse(marked) as string)
 }
 
 function readRunBody(data: string | null): ReadStep | null {

@@ -1,5 +1,5 @@
 import { asText, jsonTemplate, jsonText } from './json-template.ts'
-import { hasExpression, onlyExpression, splitTemplate } from './template.ts'
+import { hasExpression, mark, onlyExpression } from './template.ts'
 
 /** What a step that reports by hand says to Port. Texts are as in the workflow, with `${{ }}`. */
 export type Report =
@@ -73,16 +73,11 @@ export function readLinks(given: string): Report[] {
 function linkTexts(given: string): string[] {
   if (!given.startsWith('[')) return [given]
   // Each is a JSON string; expressions are put back after.
-  const marks: string[] = []
-  const marked = splitTemplate(given)
-    .map(piece =>
-      'text' in piece ? piece.text : `\uE000${marks.push(`\${{${piece.expression}}}`) - 1}\uE001`,
-    )
-    .join('')
+  const { marked, restore } = mark(given)
   try {
     const list: unknown = JSON.parse(marked)
     if (Array.isArray(list) && list.every(item => typeof item === 'string'))
-      return list.map(item => item.replace(/\uE000(\d+)\uE001/g, (_, index) => marks[Number(index)]!))
+      return list.map(item => restore(item))
   } catch {}
   return [given]
 }

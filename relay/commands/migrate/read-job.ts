@@ -3,7 +3,7 @@ import { namesPort, readPortScript } from './port-script.ts'
 import { isPortAction, type ReadStep, type Report, readPortStep } from './port-step.ts'
 import type { TextEdits } from './text-edits.ts'
 import type { Finding } from './types.ts'
-import { mapOf, nodeAt, pairOf, seqOf, startOf, textOf, textsOf } from './yaml-nodes.ts'
+import { mapOf, nodeAt, pairOf, seqOf, startOf, textList, textOf, textsOf } from './yaml-nodes.ts'
 
 /** What becomes of a step: it stays, or is a report, or only gets a token for reports. */
 type StepFate = 'stays' | 'reports' | 'token'
@@ -64,11 +64,6 @@ function portStep(steps: JobStep[]): Job['port'] {
   const own = steps.find(step => isAction(textOf(nodeAt(step.map, 'uses')) ?? ''))
   if (own) return { id: own.id ?? 'port', isThere: true }
   return { id: steps.some(step => step.id === 'port') ? 'port-run' : 'port', isThere: false }
-}
-
-function textList(node: Node | null): string[] {
-  const one = textOf(node)
-  return one === null ? (seqOf(node)?.items ?? []).flatMap(item => textOf(item) ?? []) : [one]
 }
 
 function readStep(map: JobStep['map'], edits: TextEdits, findings: Finding[]): JobStep {

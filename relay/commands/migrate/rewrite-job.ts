@@ -1,10 +1,11 @@
-import { isScalar, type Scalar } from 'yaml'
+import { isScalar, type Node, type Scalar } from 'yaml'
 import { guardEmpty } from './guard-empty.ts'
 import type { Names } from './map-expression.ts'
 import type { Report } from './port-step.ts'
 import type { Job, JobStep } from './read-job.ts'
 import { rewriteText } from './rewrite-scalars.ts'
 import { settleStatus } from './settle-status.ts'
+import { hasExpression } from './template.ts'
 import type { TextEdits } from './text-edits.ts'
 import type { Finding, MigrateOptions } from './types.ts'
 import { saysNothing, writeReports, writeStep } from './write-step.ts'
@@ -18,6 +19,7 @@ import {
   removePair,
   seqOf,
   startOf,
+  textList,
   textOf,
   textsOf,
 } from './yaml-nodes.ts'
@@ -31,8 +33,8 @@ export interface Rewrite {
   names: Names
   options: MigrateOptions
   findings: Finding[]
-  /** Events beside Port's that start the workflow. */
-  others: string[]
+  /** What is empty in a run that Port did not start; null where Port starts every run. */
+  payload: string | null
 }
 
 /** What a job still says to Port itself, its statuses settled; steps that say nothing are to go. */
@@ -94,7 +96,7 @@ export type ReportInput = 'job' | 'workflow' | 'progress'
 function actionStep(
   job: Job,
   report: ReportInput,
-  { options, findings, edits, others }: Rewrite,
+  { options, findings, edits, payload }: Rewrite,
   pad: string,
 ): string {
   const inputs: string[] = []
@@ -114,8 +116,7 @@ function actionStep(
       })
   }
   const lines = [`- uses: ${options.action}`, `  id: ${job.port.id}`]
-  if (others.length > 0)
-    lines.push(`  if: ${others.map(event => `github.event_name != '${event}'`).join(' && ')}`)
+  if (payload !== null) lines.push(`  if: \${{ ${payload} }}`)
   if (inputs.length > 0) lines.push('  with:', ...inputs.map(line => `    ${line}`))
   return lines.map(line => `${pad}${line}\n`).join('')
 }
@@ -158,7 +159,7 @@ function convertStep(job: Job, step: JobStep, rewrite: Rewrite): void {
   const isFull = (argument: string) => {
     const isOwn = ['entity', 'event', 'trigger', 'inputs'].some(name => argument === own + name)
     const input = /^inputs\.([\w-]+)$/.exec(argument)?.[1]
-    return (isOwn && rewrite.others.length === 0) || names.declared.get(input ?? '')?.type === 'boolean'
+    return (isOwn && rewrite.payload === null) || names.declared.get(input ?? '')?.type === 'boolean'
   }
   const moved = (text: string) => guardEmpty(map1(text), isFull)
   const reports = step.reports.map((report): Report => {
@@ -170,7 +171,7 @@ function convertStep(job: Job, step: JobStep, rewrite: Rewrite): void {
     }
   })
   const read = step.id !== null && edits.text.includes(`steps.${step.id}.outputs.identifier`)
-  const written = writeReports(reports, read, rewrite.others.length > 0)
+  const written = writeReports(reports, read, rewrite.payload !== null)
   if (isFlow(map)) {
     const pad = edits.columnOf(startOf(map))
     const kept = map.items
@@ -203,12 +204,18 @@ function commentsIn(node: unknown, { text }: TextEdits): string[] {
 function shellOf(job: Job, { root }: Rewrite): string[] {
   const defaults = [root, job.map].map(each => textsOf(nodeAt(nodeAt(each, 'defaults'), 'run')))
   const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)
-  const onWindows = /windows/i.test(textOf(nodeAt(job.map, 'runs-on')) ?? '')
-  const other = shell === undefined ? onWindows : !/^(bash|sh)\b/.test(shell)
+  const other = shell === undefined ? mayBeWindows(nodeAt(job.map, 'runs-on')) : !/^(bash|sh)\b/.test(shell)
   return [
     ...(other ? ['shell: bash'] : []),
     ...(defaults.some(each => each.has('working-directory')) ? ['working-directory: .'] : []),
   ]
+}
+
+/** Whether a job may run on Windows, where scripts are for PowerShell. A group of runners, or an expression, can be any. */
+function mayBeWindows(runsOn: Node | null): boolean {
+  if (mapOf(runsOn)) return mayBeWindows(nodeAt(runsOn, 'labels'))
+  const labels = textList(runsOn)
+  return labels.length === 0 || labels.some(label => /windows/i.test(label) || hasExpression(label))
 }
 
 /** The step's own variables do not exist where they are defined: their values stand in their place. */

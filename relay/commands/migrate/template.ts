@@ -35,6 +35,26 @@ export function mapTemplate(template: string, map: (expression: string) => strin
     .join('')
 }
 
+/** Stands for an expression while the text around it is read. */
+export const MARK = /\uE000(\d+)\uE001/g
+
+/** Hides the expressions of a text behind marks; `restore` puts them back into what was made of it. */
+export function mark(template: string): {
+  marked: string
+  expressions: string[]
+  restore: (text: string) => string
+} {
+  const sources: string[] = []
+  const marked = splitTemplate(template)
+    .map(piece => ('text' in piece ? piece.text : `\uE000${sources.push(piece.expression) - 1}\uE001`))
+    .join('')
+  return {
+    marked,
+    expressions: sources.map(source => source.trim()),
+    restore: text => text.replace(MARK, (_, index) => `\${{${sources[Number(index)]!}}}`),
+  }
+}
+
 /** The expression that the text is, without anything around it; null where it is no such text. */
 export function onlyExpression(template: string): string | null {
   const pieces = splitTemplate(template.trim())

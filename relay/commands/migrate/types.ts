@@ -1,4 +1,4 @@
-/** How the rewritten workflow is started: `keep` leaves the trigger, with the input `port` for the payload. */
+/** How the rewritten workflow is started: with the payload in its input `port`, or in the event. */
 export type Trigger = 'workflow_dispatch' | 'repository_dispatch'
 
 export interface MigrateOptions {

@@ -30,14 +30,14 @@ export function writeReports(reports: Report[], identifierIsRead: boolean, isOpt
         script.push(`{ printf '%s' "$${name}" | tr -d '\\n'; echo; } >> ${file('PORT_ENTITIES')}`)
         if (identifierIsRead && report.identifier) {
           const identifier = variable('IDENTIFIER', report.identifier)
-          script.push(`printf 'identifier=%s\\n' "$${identifier}" >> "$GITHUB_OUTPUT"`)
+          script.push(`${entry('identifier', identifier)} >> "$GITHUB_OUTPUT"`)
         }
         break
       }
       case 'link':
       case 'status-label': {
         const name = variable(report.kind === 'link' ? 'LINK' : 'STATUS_LABEL', report.text)
-        const line = `printf '${report.kind}=%s\\n' "$${name}" >> ${file('PORT_RUN')}`
+        const line = `${entry(report.kind, name)} >> ${file('PORT_RUN')}`
         // What was empty was not sent.
         script.push(onlyExpression(report.text) === null ? line : `[ -z "$${name}" ] || ${line}`)
         break
@@ -59,6 +59,10 @@ export function writeReports(reports: Report[], identifierIsRead: boolean, isOpt
   }
   return { env, script }
 }
+
+/** Prints one line: a break in the value would begin another entry. */
+const entry = (key: string, variable: string): string =>
+  `{ printf '${key}=%s' "$${variable}" | tr -d '\\r\\n'; echo; }`
 
 /** Whether nothing of a step is worth its place: fixed text, which the action's log of steps replaces. */
 export const saysNothing = (reports: Report[], keepLogs: boolean): boolean =>

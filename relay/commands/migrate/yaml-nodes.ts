@@ -33,6 +33,12 @@ export const mapOf = (node: unknown): YAMLMap<Scalar, Node | null> | null =>
   isMap(node) ? (node as YAMLMap<Scalar, Node | null>) : null
 export const seqOf = (node: unknown): YAMLSeq<Node> | null => (isSeq(node) ? (node as YAMLSeq<Node>) : null)
 
+/** The texts of a list, or a text that stands for a list of one. */
+export function textList(node: unknown): string[] {
+  const one = textOf(node)
+  return one === null ? (seqOf(node)?.items ?? []).flatMap(item => textOf(item) ?? []) : [one]
+}
+
 /** Name → text of a mapping of scalars; names in lower case, as inputs of actions are compared. */
 export function textsOf(node: unknown): Map<string, string> {
   const texts = new Map<string, string>()
