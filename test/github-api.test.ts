@@ -23,7 +23,7 @@ const dispatch = (octokit: Octokit, payload: Record<string, unknown> = { run_id:
   octokit.repos.createDispatchEvent({ ...SHOP, event_type: type, client_payload: payload })
 const poll = (found: () => unknown) => expect.poll(found, { interval: 5, timeout: 10_000 })
 
-test('a dispatch is accepted with 204, kept, and told to those who listen', async () => {
+test('a dispatch is accepted with 204, kept, and passed on to its listeners', async () => {
   const octokit = await start()
   const heard: unknown[] = []
   const stop = api.onDispatch(({ eventType }) => heard.push(eventType))
@@ -82,7 +82,7 @@ test('the largest payloads are accepted', async () => {
   expect((await dispatch(octokit, { a: long.slice(1) })).status).toBe(204)
 })
 
-test('a bad, an expired and a missing token are told apart from one that may not', async () => {
+test('a bad, an expired and a missing token are distinguished from one that may not', async () => {
   await start()
   const all = { contents: 'write', actions: 'read' } as const
   expect(await refusalOf(dispatch(as('nonsense')))).toMatchObject({
@@ -233,7 +233,7 @@ test('an App finds its installation and acts by tokens that hold only what it ma
   expect(await refusalOf(stranger.apps.getAuthenticated())).toMatchObject({ status: 401 })
 })
 
-test('limits are told by the headers GitHub uses', async () => {
+test('limits are reported in the headers GitHub uses', async () => {
   const octokit = await start()
   api.failures.secondaryLimit(30)
   expect(await refusalOf(dispatch(octokit))).toMatchObject({

@@ -156,7 +156,7 @@ describe('an event that an automation spreads into its body', () => {
     { run: { id: 'r_1' } },
     { port_payload: { run: { id: 'r_1' } } },
     ...['runId', 'run_id', 'RUN_ID', 'port_run_id'].map(name => ({ [name]: 'r_1' })),
-  ])('is the event of the run in %j, and not of the run that it tells of', own => {
+  ])('is the event of the run in %j, and not of the run that it describes', own => {
     expect(readInvocation({ ...event, ...own })).toMatchObject({ runId: 'r_1', kind: 'action_run' })
   })
 
@@ -185,7 +185,7 @@ describe('an event that an automation spreads into its body', () => {
 describe('a flat body', () => {
   const action = { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] }
 
-  test('tells by its action, or by that of port_context, the blueprint and which inputs are secret', () => {
+  test('names, by its action or that of port_context, the blueprint and which inputs are secret', () => {
     for (const body of [
       { token: 'AAAA', action },
       { token: 'AAAA', port_context: { runId: 'r_1', action } },
@@ -199,7 +199,7 @@ describe('a flat body', () => {
     }
   })
 
-  test('tells by the trigger of port_context who ran it', () => {
+  test('names, by the trigger of port_context, who ran it', () => {
     const trigger = { by: { user: { email: 'a@b.c', phoneNumber: '0909' } }, operation: 'CREATE', at: 'now' }
     expect(readInvocation({ v: 1, port_context: { runId: 'r_1', trigger } })).toMatchObject({
       operation: 'CREATE',

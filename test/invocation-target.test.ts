@@ -16,7 +16,7 @@ describe('a target in the signed body that cannot be followed is refused, and ne
     const { status, body } = await (await open()).post({ body: { v: 1, github: { [name]: value } } })
     expect(status).toBe(422)
     expect(body.detail).toBe(
-      `"github.${name}" in the body must be a text: correct it in the "body" of the Port action, or leave it out.`,
+      `"github.${name}" in the body must be a string: correct it in the "body" of the Port action, or leave it out.`,
     )
   })
 

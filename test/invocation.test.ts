@@ -167,7 +167,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a flat body without any run id is dispatched all the same, but nothing can be told to Port', () => {
+  test('a flat body without any run id is dispatched all the same, but nothing can be reported to Port', () => {
     expect(read('flat-no-run-id')).toEqual({
       ...NOTHING,
       runId: null,
@@ -223,7 +223,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a change log gives the change as its event, and starts no run, also when it tells of one', () => {
+  test('a change log gives the change as its event, and starts no run, also when it describes one', () => {
     expect(read('change-log-entity')).toEqual({
       ...NOTHING,
       runId: null,

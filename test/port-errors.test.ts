@@ -140,7 +140,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     })
     port.fail({ delayMs: 500 })
     const slow = await failure(client.authorize())
-    expect(slow.message).toContain('it took too long')
+    expect(slow.message).toContain('no answer in time')
     expect(slow.cause).toBeInstanceOf(Error)
     await port.stop()
     const down = await failure(client.authorize())
@@ -167,7 +167,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect(error).toMatchObject({ kind: 'unreachable' })
   })
 
-  test('a network error without a code is told in its own words', async () => {
+  test('a network error without a code is reported in its own words', async () => {
     const fetch = () => Promise.reject(new Error('no route'))
     const client = createPortClient({
       apiUrl: 'https://api.port.io',
@@ -176,13 +176,6 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
       fetch,
     })
     expect((await failure(client.authorize())).message).toContain('no route')
-    const odd = createPortClient({
-      apiUrl: 'https://api.port.io',
-      clientId: 'id',
-      clientSecret: 's',
-      fetch: () => Promise.reject('odd'),
-    })
-    expect((await failure(odd.authorize())).message).toContain('odd')
   })
 
   test('secrets that an answer echoes do not reach the error', async () => {

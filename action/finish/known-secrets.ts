@@ -6,7 +6,7 @@ import type { Inputs } from '../runner/inputs.ts'
 import { type DecryptedInputs, decryptInputs } from '../secrets/decrypt-inputs.ts'
 
 /** What must not reach Port in a log line or summary. */
-export interface KnjobCredentials {
+export interface KnownSecrets {
   /** The clear texts of secret inputs. */
   secrets: string[]
   /** Whether no clear text that a step may have seen is missing. */
@@ -25,7 +25,7 @@ export async function knownSecrets(
   decrypted: string[],
   reporter: Pick<Reporter, 'read'>,
   relay: Pick<RelayReporter, 'inputs'> | null = null,
-): Promise<KnjobCredentials> {
+): Promise<KnownSecrets> {
   const { encrypted, truncated } = payload.port
   if (relay) {
     if (encrypted.length === 0 && !truncated.includes('encrypted')) return { secrets: [], all: true }
@@ -40,7 +40,7 @@ export async function knownSecrets(
   return { secrets, all: all && whole !== null }
 }
 
-const known = ({ secrets }: DecryptedInputs, decrypted: string[]): KnjobCredentials => ({
+const known = ({ secrets }: DecryptedInputs, decrypted: string[]): KnownSecrets => ({
   secrets: [...secrets.values()],
   all: decrypted.every(name => secrets.has(name)),
 })

@@ -3,7 +3,7 @@ import { PortError } from '../../port/client/port-client.ts'
 
 /**
  * Whether what was asked for may have been done all the same: the answer got lost, or does not show
- * that. A 503 says that the request was not taken, and so do these of 4xx, and a token that was not to be had for it.
+ * that. After a 503, or one of these 4xx, the request was not processed; without a token it was not sent.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */

@@ -106,7 +106,7 @@ function nameOf(entity: Json, index: number, source: string): string {
 }
 
 function check(entity: Json, written: Json): string[] {
-  if (!isObject(entity)) return ['is no entity: it must have a blueprint and an identifier.']
+  if (!isObject(entity)) return ['is not an entity: it must have a blueprint and an identifier.']
   const problems = NAMES.flatMap(name => {
     const given = entity[name]
     if (typeof given !== 'string' || given === '') return [`has no ${name}.`]
@@ -121,10 +121,10 @@ function check(entity: Json, written: Json): string[] {
     problems.push(`has the operation ${JSON.stringify(operation)}: it must be ${OPERATIONS.join(' or ')}.`)
   for (const name of ['title', 'icon'])
     if (entity[name] !== undefined && typeof entity[name] !== 'string')
-      problems.push(`has a ${name} that is no text.`)
+      problems.push(`has a ${name} that is not a string.`)
   for (const name of ['properties', 'relations'])
     if (entity[name] !== undefined && !isObject(entity[name]))
-      problems.push(`has ${name} that are no mapping.`)
+      problems.push(`has ${name} that are not a mapping.`)
   return [
     ...problems,
     ...checkTeam(entity.team),

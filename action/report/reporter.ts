@@ -1,4 +1,4 @@
-import { createPortClient, type PortError, type PortRun } from '../../port/client/port-client.ts'
+import { createPortClient, PortError, type PortRun } from '../../port/client/port-client.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import { runKind } from '../../port/invocation/run-kind.ts'
 import { isObject, type Json, type JsonObject, type LogLine, type RunUpdate } from '../../port/types.ts'
@@ -61,7 +61,7 @@ export function createReporter(
       late,
       update: update => relay.update(redactUpdate(update, redact)),
       log: inBatches(relay.log),
-      upsertEntity: (blueprint, entity) => relay.upsertEntity(blueprint, redactEntity(entity, redact)),
+      upsertEntity: async (blueprint, entity) => relay.upsertEntity(blueprint, redactEntity(entity, redact)),
       handsOn: true,
     }
   }
@@ -106,7 +106,7 @@ export function createReporter(
       await retry(() => client.authorize())
       await sendLog(lines)
     },
-    upsertEntity(blueprint, entity) {
+    async upsertEntity(blueprint, entity) {
       const tied = runKind(runId) === 'action_run' ? runId : null
       const sent = redactEntity(entity, redact)
       return retry(() => client.upsertEntity(blueprint, sent, tied))
@@ -116,7 +116,18 @@ export function createReporter(
   }
 }
 
-const redactEntity = (entity: JsonObject, redact: Redact) => redactTexts(entity, redact) as JsonObject
+/** @throws PortError where what the entity is found by contains a secret: without it, another entity would be meant */
+function redactEntity(entity: JsonObject, redact: Redact): JsonObject {
+  const sent = redactTexts(entity, redact) as JsonObject
+  for (const name of ['identifier', 'relations']) {
+    if (JSON.stringify(sent[name]) === JSON.stringify(entity[name])) continue
+    throw new PortError(
+      'refused',
+      `The ${name} of an entity contains a secret, and secrets are not sent to Port: use another value, or leave that secret out of the input mask.`,
+    )
+  }
+  return sent
+}
 
 function redactTexts(value: Json, redact: Redact): Json {
   if (typeof value === 'string') return redact(value)
@@ -129,7 +140,8 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   const { statusLabel, summary, link } = update
   return {
     ...update,
-    ...(link !== undefined && { link: link.map(redact) }),
+    // The first is that of the workflow run, which the owner's name in a secret must not break.
+    ...(link !== undefined && { link: link.map((each, i) => (i === 0 ? each : redact(each))) }),
     ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
   }

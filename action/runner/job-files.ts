@@ -10,9 +10,14 @@ export interface JobFiles {
   run: string
 }
 
-/** In a job container RUNNER_TEMP is mounted, so the paths hold there too. */
+/**
+ * In the folder of the runner's own files, such as that of GITHUB_OUTPUT: the runner mounts it into the containers of
+ * jobs and of Docker actions, and translates the paths.
+ *
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/Handlers/ContainerActionHandler.cs
+ */
 export function jobFiles(tempFolder: string, delivery: string): JobFiles {
   const name = delivery.replace(/[^A-Za-z0-9_-]/g, '-')
-  const path = (kind: string) => join(tempFolder, `port-${kind}-${name}.txt`)
+  const path = (kind: string) => join(tempFolder, '_runner_file_commands', `port-${kind}-${name}.txt`)
   return { log: path('log'), entities: path('entities'), run: path('run') }
 }

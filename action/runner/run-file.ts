@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { sizeOf } from './log-file.ts'
+import { readBytes, sizeOf } from './log-file.ts'
+import { splitLines } from './split-lines.ts'
 
 /** What steps have written to `$PORT_RUN`; of what is written twice, the last counts. */
 export interface RunFile {
@@ -31,13 +31,15 @@ const MOST_BYTES = 1_000_000
 export function readRunFile(path: string, options: { ended: boolean }): RunFile {
   const size = sizeOf(path)
   if (size > MOST_BYTES) throw new Error(`it is larger than ${MOST_BYTES.toLocaleString('en')} bytes`)
-  const text = size === 0 ? '' : readFileSync(path, 'utf8').replace(/^\ufeff/, '')
-  return parseRunFile(options.ended ? text : text.slice(0, text.lastIndexOf('\n') + 1), options)
+  const lines = size === 0 ? [] : splitLines(readBytes(path, 0, size), { rest: options.ended })
+  return parseRunFile(
+    lines.map(({ text }) => text),
+    options,
+  )
 }
 
-function parseRunFile(text: string, options: { ended: boolean }): RunFile {
+function parseRunFile(lines: string[], options: { ended: boolean }): RunFile {
   const file: RunFile = { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] }
-  const lines = text.split(/\r?\n/)
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at]!
     if (line.trim() === '') continue
@@ -89,7 +91,7 @@ function set(file: RunFile, name: string, value: string): void {
     }
     default:
       file.problems.push(
-        `$PORT_RUN knows status-label, link, summary and conclusion, not ${JSON.stringify(name)}.`,
+        `$PORT_RUN has the unknown name ${JSON.stringify(name)}: the names are status-label, link, summary and conclusion.`,
       )
   }
 }

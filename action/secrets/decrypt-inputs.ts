@@ -89,7 +89,7 @@ const ADVICE: Record<string, string> = {
     'port-client-secret must be the client secret of the organisation that the Port action belongs to; if it was ' +
     'rotated meanwhile, run the action again',
   'secret-key':
-    'secret-key must be the private key, a PEM of RSA, to the public key in the Port action; inputs encrypted with ' +
+    'secret-key must be the RSA private key (PEM) that belongs to the public key in the Port action; inputs encrypted with ' +
     'aes256-gcm are decrypted with port-client-secret instead',
 }
 

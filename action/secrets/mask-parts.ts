@@ -1,6 +1,6 @@
 import { base64Forms } from './secret-forms.ts'
 
-/** A line `{` or a value `1` would blacken the whole log; a secret of its own is masked at any length. */
+/** A line `{` or a value `1` would mask most of the log; a secret of its own is masked at any length. */
 const SHORTEST_PART = 4
 
 /**

@@ -23,5 +23,8 @@ export function reportSecondUse(
   ].filter(name => name !== false)
   const message = 'An earlier step of this job reports this run to Port.'
   if (unused.length === 0) core.info(message)
-  else core.warning(`${message} Give it what is not used here: ${unused.join(', ')}.${help(env, 'inputs')}`)
+  else
+    core.warning(
+      `${message} These inputs of this step are ignored: ${unused.join(', ')}. Set them on the earlier step.${help(env, 'inputs')}`,
+    )
 }

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import type { RunState } from '../../port/types.ts'
 import type { FollowedJob } from '../progress/following.ts'
@@ -67,6 +68,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
     })
 
     const files = jobFiles(workflow.tempFolder, sent.port.delivery)
+    mkdirSync(dirname(files.log), { recursive: true })
     for (const [kind, path] of Object.entries(files)) {
       // An earlier step of the job may have created it.
       writeFileSync(path, '', { flag: 'a' })
@@ -198,7 +200,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   }
   /** Leaves to post what it may still do. */
   const leave = (error: unknown): boolean => {
-    const again = 'The end of this job retries.'
+    const again = 'The post step of this job retries.'
     const outlook = reportTrouble(error, { core, env }, { ...inputs, again })
     saveState(core, outlook === 'settled' ? null : { ...state, ...(outlook !== 'later' && { outlook }) })
     return outlook === 'later'

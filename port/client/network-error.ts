@@ -4,22 +4,22 @@ const NOT_SENT =
 
 /** Whether a request failed before a byte of it can have reached the server, so that repeating it is safe. */
 export function wasNotSent(error: unknown): boolean {
-  return chain(error).some(({ code, syscall }) => NOT_SENT.test(String(code)) || syscall === 'connect')
+  return errorChain(error).some(({ code, syscall }) => NOT_SENT.test(String(code)) || syscall === 'connect')
 }
 
-/** A network failure in short: the innermost code, such as ECONNRESET; never a header or a body. */
+/** A network failure in short: the innermost code, such as ECONNRESET, or its message; never a header or a body. */
 export function describeNetworkError(error: unknown): string {
-  const errors = chain(error)
+  const errors = errorChain(error)
   const code = errors.findLast(each => typeof each.code === 'string')?.code
   const isTimeout = errors.some(({ name }) => name === 'TimeoutError' || name === 'AbortError')
-  return isTimeout ? 'no answer in time' : (code ?? 'no answer')
+  return isTimeout ? 'no answer in time' : (code ?? (errors.at(-1)?.message || 'no answer'))
 }
 
 /**
  * The error and its causes: `fetch` wraps a network error in a TypeError, Octokit that in a RequestError, and an
  * attempt to connect to several addresses has one error for each.
  */
-function chain(error: unknown): NodeJS.ErrnoException[] {
+export function errorChain(error: unknown): NodeJS.ErrnoException[] {
   const errors: NodeJS.ErrnoException[] = []
   for (let each = error; each instanceof Error && errors.length < 10; ) {
     errors.push(each)

@@ -10,6 +10,7 @@ import {
   type RunUpdate,
 } from '../types.ts'
 import { logBatches } from './log-batches.ts'
+import { describeNetworkError } from './network-error.ts'
 import { type Call, PortError, readPortError, TOKEN_PATH } from './port-error.ts'
 import { readNodeRun, readRun, UNREAD } from './read-run.ts'
 import { actionRunBody, nodeRunBody } from './run-bodies.ts'
@@ -132,7 +133,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
     } catch (cause) {
       throw new PortError(
         'unreachable',
-        `Port did not answer ${what} at ${base}: ${reason(cause)}. Check ${settings.apiUrl}, and whether this ` +
+        `Port did not answer ${what} at ${base}: ${describeNetworkError(cause)}. Check ${settings.apiUrl}, and whether this ` +
           'machine reaches it (proxy, firewall).',
         { cause },
       )
@@ -225,9 +226,15 @@ export function createPortClient(options: PortClientOptions): PortClient {
       await tokens.get()
     },
     async upsertEntity(blueprint, entity, runId) {
-      const tie = runId === null ? '' : `&run_id=${encodeURIComponent(runId)}`
-      const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true${tie}`
-      await call('POST', path, null, entity)
+      const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true`
+      const tied = runId === null ? path : `${path}&run_id=${encodeURIComponent(runId)}`
+      try {
+        await call('POST', tied, null, entity)
+      } catch (error) {
+        // Only to be tied to an ended run is impossible.
+        if (!(error instanceof PortError && error.kind === 'ended')) throw error
+        await call('POST', path, null, entity)
+      }
     },
     async deleteEntity(blueprint, identifier) {
       // Dots alone would change the path, and no identifier would name the entities of the blueprint.
@@ -238,12 +245,4 @@ export function createPortClient(options: PortClientOptions): PortClient {
       await call('DELETE', `/v1/blueprints/${of}/entities/${id}?delete_dependents=false`, null)
     },
   }
-}
-
-/** A network error as text: its own and its causes' code, never a header or body. */
-function reason(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause)
-  if (cause.name === 'TimeoutError' || cause.name === 'AbortError') return 'it took too long'
-  const inner = cause.cause instanceof Error ? cause.cause : cause
-  return 'code' in inner && typeof inner.code === 'string' ? inner.code : inner.message
 }

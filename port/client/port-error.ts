@@ -131,6 +131,9 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
         `${call.settings.apiUrl} is the region of their organisation.`,
     )
   }
+  if (code === 'run_exhausted') {
+    return error('ended', `${call.runId === null ? 'the run' : `run ${call.runId}`} has already ended.`)
+  }
   if (call.runId !== null) {
     if (status === 404 && NOT_FOUND.test(code)) {
       return error(
@@ -147,7 +150,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
           `result; turn the action's "Synchronous" setting off to have it reported.`,
       )
     }
-    if (status < 500 && (code === 'run_exhausted' || /already (finished|ended|completed)/i.test(message))) {
+    if (/already (finished|ended|completed)/i.test(message)) {
       return error('ended', `run ${call.runId} has already ended.`)
     }
     if (status === 409 || status === 404) {

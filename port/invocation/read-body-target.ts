@@ -8,7 +8,7 @@ const NAMES = ['repository', 'event_type', 'workflow', 'ref']
  * as they are, for the target to refuse; what is no text is named in `fault`, so that a target which was meant
  * is never taken for one that was not given.
  */
-export function readDirective(value: Json | undefined): Invocation['github'] {
+export function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null
   const names = Object.keys(value)
   if (names.length === 0 || !names.every(name => NAMES.includes(name))) return null
@@ -24,7 +24,7 @@ export function readDirective(value: Json | undefined): Invocation['github'] {
     workflow: textOf(given.workflow),
     ref: textOf(given.ref),
     fault: fault
-      ? `"github.${fault}" in the body must be a text: correct it in the "body" of the Port action, or leave it out.`
+      ? `"github.${fault}" in the body must be a string: correct it in the "body" of the Port action, or leave it out.`
       : null,
   }
 }

@@ -1,7 +1,7 @@
 import { type Asked, type Invocation, isObject, type Json } from '../types.ts'
 import { cleanTriggers } from './clean-triggers.ts'
 import { findRunId } from './find-run-id.ts'
-import { readDirective } from './read-directive.ts'
+import { readBodyTarget } from './read-body-target.ts'
 import { readShape } from './read-shape.ts'
 import { object } from './read-value.ts'
 import { runKind } from './run-kind.ts'
@@ -33,7 +33,7 @@ export function readInvocation(body: unknown, runIdHeader?: string | null): Invo
 function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
   const given = isObject(body) ? body : body === undefined ? {} : { body: body as Json }
   const place = spreadsInputs(given) ? object(given.port_context) : given
-  const github = readDirective(place.github)
+  const github = readBodyTarget(place.github)
   const rest = github ? without(place, 'github') : place
   const asked = readShape(place === given ? rest : { ...given, port_context: rest })
   return { ...asked, inputs: cleanTriggers(asked.inputs), event: cleanTriggers(asked.event), github }

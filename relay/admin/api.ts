@@ -48,7 +48,7 @@ export function createAdminApi({
       })
     }
     if (role === 'view' && c.req.method !== 'GET')
-      throw new Problem(403, 'RELAY_VIEW_TOKEN changes nothing: send RELAY_ADMIN_TOKEN.')
+      throw new Problem(403, 'RELAY_VIEW_TOKEN may only read: send RELAY_ADMIN_TOKEN.')
     await next()
   })
   app.get('/openapi.json', c => c.json(openApi))
@@ -72,20 +72,16 @@ export function createAdminApi({
   app.post('/deliveries/:id/redeliver', async c => {
     const delivery = await known(c)
     const { id, state } = delivery
-    const refusal = new Problem(
-      409,
-      `Delivery ${id} has not failed and was not cancelled: only such deliveries can be redelivered.`,
-    )
     const ends = async () => ({
       port_run_ended: (await redelivery.readEnds([delivery])).get(id) ?? null,
     })
     if (readFlag('dry_run', c.req.query('dry_run'))) {
-      if (!REDELIVERABLE.includes(state)) throw refusal
+      if (!REDELIVERABLE.includes(state)) throw notRedeliverable(delivery)
       return c.json({ delivery: id, state, dry_run: true, ...(await ends()) })
     }
-    const { outcome } = await apply(delivery, { type: 'redelivered' })
-    if (outcome === 'gone') throw unknown(id)
-    if (outcome !== 'applied') throw refusal
+    const applied = await apply(delivery, { type: 'redelivered' })
+    if (applied.outcome === 'gone') throw unknown(id)
+    if (applied.outcome !== 'applied') throw notRedeliverable(applied.delivery)
     return c.json({ delivery: id, state: 'queued' }, 202)
   })
   app.post('/deliveries/:id/cancel', async c => {
@@ -144,15 +140,15 @@ export function createAdminApi({
   function readBulk(text: string) {
     const body = parseObject(text)
     const allowed: string[] = [...FILTERS, 'limit', 'dry_run']
-    const stranger = Object.keys(body).find(name => !allowed.includes(name))
-    if (stranger !== undefined)
+    const unknownField = Object.keys(body).find(name => !allowed.includes(name))
+    if (unknownField !== undefined)
       throw new Problem(
         400,
-        `The body has the field ${JSON.stringify(stranger.slice(0, 60))}: it may have ${allowed.join(', ')}.`,
+        `The body has the unknown field ${JSON.stringify(unknownField.slice(0, 60))}: the known fields are ${allowed.join(', ')}.`,
       )
     const { limit, dry_run: dryRun, ...given } = body
     for (const [name, value] of Object.entries(given)) {
-      if (typeof value !== 'string') throw new Problem(400, `${name} must be a text.`)
+      if (typeof value !== 'string') throw new Problem(400, `${name} must be a string.`)
     }
     if (!REDELIVERABLE.some(state => state === given.state))
       throw new Problem(
@@ -187,5 +183,8 @@ const tooLarge = () => {
   throw new Problem(413, `The body is larger than ${MAX_BODY} bytes.`)
 }
 
+const notRedeliverable = ({ id, state }: Delivery) =>
+  new Problem(409, `Delivery ${id} is ${state}: only failed or cancelled deliveries can be redelivered.`)
+
 const unknown = (id: string) =>
-  new Problem(404, `There is no delivery ${id}: it was purged after RELAY_RETENTION, or never was.`)
+  new Problem(404, `There is no delivery ${id}: it was purged after RELAY_RETENTION, or it never existed.`)

@@ -5,7 +5,7 @@ import { bearer } from '../http/bearer.ts'
 import { Problem } from '../http/problem.ts'
 import type { Trouble } from '../log/trouble.ts'
 import type { Store } from '../store/store.ts'
-import type { Metrics, Snapshot } from './metrics.ts'
+import type { Metrics, ScrapeValues } from './metrics.ts'
 import type { Roles } from './roles.ts'
 
 export interface MetricsRouteDeps {
@@ -44,7 +44,7 @@ export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Prom
   }
 }
 
-async function read({ store, github, gate, port, clock, trouble }: MetricsRouteDeps): Promise<Snapshot> {
+async function read({ store, github, gate, port, clock, trouble }: MetricsRouteDeps): Promise<ScrapeValues> {
   const now = store.clock()
   /** From the store's clock to the wall clock. */
   const onWall = (time: number) => (time > now ? time - now + clock() : null)
@@ -61,7 +61,7 @@ async function read({ store, github, gate, port, clock, trouble }: MetricsRouteD
     credentialOk: { github: gate.isRejected() ? false : facts.isAccepted(), port: port.isAccepted() },
   }
 
-  async function readStored(): Promise<Snapshot['stored']> {
+  async function readStored(): Promise<ScrapeValues['stored']> {
     const reading = Promise.all([store.counts(), store.backlog(now, gate.shared)])
     const late = Promise.withResolvers<never>()
     const timer = setTimeout(() => late.reject(new Error(`no answer within ${READ_MS} ms`)), READ_MS)

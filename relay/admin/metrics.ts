@@ -16,7 +16,7 @@ const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
 /** What holds at the moment of a scrape. Times are milliseconds since 1970, null where there is none. */
-export interface Snapshot {
+export interface ScrapeValues {
   /** What the database holds; null while it is unavailable. */
   stored: { now: number; counts: Awaited<ReturnType<Store['counts']>>; backlog: Backlog } | null
   rateLimitRemaining: number | null
@@ -38,7 +38,7 @@ export interface Metrics {
   /** @param status of the answer to a report */
   report(status: number): void
   /** In the text format of Prometheus. */
-  render(snapshot: Snapshot): Promise<string>
+  render(snapshot: ScrapeValues): Promise<string>
   contentType: string
 }
 
@@ -71,7 +71,7 @@ export function createMetrics(): Metrics {
   )
   const webhookDuration = histogram(
     'webhook_duration_seconds',
-    'From the arrival of a webhook that was accepted to its answer; those with ?wait=dispatch are left out',
+    'From the arrival of an accepted webhook until it was persisted; those with ?wait=dispatch are left out',
     FAST,
   )
   const deliveries = gauge(
@@ -121,7 +121,7 @@ export function createMetrics(): Metrics {
   }
   const remaining = gauge(
     'github_rate_limit_remaining',
-    'Requests that GitHub still allows in this hour; of an App, those of the installation with the fewest',
+    'Requests that GitHub still allows in this window; of an App, those of the installation with the fewest',
   )
   const pausedUntil = gauge(
     'paused_until_timestamp_seconds',
@@ -150,7 +150,7 @@ export function createMetrics(): Metrics {
     "GitHub's clock minus this machine's; NaN before GitHub's first answer",
   )
 
-  function set({ stored, ...now }: Snapshot): void {
+  function set({ stored, ...now }: ScrapeValues): void {
     deliveries.reset()
     oldestDue.reset()
     credentialOk.reset()

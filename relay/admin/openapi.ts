@@ -72,9 +72,9 @@ const problems = (...statuses: number[]) =>
     ]),
   )
 const PROBLEMS: Record<number, string> = {
-  400: 'A parameter or a field is not as it must be.',
+  400: 'A parameter or a field is invalid.',
   401: 'The token is missing or unknown.',
-  403: 'RELAY_VIEW_TOKEN changes nothing.',
+  403: 'RELAY_VIEW_TOKEN may only read.',
   404: 'There is no such delivery, or the API is closed.',
   409: 'The state of the delivery does not allow it.',
   413: 'The body is too large.',

@@ -32,6 +32,7 @@ const UNKNOWN = 'not checked yet'
 export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Response> {
   const { store, github, gate, clients, isPortAccepted, trouble } = deps
   let checkedAt = Number.NEGATIVE_INFINITY
+  let pinging: Promise<Check> | null = null
 
   function checkCredentials(): void {
     if (performance.now() - checkedAt < CHECK_MS) return
@@ -59,15 +60,24 @@ export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Re
     return { ok: false, detail: 'Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET: messages to Port wait.' }
   }
 
+  /** One write at a time, however often the page is read. */
+  const ofDatabase = () =>
+    (pinging ??= store
+      .ping()
+      .then(
+        (): Check => ({ ok: true }),
+        (error): Check => {
+          trouble.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
+          return { ok: false, detail: 'The database (RELAY_DATABASE) is unavailable, or takes no writes.' }
+        },
+      )
+      .finally(() => {
+        pinging = null
+      }))
+
   return async c => {
     checkCredentials()
-    const database = await store.ping().then(
-      (): Check => ({ ok: true }),
-      (error): Check => {
-        trouble.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
-        return { ok: false, detail: 'The database (RELAY_DATABASE) is unavailable, or takes no writes.' }
-      },
-    )
+    const database = await ofDatabase()
     const checks = { database, github: ofGitHub(), port: ofPort() }
     if (!database.ok) c.header('retry-after', '5')
     return c.json({ ok: database.ok, checks }, database.ok ? 200 : 503)

@@ -7,8 +7,11 @@ import { GateClosedError } from './rate-limit-gate.ts'
 
 /** What a failed request to GitHub, other than a dispatch, means: it is not permitted, or fails for now. Times are milliseconds since 1970, reasons clauses. */
 export type ReadFailure =
-  /** `permission`: the credential works and may not do this; else it does not work, or the repository or run is not to be seen. */
+  /** `permission`: the credential may not do this; else the repository or run is not to be seen. */
   { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
+
+/** How often a credential that GitHub rejects is tried. */
+const CREDENTIAL_MS = 60_000
 
 /**
  * Classifies what a request about workflow runs or jobs threw.
@@ -45,7 +48,8 @@ export function readFailure(
     return { kind: 'later', at: soon, reason: `something between the relay and GitHub answered ${status}` }
   }
   const credential = readCredentialFailure(stage, status, message)
-  if (credential !== null) return { kind: 'forbidden', reason: credential, permission: false }
+  // An outage: whatever is decided on evidence waits until a person has renewed it.
+  if (credential !== null) return { kind: 'later', at: now + CREDENTIAL_MS, reason: credential }
   if (stage) {
     const reason = noTokenSentence(stage, status, message, repository)
     return { kind: 'forbidden', reason, permission: false }

@@ -1,3 +1,4 @@
+import { trimEnd } from '../../port/trim-end.ts'
 import { cleanText } from './clean-text.ts'
 import type { Credential } from './credential.ts'
 import { readTail } from './read-tail.ts'
@@ -63,12 +64,18 @@ export function createJobReader(credential: Credential): JobReader {
         const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
         // Not followed by Octokit: the log is on another host, at a signed address, and the token must not be sent
         // there.
-        const { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
+        const request = { redirect: 'manual' as const, signal }
+        let { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
           owner,
           repo,
           job_id: jobId,
-          request: { redirect: 'manual', signal },
+          request,
         })
+        // A repository that was renamed is first redirected to its new address.
+        const api = `${trimEnd(octokit.request.endpoint.DEFAULTS.baseUrl, '/')}/`
+        if (headers.location?.startsWith(api)) {
+          ;({ headers } = await octokit.request({ method: 'GET', url: headers.location, request }))
+        }
         const answer = await fetch(String(headers.location), { signal })
         if (answer.status === 404) return null
         if (!answer.ok || !answer.body) throw new Error(`GitHub's log store answered ${answer.status}`)

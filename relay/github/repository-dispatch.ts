@@ -37,8 +37,12 @@ export function repositoryDispatchRefusal(
     case 404:
       return `GitHub cannot see ${repository}: it does not exist, or the relay's token lacks Contents: write on it.`
     case 422:
-      return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${message}).`
+      return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${withoutQuotes(message)}).`
     default:
       return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${message}).`
   }
 }
+
+/** What GitHub quotes may be the value of an input: only names of fields are shown. */
+const withoutQuotes = (message: string) =>
+  message.replace(/(["'`])(?!(?:client_payload|event_type)\1).*?\1/gs, '$1***$1')

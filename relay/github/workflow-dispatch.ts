@@ -8,13 +8,7 @@ import { createLearned } from './learned.ts'
 import { type DispatchPolicy, type GitHubAnswer, postDispatch } from './post-dispatch.ts'
 import type { RepositoryReader } from './read-repository.ts'
 import { encodeInputs } from './workflow-inputs.ts'
-import {
-  isUnknownField,
-  isUnknownRef,
-  missingInput,
-  unexpectedInputs,
-  workflowRefusal,
-} from './workflow-refusal.ts'
+import { isUnknownRef, missingInput, unexpectedInputs, workflowRefusal } from './workflow-refusal.ts'
 
 interface WorkflowTarget {
   repository: string
@@ -32,12 +26,13 @@ export type WorkflowDispatcher = (
 
 const ROUTE = '/actions/workflows/{workflow_id}/dispatches'
 const RUN_DETAILS = 'return_run_details'
-/** Later, the workflow may declare what it did not; just after a change, GitHub may still read the older file. */
-const LEARNED_MS = 600_000
+const BRANCH_MS = 600_000
+/** An input that the workflow has come to declare must soon be sent again. */
+const UNDECLARED_MS = 60_000
 /** A server may be upgraded. */
 const SERVER_MS = 3_600_000
 /** Each request after the first follows a refusal that showed what to send instead. */
-const MAX_REQUESTS = 4
+const MAX_REQUESTS = 6
 /** The number of names that are remembered of one workflow. */
 const MAX_UNDECLARED = 200
 
@@ -54,9 +49,9 @@ export function createWorkflowDispatcher(
   { repository: readRepository }: RepositoryReader,
   clock: () => number,
 ): WorkflowDispatcher {
-  const defaultBranches = createLearned<string>(LEARNED_MS, clock)
+  const defaultBranches = createLearned<string>(BRANCH_MS, clock)
   /** Names of inputs, by repository, workflow and ref. */
-  const undeclared = createLearned<ReadonlySet<string>>(LEARNED_MS, clock)
+  const undeclared = createLearned<ReadonlySet<string>>(UNDECLARED_MS, clock)
   const server = createLearned<'no run details'>(SERVER_MS, clock)
   const SERVER = 'server'
 
@@ -97,7 +92,7 @@ export function createWorkflowDispatcher(
         if (isUnknownRef(message) && target.ref === null && !isReread) {
           isReread = true
           defaultBranches.forget(repository.toLowerCase())
-        } else if (requests === MAX_REQUESTS || !learn(key, message, wantsRun, inputs)) {
+        } else if (!learn(key, message, wantsRun, inputs) || requests === MAX_REQUESTS) {
           throw new RejectedError(
             workflowRefusal(status, message, { repository, workflow, ref }, inputs),
             error,
@@ -109,8 +104,8 @@ export function createWorkflowDispatcher(
 
   /** Whether the refusal showed what to send instead. */
   function learn(key: string, message: string, wantsRun: boolean, inputs: Record<string, string>): boolean {
-    // An input may have the field's name: then the message may be about the input.
-    if (wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)) {
+    // Where an input holds the field's name, the message may be about the input.
+    if (wantsRun && message.includes(RUN_DETAILS) && !JSON.stringify(inputs).includes(RUN_DETAILS)) {
       server.set(SERVER, 'no run details')
       return true
     }

@@ -25,14 +25,6 @@ export const missingInput = (message: string): string | null =>
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
-/**
- * Whether GitHub does not know a field of the request's body. Its message begins with the field, so that no text of
- * an input, which other messages quote, can pass for one.
- */
-export const isUnknownField = (message: string, field: string): boolean =>
-  /^(?:Invalid request\.\s+)?["'`]?(?<field>\w+)["'`]? is not a permitted key/.exec(message)?.groups
-    ?.field === field
-
 /** GitHub's messages for a 422, each with the sentence to show; a value that GitHub quotes is left out. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [

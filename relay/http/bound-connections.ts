@@ -4,7 +4,7 @@ import { networkOf } from './sender-address.ts'
 
 /**
  * Bounds the open connections of a server. Beyond the bound, one is closed of the address that has the most: the oldest
- * without a request under way, else the oldest. Who opens many connections therefore loses its own.
+ * without a request under way, else the oldest. A sender that opens many connections loses its own.
  */
 export function boundConnections(server: Server, most: number): void {
   const byAddress = new Map<string, Set<Socket>>()

@@ -1,21 +1,21 @@
 import type { Context } from 'hono'
 
 const TITLES = {
-  400: 'Bad request',
-  401: 'Not authenticated',
-  403: 'Not allowed',
-  404: 'Not found',
-  405: 'Method not allowed',
-  408: 'Request timeout',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
   409: 'Conflict',
-  410: 'Ended',
-  413: 'Body too large',
-  415: 'Unsupported media type',
-  422: 'Cannot be dispatched',
-  429: 'Too many requests',
-  500: 'Internal error',
-  502: 'GitHub rejected',
-  503: 'Try again later',
+  410: 'Gone',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
 } as const
 
 export type ProblemStatus = keyof typeof TITLES

@@ -1,7 +1,7 @@
 import { Problem } from './problem.ts'
 
 /** A token bucket for each key: it bounds calls to a number a minute, and twice as many at once. */
-export interface RateBound {
+export interface TokenBuckets {
   /** @returns how long to wait, milliseconds; 0 where the call is allowed */
   take(key: string): number
 }
@@ -10,7 +10,7 @@ export interface RateBound {
 const MAX_KEYS = 10_000
 
 /** @param timer milliseconds, monotonic */
-export function createRateBound(perMinute: number, timer = () => performance.now()): RateBound {
+export function createTokenBuckets(perMinute: number, timer = () => performance.now()): TokenBuckets {
   const burst = 2 * perMinute
   const buckets = new Map<string, { tokens: number; at: number }>()
   return {
@@ -27,5 +27,5 @@ export function createRateBound(perMinute: number, timer = () => performance.now
   }
 }
 
-export const refuseRate = (sentence: string, waitMs: number) =>
+export const refuseOverRate = (sentence: string, waitMs: number) =>
   new Problem(429, sentence, { 'retry-after': String(Math.ceil(waitMs / 1000)) })

@@ -2,7 +2,7 @@ import { BOUNDS } from '../config/bounds.ts'
 import { Problem } from '../http/problem.ts'
 import { type Delivery, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import type { ReportTokens } from './report-token.ts'
+import type { BoundRun, ReportTokens } from './report-token.ts'
 
 export interface BoundDeps {
   store: Pick<Store, 'get' | 'clock'>
@@ -14,13 +14,6 @@ interface Log {
   warn: (fields: object, message: string) => void
 }
 
-/** The workflow run that a report token is of. */
-export interface Bound {
-  delivery: string
-  runId: number
-  runAttempt: number
-}
-
 /**
  * Reads a message that comes with a report token, and the delivery that both name, if it is still bound to the run and
  * attempt of the token.
@@ -29,7 +22,7 @@ export interface Bound {
  * @throws Problem 403, 410, and what `read` throws
  */
 export async function boundDelivery<T extends { delivery: string }>(
-  bound: Bound,
+  bound: BoundRun,
   { store, log }: BoundDeps,
   read: () => Promise<T>,
 ): Promise<{ message: T; delivery: Delivery }> {
@@ -40,7 +33,7 @@ export async function boundDelivery<T extends { delivery: string }>(
   return { message, delivery }
 }
 
-export const isBound = ({ runs }: Delivery, { runId, runAttempt }: Bound) =>
+export const isBound = ({ runs }: Delivery, { runId, runAttempt }: BoundRun) =>
   runs.some(run => !run.past && run.evidence === 'report' && run.id === runId && run.attempt === runAttempt)
 
 /** Whether a delivery has ended, and the time for its last lines is over. */
@@ -49,10 +42,13 @@ export const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
 
 export const refuseEnded = () => new Problem(410, 'The delivery has ended: it accepts no further reports.')
 
-export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }: Bound): Problem {
+export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }: BoundRun): Problem {
   log.warn(
     { delivery, github_run_id: runId, attempt: runAttempt },
     'a report was refused: its token is of another delivery, or of a run or attempt that is not the present one',
   )
-  return new Problem(403, 'This report token is not for this delivery, or of a run or attempt that is over.')
+  return new Problem(
+    403,
+    'This report token belongs to another delivery, or to an earlier run or attempt of this one.',
+  )
 }

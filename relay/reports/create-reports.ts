@@ -8,7 +8,7 @@ import type { PortAccess } from '../deliveries/port-access.ts'
 import type { GitHub } from '../github/client.ts'
 import { createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import { createRateBound } from '../http/token-bucket.ts'
+import { createTokenBuckets } from '../http/token-bucket.ts'
 import type { Trouble } from '../log/trouble.ts'
 import { createGiveInputs } from './give-inputs.ts'
 import { createReportTokens } from './report-token.ts'
@@ -58,18 +58,18 @@ export function createReports(deps: ReportsDeps): Hono {
   const secret = 'token' in auth ? auth.token : auth.privateKey
   const tokens = createReportTokens({ secret, audience, lifetimeMs: BOUNDS.reportToken.value, clock, log })
   const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log, trouble })
-  const know = createRepositoryFacts({ ask: github.repository, clock, log, trouble })
+  const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, trouble })
   const isAllowed = matcher(config.targets.allowed)
   const start = createStart({
-    ...{ isAllowed, store, github, apply, port, verify, know, tokens, secrets, log },
+    ...{ isAllowed, store, github, apply, port, verify, factsOf, tokens, secrets, log },
     originOf: createRunOrigins(github),
-    rate: createRateBound(BOUNDS.reportStartRate.value),
+    rate: createTokenBuckets(BOUNDS.reportStartRate.value),
   })
   const give = createGiveInputs({ store, tokens, secrets, log })
   const take = createTake({
     ...{ store, tokens, apply, log },
     isBlueprintAllowed: matcher(config.reportBlueprints),
-    rate: createRateBound(BOUNDS.reportRate.value),
+    rate: createTokenBuckets(BOUNDS.reportRate.value),
   })
   const withRoom = createBodyMemory({
     arrivingBytes: BOUNDS.reportArriving.value,

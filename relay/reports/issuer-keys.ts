@@ -28,9 +28,9 @@ export class KeysUnknown extends Error {
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =
-  "The relay cannot get the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Try again."
+  "The relay cannot get the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Send the report again."
 const NEWER =
-  "The relay does not know the key of this OIDC token; it asks GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) for new keys every few seconds. Try again."
+  "The relay does not know the key of this OIDC token; it asks GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) for new keys every few seconds. Send the report again."
 
 /**
  * The issuer's key set, fetched once and kept, also while the issuer is unavailable.

@@ -98,7 +98,7 @@ export async function readMessage<T>(
   const [issue] = read.error.issues
   throw new Problem(
     400,
-    `The body is not a report: ${issue?.path.join('.') || 'it'} is missing or of another kind.`,
+    `The body is not a report: ${issue?.path.join('.') || 'it'} is missing or has the wrong type.`,
   )
 }
 

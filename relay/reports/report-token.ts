@@ -3,19 +3,19 @@ import { jwtVerify, SignJWT } from 'jose'
 import { Problem } from '../http/problem.ts'
 
 /** What a report token is bound to: one attempt of one workflow run, for one delivery. */
-interface Bound {
+export interface BoundRun {
   delivery: string
   runId: number
   runAttempt: number
 }
 
 export interface ReportTokens {
-  mint(bound: Bound): Promise<{ token: string; expiresAt: number }>
+  mint(bound: BoundRun): Promise<{ token: string; expiresAt: number }>
   /**
    * `renew`: half of its lifetime is over.
    * @throws Problem 401, the same whatever is wrong
    */
-  verify(token: string | null): Promise<Bound & { renew: boolean }>
+  verify(token: string | null): Promise<BoundRun & { renew: boolean }>
 }
 
 export interface ReportTokenDeps {

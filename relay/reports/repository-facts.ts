@@ -4,7 +4,7 @@ import { Problem } from '../http/problem.ts'
 import type { Trouble } from '../log/trouble.ts'
 import type { RunClaims } from './verify-oidc.ts'
 
-export interface KnowDeps {
+export interface RepositoryFactsDeps {
   ask: (repository: string) => Promise<RepositoryFacts>
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
@@ -14,7 +14,7 @@ export interface KnowDeps {
 /** A default branch changes now and then. */
 const FRESH_MS = 10 * 60_000
 /** A repository is asked for again no more often than this, whatever branches its runs are on. */
-const DOUBT_MS = 60_000
+const RECHECK_MS = 60_000
 
 /**
  * Id and default branch of a repository, read from GitHub and kept for a while. The id that was seen first is kept
@@ -28,33 +28,33 @@ export function createRepositoryFacts({
   clock,
   log,
   trouble,
-}: KnowDeps): (
+}: RepositoryFactsDeps): (
   repository: string,
   claims: Pick<RunClaims, 'repositoryId' | 'ref'>,
 ) => Promise<RepositoryFacts> {
-  const known = new Map<string, RepositoryFacts & { at: number; doubtedAt: number }>()
+  const known = new Map<string, RepositoryFacts & { at: number; recheckedAt: number }>()
   const asking = new Map<string, Promise<RepositoryFacts>>()
 
   return async (repository, { repositoryId, ref }) => {
     const name = repository.toLowerCase()
     const kept = known.get(name)
     // Where the branch alone does not fit, it may have been changed just now.
-    const isDoubtful =
+    const isRecheck =
       kept !== undefined &&
       String(kept.id) === repositoryId &&
       ref !== `refs/heads/${kept.defaultBranch}` &&
-      clock() - kept.doubtedAt >= DOUBT_MS
-    if (kept && clock() - kept.at < FRESH_MS && !isDoubtful) return kept
+      clock() - kept.recheckedAt >= RECHECK_MS
+    if (kept && clock() - kept.at < FRESH_MS && !isRecheck) return kept
     const facts =
       asking.get(name) ??
-      read(repository, name, isDoubtful).finally(() => {
+      read(repository, name, isRecheck).finally(() => {
         asking.delete(name)
       })
     asking.set(name, facts)
     return facts
   }
 
-  async function read(repository: string, name: string, isDoubtful: boolean): Promise<RepositoryFacts> {
+  async function read(repository: string, name: string, isRecheck: boolean): Promise<RepositoryFacts> {
     const kept = known.get(name)
     let facts: RepositoryFacts
     try {
@@ -73,7 +73,7 @@ export function createRepositoryFacts({
       )
     }
     const at = clock()
-    known.set(name, { ...facts, at, doubtedAt: isDoubtful ? at : (kept?.doubtedAt ?? 0) })
+    known.set(name, { ...facts, at, recheckedAt: isRecheck ? at : (kept?.recheckedAt ?? 0) })
     return facts
   }
 
@@ -91,7 +91,7 @@ export function createRepositoryFacts({
     }
     return new Problem(
       503,
-      `The relay cannot read ${repository} from GitHub now, which it needs to verify this report. Try again.`,
+      `The relay cannot read ${repository} from GitHub now, which it needs to verify this report. Send the report again.`,
       { 'retry-after': '5' },
     )
   }

@@ -10,7 +10,7 @@ import type { RepositoryFacts } from '../github/read-repository.ts'
 import { bearer } from '../http/bearer.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import { type RateBound, refuseRate } from '../http/token-bucket.ts'
+import { refuseOverRate, type TokenBuckets } from '../http/token-bucket.ts'
 import { type Delivery, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { hasClosed } from './bound-delivery.ts'
@@ -31,10 +31,10 @@ export interface StartDeps {
   apply: ApplyEvent
   port: PortAccess
   verify: (token: string | null) => Promise<RunClaims>
-  know: (repository: string, claims: RunClaims) => Promise<RepositoryFacts>
+  factsOf: (repository: string, claims: RunClaims) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
   /** Starts a minute, of each workflow run. */
-  rate: RateBound
+  rate: TokenBuckets
   /** What an organisation's inputs may be encrypted with. */
   secrets: (organisation: string) => string[]
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
@@ -51,7 +51,7 @@ const READ_MS = 3_000
  * @throws Problem 400, 401, 403, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Promise<Response> {
-  const { isAllowed, store, github, originOf, apply, port, verify, know, tokens, rate, log } = deps
+  const { isAllowed, store, github, originOf, apply, port, verify, factsOf, tokens, rate, log } = deps
 
   return async (c, room) => {
     const claims = await verify(bearer(c))
@@ -60,13 +60,13 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     const waitMs = rate.take(String(claims.runId))
     if (waitMs > 0) {
       const sentence = `A workflow run may start to report ${BOUNDS.reportStartRate.value} times a minute: wait.`
-      throw refuseRate(sentence, waitMs)
+      throw refuseOverRate(sentence, waitMs)
     }
     const message = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
     const { delivery: id, complete, ends } = message
     const found = await store.get(id)
     if (!found) throw refuse(id, claims, 'there is no such delivery')
-    const facts = await know(found.repository, claims)
+    const facts = await factsOf(found.repository, claims)
     const reason = checkRepository(claims, facts) ?? checkName(facts) ?? checkTarget(claims, found, facts)
     if (reason !== null) throw refuse(id, claims, reason)
     const conflict = checkRuns(claims, found)

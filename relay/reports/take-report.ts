@@ -4,18 +4,12 @@ import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import { bearer } from '../http/bearer.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import { type RateBound, refuseRate } from '../http/token-bucket.ts'
+import { refuseOverRate, type TokenBuckets } from '../http/token-bucket.ts'
 import { type Message, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import {
-  type Bound,
-  type BoundDeps,
-  boundDelivery,
-  isBound,
-  refuseEnded,
-  refuseUnbound,
-} from './bound-delivery.ts'
+import { type BoundDeps, boundDelivery, isBound, refuseEnded, refuseUnbound } from './bound-delivery.ts'
 import { readMessage, reportMessage } from './read-message.ts'
+import type { BoundRun } from './report-token.ts'
 import { createTurns } from './turns.ts'
 
 export interface TakeDeps extends BoundDeps {
@@ -24,7 +18,7 @@ export interface TakeDeps extends BoundDeps {
   /** Whether RELAY_REPORT_BLUEPRINTS lets a run write entities of the blueprint. */
   isBlueprintAllowed: (blueprint: string) => boolean
   /** Reports a minute, of each workflow run. */
-  rate: RateBound
+  rate: TokenBuckets
 }
 
 /**
@@ -43,7 +37,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
     return inTurn(bound.delivery, () => take(c, room, bound, renew))
   }
 
-  async function take(c: Context, room: BodyRoom, bound: Bound, renew: boolean): Promise<Response> {
+  async function take(c: Context, room: BodyRoom, bound: BoundRun, renew: boolean): Promise<Response> {
     const { message, delivery } = await boundDelivery(bound, deps, () =>
       readMessage(c, reportMessage, BOUNDS.reportBody.value, room),
     )
@@ -55,7 +49,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
     const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
       const sentence = `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`
-      throw refuseRate(sentence, waitMs)
+      throw refuseOverRate(sentence, waitMs)
     }
     const messages = reports.map(report => check(report, deps.isBlueprintAllowed))
     const used = await store.reportUsage(delivery.id, sender)

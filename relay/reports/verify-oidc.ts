@@ -117,7 +117,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
       runId === null ||
       runAttempt === null
     ) {
-      throw refuse('a claim of the workflow run is missing or of another kind')
+      throw refuse('a claim of the workflow run is missing or has the wrong type')
     }
     return {
       ...{ eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt },

@@ -21,7 +21,7 @@ const MAX_UNBOUND = 100
 const QUEUED_MARGIN_MS = 60_000
 
 /**
- * The one store, whatever database it lives in.
+ * The store, for either database.
  *
  * @param dispatchRate dispatches a minute, 0 for no limit
  */

@@ -25,7 +25,7 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** A database that deliveries can live in. */
+/** A database that stores deliveries. */
 export interface Backend extends Database {
   dialect: Dialect
   clock: Pick<DatabaseClock, 'now'>

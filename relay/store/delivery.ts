@@ -146,7 +146,7 @@ export interface EntityMessage {
 
 /** An entry of a delivery's history. `details` holds no inputs, secrets or people. */
 export interface HistoryEntry {
-  /** The event's type, as `deliveries/transition.ts` names it. */
+  /** The event's type, as `deliveries/transition/events.ts` names it. */
   type: string
   details: JsonObject
 }

@@ -117,7 +117,7 @@ export interface Filter {
 }
 
 /**
- * Where deliveries live. When a promise resolves, the change is on disk. Times are milliseconds since 1970 by
+ * Stores deliveries. When a promise resolves, the change is on disk. Times are milliseconds since 1970 by
  * {@link Store.clock}. One contract, run against every store by one test suite.
  */
 export interface Store {

@@ -56,7 +56,11 @@ export function createCancel({
 /** The run to cancel that a body names, or why it names none. */
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
-  if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') return { runId: given.run_id }
+  // Alone: the signature is not of the address, and the body of an action may have a run_id beside its inputs.
+  const isAlone = Object.keys(given).length === 1
+  if (isAlone && typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
+    return { runId: given.run_id }
+  }
   // The event as it is, or within the whole context of the automation.
   const event = isObject(given.event) ? given.event : given
   const diff = isObject(event.diff) ? event.diff : {}

@@ -9,7 +9,7 @@ export function checkContentType(c: Context): void {
   if (type && !isJson(type)) {
     throw new Problem(
       415,
-      'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it so.',
+      'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.',
     )
   }
   const encoding = c.req.header('content-encoding')

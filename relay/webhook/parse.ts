@@ -22,7 +22,7 @@ export function parseBody(body: Uint8Array): unknown {
   if (jsonDepth(body) > MAX_DEPTH) {
     throw new Problem(400, `The body is nested more than ${MAX_DEPTH} levels deep, more than GitHub takes.`)
   }
-  if (MAY_OVERFLOW.test(text)) JSON.parse(text, refuseInfinite)
+  if (MAY_OVERFLOW.test(text)) refuseInfinite(value, '')
   return value
 }
 
@@ -32,10 +32,18 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 const MAY_OVERFLOW = /(?:^|[:,[\s])-?(?:\d{200}|\d[\d.]*[eE]\+?\d\d)/
 
 /** It would become null in JSON, and the workflow's input would differ from what was signed. */
-function refuseInfinite(key: string, value: unknown): unknown {
+function refuseInfinite(value: unknown, key: string | number): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
-    const where = key ? ` at ${JSON.stringify(key)}` : ''
-    throw new Problem(400, `The number${where} is beyond 1.8e308, where JSON's readers end: send it as text.`)
+    const where = key === '' ? '' : ` at ${JSON.stringify(String(key))}`
+    throw new Problem(
+      400,
+      `The number${where} is larger than 1.8e308, the largest number that JSON parsers represent: send it as text.`,
+    )
   }
-  return value
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) refuseInfinite(value[i], i)
+    return
+  }
+  if (typeof value !== 'object' || value === null) return
+  for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
 }

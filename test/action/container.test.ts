@@ -64,7 +64,7 @@ describe.skipIf(noContainer).concurrent('in a container of the job', () => {
     )
     await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/container.yml')
     expect(job.steps.find(({ name }) => name === 'Build image')!.stdout).toBe(
-      'writes to /__w/_temp/port-log-d_1.txt\n',
+      'writes to /__w/_temp/_runner_file_commands/port-log-d_1.txt\n',
     )
     expect(ownSteps(job).main.durationMs).toBeLessThan(5_000)
     expect(job.orphans).toEqual([])

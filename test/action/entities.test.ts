@@ -84,10 +84,10 @@ test('with one mistake in the input nothing of it is sent; in $PORT_ENTITIES the
     `Entity 2 of ${of} (service/a b) has the identifier "a b", which Port does not take: letters, digits and @ _ . + : \\ / = - only.`,
     `Entity 2 of ${of} (service/a b) has a team that is neither a name nor a list of names.`,
     `Entity 3 of ${of} (alone) has no blueprint.`,
-    `Entity 3 of ${of} (alone) has a title that is no text.`,
-    `Entity 3 of ${of} (alone) has properties that are no mapping.`,
+    `Entity 3 of ${of} (alone) has a title that is not a string.`,
+    `Entity 3 of ${of} (alone) has properties that are not a mapping.`,
     `Entity 3 of ${of} (alone) has a relation "domain" that is neither an identifier nor a list of them.`,
-    `Entity 4 of ${of} is no entity: it must have a blueprint and an identifier.`,
+    `Entity 4 of ${of} is not an entity: it must have a blueprint and an identifier.`,
   ]
   const all = [...mistakes('$PORT_ENTITIES'), ...mistakes('entities')]
   expect(printed).toEqual([`::warning::${all.join('%0A')}${seeAlso('entities')}`])
@@ -123,7 +123,7 @@ test('a refusal names blueprint, identifier and what Port answers; the others ar
 test('with fail-on-report-error such a failure is that of the job and of the run in Port', async () => {
   const stage = await openStage()
   const { printed } = await endWith(stage, { file: '- nothing\n', 'fail-on-report-error': 'true' })
-  expect(printed).toEqual([expect.stringMatching(/^::error::Entity 1 of \$PORT_ENTITIES is no entity/)])
+  expect(printed).toEqual([expect.stringMatching(/^::error::Entity 1 of \$PORT_ENTITIES is not an entity/)])
   expect(process.exitCode).toBe(1)
   expect(stage.run.status).toBe('FAILURE')
 })
@@ -148,4 +148,32 @@ test('where Port is away, the entities after the first are not tried, and the fi
     /service\/s0 could not be upserted.*The last 39 entities were not sent, since Port could not be reached\./,
   )
   expect(stage.run.status).toBe('SUCCESS')
+})
+
+test('an entity is upserted though the run in Port has ended: it is not tied to it', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '', progress: 'false' })
+  await job.run('main')
+  Object.assign(stage.run, { status: 'FAILURE', endedAt: new Date().toISOString() })
+  appendFileSync(JSON.parse(job.state().STATE_report!).files.entities, `${ONE}\n`)
+  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'success' })
+  expect(stage.port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
+  expect(process.exitCode).not.toBe(1)
+})
+
+test('a secret does not change which entity is meant, nor the link of the workflow run', async () => {
+  const stage = await openStage()
+  const input = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
+  const { printed } = await endWith(stage, {
+    input,
+    file: input.replace('acme-shop', 'shop'),
+    mask: '["acme"]',
+  })
+  expect(stage.port.entities).toMatchObject([{ identifier: 'shop', title: 'of ***' }])
+  expect(printed).toEqual([
+    expect.stringContaining(
+      'The identifier of an entity contains a secret, and secrets are not sent to Port: use another value',
+    ),
+  ])
+  expect(stage.run.link).toEqual([expect.stringContaining('/acme/shop/actions/runs/')])
 })

@@ -331,7 +331,7 @@ test('a run that Port could not show at the start is reported whole at the end, 
   const job = openRunner(stage, { 'github-token': '' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
-      /^::warning::Reporting to Port failed: .* 503 .* The end of this job retries\. See /,
+      /^::warning::Reporting to Port failed: .* 503 .* The post step of this job retries\. See /,
     ),
   ])
   await job.run('post', job.state())

@@ -484,7 +484,8 @@ test('a progress reporter that cannot be started costs the progress, and nothing
 test('where the progress reporter cannot have its folder, that costs the progress, and is a remark', async () => {
   const stage = await openStage()
   const job = openRunner(stage, { progress: 'true', 'github-token': '' })
-  writeFileSync(join(job.folder, 'port-log-d_1.txt.progress'), 'in the way')
+  mkdirSync(join(job.folder, '_runner_file_commands'))
+  writeFileSync(join(job.folder, '_runner_file_commands/port-log-d_1.txt.progress'), 'in the way')
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^Steps and log lines are sent only at the end of the job: EEXIST/),
   ])

@@ -36,7 +36,7 @@ test('entities are read from YAML and JSON, checked, and sent one after the othe
     readEntities(
       '[{"blueprint":"b","identifier":"a b","x":1,"title":2,"properties":3,"team":4,"relations":{"r":5}},"text"]',
     ),
-  ).rejects.toThrow(/^(Entity 1 of entities.*\n){5}Entity 2 of entities is no entity/)
+  ).rejects.toThrow(/^(Entity 1 of entities.*\n){5}Entity 2 of entities is not an entity/)
   const entities = await readEntities(
     JSON.stringify(['good', 'bad', 'odd'].map(blueprint => ({ blueprint, identifier: 'x' }))),
   )

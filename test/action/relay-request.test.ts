@@ -45,8 +45,8 @@ test.each(['<html>', '[1]'])('the answer %s, which is no object, counts as an em
 })
 
 test.each([
-  [new DOMException('x', 'TimeoutError'), 'it took too long'],
-  [new DOMException('x', 'AbortError'), 'it took too long'],
+  [new DOMException('x', 'TimeoutError'), 'no answer in time'],
+  [new DOMException('x', 'AbortError'), 'no answer in time'],
   [Object.assign(new Error('x'), { code: 'ECONNRESET' }), 'ECONNRESET'],
   [new Error('odd'), 'odd'],
 ])('no answer (%s) is an error that names the address', async (cause, reason) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { readRunFile } from '../../action/runner/run-file.ts'
 
-function read(text: string, ended = true) {
+function read(text: string | Buffer, ended = true) {
   const folder = mkdtempSync(join(tmpdir(), 'run-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const path = join(folder, 'run')
@@ -29,13 +29,17 @@ test('values and texts of several lines are read; of what is written twice, the 
     'status-label = Done ',
     'conclusion=failure',
   ]
-  expect(read(text.join('\r\n'))).toEqual({
+  const expected = {
     statusLabel: 'Done',
     links: ['https://a.example/1', 'https://a.example/2?x=y<<z'],
     summary: '# First\na=b<<c',
     conclusion: 'failure',
     problems: [],
-  })
+  }
+  const ofWindows = `${text.join('\r\n')}\r\n`
+  expect(read(ofWindows)).toEqual(expected)
+  // Windows PowerShell 5 writes UTF-16 with `>>`.
+  expect(read(Buffer.from(`\ufeff${ofWindows}`, 'utf16le'))).toEqual(expected)
 })
 
 test('what is still being written is left for later', () => {
@@ -44,7 +48,10 @@ test('what is still being written is left for later', () => {
 })
 
 test.each([
-  ['status-lable=x', '$PORT_RUN knows status-label, link, summary and conclusion, not "status-lable".'],
+  [
+    'status-lable=x',
+    '$PORT_RUN has the unknown name "status-lable": the names are status-label, link, summary and conclusion.',
+  ],
   ['no entry', 'Line 1 of $PORT_RUN is neither name=value nor name<<DELIMITER.'],
   ['link=pull/7', 'link in $PORT_RUN must be a URL such as https://github.com/acme/shop/pull/7.'],
   ['conclusion=failed', 'conclusion in $PORT_RUN must be success, failure or cancelled.'],

@@ -161,7 +161,7 @@ test('a private key that does not fit names both settings that were tried', asyn
   )
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
-      /^::error::The secret input "token" could not be decrypted with secret-key or port-client-secret: secret-key must be the private key/,
+      /^::error::The secret input "token" could not be decrypted with secret-key or port-client-secret: secret-key must be the RSA private key/,
     ),
   ])
 })

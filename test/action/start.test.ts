@@ -48,7 +48,7 @@ test('why main failed is in the log at the end, where Port did not take it at th
   stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
   expect(error).toMatch(/^::error::The secret input "token" could not be decrypted/)
-  expect(warning).toMatch(/answered 400 .*\. The end of this job retries\. See /)
+  expect(warning).toMatch(/answered 400 .*\. The post step of this job retries\. See /)
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
   expect(linesOf(stage)).toEqual([WHY, FAILED])
 })
@@ -158,8 +158,8 @@ test('what the runner does not give, or not as it should, is an error that names
       'The action could not start: RUNNER_TEMP is not set: this runs as an action of a GitHub workflow.',
     ],
     [
-      { RUNNER_TEMP: at('none') },
-      `The action could not start: ENOENT: no such file or directory, open '${at('none/port-log-d_1.txt')}'`,
+      { RUNNER_TEMP: at('bad.json') },
+      `The action could not start: ENOTDIR: not a directory, mkdir '${at('bad.json/_runner_file_commands')}'`,
     ],
     [
       { GITHUB_EVENT_PATH: at('bad.json') },

@@ -96,17 +96,13 @@ function showRequests(
 ): unknown {
   const moments = momentsOf(played)
   const endOf = (index: number) => moments[index + 1]?.from ?? Number.POSITIVE_INFINITY
-  // How often the progress reporter asks GitHub for the steps is a matter of how long the job runs.
-  const spoke = moments.some(
-    ({ by, from }, index) => by.startsWith(MEANWHILE) && endOf(index) > from + SILENT_MS,
-  )
   const sections = moments.map(({ by, from, order }, index) => {
     const silent = by.startsWith(MEANWHILE) && !progress
     const until = Math.min(endOf(index), silent ? from + SILENT_MS : Number.POSITIVE_INFINITY)
     const shown = Object.entries(services).map(([name, { requests }]) => {
       const during = requests.filter(({ at }) => at >= from && at < until)
       const shown = order(during.map(each => showRequest(each, normalize)))
-      return [name, name === 'github' && spoke ? once(shown) : shown] as const
+      return [name, name === 'github' ? once(shown) : shown] as const
     })
     return { by, shown }
   })
@@ -124,6 +120,7 @@ const showRequest = (
   answer: status ?? 'none',
 })
 
+/** How often the action asks GitHub for the steps is a matter of how long they take. */
 const once = (requests: ShownRequest[]) =>
   requests.filter(({ call }, index) => requests.findIndex(other => other.call === call) === index)
 

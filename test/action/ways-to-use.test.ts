@@ -127,7 +127,7 @@ test('what the second step is given and does not use is a warning that names it,
   const asked = stage.port.requests.length
   const remark = 'An earlier step of this job reports this run to Port.'
   const warning = (unused: string) =>
-    `::warning::${remark} Give it what is not used here: ${unused}. See ` +
+    `::warning::${remark} These inputs of this step are ignored: ${unused}. Set them on the earlier step. See ` +
     'https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#inputs'
   expect(await job.run('main')).toEqual([remark])
   expect(await job.run('main', { INPUT_REPORT: 'job' })).toEqual([warning('report: job')])

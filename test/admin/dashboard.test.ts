@@ -272,7 +272,7 @@ const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: strin
     'cancelled by a person',
     [...bound, { type: 'cancelRequested', by: 'port' }, ...endedWith('cancelled').slice(-1)],
     'cancelled',
-    [...wasBound, 'A person cancelled it', 'The workflow run ended'],
+    [...wasBound, 'A person cancelled the delivery', 'The workflow run ended'],
   ],
   [
     'queued',
@@ -380,7 +380,7 @@ test('one is redelivered and one cancelled after a question that says what becom
   await page.getByRole('link', { name: 'Cancel…' }).click()
   await page.getByRole('button', { name: 'Cancel the delivery' }).click()
   await page.waitForURL(`${relay.url}/deliveries/${ids[3]}`)
-  expect(await titles(page)).toContain('A person cancelled it')
+  expect(await titles(page)).toContain('A person cancelled the delivery')
   expect(errors.filter(error => !error.includes('409'))).toEqual([])
 })
 

@@ -13,7 +13,7 @@ const ROTATED = 'known-rotated-secret-77aa01'
 const ADMIN_TOKEN = 'known-admin-token-90d2e4'
 const STACK = /\n\s+at .+:\d+:\d+|node_modules|file:\/\//
 
-test('no secret is found in what the relay prints, answers, writes or tells, whatever comes in', async () => {
+test('no secret is found in what the relay prints, answers, writes or sends, whatever comes in', async () => {
   const [port, github] = await Promise.all([
     startPortApi({ clientSecret: CLIENT_SECRET }),
     startGitHubApi({ autoRun: true }),
@@ -85,7 +85,7 @@ test('no secret is found in what the relay prints, answers, writes or tells, wha
   expect(await ask('/api/deliveries/none', { headers: { authorization } })).toBe(404)
   for (const path of ['/healthz', '/readyz', '/metrics', '/']) await ask(path)
   await until(() => github.dispatches.length >= 2, 'they are dispatched')
-  await until(() => port.run('r_3').status === 'FAILURE', 'Port is told')
+  await until(() => port.run('r_3').status === 'FAILURE', 'Port is updated')
 
   const folder = dirname(env.RELAY_DATABASE!.slice('sqlite:'.length))
   const files = () => readdirSync(folder).map(name => readFileSync(join(folder, name)).toString('latin1'))
@@ -97,7 +97,7 @@ test('no secret is found in what the relay prints, answers, writes or tells, wha
     'what it printed': relay.printed(),
     'what it answered': answers.join('\n'),
     'its database': [...written, ...files()].join('\n'),
-    'what it told Port and GitHub': JSON.stringify(told.map(({ path, body }) => [path, body])),
+    'what it sent to Port and GitHub': JSON.stringify(told.map(({ path, body }) => [path, body])),
   }
   const secrets = { CLIENT_SECRET, ROTATED, ADMIN_TOKEN, token: github.token }
   for (const [place, text] of Object.entries(places)) {
@@ -111,9 +111,9 @@ test('no secret is found in what the relay prints, answers, writes or tells, wha
       expect(text.includes(signature), `a signature in ${place}`).toBe(false)
   }
   expect(places['what it answered']).not.toMatch(STACK)
-  expect(places['what it told Port and GitHub']).not.toMatch(STACK)
+  expect(places['what it sent to Port and GitHub']).not.toMatch(STACK)
   // The search finds what is there.
-  expect(places['what it told Port and GitHub']).toContain('r_1')
+  expect(places['what it sent to Port and GitHub']).toContain('r_1')
   expect(places['its database']).toContain('r_1')
   expect(JSON.stringify(minted)).toContain(CLIENT_SECRET)
 })

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { matchRuns, type Sight } from '../../relay/deliveries/binding/match-runs.ts'
+import { type BindingFacts, matchRuns } from '../../relay/deliveries/binding/match-runs.ts'
 import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
 
 const DISPATCHED = Date.parse('2026-11-01T10:00:00Z')
 const MINUTE = 60_000
-const UUID = '0b9d4f0e-3a5c-4b7e-9a35-3a1f2b6c7d8e'
+const UUID = '019d4f0e-3a5c-7b7e-9a35-3a1f2b6c7d8e'
 const DELIVERY = { id: UUID, runId: 'r_A1b2C3d4E5f6G7h8', eventType: 'deploy', workflow: null, ref: null }
 const ANOTHER = 'r_Z1b2C3d4E5f6G7h8'
 
@@ -28,7 +28,7 @@ const run = (title: string, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   },
   ...more,
 })
-const look = (runs: WorkflowRun[], more: Partial<Sight> = {}) => {
+const look = (runs: WorkflowRun[], more: Partial<BindingFacts> = {}) => {
   const { evidence, runs: found } = matchRuns(DELIVERY, {
     ...{ runs, taken: new Set<number>(), externalRunId: null, dispatchedAt: DISPATCHED },
     ...{ readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE, whole: true, others: [] },
@@ -57,7 +57,7 @@ describe('a title', () => {
     'deploy r_A1b2C3d4E5f6G7h8X',
     `deploy ${ANOTHER}`,
     'deploy wfnr_A1b2C3d4E5f6G7h8',
-    `deploy ${UUID.replace('0b', '1b')}`,
+    `deploy ${UUID.replace('019', '01a')}`,
   ])('"%s" names another delivery, so that its run is not even a candidate', title => {
     expect(look([run(title)])).toEqual({ evidence: null, titles: [] })
   })
@@ -69,6 +69,9 @@ describe('a title', () => {
     'run_deployment_of_prod',
     'Deploying, please wait',
     'r_short',
+    'deploy 0b9d4f0e-3a5c-4b7e-9a35-3a1f2b6c7d8e',
+    'Build run_20261130A',
+    'Build run_20261130T120000Z',
     'deploy',
   ])('"%s" names none: its run may be any delivery\'s', title => {
     expect(look([run(title)])).toEqual({ evidence: 'only_candidate', titles: [title] })
@@ -103,7 +106,7 @@ test('a run that belongs to another delivery, or to an earlier course of this, i
 })
 
 describe('the only candidate is taken', () => {
-  const cases: [string, string | null, Partial<WorkflowRun>, Partial<Sight>][] = [
+  const cases: [string, string | null, Partial<WorkflowRun>, Partial<BindingFacts>][] = [
     ['where nothing else was dispatched', 'only_candidate', {}, {}],
     [
       'though another event type was dispatched, since its title is this one',

@@ -208,6 +208,25 @@ describe('a dispatch', () => {
     },
   )
 
+  test('whose run never appears is sent again until RELAY_RUN_TIMEOUT, and once more where no relay ran for as long', () => {
+    const since = NOW - POLICY.runTimeout
+    const event = { ...EVENTS.runNotFound, list: 'empty', readAt: NOW } as const
+    const retried = (attempts: number) => {
+      const delivery = inState('queued', {
+        attempts,
+        queuedAt: since,
+        firstAttemptAt: since,
+        unansweredSince: since,
+      })
+      return transition(delivery, event, NOW, POLICY)?.change
+    }
+    expect(retried(1)).toEqual({ unansweredSince: null, dueAt: NOW })
+    expect(retried(2)).toMatchObject({
+      state: 'failed',
+      reason: expect.stringContaining('The outcome of the dispatch stayed unknown'),
+    })
+  })
+
   test.each([
     ['forbidden', 'Redeliver the delivery if no workflow run started.'],
     ['ambiguous', 'Redeliver the delivery if none of them belongs to it. Set run-name: '],

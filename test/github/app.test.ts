@@ -62,7 +62,7 @@ test('an App that was installed anew is found again, and the dispatch goes out o
   expect(asked(api)).toContain(`POST /app/installations/${app.installationId}/access_tokens`)
 }, 20_000)
 
-test('an App that is not installed is told so, with where to install it', async () => {
+test('an App that is not installed is reported as such, with where to install it', async () => {
   const { github } = await open({ repositories: ['acme/till'] })
   expect(await dispatch(github)).toMatchObject({
     kind: 'rejected',
@@ -78,7 +78,7 @@ test('once it is installed there, the next dispatch goes out', async () => {
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
 })
 
-test('an App without Contents: write is told which permission it lacks', async () => {
+test('an App without Contents: write is reported with the permission that it lacks', async () => {
   const { github } = await open({ permissions: { contents: 'read', actions: 'read' } })
   expect(await dispatch(github)).toMatchObject({
     kind: 'rejected',

@@ -27,7 +27,18 @@ test('a run is cancelled; one that goes on all the same is cancelled by force', 
   ])
 })
 
-test('a run that has ended is told apart from one that cannot be cancelled', async () => {
+test('a credential that GitHub no longer knows is an outage, and no missing permission', async () => {
+  const { api, github, run } = await open()
+  api.fail({ status: 401, body: { message: 'Bad credentials' } })
+  const error = await github.run('acme/shop', run.id, null).catch(thrown => thrown)
+  expect(readFailure(error, { repository: 'acme/shop', now: 1_000, tries: 0 })).toEqual({
+    kind: 'later',
+    at: 61_000,
+    reason: expect.stringContaining("GitHub does not know the relay's credential (401: Bad credentials)"),
+  })
+})
+
+test('a run that has ended is distinguished from one that cannot be cancelled', async () => {
   const { api, github, run } = await open()
   api.setRun(run.id, { status: 'completed', conclusion: 'success' })
   expect(await github.cancelRun('acme/shop', run.id)).toBe('ended')

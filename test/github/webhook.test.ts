@@ -251,7 +251,7 @@ test('a body as large as GitHub sends is taken, a larger one refused', async () 
   expect((await relay.deliver('x', headers)).status).toBe(413)
 })
 
-test('a store that does not answer is told as 503', async () => {
+test('a store that does not answer is reported as 503', async () => {
   const relay = await open({
     store: { findRuns: () => Promise.reject(new Error('down')) },
   })

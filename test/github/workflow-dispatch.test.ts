@@ -298,7 +298,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
   )
 })
 
-describe('what GitHub refuses is told as a sentence, with what to change:', () => {
+describe('what GitHub refuses is reported as a sentence, with what to change:', () => {
   afterEach(() => nock.cleanAll())
 
   test.each(REFUSALS)('%i %j', async (status, says, sentence) => {

@@ -160,7 +160,7 @@ describe('GET /metrics', () => {
     const before = (await read()).outbox_oldest_age_seconds!['']!
     await until(async () => (await read()).outbox_oldest_age_seconds!['']! > before, 'they become older')
     await port.start()
-    await until(async () => (await read()).outbox_messages![''] === 0, 'Port is told')
+    await until(async () => (await read()).outbox_messages![''] === 0, 'Port is updated')
     expect((await read()).outbox_oldest_age_seconds).toEqual({ '': 0 })
   })
 

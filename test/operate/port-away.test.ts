@@ -46,6 +46,6 @@ test(`Port is away for an hour, of which ${SCALE} pass in one: the log has at mo
   expect(counted).toBeGreaterThan(10 * DELIVERIES)
 
   await port.start()
-  await until(() => runs.every(run => run.logs.length > 0), 'Port is told')
+  await until(() => runs.every(run => run.logs.length > 0), 'Port is updated')
   for (const run of runs) expect(run.logs[0]!.message).toMatch(/ "deploy" to acme\/shop-\d \(delivery /)
 }, 90_000)

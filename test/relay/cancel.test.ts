@@ -142,7 +142,12 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
   const refused =
     'No run to cancel is named: send the event of a RUN_UPDATED automation ("{{ . }}"), or {"run_id": "r_…"}.'
   const { event } = runUpdated(run) as { event: JsonObject }
-  for (const body of [{}, [], null, { run_id: 'shop' }, { run_id: 7 }, { event: { ...event, diff: null } }]) {
+  // An action's body may have a run_id beside its inputs, and its signature is not of an address.
+  const ofAction = { run_id: run.id, version: '1.4.2' }
+  for (const body of [
+    ...[{}, [], null, ofAction, { run_id: 'shop' }, { run_id: 7 }],
+    { event: { ...event, diff: null } },
+  ]) {
     expect(await cancel(scene, body), JSON.stringify(body)).toMatchObject({
       status: 422,
       body: { detail: refused },

@@ -53,7 +53,7 @@ describe('a secret from a file', () => {
     expect(readConfig(env, files({ '/k': PKCS1 })).github.auth).toEqual({ appId: '1', privateKey: PKCS8 })
   })
 
-  test.each(['  \n', '\t', '\ufeff\r\n', ''])('that is %j is told as empty', text => {
+  test.each(['  \n', '\t', '\ufeff\r\n', ''])('that is %j is reported as empty', text => {
     const env = { ...LEAST, PORT_CLIENT_SECRET: '', PORT_CLIENT_SECRET_FILE: '/f' }
     expect(problems(env, { '/f': text })).toEqual(['PORT_CLIENT_SECRET_FILE: /f is empty'])
   })
@@ -128,7 +128,7 @@ describe('the organisations', () => {
     ],
     ['theirs:hush,hush', same],
     ['port secret', same],
-  ])('with %j are a problem, told without a secret', (text, problem) => {
+  ])('with %j are a problem, reported without a secret', (text, problem) => {
     expect(problems({ ...LEAST, PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: text })).toEqual([problem])
   })
 })

@@ -174,7 +174,7 @@ describe('a GitHub App', () => {
   })
 })
 
-describe('a problem is told by the name of its variable:', () => {
+describe('a problem names its variable:', () => {
   const required =
     "PORT_CLIENT_SECRET is required: your Port organisation's client secret, which signs Port's webhooks"
   const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
@@ -241,12 +241,12 @@ describe('a problem is told by the name of its variable:', () => {
     ]),
     ...['PORT_WEBHOOK_SECRETS', 'RELAY_ALLOWED_REPOSITORIES'].map((name): [Env, string] => [
       { [name]: ' ,\n,' },
-      `${name} is a list with nothing in it: fill it in, or leave it out`,
+      `${name} is an empty list: fill it in, or remove the variable`,
     ]),
     [{ RELAY_VIEW_TOKEN: 'short' }, 'RELAY_VIEW_TOKEN must have at least 16 characters'],
     [
       { RELAY_VIEW_TOKEN: 'sixteen characters', RELAY_ADMIN_TOKEN: 'sixteen characters' },
-      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same: who may only read could change things',
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so that read-only access could change things: set different values',
     ],
     [
       { RELAY_REPORT_BLUEPRINTS: '!_*' },
@@ -262,7 +262,10 @@ describe('a problem is told by the name of its variable:', () => {
       { RELAY_ADMIN_TOKENFILE: 'x' },
       'RELAY_ADMIN_TOKENFILE is not known: did you mean RELAY_ADMIN_TOKEN_FILE?',
     ],
-    [{ RELAY_SOMETHING_ELSE_ALTOGETHER: 'x' }, 'RELAY_SOMETHING_ELSE_ALTOGETHER is not known'],
+    [
+      { RELAY_SOMETHING_ELSE_ALTOGETHER: 'x' },
+      'RELAY_SOMETHING_ELSE_ALTOGETHER is not known: remove it, or correct its name',
+    ],
     [{ RELAY_ADMIN_TOKEN: 'short' }, 'RELAY_ADMIN_TOKEN must have at least 16 characters'],
     [{ RELAY_START_TIMEOUT: '10' }, `RELAY_START_TIMEOUT ${duration}`],
     [{ RELAY_RUN_TIMEOUT: 'soon' }, `RELAY_RUN_TIMEOUT ${duration}`],
@@ -328,7 +331,7 @@ describe('a problem is told by the name of its variable:', () => {
     ],
     ['- { repository: a/b }\n- { repository: a/b, match: { actoin: x } }', 'RELAY_ROUTES: r, route 2 match '],
   ]
-  test('what YAML says of a file is told without the colon before its drawing of the place', () => {
+  test('what YAML says of a file is reported without the colon before its drawing of the place', () => {
     expect(problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: '{' })).toEqual([
       expect.stringMatching(/^RELAY_ROUTES: r is not YAML: .* at line 1, column 2$/),
     ])
@@ -340,7 +343,7 @@ describe('a problem is told by the name of its variable:', () => {
   })
 })
 
-test('all problems are told at once, a line each, and no secret with them', () => {
+test('all problems are reported at once, a line each, and no secret with them', () => {
   const env = {
     PORT_CLIENT_SECRET: '',
     GITHUB_TOKEN: 'gh secret',

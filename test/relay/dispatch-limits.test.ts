@@ -173,19 +173,22 @@ describe('only 204 says that GitHub took it:', () => {
     expect(relay.github.dispatches).toEqual([])
   })
 
-  test.each([302, 307])('%i to another host: the token does not go there, and Port is told', async status => {
-    const [relay, elsewhere] = await Promise.all([open(), startGitHubApi()])
-    onTestFinished(() => elsewhere.close())
-    relay.github.fail({ status, headers: { location: `${elsewhere.url}/login?secret=1` }, body: '' })
-    const id = await relay.accept('r_1')
-    await relay.step()
-    expect(elsewhere.requests).toEqual([])
-    const reason = `something between the relay and GitHub answered ${status}, which points to ${elsewhere.url}: GITHUB_API_URL has to be the address of GitHub's API itself`
-    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: null })
-    expect(await lastReason(relay, id)).toBe(reason)
-    await relay.send()
-    expect(waits(relay, 'r_1')[0]?.message).toContain(reason)
-  })
+  test.each([302, 307])(
+    '%i to another host: the token does not go there, and Port shows it',
+    async status => {
+      const [relay, elsewhere] = await Promise.all([open(), startGitHubApi()])
+      onTestFinished(() => elsewhere.close())
+      relay.github.fail({ status, headers: { location: `${elsewhere.url}/login?secret=1` }, body: '' })
+      const id = await relay.accept('r_1')
+      await relay.step()
+      expect(elsewhere.requests).toEqual([])
+      const reason = `something between the relay and GitHub answered ${status}, which points to ${elsewhere.url}: GITHUB_API_URL has to be the address of GitHub's API itself`
+      expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: null })
+      expect(await lastReason(relay, id)).toBe(reason)
+      await relay.send()
+      expect(waits(relay, 'r_1')[0]?.message).toContain(reason)
+    },
+  )
 })
 
 describe('while a gate is closed', () => {
@@ -311,7 +314,7 @@ test('a gate that a wrong clock closed is not waited for, here or out of the dat
   expect(relay.github.dispatches).toHaveLength(1)
 })
 
-test('the gates of a GitHub App are those of its installations, and a token is not told by the name of its gate', () => {
+test('the gates of a GitHub App are those of its installations, and the name of its gate does not show a token', () => {
   const now = 1_000_000
   const persisted: unknown[] = []
   const clock = () => now

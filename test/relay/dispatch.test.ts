@@ -33,7 +33,7 @@ const open = (options: StageOptions = {}) =>
   openStage({ autoRun: true, startTimeout: 600_000, runTimeout: DAY, ...options })
 const DAY = 86_400_000
 const logs = ({ port }: Stage, id: string) => port.run(id).logs.map(log => withoutDelivery(log.message))
-test('a delivery that GitHub accepts is dispatched once, and Port is told that it waits for GitHub', async () => {
+test('a delivery that GitHub accepts is dispatched once, and Port shows that it waits for GitHub', async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop', workflow())
   const id = await relay.accept('r_1')
@@ -127,6 +127,17 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
       'the payload is refused',
       ({ github }) => void github.fail({ status: 422, body: { message: 'client_payload is too large.' } }),
       'GitHub rejected the payload for "deploy" in acme/shop (422: client_payload is too large.).',
+    ],
+    [
+      'the payload is refused, and a value of it is quoted',
+      ({ github }) =>
+        void github.fail({
+          status: 422,
+          body: {
+            message: `Invalid request. For 'properties/"a"', "hunter2" is no object in "client_payload".`,
+          },
+        }),
+      `GitHub rejected the payload for "deploy" in acme/shop (422: Invalid request. For '***', "***" is no object in "client_payload".).`,
     ],
     [
       'anything else',
@@ -255,7 +266,7 @@ describe('where GitHub says later, the delivery waits, Port shows that once, and
     expect((await relay.delivery(next)).state).toBe('queued')
   })
 
-  test('after RELAY_RUN_TIMEOUT it gives up, and Port is told', async () => {
+  test('after RELAY_RUN_TIMEOUT it gives up, and Port shows it', async () => {
     const relay = await open({ runTimeout: 3_600_000 })
     relay.github.addRepository('acme/shop')
     relay.github.fail({ status: 429, times: 2 })
@@ -371,7 +382,7 @@ describe('where the answer of GitHub was lost', () => {
     expect((await relay.delivery(id)).state).toBe('running')
   })
 
-  test('for as long as RELAY_RUN_TIMEOUT, it fails, and Port is told', async () => {
+  test('for as long as RELAY_RUN_TIMEOUT, it fails, and Port shows it', async () => {
     const relay = await open({ runTimeout: 120_000 })
     relay.github.addRepository('acme/shop')
     relay.github.failures.serverError({ create: false })
@@ -496,7 +507,7 @@ describe('where the answer of GitHub was lost', () => {
   })
 })
 
-describe('where Port cannot be told', () => {
+describe('where Port cannot be updated', () => {
   test('messages wait, and arrive in order once it answers', async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop')
@@ -595,7 +606,7 @@ describe('a relay with its outside world going down', () => {
     await until(() => github.dispatches.length === 1, 'it is dispatched')
     expect(run.logs).toEqual([])
     await port.start()
-    await until(() => run.logs.length === 2, 'Port is told')
+    await until(() => run.logs.length === 2, 'Port is updated')
     expect(run.logs.map(log => log.message.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
     expect(
       relay

@@ -12,7 +12,7 @@ import { withoutDelivery } from '../support/without-delivery.ts'
 
 /* The parts as the command `serve` puts them together, without a process of their own. */
 
-test('a delivery goes in, GitHub gets it once, Port is told, and a stop waits for all of it', async () => {
+test('a delivery goes in, GitHub gets it once, Port shows it, and a stop waits for all of it', async () => {
   const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
   onTestFinished(async () => {
     await Promise.all([port.close(), github.close()])
@@ -33,7 +33,7 @@ test('a delivery goes in, GitHub gets it once, Port is told, and a stop waits fo
     body: { version: '1', port_context: { runId: run.id } },
   })
   expect(answer).toMatchObject({ status: 202, body: { run_id: run.id, repository: 'acme/shop' } })
-  await until(() => port.run(run.id).logs.length > 0, 'Port is told')
+  await until(() => port.run(run.id).logs.length > 0, 'Port is updated')
   await relay.stop()
   expect(github.dispatches).toHaveLength(1)
   expect(port.run(run.id).logs.map(line => withoutDelivery(line.message))).toEqual([

@@ -31,7 +31,7 @@ async function openServices() {
   return { port, github, env }
 }
 
-test('with three relays on one PostgreSQL, the end that a webhook of GitHub tells to one of them reaches Port within seconds', async () => {
+test('with three relays on one PostgreSQL, the end that a webhook of GitHub reports to one of them reaches Port within seconds', async () => {
   const postgres = await startPostgres()
   onTestFinished(() => postgres.close())
   const { port, github, env } = await openServices()
@@ -73,7 +73,7 @@ test('with three relays on one PostgreSQL, the end that a webhook of GitHub tell
       },
     })
     expect(await answer.json()).toEqual({ woken: 1 })
-    void until(() => port.run(id).status !== 'IN_PROGRESS', 'Port is told', 60_000).then(() =>
+    void until(() => port.run(id).status !== 'IN_PROGRESS', 'Port is updated', 60_000).then(() =>
       tookMs.push(performance.now() - began),
     )
     await sleep(20)

@@ -246,7 +246,7 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, await relay.post({ body: Buffer.from(text) }))).toEqual(
       problem(
         400,
-        'Bad request',
+        'Bad Request',
         'The body is not JSON in UTF-8: check the "body" of the Port action\'s invocation method.',
       ),
     )
@@ -256,7 +256,7 @@ describe('a webhook is refused', () => {
     const relay = await openReceiving()
     const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
     expect(await refused(relay, await relay.post({ body: nested(91) }))).toEqual(
-      problem(400, 'Bad request', 'The body is nested more than 90 levels deep, more than GitHub takes.'),
+      problem(400, 'Bad Request', 'The body is nested more than 90 levels deep, more than GitHub takes.'),
     )
     expect((await relay.post({ body: nested(90) })).status).toBe(202)
   })
@@ -265,7 +265,7 @@ describe('a webhook is refused', () => {
     const relay = await openReceiving()
     const expected = problem(
       401,
-      'Not authenticated',
+      'Unauthorized',
       `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it on.`,
     )
     for (const value of [null, '']) {
@@ -277,7 +277,7 @@ describe('a webhook is refused', () => {
     const relay = await openReceiving()
     const expected = problem(
       401,
-      'Not authenticated',
+      'Unauthorized',
       'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
     )
     for (const webhook of [
@@ -317,7 +317,7 @@ describe('a webhook is refused', () => {
       [now + 300_001, 'newer'],
       [0, 'older'],
     ] as const) {
-      expect(await refused(relay, await send(at))).toEqual(problem(401, 'Not authenticated', detail(word)))
+      expect(await refused(relay, await send(at))).toEqual(problem(401, 'Unauthorized', detail(word)))
     }
     for (const at of [now / 1000 - 300, now / 1000 + 300, now - 300_000, now + 300_000]) {
       expect((await send(at)).status).toBe(202)
@@ -332,7 +332,7 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, await relay.post({ path: '/webhook/acme/other' }))).toEqual(
       problem(
         403,
-        'Not allowed',
+        'Forbidden',
         'acme/other is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
       ),
     )
@@ -346,7 +346,7 @@ describe('a webhook is refused', () => {
       expect({ status: answer.status, body: await answer.json() }).toEqual(
         problem(
           405,
-          'Method not allowed',
+          'Method Not Allowed',
           "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
         ),
       )
@@ -360,7 +360,7 @@ describe('a webhook is refused', () => {
     await relay.written()
     const expected = problem(
       413,
-      'Body too large',
+      'Content Too Large',
       'The body is larger than RELAY_MAX_BODY allows (100 bytes).',
     )
     expect(await refused(relay, await relay.post({ body: body(101) }))).toEqual(expected)
@@ -381,8 +381,8 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, await relay.post({ headers: { 'content-type': type } }))).toEqual(
       problem(
         415,
-        'Unsupported media type',
-        'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it so.',
+        'Unsupported Media Type',
+        'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.',
       ),
     )
   })
@@ -390,7 +390,7 @@ describe('a webhook is refused', () => {
   test('with 415 when it is compressed', async () => {
     const relay = await openReceiving()
     expect(await refused(relay, await relay.post({ headers: { 'content-encoding': 'gzip' } }))).toEqual(
-      problem(415, 'Unsupported media type', 'The body must not be compressed: Port signs it as plain JSON.'),
+      problem(415, 'Unsupported Media Type', 'The body must not be compressed: Port signs it as plain JSON.'),
     )
     for (const plain of ['identity', '']) {
       const answer = await relay.post({ body: { plain }, headers: { 'content-encoding': plain } })
@@ -409,8 +409,8 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, await relay.post({ body: Buffer.from(body) }))).toEqual(
       problem(
         400,
-        'Bad request',
-        `The number${where} is beyond 1.8e308, where JSON's readers end: send it as text.`,
+        'Bad Request',
+        `The number${where} is larger than 1.8e308, the largest number that JSON parsers represent: send it as text.`,
       ),
     )
     const text = JSON.stringify({ text: body, number: 1.7e308 })
@@ -422,7 +422,7 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, await relay.post())).toEqual(
       problem(
         422,
-        'Cannot be dispatched',
+        'Unprocessable Content',
         'No repository is named: name it in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
       ),
     )
@@ -443,7 +443,7 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, await relay.post({ body: { github: { repository } } }))).toEqual(
       problem(
         422,
-        'Cannot be dispatched',
+        'Unprocessable Content',
         `${JSON.stringify(repository)} is not a repository: it must be owner/name.`,
       ),
     )
@@ -462,7 +462,7 @@ describe('a webhook is refused', () => {
     ]
     for (const [webhook, shown, more] of rows) {
       expect(await refused(relay, await relay.post(webhook))).toEqual(
-        problem(422, 'Cannot be dispatched', `${shown} ${rule}${more}`),
+        problem(422, 'Unprocessable Content', `${shown} ${rule}${more}`),
       )
     }
     expect((await relay.post({ path: `/webhook?event_type=${'x'.repeat(100)}` })).status).toBe(202)
@@ -476,7 +476,7 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, answer)).toEqual(
       problem(
         503,
-        'Try again later',
+        'Service Unavailable',
         "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
       ),
     )
@@ -496,7 +496,7 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, answer)).toEqual(
       problem(
         503,
-        'Try again later',
+        'Service Unavailable',
         'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.',
       ),
     )
@@ -506,7 +506,7 @@ describe('a webhook is refused', () => {
     const relay = await openReceiving()
     for (const path of ['/', '/webhook/', '/webhook/acme', '/webhook/acme/shop/more', '/hook']) {
       expect(await refused(relay, await relay.post({ path }))).toEqual(
-        problem(404, 'Not found', `There is nothing at ${path}: Port's webhooks go to /webhook.`),
+        problem(404, 'Not Found', `There is nothing at ${path}: Port's webhooks go to /webhook.`),
       )
     }
   })
@@ -542,7 +542,7 @@ describe('the checks come in order', () => {
     expect(await relay.written()).toEqual([])
   })
 
-  test('nothing of the body is parsed before the signature has passed', async () => {
+  test('the body is parsed only after its signature is verified', async () => {
     const relay = await openReceiving()
     const parse = vi.spyOn(JSON, 'parse')
     const decode = vi.spyOn(TextDecoder.prototype, 'decode')
@@ -679,7 +679,7 @@ describe('where a delivery goes', () => {
       'cannot be a workflow: it must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow.'
     const ref = 'cannot be a ref: it must be the name of a branch or tag.'
     const text =
-      '"github.workflow" in the body must be a text: correct it in the "body" of the Port action, or leave it out.'
+      '"github.workflow" in the body must be a string: correct it in the "body" of the Port action, or leave it out.'
     test.each([
       ['', { event_type: 'go', workflow: 'ci.yml' }, exclusive],
       ['?event_type=go&workflow=ci.yml', undefined, exclusive],
@@ -772,7 +772,7 @@ describe('what is logged', () => {
     expect(await refused(relay, answer)).toEqual(
       problem(
         500,
-        'Internal error',
+        'Internal Server Error',
         'Something failed inside the relay; its log shows the error. Nothing was accepted.',
       ),
     )
@@ -795,7 +795,7 @@ describe('health', () => {
     expect((await relay.request(path, { method: 'HEAD' })).status).toBe(200)
     const answer = await relay.request(path, { method: 'POST' })
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
-    expect(await answer.json()).toMatchObject({ title: 'Method not allowed', status: 405 })
+    expect(await answer.json()).toMatchObject({ title: 'Method Not Allowed', status: 405 })
   })
 
   test('GET /readyz says whether the database takes writes', async () => {

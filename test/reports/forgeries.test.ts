@@ -419,7 +419,7 @@ test(`${later.length} forgeries of a later report are refused, and write nothing
   }
   expect((await stage.post('/report', token, message)).status).toBe(202)
   const lines = () => stage.port.run(scene.portRunId).logs.map(log => log.message)
-  await until(() => lines().includes('true'), 'Port is told')
+  await until(() => lines().includes('true'), 'Port is updated')
   expect(lines().filter(line => /forged/.test(line))).toEqual([])
   expect(stage.port.run(scene.portRunId).status).toBe('IN_PROGRESS')
 })

@@ -101,7 +101,7 @@ test('an issuer that has not given its keys yet is asked once for all that come 
   await expect(verify(token())).resolves.toBeTruthy()
 })
 
-test('an issuer that is down, slow, or answers something else is told as such, and nothing is accepted', async () => {
+test('an issuer that is down, slow, or answers something else is reported as such, and nothing is accepted', async () => {
   const { issuer, verify, token } = await openVerifier({ cacheMs: 20, cooldownMs: 0, timeoutMs: 100 })
   for (const trouble of [
     { cut: 'before' as const },

@@ -87,7 +87,7 @@ async function failure({ deliver, play }: House) {
   expect(delivered.portRun).toMatchObject({ status: 'FAILURE', summary: expect.stringContaining('(secret)') })
 }
 
-/** The relay ends it, and tells the last lines of the job's log. */
+/** The relay ends it, and sends the last lines of the job's log. */
 async function failureTheRelayTells({ deliver, play }: House) {
   const delivered = await deliver()
   await play(delivered, workflow({ report: 'workflow', progress: 'false', end: 'exit 1' }))
@@ -145,7 +145,7 @@ async function duplicate({ play }: House, delivered: Awaited<ReturnType<House['d
   expect(steps['Use token']!.outcome).toBe('skipped')
 }
 
-/** What Port is not told yet waits in the database. */
+/** What Port has not received yet waits in the database. */
 async function portAway({ deliver, play, look, stage, places }: House) {
   const delivered = await deliver()
   await stage.port.stop()

@@ -127,7 +127,7 @@ export async function openStage(
         () => github.workflowDispatches.find(each => payloadOf(each).port.delivery === id),
         'GitHub gets the dispatch',
       ))!
-      await until(() => portRun.logs.length > 0, 'the answer is recorded, and Port is told')
+      await until(() => portRun.logs.length > 0, 'the answer is recorded, and Port is updated')
       return { id, payload: payloadOf(dispatch), runId: dispatch.runId, portRun }
     },
     async post(path, token, body) {

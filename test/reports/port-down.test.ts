@@ -47,7 +47,7 @@ test('Port is away from the start until after the end: every line arrives in ord
   expect(portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', summary: 'all well' })
 })
 
-test('killed while it tells Port, the relay goes on where it was, and leaves no line out', async () => {
+test('killed while it updates Port, the relay goes on where it was, and leaves no line out', async () => {
   const stage = await openStage({}, startRelay)
   const { id, portRun } = await stage.deliver()
   await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { deliveryId } from '../../relay/webhook/delivery-id.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { until } from '../support/until.ts'
@@ -139,7 +139,7 @@ test('while Port is away a run starts all the same; while GitHub is, none does',
   const unknown = await stage.post('/report/start', token, { delivery: id })
   expect(unknown.status).toBe(503)
   expect(unknown.body.detail).toBe(
-    'The relay cannot read acme/shop from GitHub now, which it needs to verify this report. Try again.',
+    'The relay cannot read acme/shop from GitHub now, which it needs to verify this report. Send the report again.',
   )
   await stage.github.start()
   await stage.port.stop()
@@ -193,7 +193,11 @@ test('refused starts cost few requests to GitHub: one for other branches, one fo
   const stage = await openStage()
   const [one, two] = [await stage.deliver(), await stage.deliver()]
   await startReport(stage, one.id)
-  stage.github.createRun({ repository: REPOSITORY, id: 2, displayTitle: `deploy (${randomUUID()})` })
+  stage.github.createRun({
+    repository: REPOSITORY,
+    id: 2,
+    displayTitle: `deploy (${deliveryId(Date.now())})`,
+  })
   const asked = (path: string) =>
     stage.github.requests.filter(each => each.method === 'GET' && each.path === `/repos/acme/shop${path}`)
       .length

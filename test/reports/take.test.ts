@@ -22,7 +22,7 @@ test('what is reported reaches Port in order; a message that comes again or late
   const answer = await send('main', 1, { update: start }, log('one'), log('two', 'WARN'))
   expect(answer).toMatchObject({ status: 202, body: { delivery: id, number: 1 } })
   expect((await send('main', 1, { update: start }, log('one'), log('two', 'WARN'))).status).toBe(202)
-  await send('companion', 1, log('three'))
+  await send('progress-reporter', 1, log('three'))
   await send('main', 3, log('four'))
   await send('main', 2, log('too late'))
   const entity = { blueprint: 'service', properties: { identifier: 'shop', properties: { version: '1' } } }
@@ -60,7 +60,7 @@ test('a conclusion is accepted beyond the quota, and opens no way round it for l
   await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
 })
 
-test('an entity that Port will not take is told in the run’s log', async () => {
+test('an entity that Port will not take is reported in the run’s log', async () => {
   const stage = await openStage()
   stage.port.declareBlueprint('team')
   const { id, portRun } = await stage.deliver()
@@ -130,28 +130,28 @@ test('a message that is no report is refused, and says what is wrong without a v
       400,
       'The body is nested more than 90 levels deep: leave out of the entity what is deeper.',
     ],
-    [[], 400, 'The body is not a report: it is missing or of another kind.'],
-    [{ ...message, number: 0 }, 400, 'The body is not a report: number is missing or of another kind.'],
-    [{ ...message, sender: '' }, 400, 'The body is not a report: sender is missing or of another kind.'],
+    [[], 400, 'The body is not a report: it is missing or has the wrong type.'],
+    [{ ...message, number: 0 }, 400, 'The body is not a report: number is missing or has the wrong type.'],
+    [{ ...message, sender: '' }, 400, 'The body is not a report: sender is missing or has the wrong type.'],
     [
       { ...message, reports: [{ log: 'hush' }] },
       400,
-      'The body is not a report: reports.0 is missing or of another kind.',
+      'The body is not a report: reports.0 is missing or has the wrong type.',
     ],
     [
       { ...message, reports: [{ update: { link: ['javascript:alert(1)'] } }] },
       400,
-      'The body is not a report: reports.0.update.link.0 is missing or of another kind.',
+      'The body is not a report: reports.0.update.link.0 is missing or has the wrong type.',
     ],
     [
       { ...message, reports: [{ update: { conclusion: 'done' } }] },
       400,
-      'The body is not a report: reports.0 is missing or of another kind.',
+      'The body is not a report: reports.0 is missing or has the wrong type.',
     ],
     ...['.', '..', '\ud800'].map((blueprint): [unknown, number, string] => [
       { ...message, reports: [{ entity: { blueprint, properties: { identifier: 'i' } } }] },
       400,
-      'The body is not a report: reports.0.entity.blueprint is missing or of another kind.',
+      'The body is not a report: reports.0.entity.blueprint is missing or has the wrong type.',
     ]),
     [
       { ...message, reports: [log('x'.repeat(300_000))] },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RunState } from '../../port/types.ts'
 import { judge } from '../../relay/deliveries/watch/judge.ts'
-import type { Sight } from '../../relay/deliveries/watch/sight.ts'
+import type { Observation } from '../../relay/deliveries/watch/observation.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../relay/store/delivery.ts'
 
 const DISPATCHED_AT = 1_000_000
@@ -24,7 +24,7 @@ function look(
     dispatchedAt: DISPATCHED_AT,
   } as unknown as Delivery
   const now = DISPATCHED_AT + after
-  const sight: Sight = {
+  const observation: Observation = {
     now,
     found: {
       runs: [run as DeliveryRun],
@@ -43,7 +43,7 @@ function look(
     },
     ...{ portDue: false, portFreeAt: 0, endedFor: 0 },
   }
-  return judge(delivery, sight, POLICY).kind
+  return judge(delivery, observation, POLICY).kind
 }
 
 test("a run that GitHub's answer named, and that GitHub does not show yet, is waited for until the start timeout", () => {

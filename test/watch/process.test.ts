@@ -55,7 +55,7 @@ test('a relay as it runs: GitHub says that the workflow run has ended, and Port 
     headers: { 'x-github-event': 'workflow_run', 'x-hub-signature-256': signature },
   })
   expect([answer.status, await answer.json()]).toEqual([202, { woken: 1 }])
-  await until(() => port.run(RUN).status !== 'IN_PROGRESS', 'Port is told', 10_000)
+  await until(() => port.run(RUN).status !== 'IN_PROGRESS', 'Port is updated', 10_000)
   // Known within 2 s, and said at once; a little is left for a busy machine.
   expect(Date.now() - sentAt).toBeLessThan(4_000)
   expect(port.run(RUN)).toMatchObject({

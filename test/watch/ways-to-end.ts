@@ -11,7 +11,7 @@ export interface Way {
   begin(stage: Stage): GitHubRun | null
   /** Ends it. */
   end(stage: Stage, run: GitHubRun): void
-  /** What Port is told where the relay sees all. */
+  /** What Port shows where the relay sees all. */
   ending: { status: 'SUCCESS' | 'FAILURE'; label: string; sentence: string; state: 'finished' | 'failed' }
   /** The same where GitHub's jobs are not to be read; as `ending.sentence` where absent. */
   withoutJobs?: string

@@ -41,7 +41,7 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
   const patience = 30_000 + AMOUNT * 100
   await until(
     () => github.workflowDispatches.length === AMOUNT && runs.every(run => run.link && run.logs.length > 0),
-    'Port is told of every run',
+    'Port is updated for every run',
     patience,
   )
   const own = new Map(

@@ -17,7 +17,7 @@ test(`${REFUSALS.length} refusals of GitHub each end the run in Port with their 
       github.fail({ match, status, body, times: Number.POSITIVE_INFINITY })
       const path = `/webhook/${repository}?workflow=deploy.yml&ref=main`
       const { run } = await scene.deliver({ path, inputs: { service: 'hunter2' } })
-      await until(() => run.status !== 'IN_PROGRESS', `Port is told: ${says}`)
+      await until(() => run.status !== 'IN_PROGRESS', `Port is updated: ${says}`)
       const { state, events } = await scene.shown(run.id)
       const told = { status: run.status, label: run.statusLabel, summary: run.summary, link: run.link }
       return {
@@ -87,7 +87,7 @@ test("what GitHub's own rules refuse: required, of another type, on another bran
   const summaries = await Promise.all(
     rows.map(async ([path, given]) => {
       const { run } = await scene.deliver({ path: `/webhook/${path}`, inputs: given })
-      await until(() => run.status === 'FAILURE', `Port is told: ${path}`)
+      await until(() => run.status === 'FAILURE', `Port is updated: ${path}`)
       return run.summary
     }),
   )

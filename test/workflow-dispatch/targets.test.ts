@@ -7,7 +7,7 @@ const INPUTS = { service: 'web', replicas: 3, dry_run: false, tags: ['a'], note:
 const DECLARED = { service: {}, replicas: {}, dry_run: {}, tags: {}, note: { default: 'none' }, port: {} }
 const SENT = { service: 'web', replicas: '3', dry_run: 'false', tags: '["a"]' }
 
-/** The first thing that Port was told of a run. */
+/** The first thing that Port shows of a run. */
 const firstUpdate = ({ port }: Scene, id: string) =>
   port.requests.find(({ method, path }) => method === 'PATCH' && path === `/v1/actions/runs/${id}`)?.body
 
@@ -41,7 +41,7 @@ describe('a webhook that names a workflow starts it with its inputs by name, and
     })
 
     const link = [scene.page(dispatch.runId)]
-    await until(() => run.logs.length > 0, 'Port is told')
+    await until(() => run.logs.length > 0, 'Port is updated')
     expect(firstUpdate(scene, run.id)).toEqual({ statusLabel: 'Waiting for GitHub', link })
     expect(run.logs.map(({ message }) => message)).toEqual([
       `Dispatched workflow deploy.yml to acme/shop on release (delivery ${answer.delivery}); waiting for its workflow to start.`,
@@ -68,7 +68,7 @@ test('inputs that the workflow does not declare cost one request more, and none 
   const path = '/webhook?workflow=deploy.yml'
   const names = async () => {
     const { run } = await scene.deliver({ path, inputs: { service: 'web', note: 'x', size: 'y' } })
-    await until(() => run.logs.length > 0, 'Port is told')
+    await until(() => run.logs.length > 0, 'Port is updated')
     return scene.sent().map(({ inputs }) => Object.keys(inputs))
   }
   expect(await names()).toEqual([['service', 'note', 'size', 'port'], ['service']])
@@ -93,7 +93,7 @@ describe('a server that does not name the run is asked for it once, and no more:
     for (const times of [requests, 1]) {
       const { run } = await scene.deliver({ path: '/webhook?workflow=deploy.yml' })
       await scene.dispatchOf(run)
-      await until(() => run.logs.length > 0, 'Port is told')
+      await until(() => run.logs.length > 0, 'Port is updated')
       expect(scene.sent()).toHaveLength(times)
       const { events } = await scene.shown(run.id)
       expect(events[1]).toMatchObject({ type: 'dispatchAccepted', details: { attempt: 1 } })

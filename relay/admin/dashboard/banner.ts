@@ -34,7 +34,7 @@ export function banner(health: Health, now: number) {
         html`<strong>GitHub takes nothing${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} until ${at(closedUntil)}:</strong> ${reason}. ${counted(queued)} queued.`,
     ),
     portAccepts === false &&
-      html`<strong>Port rejects the relay's credentials:</strong> correct PORT_CLIENT_ID and PORT_CLIENT_SECRET. What Port was to show waits.`,
+      html`<strong>Port rejects the relay's credentials:</strong> correct PORT_CLIENT_ID and PORT_CLIENT_SECRET. Messages to Port wait.`,
     portPausedUntil > now &&
       html`<strong>Port limits the relay:</strong> nothing is sent to it until ${at(portPausedUntil)}.`,
     tokenExpiresAt !== null &&

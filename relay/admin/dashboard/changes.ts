@@ -83,14 +83,10 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
 }
 
 const CANCELLING = {
-  queued: html`It is then not dispatched.`,
+  queued: html`The delivery will not be dispatched.`,
   running: html`Its workflow run is cancelled on GitHub; the delivery ends when that has ended.`,
 }
 
-const notRedeliverable = () =>
-  new Problem(
-    409,
-    'The delivery has not failed and was not cancelled: only such deliveries can be redelivered.',
-  )
+const notRedeliverable = () => new Problem(409, 'Only failed or cancelled deliveries can be redelivered.')
 const notCancellable = ({ state }: Delivery) =>
   new Problem(409, `The delivery has ended as ${state}: nothing can be cancelled.`)

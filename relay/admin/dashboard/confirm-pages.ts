@@ -57,7 +57,7 @@ ${
   deliveries.length === 0
     ? html`<p class="empty">No delivery matches.</p><p><a class="button" href="${back}">Back</a></p>`
     : html`<p><strong>${amount(deliveries.length)}</strong> would be queued again, the oldest first.${more && ' Older ones match as well: repeat it for them.'}</p>
-${ended > 0 && html`<p class="problem">Of ${ended} the run in Port has ended: Port shows nothing of their new workflow runs.</p>`}
+${ended > 0 && html`<p class="problem">The run in Port has ended for ${ended} of them: Port shows nothing of their new workflow runs.</p>`}
 <form method="post" action="/redeliver" class="buttons">${csrf(session)}${Object.entries(given).map(
         ([name, value]) => value && html`<input type="hidden" name="${name}" value="${value}">`,
       )}<button class="primary">Redeliver ${amount(deliveries.length)}</button> <a class="button" href="${back}">Back</a></form>

@@ -70,12 +70,12 @@ ${fact('Delivery', html`<code>${d.id}</code>`)}
 
 /** What Port has accepted and what waits. */
 function sent(messages: WaitingMessages | null, isReported: boolean, now: number): string {
-  if (!isReported) return 'none: it has no run in Port, or no credentials'
-  if (messages === null) return 'all are sent'
+  if (!isReported) return 'none: the delivery has no run in Port, or its organisation has no credentials'
+  if (messages === null) return 'all sent'
   const { amount, attempts, dueAt } = messages
   const waiting = amount === 1 ? '1 waits' : `${amount} wait`
   if (attempts === 0) return `${waiting} to be sent`
-  return `${waiting}: Port took none in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${dueAt > now ? `, next attempt in ${span(dueAt - now)}` : ''}`
+  return `${waiting}: Port accepted none in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${dueAt > now ? `, next attempt in ${span(dueAt - now)}` : ''}`
 }
 
 function actions({ state, cancelRequestedAt }: Delivery, path: string) {

@@ -12,5 +12,8 @@ export const givenIn = (read: (name: string) => string | undefined): GivenFilter
 export async function knownDelivery(c: Context, store: Pick<Store, 'get'>): Promise<Delivery> {
   const delivery = await store.get(c.req.param('id') ?? '')
   if (delivery) return delivery
-  throw new Problem(404, 'There is no such delivery: it was purged after RELAY_RETENTION, or never was.')
+  throw new Problem(
+    404,
+    'There is no such delivery: it was purged after RELAY_RETENTION, or it never existed.',
+  )
 }

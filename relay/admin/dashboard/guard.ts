@@ -2,7 +2,7 @@ import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { Problem, refusalOf } from '../../http/problem.ts'
 import { senderAddress } from '../../http/sender-address.ts'
-import { createRateBound } from '../../http/token-bucket.ts'
+import { createTokenBuckets } from '../../http/token-bucket.ts'
 import type { Role, Roles } from '../roles.ts'
 import type { Html } from './format.ts'
 import { message, signInPage } from './layout.ts'
@@ -46,7 +46,7 @@ export interface Guard {
 /** Sign-in, roles and forms: each form holds a secret of its session, so that no other site can send it. */
 export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps): Guard {
   const app = new Hono()
-  const signIns = createRateBound(SIGN_INS)
+  const signIns = createTokenBuckets(SIGN_INS)
   const limit = bodyLimit({
     maxSize: MAX_FORM,
     onError: () => {

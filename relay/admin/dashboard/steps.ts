@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import { boundRun } from '../../deliveries/transition/runs.ts'
 import type { Job, JobReader } from '../../github/read-jobs.ts'
-import { createRateBound } from '../../http/token-bucket.ts'
+import { createTokenBuckets } from '../../http/token-bucket.ts'
 import type { Delivery } from '../../store/delivery.ts'
 import type { Html } from './format.ts'
 
@@ -13,7 +13,7 @@ const PER_MINUTE = 20
 /** The jobs and steps of a delivery's workflow run, as GitHub shows them now; asked for by a person. */
 export function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {
   const kept = new Map<string, { at: number; jobs: Promise<Job[]> }>()
-  const bound = createRateBound(PER_MINUTE)
+  const bound = createTokenBuckets(PER_MINUTE)
 
   function read({ repository }: Delivery, id: number, attempt: number): Promise<Job[]> | null {
     const key = `${repository}/${id}/${attempt}`

@@ -86,7 +86,7 @@ const DESCRIBE: Record<string, (details: Details) => Described> = {
   redelivered: () => stage('Queued again', 'plain', 'A person redelivered it.'),
   cancelRequested: d =>
     stage(
-      'A person cancelled it',
+      'A person cancelled the delivery',
       'plain',
       d.by === 'port' ? 'Its run in Port was ended.' : "Through the relay's API or dashboard.",
     ),

@@ -3,7 +3,7 @@ import type { WorkflowRun } from '../../github/workflow-run.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
 import { MAX_OTHERS, type Store } from '../../store/store.ts'
 import { decisiveRuns, mergeRuns, refresh } from '../transition/runs.ts'
-import { matchRuns, type Sight, startEvent } from './match-runs.ts'
+import { type BindingFacts, matchRuns, startEvent } from './match-runs.ts'
 
 export interface FindRunsDeps {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
@@ -66,7 +66,7 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       runs.map(run => run.id),
     )
     const now = store.clock()
-    const sight: Sight = {
+    const sight: BindingFacts = {
       runs,
       // Runs bound by title are matched again, since Port may name one of them.
       taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
@@ -78,8 +78,8 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       others: [],
     }
     let match = matchRuns(delivery, sight)
-    const isNamed = match.evidence === 'port' || match.evidence === 'title'
-    if (present.length === 0 && !isNamed && match.runs.length > 0) {
+    const isConclusive = match.evidence === 'port' || match.evidence === 'title'
+    if (present.length === 0 && !isConclusive && match.runs.length > 0) {
       const from = attemptedAt - startTimeout
       const others = await store.attemptedBetween(delivery.repository, from, now, delivery.id)
       // Beyond what is listed, one of the same event type may have been dispatched.

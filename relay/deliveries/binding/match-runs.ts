@@ -7,7 +7,7 @@ const LEEWAY_MS = 2_000
 const SETTLE_MS = 10_000
 
 /** What the evidence is taken from. Times are milliseconds since 1970, by GitHub's clock. */
-export interface Sight {
+export interface BindingFacts {
   /** The present runs of the list, and those read by id. */
   runs: readonly WorkflowRun[]
   /** Runs that belong to another delivery, or are past ones of this. */
@@ -34,7 +34,7 @@ export interface Match {
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'>
 
 /** What binds a run to a delivery, strongest first: the first that finds any decides. */
-const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: Sight) => WorkflowRun[] }[] = [
+const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: BindingFacts) => WorkflowRun[] }[] = [
   { evidence: 'port', find: (_, { runs, externalRunId }) => runs.filter(run => run.id === externalRunId) },
   { evidence: 'title', find: (delivery, { runs }) => runs.filter(run => isNamed(run.title, delivery)) },
   { evidence: 'only_candidate', find: findOnlyCandidate },
@@ -44,7 +44,7 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: Sight) => W
  * Which workflow runs belong to a delivery that GitHub's answer and the action's report bind none to. Nothing is
  * inferred from order. Pure.
  */
-export function matchRuns(delivery: Named, sight: Sight): Match {
+export function matchRuns(delivery: Named, sight: BindingFacts): Match {
   const isPossible = (run: WorkflowRun) => run.id === sight.externalRunId || isOfTarget(run, delivery)
   const free = { ...sight, runs: sight.runs.filter(run => !sight.taken.has(run.id) && isPossible(run)) }
   for (const { evidence, find } of EVIDENCE) {
@@ -71,7 +71,7 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
 }
 
 /** Exactly one run, where exactly one delivery can have started it. */
-function findOnlyCandidate(delivery: Named, sight: Sight): WorkflowRun[] {
+function findOnlyCandidate(delivery: Named, sight: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, sight)
   if (!run || second || !sight.whole || sight.readAt < run.createdAt + SETTLE_MS) return []
   // A run titled with the event type belongs to a delivery of that type; any other could belong to any delivery.
@@ -81,7 +81,10 @@ function findOnlyCandidate(delivery: Named, sight: Sight): WorkflowRun[] {
 }
 
 /** Runs created since the dispatch that name no other delivery, nor the event type of one. */
-function candidates(delivery: Named, { runs, dispatchedAt, startTimeout, others }: Sight): WorkflowRun[] {
+function candidates(
+  delivery: Named,
+  { runs, dispatchedAt, startTimeout, others }: BindingFacts,
+): WorkflowRun[] {
   const otherTypes = new Set(others.map(other => other.eventType).filter(type => type !== delivery.eventType))
   return runs.filter(
     run =>
@@ -103,13 +106,16 @@ export function nameOf(title: string, delivery: Pick<Delivery, 'id' | 'runId'>):
   return namesADelivery(title) ? 'another' : 'none'
 }
 
-/** The id of a delivery. */
-const UUID = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/
-/** The id of a Port run has a digit or a capital in it: `run_deployment` is none. */
-const PORT_RUN = /^(?:r|run|wfnr)_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,64}$/
+/** The id of a delivery, a UUID of version 7. One of another version is somebody else's, such as an entity's. */
+const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/
+/**
+ * The id of a Port run: 16 characters of chance, so that small letters and others are among them. `run_deployment` is
+ * none, and `run_20261130T120000Z` is none.
+ */
+const PORT_RUN = /^(?:r|run|wfnr)_(?=.*[a-z])(?=.*[A-Z0-9])[A-Za-z0-9]{12,64}$/
 
 const namesADelivery = (title: string) =>
-  UUID.test(title) || title.split(/\W+/).some(word => PORT_RUN.test(word))
+  DELIVERY_ID.test(title) || title.split(/\W+/).some(word => PORT_RUN.test(word))
 
 /** An id counts only as a whole: `r_1` is not in `r_12`. */
 function contains(title: string, id: string | null): boolean {

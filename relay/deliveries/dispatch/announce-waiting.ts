@@ -39,7 +39,8 @@ export function createAnnounceWaiting({
           return apply(delivery, { type: 'waitingAnnounced', reason, until })
         }),
       )
-      after = Math.max(0, (found.at(-1)?.seq ?? after) - MARGIN)
+      const last = found.at(-1)
+      if (last) after = Math.max(0, last.seq - MARGIN)
     } while (found.length === AT_ONCE && !stopped())
   }
 }

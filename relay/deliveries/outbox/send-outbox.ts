@@ -88,8 +88,10 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   }
   // A message that Port accepted and that is not recorded as sent would be sent again.
   const sent = settledOf(page.messages, batches)
-  const settleAt = retryAt ?? limits.get(organisation) ?? null
-  await keepTrying(() => store.settleOutbox(page, sent, settleAt, store.clock()), SETTLE_MS)
+  const now = store.clock()
+  const limit = limits.get(organisation) ?? 0
+  const settleAt = retryAt ?? (limit > now ? limit : null)
+  await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
   /** @returns null where Port accepted it */
   async function attempt(message: Message, createdAt: number): Promise<PortTrouble | null> {

@@ -110,8 +110,8 @@ export function giveUp(
   policy: Policy,
 ): Transition {
   const history = { type: event.type, details: { why: event.cause.why } }
-  const isOver = delivery.cancelRequestedAt !== null && event.type !== 'runTimedOut'
-  return finish(delivery, isOver ? CANCELLED : endWithoutRun(event.cause, delivery), history, policy)
+  const isCancelled = delivery.cancelRequestedAt !== null && event.type !== 'runTimedOut'
+  return finish(delivery, isCancelled ? CANCELLED : endWithoutRun(event.cause, delivery), history, policy)
 }
 
 /** The last state, and the messages to Port: the log before the final status. */

@@ -81,8 +81,11 @@ export function lookAgainOrRetry(
   if (now < since + grace(policy)) return wait(delivery, since + nextLook(now - since, policy))
   // A run may have appeared after the list was read.
   const isOld = list !== 'forbidden' && readAt < since + grace(policy)
-  if (list === 'empty' && !isOld) return retry(delivery, 'no workflow run appeared', now, policy)
-  if (now >= giveUpAt(delivery, now, policy)) {
+  const isLate = now >= giveUpAt(delivery, now, policy)
+  // After the only attempt the time may have passed while no relay ran.
+  const mayRetry = !isLate || delivery.attempts === 1
+  if (list === 'empty' && !isOld && mayRetry) return retry(delivery, 'no workflow run appeared', now, policy)
+  if (isLate) {
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, 'Unknown')
   }

@@ -35,8 +35,8 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
     ...known.map(run => {
       const now = seen.find(each => each.id === run.id)
       // The run that Port names is known to report.
-      const isNamed = run.evidence === 'title' && now?.evidence === 'port'
-      return { ...refresh(run, now), ...(isNamed && { evidence: 'port' as const }) }
+      const isConfirmedByPort = run.evidence === 'title' && now?.evidence === 'port'
+      return { ...refresh(run, now), ...(isConfirmedByPort && { evidence: 'port' as const }) }
     }),
     ...seen.filter(run => isNew(run) && mayBind(run)),
   ]

@@ -1,7 +1,7 @@
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { NoRun, Policy } from '../transition/events.ts'
 import { decisiveRuns } from '../transition/runs.ts'
-import type { Sight, Verdict } from './sight.ts'
+import type { Observation, Verdict } from './observation.ts'
 import { decideStartTimeout } from './start-timeout.ts'
 
 /** How long after a run's end its post step may still report. */
@@ -24,8 +24,8 @@ export const lookInterval = (delivery: Delivery, now: number, blind = false): nu
   Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - begunAt(delivery)) / 6))
 
 /** Decides what to do with a dispatched or running delivery. The first rule that applies decides. Pure. */
-export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict {
-  const { now, found, port } = sight
+export function judge(delivery: Delivery, observation: Observation, policy: Policy): Verdict {
+  const { now, found, port } = observation
   const { snapshot, candidates } = found
   const startBy = begunAt(delivery) + policy.startTimeout
   const endBy = begunAt(delivery) + policy.runTimeout
@@ -50,7 +50,7 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     now >= endBy ||
     overdue ||
     blind ||
-    (sight.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
+    (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'unasked' && needsPort) return { kind: 'ask Port' }
   // The run in Port of a redelivered delivery may have ended before it was redelivered.
   const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
@@ -67,13 +67,13 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     const next = Math.max(
       now + lookInterval(delivery, now, blind),
       snapshot.nextAt,
-      port === 'unread' ? sight.portFreeAt : 0,
+      port === 'unread' ? observation.portFreeAt : 0,
     )
     const limits = [startBy, endBy].filter(limit => limit > now)
     return { kind: 'look again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
   // The end may be reported already: Port is asked first, for a while.
-  const isPatient = sight.endedFor < UNREAD_MS
+  const isPatient = observation.endedFor < UNREAD_MS
   if (port === 'unread' && now < endBy && isPatient) return lookAgain()
   // A run that was never seen may be in another repository, which Port names.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
@@ -88,16 +88,19 @@ export function judge(delivery: Delivery, sight: Sight, policy: Policy): Verdict
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run ended', run }
   }
   if (now >= endBy) {
-    return { kind: 'run timed out', cause: tooLate(present.length > 0 ? present : candidates, sight, policy) }
+    return {
+      kind: 'run timed out',
+      cause: tooLate(present.length > 0 ? present : candidates, observation, policy),
+    }
   }
   if (!overdue || found.elsewhere) return lookAgain()
 
-  return decideStartTimeout(sight, startBy, policy) ?? lookAgain()
+  return decideStartTimeout(observation, startBy, policy) ?? lookAgain()
 }
 
 function tooLate(
   runs: readonly { status: string }[],
-  { found: { snapshot } }: Sight,
+  { found: { snapshot } }: Observation,
   { runTimeout }: Policy,
 ): NoRun {
   const reason = snapshot.reason ?? 'GitHub shows no such run'

@@ -4,7 +4,7 @@ import type { Found } from '../binding/find-runs.ts'
 import type { NoRun } from '../transition/events.ts'
 
 /** What one look at a delivery showed. Times are milliseconds since 1970, by the store's clock. */
-export interface Sight {
+export interface Observation {
   now: number
   found: Found
   /** Port's run; `unasked` as long as the verdict has not asked for it, `unread` where Port did not answer. */

@@ -1,5 +1,5 @@
 import type { Policy } from '../transition/events.ts'
-import type { Sight, Verdict } from './sight.ts'
+import type { Observation, Verdict } from './observation.ts'
 
 /** How long GitHub must have refused before its refusal counts as final. */
 const REFUSED_MS = 60_000
@@ -12,7 +12,7 @@ const REFUSED_MS = 60_000
  * @returns null where another look has to decide
  */
 export function decideStartTimeout(
-  { found, port }: Sight,
+  { found, port }: Observation,
   startBy: number,
   { startTimeout }: Policy,
 ): Verdict | null {

@@ -11,8 +11,8 @@ import { decisiveRuns } from '../transition/runs.ts'
 import { cancelRuns } from './cancel-runs.ts'
 import { findFailedJobs } from './failed-jobs.ts'
 import { askInterval, isEnded, judge, lookInterval } from './judge.ts'
+import type { Observation } from './observation.ts'
 import { readApprovals } from './read-approvals.ts'
-import type { Sight } from './sight.ts'
 
 export interface WatchDeps {
   store: Pick<Store, 'clock'>
@@ -58,8 +58,8 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
     const known = note(delivery)
     const maxAge = lookInterval(delivery, store.clock())
     let found = await findRuns(delivery, { maxAge, externalRunId: null })
-    let state: Sight['port'] = port.canReport(delivery) ? 'unasked' : NO_PORT_RUN
-    let verdict = judge(delivery, sight(), policy)
+    let state: Observation['port'] = port.canReport(delivery) ? 'unasked' : NO_PORT_RUN
+    let verdict = judge(delivery, observe(), policy)
     if (verdict.kind === 'ask Port') {
       state = await port.read(delivery)
       known.askAt = Math.max(
@@ -68,7 +68,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       )
       const externalRunId = toGithubRunId(typeof state === 'object' ? state.externalRunId : null)
       if (externalRunId !== null) found = await findRuns(delivery, { maxAge, externalRunId })
-      verdict = judge(delivery, sight(), policy)
+      verdict = judge(delivery, observe(), policy)
     }
 
     const { runs } = found
@@ -131,7 +131,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
     }
     notes.delete(delivery.id)
 
-    function sight(): Sight {
+    function observe(): Observation {
       const now = store.clock()
       known.endedAt = isEnded(decisiveRuns(found.runs)) ? (known.endedAt ?? now) : null
       return {

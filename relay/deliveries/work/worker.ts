@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Trouble } from '../../log/trouble.ts'
 
 /** One kind of due work: how it is claimed, and the step that each claim takes. */
-export interface Work<Claim> {
+export interface WorkerDefinition<Claim> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
   /** Equal for two claims of the same work. */
@@ -14,7 +14,7 @@ export interface Work<Claim> {
 }
 
 export interface Worker {
-  /** Work may have come due. */
+  /** WorkerDefinition may have come due. */
   wake(): void
   /** Begins the next round of periodic work at once. */
   runNow(): void
@@ -43,7 +43,7 @@ const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
  * Claims whatever is due and moves it one step, until stopped. What a step that throws has claimed is due again when
  * its lease has expired.
  */
-export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'error'>): Worker {
+export function startWorker<Claim>(work: WorkerDefinition<Claim>, trouble: Pick<Trouble, 'error'>): Worker {
   const active = new Map<string, Promise<void>>()
   /** Claimed while a step of it is under way: the next step follows that one. */
   const again = new Map<string, Claim>()
@@ -77,9 +77,9 @@ export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'er
     active.set(key, ended)
   }
   const loop = async () => {
-    let inVain = 0
+    let emptyClaims = 0
     const poll = () => {
-      inVain = 0
+      emptyClaims = 0
       wake()
     }
     while (!stopping.signal.aborted) {
@@ -91,8 +91,8 @@ export function startWorker<Claim>(work: Work<Claim>, trouble: Pick<Trouble, 'er
         const claims = free > 0 ? await work.claim(free) : []
         if (claims.length === 0 && active.size === 0) idleAt = looksAt
         for (const claim of claims) begin(claim)
-        inVain = claims.length === 0 ? inVain + 1 : 0
-        if (inVain > 0) await sleep(Math.min(inVain, LONGEST_REST_MS))
+        emptyClaims = claims.length === 0 ? emptyClaims + 1 : 0
+        if (emptyClaims > 0) await sleep(Math.min(emptyClaims, LONGEST_REST_MS))
       } catch (error) {
         trouble.error({ err: error, work: work.name }, UNAVAILABLE)
         await sleep(TROUBLE_MS)

@@ -31,6 +31,7 @@ export const headIsDue = (sql: Dialect, scope: string) =>
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 
+/** The repository that was last dispatched to longest ago comes first: a long queue of one holds up no other. */
 export function claimQueued(
   sql: Dialect,
   { now, until, limit, scope }: { now: number; until: number; limit: number; scope: string | null },
@@ -38,7 +39,10 @@ export function claimQueued(
   const due = `
     ${HEADS('head.seq')}
     WHERE ${headIsDue(sql, '?4')}
-    ORDER BY head.due_at, head.seq LIMIT ?3 ${sql.skipLocked.replace('UPDATE', 'UPDATE OF head')}`
+    ORDER BY (
+      SELECT max(attempted_at) FROM deliveries attempted
+      WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
+    ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${sql.skipLocked.replace('UPDATE', 'UPDATE OF head')}`
   return {
     sql: `${CLAIM} WHERE ${sql.among('seq', due)} RETURNING ${columns(sql)}, invocation, lease_until`,
     params: [now, until, limit, scope],

@@ -81,7 +81,7 @@ export function settle(
   now: number,
 ): Statement[] {
   const valid = `delivery = ?1 AND version = ?2`
-  const isHeld = `EXISTS (SELECT 1 FROM outboxes WHERE ${valid})`
+  const isLeaseValid = `EXISTS (SELECT 1 FROM outboxes WHERE ${valid})`
   const body = rest && JSON.stringify(rest.message)
   return [
     {
@@ -92,13 +92,13 @@ export function settle(
       params: [delivery, version, retryAt ?? now, done.length + (rest ? 1 : 0)],
     },
     ...done.slice(-1).map(last => ({
-      sql: `DELETE FROM outbox WHERE delivery = ?1 AND seq <= ?3 AND ${isHeld}`,
+      sql: `DELETE FROM outbox WHERE delivery = ?1 AND seq <= ?3 AND ${isLeaseValid}`,
       params: [delivery, version, last],
     })),
     ...(rest && body
       ? [
           {
-            sql: `UPDATE outbox SET body = ?4, bytes = ?5 WHERE delivery = ?1 AND seq = ?3 AND ${isHeld}`,
+            sql: `UPDATE outbox SET body = ?4, bytes = ?5 WHERE delivery = ?1 AND seq = ?3 AND ${isLeaseValid}`,
             params: [delivery, version, rest.seq, body, body.length],
           },
         ]

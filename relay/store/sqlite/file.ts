@@ -65,7 +65,7 @@ function open(path: string): DatabaseSync {
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -16384;
+    PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 65536;`)
   migrate(database)
   // No other relay has the file: every lease belongs to a relay that is gone.

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Change } from '../../../relay/store/delivery.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { acceptAll, aDispatched, aFailed, applyTo, aTransition, get, type Place } from '../place.ts'
 
@@ -29,6 +30,20 @@ export function claimTests(place: Place): void {
     )
     const due = async () => (await store.claimQueued(2000, 500, 2, null)).map(each => each.receivedAt)
     expect([await due(), await due(), await due()]).toEqual([[1001, 1002], [1003], []])
+  })
+
+  test('a repository with a long queue holds up no other: that which was dispatched to longest ago is first', async () => {
+    const store = await place.emptied()
+    const queue = Array.from({ length: 5 }, () => ({ repository: 'acme/long', receivedAt: 1000 }))
+    await acceptAll(store, ...queue, { repository: 'acme/other', receivedAt: 2000 })
+    const order = []
+    for (let now = 3000; now < 3004; now++) {
+      const [claimed] = await store.claimQueued(now, 500, 1, null)
+      order.push(claimed!.repository)
+      const change: Change = { state: 'dispatched', attemptedAt: now, dueAt: 9000 }
+      await store.apply(claimed!, aTransition({ change }), now)
+    }
+    expect(order).toEqual(['acme/long', 'acme/other', 'acme/long', 'acme/long'])
   })
 
   test('a claim to dispatch brings the invocation and the end of its lease; one to watch brings neither', async () => {

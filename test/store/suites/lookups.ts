@@ -37,7 +37,7 @@ export function lookupTests(place: Place): void {
     }
   })
 
-  test('what was dispatched in a time is told by event type, whatever became of it', async () => {
+  test('what was dispatched in a time is listed by event type, whatever became of it', async () => {
     const store = await place.emptied()
     const attempt = async (attemptedAt: number, eventType: string | null, repository = 'acme/shop') => {
       const workflow = eventType === null ? 'deploy.yml' : null
@@ -148,7 +148,7 @@ export function lookupTests(place: Place): void {
     expect((await store.list({ since: 0 }, { limit: 1 }))[0]?.id).toBe(`d${amount}`)
   })
 
-  test('what waits for Port is told of each delivery', async () => {
+  test('what waits for Port is reported for each delivery', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     expect(await store.waitingMessages(id!)).toBeNull()
