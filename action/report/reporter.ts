@@ -62,6 +62,10 @@ export function createReporter(
       update: update => relay.update(redactUpdate(update, redact)),
       log: inBatches(relay.log),
       upsertEntity: async (blueprint, entity) => relay.upsertEntity(blueprint, redactEntity(entity, redact)),
+      async deleteEntity(blueprint, identifier) {
+        refuseSecret('identifier', identifier, redact)
+        return relay.deleteEntity(blueprint, identifier)
+      },
       handsOn: true,
     }
   }
@@ -111,22 +115,28 @@ export function createReporter(
       const sent = redactEntity(entity, redact)
       return retry(() => client.upsertEntity(blueprint, sent, tied))
     },
-    deleteEntity: (blueprint, identifier) => retry(() => client.deleteEntity(blueprint, identifier)),
+    async deleteEntity(blueprint, identifier) {
+      refuseSecret('identifier', identifier, redact)
+      return retry(() => client.deleteEntity(blueprint, identifier))
+    },
     handsOn: false,
   }
 }
 
-/** @throws PortError where what the entity is found by contains a secret: without it, another entity would be meant */
+/** @throws PortError where what the entity is found by contains a secret */
 function redactEntity(entity: JsonObject, redact: Redact): JsonObject {
   const sent = redactTexts(entity, redact) as JsonObject
-  for (const name of ['identifier', 'relations']) {
-    if (JSON.stringify(sent[name]) === JSON.stringify(entity[name])) continue
-    throw new PortError(
-      'refused',
-      `The ${name} of an entity contains a secret, and secrets are not sent to Port: use another value, or leave that secret out of the input mask.`,
-    )
-  }
+  for (const name of ['identifier', 'relations']) refuseSecret(name, entity[name], redact)
   return sent
+}
+
+/** Without a part of its name, another entity would be meant. */
+function refuseSecret(name: string, value: Json | undefined, redact: Redact): void {
+  if (value === undefined || JSON.stringify(redactTexts(value, redact)) === JSON.stringify(value)) return
+  throw new PortError(
+    'refused',
+    `The ${name} of an entity contains a secret, and secrets are not sent to Port: use another value, or leave that secret out of the input mask.`,
+  )
 }
 
 function redactTexts(value: Json, redact: Redact): Json {

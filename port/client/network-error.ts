@@ -11,8 +11,10 @@ export function wasNotSent(error: unknown): boolean {
 export function describeNetworkError(error: unknown): string {
   const errors = errorChain(error)
   const code = errors.findLast(each => typeof each.code === 'string')?.code
+  // The message of a TypeError may quote a header.
+  const last = errors.at(-1)
   const isTimeout = errors.some(({ name }) => name === 'TimeoutError' || name === 'AbortError')
-  return isTimeout ? 'no answer in time' : (code ?? (errors.at(-1)?.message || 'no answer'))
+  return isTimeout ? 'no answer in time' : (code ?? (last?.name === 'Error' ? last.message : 'no answer'))
 }
 
 /**

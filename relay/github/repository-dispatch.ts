@@ -39,10 +39,10 @@ export function repositoryDispatchRefusal(
     case 422:
       return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${withoutQuotes(message)}).`
     default:
-      return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${message}).`
+      return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${withoutQuotes(message)}).`
   }
 }
 
-/** What GitHub quotes may be the value of an input: only names of fields are shown. */
+/** What GitHub quotes may be the value of an input: from there on, nothing is shown. */
 const withoutQuotes = (message: string) =>
-  message.replace(/(["'`])(?!(?:client_payload|event_type)\1).*?\1/gs, '$1***$1')
+  message.replace(/(["'`])(client_payload|event_type)\1/g, '$2').replace(/["'`].*/s, '***')

@@ -8,7 +8,13 @@ import { createLearned } from './learned.ts'
 import { type DispatchPolicy, type GitHubAnswer, postDispatch } from './post-dispatch.ts'
 import type { RepositoryReader } from './read-repository.ts'
 import { encodeInputs } from './workflow-inputs.ts'
-import { isUnknownRef, missingInput, unexpectedInputs, workflowRefusal } from './workflow-refusal.ts'
+import {
+  isUnknownField,
+  isUnknownRef,
+  missingInput,
+  unexpectedInputs,
+  workflowRefusal,
+} from './workflow-refusal.ts'
 
 interface WorkflowTarget {
   repository: string
@@ -104,8 +110,8 @@ export function createWorkflowDispatcher(
 
   /** Whether the refusal showed what to send instead. */
   function learn(key: string, message: string, wantsRun: boolean, inputs: Record<string, string>): boolean {
-    // Where an input holds the field's name, the message may be about the input.
-    if (wantsRun && message.includes(RUN_DETAILS) && !JSON.stringify(inputs).includes(RUN_DETAILS)) {
+    // An input may have the field's name: then the message may be about the input.
+    if (wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)) {
       server.set(SERVER, 'no run details')
       return true
     }

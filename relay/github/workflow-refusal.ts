@@ -25,6 +25,16 @@ export const missingInput = (message: string): string | null =>
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
+/**
+ * Whether GitHub does not know a field of the request's body. Its message begins with the field, so that no text of
+ * an input, which other messages quote, can pass for one. In which words a server says so is not known for each.
+ */
+export const isUnknownField = (message: string, field: string): boolean =>
+  UNKNOWN_FIELD.exec(message)?.groups?.field === field
+
+const UNKNOWN_FIELD =
+  /^(?:Invalid request\.\s+)?(?:(?:Invalid|Unknown|Unexpected|Unpermitted|Unrecognized) (?:field|key|parameter|property|argument)s?:? )?["'`]?(?<field>\w+)\b/
+
 /** GitHub's messages for a 422, each with the sentence to show; a value that GitHub quotes is left out. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [

@@ -45,7 +45,7 @@ export const refuseEnded = () => new Problem(410, 'The delivery has ended: it ac
 export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }: BoundRun): Problem {
   log.warn(
     { delivery, github_run_id: runId, attempt: runAttempt },
-    'a report was refused: its token is of another delivery, or of a run or attempt that is not the present one',
+    'a report was refused: its token belongs to another delivery, or to an earlier run or attempt of this one',
   )
   return new Problem(
     403,

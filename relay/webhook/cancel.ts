@@ -57,9 +57,9 @@ export function createCancel({
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
   // Alone: the signature is not of the address, and the body of an action may have a run_id beside its inputs.
-  const isAlone = Object.keys(given).length === 1
-  if (isAlone && typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
-    return { runId: given.run_id }
+  if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
+    if (Object.keys(given).length === 1) return { runId: given.run_id }
+    throw new Problem(422, 'A "run_id" cancels only where the body has no other key: remove the others.')
   }
   // The event as it is, or within the whole context of the automation.
   const event = isObject(given.event) ? given.event : given

@@ -223,6 +223,7 @@ test.each([
   ["steps['p'].outputs.version", 'version'],
   ["steps['p'].outputs['input-action']", 'action'],
   ['fromJSON(steps.p.outputs.inputs).replicas', 'replicas'],
+  ["fromJSON(steps.p.outputs.inputs || '{}')['replicas']", 'replicas'],
   ["fromJson( steps.p.outputs.inputs )['its name']", 'its name'],
   ["format('{0}', fromJSON(steps['p'].outputs['inputs'])['it''s'].a.b)", "it's"],
   ['toJSON(steps.p.outputs.version)', 'version'],

@@ -69,7 +69,8 @@ function disordered(deliveries: Shown[], accepted: string[], { acknowledged, beg
   const lastBegun = new Map<string, number>()
   const wrong = new Set<string>()
   for (const id of new Set(accepted)) {
-    const repository = repositories.get(id) ?? ''
+    const repository = repositories.get(id)
+    if (repository === undefined) continue
     const before = lastBegun.get(repository) ?? 0
     if ((acknowledged.get(id) ?? Number.POSITIVE_INFINITY) < before) wrong.add(repository)
     lastBegun.set(repository, Math.max(before, begun.get(id) ?? 0))

@@ -136,15 +136,32 @@ describe('a workflow_dispatch', () => {
     },
   )
 
-  test('no text of an input, which GitHub quotes, stops the relay from asking for the run', async () => {
-    const { dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, port: {} })
+  test('no text of an input or a workflow, which GitHub quotes, stops the relay from asking for the run', async () => {
+    const { api, dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, port: {} })
     const text = '"return_run_details" is not a permitted key'
     expect(await dispatch({ size: text })).toMatchObject({ kind: 'rejected' })
     expect(await dispatch({ [text]: 'x', return_run_details: 'x' })).toMatchObject({ kind: 'accepted' })
+    for (const message of [
+      'No ref found for: return_run_details',
+      "Required input 'return_run_details' not provided",
+      'Unexpected inputs provided: ["return_run_details"]',
+    ]) {
+      api.fail({ status: 422, body: { message } })
+      await dispatch()
+    }
     expect(await dispatch()).toMatchObject({ run: { id: expect.any(Number) } })
     const asked = sent()
-    expect(asked).toHaveLength(4)
     for (const body of asked) expect(body).toMatchObject({ return_run_details: true })
+  })
+
+  test.each([
+    'Invalid request. "return_run_details" is not a permitted key.',
+    'Unpermitted parameter: return_run_details',
+  ])('a server that answers %j is asked again without the field', async message => {
+    const { api, dispatch, sent } = await open({ port: {} })
+    api.fail({ match: ({ method }) => method === 'POST', status: 400, body: { message } })
+    expect(await dispatch()).toMatchObject({ kind: 'accepted' })
+    expect(sent().map(body => 'return_run_details' in body)).toEqual([true, false])
   })
 
   test('a message about an input with the name of the field is not about the field', async () => {

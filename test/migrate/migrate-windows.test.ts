@@ -16,6 +16,7 @@ test.each([
   ['${{ matrix.os }}', 'bash'],
   ['[self-hosted, "${{ matrix.os }}"]', 'bash'],
   ['{ group: "${{ vars.GROUP }}", labels: "${{ vars.LABEL }}" }', 'bash'],
+  ['${{ vars.RUNNER }}\n    container: alpine', undefined],
 ])('on runs-on: %s a step that reports has the shell %s', (runsOn, shell) => {
   const before = beforeOf('bulk').replace('runs-on: ubuntu-latest', `runs-on: ${runsOn}`)
   const { text } = migrateWorkflow(before, {

@@ -145,7 +145,7 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
   // An action's body may have a run_id beside its inputs, and its signature is not of an address.
   const ofAction = { run_id: run.id, version: '1.4.2' }
   for (const body of [
-    ...[{}, [], null, ofAction, { run_id: 'shop' }, { run_id: 7 }],
+    ...[{}, [], null, { run_id: 'shop' }, { run_id: 7 }],
     { event: { ...event, diff: null } },
   ]) {
     expect(await cancel(scene, body), JSON.stringify(body)).toMatchObject({
@@ -153,6 +153,10 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
       body: { detail: refused },
     })
   }
+  expect(await cancel(scene, ofAction)).toMatchObject({
+    status: 422,
+    body: { detail: 'A "run_id" cancels only where the body has no other key: remove the others.' },
+  })
   expect(await cancel(scene, Buffer.from('{"run_id":'))).toMatchObject({ status: 400 })
   expect(await cancel(scene, runUpdated(run), { secret: 'a-secret-that-is-not-known' })).toMatchObject({
     status: 401,

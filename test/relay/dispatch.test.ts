@@ -134,10 +134,10 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
         void github.fail({
           status: 422,
           body: {
-            message: `Invalid request. For 'properties/"a"', "hunter2" is no object in "client_payload".`,
+            message: `The "client_payload" must be an object, and not "hunter2" of 'a'.`,
           },
         }),
-      `GitHub rejected the payload for "deploy" in acme/shop (422: Invalid request. For '***', "***" is no object in "client_payload".).`,
+      `GitHub rejected the payload for "deploy" in acme/shop (422: The client_payload must be an object, and not ***).`,
     ],
     [
       'anything else',

@@ -52,6 +52,21 @@ interface Answer {
   body: JsonObject
 }
 
+/** The address of a relay is in its environment, so its port is chosen before: another process may take it meanwhile. */
+async function openOnFreePort(
+  environment: (port: number) => Env,
+  open: (env: Env) => Promise<Relay>,
+): Promise<{ all: Env; relay: Relay }> {
+  for (let tries = 1; ; tries++) {
+    const all = environment(await freePort())
+    try {
+      return { all, relay: await open(all) }
+    } catch (error) {
+      if (tries === 5 || !String(error).includes('EADDRINUSE')) throw error
+    }
+  }
+}
+
 /**
  * @param env laid over the relay's environment
  * @param open `startRelay` for a relay that is killed
@@ -60,34 +75,31 @@ export async function openStage(
   env: Env = {},
   open: (env: Env) => Promise<Relay> = openRelayHere,
 ): Promise<Stage> {
-  const [port, github, issuer, listen] = await Promise.all([
-    startPortApi(),
-    startGitHubApi(),
-    startOidcIssuer(),
-    freePort(),
-  ])
+  const [port, github, issuer] = await Promise.all([startPortApi(), startGitHubApi(), startOidcIssuer()])
   onTestFinished(async () => {
     await Promise.all([port.close(), github.close(), issuer.close()])
   })
   const { id: repositoryId } = github.addRepository(REPOSITORY, { refs: ['release'], workflows: [WORKFLOW] })
-  const url = `http://127.0.0.1:${listen}`
-  const all = relayEnv({
-    PORT: String(listen),
-    PORT_API_URL: port.url,
-    PORT_CLIENT_ID: port.clientId,
-    PORT_CLIENT_SECRET: port.clientSecret,
-    GITHUB_API_URL: github.url,
-    GITHUB_TOKEN: github.token,
-    GITHUB_OIDC_ISSUER: issuer.url,
-    RELAY_PUBLIC_URL: url,
-    RELAY_DISPATCH_RATE: '0',
-    ...env,
-  })
+  const environment = (listen: number) =>
+    relayEnv({
+      PORT: String(listen),
+      PORT_API_URL: port.url,
+      PORT_CLIENT_ID: port.clientId,
+      PORT_CLIENT_SECRET: port.clientSecret,
+      GITHUB_API_URL: github.url,
+      GITHUB_TOKEN: github.token,
+      GITHUB_OIDC_ISSUER: issuer.url,
+      RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}`,
+      RELAY_DISPATCH_RATE: '0',
+      ...env,
+    })
+  const { all, relay } = await openOnFreePort(environment, open)
+  const { url } = relay
   const stage: Stage = {
     port,
     github,
     issuer,
-    relay: await open(all),
+    relay,
     url,
     env: all,
     repositoryId,

@@ -1,3 +1,4 @@
+import { describeNetworkError } from '../../../port/client/network-error.ts'
 import type { Config } from '../../config/config.ts'
 import type { Env } from '../command.ts'
 
@@ -29,17 +30,9 @@ export const problem = (sentence: string): Finding => ({ status: 'problem', sent
 /** How long a check waits for an answer. */
 export const TIMEOUT_MS = 10_000
 
-/** The innermost code of what fetch or Octokit threw, with what helps where a certificate is not trusted. */
+/** A network failure in short, with what helps where a certificate is not trusted. */
 export function whyUnreachable(error: unknown): string {
-  let code = 'no answer'
-  for (
-    let e = error as { cause?: unknown; code?: unknown; name?: unknown } | undefined;
-    e;
-    e = e.cause as typeof e
-  ) {
-    if (typeof e.code === 'string') code = e.code
-    else if (e.name === 'TimeoutError') code = 'no answer in time'
-  }
+  const code = describeNetworkError(error)
   return /CERT|SIGNED|ISSUER/.test(code) ? `${code}: name the CA's certificate in NODE_EXTRA_CA_CERTS` : code
 }
 

@@ -97,7 +97,7 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   return [access, ...findings]
 }
 
-/** Whether it may start a workflow, which is Actions: write, GitHub does not tell. */
+/** GitHub does not show whether a credential has Actions: write. */
 const accessOf = (name: string, isEventAlone: boolean): string =>
   isEventAlone
     ? `The relay's credential may dispatch to ${name}.`

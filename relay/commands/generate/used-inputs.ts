@@ -31,7 +31,9 @@ function referencesOf(source: string): string[][] {
   return tokens.flatMap(({ kind }, index) => {
     if (kind !== 'name' || tokens[index - 1]?.text === '.') return []
     const { parts, next } = chainAt(tokens, index)
-    const close = next.at(-1)!
+    // Where no payload came, `|| '{}'` stands for it.
+    const last = next.at(-1)!
+    const close = tokens[last]?.text === '||' ? last + 2 : last
     const isRead = /^fromJSON$/i.test(tokens[index - 2]?.text ?? '') && tokens[close]?.text === ')'
     return [isRead ? [...parts, ...chainAfter(tokens, close).parts] : parts]
   })

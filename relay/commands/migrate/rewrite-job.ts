@@ -204,7 +204,12 @@ function commentsIn(node: unknown, { text }: TextEdits): string[] {
 function shellOf(job: Job, { root }: Rewrite): string[] {
   const defaults = [root, job.map].map(each => textsOf(nodeAt(nodeAt(each, 'defaults'), 'run')))
   const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)
-  const other = shell === undefined ? mayBeWindows(nodeAt(job.map, 'runs-on')) : !/^(bash|sh)\b/.test(shell)
+  // Only Linux has containers, and their images may have no bash.
+  const inContainer = nodeAt(job.map, 'container') !== null
+  const other =
+    shell === undefined
+      ? !inContainer && mayBeWindows(nodeAt(job.map, 'runs-on'))
+      : !/^(bash|sh)\b/.test(shell)
   return [
     ...(other ? ['shell: bash'] : []),
     ...(defaults.some(each => each.has('working-directory')) ? ['working-directory: .'] : []),

@@ -108,11 +108,8 @@ export function nameOf(title: string, delivery: Pick<Delivery, 'id' | 'runId'>):
 
 /** The id of a delivery, a UUID of version 7. One of another version is somebody else's, such as an entity's. */
 const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/
-/**
- * The id of a Port run: 16 characters of chance, so that small letters and others are among them. `run_deployment` is
- * none, and `run_20261130T120000Z` is none.
- */
-const PORT_RUN = /^(?:r|run|wfnr)_(?=.*[a-z])(?=.*[A-Z0-9])[A-Za-z0-9]{12,64}$/
+/** The id of a Port run: 16 characters of chance. `run_deployment` is none, nor is `run_20261130T120000Z`. */
+const PORT_RUN = /^(?:(?:r|wfnr)_|run_(?=.*[a-z]))(?=.*[A-Z0-9])[A-Za-z0-9]{8,64}$/
 
 const namesADelivery = (title: string) =>
   DELIVERY_ID.test(title) || title.split(/\W+/).some(word => PORT_RUN.test(word))

@@ -14,7 +14,7 @@ export interface WorkerDefinition<Claim> {
 }
 
 export interface Worker {
-  /** WorkerDefinition may have come due. */
+  /** Work may have come due. */
   wake(): void
   /** Begins the next round of periodic work at once. */
   runNow(): void
