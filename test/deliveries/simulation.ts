@@ -312,7 +312,7 @@ export async function simulate(options: {
   async function accept(repository: string, isTitled: boolean, hasTypes: boolean): Promise<void> {
     const number = cases.size
     const runId = `r_${String(number).padStart(12, '0')}aB0x`
-    const id = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
+    const id = `00000000-0000-7000-8000-${String(number).padStart(12, '0')}`
     const eventType = EVENT_TYPES[hasTypes && chance(0.3) ? 1 : 0] as string
     const truth = { dispatches: 0, runs: [], externalRunId: null, isReported: false, end: null }
     cases.set(runId, { id, runId, repository, eventType, isTitled, ...truth })
