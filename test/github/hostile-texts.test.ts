@@ -60,3 +60,16 @@ test.each([403, 422])('what GitHub says to a %i is one line, and holds no secret
   expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 }).reason).toContain(hidden)
   expect(`${error.message} ${JSON.stringify(error.response.data)}`).not.toMatch(/secret|own|ghs_/)
 })
+
+test('the log of a renamed repository is fetched by two redirects, and the token goes to the API alone', async () => {
+  const withToken = { reqheaders: { authorization: /./ } }
+  nock(API, withToken)
+    .get('/repos/acme/shop/actions/jobs/7/logs')
+    .reply(301, {}, { location: `${API}/repositories/1/actions/jobs/7/logs` })
+    .get('/repositories/1/actions/jobs/7/logs')
+    .reply(302, '', { location: 'https://logs.example/7?signed' })
+  nock('https://logs.example', { badheaders: ['authorization'] })
+    .get('/7?signed')
+    .reply(200, 'the end\n')
+  expect(await open().jobLog('acme/shop', 7)).toBe('the end\n')
+})
