@@ -12,75 +12,65 @@ const NO_EVIDENCE = 'SIGKILL, SQLite, no runs to be seen'
 /** A kill between sending and recording, with nothing to be seen of a run: dispatched again, and the action stops the second. */
 export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDENCE)
 
-/** Every fault in its complete form. Those of a group are played at once: they mostly wait. */
-export function completeFaults(server: TestPostgres): Fault[][] {
+/** Every fault in its complete form, those that take longest first: many are played at once, and mostly wait. */
+export function completeFaults(server: TestPostgres): Fault[] {
   const kills = { times: 100, perKill: 40 }
   const some = { count: 240, perSecond: 60 }
   return [
     [
-      ['SIGKILL at random, SQLite', name => kill(name, kills)],
-      [
-        'SIGKILL at random, PostgreSQL',
-        async name => kill(name, { ...kills, database: await server.createDatabase() }),
-      ],
+      'SIGKILL at random, PostgreSQL',
+      async name => kill(name, { ...kills, database: await server.createDatabase() }),
+    ],
+    ['SIGKILL at random, SQLite', name => kill(name, kills)],
+    [
+      'SIGKILL, one of two relays, PostgreSQL',
+      async name =>
+        killOneOf(name, {
+          count: 10_000,
+          perSecond: 250,
+          everyMs: 3_000,
+          database: await server.createDatabase(),
+        }),
+    ],
+    ...workflowFaults(server),
+    [NO_EVIDENCE, name => kill(name, { ...kills, times: 20, runs: 'none' })],
+    [
+      'GitHub down for a minute',
+      name => github(name, { ...some, perSecond: 10, begin: down, forMs: 60_000 }),
+    ],
+    ['Port down for a minute', name => portDown(name, { count: 240, perSecond: 10, forMs: 60_000 })],
+    [
+      'PostgreSQL stopped and started',
+      name => postgresDown(name, { ...some, count: 600, times: 5, forMs: 2_000 }),
+    ],
+    ['disk full, SQLite', name => diskFull(name, { ...some, count: 600, times: 3, forMs: 1_500 })],
+    [
+      '500 at every third, run created',
+      name => github(name, { ...some, begin: serverErrors(true), forMs: 30_000 }),
     ],
     [
-      [
-        'SIGKILL, one of two relays, PostgreSQL',
-        async name =>
-          killOneOf(name, {
-            count: 10_000,
-            perSecond: 250,
-            everyMs: 3_000,
-            database: await server.createDatabase(),
-          }),
-      ],
+      '500 at every third, no run created',
+      name => github(name, { ...some, repositories: 60, begin: serverErrors(false), forMs: 30_000 }),
     ],
     [
-      [NO_EVIDENCE, name => kill(name, { ...kills, times: 20, runs: 'none' })],
-      [
-        'GitHub down for a minute',
-        name => github(name, { ...some, perSecond: 10, begin: down, forMs: 60_000 }),
-      ],
-      ['Port down for a minute', name => portDown(name, { count: 240, perSecond: 10, forMs: 60_000 })],
-      [
-        '500 at every third, run created',
-        name => github(name, { ...some, begin: serverErrors(true), forMs: 30_000 }),
-      ],
-      [
-        '500 at every third, no run created',
-        name => github(name, { ...some, repositories: 60, begin: serverErrors(false), forMs: 30_000 }),
-      ],
-      [
-        '500 at every third, no run created, untitled runs',
-        name => github(name, { ...some, ...untitled('10s'), begin: serverErrors(false), forMs: 30_000 }),
-      ],
-      [
-        'connection cut after receiving, at every third',
-        name => github(name, { ...some, begin: cuts(true), forMs: 30_000 }),
-      ],
-      [
-        'connection cut before it took effect, at every third',
-        name => github(name, { ...some, repositories: 60, begin: cuts(false), forMs: 30_000 }),
-      ],
-      ['403 secondary limit', name => github(name, { ...some, begin: secondaryLimit(3, 10), forMs: 30_000 })],
-      ['429', name => github(name, { ...some, begin: tooMany(3, 10), forMs: 30_000 })],
-    ],
-    workflowFaults(server),
-    [
-      ['disk full, SQLite', name => diskFull(name, { ...some, count: 600, times: 3, forMs: 1_500 })],
-      ['read-only database, SQLite', name => sqliteReadOnly(name, { ...some, times: 3, forMs: 1_000 })],
-      [
-        'read-only database, PostgreSQL',
-        name => postgresReadOnly(name, server, { ...some, times: 3, forMs: 1_500 }),
-      ],
+      '500 at every third, no run created, untitled runs',
+      name => github(name, { ...some, ...untitled('10s'), begin: serverErrors(false), forMs: 30_000 }),
     ],
     [
-      [
-        'PostgreSQL stopped and started',
-        name => postgresDown(name, server, { ...some, count: 600, times: 5, forMs: 2_000 }),
-      ],
+      'connection cut after receiving, at every third',
+      name => github(name, { ...some, begin: cuts(true), forMs: 30_000 }),
     ],
+    [
+      'connection cut before it took effect, at every third',
+      name => github(name, { ...some, repositories: 60, begin: cuts(false), forMs: 30_000 }),
+    ],
+    ['403 secondary limit', name => github(name, { ...some, begin: secondaryLimit(3, 10), forMs: 30_000 })],
+    ['429', name => github(name, { ...some, begin: tooMany(3, 10), forMs: 30_000 })],
+    [
+      'read-only database, PostgreSQL',
+      name => postgresReadOnly(name, server, { ...some, times: 3, forMs: 1_500 }),
+    ],
+    ['read-only database, SQLite', name => sqliteReadOnly(name, { ...some, times: 3, forMs: 1_000 })],
   ]
 }
 
@@ -95,6 +85,7 @@ function workflowFaults(server: TestPostgres): Fault[] {
       play: (name: string, more: { database?: string }) => Promise<Verdict>,
     ): Fault => [`workflow_dispatch, ${store}: ${fault}`, async name => play(name, await database())]
     return [
+      row('SIGKILL between answer and record', (name, more) => killAtAnswer(name, { ...kills, ...more })),
       row('500 at every third, run created', (name, more) =>
         github(name, { ...some, ...more, begin: serverErrors(true) }),
       ),
@@ -111,7 +102,6 @@ function workflowFaults(server: TestPostgres): Fault[] {
         github(name, { ...some, ...more, begin: secondaryLimit(3, 10) }),
       ),
       row('429', (name, more) => github(name, { ...some, ...more, begin: tooMany(3, 10) })),
-      row('SIGKILL between answer and record', (name, more) => killAtAnswer(name, { ...kills, ...more })),
     ]
   })
 }

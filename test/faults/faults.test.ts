@@ -34,6 +34,7 @@ const faults: [string, (name: string) => Promise<Verdict>][] = [
         database: await server.createDatabase(),
       }),
   ],
+  ['PostgreSQL stopped and started', name => postgresDown(name, { ...few, times: 1, forMs: 700 })],
   [
     '500 at every third, run created',
     name => github(name, { ...few, begin: serverErrors(true), forMs: 0, strikes: 10 }),
@@ -88,21 +89,6 @@ test.concurrent.each(faults)(
   },
   90_000,
 )
-
-test('PostgreSQL stopped and started: nothing is lost, nothing is dispatched twice, order is kept', async () => {
-  const own = await startPostgres()
-  try {
-    const verdict = await postgresDown('PostgreSQL stopped and started', own, {
-      ...few,
-      times: 1,
-      forMs: 700,
-    })
-    verdicts.push(verdict)
-    expect(verdict).toMatchObject({ acknowledged: 60, lost: 0, twice: 0, disordered: 0 })
-  } finally {
-    await own.close()
-  }
-}, 90_000)
 
 test('a process that has used PostgreSQL ends with its own exit code, so that a fault can fail', async () => {
   const { href } = new URL('../support/postgres.ts', import.meta.url)

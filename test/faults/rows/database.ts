@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import type { TestPostgres } from '../../support/postgres.ts'
+import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { judge, type Verdict } from '../verdict.ts'
 import { openWorld } from '../world.ts'
 
@@ -15,8 +15,9 @@ interface Options {
   forMs: number
 }
 
-/** PostgreSQL is stopped and started again under load. */
-export async function postgresDown(fault: string, server: TestPostgres, options: Options): Promise<Verdict> {
+/** PostgreSQL, a server of its own, is stopped and started again under load. */
+export async function postgresDown(fault: string, options: Options): Promise<Verdict> {
+  const server = await startPostgres()
   const world = await openWorld({ database: await server.createDatabase(), repositories: 100 })
   try {
     await world.relay.start()
@@ -31,6 +32,7 @@ export async function postgresDown(fault: string, server: TestPostgres, options:
     return await judge(fault, options.times, world, load)
   } finally {
     await world.close()
+    await server.close()
   }
 }
 
