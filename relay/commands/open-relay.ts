@@ -13,6 +13,7 @@ import { createTally } from '../admin/tally.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import { matcher } from '../config/routes.ts'
+import { createFindNamed } from '../deliveries/binding/find-named.ts'
 import { createEngine } from '../deliveries/engine.ts'
 import { PORT_TIMEOUT_MS } from '../deliveries/outbox/send-outbox.ts'
 import { startWorkers } from '../deliveries/work/start-workers.ts'
@@ -107,8 +108,12 @@ export async function assembleRelay(
   )
   const { startTimeout, runTimeout, publicUrl } = config
   const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
+  const findNamed = createFindNamed(
+    store,
+    config.organisations.map(({ id }) => id),
+  )
   const engine = createEngine({
-    ...{ store, github, gate, clients, policy, publicUrl, log },
+    ...{ store, github, gate, clients, findNamed, policy, publicUrl, log },
     onTransition(before, applied, now) {
       metrics.transition(before, applied, now)
       tally.transition(applied)
@@ -123,7 +128,7 @@ export async function assembleRelay(
   const app = createApp({
     ...{ config, store, apply, log, trouble, metrics },
     clock: Date.now,
-    reports: createReports({ config, store, github, apply, port, clock: Date.now, log, trouble }),
+    reports: createReports({ config, store, github, apply, port, findNamed, clock: Date.now, log, trouble }),
     giveReadiness: createReadiness({
       ...{ store, github, gate, clients, trouble },
       isPortAccepted: portAnswers.isAccepted,
@@ -138,8 +143,7 @@ export async function assembleRelay(
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
-      organisations: config.organisations.map(({ id }) => id),
-      ...{ store, apply, trouble },
+      ...{ store, apply, findNamed, trouble },
     }),
     stopping,
   })

@@ -6,6 +6,7 @@ import { createRunCache } from '../github/run-cache.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply-event.ts'
+import type { FindNamed } from './binding/find-named.ts'
 import { createFindRuns } from './binding/find-runs.ts'
 import type { DispatchDeps } from './dispatch/dispatch.ts'
 import type { PortLimits } from './outbox/send-outbox.ts'
@@ -18,8 +19,10 @@ import { createWatch } from './watch/watch.ts'
  * that an ended run is known within a minute in up to twenty repositories; with more, all take longer alike.
  */
 const LISTS = 36
-const BY_ID = 10
-const DETAILS = 14
+const BY_ID = 8
+const DETAILS = 10
+/** Whom runs wait for. GitHub's webhooks tell at once. */
+const APPROVALS = 6
 const MINUTE_MS = 60_000
 /** What the intervals of lists are planned for: below the budget, so that an unplanned request finds some left. */
 const PLANNED = 34
@@ -47,13 +50,14 @@ export function createEngine(deps: {
   gate: RateLimitGate
   /** By organisation, those with credentials. */
   clients: ReadonlyMap<string, PortClient>
+  findNamed: FindNamed
   policy: Policy
   publicUrl: string | null
   log: ApplyDeps['log']
   onTransition?: ApplyDeps['onTransition']
   onAttempt?: DispatchDeps['onAttempt']
 }): Engine {
-  const { store, github, gate, clients, policy, publicUrl, log, onTransition, onAttempt } = deps
+  const { store, github, gate, clients, findNamed, policy, publicUrl, log, onTransition, onAttempt } = deps
   const { clock } = store
   const port = createPortAccess(clients, clock)
   const apply = createApplyEvent({ store, policy, canReport: port.canReport, log, onTransition })
@@ -66,7 +70,7 @@ export function createEngine(deps: {
       perMinute,
       clock,
     })
-    return createFindRuns({ store, cache, clockOffset, startTimeout: policy.startTimeout })
+    return createFindRuns({ store, cache, findNamed, clockOffset, startTimeout: policy.startTimeout })
   }
   return {
     apply,
@@ -80,6 +84,7 @@ export function createEngine(deps: {
       ...{ store, github, apply, port, policy },
       findRuns: finder(LISTS, PLANNED),
       details: createRequestBudget(DETAILS, MINUTE_MS, clock),
+      approvals: createRequestBudget(APPROVALS, MINUTE_MS, clock),
     }),
   }
 }

@@ -84,7 +84,7 @@ export function createGitHub(
     facts,
     checkCredential: direct.check,
     ...createRunReader(credential),
-    ...createRunControl(credential),
+    ...createRunControl(credential, { mayPost() {}, isAllowed }),
     ...createApprovalReader(credential),
     ...createJobReader(credential),
     ...repositories,

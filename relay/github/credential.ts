@@ -2,6 +2,7 @@ import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
 import type { Config } from '../config/config.ts'
 import { fetchBounded } from '../http/fetch-bounded.ts'
+import { isForeign } from './github-answer.ts'
 import { loadOctokit } from './octokit.ts'
 import { split } from './split.ts'
 
@@ -35,7 +36,8 @@ export class CredentialError extends Error {
   }
 }
 
-const TIMEOUT_MS = 10_000
+/** Longer than Node's `fetch` takes to give up connecting, 10 to 11 s: then nothing was sent, which it says. */
+const TIMEOUT_MS = 12_000
 /** A timer that is so late means that this process was suspended. */
 const STOOD_STILL_MS = 5_000
 /** A 404 may mean "no longer installed here" or "does not exist": how often the first is checked. */
@@ -66,7 +68,7 @@ export function createCredential(
   if ('token' in auth) {
     let octokit: Octokit | undefined
     const open = async () => {
-      octokit ??= new (await loadOctokit()).Octokit({ ...options, auth: auth.token })
+      octokit ??= checked(new (await loadOctokit()).Octokit({ ...options, auth: auth.token }))
       return octokit
     }
     return {
@@ -79,7 +81,8 @@ export function createCredential(
 
   async function create(installation: { installationId?: number } = {}): Promise<Octokit> {
     const { Octokit, createAppAuth } = await loadOctokit()
-    return new Octokit({ ...options, authStrategy: createAppAuth, auth: { ...auth, ...installation } })
+    const given = { ...auth, ...installation }
+    return checked(new Octokit({ ...options, authStrategy: createAppAuth, auth: given }))
   }
   let app: Octokit | undefined
   const found = new Map<string, { id: number; at: number }>()
@@ -145,9 +148,27 @@ export function createCredential(
   }
 }
 
+/** What was asked for cannot be read from a page of a proxy. A dispatch reads its answer by itself. */
+function checked(octokit: Octokit): Octokit {
+  octokit.hook.after('request', ({ status, data }, { url }) => {
+    const isToBeRead = (status === 200 || status === 201) && !url.endsWith('/dispatches')
+    if (isToBeRead && isForeign(data))
+      throw new Error(`something between the relay and GitHub answered ${status}`)
+  })
+  return octokit
+}
+
 /** No request waits for ever, including those of auth-app. */
 function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
   return fetchBounded(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
+}
+
+/** As the DOM's error of this name; of that one, a message cannot be changed to hide a secret. */
+class TimeoutError extends Error {
+  override name = 'TimeoutError'
+  constructor() {
+    super('No answer in time')
+  }
 }
 
 /**
@@ -159,7 +180,7 @@ function timeOut(ms: number): AbortSignal {
   let due = Date.now() + ms
   const check = () => {
     const late = Date.now() - due
-    if (late < STOOD_STILL_MS) return controller.abort(new DOMException('No answer in time', 'TimeoutError'))
+    if (late < STOOD_STILL_MS) return controller.abort(new TimeoutError())
     due += late + ms
     setTimeout(check, ms).unref()
   }

@@ -2,7 +2,8 @@ import { RequestError } from '@octokit/request-error'
 import { cleanText } from './clean-text.ts'
 
 /** GitHub's API answers in JSON; a proxy in between, or GitHub's front end, answers with pages. */
-export const isForeign = (data: unknown) => typeof data !== 'object' || data === null
+export const isForeign = (data: unknown) =>
+  typeof data !== 'object' || data === null || data instanceof ArrayBuffer
 
 /** The message in the body of a refusal, to be shown. */
 export const readMessage = (data: unknown): string => cleanText(rawMessage(data)) || 'no reason given'

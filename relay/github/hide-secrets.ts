@@ -19,7 +19,9 @@ export function hideSecrets(credential: Credential, secrets: readonly string[]):
         return await credential.use(repository, work)
       } catch (error) {
         for (let each = error; each instanceof Error; each = each.cause) {
-          each.message = hide(each.message)
+          const hidden = hide(each.message)
+          // That of a DOMException cannot be set.
+          if (hidden !== each.message) each.message = hidden
           const data = each instanceof RequestError ? each.response?.data : null
           if (hasMessage(data)) data.message = hide(data.message)
         }

@@ -24,10 +24,10 @@ export interface DispatchPolicy {
 /** How GitHub points to the new address of a repository that was renamed or moved. */
 const MOVED = [301, 302, 307, 308]
 /** What follows the address of a repository, `/repos/OWNER/NAME` or `/repositories/ID`. */
-const ROUTE = /(\/actions\/workflows\/[^/]+)?\/dispatches$/
+const ROUTE = /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\/(force-)?cancel$/
 
 /**
- * Posts a dispatch, and once more where GitHub answers that the repository has moved: followed by fetch, a 301 or 302
+ * Posts a dispatch, or a request to cancel a run, and once more where GitHub answers that the repository has moved: followed by fetch, a 301 or 302
  * would become a GET, which starts nothing. The repository's new name has to be allowed, and the token goes to no
  * other address than GitHub's API.
  *
@@ -40,7 +40,7 @@ export async function postDispatch(
   octokit: Octokit,
   repository: string,
   route: string,
-  parameters: { placeholders?: Record<string, string>; body: object },
+  parameters: { placeholders?: Record<string, string | number>; body?: object },
   { mayPost, isAllowed }: DispatchPolicy,
 ): Promise<DispatchAnswer> {
   const api = `${trimEnd(new URL(octokit.request.endpoint.DEFAULTS.baseUrl).href, '/')}/`

@@ -1,7 +1,7 @@
 /** Allows a number of requests in any window of time. */
 export interface RequestBudget {
-  /** Takes one request where one is left. */
-  take(): boolean
+  /** Takes so many requests, one where none is given, where that many are left. */
+  take(requests?: number): boolean
   /** When one is left again, milliseconds since 1970. */
   freeAt(): number
 }
@@ -13,11 +13,11 @@ export function createRequestBudget(limit: number, windowMs: number, clock: () =
     while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
   }
   return {
-    take() {
+    take(requests = 1) {
       const now = clock()
       forget(now)
-      if (taken.length >= limit) return false
-      taken.push(now)
+      if (taken.length + Math.min(requests, limit) > limit) return false
+      for (let n = 0; n < requests; n++) taken.push(now)
       return true
     },
     freeAt() {

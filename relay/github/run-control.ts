@@ -1,7 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import type { Credential } from './credential.ts'
 import { readMessage } from './github-answer.ts'
-import { split } from './split.ts'
+import { type DispatchPolicy, postDispatch } from './post-dispatch.ts'
 
 /** Ends workflow runs; the credential needs Actions: write. Every function throws what Octokit throws, or CredentialError. */
 export interface RunControl {
@@ -11,16 +11,19 @@ export interface RunControl {
   forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
 }
 
-export function createRunControl(credential: Credential): RunControl {
+export function createRunControl(credential: Credential, policy: DispatchPolicy): RunControl {
   const post = (route: 'cancel' | 'force-cancel', repository: string, runId: number) =>
     credential.use(repository, async octokit => {
-      const [owner, repo] = split(repository)
       try {
-        await octokit.request(`POST /repos/{owner}/{repo}/actions/runs/{run_id}/${route}`, {
-          owner,
-          repo,
-          run_id: runId,
-        })
+        const address = `/actions/runs/{run_id}/${route}`
+        const answer = await postDispatch(
+          octokit,
+          repository,
+          address,
+          { placeholders: { run_id: runId } },
+          policy,
+        )
+        if ('foreign' in answer) throw new Error(answer.foreign)
         return 'accepted'
       } catch (error) {
         if (isEnded(error)) return 'ended'

@@ -1,4 +1,4 @@
-import { startEvent } from '../deliveries/binding/match-runs.ts'
+import { isCurrent, isNamed, startEvent } from '../deliveries/binding/match-runs.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
 import type { Delivery } from '../store/delivery.ts'
@@ -47,19 +47,24 @@ export function checkRuns({ runId }: RunClaims, { runs }: Delivery): 'duplicate'
 const LEEWAY_MS = 10_000
 
 /**
- * Whether the run itself agrees, where GitHub shows it: its title names the delivery, or names none and it was
- * created after the dispatch.
+ * Whether the run itself agrees, where GitHub shows it: it was created after the dispatch, and its title does not name
+ * another delivery alone.
  *
- * @param dispatchedAt milliseconds since 1970, by GitHub's clock
+ * @param namesAnother whether the title names another delivery, and not this one
+ * @param clockOffset GitHub's clock minus the relay's, milliseconds
  */
 export function checkRun(
-  run: Pick<WorkflowRun, 'createdAt'>,
-  title: 'this' | 'another' | 'none',
-  dispatchedAt: number,
+  run: Pick<WorkflowRun, 'title' | 'createdAt'>,
+  delivery: Delivery,
+  namesAnother: boolean,
+  clockOffset: number,
 ): string | null {
-  if (title === 'this') return null
-  if (title === 'another') return 'the title of the run names another delivery'
-  return run.createdAt >= dispatchedAt - LEEWAY_MS ? null : 'the run was created before the dispatch'
+  if (namesAnother) return 'the title of the run names another delivery'
+  const dispatchedAt = (delivery.attemptedAt ?? delivery.queuedAt) + clockOffset
+  const isAfter = isNamed(run.title, delivery)
+    ? isCurrent(run, delivery, clockOffset)
+    : run.createdAt >= dispatchedAt - LEEWAY_MS
+  return isAfter ? null : 'the run was created before the dispatch'
 }
 
 function refNames(ref: string): string[] {

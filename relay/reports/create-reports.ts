@@ -27,6 +27,7 @@ export interface ReportsDeps {
   github: StartDeps['github'] & Pick<GitHub, 'repository' | 'run'>
   apply: ApplyEvent
   port: PortAccess
+  findNamed: StartDeps['findNamed']
   /** The wall clock, by which tokens expire; milliseconds since 1970. */
   clock: () => number
   log: {
@@ -38,7 +39,7 @@ export interface ReportsDeps {
 
 /** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, 404 with a sentence about it. */
 export function createReports(deps: ReportsDeps): Hono {
-  const { config, store, github, apply, port, clock, log, trouble } = deps
+  const { config, store, github, apply, port, findNamed, clock, log, trouble } = deps
   const app = new Hono()
   const audience = config.publicUrl
   if (audience === null) {
@@ -61,7 +62,7 @@ export function createReports(deps: ReportsDeps): Hono {
   const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, trouble })
   const isAllowed = matcher(config.targets.allowed)
   const start = createStart({
-    ...{ isAllowed, store, github, apply, port, verify, factsOf, tokens, secrets, log },
+    ...{ isAllowed, store, github, apply, port, findNamed, verify, factsOf, tokens, secrets, log },
     originOf: createRunOrigins(github),
     rate: createTokenBuckets(BOUNDS.reportStartRate.value),
   })

@@ -1,4 +1,4 @@
-import { readFailure } from '../github/read-failure.ts'
+import { type ReadFailure, readFailure } from '../github/read-failure.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
 import { Problem } from '../http/problem.ts'
 import type { Trouble } from '../log/trouble.ts'
@@ -60,7 +60,10 @@ export function createRepositoryFacts({
     try {
       facts = await ask(repository)
     } catch (error) {
-      throw unknown(repository, error)
+      const { kind, reason } = readFailure(error, { repository, now: clock(), tries: 0 })
+      // What is known holds until GitHub can be asked again.
+      if (kept && kind === 'later') return kept
+      throw unknown(repository, kind, reason)
     }
     if (kept && kept.id !== facts.id) {
       log.warn(
@@ -77,8 +80,7 @@ export function createRepositoryFacts({
     return facts
   }
 
-  function unknown(repository: string, error: unknown): Problem {
-    const { kind, reason } = readFailure(error, { repository, now: clock(), tries: 0 })
+  function unknown(repository: string, kind: ReadFailure['kind'], reason: string): Problem {
     trouble.warn(
       { repository, reason },
       'a report was refused: id and default branch of its repository cannot be read from GitHub',

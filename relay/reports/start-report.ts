@@ -2,7 +2,8 @@ import type { Context } from 'hono'
 import type { Invocation, RunState } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
-import { nameOf } from '../deliveries/binding/match-runs.ts'
+import type { FindNamed } from '../deliveries/binding/find-named.ts'
+import { isNamed } from '../deliveries/binding/match-runs.ts'
 import type { PortAccess } from '../deliveries/port-access.ts'
 import { boundRun } from '../deliveries/transition/runs.ts'
 import type { GitHub } from '../github/client.ts'
@@ -30,6 +31,7 @@ export interface StartDeps {
   originOf: (repository: string, runId: number) => Promise<RunOrigin | null>
   apply: ApplyEvent
   port: PortAccess
+  findNamed: FindNamed
   verify: (token: string | null) => Promise<RunClaims>
   factsOf: (repository: string, claims: RunClaims) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
@@ -51,7 +53,8 @@ const READ_MS = 3_000
  * @throws Problem 400, 401, 403, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Promise<Response> {
-  const { isAllowed, store, github, originOf, apply, port, verify, factsOf, tokens, rate, log } = deps
+  const { isAllowed, store, github, originOf, apply, port, findNamed, verify, factsOf, tokens, rate, log } =
+    deps
 
   return async (c, room) => {
     const claims = await verify(bearer(c))
@@ -135,8 +138,8 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
   async function checkTitleAndTime(delivery: Delivery, claims: RunClaims): Promise<void> {
     const run = await within(READ_MS, originOf(delivery.repository, claims.runId))
     if (!run) return
-    const dispatchedAt = (delivery.attemptedAt ?? delivery.queuedAt) + (github.clockOffset() ?? 0)
-    const reason = checkRun(run, nameOf(run.title, delivery), dispatchedAt)
+    const rivals = isNamed(run.title, delivery) ? [] : await findNamed(delivery.repository, [run.title])
+    const reason = checkRun(run, delivery, rivals.length > 0, github.clockOffset() ?? 0)
     if (reason !== null) throw refuse(delivery.id, claims, reason)
   }
 

@@ -172,7 +172,7 @@ export interface Store {
 
   /** Runs that belong to a delivery, past ones included, by their ids. Upper and lower case of the repository are one. */
   findRuns(repository: string, runIds: number[]): Promise<(DeliveryRun & { delivery: string })[]>
-  /** Open deliveries of the repository with one of these dedupe keys or ids. */
+  /** Deliveries to the repository with one of these dedupe keys or ids. */
   findNamed(repository: string, names: { dedupeKeys: string[]; ids: string[] }): Promise<Delivery[]>
   /** What was dispatched to the repository in a time, this delivery left out: by event type, whatever became of it; at most {@link MAX_OTHERS}. */
   attemptedBetween(

@@ -2,9 +2,9 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
+import type { FindNamed } from '../deliveries/binding/find-named.ts'
 import { toDeliveryRun } from '../deliveries/binding/find-runs.ts'
-import { isNamed, isOfTarget } from '../deliveries/binding/match-runs.ts'
-import { titleIds } from '../deliveries/binding/title-ids.ts'
+import { isCurrent, isOfTarget } from '../deliveries/binding/match-runs.ts'
 import { refresh } from '../deliveries/transition/runs.ts'
 import { readWebhookEvent, type WebhookEvent } from '../github/webhook-event.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
@@ -12,8 +12,7 @@ import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
 import type { Trouble } from '../log/trouble.ts'
-import { runKey } from '../store/dedupe-key.ts'
-import type { Delivery } from '../store/delivery.ts'
+import { type Delivery, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 
 export interface GitHubWebhookDeps {
@@ -21,10 +20,9 @@ export interface GitHubWebhookDeps {
   secret: string | null
   /** As in the configuration. */
   trustedProxies: number
-  store: Pick<Store, 'get' | 'findRuns' | 'findNamed' | 'findUnbound' | 'wake' | 'clock'>
+  store: Pick<Store, 'get' | 'findRuns' | 'findUnbound' | 'wake' | 'clock'>
   apply: ApplyEvent
-  /** Ids of all organisations. */
-  organisations: string[]
+  findNamed: FindNamed
   trouble: Pick<Trouble, 'error'>
 }
 
@@ -37,7 +35,7 @@ export interface GitHubWebhookDeps {
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
-  const { secret, trustedProxies, store, apply, organisations, trouble } = deps
+  const { secret, trustedProxies, store, apply, findNamed, trouble } = deps
   const withRoom = createBodyMemory({
     arrivingBytes: BOUNDS.githubArriving.value,
     processingBytes: BOUNDS.githubProcessing.value,
@@ -86,7 +84,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     const [owned] = await store.findRuns(repository, [run.id])
     const owner = owned && !owned.past ? await store.get(owned.delivery) : null
     if (owned && !owner) return 0
-    const named = owner ? [owner] : await findNamed(repository, run)
+    const named = owner ? [owner] : await findStarted(repository, run)
     let woken = 0
     for (const delivery of named) {
       const known = delivery.runs.some(each => each.id === run.id)
@@ -137,12 +135,15 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     return owned && !owned.past ? store.get(owned.delivery) : null
   }
 
-  async function findNamed(repository: string, run: WorkflowRun): Promise<Delivery[]> {
-    const ids = titleIds(run.title)
-    const dedupeKeys = organisations.flatMap(organisation => ids.map(id => runKey(organisation, id)))
-    const found = await store.findNamed(repository, { dedupeKeys, ids })
+  /** The deliveries that have started the run, by its title. */
+  async function findStarted(repository: string, run: WorkflowRun): Promise<Delivery[]> {
+    const found = await findNamed(repository, [run.title])
     return found.filter(
-      delivery => isNamed(run.title, delivery) && isOfTarget(run, delivery) && delivery.attemptedAt !== null,
+      delivery =>
+        OPEN_STATES.includes(delivery.state) &&
+        isOfTarget(run, delivery) &&
+        delivery.attemptedAt !== null &&
+        isCurrent(run, delivery, 0),
     )
   }
 }

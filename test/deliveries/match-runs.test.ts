@@ -5,7 +5,10 @@ import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
 const DISPATCHED = Date.parse('2026-11-01T10:00:00Z')
 const MINUTE = 60_000
 const UUID = '019d4f0e-3a5c-7b7e-9a35-3a1f2b6c7d8e'
-const DELIVERY = { id: UUID, runId: 'r_A1b2C3d4E5f6G7h8', eventType: 'deploy', workflow: null, ref: null }
+const DELIVERY = {
+  ...{ id: UUID, runId: 'r_A1b2C3d4E5f6G7h8', receivedAt: 1, queuedAt: 1 },
+  ...{ eventType: 'deploy', workflow: null, ref: null },
+}
 const ANOTHER = 'r_Z1b2C3d4E5f6G7h8'
 
 let nextId = 1
@@ -28,12 +31,25 @@ const run = (title: string, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   },
   ...more,
 })
-const look = (runs: WorkflowRun[], more: Partial<BindingFacts> = {}) => {
-  const { evidence, runs: found } = matchRuns(DELIVERY, {
-    ...{ runs, taken: new Set<number>(), externalRunId: null, dispatchedAt: DISPATCHED },
-    ...{ readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE, whole: true, others: [] },
-    ...more,
-  })
+const look = (
+  runs: WorkflowRun[],
+  more: Partial<BindingFacts> = {},
+  delivery: { queuedAt?: number } = {},
+) => {
+  const { evidence, runs: found } = matchRuns(
+    { ...DELIVERY, ...delivery },
+    {
+      ...{
+        runs,
+        taken: new Set<number>(),
+        externalRunId: null,
+        dispatchedAt: DISPATCHED,
+        clockOffset: 0,
+      },
+      ...{ readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE, whole: true, others: [] },
+      ...more,
+    },
+  )
   return { evidence, titles: found.map(({ title }) => title) }
 }
 const other = (eventType: string | null = 'deploy') => [{ eventType }]
@@ -58,8 +74,9 @@ describe('a title', () => {
     `deploy ${ANOTHER}`,
     'deploy wfnr_A1b2C3d4E5f6G7h8',
     `deploy ${UUID.replace('019', '01a')}`,
-  ])('"%s" names another delivery, so that its run is not even a candidate', title => {
-    expect(look([run(title)])).toEqual({ evidence: null, titles: [] })
+  ])('"%s" may name the delivery of another relay: its run is a candidate, and is not taken', title => {
+    expect(look([run(title)])).toEqual({ evidence: null, titles: [title] })
+    expect(look([run(title), run('deploy')]).evidence).toBeNull()
   })
 
   test.each([
@@ -76,6 +93,16 @@ describe('a title', () => {
   ])('"%s" names none: its run may be any delivery\'s', title => {
     expect(look([run(title)])).toEqual({ evidence: 'only_candidate', titles: [title] })
     expect(look([run(title)], { others: other() })).toEqual({ evidence: null, titles: [title] })
+  })
+
+  test('of a run that is older than the redelivery by more than a minute counts for nothing', () => {
+    const title = `deploy ${DELIVERY.runId}`
+    const late = run(title, { createdAt: DISPATCHED - MINUTE })
+    const old = run(title, { createdAt: DISPATCHED - MINUTE - 1 })
+    const redelivered = { queuedAt: DISPATCHED }
+    expect(look([late], {}, redelivered).evidence).toBe('title')
+    expect(look([old], {}, redelivered)).toEqual({ evidence: null, titles: [] })
+    expect(look([old]).evidence).toBe('title')
   })
 
   test('names runs of two workflows, which both belong to the delivery', () => {
@@ -148,7 +175,12 @@ describe('the only candidate is taken', () => {
       matchRuns(started, {
         ...{ runs: [run('Deploy', { event: 'workflow_dispatch', ...more })], taken: new Set<number>() },
         externalRunId: null,
-        ...{ dispatchedAt: DISPATCHED, readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE },
+        ...{
+          clockOffset: 0,
+          dispatchedAt: DISPATCHED,
+          readAt: DISPATCHED + MINUTE,
+          startTimeout: 10 * MINUTE,
+        },
         ...{ whole: true, others: [] },
       }).evidence
     expect(matched({ ref: 'release' })).toBe('only_candidate')

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { PortClient } from '../../port/client/port-client.ts'
 import { PortError } from '../../port/client/port-client.ts'
 import type { RunUpdate } from '../../port/types.ts'
+import { createFindNamed } from '../../relay/deliveries/binding/find-named.ts'
 import { dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
 import { createEngine } from '../../relay/deliveries/engine.ts'
 import { sendOutbox } from '../../relay/deliveries/outbox/send-outbox.ts'
@@ -240,7 +241,8 @@ export async function simulate(options: {
   const policy = { startTimeout: START_TIMEOUT, runTimeout: 24 * 60 * MINUTE, serverUrl: github.serverUrl }
   const log = { debug() {}, info() {}, warn() {} }
   const clients = new Map([['default', client]])
-  const open = () => createEngine({ store, github, gate, clients, policy, publicUrl: null, log })
+  const findNamed = createFindNamed(store, ['default'])
+  const open = () => createEngine({ store, github, gate, clients, findNamed, policy, publicUrl: null, log })
   let engine = open()
   let restarts = 0
 

@@ -89,7 +89,7 @@ test("the relay's routes are those of the HTTP API's page", () => {
   const config = readConfig({ ...REQUIRED, RELAY_PUBLIC_URL: 'https://relay.example.com' })
   const nothing = {} as never
   const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing, trouble: nothing }
-  const reports = createReports({ ...deps, github: nothing, port: nothing })
+  const reports = createReports({ ...deps, github: nothing, port: nothing, findNamed: nothing })
   const store = { clock: Date.now } as never
   const admin = createAdmin({
     ...deps,

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { type GitHubApi, type GitHubApp, startGitHubApi } from '../support/github-api.ts'
+import type { Trouble } from '../support/http-server.ts'
 
 async function open(options: Parameters<GitHubApi['createApp']>[0] = {}) {
   const api = await startGitHubApi()
@@ -100,15 +101,19 @@ test('a key of another App defers the dispatch, for all that use it', async () =
 test.each([
   ['the installation', (path: string) => path.endsWith('/installation')],
   ['its token', (path: string) => path.endsWith('/access_tokens')],
-])('a 500 while asking for %s defers the dispatch: nothing was sent', async (_, matches) => {
-  for (const trouble of [{ status: 500 }, { cut: 'after' as const }]) {
-    const { api, github } = await open()
-    api.fail({ match: ({ path }) => matches(path), ...trouble })
-    expect(await dispatch(github)).toMatchObject({ kind: 'deferred', scope: 'request' })
-    expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
-    expect(api.dispatches).toHaveLength(1)
-  }
-})
+])(
+  'a 500, a cut or a page of a proxy while asking for %s defers the dispatch: nothing was sent',
+  async (_, matches) => {
+    const page = { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }
+    for (const trouble of [{ status: 500 }, { cut: 'after' }, { cut: 'within' }, page] as Trouble[]) {
+      const { api, github } = await open()
+      api.fail({ match: ({ path }) => matches(path), ...trouble })
+      expect(await dispatch(github)).toMatchObject({ kind: 'deferred', scope: 'request' })
+      expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
+      expect(api.dispatches).toHaveLength(1)
+    }
+  },
+)
 
 test('a suspended installation defers the dispatch, for all that use it', async () => {
   const { api, github } = await open()

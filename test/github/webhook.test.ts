@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createApplyEvent } from '../../relay/deliveries/apply-event.ts'
+import { createFindNamed } from '../../relay/deliveries/binding/find-named.ts'
 import { answerProblem, type Problem } from '../../relay/http/problem.ts'
 import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
@@ -47,7 +48,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
   const receive = createGitHubWebhook({
     secret,
     trustedProxies: 0,
-    organisations: ['default'],
+    findNamed: createFindNamed(store, ['default']),
     store: { ...store, ...options.store },
     apply,
     trouble: { error() {} },

@@ -1,6 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import { deliveryId } from '../../relay/webhook/delivery-id.ts'
+import type { RepositoryFacts } from '../../relay/github/read-repository.ts'
+import { createRepositoryFacts } from '../../relay/reports/repository-facts.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { until } from '../support/until.ts'
@@ -196,7 +197,7 @@ test('refused starts cost few requests to GitHub: one for other branches, one fo
   stage.github.createRun({
     repository: REPOSITORY,
     id: 2,
-    displayTitle: `deploy (${deliveryId(Date.now())})`,
+    displayTitle: `deploy (${one.id})`,
   })
   const asked = (path: string) =>
     stage.github.requests.filter(each => each.method === 'GET' && each.path === `/repos/acme/shop${path}`)
@@ -252,3 +253,24 @@ test('a relay that cannot get the issuer’s keys says so, and accepts nothing u
   const again = async () => (await stage.post('/report/start', token, { delivery: id })).status
   await until(async () => (await again()) === 200, 'the issuer is asked again')
 })
+
+test('what is known of a repository holds while GitHub cannot be asked, and not where it refuses', async () => {
+  let [now, answer] = [0, (): Promise<RepositoryFacts> => Promise.resolve(SHOP)]
+  const factsOf = createRepositoryFacts({
+    ask: () => answer(),
+    clock: () => now,
+    log: { warn() {} },
+    trouble: { warn() {} },
+  })
+  const ask = () => factsOf('acme/shop', { repositoryId: '1', ref: 'refs/heads/main' })
+  await ask()
+  now = 3_600_000
+  answer = () => Promise.reject(new TypeError('fetch failed'))
+  expect(await ask()).toMatchObject(SHOP)
+  await expect(factsOf('acme/till', { repositoryId: '2', ref: 'refs/heads/main' })).rejects.toMatchObject({
+    status: 503,
+  })
+  answer = () => Promise.resolve({ ...SHOP, id: 3 })
+  await expect(ask()).rejects.toMatchObject({ status: 403 })
+})
+const SHOP = { id: 1, fullName: 'acme/shop', defaultBranch: 'main' }

@@ -30,8 +30,8 @@ export type Trouble = {
   headers?: Record<string, string>
   /** Body of that answer; each stand-in has its service's own where absent. */
   body?: unknown
-  /** The connection is cut, before or after the request took effect. */
-  cut?: 'before' | 'after'
+  /** The connection is cut: before or after the request took effect, or within the answer's body. */
+  cut?: 'before' | 'after' | 'within'
   /** The answer comes this much later. */
   delayMs?: number
   /** The request does its work before the trouble begins (a 500 after the run was created, a late answer). */
@@ -61,6 +61,16 @@ export type StandIn = {
   close(): Promise<void>
 }
 
+/** The head of the answer, and the first half of its body. */
+async function sendHalf(c: Context<StandInEnv>): Promise<void> {
+  const body = Buffer.from(await c.res.arrayBuffer())
+  const headers = { ...Object.fromEntries(c.res.headers), 'content-length': body.length }
+  c.env.outgoing.writeHead(c.res.status, headers)
+  await new Promise<void>(resolve => {
+    c.env.outgoing.write(body.subarray(0, body.length / 2), () => resolve())
+  })
+}
+
 /** Serves `service` on a free port of 127.0.0.1; `answerFor` gives the service's own body (and headers) for a trouble's status. */
 export async function startStandIn<E extends StandInEnv>(
   service: Hono<E>,
@@ -85,12 +95,14 @@ export async function startStandIn<E extends StandInEnv>(
     const request = await receive(c)
     requests.push(request)
     const trouble = take(request)
-    const effectFirst = trouble?.takesEffect === true || trouble?.cut === 'after'
+    const effectFirst = trouble?.takesEffect === true || ['after', 'within'].includes(trouble?.cut ?? '')
     if (!trouble || effectFirst) await next()
     if (trouble?.delayMs)
       await sleep(trouble.delayMs, undefined, { ref: false, signal: ended.signal }).catch(() => {})
     if (trouble?.cut) {
-      c.env.incoming.socket.destroy()
+      const { socket } = c.env.incoming
+      if (trouble.cut === 'within') await sendHalf(c)
+      socket.destroy()
       replace(c, RESPONSE_ALREADY_SENT)
       return
     }

@@ -5,6 +5,7 @@ import { Hono } from 'hono'
 import { onTestFinished } from 'vitest'
 import { createPortClient } from '../../port/client/port-client.ts'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import { createFindNamed } from '../../relay/deliveries/binding/find-named.ts'
 import { createAnnounceWaiting } from '../../relay/deliveries/dispatch/announce-waiting.ts'
 import { DISPATCH_LEASE_MS, dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
 import { createEngine, type Engine } from '../../relay/deliveries/engine.ts'
@@ -141,18 +142,24 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const gate = createRateLimitGate(auth, clock, closed => void store.closeGate(closed))
   const config = { apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }
   const isAllowed = (name: string) => name !== 'acme/api'
-  const hub = { ...createGitHub(config, clock, gate, { isAllowed }), clockOffset: () => clockOffset }
+  /** How many requests GitHub had got when the relay started: it knows GitHub's clock by its answers. */
+  let asked = 0
+  const hub = {
+    ...createGitHub(config, clock, gate, { isAllowed }),
+    clockOffset: () => (github.requests.length > asked ? clockOffset : null),
+  }
   const logged: Stage['logged'] = []
   const line = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const log = { debug: line, info: line, warn: line, error: line }
-  const open = () => createEngine({ store, github: hub, gate, clients, policy, publicUrl, log })
+  const findNamed = createFindNamed(store, ['default'])
+  const open = () => createEngine({ store, github: hub, gate, clients, findNamed, policy, publicUrl, log })
   let engine = open()
   let limits: PortLimits = new Map()
   const announce = createAnnounceWaiting({ store, gate, apply: (...given) => engine.apply(...given) })
   const warned: Stage['warned'] = []
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const receive = createGitHubWebhook({
-    ...{ secret: SECRET, trustedProxies: 0, store, organisations: ['default'], trouble: log },
+    ...{ secret: SECRET, trustedProxies: 0, store, findNamed, trouble: log },
     apply: (...given) => engine.apply(...given),
   })
   const app = new Hono().post('/github', receive)
@@ -274,6 +281,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     restart() {
       engine = open()
       limits = new Map()
+      asked = github.requests.length
     },
     workflows: given =>
       void github.addRepository('acme/shop', {

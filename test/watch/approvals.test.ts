@@ -115,3 +115,26 @@ test('without the permission to read it, the run is followed as before', async (
   await stage.pass(30_000)
   expect((await stage.delivery(id)).state).toBe('finished')
 })
+
+test('runs that wait for approval are asked about when they change, and keep no failed run from its details', async () => {
+  const stage = await openStage({ runTimeout: 3_600_000 })
+  const ids = Array.from({ length: 8 }, (_, n) => `r_A1b2C3d4E5f6G7h${n}`)
+  for (const runId of ids) {
+    await stage.dispatch(runId)
+    const run = stage.run(`deploy ${runId}`, { status: 'in_progress' })
+    stage.github.awaitReview(run.id, [PRODUCTION])
+  }
+  await stage.dispatch('r_Z1b2C3d4E5f6G7h8')
+  const failing = stage.run('deploy r_Z1b2C3d4E5f6G7h8', { status: 'in_progress' })
+  await stage.pass(600_000)
+  for (const runId of ids) expect(stage.port.run(runId).statusLabel).toBe('Waiting for approval: production')
+  stage.github.clearRequests()
+  await stage.pass(600_000)
+  const asked = stage.github.requests.filter(({ path }) => /pending_deployments|approvals/.test(path)).length
+  expect(asked).toBe(0)
+  stage.github.setJobs(failing.id, 1, [{ name: 'build', status: 'completed', conclusion: 'failure' }])
+  stage.end(failing, 'failure')
+  await stage.pass(20_000)
+  expect(stage.port.run('r_Z1b2C3d4E5f6G7h8')).toMatchObject({ status: 'FAILURE' })
+  expect(stage.port.run('r_Z1b2C3d4E5f6G7h8').summary).toContain('build')
+})

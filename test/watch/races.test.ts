@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ReceivedRequest } from '../support/http-server.ts'
-import { openStage, type Stage } from '../support/stage.ts'
+import { openStage, START_TIMEOUT, type Stage } from '../support/stage.ts'
 import { until } from '../support/until.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
@@ -78,4 +78,67 @@ test('an answer that arrives after Port has named a run elsewhere binds the run 
   const late = { type: 'dispatchAccepted', attempt: 1, run: { id: run.id, url: '' } } as const
   await stage.engine().apply(await stage.delivery(id), late)
   expect(await stage.delivery(id)).toMatchObject({ state: 'running' })
+})
+
+test.each([-5_000, 5_000])(
+  "the run of a lost answer is found by a relay that has just started, with a clock %i ms off GitHub's",
+  async clockOffset => {
+    const stage = await openStage({ clockOffset })
+    stage.github.failures.cut({ create: true })
+    const id = await stage.dispatch(RUN)
+    const run = stage.run('deploy', { status: 'in_progress' })
+    stage.advance(20_000)
+    stage.restart()
+    await stage.pass(30_000)
+    expect(stage.github.dispatches).toHaveLength(1)
+    expect(await stage.runs(id)).toEqual([[run.id, 'only_candidate']])
+  },
+)
+
+test('the run of a dispatch before a redelivery, which appears after it failed, does not end the delivery', async () => {
+  const stage = await openStage()
+  const id = await stage.dispatch(RUN)
+  await stage.pass(START_TIMEOUT + 30_000)
+  expect(await stage.delivery(id)).toMatchObject({ state: 'failed' })
+  const late = stage.run(TITLE)
+  stage.end(late, 'failure')
+  await stage.pass(120_000)
+  await stage.redeliver(id)
+  const run = stage.run(TITLE, { status: 'in_progress' })
+  await stage.webhook(late)
+  await stage.pass(30_000)
+  expect(await stage.runs(id)).toEqual([[run.id, 'title']])
+  stage.end(run, 'success')
+  await stage.pass(30_000)
+  expect(await stage.delivery(id)).toMatchObject({ state: 'finished' })
+})
+
+test('a dispatch that GitHub accepted is not sent again, though a title has given its run to another delivery', async () => {
+  const stage = await openStage()
+  const [first, second] = [await stage.dispatch(RUN), await stage.accept('r_B1b2C3d4E5f6G7h8')]
+  const { dispatch } = stage.hub
+  stage.hub.dispatch = async (...given) => {
+    const outcome = await dispatch(...given)
+    const run = stage.run(`Rollback of ${RUN}`, { status: 'in_progress' })
+    await stage.webhook(run)
+    return { ...outcome, run: { id: run.id, url: '' } } as typeof outcome
+  }
+  await stage.step()
+  expect(await stage.runs(first)).toEqual([[expect.any(Number), 'title']])
+  expect(await stage.delivery(second)).toMatchObject({ state: 'dispatched', unansweredSince: null })
+  await stage.pass(60_000)
+  expect(stage.github.dispatches).toHaveLength(2)
+})
+
+test("GitHub's limit is recorded though the database fails for a moment before", async () => {
+  const stage = await openStage()
+  const { returnPermits } = stage.store
+  stage.store.returnPermits = async () => {
+    stage.store.returnPermits = returnPermits
+    throw new Error('PostgreSQL: terminating connection due to administrator command')
+  }
+  stage.github.failures.tooMany(60)
+  const id = await stage.dispatch(RUN)
+  expect(await stage.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: null })
+  expect(await stage.history(id)).toContain('dispatchDeferred')
 })

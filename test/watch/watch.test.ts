@@ -210,20 +210,26 @@ describe('without run-name', () => {
     expect(statuses(stage)).toEqual(['SUCCESS', 'FAILURE'])
   })
 
-  test.each([
-    ['deploy SECOND', /^No workflow in acme\/shop listens/],
-    ['run_deployment', null],
-  ])(
-    'a run titled "%s" is taken for that of another delivery only where it names one',
-    async (title, summary) => {
-      const stage = await openStage()
-      await stage.dispatch(FIRST)
-      stage.run(title.replace('SECOND', SECOND), { status: 'in_progress' })
-      await stage.pass(START_TIMEOUT + 30_000)
-      expect(stage.port.run(FIRST).status).toBe(summary ? 'FAILURE' : 'IN_PROGRESS')
-      if (summary) expect(stage.port.run(FIRST).summary).toMatch(summary)
-    },
-  )
+  test('a run whose title names another delivery is no candidate', async () => {
+    const stage = await openStage()
+    await stage.dispatch(FIRST)
+    const second = await stage.dispatch(SECOND)
+    const run = stage.run(`deploy ${SECOND}`, { status: 'in_progress' })
+    await stage.pass(START_TIMEOUT + 30_000)
+    expect(await stage.runs(second)).toEqual([[run.id, 'title']])
+    expect(stage.port.run(FIRST).summary).toMatch(/^No workflow in acme\/shop listens/)
+  })
+
+  test('a run whose title holds an id that no delivery has is neither overlooked nor taken', async () => {
+    const stage = await openStage()
+    const id = await stage.dispatch(FIRST)
+    const run = stage.run(`audit of ${SECOND}`, { status: 'in_progress' })
+    await stage.pass(START_TIMEOUT + 30_000)
+    expect([stage.port.run(FIRST).status, await stage.runs(id)]).toEqual(['IN_PROGRESS', []])
+    stage.end(run, 'success')
+    await stage.pass(60_000)
+    expect(stage.port.run(FIRST)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not identified' })
+  })
 
   test('a run is bound to none where two deliveries of its type were dispatched, a hundred of others between them', async () => {
     const stage = await openStage({ startTimeout: 600_000 })

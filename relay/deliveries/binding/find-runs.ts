@@ -3,11 +3,13 @@ import type { WorkflowRun } from '../../github/workflow-run.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
 import { MAX_OTHERS, type Store } from '../../store/store.ts'
 import { decisiveRuns, mergeRuns, refresh } from '../transition/runs.ts'
-import { type BindingFacts, matchRuns, startEvent } from './match-runs.ts'
+import type { FindNamed } from './find-named.ts'
+import { type BindingFacts, isNamed, matchRuns, startEvent } from './match-runs.ts'
 
 export interface FindRunsDeps {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
   cache: RunCache
+  findNamed: FindNamed
   /** GitHub's clock minus the store's, milliseconds. */
   clockOffset: () => number
   /** RELAY_START_TIMEOUT, milliseconds. */
@@ -33,12 +35,17 @@ export type FindRuns = (
 ) => Promise<Found>
 
 /** Finds the workflow runs of a delivery: those bound to it, and those that the evidence of `match-runs.ts` binds. */
-export function createFindRuns({ store, cache, clockOffset, startTimeout }: FindRunsDeps): FindRuns {
+export function createFindRuns({
+  store,
+  cache,
+  findNamed,
+  clockOffset,
+  startTimeout,
+}: FindRunsDeps): FindRuns {
   return async (delivery, { maxAge, externalRunId }) => {
     const present = decisiveRuns(delivery.runs)
     const attemptedAt = delivery.attemptedAt ?? delivery.dispatchedAt ?? delivery.queuedAt
-    const dispatchedAt = attemptedAt + clockOffset()
-    const since = present.length > 0 ? null : dispatchedAt - startTimeout
+    const since = present.length > 0 ? null : attemptedAt + clockOffset() - startTimeout
     const wanted = present.filter(run => run.status !== 'completed').map(run => run.id)
     const isKnown = present.some(run => run.evidence !== 'title')
     const external = isKnown ? null : externalRunId
@@ -51,6 +58,8 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       },
       maxAge,
     )
+    // A relay that has just started knows GitHub's clock by this answer.
+    const dispatchedAt = attemptedAt + clockOffset()
     const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
     const found = { runs: seen, candidates: [], snapshot, whole, elsewhere: false }
@@ -71,6 +80,7 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
       // Runs bound by title are matched again, since Port may name one of them.
       taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
       externalRunId: external,
+      clockOffset: clockOffset(),
       dispatchedAt,
       readAt: (snapshot.readAt ?? 0) + clockOffset(),
       startTimeout,
@@ -81,10 +91,18 @@ export function createFindRuns({ store, cache, clockOffset, startTimeout }: Find
     const isConclusive = match.evidence === 'port' || match.evidence === 'title'
     if (present.length === 0 && !isConclusive && match.runs.length > 0) {
       const from = attemptedAt - startTimeout
-      const others = await store.attemptedBetween(delivery.repository, from, now, delivery.id)
+      const [others, rivals] = await Promise.all([
+        store.attemptedBetween(delivery.repository, from, now, delivery.id),
+        findNamed(
+          delivery.repository,
+          match.runs.map(run => run.title),
+        ),
+      ])
+      const named = match.runs.filter(run => rivals.some(rival => isNamed(run.title, rival)))
+      const taken = new Set([...sight.taken, ...named.map(run => run.id)])
       // Beyond what is listed, one of the same event type may have been dispatched.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
-      match = matchRuns(delivery, { ...sight, others: [...others, ...rest] })
+      match = matchRuns(delivery, { ...sight, taken, others: [...others, ...rest] })
     }
     const { evidence } = match
     const isBound = evidence !== null && (present.length === 0 || evidence !== 'only_candidate')

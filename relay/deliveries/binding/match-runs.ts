@@ -3,6 +3,8 @@ import type { Delivery, Evidence } from '../../store/delivery.ts'
 
 /** GitHub counts in seconds. */
 const LEEWAY_MS = 2_000
+/** How well GitHub's clock is known. */
+const CLOCK_MS = 60_000
 /** By then GitHub shows the run of a second workflow that listens to the same event. */
 const SETTLE_MS = 10_000
 
@@ -10,10 +12,12 @@ const SETTLE_MS = 10_000
 export interface BindingFacts {
   /** The present runs of the list, and those read by id. */
   runs: readonly WorkflowRun[]
-  /** Runs that belong to another delivery, or are past ones of this. */
+  /** Runs that belong to another delivery, or whose titles name it, or that are past ones of this. */
   taken: ReadonlySet<number>
   /** The run that the action has written to Port. */
   externalRunId: number | null
+  /** GitHub's clock minus the relay's. */
+  clockOffset: number
   /** When the delivery was dispatched. */
   dispatchedAt: number
   /** When the list was read. */
@@ -31,12 +35,16 @@ export interface Match {
   runs: WorkflowRun[]
 }
 
-type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'>
+type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref' | 'receivedAt' | 'queuedAt'>
 
 /** What binds a run to a delivery, strongest first: the first that finds any decides. */
 const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: BindingFacts) => WorkflowRun[] }[] = [
   { evidence: 'port', find: (_, { runs, externalRunId }) => runs.filter(run => run.id === externalRunId) },
-  { evidence: 'title', find: (delivery, { runs }) => runs.filter(run => isNamed(run.title, delivery)) },
+  {
+    evidence: 'title',
+    find: (delivery, { runs, clockOffset }) =>
+      runs.filter(run => isNamed(run.title, delivery) && isCurrent(run, delivery, clockOffset)),
+  },
   { evidence: 'only_candidate', find: findOnlyCandidate },
 ]
 
@@ -70,17 +78,29 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
   )
 }
 
-/** Exactly one run, where exactly one delivery can have started it. */
+/**
+ * Whether a run whose title names the delivery counts: one that is older than its redelivery does not.
+ *
+ * @param clockOffset GitHub's clock minus the relay's, milliseconds
+ */
+export const isCurrent = (
+  run: Pick<WorkflowRun, 'createdAt'>,
+  { receivedAt, queuedAt }: Pick<Delivery, 'receivedAt' | 'queuedAt'>,
+  clockOffset: number,
+) => queuedAt === receivedAt || run.createdAt >= queuedAt + clockOffset - CLOCK_MS
+
+/** Exactly one run, where exactly one delivery can have started it. A title with an id may be of another relay's. */
 function findOnlyCandidate(delivery: Named, sight: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, sight)
   if (!run || second || !sight.whole || sight.readAt < run.createdAt + SETTLE_MS) return []
+  if (hasDeliveryId(run.title)) return []
   // A run titled with the event type belongs to a delivery of that type; any other could belong to any delivery.
   const isOfType = run.title === delivery.eventType
   const rivals = sight.others.filter(other => !isOfType || other.eventType === delivery.eventType)
   return rivals.length === 0 ? [run] : []
 }
 
-/** Runs created since the dispatch that name no other delivery, nor the event type of one. */
+/** Runs created since the dispatch that are not titled with the event type of another delivery. */
 function candidates(
   delivery: Named,
   { runs, dispatchedAt, startTimeout, others }: BindingFacts,
@@ -90,8 +110,7 @@ function candidates(
     run =>
       run.createdAt >= dispatchedAt - LEEWAY_MS &&
       run.createdAt <= dispatchedAt + startTimeout + LEEWAY_MS &&
-      !otherTypes.has(run.title) &&
-      !namesADelivery(run.title),
+      !otherTypes.has(run.title),
   )
 }
 
@@ -100,18 +119,12 @@ export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'run
   return contains(title, runId) || contains(title, id)
 }
 
-/** Whether a run's title holds the id of this delivery, of another one, or none. */
-export function nameOf(title: string, delivery: Pick<Delivery, 'id' | 'runId'>): 'this' | 'another' | 'none' {
-  if (isNamed(title, delivery)) return 'this'
-  return namesADelivery(title) ? 'another' : 'none'
-}
-
 /** The id of a delivery, a UUID of version 7. One of another version is somebody else's, such as an entity's. */
 const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/
 /** The id of a Port run: 16 characters of chance. `run_deployment` is none, nor is `run_20261130T120000Z`. */
 const PORT_RUN = /^(?:(?:r|wfnr)_|run_(?=.*[a-z]))(?=.*[A-Z0-9])[A-Za-z0-9]{8,64}$/
 
-const namesADelivery = (title: string) =>
+const hasDeliveryId = (title: string) =>
   DELIVERY_ID.test(title) || title.split(/\W+/).some(word => PORT_RUN.test(word))
 
 /** An id counts only as a whole: `r_1` is not in `r_12`. */

@@ -42,32 +42,39 @@ const FIRST_WATCH_MS = 5_000
 export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: AbortSignal): Promise<void> {
   const { store, github, gate, apply } = deps
   const { repository } = claimed
+  // A permit that is lost costs a moment, and what is to be recorded may not be.
+  const returnPermit = () => store.returnPermits(1).catch(() => {})
   if (claimed.unansweredSince !== null) {
-    await store.returnPermits(1)
+    await returnPermit()
     await lookForRun(claimed, deps)
     return
   }
   const closed = gate.closed(repository)
   if (closed) {
-    await store.returnPermits(1)
+    await returnPermit()
     const { closedUntil: until, reason } = closed
     await apply(claimed, { type: 'dispatchDeferred', attempt: claimed.attempts, reason, until })
     return
   }
   const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
-  if (started.outcome !== 'applied') return store.returnPermits(1)
+  if (started.outcome !== 'applied') return returnPermit()
   const attempt = started.delivery.attempts
   const invocation = JSON.parse(claimed.invocation) as Invocation
   const payload = packClientPayload(invocation, { delivery: claimed.id, relay: deps.publicUrl })
   const { inputs } = invocation
   const outcome = await github.dispatch(claimed, { payload, inputs }, claimed.leaseUntil - REQUESTS_MS)
   deps.onAttempt?.(outcome.kind)
-  if (outcome.kind === 'deferred') {
-    await store.returnPermits(1)
-    if (outcome.cause === 'credential')
-      gate.close(repository, store.clock() + CREDENTIAL_MS, outcome.reason, 'credential')
+  if (outcome.kind === 'deferred' && outcome.cause === 'credential') {
+    gate.close(repository, store.clock() + CREDENTIAL_MS, outcome.reason, 'credential')
   }
-  await apply(started.delivery, toEvent(outcome, attempt), { patienceMs: PATIENCE_MS, stopping })
+  const record = (event: DeliveryEvent) =>
+    apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
+  const event = toEvent(outcome, attempt)
+  const recorded = await record(event)
+  // Another delivery has the run, which its title names as well: GitHub has accepted this dispatch all the same.
+  if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
+    await record({ ...event, run: null })
+  if (outcome.kind === 'deferred') await returnPermit()
 }
 
 function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {

@@ -6,6 +6,8 @@ import { decideStartTimeout } from './start-timeout.ts'
 
 /** How long after a run's end its post step may still report. */
 const GRACE_MS = 1_000
+/** So long after its dispatch, a 404 does not mean that a run was deleted. */
+const FIRST_MOMENTS_MS = 60_000
 /** Between looks: soon at first, then less often. With the list's own interval, below a minute. */
 const SOONEST_MS = 3_000
 const LATEST_MS = 15_000
@@ -30,8 +32,9 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
   const startBy = begunAt(delivery) + policy.startTimeout
   const endBy = begunAt(delivery) + policy.runTimeout
   const present = decisiveRuns(found.runs)
-  // GitHub's answer to the dispatch names a run before GitHub shows it.
-  const isAwaited = (run: DeliveryRun) => run.evidence === 'answer' && now < startBy
+  // A run is known before GitHub shows it, by its answer to the dispatch, a report or a webhook.
+  const isAwaited = ({ evidence }: DeliveryRun) =>
+    now < (evidence === 'answer' ? startBy : Math.min(startBy, begunAt(delivery) + FIRST_MOMENTS_MS))
   const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run))
   const ended = isEnded(there)
   const isGone = present.length > 0 && there.length === 0

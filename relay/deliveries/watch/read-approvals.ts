@@ -14,7 +14,8 @@ export async function readApprovals(
   { github, budget }: { github: Pick<GitHub, 'pendingDeployments' | 'approvals'>; budget: RequestBudget },
 ): Promise<DeliveryEvent | null> {
   const present = runs.filter(run => !run.past)
-  if (present.length === 0 || !budget.take()) return null
+  const requests = present.map(run => (run.status === 'waiting' ? 2 : 1)).reduce((all, each) => all + each, 0)
+  if (present.length === 0 || !budget.take(requests)) return null
   try {
     const found = await Promise.all(
       present.map(async run => ({

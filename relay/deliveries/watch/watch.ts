@@ -26,6 +26,8 @@ export interface WatchDeps {
   policy: Policy
   /** Requests for jobs, their logs and workflows. */
   details: RequestBudget
+  /** Requests for whom runs wait for, and who decided. */
+  approvals: RequestBudget
 }
 
 /** What this relay remembers of a delivery between looks; when it is lost, the relay only looks more often. */
@@ -36,6 +38,8 @@ interface Note {
   endedAt: number | null
   /** When Port is to be asked again which run is meant. */
   askAt: number
+  /** When the waiting runs had changed last, as it asked whom they wait for; milliseconds since 1970. */
+  approvalsOf: number
 }
 
 /** Details wait for the budget no longer than this after the run's end. */
@@ -49,7 +53,7 @@ const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
  * was seen, has ended, or has timed out.
  */
 export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<void> {
-  const { store, findRuns, port, policy, details } = deps
+  const { store, findRuns, port, policy, details, approvals } = deps
   /** Only on the version that was looked at: where another change came first, a new look decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new Map<string, Note>()
@@ -82,18 +86,21 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
         return
       }
     }
-    const isWaiting = delivery.waitingFor !== null || open.some(run => run.status === 'waiting')
-    if (isWaiting && verdict.kind !== 'ended in Port') {
-      const event = await readApprovals(delivery, runs, { github: deps.github, budget: details })
-      // The next look acts on the rest.
-      if (event && (await apply(delivery, event)).outcome !== 'ignored') return
-    }
     // A run that is new to the delivery is bound first, so that its history shows by which evidence.
     const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))
     if (isNew && verdict.kind !== 'ended in Port') {
       const lookAt = verdict.kind === 'look again' ? verdict.at : store.clock()
       await apply(delivery, { type: 'runsSeen', runs, lookAt })
       return
+    }
+    const waiting = open.filter(run => run.status === 'waiting')
+    const changedAt = Math.max(0, ...waiting.map(run => found.snapshot.runs.get(run.id)?.updatedAt ?? 0))
+    const isNews = waiting.length > 0 ? changedAt !== known.approvalsOf : delivery.waitingFor !== null
+    if (isNews && verdict.kind !== 'ended in Port') {
+      const event = await readApprovals(delivery, runs, { github: deps.github, budget: approvals })
+      if (event) known.approvalsOf = changedAt
+      // The next look acts on the rest.
+      if (event && (await apply(delivery, event)).outcome !== 'ignored') return
     }
     switch (verdict.kind) {
       case 'ask Port':
@@ -144,7 +151,8 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
 
   function note({ id, queuedAt }: Delivery): Note {
     const before = notes.get(id)
-    const known = before?.queuedAt === queuedAt ? before : { queuedAt, endedAt: null, askAt: 0 }
+    const known =
+      before?.queuedAt === queuedAt ? before : { queuedAt, endedAt: null, askAt: 0, approvalsOf: -1 }
     notes.set(id, known)
     // Another relay may have taken a delivery to its end.
     const oldest = notes.size > MAX_NOTES ? notes.keys().next().value : undefined

@@ -49,8 +49,7 @@ export function findNamed(
       ? []
       : [
           `SELECT seq FROM deliveries
-           WHERE ${column} IN (${places(values, first)}) AND repository = ?1
-             AND ${stateIs("'queued'", "'dispatched'", "'running'")}`,
+           WHERE ${column} IN (${places(values, first)}) AND repository = ?1`,
         ]
   const found = [...named('dedupe_key', dedupeKeys, 2), ...named('id', ids, 2 + dedupeKeys.length)]
   return {

@@ -18,7 +18,7 @@ export function lookupTests(place: Place): void {
     expect(await store.findRuns('acme/none', [77])).toEqual([])
   })
 
-  test('open deliveries are found by dedupe key or id, however many others there are', async () => {
+  test('deliveries are found by dedupe key or id, however many others there are', async () => {
     const store = await place.emptied()
     const ids: string[] = []
     for (let i = 0; i < 103; i++) ids.push((await acceptAll(store, { runId: `r_named_${i}` }))[0]!)
@@ -31,10 +31,8 @@ export function lookupTests(place: Place): void {
     expect(await find(['r_named_1'])).toEqual([])
     expect(await find([])).toEqual([])
     expect(await find(['run:r_named_1'], [], 'acme/other')).toEqual([])
-    for (const state of ['dispatched', 'running', 'finished'] as const) {
-      await applyTo(store, ids[1]!, { change: { state } })
-      expect(await find(['run:r_named_1'])).toEqual(state === 'finished' ? [] : [ids[1]])
-    }
+    await applyTo(store, ids[1]!, { change: { state: 'finished' } })
+    expect(await find(['run:r_named_1'])).toEqual([ids[1]])
   })
 
   test('what was dispatched in a time is listed by event type, whatever became of it', async () => {

@@ -1,0 +1,24 @@
+import { runKey } from '../../store/dedupe-key.ts'
+import type { Delivery } from '../../store/delivery.ts'
+import type { Store } from '../../store/store.ts'
+import { isNamed } from './match-runs.ts'
+import { titleIds } from './title-ids.ts'
+
+/** Finds the deliveries to a repository, open or ended, that one of these titles of workflow runs names. */
+export type FindNamed = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
+
+/** Bounds the query. */
+const MAX_IDS = 1_000
+
+/** @param organisations the ids of all, since a title does not say which one its Port run is of */
+export function createFindNamed(
+  store: Pick<Store, 'findNamed'>,
+  organisations: readonly string[],
+): FindNamed {
+  return async (repository, titles) => {
+    const ids = [...new Set(titles.flatMap(titleIds))].slice(0, MAX_IDS)
+    const dedupeKeys = organisations.flatMap(organisation => ids.map(id => runKey(organisation, id)))
+    const found = await store.findNamed(repository, { dedupeKeys, ids })
+    return found.filter(delivery => titles.some(title => isNamed(title, delivery)))
+  }
+}

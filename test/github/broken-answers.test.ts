@@ -1,0 +1,103 @@
+import { createServer } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import type { ClientPayload } from '../../port/client-payload.ts'
+import { createGitHub } from '../../relay/github/client.ts'
+import { readFailure } from '../../relay/github/read-failure.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import type { Trouble } from '../support/http-server.ts'
+
+const BROKEN: [string, Trouble][] = [
+  ['cut within its body', { cut: 'within' }],
+  ['a page', { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }],
+  ['a text', { status: 200, body: 'ok', headers: { 'content-type': 'text/plain' } }],
+  ['not JSON', { status: 200, body: '{"id":', headers: { 'content-type': 'application/json' } }],
+]
+
+async function open() {
+  const api = await startGitHubApi()
+  onTestFinished(() => api.close())
+  api.addRepository('acme/shop')
+  const github = connect(api.url, api.token)
+  return { api, github, run: api.createRun({ repository: 'acme/shop', status: 'in_progress' }) }
+}
+const connect = (apiUrl: string, token: string) =>
+  createGitHub({ apiUrl, auth: { token }, webhookSecret: null, oidcIssuer: '' })
+const payload = { run_id: 'r_1' } as unknown as ClientPayload
+const WORKFLOW = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: null }
+
+test.each(BROKEN)(
+  'an answer that is %s shows nothing of a run, a list or a repository',
+  async (_, trouble) => {
+    const { api, github, run } = await open()
+    const reads = [
+      () => github.run('acme/shop', run.id, null),
+      () => github.runsPage('acme/shop', 1, null, 'repository_dispatch'),
+      () => github.repository('acme/shop'),
+    ]
+    for (const read of reads) {
+      api.fail(trouble)
+      const error = await read().catch(thrown => thrown)
+      expect(error).toBeInstanceOf(Error)
+      expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 }).kind).toBe('later')
+      expect(await read()).toBeTruthy()
+    }
+  },
+)
+
+test.each(BROKEN)(
+  'without the default branch, as where the answer is %s, nothing is sent',
+  async (_, trouble) => {
+    const { api, github } = await open()
+    api.fail({ ...trouble, match: ({ method }) => method === 'GET' })
+    const outcome = await github.dispatch(WORKFLOW, { payload, inputs: {} })
+    expect(outcome).toMatchObject({ kind: 'deferred', cause: 'other' })
+    expect(api.requests.filter(({ method }) => method === 'POST')).toEqual([])
+  },
+)
+
+test('a refusal in problem+json is that of a gateway: the dispatch waits', async () => {
+  const { api, github } = await open()
+  api.fail({
+    status: 404,
+    body: JSON.stringify({ status: 404, title: 'Not Found' }),
+    headers: { 'content-type': 'application/problem+json' },
+  })
+  const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
+  expect(await github.dispatch(target, { payload, inputs: {} })).toMatchObject({
+    kind: 'deferred',
+    reason: 'something between the relay and GitHub answered 404',
+  })
+})
+
+test('a time-out is one, whatever secrets are hidden in errors', async () => {
+  const silent = createServer(socket => void socket.on('error', () => {}))
+  await new Promise<void>(resolve => {
+    silent.listen(0, '127.0.0.1', resolve)
+  })
+  onTestFinished(() => void silent.close())
+  const { port } = silent.address() as { port: number }
+  const github = connect(`http://127.0.0.1:${port}`, 'No answer in time')
+  const error = await github.repository('acme/shop').catch(thrown => thrown)
+  expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 })).toMatchObject({
+    kind: 'later',
+    reason: 'GitHub could not be reached (no answer in time)',
+  })
+  expect(error.message).not.toContain('No answer in time')
+}, 30_000)
+
+test.each([301, 302, 307, 308])('a run of a renamed repository is cancelled behind a %i', async status => {
+  const { api, run } = await open()
+  const github = createGitHub(
+    { apiUrl: api.url, auth: { token: api.token }, webhookSecret: null, oidcIssuer: '' },
+    undefined,
+    undefined,
+    { isAllowed: name => name === 'acme/shop' },
+  )
+  api.fail({
+    match: ({ path }) => path === `/repos/acme/old/actions/runs/${run.id}/cancel`,
+    status,
+    headers: { location: `${api.url}/repos/acme/shop/actions/runs/${run.id}/cancel` },
+  })
+  expect(await github.cancelRun('acme/old', run.id)).toBe('accepted')
+  expect(api.cancellations).toEqual([{ runId: run.id, isForced: false }])
+})
