@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempDisposableSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { signWebhooks, takeRequest } from './load/webhooks.ts'
-import { startServer, stopServer } from './processes.ts'
+import { startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 
 /*
@@ -15,35 +15,31 @@ import { relayEnvironment } from './relay-environment.ts'
  */
 const WEBHOOKS = 50
 
-const folder = mkdtempSync(join(tmpdir(), 'syncs-'))
-const relay = await startServer('relay/dist/main.js', relayEnvironment(`sqlite:${join(folder, 'relay.db')}`))
-const trace = join(folder, 'trace')
-try {
-  // Every thread, with the time and the end of each call.
-  const calls = ['-e', 'trace=fsync,fdatasync', '-f', '-ttt', '-T', '-o', trace]
-  const strace = spawn('strace', [...calls, '-p', String(relay.child.pid)], { stdio: 'ignore' })
-  strace.on('error', () => {
-    console.error('strace is not installed: apt-get install strace')
-    process.exit(1)
-  })
-  await sleep(1_000)
-  const spans = await sendOneByOne()
-  strace.kill('SIGINT')
-  await once(strace, 'close')
-  const syncs = readFileSync(trace, 'utf8')
-    .split('\n')
-    .filter(line => / = 0\b/.test(line))
-    .map(line => Number(/\d+\.\d+/.exec(line)?.[0]) * 1000)
-  const proved = spans.filter(({ sentAt, answeredAt }) => syncs.some(at => at >= sentAt && at <= answeredAt))
-  console.log(
-    `${spans.length} webhooks one after the other, ${syncs.length} fsync or fdatasync; ` +
-      `${proved.length} were answered after a sync that began when they had been sent`,
-  )
-  if (proved.length < spans.length) process.exitCode = 1
-} finally {
-  await stopServer(relay)
-  rmSync(folder, { recursive: true, force: true })
-}
+using folder = mkdtempDisposableSync(join(tmpdir(), 'syncs-'))
+const database = `sqlite:${join(folder.path, 'relay.db')}`
+await using relay = await startServer('relay/dist/main.js', relayEnvironment(database))
+const trace = join(folder.path, 'trace')
+// Every thread, with the time and the end of each call.
+const calls = ['-e', 'trace=fsync,fdatasync', '-f', '-ttt', '-T', '-o', trace]
+const strace = spawn('strace', [...calls, '-p', String(relay.child.pid)], { stdio: 'ignore' })
+strace.on('error', () => {
+  console.error('strace is not installed: apt-get install strace')
+  process.exit(1)
+})
+await sleep(1_000)
+const spans = await sendOneByOne()
+strace.kill('SIGINT')
+await once(strace, 'close')
+const syncs = readFileSync(trace, 'utf8')
+  .split('\n')
+  .filter(line => / = 0\b/.test(line))
+  .map(line => Number(/\d+\.\d+/.exec(line)?.[0]) * 1000)
+const proved = spans.filter(({ sentAt, answeredAt }) => syncs.some(at => at >= sentAt && at <= answeredAt))
+console.log(
+  `${spans.length} webhooks one after the other, ${syncs.length} fsync or fdatasync; ` +
+    `${proved.length} were answered after a sync that began when they had been sent`,
+)
+if (proved.length < spans.length) process.exitCode = 1
 
 /** When each was sent, and when it was answered; milliseconds since 1970, as strace has them. */
 async function sendOneByOne(): Promise<{ sentAt: number; answeredAt: number }[]> {

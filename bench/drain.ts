@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempDisposableSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openBackend } from '../relay/store/open.ts'
 import { startGitHub } from './latency.ts'
 import { newDelivery } from './million.ts'
-import { startServer, stopServer } from './processes.ts'
+import { startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 
 const DELIVERIES = 10_000
@@ -15,29 +15,20 @@ const LONGEST_MS = 120_000
 
 /** Dispatches a second of 10,000 deliveries that wait in 100 repositories, where GitHub answers at once and no rate is set. */
 export async function drain(): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
-  const path = join(folder, 'relay.db')
-  const github = await startGitHub()
-  try {
-    const backend = await openBackend({ kind: 'sqlite', path })
-    const now = Date.now()
-    await Promise.all(
-      Array.from({ length: DELIVERIES }, (_, i) => backend.insert(newDelivery(i, now, REPOSITORIES))),
-    )
-    await backend.close()
-    const begun = performance.now()
-    const relay = await startServer('relay/dist/main.js', relayEnvironment(`sqlite:${path}`, github.url))
-    try {
-      while (github.dispatched() < DELIVERIES) {
-        if (performance.now() - begun > LONGEST_MS) throw new Error(`${github.dispatched()} were dispatched`)
-        await sleep(20)
-      }
-      return (DELIVERIES * 1000) / (performance.now() - begun - relay.startedAfterMs)
-    } finally {
-      await stopServer(relay)
-    }
-  } finally {
-    github.close()
-    rmSync(folder, { recursive: true, force: true })
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
+  const path = join(folder.path, 'relay.db')
+  using github = await startGitHub()
+  const backend = await openBackend({ kind: 'sqlite', path })
+  const now = Date.now()
+  await Promise.all(
+    Array.from({ length: DELIVERIES }, (_, i) => backend.insert(newDelivery(i, now, REPOSITORIES))),
+  )
+  await backend.close()
+  const begun = performance.now()
+  await using relay = await startServer('relay/dist/main.js', relayEnvironment(`sqlite:${path}`, github.url))
+  while (github.dispatched() < DELIVERIES) {
+    if (performance.now() - begun > LONGEST_MS) throw new Error(`${github.dispatched()} were dispatched`)
+    await sleep(20)
   }
+  return (DELIVERIES * 1000) / (performance.now() - begun - relay.startedAfterMs)
 }

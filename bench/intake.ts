@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempDisposableSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Figures, Generator } from './load/load.ts'
 import { signWebhooks, type Webhooks } from './load/webhooks.ts'
-import { forgetPeak, memory, startServer, stopServer } from './processes.ts'
+import { forgetPeak, memory, startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 import { type Spread, spread } from './statistics.ts'
 
@@ -57,21 +57,17 @@ export async function intake(
 ): Promise<{ rows: IntakeRow[]; memory: IntakeMemory }> {
   const rounds: { server: ServerName; figures: Figures[]; idle: number; peak: number }[][] = []
   for (let i = 0; i < ROUNDS; i++) {
-    const folder = mkdtempSync(join(tmpdir(), 'bench-'))
-    try {
-      const signed = CASES.map(sign)
-      const relay = 'relay/dist/main.js'
-      const sqlite = relayEnvironment(`sqlite:${join(folder, 'relay.db')}`)
-      const postgres = relayEnvironment(await createDatabase())
-      rounds.push([
-        await measure(generator, signed, 'hono', 'bench/servers/echo.ts'),
-        await measure(generator, signed, 'verify', 'bench/servers/verify.ts'),
-        await measure(generator, signed, 'sqlite', relay, sqlite),
-        await measure(generator, signed, 'postgres', relay, postgres),
-      ])
-    } finally {
-      rmSync(folder, { recursive: true, force: true })
-    }
+    using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
+    const signed = CASES.map(sign)
+    const relay = 'relay/dist/main.js'
+    const sqlite = relayEnvironment(`sqlite:${join(folder.path, 'relay.db')}`)
+    const postgres = relayEnvironment(await createDatabase())
+    rounds.push([
+      await measure(generator, signed, 'hono', 'bench/servers/echo.ts'),
+      await measure(generator, signed, 'verify', 'bench/servers/verify.ts'),
+      await measure(generator, signed, 'sqlite', relay, sqlite),
+      await measure(generator, signed, 'postgres', relay, postgres),
+    ])
   }
   const servers = ['hono', 'verify', 'sqlite', 'postgres'] as const
   return {
@@ -102,23 +98,19 @@ async function measure(
   file: string,
   env: Record<string, string> = {},
 ) {
-  const server = await startServer(file, env)
-  try {
-    const idle = memory(server).now
-    const figures: Figures[] = []
-    let peak = Number.NaN
-    for (const [i, each] of CASES.entries()) {
-      const webhooks = { ...(signed[i] as Webhooks) }
-      const { warmUp, measured } = secondsOf(each)
-      if (warmUp > 0) await generator.run(server, webhooks, each.connections, warmUp)
-      if (each === MAIN) forgetPeak(server)
-      figures.push(await generator.run(server, webhooks, each.connections, measured))
-      if (each === MAIN) peak = memory(server).peak
-    }
-    return { server: name, figures, idle, peak }
-  } finally {
-    await stopServer(server)
+  await using server = await startServer(file, env)
+  const idle = memory(server).now
+  const figures: Figures[] = []
+  let peak = Number.NaN
+  for (const [i, each] of CASES.entries()) {
+    const webhooks = { ...(signed[i] as Webhooks) }
+    const { warmUp, measured } = secondsOf(each)
+    if (warmUp > 0) await generator.run(server, webhooks, each.connections, warmUp)
+    if (each === MAIN) forgetPeak(server)
+    figures.push(await generator.run(server, webhooks, each.connections, measured))
+    if (each === MAIN) peak = memory(server).peak
   }
+  return { server: name, figures, idle, peak }
 }
 
 function toRow(

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { toEvent } from '../test/lambda/gateway.ts'
 import { startPostgres } from '../test/support/postgres.ts'
+import { spread } from './statistics.ts'
 
 const root = join(import.meta.dirname, '..')
 const postgres = await startPostgres()
@@ -28,7 +29,7 @@ const runs = Array.from({ length: 15 }, () => {
   return { ms, cpuMs }
 })
 await postgres.close()
-const median = (values: number[]) => Math.round(values.sort((a, b) => a - b)[7]!)
+const median = (values: number[]) => Math.round(spread(values).median)
 console.log(
   `cold start: ${median(runs.map(({ ms }) => ms))} ms, of which ${median(runs.map(({ cpuMs }) => cpuMs))} ms of processor; the fastest ${Math.round(Math.min(...runs.map(({ ms }) => ms)))} ms`,
 )

@@ -1,12 +1,12 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempDisposableSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { signWebhooks, takeRequest } from './load/webhooks.ts'
-import { startServer, stopServer } from './processes.ts'
+import { startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 import { percentile } from './statistics.ts'
 
@@ -23,36 +23,30 @@ export interface Latency {
 
 /** An idle relay, one webhook after the other. */
 export async function latency(database: string | null): Promise<Latency> {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
-  const github = await startGitHub()
-  const relay = await startServer(
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
+  using github = await startGitHub()
+  await using relay = await startServer(
     'relay/dist/main.js',
-    relayEnvironment(database ?? `sqlite:${join(folder, 'relay.db')}`, github.url),
+    relayEnvironment(database ?? `sqlite:${join(folder.path, 'relay.db')}`, github.url),
   )
   const { hostname: host, port } = new URL(relay.url)
   const socket = connect({ host, port: Number(port), noDelay: true })
   await once(socket, 'connect')
   const dispatches: number[] = []
   const answers: number[] = []
-  try {
-    const webhooks = signWebhooks(WARM_UP + WEBHOOKS, 0)
-    for (let request = takeRequest(webhooks); request !== null; request = takeRequest(webhooks)) {
-      const arrival = github.next()
-      const sentAt = performance.now()
-      socket.write(request)
-      const [answer] = await once(socket, 'data')
-      answers.push(performance.now() - sentAt)
-      if (!String(answer).startsWith('HTTP/1.1 202')) throw new Error(`a webhook was answered ${answer}`)
-      dispatches.push((await arrival) - sentAt)
-      // Not in step with anything that the relay does at an interval.
-      await sleep(PAUSE_MS + Math.random() * PAUSE_MS)
-    }
-  } finally {
-    socket.destroy()
-    await stopServer(relay)
-    github.close()
-    rmSync(folder, { recursive: true, force: true })
+  const webhooks = signWebhooks(WARM_UP + WEBHOOKS, 0)
+  for (let request = takeRequest(webhooks); request !== null; request = takeRequest(webhooks)) {
+    const arrival = github.next()
+    const sentAt = performance.now()
+    socket.write(request)
+    const [answer] = await once(socket, 'data')
+    answers.push(performance.now() - sentAt)
+    if (!String(answer).startsWith('HTTP/1.1 202')) throw new Error(`a webhook was answered ${answer}`)
+    dispatches.push((await arrival) - sentAt)
+    // Not in step with anything that the relay does at an interval.
+    await sleep(PAUSE_MS + Math.random() * PAUSE_MS)
   }
+  socket.destroy()
   const of = (all: number[]) => {
     const measured = all.slice(WARM_UP)
     return { p50: percentile(measured, 50), p99: percentile(measured, 99) }
@@ -61,13 +55,14 @@ export async function latency(database: string | null): Promise<Latency> {
 }
 
 /** GitHub as far as a dispatch needs it: accepts every one, and shows no workflow runs. */
-export async function startGitHub(): Promise<{
-  url: string
-  /** The time at which the next dispatch arrives. */
-  next(): Promise<number>
-  dispatched(): number
-  close(): void
-}> {
+export async function startGitHub(): Promise<
+  Disposable & {
+    url: string
+    /** The time at which the next dispatch arrives. */
+    next(): Promise<number>
+    dispatched(): number
+  }
+> {
   let arrive = (_: number) => {}
   let dispatched = 0
   const server = createServer((request, response) => {
@@ -93,7 +88,7 @@ export async function startGitHub(): Promise<{
         arrive = resolve
       }),
     dispatched: () => dispatched,
-    close() {
+    [Symbol.dispose]() {
       server.close()
       server.closeAllConnections()
     },

@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs'
 import pino from 'pino'
 import { openRelay } from '../relay/commands/open-relay.ts'
 import { readConfig } from '../relay/config/config.ts'
+import type { Backend } from '../relay/store/database.ts'
 import { openBackend } from '../relay/store/open.ts'
+import { relayEnvironment } from './relay-environment.ts'
+import { spread } from './statistics.ts'
 
 const TOKEN = randomBytes(16).toString('hex')
 const ROUNDS = 21
@@ -18,13 +21,10 @@ export async function lists(
   amount: number,
   settle: () => Promise<void>,
 ): Promise<ListTimes> {
-  await fill(database, amount)
+  const config = readConfig({ ...relayEnvironment(database), RELAY_ADMIN_TOKEN: TOKEN })
+  await fill(await openBackend(config.database), amount)
   await settle()
-  const env = {
-    ...{ PORT_CLIENT_SECRET: 'none', GITHUB_TOKEN: 'none', GITHUB_API_URL: 'http://127.0.0.1:9' },
-    ...{ HOST: '127.0.0.1', PORT: '0', RELAY_DATABASE: database, RELAY_ADMIN_TOKEN: TOKEN },
-  }
-  const relay = await openRelay(readConfig(env), pino({ level: 'silent' }))
+  const relay = await openRelay(config, pino({ level: 'silent' }))
   const url = `http://127.0.0.1:${relay.port}`
   try {
     const form = new URLSearchParams({ token: TOKEN })
@@ -58,7 +58,7 @@ export async function lists(
         if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`)
         each.push(performance.now() - began)
       }
-      times[name] = each.toSorted((a, b) => a - b)[(ROUNDS - 1) / 2] as number
+      times[name] = spread(each).median
     }
     return times
   } finally {
@@ -67,12 +67,7 @@ export async function lists(
 }
 
 /** Deliveries of the last thirty days, each with a run and two events; one of fifty failed. */
-async function fill(database: string, amount: number): Promise<void> {
-  const backend = await openBackend(
-    database.startsWith('sqlite:')
-      ? { kind: 'sqlite', path: database.slice('sqlite:'.length) }
-      : { kind: 'postgres', url: database },
-  )
+async function fill(backend: Backend, amount: number): Promise<void> {
   const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
   const now = Date.now()
   const apart = Math.floor((30 * 86_400_000) / amount)

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempDisposableSync } from 'node:fs'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -28,7 +28,7 @@ if (unknown) throw new Error(`There is no part ${unknown}; parts: ${PARTS.join('
 const runs = (part: (typeof PARTS)[number]) =>
   positionals.length === 0 ? !LONG.includes(part) : positionals.includes(part)
 
-const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
 // A server's first setting, as PostgreSQL itself advises: its default of 128 MB is there to start on anything.
 // https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
 const settings = { shared_buffers: '1GB' }
@@ -54,7 +54,7 @@ try {
   if (postgres && runs('million')) {
     results.million = {
       sqlite: await million(
-        async name => ({ kind: 'sqlite', path: join(folder, `${name}.db`) }),
+        async name => ({ kind: 'sqlite', path: join(folder.path, `${name}.db`) }),
         async () => {},
       ),
       postgres: await million(
@@ -66,7 +66,7 @@ try {
   if (postgres && runs('scrape')) {
     const url = await postgres.createDatabase()
     results.scrape = {
-      sqlite: await scrapes(`sqlite:${join(folder, 'scrape.db')}`, async () => {}),
+      sqlite: await scrapes(`sqlite:${join(folder.path, 'scrape.db')}`, async () => {}),
       postgres: await scrapes(url, () => vacuum({ kind: 'postgres', url })),
     }
   }
@@ -76,7 +76,7 @@ try {
       const url = await postgres.createDatabase()
       results.lists.push({
         amount,
-        sqlite: await lists(`sqlite:${join(folder, `lists-${amount}.db`)}`, amount, async () => {}),
+        sqlite: await lists(`sqlite:${join(folder.path, `lists-${amount}.db`)}`, amount, async () => {}),
         postgres: await lists(url, amount, () => vacuum({ kind: 'postgres', url })),
       })
     }
@@ -84,7 +84,6 @@ try {
   console.log(values.json ? JSON.stringify(results, null, 2) : render(results))
 } finally {
   await postgres?.close()
-  rmSync(folder, { recursive: true, force: true })
 }
 
 /** What autovacuum has long done where a million deliveries came one after the other. */

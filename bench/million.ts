@@ -6,6 +6,7 @@ import type { Backend } from '../relay/store/database.ts'
 import type { Transition } from '../relay/store/delivery.ts'
 import { openBackend } from '../relay/store/open.ts'
 import { deliveryId } from '../relay/webhook/delivery-id.ts'
+import { spread } from './statistics.ts'
 
 const FINISHED = 1_000_000
 /** Taken in, and then claimed. */
@@ -42,19 +43,14 @@ export async function million(
       rounds.push({ empty: first ?? (await measure(empty)), full: filled })
     }
     const rates = (of: 'empty' | 'full') => ({
-      intake: median(rounds.map(round => round[of].intake)),
-      claims: median(rounds.map(round => round[of].claims)),
+      intake: spread(rounds.map(round => round[of].intake)).median,
+      claims: spread(rounds.map(round => round[of].claims)).median,
     })
     return { empty: rates('empty'), full: rates('full') }
   } finally {
     await empty.close()
     await full.close()
   }
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return ((sorted[ROUNDS / 2 - 1] as number) + (sorted[ROUNDS / 2] as number)) / 2
 }
 
 const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
-export interface Server {
+export interface Server extends AsyncDisposable {
   url: string
   child: ChildProcess
   startedAfterMs: number
@@ -20,7 +20,9 @@ export async function startServer(file: string, env: Record<string, string> = {}
     const { port } = JSON.parse(line) as { port?: number }
     if (!port) continue
     child.stdout?.resume()
-    return { url: `http://127.0.0.1:${port}`, child, startedAfterMs: performance.now() - begun }
+    const startedAfterMs = performance.now() - begun
+    const stop = () => stopServer({ child })
+    return { url: `http://127.0.0.1:${port}`, child, startedAfterMs, [Symbol.asyncDispose]: stop }
   }
   throw new Error(`${file} ended before it listened`)
 }

@@ -2,7 +2,6 @@ import type { IntakeMemory, IntakeRow, ServerName } from './intake.ts'
 import type { Latency } from './latency.ts'
 import type { ListTimes } from './lists.ts'
 import type { Rates } from './million.ts'
-import type { ScrapeTimes } from './scrape.ts'
 import type { Starts } from './start.ts'
 import type { Spread } from './statistics.ts'
 
@@ -15,7 +14,7 @@ export interface Results {
   drain?: number
   starts?: Starts & { bundles: Record<string, number> }
   million?: Record<'sqlite' | 'postgres', { empty: Rates; full: Rates }>
-  scrape?: Record<'sqlite' | 'postgres', ScrapeTimes>
+  scrape?: Record<'sqlite' | 'postgres', Spread>
   lists?: { amount: number; sqlite: ListTimes; postgres: ListTimes }[]
 }
 
@@ -123,8 +122,8 @@ export function render(results: Results): string {
     part('A scrape of /metrics on a million deliveries, 300,000 of them open or failed: ms', [
       ['store', 'least', 'median', 'most', ''],
       ...(['sqlite', 'postgres'] as const).map(store => {
-        const { least, median, most } = scrape[store]
-        return [NAMES[store], least.toFixed(1), median.toFixed(1), most.toFixed(1), '≤ 50']
+        const { min, median, max } = scrape[store]
+        return [NAMES[store], min.toFixed(1), median.toFixed(1), max.toFixed(1), '≤ 50']
       }),
     ])
   }

@@ -6,37 +6,25 @@ import { openRelay } from '../relay/commands/open-relay.ts'
 import { readConfig } from '../relay/config/config.ts'
 import type { Backend } from '../relay/store/database.ts'
 import { openBackend } from '../relay/store/open.ts'
+import { relayEnvironment } from './relay-environment.ts'
+import { type Spread, spread } from './statistics.ts'
 
 const SCRAPES = 200
 const TOKEN = randomBytes(16).toString('hex')
-
-/** Milliseconds from the request to the whole answer, over a socket. */
-export interface ScrapeTimes {
-  least: number
-  median: number
-  most: number
-}
 
 /** Of a million deliveries: as many as may wait in an outage of a day, and the rest finished. */
 const STATES = { finished: 700_000, failed: 100_000, queued: 150_000, dispatched: 25_000, running: 25_000 }
 const MESSAGES = 100_000
 const STEP = 5_000
 
-/** The time of a scrape of `/metrics`, by a relay on a database of a million deliveries. */
-export async function scrapes(database: string, settle: () => Promise<void>): Promise<ScrapeTimes> {
-  const backend = await openBackend(
-    database.startsWith('sqlite:')
-      ? { kind: 'sqlite', path: database.slice('sqlite:'.length) }
-      : { kind: 'postgres', url: database },
-  )
+/** Milliseconds from the request to the whole answer of a scrape of `/metrics`, by a relay on a database of a million deliveries. */
+export async function scrapes(database: string, settle: () => Promise<void>): Promise<Spread> {
+  const config = readConfig({ ...relayEnvironment(database), RELAY_VIEW_TOKEN: TOKEN })
+  const backend = await openBackend(config.database)
   await fill(backend)
   await backend.close()
   await settle()
-  const env = {
-    ...{ PORT_CLIENT_SECRET: 'none', GITHUB_TOKEN: 'none', GITHUB_API_URL: 'http://127.0.0.1:9' },
-    ...{ HOST: '127.0.0.1', PORT: '0', RELAY_DATABASE: database, RELAY_VIEW_TOKEN: TOKEN },
-  }
-  const relay = await openRelay(readConfig(env), pino({ level: 'silent' }))
+  const relay = await openRelay(config, pino({ level: 'silent' }))
   const times: number[] = []
   try {
     // What a database has just been filled with is not in its memory yet.
@@ -49,8 +37,7 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
   } finally {
     await relay.stop()
   }
-  times.sort((a, b) => a - b)
-  return { least: times[0] as number, median: times[SCRAPES / 2] as number, most: times.at(-1) as number }
+  return spread(times)
 }
 
 /** @returns whether the answer has the series of the database */

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempDisposableSync, readdirSync, statSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,13 +32,13 @@ const { values } = parseArgs({
   },
 })
 const seconds = Number(values.seconds)
-const folder = mkdtempSync(join(tmpdir(), 'soak-'))
+using folder = mkdtempDisposableSync(join(tmpdir(), 'soak-'))
 const postgres =
   values.store === 'postgres' ? await startPostgres({ settings: { shared_buffers: '1GB' } }) : null
-const path = join(folder, 'relay.db')
+const path = join(folder.path, 'relay.db')
 const url = await postgres?.createDatabase()
 const database: Config['database'] = url ? { kind: 'postgres', url } : { kind: 'sqlite', path }
-const github = await startGitHub()
+using github = await startGitHub()
 const environment = relayEnvironment(url ?? `sqlite:${path}`, github.url)
 const relay = await startServer('relay/dist/main.js', {
   ...environment,
@@ -75,9 +75,7 @@ try {
   if (!whole) process.exitCode = 1
 } finally {
   await stopServer(relay)
-  github.close()
   await postgres?.close()
-  rmSync(folder, { recursive: true, force: true })
 }
 
 function show(sample: number, server: Server): void {

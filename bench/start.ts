@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempDisposableSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 // @ts-expect-error: it has no types
@@ -9,7 +9,7 @@ import { readInvocation } from '../port/invocation/read-invocation.ts'
 import { startGitHubApi } from '../test/support/github-api.ts'
 import { playWorkflow } from '../test/support/player/play-workflow.ts'
 import { startPortApi } from '../test/support/port-api.ts'
-import { startServer, stopServer } from './processes.ts'
+import { startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 import { type Spread, spread } from './statistics.ts'
 
@@ -27,8 +27,8 @@ export type Starts = Record<Part, { ms: Spread; ratio: Spread }>
  * started the same way.
  */
 export async function starts(): Promise<Starts> {
-  const empty = makeAction('')
-  const onlyCore = makeAction(await bundleCore())
+  using empty = makeAction('')
+  using onlyCore = makeAction(await bundleCore())
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
   github.addRepository('acme/shop')
   const rounds: Record<Part, number>[] = []
@@ -51,7 +51,7 @@ export async function starts(): Promise<Starts> {
         },
         repository: 'acme/shop',
         github,
-        actions: { 'bench/empty@v1': empty, 'bench/core@v1': onlyCore },
+        actions: { 'bench/empty@v1': empty.path, 'bench/core@v1': onlyCore.path },
         repositoryRoot: join(import.meta.dirname, '..'),
         secrets: { ID: port.clientId, SECRET: port.clientSecret },
       })
@@ -68,7 +68,6 @@ export async function starts(): Promise<Starts> {
     }
   } finally {
     await Promise.all([port.close(), github.close()])
-    for (const folder of [empty, onlyCore]) rmSync(folder, { recursive: true, force: true })
   }
   return Object.fromEntries(
     PARTS.map(part => [
@@ -90,14 +89,10 @@ function timeOf(file: string): number {
 
 /** The smallest bundle of an action: it only loads `@actions/core`. */
 async function bundleCore(): Promise<string> {
-  const folder = mkdtempSync(join(import.meta.dirname, 'core-'))
-  try {
-    const entry = join(folder, 'main.mjs')
-    writeFileSync(entry, "import * as core from '@actions/core'\ncore.debug('loaded')\n")
-    return (await ncc(entry, { minify: true, quiet: true, cache: false, target: 'es2024' })).code
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+  using folder = mkdtempDisposableSync(join(import.meta.dirname, 'core-'))
+  const entry = join(folder.path, 'main.mjs')
+  writeFileSync(entry, "import * as core from '@actions/core'\ncore.debug('loaded')\n")
+  return (await ncc(entry, { minify: true, quiet: true, cache: false, target: 'es2024' })).code
 }
 
 /** Bytes of the bundles that the action runs. */
@@ -111,13 +106,11 @@ export function bundleSizes(): Record<string, number> {
 }
 
 async function relayListening(): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
-  const server = await startServer(
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
+  await using server = await startServer(
     'relay/dist/main.js',
-    relayEnvironment(`sqlite:${join(folder, 'relay.db')}`),
+    relayEnvironment(`sqlite:${join(folder.path, 'relay.db')}`),
   )
-  await stopServer(server)
-  rmSync(folder, { recursive: true, force: true })
   return server.startedAfterMs
 }
 
@@ -139,13 +132,12 @@ jobs:
         uses: bench/core@v1
 `
 
-function makeAction(code: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-action-'))
-  mkdirSync(folder, { recursive: true })
+function makeAction(code: string) {
+  const folder = mkdtempDisposableSync(join(tmpdir(), 'bench-action-'))
   writeFileSync(
-    join(folder, 'action.yml'),
+    join(folder.path, 'action.yml'),
     'name: bench\ndescription: does nothing\nruns: { using: node24, main: main.mjs }\n',
   )
-  writeFileSync(join(folder, 'main.mjs'), code)
+  writeFileSync(join(folder.path, 'main.mjs'), code)
   return folder
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempDisposableSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cpuTime, type Server } from '../processes.ts'
@@ -64,25 +64,17 @@ export function chooseGenerator(): Generator {
 type Send = (url: string, webhooks: Webhooks, connections: number, seconds: number) => Promise<Result>
 
 const sendWithWrk: Send = async (url, webhooks, connections, seconds) => {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
-  try {
-    const script = join(import.meta.dirname, 'wrk.lua')
-    const files = writeFiles(webhooks, folder)
-    return await run('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url, '--', ...files])
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
+  const script = join(import.meta.dirname, 'wrk.lua')
+  const files = writeFiles(webhooks, folder.path)
+  return await run('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url, '--', ...files])
 }
 
 const sendWithNode: Send = async (url, webhooks, connections, seconds) => {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
-  try {
-    const script = join(import.meta.dirname, 'sender.ts')
-    const files = writeFiles(webhooks, folder)
-    return await run(process.execPath, [script, url, String(connections), String(seconds), ...files])
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
+  const script = join(import.meta.dirname, 'sender.ts')
+  const files = writeFiles(webhooks, folder.path)
+  return await run(process.execPath, [script, url, String(connections), String(seconds), ...files])
 }
 
 /** Runs a generator as a process of its own; its last line is the result. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
 import type { GitHub } from '../github/client.ts'
 import type { RateLimitGate } from '../github/rate-limit-gate.ts'
@@ -62,18 +63,15 @@ async function read({ store, github, gate, port, clock, trouble }: MetricsRouteD
   }
 
   async function readStored(): Promise<ScrapeValues['stored']> {
-    const reading = Promise.all([store.counts(), store.backlog(now, gate.shared)])
-    const late = Promise.withResolvers<never>()
-    const timer = setTimeout(() => late.reject(new Error(`no answer within ${READ_MS} ms`)), READ_MS)
     try {
-      const [counts, backlog] = await Promise.race([reading, late.promise])
+      const reading = Promise.all([store.counts(), store.backlog(now, gate.shared)])
+      const read = await Promise.race([reading, sleep(READ_MS, null, { ref: false })])
+      if (!read) throw new Error(`no answer within ${READ_MS} ms`)
+      const [counts, backlog] = read
       return { now, counts, backlog }
     } catch (error) {
-      reading.catch(() => {})
       trouble.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
       return null
-    } finally {
-      clearTimeout(timer)
     }
   }
 }

@@ -4,7 +4,9 @@ import type { Config } from '../config/config.ts'
 import { fetchBounded } from '../http/fetch-bounded.ts'
 import { isForeign } from './github-answer.ts'
 import { loadOctokit } from './octokit.ts'
-import { split } from './split.ts'
+
+/** @param at the repository, as Octokit takes it */
+export type Work<T> = (octokit: Octokit, at: { owner: string; repo: string }) => Promise<T>
 
 /** How the relay acts on GitHub: by one token, or as a GitHub App by the installation of each repository. */
 export interface Credential {
@@ -18,7 +20,7 @@ export interface Credential {
    *
    * @throws CredentialError where there is no such token
    */
-  use<T>(repository: string, work: (octokit: Octokit) => Promise<T>): Promise<T>
+  use<T>(repository: string, work: Work<T>): Promise<T>
 }
 
 export interface CredentialCheck {
@@ -34,6 +36,12 @@ export class CredentialError extends Error {
     this.name = 'CredentialError'
     this.stage = stage
   }
+}
+
+/** `owner/name` in its two parts. */
+export function atOf(repository: string): { owner: string; repo: string } {
+  const [owner = '', repo = ''] = repository.split('/')
+  return { owner, repo }
 }
 
 /** Longer than Node's `fetch` takes to give up connecting, 10 to 11 s: then nothing was sent, which it says. */
@@ -73,7 +81,7 @@ export function createCredential(
     }
     return {
       kind: 'token',
-      use: async (_, work) => work(await open()),
+      use: async (repository, work) => work(await open(), atOf(repository)),
       // It counts against no limit.
       check: async () => void (await (await open()).request('GET /rate_limit')),
     }
@@ -92,10 +100,9 @@ export function createCredential(
   async function find(repository: string): Promise<number> {
     const known = found.get(repository.toLowerCase())
     if (known) return known.id
-    const [owner, repo] = split(repository)
     app ??= await create()
     try {
-      const { data } = await app.apps.getRepoInstallation({ owner, repo })
+      const { data } = await app.apps.getRepoInstallation(atOf(repository))
       found.set(repository.toLowerCase(), { id: data.id, at: clock() })
       return data.id
     } catch (error) {
@@ -139,10 +146,10 @@ export function createCredential(
     },
     async use(repository, work) {
       try {
-        return await work(await open(repository))
+        return await work(await open(repository), atOf(repository))
       } catch (error) {
         if (!forgets(repository, error)) throw error
-        return work(await open(repository))
+        return work(await open(repository), atOf(repository))
       }
     },
   }

@@ -1,8 +1,8 @@
 import type { Octokit } from '@octokit/rest'
 import { trimEnd } from '../../port/trim-end.ts'
+import { atOf } from './credential.ts'
 import { PreparationError, RejectedError } from './dispatch-outcome.ts'
 import { type AnswerId, answerId } from './github-answer.ts'
-import { split } from './split.ts'
 
 /** GitHub's answer to a dispatch. */
 export interface GitHubAnswer {
@@ -44,7 +44,6 @@ export async function postDispatch(
   { mayPost, isAllowed }: DispatchPolicy,
 ): Promise<DispatchAnswer> {
   const api = `${trimEnd(new URL(octokit.request.endpoint.DEFAULTS.baseUrl).href, '/')}/`
-  const [owner, repo] = split(repository)
   const post = async (url: string, placeholders = {}) => {
     mayPost()
     const { status, headers, data } = await octokit.request({
@@ -64,7 +63,10 @@ export async function postDispatch(
     }
   }
 
-  let answer = await post(`/repos/{owner}/{repo}${route}`, { owner, repo, ...parameters.placeholders })
+  let answer = await post(`/repos/{owner}/{repo}${route}`, {
+    ...atOf(repository),
+    ...parameters.placeholders,
+  })
   if (answer.to?.href.startsWith(api) && ROUTE.test(answer.to.pathname)) {
     const name = await readName(octokit, answer.to.href.replace(ROUTE, ''))
     if (!isAllowed(name)) {

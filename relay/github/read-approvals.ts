@@ -1,6 +1,5 @@
 import { cleanText } from './clean-text.ts'
 import type { Credential } from './credential.ts'
-import { split } from './split.ts'
 
 /** An environment whose protection rules a run waits for. */
 interface PendingDeployment {
@@ -31,9 +30,8 @@ export interface ApprovalReader {
 export function createApprovalReader(credential: Credential): ApprovalReader {
   return {
     pendingDeployments: (repository, runId) =>
-      credential.use(repository, async octokit => {
-        const [owner, repo] = split(repository)
-        const { data } = await octokit.actions.getPendingDeploymentsForRun({ owner, repo, run_id: runId })
+      credential.use(repository, async (octokit, at) => {
+        const { data } = await octokit.actions.getPendingDeploymentsForRun({ ...at, run_id: runId })
         return data.map(({ environment, wait_timer, reviewers }) => ({
           environment: cleanText(environment.name ?? ''),
           waitTimer: wait_timer,
@@ -41,9 +39,8 @@ export function createApprovalReader(credential: Credential): ApprovalReader {
         }))
       }),
     approvals: (repository, runId) =>
-      credential.use(repository, async octokit => {
-        const [owner, repo] = split(repository)
-        const { data } = await octokit.actions.getReviewsForRun({ owner, repo, run_id: runId })
+      credential.use(repository, async (octokit, at) => {
+        const { data } = await octokit.actions.getReviewsForRun({ ...at, run_id: runId })
         return data.map(({ environments, state, user, comment }) => ({
           environments: environments.map(({ name }) => cleanText(name ?? '')),
           state,

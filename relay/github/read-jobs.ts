@@ -2,7 +2,6 @@ import { trimEnd } from '../../port/trim-end.ts'
 import { cleanText } from './clean-text.ts'
 import type { Credential } from './credential.ts'
 import { readTail } from './read-tail.ts'
-import { split } from './split.ts'
 
 interface Step {
   name: string
@@ -35,11 +34,9 @@ const LOG_TIMEOUT_MS = 10_000
 export function createJobReader(credential: Credential): JobReader {
   return {
     jobs: (repository, runId, attempt) =>
-      credential.use(repository, async octokit => {
-        const [owner, repo] = split(repository)
+      credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.actions.listJobsForWorkflowRunAttempt({
-          owner,
-          repo,
+          ...at,
           run_id: runId,
           attempt_number: attempt,
           per_page: 100,
@@ -59,15 +56,13 @@ export function createJobReader(credential: Credential): JobReader {
         return { jobs, total: data.total_count }
       }),
     jobLog: (repository, jobId) =>
-      credential.use(repository, async octokit => {
-        const [owner, repo] = split(repository)
+      credential.use(repository, async (octokit, at) => {
         const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
         // Not followed by Octokit: the log is on another host, at a signed address, and the token must not be sent
         // there.
         const request = { redirect: 'manual' as const, signal }
         let { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
-          owner,
-          repo,
+          ...at,
           job_id: jobId,
           request,
         })

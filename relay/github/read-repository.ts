@@ -1,5 +1,4 @@
 import type { Credential } from './credential.ts'
-import { split } from './split.ts'
 
 /** What the claims of a run's OIDC token must match. */
 export interface RepositoryFacts {
@@ -18,9 +17,8 @@ export interface RepositoryReader {
 export function createRepositoryReader(credential: Credential): RepositoryReader {
   return {
     repository: repository =>
-      credential.use(repository, async octokit => {
-        const [owner, repo] = split(repository)
-        const { data } = await octokit.repos.get({ owner, repo })
+      credential.use(repository, async (octokit, at) => {
+        const { data } = await octokit.repos.get(at)
         return { id: data.id, fullName: data.full_name, defaultBranch: data.default_branch }
       }),
   }

@@ -1,7 +1,6 @@
 import { RequestError } from '@octokit/request-error'
 import { cleanText } from './clean-text.ts'
 import type { Credential } from './credential.ts'
-import { split } from './split.ts'
 import { toWorkflowRun, type WorkflowRun } from './workflow-run.ts'
 
 /** What a conditional request gave: null when nothing changed since `etag`, which GitHub's limit does not count. */
@@ -29,13 +28,11 @@ const PAGE = 100
 export function createRunReader(credential: Credential): RunReader {
   return {
     runsPage: (repository, page, etag, event) =>
-      credential.use(repository, async octokit => {
-        const [owner, repo] = split(repository)
+      credential.use(repository, async (octokit, at) => {
         // The same address each time, so that the ETag holds: no `created` filter that moves.
         return tagged(
           octokit.actions.listWorkflowRunsForRepo({
-            owner,
-            repo,
+            ...at,
             event,
             per_page: PAGE,
             page,
@@ -46,19 +43,13 @@ export function createRunReader(credential: Credential): RunReader {
         )
       }),
     run: (repository, id, etag) =>
-      credential.use(repository, async octokit => {
-        const [owner, repo] = split(repository)
+      credential.use(repository, async (octokit, at) => {
         const headers = conditional(etag)
-        return tagged(
-          octokit.actions.getWorkflowRun({ owner, repo, run_id: id, headers }),
-          etag,
-          toWorkflowRun,
-        )
+        return tagged(octokit.actions.getWorkflowRun({ ...at, run_id: id, headers }), etag, toWorkflowRun)
       }),
     workflows: repository =>
-      credential.use(repository, async octokit => {
-        const [owner, repo] = split(repository)
-        const { data } = await octokit.actions.listRepoWorkflows({ owner, repo, per_page: 100 })
+      credential.use(repository, async (octokit, at) => {
+        const { data } = await octokit.actions.listRepoWorkflows({ ...at, per_page: 100 })
         return data.workflows.map(({ name, state }) => ({ name: cleanText(name), state }))
       }),
   }

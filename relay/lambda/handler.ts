@@ -114,10 +114,5 @@ function withoutStage(event: LambdaEvent): LambdaEvent {
     : event
 }
 
-async function isInTime(work: Promise<unknown>, patienceMs: number): Promise<boolean> {
-  const late = new AbortController()
-  const patience = sleep(Math.max(0, patienceMs), false, { signal: late.signal }).catch(() => false)
-  const result = await Promise.race([work.then(() => true), patience])
-  late.abort()
-  return result
-}
+const isInTime = (work: Promise<unknown>, patienceMs: number): Promise<boolean> =>
+  Promise.race([work.then(() => true), sleep(Math.max(0, patienceMs), false, { ref: false })])

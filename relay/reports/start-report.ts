@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
 import type { Invocation, RunState } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
@@ -183,10 +184,5 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
 }
 
 /** Null where it takes longer. */
-async function within<T>(ms: number, reading: Promise<T>): Promise<T | null> {
-  const late = Promise.withResolvers<null>()
-  const timer = setTimeout(late.resolve, ms, null)
-  const read = await Promise.race([reading.catch(() => null), late.promise])
-  clearTimeout(timer)
-  return read
-}
+const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
+  Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])

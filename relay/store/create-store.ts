@@ -1,10 +1,11 @@
 import { randomInt } from 'node:crypto'
 import { BOUNDS } from '../config/bounds.ts'
-import type { Backend, Row } from './database.ts'
-import type { NewDelivery, State, Transition } from './delivery.ts'
+import type { Backend, Row, Statement } from './database.ts'
+import type { NewDelivery, Transition } from './delivery.ts'
 import { apply, wake } from './sql/apply.ts'
 import { backlog } from './sql/backlog.ts'
 import * as claims from './sql/claims.ts'
+import { toDelivery, toRun } from './sql/columns.ts'
 import * as gates from './sql/gates.ts'
 import * as hours from './sql/hours.ts'
 import { findSame } from './sql/intake.ts'
@@ -12,8 +13,17 @@ import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
 import * as rateLimiter from './sql/rate-limiter.ts'
-import { type Accepted, MAX_OTHERS, type Store, StoreBusy, type Work } from './store.ts'
-import { toDelivery, toRun } from './to-delivery.ts'
+import {
+  type Accepted,
+  type Claimed,
+  MAX_OTHERS,
+  type OutboxPage,
+  type ReportUsage,
+  type Store,
+  StoreBusy,
+  type WaitingMessages,
+  type Work,
+} from './store.ts'
 
 const BURST = 20
 const MAX_UNBOUND = 100
@@ -43,12 +53,14 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         return accepted({ ...delivery, state: 'queued' }, false)
       }
       const [same] = await db.run([findSame(delivery)])
-      if (same?.[0]) return accepted(fromRow(same[0]), same[0].id !== delivery.id)
+      if (same?.[0]) return accepted(same[0] as unknown as Same, same[0].id !== delivery.id)
       // The other was deleted in between: insert again.
     }
   }
-  const one = async (statement: Parameters<Backend['run']>[0][number]): Promise<Row[]> =>
-    (await db.run([statement]))[0] ?? []
+  /** Rows that the statement names as the fields of `T`. */
+  const one = async <T = Row>(statement: Statement): Promise<T[]> =>
+    ((await db.run([statement]))[0] ?? []) as T[]
+  const deliveries = async (statement: Statement) => (await one(statement)).map(row => toDelivery(row))
 
   /**
    * A `seq` below which everything was received before a time. No index holds times; deliveries enter the queue in
@@ -97,20 +109,13 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     },
     async claimQueued(now, leaseMs, limit, scope) {
       const rows = await db.claim(claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }))
-      return rows
-        .map(row => ({
-          ...toDelivery(row),
-          invocation: String(row.invocation),
-          leaseUntil: Number(row.lease_until),
-        }))
-        .sort((a, b) => a.seq - b.seq)
+      return rows.map(row => toDelivery<Claimed>(row)).sort((a, b) => a.seq - b.seq)
     },
-    async findUnannounced(now, limit, scope, after) {
-      return (await one(claims.findUnannounced(dialect, { now, limit, scope, after }))).map(toDelivery)
-    },
+    findUnannounced: (now, limit, scope, after) =>
+      deliveries(claims.findUnannounced(dialect, { now, limit, scope, after })),
     async claimWatched(now, leaseMs, limit) {
       const rows = await db.claim(claims.claimWatched(dialect, { now, until: now + leaseMs, limit }))
-      return rows.map(toDelivery).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
+      return rows.map(row => toDelivery(row)).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
 
     async apply(delivery, transition, now, receipt, token) {
@@ -124,7 +129,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         const [row] = await one(lookups.get(dialect, delivery.id)).catch(() => {
           throw error
         })
-        if (Number(row?.change_id) !== changeId) throw error
+        if (row?.changeId !== changeId) throw error
         applied = true
       }
       if (applied) notify(...workOf(transition))
@@ -136,27 +141,18 @@ export function createStore(db: Backend, dispatchRate: number): Store {
 
     async findRuns(repository, runIds) {
       if (runIds.length === 0) return []
-      const rows = await one(lookups.findRuns(repository, runIds))
-      return rows.map(row => ({ ...toRun(row), delivery: String(row.delivery) }))
+      return (await one(lookups.findRuns(repository, runIds))).map(row => toRun(row))
     },
     async findNamed(repository, names) {
       if (names.dedupeKeys.length + names.ids.length === 0) return []
-      return (await one(lookups.findNamed(dialect, repository, names))).map(toDelivery)
+      return deliveries(lookups.findNamed(dialect, repository, names))
     },
-    async attemptedBetween(repository, from, to, except) {
-      const rows = await one(lookups.attemptedBetween(repository, { from, to, except, limit: MAX_OTHERS }))
-      return rows.map(row => ({ eventType: row.event_type as string | null }))
-    },
-    async findUnbound(repository) {
-      return (await one(lookups.findUnbound(dialect, repository, MAX_UNBOUND))).map(toDelivery)
-    },
+    attemptedBetween: (repository, from, to, except) =>
+      one(lookups.attemptedBetween(repository, { from, to, except, limit: MAX_OTHERS })),
+    findUnbound: repository => deliveries(lookups.findUnbound(dialect, repository, MAX_UNBOUND)),
     async reportUsage(id, sender) {
-      const [row] = await one(lookups.reportUsage(id, sender))
-      return {
-        lines: Number(row?.lines ?? 0),
-        bytes: Number(row?.bytes ?? 0),
-        lastNumber: Number(row?.last_number ?? 0),
-      }
+      const [usage] = await one<ReportUsage>(lookups.reportUsage(id, sender))
+      return usage ?? { lines: 0, bytes: 0, lastNumber: 0 }
     },
 
     async claimOutboxes(now, leaseMs, limit) {
@@ -164,17 +160,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       if (rows.length === 0) return []
       const pages = await db.run(rows.map(row => outbox.page(String(row.delivery))))
       return rows.map((row, i) => ({
-        delivery: String(row.delivery),
-        runId: String(row.run_id),
-        repository: String(row.repository),
-        organisation: String(row.organisation),
+        ...(row as unknown as OutboxPage),
         reported: Boolean(row.reported),
-        version: Number(row.version),
-        attempts: Number(row.attempts),
-        messages: (pages[i] ?? []).map(({ seq, body, created_at }) => ({
-          seq: Number(seq),
+        messages: (pages[i] ?? []).map(({ body, ...rest }) => ({
+          ...(rest as { seq: number; createdAt: number }),
           message: JSON.parse(String(body)),
-          createdAt: Number(created_at),
         })),
       }))
     },
@@ -185,14 +175,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     async closeGate(gate) {
       await db.run([gates.close(gate)])
     },
-    async closedGates(now) {
-      const rows = await one(gates.closed(now))
-      return rows.map(row => ({
-        scope: String(row.scope),
-        closedUntil: Number(row.closed_until),
-        reason: String(row.reason),
-      }))
-    },
+    closedGates: now => one(gates.closed(now)),
 
     async purge(before, limit) {
       const [deleted = []] = await db.run([
@@ -206,10 +189,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       await db.run(maintenance.repairDueTimes(now))
     },
 
-    async get(id) {
-      const [row] = await one(lookups.get(dialect, id))
-      return row ? toDelivery(row) : null
-    },
+    get: async id => (await deliveries(lookups.get(dialect, id)))[0] ?? null,
     async invocation(id) {
       const [row] = await one(lookups.invocation(id))
       return row ? String(row.invocation) : null
@@ -220,16 +200,12 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return new Map(rows.map(row => [String(row.id), String(row.invocation)]))
     },
     async history(id) {
-      const rows = await one(lookups.history(id))
-      return rows.map(({ at, type, details }) => ({
-        at: Number(at),
-        type: String(type),
-        details: JSON.parse(String(details)),
-      }))
+      const rows = await one<{ at: number; type: string; details: string }>(lookups.history(id))
+      return rows.map(row => ({ ...row, details: JSON.parse(row.details) }))
     },
     async list(filter, options) {
       const floor = filter.since === undefined || filter.dedupeKeys ? 0 : await floorOf(filter.since)
-      return (await one(lookups.list(dialect, filter, { ...options, floor }))).map(toDelivery)
+      return deliveries(lookups.list(dialect, filter, { ...options, floor }))
     },
     async listedTo({ action, dedupeKeys, since }, before) {
       if (action === undefined || dedupeKeys) return null
@@ -238,14 +214,10 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return Number(row?.edge) > lowest ? Number(row?.edge) : null
     },
     async counts() {
-      const rows = await one(lookups.counts())
-      const amount = (state: State) => Number(rows.find(row => row.state === state)?.amount)
-      return {
-        queued: amount('queued'),
-        dispatched: amount('dispatched'),
-        running: amount('running'),
-        failed: amount('failed'),
-      }
+      const rows = await one<{ state: string; amount: number }>(lookups.counts())
+      return Object.fromEntries(rows.map(({ state, amount }) => [state, amount])) as Awaited<
+        ReturnType<Store['counts']>
+      >
     },
     async backlog(now, scope) {
       const [row = {}] = await one(backlog(dialect, { now, scope }))
@@ -256,24 +228,14 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         oldestMessage: time(row.oldest_message),
       }
     },
-    async waitingMessages(id) {
-      const [row] = await one(outbox.waiting(id))
-      if (!row) return null
-      return { amount: Number(row.amount), attempts: Number(row.attempts), dueAt: Number(row.due_at) }
-    },
+    waitingMessages: async id => (await one<WaitingMessages>(outbox.waiting(id)))[0] ?? null,
     async countHours(counted, forget) {
       await db.run([...counted.map(hours.add), hours.forget(forget)])
     },
-    async hours(from) {
-      return (await one(hours.read(from))).map(row => ({
-        hour: Number(row.hour),
-        accepted: Number(row.accepted),
-        finished: Number(row.finished),
-        failed: Number(row.failed),
-        cancelled: Number(row.cancelled),
-      }))
+    hours: from => one(hours.read(from)),
+    async ping() {
+      await db.run([maintenance.WRITE])
     },
-    ping: () => db.ping(),
     close: () => db.close(),
   }
 }
@@ -289,23 +251,10 @@ function workOf({ change, messages, requeue }: Transition): Work[] {
 
 type Same = Omit<Accepted, 'duplicate'>
 
-const accepted = (same: Same, duplicate: boolean): Accepted => ({
-  id: same.id,
-  state: same.state,
-  runId: same.runId,
-  repository: same.repository,
-  eventType: same.eventType,
-  workflow: same.workflow,
-  ref: same.ref,
+const accepted = (
+  { id, state, runId, repository, eventType, workflow, ref }: Same,
+  duplicate: boolean,
+): Accepted => ({
+  ...{ id, state, runId, repository, eventType, workflow, ref },
   duplicate,
-})
-
-const fromRow = (row: Row): Same => ({
-  id: String(row.id),
-  state: row.state as State,
-  runId: row.run_id as string | null,
-  repository: String(row.repository),
-  eventType: row.event_type as string | null,
-  workflow: row.workflow as string | null,
-  ref: row.ref as string | null,
 })

@@ -10,8 +10,10 @@ export interface Statement {
 
 export type Row = Record<string, unknown>
 
-/** What a store needs of its database. */
-export interface Database {
+/** A database that stores deliveries. */
+export interface Backend {
+  dialect: Dialect
+  clock: Pick<DatabaseClock, 'now'>
   /**
    * Runs statements in order in one transaction, and resolves with the rows of each once they are safe on
    * disk. Calls made together may share a commit; one that fails undoes only itself.
@@ -22,21 +24,13 @@ export interface Database {
    * with the machine is a lease that nobody has. It is safe with the next change that is, such as a recorded attempt.
    */
   claim(statement: Statement): Promise<Row[]>
-  close(): Promise<void>
-}
-
-/** A database that stores deliveries. */
-export interface Backend extends Database {
-  dialect: Dialect
-  clock: Pick<DatabaseClock, 'now'>
   /**
    * Writes a delivery; resolves once it is safe on disk. Calls made together share a commit.
    * @returns false, and nothing is written, when a delivery with its dedupe key or replay key exists: it may be
    *   this one, where the answer to a first attempt was lost
    */
   insert(delivery: NewDelivery): Promise<boolean>
-  /** @throws when the database takes no writes */
-  ping(): Promise<void>
   /** Calls back when another relay on this database accepted a delivery. */
   onWork(listener: () => void): void
+  close(): Promise<void>
 }

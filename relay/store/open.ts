@@ -1,10 +1,7 @@
 import type { Config } from '../config/config.ts'
-import { createDatabaseClock } from './clock.ts'
 import { createStore } from './create-store.ts'
 import type { Backend } from './database.ts'
 import { openPostgres } from './postgres/postgres.ts'
-import { sqlite } from './sql/dialect.ts'
-import { WRITE } from './sql/maintenance.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import type { Store } from './store.ts'
 
@@ -20,19 +17,5 @@ export async function openStore(database: Config['database'], dispatchRate: numb
 
 /** Opens the database alone. */
 export function openBackend(database: Config['database']): Promise<Backend> {
-  return database.kind === 'postgres' ? openPostgres(database.url) : sqliteBackend(database.path)
-}
-
-async function sqliteBackend(path: string): Promise<Backend> {
-  const database = await openSqlite(path)
-  return {
-    ...database,
-    dialect: sqlite,
-    clock: createDatabaseClock(),
-    async ping() {
-      await database.run([WRITE])
-    },
-    // Alone on its file.
-    onWork() {},
-  }
+  return database.kind === 'postgres' ? openPostgres(database.url) : openSqlite(database.path)
 }

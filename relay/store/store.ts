@@ -46,7 +46,7 @@ export interface UsedToken {
 }
 
 /** What the reports of a delivery have used up since it was queued. */
-interface ReportUsage {
+export interface ReportUsage {
   lines: number
   bytes: number
   /** The last number of the sender asked for. */

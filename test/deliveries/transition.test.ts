@@ -286,7 +286,7 @@ describe('no other file of relay/ writes a state:', () => {
     )
     expect(sets.length).toBeGreaterThan(3)
     expect(sets.filter(([, set]) => /\bstate\b\s*=(?!.*(?:THEN|CASE))/.test(set ?? ''))).toEqual([])
-    expect(filesWith(/state: 'state'/)).toEqual(['store/sql/apply.ts'])
+    expect(filesWith(/\$\{columnOf\(field\)\} = /)).toEqual(['store/sql/apply.ts'])
     const inserts = filesWith(/INSERT INTO deliveries/)
     expect(inserts.filter(path => !path.endsWith('schema.ts'))).toEqual(['store/sql/intake.ts'])
   })

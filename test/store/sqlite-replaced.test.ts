@@ -1,5 +1,6 @@
-import { copyFileSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type Relay, relayEnv, runRelay, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
@@ -34,6 +35,9 @@ test('a relay whose SQLite file was moved away and put back goes on with what it
   const relay = await startOn(path)
   renameSync(path, `${path}.away`)
   expect([(await sendRun(relay, 'r_1')).status, await readyz(relay)]).toEqual([503, 503])
+  // Meanwhile the log would be moved into the file: opened anew, SQLite would delete it.
+  await sleep(700)
+  expect(existsSync(path)).toBe(false)
   renameSync(`${path}.away`, path)
   expect(await readyz(relay)).toBe(200)
   expect([(await sendRun(relay, 'r_1')).status, (await sendRun(relay, 'r_before')).status]).toEqual([

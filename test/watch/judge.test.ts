@@ -49,14 +49,14 @@ function look(
 test("a run that GitHub's answer named, and that GitHub does not show yet, is waited for until the start timeout", () => {
   expect(look('answer', 20_000)).toBe('look again')
   expect(look('answer', START_TIMEOUT - 1)).toBe('look again')
-  expect(look('answer', START_TIMEOUT)).toBe('run deleted')
+  expect(look('answer', START_TIMEOUT)).toBe('runDeleted')
 })
 
 test.each<Evidence>(['report', 'title', 'only_candidate'])(
   'a run that was seen before (%s) was deleted when GitHub shows it no more',
   evidence => {
     expect(look(evidence, 59_999)).toBe('look again')
-    expect(look(evidence, 60_000)).toBe('run deleted')
+    expect(look(evidence, 60_000)).toBe('runDeleted')
   },
 )
 

@@ -4,8 +4,7 @@ import { parse } from 'yaml'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { Config } from '../../config/config.ts'
 import { isRepository, type Route } from '../../config/routes.ts'
-import { CredentialError, createCredential } from '../../github/credential.ts'
-import { split } from '../../github/split.ts'
+import { atOf, CredentialError, createCredential } from '../../github/credential.ts'
 import { isOwnPort } from '../generate/github-input.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
@@ -67,7 +66,7 @@ function wantedOf(routes: (Route & { workflow?: string; ref?: string })[], name:
 }
 
 async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[]): Promise<Finding[]> {
-  const [owner, repo] = split(name)
+  const { owner, repo } = atOf(name)
   const { data } = await octokit.repos.get({ owner, repo })
   if (data.full_name.toLowerCase() !== name)
     return [warning(`${name} is now ${data.full_name}: change it in the relay's configuration.`)]

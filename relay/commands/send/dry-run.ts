@@ -2,7 +2,6 @@ import { packClientPayload } from '../../../port/client-payload.ts'
 import { readInvocation } from '../../../port/invocation/read-invocation.ts'
 import type { JsonObject } from '../../../port/types.ts'
 import type { Config } from '../../config/config.ts'
-import { split } from '../../github/split.ts'
 import { encodeInputs } from '../../github/workflow-inputs.ts'
 import type { Target } from '../../store/delivery.ts'
 import { deliveryId } from '../../webhook/delivery-id.ts'
@@ -35,10 +34,9 @@ export function dryRun(
     workflow: url.searchParams.get('workflow') || null,
     ref: url.searchParams.get('ref') || null,
   })
-  const [owner, repo] = split(target.repository)
   const payload = packClientPayload(invocation, { delivery: deliveryId(now), relay: config.publicUrl })
   const { inputs } = invocation
-  const base = `${config.github.apiUrl}/repos/${owner}/${repo}`
+  const base = `${config.github.apiUrl}/repos/${target.repository}`
   const { eventType, workflow, ref } = target
   const request =
     workflow === null

@@ -1,10 +1,9 @@
 import type { LogLine } from '../../../port/types.ts'
 import type { Delivery, Message, Transition } from '../../store/delivery.ts'
-import type { Decision, DeliveryEvent, PendingApproval } from './events.ts'
+import { names } from './ending-texts.ts'
+import type { Decision, Event, PendingApproval } from './events.ts'
 
 const LABEL = 'Waiting for approval'
-/** What Port shows beside the status is short. */
-const MAX_NAMES = 5
 const MAX_DECISIONS = 100
 
 /**
@@ -13,7 +12,7 @@ const MAX_DECISIONS = 100
  */
 export function seeApproval(
   delivery: Delivery,
-  { pending, decided, url }: Extract<DeliveryEvent, { type: 'approvalSeen' }>,
+  { pending, decided, url }: Event<'approvalSeen'>,
 ): Transition | null {
   const waitingFor = pending.length === 0 ? null : pending.map(each => each.environment).join(', ')
   const known = new Set(delivery.decisions.split('\n'))
@@ -46,12 +45,12 @@ const keysOf = ({ environments, state }: Decision) => environments.map(name => `
 
 function labelOf(pending: readonly PendingApproval[]): string {
   const isTimer = pending.every(each => each.reviewers.length === 0 && each.waitTimer > 0)
-  return `${isTimer ? 'Waiting for a timer' : LABEL}: ${shorten(pending.map(each => each.environment))}`
+  return `${isTimer ? 'Waiting for a timer' : LABEL}: ${names(pending.map(each => each.environment))}`
 }
 
 function describeWaiting(pending: readonly PendingApproval[], url: string): LogLine {
   const sentences = pending.map(({ environment, reviewers, waitTimer }) => {
-    const who = reviewers.length > 0 ? `one of ${shorten(reviewers)} has to approve` : 'no reviewer is named'
+    const who = reviewers.length > 0 ? `one of ${names(reviewers)} has to approve` : 'no reviewer is named'
     return waitTimer > 0 && reviewers.length === 0
       ? `${environment}, for ${waitTimer} min`
       : `${environment}: ${who}${waitTimer > 0 ? `, and it waits ${waitTimer} min` : ''}`
@@ -60,14 +59,9 @@ function describeWaiting(pending: readonly PendingApproval[], url: string): LogL
 }
 
 function describeDecision({ environments, state, by, comment }: Decision): LogLine {
-  const what = `${shorten(environments)} was ${state}${by === null ? '' : ` by ${by}`}`
+  const what = `${names(environments)} was ${state}${by === null ? '' : ` by ${by}`}`
   return {
     level: state === 'rejected' ? 'WARN' : 'INFO',
     message: comment === '' ? `${what}.` : `${what}: ${comment}`,
   }
 }
-
-const shorten = (names: readonly string[]) =>
-  names.length > MAX_NAMES
-    ? `${names.slice(0, MAX_NAMES).join(', ')} and ${names.length - MAX_NAMES} more`
-    : names.join(', ')

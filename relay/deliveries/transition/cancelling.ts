@@ -1,9 +1,6 @@
 import type { Delivery, Transition } from '../../store/delivery.ts'
-import { CANCELLED } from './ending-texts.ts'
-import type { DeliveryEvent, EventType, Policy } from './events.ts'
-import { actionsPage } from './format.ts'
-
-type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
+import type { Event, Policy } from './events.ts'
+import { endCancelled } from './finish.ts'
 
 /** A queued delivery is not dispatched. The outcome of a dispatch that is under way, or whose answer was lost, is awaited. */
 export function requestWhileQueued(
@@ -63,33 +60,5 @@ export function noteRejected(
     change: { cancelRequestedAt: null, cancelSentAt: now, dueAt: lookAt },
     messages: [{ log: [{ level: 'WARN', message: sentence }] }],
     history: { type: 'cancelRejected', details: { reason } },
-  }
-}
-
-/** The delivery ends without a workflow run. A run that a person ended in Port keeps its end. */
-export function endCancelled(
-  delivery: Delivery,
-  { serverUrl }: Policy,
-  by: 'port' | 'api' | null = null,
-): Transition {
-  const { state, conclusion, label, sentence } = CANCELLED
-  return {
-    change: { state, reason: sentence, dueAt: null, unansweredSince: null },
-    messages: [
-      {
-        log: [
-          { level: 'INFO', message: `Delivery ${delivery.id} was cancelled before a workflow run started.` },
-        ],
-      },
-      {
-        update: {
-          conclusion,
-          statusLabel: label,
-          summary: sentence,
-          link: [actionsPage(serverUrl, delivery.repository)],
-        },
-      },
-    ],
-    history: { type: 'cancelled', details: { state, ...(by && { by }) } },
   }
 }

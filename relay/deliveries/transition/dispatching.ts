@@ -1,8 +1,6 @@
 import type { Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
-import type { DeliveryEvent, EventType, Policy } from './events.ts'
+import type { Event, Policy } from './events.ts'
 import { actionsPage, answered, describeDispatch } from './format.ts'
-
-type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
 /** When the watch takes its first look at what GitHub accepted. */
 const FIRST_WATCH_MS = 5_000

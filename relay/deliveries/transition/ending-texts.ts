@@ -25,6 +25,15 @@ const NAME_BY_PAYLOAD = 'Set run-name: ${{ github.event.client_payload.run_id }}
 const NAME_BY_INPUT =
   "Declare the input port in the workflow, and set run-name: ${{ fromJSON(inputs.port || '{}').run_id }} there"
 
+const ended = (
+  state: Ending['state'],
+  conclusion: Ending['conclusion'],
+  label: string,
+  sentence: string,
+): Ending => ({ state, conclusion, label, sentence })
+export const failed = (label: string, sentence: string) => ended('failed', 'failure', label, sentence)
+const succeeded = (label: string, sentence: string) => ended('finished', 'success', label, sentence)
+
 /** What makes the run of a delivery known. */
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
@@ -33,12 +42,6 @@ export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
 export function endWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, eventType, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
-  const failed = (label: string, sentence: string): Ending => ({
-    state: 'failed',
-    conclusion: 'failure',
-    label,
-    sentence,
-  })
   switch (cause.why) {
     case 'nothing listens':
       return failed(
@@ -105,70 +108,45 @@ export function endOfRun(
   repository: string,
 ): Ending {
   const { conclusion } = run
-  const ending = (
-    state: Ending['state'],
-    to: Ending['conclusion'],
-    label: string,
-    sentence: string,
-  ): Ending => ({ state, conclusion: to, label, sentence })
   switch (conclusion) {
     case 'success':
-      return ending(
-        'finished',
-        'success',
-        'Succeeded',
-        `The workflow run in ${repository} ended with success.`,
-      )
+      return succeeded('Succeeded', `The workflow run in ${repository} ended with success.`)
     case 'neutral':
-      return ending(
-        'finished',
-        'success',
+      return succeeded(
         'Ended neutral',
         `The workflow run in ${repository} ended neutral, which GitHub counts as passed.`,
       )
     case 'failure':
-      return ending('finished', 'failure', 'Failed', failure(jobs, repository))
+      return ended('finished', 'failure', 'Failed', failure(jobs, repository))
     case 'cancelled':
-      return ending('failed', 'cancelled', 'Cancelled', cancelled(jobs, repository))
+      return ended('failed', 'cancelled', 'Cancelled', cancelled(jobs, repository))
     case 'timed_out':
-      return ending(
-        'failed',
-        'failure',
+      return failed(
         'Timed out',
         `The workflow run in ${repository} timed out: raise timeout-minutes of its job, or find out which step hangs.`,
       )
     case 'startup_failure':
-      return ending(
-        'failed',
-        'failure',
+      return failed(
         'Not started',
         `The workflow in ${repository} could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page shows which.`,
       )
     case 'skipped':
-      return ending(
-        'failed',
-        'failure',
+      return failed(
         'Skipped',
         `Every job of the workflow run in ${repository} was skipped, so nothing was done: check the "if" of its jobs.`,
       )
     case 'action_required':
-      return ending(
-        'failed',
-        'failure',
+      return failed(
         'Needs approval',
         `GitHub holds the workflow run in ${repository} back until a person approves it: approve it on the run's page; no further updates are sent to Port.`,
       )
     case 'stale':
-      return ending(
-        'failed',
-        'failure',
+      return failed(
         'Stale',
         `GitHub ended the workflow run in ${repository} because it made no progress for too long: check that a runner with its labels is online, and run the Port action again.`,
       )
     default:
-      return ending(
-        'failed',
-        'failure',
+      return failed(
         'Ended',
         `The workflow run in ${repository} ended with ${conclusion === null ? 'no conclusion' : `the conclusion "${conclusion}", which this relay does not know`}: look at the run's page.`,
       )
@@ -200,5 +178,5 @@ function cancelled(jobs: Job[] | null, repository: string): string {
 export const failedStep = (job: Job) =>
   job.steps.find(step => step.conclusion === 'failure' || step.conclusion === 'timed_out') ?? null
 
-const names = (list: string[]) =>
+export const names = (list: readonly string[]) =>
   list.length > 5 ? `${list.slice(0, 5).join(', ')} and ${list.length - 5} more` : list.join(', ')

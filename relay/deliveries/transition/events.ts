@@ -81,6 +81,7 @@ export interface Decision {
 }
 
 export type EventType = DeliveryEvent['type']
+export type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
 /**
  * What the list of runs shows for a delivery without a known run: no candidate; several, or one that could belong to

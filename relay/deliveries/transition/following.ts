@@ -1,10 +1,8 @@
 import type { Delivery, DeliveryRun, Message, Transition } from '../../store/delivery.ts'
-import { CANCELLED, type Ending, endOfRun, endWithoutRun } from './ending-texts.ts'
-import type { DeliveryEvent, EventType, Policy } from './events.ts'
-import { actionsPage } from './format.ts'
-import { boundRun, mergeRuns } from './runs.ts'
-
-type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
+import { CANCELLED, endOfRun, endWithoutRun } from './ending-texts.ts'
+import type { Event, Policy } from './events.ts'
+import { finish } from './finish.ts'
+import { mergeRuns } from './runs.ts'
 
 /** When the watch looks first at a run that has just reported. */
 const FIRST_WATCH_MS = 5_000
@@ -81,11 +79,13 @@ export function end(
   _now: number,
   policy: Policy,
 ): Transition {
-  const { jobs, lines } = found ?? { jobs: null, lines: [] }
   const isCancelled = delivery.cancelRequestedAt !== null && run.conclusion === 'cancelled'
-  const ending = isCancelled ? CANCELLED : endOfRun(run, jobs, delivery.repository)
+  const ending = isCancelled ? CANCELLED : endOfRun(run, found?.jobs ?? null, delivery.repository)
   const details = { github_run_id: run.id, conclusion: run.conclusion }
-  const ended = finish({ ...delivery, runs }, ending, { type: 'runEnded', details }, policy, { run, lines })
+  const ended = finish({ ...delivery, runs }, ending, { type: 'runEnded', details }, policy, {
+    run,
+    more: found?.lines,
+  })
   return { ...ended, change: { ...ended.change, runs } }
 }
 
@@ -112,43 +112,6 @@ export function giveUp(
   const history = { type: event.type, details: { why: event.cause.why } }
   const isCancelled = delivery.cancelRequestedAt !== null && event.type !== 'runTimedOut'
   return finish(delivery, isCancelled ? CANCELLED : endWithoutRun(event.cause, delivery), history, policy)
-}
-
-/** The last state, and the messages to Port: the log before the final status. */
-function finish(
-  delivery: Delivery,
-  { state, conclusion, label, sentence }: Ending,
-  history: NonNullable<Transition['history']>,
-  { serverUrl }: Policy,
-  ended: {
-    run: { id: number; url: string } | null
-    lines: { level: 'INFO' | 'WARN' | 'ERROR' | 'DEBUG'; message: string }[]
-  } = {
-    run: null,
-    lines: [],
-  },
-): Transition {
-  const success = conclusion === 'success'
-  const page = actionsPage(serverUrl, delivery.repository)
-  const bound = ended.run ?? boundRun(delivery)
-  const link = bound?.url || (bound ? `${page}/runs/${bound.id}` : page)
-  return {
-    change: { state, reason: success ? null : sentence, dueAt: null },
-    messages: [
-      { log: [{ level: success ? 'INFO' : 'ERROR', message: sentence }, ...ended.lines] },
-      {
-        update: {
-          conclusion,
-          statusLabel: label,
-          link: [link],
-          ...(bound && { externalRunId: String(bound.id) }),
-          // A summary that the workflow wrote stays where all went well.
-          ...(!success && { summary: sentence }),
-        },
-      },
-    ],
-    history: { ...history, details: { ...history.details, state, reason: success ? null : sentence } },
-  }
 }
 
 /** Port has the link already where the action reported. */

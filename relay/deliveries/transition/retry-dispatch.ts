@@ -1,10 +1,8 @@
-import type { Change, Delivery, Message, Transition } from '../../store/delivery.ts'
-import { endCancelled } from './cancelling.ts'
-import { howToName } from './ending-texts.ts'
-import type { DeliveryEvent, EventType, Policy } from './events.ts'
-import { actionsPage, answered, clockTime, describeDispatch, duration } from './format.ts'
-
-type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
+import type { Change, Delivery, HistoryEntry, Message, Transition } from '../../store/delivery.ts'
+import { failed, howToName } from './ending-texts.ts'
+import type { Event, Policy } from './events.ts'
+import { endCancelled, finish } from './finish.ts'
+import { answered, clockTime, describeDispatch, duration } from './format.ts'
 
 /** How long a dispatch without an answer may take to show as a run before it is sent again. */
 const GRACE_MS = 30_000
@@ -127,36 +125,17 @@ function retry(delivery: Delivery, reason: string, now: number, policy: Policy):
   }
 }
 
+/** The dispatch failed, unless it was cancelled meanwhile. */
 function fail(
   delivery: Delivery,
-  history: NonNullable<Transition['history']>,
-  reason: string,
+  history: HistoryEntry,
+  sentence: string,
   policy: Policy,
-  statusLabel = 'Not started',
+  label = 'Not started',
 ): Transition {
   if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
-  return {
-    change: { state: 'failed', reason, dueAt: null, unansweredSince: null },
-    messages: [
-      {
-        log: [
-          {
-            level: 'ERROR',
-            message: delivery.waitingAnnounced ? reason : `${reason} (Delivery ${delivery.id}.)`,
-          },
-        ],
-      },
-      {
-        update: {
-          conclusion: 'failure',
-          statusLabel,
-          summary: reason,
-          link: [actionsPage(policy.serverUrl, delivery.repository)],
-        },
-      },
-    ],
-    history: { ...history, details: { ...history.details, state: 'failed' } },
-  }
+  const message = delivery.waitingAnnounced ? sentence : `${sentence} (Delivery ${delivery.id}.)`
+  return finish(delivery, failed(label, sentence), history, policy, { lines: [{ level: 'ERROR', message }] })
 }
 
 /** A line for Port's log that the delivery waits: one only since it was queued. */

@@ -80,7 +80,7 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
   if (port === 'unread' && now < endBy && isPatient) return lookAgain()
   // A run that was never seen may be in another repository, which Port names.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
-    return { kind: 'run deleted', cause: { why: 'deleted' } }
+    return { kind: 'runDeleted', cause: { why: 'deleted' } }
   }
   if (ended) {
     // A look before this one, of whichever relay, has seen the end.
@@ -92,7 +92,7 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
   }
   if (now >= endBy) {
     return {
-      kind: 'run timed out',
+      kind: 'runTimedOut',
       cause: tooLate(present.length > 0 ? present : candidates, observation, policy),
     }
   }

@@ -23,4 +23,5 @@ export type Verdict =
   | { kind: 'ended in Port' }
   | { kind: 'cancelled in Port' }
   | { kind: 'run ended'; run: DeliveryRun }
-  | { kind: 'start timed out' | 'run timed out' | 'run unidentified' | 'run deleted'; cause: NoRun }
+  /** The event that gives the delivery up. */
+  | { kind: 'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'; cause: NoRun }

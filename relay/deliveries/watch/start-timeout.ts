@@ -23,13 +23,13 @@ export function decideStartTimeout(
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return null
     const reason = snapshot.reason ?? 'GitHub does not show it'
-    return { kind: 'start timed out', cause: { why: 'not seen', reason, startTimeout } }
+    return { kind: 'startTimedOut', cause: { why: 'not seen', reason, startTimeout } }
   }
   if ((snapshot.readAt ?? 0) < startBy) return null
   if (candidates.length > 0) {
     if (!candidates.every(run => run.status === 'completed')) return null
-    return { kind: 'run unidentified', cause: { why: 'unidentified', amount: candidates.length } }
+    return { kind: 'runUnidentified', cause: { why: 'unidentified', amount: candidates.length } }
   }
   if (!whole) return null
-  return { kind: 'start timed out', cause: { why: 'nothing listens', disabled: [], workflows: null } }
+  return { kind: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: null } }
 }

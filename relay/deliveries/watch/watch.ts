@@ -120,21 +120,11 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
         break
       case 'run ended':
         return end(delivery, verdict.run, runs)
-      case 'run deleted':
-        await apply(delivery, { type: 'runDeleted', cause: verdict.cause })
-        break
-      case 'run timed out':
-        await apply(delivery, { type: 'runTimedOut', cause: verdict.cause })
-        break
-      case 'run unidentified':
-        await apply(delivery, { type: 'runUnidentified', cause: verdict.cause })
-        break
-      case 'start timed out':
+      default:
         await apply(delivery, {
-          type: 'startTimedOut',
+          type: verdict.kind,
           cause: await explain(verdict.cause, delivery.repository),
         })
-        break
     }
     notes.delete(delivery.id)
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 
 /** Less than a query may take. */
@@ -45,11 +46,8 @@ export async function checkPreparedStatements(connect: () => Client): Promise<vo
 /** A pooler with a single connection lets the second use wait. */
 class NoAnswer extends Error {}
 
-async function inTime(query: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new NoAnswer('no answer')), ANSWER_MS)
-  })
-  query.catch(() => {})
-  await Promise.race([query, late]).finally(() => clearTimeout(timer))
-}
+const inTime = (query: Promise<unknown>) =>
+  Promise.race([
+    query,
+    sleep(ANSWER_MS, undefined, { ref: false }).then(() => Promise.reject(new NoAnswer('no answer'))),
+  ])

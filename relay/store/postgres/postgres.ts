@@ -2,7 +2,6 @@ import type { ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
 import { createDatabaseClock, type DatabaseClock } from '../clock.ts'
 import type { Backend, Row, Statement } from '../database.ts'
 import { postgres } from '../sql/dialect.ts'
-import { WRITE } from '../sql/maintenance.ts'
 import { createIntake } from './batch-inserts.ts'
 import { checkPreparedStatements, PoolerRefused } from './check-pooler.ts'
 import { listen } from './listen.ts'
@@ -84,9 +83,6 @@ export async function openPostgres(url: string): Promise<Backend> {
   return {
     dialect: postgres,
     clock,
-    async ping() {
-      await runOne(pool, WRITE)
-    },
     async run(statements) {
       const [only, ...others] = statements
       if (only && others.length === 0) return [await runOne(pool, only)]

@@ -1,27 +1,10 @@
 import { BOUNDS } from '../../config/bounds.ts'
 import type { Statement } from '../database.ts'
-import type { Change, Delivery, DeliveryRun, Transition } from '../delivery.ts'
+import type { Delivery, DeliveryRun, Transition } from '../delivery.ts'
 import type { ReportReceipt, UsedToken } from '../store.ts'
+import { columnOf } from './columns.ts'
 import { type Dialect, stateIs } from './dialect.ts'
 import { enqueue } from './outbox.ts'
-
-const COLUMN: Record<Exclude<keyof Change, 'runs'>, string> = {
-  state: 'state',
-  reason: 'reason',
-  queuedAt: 'queued_at',
-  dueAt: 'due_at',
-  attempts: 'attempts',
-  firstAttemptAt: 'first_attempt_at',
-  attemptedAt: 'attempted_at',
-  unansweredSince: 'unanswered_since',
-  waitingAnnounced: 'waiting_announced',
-  dispatchedAt: 'dispatched_at',
-  cancelRequestedAt: 'cancel_requested_at',
-  cancelSentAt: 'cancel_sent_at',
-  cancelForced: 'cancel_forced',
-  waitingFor: 'waiting_for',
-  decisions: 'decisions',
-}
 
 /** Of the history of a delivery, the first entries and the last ones are kept. */
 const FIRST_EVENTS = 50
@@ -79,7 +62,7 @@ function update(sql: Dialect, { delivery, changeId, transition, now, receipt, to
   for (const [field, value] of fields) {
     if (field === 'runs') continue
     const plain = typeof value === 'boolean' ? Number(value) : ((value ?? null) as string | number | null)
-    set.push(`${COLUMN[field as keyof typeof COLUMN]} = ${parameter(plain)}`)
+    set.push(`${columnOf(field)} = ${parameter(plain)}`)
   }
   if (requeue) set.push(`seq = ${sql.nextSeq}`, 'report_lines = 0', 'report_bytes = 0')
   if (history) set.push('events = events + 1')

@@ -1,5 +1,5 @@
 import type { Statement } from '../database.ts'
-import { columns } from './columns.ts'
+import { columns, named } from './columns.ts'
 import { type Dialect, stateIs } from './dialect.ts'
 
 /**
@@ -44,7 +44,7 @@ export function claimQueued(
       WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
     ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${sql.skipLocked.replace('UPDATE', 'UPDATE OF head')}`
   return {
-    sql: `${CLAIM} WHERE ${sql.among('seq', due)} RETURNING ${columns(sql)}, invocation, lease_until`,
+    sql: `${CLAIM} WHERE ${sql.among('seq', due)} RETURNING ${columns(sql)}, ${named('invocation', 'leaseUntil')}`,
     params: [now, until, limit, scope],
   }
 }

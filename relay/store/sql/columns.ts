@@ -1,31 +1,36 @@
+import type { Row } from '../database.ts'
+import type { Delivery, DeliveryRun } from '../delivery.ts'
 import type { Dialect } from './dialect.ts'
 
-const COLUMNS = [
-  ...['seq', 'id', 'dedupe_key', 'run_id', 'kind', 'action', 'organisation'],
-  ...['repository', 'event_type', 'workflow', 'ref', 'state', 'reason'],
-  ...['received_at', 'queued_at', 'updated_at', 'due_at', 'version', 'change_id'],
-  ...[
-    'attempts',
-    'first_attempt_at',
-    'attempted_at',
-    'unanswered_since',
-    'waiting_announced',
-    'dispatched_at',
-  ],
-  ...['cancel_requested_at', 'cancel_sent_at', 'cancel_forced', 'waiting_for', 'decisions'],
-].join(', ')
+/** The column of a field: `dueAt` is `due_at`, in every table. */
+export const columnOf = (field: string) => field.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
 
-const RUN = {
-  id: 'github_run_id',
-  attempt: 'attempt',
-  evidence: 'evidence',
-  past: 'past',
-  status: 'status',
-  conclusion: 'conclusion',
-  url: 'url',
-  reports_end: 'reports_end',
-}
+/** Columns under the names of their fields. */
+export const named = (...fields: string[]) =>
+  fields.map(field => `${columnOf(field)} AS "${field}"`).join(', ')
+
+const DELIVERY = named(
+  ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'organisation', 'repository', 'eventType'],
+  ...['workflow', 'ref', 'state', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt', 'version'],
+  ...['changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'unansweredSince', 'waitingAnnounced'],
+  ...['dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced', 'waitingFor', 'decisions'],
+)
+
+const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsEnd']
 
 /** What a delivery is read from: its row without the invocation, which may be large, and its runs. */
-export const columns = (sql: Dialect) =>
-  `${COLUMNS}, ${sql.jsonRows(RUN, 'runs WHERE runs.delivery = deliveries.id')} AS runs`
+export const columns = (sql: Dialect) => {
+  const run = { id: 'github_run_id', ...Object.fromEntries(RUN.map(field => [field, columnOf(field)])) }
+  return `${DELIVERY}, ${sql.jsonRows(run, 'runs WHERE runs.delivery = deliveries.id')} AS runs`
+}
+
+/** A row of {@link columns}; neither database has booleans here. */
+export function toDelivery<T extends Delivery>({ changeId: _, ...row }: Row): T {
+  const [waitingAnnounced, cancelForced] = [Boolean(row.waitingAnnounced), Boolean(row.cancelForced)]
+  const runs = (JSON.parse(String(row.runs)) as Row[]).map(toRun)
+  return { ...row, waitingAnnounced, cancelForced, runs } as unknown as T
+}
+
+export function toRun<T extends DeliveryRun>({ past, reportsEnd, ...rest }: Row): T {
+  return { ...rest, past: Boolean(past), ...(Boolean(reportsEnd) && { reportsEnd: true }) } as unknown as T
+}

@@ -1,5 +1,6 @@
 import type { Statement } from '../database.ts'
 import type { Gate } from '../store.ts'
+import { named } from './columns.ts'
 
 export function close({ scope, closedUntil, reason }: Gate): Statement {
   return {
@@ -11,7 +12,10 @@ export function close({ scope, closedUntil, reason }: Gate): Statement {
 }
 
 export function closed(now: number): Statement {
-  return { sql: 'SELECT scope, closed_until, reason FROM gates WHERE closed_until > ?1', params: [now] }
+  return {
+    sql: `SELECT ${named('scope', 'closedUntil', 'reason')} FROM gates WHERE closed_until > ?1`,
+    params: [now],
+  }
 }
 
 export function forget(before: number): Statement {

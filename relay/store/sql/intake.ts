@@ -1,5 +1,6 @@
 import type { Statement } from '../database.ts'
 import type { NewDelivery } from '../delivery.ts'
+import { columnOf, named } from './columns.ts'
 
 /*
  * The statements of the store, one function each, in the files of this folder. Parameters are `?1`, `?2`, …;
@@ -7,23 +8,12 @@ import type { NewDelivery } from '../delivery.ts'
  * name the statement, and the suite looks at the plans of all of them.
  */
 
-/** What intake writes, in the order of the parameters. */
-const FIELDS: readonly { column: string; type: 'text' | 'bigint'; of: keyof NewDelivery }[] = [
-  { column: 'id', type: 'text', of: 'id' },
-  { column: 'dedupe_key', type: 'text', of: 'dedupeKey' },
-  { column: 'replay_key', type: 'text', of: 'replayKey' },
-  { column: 'run_id', type: 'text', of: 'runId' },
-  { column: 'kind', type: 'text', of: 'kind' },
-  { column: 'action', type: 'text', of: 'action' },
-  { column: 'organisation', type: 'text', of: 'organisation' },
-  { column: 'repository', type: 'text', of: 'repository' },
-  { column: 'event_type', type: 'text', of: 'eventType' },
-  { column: 'workflow', type: 'text', of: 'workflow' },
-  { column: 'ref', type: 'text', of: 'ref' },
-  { column: 'invocation', type: 'text', of: 'invocation' },
-  { column: 'received_at', type: 'bigint', of: 'receivedAt' },
-]
-const NAMES = FIELDS.map(({ column }) => column).join(', ')
+/** What intake writes, in the order of the parameters: a time, and texts. */
+const FIELDS = [
+  ...(['id', 'dedupeKey', 'replayKey', 'runId', 'kind', 'action', 'organisation', 'repository'] as const),
+  ...(['eventType', 'workflow', 'ref', 'invocation', 'receivedAt'] as const),
+] satisfies readonly (keyof NewDelivery)[]
+const NAMES = FIELDS.map(columnOf).join(', ')
 const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
 const RECEIVED = `?${FIELDS.length}`
 
@@ -39,13 +29,13 @@ export function insert(d: NewDelivery): Statement {
 
 /** The parameters of {@link INSERT}. */
 export function toRow(d: NewDelivery): Statement['params'] {
-  return FIELDS.map(({ of }) => d[of])
+  return FIELDS.map(field => d[field])
 }
 
 /** PostgreSQL only: many deliveries at once, a list for each column. */
 const INSERT_MANY = `
   ${INTO} SELECT ${NAMES}, received_at, received_at, received_at, 'queued'
-  FROM unnest(${FIELDS.map(({ type }, i) => `CAST(?${i + 1} AS ${type}[])`).join(', ')})
+  FROM unnest(${FIELDS.map((field, i) => `CAST(?${i + 1} AS ${field === 'receivedAt' ? 'bigint' : 'text'}[])`).join(', ')})
     WITH ORDINALITY AS given (${NAMES}, place)
   ORDER BY place
   ON CONFLICT DO NOTHING RETURNING id`
@@ -54,10 +44,10 @@ export function insertMany(deliveries: readonly NewDelivery[]): {
   sql: string
   params: (string | number | null)[][]
 } {
-  return { sql: INSERT_MANY, params: FIELDS.map(({ of }) => deliveries.map(d => d[of])) }
+  return { sql: INSERT_MANY, params: FIELDS.map(field => deliveries.map(d => d[field])) }
 }
 
-const SAME = 'id, state, run_id, repository, event_type, workflow, ref'
+const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow', 'ref')
 
 export function findSame(d: Pick<NewDelivery, 'dedupeKey' | 'replayKey'>): Statement {
   return {

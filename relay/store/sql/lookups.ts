@@ -3,7 +3,7 @@ import type { Statement } from '../database.ts'
 import { STATES, type State } from '../delivery.ts'
 import type { Filter } from '../store.ts'
 import { MOST_COUNTED } from './backlog.ts'
-import { columns } from './columns.ts'
+import { columns, named } from './columns.ts'
 import { type Dialect, stateIs } from './dialect.ts'
 
 export function get(sql: Dialect, id: string): Statement {
@@ -32,7 +32,7 @@ export function findRuns(repository: string, given: readonly number[]): Statemen
   const runIds = padded(given)
   return {
     sql: `
-      SELECT delivery, github_run_id AS id, attempt, evidence, past, status, conclusion, url, reports_end FROM runs
+      SELECT delivery, github_run_id AS id, attempt, evidence, past, status, conclusion, url, reports_end AS "reportsEnd" FROM runs
       WHERE repository = ?1 AND github_run_id IN (${places(runIds, 2)})`,
     params: [repository.toLowerCase(), ...runIds],
   }
@@ -63,7 +63,7 @@ export function attemptedBetween(
   { from, to, except, limit }: { from: number; to: number; except: string; limit: number },
 ): Statement {
   return {
-    sql: `SELECT event_type FROM deliveries
+    sql: `SELECT ${named('eventType')} FROM deliveries
           WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND id <> ?4 ORDER BY attempted_at LIMIT ?5`,
     params: [repository, from, to, except, limit],
   }
@@ -81,7 +81,7 @@ export function reportUsage(id: string, sender: string): Statement {
   return {
     sql: `
       SELECT report_lines AS lines, report_bytes AS bytes,
-        coalesce((SELECT last FROM report_senders WHERE delivery = ?1 AND sender = ?2), 0) AS last_number
+        coalesce((SELECT last FROM report_senders WHERE delivery = ?1 AND sender = ?2), 0) AS "lastNumber"
       FROM deliveries WHERE id = ?1`,
     params: [id, sender],
   }

@@ -1,6 +1,7 @@
 import type { Statement } from '../database.ts'
 import type { Message } from '../delivery.ts'
 import type { Sent } from '../store.ts'
+import { columnOf, named } from './columns.ts'
 import type { Dialect } from './dialect.ts'
 
 /** What one claim reads of an outbox; a larger message is read alone. */
@@ -41,12 +42,12 @@ export function claim(
 ): Statement {
   const due = `
     SELECT delivery FROM outboxes WHERE due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT ?3 ${sql.skipLocked}`
-  const of = (column: string) =>
-    `(SELECT ${column} FROM deliveries WHERE deliveries.id = outboxes.delivery) AS ${column}`
+  const of = (field: string) =>
+    `(SELECT ${columnOf(field)} FROM deliveries WHERE deliveries.id = outboxes.delivery) AS "${field}"`
   return {
     sql: `
       UPDATE outboxes SET version = version + 1, lease_until = ?2 WHERE ${sql.among('delivery', due)}
-      RETURNING delivery, version, attempts, ${of('run_id')}, ${of('repository')}, ${of('organisation')},
+      RETURNING delivery, version, attempts, ${of('runId')}, ${of('repository')}, ${of('organisation')},
         (SELECT count(*) FROM runs WHERE runs.delivery = outboxes.delivery AND evidence = 'report' AND past = 0) AS reported`,
     params: [now, until, limit],
   }
@@ -55,7 +56,7 @@ export function claim(
 /** What waits of one delivery. */
 export function waiting(delivery: string): Statement {
   return {
-    sql: `SELECT due_at, attempts, (SELECT count(*) FROM outbox WHERE outbox.delivery = ?1) AS amount
+    sql: `SELECT ${named('dueAt', 'attempts')}, (SELECT count(*) FROM outbox WHERE outbox.delivery = ?1) AS amount
           FROM outboxes WHERE delivery = ?1`,
     params: [delivery],
   }
@@ -64,7 +65,7 @@ export function waiting(delivery: string): Statement {
 export function page(delivery: string): Statement {
   return {
     sql: `
-      SELECT seq, body, created_at FROM (
+      SELECT ${named('seq', 'body', 'createdAt')} FROM (
         SELECT seq, body, created_at, bytes, sum(bytes) OVER (ORDER BY seq) AS total
         FROM (SELECT * FROM outbox WHERE delivery = ?1 ORDER BY seq LIMIT ${PAGE_MESSAGES}) AS first
       ) AS summed

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 
 /** Often enough that the log stays small, and seldom enough that a page written again and again is moved once. */
@@ -14,6 +15,7 @@ export interface Checkpoints {
 }
 
 export function startCheckpoints(path: string): Checkpoints {
+  const { ino } = statSync(path)
   let thread: Worker | undefined
   let timer: NodeJS.Timeout | undefined
   let due = false
@@ -24,7 +26,7 @@ export function startCheckpoints(path: string): Checkpoints {
     // Beside this file in the sources, beside the bundle when bundled.
     const file = `./sqlite-checkpoint-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
     const started = new Worker(new URL(file, import.meta.url), {
-      workerData: path,
+      workerData: { path, ino },
       resourceLimits: { maxYoungGenerationSizeMb: 1 },
     })
     started.on('message', () => {

@@ -3,6 +3,73 @@
  * added. The partial indexes hold what waits, never what is done, so a million finished deliveries cost
  * the hot path nothing.
  */
+/** The tables that the third step adds. */
+export const TABLES = `
+  CREATE TABLE runs (
+    repository TEXT NOT NULL,
+    github_run_id INTEGER NOT NULL,
+    delivery TEXT NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    evidence TEXT NOT NULL,
+    past INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    conclusion TEXT,
+    url TEXT NOT NULL,
+    reports_end INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (repository, github_run_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE events (
+    delivery TEXT NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    details TEXT NOT NULL,
+    PRIMARY KEY (delivery, number)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    delivery TEXT NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
+    body TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE outboxes (
+    delivery TEXT PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
+    due_at INTEGER NOT NULL,
+    lease_until INTEGER NOT NULL DEFAULT 0,
+    version INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE used_tokens (jti TEXT PRIMARY KEY, delivery TEXT NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE gates (scope TEXT PRIMARY KEY, closed_until INTEGER NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE rate_limiter (tokens REAL NOT NULL, refilled_at INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;
+`
+
+export const INDEXES = `
+  -- claimQueued, findUnannounced, takePermits, list
+  CREATE INDEX deliveries_queued ON deliveries (repository, seq) WHERE state = 'queued';
+  -- claimWatched
+  CREATE INDEX deliveries_watched ON deliveries (due_at) WHERE state IN ('dispatched', 'running');
+  -- findUnbound
+  CREATE INDEX deliveries_dispatched ON deliveries (repository, seq) WHERE state = 'dispatched';
+  -- attemptedBetween
+  CREATE INDEX deliveries_attempted ON deliveries (repository, attempted_at) WHERE attempted_at IS NOT NULL;
+  -- list, counts
+  CREATE INDEX deliveries_state ON deliveries (state, seq) WHERE state <> 'queued';
+  -- list
+  CREATE INDEX deliveries_repository ON deliveries (repository, state, seq) WHERE state <> 'queued';
+  -- purge
+  CREATE INDEX deliveries_ended ON deliveries (updated_at) WHERE state IN ('finished', 'failed', 'cancelled');
+  -- apply, columns
+  CREATE INDEX runs_delivery ON runs (delivery);
+  -- page, settle
+  CREATE INDEX outbox_delivery ON outbox (delivery, seq);
+  -- purge
+  CREATE INDEX used_tokens_expired ON used_tokens (expires_at);
+  -- claimOutboxes
+  CREATE INDEX outboxes_due ON outboxes (due_at);
+`
+
 export const MIGRATIONS = [
   `
   CREATE TABLE deliveries (
@@ -126,44 +193,7 @@ export const MIGRATIONS = [
   FROM old_deliveries;
   -- accept
   CREATE UNIQUE INDEX deliveries_replay ON deliveries (replay_key) WHERE replay_key IS NOT NULL;
-  CREATE TABLE runs (
-    repository TEXT NOT NULL,
-    github_run_id INTEGER NOT NULL,
-    delivery TEXT NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
-    attempt INTEGER NOT NULL,
-    evidence TEXT NOT NULL,
-    past INTEGER NOT NULL,
-    status TEXT NOT NULL,
-    conclusion TEXT,
-    url TEXT NOT NULL,
-    reports_end INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (repository, github_run_id)
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE events (
-    delivery TEXT NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
-    number INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    type TEXT NOT NULL,
-    details TEXT NOT NULL,
-    PRIMARY KEY (delivery, number)
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    delivery TEXT NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
-    body TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    created_at INTEGER NOT NULL
-  ) STRICT;
-  CREATE TABLE outboxes (
-    delivery TEXT PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
-    due_at INTEGER NOT NULL,
-    lease_until INTEGER NOT NULL DEFAULT 0,
-    version INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE used_tokens (jti TEXT PRIMARY KEY, delivery TEXT NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE gates (scope TEXT PRIMARY KEY, closed_until INTEGER NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE rate_limiter (tokens REAL NOT NULL, refilled_at INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;
+  ${TABLES}
   INSERT INTO rate_limiter SELECT tokens, at, 0 FROM pace;
   INSERT INTO gates SELECT scope, until, 'GitHub limits how fast this credential may work' FROM pauses;
   INSERT OR IGNORE INTO runs (repository, github_run_id, delivery, attempt, evidence, past, status, conclusion, url)
@@ -188,28 +218,7 @@ export const MIGRATIONS = [
   ) STRICT, WITHOUT ROWID;
   INSERT INTO report_senders SELECT delivery, sender, last FROM old_senders;
   DROP TABLE old_senders; DROP TABLE old_deliveries; DROP TABLE reports; DROP TABLE pace; DROP TABLE pauses;
-  -- claimQueued, findUnannounced, takePermits, list
-  CREATE INDEX deliveries_queued ON deliveries (repository, seq) WHERE state = 'queued';
-  -- claimWatched
-  CREATE INDEX deliveries_watched ON deliveries (due_at) WHERE state IN ('dispatched', 'running');
-  -- findUnbound
-  CREATE INDEX deliveries_dispatched ON deliveries (repository, seq) WHERE state = 'dispatched';
-  -- attemptedBetween
-  CREATE INDEX deliveries_attempted ON deliveries (repository, attempted_at) WHERE attempted_at IS NOT NULL;
-  -- list, counts
-  CREATE INDEX deliveries_state ON deliveries (state, seq) WHERE state <> 'queued';
-  -- list
-  CREATE INDEX deliveries_repository ON deliveries (repository, state, seq) WHERE state <> 'queued';
-  -- purge
-  CREATE INDEX deliveries_ended ON deliveries (updated_at) WHERE state IN ('finished', 'failed', 'cancelled');
-  -- apply, columns
-  CREATE INDEX runs_delivery ON runs (delivery);
-  -- page, settle
-  CREATE INDEX outbox_delivery ON outbox (delivery, seq);
-  -- purge
-  CREATE INDEX used_tokens_expired ON used_tokens (expires_at);
-  -- claimOutboxes
-  CREATE INDEX outboxes_due ON outboxes (due_at);
+  ${INDEXES}
   `,
   /* What happened in each hour, for the dashboard. */
   `

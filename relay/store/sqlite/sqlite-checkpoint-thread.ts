@@ -1,18 +1,29 @@
+import { statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 
 /*
  * The thread that moves commits from SQLite's log into the file. It delays no commit: it moves pages that no
  * writer uses, and leaves the rest. https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
+ *
+ * The log lies beside the file, by its name. While the name is that of no file, or of another one, such as a backup
+ * that is put in its place, the log must be left alone: SQLite would delete it beside a new file.
  */
 const port = parentPort as MessagePort
-const database = new DatabaseSync(String(workerData), { timeout: 0 })
-database.exec('PRAGMA synchronous = FULL')
+const { path, ino } = workerData as { path: string; ino: number }
+const location = pathToFileURL(path)
+location.searchParams.set('mode', 'rw')
+let database: DatabaseSync | undefined
+
 port.on('message', () => {
   try {
-    database.exec('PRAGMA wal_checkpoint(PASSIVE)')
+    if (statSync(path).ino === ino) {
+      database ??= new DatabaseSync(location, { timeout: 0 })
+      database.exec('PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(PASSIVE)')
+    }
   } catch {
-    // The disk is full, or the like: a commit gets the same error; what is committed stays in the log.
+    // The file was moved away, the disk is full, or the like: a commit gets the same error; what is committed stays in the log.
   }
   port.postMessage('done')
 })

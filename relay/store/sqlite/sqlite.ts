@@ -1,5 +1,7 @@
 import { Worker } from 'node:worker_threads'
-import type { Backend, Database, Row, Statement } from '../database.ts'
+import { createDatabaseClock } from '../clock.ts'
+import type { Backend, Row, Statement } from '../database.ts'
+import { sqlite } from '../sql/dialect.ts'
 import { toRow } from '../sql/intake.ts'
 import { startCheckpoints } from './checkpoints.ts'
 import type { Answers, Batch } from './file.ts'
@@ -25,7 +27,7 @@ const resourceLimits = { maxYoungGenerationSizeMb: 6 }
  *
  * @throws Error with a sentence naming the path, when the file cannot be opened or another relay holds it
  */
-export async function openSqlite(path: string): Promise<Database & Pick<Backend, 'insert'>> {
+export async function openSqlite(path: string): Promise<Backend> {
   // Beside this file in the sources, beside the bundle when bundled.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
   const thread = new Worker(new URL(file, import.meta.url), { workerData: path, resourceLimits })
@@ -87,6 +89,10 @@ export async function openSqlite(path: string): Promise<Database & Pick<Backend,
       schedule()
     })
   return {
+    dialect: sqlite,
+    clock: createDatabaseClock(),
+    // Alone on its file.
+    onWork() {},
     run,
     async claim(statement) {
       claims++
