@@ -89,6 +89,17 @@ const LEFT: [string, string, string][] = [
     ANOTHER,
   ],
   [
+    'a run that may be another',
+    workflow(
+      [
+        port('operation: PATCH_RUN, runId: "${{ inputs.parent_run || inputs.port_run_id }}", statusLabel: a'),
+        port(`${OWN}, operation: PATCH_RUN, statusLabel: a`).replace('name: Report', 'name: Own'),
+      ],
+      { inputs: 'port_context parent_run' },
+    ),
+    ANOTHER,
+  ],
+  [
     'an entity of another run',
     workflow([port('identifier: a, blueprint: b, runId: "${{ steps.child.outputs.runId }}"')]),
     ANOTHER,
@@ -334,6 +345,12 @@ const SAID: [string, string, Partial<MigrateOptions>, string][] = [
   [
     'jq on the event',
     workflow([script(`jq '.inputs.port_context | fromjson' "$GITHUB_EVENT_PATH"`), entity]),
+    {},
+    'port_context is no input any more',
+  ],
+  [
+    'jq on all inputs',
+    workflow(['- { run: jq .port_context, env: { I: "${{ toJSON(inputs) }}" } }', entity]),
     {},
     'port_context is no input any more',
   ],

@@ -301,10 +301,15 @@ function goneFrom(document: Document, names: Names): Set<string> {
 /** Readers of an input that is no more, such as `jq` on the event: each line of the result that names one. */
 function noteLeftOver(text: string, lines: number[], gone: Set<string>, findings: Finding[]): void {
   const reference = /(?<!\bport\.)\b(inputs|client_payload)\s*(?:\.|\[\s*\\?["'])\s*([\w-]+)/gi
+  // A name that is Port's own is the input's wherever it is read as a key.
+  const key = /(?<!\b(?:env|outputs))[.'"](port_?\w+)(?![\w-])/gi
   for (const [index, line] of text.split('\n').entries()) {
-    for (const [, from, name] of line.matchAll(reference)) {
-      const isRelays = from!.toLowerCase() === 'client_payload' && /^(run_id|action|port)$/i.test(name!)
-      if (isRelays || !gone.has(name!.toLowerCase())) continue
+    const read = [...line.matchAll(reference)]
+      .filter(([, from, name]) => !(/payload/i.test(from!) && /^(run_id|action|port)$/i.test(name!)))
+      .map(([, , name]) => name!)
+    const named = new Set([...read, ...[...line.matchAll(key)].map(([, name]) => name!)])
+    for (const name of named) {
+      if (!gone.has(name.toLowerCase())) continue
       findings.push({
         line: lines[index]!,
         level: 'check',

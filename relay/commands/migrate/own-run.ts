@@ -29,7 +29,7 @@ export function isOwnRunId(template: string, scope: Scope, names: Names, depth =
   const [, variable] = /^env\.(\w+)$/.exec(source) ?? []
   const value = envOf(scope).get(variable?.toLowerCase() ?? '')
   if (value !== undefined) return isOwnRunId(value, scope, names, depth - 1)
-  if (RUN_ID_NAME.test(/[\w-]+$/.exec(source)?.[0] ?? '')) return true
+  if (RUN_ID_NAME.test(/^[\w.-]*\.([\w-]+)$/.exec(source)?.[1] ?? '')) return true
   const [, context, id, output] = /^(needs|steps)\.([\w-]+)\.outputs\.([\w-]+)$/.exec(source) ?? []
   if (context === 'needs') {
     const job = nodeAt(nodeAt(scope.root, 'jobs'), id!)
