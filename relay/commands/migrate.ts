@@ -1,5 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { defineCommand, JSON_OPTION, UsageError } from './command.ts'
 import type { Finding, MigrateOptions, Trigger } from './migrate/types.ts'
 
@@ -37,7 +37,7 @@ was rewritten and depends on what the workflow does not show. What is migrated a
 call each other are migrated together: name all of their files.`,
   async run({ values, positionals: files, print, note }) {
     checkValues(values, files)
-    const { results, problems } = await migrateFiles(files, values)
+    const { results, problems } = await migrateAll(files, values)
     for (const problem of problems) note(problem)
     if (values.write) for (const { file, changed, workflow } of results) if (changed) write(file, workflow)
     if (values.json) print(JSON.stringify({ files: results }, null, 2))
@@ -78,40 +78,41 @@ function checkValues({ on, 'event-type': type, action }: Values, files: string[]
     throw new UsageError(`--action must be OWNER/NAME@VERSION, not ${JSON.stringify(action)}.`)
 }
 
-async function migrateFiles(
+async function migrateAll(
   files: string[],
   values: Values,
 ): Promise<{ results: Result[]; problems: string[] }> {
   // What rewrites and GitHub's parser take longer to load than the relay to start.
-  const [{ migrateWorkflow }, { checkWorkflow }] = await Promise.all([
+  const [{ migrateFiles }, { migrateWorkflow }] = await Promise.all([
+    import('./migrate/migrate-files.ts'),
     import('./migrate/migrate-workflow.ts'),
-    import('./migrate/check-workflow.ts'),
   ])
   const results: Result[] = []
   const problems: string[] = []
+  const folders = new Map<string, { file: string; text: string }[]>()
   for (const file of files) {
     try {
       const text = readFileSync(file, 'utf8')
-      const { text: workflow, changed, findings } = migrateWorkflow(text, optionsFor(file, files, values))
-      const errors = changed ? await checkWorkflow(basename(file), workflow) : []
-      const before = errors.length > 0 ? await checkWorkflow(basename(file), text) : []
-      if (before.length > 0)
-        problems.push(`${file} is not rewritten: GitHub's parser refuses it as it is: ${before.join('; ')}`)
-      else if (errors.length > 0)
-        problems.push(`${file} is not rewritten: GitHub's parser would refuse it: ${errors.join('; ')}`)
-      results.push(
-        errors.length > 0
-          ? { file, changed: false, workflow: text, findings }
-          : { file, changed, workflow, findings },
-      )
+      migrateWorkflow(text, optionsFor(file, values))
+      folders.set(dirname(file), [...(folders.get(dirname(file)) ?? []), { file, text }])
     } catch (error) {
       problems.push(`${file} cannot be migrated: ${(error as Error).message}`)
+    }
+  }
+  for (const folder of folders.values()) {
+    const migrated = await migrateFiles(
+      folder.map(({ file, text }) => ({ name: basename(file), text, options: optionsFor(file, values) })),
+    )
+    for (const [index, { text: workflow, changed, findings, problem }] of migrated.entries()) {
+      const { file } = folder[index]!
+      if (problem !== null) problems.push(`${file} is not rewritten: ${problem}`)
+      results.push({ file, changed, workflow, findings })
     }
   }
   return { results, problems }
 }
 
-function optionsFor(file: string, files: string[], values: Values): MigrateOptions {
+function optionsFor(file: string, values: Values): MigrateOptions {
   const name = basename(file).replace(/\.ya?ml$/, '')
   return {
     ...(values.on !== undefined && { on: values.on as Trigger }),
@@ -119,7 +120,6 @@ function optionsFor(file: string, files: string[], values: Values): MigrateOptio
     action: values.action ?? ACTION,
     credentials: values.credentials ?? false,
     keepLogs: values['keep-logs'] ?? false,
-    together: files.map(each => basename(each)),
   }
 }
 

@@ -35,7 +35,6 @@ test('the guide shows what migrate makes of the deployment', () => {
     action: 'org/port-webhook-action@v1',
     credentials: false,
     keepLogs: false,
-    together: [],
   })
   expect(guide).toContain(`\`\`\`yaml\n${text}\`\`\``)
 })

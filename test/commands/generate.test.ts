@@ -180,10 +180,19 @@ jobs:
   const quoted = workflow.replace('default: false', "default: 'false'").replace('default: 3', "default: '3'")
   expect((await actionOf(quoted, 'release-it.yml')).trigger.userInputs).toEqual(action.trigger.userInputs)
   expect(notes).toEqual([
-    'release-it.yml declares no input "port" (type: string): without it the action cannot know the run in Port.',
-    'release-it.yml has no step with an id that uses port-webhook-action: without it the end of the job is not reported to Port.',
+    'release-it.yml does not use port-webhook-action: the relay ends the run in Port with the workflow; for steps and log lines in Port, add the action and the input "port".',
     'The input stage is an environment; Port has no such type, so that it is text there.',
   ])
+})
+
+test('a workflow whose step with the action has no id is told nothing of it; one without the action, what the relay does', async () => {
+  const notesOf = async (name: string) => {
+    const example = readFileSync(join(root, 'examples/existing-workflow', name), 'utf8')
+    const { notes } = await generated(example, name, '--relay', 'https://r.acme.example')
+    return notes.filter(note => note.startsWith(name))
+  }
+  expect(await notesOf('release-reporting.yml')).toEqual([])
+  expect(await notesOf('release.yml')).toEqual([expect.stringContaining('the relay ends the run in Port')])
 })
 
 test.each(globSync('examples/*/*.yml', { cwd: root }).sort())(

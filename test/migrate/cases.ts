@@ -252,6 +252,13 @@ export const CASES: Case[] = [
     log: ['Labelled by RUN'],
     findings: ['17: check: port_context as a whole'],
   }),
+  ...both({
+    name: 'step-env',
+    inputs: { version: '1', tier: 'prod' },
+    end: 'SUCCESS',
+    calls: [],
+    log: ['In prod'],
+  }),
   { name: 'label-and-summary', end: 'SUCCESS', calls: ['rotate'], holds: ['status-label=', 'summary<<'] },
   {
     name: 'entities-read',

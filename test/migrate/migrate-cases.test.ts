@@ -30,7 +30,6 @@ describe.each(workflows)('the workflow $name $on', each => {
         action: 'org/port-webhook-action@v1',
         credentials: false,
         keepLogs: false,
-        together: [],
       }
       expect(migrateWorkflow(once, options).text).toBe(once)
     }

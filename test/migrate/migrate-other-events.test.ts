@@ -10,7 +10,6 @@ const OPTIONS: MigrateOptions = {
   action: 'org/port-webhook-action@v1',
   credentials: false,
   keepLogs: false,
-  together: [],
 }
 
 test('a workflow that a push starts too runs there without the action, and sends nothing', async () => {

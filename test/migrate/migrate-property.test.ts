@@ -15,7 +15,6 @@ const options = (on?: MigrateOptions['on']): MigrateOptions => ({
   action: 'org/port-webhook-action@v1',
   credentials: false,
   keepLogs: false,
-  together: [],
 })
 
 test('50 generated workflows parse after migrate, keep their comments, and stay as they are at a second run', async () => {

@@ -24,7 +24,6 @@ test.each([
     action: 'org/port-webhook-action@v1',
     credentials: false,
     keepLogs: false,
-    together: [],
   })
   const [job] = Object.values(parse(text).jobs) as { steps: { run?: string; shell?: string }[] }[]
   const reporting = job!.steps.find(({ run }) => run?.includes('PORT_ENTITIES'))

@@ -25,15 +25,16 @@ export function migrated(
   { name, on }: Pick<Case, 'name' | 'on'>,
   more: Partial<MigrateOptions> = {},
 ): Migrated {
-  return migrateWorkflow(beforeOf(name), {
+  const options: MigrateOptions = {
     ...(on && { on }),
     eventType: 'act',
     action: 'org/port-webhook-action@v1',
     credentials: false,
     keepLogs: false,
-    together: ['reusable.yml', 'called.yml'],
     ...more,
-  })
+  }
+  const called = new Map([['called.yml', migrateWorkflow(beforeOf('called'), options)]])
+  return migrateWorkflow(beforeOf(name), options, called)
 }
 
 const ENTITY = {
@@ -203,7 +204,9 @@ function writeCommand(folder: string, calls: string, broken = ''): void {
 
 /** A workflow does not name the address of a stand-in; what is shown meanwhile is not compared, so it need not be. */
 const onStandIn = (yaml: string): string =>
-  yaml.replace(/^( *)port-client-id:/gm, '$1port-api-url: ${{ vars.PORT_API_URL }}\n$1progress: false\n$&')
+  yaml
+    .replace(/^ *port-api-url:.*\n/gm, '')
+    .replace(/^( *)port-client-id:/gm, '$1port-api-url: ${{ vars.PORT_API_URL }}\n$1progress: false\n$&')
 
 /** The steps that have nothing to do with Port, as job, name and result. */
 function ownSteps(played: PlayedRun, name: string): string[] {

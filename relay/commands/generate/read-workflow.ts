@@ -12,8 +12,8 @@ export interface WorkflowFile {
   inputs: { name: string; input: unknown; at: number }[]
   /** The Port inputs that its expressions name. */
   usedInputs: string[]
-  /** Ids of the steps that use the action. */
-  stepIds: string[]
+  /** Whether a step uses the action. */
+  usesAction: boolean
 }
 
 /** @throws Error with a sentence where the text is no workflow */
@@ -25,11 +25,11 @@ export function readWorkflow(yaml: string, file: string): WorkflowFile {
   if (!isObject(value) || !('on' in value) || !isObject(value.jobs))
     throw new Error(`${file} is neither a workflow (on, jobs) nor a Port action (identifier, trigger).`)
   const on = readEvents(value.on)
-  const stepIds = Object.values(value.jobs)
+  const steps = Object.values(value.jobs)
     .flatMap(job => (isObject(job) && Array.isArray(job.steps) ? job.steps : []))
     .filter(isObject)
-    .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)) && typeof step.id === 'string')
-    .map(step => String(step.id))
+    .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)))
+  const stepIds = steps.flatMap(({ id }) => (typeof id === 'string' ? [id] : []))
   const dispatch = isObject(on.workflow_dispatch) ? on.workflow_dispatch : {}
   const node = document.getIn(['on', 'workflow_dispatch', 'inputs'], true)
   const places = new Map<string, number>()
@@ -46,7 +46,7 @@ export function readWorkflow(yaml: string, file: string): WorkflowFile {
       at: places.get(name) ?? 0,
     })),
     usedInputs: usedInputs(value, stepIds),
-    stepIds,
+    usesAction: steps.length > 0,
   }
 }
 

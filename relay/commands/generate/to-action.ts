@@ -147,13 +147,14 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
     String(url).startsWith(EXAMPLE_RELAY) &&
       `Replace ${EXAMPLE_RELAY} by the address of your relay, or give --relay.`,
     event === 'workflow_dispatch' &&
+      workflow.usesAction &&
       !workflow.inputs.some(({ name }) => name === 'port') &&
       `${file} declares no input "port" (type: string): without it the action cannot know the run in Port.`,
     event === 'workflow_dispatch' &&
       workflow.inputs.some(({ name, input }) => name === 'port' && isOwnPort(input)) &&
       `${file} has an input "port" of its own, which the relay fills with its payload: rename it.`,
-    workflow.stepIds.length === 0 &&
-      `${file} has no step with an id that uses port-webhook-action: without it the end of the job is not reported to Port.`,
+    !workflow.usesAction &&
+      `${file} does not use port-webhook-action: the relay ends the run in Port with the workflow; for steps and log lines in Port, add the action${event === 'workflow_dispatch' ? ' and the input "port"' : ''}.`,
     ...workflow.inputs
       .filter(({ name }) => event === 'workflow_dispatch' && OF_BACKEND.includes(name))
       .map(

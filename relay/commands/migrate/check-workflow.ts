@@ -1,4 +1,5 @@
 import { registerHooks } from 'node:module'
+import { basename } from 'node:path'
 import type { StringDefinition } from '@actions/workflow-parser/templates/schema/string-definition'
 
 let hooked = false
@@ -6,13 +7,30 @@ let hooked = false
 /**
  * Checks a workflow with GitHub's own parser, which is loaded on first use: it takes longer than the relay to start.
  *
+ * @param others the workflows that it may call, by file name; calls of any other are not checked
  * @returns its messages with line and column, none where the workflow is right
  */
-export async function checkWorkflow(name: string, content: string): Promise<string[]> {
+export async function checkWorkflow(
+  name: string,
+  content: string,
+  others: ReadonlyMap<string, string> = new Map(),
+): Promise<string[]> {
   const parser = await loadParser()
   const { context, value } = parser.parseWorkflow({ name, content }, new parser.NoOperationTraceWriter())
-  if (value) await parser.convertWorkflowTemplate(context, value, undefined)
-  return context.errors.getErrors().map(error => error.message)
+  const getFileContent = async ({ path }: { path: string }) => {
+    const called = others.get(basename(path))
+    if (called === undefined) throw new Error('unknown')
+    return { name: basename(path), content: called }
+  }
+  if (value)
+    await parser.convertWorkflowTemplate(
+      context,
+      value,
+      { getFileContent },
+      { fetchReusableWorkflowDepth: 1 },
+    )
+  const messages = context.errors.getErrors().map(error => error.message)
+  return messages.filter(message => !message.includes('Unable to find reusable workflow'))
 }
 
 /**

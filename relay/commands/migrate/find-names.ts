@@ -1,14 +1,24 @@
 import { type Document, isMap, isScalar, visit } from 'yaml'
 import type { Names } from './map-expression.ts'
+import { RUN_ID_NAME } from './own-run.ts'
 import { isPortAction } from './port-step.ts'
-import { splitTemplate } from './template.ts'
-import { mapOf, nodeAt, pairOf, textOf, textsOf } from './yaml-nodes.ts'
+import { hasAction } from './read-job.ts'
+import { onlyExpression, splitTemplate } from './template.ts'
+import type { Migrated } from './types.ts'
+import { calledFile, mapOf, nodeAt, pairOf, textOf, textsOf } from './yaml-nodes.ts'
 
 const CONTEXT_NAME = /^port_?(run_?)?(context|payload)$/i
-const RUN_ID_NAME = /^port_?(action_?)?run_?(id|identifier)$/i
 
-/** What the workflow calls the inputs that Port's run comes in, by their names and by what its reports make of them. */
-export function findNames(document: Document, text: string, start: Names['start']): Names {
+/**
+ * What the workflow calls the inputs that Port's run comes in: by their names, else by what its reports make of the
+ * only one that they name.
+ */
+export function findNames(
+  document: Document,
+  text: string,
+  start: Names['start'],
+  called: ReadonlyMap<string, Migrated>,
+): Names {
   const names: Names = {
     contexts: new Set(),
     runIds: new Set(),
@@ -32,7 +42,15 @@ export function findNames(document: Document, text: string, start: Names['start'
     if (CONTEXT_NAME.test(name)) names.contexts.add(name)
     if (RUN_ID_NAME.test(name)) names.runIds.add(name)
   }
-  for (const source of runIdExpressions(document, text)) addRunId(source, names)
+  // What is left of reports in a workflow that has the action is of other runs.
+  if (hasAction(document.contents) || names.contexts.size + names.runIds.size > 0) return names
+  const inputs = [
+    ...runIdExpressions(document, text).map(source => inputOf(source)),
+    ...handedOn(document, called),
+  ].filter(each => each !== null)
+  const [first] = inputs
+  if (first && inputs.every(({ kind, name }) => kind === first.kind && name === first.name))
+    names[first.kind].add(first.name)
   return names
 }
 
@@ -44,13 +62,16 @@ function readsWholeEntity(text: string): boolean {
 
 /** The expressions that reports name Port's run with, those in `env` resolved. */
 function runIdExpressions(document: Document, text: string): string[] {
-  const env = new Map<string, string>()
+  const env = new Map<string, string[]>()
   const templates: string[] = []
   visit(document, {
     Pair(_, { key, value }) {
       const name = isScalar(key) ? String(key.value) : ''
       if (name === 'env' && isMap(value))
-        for (const { key, value: each } of mapOf(value)!.items) env.set(String(key.value), textOf(each) ?? '')
+        for (const { key, value: each } of mapOf(value)!.items) {
+          const variable = String(key.value)
+          env.set(variable, [...(env.get(variable) ?? []), textOf(each) ?? ''])
+        }
     },
     Map(_, map) {
       if (!isPortAction(textOf(nodeAt(map, 'uses')) ?? '')) return
@@ -69,17 +90,38 @@ function runIdExpressions(document: Document, text: string): string[] {
       if ('text' in piece) return []
       const variable = /^env\.(\w+)$/.exec(piece.expression.trim())?.[1]
       if (variable === undefined) return [piece.expression]
-      return splitTemplate(env.get(variable) ?? '').flatMap(each => ('text' in each ? [] : [each.expression]))
+      return (env.get(variable) ?? [])
+        .flatMap(splitTemplate)
+        .flatMap(each => ('text' in each ? [] : [each.expression]))
     }),
   )
 }
 
-function addRunId(source: string, names: Names): void {
+interface Input {
+  kind: 'contexts' | 'runIds'
+  name: string
+}
+
+/** The input that a run's id is read from. */
+function inputOf(source: string): Input | null {
   const input = String.raw`(?:github\s*\.\s*event\s*\.\s*)?inputs\s*(?:\.\s*|\[\s*')([A-Za-z_][\w-]*)(?:'\s*\])?`
-  const context = new RegExp(String.raw`fromjson\s*\(\s*${input}\s*\)`, 'i').exec(source)
-  if (context) names.contexts.add(context[1]!)
-  else {
-    const direct = new RegExp(String.raw`^\s*${input}\s*$`, 'i').exec(source)
-    if (direct && !names.contexts.has(direct[1]!)) names.runIds.add(direct[1]!)
-  }
+  const [, context, direct] =
+    new RegExp(
+      String.raw`^\s*(?:fromjson\s*\(\s*${input}\s*\)\s*\.\s*(?:context\s*\.\s*)?run(?:_?id|\.id)|${input})\s*$`,
+      'i',
+    ).exec(source) ?? []
+  if (context !== undefined) return { kind: 'contexts', name: context }
+  return direct === undefined ? null : { kind: 'runIds', name: direct }
+}
+
+/** The inputs that the workflow hands on to workflows that it calls, as what those took them for. */
+function handedOn(document: Document, called: ReadonlyMap<string, Migrated>): Input[] {
+  return (mapOf(document.get('jobs', true))?.items ?? []).flatMap(({ value: job }) => {
+    const removed = called.get(calledFile(textOf(nodeAt(job, 'uses'))) ?? '')?.removed
+    return [...textsOf(nodeAt(job, 'with'))].flatMap(([name, text]) => {
+      const kind = removed?.get(name)
+      const input = kind && inputOf(onlyExpression(text) ?? '')
+      return input ? [input.kind === 'runIds' ? { kind, name: input.name } : input] : []
+    })
+  })
 }

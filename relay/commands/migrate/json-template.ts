@@ -1,4 +1,4 @@
-import { MARK, mark, quoted, splitTemplate } from './template.ts'
+import { formatted, MARK, mark, type Piece, splitTemplate } from './template.ts'
 
 /** A JSON text with expressions in it, made so that a value never changes what stands around it. */
 export type JsonTemplate = { text: string } | { problem: string }
@@ -17,7 +17,7 @@ export function jsonTemplate(template: string): JsonTemplate {
     return { problem: 'is not JSON' }
   }
   const written = parts.map(({ text, isString }) => {
-    if (isString) return text.includes('\uE000') ? jsonString(text, expressions) : text
+    if (isString) return text.includes('\uE000') ? jsonString(text, expressions) : withoutBreaks(text)
     return text.replace(MARK, (_, index) => jsonValue(expressions[Number(index)]!))
   })
   return { text: written.join('') }
@@ -60,17 +60,12 @@ function jsonString(string: string, expressions: string[]): string {
 }
 
 /** The JSON string for a text with expressions. */
-function textExpression(pieces: ({ text: string } | { expression: string })[]): string {
+function textExpression(pieces: Piece[]): string {
   const [first] = pieces
   if (pieces.length === 0) return '""'
   if (pieces.every(piece => 'text' in piece)) return JSON.stringify(pieces.map(piece => piece.text).join(''))
   if (pieces.length === 1 && 'expression' in first!) return `\${{ toJSON(${asText(first.expression)}) }}`
-  const args = pieces.flatMap(piece => ('expression' in piece ? [piece.expression] : []))
-  let index = 0
-  const format = pieces
-    .map(piece => ('text' in piece ? piece.text.replaceAll('{', '{{').replaceAll('}', '}}') : `{${index++}}`))
-    .join('')
-  return `\${{ toJSON(format(${quoted(format)}, ${args.join(', ')})) }}`
+  return `\${{ toJSON(${formatted(pieces)}) }}`
 }
 
 /** The JSON string for a `with:` value; white space around it was no part of it. */

@@ -163,9 +163,6 @@ function values({ step }: Pick<Place, 'step'>, { start, isCalled }: Pick<Names, 
   }
 }
 
-/** Port's run where the context `steps` does not exist. */
-export const runIdOf = (names: Names): string => values({ step: null }, names).runId
-
 /** Path in the context → what it is; the rest of the path follows. Longest first. */
 const CONTEXT_PATHS: [string, keyof ReturnType<typeof values>, 'leaf' | 'tree'][] = [
   ['payload.action.identifier', 'action', 'leaf'],
@@ -335,17 +332,20 @@ function portInput(name: string, place: Place, names: Names): string {
   return `steps.${place.step}.outputs${isName ? `.${output}` : `[${quoted(output)}]`}`
 }
 
+function noteDefault(name: string, preset: string | boolean | number | null, { note }: Place): void {
+  if (preset === null || preset === '') return
+  note(
+    'check',
+    `the default ${JSON.stringify(preset)} of ${name} stands in the expression now, for an input that Port leaves empty: ` +
+      'set it in the Port action too.',
+  )
+}
+
 /** An input, with its type and default as the workflow declares them. */
 function input(reference: Reference, place: Place, names: Names, isOperand: boolean): string {
   const { type, default: preset } = names.declared.get(reference.name) ?? { type: 'string', default: null }
   const path = portInput(reference.name, place, names)
-  if (preset !== null && preset !== '') {
-    place.note(
-      'check',
-      `the default ${JSON.stringify(preset)} of ${reference.name} stands in the expression now, for an input that Port leaves ` +
-        'empty: set it in the Port action too.',
-    )
-  }
+  noteDefault(reference.name, preset, place)
   if (type === 'boolean' && reference.from === 'inputs') {
     if (place.condition && place.step !== null)
       place.note('check', `the boolean ${reference.name} is compared as text, as outputs are.`)
@@ -371,10 +371,16 @@ function jsonInput(
   if (place.step !== null || names.start !== 'repository_dispatch' || reference.from === 'client_payload')
     return null
   if (names.runIds.has(reference.name)) return null
+  const preset = names.declared.get(reference.name)?.default ?? ''
+  // A number or a boolean is read from its text, as elsewhere.
+  if (preset !== '' && !/^\s*[[{]/.test(String(preset))) return null
+  const path = portInput(reference.name, place, names)
+  noteDefault(reference.name, preset, place)
   place.note(
     'check',
     `${reference.name} is read as the array or object that Port sends: where the Port action sends it as text, put fromJSON( ) ` +
       'around it again.',
   )
-  return { text: portInput(reference.name, place, names), end: tokens[close]!.end, next: close + 1 }
+  const text = preset === '' ? path : `(${path} || fromJSON(${quoted(String(preset))}))`
+  return { text, end: tokens[close]!.end, next: close + 1 }
 }

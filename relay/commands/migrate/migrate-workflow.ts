@@ -1,30 +1,46 @@
-import { isMap, type Node, parseDocument, type Scalar, visit } from 'yaml'
+import { type Alias, type Document, isMap, type Node, parseDocument, type Scalar, visit } from 'yaml'
 import { findNames } from './find-names.ts'
-import { type Names, runIdOf } from './map-expression.ts'
-import { addPermissions } from './permissions.ts'
-import { type Job, readJobs } from './read-job.ts'
-import { goes, type ReportInput, type Rewrite, rewriteJob, settleJob } from './rewrite-job.ts'
+import type { Names } from './map-expression.ts'
+import { addPermissions, notePermissions } from './permissions.ts'
+import { hasAction, type Job, readJobs } from './read-job.ts'
+import { callProblem, removedFrom, rewriteCall } from './rewrite-call.ts'
+import { credentialsOf, goes, type ReportInput, type Rewrite, rewriteJob, settleJob } from './rewrite-job.ts'
 import { rewriteScalars, rewriteText } from './rewrite-scalars.ts'
-import { eventsOf, rewriteTriggers } from './rewrite-triggers.ts'
-import { hasExpression, onlyExpression } from './template.ts'
+import { eventsOf, rewriteTriggers, triggerProblem } from './rewrite-triggers.ts'
+import { hasExpression } from './template.ts'
 import { TextEdits } from './text-edits.ts'
 import { type Finding, type Migrated, MigrateError, type MigrateOptions } from './types.ts'
-import { isFlow, mapOf, nodeAt, pairEnd, pairOf, removePair, startOf, textOf } from './yaml-nodes.ts'
+import {
+  calledFile,
+  isFlow,
+  mapOf,
+  nodeAt,
+  pairEnd,
+  pairOf,
+  removePair,
+  startOf,
+  textOf,
+} from './yaml-nodes.ts'
 
 /**
  * Rewrites a workflow that reports to Port by hand into one whose jobs report by the action. Only what it changes is
  * touched: the rest keeps its comments and its form. What is migrated already stays as it is.
  *
+ * @param called what became of the workflows that are migrated together with it, by file name
  * @throws MigrateError where the text is no workflow
  */
-export function migrateWorkflow(text: string, options: MigrateOptions): Migrated {
+export function migrateWorkflow(
+  text: string,
+  options: MigrateOptions,
+  called: ReadonlyMap<string, Migrated> = new Map(),
+): Migrated {
   // What is added has the line ends of the rest.
-  if (!text.includes('\r\n')) return migrateText(text, options)
-  const result = migrateText(text.replaceAll('\r\n', '\n'), options)
+  if (!text.includes('\r\n')) return migrateText(text, options, called)
+  const result = migrateText(text.replaceAll('\r\n', '\n'), options, called)
   return result.changed ? { ...result, text: result.text.replaceAll('\n', '\r\n') } : { ...result, text }
 }
 
-function migrateText(text: string, options: MigrateOptions): Migrated {
+function migrateText(text: string, options: MigrateOptions, called: ReadonlyMap<string, Migrated>): Migrated {
   const document = parseDocument(text, { keepSourceTokens: true, logLevel: 'error' })
   if (document.errors[0])
     throw new MigrateError(`it is not YAML: ${document.errors[0].message.split('\n')[0]}`)
@@ -33,70 +49,128 @@ function migrateText(text: string, options: MigrateOptions): Migrated {
     throw new MigrateError('it is no workflow: it has no jobs.')
   const findings: Finding[] = []
   const edits = new TextEdits(text)
-  const jobs = readJobs(root, edits, findings)
-  const migrated = jobs.some(job => job.port.isThere)
+  const migrated = hasAction(root)
   const events = eventsOf(document)
-  const names = findNames(document, text, startedBy(events, migrated ? undefined : options.on))
-  const result = (changed: string): Migrated => ({
-    text: changed,
-    changed: changed !== text,
-    findings: sorted(findings),
+  const names = findNames(document, text, startedBy(events, migrated ? undefined : options.on), called)
+  const jobs = readJobs(root, names, edits, findings)
+  const onLine = edits.lineOf(pairOf(root, 'on')?.key.range?.[0] ?? 0)
+  const stays = (message: string, line = onLine, refused = true): Migrated => ({
+    text,
+    changed: false,
+    findings: [{ line, level: 'todo', message }],
+    refused,
+    removed: new Map(),
   })
-  const unable = (message: string) => {
-    findings.push({ line: edits.lineOf(pairOf(root, 'on')?.key.range?.[0] ?? 0), level: 'todo', message })
-    return result(text)
+  const result = (): Migrated => {
+    const { text: changed, lines } = edits.apply()
+    if (changed !== text && !migrated) noteLeftOver(changed, lines, goneFrom(document, names), findings)
+    return {
+      text: changed,
+      changed: changed !== text,
+      findings: sorted(findings),
+      refused: false,
+      removed: changed === text ? new Map() : removedFrom(document, names),
+    }
   }
-  const others = events.filter(
-    event => !/^(workflow_dispatch|repository_dispatch|workflow_call)$/.test(event),
-  )
-  const rewrite: Rewrite = { root, edits, names, options, findings, payload: payloadOf(events, names) }
-  for (const job of jobs) settleJob(job, rewrite)
+
   const busy = jobs.filter(job => needsAction(job, names))
+  const calls = jobs.filter(({ calls }) => called.get(calledFile(calls) ?? '')?.changed)
   const isAffected = busy.length > 0 || mentionsNames(root, names)
-  if (!isAffected) {
-    if (migrated || findings.length > 0) return result(text)
-    return unable(
-      'nothing in it reports to Port: it stays as it is. The relay starts it as a target `workflow`, and ends the run in Port.',
+  const isStarted = events.some(event => PORTS_EVENT.test(event))
+  if (isAffected || calls.length > 0) {
+    const alias = firstAlias(root)
+    if (alias) return stays('it uses YAML anchors: write them out.', edits.lineOf(alias.range![0]))
+    for (const job of calls) {
+      const problem = callProblem(job, root, names, called)
+      if (problem !== null) return stays(problem, job.line)
+    }
+  }
+  const done = new Set<unknown>()
+  const rewrite: Rewrite = {
+    root,
+    edits,
+    names,
+    options,
+    findings,
+    payload: payloadOf(events, names),
+    credentials: null,
+    called,
+  }
+  if (!isAffected || !isStarted) {
+    if (isAffected && calls.length === 0) {
+      return stays(
+        'Port does not start it (it has neither workflow_dispatch nor repository_dispatch): it stays as it is.',
+        onLine,
+        false,
+      )
+    }
+    if (!migrated && calls.length === 0 && findings.length === 0) {
+      return stays(
+        'nothing in it reports to Port: it stays as it is. The relay starts it as a target `workflow`, and ends the run in Port.',
+        onLine,
+        false,
+      )
+    }
+    for (const job of calls) rewriteCall(job, rewrite, done)
+    return result()
+  }
+  const problem = migrated ? null : triggerProblem(document, names)
+  if (problem !== null) return stays(problem)
+  const inBrackets = busy.find(({ map }) => isFlow(map) || isFlow(nodeAt(map, 'steps')))
+  if (inBrackets) {
+    return stays(
+      `job ${inBrackets.id} stands between brackets: write its keys and steps on lines of their own.`,
+      inBrackets.line,
     )
   }
-  if (!events.some(event => /^(workflow_dispatch|repository_dispatch|workflow_call)$/.test(event)))
-    return unable(
-      'Port does not start it (it has neither workflow_dispatch nor repository_dispatch): it stays as it is.',
-    )
-  if (!migrated && names.start === 'workflow_dispatch' && names.declared.has('port'))
-    return unable(
-      'it has an input port of its own, which is where the relay puts its payload: rename that, or use --on repository_dispatch.',
-    )
-  if (
-    !migrated &&
-    names.start === 'repository_dispatch' &&
-    events.includes('workflow_call') &&
-    names.declared.size > 0
+  if (options.credentials && busy.some(({ port }) => !port.step)) {
+    rewrite.credentials = jobs.map(credentialsOf).find(each => each !== null) ?? null
+    if (!rewrite.credentials)
+      return stays(
+        'no step names a client id and secret that the first step of a job has too: leave --credentials out.',
+      )
+  }
+  if (options.on !== undefined && options.on !== names.start && names.start !== 'called') {
+    const why = migrated ? 'it has the action already' : `it has no ${options.on}`
+    findings.push({
+      line: onLine,
+      level: 'check',
+      message: `--on ${options.on} is ignored, since ${why}: what starts it stays.`,
+    })
+  }
+  for (const job of jobs) settleJob(job, rewrite)
+  noteOtherEvents(
+    events.filter(event => !PORTS_EVENT.test(event)),
+    rewrite,
   )
-    return unable(
-      'it is called by other workflows too, whose inputs an event does not give: use --on workflow_dispatch.',
-    )
-  const inBrackets = busy.find(({ map }) => isFlow(map) || isFlow(nodeAt(map, 'steps')))
-  if (inBrackets)
-    return unable(
-      `job ${inBrackets.id} stands between brackets: write its keys and steps on lines of their own.`,
-    )
-  noteOtherEvents(others, rewrite)
   noteNames(document, names, rewrite)
 
   const removed = removeReportJobs(jobs, busy, rewrite)
   const left = jobs.filter(job => !removed.has(job))
-  const done = new Set<unknown>()
   for (const job of left.filter(job => busy.includes(job))) {
     const report = reportOf(job, left, names, rewrite)
     rewriteJob(job, report, rewrite)
-    if (options.credentials || job.port.isThere) continue
-    if (addPermissions(root, job.map, edits, done)) notePermissions(job, rewrite)
+    if (options.credentials || job.port.step) continue
+    if (addPermissions(root, job.map, edits, done)) notePermissions(job, edits, findings)
   }
   for (const job of left) rewriteCall(job, rewrite, done)
   rewriteTriggers(document, edits, names, options, migrated, findings)
   rewriteScalars(root as Node, edits, names, id => jobs.find(job => job.id === id)?.port.id ?? null, findings)
-  return result(edits.apply())
+  return result()
+}
+
+/** The events that Port starts a workflow by, itself or by another workflow. */
+const PORTS_EVENT = /^(workflow_dispatch|repository_dispatch|workflow_call)$/
+
+function firstAlias(root: unknown): Alias | null {
+  let found: Alias | null = null
+  visit(root as Node, {
+    Alias(_, alias) {
+      found = alias
+      return visit.BREAK
+    },
+  })
+  return found
 }
 
 function startedBy(events: string[], wanted: MigrateOptions['on']): Names['start'] {
@@ -187,7 +261,7 @@ function removeReportJobs(jobs: Job[], busy: Job[], { root, edits }: Rewrite): S
   const map = mapOf(nodeAt(root, 'jobs'))!
   for (const job of [...jobs].reverse()) {
     const others = jobs.filter(each => each !== job && !removed.has(each))
-    const isIdle = busy.includes(job) && !job.port.isThere && job.steps.length > 0 && job.steps.every(goes)
+    const isIdle = busy.includes(job) && !job.port.step && job.steps.length > 0 && job.steps.every(goes)
     if (
       !isIdle ||
       others.some(each => each.needs.includes(job.id)) ||
@@ -217,46 +291,32 @@ function commentsAround(job: Job, start: number, end: number, { text }: TextEdit
     .join('')
 }
 
-/** A job that calls another workflow hands on no more what is in the event. */
-function rewriteCall(job: Job, { root, edits, names, options, findings }: Rewrite, done: Set<unknown>): void {
-  if (job.calls === null) return
-  const given = mapOf(nodeAt(job.map, 'with'))
-  const old = (given?.items ?? []).filter(({ value }) => {
-    const text = textOf(value) ?? ''
-    const only = onlyExpression(text)
-    if (only === null) return false
-    const name = /^(?:github\.event\.)?(?:inputs|client_payload)\.([\w-]+)$/.exec(only)?.[1]
-    if (name !== undefined && names.contexts.has(name)) return true
-    const place = { step: null, condition: false, note: () => {} }
-    return onlyExpression(rewriteText(text, false, names, place)) === runIdOf(names)
-  })
-  if (old.length === 0) return
-  const file = job.calls.split('/').at(-1)!.split('@')[0]!
-  if (!job.calls.startsWith('./') || !options.together.includes(file)) {
-    findings.push({
-      line: edits.lineOf(startOf(old[0]!.key)),
-      level: 'todo',
-      message: `${job.calls} reports to Port too: migrate it in the same command, so that ${old.map(({ key }) => key.value).join(', ')} need not be handed on.`,
-    })
-    return
-  }
-  if (old.length === given!.items.length) removePair(job.map, pairOf(job.map, 'with')!, edits)
-  else for (const pair of old) removePair(given!, pair, edits)
-  if (!options.credentials) addPermissions(root, job.map, edits, done)
+/** The inputs that the workflow has no more, as they are declared or read. */
+function goneFrom(document: Document, names: Names): Set<string> {
+  const isLeft = names.start === 'repository_dispatch' && eventsOf(document).includes('workflow_dispatch')
+  const gone = [...names.contexts, ...names.runIds, ...(isLeft ? names.declared.keys() : [])]
+  return new Set(gone.map(name => name.toLowerCase()))
 }
 
-function notePermissions(job: Job, { edits, findings }: Rewrite): void {
-  const text = edits.text.slice(job.map.range![0], job.map.range![1])
-  const uses = /secrets\.GITHUB_TOKEN|github\.token|git push|create-pull-request|gh-pages|packages/i.test(
-    text,
-  )
-  findings.push({
-    line: job.line,
-    level: 'check',
-    message: uses
-      ? `job ${job.id} had the permissions that the repository gives by default, and uses GITHUB_TOKEN: add to its new permissions what it writes (contents, pull-requests, packages), or use --credentials.`
-      : `job ${job.id} had the permissions that the repository gives by default: now it may read, and no more.`,
-  })
+/** Readers of an input that is no more, such as `jq` on the event: each line of the result that names one. */
+function noteLeftOver(text: string, lines: number[], gone: Set<string>, findings: Finding[]): void {
+  const reference = /(?<!\bport\.)\b(inputs|client_payload)\s*(?:\.|\[\s*\\?["'])\s*([\w-]+)/gi
+  // A name that is Port's own is the input's wherever it is read as a key.
+  const key = /(?<!\b(?:env|outputs))[.'"](port_?\w+)(?![\w-])/gi
+  for (const [index, line] of text.split('\n').entries()) {
+    const read = [...line.matchAll(reference)]
+      .filter(([, from, name]) => !(/payload/i.test(from!) && /^(run_id|action|port)$/i.test(name!)))
+      .map(([, , name]) => name!)
+    const named = new Set([...read, ...[...line.matchAll(key)].map(([, name]) => name!)])
+    for (const name of named) {
+      if (!gone.has(name.toLowerCase())) continue
+      findings.push({
+        line: lines[index]!,
+        level: 'check',
+        message: `${name} is no input any more, and this line still reads it: let it read the outputs of the action.`,
+      })
+    }
+  }
 }
 
 function noteOtherEvents(others: string[], { root, edits, findings }: Rewrite): void {

@@ -1,19 +1,44 @@
-import { isMap, isScalar, type Node, type Pair, type Scalar } from 'yaml'
+import { isMap, isScalar, type Node, type Pair, parseDocument, type Scalar } from 'yaml'
+import type { Job } from './read-job.ts'
 import type { TextEdits } from './text-edits.ts'
-import { isFlow, mapOf, pairEnd, pairOf, startOf, textOf } from './yaml-nodes.ts'
+import type { Finding } from './types.ts'
+import { isFlow, mapOf, nodeAt, pairEnd, pairOf, startOf, textOf, textsOf } from './yaml-nodes.ts'
 
 /** What the action asks for: its own identity, and the steps of its job. */
 const NEEDED = { actions: 'read', 'id-token': 'write' }
+type Permissions = Map<string, string>
 /** What `read-all` stands for, since a list is all or nothing. */
 const READ_ALL =
   'actions attestations checks contents deployments discussions issues packages pages pull-requests security-events statuses'
 
+/** What the jobs of a workflow ask for, which a job that calls it must have. */
+export function requestedBy(workflow: string): Permissions {
+  const root = parseDocument(workflow).contents
+  const requested: Permissions = new Map()
+  for (const { value: job } of mapOf(nodeAt(root, 'jobs'))?.items ?? [])
+    for (const [name, level] of listed(nodeAt(job, 'permissions') ?? nodeAt(root, 'permissions')))
+      if (requested.get(name) !== 'write') requested.set(name, level)
+  return requested
+}
+
+function listed(permissions: Node | null): [string, string][] {
+  const level = /^(read|write)-all$/.exec(textOf(permissions) ?? '')?.[1]
+  return level ? READ_ALL.split(' ').map(name => [name, level]) : [...textsOf(permissions)]
+}
+
 /**
  * Gives a job what the action needs: in its own `permissions`, else in those of the workflow, else in new ones.
  *
+ * @param more what new ones have besides
  * @returns whether the job had none, so that it now has these alone
  */
-export function addPermissions(root: unknown, job: unknown, edits: TextEdits, done: Set<unknown>): boolean {
+export function addPermissions(
+  root: unknown,
+  job: unknown,
+  edits: TextEdits,
+  done: Set<unknown>,
+  more: Permissions = new Map(),
+): boolean {
   const owner = pairOf(job, 'permissions') ? job : pairOf(root, 'permissions') ? root : null
   if (owner) {
     const pair = pairOf(owner, 'permissions')!
@@ -25,9 +50,25 @@ export function addPermissions(root: unknown, job: unknown, edits: TextEdits, do
   if (!after) return false
   const column = edits.columnOf(startOf(after.key))
   const pad = ' '.repeat(column)
-  const lines = ['permissions:', '  actions: read', '  contents: read', '  id-token: write']
+  const all = { actions: 'read', contents: 'read', ...Object.fromEntries(more), 'id-token': 'write' }
+  const lines = ['permissions:', ...Object.entries(all).map(([name, level]) => `  ${name}: ${level}`)]
   edits.insert(edits.nextLine(pairEnd(after, edits) - 1), lines.map(line => `${pad}${line}\n`).join(''))
   return true
+}
+
+/** Says that a job which had no permissions has those of `addPermissions` alone. */
+export function notePermissions(job: Job, edits: TextEdits, findings: Finding[]): void {
+  const text = edits.text.slice(job.map.range![0], job.map.range![1])
+  const uses = /secrets\.GITHUB_TOKEN|github\.token|git push|create-pull-request|gh-pages|packages/i.test(
+    text,
+  )
+  findings.push({
+    line: job.line,
+    level: 'check',
+    message: uses
+      ? `job ${job.id} had the permissions that the repository gives by default, and uses GITHUB_TOKEN: add to its new permissions what it writes (contents, pull-requests, packages), or use --credentials.`
+      : `job ${job.id} had the permissions that the repository gives by default: now it may read, and no more.`,
+  })
 }
 
 function merge(pair: Pair<Scalar, Node | null>, edits: TextEdits): void {

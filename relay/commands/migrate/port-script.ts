@@ -1,13 +1,28 @@
 import { jsonTemplate, jsonText, splitStrings } from './json-template.ts'
-import { deletion, type ReadStep, type Report, readLinks, writeObject } from './port-step.ts'
+import {
+  anotherRun,
+  type Credentials,
+  deletion,
+  type IsOwnRunId,
+  type ReadStep,
+  type Report,
+  readLinks,
+  writeObject,
+} from './port-step.ts'
 import { plainText, readShell, type ShellCommand, type Word } from './shell-words.ts'
 import { mark } from './template.ts'
 
 /** What a `run:` script that calls Port's API is: reports alone, the getting of a token, or more than that. */
-export type ReadScript = ReadStep | { token: true } | null
+export type ReadScript = ReadStep | { token: Credentials | null } | null
 
 /** Variables with the text that they hold, `${{ }}` included. */
 type Variables = Map<string, string>
+
+/** The variables of a script: null for one that has the token. */
+interface Shell {
+  variables: Map<string, string | null>
+  isOwnRunId: IsOwnRunId
+}
 
 const PORT_API = /\bapi\.(?:us\.)?(?:port|getport)\.io\b/
 /** The routes by which workflows report; the address before them may be in a variable. */
@@ -24,10 +39,10 @@ export function namesPort(text: string): boolean {
 /**
  * Reads a script. Only one whose every command is understood becomes reports; where it does more, a person must look.
  *
- * @param env the step's own variables
+ * @param env the variables of step, job and workflow
  * @returns null where it does not call Port
  */
-export function readPortScript(script: string, env: Variables): ReadScript {
+export function readPortScript(script: string, env: Variables, isOwnRunId: IsOwnRunId): ReadScript {
   if (!namesPort(script)) return null
   const { marked, expressions } = mark(script)
   const commands = readShell(marked, expressions)
@@ -36,24 +51,25 @@ export function readPortScript(script: string, env: Variables): ReadScript {
       'the script calls Port’s API and does more than that: the step stays; let $PORT_LOG, $PORT_RUN and $PORT_ENTITIES replace the calls.',
   }
   if (!commands) return more
-  const variables: Variables = new Map(env)
-  const secret = new Set<string>()
+  const shell: Shell = { variables: new Map([...FROM_RUNNER, ...env]), isOwnRunId }
+  const isSecret = (name: string) => shell.variables.get(name) === null
   const reports: Report[] = []
   let reported = false
+  let token: Credentials | null | undefined
   for (let index = 0; index < commands.length; index++) {
     const command = commands[index]!
     const [first] = command.words
     const name = plainText(first)
     const assigned = assignment(command)
     if (assigned) {
-      if (assigned.token) secret.add(assigned.name)
-      else {
-        const text = template(assigned.value, variables, secret)
-        if (text === null) return more
-        variables.set(assigned.name, text)
-      }
+      const text = template(assigned.value, shell)
+      const request = text === null ? tokenRequest(assigned.value) : null
+      if (request !== null) token = readCredentials(request, expressions, shell)
+      else if (text === null) return more
+      shell.variables.set(assigned.name, text)
     } else if (name === 'curl') {
-      const read = readCurl(command, variables, secret)
+      if (commands[index - 1]?.then === '||') return more
+      const read = readCurl(command, shell)
       if (read === null) return more
       if ('problem' in read) return read
       reports.push(...read.reports)
@@ -68,49 +84,73 @@ export function readPortScript(script: string, env: Variables): ReadScript {
       const target = command.words.findIndex(word => /^>>?$/.test(plainText(word) ?? ''))
       const said = target === -1 ? command.words : command.words.slice(0, target)
       // What is exported must be the token alone.
-      const namesToken = said.some(word => word.some(part => 'variable' in part && secret.has(part.variable)))
+      const namesToken = said.some(word => word.some(part => 'variable' in part && isSecret(part.variable)))
       if (target !== -1 && !namesToken) return more
       if (said.some(word => word.some(part => 'command' in part))) return more
+      // A command to the runner, such as `::set-output`.
+      if (said.some(word => /^::(?!add-mask::)/.test(template(word, shell) ?? ''))) return more
     } else return more
   }
-  if (!reported) return secret.size > 0 ? { token: true } : more
+  if (!reported) return token === undefined ? more : { token }
   return { reports }
 }
 
-function assignment({ words }: ShellCommand): { name: string; value: Word; token: boolean } | null {
+function assignment({ words }: ShellCommand): { name: string; value: Word } | null {
   const [word] = words
   if (words.length !== 1 || !word || !('text' in word[0]!)) return null
   const match = /^([A-Za-z_]\w*)=/.exec(word[0].text)
   if (!match) return null
-  const value = [{ text: word[0].text.slice(match[0].length) }, ...word.slice(1)]
-  const token = value.some(
-    part => 'command' in part && /\bcurl\b/.test(part.command) && part.command.includes('/auth/access_token'),
-  )
-  return { name: match[1]!, value, token }
+  return { name: match[1]!, value: [{ text: word[0].text.slice(match[0].length) }, ...word.slice(1)] }
+}
+
+/** The command that asks Port for a token. */
+function tokenRequest(word: Word): string | null {
+  const commands = word.flatMap(part => ('command' in part ? part.command : []))
+  return commands.find(each => /\bcurl\b/.test(each) && each.includes('/auth/access_token')) ?? null
+}
+
+function readCredentials(request: string, expressions: string[], shell: Shell): Credentials | null {
+  const [command] = readShell(request, expressions) ?? []
+  const call = command && readCall(command, shell)
+  const fields = new Map(fieldsOf(call?.data ?? null))
+  const [id, secret] = [fields.get('clientId'), fields.get('clientSecret')]
+  if (!call?.url || id === undefined || secret === undefined) return null
+  return { id: textOf(id), secret: textOf(secret), url: call.url.replace(/\/v1\/auth\/.*/, '') }
 }
 
 /** The word as a text of the workflow; null where it holds what only the script knows. */
-function template(word: Word, variables: Variables, secret: Set<string>): string | null {
+function template(word: Word, { variables }: Shell): string | null {
   let text = ''
   for (const part of word) {
     if ('text' in part) text += part.text
     else if ('expression' in part) text += `\${{ ${part.expression} }}`
-    else if ('variable' in part && !secret.has(part.variable))
-      text += variables.get(part.variable) ?? fromRunner(part.variable)
-    else return null
+    else {
+      const value = 'variable' in part ? variables.get(part.variable) : null
+      if (typeof value !== 'string') return null
+      text += value
+    }
   }
   return text
 }
 
-/** A variable that the step has from elsewhere. */
-function fromRunner(variable: string): string {
-  const name = /^GITHUB_([A-Z_]+)$/.exec(variable)?.[1]?.toLowerCase()
-  const known =
-    'actor ref ref_name repository repository_owner run_attempt run_id run_number server_url sha workflow'
-  return `\${{ ${name && known.split(' ').includes(name) ? `github.${name}` : `env.${variable}`} }}`
+/** What the runner sets, and an expression has too. */
+const FROM_RUNNER =
+  'actor ref ref_name repository repository_owner run_attempt run_id run_number server_url sha workflow'
+    .split(' ')
+    .map(name => [`GITHUB_${name.toUpperCase()}`, `\${{ github.${name} }}`] as const)
+
+/** Options of `curl` without a value, which change nothing of what is sent. */
+const SILENT_OPTION =
+  /^(-[sSfLkvi]+|--(silent|show-error|fail|fail-with-body|location|insecure|verbose|include))$/
+
+interface Call {
+  method: string
+  url: string
+  data: string | null
 }
 
-function readCurl(command: ShellCommand, variables: Variables, secret: Set<string>): ReadStep | null {
+/** What a `curl` sends; null where that is not known. */
+function readCall(command: ShellCommand, shell: Shell): Call | null {
   let method: string | null = null
   let url: string | null = null
   let data: string | null = null
@@ -121,7 +161,7 @@ function readCurl(command: ShellCommand, variables: Variables, secret: Set<strin
     if (option !== null && /^(-X|--request)$/.test(option)) method = plainText(words.shift())
     else if (option !== null && /^-X[A-Z]+$/.test(option)) method = option.slice(2)
     else if (option !== null && /^(-d|--data|--data-raw|--data-binary|--json)$/.test(option)) {
-      const value = template(words.shift() ?? [], variables, secret)
+      const value = template(words.shift() ?? [], shell)
       if (value === null || value.startsWith('@')) return null
       data = value
     } else if (
@@ -130,25 +170,46 @@ function readCurl(command: ShellCommand, variables: Variables, secret: Set<strin
     )
       words.shift()
     else if (option !== null && /^>>?$/.test(option)) words.shift()
+    else if (option === '--url') url = template(words.shift() ?? [], shell)
     else if (option?.startsWith('-')) {
-      if (/^--url(=|$)/.test(option)) url = template(words.shift() ?? [], variables, secret)
-    } else if (option !== '2') url = template(word, variables, secret) ?? url
+      if (!SILENT_OPTION.test(option)) return null
+    } else if (option !== '2') {
+      if (url !== null) return null
+      url = template(word, shell)
+      if (url === null) return null
+    }
   }
-  const [path, query = ''] = (url ?? '').split('?')
+  return url === null
+    ? null
+    : { method: method?.toUpperCase() ?? (data === null ? 'GET' : 'POST'), url, data }
+}
+
+function readCurl(command: ShellCommand, shell: Shell): ReadStep | null {
+  const call = readCall(command, shell)
+  if (!call) return null
+  const { method, url, data } = call
+  const [path, query = ''] = url.split('?')
   const route = ROUTE.exec(path!)
   if (!route) return null
-  const verb = method?.toUpperCase() ?? (data === null ? 'GET' : 'POST')
   if (route[1] === 'auth/access_token') return { reports: [] }
-  if (route[2] !== undefined) return verb === 'GET' ? null : readRunBody(data)
-  if (route[4] === undefined || verb === 'GET') {
+  if (route[2] !== undefined) {
+    if (!shell.isOwnRunId(route[2])) return anotherRun(route[2])
+    return method === 'GET' ? null : readRunBody(data)
+  }
+  if (route[4] === undefined || method === 'GET') {
     return { problem: 'the script reads entities from Port, which the action does not: the step stays.' }
   }
-  if (/create_missing_related_entities=true|delete_dependents=true/.test(query))
-    return { problem: 'the call’s options are no part of $PORT_ENTITIES: the step stays.' }
-  if (verb === 'DELETE')
-    return route[5] === undefined ? null : deletion(jsonText(route[4]), jsonText(route[5]))
-  if (verb !== 'POST' || route[5] !== undefined) {
-    return { problem: `${verb} on entities is not what $PORT_ENTITIES does: the step stays.` }
+  const options = new URLSearchParams(query)
+  const runId = options.get('run_id')
+  if (runId !== null && !shell.isOwnRunId(runId)) return anotherRun(runId)
+  options.delete('run_id')
+  options.sort()
+  if (method === 'DELETE' && route[5] !== undefined && options.size === 0)
+    return deletion(jsonText(route[4]), jsonText(route[5]))
+  if (method !== 'POST' || route[5] !== undefined || String(options) !== 'merge=true&upsert=true') {
+    return {
+      problem: `${method} on entities${query && ` with ${query}`} is not what $PORT_ENTITIES does, which is upsert=true&merge=true: the step stays.`,
+    }
   }
   return readEntityBody(route[4], data)
 }

@@ -14,6 +14,21 @@ export type Report =
 /** What a step is to become: its reports, or the reason why it stays. */
 export type ReadStep = { reports: Report[] } | { problem: string }
 
+/** What a step reaches Port with, as texts of the workflow. */
+export interface Credentials {
+  id: string
+  secret: string
+  url: string
+}
+
+/** Whether a text is the id of the run that started the workflow. */
+export type IsOwnRunId = (template: string) => boolean
+
+/** Only the run that started the workflow is what the action reports about. */
+export const anotherRun = (runId: string): ReadStep => ({
+  problem: `"${runId}" is not known to be the run that started the workflow, which is the one that the action reports about: the step stays; where it is that run, let $PORT_LOG, $PORT_RUN and $PORT_ENTITIES replace it.`,
+})
+
 export const isPortAction = (uses: string): boolean => /^port-labs\/port-github-action@/i.test(uses)
 
 /**
@@ -21,9 +36,13 @@ export const isPortAction = (uses: string): boolean => /^port-labs\/port-github-
  *
  * @see https://github.com/port-labs/port-github-action/blob/main/action.yml
  */
-export function readPortStep(given: Map<string, string>): ReadStep {
+export function readPortStep(given: Map<string, string>, isOwnRunId: IsOwnRunId): ReadStep {
   const get = (name: string) => (given.get(name.toLowerCase()) ?? '').trim()
   const operation = (get('operation') || 'UPSERT').toUpperCase()
+  const runId = get('runId')
+  if (/^(PATCH_RUN|(BULK_)?UPSERT|DELETE)$/.test(operation) && (runId !== '' || operation === 'PATCH_RUN')) {
+    if (!isOwnRunId(runId)) return anotherRun(runId)
+  }
   switch (operation) {
     case 'PATCH_RUN':
       return readPatch(get)
@@ -173,10 +192,12 @@ export function writeObject(fields: [string, string][]): string {
   return `{\n${lines.join(',\n')}\n}`
 }
 
+/** Indents the lines of JSON; those of an expression are part of its text, and stay. */
 function indentRest(value: string): string {
-  const [first = '', ...rest] = value.trim().split('\n')
+  const { marked, restore } = mark(value)
+  const [first = '', ...rest] = marked.trim().split('\n')
   const depth = Math.min(...rest.filter(line => line.trim() !== '').map(line => /^ */.exec(line)![0].length))
-  return [first.trimEnd(), ...rest.map(line => `  ${line.slice(depth).trimEnd()}`)].join('\n')
+  return restore([first.trimEnd(), ...rest.map(line => `  ${line.slice(depth).trimEnd()}`)].join('\n'))
 }
 
 /** Fixed text says nothing that the action's own log of steps does not. */

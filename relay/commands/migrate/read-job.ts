@@ -1,6 +1,9 @@
 import type { Node, Scalar, YAMLMap } from 'yaml'
+import { inlineEnv } from './inline-env.ts'
+import type { Names } from './map-expression.ts'
+import { isOwnRunId, type Scope } from './own-run.ts'
 import { namesPort, readPortScript } from './port-script.ts'
-import { isPortAction, type ReadStep, type Report, readPortStep } from './port-step.ts'
+import { type Credentials, isPortAction, type ReadStep, type Report, readPortStep } from './port-step.ts'
 import type { TextEdits } from './text-edits.ts'
 import type { Finding } from './types.ts'
 import { mapOf, nodeAt, pairOf, seqOf, startOf, textList, textOf, textsOf } from './yaml-nodes.ts'
@@ -14,6 +17,7 @@ export interface JobStep {
   if: string | null
   fate: StepFate
   reports: Report[]
+  credentials: Credentials | null
   continueOnError: boolean
 }
 
@@ -23,8 +27,8 @@ export interface Job {
   map: YAMLMap<Scalar, Node | null>
   if: string | null
   steps: JobStep[]
-  /** The id of the action's step; null where the job has not got the action and needs none. */
-  port: { id: string; isThere: boolean }
+  /** The id of the action's step, and that step where the job has it already. */
+  port: { id: string; step: JobStep | null }
   needs: string[]
   isMatrix: boolean
   /** The workflow that it calls. */
@@ -34,14 +38,20 @@ export interface Job {
 /** The action that this project is, under any owner. */
 const isAction = (uses: string) => /(^|\/)port-webhook-action@/.test(uses)
 
-export function readJobs(root: unknown, edits: TextEdits, findings: Finding[]): Job[] {
+/** Whether any job of a workflow has the action. */
+export const hasAction = (root: unknown): boolean =>
+  (mapOf(nodeAt(root, 'jobs'))?.items ?? [])
+    .flatMap(({ value: job }) => seqOf(nodeAt(job, 'steps'))?.items ?? [])
+    .some(step => isAction(textOf(nodeAt(step, 'uses')) ?? ''))
+
+export function readJobs(root: unknown, names: Names, edits: TextEdits, findings: Finding[]): Job[] {
   const jobs = mapOf(nodeAt(root, 'jobs'))
   return (jobs?.items ?? []).flatMap(({ key, value }) => {
     const map = mapOf(value)
     if (!map) return []
     const steps = (seqOf(nodeAt(map, 'steps'))?.items ?? []).flatMap(item => {
       const step = mapOf(item)
-      return step ? [readStep(step, edits, findings)] : []
+      return step ? [readStep(step, { root, job: map, step }, names, edits, findings)] : []
     })
     keepTokens(steps, edits)
     return [
@@ -62,36 +72,53 @@ export function readJobs(root: unknown, edits: TextEdits, findings: Finding[]): 
 
 function portStep(steps: JobStep[]): Job['port'] {
   const own = steps.find(step => isAction(textOf(nodeAt(step.map, 'uses')) ?? ''))
-  if (own) return { id: own.id ?? 'port', isThere: true }
-  return { id: steps.some(step => step.id === 'port') ? 'port-run' : 'port', isThere: false }
+  const free = steps.some(step => step.id === 'port') ? 'port-run' : 'port'
+  return { id: own?.id ?? free, step: own ?? null }
 }
 
-function readStep(map: JobStep['map'], edits: TextEdits, findings: Finding[]): JobStep {
+function readStep(
+  map: JobStep['map'],
+  scope: Scope,
+  names: Names,
+  edits: TextEdits,
+  findings: Finding[],
+): JobStep {
   const step: JobStep = {
     map,
     id: textOf(nodeAt(map, 'id')),
     if: textOf(nodeAt(map, 'if')),
     fate: 'stays',
     reports: [],
+    credentials: null,
     continueOnError: textOf(nodeAt(map, 'continue-on-error')) === 'true',
   }
-  const todo = (message: string, at: Node | Scalar = map) =>
-    findings.push({ line: edits.lineOf(startOf(at)), level: 'todo', message })
+  const todo = (message: string, level: Finding['level'] = 'todo') =>
+    findings.push({ line: edits.lineOf(startOf(map)), level, message })
   const uses = textOf(nodeAt(map, 'uses'))
   const run = textOf(nodeAt(map, 'run'))
-  let read: ReadStep | { token: true } | null = null
-  if (uses !== null && isPortAction(uses)) read = readPortStep(textsOf(nodeAt(map, 'with')))
-  else if (run !== null) read = readPortScript(run, namedTexts(nodeAt(map, 'env')))
+  const env = textsOf(nodeAt(map, 'env'))
+  const given = new Map([...textsOf(nodeAt(map, 'with'))].map(([name, text]) => [name, inlineEnv(text, env)]))
+  const isOwn = (template: string) => isOwnRunId(template, scope, names)
+  let read: ReadStep | { token: Credentials | null } | null = null
+  if (uses !== null && isPortAction(uses)) {
+    read = readPortStep(given, isOwn)
+    const [id, secret] = [given.get('clientid'), given.get('clientsecret')]
+    if (id && secret)
+      step.credentials = { id: id.trim(), secret: secret.trim(), url: (given.get('baseurl') ?? '').trim() }
+  } else if (run !== null) read = readPortScript(inlineEnv(run, env), variablesOf(scope, env), isOwn)
   // It takes entities from elsewhere, and has no run in Port.
   else if (uses !== null && /^port-labs\/ocean-sail@/i.test(uses)) return step
-  else if (uses !== null && namesPort([...textsOf(nodeAt(map, 'with')).values()].join('\n')))
+  else if (uses?.startsWith('./') && [...given.values()].some(text => isPorts(text) || isOwn(text)))
+    todo(`${uses} is handed the run or a secret of Port: look whether it reports to Port too.`, 'check')
+  else if (uses !== null && namesPort([...given.values()].join('\n')))
     todo(`${uses} calls Port’s API: the step stays; let $PORT_LOG, $PORT_RUN or $PORT_ENTITIES replace it.`)
   else if (uses !== null && /^port-labs\//i.test(uses))
     todo(`${uses} reports to Port by itself: the step stays, with the credentials of its own.`)
   if (read === null) return step
-  if ('token' in read) step.fate = 'token'
-  else if ('problem' in read) todo(read.problem)
-  else if (edits.text.slice(startOf(map)).startsWith('*')) todo('the step is an alias: it stays.')
+  if ('token' in read) {
+    step.fate = 'token'
+    step.credentials = read.token
+  } else if ('problem' in read) todo(read.problem)
   else {
     step.fate = 'reports'
     step.reports = read.reports
@@ -99,14 +126,19 @@ function readStep(map: JobStep['map'], edits: TextEdits, findings: Finding[]): J
   return step
 }
 
-/** Names in the case that they have: variables are compared exactly. */
-function namedTexts(node: Node | null): Map<string, string> {
-  return new Map(
-    (mapOf(node)?.items ?? []).flatMap(({ key, value }) => {
-      const text = textOf(value)
-      return text === null ? [] : [[String(key.value), text] as const]
-    }),
-  )
+const isPorts = (text: string) => /\bsecrets\.port_/i.test(text)
+
+/** The variables of a script by their names, with what they hold: for those of job and workflow, a reference. */
+function variablesOf({ root, job, step }: Scope, own: Map<string, string>): Map<string, string> {
+  const variables = new Map<string, string>()
+  for (const owner of [root, job, step]) {
+    for (const { key } of mapOf(nodeAt(owner, 'env'))?.items ?? []) {
+      const name = String(key.value)
+      const reference = `\${{ env.${name} }}`
+      variables.set(name, owner === step ? (own.get(name.toLowerCase()) ?? reference) : reference)
+    }
+  }
+  return variables
 }
 
 /** A token that a step which stays still uses is got as before. */

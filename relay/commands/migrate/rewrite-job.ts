@@ -1,13 +1,13 @@
-import { isScalar, type Node, type Scalar } from 'yaml'
+import { isScalar, type Node, type Pair, type Scalar } from 'yaml'
 import { guardEmpty } from './guard-empty.ts'
 import type { Names } from './map-expression.ts'
-import type { Report } from './port-step.ts'
+import type { Credentials, Report } from './port-step.ts'
 import type { Job, JobStep } from './read-job.ts'
 import { rewriteText } from './rewrite-scalars.ts'
 import { settleStatus } from './settle-status.ts'
 import { hasExpression } from './template.ts'
 import type { TextEdits } from './text-edits.ts'
-import type { Finding, MigrateOptions } from './types.ts'
+import type { Finding, Migrated, MigrateOptions } from './types.ts'
 import { saysNothing, writeReports, writeStep } from './write-step.ts'
 import {
   dashesOf,
@@ -35,6 +35,10 @@ export interface Rewrite {
   findings: Finding[]
   /** What is empty in a run that Port did not start; null where Port starts every run. */
   payload: string | null
+  /** With which the action reports, unless it does so through the relay; for a job that names none of its own. */
+  credentials: Credentials | null
+  /** What became of the workflows that are migrated together with this one, by file name. */
+  called: ReadonlyMap<string, Migrated>
 }
 
 /** What a job still says to Port itself, its statuses settled; steps that say nothing are to go. */
@@ -77,7 +81,8 @@ export function rewriteJob(job: Job, report: ReportInput, rewrite: Rewrite): voi
   const dashes = dashesOf(seq)
   const column = edits.columnOf(dashes[0]!)
   const taken = job.steps.filter(goes)
-  if (!job.port.isThere) {
+  if (job.port.step) addId(job.port.step, job.port.id, edits)
+  else {
     const key = pairOf(job.map, 'steps')!.key
     const isSpaced = job.steps.length > 1 && /\n[ \t]*\n/.test(edits.text.slice(dashes[0], dashes[1]))
     const space = isSpaced && taken.length < job.steps.length ? '\n' : ''
@@ -90,17 +95,26 @@ export function rewriteJob(job: Job, report: ReportInput, rewrite: Rewrite): voi
   }
 }
 
+/** The action's step needs the id by which its outputs are read. */
+function addId({ id, map }: JobStep, needed: string, edits: TextEdits): void {
+  if (id !== null) return
+  const uses = pairOf(map, 'uses')!
+  const at = pairEnd(uses, edits)
+  if (isFlow(map)) edits.insert(at, `, id: ${needed}`)
+  else edits.insert(startOf(uses.key), `id: ${needed}\n${' '.repeat(edits.columnOf(startOf(uses.key)))}`)
+}
+
 /** How the job's end counts for Port. */
 export type ReportInput = 'job' | 'workflow' | 'progress'
 
 function actionStep(
   job: Job,
   report: ReportInput,
-  { options, findings, edits, payload }: Rewrite,
+  { options, findings, edits, payload, credentials }: Rewrite,
   pad: string,
 ): string {
   const inputs: string[] = []
-  if (options.credentials) inputs.push(...credentials(job))
+  if (credentials) inputs.push(...credentialInputs(credentialsOf(job) ?? credentials))
   if (report !== 'job') inputs.push(`report: ${report}`)
   else if (job.needs.length > 0) inputs.push('needs: ${{ toJSON(needs) }}')
   const entities = job.steps.filter(({ reports }) => reports.some(({ kind }) => kind === 'entity'))
@@ -121,15 +135,17 @@ function actionStep(
   return lines.map(line => `${pad}${line}\n`).join('')
 }
 
-function credentials(job: Job): string[] {
-  const given = job.steps.map(step => textsOf(nodeAt(step.map, 'with'))).find(texts => texts.has('clientid'))
-  const url = (given?.get('baseurl') ?? '').trim()
-  return [
-    `port-client-id: ${given?.get('clientid')?.trim() || '${{ secrets.PORT_CLIENT_ID }}'}`,
-    `port-client-secret: ${given?.get('clientsecret')?.trim() || '${{ secrets.PORT_CLIENT_SECRET }}'}`,
-    ...(url === '' || /^https:\/\/api\.(getport|port)\.io\/?$/.test(url) ? [] : [`port-api-url: ${url}`]),
-  ]
-}
+/** Those of a step that the first step of the job has too. */
+export const credentialsOf = (job: Job): Credentials | null =>
+  job.steps
+    .flatMap(({ credentials }) => credentials ?? [])
+    .find(({ id, secret }) => !/\bsteps\b/.test(id + secret)) ?? null
+
+const credentialInputs = ({ id, secret, url }: Credentials): string[] => [
+  `port-client-id: ${id}`,
+  `port-client-secret: ${secret}`,
+  ...(url === '' || /^https:\/\/api\.(getport|port)\.io\/?$/.test(url) ? [] : [`port-api-url: ${url}`]),
+]
 
 /** Takes a step's lines out, and one of the empty lines around it. */
 function removeStep(dash: number, { map }: JobStep, edits: TextEdits): void {
@@ -148,13 +164,12 @@ function convertStep(job: Job, step: JobStep, rewrite: Rewrite): void {
   const { edits, names, findings } = rewrite
   const { map } = step
   const line = edits.lineOf(startOf(map))
-  const env = textsOf(nodeAt(map, 'env'))
   const place = {
     step: job.port.id,
     condition: false,
     note: (level: Finding['level'], message: string) => findings.push({ line, level, message }),
   }
-  const map1 = (text: string) => rewriteText(inlineEnv(text, env), false, names, place)
+  const map1 = (text: string) => rewriteText(text, false, names, place)
   const own = `steps.${job.port.id}.outputs.`
   const isFull = (argument: string) => {
     const isOwn = ['entity', 'event', 'trigger', 'inputs'].some(name => argument === own + name)
@@ -171,29 +186,37 @@ function convertStep(job: Job, step: JobStep, rewrite: Rewrite): void {
     }
   })
   const read = step.id !== null && edits.text.includes(`steps.${step.id}.outputs.identifier`)
-  const written = writeReports(reports, read, rewrite.payload !== null)
+  // Variables of the step that its `if` or its name reads.
+  const rest = map.items
+    .filter(({ key }) => !REPLACED.includes(String(key.value)))
+    .map(pair => edits.text.slice(startOf(pair.key), pairEnd(pair, edits)))
+  const env = (mapOf(nodeAt(map, 'env'))?.items ?? []).flatMap(({ key, value }): [string, string][] => {
+    const name = String(key.value)
+    return rest.some(text => /\benv\b/.test(text) && text.includes(name))
+      ? [[name, map1(textOf(value) ?? '')]]
+      : []
+  })
+  const written = writeReports(reports, read, rewrite.payload !== null, env)
   if (isFlow(map)) {
     const pad = edits.columnOf(startOf(map))
-    const kept = map.items
-      .filter(({ key }) => !REPLACED.includes(String(key.value)))
-      .map(pair => map1(edits.text.slice(startOf(pair.key), pairEnd(pair, edits))))
-    edits.replace(map.range![0], map.range![1], writeStep(written, pad, [...kept, ...shellOf(job, rewrite)]))
+    const more = [...rest.map(map1), ...shellOf(job, rewrite)]
+    edits.replace(map.range![0], map.range![1], writeStep(written, pad, more))
     return
   }
   const column = edits.columnOf(startOf(map.items[0]!.key))
-  const [first, ...rest] = map.items.filter(({ key }) => REPLACED.includes(String(key.value)))
-  const comments = [first!, ...rest].flatMap(pair => commentsIn(pair.value, edits))
+  const [first, ...others] = map.items.filter(({ key }) => REPLACED.includes(String(key.value)))
+  const comments = [first!, ...others].flatMap(pair => commentsIn(pair, edits))
   const text = writeStep(written, column, [...comments, ...shellOf(job, rewrite)])
-  for (const pair of rest) removePair(map, pair, edits)
+  for (const pair of others) removePair(map, pair, edits)
   edits.replace(startOf(first!.key), pairEnd(first!, edits), text)
 }
 
-/** The lines of a mapping that are comments. */
-function commentsIn(node: unknown, { text }: TextEdits): string[] {
-  const map = mapOf(node)
+/** The comments of a key's mapping, from the line of the key on. */
+function commentsIn({ key, value }: Pair<Scalar, Node | null>, { text }: TextEdits): string[] {
+  const map = mapOf(value)
   if (!map) return []
   const values = map.items.map(({ value }) => value).filter(value => isScalar(value)) as Scalar[]
-  const [start, end] = [map.range![0], map.range![1]]
+  const [start, end] = [key.range![1], map.range![1]]
   return [...text.slice(start, end).matchAll(/(?:^|[ \t])(#.*)$/gm)].flatMap(({ index, 1: comment }) => {
     const at = start + index + 1
     return values.some(value => value.range![0] <= at && at < value.range![1]) ? [] : [comment!.trimEnd()]
@@ -221,13 +244,4 @@ function mayBeWindows(runsOn: Node | null): boolean {
   if (mapOf(runsOn)) return mayBeWindows(nodeAt(runsOn, 'labels'))
   const labels = textList(runsOn)
   return labels.length === 0 || labels.some(label => /windows/i.test(label) || hasExpression(label))
-}
-
-/** The step's own variables do not exist where they are defined: their values stand in their place. */
-function inlineEnv(text: string, env: Map<string, string>): string {
-  if (env.size === 0) return text
-  return text.replace(
-    /\$\{\{\s*env\.(\w+)\s*\}\}/g,
-    (whole, name: string) => env.get(name.toLowerCase()) ?? whole,
-  )
 }

@@ -1,8 +1,8 @@
-import { type Document, isMap, isScalar, isSeq, type Node } from 'yaml'
+import { type Document, isMap, isScalar, isSeq, type Node, type Scalar } from 'yaml'
 import type { Names } from './map-expression.ts'
 import type { TextEdits } from './text-edits.ts'
 import type { Finding, MigrateOptions } from './types.ts'
-import { endOf, isFlow, mapOf, nodeAt, pairEnd, pairOf, removePair, startOf } from './yaml-nodes.ts'
+import { dashesOf, endOf, isFlow, mapOf, nodeAt, pairEnd, pairOf, removePair, startOf } from './yaml-nodes.ts'
 
 /** GitHub's limit for `workflow_dispatch`. */
 const MAX_INPUTS = 25
@@ -23,6 +23,30 @@ export function eventsOf(document: Document): string[] {
   return mapOf(on)?.items.map(({ key }) => String(key.value)) ?? []
 }
 
+/** Why the workflow cannot be started as it is to be; null where it can. */
+export function triggerProblem(document: Document, names: Names): string | null {
+  const on = document.get('on', true) as Node | undefined
+  const events = eventsOf(document)
+  if (names.start === 'repository_dispatch') {
+    if (events.includes('workflow_dispatch') && events.includes('repository_dispatch'))
+      return 'it has a repository_dispatch already: without --on Port may start it by either event.'
+    return events.includes('workflow_call') && names.declared.size > 0
+      ? 'it is called by other workflows too, whose inputs an event does not give: use --on workflow_dispatch.'
+      : null
+  }
+  if (names.start !== 'workflow_dispatch') return null
+  if (names.declared.has('port'))
+    return 'it has an input port of its own, which is where the relay puts its payload: rename that, or use --on repository_dispatch.'
+  const inputs = mapOf(nodeAt(nodeAt(on, 'workflow_dispatch'), 'inputs'))?.items ?? []
+  const count = inputs.filter(({ key }) => !isGone(key, names)).length + 1
+  return count > MAX_INPUTS
+    ? `with the input port it has ${count} inputs, and GitHub takes ${MAX_INPUTS}: use --on repository_dispatch.`
+    : null
+}
+
+const isGone = (key: Scalar, { contexts, runIds }: Names): boolean =>
+  contexts.has(String(key.value)) || runIds.has(String(key.value))
+
 /** Replaces the inputs that Port's GitHub backend filled, by the input `port` or by `repository_dispatch`. */
 export function rewriteTriggers(
   document: Document,
@@ -35,11 +59,10 @@ export function rewriteTriggers(
   const root = document.contents
   const on = pairOf(root, 'on')
   if (!on?.value) return
-  const gone = new Set([...names.contexts, ...names.runIds])
   const call = mapOf(nodeAt(on.value, 'workflow_call'))
   const called = mapOf(nodeAt(call, 'inputs'))
   if (call && called) {
-    const old = called.items.filter(({ key }) => gone.has(String(key.value)))
+    const old = called.items.filter(({ key }) => isGone(key, names))
     if (old.length > 0) {
       findings.push({
         line: edits.lineOf(startOf(old[0]!.key)),
@@ -52,10 +75,10 @@ export function rewriteTriggers(
   }
   if (!eventsOf(document).includes('workflow_dispatch')) return
   if (names.start === 'repository_dispatch') toRepositoryDispatch(on.value, edits, options, root)
-  else if (!migrated) addPortInput(on.value, edits, gone, findings)
+  else if (!migrated) addPortInput(on.value, edits, names)
 }
 
-function addPortInput(on: Node, edits: TextEdits, gone: Set<string>, findings: Finding[]): void {
+function addPortInput(on: Node, edits: TextEdits, names: Names): void {
   const column = (at: number) => ' '.repeat(edits.columnOf(at))
   const lines = (pad: string, first = pad) =>
     PORT_INPUT.map((line, index) => (index === 0 ? first : pad) + line).join('\n')
@@ -87,16 +110,7 @@ function addPortInput(on: Node, edits: TextEdits, gone: Set<string>, findings: F
       )
     return
   }
-  const old = inputs.items.filter(({ key }) => gone.has(String(key.value)))
-  const left = inputs.items.length - old.length
-  if (left + 1 > MAX_INPUTS) {
-    findings.push({
-      line: edits.lineOf(startOf(inputs)),
-      level: 'todo',
-      message: `with the input port the workflow has ${left + 1} inputs, and GitHub takes ${MAX_INPUTS}: use --on repository_dispatch.`,
-    })
-  }
-  const [first, ...rest] = old
+  const [first, ...rest] = inputs.items.filter(({ key }) => isGone(key, names))
   const entry = (at: number) => (isFlow(inputs) ? PORT_INPUT_FLOW : lines(column(at), ''))
   if (first) {
     removePair(inputs, first, edits, entry(startOf(first.key)))
@@ -107,8 +121,20 @@ function addPortInput(on: Node, edits: TextEdits, gone: Set<string>, findings: F
   edits.insert(at, entry(at) + (isFlow(inputs) ? ', ' : `\n${column(at)}`))
 }
 
-/** `on: workflow_dispatch` or a list, as a mapping on the line of its key. */
+/** `on: workflow_dispatch` or a list as a mapping: on the line of its key, or on the lines of the list. */
 function writeEvents(on: Node, dispatch: string, edits: TextEdits): void {
+  if (isSeq(on) && !isFlow(on)) {
+    const pad = edits.columnOf(startOf(on)) === 0 ? '  ' : ''
+    for (const [index, dash] of dashesOf(on).entries()) {
+      const item = on.items[index] as Scalar
+      edits.replace(
+        dash,
+        endOf(item, edits),
+        pad + (item.value === 'workflow_dispatch' ? dispatch : `${item.value}:`),
+      )
+    }
+    return
+  }
   const events = isSeq(on)
     ? on.items.map(item => (isScalar(item) ? String(item.value) : ''))
     : ['workflow_dispatch']

@@ -83,7 +83,8 @@ export function readShell(script: string, expressions: string[]): ShellCommand[]
         if (at >= script.length) return null
         const length = script[at] === '$' || script[at] === '\uE000' ? reference() : 0
         if (length > 0) at += length
-        else if (script[at] === '`' || (script[at] === '$' && /[({]/.test(script[at + 1] ?? ''))) return null
+        // `$?`, `$1` and the like are known to the script alone.
+        else if (script[at] === '`' || script[at] === '$') return null
         else if (script[at] === '\\' && '"\\$`\n'.includes(script[at + 1] ?? ' ')) {
           if (script[at + 1] !== '\n') push({ text: script[at + 1]! })
           at += 2

@@ -89,6 +89,17 @@ export function expressionTokens(source: string): ExpressionToken[] {
   return tokens
 }
 
+/** A text as the expression that gives it. */
+export function formatted(pieces: Piece[]): string {
+  const args = pieces.flatMap(piece => ('expression' in piece ? [piece.expression.trim()] : []))
+  if (args.length === 0) return quoted(pieces.map(piece => ('text' in piece ? piece.text : '')).join(''))
+  let index = 0
+  const format = pieces
+    .map(piece => ('text' in piece ? piece.text.replaceAll('{', '{{').replaceAll('}', '}}') : `{${index++}}`))
+    .join('')
+  return `format(${quoted(format)}, ${args.join(', ')})`
+}
+
 /** A text as an expression writes it. */
 export const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`
 export const unquoted = (token: string): string => token.slice(1, -1).replaceAll("''", "'")

@@ -48,16 +48,26 @@ export class TextEdits {
     return at - this.lineStart(at)
   }
 
-  apply(): string {
+  /** The text with its changes, and for each of its lines the line that it comes from. */
+  apply(): { text: string; lines: number[] } {
     const edits = [...this.#edits].sort((a, b) => a.start - b.start || a.end - b.end || a.order - b.order)
+    const lines = [1]
     let result = ''
     let at = 0
+    const add = (text: string, from: number, to: number) => {
+      const last = this.lineOf(to)
+      let line = this.lineOf(from)
+      for (const _ of text.matchAll(/\n/g)) lines.push(Math.min(++line, last))
+      result += text
+    }
     for (const edit of edits) {
       // An edit inside one that removes more is of no use.
       if (edit.start < at) continue
-      result += this.text.slice(at, edit.start) + edit.text
+      add(this.text.slice(at, edit.start), at, edit.start)
+      add(edit.text, edit.start, edit.end)
       at = edit.end
     }
-    return result + this.text.slice(at)
+    add(this.text.slice(at), at, this.text.length)
+    return { text: result, lines }
   }
 }

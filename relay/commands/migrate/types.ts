@@ -12,8 +12,6 @@ export interface MigrateOptions {
   credentials: boolean
   /** Keeps log messages of fixed text too, which the action's own log replaces. */
   keepLogs: boolean
-  /** Base names of the workflow files that are migrated together. */
-  together: string[]
 }
 
 /** What a person must look at, at a line of the workflow as it was. */
@@ -29,6 +27,10 @@ export interface Migrated {
   text: string
   changed: boolean
   findings: Finding[]
+  /** Whether it reports to Port by hand and cannot be rewritten. */
+  refused: boolean
+  /** The inputs that callers hand on no more, by names in lower case: what Port sent, or the id of its run. */
+  removed: Map<string, 'contexts' | 'runIds'>
 }
 
 /** The workflow cannot be migrated, and why. */

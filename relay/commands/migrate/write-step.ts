@@ -8,11 +8,20 @@ export interface Written {
   script: string[]
 }
 
-/** The script that appends reports to the files of the action. Values reach it through `env:` alone. */
-export function writeReports(reports: Report[], identifierIsRead: boolean, isOptional: boolean): Written {
+/**
+ * The script that appends reports to the files of the action. Values reach it through `env:` alone.
+ *
+ * @param kept variables that the step has besides
+ */
+export function writeReports(
+  reports: Report[],
+  identifierIsRead: boolean,
+  isOptional: boolean,
+  kept: Written['env'] = [],
+): Written {
   /** Without the action there is no such file. */
   const file = (name: string) => (isOptional ? `"\${${name}:-/dev/null}"` : `"$${name}"`)
-  const env: Written['env'] = []
+  const env = [...kept]
   const script: string[] = []
   const variable = (base: string, value: string) => {
     const count = env.filter(([name]) => name === base || name.startsWith(`${base}_`)).length

@@ -49,6 +49,10 @@ export function textsOf(node: unknown): Map<string, string> {
   return texts
 }
 
+/** The file in the same repository that a job calls. */
+export const calledFile = (uses: string | null): string | null =>
+  /^\.\/\.github\/workflows\/([^/]+)$/.exec(uses ?? '')?.[1] ?? null
+
 export const startOf = (node: Node | Scalar): number => node.range![0]
 
 /** Where a node's own text ends, without the white space and comments after it. */
