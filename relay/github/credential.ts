@@ -6,7 +6,7 @@ import { isForeign } from './github-answer.ts'
 import { loadOctokit } from './octokit.ts'
 
 /** @param at the repository, as Octokit takes it */
-export type Work<T> = (octokit: Octokit, at: { owner: string; repo: string }) => Promise<T>
+type Work<T> = (octokit: Octokit, at: { owner: string; repo: string }) => Promise<T>
 
 /** How the relay acts on GitHub: by one token, or as a GitHub App by the installation of each repository. */
 export interface Credential {

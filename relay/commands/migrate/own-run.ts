@@ -41,7 +41,7 @@ export function isOwnRunId(template: string, scope: Scope, names: Names, depth =
   const lines = (textOf(nodeAt(step, 'run')) ?? '').split('\n').filter(line => line.includes(`${output}=`))
   const [line = ''] = lines
   if (lines.length !== 1) return false
-  const direct = /=["']?(\$\{\{[^}]*\}\})["']?(\s|$)/.exec(line)?.[1]
+  const direct = /=["']?(\$\{\{[^{}]*\}\})["']?(\s|$)/.exec(line)?.[1]
   if (direct !== undefined) return isOwnRunId(direct, { ...scope, step }, names, depth - 1)
   return readsRunId(line, names)
 }
