@@ -157,9 +157,9 @@ export function createCredential(
 
 /** What was asked for cannot be read from a page of a proxy. A dispatch reads its answer by itself. */
 function checked(octokit: Octokit): Octokit {
-  octokit.hook.after('request', ({ status, data }, { url }) => {
-    const isToBeRead = (status === 200 || status === 201) && !url.endsWith('/dispatches')
-    if (isToBeRead && isForeign(data))
+  octokit.hook.after('request', ({ status, data }, { url, mediaType }) => {
+    const isJson = mediaType?.format !== 'raw' && !url.endsWith('/dispatches')
+    if (isJson && (status === 200 || status === 201) && isForeign(data))
       throw new Error(`something between the relay and GitHub answered ${status}`)
   })
   return octokit
