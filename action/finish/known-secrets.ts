@@ -7,7 +7,7 @@ import { type DecryptedInputs, decryptInputs } from '../secrets/decrypt-inputs.t
 
 /** What must not reach Port in a log line or summary. */
 export interface KnownSecrets {
-  /** The clear texts of secret inputs. */
+  /** The clear texts of secret inputs, and what may be one. */
   secrets: string[]
   /** Whether no clear text that a step may have seen is missing. */
   all: boolean
@@ -40,7 +40,7 @@ export async function knownSecrets(
   return { secrets, all: all && whole !== null }
 }
 
-const known = ({ secrets }: DecryptedInputs, decrypted: string[]): KnownSecrets => ({
-  secrets: [...secrets.values()],
+const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownSecrets => ({
+  secrets: masks,
   all: decrypted.every(name => secrets.has(name)),
 })
