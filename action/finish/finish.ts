@@ -100,7 +100,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   const own = known.all
     ? rest
     : { ...rest, lines: [], entities: NO_ENTITIES, run: { ...rest.run, summary: '' } }
-  const withheld = !known.all && hasTexts(rest, inputs)
+  const withheld = !known.all && !known.ended && hasTexts(rest, inputs)
   const upserts = known.all && conclusion() === 'success' ? inputs.entities : ''
   const entities = whose === 'ours' ? await sendAll(own.entities, upserts, reporter) : NO_ENTITIES
   const fileProblems = [

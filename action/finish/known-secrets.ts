@@ -1,3 +1,4 @@
+import type { PortError } from '../../port/client/port-client.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import { completePayload } from '../report/complete-payload.ts'
 import type { RelayReporter } from '../report/relay-reporter.ts'
@@ -11,6 +12,8 @@ export interface KnownSecrets {
   secrets: string[]
   /** Whether no clear text that a step may have seen is missing. */
   all: boolean
+  /** Whether the delivery has ended, so that the relay accepts nothing more. */
+  ended?: boolean
 }
 
 /**
@@ -29,8 +32,8 @@ export async function knownSecrets(
   const { encrypted, truncated } = payload.port
   if (relay) {
     if (encrypted.length === 0 && !truncated.includes('encrypted')) return { secrets: [], all: true }
-    const given = await relay.inputs().catch(() => null)
-    if (!given) return { secrets: [], all: false }
+    const given = await relay.inputs().catch((error: PortError) => error)
+    if (given instanceof Error) return { secrets: [], all: false, ended: given.kind === 'ended' }
     const whole = { ...payload, port: { ...payload.port, ...given.payload } }
     return known(decryptInputs(whole, inputs, given.secrets), decrypted)
   }

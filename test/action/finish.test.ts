@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
 import { markAt } from '../../action/runner/log-file.ts'
 import type { JsonObject } from '../../port/types.ts'
+import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
 import { type StandIn, type StandInEnv, startStandIn } from '../support/http-server.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
@@ -26,7 +27,7 @@ async function openRelay(): Promise<StandIn> {
   app.post('/report/start', c => c.json({ token: 'report-token', tells: true, run, payload: null, secrets }))
   app.post('/report/inputs', c => c.json({ payload: null, secrets }))
   app.post('/report', async c => c.json({ delivery: 'd_1', number: (await c.req.json()).number }, 202))
-  const server = await startStandIn(app, () => ({ body: {} }))
+  const server = await startStandIn(app, status => ({ body: { status }, headers: PROBLEM_TYPE }))
   onTestFinished(() => server.close())
   return server
 }
@@ -60,7 +61,7 @@ const logFileOf = (job: { state(): Record<string, string> }) =>
 const linesOf = (run: { logs: { message: string }[] }) => run.logs.flatMap(log => log.message.split('\n'))
 
 test.each<[number, number, JsonObject | string]>([
-  [403, 1, {}],
+  [403, 1, { status: 403 }],
   [503, Number.POSITIVE_INFINITY, {}],
   // A page to log in, of a proxy.
   [200, Number.POSITIVE_INFINITY, '<html>'],
@@ -398,7 +399,7 @@ test('when the relay accepts no further lines, one warning counts those left out
   relay.fail({
     match: ({ body }) => JSON.stringify(body).includes('"log"'),
     status: 413,
-    body: { detail: 'The run has sent 1,000 lines.' },
+    body: { status: 413, detail: 'The run has sent 1,000 lines.' },
     times: Number.POSITIVE_INFINITY,
   })
   const shown = await job.run('post', job.state())
@@ -408,6 +409,22 @@ test('when the relay accepts no further lines, one warning counts those left out
     ),
   ])
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
+})
+
+test('after the end of the delivery one notice says that nothing more is sent, and the job stays green', async () => {
+  const relay = await openRelay()
+  const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
+  await job.run('main')
+  writeFileSync(logFileOf(job), 'a line\n')
+  const body = { status: 410, detail: 'The delivery has ended: it accepts no further reports.' }
+  relay.fail({ status: 410, body, times: Number.POSITIVE_INFINITY })
+  const shown = await job.run('post', job.state())
+  expect(shown.slice(1)).toEqual([
+    expect.stringMatching(
+      /^::notice::No further updates are sent to Port: the relay answered 410 .*The delivery has ended/,
+    ),
+  ])
+  expect(process.exitCode).not.toBe(1)
 })
 
 test('a secret of 30 KB with many lines does not hold up the end of a job with a log of a megabyte', async () => {
