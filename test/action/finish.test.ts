@@ -15,7 +15,7 @@ import { bodyFor, openStage, payloadFor } from './play.ts'
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
-  'What is left in $PORT_LOG and $PORT_ENTITIES, and summary and entities of yours, are not sent to Port: the secret ' +
+  'What is left in $PORT_LOG and $PORT_ENTITIES, and summary, links and entities of yours, are not sent to Port: the secret ' +
   'inputs, which must not be in them, could not be decrypted again.'
 
 /** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
@@ -366,6 +366,26 @@ test('report: workflow leaves the end to others, and sends a summary of the auth
     `POST /v1/workflows/nodes/runs/${node.id}/logs`,
   ])
 })
+
+test.each(['workflow', 'progress'])(
+  'a conclusion of a step has no effect with report: %s, and a sentence says so',
+  async report => {
+    const stage = await openStage()
+    const entities = '{ blueprint: service, identifier: shop }'
+    const job = openRunner(stage, { report, entities, 'github-token': '' })
+    await job.run('main')
+    writeFileSync(JSON.parse(job.state().STATE_report!).files.run, 'conclusion=failure\n')
+    const shown = await job.run('post', job.state())
+    const sentence = `conclusion in $PORT_RUN has no effect with report: ${report}.`
+    expect(shown.slice(1)).toEqual([`::warning::${sentence}${seeAlso('port-run')}`])
+    expect(linesOf(stage.run).slice(1)).toEqual([
+      '✓ Entity service/shop',
+      sentence,
+      expect.stringMatching(/^✓ Job deploy: success/),
+    ])
+    expect(stage.run.status).toBe('IN_PROGRESS')
+  },
+)
 
 test('a job that ends before it began, by a clock that was set back, took no time', async () => {
   const stage = await openStage()
