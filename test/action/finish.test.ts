@@ -263,8 +263,11 @@ test.each<[string, Record<string, string>, string]>([
   await job.run('main')
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': status })
   expect(stage.run.statusLabel).toBe(label)
-  const others = Object.entries(results).filter(([, result]) => ['failure', 'cancelled'].includes(result))
-  expect(linesOf(stage.run).slice(1, -1)).toEqual(others.map(([name, result]) => `✗ Job ${name}: ${result}`))
+  const marks: Record<string, string> = { failure: '✗', cancelled: '✗', skipped: '–' }
+  const others = Object.entries(results).filter(([, result]) => result in marks)
+  expect(linesOf(stage.run).slice(1, -1)).toEqual(
+    others.map(([name, result]) => `${marks[result]} Job ${name}: ${result}`),
+  )
 })
 
 test('a leg of a matrix names itself as GitHub does, at the start and at the end', async () => {
