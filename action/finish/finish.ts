@@ -26,7 +26,7 @@ import { maskParts } from '../secrets/mask-parts.ts'
 import { createMasks } from '../secrets/masks.ts'
 import { jobLine, needLines, stepLine } from './describe.ts'
 import { knownSecrets } from './known-secrets.ts'
-import { conclude, lastUpdate } from './last-update.ts'
+import { conclude, countedJobs, lastUpdate } from './last-update.ts'
 import { readSteps } from './read-steps.ts'
 import { type Remaining, readRemaining } from './remaining.ts'
 import { summarize } from './summarize.ts'
@@ -90,6 +90,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
 
   let status = inputs.jobStatus
+  const needs = countedJobs(inputs.needs, read.others)
   /** What Port did not receive is a warning, or with `fail-on-report-error` a failure of the job and of the run. */
   const warnOrFail = (sentence: string, topic: Topic) => {
     const message = masks.redact(sentence) + help(env, topic)
@@ -98,7 +99,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
     status = 'failure'
   }
   const written = inputs.report === 'job' ? rest.run.conclusion : null
-  const conclusion = () => conclude(status, inputs.needs, written)
+  const conclusion = () => conclude(status, needs, written)
   const own = known.all
     ? rest
     : { ...rest, lines: [], entities: NO_ENTITIES, run: { ...rest.run, summary: '', links: [] } }
@@ -124,11 +125,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   const name = read.job ?? jobName(workflow.job, inputs.matrix)
   const durationMs = Math.max(clock() - state.startedAt, 0)
   // Read again at each use: a later problem may change the status.
-  const ends = () => [
-    ...needLines(inputs.needs),
-    ...conclusionLines(written),
-    jobLine({ name, status, durationMs }),
-  ]
+  const ends = () => [...needLines(needs), ...conclusionLines(written), jobLine({ name, status, durationMs })]
   const ownSummary = own.run.summary || (known.all ? inputs.summary : '')
   const { problems = [], explained = false } = state
   const all = [...problems, ...entities.problems]
