@@ -91,6 +91,25 @@ describe('an action run', () => {
     whole()
   })
 
+  test.each(['x', '"\n', '😀'])('gets a label and a summary of many %j cut, with a mark', async part => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    const text = part.repeat(400_000)
+    await client.run(id).update({ statusLabel: text, summary: text })
+    const { statusLabel, summary } = port.run(id)
+    expect(statusLabel).toHaveLength(1_000)
+    expect(statusLabel!.endsWith('…')).toBe(true)
+    const mark = `\n\n… (cut from ${text.length} characters)`
+    expect(summary!.endsWith(mark)).toBe(true)
+    expect(text.startsWith(summary!.slice(0, -mark.length - 1))).toBe(true)
+    const bytes = Buffer.byteLength(JSON.stringify(summary))
+    expect(bytes).toBeGreaterThan(199_990)
+    expect(bytes).toBeLessThanOrEqual(200_000)
+    // As the relay does once more.
+    await client.run(id).update({ summary: summary! })
+    expect(port.run(id).summary).toBe(summary)
+  })
+
   test('that cannot be updated while it runs is tried once', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()

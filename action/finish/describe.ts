@@ -20,11 +20,14 @@ export function stepResult({ conclusion }: Step): string {
   return `${MARK[word] ?? '–'} ${word}`
 }
 
-/** The jobs before this one that make the run fail: `✗ Job build: failure`. */
+/** The jobs before this one that make the run fail, or did not run: `✗ Job build: failure`, `– Job deploy: skipped`. */
 export function needLines(needs: Record<string, string>): LogLine[] {
   return Object.entries(needs)
-    .filter(([, result]) => Object.hasOwn(LEVEL, result))
-    .map(([job, result]) => ({ level: LEVEL[result]!, message: `✗ Job ${job}: ${result}` }))
+    .filter(([, result]) => result !== 'success')
+    .map(([job, result]) => ({
+      level: LEVEL[result] ?? 'INFO',
+      message: `${MARK[result] ?? '–'} Job ${job}: ${result}`,
+    }))
 }
 
 /** The last line of the log: `✓ Job deploy: success after 42 s`. */

@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs'
 import type { PortError } from '../../port/client/port-client.ts'
 import type { PortErrorKind } from '../../port/client/port-error.ts'
+import { cutSummary } from '../../port/client/send-update.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import type { LogLine } from '../../port/types.ts'
 import { isUncertain } from '../report/is-uncertain.ts'
@@ -25,7 +26,7 @@ import { maskParts } from '../secrets/mask-parts.ts'
 import { createMasks } from '../secrets/masks.ts'
 import { jobLine, needLines, stepLine } from './describe.ts'
 import { knownSecrets } from './known-secrets.ts'
-import { conclude, lastUpdate } from './last-update.ts'
+import { conclude, countedJobs, lastUpdate } from './last-update.ts'
 import { readSteps } from './read-steps.ts'
 import { type Remaining, readRemaining } from './remaining.ts'
 import { summarize } from './summarize.ts'
@@ -89,6 +90,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
 
   let status = inputs.jobStatus
+  const needs = countedJobs(inputs.needs, read.others)
   /** What Port did not receive is a warning, or with `fail-on-report-error` a failure of the job and of the run. */
   const warnOrFail = (sentence: string, topic: Topic) => {
     const message = masks.redact(sentence) + help(env, topic)
@@ -96,16 +98,22 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
     core.setFailed(message)
     status = 'failure'
   }
-  const conclusion = () => conclude(status, inputs.needs, rest.run.conclusion)
+  const written = inputs.report === 'job' ? rest.run.conclusion : null
+  const conclusion = () => conclude(status, needs, written)
   const own = known.all
     ? rest
-    : { ...rest, lines: [], entities: NO_ENTITIES, run: { ...rest.run, summary: '' } }
-  const withheld = !known.all && hasTexts(rest, inputs)
+    : { ...rest, lines: [], entities: NO_ENTITIES, run: { ...rest.run, summary: '', links: [] } }
+  const links = own.run.links.filter(link => masks.redact(link) === link)
+  const withheld = !known.all && !known.ended && hasTexts(rest, inputs)
   const upserts = known.all && conclusion() === 'success' ? inputs.entities : ''
   const entities = whose === 'ours' ? await sendAll(own.entities, upserts, reporter) : NO_ENTITIES
   const fileProblems = [
     ...rest.problems,
-    ...rest.run.problems.map(sentence => ({ sentence, topic: 'port-run' as const })),
+    ...[
+      ...rest.run.problems,
+      ...(links.length < own.run.links.length ? [SECRET_LINK] : []),
+      ...(written === rest.run.conclusion ? [] : [noEffect(inputs.report)]),
+    ].map(sentence => ({ sentence, topic: 'port-run' as const })),
     ...(withheld ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
   ]
   if (whose === 'ours') {
@@ -117,18 +125,14 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   const name = read.job ?? jobName(workflow.job, inputs.matrix)
   const durationMs = Math.max(clock() - state.startedAt, 0)
   // Read again at each use: a later problem may change the status.
-  const ends = () => [
-    ...needLines(inputs.needs),
-    ...conclusionLines(rest.run.conclusion),
-    jobLine({ name, status, durationMs }),
-  ]
+  const ends = () => [...needLines(needs), ...conclusionLines(written), jobLine({ name, status, durationMs })]
   const ownSummary = own.run.summary || (known.all ? inputs.summary : '')
   const { problems = [], explained = false } = state
   const all = [...problems, ...entities.problems]
   const summary = () =>
     ownSummary ||
     summarize({ ends: ends(), problems: all, payload, steps, url: workflow.url, redact: masks.redact })
-  writeJobSummary(masks.redact(summary()), env, core)
+  writeJobSummary(cutSummary(masks.redact(summary())), env, core)
   if (whose === 'unknown') return
 
   const lines = [
@@ -142,8 +146,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   ].filter(line => line.message.trim() !== '')
 
   // The log goes first, since an ended run takes no more of it. The final status goes even when the log did not.
-  const ending = () =>
-    lastUpdate(job, { conclusion: conclusion(), summary: summary(), ownSummary, links: rest.run.links })
+  const ending = () => lastUpdate(job, { conclusion: conclusion(), summary: summary(), ownSummary, links })
   const more = Object.keys(ending()).length > 0
   try {
     await reporter.log(lines)
@@ -168,6 +171,7 @@ const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean 
   lines.length > 0 ||
   entities.entities.length > 0 ||
   run.summary !== '' ||
+  run.links.length > 0 ||
   inputs.summary !== '' ||
   inputs.entities !== ''
 
@@ -207,8 +211,13 @@ const conclusionLines = (written: JobStatus | null): LogLine[] =>
 /** The run takes no further report. Credentials that are refused now may be accepted a moment later. */
 const SETTLED: PortErrorKind[] = ['ended', 'synchronized', 'unknown_run']
 
+const SECRET_LINK =
+  'A link in $PORT_RUN contains a secret, and secrets are not sent to Port: the link is left out.'
+
+const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
+
 const WITHHELD =
-  'What is left in $PORT_LOG and $PORT_ENTITIES, and summary and entities of yours, are not sent to Port: the secret ' +
+  'What is left in $PORT_LOG and $PORT_ENTITIES, and summary, links and entities of yours, are not sent to Port: the secret ' +
   'inputs, which must not be in them, could not be decrypted again.'
 
 const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)

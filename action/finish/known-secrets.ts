@@ -1,3 +1,4 @@
+import type { PortError } from '../../port/client/port-client.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import { completePayload } from '../report/complete-payload.ts'
 import type { RelayReporter } from '../report/relay-reporter.ts'
@@ -7,10 +8,12 @@ import { type DecryptedInputs, decryptInputs } from '../secrets/decrypt-inputs.t
 
 /** What must not reach Port in a log line or summary. */
 export interface KnownSecrets {
-  /** The clear texts of secret inputs. */
+  /** The clear texts of secret inputs, and what may be one. */
   secrets: string[]
   /** Whether no clear text that a step may have seen is missing. */
   all: boolean
+  /** Whether the delivery has ended, so that the relay accepts nothing more. */
+  ended?: boolean
 }
 
 /**
@@ -29,8 +32,8 @@ export async function knownSecrets(
   const { encrypted, truncated } = payload.port
   if (relay) {
     if (encrypted.length === 0 && !truncated.includes('encrypted')) return { secrets: [], all: true }
-    const given = await relay.inputs().catch(() => null)
-    if (!given) return { secrets: [], all: false }
+    const given = await relay.inputs().catch((error: PortError) => error)
+    if (given instanceof Error) return { secrets: [], all: false, ended: given.kind === 'ended' }
     const whole = { ...payload, port: { ...payload.port, ...given.payload } }
     return known(decryptInputs(whole, inputs, given.secrets), decrypted)
   }
@@ -40,7 +43,7 @@ export async function knownSecrets(
   return { secrets, all: all && whole !== null }
 }
 
-const known = ({ secrets }: DecryptedInputs, decrypted: string[]): KnownSecrets => ({
-  secrets: [...secrets.values()],
+const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownSecrets => ({
+  secrets: masks,
   all: decrypted.every(name => secrets.has(name)),
 })

@@ -28,6 +28,21 @@ export function lastUpdate(
 }
 
 /**
+ * The jobs that count beside this one. One that was skipped may have been so because a job before it, which `needs` does not
+ * name, has failed: then those of the run that failed or were cancelled count, too.
+ *
+ * @param others the conclusions of jobs by their names, which are those in `needs` unless the author gave others
+ */
+export function countedJobs(
+  needs: Record<string, string>,
+  others: Record<string, string>,
+): Record<string, string> {
+  if (!Object.values(needs).includes('skipped')) return needs
+  const failed = Object.entries(others).filter(([, result]) => result === 'failure' || result === 'cancelled')
+  return { ...Object.fromEntries(failed), ...needs }
+}
+
+/**
  * The final status: this job's, that of the jobs it `needs`, and what a step has written to `$PORT_RUN`. The worst counts; a
  * skipped job is none.
  */

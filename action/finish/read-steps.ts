@@ -10,10 +10,13 @@ export interface Step {
   durationMs: number | null
 }
 
-/** Null where GitHub did not list them; `problem` is then a sentence for a notice. `job` is the name that its pages show. */
+/**
+ * Null where GitHub did not list them; `problem` is then a sentence for a notice. `job` is the name that its pages show;
+ * `others` are the conclusions of other jobs.
+ */
 export type JobSteps =
-  | { job: string; steps: Step[]; earlier: string | null; problem: null }
-  | { job: null; steps: null; problem: string }
+  | { job: string; steps: Step[]; earlier: string | null; others: Record<string, string>; problem: null }
+  | { job: null; steps: null; others: Record<string, string>; problem: string }
 
 /** GitHub's view of a step that has just ended lags by about a second. */
 const LAG_MS = 1_000
@@ -32,6 +35,7 @@ export async function readSteps(
   const no = (reason: string): JobSteps => ({
     job: null,
     steps: null,
+    others: {},
     problem: `The steps of this job are not reported to Port: ${reason}`,
   })
   if (options.token === '') return no(`github-token is empty. ${PERMISSION_HINT}`)
@@ -43,11 +47,12 @@ export async function readSteps(
       job = await list()
     }
     if (!job) return no('GitHub does not list it among the jobs of its run.')
-    const { name, steps } = job
+    const { name, steps, others } = job
     return {
       job: name,
       steps: steps.filter(step => step.authors).map(toStep),
       earlier: findEarlier(steps, options),
+      others,
       problem: null,
     }
   } catch (error) {

@@ -13,7 +13,7 @@ import {
 } from '../../port/types.ts'
 import type { RelayAccess } from '../runner/relay-access.ts'
 import type { Runner } from '../runner/runner.ts'
-import { readRelayAnswer, requestJson } from './relay-request.ts'
+import { notTheRelay, readRelayAnswer, requestJson } from './relay-request.ts'
 import type { Reporter } from './reporter-contract.ts'
 import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
 
@@ -114,7 +114,7 @@ export function createRelayReporter(
     try {
       return await task(bearer)
     } catch (error) {
-      if (!(error instanceof PortError) || error.status !== 401 || !idToken) throw error
+      if (!(error instanceof PortError) || error.status !== 401 || error.temporary || !idToken) throw error
       token = null
       starting = null
       return task(await reportToken())
@@ -146,12 +146,10 @@ export function createRelayReporter(
   ): Promise<JsonObject> {
     const request = { method: 'POST', url: url + path, token: bearer, body }
     const what = `POST ${url}${path}`
-    const answer = readRelayAnswer(what, await requestJson('The relay', request, { fetch, clock }))
-    if (fits(answer)) return answer
-    throw new PortError(
-      'unreachable',
-      `what answered ${what} is not the relay: check RELAY_PUBLIC_URL, and the proxy on the way.`,
-    )
+    const answer = await requestJson('The relay', request, { fetch, clock })
+    const read = readRelayAnswer(what, answer)
+    if (fits(read)) return read
+    throw notTheRelay(what, answer)
   }
 
   async function reportToken(): Promise<string> {

@@ -150,8 +150,9 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   const { statusLabel, summary, link } = update
   return {
     ...update,
-    // The first is that of the workflow run, which the owner's name in a secret must not break.
-    ...(link !== undefined && { link: link.map((each, i) => (i === 0 ? each : redact(each))) }),
+    // The first is that of the workflow run, which the owner's name in a secret must not break. Of another, a part leads
+    // nowhere, and is no URL for the relay where its beginning is the secret.
+    ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
   }

@@ -21,6 +21,8 @@ export interface ListedStep {
 export interface ListedJob {
   name: string
   steps: ListedStep[]
+  /** The jobs that have ended, as far as they are listed with it or before it: name → conclusion. */
+  others: Record<string, string>
 }
 
 /** GitHub's answer to a question that it does not answer with the job, as a sentence. */
@@ -67,6 +69,7 @@ export function createStepLister(
   const [owner, repo] = workflow.repository.split('/') as [string, string]
   const path = `/repos/${workflow.repository}/actions/runs/${workflow.runId}/attempts/${workflow.attempt}/jobs`
   let last: { page: number; etag: string; job: ListedJob } | null = null
+  const ended = new Map<string, string>()
 
   return async () => {
     // Loaded when it is needed, since it takes a while. It gets the action's own `fetch`: see build.ts.
@@ -91,13 +94,19 @@ export function createStepLister(
         .catch(toAnswer)
       if (response.status === 304 && last) return last.job
       const jobs = readJobs(response.data)
+      for (const { status, name, conclusion } of jobs)
+        if (status === 'completed') ended.set(String(name), String(conclusion))
       const own = jobs.find(job =>
         options.checkRunId === null
           ? job.status === 'in_progress' && job.runner_name === workflow.runnerName
           : String(job.id) === options.checkRunId,
       )
       if (own) {
-        const job = { name: String(own.name ?? workflow.job), steps: readSteps(own, workflow.action) }
+        const job = {
+          name: String(own.name ?? workflow.job),
+          steps: readSteps(own, workflow.action),
+          others: Object.fromEntries(ended),
+        }
         const { etag } = response.headers
         last = etag ? { page, etag, job } : null
         return job

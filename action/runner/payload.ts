@@ -15,7 +15,8 @@ export function readPayload(
   workflow: { event: string; eventPath: string },
   env: Runner['env'],
 ): ClientPayload {
-  const payload = read(input === '' ? fromEvent(workflow.eventPath, env) : fromInput(input, env), env)
+  const given = input === '' ? fromEvent(workflow.eventPath, env) : fromInput(input, PAYLOAD, env)
+  const payload = read(given, env)
   if (payload) return payload
   if (input !== '') {
     throw new Error(
@@ -31,12 +32,22 @@ export function readPayload(
   )
 }
 
+const PAYLOAD = 'The input "payload" is not JSON: give it as ${{ toJSON(…) }}.'
+const PORT =
+  'The input "port" is not JSON: the relay fills it in; leave it empty where you start the workflow by hand.'
+
 function fromEvent(path: string, env: Runner['env']): unknown {
+  const event = readEvent(path, env)
+  if (!isObject(event)) return undefined
+  const port = isObject(event.inputs) ? event.inputs.port : undefined
+  return (
+    event.client_payload ?? (typeof port === 'string' && port !== '' ? fromInput(port, PORT, env) : undefined)
+  )
+}
+
+function readEvent(path: string, env: Runner['env']): unknown {
   try {
-    const event: unknown = JSON.parse(readFileSync(path, 'utf8'))
-    if (!isObject(event)) return undefined
-    const port = isObject(event.inputs) ? event.inputs.port : undefined
-    return event.client_payload ?? (typeof port === 'string' && port !== '' ? JSON.parse(port) : undefined)
+    return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
     // What V8 says of a text that is no JSON quotes from it.
     const reason = cause instanceof SyntaxError ? 'it is not JSON' : (cause as Error).message
@@ -54,11 +65,11 @@ function read(value: unknown, env: Runner['env']): ClientPayload | null {
   }
 }
 
-function fromInput(text: string, env: Runner['env']): unknown {
+/** @throws Error with the sentence where it is not JSON */
+function fromInput(text: string, sentence: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    const sentence = 'The input "payload" is not JSON: give it as ${{ toJSON(…) }}.'
     throw new Error(sentence + help(env, 'payload'), { cause })
   }
 }

@@ -18,7 +18,8 @@ type Conclusion = (typeof CONCLUSIONS)[number]
 
 /** The relay takes ten links, and one of them is that of the workflow run. */
 const MOST_LINKS = 9
-const MOST_BYTES = 1_000_000
+/** Of a file that is read once, and of one that is read every two seconds. */
+const MOST_BYTES = { ended: 10_000_000, running: 1_000_000 }
 
 /**
  * Reads `$PORT_RUN`, which has the syntax of GitHub's environment files: `name=value`, or `name<<DELIMITER`, lines, and
@@ -30,12 +31,16 @@ const MOST_BYTES = 1_000_000
  */
 export function readRunFile(path: string, options: { ended: boolean }): RunFile {
   const size = sizeOf(path)
-  if (size > MOST_BYTES) throw new Error(`it is larger than ${MOST_BYTES.toLocaleString('en')} bytes`)
-  const lines = size === 0 ? [] : splitLines(readBytes(path, 0, size), { rest: options.ended })
-  return parseRunFile(
+  const most = options.ended ? MOST_BYTES.ended : MOST_BYTES.running
+  const ended = options.ended && size <= most
+  const lines = size === 0 ? [] : splitLines(readBytes(path, 0, Math.min(size, most)), { rest: ended })
+  const file = parseRunFile(
     lines.map(({ text }) => text),
-    options,
+    { ended },
   )
+  if (options.ended && !ended)
+    file.problems.push(`$PORT_RUN is too large: what follows the first ${most / 1e6} MB has no effect.`)
+  return file
 }
 
 function parseRunFile(lines: string[], options: { ended: boolean }): RunFile {

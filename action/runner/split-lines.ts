@@ -2,6 +2,7 @@ import { stripAnsiCodes } from '../../port/strip-ansi-codes.ts'
 
 const LF = 0x0a
 const CR = 0x0d
+const WIDE_LF = Buffer.from('\n', 'utf16le')
 
 /**
  * The lines of a file that any program appends to, each with the offset after its end. UTF-8, and UTF-16 as
@@ -14,8 +15,10 @@ const CR = 0x0d
 export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: string; end: number }[] {
   const lines: { text: string; end: number }[] = []
   let start = 0
+  let wideEnd = bytes.indexOf(WIDE_LF)
   while (start < bytes.length) {
-    const wide = isWide(bytes, start)
+    if (wideEnd >= 0 && wideEnd < start) wideEnd = bytes.indexOf(WIDE_LF, start)
+    const wide = isWide(bytes, start, wideEnd)
     const found = wide ? findWide(bytes, start) : bytes.indexOf(LF, start)
     if (found < 0 && !options.rest) break
     const [to, end] = found < 0 ? [bytes.length, bytes.length] : [found, found + (wide ? 2 : 1)]
@@ -36,16 +39,21 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
 
 /**
  * A mark at its start; or an end of two bytes, after a CR of two or in a text like ASCII. A zero byte alone says
- * nothing: any program may print one.
+ * nothing: any program may print one. Nor does an LF alone: in UTF-16 it is half of a character such as U+4E0A.
+ *
+ * @param end of the next line in UTF-16, whatever stands before it; -1 where there is none
  */
-function isWide(bytes: Buffer, start: number): boolean {
+function isWide(bytes: Buffer, start: number, end: number): boolean {
   if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true
-  const end = bytes.indexOf(LF, start)
-  if (end < 0) return hasZeros(bytes.subarray(start))
+  let lf = bytes.indexOf(LF, start)
+  if (end < 0 && lf < 0) return hasZeros(bytes.subarray(start))
   // The second byte of an end may not be written yet.
-  if ((end - start) % 2 !== 0 || (end + 1 < bytes.length && bytes[end + 1] !== 0)) return false
-  if (end - start >= 2 && bytes.readUInt16LE(end - 2) === CR) return true
-  return hasZeros(bytes.subarray(start, end))
+  const to = end < 0 ? bytes.length - 1 : end
+  // An LF where no character of UTF-16 begins ends a line in UTF-8.
+  while (lf >= 0 && lf < to && (lf - start) % 2 === 0) lf = bytes.indexOf(LF, lf + 1)
+  if (lf !== to || (to - start) % 2 !== 0) return false
+  if (to - start >= 2 && bytes.readUInt16LE(to - 2) === CR) return true
+  return hasZeros(bytes.subarray(start, to))
 }
 
 /** Whether nearly every second byte is zero, as of Latin letters in UTF-16. */

@@ -8,9 +8,11 @@ export interface DecryptedInputs {
   inputs: JsonObject
   /** The clear texts, by the names of their inputs. */
   secrets: Map<string, string>
+  /** What must be masked: the clear texts, and each value that nobody decrypts, since it may be one. */
+  masks: string[]
   /** Inputs left encrypted, since there is no key, or, where that is allowed, none that fits. */
   encrypted: string[]
-  /** One sentence for each input that no key decrypts; it names the input and the setting, never a value. */
+  /** One sentence for each input that no key decrypts; it names the input and the settings, never a value. */
   problems: string[]
 }
 
@@ -27,24 +29,20 @@ export function decryptInputs(
   decryptedByRelay: Record<string, string> = {},
   options: { mayStayEncrypted?: boolean } = {},
 ): DecryptedInputs {
-  const keys: (SecretKey & { setting: string })[] = []
-  if (settings.secretKey !== '')
-    keys.push({ scheme: 'client-side', privateKey: settings.secretKey, setting: 'secret-key' })
+  const keys: SecretKey[] = []
+  if (settings.secretKey !== '') keys.push({ scheme: 'client-side', privateKey: settings.secretKey })
   if (settings.portClientSecret !== '')
-    keys.push({
-      scheme: 'aes256-gcm',
-      clientSecret: settings.portClientSecret,
-      setting: 'port-client-secret',
-    })
+    keys.push({ scheme: 'aes256-gcm', clientSecret: settings.portClientSecret })
 
   const result: DecryptedInputs = {
     inputs: { ...port.inputs },
     secrets: new Map(),
+    masks: [],
     encrypted: [],
     problems: [],
   }
   for (const name of port.encrypted) {
-    const value = port.inputs[name]
+    const value = Object.hasOwn(port.inputs, name) ? port.inputs[name] : null
     if (value === undefined || value === null || value === '') continue
     if (Object.hasOwn(decryptedByRelay, name)) {
       result.inputs[name] = decryptedByRelay[name]!
@@ -57,15 +55,20 @@ export function decryptInputs(
       continue
     }
     const clear = tryKeys(name, value, keys)
-    if (clear === null && (keys.length === 0 || options.mayStayEncrypted)) result.encrypted.push(name)
-    else if (clear === null) {
-      delete result.inputs[name]
-      result.problems.push(problem(name, keys))
-    } else {
+    if (clear !== null) {
       result.inputs[name] = clear
       result.secrets.set(name, clear)
+      continue
+    }
+    // A clear text may look like Base64, too.
+    result.masks.push(value)
+    if (keys.length === 0 || options.mayStayEncrypted) result.encrypted.push(name)
+    else {
+      delete result.inputs[name]
+      result.problems.push(problem(name, settings))
     }
   }
+  result.masks.push(...result.secrets.values())
   return result
 }
 
@@ -84,16 +87,13 @@ function tryKeys(name: string, value: string, keys: SecretKey[]): string | null 
 const isEncrypted = (value: string) =>
   value.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.byteLength(value, 'base64') >= 32
 
-const ADVICE: Record<string, string> = {
-  'port-client-secret':
-    'port-client-secret must be the client secret of the organisation that the Port action belongs to; if it was ' +
-    'rotated meanwhile, run the action again',
-  'secret-key':
-    'secret-key must be the RSA private key (PEM) that belongs to the public key in the Port action; inputs encrypted with ' +
-    'aes256-gcm are decrypted with port-client-secret instead',
-}
-
-function problem(name: string, keys: { setting: string }[]): string {
-  const advice = keys.map(key => ADVICE[key.setting]).join('; ')
-  return `The secret input "${name}" could not be decrypted with ${keys.map(key => key.setting).join(' or ')}: ${advice}.`
+function problem(name: string, settings: Pick<Inputs, 'portClientSecret' | 'secretKey'>): string {
+  const state = (given: string) => (given === '' ? 'is not set' : 'does not fit')
+  return (
+    `The secret input "${name}" could not be decrypted. Where the Port action encrypts it with aes256-gcm, ` +
+    'port-client-secret must be the client secret of the organisation that the Port action belongs to; it ' +
+    `${state(settings.portClientSecret)}. If it was rotated meanwhile, run the action again. Where it is encrypted with ` +
+    'client-side, secret-key must be the RSA private key (PEM) that belongs to the public key in the Port action; it ' +
+    `${state(settings.secretKey)}. Where Port's agent has decrypted it (fieldsToDecryptPaths), remove it there.`
+  )
 }

@@ -44,13 +44,19 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
       values.set(name, text(value))
     }
   }
+  const prefixed: string[] = []
   for (const name of renamed) {
     const other = `input-${name}`
-    if (!taken.has(other.toLowerCase())) values.set(other, text(inputs[name]))
+    if (taken.has(other.toLowerCase())) {
+      impossible.push(name)
+      continue
+    }
     taken.add(other.toLowerCase())
+    values.set(other, text(inputs[name]))
+    prefixed.push(name)
   }
   for (const [name, value] of Object.entries(fixed)) values.set(name, text(value))
-  return { values, warnings: [...clashes(renamed), ...impossibles(impossible)] }
+  return { values, warnings: [...clashes(prefixed), ...impossibles(impossible)] }
 }
 
 /** A name ends at `=`, at the first `<<`, which stands after it, and at the end of the line in the file of outputs. */
@@ -72,7 +78,7 @@ function clashes(names: string[]): string[] {
 function impossibles(names: string[]): string[] {
   if (names.length === 0) return []
   return [
-    `${quote(names)}: an output cannot have such a name, so read the Port input from the output inputs: ` +
+    `${quote(names)}: not available as an output of its own, so read the Port input from the output inputs: ` +
       `${example(names)}.`,
   ]
 }

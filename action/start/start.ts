@@ -35,8 +35,10 @@ const BUDGET_MS = 10_000
 interface Job {
   inputs: Inputs
   workflow: Workflow
-  /** The clear texts, by the names of their inputs. */
-  secrets: Map<string, string>
+  /** The clear texts of secret inputs, and what may be one. */
+  secrets: string[]
+  /** The names of the secret inputs that the job has in clear. */
+  decrypted: string[]
   /** Why the job fails here already. */
   problems: string[]
   /** What is shown in Port as well as in GitHub. */
@@ -81,13 +83,17 @@ export async function start(runner: Runner, script: string): Promise<void> {
     if (state) saveState(core, state)
 
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
-    const asked = relay && (await askRelay(sent, relay, env))
+    const asked = relay && (await askRelay(sent, relay))
     const { payload, problems } = asked ?? (await complete(sent, readRun, env))
     const judged = asked?.duplicate && judgeRun(sent.run_id, asked.duplicate, workflow.runId)
     const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
-    const decrypted = decryptInputs(payload, inputs, asked?.secrets, { mayStayEncrypted: duplicate !== null })
-    mask(runner, [...decrypted.secrets.values()])
-    redact = createRedact([...decrypted.secrets.values(), ...jobCredentials(inputs, env)])
+    const decrypted = decryptInputs(payload, inputs, asked?.secrets, {
+      mayStayEncrypted: Boolean(duplicate ?? asked?.refusal),
+    })
+    mask(runner, decrypted.masks)
+    redact = createRedact([...decrypted.masks, ...jobCredentials(inputs, env)])
+    if (asked?.refusal)
+      problems.push(...describeMissing(asked.refusal, payload.port.truncated, decrypted.encrypted, env))
     problems.push(...decrypted.problems.map(problem => problem + help(env, 'secret-inputs')))
     const outputs = makeOutputs(payload, decrypted.inputs)
     for (const [name, value] of outputs.values) core.setOutput(name, value)
@@ -107,7 +113,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
     const job: Job = {
       inputs,
       workflow,
-      secrets: decrypted.secrets,
+      ...{ secrets: decrypted.masks, decrypted: [...decrypted.secrets.keys()] },
       problems,
       warnings: outputs.warnings,
       state: state!,
@@ -142,26 +148,46 @@ const firstState = (
 async function askRelay(
   payload: ClientPayload,
   relay: RelayReporter,
-  env: Runner['env'],
 ): Promise<{
   payload: ClientPayload
   problems: string[]
   secrets: Record<string, string>
   /** The run in Port, where another workflow run has the delivery. */
   duplicate: RunState | null
+  /** Why the relay gave nothing, as a sentence about what is missing; null where it gave what it has. */
+  refusal: ((names: string) => string) | null
 }> {
   const { encrypted, truncated } = payload.port
-  const nothing = { payload, problems: [], secrets: {}, duplicate: null }
+  const nothing = { payload, problems: [], secrets: {}, duplicate: null, refusal: null }
   if (encrypted.length === 0 && truncated.length === 0) return nothing
   try {
     const { payload: rest, secrets, duplicate, run } = await relay.start()
-    const whole = rest && { ...payload, port: { ...payload.port, ...rest, truncated: [] } }
-    return { payload: whole ?? payload, problems: [], secrets, duplicate: duplicate ? run : null }
+    if (duplicate) return { ...nothing, duplicate: run }
+    const whole = rest ? { ...payload, port: { ...payload.port, ...rest, truncated: [] } } : payload
+    const isOver = run.ended || (rest === null && truncated.length > 0)
+    return { ...nothing, payload: whole, secrets, refusal: isOver ? ended : null }
   } catch (error) {
-    const names = [...truncated, ...encrypted].map(name => `"${name}"`).join(', ')
-    const problem = `The relay could not be asked for ${names}: ${(error as Error).message}`
-    return { ...nothing, problems: [problem + help(env, 'large-payloads')] }
+    const refusal = (names: string) =>
+      `The relay could not be asked for ${names}: ${(error as Error).message}`
+    return { ...nothing, refusal }
   }
+}
+
+/** As for a re-run, or a job that begins after another one has ended the run in Port. */
+const ended = (names: string) =>
+  `The relay no longer gives ${names}, since the delivery has ended: run the Port action again.`
+
+/** A sentence where something is missing that only the relay could give. */
+function describeMissing(
+  refusal: (names: string) => string,
+  truncated: string[],
+  encrypted: string[],
+  env: Runner['env'],
+): string[] {
+  const missing = [...truncated, ...encrypted]
+  if (missing.length === 0) return []
+  const names = missing.map(name => `"${name}"`).join(', ')
+  return [refusal(names) + help(env, truncated.length > 0 ? 'large-payloads' : 'secret-inputs')]
 }
 
 /** What cannot be fetched fails the job, after the reason was reported to Port. */
@@ -188,9 +214,9 @@ const encryptedWarning = (names: string[]) =>
 
 /** @returns whether the run is ours, and Port could be asked */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
-  const { inputs, workflow, secrets, problems, warnings, state, relay } = job
+  const { inputs, workflow, decrypted, problems, warnings, state, relay } = job
   const { runId, kind } = state
-  if (secrets.size > 0) state.decrypted = [...secrets.keys()]
+  if (decrypted.length > 0) state.decrypted = decrypted
   if (problems.length > 0) state.problems = problems
   if (inputs.matrix && inputs.report === 'job') {
     core.warning(
@@ -257,7 +283,7 @@ function follow(
     kind: state.kind,
     credentials: { portApiUrl, portClientId, portClientSecret },
     relay: access,
-    secrets: [...secrets.values(), ...jobCredentials(inputs, env, access?.token)],
+    secrets: [...secrets, ...jobCredentials(inputs, env, access?.token)],
     workflow,
     statusLabel: labelOf(inputs),
     files: state.files,

@@ -169,7 +169,6 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
 
   /** The state of Port's run: as Port answers, if in time; ended, where its end waits in the outbox. */
   async function readRun(delivery: Delivery) {
-    if (!port.canReport(delivery)) return null
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
     // A run from before the redelivery does not make this one a duplicate.

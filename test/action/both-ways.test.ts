@@ -52,10 +52,11 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   }
 
   test('start, lines, label and links are shown while the job runs, and the end ends the run', async () => {
-    const job = await open()
+    const job = await open({ mask: 'https://preview.acme.example' })
     expect(await job.run('main')).toEqual([])
     expect(job.outputs()).toMatchObject({ version: '1.4.2', password: SECRET_INPUT })
     job.write('log', 'one\n')
+    job.write('run', 'link=https://preview.acme.example/7\n')
     job.write('run', 'status-label=Rolling out\nlink=https://github.com/acme/shop/pull/7\n')
     await vi.waitFor(
       () => {
@@ -69,8 +70,8 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
       'https://github.com/acme/shop/pull/7',
     ])
     job.write('log', 'two')
-    expect(await job.end()).toEqual([])
-    expect(job.lines()).toEqual(['one', 'two'])
+    expect(await job.end()).toEqual([expect.stringContaining('A link in $PORT_RUN contains a secret')])
+    expect(job.lines()).toEqual(['one', 'two', expect.stringContaining('A link in $PORT_RUN')])
     expect(job.portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded' })
     expect(job.portRun.link).toHaveLength(2)
   })
@@ -119,6 +120,37 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
       summary: '## Tests\n3 of 7 failed',
     })
     expect(job.lines()).toContain('✗ A step has set the conclusion: failure')
+  })
+
+  test('a summary of more than a megabyte is cut, and costs neither conclusion nor links nor label', async () => {
+    const job = await open({ progress: 'false', 'status-label': 'L'.repeat(1_500) })
+    await job.run('main')
+    await vi.waitFor(() => expect(job.portRun.statusLabel).toHaveLength(1_000), { timeout: 15_000 })
+    job.write('run', `summary<<EOF\n${'A line of tests\n'.repeat(80_000)}EOF\n`)
+    job.write('run', 'link=https://github.com/acme/shop/pull/7\nconclusion=failure\n')
+    expect(await job.end()).toEqual([])
+    expect(job.portRun).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+    expect(job.portRun.summary).toMatch(/… \(cut from 1279999 characters\)$/)
+    expect(job.portRun.link).toHaveLength(2)
+  })
+
+  test('a link that contains a secret is left out, with a sentence, and costs no other', async () => {
+    const job = await open({ progress: 'false', mask: 'https://preview.acme.example' })
+    await job.run('main')
+    job.write(
+      'run',
+      'link=https://preview.acme.example/preview/7\nlink=https://github.com/acme/shop/pull/7\n',
+    )
+    const sentence =
+      'A link in $PORT_RUN contains a secret, and secrets are not sent to Port: the link is left out.'
+    expect(await job.end()).toEqual([expect.stringContaining(`::warning::${sentence}`)])
+    expect(job.lines()).toContain(sentence)
+    expect(job.portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded' })
+    expect(job.portRun.summary).toContain('Job deploy')
+    expect(job.portRun.link).toEqual([
+      expect.stringMatching(/attempts\/1$/),
+      'https://github.com/acme/shop/pull/7',
+    ])
   })
 
   test('what did not fit the payload is fetched', async () => {

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
 import { markAt } from '../../action/runner/log-file.ts'
 import type { JsonObject } from '../../port/types.ts'
+import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
 import { type StandIn, type StandInEnv, startStandIn } from '../support/http-server.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
@@ -14,7 +15,7 @@ import { bodyFor, openStage, payloadFor } from './play.ts'
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
-  'What is left in $PORT_LOG and $PORT_ENTITIES, and summary and entities of yours, are not sent to Port: the secret ' +
+  'What is left in $PORT_LOG and $PORT_ENTITIES, and summary, links and entities of yours, are not sent to Port: the secret ' +
   'inputs, which must not be in them, could not be decrypted again.'
 
 /** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
@@ -26,7 +27,7 @@ async function openRelay(): Promise<StandIn> {
   app.post('/report/start', c => c.json({ token: 'report-token', tells: true, run, payload: null, secrets }))
   app.post('/report/inputs', c => c.json({ payload: null, secrets }))
   app.post('/report', async c => c.json({ delivery: 'd_1', number: (await c.req.json()).number }, 202))
-  const server = await startStandIn(app, () => ({ body: {} }))
+  const server = await startStandIn(app, status => ({ body: { status }, headers: PROBLEM_TYPE }))
   onTestFinished(() => server.close())
   return server
 }
@@ -60,7 +61,7 @@ const logFileOf = (job: { state(): Record<string, string> }) =>
 const linesOf = (run: { logs: { message: string }[] }) => run.logs.flatMap(log => log.message.split('\n'))
 
 test.each<[number, number, JsonObject | string]>([
-  [403, 1, {}],
+  [403, 1, { status: 403 }],
   [503, Number.POSITIVE_INFINITY, {}],
   // A page to log in, of a proxy.
   [200, Number.POSITIVE_INFINITY, '<html>'],
@@ -262,8 +263,11 @@ test.each<[string, Record<string, string>, string]>([
   await job.run('main')
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': status })
   expect(stage.run.statusLabel).toBe(label)
-  const others = Object.entries(results).filter(([, result]) => ['failure', 'cancelled'].includes(result))
-  expect(linesOf(stage.run).slice(1, -1)).toEqual(others.map(([name, result]) => `✗ Job ${name}: ${result}`))
+  const marks: Record<string, string> = { failure: '✗', cancelled: '✗', skipped: '–' }
+  const others = Object.entries(results).filter(([, result]) => result in marks)
+  expect(linesOf(stage.run).slice(1, -1)).toEqual(
+    others.map(([name, result]) => `${marks[result]} Job ${name}: ${result}`),
+  )
 })
 
 test('a leg of a matrix names itself as GitHub does, at the start and at the end', async () => {
@@ -366,6 +370,26 @@ test('report: workflow leaves the end to others, and sends a summary of the auth
   ])
 })
 
+test.each(['workflow', 'progress'])(
+  'a conclusion of a step has no effect with report: %s, and a sentence says so',
+  async report => {
+    const stage = await openStage()
+    const entities = '{ blueprint: service, identifier: shop }'
+    const job = openRunner(stage, { report, entities, 'github-token': '' })
+    await job.run('main')
+    writeFileSync(JSON.parse(job.state().STATE_report!).files.run, 'conclusion=failure\n')
+    const shown = await job.run('post', job.state())
+    const sentence = `conclusion in $PORT_RUN has no effect with report: ${report}.`
+    expect(shown.slice(1)).toEqual([`::warning::${sentence}${seeAlso('port-run')}`])
+    expect(linesOf(stage.run).slice(1)).toEqual([
+      '✓ Entity service/shop',
+      sentence,
+      expect.stringMatching(/^✓ Job deploy: success/),
+    ])
+    expect(stage.run.status).toBe('IN_PROGRESS')
+  },
+)
+
 test('a job that ends before it began, by a clock that was set back, took no time', async () => {
   const stage = await openStage()
   const job = openRunner(stage, { 'github-token': '' })
@@ -398,7 +422,7 @@ test('when the relay accepts no further lines, one warning counts those left out
   relay.fail({
     match: ({ body }) => JSON.stringify(body).includes('"log"'),
     status: 413,
-    body: { detail: 'The run has sent 1,000 lines.' },
+    body: { status: 413, detail: 'The run has sent 1,000 lines.' },
     times: Number.POSITIVE_INFINITY,
   })
   const shown = await job.run('post', job.state())
@@ -408,6 +432,22 @@ test('when the relay accepts no further lines, one warning counts those left out
     ),
   ])
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
+})
+
+test('after the end of the delivery one notice says that nothing more is sent, and the job stays green', async () => {
+  const relay = await openRelay()
+  const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
+  await job.run('main')
+  writeFileSync(logFileOf(job), 'a line\n')
+  const body = { status: 410, detail: 'The delivery has ended: it accepts no further reports.' }
+  relay.fail({ status: 410, body, times: Number.POSITIVE_INFINITY })
+  const shown = await job.run('post', job.state())
+  expect(shown.slice(1)).toEqual([
+    expect.stringMatching(
+      /^::notice::No further updates are sent to Port: the relay answered 410 .*The delivery has ended/,
+    ),
+  ])
+  expect(process.exitCode).not.toBe(1)
 })
 
 test('a secret of 30 KB with many lines does not hold up the end of a job with a log of a megabyte', async () => {

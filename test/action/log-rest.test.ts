@@ -144,8 +144,8 @@ test('the report is claimed by the first who reports, not by who creates the fil
 })
 
 test('a zero byte in UTF-8 costs itself, and no line after it', () => {
-  const bytes = Buffer.from('first\nsome\0thing\nodd\0\nline3\nline4\n')
-  expect(texts(splitLines(bytes, { rest: false }))).toEqual(['first', 'something', 'odd', 'line3', 'line4'])
+  const bytes = Buffer.from('first\nsome\0thing\nodd\0\n3\0\nline4\n')
+  expect(texts(splitLines(bytes, { rest: false }))).toEqual(['first', 'something', 'odd', '3', 'line4'])
   expect(texts(splitLines(Buffer.from('a\0b'), { rest: true }))).toEqual(['ab'])
 })
 
@@ -195,6 +195,27 @@ test('UTF-16 without a mark is known by its ends of line, also with no Latin let
   expect(texts(splitLines(cut, { rest: false }))).toEqual(['zwei', '漢字', ''])
   expect(texts(splitLines(Buffer.from('even\n'), { rest: false }))).toEqual(['even'])
 })
+
+test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\nĊ is U+010A\nlast\n'])(
+  'in UTF-16 no character is taken for the end of a line: %j',
+  text => {
+    const lines = text.split(/\r?\n/).slice(0, -1)
+    const wide = Buffer.from(text, 'utf16le')
+    expect(texts(splitLines(wide, { rest: false }))).toEqual(lines)
+    expect(texts(splitLines(Buffer.from(`\ufeff${text}`, 'utf16le'), { rest: false }))).toEqual(lines)
+    // After, before and between lines of UTF-8, of any length.
+    for (const narrow of ['ab\n', 'abc\n', '\n', '\n\n', '上海\n', 'ab\nc\n', 'odd\0\n']) {
+      const mixed = Buffer.concat([Buffer.from(narrow), wide, Buffer.from(narrow), wide])
+      const read = narrow.replace('\0', '').split('\n').slice(0, -1)
+      expect(texts(splitLines(mixed, { rest: false })), narrow).toEqual([
+        ...read,
+        ...lines,
+        ...read,
+        ...lines,
+      ])
+    }
+  },
+)
 
 test('another process that has the pid of the progress reporter by now is neither waited for nor killed', async () => {
   const path = openLog()

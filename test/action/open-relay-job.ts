@@ -1,4 +1,5 @@
 import type { Stage } from '../reports/open-stage.ts'
+import type { OidcRun } from '../support/oidc-issuer.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner } from './open-runner.ts'
 
@@ -14,8 +15,13 @@ export const deliver = (stage: Stage, inputs: Record<string, string> = {}) =>
   })
 
 /** A job that may have OIDC tokens. */
-export function openJob(stage: Stage, payload: unknown, inputs: Record<string, string> = {}) {
-  const idToken = stage.issuer.runner(stage.run())
+export function openJob(
+  stage: Stage,
+  payload: unknown,
+  inputs: Record<string, string> = {},
+  run: Partial<OidcRun> = {},
+) {
+  const idToken = stage.issuer.runner(stage.run(run))
   return openRunner(
     { port: stage.port, github: stage.github, payload },
     { 'port-client-id': '', 'port-client-secret': '', ...inputs },

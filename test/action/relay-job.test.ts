@@ -1,10 +1,12 @@
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { Hono } from 'hono'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openStage, startReport } from '../reports/open-stage.ts'
+import { type StandInEnv, startStandIn } from '../support/http-server.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { encryptFor } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT, seeAlso } from './open-relay-job.ts'
@@ -99,6 +101,22 @@ test('what did not fit the payload comes from the relay, and each clear text of 
   await vi.waitFor(() => expect(portRun!.summary).toBe('***!'), { timeout: 10_000 })
 })
 
+test("what Port's agent has decrypted and looks like Base64 is used as it is, and stays out of Port", async () => {
+  const stage = await openStage()
+  const clear = '0123456789abcdef'.repeat(4)
+  const { payload, portRun } = await deliver(stage, { password: clear })
+  const job = openJob(stage, payload, { 'github-token': '' })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::warning::The secret input "password" stays encrypted/),
+  ])
+  expect(job.outputs().password).toBe(clear)
+  expect(job.masks()).toContain(clear)
+  appendFileSync(JSON.parse(job.state().STATE_report!).files.log, `it is ${clear}\n`)
+  await job.run('post', job.state())
+  await vi.waitFor(() => expect(portRun!.status).toBe('SUCCESS'), { timeout: 10_000 })
+  expect(portRun!.logs.map(({ message }) => message).join('\n')).toContain('it is ***')
+})
+
 test('with a relay that is away the job fails where it needs the relay, and post reports once it is back', async () => {
   const stage = await openStage()
   const { payload, portRun } = await deliver(stage)
@@ -129,6 +147,52 @@ test('with a relay that is away the job fails where it needs the relay, and post
   await vi.waitFor(() => expect(portRun!.status).toBe('FAILURE'), { timeout: 10_000 })
   expect(portRun!.link).toEqual([expect.stringMatching(/runs\/16000000042\/attempts\/1$/)])
 })
+
+test.each<[string, Record<string, string>, Record<string, string>, string]>([
+  ['a secret input', {}, {}, '"password"'],
+  ['what did not fit the payload', {}, { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
+  ['a secret input, without credentials of Port,', { PORT_CLIENT_ID: '' }, {}, '"password"'],
+])('a re-run after the end of the delivery fails where it needs %s', async (_, env, inputs, names) => {
+  const stage = await openStage(env)
+  const { id, payload } = await deliver(stage, inputs)
+  const first = openJob(stage, payload, { 'github-token': '' })
+  await first.run('main')
+  expect(first.outputs().password).toBe(SECRET_INPUT)
+  await startReport(stage, id).then(token => {
+    const reports = [{ update: { conclusion: 'success' } }]
+    return stage.post('/report', token, { delivery: id, sender: 'a', number: 1, reports })
+  })
+  const again = openJob(stage, payload, { report: 'off' }, { runAttempt: 2 })
+  expect(await again.run('main')).toEqual([
+    `::error::The relay no longer gives ${names}, since the delivery has ended: run the Port action again.` +
+      seeAlso(names.includes('large') ? 'large-payloads' : 'secret-inputs'),
+    'Nothing is reported to Port: the input report is off.',
+  ])
+  expect(process.exitCode).toBe(1)
+})
+
+test.each([503, 403])(
+  'a relay that answers %i fails no job whose secret inputs its own key decrypts',
+  async status => {
+    const stage = await openStage()
+    const { payload } = await deliver(stage)
+    const password = encryptFor(vectors['client-side'].publicKeyPem, 'mine')
+    const sealed = { ...payload, port: { ...payload.port, inputs: { password } } }
+    const standIn = await startStandIn(new Hono<StandInEnv>(), () => ({ body: {} }))
+    onTestFinished(() => standIn.close())
+    standIn.fail({ status, times: Number.POSITIVE_INFINITY })
+    sealed.port.relay = standIn.origin
+    const key = { 'secret-key': vectors['client-side'].privateKeyPem, report: 'off' }
+    const job = openJob(stage, sealed, key)
+    expect(await job.run('main')).toEqual(['Nothing is reported to Port: the input report is off.'])
+    expect(job.outputs().password).toBe('mine')
+    expect(process.exitCode).not.toBe(1)
+
+    const lacking = openJob(stage, sealed, { report: 'off' })
+    const [error] = await lacking.run('main')
+    expect(error).toMatch(/^::error::The relay could not be asked for "password": .*#secret-inputs$/)
+  },
+)
 
 test('a relay that went away during the job is a warning for the log and one for the final status', async () => {
   const stage = await openStage()

@@ -4,6 +4,7 @@ import { createRelayReporter } from '../../action/report/relay-reporter.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
 import type { RelayAccess } from '../../action/runner/relay-access.ts'
 import type { JsonObject } from '../../port/types.ts'
+import { answerProblem, PROBLEM_TYPE, Problem } from '../../relay/http/problem.ts'
 import { type StandInEnv, startStandIn } from '../support/http-server.ts'
 
 const STARTED: JsonObject = {
@@ -16,7 +17,9 @@ const STARTED: JsonObject = {
 
 /** Of the token `expired`, a relay says so. */
 const expire: MiddlewareHandler = async (c, next) =>
-  c.req.header('authorization') === 'Bearer expired' ? c.json({ detail: 'It has expired.' }, 401) : next()
+  c.req.header('authorization') === 'Bearer expired'
+    ? answerProblem(c, new Problem(401, 'It has expired.'))
+    : next()
 
 /** What speaks as a relay and as the endpoint of the runner, and can be made to fail. */
 async function openRelay({ started = STARTED } = {}) {
@@ -29,7 +32,10 @@ async function openRelay({ started = STARTED } = {}) {
     const renewed = c.req.header('authorization') === 'Bearer half over' ? { token: 'renewed' } : {}
     return c.json({ delivery: 'd_1', number: (await c.req.json()).number, ...renewed }, 202)
   })
-  const server = await startStandIn(app, status => ({ body: { detail: `Trouble ${status}.` } }))
+  const server = await startStandIn(app, status => ({
+    body: { status, detail: `Trouble ${status}.` },
+    headers: PROBLEM_TYPE,
+  }))
   onTestFinished(() => server.close())
   const access: RelayAccess = {
     url: server.origin,
@@ -288,7 +294,7 @@ test.each([
     })
     await expect(ask()).rejects.toMatchObject({
       kind: 'unreachable',
-      message: `what answered POST ${relay.origin}${path} is not the relay: check RELAY_PUBLIC_URL, and the proxy on the way.`,
+      message: `what answered 200 to POST ${relay.origin}${path} is not the relay: check RELAY_PUBLIC_URL of the relay, and the proxy on the way.`,
     })
     expect(relay.waits).toEqual([1_000, 2_000, 4_000, 8_000])
     there()

@@ -60,6 +60,18 @@ test.each([
   expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
 })
 
+test('of a file that is too large the beginning counts, and what follows is named', () => {
+  const text = `conclusion=failure\nsummary<<END\n${'x\n'.repeat(5_000_000)}END\nstatus-label=late\n`
+  const problems = ['$PORT_RUN is too large: what follows the first 10 MB has no effect.']
+  expect(read(text)).toEqual({ ...NOTHING, conclusion: 'failure', problems })
+  expect(read(text.replace('x\n'.repeat(4_500_000), ''))).toMatchObject({ statusLabel: 'late', problems: [] })
+  // It is read again and again while the job runs.
+  expect(read(`status-label=early\n${text}`, false)).toEqual({
+    ...NOTHING,
+    ...{ statusLabel: 'early', conclusion: 'failure' },
+  })
+})
+
 test('no more than nine links are sent', () => {
   const { links, problems } = read(
     Array.from({ length: 11 }, (_, index) => `link=https://a.example/${index}`).join('\n'),

@@ -152,18 +152,41 @@ test('a wrong key fails the job before any step of its author runs, names input 
   expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
 })
 
-test('a private key that does not fit names both settings that were tried', async () => {
+test.each([
+  ['aes256-gcm', { 'secret-key': privateKeyPem }, 'does not fit', 'does not fit'],
+  ['client-side', {}, 'does not fit', 'is not set'],
+  [
+    'client-side',
+    { 'secret-key': 'no key', 'port-client-id': '', 'port-client-secret': '' },
+    'is not set',
+    'does not fit',
+  ],
+])(
+  'an input of %s that no key decrypts names both settings, and which of them is not set',
+  async (scheme, inputs, secret, key) => {
+    const stage = await openStage()
+    const [sealed] = vectorsOf(scheme)
+    const job = openRunner({ ...stage, payload: payloadOf({ token: sealed!.encrypted }) }, inputs)
+    const [error] = await job.run('main')
+    expect(error).toContain('::error::The secret input "token" could not be decrypted. Where')
+    expect(error).toContain(`organisation that the Port action belongs to; it ${secret}. `)
+    expect(error).toContain(`public key in the Port action; it ${key}. `)
+    expect(job.outputs()).not.toHaveProperty('token')
+  },
+)
+
+test.each([
+  ['0123456789abcdef'.repeat(4), 'that looks like Base64'],
+  ['a plain text', 'that does not'],
+])("a value that Port's agent has decrypted, %j, is used as it is, and masked", async clear => {
   const stage = await openStage()
-  const [sealed] = vectorsOf('aes256-gcm')
-  const job = openRunner(
-    { ...stage, payload: payloadOf({ token: sealed!.encrypted }) },
-    { 'secret-key': privateKeyPem },
-  )
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(
-      /^::error::The secret input "token" could not be decrypted with secret-key or port-client-secret: secret-key must be the RSA private key/,
-    ),
-  ])
+  // Beside it one that is not filled in, and is called as what every object inherits.
+  const payload = payloadOf({ token: clear }, ['token', 'constructor'])
+  const none = { 'port-client-id': '', 'port-client-secret': '', report: 'off' }
+  const reader = openRunner({ ...stage, payload }, none)
+  await reader.run('main')
+  expect(reader.outputs()).toMatchObject({ token: clear, version: '1.4.2' })
+  expect(reader.masks()).toContain(clear)
 })
 
 test('without any key a secret input stays encrypted, and a warning names the settings', async () => {

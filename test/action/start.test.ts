@@ -227,18 +227,52 @@ test('what cannot be fetched, decrypted or named is reported at once, and in Por
   stage.run.payload.body = bodyFor(stage.run.id, { password: inputs.password })
   const job = openRunner({ ...stage, payload })
   expect(await job.run('main')).toEqual([
-    expect.stringMatching(/^::warning::"a=b": an output cannot have such a name.*#outputs$/),
+    expect.stringMatching(/^::warning::"a=b": not available as an output of its own.*#outputs$/),
     expect.stringMatching(
       /^::error::The payload was too large.*"inputs.large" did not come.* does not hold that either: .*%0AThe secret input "password" could not/,
     ),
   ])
   expect(linesOf(stage)).toEqual([
     expect.stringMatching(/^Workflow run started/),
-    expect.stringMatching(/^"a=b": an output cannot have such a name/),
+    expect.stringMatching(/^"a=b": not available as an output of its own/),
     expect.stringMatching(/^The payload was too large/),
     expect.stringMatching(/^The secret input "password"/),
   ])
 })
+
+test('an input whose name and whose input-NAME are both taken is named as in the output inputs alone', async () => {
+  const stage = await openStage()
+  const inputs = { action: 'mine', 'input-action': 'of another', Delivery: 1, delivery: 2, blueprint: 'b' }
+  const job = openRunner({ ...stage, payload: payloadFor(stage.run.id, inputs) })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(
+      /^::warning::"Delivery", "blueprint": .* so the Port input is the output input-Delivery, input-blueprint\. /,
+    ),
+    expect.stringMatching(
+      /^::warning::"action", "delivery": not available as an output of its own, so read .*\['action'\]\. /,
+    ),
+  ])
+  expect(job.outputs()).toMatchObject({
+    ...{ action: 'deploy_service', 'input-action': 'of another' },
+    ...{ 'input-Delivery': '1', 'input-blueprint': 'b' },
+  })
+  expect(JSON.parse(job.outputs().inputs!)).toEqual(inputs)
+})
+
+test.each(['deploy it', '{"version": 1', 'r_1'])(
+  'the text %j, typed into the input port by hand, is named as such',
+  async port => {
+    const stage = await openStage()
+    const job = openRunner(stage)
+    const event = join(job.folder, 'dispatch.json')
+    writeFileSync(event, JSON.stringify({ inputs: { port } }))
+    const env = { GITHUB_EVENT_NAME: 'workflow_dispatch', GITHUB_EVENT_PATH: event }
+    expect(await job.run('main', env)).toEqual([
+      '::error::The input "port" is not JSON: the relay fills it in; leave it empty where you start the workflow by hand.' +
+        seeAlso('payload'),
+    ])
+  },
+)
 
 test.each(['constructor', 'toString', 'hasOwnProperty', '__proto__'])(
   'a large input named %s comes whole, as any other',

@@ -139,8 +139,8 @@ interface ShownStep {
   took?: number
 }
 
-/** The job of openRunner in GitHub, after a hundred others. */
-function showJob({ github }: Stage, steps: ShownStep[]) {
+/** The job of openRunner in GitHub, after a hundred others, of which the first may have ended. */
+function showJob({ github }: Stage, steps: ShownStep[], ended: Record<string, string> = {}) {
   nock.enableNetConnect('127.0.0.1')
   github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
   const time = (second: number) =>
@@ -158,8 +158,46 @@ function showJob({ github }: Stage, steps: ShownStep[]) {
     status: 'queued' as const,
   }))
   const own = { name: 'deploy', status: 'in_progress' as const, runner_name: 'rack-7', steps: shown }
-  github.setJobs(16_000_000_042, 1, [...others, own])
+  const before = Object.entries(ended).map(([name, conclusion]) => ({
+    ...{ name, conclusion },
+    status: 'completed' as const,
+  }))
+  github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
 }
+
+test.each<[string, Record<string, string>, Record<string, string>, string, string[]]>([
+  [
+    'a job before the skipped one failed',
+    { deploy: 'skipped' },
+    { build: 'failure', lint: 'success' },
+    'Failed',
+    ['✗ Job build: failure', '– Job deploy: skipped'],
+  ],
+  [
+    'a leg before the skipped one was cancelled',
+    { deploy: 'skipped' },
+    { 'build (linux)': 'cancelled' },
+    'Cancelled',
+    ['✗ Job build (linux): cancelled', '– Job deploy: skipped'],
+  ],
+  [
+    'none failed but one that needs names, and that may fail',
+    { deploy: 'skipped', lint: 'success' },
+    { lint: 'failure', build: 'success', deploy: 'skipped' },
+    'Succeeded',
+    ['– Job deploy: skipped'],
+  ],
+  ['none was skipped', { deploy: 'success' }, { lint: 'failure', deploy: 'success' }, 'Succeeded', []],
+])('where %s, the run in Port ends so', async (_, results, ended, label, lines) => {
+  const stage = await openStage()
+  showJob(stage, [{ name: OWN }], ended)
+  const needs = Object.fromEntries(Object.entries(results).map(([job, result]) => [job, { result }]))
+  const job = openRunner(stage, { needs: JSON.stringify(needs) })
+  await job.run('main')
+  expect(await job.run('post', job.state())).toEqual([])
+  expect(stage.run.statusLabel).toBe(label)
+  expect(stage.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual(lines)
+})
 
 test('the log shows each step of the author with its end and time; the job may be on the second page', async () => {
   const stage = await openStage()
