@@ -8,28 +8,24 @@ export type SecretKey =
 const TAG = 16
 
 /**
- * The clear text of a secret input. That of an `object` input is its JSON text.
+ * The clear text of a secret input, by the first key that fits: both schemes are authenticated, and a wrong key decrypts
+ * nothing. That of an `object` input is its JSON text.
  *
- * @param name the input's name, for the error
  * @param value base64, as Port sent it
- * @throws Error naming the input and what to check, never a value
+ * @returns null where no key fits
  */
-export function decryptSecretInput(name: string, value: string, key: SecretKey): string {
+export function decryptSecretInput(value: string, keys: readonly SecretKey[]): string | null {
   const data = Buffer.from(value, 'base64')
-  try {
-    return key.scheme === 'aes256-gcm'
-      ? decryptSymmetric(data, key.clientSecret)
-      : decryptClientSide(data, key.privateKey)
-  } catch {
-    // Without its cause: OpenSSL's message does not help, and could contain key material.
-    throw new Error(
-      key.scheme === 'aes256-gcm'
-        ? `The secret input "${name}" could not be decrypted: it was not encrypted with this client secret. ` +
-            'Give the client secret of the organisation that the action belongs to; if it was rotated meanwhile, run the action again.'
-        : `The secret input "${name}" could not be decrypted: the private key is not that of the public key in ` +
-            'the action, or is no PEM of an RSA key.',
-    )
+  for (const key of keys) {
+    try {
+      return key.scheme === 'aes256-gcm'
+        ? decryptSymmetric(data, key.clientSecret)
+        : decryptClientSide(data, key.privateKey)
+    } catch {
+      // OpenSSL's message does not help, and could contain key material.
+    }
   }
+  return null
 }
 
 /** IV 16 ‖ ciphertext ‖ tag 16, under the first 32 bytes of the client secret, with no derivation. */

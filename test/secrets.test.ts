@@ -21,7 +21,7 @@ const all = Object.keys(keys).flatMap(scheme =>
 test.each(all)(
   'a secret input of scheme $scheme is decrypted to $plaintext',
   ({ scheme, plaintext, encrypted }) => {
-    expect(decryptSecretInput('token', encrypted, keys[scheme]!)).toBe(plaintext)
+    expect(decryptSecretInput(encrypted, [keys[scheme]!])).toBe(plaintext)
   },
 )
 
@@ -32,10 +32,10 @@ test.each([2048, 3072])('client-side keys may be of other lengths: %i bits', bit
     privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
   } as const
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
-  expect(decryptSecretInput('token', encryptFor(pem, 'clear text'), key as SecretKey)).toBe('clear text')
+  expect(decryptSecretInput(encryptFor(pem, 'clear text'), [key as SecretKey])).toBe('clear text')
 })
 
-describe('a failed decryption is an error that names the input and never a value', () => {
+describe('no clear text comes of', () => {
   const symmetric = all[0]!
   const clientSide = all.find(vector => vector.scheme === 'client-side')!
   const flip = (base64: string) => {
@@ -44,47 +44,17 @@ describe('a failed decryption is an error that names the input and never a value
     return bytes.toString('base64')
   }
   const otherSecret = 'another-secret-of-at-least-thirty-two-bytes'
-  test.each<[string, string, SecretKey, string]>([
-    [
-      'another client secret',
-      symmetric.encrypted,
-      { scheme: 'aes256-gcm', clientSecret: otherSecret },
-      'client secret',
-    ],
-    [
-      'a short client secret',
-      symmetric.encrypted,
-      { scheme: 'aes256-gcm', clientSecret: 'short' },
-      'client secret',
-    ],
-    ['a flipped bit', flip(symmetric.encrypted), keys['aes256-gcm']!, 'client secret'],
-    ['nothing', '', keys['aes256-gcm']!, 'client secret'],
-    ['clear text', 'not encrypted at all', keys['aes256-gcm']!, 'client secret'],
-    ['a flipped bit, client-side', flip(clientSide.encrypted), keys['client-side']!, 'private key'],
-    ['the other scheme', symmetric.encrypted, keys['client-side']!, 'private key'],
-    ['no PEM', clientSide.encrypted, { scheme: 'client-side', privateKey: 'no pem' }, 'private key'],
-    [
-      'a public key',
-      clientSide.encrypted,
-      { scheme: 'client-side', privateKey: publicKeyPem },
-      'private key',
-    ],
-  ])('%s', (_, value, key, words) => {
-    const error = catchError(() => decryptSecretInput('api_token', value, key))
-    expect(error.message).toContain('The secret input "api_token" could not be decrypted')
-    expect(error.message).toContain(words)
-    expect(error.cause).toBeUndefined()
-    for (const secret of [value, symmetric.plaintext, otherSecret, clientSecret, 'no pem', 'MII']) {
-      if (secret !== '') expect(error.stack).not.toContain(secret)
-    }
+  test.each<[string, string, SecretKey]>([
+    ['another client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: otherSecret }],
+    ['a short client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: 'short' }],
+    ['a flipped bit', flip(symmetric.encrypted), keys['aes256-gcm']!],
+    ['nothing', '', keys['aes256-gcm']!],
+    ['clear text', 'not encrypted at all', keys['aes256-gcm']!],
+    ['a flipped bit, client-side', flip(clientSide.encrypted), keys['client-side']!],
+    ['the other scheme', symmetric.encrypted, keys['client-side']!],
+    ['no PEM', clientSide.encrypted, { scheme: 'client-side', privateKey: 'no pem' }],
+    ['a public key', clientSide.encrypted, { scheme: 'client-side', privateKey: publicKeyPem }],
+  ])('%s', (_, value, key) => {
+    expect(decryptSecretInput(value, [key])).toBeNull()
   })
 })
-
-function catchError(operation: () => unknown): Error {
-  try {
-    operation()
-  } catch (error) {
-    return error as Error
-  }
-  throw new Error('Nothing was thrown.')
-}

@@ -1,5 +1,6 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import { parseJson } from '../../port/parse-json.ts'
 import type { Json, RunState } from '../../port/types.ts'
 
 /**
@@ -90,10 +91,6 @@ const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
 /** Port keeps a body that its author templated as a text as that text. */
 function parse(body: Json): Json {
-  if (typeof body !== 'string') return body
-  try {
-    return JSON.parse(body)
-  } catch {
-    return body
-  }
+  const parsed = typeof body === 'string' ? parseJson(body) : body
+  return parsed === undefined ? body : parsed
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { logBatches } from '../../port/client/log-batches.ts'
 import { PortError } from '../../port/client/port-client.ts'
+import { UNREAD } from '../../port/client/read-run.ts'
 import { sendUpdate } from '../../port/client/send-update.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import {
@@ -241,12 +242,11 @@ function takeBatch(waiting: Waiting[]): Waiting[] {
 
 function readRun(run: JsonObject): RunState {
   return {
+    ...UNREAD,
     status: typeof run.status === 'string' ? (run.status as RunState['status']) : 'unknown',
     ended: run.ended === true,
     externalRunId: typeof run.external_run_id === 'string' ? run.external_run_id : null,
     synchronized: run.synchronized === true,
-    properties: null,
-    body: null,
   }
 }
 

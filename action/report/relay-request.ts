@@ -1,6 +1,7 @@
 import { PortError } from '../../port/client/port-client.ts'
 import { LONGEST_WAIT_MS } from '../../port/client/port-error.ts'
 import { readRetryAt } from '../../port/client/retry-after.ts'
+import { parseJson } from '../../port/parse-json.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import type { Runner } from '../runner/runner.ts'
 import { whyNoAnswer } from '../runner/why-no-answer.ts'
@@ -44,7 +45,8 @@ export async function requestJson(
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
     const { status, headers } = response
-    const body = parseObject(await response.text())
+    const answer = parseJson(await response.text())
+    const body = isObject(answer) ? answer : {}
     const type = headers.get('content-type') ?? ''
     const location = headers.get('location') ?? ''
     return {
@@ -98,14 +100,4 @@ export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayAns
       : `it redirects to ${movedTo}. RELAY_PUBLIC_URL must be the address at which the relay itself answers.`
   const head = `what answered ${status} to ${what} is not the relay`
   return new PortError('unreachable', `${head}: ${sentence}`, { status, retryAt })
-}
-
-/** Empty where the text is no JSON object. */
-function parseObject(text: string): JsonObject {
-  try {
-    const body: unknown = JSON.parse(text)
-    return isObject(body) ? body : {}
-  } catch {
-    return {}
-  }
 }

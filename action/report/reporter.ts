@@ -82,18 +82,7 @@ export function createReporter(
     settings: { credentials: 'port-client-id and port-client-secret', apiUrl: 'port-api-url' },
   })
   const run = client.run(runId)
-  const sendLog = inBatches(batch => {
-    let rest = batch
-    const send = async () => {
-      try {
-        await run.log(rest)
-      } catch (error) {
-        rest = rest.slice((error as PortError).linesSent)
-        throw error
-      }
-    }
-    return retry(send, { again: error => !isUncertain(error) })
-  })
+  const sendLog = inBatches(batch => retry(() => run.log(batch), { again: error => !isUncertain(error) }))
   let reading: ReturnType<PortRun['read']> | null = null
 
   return {

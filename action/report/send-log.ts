@@ -34,8 +34,7 @@ export function createLogSender(
     for (let first = true; left > 0 || (trouble && lost > 0); first = false) {
       if (!first && late()) stop(trouble ?? noTime(left))
       const mark = lost > 0 ? [missingLine(lost)] : []
-      const waiting = [...mark, ...lines.slice(lines.length - left)]
-      const batch = waiting.slice(0, logBatches(waiting)[0]!.length)
+      const batch = logBatches([...mark, ...lines.slice(lines.length - left)])[0]!
       const count = batch.length - mark.length
       try {
         await send(batch)

@@ -1,3 +1,4 @@
+import { parseJson } from '../../port/parse-json.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { help } from './help.ts'
 import type { Runner } from './runner.ts'
@@ -64,7 +65,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
   function object(name: string, hint: string, fits = (_: JsonObject) => true): JsonObject | null {
     const value = get(name)
     if (value === '' || value === 'null') return null
-    const parsed = parse(value)
+    const parsed = parseJson(value)
     if (isObject(parsed) && fits(parsed)) return parsed
     problems.push(`${name} must be ${hint}.`)
     return null
@@ -115,19 +116,11 @@ function results(needs: JsonObject): Record<string, string> {
 
 /** The values of `${{ toJSON(secrets) }}` or of another object or list in JSON; else one text a line. */
 function readMask(text: string): string[] {
-  const given = parse(text)
+  const given = parseJson(text)
   if (typeof given !== 'object' || given === null) return text.split('\n').filter(line => line.trim() !== '')
   return Object.values(given).flatMap(value =>
     typeof value === 'object' ? readMask(JSON.stringify(value)) : String(value),
   )
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 const list = (words: readonly string[]) => `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`

@@ -17,8 +17,7 @@ export interface DecryptedInputs {
 }
 
 /**
- * Decrypts the secret inputs of a payload. Port names no scheme, so each key at hand is tried: both schemes are
- * authenticated, and a wrong key decrypts nothing.
+ * Decrypts the secret inputs of a payload. Port names no scheme, so each key at hand is tried.
  *
  * @param decryptedByRelay the clear texts that the relay has decrypted, by the names of their inputs
  * @param options.mayStayEncrypted whether an input that no key decrypts stays encrypted instead of being a problem
@@ -54,7 +53,7 @@ export function decryptInputs(
       result.secrets.set(name, typeof value === 'string' ? value : JSON.stringify(value))
       continue
     }
-    const clear = tryKeys(name, value, keys)
+    const clear = decryptSecretInput(value, keys)
     if (clear !== null) {
       result.inputs[name] = clear
       result.secrets.set(name, clear)
@@ -70,17 +69,6 @@ export function decryptInputs(
   }
   result.masks.push(...result.secrets.values())
   return result
-}
-
-function tryKeys(name: string, value: string, keys: SecretKey[]): string | null {
-  for (const key of keys) {
-    try {
-      return decryptSecretInput(name, value, key)
-    } catch {
-      // The next key; when it was the last, the caller says which settings to check.
-    }
-  }
-  return null
 }
 
 /** Whether it is Base64 of at least what a cipher adds: an IV and a tag. */

@@ -9,7 +9,6 @@ import {
   type RunState,
   type RunUpdate,
 } from '../types.ts'
-import { logBatches } from './log-batches.ts'
 import { describeNetworkError } from './network-error.ts'
 import { type Call, PortError, readPortError, TOKEN_PATH } from './port-error.ts'
 import { readNodeRun, readRun, UNREAD } from './read-run.ts'
@@ -30,7 +29,7 @@ export interface PortRun {
    * time. Where Port rejects something beside the conclusion, the run ends without it.
    */
   update(update: RunUpdate): Promise<void>
-  /** In order, in as few requests as fit. Not idempotent: after an error, go on from its `linesSent`. */
+  /** Lines that fit one request, see `logBatches`. Not idempotent. */
   log(lines: readonly LogLine[]): Promise<void>
 }
 
@@ -47,7 +46,6 @@ export interface PortClientOptions {
   clientId: string
   clientSecret: string
   fetch?: Fetch
-  userAgent?: string
   timeoutMs?: number
   /** ms epoch */
   clock?: () => number
@@ -80,9 +78,10 @@ export interface PortClient {
  */
 export function createPortClient(options: PortClientOptions): PortClient {
   const { clientId, clientSecret, onToken, redact = text => text, timeoutMs = 15_000 } = options
-  const { clock = Date.now, userAgent = 'port-webhook-action' } = options
-  const { settings = { credentials: 'PORT_CLIENT_ID and PORT_CLIENT_SECRET', apiUrl: 'PORT_API_URL' } } =
-    options
+  const {
+    clock = Date.now,
+    settings = { credentials: 'PORT_CLIENT_ID and PORT_CLIENT_SECRET', apiUrl: 'PORT_API_URL' },
+  } = options
   const base = trimEnd(options.apiUrl, '/')
   const send: Fetch = options.fetch ?? ((url, init) => fetch(url, { ...init, redirect: 'manual' }))
   const tokens = createTokenCache(mint, clock)
@@ -122,7 +121,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
         method,
         headers: {
           accept: 'application/json',
-          'user-agent': userAgent,
+          'user-agent': 'port-webhook-action',
           ...(body && { 'content-type': 'application/json' }),
           ...(token && { authorization: `Bearer ${token}` }),
         },
@@ -160,25 +159,6 @@ export function createPortClient(options: PortClientOptions): PortClient {
       { status },
     )
 
-  /** One request a batch, one after the other, since Port shows lines in order of arrival. */
-  async function sendLog(
-    lines: readonly LogLine[],
-    path: string,
-    id: string,
-    body: (batch: LogLine[]) => JsonObject,
-  ): Promise<void> {
-    let sent = 0
-    for (const batch of logBatches(lines)) {
-      try {
-        await call('POST', path, id, body(batch))
-      } catch (error) {
-        if (error instanceof PortError) error.linesSent = sent
-        throw error
-      }
-      sent += batch.length
-    }
-  }
-
   function actionRun(id: string): PortRun {
     const path = `/v1/actions/runs/${encodeURIComponent(id)}`
     return {
@@ -190,11 +170,10 @@ export function createPortClient(options: PortClientOptions): PortClient {
         return state
       },
       update: update => sendUpdate(update, each => call('PATCH', path, id, actionRunBody(each))),
-      // One message a call: the lines of a batch become one, since each request counts against the rate limit.
-      log: lines =>
-        sendLog(lines, `${path}/logs`, id, batch => ({
-          message: batch.map(line => line.message).join('\n'),
-        })),
+      // One message a call: the lines become one, since each request counts against the rate limit.
+      async log(lines) {
+        await call('POST', `${path}/logs`, id, { message: lines.map(line => line.message).join('\n') })
+      },
     }
   }
 
@@ -213,10 +192,10 @@ export function createPortClient(options: PortClientOptions): PortClient {
         }
       },
       update: update => sendUpdate(update, each => call('PATCH', path, id, nodeRunBody(each))),
-      log: lines =>
-        sendLog(lines, `${path}/logs`, id, batch => ({
-          logs: batch.map(({ level, message }) => ({ level, message })),
-        })),
+      async log(lines) {
+        const logs = lines.map(({ level, message }) => ({ level, message }))
+        await call('POST', `${path}/logs`, id, { logs })
+      },
     }
   }
 

@@ -1,3 +1,4 @@
+import { parseJson } from '../parse-json.ts'
 import { isObject } from '../types.ts'
 import { readRetryAt } from './retry-after.ts'
 
@@ -190,13 +191,9 @@ const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
  * answered, as a gateway does with `{ message: "Not Found" }`.
  */
 function readBody(text: string): { code: string; message: string } | null {
-  try {
-    const body: unknown = JSON.parse(text)
-    if (!isObject(body) || body.ok !== false || typeof body.error !== 'string') return null
-    return /^[a-z][a-z0-9_]*$/.test(body.error) ? { code: body.error, message: textOf(body.message) } : null
-  } catch {
-    return null
-  }
+  const body = parseJson(text)
+  if (!isObject(body) || body.ok !== false || typeof body.error !== 'string') return null
+  return /^[a-z][a-z0-9_]*$/.test(body.error) ? { code: body.error, message: textOf(body.message) } : null
 }
 
 const LONGEST = 300

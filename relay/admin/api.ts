@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { parseJson } from '../../port/parse-json.ts'
 import { isObject } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
@@ -166,10 +167,8 @@ export function createAdminApi({
 }
 
 function parseObject(text: string): Record<string, unknown> {
-  try {
-    const body = JSON.parse(text)
-    if (isObject(body)) return body
-  } catch {}
+  const body = parseJson(text)
+  if (isObject(body)) return body
   throw new Problem(400, 'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.')
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { type Config, ConfigError, readConfig } from '../config/config.ts'
 import { defineCommand, JSON_OPTION } from './command.ts'
 import { type CheckDeps, type Finding, problem } from './doctor/check.ts'
-import { checkNames, configuration } from './doctor/configuration.ts'
+import { checkQuotes, configuration } from './doctor/configuration.ts'
 import { database } from './doctor/database.ts'
 import { github } from './doctor/github.ts'
 import { oidcIssuer, proxy, publicUrl } from './doctor/network.ts'
@@ -38,7 +38,7 @@ export const doctor = defineCommand({
 
 /** Runs every check, one after the other. Without a valid configuration there is nothing more to check. */
 export async function diagnose(deps: Omit<CheckDeps, 'config'>): Promise<Named[]> {
-  const names = checkNames(deps.env)
+  const names = checkQuotes(deps.env)
   const found: Named[] = names.map(({ status, sentence }) => ({ check: 'configuration', status, sentence }))
   let config: Config
   try {
@@ -47,7 +47,10 @@ export async function diagnose(deps: Omit<CheckDeps, 'config'>): Promise<Named[]
     if (!(error instanceof ConfigError)) throw error
     // What is in quotes is wrong for that reason alone.
     const others = error.problems.filter(text => !names.some(({ name }) => text.startsWith(`${name} `)))
-    return [...found, ...others.map(text => ({ check: 'configuration', ...problem(`${text}.`) }))]
+    return [
+      ...found,
+      ...others.map(text => ({ check: 'configuration', ...problem(text.replace(/(?<![.?])$/, '.')) })),
+    ]
   }
   for (const check of [
     configuration,

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parse } from 'yaml'
+import { parseJson } from '../../port/parse-json.ts'
 import { trimEnd } from '../../port/trim-end.ts'
 import type { Json } from '../../port/types.ts'
 import { isRepository } from '../config/routes.ts'
@@ -139,10 +140,7 @@ function written(action: PortAction, format: 'json' | 'terraform', notes: string
 
 function parsed(text: string): Json {
   try {
-    return JSON.parse(text) as Json
-  } catch {}
-  try {
-    return parse(text) as Json
+    return parseJson(text) ?? (parse(text) as Json)
   } catch {
     // The workflow's reader names the place.
     return null

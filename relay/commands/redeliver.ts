@@ -5,7 +5,6 @@ import { FILTER_OPTIONS, toFilter } from './filter-options.ts'
 
 type Bulk = {
   deliveries: (Shown & { port_run_ended?: boolean | null })[]
-  redelivered: number
   more: boolean
 }
 

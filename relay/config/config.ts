@@ -210,12 +210,11 @@ function contradictions(env: Env): string[] {
 
 /** A mistyped name would silently leave the default in force. */
 function unknownNames(env: Env): string[] {
-  const known = [...Object.keys(variables.shape), ...SECRETS.map(name => `${name}_FILE`)]
-  const relays = known.filter(name => name.startsWith('RELAY_'))
+  const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env)
     .filter(
       ([name, value = '']) =>
-        name.startsWith('RELAY_') && !known.includes(name) && !isServiceLink(name, value),
+        name.startsWith('RELAY_') && !VARIABLES.includes(name) && !isServiceLink(name, value),
     )
     .map(([name]) => {
       const nearest = nearestName(name, relays)
@@ -228,7 +227,7 @@ function unknownNames(env: Env): string[] {
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
-export const isServiceLink = (name: string, value: string) =>
+const isServiceLink = (name: string, value: string) =>
   /_SERVICE_(?:HOST|PORT)/.test(name) ||
   /_PORT_\d+_(?:TCP|UDP|SCTP)/.test(name) ||
   /^(?:tcp|udp|sctp):\/\//.test(value)

@@ -18,14 +18,7 @@ export interface PortAccess {
 }
 
 /** Where Port has no run that could have ended, GitHub alone shows what becomes of the delivery. */
-export const NO_PORT_RUN: RunState = {
-  status: 'in_progress',
-  ended: false,
-  externalRunId: null,
-  synchronized: false,
-  properties: null,
-  body: null,
-}
+export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 /** The longest time that is honoured. */
 const LONGEST_MS = 3_600_000
 

@@ -20,14 +20,12 @@ type Outcome =
   /** Nothing was started, and sending it again would change nothing. */
   | { kind: 'rejected'; reason: string }
   /**
-   * Nothing was started; it may be sent again. `scope`: whether the cause holds for this request, or for all that
-   * use this credential. `until`: null where GitHub names no time.
+   * Nothing was started; it may be sent again. `until`: null where GitHub names no time.
    */
   | {
       kind: 'deferred'
       until: number | null
       reason: string
-      scope: 'request' | 'credential'
       cause: 'rate_limit' | 'credential' | 'other'
     }
   /** It may or may not have started a workflow. */
@@ -104,7 +102,7 @@ function readError(error: unknown, failed: Failed): DispatchOutcome {
   if (isForeign(response.data)) return deferred(`something between the relay and GitHub answered ${status}`)
   const outage = readCredentialFailure(stage, status, message)
   if (outage) {
-    return { kind: 'deferred', until: null, reason: outage, scope: 'credential', cause: 'credential' }
+    return { kind: 'deferred', until: null, reason: outage, cause: 'credential' }
   }
   const reason = stage ? noTokenSentence(stage, status, message, repository) : failed.refusal(status, message)
   return { kind: 'rejected', reason }
@@ -114,7 +112,6 @@ export const deferred = (reason: string): DispatchOutcome => ({
   kind: 'deferred',
   until: null,
   reason,
-  scope: 'request',
   cause: 'other',
 })
 
@@ -122,6 +119,5 @@ const limitedUntil = (until: number, reason: string): DispatchOutcome => ({
   kind: 'deferred',
   until,
   reason,
-  scope: 'credential',
   cause: 'rate_limit',
 })

@@ -2,7 +2,7 @@ import { cleanText } from './clean-text.ts'
 import type { Credential } from './credential.ts'
 
 /** An environment whose protection rules a run waits for. */
-interface PendingDeployment {
+export interface PendingDeployment {
   environment: string
   /** Minutes that the environment makes every deployment wait; 0 for none. */
   waitTimer: number
@@ -11,7 +11,7 @@ interface PendingDeployment {
 }
 
 /** What a reviewer decided. */
-interface Approval {
+export interface Approval {
   environments: string[]
   /** `approved`, `rejected` or `pending`; GitHub may add values. */
   state: string

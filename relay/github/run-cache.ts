@@ -68,6 +68,8 @@ interface Entry {
 }
 
 const PAGE = 100
+/** The shortest time between two readings of one list. */
+const MIN_INTERVAL_MS = 5_000
 /** Beyond, runs are read by id. */
 const MAX_PAGES = 5
 /** When so many wanted runs are missing from a page, the next page is read. */
@@ -86,7 +88,6 @@ const SET_BACK_MS = 60_000
 
 /**
  * @param perMinute the requests that the intervals are chosen for: a little less than `budget` allows
- * @param minInterval the shortest time between two readings of one list, milliseconds
  */
 export function createRunCache(deps: {
   github: Pick<RunReader, 'runsPage' | 'run'>
@@ -95,9 +96,8 @@ export function createRunCache(deps: {
   budgetById: RequestBudget
   clock: () => number
   perMinute: number
-  minInterval?: number
 }): RunCache {
-  const { github, budget, budgetById, clock, perMinute, minInterval = 5_000 } = deps
+  const { github, budget, budgetById, clock, perMinute } = deps
   const entries = new Map<string, Entry>()
 
   return {
@@ -116,7 +116,8 @@ export function createRunCache(deps: {
       await entry.reading
       const listed = listedRuns(entry)
       if (entry.access !== 'forbidden') {
-        for (const id of runIds) if (!listed.has(id)) await readById(entry, id, Math.max(maxAge, minInterval))
+        for (const id of runIds)
+          if (!listed.has(id)) await readById(entry, id, Math.max(maxAge, MIN_INTERVAL_MS))
       }
       return show(entry, listed, runIds, age)
     },
@@ -138,7 +139,7 @@ export function createRunCache(deps: {
       if (entry.askedAt > now - ACTIVE_MS) cost += entry.access === 'read' ? entry.cost : 0
       else if (!entry.reading) entries.delete(key)
     }
-    return Math.max(minInterval, (cost * 60_000) / perMinute)
+    return Math.max(MIN_INTERVAL_MS, (cost * 60_000) / perMinute)
   }
 
   async function read(entry: Entry): Promise<void> {

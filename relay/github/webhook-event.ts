@@ -10,12 +10,8 @@ export type WebhookEvent =
       kind: 'workflow_job'
       repository: string
       runId: number
-      attempt: number
       /** `waiting`: for the protection rules of an environment. GitHub adds values. */
       status: string
-      conclusion: string | null
-      name: string
-      url: string
     }
   | {
       kind: 'deployment_review'
@@ -30,7 +26,6 @@ export type WebhookEvent =
       approver: string | null
       comment: string
     }
-  | { kind: 'ping'; repository: string | null }
 
 // No more than is needed, and nothing required that older servers leave out: GitHub adds conclusions and statuses, and
 // name, actor, branch and conclusion may be null.
@@ -73,11 +68,7 @@ const EVENTS = {
       repository,
       workflow_job: z.object({
         run_id: id,
-        run_attempt: whole,
         status: text,
-        conclusion: text,
-        name: text,
-        html_url: text,
       }),
     })
     .transform(
@@ -85,11 +76,7 @@ const EVENTS = {
         kind: 'workflow_job',
         repository: body.repository.full_name,
         runId: job.run_id,
-        attempt: job.run_attempt ?? 1,
         status: job.status ?? 'unknown',
-        conclusion: job.conclusion ?? null,
-        name: cleanText(job.name ?? ''),
-        url: job.html_url ?? '',
       }),
     ),
   deployment_review: z
@@ -121,9 +108,6 @@ const EVENTS = {
         comment: cleanText(body.comment ?? ''),
       }
     }),
-  ping: z
-    .object({ repository: repository.nullish().catch(null) })
-    .transform((body): WebhookEvent => ({ kind: 'ping', repository: body.repository?.full_name ?? null })),
 }
 
 /**

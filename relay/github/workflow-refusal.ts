@@ -1,3 +1,4 @@
+import { parseJson } from '../../port/parse-json.ts'
 import { cleanText } from './clean-text.ts'
 import { forbiddenHint } from './forbidden-hint.ts'
 
@@ -11,12 +12,8 @@ interface Dispatched {
 /** The names that GitHub does not find among the inputs that a workflow declares; empty where its message is about something else. */
 export function unexpectedInputs(message: string): string[] {
   const list = /^Unexpected inputs provided: (\[.*\])/s.exec(message)?.[1]
-  try {
-    const names: unknown = JSON.parse(list ?? '[]')
-    return Array.isArray(names) ? names.filter(name => typeof name === 'string') : []
-  } catch {
-    return []
-  }
+  const names = parseJson(list ?? '[]')
+  return Array.isArray(names) ? names.filter(name => typeof name === 'string') : []
 }
 
 /** The input that a workflow requires and did not get; null where GitHub's message is about something else. */

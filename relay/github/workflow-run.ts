@@ -47,7 +47,11 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
     attempt: run.run_attempt ?? 1,
     workflowId: run.workflow_id ?? null,
     // `.github/workflows/deploy.yml@main` in some answers.
-    workflow: run.path?.split('@')[0]?.split('/').at(-1) ?? null,
+    workflow:
+      run.path
+        ?.replace(/(\.ya?ml)@.*$/s, '$1')
+        .split('/')
+        .at(-1) ?? null,
     ref: run.head_branch ?? null,
     event: run.event ?? 'unknown',
     title: cleanText(run.display_title ?? run.name ?? ''),

@@ -15,25 +15,15 @@ export interface HandOut {
  */
 export function handOut(invocation: Invocation, complete: boolean, clientSecrets: string[]): HandOut {
   const { inputs, encrypted, entity, event } = invocation
+  const keys = clientSecrets.map(clientSecret => ({ scheme: 'aes256-gcm' as const, clientSecret }))
   const secrets: [string, string][] = []
   for (const name of encrypted) {
     const value = Object.hasOwn(inputs, name) ? inputs[name] : undefined
-    const clear = typeof value === 'string' ? decrypt(name, value, clientSecrets) : null
+    const clear = typeof value === 'string' ? decryptSecretInput(value, keys) : null
     if (clear !== null) secrets.push([name, clear])
   }
   return {
     payload: complete ? { inputs, encrypted, entity, event } : null,
     secrets: Object.fromEntries(secrets),
   }
-}
-
-function decrypt(name: string, value: string, clientSecrets: string[]): string | null {
-  for (const clientSecret of clientSecrets) {
-    try {
-      return decryptSecretInput(name, value, { scheme: 'aes256-gcm', clientSecret })
-    } catch {
-      // Encrypted with another secret or scheme.
-    }
-  }
-  return null
 }

@@ -70,8 +70,6 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
           return c.json({ woken: await takeJob(received) }, 202)
         case 'deployment_review':
           return c.json({ woken: await takeReview(received) }, 202)
-        case 'ping':
-          return c.json({ ignored: event }, 202)
       }
     } catch (error) {
       trouble.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')

@@ -92,7 +92,6 @@ test('a key of another App defers the dispatch, for all that use it', async () =
   const { privateKey } = api.createApp()
   expect(await dispatch(connect(api, { id: app.id, privateKey }))).toMatchObject({
     kind: 'deferred',
-    scope: 'credential',
     cause: 'credential',
     reason: expect.stringMatching(/GITHUB_APP_PRIVATE_KEY/),
   })
@@ -108,7 +107,7 @@ test.each([
     for (const trouble of [{ status: 500 }, { cut: 'after' }, { cut: 'within' }, page] as Trouble[]) {
       const { api, github } = await open()
       api.fail({ match: ({ path }) => matches(path), ...trouble })
-      expect(await dispatch(github)).toMatchObject({ kind: 'deferred', scope: 'request' })
+      expect(await dispatch(github)).toMatchObject({ kind: 'deferred' })
       expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
       expect(api.dispatches).toHaveLength(1)
     }
@@ -121,7 +120,6 @@ test('a suspended installation defers the dispatch, for all that use it', async 
   api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })
   expect(await dispatch(github)).toMatchObject({
     kind: 'deferred',
-    scope: 'credential',
     cause: 'credential',
     reason: expect.stringMatching(/403: This installation has been suspended.*may be suspended/),
   })

@@ -255,9 +255,9 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
   })
 
   test.each<[string, Trouble, object]>([
-    ['401', { status: 401 }, { scope: 'credential', cause: 'credential', until: null }],
-    ['429', { status: 429, headers: { 'retry-after': '30' } }, { scope: 'credential', cause: 'rate_limit' }],
-    ["a proxy's 404", { status: 404, body: '<html>' }, { scope: 'request', cause: 'other' }],
+    ['401', { status: 401 }, { cause: 'credential', until: null }],
+    ['429', { status: 429, headers: { 'retry-after': '30' } }, { cause: 'rate_limit' }],
+    ["a proxy's 404", { status: 404, body: '<html>' }, { cause: 'other' }],
   ])('%s defers it: nothing was started', async (_, trouble, outcome) => {
     const { api, dispatch } = await open({ port: {} })
     api.fail({ match: isDispatch, ...trouble })
@@ -286,7 +286,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
       headers: { 'retry-after': '30' },
     })
     const outcome = await dispatch({}, { ref: 'main' })
-    expect(outcome).toMatchObject({ kind: 'deferred', scope: 'credential', cause: 'rate_limit' })
+    expect(outcome).toMatchObject({ kind: 'deferred', cause: 'rate_limit' })
     expect('until' in outcome && outcome.until! > Date.now()).toBe(true)
     expect(await dispatch({}, { ref: 'main' })).toMatchObject({ kind: 'deferred', cause: 'rate_limit' })
     expect(api.requests).toHaveLength(2)

@@ -1,6 +1,5 @@
 import type { Config } from '../../config/config.ts'
-import { isServiceLink, VARIABLES } from '../../config/config.ts'
-import { nearestName } from '../../config/nearest-name.ts'
+import { VARIABLES } from '../../config/config.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
 
@@ -8,31 +7,14 @@ const HOUR = 3_600_000
 /** After so long GitHub ends a workflow run. */
 const LONGEST_RUN = 35 * 24 * HOUR
 
-/** What can be checked in the environment before it is read, or when it cannot be: unknown names and quotes. */
-export function checkNames(env: Env): (Finding & { name: string })[] {
-  const known = VARIABLES.filter(name => name.startsWith('RELAY_'))
-  const unknown = Object.entries(env)
-    .filter(
-      ([name, value = '']) =>
-        name.startsWith('RELAY_') && !VARIABLES.includes(name) && !isServiceLink(name, value),
-    )
-    .map(([name]) => {
-      const near = nearestName(name, known)
-      return {
-        name,
-        ...problem(
-          `${name} is not known${near ? `: did you mean ${near}?` : ': remove it, or correct its name.'}`,
-        ),
-      }
-    })
-  const quoted = VARIABLES.filter(name => /^(["']).*\1$/s.test(env[name] ?? '')).map(name => ({
+/** Variables whose value is in quotes, which can be seen also where the configuration cannot be read. */
+export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
+  VARIABLES.filter(name => /^(["']).*\1$/s.test(env[name] ?? '')).map(name => ({
     name,
     ...problem(
       `${name} is in quotes, which count as part of its value: remove them (--env-file of Docker keeps them).`,
     ),
   }))
-  return [...unknown, ...quoted]
-}
 
 /** Rules for a configuration that is valid and does not do what its author wants; each that applies is reported. */
 const RULES: [(config: Config) => boolean, Finding][] = [

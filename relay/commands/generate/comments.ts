@@ -1,3 +1,4 @@
+import { parseJson } from '../../../port/parse-json.ts'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 
 /**
@@ -23,10 +24,8 @@ export const oneLine = (value: unknown): string =>
 export function readComments(text: string): { kind: CommentKind; value: JsonObject; at: number }[] {
   return [...text.matchAll(/^[ \t]*# (port-action|port-input): (.*)$/gm)].map(match => {
     const [, kind, json] = match as unknown as [string, CommentKind, string]
-    try {
-      const value: unknown = JSON.parse(json)
-      if (isObject(value)) return { kind, value, at: match.index }
-    } catch {}
+    const value = parseJson(json)
+    if (isObject(value)) return { kind, value, at: match.index }
     const line = text.slice(0, match.index).split('\n').length
     throw new Error(
       `Line ${line}: the comment "# ${kind}:" must be followed by a JSON object on the same line.`,

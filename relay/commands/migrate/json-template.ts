@@ -1,3 +1,4 @@
+import { parseJson } from '../../../port/parse-json.ts'
 import { formatted, MARK, mark, type Piece, splitTemplate } from './template.ts'
 
 /** A JSON text with expressions in it, made so that a value never changes what stands around it. */
@@ -11,11 +12,7 @@ export function jsonTemplate(template: string): JsonTemplate {
   const { marked, expressions } = mark(template)
   const parts = splitStrings(marked)
   const plain = parts.map(({ text, isString }) => text.replace(MARK, isString ? '' : 'null')).join('')
-  try {
-    JSON.parse(withoutBreaks(plain))
-  } catch {
-    return { problem: 'is not JSON' }
-  }
+  if (parseJson(withoutBreaks(plain)) === undefined) return { problem: 'is not JSON' }
   const written = parts.map(({ text, isString }) => {
     if (isString) return text.includes('\uE000') ? jsonString(text, expressions) : withoutBreaks(text)
     return text.replace(MARK, (_, index) => jsonValue(expressions[Number(index)]!))

@@ -1,3 +1,5 @@
+import { parseJson } from '../../../port/parse-json.ts'
+import { isObject } from '../../../port/types.ts'
 import { jsonTemplate, jsonText, splitStrings } from './json-template.ts'
 import {
   anotherRun,
@@ -223,13 +225,9 @@ function fieldsOf(data: string | null): [string, string][] | null {
     .map(({ text, isString }) => (isString ? text : text.replace(/\uE000\d{1,6}\uE001/g, '"\uE002$&"')))
     .join('')
   const back = (text: string) => restore(text.replace(/"\uE002(\uE000\d+\uE001)"/g, '$1'))
-  try {
-    const object: unknown = JSON.parse(whole)
-    if (typeof object !== 'object' || object === null || Array.isArray(object)) return null
-    return Object.entries(object).map(([name, value]) => [name, back(JSON.stringify(value, null, 2))])
-  } catch {
-    return null
-  }
+  const object = parseJson(whole)
+  if (!isObject(object)) return null
+  return Object.entries(object).map(([name, value]) => [name, back(JSON.stringify(value, null, 2))])
 }
 
 /** A JSON string as the text that it is; what is no string as it stands. */

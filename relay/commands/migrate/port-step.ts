@@ -1,3 +1,4 @@
+import { parseJson } from '../../../port/parse-json.ts'
 import { asText, jsonTemplate, jsonText } from './json-template.ts'
 import { hasExpression, mark, onlyExpression } from './template.ts'
 
@@ -93,12 +94,9 @@ function linkTexts(given: string): string[] {
   if (!given.startsWith('[')) return [given]
   // Each is a JSON string; expressions are put back after.
   const { marked, restore } = mark(given)
-  try {
-    const list: unknown = JSON.parse(marked)
-    if (Array.isArray(list) && list.every(item => typeof item === 'string'))
-      return list.map(item => restore(item))
-  } catch {}
-  return [given]
+  const list = parseJson(marked)
+  const isList = Array.isArray(list) && list.every(item => typeof item === 'string')
+  return isList ? list.map(restore) : [given]
 }
 
 const isRunUrl = (text: string) => {

@@ -5,8 +5,6 @@ export type Word = WordPart[]
 /** A command with its words; redirections are words of their own (`>`, `>>`). */
 export interface ShellCommand {
   words: Word[]
-  /** Offset in the script. */
-  at: number
   /** What follows it: `|`, `&&`, `||`, `;` or a line's end. */
   then: string
 }
@@ -23,10 +21,8 @@ export function readShell(script: string, expressions: string[]): ShellCommand[]
   const commands: ShellCommand[] = []
   let words: Word[] = []
   let word: Word | null = null
-  let start = -1
   let at = 0
   const push = (part: WordPart) => {
-    if (start < 0) start = at
     word ??= []
     const last = word.at(-1)
     if (last && 'text' in last && 'text' in part) last.text += part.text
@@ -38,9 +34,8 @@ export function readShell(script: string, expressions: string[]): ShellCommand[]
   }
   const endCommand = (then: string) => {
     endWord()
-    if (words.length > 0) commands.push({ words, at: start, then })
+    if (words.length > 0) commands.push({ words, then })
     words = []
-    start = -1
   }
   /** A variable, a command's output or a mark at `at`; how far it goes. */
   const reference = (): number => {
@@ -115,7 +110,6 @@ export function readShell(script: string, expressions: string[]): ShellCommand[]
       endWord()
       const operator = script[at + 1] === '>' ? '>>' : '>'
       words.push([{ text: operator }])
-      if (start < 0) start = at
       at += operator.length
       if (script[at] === '&') {
         words.push([{ text: `&${script[at + 1] ?? ''}` }])

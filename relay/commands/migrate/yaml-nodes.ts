@@ -125,14 +125,13 @@ export function writeScalar(text: string, indent: number): string {
       .map(line => (line === '' ? '' : pad + line))
       .join('\n')}`
   }
-  if (isPlain(text, false)) return text
+  if (isPlain(text)) return text
   return /['\x00-\x1f\x7f]/.test(text) ? JSON.stringify(text) : `'${text}'`
 }
 
 /** Whether a text may stand in YAML without quotes, and is text there. */
-function isPlain(text: string, inFlow: boolean): boolean {
+function isPlain(text: string): boolean {
   if (text === '' || text.trim() !== text || /[\n\t\x00-\x1f\x7f]/.test(text)) return false
   if (/: | #|:$/.test(text) || /^[-?:,[\]{}#&*!|>'"%@`=<~.+\d]/.test(text)) return false
-  if (inFlow && /[,[\]{}]/.test(text)) return false
   return !/^(true|false|null|yes|no|on|off)$/i.test(text)
 }

@@ -1,3 +1,4 @@
+import { parseJson } from '../../../port/parse-json.ts'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import { UsageError } from '../command.ts'
 
@@ -33,9 +34,7 @@ export function makeBody({ action, inputs, blueprint, operation, entity, runId, 
 
 function readEntity(text: string, blueprint: string | null): JsonObject {
   if (!text.trimStart().startsWith('{')) return { identifier: text, ...(blueprint && { blueprint }) }
-  try {
-    const entity: unknown = JSON.parse(text)
-    if (isObject(entity)) return entity
-  } catch {}
+  const entity = parseJson(text)
+  if (isObject(entity)) return entity
   throw new UsageError('--entity must be an identifier, or the entity as a JSON object.')
 }

@@ -1,3 +1,4 @@
+import { parseJson } from '../../../port/parse-json.ts'
 import type { Json, JsonObject } from '../../../port/types.ts'
 import { UsageError } from '../command.ts'
 
@@ -15,11 +16,9 @@ function readInput(text: string): [string, Json] {
   if (!name || value === undefined)
     throw new UsageError(`--input ${JSON.stringify(text)} must be NAME=TEXT or NAME:=JSON.`)
   if (!typed) return [name, value]
-  try {
-    return [name, JSON.parse(value) as Json]
-  } catch {
-    throw new UsageError(
-      `--input ${name}:=… must be JSON, such as 2, true or '["a"]'; for text write ${name}=TEXT.`,
-    )
-  }
+  const json = parseJson(value)
+  if (json !== undefined) return [name, json]
+  throw new UsageError(
+    `--input ${name}:=… must be JSON, such as 2, true or '["a"]'; for text write ${name}=TEXT.`,
+  )
 }

@@ -1,7 +1,8 @@
 import type { LogLine } from '../../../port/types.ts'
+import type { Approval, PendingDeployment } from '../../github/read-approvals.ts'
 import type { Delivery, Message, Transition } from '../../store/delivery.ts'
 import { names } from './ending-texts.ts'
-import type { Decision, Event, PendingApproval } from './events.ts'
+import type { Event } from './events.ts'
 
 const LABEL = 'Waiting for approval'
 const MAX_DECISIONS = 100
@@ -41,14 +42,14 @@ export function seeApproval(
 }
 
 /** An environment is decided once. */
-const keysOf = ({ environments, state }: Decision) => environments.map(name => `${name}:${state}`)
+const keysOf = ({ environments, state }: Approval) => environments.map(name => `${name}:${state}`)
 
-function labelOf(pending: readonly PendingApproval[]): string {
+function labelOf(pending: readonly PendingDeployment[]): string {
   const isTimer = pending.every(each => each.reviewers.length === 0 && each.waitTimer > 0)
   return `${isTimer ? 'Waiting for a timer' : LABEL}: ${names(pending.map(each => each.environment))}`
 }
 
-function describeWaiting(pending: readonly PendingApproval[], url: string): LogLine {
+function describeWaiting(pending: readonly PendingDeployment[], url: string): LogLine {
   const sentences = pending.map(({ environment, reviewers, waitTimer }) => {
     const who = reviewers.length > 0 ? `one of ${names(reviewers)} has to approve` : 'no reviewer is named'
     return waitTimer > 0 && reviewers.length === 0
@@ -58,7 +59,7 @@ function describeWaiting(pending: readonly PendingApproval[], url: string): LogL
   return { level: 'INFO', message: `The workflow run waits for ${sentences.join('; ')}. ${url}` }
 }
 
-function describeDecision({ environments, state, by, comment }: Decision): LogLine {
+function describeDecision({ environments, state, by, comment }: Approval): LogLine {
   const what = `${names(environments)} was ${state}${by === null ? '' : ` by ${by}`}`
   return {
     level: state === 'rejected' ? 'WARN' : 'INFO',

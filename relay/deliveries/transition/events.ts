@@ -1,4 +1,5 @@
 import type { LogLine } from '../../../port/types.ts'
+import type { Approval, PendingDeployment } from '../../github/read-approvals.ts'
 import type { Job } from '../../github/read-jobs.ts'
 import type { DeliveryRun, Message } from '../../store/delivery.ts'
 
@@ -56,28 +57,11 @@ export type DeliveryEvent =
   /** GitHub does not let the relay cancel them. */
   | { type: 'cancelRejected'; reason: string; lookAt: number }
   /** Its run waits for reviewers or timers; `decided`: decisions so far, or the one that a webhook brings. */
-  | { type: 'approvalSeen'; pending: PendingApproval[]; decided: Decision[]; url: string }
+  | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[]; url: string }
 
 /** `answer`: GitHub's, where one came. */
 interface Answered {
   answer?: { status: number; requestId: string | null } | undefined
-}
-
-/** An environment whose protection rules a run waits for. */
-export interface PendingApproval {
-  environment: string
-  /** Minutes. */
-  waitTimer: number
-  /** Logins of people and names of teams. */
-  reviewers: string[]
-}
-
-/** What a reviewer decided. */
-export interface Decision {
-  environments: string[]
-  state: string
-  by: string | null
-  comment: string
 }
 
 export type EventType = DeliveryEvent['type']
