@@ -56,7 +56,7 @@ test('every variable is read', () => {
   const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
   const env = {
     PORT_CLIENT_ID: 'id',
-    PORT_WEBHOOK_SECRETS: 'rotation:old, next,',
+    PORT_WEBHOOK_SECRETS: 'rotation:our-older-secret, secret-that-verifies,',
     PORT_API_URL: 'https://api.us.port.io/',
     GITHUB_API_URL: 'https://ghe.acme.example/api/v3/',
     GITHUB_WEBHOOK_SECRET: 'hook',
@@ -84,8 +84,8 @@ test('every variable is read', () => {
   expect(read(env, { 'routes.yml': routes })).toEqual({
     port: { apiUrl: 'https://api.us.port.io', clientId: 'id', clientSecret: 'port secret' },
     organisations: [
-      { id: 'default', clientId: 'id', secrets: ['port secret', 'old'] },
-      { id: 'unreported', clientId: null, secrets: ['next'] },
+      { id: 'default', clientId: 'id', secrets: ['port secret', 'our-older-secret'] },
+      { id: 'unreported', clientId: null, secrets: ['secret-that-verifies'] },
     ],
     webhook: { tolerance: 1500, maxBody: 524_288 },
     github: {

@@ -105,15 +105,18 @@ describe('a webhook that is accepted', () => {
   })
 
   test('may be signed with any of the secrets', async () => {
-    const relay = await openReceiving({ env: { PORT_WEBHOOK_SECRETS: 'second, third' } })
-    for (const secret of [SECRET, 'second', 'third']) {
+    const relay = await openReceiving({
+      env: { PORT_WEBHOOK_SECRETS: 'the-second-secret, the-third-secret' },
+    })
+    for (const secret of [SECRET, 'the-second-secret', 'the-third-secret']) {
       expect((await relay.post({ secret, body: { secret: secret.length } })).status).toBe(202)
     }
     expect((await relay.post({ secret: 'fourth' })).status).toBe(401)
   })
 
   test('belongs to the organisation whose secret has signed it, and takes no run of another one', async () => {
-    const PORT_WEBHOOK_SECRETS = 'rotation:old, their-client-id:theirs, plain'
+    const [old, theirs, plain] = ['our-older-secret', 'secret-of-theirs', 'secret-that-verifies']
+    const PORT_WEBHOOK_SECRETS = `rotation:${old}, their-client-id:${theirs}, ${plain}`
     const accepted: NewDelivery[] = []
     const relay = await openReceiving({
       env: { PORT_WEBHOOK_SECRETS },
@@ -124,7 +127,7 @@ describe('a webhook that is accepted', () => {
         },
       },
     })
-    for (const secret of [SECRET, 'old', 'theirs', 'plain'])
+    for (const secret of [SECRET, old, theirs, plain])
       expect((await relay.post({ secret, body: context() })).status).toBe(202)
     expect(accepted.map(({ organisation, dedupeKey }) => [organisation, dedupeKey])).toEqual([
       ['default', 'run:r_1'],
