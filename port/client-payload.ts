@@ -9,6 +9,8 @@ const VERSION = 1
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 const MAX_PAYLOAD_BYTES = 64_000
+/** The bytes of `"a":1,`, an input in JSON. */
+const LEAST_INPUT = 5
 
 /** `github.event.client_payload` as the relay sends it: three top-level keys of GitHub's ten. */
 export type ClientPayload = {
@@ -51,7 +53,7 @@ export function packClientPayload(
       operation: invocation.operation,
       blueprint: invocation.blueprint,
       entity: invocation.entity,
-      inputs: { ...invocation.inputs },
+      inputs: invocation.inputs,
       encrypted: invocation.encrypted,
       event: invocation.event,
       trigger: invocation.trigger,
@@ -72,7 +74,12 @@ export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): C
 
 function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   const { port } = payload
+  // Each input, or its name in its place, takes that much at least: leaving out one after the other would not do.
+  if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
   let excess = bytes(payload) - maxBytes
+  if (excess <= 0) return
+  // Those of the invocation stay.
+  port.inputs = { ...port.inputs }
   const drop = (name: string, size: number, remove: () => void) => {
     remove()
     port.truncated.push(name)
@@ -97,7 +104,11 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
     drop(name, size, remove)
   }
   if (fits()) return
-  // Thousands of small inputs: their names alone would not fit, so they go as one.
+  leaveOutInputs(port)
+}
+
+/** Thousands of small inputs: their names alone would not fit, so they go as one. */
+function leaveOutInputs(port: ClientPayload['port']): void {
   port.truncated = port.truncated.filter(name => !name.startsWith('inputs.'))
   port.inputs = {}
   port.encrypted = []

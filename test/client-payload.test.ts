@@ -105,6 +105,15 @@ describe('what does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
+  test('goes as a whole where not even the shortest of inputs would fit, and the entity stays', () => {
+    const inputs = Object.fromEntries(Array.from({ length: 13_000 }, (_, i) => [i, i]))
+    const entity = { identifier: 'shop' }
+    expect(pack(inputs, { entity }).port).toMatchObject({
+      ...{ inputs: {}, encrypted: [], entity },
+      truncated: ['inputs', 'encrypted'],
+    })
+  })
+
   test('leaves alone what just fits, to the byte', () => {
     const room = MAX_PAYLOAD_BYTES - bytes(pack({ text: '' }))
     expect(pack({ text: 'x'.repeat(room) }).port.truncated).toEqual([])

@@ -91,6 +91,15 @@ describe('no key of an author is lost', () => {
     })
   })
 
+  test('a port_payload within a port_payload is an input, and is not read', () => {
+    const own = {
+      port_payload: { run: { id: 'r_2' }, inputs: { deeper: true }, entity: { identifier: 'x' } },
+    }
+    const body = { port_payload: { run: { id: 'r_1' }, inputs: { v: 1 }, ...own } }
+    expect(readInvocation(body)).toMatchObject({ runId: 'r_1', entity: null, inputs: { v: 1, ...own } })
+    expect(inputs({ port_payload: own })).toEqual(own)
+  })
+
   test('inputs of a context that are no object stay the one input inputs, as they were sent', () => {
     for (const value of ['{"v":1}', ['a'], 7, false, '']) {
       expect(inputs({ run: { id: 'r_1' }, inputs: value })).toEqual({ inputs: value })
@@ -232,6 +241,7 @@ describe('a flat body', () => {
       { list: [{ trigger }] },
       { context: { runId: 'wfnr_1' }, payload: { trigger } },
       { run: { id: 'r_1' }, inputs: {}, own: { trigger } },
+      JSON.parse(`{ "own": { "__proto__": ${JSON.stringify({ trigger })}, "a": 1 } }`),
     ]) {
       const read = JSON.stringify(readInvocation(body))
       expect(read).not.toContain('0909')

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { logBatches } from '../port/client/log-batches.ts'
 import { calls, failure, fakePort, info, openPort } from './open-port.ts'
 
 describe('an action run', () => {

@@ -7,14 +7,20 @@ import { readPerson } from './read-trigger.ts'
  */
 export function cleanTriggers<T extends Json>(value: T): T
 export function cleanTriggers(value: Json): Json {
-  if (Array.isArray(value)) return value.map(item => cleanTriggers(item))
+  if (Array.isArray(value)) {
+    const items = value.map(item => cleanTriggers(item))
+    return items.some((item, i) => item !== value[i]) ? items : value
+  }
   if (!isObject(value)) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [
-      name,
-      cleanTriggers(name === 'trigger' && isObject(item) ? cleanTrigger(item) : item),
-    ]),
-  )
+  let cleaned: JsonObject | undefined
+  for (const [name, item] of Object.entries(value)) {
+    const clean = cleanTriggers(name === 'trigger' && isObject(item) ? cleanTrigger(item) : item)
+    if (clean === item) continue
+    // Not before: the copy of a body of many keys takes time.
+    cleaned ??= { ...value }
+    cleaned[name] = clean
+  }
+  return cleaned ?? value
 }
 
 function cleanTrigger(trigger: JsonObject): JsonObject {

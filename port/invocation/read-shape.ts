@@ -6,7 +6,7 @@ import { readTrigger } from './read-trigger.ts'
 import { identifier, object, readEntity, text, texts } from './read-value.ts'
 import { contextRunId } from './run-kind.ts'
 import { spreadsInputs } from './spreads-inputs.ts'
-import { isAny, type Known, unknownFields } from './unknown-fields.ts'
+import { isAny, type Known, merge, unknownFields, without } from './unknown-fields.ts'
 import { unwrapAgent } from './unwrap-agent.ts'
 
 /** Reads the shape that a body has, and with it whatever its author put beside. */
@@ -18,7 +18,7 @@ export function readShape(body: JsonObject): Asked {
     operation: shape.operation ?? beside.operation,
     blueprint: shape.blueprint ?? beside.blueprint,
     entity: shape.entity ?? beside.entity,
-    inputs: { ...beside.inputs, ...shape.inputs },
+    inputs: merge(beside.inputs, shape.inputs),
     encrypted: [...new Set([...(shape.encrypted ?? []), ...beside.encrypted])],
     event: shape.event ?? beside.event,
     trigger: shape.trigger ?? beside.trigger,
@@ -56,7 +56,7 @@ function readFlat(body: JsonObject): Asked {
   // What Port's agent has made of it may stand inside, too.
   const payload = object(unwrapAgent(body.port_payload) as Json)
   const portContext = object(unwrapAgent(body.port_context) as Json)
-  const portPayload = isObject(body.port_payload) ? readShape(payload) : NOTHING
+  const portPayload = isObject(body.port_payload) ? readPortPayload(payload) : NOTHING
   const inRun = isRunContext(body.context)
   const context = runContext(body.context)
   const action = readAction(portContext.action)
@@ -74,19 +74,27 @@ function readFlat(body: JsonObject): Asked {
       action.blueprint ??
       ownAction.blueprint,
     entity: entity ?? readEntity(context.entity),
-    inputs: {
-      ...portPayload.inputs,
-      ...unknownFields(runContext(portContext.context), RUN_CONTEXT),
-      ...unknownFields(portContext, PORT_CONTEXT),
-      ...unknownFields(context, RUN_CONTEXT),
+    inputs: merge(
+      portPayload.inputs,
+      unknownFields(runContext(portContext.context), RUN_CONTEXT),
+      unknownFields(portContext, PORT_CONTEXT),
+      unknownFields(context, RUN_CONTEXT),
       // A workflow's node has the author's keys in its payload.
-      ...(inRun ? object(body.payload) : {}),
-      ...unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
-    },
+      inRun ? object(body.payload) : {},
+      unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
+    ),
     encrypted: [...portPayload.encrypted, ...action.encrypted, ...ownAction.encrypted],
     event: portPayload.event,
     trigger: readTrigger(trigger) ?? portPayload.trigger,
   }
+}
+
+/** Port nests none: one within is a key of the author's. */
+function readPortPayload(payload: JsonObject): Asked {
+  const { port_payload: own } = payload
+  if (own === undefined) return readShape(payload)
+  const asked = readShape(without(payload, 'port_payload'))
+  return { ...asked, inputs: { ...asked.inputs, port_payload: own } }
 }
 
 const NOTHING: Asked = {

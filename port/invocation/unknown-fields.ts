@@ -11,10 +11,20 @@ export const isEntity = (value: Json) => typeof value === 'string' || isObjectOr
 
 /** What is left when all that is known is taken out: what the body's author added. */
 export function unknownFields(value: JsonObject, known: Known): JsonObject {
-  return Object.fromEntries(
-    Object.entries(value).filter(([name, item]) => !(Object.hasOwn(known, name) && known[name]?.(item))),
+  const taken = Object.entries(known).flatMap(([name, isKnown]) =>
+    Object.hasOwn(value, name) && isKnown(value[name] as Json) ? [name] : [],
   )
+  return taken.length > 0 ? without(value, ...taken) : value
 }
+
+/** All of them in one, the later on top. A copy of many keys takes time: where only one has any, it is given back. */
+export function merge(...objects: JsonObject[]): JsonObject {
+  const filled = objects.filter(each => !isEmpty(each))
+  const [first = {}, ...more] = filled
+  return more.length === 0 ? first : Object.fromEntries(filled.flatMap(each => Object.entries(each)))
+}
+
+export const isEmpty = (value: JsonObject) => Object.keys(value).length === 0
 
 export function without(value: JsonObject, ...names: string[]): JsonObject {
   const left = new Set(names)

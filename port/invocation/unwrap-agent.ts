@@ -2,7 +2,7 @@ import { isObject, type JsonObject } from '../types.ts'
 import { RUN_CONTEXT } from './read-legacy.ts'
 import { object } from './read-value.ts'
 import { runKind } from './run-kind.ts'
-import { unknownFields, without } from './unknown-fields.ts'
+import { isEmpty, unknownFields, without } from './unknown-fields.ts'
 
 /**
  * The author's own body, out of what Port's agent makes of it. The agent overwrites `headers`, and puts the
@@ -34,6 +34,5 @@ export function unwrapAgent(body: unknown): unknown {
   return own
 }
 
-const isEmpty = (value: JsonObject) => Object.keys(value).length === 0
 /** Entity and blueprint are beside a run id that the author put there too: it still shows that this is no input. */
 const isOfPort = (context: JsonObject) => isEmpty(unknownFields(context, RUN_CONTEXT))

@@ -48,7 +48,7 @@ export function createAdminApi({
         'www-authenticate': 'Bearer',
       })
     }
-    if (role === 'view' && c.req.method !== 'GET')
+    if (role === 'view' && !['GET', 'HEAD'].includes(c.req.method))
       throw new Problem(403, 'RELAY_VIEW_TOKEN may only read: send RELAY_ADMIN_TOKEN.')
     await next()
   })

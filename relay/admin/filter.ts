@@ -39,7 +39,7 @@ function readSince(text: string, now: number): number {
   const ago = duration.safeParse(text)
   if (ago.success) return now - ago.data
   const time = /^\d+$/.test(text) ? Number(text) : Date.parse(text)
-  if (Number.isFinite(time)) return time
+  if (Number.isSafeInteger(time)) return time
   throw new Problem(
     400,
     'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970.',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { trimEnd } from '../../port/trim-end.ts'
+import { proxyProblems } from '../config/proxies.ts'
 import { readSecrets } from '../config/read-secrets.ts'
 import { UsageError } from './command.ts'
 
@@ -14,7 +15,7 @@ export async function callAdmin(
   path: string,
   body?: object,
 ): Promise<unknown> {
-  const problems: string[] = []
+  const problems = proxyProblems(env)
   const read = (path: string) => readFileSync(path, 'utf8')
   const { values } = readSecrets(env, ['RELAY_ADMIN_TOKEN'], read, problems)
   const { RELAY_ADMIN_TOKEN: token, RELAY_PUBLIC_URL, PORT } = values

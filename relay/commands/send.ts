@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { trimEnd } from '../../port/trim-end.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { readConfig } from '../config/config.ts'
+import { proxyProblems } from '../config/proxies.ts'
 import { readSecrets } from '../config/read-secrets.ts'
 import { Problem } from '../http/problem.ts'
 import { noRelay, relayAddress } from './admin-client.ts'
@@ -156,7 +157,7 @@ function webhookUrl(
 }
 
 function readSecret(env: Env, file: string | undefined): string {
-  const problems: string[] = []
+  const problems = proxyProblems(env)
   const given: Env = file ? { PORT_CLIENT_SECRET_FILE: file } : env
   const { values } = readSecrets(given, ['PORT_CLIENT_SECRET'], path => readFileSync(path, 'utf8'), problems)
   if (problems[0])

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { nearestName } from './nearest-name.ts'
 import { type Organisation, readOrganisations } from './organisations.ts'
+import { proxyProblems } from './proxies.ts'
 import { readSecrets } from './read-secrets.ts'
 import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
 import {
@@ -142,7 +143,7 @@ export function readConfig(
     )
   }
   // The rules between variables are checked also when a single one is wrong, so that all problems show at once.
-  problems.push(...contradictions(values), ...unknownNames(env))
+  problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
   const organisations = readOrganisations(
     { clientId: values.PORT_CLIENT_ID?.trim() || null, clientSecret: values.PORT_CLIENT_SECRET ?? '' },
     list.safeParse(values.PORT_WEBHOOK_SECRETS).data ?? [],

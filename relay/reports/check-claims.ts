@@ -21,7 +21,11 @@ export function checkTarget(
   // GitHub starts a repository_dispatch on the default branch alone.
   const refs = workflow === null || ref === null ? [`refs/heads/${defaultBranch}`] : refNames(ref)
   if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, and the delivery went to ${refs[0]}`
-  const file = claims.workflowRef.replace(/@.*$/s, '').split('/').at(-1)
+  // The name of the file may have an "@" as well.
+  const file = claims.workflowRef
+    .replace(/@refs\/.*$/s, '')
+    .split('/')
+    .at(-1)
   const isFile = workflow !== null && /\.ya?ml$/i.test(workflow)
   return isFile && file !== workflow.split('/').at(-1)
     ? `the run is of ${file}, and the delivery of ${workflow}`

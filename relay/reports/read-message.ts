@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
+import { isObject, type JsonObject } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { jsonDepth, MAX_DEPTH } from '../http/json-depth.ts'
@@ -22,6 +23,9 @@ const logLine = z.object({
   level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
   message: z.string(),
 })
+/** Up to the first that is none: a hundred thousand issues would take half a second. */
+const isLog = (value: unknown) =>
+  Array.isArray(value) && value.length > 0 && value.every(line => logLine.safeParse(line).success)
 const runUpdate = z.object({
   statusLabel: z.string().max(1_000).optional(),
   link: z
@@ -43,7 +47,8 @@ const blueprint = name(200)
 const entity = z.union([
   z.object({
     blueprint,
-    properties: z.record(z.string(), z.json()),
+    // Not looked through: it was parsed from JSON, of a bounded depth, and goes to Port as JSON.
+    properties: z.custom<JsonObject>(isObject),
     operation: z.literal('upsert').default('upsert'),
   }),
   z.object({
@@ -53,7 +58,7 @@ const entity = z.union([
   }),
 ])
 const report = z.union([
-  z.strictObject({ log: z.array(logLine).min(1) }),
+  z.strictObject({ log: z.custom(isLog).pipe(z.array(logLine)) }),
   z.strictObject({ update: runUpdate }),
   z.strictObject({ entity }),
 ])

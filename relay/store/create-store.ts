@@ -210,6 +210,8 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     async listedTo({ action, dedupeKeys, since }, before) {
       if (action === undefined || dedupeKeys) return null
       const [row] = await one(lookups.edge(dialect, before))
+      // Of an empty table PostgreSQL gives an edge, since its LEAST skips nulls.
+      if (row?.first == null) return null
       const lowest = Math.max(Number(row?.first), since === undefined ? 0 : await floorOf(since))
       return Number(row?.edge) > lowest ? Number(row?.edge) : null
     },

@@ -61,6 +61,8 @@ export function createReceive({
     const { from, ...target } = chooseTarget(invocation, url)
     const accepted = await persist({ ...invocation, targetFrom: from }, target, verified)
     room.release()
+    // The header is not signed: another one starts nothing, and Port learns that the run of this one was not started.
+    if (invocation.runId !== null && accepted.runId !== invocation.runId) throw anotherRun()
     c.set(PERSISTED, true)
     onAccepted?.(
       accepted.duplicate ? 'duplicate' : 'accepted',
@@ -130,6 +132,12 @@ export function createReceive({
     }
   }
 }
+
+const anotherRun = () =>
+  new Problem(
+    409,
+    'A webhook with this signature has come for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
+  )
 
 /** What starts in the repository, as answers and log lines name it. */
 const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>

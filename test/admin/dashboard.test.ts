@@ -145,6 +145,24 @@ test('wrong tokens are throttled by sender, the right one then as well', async c
   expect(await late.text()).toMatch(/Too many tries: wait \d+ s\./)
 })
 
+test('a form that cannot be read is refused with a sentence, and is a try like any other', async context => {
+  const { relay, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
+  const post = (path: string, headers: Record<string, string>, body: string | URLSearchParams) =>
+    fetch(`${relay.url}${path}`, { ...{ method: 'POST', redirect: 'manual', headers, body } })
+  const signedIn = await post('/sign-in', {}, new URLSearchParams({ token: RELAY_ADMIN_TOKEN }))
+  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
+  const unread = { 'content-type': 'multipart/form-data' }
+  for (const path of ['/sign-out', `/deliveries/${ids[0]}/redeliver`, '/redeliver']) {
+    const answer = await post(path, { ...unread, cookie }, 'x')
+    expect([path, answer.status]).toEqual([path, 400])
+    expect(await answer.text()).toContain('The form cannot be read: open the page again.')
+  }
+  const statuses: number[] = []
+  for (let i = 0; i < 12; i++) statuses.push((await post('/sign-in', unread, 'x')).status)
+  expect([statuses.slice(0, 9), statuses[11]]).toEqual([Array(9).fill(400), 429])
+  expect(relay.printed()).not.toContain('a request failed')
+})
+
 test('a view token sees all and changes nothing; a form of another site, or without its secret, changes nothing', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
   const { page } = await signedIn({}, RELAY_VIEW_TOKEN)

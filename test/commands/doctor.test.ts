@@ -647,12 +647,12 @@ describe('what does not answer, or not as it should', () => {
 
   test('a proxy that is none, one that is away, and certificates that are none', async () => {
     expect(await wrong({ HTTPS_PROXY: 'proxy:3128' })).toEqual([
-      'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128.',
+      'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25.',
     ])
     expect(await wrong({ HTTP_PROXY: `http://${nowhere}` })).toEqual([
       `problem: The proxy of HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.`,
     ])
-    expect(await wrong({ HTTPS_PROXY: issuer.url })).toEqual([])
+    expect(await wrong({ HTTPS_PROXY: issuer.url, HTTP_PROXY: ' ' })).toEqual([])
     expect(await wrong({ NODE_EXTRA_CA_CERTS: '/missing.pem' })).toEqual([
       'problem: NODE_EXTRA_CA_CERTS: /missing.pem cannot be read (ENOENT).',
     ])

@@ -10,6 +10,7 @@ const PKCS8 = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 
 /** Of those that are not any text. */
 const VALUES: Env = {
+  PORT_WEBHOOK_SECRETS: 'rotation:our-older-secret',
   GITHUB_TOKEN: 'a token',
   RELAY_ADMIN_TOKEN: 'a token of some length',
   RELAY_DATABASE: 'sqlite:/x',
@@ -66,10 +67,13 @@ describe('a secret from a file', () => {
   })
 
   test('holds several webhook secrets, one a line or separated by commas, as the variable does', () => {
-    const three = 'one\ntwo, three\r\n\n'
+    const three = 'secret-number-one\nsecret-number-two, secret-number-three\r\n\n'
     const inFile = read({ PORT_WEBHOOK_SECRETS_FILE: '/f' }, { '/f': three }).organisations
     expect(inFile).toEqual(read({ PORT_WEBHOOK_SECRETS: three }).organisations)
-    expect(inFile.map(({ secrets }) => secrets)).toEqual([['port secret'], ['one', 'two', 'three']])
+    expect(inFile.map(({ secrets }) => secrets)).toEqual([
+      ['port secret'],
+      ['secret-number-one', 'secret-number-two', 'secret-number-three'],
+    ])
   })
 
   test('that cannot be read, is empty, or stands beside the variable is a problem', () => {
@@ -97,18 +101,22 @@ describe('the organisations', () => {
 
   test('are that of PORT_CLIENT_SECRET, with its rotations, those with a client id, and plain secrets', () => {
     const entries = [
-      'rotation:old',
-      'plain',
-      'their-client-id:theirs',
-      'another:theirs:too',
-      'their-client-id:new',
+      'rotation:our-older-secret',
+      'secret-that-verifies',
+      'their-client-id:secret-of-theirs',
+      'another:secret-of-another',
+      'their-client-id:newer-secret-of-theirs',
     ]
     const { organisations } = read({ PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: entries.join(',') })
     expect(organisations).toEqual([
-      { id: 'default', clientId: PORT_CLIENT_ID, secrets: ['port secret', 'old'] },
-      { id: 'unreported', clientId: null, secrets: ['plain'] },
-      { id: 'their-client-id', clientId: 'their-client-id', secrets: ['theirs', 'new'] },
-      { id: 'another', clientId: 'another', secrets: ['theirs:too'] },
+      { id: 'default', clientId: PORT_CLIENT_ID, secrets: ['port secret', 'our-older-secret'] },
+      { id: 'unreported', clientId: null, secrets: ['secret-that-verifies'] },
+      {
+        id: 'their-client-id',
+        clientId: 'their-client-id',
+        secrets: ['secret-of-theirs', 'newer-secret-of-theirs'],
+      },
+      { id: 'another', clientId: 'another', secrets: ['secret-of-another'] },
     ])
   })
 
@@ -119,16 +127,34 @@ describe('the organisations', () => {
   const prefix = 'must begin with rotation: or with a client id of Port and a colon, or hold a secret alone'
   const same =
     'PORT_WEBHOOK_SECRETS names one secret for two organisations: a webhook signed with it cannot be attributed to one of them'
+  const incomplete =
+    'must be rotation:SECRET, CLIENT_ID:SECRET or SECRET: a secret has at least 16 characters, and no white space, colon or #'
   test.each([
-    ['one,rotaton:hush', `PORT_WEBHOOK_SECRETS, entry 2, ${prefix}`],
-    ['default:hush', `PORT_WEBHOOK_SECRETS, entry 1, ${prefix}`],
+    ...[
+      'rotation',
+      'rotation:',
+      'their-client-id:',
+      ':secret-of-another',
+      'secret-of-a-few',
+      'their-client-id:short',
+      'rotation: secret-of-another',
+      'their-client-id:rotation:secret-of-another',
+      'their.client.id:secret-of-another',
+      '# the organisation of the others',
+      '#secret-of-another',
+      'their-client-id:secret-of-another#others',
+    ].map(entry => [`secret-number-one,${entry}`, `PORT_WEBHOOK_SECRETS, entry 2, ${incomplete}`]),
+    ['secret-number-one,rotaton:secret-of-another', `PORT_WEBHOOK_SECRETS, entry 2, ${prefix}`],
+    ['default:secret-of-another', `PORT_WEBHOOK_SECRETS, entry 1, ${prefix}`],
     [
-      `${PORT_CLIENT_ID}:hush`,
+      `${PORT_CLIENT_ID}:secret-of-another`,
       'PORT_WEBHOOK_SECRETS, entry 1, names the client id of PORT_CLIENT_ID: write rotation: in front of a further secret of that organisation',
     ],
-    ['theirs:hush,hush', same],
-    ['port secret', same],
+    ['theirs:secret-of-theirs,secret-of-theirs', same],
+    ['secret-of-ours-now', same],
   ])('with %j are a problem, reported without a secret', (text, problem) => {
-    expect(problems({ ...LEAST, PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: text })).toEqual([problem])
+    const PORT_CLIENT_SECRET = 'secret-of-ours-now'
+    const env = { ...LEAST, PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_WEBHOOK_SECRETS: text }
+    expect(problems(env)).toEqual([problem])
   })
 })

@@ -56,7 +56,7 @@ test('every variable is read', () => {
   const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
   const env = {
     PORT_CLIENT_ID: 'id',
-    PORT_WEBHOOK_SECRETS: 'rotation:old, next,',
+    PORT_WEBHOOK_SECRETS: 'rotation:our-older-secret, secret-that-verifies,',
     PORT_API_URL: 'https://api.us.port.io/',
     GITHUB_API_URL: 'https://ghe.acme.example/api/v3/',
     GITHUB_WEBHOOK_SECRET: 'hook',
@@ -84,8 +84,8 @@ test('every variable is read', () => {
   expect(read(env, { 'routes.yml': routes })).toEqual({
     port: { apiUrl: 'https://api.us.port.io', clientId: 'id', clientSecret: 'port secret' },
     organisations: [
-      { id: 'default', clientId: 'id', secrets: ['port secret', 'old'] },
-      { id: 'unreported', clientId: null, secrets: ['next'] },
+      { id: 'default', clientId: 'id', secrets: ['port secret', 'our-older-secret'] },
+      { id: 'unreported', clientId: null, secrets: ['secret-that-verifies'] },
     ],
     webhook: { tolerance: 1500, maxBody: 524_288 },
     github: {
@@ -187,6 +187,8 @@ describe('a problem names its variable:', () => {
       .privateKey.export({ type: 'pkcs8', format: 'pem' })
       .toString()
   const app = { GITHUB_TOKEN: '', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY: PKCS1 }
+  const proxy =
+    'must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25'
   const rows: [Env, string][] = [
     [{ PORT_CLIENT_SECRET: '' }, required],
     [
@@ -284,6 +286,17 @@ describe('a problem names its variable:', () => {
       { RELAY_TRUSTED_PROXIES: 'yes' },
       'RELAY_TRUSTED_PROXIES must be the number of proxies in front of the relay, 0 to 10',
     ],
+    ...[
+      'proxy.example.com:3128',
+      'ftp://proxy.example.com',
+      'http://user:hunter2@[bad',
+      'https://user:hunter%zz@proxy.example.com',
+      'http://proxy.example.com/path',
+      'http://proxy.example.com?a=1',
+      'http://',
+    ].flatMap(text =>
+      ['HTTPS_PROXY', 'http_proxy'].map((name): [Env, string] => [{ [name]: text }, `${name} ${proxy}`]),
+    ),
     [{ PORT: '65536' }, 'PORT must be a port number, 0 to 65535'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent'],
   ]

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { startGitHubApi } from '../support/github-api.ts'
-import { relayEnv, startRelay } from '../support/relay.ts'
+import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
 
@@ -37,6 +37,42 @@ test.each(['HTTP_PROXY', 'http_proxy'])('a relay reaches GitHub through the prox
   const { url, hosts } = await openProxy(github.url)
   const env = { GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token, [name]: url }
   const relay = await startRelay(relayEnv(env))
+  await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
+  await until(() => github.dispatches.length === 1, 'it is dispatched')
+  expect([...hosts]).toEqual(['github.example:80'])
+})
+
+test.each([
+  'proxy.example.com:3128',
+  'http://user:hunter2@[bad',
+  'https://user:hunter2%zz@proxy.example.com',
+])('with the proxy %s the relay does not start, and says why without the value', async url => {
+  const problem =
+    'HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25'
+  expect(await runRelay(relayEnv({ HTTPS_PROXY: url }))).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: `The configuration has a problem:\n  - ${problem}\n`,
+  })
+  expect(await runRelay({ HTTPS_PROXY: url }, ['--version'])).toMatchObject({ code: 0, stderr: '' })
+  const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+  for (const command of [['deliveries'], ['send', '--action', 'x']]) {
+    const env = { HTTPS_PROXY: url, RELAY_ADMIN_TOKEN, PORT_CLIENT_SECRET: 'secret' }
+    expect(await runRelay(env, command)).toEqual({ code: 1, stdout: '', stderr: `${problem}.\n` })
+  }
+})
+
+test('a blank proxy, or one between line breaks, is as one that is not set, or set without them', async () => {
+  const github = await startGitHubApi()
+  onTestFinished(() => github.close())
+  github.addRepository('acme/shop')
+  const { url, hosts } = await openProxy(github.url)
+  const relay = await startRelay(
+    relayEnv({
+      ...{ GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token },
+      ...{ HTTP_PROXY: `${url}\n`, HTTPS_PROXY: ' ', http_proxy: '' },
+    }),
+  )
   await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
   await until(() => github.dispatches.length === 1, 'it is dispatched')
   expect([...hosts]).toEqual(['github.example:80'])

@@ -105,15 +105,18 @@ describe('a webhook that is accepted', () => {
   })
 
   test('may be signed with any of the secrets', async () => {
-    const relay = await openReceiving({ env: { PORT_WEBHOOK_SECRETS: 'second, third' } })
-    for (const secret of [SECRET, 'second', 'third']) {
+    const relay = await openReceiving({
+      env: { PORT_WEBHOOK_SECRETS: 'the-second-secret, the-third-secret' },
+    })
+    for (const secret of [SECRET, 'the-second-secret', 'the-third-secret']) {
       expect((await relay.post({ secret, body: { secret: secret.length } })).status).toBe(202)
     }
     expect((await relay.post({ secret: 'fourth' })).status).toBe(401)
   })
 
   test('belongs to the organisation whose secret has signed it, and takes no run of another one', async () => {
-    const PORT_WEBHOOK_SECRETS = 'rotation:old, their-client-id:theirs, plain'
+    const [old, theirs, plain] = ['our-older-secret', 'secret-of-theirs', 'secret-that-verifies']
+    const PORT_WEBHOOK_SECRETS = `rotation:${old}, their-client-id:${theirs}, ${plain}`
     const accepted: NewDelivery[] = []
     const relay = await openReceiving({
       env: { PORT_WEBHOOK_SECRETS },
@@ -124,7 +127,7 @@ describe('a webhook that is accepted', () => {
         },
       },
     })
-    for (const secret of [SECRET, 'old', 'theirs', 'plain'])
+    for (const secret of [SECRET, old, theirs, plain])
       expect((await relay.post({ secret, body: context() })).status).toBe(202)
     expect(accepted.map(({ organisation, dedupeKey }) => [organisation, dedupeKey])).toEqual([
       ['default', 'run:r_1'],
@@ -193,26 +196,32 @@ describe('the same delivery again', () => {
     expect(await relay.written()).toHaveLength(3)
   })
 
-  test('is known by what was signed, whatever the unsigned RUN_ID header says', async () => {
+  // The run of the other header gets no workflow run: 200 would leave it in progress in Port for ever.
+  test('with another unsigned RUN_ID header starts nothing, and is refused with what to change', async () => {
     const relay = await openReceiving()
     const timestamp = String(Math.floor(Date.now() / 1000))
     const first = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
     expect(first.status).toBe(202)
     const replayed = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_2' } })
-    expect(replayed.status).toBe(200)
-    expect(replayed.body).toEqual({ ...first.body, duplicate: true })
+    expect(replayed.status).toBe(409)
+    expect(replayed.body.detail).toBe(
+      'A webhook with this signature has come for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
+    )
+    const again = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
+    expect([again.status, again.body]).toEqual([200, { ...first.body, duplicate: true }])
     expect(await relay.written()).toHaveLength(1)
   })
 
   test('with its header taken away, or given to one that came without, is the same all the same', async () => {
-    for (const [first, second] of [
-      [{ RUN_ID: 'r_1' }, {}],
-      [{}, { RUN_ID: 'r_1' }],
-    ] as Record<string, string>[][]) {
+    for (const [first, second, status] of [
+      [{ RUN_ID: 'r_1' }, {}, 200],
+      [{}, { RUN_ID: 'r_1' }, 409],
+    ] as [Record<string, string>, Record<string, string>, number][]) {
       const relay = await openReceiving()
       const timestamp = String(Math.floor(Date.now() / 1000))
       await relay.post({ body: { a: 1 }, timestamp, headers: first })
-      await relay.post({ body: { a: 1 }, timestamp, headers: second })
+      const again = await relay.post({ body: { a: 1 }, timestamp, headers: second })
+      expect(again.status).toBe(status)
       expect(await relay.written(), JSON.stringify([first, second])).toHaveLength(1)
     }
   })

@@ -33,18 +33,20 @@ export interface Stage {
     /** Port's client secret where absent. */
     secret?: string
   }): Promise<{ id: string; payload: ClientPayload; dispatch: Dispatch; portRun: PortRun | null }>
-  /** An invocation that starts deploy.yml on the branch `release`, whose run GitHub's answer names. */
-  deliverWorkflow(): Promise<{ id: string; payload: ClientPayload; runId: number; portRun: PortRun }>
+  /** An invocation that starts a workflow, deploy.yml where none is named, on the branch `release`, whose run GitHub's answer names. */
+  deliverWorkflow(
+    file?: string,
+  ): Promise<{ id: string; payload: ClientPayload; runId: number; portRun: PortRun }>
   /** A report as the action sends it. */
   post(path: string, token: string | null, body: unknown): Promise<Answer>
   /** Starts the relay again, on the same database and address. */
   restart(): Promise<void>
 }
 
-const WORKFLOW = {
-  ...{ path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: [] },
+const WORKFLOWS = ['deploy.yml', 'deploy@v2.yml'].map(file => ({
+  ...{ path: `.github/workflows/${file}`, name: 'Deploy', eventTypes: [] },
   dispatch: { inputs: { port: {} } },
-}
+}))
 
 interface Answer {
   status: number
@@ -79,7 +81,7 @@ export async function openStage(
   onTestFinished(async () => {
     await Promise.all([port.close(), github.close(), issuer.close()])
   })
-  const { id: repositoryId } = github.addRepository(REPOSITORY, { refs: ['release'], workflows: [WORKFLOW] })
+  const { id: repositoryId } = github.addRepository(REPOSITORY, { refs: ['release'], workflows: WORKFLOWS })
   const environment = (listen: number) =>
     relayEnv({
       PORT: String(listen),
@@ -126,10 +128,10 @@ export async function openStage(
       ))!
       return { id, payload: payloadOf(dispatch), dispatch, portRun }
     },
-    async deliverWorkflow() {
+    async deliverWorkflow(file = 'deploy.yml') {
       const portRun = port.createRun({ action: 'deploy_service' })
       const { body: answer } = await send(url, {
-        path: '/webhook?workflow=deploy.yml&ref=release',
+        path: `/webhook?workflow=${file}&ref=release`,
         secret: port.clientSecret,
         body: { run: { id: portRun.id }, action: { identifier: 'deploy_service' }, inputs: {} },
       })

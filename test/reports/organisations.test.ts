@@ -15,8 +15,8 @@ async function deliverOther(entry: string, secret: string) {
 }
 
 test.each([
-  ['with credentials of its own', 'their-client-id:theirs', 'theirs'],
-  ['without credentials', 'plain', 'plain'],
+  ['with credentials of its own', 'their-client-id:secret-of-theirs', 'secret-of-theirs'],
+  ['without credentials', 'secret-that-verifies', 'secret-that-verifies'],
 ])('an organisation %s has no cipher text of another one decrypted', async (_, entry, secret) => {
   const { stage, id } = await deliverOther(entry, secret)
   const token = stage.issuer.token(stage.run(), stage.url)

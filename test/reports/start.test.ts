@@ -35,6 +35,17 @@ test('another spelling of the repository’s name is the same repository', async
   await expect(startReport(stage, id)).resolves.toBeTruthy()
 })
 
+test('the name of the workflow file may have an @', async () => {
+  const stage = await openStage()
+  const { id, runId } = await stage.deliverWorkflow('deploy@v2.yml')
+  const started = { runId, eventName: 'workflow_dispatch', ref: 'refs/heads/release' }
+  for (const workflow of ['deploy.yml', 'deploy@v1.yml']) {
+    const token = stage.issuer.token(stage.run({ ...started, workflow }), stage.url)
+    expect((await stage.post('/report/start', token, { delivery: id })).status).toBe(403)
+  }
+  await expect(startReport(stage, id, { ...started, workflow: 'deploy@v2.yml' })).resolves.toBeTruthy()
+})
+
 test('a second run is a duplicate, and gets nothing; the first goes on, in another job and after a re-run', async () => {
   const stage = await openStage()
   const { id } = await stage.deliver()

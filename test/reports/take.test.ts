@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { expect, test } from 'vitest'
 import { BOUNDS } from '../../relay/config/bounds.ts'
+import { reportMessage } from '../../relay/reports/read-message.ts'
 import { openRelayHere } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { openStage, startReport } from './open-stage.ts'
@@ -97,6 +98,24 @@ test('an entity whose identifier has 1,000 characters, as Port takes, can be del
   }
   expect((await remove(1_001)).status).toBe(400)
   expect((await remove(1_000)).status).toBe(202)
+})
+
+const many = <T>(length: number, item: (n: number) => T) => Array.from({ length }, (_, n) => item(n))
+const anEntity = (values: unknown[]) => ({
+  entity: { blueprint: 'service', properties: { identifier: 'shop', properties: { values } } },
+})
+test.each<[string, boolean, object]>([
+  ['an entity of empty lists', true, anEntity(many(80_000, () => []))],
+  ['an entity of objects', true, anEntity(many(25_000, () => ({ a: [] })))],
+  ['lines that are none', false, { log: many(120_000, () => 1) }],
+])('a quarter of a megabyte of %s is checked at once', (_, isReport, report) => {
+  const message = { delivery: 'd', sender: 'a', number: 1, reports: [report] }
+  const times = many(5, () => {
+    const before = process.cpuUsage()
+    expect(reportMessage.safeParse(message).success).toBe(isReport)
+    return process.cpuUsage(before).user / 1000
+  })
+  expect(Math.min(...times)).toBeLessThan(20)
 })
 
 test('a relay whose client secret was rotated meanwhile takes the token', async () => {

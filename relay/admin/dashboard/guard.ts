@@ -83,13 +83,13 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
   app.post('/sign-in', logged, limit, async c => {
     checkOpen()
     const wait = signIns.take(senderAddress(c, trustedProxies))
-    const form = await c.req.parseBody()
-    const next = localPath(form.next)
     if (wait > 0) {
       const seconds = Math.ceil(wait / 1000)
-      const page = signInPage(next, `Too many tries: wait ${seconds} s.`)
+      const page = signInPage('/', `Too many tries: wait ${seconds} s.`)
       return c.html(page, 429, { ...SECURITY, 'retry-after': String(seconds) })
     }
+    const form = await parseForm(c)
+    const next = localPath(form.next)
     if (!isOwnSite(c)) throw new Problem(403, 'The form came from another site: sign in here.')
     const role = roles.of(typeof form.token === 'string' ? form.token.trim() : null)
     if (role === null) {
@@ -135,8 +135,16 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
   }
 }
 
+async function parseForm(c: Context): Promise<Form> {
+  try {
+    return await c.req.parseBody()
+  } catch {
+    throw new Problem(400, 'The form cannot be read: open the page again.')
+  }
+}
+
 async function readForm(c: Context, session: Session): Promise<Form> {
-  const form = await c.req.parseBody()
+  const form = await parseForm(c)
   if (isOwnForm(c, session, form.csrf)) return form
   throw new Problem(403, 'The form was not sent by a page of this session: open the page again.')
 }

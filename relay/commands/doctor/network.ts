@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { proxiesOf } from '../../config/proxies.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
 const LOCAL = /^(localhost|127\.|\[::1\]|0\.0\.0\.0)/
@@ -77,16 +78,13 @@ export const oidcIssuer: Check = {
 export const proxy: Check = {
   name: 'proxy and CA',
   async run({ env, readFile }) {
-    const names = ['HTTPS_PROXY', 'HTTP_PROXY', 'https_proxy', 'http_proxy'].filter(name => env[name])
-    const found = await Promise.all(names.map(name => checkProxy(name, env[name]!)))
+    const found = await Promise.all(proxiesOf(env).map(([name, text]) => checkProxy(name, new URL(text))))
     const ca = env.NODE_EXTRA_CA_CERTS
     return [...found, ...(ca ? [checkCertificates(ca, readFile)] : [])]
   },
 }
 
-async function checkProxy(name: string, text: string): Promise<Finding> {
-  const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null
-  if (!url) return problem(`${name} must be an http(s) URL, such as http://proxy.example.com:3128.`)
+async function checkProxy(name: string, url: URL): Promise<Finding> {
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
   const socket = connect({ host: url.hostname.replace(/^\[|\]$/g, ''), port, timeout: TIMEOUT_MS })
   socket.on('timeout', () => socket.destroy(new DOMException('No answer in time', 'TimeoutError')))

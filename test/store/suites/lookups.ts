@@ -146,6 +146,14 @@ export function lookupTests(place: Place): void {
     expect((await store.list({ since: 0 }, { limit: 1 }))[0]?.id).toBe(`d${amount}`)
   })
 
+  test('among no deliveries nothing is left to look through', async () => {
+    const store = await place.emptied()
+    for (const before of [undefined, 3_000_000]) {
+      expect(await store.listedTo({ action: 'rare' }, before)).toBeNull()
+      expect(await store.listedTo({ action: 'rare', since: 1 }, before)).toBeNull()
+    }
+  })
+
   test('what waits for Port is reported for each delivery', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
