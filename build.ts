@@ -24,6 +24,7 @@ const bundles = {
   'action/post': 'action/dist/post/index.js',
   'action/progress': 'action/dist/progress/index.js',
   'action/github': 'action/dist/github/index.js',
+  'action/yaml': 'action/dist/yaml/index.js',
   'relay/main': 'relay/dist/main.js',
   'relay/lambda': 'relay/dist/lambda/index.mjs',
   'relay/store/sqlite/sqlite-thread': 'relay/dist/sqlite-thread.js',
@@ -39,8 +40,11 @@ const bundles = {
 const undici = 'export class ProxyAgent {}\nexport const fetch = undefined\n'
 const withoutUndici = { undici: '../github/undici.js' }
 
-/** Post and progress load GitHub's client when they ask GitHub for the first time; main never does. */
-const github = { package: '@actions/github', entry: 'action/github', file: '../github/index.js' }
+/** What post and progress load when they first need it, from one bundle for both; main never does. */
+const shared = [
+  { package: '@actions/github', entry: 'action/github', file: '../github/index.js', exports: 'getOctokit' },
+  { package: 'yaml', entry: 'action/yaml', file: '../yaml/index.js', exports: 'parse' },
+]
 
 /** The command `play` loads the player, the stand-ins and the action when it is called: nothing of them is in the relay. */
 const play = { entry: '../../scripts/trial/play-trial.js', file: './play/index.js' }
@@ -93,13 +97,16 @@ function transpile(): void {
       },
     })
     const lazily = (from: string) => `import(/* webpackIgnore: true */ '${from}')`
-    const text = outputText
-      .replaceAll(`import('${github.package}')`, lazily(github.file))
-      .replaceAll(`import("${play.entry}")`, lazily(play.file))
+    let text = outputText.replaceAll(`import("${play.entry}")`, lazily(play.file))
+    if (file.startsWith('action/')) {
+      for (const each of shared) text = text.replaceAll(`import('${each.package}')`, lazily(each.file))
+    }
     write(join(staging, file.replace(/\.ts$/, '.js')), text)
   }
   cpSync('test/fixtures/schemas', join(staging, 'test/fixtures/schemas'), { recursive: true })
-  write(join(staging, `${github.entry}.js`), `export { getOctokit } from '${github.package}'\n`)
+  for (const { package: from, entry, exports } of shared) {
+    write(join(staging, `${entry}.js`), `export { ${exports} } from '${from}'\n`)
+  }
 }
 
 /** The bundle, and the files that it needs beside it. */

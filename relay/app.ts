@@ -5,7 +5,8 @@ import type { Metrics } from './admin/metrics.ts'
 import { createRoles } from './admin/roles.ts'
 import type { Config } from './config/config.ts'
 import type { ApplyEvent } from './deliveries/apply-event.ts'
-import { answerProblem, Problem } from './http/problem.ts'
+import { bearer } from './http/bearer.ts'
+import { answerProblem, Problem, refuseOthers } from './http/problem.ts'
 import type { Trouble } from './log/trouble.ts'
 import type { Store } from './store/store.ts'
 import { createCancel } from './webhook/cancel.ts'
@@ -56,25 +57,18 @@ export function createApp(deps: AppDeps): Hono {
     if (c.res.ok) metrics?.webhook('cancellation')
   })
   app.post('/webhook/cancel', createCancel({ store, apply, verify, trouble }))
-  app.all('/webhook/cancel', () => {
-    throw new Problem(405, 'Cancellations come as POST.', { allow: 'POST' })
-  })
-
-  for (const path of ['/webhook', '/webhook/:owner/:repo']) {
-    app.all(path, c => {
-      if (METHODS.includes(c.req.method)) return receive(c)
-      throw new Problem(
-        405,
-        "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
-        { allow: METHODS.join(', ') },
-      )
-    })
-  }
+  refuseOthers(app, ['/webhook/cancel'], 'POST', 'Cancellations come as POST.')
+  const paths = ['/webhook', '/webhook/:owner/:repo']
+  app.on(METHODS, paths, receive)
+  refuseOthers(
+    app,
+    paths,
+    METHODS.join(', '),
+    "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
+  )
   if (receiveGitHub) {
     app.post('/github', receiveGitHub)
-    app.all('/github', () => {
-      throw new Problem(405, "GitHub's webhooks come as POST.", { allow: 'POST' })
-    })
+    refuseOthers(app, ['/github'], 'POST', "GitHub's webhooks come as POST.")
   }
   if (reports) {
     app.use('/report/*', async (c, next) => {
@@ -83,21 +77,19 @@ export function createApp(deps: AppDeps): Hono {
     })
     app.route('/report', reports)
   }
-  app.use('/api/*', logCalls({ roles: createRoles(config), trustedProxies, log }))
+  const roles = createRoles(config)
+  app.use(
+    '/api/*',
+    logCalls({ trustedProxies, log }, 'the admin API was called', c => roles.of(bearer(c))),
+  )
   if (admin) app.route('/api', admin.api).route('/', admin.dashboard)
   app.get('/healthz', c => c.json({ ok: true }))
   app.get('/readyz', deps.giveReadiness)
   if (deps.giveMetrics) {
     app.get('/metrics', deps.giveMetrics)
-    app.all('/metrics', () => {
-      throw new Problem(405, 'Metrics are read by GET.', { allow: 'GET, HEAD' })
-    })
+    refuseOthers(app, ['/metrics'], 'GET, HEAD', 'Metrics are read by GET.')
   }
-  for (const path of ['/healthz', '/readyz']) {
-    app.all(path, () => {
-      throw new Problem(405, 'Health checks come as GET.', { allow: 'GET, HEAD' })
-    })
-  }
+  refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Health checks come as GET.')
   const onRefusal: RefusalDeps['onRefusal'] = (c, refusal) => {
     metrics?.webhook(refusal.status)
     admin?.refusals.note(c, refusal)

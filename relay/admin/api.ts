@@ -1,16 +1,14 @@
-import { type Context, Hono } from 'hono'
+import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { parseJson } from '../../port/parse-json.ts'
 import { isObject } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
-import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import { bearer } from '../http/bearer.ts'
-import { Problem } from '../http/problem.ts'
-import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../store/delivery.ts'
+import { Problem, refuseOthers } from '../http/problem.ts'
 import type { Store } from '../store/store.ts'
-import { FILTERS, type GivenFilter, MAX_LISTED, readFilter, readWhole } from './filter.ts'
+import { FILTERS, type GivenFilter, MAX_LISTED, readBulkFilter, readFilter, readWhole } from './filter.ts'
 import { openApi } from './openapi.ts'
-import { MAX_REDELIVERED, type Redelivery } from './redelivery.ts'
+import { knownDelivery, MAX_REDELIVERED, mustBeRedeliverable, type Redelivery } from './redelivery.ts'
 import type { Refusals } from './refusals.ts'
 import type { Roles } from './roles.ts'
 import { iso, showDelivery, showEvents, showRefusal } from './show-delivery.ts'
@@ -22,7 +20,6 @@ export interface AdminApiDeps {
   /** Ids of all organisations. */
   organisations: string[]
   store: Pick<Store, 'get' | 'list' | 'listedTo' | 'history' | 'clock'>
-  apply: ApplyEvent
   redelivery: Redelivery
   refusals: Pick<Refusals, 'since' | 'list'>
 }
@@ -31,14 +28,7 @@ export interface AdminApiDeps {
  * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither
  * is set. Inputs and people are not shown.
  */
-export function createAdminApi({
-  roles,
-  organisations,
-  store,
-  apply,
-  redelivery,
-  refusals,
-}: AdminApiDeps): Hono {
+export function createAdminApi({ roles, organisations, store, redelivery, refusals }: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
     if (!roles.isOpen) throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
@@ -64,35 +54,28 @@ export function createAdminApi({
     return c.json({ deliveries: deliveries.map(showDelivery), next })
   })
   app.get('/deliveries/:id', async c => {
-    const delivery = await known(c)
+    const delivery = await knownDelivery(c, store)
     return c.json({
       ...showDelivery(delivery),
       events: showEvents(delivery, await store.history(delivery.id)),
     })
   })
   app.post('/deliveries/:id/redeliver', async c => {
-    const delivery = await known(c)
+    const delivery = await knownDelivery(c, store)
     const { id, state } = delivery
     const ends = async () => ({
       port_run_ended: (await redelivery.readEnds([delivery])).get(id) ?? null,
     })
     if (readFlag('dry_run', c.req.query('dry_run'))) {
-      if (!REDELIVERABLE.includes(state)) throw notRedeliverable(delivery)
+      mustBeRedeliverable(delivery)
       return c.json({ delivery: id, state, dry_run: true, ...(await ends()) })
     }
-    const applied = await apply(delivery, { type: 'redelivered' })
-    if (applied.outcome === 'gone') throw unknown(id)
-    if (applied.outcome !== 'applied') throw notRedeliverable(applied.delivery)
+    await redelivery.redeliver(delivery)
     return c.json({ delivery: id, state: 'queued' }, 202)
   })
   app.post('/deliveries/:id/cancel', async c => {
-    const delivery = await known(c)
-    const applied = await apply(delivery, { type: 'cancelRequested', by: 'api' })
-    if (applied.outcome === 'gone') throw unknown(delivery.id)
-    const { state } = applied.delivery
-    if (applied.outcome !== 'applied' && !OPEN_STATES.includes(state))
-      throw new Problem(409, `Delivery ${delivery.id} has ended as ${state}: nothing can be cancelled.`)
-    return c.json({ delivery: delivery.id, state }, 202)
+    const { id, state } = await redelivery.cancel(await knownDelivery(c, store))
+    return c.json({ delivery: id, state }, 202)
   })
   app.post('/redeliver', bodyLimit({ maxSize: MAX_BODY, onError: tooLarge }), async c => {
     const { filter, limit, isDry } = readBulk(await c.req.text())
@@ -105,8 +88,7 @@ export function createAdminApi({
       }))
       return c.json({ dry_run: true, deliveries: shown, redelivered: 0, more })
     }
-    const redelivered: Delivery[] = []
-    for (const each of deliveries) if (await redelivery.redeliver(each)) redelivered.push(each)
+    const redelivered = await redelivery.redeliverAll(deliveries)
     const shown = redelivered.map(each => ({ ...showDelivery(each), state: 'queued', reason: null }))
     return c.json({ dry_run: false, deliveries: shown, redelivered: shown.length, more }, 202)
   })
@@ -114,28 +96,11 @@ export function createAdminApi({
     const limit = readWhole('limit', c.req.query('limit'), BOUNDS.refused.value) ?? 100
     return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
   })
-  const methods = {
-    '/openapi.json': 'GET',
-    '/deliveries': 'GET',
-    '/deliveries/:id': 'GET',
-    '/deliveries/:id/redeliver': 'POST',
-    '/deliveries/:id/cancel': 'POST',
-    '/redeliver': 'POST',
-    '/refused': 'GET',
-  }
-  for (const [path, allow] of Object.entries(methods)) {
-    app.all(path, () => {
-      throw new Problem(405, `Send this as ${allow}.`, { allow })
-    })
-  }
+  const read = ['/openapi.json', '/deliveries', '/deliveries/:id', '/refused']
+  refuseOthers(app, read, 'GET', 'Send this as GET.')
+  const change = ['/deliveries/:id/redeliver', '/deliveries/:id/cancel', '/redeliver']
+  refuseOthers(app, change, 'POST', 'Send this as POST.')
   return app
-
-  async function known(c: Context): Promise<Delivery> {
-    const id = c.req.param('id') ?? ''
-    const delivery = await store.get(id)
-    if (!delivery) throw unknown(id)
-    return delivery
-  }
 
   /** What is to be redelivered: a filter that names a state, so that nothing is redelivered by mistake. */
   function readBulk(text: string) {
@@ -151,13 +116,8 @@ export function createAdminApi({
     for (const [name, value] of Object.entries(given)) {
       if (typeof value !== 'string') throw new Problem(400, `${name} must be a string.`)
     }
-    if (!REDELIVERABLE.some(state => state === given.state))
-      throw new Problem(
-        400,
-        `state must be ${REDELIVERABLE.join(' or ')}: only such deliveries can be redelivered.`,
-      )
     return {
-      filter: readFilter(given as GivenFilter, organisations, store.clock()),
+      filter: readBulkFilter(given as GivenFilter, organisations, store.clock()),
       limit:
         readWhole('limit', limit === undefined ? undefined : String(limit), MAX_REDELIVERED) ??
         MAX_REDELIVERED,
@@ -181,9 +141,3 @@ function readFlag(name: string, text: string | undefined): boolean {
 const tooLarge = () => {
   throw new Problem(413, `The body is larger than ${MAX_BODY} bytes.`)
 }
-
-const notRedeliverable = ({ id, state }: Delivery) =>
-  new Problem(409, `Delivery ${id} is ${state}: only failed or cancelled deliveries can be redelivered.`)
-
-const unknown = (id: string) =>
-  new Problem(404, `There is no delivery ${id}: it was purged after RELAY_RETENTION, or it never existed.`)

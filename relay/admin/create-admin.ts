@@ -51,7 +51,7 @@ export function createAdmin({
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
   const shared = {
-    ...{ store, apply, refusals },
+    ...{ store, refusals },
     roles: createRoles(config),
     organisations: config.organisations.map(({ id }) => id),
     redelivery: createRedelivery({ store, apply, port }),

@@ -2,7 +2,7 @@ import { isRepository } from '../config/routes.ts'
 import { duration } from '../config/values.ts'
 import { Problem } from '../http/problem.ts'
 import { runKey } from '../store/dedupe-key.ts'
-import { STATES, type State } from '../store/delivery.ts'
+import { REDELIVERABLE, STATES, type State } from '../store/delivery.ts'
 import type { Filter } from '../store/store.ts'
 
 /** The filters of lists and of bulk redelivery, as addresses, bodies and forms name them. */
@@ -55,3 +55,16 @@ export function readWhole(name: string, text: string | undefined, max: number): 
     max === Number.MAX_SAFE_INTEGER ? 'above 0, as "next" in the answer before gives it' : `from 1 to ${max}`
   throw new Problem(400, `${name} must be a whole number ${range}.`)
 }
+
+/** Of what is to be redelivered: it names a state, so that nothing is redelivered by mistake. @throws Problem 400 */
+export function readBulkFilter(given: GivenFilter, organisations: string[], now: number): Filter {
+  if (REDELIVERABLE.some(state => state === given.state)) return readFilter(given, organisations, now)
+  throw new Problem(
+    400,
+    `state must be ${REDELIVERABLE.join(' or ')}: only such deliveries can be redelivered.`,
+  )
+}
+
+/** An empty field of a form is no filter. */
+export const givenIn = (read: (name: string) => string | undefined): GivenFilter =>
+  Object.fromEntries(FILTERS.map(name => [name, read(name)?.trim() || undefined]))

@@ -1,6 +1,8 @@
+import type { Context } from 'hono'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import type { PortAccess } from '../deliveries/port-access.ts'
-import type { Delivery } from '../store/delivery.ts'
+import { Problem } from '../http/problem.ts'
+import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../store/delivery.ts'
 import type { Filter, Store } from '../store/store.ts'
 
 /** How many deliveries one request redelivers at most. */
@@ -31,9 +33,37 @@ export interface Redelivery {
    * workflow run reports. Null where there is none, or it could not be read in time.
    */
   readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>>
-  /** @returns false where it has changed meanwhile, and cannot be redelivered */
-  redeliver(delivery: Delivery): Promise<boolean>
+  /** @throws Problem 409 */
+  redeliver(delivery: Delivery): Promise<void>
+  /** @returns those that had not changed meanwhile */
+  redeliverAll(deliveries: readonly Delivery[]): Promise<Delivery[]>
+  /** @throws Problem 409 where it has ended */
+  cancel(delivery: Delivery): Promise<Delivery>
 }
+
+/** The one that the path names. @throws Problem 404 */
+export async function knownDelivery(c: Context, store: Pick<Store, 'get'>): Promise<Delivery> {
+  const id = c.req.param('id') ?? ''
+  const delivery = await store.get(id)
+  if (delivery) return delivery
+  throw unknown(id)
+}
+
+export function mustBeRedeliverable({ id, state }: Delivery): void {
+  if (REDELIVERABLE.includes(state)) return
+  throw new Problem(
+    409,
+    `Delivery ${id} is ${state}: only failed or cancelled deliveries can be redelivered.`,
+  )
+}
+
+export function mustBeOpen({ id, state }: Delivery): void {
+  if (OPEN_STATES.includes(state)) return
+  throw new Problem(409, `Delivery ${id} has ended as ${state}: nothing can be cancelled.`)
+}
+
+const unknown = (id: string) =>
+  new Problem(404, `There is no delivery ${id}: it was purged after RELAY_RETENTION, or it never existed.`)
 
 export function createRedelivery({ store, apply, port }: RedeliveryDeps): Redelivery {
   return {
@@ -60,6 +90,27 @@ export function createRedelivery({ store, apply, port }: RedeliveryDeps): Redeli
       await Promise.all(Array.from({ length: READS }, reader))
       return ends
     },
-    redeliver: async delivery => (await apply(delivery, { type: 'redelivered' })).outcome === 'applied',
+    async redeliver(delivery) {
+      const applied = await apply(delivery, { type: 'redelivered' })
+      if (applied.outcome === 'gone') throw unknown(delivery.id)
+      if (applied.outcome === 'applied') return
+      mustBeRedeliverable(applied.delivery)
+      throw new Problem(
+        409,
+        `Delivery ${delivery.id} has changed meanwhile: look at it, and redeliver it again.`,
+      )
+    },
+    async redeliverAll(deliveries) {
+      const redelivered: Delivery[] = []
+      for (const each of deliveries)
+        if ((await apply(each, { type: 'redelivered' })).outcome === 'applied') redelivered.push(each)
+      return redelivered
+    },
+    async cancel(delivery) {
+      const applied = await apply(delivery, { type: 'cancelRequested', by: 'api' })
+      if (applied.outcome === 'gone') throw unknown(delivery.id)
+      if (applied.outcome !== 'applied') mustBeOpen(applied.delivery)
+      return applied.delivery
+    },
   }
 }

@@ -1,4 +1,4 @@
-import type { Context } from 'hono'
+import type { Context, Hono } from 'hono'
 
 const TITLES = {
   400: 'Bad Request',
@@ -51,4 +51,13 @@ export const PROBLEM_TYPE = { 'content-type': 'application/problem+json' }
 /** The body of problem details. */
 export function problemDetails({ status, message }: Problem): object {
   return { type: 'about:blank', title: TITLES[status], status, detail: message }
+}
+
+/** Other methods of these paths are refused. @param allow such as `GET, HEAD` */
+export function refuseOthers(app: Hono, paths: string[], allow: string, sentence: string): void {
+  for (const path of paths) {
+    app.all(path, () => {
+      throw new Problem(405, sentence, { allow })
+    })
+  }
 }

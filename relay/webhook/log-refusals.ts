@@ -1,8 +1,7 @@
 import type { Context } from 'hono'
-import { type Problem, refusalOf } from '../http/problem.ts'
-import { senderAddress } from '../http/sender-address.ts'
+import type { Problem } from '../http/problem.ts'
+import { requestFields } from '../http/request-fields.ts'
 
-const LONGEST_PATH = 200
 const SENDERS: [path: RegExp, name: 'Port' | 'GitHub'][] = [
   [/^\/webhook(\/|$)/, 'Port'],
   [/^\/github$/, 'GitHub'],
@@ -30,15 +29,6 @@ export function logRefusals(deps: RefusalDeps): (c: Context, refusal: Problem) =
     if (!sender || c.get(PERSISTED)) return
     const { status } = refusal
     if (sender === 'Port') onRefusal(c, refusal)
-    log.info(
-      {
-        method: c.req.method,
-        path: c.req.path.slice(0, LONGEST_PATH),
-        status,
-        reason: refusalOf(refusal),
-        address: senderAddress(c, trustedProxies),
-      },
-      `a webhook of ${sender} is refused`,
-    )
+    log.info(requestFields(c, trustedProxies, status, refusal), `a webhook of ${sender} is refused`)
   }
 }

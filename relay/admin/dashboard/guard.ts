@@ -1,15 +1,15 @@
-import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { Problem, refusalOf } from '../../http/problem.ts'
+import { Problem } from '../../http/problem.ts'
 import { senderAddress } from '../../http/sender-address.ts'
 import { createTokenBuckets } from '../../http/token-bucket.ts'
+import { logCalls } from '../log-calls.ts'
 import type { Role, Roles } from '../roles.ts'
 import type { Html } from './format.ts'
 import { message, signInPage } from './layout.ts'
 import { isOwnForm, isOwnSite, type Session, type Sessions } from './sessions.ts'
 
 const MAX_FORM = 16_384
-const LONGEST_PATH = 200
 /** Tries to sign in, a minute and sender; twice as many at once. */
 const SIGN_INS = 5
 
@@ -62,24 +62,9 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
     const page = message(await sessions.read(c), title, error.message)
     return c.html(page, error.status, { ...SECURITY, ...error.headers })
   })
-  const logged: MiddlewareHandler = async (c, next) => {
-    const session = await sessions.read(c)
-    await next()
-    const { status } = c.res
-    log.info(
-      {
-        ...{
-          method: c.req.method,
-          path: c.req.path.slice(0, LONGEST_PATH),
-          role: session?.role ?? null,
-          status,
-        },
-        ...(status >= 400 && { reason: refusalOf(c.error) }),
-        address: senderAddress(c, trustedProxies),
-      },
-      'a form of the dashboard was sent',
-    )
-  }
+  const logged = logCalls({ trustedProxies, log }, 'a form of the dashboard was sent', async c => {
+    return (await sessions.read(c))?.role ?? null
+  })
   app.post('/sign-in', logged, limit, async c => {
     checkOpen()
     const wait = signIns.take(senderAddress(c, trustedProxies))

@@ -1,8 +1,8 @@
-import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomBytes, scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Context } from 'hono'
-import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import type { AdminTokens, Role } from '../roles.ts'
+import { deleteCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
+import { type AdminTokens, isSame, type Role } from '../roles.ts'
 
 const COOKIE = 'relay_session'
 const LIFETIME_MS = 12 * 3_600_000
@@ -23,33 +23,20 @@ export interface Sessions {
 
 /** @param clock the wall clock; milliseconds since 1970 */
 export function createSessions({ adminToken, viewToken }: AdminTokens, clock: () => number): Sessions {
-  const tokens = { admin: adminToken, view: viewToken }
-  const keys = new Map<Role, Promise<Buffer>>()
-
-  /** The token itself cannot be found from what it has signed, unless it can be guessed. */
-  function keyOf(role: Role): Promise<Buffer> | null {
-    const token = tokens[role]
-    if (token === null) return null
-    const key = keys.get(role) ?? derive(token, `dashboard session of ${role}`, 32)
-    keys.set(role, key)
-    return key
-  }
-
+  let key: Promise<Buffer> | undefined
+  /** The tokens themselves cannot be found from what it has signed, unless they can be guessed. */
+  const keyOf = () => (key ??= derive(`${adminToken} ${viewToken}`, 'dashboard session', 32))
   return {
     async read(c) {
-      const cookie = getCookie(c, COOKIE) ?? ''
-      const [role = '', expires = '', nonce = '', mac = ''] = cookie.split('.')
-      if (role !== 'admin' && role !== 'view') return null
-      const key = await keyOf(role)
-      if (!key || !(Number(expires) > clock())) return null
-      if (!isSame(mac, sign(key, `${role}.${expires}.${nonce}`))) return null
-      return { role, csrf: sign(key, `form ${cookie}`) }
+      const cookie = (await getSignedCookie(c, await keyOf(), COOKIE)) || ''
+      const [role, expires] = cookie.split('.')
+      if ((role !== 'admin' && role !== 'view') || !(Number(expires) > clock())) return null
+      const csrf = createHmac('sha256', await keyOf()).update(`form ${cookie}`)
+      return { role, csrf: csrf.digest('base64url') }
     },
     async begin(c, role) {
-      const key = await keyOf(role)
-      if (!key) return
       const content = `${role}.${clock() + LIFETIME_MS}.${randomBytes(12).toString('base64url')}`
-      setCookie(c, COOKIE, `${content}.${sign(key, content)}`, {
+      await setSignedCookie(c, COOKIE, content, await keyOf(), {
         httpOnly: true,
         sameSite: 'Lax',
         path: '/',
@@ -71,6 +58,3 @@ export const isOwnSite = (c: Context) =>
   ['same-origin', 'none', undefined].includes(c.req.header('sec-fetch-site'))
 
 const derive = promisify(scrypt) as (token: string, salt: string, length: number) => Promise<Buffer>
-const sign = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest('base64url')
-const isSame = (a: string, b: string) =>
-  a.length === b.length && timingSafeEqual(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1'))
