@@ -14,13 +14,11 @@ const LOAD = [
   'test/workflow-dispatch/exact-runs.test.ts',
 ]
 
-/** They change what all of a process sees, such as its sockets, or keep something open for a file: a process each. */
+/** They change what all of a process sees, such as its sockets and clocks: in processes of their own. */
 const ALONE = [
-  'test/{invocation-target,network-error}.test.ts',
   'test/action/{progress-reporter,relay-request,send-log,start,steps}.test.ts',
   'test/github/{hostile-texts,workflow-dispatch}.test.ts',
   'test/operate/trouble.test.ts',
-  'test/relay/{allow-list,signature,wait-dispatch,webhook}.test.ts',
 ]
 
 export default defineConfig({
@@ -29,6 +27,7 @@ export default defineConfig({
     maxWorkers: 6,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    isolate: false,
     projects: [
       {
         extends: true,
@@ -36,11 +35,10 @@ export default defineConfig({
           name: 'tests',
           include: ['test/**/*.test.ts'],
           exclude: [...LOAD, ...ALONE],
-          isolate: false,
         },
       },
       { extends: true, test: { name: 'alone', include: ALONE } },
-      { extends: true, test: { name: 'load', include: LOAD } },
+      { extends: true, test: { name: 'load', include: LOAD, isolate: true } },
     ],
     coverage: {
       provider: 'v8',

@@ -1,8 +1,9 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
-import { type Relay, relayEnv, runRelay, startRelay, temporaryFolder } from '../support/relay.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
+import { openRelayHere, type Relay, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
 
@@ -11,8 +12,8 @@ import { until } from '../support/until.ts'
 const sendRun = (relay: Relay, id: string) => send(relay.url, { body: { run: { id }, inputs: {} } })
 const readyz = async (relay: Relay) => (await fetch(`${relay.url}/readyz`)).status
 
-async function startOn(path: string): Promise<Relay> {
-  const relay = await startRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+async function startOn(path: string, open = openRelayHere): Promise<Relay> {
+  const relay = await open(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
   expect([(await sendRun(relay, 'r_before')).status, await readyz(relay)]).toEqual([202, 200])
   return relay
 }
@@ -32,7 +33,7 @@ test('a relay whose SQLite file was deleted accepts nothing and is not ready', a
 
 test('a relay whose SQLite file was moved away and put back goes on with what it had', async () => {
   const path = join(temporaryFolder(), 'relay.db')
-  const relay = await startOn(path)
+  const relay = await startOn(path, startRelay)
   renameSync(path, `${path}.away`)
   expect([(await sendRun(relay, 'r_1')).status, await readyz(relay)]).toEqual([503, 503])
   // Meanwhile the log would be moved into the file: opened anew, SQLite would delete it.
@@ -44,7 +45,7 @@ test('a relay whose SQLite file was moved away and put back goes on with what it
     202, 200,
   ])
   await relay.kill()
-  const again = await startRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+  const again = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
   expect([(await sendRun(again, 'r_1')).status, (await sendRun(again, 'r_before')).status]).toEqual([
     200, 200,
   ])
@@ -54,12 +55,12 @@ test('a relay whose SQLite file was replaced, as by a restored backup, accepts n
   const path = join(temporaryFolder(), 'relay.db')
   await (await startOn(path)).stop()
   copyFileSync(path, `${path}.backup`)
-  const relay = await startRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+  const relay = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
   for (const end of ['', '-wal', '-shm']) rmSync(path + end, { force: true })
   renameSync(`${path}.backup`, path)
   expect([(await sendRun(relay, 'r_1')).status, await readyz(relay)]).toEqual([503, 503])
   await relay.stop()
-  const again = await startRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+  const again = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
   expect([(await sendRun(again, 'r_1')).status, (await sendRun(again, 'r_before')).status]).toEqual([
     202, 200,
   ])
@@ -74,10 +75,8 @@ test.each([
   mkdirSync(join(folder, 'real'))
   symlinkSync(join(folder, 'real', 'relay.db'), join(folder, 'link.db'))
   symlinkSync(join(folder, 'real'), join(folder, 'other'))
-  const relay = await startOn(join(folder, first))
+  const held = openSqliteFile(join(folder, first))
+  onTestFinished(() => held.close())
   const path = join(folder, second)
-  const refused = await runRelay(relayEnv({ RELAY_DATABASE: `sqlite:${path}`, PORT: '0', HOST: '127.0.0.1' }))
-  expect(refused.code).toBe(1)
-  expect(refused.stdout + refused.stderr).toContain(`Another relay is running on ${path}: stop it first`)
-  expect(await readyz(relay)).toBe(200)
+  expect(() => openSqliteFile(path)).toThrow(`Another relay is running on ${path}: stop it first`)
 })

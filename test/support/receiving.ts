@@ -1,17 +1,16 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createReadiness } from '../../relay/admin/readiness.ts'
 import { createApp } from '../../relay/app.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import type { ApplyEvent } from '../../relay/deliveries/apply-event.ts'
 import type { Transition } from '../../relay/store/delivery.ts'
-import { openStore } from '../../relay/store/open.ts'
 import type { Claimed, Store } from '../../relay/store/store.ts'
 import { relayEnv } from './relay.ts'
 import { type Webhook, webhookRequest } from './send.ts'
+import { openStoreHere } from './store-here.ts'
 
 /** The relay's intake without a socket: its app on a real SQLite file. */
 export interface Receiving {
@@ -74,20 +73,16 @@ export async function openReceiving(
   }
 }
 
-let opened: { store: Promise<Store>; folder: string } | undefined
-afterAll(async () => {
-  if (!opened) return
-  await (await opened.store).close()
-  rmSync(opened.folder, { recursive: true })
-})
+let opened: Promise<Store> | undefined
 
-/** One SQLite file for all tests of a file, emptied for each. */
+/** One SQLite file for all tests of this process, emptied for each. */
 async function emptyStore(): Promise<Store> {
   if (!opened) {
     const folder = mkdtempSync(join(tmpdir(), 'receiving-'))
-    opened = { folder, store: openStore({ kind: 'sqlite', path: join(folder, 'relay.db') }, 0) }
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+    opened = openStoreHere(join(folder, 'relay.db'))
   }
-  const store = await opened.store
+  const store = await opened
   await takeAll(store)
   while ((await store.purge(Number.MAX_SAFE_INTEGER, 1000)) > 0);
   return store

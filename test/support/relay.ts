@@ -9,6 +9,7 @@ import { readConfig } from '../../relay/config/config.ts'
 import { createLog } from '../../relay/log/create-log.ts'
 import { COMPILE_CACHE } from './compile-cache.ts'
 import { SECRET } from './sign.ts'
+import { openStoreHere } from './store-here.ts'
 import { until } from './until.ts'
 
 export type Env = Record<string, string>
@@ -59,7 +60,10 @@ export async function startRelay(env: Env = {}, flags: string[] = []): Promise<R
 export async function openRelayHere(env: Env = {}): Promise<Relay> {
   let printed = ''
   const log = createLog(env.LOG_LEVEL ?? 'info', { write: (line: string) => (printed += line) })
-  const relay = await openRelay(readConfig({ HOST: '127.0.0.1', PORT: '0', ...env }), log)
+  const config = readConfig({ HOST: '127.0.0.1', PORT: '0', ...env })
+  const { database } = config
+  const opening = database.kind === 'sqlite' ? openStoreHere(database.path, config.dispatchRate) : undefined
+  const relay = await openRelay(config, log, opening)
   let stopping: Promise<void> | undefined
   const stop = async () => {
     stopping ??= relay.stop()

@@ -14,12 +14,12 @@ import { OUTBOX_LEASE_MS, type PortLimits, sendOutbox } from '../../relay/delive
 import { createGitHub, type GitHub } from '../../relay/github/client.ts'
 import { createRateLimitGate, type RateLimitGate } from '../../relay/github/rate-limit-gate.ts'
 import type { Delivery, Evidence, Message } from '../../relay/store/delivery.ts'
-import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { createGitHubWebhook } from '../../relay/webhook/receive-github.ts'
 import { type GitHubApi, type GitHubRun, startGitHubApi } from './github-api.ts'
 import { type PortApi, startPortApi } from './port-api.ts'
 import { temporaryFolder } from './relay.ts'
+import { openStoreHere } from './store-here.ts'
 
 export const START_TIMEOUT = 60_000
 export const RUN_TIMEOUT = 300_000
@@ -107,7 +107,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     }),
   ])
   const path = join(temporaryFolder(), 'relay.db')
-  const file = await openStore({ kind: 'sqlite', path }, 0)
+  const file = await openStoreHere(path)
   const reader = new DatabaseSync(path, { readOnly: true })
   const dueAfter = reader.prepare(
     `SELECT min(due_at) AS due FROM deliveries WHERE state IN ('queued', 'dispatched', 'running') AND due_at > ?`,

@@ -5,7 +5,7 @@ import type { JsonObject } from '../../port/types.ts'
 import type { DeclaredInput, GitHubApiOptions, WorkflowDispatch } from '../support/github-api/types.ts'
 import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
 import { type PortApi, type PortRun, startPortApi } from '../support/port-api.ts'
-import { type Env, type Relay, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
+import { type Env, openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
 import { until } from '../support/until.ts'
@@ -55,7 +55,7 @@ export async function openScene(
   })
   const routes = join(temporaryFolder(), 'routes.yml')
   if (options.routes) writeFileSync(routes, options.routes)
-  const relay = await startRelay(
+  const relay = await openRelayHere(
     relayEnv({
       PORT_API_URL: port.url,
       PORT_CLIENT_ID: port.clientId,

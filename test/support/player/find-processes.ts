@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export type Process = { pid: number; command: string }
@@ -7,7 +7,7 @@ export type Process = { pid: number; command: string }
 export async function findProcesses(
   belongs: (id: string, environment: () => Promise<string[]>) => Promise<boolean>,
 ): Promise<Process[]> {
-  const ids = (await readdir('/proc').catch(() => [])).filter(name => /^\d+$/.test(name))
+  const ids = (attempt(() => readdirSync('/proc')) ?? []).filter(name => /^\d+$/.test(name))
   const found = await Promise.all(
     ids.map(async id => {
       const environment = async () => (await readSettled(id, 'environ')).split('\0')
@@ -22,14 +22,21 @@ export async function findProcesses(
 
 /** During `execve` Linux shows a live process with neither command line nor environment: it is read again. */
 async function readSettled(id: string, file: 'environ' | 'cmdline'): Promise<string> {
-  const read = (name: string) => readFile(`/proc/${id}/${name}`, 'utf8').catch(() => '')
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const text = await read(file)
-    if (text !== '' || (file === 'environ' && (await read('cmdline')) !== ''))
-      return text || (await read(file))
+  const read = (name: string) => attempt(() => readFileSync(`/proc/${id}/${name}`, 'utf8')) ?? ''
+  for (let n = 0; n < 100; n++) {
+    const text = read(file)
+    if (text !== '' || (file === 'environ' && read('cmdline') !== '')) return text || read(file)
     // Neither a zombie nor a kernel thread has a program.
-    if ((await readlink(`/proc/${id}/exe`).catch(() => null)) === null) return ''
+    if (attempt(() => readlinkSync(`/proc/${id}/exe`)) === undefined) return ''
     await sleep(5)
   }
   return ''
+}
+
+function attempt<T>(act: () => T): T | undefined {
+  try {
+    return act()
+  } catch {
+    return undefined
+  }
 }

@@ -26,9 +26,17 @@ export type Action = {
 }
 
 /** Reads the `action.yml` of a directory with GitHub's parser; refuses what does not parse or cannot be played. */
+const known = new Map<string, Promise<Action>>()
+
 export async function readAction(directory: string): Promise<Action> {
   const name = join(directory, 'action.yml')
   const content = await readFile(name, 'utf8')
+  const key = `${name}\n${content}`
+  if (!known.has(key)) known.set(key, read(directory, name, content))
+  return await known.get(key)!
+}
+
+async function read(directory: string, name: string, content: string): Promise<Action> {
   const { errors } = await parseAction(content)
   if (errors.length > 0) throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
   const { value, converted } = await parseAction(onOneLine(content))

@@ -1,0 +1,39 @@
+import { createDatabaseClock } from '../../relay/store/clock.ts'
+import { createStore } from '../../relay/store/create-store.ts'
+import type { Row, Statement } from '../../relay/store/database.ts'
+import { sqlite } from '../../relay/store/sql/dialect.ts'
+import { toRow } from '../../relay/store/sql/intake.ts'
+import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
+import type { Store } from '../../relay/store/store.ts'
+
+const turn = () => new Promise(resolve => setImmediate(resolve))
+
+/** A store on a SQLite file, without the threads of {@link openStore}, which cost more than most tests. */
+export async function openStoreHere(path: string, dispatchRate = 0): Promise<Store> {
+  const file = openSqliteFile(path)
+  const run = async (requests: Statement[][], claims = false): Promise<Row[][]> => {
+    await turn()
+    const [answer] = file.run({ inserts: [], requests, claims }).rows
+    if (typeof answer === 'string') throw new Error(`SQLite: ${answer}`)
+    return answer!
+  }
+  return createStore(
+    {
+      dialect: sqlite,
+      clock: createDatabaseClock(),
+      run: statements => run([statements]),
+      claim: async statement => (await run([[statement]], true))[0] ?? [],
+      async insert(delivery) {
+        await turn()
+        const [answer] = file.run({ inserts: [toRow(delivery)], requests: [], claims: false }).inserted
+        if (typeof answer === 'string') throw new Error(`SQLite: ${answer}`)
+        return answer!
+      },
+      onWork() {},
+      async close() {
+        file.close()
+      },
+    },
+    dispatchRate,
+  )
+}
