@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { COMPILE_CACHE } from './test/support/compile-cache.ts'
 
 // For the processes and threads that tests start. What it holds says less of which lines ran.
@@ -21,6 +22,17 @@ const ALONE = [
   'test/operate/trouble.test.ts',
 ]
 
+/** They wait for clocks for most of a minute: begun last, they would run alone. */
+const LONGEST =
+  /test\/(relay\/cancel|store\/(migrated-relay|contract)|lambda\/lambda|migrate\/migrate-cases|reports\/no-clear-text)\.test\.ts$/
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification) => Number(LONGEST.test(moduleId))
+    return (await super.sort(files)).toSorted((a, b) => isLong(b) - isLong(a))
+  }
+}
+
 export default defineConfig({
   test: {
     // Most of a test's time is waiting, for processes and clocks: more files at once than there are cores.
@@ -28,6 +40,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     isolate: false,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,

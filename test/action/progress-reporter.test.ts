@@ -14,6 +14,7 @@ import { readLogFile } from '../../action/runner/log-file.ts'
 import { findWorker, isAlive } from '../../action/runner/processes.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
 import { PortError } from '../../port/client/port-client.ts'
+import { until } from '../support/until.ts'
 import { follow, followFast, jobFor, openFolder } from './open-progress-reporter.ts'
 import { openRunner } from './open-runner.ts'
 import { openStage, REPOSITORY } from './play.ts'
@@ -80,7 +81,7 @@ test('stopping waits for it, and kills one that does not end', async () => {
     sleep: ms => new Promise(done => setTimeout(done, ms)),
   })
   expect(sent).toMatchObject({ log: { offset: 5, lost: 2 } })
-  expect(isAlive(child.pid!)).toBe(false)
+  await until(() => !isAlive(child.pid!), 'the process has ended')
   expect(existsSync(folder.path)).toBe(false)
   expect(await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })).toMatchObject({
     log: NOTHING_SENT,

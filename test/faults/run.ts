@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
 import { fuzz, growth } from '../attack/fuzz.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { completeFaults, mayBeTwice } from './complete.ts'
+import { useBundle } from './relay-process.ts'
 import { table } from './table.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -18,6 +19,7 @@ import type { Verdict } from './verdict.ts'
 const AT_ONCE = 10
 
 const { only = '' } = parseArgs({ options: { only: { type: 'string' } } }).values
+useBundle()
 // Each relay holds several connections.
 const server = await startPostgres({ settings: { max_connections: '300' } })
 const verdicts: Verdict[] = []

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { encryptWith } from '../action/encrypt.ts'
 import { startPostgres } from '../support/postgres.ts'
+import { temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
 import { CLEAR } from './clear-texts.ts'
@@ -98,9 +101,11 @@ async function failureTheRelayTells({ deliver, play }: House) {
 async function killed({ deliver, play }: House) {
   const delivered = await deliver()
   const lost = new AbortController()
-  await play(delivered, workflow({ end: 'sleep 60' }), {
+  const mark = join(temporaryFolder(), 'said')
+  const isSaid = () => until(() => existsSync(mark), 'the last words were said', 40_000)
+  await play(delivered, workflow({ end: `touch ${mark}; sleep 60` }), {
     runnerLost: lost.signal,
-    onStep: ({ step }) => step.name === 'End' && setTimeout(() => lost.abort(), 300),
+    onStep: ({ step }) => step.name === 'End' && void isSaid().then(() => lost.abort()),
   })
   await ended(delivered.portRun)
   expect(delivered.portRun.status).toBe('FAILURE')

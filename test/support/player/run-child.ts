@@ -27,7 +27,7 @@ export async function runChild(spec: {
    */
   isClient: boolean
 }): Promise<ChildEnd> {
-  spec.kill.throwIfAborted()
+  if (spec.kill.aborted) return { exitCode: 128 + constants.signals.SIGKILL, stdout: '', stderr: '' }
   const child = spawn(spec.command, spec.args, {
     cwd: spec.cwd,
     env: spec.env,
