@@ -97,7 +97,7 @@ export function createAdminApi({ roles, organisations, store, redelivery, refusa
     return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
   })
   const read = ['/openapi.json', '/deliveries', '/deliveries/:id', '/refused']
-  refuseOthers(app, read, 'GET', 'Send this as GET.')
+  refuseOthers(app, read, 'GET, HEAD', 'Send this as GET.')
   const change = ['/deliveries/:id/redeliver', '/deliveries/:id/cancel', '/redeliver']
   refuseOthers(app, change, 'POST', 'Send this as POST.')
   return app

@@ -144,6 +144,7 @@ export async function assembleRelay(
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
       ...{ store, apply, findNamed, trouble },
+      clockOffset: github.clockOffset,
     }),
     stopping,
   })

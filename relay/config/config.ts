@@ -146,7 +146,7 @@ export function readConfig(
   problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
   const organisations = readOrganisations(
     { clientId: values.PORT_CLIENT_ID?.trim() || null, clientSecret: values.PORT_CLIENT_SECRET ?? '' },
-    list.safeParse(values.PORT_WEBHOOK_SECRETS).data ?? [],
+    unread.includes('PORT_WEBHOOK_SECRETS') ? [] : (list.safeParse(values.PORT_WEBHOOK_SECRETS).data ?? []),
     problems,
   )
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []

@@ -2,7 +2,7 @@ import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
 import type { Config } from '../config/config.ts'
 import { fetchBounded } from '../http/fetch-bounded.ts'
-import { isForeign } from './github-answer.ts'
+import { isForeign, mustBeGitHub } from './github-answer.ts'
 import { loadOctokit } from './octokit.ts'
 
 /** @param at the repository, as Octokit takes it */
@@ -103,6 +103,7 @@ export function createCredential(
     app ??= await create()
     try {
       const { data } = await app.apps.getRepoInstallation(atOf(repository))
+      mustBeGitHub(typeof data.id === 'number')
       found.set(repository.toLowerCase(), { id: data.id, at: clock() })
       return data.id
     } catch (error) {

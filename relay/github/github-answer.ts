@@ -5,6 +5,11 @@ import { cleanText } from './clean-text.ts'
 export const isForeign = (data: unknown) =>
   typeof data !== 'object' || data === null || data instanceof ArrayBuffer
 
+/** Throws where what is read of an answer is not there: what has answered is not GitHub. */
+export function mustBeGitHub(isThere: boolean): void {
+  if (!isThere) throw new Error('something between the relay and GitHub answered 200')
+}
+
 /** The message in the body of a refusal, to be shown. */
 export const readMessage = (data: unknown): string => cleanText(rawMessage(data)) || 'no reason given'
 

@@ -1,4 +1,5 @@
 import type { Credential } from './credential.ts'
+import { mustBeGitHub } from './github-answer.ts'
 
 /** What the claims of a run's OIDC token must match. */
 export interface RepositoryFacts {
@@ -19,6 +20,7 @@ export function createRepositoryReader(credential: Credential): RepositoryReader
     repository: repository =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.repos.get(at)
+        mustBeGitHub(typeof data.id === 'number' && typeof data.default_branch === 'string')
         return { id: data.id, fullName: data.full_name, defaultBranch: data.default_branch }
       }),
   }

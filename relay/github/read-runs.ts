@@ -1,6 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import { cleanText } from './clean-text.ts'
 import type { Credential } from './credential.ts'
+import { mustBeGitHub } from './github-answer.ts'
 import { toWorkflowRun, type WorkflowRun } from './workflow-run.ts'
 
 /** What a conditional request gave: null when nothing changed since `etag`, which GitHub's limit does not count. */
@@ -45,7 +46,10 @@ export function createRunReader(credential: Credential): RunReader {
     run: (repository, id, etag) =>
       credential.use(repository, async (octokit, at) => {
         const headers = conditional(etag)
-        return tagged(octokit.actions.getWorkflowRun({ ...at, run_id: id, headers }), etag, toWorkflowRun)
+        return tagged(octokit.actions.getWorkflowRun({ ...at, run_id: id, headers }), etag, data => {
+          mustBeGitHub(data.id === id)
+          return toWorkflowRun(data)
+        })
       }),
     workflows: repository =>
       credential.use(repository, async (octokit, at) => {

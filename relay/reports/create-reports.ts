@@ -21,7 +21,13 @@ import { createOidcVerifier } from './verify-oidc.ts'
 export interface ReportsDeps {
   config: Pick<
     Config,
-    'publicUrl' | 'github' | 'organisations' | 'targets' | 'trustedProxies' | 'reportBlueprints'
+    | 'publicUrl'
+    | 'github'
+    | 'organisations'
+    | 'targets'
+    | 'trustedProxies'
+    | 'reportBlueprints'
+    | 'startTimeout'
   >
   store: StartDeps['store'] & TakeDeps['store']
   github: StartDeps['github'] & Pick<GitHub, 'repository' | 'run'>
@@ -64,6 +70,7 @@ export function createReports(deps: ReportsDeps): Hono {
   const start = createStart({
     ...{ isAllowed, store, github, apply, port, findNamed, verify, factsOf, tokens, secrets, log },
     originOf: createRunOrigins(github),
+    startTimeout: config.startTimeout,
     rate: createTokenBuckets(BOUNDS.reportStartRate.value),
   })
   const give = createGiveInputs({ store, tokens, secrets, log })

@@ -62,7 +62,7 @@ export function createRepositoryFacts({
     } catch (error) {
       const { kind, reason } = readFailure(error, { repository, now: clock(), tries: 0 })
       // What is known holds until GitHub can be asked again.
-      if (kept && kind === 'later') return kept
+      if (kept && kind === 'later' && !isRecheck) return kept
       throw unknown(repository, kind, reason)
     }
     if (kept && kept.id !== facts.id) {

@@ -4,7 +4,7 @@ import type { Invocation, RunState } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import type { FindNamed } from '../deliveries/binding/find-named.ts'
-import { isNamed } from '../deliveries/binding/match-runs.ts'
+import { isNamed, isOfRival } from '../deliveries/binding/match-runs.ts'
 import type { PortAccess } from '../deliveries/port-access.ts'
 import { boundRun } from '../deliveries/transition/runs.ts'
 import type { GitHub } from '../github/client.ts'
@@ -33,6 +33,8 @@ export interface StartDeps {
   apply: ApplyEvent
   port: PortAccess
   findNamed: FindNamed
+  /** RELAY_START_TIMEOUT, milliseconds. */
+  startTimeout: number
   verify: (token: string | null) => Promise<RunClaims>
   factsOf: (repository: string, claims: RunClaims) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
@@ -54,8 +56,21 @@ const READ_MS = 3_000
  * @throws Problem 400, 401, 403, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Promise<Response> {
-  const { isAllowed, store, github, originOf, apply, port, findNamed, verify, factsOf, tokens, rate, log } =
-    deps
+  const {
+    isAllowed,
+    store,
+    github,
+    originOf,
+    apply,
+    port,
+    findNamed,
+    startTimeout,
+    verify,
+    factsOf,
+    tokens,
+    rate,
+    log,
+  } = deps
 
   return async (c, room) => {
     const claims = await verify(bearer(c))
@@ -140,7 +155,9 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     const run = await within(READ_MS, originOf(delivery.repository, claims.runId))
     if (!run) return
     const rivals = isNamed(run.title, delivery) ? [] : await findNamed(delivery.repository, [run.title])
-    const reason = checkRun(run, delivery, rivals.length > 0, github.clockOffset() ?? 0)
+    const facts = { clockOffset: github.clockOffset() ?? 0, startTimeout }
+    const namesAnother = rivals.some(rival => isOfRival(run, rival, facts))
+    const reason = checkRun(run, delivery, namesAnother, facts.clockOffset)
     if (reason !== null) throw refuse(delivery.id, claims, reason)
   }
 

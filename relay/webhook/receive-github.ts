@@ -23,6 +23,8 @@ export interface GitHubWebhookDeps {
   store: Pick<Store, 'get' | 'findRuns' | 'findUnbound' | 'wake' | 'clock'>
   apply: ApplyEvent
   findNamed: FindNamed
+  /** GitHub's clock minus the relay's, milliseconds; null where it is not known. */
+  clockOffset: () => number | null
   trouble: Pick<Trouble, 'error'>
 }
 
@@ -35,7 +37,7 @@ export interface GitHubWebhookDeps {
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
-  const { secret, trustedProxies, store, apply, findNamed, trouble } = deps
+  const { secret, trustedProxies, store, apply, findNamed, clockOffset, trouble } = deps
   const withRoom = createBodyMemory({
     arrivingBytes: BOUNDS.githubArriving.value,
     processingBytes: BOUNDS.githubProcessing.value,
@@ -141,7 +143,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
         OPEN_STATES.includes(delivery.state) &&
         isOfTarget(run, delivery) &&
         delivery.attemptedAt !== null &&
-        isCurrent(run, delivery, 0),
+        isCurrent(run, delivery, clockOffset() ?? 0),
     )
   }
 }

@@ -114,6 +114,14 @@ test.each([
   },
 )
 
+test("an installation that a gateway's JSON does not name is asked for again", async () => {
+  const { api, github } = await open()
+  const body = { status: 'maintenance' }
+  api.fail({ match: ({ path }) => path.endsWith('/installation'), status: 200, body })
+  expect(await dispatch(github)).toMatchObject({ kind: 'deferred', cause: 'other' })
+  expect(await dispatch(github)).toMatchObject({ kind: 'accepted' })
+})
+
 test('a suspended installation defers the dispatch, for all that use it', async () => {
   const { api, github } = await open()
   const body = { message: 'This installation has been suspended' }

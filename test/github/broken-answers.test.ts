@@ -10,6 +10,7 @@ const BROKEN: [string, Trouble][] = [
   ['cut within its body', { cut: 'within' }],
   ['a page', { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }],
   ['a text', { status: 200, body: 'ok', headers: { 'content-type': 'text/plain' } }],
+  ['JSON of a gateway', { status: 200, body: { status: 'maintenance' } }],
   ['not JSON', { status: 200, body: '{"id":', headers: { 'content-type': 'application/json' } }],
 ]
 

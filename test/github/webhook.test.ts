@@ -49,6 +49,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     secret,
     trustedProxies: 0,
     findNamed: createFindNamed(store, ['default']),
+    clockOffset: () => 0,
     store: { ...store, ...options.store },
     apply,
     trouble: { error() {} },

@@ -84,16 +84,21 @@ describe('a secret from a file', () => {
     ])
   })
 
-  test.each(['GITHUB_TOKEN', 'GITHUB_APP_PRIVATE_KEY', 'RELAY_ADMIN_TOKEN', 'RELAY_DATABASE'])(
-    '%s_FILE that cannot be read, or is empty, is one problem',
-    name => {
-      const env: Env = { ...LEAST, [`${name}_FILE`]: '/f' }
-      if (name.startsWith('GITHUB_')) env.GITHUB_TOKEN = ''
-      if (name === 'GITHUB_APP_PRIVATE_KEY') env.GITHUB_APP_ID = '1'
-      expect(problems(env)).toEqual([`${name}_FILE: /f cannot be read (ENOENT)`])
-      expect(problems(env, { '/f': '\n' })).toEqual([`${name}_FILE: /f is empty`])
-    },
-  )
+  test.each([
+    ...[
+      'GITHUB_TOKEN',
+      'GITHUB_APP_PRIVATE_KEY',
+      'RELAY_ADMIN_TOKEN',
+      'RELAY_DATABASE',
+      'PORT_WEBHOOK_SECRETS',
+    ],
+  ])('%s_FILE that cannot be read, or is empty, is one problem', name => {
+    const env: Env = { ...LEAST, [`${name}_FILE`]: '/f' }
+    if (name.startsWith('GITHUB_')) env.GITHUB_TOKEN = ''
+    if (name === 'GITHUB_APP_PRIVATE_KEY') env.GITHUB_APP_ID = '1'
+    expect(problems(env)).toEqual([`${name}_FILE: /f cannot be read (ENOENT)`])
+    expect(problems(env, { '/f': '\n' })).toEqual([`${name}_FILE: /f is empty`])
+  })
 })
 
 describe('the organisations', () => {

@@ -278,6 +278,9 @@ test('what is known of a repository holds while GitHub cannot be asked, and not 
   now = 3_600_000
   answer = () => Promise.reject(new TypeError('fetch failed'))
   expect(await ask()).toMatchObject(SHOP)
+  // The branch of the run may be the new one: GitHub has to say so.
+  const other = factsOf('acme/shop', { repositoryId: '1', ref: 'refs/heads/next' })
+  await expect(other).rejects.toMatchObject({ status: 503 })
   await expect(factsOf('acme/till', { repositoryId: '2', ref: 'refs/heads/main' })).rejects.toMatchObject({
     status: 503,
   })

@@ -51,6 +51,26 @@ test('a relay whose SQLite file was moved away and put back goes on with what it
   ])
 })
 
+test('a backup that is put in the place of the SQLite file for a while costs nothing of what was accepted', async () => {
+  const path = join(temporaryFolder(), 'relay.db')
+  openSqliteFile(`${path}.backup`).close()
+  const relay = await startOn(path, startRelay)
+  renameSync(path, `${path}.away`)
+  renameSync(`${path}.backup`, path)
+  expect((await sendRun(relay, 'r_1')).status).toBe(503)
+  // Meanwhile the log would be moved into the file.
+  await sleep(700)
+  renameSync(`${path}.away`, path)
+  expect([(await sendRun(relay, 'r_1')).status, (await sendRun(relay, 'r_before')).status]).toEqual([
+    202, 200,
+  ])
+  await relay.kill()
+  const again = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+  expect([(await sendRun(again, 'r_1')).status, (await sendRun(again, 'r_before')).status]).toEqual([
+    200, 200,
+  ])
+})
+
 test('a relay whose SQLite file was replaced, as by a restored backup, accepts nothing until it is restarted', async () => {
   const path = join(temporaryFolder(), 'relay.db')
   await (await startOn(path)).stop()

@@ -159,7 +159,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const warned: Stage['warned'] = []
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const receive = createGitHubWebhook({
-    ...{ secret: SECRET, trustedProxies: 0, store, findNamed, trouble: log },
+    ...{ secret: SECRET, trustedProxies: 0, store, findNamed, trouble: log, clockOffset: hub.clockOffset },
     apply: (...given) => engine.apply(...given),
   })
   const app = new Hono().post('/github', receive)

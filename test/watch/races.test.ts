@@ -130,6 +130,23 @@ test('a dispatch that GitHub accepted is not sent again, though a title has give
   expect(stage.github.dispatches).toHaveLength(2)
 })
 
+test("a run titled with a delivery of long ago is not that delivery's: the dispatch is not sent twice", async () => {
+  const stage = await openStage({ runTimeout: 3_600_000 })
+  const old = await stage.dispatch(RUN)
+  stage.end(stage.run(TITLE), 'success')
+  await stage.pass(60_000)
+  expect((await stage.delivery(old)).state).toBe('finished')
+  stage.advance(30 * 86_400_000)
+  stage.github.failures.cut({ create: true })
+  const second = 'r_B1b2C3d4E5f6G7h8'
+  await stage.dispatch(second)
+  const run = stage.run(`Roll back ${RUN}`, { status: 'in_progress' })
+  await stage.pass(START_TIMEOUT + 60_000)
+  expect(stage.github.dispatches).toHaveLength(2)
+  expect(stage.port.run(second).summary ?? '').not.toMatch(/No workflow/)
+  expect(run.status).toBe('in_progress')
+})
+
 test("GitHub's limit is recorded though the database fails for a moment before", async () => {
   const stage = await openStage()
   const { returnPermits } = stage.store

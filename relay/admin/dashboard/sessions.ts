@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Context } from 'hono'
-import { deleteCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
+import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
 import { type AdminTokens, isSame, type Role } from '../roles.ts'
 
 const COOKIE = 'relay_session'
@@ -23,20 +23,31 @@ export interface Sessions {
 
 /** @param clock the wall clock; milliseconds since 1970 */
 export function createSessions({ adminToken, viewToken }: AdminTokens, clock: () => number): Sessions {
-  let key: Promise<Buffer> | undefined
-  /** The tokens themselves cannot be found from what it has signed, unless they can be guessed. */
-  const keyOf = () => (key ??= derive(`${adminToken} ${viewToken}`, 'dashboard session', 32))
+  const tokens = { admin: adminToken, view: viewToken }
+  const keys = new Map<Role, Promise<Buffer>>()
+
+  /** A token signs the sessions of its own role. It cannot be found from what it has signed, unless it can be guessed. */
+  function keyOf(role: Role): Promise<Buffer> | null {
+    const token = tokens[role]
+    if (token === null) return null
+    const key = keys.get(role) ?? derive(token, `dashboard session of ${role}`, 32)
+    keys.set(role, key)
+    return key
+  }
+
   return {
     async read(c) {
-      const cookie = (await getSignedCookie(c, await keyOf(), COOKIE)) || ''
-      const [role, expires] = cookie.split('.')
-      if ((role !== 'admin' && role !== 'view') || !(Number(expires) > clock())) return null
-      const csrf = createHmac('sha256', await keyOf()).update(`form ${cookie}`)
-      return { role, csrf: csrf.digest('base64url') }
+      const role = /^(admin|view)\./.exec(getCookie(c, COOKIE) ?? '')?.[1] as Role | undefined
+      const key = role && (await keyOf(role))
+      const cookie = (key && (await getSignedCookie(c, key, COOKIE))) || ''
+      if (!role || !key || !(Number(cookie.split('.')[1]) > clock())) return null
+      return { role, csrf: createHmac('sha256', key).update(`form ${cookie}`).digest('base64url') }
     },
     async begin(c, role) {
+      const key = await keyOf(role)
+      if (!key) return
       const content = `${role}.${clock() + LIFETIME_MS}.${randomBytes(12).toString('base64url')}`
-      await setSignedCookie(c, COOKIE, content, await keyOf(), {
+      await setSignedCookie(c, COOKIE, content, key, {
         httpOnly: true,
         sameSite: 'Lax',
         path: '/',

@@ -89,6 +89,19 @@ export const isCurrent = (
   clockOffset: number,
 ) => queuedAt === receivedAt || run.createdAt >= queuedAt + clockOffset - CLOCK_MS
 
+/**
+ * Whether a run belongs to another delivery, which its title names: one whose dispatch can have started it. The run of a
+ * later delivery may be titled with an earlier one, as a roll back is.
+ */
+export const isOfRival = (
+  run: Pick<WorkflowRun, 'title' | 'createdAt'>,
+  rival: Pick<Delivery, 'id' | 'runId' | 'attemptedAt'>,
+  { clockOffset, startTimeout }: Pick<BindingFacts, 'clockOffset' | 'startTimeout'>,
+) =>
+  isNamed(run.title, rival) &&
+  rival.attemptedAt !== null &&
+  Math.abs(run.createdAt - (rival.attemptedAt + clockOffset)) <= startTimeout + CLOCK_MS
+
 /** Exactly one run, where exactly one delivery can have started it. A title with an id may be of another relay's. */
 function findOnlyCandidate(delivery: Named, sight: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, sight)

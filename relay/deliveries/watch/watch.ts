@@ -38,12 +38,14 @@ interface Note {
   endedAt: number | null
   /** When Port is to be asked again which run is meant. */
   askAt: number
-  /** When the waiting runs had changed last, as it asked whom they wait for; milliseconds since 1970. */
-  approvalsOf: number
+  /** When GitHub is to be asked again whom a run waits for, though Port shows it. */
+  approvalsAt: number
 }
 
 /** Details wait for the budget no longer than this after the run's end. */
 const DETAILS_MS = 60_000
+/** Of several environments, one may be approved while the run still waits. */
+const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
 /** Conclusions that need no details. */
 const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
@@ -93,14 +95,17 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       await apply(delivery, { type: 'runsSeen', runs, lookAt })
       return
     }
-    const waiting = open.filter(run => run.status === 'waiting')
-    const changedAt = Math.max(0, ...waiting.map(run => found.snapshot.runs.get(run.id)?.updatedAt ?? 0))
-    const isNews = waiting.length > 0 ? changedAt !== known.approvalsOf : delivery.waitingFor !== null
-    if (isNews && verdict.kind !== 'ended in Port') {
+    const waits = open.some(run => run.status === 'waiting')
+    const isShown = delivery.waitingFor !== null
+    const isDue = waits !== isShown || (waits && store.clock() >= known.approvalsAt)
+    if (isDue && verdict.kind !== 'ended in Port') {
       const event = await readApprovals(delivery, runs, { github: deps.github, budget: approvals })
-      if (event) known.approvalsOf = changedAt
+      const outcome = event && (await apply(delivery, event)).outcome
+      if (outcome === 'applied' || (outcome === 'ignored' && isShown)) {
+        known.approvalsAt = store.clock() + APPROVALS_MS
+      }
       // The next look acts on the rest.
-      if (event && (await apply(delivery, event)).outcome !== 'ignored') return
+      if (outcome !== null && outcome !== 'ignored') return
     }
     switch (verdict.kind) {
       case 'ask Port':
@@ -142,7 +147,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
   function note({ id, queuedAt }: Delivery): Note {
     const before = notes.get(id)
     const known =
-      before?.queuedAt === queuedAt ? before : { queuedAt, endedAt: null, askAt: 0, approvalsOf: -1 }
+      before?.queuedAt === queuedAt ? before : { queuedAt, endedAt: null, askAt: 0, approvalsAt: 0 }
     notes.set(id, known)
     // Another relay may have taken a delivery to its end.
     const oldest = notes.size > MAX_NOTES ? notes.keys().next().value : undefined
