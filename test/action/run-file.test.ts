@@ -61,10 +61,11 @@ test.each([
 })
 
 test('of a file that is too large the beginning counts, and what follows is named', () => {
-  const text = `conclusion=failure\nsummary<<END\n${'x\n'.repeat(5_000_000)}END\nstatus-label=late\n`
+  const line = `${'x'.repeat(99)}\n`
+  const text = `conclusion=failure\nsummary<<END\n${line.repeat(100_000)}END\nstatus-label=late\n`
   const problems = ['$PORT_RUN is too large: what follows the first 10 MB has no effect.']
   expect(read(text)).toEqual({ ...NOTHING, conclusion: 'failure', problems })
-  expect(read(text.replace('x\n'.repeat(4_500_000), ''))).toMatchObject({ statusLabel: 'late', problems: [] })
+  expect(read(text.replace(line.repeat(90_000), ''))).toMatchObject({ statusLabel: 'late', problems: [] })
   // It is read again and again while the job runs.
   expect(read(`status-label=early\n${text}`, false)).toEqual({
     ...NOTHING,

@@ -208,8 +208,8 @@ test('the admin API says what a query must be, and takes each address by its met
   }
   expect(await ask('?repository=shop')).toEqual([400, 'repository must be owner/name.'])
   expect(await ask('?before=9007199254740991&limit=200&repository=acme/shop')).toEqual([200, undefined])
-  expect(await ask('', 'DELETE')).toEqual([405, 'GET'])
-  expect(await ask('/d', 'PUT')).toEqual([405, 'GET'])
+  expect(await ask('', 'DELETE')).toEqual([405, 'GET, HEAD'])
+  expect(await ask('/d', 'PUT')).toEqual([405, 'GET, HEAD'])
   expect(await ask('/d/redeliver')).toEqual([405, 'POST'])
   expect(await ask('/d/cancel')).toEqual([405, 'POST'])
 })
