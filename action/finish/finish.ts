@@ -91,11 +91,11 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
 
   let status = inputs.jobStatus
   const needs = countedJobs(inputs.needs, read.others)
+  const toMessage = (sentence: string, topic: Topic) => masks.redact(sentence) + help(env, topic)
   /** What Port did not receive is a warning, or with `fail-on-report-error` a failure of the job and of the run. */
   const warnOrFail = (sentence: string, topic: Topic) => {
-    const message = masks.redact(sentence) + help(env, topic)
-    if (!inputs.failOnReportError) return core.warning(message)
-    core.setFailed(message)
+    if (!inputs.failOnReportError) return core.warning(toMessage(sentence, topic))
+    core.setFailed(toMessage(sentence, topic))
     status = 'failure'
   }
   const written = inputs.report === 'job' ? rest.run.conclusion : null
@@ -107,19 +107,21 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   const withheld = !known.all && !known.ended && hasTexts(rest, inputs)
   const upserts = known.all && conclusion() === 'success' ? inputs.entities : ''
   const entities = whose === 'ours' ? await sendAll(own.entities, upserts, reporter) : NO_ENTITIES
-  const fileProblems = [
+  const unsent = [
     ...rest.problems,
-    ...[
-      ...rest.run.problems,
-      ...(links.length < own.run.links.length ? [SECRET_LINK] : []),
-      ...(written === rest.run.conclusion ? [] : [noEffect(inputs.report)]),
-    ].map(sentence => ({ sentence, topic: 'port-run' as const })),
     ...(withheld ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
+  ]
+  /** What the author has written to `$PORT_RUN` that does not count. */
+  const mistakes = [
+    ...rest.run.problems,
+    ...(links.length < own.run.links.length ? [SECRET_LINK] : []),
+    ...(written === rest.run.conclusion ? [] : [noEffect(inputs.report)]),
   ]
   if (whose === 'ours') {
     if (entities.problems.length > 0) warnOrFail(entities.problems.join('\n'), 'entities')
     if (rest.lost > 0) warnOrFail(lostMeanwhile(rest.lost), 'port')
-    for (const { sentence, topic } of fileProblems) warnOrFail(sentence, topic)
+    for (const { sentence, topic } of unsent) warnOrFail(sentence, topic)
+    for (const sentence of mistakes) core.warning(toMessage(sentence, 'port-run'))
   }
 
   const name = read.job ?? jobName(workflow.job, inputs.matrix)
@@ -141,7 +143,9 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
     ...(explained ? [] : problems.map((message): LogLine => ({ level: 'ERROR', message }))),
     ...steps.map(stepLine),
     ...entities.lines,
-    ...fileProblems.map(({ sentence }): LogLine => ({ level: 'WARN', message: sentence })),
+    ...[...unsent.map(({ sentence }) => sentence), ...mistakes].map(
+      (message): LogLine => ({ level: 'WARN', message }),
+    ),
     ...ends(),
   ].filter(line => line.message.trim() !== '')
 

@@ -28,16 +28,18 @@ export function lastUpdate(
 }
 
 /**
- * The jobs that count beside this one. One that was skipped may have been so because a job before it, which `needs` does not
- * name, has failed: then those of the run that failed or were cancelled count, too.
+ * The jobs that count beside this one: those of `needs`. Where all of them were skipped, a job before them, which `needs` does
+ * not name, may have failed: then those of the run that failed or were cancelled count, too. Beside a job that ran, they do
+ * not: the jobs are listed by display names, which do not show whether `needs` has counted a job already.
  *
- * @param others the conclusions of jobs by their names, which are those in `needs` unless the author gave others
+ * @param others the conclusions of jobs by their display names
  */
 export function countedJobs(
   needs: Record<string, string>,
   others: Record<string, string>,
 ): Record<string, string> {
-  if (!Object.values(needs).includes('skipped')) return needs
+  const results = Object.values(needs)
+  if (results.length === 0 || results.some(result => result !== 'skipped')) return needs
   const failed = Object.entries(others).filter(([, result]) => result === 'failure' || result === 'cancelled')
   return { ...Object.fromEntries(failed), ...needs }
 }

@@ -28,6 +28,8 @@ interface RelayInputs {
 
 /** What the relay answers to the first report. */
 interface RelayStart extends RelayInputs {
+  /** The secret inputs that the relay decrypts, and no longer gives since the delivery has ended. */
+  withheld: string[]
   run: RunState
   /** Another workflow run has the delivery: this one gets nothing. */
   duplicate: boolean
@@ -96,11 +98,12 @@ export function createRelayReporter(
     const answer = await post('/report/start', await proof(), { delivery, complete, ends }, hasStarted)
     if (answer.duplicate === true) {
       const run = readRun({ external_run_id: String(answer.github_run_id) })
-      return { run, duplicate: true, reports: true, payload: null, secrets: {} }
+      return { run, duplicate: true, reports: true, payload: null, secrets: {}, withheld: [] }
     }
     keepToken(answer.token)
     const run = readRun(isObject(answer.run) ? answer.run : {})
-    return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer) }
+    const withheld = Array.isArray(answer.withheld) ? answer.withheld.map(String) : []
+    return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer), withheld }
   }
 
   function keepToken(given: unknown): void {

@@ -10,7 +10,7 @@ export interface DecryptedInputs {
   secrets: Map<string, string>
   /** What must be masked: the clear texts, and each value that nobody decrypts, since it may be one. */
   masks: string[]
-  /** Inputs left encrypted, since there is no key, or, where that is allowed, none that fits. */
+  /** Inputs left encrypted, since there is no key, or none that fits what is withheld. */
   encrypted: string[]
   /** One sentence for each input that no key decrypts; it names the input and the settings, never a value. */
   problems: string[]
@@ -20,13 +20,13 @@ export interface DecryptedInputs {
  * Decrypts the secret inputs of a payload. Port names no scheme, so each key at hand is tried.
  *
  * @param decryptedByRelay the clear texts that the relay has decrypted, by the names of their inputs
- * @param options.mayStayEncrypted whether an input that no key decrypts stays encrypted instead of being a problem
+ * @param withheld inputs that the relay may be able to decrypt and does not give: no problem of the keys
  */
 export function decryptInputs(
   { port }: ClientPayload,
   settings: Pick<Inputs, 'portClientSecret' | 'secretKey'>,
   decryptedByRelay: Record<string, string> = {},
-  options: { mayStayEncrypted?: boolean } = {},
+  withheld: string[] = [],
 ): DecryptedInputs {
   const keys: SecretKey[] = []
   if (settings.secretKey !== '') keys.push({ scheme: 'client-side', privateKey: settings.secretKey })
@@ -61,7 +61,7 @@ export function decryptInputs(
     }
     // A clear text may look like Base64, too.
     result.masks.push(value)
-    if (keys.length === 0 || options.mayStayEncrypted) result.encrypted.push(name)
+    if (keys.length === 0 || withheld.includes(name)) result.encrypted.push(name)
     else {
       delete result.inputs[name]
       result.problems.push(problem(name, settings))

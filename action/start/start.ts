@@ -87,13 +87,13 @@ export async function start(runner: Runner, script: string): Promise<void> {
     const { payload, problems } = asked ?? (await complete(sent, readRun, env))
     const judged = asked?.duplicate && judgeRun(sent.run_id, asked.duplicate, workflow.runId)
     const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
-    const decrypted = decryptInputs(payload, inputs, asked?.secrets, {
-      mayStayEncrypted: Boolean(duplicate ?? asked?.refusal),
-    })
+    const decrypted = decryptInputs(payload, inputs, asked?.secrets, asked?.withheld)
     mask(runner, decrypted.masks)
     redact = createRedact([...decrypted.masks, ...jobCredentials(inputs, env)])
-    if (asked?.refusal)
-      problems.push(...describeMissing(asked.refusal, payload.port.truncated, decrypted.encrypted, env))
+    if (asked?.refusal) {
+      const encrypted = decrypted.encrypted.filter(name => asked.withheld.includes(name))
+      problems.push(...describeMissing(asked.refusal, payload.port.truncated, encrypted, env))
+    }
     problems.push(...decrypted.problems.map(problem => problem + help(env, 'secret-inputs')))
     const outputs = makeOutputs(payload, decrypted.inputs)
     for (const [name, value] of outputs.values) core.setOutput(name, value)
@@ -154,22 +154,23 @@ async function askRelay(
   secrets: Record<string, string>
   /** The run in Port, where another workflow run has the delivery. */
   duplicate: RunState | null
-  /** Why the relay gave nothing, as a sentence about what is missing; null where it gave what it has. */
+  /** The secret inputs that it may be able to decrypt, and does not give. */
+  withheld: string[]
+  /** Why it does not give what is missing, as a sentence about that. */
   refusal: ((names: string) => string) | null
 }> {
   const { encrypted, truncated } = payload.port
-  const nothing = { payload, problems: [], secrets: {}, duplicate: null, refusal: null }
+  const nothing = { payload, problems: [], secrets: {}, duplicate: null, withheld: [], refusal: null }
   if (encrypted.length === 0 && truncated.length === 0) return nothing
   try {
-    const { payload: rest, secrets, duplicate, run } = await relay.start()
-    if (duplicate) return { ...nothing, duplicate: run }
+    const { payload: rest, secrets, duplicate, run, withheld } = await relay.start()
+    if (duplicate) return { ...nothing, duplicate: run, withheld: encrypted }
     const whole = rest ? { ...payload, port: { ...payload.port, ...rest, truncated: [] } } : payload
-    const isOver = run.ended || (rest === null && truncated.length > 0)
-    return { ...nothing, payload: whole, secrets, refusal: isOver ? ended : null }
+    return { ...nothing, payload: whole, secrets, withheld, refusal: ended }
   } catch (error) {
     const refusal = (names: string) =>
       `The relay could not be asked for ${names}: ${(error as Error).message}`
-    return { ...nothing, refusal }
+    return { ...nothing, withheld: encrypted, refusal }
   }
 }
 

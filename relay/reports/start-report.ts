@@ -51,7 +51,7 @@ const READ_MS = 3_000
 /**
  * `POST /report/start`: a workflow run proves by GitHub's OIDC token that it is the one which a delivery
  * started. It is bound to the delivery, and gets a report token, the state of Port's run, what did not fit its
- * payload, and its secret inputs in clear. A second run gets 409 only.
+ * payload, and its secret inputs in clear; after the end, the names of these alone. A second run gets 409 only.
  *
  * @throws Problem 400, 401, 403, 413, 429, 503
  */
@@ -107,15 +107,18 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     ])
     // A re-run of what has ended gets no secrets, and has nothing to report.
     const isHanded = isOpen || (!hasClosed(delivery, store.clock()) && owned?.attempt === claims.runAttempt)
-    const invocation = isHanded ? await store.invocation(id) : null
+    const invocation = await store.invocation(id)
+    const given =
+      invocation === null
+        ? { payload: null, secrets: {} }
+        : handOut(JSON.parse(invocation) as Invocation, complete, deps.secrets(delivery.organisation))
     return c.json({
       token,
       expires_at: new Date(expiresAt).toISOString(),
       tells: port.canReport(delivery),
       run,
-      ...(invocation === null
-        ? { payload: null, secrets: {} }
-        : handOut(JSON.parse(invocation) as Invocation, complete, deps.secrets(delivery.organisation))),
+      // The action fails for the names that are withheld, and for no other secret input.
+      ...(isHanded ? given : { payload: null, secrets: {}, withheld: Object.keys(given.secrets) }),
     })
   }
 

@@ -390,6 +390,22 @@ test.each(['workflow', 'progress'])(
   },
 )
 
+test('what is wrong in $PORT_RUN is a warning with fail-on-report-error, too', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '', 'fail-on-report-error': 'true', report: 'progress' })
+  await job.run('main')
+  const link = `https://example.com/${stage.port.clientSecret}`
+  const written = `lable=a\nlink=${link}\nconclusion=failure\n`
+  writeFileSync(JSON.parse(job.state().STATE_report!).files.run, written)
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    expect.stringMatching(/^::warning::\$PORT_RUN has the unknown name "lable"/),
+    expect.stringMatching(/^::warning::A link in \$PORT_RUN contains a secret/),
+    expect.stringMatching(/^::warning::conclusion in \$PORT_RUN has no effect/),
+  ])
+  expect(process.exitCode).not.toBe(1)
+  expect(linesOf(stage.run).at(-1)).toMatch(/^✓ Job deploy: success/)
+})
+
 test('a job that ends before it began, by a clock that was set back, took no time', async () => {
   const stage = await openStage()
   const job = openRunner(stage, { 'github-token': '' })

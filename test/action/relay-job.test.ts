@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -5,10 +6,10 @@ import { Hono } from 'hono'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
-import { openStage, startReport } from '../reports/open-stage.ts'
+import { openStage, type Stage, startReport } from '../reports/open-stage.ts'
 import { type StandInEnv, startStandIn } from '../support/http-server.ts'
 import { temporaryFolder } from '../support/relay.ts'
-import { encryptFor } from './encrypt.ts'
+import { encryptFor, encryptWith } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT, seeAlso } from './open-relay-job.ts'
 
 // A job without credentials of Port, by the sources in this process; the relay is a process of its own.
@@ -148,6 +149,12 @@ test('with a relay that is away the job fails where it needs the relay, and post
   expect(portRun!.link).toEqual([expect.stringMatching(/runs\/16000000042\/attempts\/1$/)])
 })
 
+async function endDelivery(stage: Stage, id: string) {
+  const reports = [{ update: { conclusion: 'success' } }]
+  const message = { delivery: id, sender: 'a', number: 1, reports }
+  expect((await stage.post('/report', await startReport(stage, id), message)).status).toBe(202)
+}
+
 test.each<[string, Record<string, string>, Record<string, string>, string]>([
   ['a secret input', {}, {}, '"password"'],
   ['what did not fit the payload', {}, { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
@@ -158,10 +165,7 @@ test.each<[string, Record<string, string>, Record<string, string>, string]>([
   const first = openJob(stage, payload, { 'github-token': '' })
   await first.run('main')
   expect(first.outputs().password).toBe(SECRET_INPUT)
-  await startReport(stage, id).then(token => {
-    const reports = [{ update: { conclusion: 'success' } }]
-    return stage.post('/report', token, { delivery: id, sender: 'a', number: 1, reports })
-  })
+  await endDelivery(stage, id)
   const again = openJob(stage, payload, { report: 'off' }, { runAttempt: 2 })
   expect(await again.run('main')).toEqual([
     `::error::The relay no longer gives ${names}, since the delivery has ended: run the Port action again.` +
@@ -169,6 +173,52 @@ test.each<[string, Record<string, string>, Record<string, string>, string]>([
     'Nothing is reported to Port: the input report is off.',
   ])
   expect(process.exitCode).toBe(1)
+})
+
+test.each([
+  ['that is encrypted with client-side', encryptFor(vectors['client-side'].publicKeyPem, 'mine')],
+  ["that Port's agent has decrypted and looks like Base64", '0123456789abcdef'.repeat(4)],
+])('a re-run after the end of the delivery goes on with an input %s', async (_, password) => {
+  const stage = await openStage()
+  const { id, payload } = await deliver(stage, { password })
+  await endDelivery(stage, id)
+  const again = openJob(stage, payload, { report: 'off' }, { runAttempt: 2 })
+  expect(await again.run('main')).toEqual([
+    expect.stringMatching(/^::warning::The secret input "password" stays encrypted/),
+    'Nothing is reported to Port: the input report is off.',
+  ])
+  expect(again.outputs().password).toBe(password)
+  expect(process.exitCode).not.toBe(1)
+})
+
+test('a re-run after the end of the delivery names of several secret inputs what the relay alone decrypts, and what a key does not fit', async () => {
+  const stage = await openStage()
+  const { privateKeyPem, publicKeyPem } = vectors['client-side']
+  const { publicKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+  const { id, payload } = await stage.deliver({
+    body: {
+      action: { identifier: 'deploy_service', encryptedProperties: ['password', 'own', 'other'] },
+      inputs: {
+        password: encryptWith(stage.port.clientSecret, SECRET_INPUT),
+        own: encryptFor(publicKeyPem, 'mine'),
+        other: encryptFor(publicKey, 'theirs'),
+      },
+    },
+  })
+  await endDelivery(stage, id)
+  const run = { runAttempt: 2 }
+  const lacking = openJob(stage, payload, { report: 'off' }, run)
+  expect((await lacking.run('main'))[0]).toMatch(/^::error::The relay no longer gives "password", since/)
+  const job = openJob(stage, payload, { report: 'off', 'secret-key': privateKeyPem }, run)
+  const [error] = await job.run('main')
+  expect(error).toMatch(
+    /^::error::The relay no longer gives "password", since .*%0AThe secret input "other" could not be decrypted\./,
+  )
+  expect(job.outputs().own).toBe('mine')
 })
 
 test.each([503, 403])(

@@ -181,13 +181,28 @@ test.each<[string, Record<string, string>, Record<string, string>, string, strin
     ['✗ Job build (linux): cancelled', '– Job deploy: skipped'],
   ],
   [
-    'none failed but one that needs names, and that may fail',
-    { deploy: 'skipped', lint: 'success' },
-    { lint: 'failure', build: 'success', deploy: 'skipped' },
+    'all were skipped, and two jobs before them failed',
+    { deploy: 'skipped', notify: 'skipped' },
+    { build: 'failure', 'test (22)': 'cancelled' },
+    'Failed',
+    ['✗ Job build: failure', '✗ Job test (22): cancelled', '– Job deploy: skipped', '– Job notify: skipped'],
+  ],
+  [
+    'one was skipped, and a leg of another may fail',
+    { test: 'success', 'deploy-prod': 'skipped' },
+    { 'test (22)': 'success', 'test (nightly)': 'failure' },
     'Succeeded',
-    ['– Job deploy: skipped'],
+    ['– Job deploy-prod: skipped'],
+  ],
+  [
+    'one was skipped, and a job that needs does not name was cancelled',
+    { deploy: 'success', hotfix: 'skipped' },
+    { deploy: 'success', Benchmark: 'cancelled' },
+    'Succeeded',
+    ['– Job hotfix: skipped'],
   ],
   ['none was skipped', { deploy: 'success' }, { lint: 'failure', deploy: 'success' }, 'Succeeded', []],
+  ['needs names none', {}, { lint: 'failure' }, 'Succeeded', []],
 ])('where %s, the run in Port ends so', async (_, results, ended, label, lines) => {
   const stage = await openStage()
   showJob(stage, [{ name: OWN }], ended)

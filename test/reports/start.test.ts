@@ -110,6 +110,15 @@ test('secret inputs are decrypted for the bound run, with each secret at hand; n
     delivery: id,
   })
   expect(answer.body.secrets).toEqual({ one: text!.plaintext, two: object!.plaintext })
+  expect(answer.body).not.toHaveProperty('withheld')
+
+  const reports = [{ update: { conclusion: 'success' } }]
+  const ending = { delivery: id, sender: 'a', number: 1, reports }
+  expect((await stage.post('/report', String(answer.body.token), ending)).status).toBe(202)
+  const rerun = stage.issuer.token(stage.run({ runAttempt: 2 }), stage.url)
+  const again = await stage.post('/report/start', rerun, { delivery: id, complete: true })
+  expect(again.body).toMatchObject({ run: { ended: true }, payload: null, withheld: ['one', 'two'] })
+  expect(again.body.secrets).toEqual({})
 
   const path = stage.env.RELAY_DATABASE!.slice('sqlite:'.length)
   await stage.relay.stop()
