@@ -36,7 +36,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     // Most of a test's time is waiting, for processes and clocks: more files at once than there are cores.
-    maxWorkers: 6,
+    maxWorkers: 8,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     isolate: false,

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { readFixture } from '../support/fixture.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { startPortApi } from '../support/port-api.ts'
-import { relayEnv, runRelay, startRelay, temporaryFolder } from '../support/relay.ts'
+import { openRelayHere, relayEnv, runRelay, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send, webhookRequest } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
 import { until } from '../support/until.ts'
@@ -243,16 +243,6 @@ describe('a relay that cannot start ends with 1, and says why:', () => {
     const third = await startRelay(env)
     expect((await send(third.url, { body: { after: 'the first is gone' } })).status).toBe(202)
   })
-
-  test('a port that is taken', async () => {
-    const first = await startRelay(relayEnv())
-    const port = new URL(first.url).port
-    const ended = await runRelay(relayEnv({ HOST: '127.0.0.1', PORT: port }))
-    expect(ended.code).toBe(1)
-    expect(ended.stderr).toBe(
-      `The relay cannot listen on 127.0.0.1:${port} (EADDRINUSE): set HOST and PORT to a free address.\n`,
-    )
-  })
 })
 
 test('a secret may come from a file', async () => {
@@ -260,14 +250,14 @@ test('a secret may come from a file', async () => {
   writeFileSync(join(folder, 'secret'), 'from a file\n')
   chmodSync(join(folder, 'secret'), 0o600)
   const { PORT_CLIENT_SECRET: _, ...env } = relayEnv()
-  const relay = await startRelay({ ...env, PORT_CLIENT_SECRET_FILE: join(folder, 'secret') })
+  const relay = await openRelayHere({ ...env, PORT_CLIENT_SECRET_FILE: join(folder, 'secret') })
   expect((await send(relay.url, { secret: 'from a file' })).status).toBe(202)
   expect((await send(relay.url)).status).toBe(401)
 })
 
 test('a database folder that is missing is made', async () => {
   const folder = temporaryFolder()
-  const relay = await startRelay(relayEnv({ RELAY_DATABASE: `sqlite:${folder}/a/b/relay.db` }))
+  const relay = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${folder}/a/b/relay.db` }))
   expect((await send(relay.url)).status).toBe(202)
   expect(readdirSync(`${folder}/a/b`)).toContain('relay.db')
 })
