@@ -1,3 +1,4 @@
+import { data, Evaluator, Lexer, Parser } from '@actions/expressions'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { checkWorkflow } from '../../relay/commands/migrate/check-workflow.ts'
@@ -28,12 +29,14 @@ interface Given {
   on?: string
   job?: string
   before?: string
+  /** Keys of a job before it. */
+  first?: string
 }
 
 /** A workflow of one job with these steps. */
 function workflow(
   steps: string[],
-  { inputs = 'port_context', on, job = '', before = '' }: Given = {},
+  { inputs = 'port_context', on, job = '', before = '', first = '' }: Given = {},
 ): string {
   const declared = inputs.split(' ').map(each => (each.includes(':') ? each : `${each}: { type: string }`))
   return [
@@ -41,6 +44,9 @@ function workflow(
     ...(before ? [before] : []),
     'permissions: {}',
     'jobs:',
+    ...(first
+      ? ['  first:', '    runs-on: ubuntu-latest', `    ${first}`, '    steps:', '      - run: work']
+      : []),
     '  work:',
     '    runs-on: ubuntu-latest',
     ...(job ? [`    ${job}`] : []),
@@ -96,6 +102,33 @@ const LEFT: [string, string, string][] = [
         port(`${OWN}, operation: PATCH_RUN, statusLabel: a`).replace('name: Report', 'name: Own'),
       ],
       { inputs: 'port_context parent_run' },
+    ),
+    ANOTHER,
+  ],
+  [
+    'the end of a run that it has started, by a variable with the name of its own',
+    workflow([
+      '- run: echo "PORT_RUN_ID=${{ steps.child.outputs.runId }}" >> $GITHUB_ENV',
+      port('operation: PATCH_RUN, runId: "${{ env.PORT_RUN_ID }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
+    'a run that only the script knows',
+    workflow([
+      '- { id: c, run: "echo port_run_id=$(cat run) >> $GITHUB_OUTPUT" }',
+      port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.port_run_id }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
+    'the end of a run that another job has started',
+    workflow(
+      [port('operation: PATCH_RUN, runId: "${{ needs.first.outputs.port_run_id }}", status: SUCCESS')],
+      {
+        job: 'needs: first',
+        first: 'outputs: { port_run_id: "${{ steps.child.outputs.runId }}" }',
+      },
     ),
     ANOTHER,
   ],
@@ -215,6 +248,55 @@ const OWN_RUNS: [string, string][] = [
       port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.id }}", statusLabel: a'),
     ]),
   ],
+  ...(
+    [
+      ['$GITHUB_ENV', 'echo "R=${{ fromJson(inputs.port_context).runId }}" >> $GITHUB_ENV', ''],
+      [
+        'jq on a variable',
+        `echo "R=$(jq -r '.runId' <<< "$C")" >> $GITHUB_ENV`,
+        '{ C: "${{ inputs.port_context }}" }',
+      ],
+      [
+        'variables of its script',
+        `C='\${{ inputs.port_context }}'\nID=$(echo "$C" | jq -r '.runId // .run_id')\necho "R=$ID" >> $GITHUB_ENV`,
+        '',
+      ],
+    ] as const
+  ).map(([name, text, env]): [string, string] => [
+    name,
+    workflow([
+      script(text, env).replace('name: Report', 'name: Read'),
+      port('operation: PATCH_RUN, runId: "${{ env.R }}", statusLabel: a'),
+    ]),
+  ]),
+  [
+    'a variable that curl names',
+    workflow([
+      '- run: echo "R=${{ fromJson(inputs.port_context).runId }}" >> $GITHUB_ENV',
+      script(`curl -X PATCH "https://api.port.io/v1/actions/runs/$R" -d '{"statusLabel": "a"}'`),
+    ]),
+  ],
+  [
+    'a context in a variable',
+    workflow([port('operation: PATCH_RUN, runId: "${{ fromJSON(env.C).runId }}", statusLabel: a')], {
+      job: 'env: { C: "${{ inputs.port_context }}" }',
+    }),
+  ],
+  [
+    'a context with a default',
+    workflow([
+      port(
+        `operation: PATCH_RUN, runId: "\${{ fromJSON(inputs.port_context || '{}').runId }}", statusLabel: a`,
+      ),
+    ]),
+  ],
+  [
+    'an output of another job',
+    workflow([port('operation: PATCH_RUN, runId: "${{ needs.first.outputs.id }}", statusLabel: a')], {
+      job: 'needs: first',
+      first: 'outputs: { id: "${{ fromJson(inputs.port_context).runId }}" }',
+    }),
+  ],
 ]
 test.each(OWN_RUNS)('the run is known by %s', async (_, before) => {
   const { text } = await migrated(before)
@@ -328,6 +410,23 @@ test('more than 25 inputs are no matter for --on repository_dispatch', async () 
   expect(changed).toBe(true)
 })
 
+const EVENT = JSON.stringify({
+  run_id: 'r_1',
+  port: { blueprint: 'service', entity: { identifier: 'shop' }, inputs: { x: '1' } },
+})
+/** What an expression gives as text, with this text in the input `port`. */
+function evaluate(expression: string, port: string): string {
+  const { tokens } = new Lexer(expression).lex()
+  const context = JSON.parse(
+    JSON.stringify({ event: { inputs: { port } } }),
+    data.reviver,
+  ) as data.ExpressionData
+  const contexts = new data.Dictionary({ key: 'github', value: context })
+  return new Evaluator(new Parser(tokens, ['github'], []).parse(), contexts, new Map())
+    .evaluate()
+    .coerceString()
+}
+
 const USED = '- uses: org/port-webhook-action@v1'
 const SAID: [string, string, Partial<MigrateOptions>, string][] = [
   [
@@ -376,6 +475,12 @@ const SAID: [string, string, Partial<MigrateOptions>, string][] = [
     'x is no input any more',
   ],
   [
+    'the inputs as a whole',
+    workflow(['- { run: work, env: { I: "${{ toJSON(inputs) }}" } }', entity], { inputs: 'port_context x' }),
+    {},
+    'inputs as a whole have no port_context any more',
+  ],
+  [
     'an action of the repository',
     workflow(['- { uses: ./.github/actions/tell, with: { id: "${{ secrets.PORT_CLIENT_ID }}" } }', entity]),
     {},
@@ -385,8 +490,60 @@ const SAID: [string, string, Partial<MigrateOptions>, string][] = [
 test.each(SAID)('%s is named by one finding, at its line', async (_, before, options, message) => {
   const found = (await migrated(before, options)).findings.filter(each => each.message.includes(message))
   expect(found).toEqual([{ line: expect.any(Number), level: 'check', message: expect.any(String) }])
-  const word = message.startsWith('--on') || message.startsWith('is') ? 'on:' : message.split(' ')[0]!
+  const word = message.startsWith('--on') || message.startsWith('is ') ? 'on:' : message.split(' ')[0]!
   expect(before.split('\n')[found[0]!.line - 1]).toContain(word)
+})
+
+const RUN = 'steps.port.outputs.run-id'
+test.each([
+  ['if: inputs.port_context', `if: ${RUN}`],
+  ['if: always() && inputs.port_context', `if: always() && ${RUN}`],
+  ['if: "${{ !inputs.port_context }}"', `if: "\${{ !${RUN} }}"`],
+  [`if: inputs.port_context && github.ref == 'x'`, `if: ${RUN} && github.ref == 'x'`],
+  [`if: inputs.port_context != ''`, `if: ${RUN} != ''`],
+  [`if: fromJSON(inputs.port_context || '{}').entity == 'x'`, `if: steps.port.outputs.entity-id == 'x'`],
+  [
+    `if: fromJSON(inputs.port_context || '{}').entity.title == 'x'`,
+    `if: fromJSON(steps.port.outputs.entity || '{}').title == 'x'`,
+  ],
+  [
+    `if: fromJSON(inputs.port_payload).payload.action.trigger == 'CREATE'`,
+    `if: steps.port.outputs.operation == 'CREATE'`,
+  ],
+])('%s becomes %s', async (before, after) => {
+  const { text } = await migrated(
+    workflow([`- run: work\n  ${before}`, entity], { inputs: 'port_context port_payload' }),
+  )
+  expect(text).toContain(`- run: work\n        ${after}\n`)
+})
+
+test.each([
+  ['port_context', '{}', ''],
+  ['port_context', EVENT, '{"runId":"r_1","run_id":"r_1","blueprint":"service","entity":"shop"}'],
+  ['port_payload', '{}', ''],
+  [
+    'port_payload',
+    EVENT,
+    '{"runId":"r_1","run_id":"r_1","blueprint":"service","entity":"shop",' +
+      '"context":{"runId":"r_1","run_id":"r_1","blueprint":"service","entity":"shop"},' +
+      '"payload":{"entity":{"identifier":"shop"},"properties":{"x":"1"}}}',
+  ],
+])('%s as a whole is rebuilt from %j', async (name, event, value) => {
+  const { text } = await migrated(
+    workflow([entity], { inputs: name, job: `env: { P: "\${{ inputs.${name} }}" }` }),
+  )
+  const expression = String(parse(text).jobs.work.env.P).replace(/^\$\{\{|\}\}$/g, '')
+  expect(evaluate(expression, event)?.replaceAll(/\s/g, '')).toBe(value)
+})
+
+test('a part of the payload that is no more is a todo', async () => {
+  const result = await migrated(
+    workflow(['- run: echo ${{ fromJSON(inputs.port_payload).payload.action.title }}', entity], {
+      inputs: 'port_payload',
+    }),
+  )
+  expect(said(result)).toContain('todo: payload.action.title: what Port sends now has no such part')
+  expect(result.text).not.toContain('outputs.input-payload')
 })
 
 test('--credentials takes the client id, the secret and the region from the script that gets the token', async () => {

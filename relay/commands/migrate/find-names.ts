@@ -56,7 +56,10 @@ export function findNames(
 
 /** Whether anything reads more of the context's entity than its identifier: an expression, or a script by `jq`. */
 function readsWholeEntity(text: string): boolean {
-  if (/(context|payload)\s{0,9}\)\s{0,9}(\.payload)?\.entity\.\w/i.test(text)) return true
+  if (
+    /(context|payload)\s{0,9}(\|\|\s{0,9}'[^']{0,99}'\s{0,9})?\)\s{0,9}(\.payload)?\.entity\.\w/i.test(text)
+  )
+    return true
   return text.split('\n').some(line => line.includes('jq ') && /\.entity\.\w/.test(line))
 }
 
@@ -107,7 +110,7 @@ function inputOf(source: string): Input | null {
   const input = String.raw`(?:github\s*\.\s*event\s*\.\s*)?inputs\s*(?:\.\s*|\[\s*')([A-Za-z_][\w-]*)(?:'\s*\])?`
   const [, context, direct] =
     new RegExp(
-      String.raw`^\s*(?:fromjson\s*\(\s*${input}\s*\)\s*\.\s*(?:context\s*\.\s*)?run(?:_?id|\.id)|${input})\s*$`,
+      String.raw`^\s*(?:fromjson\s*\(\s*${input}\s*(?:\|\|\s*'[^']*'\s*)?\)\s*\.\s*(?:context\s*\.\s*)?run(?:_?id|\.id)|${input})\s*$`,
       'i',
     ).exec(source) ?? []
   if (context !== undefined) return { kind: 'contexts', name: context }

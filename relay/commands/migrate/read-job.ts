@@ -1,7 +1,7 @@
 import type { Node, Scalar, YAMLMap } from 'yaml'
 import { inlineEnv } from './inline-env.ts'
 import type { Names } from './map-expression.ts'
-import { isOwnRunId, type Scope } from './own-run.ts'
+import { exportedTo, isOwnRunId, type Scope } from './own-run.ts'
 import { namesPort, readPortScript } from './port-script.ts'
 import { type Credentials, isPortAction, type ReadStep, type Report, readPortStep } from './port-step.ts'
 import type { TextEdits } from './text-edits.ts'
@@ -130,7 +130,7 @@ const isPorts = (text: string) => /\bsecrets\.port_/i.test(text)
 
 /** The variables of a script by their names, with what they hold: for those of job and workflow, a reference. */
 function variablesOf({ root, job, step }: Scope, own: Map<string, string>): Map<string, string> {
-  const variables = new Map<string, string>()
+  const variables = new Map(exportedTo(step, job).map(name => [name, `\${{ env.${name} }}`]))
   for (const owner of [root, job, step]) {
     for (const { key } of mapOf(nodeAt(owner, 'env'))?.items ?? []) {
       const name = String(key.value)
