@@ -80,7 +80,7 @@ const stepNamed = (text: string, name: string) =>
     .find(step => step.name === name)
 
 const ANOTHER = 'is not known to be the run that started the workflow'
-const MORE = 'does more than that'
+const MORE = 'not all of it is understood'
 const LEFT: [string, string, string][] = [
   [
     'a log of another run',
@@ -494,6 +494,102 @@ test.each(SAID)('%s is named by one finding, at its line', async (_, before, opt
   expect(before.split('\n')[found[0]!.line - 1]).toContain(word)
 })
 
+const ENDING: [string, string, string | undefined][] = [
+  ['a script that ends a run', workflow([script(`curl "${LOG}" -d "$(jq -n .)"`), entity]), 'progress'],
+  [
+    'a status of a run that may be another',
+    workflow([port('operation: PATCH_RUN, runId: "${{ inputs.other }}", status: SUCCESS'), entity]),
+    'progress',
+  ],
+  [
+    'a label of a run that may be another',
+    workflow([port('operation: PATCH_RUN, runId: "${{ inputs.other }}", statusLabel: a'), entity]),
+    undefined,
+  ],
+  [
+    'an action of the repository',
+    workflow(['- { uses: ./tell, with: { id: "${{ fromJSON(inputs.port_context).runId }}" } }', entity]),
+    'progress',
+  ],
+  [
+    'a script of JavaScript',
+    workflow([
+      `- { uses: actions/github-script@v7, with: { script: "fetch('https://api.port.io/v1/actions/runs/x')" } }`,
+      entity,
+    ]),
+    'progress',
+  ],
+  [
+    'a workflow of another repository that is handed the run',
+    `${workflow([entity])}  call:
+    uses: acme/pipelines/.github/workflows/deploy.yml@v3
+    with: { context: "\${{ inputs.port_context }}" }
+`,
+    'progress',
+  ],
+]
+test.each(ENDING)('with %s the action reports %s', async (_, before, report) => {
+  const result = await migrated(before)
+  const [action] = parse(result.text).jobs.work.steps.filter(({ id }: { id?: string }) => id === 'port')
+  expect(action.with.report).toBe(report)
+  expect(said(result).includes('this may end the run in Port by hand')).toBe(report !== undefined)
+})
+
+test('a workflow of another repository that is handed the run is not to be migrated with it', async () => {
+  const [, before] = ENDING.at(-1)!
+  const result = await migrated(before)
+  expect(said(result)).toContain(
+    'deploy.yml@v3 is handed context, and may report to Port too: the call stays',
+  )
+  expect(said(result)).not.toContain('in the same command')
+})
+
+test.each([
+  ['job', [], 'conclusion=failure'],
+  ['progress', [script(`curl "${LOG}" -d "$(jq -n .)"`)], undefined],
+])('a status that fails a green job is a conclusion only with report: job, not %s', async (_, more, line) => {
+  const status = port(`${OWN}, operation: PATCH_RUN, status: FAILURE`, "if: github.ref == 'x', ")
+  const { text } = await migrated(workflow([status.replace('Report', 'Status'), ...more]))
+  expect(/conclusion=failure/.exec(text)?.[0]).toBe(line)
+  expect(stepNamed(text, 'Status') === undefined).toBe(line === undefined)
+})
+
+test('a workflow without Port has no todo', () => {
+  const unrelated = (on: string) => migrateWorkflow(workflow(['- run: work'], { on }), OPTIONS).findings
+  expect(unrelated('push')).toEqual([])
+  expect(unrelated('{ push: {}, workflow_dispatch: {} }')).toMatchObject([
+    { level: 'check', message: expect.stringContaining('nothing in it reports to Port') },
+  ])
+})
+
+const POST = 'https://api.port.io/v1/blueprints/service/entities?upsert=true&merge=true'
+const send = (options: string, after = '') =>
+  script(`curl ${options} -X POST "${POST}" -d '{"identifier": "x"}'${after}`)
+test.each([
+  ['-fsS', '', true],
+  ['--fail-with-body', '', true],
+  ['-s', '', undefined],
+  ['-fsS', ' || true', undefined],
+  ['-fsS', ' | jq .', undefined],
+])('an entity by curl %s%s fails the job: %s', async (options, after, fails) => {
+  const { text } = await migrated(workflow([send(options, after)]))
+  expect(stepNamed(text, 'Report')?.env?.ENTITY).toContain('"x"')
+  expect(parse(text).jobs.work.steps[0].with?.['fail-on-report-error']).toBe(fails)
+})
+
+test.each([
+  ['a push', '{ push: {}, workflow_dispatch: {} }', port('identifier: a, blueprint: b')],
+  ['a push', '{ push: {}, workflow_dispatch: {} }', port('operation: DELETE, identifier: a, blueprint: b')],
+  ['a push', '{ push: {}, workflow_dispatch: {} }', port('operation: BULK_UPSERT, entities: "[]"')],
+  ['a push', '{ push: {}, workflow_dispatch: {} }', send('-f')],
+  ['a workflow that is none of Port’s', '{ workflow_call: {} }', port('identifier: a, blueprint: b')],
+])('an entity of no run stays where %s starts the workflow too', async (_, on, step) => {
+  const before = workflow([step], { on })
+  const result = await migrated(before)
+  expect(result.text).toBe(before)
+  expect(said(result)).toMatch(/^todo: the entity is of no run in Port/)
+})
+
 const RUN = 'steps.port.outputs.run-id'
 test.each([
   ['if: inputs.port_context', `if: ${RUN}`],
@@ -592,7 +688,9 @@ test('the step of the action that a job has gets the id by which its outputs are
 test('comments of a list of events and of the inputs of a step stay', async () => {
   const { text } = await migrated(
     workflow(
-      [`- uses: port-labs/port-github-action@v1\n  with: # creds\n    identifier: a # id\n    blueprint: b`],
+      [
+        `- uses: port-labs/port-github-action@v1\n  with: # creds\n    runId: "\${{ inputs.port_run_id }}"\n    identifier: a # id\n    blueprint: b`,
+      ],
       {
         on: '\n- push # pushed\n- workflow_dispatch # by hand',
       },

@@ -3,6 +3,7 @@ import type { Names } from './map-expression.ts'
 import { RUN_ID_NAME } from './own-run.ts'
 import { isPortAction } from './port-step.ts'
 import { hasAction } from './read-job.ts'
+import { otherEvents } from './rewrite-triggers.ts'
 import { onlyExpression, splitTemplate } from './template.ts'
 import type { Migrated } from './types.ts'
 import { calledFile, mapOf, nodeAt, pairOf, textOf, textsOf } from './yaml-nodes.ts'
@@ -26,6 +27,7 @@ export function findNames(
     wholeEntity: readsWholeEntity(text),
     start,
     isCalled: pairOf(document.get('on', true), 'workflow_call') !== undefined,
+    hasOtherEvents: otherEvents(document).length > 0,
   }
   for (const event of ['workflow_dispatch', 'workflow_call']) {
     const inputs = mapOf(nodeAt(nodeAt(document.get('on', true), event), 'inputs'))

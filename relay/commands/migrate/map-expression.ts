@@ -16,6 +16,8 @@ export interface Names {
   start: 'workflow_dispatch' | 'repository_dispatch' | 'called'
   /** Whether another workflow may call it. */
   isCalled: boolean
+  /** Whether something that is not Port's starts it too, such as a push. */
+  hasOtherEvents: boolean
 }
 
 /** Where an expression stands. */

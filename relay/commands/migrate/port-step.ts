@@ -5,8 +5,12 @@ import { hasExpression, mark, onlyExpression } from './template.ts'
 /** What a step that reports by hand says to Port. Texts are as in the workflow, with `${{ }}`. */
 export type Report =
   | { kind: 'log'; text: string }
-  /** The entities as JSON, and the identifier where it is one. */
-  | { kind: 'entity'; json: string; identifier?: string }
+  /**
+   * The entities as JSON, and the identifier where it is one.
+   *
+   * @property isTolerant the step went on where Port refused it
+   */
+  | { kind: 'entity'; json: string; identifier?: string; isTolerant?: boolean }
   | { kind: 'link'; text: string }
   | { kind: 'status-label'; text: string }
   | { kind: 'summary'; text: string }
@@ -22,13 +26,19 @@ export interface Credentials {
   url: string
 }
 
-/** Whether a text is the id of the run that started the workflow. */
+/** Whether a text is the id of the run that started the workflow; '', whether what names no run is of that run. */
 export type IsOwnRunId = (template: string) => boolean
 
 /** Only the run that started the workflow is what the action reports about. */
 export const anotherRun = (runId: string): ReadStep => ({
   problem: `"${runId}" is not known to be the run that started the workflow, which is the one that the action reports about: the step stays; where it is that run, let $PORT_LOG, $PORT_RUN and $PORT_ENTITIES replace it.`,
 })
+
+/** Where Port did not start the workflow, the action writes no entity. */
+export const WITHOUT_RUN: ReadStep = {
+  problem:
+    'the entity is of no run in Port, and not only Port starts the workflow, without which the action writes none: the step stays, with the credentials that it has.',
+}
 
 export const isPortAction = (uses: string): boolean => /^port-labs\/port-github-action@/i.test(uses)
 
@@ -41,9 +51,10 @@ export function readPortStep(given: Map<string, string>, isOwnRunId: IsOwnRunId)
   const get = (name: string) => (given.get(name.toLowerCase()) ?? '').trim()
   const operation = (get('operation') || 'UPSERT').toUpperCase()
   const runId = get('runId')
-  if (/^(PATCH_RUN|(BULK_)?UPSERT|DELETE)$/.test(operation) && (runId !== '' || operation === 'PATCH_RUN')) {
-    if (!isOwnRunId(runId)) return anotherRun(runId)
-  }
+  if (/^(BULK_)?UPSERT$|^DELETE$/.test(operation) && runId === '') {
+    if (!isOwnRunId('')) return WITHOUT_RUN
+  } else if (/^(PATCH_RUN|(BULK_)?UPSERT|DELETE)$/.test(operation) && (runId === '' || !isOwnRunId(runId)))
+    return anotherRun(runId)
   switch (operation) {
     case 'PATCH_RUN':
       return readPatch(get)
