@@ -528,12 +528,15 @@ const ENDING: [string, string, string | undefined][] = [
     'progress',
   ],
 ]
-test.each(ENDING)('with %s the action reports %s', async (_, before, report) => {
-  const result = await migrated(before)
-  const [action] = parse(result.text).jobs.work.steps.filter(({ id }: { id?: string }) => id === 'port')
-  expect(action.with.report).toBe(report)
-  expect(said(result).includes('this may end the run in Port by hand')).toBe(report !== undefined)
-})
+test.each(ENDING)(
+  'with %s left, the action reports no end where that may end the run',
+  async (_, before, report) => {
+    const result = await migrated(before)
+    const [action] = parse(result.text).jobs.work.steps.filter(({ id }: { id?: string }) => id === 'port')
+    expect(action.with.report).toBe(report)
+    expect(said(result).includes('this may end the run in Port by hand')).toBe(report !== undefined)
+  },
+)
 
 test('a workflow of another repository that is handed the run is not to be migrated with it', async () => {
   const [, before] = ENDING.at(-1)!
@@ -560,6 +563,30 @@ test('a workflow without Port has no todo', () => {
   expect(unrelated('{ push: {}, workflow_dispatch: {} }')).toMatchObject([
     { level: 'check', message: expect.stringContaining('nothing in it reports to Port') },
   ])
+})
+
+test('an entity whose text an expression ends by quotes of its own stays', async () => {
+  const properties = `'{"a": ["\${{ join(fromJson(inputs.x), ''","'') }}"]}'`
+  const step = port(`${OWN}, identifier: a, blueprint: b, properties: ${properties}`)
+  const before = workflow([step, entity], { inputs: 'port_context x' })
+  const result = await migrated(before)
+  expect(said(result)).toContain(
+    'todo: "properties" has an expression in a text that ends the text by quotes',
+  )
+  expect(stepNamed(result.text, 'Report')).toHaveProperty('uses')
+})
+
+test.each([
+  ['[${{ steps.c.outputs.x }}]', 'is a list of one item now'],
+  ['"${{ steps.c.outputs.x }}"', 'is a text as it stands now'],
+  ['["${{ inputs.x }}"]', null],
+  ['[${{ github.run_number }}]', null],
+])('a value in an entity that may be written to be more is a check: %s', async (value, message) => {
+  const step = port(`${OWN}, identifier: a, blueprint: b, properties: '{"a": ${value}}'`)
+  const { findings } = await migrated(workflow([step], { inputs: 'port_context x' }))
+  expect(findings.map(({ level, message }) => [level, message])).toEqual(
+    message === null ? [] : [['check', expect.stringContaining(message)]],
+  )
 })
 
 const POST = 'https://api.port.io/v1/blueprints/service/entities?upsert=true&merge=true'

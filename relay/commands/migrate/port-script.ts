@@ -264,11 +264,13 @@ function readEntityBody(blueprint: string, data: string | null): ReadStep | null
   if (!fields) return null
   if (!fields.some(([name]) => name === 'identifier'))
     return { problem: 'the entity has no identifier, which $PORT_ENTITIES needs: the step stays.' }
+  const checks: string[] = []
   const written: [string, string][] = [['blueprint', jsonText(blueprint)]]
   for (const [name, json] of fields) {
     const safe = jsonTemplate(json)
     if ('problem' in safe) return null
     if (name !== 'blueprint') written.push([name, safe.text])
+    checks.push(...safe.checks)
   }
-  return { reports: [{ kind: 'entity', json: writeObject(written) }] }
+  return { reports: [{ kind: 'entity', json: writeObject(written), checks }] }
 }

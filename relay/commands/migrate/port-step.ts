@@ -8,9 +8,10 @@ export type Report =
   /**
    * The entities as JSON, and the identifier where it is one.
    *
+   * @property checks what a person must look at
    * @property isTolerant the step went on where Port refused it
    */
-  | { kind: 'entity'; json: string; identifier?: string; isTolerant?: boolean }
+  | { kind: 'entity'; json: string; identifier?: string; checks?: string[]; isTolerant?: boolean }
   | { kind: 'link'; text: string }
   | { kind: 'status-label'; text: string }
   | { kind: 'summary'; text: string }
@@ -134,6 +135,7 @@ function readUpsert(get: Get): ReadStep {
     if (text !== '')
       fields.push([name, only === null ? jsonText(text) : `\${{ toJSON(${asText(only)} || null) }}`])
   }
+  const checks: string[] = []
   const team = readTeam(get('team'))
   if (team !== null) fields.push(['team', team])
   for (const name of ['properties', 'relations']) {
@@ -141,8 +143,9 @@ function readUpsert(get: Get): ReadStep {
     if (object === null) continue
     if ('problem' in object) return { problem: `"${name}" ${object.problem}: the step stays.` }
     fields.push([name, object.text])
+    checks.push(...object.checks)
   }
-  return { reports: [{ kind: 'entity', json: writeObject(fields), identifier: get('identifier') }] }
+  return { reports: [{ kind: 'entity', json: writeObject(fields), identifier: get('identifier'), checks }] }
 }
 
 /** A JSON template, with the empty value as none. */
@@ -151,7 +154,10 @@ function readJson(given: string): ReturnType<typeof jsonTemplate> | null {
   const only = onlyExpression(given)
   // What an expression gave was read as JSON; nothing was an empty object.
   if (only !== null)
-    return { text: `\${{ ${/^toJSON\(/i.test(only) ? only : `toJSON(fromJSON(${only} || '{}'))`} }}` }
+    return {
+      text: `\${{ ${/^toJSON\(/i.test(only) ? only : `toJSON(fromJSON(${only} || '{}'))`} }}`,
+      checks: [],
+    }
   return jsonTemplate(given)
 }
 
@@ -172,7 +178,7 @@ function readBulk(get: Get): ReadStep {
   if ('problem' in entities) return { problem: `"entities" ${entities.problem}: the step stays.` }
   if (get('createMissingRelatedEntities') === 'true')
     return { problem: 'createMissingRelatedEntities is no part of $PORT_ENTITIES: the step stays.' }
-  return { reports: [{ kind: 'entity', json: entities.text }] }
+  return { reports: [{ kind: 'entity', json: entities.text, checks: entities.checks }] }
 }
 
 function readDelete(get: Get): ReadStep {

@@ -48,7 +48,8 @@ export function settleJob(job: Job, rewrite: Rewrite): void {
     const stepsFollow = job.steps.slice(index + 1).some(({ fate }) => fate === 'stays')
     const { reports, notes } = settleStatus(step.reports, { step: step.if, job: job.if }, stepsFollow)
     step.reports = reports
-    for (const message of notes)
+    const checks = reports.flatMap(report => (report.kind === 'entity' ? (report.checks ?? []) : []))
+    for (const message of [...notes, ...checks])
       findings.push({ line: edits.lineOf(startOf(step.map)), level: 'check', message })
     const isClosed = reports.some(report => report.kind === 'entity' && /"blueprint": "_/.test(report.json))
     if (isClosed && !options.credentials) {
