@@ -122,6 +122,17 @@ const LEFT: [string, string, string][] = [
     ANOTHER,
   ],
   [
+    'a run in lines that a script writes',
+    workflow([
+      script('{ echo "port_run_id<<EOF"; cat run; echo EOF; } >> $GITHUB_OUTPUT').replace(
+        'name: Report',
+        'id: c',
+      ),
+      port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.port_run_id }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
     'the end of a run that another job has started',
     workflow(
       [port('operation: PATCH_RUN, runId: "${{ needs.first.outputs.port_run_id }}", status: SUCCESS')],
@@ -494,7 +505,9 @@ test.each(SAID)('%s is named by one finding, at its line', async (_, before, opt
   expect(before.split('\n')[found[0]!.line - 1]).toContain(word)
 })
 
+const POST = 'https://api.port.io/v1/blueprints/service/entities?upsert=true&merge=true'
 const ENDING: [string, string, string | undefined][] = [
+  ['a script that reads entities', workflow([script(`curl "${POST}" | jq .`), entity]), undefined],
   ['a script that ends a run', workflow([script(`curl "${LOG}" -d "$(jq -n .)"`), entity]), 'progress'],
   [
     'a status of a run that may be another',
@@ -533,7 +546,7 @@ test.each(ENDING)(
   async (_, before, report) => {
     const result = await migrated(before)
     const [action] = parse(result.text).jobs.work.steps.filter(({ id }: { id?: string }) => id === 'port')
-    expect(action.with.report).toBe(report)
+    expect(action.with?.report).toBe(report)
     expect(said(result).includes('this may end the run in Port by hand')).toBe(report !== undefined)
   },
 )
@@ -578,7 +591,8 @@ test('an entity whose text an expression ends by quotes of its own stays', async
 
 test.each([
   ['[${{ steps.c.outputs.x }}]', 'is a list of one item now'],
-  ['"${{ steps.c.outputs.x }}"', 'is a text as it stands now'],
+  ['"${{ steps.c.outputs.x }}"', 'steps.c.outputs.x: what its step escapes for JSON'],
+  ['"${{ fromJSON(steps.c.outputs.x).a }}"', null],
   ['["${{ inputs.x }}"]', null],
   ['[${{ github.run_number }}]', null],
 ])('a value in an entity that may be written to be more is a check: %s', async (value, message) => {
@@ -589,7 +603,6 @@ test.each([
   )
 })
 
-const POST = 'https://api.port.io/v1/blueprints/service/entities?upsert=true&merge=true'
 const send = (options: string, after = '') =>
   script(`curl ${options} -X POST "${POST}" -d '{"identifier": "x"}'${after}`)
 test.each([

@@ -37,16 +37,19 @@ function checksOf(marked: string, inStrings: string[], expressions: string[]): s
     .flatMap(({ text }) => [...text.matchAll(/\[\s*\uE000(\d+)\uE001\s*\]/g)])
     .map(([, index]) => expressions[Number(index)]!)
     .filter(source => !isJson(source))
-  const outputs = inStrings.filter(source => /\b(steps|needs)\.[\w-]+\.outputs\b/.test(source))
+  // Only an output as it is can be escaped already.
+  const outputs = inStrings.filter(source => /^(steps|needs)\.[\w-]+\.outputs\.[\w-]+$/.test(source))
+  const names = [...new Set(outputs)].join(', ')
   return [
     ...items.map(
       source =>
         `[\${{ ${source} }}] is a list of one item now: where it was several, let it be the whole list.`,
     ),
-    ...outputs.map(
-      source =>
-        `\${{ ${source} }} is a text as it stands now: where its step escapes it for JSON, take that out.`,
-    ),
+    ...(names === ''
+      ? []
+      : [
+          `${names}: what its step escapes for JSON would stand escaped in the entity: let it escape nothing.`,
+        ]),
   ]
 }
 

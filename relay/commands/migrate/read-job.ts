@@ -106,6 +106,8 @@ function readStep(
   const run = textOf(nodeAt(map, 'run'))
   const env = textsOf(nodeAt(map, 'env'))
   const given = new Map([...textsOf(nodeAt(map, 'with'))].map(([name, text]) => [name, inlineEnv(text, env)]))
+  const said = [run ?? '', ...given.values(), ...env.values()].join('\n')
+  const isOfRuns = /\bruns\b/.test(said)
   const isPorts = !names.hasOtherEvents && !(names.isCalled && names.contexts.size + names.runIds.size === 0)
   const isOwn = (template: string) => (template === '' ? isPorts : isOwnRunId(template, scope, names))
   let read: ReadStep | { token: Credentials | null } | null = null
@@ -122,8 +124,10 @@ function readStep(
     [...given.values()].some(text => isPortSecret(text) || isOwnRunId(text, scope, names))
   )
     ends(`${uses} is handed the run or a secret of Port: look whether it reports to Port too.`, 'check')
-  else if (uses !== null && namesPort([...given.values()].join('\n')))
-    ends(`${uses} calls Port’s API: the step stays; let $PORT_LOG, $PORT_RUN or $PORT_ENTITIES replace it.`)
+  else if (uses !== null && namesPort(said))
+    (isOfRuns ? ends : todo)(
+      `${uses} calls Port’s API: the step stays; let $PORT_LOG, $PORT_RUN or $PORT_ENTITIES replace it.`,
+    )
   else if (uses !== null && /^port-labs\//i.test(uses))
     ends(`${uses} reports to Port by itself: the step stays, with the credentials of its own.`)
   if (read === null) return step
@@ -131,7 +135,7 @@ function readStep(
     step.fate = 'token'
     step.credentials = read.token
   } else if ('problem' in read) {
-    const isEnd = run !== null || (given.get('status') ?? '') !== ''
+    const isEnd = run === null ? (given.get('status') ?? '') !== '' : isOfRuns
     ;(isEnd ? ends : todo)(read.problem)
   } else {
     step.fate = 'reports'

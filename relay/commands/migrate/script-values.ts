@@ -1,7 +1,7 @@
 import type { Names } from './map-expression.ts'
 
-/** A name as a script sets it: `name=`, or `::set-output name=name::`. */
-const setting = (name: string) => new RegExp(String.raw`(?:^|[\s"'])(?:export\s+)?${name}=|\bname=${name}::`)
+/** A name as a script sets it: `name=`, `name<<EOF`, or `::set-output name=name::`. */
+const setting = (name: string) => new RegExp(String.raw`(?:^|[\s"'])${name}(?:=|<<)|\bname=${name}::`)
 
 /**
  * What a script gives a name that it writes to a file of the runner, as texts of the workflow. A part of a context that a
