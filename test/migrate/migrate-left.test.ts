@@ -122,6 +122,24 @@ const LEFT: [string, string, string][] = [
     ANOTHER,
   ],
   [
+    'a run that a script of JavaScript gives',
+    workflow([
+      `- { uses: actions/github-script@v7, with: { script: "core.exportVariable('PORT_RUN_ID', child.id)" } }`,
+      port('operation: PATCH_RUN, runId: "${{ env.PORT_RUN_ID }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
+    'a run that another one is started for',
+    workflow([
+      script(
+        `echo "id=$(curl "$CHILD" -d '\${{ inputs.port_context }}' | jq -r '.runId')" >> $GITHUB_OUTPUT`,
+      ).replace('name: Report', 'id: c'),
+      port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.id }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
     'a run in lines that a script writes',
     workflow([
       script('{ echo "port_run_id<<EOF"; cat run; echo EOF; } >> $GITHUB_OUTPUT').replace(
@@ -280,6 +298,13 @@ const OWN_RUNS: [string, string][] = [
       port('operation: PATCH_RUN, runId: "${{ env.R }}", statusLabel: a'),
     ]),
   ]),
+  [
+    'a script of JavaScript',
+    workflow([
+      `- { id: c, uses: actions/github-script@v7, with: { script: "core.setOutput('r', JSON.parse('\${{ inputs.port_context }}').runId)" } }`,
+      port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.r }}", statusLabel: a'),
+    ]),
+  ],
   [
     'a variable that curl names',
     workflow([

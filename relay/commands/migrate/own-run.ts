@@ -70,8 +70,11 @@ function givenTo(
 const stepsOf = (job: unknown) => seqOf(nodeAt(job, 'steps'))?.items ?? []
 
 /** Whether a step's script gives variables to the steps after it. */
-const exportsVariables = (step: unknown): boolean =>
-  (textOf(nodeAt(step, 'run')) ?? '').includes('GITHUB_ENV')
+const exportsVariables = (step: unknown): boolean => /GITHUB_ENV|exportVariable/.test(scriptOf(step))
+
+/** A script of the shell, or of `actions/github-script`. */
+const scriptOf = (step: unknown): string =>
+  textOf(nodeAt(step, 'run')) ?? textOf(nodeAt(nodeAt(step, 'with'), 'script')) ?? ''
 
 /** The variables that scripts before a step give to it. */
 export function exportedTo(step: unknown, job: unknown): string[] {
@@ -79,7 +82,7 @@ export function exportedTo(step: unknown, job: unknown): string[] {
   return steps
     .slice(0, steps.indexOf(step as Node))
     .filter(exportsVariables)
-    .flatMap(each => [...(textOf(nodeAt(each, 'run')) ?? '').matchAll(/\b([A-Za-z_]\w*)=/g)])
+    .flatMap(each => [...scriptOf(each).matchAll(/\b([A-Za-z_]\w*)=/g)])
     .map(([, name]) => name!)
 }
 
@@ -93,8 +96,5 @@ function setBy(step: unknown, name: string, { root, job }: Scope, names: Names):
       ]),
     ),
   )
-  return valuesIn(textOf(nodeAt(step, 'run')) ?? '', name, env, names).map(text => [
-    text,
-    { root, job, step },
-  ])
+  return valuesIn(scriptOf(step), name, env, names).map(text => [text, { root, job, step }])
 }

@@ -1,7 +1,10 @@
 import type { Names } from './map-expression.ts'
 
-/** A name as a script sets it: `name=`, `name<<EOF`, or `::set-output name=name::`. */
-const setting = (name: string) => new RegExp(String.raw`(?:^|[\s"'])${name}(?:=|<<)|\bname=${name}::`)
+/** A name as a script sets it: `name=`, `name<<EOF`, `::set-output name=name::`, or `setOutput('name', …)`. */
+const setting = (name: string) =>
+  new RegExp(
+    String.raw`(?:^|[\s"'])${name}(?:=|<<)|\bname=${name}::|\b(?:setOutput|exportVariable)\(\s*["']${name}["']`,
+  )
 
 /**
  * What a script gives a name that it writes to a file of the runner, as texts of the workflow. A part of a context that a
@@ -36,6 +39,7 @@ function textAfter(text: string, { contexts }: Names): string {
   const context = [...contexts].find(name =>
     new RegExp(String.raw`(?:inputs|client_payload)\W+${name}\b`).test(text),
   )
-  const isRead = /[\s'"]\.?(context\.)?run_?id\b/i.test(text)
+  // What is sent somewhere comes back as something else.
+  const isRead = /[\s'")]\.?(context\.)?run_?id\b/i.test(text) && !/\b(curl|wget|gh|fetch)\b|:\/\//.test(text)
   return context !== undefined && isRead ? `\${{ fromJSON(inputs.${context}).runId }}` : ''
 }
