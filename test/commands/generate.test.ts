@@ -237,6 +237,9 @@ test.each([
   ["format('{0}', fromJSON(steps['p'].outputs['inputs'])['it''s'].a.b)", "it's"],
   ['toJSON(steps.p.outputs.version)', 'version'],
   ["github.event.client_payload.port.inputs['a b']", 'a b'],
+  ["fromJSON(github.event.inputs.port || '{}').port.inputs.version", 'version'],
+  ["fromJSON(inputs.port || '{}').port.inputs['a b']", 'a b'],
+  ["fromJSON(github.event.inputs.port || '{}').port.entity.title", null],
   ['fromJSON(steps.p.outputs.entity).title', null],
   ['fromJSON(steps.p.outputs.inputs)', null],
   ["'steps.p.outputs.quoted'", null],
@@ -259,6 +262,23 @@ test.each([
   const action = await actionOf(JSON.stringify(workflow), 'x.yml')
   expect(action.trigger.userInputs.order).toEqual(name === null ? [] : [name])
 })
+
+test.each(['steps.p.outputs.entity', "fromJSON(github.event.inputs.port || '{}').port.entity.title"])(
+  'inputs that a workflow of workflow_dispatch reads from the payload come after those that it declares, with %s',
+  async entity => {
+    const yaml = `on: { workflow_dispatch: { inputs: { size: { type: string }, port: { type: string } } } }
+jobs:
+  x:
+    runs-on: ubuntu-latest
+    env: { E: "\${{ ${entity} }}" }
+    steps:
+      - { uses: acme/port-webhook-action@v1, id: p }
+      - run: make \${{ inputs.size }} \${{ steps.p.outputs.size }} \${{ fromJSON(steps.p.outputs.inputs).where }}
+`
+    const action = await actionOf(yaml, 'x.yml')
+    expect(action.trigger).toMatchObject({ operation: 'DAY-2', userInputs: { order: ['size', 'where'] } })
+  },
+)
 
 test("what Port's own backend fills in is no input, and a note says so", async () => {
   const before = readFileSync(join(root, 'test/fixtures/migrate/deploy-before.yml'), 'utf8')

@@ -1,3 +1,4 @@
+import { data, Evaluator, Lexer, Parser } from '@actions/expressions'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { checkWorkflow } from '../../relay/commands/migrate/check-workflow.ts'
@@ -28,12 +29,14 @@ interface Given {
   on?: string
   job?: string
   before?: string
+  /** Keys of a job before it. */
+  first?: string
 }
 
 /** A workflow of one job with these steps. */
 function workflow(
   steps: string[],
-  { inputs = 'port_context', on, job = '', before = '' }: Given = {},
+  { inputs = 'port_context', on, job = '', before = '', first = '' }: Given = {},
 ): string {
   const declared = inputs.split(' ').map(each => (each.includes(':') ? each : `${each}: { type: string }`))
   return [
@@ -41,6 +44,9 @@ function workflow(
     ...(before ? [before] : []),
     'permissions: {}',
     'jobs:',
+    ...(first
+      ? ['  first:', '    runs-on: ubuntu-latest', `    ${first}`, '    steps:', '      - run: work']
+      : []),
     '  work:',
     '    runs-on: ubuntu-latest',
     ...(job ? [`    ${job}`] : []),
@@ -74,7 +80,7 @@ const stepNamed = (text: string, name: string) =>
     .find(step => step.name === name)
 
 const ANOTHER = 'is not known to be the run that started the workflow'
-const MORE = 'does more than that'
+const MORE = 'not all of it is understood'
 const LEFT: [string, string, string][] = [
   [
     'a log of another run',
@@ -96,6 +102,62 @@ const LEFT: [string, string, string][] = [
         port(`${OWN}, operation: PATCH_RUN, statusLabel: a`).replace('name: Report', 'name: Own'),
       ],
       { inputs: 'port_context parent_run' },
+    ),
+    ANOTHER,
+  ],
+  [
+    'the end of a run that it has started, by a variable with the name of its own',
+    workflow([
+      '- run: echo "PORT_RUN_ID=${{ steps.child.outputs.runId }}" >> $GITHUB_ENV',
+      port('operation: PATCH_RUN, runId: "${{ env.PORT_RUN_ID }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
+    'a run that only the script knows',
+    workflow([
+      '- { id: c, run: "echo port_run_id=$(cat run) >> $GITHUB_OUTPUT" }',
+      port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.port_run_id }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
+    'a run that a script of JavaScript gives',
+    workflow([
+      `- { uses: actions/github-script@v7, with: { script: "core.exportVariable('PORT_RUN_ID', child.id)" } }`,
+      port('operation: PATCH_RUN, runId: "${{ env.PORT_RUN_ID }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
+    'a run that another one is started for',
+    workflow([
+      script(
+        `echo "id=$(curl "$CHILD" -d '\${{ inputs.port_context }}' | jq -r '.runId')" >> $GITHUB_OUTPUT`,
+      ).replace('name: Report', 'id: c'),
+      port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.id }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
+    'a run in lines that a script writes',
+    workflow([
+      script('{ echo "port_run_id<<EOF"; cat run; echo EOF; } >> $GITHUB_OUTPUT').replace(
+        'name: Report',
+        'id: c',
+      ),
+      port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.port_run_id }}", status: SUCCESS'),
+    ]),
+    ANOTHER,
+  ],
+  [
+    'the end of a run that another job has started',
+    workflow(
+      [port('operation: PATCH_RUN, runId: "${{ needs.first.outputs.port_run_id }}", status: SUCCESS')],
+      {
+        job: 'needs: first',
+        first: 'outputs: { port_run_id: "${{ steps.child.outputs.runId }}" }',
+      },
     ),
     ANOTHER,
   ],
@@ -215,6 +277,62 @@ const OWN_RUNS: [string, string][] = [
       port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.id }}", statusLabel: a'),
     ]),
   ],
+  ...(
+    [
+      ['$GITHUB_ENV', 'echo "R=${{ fromJson(inputs.port_context).runId }}" >> $GITHUB_ENV', ''],
+      [
+        'jq on a variable',
+        `echo "R=$(jq -r '.runId' <<< "$C")" >> $GITHUB_ENV`,
+        '{ C: "${{ inputs.port_context }}" }',
+      ],
+      [
+        'variables of its script',
+        `C='\${{ inputs.port_context }}'\nID=$(echo "$C" | jq -r '.runId // .run_id')\necho "R=$ID" >> $GITHUB_ENV`,
+        '',
+      ],
+    ] as const
+  ).map(([name, text, env]): [string, string] => [
+    name,
+    workflow([
+      script(text, env).replace('name: Report', 'name: Read'),
+      port('operation: PATCH_RUN, runId: "${{ env.R }}", statusLabel: a'),
+    ]),
+  ]),
+  [
+    'a script of JavaScript',
+    workflow([
+      `- { id: c, uses: actions/github-script@v7, with: { script: "core.setOutput('r', JSON.parse('\${{ inputs.port_context }}').runId)" } }`,
+      port('operation: PATCH_RUN, runId: "${{ steps.c.outputs.r }}", statusLabel: a'),
+    ]),
+  ],
+  [
+    'a variable that curl names',
+    workflow([
+      '- run: echo "R=${{ fromJson(inputs.port_context).runId }}" >> $GITHUB_ENV',
+      script(`curl -X PATCH "https://api.port.io/v1/actions/runs/$R" -d '{"statusLabel": "a"}'`),
+    ]),
+  ],
+  [
+    'a context in a variable',
+    workflow([port('operation: PATCH_RUN, runId: "${{ fromJSON(env.C).runId }}", statusLabel: a')], {
+      job: 'env: { C: "${{ inputs.port_context }}" }',
+    }),
+  ],
+  [
+    'a context with a default',
+    workflow([
+      port(
+        `operation: PATCH_RUN, runId: "\${{ fromJSON(inputs.port_context || '{}').runId }}", statusLabel: a`,
+      ),
+    ]),
+  ],
+  [
+    'an output of another job',
+    workflow([port('operation: PATCH_RUN, runId: "${{ needs.first.outputs.id }}", statusLabel: a')], {
+      job: 'needs: first',
+      first: 'outputs: { id: "${{ fromJson(inputs.port_context).runId }}" }',
+    }),
+  ],
 ]
 test.each(OWN_RUNS)('the run is known by %s', async (_, before) => {
   const { text } = await migrated(before)
@@ -328,6 +446,23 @@ test('more than 25 inputs are no matter for --on repository_dispatch', async () 
   expect(changed).toBe(true)
 })
 
+const EVENT = JSON.stringify({
+  run_id: 'r_1',
+  port: { blueprint: 'service', entity: { identifier: 'shop' }, inputs: { x: '1' } },
+})
+/** What an expression gives as text, with this text in the input `port`. */
+function evaluate(expression: string, port: string): string {
+  const { tokens } = new Lexer(expression).lex()
+  const context = JSON.parse(
+    JSON.stringify({ event: { inputs: { port } } }),
+    data.reviver,
+  ) as data.ExpressionData
+  const contexts = new data.Dictionary({ key: 'github', value: context })
+  return new Evaluator(new Parser(tokens, ['github'], []).parse(), contexts, new Map())
+    .evaluate()
+    .coerceString()
+}
+
 const USED = '- uses: org/port-webhook-action@v1'
 const SAID: [string, string, Partial<MigrateOptions>, string][] = [
   [
@@ -376,6 +511,12 @@ const SAID: [string, string, Partial<MigrateOptions>, string][] = [
     'x is no input any more',
   ],
   [
+    'the inputs as a whole',
+    workflow(['- { run: work, env: { I: "${{ toJSON(inputs) }}" } }', entity], { inputs: 'port_context x' }),
+    {},
+    'inputs as a whole have no port_context any more',
+  ],
+  [
     'an action of the repository',
     workflow(['- { uses: ./.github/actions/tell, with: { id: "${{ secrets.PORT_CLIENT_ID }}" } }', entity]),
     {},
@@ -385,8 +526,185 @@ const SAID: [string, string, Partial<MigrateOptions>, string][] = [
 test.each(SAID)('%s is named by one finding, at its line', async (_, before, options, message) => {
   const found = (await migrated(before, options)).findings.filter(each => each.message.includes(message))
   expect(found).toEqual([{ line: expect.any(Number), level: 'check', message: expect.any(String) }])
-  const word = message.startsWith('--on') || message.startsWith('is') ? 'on:' : message.split(' ')[0]!
+  const word = message.startsWith('--on') || message.startsWith('is ') ? 'on:' : message.split(' ')[0]!
   expect(before.split('\n')[found[0]!.line - 1]).toContain(word)
+})
+
+const POST = 'https://api.port.io/v1/blueprints/service/entities?upsert=true&merge=true'
+const ENDING: [string, string, string | undefined][] = [
+  ['a script that reads entities', workflow([script(`curl "${POST}" | jq .`), entity]), undefined],
+  ['a script that ends a run', workflow([script(`curl "${LOG}" -d "$(jq -n .)"`), entity]), 'progress'],
+  [
+    'a status of a run that may be another',
+    workflow([port('operation: PATCH_RUN, runId: "${{ inputs.other }}", status: SUCCESS'), entity]),
+    'progress',
+  ],
+  [
+    'a label of a run that may be another',
+    workflow([port('operation: PATCH_RUN, runId: "${{ inputs.other }}", statusLabel: a'), entity]),
+    undefined,
+  ],
+  [
+    'an action of the repository',
+    workflow(['- { uses: ./tell, with: { id: "${{ fromJSON(inputs.port_context).runId }}" } }', entity]),
+    'progress',
+  ],
+  [
+    'a script of JavaScript',
+    workflow([
+      `- { uses: actions/github-script@v7, with: { script: "fetch('https://api.port.io/v1/actions/runs/x')" } }`,
+      entity,
+    ]),
+    'progress',
+  ],
+  [
+    'a workflow of another repository that is handed the run',
+    `${workflow([entity])}  call:
+    uses: acme/pipelines/.github/workflows/deploy.yml@v3
+    with: { context: "\${{ inputs.port_context }}" }
+`,
+    'progress',
+  ],
+]
+test.each(ENDING)(
+  'with %s left, the action reports no end where that may end the run',
+  async (_, before, report) => {
+    const result = await migrated(before)
+    const [action] = parse(result.text).jobs.work.steps.filter(({ id }: { id?: string }) => id === 'port')
+    expect(action.with?.report).toBe(report)
+    expect(said(result).includes('this may end the run in Port by hand')).toBe(report !== undefined)
+  },
+)
+
+test('a workflow of another repository that is handed the run is not to be migrated with it', async () => {
+  const [, before] = ENDING.at(-1)!
+  const result = await migrated(before)
+  expect(said(result)).toContain(
+    'deploy.yml@v3 is handed context, and may report to Port too: the call stays',
+  )
+  expect(said(result)).not.toContain('in the same command')
+})
+
+test.each([
+  ['job', [], 'conclusion=failure'],
+  ['progress', [script(`curl "${LOG}" -d "$(jq -n .)"`)], undefined],
+])('a status that fails a green job is a conclusion only with report: job, not %s', async (_, more, line) => {
+  const status = port(`${OWN}, operation: PATCH_RUN, status: FAILURE`, "if: github.ref == 'x', ")
+  const { text } = await migrated(workflow([status.replace('Report', 'Status'), ...more]))
+  expect(/conclusion=failure/.exec(text)?.[0]).toBe(line)
+  expect(stepNamed(text, 'Status') === undefined).toBe(line === undefined)
+})
+
+test('a workflow without Port has no todo', () => {
+  const unrelated = (on: string) => migrateWorkflow(workflow(['- run: work'], { on }), OPTIONS).findings
+  expect(unrelated('push')).toEqual([])
+  expect(unrelated('{ push: {}, workflow_dispatch: {} }')).toMatchObject([
+    { level: 'check', message: expect.stringContaining('nothing in it reports to Port') },
+  ])
+})
+
+test('an entity whose text an expression ends by quotes of its own stays', async () => {
+  const properties = `'{"a": ["\${{ join(fromJson(inputs.x), ''","'') }}"]}'`
+  const step = port(`${OWN}, identifier: a, blueprint: b, properties: ${properties}`)
+  const before = workflow([step, entity], { inputs: 'port_context x' })
+  const result = await migrated(before)
+  expect(said(result)).toContain(
+    'todo: "properties" has an expression in a text that ends the text by quotes',
+  )
+  expect(stepNamed(result.text, 'Report')).toHaveProperty('uses')
+})
+
+test.each([
+  ['[${{ steps.c.outputs.x }}]', 'is a list of one item now'],
+  ['"${{ steps.c.outputs.x }}"', 'steps.c.outputs.x: what its step escapes for JSON'],
+  ['"${{ fromJSON(steps.c.outputs.x).a }}"', null],
+  ['["${{ inputs.x }}"]', null],
+  ['[${{ github.run_number }}]', null],
+])('a value in an entity that may be written to be more is a check: %s', async (value, message) => {
+  const step = port(`${OWN}, identifier: a, blueprint: b, properties: '{"a": ${value}}'`)
+  const { findings } = await migrated(workflow([step], { inputs: 'port_context x' }))
+  expect(findings.map(({ level, message }) => [level, message])).toEqual(
+    message === null ? [] : [['check', expect.stringContaining(message)]],
+  )
+})
+
+const send = (options: string, after = '') =>
+  script(`curl ${options} -X POST "${POST}" -d '{"identifier": "x"}'${after}`)
+test.each([
+  ['-fsS', '', true],
+  ['--fail-with-body', '', true],
+  ['-s', '', undefined],
+  ['-fsS', ' || true', undefined],
+  ['-fsS', ' | jq .', undefined],
+])('an entity by curl %s%s fails the job: %s', async (options, after, fails) => {
+  const { text } = await migrated(workflow([send(options, after)]))
+  expect(stepNamed(text, 'Report')?.env?.ENTITY).toContain('"x"')
+  expect(parse(text).jobs.work.steps[0].with?.['fail-on-report-error']).toBe(fails)
+})
+
+test.each([
+  ['a push', '{ push: {}, workflow_dispatch: {} }', port('identifier: a, blueprint: b')],
+  ['a push', '{ push: {}, workflow_dispatch: {} }', port('operation: DELETE, identifier: a, blueprint: b')],
+  ['a push', '{ push: {}, workflow_dispatch: {} }', port('operation: BULK_UPSERT, entities: "[]"')],
+  ['a push', '{ push: {}, workflow_dispatch: {} }', send('-f')],
+  ['a workflow that is none of Port’s', '{ workflow_call: {} }', port('identifier: a, blueprint: b')],
+])('an entity of no run stays where %s starts the workflow too', async (_, on, step) => {
+  const before = workflow([step], { on })
+  const result = await migrated(before)
+  expect(result.text).toBe(before)
+  expect(said(result)).toMatch(/^todo: the entity is of no run in Port/)
+})
+
+const RUN = 'steps.port.outputs.run-id'
+test.each([
+  ['if: inputs.port_context', `if: ${RUN}`],
+  ['if: always() && inputs.port_context', `if: always() && ${RUN}`],
+  ['if: "${{ !inputs.port_context }}"', `if: "\${{ !${RUN} }}"`],
+  [`if: inputs.port_context && github.ref == 'x'`, `if: ${RUN} && github.ref == 'x'`],
+  [`if: inputs.port_context != ''`, `if: ${RUN} != ''`],
+  [`if: fromJSON(inputs.port_context || '{}').entity == 'x'`, `if: steps.port.outputs.entity-id == 'x'`],
+  [
+    `if: fromJSON(inputs.port_context || '{}').entity.title == 'x'`,
+    `if: fromJSON(steps.port.outputs.entity || '{}').title == 'x'`,
+  ],
+  [
+    `if: fromJSON(inputs.port_payload).payload.action.trigger == 'CREATE'`,
+    `if: steps.port.outputs.operation == 'CREATE'`,
+  ],
+])('%s becomes %s', async (before, after) => {
+  const { text } = await migrated(
+    workflow([`- run: work\n  ${before}`, entity], { inputs: 'port_context port_payload' }),
+  )
+  expect(text).toContain(`- run: work\n        ${after}\n`)
+})
+
+test.each([
+  ['port_context', '{}', ''],
+  ['port_context', EVENT, '{"runId":"r_1","run_id":"r_1","blueprint":"service","entity":"shop"}'],
+  ['port_payload', '{}', ''],
+  [
+    'port_payload',
+    EVENT,
+    '{"runId":"r_1","run_id":"r_1","blueprint":"service","entity":"shop",' +
+      '"context":{"runId":"r_1","run_id":"r_1","blueprint":"service","entity":"shop"},' +
+      '"payload":{"entity":{"identifier":"shop"},"properties":{"x":"1"}}}',
+  ],
+])('%s as a whole is rebuilt from %j', async (name, event, value) => {
+  const { text } = await migrated(
+    workflow([entity], { inputs: name, job: `env: { P: "\${{ inputs.${name} }}" }` }),
+  )
+  const expression = String(parse(text).jobs.work.env.P).replace(/^\$\{\{|\}\}$/g, '')
+  expect(evaluate(expression, event)?.replaceAll(/\s/g, '')).toBe(value)
+})
+
+test('a part of the payload that is no more is a todo', async () => {
+  const result = await migrated(
+    workflow(['- run: echo ${{ fromJSON(inputs.port_payload).payload.action.title }}', entity], {
+      inputs: 'port_payload',
+    }),
+  )
+  expect(said(result)).toContain('todo: payload.action.title: what Port sends now has no such part')
+  expect(result.text).not.toContain('outputs.input-payload')
 })
 
 test('--credentials takes the client id, the secret and the region from the script that gets the token', async () => {
@@ -435,7 +753,9 @@ test('the step of the action that a job has gets the id by which its outputs are
 test('comments of a list of events and of the inputs of a step stay', async () => {
   const { text } = await migrated(
     workflow(
-      [`- uses: port-labs/port-github-action@v1\n  with: # creds\n    identifier: a # id\n    blueprint: b`],
+      [
+        `- uses: port-labs/port-github-action@v1\n  with: # creds\n    runId: "\${{ inputs.port_run_id }}"\n    identifier: a # id\n    blueprint: b`,
+      ],
       {
         on: '\n- push # pushed\n- workflow_dispatch # by hand',
       },

@@ -119,11 +119,10 @@ function readInputs(
     .flatMap(({ value, at }) =>
       Object.entries(value).map(([name, changed]) => ({ name, changed: object(changed), at })),
     )
-  const used = event === 'repository_dispatch' && noted.length === 0 ? usedInputs : []
-  const places = new Map<string, number>()
-  for (const { name, at } of [...noted, ...declared]) places.set(name, at)
-  for (const name of used) places.set(name, places.size)
-  const names = [...places].sort(([, a], [, b]) => a - b).map(([name]) => name)
+  const places = new Map([...noted, ...declared].map(({ name, at }) => [name, at]))
+  const placed = [...places].sort(([, a], [, b]) => a - b).map(([name]) => name)
+  const used = noted.length === 0 ? usedInputs : []
+  const names = [...new Set([...placed, ...used])]
   const read = names.map(name => {
     const { property, required } = fromGitHubInput(name, declared.find(each => each.name === name)?.input)
     const changed = noted.find(each => each.name === name)?.changed ?? {}
@@ -138,7 +137,9 @@ function readInputs(
 
 /** Only a day-2 action has one. */
 const usesEntity = (yaml: string) =>
-  /\bsteps\.[\w-]+\.outputs\.entity\b|\bclient_payload\.port\.entity\b/.test(yaml)
+  /\bsteps\.[\w-]+\.outputs\.entity\b|\b(client_payload|inputs\.port( \|\| '\{\}')?\))\.port\.entity\b/.test(
+    yaml,
+  )
 
 function notes(workflow: WorkflowFile, event: Start['event'], file: string, action: PortAction): string[] {
   const environments = workflow.inputs.filter(({ input }) => object(input).type === 'environment')

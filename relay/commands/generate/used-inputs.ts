@@ -47,6 +47,9 @@ function inputOf(parts: string[], stepIds: string[]): string | null {
     if (output.startsWith('input-')) return fourth.slice('input-'.length)
     return FIXED_OUTPUTS.includes(output) ? null : fourth
   }
-  const path = parts.slice(0, 5).join('.')
-  return path === 'github.event.client_payload.port.inputs' ? (parts[5] ?? null) : null
+  const payload = PAYLOADS.find(each => parts.join('.').startsWith(`${each}.port.inputs.`))
+  return payload === undefined ? null : parts[payload.split('.').length + 2]!
 }
+
+/** Where the payload is read from. */
+const PAYLOADS = ['github.event.client_payload', 'github.event.inputs.port', 'inputs.port']

@@ -3,6 +3,7 @@ import type { Names } from './map-expression.ts'
 import { RUN_ID_NAME } from './own-run.ts'
 import { isPortAction } from './port-step.ts'
 import { hasAction } from './read-job.ts'
+import { otherEvents } from './rewrite-triggers.ts'
 import { onlyExpression, splitTemplate } from './template.ts'
 import type { Migrated } from './types.ts'
 import { calledFile, mapOf, nodeAt, pairOf, textOf, textsOf } from './yaml-nodes.ts'
@@ -26,6 +27,7 @@ export function findNames(
     wholeEntity: readsWholeEntity(text),
     start,
     isCalled: pairOf(document.get('on', true), 'workflow_call') !== undefined,
+    hasOtherEvents: otherEvents(document).length > 0,
   }
   for (const event of ['workflow_dispatch', 'workflow_call']) {
     const inputs = mapOf(nodeAt(nodeAt(document.get('on', true), event), 'inputs'))
@@ -56,7 +58,10 @@ export function findNames(
 
 /** Whether anything reads more of the context's entity than its identifier: an expression, or a script by `jq`. */
 function readsWholeEntity(text: string): boolean {
-  if (/(context|payload)\s{0,9}\)\s{0,9}(\.payload)?\.entity\.\w/i.test(text)) return true
+  if (
+    /(context|payload)\s{0,9}(\|\|\s{0,9}'[^']{0,99}'\s{0,9})?\)\s{0,9}(\.payload)?\.entity\.\w/i.test(text)
+  )
+    return true
   return text.split('\n').some(line => line.includes('jq ') && /\.entity\.\w/.test(line))
 }
 
@@ -107,7 +112,7 @@ function inputOf(source: string): Input | null {
   const input = String.raw`(?:github\s*\.\s*event\s*\.\s*)?inputs\s*(?:\.\s*|\[\s*')([A-Za-z_][\w-]*)(?:'\s*\])?`
   const [, context, direct] =
     new RegExp(
-      String.raw`^\s*(?:fromjson\s*\(\s*${input}\s*\)\s*\.\s*(?:context\s*\.\s*)?run(?:_?id|\.id)|${input})\s*$`,
+      String.raw`^\s*(?:fromjson\s*\(\s*${input}\s*(?:\|\|\s*'[^']*'\s*)?\)\s*\.\s*(?:context\s*\.\s*)?run(?:_?id|\.id)|${input})\s*$`,
       'i',
     ).exec(source) ?? []
   if (context !== undefined) return { kind: 'contexts', name: context }

@@ -1,8 +1,12 @@
 import { parseJson } from '../../../port/parse-json.ts'
-import { formatted, MARK, mark, type Piece, splitTemplate } from './template.ts'
+import { expressionTokens, formatted, MARK, mark, type Piece, splitTemplate } from './template.ts'
 
-/** A JSON text with expressions in it, made so that a value never changes what stands around it. */
-export type JsonTemplate = { text: string } | { problem: string }
+/**
+ * A JSON text with expressions in it, made so that a value never changes what stands around it.
+ *
+ * @property checks where a value that did so on purpose would be another one now
+ */
+export type JsonTemplate = { text: string; checks: string[] } | { problem: string }
 
 /**
  * Expressions inside a JSON string become `${{ toJSON(format('…')) }}`, which is the whole string; those outside,
@@ -13,11 +17,40 @@ export function jsonTemplate(template: string): JsonTemplate {
   const parts = splitStrings(marked)
   const plain = parts.map(({ text, isString }) => text.replace(MARK, isString ? '' : 'null')).join('')
   if (parseJson(withoutBreaks(plain)) === undefined) return { problem: 'is not JSON' }
+  const inStrings = parts
+    .filter(({ isString }) => isString)
+    .flatMap(({ text }) => [...text.matchAll(MARK)].map(([, index]) => expressions[Number(index)]!))
+  const writesQuotes = (source: string) =>
+    expressionTokens(source).some(({ kind, text }) => kind === 'string' && text.includes('"'))
+  if (inStrings.some(writesQuotes))
+    return { problem: 'has an expression in a text that ends the text by quotes of its own' }
   const written = parts.map(({ text, isString }) => {
     if (isString) return text.includes('\uE000') ? jsonString(text, expressions) : withoutBreaks(text)
     return text.replace(MARK, (_, index) => jsonValue(expressions[Number(index)]!))
   })
-  return { text: written.join('') }
+  return { text: written.join(''), checks: checksOf(marked, inStrings, expressions) }
+}
+
+function checksOf(marked: string, inStrings: string[], expressions: string[]): string[] {
+  const between = splitStrings(marked).filter(({ isString }) => !isString)
+  const items = between
+    .flatMap(({ text }) => [...text.matchAll(/\[\s*\uE000(\d+)\uE001\s*\]/g)])
+    .map(([, index]) => expressions[Number(index)]!)
+    .filter(source => !isJson(source))
+  // Only an output as it is can be escaped already.
+  const outputs = inStrings.filter(source => /^(steps|needs)\.[\w-]+\.outputs\.[\w-]+$/.test(source))
+  const names = [...new Set(outputs)].join(', ')
+  return [
+    ...items.map(
+      source =>
+        `[\${{ ${source} }}] is a list of one item now: where it was several, let it be the whole list.`,
+    ),
+    ...(names === ''
+      ? []
+      : [
+          `${names}: what its step escapes for JSON would stand escaped in the entity: let it escape nothing.`,
+        ]),
+  ]
 }
 
 /** Splits a JSON text into its strings, with their quotes, and what is between them. */
@@ -84,9 +117,8 @@ export const isText = (expression: string): boolean =>
   )
 
 /** A number, an object or a list: never more than one value, whatever is in it. */
-function jsonValue(expression: string): string {
-  const isJson =
-    /^toJSON\(/i.test(expression) ||
-    /^(true|false|null|\d+|github\.run_(id|number|attempt))$/.test(expression)
-  return `\${{ ${isJson ? expression : `toJSON(fromJSON(${expression}))`} }}`
-}
+const jsonValue = (expression: string): string =>
+  `\${{ ${isJson(expression) ? expression : `toJSON(fromJSON(${expression}))`} }}`
+
+const isJson = (expression: string): boolean =>
+  /^toJSON\(/i.test(expression) || /^(true|false|null|\d+|github\.run_(id|number|attempt))$/.test(expression)

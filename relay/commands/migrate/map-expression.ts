@@ -16,6 +16,8 @@ export interface Names {
   start: 'workflow_dispatch' | 'repository_dispatch' | 'called'
   /** Whether another workflow may call it. */
   isCalled: boolean
+  /** Whether something that is not Port's starts it too, such as a push. */
+  hasOtherEvents: boolean
 }
 
 /** Where an expression stands. */
@@ -24,6 +26,8 @@ export interface Place {
   step: string | null
   /** Whether the expression decides whether something runs. */
   condition: boolean
+  /** The JSON, quoted, that stands for what Port sent where it sent nothing. */
+  preset?: string
   /** Called with what a person must look at. */
   note: (level: 'todo' | 'check', message: string) => void
 }
@@ -63,30 +67,27 @@ function mapAt(tokens: ExpressionToken[], index: number, place: Place, names: Na
   if (name === 'fromjson' && tokens[index + 1]?.text === '(') {
     const inner = tokens[index + 2]?.kind === 'name' ? chainAt(tokens, index + 2) : null
     const reference = inner && readReference(inner)
-    const close = inner?.next.at(-1) ?? -1
+    const last = inner?.next.at(-1) ?? -1
+    const preset = tokens[last]?.text === '||' ? tokens[last + 1] : undefined
+    const close = preset?.kind === 'string' ? last + 2 : last
     if (!reference || tokens[close]?.text !== ')' || reference.used !== inner.parts.length) return null
-    if (!names.contexts.has(reference.name)) return jsonInput(tokens, reference, close, place, names)
-    const after = chainAfter(tokens, close)
-    return mapContext(tokens, after, place, names, inToJson(tokens, index))
+    if (!names.contexts.has(reference.name))
+      return preset ? null : jsonInput(tokens, reference, close, place, names)
+    const asJson = inToJson(tokens, index)
+    const read = { ...place, ...(preset && { preset: preset.text }) }
+    return mapContext(tokens, chainAfter(tokens, close), reference, read, names, asJson)
   }
   const reference = readReference(chain)
   if (!reference) return mapWhole(tokens, chain, place, names)
   const { used } = reference
   if (names.contexts.has(reference.name)) {
     if (reference.from === 'client_payload' && chain.parts.length > used) {
-      return mapContext(tokens, drop(chain, used), place, names, inToJson(tokens, index))
+      return mapContext(tokens, drop(chain, used), reference, place, names, inToJson(tokens, index))
     }
     if (chain.parts.length > used) return null
-    const [operator, value] = [tokens[chain.next.at(-1)!]?.text, tokens[chain.next.at(-1)! + 1]?.text]
-    const compared = (operator === '!=' || operator === '==') && value === "''"
-    if (!compared) {
-      place.note(
-        'check',
-        `${reference.name} as a whole is rebuilt with runId, blueprint and entity${names.wholeEntity ? '' : ' (its identifier)'}: ` +
-          'check that what reads it needs no more.',
-      )
-    }
-    return end(chain, used, compared ? values(place, names).runId : rebuilt(place, names))
+    if (isAskedFor(tokens, index, chain.next.at(-1)!, place))
+      return end(chain, used, values(place, names).runId)
+    return end(chain, used, `(${rebuilt(reference, place, names)})`)
   }
   if (names.runIds.has(reference.name)) return end(chain, used, values(place, names).runId)
   if (reference.from === 'client_payload') return mapPayload(tokens, chain, place, names, index)
@@ -107,6 +108,14 @@ const drop = ({ parts, ends, next }: Chain, count: number): Chain => ({
   next: next.slice(count),
 })
 
+/** Whether an expression only asks whether there is what stands from `index` up to `next`: that is so of the run's id too. */
+function isAskedFor(tokens: ExpressionToken[], index: number, next: number, { condition }: Place): boolean {
+  const [before, after] = [tokens[index - 1]?.text ?? '', tokens[next]?.text ?? '']
+  if (/^[!=]=$/.test(after)) return tokens[next + 1]?.text === "''"
+  if (before === '!' || after === '&&') return true
+  return condition && /^(&&|\|\||)$/.test(before) && /^(\|\||)$/.test(after)
+}
+
 interface Reference {
   from: 'inputs' | 'event' | 'client_payload'
   name: string
@@ -123,10 +132,17 @@ function readReference({ parts }: Chain): Reference | null {
   return third === 'client_payload' ? { from: 'client_payload', name: parts[3]!, used: 4 } : null
 }
 
+const readAsJson = (source: string, preset?: string): string =>
+  `fromJSON(${source}${preset === undefined ? '' : ` || ${preset}`})`
+
 /** The expressions for what Port knows of the run. */
-function values({ step }: Pick<Place, 'step'>, { start, isCalled }: Pick<Names, 'start' | 'isCalled'>) {
+function values(
+  { step, preset }: Pick<Place, 'step' | 'preset'>,
+  { start, isCalled }: Pick<Names, 'start' | 'isCalled'>,
+) {
   if (step !== null) {
     const output = (name: string) => `steps.${step}.outputs.${name}`
+    const read = (name: string) => readAsJson(output(name), preset)
     return {
       runId: output('run-id'),
       action: output('action'),
@@ -134,11 +150,11 @@ function values({ step }: Pick<Place, 'step'>, { start, isCalled }: Pick<Names, 
       blueprint: output('blueprint'),
       entityId: output('entity-id'),
       email: output('triggered-by'),
-      entity: `fromJSON(${output('entity')})`,
+      entity: read('entity'),
       entityJson: output('entity'),
-      event: `fromJSON(${output('event')})`,
-      trigger: `fromJSON(${output('trigger')})`,
-      inputs: `fromJSON(${output('inputs')})`,
+      event: read('event'),
+      trigger: read('trigger'),
+      inputs: read('inputs'),
       inputsJson: output('inputs'),
     }
   }
@@ -166,6 +182,7 @@ function values({ step }: Pick<Place, 'step'>, { start, isCalled }: Pick<Names, 
 /** Path in the context → what it is; the rest of the path follows. Longest first. */
 const CONTEXT_PATHS: [string, keyof ReturnType<typeof values>, 'leaf' | 'tree'][] = [
   ['payload.action.identifier', 'action', 'leaf'],
+  ['payload.action.trigger', 'operation', 'leaf'],
   ['payload.entity.identifier', 'entityId', 'leaf'],
   ['trigger.by.user.email', 'email', 'leaf'],
   ['trigger.by.email', 'email', 'leaf'],
@@ -197,6 +214,7 @@ const KEEPS_LAST = ['trigger.origin', 'trigger.at', 'relations', 'diff']
 function mapContext(
   tokens: ExpressionToken[],
   chain: Chain & { start?: { end: number; next: number } },
+  reference: Reference | null,
   place: Place,
   names: Names,
   asJson: boolean,
@@ -204,14 +222,18 @@ function mapContext(
   const lower = chain.parts.map(part => part.toLowerCase())
   const skipped = lower[0] === 'context' && lower.length > 1 ? 1 : 0
   const is = values(place, names)
-  if (chain.parts.length === 0) {
-    place.note('check', 'what Port sent is rebuilt as a whole, with runId, blueprint and entity.')
-    return chain.start ? { ...chain.start, text: `fromJSON(${rebuilt(place, names)})` } : null
-  }
+  if (chain.parts.length === 0)
+    return chain.start && reference
+      ? { ...chain.start, text: readAsJson(rebuilt(reference, place, names), place.preset) }
+      : null
   const path = lower.slice(skipped)
   const found = CONTEXT_PATHS.find(([key]) => `${path.join('.')}.`.startsWith(`${key}.`))
   if (!found) {
     const key = chain.parts[skipped]!
+    if (key.toLowerCase() === 'payload') {
+      place.note('todo', `${chain.parts.join('.')}: what Port sends now has no such part.`)
+      return null
+    }
     if (key.toLowerCase() === 'trigger') {
       place.note(
         'todo',
@@ -248,14 +270,22 @@ const isIndexed = (tokens: ExpressionToken[], chain: Chain, used: number) =>
 const inToJson = (tokens: ExpressionToken[], index: number) =>
   tokens[index - 1]?.text === '(' && tokens[index - 2]?.text.toLowerCase() === 'tojson'
 
-/** The context in its old form, for what reads it as a whole. */
-function rebuilt(place: Place, names: Names): string {
+/** The context in its old form, for what reads it as a whole; empty where Port did not start the workflow. */
+function rebuilt({ name }: Reference, place: Place, names: Names): string {
   const is = values(place, names)
   const entity = names.wholeEntity ? is.entityJson : `toJSON(${is.entityId})`
-  return (
-    `format('{{"runId":"{0}","run_id":"{0}","blueprint":{1},"entity":{2}}}', ` +
-    `${is.runId}, toJSON(${is.blueprint}), ${entity})`
+  const args = [is.runId, `toJSON(${is.blueprint})`, entity]
+  const context = '"runId":"{0}","run_id":"{0}","blueprint":{1},"entity":{2}'
+  // Free text that a context never had does not get into scripts that read it.
+  const hasPayload = /payload/i.test(name)
+  if (hasPayload) args.push(is.entityJson, is.inputsJson)
+  const more = `,"context":{{${context}}},"payload":{{"entity":{3},"properties":{4}}}`
+  place.note(
+    'check',
+    `${name} as a whole is rebuilt with runId, blueprint and entity${names.wholeEntity ? '' : ' (its identifier)'}` +
+      `${hasPayload ? ', payload.entity and payload.properties' : ''}: check that what reads it needs no more.`,
   )
+  return `${is.runId} && format('{{${context}${hasPayload ? more : ''}}}', ${args.join(', ')})`
 }
 
 /** `github.event.client_payload.x` of a workflow that was started by `repository_dispatch` before. */
@@ -276,7 +306,7 @@ function mapPayload(
     `${payload.parts.join('.').toLowerCase()}.`.startsWith(`${key}.`),
   )
   if (known || first === 'context' || first === 'trigger')
-    return mapContext(tokens, payload, place, names, inToJson(tokens, index))
+    return mapContext(tokens, payload, null, place, names, inToJson(tokens, index))
   const name = payload.parts[0]!
   const isWhole = index === 0 && payload.next[0] === tokens.length
   const isText = (isWhole && !place.condition) || isFormatted(tokens, index, payload.next[0]!)
@@ -302,10 +332,16 @@ function isFormatted(tokens: ExpressionToken[], index: number, next: number): bo
 
 /** `inputs` or `github.event.inputs` as a whole. */
 function mapWhole(tokens: ExpressionToken[], chain: Chain, place: Place, names: Names): Mapped | null {
-  if (names.start !== 'repository_dispatch') return null
   const lower = chain.parts.map(part => part.toLowerCase())
   const used = lower[0] === 'inputs' ? 1 : lower.slice(0, 3).join('.') === 'github.event.inputs' ? 3 : 0
   if (used === 0 || tokens[chain.next[used - 1]!]?.text === '[') return null
+  const gone = [...names.contexts, ...names.runIds]
+  if (gone.length > 0)
+    place.note(
+      'check',
+      `the inputs as a whole have no ${gone.join(' and no ')} any more: check what reads them.`,
+    )
+  if (names.start !== 'repository_dispatch') return null
   return end(chain, used, values(place, names).inputs)
 }
 

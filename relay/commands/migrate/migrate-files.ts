@@ -51,6 +51,7 @@ const unchanged = (text: string): Migrated => ({
   changed: false,
   findings: [],
   refused: false,
+  mayEnd: false,
   removed: new Map(),
 })
 

@@ -3,10 +3,10 @@ import { findNames } from './find-names.ts'
 import type { Names } from './map-expression.ts'
 import { addPermissions, notePermissions } from './permissions.ts'
 import { hasAction, type Job, readJobs } from './read-job.ts'
-import { callProblem, removedFrom, rewriteCall } from './rewrite-call.ts'
+import { callMayEnd, callProblem, removedFrom, rewriteCall } from './rewrite-call.ts'
 import { credentialsOf, goes, type ReportInput, type Rewrite, rewriteJob, settleJob } from './rewrite-job.ts'
 import { rewriteScalars, rewriteText } from './rewrite-scalars.ts'
-import { eventsOf, rewriteTriggers, triggerProblem } from './rewrite-triggers.ts'
+import { eventsOf, otherEvents, PORTS_EVENT, rewriteTriggers, triggerProblem } from './rewrite-triggers.ts'
 import { hasExpression } from './template.ts'
 import { TextEdits } from './text-edits.ts'
 import { type Finding, type Migrated, MigrateError, type MigrateOptions } from './types.ts'
@@ -20,6 +20,7 @@ import {
   removePair,
   startOf,
   textOf,
+  textsOf,
 } from './yaml-nodes.ts'
 
 /**
@@ -59,8 +60,10 @@ function migrateText(text: string, options: MigrateOptions, called: ReadonlyMap<
     changed: false,
     findings: [{ line, level: 'todo', message }],
     refused,
+    mayEnd: false,
     removed: new Map(),
   })
+  const mayEnd = (job: Job) => job.steps.some(step => step.mayEnd) || callMayEnd(job, root, names, called)
   const result = (): Migrated => {
     const { text: changed, lines } = edits.apply()
     if (changed !== text && !migrated) noteLeftOver(changed, lines, goneFrom(document, names), findings)
@@ -69,6 +72,7 @@ function migrateText(text: string, options: MigrateOptions, called: ReadonlyMap<
       changed: changed !== text,
       findings: sorted(findings),
       refused: false,
+      mayEnd: jobs.some(mayEnd),
       removed: changed === text ? new Map() : removedFrom(document, names),
     }
   }
@@ -104,13 +108,13 @@ function migrateText(text: string, options: MigrateOptions, called: ReadonlyMap<
         false,
       )
     }
-    if (!migrated && calls.length === 0 && findings.length === 0) {
-      return stays(
-        'nothing in it reports to Port: it stays as it is. The relay starts it as a target `workflow`, and ends the run in Port.',
-        onLine,
-        false,
-      )
-    }
+    if (!migrated && events.includes('workflow_dispatch') && calls.length === 0 && findings.length === 0)
+      findings.push({
+        line: onLine,
+        level: 'check',
+        message:
+          'nothing in it reports to Port: it stays as it is. The relay starts it as a target `workflow`, and ends the run in Port.',
+      })
     for (const job of calls) rewriteCall(job, rewrite, done)
     return result()
   }
@@ -139,16 +143,17 @@ function migrateText(text: string, options: MigrateOptions, called: ReadonlyMap<
     })
   }
   for (const job of jobs) settleJob(job, rewrite)
-  noteOtherEvents(
-    events.filter(event => !PORTS_EVENT.test(event)),
-    rewrite,
-  )
+  noteOtherEvents(otherEvents(document), rewrite)
   noteNames(document, names, rewrite)
 
   const removed = removeReportJobs(jobs, busy, rewrite)
   const left = jobs.filter(job => !removed.has(job))
-  for (const job of left.filter(job => busy.includes(job))) {
-    const report = reportOf(job, left, names, rewrite)
+  const ending = left.find(mayEnd)
+  if (ending) noteEnding(ending, rewrite)
+  const reports = left
+    .filter(job => busy.includes(job))
+    .map(job => [job, reportOf(job, left, names, ending !== undefined, rewrite)] as const)
+  for (const [job, report] of reports) {
     rewriteJob(job, report, rewrite)
     if (options.credentials || job.port.step) continue
     if (addPermissions(root, job.map, edits, done)) notePermissions(job, edits, findings)
@@ -158,9 +163,6 @@ function migrateText(text: string, options: MigrateOptions, called: ReadonlyMap<
   rewriteScalars(root as Node, edits, names, id => jobs.find(job => job.id === id)?.port.id ?? null, findings)
   return result()
 }
-
-/** The events that Port starts a workflow by, itself or by another workflow. */
-const PORTS_EVENT = /^(workflow_dispatch|repository_dispatch|workflow_call)$/
 
 function firstAlias(root: unknown): Alias | null {
   let found: Alias | null = null
@@ -234,22 +236,47 @@ function changes(node: Node | null, names: Names, step: string | null): boolean 
 const mentionsNames = (root: unknown, names: Names) =>
   names.contexts.size + names.runIds.size > 0 || changes(root as Node, names, null)
 
+/** The relay takes an end that is not the action's for a person's, and cancels the workflow, where the action reports ends. */
+function noteEnding(job: Job, { edits, findings }: Rewrite): void {
+  const step = job.steps.find(({ mayEnd }) => mayEnd)
+  findings.push({
+    line: step ? edits.lineOf(startOf(step.map)) : job.line,
+    level: 'check',
+    message:
+      'this may end the run in Port by hand; where the action reports ends, the relay takes that for a person’s and cancels the workflow. So every job has report: progress, and the relay ends the run with the workflow: take it out when this is replaced.',
+  })
+}
+
 /** How the end of a job that has the action counts. */
-function reportOf(job: Job, jobs: Job[], names: Names, { findings }: Rewrite): ReportInput {
-  if (jobs.length === 1 && !job.isMatrix && !names.isCalled) return 'job'
-  const ending = jobs.filter(each => endsAsFailure(each))
-  if (ending.length === 0) return 'workflow'
-  const [last] = ending
-  const isLast = ending.length === 1 && !last!.isMatrix && !jobs.some(each => each.needs.includes(last!.id))
-  if (isLast && !names.isCalled) return job === last ? 'job' : 'progress'
-  if (endsAsFailure(job)) {
+function reportOf(
+  job: Job,
+  jobs: Job[],
+  names: Names,
+  endsByHand: boolean,
+  { findings }: Rewrite,
+): ReportInput {
+  const report = ownReport(job) ?? (endsByHand ? 'progress' : reportAmong(job, jobs, names))
+  if (report !== 'job' && endsAsFailure(job)) {
     findings.push({
       line: job.line,
       level: 'check',
-      message: `job ${job.id} may end the run in Port as FAILURE although it is green: with report: workflow the conclusion of the workflow counts.`,
+      message: `job ${job.id} may end the run in Port as FAILURE although it is green: with report: ${report} the conclusion of the workflow counts.`,
     })
   }
-  return 'workflow'
+  return report
+}
+
+/** What the action that a job has already is told. */
+const ownReport = ({ port: { step } }: Job): ReportInput | null =>
+  step && ((textsOf(nodeAt(step.map, 'with')).get('report') ?? 'job') as ReportInput)
+
+function reportAmong(job: Job, jobs: Job[], names: Names): ReportInput {
+  if (jobs.length === 1 && !job.isMatrix && !names.isCalled) return 'job'
+  const [last, ...others] = jobs.filter(each => endsAsFailure(each))
+  const isLast =
+    last && others.length === 0 && !last.isMatrix && !jobs.some(each => each.needs.includes(last.id))
+  if (!isLast || names.isCalled) return 'workflow'
+  return job === last ? 'job' : 'progress'
 }
 
 const endsAsFailure = (job: Job) =>

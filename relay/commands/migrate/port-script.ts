@@ -9,6 +9,7 @@ import {
   type ReadStep,
   type Report,
   readLinks,
+  WITHOUT_RUN,
   writeObject,
 } from './port-step.ts'
 import { plainText, readShell, type ShellCommand, type Word } from './shell-words.ts'
@@ -50,7 +51,7 @@ export function readPortScript(script: string, env: Variables, isOwnRunId: IsOwn
   const commands = readShell(marked, expressions)
   const more = {
     problem:
-      'the script calls Port’s API and does more than that: the step stays; let $PORT_LOG, $PORT_RUN and $PORT_ENTITIES replace the calls.',
+      'the script calls Port’s API, and not all of it is understood: the step stays; let $PORT_LOG, $PORT_RUN and $PORT_ENTITIES replace the calls.',
   }
   if (!commands) return more
   const shell: Shell = { variables: new Map([...FROM_RUNNER, ...env]), isOwnRunId }
@@ -74,7 +75,8 @@ export function readPortScript(script: string, env: Variables, isOwnRunId: IsOwn
       const read = readCurl(command, shell)
       if (read === null) return more
       if ('problem' in read) return read
-      reports.push(...read.reports)
+      const isTolerant = !command.words.some(failsOnRefusal) || /^\|/.test(command.then)
+      reports.push(...read.reports.map(each => (each.kind === 'entity' ? { ...each, isTolerant } : each)))
       reported = true
       // Its answer may be shown: `| jq .`
       while (commands[index]!.then === '|') {
@@ -145,6 +147,10 @@ const FROM_RUNNER =
 const SILENT_OPTION =
   /^(-[sSfLkvi]+|--(silent|show-error|fail|fail-with-body|location|insecure|verbose|include))$/
 
+/** Without it, `curl` succeeds whatever the status is. */
+const failsOnRefusal = (word: Word): boolean =>
+  /^(-[sSLkvi]*f[sSfLkvi]*|--fail(-with-body)?)$/.test(plainText(word) ?? '')
+
 interface Call {
   method: string
   url: string
@@ -202,8 +208,8 @@ function readCurl(command: ShellCommand, shell: Shell): ReadStep | null {
     return { problem: 'the script reads entities from Port, which the action does not: the step stays.' }
   }
   const options = new URLSearchParams(query)
-  const runId = options.get('run_id')
-  if (runId !== null && !shell.isOwnRunId(runId)) return anotherRun(runId)
+  const runId = options.get('run_id') ?? ''
+  if (!shell.isOwnRunId(runId)) return runId === '' ? WITHOUT_RUN : anotherRun(runId)
   options.delete('run_id')
   options.sort()
   if (method === 'DELETE' && route[5] !== undefined && options.size === 0)
@@ -258,11 +264,13 @@ function readEntityBody(blueprint: string, data: string | null): ReadStep | null
   if (!fields) return null
   if (!fields.some(([name]) => name === 'identifier'))
     return { problem: 'the entity has no identifier, which $PORT_ENTITIES needs: the step stays.' }
+  const checks: string[] = []
   const written: [string, string][] = [['blueprint', jsonText(blueprint)]]
   for (const [name, json] of fields) {
     const safe = jsonTemplate(json)
     if ('problem' in safe) return null
     if (name !== 'blueprint') written.push([name, safe.text])
+    checks.push(...safe.checks)
   }
-  return { reports: [{ kind: 'entity', json: writeObject(written) }] }
+  return { reports: [{ kind: 'entity', json: writeObject(written), checks }] }
 }

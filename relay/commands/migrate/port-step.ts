@@ -5,8 +5,13 @@ import { hasExpression, mark, onlyExpression } from './template.ts'
 /** What a step that reports by hand says to Port. Texts are as in the workflow, with `${{ }}`. */
 export type Report =
   | { kind: 'log'; text: string }
-  /** The entities as JSON, and the identifier where it is one. */
-  | { kind: 'entity'; json: string; identifier?: string }
+  /**
+   * The entities as JSON, and the identifier where it is one.
+   *
+   * @property checks what a person must look at
+   * @property isTolerant the step went on where Port refused it
+   */
+  | { kind: 'entity'; json: string; identifier?: string; checks?: string[]; isTolerant?: boolean }
   | { kind: 'link'; text: string }
   | { kind: 'status-label'; text: string }
   | { kind: 'summary'; text: string }
@@ -22,13 +27,19 @@ export interface Credentials {
   url: string
 }
 
-/** Whether a text is the id of the run that started the workflow. */
+/** Whether a text is the id of the run that started the workflow; '', whether what names no run is of that run. */
 export type IsOwnRunId = (template: string) => boolean
 
 /** Only the run that started the workflow is what the action reports about. */
 export const anotherRun = (runId: string): ReadStep => ({
   problem: `"${runId}" is not known to be the run that started the workflow, which is the one that the action reports about: the step stays; where it is that run, let $PORT_LOG, $PORT_RUN and $PORT_ENTITIES replace it.`,
 })
+
+/** Where Port did not start the workflow, the action writes no entity. */
+export const WITHOUT_RUN: ReadStep = {
+  problem:
+    'the entity is of no run in Port, and not only Port starts the workflow, without which the action writes none: the step stays, with the credentials that it has.',
+}
 
 export const isPortAction = (uses: string): boolean => /^port-labs\/port-github-action@/i.test(uses)
 
@@ -41,9 +52,10 @@ export function readPortStep(given: Map<string, string>, isOwnRunId: IsOwnRunId)
   const get = (name: string) => (given.get(name.toLowerCase()) ?? '').trim()
   const operation = (get('operation') || 'UPSERT').toUpperCase()
   const runId = get('runId')
-  if (/^(PATCH_RUN|(BULK_)?UPSERT|DELETE)$/.test(operation) && (runId !== '' || operation === 'PATCH_RUN')) {
-    if (!isOwnRunId(runId)) return anotherRun(runId)
-  }
+  if (/^(BULK_)?UPSERT$|^DELETE$/.test(operation) && runId === '') {
+    if (!isOwnRunId('')) return WITHOUT_RUN
+  } else if (/^(PATCH_RUN|(BULK_)?UPSERT|DELETE)$/.test(operation) && (runId === '' || !isOwnRunId(runId)))
+    return anotherRun(runId)
   switch (operation) {
     case 'PATCH_RUN':
       return readPatch(get)
@@ -123,6 +135,7 @@ function readUpsert(get: Get): ReadStep {
     if (text !== '')
       fields.push([name, only === null ? jsonText(text) : `\${{ toJSON(${asText(only)} || null) }}`])
   }
+  const checks: string[] = []
   const team = readTeam(get('team'))
   if (team !== null) fields.push(['team', team])
   for (const name of ['properties', 'relations']) {
@@ -130,8 +143,9 @@ function readUpsert(get: Get): ReadStep {
     if (object === null) continue
     if ('problem' in object) return { problem: `"${name}" ${object.problem}: the step stays.` }
     fields.push([name, object.text])
+    checks.push(...object.checks)
   }
-  return { reports: [{ kind: 'entity', json: writeObject(fields), identifier: get('identifier') }] }
+  return { reports: [{ kind: 'entity', json: writeObject(fields), identifier: get('identifier'), checks }] }
 }
 
 /** A JSON template, with the empty value as none. */
@@ -140,7 +154,10 @@ function readJson(given: string): ReturnType<typeof jsonTemplate> | null {
   const only = onlyExpression(given)
   // What an expression gave was read as JSON; nothing was an empty object.
   if (only !== null)
-    return { text: `\${{ ${/^toJSON\(/i.test(only) ? only : `toJSON(fromJSON(${only} || '{}'))`} }}` }
+    return {
+      text: `\${{ ${/^toJSON\(/i.test(only) ? only : `toJSON(fromJSON(${only} || '{}'))`} }}`,
+      checks: [],
+    }
   return jsonTemplate(given)
 }
 
@@ -161,7 +178,7 @@ function readBulk(get: Get): ReadStep {
   if ('problem' in entities) return { problem: `"entities" ${entities.problem}: the step stays.` }
   if (get('createMissingRelatedEntities') === 'true')
     return { problem: 'createMissingRelatedEntities is no part of $PORT_ENTITIES: the step stays.' }
-  return { reports: [{ kind: 'entity', json: entities.text }] }
+  return { reports: [{ kind: 'entity', json: entities.text, checks: entities.checks }] }
 }
 
 function readDelete(get: Get): ReadStep {

@@ -1,7 +1,7 @@
 import type { Node, Scalar, YAMLMap } from 'yaml'
 import { inlineEnv } from './inline-env.ts'
 import type { Names } from './map-expression.ts'
-import { isOwnRunId, type Scope } from './own-run.ts'
+import { exportedTo, isOwnRunId, type Scope } from './own-run.ts'
 import { namesPort, readPortScript } from './port-script.ts'
 import { type Credentials, isPortAction, type ReadStep, type Report, readPortStep } from './port-step.ts'
 import type { TextEdits } from './text-edits.ts'
@@ -19,6 +19,8 @@ export interface JobStep {
   reports: Report[]
   credentials: Credentials | null
   continueOnError: boolean
+  /** It stays, and the run in Port may be ended by it. */
+  mayEnd: boolean
 }
 
 export interface Job {
@@ -91,14 +93,23 @@ function readStep(
     reports: [],
     credentials: null,
     continueOnError: textOf(nodeAt(map, 'continue-on-error')) === 'true',
+    mayEnd: false,
   }
-  const todo = (message: string, level: Finding['level'] = 'todo') =>
+  const todo = (message: string, level: Finding['level'] = 'todo') => {
     findings.push({ line: edits.lineOf(startOf(map)), level, message })
+  }
+  const ends: typeof todo = (...said) => {
+    step.mayEnd = true
+    todo(...said)
+  }
   const uses = textOf(nodeAt(map, 'uses'))
   const run = textOf(nodeAt(map, 'run'))
   const env = textsOf(nodeAt(map, 'env'))
   const given = new Map([...textsOf(nodeAt(map, 'with'))].map(([name, text]) => [name, inlineEnv(text, env)]))
-  const isOwn = (template: string) => isOwnRunId(template, scope, names)
+  const said = [run ?? '', ...given.values(), ...env.values()].join('\n')
+  const isOfRuns = /\bruns\b/.test(said)
+  const isPorts = !names.hasOtherEvents && !(names.isCalled && names.contexts.size + names.runIds.size === 0)
+  const isOwn = (template: string) => (template === '' ? isPorts : isOwnRunId(template, scope, names))
   let read: ReadStep | { token: Credentials | null } | null = null
   if (uses !== null && isPortAction(uses)) {
     read = readPortStep(given, isOwn)
@@ -108,29 +119,36 @@ function readStep(
   } else if (run !== null) read = readPortScript(inlineEnv(run, env), variablesOf(scope, env), isOwn)
   // It takes entities from elsewhere, and has no run in Port.
   else if (uses !== null && /^port-labs\/ocean-sail@/i.test(uses)) return step
-  else if (uses?.startsWith('./') && [...given.values()].some(text => isPorts(text) || isOwn(text)))
-    todo(`${uses} is handed the run or a secret of Port: look whether it reports to Port too.`, 'check')
-  else if (uses !== null && namesPort([...given.values()].join('\n')))
-    todo(`${uses} calls Port’s API: the step stays; let $PORT_LOG, $PORT_RUN or $PORT_ENTITIES replace it.`)
+  else if (
+    uses?.startsWith('./') &&
+    [...given.values()].some(text => isPortSecret(text) || isOwnRunId(text, scope, names))
+  )
+    ends(`${uses} is handed the run or a secret of Port: look whether it reports to Port too.`, 'check')
+  else if (uses !== null && namesPort(said))
+    (isOfRuns ? ends : todo)(
+      `${uses} calls Port’s API: the step stays; let $PORT_LOG, $PORT_RUN or $PORT_ENTITIES replace it.`,
+    )
   else if (uses !== null && /^port-labs\//i.test(uses))
-    todo(`${uses} reports to Port by itself: the step stays, with the credentials of its own.`)
+    ends(`${uses} reports to Port by itself: the step stays, with the credentials of its own.`)
   if (read === null) return step
   if ('token' in read) {
     step.fate = 'token'
     step.credentials = read.token
-  } else if ('problem' in read) todo(read.problem)
-  else {
+  } else if ('problem' in read) {
+    const isEnd = run === null ? (given.get('status') ?? '') !== '' : isOfRuns
+    ;(isEnd ? ends : todo)(read.problem)
+  } else {
     step.fate = 'reports'
     step.reports = read.reports
   }
   return step
 }
 
-const isPorts = (text: string) => /\bsecrets\.port_/i.test(text)
+const isPortSecret = (text: string) => /\bsecrets\.port_/i.test(text)
 
 /** The variables of a script by their names, with what they hold: for those of job and workflow, a reference. */
 function variablesOf({ root, job, step }: Scope, own: Map<string, string>): Map<string, string> {
-  const variables = new Map<string, string>()
+  const variables = new Map(exportedTo(step, job).map(name => [name, `\${{ env.${name} }}`]))
   for (const owner of [root, job, step]) {
     for (const { key } of mapOf(nodeAt(owner, 'env'))?.items ?? []) {
       const name = String(key.value)

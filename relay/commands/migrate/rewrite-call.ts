@@ -45,6 +45,26 @@ function handsOnRun(text: string, kind: 'contexts' | 'runIds', scope: Scope, nam
   return name !== undefined && names.contexts.has(name)
 }
 
+/** What a job hands on of the run to the workflow that it calls. */
+const handedRun = (job: Job, root: unknown, names: Names) =>
+  (mapOf(nodeAt(job.map, 'with'))?.items ?? []).filter(({ value }) => {
+    const text = textOf(value) ?? ''
+    const scope = { root, job: job.map }
+    return handsOnRun(text, 'contexts', scope, names) || handsOnRun(text, 'runIds', scope, names)
+  })
+
+/** Whether the workflow that a job calls may end the run in Port by hand. */
+export function callMayEnd(
+  job: Job,
+  root: unknown,
+  names: Names,
+  called: ReadonlyMap<string, Migrated>,
+): boolean {
+  if (job.calls === null) return false
+  const file = called.get(calledFile(job.calls) ?? '')
+  return file?.changed ? file.mayEnd : handedRun(job, root, names).length > 0
+}
+
 /** A job that calls another workflow hands on no more what is in the event. */
 export function rewriteCall(
   job: Job,
@@ -55,16 +75,15 @@ export function rewriteCall(
   const file = called.get(calledFile(job.calls) ?? '')
   const given = mapOf(nodeAt(job.map, 'with'))
   if (!file) {
-    const old = (given?.items ?? []).filter(({ value }) => {
-      const text = textOf(value) ?? ''
-      const scope = { root, job: job.map }
-      return handsOnRun(text, 'contexts', scope, names) || handsOnRun(text, 'runIds', scope, names)
-    })
+    const old = handedRun(job, root, names)
     if (old.length === 0) return
+    const handed = old.map(({ key }) => key.value).join(', ')
     findings.push({
       line: edits.lineOf(startOf(old[0]!.key)),
       level: 'todo',
-      message: `${job.calls} reports to Port too: migrate it in the same command, so that ${old.map(({ key }) => key.value).join(', ')} need not be handed on.`,
+      message: calledFile(job.calls)
+        ? `${job.calls} is handed ${handed}, and may report to Port too: migrate it in the same command.`
+        : `${job.calls} is handed ${handed}, and may report to Port too: the call stays, since it is of another repository.`,
     })
     return
   }

@@ -5,7 +5,6 @@ import type { Credentials, Report } from './port-step.ts'
 import type { Job, JobStep } from './read-job.ts'
 import { rewriteText } from './rewrite-scalars.ts'
 import { settleStatus } from './settle-status.ts'
-import { hasExpression } from './template.ts'
 import type { TextEdits } from './text-edits.ts'
 import type { Finding, Migrated, MigrateOptions } from './types.ts'
 import { saysNothing, writeReports, writeStep } from './write-step.ts'
@@ -42,13 +41,15 @@ export interface Rewrite {
 }
 
 /** What a job still says to Port itself, its statuses settled; steps that say nothing are to go. */
-export function settleJob(job: Job, { edits, options, findings }: Rewrite): void {
+export function settleJob(job: Job, rewrite: Rewrite): void {
+  const { edits, options, findings } = rewrite
   for (const [index, step] of job.steps.entries()) {
     if (step.fate !== 'reports') continue
     const stepsFollow = job.steps.slice(index + 1).some(({ fate }) => fate === 'stays')
     const { reports, notes } = settleStatus(step.reports, { step: step.if, job: job.if }, stepsFollow)
     step.reports = reports
-    for (const message of notes)
+    const checks = reports.flatMap(report => (report.kind === 'entity' ? (report.checks ?? []) : []))
+    for (const message of [...notes, ...checks])
       findings.push({ line: edits.lineOf(startOf(step.map)), level: 'check', message })
     const isClosed = reports.some(report => report.kind === 'entity' && /"blueprint": "_/.test(report.json))
     if (isClosed && !options.credentials) {
@@ -59,11 +60,15 @@ export function settleJob(job: Job, { edits, options, findings }: Rewrite): void
           'a run may write entities of blueprints that begin with _ only where RELAY_REPORT_BLUEPRINTS lists them: add them there, or use --credentials.',
       })
     }
-    const goes = saysNothing(reports, options.keepLogs) && !isReferenced(step, edits.text)
-    if (goes) step.reports = []
-    else if (reports.length === 0)
-      step.reports = [{ kind: 'log', text: textOf(nodeAt(step.map, 'name')) ?? 'done' }]
+    leaveOut(step, rewrite)
   }
+}
+
+/** Takes the reports from a step that says nothing, so that it goes; one whose outputs are read stays. */
+function leaveOut(step: JobStep, { edits, options }: Rewrite): void {
+  if (saysNothing(step.reports, options.keepLogs) && !isReferenced(step, edits.text)) step.reports = []
+  else if (step.reports.length === 0)
+    step.reports = [{ kind: 'log', text: textOf(nodeAt(step.map, 'name')) ?? 'done' }]
 }
 
 const isReferenced = ({ id }: JobStep, text: string) =>
@@ -78,6 +83,13 @@ export function rewriteJob(job: Job, report: ReportInput, rewrite: Rewrite): voi
   const { edits } = rewrite
   const seq = seqOf(nodeAt(job.map, 'steps'))
   if (!seq) return
+  // Only a job whose end is the run's gives it a conclusion.
+  for (const step of report === 'job' ? [] : job.steps) {
+    const left = step.reports.filter(({ kind }) => kind !== 'status')
+    if (left.length === step.reports.length) continue
+    step.reports = left
+    leaveOut(step, rewrite)
+  }
   const dashes = dashesOf(seq)
   const column = edits.columnOf(dashes[0]!)
   const taken = job.steps.filter(goes)
@@ -118,15 +130,17 @@ function actionStep(
   if (report !== 'job') inputs.push(`report: ${report}`)
   else if (job.needs.length > 0) inputs.push('needs: ${{ toJSON(needs) }}')
   const entities = job.steps.filter(({ reports }) => reports.some(({ kind }) => kind === 'entity'))
+  const isTolerant = (step: JobStep) =>
+    step.continueOnError || step.reports.every(report => report.kind !== 'entity' || report.isTolerant)
   // As `UPSERT` did.
-  if (entities.some(step => !step.continueOnError)) {
+  if (!entities.every(isTolerant)) {
     inputs.push('fail-on-report-error: true')
-    for (const step of entities.filter(step => step.continueOnError))
+    for (const step of entities.filter(isTolerant))
       findings.push({
         line: edits.lineOf(startOf(step.map)),
         level: 'check',
         message:
-          'an entity that Port refuses failed only this step; fail-on-report-error counts for the whole job.',
+          'an entity that Port refused did not fail the job here; fail-on-report-error counts for the whole job.',
       })
   }
   const lines = [`- uses: ${options.action}`, `  id: ${job.port.id}`]
@@ -239,9 +253,8 @@ function shellOf(job: Job, { root }: Rewrite): string[] {
   ]
 }
 
-/** Whether a job may run on Windows, where scripts are for PowerShell. A group of runners, or an expression, can be any. */
+/** Whether a job may run on Windows, where scripts are for PowerShell: no label says that it is another system. */
 function mayBeWindows(runsOn: Node | null): boolean {
-  if (mapOf(runsOn)) return mayBeWindows(nodeAt(runsOn, 'labels'))
-  const labels = textList(runsOn)
-  return labels.length === 0 || labels.some(label => /windows/i.test(label) || hasExpression(label))
+  const labels = textList(mapOf(runsOn) ? nodeAt(runsOn, 'labels') : runsOn)
+  return !labels.some(label => /^(ubuntu|macos|linux)/i.test(label))
 }

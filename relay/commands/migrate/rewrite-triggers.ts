@@ -15,6 +15,9 @@ const PORT_INPUT = [
 ]
 const PORT_INPUT_FLOW = 'port: { required: false, type: string }'
 
+/** The events that Port starts a workflow by, itself or by another workflow. */
+export const PORTS_EVENT = /^(workflow_dispatch|repository_dispatch|workflow_call)$/
+
 /** The names of the events that start the workflow. */
 export function eventsOf(document: Document): string[] {
   const on = document.get('on', true) as Node | undefined
@@ -22,6 +25,10 @@ export function eventsOf(document: Document): string[] {
   if (isSeq(on)) return on.items.map(item => (isScalar(item) ? String(item.value) : ''))
   return mapOf(on)?.items.map(({ key }) => String(key.value)) ?? []
 }
+
+/** The events by which nothing that is Port's starts the workflow. */
+export const otherEvents = (document: Document): string[] =>
+  eventsOf(document).filter(event => !PORTS_EVENT.test(event))
 
 /** Why the workflow cannot be started as it is to be; null where it can. */
 export function triggerProblem(document: Document, names: Names): string | null {

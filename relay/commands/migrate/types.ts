@@ -29,6 +29,8 @@ export interface Migrated {
   findings: Finding[]
   /** Whether it reports to Port by hand and cannot be rewritten. */
   refused: boolean
+  /** Whether something in it still may end the run in Port by hand. */
+  mayEnd: boolean
   /** The inputs that callers hand on no more, by names in lower case: what Port sent, or the id of its run. */
   removed: Map<string, 'contexts' | 'runIds'>
 }
