@@ -29,7 +29,7 @@ interface RelayInputs {
 /** What the relay answers to the first report. */
 interface RelayStart extends RelayInputs {
   /** The secret inputs that the relay decrypts, and no longer gives since the delivery has ended. */
-  withheld: string[]
+  withheld: string[] | null
   run: RunState
   /** Another workflow run has the delivery: this one gets nothing. */
   duplicate: boolean
@@ -102,7 +102,8 @@ export function createRelayReporter(
     }
     keepToken(answer.token)
     const run = readRun(isObject(answer.run) ? answer.run : {})
-    const withheld = Array.isArray(answer.withheld) ? answer.withheld.map(String) : []
+    // An older relay does not say.
+    const withheld = Array.isArray(answer.withheld) ? answer.withheld.map(String) : null
     return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer), withheld }
   }
 

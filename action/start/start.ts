@@ -166,7 +166,8 @@ async function askRelay(
     const { payload: rest, secrets, duplicate, run, withheld } = await relay.start()
     if (duplicate) return { ...nothing, duplicate: run, withheld: encrypted }
     const whole = rest ? { ...payload, port: { ...payload.port, ...rest, truncated: [] } } : payload
-    return { ...nothing, payload: whole, secrets, withheld, refusal: ended }
+    const missing = withheld ?? (run.ended ? encrypted : [])
+    return { ...nothing, payload: whole, secrets, withheld: missing, refusal: ended }
   } catch (error) {
     const refusal = (names: string) =>
       `The relay could not be asked for ${names}: ${(error as Error).message}`

@@ -145,6 +145,7 @@ export async function assembleRelay(
       trustedProxies: config.trustedProxies,
       ...{ store, apply, findNamed, trouble },
       clockOffset: github.clockOffset,
+      startTimeout,
     }),
     stopping,
   })

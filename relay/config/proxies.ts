@@ -20,7 +20,7 @@ export function proxyProblems(env: Env): string[] {
 }
 
 function isProxy(text: string): boolean {
-  const url = /^(https?|socks5?):\/\/\S+$/i.test(text) ? URL.parse(text) : null
+  const url = /^https?:\/\/\S+$/i.test(text) ? URL.parse(text) : null
   if (url?.pathname !== '/' || /[?#]/.test(text)) return false
   try {
     decodeURIComponent(`${url.username}${url.password}`)

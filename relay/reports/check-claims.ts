@@ -55,18 +55,18 @@ const LEEWAY_MS = 10_000
  * another delivery alone.
  *
  * @param namesAnother whether the title names another delivery, and not this one
- * @param clockOffset GitHub's clock minus the relay's, milliseconds
+ * @param clocks GitHub's clock minus the relay's, and RELAY_START_TIMEOUT; milliseconds
  */
 export function checkRun(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
   delivery: Delivery,
   namesAnother: boolean,
-  clockOffset: number,
+  clocks: { clockOffset: number; startTimeout: number },
 ): string | null {
   if (namesAnother) return 'the title of the run names another delivery'
-  const dispatchedAt = (delivery.attemptedAt ?? delivery.queuedAt) + clockOffset
+  const dispatchedAt = (delivery.attemptedAt ?? delivery.queuedAt) + clocks.clockOffset
   const isAfter = isNamed(run.title, delivery)
-    ? isCurrent(run, delivery, clockOffset)
+    ? isCurrent(run, delivery, clocks)
     : run.createdAt >= dispatchedAt - LEEWAY_MS
   return isAfter ? null : 'the run was created before the dispatch'
 }

@@ -20,6 +20,7 @@ const RECHECK_MS = 60_000
  * Id and default branch of a repository, read from GitHub and kept for a while. The id that was seen first is kept
  * as long as the relay runs: another repository that takes over the name has another id.
  *
+ * @param isOnDefaultBranch of the function given: whether the delivery went to the default branch, wherever that is
  * @returns a function that throws Problem, since a report is accepted only where they are known: 503 when
  *   GitHub does not answer, 403 when it does not show the repository or shows another under its name
  */
@@ -31,26 +32,29 @@ export function createRepositoryFacts({
 }: RepositoryFactsDeps): (
   repository: string,
   claims: Pick<RunClaims, 'repositoryId' | 'ref'>,
+  isOnDefaultBranch: boolean,
 ) => Promise<RepositoryFacts> {
   const known = new Map<string, RepositoryFacts & { at: number; recheckedAt: number }>()
   const asking = new Map<string, Promise<RepositoryFacts>>()
 
-  return async (repository, { repositoryId, ref }) => {
+  return async (repository, { repositoryId, ref }, isOnDefaultBranch) => {
     const name = repository.toLowerCase()
     const kept = known.get(name)
     // Where the branch alone does not fit, it may have been changed just now.
     const isRecheck =
       kept !== undefined &&
+      isOnDefaultBranch &&
       String(kept.id) === repositoryId &&
       ref !== `refs/heads/${kept.defaultBranch}` &&
       clock() - kept.recheckedAt >= RECHECK_MS
     if (kept && clock() - kept.at < FRESH_MS && !isRecheck) return kept
+    const key = `${name} ${isRecheck}`
     const facts =
-      asking.get(name) ??
+      asking.get(key) ??
       read(repository, name, isRecheck).finally(() => {
-        asking.delete(name)
+        asking.delete(key)
       })
-    asking.set(name, facts)
+    asking.set(key, facts)
     return facts
   }
 

@@ -36,7 +36,7 @@ export interface StartDeps {
   /** RELAY_START_TIMEOUT, milliseconds. */
   startTimeout: number
   verify: (token: string | null) => Promise<RunClaims>
-  factsOf: (repository: string, claims: RunClaims) => Promise<RepositoryFacts>
+  factsOf: (repository: string, claims: RunClaims, isOnDefaultBranch: boolean) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
   /** Starts a minute, of each workflow run. */
   rate: TokenBuckets
@@ -85,7 +85,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     const { delivery: id, complete, ends } = message
     const found = await store.get(id)
     if (!found) throw refuse(id, claims, 'there is no such delivery')
-    const facts = await factsOf(found.repository, claims)
+    const facts = await factsOf(found.repository, claims, found.workflow === null || found.ref === null)
     const reason = checkRepository(claims, facts) ?? checkName(facts) ?? checkTarget(claims, found, facts)
     if (reason !== null) throw refuse(id, claims, reason)
     const conflict = checkRuns(claims, found)
@@ -118,7 +118,9 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
       tells: port.canReport(delivery),
       run,
       // The action fails for the names that are withheld, and for no other secret input.
-      ...(isHanded ? given : { payload: null, secrets: {}, withheld: Object.keys(given.secrets) }),
+      ...(isHanded
+        ? { ...given, withheld: [] }
+        : { payload: null, secrets: {}, withheld: Object.keys(given.secrets) }),
     })
   }
 
@@ -160,7 +162,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     const rivals = isNamed(run.title, delivery) ? [] : await findNamed(delivery.repository, [run.title])
     const facts = { clockOffset: github.clockOffset() ?? 0, startTimeout }
     const namesAnother = rivals.some(rival => isOfRival(run, rival, facts))
-    const reason = checkRun(run, delivery, namesAnother, facts.clockOffset)
+    const reason = checkRun(run, delivery, namesAnother, facts)
     if (reason !== null) throw refuse(delivery.id, claims, reason)
   }
 

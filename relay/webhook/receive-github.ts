@@ -25,6 +25,8 @@ export interface GitHubWebhookDeps {
   findNamed: FindNamed
   /** GitHub's clock minus the relay's, milliseconds; null where it is not known. */
   clockOffset: () => number | null
+  /** RELAY_START_TIMEOUT, milliseconds. */
+  startTimeout: number
   trouble: Pick<Trouble, 'error'>
 }
 
@@ -37,7 +39,7 @@ export interface GitHubWebhookDeps {
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
-  const { secret, trustedProxies, store, apply, findNamed, clockOffset, trouble } = deps
+  const { secret, trustedProxies, store, apply, findNamed, clockOffset, startTimeout, trouble } = deps
   const withRoom = createBodyMemory({
     arrivingBytes: BOUNDS.githubArriving.value,
     processingBytes: BOUNDS.githubProcessing.value,
@@ -143,7 +145,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
         OPEN_STATES.includes(delivery.state) &&
         isOfTarget(run, delivery) &&
         delivery.attemptedAt !== null &&
-        isCurrent(run, delivery, clockOffset() ?? 0),
+        isCurrent(run, delivery, { clockOffset: clockOffset() ?? 0, startTimeout }),
     )
   }
 }

@@ -317,7 +317,7 @@ test('an answer with less in it is read as what is sure', async () => {
     reports: false,
     payload: null,
     secrets: {},
-    withheld: [],
+    withheld: null,
   })
 })
 

@@ -6,7 +6,7 @@ const DISPATCHED = Date.parse('2026-11-01T10:00:00Z')
 const MINUTE = 60_000
 const UUID = '019d4f0e-3a5c-7b7e-9a35-3a1f2b6c7d8e'
 const DELIVERY = {
-  ...{ id: UUID, runId: 'r_A1b2C3d4E5f6G7h8', receivedAt: 1, queuedAt: 1 },
+  ...{ id: UUID, runId: 'r_A1b2C3d4E5f6G7h8', receivedAt: 1, queuedAt: 1, attemptedAt: DISPATCHED, runs: [] },
   ...{ eventType: 'deploy', workflow: null, ref: null },
 }
 const ANOTHER = 'r_Z1b2C3d4E5f6G7h8'

@@ -50,6 +50,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     trustedProxies: 0,
     findNamed: createFindNamed(store, ['default']),
     clockOffset: () => 0,
+    startTimeout: 6e5,
     store: { ...store, ...options.store },
     apply,
     trouble: { error() {} },

@@ -20,6 +20,7 @@ test('a run proves itself by GitHub’s token, and learns how Port’s run stand
     run: { status: 'in_progress', ended: false, synchronized: false, external_run_id: null },
     payload: null,
     secrets: {},
+    withheld: [],
   })
   stage.port.endRun(portRun!.id, 'FAILURE')
   const again = await stage.post('/report/start', issuer.token(stage.run({ runAttempt: 2 }), url), {
@@ -110,7 +111,7 @@ test('secret inputs are decrypted for the bound run, with each secret at hand; n
     delivery: id,
   })
   expect(answer.body.secrets).toEqual({ one: text!.plaintext, two: object!.plaintext })
-  expect(answer.body).not.toHaveProperty('withheld')
+  expect(answer.body).toMatchObject({ withheld: [] })
 
   const reports = [{ update: { conclusion: 'success' } }]
   const ending = { delivery: id, sender: 'a', number: 1, reports }
@@ -282,15 +283,19 @@ test('what is known of a repository holds while GitHub cannot be asked, and not 
     log: { warn() {} },
     trouble: { warn() {} },
   })
-  const ask = () => factsOf('acme/shop', { repositoryId: '1', ref: 'refs/heads/main' })
+  const ask = () => factsOf('acme/shop', { repositoryId: '1', ref: 'refs/heads/main' }, true)
   await ask()
   now = 3_600_000
   answer = () => Promise.reject(new TypeError('fetch failed'))
   expect(await ask()).toMatchObject(SHOP)
   // The branch of the run may be the new one: GitHub has to say so.
-  const other = factsOf('acme/shop', { repositoryId: '1', ref: 'refs/heads/next' })
-  await expect(other).rejects.toMatchObject({ status: 503 })
-  await expect(factsOf('acme/till', { repositoryId: '2', ref: 'refs/heads/main' })).rejects.toMatchObject({
+  const next = { repositoryId: '1', ref: 'refs/heads/next' }
+  await expect(factsOf('acme/shop', next, true)).rejects.toMatchObject({ status: 503 })
+  // Of a delivery to that branch the default branch is not asked.
+  expect(await factsOf('acme/shop', next, false)).toMatchObject(SHOP)
+  await expect(
+    factsOf('acme/till', { repositoryId: '2', ref: 'refs/heads/main' }, true),
+  ).rejects.toMatchObject({
     status: 503,
   })
   answer = () => Promise.resolve({ ...SHOP, id: 3 })

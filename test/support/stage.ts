@@ -160,6 +160,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const receive = createGitHubWebhook({
     ...{ secret: SECRET, trustedProxies: 0, store, findNamed, trouble: log, clockOffset: hub.clockOffset },
+    startTimeout: policy.startTimeout,
     apply: (...given) => engine.apply(...given),
   })
   const app = new Hono().post('/github', receive)

@@ -147,6 +147,24 @@ test("a run titled with a delivery of long ago is not that delivery's: the dispa
   expect(run.status).toBe('in_progress')
 })
 
+test('an open delivery does not take the run of a later one that its id stands in the title of', async () => {
+  const stage = await openStage({ runTimeout: 3_600_000 })
+  const first = await stage.dispatch(RUN)
+  const run = stage.run(TITLE, { status: 'waiting' })
+  await stage.pass(START_TIMEOUT + 90_000)
+  expect(await stage.runs(first)).toEqual([[run.id, 'title']])
+  const second = await stage.dispatch('r_B1b2C3d4E5f6G7h8')
+  const other = stage.run(`Roll back ${RUN}`, { status: 'in_progress' })
+  await stage.webhook(other)
+  await stage.pass(20_000)
+  expect(await stage.runs(first)).toEqual([[run.id, 'title']])
+  expect(await stage.bind(second, other.id)).toBe(true)
+  stage.end(other, 'failure')
+  stage.end(run, 'success')
+  await stage.pass(60_000)
+  expect(stage.port.run(RUN).status).toBe('SUCCESS')
+})
+
 test("GitHub's limit is recorded though the database fails for a moment before", async () => {
   const stage = await openStage()
   const { returnPermits } = stage.store

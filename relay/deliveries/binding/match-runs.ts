@@ -35,15 +35,17 @@ export interface Match {
   runs: WorkflowRun[]
 }
 
-type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref' | 'receivedAt' | 'queuedAt'>
+type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'> & Course
+/** What tells which runs are of a delivery's present course. */
+type Course = Pick<Delivery, 'receivedAt' | 'queuedAt' | 'attemptedAt' | 'runs'>
 
 /** What binds a run to a delivery, strongest first: the first that finds any decides. */
 const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: BindingFacts) => WorkflowRun[] }[] = [
   { evidence: 'port', find: (_, { runs, externalRunId }) => runs.filter(run => run.id === externalRunId) },
   {
     evidence: 'title',
-    find: (delivery, { runs, clockOffset }) =>
-      runs.filter(run => isNamed(run.title, delivery) && isCurrent(run, delivery, clockOffset)),
+    find: (delivery, sight) =>
+      sight.runs.filter(run => isNamed(run.title, delivery) && isCurrent(run, delivery, sight)),
   },
   { evidence: 'only_candidate', find: findOnlyCandidate },
 ]
@@ -78,16 +80,23 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
   )
 }
 
+/** What a time of the relay is compared with: GitHub's clock minus the relay's, and RELAY_START_TIMEOUT; milliseconds. */
+type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
+
 /**
- * Whether a run whose title names the delivery counts: one that is older than its redelivery does not.
- *
- * @param clockOffset GitHub's clock minus the relay's, milliseconds
+ * Whether a run whose title names the delivery counts. One that is older than its redelivery does not; nor, where the
+ * delivery has a run, one that a dispatch of so long ago cannot have started, as of a later delivery that names it.
  */
-export const isCurrent = (
+export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,
-  { receivedAt, queuedAt }: Pick<Delivery, 'receivedAt' | 'queuedAt'>,
-  clockOffset: number,
-) => queuedAt === receivedAt || run.createdAt >= queuedAt + clockOffset - CLOCK_MS
+  { receivedAt, queuedAt, attemptedAt, runs }: Course,
+  { clockOffset, startTimeout }: Clocks,
+): boolean {
+  const at = run.createdAt - clockOffset
+  const isOlder = queuedAt !== receivedAt && at < queuedAt - CLOCK_MS
+  const isLater = runs.some(each => !each.past) && at > (attemptedAt ?? queuedAt) + startTimeout + CLOCK_MS
+  return !isOlder && !isLater
+}
 
 /**
  * Whether a run belongs to another delivery, which its title names: one whose dispatch can have started it. The run of a
@@ -96,7 +105,7 @@ export const isCurrent = (
 export const isOfRival = (
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
   rival: Pick<Delivery, 'id' | 'runId' | 'attemptedAt'>,
-  { clockOffset, startTimeout }: Pick<BindingFacts, 'clockOffset' | 'startTimeout'>,
+  { clockOffset, startTimeout }: Clocks,
 ) =>
   isNamed(run.title, rival) &&
   rival.attemptedAt !== null &&
