@@ -13,7 +13,7 @@ const WARM_UP_S = 2
 const MAIN_S = 3
 const CASE_S = 1
 /** More than any server answers in a second; each webhook is sent once. */
-const MOST_PER_SECOND = 40_000
+const MOST_PER_SECOND = 100_000
 
 interface Case {
   connections: number
