@@ -17,8 +17,9 @@ export const DEFAULT_ORGANISATION = 'default'
 /** Its deliveries are dispatched; nothing is decrypted for them, and nothing sent to Port. */
 const UNREPORTED = 'unreported'
 const ROTATION = 'rotation'
-/** Of whatever is no secret of Port's, nothing may become a key: half an entry or a comment is known to others. */
-const ENTRY = /^(?:([A-Za-z0-9_-]+):)?([^\s:#]{16,})$/
+const PREFIXED = /^([A-Za-z0-9_-]+):(\S(?:.*\S)?)$/s
+/** Half an entry, or a comment, must not become a key: others know it. */
+const ALONE = /^(?!rotation$)[^\s:#]+$/
 
 /**
  * The organisations of `PORT_CLIENT_ID` and `PORT_CLIENT_SECRET`, and of the entries of `PORT_WEBHOOK_SECRETS`:
@@ -38,10 +39,10 @@ export function readOrganisations(
   }
   add(DEFAULT_ORGANISATION, first.clientId, first.clientSecret)
   for (const [i, entry] of entries.entries()) {
-    const [, prefix, secret] = ENTRY.exec(entry) ?? []
+    const [, prefix, secret] = PREFIXED.exec(entry) ?? (ALONE.test(entry) ? [entry, undefined, entry] : [])
     if (secret === undefined) {
       problems.push(
-        `PORT_WEBHOOK_SECRETS, entry ${i + 1}, must be rotation:SECRET, CLIENT_ID:SECRET or SECRET: a secret has at least 16 characters, and no white space, colon or #`,
+        `PORT_WEBHOOK_SECRETS, entry ${i + 1}, must be rotation:SECRET, CLIENT_ID:SECRET or SECRET; a secret alone has no white space, colon or #`,
       )
     } else if (prefix === undefined) add(UNREPORTED, null, secret)
     else if (prefix === ROTATION) add(DEFAULT_ORGANISATION, first.clientId, secret)

@@ -67,13 +67,10 @@ describe('a secret from a file', () => {
   })
 
   test('holds several webhook secrets, one a line or separated by commas, as the variable does', () => {
-    const three = 'secret-number-one\nsecret-number-two, secret-number-three\r\n\n'
+    const three = 'one\ntwo, three\r\n\n'
     const inFile = read({ PORT_WEBHOOK_SECRETS_FILE: '/f' }, { '/f': three }).organisations
     expect(inFile).toEqual(read({ PORT_WEBHOOK_SECRETS: three }).organisations)
-    expect(inFile.map(({ secrets }) => secrets)).toEqual([
-      ['port secret'],
-      ['secret-number-one', 'secret-number-two', 'secret-number-three'],
-    ])
+    expect(inFile.map(({ secrets }) => secrets)).toEqual([['port secret'], ['one', 'two', 'three']])
   })
 
   test('that cannot be read, is empty, or stands beside the variable is a problem', () => {
@@ -109,7 +106,7 @@ describe('the organisations', () => {
       'rotation:our-older-secret',
       'secret-that-verifies',
       'their-client-id:secret-of-theirs',
-      'another:secret-of-another',
+      'another:theirs:too',
       'their-client-id:newer-secret-of-theirs',
     ]
     const { organisations } = read({ PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: entries.join(',') })
@@ -121,7 +118,7 @@ describe('the organisations', () => {
         clientId: 'their-client-id',
         secrets: ['secret-of-theirs', 'newer-secret-of-theirs'],
       },
-      { id: 'another', clientId: 'another', secrets: ['secret-of-another'] },
+      { id: 'another', clientId: 'another', secrets: ['theirs:too'] },
     ])
   })
 
@@ -133,21 +130,17 @@ describe('the organisations', () => {
   const same =
     'PORT_WEBHOOK_SECRETS names one secret for two organisations: a webhook signed with it cannot be attributed to one of them'
   const incomplete =
-    'must be rotation:SECRET, CLIENT_ID:SECRET or SECRET: a secret has at least 16 characters, and no white space, colon or #'
+    'must be rotation:SECRET, CLIENT_ID:SECRET or SECRET; a secret alone has no white space, colon or #'
   test.each([
     ...[
       'rotation',
       'rotation:',
       'their-client-id:',
       ':secret-of-another',
-      'secret-of-a-few',
-      'their-client-id:short',
       'rotation: secret-of-another',
-      'their-client-id:rotation:secret-of-another',
       'their.client.id:secret-of-another',
       '# the organisation of the others',
       '#secret-of-another',
-      'their-client-id:secret-of-another#others',
     ].map(entry => [`secret-number-one,${entry}`, `PORT_WEBHOOK_SECRETS, entry 2, ${incomplete}`]),
     ['secret-number-one,rotaton:secret-of-another', `PORT_WEBHOOK_SECRETS, entry 2, ${prefix}`],
     ['default:secret-of-another', `PORT_WEBHOOK_SECRETS, entry 1, ${prefix}`],
