@@ -4,7 +4,7 @@ import type { Invocation, RunState } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import type { FindNamed } from '../deliveries/binding/find-named.ts'
-import { isNamed, isOfRival } from '../deliveries/binding/match-runs.ts'
+import { isNamed, isOfAnother } from '../deliveries/binding/match-runs.ts'
 import type { PortAccess } from '../deliveries/port-access.ts'
 import { boundRun } from '../deliveries/transition/runs.ts'
 import type { GitHub } from '../github/client.ts'
@@ -161,7 +161,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     if (!run) return
     const rivals = isNamed(run.title, delivery) ? [] : await findNamed(delivery.repository, [run.title])
     const facts = { clockOffset: github.clockOffset() ?? 0, startTimeout }
-    const namesAnother = rivals.some(rival => isOfRival(run, rival, facts))
+    const namesAnother = rivals.length > 0 && isOfAnother(run, rivals, facts)
     const reason = checkRun(run, delivery, namesAnother, facts)
     if (reason !== null) throw refuse(delivery.id, claims, reason)
   }

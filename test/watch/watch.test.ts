@@ -220,10 +220,18 @@ describe('without run-name', () => {
     expect(stage.port.run(FIRST).summary).toMatch(/^No workflow in acme\/shop listens/)
   })
 
-  test('a run whose title holds an id that no delivery has is neither overlooked nor taken', async () => {
+  test('a run whose title holds the id of a Port run that this relay does not know is that of another relay', async () => {
+    const stage = await openStage()
+    await stage.dispatch(FIRST)
+    stage.run(`deploy ${SECOND}`, { status: 'in_progress' })
+    await stage.pass(START_TIMEOUT + 30_000)
+    expect(stage.port.run(FIRST).summary).toMatch(/^No workflow in acme\/shop listens/)
+  })
+
+  test('a run whose title holds a UUID that no delivery has is neither overlooked nor taken', async () => {
     const stage = await openStage()
     const id = await stage.dispatch(FIRST)
-    const run = stage.run(`audit of ${SECOND}`, { status: 'in_progress' })
+    const run = stage.run('order 01930a5c-5f2b-7c1d-8e2f-0123456789ab', { status: 'in_progress' })
     await stage.pass(START_TIMEOUT + 30_000)
     expect([stage.port.run(FIRST).status, await stage.runs(id)]).toEqual(['IN_PROGRESS', []])
     stage.end(run, 'success')

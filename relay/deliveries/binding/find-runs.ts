@@ -4,7 +4,7 @@ import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
 import { MAX_OTHERS, type Store } from '../../store/store.ts'
 import { decisiveRuns, mergeRuns, refresh } from '../transition/runs.ts'
 import type { FindNamed } from './find-named.ts'
-import { type BindingFacts, isOfRival, matchRuns, startEvent } from './match-runs.ts'
+import { type BindingFacts, isNamed, isOfAnother, matchRuns, startEvent } from './match-runs.ts'
 
 export interface FindRunsDeps {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
@@ -98,8 +98,9 @@ export function createFindRuns({
           match.runs.map(run => run.title),
         ),
       ])
-      const named = match.runs.filter(run => rivals.some(rival => isOfRival(run, rival, sight)))
-      const taken = new Set([...sight.taken, ...named.map(run => run.id)])
+      const namedBy = (run: WorkflowRun) => rivals.filter(rival => isNamed(run.title, rival))
+      const foreign = match.runs.filter(run => isOfAnother(run, namedBy(run), sight))
+      const taken = new Set([...sight.taken, ...foreign.map(run => run.id)])
       // Beyond what is listed, one of the same event type may have been dispatched.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       match = matchRuns(delivery, { ...sight, taken, others: [...others, ...rest] })

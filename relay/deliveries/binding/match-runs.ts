@@ -99,23 +99,29 @@ export function isCurrent(
 }
 
 /**
- * Whether a run belongs to another delivery, which its title names: one whose dispatch can have started it. The run of a
+ * Whether a run belongs to another delivery, since its title says so: to one of this relay whose dispatch can have started
+ * it, or, where the title holds the id of a Port run that this relay does not know, to one of another relay. The run of a
  * later delivery may be titled with an earlier one, as a roll back is.
+ *
+ * @param named the deliveries of this relay that the title names, this one left out
  */
-export const isOfRival = (
+export function isOfAnother(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
-  rival: Pick<Delivery, 'id' | 'runId' | 'attemptedAt'>,
+  named: readonly Pick<Delivery, 'attemptedAt'>[],
   { clockOffset, startTimeout }: Clocks,
-) =>
-  isNamed(run.title, rival) &&
-  rival.attemptedAt !== null &&
-  Math.abs(run.createdAt - (rival.attemptedAt + clockOffset)) <= startTimeout + CLOCK_MS
+): boolean {
+  if (named.length === 0) return hasPortRunId(run.title)
+  const at = run.createdAt - clockOffset
+  return named.some(
+    ({ attemptedAt }) => attemptedAt !== null && Math.abs(at - attemptedAt) <= startTimeout + CLOCK_MS,
+  )
+}
 
 /** Exactly one run, where exactly one delivery can have started it. A title with an id may be of another relay's. */
 function findOnlyCandidate(delivery: Named, sight: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, sight)
   if (!run || second || !sight.whole || sight.readAt < run.createdAt + SETTLE_MS) return []
-  if (hasDeliveryId(run.title)) return []
+  if (DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
   // A run titled with the event type belongs to a delivery of that type; any other could belong to any delivery.
   const isOfType = run.title === delivery.eventType
   const rivals = sight.others.filter(other => !isOfType || other.eventType === delivery.eventType)
@@ -146,8 +152,7 @@ const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{
 /** The id of a Port run: 16 characters of chance. `run_deployment` is none, nor is `run_20261130T120000Z`. */
 const PORT_RUN = /^(?:(?:r|wfnr)_|run_(?=.*[a-z]))(?=.*[A-Z0-9])[A-Za-z0-9]{8,64}$/
 
-const hasDeliveryId = (title: string) =>
-  DELIVERY_ID.test(title) || title.split(/\W+/).some(word => PORT_RUN.test(word))
+const hasPortRunId = (title: string) => title.split(/\W+/).some(word => PORT_RUN.test(word))
 
 /** An id counts only as a whole: `r_1` is not in `r_12`. */
 function contains(title: string, id: string | null): boolean {
