@@ -21,7 +21,7 @@ import { createWatch } from './watch/watch.ts'
 const LISTS = 36
 const BY_ID = 8
 const DETAILS = 10
-/** Whom runs wait for. GitHub's webhooks tell at once. */
+/** Whom runs wait for. With GitHub's webhooks it shows at once. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000
 /** What the intervals of lists are planned for: below the budget, so that an unplanned request finds some left. */

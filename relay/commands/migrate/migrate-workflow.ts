@@ -266,7 +266,7 @@ function reportOf(
   return report
 }
 
-/** What the action that a job has already is told. */
+/** The input `report` of the action that a job has already. */
 const ownReport = ({ port: { step } }: Job): ReportInput | null =>
   step && ((textsOf(nodeAt(step.map, 'with')).get('report') ?? 'job') as ReportInput)
 
