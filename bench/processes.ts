@@ -9,10 +9,12 @@ export interface Server extends AsyncDisposable {
   startedAfterMs: number
 }
 
+const SETTINGS = ['--max-semi-space-size=16', '--heap-growing-percent=200']
+
 /** Starts a server that prints a JSON line with its `port`, as deploy/Dockerfile starts the relay. */
 export async function startServer(file: string, env: Record<string, string> = {}): Promise<Server> {
   const begun = performance.now()
-  const child = spawn(process.execPath, ['--max-semi-space-size=8', file], {
+  const child = spawn(process.execPath, [...SETTINGS, file], {
     env: { PATH: process.env.PATH, MALLOC_ARENA_MAX: '2', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

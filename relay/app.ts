@@ -58,14 +58,16 @@ export function createApp(deps: AppDeps): Hono {
   })
   app.post('/webhook/cancel', createCancel({ store, apply, verify, trouble }))
   refuseOthers(app, ['/webhook/cancel'], 'POST', 'Cancellations come as POST.')
-  const paths = ['/webhook', '/webhook/:owner/:repo']
-  app.on(METHODS, paths, receive)
-  refuseOthers(
-    app,
-    paths,
-    METHODS.join(', '),
-    "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
-  )
+  // One handler for all methods: Hono would compose two of them anew for each webhook.
+  const webhook = (c: Context) => {
+    if (METHODS.includes(c.req.method)) return receive(c)
+    throw new Problem(
+      405,
+      "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
+      { allow: METHODS.join(', ') },
+    )
+  }
+  app.all('/webhook', webhook).all('/webhook/:owner/:repo', webhook)
   if (receiveGitHub) {
     app.post('/github', receiveGitHub)
     refuseOthers(app, ['/github'], 'POST', "GitHub's webhooks come as POST.")

@@ -62,7 +62,8 @@ export function takeRequest(webhooks: Webhooks, path = '/webhook'): string | nul
 export function writeFiles(webhooks: Webhooks, folder: string): string[] {
   const lines = join(folder, 'lines')
   const rest = join(folder, 'rest')
-  writeFileSync(lines, webhooks.lines.subarray(webhooks.next * LINE_LENGTH))
+  // On the disk before the server is measured: its first sync would have to write them otherwise.
+  writeFileSync(lines, webhooks.lines.subarray(webhooks.next * LINE_LENGTH), { flush: true })
   writeFileSync(rest, webhooks.rest)
   return [lines, rest, webhooks.timestamp, '/webhook']
 }

@@ -6,13 +6,13 @@ import { readTrigger } from './read-trigger.ts'
 import { identifier, object, readEntity, text, texts } from './read-value.ts'
 import { contextRunId } from './run-kind.ts'
 import { spreadsInputs } from './spreads-inputs.ts'
-import { isAny, type Known, merge, unknownFields, without } from './unknown-fields.ts'
+import { isAny, isEmpty, type Known, merge, unknownFields, without } from './unknown-fields.ts'
 import { unwrapAgent } from './unwrap-agent.ts'
 
 /** Reads the shape that a body has, and with it whatever its author put beside. */
 export function readShape(body: JsonObject): Asked {
   const shape = knownShape(body) ?? { inputs: {}, rest: body }
-  const beside = readFlat(shape.rest)
+  const beside = isEmpty(shape.rest) ? NOTHING : readFlat(shape.rest)
   return {
     action: shape.action ?? beside.action,
     operation: shape.operation ?? beside.operation,

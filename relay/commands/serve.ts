@@ -1,6 +1,7 @@
 import pino from 'pino'
 import { BOUNDS } from '../config/bounds.ts'
 import { readConfig } from '../config/config.ts'
+import { byTurn } from '../log/by-turn.ts'
 import { createLog } from '../log/create-log.ts'
 import { openStore } from '../store/open.ts'
 import { defineCommand, type Env } from './command.ts'
@@ -16,7 +17,7 @@ async function runRelay(env: Env): Promise<undefined> {
   const config = readConfig(env)
   const log = createLog(
     config.logLevel,
-    pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: BOUNDS.logWaiting.value }),
+    byTurn(pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: BOUNDS.logWaiting.value })),
   )
   setInterval(() => log.flush(), 100).unref()
   // The database is opened, in a thread of its own, while the rest is loaded.

@@ -140,13 +140,9 @@ export function createBodyMemory(options: BodyMemoryOptions): WithBodyRoom {
     }
   }
 
-  return async (c, handle) => {
+  return (c, handle) => {
     const room = open(senderAddress(c, trustedProxies))
-    try {
-      return await handle(room)
-    } finally {
-      room.release()
-    }
+    return handle(room).finally(room.release)
   }
 }
 

@@ -19,7 +19,7 @@ const FIRST_PIECES = 200
  */
 export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Promise<Uint8Array> {
   const announced = checkLength(c, maxBytes)
-  let body = new Uint8Array(0)
+  let body = NOTHING
   let length = 0
   let pieces = 0
   try {
@@ -44,14 +44,17 @@ export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Pr
       }
       length = needed
     })
+    return body.subarray(0, length)
   } catch (error) {
-    // Frees the memory together with the room: a handler that waits keeps this function's variables.
-    body = new Uint8Array(0)
     if (error instanceof Problem) throw error
     throw new Problem(400, 'The body did not arrive whole.')
+  } finally {
+    // The request keeps what listens to it, and with it this variable.
+    body = NOTHING
   }
-  return body.subarray(0, length)
 }
+
+const NOTHING = new Uint8Array(0)
 
 const TOO_SMALL = new Problem(
   400,

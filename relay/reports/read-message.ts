@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
-import { jsonDepth, MAX_DEPTH } from '../http/json-depth.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
+import { MAX_DEPTH, scanJson } from '../http/scan-json.ts'
 
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
@@ -92,7 +92,7 @@ export async function readMessage<T>(
   } catch {
     throw new Problem(400, 'The body is not JSON.')
   }
-  if (jsonDepth(bytes) > MAX_DEPTH) {
+  if (scanJson(bytes).depth > MAX_DEPTH) {
     throw new Problem(
       400,
       `The body is nested more than ${MAX_DEPTH} levels deep: leave out of the entity what is deeper.`,

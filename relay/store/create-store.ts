@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Backend, Row, Statement } from './database.ts'
-import type { NewDelivery, Transition } from './delivery.ts'
+import type { Transition } from './delivery.ts'
 import { apply, wake } from './sql/apply.ts'
 import { backlog } from './sql/backlog.ts'
 import * as claims from './sql/claims.ts'
@@ -46,17 +46,6 @@ export function createStore(db: Backend, dispatchRate: number): Store {
   let waiting = 0
   let waitingSize = 0
 
-  async function persist(delivery: NewDelivery): Promise<Accepted> {
-    while (true) {
-      if (await db.insert(delivery)) {
-        notify('dispatch')
-        return accepted({ ...delivery, state: 'queued' }, false)
-      }
-      const [same] = await db.run([findSame(delivery)])
-      if (same?.[0]) return accepted(same[0] as unknown as Same, same[0].id !== delivery.id)
-      // The other was deleted in between: insert again.
-    }
-  }
   /** Rows that the statement names as the fields of `T`. */
   const one = async <T = Row>(statement: Statement): Promise<T[]> =>
     ((await db.run([statement]))[0] ?? []) as T[]
@@ -88,7 +77,15 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       waiting++
       waitingSize += size
       try {
-        return await persist(delivery)
+        while (true) {
+          if (await db.insert(delivery)) {
+            notify('dispatch')
+            return accepted({ ...delivery, state: 'queued' }, false)
+          }
+          const [same] = await db.run([findSame(delivery)])
+          if (same?.[0]) return accepted(same[0] as unknown as Same, same[0].id !== delivery.id)
+          // The other was deleted in between: insert again.
+        }
       } finally {
         waiting--
         waitingSize -= size

@@ -19,6 +19,8 @@ export function checkContentType(c: Context): void {
 }
 
 function isJson(type: string): boolean {
+  // As Port writes it.
+  if (type === 'application/json') return true
   try {
     const { essence, params } = new MIMEType(type)
     const charset = params.get('charset') ?? 'utf-8'
@@ -53,6 +55,7 @@ export function checkAge(timestamp: string, now: number, tolerance: number): voi
 
 /** Port's run id where the body holds none. Two lines of one value are one: a proxy may have added the second. */
 export function runIdHeader(c: Context): string | undefined {
-  const [first, ...others] = (c.req.header('run_id') ?? '').split(',').map(line => line.trim())
-  return others.every(other => other === first) ? first || undefined : c.req.header('run_id')
+  const header = c.req.header('run_id')
+  const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
+  return others.every(other => other === first) ? first || undefined : header
 }

@@ -1,5 +1,5 @@
-import { jsonDepth, MAX_DEPTH } from '../http/json-depth.ts'
 import { Problem } from '../http/problem.ts'
+import { MAX_DEPTH, scanJson } from '../http/scan-json.ts'
 
 /**
  * The body as JSON; an empty one is undefined.
@@ -8,28 +8,24 @@ import { Problem } from '../http/problem.ts'
  */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
-  let text: string
   let value: unknown
   try {
-    text = utf8.decode(body)
-    value = JSON.parse(text)
+    value = JSON.parse(utf8.decode(body))
   } catch {
     throw new Problem(
       400,
       'The body is not JSON in UTF-8: check the "body" of the Port action\'s invocation method.',
     )
   }
-  if (jsonDepth(body) > MAX_DEPTH) {
+  const { depth, mayOverflow } = scanJson(body)
+  if (depth > MAX_DEPTH) {
     throw new Problem(400, `The body is nested more than ${MAX_DEPTH} levels deep, more than GitHub takes.`)
   }
-  if (MAY_OVERFLOW.test(text)) refuseInfinite(value, '')
+  if (mayOverflow) refuseInfinite(value, '')
   return value
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-/** A number of 200 digits, or with an exponent of two: no other becomes infinite, and few bodies have one. */
-const MAY_OVERFLOW = /(?:^|[:,[\s])-?(?:\d{200}|\d[\d.]*[eE]\+?\d\d)/
 
 /** It would become null in JSON, and the workflow's input would differ from what was signed. */
 function refuseInfinite(value: unknown, key: string | number): void {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
-import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import type { Trouble } from '../log/trouble.ts'
 import { runKey } from '../store/dedupe-key.ts'
-import type { Target } from '../store/delivery.ts'
+import type { NewDelivery, Target } from '../store/delivery.ts'
 import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
 import { readAddress } from './address.ts'
 import { awaitDispatch } from './await-dispatch.ts'
@@ -14,7 +14,7 @@ import { deliveryId } from './delivery-id.ts'
 import { runIdHeader } from './headers.ts'
 import { PERSISTED } from './log-refusals.ts'
 import { parseBody } from './parse.ts'
-import { createTargets, type TargetSource } from './target.ts'
+import { createTargets } from './target.ts'
 import type { VerifiedWebhook, VerifyWebhook } from './verify.ts'
 
 export interface ReceiveDeps {
@@ -48,21 +48,29 @@ export function createReceive({
 
   return c => {
     const began = performance.now()
-    return verify(c, webhook => receive(c, webhook, began))
+    return verify(c, webhook => {
+      const { delivery, wait } = readDelivery(c, webhook)
+      return persist(c, delivery, wait, webhook.room, began)
+    })
   }
 
-  async function receive(
+  // What is read and parsed is garbage before the database is awaited: there, each request costs what it keeps.
+  async function persist(
     c: Context,
-    { body, room, ...verified }: VerifiedWebhook,
+    delivery: NewDelivery,
+    wait: boolean,
+    room: BodyRoom,
     began: number,
   ): Promise<Response> {
-    const invocation = readInvocation(parseBody(body), runIdHeader(c))
-    const { url, wait } = readAddress(c)
-    const { from, ...target } = chooseTarget(invocation, url)
-    const accepted = await persist({ ...invocation, targetFrom: from }, target, verified)
+    let accepted: Accepted
+    try {
+      accepted = await store.accept(delivery)
+    } catch (error) {
+      throw refusal(error)
+    }
     room.release()
     // The header is not signed: another one starts nothing, and Port learns that the run of this one was not started.
-    if (invocation.runId !== null && accepted.runId !== invocation.runId) throw anotherRun()
+    if (delivery.runId !== null && accepted.runId !== delivery.runId) throw anotherRun()
     c.set(PERSISTED, true)
     onAccepted?.(
       accepted.duplicate ? 'duplicate' : 'accepted',
@@ -93,43 +101,46 @@ export function createReceive({
     return c.json({ ...answer, state }, state === 'queued' ? 202 : 200)
   }
 
-  async function persist(
-    invocation: Invocation & { targetFrom: TargetSource },
-    target: Target,
-    { organisation, timestamp, signature }: Omit<VerifiedWebhook, 'body' | 'room'>,
-  ): Promise<Accepted> {
+  function readDelivery(
+    c: Context,
+    { organisation, timestamp, signature, body }: VerifiedWebhook,
+  ): { delivery: NewDelivery; wait: boolean } {
+    const invocation = readInvocation(parseBody(body), runIdHeader(c))
+    const { url, wait } = readAddress(c)
+    const { from, ...target } = chooseTarget(invocation, url)
     const { runId, runIdFrom, kind, action } = invocation
     const digest = () => createHash('sha256').update(`${timestamp}.${signature}`).digest('base64url')
     const now = store.clock()
-    try {
-      return await store.accept({
-        id: deliveryId(now),
-        dedupeKey: runId ? runKey(organisation, runId) : `signed:${digest()}`,
-        // The header is not signed: with it, without it or with another, the same signed bytes are one delivery.
-        replayKey: runIdFrom === 'body' ? null : digest(),
-        organisation,
-        runId,
-        kind,
-        action,
-        ...target,
-        invocation: JSON.stringify(invocation),
-        receivedAt: now,
-      })
-    } catch (error) {
-      const busy = error instanceof StoreBusy
-      if (!busy)
-        trouble.error(
-          { err: error },
-          'a delivery could not be persisted, or the answer of the database was lost',
-        )
-      throw new Problem(
-        503,
-        busy
-          ? 'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.'
-          : "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
-        { 'retry-after': busy ? '1' : '10' },
-      )
+    const delivery = {
+      id: deliveryId(now),
+      dedupeKey: runId ? runKey(organisation, runId) : `signed:${digest()}`,
+      // The header is not signed: with it, without it or with another, the same signed bytes are one delivery.
+      replayKey: runIdFrom === 'body' ? null : digest(),
+      organisation,
+      runId,
+      kind,
+      action,
+      ...target,
+      invocation: JSON.stringify({ ...invocation, targetFrom: from }),
+      receivedAt: now,
     }
+    return { delivery, wait }
+  }
+
+  function refusal(error: unknown): Problem {
+    const busy = error instanceof StoreBusy
+    if (!busy)
+      trouble.error(
+        { err: error },
+        'a delivery could not be persisted, or the answer of the database was lost',
+      )
+    return new Problem(
+      503,
+      busy
+        ? 'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.'
+        : "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
+      { 'retry-after': busy ? '1' : '10' },
+    )
   }
 }
 

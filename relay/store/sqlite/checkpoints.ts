@@ -1,8 +1,12 @@
 import { statSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 
-/** Often enough that the log stays small, and seldom enough that a page written again and again is moved once. */
-const EVERY_MS = 200
+/**
+ * The log is moved so often that little is left to the commit that moves the last of it, as everybody waits
+ * for that one: every 200 ms, it took 40 ms. And for at most a fifth of the time: a slow disk is left to the commits.
+ */
+const REST_MS = 50
+const RESTS = 4
 
 /**
  * Moves what was committed from SQLite's log into the file, beside the commits. A commit that has to do it writes
@@ -21,6 +25,7 @@ export function startCheckpoints(path: string): Checkpoints {
   let due = false
   let busy = false
   let closed = false
+  let rest = REST_MS
 
   const start = () => {
     // Beside this file in the sources, beside the bundle when bundled.
@@ -29,8 +34,9 @@ export function startCheckpoints(path: string): Checkpoints {
       workerData: { path, ino },
       resourceLimits: { maxYoungGenerationSizeMb: 1 },
     })
-    started.on('message', () => {
+    started.on('message', (took: number) => {
       busy = false
+      rest = Math.max(REST_MS, RESTS * took)
       schedule()
     })
     // Without it, commits move the log themselves once it is long.
@@ -45,7 +51,7 @@ export function startCheckpoints(path: string): Checkpoints {
       busy = true
       thread ??= start()
       thread.postMessage('checkpoint')
-    }, EVERY_MS)
+    }, rest)
   }
   return {
     written() {

@@ -17,6 +17,7 @@ location.searchParams.set('mode', 'rw')
 let database: DatabaseSync | undefined
 
 port.on('message', () => {
+  const began = performance.now()
   try {
     if (statSync(path).ino === ino) {
       database ??= new DatabaseSync(location, { timeout: 0 })
@@ -25,5 +26,5 @@ port.on('message', () => {
   } catch {
     // The file was moved away, the disk is full, or the like: a commit gets the same error; what is committed stays in the log.
   }
-  port.postMessage('done')
+  port.postMessage(performance.now() - began)
 })

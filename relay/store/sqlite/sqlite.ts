@@ -18,8 +18,14 @@ interface Collected {
   requests: Waiting<Row[][]>[]
 }
 
+/**
+ * Deliveries that are read in one turn of the event loop share a commit, up to so many: then the commit begins while the
+ * next ones are read. Not so with PostgreSQL, which writes on several connections: the order within a turn is kept.
+ */
+const ENOUGH_ROWS = 16
+
 /** A batch is forgotten once it is written: by itself, Node would let its garbage grow to ten times as much. */
-const resourceLimits = { maxYoungGenerationSizeMb: 6 }
+const resourceLimits = { maxYoungGenerationSizeMb: 2 }
 
 /**
  * Opens the SQLite file in its own thread. Calls that arrive while a commit is on its way to the disk go
@@ -56,9 +62,10 @@ export async function openSqlite(path: string): Promise<Backend> {
     collected = nothing()
     thread.postMessage(writing.batch)
   }
-  // After this turn of the event loop: requests read in one turn share a commit.
   const schedule = () => {
-    if (writing || scheduled) return
+    if (writing) return
+    if (collected.inserts.length >= ENOUGH_ROWS) return flush()
+    if (scheduled) return
     scheduled = true
     setImmediate(flush)
   }

@@ -1,0 +1,59 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
+import pino from 'pino'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { byTurn } from '../../relay/log/by-turn.ts'
+import { createLog } from '../../relay/log/create-log.ts'
+
+test('lines of one turn of the event loop are handed on together, and none is lost', async () => {
+  const file = aFile()
+  const destination = pino.destination({ dest: file, sync: true })
+  const write = vi.spyOn(destination, 'write')
+  const log = createLog('info', byTurn(destination))
+  log.info('one')
+  log.info('two')
+  expect(write).not.toHaveBeenCalled()
+  await turn()
+  log.info('three')
+  log.flush()
+  expect(write).toHaveBeenCalledTimes(2)
+  expect(messages(file)).toEqual(['one', 'two', 'three'])
+})
+
+test.each([
+  ['exits', 'process.exit(3)', 3],
+  ['fails', 'throw new Error("broken")', 1],
+])('a process that %s writes the lines of its last turn', (_, end, code) => {
+  const file = aFile()
+  const script = `
+    import pino from 'pino'
+    import { byTurn } from './relay/log/by-turn.ts'
+    import { createLog } from './relay/log/create-log.ts'
+    const destination = pino.destination({ dest: ${JSON.stringify(file)}, sync: false, minLength: 4096 })
+    await new Promise(resolve => destination.once('ready', resolve))
+    const log = createLog('info', byTurn(destination))
+    log.info('one')
+    setImmediate(() => {
+      log.info('two')
+      ${end}
+    })`
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+  })
+  expect([status, messages(file)], stderr).toEqual([code, ['one', 'two']])
+})
+
+function aFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'by-turn-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  return join(folder, 'log')
+}
+
+const messages = (file: string) =>
+  readFileSync(file, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line).msg)
