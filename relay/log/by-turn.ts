@@ -6,8 +6,8 @@ type Destination = ReturnType<typeof pino.destination>
 export type LogDestination = Pick<Destination, 'flush' | 'flushSync'> & { write(line: string): void }
 
 /**
- * Hands on the lines of one turn of the event loop together: for each line, a destination of pino measures all that waits
- * before it, which under load costs more than making the line.
+ * Hands on the lines of one turn of the event loop together: with each line, a destination of pino measures up to 16 KB of
+ * those that wait, which under load costs more than making the line. Where they are too many, those of a turn are dropped.
  */
 export function byTurn(destination: Destination): LogDestination {
   let lines: string[] = []

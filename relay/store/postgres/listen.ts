@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 
 const CHANNEL = 'relay_work'
+const NOTICE = `NOTIFY ${CHANNEL}`
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 2_000
 /** Between notices: under load, one for each commit would cost a twentieth of the intake. */
@@ -45,6 +46,7 @@ export async function listen(connect: () => Client, onWork: () => void): Promise
       if (closed) return await next.end()
       client = next
       wait = FIRST_WAIT_MS
+      if (!sending) void send()
     } catch {
       next.end().catch(() => {})
       again()
@@ -64,7 +66,7 @@ export async function listen(connect: () => Client, onWork: () => void): Promise
     while (wanted && client) {
       wanted = false
       const used: Client = client
-      await used.query(`NOTIFY ${CHANNEL}`).catch(() => used.end().catch(() => {}))
+      await used.query(NOTICE).catch(() => used.end().catch(() => {}))
       await sleep(REST_MS)
     }
     sending = false
@@ -81,6 +83,7 @@ export async function listen(connect: () => Client, onWork: () => void): Promise
       clearTimeout(timer)
       const last = client
       client = null
+      if (wanted) await last?.query(NOTICE).catch(() => {})
       await last?.end().catch(() => {})
     },
   }

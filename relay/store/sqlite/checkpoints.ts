@@ -2,11 +2,12 @@ import { statSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 
 /**
- * The log is moved so often that little is left to the commit that moves the last of it, as everybody waits
- * for that one: every 200 ms, it took 40 ms. And for at most a fifth of the time: a slow disk is left to the commits.
+ * Between two moves. The commit that moves the last of the log lets everybody wait: for 40 ms where the rest was 200 ms.
+ * After a slow move, which took the disk from the commits, the rest is four times as long.
  */
 const REST_MS = 50
 const RESTS = 4
+const LONGEST_REST_MS = 1_000
 
 /**
  * Moves what was committed from SQLite's log into the file, beside the commits. A commit that has to do it writes
@@ -36,7 +37,7 @@ export function startCheckpoints(path: string): Checkpoints {
     })
     started.on('message', (took: number) => {
       busy = false
-      rest = Math.max(REST_MS, RESTS * took)
+      rest = Math.min(Math.max(REST_MS, RESTS * took), LONGEST_REST_MS)
       schedule()
     })
     // Without it, commits move the log themselves once it is long.

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { createDatabaseClock } from '../clock.ts'
 import type { Backend, Row, Statement } from '../database.ts'
@@ -20,12 +21,13 @@ interface Collected {
 
 /**
  * Deliveries that are read in one turn of the event loop share a commit, up to so many: then the commit begins while the
- * next ones are read. Not so with PostgreSQL, which writes on several connections: the order within a turn is kept.
+ * next ones are read. PostgreSQL's do not begin early: they go over several connections, and the order within a turn
+ * would be lost.
  */
 const ENOUGH_ROWS = 16
 
 /** A batch is forgotten once it is written: by itself, Node would let its garbage grow to ten times as much. */
-const resourceLimits = { maxYoungGenerationSizeMb: 2 }
+const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
 /**
  * Opens the SQLite file in its own thread. Calls that arrive while a commit is on its way to the disk go
@@ -34,6 +36,8 @@ const resourceLimits = { maxYoungGenerationSizeMb: 2 }
  * @throws Error with a sentence naming the path, when the file cannot be opened or another relay holds it
  */
 export async function openSqlite(path: string): Promise<Backend> {
+  // A size on the command line is for the main thread: in the others it would outweigh their limits.
+  setFlagsFromString('--max-semi-space-size=0')
   // Beside this file in the sources, beside the bundle when bundled.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
   const thread = new Worker(new URL(file, import.meta.url), { workerData: path, resourceLimits })
