@@ -3,6 +3,7 @@ import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Change } from '../../../relay/store/delivery.ts'
 import type { Store } from '../../../relay/store/store.ts'
+import { until } from '../../support/until.ts'
 import {
   acceptAll,
   aDelivery,
@@ -153,5 +154,16 @@ export function sharedTests(place: Place): void {
     other.onWork(() => woken.resolve('woken'))
     await acceptAll(one, {})
     expect(await Promise.race([woken.promise, sleep(2000)])).toBe('woken')
+  })
+
+  test('what one has accepted last wakes the other, also where the first one ends at once', async () => {
+    const [one, other] = await two()
+    let woken = 0
+    other.onWork(() => woken++)
+    // The first is announced at once, and what comes soon after it a little later.
+    await acceptAll(one, {})
+    await acceptAll(one, {})
+    await one.close()
+    await until(() => woken >= 2, 'the other relay has heard of both')
   })
 }
