@@ -9,7 +9,7 @@ export interface Server extends AsyncDisposable {
   startedAfterMs: number
 }
 
-const SETTINGS = ['--max-semi-space-size=16', '--heap-growing-percent=200']
+const SETTINGS = ['--max-semi-space-size=16']
 
 /** Starts a server that prints a JSON line with its `port`, as deploy/Dockerfile starts the relay. */
 export async function startServer(file: string, env: Record<string, string> = {}): Promise<Server> {
