@@ -54,7 +54,7 @@ export function createReceive({
     })
   }
 
-  // What is read and parsed is garbage before the database is awaited: there, each request costs what it keeps.
+  // Apart from readDelivery: nothing that was parsed is kept while the database is awaited.
   async function persist(
     c: Context,
     delivery: NewDelivery,

@@ -5,7 +5,7 @@ const CHANNEL = 'relay_work'
 const NOTICE = `NOTIFY ${CHANNEL}`
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 2_000
-/** Between notices: under load, one for each commit would cost a twentieth of the intake. */
+/** Between notices: under load, one for each commit would cost a sixth of the intake. */
 const REST_MS = 20
 
 export interface Listener {
