@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
+import { until } from './until.ts'
 
 /** A request as it arrived. */
 export type ReceivedRequest = {
@@ -148,8 +149,17 @@ export async function startStandIn<E extends StandInEnv>(
     stop,
     start: async () => {
       if (server.listening) return
-      server = createAdaptorServer({ fetch: app.fetch })
-      await listen(port)
+      // While it was free, the system may have given the port to somebody else.
+      await until(() => {
+        server = createAdaptorServer({ fetch: app.fetch })
+        return listen(port).then(
+          () => true,
+          error => {
+            if (error.code !== 'EADDRINUSE') throw error
+            return false
+          },
+        )
+      }, `port ${port} is free again`)
     },
     close: async () => {
       ended.abort()
