@@ -3,12 +3,16 @@
  *
  *     npm install --prefix /tmp/openapi @octokit/openapi@23
  *     npx node scripts/cut-schemas.ts github /tmp/openapi/node_modules/@octokit/openapi/generated/api.github.com.json
- *     npx node scripts/cut-schemas.ts port port-openapi.json
+ *     git clone https://github.com/port-labs/port-docs /tmp/port-docs
+ *     npx node scripts/cut-schemas.ts port /tmp/port-docs/static/apispec.yaml
+ *
+ * Port's description of workflows was on the branch task_t9fcqu/add_workflow_api_paths in January 2026.
  *
  * Writes test/fixtures/schemas/{github,port}.json: `{ routes: { "POST /path": { request, query, answers } },
  * components: { schemas } }`, all of it JSON Schema as ajv takes it.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { parse } from 'yaml'
 
 type Json = Record<string, unknown>
 type Operation = { requestBody?: Json; parameters?: Json[]; responses?: Record<string, Json> }
@@ -82,9 +86,24 @@ const CORRECTIONS: Record<string, Json> = {
   'POST /v1/workflows/nodes/runs/{node_run_identifier}/logs': { request: NODE_RUN_LOGS },
 }
 
+/** What a team defines in Port: of these only the request matters here, as no stand-in serves them. */
+const DEFINITIONS: Record<string, string[]> = {
+  github: [],
+  port: ['POST /v1/actions', 'POST /v1/workflows'],
+}
+
 const COPIED = [
-  ...['enum', 'const', 'type', 'format', 'pattern', 'required', 'uniqueItems', 'minimum', 'maximum'],
-  ...['minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties', 'maxProperties'],
+  ...['enum', 'const', 'type', 'format', 'pattern', 'required', 'dependencies', 'uniqueItems'],
+  ...[
+    'minimum',
+    'maximum',
+    'minLength',
+    'maxLength',
+    'minItems',
+    'maxItems',
+    'minProperties',
+    'maxProperties',
+  ],
 ]
 
 /** One OpenAPI 3.0 schema → JSON Schema, prose dropped, `nullable` turned into a type; `seen` gathers what it refers to. */
@@ -106,7 +125,7 @@ function cutSchema(schema: unknown, known: Json, seen: Set<string>): unknown {
       Object.entries(source.properties).map(([name, value]) => [name, cut(value)]),
     )
   }
-  for (const key of ['items', 'additionalProperties', 'not'])
+  for (const key of ['items', 'additionalProperties', 'propertyNames', 'not'])
     if (key in source) result[key] = cut(source[key])
   for (const key of ['oneOf', 'anyOf', 'allOf']) {
     if (Array.isArray(source[key])) result[key] = source[key].map(cut)
@@ -145,27 +164,32 @@ function cutRoute(operation: Operation, api: OpenApi, seen: Set<string>): Json {
 }
 
 const [name = '', source = ''] = process.argv.slice(2)
-const wanted = ROUTES[name]
+const [wanted, definitions = []] = [ROUTES[name], DEFINITIONS[name]]
 if (!wanted || !source) {
-  console.error('Usage: node scripts/cut-schemas.ts github|port OPENAPI_JSON')
+  console.error('Usage: node scripts/cut-schemas.ts github|port OPENAPI_FILE')
   process.exit(1)
 }
-const api = JSON.parse(readFileSync(source, 'utf8')) as OpenApi
+const api = parse(readFileSync(source, 'utf8')) as OpenApi
 const seen = new Set<string>()
 const routes: Json = {}
-for (const route of wanted) {
+for (const route of [...wanted, ...definitions]) {
   const [method = '', path = ''] = route.split(' ')
   const operation = api.paths[path]?.[method.toLowerCase()]
   if (!operation && !CORRECTIONS[route]) throw new Error(`${source} does not describe ${route}`)
-  routes[route] = { ...(operation && cutRoute(operation, api, seen)), ...CORRECTIONS[route] }
+  const described = definitions.includes(route) ? { requestBody: operation?.requestBody } : operation
+  routes[route] = { ...(described && cutRoute(described, api, seen)), ...CORRECTIONS[route] }
 }
 const known = (api.components?.schemas ?? {}) as Json
 const schemas: Json = {}
 // A Set may grow while it is walked: what a schema refers to is visited in its turn.
 for (const reference of seen) schemas[reference] = cutSchema(known[reference], known, seen)
 const target = new URL(`../test/fixtures/schemas/${name}.json`, import.meta.url)
-const text = `${JSON.stringify({ routes, components: { schemas } }, null, 1)}\n`
+// Each on a line of its own.
+const lines = (each: Json) =>
+  Object.entries(each).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
+const object = (each: string[]) => `{\n${each.join(',\n')}\n}`
+const text = `{ "routes": ${object(lines(routes))}, "components": { "schemas": ${object(lines(schemas))} } }\n`
 writeFileSync(target, text)
 console.log(
-  `${target.pathname}: ${wanted.length} routes, ${seen.size} schemas, ${Math.round(text.length / 1024)} KB`,
+  `${target.pathname}: ${Object.keys(routes).length} routes, ${seen.size} schemas, ${Math.round(text.length / 1024)} KB`,
 )

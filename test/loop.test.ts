@@ -17,7 +17,7 @@ const REPOSITORY = 'acme/shop'
 const STEPS = ['Find the release', 'Roll out', 'Smoke test']
 const workflowFile = join(import.meta.dirname, '../examples/deploy/deploy.yml')
 
-/** What Port sends when Ada presses "Execute" on the action `deploy_service`: the full context, `"{{ . }}"`. */
+/** What Port sends when Ada presses "Execute" on the action `deploy_service`: the whole context. */
 const invocation = (inputs: JsonObject) => ({
   inputs,
   trigger: {

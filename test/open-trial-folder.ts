@@ -11,7 +11,7 @@ import { run } from './support/run-command.ts'
 export const ROOT = join(import.meta.dirname, '..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
 
-/** The body that Port sends for `"{{ . }}"`. */
+/** A body as Port renders the recommended one. */
 export const BODY: JsonObject = {
   run: { id: RUN_ID },
   action: { identifier: 'deploy_service', blueprint: 'service' },

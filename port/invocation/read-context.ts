@@ -12,7 +12,7 @@ const CONTEXT: Known = {
   trigger: isObjectOrNull,
 }
 
-/** `"{{ . }}"`: the whole context of an action or automation. `inputs` that are no object stay one input of that name. */
+/** The whole context of an action or automation, or the recommended part of it. `inputs` that are no object stay one input of that name. */
 export function readContext(body: JsonObject): ShapeRead | null {
   if (!isContext(body)) return null
   const action = object(body.action)

@@ -68,7 +68,7 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   if (!before || !after || typeof after.id !== 'string' || runKind(after.id) === 'none') {
     throw new Problem(
       422,
-      'No run to cancel is named: send the event of a RUN_UPDATED automation ("{{ . }}"), or {"run_id": "r_…"}.',
+      'No run to cancel is named: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.',
     )
   }
   if (before.status !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(String(after.status))) {

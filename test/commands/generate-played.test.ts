@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { packClientPayload } from '../../port/client-payload.ts'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import { RECOMMENDED_BODY } from '../../port/invocation/recommended-body.ts'
 import { generate } from '../../relay/commands/generate.ts'
 import { encryptWith } from '../action/encrypt.ts'
 import { startGitHubApi } from '../support/github-api.ts'
@@ -41,7 +42,7 @@ const action = {
   identifier: 'deploy',
   title: 'Deploy it',
   trigger: { type: 'self-service', operation: 'DAY-2', userInputs: { properties, required: [] } },
-  invocationMethod: { type: 'WEBHOOK', url: 'https://relay.example.com/webhook', body: '{{ . }}' },
+  invocationMethod: { type: 'WEBHOOK', url: 'https://relay.example.com/webhook', body: RECOMMENDED_BODY },
 }
 const SHOWN = [
   'INPUT_SERVICE=it\'s "$HOME"',

@@ -1,5 +1,7 @@
 import { expect, test, vi } from 'vitest'
+import { renderBody } from '../../demo/render-body.ts'
 import type { JsonObject } from '../../port/types.ts'
+import { text } from '../docs/pages.ts'
 import { readFixture } from '../support/fixture.ts'
 import type { PortRun } from '../support/port-api.ts'
 import { send } from '../support/send.ts'
@@ -11,7 +13,7 @@ vi.setConfig({ testTimeout: 120_000 })
 
 const OTHER_SECRET = 'the-client-secret-of-another-organisation'
 
-/** What the automation of `examples/cancel/` sends when a run changes: Port's event, of this run. */
+/** What Port renders an automation's body with when a run changes: its event, of this run. */
 function runUpdated(run: PortRun, change: { from?: string; to?: string; origin?: string } = {}): JsonObject {
   const body = JSON.parse(Buffer.from(readFixture('automation-run-updated').body).toString())
   const { diff, trigger } = body.event
@@ -20,6 +22,10 @@ function runUpdated(run: PortRun, change: { from?: string; to?: string; origin?:
   Object.assign(trigger, { origin: change.origin ?? 'UI' })
   return body
 }
+
+/** What the automation of `examples/cancel/` sends. */
+const bodyOfExample = (context: JsonObject) =>
+  renderBody(JSON.parse(text('examples/cancel/automation.json')).invocationMethod.body, context)
 
 const cancel = (scene: Scene, body: unknown, more: Parameters<typeof send>[1] = {}) =>
   send(scene.relay.url, { path: '/webhook/cancel', body, ...more })
@@ -65,7 +71,7 @@ test.each([
     const scene = await open()
     const { run, delivery, workflowRun } = await running(scene, path)
     scene.port.endRun(run.id, 'FAILURE')
-    expect(await cancel(scene, runUpdated(run))).toEqual({
+    expect(await cancel(scene, bodyOfExample(runUpdated(run)))).toEqual({
       status: 202,
       body: { delivery, run_id: run.id, state: 'running' },
     })
@@ -140,7 +146,7 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
   await reaches(scene, ended.run, 'finished')
 
   const refused =
-    'No run to cancel is named: send the event of a RUN_UPDATED automation ("{{ . }}"), or {"run_id": "r_…"}.'
+    'No run to cancel is named: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.'
   const { event } = runUpdated(run) as { event: JsonObject }
   // An action's body may have a run_id beside its inputs, and its signature is not of an address.
   const ofAction = { run_id: run.id, version: '1.4.2' }

@@ -1,3 +1,4 @@
+import { RECOMMENDED_BODY } from '../../../port/invocation/recommended-body.ts'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { PortAction } from './port-action.ts'
 
@@ -22,7 +23,7 @@ export function invocationMethod(relay: string, { event, name, repository }: Sta
     agent: false,
     synchronized: false,
     method: 'POST',
-    body: '{{ . }}',
+    body: RECOMMENDED_BODY,
   }
 }
 

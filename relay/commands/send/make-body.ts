@@ -15,7 +15,7 @@ export interface Invoked {
   now: number
 }
 
-/** The body that Port renders from `"{{ . }}"`; without a run id none stands in it, and nothing is sent to Port. */
+/** The recommended body as Port renders it; without a run id none is in it, and nothing is sent to Port. */
 export function makeBody({ action, inputs, blueprint, operation, entity, runId, now }: Invoked): JsonObject {
   return {
     inputs,

@@ -1,0 +1,119 @@
+import { globSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { renderBody } from '../demo/render-body.ts'
+import { readInvocation } from '../port/invocation/read-invocation.ts'
+import { RECOMMENDED_BODY } from '../port/invocation/recommended-body.ts'
+import { isObject, type JsonObject } from '../port/types.ts'
+import { blocks, pages, root, text } from './docs/pages.ts'
+import { entity } from './render-example.ts'
+import { definitionProblems } from './support/definition-problems.ts'
+
+/** What a page or an example shows to be pasted into Port. */
+const definitions = [
+  ...globSync('examples/**/*.json', { cwd: root }).map(file => [file, text(file)] as const),
+  ...pages.flatMap(page =>
+    blocks(page)
+      .filter(({ language, content }) => language === 'json' && /"invocationMethod"|"nodes"/.test(content))
+      .map(({ content }) => [page, content] as const),
+  ),
+]
+
+test.each(definitions)("%s holds a definition of Port's published schema", (_, content) => {
+  const definition = JSON.parse(content)
+  const of = 'nodes' in definition ? 'workflows' : 'actions'
+  expect(definitionProblems(of, definition)).toEqual([])
+  if (of === 'workflows') return
+  // The schema is of use only if it refuses what Port refuses.
+  const { invocationMethod } = definition
+  const asText = { ...definition, invocationMethod: { ...invocationMethod, body: '{{ . }}' } }
+  expect(definitionProblems('actions', asText)).toContain('/invocationMethod/body must be object')
+})
+
+test('a Port workflow whose webhook has a string as its body is refused', () => {
+  const workflow = (body: unknown) => ({
+    identifier: 'release',
+    nodes: [
+      { identifier: 'form', config: { type: 'SELF_SERVE_TRIGGER', userInputs: { properties: {} } } },
+      {
+        identifier: 'deploy',
+        config: { type: 'WEBHOOK', url: 'https://r.acme.example', synchronized: false, body },
+      },
+    ],
+    connections: [{ identifier: 'start', sourceIdentifier: 'form', targetIdentifier: 'deploy' }],
+  })
+  expect(definitionProblems('workflows', workflow({}))).toEqual([])
+  expect(definitionProblems('workflows', workflow('{{ . }}'))).toContain(
+    '/nodes/1/config/body must be object',
+  )
+})
+
+describe('the recommended body', () => {
+  const user = {
+    ...{ email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' },
+    ...{ phoneNumber: '0909', picture: 'https://acme.example/ada.png', id: 'auth0|1' },
+  }
+  const by = { orgId: 'org_1', userId: 'auth0|1', user }
+  const at = '2026-11-01T10:00:00.000Z'
+  /** What Port documents to be there for an action's expressions. */
+  const context = (operation: string, given: JsonObject = {}): JsonObject => ({
+    inputs: { version: '1.4.2', replicas: 2, tags: ['a'], config: { a: null } },
+    trigger: { by, origin: 'UI', at, operation },
+    event: null,
+    entity: operation === 'CREATE' ? {} : entity,
+    action: { identifier: 'deploy', blueprint: 'service', encryptedProperties: [] },
+    run: { id: 'r_Q0YotCZMKxDLdlaU' },
+    ...given,
+  })
+  const diff = { before: entity, after: { ...entity, title: 'Store' } }
+  const contexts = {
+    CREATE: context('CREATE'),
+    'CREATE without a blueprint': context('CREATE', { action: { identifier: 'deploy' } }),
+    'DAY-2': context('DAY-2'),
+    DELETE: context('DELETE', { inputs: {} }),
+    'encrypted inputs': context('CREATE', {
+      inputs: { token: 'aGVsbG8=' },
+      action: { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] },
+    }),
+    automation: {
+      inputs: null,
+      trigger: { by, origin: 'AUTOMATION', at },
+      event: {
+        ...{ action: 'UPDATE', resourceType: 'entity', diff },
+        ...{ context: { blueprintIdentifier: 'service' }, trigger: { by: { orgId: 'org_1' }, origin: 'UI' } },
+      },
+      entity: null,
+      action: { identifier: 'on_change' },
+      run: { id: 'r_k86OUzq80jRlxFV0' },
+    },
+  }
+
+  test.each(Object.entries(contexts))('brings for %s what the whole context brings', (_, whole) => {
+    const body = renderBody(RECOMMENDED_BODY, whole) as JsonObject
+    const invocation = readInvocation(whole)
+    expect(readInvocation(body)).toEqual(invocation)
+    expect(invocation).toMatchObject({
+      ...{ kind: 'action_run', runIdFrom: 'body', inputs: whole.inputs ?? {} },
+      action: (whole.action as JsonObject).identifier,
+      operation: (whole.trigger as JsonObject).operation ?? null,
+      event: whole.event,
+      entity: isObject(whole.entity) && 'identifier' in whole.entity ? whole.entity : null,
+      encrypted: (whole.action as JsonObject).encryptedProperties ?? [],
+      trigger: { by: { email: user.email, name: 'Ada Lovelace' }, at },
+    })
+    expect(JSON.stringify(body)).not.toMatch(/0909|ada\.png|auth0/)
+    // Port's agent puts the run id and the invocation method beside it.
+    const payload = { action: { invocationMethod: { type: 'WEBHOOK' } } }
+    expect(readInvocation({ ...body, payload, context: { runId: (whole.run as JsonObject).id } })).toEqual(
+      invocation,
+    )
+  })
+
+  test('is what the page on routing and the examples show', () => {
+    const shown = blocks('docs/routing.md').filter(({ language }) => language === 'json')
+    expect(shown.map(({ content }) => JSON.parse(content))).toContainEqual(RECOMMENDED_BODY)
+    for (const name of ['restart', 'scaffold', 'existing-workflow']) {
+      const { invocationMethod } = JSON.parse(text(`examples/${name}/port-action.json`))
+      expect(invocationMethod.body).toEqual(RECOMMENDED_BODY)
+    }
+  })
+})

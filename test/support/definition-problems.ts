@@ -1,0 +1,10 @@
+import { openRouteSchemas } from './route-schemas.ts'
+
+/** What Port's published schema says against a definition, `POST /v1/actions` (automations, too) or `POST /v1/workflows`. */
+export const definitionProblems = (of: 'actions' | 'workflows', definition: unknown): string[] => [
+  ...new Set(
+    openRouteSchemas('port')
+      .request(`POST /v1/${of}`, definition)
+      .map(({ instancePath, message }) => `${instancePath} ${message}`),
+  ),
+]
