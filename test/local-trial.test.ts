@@ -69,7 +69,6 @@ test('with an event alone it shows the outputs of the action, and what Port woul
 test('a workflow is played from its repository, with its files, secrets and variables', async () => {
   const { play, cwd } = openTrialFolder({
     '.github/workflows/deploy.yml': workflow(`${USES}
-          entities: '[{ blueprint: service, identifier: shop, properties: { note: "\${{ vars.REGION }}" } }]'
       - { uses: actions/checkout@v6, with: { fetch-depth: 0 } }
       - { uses: actions/setup-node@v6, with: { node-version: 24 } }
       - run: test ! -e ignored.txt
@@ -77,6 +76,7 @@ test('a workflow is played from its repository, with its files, secrets and vari
         env: { VERSION: "\${{ steps.port.outputs.version }}", KEY: "\${{ secrets.DEPLOY_KEY }}", MORE: "\${{ secrets.MORE }}" }
         run: |
           sh deploy.sh "$VERSION" "$KEY" | tee -a "$PORT_LOG"
+          echo '{ blueprint: service, identifier: shop, properties: { note: "\${{ vars.REGION }}" } }' >> "$PORT_ENTITIES"
           echo "::warning::slow today"`),
     'deploy.sh': 'echo "version $1 with key $2"\n',
     'ignored.txt': '',

@@ -6,7 +6,6 @@ import type { ClientPayload } from '../../port/client-payload.ts'
 import type { LogLine } from '../../port/types.ts'
 import { isUncertain } from '../report/is-uncertain.ts'
 import { judgeRun } from '../report/judge-run.ts'
-import { type Entity, readEntities } from '../report/read-entities.ts'
 import { createRelayReporter, type RelayReporter } from '../report/relay-reporter.ts'
 import { QuotaError } from '../report/relay-request.ts'
 import { reportTrouble } from '../report/report-trouble.ts'
@@ -42,7 +41,7 @@ export async function finish(runner: Runner): Promise<void> {
     if (!state) return
     const remaining = readRemaining(state.files, runner)
     const inputs = readInputs(core.getInput, env)
-    for (const part of [inputs.portClientSecret, inputs.secretKey].flatMap(maskParts)) core.setSecret(part)
+    for (const part of [inputs.portClientSecret, inputs.privateKey].flatMap(maskParts)) core.setSecret(part)
     const workflow = readWorkflow(env)
     const payload = readPayload(inputs.payload, workflow, env)
     await reportEnd({ state, inputs, workflow, payload }, remaining, runner)
@@ -105,8 +104,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
     : { ...rest, lines: [], entities: NO_ENTITIES, run: { ...rest.run, summary: '', links: [] } }
   const links = own.run.links.filter(link => masks.redact(link) === link)
   const withheld = !known.all && !known.ended && hasTexts(rest, inputs)
-  const upserts = known.all && conclusion() === 'success' ? inputs.entities : ''
-  const entities = whose === 'ours' ? await sendAll(own.entities, upserts, reporter) : NO_ENTITIES
+  const entities = whose === 'ours' ? await sendAll(own.entities, reporter) : NO_ENTITIES
   const unsent = [
     ...rest.problems,
     ...(withheld ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
@@ -176,29 +174,14 @@ const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean 
   entities.entities.length > 0 ||
   run.summary !== '' ||
   run.links.length > 0 ||
-  inputs.summary !== '' ||
-  inputs.entities !== ''
+  inputs.summary !== ''
 
-/** First what steps have written to `$PORT_ENTITIES`, then those of the input `entities`. */
 async function sendAll(
   written: Remaining['entities'],
-  input: string,
   reporter: Reporter,
 ): Promise<{ lines: LogLine[]; problems: string[] }> {
-  const mistakes: string[] = []
-  const given = await readEntities(input).catch((error: Error): Entity[] => {
-    mistakes.push(...error.message.split('\n'))
-    return []
-  })
-  const sent = await sendEntities([...written.entities, ...given], reporter)
-  return {
-    lines: [
-      ...written.lines,
-      ...mistakes.map((message): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })),
-      ...sent.lines,
-    ],
-    problems: [...written.problems, ...mistakes, ...sent.problems],
-  }
+  const sent = await sendEntities(written.entities, reporter)
+  return { lines: [...written.lines, ...sent.lines], problems: [...written.problems, ...sent.problems] }
 }
 
 /** What a step has written about the end of the run, where it changes that. */

@@ -32,7 +32,7 @@ export async function readRemainingEntities(path: string, sent: EntitiesSent): P
   let done = from === sent.offset ? sent.done : 0
   for (const { text } of splitDocuments(readLines(path, from, end), { settled: true })) {
     try {
-      remaining.entities.push(...(await readEntities(text, '$PORT_ENTITIES')).slice(done))
+      remaining.entities.push(...(await readEntities(text)).slice(done))
     } catch (error) {
       for (const problem of (error as Error).message.split('\n')) fail(problem)
     }

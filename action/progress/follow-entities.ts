@@ -31,7 +31,7 @@ export function followEntities(following: Following): () => Promise<void> {
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
-      const entities = await readEntities(document.text, '$PORT_ENTITIES').catch((error: Error) => error)
+      const entities = await readEntities(document.text).catch((error: Error) => error)
       if (entities instanceof Error) {
         // The rest of it may still come.
         if (!document.closed) return

@@ -20,22 +20,18 @@ const OPERATIONS = ['upsert', 'delete'] as const
 const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 
 /**
- * Reads one entity, or a list, in YAML or JSON. All of them are checked before any is sent.
+ * Reads a document of `$PORT_ENTITIES`: one entity, or a list, in YAML or JSON. All of them are checked before any is sent.
  *
- * @param source what the text is, for errors: the input `entities`, or a document of `$PORT_ENTITIES`
  * @throws Error with a line for each mistake
  */
-export async function readEntities(
-  text: string,
-  source: 'entities' | '$PORT_ENTITIES' = 'entities',
-): Promise<Entity[]> {
+export async function readEntities(text: string): Promise<Entity[]> {
   if (text.trim() === '') return []
-  const list = listOf(await parse(text, 'values', source))
-  if (list === null) throw new Error(`${source} must be a list of entities in YAML or JSON.${hintOf(source)}`)
-  const written = listOf(await parse(text, 'written', source)) as Json[]
+  const list = listOf(await parse(text, 'values'))
+  if (list === null) throw new Error('$PORT_ENTITIES must be a list of entities in YAML or JSON.')
+  const written = listOf(await parse(text, 'written')) as Json[]
   nameAsWritten(list, written)
   const problems = list.flatMap((entity, index) =>
-    check(entity, written[index]!).map(problem => `${nameOf(entity, index, source)} ${problem}`),
+    check(entity, written[index]!).map(problem => `${nameOf(entity, index)} ${problem}`),
   )
   if (problems.length > 0) throw new Error(problems.join('\n'))
   return (list as JsonObject[]).map(({ blueprint, identifier, operation = 'upsert', ...more }) => ({
@@ -47,7 +43,7 @@ export async function readEntities(
 }
 
 /** @param as `written`: numbers and the like as the text that stands there */
-async function parse(text: string, as: 'values' | 'written', source: string): Promise<Json> {
+async function parse(text: string, as: 'values' | 'written'): Promise<Json> {
   try {
     return JSON.parse(text, as === 'written' ? toSource : undefined)
   } catch {
@@ -57,16 +53,10 @@ async function parse(text: string, as: 'values' | 'written', source: string): Pr
       return yaml.parse(text, { schema: as === 'written' ? 'failsafe' : 'core', logLevel: 'error' })
     } catch (cause) {
       const [reason] = (cause as Error).message.split('\n')
-      throw new Error(`${source} is neither YAML nor JSON: ${reason!.replace(/:$/, '.')}${hintOf(source)}`, {
-        cause,
-      })
+      throw new Error(`$PORT_ENTITIES is neither YAML nor JSON: ${reason!.replace(/:$/, '.')}`, { cause })
     }
   }
 }
-
-/** An input is empty where it was made of the output of a step that runs later. */
-const hintOf = (source: string) =>
-  source === 'entities' ? ' What needs the output of a later step goes into $PORT_ENTITIES.' : ''
 
 function toSource(_: string, value: Json, { source }: { source?: string } = {}): Json {
   if (typeof value !== 'number' && typeof value !== 'boolean') return value
@@ -99,10 +89,10 @@ function nameAsWritten(list: Json[], written: Json[]): void {
 const valueIn = (parent: Json | undefined, name: string): Json | undefined =>
   (parent as JsonObject | undefined)?.[name]
 
-function nameOf(entity: Json, index: number, source: string): string {
+function nameOf(entity: Json, index: number): string {
   const { blueprint, identifier } = isObject(entity) ? entity : {}
   const known = [blueprint, identifier].filter(part => typeof part === 'string' && part !== '')
-  return `Entity ${index + 1} of ${source}${known.length > 0 ? ` (${known.join('/')})` : ''}`
+  return `Entity ${index + 1} of $PORT_ENTITIES${known.length > 0 ? ` (${known.join('/')})` : ''}`
 }
 
 function check(entity: Json, written: Json): string[] {

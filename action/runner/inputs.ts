@@ -3,7 +3,7 @@ import { isObject, type JsonObject } from '../../port/types.ts'
 import { help } from './help.ts'
 import type { Runner } from './runner.ts'
 
-const REPORT = ['job', 'workflow', 'progress', 'off'] as const
+const REPORT = ['job', 'workflow', 'updates', 'off'] as const
 const ON_DUPLICATE = ['fail', 'continue'] as const
 const JOB_STATUS = ['success', 'failure', 'cancelled'] as const
 const RESULT: unknown[] = [...JOB_STATUS, 'skipped']
@@ -16,18 +16,16 @@ export interface Inputs {
   portClientSecret: string
   portApiUrl: string
   /** PEM, for secret inputs encrypted by Port's client. */
-  secretKey: string
+  privateKey: string
   report: (typeof REPORT)[number]
   /** The results of the jobs before this one, by job id. */
   needs: Record<string, string>
-  /** YAML or JSON. */
-  entities: string
   summary: string
   /** Texts that must not reach Port, beside those that the action knows of. */
   mask: string[]
   /** Empty: the running step. */
   statusLabel: string
-  progress: boolean
+  live: boolean
   onDuplicate: (typeof ON_DUPLICATE)[number]
   failOnReportError: boolean
   payload: string
@@ -75,14 +73,13 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     portClientId: get('port-client-id'),
     portClientSecret: get('port-client-secret'),
     portApiUrl: url('port-api-url'),
-    secretKey: get('secret-key'),
+    privateKey: get('private-key'),
     report: oneOf('report', REPORT),
     needs: results(object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}),
-    entities: get('entities'),
     summary: get('summary'),
     mask: readMask(get('mask')),
     statusLabel: get('status-label'),
-    progress: oneOf('progress', ['true', 'false']) === 'true',
+    live: oneOf('live', ['true', 'false']) === 'true',
     onDuplicate: oneOf('on-duplicate', ON_DUPLICATE),
     failOnReportError: oneOf('fail-on-report-error', ['false', 'true']) === 'true',
     payload: get('payload'),

@@ -24,12 +24,12 @@ export interface DecryptedInputs {
  */
 export function decryptInputs(
   { port }: ClientPayload,
-  settings: Pick<Inputs, 'portClientSecret' | 'secretKey'>,
+  settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>,
   decryptedByRelay: Record<string, string> = {},
   withheld: string[] = [],
 ): DecryptedInputs {
   const keys: SecretKey[] = []
-  if (settings.secretKey !== '') keys.push({ scheme: 'client-side', privateKey: settings.secretKey })
+  if (settings.privateKey !== '') keys.push({ scheme: 'client-side', privateKey: settings.privateKey })
   if (settings.portClientSecret !== '')
     keys.push({ scheme: 'aes256-gcm', clientSecret: settings.portClientSecret })
 
@@ -75,13 +75,13 @@ export function decryptInputs(
 const isEncrypted = (value: string) =>
   value.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.byteLength(value, 'base64') >= 32
 
-function problem(name: string, settings: Pick<Inputs, 'portClientSecret' | 'secretKey'>): string {
+function problem(name: string, settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>): string {
   const state = (given: string) => (given === '' ? 'is not set' : 'does not fit')
   return (
     `The secret input "${name}" could not be decrypted. Where the Port action encrypts it with aes256-gcm, ` +
     'port-client-secret must be the client secret of the organisation that the Port action belongs to; it ' +
     `${state(settings.portClientSecret)}. If it was rotated meanwhile, run the action again. Where it is encrypted with ` +
-    'client-side, secret-key must be the RSA private key (PEM) that belongs to the public key in the Port action; it ' +
-    `${state(settings.secretKey)}. Where Port's agent has decrypted it (fieldsToDecryptPaths), remove it there.`
+    'client-side, private-key must be the RSA private key (PEM) that belongs to the public key in the Port action; it ' +
+    `${state(settings.privateKey)}. Where Port's agent has decrypted it (fieldsToDecryptPaths), remove it there.`
   )
 }

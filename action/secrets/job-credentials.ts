@@ -11,7 +11,7 @@ export function jobCredentials(
 ): string[] {
   return [
     inputs.portClientSecret,
-    inputs.secretKey,
+    inputs.privateKey,
     inputs.githubToken,
     reportToken ?? '',
     env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? '',

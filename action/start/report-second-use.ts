@@ -3,7 +3,7 @@ import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
 
 /** The values of the input `report`, from the least that is reported of a run's end to the most. */
-const STRENGTH = ['progress', 'workflow', 'job']
+const STRENGTH = ['updates', 'workflow', 'job']
 
 /**
  * Reports that an earlier step of the job reports to Port, and which inputs of this step are ignored.
@@ -12,13 +12,12 @@ const STRENGTH = ['progress', 'workflow', 'job']
  */
 export function reportSecondUse(
   earlier: string,
-  { report, needs, entities, summary }: Pick<Inputs, 'report' | 'needs' | 'entities' | 'summary'>,
+  { report, needs, summary }: Pick<Inputs, 'report' | 'needs' | 'summary'>,
   { core, env }: Pick<Runner, 'core' | 'env'>,
 ): void {
   const unused = [
     STRENGTH.indexOf(report) > STRENGTH.indexOf(earlier) && `report: ${report}`,
     Object.keys(needs).length > 0 && 'needs',
-    entities !== '' && 'entities',
     summary !== '' && 'summary',
   ].filter(name => name !== false)
   const message = 'An earlier step of this job reports this run to Port.'

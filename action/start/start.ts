@@ -57,7 +57,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
   const { core, env, clock } = runner
   try {
     const inputs = readInputs(core.getInput, env)
-    mask(runner, [inputs.portClientSecret, inputs.secretKey])
+    mask(runner, [inputs.portClientSecret, inputs.privateKey])
     const workflow = readWorkflow(env)
     const sent = readPayload(inputs.payload, workflow, env)
     const access = inputs.portClientSecret === '' ? findRelay(sent, inputs.report, env) : null
@@ -119,7 +119,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
       state: state!,
       relay,
     }
-    if ((await reportStart(job, reporter, runner)) && inputs.progress) follow(job, script, runner)
+    if ((await reportStart(job, reporter, runner)) && inputs.live) follow(job, script, runner)
   } catch (error) {
     const { message } = error as Error
     core.setFailed(
@@ -212,7 +212,7 @@ function mask({ core }: Runner, secrets: string[]): void {
 const encryptedWarning = (names: string[]) =>
   `The secret input${names.length === 1 ? '' : 's'} ${names.map(name => `"${name}"`).join(', ')} ` +
   `${names.length === 1 ? 'stays' : 'stay'} encrypted. Set port-client-secret, or ` +
-  'secret-key where the Port action encrypts with client-side, or let the relay decrypt secret inputs.'
+  'private-key where the Port action encrypts with client-side, or let the relay decrypt secret inputs.'
 
 /** @returns whether the run is ours, and Port could be asked */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
@@ -223,7 +223,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   if (inputs.matrix && inputs.report === 'job') {
     core.warning(
       'This job is a leg of a matrix, and the first leg to end ends the Port run: set report: workflow, or ' +
-        `report: progress here and this action with report: job and needs in a last job.${help(env, 'matrix')}`,
+        `report: updates here and this action with report: job and needs in a last job.${help(env, 'matrix')}`,
     )
   }
   /** Leaves to post what it may still do. */

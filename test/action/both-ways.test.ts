@@ -30,7 +30,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     const { payload, portRun } = await deliver(stage, invocation)
     const { clientId, clientSecret } = stage.port
     const own = way === 'credentials' && { 'port-client-id': clientId, 'port-client-secret': clientSecret }
-    const job = openJob(stage, payload, { 'github-token': '', progress: 'true', ...own, ...inputs })
+    const job = openJob(stage, payload, { 'github-token': '', live: 'true', ...own, ...inputs })
     const env = way === 'credentials' ? NO_TOKEN : {}
     const files = () => JSON.parse(job.state().STATE_report!).files
     return {
@@ -109,7 +109,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   })
 
   test('summary and conclusion of $PORT_RUN end a green job as FAILURE, with the text of a step', async () => {
-    const job = await open({ progress: 'false' })
+    const job = await open({ live: 'false' })
     await job.run('main')
     job.write('run', 'summary<<EOF\n## Tests\n3 of 7 failed\nEOF\n')
     job.write('run', 'conclusion=failure\n')
@@ -123,7 +123,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   })
 
   test('a summary of more than a megabyte is cut, and costs neither conclusion nor links nor label', async () => {
-    const job = await open({ progress: 'false', 'status-label': 'L'.repeat(1_500) })
+    const job = await open({ live: 'false', 'status-label': 'L'.repeat(1_500) })
     await job.run('main')
     await vi.waitFor(() => expect(job.portRun.statusLabel).toHaveLength(1_000), { timeout: 15_000 })
     job.write('run', `summary<<EOF\n${'A line of tests\n'.repeat(80_000)}EOF\n`)
@@ -135,7 +135,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   })
 
   test('a link that contains a secret is left out, with a sentence, and costs no other', async () => {
-    const job = await open({ progress: 'false', mask: 'https://preview.acme.example' })
+    const job = await open({ live: 'false', mask: 'https://preview.acme.example' })
     await job.run('main')
     job.write(
       'run',
@@ -155,7 +155,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
 
   test('what did not fit the payload is fetched', async () => {
     const large = 'x'.repeat(70_000)
-    const job = await open({ progress: 'false' }, { large })
+    const job = await open({ live: 'false' }, { large })
     job.portRun.properties = { large }
     expect(await job.run('main')).toEqual([])
     expect(job.outputs().large).toBe(large)
@@ -163,7 +163,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   })
 
   test('an input with the name of an output is input-NAME, with a warning in GitHub and in Port', async () => {
-    const job = await open({ progress: 'false' }, { action: 'mine', Operation: 'his' })
+    const job = await open({ live: 'false' }, { action: 'mine', Operation: 'his' })
     const warning = '"action", "Operation": an output of this action or another input has that name, so'
     expect(await job.run('main')).toEqual([expect.stringContaining(`::warning::${warning}`)])
     expect(job.outputs()).toMatchObject({

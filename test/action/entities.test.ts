@@ -4,29 +4,29 @@ import { openRunner, seeAlso } from './open-runner.ts'
 import { openStage, payloadFor, type Stage } from './play.ts'
 import { transcript } from './transcript.ts'
 
-const YAML = `
-- blueprint: service
-  identifier: \${{ steps.make.outputs.name }}
-  title: Shop
-  icon: Microservice
-  team: [web, ops]
-  properties: { url: "https://shop.example", replicas: 3 }
-  relations: { domain: sales, uses: [db, cache] }
-- blueprint: environment
-  identifier: prod
-`
-
-test('the input takes outputs of steps, on success; $PORT_ENTITIES takes them at any moment', async () => {
+test('$PORT_ENTITIES takes YAML and JSON, and sends it in order', async () => {
   const stage = await openStage()
   const steps = `
-- { id: make, name: Make, run: "echo name=shop-1 >> $GITHUB_OUTPUT" }
 - name: Note
   run: |
     echo '{"blueprint":"cluster","identifier":"eu"}' >> "$PORT_ENTITIES"
     echo '{"blueprint":"cluster","identifier":"eu","operation":"delete"}' >> "$PORT_ENTITIES"
     echo 'status-label=Noted' >> "$PORT_RUN"
+- name: Make
+  run: |
+    cat >> "$PORT_ENTITIES" <<EOF
+    - blueprint: service
+      identifier: shop-1
+      title: Shop
+      icon: Microservice
+      team: [web, ops]
+      properties: { url: "https://shop.example", replicas: 3 }
+      relations: { domain: sales, uses: [db, cache] }
+    - blueprint: environment
+      identifier: prod
+    EOF
 `
-  const played = await stage.play({ with: { entities: YAML, progress: 'false' }, steps })
+  const played = await stage.play({ with: { live: 'false' }, steps })
   await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/entities.yml')
   expect(stage.port.entities).toMatchObject([
     { identifier: 'shop-1', runId: stage.run.id },
@@ -37,11 +37,11 @@ test('the input takes outputs of steps, on success; $PORT_ENTITIES takes them at
 /** A job that ends with these entities; what it printed and the lines of Port's log about them. */
 async function endWith(
   stage: Stage,
-  { input = '', file = '', status = 'success', payload, ...inputs }: Record<string, unknown>,
+  { file = '', status = 'success', payload, ...inputs }: Record<string, unknown>,
 ) {
   const job = openRunner(
     { ...stage, ...(payload !== undefined && { payload }) },
-    { 'github-token': '', entities: String(input), ...(inputs as Record<string, string>) },
+    { 'github-token': '', ...(inputs as Record<string, string>) },
   )
   await job.run('main')
   appendFileSync(JSON.parse(job.state().STATE_report!).files.entities, String(file))
@@ -52,26 +52,22 @@ async function endWith(
 
 const ONE = '{"blueprint":"service","identifier":"a"}'
 
-test('a job that fails upserts none of the input, and those of $PORT_ENTITIES all the same', async () => {
+test('a job that fails sends its entities all the same', async () => {
   const stage = await openStage()
-  const { printed } = await endWith(stage, {
-    input: ONE,
-    file: `${ONE.replace('"a"', '"b"')}\n`,
-    status: 'failure',
-  })
+  const { printed } = await endWith(stage, { file: `${ONE}\n`, status: 'failure' })
   expect(printed).toEqual([])
-  expect(stage.port.entities.map(({ identifier }) => identifier)).toEqual(['b'])
+  expect(stage.port.entities.map(({ identifier }) => identifier)).toEqual(['a'])
   expect(stage.run.status).toBe('FAILURE')
 })
 
 test('entities of a run of a node are tied to nothing', async () => {
   const stage = await openStage()
   stage.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
-  await endWith(stage, { input: ONE, payload: payloadFor('wfnr_Zy98Xw76Vu54Ts32') })
+  await endWith(stage, { file: ONE, payload: payloadFor('wfnr_Zy98Xw76Vu54Ts32') })
   expect(stage.port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
 })
 
-test('with one mistake in the input nothing of it is sent; in $PORT_ENTITIES the other documents are', async () => {
+test('with a mistake nothing of its document is sent; the other documents are', async () => {
   const stage = await openStage()
   const wrong = JSON.stringify([
     { blueprint: 'service', identifier: 'right' },
@@ -79,19 +75,18 @@ test('with one mistake in the input nothing of it is sent; in $PORT_ENTITIES the
     { identifier: 'alone', title: 7, properties: [], relations: { domain: 7 } },
     'text',
   ])
-  const { printed, lines } = await endWith(stage, { input: wrong, file: `${wrong}\n---\n${ONE}\n` })
-  const mistakes = (of: string) => [
-    `Entity 2 of ${of} (service/a b) has the identifier "a b", which Port does not take: letters, digits and @ _ . + : \\ / = - only.`,
-    `Entity 2 of ${of} (service/a b) has a team that is neither a name nor a list of names.`,
-    `Entity 3 of ${of} (alone) has no blueprint.`,
-    `Entity 3 of ${of} (alone) has a title that is not a string.`,
-    `Entity 3 of ${of} (alone) has properties that are not a mapping.`,
-    `Entity 3 of ${of} (alone) has a relation "domain" that is neither an identifier nor a list of them.`,
-    `Entity 4 of ${of} is not an entity: it must have a blueprint and an identifier.`,
+  const { printed, lines } = await endWith(stage, { file: `${wrong}\n---\n${ONE}\n` })
+  const mistakes = [
+    'Entity 2 of $PORT_ENTITIES (service/a b) has the identifier "a b", which Port does not take: letters, digits and @ _ . + : \\ / = - only.',
+    'Entity 2 of $PORT_ENTITIES (service/a b) has a team that is neither a name nor a list of names.',
+    'Entity 3 of $PORT_ENTITIES (alone) has no blueprint.',
+    'Entity 3 of $PORT_ENTITIES (alone) has a title that is not a string.',
+    'Entity 3 of $PORT_ENTITIES (alone) has properties that are not a mapping.',
+    'Entity 3 of $PORT_ENTITIES (alone) has a relation "domain" that is neither an identifier nor a list of them.',
+    'Entity 4 of $PORT_ENTITIES is not an entity: it must have a blueprint and an identifier.',
   ]
-  const all = [...mistakes('$PORT_ENTITIES'), ...mistakes('entities')]
-  expect(printed).toEqual([`::warning::${all.join('%0A')}${seeAlso('entities')}`])
-  expect(lines).toEqual([...all.map(line => `✗ ${line}`), '✓ Entity service/a'])
+  expect(printed).toEqual([`::warning::${mistakes.join('%0A')}${seeAlso('entities')}`])
+  expect(lines).toEqual([...mistakes.map(line => `✗ ${line}`), '✓ Entity service/a'])
   expect(stage.run.status).toBe('SUCCESS')
 })
 
@@ -99,13 +94,12 @@ test('a refusal names blueprint, identifier and what Port answers; the others ar
   const stage = await openStage({
     port: { blueprints: { service: { properties: { replicas: { type: 'number' } } } } },
   })
-  const input = `
+  const file = `{"blueprint":"service","identifier":"gone","operation":"delete"}
 - { blueprint: service, identifier: wrong, properties: { replicas: three } }
 - { blueprint: nowhere, identifier: a }
 - { blueprint: service, identifier: right, properties: { replicas: 3 } }
 `
-  const file = '{"blueprint":"service","identifier":"gone","operation":"delete"}\n'
-  const { printed, lines } = await endWith(stage, { input, file })
+  const { printed, lines } = await endWith(stage, { file })
   expect(printed[0]).toMatch(
     /^::warning::Entity service\/wrong could not be upserted: Port \(.*\) answered 422 .*replicas.*%0AEntity nowhere\/a could not be upserted: .* it knows no blueprint "nowhere"/,
   )
@@ -129,13 +123,10 @@ test('with fail-on-report-error such a failure is that of the job and of the run
 })
 
 test.each([
-  [
-    '{ a: [',
-    /^::warning::entities is neither YAML nor JSON: .* What needs the output of a later step goes into \$PORT_ENTITIES\. See /,
-  ],
-  ['just a text', /^::warning::entities must be a list of entities in YAML or JSON\. What needs the output/],
-])('an input that is %j is a warning', async (input, message) => {
-  const { printed } = await endWith(await openStage(), { input })
+  ['{ a: [', /^::warning::\$PORT_ENTITIES is neither YAML nor JSON: /],
+  ['just a text', /^::warning::\$PORT_ENTITIES must be a list of entities in YAML or JSON\. See /],
+])('a document that is %j is a warning', async (file, message) => {
+  const { printed } = await endWith(await openStage(), { file })
   expect(printed).toEqual([expect.stringMatching(message)])
 })
 
@@ -152,7 +143,7 @@ test('where Port is away, the entities after the first are not tried, and the fi
 
 test('an entity is upserted though the run in Port has ended: it is not tied to it', async () => {
   const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '', progress: 'false' })
+  const job = openRunner(stage, { 'github-token': '', live: 'false' })
   await job.run('main')
   Object.assign(stage.run, { status: 'FAILURE', endedAt: new Date().toISOString() })
   appendFileSync(JSON.parse(job.state().STATE_report!).files.entities, `${ONE}\n`)
@@ -163,12 +154,9 @@ test('an entity is upserted though the run in Port has ended: it is not tied to 
 
 test('a secret does not change which entity is meant, nor the link of the workflow run', async () => {
   const stage = await openStage()
-  const input = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
-  const { printed } = await endWith(stage, {
-    input,
-    file: input.replace('acme-shop', 'shop'),
-    mask: '["acme"]',
-  })
+  const named = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
+  const file = `${named}\n${named.replace('acme-shop', 'shop')}`
+  const { printed } = await endWith(stage, { file, mask: '["acme"]' })
   expect(stage.port.entities).toMatchObject([{ identifier: 'shop', title: 'of ***' }])
   expect(printed).toEqual([
     expect.stringContaining(

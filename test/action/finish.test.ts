@@ -71,7 +71,7 @@ test.each<[number, number, JsonObject | string]>([
   'when the relay answers %i to the question for secrets, and not with them, Port gets status and steps, and no line that may hold one',
   async (status, times, body) => {
     const relay = await openRelay()
-    const job = await openJob(relay, { summary: `It is ${SECRET}`, entities: '' })
+    const job = await openJob(relay, { summary: `It is ${SECRET}` })
     expect(await job.run('main')).toEqual([])
     writeFileSync(logFileOf(job), `${SECRET} and more\n`)
     relay.fail({ match: ({ path }) => path === '/report/inputs', status, times, body })
@@ -195,9 +195,10 @@ test('what Port says, and what the summary shows, is cut only after secrets are 
   const entities = JSON.stringify({ blueprint: 'service', identifier: 'shop', properties: { token: SECRET } })
   const job = openRunner(
     { ...stage, payload: payloadFor(run.id, inputs, { encrypted: ['password'] }) },
-    { 'github-token': '', entities },
+    { 'github-token': '' },
   )
   await job.run('main')
+  writeFileSync(JSON.parse(job.state().STATE_report!).files.entities, entities)
   const body = { ok: false, error: 'invalid_request', message: `${'x'.repeat(290)} ${SECRET} is no token` }
   port.fail({ match: ({ path }) => path.includes('/entities'), status: 422, body })
   const printed = await job.run('post', job.state())
@@ -246,7 +247,7 @@ test('wrong inputs at the end are one warning with one link', async () => {
   const job = openRunner(stage)
   await job.run('main')
   expect(await job.run('post', { ...job.state(), INPUT_REPORT: 'jobs' })).toEqual([
-    `::warning::Reporting to Port failed: report must be job, workflow, progress or off, not "jobs".${seeAlso('inputs')}`,
+    `::warning::Reporting to Port failed: report must be job, workflow, updates or off, not "jobs".${seeAlso('inputs')}`,
   ])
 })
 
@@ -370,14 +371,15 @@ test('report: workflow leaves the end to others, and sends a summary of the auth
   ])
 })
 
-test.each(['workflow', 'progress'])(
+test.each(['workflow', 'updates'])(
   'a conclusion of a step has no effect with report: %s, and a sentence says so',
   async report => {
     const stage = await openStage()
-    const entities = '{ blueprint: service, identifier: shop }'
-    const job = openRunner(stage, { report, entities, 'github-token': '' })
+    const job = openRunner(stage, { report, 'github-token': '' })
     await job.run('main')
-    writeFileSync(JSON.parse(job.state().STATE_report!).files.run, 'conclusion=failure\n')
+    const { files } = JSON.parse(job.state().STATE_report!)
+    writeFileSync(files.entities, '{ blueprint: service, identifier: shop }')
+    writeFileSync(files.run, 'conclusion=failure\n')
     const shown = await job.run('post', job.state())
     const sentence = `conclusion in $PORT_RUN has no effect with report: ${report}.`
     expect(shown.slice(1)).toEqual([`::warning::${sentence}${seeAlso('port-run')}`])
@@ -392,7 +394,7 @@ test.each(['workflow', 'progress'])(
 
 test('what is wrong in $PORT_RUN is a warning with fail-on-report-error, too', async () => {
   const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '', 'fail-on-report-error': 'true', report: 'progress' })
+  const job = openRunner(stage, { 'github-token': '', 'fail-on-report-error': 'true', report: 'updates' })
   await job.run('main')
   const link = `https://example.com/${stage.port.clientSecret}`
   const written = `lable=a\nlink=${link}\nconclusion=failure\n`

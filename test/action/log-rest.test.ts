@@ -138,8 +138,8 @@ test('a progress reporter that cannot be stopped is a sentence, and no end of th
 test('the report is claimed by the first who reports, not by who creates the file', () => {
   const path = openLog('of a step\n')
   expect(texts(readLogFile(path, 0))).toEqual(['of a step'])
-  expect(claimReport(path, 'progress')).toBeNull()
-  expect(claimReport(path, 'job')).toBe('progress')
+  expect(claimReport(path, 'updates')).toBeNull()
+  expect(claimReport(path, 'job')).toBe('updates')
   expect(claimReport(`${path}.other`, 'job')).toBeNull()
 })
 

@@ -85,7 +85,7 @@ export function openRunner(
     'port-client-id': port.clientId,
     'port-client-secret': port.clientSecret,
     report: 'job',
-    progress: 'false',
+    live: 'false',
     'on-duplicate': 'fail',
     'fail-on-report-error': 'false',
     'github-token': github.token,

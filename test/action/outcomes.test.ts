@@ -57,7 +57,7 @@ jobs:
   deploy:
     runs-on: ubuntu-latest
     strategy: { fail-fast: false, matrix: { region: [eu, us] } }
-    steps:${action({ report: 'progress', 'status-label': 'Deploying' })}
+    steps:${action({ report: 'updates', 'status-label': 'Deploying' })}
       - { run: 'test "$REGION" = eu', env: { REGION: "\${{ matrix.region }}" } }
   report:
     needs: deploy
@@ -82,7 +82,7 @@ test('a re-run after the Port run has ended gives the outputs, and is not report
 
 test('a re-run while the Port run is still in progress reports it, with the link to its own attempt', async () => {
   const stage = await openStage()
-  const first = await stage.play({ with: { report: 'progress' } })
+  const first = await stage.play({ with: { report: 'updates' } })
   expect(stage.run.status).toBe('IN_PROGRESS')
   stage.port.clearRequests()
   stage.github.clearRequests()

@@ -5,7 +5,7 @@ import { transcript } from './transcript.ts'
 test('what steps append to $PORT_LOG becomes lines of the log of the Port run', async () => {
   const stage = await openStage()
   const played = await stage.play({
-    with: { progress: 'false' },
+    with: { live: 'false' },
     steps: `
 - name: Plan
   run: |

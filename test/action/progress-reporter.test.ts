@@ -448,7 +448,7 @@ test('the progress reporter gets its keys by standard input alone, and nothing o
     const given = { job: JSON.parse(readFileSync(0, 'utf8')), env: process.env, cwd: process.cwd() }
     writeFileSync(${JSON.stringify(file)}, JSON.stringify(given))`)
   const more = { RUNNER_TRACKING_ID: 'github_1', ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token' }
-  const runner = openRunner(stage, { progress: 'true', 'check-run-id': '7' }, more, script)
+  const runner = openRunner(stage, { live: 'true', 'check-run-id': '7' }, more, script)
   await runner.run('main')
   await vi.waitFor(() => expect(existsSync(file) && readFileSync(file, 'utf8')).toMatch(/}$/), {
     timeout: 10_000,
@@ -473,7 +473,7 @@ test('the progress reporter gets its keys by standard input alone, and nothing o
 
 test('a progress reporter that cannot be started costs the progress, and nothing else', async () => {
   const stage = await openStage()
-  const job = openRunner(stage, { progress: 'true', 'github-token': '' })
+  const job = openRunner(stage, { live: 'true', 'github-token': '' })
   process.execPath = '/nowhere/node'
   expect(await job.run('main')).toEqual([])
   process.execPath = execPath
@@ -484,7 +484,7 @@ test('a progress reporter that cannot be started costs the progress, and nothing
 
 test('where the progress reporter cannot have its folder, that costs the progress, and is a remark', async () => {
   const stage = await openStage()
-  const job = openRunner(stage, { progress: 'true', 'github-token': '' })
+  const job = openRunner(stage, { live: 'true', 'github-token': '' })
   mkdirSync(join(job.folder, '_runner_file_commands'))
   writeFileSync(join(job.folder, '_runner_file_commands/port-log-d_1.txt.progress'), 'in the way')
   expect(await job.run('main')).toEqual([
@@ -496,7 +496,7 @@ test('where the progress reporter cannot have its folder, that costs the progres
 
 test('a progress reporter that ends before it has read its job costs the progress, and nothing else', async () => {
   const stage = await openStage()
-  const inputs = { progress: 'true', 'github-token': '', 'secret-key': 'x'.repeat(1_000_000) }
+  const inputs = { live: 'true', 'github-token': '', 'private-key': 'x'.repeat(1_000_000) }
   const job = openRunner(stage, inputs, {}, scriptOf('process.exit()'))
   expect(await job.run('main')).toEqual([])
   const logFile = JSON.parse(job.state().STATE_report!).files.log

@@ -66,12 +66,12 @@ describe.concurrent('while the job runs', () => {
     expect(stage.github.requests).toHaveLength(1)
   })
 
-  test('with progress: false nothing is sent before the end, and no process is started', async ({
+  test('with live: false nothing is sent before the end, and no process is started', async ({
     onTestFinished,
   }) => {
     const stage = await openStage({}, onTestFinished)
     const steps = '- run: echo line >> "$PORT_LOG"; sleep 4; test ! -e "$PORT_LOG.progress"'
-    const played = await stage.play({ with: { progress: 'false' }, steps })
+    const played = await stage.play({ with: { live: 'false' }, steps })
     expect(played.conclusion).toBe('success')
     expect(sentMeanwhile(stage)).toEqual([])
     expect(linesOf(stage)[0]).toBe('line')

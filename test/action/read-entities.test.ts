@@ -26,17 +26,19 @@ test('entities are read from YAML and JSON, checked, and sent one after the othe
     },
   ])
   await expect(readEntities('{ a: [')).rejects.toThrow(
-    /^entities is neither YAML nor JSON: .* at line 1, column 7\. What needs the output of a later step goes into \$PORT_ENTITIES\.$/,
+    /^\$PORT_ENTITIES is neither YAML nor JSON: .* at line 1, column 7\.$/,
   )
   // Cut, it could end with half a secret, which nobody would hide any more.
   const long = `${'x'.repeat(95)} and a secret`
   await expect(readEntities(`{ blueprint: b, identifier: ${long} }`)).rejects.toThrow(`identifier "${long}"`)
-  await expect(readEntities('text')).rejects.toThrow('entities must be a list of entities in YAML or JSON.')
+  await expect(readEntities('text')).rejects.toThrow(
+    '$PORT_ENTITIES must be a list of entities in YAML or JSON.',
+  )
   await expect(
     readEntities(
       '[{"blueprint":"b","identifier":"a b","x":1,"title":2,"properties":3,"team":4,"relations":{"r":5}},"text"]',
     ),
-  ).rejects.toThrow(/^(Entity 1 of entities.*\n){5}Entity 2 of entities is not an entity/)
+  ).rejects.toThrow(/^(Entity 1 of \$PORT_ENTITIES.*\n){5}Entity 2 of \$PORT_ENTITIES is not an entity/)
   const entities = await readEntities(
     JSON.stringify(['good', 'bad', 'odd'].map(blueprint => ({ blueprint, identifier: 'x' }))),
   )
@@ -95,7 +97,7 @@ test.each([
   ['n: !!set { a, b }', 'value in properties.n'],
 ])('%s would arrive as something else, so it is refused', async (property, what) => {
   const text = `{ blueprint: b, identifier: i, properties: { ${property} } }`
-  await expect(readEntities(text)).rejects.toThrow(`Entity 1 of entities (b/i) has a ${what} that `)
+  await expect(readEntities(text)).rejects.toThrow(`Entity 1 of $PORT_ENTITIES (b/i) has a ${what} that `)
 })
 
 test('numbers that arrive as they are written are sent, and so are large ones in quotes', async () => {
@@ -124,7 +126,7 @@ test('what is null, as of an input that was not sent, counts as not named', asyn
     '{ blueprint: b, identifier: i, title: null, icon: ~, team: null, properties: null, relations: { r: null } }'
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: 'i', relations: { r: null } })
   await expect(readEntities('[{"blueprint":"b","identifier":null,"other":null}]')).rejects.toThrow(
-    'Entity 1 of entities (b) has no identifier.',
+    'Entity 1 of $PORT_ENTITIES (b) has no identifier.',
   )
 })
 
@@ -161,6 +163,6 @@ test('what Port may take beside the fields that are known is passed on, and an o
     },
   ])
   await expect(readEntities('{ blueprint: b, identifier: i, operation: drop }')).rejects.toThrow(
-    'Entity 1 of entities (b/i) has the operation "drop": it must be upsert or delete.',
+    'Entity 1 of $PORT_ENTITIES (b/i) has the operation "drop": it must be upsert or delete.',
   )
 })

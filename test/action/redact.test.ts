@@ -79,7 +79,7 @@ test('of a secret of short lines each line is masked, but for mere punctuation, 
 test('the keys and tokens of the job are secrets too, where it has them', () => {
   const inputs = {
     portClientSecret: 'client',
-    secretKey: '',
+    privateKey: '',
     githubToken: 'ghs',
     mask: ['more'],
   } as Parameters<typeof jobCredentials>[0]

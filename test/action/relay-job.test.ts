@@ -23,7 +23,7 @@ test('main, progress reporter and post report through the relay, with a secret i
   const stage = await openStage()
   const { payload, portRun } = await deliver(stage)
   const job = openJob(stage, payload, {
-    progress: 'true',
+    live: 'true',
     'github-token': '',
     summary: `It is ${SECRET_INPUT}`,
   })
@@ -213,7 +213,7 @@ test('a re-run after the end of the delivery names of several secret inputs what
   const run = { runAttempt: 2 }
   const lacking = openJob(stage, payload, { report: 'off' }, run)
   expect((await lacking.run('main'))[0]).toMatch(/^::error::The relay no longer gives "password", since/)
-  const job = openJob(stage, payload, { report: 'off', 'secret-key': privateKeyPem }, run)
+  const job = openJob(stage, payload, { report: 'off', 'private-key': privateKeyPem }, run)
   const [error] = await job.run('main')
   expect(error).toMatch(
     /^::error::The relay no longer gives "password", since .*%0AThe secret input "other" could not be decrypted\./,
@@ -232,7 +232,7 @@ test.each([503, 403])(
     onTestFinished(() => standIn.close())
     standIn.fail({ status, times: Number.POSITIVE_INFINITY })
     sealed.port.relay = standIn.origin
-    const key = { 'secret-key': vectors['client-side'].privateKeyPem, report: 'off' }
+    const key = { 'private-key': vectors['client-side'].privateKeyPem, report: 'off' }
     const job = openJob(stage, sealed, key)
     expect(await job.run('main')).toEqual(['Nothing is reported to Port: the input report is off.'])
     expect(job.outputs().password).toBe('mine')
@@ -318,7 +318,7 @@ test.each([
   })
   await startReport(stage, id, { runId: 4711 })
   const sealed = { ...payload, port: { ...payload.port, encrypted: ['password', 'own'] } }
-  const job = openJob(stage, sealed, { 'on-duplicate': 'continue', 'secret-key': key })
+  const job = openJob(stage, sealed, { 'on-duplicate': 'continue', 'private-key': key })
   const names = key === '' ? '"password", "own"' : '"password"'
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::Port's run .* It continues and is not reported to Port/),

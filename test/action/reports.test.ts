@@ -35,7 +35,7 @@ test('report: job sends start, log and final status', async () => {
   expect(stage.run).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', link: [stage.runUrl()] })
 })
 
-test.each(['workflow', 'progress'])(
+test.each(['workflow', 'updates'])(
   'report: %s sends start and log, and never ends the Port run',
   async report => {
     const stage = await openStage()
@@ -46,9 +46,9 @@ test.each(['workflow', 'progress'])(
   },
 )
 
-test("report: progress gives Port a summary of the author's own", async () => {
+test("report: updates gives Port a summary of the author's own", async () => {
   const stage = await openStage()
-  await runJob(stage, { report: 'progress', summary: '**Half way**' })
+  await runJob(stage, { report: 'updates', summary: '**Half way**' })
   expect(stage.run).toMatchObject({ status: 'IN_PROGRESS', summary: '**Half way**' })
 })
 

@@ -42,7 +42,7 @@ function shown(played: PlayedRun, { port, github }: Stage): string {
 
 test.each([
   ['aes256-gcm', {}],
-  ['client-side', { 'secret-key': '${{ secrets.KEY }}' }],
+  ['client-side', { 'private-key': '${{ secrets.KEY }}' }],
 ])('secret inputs of scheme %s come as outputs in clear text, as the vectors say', async (scheme, inputs) => {
   const stage = await open()
   const cases = vectorsOf(scheme)
@@ -119,7 +119,7 @@ test('no clear text is found in what Port, GitHub or a reader of the log gets, w
   )
   const played = await stage.play({
     clientPayload,
-    with: { 'secret-key': '${{ secrets.KEY }}' },
+    with: { 'private-key': '${{ secrets.KEY }}' },
     secrets: { PORT_CLIENT_SECRET: clientSecret, KEY: privateKeyPem },
     steps: [...steps, '- run: sleep 2'].join('\n'),
   })
@@ -153,11 +153,11 @@ test('a wrong key fails the job before any step of its author runs, names input 
 })
 
 test.each([
-  ['aes256-gcm', { 'secret-key': privateKeyPem }, 'does not fit', 'does not fit'],
+  ['aes256-gcm', { 'private-key': privateKeyPem }, 'does not fit', 'does not fit'],
   ['client-side', {}, 'does not fit', 'is not set'],
   [
     'client-side',
-    { 'secret-key': 'no key', 'port-client-id': '', 'port-client-secret': '' },
+    { 'private-key': 'no key', 'port-client-id': '', 'port-client-secret': '' },
     'is not set',
     'does not fit',
   ],
@@ -197,7 +197,7 @@ test('without any key a secret input stays encrypted, and a warning names the se
     { 'port-client-id': '', 'port-client-secret': '', report: 'off' },
   )
   expect(await job.run('main')).toEqual([
-    '::warning::The secret input "token" stays encrypted. Set port-client-secret, or secret-key where the Port action ' +
+    '::warning::The secret input "token" stays encrypted. Set port-client-secret, or private-key where the Port action ' +
       `encrypts with client-side, or let the relay decrypt secret inputs.${seeAlso('secret-inputs')}`,
     'Nothing is reported to Port: the input report is off.',
   ])

@@ -291,7 +291,7 @@ test.each<[string, Trouble, string]>([
 test('a job that GitHub does not list, or no token to ask with, is a notice', async () => {
   const stage = await openStage()
   showJob(stage, [])
-  const job = openRunner(stage, { report: 'progress' })
+  const job = openRunner(stage, { report: 'updates' })
   await job.run('main')
   const notice = (reason: string) => [
     `::notice::The steps of this job are not reported to Port: ${reason}${seeAlso('steps')}`,

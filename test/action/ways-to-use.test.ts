@@ -109,7 +109,7 @@ on: { repository_dispatch: { types: [deploy_service] } }
 jobs:
   deploy:
     runs-on: ubuntu-latest
-    steps:${action({ progress: 'false' })}
+    steps:${action({ live: 'false' })}
       - run: echo between >> "$PORT_LOG"${action({}, 'again')}
       - run: test "$A" = "$B"
         env:
@@ -122,7 +122,7 @@ jobs:
 
 test('what the second step is given and does not use is a warning that names it, since only the first one reports', async () => {
   const stage = await openStage()
-  const job = openRunner(stage, { report: 'progress' })
+  const job = openRunner(stage, { report: 'updates' })
   await job.run('main')
   const asked = stage.port.requests.length
   const remark = 'An earlier step of this job reports this run to Port.'
@@ -131,12 +131,8 @@ test('what the second step is given and does not use is a warning that names it,
     'https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#inputs'
   expect(await job.run('main')).toEqual([remark])
   expect(await job.run('main', { INPUT_REPORT: 'job' })).toEqual([warning('report: job')])
-  const more = {
-    INPUT_NEEDS: '{"build":{"result":"failure"}}',
-    INPUT_ENTITIES: '[{ blueprint: service, identifier: shop }]',
-    INPUT_SUMMARY: 'Done.',
-  }
-  expect(await job.run('main', more)).toEqual([warning('needs, entities, summary')])
+  const more = { INPUT_NEEDS: '{"build":{"result":"failure"}}', INPUT_SUMMARY: 'Done.' }
+  expect(await job.run('main', more)).toEqual([warning('needs, summary')])
   expect(stage.port.requests).toHaveLength(asked)
 })
 
@@ -170,7 +166,7 @@ test('one credential without the other, and every other wrong input, is an error
   const stage = await openStage()
   const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
   expect(await openRunner(stage, wrong).run('main')).toEqual([
-    '::error::report must be job, workflow, progress or off, not "jobs".%0Aneeds must be ${{ toJSON(needs) }}.%0A' +
+    '::error::report must be job, workflow, updates or off, not "jobs".%0Aneeds must be ${{ toJSON(needs) }}.%0A' +
       'on-duplicate must be fail or continue, not "stop".%0Aport-client-id is given, and port-client-secret is empty: ' +
       `check the name of its secret or variable.${seeAlso('inputs')}`,
   ])

@@ -533,11 +533,11 @@ test.each(SAID)('%s is named by one finding, at its line', async (_, before, opt
 const POST = 'https://api.port.io/v1/blueprints/service/entities?upsert=true&merge=true'
 const ENDING: [string, string, string | undefined][] = [
   ['a script that reads entities', workflow([script(`curl "${POST}" | jq .`), entity]), undefined],
-  ['a script that ends a run', workflow([script(`curl "${LOG}" -d "$(jq -n .)"`), entity]), 'progress'],
+  ['a script that ends a run', workflow([script(`curl "${LOG}" -d "$(jq -n .)"`), entity]), 'updates'],
   [
     'a status of a run that may be another',
     workflow([port('operation: PATCH_RUN, runId: "${{ inputs.other }}", status: SUCCESS'), entity]),
-    'progress',
+    'updates',
   ],
   [
     'a label of a run that may be another',
@@ -547,7 +547,7 @@ const ENDING: [string, string, string | undefined][] = [
   [
     'an action of the repository',
     workflow(['- { uses: ./tell, with: { id: "${{ fromJSON(inputs.port_context).runId }}" } }', entity]),
-    'progress',
+    'updates',
   ],
   [
     'a script of JavaScript',
@@ -555,7 +555,7 @@ const ENDING: [string, string, string | undefined][] = [
       `- { uses: actions/github-script@v7, with: { script: "fetch('https://api.port.io/v1/actions/runs/x')" } }`,
       entity,
     ]),
-    'progress',
+    'updates',
   ],
   [
     'a workflow of another repository that is handed the run',
@@ -563,7 +563,7 @@ const ENDING: [string, string, string | undefined][] = [
     uses: acme/pipelines/.github/workflows/deploy.yml@v3
     with: { context: "\${{ inputs.port_context }}" }
 `,
-    'progress',
+    'updates',
   ],
 ]
 test.each(ENDING)(
@@ -587,7 +587,7 @@ test('a workflow of another repository that is handed the run is not to be migra
 
 test.each([
   ['job', [], 'conclusion=failure'],
-  ['progress', [script(`curl "${LOG}" -d "$(jq -n .)"`)], undefined],
+  ['updates', [script(`curl "${LOG}" -d "$(jq -n .)"`)], undefined],
 ])('a status that fails a green job is a conclusion only with report: job, not %s', async (_, more, line) => {
   const status = port(`${OWN}, operation: PATCH_RUN, status: FAILURE`, "if: github.ref == 'x', ")
   const { text } = await migrated(workflow([status.replace('Report', 'Status'), ...more]))

@@ -206,7 +206,7 @@ function writeCommand(folder: string, calls: string, broken = ''): void {
 const onStandIn = (yaml: string): string =>
   yaml
     .replace(/^ *port-api-url:.*\n/gm, '')
-    .replace(/^( *)port-client-id:/gm, '$1port-api-url: ${{ vars.PORT_API_URL }}\n$1progress: false\n$&')
+    .replace(/^( *)port-client-id:/gm, '$1port-api-url: ${{ vars.PORT_API_URL }}\n$1live: false\n$&')
 
 /** The steps that have nothing to do with Port, as job, name and result. */
 function ownSteps(played: PlayedRun, name: string): string[] {

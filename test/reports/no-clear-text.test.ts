@@ -28,7 +28,7 @@ jobs:
       - uses: ./
         id: port
         with:
-${lines({ 'secret-key': '${{ secrets.KEY }}', ...inputs }, (name, value) => `          ${name}: ${JSON.stringify(value)}`)}
+${lines({ 'private-key': '${{ secrets.KEY }}', ...inputs }, (name, value) => `          ${name}: ${JSON.stringify(value)}`)}
 ${lines(
   USED,
   name => `
@@ -49,8 +49,7 @@ const lines = (all: Record<string, string>, line: (name: string, value: string) 
   Object.entries(all)
     .map(entry => line(...entry))
     .join('\n')
-const ENTITIES =
-  '[{ blueprint: service, identifier: shop, properties: { note: "${{ steps.port.outputs.wish }}" } }]'
+const NOTE = `echo '{ blueprint: service, identifier: shop, properties: { note: "\${{ steps.port.outputs.wish }}" } }' >> "$PORT_ENTITIES"`
 const SUMMARY =
   'With ${{ steps.port.outputs.token }}:\n${{ steps.port.outputs.key }}, of ${{ steps.port.outputs.inputs }}'
 
@@ -63,10 +62,9 @@ async function success({ deliver, play }: House) {
   const { played, steps } = await play(
     delivered,
     workflow({
-      entities: ENTITIES,
       summary: SUMMARY,
       'status-label': 'With ${{ steps.port.outputs.token }}',
-      end: 'sleep 3',
+      end: `${NOTE}; sleep 3`,
     }),
   )
   await ended(delivered.portRun)
@@ -85,7 +83,7 @@ async function success({ deliver, play }: House) {
 
 async function failure({ deliver, play }: House) {
   const delivered = await deliver()
-  await play(delivered, workflow({ progress: 'false', end: 'echo "::error::failed with $TOKEN"; exit 1' }))
+  await play(delivered, workflow({ live: 'false', end: 'echo "::error::failed with $TOKEN"; exit 1' }))
   await ended(delivered.portRun)
   expect(delivered.portRun).toMatchObject({ status: 'FAILURE', summary: expect.stringContaining('(secret)') })
 }
@@ -93,7 +91,7 @@ async function failure({ deliver, play }: House) {
 /** The relay ends it, and sends the last lines of the job's log. */
 async function failureTheRelayTells({ deliver, play }: House) {
   const delivered = await deliver()
-  await play(delivered, workflow({ report: 'workflow', progress: 'false', end: 'exit 1' }))
+  await play(delivered, workflow({ report: 'workflow', live: 'false', end: 'exit 1' }))
   await ended(delivered.portRun)
   expect(said(delivered.portRun)).toContain('the last words: [masked] [masked]')
 }
@@ -127,7 +125,7 @@ async function redelivered({ deliver, play, api, stage }: House) {
   const again = () =>
     stage.github.dispatches.slice(before).find(each => each.clientPayload.run_id === delivered.portRun.id)
   const dispatch = await until(again, 'it is dispatched again')
-  const { steps } = await play({ ...delivered, dispatch: dispatch! }, workflow({ progress: 'false' }))
+  const { steps } = await play({ ...delivered, dispatch: dispatch! }, workflow({ live: 'false' }))
   expect(steps['Run ./']!.annotations).toMatchObject([
     { level: 'notice', message: expect.stringContaining('already ended') },
   ])
@@ -136,7 +134,7 @@ async function redelivered({ deliver, play, api, stage }: House) {
 async function wrongKeys({ deliver, play }: House) {
   const token = encryptWith('x'.repeat(32), CLEAR.token)
   const delivered = await deliver({ token })
-  const { steps } = await play(delivered, workflow({ progress: 'false' }))
+  const { steps } = await play(delivered, workflow({ live: 'false' }))
   expect(steps['Run ./']!.annotations).toMatchObject([
     { message: expect.stringMatching(/^The secret input "token" could not be/) },
   ])
@@ -145,7 +143,7 @@ async function wrongKeys({ deliver, play }: House) {
 }
 
 async function duplicate({ play }: House, delivered: Awaited<ReturnType<House['deliver']>>) {
-  const { steps } = await play(delivered, workflow({ progress: 'false' }))
+  const { steps } = await play(delivered, workflow({ live: 'false' }))
   expect(JSON.stringify(steps['Run ./']!.annotations)).toContain('already runs in another workflow run')
   expect(steps['Use token']!.outcome).toBe('skipped')
 }
@@ -154,7 +152,7 @@ async function duplicate({ play }: House, delivered: Awaited<ReturnType<House['d
 async function portAway({ deliver, play, look, stage, places }: House) {
   const delivered = await deliver()
   await stage.port.stop()
-  await play(delivered, workflow({ progress: 'false', summary: SUMMARY, end: 'exit 1' }))
+  await play(delivered, workflow({ live: 'false', summary: SUMMARY, end: 'exit 1' }))
   await look()
   const outbox = Object.keys(places).find(place => /table .*outbox$/.test(place))!
   expect(places[outbox]).toContain('With ***:')

@@ -16,7 +16,7 @@ jobs:
     steps:
       - uses: ./
         id: port
-        with: { ${options.with ?? 'progress: "false"'} }
+        with: { ${options.with ?? 'live: "false"'} }
       ${steps.trim().replaceAll('\n', '\n      ')}
 `
 
@@ -135,7 +135,7 @@ test('while the job runs, the progress reporter shows its step and its log throu
   const stage = await openStage()
   const { dispatch, portRun } = await stage.deliver()
   const steps = '- { name: Build, run: echo early >> "$PORT_LOG"; sleep 4 }'
-  const playing = play(stage, dispatch, workflow(steps, { with: 'progress: "true"' }))
+  const playing = play(stage, dispatch, workflow(steps, { with: 'live: "true"' }))
   await until(() => portRun!.statusLabel === 'Build (1/1)', 'Port shows the step')
   await until(() => portRun!.logs.some(log => log.message.includes('early')), 'Port shows the line')
   expect(portRun!.status).toBe('IN_PROGRESS')
@@ -200,7 +200,7 @@ test('what only the relay has cannot be fetched: the job stops, and says so', as
 test('report: workflow leaves the end to the relay', async () => {
   const stage = await openStage()
   const { dispatch, portRun } = await stage.deliver()
-  await play(stage, dispatch, workflow('- run: echo one', { with: 'report: workflow, progress: "false"' }))
+  await play(stage, dispatch, workflow('- run: echo one', { with: 'report: workflow, live: "false"' }))
   await until(() => portRun!.status === 'SUCCESS', 'the relay ends the run in Port')
   expect(portRun!.logs.some(log => log.message.includes('✓ Run echo one'))).toBe(true)
 })

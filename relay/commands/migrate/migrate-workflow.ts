@@ -243,7 +243,7 @@ function noteEnding(job: Job, { edits, findings }: Rewrite): void {
     line: step ? edits.lineOf(startOf(step.map)) : job.line,
     level: 'check',
     message:
-      'this may end the run in Port by hand; where the action reports ends, the relay takes that for a person’s and cancels the workflow. So every job has report: progress, and the relay ends the run with the workflow: take it out when this is replaced.',
+      'this may end the run in Port by hand; where the action reports ends, the relay takes that for a person’s and cancels the workflow. So every job has report: updates, and the relay ends the run with the workflow: take it out when this is replaced.',
   })
 }
 
@@ -255,7 +255,7 @@ function reportOf(
   endsByHand: boolean,
   { findings }: Rewrite,
 ): ReportInput {
-  const report = ownReport(job) ?? (endsByHand ? 'progress' : reportAmong(job, jobs, names))
+  const report = ownReport(job) ?? (endsByHand ? 'updates' : reportAmong(job, jobs, names))
   if (report !== 'job' && endsAsFailure(job)) {
     findings.push({
       line: job.line,
@@ -276,7 +276,7 @@ function reportAmong(job: Job, jobs: Job[], names: Names): ReportInput {
   const isLast =
     last && others.length === 0 && !last.isMatrix && !jobs.some(each => each.needs.includes(last.id))
   if (!isLast || names.isCalled) return 'workflow'
-  return job === last ? 'job' : 'progress'
+  return job === last ? 'job' : 'updates'
 }
 
 const endsAsFailure = (job: Job) =>

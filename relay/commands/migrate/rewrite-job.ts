@@ -117,7 +117,7 @@ function addId({ id, map }: JobStep, needed: string, edits: TextEdits): void {
 }
 
 /** How the job's end counts for Port. */
-export type ReportInput = 'job' | 'workflow' | 'progress'
+export type ReportInput = 'job' | 'workflow' | 'updates'
 
 function actionStep(
   job: Job,
