@@ -26,6 +26,8 @@ const ALONE = [
 const LONGEST =
   /test\/(relay\/cancel|store\/(migrated-relay|contract)|lambda\/lambda|migrate\/migrate-cases|reports\/no-clear-text)\.test\.ts$/
 
+const SHARED_POSTGRES = 'test/support/shared-postgres.ts'
+
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const isLong = ({ moduleId }: TestSpecification) => Number(LONGEST.test(moduleId))
@@ -37,8 +39,8 @@ export default defineConfig({
   test: {
     // Most of a test's time is waiting, for processes and clocks: more files at once than there are cores.
     maxWorkers: 8,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     isolate: false,
     sequence: { sequencer: LongestFirst },
     projects: [
@@ -46,12 +48,16 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'tests',
+          globalSetup: SHARED_POSTGRES,
           include: ['test/**/*.test.ts'],
           exclude: [...LOAD, ...ALONE],
         },
       },
       { extends: true, test: { name: 'alone', include: ALONE } },
-      { extends: true, test: { name: 'load', include: LOAD, isolate: true } },
+      {
+        extends: true,
+        test: { name: 'load', globalSetup: SHARED_POSTGRES, include: LOAD, isolate: true },
+      },
     ],
     coverage: {
       provider: 'v8',

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
-import { startPostgres } from '../support/postgres.ts'
+import { expect, test } from 'vitest'
 import { temporaryFolder } from '../support/relay.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { besiege, MAY_STAY_MB } from './intake.ts'
 
 test.each(['SQLite', 'PostgreSQL'])(
@@ -9,7 +9,7 @@ test.each(['SQLite', 'PostgreSQL'])(
   async kind => {
     // 65 senders at this pace fill the memory for arriving bodies within a second.
     const slow = { connections: 65, bytesPerSecond: 40_000 }
-    const database = await openDatabase(kind)
+    const database = kind === 'SQLite' ? `sqlite:${join(temporaryFolder(), 'relay.db')}` : await newDatabase()
     const siege = await besiege({ database, seconds: 5, maxBody: 64 * 1024, slow })
     for (const served of [siege.webhooks, siege.github, siege.reports, siege.health]) {
       expect(served.sent).toBeGreaterThan(10)
@@ -25,10 +25,3 @@ test.each(['SQLite', 'PostgreSQL'])(
   },
   60_000,
 )
-
-async function openDatabase(kind: string): Promise<string> {
-  if (kind === 'SQLite') return `sqlite:${join(temporaryFolder(), 'relay.db')}`
-  const server = await startPostgres()
-  onTestFinished(() => server.close())
-  return server.createDatabase()
-}

@@ -1,16 +1,10 @@
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
-import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { SECRET } from '../support/sign.ts'
 import { until } from '../support/until.ts'
-
-let server: TestPostgres
-beforeAll(async () => {
-  server = await startPostgres()
-})
-afterAll(() => server.close())
 
 async function openGitHub(): Promise<{ github: GitHubApi; env: Record<string, string> }> {
   const github = await startGitHubApi()
@@ -21,7 +15,7 @@ async function openGitHub(): Promise<{ github: GitHubApi; env: Record<string, st
 
 test('a replay within the tolerance is a duplicate, whichever of two relays it comes to, at once or later', async () => {
   const { github, env } = await openGitHub()
-  const shared = relayEnv({ ...env, RELAY_DATABASE: await server.createDatabase() })
+  const shared = relayEnv({ ...env, RELAY_DATABASE: await newDatabase() })
   const relays = await Promise.all([startRelay(shared), startRelay(shared)])
   const timestamp = String(Math.floor(Date.now() / 1000))
   const bodies = [{ run: { id: 'r_1' }, inputs: {} }, { no: 'run id' }]

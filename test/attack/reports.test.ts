@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { BOUNDS } from '../../relay/config/bounds.ts'
-import { startPostgres } from '../support/postgres.ts'
 import { temporaryFolder } from '../support/relay.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import {
   ATTACKS,
   besiegeReports,
@@ -15,9 +15,7 @@ const small = { ...ATTACKS['small lines'], count: 20 }
 const large = { ...ATTACKS['large reports'], count: 150 }
 
 test('small log lines without end: honest webhooks are dispatched once, and no line of an accepted report is lost, over a restart', async () => {
-  const server = await startPostgres()
-  onTestFinished(() => server.close())
-  await play({ database: await server.createDatabase(), seconds: 3, attack: small })
+  await play({ database: await newDatabase(), seconds: 3, attack: small })
 }, 120_000)
 
 test('the largest reports while Port is away: honest webhooks are dispatched once, and no line of an accepted report is lost, over a restart', async () => {

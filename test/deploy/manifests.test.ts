@@ -1,5 +1,5 @@
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
-import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, globSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import Ajv from 'ajv/dist/2019.js'
@@ -12,6 +12,7 @@ import * as core from 'kubernetes-models/v1'
 import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { readConfig, VARIABLES } from '../../relay/config/config.ts'
+import { blocks } from '../docs/pages.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { typeCheck } from './type-check.ts'
 
@@ -94,6 +95,17 @@ describe.each(['compose.yml', 'compose.postgres.yml'])('%s', file => {
   })
 })
 
+test('the commands of the documentation write secrets that other users of the machine cannot read', () => {
+  const place = temporaryFolder()
+  mkdirSync(join(place, 'deploy'))
+  cpSync(join(folder, 'relay.env.example'), join(place, 'deploy/relay.env.example'))
+  const scripts = blocks('docs/deploy.md').filter(({ content }) => content.includes('> deploy/secrets/'))
+  for (const { content } of scripts) execFileSync('bash', ['-ec', content], { cwd: place })
+  const written = globSync('deploy/secrets{,/*}', { cwd: place })
+  expect(written).toHaveLength(5)
+  for (const file of written) expect(statSync(join(place, file)).mode & 0o077, file).toBe(0)
+})
+
 test('with compose.yml and compose.postgres.yml each service has as few rights as it can do with, limits and a bounded log', () => {
   const [base, postgres] = ['compose.yml', 'compose.postgres.yml'].map(file => parse(text(file)).services)
   expect(base.relay.read_only).toBe(true)
@@ -106,6 +118,7 @@ test('with compose.yml and compose.postgres.yml each service has as few rights a
       logging: { options: { 'max-size': expect.any(String), 'max-file': expect.any(String) } },
     })
   }
+  expect(postgres.postgres.image).toMatch(/^postgres:18@sha256:[\da-f]{64}$/)
   expect(base.relay.ports).toEqual(['127.0.0.1:8080:8080'])
   expect(postgres.postgres.ports).toBeUndefined()
   expect(starts({ RELAY_REPOSITORY: 'acme/shop', ...base.relay.environment })).toBe(true)
@@ -170,6 +183,28 @@ describe('the Kubernetes manifests', () => {
       expect.arrayContaining([...Object.keys(kind('ConfigMap').data), ...Object.keys(files)]),
     )
     expect(starts(config)).toBe(true)
+  })
+
+  test('expose only what Port, GitHub and runners call, and restrict connections to and from the relays', async () => {
+    const [{ http }] = kind('Ingress').spec.rules
+    expect(http.paths.map(({ path }: { path: string }) => path)).toEqual([
+      '/webhook',
+      '/report',
+      '/github',
+      '/healthz',
+    ])
+    const { podSelector, policyTypes, ingress, egress } = kind('NetworkPolicy').spec
+    expect(podSelector.matchLabels).toEqual(kind('Deployment').spec.template.metadata.labels)
+    expect(policyTypes).toEqual(['Ingress', 'Egress'])
+    for (const { from, ports } of ingress) {
+      expect(from.length).toBeGreaterThan(0)
+      expect(ports).toEqual([{ port: pod.containers[0].ports[0].name }])
+    }
+    const ranges = egress
+      .flatMap(({ to }: { to: { ipBlock?: object }[] }) => to)
+      .flatMap(({ ipBlock }: { ipBlock?: { except: string[] } }) => ipBlock ?? [])
+    // The cloud's metadata service hands out credentials of the node.
+    expect(ranges).toContainEqual({ cidr: '0.0.0.0/0', except: ['169.254.0.0/16'] })
   })
 
   test('give the relay no right that it does not need', () => {

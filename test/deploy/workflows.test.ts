@@ -61,7 +61,7 @@ test('a release needs every check, publishes with provenance and a list of parts
   const all = (name: string) => jobs[name].steps.map(({ run, uses }: Step) => run ?? uses).join('\n')
   expect(all('package')).toMatch(/npm sbom[\s\S]*attest-build-provenance[\s\S]*npm publish --provenance/)
   expect(all('image')).toMatch(/--provenance mode=max --sbom true[\s\S]*attest-build-provenance/)
-  expect(all('release')).toMatch(/gh release create[\s\S]*refs\/tags\/\$major/)
+  expect(all('release')).toMatch(/\$DIGEST[\s\S]*gh release create[\s\S]*refs\/tags\/\$major/)
 })
 
 test('only jobs that publish may write, and only those that ask for it', () => {
@@ -76,6 +76,20 @@ test('only jobs that publish may write, and only those that ask for it', () => {
     'release.yml release',
     'scan.yml codeql',
   ])
+})
+
+test('install scripts run only if package.json allows them, on every platform', () => {
+  expect(text('.npmrc')).toMatch(/^strict-allow-scripts=true$/m)
+  const { packages } = JSON.parse(text('package-lock.json'))
+  const scripted = Object.keys(packages).filter(path => packages[path].hasInstallScript)
+  const { allowScripts } = JSON.parse(text('package.json'))
+  expect(scripted.map(path => path.replace(/^.*node_modules\//, '')).sort()).toEqual(
+    Object.keys(allowScripts),
+  )
+  // An npm that doesn't know the setting would run them all.
+  for (const file of ['.ci/run', '.github/workflows/release.yml']) {
+    expect(text(file)).toMatch(/npm ci --help \| grep .*strict-allow-scripts[\s\S]*npm ci --no-audit/)
+  }
 })
 
 test('dependencies of each kind are kept up to date', () => {

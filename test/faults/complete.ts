@@ -68,7 +68,8 @@ export function completeFaults(server: TestPostgres): Fault[] {
     ['429', name => github(name, { ...some, begin: tooMany(3, 10), forMs: 30_000 })],
     [
       'read-only database, PostgreSQL',
-      name => postgresReadOnly(name, server, { ...some, times: 3, forMs: 1_500 }),
+      async name =>
+        postgresReadOnly(name, await server.createDatabase(), { ...some, times: 3, forMs: 1_500 }),
     ],
     ['read-only database, SQLite', name => sqliteReadOnly(name, { ...some, times: 3, forMs: 1_000 })],
   ]

@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { afterAll, expect, test } from 'vitest'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { diskFull, postgresDown, postgresReadOnly, sqliteReadOnly } from './rows/database.ts'
 import { cuts, github, secondaryLimit, serverErrors, tooMany, untitled } from './rows/github.ts'
 import { kill, killOneOf } from './rows/kill.ts'
@@ -11,14 +10,7 @@ import type { Verdict } from './verdict.ts'
 /* The short form of `npm run test:faults`, all at once: most of them wait. */
 
 const verdicts: Verdict[] = []
-let server: TestPostgres
-beforeAll(async () => {
-  server = await startPostgres()
-})
-afterAll(async () => {
-  console.log(table(verdicts))
-  await server.close()
-})
+afterAll(() => console.log(table(verdicts)))
 
 const few = { count: 60, perSecond: 60 }
 const faults: [string, (name: string) => Promise<Verdict>][] = [
@@ -31,7 +23,7 @@ const faults: [string, (name: string) => Promise<Verdict>][] = [
         perSecond: 150,
         everyMs: 1_500,
         leasesPass: true,
-        database: await server.createDatabase(),
+        database: await newDatabase(),
       }),
   ],
   ['PostgreSQL stopped and started', name => postgresDown(name, { ...few, times: 1, forMs: 700 })],
@@ -73,7 +65,7 @@ const faults: [string, (name: string) => Promise<Verdict>][] = [
   ['read-only database, SQLite', name => sqliteReadOnly(name, { ...few, times: 1, forMs: 300 })],
   [
     'read-only database, PostgreSQL',
-    name => postgresReadOnly(name, server, { ...few, times: 1, forMs: 500 }),
+    async name => postgresReadOnly(name, await newDatabase(), { ...few, times: 1, forMs: 500 }),
   ],
 ]
 
@@ -89,12 +81,3 @@ test.concurrent.each(faults)(
   },
   90_000,
 )
-
-test('a process that has used PostgreSQL ends with its own exit code, so that a fault can fail', async () => {
-  const { href } = new URL('../support/postgres.ts', import.meta.url)
-  const script = `const { startPostgres } = await import('${href}')
-    await (await startPostgres()).close()
-    process.exitCode = 3`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' })
-  expect(await new Promise(resolve => child.once('exit', resolve))).toBe(3)
-})

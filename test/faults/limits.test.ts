@@ -3,9 +3,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import { startGitHubApi } from '../support/github-api.ts'
 import type { ReceivedRequest } from '../support/http-server.ts'
 import { startPortApi } from '../support/port-api.ts'
-import { startPostgres } from '../support/postgres.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { SECRET } from '../support/sign.ts'
 import { until } from '../support/until.ts'
 
@@ -114,10 +114,8 @@ test('a limit outlives the relay: after a kill nobody asks before its time, not 
 }, 90_000)
 
 test('a limit that one relay met holds for another on the same PostgreSQL, and Port gets it once from both together', async () => {
-  const postgres = await startPostgres()
-  onTestFinished(() => postgres.close())
   const { port, github, env, sendAll, limit } = await openStage(30, {
-    RELAY_DATABASE: await postgres.createDatabase(),
+    RELAY_DATABASE: await newDatabase(),
   })
   const [relay, other] = await Promise.all([startRelay(env), startRelay(env)])
   limit(1, 12)

@@ -3,34 +3,24 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import pino from 'pino'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../relay/config/config.ts'
 import { createHandler } from '../../relay/lambda/handler.ts'
 import { builtRelay } from '../support/built-relay.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { startPortApi } from '../support/port-api.ts'
-import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send, webhookRequest } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { contextFor, type Invoke, type Shape, scheduled, startGateway, toEvent } from './gateway.ts'
 
 const SHAPES: Shape[] = ['function URL', 'HTTP API', 'HTTP API with a stage', 'REST API']
 const WEBHOOK_SECRET = 'a secret of the webhook'
 const TIMEOUT_MS = 30_000
 
-let postgres: TestPostgres
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.close())
-
 /** The function with stand-ins of Port and GitHub, and a database of its own. */
 async function openFunction() {
-  const [port, github, database] = await Promise.all([
-    startPortApi(),
-    startGitHubApi(),
-    postgres.createDatabase(),
-  ])
+  const [port, github, database] = await Promise.all([startPortApi(), startGitHubApi(), newDatabase()])
   github.addRepository('acme/shop')
   const env: Record<string, string> = {
     PORT_API_URL: port.url,

@@ -4,9 +4,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import { OUTBOX_LEASE_MS } from '../../relay/deliveries/outbox/send-outbox.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import { startPortApi } from '../support/port-api.ts'
-import { startPostgres } from '../support/postgres.ts'
 import { openRelayHere, relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { openStage } from '../support/stage.ts'
 import { until } from '../support/until.ts'
 
@@ -32,10 +32,8 @@ async function openServices() {
 }
 
 test('with three relays on one PostgreSQL, the end that a webhook of GitHub reports to one of them reaches Port within seconds', async () => {
-  const postgres = await startPostgres()
-  onTestFinished(() => postgres.close())
   const { port, github, env } = await openServices()
-  const RELAY_DATABASE = await postgres.createDatabase()
+  const RELAY_DATABASE = await newDatabase()
   const relays = await Promise.all([1, 2, 3].map(() => openRelayHere({ ...env, RELAY_DATABASE })))
   const ids = Array.from(
     { length: DELIVERIES },

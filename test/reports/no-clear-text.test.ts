@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { encryptWith } from '../action/encrypt.ts'
-import { startPostgres } from '../support/postgres.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { until } from '../support/until.ts'
 import { CLEAR } from './clear-texts.ts'
 import { type House, openHouse } from './open-house.ts'
@@ -197,9 +197,7 @@ test('no clear text of a secret input is found in what GitHub shows or gets, Por
 })
 
 test('nor is one with the relay on PostgreSQL', { timeout: 90_000 }, async () => {
-  const postgres = await startPostgres()
-  onTestFinished(() => postgres.close())
-  const house = await openHouse({ RELAY_DATABASE: await postgres.createDatabase() })
+  const house = await openHouse({ RELAY_DATABASE: await newDatabase() })
   const delivered = await portAway(house)
   expect(await house.search()).toEqual([])
   expect(house.places['table public.deliveries']).toContain(delivered.inputs.token)

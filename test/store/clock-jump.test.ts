@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { startGitHubApi } from '../support/github-api.ts'
-import { startPostgres } from '../support/postgres.ts'
 import { relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { until } from '../support/until.ts'
 
 const DELIVERIES = 200
@@ -14,10 +14,8 @@ const REPOSITORIES = 20
 const MINUTE_MS = 60_000
 
 test('two relays on one PostgreSQL, the clock of one 2 minutes off and jumping: each delivery is dispatched once', async () => {
-  const [server, github] = await Promise.all([startPostgres(), startGitHubApi({ autoRun: true })])
-  onTestFinished(async () => {
-    await Promise.all([server.close(), github.close()])
-  })
+  const github = await startGitHubApi({ autoRun: true })
+  onTestFinished(() => github.close())
   const repositories = Array.from({ length: REPOSITORIES }, (_, i) => `acme/shop-${i}`)
   for (const repository of repositories) github.addRepository(repository)
   // Slow enough that each dispatch is under way while clocks jump.
@@ -35,7 +33,7 @@ test('two relays on one PostgreSQL, the clock of one 2 minutes off and jumping: 
     GITHUB_TOKEN: github.token,
     RELAY_ALLOWED_REPOSITORIES: 'acme/*',
     RELAY_DISPATCH_RATE: '0',
-    RELAY_DATABASE: await server.createDatabase(),
+    RELAY_DATABASE: await newDatabase(),
   })
   const preload = ['--import', join(import.meta.dirname, '../support/shift-clock.ts')]
   const relays = await Promise.all([

@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { startGitHubApi } from '../support/github-api.ts'
 import { startPortApi } from '../support/port-api.ts'
-import { startPostgres } from '../support/postgres.ts'
 import { relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { until } from '../support/until.ts'
 import { type LandedDelivery, writeLanded } from './landed-database.ts'
 import type { Address } from './place.ts'
@@ -134,7 +134,5 @@ const invocationOf = (runId: string) => ({
 
 async function newAddress(kind: Address['kind']): Promise<Address> {
   if (kind === 'sqlite') return { kind, path: join(temporaryFolder(), 'relay.db') }
-  const server = await startPostgres()
-  onTestFinished(() => server.close())
-  return { kind, url: await server.createDatabase() }
+  return { kind, url: await newDatabase() }
 }

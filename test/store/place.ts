@@ -1,14 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll } from 'vitest'
+import { afterAll, afterEach } from 'vitest'
 import type { Config } from '../../relay/config/config.ts'
 import { createStore } from '../../relay/store/create-store.ts'
 import type { Backend } from '../../relay/store/database.ts'
 import type { Delivery, DeliveryRun, Message, NewDelivery, Transition } from '../../relay/store/delivery.ts'
 import { openBackend, openStore } from '../../relay/store/open.ts'
 import type { ReportReceipt, Store, UsedToken } from '../../relay/store/store.ts'
-import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 
 export type Address = Config['database']
 
@@ -21,8 +21,6 @@ export interface Place {
   emptied(): Promise<Store>
   /** A store on a database, a new one where none is given; closed at the end of the test. */
   open(address?: Address, dispatchRate?: number): Promise<Store>
-  /** PostgreSQL's server. */
-  server(): TestPostgres
 }
 
 const WIPE = {
@@ -34,19 +32,12 @@ export function usePlace(kind: Address['kind']): Place {
   const folder = mkdtempSync(join(tmpdir(), 'relay-store-'))
   const opened: Store[] = []
   let emptied: { backend: Backend; store: Store } | undefined
-  let server: TestPostgres | undefined
   let made = 0
-  if (kind === 'postgres') {
-    beforeAll(async () => {
-      server = await startPostgres()
-    })
-  }
   afterEach(async () => {
     await Promise.all(opened.splice(0).map(store => store.close()))
   })
   afterAll(async () => {
     await emptied?.store.close()
-    await server?.close()
     rmSync(folder, { recursive: true, force: true })
   })
   const place: Place = {
@@ -54,7 +45,7 @@ export function usePlace(kind: Address['kind']): Place {
     async empty() {
       return kind === 'sqlite'
         ? { kind, path: join(folder, `${++made}.db`) }
-        : { kind, url: await place.server().createDatabase() }
+        : { kind, url: await newDatabase() }
     },
     async emptied() {
       if (emptied) {
@@ -69,10 +60,6 @@ export function usePlace(kind: Address['kind']): Place {
       const store = await openStore(address ?? (await place.empty()), dispatchRate)
       opened.push(store)
       return store
-    },
-    server() {
-      if (!server) throw new Error('There is no PostgreSQL here')
-      return server
     },
   }
   return place

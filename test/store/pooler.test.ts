@@ -1,20 +1,14 @@
 import pg from 'pg'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../relay/config/config.ts'
 import { openStore } from '../../relay/store/open.ts'
-import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { type PoolerOptions, startPooler } from '../support/transaction-pooler.ts'
 
-let server: TestPostgres
-beforeAll(async () => {
-  server = await startPostgres()
-})
-afterAll(() => server.close())
-
 async function openPooler(options: PoolerOptions): Promise<string> {
-  const pooler = await startPooler(await server.createDatabase(), options)
+  const pooler = await startPooler(await newDatabase(), options)
   onTestFinished(() => pooler.close())
   return pooler.url
 }

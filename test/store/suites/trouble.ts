@@ -1,11 +1,22 @@
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend, openStore } from '../../../relay/store/open.ts'
 import type { Store } from '../../../relay/store/store.ts'
-import { acceptAll, aDelivery, aLine, applyTo, aRun, aTransition, get, type Place } from '../place.ts'
+import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
+import {
+  type Address,
+  acceptAll,
+  aDelivery,
+  aLine,
+  applyTo,
+  aRun,
+  aTransition,
+  get,
+  type Place,
+} from '../place.ts'
 
 export function troubleTests(place: Place): void {
   if (place.kind === 'sqlite') sqliteTests(place)
@@ -61,8 +72,15 @@ function sqliteTests(place: Place): void {
 }
 
 function postgresTests(place: Place): void {
+  let server: TestPostgres
+  beforeAll(async () => {
+    server = await startPostgres()
+  })
+  afterAll(() => server.close())
+  const onOwnServer = async () => ({ kind: place.kind, url: await server.createDatabase() }) as Address
+
   test('a read-only server refuses, and takes the next when it can be written again', async () => {
-    const address = await place.empty()
+    const address = await onOwnServer()
     const store = await place.open(address)
     await acceptAll(store, {})
     await setReadOnly(address, 'on')
@@ -74,10 +92,10 @@ function postgresTests(place: Place): void {
   })
 
   test('while the server is stopped every call rejects; once it is back, all works, wake-ups too', async () => {
-    const address = await place.empty()
+    const address = await onOwnServer()
     const [one, other] = [await place.open(address), await place.open(address)]
     const [before] = await acceptAll(one, {})
-    await place.server().stop()
+    await server.stop()
     await expect(one.accept(aDelivery())).rejects.toThrow(/^PostgreSQL: .*ECONNREFUSED/)
     await expect(one.claimQueued(1000, 10, 10, null)).rejects.toThrow(/^PostgreSQL: /)
     const transition = aTransition({ messages: [aLine('one')] })
@@ -85,7 +103,7 @@ function postgresTests(place: Place): void {
       one.apply({ id: before!, version: 0, repository: 'acme/shop' }, transition, 1),
     ).rejects.toThrow(/^PostgreSQL: /)
     await expect(one.ping()).rejects.toThrow(/^PostgreSQL: /)
-    await place.server().start()
+    await server.start()
     await acceptAll(one, {})
     expect(await one.list({}, { limit: 10 })).toHaveLength(2)
     await wakes(one, other)
@@ -93,7 +111,7 @@ function postgresTests(place: Place): void {
   }, 180_000)
 
   test('a connection that the server ends is replaced, and its call rejects', async () => {
-    const address = await place.empty()
+    const address = await onOwnServer()
     const [one, other] = [await place.open(address), await place.open(address)]
     await acceptAll(one, {})
     await asAdmin(
@@ -163,7 +181,7 @@ function postgresTests(place: Place): void {
       await refused(each => {
         each.port = '1'
       }),
-    ).toMatch(/^The PostgreSQL database relay\d+ on 127\.0\.0\.1:1 cannot be opened \(.*ECONNREFUSED/)
+    ).toMatch(/^The PostgreSQL database relay_\w+ on 127\.0\.0\.1:1 cannot be opened \(.*ECONNREFUSED/)
     expect(await refused(() => {})).toMatch(/password authentication failed for user "postgres"/)
     expect(
       await refused(each => {
