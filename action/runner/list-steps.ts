@@ -52,6 +52,8 @@ export const PERMISSION_HINT =
   'Give the job "permissions: actions: read" (and leave github-token to its default).'
 
 const TIMEOUT_MS = 10_000
+/** @see https://docs.github.com/rest/about-the-rest-api/api-versions */
+const API_VERSION = '2022-11-28'
 
 /**
  * Asks GitHub for this job and its steps, in order, through the proxy of the runner. The answer is null where GitHub
@@ -88,7 +90,10 @@ export function createStepLister(
           attempt_number: Number(workflow.attempt),
           per_page: 100,
           page,
-          ...(last?.page === page && { headers: { 'if-none-match': last.etag } }),
+          headers: {
+            'x-github-api-version': API_VERSION,
+            ...(last?.page === page && { 'if-none-match': last.etag }),
+          },
           request: { signal: AbortSignal.timeout(TIMEOUT_MS) },
         })
         .catch(toAnswer)

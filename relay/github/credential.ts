@@ -3,7 +3,7 @@ import type { Octokit } from '@octokit/rest'
 import type { Config } from '../config/config.ts'
 import { fetchBounded } from '../http/fetch-bounded.ts'
 import { isForeign, mustBeGitHub } from './github-answer.ts'
-import { loadOctokit } from './octokit.ts'
+import { loadOctokit, octokitOptions } from './octokit.ts'
 
 /** @param at the repository, as Octokit takes it */
 type Work<T> = (octokit: Octokit, at: { owner: string; repo: string }) => Promise<T>
@@ -50,7 +50,6 @@ const TIMEOUT_MS = 12_000
 const STOOD_STILL_MS = 5_000
 /** A 404 may mean "no longer installed here" or "does not exist": how often the first is checked. */
 const LOOK_AGAIN_MS = 60_000
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** @param onAnswer called with each answer, null where none came, and when its request was sent by `performance.now()` */
 export function createCredential(
@@ -58,7 +57,7 @@ export function createCredential(
   clock: () => number,
   onAnswer: (answer: Response | null, sentAt: number) => void = () => {},
 ): Credential & CredentialCheck {
-  const send = async (url: string, init?: RequestInit) => {
+  const options = octokitOptions(apiUrl, async (url, init) => {
     const sentAt = performance.now()
     const response = await fetchInTime(url, init).catch(error => {
       onAnswer(null, sentAt)
@@ -66,13 +65,7 @@ export function createCredential(
     })
     onAnswer(response, sentAt)
     return response
-  }
-  const options = {
-    baseUrl: apiUrl,
-    userAgent: 'port-webhook-relay',
-    log: SILENT,
-    request: { retries: 0, fetch: send },
-  }
+  })
   if ('token' in auth) {
     let octokit: Octokit | undefined
     const open = async () => {

@@ -15,3 +15,25 @@ export function loadOctokit(): Promise<Loaded> {
   )
   return loading
 }
+
+/** Without a version, GitHub would choose one. @see https://docs.github.com/rest/about-the-rest-api/api-versions */
+const API_VERSION = '2022-11-28'
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** Octokit's options: every request to GitHub's API names the relay and the version, including those of auth-app. */
+export const octokitOptions = (
+  apiUrl: string,
+  send: (url: string, init: RequestInit) => Promise<Response>,
+) => ({
+  baseUrl: apiUrl,
+  userAgent: 'port-webhook-relay',
+  log: SILENT,
+  request: {
+    retries: 0,
+    fetch(url: string, init?: RequestInit) {
+      const headers = new Headers(init?.headers)
+      headers.set('x-github-api-version', API_VERSION)
+      return send(url, { ...init, headers })
+    },
+  },
+})

@@ -27,6 +27,12 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
 
   const api = new Hono<GitHubEnv>()
   api.use('*', async (c, next) => {
+    // GitHub would choose a version itself.
+    if (
+      /^port-webhook-/.test(c.req.header('user-agent') ?? '') &&
+      c.req.header('x-github-api-version') !== '2022-11-28'
+    )
+      return refuse(400, 'The header X-GitHub-Api-Version is missing.')
     for (const [name, value] of Object.entries(c.env.forwarded ?? {}))
       c.set(name as 'request', value as never)
     await next()

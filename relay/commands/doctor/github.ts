@@ -1,6 +1,7 @@
 import { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
+import { octokitOptions } from '../../github/octokit.ts'
 import {
   type Check,
   type CheckDeps,
@@ -16,7 +17,6 @@ import {
 /** A GitHub App's tokens are refused where the clocks are further apart. */
 const APP_CLOCK_MS = 60_000
 const SOON_MS = 14 * 24 * 3_600_000
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
 type Headers = { date?: string | undefined; [name: string]: string | number | undefined }
 
@@ -25,14 +25,9 @@ export const github: Check = {
   name: 'github',
   async run(deps) {
     const { apiUrl, auth } = deps.config.github
-    const options = {
-      baseUrl: apiUrl,
-      log: SILENT,
-      request: {
-        fetch: (url: string, init?: RequestInit) =>
-          deps.fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
-      },
-    }
+    const options = octokitOptions(apiUrl, (url, init) =>
+      deps.fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
+    )
     try {
       if ('token' in auth) return await checkToken(new Octokit({ ...options, auth: auth.token }), deps)
       return await checkApp(new Octokit({ ...options, authStrategy: createAppAuth, auth }), deps)
