@@ -66,7 +66,9 @@ export function createHandler(
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
       // The sender of another request waits for the answer.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
-      await untilIdle(workers, quietMs, Math.min(performance.now() + workMs, endsAt - ANSWER_MS - stepMs))
+      const until = Math.min(performance.now() + workMs, endsAt - ANSWER_MS - stepMs)
+      // A refused request brings no work, and anybody can send one.
+      if (!answer || answer.statusCode < 400) await untilIdle(workers, quietMs, until)
     } finally {
       const allStopped = Promise.all(workers.map(worker => worker.stop()))
       const patienceMs = Math.min(stepMs, endsAt - ANSWER_MS - performance.now())

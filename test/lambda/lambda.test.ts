@@ -149,6 +149,25 @@ test('requests that change nothing start no work, and health is answered', async
   expect(github.requests).toHaveLength(asked)
 })
 
+test('a request that is refused keeps no invocation running, wherever its path ends', async () => {
+  const { invoke } = await openFunction()
+  const url = await startGateway(invoke, { shape: 'function URL' })
+  for (const [path, status] of Object.entries({
+    '/github': 401,
+    '/webhook/acme/github': 415,
+    '/github/github': 404,
+  })) {
+    // The quickest of some: the invocation of an accepted webhook of GitHub never takes less than 1.5 s.
+    let quickest = Number.POSITIVE_INFINITY
+    for (let n = 0; n < 8 && quickest >= 1_500; n++) {
+      const began = performance.now()
+      expect((await fetch(url + path, { method: 'POST', body: '{}' })).status).toBe(status)
+      quickest = Math.min(quickest, performance.now() - began)
+    }
+    expect(quickest, path).toBeLessThan(1_500)
+  }
+}, 60_000)
+
 test('while the database is away a webhook is refused with 503, and a schedule fails', async () => {
   const { env, port, body, runId } = await openFunction()
   const away = readConfig({ ...env, RELAY_DATABASE: 'postgres://nobody:none@127.0.0.1:9/none' })
