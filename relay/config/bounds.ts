@@ -33,8 +33,14 @@ export const BOUNDS = {
     4_000,
     'the oldest idle one of the address with the most is closed',
   ),
+  requestsAtOnce: amount(
+    'requests of one connection that are under way at once',
+    1,
+    'the connection is closed',
+  ),
   headersTime: ms('time for the headers of a request to arrive', 10_000, '408'),
   requestTime: ms('time for a whole request to arrive', 30_000, '408'),
+  stalledTime: ms('time in which a response under way makes no progress', 60_000, 'the connection is closed'),
   bodyRate: rate('average rate at which a body arrives, at least', 8 * KB, '408'),
   bodyRateGrace: ms('time after which that rate is demanded', 3_000, '–'),
   /** A packet has far more; each piece costs as much as a thousand bytes. */

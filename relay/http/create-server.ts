@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { BOUNDS } from '../config/bounds.ts'
 import { boundConnections } from './bound-connections.ts'
+import { oneAtATime } from './one-at-a-time.ts'
 
 /** Headers and bodies must arrive in time; an idle connection outlives the 60 s that load balancers keep theirs. */
 const AGAINST_SLOW_SENDERS = {
@@ -55,11 +56,13 @@ export function createRelayServer(
     },
   })
   // Node would refuse a request without a host itself, without problem details.
-  const server = createServer({ ...AGAINST_SLOW_SENDERS, requireHostHeader: false }, (request, response) => {
+  const options = { ...AGAINST_SLOW_SENDERS, ...oneAtATime(refusePipelined), requireHostHeader: false }
+  const server = createServer(options, (request, response) => {
     if (request.httpVersion !== '1.0' && request.headers.host === undefined) {
       refuse(response, [400, 'Bad Request', 'The Host header is missing.'])
     } else listener(request, response)
   })
+  server.timeout = BOUNDS.stalledTime.value
   boundConnections(server, BOUNDS.connections.value)
   server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
     refuse(response, [417, 'Expectation Failed', 'The Expect header may be 100-continue and nothing else.'])
@@ -75,6 +78,12 @@ export function createRelayServer(
     socket.destroySoon()
   })
   return server
+
+  function refusePipelined(socket: Socket): void {
+    const reason =
+      'The next request came before the response to the last one: requests must not be pipelined.'
+    onRefusal(400, reason, socket.remoteAddress ?? '')
+  }
 }
 
 function refuse(response: ServerResponse, trouble: Trouble): void {

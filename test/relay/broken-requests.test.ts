@@ -1,6 +1,8 @@
-import { connect } from 'node:net'
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createRelayServer } from '../../relay/http/create-server.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
@@ -55,6 +57,71 @@ test('a body in chunks of one byte is refused early: each chunk costs as much as
   // Few small ones, and many that are large enough, are read: here, the signature is wrong.
   expect(await post(' ', 150)).toMatch(/^HTTP\/1\.1 401 /)
   expect(await post(' '.repeat(20), 5_000)).toMatch(/^HTTP\/1\.1 401 /)
+})
+
+describe('a connection whose next request comes before the response to the last one was flushed is closed:', () => {
+  const get = 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n'
+  const open = async (give: (request: Request) => Response | Promise<Response>) => {
+    const counts = { processed: 0, refused: 0 }
+    const server = createRelayServer(
+      request => {
+        counts.processed++
+        return give(request)
+      },
+      () => counts.refused++,
+    ).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => {})
+    await once(socket, 'connect')
+    return { socket, counts, closed: new Promise(resolve => socket.once('close', resolve)) }
+  }
+
+  test.each([
+    ['GET', get],
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n'],
+    ['a wish', 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n'],
+    ['no host', 'GET / HTTP/1.1\r\n\r\n'],
+  ])('of a packet of 1,000 requests, one is processed, and one more is parsed (%s)', async (_, rest) => {
+    const { socket, counts, closed } = await open(() => new Response('ok'))
+    socket.resume().write(get + rest.repeat(1_000))
+    await closed
+    expect(counts).toEqual({ processed: 1, refused: 1 })
+  })
+
+  test('a response that is not read holds back the next request, whatever its size', async () => {
+    const { socket, counts, closed } = await open(() => new Response('x'.repeat(30_000_000)))
+    socket.pause()
+    for (let n = 0; n < 2; n++) {
+      socket.write(get)
+      await expect.poll(() => counts.processed + counts.refused).toBe(n + 1)
+    }
+    socket.resume()
+    await closed
+    expect(counts).toEqual({ processed: 1, refused: 1 })
+  })
+
+  test('one request after the other is served on one connection, refused and large ones, too', async () => {
+    const { socket, counts } = await open(({ url }) =>
+      url.endsWith('large') ? new Response(`${'x'.repeat(5_000_000)}!`) : Response.json({}, { status: 401 }),
+    )
+    let answer = ''
+    socket.on('data', data => (answer += data))
+    const post = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc'
+    for (const [request, end] of [
+      [post, '{}'],
+      [get.replace('healthz', 'large'), 'x!'],
+      [post, '{}'],
+    ]) {
+      answer = ''
+      socket.write(request!)
+      await expect.poll(() => answer.slice(-2)).toBe(end)
+    }
+    expect(counts).toEqual({ processed: 3, refused: 0 })
+  })
 })
 
 const hasIPv6 = Object.values(networkInterfaces()).some(all => all?.some(({ family }) => family === 'IPv6'))
