@@ -14,6 +14,7 @@ import {
   globs,
   inHeader,
   list,
+  safeAddress,
   size,
   whole,
 } from './values.ts'
@@ -38,6 +39,8 @@ export interface Config {
   viewToken: string | null
   /** Globs of the blueprints whose entities a run may write through the relay. */
   reportBlueprints: string[]
+  /** The same for deleting. */
+  reportDeleteBlueprints: string[]
   /** How many proxies in front of the relay append to X-Forwarded-For. */
   trustedProxies: number
   startTimeout: number
@@ -99,10 +102,11 @@ const variables = z.object({
   RELAY_ROUTES: z.string().optional(),
   RELAY_EVENT_TYPE: z.string().refine(isEventType, EVENT_TYPE_RULE).default('port_action'),
   RELAY_DATABASE: z.string().transform(readDatabase).default({ kind: 'sqlite', path: './data/relay.db' }),
-  RELAY_PUBLIC_URL: address.optional(),
+  RELAY_PUBLIC_URL: safeAddress.optional(),
   RELAY_ADMIN_TOKEN: accessToken.optional(),
   RELAY_VIEW_TOKEN: accessToken.optional(),
   RELAY_REPORT_BLUEPRINTS: blueprintGlobs.default(['*', '!_*']),
+  RELAY_REPORT_DELETE_BLUEPRINTS: blueprintGlobs.default([]),
   RELAY_TRUSTED_PROXIES: whole('must be the number of proxies in front of the relay, 0 to 10', 0, 10).default(
     0,
   ),
@@ -184,6 +188,7 @@ export function readConfig(
     adminToken: v.RELAY_ADMIN_TOKEN ?? null,
     viewToken: v.RELAY_VIEW_TOKEN ?? null,
     reportBlueprints: v.RELAY_REPORT_BLUEPRINTS,
+    reportDeleteBlueprints: v.RELAY_REPORT_DELETE_BLUEPRINTS,
     trustedProxies: v.RELAY_TRUSTED_PROXIES,
     startTimeout: v.RELAY_START_TIMEOUT,
     runTimeout: v.RELAY_RUN_TIMEOUT,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isLoopback } from '../../port/is-loopback.ts'
 import { trimEnd } from '../../port/trim-end.ts'
 import { globProblem } from './glob-problem.ts'
 import { isExclusion } from './is-exclusion.ts'
@@ -20,6 +21,12 @@ export const address = z.string().transform((text, ctx) => {
   }
   return trimEnd(text.trim(), '/')
 })
+
+/** One that credentials are sent to. */
+export const safeAddress = address.refine(
+  url => new URL(url).protocol === 'https:' || isLoopback(new URL(url).hostname),
+  'must be https://: actions send their OIDC token there. http:// is for this machine alone, as http://localhost:8080',
+)
 
 /** A secret that a header carries: with any other character every request that needs it would fail. */
 export const inHeader = z

@@ -27,6 +27,7 @@ export interface ReportsDeps {
     | 'targets'
     | 'trustedProxies'
     | 'reportBlueprints'
+    | 'reportDeleteBlueprints'
     | 'startTimeout'
   >
   store: StartDeps['store'] & TakeDeps['store']
@@ -76,7 +77,7 @@ export function createReports(deps: ReportsDeps): Hono {
   const give = createGiveInputs({ store, tokens, secrets, log })
   const take = createTake({
     ...{ store, tokens, apply, log },
-    isBlueprintAllowed: matcher(config.reportBlueprints),
+    isAllowed: { upsert: matcher(config.reportBlueprints), delete: matcher(config.reportDeleteBlueprints) },
     rate: createTokenBuckets(BOUNDS.reportRate.value),
   })
   const withRoom = createBodyMemory({

@@ -36,14 +36,20 @@ const runUpdate = z.object({
   externalRunId: z.string().max(200).optional(),
   conclusion: z.enum(['success', 'failure', 'cancelled']).optional(),
 })
+/** Port's pattern for identifiers of blueprints: with any other character, Port might see another blueprint than the allow-list. */
+const blueprint = z
+  .string()
+  .max(200)
+  .regex(
+    /^[A-Za-z0-9@_=-]+$/,
+    'must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -',
+  )
 /** Part of a URL: dots alone would change its path, and nothing would name what holds it. */
-const name = (most: number) =>
-  z
-    .string()
-    .min(1)
-    .max(most)
-    .refine(text => text.isWellFormed() && text !== '.' && text !== '..')
-const blueprint = name(200)
+const identifier = z
+  .string()
+  .min(1)
+  .max(1_000)
+  .refine(text => text.isWellFormed() && text !== '.' && text !== '..')
 const entity = z.union([
   z.object({
     blueprint,
@@ -53,7 +59,7 @@ const entity = z.union([
   }),
   z.object({
     blueprint,
-    properties: z.object({ identifier: name(1_000) }),
+    properties: z.object({ identifier }),
     operation: z.literal('delete'),
   }),
 ])
@@ -101,10 +107,8 @@ export async function readMessage<T>(
   const read = schema.safeParse(body)
   if (read.success) return read.data
   const [issue] = read.error.issues
-  throw new Problem(
-    400,
-    `The body is not a report: ${issue?.path.join('.') || 'it'} is missing or has the wrong type.`,
-  )
+  const rule = issue?.message.startsWith('must ') ? issue.message : 'is missing or has the wrong type'
+  throw new Problem(400, `The body is not a report: ${issue?.path.join('.') || 'it'} ${rule}.`)
 }
 
 async function readBytes(c: Context, maxBytes: number, room: BodyRoom): Promise<Uint8Array> {

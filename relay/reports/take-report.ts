@@ -15,8 +15,8 @@ import { createTurns } from './turns.ts'
 export interface TakeDeps extends BoundDeps {
   store: BoundDeps['store'] & Pick<Store, 'reportUsage'>
   apply: ApplyEvent
-  /** Whether RELAY_REPORT_BLUEPRINTS lets a run write entities of the blueprint. */
-  isBlueprintAllowed: (blueprint: string) => boolean
+  /** Whether RELAY_REPORT_BLUEPRINTS lets a run write entities of the blueprint, or RELAY_REPORT_DELETE_BLUEPRINTS delete them. */
+  isAllowed: Record<keyof typeof LISTS, (blueprint: string) => boolean>
   /** Reports a minute, of each workflow run. */
   rate: TokenBuckets
 }
@@ -51,7 +51,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
       const sentence = `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`
       throw refuseOverRate(sentence, waitMs)
     }
-    const messages = reports.map(report => check(report, deps.isBlueprintAllowed))
+    const messages = reports.map(report => check(report, deps.isAllowed))
     const used = await store.reportUsage(delivery.id, sender)
     // A report that holds nothing has its place in the database, too.
     const lines = Math.max(
@@ -90,11 +90,19 @@ function checkUsage(lines: number, bytes: number): void {
   }
 }
 
-/** An entity of another blueprint becomes a line with the reason why it was not written. */
-function check(report: Message, isAllowed: (blueprint: string) => boolean): Message {
-  if (!('entity' in report) || isAllowed(report.entity.blueprint)) return report
-  const { blueprint, properties } = report.entity
+/** The allow-list for each operation on an entity, and what does not happen to the entity without it. */
+const LISTS = {
+  upsert: { list: 'RELAY_REPORT_BLUEPRINTS', done: 'written' },
+  delete: { list: 'RELAY_REPORT_DELETE_BLUEPRINTS', done: 'deleted' },
+}
+
+/** An entity whose blueprint is not allowed becomes a line with the reason. */
+function check(report: Message, isAllowed: TakeDeps['isAllowed']): Message {
+  if (!('entity' in report)) return report
+  const { blueprint, properties, operation = 'upsert' } = report.entity
+  if (isAllowed[operation](blueprint)) return report
+  const { list, done } = LISTS[operation]
   const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
-  const message = `The entity ${name} was not written: RELAY_REPORT_BLUEPRINTS of the relay does not name its blueprint.`
+  const message = `The entity ${name} was not ${done}: ${list} of the relay does not include its blueprint.`
   return { log: [{ level: 'ERROR', message }] }
 }

@@ -26,7 +26,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     inputs: Record<string, string> = {},
     invocation: Record<string, string> = {},
   ): Promise<Job & { stage: Stage }> {
-    const stage = await openStage()
+    const stage = await openStage({ RELAY_REPORT_DELETE_BLUEPRINTS: 'service' })
     const { payload, portRun } = await deliver(stage, invocation)
     const { clientId, clientSecret } = stage.port
     const own = way === 'credentials' && { 'port-client-id': clientId, 'port-client-secret': clientSecret }

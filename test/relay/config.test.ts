@@ -42,6 +42,7 @@ test('two variables are enough; every other has a default', () => {
     adminToken: null,
     viewToken: null,
     reportBlueprints: ['*', '!_*'],
+    reportDeleteBlueprints: [],
     trustedProxies: 0,
     startTimeout: 600_000,
     runTimeout: 86_400_000,
@@ -70,6 +71,7 @@ test('every variable is read', () => {
     RELAY_ADMIN_TOKEN: 'sixteen characters',
     RELAY_VIEW_TOKEN: 'sixteen others, too',
     RELAY_REPORT_BLUEPRINTS: 'service, {env,deployment}*, !secret',
+    RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*',
     RELAY_TRUSTED_PROXIES: '2',
     RELAY_START_TIMEOUT: '5m',
     RELAY_RUN_TIMEOUT: '2 h',
@@ -105,6 +107,7 @@ test('every variable is read', () => {
     adminToken: 'sixteen characters',
     viewToken: 'sixteen others, too',
     reportBlueprints: ['service', '{env,deployment}*', '!secret'],
+    reportDeleteBlueprints: ['preview*'],
     trustedProxies: 2,
     startTimeout: 300_000,
     runTimeout: 7_200_000,
@@ -179,6 +182,8 @@ describe('a problem names its variable:', () => {
     "PORT_CLIENT_SECRET is required: your Port organisation's client secret, which signs Port's webhooks"
   const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
   const url = 'must be an http(s) URL'
+  const https =
+    'must be https://: actions send their OIDC token there. http:// is for this machine alone, as http://localhost:8080'
   const alone = 'must be an address alone, without a user, a query or a #'
   const eventType = 'must be 1 to 100 characters on one line, and not blank'
   const header = 'must be plain ASCII on one line without spaces around it: a header carries it'
@@ -221,6 +226,13 @@ describe('a problem names its variable:', () => {
     ...['https://u:p@relay.example', 'https://relay.example/?a=1', 'https://relay.example/#a'].map(
       (address): [Env, string] => [{ RELAY_PUBLIC_URL: address }, `RELAY_PUBLIC_URL ${alone}`],
     ),
+    ...[
+      'relay.example',
+      '10.0.0.1:8080',
+      '0.0.0.0',
+      '127.0.0.1.relay.example',
+      'localhost.relay.example',
+    ].map((host): [Env, string] => [{ RELAY_PUBLIC_URL: `http://${host}` }, `RELAY_PUBLIC_URL ${https}`]),
     [{ PORT_API_URL: 'https://api.port.io/v1/' }, 'PORT_API_URL must be without /v1: the relay adds it'],
     [{ RELAY_REPOSITORY: 'shop' }, 'RELAY_REPOSITORY must be owner/name'],
     [

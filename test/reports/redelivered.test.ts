@@ -81,7 +81,7 @@ test('a report that a redelivery overtakes is refused, and the delivery stays qu
       verify: async () => ({ delivery: id, runId: GITHUB_RUN_ID, runAttempt: 1, renew: false }),
       mint: async () => ({ token: '', expiresAt: 0 }),
     },
-    isBlueprintAllowed: () => true,
+    isAllowed: { upsert: () => true, delete: () => true },
     rate: { take: () => 0 },
     log,
   })

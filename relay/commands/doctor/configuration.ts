@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts'
 import { VARIABLES } from '../../config/config.ts'
+import { matcher } from '../../config/routes.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
 
@@ -73,6 +74,12 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ publicUrl }) => publicUrl === null,
     warning('RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.'),
+  ],
+  [
+    ({ reportDeleteBlueprints }) => matcher(reportDeleteBlueprints)('_user'),
+    warning(
+      "RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.",
+    ),
   ],
   [
     ({ github }) => github.webhookSecret === null,

@@ -1,10 +1,9 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { isLoopback } from '../../../port/is-loopback.ts'
 import { proxiesOf } from '../../config/proxies.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
-
-const LOCAL = /^(localhost|127\.|\[::1\]|0\.0\.0\.0)/
 
 /** Whether a relay answers where Port and GitHub look for it. */
 export const publicUrl: Check = {
@@ -12,21 +11,15 @@ export const publicUrl: Check = {
   async run({ config, fetch }) {
     const url = config.publicUrl
     if (url === null) return []
-    const { protocol, host } = new URL(url)
-    if (LOCAL.test(host))
+    if (isLoopback(new URL(url).hostname))
       return [
         warning(
           `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners cannot reach it.`,
         ),
       ]
-    const found: Finding[] =
-      protocol === 'https:'
-        ? []
-        : [warning(`RELAY_PUBLIC_URL (${url}) is not https: reports and their tokens travel in the open.`)]
     const reason = await whyNoRelay(fetch, url)
-    if (reason === null) return [...found, ok(`A relay answers at ${url}.`)]
+    if (reason === null) return [ok(`A relay answers at ${url}.`)]
     return [
-      ...found,
       warning(
         `No relay answers at ${url} (${reason}): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
       ),
