@@ -103,11 +103,11 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
     ? rest
     : { ...rest, lines: [], entities: NO_ENTITIES, run: { ...rest.run, summary: '', links: [] } }
   const links = own.run.links.filter(link => masks.redact(link) === link)
-  const withheld = !known.all && !known.ended && hasTexts(rest, inputs)
+  const withheld = !known.all && hasTexts(rest, inputs)
   const entities = whose === 'ours' ? await sendAll(own.entities, reporter) : NO_ENTITIES
   const unsent = [
     ...rest.problems,
-    ...(withheld ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
+    ...(withheld && !known.ended ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
   ]
   /** What the author has written to `$PORT_RUN` that does not count. */
   const mistakes = [
@@ -163,6 +163,8 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
           : 'Port did not accept all of the log'
     warnOrFail(`${what}: ${message}`, kind === 'credentials' ? kind : 'port')
   }
+  // That another job has finished the delivery is no error of this one.
+  if (withheld && known.ended) core.notice(WITHHELD_AFTER)
   if (more) await reporter.update(ending()).catch(trouble)
 }
 
@@ -206,6 +208,10 @@ const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no e
 const WITHHELD =
   'What is left in $PORT_LOG and $PORT_ENTITIES, and summary, links and entities of yours, are not sent to Port: the secret ' +
   'inputs, which must not be in them, could not be decrypted again.'
+
+const WITHHELD_AFTER =
+  'What is left in $PORT_LOG and $PORT_ENTITIES, and summary, links, and entities of yours, are not sent to Port: the delivery ' +
+  'has finished, and the relay no longer gives the secret inputs, which must not be in them.'
 
 const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)
 

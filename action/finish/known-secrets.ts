@@ -12,7 +12,7 @@ export interface KnownSecrets {
   secrets: string[]
   /** Whether no clear text that a step may have seen is missing. */
   all: boolean
-  /** Whether the delivery has ended, so that the relay accepts nothing more. */
+  /** Whether the delivery has finished, so that the relay no longer gives them. */
   ended?: boolean
 }
 

@@ -28,8 +28,6 @@ interface RelayInputs {
 
 /** What the relay answers to the first report. */
 interface RelayStart extends RelayInputs {
-  /** The secret inputs that the relay decrypts, and no longer gives since the delivery has ended. */
-  withheld: string[] | null
   run: RunState
   /** Another workflow run has the delivery: this one gets nothing. */
   duplicate: boolean
@@ -98,13 +96,11 @@ export function createRelayReporter(
     const answer = await post('/report/start', await proof(), { delivery, complete, ends }, hasStarted)
     if (answer.duplicate === true) {
       const run = readRun({ external_run_id: String(answer.github_run_id) })
-      return { run, duplicate: true, reports: true, payload: null, secrets: {}, withheld: [] }
+      return { run, duplicate: true, reports: true, payload: null, secrets: {} }
     }
     keepToken(answer.token)
     const run = readRun(isObject(answer.run) ? answer.run : {})
-    // An older relay does not say.
-    const withheld = Array.isArray(answer.withheld) ? answer.withheld.map(String) : null
-    return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer), withheld }
+    return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer) }
   }
 
   function keepToken(given: unknown): void {
@@ -184,7 +180,8 @@ export function createRelayReporter(
         for (const { resolve } of batch) resolve()
       } catch (error) {
         // What is accepted of it shows one by one: one bad report does not cost the others, nor a full quota a conclusion.
-        const isRefused = error instanceof PortError && (error.status === 400 || error.status === 413)
+        // A delivery that has just finished still accepts log lines.
+        const isRefused = error instanceof PortError && [400, 410, 413].includes(error.status ?? 0)
         if (isRefused && batch.length > 1) {
           waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))
         } else for (const { reject } of batch) reject(error)

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { PortError } from '../../port/client/port-client.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import type { RunState } from '../../port/types.ts'
 import type { FollowedJob } from '../progress/following.ts'
@@ -163,15 +164,14 @@ async function askRelay(
   const nothing = { payload, problems: [], secrets: {}, duplicate: null, withheld: [], refusal: null }
   if (encrypted.length === 0 && truncated.length === 0) return nothing
   try {
-    const { payload: rest, secrets, duplicate, run, withheld } = await relay.start()
+    const { payload: rest, secrets, duplicate, run } = await relay.start()
     if (duplicate) return { ...nothing, duplicate: run, withheld: encrypted }
     const whole = rest ? { ...payload, port: { ...payload.port, ...rest, truncated: [] } } : payload
-    const missing = withheld ?? (run.ended ? encrypted : [])
-    return { ...nothing, payload: whole, secrets, withheld: missing, refusal: ended }
+    return { ...nothing, payload: whole, secrets }
   } catch (error) {
-    const refusal = (names: string) =>
-      `The relay could not be asked for ${names}: ${(error as Error).message}`
-    return { ...nothing, withheld: encrypted, refusal }
+    const { kind, message } = error as PortError
+    const unasked = (names: string) => `The relay could not be asked for ${names}: ${message}`
+    return { ...nothing, withheld: encrypted, refusal: kind === 'ended' ? ended : unasked }
   }
 }
 

@@ -80,7 +80,7 @@ export const BOUNDS = {
     '413; a conclusion is accepted',
   ),
   reportBytes: bytes('size of all reports of one delivery', 20 * MB, '413; a conclusion is accepted'),
-  reportGrace: ms('time after its end in which a delivery accepts reports', 60_000, '410'),
+  reportGrace: ms('time after a delivery has finished in which it accepts log lines', 60_000, '410'),
   reportToken: ms(
     'lifetime of a report token',
     6 * 3_600_000,

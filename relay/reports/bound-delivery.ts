@@ -36,11 +36,15 @@ export async function boundDelivery<T extends { delivery: string }>(
 export const isBound = ({ runs }: Delivery, { runId, runAttempt }: BoundRun) =>
   runs.some(run => !run.past && run.evidence === 'report' && run.id === runId && run.attempt === runAttempt)
 
-/** Whether a delivery has ended, and the time for its last lines is over. */
-export const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
+/** Whether a delivery has finished, and the time for its last lines is over. */
+const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
   !OPEN_STATES.includes(state) && now > updatedAt + BOUNDS.reportGrace.value
 
-export const refuseEnded = () => new Problem(410, 'The delivery has ended: it accepts no further reports.')
+export const refuseEnded = () =>
+  new Problem(
+    410,
+    'The delivery has finished: its inputs are no longer given, and only log lines are accepted, for a minute. To start over, run the action in Port again.',
+  )
 
 export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }: BoundRun): Problem {
   log.warn(

@@ -3,8 +3,9 @@ import type { Invocation } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import { bearer } from '../http/bearer.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
+import { OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import { type BoundDeps, boundDelivery } from './bound-delivery.ts'
+import { type BoundDeps, boundDelivery, refuseEnded } from './bound-delivery.ts'
 import { handOut } from './hand-out.ts'
 import { readMessage, startMessage } from './read-message.ts'
 
@@ -26,6 +27,7 @@ export function createGiveInputs(
     const { message, delivery } = await boundDelivery(bound, deps, () =>
       readMessage(c, startMessage, BOUNDS.reportStartBody.value, room),
     )
+    if (!OPEN_STATES.includes(delivery.state)) throw refuseEnded()
     const invocation = JSON.parse((await deps.store.invocation(delivery.id)) ?? '{}') as Invocation
     return c.json(handOut(invocation, message.complete, deps.secrets(delivery.organisation)))
   }

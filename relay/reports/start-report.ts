@@ -15,7 +15,7 @@ import { Problem } from '../http/problem.ts'
 import { refuseOverRate, type TokenBuckets } from '../http/token-bucket.ts'
 import { type Delivery, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
-import { hasClosed } from './bound-delivery.ts'
+import { refuseEnded } from './bound-delivery.ts'
 import { checkRepository, checkRun, checkRuns, checkTarget } from './check-claims.ts'
 import { handOut } from './hand-out.ts'
 import { readMessage, startMessage } from './read-message.ts'
@@ -51,9 +51,9 @@ const READ_MS = 3_000
 /**
  * `POST /report/start`: a workflow run proves by GitHub's OIDC token that it is the one which a delivery
  * started. It is bound to the delivery, and gets a report token, the state of Port's run, what did not fit its
- * payload, and its secret inputs in clear; after the end, the names of these alone. A second run gets 409 only.
+ * payload, and its secret inputs in clear text. A second run gets 409 only.
  *
- * @throws Problem 400, 401, 403, 413, 429, 503
+ * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Promise<Response> {
   const {
@@ -100,27 +100,24 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     if (!owned) await checkTitleAndTime(found, claims)
 
     const delivery = await bind(found, claims, ends)
-    const isOpen = OPEN_STATES.includes(delivery.state)
-    const [{ token, expiresAt }, run] = await Promise.all([
-      tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
-      readRun(delivery),
-    ])
-    // A re-run of what has ended gets no secrets, and has nothing to report.
-    const isHanded = isOpen || (!hasClosed(delivery, store.clock()) && owned?.attempt === claims.runAttempt)
     const invocation = await store.invocation(id)
     const given =
       invocation === null
         ? { payload: null, secrets: {} }
         : handOut(JSON.parse(invocation) as Invocation, complete, deps.secrets(delivery.organisation))
+    const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
+    // Without an answer that lists them, the action would take nothing for secret.
+    if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseEnded()
+    const [{ token, expiresAt }, run] = await Promise.all([
+      tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
+      readRun(delivery),
+    ])
     return c.json({
       token,
       expires_at: new Date(expiresAt).toISOString(),
       tells: port.canReport(delivery),
       run,
-      // The action fails for the names that are withheld, and for no other secret input.
-      ...(isHanded
-        ? { ...given, withheld: [] }
-        : { payload: null, secrets: {}, withheld: Object.keys(given.secrets) }),
+      ...given,
     })
   }
 

@@ -302,6 +302,19 @@ test.each([
   },
 )
 
+test('once the delivery has finished, log lines arrive without the entity that was in their message', async () => {
+  const relay = await openRelay()
+  const reporter = relay.report({ token: 'report-token' })
+  relay.fail({
+    match: ({ body }) => JSON.stringify(body).includes('"entity"'),
+    status: 410,
+    times: Number.POSITIVE_INFINITY,
+  })
+  const ends = await Promise.allSettled([reporter.log([line('a')]), reporter.deleteEntity('service', 'b')])
+  expect(ends).toMatchObject([{ status: 'fulfilled' }, { status: 'rejected', reason: { kind: 'ended' } }])
+  expect(messages(relay).at(-2)!.reports).toEqual([{ log: [line('a')] }])
+})
+
 test('an answer with less in it is read as what is sure', async () => {
   const relay = await openRelay({ started: { token: 't', secrets: {} } })
   expect(await relay.report().start()).toEqual({
@@ -317,7 +330,6 @@ test('an answer with less in it is read as what is sure', async () => {
     reports: false,
     payload: null,
     secrets: {},
-    withheld: null,
   })
 })
 

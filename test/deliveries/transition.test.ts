@@ -101,7 +101,6 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   },
   reportReceived: {
     running: 'state=finished reason dueAt · 1',
-    ...{ finished: ' · 1', failed: ' · 1', cancelled: ' · 1' },
   },
   runEnded: { running: 'state=finished reason dueAt runs · 2' },
   endedInPort: {

@@ -20,7 +20,6 @@ test('a run proves itself by GitHub’s token, and learns how Port’s run stand
     run: { status: 'in_progress', ended: false, synchronized: false, external_run_id: null },
     payload: null,
     secrets: {},
-    withheld: [],
   })
   stage.port.endRun(portRun!.id, 'FAILURE')
   const again = await stage.post('/report/start', issuer.token(stage.run({ runAttempt: 2 }), url), {
@@ -111,15 +110,21 @@ test('secret inputs are decrypted for the bound run, with each secret at hand; n
     delivery: id,
   })
   expect(answer.body.secrets).toEqual({ one: text!.plaintext, two: object!.plaintext })
-  expect(answer.body).toMatchObject({ withheld: [] })
 
   const reports = [{ update: { conclusion: 'success' } }]
   const ending = { delivery: id, sender: 'a', number: 1, reports }
   expect((await stage.post('/report', String(answer.body.token), ending)).status).toBe(202)
-  const rerun = stage.issuer.token(stage.run({ runAttempt: 2 }), stage.url)
-  const again = await stage.post('/report/start', rerun, { delivery: id, complete: true })
-  expect(again.body).toMatchObject({ run: { ended: true }, payload: null, withheld: ['one', 'two'] })
-  expect(again.body.secrets).toEqual({})
+  const later = (runAttempt: number) => stage.issuer.token(stage.run({ runAttempt }), stage.url)
+  for (const [path, token] of [
+    ['/report/start', later(1)],
+    ['/report/start', later(2)],
+    ['/report/inputs', String(answer.body.token)],
+  ] as const) {
+    const refused = await stage.post(path, token, { delivery: id })
+    expect([path, refused.status]).toEqual([path, 410])
+    expect(refused.body.detail).toMatch(/^The delivery has finished: its inputs are no longer given/)
+    expect(JSON.stringify(refused.body)).not.toContain('secrets')
+  }
 
   const path = stage.env.RELAY_DATABASE!.slice('sqlite:'.length)
   await stage.relay.stop()

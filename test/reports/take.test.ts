@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { BOUNDS } from '../../relay/config/bounds.ts'
 import { reportMessage } from '../../relay/reports/read-message.ts'
@@ -123,6 +124,38 @@ test('a blueprint is named by its exact identifier, and written to or deleted fr
         `The entity ${blueprint} "i" was not deleted: RELAY_REPORT_DELETE_BLUEPRINTS of the relay does not include its blueprint.`,
     ),
   ])
+})
+
+test('once a delivery has finished, it accepts log lines for a while, and nothing else', async () => {
+  const stage = await openStage({ RELAY_REPORT_DELETE_BLUEPRINTS: '*' })
+  const { id, portRun } = await stage.deliver()
+  const token = await startReport(stage, id)
+  const send = async (sender: string, number: number, ...reports: unknown[]) =>
+    (await stage.post('/report', token, { delivery: id, sender, number, reports })).status
+  const entity = (operation: string) => ({
+    entity: { blueprint: 'service', properties: { identifier: 'shop' }, operation },
+  })
+  const end = [entity('upsert'), { update: { conclusion: 'success' } }]
+  expect(await send('post', 1, ...end)).toBe(202)
+  // An answer that got lost: the same message again.
+  expect(await send('post', 1, ...end)).toBe(202)
+  const rest = [entity('upsert'), entity('delete'), { update: { summary: 'late' } }, ...end]
+  for (const [n, report] of rest.entries()) {
+    expect(await send('other', n + 1, report)).toBe(410)
+    expect(await send('other', n + 1, log('with it'), report)).toBe(410)
+  }
+  expect(await send('other', 9, log('a late line'))).toBe(202)
+  await until(() => portRun!.status === 'SUCCESS', 'Port gets the conclusion')
+  const written = stage.port.requests.filter(({ path }) => path.startsWith('/v1/blueprints/'))
+  expect(written.map(({ method }) => method)).toEqual(['POST'])
+  expect(portRun!.summary).not.toBe('late')
+
+  await stage.relay.stop()
+  const database = new DatabaseSync(stage.env.RELAY_DATABASE!.slice('sqlite:'.length))
+  database.prepare('UPDATE deliveries SET updated_at = updated_at - ?').run(BOUNDS.reportGrace.value)
+  database.close()
+  await stage.restart()
+  expect(await send('other', 10, log('a later line'))).toBe(410)
 })
 
 test('what would delete a blueprint, or all of its entities, is no report', async () => {

@@ -68,9 +68,9 @@ export function report(
   }
 }
 
-/** The last messages of a run whose delivery has just ended. */
-export function forward(_delivery: Delivery, { messages }: Event<'reportReceived'>): Transition {
-  return { change: {}, messages, history: null }
+/** The last log lines of a run whose delivery has just finished; nothing else is accepted then. */
+export function forward(_delivery: Delivery, { messages }: Event<'reportReceived'>): Transition | null {
+  return messages.every(each => 'log' in each) ? { change: {}, messages, history: null } : null
 }
 
 export function end(
