@@ -6,6 +6,7 @@ import { kill, killOneOf } from './rows/kill.ts'
 import { portDown } from './rows/port.ts'
 import { table } from './table.ts'
 import type { Verdict } from './verdict.ts'
+import { inWorld } from './world.ts'
 
 /* The short form of `npm run test:faults`, all at once: most of them wait. */
 
@@ -81,3 +82,15 @@ test.concurrent.each(faults)(
   },
   90_000,
 )
+
+test('a scenario whose relay ends by itself fails at once, with what the relay printed', async () => {
+  const playing = inWorld({}, async world => {
+    await world.relay.start()
+    const load = world.load({ count: 100_000, perSecond: 10 })
+    process.kill(world.relay.pid, 'SIGABRT')
+    await load.done
+  })
+  await expect(playing).rejects.toThrow(/^The relay ended by itself with SIGABRT\.[\s\S]*"msg":"/)
+  const starting = inWorld({ env: { RELAY_DATABASE: 'nowhere' } }, world => world.relay.start())
+  await expect(starting).rejects.toThrow(/^The relay ended: [\s\S]*RELAY_DATABASE/)
+})

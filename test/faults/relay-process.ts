@@ -31,6 +31,8 @@ export interface RelayProcess {
   /** How often it was started. */
   readonly starts: number
   running(): boolean
+  /** Rejects when it ends without having been asked to. */
+  readonly crashed: Promise<never>
   /** Starts it, and resolves once it listens. @throws Error with what it printed, where it ends instead */
   start(): Promise<void>
   /** SIGKILL. */
@@ -51,10 +53,14 @@ export async function prepareRelay(
   let child: ChildProcess | undefined
   let output = ''
   let starts = 0
+  const asked = new WeakSet<ChildProcess>()
+  const crash = Promise.withResolvers<never>()
+  crash.promise.catch(() => {})
   const running = () => child !== undefined && child.exitCode === null && child.signalCode === null
   const end = async (signal: NodeJS.Signals) => {
     if (!child || !running()) return
     const closed = once(child, 'close')
+    asked.add(child)
     child.kill(signal)
     await closed
   }
@@ -68,6 +74,7 @@ export async function prepareRelay(
     },
     printed: () => output,
     running,
+    crashed: crash.promise,
     async start() {
       const [program = process.execPath, ...args] = [...command, process.execPath, ...flags, main]
       const started = spawn(program, args, {
@@ -82,6 +89,7 @@ export async function prepareRelay(
       })
       child = started
       endWithUs(started)
+      const closed = once(started, 'close')
       starts++
       let fresh = ''
       const hear = (chunk: Buffer) => {
@@ -96,7 +104,14 @@ export async function prepareRelay(
           () => false,
         )
       await until(async () => !running() || (await healthy()), 'the relay listens', 60_000)
-      if (!running()) throw new Error(`The relay ended: ${fresh}`)
+      if (!running()) {
+        // Only then has it all been read that it printed.
+        await closed
+        throw new Error(`The relay ended: ${fresh}`)
+      }
+      started.once('close', (code, signal) => {
+        if (!asked.has(started)) crash.reject(new Error(`The relay ended by itself with ${signal ?? code}.`))
+      })
     },
     kill: () => end('SIGKILL'),
     async stop() {

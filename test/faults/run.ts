@@ -15,6 +15,8 @@ import { useBundle } from './relay-process.ts'
 import { table } from './table.ts'
 import type { Verdict } from './verdict.ts'
 
+/** Whatever still runs then is a failure. */
+const DEADLINE_MS = 30 * 60_000
 /** Rows that are played at once: on two cores, more of them take no less time. */
 const AT_ONCE = 10
 
@@ -24,6 +26,14 @@ useBundle()
 const server = await startPostgres({ settings: { max_connections: '300' } })
 const verdicts: Verdict[] = []
 const broken: string[] = []
+const playing = new Set<string>()
+setTimeout(() => {
+  finish([
+    ...broken,
+    ...[...playing].map(fault => `${fault}: not finished after ${DEADLINE_MS / 60_000} minutes`),
+  ])
+  process.exit()
+}, DEADLINE_MS).unref()
 try {
   const rows = completeFaults(server).filter(([fault]) => fault.toLowerCase().includes(only.toLowerCase()))
   const playRows = async () => {
@@ -34,16 +44,21 @@ try {
 } finally {
   await server.close()
 }
-const bad = verdicts.filter(
-  each => each.lost > 0 || each.disordered > 0 || (each.twice > 0 && !mayBeTwice(each.fault)),
-)
-if (verdicts.length > 0) console.log(table(verdicts))
-for (const line of broken) console.log(`Not played to its end: ${line}`)
-for (const { fault } of bad) console.log(`Not as it should be: ${fault}`)
-process.exitCode = bad.length + broken.length > 0 ? 1 : 0
+finish(broken)
+
+function finish(problems: string[]): void {
+  const bad = verdicts.filter(
+    each => each.lost > 0 || each.disordered > 0 || (each.twice > 0 && !mayBeTwice(each.fault)),
+  )
+  if (verdicts.length > 0) console.log(table(verdicts))
+  for (const line of problems) console.log(`Not played to its end: ${line}`)
+  for (const { fault } of bad) console.log(`Not as it should be: ${fault}`)
+  process.exitCode = bad.length + problems.length > 0 ? 1 : 0
+}
 
 async function playRow(fault: string, play: (fault: string) => Promise<Verdict>): Promise<void> {
   const began = performance.now()
+  playing.add(fault)
   try {
     const verdict = await play(fault)
     verdicts.push(verdict)
@@ -55,6 +70,8 @@ async function playRow(fault: string, play: (fault: string) => Promise<Verdict>)
   } catch (error) {
     broken.push(`${fault}: ${(error as Error).message}`)
     console.error(broken.at(-1))
+  } finally {
+    playing.delete(fault)
   }
 }
 

@@ -38,7 +38,20 @@ export interface WorldOptions {
   command?: string[]
 }
 
-export async function openWorld(options: WorldOptions = {}): Promise<World> {
+/** Opens a world, and closes it when `act` has ended, or at once when a relay ends by itself. */
+export async function inWorld<T>(options: WorldOptions, act: (world: World) => Promise<T>): Promise<T> {
+  const world = await openWorld(options)
+  try {
+    return await Promise.race([act(world), ...world.relays.map(each => each.crashed)])
+  } catch (error) {
+    const printed = world.relays.map(each => each.printed().slice(-8_000)).join('\n')
+    throw new Error(`${(error as Error).message}\nThe relays printed last:\n${printed}`, { cause: error })
+  } finally {
+    await world.close()
+  }
+}
+
+async function openWorld(options: WorldOptions = {}): Promise<World> {
   const { relays: amount = 1, repositories: places = 40, runs = 'titled', target = 'event' } = options
   const folder = mkdtempSync(join(tmpdir(), 'faults-'))
   const github = await startGitHubApi({ autoRun: true })
@@ -57,6 +70,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     ...options.env,
   }
   const relays = await Promise.all(Array.from({ length: amount }, () => prepareRelay(env, options.command)))
+  const loads: Load[] = []
   return {
     github,
     folder,
@@ -67,9 +81,13 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
       target === 'event'
         ? github.dispatches.map(each => String(each.clientPayload.run_id))
         : github.workflowDispatches.map(each => runIdOf(each.inputs)),
-    load: given => startLoad({ ...given, urls: relays.map(each => each.url), repositories, target }),
+    load(given) {
+      const load = startLoad({ ...given, urls: relays.map(each => each.url), repositories, target })
+      loads.push(load)
+      return load
+    },
     async close() {
-      await Promise.all(relays.map(each => each.kill()))
+      await Promise.all([...loads.map(each => each.stop()), ...relays.map(each => each.kill())])
       await github.close()
       rmSync(folder, { recursive: true, force: true })
     },

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { startPostgres } from '../../support/postgres.ts'
 import { judge, type Verdict } from '../verdict.ts'
-import { openWorld } from '../world.ts'
+import { inWorld } from '../world.ts'
 
 interface Options {
   count: number
@@ -18,27 +18,26 @@ interface Options {
 /** PostgreSQL, a server of its own, is stopped and started again under load. */
 export async function postgresDown(fault: string, options: Options): Promise<Verdict> {
   const server = await startPostgres()
-  const world = await openWorld({ database: await server.createDatabase(), repositories: 100 })
   try {
-    await world.relay.start()
-    const load = world.load(options)
-    for (let n = 0; n < options.times; n++) {
-      await sleep(500)
-      await server.stop()
-      await sleep(options.forMs)
-      await server.start()
-    }
-    await load.done
-    return await judge(fault, options.times, world, load)
+    return await inWorld({ database: await server.createDatabase(), repositories: 100 }, async world => {
+      await world.relay.start()
+      const load = world.load(options)
+      for (let n = 0; n < options.times; n++) {
+        await sleep(500)
+        await server.stop()
+        await sleep(options.forMs)
+        await server.start()
+      }
+      await load.done
+      return judge(fault, options.times, world, load)
+    })
   } finally {
-    await world.close()
     await server.close()
   }
 }
 
 /** PostgreSQL refuses every write, as a replica does after a fail-over. */
 export async function postgresReadOnly(fault: string, database: string, options: Options): Promise<Verdict> {
-  const world = await openWorld({ database })
   const name = new URL(database).pathname.slice(1)
   const setReadOnly = async (value: 'on' | 'off') => {
     const client = new pg.Client(database.replace(/[^/]+$/, 'postgres'))
@@ -47,7 +46,7 @@ export async function postgresReadOnly(fault: string, database: string, options:
     await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
     await client.end()
   }
-  try {
+  return inWorld({ database }, async world => {
     await world.relay.start()
     const load = world.load(options)
     for (let n = 0; n < options.times; n++) {
@@ -57,10 +56,8 @@ export async function postgresReadOnly(fault: string, database: string, options:
       await setReadOnly('off')
     }
     await load.done
-    return await judge(`${fault}, ${load.answers.get(503) ?? 0} × 503`, options.times, world, load)
-  } finally {
-    await world.close()
-  }
+    return judge(`${fault}, ${load.answers.get(503) ?? 0} × 503`, options.times, world, load)
+  })
 }
 
 /**
@@ -70,25 +67,23 @@ export async function postgresReadOnly(fault: string, database: string, options:
 export async function diskFull(fault: string, options: Options): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'full-'))
   const disk = mountSmallDisk(folder, '16m')
-  const world = await openWorld({
-    folder,
-    ...(disk ? {} : { command: ['/bin/sh', '-c', 'ulimit -S -f 1024; exec "$@"', 'sh'] }),
-  })
+  const limited = { command: ['/bin/sh', '-c', 'ulimit -S -f 1024; exec "$@"', 'sh'] }
   try {
-    await world.relay.start()
-    const load = world.load(options)
-    for (let n = 0; n < options.times; n++) {
-      await sleep(300)
-      disk?.fill()
-      await sleep(options.forMs)
-      if (disk) disk.free()
-      else execFileSync('prlimit', ['--pid', String(world.relay.pid), '--fsize=unlimited'])
-    }
-    await load.done
-    const way = disk ? 'tmpfs' : 'limit'
-    return await judge(`${fault} (${way}), ${load.answers.get(503) ?? 0} × 503`, options.times, world, load)
+    return await inWorld({ folder, ...(disk ? {} : limited) }, async world => {
+      await world.relay.start()
+      const load = world.load(options)
+      for (let n = 0; n < options.times; n++) {
+        await sleep(300)
+        disk?.fill()
+        await sleep(options.forMs)
+        if (disk) disk.free()
+        else execFileSync('prlimit', ['--pid', String(world.relay.pid), '--fsize=unlimited'])
+      }
+      await load.done
+      const way = disk ? 'tmpfs' : 'limit'
+      return judge(`${fault} (${way}), ${load.answers.get(503) ?? 0} × 503`, options.times, world, load)
+    })
   } finally {
-    await world.close()
     disk?.unmount()
     rmSync(folder, { recursive: true, force: true })
   }
@@ -102,27 +97,27 @@ export async function sqliteReadOnly(fault: string, options: Options): Promise<V
     if (disk) disk.remount(on ? 'ro' : 'rw')
     else chmodSync(folder, on ? 0o555 : 0o755)
   }
-  const world = await openWorld({ folder })
   try {
-    await world.relay.start()
-    const load = world.load(options)
-    for (let n = 0; n < options.times; n++) {
-      await sleep(300)
-      await world.relay.stop()
-      setReadOnly(true)
-      const words = await world.relay.start().then(
-        () => 'it started',
-        (error: Error) => error.message,
-      )
-      if (!words.includes('RELAY_DATABASE must name a file in a folder that the relay may write to'))
-        throw new Error(`On a read-only disk: ${words}`)
-      setReadOnly(false)
+    return await inWorld({ folder }, async world => {
       await world.relay.start()
-    }
-    await load.done
-    return await judge(fault, options.times, world, load)
+      const load = world.load(options)
+      for (let n = 0; n < options.times; n++) {
+        await sleep(300)
+        await world.relay.stop()
+        setReadOnly(true)
+        const words = await world.relay.start().then(
+          () => 'it started',
+          (error: Error) => error.message,
+        )
+        if (!words.includes('RELAY_DATABASE must name a file in a folder that the relay may write to'))
+          throw new Error(`On a read-only disk: ${words}`)
+        setReadOnly(false)
+        await world.relay.start()
+      }
+      await load.done
+      return judge(fault, options.times, world, load)
+    })
   } finally {
-    await world.close()
     disk?.unmount()
     rmSync(folder, { recursive: true, force: true })
   }

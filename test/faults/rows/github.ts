@@ -3,7 +3,7 @@ import type { GitHubApi } from '../../support/github-api.ts'
 import type { ReceivedRequest } from '../../support/http-server.ts'
 import { until } from '../../support/until.ts'
 import { judge, type Verdict } from '../verdict.ts'
-import { openWorld, type WorldOptions } from '../world.ts'
+import { inWorld, type WorldOptions } from '../world.ts'
 
 export interface GitHubFault extends WorldOptions {
   count: number
@@ -17,8 +17,7 @@ export interface GitHubFault extends WorldOptions {
 
 /** Something is wrong with GitHub while deliveries come in. */
 export async function github(fault: string, options: GitHubFault): Promise<Verdict> {
-  const world = await openWorld(options)
-  try {
+  return inWorld(options, async world => {
     await world.relay.start()
     const struck = await options.begin(world.github)
     const load = world.load(options)
@@ -26,10 +25,8 @@ export async function github(fault: string, options: GitHubFault): Promise<Verdi
     await until(() => struck() >= (options.strikes ?? 0), `${fault}: it strikes ${options.strikes} times`)
     world.github.clearFailures()
     await world.github.start()
-    return await judge(fault, struck(), world, load)
-  } finally {
-    await world.close()
-  }
+    return judge(fault, struck(), world, load)
+  })
 }
 
 /**

@@ -3,15 +3,14 @@ import pg from 'pg'
 import { until } from '../../support/until.ts'
 import type { RelayProcess } from '../relay-process.ts'
 import { judge, type Verdict } from '../verdict.ts'
-import { openWorld, type WorldOptions } from '../world.ts'
+import { inWorld, type WorldOptions } from '../world.ts'
 
 /** SIGKILL at random moments while deliveries come in and go out. */
 export async function kill(
   fault: string,
   options: WorldOptions & { times: number; perKill: number },
 ): Promise<Verdict> {
-  const world = await openWorld({ repositories: 100, ...options })
-  try {
+  return inWorld({ repositories: 100, ...options }, async world => {
     await world.relay.start()
     const load = world.load({ count: options.times * options.perKill, perSecond: options.perKill * 1.4 })
     for (let n = 0; n < options.times; n++) {
@@ -20,10 +19,8 @@ export async function kill(
       await world.relay.start()
     }
     await load.done
-    return await judge(fault, options.times, world, load)
-  } finally {
-    await world.close()
-  }
+    return judge(fault, options.times, world, load)
+  })
 }
 
 /** SIGKILL as soon as GitHub has answered a `workflow_dispatch`, before the relay can have recorded the answer. */
@@ -31,8 +28,7 @@ export async function killAtAnswer(
   fault: string,
   options: WorldOptions & { times: number; perKill: number },
 ): Promise<Verdict> {
-  const world = await openWorld({ repositories: 100, target: 'workflow', ...options })
-  try {
+  return inWorld({ repositories: 100, target: 'workflow', ...options }, async world => {
     await world.relay.start()
     let times = 0
     let accepted = 0
@@ -49,10 +45,8 @@ export async function killAtAnswer(
     await until(() => times === options.times, `${fault}: it strikes`, 900_000)
     await killing
     await load.done
-    return await judge(fault, options.times, world, load)
-  } finally {
-    await world.close()
-  }
+    return judge(fault, options.times, world, load)
+  })
 }
 
 /** Several relays on one database; one of them is killed every few seconds and started again. */
@@ -67,8 +61,7 @@ export async function killOneOf(
     leasesPass?: boolean
   },
 ): Promise<Verdict> {
-  const world = await openWorld({ relays: 2, repositories: 100, ...options })
-  try {
+  return inWorld({ relays: 2, repositories: 100, ...options }, async world => {
     await Promise.all(world.relays.map(each => each.start()))
     const load = world.load(options)
     let over = false
@@ -87,10 +80,8 @@ export async function killOneOf(
       await Promise.all(world.relays.map(each => each.start()))
       times += 2
     }
-    return await judge(fault, times, world, load)
-  } finally {
-    await world.close()
-  }
+    return judge(fault, times, world, load)
+  })
 }
 
 async function passLeases(database: string): Promise<void> {
