@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { packClientPayload } from '../port/client-payload.ts'
 import type { JsonObject } from '../port/types.ts'
 import { encodeInputs } from '../relay/github/workflow-inputs.ts'
 import { onStandIn, playForPort } from './play-for-port.ts'
 import { invocationOf, parsed, root, workflowOf } from './render-example.ts'
+import { startGitHubApi } from './support/github-api.ts'
 import { playWorkflow } from './support/player/play-workflow.ts'
 
 /** Plays the workflow beside the definition of a Port action. */
@@ -100,12 +101,23 @@ describe('the workflow that was there before, started by the relay,', () => {
   })
 })
 
-test("the project's own workflow finds each output of the action as it should be", async () => {
-  const run = await playWorkflow({
-    file: join(root, '.github/workflows/self.yml'),
+test("the project's own workflow finds each output of the action, and its run in Port, as it should be", async () => {
+  const github = await startGitHubApi()
+  onTestFinished(() => github.close())
+  github.addRepository('org/port-webhook-action')
+  // Here the container is this machine, with its node_modules.
+  const yaml = readFileSync(join(root, '.github/workflows/self.yml'), 'utf8')
+    .replace(/^ +container: .*\n/m, '')
+    .replace(/npm ci .*/, 'true')
+  const { jobs } = await playWorkflow({
+    yaml,
     event: { name: 'push', payload: { ref: 'refs/heads/main' } },
     repository: 'org/port-webhook-action',
+    github,
+    workspace: root,
     actions: { 'actions/checkout@*': 'test/fixtures/player/echo-action' },
   })
-  expect(run.conclusion).toBe('success')
+  const ended = jobs.flatMap(({ steps }) => steps.map(({ name, conclusion }) => `${name}: ${conclusion}`))
+  expect(ended.filter(line => !line.endsWith(': success'))).toEqual([])
+  expect(ended).toContain('Post Run ./test/fake-port: success')
 })

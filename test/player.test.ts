@@ -573,9 +573,9 @@ describe('GitHub’s stand-in', () => {
 describe('a refusal', () => {
   it.each([
     [
-      'volumes of a container',
-      'jobs: { a: { runs-on: x, container: { image: node, volumes: [a:/b] }, steps: [{ run: echo }] } }',
-      '"volumes" in container of job a',
+      'a container',
+      'jobs: { a: { runs-on: x, container: node, steps: [{ run: echo }] } }',
+      '"container" in job a',
     ],
     [
       'an environment',

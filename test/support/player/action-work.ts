@@ -6,7 +6,6 @@ import { logHeader } from './log-header.ts'
 import type { Work } from './play-step.ts'
 import type { Action } from './read-action.ts'
 import type { WorkflowStep } from './read-workflow.ts'
-import { refuse } from './refuse.ts'
 import { runInJob } from './run-in-job.ts'
 import { stepEnv } from './step-env.ts'
 import type { StepLog } from './step-log.ts'
@@ -79,9 +78,7 @@ export function nodeWork(
     for (const { state: saved } of states) {
       for (const [name, value] of Object.entries(saved)) own[`STATE_${name}`] = value
     }
-    const script = (state.container === null && sourcesOf(action, entry)) || join(action.directory, entry)
-    if (state.container?.translate(script) === script)
-      refuse(`"${step.uses}" in a container: only actions inside the option "repositoryRoot"`)
+    const script = sourcesOf(action, entry) ?? join(action.directory, entry)
     const end = await runInJob(state, {
       command: process.execPath,
       args: [script],

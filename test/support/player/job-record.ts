@@ -25,7 +25,6 @@ export function newJob(
     steps: [],
     startedAt: null,
     completedAt: null,
-    container: null,
     orphans: [],
   }
 }

@@ -2,7 +2,6 @@ import { dirname } from 'node:path'
 import type { Contexts, Status } from './evaluate.ts'
 import type { Masker } from './masker.ts'
 import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
-import type { Container } from './start-container.ts'
 import type { PlayedJob, PlayedStep, PlayOptions, StepResult } from './types.ts'
 
 /** A run in progress: what all its jobs share. */
@@ -63,8 +62,6 @@ export type JobState = {
   temp: string
   workspace: string
   oidc: { url: string; requestToken: string } | null
-  /** Where the steps run, while it runs; null on the machine itself. */
-  container: Container | null
   cancelled: AbortSignal
   /** Nothing may run any more. */
   ended: AbortSignal
@@ -84,7 +81,7 @@ export function scopeStatus(state: JobState, scope: Scope): Status {
 
 /** Everything `${{ }}` may see in a step. */
 export function stepContexts(state: JobState, scope: Scope, env: Record<string, string>): Contexts {
-  const { run, contexts, container } = state
+  const { run, contexts } = state
   const github = contexts.github as Record<string, unknown>
   const check = run.options.checkRunId === false ? {} : { check_run_id: state.played.databaseId }
   return {
@@ -94,11 +91,7 @@ export function stepContexts(state: JobState, scope: Scope, env: Record<string, 
     secrets: scope.secrets,
     env,
     steps: scope.steps,
-    job: {
-      status: jobStatus(state),
-      ...check,
-      ...(container && { container: { id: container.id, network: container.network } }),
-    },
+    job: { status: jobStatus(state), ...check },
     runner: runnerContext(state),
   }
 }

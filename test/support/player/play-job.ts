@@ -6,13 +6,11 @@ import { type Contexts, evaluate, evaluateText, evaluateTexts } from './evaluate
 import { type JobState, jobStatus, type RunState, type Scope, stepContexts } from './job-state.ts'
 import { createMasker } from './masker.ts'
 import { playSteps, prepareSteps } from './play-steps.ts'
-import { readContainer } from './read-container.ts'
 import type { WorkflowJob } from './read-workflow.ts'
-import { startJobContainer } from './start-job-container.ts'
+import { refuse } from './refuse.ts'
 import { scopeEnv } from './step-env.ts'
 import { createStepLog, type StepLog } from './step-log.ts'
 import { completeRecord, createStepRecord, startRecord } from './step-record.ts'
-import { stopJobContainer } from './stop-job-container.ts'
 import type { PlayedJob, PlayedStep, StepResult } from './types.ts'
 
 export type JobPlan = {
@@ -28,6 +26,7 @@ export type JobPlan = {
 /** Plays one job on a machine of its own: steps, then posts last-in first-out; nothing it started outlives it. */
 export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
   const { job, played, contexts } = plan
+  if (job.container !== null) refuse(`"container" in job ${job.id}`)
   const cancelled = new AbortController()
   const ended = new AbortController()
   const state = await createJobState(
@@ -62,7 +61,6 @@ export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
     for (const timer of timers) clearTimeout(timer)
     run.options.runnerLost?.removeEventListener('abort', end)
     ended.abort()
-    await stopJobContainer(state)
     played.orphans.push(...(await endOrphans(state.trackingId)))
     await rm(state.temp, { recursive: true, force: true })
   }
@@ -116,7 +114,6 @@ async function createJobState(
     temp,
     workspace,
     oidc,
-    container: null,
     cancelled,
     ended,
   }
@@ -126,19 +123,15 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
   const { run, job, played, scope } = state
   const setUp = createStepRecord('setup', 'Set up job')
   const complete = createStepRecord('complete', 'Complete job')
-  const container = readContainer(state)
-  const [initialize, stop] = ['Initialize containers', 'Stop containers'].map(name =>
-    container ? [createStepRecord('container', name)] : [],
-  ) as [PlayedStep[], PlayedStep[]]
   const contexts = () => stepContexts(state, scope, scopeEnv(state, scope))
   const prepared = await prepareSteps(state, job.steps, contexts())
   const pres = prepared.flatMap(one => one.pre ?? [])
   const mains = prepared.map(one => one.record)
   // GitHub leaves room in its numbers: a post may come for every step, and the last stands next to "Complete job".
   const arrange = () => {
-    const posts = [...scope.posts.map(post => post.record).reverse(), ...stop]
-    const starts = [setUp, ...initialize, ...pres, ...mains]
-    const total = starts.length + mains.length + 1 + stop.length
+    const posts = scope.posts.map(post => post.record).reverse()
+    const starts = [setUp, ...pres, ...mains]
+    const total = starts.length + mains.length + 1
     starts.forEach((record, index) => {
       record.number = index + 1
     })
@@ -165,14 +158,12 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
     for (const { step } of prepared) if (step.uses !== null) log.write(`Prepare action "${step.uses}"`)
   })
 
-  for (const record of initialize) await playOwn(record, log => startJobContainer(state, container!, log))
   await playSteps(state, scope, prepared)
   for (const post of scope.posts.toReversed()) await post.play()
 
   const trouble = problem()
   if (trouble !== null) createStepLog(setUp, state.masker).annotate('error', trouble)
   const lost = run.options.runnerLost?.aborted === true
-  for (const record of lost ? [] : stop) await playOwn(record, () => stopJobContainer(state))
   if (!lost) {
     startRecord(complete)
     const endLog = createStepLog(complete, state.masker)

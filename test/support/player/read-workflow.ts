@@ -34,7 +34,7 @@ export type WorkflowJob = {
   env: Mapping
   outputs: Mapping
   permissions: Template
-  /** The image, or a mapping of `image` and `env`. */
+  /** A job that has it isn't played. */
   container: Template
   shell: Template
   workingDirectory: Template

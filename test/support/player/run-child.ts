@@ -21,11 +21,6 @@ export async function runChild(spec: {
   stop: AbortSignal
   kill: AbortSignal
   graceMs: number
-  /**
-   * It is the client of a process in a container: `stop` and `kill` end the reading, not the process. The client stays
-   * its parent and collects its exit when the container ends; without it, Linux waits for the machine's first process.
-   */
-  isClient: boolean
 }): Promise<ChildEnd> {
   if (spec.kill.aborted) return { exitCode: 128 + constants.signals.SIGKILL, stdout: '', stderr: '' }
   const child = spawn(spec.command, spec.args, {
@@ -47,12 +42,8 @@ export async function runChild(spec: {
       // It has ended in the meantime.
     }
   }
-  const killNow = () => {
-    if (spec.isClient) ended.resolve(128 + constants.signals.SIGKILL)
-    else signal('SIGKILL', true)
-  }
+  const killNow = () => signal('SIGKILL', true)
   const stop = () => {
-    if (spec.isClient) return ended.resolve(128 + constants.signals.SIGINT)
     signal('SIGINT', false)
     later(spec.graceMs, () => signal('SIGTERM', true))
     later(spec.graceMs * 2, killNow)

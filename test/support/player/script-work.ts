@@ -10,7 +10,7 @@ import { refuse } from './refuse.ts'
 import { runInJob } from './run-in-job.ts'
 import { stepEnv } from './step-env.ts'
 
-/** Without `shell:` the runner's bash, in a container its sh, stops at the first error, but not inside a pipe. */
+/** Without `shell:` bash stops at the first error, but not inside a pipe. */
 const shells: Record<string, [command: string, ...args: string[]]> = {
   '': ['bash', '-e'],
   bash: ['bash', '--noprofile', '--norc', '-eo', 'pipefail'],
@@ -21,8 +21,7 @@ const shells: Record<string, [command: string, ...args: string[]]> = {
 export function scriptWork(state: JobState, scope: Scope, step: WorkflowStep): Work {
   return async ({ env, contexts, files, log, record, stop, onLine }) => {
     const shell = evaluateText(step.shell ?? state.job.shell, contexts)
-    const asked = shell === '' && state.container ? 'sh' : shell
-    const [command, ...args] = shells[asked] ?? refuse(`the shell "${shell}" of "${record.name}"`)
+    const [command, ...args] = shells[shell] ?? refuse(`the shell "${shell}" of "${record.name}"`)
     const script = evaluateText(step.run, contexts)
     const file = join(state.temp, `${randomUUID()}.sh`)
     await writeFile(file, script)

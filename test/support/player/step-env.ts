@@ -6,9 +6,8 @@ const githubVariables =
   'repository repository_id repository_owner repository_owner_id run_attempt run_id run_number server_url sha ' +
   'triggering_actor workflow workflow_ref workflow_sha workspace'
 
-/** The machine's environment: of the caller's only what a process cannot do without; in a container its own. */
+/** The machine's environment: of the caller's only what a process cannot do without. */
 function machineEnv(state: JobState): Record<string, string> {
-  if (state.container) return state.container.env
   const kept = ['PATH', 'HOME', 'TMPDIR'].flatMap(name => {
     const value = process.env[name]
     return value === undefined ? [] : [[name, value]]
@@ -22,18 +21,14 @@ export function scopeEnv(state: JobState, scope: Scope): Record<string, string> 
 }
 
 /**
- * The whole environment of a step's process, as the runner gives it. `GITHUB_TOKEN` is not in it, and in a container
- * neither is the id by which the runner finds what a job has left. There each value that is a path of the machine is
- * translated, while in `${{ }}` it is not.
- * Source: https://docs.github.com/actions/reference/variables-reference, StepHost.cs of actions/runner,
- * https://github.com/actions/runner/issues/2058
+ * The whole environment of a step's process, as the runner gives it. `GITHUB_TOKEN` is not in it.
+ * Source: https://docs.github.com/actions/reference/variables-reference
  */
 export function stepEnv(
   state: JobState,
   authored: Record<string, string>,
   own: Record<string, string>,
 ): Record<string, string> {
-  const { container } = state
   const machine = machineEnv(state)
   const github = state.contexts.github as Record<string, unknown>
   const defaults = githubVariables
@@ -48,7 +43,7 @@ export function stepEnv(
     ACTIONS_ID_TOKEN_REQUEST_TOKEN: state.oidc.requestToken,
   }
   const path = authored.PATH ?? machine.PATH ?? ''
-  const env: Record<string, string> = {
+  return {
     ...machine,
     ...authored,
     PATH: [...state.addedPath.toReversed(), path].join(':'),
@@ -56,10 +51,8 @@ export function stepEnv(
     GITHUB_ACTIONS: 'true',
     ...Object.fromEntries(defaults),
     ...Object.fromEntries(runner),
-    ...(!container && { RUNNER_TRACKING_ID: state.trackingId }),
+    RUNNER_TRACKING_ID: state.trackingId,
     ...oidc,
     ...own,
   }
-  if (!container) return env
-  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, container.translate(value)]))
 }

@@ -13,7 +13,7 @@ export type PlayedStep = {
   /** As GitHub's pages show it: "Run ./deploy.sh", "Post Run org/port-webhook-action@v1". */
   name: string
   number: number
-  kind: 'setup' | 'container' | 'pre' | 'main' | 'run' | 'composite' | 'post' | 'complete'
+  kind: 'setup' | 'pre' | 'main' | 'run' | 'composite' | 'post' | 'complete'
   /** The author's id. */
   id: string | null
   status: 'queued' | 'in_progress' | 'completed'
@@ -57,9 +57,7 @@ export type PlayedJob = {
   steps: PlayedStep[]
   startedAt: string | null
   completedAt: string | null
-  /** The container in which the steps run, with the process id of its first process, as seen from outside. */
-  container: { id: string; pid: number } | null
-  /** Processes that were left when the job was complete, and that the runner ended, or the end of their container. */
+  /** Processes that were left when the job was complete, and that the runner ended. */
   orphans: { pid: number; command: string }[]
 }
 

@@ -1,0 +1,5 @@
+import { startPortApi } from '../support/port-api.ts'
+
+const { url, clientId, clientSecret, createRun } = await startPortApi()
+createRun({ id: process.argv[2]! })
+console.log(JSON.stringify({ url, clientId, clientSecret }))
