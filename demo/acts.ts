@@ -13,6 +13,8 @@ export interface Act {
   relay?: Record<string, string>
   /** The person ends the run in Port while the workflow run waits for a runner. */
   isCancelled?: true
+  /** No workflow listens. */
+  startsNothing?: true
   status: 'SUCCESS' | 'FAILURE'
   label: string
   /** Lines that Port's log of the run should hold, without their durations. */
@@ -69,8 +71,7 @@ export const acts: Act[] = [
     ...RELEASE,
     isCancelled: true,
     status: 'FAILURE',
-    // A person sets the status alone.
-    label: 'Waiting for GitHub',
+    label: 'Canceled',
   },
   {
     title: 'Act five: the address in Port has a typo, so no workflow listens, and Port shows it',
@@ -78,6 +79,7 @@ export const acts: Act[] = [
     inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
     query: { event_type: 'deploy_servise' },
     relay: { RELAY_START_TIMEOUT: '3s' },
+    startsNothing: true,
     status: 'FAILURE',
     label: 'Not started',
     log: [

@@ -32,8 +32,8 @@ export async function cancelInPort(
     }
   }
   await wait(() => run.logs.length > 0, 'Port shows that the workflow was dispatched')
-  port.endRun(run.id, 'FAILURE')
-  note('Port', run.id, '✗ Ada Lovelace ends the run as FAILURE')
+  port.endRun(run.id, 'FAILURE', 'Canceled')
+  note('Port', run.id, '✗ Ada Lovelace ends the run as FAILURE “Canceled”')
 
   const { title, invocationMethod } = JSON.parse(await readFile(AUTOMATION, 'utf8'))
   const { method, url, body } = invocationMethod

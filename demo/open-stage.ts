@@ -22,6 +22,8 @@ export interface Stage {
   workflows: { deploy: string; release: string }
   /** GITHUB_WEBHOOK_SECRET */
   webhookSecret: string
+  /** The deliveries to which the relay has bound a workflow run. */
+  bound: Set<string>
   /** The relay that runs now. */
   relay: Relay
   /** Where the relay keeps its database. */
@@ -44,6 +46,7 @@ export interface StageOptions {
 }
 
 export async function openStage({ oidc, settings, onLog, entry }: StageOptions): Promise<Stage> {
+  const bound = new Set<string>()
   const workflows = {
     deploy: `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`,
     release: `examples/existing-workflow/${oidc ? 'release-reporting' : 'release'}.yml`,
@@ -92,7 +95,11 @@ export async function openStage({ oidc, settings, onLog, entry }: StageOptions):
     PORT: String(listen),
     ...(issuer && { GITHUB_OIDC_ISSUER: issuer.url, RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}` }),
   }
-  const start = (variables = {}) => startRelay({ ...env, ...variables, ...settings }, folder, onLog, entry)
+  const hear = (line: LogLine) => {
+    onLog(line)
+    if (line.delivery && line.evidence) bound.add(line.delivery)
+  }
+  const start = (variables = {}) => startRelay({ ...env, ...variables, ...settings }, folder, hear, entry)
   const stop = async (relay: Relay) => {
     const code = await relay.stop()
     if (code !== 0) throw new Error(`The relay did not stop cleanly: exit code ${code}.`)
@@ -105,6 +112,7 @@ export async function openStage({ oidc, settings, onLog, entry }: StageOptions):
       repositoryId,
       workflows,
       webhookSecret,
+      bound,
       relay: await start(),
       folder,
       async restartRelay(variables) {

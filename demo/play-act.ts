@@ -36,6 +36,7 @@ export async function playAct(
   signal: AbortSignal,
 ): Promise<string[]> {
   const { port } = stage
+  if (act.relay) await stage.restartRelay(act.relay)
   timeline.begin(act.title)
   const definition = JSON.parse(await readFile(join(EXAMPLES, act.action), 'utf8')) as Definition
   const { method } = definition.invocationMethod
@@ -44,7 +45,6 @@ export async function playAct(
     timeline.add({ at: Date.now(), who, id, what })
 
   if (act.relay) {
-    await stage.restartRelay(act.relay)
     const variables = Object.entries(act.relay).map(([name, value]) => `${name}=${value}`)
     note('relay', `process ${stage.relay.pid}`, `starts again with ${variables.join(' ')}`)
   }
@@ -69,7 +69,9 @@ export async function playAct(
     }
     note('relay', delivery, 'verifies the signature, persists the delivery, answers 202')
     if (act.isCancelled) await cancelInPort(run, stage, timeline, signal)
-    await ended(run, signal)
+    const isOver = () =>
+      run.status !== 'IN_PROGRESS' && (act.startsNothing || stage.bound.has(String(answer.delivery)))
+    await waitFor(isOver, signal)
     return judge(act, run)
   } finally {
     await playing.end().finally(stopWatching)
@@ -98,9 +100,9 @@ function context({ identifier, trigger }: Definition, run: PortRun): JsonObject 
   }
 }
 
-async function ended(run: PortRun, signal: AbortSignal): Promise<void> {
+async function waitFor(isOver: () => boolean, signal: AbortSignal): Promise<void> {
   const limit = Date.now() + LIMIT_MS
-  while (run.status === 'IN_PROGRESS' && Date.now() < limit) await sleep(20, undefined, { signal })
+  while (!isOver() && Date.now() < limit) await sleep(20, undefined, { signal })
 }
 
 /** Where the run in Port differs from how the act should end, a sentence each. */

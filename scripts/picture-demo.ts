@@ -1,9 +1,11 @@
 /**
- * `npm run picture`: plays the demo and draws its first act, as a terminal shows it, into docs/images/demo.svg.
+ * `npm run picture`: plays the demo, draws its first act, as a terminal shows it, into docs/images/demo.svg, and
+ * checks in Chromium that the columns stand.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { layoutProblems } from '../test/support/layout-problems.ts'
 
 const root = join(import.meta.dirname, '..')
 const file = join(root, 'docs/images/demo.svg')
@@ -13,8 +15,10 @@ const LINE = 19
 const MARGIN = 18
 /** Width of a character of a monospaced font, in parts of its height. */
 const WIDTH = 0.602
+/** Longer lines go on below their last column. */
+const LONGEST = 118
 
-/** Colours of what `styleText` writes, on a dark ground; a code of 0 or from 22 to 49 takes it back. */
+/** Colors of what `styleText` writes, on a dark ground; a code of 0 or from 22 to 49 takes it back. */
 const STYLES: Record<string, string> = {
   1: 'font-weight="bold" fill="#ffffff"',
   2: 'fill="#8b949e"',
@@ -31,24 +35,32 @@ const printed = execFileSync(process.execPath, ['demo/main.ts'], { cwd: root, en
 const [, act = ''] = /(^.*Act one[\s\S]*?)\n\n.*Act two/m.exec(printed) ?? []
 if (!act) throw new Error('The demo has no act one and two.')
 mkdirSync(join(file, '..'), { recursive: true })
-writeFileSync(file, draw(act.split('\n')))
+const picture = draw(act.split('\n').flatMap(wrap))
+writeFileSync(file, picture)
+const problems = await layoutProblems(picture)
+if (typeof problems === 'string') console.log(`Not checked: ${problems}`)
+else if (problems.length > 0) throw new Error(`In Chromium ${problems.join('; ')}.`)
 console.log(file)
+
+/** A line without colors, in several if it is long. */
+function wrap(line: string): string[] {
+  if (line.includes('\x1b') || line.length <= LONGEST) return [line]
+  const end = line.lastIndexOf(' ', LONGEST)
+  const indent = /^.{0,36} {2}(?=\S)/.exec(line)?.[0].length ?? 0
+  return [line.slice(0, end), ...wrap(' '.repeat(indent) + line.slice(end + 1))]
+}
 
 /** Lines with ANSI codes as a picture. */
 function draw(lines: string[]): string {
   const plain = lines.map(line => line.replaceAll(/\x1b\[\d+m/g, ''))
   const width = Math.ceil(Math.max(...plain.map(line => line.length)) * FONT * WIDTH) + 2 * MARGIN
   const height = lines.length * LINE + 2 * MARGIN
-  const texts = lines.flatMap((line, index) =>
-    plain[index]!.trim() === ''
-      ? []
-      : [`<text x="${MARGIN}" y="${MARGIN + FONT + index * LINE}">${spans(line)}</text>`],
-  )
+  const texts = lines.flatMap((line, index) => segments(line, MARGIN + FONT + index * LINE))
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
     '<title>A deployment from Port to GitHub and back, as npm run demo prints it</title>',
     `<rect width="${width}" height="${height}" rx="8" fill="#0d1117"/>`,
-    `<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="${FONT}" fill="#c9d1d9" xml:space="preserve">`,
+    `<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="${FONT}" fill="#c9d1d9">`,
     ...texts,
     '</g>',
     '</svg>',
@@ -56,19 +68,27 @@ function draw(lines: string[]): string {
   ].join('\n')
 }
 
-/** The parts of a line, each in its colour. */
-function spans(line: string): string {
-  let style: string | undefined
-  return line
-    .split(/(\x1b\[\d+m)/)
-    .map(part => {
-      const [, code] = /^\x1b\[(\d+)m$/.exec(part) ?? []
-      if (code !== undefined) {
-        style = STYLES[code]
-        return ''
-      }
-      const text = part.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
-      return style && text ? `<tspan ${style}>${text}</tspan>` : text
-    })
-    .join('')
+/**
+ * The parts of a line, each in its color and at its column, and as wide as in a monospaced font: a renderer may have
+ * none, and may collapse spaces.
+ */
+function segments(line: string, y: number): string[] {
+  let style = ''
+  let column = 0
+  return line.split(/(\x1b\[\d+m|\s{2,})/).flatMap(part => {
+    const [, code] = /^\x1b\[(\d+)m$/.exec(part) ?? []
+    if (code !== undefined) {
+      style = STYLES[code] ?? ''
+      return []
+    }
+    const text = part.trimStart()
+    const start = column + part.length - text.length
+    column += part.length
+    const shown = text.trimEnd()
+    if (shown === '') return []
+    const [x, length] = [MARGIN + start * FONT * WIDTH, shown.length * FONT * WIDTH].map(n => n.toFixed(1))
+    const size = `x="${x}" y="${y}" textLength="${length}" lengthAdjust="spacingAndGlyphs"`
+    const escaped = shown.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+    return [`<text ${[size, style].filter(Boolean).join(' ')}>${escaped}</text>`]
+  })
 }

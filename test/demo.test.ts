@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, type TestContext, test } from 'vitest'
 import { acts } from '../demo/acts.ts'
 import { judge } from '../demo/play-act.ts'
 import { COMPILE_CACHE } from './support/compile-cache.ts'
+import { layoutProblems } from './support/layout-problems.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -37,6 +38,17 @@ const story = (lines: string[]) =>
 
 /** By which evidence runs were bound, in order. */
 const evidences = (lines: string[]) => lines.flatMap(line => /^ +evidence: (\w+)$/.exec(line)?.[1] ?? [])
+
+/** What the picture in README.md says, without times and ids: the last text of each line. */
+const drawn = () =>
+  Object.values(
+    Object.groupBy(
+      readFileSync(join(root, 'docs/images/demo.svg'), 'utf8').matchAll(/ y="(\d+)".*?>(.*?)<\/text>/g),
+      ([, y]) => y!,
+    ),
+  ).flatMap(line => (line!.length === 4 ? `${line![1]![2]}: ${line![3]![2]}` : []))
+
+const withoutIds = (line: string) => line.replaceAll(/r_\w+|run \d+|and \d+ more/g, '…')
 
 function isRunning(pid: number): boolean {
   try {
@@ -70,7 +82,7 @@ const RELEASE = [
 /** A person ends the run in Port. */
 const CANCEL = [
   'GitHub: queues release.yml: no runner is free',
-  'Port: ✗ Ada Lovelace ends the run as FAILURE',
+  'Port: ✗ Ada Lovelace ends the run as FAILURE “Canceled”',
   'Port: runs the automation “Cancel the workflow run”:',
   'relay: verifies the signature, cancels the delivery, answers 202',
   'GitHub: is asked to cancel the workflow run, and ends it as cancelled',
@@ -96,6 +108,7 @@ describe.concurrent('the demo', { timeout: 60_000 }, () => {
       expect.arrayContaining([
         'Status  SUCCESS · Succeeded',
         'Status  FAILURE · Failed',
+        'Status  FAILURE · Canceled',
         'Status  FAILURE · Not started',
         'There is no release "latest": a version looks like 1.4.2',
         expect.stringMatching(
@@ -104,6 +117,14 @@ describe.concurrent('the demo', { timeout: 60_000 }, () => {
       ]),
     )
     expect(output).not.toContain('\u001b[')
+    const titles = lines.flatMap((line, at) => (line.startsWith('Act ') ? at : []))
+    // What comes late belongs to the act before.
+    for (const at of titles)
+      expect(lines.slice(at + 2, at + 4).join('\n')).toMatch(/ (Ada Lovelace runs|starts again with) /)
+    // Which labels Port shows depends on how fast the job is.
+    const shown = drawn().filter(line => !line.includes('shows “'))
+    expect(shown.length).toBeGreaterThan(10)
+    expect(story(lines).map(withoutIds)).toEqual(expect.arrayContaining(shown.map(withoutIds)))
     expect(relays).toHaveLength(2)
     expect(relays.filter(isRunning)).toEqual([])
     expect(left).toEqual([])
@@ -146,6 +167,12 @@ describe.concurrent('the demo', { timeout: 60_000 }, () => {
     expect(relays.filter(isRunning)).toEqual([])
     expect(left).toEqual([])
   })
+})
+
+test('the picture of the demo keeps its columns in Chromium, whatever fonts there are', async ({ skip }) => {
+  const problems = await layoutProblems(readFileSync(join(root, 'docs/images/demo.svg'), 'utf8'))
+  if (typeof problems === 'string') return skip(problems)
+  expect(problems).toEqual([])
 })
 
 test('the demo compares status, label and log of a run with those expected', () => {

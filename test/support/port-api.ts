@@ -78,7 +78,8 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortAp
     },
     run: id => known(state.runs, id),
     nodeRun: id => known(state.nodeRuns, id),
-    endRun: (id, status) => updateRun(known(state.runs, id), { status }),
+    endRun: (id, status, statusLabel) =>
+      updateRun(known(state.runs, id), { status, ...(statusLabel && { statusLabel }) }),
     entities: state.entities,
     declareBlueprint: (identifier, properties = {}) => {
       state.blueprints ??= new Map()

@@ -75,8 +75,8 @@ export type PortApi = StandIn & {
   /** The state now, live; throws on an unknown id. */
   run(id: string): PortRun
   nodeRun(id: string): PortNodeRun
-  /** Ends a run as a person does in Port. */
-  endRun(id: string, status: 'SUCCESS' | 'FAILURE'): void
+  /** Finishes a run as a user does in Port; the label stays what it was, if none is given. */
+  endRun(id: string, status: 'SUCCESS' | 'FAILURE', statusLabel?: string): void
   readonly entities: PortEntity[]
   /** From the first call on, other blueprints are unknown. */
   declareBlueprint(identifier: string, properties?: Record<string, unknown>): void
