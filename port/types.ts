@@ -45,10 +45,28 @@ export interface Invocation {
     ref: string | null
     fault: string | null
   } | null
+  /** Absent where the body has nothing of it, and where it isn't needed any more. */
+  forWorkflow?: ForWorkflow | undefined
+}
+
+/** What only the inputs of a `workflow_dispatch` need to know of a body. */
+export interface ForWorkflow {
+  /** As they came: an object, or JSON text. The author templated them, so they travel as they are. */
+  port_context?: JsonObject | string
+  port_payload?: JsonObject | string
+  /** Names of `inputs` that no user entered: the author put them next to the form, or Port did. */
+  notEntered?: string[]
+  /** Names of `inputs` that are only inside `port_context` or `port_payload`, and travel in those. */
+  inside?: string[]
 }
 
 /** What a body asks for: all but its run and its target. */
-export type Asked = Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github'>
+export type Asked = Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github' | 'forWorkflow'> & {
+  /** Those of `inputs` that a user entered. */
+  entered: JsonObject
+  /** Those of `inputs` that stand in the body next to the form. */
+  own: JsonObject
+}
 
 /** What a body of one shape asks for, and the rest of it, which its author put beside. */
 export type ShapeRead = Partial<Asked> & { inputs: JsonObject; rest: JsonObject }

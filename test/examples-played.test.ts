@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { packClientPayload } from '../port/client-payload.ts'
 import type { JsonObject } from '../port/types.ts'
-import { encodeInputs } from '../relay/github/workflow-inputs.ts'
+import { fitInputs, offeredNames, offerInputs } from '../relay/github/workflow-inputs.ts'
 import { onStandIn, playForPort } from './play-for-port.ts'
 import { invocationOf, parsed, root, workflowOf } from './render-example.ts'
 import { startGitHubApi } from './support/github-api.ts'
@@ -80,9 +80,10 @@ describe('the workflow that was there before, started by the relay,', () => {
     const all = { ...invocation, inputs: { ...invocation.inputs, ...inputs } }
     const declared = parsed(file).on.workflow_dispatch.inputs
     const payload = packClientPayload(all, { delivery: 'd_1', relay: null })
-    const undeclared = new Set('port' in declared ? [] : ['port'])
-    const sent = encodeInputs({ inputs: all.inputs, payload }, undeclared)
-    return playForPort({ file: join(root, file) }, all, [], { inputs: sent })
+    const offer = offerInputs(all, payload)
+    const fitted = fitInputs(offer, new Set(offeredNames(offer).filter(name => !(name in declared))))
+    if (!('inputs' in fitted)) throw new Error(JSON.stringify(fitted))
+    return playForPort({ file: join(root, file) }, all, [], { inputs: fitted.inputs })
   }
   const printed = ({ played }: Awaited<ReturnType<typeof start>>, name: string) =>
     played.jobs[0]!.steps.find(step => step.name === name)

@@ -27,6 +27,7 @@ export function readContext(body: JsonObject): ShapeRead | null {
       text(body.blueprint),
     entity,
     inputs: object(body.inputs),
+    entered: object(body.inputs),
     encrypted: texts(action.encryptedProperties),
     event: body.event ?? null,
     trigger: readTrigger(body.trigger),

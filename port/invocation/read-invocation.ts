@@ -1,5 +1,6 @@
-import { type Asked, type Invocation, isObject, type Json } from '../types.ts'
+import { type Asked, type ForWorkflow, type Invocation, isObject, type Json } from '../types.ts'
 import { cleanTriggers } from './clean-triggers.ts'
+import { contextsOf, withContextsRead } from './context-text.ts'
 import { findRunId } from './find-run-id.ts'
 import { readBodyTarget } from './read-body-target.ts'
 import { readShape } from './read-shape.ts'
@@ -15,19 +16,43 @@ import { unwrapAgent } from './unwrap-agent.ts'
  * is an input, unless an input of Port has its name. A body that came through Port's agent reads as its
  * author wrote it.
  *
- * @param body the parsed body; arrays and scalars become the one input `body`
+ * @param given the parsed body; arrays and scalars become the one input `body`
  * @param runIdHeader the unsigned `RUN_ID` header, trusted least
  */
-export function readInvocation(body: unknown, runIdHeader?: string | null): Invocation {
-  const inBody = isObject(body) ? findRunId(body) : null
+export function readInvocation(given: unknown, runIdHeader?: string | null): Invocation {
+  const ofAuthor = unwrapAgent(given)
+  const body = withContextsRead(ofAuthor)
+  const whole = ofAuthor === given ? body : withContextsRead(given)
+  const inBody = isObject(whole) ? findRunId(whole) : null
   const inHeader = runKind(runIdHeader) === 'none' ? null : (runIdHeader ?? null)
   const runId = inBody ?? inHeader
+  const { entered, own, ...asked } = readBody(body)
   return {
-    ...readBody(unwrapAgent(body)),
+    ...asked,
     runId,
     runIdFrom: inBody ? 'body' : inHeader ? 'header' : null,
     kind: runKind(runId),
+    forWorkflow: forWorkflow(contextsOf(ofAuthor, body), { inputs: asked.inputs, entered, own, runId }),
   }
+}
+
+function forWorkflow(
+  contexts: ForWorkflow,
+  { inputs, entered, own, runId }: Pick<Asked, 'inputs' | 'entered' | 'own'> & { runId: string | null },
+): ForWorkflow | undefined {
+  const names = Object.keys(inputs)
+  // No user knows the id of the run that the form starts.
+  const isEntered = (name: string) =>
+    Object.hasOwn(entered, name) && (runId === null || entered[name] !== runId)
+  const isBeside = (name: string) => Object.hasOwn(own, name) || Object.hasOwn(entered, name)
+  const others = names.filter(name => !isEntered(name))
+  const [notEntered, inside] = [others.filter(isBeside), others.filter(name => !isBeside(name))]
+  const read: ForWorkflow = {
+    ...contexts,
+    ...(notEntered.length > 0 && { notEntered }),
+    ...(inside.length > 0 && { inside }),
+  }
+  return Object.keys(read).length > 0 ? read : undefined
 }
 
 function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {

@@ -34,17 +34,17 @@ export function readLegacy(body: JsonObject): ShapeRead | null {
   const payload = object(body.payload)
   const action = object(payload.action)
   const entity = readEntity(payload.entity) ?? readEntity(context.entity)
+  const entered = object(payload.properties)
+  const own = { ...unknownFields(context, RUN_CONTEXT), ...unknownFields(payload, PAYLOAD) }
   return {
     action: text(body.action) ?? text(action.identifier),
     operation: text(action.trigger),
     blueprint:
       text(context.blueprint) ?? text(action.blueprint) ?? text(entity?.blueprint) ?? text(body.blueprint),
     entity,
-    inputs: {
-      ...unknownFields(context, RUN_CONTEXT),
-      ...unknownFields(payload, PAYLOAD),
-      ...object(payload.properties),
-    },
+    inputs: { ...own, ...entered },
+    entered,
+    own,
     encrypted: texts(payload.censoredProperties),
     trigger: readTrigger(body.trigger),
     rest: unknownFields(body, LEGACY),

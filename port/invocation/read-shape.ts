@@ -11,7 +11,8 @@ import { unwrapAgent } from './unwrap-agent.ts'
 
 /** Reads the shape that a body has, and with it whatever its author put beside. */
 export function readShape(body: JsonObject): Asked {
-  const shape = knownShape(body) ?? { inputs: {}, rest: body }
+  const shape = knownShape(body)
+  if (!shape) return readFlat(body)
   const beside = isEmpty(shape.rest) ? NOTHING : readFlat(shape.rest)
   return {
     action: shape.action ?? beside.action,
@@ -19,6 +20,8 @@ export function readShape(body: JsonObject): Asked {
     blueprint: shape.blueprint ?? beside.blueprint,
     entity: shape.entity ?? beside.entity,
     inputs: merge(beside.inputs, shape.inputs),
+    entered: shape.entered ?? (spreadsInputs(body) ? beside.entered : {}),
+    own: merge(shape.own ?? {}, beside.own, beside.entered),
     encrypted: [...new Set([...(shape.encrypted ?? []), ...beside.encrypted])],
     event: shape.event ?? beside.event,
     trigger: shape.trigger ?? beside.trigger,
@@ -63,6 +66,12 @@ function readFlat(body: JsonObject): Asked {
   const ownAction = readAction(spreadsInputs(body) ? null : body.action)
   const trigger = [portContext.trigger, body.trigger].find(hasBy)
   const entity = readEntity(portContext.entity) ?? portPayload.entity
+  const own = unknownFields(context, RUN_CONTEXT)
+  const entered = merge(
+    // A workflow's node has the author's keys in its payload.
+    inRun ? object(body.payload) : {},
+    unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
+  )
   return {
     action: action.identifier ?? portPayload.action ?? ownAction.identifier,
     operation: portPayload.operation ?? text(object(trigger).operation),
@@ -78,11 +87,11 @@ function readFlat(body: JsonObject): Asked {
       portPayload.inputs,
       unknownFields(runContext(portContext.context), RUN_CONTEXT),
       unknownFields(portContext, PORT_CONTEXT),
-      unknownFields(context, RUN_CONTEXT),
-      // A workflow's node has the author's keys in its payload.
-      inRun ? object(body.payload) : {},
-      unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
+      own,
+      entered,
     ),
+    entered,
+    own,
     encrypted: [...portPayload.encrypted, ...action.encrypted, ...ownAction.encrypted],
     event: portPayload.event,
     trigger: readTrigger(trigger) ?? portPayload.trigger,
@@ -103,6 +112,8 @@ const NOTHING: Asked = {
   blueprint: null,
   entity: null,
   inputs: {},
+  entered: {},
+  own: {},
   encrypted: [],
   event: null,
   trigger: null,

@@ -92,6 +92,11 @@ export const BOUNDS = {
     16 * MB,
     'not read; treated as no answer',
   ),
+  workflowFile: bytes(
+    'workflow file that is read to name the inputs that it declares',
+    64 * KB,
+    'not read; the message names no declared input',
+  ),
   logWaiting: bytes("lines of the relay's log that wait to be written", 16 * MB, 'further lines are dropped'),
   refused: amount(
     'refused webhooks that are kept; the same again counts once',

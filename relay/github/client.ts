@@ -1,5 +1,5 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
-import type { JsonObject } from '../../port/types.ts'
+import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import type { OnAnswer } from '../http/answer-outcome.ts'
 import type { Target } from '../store/delivery.ts'
@@ -33,12 +33,12 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
    * Sends one dispatch. It is not idempotent: where it may have started a workflow, it is never repeated.
    *
    * @param content.payload what the action reads
-   * @param content.inputs Port's inputs, for the inputs of a workflow
+   * @param content.invocation what the inputs of a workflow are made of
    * @param sendBy after that, milliseconds since 1970, nothing is sent
    */
   dispatch(
     target: Target,
-    content: { payload: ClientPayload; inputs: JsonObject },
+    content: { payload: ClientPayload; invocation: Invocation },
     sendBy?: number,
   ): Promise<DispatchOutcome>
 }

@@ -1,17 +1,21 @@
 import { RequestError } from '@octokit/request-error'
 import type { ClientPayload } from '../../port/client-payload.ts'
-import { isObject, type JsonObject } from '../../port/types.ts'
+import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
 import type { Credential } from './credential.ts'
 import { type DispatchOutcome, deferred, PreparationError, RejectedError } from './dispatch-outcome.ts'
 import { rawMessage } from './github-answer.ts'
 import { createLearned } from './learned.ts'
 import { type DispatchPolicy, type GitHubAnswer, postDispatch } from './post-dispatch.ts'
 import type { RepositoryReader } from './read-repository.ts'
-import { encodeInputs } from './workflow-inputs.ts'
+import { readDeclaredInputs } from './workflow-file.ts'
+import { fitInputs, type Offer, offeredNames, offerInputs } from './workflow-inputs.ts'
 import {
+  type Dispatched,
   isUnknownField,
   isUnknownRef,
   missingInput,
+  tooLargeSentence,
+  undeclaredSentence,
   unexpectedInputs,
   workflowRefusal,
 } from './workflow-refusal.ts'
@@ -26,7 +30,7 @@ interface WorkflowTarget {
 
 export type WorkflowDispatcher = (
   target: WorkflowTarget,
-  content: { payload: ClientPayload; inputs: JsonObject },
+  content: { payload: ClientPayload; invocation: Invocation },
   policy: DispatchPolicy,
 ) => Promise<DispatchOutcome>
 
@@ -74,13 +78,48 @@ export function createWorkflowDispatcher(
     }
   }
 
+  /** The inputs that the file declares; null if it can't be read: it only helps to say what is wrong. */
+  function readInputs(dispatched: Dispatched): Promise<JsonObject | null> {
+    return readDeclaredInputs(credential, dispatched).catch(() => null)
+  }
+
+  function remembered(key: string): Undeclared {
+    const names = undeclared.get(key)
+    return names ? { names, from: 'memory' } : { names: new Set(), from: 'refusals' }
+  }
+
+  /** @throws RejectedError where an input of the user would get lost, or they are too large */
+  async function choose(
+    dispatched: Dispatched,
+    offer: Offer,
+    known: Undeclared,
+  ): Promise<{ inputs: Record<string, string>; known: Undeclared }> {
+    const fitted = fitInputs(offer, known.names)
+    if ('inputs' in fitted) return { inputs: fitted.inputs, known }
+    // The workflow may have been corrected: nothing fails because of what an earlier dispatch has learned.
+    if (known.from === 'memory') return choose(dispatched, offer, { names: new Set(), from: 'refusals' })
+    if ('undeclared' in fitted) {
+      const declared = Object.keys((await readInputs(dispatched)) ?? {})
+      throw new RejectedError(undeclaredSentence(dispatched, fitted.undeclared, declared))
+    }
+    // Without what isn't declared, it may fit.
+    const declared = known.from === 'file' ? null : await readInputs(dispatched)
+    if (!declared) throw new RejectedError(tooLargeSentence(dispatched, fitted.tooLarge))
+    const names = offeredNames(offer).filter(name => !Object.hasOwn(declared, name))
+    return choose(dispatched, offer, { names: new Set(names), from: 'file' })
+  }
+
   return async (target, content, policy) => {
     const { repository, workflow } = target
+    const offer = offerInputs(content.invocation, content.payload)
     let isReread = false
+    let learned: Undeclared | null = null
     for (let requests = 1; ; requests++) {
       const ref = target.ref ?? (await findDefaultBranch(repository))
       const key = [repository.toLowerCase(), workflow, ref].join('\n')
-      const inputs = encodeInputs(content, undeclared.get(key) ?? new Set())
+      const dispatched = { repository, workflow, ref }
+      const before = learned ?? remembered(key)
+      const { inputs, known }: Awaited<ReturnType<typeof choose>> = await choose(dispatched, offer, before)
       const wantsRun = server.get(SERVER) === undefined
       const body = { ref, inputs, ...(wantsRun && { [RUN_DETAILS]: true }) }
       const parameters = { placeholders: { workflow_id: workflow }, body }
@@ -95,37 +134,40 @@ export function createWorkflowDispatcher(
         const refusal = readRefusal(error)
         if (!refusal) throw error
         const { status, message } = refusal
+        // An input may have the field's name: then the message may be about the input.
+        const isServers =
+          wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)
+        if (isServers) server.set(SERVER, 'no run details')
+        const names = learn(message, known.names)
+        if (names) {
+          learned = { names, from: known.from === 'memory' ? 'memory' : 'refusals' }
+          undeclared.set(key, names)
+        }
         if (isUnknownRef(message) && target.ref === null && !isReread) {
           isReread = true
+          learned = null
           defaultBranches.forget(repository.toLowerCase())
-        } else if (!learn(key, message, wantsRun, inputs) || requests === MAX_REQUESTS) {
-          throw new RejectedError(
-            workflowRefusal(status, message, { repository, workflow, ref }, inputs),
-            error,
-          )
+        } else if (!(isServers || names) || requests === MAX_REQUESTS) {
+          throw new RejectedError(workflowRefusal(status, message, dispatched, inputs), error)
         }
       }
     }
   }
+}
 
-  /** Whether the refusal showed what to send instead. */
-  function learn(key: string, message: string, wantsRun: boolean, inputs: Record<string, string>): boolean {
-    // An input may have the field's name: then the message may be about the input.
-    if (wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)) {
-      server.set(SERVER, 'no run details')
-      return true
-    }
-    const known = undeclared.get(key) ?? new Set()
-    const missing = missingInput(message)
-    if (missing !== null && known.has(missing)) {
-      undeclared.forget(key)
-      return true
-    }
-    const names = unexpectedInputs(message).filter(name => !known.has(name))
-    if (names.length === 0) return false
-    undeclared.set(key, new Set([...(known.size < MAX_UNDECLARED ? known : []), ...names]))
-    return true
-  }
+/** Inputs that a workflow doesn't declare, and what showed it: an earlier dispatch, refusals of this one, or its file. */
+interface Undeclared {
+  names: ReadonlySet<string>
+  from: 'memory' | 'refusals' | 'file'
+}
+
+/** What a workflow doesn't declare, after a refusal; null if the refusal shows nothing new. */
+function learn(message: string, known: ReadonlySet<string>): ReadonlySet<string> | null {
+  const missing = missingInput(message)
+  if (missing !== null && known.has(missing)) return new Set()
+  const names = unexpectedInputs(message).filter(name => !known.has(name))
+  if (names.length === 0) return null
+  return new Set([...(known.size < MAX_UNDECLARED ? known : []), ...names])
 }
 
 function readAnswer({ status, data }: Pick<GitHubAnswer, 'status' | 'data'>): DispatchOutcome {

@@ -1,6 +1,6 @@
 import { type ClientPayload, shrinkClientPayload } from '../../port/client-payload.ts'
-import type { Json, JsonObject } from '../../port/types.ts'
-import { RejectedError } from './dispatch-outcome.ts'
+import { guideContext, guidePayload } from '../../port/guide-context.ts'
+import type { Invocation, Json } from '../../port/types.ts'
 
 /**
  * As many as a workflow can declare, and a dispatch can have.
@@ -12,50 +12,121 @@ const MAX_BYTES = 65_535
 
 /** The input that gets the payload for the action, as JSON. */
 const PAYLOAD_INPUT = 'port'
+/** What the relay offers in addition to the inputs of an invocation, if the workflow declares it. */
+export const OFFERED_INPUTS = [PAYLOAD_INPUT, 'port_context', 'port_run_id', 'run_id', 'port_payload']
+
+/** What a workflow may get of an invocation, each input as GitHub takes it. */
+export interface Offer {
+  /** What a user entered in the form; null is left out, so that the workflow's default applies. */
+  entered: Map<string, string>
+  /** Everything else: what the author put next to the form, then what the relay adds. */
+  others: Map<string, string>
+  /** Null if an input of the user has its name. */
+  payload: ClientPayload | null
+}
+
+type Texts = Record<string, string>
+
+/** What to send, or why these inputs can't be sent. */
+export type Fitted =
+  | { inputs: Texts }
+  /** Entered inputs that the workflow would not get at all. */
+  | { undeclared: string[] }
+  /** `largest`: an input; `lost`: entered inputs that would have to be left out of `port`, from where nobody could fetch them. */
+  | { tooLarge: { bytes: number; largest: string; lost: string[] } }
+
+/** Texts as they are, `true` and `false`, numbers as text, objects and arrays as JSON. */
+export function offerInputs(invocation: Invocation, payload: ClientPayload): Offer {
+  const { inputs, runId, forWorkflow = {} } = invocation
+  const [notEntered, inside] = [new Set(forWorkflow.notEntered), new Set(forWorkflow.inside)]
+  const given = Object.entries(inputs)
+    .filter(([name, value]) => value !== null && !inside.has(name))
+    .map(([name, value]): [string, string] => [name, encode(value)])
+  const ofRelay: [string, string | null][] = [
+    ['port_context', encode(forWorkflow.port_context ?? guideContext(invocation))],
+    ['port_run_id', runId],
+    ['run_id', runId],
+    ['port_payload', encode(forWorkflow.port_payload ?? guidePayload(invocation))],
+  ]
+  // An input of the user wins, also where it is empty.
+  const isFree = (name: string) => !Object.hasOwn(inputs, name) || inside.has(name)
+  return {
+    entered: new Map(given.filter(([name]) => !notEntered.has(name))),
+    others: new Map([
+      ...given.filter(([name]) => notEntered.has(name)),
+      ...ofRelay.filter((each): each is [string, string] => each[1] !== null && isFree(each[0])),
+    ]),
+    payload: isFree(PAYLOAD_INPUT) ? payload : null,
+  }
+}
 
 /**
- * The inputs of a `workflow_dispatch`: texts, `true` and `false`, numbers as text, objects and arrays as JSON. A null
- * is left out, so that the workflow's default applies, and so is what the workflow does not declare.
- *
- * Of more than 25, only the first 25 are given: either the workflow declares them all, and then no other, or GitHub
- * names those that it does not declare, and starts nothing.
- *
- * @throws RejectedError where they are more than GitHub takes
+ * The inputs of one request. Of more than 25, only 25 are in it: either the workflow declares them all, and then no
+ * other, or GitHub names those that it doesn't declare, and starts nothing. An entered input that isn't in the request
+ * must be in `port`. If all of it together is too large, `port` is shortened, then `port_payload` is left out.
  */
-export function encodeInputs(
-  { inputs, payload }: { inputs: JsonObject; payload: ClientPayload },
-  undeclared: ReadonlySet<string>,
-): Record<string, string> {
-  const encoded = Object.fromEntries(
-    Object.entries(inputs)
-      .filter(([name, value]) => value !== null && name !== PAYLOAD_INPUT && !undeclared.has(name))
-      .slice(0, MAX_INPUTS)
-      .map(([name, value]) => [name, encode(value)]),
+export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
+  const names = chooseNames(offer, undeclared)
+  const carried = [...offer.entered.keys()].filter(name => !names.includes(name))
+  if (carried.length > 0 && !(offer.payload && names.includes(PAYLOAD_INPUT))) return { undeclared: carried }
+  const fitted = assemble(offer, names, carried)
+  if ('inputs' in fitted || !offer.others.has('port_payload')) return fitted
+  return assemble(
+    offer,
+    names.filter(name => name !== 'port_payload'),
+    carried,
   )
-  const count = Object.keys(encoded).length
-  const room = MAX_BYTES - bytes(encoded)
-  // A workflow that declares as many inputs as GitHub allows has none for the payload.
-  const hasPayload = count < MAX_INPUTS && !undeclared.has(PAYLOAD_INPUT)
-  const text = hasPayload ? fitPayload(payload, room) : ''
-  if (room < 0 || text === null) {
-    const largest = Object.entries(encoded).sort(([, a], [, b]) => b.length - a.length)[0]?.[0]
-    throw new RejectedError(
-      `GitHub takes at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${MAX_BYTES - room}; the largest input is "${largest}".`,
-    )
+}
+
+export const offeredNames = ({ entered, others }: Offer): string[] => [
+  ...new Set([...entered.keys(), PAYLOAD_INPUT, ...others.keys()]),
+]
+
+/** Those that come first, as many as GitHub takes. */
+function chooseNames({ entered, others, payload }: Offer, undeclared: ReadonlySet<string>): string[] {
+  const port = payload ? [PAYLOAD_INPUT] : []
+  const declared = [...entered.keys()].filter(name => !undeclared.has(name))
+  // A workflow doesn't declare them all, so that the others must be in the payload.
+  const needsPort = declared.length < entered.size || entered.size > MAX_INPUTS
+  const inOrder = [...(needsPort ? port : []), ...declared, ...port, ...others.keys()]
+  return [...new Set(inOrder)].filter(name => !undeclared.has(name)).slice(0, MAX_INPUTS)
+}
+
+function assemble({ entered, others, payload }: Offer, names: string[], carried: string[]): Fitted {
+  const inputs: Texts = Object.fromEntries(
+    names.flatMap(name => {
+      const text = entered.get(name) ?? others.get(name)
+      return text === undefined ? [] : [[name, text]]
+    }),
+  )
+  const room = MAX_BYTES - bytes(inputs)
+  const hasPayload = payload !== null && names.includes(PAYLOAD_INPUT)
+  const port = hasPayload ? fitPayload(payload, room) : null
+  if (room < 0 || (hasPayload && port === null)) {
+    const largest = Object.entries(inputs).sort(([, a], [, b]) => b.length - a.length)[0]?.[0] ?? ''
+    return { tooLarge: { bytes: MAX_BYTES - room, largest, lost: [] } }
   }
-  return hasPayload ? { ...encoded, [PAYLOAD_INPUT]: text } : encoded
+  if (port === null) return { inputs }
+  const { relay, truncated } = port.payload.port
+  const left = new Set(truncated)
+  const lost = carried.filter(name => left.has('inputs') || left.has(`inputs.${name}`))
+  if (relay === null && lost.length > 0) {
+    return { tooLarge: { bytes: MAX_BYTES, largest: PAYLOAD_INPUT, lost } }
+  }
+  return { inputs: { ...inputs, [PAYLOAD_INPUT]: port.text } }
 }
 
 const encode = (value: Json): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
 /** The payload as JSON, so much of it left out that it fits as a JSON text; null where that is not enough. */
-function fitPayload(payload: ClientPayload, room: number): string | null {
+function fitPayload(payload: ClientPayload, room: number): { text: string; payload: ClientPayload } | null {
   // Its quotes are escaped; its name and punctuation count as well.
   const size = (text: string) => bytes({ [PAYLOAD_INPUT]: text }) + 1
   let most = Math.min(room, bytes(payload))
   for (let tries = 0; tries < 8 && most > 0; tries++) {
-    const text = JSON.stringify(shrinkClientPayload(payload, most))
-    if (size(text) <= room) return text
+    const shrunk = shrinkClientPayload(payload, most)
+    const text = JSON.stringify(shrunk)
+    if (size(text) <= room) return { text, payload: shrunk }
     most = Math.floor((Buffer.byteLength(text) * room) / size(text)) - 16
   }
   return null

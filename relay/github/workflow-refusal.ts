@@ -1,9 +1,10 @@
 import { parseJson } from '../../port/parse-json.ts'
+import { nearestName } from '../config/nearest-name.ts'
 import { cleanText } from './clean-text.ts'
 import { forbiddenHint } from './forbidden-hint.ts'
 
 /** What was dispatched; `ref`: branch or tag. */
-interface Dispatched {
+export interface Dispatched {
   repository: string
   workflow: string
   ref: string
@@ -80,6 +81,42 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
       `GitHub rejects inputs of this size for workflow ${workflow} in ${repository}: at most 65,535 characters together.`,
   ],
 ]
+
+const MAX_NAMES = 10
+
+/** Names in quotes, each with the declared one that it may have been meant to be. */
+export function namesOf(names: string[], declared: string[] = []): string {
+  // Names that are sent can't be meant by others.
+  const free = declared.filter(name => !names.includes(name))
+  const shown = names.slice(0, MAX_NAMES).map(name => {
+    const near = nearestName(name.slice(0, 100), free)
+    return `"${cleanText(name, 100)}"${near === null ? '' : ` (closest declared input: "${cleanText(near, 100)}")`}`
+  })
+  const more = names.length - shown.length
+  return more > 0 ? `${shown.join(', ')}, and ${more} more` : shown.join(', ')
+}
+
+/** Why inputs that a user entered would get lost, with the three remedies. */
+export function undeclaredSentence(
+  { repository, workflow, ref }: Dispatched,
+  names: string[],
+  declared: string[],
+): string {
+  const [inputs, them, values] = names.length > 1 ? ['inputs', 'them', 'values'] : ['input', 'it', 'value']
+  return `Workflow ${workflow} in ${repository} doesn't declare the ${inputs} ${namesOf(names, declared)} on "${ref}": declare ${them} under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the ${values}, or leave ${them} out of the body of the Port action.`
+}
+
+/** Why the inputs are more than GitHub takes. */
+export function tooLargeSentence(
+  { repository, workflow }: Dispatched,
+  { bytes, largest, lost }: { bytes: number; largest: string; lost: string[] },
+): string {
+  if (lost.length > 0) {
+    const [inputs, them] = lost.length > 1 ? ['inputs', 'them'] : ['input', 'it']
+    return `The ${inputs} ${namesOf(lost)}, which workflow ${workflow} in ${repository} doesn't declare, would have to be left out of its input "port": GitHub takes at most 65,535 characters of inputs. Set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay, or declare ${them} in the workflow, or send less.`
+  }
+  return `GitHub takes at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}; the largest input is "${cleanText(largest, 100)}".`
+}
 
 /**
  * Why GitHub rejected a `workflow_dispatch`, as a sentence.

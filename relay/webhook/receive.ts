@@ -121,7 +121,12 @@ export function createReceive({
       kind,
       action,
       ...target,
-      invocation: JSON.stringify({ ...invocation, targetFrom: from }),
+      invocation: JSON.stringify({
+        ...invocation,
+        targetFrom: from,
+        // Only a workflow's inputs need what the author templated, which may hold more of a user than name and e-mail.
+        ...(target.workflow === null && { forWorkflow: undefined }),
+      }),
       receivedAt: now,
     }
     return { delivery, wait }

@@ -1,5 +1,7 @@
-import { isObject, type JsonObject } from '../../port/types.ts'
-import { encodeInputs } from '../../relay/github/workflow-inputs.ts'
+import { type ClientPayload, readClientPayload } from '../../port/client-payload.ts'
+import type { Invocation, JsonObject } from '../../port/types.ts'
+import { fitInputs, offeredNames, offerInputs } from '../../relay/github/workflow-inputs.ts'
+import { tooLargeSentence, undeclaredSentence } from '../../relay/github/workflow-refusal.ts'
 import type { TrialEvent } from './read-event.ts'
 import type { TrialWorkflow } from './read-trial-workflow.ts'
 import { nothingStarts } from './relay-end.ts'
@@ -25,7 +27,7 @@ export function chooseStart(type: string | undefined, event: TrialEvent, workflo
       throw new Error(`${name} listens to workflow_dispatch, which has no type: leave --type out.`)
     return {
       title: 'workflow_dispatch',
-      event: { name: 'workflow_dispatch', payload: { inputs: given(event, inputs) } },
+      event: { name: 'workflow_dispatch', payload: { inputs: given(event, workflow, inputs) } },
     }
   }
   const chosen = type ?? event.type ?? types?.[0] ?? 'port_action'
@@ -42,10 +44,25 @@ export function chooseStart(type: string | undefined, event: TrialEvent, workflo
   }
 }
 
-/** As the relay encodes them; what the workflow does not declare is left out, as it is after GitHub has named it. */
-function given({ payload }: TrialEvent, declared: string[]): Record<string, string> {
-  const inputs = isObject(payload.port) && isObject(payload.port.inputs) ? payload.port.inputs : {}
-  const undeclared = [...Object.keys(inputs), 'port'].filter(name => !declared.includes(name))
-  const content = { payload, inputs } as unknown as Parameters<typeof encodeInputs>[0]
-  return encodeInputs(content, new Set(undeclared))
+/**
+ * As the relay sends them, once GitHub has named what the workflow doesn't declare.
+ *
+ * @throws Error with the relay's sentence where it would send nothing
+ */
+function given(event: TrialEvent, { name }: TrialWorkflow, declared: string[]): Record<string, string> {
+  const payload = readClientPayload(event.payload) as ClientPayload
+  const { run_id: runId, action, port } = payload
+  const invocation: Invocation = event.invocation ?? {
+    ...port,
+    ...{ runId, action, runIdFrom: 'body', github: null },
+  }
+  const offer = offerInputs(invocation, payload)
+  const fitted = fitInputs(offer, new Set(offeredNames(offer).filter(each => !declared.includes(each))))
+  if ('inputs' in fitted) return fitted.inputs
+  const dispatched = { repository: 'this folder', workflow: name, ref: 'main' }
+  throw new Error(
+    'undeclared' in fitted
+      ? undeclaredSentence(dispatched, fitted.undeclared, declared)
+      : tooLargeSentence(dispatched, fitted.tooLarge),
+  )
 }

@@ -1,12 +1,14 @@
 import { packClientPayload, readClientPayload } from '../../port/client-payload.ts'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
-import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+import { type Invocation, isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { readText } from './read-text.ts'
 
 /** What a trial plays. */
 export interface TrialEvent {
   /** `client_payload`, as the relay sends it. */
   payload: JsonObject
+  /** What the webhook asks for; null if the file is a dispatch. */
+  invocation: Invocation | null
   /** What Port keeps of its webhook: the body, from which the action fetches what did not fit. */
   body: Json
   /** Null where the event names none, so that the relay's configuration decides. */
@@ -33,7 +35,7 @@ export function readEvent(file: string): TrialEvent {
     const notes =
       payload.run_id === null ? ['The event names no run in Port, so no updates are sent to Port.'] : []
     const type = text(event.event_type) ?? text(event.action) ?? text(payload.action)
-    return { payload, body: {}, type, namesWorkflow: false, notes }
+    return { payload, invocation: null, body: {}, type, namesWorkflow: false, notes }
   }
   if (isObject(event.client_payload)) {
     throw new Error(
@@ -62,13 +64,12 @@ export function readEvent(file: string): TrialEvent {
     )
   }
   const body = kept ?? (given as Json)
-  const invocation = readInvocation(body, kept && text(run.id))
-  const known = invocation.kind !== 'none'
-  const payload = packClientPayload(
-    known ? invocation : { ...invocation, runId: RUN_ID, kind: 'action_run' },
-    { delivery: 'trial', relay: null },
-  )
+  const read = readInvocation(body, kept && text(run.id))
+  const known = read.kind !== 'none'
+  const invocation: Invocation = known ? read : { ...read, runId: RUN_ID, kind: 'action_run' }
+  const payload = packClientPayload(invocation, { delivery: 'trial', relay: null })
   return {
+    invocation,
     payload: payload as unknown as JsonObject,
     body,
     type: invocation.github?.eventType ?? invocation.action,

@@ -9,6 +9,7 @@ import { observePort } from '../../relay/commands/observe-port.ts'
 import { BOUNDS } from '../../relay/config/bounds.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { createIssuerKeys } from '../../relay/reports/issuer-keys.ts'
+import { formContent } from '../support/dispatch-content.ts'
 
 const MB = 1024 ** 2
 const TOO_LARGE = `the answer has more than ${BOUNDS.answer.value} bytes`
@@ -74,8 +75,7 @@ describe('an answer without an end is read no further than its bound', () => {
     const server = await startServer(endless)
     const { dispatch, runsPage } = gitHub(server.url)
     const target = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: 'main' }
-    const payload = { run_id: 'r_1' } as unknown as Parameters<typeof dispatch>[1]['payload']
-    const outcome = await dispatch(target, { payload, inputs: {} })
+    const outcome = await dispatch(target, formContent({}))
     expect(['answer_lost', 'accepted']).toContain(outcome.kind)
     await expect(runsPage('acme/shop', 1, null, 'repository_dispatch')).rejects.toThrow()
     await expect.poll(server.sent).toBeGreaterThan(0)

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
-import type { ClientPayload } from '../../port/client-payload.ts'
 import { createGitHub } from '../../relay/github/client.ts'
+import { formContent } from '../support/dispatch-content.ts'
 import { type GitHubApi, type GitHubApp, startGitHubApi } from '../support/github-api.ts'
 import type { Trouble } from '../support/http-server.ts'
 
@@ -21,9 +21,8 @@ const connect = (
     { apiUrl: api.url, auth: { appId: String(id), privateKey }, webhookSecret: null, oidcIssuer: '' },
     clock,
   )
-const payload = { run_id: 'r_1' } as unknown as ClientPayload
 const dispatch = (github: ReturnType<typeof connect>, repository = 'acme/shop') =>
-  github.dispatch({ repository, eventType: 'deploy', workflow: null, ref: null }, { payload, inputs: {} })
+  github.dispatch({ repository, eventType: 'deploy', workflow: null, ref: null }, formContent({}))
 const asked = (api: GitHubApi) => api.requests.map(({ method, path }) => `${method} ${path}`)
 
 test('an App finds its installation once for a repository, and gets one token for all of them', async () => {

@@ -1,8 +1,8 @@
 import { createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import type { ClientPayload } from '../../port/client-payload.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { readFailure } from '../../relay/github/read-failure.ts'
+import { formContent } from '../support/dispatch-content.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import type { Trouble } from '../support/http-server.ts'
 
@@ -23,7 +23,6 @@ async function open() {
 }
 const connect = (apiUrl: string, token: string) =>
   createGitHub({ apiUrl, auth: { token }, webhookSecret: null, oidcIssuer: '' })
-const payload = { run_id: 'r_1' } as unknown as ClientPayload
 const WORKFLOW = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: null }
 
 test.each(BROKEN)(
@@ -50,7 +49,7 @@ test.each(BROKEN)(
   async (_, trouble) => {
     const { api, github } = await open()
     api.fail({ ...trouble, match: ({ method }) => method === 'GET' })
-    const outcome = await github.dispatch(WORKFLOW, { payload, inputs: {} })
+    const outcome = await github.dispatch(WORKFLOW, formContent({}))
     expect(outcome).toMatchObject({ kind: 'deferred', cause: 'other' })
     expect(api.requests.filter(({ method }) => method === 'POST')).toEqual([])
   },
@@ -64,7 +63,7 @@ test('a refusal in problem+json is that of a gateway: the dispatch waits', async
     headers: { 'content-type': 'application/problem+json' },
   })
   const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
-  expect(await github.dispatch(target, { payload, inputs: {} })).toMatchObject({
+  expect(await github.dispatch(target, formContent({}))).toMatchObject({
     kind: 'deferred',
     reason: 'something between the relay and GitHub answered 404',
   })

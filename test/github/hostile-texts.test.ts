@@ -1,8 +1,8 @@
 import nock from 'nock'
 import { afterEach, expect, test } from 'vitest'
-import type { ClientPayload } from '../../port/client-payload.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { readFailure } from '../../relay/github/read-failure.ts'
+import { formContent } from '../support/dispatch-content.ts'
 
 const API = 'https://api.github.test'
 const TOKEN = 'a-token-of-our-own'
@@ -53,7 +53,7 @@ test.each([403, 422])('what GitHub says to a %i is one line, and holds no secret
   nock(API).get('/repos/acme/shop/actions/runs/7').reply(status, { message })
   const github = open()
   const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
-  const outcome = await github.dispatch(target, { payload: {} as ClientPayload, inputs: {} })
+  const outcome = await github.dispatch(target, formContent({}))
   const hidden = `(${status}: No *** *** *** *** of yours)`
   expect(outcome).toMatchObject({ kind: 'rejected', reason: expect.stringContaining(hidden) })
   const error = await github.run('acme/shop', 7, null).catch(thrown => thrown)

@@ -1,22 +1,16 @@
 import nock from 'nock'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
-import { packClientPayload } from '../../port/client-payload.ts'
-import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { createGitHub } from '../../relay/github/client.ts'
+import { dispatchContent, formContent } from '../support/dispatch-content.ts'
 import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../support/github-api/types.ts'
 import { startGitHubApi } from '../support/github-api.ts'
 import type { Trouble } from '../support/http-server.ts'
 import { REFUSALS } from './workflow-dispatch-refusals.ts'
 
+/** What a workflow may declare beside the inputs of the form. */
+const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }
 const TARGET = { repository: 'acme/shop', eventType: 'deploy', workflow: 'deploy.yml', ref: null }
-
-function content(inputs: JsonObject) {
-  const run = { id: 'r_1' }
-  const invocation = readInvocation({ run, action: { identifier: 'deploy' }, inputs })
-  const payload = packClientPayload({ ...invocation, inputs }, { delivery: 'd_1', relay: null })
-  return { inputs, payload }
-}
 
 async function open(
   inputs: Record<string, DeclaredInput> = {},
@@ -46,7 +40,9 @@ async function open(
       offset += ms
     },
     dispatch: (given: JsonObject = {}, target: Partial<typeof TARGET> | { ref: string } = {}) =>
-      github.dispatch({ ...TARGET, ...target }, content(given)),
+      github.dispatch({ ...TARGET, ...target }, formContent(given)),
+    /** The same with a whole body. */
+    send: (body: JsonObject, relay?: string) => github.dispatch(TARGET, dispatchContent(body, relay)),
     /** The bodies of the dispatches that were sent since the last call. */
     sent() {
       const posts = api.requests.filter(({ method }) => method === 'POST')
@@ -58,7 +54,7 @@ async function open(
 
 describe('a workflow_dispatch', () => {
   test('goes to the workflow on the default branch, and its answer names the run', async () => {
-    const { api, dispatch, sent } = await open({ service: {}, port: {} }, {}, { defaultBranch: 'trunk' })
+    const { api, dispatch, sent } = await open({ service: {}, ...OFFERED }, {}, { defaultBranch: 'trunk' })
     const outcome = await dispatch({ service: 'web' })
     const [run] = api.runs
     expect(outcome).toMatchObject({
@@ -68,7 +64,7 @@ describe('a workflow_dispatch', () => {
     const [body] = sent()
     expect(body).toMatchObject({ ref: 'trunk', return_run_details: true })
     expect(body!.inputs.service).toBe('web')
-    expect(JSON.parse(body!.inputs.port!)).toEqual(content({ service: 'web' }).payload)
+    expect(JSON.parse(body!.inputs.port!)).toEqual(formContent({ service: 'web' }).payload)
     await dispatch({ service: 'web' })
     expect(api.requests.map(({ method }) => method)).toEqual(['POST'])
   })
@@ -85,12 +81,14 @@ describe('a workflow_dispatch', () => {
   })
 
   test('gives inputs as text: booleans, numbers, objects and arrays as JSON; null is left out', async () => {
-    const names = ['text', 'flag', 'count', 'tags', 'config', 'size', 'port']
+    const names = ['text', 'flag', 'count', 'tags', 'config', 'size', ...Object.keys(OFFERED)]
     const declared = Object.fromEntries(names.map(name => [name, { default: 'preset' }]))
     const { api, dispatch } = await open(declared)
     await dispatch({ text: 'a\nb', flag: false, count: 1.5, tags: ['x'], config: { a: null }, size: null })
-    const { port, ...inputs } = api.workflowDispatches[0]!.allInputs
+    const { port, port_context: _, port_payload: __, ...inputs } = api.workflowDispatches[0]!.allInputs
     expect(inputs).toEqual({
+      port_run_id: 'r_1',
+      run_id: 'r_1',
       text: 'a\nb',
       flag: 'false',
       count: '1.5',
@@ -101,34 +99,107 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(port!).run_id).toBe('r_1')
   })
 
-  test('leaves out what the workflow does not declare, at the price of one request, once', async () => {
-    const { dispatch, sent, advance } = await open({ service: {} })
-    expect(await dispatch({ service: 'web', note: 'x' })).toMatchObject({ kind: 'accepted' })
-    expect(sent().map(({ inputs }) => Object.keys(inputs))).toEqual([
-      ['service', 'note', 'port'],
-      ['service'],
-    ])
-    expect(await dispatch({ service: 'web', note: 'x' })).toMatchObject({ kind: 'accepted' })
-    expect(sent().map(({ inputs }) => Object.keys(inputs))).toEqual([['service']])
+  test('leaves out what it offers and the workflow does not declare, at the price of one request, once a minute', async () => {
+    const { dispatch, sent, advance } = await open({ service: {}, port_context: {} })
+    const names = () => sent().map(({ inputs }) => Object.keys(inputs).sort())
+    expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
+    expect(names()).toEqual([[...Object.keys(OFFERED), 'service'].sort(), ['port_context', 'service']])
+    advance(59_000)
+    expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
+    expect(names()).toEqual([['port_context', 'service']])
     // The file may have changed since.
-    advance(600_001)
+    advance(2_000)
     await dispatch({ service: 'web' })
+    expect(names()).toHaveLength(2)
+  })
+
+  test('of an input that a user entered and the workflow does not declare is sent if the payload carries it', async () => {
+    const { api, dispatch, sent } = await open({ service: {}, port: {} })
+    expect(await dispatch({ service: 'web', note: 'x', empty: null })).toMatchObject({ kind: 'accepted' })
+    expect(Object.keys(api.workflowDispatches[0]!.inputs).sort()).toEqual(['port', 'service'])
+    expect(JSON.parse(api.workflowDispatches[0]!.inputs.port!).port.inputs).toMatchObject({ note: 'x' })
     expect(sent()).toHaveLength(2)
+  })
+
+  test('is rejected where such an input would get lost, with the closest declared name and what to do', async () => {
+    const { api, workflow, dispatch, sent } = await open({ environment: {}, port: { type: 'number' } })
+    const given = { enviroment: 'prod', note: 'x', port: 8080 }
+    const rejected = {
+      kind: 'rejected',
+      reason:
+        'Workflow deploy.yml in acme/shop doesn\'t declare the inputs "enviroment" (closest declared input: "environment"), "note" on "main": declare them under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the values, or leave them out of the body of the Port action.',
+    }
+    expect(await dispatch(given)).toEqual(rejected)
+    expect(sent().map(({ inputs }) => inputs.port)).toEqual(['8080'])
+    // What was learned is no reason to reject: the workflow may have been corrected.
+    expect(await dispatch(given)).toEqual(rejected)
+    expect(sent()).toHaveLength(1)
+    expect(api.workflowDispatches).toEqual([])
+    Object.assign(workflow.dispatch.inputs, { enviroment: {}, note: {} })
+    expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })
+    expect(api.workflowDispatches[0]!.inputs).toEqual({ enviroment: 'prod', note: 'x', port: '8080' })
+  })
+
+  test('gives port_context and port_payload as the body has them, as an object or as text, else in the shape of the guides', async () => {
+    const declared = { version: { default: 'preset' }, ...OFFERED }
+    const { api, send } = await open(declared)
+    const user = { email: 'ada@acme.example', firstName: 'Ada', phoneNumber: '0909' }
+    const context = { runId: 'r_1', entity: 'shop', version: 2, trigger: { by: { user } }, run_id: null }
+    const text = JSON.stringify({ run: { id: 'r_1' }, inputs: { version: '1' } }, null, 1)
+    await send({ service: 'web', port_context: context, port_payload: text })
+    const { port, ...asWritten } = api.workflowDispatches[0]!.allInputs
+    expect(asWritten).toEqual({
+      ...{ version: 'preset', run_id: 'r_1', port_run_id: 'r_1' },
+      ...{ port_context: JSON.stringify(context), port_payload: text },
+    })
+    expect(JSON.parse(port!).port.inputs).toMatchObject({ service: 'web', version: 2 })
+
+    const entity = { identifier: 'shop', title: 'Shop' }
+    const trigger = { by: { user }, origin: 'UI', at: '2026-11-01T10:00:00.000Z', operation: 'DAY-2' }
+    const action = { identifier: 'deploy', blueprint: 'service' }
+    await send({ run: { id: 'r_2' }, action, entity, trigger, inputs: { version: '3' } })
+    const { port_context, port_payload } = api.workflowDispatches[1]!.inputs
+    const built = {
+      ...{ runId: 'r_2', run_id: 'r_2', blueprint: 'service', entity, action: 'deploy' },
+      requestedBy: 'ada@acme.example',
+      trigger: { ...trigger, by: { user: { email: 'ada@acme.example', name: 'Ada' } } },
+      context: { runId: 'r_2', blueprint: 'service', entity: 'shop' },
+    }
+    expect(JSON.parse(port_context!)).toEqual(built)
+    expect(JSON.parse(port_payload!)).toEqual({
+      ...built,
+      ...{ run: { id: 'r_2' }, payload: { entity, properties: { version: '3' } }, event: null },
+    })
+  })
+
+  test('drops without a word only what no user entered: keys next to the form, and the id of the run', async () => {
+    const { api, send } = await open({ service: {} })
+    const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'web' } }
+    expect(await send({ ...body, note: 'of the author' })).toMatchObject({ kind: 'accepted' })
+    expect(await send({ service: 'web', RUN_ID: 'r_1' })).toMatchObject({ kind: 'accepted' })
+    expect(await send({ service: 'web', note: 'typed', port_context: { runId: 'r_1' } })).toMatchObject({
+      kind: 'rejected',
+      reason: expect.stringContaining('"note"'),
+    })
+    expect(api.workflowDispatches.map(({ inputs }) => inputs)).toEqual([
+      { service: 'web' },
+      { service: 'web' },
+    ])
   })
 
   test('sends an input again that the workflow now requires', async () => {
     const { workflow, dispatch, sent } = await open({})
-    await dispatch({ service: 'web' })
+    await dispatch()
     sent()
-    Object.assign(workflow.dispatch.inputs, { service: { required: true }, port: {} })
-    expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
-    expect(sent().map(({ inputs }) => Object.keys(inputs))).toEqual([[], ['service', 'port']])
+    Object.assign(workflow.dispatch.inputs, { ...OFFERED, port_context: { required: true } })
+    expect(await dispatch()).toMatchObject({ kind: 'accepted' })
+    expect(sent().map(({ inputs }) => Object.keys(inputs).length)).toEqual([0, 5])
   })
 
   test.each(['ignored', 'refused'] as const)(
     'a server by which return_run_details is %s is not asked again',
     async runDetails => {
-      const { dispatch, sent } = await open({ port: {} }, { runDetails })
+      const { dispatch, sent } = await open(OFFERED, { runDetails })
       expect(await dispatch()).toMatchObject({ kind: 'accepted', run: null })
       expect(sent()).toHaveLength(runDetails === 'refused' ? 2 : 1)
       expect(await dispatch()).toMatchObject({ kind: 'accepted', run: null })
@@ -137,7 +208,7 @@ describe('a workflow_dispatch', () => {
   )
 
   test('no text of an input or a workflow, which GitHub quotes, stops the relay from asking for the run', async () => {
-    const { api, dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, port: {} })
+    const { api, dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, ...OFFERED })
     const text = '"return_run_details" is not a permitted key'
     expect(await dispatch({ size: text })).toMatchObject({ kind: 'rejected' })
     expect(await dispatch({ [text]: 'x', return_run_details: 'x' })).toMatchObject({ kind: 'accepted' })
@@ -158,14 +229,14 @@ describe('a workflow_dispatch', () => {
     'Invalid request. "return_run_details" is not a permitted key.',
     'Unpermitted parameter: return_run_details',
   ])('a server that answers %j is asked again without the field', async message => {
-    const { api, dispatch, sent } = await open({ port: {} })
+    const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: ({ method }) => method === 'POST', status: 400, body: { message } })
     expect(await dispatch()).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => 'return_run_details' in body)).toEqual([true, false])
   })
 
   test('a message about an input with the name of the field is not about the field', async () => {
-    const { api, dispatch, sent } = await open({ return_run_details: {}, port: {} })
+    const { api, dispatch, sent } = await open({ return_run_details: {}, ...OFFERED })
     const message = 'Invalid request.\n\n"return_run_details" is not a permitted key.'
     api.fail({ match: ({ method }) => method === 'POST', status: 422, body: { message } })
     expect(await dispatch({ return_run_details: 'x' })).toMatchObject({ kind: 'rejected' })
@@ -174,7 +245,7 @@ describe('a workflow_dispatch', () => {
   })
 
   test('finds the default branch again when it was renamed', async () => {
-    const { api, dispatch, sent } = await open({ port: {} })
+    const { api, dispatch, sent } = await open(OFFERED)
     await dispatch()
     api.addRepository('acme/shop', {
       defaultBranch: 'trunk',
@@ -183,7 +254,7 @@ describe('a workflow_dispatch', () => {
           path: '.github/workflows/deploy.yml',
           name: 'Deploy',
           eventTypes: [],
-          dispatch: { inputs: { port: {} } },
+          dispatch: { inputs: OFFERED },
         },
       ],
     })
@@ -197,23 +268,26 @@ describe('a workflow_dispatch', () => {
     const { dispatch, sent } = await open(Object.fromEntries(Object.keys(inputs).map(name => [name, {}])))
     expect(await dispatch(inputs)).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => Object.keys(body.inputs))).toEqual([Object.keys(inputs)])
-    // The workflow cannot declare one more.
-    expect(await dispatch({ ...inputs, i25: 'x' })).toMatchObject({ kind: 'accepted' })
-    expect(sent().map(body => Object.keys(body.inputs))).toEqual([Object.keys(inputs)])
+    // The workflow cannot declare one more, so the payload has to carry it.
+    expect(await dispatch({ ...inputs, i25: 'x' })).toMatchObject({
+      kind: 'rejected',
+      reason: expect.stringContaining('declare the input "i25"'),
+    })
   })
 
   test('of more than 25 inputs, those that the workflow declares arrive', async () => {
     const given = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`i${i}`, 'x']))
-    const { api, dispatch, sent } = await open({ i3: {}, i30: { required: true }, i59: {}, port: {} })
+    const { api, dispatch, sent } = await open({ i3: {}, i30: { required: true }, i59: {}, ...OFFERED })
     expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })
-    expect(sent().map(({ inputs }) => Object.keys(inputs).length)).toEqual([25, 25, 14, 4])
-    expect(Object.keys(api.workflowDispatches[0]!.inputs)).toEqual(['i3', 'i30', 'i59', 'port'])
+    expect(sent().map(({ inputs }) => Object.keys(inputs).length)).toEqual([25, 25, 20, 8])
+    const declared = ['i3', 'i30', 'i59', ...Object.keys(OFFERED)]
+    expect(Object.keys(api.workflowDispatches[0]!.inputs).sort()).toEqual(declared.sort())
     expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })
     expect(sent()).toHaveLength(1)
   })
 
   test('leaves out of the payload what does not fit beside the inputs, and says so in it', async () => {
-    const { api, dispatch } = await open({ big: {}, port: {} })
+    const { api, dispatch } = await open({ big: {}, ...OFFERED })
     const big = '"'.repeat(25_000)
     expect(await dispatch({ big, small: 'x' })).toMatchObject({ kind: 'accepted' })
     const { inputs } = api.workflowDispatches[0]!
@@ -223,18 +297,58 @@ describe('a workflow_dispatch', () => {
   })
 
   test('is rejected where its inputs are more than GitHub takes', async () => {
-    const { dispatch, sent } = await open({ big: {}, port: {} })
+    const { dispatch, sent } = await open({ big: {}, ...OFFERED })
     expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual({
       kind: 'rejected',
-      reason:
-        'GitHub takes at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has 80010; the largest input is "big".',
+      reason: expect.stringMatching(
+        /^GitHub takes at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}; the largest input is "big"\.$/,
+      ),
     })
     expect(sent()).toEqual([])
   })
 })
 
+describe('what is too large together', () => {
+  const long = (name: string, bytes: number) => ({ [name]: 'x'.repeat(bytes) })
+
+  test('shortens port first, then leaves out port_payload', async () => {
+    const { api, dispatch } = await open({ big: {}, ...OFFERED })
+    await dispatch(long('big', 30_000))
+    await dispatch(long('big', 40_000))
+    const [first, second] = api.workflowDispatches.map(({ inputs }) => inputs)
+    for (const each of [first!, second!]) {
+      expect(JSON.stringify(each).length).toBeLessThanOrEqual(65_535)
+      expect(JSON.parse(each.port!).port.truncated).toEqual(['inputs.big'])
+      expect(each).toHaveProperty('port_context')
+    }
+    expect(JSON.parse(first!.port_payload!).payload.properties.big).toHaveLength(30_000)
+    expect(second).not.toHaveProperty('port_payload')
+  })
+
+  test('is what the workflow does not declare: it is left out, and nothing else', async () => {
+    const { api, send } = await open({ port_payload: {} })
+    const port_payload = { run: { id: 'r_1' }, ...long('plan', 40_000) }
+    const port_context = { runId: 'r_1', ...long('plan', 40_000) }
+    expect(await send({ port_context, port_payload })).toMatchObject({ kind: 'accepted' })
+    expect(api.workflowDispatches[0]!.inputs).toEqual({ port_payload: JSON.stringify(port_payload) })
+  })
+
+  test('is an input that only the payload could carry: the action fetches it from the relay, else nothing starts', async () => {
+    const { api, send } = await open({ port: {} })
+    const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: long('note', 70_000) }
+    expect(await send(body)).toEqual({
+      kind: 'rejected',
+      reason:
+        'The input "note", which workflow deploy.yml in acme/shop doesn\'t declare, would have to be left out of its input "port": GitHub takes at most 65,535 characters of inputs. Set RELAY_PUBLIC_URL, so that the action can fetch it from the relay, or declare it in the workflow, or send less.',
+    })
+    expect(api.workflowDispatches).toEqual([])
+    expect(await send(body, 'https://relay.example')).toMatchObject({ kind: 'accepted' })
+    expect(JSON.parse(api.workflowDispatches[0]!.inputs.port!).port.truncated).toEqual(['inputs.note'])
+  })
+})
+
 test('an answer that names the run alone, without its page, is an answer', async () => {
-  const { api, dispatch } = await open({ port: {} })
+  const { api, dispatch } = await open(OFFERED)
   api.fail({ match: ({ method }) => method === 'POST', status: 200, body: { workflow_run_id: 42 } })
   expect(await dispatch()).toMatchObject({ kind: 'accepted', run: { id: 42, url: '' } })
 })
@@ -248,7 +362,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     ['is cut before', { cut: 'before' }],
     ["answers with a proxy's page", { status: 200, body: '<html>' }],
   ])('%s: it is not sent again, as it may have started a run', async (_, trouble) => {
-    const { api, dispatch, sent } = await open({ port: {} })
+    const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: isDispatch, ...trouble })
     expect(await dispatch()).toMatchObject({ kind: 'answer_lost' })
     expect(sent()).toHaveLength(1)
@@ -259,7 +373,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     ['429', { status: 429, headers: { 'retry-after': '30' } }, { cause: 'rate_limit' }],
     ["a proxy's 404", { status: 404, body: '<html>' }, { cause: 'other' }],
   ])('%s defers it: nothing was started', async (_, trouble, outcome) => {
-    const { api, dispatch } = await open({ port: {} })
+    const { api, dispatch } = await open(OFFERED)
     api.fail({ match: isDispatch, ...trouble })
     expect(await dispatch()).toMatchObject({ kind: 'deferred', ...outcome })
     expect(api.workflowDispatches).toEqual([])
@@ -271,14 +385,14 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     ['a limit', { status: 429 }],
     ['a 401', { status: 401 }],
   ])('%s of the request for the default branch defers it', async (_, trouble) => {
-    const { api, dispatch, sent } = await open({ port: {} })
+    const { api, dispatch, sent } = await open(OFFERED)
     api.fail(trouble)
     expect(await dispatch()).toMatchObject({ kind: 'deferred' })
     expect(sent()).toEqual([])
   })
 
   test('waits where GitHub limits the request for the new name', async () => {
-    const { api, dispatch } = await open({ port: {} })
+    const { api, dispatch } = await open(OFFERED)
     api.renameRepository('acme/shop', 'acme/store')
     api.fail({
       match: ({ path }) => path.startsWith('/repositories/'),
@@ -306,7 +420,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
   ])(
     'goes to %s, as the repository is called now, only where that is allowed',
     async (name, outcome, methods) => {
-      const { api, dispatch } = await open({ port: {} })
+      const { api, dispatch } = await open(OFFERED)
       api.renameRepository('acme/shop', name)
       expect(await dispatch({}, { ref: 'main' })).toMatchObject(outcome)
       expect(api.requests.map(({ method }) => method)).toEqual(methods)
@@ -327,7 +441,7 @@ describe('what GitHub refuses is reported as a sentence, with what to change:', 
     const auth = { token: 'github_pat_x' }
     const apiUrl = 'https://api.github.test'
     const github = createGitHub({ apiUrl, auth, webhookSecret: null, oidcIssuer: '' })
-    const outcome = await github.dispatch({ ...TARGET, ref: 'main' }, content({ service: 'hunter2' }))
+    const outcome = await github.dispatch({ ...TARGET, ref: 'main' }, formContent({ service: 'hunter2' }))
     expect(outcome).toMatchObject({ kind: 'rejected', reason: sentence })
   })
 })

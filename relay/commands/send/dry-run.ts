@@ -1,8 +1,8 @@
-import { packClientPayload } from '../../../port/client-payload.ts'
+import { type ClientPayload, packClientPayload } from '../../../port/client-payload.ts'
 import { readInvocation } from '../../../port/invocation/read-invocation.ts'
-import type { JsonObject } from '../../../port/types.ts'
+import type { Invocation, JsonObject } from '../../../port/types.ts'
 import type { Config } from '../../config/config.ts'
-import { encodeInputs } from '../../github/workflow-inputs.ts'
+import { fitInputs, offerInputs } from '../../github/workflow-inputs.ts'
 import type { Target } from '../../store/delivery.ts'
 import { deliveryId } from '../../webhook/delivery-id.ts'
 import { parseBody } from '../../webhook/parse.ts'
@@ -45,9 +45,16 @@ export function dryRun(
           url: `${base}/actions/workflows/${encodeURIComponent(workflow)}/dispatches`,
           body: {
             ref: ref ?? '(the default branch)',
-            inputs: encodeInputs({ payload, inputs }, new Set()),
+            inputs: firstInputs(invocation, payload),
             return_run_details: true,
           },
         }
   return { target, inputs, request: { method: 'POST', ...request } }
+}
+
+/** Those that the relay sends as long as it doesn't know which ones the workflow declares. */
+function firstInputs(invocation: Invocation, payload: ClientPayload): Record<string, string> {
+  const fitted = fitInputs(offerInputs(invocation, payload), new Set())
+  if ('inputs' in fitted) return fitted.inputs
+  throw new Error('The inputs are more than GitHub takes: at most 65,535 characters together.')
 }

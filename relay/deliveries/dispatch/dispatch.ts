@@ -61,8 +61,7 @@ export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: 
   const attempt = started.delivery.attempts
   const invocation = JSON.parse(claimed.invocation) as Invocation
   const payload = packClientPayload(invocation, { delivery: claimed.id, relay: deps.publicUrl })
-  const { inputs } = invocation
-  const outcome = await github.dispatch(claimed, { payload, inputs }, claimed.leaseUntil - REQUESTS_MS)
+  const outcome = await github.dispatch(claimed, { payload, invocation }, claimed.leaseUntil - REQUESTS_MS)
   deps.onAttempt?.(outcome.kind)
   if (outcome.kind === 'deferred' && outcome.cause === 'credential') {
     gate.close(repository, store.clock() + CREDENTIAL_MS, outcome.reason, 'credential')

@@ -50,9 +50,9 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     if (repository instanceof Response) return repository
     const workflow = repository.workflows.find(({ path }) => path === c.req.param('path'))
     if (!workflow) return refuse(404, 'Not Found')
-    const { content = `on: { repository_dispatch: { types: ${JSON.stringify(workflow.eventTypes)} } }\n` } =
-      workflow
-    return c.text(content)
+    const { eventTypes: types, dispatch } = workflow
+    const on = { repository_dispatch: { types }, ...(dispatch && { workflow_dispatch: dispatch }) }
+    return c.text(workflow.content ?? `on: ${JSON.stringify(on)}\n`)
   })
 
   app.post('/:owner/:repo/dispatches', c => {

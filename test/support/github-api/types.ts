@@ -18,7 +18,7 @@ type DeclaredWorkflow = {
   }
   /** `active` when absent. */
   state?: 'active' | 'disabled_manually'
-  /** Its file; one that listens to `eventTypes` when absent. */
+  /** Its file; one with the triggers above when absent. */
   content?: string
 }
 

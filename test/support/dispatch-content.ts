@@ -1,0 +1,13 @@
+import { packClientPayload } from '../../port/client-payload.ts'
+import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import type { JsonObject } from '../../port/types.ts'
+
+/** What is dispatched of a body that Port sends, without RELAY_PUBLIC_URL. */
+export function dispatchContent(body: JsonObject, relay: string | null = null) {
+  const invocation = readInvocation(body)
+  return { invocation, payload: packClientPayload(invocation, { delivery: 'd_1', relay }) }
+}
+
+/** The same for inputs of the form. */
+export const formContent = (inputs: JsonObject) =>
+  dispatchContent({ run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs })
