@@ -11,7 +11,7 @@ import { SECRET } from '../support/sign.ts'
 import { until } from '../support/until.ts'
 
 export const REPOSITORY = 'acme/shop'
-const ADMIN_TOKEN = 'an-admin-token-of-some-length'
+export const ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
 /** What of a delivery the admin API shows. */
 interface ShownDelivery {
@@ -27,6 +27,8 @@ export interface Scene {
   port: PortApi
   github: GitHubApi
   relay: Relay
+  /** What the relay was started with. */
+  env: Env
   /** A run in Port, and its webhook to the relay. */
   deliver(webhook?: {
     path?: string
@@ -55,20 +57,19 @@ export async function openScene(
   })
   const routes = join(temporaryFolder(), 'routes.yml')
   if (options.routes) writeFileSync(routes, options.routes)
-  const relay = await openRelayHere(
-    relayEnv({
-      PORT_API_URL: port.url,
-      PORT_CLIENT_ID: port.clientId,
-      GITHUB_API_URL: github.url,
-      GITHUB_TOKEN: github.token,
-      RELAY_REPOSITORY: REPOSITORY,
-      RELAY_ALLOWED_REPOSITORIES: 'acme/*',
-      RELAY_DISPATCH_RATE: '0',
-      RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
-      ...(options.routes && { RELAY_ROUTES: routes }),
-      ...options.env,
-    }),
-  )
+  const env = relayEnv({
+    PORT_API_URL: port.url,
+    PORT_CLIENT_ID: port.clientId,
+    GITHUB_API_URL: github.url,
+    GITHUB_TOKEN: github.token,
+    RELAY_REPOSITORY: REPOSITORY,
+    RELAY_ALLOWED_REPOSITORIES: 'acme/*',
+    RELAY_DISPATCH_RATE: '0',
+    RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
+    ...(options.routes && { RELAY_ROUTES: routes }),
+    ...options.env,
+  })
+  const relay = await openRelayHere(env)
   const api = async (path: string) => {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
     const answer = await fetch(`${relay.url}/api/deliveries${path}`, { headers })
@@ -79,6 +80,7 @@ export async function openScene(
     port,
     github,
     relay,
+    env,
     async deliver({ path, body, inputs = {} } = {}) {
       const run = port.createRun({ action: 'deploy_service', properties: inputs })
       const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: [] }
@@ -109,6 +111,9 @@ export async function openScene(
     page: githubRunId => `${github.serverUrl}/${REPOSITORY}/actions/runs/${githubRunId}`,
   }
 }
+
+/** What the relay offers in addition to the inputs of the form. */
+export const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }
 
 /** A workflow that people can start by hand. */
 export const workflow = (

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { until } from '../support/until.ts'
-import { openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
+import { OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
 const INPUTS = { service: 'web', replicas: 3, dry_run: false, tags: ['a'], note: null }
 const DECLARED = { service: {}, replicas: {}, dry_run: {}, tags: {}, note: { default: 'none' }, port: {} }
@@ -62,19 +62,6 @@ describe('a webhook that names a workflow starts it with its inputs by name, and
   })
 })
 
-test('inputs that the workflow does not declare cost one request more, and none the next time', async () => {
-  const scene = await openScene()
-  scene.github.addRepository(REPOSITORY, { workflows: [workflow({ service: {} })] })
-  const path = '/webhook?workflow=deploy.yml'
-  const names = async () => {
-    const { run } = await scene.deliver({ path, inputs: { service: 'web', note: 'x', size: 'y' } })
-    await until(() => run.logs.length > 0, 'Port is updated')
-    return scene.sent().map(({ inputs }) => Object.keys(inputs))
-  }
-  expect(await names()).toEqual([['service', 'note', 'size', 'port'], ['service']])
-  expect(await names()).toEqual([['service']])
-})
-
 describe('a server that does not name the run is asked for it once, and no more:', () => {
   const BODY = { message: 'Invalid request.\n\n"return_run_details" is not a permitted key.' }
   test.each<['ignored' | 'refused', number, number]>([
@@ -84,7 +71,7 @@ describe('a server that does not name the run is asked for it once, and no more:
   ])('where it is %s with %i', async (runDetails, status, requests) => {
     const scene = await openScene({ github: { runDetails } })
     const { github } = scene
-    github.addRepository(REPOSITORY, { workflows: [workflow({ port: {} })] })
+    github.addRepository(REPOSITORY, { workflows: [workflow(OFFERED)] })
     if (status === 400) {
       const asks = ({ body }: { body: unknown }) =>
         (body as JsonObject | undefined)?.return_run_details === true
@@ -103,7 +90,7 @@ describe('a server that does not name the run is asked for it once, and no more:
 
   test('and the title of the run binds it', async () => {
     const scene = await openScene({ github: { runDetails: 'ignored' } })
-    const titled = workflow({ port: {} }, ({ port }) => `Deploy ${JSON.parse(port as string).run_id}`)
+    const titled = workflow(OFFERED, ({ port }) => `Deploy ${JSON.parse(port as string).run_id}`)
     scene.github.addRepository(REPOSITORY, { workflows: [titled] })
     const path = '/webhook?workflow=deploy.yml'
     const delivered = [await scene.deliver({ path }), await scene.deliver({ path })]

@@ -1,0 +1,297 @@
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import type { JsonObject } from '../../port/types.ts'
+import type { DeclaredInput, WorkflowDispatch } from '../support/github-api/types.ts'
+import { playWorkflow } from '../support/player/play-workflow.ts'
+import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { openRelayHere, temporaryFolder } from '../support/relay.ts'
+import { sendRunWebhook } from '../support/run-webhook.ts'
+import { send } from '../support/send.ts'
+import { until } from '../support/until.ts'
+import { ADMIN_TOKEN, OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
+
+const FIXTURES = join(import.meta.dirname, '../fixtures')
+const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
+
+const USER = { email: 'ada@acme.example', firstName: 'Ada', phoneNumber: '0909' }
+const TRIGGER = { by: { user: USER }, origin: 'UI', at: '2026-11-01T10:00:00.000Z', operation: 'DAY-2' }
+const ENTITY = {
+  ...{ identifier: 'shop', title: 'The shop', blueprint: 'service' },
+  ...{ properties: { namespace: 'web' }, relations: { cluster: 'main' } },
+}
+
+interface Guide {
+  /** The webhook's body, as Port renders it. */
+  body: (runId: string) => JsonObject
+  /** What the commands of the workflow are called with. */
+  calls: string[]
+  logs: string[]
+  /** How the run ends in Port. */
+  status?: 'FAILURE'
+  entities?: string[]
+}
+
+const GUIDES: Record<string, Guide> = {
+  'restart-workload': {
+    body: runId => ({
+      reason: 'it leaks',
+      port_context: { runId, entity: ENTITY, blueprint: 'service', trigger: TRIGGER },
+    }),
+    calls: ['restart -n web shop'],
+    logs: ['Restarting The shop: it leaks'],
+  },
+  'scale-service': {
+    body: run_id => ({
+      ...{ replicas: 3, dry_run: false, strategy: null },
+      port_context: { run_id, entity: ENTITY, relations: ENTITY.relations },
+    }),
+    calls: ['scale --cluster main --strategy rolling --replicas 3'],
+    logs: ['Scaled to 3 on main'],
+  },
+  'create-service': {
+    body: runId => ({
+      ...{ service_name: 'cart', labels: ['a', 'b'] },
+      port_context: { runId, blueprint: 'service' },
+    }),
+    calls: ['create cart --labels a+b'],
+    logs: [],
+    entities: ['service/cart'],
+  },
+  'power-of-machine': {
+    // What the author derived by jq, which is nowhere else.
+    body: runId => ({ port_context: { runId, action: 'stop', resource_group: 'rg-1' } }),
+    calls: ['stop rg-1'],
+    logs: ['start skipped, stop success'],
+  },
+  'create-bucket': {
+    // Port's older actions, with the whole body in one input.
+    body: runId => ({
+      port_payload: {
+        ...{ action: 'create_bucket', resourceType: 'run', status: 'TRIGGERED', trigger: TRIGGER },
+        context: { runId, blueprint: 'bucket', entity: null },
+        payload: { entity: null, properties: { bucket: 'logs' } },
+      },
+    }),
+    calls: ['create logs --for ada@acme.example'],
+    logs: ['Created in bucket'],
+  },
+  promote: {
+    // No port_payload in the body: the relay builds it.
+    body: id => ({
+      run: { id },
+      action: { identifier: 'promote', blueprint: 'service' },
+      ...{ inputs: {}, entity: ENTITY, trigger: TRIGGER },
+    }),
+    calls: ['promote The shop --by ada@acme.example --from UI'],
+    logs: ['Promoted'],
+  },
+  'lock-branch': {
+    body: port_run_id => ({ branch: 'main', port_run_id }),
+    calls: ['lock main'],
+    logs: ['Locked main'],
+  },
+  'rotate-key': {
+    body: id => ({ run: { id }, action: { identifier: 'rotate' }, trigger: TRIGGER, inputs: { key: 'k1' } }),
+    calls: ['rotate k1'],
+    logs: ['Rotated k1'],
+  },
+  'triage-incident': {
+    // An automation: "port_payload": "{{ . }}".
+    body: id => ({
+      port_payload: {
+        run: { id },
+        action: { identifier: 'triage' },
+        ...{ inputs: null, entity: null, trigger: { ...TRIGGER, origin: 'AUTOMATION' } },
+        event: {
+          action: 'ENTITY_CREATED',
+          diff: { before: null, after: { identifier: 'P1', properties: { urgency: 'high' } } },
+        },
+      },
+    }),
+    calls: ['channel P1 --urgency high'],
+    logs: ['Channel for P1 is open'],
+  },
+  'tag-image': {
+    body: runId => ({
+      tag: '1.4.2',
+      port_context: JSON.stringify({ runId, entity: 'shop', triggered_by: USER.email }),
+    }),
+    calls: ['tag shop 1.4.2'],
+    logs: ['Tagged for ada@acme.example'],
+  },
+  'request-access': {
+    // No port_context in the body: the relay builds it.
+    body: id => ({
+      run: { id },
+      action: { identifier: 'request_access', blueprint: 'service' },
+      ...{ inputs: { role: 'admin' }, entity: ENTITY, trigger: TRIGGER },
+    }),
+    calls: ['grant admin --to ada@acme.example --on service/shop --by ada@acme.example'],
+    logs: ['Granted admin'],
+  },
+  'delete-environment': {
+    body: runId => ({
+      port_context: { runId, blueprint: 'environment', entity: { identifier: 'broken-env' } },
+    }),
+    calls: ['delete broken-env'],
+    logs: ['Deleting broken-env failed'],
+    status: 'FAILURE',
+  },
+}
+
+const fileOf = (name: string) => join(FIXTURES, `guides/${name}.yml`)
+
+test('twelve workflows in the style of the guides are there, and none of them has the action', () => {
+  const files = readdirSync(join(FIXTURES, 'guides')).map(file => basename(file, '.yml'))
+  expect(files.sort()).toEqual(Object.keys(GUIDES).sort())
+  expect(files).toHaveLength(12)
+  for (const name of files) expect(readFileSync(fileOf(name), 'utf8')).not.toContain('port-webhook-action')
+})
+
+let postgres: TestPostgres
+beforeAll(async () => {
+  postgres = await startPostgres()
+})
+afterAll(() => postgres.close())
+
+describe.each(['sqlite', 'postgres'] as const)('on %s', store => {
+  const open = async () =>
+    openScene({
+      env: {
+        GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
+        ...(store === 'postgres' && { RELAY_DATABASE: await postgres.createDatabase() }),
+      },
+    })
+
+  test('each of them starts unchanged, reads its inputs, and reports as before', async () => {
+    const scene = await open()
+    const { github, port, relay } = scene
+    for (const name of Object.keys(GUIDES)) {
+      const yaml = readFileSync(fileOf(name), 'utf8')
+      const { inputs } = parse(yaml).on.workflow_dispatch
+      github.addRepository(`acme/${name}`, {
+        workflows: [
+          { ...workflow(inputs), path: '.github/workflows/guide.yml', name: parse(yaml).name, content: yaml },
+        ],
+      })
+    }
+    const waiting = Object.entries(GUIDES)
+    const shown: Record<string, Omit<Guide, 'body'>> = {}
+    const worker = async () => {
+      for (let next = waiting.pop(); next; next = waiting.pop()) {
+        const [name, { body }] = next
+        const run = port.createRun({ action: name })
+        const path = `/webhook/acme/${name}?workflow=guide.yml`
+        const answer = await send(relay.url, { path, body: body(run.id), headers: { RUN_ID: run.id } })
+        expect(answer.status, name).toBe(202)
+        const dispatch = await until(
+          () => github.workflowDispatches.find(each => each.repository === `acme/${name}`),
+          `GitHub accepts ${name}`,
+        )
+        const calls = await playGuide(scene, name, dispatch as WorkflowDispatch)
+        await until(() => run.status !== 'IN_PROGRESS', `the run of ${name} ends in Port`)
+        const ofRelay = /^(Dispatched workflow|.*finished|✗|The workflow run)/
+        shown[name] = {
+          calls,
+          logs: run.logs.map(({ message }) => message).filter(message => !ofRelay.test(message)),
+          ...(run.status === 'FAILURE' && { status: run.status }),
+        }
+      }
+    }
+    await Promise.all([worker(), worker(), worker()])
+    const expected = Object.entries(GUIDES).map(([name, { body: _, entities: __, ...guide }]) => [
+      name,
+      guide,
+    ])
+    expect(shown).toEqual(Object.fromEntries(expected))
+    expect(port.entities.map(({ blueprint, identifier }) => `${blueprint}/${identifier}`)).toEqual(
+      Object.values(GUIDES).flatMap(({ entities = [] }) => entities),
+    )
+  })
+
+  /** Plays it as GitHub would, with a command `tool` that writes down how it is called, and fails for what is broken. */
+  async function playGuide({ github, port, relay }: Scene, name: string, dispatch: WorkflowDispatch) {
+    const folder = temporaryFolder()
+    const calls = join(folder, 'calls')
+    writeFileSync(calls, '')
+    const tool = join(folder, 'tool')
+    writeFileSync(tool, `#!/bin/sh\necho "$*" >> ${calls}\ncase "$*" in *broken*) exit 1;; esac\n`)
+    chmodSync(tool, 0o755)
+    await playWorkflow({
+      file: fileOf(name),
+      event: { name: 'workflow_dispatch', payload: { inputs: dispatch.allInputs } },
+      repository: dispatch.repository,
+      runId: dispatch.runId,
+      github,
+      actions: {
+        'port-labs/port-github-action@*': join(FIXTURES, 'migrate/port-github-action'),
+      },
+      env: { PATH: `${folder}:${process.env.PATH}`, PORT_STAND_IN: port.url },
+      secrets: { PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
+    })
+    const run = github.runs.find(({ id }) => id === dispatch.runId)!
+    await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
+    return readFileSync(calls, 'utf8').split('\n').filter(Boolean)
+  }
+
+  test('an undeclared input starts nothing without "port"; redelivered by another relay once it is declared, it arrives with the context as it came', async () => {
+    const scene = await open()
+    const { github } = scene
+    const declared: Record<string, DeclaredInput> = { service: {}, port_context: { required: true } }
+    github.addRepository(REPOSITORY, { workflows: [workflow(declared)] })
+    const path = '/webhook?workflow=deploy.yml'
+    const context = { entity: ENTITY, trigger: TRIGGER, version: 2 }
+    const run = scene.port.createRun()
+    const body = { service: 'web', note: 'x', empty: null, port_context: { runId: run.id, ...context } }
+    const { status, body: answer } = await send(scene.relay.url, { path, body })
+    expect(status).toBe(202)
+    await until(() => run.status === 'FAILURE', 'Port is updated')
+    expect([run.statusLabel, run.summary]).toEqual([
+      'Not started',
+      'Workflow deploy.yml in acme/shop doesn\'t declare the input "note" on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or leave it out of the body of the Port action.',
+    ])
+    expect(github.requests.map(({ method, path, status }) => `${method} ${path} ${status}`)).toEqual([
+      'GET /repos/acme/shop 200',
+      'POST /repos/acme/shop/actions/workflows/deploy.yml/dispatches 422',
+      'GET /repos/acme/shop/contents/.github%2Fworkflows%2Fdeploy.yml?ref=main 200',
+    ])
+    expect(Object.keys(scene.sent()[0]!.inputs).sort()).toEqual(
+      ['service', 'note', ...Object.keys(OFFERED)].sort(),
+    )
+    expect(github.workflowDispatches).toEqual([])
+
+    await scene.relay.stop()
+    declared.note = {}
+    const other = await openRelayHere(scene.env)
+    const redelivered = await fetch(`${other.url}/api/deliveries/${answer.delivery}/redeliver`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    })
+    expect(redelivered.status).toBe(202)
+    await until(() => github.workflowDispatches.length === 1, 'GitHub accepts the dispatch')
+    expect(github.workflowDispatches[0]!.inputs).toEqual({
+      ...{ service: 'web', note: 'x' },
+      port_context: JSON.stringify(body.port_context),
+    })
+  })
+
+  test('with "port", which carries it, the workflow starts', async () => {
+    const scene = await open()
+    scene.github.addRepository(REPOSITORY, { workflows: [workflow({ service: {}, port: {} })] })
+    const { run } = await scene.deliver({
+      path: '/webhook?workflow=deploy.yml',
+      inputs: { service: 'web', note: 'x' },
+    })
+    const { inputs } = await scene.dispatchOf(run)
+    expect(scene.sent().map(each => Object.keys(each.inputs).sort())).toEqual([
+      ['service', 'note', ...Object.keys(OFFERED)].sort(),
+      ['port', 'service'],
+    ])
+    expect(JSON.parse(inputs.port!).port).toMatchObject({
+      inputs: { service: 'web', note: 'x' },
+      truncated: [],
+    })
+  })
+})
