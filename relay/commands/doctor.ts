@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { type Config, ConfigError, readConfig } from '../config/config.ts'
 import { defineCommand, JSON_OPTION } from './command.ts'
-import { type CheckDeps, type Finding, problem } from './doctor/check.ts'
+import { type Check, type CheckDeps, type Finding, problem } from './doctor/check.ts'
 import { checkQuotes, configuration } from './doctor/configuration.ts'
 import { database } from './doctor/database.ts'
 import { github } from './doctor/github.ts'
+import { portActionCheck, recentDeliveries } from './doctor/inputs.ts'
 import { oidcIssuer, proxy, publicUrl } from './doctor/network.ts'
 import { port } from './doctor/port.ts'
 import { repositoryChecks } from './doctor/repositories.ts'
@@ -14,15 +15,21 @@ type Named = Finding & { check: string }
 export const doctor = defineCommand({
   name: 'doctor',
   summary: 'Checks the configuration, and whether all that the relay needs works.',
-  options: { json: JSON_OPTION },
+  options: {
+    'port-action': {
+      type: 'string',
+      value: 'FILE',
+      help: 'also compare this Port action (JSON, as Port exports it) with the workflow that it starts',
+    },
+    json: JSON_OPTION,
+  },
   details: 'The exit code is 1 where something is a problem; warnings alone leave it 0.',
   async run({ env, values, print }) {
-    const findings = await diagnose({
-      env,
-      clock: Date.now,
-      fetch,
-      readFile: path => readFileSync(path, 'utf8'),
-    })
+    const file = values['port-action']
+    const findings = await diagnose(
+      { env, clock: Date.now, fetch, readFile: path => readFileSync(path, 'utf8') },
+      file === undefined ? [] : [portActionCheck(file)],
+    )
     const count = (status: Finding['status']) => findings.filter(each => each.status === status).length
     const [problems, warnings] = [count('problem'), count('warning')]
     if (values.json) print(JSON.stringify({ ok: problems === 0, findings }))
@@ -37,7 +44,7 @@ export const doctor = defineCommand({
 })
 
 /** Runs every check, one after the other. Without a valid configuration there is nothing more to check. */
-export async function diagnose(deps: Omit<CheckDeps, 'config'>): Promise<Named[]> {
+export async function diagnose(deps: Omit<CheckDeps, 'config'>, more: Check[] = []): Promise<Named[]> {
   const names = checkQuotes(deps.env)
   const found: Named[] = names.map(({ status, sentence }) => ({ check: 'configuration', status, sentence }))
   let config: Config
@@ -59,6 +66,8 @@ export async function diagnose(deps: Omit<CheckDeps, 'config'>): Promise<Named[]
     port,
     github,
     ...repositoryChecks(config),
+    recentDeliveries,
+    ...more,
     publicUrl,
     oidcIssuer,
   ]) {

@@ -2,6 +2,7 @@ import type { Config } from '../config/config.ts'
 import { createStore } from './create-store.ts'
 import type { Backend } from './database.ts'
 import { openPostgres } from './postgres/postgres.ts'
+import { openSqliteReadOnly } from './sqlite/read-only.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import type { Store } from './store.ts'
 
@@ -13,6 +14,15 @@ import type { Store } from './store.ts'
  */
 export async function openStore(database: Config['database'], dispatchRate: number): Promise<Store> {
   return createStore(await openBackend(database), dispatchRate)
+}
+
+/** Opens the store for a command that reads it while a relay may run on it. */
+export async function openStoreToRead(
+  database: Config['database'],
+): Promise<Pick<Store, 'list' | 'invocations' | 'close'>> {
+  const backend =
+    database.kind === 'postgres' ? await openPostgres(database.url) : openSqliteReadOnly(database.path)
+  return createStore(backend, 0)
 }
 
 /** Opens the database alone. */

@@ -7,11 +7,13 @@ import { repositoryChecks } from '../../relay/commands/doctor/repositories.ts'
 import { diagnose, doctor } from '../../relay/commands/doctor.ts'
 import { openRelay, type Relay } from '../../relay/commands/open-relay.ts'
 import { readConfig } from '../../relay/config/config.ts'
+import type { DeclaredInput } from '../support/github-api/types.ts'
 import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
 import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
 import { type PortApi, startPortApi } from '../support/port-api.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
+import { send } from '../support/send.ts'
 
 const PUBLIC_URL = 'https://relay.example.com'
 type Env = Record<string, string>
@@ -580,14 +582,12 @@ describe('what does not answer, or not as it should', () => {
     ])
     for (const name of ['tcp-0.yml', 'tcp-1.yml', 'tcp-2.yml'])
       expect(await to(name)).toEqual([
-        `warning: acme/shop: ${name} has an input "port" of its own, which the relay fills with its payload: rename it.`,
+        `warning: acme/shop: ${name} has an input "port" of its own, which the relay fills with its payload where the action in Port has no such input: rename it.`,
       ])
     expect(await to('by-hand.yml')).toEqual([
       'warning: acme/shop: by-hand.yml declares no input "port": without it the action cannot know the run in Port.',
     ])
-    expect(await to('any.yml')).toEqual([
-      'ok: acme/shop: any.yml has workflow_dispatch and declares the input "port".',
-    ])
+    expect(await to('any.yml')).toEqual(['ok: acme/shop: any.yml has workflow_dispatch and declares "port".'])
     github.fail({ match: ({ path }) => path.includes('/contents/'), status: 403 })
     expect(await to('any.yml')).toEqual([
       'warning: acme/shop: any.yml cannot be read: the credential needs the permission Contents: read.',
@@ -664,6 +664,109 @@ describe('what does not answer, or not as it should', () => {
     expect(await wrong({ NODE_EXTRA_CA_CERTS: none })).toEqual([
       `problem: NODE_EXTRA_CA_CERTS: ${none} must hold certificates in PEM form.`,
     ])
+  })
+})
+
+describe('the inputs of a workflow are compared in advance', () => {
+  const BODY = { run: { id: '{{ .run.id }}' }, action: { identifier: 'scale' }, inputs: '{{ .inputs }}' }
+  const FLAT = {
+    '{{ spreadValue() }}': '{{ .inputs }}',
+    port_context: { runId: '{{ .run.id }}', blueprint: '{{ .action.blueprint }}' },
+  }
+  const action = (invocationMethod: object) =>
+    JSON.stringify({
+      identifier: 'scale',
+      trigger: {
+        type: 'self-service',
+        operation: 'DAY-2',
+        userInputs: {
+          properties: { replicas: { type: 'number' }, enviroment: { type: 'string' } },
+          required: ['enviroment'],
+        },
+      },
+      invocationMethod,
+    })
+  const webhook = (workflow: string, body: unknown) =>
+    action({ type: 'WEBHOOK', url: `${PUBLIC_URL}/webhook/acme/scaled?workflow=${workflow}`, body })
+  const inputs = (declared: object) => ({ eventTypes: [], dispatch: { inputs: declared as Declared } })
+  const ALLOWED = { RELAY_ALLOWED_REPOSITORIES: 'acme/*' }
+  type Declared = Record<string, DeclaredInput>
+  const required = { required: true }
+
+  async function compared(json: string): Promise<string[]> {
+    const path = file('port-action.json', json)
+    const found = await run(doctor, ['--json', '--port-action', path], { ...clean, ...ALLOWED })
+    const { findings } = JSON.parse(found.stdout) as { findings: Record<string, string>[] }
+    return findings
+      .filter(({ check }) => check === 'port action')
+      .map(({ status, sentence }) => `${status}: ${sentence}`)
+  }
+  beforeAll(() => {
+    const named = (name: string, declared: object) => ({
+      ...inputs(declared),
+      ...{ name, path: `.github/workflows/${name}.yml` },
+    })
+    github.addRepository('acme/scaled', {
+      workflows: [
+        named('guide', { replicas: {}, environment: {}, port_context: required }),
+        named('carried', { port: {}, region: { required: true, default: 'eu' } }),
+        named('strict', { replicas: required, enviroment: required, region: required }),
+      ],
+    })
+  })
+
+  test('with a Port action, from its file: undeclared, required, carried by "port", and right', async () => {
+    for (const body of [BODY, FLAT, '{{ . }}', undefined])
+      expect(await compared(webhook('guide.yml', body))).toEqual([
+        'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or leave it out of the body of the Port action.',
+      ])
+    expect(await compared(webhook('carried.yml', BODY))).toEqual([
+      'ok: scale: carried.yml in acme/scaled gets every input, and its input "port" carries "replicas", "enviroment".',
+    ])
+    expect(await compared(webhook('strict.yml', BODY))).toEqual([
+      'problem: scale: strict.yml in acme/scaled requires "region", which the action doesn\'t send: add it to the action and its body, or give it a default in the workflow.',
+      'warning: scale: strict.yml in acme/scaled requires "replicas", which a user may leave empty in Port: require it there, or give it a default in the workflow.',
+    ])
+    const ofGitHub = {
+      ...{ type: 'GITHUB', org: 'acme', repo: 'scaled', workflow: 'guide.yml' },
+      workflowInputs: { environment: '{{ .inputs.enviroment }}', port_context: { runId: '{{ .run.id }}' } },
+    }
+    expect(await compared(action(ofGitHub))).toEqual([
+      'ok: scale: guide.yml in acme/scaled gets every input.',
+    ])
+    const event = { type: 'WEBHOOK', url: `${PUBLIC_URL}/webhook/acme/scaled?event_type=x`, body: BODY }
+    expect(await compared(action(event))).toEqual([
+      'ok: scale starts a repository_dispatch, whose payload carries every input.',
+    ])
+    expect(await compared('nonsense')).toEqual([
+      expect.stringMatching(/^problem: \S+ is not JSON: export the action from Port as JSON\.$/),
+    ])
+  })
+
+  test('with what was delivered lately, also while a relay runs on the file', async () => {
+    const database = `sqlite:${join(folder, 'deliveries.db')}`
+    const env = { ...clean, ...ALLOWED, RELAY_DATABASE: database }
+    const config = readConfig({ ...env, HOST: '127.0.0.1', PORT: '0' })
+    const running = await openRelay(config, pino({ level: 'silent' }))
+    try {
+      for (const workflow of ['guide.yml', 'carried.yml']) {
+        const { status } = await send(`http://127.0.0.1:${running.port}`, {
+          path: `/webhook/acme/scaled?workflow=${workflow}`,
+          body: { ...BODY, run: { id: `r_${workflow.slice(0, 5)}` }, inputs: { enviroment: 'prod' } },
+          secret: port.clientSecret,
+        })
+        expect(status).toBe(202)
+      }
+      const found = (await findings(env)).filter(({ check }) => check === 'deliveries')
+      expect(found.map(({ status, sentence }) => `${status}: ${sentence}`)).toEqual([
+        expect.stringMatching(
+          /^problem: the last delivery of scale: Workflow guide\.yml in acme\/scaled doesn't declare the input "enviroment" \(closest declared input: "environment"\)/,
+        ),
+        'ok: the last delivery of scale: carried.yml in acme/scaled gets every input, and its input "port" carries "enviroment".',
+      ])
+    } finally {
+      await running.stop()
+    }
   })
 })
 

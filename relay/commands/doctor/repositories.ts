@@ -1,15 +1,17 @@
 import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
-import { parse } from 'yaml'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { Config } from '../../config/config.ts'
 import { isRepository, type Route } from '../../config/routes.ts'
 import { atOf, CredentialError, createCredential } from '../../github/credential.ts'
+import { declaredInputs, readEvents as parseEvents } from '../../github/workflow-file.ts'
+import { OFFERED_INPUTS } from '../../github/workflow-inputs.ts'
+import { namesOf } from '../../github/workflow-refusal.ts'
 import { isOwnPort } from '../generate/github-input.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
-/** Empty for what the check of the credential has found already. */
-function refusal(error: unknown, name: string): Finding[] {
+/** Why something can't be read; empty for what the check of the credential has found already. */
+export function refusal(error: unknown, name: string): Finding[] {
   const cause = error instanceof CredentialError ? error.cause : error
   const status = cause instanceof RequestError && cause.response ? cause.status : null
   if (status === 401) return []
@@ -136,9 +138,7 @@ async function readEvents(
 ): Promise<JsonObject | null> {
   try {
     const { data } = await octokit.repos.getContent({ ...file, mediaType: { format: 'raw' } })
-    const { on } = parse(String(data)) as { on: unknown }
-    if (isObject(on)) return on
-    return Object.fromEntries([on].flat().map(event => [String(event), null]))
+    return parseEvents(String(data))
   } catch {
     return null
   }
@@ -192,14 +192,15 @@ async function checkWorkflow(
     return warning(`${name}: ${workflow} cannot be read: the credential needs the permission Contents: read.`)
   if (!('workflow_dispatch' in events))
     return problem(`${name}: ${workflow} has no workflow_dispatch: add it under "on".`)
-  const { inputs } = isObject(events.workflow_dispatch) ? events.workflow_dispatch : {}
-  if (!isObject(inputs) || !('port' in inputs))
+  const inputs = declaredInputs(events) ?? {}
+  const offered = OFFERED_INPUTS.filter(each => Object.hasOwn(inputs, each))
+  if (offered.length === 0)
     return warning(
       `${name}: ${workflow} declares no input "port": without it the action cannot know the run in Port.`,
     )
-  if (isOwnPort(inputs.port))
+  if (offered.includes('port') && isOwnPort(inputs.port))
     return warning(
-      `${name}: ${workflow} has an input "port" of its own, which the relay fills with its payload: rename it.`,
+      `${name}: ${workflow} has an input "port" of its own, which the relay fills with its payload where the action in Port has no such input: rename it.`,
     )
-  return ok(`${name}: ${workflow} has workflow_dispatch and declares the input "port".`)
+  return ok(`${name}: ${workflow} has workflow_dispatch and declares ${namesOf(offered)}.`)
 }

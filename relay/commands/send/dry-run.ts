@@ -27,13 +27,7 @@ export function dryRun(
   { body, url, runIdHeader, now }: { body: Uint8Array; url: URL; runIdHeader: string | null; now: number },
 ): DryRun {
   const invocation = readInvocation(parseBody(body), runIdHeader)
-  const named = /\/webhook\/([^/]+\/[^/]+)\/?$/.exec(url.pathname)?.[1]
-  const { from: _, ...target } = createTargets(config.targets)(invocation, {
-    repository: named ? decodeURIComponent(named) : null,
-    eventType: url.searchParams.get('event_type') || null,
-    workflow: url.searchParams.get('workflow') || null,
-    ref: url.searchParams.get('ref') || null,
-  })
+  const target = targetOf(config, invocation, url)
   const payload = packClientPayload(invocation, { delivery: deliveryId(now), relay: config.publicUrl })
   const { inputs } = invocation
   const base = `${config.github.apiUrl}/repos/${target.repository}`
@@ -50,6 +44,22 @@ export function dryRun(
           },
         }
   return { target, inputs, request: { method: 'POST', ...request } }
+}
+
+/**
+ * What a webhook to this address starts.
+ *
+ * @throws Problem where the relay would refuse it
+ */
+export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation, url: URL): Target {
+  const named = /\/webhook\/([^/]+\/[^/]+)\/?$/.exec(url.pathname)?.[1]
+  const { from: _, ...target } = createTargets(config.targets)(invocation, {
+    repository: named ? decodeURIComponent(named) : null,
+    eventType: url.searchParams.get('event_type') || null,
+    workflow: url.searchParams.get('workflow') || null,
+    ref: url.searchParams.get('ref') || null,
+  })
+  return target
 }
 
 /** Those that the relay sends as long as it doesn't know which ones the workflow declares. */
