@@ -135,9 +135,10 @@ describe('each shape of body', () => {
   })
 
   test("the UI's default gives every top-level key but port_context as an input", () => {
-    const { port_context: _, ...inputs } = sent('ui-default-create')
+    const { port_context, ...inputs } = sent('ui-default-create')
     expect(read('ui-default-create')).toEqual({
       ...NOTHING,
+      forWorkflow: { port_context },
       runId: 'r_Q0YotCZMKxDLdlaU',
       runIdFrom: 'body',
       kind: 'action_run',

@@ -686,8 +686,6 @@ describe('the inputs of a workflow are compared in advance', () => {
       },
       invocationMethod,
     })
-  const webhook = (workflow: string, body: unknown) =>
-    action({ type: 'WEBHOOK', url: `${PUBLIC_URL}/webhook/acme/scaled?workflow=${workflow}`, body })
   const inputs = (declared: object) => ({ eventTypes: [], dispatch: { inputs: declared as Declared } })
   const ALLOWED = { RELAY_ALLOWED_REPOSITORIES: 'acme/*' }
   type Declared = Record<string, DeclaredInput>
@@ -716,28 +714,39 @@ describe('the inputs of a workflow are compared in advance', () => {
   })
 
   test('with a Port action, from its file: undeclared, required, carried by "port", and right', async () => {
-    for (const body of [BODY, FLAT, '{{ . }}', undefined])
-      expect(await compared(webhook('guide.yml', body))).toEqual([
-        'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or leave it out of the body of the Port action.',
-      ])
-    expect(await compared(webhook('carried.yml', BODY))).toEqual([
-      'ok: scale: carried.yml in acme/scaled gets every input, and its input "port" carries "replicas", "enviroment".',
-    ])
-    expect(await compared(webhook('strict.yml', BODY))).toEqual([
-      'problem: scale: strict.yml in acme/scaled requires "region", which the action doesn\'t send: add it to the action and its body, or give it a default in the workflow.',
-      'warning: scale: strict.yml in acme/scaled requires "replicas", which a user may leave empty in Port: require it there, or give it a default in the workflow.',
-    ])
+    const url = `${PUBLIC_URL}/webhook/acme/scaled`
     const ofGitHub = {
       ...{ type: 'GITHUB', org: 'acme', repo: 'scaled', workflow: 'guide.yml' },
       workflowInputs: { environment: '{{ .inputs.enviroment }}', port_context: { runId: '{{ .run.id }}' } },
     }
-    expect(await compared(action(ofGitHub))).toEqual([
-      'ok: scale: guide.yml in acme/scaled gets every input.',
-    ])
-    const event = { type: 'WEBHOOK', url: `${PUBLIC_URL}/webhook/acme/scaled?event_type=x`, body: BODY }
-    expect(await compared(action(event))).toEqual([
-      'ok: scale starts a repository_dispatch, whose payload carries every input.',
-    ])
+    const undeclared =
+      'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or leave it out of the body of the Port action.'
+    const rows: [object, string[]][] = [
+      ...[BODY, FLAT, '{{ . }}', undefined].map((body): [object, string[]] => [
+        { type: 'WEBHOOK', url: `${url}?workflow=guide.yml`, body },
+        [undeclared],
+      ]),
+      [
+        { type: 'WEBHOOK', url: `${url}?workflow=carried.yml`, body: BODY },
+        [
+          'ok: scale: carried.yml in acme/scaled gets every input, and its input "port" carries "replicas", "enviroment".',
+        ],
+      ],
+      [
+        { type: 'WEBHOOK', url: `${url}?workflow=strict.yml`, body: BODY },
+        [
+          'problem: scale: strict.yml in acme/scaled requires "region", which the action doesn\'t send: add it to the action and its body, or give it a default in the workflow.',
+          'warning: scale: strict.yml in acme/scaled requires "replicas", which a user may leave empty in Port: require it there, or give it a default in the workflow.',
+        ],
+      ],
+      [ofGitHub, ['ok: scale: guide.yml in acme/scaled gets every input.']],
+      [
+        { type: 'WEBHOOK', url: `${url}?event_type=x`, body: BODY },
+        ['ok: scale starts a repository_dispatch, whose payload carries every input.'],
+      ],
+    ]
+    const actions = rows.map(([method]) => JSON.parse(action(method)))
+    expect(await compared(JSON.stringify(actions))).toEqual(rows.flatMap(([, expected]) => expected))
     expect(await compared('nonsense')).toEqual([
       expect.stringMatching(/^problem: \S+ is not JSON: export the action from Port as JSON\.$/),
     ])

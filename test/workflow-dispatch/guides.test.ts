@@ -165,7 +165,9 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', store => {
       },
     })
 
-  test('each of them starts unchanged, reads its inputs, and reports as before', async () => {
+  test('each of them starts unchanged, reads its inputs, and reports as before', {
+    timeout: 180_000,
+  }, async () => {
     const scene = await open()
     const { github, port, relay } = scene
     for (const name of Object.keys(GUIDES)) {
