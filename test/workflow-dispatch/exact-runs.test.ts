@@ -3,7 +3,7 @@ import type { GitHubRun } from '../support/github-api.ts'
 import { seededRandom, shuffle } from '../support/random.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { until } from '../support/until.ts'
-import { openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
+import { OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
 /** `EXACT_RUNS=1000` for the complete form. */
 const AMOUNT = Number(process.env.EXACT_RUNS ?? 200)
@@ -27,7 +27,7 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
     env: { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET },
   })
   const { github, relay } = scene
-  github.addRepository(REPOSITORY, { workflows: [workflow({ port: {} })] })
+  github.addRepository(REPOSITORY, { workflows: [workflow(OFFERED)] })
   // No list of runs can be read before all are bound.
   const allowLists = github.fail({
     match: ({ path }) => /\/actions\/runs(\?|$)/.test(path),
