@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { RECOMMENDED_BODY } from '../../port/invocation/recommended-body.ts'
 import { repositoryChecks } from '../../relay/commands/doctor/repositories.ts'
 import { diagnose, doctor } from '../../relay/commands/doctor.ts'
 import { openRelay, type Relay } from '../../relay/commands/open-relay.ts'
@@ -668,7 +669,6 @@ describe('what does not answer, or not as it should', () => {
 })
 
 describe('the inputs of a workflow are compared in advance', () => {
-  const BODY = { run: { id: '{{ .run.id }}' }, action: { identifier: 'scale' }, inputs: '{{ .inputs }}' }
   const FLAT = {
     '{{ spreadValue() }}': '{{ .inputs }}',
     port_context: { runId: '{{ .run.id }}', blueprint: '{{ .action.blueprint }}' },
@@ -722,18 +722,18 @@ describe('the inputs of a workflow are compared in advance', () => {
     const undeclared =
       'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or leave it out of the body of the Port action.'
     const rows: [object, string[]][] = [
-      ...[BODY, FLAT, '{{ . }}', undefined].map((body): [object, string[]] => [
+      ...[RECOMMENDED_BODY, FLAT, '{{ . }}', undefined].map((body): [object, string[]] => [
         { type: 'WEBHOOK', url: `${url}?workflow=guide.yml`, body },
         [undeclared],
       ]),
       [
-        { type: 'WEBHOOK', url: `${url}?workflow=carried.yml`, body: BODY },
+        { type: 'WEBHOOK', url: `${url}?workflow=carried.yml`, body: RECOMMENDED_BODY },
         [
           'ok: scale: carried.yml in acme/scaled gets every input, and its input "port" carries "replicas", "enviroment".',
         ],
       ],
       [
-        { type: 'WEBHOOK', url: `${url}?workflow=strict.yml`, body: BODY },
+        { type: 'WEBHOOK', url: `${url}?workflow=strict.yml`, body: RECOMMENDED_BODY },
         [
           'problem: scale: strict.yml in acme/scaled requires "region", which the action doesn\'t send: add it to the action and its body, or give it a default in the workflow.',
           'warning: scale: strict.yml in acme/scaled requires "replicas", which a user may leave empty in Port: require it there, or give it a default in the workflow.',
@@ -741,7 +741,7 @@ describe('the inputs of a workflow are compared in advance', () => {
       ],
       [ofGitHub, ['ok: scale: guide.yml in acme/scaled gets every input.']],
       [
-        { type: 'WEBHOOK', url: `${url}?event_type=x`, body: BODY },
+        { type: 'WEBHOOK', url: `${url}?event_type=x`, body: RECOMMENDED_BODY },
         ['ok: scale starts a repository_dispatch, whose payload carries every input.'],
       ],
     ]
@@ -761,7 +761,10 @@ describe('the inputs of a workflow are compared in advance', () => {
       for (const workflow of ['guide.yml', 'carried.yml']) {
         const { status } = await send(`http://127.0.0.1:${running.port}`, {
           path: `/webhook/acme/scaled?workflow=${workflow}`,
-          body: { ...BODY, run: { id: `r_${workflow.slice(0, 5)}` }, inputs: { enviroment: 'prod' } },
+          body: {
+            run: { id: `r_${workflow.slice(0, 5)}` },
+            ...{ action: { identifier: 'scale' }, inputs: { enviroment: 'prod' } },
+          },
           secret: port.clientSecret,
         })
         expect(status).toBe(202)

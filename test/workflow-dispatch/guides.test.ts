@@ -1,14 +1,14 @@
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import type { JsonObject } from '../../port/types.ts'
 import type { DeclaredInput, WorkflowDispatch } from '../support/github-api/types.ts'
 import { playWorkflow } from '../support/player/play-workflow.ts'
-import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 import { openRelayHere, temporaryFolder } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { until } from '../support/until.ts'
 import { ADMIN_TOKEN, OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
@@ -150,18 +150,12 @@ test('twelve workflows in the style of the guides are there, and none of them ha
   for (const name of files) expect(readFileSync(fileOf(name), 'utf8')).not.toContain('port-webhook-action')
 })
 
-let postgres: TestPostgres
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.close())
-
 describe.each(['sqlite', 'postgres'] as const)('on %s', store => {
   const open = async () =>
     openScene({
       env: {
         GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
-        ...(store === 'postgres' && { RELAY_DATABASE: await postgres.createDatabase() }),
+        ...(store === 'postgres' && { RELAY_DATABASE: await newDatabase() }),
       },
     })
 
