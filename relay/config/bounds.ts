@@ -50,6 +50,7 @@ export const BOUNDS = {
     '400',
   ),
   jsonDepth: amount('levels of nesting in a body', 90, '400'),
+  encryptedInputs: amount('encrypted inputs of a webhook', 200, '422'),
   webhookArriving: bodies(
     'memory for Port webhooks that are arriving',
     32,
@@ -70,6 +71,13 @@ export const BOUNDS = {
   reportRate: amount('reports a minute of one workflow run', 1_200, '429'),
   /** Each job of a run starts: a matrix has up to 256. */
   reportStartRate: amount('starts of reports a minute of one workflow run', 300, '429'),
+  /** Each job of a run asks once, in its post step. */
+  reportInputsRate: amount('requests for inputs a minute of one workflow run', 300, '429'),
+  inputsKept: bytes(
+    'memory for decrypted inputs, which are kept for 10 minutes',
+    16 * MB,
+    'the oldest are decrypted again',
+  ),
   /** Each job of a run waits for its answer before it sends the next: a matrix has up to 256. */
   reportsWaiting: amount('reports of one delivery that are under way at once', 300, '429'),
   reportsWaitingInAll: amount('reports that are under way at once', 600, '503'),

@@ -11,6 +11,7 @@ import { Problem } from '../http/problem.ts'
 import { createTokenBuckets } from '../http/token-bucket.ts'
 import type { Trouble } from '../log/trouble.ts'
 import { createGiveInputs } from './give-inputs.ts'
+import { createHandOut, type HandOutDeps } from './hand-out.ts'
 import { createReportTokens } from './report-token.ts'
 import { createRepositoryFacts } from './repository-facts.ts'
 import { createRunOrigins } from './run-origins.ts'
@@ -30,7 +31,7 @@ export interface ReportsDeps {
     | 'reportDeleteBlueprints'
     | 'startTimeout'
   >
-  store: StartDeps['store'] & TakeDeps['store']
+  store: StartDeps['store'] & TakeDeps['store'] & HandOutDeps['store']
   github: StartDeps['github'] & Pick<GitHub, 'repository' | 'run'>
   apply: ApplyEvent
   port: PortAccess
@@ -68,13 +69,17 @@ export function createReports(deps: ReportsDeps): Hono {
   const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log, trouble })
   const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, trouble })
   const isAllowed = matcher(config.targets.allowed)
+  const handOut = createHandOut({ store, secrets })
   const start = createStart({
-    ...{ isAllowed, store, github, apply, port, findNamed, verify, factsOf, tokens, secrets, log },
+    ...{ isAllowed, store, github, apply, port, findNamed, verify, factsOf, tokens, handOut, log },
     originOf: createRunOrigins(github),
     startTimeout: config.startTimeout,
     rate: createTokenBuckets(BOUNDS.reportStartRate.value),
   })
-  const give = createGiveInputs({ store, tokens, secrets, log })
+  const give = createGiveInputs({
+    ...{ store, tokens, handOut, log },
+    rate: createTokenBuckets(BOUNDS.reportInputsRate.value),
+  })
   const take = createTake({
     ...{ store, tokens, apply, log },
     isAllowed: { upsert: matcher(config.reportBlueprints), delete: matcher(config.reportDeleteBlueprints) },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
-import type { Invocation, RunState } from '../../port/types.ts'
+import type { RunState } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
 import type { FindNamed } from '../deliveries/binding/find-named.ts'
@@ -17,7 +17,7 @@ import { type Delivery, OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { refuseEnded } from './bound-delivery.ts'
 import { checkRepository, checkRun, checkRuns, checkTarget } from './check-claims.ts'
-import { handOut } from './hand-out.ts'
+import type { createHandOut } from './hand-out.ts'
 import { readMessage, startMessage } from './read-message.ts'
 import type { ReportTokens } from './report-token.ts'
 import type { RunOrigin } from './run-origins.ts'
@@ -26,7 +26,7 @@ import type { RunClaims } from './verify-oidc.ts'
 export interface StartDeps {
   /** Whether RELAY_ALLOWED_REPOSITORIES names the repository. */
   isAllowed: (repository: string) => boolean
-  store: Pick<Store, 'get' | 'findRuns' | 'invocation' | 'clock'>
+  store: Pick<Store, 'get' | 'findRuns'>
   github: Pick<GitHub, 'serverUrl' | 'clockOffset'>
   /** Title of the run and when it was created, where GitHub shows it. */
   originOf: (repository: string, runId: number) => Promise<RunOrigin | null>
@@ -40,8 +40,7 @@ export interface StartDeps {
   tokens: Pick<ReportTokens, 'mint'>
   /** Starts a minute, of each workflow run. */
   rate: TokenBuckets
-  /** What an organisation's inputs may be encrypted with. */
-  secrets: (organisation: string) => string[]
+  handOut: ReturnType<typeof createHandOut>
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
 }
 
@@ -100,11 +99,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     if (!owned) await checkTitleAndTime(found, claims)
 
     const delivery = await bind(found, claims, ends)
-    const invocation = await store.invocation(id)
-    const given =
-      invocation === null
-        ? { payload: null, secrets: {} }
-        : handOut(JSON.parse(invocation) as Invocation, complete, deps.secrets(delivery.organisation))
+    const given = await deps.handOut(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
     // Without an answer that lists them, the action would take nothing for secret.
     if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseEnded()

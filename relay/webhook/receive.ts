@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
 import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
@@ -106,6 +107,11 @@ export function createReceive({
     { organisation, timestamp, signature, body }: VerifiedWebhook,
   ): { delivery: NewDelivery; wait: boolean } {
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
+    const most = BOUNDS.encryptedInputs.value
+    if (invocation.encrypted.length > most) {
+      const sentence = `The webhook names ${invocation.encrypted.length} encrypted inputs; at most ${most} are accepted. Encrypt fewer inputs of the Port action.`
+      throw new Problem(422, sentence)
+    }
     const { url, wait } = readAddress(c)
     const { from, ...target } = chooseTarget(invocation, url)
     const { runId, runIdFrom, kind, action } = invocation

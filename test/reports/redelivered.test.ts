@@ -88,7 +88,7 @@ test('a report that a redelivery overtakes is refused, and the delivery stays qu
   const withRoom = createBodyMemory({ arrivingBytes: 1e6, processingBytes: 1e6, trustedProxies: 0 })
   const app = new Hono().post('/', c => withRoom(c, room => take(c, room)))
   app.onError((error, c) => answerProblem(c, error as Problem))
-  const reports = [{ update: { conclusion: 'cancelled' } }]
+  const reports = [{ log: [{ level: 'INFO', message: 'late' }] }]
   const body = JSON.stringify({ delivery: id, sender: 'post', number: 1, reports })
   const answer = await app.request('/', { method: 'POST', body })
   expect(answer.status).toBe(403)

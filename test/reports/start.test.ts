@@ -1,9 +1,12 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import type { RepositoryFacts } from '../../relay/github/read-repository.ts'
+import { createHandOut } from '../../relay/reports/hand-out.ts'
 import { createRepositoryFacts } from '../../relay/reports/repository-facts.ts'
+import { encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRelayHere, relayEnv } from '../support/relay.ts'
+import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
 import { GITHUB_RUN_ID, openStage, REPOSITORY, startReport } from './open-stage.ts'
 
@@ -140,6 +143,55 @@ test('secret inputs are decrypted for the bound run, with each secret at hand; n
     expect(stored).not.toContain(JSON.stringify(clear).slice(1, -1))
     expect(stage.relay.printed()).not.toContain(clear)
   }
+})
+
+test('each of the 256 jobs of a matrix gets the inputs, a run that asks without end gets 429, and 200 inputs may be encrypted', async () => {
+  const stage = await openStage()
+  const encrypted = Array.from({ length: 201 }, (_, n) => `secret${n}`)
+  const invocation = (names: string[]) => ({
+    action: { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: names },
+    inputs: Object.fromEntries(names.map(name => [name, encryptWith(stage.port.clientSecret, `of ${name}`)])),
+  })
+  const refused = await send(stage.url, { secret: stage.port.clientSecret, body: invocation(encrypted) })
+  expect([refused.status, refused.body.detail]).toEqual([
+    422,
+    'The webhook names 201 encrypted inputs; at most 200 are accepted. Encrypt fewer inputs of the Port action.',
+  ])
+  const names = encrypted.slice(1)
+  const { id } = await stage.deliver({ body: invocation(names) })
+  const token = await startReport(stage, id)
+  const ask = () => stage.post('/report/inputs', token, { delivery: id })
+  const secrets = Object.fromEntries(names.map(name => [name, `of ${name}`]))
+  for (const answer of await Promise.all(Array.from({ length: 256 }, ask)))
+    expect(answer).toMatchObject({ status: 200, body: { payload: null, secrets } })
+  let status = 200
+  for (let asked = 256; status === 200 && asked < 2_000; asked++) ({ status } = await ask())
+  expect(status).toBe(429)
+  const log = [{ level: 'INFO', message: 'goes on' }]
+  const message = { delivery: id, sender: 'a', number: 1, reports: [{ log }] }
+  expect((await stage.post('/report', token, message)).status).toBe(202)
+})
+
+test('the inputs of a delivery are read and decrypted once for all who ask, and again where that failed', async () => {
+  let reads = 0
+  const { clientSecret } = vectors['aes256-gcm']
+  const password = encryptWith(clientSecret, 'clear')
+  const invocation = { inputs: { password }, encrypted: ['password'], entity: null, event: null }
+  const handOut = createHandOut({
+    secrets: () => [clientSecret],
+    store: {
+      async invocation() {
+        if (++reads === 1) throw new Error('unavailable')
+        return JSON.stringify(invocation)
+      },
+    },
+  })
+  const ask = (complete: boolean) => handOut({ id: 'd', organisation: 'default' }, complete)
+  await expect(ask(false)).rejects.toThrow('unavailable')
+  const all = await Promise.all([ask(false), ask(true), ask(false)])
+  expect(all).toEqual([null, invocation, null].map(payload => ({ payload, secrets: { password: 'clear' } })))
+  await ask(true)
+  expect(reads).toBe(2)
 })
 
 test('a delivery without a run in Port is bound too; there is nothing to tell', async () => {
