@@ -1,9 +1,9 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { z } from 'zod'
 import { parseJson } from '../../port/parse-json.ts'
 import { isObject } from '../../port/types.ts'
 import { BOUNDS } from '../config/bounds.ts'
-import { bearer } from '../http/bearer.ts'
 import { Problem, refuseOthers } from '../http/problem.ts'
 import type { Store } from '../store/store.ts'
 import { FILTERS, type GivenFilter, MAX_LISTED, readBulkFilter, readFilter, readWhole } from './filter.ts'
@@ -32,12 +32,7 @@ export function createAdminApi({ roles, organisations, store, redelivery, refusa
   const app = new Hono()
   app.use(async (c, next) => {
     if (!roles.isOpen) throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
-    const role = roles.of(bearer(c))
-    if (role === null) {
-      throw new Problem(401, 'Send RELAY_ADMIN_TOKEN as "Authorization: Bearer …".', {
-        'www-authenticate': 'Bearer',
-      })
-    }
+    const role = roles.ofRequest(c, 'Send RELAY_ADMIN_TOKEN as "Authorization: Bearer …".')
     if (role === 'view' && !['GET', 'HEAD'].includes(c.req.method))
       throw new Problem(403, 'RELAY_VIEW_TOKEN may only read: send RELAY_ADMIN_TOKEN.')
     await next()
@@ -104,26 +99,30 @@ export function createAdminApi({ roles, organisations, store, redelivery, refusa
 
   /** What is to be redelivered: a filter that names a state, so that nothing is redelivered by mistake. */
   function readBulk(text: string) {
-    const body = parseObject(text)
-    const allowed: string[] = [...FILTERS, 'limit', 'dry_run']
-    const unknownField = Object.keys(body).find(name => !allowed.includes(name))
-    if (unknownField !== undefined)
-      throw new Problem(
-        400,
-        `The body has the unknown field ${JSON.stringify(unknownField.slice(0, 60))}: the known fields are ${allowed.join(', ')}.`,
-      )
-    const { limit, dry_run: dryRun, ...given } = body
-    for (const [name, value] of Object.entries(given)) {
-      if (typeof value !== 'string') throw new Problem(400, `${name} must be a string.`)
-    }
-    return {
-      filter: readBulkFilter(given as GivenFilter, organisations, store.clock()),
-      limit:
-        readWhole('limit', limit === undefined ? undefined : String(limit), MAX_REDELIVERED) ??
-        MAX_REDELIVERED,
-      isDry: readFlag('dry_run', dryRun === undefined ? undefined : String(dryRun)),
-    }
+    const read = bulk.safeParse(parseObject(text))
+    if (!read.success) throw refuseBulk(read.error.issues[0])
+    const { limit, dry_run: isDry, ...given } = read.data
+    return { filter: readBulkFilter(given, organisations, store.clock()), limit, isDry }
   }
+}
+
+const isText = z.string('must be a string')
+const LIMIT_RULE = `must be a whole number from 1 to ${MAX_REDELIVERED}`
+const bulk = z.strictObject({
+  ...(Object.fromEntries(FILTERS.map(name => [name, isText.optional()])) as Record<
+    (typeof FILTERS)[number],
+    z.ZodOptional<z.ZodString>
+  >),
+  limit: z.int(LIMIT_RULE).min(1, LIMIT_RULE).max(MAX_REDELIVERED, LIMIT_RULE).default(MAX_REDELIVERED),
+  dry_run: z.boolean('must be true or false').default(false),
+})
+
+function refuseBulk(issue: z.core.$ZodIssue | undefined): Problem {
+  if (issue?.code !== 'unrecognized_keys')
+    return new Problem(400, `${String(issue?.path[0])} ${issue?.message}.`)
+  const name = JSON.stringify(issue.keys[0]?.slice(0, 60))
+  const known = Object.keys(bulk.shape).join(', ')
+  return new Problem(400, `The body has the unknown field ${name}: the known fields are ${known}.`)
 }
 
 function parseObject(text: string): Record<string, unknown> {

@@ -12,10 +12,11 @@ import { createSteps } from './dashboard/steps.ts'
 import type { MetricsRouteDeps } from './metrics-route.ts'
 import { createRedelivery } from './redelivery.ts'
 import { createRefusals, type Refusals } from './refusals.ts'
-import { createRoles } from './roles.ts'
+import type { Roles } from './roles.ts'
 
 export interface AdminDeps {
   config: Config
+  roles: Roles
   store: Store
   apply: ApplyEvent
   port: Pick<PortAccess, 'canReport' | 'read'>
@@ -39,6 +40,7 @@ export interface Admin {
 
 export function createAdmin({
   config,
+  roles,
   store,
   apply,
   port,
@@ -51,8 +53,7 @@ export function createAdmin({
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
   const shared = {
-    ...{ store, refusals },
-    roles: createRoles(config),
+    ...{ roles, store, refusals },
     organisations: config.organisations.map(({ id }) => id),
     redelivery: createRedelivery({ store, apply, port }),
   }
@@ -61,7 +62,7 @@ export function createAdmin({
     api: createAdminApi(shared),
     dashboard: createDashboard({
       ...{ ...shared, port, trustedProxies, log },
-      sessions: createSessions(config, clock),
+      sessions: createSessions(config, clock, store),
       async health() {
         const now = store.clock()
         const [gates, { queued }, backlog] = await Promise.all([

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
 import type { GitHub } from '../github/client.ts'
 import type { RateLimitGate } from '../github/rate-limit-gate.ts'
-import { bearer } from '../http/bearer.ts'
 import { Problem } from '../http/problem.ts'
 import type { Trouble } from '../log/trouble.ts'
 import type { Store } from '../store/store.ts'
@@ -35,11 +34,7 @@ export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Prom
   return async c => {
     if (!roles.isOpen)
       throw new Problem(404, 'The metrics are closed: set RELAY_VIEW_TOKEN to open them for reading.')
-    if (roles.of(bearer(c)) === null) {
-      throw new Problem(401, 'Send RELAY_VIEW_TOKEN or RELAY_ADMIN_TOKEN as "Authorization: Bearer …".', {
-        'www-authenticate': 'Bearer',
-      })
-    }
+    roles.ofRequest(c, 'Send RELAY_VIEW_TOKEN or RELAY_ADMIN_TOKEN as "Authorization: Bearer …".')
     const text = await metrics.render(await read(deps))
     return c.body(text, 200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' })
   }

@@ -66,7 +66,7 @@ const json = (description: string, schema: object) => ({
 })
 const problems = (...statuses: number[]) =>
   Object.fromEntries(
-    [401, 404, ...statuses].map(status => [
+    [401, 404, 429, ...statuses].map(status => [
       status,
       { description: PROBLEMS[status], content: { 'application/problem+json': { schema: ref('Problem') } } },
     ]),
@@ -78,6 +78,7 @@ const PROBLEMS: Record<number, string> = {
   404: 'There is no such delivery, or the API is closed.',
   409: 'The state of the delivery does not allow it.',
   413: 'The body is too large.',
+  429: 'The sender has sent too many wrong tokens.',
 }
 
 /** The description of the admin API, OpenAPI 3.1: what `GET /api/openapi.json` answers. */

@@ -125,6 +125,7 @@ export async function assembleRelay(
     pausedUntil: () => Math.max(port.pausedUntil(), ...portLimits.values()),
     isAccepted: portAnswers.isAccepted,
   }
+  const roles = createRoles(config)
   const app = createApp({
     ...{ config, store, apply, log, trouble, metrics },
     clock: Date.now,
@@ -135,11 +136,11 @@ export async function assembleRelay(
     }),
     giveMetrics: createMetricsRoute({
       ...{ metrics, store, github, gate, trouble },
-      roles: createRoles(config),
+      roles,
       port: portSide,
       clock: Date.now,
     }),
-    admin: createAdmin({ config, store, apply, port, portSide, github, gate, clock: Date.now, log }),
+    admin: createAdmin({ config, roles, store, apply, port, portSide, github, gate, clock: Date.now, log }),
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,

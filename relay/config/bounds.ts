@@ -94,6 +94,7 @@ export const BOUNDS = {
     6 * 3_600_000,
     '401; renewed by each report after half of it',
   ),
+  signInRate: amount('tries to sign in, and requests with a wrong token, a minute of one sender', 5, '429'),
   events: amount("entries of a delivery's history", 200, 'the first 50 and the last 150 are kept'),
   answer: bytes(
     "an answer of Port, of GitHub or of GitHub's OIDC issuer",

@@ -13,6 +13,7 @@ import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
 import * as rateLimiter from './sql/rate-limiter.ts'
+import * as sessions from './sql/sessions.ts'
 import {
   type Accepted,
   type Claimed,
@@ -178,7 +179,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const [deleted = []] = await db.run([
         maintenance.purge(dialect, before, limit),
         gates.forget(before),
-        maintenance.forgetTokens(db.clock.now()),
+        ...maintenance.forgetExpired(db.clock.now()),
       ])
       return deleted.length
     },
@@ -232,6 +233,10 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       await db.run([...counted.map(hours.add), hours.forget(forget)])
     },
     hours: from => one(hours.read(from)),
+    async revokeSession(id, expiresAt) {
+      await db.run([sessions.revoke(id, expiresAt)])
+    },
+    isSessionRevoked: async id => (await one(sessions.isRevoked(id))).length > 0,
     async ping() {
       await db.run([maintenance.WRITE])
     },

@@ -206,7 +206,7 @@ export interface Store {
 
   /**
    * Deletes at most `limit` ended deliveries last changed before then, none with messages that wait; gates that
-   * were open by then; and used tokens that have expired.
+   * were open by then; and used tokens and revoked sessions that have expired.
    */
   purge(before: number, limit: number): Promise<number>
   /** Makes work due now that is due further ahead than any step schedules, as after a clock was set back. */
@@ -242,6 +242,9 @@ export interface Store {
   countHours(counted: Hour[], forget: number): Promise<void>
   /** The hours that something happened in, from a time on. */
   hours(from: number): Promise<Hour[]>
+  /** A session of the dashboard is over, for every relay on this database. @param expiresAt milliseconds since 1970, by the wall clock */
+  revokeSession(id: string, expiresAt: number): Promise<void>
+  isSessionRevoked(id: string): Promise<boolean>
   /** @throws when the database cannot be reached, or takes no writes */
   ping(): Promise<void>
   /** Finishes the statements under way. */

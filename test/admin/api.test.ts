@@ -123,6 +123,12 @@ test('every route answers as its description says, whatever it answers', async (
       if (path.includes('{id}')) await ask(method, address)
     }
   }
+  for (const [path, methods] of Object.entries(openApi.paths)) {
+    for (const method of Object.keys(methods).map(name => name.toUpperCase())) {
+      const guess = () => ask(method, path.replace('{id}', 'none'), undefined, 'wrong')
+      await until(async () => (await guess()).status === 429, 'wrong tokens are throttled')
+    }
+  }
   const [last] = (await ask('GET', '/api/deliveries?state=failed')).body.deliveries
   if (last) throw new Error('Not all were redelivered')
   const ended = (await ask('POST', `/api/deliveries/${failed}/cancel`)).status
@@ -220,6 +226,10 @@ test('a bulk redelivery that is not asked for exactly is refused', async () => {
   expect(await detail({ state: 'failed', action: 1 })).toBe('action must be a string.')
   expect(await detail({ state: 'failed', dry_run: 'yes' })).toBe('dry_run must be true or false.')
   expect(await detail({ state: 'failed', limit: 1001 })).toBe('limit must be a whole number from 1 to 1000.')
+  for (const limit of [{ toString: 1 }, { valueOf: {} }, [], null, '5', 1.5, 0])
+    expect(await detail({ state: 'failed', limit })).toBe('limit must be a whole number from 1 to 1000.')
+  expect(await detail({ state: 'failed', dry_run: { toString: 1 } })).toBe('dry_run must be true or false.')
+  expect(await detail({ state: { toString: 1 } })).toBe('state must be a string.')
   expect(await detail([])).toBe(
     'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.',
   )

@@ -2,13 +2,17 @@ import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import { createSessions } from '../../relay/admin/dashboard/sessions.ts'
 import type { AdminTokens, Role } from '../../relay/admin/roles.ts'
+import { openRelayHere, type Relay, relayEnv } from '../support/relay.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 
 const [ADMIN, VIEW] = ['an-admin-token-of-some-length', 'a-view-token-of-some-length']
+
+const NONE_REVOKED = { revokeSession: async () => {}, isSessionRevoked: async () => false }
 
 /** The cookie that a relay with these tokens gives to who has signed in. */
 async function cookieOf(tokens: AdminTokens, role: Role): Promise<string> {
   const app = new Hono().get('/', async c => {
-    await createSessions(tokens, Date.now).begin(c, role)
+    await createSessions(tokens, Date.now, NONE_REVOKED).begin(c, role)
     return c.text('')
   })
   return (await app.request('/')).headers.get('set-cookie')?.split(';')[0] ?? ''
@@ -16,7 +20,7 @@ async function cookieOf(tokens: AdminTokens, role: Role): Promise<string> {
 
 async function roleOf(tokens: AdminTokens, cookie: string): Promise<Role | null> {
   const app = new Hono().get('/', async c =>
-    c.json((await createSessions(tokens, Date.now).read(c))?.role ?? null),
+    c.json((await createSessions(tokens, Date.now, NONE_REVOKED).read(c))?.role ?? null),
   )
   return (await (await app.request('/', { headers: { cookie } })).json()) as Role | null
 }
@@ -47,4 +51,65 @@ test('the sessions of a token end when it changes, and those of the other stay',
   const after = { ...before, viewToken: 'another-view-token' }
   expect(await roleOf(after, await cookieOf(before, 'view'))).toBeNull()
   expect(await roleOf(after, await cookieOf(before, 'admin'))).toBe('admin')
+})
+
+const TOKENS = { RELAY_ADMIN_TOKEN: ADMIN, RELAY_VIEW_TOKEN: VIEW }
+
+function formsOf({ url }: Relay) {
+  const post = (path: string, form: Record<string, string>, headers: Record<string, string> = {}) =>
+    fetch(url + path, { method: 'POST', redirect: 'manual', body: new URLSearchParams(form), headers })
+  return {
+    post,
+    page: (cookie: string) => fetch(url, { headers: { cookie } }),
+    async signIn() {
+      const answer = await post('/sign-in', { token: ADMIN })
+      expect(answer.status).toBe(303)
+      return answer.headers.get('set-cookie')!.split(';')[0]!
+    },
+  }
+}
+
+test.each(['SQLite', 'PostgreSQL'])(
+  'a cookie ends when its session is signed out, on every relay of this database on %s, and after a restart',
+  async kind => {
+    const database: Record<string, string> = kind === 'SQLite' ? {} : { RELAY_DATABASE: await newDatabase() }
+    const env = relayEnv({ ...TOKENS, ...database })
+    const first = await openRelayHere(env)
+    const forms = formsOf(first)
+    const [kept, ended] = [await forms.signIn(), await forms.signIn()]
+    const page = await (await forms.page(ended)).text()
+    const csrf = /name="csrf" value="([^"]+)"/.exec(page)![1]!
+    const others = kind === 'SQLite' ? [] : [formsOf(await openRelayHere(env))]
+    const statuses = async (cookie: string) =>
+      Promise.all([forms, ...others].map(async relay => (await relay.page(cookie)).status))
+    expect(new Set(await statuses(ended))).toEqual(new Set([200]))
+    expect((await forms.post('/sign-out', { csrf }, { cookie: ended })).status).toBe(303)
+    expect(new Set(await statuses(ended))).toEqual(new Set([401]))
+    expect(new Set(await statuses(kept))).toEqual(new Set([200]))
+    expect((await forms.post('/redeliver', { csrf, state: 'failed' }, { cookie: ended })).status).toBe(401)
+    await first.stop()
+    const again = formsOf(await openRelayHere(env))
+    expect([(await again.page(ended)).status, (await again.page(kept)).status]).toEqual([401, 200])
+  },
+)
+
+test('forms of another site use up no tries to sign in', async () => {
+  const forms = formsOf(await openRelayHere(relayEnv(TOKENS)))
+  for (let n = 0; n < 12; n++) {
+    const answer = await forms.post('/sign-in', { token: 'x' }, { 'sec-fetch-site': 'cross-site' })
+    expect(answer.status).toBe(403)
+  }
+  await forms.signIn()
+})
+
+test('wrong tokens of the API and the metrics have a rate; a right one always passes, and a missing one is no guess', async () => {
+  const { url } = await openRelayHere(relayEnv(TOKENS))
+  const ask = async (path: string, token?: string) =>
+    (await fetch(url + path, { headers: token ? { authorization: `Bearer ${token}` } : {} })).status
+  const answers = { 401: 0, 429: 0 } as Record<number, number>
+  for (let n = 0; n < 40; n++) answers[await ask(n % 2 ? '/metrics' : '/api/deliveries', `guess ${n}`)]!++
+  expect(answers[429]).toBeGreaterThan(20)
+  for (const path of ['/api/deliveries', '/metrics']) {
+    expect([await ask(path, ADMIN), await ask(path, VIEW), await ask(path)]).toEqual([200, 200, 401])
+  }
 })

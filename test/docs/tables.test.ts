@@ -94,6 +94,7 @@ test("the relay's routes are those of the HTTP API's page", () => {
   const admin = createAdmin({
     ...deps,
     store,
+    roles: nothing,
     port: nothing,
     portSide: nothing,
     github: nothing,

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { BOUNDS } from '../../config/bounds.ts'
 import { Problem } from '../../http/problem.ts'
 import { senderAddress } from '../../http/sender-address.ts'
 import { createTokenBuckets } from '../../http/token-bucket.ts'
@@ -10,8 +11,6 @@ import { message, signInPage } from './layout.ts'
 import { isOwnForm, isOwnSite, type Session, type Sessions } from './sessions.ts'
 
 const MAX_FORM = 16_384
-/** Tries to sign in, a minute and sender; twice as many at once. */
-const SIGN_INS = 5
 
 /** Of every page: nothing but what this relay serves is loaded, and no other site may show it or learn its address. */
 export const SECURITY = {
@@ -46,7 +45,7 @@ export interface Guard {
 /** Sign-in, roles and forms: each form holds a secret of its session, so that no other site can send it. */
 export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps): Guard {
   const app = new Hono()
-  const signIns = createTokenBuckets(SIGN_INS)
+  const signIns = createTokenBuckets(BOUNDS.signInRate.value)
   const limit = bodyLimit({
     maxSize: MAX_FORM,
     onError: () => {
@@ -56,17 +55,22 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
   const viewOnly = () =>
     new Problem(403, 'You have signed in for reading only: sign in with RELAY_ADMIN_TOKEN.')
 
+  // A database that is unavailable says nothing about who asks.
+  const readOrNull = (c: Context) => sessions.read(c).catch(() => null)
+
   app.onError(async (error, c) => {
     if (!(error instanceof Problem)) throw error
     const title = error.status === 404 ? 'Not found' : 'Not possible'
-    const page = message(await sessions.read(c), title, error.message)
+    const page = message(await readOrNull(c), title, error.message)
     return c.html(page, error.status, { ...SECURITY, ...error.headers })
   })
   const logged = logCalls({ trustedProxies, log }, 'a form of the dashboard was sent', async c => {
-    return (await sessions.read(c))?.role ?? null
+    return (await readOrNull(c))?.role ?? null
   })
   app.post('/sign-in', logged, limit, async c => {
     checkOpen()
+    // First, so that another site cannot use up the tries of this browser.
+    if (!isOwnSite(c)) throw new Problem(403, 'The form came from another site: sign in here.')
     const wait = signIns.take(senderAddress(c, trustedProxies))
     if (wait > 0) {
       const seconds = Math.ceil(wait / 1000)
@@ -75,7 +79,6 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
     }
     const form = await parseForm(c)
     const next = localPath(form.next)
-    if (!isOwnSite(c)) throw new Problem(403, 'The form came from another site: sign in here.')
     const role = roles.of(typeof form.token === 'string' ? form.token.trim() : null)
     if (role === null) {
       const sentence = 'This is neither RELAY_ADMIN_TOKEN nor RELAY_VIEW_TOKEN.'
@@ -88,7 +91,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
     checkOpen()
     const session = await sessions.read(c)
     if (session) await readForm(c, session)
-    sessions.end(c)
+    await sessions.end(c, session)
     return c.redirect('/', 303)
   })
   return {

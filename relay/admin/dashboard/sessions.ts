@@ -2,6 +2,7 @@ import { createHmac, randomBytes, scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
+import type { Store } from '../../store/store.ts'
 import { type AdminTokens, isSame, type Role } from '../roles.ts'
 
 const COOKIE = 'relay_session'
@@ -9,20 +10,27 @@ const LIFETIME_MS = 12 * 3_600_000
 
 /** A person who has signed in. */
 export interface Session {
+  id: string
   role: Role
+  /** Milliseconds since 1970, by the wall clock. */
+  expiresAt: number
   /** What each form of this session holds: another site cannot know it. */
   csrf: string
 }
 
-/** Sessions are in signed cookies alone: they hold for every relay with the same tokens, and end when a token changes. */
+/** Sessions are in signed cookies: they hold for every relay with the same tokens, and end when a token changes. The store keeps those that were signed out. */
 export interface Sessions {
   read(c: Context): Promise<Session | null>
   begin(c: Context, role: Role): Promise<void>
-  end(c: Context): void
+  end(c: Context, session: Session | null): Promise<void>
 }
 
 /** @param clock the wall clock; milliseconds since 1970 */
-export function createSessions({ adminToken, viewToken }: AdminTokens, clock: () => number): Sessions {
+export function createSessions(
+  { adminToken, viewToken }: AdminTokens,
+  clock: () => number,
+  store: Pick<Store, 'revokeSession' | 'isSessionRevoked'>,
+): Sessions {
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
 
@@ -40,8 +48,15 @@ export function createSessions({ adminToken, viewToken }: AdminTokens, clock: ()
       const role = /^(admin|view)\./.exec(getCookie(c, COOKIE) ?? '')?.[1] as Role | undefined
       const key = role && (await keyOf(role))
       const cookie = (key && (await getSignedCookie(c, key, COOKIE))) || ''
-      if (!role || !key || !(Number(cookie.split('.')[1]) > clock())) return null
-      return { role, csrf: createHmac('sha256', key).update(`form ${cookie}`).digest('base64url') }
+      const [, expires, id = ''] = cookie.split('.')
+      const expiresAt = Number(expires)
+      if (!role || !key || !(expiresAt > clock()) || (await store.isSessionRevoked(id))) return null
+      return {
+        id,
+        role,
+        expiresAt,
+        csrf: createHmac('sha256', key).update(`form ${cookie}`).digest('base64url'),
+      }
     },
     async begin(c, role) {
       const key = await keyOf(role)
@@ -56,7 +71,10 @@ export function createSessions({ adminToken, viewToken }: AdminTokens, clock: ()
         secure: (c.req.header('origin') ?? '').startsWith('https://'),
       })
     },
-    end: c => void deleteCookie(c, COOKIE, { path: '/' }),
+    async end(c, session) {
+      if (session) await store.revokeSession(session.id, session.expiresAt)
+      deleteCookie(c, COOKIE, { path: '/' })
+    },
   }
 }
 

@@ -68,6 +68,7 @@ export const MIGRATIONS = [
   ${INDEXES}
   `,
   translate(SQLITE[3]!),
+  translate(SQLITE[4]!),
 ]
 
 function translate(sqlite: string): string {

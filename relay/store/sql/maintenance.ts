@@ -14,11 +14,14 @@ export function purge(sql: Dialect, before: number, limit: number): Statement {
   }
 }
 
-/** The clocks of the issuer and of the database may differ by this. */
-const TOKEN_MARGIN_MS = 10 * 60_000
+/** Tokens and sessions expire by other clocks, which may differ from the database's by this. */
+const EXPIRY_MARGIN_MS = 10 * 60_000
 
-export function forgetTokens(now: number): Statement {
-  return { sql: 'DELETE FROM used_tokens WHERE expires_at < ?1', params: [now - TOKEN_MARGIN_MS] }
+export function forgetExpired(now: number): Statement[] {
+  return ['used_tokens', 'revoked_sessions'].map(table => ({
+    sql: `DELETE FROM ${table} WHERE expires_at < ?1`,
+    params: [now - EXPIRY_MARGIN_MS],
+  }))
 }
 
 /** No step schedules the next one later than this. */

@@ -230,4 +230,8 @@ export const MIGRATIONS = [
     cancelled INTEGER NOT NULL
   ) STRICT;
   `,
+  /* Sessions of the dashboard that were signed out before they expire. */
+  `
+  CREATE TABLE revoked_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  `,
 ]

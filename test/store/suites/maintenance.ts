@@ -51,6 +51,19 @@ export function maintenanceTests(place: Place): void {
     expect((await get(store, again!)).state).toBe('queued')
   })
 
+  test('a session that was revoked is kept until it has expired, and its revocation can be repeated', async () => {
+    const store = await place.emptied()
+    const revoked = () => Promise.all(['old', 'young', 'other'].map(store.isSessionRevoked))
+    expect(await revoked()).toEqual([false, false, false])
+    for (const _ of [1, 2]) {
+      await store.revokeSession('old', store.clock() - 60 * MINUTE)
+      await store.revokeSession('young', store.clock() + MINUTE)
+    }
+    expect(await revoked()).toEqual([true, true, false])
+    await store.purge(0, 1)
+    expect(await revoked()).toEqual([false, true, false])
+  })
+
   test('after a clock was set back, what it left due in a distant future is due now, and leases and gates end', async () => {
     const store = await place.emptied()
     const now = 10_000_000

@@ -172,6 +172,8 @@ async function callEverything(store: Store): Promise<void> {
     invocations: () => store.invocations([id, 'finished5'], 1000),
     counts: () => store.counts(),
     backlog: () => store.backlog(now, null),
+    revokeSession: () => store.revokeSession('session', now),
+    isSessionRevoked: () => store.isSessionRevoked('session'),
     ping: () => store.ping(),
   }
   for (const call of Object.values(calls)) await call()
