@@ -103,7 +103,7 @@ export const BOUNDS = {
   ),
   workflowFile: bytes(
     'workflow file that is read to name the inputs that it declares',
-    64 * KB,
+    16 * KB,
     'not read; the message names no declared input',
   ),
   logWaiting: bytes("lines of the relay's log that wait to be written", 16 * MB, 'further lines are dropped'),

@@ -1,6 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
+import { BOUNDS } from '../config/bounds.ts'
 import type { Credential } from './credential.ts'
 import { type DispatchOutcome, deferred, PreparationError, RejectedError } from './dispatch-outcome.ts'
 import { rawMessage } from './github-answer.ts'
@@ -80,7 +81,7 @@ export function createWorkflowDispatcher(
 
   /** The inputs that the file declares; null if it can't be read: it only helps to say what is wrong. */
   function readInputs(dispatched: Dispatched): Promise<JsonObject | null> {
-    return readDeclaredInputs(credential, dispatched).catch(() => null)
+    return readDeclaredInputs(credential, dispatched, BOUNDS.workflowFile.value).catch(() => null)
   }
 
   function remembered(key: string): Undeclared {

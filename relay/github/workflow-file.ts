@@ -1,11 +1,9 @@
 import { parse } from 'yaml'
 import { isObject, type JsonObject } from '../../port/types.ts'
-import { BOUNDS } from '../config/bounds.ts'
 import type { Credential } from './credential.ts'
 
-/** The events of a workflow's text, with what it says of each; null for what is no workflow, or too large to read at once. */
+/** The events of a workflow's text, with what it says of each; null for what is no workflow. */
 export function readEvents(text: string): JsonObject | null {
-  if (text.length > BOUNDS.workflowFile.value) return null
   try {
     const { on } = parse(text) as { on: unknown }
     if (isObject(on)) return on
@@ -25,11 +23,13 @@ export function declaredInputs(events: JsonObject | null): JsonObject | null {
 /**
  * Reads them from the file on a branch or tag. That needs Contents: read.
  *
+ * @param maxLength a larger file isn't parsed: that takes time in which a relay does nothing else
  * @throws what `credential.use` throws
  */
 export async function readDeclaredInputs(
   credential: Credential,
   { repository, workflow, ref }: { repository: string; workflow: string; ref: string },
+  maxLength = Number.POSITIVE_INFINITY,
 ): Promise<JsonObject | null> {
   return credential.use(repository, async (octokit, at) => {
     const path = /^\d+$/.test(workflow)
@@ -37,6 +37,7 @@ export async function readDeclaredInputs(
       : `.github/workflows/${workflow}`
     const file = { ...at, path, ref, mediaType: { format: 'raw' } }
     const { data } = await octokit.repos.getContent(file)
-    return declaredInputs(readEvents(String(data)))
+    const text = String(data)
+    return text.length > maxLength ? null : declaredInputs(readEvents(text))
   })
 }
