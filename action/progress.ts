@@ -21,6 +21,7 @@ if (given !== '') {
   const relay = job.relay && createRelayReporter(job.relay, runner, { budgetMs: 0 })
   const run = createReporter(job.runId, job.credentials, runner, {
     relay,
+    token: job.portToken,
     budgetMs: 0,
     redact: masks.redact,
   })

@@ -66,6 +66,30 @@ test('with an event alone it shows the outputs of the action, and what Port woul
   expect(left).toEqual([])
 })
 
+test('outputs that the action does not have and permissions that a job lacks are named', async () => {
+  const steps = `
+      - { uses: acme/port-webhook-action@v1, id: port }
+      - { run: 'echo "\${{ steps.port.outputs.version }} \${{ steps.port.outputs.verison }}"' }
+      - { if: "steps.port.outputs['dry-run'] == 'true'", run: echo dry }`
+  const { play } = openTrialFolder({
+    'deploy.yml': workflow(steps).replace(
+      'permissions: { actions: read }',
+      'permissions: { contents: read }',
+    ),
+  })
+  const { lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  expect(errors).toBe('')
+  const without = 'Job deploy of deploy.yml lacks the permission'
+  const output = (place: string, name: string) =>
+    `  deploy.yml:${place}: ${name} is not an output in this run, so it is empty.`
+  expect(lines.slice(1, 5)).toEqual([
+    `  ${without} "id-token: write", without which it cannot report through the relay.`,
+    `  ${without} "actions: read", without which Port does not show its steps.`,
+    `${output('10:61', 'steps.port.outputs.verison')} Did you mean version?`,
+    output('11:16', "steps.port.outputs['dry-run']"),
+  ])
+})
+
 test('a workflow is played from its repository, with its files, secrets and variables', async () => {
   const { play, cwd } = openTrialFolder({
     '.github/workflows/deploy.yml': workflow(`${USES}

@@ -16,6 +16,7 @@ import { missingLine } from '../report/send-log.ts'
 import { help, isExplained, type Topic } from '../runner/help.ts'
 import { type Inputs, type JobStatus, readInputs } from '../runner/inputs.ts'
 import { jobName } from '../runner/job-name.ts'
+import { describeMistake } from '../runner/mistake.ts'
 import { readPayload } from '../runner/payload.ts'
 import { findRelay } from '../runner/relay-access.ts'
 import { type Runner, readWorkflow, type Workflow } from '../runner/runner.ts'
@@ -23,11 +24,13 @@ import { loadState, type State } from '../runner/state.ts'
 import { jobCredentials } from '../secrets/job-credentials.ts'
 import { maskParts } from '../secrets/mask-parts.ts'
 import { createMasks } from '../secrets/masks.ts'
+import type { Redact } from '../secrets/redact.ts'
 import { jobLine, needLines, stepLine } from './describe.ts'
 import { knownSecrets } from './known-secrets.ts'
 import { conclude, countedJobs, lastUpdate } from './last-update.ts'
 import { readSteps } from './read-steps.ts'
 import { type Remaining, readRemaining } from './remaining.ts'
+import { readDocuments } from './remaining-entities.ts'
 import { summarize } from './summarize.ts'
 
 /** All that is left of a cancelled job shares about 4 min 45 s; the final status may take half a minute more. */
@@ -43,7 +46,8 @@ export async function finish(runner: Runner): Promise<void> {
     const inputs = readInputs(core.getInput, env)
     for (const part of [inputs.portClientSecret, inputs.privateKey].flatMap(maskParts)) core.setSecret(part)
     const workflow = readWorkflow(env)
-    const payload = readPayload(inputs.payload, workflow, env)
+    // Main has read it.
+    const payload = readPayload(inputs.payload, workflow, env)!
     await reportEnd({ state, inputs, workflow, payload }, remaining, runner)
   } catch (error) {
     const { message } = error as Error
@@ -67,6 +71,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   const relay = openRelay(job, runner)
   const reporter = createReporter(state.runId, inputs, runner, {
     relay,
+    token: state.portToken,
     budgetMs: BUDGET_MS,
     redact: masks.redact,
   })
@@ -83,7 +88,11 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
     whose === 'ours' && reporter.prepare(),
   ])
   for (const part of known.secrets.flatMap(maskParts)) core.setSecret(part)
-  masks.add([...known.secrets, ...jobCredentials(inputs, env, relay?.access().token), ...rest.masks])
+  masks.add([
+    ...known.secrets,
+    ...jobCredentials(inputs, env, relay?.access().token ?? reporter.token()?.value),
+    ...rest.masks,
+  ])
   const steps = read.steps ?? []
   if (read.steps === null) core.notice(read.problem + help(env, 'steps'))
   else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
@@ -104,14 +113,14 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
     : { ...rest, lines: [], entities: NO_ENTITIES, run: { ...rest.run, summary: '', links: [] } }
   const links = own.run.links.filter(link => masks.redact(link) === link)
   const withheld = !known.all && hasTexts(rest, inputs)
-  const entities = whose === 'ours' ? await sendAll(own.entities, reporter) : NO_ENTITIES
+  const entities = whose === 'ours' ? await sendAll(own.entities, reporter, masks.redact) : NO_ENTITIES
   const unsent = [
     ...rest.problems,
     ...(withheld && !known.ended ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
   ]
   /** What the author has written to `$PORT_RUN` that does not count. */
   const mistakes = [
-    ...rest.run.problems,
+    ...rest.run.problems.map(problem => describeMistake(problem, '$PORT_RUN', masks.redact)),
     ...(links.length < own.run.links.length ? [SECRET_LINK] : []),
     ...(written === rest.run.conclusion ? [] : [noEffect(inputs.report)]),
   ]
@@ -168,12 +177,12 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   if (more) await reporter.update(ending()).catch(trouble)
 }
 
-const NO_ENTITIES = { entities: [], lines: [], problems: [] }
+const NO_ENTITIES = { documents: [], lines: [], problems: [] }
 
 /** Whether steps or the author have left texts for Port, in which a secret may stand. */
 const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean =>
   lines.length > 0 ||
-  entities.entities.length > 0 ||
+  entities.documents.length > 0 ||
   run.summary !== '' ||
   run.links.length > 0 ||
   inputs.summary !== ''
@@ -181,9 +190,15 @@ const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean 
 async function sendAll(
   written: Remaining['entities'],
   reporter: Reporter,
+  redact: Redact,
 ): Promise<{ lines: LogLine[]; problems: string[] }> {
-  const sent = await sendEntities(written.entities, reporter)
-  return { lines: [...written.lines, ...sent.lines], problems: [...written.problems, ...sent.problems] }
+  const { entities, problems } = await readDocuments(written.documents, redact)
+  const sent = await sendEntities(entities, reporter)
+  const mistakes = problems.map((problem): LogLine => ({ level: 'ERROR', message: `✗ ${problem}` }))
+  return {
+    lines: [...written.lines, ...mistakes, ...sent.lines],
+    problems: [...written.problems, ...problems, ...sent.problems],
+  }
 }
 
 /** What a step has written about the end of the run, where it changes that. */
@@ -221,7 +236,7 @@ const lostMeanwhile = (count: number) =>
 /** Under the token of main; where the relay gave none then, this run proves itself now. */
 function openRelay({ state, inputs, payload }: Job, runner: Runner): RelayReporter | null {
   if (!state.relay) return null
-  const found = findRelay(payload, inputs.report, runner.env)
+  const found = findRelay(payload, inputs, runner.env)
   const access = { ...(found ?? state.relay), token: state.relay.token }
   return createRelayReporter(access, runner, { budgetMs: BUDGET_MS, ending: true })
 }

@@ -2,45 +2,68 @@ import type { LogLine } from '../../port/types.ts'
 import type { EntitiesSent } from '../progress/progress-folder.ts'
 import { splitDocuments } from '../report/entity-documents.ts'
 import { type Entity, readEntities } from '../report/read-entities.ts'
-import { type FileLine, nextMark, PIECE, readPiece, sizeOf } from '../runner/log-file.ts'
+import { type FileLine, linesBefore, nextMark, PIECE, readPiece, sizeOf } from '../runner/log-file.ts'
+import { describeMistake } from '../runner/mistake.ts'
+import type { Redact } from '../secrets/redact.ts'
 
 /** What is left of `$PORT_ENTITIES` to send and to report. */
 export interface RemainingEntities {
-  entities: Entity[]
-  /** What became of earlier ones, and mistakes, for Port's log. */
+  documents: Document[]
+  /** What became of earlier ones, for Port's log. */
   lines: LogLine[]
-  /** A sentence for each entity that was refused, or has a mistake. */
+  /** A sentence for each entity that was refused. */
   problems: string[]
+}
+
+interface Document {
+  text: string
+  /** The number of its first line in the file. */
+  line: number
+  /** How many of its entities were sent before. */
+  done: number
 }
 
 const MOST_BYTES = 10_000_000
 
 /**
- * Reads the entities that the progress reporter has not sent. A document with a mistake is left out, and the others are sent.
+ * Reads what the progress reporter has not sent.
  *
  * @throws Error where the file cannot be read, or is no file
  */
-export async function readRemainingEntities(path: string, sent: EntitiesSent): Promise<RemainingEntities> {
+export function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntities {
   const from = nextMark(path, sent).offset
   const size = sizeOf(path)
   const end = Math.min(size, from + MOST_BYTES)
-  const remaining: RemainingEntities = { entities: [], lines: [...sent.lines], problems: [...sent.problems] }
-  const fail = (problem: string) => {
+  const before = linesBefore(path, from)
+  const documents = splitDocuments(readLines(path, from, end), { settled: true }).map(
+    ({ text, line }, index) => ({
+      text,
+      line: before + line,
+      done: index === 0 && from === sent.offset ? sent.done : 0,
+    }),
+  )
+  const remaining = { documents, lines: [...sent.lines], problems: [...sent.problems] }
+  if (end < size) {
+    const problem = `$PORT_ENTITIES is too large: what follows the first ${MOST_BYTES / 1e6} MB is not sent.`
     remaining.problems.push(problem)
     remaining.lines.push({ level: 'ERROR', message: `✗ ${problem}` })
   }
-  let done = from === sent.offset ? sent.done : 0
-  for (const { text } of splitDocuments(readLines(path, from, end), { settled: true })) {
-    try {
-      remaining.entities.push(...(await readEntities(text)).slice(done))
-    } catch (error) {
-      for (const problem of (error as Error).message.split('\n')) fail(problem)
-    }
-    done = 0
-  }
-  if (end < size)
-    fail(`$PORT_ENTITIES is too large: what follows the first ${MOST_BYTES / 1e6} MB is not sent.`)
   return remaining
+}
+
+/** The entities of the documents. One with a mistake is left out as a whole, and each mistake is a sentence. */
+export async function readDocuments(
+  documents: Document[],
+  redact: Redact,
+): Promise<{ entities: Entity[]; problems: string[] }> {
+  const all: Entity[] = []
+  const problems: string[] = []
+  for (const { text, line, done } of documents) {
+    const { entities, mistakes } = await readEntities(text, line)
+    all.push(...entities.slice(done))
+    problems.push(...mistakes.map(mistake => describeMistake(mistake, '$PORT_ENTITIES', redact)))
+  }
+  return { entities: all, problems }
 }
 
 function readLines(path: string, from: number, to: number): FileLine[] {

@@ -1,5 +1,13 @@
-import { closeSync, openSync, readSync } from 'node:fs'
-import { type FileLine, firstLine, PIECE, readBytes, readPiece, sizeOf } from '../runner/log-file.ts'
+import { closeSync, readSync } from 'node:fs'
+import {
+  type FileLine,
+  firstLine,
+  openFile,
+  PIECE,
+  readBytes,
+  readPiece,
+  sizeOf,
+} from '../runner/log-file.ts'
 import { splitLines } from '../runner/split-lines.ts'
 import { takeMasks } from '../secrets/masks.ts'
 
@@ -28,7 +36,7 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
 function findMasks(path: string, from: number, to: number): string[] {
   if (from >= to) return []
   const masks: string[] = []
-  const file = openSync(path, 'r')
+  const file = openFile(path)
   // One for all pieces, since the file may be larger than memory.
   const piece = Buffer.alloc(PIECE)
   try {

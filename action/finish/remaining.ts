@@ -33,7 +33,7 @@ export async function readRemaining(
     lines: [],
     lost: 0,
     masks: [],
-    entities: { entities: [], lines: [], problems: [] },
+    entities: { documents: [], lines: [], problems: [] },
     run: { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] },
     problems: [],
   }
@@ -59,7 +59,7 @@ export async function readRemaining(
     'The rest of $PORT_ENTITIES is not sent, since it could not be read',
     'entities',
     async () => {
-      remaining.entities = await readRemainingEntities(files.entities, progress.entities)
+      remaining.entities = readRemainingEntities(files.entities, progress.entities)
     },
   )
   await attempt('$PORT_RUN has no effect, since it could not be read', 'port-run', async () => {

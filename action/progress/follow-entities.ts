@@ -2,7 +2,8 @@ import type { LogLine } from '../../port/types.ts'
 import { splitDocuments } from '../report/entity-documents.ts'
 import { readEntities } from '../report/read-entities.ts'
 import { sendEntity } from '../report/send-entities.ts'
-import { markAt, nextMark, readLogFile, sizeOf } from '../runner/log-file.ts'
+import { linesBefore, markAt, nextMark, readLogFile, sizeOf } from '../runner/log-file.ts'
+import { describeMistake } from '../runner/mistake.ts'
 import type { Following } from './following.ts'
 
 /**
@@ -10,7 +11,7 @@ import type { Following } from './following.ts'
  * it, or by the file not having changed since the last look. What becomes of them goes to Port's log.
  */
 export function followEntities(following: Following): () => Promise<void> {
-  const { job, run, folder, clock, ended, send } = following
+  const { job, run, folder, masks, clock, ended, send } = following
   const file = job.files.entities
   let size = 0
   let linesRefused = false
@@ -31,11 +32,16 @@ export function followEntities(following: Following): () => Promise<void> {
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
-      const entities = await readEntities(document.text).catch((error: Error) => error)
-      if (entities instanceof Error) {
+      const { entities, mistakes } = await readEntities(document.text, document.line)
+      if (mistakes.length > 0) {
         // The rest of it may still come.
         if (!document.closed) return
-        report(...entities.message.split('\n').map(problem => ({ line: errorLine(problem), problem })))
+        const before = linesBefore(file, mark.offset)
+        for (const { line, ...mistake } of mistakes) {
+          const counted = { ...mistake, line: line === null ? null : before + line }
+          const problem = describeMistake(counted, '$PORT_ENTITIES', masks.redact)
+          report({ line: errorLine(problem), problem })
+        }
       } else {
         for (let index = folder.entities().done; index < entities.length; index++) {
           if (ended.signal.aborted || clock() < following.pausedUntil()) return
@@ -50,12 +56,12 @@ export function followEntities(following: Following): () => Promise<void> {
     }
   }
 
-  function report(...results: { line: LogLine; problem: string | null }[]): void {
+  function report(result: { line: LogLine; problem: string | null }): void {
     const { lines, problems, ...rest } = folder.entities()
     folder.setEntities({
       ...rest,
-      lines: [...lines, ...results.map(({ line }) => line)],
-      problems: [...problems, ...results.flatMap(({ problem }) => problem ?? [])],
+      lines: [...lines, result.line],
+      problems: result.problem === null ? problems : [...problems, result.problem],
     })
   }
 

@@ -29,8 +29,11 @@ export function followLabel(following: Following): {
     const label = own.label || step
     const state = JSON.stringify([label, own.links])
     if (state === shown || clock() < following.pausedUntil()) return
+    const before = shown
+    // At once: while it is being sent, the other of the two looks sends it no second time.
+    shown = state
     const error = await send(() => run.update(updateOf(label)))
-    if (!error?.temporary) shown = state
+    if (error?.temporary && shown === state) shown = before
   }
 
   // A node run's link is replaced with each call.

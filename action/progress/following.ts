@@ -1,4 +1,5 @@
 import type { PortError } from '../../port/client/port-client.ts'
+import type { Token } from '../../port/client/token-cache.ts'
 import type { Reporter } from '../report/reporter-contract.ts'
 import type { JobFiles } from '../runner/job-files.ts'
 import type { RelayAccess } from '../runner/relay-access.ts'
@@ -11,6 +12,8 @@ export interface FollowedJob {
   runId: string
   kind: 'action_run' | 'node_run'
   credentials: { portApiUrl: string; portClientId: string; portClientSecret: string }
+  /** As main got it. */
+  portToken: Token | null
   /** The way to Port where there are no credentials. */
   relay: RelayAccess | null
   /** Clear texts that must not reach Port. */

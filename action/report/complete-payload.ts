@@ -24,8 +24,9 @@ export async function completePayload(
   }
   if (!readRun) {
     throw new Error(
-      `${tooLarge(truncated)}. Set the inputs port-client-id and port-client-secret, so that the rest is fetched ` +
-        `from Port's run ${payload.run_id}.`,
+      `${tooLarge(truncated)}. Give the job "permissions: id-token: write", so that the rest is fetched from the relay (if its ` +
+        'RELAY_PUBLIC_URL is set), or set the inputs port-client-id and port-client-secret, so that it is fetched from ' +
+        `Port's run ${payload.run_id}.`,
     )
   }
   const run = await readRun().catch(cause => {

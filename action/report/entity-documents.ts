@@ -3,6 +3,8 @@ import type { FileLine } from '../runner/log-file.ts'
 /** A part of `$PORT_ENTITIES` that is read alone. */
 export interface EntityDocument {
   text: string
+  /** The number of its first line among those given, from 1. */
+  line: number
   /** The byte after its end. */
   end: number
   /** Whether what follows it shows that it is whole; else it may still be written to. */
@@ -22,16 +24,17 @@ export function splitDocuments(lines: readonly FileLine[], options: { settled: b
   let current = newDocument()
   const close = (closed: boolean) => {
     if (current.texts.some(text => text.trim() !== '' && !text.startsWith('#')))
-      documents.push({ text: current.texts.join('\n'), end: current.end, closed })
+      documents.push({ text: current.texts.join('\n'), line: current.line, end: current.end, closed })
     current = newDocument()
   }
-  for (const { text, end } of lines) {
+  for (const [index, { text, end }] of lines.entries()) {
     const mark = /^(?:---|\.\.\.)(?:\s+(.*))?$/s.exec(text)
     if (mark) close(true)
     const content = mark ? (mark[1] ?? '') : text
     if (current.kind !== 'flow' && current.kind !== null && cannotFollow(content, current)) close(true)
     current.kind ??= kindOf(content)
     current.end = end
+    if (current.texts.length === 0) current.line = index + 1
     if (content !== '' || current.texts.length > 0) current.texts.push(content)
     if (current.kind === 'flow') {
       if (isFlowEnd(content, current)) close(true)
@@ -48,6 +51,7 @@ interface Current {
   /** Null as long as it has no content. */
   kind: 'flow' | 'list' | 'mapping' | null
   texts: string[]
+  line: number
   end: number
   keys: Set<string>
   /** Brackets of a flow collection that are open, and the quote that is. */
@@ -58,6 +62,7 @@ interface Current {
 const newDocument = (): Current => ({
   kind: null,
   texts: [],
+  line: 0,
   end: 0,
   keys: new Set(),
   depth: 0,

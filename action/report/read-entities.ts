@@ -1,4 +1,5 @@
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+import type { Mistake } from '../runner/mistake.ts'
 
 /**
  * What becomes of an entity: `{ blueprint, identifier, operation?, title?, icon?, team?, properties?, relations? }`, and
@@ -20,30 +21,46 @@ const OPERATIONS = ['upsert', 'delete'] as const
 const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 
 /**
- * Reads a document of `$PORT_ENTITIES`: one entity, or a list, in YAML or JSON. All of them are checked before any is sent.
+ * Reads a document of `$PORT_ENTITIES`: one entity, or a list, in YAML or JSON. All of them are checked before any is
+ * sent: there are entities or mistakes.
  *
- * @throws Error with a line for each mistake
+ * @param line the number of its first line
  */
-export async function readEntities(text: string): Promise<Entity[]> {
-  if (text.trim() === '') return []
-  const list = listOf(await parse(text, 'values'))
-  if (list === null) throw new Error('$PORT_ENTITIES must be a list of entities in YAML or JSON.')
-  const written = listOf(await parse(text, 'written')) as Json[]
+export async function readEntities(
+  text: string,
+  line = 1,
+): Promise<{ entities: Entity[]; mistakes: Mistake[] }> {
+  const values = await parse(text, 'values')
+  if (values instanceof Error) return { entities: [], mistakes: [notRead(values, text, line)] }
+  const list = listOf(values)
+  if (list === null)
+    return {
+      entities: [],
+      mistakes: [{ line, sentence: 'not a list of entities in YAML or JSON', value: text }],
+    }
+  const written = listOf((await parse(text, 'written')) as Json) as Json[]
   nameAsWritten(list, written)
-  const problems = list.flatMap((entity, index) =>
-    check(entity, written[index]!).map(problem => `${nameOf(entity, index)} ${problem}`),
+  const mistakes = list.flatMap((entity, index) =>
+    check(entity, written[index]!).map(({ problem, value }) => ({
+      line,
+      sentence: `${nameOf(entity, index)} ${problem}`,
+      value: typeof value === 'string' ? value : JSON.stringify(value),
+    })),
   )
-  if (problems.length > 0) throw new Error(problems.join('\n'))
-  return (list as JsonObject[]).map(({ blueprint, identifier, operation = 'upsert', ...more }) => ({
-    operation: operation as Entity['operation'],
-    blueprint: blueprint as string,
-    identifier: identifier as string,
-    body: { identifier: identifier as string, ...more },
-  }))
+  if (mistakes.length > 0) return { entities: [], mistakes }
+  return {
+    mistakes: [],
+    entities: (list as JsonObject[]).map(({ blueprint, identifier, operation = 'upsert', ...more }) => ({
+      operation: operation as Entity['operation'],
+      blueprint: blueprint as string,
+      identifier: identifier as string,
+      body: { identifier: identifier as string, ...more },
+    })),
+  }
 }
 
 /** @param as `written`: numbers and the like as the text that stands there */
-async function parse(text: string, as: 'values' | 'written'): Promise<Json> {
+async function parse(text: string, as: 'values' | 'written'): Promise<Json | Error> {
   try {
     return JSON.parse(text, as === 'written' ? toSource : undefined)
   } catch {
@@ -51,10 +68,19 @@ async function parse(text: string, as: 'values' | 'written'): Promise<Json> {
     const yaml = await import('yaml')
     try {
       return yaml.parse(text, { schema: as === 'written' ? 'failsafe' : 'core', logLevel: 'error' })
-    } catch (cause) {
-      const [reason] = (cause as Error).message.split('\n')
-      throw new Error(`$PORT_ENTITIES is neither YAML nor JSON: ${reason!.replace(/:$/, '.')}`, { cause })
+    } catch (error) {
+      return error as Error
     }
+  }
+}
+
+function notRead(error: Error & { linePos?: [{ line: number }] }, text: string, line: number): Mistake {
+  const at = (error.linePos?.[0].line ?? 1) - 1
+  const reason = error.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, '')
+  return {
+    line: line + at,
+    sentence: `neither YAML nor JSON: ${reason}`,
+    value: text.split('\n')[at] ?? text,
   }
 }
 
@@ -92,70 +118,69 @@ const valueIn = (parent: Json | undefined, name: string): Json | undefined =>
 function nameOf(entity: Json, index: number): string {
   const { blueprint, identifier } = isObject(entity) ? entity : {}
   const known = [blueprint, identifier].filter(part => typeof part === 'string' && part !== '')
-  return `Entity ${index + 1} of $PORT_ENTITIES${known.length > 0 ? ` (${known.join('/')})` : ''}`
+  return `entity ${index + 1}${known.length > 0 ? ` (${known.join('/')})` : ''}`
 }
 
-function check(entity: Json, written: Json): string[] {
-  if (!isObject(entity)) return ['is not an entity: it must have a blueprint and an identifier.']
-  const problems = NAMES.flatMap(name => {
+/** Follows the name of the entity. */
+interface Problem {
+  problem: string
+  value: Json
+}
+
+function check(entity: Json, written: Json): Problem[] {
+  if (!isObject(entity))
+    return [{ problem: 'is not an entity, which has a blueprint and an identifier', value: entity }]
+  const problems: Problem[] = []
+  const add = (problem: string, value: Json) => problems.push({ problem, value })
+  for (const name of NAMES) {
     const given = entity[name]
-    if (typeof given !== 'string' || given === '') return [`has no ${name}.`]
-    return IDENTIFIER.test(given)
-      ? []
-      : [
-          `has the ${name} ${JSON.stringify(given)}, which Port does not take: letters, digits and @ _ . + : \\ / = - only.`,
-        ]
-  })
-  const { operation } = entity
+    if (typeof given !== 'string' || given === '') add(`has no ${name}`, entity)
+    else if (!IDENTIFIER.test(given))
+      add(
+        `has characters in its ${name} that Port does not accept (letters, digits and @ _ . + : \\ / = - only)`,
+        given,
+      )
+  }
+  const { operation, team, relations } = entity
   if (operation !== undefined && !OPERATIONS.some(each => each === operation))
-    problems.push(`has the operation ${JSON.stringify(operation)}: it must be ${OPERATIONS.join(' or ')}.`)
+    add(`has an operation that is neither ${OPERATIONS.join(' nor ')}`, operation)
   for (const name of ['title', 'icon'])
     if (entity[name] !== undefined && typeof entity[name] !== 'string')
-      problems.push(`has a ${name} that is not a string.`)
+      add(`has a ${name} that is not a string`, entity[name])
   for (const name of ['properties', 'relations'])
     if (entity[name] !== undefined && !isObject(entity[name]))
-      problems.push(`has ${name} that are not a mapping.`)
-  return [
-    ...problems,
-    ...checkTeam(entity.team),
-    ...checkRelations(entity.relations),
-    ...checkValues(entity, written),
-  ]
+      add(`has ${name} that are not a mapping`, entity[name])
+  if (team !== undefined && !isTeam(team)) add('has a team that is neither a name nor a list of names', team)
+  for (const [name, value] of Object.entries(isObject(relations) ? relations : {}))
+    if (![value].flat().every(isRelation))
+      add(`has a relation "${name}" that is neither an identifier nor a list of them`, value)
+  return [...problems, ...checkValues(entity, written)]
 }
 
-function checkTeam(team: Json | undefined): string[] {
-  const fits =
-    team === undefined ||
-    typeof team === 'string' ||
-    isObject(team) ||
-    (Array.isArray(team) && team.every(item => typeof item === 'string'))
-  return fits ? [] : ['has a team that is neither a name nor a list of names.']
-}
+const isTeam = (team: Json): boolean =>
+  typeof team === 'string' ||
+  isObject(team) ||
+  (Array.isArray(team) && team.every(item => typeof item === 'string'))
 
-function checkRelations(relations: Json | undefined): string[] {
-  const fits = (value: Json): boolean =>
-    value === null || isObject(value) || (typeof value === 'string' && IDENTIFIER.test(value))
-  return Object.entries(isObject(relations) ? relations : {}).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).every(fits)
-      ? []
-      : [`has a relation "${name}" that is neither an identifier nor a list of them.`],
-  )
-}
+const isRelation = (value: Json): boolean =>
+  value === null || isObject(value) || (typeof value === 'string' && IDENTIFIER.test(value))
 
 /** YAML and its numbers can hold more than what is sent to Port, which would arrive as something else. */
-function checkValues(value: unknown, written: Json | undefined, path: string[] = []): string[] {
+function checkValues(value: unknown, written: Json | undefined, path: string[] = []): Problem[] {
   if (typeof value === 'number') {
     // A large integer may be one that is kept whole all the same: 2 to the power of 54, or 1700000000000000000.
     const exact = Number.isInteger(value)
       ? Number.isSafeInteger(value) || String(value) === written
       : Number.isFinite(value)
-    return exact
-      ? []
-      : [`has a number in ${path.join('.')} that would not arrive as it is written: put it in quotes.`]
+    if (exact) return []
+    const problem = `has a number in ${path.join('.')} that would not arrive as it is written (put it in quotes)`
+    return [{ problem, value: written ?? String(value) }]
   }
   if (typeof value !== 'object' || value === null) return []
-  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype)
-    return [`has a value in ${path.join('.')} that JSON has no form for: write it as text, without its tag.`]
+  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) {
+    const problem = `has a value in ${path.join('.')} that JSON has no form for (write it as text, without its tag)`
+    return [{ problem, value: written ?? '' }]
+  }
   return Object.entries(value).flatMap(([name, each]) =>
     checkValues(each, valueIn(written, name), [...path, name]),
   )

@@ -35,7 +35,7 @@ interface RelayStart extends RelayInputs {
   reports: boolean
 }
 
-export interface RelayReporter extends Omit<Reporter, 'late' | 'handsOn'> {
+export interface RelayReporter extends Omit<Reporter, 'late' | 'handsOn' | 'token'> {
   /** Proves this run to the relay, once. */
   start(): Promise<RelayStart>
   /** Asks again for the inputs that `start` gave, in another process of the same job. */
@@ -125,6 +125,13 @@ export function createRelayReporter(
   /** From the runner's own endpoint, which `core.getIDToken` asks too, with all of an HTTP client beside. */
   async function proof(): Promise<string> {
     if (!idToken) throw new PortError('credentials', `the job may not have an OIDC token. ${HINT}`)
+    if (!isPrivate(new URL(url))) {
+      const sentence = `the relay's address ${url} is plain HTTP, so the OIDC token isn't sent to it`
+      throw new PortError(
+        'credentials',
+        `${sentence}: set RELAY_PUBLIC_URL of the relay to its https:// address.`,
+      )
+    }
     const audience = encodeURIComponent(url)
     const request = { method: 'GET', url: `${idToken.url}&audience=${audience}`, token: idToken.requestToken }
     const { status, body, retryAt } = await requestJson('GitHub', request, { fetch, clock })
@@ -228,6 +235,10 @@ export function createRelayReporter(
       send({ entity: { blueprint, properties: { identifier }, operation: 'delete' } }),
   }
 }
+
+/** Whether nobody on the way can read what is sent: over HTTPS, or on this machine. */
+const isPrivate = ({ protocol, hostname }: URL) =>
+  protocol === 'https:' || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 
 const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
 

@@ -1,4 +1,5 @@
 import type { PortRun } from '../../port/client/port-client.ts'
+import type { Token } from '../../port/client/token-cache.ts'
 import type { JsonObject, LogLine } from '../../port/types.ts'
 
 /** Reports one run to Port, and retries. Its methods throw PortError once they have given up. */
@@ -13,6 +14,8 @@ export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   deleteEntity(blueprint: string, identifier: string): Promise<void>
   /** Whether what is sent goes to Port later, by the relay. */
   handsOn: boolean
+  /** Port's token, for the other processes of this job; null through the relay, and before there is one. */
+  token(): Token | null
   /** Whether the time for everything but the final status has passed. */
   late(): boolean
 }

@@ -1,4 +1,5 @@
 import { createPortClient, PortError, type PortRun } from '../../port/client/port-client.ts'
+import type { Token } from '../../port/client/token-cache.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import { runKind } from '../../port/invocation/run-kind.ts'
 import { isObject, type Json, type JsonObject, type LogLine, type RunUpdate } from '../../port/types.ts'
@@ -26,12 +27,15 @@ export function whyNoReport(
     return { level: 'info', message: 'Nothing is reported to Port: the payload names no run in Port.' }
   }
   if (inputs.portClientSecret !== '' || relay) return null
-  const way = payload.port.relay === null ? '' : 'give the job "permissions: id-token: write", or '
+  const first = payload.port.relay === null ? 'set RELAY_PUBLIC_URL of the relay, and ' : ''
   return {
     level: 'warning',
-    message: `This job is not reported to Port: ${way}set the inputs port-client-id and port-client-secret, or report: off.`,
+    message: `This job is not reported to Port: ${first}${OIDC}, or set the inputs port-client-id and port-client-secret, or report: off.`,
   }
 }
+
+/** How a job proves itself to the relay. */
+export const OIDC = 'give the job "permissions: id-token: write"'
 
 type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecret'>
 
@@ -39,12 +43,13 @@ type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecre
  * @param options.budgetMs how long all calls together may wait between their tries
  * @param options.redact what every text passes through on its way to Port, and from Port into an error
  * @param options.relay the way to Port where there are no credentials
+ * @param options.token Port's, as another process of this job got it
  */
 export function createReporter(
   runId: string,
   credentials: Credentials,
   runner: Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['core'], 'setSecret'> },
-  options: { budgetMs: number; redact: Redact; relay?: RelayReporter | null },
+  options: { budgetMs: number; redact: Redact; relay?: RelayReporter | null; token?: Token | null },
 ): Reporter {
   const { clock, sleep, fetch, core } = runner
   const { budgetMs, redact, relay } = options
@@ -67,6 +72,7 @@ export function createReporter(
         return relay.deleteEntity(blueprint, identifier)
       },
       handsOn: true,
+      token: () => null,
     }
   }
   const retry = createRetry({ budgetMs, clock, sleep })
@@ -77,6 +83,7 @@ export function createReporter(
     fetch,
     clock,
     timeoutMs: 10_000,
+    token: options.token ?? null,
     onToken: core.setSecret,
     redact,
     settings: { credentials: 'port-client-id and port-client-secret', apiUrl: 'port-api-url' },
@@ -109,14 +116,22 @@ export function createReporter(
       return retry(() => client.deleteEntity(blueprint, identifier))
     },
     handsOn: false,
+    token: client.token,
   }
 }
 
-/** @throws PortError where what the entity is found by contains a secret */
+/** @throws PortError if a secret is in what the entity or one of its properties is found by */
 function redactEntity(entity: JsonObject, redact: Redact): JsonObject {
   const sent = redactTexts(entity, redact) as JsonObject
   for (const name of ['identifier', 'relations']) refuseSecret(name, entity[name], redact)
+  refuseSecret('name of a property', namesIn(entity), redact)
   return sent
+}
+
+/** The names of all fields, however deep. */
+const namesIn = (value: Json): string[] => {
+  if (Array.isArray(value)) return value.flatMap(namesIn)
+  return isObject(value) ? Object.entries(value).flatMap(([name, each]) => [name, ...namesIn(each)]) : []
 }
 
 /** Without a part of its name, another entity would be meant. */

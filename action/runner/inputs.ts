@@ -15,6 +15,8 @@ export interface Inputs {
   portClientId: string
   portClientSecret: string
   portApiUrl: string
+  /** The only relay that may be named by a payload; empty for any. */
+  relayUrl: string
   /** PEM, for secret inputs encrypted by Port's client. */
   privateKey: string
   report: (typeof REPORT)[number]
@@ -43,7 +45,7 @@ export interface Inputs {
  * @throws Error with one sentence for each input that is wrong, and a link
  */
 export function readInputs(get: (name: string) => string, env: Runner['env']): Inputs {
-  const problems: string[] = []
+  const problems: string[] = findForeign(env)
 
   function oneOf<T extends string>(name: string, allowed: readonly T[]): T {
     const value = get(name)
@@ -52,10 +54,10 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     return found ?? allowed[0]!
   }
 
-  function url(name: string): string {
+  function url(name: string, example: string): string {
     const value = get(name)
     if (!/^https?:\/\//.test(value) || !URL.canParse(value)) {
-      problems.push(`${name} must be a URL such as https://api.port.io, not ${JSON.stringify(value)}.`)
+      problems.push(`${name} must be a URL such as ${example}, not ${JSON.stringify(value)}.`)
     }
     return value
   }
@@ -72,7 +74,8 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
   const inputs: Inputs = {
     portClientId: get('port-client-id'),
     portClientSecret: get('port-client-secret'),
-    portApiUrl: url('port-api-url'),
+    portApiUrl: url('port-api-url', 'https://api.port.io'),
+    relayUrl: get('relay-url') === '' ? '' : url('relay-url', 'https://relay.example.com'),
     privateKey: get('private-key'),
     report: oneOf('report', REPORT),
     needs: results(object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}),
@@ -98,6 +101,38 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
   if (problems.length > 0) throw new Error(problems.join('\n') + help(env, 'inputs'))
   return inputs
 }
+
+const OIDC = 'or leave it out and give the job "permissions: id-token: write"'
+const FILE = (name: string) => (use: string) => `write ${use} to $${name}`
+const [toRun, toLog] = [FILE('PORT_RUN'), FILE('PORT_LOG')]
+const ENTITY = 'write the entity to $PORT_ENTITIES, as YAML or JSON'
+/** The inputs of port-labs/port-github-action, and earlier names of ours → what to use. */
+const FOREIGN: Record<string, string> = {
+  clientId: `use port-client-id, ${OIDC}`,
+  clientSecret: `use port-client-secret, ${OIDC}`,
+  baseUrl: 'use port-api-url',
+  operation:
+    'the action reports the job by itself, and steps write to $PORT_LOG, $PORT_RUN and $PORT_ENTITIES',
+  runId: 'the run is the one that Port sent',
+  externalRunId: 'the action sets it',
+  logMessage: toLog('the line'),
+  status: `the result of the job counts, or ${toRun('conclusion=failure')}`,
+  statusLabel: `use status-label, or ${toRun('status-label=…')}`,
+  link: toRun('link=https://…'),
+  ...Object.fromEntries(
+    'identifier blueprint title icon team properties relations entities'
+      .split(' ')
+      .map(name => [name, ENTITY]),
+  ),
+  'secret-key': 'use private-key',
+  progress: 'use live',
+}
+
+/** The runner hands over inputs that action.yml doesn't declare, with a warning that doesn't say what to use. */
+const findForeign = (env: Runner['env']): string[] =>
+  Object.entries(FOREIGN)
+    .filter(([name]) => env[`INPUT_${name.toUpperCase()}`] !== undefined)
+    .map(([name, use]) => `${name} isn't an input of this action: ${use}.`)
 
 /** Anything else, as the outputs or the result of one job, would count no job that failed. */
 function areJobs(needs: JsonObject): boolean {

@@ -1,4 +1,13 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+} from 'node:fs'
 import { splitLines } from './split-lines.ts'
 
 /**
@@ -66,9 +75,9 @@ export function nextMark(path: string, sent: LogMark): LogMark {
 
 /** In bytes; 0 where there is no such file. */
 export function sizeOf(path: string): number {
-  const found = statSync(path, { throwIfNoEntry: false })
+  const found = lstatSync(path, { throwIfNoEntry: false })
   if (!found) return 0
-  // Anything else might never end, or keep its reader waiting for ever.
+  // Anything else might never end, or keep its reader waiting forever; a symbolic link would send another file to Port.
   if (!found.isFile()) throw new Error(`${path} is no longer a file`)
   return found.size
 }
@@ -107,10 +116,24 @@ export function firstLine(path: string, from: number, bytes: Buffer): number {
   return bytes[start] === 0 ? start + 1 : start
 }
 
+/** How many lines end before this byte. */
+export function linesBefore(path: string, offset: number): number {
+  let lines = 0
+  for (let at = 0; at < offset; at += PIECE) {
+    const bytes = readBytes(path, at, Math.min(PIECE, offset - at))
+    for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, end + 1)) lines++
+  }
+  return lines
+}
+
+/** Opens it for reading; fails on a symbolic link where the platform can tell, which Windows can't. */
+export const openFile = (path: string): number =>
+  openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+
 /** Fewer where the file ends. */
 export function readBytes(path: string, from: number, length: number): Buffer {
   const bytes = Buffer.alloc(length)
-  const file = openSync(path, 'r')
+  const file = openFile(path)
   try {
     return bytes.subarray(0, readSync(file, bytes, 0, length, from))
   } finally {

@@ -6,7 +6,7 @@ import type { Runner } from './runner.ts'
 
 /**
  * The payload from the input `payload`; else from the event: the `client_payload` of a `repository_dispatch`, or the input
- * `port` of a `workflow_dispatch`.
+ * `port` of a `workflow_dispatch`. Null if that is empty: a user has started the workflow on GitHub.
  *
  * @throws Error with a sentence that names the event expected
  */
@@ -14,13 +14,14 @@ export function readPayload(
   input: string,
   workflow: { event: string; eventPath: string },
   env: Runner['env'],
-): ClientPayload {
+): ClientPayload | null {
   const given = input === '' ? fromEvent(workflow.eventPath, env) : fromInput(input, PAYLOAD, env)
+  if (given === null) return null
   const payload = read(given, env)
   if (payload) return payload
   if (input !== '') {
     throw new Error(
-      'The input "payload" holds no payload of the relay: hand on the output "payload" of this action, or ' +
+      'The input "payload" holds no payload of the relay: pass the output "payload" of this action, or ' +
         `\${{ toJSON(github.event.client_payload) }} of a repository_dispatch event.${help(env, 'payload')}`,
     )
   }
@@ -36,13 +37,14 @@ const PAYLOAD = 'The input "payload" is not JSON: give it as ${{ toJSON(…) }}.
 const PORT =
   'The input "port" is not JSON: the relay fills it in; leave it empty where you start the workflow by hand.'
 
+/** Null where the input `port` is empty. */
 function fromEvent(path: string, env: Runner['env']): unknown {
   const event = readEvent(path, env)
   if (!isObject(event)) return undefined
+  if (event.client_payload) return event.client_payload
   const port = isObject(event.inputs) ? event.inputs.port : undefined
-  return (
-    event.client_payload ?? (typeof port === 'string' && port !== '' ? fromInput(port, PORT, env) : undefined)
-  )
+  if (typeof port !== 'string') return undefined
+  return port.trim() === '' ? null : (fromInput(port, PORT, env) ?? undefined)
 }
 
 function readEvent(path: string, env: Runner['env']): unknown {

@@ -1,4 +1,6 @@
 import type { ClientPayload } from '../../port/client-payload.ts'
+import { trimEnd } from '../../port/trim-end.ts'
+import { help } from './help.ts'
 import type { Inputs } from './inputs.ts'
 import type { Runner } from './runner.ts'
 
@@ -17,13 +19,23 @@ export interface RelayAccess {
   token: string | null
 }
 
-/** Null where the relay takes no reports, or the job may not have OIDC tokens. */
+/**
+ * Null where the relay takes no reports, or the job may not have OIDC tokens.
+ *
+ * @throws Error with a sentence where the payload names another relay than the author
+ */
 export function findRelay(
   payload: ClientPayload,
-  report: Inputs['report'],
+  { report, relayUrl }: Pick<Inputs, 'report' | 'relayUrl'>,
   env: Runner['env'],
 ): RelayAccess | null {
   const { relay, delivery, truncated } = payload.port
+  if (relay !== null && relayUrl !== '' && trimEnd(relay, '/') !== trimEnd(relayUrl, '/')) {
+    throw new Error(
+      `The payload names the relay ${relay}, and the input relay-url only accepts ${relayUrl}: if the relay has moved, change ` +
+        `relay-url; otherwise, somebody else started this run.${help(env, 'payload')}`,
+    )
+  }
   const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env
   if (relay === null || !url || !requestToken) return null
   return {

@@ -1,4 +1,5 @@
 import { readBytes, sizeOf } from './log-file.ts'
+import type { Mistake } from './mistake.ts'
 import { splitLines } from './split-lines.ts'
 
 /** What steps have written to `$PORT_RUN`; of what is written twice, the last counts. */
@@ -9,12 +10,16 @@ export interface RunFile {
   links: string[]
   summary: string
   conclusion: Conclusion | null
-  /** A sentence for each entry that is wrong; the others count. */
-  problems: string[]
+  /** The entries that are wrong; the others count. */
+  problems: Mistake[]
 }
 
-const CONCLUSIONS = ['success', 'failure', 'cancelled'] as const
-type Conclusion = (typeof CONCLUSIONS)[number]
+type Conclusion = 'success' | 'failure' | 'cancelled'
+/** GitHub's words and Port's, in any case. */
+const CONCLUSIONS: Record<string, Conclusion> = {
+  ...{ success: 'success', succeeded: 'success', failure: 'failure', failed: 'failure' },
+  ...{ cancelled: 'cancelled', canceled: 'cancelled' },
+}
 
 /** The relay takes ten links, and one of them is that of the workflow run. */
 const MOST_LINKS = 9
@@ -39,7 +44,10 @@ export function readRunFile(path: string, options: { ended: boolean }): RunFile 
     { ended },
   )
   if (options.ended && !ended)
-    file.problems.push(`$PORT_RUN is too large: what follows the first ${most / 1e6} MB has no effect.`)
+    file.problems.push({
+      line: null,
+      sentence: `what follows the first ${most / 1e6} MB has no effect`,
+    })
   return file
 }
 
@@ -50,27 +58,36 @@ function parseRunFile(lines: string[], options: { ended: boolean }): RunFile {
     if (line.trim() === '') continue
     const [, name, sign, rest] = /^([^=<]*)(=|<<)(.*)$/.exec(line) ?? []
     if (name === undefined) {
-      file.problems.push(`Line ${at + 1} of $PORT_RUN is neither name=value nor name<<DELIMITER.`)
+      file.problems.push({
+        line: at + 1,
+        sentence: 'neither name=value nor name<<DELIMITER',
+        value: line,
+      })
       continue
     }
     if (sign === '=') {
-      set(file, name.trim(), rest!)
+      set(file, { line: at + 1, name: name.trim(), value: rest! })
       continue
     }
     const end = lines.indexOf(rest!, at + 1)
     if (end < 0) {
       if (options.ended)
-        file.problems.push(`The entry "${name}" of $PORT_RUN has no line "${rest}" at its end.`)
+        file.problems.push({
+          line: at + 1,
+          sentence: 'no line after it ends the entry with its delimiter',
+          value: line,
+        })
       break
     }
-    set(file, name.trim(), lines.slice(at + 1, end).join('\n'))
+    set(file, { line: at + 1, name: name.trim(), value: lines.slice(at + 1, end).join('\n') })
     at = end
   }
   return file
 }
 
-function set(file: RunFile, name: string, value: string): void {
-  const refuse = (hint: string) => file.problems.push(`${name} in $PORT_RUN must be ${hint}.`)
+function set(file: RunFile, { line, name, value }: { line: number; name: string; value: string }): void {
+  const refuse = (hint: string) =>
+    file.problems.push({ line, sentence: `${name} must be ${hint}`, value: value.trim() })
   switch (name) {
     case 'status-label':
       file.statusLabel = value.trim()
@@ -84,19 +101,23 @@ function set(file: RunFile, name: string, value: string): void {
         refuse('a URL such as https://github.com/acme/shop/pull/7')
       else if (!file.links.includes(link)) {
         if (file.links.length < MOST_LINKS) file.links.push(link)
-        else refuse(`written ${MOST_LINKS} times at most: ${link} is left out`)
+        else refuse(`written ${MOST_LINKS} times at most, and this one is left out`)
       }
       break
     }
     case 'conclusion': {
-      const conclusion = CONCLUSIONS.find(each => each === value.trim())
-      if (conclusion) file.conclusion = conclusion
-      else refuse(`${CONCLUSIONS.slice(0, -1).join(', ')} or ${CONCLUSIONS.at(-1)}`)
+      const word = value.trim().toLowerCase()
+      const known = Object.hasOwn(CONCLUSIONS, word)
+      // A step that means success knows how to say so.
+      file.conclusion = known ? CONCLUSIONS[word]! : 'failure'
+      if (!known) refuse('success, failure or cancelled, and counts as failure')
       break
     }
     default:
-      file.problems.push(
-        `$PORT_RUN has the unknown name ${JSON.stringify(name)}: the names are status-label, link, summary and conclusion.`,
-      )
+      file.problems.push({
+        line,
+        sentence: 'unknown name; the names are status-label, link, summary and conclusion',
+        value: name,
+      })
   }
 }

@@ -1,3 +1,4 @@
+import type { Token } from '../../port/client/token-cache.ts'
 import type { JobFiles } from './job-files.ts'
 import type { RelayAccess } from './relay-access.ts'
 import type { Runner } from './runner.ts'
@@ -23,6 +24,8 @@ export interface State {
   explained?: boolean
   /** Reports go through the relay. */
   relay?: RelayAccess
+  /** Port's token, where reports go to Port directly. */
+  portToken?: Token | null
 }
 
 const NAME = 'report'

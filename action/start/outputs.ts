@@ -59,6 +59,12 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
   return { values, warnings: [...clashes(prefixed), ...impossibles(impossible)] }
 }
 
+/** The outputs of a job that Port did not start: nothing, in the form that each of them has. */
+export const EMPTY_OUTPUTS: ReadonlyMap<string, string> = new Map([
+  ['inputs', '{}'],
+  ...['entity', 'event', 'trigger'].map((name): [string, string] => [name, 'null']),
+])
+
 /** A name ends at `=`, at the first `<<`, which stands after it, and at the end of the line in the file of outputs. */
 const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.test(name)
 

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { PortError } from '../../port/client/port-client.ts'
+import type { Token } from '../../port/client/token-cache.ts'
 import type { ClientPayload } from '../../port/client-payload.ts'
 import type { RunState } from '../../port/types.ts'
 import type { FollowedJob } from '../progress/following.ts'
@@ -9,7 +10,7 @@ import { completePayload } from '../report/complete-payload.ts'
 import { judgeRun } from '../report/judge-run.ts'
 import { createRelayReporter, type RelayReporter } from '../report/relay-reporter.ts'
 import { reportTrouble } from '../report/report-trouble.ts'
-import { createReporter, whyNoReport } from '../report/reporter.ts'
+import { createReporter, OIDC, whyNoReport } from '../report/reporter.ts'
 import type { Reporter } from '../report/reporter-contract.ts'
 import { help, isExplained } from '../runner/help.ts'
 import { type Inputs, readInputs } from '../runner/inputs.ts'
@@ -25,7 +26,7 @@ import { decryptInputs } from '../secrets/decrypt-inputs.ts'
 import { jobCredentials } from '../secrets/job-credentials.ts'
 import { maskParts } from '../secrets/mask-parts.ts'
 import { createRedact } from '../secrets/redact.ts'
-import { makeOutputs } from './outputs.ts'
+import { EMPTY_OUTPUTS, makeOutputs } from './outputs.ts'
 import { reportDuplicate } from './report-duplicate.ts'
 import { reportSecondUse } from './report-second-use.ts'
 
@@ -61,7 +62,9 @@ export async function start(runner: Runner, script: string): Promise<void> {
     mask(runner, [inputs.portClientSecret, inputs.privateKey])
     const workflow = readWorkflow(env)
     const sent = readPayload(inputs.payload, workflow, env)
-    const access = inputs.portClientSecret === '' ? findRelay(sent, inputs.report, env) : null
+    if (sent === null) return startedByHand(workflow, runner)
+    const found = findRelay(sent, inputs, env)
+    const access = inputs.portClientSecret === '' ? found : null
     const relay = access && createRelayReporter(access, runner, { budgetMs: BUDGET_MS })
     let redact = createRedact([])
     const reporter = createReporter(sent.run_id ?? '', inputs, runner, {
@@ -70,13 +73,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
       redact: text => redact(text),
     })
 
-    const files = jobFiles(workflow.tempFolder, sent.port.delivery)
-    mkdirSync(dirname(files.log), { recursive: true })
-    for (const [kind, path] of Object.entries(files)) {
-      // An earlier step of the job may have created it.
-      writeFileSync(path, '', { flag: 'a' })
-      core.exportVariable(`PORT_${kind.toUpperCase()}`, path)
-    }
+    const files = openFiles(workflow, sent.port.delivery, core)
     const silence = whyNoReport(inputs, sent, relay)
     const earlier = silence ? null : claimReport(files.log, inputs.report)
     const state = silence || earlier !== null ? null : firstState(sent, files, relay, clock())
@@ -120,13 +117,35 @@ export async function start(runner: Runner, script: string): Promise<void> {
       state: state!,
       relay,
     }
-    if ((await reportStart(job, reporter, runner)) && inputs.live) follow(job, script, runner)
+    if ((await reportStart(job, reporter, runner)) && inputs.live)
+      follow(job, reporter.token(), script, runner)
   } catch (error) {
     const { message } = error as Error
     core.setFailed(
       isExplained(message) ? message : `The action could not start: ${message}${help(env, 'runner')}`,
     )
   }
+}
+
+/** A user has started the workflow on GitHub: the job runs as it would without Port. */
+function startedByHand(workflow: Workflow, { core }: Runner): void {
+  core.notice(
+    'The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
+  )
+  // Steps may write to them all the same.
+  openFiles(workflow, 'none', core)
+  for (const [name, value] of EMPTY_OUTPUTS) core.setOutput(name, value)
+}
+
+function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): JobFiles {
+  const files = jobFiles(workflow.tempFolder, delivery)
+  mkdirSync(dirname(files.log), { recursive: true })
+  for (const [kind, path] of Object.entries(files)) {
+    // An earlier step of the job may have created it.
+    writeFileSync(path, '', { flag: 'a' })
+    core.exportVariable(`PORT_${kind.toUpperCase()}`, path)
+  }
+  return files
 }
 
 /** What post needs at least, before Port or the relay was asked anything. */
@@ -211,8 +230,8 @@ function mask({ core }: Runner, secrets: string[]): void {
 
 const encryptedWarning = (names: string[]) =>
   `The secret input${names.length === 1 ? '' : 's'} ${names.map(name => `"${name}"`).join(', ')} ` +
-  `${names.length === 1 ? 'stays' : 'stay'} encrypted. Set port-client-secret, or ` +
-  'private-key where the Port action encrypts with client-side, or let the relay decrypt secret inputs.'
+  `${names.length === 1 ? 'stays' : 'stay'} encrypted. To have the relay decrypt secret inputs, ${OIDC}; or set ` +
+  'port-client-secret, or private-key if the Port action encrypts with client-side.'
 
 /** @returns whether the run is ours, and Port could be asked */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
@@ -226,11 +245,13 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
         `report: updates here and this action with report: job and needs in a last job.${help(env, 'matrix')}`,
     )
   }
+  const save = (left: State | null) =>
+    saveState(core, left && { ...left, portToken: reporter.token() ?? undefined })
   /** Leaves to post what it may still do. */
   const leave = (error: unknown): boolean => {
     const again = 'The post step of this job retries.'
     const outlook = reportTrouble(error, { core, env }, { ...inputs, again })
-    saveState(core, outlook === 'settled' ? null : { ...state, ...(outlook !== 'later' && { outlook }) })
+    save(outlook === 'settled' ? null : { ...state, ...(outlook !== 'later' && { outlook }) })
     return outlook === 'later'
   }
 
@@ -266,7 +287,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   if (problems.length > 0) state.explained = logged.status === 'fulfilled'
   const failed = [updated, logged].find(result => result.status === 'rejected')
   if (failed) return leave(failed.reason)
-  saveState(core, state)
+  save(state)
   return true
 }
 
@@ -275,21 +296,23 @@ const labelOf = ({ statusLabel }: Inputs) => statusLabel || 'Running'
 
 function follow(
   { inputs, workflow, secrets, state, relay }: Job,
+  token: Token | null,
   script: string,
   { core, env }: Runner,
 ): void {
-  const { portApiUrl, portClientId, portClientSecret, githubToken: token, checkRunId, statusLabel } = inputs
+  const { portApiUrl, portClientId, portClientSecret, githubToken, checkRunId, statusLabel } = inputs
   const access = relay?.access() ?? null
   const job: FollowedJob = {
     runId: state.runId,
     kind: state.kind,
     credentials: { portApiUrl, portClientId, portClientSecret },
+    portToken: token,
     relay: access,
-    secrets: [...secrets, ...jobCredentials(inputs, env, access?.token)],
+    secrets: [...secrets, ...jobCredentials(inputs, env, access?.token ?? token?.value)],
     workflow,
     statusLabel: labelOf(inputs),
     files: state.files,
-    github: statusLabel === '' && token !== '' ? { token, checkRunId } : null,
+    github: statusLabel === '' && githubToken !== '' ? { token: githubToken, checkRunId } : null,
     worker: findWorker(workflow.tempFolder),
   }
   try {

@@ -45,6 +45,8 @@ export interface PortClientOptions {
   apiUrl: string
   clientId: string
   clientSecret: string
+  /** One that was obtained before, to use as long as it is valid. */
+  token?: Token | null
   fetch?: Fetch
   timeoutMs?: number
   /** ms epoch */
@@ -61,6 +63,8 @@ export interface PortClient {
   run(id: string): PortRun
   /** Gets a token now, where one will be needed: it shows whether the credentials are good. */
   authorize(): Promise<void>
+  /** The token in use; null before there is one. */
+  token(): Token | null
   /**
    * Creates the entity, or changes the properties and relations that it names.
    *
@@ -84,7 +88,8 @@ export function createPortClient(options: PortClientOptions): PortClient {
   } = options
   const base = trimEnd(options.apiUrl, '/')
   const send: Fetch = options.fetch ?? ((url, init) => fetch(url, { ...init, redirect: 'manual' }))
-  const tokens = createTokenCache(mint, clock)
+  const tokens = createTokenCache(mint, clock, options.token)
+  if (options.token) onToken?.(options.token.value)
 
   async function mint(): Promise<Token> {
     const answer = await request('POST', TOKEN_PATH, null, { clientId, clientSecret }, null)
@@ -204,6 +209,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
     async authorize() {
       await tokens.get()
     },
+    token: tokens.current,
     async upsertEntity(blueprint, entity, runId) {
       const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true`
       const tied = runId === null ? path : `${path}&run_id=${encodeURIComponent(runId)}`

@@ -10,15 +10,26 @@ export interface Token {
  * Hands out one token until shortly before its end; calls at the same time share one minting.
  * Port hands out the same token until it expires, so a fresh one may be near its end: the margin
  * is a tenth of what is left, at most a minute.
+ *
+ * @param first one that was minted before
  */
-export function createTokenCache(mint: () => Promise<Token>, clock: () => number) {
-  let current: Promise<Token & { renewAt: number }> | null = null
+export function createTokenCache(
+  mint: () => Promise<Token>,
+  clock: () => number,
+  first: Token | null = null,
+) {
+  let latest = first
+  let current: Promise<Token & { renewAt: number }> | null = first && Promise.resolve(withMargin(first))
 
   async function obtain() {
-    const token = await mint().catch(error => {
+    latest = await mint().catch(error => {
       if (error instanceof PortError) error.ofToken = true
       throw error
     })
+    return withMargin(latest)
+  }
+
+  function withMargin(token: Token) {
     const left = token.expiresAt - clock()
     return { ...token, renewAt: token.expiresAt - Math.min(60_000, left / 10) }
   }
@@ -33,6 +44,8 @@ export function createTokenCache(mint: () => Promise<Token>, clock: () => number
   }
 
   return {
+    /** The one that was minted last; null before that. */
+    current: () => latest,
     async get(): Promise<string> {
       const held = current
       const token = await (held ?? start())

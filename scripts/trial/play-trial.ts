@@ -5,6 +5,7 @@ import { isObject, type JsonObject } from '../../port/types.ts'
 import { startGitHubApi } from '../../test/support/github-api.ts'
 import { playWorkflow } from '../../test/support/player/play-workflow.ts'
 import { startPortApi } from '../../test/support/port-api.ts'
+import { missingOutputs, missingPermissions } from './check-workflow.ts'
 import { chooseStart } from './choose-start.ts'
 import { findCredentials } from './find-credentials.ts'
 import { placeActions } from './place-actions.ts'
@@ -66,7 +67,8 @@ export async function playTrial(
       outputs: options.outputs,
     })
     note(`Playing ${found.name}, started by ${start.title}`)
-    for (const line of [...event.notes, ...credentials.notes, ...leftOut]) tell(line)
+    for (const line of [...event.notes, ...credentials.notes, ...leftOut, ...missingPermissions(found)])
+      tell(line)
     const { vars, secrets } = credentials.given(port)
     const played = await playWorkflow({
       yaml: found.yaml,
@@ -82,6 +84,7 @@ export async function playTrial(
       signal: cancel,
       onLeftOut: what => tell(`Left out: ${what}.`),
     })
+    for (const line of missingOutputs(found, played)) tell(line)
     const shown = readPort(port, event.payload)
     return {
       workflow: found.name,

@@ -21,6 +21,7 @@ export interface TrialWorkflow {
 
 const DEFAULT = `
 on: { repository_dispatch: }
+permissions: { actions: read }
 jobs:
   trial:
     runs-on: ubuntu-latest

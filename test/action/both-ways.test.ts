@@ -210,12 +210,12 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   test.each([
     ['while the job runs', 'true'],
     ['at the end', 'false'],
-  ])('no masked text reaches Port, however a step prints it (%s)', async (_, progress) => {
-    const job = await open({ progress, mask: JSON.stringify({ KEY, TOKEN, github_token: 'ghs_x' }) })
+  ])('no masked text reaches Port, however a step prints it (%s)', async (_, live) => {
+    const job = await open({ live, mask: JSON.stringify({ KEY, TOKEN, github_token: 'ghs_x' }) })
     await job.run('main')
     for (const [, print] of WAYS) print(job)
     job.write('log', 'last line\n')
-    if (progress === 'true') {
+    if (live === 'true') {
       await vi.waitFor(
         () => {
           expect(job.lines()).toContain('last line')

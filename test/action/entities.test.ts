@@ -77,14 +77,14 @@ test('with a mistake nothing of its document is sent; the other documents are', 
   ])
   const { printed, lines } = await endWith(stage, { file: `${wrong}\n---\n${ONE}\n` })
   const mistakes = [
-    'Entity 2 of $PORT_ENTITIES (service/a b) has the identifier "a b", which Port does not take: letters, digits and @ _ . + : \\ / = - only.',
-    'Entity 2 of $PORT_ENTITIES (service/a b) has a team that is neither a name nor a list of names.',
-    'Entity 3 of $PORT_ENTITIES (alone) has no blueprint.',
-    'Entity 3 of $PORT_ENTITIES (alone) has a title that is not a string.',
-    'Entity 3 of $PORT_ENTITIES (alone) has properties that are not a mapping.',
-    'Entity 3 of $PORT_ENTITIES (alone) has a relation "domain" that is neither an identifier nor a list of them.',
-    'Entity 4 of $PORT_ENTITIES is not an entity: it must have a blueprint and an identifier.',
-  ]
+    String.raw`2 (service/a b) has characters in its identifier that Port does not accept (letters, digits and @ _ . + : \ / = - only): "a b".`,
+    '2 (service/a b) has a team that is neither a name nor a list of names: "7".',
+    String.raw`3 (alone) has no blueprint: "{\"identifier\":\"alone\",\"title\":7,\"properties\":[],\"relations\":…".`,
+    '3 (alone) has a title that is not a string: "7".',
+    '3 (alone) has properties that are not a mapping: "[]".',
+    '3 (alone) has a relation "domain" that is neither an identifier nor a list of them: "7".',
+    '4 is not an entity, which has a blueprint and an identifier: "text".',
+  ].map(mistake => `Line 1 of $PORT_ENTITIES: entity ${mistake}`)
   expect(printed).toEqual([`::warning::${mistakes.join('%0A')}${seeAlso('entities')}`])
   expect(lines).toEqual([...mistakes.map(line => `✗ ${line}`), '✓ Entity service/a'])
   expect(stage.run.status).toBe('SUCCESS')
@@ -117,17 +117,21 @@ test('a refusal names blueprint, identifier and what Port answers; the others ar
 test('with fail-on-report-error such a failure is that of the job and of the run in Port', async () => {
   const stage = await openStage()
   const { printed } = await endWith(stage, { file: '- nothing\n', 'fail-on-report-error': 'true' })
-  expect(printed).toEqual([expect.stringMatching(/^::error::Entity 1 of \$PORT_ENTITIES is not an entity/)])
+  expect(printed).toEqual([
+    expect.stringMatching(/^::error::Line 1 of \$PORT_ENTITIES: entity 1 is not an entity/),
+  ])
   expect(process.exitCode).toBe(1)
   expect(stage.run.status).toBe('FAILURE')
 })
 
 test.each([
-  ['{ a: [', /^::warning::\$PORT_ENTITIES is neither YAML nor JSON: /],
-  ['just a text', /^::warning::\$PORT_ENTITIES must be a list of entities in YAML or JSON\. See /],
-])('a document that is %j is a warning', async (file, message) => {
-  const { printed } = await endWith(await openStage(), { file })
-  expect(printed).toEqual([expect.stringMatching(message)])
+  ['{ a: [', 'neither YAML nor JSON: Flow sequence in block collection must be ', '"{ a: ["'],
+  ['just a text', 'not a list of entities in YAML or JSON', '"just a text"'],
+  [`- ${'x'.repeat(55)}-hidden`, 'entity 1 is not an entity', `"${'x'.repeat(55)}-***"`],
+])('a document that is %j is a warning with its line and its start', async (text, message, start) => {
+  const { printed } = await endWith(await openStage(), { file: `${ONE}\n---\n\n${text}`, mask: 'hidden' })
+  expect(printed).toEqual([expect.stringContaining(`::warning::Line 4 of $PORT_ENTITIES: ${message}`)])
+  expect(printed[0]).toContain(`: ${start}.`)
 })
 
 test('where Port is away, the entities after the first are not tried, and the final status goes', async () => {
@@ -152,10 +156,11 @@ test('an entity is upserted though the run in Port has ended: it is not tied to 
   expect(process.exitCode).not.toBe(1)
 })
 
-test('a secret does not change which entity is meant, nor the link of the workflow run', async () => {
+test('a secret does not change which entity or property is meant, nor the link of the workflow run', async () => {
   const stage = await openStage()
   const named = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
-  const file = `${named}\n${named.replace('acme-shop', 'shop')}`
+  const property = '{"blueprint":"service","identifier":"x","properties":{"a":{"of-acme":1}}}'
+  const file = [named, named.replace('acme-shop', 'shop'), property].join('\n')
   const { printed } = await endWith(stage, { file, mask: '["acme"]' })
   expect(stage.port.entities).toMatchObject([{ identifier: 'shop', title: 'of ***' }])
   expect(printed).toEqual([
@@ -163,5 +168,8 @@ test('a secret does not change which entity is meant, nor the link of the workfl
       'The identifier of an entity contains a secret, and secrets are not sent to Port: use another value',
     ),
   ])
+  expect(printed[0]).toContain(
+    'Entity service/x could not be upserted: The name of a property of an entity contains a secret',
+  )
   expect(stage.run.link).toEqual([expect.stringContaining('/acme/shop/actions/runs/')])
 })

@@ -1,9 +1,9 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import { progressFolder } from '../../action/progress/progress-folder.ts'
-import { markAt } from '../../action/runner/log-file.ts'
+import { markAt, readBytes } from '../../action/runner/log-file.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
 import { type StandIn, type StandInEnv, startStandIn } from '../support/http-server.ts'
@@ -182,10 +182,10 @@ test('lines that Port refused for their token are sent again, though the next to
   await job.run('main')
   stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 401 })
   let tokens = 0
-  stage.port.fail({ match: ({ path }) => path.endsWith('/access_token') && ++tokens === 2, status: 502 })
+  stage.port.fail({ match: ({ path }) => path.endsWith('/access_token') && ++tokens === 1, status: 502 })
   expect((await job.run('post', job.state())).slice(1)).toEqual([])
   expect(linesOf(stage.run).slice(1)).toEqual([expect.stringMatching(/^✓ Job deploy/)])
-  expect(tokens).toBe(2)
+  expect(tokens).toBe(1)
 })
 
 test('what Port says, and what the summary shows, is cut only after secrets are hidden in it', async () => {
@@ -366,9 +366,52 @@ test('report: workflow leaves the end to others, and sends a summary of the auth
   stage.port.clearRequests()
   await plain.run('post', plain.state())
   expect(stage.port.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
-    'POST /v1/auth/access_token',
     `POST /v1/workflows/nodes/runs/${node.id}/logs`,
   ])
+})
+
+test('post uses the token of Port that main got, and gets its own once that has expired', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { report: 'workflow', 'github-token': '' })
+  await job.run('main')
+  const state = JSON.parse(job.state().STATE_report!)
+  expect(job.masks()).toContain(state.portToken.value)
+  const tokens = async (portToken: object) => {
+    stage.port.clearRequests()
+    expect(
+      (await job.run('post', { STATE_report: JSON.stringify({ ...state, portToken }) })).slice(1),
+    ).toEqual([])
+    return stage.port.requests.filter(({ path }) => path === '/v1/auth/access_token').length
+  }
+  expect(await tokens(state.portToken)).toBe(0)
+  expect(await tokens({ ...state.portToken, expiresAt: Date.now() - 1 })).toBe(1)
+  expect(await tokens({ ...state.portToken, value: 'revoked' })).toBe(1)
+})
+
+test('a symbolic link in place of a file that steps append to is not followed', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'github-token': '' })
+  await job.run('main')
+  const { files } = JSON.parse(job.state().STATE_report!) as { files: Record<string, string> }
+  const texts = {
+    log: SECRET,
+    entities: '{"blueprint":"b","identifier":"leaked"}',
+    run: `status-label=${SECRET}`,
+  }
+  for (const [name, text] of Object.entries(texts)) {
+    const target = join(job.folder, `of-another-${name}`)
+    writeFileSync(target, `${text}\n`)
+    rmSync(files[name]!)
+    symlinkSync(target, files[name]!)
+    expect(() => readBytes(files[name]!, 0, 1)).toThrow('ELOOP')
+  }
+  const printed = await job.run('post', job.state())
+  expect(printed.slice(1)).toEqual(
+    Object.values(files).map(path => expect.stringContaining(`${path} is no longer a file.`)),
+  )
+  expect(stage.port.entities).toEqual([])
+  expect(JSON.stringify(stage.port.requests)).not.toContain(SECRET)
+  expect(stage.run.status).toBe('SUCCESS')
 })
 
 test.each(['workflow', 'updates'])(
@@ -400,7 +443,7 @@ test('what is wrong in $PORT_RUN is a warning with fail-on-report-error, too', a
   const written = `lable=a\nlink=${link}\nconclusion=failure\n`
   writeFileSync(JSON.parse(job.state().STATE_report!).files.run, written)
   expect((await job.run('post', job.state())).slice(1)).toEqual([
-    expect.stringMatching(/^::warning::\$PORT_RUN has the unknown name "lable"/),
+    expect.stringMatching(/^::warning::Line 1 of \$PORT_RUN: unknown name; .*: "lable"/),
     expect.stringMatching(/^::warning::A link in \$PORT_RUN contains a secret/),
     expect.stringMatching(/^::warning::conclusion in \$PORT_RUN has no effect/),
   ])

@@ -32,6 +32,7 @@ export function jobFor(
     kind: 'action_run',
     credentials: { portApiUrl: port.url, portClientId: port.clientId, portClientSecret: port.clientSecret },
     secrets: ['top secret'],
+    portToken: null,
     files: { log: logFile, entities: `${logFile}.entities`, run: `${logFile}.run` },
     github: { token: github.token, checkRunId: '7' },
     relay: null,

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
-import { readRemainingEntities } from '../../action/finish/remaining-entities.ts'
+import { readDocuments, readRemainingEntities } from '../../action/finish/remaining-entities.ts'
 import { readLinesFrom } from '../../action/finish/remaining-log.ts'
 import { askAgainAfter, describeRunning } from '../../action/progress/follow-label.ts'
 import { NOTHING_SENT, progressFolder } from '../../action/progress/progress-folder.ts'
@@ -229,7 +229,8 @@ test('a document of $PORT_ENTITIES that is longer than a piece of the file is le
     },
   )
   expect(sent).toEqual(['short'])
-  const { entities, problems } = await readRemainingEntities(job.files.entities, folder.entities())
+  const { documents } = readRemainingEntities(job.files.entities, folder.entities())
+  const { entities, problems } = await readDocuments(documents, text => text)
   expect(problems).toEqual([])
   expect(entities.map(({ identifier, body }) => [identifier, Object.keys(body.properties!).length])).toEqual([
     ['long', 1_500],

@@ -6,13 +6,10 @@ import { until } from '../support/until.ts'
 import { annotations, openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'
 import { transcript } from './transcript.ts'
 
-/** What Port got while the job ran: after the four requests of main, before the token of post. */
+/** What Port got while the job ran: after the four requests of main, before the log and the final status of post. */
 function sentMeanwhile({ port }: Stage): { path: string; body: Record<string, unknown>; at: number }[] {
-  const requests = port.requests.slice(4)
-  const end = requests.findLastIndex(({ path }) => path === '/v1/auth/access_token')
-  return requests
-    .slice(0, end)
-    .filter(({ path }) => path !== '/v1/auth/access_token')
+  return port.requests
+    .slice(4, -2)
     .map(({ path, body, at }) => ({ path, body: body as Record<string, unknown>, at }))
 }
 

@@ -1,10 +1,17 @@
 import { expect, test } from 'vitest'
-import { readEntities } from '../../action/report/read-entities.ts'
+import { readEntities as readDocument } from '../../action/report/read-entities.ts'
 import { sendEntities } from '../../action/report/send-entities.ts'
+import { describeMistake } from '../../action/runner/mistake.ts'
 import { PortError } from '../../port/client/port-client.ts'
 
+/** @throws Error with the mistakes, as they are shown */
+async function readEntities(text: string) {
+  const { entities, mistakes } = await readDocument(text, 7)
+  if (mistakes.length === 0) return entities
+  throw new Error(mistakes.map(each => describeMistake(each, 'the file', shown => shown)).join('\n'))
+}
+
 test('entities are read from YAML and JSON, checked, and sent one after the other', async () => {
-  expect(await readEntities(' ')).toEqual([])
   expect(
     await readEntities('{"blueprint":"service","identifier":"a","team":{"combinator":"and"}}'),
   ).toHaveLength(1)
@@ -13,7 +20,7 @@ test('entities are read from YAML and JSON, checked, and sent one after the othe
     'y',
   ])
   await expect(readEntities('{ blueprint: service, identifier: a, team: [x, 1] }')).rejects.toThrow(
-    'has a team that is neither a name nor a list of names.',
+    'has a team that is neither a name nor a list of names: "[\\"x\\",1]".',
   )
   expect(
     await readEntities('- { blueprint: service, identifier: 42, relations: { a: [b, null], c: { d: 1 } } }'),
@@ -26,19 +33,17 @@ test('entities are read from YAML and JSON, checked, and sent one after the othe
     },
   ])
   await expect(readEntities('{ a: [')).rejects.toThrow(
-    /^\$PORT_ENTITIES is neither YAML nor JSON: .* at line 1, column 7\.$/,
+    /^Line 7 of the file: neither YAML nor JSON: Flow sequence in block collection [^:]*: "\{ a: \["\.$/,
   )
-  // Cut, it could end with half a secret, which nobody would hide any more.
-  const long = `${'x'.repeat(95)} and a secret`
-  await expect(readEntities(`{ blueprint: b, identifier: ${long} }`)).rejects.toThrow(`identifier "${long}"`)
+  await expect(readEntities('a: 1\nb: [\n')).rejects.toThrow(/^Line 9 of the file: .*: ""\.$/)
   await expect(readEntities('text')).rejects.toThrow(
-    '$PORT_ENTITIES must be a list of entities in YAML or JSON.',
+    'Line 7 of the file: not a list of entities in YAML or JSON: "text".',
   )
   await expect(
     readEntities(
       '[{"blueprint":"b","identifier":"a b","x":1,"title":2,"properties":3,"team":4,"relations":{"r":5}},"text"]',
     ),
-  ).rejects.toThrow(/^(Entity 1 of \$PORT_ENTITIES.*\n){5}Entity 2 of \$PORT_ENTITIES is not an entity/)
+  ).rejects.toThrow(/^(Line 7 of the file: entity 1 .*\n){5}Line 7 of the file: entity 2 is not an entity/)
   const entities = await readEntities(
     JSON.stringify(['good', 'bad', 'odd'].map(blueprint => ({ blueprint, identifier: 'x' }))),
   )
@@ -97,7 +102,7 @@ test.each([
   ['n: !!set { a, b }', 'value in properties.n'],
 ])('%s would arrive as something else, so it is refused', async (property, what) => {
   const text = `{ blueprint: b, identifier: i, properties: { ${property} } }`
-  await expect(readEntities(text)).rejects.toThrow(`Entity 1 of $PORT_ENTITIES (b/i) has a ${what} that `)
+  await expect(readEntities(text)).rejects.toThrow(`entity 1 (b/i) has a ${what} that `)
 })
 
 test('numbers that arrive as they are written are sent, and so are large ones in quotes', async () => {
@@ -126,7 +131,7 @@ test('what is null, as of an input that was not sent, counts as not named', asyn
     '{ blueprint: b, identifier: i, title: null, icon: ~, team: null, properties: null, relations: { r: null } }'
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: 'i', relations: { r: null } })
   await expect(readEntities('[{"blueprint":"b","identifier":null,"other":null}]')).rejects.toThrow(
-    'Entity 1 of $PORT_ENTITIES (b) has no identifier.',
+    'Line 7 of the file: entity 1 (b) has no identifier: "{\\"blueprint\\":\\"b\\",\\"other\\":null}".',
   )
 })
 
@@ -163,6 +168,6 @@ test('what Port may take beside the fields that are known is passed on, and an o
     },
   ])
   await expect(readEntities('{ blueprint: b, identifier: i, operation: drop }')).rejects.toThrow(
-    'Entity 1 of $PORT_ENTITIES (b/i) has the operation "drop": it must be upsert or delete.',
+    'entity 1 (b/i) has an operation that is neither upsert nor delete: "drop".',
   )
 })

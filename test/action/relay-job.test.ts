@@ -244,6 +244,36 @@ test.each([503, 403])(
   },
 )
 
+test('a payload that names another relay than the input relay-url fails the job, and no token goes there', async () => {
+  const stage = await openStage()
+  const { payload } = await deliver(stage)
+  const pinned = openJob(stage, payload, { 'relay-url': `${stage.url}/` })
+  expect(await pinned.run('main')).toEqual([])
+  const asked = stage.issuer.requests.length
+  const job = openJob(stage, payload, { 'relay-url': 'https://relay.acme.example' })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(
+      /^::error::The payload names the relay http:.*, and the input relay-url only accepts https:\/\/relay\.acme\.example: .*#payload$/,
+    ),
+  ])
+  expect(job.state()).toEqual({})
+  expect(stage.issuer.requests).toHaveLength(asked)
+})
+
+test('no OIDC token is sent over plain HTTP to another machine', async () => {
+  const stage = await openStage()
+  const { payload } = await deliver(stage)
+  const open = { ...payload, port: { ...payload.port, relay: 'http://relay.acme.example' } }
+  const job = openJob(stage, open)
+  const reason =
+    "the relay's address http://relay.acme.example is plain HTTP, so the OIDC token isn't sent to it"
+  expect(await job.run('main')).toEqual([
+    expect.stringContaining(`::error::The relay could not be asked for "password": ${reason}`),
+    expect.stringContaining(`::warning::Reporting to Port failed: ${reason}`),
+  ])
+  expect(stage.issuer.requests).toEqual([])
+})
+
 test('a relay that went away during the job is a warning for the log and one for the final status', async () => {
   const stage = await openStage()
   const { payload } = await deliver(stage)

@@ -65,7 +65,7 @@ test.each<[string, Record<string, string>, unknown, string]>([
     'no credentials',
     { 'port-client-id': '', 'port-client-secret': '' },
     undefined,
-    `::warning::This job is not reported to Port: set the inputs port-client-id and port-client-secret, or report: off.${seeAlso('credentials')}`,
+    `::warning::This job is not reported to Port: set RELAY_PUBLIC_URL of the relay, and give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret, or report: off.${seeAlso('credentials')}`,
   ],
 ])('with %s the outputs are set, and nothing is reported', async (_, inputs, payload, line) => {
   const stage = await openStage()

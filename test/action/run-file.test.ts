@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { describeMistake } from '../../action/runner/mistake.ts'
 import { readRunFile } from '../../action/runner/run-file.ts'
 
 function read(text: string | Buffer, ended = true) {
@@ -9,7 +10,8 @@ function read(text: string | Buffer, ended = true) {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const path = join(folder, 'run')
   writeFileSync(path, text)
-  return readRunFile(path, { ended })
+  const { problems, ...file } = readRunFile(path, { ended })
+  return { ...file, problems: problems.map(each => describeMistake(each, '$PORT_RUN', shown => shown)) }
 }
 
 const NOTHING = { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] }
@@ -50,20 +52,43 @@ test('what is still being written is left for later', () => {
 test.each([
   [
     'status-lable=x',
-    '$PORT_RUN has the unknown name "status-lable": the names are status-label, link, summary and conclusion.',
+    'Line 1 of $PORT_RUN: unknown name; the names are status-label, link, summary and conclusion: "status-lable".',
   ],
-  ['no entry', 'Line 1 of $PORT_RUN is neither name=value nor name<<DELIMITER.'],
-  ['link=pull/7', 'link in $PORT_RUN must be a URL such as https://github.com/acme/shop/pull/7.'],
-  ['conclusion=failed', 'conclusion in $PORT_RUN must be success, failure or cancelled.'],
-  ['summary<<END\ntext\n', 'The entry "summary" of $PORT_RUN has no line "END" at its end.'],
+  ['no entry', 'Line 1 of $PORT_RUN: neither name=value nor name<<DELIMITER: "no entry".'],
+  [
+    '\n\nlink=pull/7',
+    'Line 3 of $PORT_RUN: link must be a URL such as https://github.com/acme/shop/pull/7: "pull/7".',
+  ],
+  [
+    'summary<<END\ntext\n',
+    'Line 1 of $PORT_RUN: no line after it ends the entry with its delimiter: "summary<<END".',
+  ],
 ])('%j is left out, and named', (text, problem) => {
   expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
+})
+
+test.each([
+  ['success', ['SUCCESS', 'Success', 'succeeded']],
+  ['failure', ['FAILURE', 'failed', 'FAILED']],
+  ['cancelled', ['CANCELLED', 'canceled']],
+])('a conclusion is %s in the words of GitHub and of Port', (conclusion, words) => {
+  for (const word of words) expect(read(`conclusion=${word}`)).toMatchObject({ conclusion, problems: [] })
+})
+
+test('a conclusion that nobody knows counts as a failure, and is named', () => {
+  const problem =
+    'Line 1 of $PORT_RUN: conclusion must be success, failure or cancelled, and counts as failure'
+  expect(read('conclusion=green')).toMatchObject({
+    conclusion: 'failure',
+    problems: [`${problem}: "green".`],
+  })
+  expect(read('conclusion=constructor')).toMatchObject({ conclusion: 'failure' })
 })
 
 test('of a file that is too large the beginning counts, and what follows is named', () => {
   const line = `${'x'.repeat(99)}\n`
   const text = `conclusion=failure\nsummary<<END\n${line.repeat(100_000)}END\nstatus-label=late\n`
-  const problems = ['$PORT_RUN is too large: what follows the first 10 MB has no effect.']
+  const problems = ['$PORT_RUN: what follows the first 10 MB has no effect.']
   expect(read(text)).toEqual({ ...NOTHING, conclusion: 'failure', problems })
   expect(read(text.replace(line.repeat(90_000), ''))).toMatchObject({ statusLabel: 'late', problems: [] })
   // It is read again and again while the job runs.

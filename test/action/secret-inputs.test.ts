@@ -197,8 +197,8 @@ test('without any key a secret input stays encrypted, and a warning names the se
     { 'port-client-id': '', 'port-client-secret': '', report: 'off' },
   )
   expect(await job.run('main')).toEqual([
-    '::warning::The secret input "token" stays encrypted. Set port-client-secret, or private-key where the Port action ' +
-      `encrypts with client-side, or let the relay decrypt secret inputs.${seeAlso('secret-inputs')}`,
+    '::warning::The secret input "token" stays encrypted. To have the relay decrypt secret inputs, give the job ' +
+      `"permissions: id-token: write"; or set port-client-secret, or private-key if the Port action encrypts with client-side.${seeAlso('secret-inputs')}`,
     'Nothing is reported to Port: the input report is off.',
   ])
   expect(job.outputs().token).toBe(sealed!.encrypted)

@@ -59,7 +59,9 @@ test.each([
 ])('the secret inputs %j without a key are named in one sentence', async (names, sentence) => {
   const none = { 'port-client-id': '', 'port-client-secret': '', report: 'off' }
   const { job } = await openEncrypted(names, none)
-  expect((await job.run('main'))[0]).toContain(`::warning::${sentence}. Set port-client-secret, or`)
+  expect((await job.run('main'))[0]).toContain(
+    `::warning::${sentence}. To have the relay decrypt secret inputs, give the job "perm`,
+  )
 })
 
 test('a run that ends while main reports its start leaves nothing to post', async () => {
@@ -130,6 +132,7 @@ test.each([
     const stage = await openStage()
     const job = openRunner(stage, { 'github-token': '' })
     await job.run('main')
+    const { portToken, ...state } = JSON.parse(job.state().STATE_report!)
     stage.port.clearRequests()
     const isToken = ({ path }: { path: string }) => path === '/v1/auth/access_token'
     stage.port.fail({
@@ -138,7 +141,7 @@ test.each([
       body: { ok: false, error: 'forbidden', message: 'no' },
       times,
     })
-    expect((await job.run('post', job.state())).slice(1)).toEqual([
+    expect((await job.run('post', { STATE_report: JSON.stringify(state) })).slice(1)).toEqual([
       expect.stringMatching(/^::warning::Port did not accept all of the log: .* 403 .*#credentials$/),
       ...more,
     ])
@@ -202,7 +205,7 @@ test('who started it is the e-mail, else the name, else nobody', async () => {
   expect(await triggeredBy()).toBe('')
 })
 
-test('without credentials the warning names the OIDC permission only where the relay takes reports', async () => {
+test('without an OIDC token and credentials the warning names both ways, OIDC first', async () => {
   const stage = await openStage()
   const none = { 'port-client-id': '', 'port-client-secret': '' }
   const warning = async (relay: string | null) => {
@@ -210,10 +213,11 @@ test('without credentials the warning names the OIDC permission only where the r
     payload.port.relay = relay
     return (await openRunner({ ...stage, payload }, none).run('main'))[0]
   }
-  expect(await warning(null)).toMatch(/^::warning::This job is not reported to Port: set the inputs /)
-  expect(await warning('https://relay.acme.example')).toContain(
-    ': give the job "permissions: id-token: write", or',
-  )
+  const ways =
+    'give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret'
+  const head = '::warning::This job is not reported to Port: '
+  expect(await warning('https://relay.acme.example')).toContain(head + ways)
+  expect(await warning(null)).toContain(`${head}set RELAY_PUBLIC_URL of the relay, and ${ways}`)
 })
 
 test('what cannot be fetched, decrypted or named is reported at once, and in Port as well', async () => {
@@ -314,7 +318,7 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
     'an input of something else',
     undefined,
     { payload: '{}' },
-    /^::error::The input "payload" holds no payload of the relay: hand on the output "payload" of this action, or /,
+    /^::error::The input "payload" holds no payload of the relay: pass the output "payload" of this action, or /,
   ],
 ])(
   '%s in place of the payload fails the job, and the error names what is expected',
@@ -366,6 +370,53 @@ test('the payload of a workflow_dispatch is its input "port"', async () => {
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify(event))
   expect(await job.run('main', { GITHUB_EVENT_NAME: 'workflow_dispatch' })).toEqual([])
   expect(job.outputs()).toMatchObject({ 'run-id': stage.run.id, version: '1.4.2' })
+})
+
+test('a workflow that a user starts on GitHub runs as it would without Port, with one notice', async () => {
+  const stage = await openStage()
+  const job = openRunner(stage, { 'port-client-id': '', 'port-client-secret': '' })
+  writeFileSync(join(job.folder, 'event.json'), JSON.stringify({ inputs: { port: '', version: '2' } }))
+  expect(await job.run('main', { GITHUB_EVENT_NAME: 'workflow_dispatch' })).toEqual([
+    '::notice::The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
+  ])
+  expect(job.outputs()).toEqual({ inputs: '{}', entity: 'null', event: 'null', trigger: 'null' })
+  // Its steps may write to the files all the same.
+  for (const [, path] of readFileSync(join(job.folder, 'env'), 'utf8').matchAll(/^PORT_.*\n(.*)$/gm))
+    writeFileSync(path!, 'a line', { flag: 'r+' })
+  expect(await job.run('post', job.state())).toEqual([])
+  expect(stage.port.requests).toEqual([])
+  expect(process.exitCode).not.toBe(1)
+})
+
+test("inputs of port-github-action, and earlier names of the action's own, are errors that name ours", async () => {
+  const stage = await openStage()
+  const foreign = {
+    ...{
+      clientId: 'a',
+      clientSecret: 'b',
+      baseUrl: 'c',
+      operation: 'PATCH_RUN',
+      runId: 'r_1',
+      status: 'SUCCESS',
+    },
+    ...{ logMessage: 'm', properties: '{}', entities: '[]', 'secret-key': 'k', progress: 'false' },
+  }
+  const [error] = await openRunner(stage, foreign).run('main')
+  const oidc = 'or leave it out and give the job "permissions: id-token: write"'
+  expect(error!.replace(/^::error::/, '').split('%0A')).toEqual([
+    `clientId isn't an input of this action: use port-client-id, ${oidc}.`,
+    `clientSecret isn't an input of this action: use port-client-secret, ${oidc}.`,
+    "baseUrl isn't an input of this action: use port-api-url.",
+    "operation isn't an input of this action: the action reports the job by itself, and steps write to $PORT_LOG, $PORT_RUN and $PORT_ENTITIES.",
+    "runId isn't an input of this action: the run is the one that Port sent.",
+    "logMessage isn't an input of this action: write the line to $PORT_LOG.",
+    "status isn't an input of this action: the result of the job counts, or write conclusion=failure to $PORT_RUN.",
+    "properties isn't an input of this action: write the entity to $PORT_ENTITIES, as YAML or JSON.",
+    "entities isn't an input of this action: write the entity to $PORT_ENTITIES, as YAML or JSON.",
+    "secret-key isn't an input of this action: use private-key.",
+    `progress isn't an input of this action: use live.${seeAlso('inputs')}`,
+  ])
+  expect(stage.port.requests).toEqual([])
 })
 
 test('a certificate that is not trusted is named at once, with the setting', async () => {

@@ -221,7 +221,7 @@ function createNormalize({ options }: PlayedRun, services: Services & Record<str
     [/\b[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[\da-f]{4}-[\da-f]{12}\b/g, '<delivery>'],
     [/\b[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}\b/g, '<sender>'],
     // In the state that main leaves for post.
-    [/"startedAt":\d{13}\b/g, '"startedAt":<now>'],
+    [/"(startedAt|expiresAt)":\d{13}\b/g, '"$1":<now>'],
     // In log lines and in the summary's table.
     [/(?<=\(|after |\| )\d+ s\b/g, 'N s'],
     // When a rate limit ends.
