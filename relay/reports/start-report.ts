@@ -82,23 +82,8 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     }
     const message = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
     const { delivery: id, complete, ends } = message
-    const found = await store.get(id)
-    if (!found) throw refuse(id, claims, 'there is no such delivery')
-    const facts = await factsOf(found.repository, claims, found.workflow === null || found.ref === null)
-    const reason = checkRepository(claims, facts) ?? checkName(facts) ?? checkTarget(claims, found, facts)
-    if (reason !== null) throw refuse(id, claims, reason)
-    const conflict = checkRuns(claims, found)
-    if (conflict === 'past')
-      throw refuse(id, claims, 'it was the run of the delivery before it was redelivered')
-    if (conflict === 'duplicate') return answerDuplicate(c, found, claims)
-    const [owned] = await store.findRuns(found.repository, [claims.runId])
-    if (owned && owned.delivery !== id) throw refuse(id, claims, 'it is the run of another delivery')
-    if (owned && owned.attempt > claims.runAttempt) {
-      throw refuse(id, claims, `a later attempt of the run, ${owned.attempt}, has started`)
-    }
-    if (!owned) await checkTitleAndTime(found, claims)
-
-    const delivery = await bind(found, claims, ends)
+    const { delivery, isDuplicate } = await bind(id, claims, ends)
+    if (isDuplicate) return answerDuplicate(c, delivery, claims)
     const given = await deps.handOut(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
     // Without an answer that lists them, the action would take nothing for secret.
@@ -121,30 +106,46 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     return isAllowed(fullName) ? null : `its repository is now ${fullName}, which is not allowed`
   }
 
-  /** Binds the run; a delivery that has ended stays as it is. */
-  async function bind(found: Delivery, claims: RunClaims, reportsEnd: boolean): Promise<Delivery> {
-    const { runId, runAttempt } = claims
-    const url = `${github.serverUrl}/${found.repository}/actions/runs/${runId}`
-    const run = {
-      ...{ id: runId, attempt: runAttempt, evidence: 'report' as const, past: false },
-      ...{ status: 'in_progress', conclusion: null, url, reportsEnd },
+  /**
+   * Binds the run to the delivery as it was checked: if another change came first, it is read and checked again. A
+   * delivery that has finished stays as it is.
+   */
+  async function bind(
+    id: string,
+    claims: RunClaims,
+    reportsEnd: boolean,
+  ): Promise<{ delivery: Delivery; isDuplicate: boolean }> {
+    const { runId, runAttempt, jti, expiresAt } = claims
+    for (let refusedOn = -1; ; ) {
+      const found = await store.get(id)
+      if (!found) throw refuse(id, claims, 'there is no such delivery')
+      const facts = await factsOf(found.repository, claims, found.workflow === null || found.ref === null)
+      const reason = checkRepository(claims, facts) ?? checkName(facts) ?? checkTarget(claims, found, facts)
+      if (reason !== null) throw refuse(id, claims, reason)
+      const conflict = checkRuns(claims, found)
+      if (conflict === 'past')
+        throw refuse(id, claims, 'it was the run of the delivery before it was redelivered')
+      if (conflict === 'duplicate') return { delivery: found, isDuplicate: true }
+      const [owned] = await store.findRuns(found.repository, [runId])
+      if (owned && owned.delivery !== id) throw refuse(id, claims, 'it is the run of another delivery')
+      if (owned && owned.attempt > runAttempt) {
+        throw refuse(id, claims, `a later attempt of the run, ${owned.attempt}, has started`)
+      }
+      if (!owned) await checkTitleAndTime(found, claims)
+
+      const url = `${github.serverUrl}/${found.repository}/actions/runs/${runId}`
+      const run = {
+        ...{ id: runId, attempt: runAttempt, evidence: 'report' as const, past: false },
+        ...{ status: 'in_progress', conclusion: null, url, reportsEnd },
+      }
+      const event = { type: 'runReported' as const, run }
+      const { outcome, delivery } = await apply(found, event, { token: { jti, expiresAt }, strict: true })
+      if (outcome !== 'conflict') return { delivery, isDuplicate: false }
+      if (found.version === refusedOn) {
+        throw refuse(id, claims, 'another delivery has this run or has used its token')
+      }
+      refusedOn = found.version
     }
-    const { jti, expiresAt } = claims
-    const { outcome, delivery } = await apply(
-      found,
-      { type: 'runReported', run },
-      { token: { jti, expiresAt } },
-    )
-    if (outcome === 'gone') throw refuse(found.id, claims, 'the delivery was deleted meanwhile')
-    const isOurs = delivery.runs.some(each => each.id === runId && !each.past)
-    if (outcome === 'conflict' || (outcome === 'applied' && !isOurs)) {
-      throw refuse(
-        found.id,
-        claims,
-        'another run was bound to the delivery, or another delivery has this run or has used its token',
-      )
-    }
-    return delivery
   }
 
   /** Where GitHub shows the run; where it does not, the claims alone decide. */

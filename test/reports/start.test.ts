@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { RepositoryFacts } from '../../relay/github/read-repository.ts'
 import { createHandOut } from '../../relay/reports/hand-out.ts'
@@ -7,6 +8,7 @@ import { encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { until } from '../support/until.ts'
 import { GITHUB_RUN_ID, openStage, REPOSITORY, startReport } from './open-stage.ts'
 
@@ -77,6 +79,29 @@ test('a second run is a duplicate, and gets nothing; the first goes on, in anoth
   expect((await stage.post('/report', rerun, message)).status).toBe(202)
   expect((await stage.post('/report', first, message)).status).toBe(403)
 })
+
+test.each(['sqlite', 'postgres'] as const)(
+  'of six workflow runs that start at once, or 3 ms apart, one gets the delivery, and the others 409 (%s)',
+  async kind => {
+    const stage = await openStage(kind === 'postgres' ? { RELAY_DATABASE: await newDatabase() } : {})
+    for (let round = 0; round < 8; round++) {
+      const { id } = await stage.deliver()
+      const runIds = [1, 2, 3, 4, 5, 6].map(n => round * 10 + n)
+      const answers = await Promise.all(
+        runIds.map(async (runId, n) => {
+          const token = stage.issuer.token(stage.run({ runId }), stage.url)
+          await sleep(n * (round % 2) * 3)
+          return stage.post('/report/start', token, { delivery: id })
+        }),
+      )
+      const first = answers.findIndex(({ status }) => status === 200)
+      const duplicate = { status: 409, body: { duplicate: true, github_run_id: runIds[first] } }
+      expect(answers).toMatchObject(answers.map((_, n) => (n === first ? { status: 200 } : duplicate)))
+      const message = { delivery: id, sender: 'a', number: 1, reports: [] }
+      expect((await stage.post('/report', String(answers[first]?.body.token), message)).status).toBe(202)
+    }
+  },
+)
 
 test('what did not fit the payload is handed out whole, to the order of its keys', async () => {
   const stage = await openStage()

@@ -32,12 +32,14 @@ export function apply(sql: Dialect, applied: Applied): { statements: Statement[]
   const { delivery, changeId, transition, now, receipt, token } = applied
   const { change, messages, history, requeue } = transition
   const ids = change.runs?.map(run => run.id) ?? []
-  const lock = sql.lockNumber && ids.length > 0 ? [{ sql: sql.lockNumber, params: [Math.max(...ids)] }] : []
+  const { lockNumber } = sql
+  // In one order, so that transactions that share runs wait for each other, and none for one that waits for it.
+  const locks = lockNumber ? ids.toSorted((a, b) => a - b).map(id => ({ sql: lockNumber, params: [id] })) : []
   const mark = [delivery.id, changeId] as const
   return {
-    decisive: lock.length,
+    decisive: locks.length,
     statements: [
-      ...lock,
+      ...locks,
       update(sql, applied),
       ...(change.runs ? replaceRuns(mark, delivery.repository, change.runs) : []),
       ...(requeue ? dropMessages(mark) : []),
@@ -100,8 +102,7 @@ function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[
     ...runs.map(run => ({
       sql: `
         INSERT INTO runs (delivery, repository, github_run_id, attempt, evidence, past, status, conclusion, url, reports_end)
-        SELECT id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM deliveries WHERE ${MARKED}
-        ON CONFLICT DO NOTHING`,
+        SELECT id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM deliveries WHERE ${MARKED}`,
       params: [
         ...mark,
         ...[repository, run.id, run.attempt, run.evidence, Number(run.past)],

@@ -13,6 +13,7 @@ import {
   applyTo,
   aRun,
   aTransition,
+  get,
   type Place,
 } from '../place.ts'
 
@@ -132,6 +133,48 @@ export function sharedTests(place: Place): void {
       expect(await stores[0].findRuns(repository, [run])).toHaveLength(1)
     }
   })
+
+  test.each([
+    [[10], [10, 20]],
+    [
+      [10, 20],
+      [20, 30],
+    ],
+    [
+      [30, 20],
+      [20, 10],
+    ],
+  ])(
+    'of two deliveries that bind the runs %j and %j at the same time, one gets all of its runs, and the other stays as it is',
+    async (...wanted) => {
+      const address = await place.empty()
+      const { url } = address as { url: string }
+      const client = new pg.Client(url)
+      await client.connect()
+      const name = new URL(url).pathname.slice(1)
+      // Commits take long, so that transactions overlap.
+      for (const setting of ['commit_delay = 5000', 'commit_siblings = 0'])
+        await client.query(`ALTER DATABASE ${name} SET ${setting}`)
+      await client.end()
+      const store = await place.open(address)
+      const bound = async (n: number) => {
+        const repository = `acme/${n}`
+        const ids = [await aDispatched(store, { repository }), await aDispatched(store, { repository })]
+        const answers = await Promise.all(
+          wanted.map((runs, i) =>
+            applyTo(store, ids[i]!, { change: { state: 'running', runs: runs.map(run => aRun(run)) } }),
+          ),
+        )
+        const found = await Promise.all(ids.map(id => get(store, id)))
+        const isRight = found.every(({ state, runs }, i) =>
+          answers[i] ? state === 'running' && runs.length === wanted[i]!.length : state === 'dispatched',
+        )
+        return isRight && answers[0] !== answers[1]
+      }
+      const right = await Promise.all(Array.from({ length: 40 }, (_, n) => bound(n)))
+      expect(right.filter(each => !each)).toHaveLength(0)
+    },
+  )
 
   test('the time of all relays is the time of the database, whatever their own clocks say', async () => {
     const { url } = (await place.empty()) as { url: string }
