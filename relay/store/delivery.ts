@@ -73,7 +73,7 @@ export interface Delivery extends Target {
   firstAttemptAt: number | null
   /** When the latest dispatch was sent. Recorded before it is sent. */
   attemptedAt: number | null
-  /** The time of the attempt whose answer is not known; null where none is missing. */
+  /** Since when the answer to the latest attempt is missing: it was sent, or its answer was lost; null where none is. */
   unansweredSince: number | null
   /** Whether Port's log shows, since it was queued, that it waits. */
   waitingAnnounced: boolean

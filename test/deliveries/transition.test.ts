@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { DeliveryEvent, EventType, NoRun } from '../../relay/deliveries/transition/events.ts'
+import { LOST_RESPONSE_GRACE_MS } from '../../relay/deliveries/transition/retry-dispatch.ts'
 import { transition } from '../../relay/deliveries/transition/transition.ts'
 import { type Delivery, type DeliveryRun, STATES, type State } from '../../relay/store/delivery.ts'
 
@@ -87,7 +88,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   },
   dispatchRejected: { queued: 'state=failed reason dueAt unansweredSince · 2' },
   dispatchDeferred: { queued: 'dueAt unansweredSince waitingAnnounced · 1' },
-  answerLost: { queued: 'dueAt waitingAnnounced · 1' },
+  answerLost: { queued: 'dueAt unansweredSince waitingAnnounced · 1' },
   runNotFound: { queued: 'dueAt waitingAnnounced · 1' },
   runsSeen: {
     queued: 'dueAt runs state=running dispatchedAt unansweredSince · 1',
@@ -202,7 +203,7 @@ describe('a dispatch', () => {
       expect(warnings).toBe(1)
       const decided = delivery.state === 'failed' ? 'failed' : 'sent again'
       expect(decided).toBe(list === 'empty' ? 'sent again' : 'failed')
-      const after = { empty: 30_000, ambiguous: POLICY.startTimeout, forbidden: POLICY.startTimeout }
+      const after = { empty: LOST_RESPONSE_GRACE_MS, ambiguous: POLICY.startTimeout, forbidden: POLICY.startTimeout }
       expect(now - NOW).toBe(list === 'unavailable' ? POLICY.runTimeout - MINUTE : after[list])
     },
   )

@@ -17,7 +17,7 @@ describe('a dispatch whose answer was lost', () => {
     openStage({ startTimeout: 600_000, runTimeout: 86_400_000, ...options })
   /** For longer than it would take to send again. */
   const wait = async (relay: Stage) => {
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 62; i++) {
       relay.advance(2_000)
       await relay.step()
     }

@@ -4,10 +4,13 @@ import type { Event, Policy } from './events.ts'
 import { endCancelled, finish } from './finish.ts'
 import { answered, clockTime, describeDispatch, duration } from './format.ts'
 
-/** How long a dispatch without an answer may take to show as a run before it is sent again. */
-const GRACE_MS = 30_000
+/**
+ * How long a dispatch without an answer may take to show as a run before it is sent again, from when the answer was
+ * lost: GitHub's lists lag during the incidents that lose answers. A shorter RELAY_START_TIMEOUT shortens it.
+ */
+export const LOST_RESPONSE_GRACE_MS = 120_000
 /** After a lost answer, when to look for the run: soon, then less often, and a last time when the grace is over. */
-const LOOKS_MS = [2_000, 5_000, 10_000, 20_000]
+const LOOKS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
 /** How often to look where the list of runs does not decide. */
 const LOOK_MS = 10_000
 const MAX_BACKOFF_MS = 60_000
@@ -57,7 +60,7 @@ export function loseAnswer(
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
   return {
-    change: { dueAt: now + nextLook(0, policy), waitingAnnounced: true },
+    change: { dueAt: now + nextLook(0, policy), unansweredSince: now, waitingAnnounced: true },
     messages: once(delivery, `${reason}; looking for its workflow run`),
     history: { type: 'answerLost', details: { attempt, ...answered(answer), reason } },
   }
@@ -154,8 +157,8 @@ function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTime
 }
 
 /** Never longer than a workflow may take to appear at all. */
-const grace = ({ startTimeout }: Policy) => Math.min(GRACE_MS, startTimeout)
+const grace = ({ startTimeout }: Policy) => Math.min(LOST_RESPONSE_GRACE_MS, startTimeout)
 
-/** When to look next; both times are counted from the attempt. */
+/** When to look next; both times are counted from when the answer was lost. */
 const nextLook = (after: number, policy: Policy) =>
-  Math.min(LOOKS_MS.find(look => look > after) ?? GRACE_MS, grace(policy))
+  Math.min(LOOKS_MS.find(look => look > after) ?? grace(policy), grace(policy))
