@@ -14,6 +14,7 @@ import { createApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import { matcher } from '../config/routes.ts'
 import { createFindNamed } from '../deliveries/binding/find-named.ts'
+import { createFindOwners } from '../deliveries/binding/find-owners.ts'
 import { createEngine } from '../deliveries/engine.ts'
 import { PORT_TIMEOUT_MS } from '../deliveries/outbox/send-outbox.ts'
 import { startWorkers } from '../deliveries/work/start-workers.ts'
@@ -108,12 +109,12 @@ export async function assembleRelay(
   )
   const { startTimeout, runTimeout, publicUrl } = config
   const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
-  const findNamed = createFindNamed(
-    store,
-    config.organisations.map(({ id }) => id),
-  )
+  const organisations = config.organisations.map(({ id }) => id)
+  const findNamed = createFindNamed(store, organisations)
+  const clockOffset = () => github.clockOffset() ?? 0
+  const findOwners = createFindOwners({ store, findNamed, organisations, clockOffset, startTimeout })
   const engine = createEngine({
-    ...{ store, github, gate, clients, findNamed, policy, publicUrl, log },
+    ...{ store, github, gate, clients, findOwners, policy, publicUrl, log },
     onTransition(before, applied, now) {
       metrics.transition(before, applied, now)
       tally.transition(applied)
@@ -144,7 +145,7 @@ export async function assembleRelay(
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
-      ...{ store, apply, findNamed, trouble },
+      ...{ store, apply, findOwners, trouble },
       clockOffset: github.clockOffset,
       startTimeout,
     }),

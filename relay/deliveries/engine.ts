@@ -6,7 +6,7 @@ import { createRunCache } from '../github/run-cache.ts'
 import type { Delivery } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
 import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply-event.ts'
-import type { FindNamed } from './binding/find-named.ts'
+import type { FindOwners } from './binding/find-owners.ts'
 import { createFindRuns } from './binding/find-runs.ts'
 import type { DispatchDeps } from './dispatch/dispatch.ts'
 import type { PortLimits } from './outbox/send-outbox.ts'
@@ -50,14 +50,14 @@ export function createEngine(deps: {
   gate: RateLimitGate
   /** By organisation, those with credentials. */
   clients: ReadonlyMap<string, PortClient>
-  findNamed: FindNamed
+  findOwners: FindOwners
   policy: Policy
   publicUrl: string | null
   log: ApplyDeps['log']
   onTransition?: ApplyDeps['onTransition']
   onAttempt?: DispatchDeps['onAttempt']
 }): Engine {
-  const { store, github, gate, clients, findNamed, policy, publicUrl, log, onTransition, onAttempt } = deps
+  const { store, github, gate, clients, findOwners, policy, publicUrl, log, onTransition, onAttempt } = deps
   const { clock } = store
   const port = createPortAccess(clients, clock)
   const apply = createApplyEvent({ store, policy, canReport: port.canReport, log, onTransition })
@@ -70,7 +70,7 @@ export function createEngine(deps: {
       perMinute,
       clock,
     })
-    return createFindRuns({ store, cache, findNamed, clockOffset, startTimeout: policy.startTimeout })
+    return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy.startTimeout })
   }
   return {
     apply,

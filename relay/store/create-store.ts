@@ -147,6 +147,10 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     },
     attemptedBetween: (repository, from, to, except) =>
       one(lookups.attemptedBetween(repository, { from, to, except, limit: MAX_OTHERS })),
+    attemptedByOthers: (repository, from, to, organisation) =>
+      deliveries(
+        lookups.attemptedByOthers(dialect, repository, { from, to, organisation, limit: MAX_OTHERS }),
+      ),
     findUnbound: repository => deliveries(lookups.findUnbound(dialect, repository, MAX_UNBOUND)),
     async reportUsage(id, sender) {
       const [usage] = await one<ReportUsage>(lookups.reportUsage(id, sender))

@@ -181,6 +181,8 @@ export interface Store {
     to: number,
     except: string,
   ): Promise<{ eventType: string | null }[]>
+  /** What other organizations dispatched to the repository in a time, without a known run; at most {@link MAX_OTHERS}. */
+  attemptedByOthers(repository: string, from: number, to: number, organisation: string): Promise<Delivery[]>
   /** Dispatched deliveries of the repository whose run is not known, oldest first, at most 100. */
   findUnbound(repository: string): Promise<Delivery[]>
   reportUsage(id: string, sender: string): Promise<ReportUsage>
@@ -251,7 +253,7 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** How many deliveries {@link Store.attemptedBetween} lists. */
+/** How many deliveries {@link Store.attemptedBetween} and {@link Store.attemptedByOthers} list. */
 export const MAX_OTHERS = 100
 
 /** More deliveries wait to be persisted than the relay keeps up with. */

@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
 import type { ApplyEvent } from '../deliveries/apply-event.ts'
-import type { FindNamed } from '../deliveries/binding/find-named.ts'
+import type { FindOwners } from '../deliveries/binding/find-owners.ts'
 import { toDeliveryRun } from '../deliveries/binding/find-runs.ts'
 import { isCurrent, isOfTarget } from '../deliveries/binding/match-runs.ts'
 import { refresh } from '../deliveries/transition/runs.ts'
@@ -22,7 +22,7 @@ export interface GitHubWebhookDeps {
   trustedProxies: number
   store: Pick<Store, 'get' | 'findRuns' | 'findUnbound' | 'wake' | 'clock'>
   apply: ApplyEvent
-  findNamed: FindNamed
+  findOwners: FindOwners
   /** GitHub's clock minus the relay's, milliseconds; null where it is not known. */
   clockOffset: () => number | null
   /** RELAY_START_TIMEOUT, milliseconds. */
@@ -39,7 +39,7 @@ export interface GitHubWebhookDeps {
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
-  const { secret, trustedProxies, store, apply, findNamed, clockOffset, startTimeout, trouble } = deps
+  const { secret, trustedProxies, store, apply, findOwners, clockOffset, startTimeout, trouble } = deps
   const withRoom = createBodyMemory({
     arrivingBytes: BOUNDS.githubArriving.value,
     processingBytes: BOUNDS.githubProcessing.value,
@@ -86,17 +86,15 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     const [owned] = await store.findRuns(repository, [run.id])
     const owner = owned && !owned.past ? await store.get(owned.delivery) : null
     if (owned && !owner) return 0
-    const named = owner ? [owner] : await findStarted(repository, run)
-    let woken = 0
-    for (const delivery of named) {
+    const delivery = owner ?? (await findStarted(repository, run))
+    if (delivery) {
       const known = delivery.runs.some(each => each.id === run.id)
       const runs = known
         ? delivery.runs.map(each => (each.id === run.id ? refresh(each, run) : each))
         : [...delivery.runs, toDeliveryRun(run, 'title')]
       const { outcome } = await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
-      if (outcome === 'applied') woken++
+      return outcome === 'applied' ? 1 : 0
     }
-    if (named.length > 0) return woken
     // A run that names no delivery may belong to any of these: each is looked at.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
@@ -137,16 +135,16 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     return owned && !owned.past ? store.get(owned.delivery) : null
   }
 
-  /** The deliveries that have started the run, by its title. */
-  async function findStarted(repository: string, run: WorkflowRun): Promise<Delivery[]> {
-    const found = await findNamed(repository, [run.title])
-    return found.filter(
-      delivery =>
-        OPEN_STATES.includes(delivery.state) &&
-        isOfTarget(run, delivery) &&
-        delivery.attemptedAt !== null &&
-        isCurrent(run, delivery, { clockOffset: clockOffset() ?? 0, startTimeout }),
-    )
+  /** The delivery that has started the run, by its title. */
+  async function findStarted(repository: string, run: WorkflowRun): Promise<Delivery | null> {
+    const owner = (await findOwners(repository, [run])).get(run.id) ?? null
+    const isStarted =
+      owner !== null &&
+      OPEN_STATES.includes(owner.state) &&
+      isOfTarget(run, owner) &&
+      owner.attemptedAt !== null &&
+      isCurrent(run, owner, { clockOffset: clockOffset() ?? 0, startTimeout })
+    return isStarted ? owner : null
   }
 }
 

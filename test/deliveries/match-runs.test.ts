@@ -42,6 +42,7 @@ const look = (
       ...{
         runs,
         taken: new Set<number>(),
+        undecided: new Set<number>(),
         externalRunId: null,
         dispatchedAt: DISPATCHED,
         clockOffset: 0,
@@ -174,6 +175,7 @@ describe('the only candidate is taken', () => {
     const matched = (more: Partial<WorkflowRun>) =>
       matchRuns(started, {
         ...{ runs: [run('Deploy', { event: 'workflow_dispatch', ...more })], taken: new Set<number>() },
+        undecided: new Set<number>(),
         externalRunId: null,
         ...{
           clockOffset: 0,

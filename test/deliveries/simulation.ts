@@ -3,6 +3,7 @@ import type { PortClient } from '../../port/client/port-client.ts'
 import { PortError } from '../../port/client/port-client.ts'
 import type { RunUpdate } from '../../port/types.ts'
 import { createFindNamed } from '../../relay/deliveries/binding/find-named.ts'
+import { createFindOwners } from '../../relay/deliveries/binding/find-owners.ts'
 import { dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
 import { createEngine } from '../../relay/deliveries/engine.ts'
 import { sendOutbox } from '../../relay/deliveries/outbox/send-outbox.ts'
@@ -241,8 +242,12 @@ export async function simulate(options: {
   const policy = { startTimeout: START_TIMEOUT, runTimeout: 24 * 60 * MINUTE, serverUrl: github.serverUrl }
   const log = { debug() {}, info() {}, warn() {} }
   const clients = new Map([['default', client]])
-  const findNamed = createFindNamed(store, ['default'])
-  const open = () => createEngine({ store, github, gate, clients, findNamed, policy, publicUrl: null, log })
+  const organisations = ['default']
+  const findOwners = createFindOwners({
+    ...{ store, findNamed: createFindNamed(store, organisations), organisations },
+    ...{ clockOffset: github.clockOffset as () => number, startTimeout: START_TIMEOUT },
+  })
+  const open = () => createEngine({ store, github, gate, clients, findOwners, policy, publicUrl: null, log })
   let engine = open()
   let restarts = 0
 

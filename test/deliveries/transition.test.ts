@@ -203,7 +203,11 @@ describe('a dispatch', () => {
       expect(warnings).toBe(1)
       const decided = delivery.state === 'failed' ? 'failed' : 'sent again'
       expect(decided).toBe(list === 'empty' ? 'sent again' : 'failed')
-      const after = { empty: LOST_RESPONSE_GRACE_MS, ambiguous: POLICY.startTimeout, forbidden: POLICY.startTimeout }
+      const after = {
+        empty: LOST_RESPONSE_GRACE_MS,
+        ambiguous: POLICY.startTimeout,
+        forbidden: POLICY.startTimeout,
+      }
       expect(now - NOW).toBe(list === 'unavailable' ? POLICY.runTimeout - MINUTE : after[list])
     },
   )

@@ -6,6 +6,7 @@ import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createApplyEvent } from '../../relay/deliveries/apply-event.ts'
 import { createFindNamed } from '../../relay/deliveries/binding/find-named.ts'
+import { createFindOwners } from '../../relay/deliveries/binding/find-owners.ts'
 import { answerProblem, type Problem } from '../../relay/http/problem.ts'
 import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
@@ -48,7 +49,10 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
   const receive = createGitHubWebhook({
     secret,
     trustedProxies: 0,
-    findNamed: createFindNamed(store, ['default']),
+    findOwners: createFindOwners({
+      ...{ store, findNamed: createFindNamed(store, ['default']), organisations: ['default'] },
+      ...{ clockOffset: () => 0, startTimeout: 6e5 },
+    }),
     clockOffset: () => 0,
     startTimeout: 6e5,
     store: { ...store, ...options.store },

@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest'
 import { createPortClient } from '../../port/client/port-client.ts'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import { createFindNamed } from '../../relay/deliveries/binding/find-named.ts'
+import { createFindOwners } from '../../relay/deliveries/binding/find-owners.ts'
 import { createAnnounceWaiting } from '../../relay/deliveries/dispatch/announce-waiting.ts'
 import { DISPATCH_LEASE_MS, dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
 import { createEngine, type Engine } from '../../relay/deliveries/engine.ts'
@@ -13,6 +14,7 @@ import { joinLogs } from '../../relay/deliveries/outbox/coalesce.ts'
 import { OUTBOX_LEASE_MS, type PortLimits, sendOutbox } from '../../relay/deliveries/outbox/send-outbox.ts'
 import { createGitHub, type GitHub } from '../../relay/github/client.ts'
 import { createRateLimitGate, type RateLimitGate } from '../../relay/github/rate-limit-gate.ts'
+import { runKey } from '../../relay/store/dedupe-key.ts'
 import type { Delivery, Evidence, Message } from '../../relay/store/delivery.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { createGitHubWebhook } from '../../relay/webhook/receive-github.ts'
@@ -25,6 +27,8 @@ export const START_TIMEOUT = 60_000
 export const RUN_TIMEOUT = 300_000
 const WATCH_LEASE_MS = 60_000
 const SECRET = 'a secret of the webhook'
+/** Of Port, whose webhooks the relay accepts. */
+const ORGANISATIONS = ['default', 'other']
 
 /** The engine at work on a real SQLite file and the stand-ins, with a clock that the test moves. */
 export interface Stage {
@@ -42,7 +46,7 @@ export interface Stage {
   /** Moves the clock, and takes no step. */
   advance(ms: number): void
   /** Persists a delivery of `deploy` to acme/shop, with a run in Port. */
-  accept(runId: string, repository?: string): Promise<string>
+  accept(runId: string, repository?: string, organisation?: string): Promise<string>
   /** One step of every queued delivery that is due; gives how many there were. */
   step(): Promise<number>
   /** Announces to those behind a closed gate that they wait. */
@@ -54,7 +58,7 @@ export interface Stage {
   /** Takes every step that comes due within this time, each at its time. */
   pass(ms: number): Promise<void>
   /** Accepts a delivery, and dispatches it. */
-  dispatch(runId: string, repository?: string): Promise<string>
+  dispatch(runId: string, repository?: string, organisation?: string): Promise<string>
   /** Redelivers a failed delivery as a person does, and dispatches it. */
   redeliver(id: string): Promise<void>
   /** Puts messages of the action into the outbox. */
@@ -132,7 +136,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
 
   const { apiUrl, clientId, clientSecret } = { apiUrl: port.url, ...port }
   const client = createPortClient({ apiUrl, clientId, clientSecret, clock, readNodeRuns: true })
-  const clients = new Map(options.blind ? [] : [['default', client]])
+  const clients = new Map(options.blind ? [] : ORGANISATIONS.map(id => [id, client]))
   const policy = {
     startTimeout: options.startTimeout ?? START_TIMEOUT,
     runTimeout: options.runTimeout ?? RUN_TIMEOUT,
@@ -151,15 +155,18 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const logged: Stage['logged'] = []
   const line = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const log = { debug: line, info: line, warn: line, error: line }
-  const findNamed = createFindNamed(store, ['default'])
-  const open = () => createEngine({ store, github: hub, gate, clients, findNamed, policy, publicUrl, log })
+  const findOwners = createFindOwners({
+    ...{ store, findNamed: createFindNamed(store, ORGANISATIONS), organisations: ORGANISATIONS },
+    ...{ clockOffset: () => hub.clockOffset() ?? 0, startTimeout: policy.startTimeout },
+  })
+  const open = () => createEngine({ store, github: hub, gate, clients, findOwners, policy, publicUrl, log })
   let engine = open()
   let limits: PortLimits = new Map()
   const announce = createAnnounceWaiting({ store, gate, apply: (...given) => engine.apply(...given) })
   const warned: Stage['warned'] = []
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const receive = createGitHubWebhook({
-    ...{ secret: SECRET, trustedProxies: 0, store, findNamed, trouble: log, clockOffset: hub.clockOffset },
+    ...{ secret: SECRET, trustedProxies: 0, store, findOwners, trouble: log, clockOffset: hub.clockOffset },
     startTimeout: policy.startTimeout,
     apply: (...given) => engine.apply(...given),
   })
@@ -222,7 +229,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     return Math.min(...dues.filter(each => each > at))
   }
 
-  const accept: Stage['accept'] = async (runId, repository = 'acme/shop') => {
+  const accept: Stage['accept'] = async (runId, repository = 'acme/shop', organisation = 'default') => {
     if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
     else port.createRun({ id: runId })
     const body = { run: { id: runId }, action: { identifier: 'deploy' }, inputs: { a: 1 } }
@@ -231,7 +238,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     const id = `d_${++accepted}`
     await store.accept({
       ...{ id, runId, kind, action, repository, receivedAt: at },
-      ...{ dedupeKey: `run:${runId}`, replayKey: null, organisation: 'default' },
+      ...{ dedupeKey: runKey(organisation, runId), replayKey: null, organisation },
       ...{ eventType: 'deploy', workflow: null, ref: null },
       invocation: JSON.stringify(invocation),
     })
@@ -256,8 +263,8 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
       }
       at = end
     },
-    async dispatch(runId, repository) {
-      const id = await accept(runId, repository)
+    async dispatch(...given) {
+      const id = await accept(...given)
       await step()
       await send()
       return id

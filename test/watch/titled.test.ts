@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import type { GitHubRun } from '../support/github-api.ts'
 import type { ReceivedRequest } from '../support/http-server.ts'
+import type { PortRun } from '../support/port-api.ts'
 import { openStage, type Stage } from '../support/stage.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
@@ -162,4 +164,96 @@ test('the watch loads no invocation, however large it is', async () => {
   const [claimed] = await stage.store.claimWatched(stage.now() + 5_000, 1, 10)
   expect(claimed).toBeDefined()
   expect(claimed).not.toHaveProperty('invocation')
+})
+
+describe.each([
+  ['one organization', 'default'],
+  ['two organizations', 'other'],
+])('in a repository of %s', (_, organisation) => {
+  test.each(['polling', 'webhooks'])(
+    'each delivery gets its own run, though the title of the later one quotes the earlier one, by %s',
+    async by => {
+      const stage = await openStage({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+      const plan: { at: number; work: () => Promise<unknown> }[] = []
+      const pairs: { name: string; ids: [string, string]; runs: GitHubRun[] }[] = []
+      for (const gap of [0, 5_000, 40_000]) {
+        for (let n = 0; n < 8; n++) {
+          const [later, apart, lastEnds] = [n & 1, n & 2 ? 30_000 : 1_000, n & 4]
+          const name = `${gap / 1000}s-${n}`
+          const repository = `acme/${name}`
+          stage.github.addRepository(repository)
+          const ids: [string, string] = [`r_A1b2C3d4E5f6-${name}`, `r_B1b2C3d4E5f6-${name}`]
+          const pair = { name, ids, runs: [] as GitHubRun[] }
+          const titles = [`deploy ${ids[0]}`, `roll back ${ids[0]} by ${ids[1]}`]
+          const show = (run: GitHubRun) => (by === 'webhooks' ? stage.webhook(run) : null)
+          plan.push({ at: 0, work: () => stage.dispatch(ids[0], repository) })
+          plan.push({ at: gap, work: () => stage.dispatch(ids[1], repository, organisation) })
+          for (const i of [0, 1]) {
+            const work = async () => {
+              pair.runs[i] = stage.run(titles[i]!, { repository, status: 'in_progress' })
+              await show(pair.runs[i])
+            }
+            plan.push({ at: gap + 2_000 + (i === later ? apart : 0), work })
+            const end = async () => {
+              stage.end(pair.runs[i]!, i === 0 ? 'success' : 'failure')
+              await show(pair.runs[i]!)
+            }
+            plan.push({ at: gap + 90_000 + (i === lastEnds / 4 ? 20_000 : 0), work: end })
+          }
+          pairs.push(pair)
+        }
+      }
+      const begun = stage.now()
+      for (const { at, work } of plan.sort((a, b) => a.at - b.at)) {
+        await stage.pass(begun + at - stage.now())
+        await work()
+      }
+      await stage.pass(10 * 60_000)
+      const shown = pairs.map(({ name, ids }) => [name, ...ids.map(id => pick(stage.port.run(id)))])
+      const right = pairs.map(({ name, runs }) => [
+        name,
+        ...runs.map(({ id }, i) => `${i === 0 ? 'SUCCESS' : 'FAILURE'} of ${id}`),
+      ])
+      expect(shown.filter((each, i) => String(each) !== String(right[i]))).toEqual([])
+    },
+    120_000,
+  )
+})
+const pick = ({ status, externalRunId }: PortRun) => `${status} of ${externalRunId}`
+
+test("a title with the id of another organization's run alone decides nothing, until that organization's run is known", async () => {
+  const stage = await openStage({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+  const id = await stage.dispatch(RUN)
+  const other = await stage.dispatch('r_B1b2C3d4E5f6G7h8', 'acme/shop', 'other')
+  const forged = stage.run(`roll back ${RUN}`, { status: 'in_progress' })
+  await stage.webhook(forged)
+  await stage.pass(20_000)
+  const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+  await stage.webhook(run)
+  await stage.pass(20_000)
+  expect([await stage.runs(id), await stage.runs(other)]).toEqual([[], []])
+  expect(await stage.bind(other, forged.id)).toBe(true)
+  await stage.webhook(run)
+  expect(await stage.runs(id)).toEqual([[run.id, 'title']])
+})
+
+test("a delivery of another organization that claims the same Port run gets none of that run's workflow runs", async () => {
+  const stage = await openStage({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+  const id = await stage.dispatch(RUN)
+  const claimed = await stage.dispatch(RUN, 'acme/shop', 'other')
+  const run = stage.run(`deploy ${RUN}`, { status: 'in_progress' })
+  await stage.webhook(run)
+  await stage.pass(60_000)
+  expect([await stage.runs(id), await stage.runs(claimed)]).toEqual([[], []])
+  expect(await stage.bind(id, run.id)).toBe(true)
+})
+
+test('a title with more ids than can be looked up decides nothing', async () => {
+  const stage = await openStage({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+  const id = await stage.dispatch(RUN)
+  const ids = Array.from({ length: 25 }, (_, n) => `r_${n}`)
+  const run = stage.run(`roll back ${RUN} ${ids.join(' ')} by r_B1b2C3d4E5f6G7h8`, { status: 'in_progress' })
+  await stage.webhook(run)
+  await stage.pass(20_000)
+  expect(await stage.runs(id)).toEqual([])
 })

@@ -7,7 +7,7 @@ import { titleIds } from './title-ids.ts'
 /** Finds the deliveries to a repository, open or ended, that one of these titles of workflow runs names. */
 export type FindNamed = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
 
-/** Bounds the query. */
+/** Of one query. */
 const MAX_IDS = 1_000
 
 /** @param organisations the ids of all, since a title does not say which one its Port run is of */
@@ -16,9 +16,13 @@ export function createFindNamed(
   organisations: readonly string[],
 ): FindNamed {
   return async (repository, titles) => {
-    const ids = [...new Set(titles.flatMap(titleIds))].slice(0, MAX_IDS)
-    const dedupeKeys = organisations.flatMap(organisation => ids.map(id => runKey(organisation, id)))
-    const found = await store.findNamed(repository, { dedupeKeys, ids })
+    const all = [...new Set(titles.flatMap(titleIds))]
+    const found: Delivery[] = []
+    for (let first = 0; first < all.length; first += MAX_IDS) {
+      const ids = all.slice(first, first + MAX_IDS)
+      const dedupeKeys = organisations.flatMap(organisation => ids.map(id => runKey(organisation, id)))
+      found.push(...(await store.findNamed(repository, { dedupeKeys, ids })))
+    }
     return found.filter(delivery => titles.some(title => isNamed(title, delivery)))
   }
 }

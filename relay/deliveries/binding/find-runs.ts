@@ -3,13 +3,20 @@ import type { WorkflowRun } from '../../github/workflow-run.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../store/delivery.ts'
 import { MAX_OTHERS, type Store } from '../../store/store.ts'
 import { decisiveRuns, mergeRuns, refresh } from '../transition/runs.ts'
-import type { FindNamed } from './find-named.ts'
-import { type BindingFacts, isNamed, isOfAnother, matchRuns, startEvent } from './match-runs.ts'
+import type { FindOwners } from './find-owners.ts'
+import {
+  type BindingFacts,
+  isNamed,
+  isOfAnother,
+  isSinceDispatch,
+  matchRuns,
+  startEvent,
+} from './match-runs.ts'
 
 export interface FindRunsDeps {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
   cache: RunCache
-  findNamed: FindNamed
+  findOwners: FindOwners
   /** GitHub's clock minus the store's, milliseconds. */
   clockOffset: () => number
   /** RELAY_START_TIMEOUT, milliseconds. */
@@ -38,7 +45,7 @@ export type FindRuns = (
 export function createFindRuns({
   store,
   cache,
-  findNamed,
+  findOwners,
   clockOffset,
   startTimeout,
 }: FindRunsDeps): FindRuns {
@@ -79,6 +86,7 @@ export function createFindRuns({
       runs,
       // Runs bound by title are matched again, since Port may name one of them.
       taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
+      undecided: new Set(),
       externalRunId: external,
       clockOffset: clockOffset(),
       dispatchedAt,
@@ -88,22 +96,34 @@ export function createFindRuns({
       others: [],
     }
     let match = matchRuns(delivery, sight)
-    const isConclusive = match.evidence === 'port' || match.evidence === 'title'
-    if (present.length === 0 && !isConclusive && match.runs.length > 0) {
+    const isNew = match.runs.some(run => !seen.some(each => each.id === run.id))
+    if (match.evidence !== 'port' && isNew) {
       const from = attemptedAt - startTimeout
-      const [others, rivals] = await Promise.all([
+      const isTitled = (run: WorkflowRun) => isNamed(run.title, delivery)
+      // Other titles show which runs the deliveries of others have.
+      const relevant = runs.filter(
+        run => !sight.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, sight)),
+      )
+      const [others, owners] = await Promise.all([
         store.attemptedBetween(delivery.repository, from, now, delivery.id),
-        findNamed(
-          delivery.repository,
-          match.runs.map(run => run.title),
-        ),
+        findOwners(delivery.repository, relevant),
       ])
-      const namedBy = (run: WorkflowRun) => rivals.filter(rival => isNamed(run.title, rival))
-      const foreign = match.runs.filter(run => isOfAnother(run, namedBy(run), sight))
-      const taken = new Set([...sight.taken, ...foreign.map(run => run.id)])
+      const isForeign = (run: WorkflowRun) => {
+        const owner = owners.get(run.id)
+        if (owner) return owner.id !== delivery.id && (isTitled(run) || isOfAnother(run, [owner], sight))
+        return !isTitled(run) && !owners.has(run.id) && isOfAnother(run, [], sight)
+      }
+      const isUndecided = (run: WorkflowRun) =>
+        owners.get(run.id) === null || (isTitled(run) && !owners.has(run.id))
+      const idsOf = (runs: readonly WorkflowRun[]) => runs.map(run => run.id)
       // Beyond what is listed, one of the same event type may have been dispatched.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
-      match = matchRuns(delivery, { ...sight, taken, others: [...others, ...rest] })
+      match = matchRuns(delivery, {
+        ...sight,
+        taken: new Set([...sight.taken, ...idsOf(relevant.filter(isForeign))]),
+        undecided: new Set(idsOf(relevant.filter(isUndecided))),
+        others: [...others, ...rest],
+      })
     }
     const { evidence } = match
     const isBound = evidence !== null && (present.length === 0 || evidence !== 'only_candidate')

@@ -2,7 +2,7 @@ import type { WorkflowRun } from '../../github/workflow-run.ts'
 import type { Delivery, Evidence } from '../../store/delivery.ts'
 
 /** GitHub counts in seconds. */
-const LEEWAY_MS = 2_000
+export const LEEWAY_MS = 2_000
 /** How well GitHub's clock is known. */
 const CLOCK_MS = 60_000
 /** By then GitHub shows the run of a second workflow that listens to the same event. */
@@ -14,6 +14,8 @@ export interface BindingFacts {
   runs: readonly WorkflowRun[]
   /** Runs that belong to another delivery, or whose titles name it, or that are past ones of this. */
   taken: ReadonlySet<number>
+  /** Runs whose titles name a delivery, and can't decide whether they belong to it. */
+  undecided: ReadonlySet<number>
   /** The run that the action has written to Port. */
   externalRunId: number | null
   /** GitHub's clock minus the relay's. */
@@ -45,7 +47,10 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: BindingFact
   {
     evidence: 'title',
     find: (delivery, sight) =>
-      sight.runs.filter(run => isNamed(run.title, delivery) && isCurrent(run, delivery, sight)),
+      sight.runs.filter(
+        run =>
+          isNamed(run.title, delivery) && isCurrent(run, delivery, sight) && !sight.undecided.has(run.id),
+      ),
   },
   { evidence: 'only_candidate', find: findOnlyCandidate },
 ]
@@ -98,10 +103,20 @@ export function isCurrent(
   return !isOlder && !isLater
 }
 
+/** Whether the latest dispatch of a delivery can have started a run. */
+export function canHaveStarted(
+  delivery: Pick<Delivery, 'workflow' | 'ref' | 'attemptedAt'>,
+  run: WorkflowRun,
+  { clockOffset, startTimeout }: Clocks,
+): boolean {
+  if (delivery.attemptedAt === null || !isOfTarget(run, delivery)) return false
+  const after = run.createdAt - clockOffset - delivery.attemptedAt
+  return after >= -LEEWAY_MS && after <= startTimeout + LEEWAY_MS
+}
+
 /**
  * Whether a run belongs to another delivery, since its title says so: to one of this relay whose dispatch can have started
- * it, or, where the title holds the id of a Port run that this relay does not know, to one of another relay. The run of a
- * later delivery may be titled with an earlier one, as a roll back is.
+ * it, or, where the title holds the id of a Port run that this relay does not know, to one of another relay.
  *
  * @param named the deliveries of this relay that the title names, this one left out
  */
@@ -121,7 +136,7 @@ export function isOfAnother(
 function findOnlyCandidate(delivery: Named, sight: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, sight)
   if (!run || second || !sight.whole || sight.readAt < run.createdAt + SETTLE_MS) return []
-  if (DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
+  if (sight.undecided.has(run.id) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
   // A run titled with the event type belongs to a delivery of that type; any other could belong to any delivery.
   const isOfType = run.title === delivery.eventType
   const rivals = sight.others.filter(other => !isOfType || other.eventType === delivery.eventType)
@@ -129,18 +144,15 @@ function findOnlyCandidate(delivery: Named, sight: BindingFacts): WorkflowRun[] 
 }
 
 /** Runs created since the dispatch that are not titled with the event type of another delivery. */
-function candidates(
-  delivery: Named,
-  { runs, dispatchedAt, startTimeout, others }: BindingFacts,
-): WorkflowRun[] {
-  const otherTypes = new Set(others.map(other => other.eventType).filter(type => type !== delivery.eventType))
-  return runs.filter(
-    run =>
-      run.createdAt >= dispatchedAt - LEEWAY_MS &&
-      run.createdAt <= dispatchedAt + startTimeout + LEEWAY_MS &&
-      !otherTypes.has(run.title),
-  )
+function candidates(delivery: Named, sight: BindingFacts): WorkflowRun[] {
+  const types = sight.others.map(other => other.eventType).filter(type => type !== delivery.eventType)
+  return sight.runs.filter(run => isSinceDispatch(run, sight) && !types.includes(run.title))
 }
+
+export const isSinceDispatch = (
+  { createdAt }: WorkflowRun,
+  { dispatchedAt, startTimeout }: Pick<BindingFacts, 'dispatchedAt' | 'startTimeout'>,
+): boolean => createdAt >= dispatchedAt - LEEWAY_MS && createdAt <= dispatchedAt + startTimeout + LEEWAY_MS
 
 /** Whether a run's title holds the delivery's Port run id or its own id. */
 export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean {

@@ -1,12 +1,13 @@
 import { runKind } from '../../../port/invocation/run-kind.ts'
 
 const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
-/** Bounds the query: titles are short. */
-const MAX_WORDS = 24
+/** Limits the query: titles are short. */
+const MAX_IDS = 24
 
-/** The parts of a run's title that may be the id of a Port run or of a delivery. */
+/** The parts of a run's title that may be the id of a Port run or of a delivery: none if there are too many to look up. */
 export function titleIds(title: string): string[] {
   const find = (pattern: RegExp) => title.match(pattern) ?? []
   const runIds = [/[\w-]+/g, /\w+/g].flatMap(find).filter(word => runKind(word) !== 'none')
-  return [...new Set([...find(UUID), ...runIds])].slice(0, MAX_WORDS)
+  const ids = [...new Set([...find(UUID), ...runIds])]
+  return ids.length > MAX_IDS ? [] : ids
 }

@@ -69,6 +69,21 @@ export function attemptedBetween(
   }
 }
 
+/** Those without a run. */
+export function attemptedByOthers(
+  sql: Dialect,
+  repository: string,
+  { from, to, organisation, limit }: { from: number; to: number; organisation: string; limit: number },
+): Statement {
+  return {
+    sql: `SELECT ${columns(sql)} FROM deliveries
+          WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND organisation <> ?4
+            AND NOT EXISTS (SELECT 1 FROM runs WHERE delivery = deliveries.id AND past = 0)
+          ORDER BY attempted_at LIMIT ?5`,
+    params: [repository.toLowerCase(), from, to, organisation, limit],
+  }
+}
+
 export function findUnbound(sql: Dialect, repository: string, limit: number): Statement {
   return {
     sql: `SELECT ${columns(sql)} FROM deliveries

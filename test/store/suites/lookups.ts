@@ -55,6 +55,11 @@ export function lookupTests(place: Place): void {
       { eventType: 'test' },
       { eventType: null },
     ])
+    const others = (organisation: string) => store.attemptedByOthers('acme/shop', 2000, 3999, organisation)
+    expect(await others('default')).toEqual([])
+    expect((await others('other')).map(({ id }) => id)).toEqual([ended, own])
+    await applyTo(store, own, { change: { state: 'running', runs: [aRun(7)] } })
+    expect((await others('other')).map(({ id }) => id)).toEqual([ended])
   })
 
   test('dispatched deliveries without a run are listed, the oldest first', async () => {
