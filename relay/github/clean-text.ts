@@ -18,3 +18,6 @@ export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   const isCut = line.length > maxLength || text.length > MAX_READ
   return isCut ? `${line.slice(0, maxLength - 1).toWellFormed()}…` : line
 }
+
+/** Whether {@link cleanText} has cut a text to its usual length. */
+export const isCut = (cleaned: string) => cleaned.length === MAX_LENGTH && cleaned.endsWith('…')

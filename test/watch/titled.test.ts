@@ -248,12 +248,14 @@ test("a delivery of another organization that claims the same Port run gets none
   expect(await stage.bind(id, run.id)).toBe(true)
 })
 
-test('a title with more ids than can be looked up decides nothing', async () => {
+test.each([
+  ['with more ids than can be looked up', Array.from({ length: 25 }, (_, n) => `r_${n}`).join(' ')],
+  ['that is too long to be kept', 'x'.repeat(300)],
+])('a title %s decides nothing', async (_, text) => {
   const stage = await openStage({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await stage.dispatch(RUN)
-  const ids = Array.from({ length: 25 }, (_, n) => `r_${n}`)
-  const run = stage.run(`roll back ${RUN} ${ids.join(' ')} by r_B1b2C3d4E5f6G7h8`, { status: 'in_progress' })
-  await stage.webhook(run)
+  const title = `roll back ${RUN} ${text} by r_B1b2C3d4E5f6G7h8`
+  await stage.webhook(stage.run(title, { status: 'in_progress' }))
   await stage.pass(20_000)
   expect(await stage.runs(id)).toEqual([])
 })
