@@ -81,7 +81,7 @@ export function createEngine(deps: {
       findRuns: finder(LOST_ANSWERS, LOST_ANSWERS_PLANNED),
     },
     watch: createWatch({
-      ...{ store, github, apply, port, policy },
+      ...{ store, github, apply, port, policy, clockOffset },
       findRuns: finder(LISTS, PLANNED),
       details: createRequestBudget(DETAILS, MINUTE_MS, clock),
       approvals: createRequestBudget(APPROVALS, MINUTE_MS, clock),

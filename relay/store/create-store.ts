@@ -16,6 +16,7 @@ import * as rateLimiter from './sql/rate-limiter.ts'
 import * as sessions from './sql/sessions.ts'
 import {
   type Accepted,
+  type Attempted,
   type Claimed,
   MAX_OTHERS,
   type OutboxPage,
@@ -145,12 +146,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       if (names.dedupeKeys.length + names.ids.length === 0) return []
       return deliveries(lookups.findNamed(dialect, repository, names))
     },
-    attemptedBetween: (repository, from, to, except) =>
-      one(lookups.attemptedBetween(repository, { from, to, except, limit: MAX_OTHERS })),
-    attemptedByOthers: (repository, from, to, organisation) =>
-      deliveries(
-        lookups.attemptedByOthers(dialect, repository, { from, to, organisation, limit: MAX_OTHERS }),
-      ),
+    async attemptedBetween(repository, from, to, except) {
+      const limits = { from, to, except, limit: MAX_OTHERS }
+      const rows = await one<Attempted>(lookups.attemptedBetween(repository, limits))
+      return rows.map(row => ({ ...row, hasRun: Boolean(row.hasRun) }))
+    },
     findUnbound: repository => deliveries(lookups.findUnbound(dialect, repository, MAX_UNBOUND)),
     async reportUsage(id, sender) {
       const [usage] = await one<ReportUsage>(lookups.reportUsage(id, sender))

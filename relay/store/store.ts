@@ -45,6 +45,13 @@ export interface UsedToken {
   expiresAt: number
 }
 
+/** A delivery that was dispatched. */
+export interface Attempted
+  extends Pick<Delivery, 'id' | 'organisation' | 'eventType' | 'workflow' | 'ref' | 'attemptedAt'> {
+  /** Whether a workflow run of it is known. */
+  hasRun: boolean
+}
+
 /** What the reports of a delivery have used up since it was queued. */
 export interface ReportUsage {
   lines: number
@@ -174,15 +181,8 @@ export interface Store {
   findRuns(repository: string, runIds: number[]): Promise<(DeliveryRun & { delivery: string })[]>
   /** Deliveries to the repository with one of these dedupe keys or ids. */
   findNamed(repository: string, names: { dedupeKeys: string[]; ids: string[] }): Promise<Delivery[]>
-  /** What was dispatched to the repository in a time, this delivery left out: by event type, whatever became of it; at most {@link MAX_OTHERS}. */
-  attemptedBetween(
-    repository: string,
-    from: number,
-    to: number,
-    except: string,
-  ): Promise<{ eventType: string | null }[]>
-  /** What other organizations dispatched to the repository in a time, without a known run; at most {@link MAX_OTHERS}. */
-  attemptedByOthers(repository: string, from: number, to: number, organisation: string): Promise<Delivery[]>
+  /** What was dispatched to the repository in a time, this delivery left out, whatever became of it; at most {@link MAX_OTHERS}. */
+  attemptedBetween(repository: string, from: number, to: number, except: string): Promise<Attempted[]>
   /** Dispatched deliveries of the repository whose run is not known, oldest first, at most 100. */
   findUnbound(repository: string): Promise<Delivery[]>
   reportUsage(id: string, sender: string): Promise<ReportUsage>
@@ -253,7 +253,7 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** How many deliveries {@link Store.attemptedBetween} and {@link Store.attemptedByOthers} list. */
+/** How many deliveries {@link Store.attemptedBetween} lists. */
 export const MAX_OTHERS = 100
 
 /** More deliveries wait to be persisted than the relay keeps up with. */

@@ -385,3 +385,41 @@ test('report: workflow: the end of all jobs, with the failed step and the last 1
   const blob = stage.github.requests.find(({ path }) => path.startsWith('/_blobs/'))
   expect(blob?.headers.authorization).toBeUndefined()
 })
+
+describe('of many runs that fail', () => {
+  const start = async (amount: number) => {
+    const stage = await openStage({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+    const ids = Array.from({ length: amount }, (_, n) => `r_A1b2C3d4E5f6G7${n}`)
+    for (const id of ids) await stage.dispatch(id)
+    const runs = ids.map(id => stage.run(`deploy ${id}`, { status: 'in_progress' }))
+    await stage.pass(30_000)
+    const fail = (some: typeof runs) => {
+      for (const run of some) {
+        stage.github.setJobs(run.id, 1, [{ name: 'build', status: 'completed', conclusion: 'failure' }])
+        stage.end(run, 'failure')
+      }
+    }
+    const open = () => ids.filter(id => stage.port.run(id).status === 'IN_PROGRESS')
+    return { stage, ids, runs, fail, open }
+  }
+
+  test('each result reaches Port within about a minute of the end, though the relay restarts every 40 s', async () => {
+    const { stage, runs, fail, open } = await start(40)
+    fail(runs)
+    for (let restarts = 0; restarts < 2; restarts++) {
+      await stage.pass(40_000)
+      stage.restart()
+    }
+    expect(open()).toEqual([])
+  })
+
+  test('the logs of some take no request that the results of others wait for', async () => {
+    const { stage, ids, runs, fail, open } = await start(10)
+    fail(runs.slice(0, 5))
+    await stage.pass(20_000)
+    fail(runs.slice(5))
+    await stage.pass(20_000)
+    expect(open()).toEqual([])
+    for (const id of ids) expect(lines(stage, id).join()).toContain('Job "build"')
+  })
+})

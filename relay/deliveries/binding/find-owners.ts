@@ -1,6 +1,6 @@
 import type { WorkflowRun } from '../../github/workflow-run.ts'
 import type { Delivery } from '../../store/delivery.ts'
-import { MAX_OTHERS, type Store } from '../../store/store.ts'
+import { type Attempted, MAX_OTHERS, type Store } from '../../store/store.ts'
 import type { FindNamed } from './find-named.ts'
 import { canHaveStarted, isNamed, LEEWAY_MS } from './match-runs.ts'
 
@@ -19,7 +19,7 @@ export type FindOwners = (
  * the run, and isn't known to have another one, the title decides nothing.
  */
 export function createFindOwners(deps: {
-  store: Pick<Store, 'attemptedByOthers'>
+  store: Pick<Store, 'attemptedBetween'>
   findNamed: FindNamed
   /** The ids of all. */
   organisations: readonly string[]
@@ -46,22 +46,21 @@ export function createFindOwners(deps: {
 
     const clocks = { clockOffset: clockOffset(), startTimeout }
     const times = runs.map(run => run.createdAt - clocks.clockOffset)
-    const from = Math.min(...times) - startTimeout - LEEWAY_MS
-    const to = Math.max(...times) + LEEWAY_MS
+    const [from, to] = [Math.min(...times) - startTimeout - LEEWAY_MS, Math.max(...times) + LEEWAY_MS]
+    const attempted = await store.attemptedBetween(repository, from, to, '')
+    const hasOtherRun = ({ id, hasRun }: Attempted, { id: runId }: WorkflowRun) =>
+      hasRun || runs.some(run => run.id !== runId && owners.get(run.id)?.id === id)
     const decided = new Map<number, Delivery | null>(owners)
-    for (const organisation of new Set([...owners.values()].map(owner => owner.organisation))) {
-      const rivals = await store.attemptedByOthers(repository, from, to, organisation)
-      for (const run of runs.filter(each => owners.get(each.id)?.organisation === organisation)) {
-        const isElsewhere = (rival: Delivery) =>
-          runs.some(
-            other =>
-              other.id !== run.id &&
-              owners.get(other.id)?.id === rival.id &&
-              canHaveStarted(rival, other, clocks),
-          )
-        const isRivals = rivals.some(rival => canHaveStarted(rival, run, clocks) && !isElsewhere(rival))
-        if (isRivals || rivals.length === MAX_OTHERS) decided.set(run.id, null)
-      }
+    for (const run of runs) {
+      const owner = owners.get(run.id)
+      const isRivals = attempted.some(
+        each =>
+          each.organisation !== owner?.organisation &&
+          canHaveStarted(each, run, clocks) &&
+          !hasOtherRun(each, run),
+      )
+      // Beyond what is listed, there may be more.
+      if (owner && (isRivals || attempted.length === MAX_OTHERS)) decided.set(run.id, null)
     }
     return decided
   }

@@ -8,6 +8,8 @@ import type { JobsFound } from '../transition/events.ts'
 /** Logs that are fetched; further failed jobs are named only. */
 const MAX_LOGS = 5
 const MAX_NAMED = 50
+/** Requests that logs leave in the budget for the jobs of other runs, whose results wait for them. */
+const LEFT_BY_LOGS = 5
 
 /**
  * Reads the jobs of a run that ended badly. Never throws: a line names what could not be read.
@@ -49,7 +51,8 @@ export async function findFailedJobs(
     const missing = (why: string): LogLine[] => [
       { level: 'WARN', message: `The log of job "${job.name}" ${why}; the run on GitHub may show more.` },
     ]
-    if (!budget.take()) return missing('was not fetched, since GitHub may be asked only so often')
+    if (!budget.take(1, LEFT_BY_LOGS))
+      return missing('was not fetched, since GitHub may be asked only so often')
     try {
       const text = await github.jobLog(repository, job.id)
       if (text === null) return missing('is not there, as after a lost runner')

@@ -3,7 +3,7 @@ import type { RequestBudget } from '../../github/request-budget.ts'
 import type { Delivery, DeliveryRun } from '../../store/delivery.ts'
 import type { Store } from '../../store/store.ts'
 import type { ApplyEvent } from '../apply-event.ts'
-import type { FindRuns } from '../binding/find-runs.ts'
+import type { FindRuns, Found } from '../binding/find-runs.ts'
 import { toGithubRunId } from '../binding/to-github-run-id.ts'
 import { NO_PORT_RUN, type PortAccess } from '../port-access.ts'
 import type { DeliveryEvent, JobsFound, NoRun, Policy } from '../transition/events.ts'
@@ -24,6 +24,8 @@ export interface WatchDeps {
   apply: ApplyEvent
   port: PortAccess
   policy: Policy
+  /** GitHub's clock minus the store's, milliseconds. */
+  clockOffset: () => number
   /** Requests for jobs, their logs and workflows. */
   details: RequestBudget
   /** Requests for whom runs wait for, and who decided. */
@@ -42,7 +44,7 @@ interface Note {
   approvalsAt: number
 }
 
-/** Details wait for the budget no longer than this after the run's end. */
+/** Details wait for the budget no longer than this after the run's end, as GitHub dates it: a restart doesn't extend it. */
 const DETAILS_MS = 60_000
 /** Of several environments, one may be approved while the run still waits. */
 const APPROVALS_MS = 300_000
@@ -55,7 +57,7 @@ const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
  * was seen, has ended, or has timed out.
  */
 export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<void> {
-  const { store, findRuns, port, policy, details, approvals } = deps
+  const { store, findRuns, port, policy, clockOffset, details, approvals } = deps
   /** Only on the version that was looked at: where another change came first, a new look decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new Map<string, Note>()
@@ -124,7 +126,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
         })
         break
       case 'run ended':
-        return end(delivery, verdict.run, runs)
+        return end(delivery, verdict.run, found)
       default:
         await apply(delivery, {
           type: verdict.kind,
@@ -155,13 +157,15 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
     return known
   }
 
-  async function end(delivery: Delivery, run: DeliveryRun, runs: DeliveryRun[]): Promise<void> {
+  async function end(delivery: Delivery, run: DeliveryRun, { runs, snapshot }: Found): Promise<void> {
     let found: JobsFound | null = null
     if (port.canReport(delivery) && !WITHOUT_DETAILS.includes(run.conclusion ?? '')) {
       found = await findFailedJobs(delivery.repository, run, { github: deps.github, budget: details })
       const now = store.clock()
-      if (!found && now - (note(delivery).endedAt ?? now) < DETAILS_MS) {
-        const lookAt = Math.max(now + 1_000, details.freeAt())
+      const shown = snapshot.runs.get(run.id)
+      const endedAt = shown ? shown.updatedAt - clockOffset() : (note(delivery).endedAt ?? now)
+      const lookAt = Math.max(now + 1_000, details.freeAt())
+      if (!found && lookAt < endedAt + DETAILS_MS) {
         await apply(delivery, { type: 'runsSeen', runs, lookAt })
         return
       }

@@ -63,24 +63,10 @@ export function attemptedBetween(
   { from, to, except, limit }: { from: number; to: number; except: string; limit: number },
 ): Statement {
   return {
-    sql: `SELECT ${named('eventType')} FROM deliveries
+    sql: `SELECT ${named('id', 'organisation', 'eventType', 'workflow', 'ref', 'attemptedAt')},
+            (SELECT count(*) FROM runs WHERE runs.delivery = deliveries.id AND past = 0) AS "hasRun" FROM deliveries
           WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND id <> ?4 ORDER BY attempted_at LIMIT ?5`,
     params: [repository, from, to, except, limit],
-  }
-}
-
-/** Those without a run. */
-export function attemptedByOthers(
-  sql: Dialect,
-  repository: string,
-  { from, to, organisation, limit }: { from: number; to: number; organisation: string; limit: number },
-): Statement {
-  return {
-    sql: `SELECT ${columns(sql)} FROM deliveries
-          WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND organisation <> ?4
-            AND NOT EXISTS (SELECT 1 FROM runs WHERE delivery = deliveries.id AND past = 0)
-          ORDER BY attempted_at LIMIT ?5`,
-    params: [repository.toLowerCase(), from, to, organisation, limit],
   }
 }
 

@@ -114,7 +114,7 @@ export function migrationTests(place: Place): void {
       'running',
     ])
     expect((await store.findUnbound('acme/d')).map(({ id }) => id)).toEqual(['dispatched'])
-    expect(await store.attemptedBetween('acme/d', 6000, 6000, '')).toEqual([{ eventType: 'deploy' }])
+    expect(await store.attemptedBetween('acme/d', 6000, 6000, '')).toMatchObject([{ eventType: 'deploy' }])
     expect(await store.counts()).toEqual({ queued: 5, dispatched: 1, running: 1, failed: 1 })
     const [again] = await acceptAll(store, { repository: 'acme/f' })
 

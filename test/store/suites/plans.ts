@@ -139,7 +139,6 @@ async function callEverything(store: Store): Promise<void> {
     findRuns: () => store.findRuns('acme/1', [1, 2, 3]),
     findNamed: () => store.findNamed('acme/1', { dedupeKeys: ['run:r_1', 'finished:5'], ids: ['finished5'] }),
     attemptedBetween: () => store.attemptedBetween('acme/1', 1, 1000, id),
-    attemptedByOthers: () => store.attemptedByOthers('acme/1', 1, 1000, 'default'),
     findUnbound: () => store.findUnbound('acme/1'),
     reportUsage: () => store.reportUsage(id, 's'),
     claimOutboxes: () => store.claimOutboxes(now, 1, 5),
