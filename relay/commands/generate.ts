@@ -177,7 +177,7 @@ function oneOf<T extends string>(
   return found
 }
 
-function relayOf(given: string | undefined): string | undefined {
+export function relayOf(given: string | undefined): string | undefined {
   if (given === undefined) return undefined
   const url = /^https?:\/\//i.test(given) ? URL.parse(given) : null
   if (!url || url.search || url.hash)

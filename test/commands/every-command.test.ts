@@ -122,7 +122,7 @@ const rows: Row[] = [
   },
   {
     command: migrate,
-    wrong: [[[], 'migrate needs a FILE: the workflow to rewrite; see migrate --help.']],
+    wrong: [[[], 'migrate needs a FILE, the workflow, or --port-action FILE; see migrate --help.']],
     json: [['FILE', '--json'], { files: [expect.any(Object)] }],
     empty: [['FILE'], /nothing|no step/i],
   },

@@ -274,7 +274,7 @@ jobs:
 )
 
 test("what Port's own backend fills in is no input, and a note says so", async () => {
-  const before = readFileSync(join(root, 'test/fixtures/migrate/deploy-before.yml'), 'utf8')
+  const before = readFileSync(join(root, 'test/fixtures/migrate/workflows/deploy.yml'), 'utf8')
   const { content, notes } = await generated(before, 'deploy.yml', '--relay', 'https://r.acme.example')
   expect(JSON.parse(content).trigger.userInputs.order).toEqual(['version', 'environment'])
   expect(notes).toContain(

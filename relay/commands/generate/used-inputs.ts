@@ -1,6 +1,6 @@
 import { isObject } from '../../../port/types.ts'
-import { chainAfter, chainAt } from '../migrate/chain.ts'
-import { expressionTokens, hasExpression, splitTemplate } from '../migrate/template.ts'
+import { hasExpression, splitTemplate } from '../migrate/template.ts'
+import { chainAfter, chainAt, expressionTokens } from './chain.ts'
 import { FIXED_OUTPUTS } from './outputs.ts'
 
 /**

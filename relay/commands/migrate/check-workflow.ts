@@ -22,13 +22,8 @@ export async function checkWorkflow(
     if (called === undefined) throw new Error('unknown')
     return { name: basename(path), content: called }
   }
-  if (value)
-    await parser.convertWorkflowTemplate(
-      context,
-      value,
-      { getFileContent },
-      { fetchReusableWorkflowDepth: 1 },
-    )
+  const depth = { fetchReusableWorkflowDepth: 1 }
+  if (value) await parser.convertWorkflowTemplate(context, value, { getFileContent }, depth)
   const messages = context.errors.getErrors().map(error => error.message)
   return messages.filter(message => !message.includes('Unable to find reusable workflow'))
 }
@@ -40,11 +35,10 @@ export async function checkWorkflow(
 async function loadParser() {
   if (!hooked) {
     hooked = true
+    const isSchema = (url: string) => /@actions\/workflow-parser\/dist\/[^/]+\.json$/.test(url)
     registerHooks({
-      load(url, context, next) {
-        if (!/@actions\/workflow-parser\/dist\/[^/]+\.json$/.test(url)) return next(url, context)
-        return next(url, { ...context, importAttributes: { ...context.importAttributes, type: 'json' } })
-      },
+      load: (url, context, next) =>
+        next(url, isSchema(url) ? { ...context, importAttributes: { type: 'json' } } : context),
     })
   }
   const [parser, schema] = await Promise.all([

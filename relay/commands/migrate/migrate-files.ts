@@ -1,90 +1,58 @@
 import { checkWorkflow } from './check-workflow.ts'
 import { migrateWorkflow } from './migrate-workflow.ts'
-import type { Migrated, MigrateOptions } from './types.ts'
+import type { Migrated, MigrateOptions } from './read-workflow.ts'
 
-/** A workflow by its file name, which is what others call it by. */
-export interface WorkflowFile {
-  name: string
-  text: string
-  options: MigrateOptions
-}
-
-/** @property problem what GitHub's parser says against it, so that it stays as it is */
-export type MigratedFile = Migrated & { problem: string | null }
+type Files = ReadonlyMap<string, string>
 
 /**
- * Rewrites the workflows of one folder, which may call each other. What one of them loses as an input, its callers hand
- * on no more; so where one cannot be rewritten, those that it calls and those that call it stay too.
+ * Migrates the workflows of one folder, which may call each other. If one of them can't be migrated, those that call it
+ * and that it calls stay as they are, too.
  *
- * @returns the results in the order of the files
+ * @param files texts by file name
  */
-export async function migrateFiles(files: WorkflowFile[]): Promise<MigratedFile[]> {
-  const kept = new Map<string, MigratedFile>()
-  const before = new Map(files.map(({ name, text }) => [name, text]))
+export async function migrateFiles(files: Files, options: MigrateOptions): Promise<Map<string, Migrated>> {
+  const refused = new Map<string, Migrated>()
   for (;;) {
-    const results = rewriteAll(files, kept)
+    const results = migrateAll(files, options, refused)
     const after = new Map([...results].map(([name, { text }]) => [name, text]))
-    const count = kept.size
-    for (const { name } of files) {
-      const result = results.get(name)!
-      const isTouched = [name, ...results.keys()].some(
-        each => results.get(each)!.changed && (each === name || calls(result.text, each)),
-      )
-      if (kept.has(name) || (!isTouched && !result.refused)) continue
-      const problem = result.refused ? null : await problemOf(name, result.changed, before, after)
-      if (problem !== null || result.refused)
-        kept.set(name, { ...result, text: before.get(name)!, changed: false, problem })
+    const known = [...refused.keys()]
+    for (const [name, result] of results) {
+      const text = files.get(name)!
+      if (refused.has(name) || (result.text === text && !result.refused)) continue
+      const other = known.find(each => calls(text, each) || calls(files.get(each)!, name))
+      const problem = other
+        ? `${other}, which it calls or which calls it, can't be migrated.`
+        : await check(name, files, after)
+      const remarks = [{ line: 1, message: `${problem} The workflow stays as it is.` }]
+      if (result.refused) refused.set(name, result)
+      else if (problem) refused.set(name, { text, remarks, reports: false, refused: true })
     }
-    for (const { name, text } of files) {
-      const other = [...kept.keys()].find(each => calls(text, each) || calls(before.get(each)!, name))
-      if (kept.has(name) || !results.get(name)!.changed || other === undefined) continue
-      const message = `${other} calls it, or is called by it, and stays as it is: so does this one.`
-      kept.set(name, { ...unchanged(text), findings: [{ line: 1, level: 'todo', message }], problem: null })
-    }
-    if (kept.size === count)
-      return files.map(({ name }) => kept.get(name) ?? { ...results.get(name)!, problem: null })
+    if (refused.size === known.length) return results
   }
 }
 
-const unchanged = (text: string): Migrated => ({
-  text,
-  changed: false,
-  findings: [],
-  refused: false,
-  mayEnd: false,
-  removed: new Map(),
-})
+const calls = (text: string, name: string) => text.includes(`./.github/workflows/${name}`)
 
-const calls = (text: string, name: string): boolean => text.includes(`./.github/workflows/${name}`)
-
-/** Rewrites files until what they call is known: a call may be of a workflow that calls another. */
-function rewriteAll(
-  files: WorkflowFile[],
-  kept: ReadonlyMap<string, Migrated>,
-): ReadonlyMap<string, Migrated> {
-  let results: ReadonlyMap<string, Migrated> = kept
-  for (let depth = 0; ; depth++) {
-    const next = new Map(
-      files.map(({ name, text, options }) => [
-        name,
-        kept.get(name) ?? migrateWorkflow(text, options, results),
-      ]),
-    )
-    const isSettled = files.every(({ name }) => next.get(name)!.text === results.get(name)?.text)
-    if (isSettled || depth > files.length) return next
-    results = next
+/** Migrates until it is known what becomes of the workflows that a job calls: they may call others. */
+function migrateAll(
+  files: Files,
+  options: MigrateOptions,
+  refused: Map<string, Migrated>,
+): Map<string, Migrated> {
+  let results = refused
+  for (const _ of [...files, null]) {
+    const known = results
+    const migrate = (name: string, text: string) => refused.get(name) ?? migrateWorkflow(text, options, known)
+    results = new Map([...files].map(([name, text]) => [name, migrate(name, text)]))
+    if ([...results].every(([name, { text }]) => known.get(name)?.text === text)) break
   }
+  return results
 }
 
-async function problemOf(
-  name: string,
-  changed: boolean,
-  before: Map<string, string>,
-  after: Map<string, string>,
-): Promise<string | null> {
+async function check(name: string, before: Files, after: Files): Promise<string | null> {
   const errors = await checkWorkflow(name, after.get(name)!, after)
   if (errors.length === 0) return null
   const old = await checkWorkflow(name, before.get(name)!, before)
-  if (old.length === 0) return `GitHub's parser would refuse it: ${errors.join('; ')}`
-  return changed ? `GitHub's parser refuses it as it is: ${old.join('; ')}` : null
+  const [what, said] = old.length > 0 ? ['rejects it', old] : ['would reject the result', errors]
+  return `GitHub's parser ${what}: ${said.join('; ')}.`
 }

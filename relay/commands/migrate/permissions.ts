@@ -1,112 +1,76 @@
-import { isMap, isScalar, type Node, type Pair, parseDocument, type Scalar } from 'yaml'
-import type { Job } from './read-job.ts'
+import { parseDocument } from 'yaml'
 import type { TextEdits } from './text-edits.ts'
-import type { Finding } from './types.ts'
-import { isFlow, mapOf, nodeAt, pairEnd, pairOf, startOf, textOf, textsOf } from './yaml-nodes.ts'
+import * as yaml from './yaml-nodes.ts'
+import { nodeAt, pairOf, startOf, textAt } from './yaml-nodes.ts'
 
-/** What the action asks for: its own identity, and the steps of its job. */
-const NEEDED = { actions: 'read', 'id-token': 'write' }
 type Permissions = Map<string, string>
-/** What `read-all` stands for, since a list is all or nothing. */
-const READ_ALL =
+
+/** What `read-all` contains. */
+const ALL =
   'actions attestations checks contents deployments discussions issues packages pages pull-requests security-events statuses'
 
-/** What the jobs of a workflow ask for, which a job that calls it must have. */
+/** What a job seems to write with GITHUB_TOKEN, from the text of its steps. */
+const WRITES: Record<string, RegExp> = {
+  contents: /git push|git-auto-commit|create-pull-request|gh[ -]release|gh-pages|gh pr merge|pulls\.merge/i,
+  issues: /gh issue|issues\.|create-or-update-comment|issue-comment/i,
+  packages: /ghcr\.io|npm publish/i,
+  'pull-requests': /create-pull-request|gh pr |pulls\./i,
+}
+
+const permissionsOf = (permissions: unknown): Permissions => {
+  const all = /^(read|write)-all$/.exec(textAt(permissions) ?? '')?.[1]
+  return all ? new Map(ALL.split(' ').map(name => [name, all])) : yaml.textsOf(permissions)
+}
+
+/** What the jobs of a workflow request, which a job that calls it must have. */
 export function requestedBy(workflow: string): Permissions {
   const root = parseDocument(workflow).contents
   const requested: Permissions = new Map()
-  for (const { value: job } of mapOf(nodeAt(root, 'jobs'))?.items ?? [])
-    for (const [name, level] of listed(nodeAt(job, 'permissions') ?? nodeAt(root, 'permissions')))
+  for (const { value: job } of yaml.itemsOf(nodeAt(root, 'jobs')))
+    for (const [name, level] of permissionsOf(nodeAt(job, 'permissions') ?? nodeAt(root, 'permissions')))
       if (requested.get(name) !== 'write') requested.set(name, level)
   return requested
 }
 
-function listed(permissions: Node | null): [string, string][] {
-  const level = /^(read|write)-all$/.exec(textOf(permissions) ?? '')?.[1]
-  return level ? READ_ALL.split(' ').map(name => [name, level]) : [...textsOf(permissions)]
-}
-
 /**
- * Gives a job what the action needs: in its own `permissions`, else in those of the workflow, else in new ones.
+ * Gives a job what the action needs: in its own `permissions`, or in those of the workflow, or in new ones.
  *
- * @param more what new ones have besides
- * @returns whether the job had none, so that it now has these alone
+ * @param more what it needs besides
+ * @returns the new ones as a text, if it had the repository's default permissions; else null
  */
 export function addPermissions(
   root: unknown,
-  job: unknown,
+  job: yaml.Mapping,
+  more: Permissions,
   edits: TextEdits,
-  done: Set<unknown>,
-  more: Permissions = new Map(),
-): boolean {
-  const owner = pairOf(job, 'permissions') ? job : pairOf(root, 'permissions') ? root : null
-  if (owner) {
-    const pair = pairOf(owner, 'permissions')!
-    if (!done.has(pair)) merge(pair, edits)
-    done.add(pair)
-    return false
+): string | null {
+  const needed = new Map([['actions', 'read'], ['id-token', 'write'], ...more])
+  const pair = pairOf(job, 'permissions') ?? pairOf(root, 'permissions')
+  if (pair) {
+    merge(pair, needed, edits)
+    return null
   }
-  const after = pairOf(job, 'runs-on') ?? pairOf(job, 'uses')
-  if (!after) return false
-  const column = edits.columnOf(startOf(after.key))
-  const pad = ' '.repeat(column)
-  const all = { actions: 'read', contents: 'read', ...Object.fromEntries(more), 'id-token': 'write' }
-  const lines = ['permissions:', ...Object.entries(all).map(([name, level]) => `  ${name}: ${level}`)]
-  edits.insert(edits.nextLine(pairEnd(after, edits) - 1), lines.map(line => `${pad}${line}\n`).join(''))
-  return true
+  const all = new Map([['contents', 'read'], ...needed])
+  const text = edits.text.slice(job.range![0], job.range![1])
+  for (const [name, pattern] of Object.entries(WRITES)) if (pattern.test(text)) all.set(name, 'write')
+  const names = [...all].map(([name, level]) => `${name}: ${level}`).sort()
+  const before = pairOf(job, 'runs-on') ?? pairOf(job, 'uses')!
+  const lines = ['permissions:', ...names.map(line => `  ${line}`)]
+  edits.insertLines(yaml.afterPair(before, edits), edits.columnOf(startOf(before.key)), lines)
+  return names.join(', ')
 }
 
-/** Says that a job which had no permissions has those of `addPermissions` alone. */
-export function notePermissions(job: Job, edits: TextEdits, findings: Finding[]): void {
-  const text = edits.text.slice(job.map.range![0], job.map.range![1])
-  const uses = /secrets\.GITHUB_TOKEN|github\.token|git push|create-pull-request|gh-pages|packages/i.test(
-    text,
-  )
-  findings.push({
-    line: job.line,
-    level: 'check',
-    message: uses
-      ? `job ${job.id} had the permissions that the repository gives by default, and uses GITHUB_TOKEN: add to its new permissions what it writes (contents, pull-requests, packages), or use --credentials.`
-      : `job ${job.id} had the permissions that the repository gives by default: now it may read, and no more.`,
-  })
-}
-
-function merge(pair: Pair<Scalar, Node | null>, edits: TextEdits): void {
-  const { value } = pair
-  const column = edits.columnOf(startOf(pair.key))
-  const text = textOf(value)
-  if (isScalar(value) && text !== null && text !== '') {
-    if (text === 'write-all') return
-    const lines = [...READ_ALL.split(' ').map(name => `${name}: read`), 'id-token: write']
-    const pad = ' '.repeat(column + 2)
-    edits.replace(
-      startOf(pair.key),
-      pairEnd(pair, edits),
-      `permissions:\n${lines.map(line => pad + line).join('\n')}`,
-    )
+function merge(pair: yaml.Entry, needed: Permissions, edits: TextEdits): void {
+  const given = permissionsOf(pair.value)
+  const missing = [...needed].filter(([name, level]) => ![level, 'write'].includes(given.get(name) ?? ''))
+  if (missing.length === 0 || textAt(pair.value) === 'write-all') return
+  const isNew = missing.every(([name]) => !pairOf(pair.value, name))
+  const write = ([name, level]: [string, string]) => `${name}: ${level}`
+  if (isNew && yaml.keysOf(pair.value).length > 0 && !yaml.isFlow(pair.value)) {
+    yaml.addLines(pair, missing.map(write), edits)
     return
   }
-  const map = mapOf(value)
-  if (!map || !isMap(map) || map.items.length === 0) {
-    edits.replace(startOf(pair.key), pairEnd(pair, edits), 'permissions: { actions: read, id-token: write }')
-    return
-  }
-  const missing: string[] = []
-  for (const [name, level] of Object.entries(NEEDED)) {
-    const given = pairOf(map, name)
-    if (!given) missing.push(`${name}: ${level}`)
-    else if (textOf(given.value) === 'none' || (name === 'id-token' && textOf(given.value) !== 'write'))
-      edits.replace(startOf(given.value!), given.value!.range![1], level)
-  }
-  if (missing.length === 0) return
-  if (isFlow(map)) {
-    const last = map.items.at(-1)!
-    edits.insert(pairEnd(last, edits), `, ${missing.join(', ')}`)
-    return
-  }
-  const last = map.items.at(-1)!
-  const pad = ' '.repeat(edits.columnOf(startOf(map.items[0]!.key)))
-  const at = edits.nextLine(pairEnd(last, edits) - 1)
-  const lead = edits.text[at - 1] === '\n' ? '' : '\n'
-  edits.insert(at, lead + missing.map(line => `${pad}${line}\n`).join(''))
+  const pad = `\n${' '.repeat(edits.columnOf(startOf(pair.key)) + 2)}`
+  const all = [...new Map([...given, ...missing])].map(each => pad + write(each))
+  edits.replace(startOf(pair.key), yaml.pairEnd(pair, edits), `permissions:${all.join('')}`)
 }

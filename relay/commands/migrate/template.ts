@@ -1,3 +1,6 @@
+import { parseJson } from '../../../port/parse-json.ts'
+import type { Json } from '../../../port/types.ts'
+
 /** A piece of a text with `${{ }}`: the text itself, or the source of an expression. */
 export type Piece = { text: string } | { expression: string }
 
@@ -5,113 +8,114 @@ export type Piece = { text: string } | { expression: string }
 export function splitTemplate(template: string): Piece[] {
   const pieces: Piece[] = []
   let at = 0
-  for (;;) {
-    const open = template.indexOf('${{', at)
-    const close = open === -1 ? -1 : endOfExpression(template, open + 3)
-    if (close === -1) {
-      if (at < template.length) pieces.push({ text: template.slice(at) })
-      return pieces
-    }
-    if (open > at) pieces.push({ text: template.slice(at, open) })
-    pieces.push({ expression: template.slice(open + 3, close) })
-    at = close + 2
+  for (const { 0: whole, 1: source, index } of template.matchAll(/\$\{\{((?:'[^']*'|(?!\}\})[^'])*)\}\}/g)) {
+    if (index > at) pieces.push({ text: template.slice(at, index) })
+    pieces.push({ expression: source!.trim() })
+    at = index + whole.length
   }
-}
-
-/** Where the `}}` is that no quotes are around; -1 without one. */
-function endOfExpression(template: string, from: number): number {
-  let quoted = false
-  for (let at = from; at < template.length; at++) {
-    if (template[at] === "'") quoted = !quoted
-    else if (!quoted && template.startsWith('}}', at)) return at
-  }
-  return -1
-}
-
-/** Maps each expression of a text; what is around it, its own spaces included, stays. */
-export function mapTemplate(template: string, map: (expression: string) => string): string {
-  return splitTemplate(template)
-    .map(piece => ('text' in piece ? piece.text : `\${{${map(piece.expression)}}}`))
-    .join('')
-}
-
-/** Stands for an expression while the text around it is read. */
-export const MARK = /\uE000(\d+)\uE001/g
-
-/** Hides the expressions of a text behind marks; `restore` puts them back into what was made of it. */
-export function mark(template: string): {
-  marked: string
-  expressions: string[]
-  restore: (text: string) => string
-} {
-  const sources: string[] = []
-  const marked = splitTemplate(template)
-    .map(piece => ('text' in piece ? piece.text : `\uE000${sources.push(piece.expression) - 1}\uE001`))
-    .join('')
-  return {
-    marked,
-    expressions: sources.map(source => source.trim()),
-    restore: text => text.replace(MARK, (_, index) => `\${{${sources[Number(index)]!}}}`),
-  }
-}
-
-/** The expression that the text is, without anything around it; null where it is no such text. */
-export function onlyExpression(template: string): string | null {
-  const pieces = splitTemplate(template.trim())
-  return pieces.length === 1 && 'expression' in pieces[0]! ? pieces[0].expression.trim() : null
+  return at < template.length ? [...pieces, { text: template.slice(at) }] : pieces
 }
 
 export const hasExpression = (template: string): boolean =>
   splitTemplate(template).some(piece => 'expression' in piece)
 
-export interface ExpressionToken {
-  kind: 'name' | 'string' | 'number' | 'other'
-  text: string
-  start: number
-  end: number
+/** The expression that is the whole text; null if the text is anything else. */
+export function onlyExpression(template: string): string | null {
+  const [first, ...others] = splitTemplate(template.trim())
+  return first && 'expression' in first && others.length === 0 ? first.expression : null
 }
 
-/** The tokens of an expression, without its white space. */
-export function expressionTokens(source: string): ExpressionToken[] {
-  const tokens: ExpressionToken[] = []
-  const pattern = /\s+|'(?:[^']|'')*'|[A-Za-z_][\w-]*|\d[\w.]*|&&|\|\||[=!<>]=|[\s\S]/g
-  for (const { 0: text, index: start } of source.matchAll(pattern)) {
-    if (/^\s/.test(text)) continue
-    const kind = /^'./s.test(text)
-      ? 'string'
-      : /^[A-Za-z_]/.test(text)
-        ? 'name'
-        : /^\d/.test(text)
-          ? 'number'
-          : 'other'
-    tokens.push({ kind, text, start, end: start + text.length })
-  }
-  return tokens
-}
-
-/** A text as the expression that gives it. */
-export function formatted(pieces: Piece[]): string {
-  const args = pieces.flatMap(piece => ('expression' in piece ? [piece.expression.trim()] : []))
-  if (args.length === 0) return quoted(pieces.map(piece => ('text' in piece ? piece.text : '')).join(''))
-  let index = 0
-  const format = pieces
-    .map(piece => ('text' in piece ? piece.text.replaceAll('{', '{{').replaceAll('}', '}}') : `{${index++}}`))
+/** Maps each expression of a text; the text around it stays. */
+export const mapTemplate = (template: string, map: (expression: string) => string): string =>
+  splitTemplate(template)
+    .map(piece => ('text' in piece ? piece.text : map(piece.expression)))
     .join('')
-  return `format(${quoted(format)}, ${args.join(', ')})`
-}
 
-/** A text as an expression writes it. */
-export const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`
-export const unquoted = (token: string): string => token.slice(1, -1).replaceAll("''", "'")
+/**
+ * The same text for the `env` of a step. GitHub evaluates `env` before the step's `if`, but `with` after it: an empty
+ * output of a step that was skipped would be an error there, so each `fromJSON(x)` reads an empty text as null.
+ */
+export const forEnv = (template: string): string =>
+  mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
 
-/** Parentheses around all of an expression say nothing. */
-export function withoutParentheses(text: string): string {
-  if (!text.startsWith('(')) return text
-  let depth = 0
-  for (const { text: token, end } of expressionTokens(text)) {
-    if (token === '(') depth++
-    if (token === ')') depth--
-    if (depth === 0) return end === text.length ? text.slice(1, -1) : text
+function guardEmpty(source: string): string {
+  const calls: number[] = []
+  let result = ''
+  for (const [token] of source.matchAll(/'(?:[^']|'')*'|\bfromJSON\s*\(|[()]|[^'()f]+|f/gi)) {
+    if (token === ')') {
+      const at = calls.pop()
+      if (at) result = result.slice(0, at) + orNull(result.slice(at).trim())
+    }
+    result += token
+    if (token.endsWith('(')) calls.push(/^f/i.test(token) ? result.length : 0)
   }
-  return text
+  return result
 }
+
+const orNull = (argument: string): string =>
+  /^'[^']*'$|\|\|\s*'[^']+'$|^toJSON\(/i.test(argument) ? argument : `${asText(argument)} || 'null'`
+
+/** References that are text whatever they contain. */
+const TEXT =
+  /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
+
+/** An expression that results in text: only the empty text is false. */
+const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
+
+// An expression inside JSON, encoded so that it contains neither quotes nor backslashes: \uE000…\uE001 is part of a
+// JSON string, "\uE002…\uE001" is a value of its own.
+/** A value of an entity: text with expressions in it. */
+export const textValue = (template: string): string =>
+  mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
+const STRING = /"(?:[^"\\]|\\.)*"/gs
+
+/** A value that isn't sent if its expression is empty. */
+export function optionalText(template: string): Json {
+  const only = onlyExpression(template)
+  return only === null ? textValue(template) : code(`toJSON(${asText(only)} || null)`)
+}
+
+/**
+ * A value of an entity: JSON with expressions in it. An expression between the quotes of a string stays part of that
+ * string, any other one is read as a single JSON value: what a user entered never adds a key.
+ *
+ * @param empty the JSON that an empty text stands for
+ * @returns undefined if it isn't JSON without its expressions, or an expression ends a string by quotes of its own
+ */
+export function jsonValue(template: string, empty: string): Json | undefined {
+  const marked = textValue(template)
+  if ((marked.match(STRING) ?? []).some(string => /%22/.test(string))) return undefined
+  const isWhole = onlyExpression(template) !== null
+  return parseJson(
+    marked.replace(/"(?:[^"\\]|\\.)*"|\uE000([^\uE001]*)\uE001/gs, (string, encoded) => {
+      if (encoded === undefined) return string.replace(/\n\s*/g, '')
+      const source = decodeURIComponent(encoded)
+      if (/^toJSON\((?!.*(&&|\|\|)).*\)$/is.test(source)) return JSON.stringify(code(source))
+      return JSON.stringify(code(`toJSON(fromJSON(${asText(source)} || '${isWhole ? empty : 'null'}'))`))
+    }),
+  )
+}
+
+const code = (source: string): string => `\uE002${encodeURIComponent(source)}\uE001`
+
+/** The JSON text of values made by the functions above, with `${{ }}`. */
+export const writeJson = (value: Json): string =>
+  JSON.stringify(value, null, 2).replace(STRING, string => {
+    if (!/[\uE000\uE002]/.test(string)) return string
+    const pieces = string
+      .slice(1, -1)
+      .split(/([\uE000\uE002][^\uE001]*\uE001)/)
+      .filter(Boolean)
+    const [first = ''] = pieces
+    if (first.startsWith('\uE002')) return `\${{ ${guardEmpty(decoded(first))} }}`
+    const sources = pieces.filter(isMark).map(piece => guardEmpty(decoded(piece)))
+    if (pieces.length === 1) return `\${{ toJSON(${asText(sources[0]!)}) }}`
+    let index = 0
+    const format = pieces.map(piece => (isMark(piece) ? `{${index++}}` : formatText(piece))).join('')
+    return `\${{ toJSON(format('${format}', ${sources.join(', ')})) }}`
+  })
+
+const isMark = (piece: string): boolean => piece.startsWith('\uE000')
+const decoded = (mark: string): string => decodeURIComponent(mark.slice(1, -1))
+const formatText = (json: string): string =>
+  (JSON.parse(`"${json}"`) as string).replaceAll("'", "''").replaceAll('{', '{{').replaceAll('}', '}}')

@@ -1,137 +1,64 @@
-import {
-  type CST,
-  isMap,
-  isPair,
-  isScalar,
-  isSeq,
-  type Node,
-  type Pair,
-  type Scalar,
-  type YAMLMap,
-  type YAMLSeq,
-} from 'yaml'
+import { type CST, isMap, isScalar, isSeq, type Node, type Pair, type Scalar, type YAMLMap } from 'yaml'
 import type { TextEdits } from './text-edits.ts'
 
+export type Mapping = YAMLMap<Scalar, Node | null>
+export type Entry = Pair<Scalar, Node | null>
+
+export const mapOf = (node: unknown): Mapping | null => (isMap(node) ? (node as Mapping) : null)
+export const itemsOf = (node: unknown): Entry[] => mapOf(node)?.items ?? []
+export const keysOf = (node: unknown): string[] => itemsOf(node).map(({ key }) => String(key.value))
+export const isFlow = (node: unknown): boolean => (isMap(node) || isSeq(node)) && node.flow === true
+
 /** A mapping's pair by its key, as GitHub compares keys: exactly. */
-export function pairOf(map: unknown, key: string): Pair<Scalar, Node | null> | undefined {
-  if (!isMap(map)) return undefined
-  return map.items.find(pair => isScalar(pair.key) && pair.key.value === key) as
-    | Pair<Scalar, Node | null>
-    | undefined
+export const pairOf = (map: unknown, key: string): Entry | undefined =>
+  itemsOf(map).find(pair => pair.key.value === key)
+
+export const nodeAt = (node: unknown, ...keys: string[]): Node | null =>
+  keys.reduce<unknown>((map, key) => pairOf(map, key)?.value ?? null, node) as Node | null
+
+/** A scalar's text at a path; null for anything else. */
+export function textAt(node: unknown, ...keys: string[]): string | null {
+  const found = nodeAt(node, ...keys)
+  return isScalar(found) && found.value !== null ? String(found.source ?? found.value) : null
 }
 
-export const nodeAt = (map: unknown, key: string): Node | null => pairOf(map, key)?.value ?? null
-
-/** A scalar's text; null for anything else. */
-export function textOf(node: unknown): string | null {
-  return isScalar(node) && node.value !== null && node.value !== undefined
-    ? String(node.source ?? node.value)
-    : null
-}
-
-export const mapOf = (node: unknown): YAMLMap<Scalar, Node | null> | null =>
-  isMap(node) ? (node as YAMLMap<Scalar, Node | null>) : null
-export const seqOf = (node: unknown): YAMLSeq<Node> | null => (isSeq(node) ? (node as YAMLSeq<Node>) : null)
-
-/** The texts of a list, or a text that stands for a list of one. */
+/** The texts of a list, or a text that is a list of one. */
 export function textList(node: unknown): string[] {
-  const one = textOf(node)
-  return one === null ? (seqOf(node)?.items ?? []).flatMap(item => textOf(item) ?? []) : [one]
+  const one = textAt(node)
+  return one === null ? (isSeq(node) ? node.items.flatMap(item => textAt(item) ?? []) : []) : [one]
 }
 
 /** Name → text of a mapping of scalars; names in lower case, as inputs of actions are compared. */
-export function textsOf(node: unknown): Map<string, string> {
-  const texts = new Map<string, string>()
-  for (const { key, value } of mapOf(node)?.items ?? []) {
-    const text = isScalar(value) && value.value === null ? '' : textOf(value)
-    if (text !== null) texts.set(String(key.value).toLowerCase(), text)
-  }
-  return texts
+export const textsOf = (node: unknown): Map<string, string> =>
+  new Map(itemsOf(node).map(({ key, value }) => [String(key.value).toLowerCase(), textAt(value) ?? '']))
+
+export const startOf = (node: Node): number => node.range![0]
+
+/** Where a pair's own text ends: after its value, or after the colon. */
+export function pairEnd({ key, value }: Entry, { text }: TextEdits): number {
+  if (!value?.range || value.range[1] === value.range[0]) return text.indexOf(':', key.range![1]) + 1
+  return startOf(value) + text.slice(startOf(value), value.range[1]).trimEnd().length
 }
 
-/** The file in the same repository that a job calls. */
-export const calledFile = (uses: string | null): string | null =>
-  /^\.\/\.github\/workflows\/([^/]+)$/.exec(uses ?? '')?.[1] ?? null
+/** The start of the line after a pair. */
+export const afterPair = (pair: Entry, edits: TextEdits): number => edits.nextLine(pairEnd(pair, edits) - 1)
 
-export const startOf = (node: Node | Scalar): number => node.range![0]
-
-/** Where a node's own text ends, without the white space and comments after it. */
-export function endOf(node: Node, { text }: TextEdits): number {
-  let end = node.range![1]
-  const start = node.range![0]
-  while (end > start && /\s/.test(text[end - 1]!)) end--
-  return end
+/** Each mapping of a block sequence, with the offset of its dash. */
+export function listItems(node: unknown): { map: Mapping; dash: number }[] {
+  if (!isSeq(node) || node.flow) return []
+  const { items } = node.srcToken as CST.BlockSequence
+  const dashes = items
+    .filter(({ value }) => value !== undefined)
+    .map(({ start }) => start.find(({ type }) => type === 'seq-item-ind')!.offset)
+  return node.items.flatMap((item, index) =>
+    isMap(item) ? [{ map: item as Mapping, dash: dashes[index]! }] : [],
+  )
 }
 
-/** Where a pair's own text ends: after its value, else after the colon. */
-export function pairEnd(pair: Pair<Scalar, Node | null>, edits: TextEdits): number {
-  const { value, key } = pair
-  if (value?.range && value.range[1] > value.range[0]) return endOf(value, edits)
-  const colon = edits.text.indexOf(':', endOf(key, edits))
-  return colon === -1 ? endOf(key, edits) : colon + 1
-}
-
-export const isFlow = (node: unknown): boolean => (isMap(node) || isSeq(node)) && node.flow === true
-
-/** Where the dash of each item of a block sequence is. */
-export function dashesOf(seq: YAMLSeq): number[] {
-  const token = seq.srcToken as CST.BlockSequence
-  return token.items
-    .filter(item => item.value !== undefined)
-    .map(item => item.start.find(part => part.type === 'seq-item-ind')!.offset)
-}
-
-/** Takes a pair out: its lines from a block mapping, itself and its comma from a flow mapping. */
-export function removePair(
-  map: YAMLMap,
-  pair: Pair<Scalar, Node | null>,
-  edits: TextEdits,
-  instead = '',
-): void {
-  const start = startOf(pair.key)
-  const end = pairEnd(pair, edits)
-  if (!isFlow(map)) {
-    const lineStart = edits.lineStart(start)
-    const isFirst = edits.text.slice(lineStart, start).trim() !== ''
-    if (instead !== '') edits.replace(start, end, instead)
-    else if (isFirst) edits.replace(start, nextPairStart(map, pair, edits) ?? end, '')
-    else edits.replace(lineStart, edits.nextLine(Math.max(start, end - 1)), '')
-    return
-  }
-  const comma = /^\s*,\s*/.exec(edits.text.slice(end))
-  const before = /,\s*$/.exec(edits.text.slice(0, start))
-  if (instead !== '') edits.replace(start, end, instead)
-  else if (comma) edits.replace(start, end + comma[0].length, '')
-  else edits.replace(start - (before?.[0].length ?? 0), end, '')
-}
-
-/** `- with:` shares its line with the dash: the next pair takes its place. */
-function nextPairStart(map: YAMLMap, pair: Pair, edits: TextEdits): number | null {
-  const next = map.items[map.items.indexOf(pair) + 1]
-  if (!isPair(next) || !isScalar(next.key)) return null
-  const from = pairEnd(pair as Pair<Scalar, Node | null>, edits)
-  const to = startOf(next.key)
-  return edits.text.slice(from, to).trim() === '' ? to : null
-}
-
-/** A text as YAML that stands after `key: `, its further lines at `indent` columns. */
-export function writeScalar(text: string, indent: number): string {
-  if (text.includes('\n')) {
-    const pad = ' '.repeat(indent)
-    // A first line that begins with a space needs the number of spaces by which the text is indented.
-    return `|${/^[ \n]/.test(text) ? '2' : ''}-\n${text
-      .trimEnd()
-      .split('\n')
-      .map(line => (line === '' ? '' : pad + line))
-      .join('\n')}`
-  }
-  if (isPlain(text)) return text
-  return /['\x00-\x1f\x7f]/.test(text) ? JSON.stringify(text) : `'${text}'`
-}
-
-/** Whether a text may stand in YAML without quotes, and is text there. */
-function isPlain(text: string): boolean {
-  if (text === '' || text.trim() !== text || /[\n\t\x00-\x1f\x7f]/.test(text)) return false
-  if (/: | #|:$/.test(text) || /^[-?:,[\]{}#&*!|>'"%@`=<~.+\d]/.test(text)) return false
-  return !/^(true|false|null|yes|no|on|off)$/i.test(text)
+/** Adds lines below a key whose value is a block mapping or empty. */
+export function addLines(pair: Entry, lines: string[], edits: TextEdits): void {
+  const [first] = itemsOf(pair.value)
+  const column = first ? edits.columnOf(startOf(first.key)) : edits.columnOf(startOf(pair.key)) + 2
+  const last = itemsOf(pair.value).at(-1)
+  edits.insertLines(last ? afterPair(last, edits) : edits.nextLine(startOf(pair.key)), column, lines)
 }

@@ -1,0 +1,181 @@
+import { isMap, parseDocument } from 'yaml'
+import { isOwnRunId, type Scope } from './own-run.ts'
+import { type Facts, isPortAction, Problem, type Report, readPortStep } from './read-step.ts'
+import { hasExpression } from './template.ts'
+import type { TextEdits } from './text-edits.ts'
+import * as yaml from './yaml-nodes.ts'
+import { type Mapping, nodeAt, startOf, textAt } from './yaml-nodes.ts'
+
+export interface MigrateOptions {
+  /** `uses:` of the action. */
+  action: string
+  /** Keep log messages of fixed text, too, which the action's own log of steps replaces. */
+  keepLogs: boolean
+}
+
+export interface Migrated {
+  /** The workflow's text; as it was if there is nothing to change. */
+  text: string
+  /** What to look at, at lines of the workflow as it was. */
+  remarks: { line: number; message: string }[]
+  /** Its jobs, or those that they call, have the action. */
+  reports: boolean
+  /** It can't be migrated. */
+  refused: boolean
+}
+
+export interface Step {
+  map: Mapping
+  /** Where the dash of the list is. */
+  dash: number
+  /** What it tells Port, if lines for the action's files replace it; empty: the action does the work. */
+  reports: Report[] | null
+}
+
+export interface Job {
+  map: Mapping
+  steps: Step[]
+  hasAction: boolean
+  /** The workflow that it calls, if that reports to Port by the action. */
+  calls: Migrated | null
+}
+
+export interface Workflow {
+  root: Mapping
+  edits: TextEdits
+  /** What starts it. */
+  events: string[]
+  /** The inputs that it declares. */
+  inputs: string[]
+  jobs: Job[]
+  /** What the Port run finishes with: the input `report` of the action. */
+  report: 'job' | 'workflow' | 'updates'
+  /** Adds a remark at the line of a position. */
+  remark: (at: number, message: string) => void
+}
+
+const textOf = ({ range }: Mapping, { text }: TextEdits) => text.slice(range![0], range![1])
+
+/** @throws Problem if the workflow can't be migrated */
+export function readWorkflow(
+  edits: TextEdits,
+  { keepLogs }: MigrateOptions,
+  called: ReadonlyMap<string, Migrated>,
+  remark: Workflow['remark'],
+): Workflow {
+  const document = parseDocument(edits.text, { keepSourceTokens: true, logLevel: 'error' })
+  const [error] = document.errors
+  if (error) throw new Problem(`It isn't YAML: ${error.message.split('\n')[0]}`, error.pos[0])
+  const root = yaml.mapOf(document.contents)
+  if (!root || !isMap(nodeAt(root, 'jobs'))) throw new Problem("It isn't a workflow: it has no jobs.")
+  const on = nodeAt(root, 'on')
+  const events = isMap(on) ? yaml.keysOf(on) : yaml.textList(on)
+  const declared = [nodeAt(on, 'workflow_dispatch', 'inputs'), nodeAt(on, 'workflow_call', 'inputs')]
+  const maps = yaml.itemsOf(nodeAt(root, 'jobs')).flatMap(({ value }) => yaml.mapOf(value) ?? [])
+  const jobs = maps.map(map => readJob(map, edits, called))
+  const isAlone =
+    maps.length === 1 && !nodeAt(maps[0], 'strategy', 'matrix') && !events.includes('workflow_call')
+  const report = isAlone ? 'job' : 'workflow'
+  const workflow: Workflow = {
+    root,
+    edits,
+    events,
+    inputs: declared.flatMap(yaml.keysOf),
+    jobs,
+    report,
+    remark,
+  }
+  const others = noteOthers(workflow)
+  // Whether the end of the job decides depends on what stays.
+  const concludes = isAlone && !others && !readSteps({ ...workflow, remark: () => {} }, true, keepLogs)
+  if (readSteps(workflow, concludes, keepLogs) || others) workflow.report = 'updates'
+  return workflow
+}
+
+function readJob(map: Mapping, edits: TextEdits, called: ReadonlyMap<string, Migrated>): Job {
+  const list = nodeAt(map, 'steps')
+  if ((yaml.isFlow(map) || yaml.isFlow(list)) && /port-github-action|\.\/\.github/.test(textOf(map, edits)))
+    throw new Problem('A job is in brackets: write its keys and steps on lines of their own.', startOf(map))
+  const steps = yaml.listItems(list).map(each => ({ ...each, reports: null }))
+  const calls = called.get(/^\.\/\.github\/workflows\/([^/]+)$/.exec(textAt(map, 'uses') ?? '')?.[1] ?? '')
+  const hasAction = steps.some(step => /(^|\/)port-webhook-action@/.test(textAt(step.map, 'uses') ?? ''))
+  return { map, steps, hasAction, calls: calls?.reports ? calls : null }
+}
+
+/** Entities that a step reads from Port. */
+const READS = /operation:\s*["']?(GET|SEARCH)\b|\bapi(\.us)?\.(getport|port)\.io\/v1\/[^\n]*entities/i
+
+/** @returns whether a step of Port's action stays that may finish the Port run */
+function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): boolean {
+  const { root, edits, events, inputs, jobs, remark } = workflow
+  const byPortOnly = events.every(event => /^(workflow|repository)_dispatch$/.test(event))
+  let mayFinish = false
+  for (const { map: job, steps } of jobs) {
+    for (const [index, step] of steps.entries()) {
+      const { map } = step
+      if (!isPortAction(map)) continue
+      const say = (message: string) => remark(startOf(map), message)
+      const facts: Facts = {
+        ...{ byPortOnly, concludes },
+        isReferenced: new RegExp(`\\bsteps(\\.|\\[')${textAt(map, 'id')}\\b`).test(edits.text),
+        isRead: READS.test(edits.text.slice(map.range![1])),
+        stepsFollow: steps.slice(index + 1).some(each => !isPortAction(each.map)),
+      }
+      try {
+        if (yaml.isFlow(map)) throw new Problem('It is in brackets: write its keys on lines of their own.')
+        const reports = readPortStep({ root, job, step: map }, facts, say)
+        step.reports = keepLogs && reports.length > 0 ? reports : kept(reports, map, facts.isReferenced)
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error
+        step.reports = null
+        say(`${error.message} The step stays, with its own credentials.`)
+        mayFinish ||= yaml.textsOf(nodeAt(map, 'with')).has('status')
+      }
+      for (const [, name] of step.reports?.length ? textOf(map, edits).matchAll(/\binputs\.([\w-]+)/g) : [])
+        if (!inputs.includes(name!)) say(`the input "${name}" isn't declared, and is empty here.`)
+    }
+  }
+  return mayFinish
+}
+
+/** Conditions that the action's own log of steps replaces: the result of the job alone. */
+const PLAIN_CONDITION = /^(?:[\s!()|&]|\$\{\{|\}\}|\b(?:success|failure|always|cancelled)\s*\(\s*\))*$/
+
+/** Fixed text says nothing that the action's own log of steps doesn't, unless its condition does. */
+function kept(reports: Report[], step: Mapping, isReferenced: boolean): Report[] {
+  const isPlain = PLAIN_CONDITION.test(textAt(step, 'if') ?? '')
+  const isFixed = ({ kind, text }: Report) => kind === 'log' && !hasExpression(text) && isPlain
+  if (!reports.every(isFixed)) return reports
+  // Other steps read whether it ran.
+  return isReferenced ? [reports[0] ?? { kind: 'log', text: textAt(step, 'name') ?? 'done' }] : []
+}
+
+/** Remarks what else reaches Port. @returns whether any of it may finish the Port run */
+function noteOthers({ root, edits, jobs, remark }: Workflow): boolean {
+  let mayFinish = false
+  for (const { map: job, steps, calls } of jobs) {
+    for (const map of [job, ...steps.map(step => step.map)]) {
+      const uses = textAt(map, 'uses') ?? ''
+      const text = map === job ? '' : textOf(map, edits)
+      const isHanded = /^\.\//.test(uses) && !(map === job && calls) && getsRun(map, { root, job, step: map })
+      const isPorts = /^port-labs\/(?!ocean)/i.test(uses)
+      if (isPortAction(map) || !(isHanded || isPorts || /\bapi(\.us)?\.(getport|port)\.io\b/i.test(text)))
+        continue
+      const finishes = isHanded || isPorts || (/actions\/runs/i.test(text) && /status/i.test(text))
+      mayFinish ||= finishes
+      const what = finishes
+        ? 'may finish the Port run, so the action only reports updates'
+        : "calls Port's API"
+      const instead = 'let $PORT_LOG, $PORT_RUN and $PORT_ENTITIES replace it'
+      remark(startOf(map), `${uses || 'this script'} stays. It ${what}: ${instead}.`)
+    }
+  }
+  return mayFinish
+}
+
+/** Whether an action or a workflow of the repository gets the Port run, or a secret of Port. */
+const getsRun = (map: Mapping, scope: Scope): boolean =>
+  [...yaml.textsOf(nodeAt(map, 'with')).values()].some(
+    text =>
+      /\bsecrets\.port_|inputs\.port_(context|payload)\b(?!\s*\))/i.test(text) || isOwnRunId(text, scope),
+  )

@@ -1,0 +1,372 @@
+import { expect, test } from 'vitest'
+import { parse, stringify } from 'yaml'
+import { migrateFiles } from '../../relay/commands/migrate/migrate-files.ts'
+import { migrateAll, migrateOne, OPTIONS, remarksOf } from './migrated.ts'
+import { playWorkflows } from './play-workflows.ts'
+
+type Keys = Record<string, unknown>
+const RUN = '${{ fromJson(inputs.port_context).runId }}'
+/** A step of Port's action. */
+const port = (inputs: Keys, keys: Keys = {}) => ({
+  name: 'Report',
+  ...keys,
+  uses: 'port-labs/port-github-action@v1',
+  with: {
+    clientId: '${{ secrets.PORT_CLIENT_ID }}',
+    clientSecret: '${{ secrets.PORT_CLIENT_SECRET }}',
+    ...inputs,
+  },
+})
+const patch = (more: Keys, keys: Keys = {}) => port({ operation: 'PATCH_RUN', runId: RUN, ...more }, keys)
+const entity = (more: Keys = {}, keys: Keys = {}) =>
+  port({ identifier: 'a', blueprint: 'service', runId: RUN, ...more }, keys)
+const LOGGED = patch({ logMessage: '${{ inputs.name }}' })
+const WORK = { name: 'Work', id: 'work', run: 'work' }
+const INPUTS = { port_context: { type: 'string' }, port_run_id: { type: 'string' }, name: { type: 'string' } }
+const DISPATCH = { workflow_dispatch: { inputs: INPUTS } }
+
+interface Given {
+  on?: unknown
+  job?: Keys
+  jobs?: Keys
+  top?: Keys
+}
+/** A workflow with these steps in its first job. */
+const workflow = (steps: object[], { on = DISPATCH, job, jobs, top }: Given = {}): string =>
+  stringify(
+    { on, ...top, jobs: { main: { 'runs-on': 'ubuntu-latest', permissions: {}, ...job, steps }, ...jobs } },
+    { lineWidth: 0, aliasDuplicateObjects: false },
+  )
+interface Step extends Keys {
+  name?: string
+  run?: string
+  env?: Record<string, string>
+}
+const jobsOf = (text: string): Record<string, { steps: Step[]; permissions?: Keys }> => parse(text).jobs
+const reporting = (text: string) =>
+  Object.values(jobsOf(text)).flatMap(({ steps = [] }) => steps.filter(({ name }) => name === 'Report'))
+
+const UNKNOWN = "isn't known to be the Port run"
+const SCRIPT = { id: 'x', run: 'echo "run_id=$(curl "$URL" -d "$port_context")" >> $GITHUB_OUTPUT' }
+const CREATE = port({ operation: 'CREATE_RUN', action: 'x' }, { id: 'new', name: 'New' })
+const SEARCH = port({ operation: 'SEARCH', query: '{}' }, { name: 'Search' })
+const BASE = { env: { BASE: 'https://x' } }
+test.each<[string, string, object[], Given?]>([
+  ['another run', UNKNOWN, [patch({ runId: '${{ inputs.name }}', status: 'SUCCESS' })]],
+  ['no run', UNKNOWN, [patch({ runId: '', statusLabel: 'x' })]],
+  [
+    'a run of its own',
+    UNKNOWN,
+    [CREATE, patch({ runId: '${{ steps.new.outputs.runId }}', status: 'SUCCESS' })],
+  ],
+  [
+    'a run from elsewhere',
+    UNKNOWN,
+    [SCRIPT, patch({ runId: '${{ steps.x.outputs.run_id }}', summary: 'x' })],
+  ],
+  ['an entity that a step reads', 'A later step reads entities', [entity(), SEARCH]],
+  [
+    'an entity with an id',
+    'Other steps read',
+    [entity({}, { id: 'e' }), { run: 'x', if: 'steps.e.outcome' }],
+  ],
+  ['an entity without identifier', 'There is no "identifier"', [entity({ identifier: '' })]],
+  ['no JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
+  ['quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
+  ['a list of links', 'Only the run knows', [patch({ link: '${{ toJSON(github.event.links) }}' })]],
+  ['a team that may be a list', '"team" may be', [entity({ team: '${{ inputs.name }}' })]],
+  ['dependents', 'has no "delete_dependents"', [entity({ operation: 'DELETE', delete_dependents: 'true' })]],
+  ['computed variables', 'computes with env.BASE', [patch({ link: "${{ format('{0}', env.BASE) }}" }, BASE)]],
+  ['no run, on push', 'not only Port starts', [entity({ runId: '' })], { on: { push: null, ...DISPATCH } }],
+  [
+    ...(['a failed run', 'It may fail the Port run of a green job'] as const),
+    [patch({ status: 'FAILURE' }, { if: 'inputs.name' })],
+    { jobs: { other: { 'runs-on': 'x', steps: [WORK] } } },
+  ],
+])('%s: the step stays, with a remark at its line', async (_, message, steps, given) => {
+  const text = workflow([WORK, ...steps, patch({ logMessage: '${{ inputs.name }}' }, { name: 'Log' })], given)
+  const result = await migrateOne(text)
+  expect(reporting(result.text)).toEqual(reporting(text))
+  const line = text.split('\n').findIndex(each => each.includes('name: Report')) + 1
+  const said = new RegExp(`^${line}: .*${message}.* The step stays`)
+  expect(remarksOf(result)).toContainEqual(expect.stringMatching(said))
+})
+
+test.each<[string, object, string]>([
+  [
+    'a step of Port’s action that stays',
+    patch({ runId: '${{ inputs.name }}', status: 'SUCCESS' }),
+    'updates',
+  ],
+  [
+    'a script',
+    { run: 'curl -X PATCH https://api.port.io/v1/actions/runs/$ID -d \'{"status": "SUCCESS"}\'' },
+    'updates',
+  ],
+  ['an action of the repository', { uses: './report', with: { run: RUN } }, 'updates'],
+  [
+    'an action that gets a secret',
+    { uses: './report', with: { secret: '${{ secrets.PORT_CLIENT_SECRET }}' } },
+    'updates',
+  ],
+  ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
+  [
+    'a script that writes entities',
+    { run: 'curl https://api.getport.io/v1/blueprints/service/entities -d @x' },
+    'job',
+  ],
+  ['an exporter', { uses: 'port-labs/ocean-sail@v1', with: { x: 'y' } }, 'job'],
+])('%s may finish the Port run: the action reports %s', async (_, step, report) => {
+  const { text } = await migrateOne(
+    workflow([patch({ status: 'SUCCESS', logMessage: '${{ inputs.name }}' }), step]),
+  )
+  const [first] = jobsOf(text).main!.steps
+  expect((first!.with as Keys | undefined)?.report ?? 'job').toBe(report)
+})
+
+const CONCLUDE = 'echo conclusion=failure >> "${PORT_RUN:-/dev/null}"'
+const LOG = `printf '%s\\n' "$MESSAGE" >> "\${PORT_LOG:-/dev/null}"`
+const LINK = `{ printf 'link=%s' "$LINK" | tr -d '\\r\\n'; echo; } >> "\${PORT_RUN:-/dev/null}"`
+const OWN_URL = '["${{ github.server_url }}/${{ github.repository }}/actions/runs/${{ github.run_id }}"]'
+const STATUS = "${{ job.status == 'success' && 'SUCCESS' || 'FAILURE' }}"
+test.each<[string, object, string[]]>([
+  ['success', patch({ status: 'SUCCESS' }), []],
+  ['failure', patch({ status: 'FAILURE' }, { if: 'failure()' }), []],
+  ['the status of the job', patch({ status: STATUS }, { if: 'always()' }), []],
+  ['failure of a green job', patch({ status: 'FAILURE' }, { if: "inputs.name == ''" }), [CONCLUDE]],
+  ['failure in any case', patch({ status: 'FAILURE' }, { if: 'failure() || inputs.name' }), [CONCLUDE]],
+  ['fixed text', patch({ logMessage: 'Done' }, { if: '${{ success() || failure() }}' }), []],
+  ['a variable', patch({ link: '${{ env.L }}' }, { env: { L: 'https://x' }, if: 'env.L' }), [LINK]],
+  ['the link of the workflow run', patch({ link: OWN_URL }), []],
+  [
+    'fixed text of a condition',
+    patch({ logMessage: 'Done' }, { if: "steps.work.outcome == 'success'" }),
+    [LOG],
+  ],
+  ['a step that others ask for', patch({ logMessage: 'Done' }, { id: 'told' }), [LOG]],
+])('what is left of %s', async (_, step, lines) => {
+  const { text } = await migrateOne(workflow([step, { run: 'echo', if: "steps.told.outcome == 'skipped'" }]))
+  expect(reporting(text).map(({ run }) => run!.trimEnd())).toEqual(lines)
+})
+
+test('--keep-logs keeps fixed text', async () => {
+  const { text } = await migrateOne(workflow([patch({ logMessage: 'Done' })]), { keepLogs: true })
+  expect(reporting(text)[0]!.env).toEqual({ MESSAGE: 'Done' })
+})
+
+test.each<[string, string, Given, object[]?]>([
+  ['an input', '${{ inputs.port_run_id }}', {}],
+  ['brackets', "${{ fromJSON(github.event.inputs['port_context']).context.run_id }}", {}],
+  ['a variable of the job', '${{ env.PORT_RUN_ID }}', { job: { env: { PORT_RUN_ID: RUN } } }],
+  [
+    'an output of a script',
+    '${{ steps.context.outputs.runId }}',
+    {},
+    [{ id: 'context', run: 'echo "runId=$(jq -r .runId <<< "$port_context")" >> $GITHUB_OUTPUT' }],
+  ],
+  [
+    'a variable of a script',
+    '${{ env.RUN_ID }}',
+    {},
+    [{ run: 'echo "RUN_ID=${{ inputs.port_run_id }}" >> $GITHUB_ENV' }],
+  ],
+  [
+    'an output of another job',
+    '${{ needs.first.outputs.run_id }}',
+    { job: { needs: 'first' }, jobs: { first: { 'runs-on': 'x', outputs: { run_id: RUN }, steps: [WORK] } } },
+  ],
+])('the run is known by %s', async (_, runId, given, before = []) => {
+  const { text } = await migrateOne(
+    workflow([...before, patch({ runId, logMessage: '${{ inputs.name }}' })], given),
+  )
+  expect(reporting(text)[0]!.run).toContain('PORT_LOG')
+})
+
+test.each<[string, unknown, string | null]>([
+  ['a name', 'workflow_dispatch', null],
+  ['a list', ['push', 'workflow_dispatch'], 'nothing is reported, on push'],
+  ['no inputs', { workflow_dispatch: null }, null],
+  [
+    '25 inputs',
+    {
+      workflow_dispatch: {
+        inputs: Object.fromEntries(Array.from({ length: 25 }, (_, at) => [`i${at}`, { type: 'string' }])),
+      },
+    },
+    'as many as GitHub allows',
+  ],
+  [
+    'an input port',
+    { workflow_dispatch: { inputs: { port: { type: 'number' } } } },
+    'an input "port" of its own',
+  ],
+  [
+    'an event type',
+    { repository_dispatch: { types: ['x'] } },
+    "the relay doesn't send client_payload.port_context",
+  ],
+  ['a push alone', 'push', "Port can't start it"],
+])('a workflow that is started by %s', async (_, on, remark) => {
+  const runId = '${{ fromJson(github.event.client_payload.port_context).runId }}'
+  const text = workflow([patch({ runId, logMessage: '${{ github.ref }}' })], { on })
+  const result = await migrateOne(text)
+  if (remark !== null) expect(remarksOf(result).join('\n')).toContain(remark)
+  const after = parse(result.text).on
+  if (result.refused) return expect(after).toEqual(on)
+  const events = typeof on === 'string' || Array.isArray(on) ? [on].flat() : Object.keys(on as object)
+  expect(Object.keys(after)).toEqual(events)
+  const port = { description: 'What the relay sends', type: 'string', required: false }
+  if (events.includes('workflow_dispatch')) expect(after.workflow_dispatch.inputs.port).toEqual(port)
+})
+
+test.each<[string, Given, Keys | string | undefined]>([
+  ['none', { job: { permissions: undefined } }, { actions: 'read', contents: 'write', 'id-token': 'write' }],
+  ['an empty list', {}, { actions: 'read', 'id-token': 'write' }],
+  [
+    'read-all',
+    { job: { permissions: 'read-all' } },
+    expect.objectContaining({ actions: 'read', contents: 'read', 'id-token': 'write', issues: 'read' }),
+  ],
+  ['write-all', { job: { permissions: 'write-all' } }, 'write-all'],
+  [
+    'others',
+    { job: { permissions: { issues: 'write' } } },
+    { issues: 'write', actions: 'read', 'id-token': 'write' },
+  ],
+  [
+    'too little',
+    { job: { permissions: { 'id-token': 'none', actions: 'write' } } },
+    { 'id-token': 'write', actions: 'write' },
+  ],
+  [
+    'those of the workflow',
+    {
+      top: { permissions: { contents: 'read' } },
+      job: { permissions: undefined },
+      jobs: { other: { 'runs-on': 'x', steps: [LOGGED] } },
+    },
+    undefined,
+  ],
+])('a job with the permissions %s', async (_, given, permissions) => {
+  const text = workflow([{ run: 'git push' }, LOGGED], given)
+  const result = await migrateOne(text)
+  expect(jobsOf(result.text).main!.permissions).toEqual(permissions)
+  if (given.top)
+    expect(parse(result.text).permissions).toEqual({ contents: 'read', actions: 'read', 'id-token': 'write' })
+  expect(remarksOf(result).some(line => line.includes('default permissions'))).toBe(_ === 'none')
+})
+
+test.each([
+  ['ubuntu-latest', {}, undefined],
+  ['[self-hosted, Linux]', {}, undefined],
+  ['{ group: large, labels: macos }', {}, undefined],
+  ['windows-2025', {}, 'bash'],
+  ['${{ matrix.os }}', {}, 'bash'],
+  ['self-hosted', { container: 'alpine' }, undefined],
+  ['ubuntu-latest', { defaults: { run: { shell: 'pwsh', 'working-directory': 'x' } } }, 'bash'],
+])('on %s with %j the shell is %s', async (runsOn, job, shell) => {
+  const text = workflow([LOGGED], {
+    job: { ...job, 'runs-on': parse(runsOn) },
+  })
+  const [step] = reporting((await migrateOne(text)).text)
+  expect(step!.shell).toBe(shell)
+  expect(step!['working-directory']).toBe('defaults' in job ? '.' : undefined)
+})
+
+test('an entity of a blueprint that the relay forbids, of an unknown input, and of no run: a remark each', async () => {
+  const steps = [
+    port({ operation: 'DELETE', identifier: 'x', blueprint: 'service', runId: RUN }),
+    entity({ blueprint: '_user', identifier: '${{ inputs.nobody }}' }),
+    entity({ runId: '' }),
+    patch({ status: 'SUCCESS' }),
+    WORK,
+  ]
+  expect(remarksOf(await migrateOne(workflow(steps)))).toEqual([
+    expect.stringContaining('RELAY_REPORT_DELETE_BLUEPRINTS must allow service; a missing entity'),
+    expect.stringContaining('RELAY_REPORT_BLUEPRINTS of the relay must allow'),
+    expect.stringContaining(`the input "nobody" isn't declared`),
+    expect.stringContaining('the entity was of no Port run'),
+    expect.stringContaining('the Port run finished here'),
+  ])
+})
+
+test.each([
+  ['no YAML', 'on: [', "It isn't YAML"],
+  ['no workflow', 'a: b', "It isn't a workflow"],
+  [
+    'aliases',
+    workflow([LOGGED])
+      .replace('run: work', '')
+      .replace('type: string', 'type: &t string')
+      .replace('type: string', 'type: *t'),
+    'YAML aliases',
+  ],
+  [
+    'a job in brackets',
+    'on: { workflow_dispatch: { inputs: { port_context: {} } } }\njobs: { a: { runs-on: x, steps: [{ uses: port-labs/port-github-action@v1, with: { operation: PATCH_RUN } }] } }',
+    'in brackets',
+  ],
+  ['what GitHub rejects', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
+])('%s stays as it is', async (_, text, message) => {
+  const result = (await migrateFiles(new Map([['a.yml', text]]), OPTIONS)).get('a.yml')!
+  expect({ text: result.text, refused: result.refused }).toEqual({ text, refused: true })
+  expect(remarksOf(result)).toEqual([
+    expect.stringMatching(new RegExp(`^\\d+: .*${message}.* stays as it is`)),
+  ])
+})
+
+test('what calls a workflow that cannot be migrated stays as well', async () => {
+  const call = workflow([LOGGED], {
+    jobs: { call: { uses: './.github/workflows/b.yml' } },
+  })
+  const called = workflow([patch({ runId: '${{ inputs.run_id }}', logMessage: '${{ github.ref }}' })], {
+    on: { workflow_call: null, workflow_dispatch: { inputs: { port: { type: 'number' } } } },
+  })
+  const results = await migrateAll({ 'a.yml': call, 'b.yml': called })
+  expect([...results].map(([, { text }]) => text)).toEqual([call, called])
+  expect(remarksOf(results.get('a.yml')!)).toEqual([
+    expect.stringContaining("b.yml, which it calls or which calls it, can't be migrated"),
+  ])
+})
+
+test('line breaks of Windows, and a file without one at its end, stay', async () => {
+  const text = workflow([WORK, LOGGED]).trimEnd()
+  const { text: plain } = await migrateOne(text)
+  const { text: windows } = await migrateOne(text.replaceAll('\n', '\r\n'))
+  expect(windows).toBe(plain.replaceAll('\n', '\r\n'))
+})
+
+/** Text that would be more than one value if it were put into JSON, an entry or a script as it is. */
+const TYPED = 'x", "blueprint": "_user\n$(touch never) \'`id`\' ${{ github.token }}\nconclusion=failure\nEOF'
+
+test('what a user entered stays one value', async () => {
+  const text = workflow([
+    entity({ properties: '{"name": "${{ inputs.name }}", "list": ${{ toJSON(inputs.name) }}}' }),
+    patch({
+      logMessage: 'By ${{ inputs.name }}',
+      link: 'https://x.example/${{ inputs.name }}',
+      summary: '${{ inputs.name }}',
+    }),
+  ])
+  const files = { 'a.yml': (await migrateOne(text)).text }
+  const { entities, log, status, links } = await playWorkflows({ files, inputs: { name: TYPED } })
+  expect(entities).toMatchObject([
+    { blueprint: 'service', identifier: 'a', properties: { name: TYPED, list: TYPED } },
+  ])
+  expect(log).toContain(`By ${TYPED}`)
+  expect({ status, links }).toEqual({
+    status: 'SUCCESS',
+    links: [`https://x.example/${TYPED.replaceAll('\n', '')}`],
+  })
+})
+
+test('a step that is skipped is skipped, whatever its values are', async () => {
+  const link = '${{ fromJSON(steps.work.outputs.made)[0].url }}'
+  const text = workflow([
+    { ...WORK, run: 'true' },
+    entity({ properties: '{"n": ${{ steps.work.outputs.n }}}' }, { if: "steps.work.outputs.n != ''" }),
+    patch({ link }, { if: "steps.work.outputs.made != ''" }),
+  ])
+  const { conclusion, entities } = await playWorkflows({ files: { 'a.yml': (await migrateOne(text)).text } })
+  expect({ conclusion, entities }).toEqual({ conclusion: 'success', entities: [] })
+})

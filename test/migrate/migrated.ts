@@ -1,0 +1,30 @@
+import { expect } from 'vitest'
+import { checkWorkflow } from '../../relay/commands/migrate/check-workflow.ts'
+import { migrateFiles } from '../../relay/commands/migrate/migrate-files.ts'
+import type { Migrated, MigrateOptions } from '../../relay/commands/migrate/read-workflow.ts'
+
+export const OPTIONS: MigrateOptions = { action: 'org/port-webhook-action@v1', keepLogs: false }
+
+/** Migrates texts by file name. GitHub's parser accepts them before and after, and a second run changes nothing. */
+export async function migrateAll(
+  texts: Record<string, string>,
+  options: Partial<MigrateOptions> = {},
+): Promise<Map<string, Migrated>> {
+  const files = new Map(Object.entries(texts))
+  const results = await migrateFiles(files, { ...OPTIONS, ...options })
+  const after = new Map([...results].map(([name, { text }]) => [name, text]))
+  for (const [name, text] of after) {
+    expect(await checkWorkflow(name, files.get(name)!, files)).toEqual([])
+    expect(await checkWorkflow(name, text, after)).toEqual([])
+  }
+  for (const [name, { text }] of await migrateFiles(after, { ...OPTIONS, ...options }))
+    expect(text).toBe(after.get(name))
+  return results
+}
+
+export async function migrateOne(text: string, options: Partial<MigrateOptions> = {}): Promise<Migrated> {
+  return (await migrateAll({ 'a.yml': text }, options)).get('a.yml')!
+}
+
+export const remarksOf = ({ remarks }: Pick<Migrated, 'remarks'>): string[] =>
+  remarks.map(({ line, message }) => `${line}: ${message}`)

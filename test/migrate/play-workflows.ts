@@ -1,0 +1,181 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parse, stringify } from 'yaml'
+import { packClientPayload } from '../../port/client-payload.ts'
+import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import type { JsonObject } from '../../port/types.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { playWorkflow } from '../support/player/play-workflow.ts'
+import type { PlayedRun } from '../support/player/types.ts'
+import { type PortApi, startPortApi } from '../support/port-api.ts'
+
+const root = join(import.meta.dirname, '../..')
+export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
+const ENTITY = {
+  identifier: 'shop',
+  title: 'The shop',
+  blueprint: 'service',
+  properties: { name: 'jobs', namespace: 'web' },
+  relations: { cluster: 'main' },
+}
+const TRIGGER = { by: { user: { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' } } }
+/** What Port's guides put into `port_context` and `port_payload`. */
+const CONTEXT = {
+  runId: RUN_ID,
+  run_id: RUN_ID,
+  run: { id: RUN_ID },
+  blueprint: 'service',
+  action: 'create_new_cluster',
+  entity: ENTITY,
+  trigger: TRIGGER,
+  context: { runId: RUN_ID },
+}
+
+export interface Scene {
+  /** The workflows by file name; the first one is started. */
+  files: Record<string, string>
+  inputs?: Record<string, string>
+  context?: JsonObject
+  /** By `${{ vars.NAME }}`; a step fails by `exit ${{ vars.NAME }}`. */
+  vars?: Record<string, string>
+  /** More actions, `uses:` → folder. */
+  actions?: Record<string, string>
+}
+
+/** What is to be the same before and after. */
+export interface Outcome {
+  /** The author's steps with a name, with their results. */
+  steps: string[]
+  conclusion: string
+  /** Sent to Port, in order. */
+  entities: JsonObject[]
+  status: string
+  /** Without that of the workflow run. */
+  links: string[]
+  log: string
+  summary: string
+}
+
+/** Plays workflows as they were, or after `migrate`: started by the relay, reporting to a fake Port by the action. */
+export async function playWorkflows(scene: Scene): Promise<Outcome> {
+  const folder = mkdtempSync(join(tmpdir(), 'migrate-'))
+  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
+  try {
+    github.addRepository('acme/shop')
+    const run = port.createRun({ id: RUN_ID })
+    const now = new Date().toISOString()
+    port.entities.push({ ...ENTITY, createdAt: now, updatedAt: now })
+    const workflows = join(folder, '.github/workflows')
+    mkdirSync(workflows, { recursive: true })
+    const [main, ...called] = Object.entries(scene.files).map(([name, text]) => [
+      name,
+      onFakePort(text, port.url),
+    ])
+    for (const [name, text] of called) writeFileSync(join(workflows, name!), text!)
+    const played = await playWorkflow({
+      yaml: main![1]!,
+      event: { name: 'workflow_dispatch', payload: { inputs: inputsOf(scene, parse(main![1]!)) } },
+      repository: 'acme/shop',
+      sha: 'f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0',
+      repositoryRoot: folder,
+      github,
+      onLeftOut: () => {},
+      actions: {
+        'port-labs/port-github-action@*': join(root, 'test/fixtures/migrate/port-github-action'),
+        'org/port-webhook-action@v1': root,
+        ...scene.actions,
+      },
+      env: { PATH: process.env.PATH!, PORT_STAND_IN: port.url },
+      vars: scene.vars ?? {},
+      secrets: { PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
+    })
+    return outcomeOf(played, port, run, github.serverUrl)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+    await Promise.all([port.close(), github.close()])
+  }
+}
+
+function inputsOf(
+  { inputs = {}, context = CONTEXT }: Scene,
+  { on }: { on: { workflow_dispatch: { inputs: object } } },
+) {
+  const declared = Object.keys(on.workflow_dispatch.inputs)
+  const invocation = readInvocation({
+    run: { id: RUN_ID },
+    action: { identifier: 'act', blueprint: 'service' },
+    inputs,
+    entity: ENTITY,
+    trigger: TRIGGER,
+  })
+  const payload = packClientPayload(invocation, { delivery: 'd_1', relay: null })
+  const offered: Record<string, string> = {
+    port: JSON.stringify(payload),
+    port_context: JSON.stringify(context),
+    port_payload: JSON.stringify(context),
+    ...Object.fromEntries(
+      ['port_run_id', 'run_id', 'runId', 'port_run_identifier'].map(name => [name, RUN_ID]),
+    ),
+  }
+  const given = Object.entries(offered).filter(([name]) => declared.includes(name))
+  return { ...Object.fromEntries(given), ...inputs }
+}
+
+const [id, secret] = ['${{ secrets.PORT_CLIENT_ID }}', '${{ secrets.PORT_CLIENT_SECRET }}']
+const CREDENTIALS = { 'port-client-id': id, 'port-client-secret': secret }
+
+/** The fakes have no OIDC provider: the action reports with a client id and secret. */
+function onFakePort(text: string, url: string): string {
+  const workflow = parse(text)
+  for (const { steps = [] } of Object.values<{ steps?: { uses?: string; with?: object }[] }>(workflow.jobs))
+    for (const step of steps)
+      if (step.uses?.startsWith('org/port-webhook-action@'))
+        step.with = {
+          ...step.with,
+          ...CREDENTIALS,
+          ...{ 'port-api-url': url, live: false },
+        }
+  return stringify(workflow, { lineWidth: 0 })
+}
+
+function outcomeOf(
+  played: PlayedRun,
+  port: PortApi,
+  run: ReturnType<PortApi['createRun']>,
+  serverUrl: string,
+): Outcome {
+  const patches = port.requests.flatMap(({ method, body }) =>
+    method === 'PATCH' ? [body as JsonObject] : [],
+  )
+  const own = (text: string) => !text.startsWith(`${serverUrl}/acme/shop/actions/runs/`)
+  const texts = (name: string) => patches.flatMap(body => [body[name] ?? []].flat() as string[])
+  const cleaned = (text: string) => text.replaceAll(String(played.runId), 'GITHUB_RUN')
+  return {
+    steps: played.jobs.flatMap(job =>
+      job.steps
+        .filter(({ kind, name }) => kind === 'run' && !name.startsWith('Run '))
+        .map(step => `${job.name}: ${step.name}: ${step.conclusion}`),
+    ),
+    conclusion: played.conclusion,
+    entities: JSON.parse(cleaned(JSON.stringify(entitiesOf(port)))),
+    // What the workflow doesn't finish, Port's own backend and the relay finish with its conclusion.
+    status:
+      run.status === 'IN_PROGRESS' ? (played.conclusion === 'success' ? 'SUCCESS' : 'FAILURE') : run.status,
+    links: [...new Set(texts('link').filter(own))],
+    log: cleaned(run.logs.map(({ message }) => message).join('\n')),
+    summary: texts('summary').at(-1) ?? '',
+  }
+}
+
+/** On a busy machine an upsert with a late response is sent again, which changes nothing. */
+function entitiesOf(port: PortApi): JsonObject[] {
+  const sent = port.requests.flatMap(({ method, path, body }): JsonObject[] => {
+    const [, blueprint, identifier] = /^\/v1\/blueprints\/([^/?]+)\/entities(?:\/([^/?]+))?/.exec(path) ?? []
+    if (!blueprint || method === 'GET') return []
+    if (method === 'DELETE') return [{ operation: 'delete', blueprint, identifier: identifier! }]
+    const { properties = {}, relations = {}, ...rest } = body as JsonObject
+    return [{ ...rest, blueprint, properties, relations }]
+  })
+  return sent.filter((entity, index) => JSON.stringify(entity) !== JSON.stringify(sent[index - 1]))
+}
