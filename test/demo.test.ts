@@ -96,7 +96,7 @@ const TYPO = [
 ]
 const OIDC = /^relay: verifies GitHub's OIDC token of run \d+, accepts its reports$/
 
-describe.concurrent('the demo', { timeout: 60_000 }, () => {
+describe.concurrent('the demo', { timeout: 180_000 }, () => {
   test('plays a deployment that goes well, one that fails, a workflow on a branch, a cancel, and what nothing listens to', async context => {
     const { exitCode, lines, output, relays, left } = await demo(context)
     expect(output).toContain('5 of 5 runs ended in Port as expected.')

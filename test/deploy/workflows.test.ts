@@ -24,7 +24,9 @@ describe.each(files)('%s', file => {
   })
 
   test('names each action of others by a commit, with its version beside it', () => {
-    const used = [...text(file).matchAll(/uses: (\S+)(.*)$/gm)].filter(([, action]) => action !== './')
+    const used = [...text(file).matchAll(/uses: (\S+)(.*)$/gm)].filter(
+      ([, action]) => !action!.startsWith('./'),
+    )
     for (const [, action, comment] of used) {
       expect(action).toMatch(/^[\w-]+\/[\w./-]+@[\da-f]{40}$/)
       expect(comment, action).toMatch(/^ # v\d+\.\d+\.\d+$/)
