@@ -12,6 +12,9 @@ const NO_EVIDENCE = 'SIGKILL, SQLite, no runs to be seen'
 /** A kill between sending and recording, with nothing to be seen of a run: dispatched again, and the action stops the second. */
 export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDENCE)
 
+/** Each lost response in a row costs its repository what RELAY_START_TIMEOUT leaves of two minutes. */
+const UNSTARTED = { repositories: 60, env: { RELAY_START_TIMEOUT: '30s' } }
+
 /** Every fault in its complete form, those that take longest first: many are played at once, and mostly wait. */
 export function completeFaults(server: TestPostgres): Fault[] {
   const kills = { times: 100, perKill: 40 }
@@ -50,7 +53,7 @@ export function completeFaults(server: TestPostgres): Fault[] {
     ],
     [
       '500 at every third, no run created',
-      name => github(name, { ...some, repositories: 60, begin: serverErrors(false), forMs: 30_000 }),
+      name => github(name, { ...some, ...UNSTARTED, begin: serverErrors(false), forMs: 30_000 }),
     ],
     [
       '500 at every third, no run created, untitled runs',
@@ -62,7 +65,7 @@ export function completeFaults(server: TestPostgres): Fault[] {
     ],
     [
       'connection cut before it took effect, at every third',
-      name => github(name, { ...some, repositories: 60, begin: cuts(false), forMs: 30_000 }),
+      name => github(name, { ...some, ...UNSTARTED, begin: cuts(false), forMs: 30_000 }),
     ],
     ['403 secondary limit', name => github(name, { ...some, begin: secondaryLimit(3, 10), forMs: 30_000 })],
     ['429', name => github(name, { ...some, begin: tooMany(3, 10), forMs: 30_000 })],
@@ -91,13 +94,13 @@ function workflowFaults(server: TestPostgres): Fault[] {
         github(name, { ...some, ...more, begin: serverErrors(true) }),
       ),
       row('500 at every third, no run created', (name, more) =>
-        github(name, { ...some, ...more, repositories: 60, begin: serverErrors(false) }),
+        github(name, { ...some, ...more, ...UNSTARTED, begin: serverErrors(false) }),
       ),
       row('connection cut after receiving, at every third', (name, more) =>
         github(name, { ...some, ...more, begin: cuts(true) }),
       ),
       row('connection cut before it took effect, at every third', (name, more) =>
-        github(name, { ...some, ...more, repositories: 60, begin: cuts(false) }),
+        github(name, { ...some, ...more, ...UNSTARTED, begin: cuts(false) }),
       ),
       row('403 secondary limit', (name, more) =>
         github(name, { ...some, ...more, begin: secondaryLimit(3, 10) }),
