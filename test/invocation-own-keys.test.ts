@@ -255,9 +255,34 @@ describe('a flat body', () => {
   })
 })
 
-test('an event with hundreds of thousands of keys beside it is read in linear time', () => {
-  const keys = Object.fromEntries(Array.from({ length: 200_000 }, (_, i) => [`key_${i}`, i]))
-  const read = readInvocation({ resourceType: 'entity', diff: {}, ...keys })
-  expect(Object.keys(read.inputs)).toHaveLength(200_000)
-  expect(read.event).toEqual({ resourceType: 'entity', diff: {} })
+test('of a body with many keys, each is visited a few times', () => {
+  const COUNT = 6_000
+  const many = (prefix: string) =>
+    Object.fromEntries(Array.from({ length: COUNT / 3 }, (_, i) => [`${prefix}${i}`, 'x']))
+  let visits = 0
+  const counted = <T>(value: T): T =>
+    typeof value !== 'object' || value === null
+      ? value
+      : new Proxy(value, {
+          get(target, name, receiver) {
+            visits++
+            return counted(Reflect.get(target, name, receiver))
+          },
+          ownKeys(target) {
+            const keys = Reflect.ownKeys(target)
+            visits += keys.length
+            return keys
+          },
+        })
+  const context = { runId: 'r_1' }
+  const spread = {
+    port_payload: { ...many('a'), context: { ...context, ...many('b') } },
+    port_context: { ...context, ...many('c') },
+  }
+  const bodies = [{ resourceType: 'entity', diff: {}, ...many('a'), ...many('b'), ...many('c') }, spread]
+  for (const body of bodies) {
+    visits = 0
+    expect(Object.keys(readInvocation(counted(body)).inputs).length).toBeGreaterThanOrEqual(COUNT - 1)
+    expect(visits / COUNT).toBeLessThan(6)
+  }
 })

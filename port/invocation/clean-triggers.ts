@@ -13,7 +13,8 @@ export function cleanTriggers(value: Json): Json {
   }
   if (!isObject(value)) return value
   let cleaned: JsonObject | undefined
-  for (const [name, item] of Object.entries(value)) {
+  for (const name of Object.keys(value)) {
+    const item = value[name] as Json
     const clean = cleanTriggers(name === 'trigger' && isObject(item) ? cleanTrigger(item) : item)
     if (clean === item) continue
     // Not before: the copy of a body of many keys takes time.

@@ -51,6 +51,7 @@ export const BOUNDS = {
   ),
   jsonDepth: amount('levels of nesting in a body', 90, '400'),
   encryptedInputs: amount('encrypted inputs of a webhook', 200, '422'),
+  jsonKeys: amount('keys of all objects in a body', 20_000, '422'),
   webhookArriving: bodies(
     'memory for Port webhooks that are arriving',
     32,

@@ -10,11 +10,14 @@ const MANY_DIGITS = 200
 export function scanJson(json: Uint8Array): {
   /** How deep it is nested. */
   depth: number
+  /** How many keys its objects have in all. */
+  keys: number
   /** Whether a number has an exponent or very many digits: no other one may be infinite. */
   mayOverflow: boolean
 } {
   let level = 0
   let depth = 0
+  let keys = 0
   let digits = 0
   let mayOverflow = false
   for (let i = 0; i < json.length; i++) {
@@ -32,6 +35,7 @@ export function scanJson(json: Uint8Array): {
     } else if (byte === 0x7b || byte === 0x5b) {
       if (++level > depth) depth = level
     } else if (byte === 0x7d || byte === 0x5d) level--
+    else if (byte === 0x3a) keys++
   }
-  return { depth, mayOverflow }
+  return { depth, keys, mayOverflow }
 }

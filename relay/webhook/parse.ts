@@ -1,13 +1,22 @@
+import { BOUNDS } from '../config/bounds.ts'
 import { Problem } from '../http/problem.ts'
 import { MAX_DEPTH, scanJson } from '../http/scan-json.ts'
 
 /**
  * The body as JSON; an empty one is undefined.
  *
- * @throws Problem 400 for what is not JSON in UTF-8, is nested too deeply, or holds a number that is too large
+ * @throws Problem 400 for what is not JSON in UTF-8, is nested too deeply, or holds a number that is too large; 422 for too
+ *   many keys
  */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
+  const { depth, keys, mayOverflow } = scanJson(body)
+  if (keys > BOUNDS.jsonKeys.value) {
+    throw new Problem(
+      422,
+      `The body has more than ${BOUNDS.jsonKeys.value} keys: send fewer, or a part of it as text.`,
+    )
+  }
   let value: unknown
   try {
     value = JSON.parse(utf8.decode(body))
@@ -17,7 +26,6 @@ export function parseBody(body: Uint8Array): unknown {
       'The body is not JSON in UTF-8: check the "body" of the Port action\'s invocation method.',
     )
   }
-  const { depth, mayOverflow } = scanJson(body)
   if (depth > MAX_DEPTH) {
     throw new Problem(400, `The body is nested more than ${MAX_DEPTH} levels deep, more than GitHub takes.`)
   }

@@ -270,6 +270,22 @@ describe('a webhook is refused', () => {
     expect((await relay.post({ body: nested(90) })).status).toBe(202)
   })
 
+  test('with 422 for a body with more keys than the relay reads, wherever they are', async () => {
+    const relay = await openReceiving()
+    const keys = (count: number) => ({
+      port_payload: Object.fromEntries(Array.from({ length: count / 2 }, (_, n) => [n, ':'])),
+      port_context: Object.fromEntries(Array.from({ length: count / 2 - 2 }, (_, n) => [n, '":'])),
+    })
+    expect(await refused(relay, await relay.post({ body: keys(20_002) }))).toEqual(
+      problem(
+        422,
+        'Unprocessable Content',
+        'The body has more than 20000 keys: send fewer, or a part of it as text.',
+      ),
+    )
+    expect((await relay.post({ body: keys(20_000) })).status).toBe(202)
+  })
+
   test.each(['x-port-timestamp', 'x-port-signature'])('with 401 without %s', async name => {
     const relay = await openReceiving()
     const expected = problem(
