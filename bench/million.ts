@@ -121,7 +121,6 @@ export function newDelivery(i: number, receivedAt: number, repositories = 20) {
   return {
     id: deliveryId(receivedAt),
     dedupeKey: `run:${runId}`,
-    replayKey: null,
     organisation: 'default',
     runId,
     kind: 'action_run' as const,

@@ -10,6 +10,7 @@ import { answerProblem, Problem, refuseOthers } from './http/problem.ts'
 import type { Trouble } from './log/trouble.ts'
 import type { Store } from './store/store.ts'
 import { createCancel } from './webhook/cancel.ts'
+import { createOnFirstUse } from './webhook/first-use.ts'
 import { logRefusals, type RefusalDeps } from './webhook/log-refusals.ts'
 import { createReceive, type ReceiveDeps } from './webhook/receive.ts'
 import { createVerify } from './webhook/verify.ts'
@@ -51,12 +52,13 @@ export function createApp(deps: AppDeps): Hono {
     metrics?.webhook(result)
     if (seconds !== null) metrics?.webhookDuration(seconds)
   }
-  const receive = createReceive({ ...deps, verify, onAccepted })
+  const onFirstUse = createOnFirstUse({ store, trouble })
+  const receive = createReceive({ ...deps, verify, onFirstUse, onAccepted })
   app.use('/webhook/cancel', async (c, next) => {
     await next()
     if (c.res.ok) metrics?.webhook('cancellation')
   })
-  app.post('/webhook/cancel', createCancel({ store, apply, verify, trouble }))
+  app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, trouble }))
   refuseOthers(app, ['/webhook/cancel'], 'POST', 'Cancellations come as POST.')
   // One handler for all methods: Hono would compose two of them anew for each webhook.
   const webhook = (c: Context) => {

@@ -40,8 +40,8 @@ export function createTally(store: Store, log: { error: (fields: object, message
   return {
     store: {
       ...store,
-      async accept(delivery) {
-        const accepted = await store.accept(delivery)
+      async accept(delivery, use) {
+        const accepted = await store.accept(delivery, use)
         if (!accepted.duplicate) count('accepted')
         return accepted
       },

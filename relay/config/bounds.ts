@@ -118,6 +118,11 @@ export const BOUNDS = {
     10_000,
     '`next` in the answer continues the list',
   ),
+  signatures: amount(
+    'signatures of webhooks that are remembered until they have expired',
+    1_000_000,
+    'the oldest are forgotten',
+  ),
   waitingWebhooks: amount('webhooks that wait to be persisted', 10_000, '503'),
   waitingBytes: bytes('size of webhooks that wait to be persisted', 128 * MB, '503'),
 } satisfies Record<string, Bound>

@@ -1,14 +1,14 @@
 import { randomInt } from 'node:crypto'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Backend, Row, Statement } from './database.ts'
-import type { Transition } from './delivery.ts'
+import type { FirstUse, Transition } from './delivery.ts'
 import { apply, wake } from './sql/apply.ts'
 import { backlog } from './sql/backlog.ts'
 import * as claims from './sql/claims.ts'
 import { toDelivery, toRun } from './sql/columns.ts'
 import * as gates from './sql/gates.ts'
 import * as hours from './sql/hours.ts'
-import { findSame } from './sql/intake.ts'
+import * as intake from './sql/intake.ts'
 import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
@@ -21,6 +21,7 @@ import {
   MAX_OTHERS,
   type OutboxPage,
   type ReportUsage,
+  SignatureUsed,
   type Store,
   StoreBusy,
   type WaitingMessages,
@@ -69,29 +70,51 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     return low
   }
 
+  /** Beyond the bounds, what is to be persisted is refused, so that memory is bounded. */
+  async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
+    const { waitingWebhooks, waitingBytes } = BOUNDS
+    if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
+    waiting++
+    waitingSize += size
+    try {
+      return await persist()
+    } finally {
+      waiting--
+      waitingSize -= size
+    }
+  }
+  const firstUse = (digest: string | null): Statement => ({ sql: intake.FIRST_USE, params: [digest] })
+
   return {
     clock: () => db.clock.now(),
-    async accept(delivery) {
-      const size = delivery.invocation.length
-      const { waitingWebhooks, waitingBytes } = BOUNDS
-      // Beyond the bounds, deliveries are refused, so that memory is bounded.
-      if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
-      waiting++
-      waitingSize += size
-      try {
+    accept: (delivery, use) =>
+      admit(delivery.invocation.length, async () => {
+        const digest = use?.digest ?? null
         while (true) {
-          if (await db.insert(delivery)) {
+          if (await db.insert(delivery, use)) {
             notify('dispatch')
             return accepted({ ...delivery, state: 'queued' }, false)
           }
-          const [same] = await db.run([findSame(delivery)])
+          const [used, same] = await db.run([firstUse(digest), intake.findSame(delivery, digest)])
+          const first = used?.[0] as FirstUse | undefined
+          if (first && (first.address !== use?.address || first.status !== null || !same?.[0]))
+            throw new SignatureUsed(first)
           if (same?.[0]) return accepted(same[0] as unknown as Same, same[0].id !== delivery.id)
           // The other was deleted in between: insert again.
         }
-      } finally {
-        waiting--
-        waitingSize -= size
-      }
+      }),
+    firstUse: async digest => (await one<FirstUse>(firstUse(digest)))[0] ?? null,
+    rememberUse: (use, answer) =>
+      admit(answer.body.length, async () => {
+        const params = intake.toUseRow(use, null, answer)
+        const [written, [first]] = (await db.run([
+          { sql: `${intake.REMEMBER} RETURNING digest`, params },
+          firstUse(use.digest),
+        ])) as [Row[], FirstUse[]]
+        return written.length > 0 ? null : (first ?? null)
+      }),
+    async forgetSignatures(now, most, limit) {
+      return (await one(maintenance.forgetSignatures(dialect, now, most, limit))).length
     },
     onWork(listener) {
       listeners.add(listener)

@@ -1,5 +1,5 @@
 import type { DatabaseClock } from './clock.ts'
-import type { NewDelivery } from './delivery.ts'
+import type { NewDelivery, SignatureUse } from './delivery.ts'
 import type { Dialect } from './sql/dialect.ts'
 
 /** One SQL statement with its parameters, `?1`, `?2`, …; lists and objects go in as JSON text. */
@@ -25,11 +25,13 @@ export interface Backend {
    */
   claim(statement: Statement): Promise<Row[]>
   /**
-   * Writes a delivery; resolves once it is safe on disk. Calls made together share a commit.
-   * @returns false, and nothing is written, when a delivery with its dedupe key or replay key exists: it may be
-   *   this one, where the answer to a first attempt was lost
+   * Writes a delivery and the use of its signature; resolves once both are safe on disk. Calls made together share a
+   * commit.
+   *
+   * @returns false, and the delivery is not written, when one with its dedupe key exists or the signature was used
+   *   before: it may be this one, where the answer to a first attempt was lost
    */
-  insert(delivery: NewDelivery): Promise<boolean>
+  insert(delivery: NewDelivery, use?: SignatureUse): Promise<boolean>
   /** Calls back when another relay on this database accepted a delivery. */
   onWork(listener: () => void): void
   close(): Promise<void>

@@ -91,12 +91,28 @@ export interface Delivery extends Target {
   runs: DeliveryRun[]
 }
 
+/** The use of a verified signature. */
+export interface SignatureUse {
+  /** Of timestamp and signature. */
+  digest: string
+  /** A digest of the path and the query that it came to, which are not signed. */
+  address: string
+  /** From then on the signature is too old; milliseconds since 1970, by the clock of the sender. */
+  expiresAt: number
+}
+
+/** The first use of a signature, and how it was answered: `status` is null if it is the delivery's that shows it. */
+export interface FirstUse {
+  address: string
+  status: number | null
+  /** JSON, or the sentence of a refusal. */
+  body: string | null
+}
+
 /** What intake writes. */
 export interface NewDelivery extends Target {
   id: string
   dedupeKey: string
-  /** Digest of timestamp and signature where the run id is not part of what was signed: the same signed bytes are one delivery, whatever the unsigned header holds. */
-  replayKey: string | null
   /** The organisation whose secret verified it: an id of the configuration. */
   organisation: string
   runId: string | null

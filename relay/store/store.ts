@@ -1,9 +1,11 @@
 import type {
   Delivery,
   DeliveryRun,
+  FirstUse,
   HistoryEntry,
   Message,
   NewDelivery,
+  SignatureUse,
   State,
   Target,
   Transition,
@@ -132,10 +134,28 @@ export interface Store {
   clock(): number
 
   /**
-   * Persists a delivery, once for its dedupe key: the same again changes nothing and is a duplicate.
+   * Persists a delivery, once for its dedupe key and for the signature: the same again changes nothing and is a duplicate.
+   *
+   * @param use of the signature, which is remembered in the same transaction
    * @throws StoreBusy when too many wait to be persisted already
+   * @throws SignatureUsed if the signature has come to another address, was refused, or is of another run
    */
-  accept(delivery: NewDelivery): Promise<Accepted>
+  accept(delivery: NewDelivery, use?: SignatureUse): Promise<Accepted>
+  /** The first use of a signature that is remembered. */
+  firstUse(digest: string): Promise<FirstUse | null>
+  /**
+   * Remembers how a signature was answered that started no delivery.
+   *
+   * @returns its first use, if it was used before: then nothing is written
+   * @throws StoreBusy as `accept`
+   */
+  rememberUse(use: SignatureUse, answer: { status: number; body: string }): Promise<FirstUse | null>
+  /**
+   * Forgets at most `limit` signatures: those that have expired by now, and the oldest beyond `most`.
+   *
+   * @returns how many
+   */
+  forgetSignatures(now: number, most: number, limit: number): Promise<number>
   /**
    * Calls back when work may have come due, here or by another relay, and with what kind of it, until the function that
    * it returns is called.
@@ -255,6 +275,16 @@ export interface Store {
 
 /** How many deliveries {@link Store.attemptedBetween} lists. */
 export const MAX_OTHERS = 100
+
+/** A signature was used before, and its first use is not the same delivery's at the same address. */
+export class SignatureUsed extends Error {
+  readonly first: FirstUse
+  constructor(first: FirstUse) {
+    super('The signature was used before')
+    this.name = 'SignatureUsed'
+    this.first = first
+  }
+}
 
 /** More deliveries wait to be persisted than the relay keeps up with. */
 export class StoreBusy extends Error {

@@ -7,13 +7,15 @@ import type { Trouble } from '../log/trouble.ts'
 import { runKey } from '../store/dedupe-key.ts'
 import { OPEN_STATES } from '../store/delivery.ts'
 import type { Store } from '../store/store.ts'
+import type { OnFirstUse } from './first-use.ts'
 import { parseBody } from './parse.ts'
-import type { VerifyWebhook } from './verify.ts'
+import type { VerifiedWebhook, VerifyWebhook } from './verify.ts'
 
 export interface CancelDeps {
   store: Pick<Store, 'list'>
   apply: ApplyEvent
   verify: VerifyWebhook
+  onFirstUse: OnFirstUse
   trouble: Pick<Trouble, 'error'>
 }
 
@@ -28,29 +30,31 @@ export function createCancel({
   store,
   apply,
   verify,
+  onFirstUse,
   trouble,
 }: CancelDeps): (c: Context) => Promise<Response> {
-  return c =>
-    verify(c, async ({ organisation, body, room }) => {
-      const asked = readCancel(parseBody(body) as Json | undefined)
-      if ('ignored' in asked) return c.json({ ignored: asked.ignored }, 200)
-      const { runId } = asked
-      try {
-        const dedupeKeys = [runKey(organisation, runId)]
-        const [delivery] = await store.list({ dedupeKeys }, { limit: 1 })
-        room.release()
-        if (!delivery) return c.json({ ignored: `the relay has no delivery of run ${runId}` }, 200)
-        const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
-        const answer = { delivery: delivery.id, run_id: runId, state: now.state }
-        if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(answer, 202)
-        return c.json({ ...answer, ignored: `the delivery has ended as ${now.state}` }, 200)
-      } catch (error) {
-        trouble.error({ err: error }, 'a cancellation was not accepted: database unavailable')
-        throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
-          'retry-after': '10',
-        })
-      }
-    })
+  return c => verify(c, webhook => onFirstUse(c, webhook.use, () => cancel(c, webhook)))
+
+  async function cancel(c: Context, { organisation, body, room }: VerifiedWebhook): Promise<Response> {
+    const asked = readCancel(parseBody(body) as Json | undefined)
+    if ('ignored' in asked) return c.json({ ignored: asked.ignored }, 200)
+    const { runId } = asked
+    try {
+      const dedupeKeys = [runKey(organisation, runId)]
+      const [delivery] = await store.list({ dedupeKeys }, { limit: 1 })
+      room.release()
+      if (!delivery) return c.json({ ignored: `the relay has no delivery of run ${runId}` }, 200)
+      const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
+      const answer = { delivery: delivery.id, run_id: runId, state: now.state }
+      if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(answer, 202)
+      return c.json({ ...answer, ignored: `the delivery has ended as ${now.state}` }, 200)
+    } catch (error) {
+      trouble.error({ err: error }, 'a cancellation was not accepted: database unavailable')
+      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
+        'retry-after': '10',
+      })
+    }
+  }
 }
 
 /** The run to cancel that a body names, or why it names none. */

@@ -40,8 +40,8 @@ export function requireHeader(c: Context, name: string): string {
   )
 }
 
-/** @throws Problem 401 for a webhook signed too long ago, or too far ahead */
-export function checkAge(timestamp: string, now: number, tolerance: number): void {
+/** @returns when it was signed, milliseconds since 1970. @throws Problem 401 for a webhook signed too long ago, or too far ahead */
+export function checkAge(timestamp: string, now: number, tolerance: number): number {
   const signedAt = readTimestamp(timestamp)
   if (signedAt === null)
     throw new Problem(401, 'x-port-timestamp must be a number of seconds or milliseconds since 1970.')
@@ -51,6 +51,7 @@ export function checkAge(timestamp: string, now: number, tolerance: number): voi
       `The webhook is ${signedAt < now ? 'older' : 'newer'} than RELAY_TOLERANCE allows (${tolerance / 1000} s): check this server's clock.`,
     )
   }
+  return signedAt
 }
 
 /** Port's run id where the body holds none. Two lines of one value are one: a proxy may have added the second. */

@@ -1,17 +1,16 @@
-import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/read-invocation.ts'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
-import type { BodyRoom } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import type { Trouble } from '../log/trouble.ts'
 import { runKey } from '../store/dedupe-key.ts'
 import type { NewDelivery, Target } from '../store/delivery.ts'
-import { type Accepted, type Store, StoreBusy } from '../store/store.ts'
+import { type Accepted, SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
 import { readAddress } from './address.ts'
 import { awaitDispatch } from './await-dispatch.ts'
 import { deliveryId } from './delivery-id.ts'
+import { anotherRun, type OnFirstUse } from './first-use.ts'
 import { runIdHeader } from './headers.ts'
 import { PERSISTED } from './log-refusals.ts'
 import { parseBody } from './parse.ts'
@@ -22,6 +21,7 @@ export interface ReceiveDeps {
   config: Pick<Config, 'targets'>
   store: Pick<Store, 'accept' | 'get' | 'clock'>
   verify: VerifyWebhook
+  onFirstUse: OnFirstUse
   /** Aborted once this relay dispatches nothing more. */
   stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void }
@@ -40,6 +40,7 @@ export function createReceive({
   config,
   store,
   verify,
+  onFirstUse,
   stopping,
   log,
   trouble,
@@ -49,10 +50,17 @@ export function createReceive({
 
   return c => {
     const began = performance.now()
-    return verify(c, webhook => {
-      const { delivery, wait } = readDelivery(c, webhook)
-      return persist(c, delivery, wait, webhook.room, began)
-    })
+    return verify(c, webhook =>
+      onFirstUse(
+        c,
+        webhook.use,
+        async () => {
+          const { delivery, wait } = readDelivery(c, webhook)
+          return persist(c, delivery, wait, webhook, began)
+        },
+        { remembers: true },
+      ),
+    )
   }
 
   // Apart from readDelivery: nothing that was parsed is kept while the database is awaited.
@@ -60,14 +68,14 @@ export function createReceive({
     c: Context,
     delivery: NewDelivery,
     wait: boolean,
-    room: BodyRoom,
+    { room, use }: Pick<VerifiedWebhook, 'room' | 'use'>,
     began: number,
   ): Promise<Response> {
     let accepted: Accepted
     try {
-      accepted = await store.accept(delivery)
+      accepted = await store.accept(delivery, use)
     } catch (error) {
-      throw refusal(error)
+      throw error instanceof SignatureUsed ? error : refusal(error)
     }
     room.release()
     // The header is not signed: another one starts nothing, and Port learns that the run of this one was not started.
@@ -104,7 +112,7 @@ export function createReceive({
 
   function readDelivery(
     c: Context,
-    { organisation, timestamp, signature, body }: VerifiedWebhook,
+    { organisation, use, body }: VerifiedWebhook,
   ): { delivery: NewDelivery; wait: boolean } {
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
     const most = BOUNDS.encryptedInputs.value
@@ -114,14 +122,11 @@ export function createReceive({
     }
     const { url, wait } = readAddress(c)
     const { from, ...target } = chooseTarget(invocation, url)
-    const { runId, runIdFrom, kind, action } = invocation
-    const digest = () => createHash('sha256').update(`${timestamp}.${signature}`).digest('base64url')
+    const { runId, kind, action } = invocation
     const now = store.clock()
     const delivery = {
       id: deliveryId(now),
-      dedupeKey: runId ? runKey(organisation, runId) : `signed:${digest()}`,
-      // The header is not signed: with it, without it or with another, the same signed bytes are one delivery.
-      replayKey: runIdFrom === 'body' ? null : digest(),
+      dedupeKey: runId ? runKey(organisation, runId) : `signed:${use.digest}`,
       organisation,
       runId,
       kind,
@@ -154,12 +159,6 @@ export function createReceive({
     )
   }
 }
-
-const anotherRun = () =>
-  new Problem(
-    409,
-    'A webhook with this signature has come for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
-  )
 
 /** What starts in the repository, as answers and log lines name it. */
 const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>

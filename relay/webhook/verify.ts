@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Config } from '../config/config.ts'
@@ -5,11 +6,17 @@ import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
 import { checkLength } from '../http/content-length.ts'
 import { Problem } from '../http/problem.ts'
 import { readBody } from '../http/read-body.ts'
+import type { SignatureUse } from '../store/delivery.ts'
 import { checkAge, checkContentType, requireHeader } from './headers.ts'
-import { type Verified, verifySignature } from './signature.ts'
+import { verifySignature } from './signature.ts'
 
 /** A webhook of Port whose signature matches. */
-export type VerifiedWebhook = Verified & { timestamp: string; body: Uint8Array; room: BodyRoom }
+export interface VerifiedWebhook {
+  organisation: string
+  use: SignatureUse
+  body: Uint8Array
+  room: BodyRoom
+}
 
 /** Verifies a webhook, and gives it to a handler. */
 export type VerifyWebhook = (
@@ -42,7 +49,7 @@ export function createVerify(
       checkContentType(c)
       const timestamp = requireHeader(c, 'x-port-timestamp')
       const signature = requireHeader(c, 'x-port-signature')
-      checkAge(timestamp, clock(), tolerance)
+      const signedAt = checkAge(timestamp, clock(), tolerance)
       const body = await readBody(c, maxBody, room)
       const verified = verifySignature(config.organisations, signature, timestamp, body)
       if (!verified) {
@@ -52,6 +59,15 @@ export function createVerify(
         )
       }
       room.accept()
-      return take({ ...verified, timestamp, body, room })
+      const { url } = c.req
+      const use = {
+        digest: digest(`${timestamp}.${verified.signature}`),
+        // Path and query, without the host.
+        address: digest(url.slice(url.indexOf('/', 'https://'.length))),
+        expiresAt: signedAt + tolerance,
+      }
+      return take({ organisation: verified.organisation, use, body, room })
     })
 }
+
+const digest = (text: string) => createHash('sha256').update(text).digest('base64url')

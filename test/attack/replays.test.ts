@@ -35,6 +35,57 @@ test('a replay within the tolerance is a duplicate, whichever of two relays it c
   expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual(['r_1', null])
 })
 
+test.each(['SQLite', 'PostgreSQL'])(
+  'a webhook that somebody sends again starts nothing at another address, whatever its first response was (%s)',
+  async kind => {
+    const { github, env } = await openGitHub()
+    github.addRepository('acme/web')
+    const shared = relayEnv({ ...env, RELAY_ALLOWED_REPOSITORIES: 'acme/shop,acme/web' })
+    if (kind === 'PostgreSQL') shared.RELAY_DATABASE = await newDatabase()
+    let relay = await startRelay(shared)
+    const timestamp = String(Math.floor(Date.now() / 1000))
+    const again = (path: string, body: unknown) => send(relay.url, { path, body, timestamp })
+    const [accepted, headerOnly] = [{ run: { id: 'r_1' }, inputs: {} }, { inputs: {} }]
+    const captured: [path: string, body: unknown, first: number, later: number][] = [
+      ['/webhook/acme/shop', accepted, 202, 200],
+      ['/webhook/acme/shop', headerOnly, 202, 200],
+      ['/webhook/acme/foreign', { run: { id: 'r_2' }, inputs: {} }, 403, 403],
+      ['/webhook', Buffer.from('{"no": JSON'), 400, 400],
+      ['/webhook?unknown=1', { run: { id: 'r_3' }, inputs: {} }, 422, 422],
+      ['/webhook/cancel', { run_id: 'r_unknown' }, 200, 200],
+      ['/webhook/cancel', { run_id: 'r_1' }, 202, 202],
+    ]
+    const firsts: unknown[] = []
+    for (const [path, body, status] of captured) {
+      const first = await again(path, body)
+      expect(first.status, path).toBe(status)
+      firsts.push(first.body)
+    }
+    const replayAll = async () => {
+      for (const [n, [path, body, , status]] of captured.entries()) {
+        for (const elsewhere of ['/webhook/acme/web', '/webhook/acme/web?event_type=x', '/webhook/cancel']) {
+          if (elsewhere !== path)
+            expect(await again(elsewhere, body), `${path} at ${elsewhere}`).toMatchObject({
+              status: 409,
+              body: { detail: expect.stringContaining('has come to another address') },
+            })
+        }
+        const { status: same, body: answer } = await again(path, body)
+        expect(same, path).toBe(status)
+        if (n > 1) expect(answer, path).toEqual(firsts[n])
+      }
+    }
+    await replayAll()
+    // The memory outlives the relay, and so does the response: the repository is allowed by now.
+    await relay.stop()
+    relay = await startRelay({ ...shared, RELAY_ALLOWED_REPOSITORIES: 'acme/shop,acme/web,acme/foreign' })
+    await replayAll()
+    expect(github.dispatches.filter(({ repository }) => repository !== 'acme/shop')).toEqual([])
+    await relay.stop()
+  },
+  60_000,
+)
+
 test('secrets are rotated by configuration, over restarts, without a missed delivery', async () => {
   const { github, env } = await openGitHub()
   const [old, next] = [SECRET, 'the-secret-that-comes-next-0123456789']

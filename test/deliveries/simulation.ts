@@ -328,7 +328,7 @@ export async function simulate(options: {
       ...{ entity: null, inputs: {}, encrypted: [], event: null, trigger: null, github: null },
     }
     const delivery: NewDelivery = {
-      ...{ id, dedupeKey: `run:${runId}`, replayKey: null, organisation: 'default', runId },
+      ...{ id, dedupeKey: `run:${runId}`, organisation: 'default', runId },
       ...{ kind: 'action_run', action: 'deploy', repository, eventType, workflow: null, ref: null },
       ...{ invocation: JSON.stringify(invocation), receivedAt: at },
     }

@@ -11,7 +11,6 @@ const NOW = 100 * DAY
 const delivery = (n: number, receivedAt: number): NewDelivery => ({
   id: `d-${n}`,
   dedupeKey: `run:r_${n}`,
-  replayKey: null,
   organisation: 'default',
   runId: `r_${n}`,
   kind: 'action_run',

@@ -55,7 +55,6 @@ test('a report that a redelivery overtakes is refused, and the delivery stays qu
     ...{
       id,
       dedupeKey: 'run:r_1',
-      replayKey: null,
       organisation: 'default',
       runId: 'r_1',
       kind: 'action_run',

@@ -5,7 +5,14 @@ import { afterAll, afterEach } from 'vitest'
 import type { Config } from '../../relay/config/config.ts'
 import { createStore } from '../../relay/store/create-store.ts'
 import type { Backend } from '../../relay/store/database.ts'
-import type { Delivery, DeliveryRun, Message, NewDelivery, Transition } from '../../relay/store/delivery.ts'
+import type {
+  Delivery,
+  DeliveryRun,
+  Message,
+  NewDelivery,
+  SignatureUse,
+  Transition,
+} from '../../relay/store/delivery.ts'
 import { openBackend, openStore } from '../../relay/store/open.ts'
 import type { ReportReceipt, Store, UsedToken } from '../../relay/store/store.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
@@ -24,8 +31,8 @@ export interface Place {
 }
 
 const WIPE = {
-  sqlite: ['DELETE FROM deliveries', 'DELETE FROM gates'],
-  postgres: ['TRUNCATE deliveries, gates RESTART IDENTITY CASCADE'],
+  sqlite: ['DELETE FROM deliveries', 'DELETE FROM gates', 'DELETE FROM signatures'],
+  postgres: ['TRUNCATE deliveries, gates, signatures RESTART IDENTITY CASCADE'],
 }
 
 export function usePlace(kind: Address['kind']): Place {
@@ -73,7 +80,6 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
   return {
     id: `d-${count}`,
     dedupeKey: `run:${given.runId ?? runId}`,
-    replayKey: null,
     organisation: 'default',
     runId,
     kind: 'action_run',
@@ -87,6 +93,12 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
     ...given,
   }
 }
+
+/** The use of a signature, which expires at 2000. */
+export const aUse = (digest: string, given: Partial<SignatureUse> = {}): SignatureUse => ({
+  ...{ digest, address: '/webhook', expiresAt: 2000 },
+  ...given,
+})
 
 /** A workflow run of a delivery. */
 export const aRun = (id: number, given: Partial<DeliveryRun> = {}): DeliveryRun => ({

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
+import type { NewDelivery } from '../../relay/store/delivery.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import { aDelivery } from './place.ts'
@@ -43,8 +44,8 @@ test('requests of one commit: one that fails undoes itself alone', () => {
 test('deliveries of one commit: one that cannot be written undoes itself alone', () => {
   const file = openSqliteFile(somewhere())
   onTestFinished(() => file.close())
-  const whole = toRow(aDelivery({ id: 'whole' }))
-  const broken = toRow({ ...aDelivery(), invocation: null as unknown as string })
+  const whole = rowOf(aDelivery({ id: 'whole' }))
+  const broken = rowOf({ ...aDelivery(), invocation: null as unknown as string })
   const batch = { inserts: [whole, broken, whole], requests: [], claims: false }
   expect(file.run(batch).inserted).toEqual([true, 'NOT NULL constraint failed: deliveries.invocation', false])
   const read = { sql: 'SELECT id FROM deliveries', params: [] }
@@ -61,7 +62,7 @@ test('where the commit itself fails, none of its requests is answered as written
   other.exec('BEGIN IMMEDIATE')
   onTestFinished(() => other.close())
   const put = [{ sql: PUT, params: [1, 1] }]
-  const inserts = [toRow(aDelivery())]
+  const inserts = [rowOf(aDelivery())]
   const locked = 'database is locked'
   expect(file.run({ inserts, requests: [put], claims: false })).toEqual({
     inserted: [locked],
@@ -102,3 +103,5 @@ function somewhere(): string {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   return join(folder, 'made', 'relay.db')
 }
+
+const rowOf = (delivery: NewDelivery) => ({ row: toRow(delivery), use: null })

@@ -85,6 +85,7 @@ async function emptyStore(): Promise<Store> {
   const store = await opened
   await takeAll(store)
   while ((await store.purge(Number.MAX_SAFE_INTEGER, 1000)) > 0);
+  await store.forgetSignatures(Number.MAX_SAFE_INTEGER, 1, 100_000)
   return store
 }
 

@@ -9,13 +9,20 @@ export interface Webhook {
   /** Laid over those that Port sends; null leaves one out. */
   headers?: Record<string, string | null>
   secret?: string
-  /** When it was signed, as the header's text; default: now, in seconds. */
+  /** When it was signed, as the header's text; default: now, in milliseconds, and never twice the same. */
   timestamp?: string
+}
+
+let last = 0
+/** Two webhooks that are signed alike count as one. */
+function nextTimestamp(): number {
+  last = Math.max(last + 1, Date.now())
+  return last
 }
 
 /** The request that Port would send. */
 export function webhookRequest(webhook: Webhook = {}): { path: string; init: RequestInit } {
-  const { body = {}, timestamp = String(Math.floor(Date.now() / 1000)) } = webhook
+  const { body = {}, timestamp = String(nextTimestamp()) } = webhook
   const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body))
   const headers = {
     'content-type': 'application/json',

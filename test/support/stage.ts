@@ -238,7 +238,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     const id = `d_${++accepted}`
     await store.accept({
       ...{ id, runId, kind, action, repository, receivedAt: at },
-      ...{ dedupeKey: runKey(organisation, runId), replayKey: null, organisation },
+      ...{ dedupeKey: runKey(organisation, runId), organisation },
       ...{ eventType: 'deploy', workflow: null, ref: null },
       invocation: JSON.stringify(invocation),
     })

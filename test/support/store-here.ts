@@ -2,7 +2,7 @@ import { createDatabaseClock } from '../../relay/store/clock.ts'
 import { createStore } from '../../relay/store/create-store.ts'
 import type { Row, Statement } from '../../relay/store/database.ts'
 import { sqlite } from '../../relay/store/sql/dialect.ts'
-import { toRow } from '../../relay/store/sql/intake.ts'
+import { toRow, toUseRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'
 
@@ -23,9 +23,13 @@ export async function openStoreHere(path: string, dispatchRate = 0): Promise<Sto
       clock: createDatabaseClock(),
       run: statements => run([statements]),
       claim: async statement => (await run([[statement]], true))[0] ?? [],
-      async insert(delivery) {
+      async insert(delivery, use) {
         await turn()
-        const [answer] = file.run({ inserts: [toRow(delivery)], requests: [], claims: false }).inserted
+        const [answer] = file.run({
+          inserts: [{ row: toRow(delivery), use: use ? toUseRow(use, delivery.id) : null }],
+          requests: [],
+          claims: false,
+        }).inserted
         if (typeof answer === 'string') throw new Error(`SQLite: ${answer}`)
         return answer!
       },

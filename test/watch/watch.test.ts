@@ -244,7 +244,7 @@ describe('without run-name', () => {
     const id = await stage.dispatch(RUN)
     const accept = async (number: number, eventType: string) => {
       const other = { ...(await stage.delivery(id)), id: `o_${number}`, dedupeKey: `run:${number}` }
-      const accepted = { ...other, replayKey: null, eventType, invocation: '{}', receivedAt: stage.now() }
+      const accepted = { ...other, eventType, invocation: '{}', receivedAt: stage.now() }
       await stage.store.accept(accepted)
       await stage.engine().apply(await stage.delivery(other.id), { type: 'attemptStarted' })
     }

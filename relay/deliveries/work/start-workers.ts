@@ -8,7 +8,7 @@ import { createAnnounceWaiting } from '../dispatch/announce-waiting.ts'
 import { DISPATCH_LEASE_MS, dispatch } from '../dispatch/dispatch.ts'
 import type { Engine } from '../engine.ts'
 import { OUTBOX_LEASE_MS, sendOutbox } from '../outbox/send-outbox.ts'
-import { purge } from './purge.ts'
+import { forgetSignatures, purge } from './purge.ts'
 import { createReminders } from './reminders.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
@@ -96,6 +96,7 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
       remind()
       const now = store.clock()
       await store.repairDueTimes(now)
+      await forgetSignatures(store, stopped)
       const { tolerance } = config.webhook
       const removed = await purge(store, { now, retention: config.retention, tolerance }, stopped)
       if (removed > 0) log.info({ removed }, 'deliveries past RELAY_RETENTION were removed')

@@ -1,6 +1,6 @@
 import type { Row } from '../database.ts'
-import type { NewDelivery } from '../delivery.ts'
-import { insert, insertMany } from '../sql/intake.ts'
+import type { NewDelivery, SignatureUse } from '../delivery.ts'
+import { type Insert, insertMany } from '../sql/intake.ts'
 import type { PostgresQuery } from './query.ts'
 
 /** While one commit is on its way to the disk, the next batch is collected. */
@@ -10,8 +10,7 @@ const MAX_SIZE = 8 * 1024 * 1024
 /** A failure after this time was a time-out: the sender has waited long enough. */
 const AGAIN_WITHIN_MS = 2_000
 
-type Waiting = {
-  delivery: NewDelivery
+type Waiting = Insert & {
   resolve: (inserted: boolean) => void
   reject: (error: unknown) => void
 }
@@ -47,7 +46,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 
   async function write(batch: Waiting[]): Promise<void> {
     try {
-      const rows = await put(insertMany(batch.map(({ delivery }) => delivery)))
+      const rows = await put(insertMany(batch))
       if (rows.length > 0) written()
       const inserted = new Set(rows.map(row => row.id))
       for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
@@ -69,9 +68,10 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
   }
 
   async function writeEach(batch: Waiting[]): Promise<void> {
-    for (const { delivery, resolve, reject } of batch) {
+    for (const each of batch) {
+      const { resolve, reject } = each
       try {
-        const rows = await put(insert(delivery))
+        const rows = await put(insertMany([each]))
         if (rows.length > 0) written()
         resolve(rows.length > 0)
       } catch (error) {
@@ -80,9 +80,9 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
     }
   }
 
-  return (delivery: NewDelivery) =>
+  return (delivery: NewDelivery, use?: SignatureUse) =>
     new Promise<boolean>((resolve, reject) => {
-      collected.push({ delivery, resolve, reject })
+      collected.push({ delivery, use, resolve, reject })
       // After this turn of the event loop: requests read in one turn share a commit.
       if (active < BATCHES && !scheduled) {
         scheduled = true

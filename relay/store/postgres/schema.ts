@@ -69,6 +69,7 @@ export const MIGRATIONS = [
   `,
   translate(SQLITE[3]!),
   translate(SQLITE[4]!),
+  translate(SQLITE[5]!),
 ]
 
 function translate(sqlite: string): string {

@@ -1,5 +1,5 @@
 import type { Statement } from '../database.ts'
-import type { NewDelivery } from '../delivery.ts'
+import type { FirstUse, NewDelivery, SignatureUse } from '../delivery.ts'
 import { columnOf, named } from './columns.ts'
 
 /*
@@ -10,50 +10,84 @@ import { columnOf, named } from './columns.ts'
 
 /** What intake writes, in the order of the parameters: a time, and texts. */
 const FIELDS = [
-  ...(['id', 'dedupeKey', 'replayKey', 'runId', 'kind', 'action', 'organisation', 'repository'] as const),
+  ...(['id', 'dedupeKey', 'runId', 'kind', 'action', 'organisation', 'repository'] as const),
   ...(['eventType', 'workflow', 'ref', 'invocation', 'receivedAt'] as const),
 ] satisfies readonly (keyof NewDelivery)[]
 const NAMES = FIELDS.map(columnOf).join(', ')
 const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
 const RECEIVED = `?${FIELDS.length}`
 
-/** Writes one delivery, or nothing where one with its dedupe key or replay key exists. */
+/** Writes one delivery, or nothing where one with its dedupe key exists. SQLite only. */
 export const INSERT = `
   ${INTO} VALUES (${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued')
   ON CONFLICT DO NOTHING`
-
-/** @returns a row where it was written */
-export function insert(d: NewDelivery): Statement {
-  return { sql: `${INSERT} RETURNING id`, params: toRow(d) }
-}
 
 /** The parameters of {@link INSERT}. */
 export function toRow(d: NewDelivery): Statement['params'] {
   return FIELDS.map(field => d[field])
 }
 
+export const FIRST_USE = `SELECT ${named('address', 'status', 'body')} FROM signatures WHERE digest = ?1`
+
+/** Remembers the use of a signature, or writes nothing where it was used before. */
+export const REMEMBER = `
+  INSERT INTO signatures (digest, address, expires_at, delivery, status, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+  ON CONFLICT DO NOTHING`
+
+/** The parameters of {@link REMEMBER}. @param started the delivery that it started */
+export const toUseRow = (
+  { digest, address, expiresAt }: SignatureUse,
+  started: string | null,
+  answer: Pick<FirstUse, 'status' | 'body'> = { status: null, body: null },
+): Statement['params'] => [digest, address, expiresAt, started, answer.status, answer.body]
+
 /** PostgreSQL only: many deliveries at once, a list for each column. */
+const USES = ['digest', 'address', 'expires_at']
+const LISTS = [...FIELDS.map(field => (field === 'receivedAt' ? 'bigint' : 'text')), 'text', 'text', 'bigint']
 const INSERT_MANY = `
+  WITH given AS (
+    SELECT * FROM unnest(${LISTS.map((type, i) => `CAST(?${i + 1} AS ${type}[])`).join(', ')})
+      WITH ORDINALITY AS given (${NAMES}, ${USES.join(', ')}, place)
+  ), used AS (
+    INSERT INTO signatures (${USES.join(', ')}, delivery)
+    SELECT ${USES.join(', ')}, id FROM given WHERE digest IS NOT NULL ORDER BY digest
+    ON CONFLICT DO NOTHING RETURNING delivery
+  )
   ${INTO} SELECT ${NAMES}, received_at, received_at, received_at, 'queued'
-  FROM unnest(${FIELDS.map((field, i) => `CAST(?${i + 1} AS ${field === 'receivedAt' ? 'bigint' : 'text'}[])`).join(', ')})
-    WITH ORDINALITY AS given (${NAMES}, place)
+  FROM given WHERE digest IS NULL OR id IN (SELECT delivery FROM used)
   ORDER BY place
   ON CONFLICT DO NOTHING RETURNING id`
 
-export function insertMany(deliveries: readonly NewDelivery[]): {
+/** A delivery, and the use of its signature. */
+export interface Insert {
+  delivery: NewDelivery
+  use?: SignatureUse | undefined
+}
+
+/** @returns rows: those that were written */
+export function insertMany(inserts: readonly Insert[]): {
   sql: string
   params: (string | number | null)[][]
 } {
-  return { sql: INSERT_MANY, params: FIELDS.map(field => deliveries.map(d => d[field])) }
+  return {
+    sql: INSERT_MANY,
+    params: [
+      ...FIELDS.map(field => inserts.map(({ delivery }) => delivery[field])),
+      ...(['digest', 'address', 'expiresAt'] as const).map(field =>
+        inserts.map(({ use }) => use?.[field] ?? null),
+      ),
+    ],
+  }
 }
 
 const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow', 'ref')
 
-export function findSame(d: Pick<NewDelivery, 'dedupeKey' | 'replayKey'>): Statement {
+/** By its dedupe key; else what its signature has started. */
+export function findSame({ dedupeKey }: Pick<NewDelivery, 'dedupeKey'>, digest: string | null): Statement {
   return {
     sql: `SELECT ${SAME} FROM deliveries WHERE dedupe_key = ?1
           UNION ALL
-          SELECT ${SAME} FROM deliveries WHERE replay_key = ?2`,
-    params: [d.dedupeKey, d.replayKey],
+          SELECT ${SAME} FROM deliveries WHERE id = (SELECT delivery FROM signatures WHERE digest = ?2)`,
+    params: [dedupeKey, digest],
   }
 }

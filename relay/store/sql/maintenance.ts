@@ -24,6 +24,19 @@ export function forgetExpired(now: number): Statement[] {
   }))
 }
 
+/** Those that have expired, and the oldest beyond `most`. Rows: what was deleted. */
+export function forgetSignatures(sql: Dialect, now: number, most: number, limit: number): Statement {
+  const old = `
+    SELECT digest FROM signatures
+    WHERE expires_at < ${sql.greatest}(?1, coalesce((
+      SELECT expires_at FROM signatures WHERE expires_at > 0 ORDER BY expires_at DESC LIMIT 1 OFFSET ?2), 0))
+    ORDER BY expires_at LIMIT ?3`
+  return {
+    sql: `DELETE FROM signatures WHERE ${sql.among('digest', old)} RETURNING digest`,
+    params: [now - EXPIRY_MARGIN_MS, most - 1, limit],
+  }
+}
+
 /** No step schedules the next one later than this. */
 const FURTHEST_MS = 15 * 60_000
 /** GitHub's limits are of an hour at most. */

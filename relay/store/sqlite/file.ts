@@ -2,13 +2,13 @@ import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } fr
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
-import { INSERT } from '../sql/intake.ts'
+import { FIRST_USE, INSERT, REMEMBER } from '../sql/intake.ts'
 import { MIGRATIONS } from './schema.ts'
 
 /** What one commit writes. */
 export interface Batch {
-  /** New deliveries, see `toRow`. */
-  inserts: Statement['params'][]
+  /** New deliveries, see `toRow`, and the uses of their signatures, see `toUseRow`. */
+  inserts: { row: Statement['params']; use: Statement['params'] | null }[]
   /** Each the statements of one transaction. */
   requests: Statement[][]
   /** Whether all that it writes are claims, which need not be on disk. */
@@ -110,6 +110,8 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
     return statement
   }
   const insert = prepare(INSERT)
+  const firstUse = prepare(FIRST_USE)
+  const remember = prepare(REMEMBER)
   let claims = false
 
   return batch => {
@@ -119,7 +121,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
         database.exec(`PRAGMA synchronous = ${claims ? 'NORMAL' : 'FULL'}`)
       }
       database.exec('BEGIN IMMEDIATE')
-      const inserted = batch.inserts.map(params => attempt(() => insert.run(...params).changes === 1))
+      const inserted = batch.inserts.map(each => attempt(() => insertOne(each)))
       const rows = batch.requests.map(runOne)
       database.exec('COMMIT')
       return { inserted, rows }
@@ -128,6 +130,13 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
       if (database.isTransaction) database.exec('ROLLBACK')
       return failed(batch, (error as Error).message)
     }
+  }
+
+  function insertOne({ row, use }: Batch['inserts'][number]): boolean {
+    if (use && firstUse.get(use[0] as string)) return false
+    const { changes } = insert.run(...row)
+    if (use) remember.run(...use)
+    return changes === 1
   }
 
   function runOne(statements: Statement[]): Row[][] | string {

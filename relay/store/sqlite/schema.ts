@@ -234,4 +234,18 @@ export const MIGRATIONS = [
   `
   CREATE TABLE revoked_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   `,
+  /* Signatures of webhooks that were used; a column `replay_key`, which is no longer written, had some of them. */
+  `
+  DROP INDEX deliveries_replay;
+  CREATE TABLE signatures (
+    digest TEXT PRIMARY KEY,
+    address TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    delivery TEXT,
+    status INTEGER,
+    body TEXT
+  ) STRICT, WITHOUT ROWID;
+  -- forgetSignatures
+  CREATE INDEX signatures_expired ON signatures (expires_at);
+  `,
 ]

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { createDatabaseClock } from '../clock.ts'
 import type { Backend, Row, Statement } from '../database.ts'
 import { sqlite } from '../sql/dialect.ts'
-import { toRow } from '../sql/intake.ts'
+import { toRow, toUseRow } from '../sql/intake.ts'
 import { startCheckpoints } from './checkpoints.ts'
 import type { Answers, Batch } from './file.ts'
 
@@ -110,10 +110,10 @@ export async function openSqlite(path: string): Promise<Backend> {
       const [rows = []] = await run([statement])
       return rows
     },
-    insert(delivery) {
+    insert(delivery, use) {
       return new Promise((resolve, reject) => {
         if (ended) return reject(ended)
-        collected.batch.inserts.push(toRow(delivery))
+        collected.batch.inserts.push({ row: toRow(delivery), use: use ? toUseRow(use, delivery.id) : null })
         collected.inserts.push({ resolve, reject })
         schedule()
       })

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
+import type { FirstUse, SignatureUse } from '../../../relay/store/delivery.ts'
 import { StoreBusy } from '../../../relay/store/store.ts'
-import { aDelivery, applyTo, type Place } from '../place.ts'
+import { aDelivery, applyTo, aUse, type Place } from '../place.ts'
 
 export function intakeTests(place: Place): void {
   test('an accepted delivery is queued, due, and read back as it was written', async () => {
     const store = await place.emptied()
-    const given = aDelivery({ action: null, replayKey: 'bytes', receivedAt: 1_790_000_000_123 })
+    const given = aDelivery({ action: null, receivedAt: 1_790_000_000_123 })
     expect(await store.accept(given)).toEqual({
       id: given.id,
       state: 'queued',
@@ -16,7 +17,7 @@ export function intakeTests(place: Place): void {
       ref: null,
       duplicate: false,
     })
-    const { replayKey, invocation, ...fields } = given
+    const { invocation, ...fields } = given
     expect(await store.get(given.id)).toEqual({
       ...fields,
       seq: 1,
@@ -65,15 +66,48 @@ export function intakeTests(place: Place): void {
 
   test('the same signed bytes under another run id are the same delivery', async () => {
     const store = await place.emptied()
-    const first = await store.accept(aDelivery({ replayKey: 'bytes' }))
-    expect(await store.accept(aDelivery({ replayKey: 'bytes' }))).toEqual({ ...first, duplicate: true })
+    const first = await store.accept(aDelivery(), aUse('bytes'))
+    expect(await store.accept(aDelivery(), aUse('bytes'))).toEqual({ ...first, duplicate: true })
+  })
+
+  test('a signature that was used at another address, or refused, starts no delivery', async () => {
+    const store = await place.emptied()
+    const { runId } = await store.accept(aDelivery(), aUse('accepted'))
+    expect(await store.rememberUse(aUse('refused'), { status: 403, body: 'no' })).toBeNull()
+    const accepted = { address: '/webhook', status: null, body: null }
+    const refused = { address: '/webhook', status: 403, body: 'no' }
+    const uses: [SignatureUse, FirstUse][] = [
+      [aUse('accepted', { address: '/webhook/acme/other' }), accepted],
+      [aUse('refused'), refused],
+      [aUse('refused', { address: '/webhook/acme/other' }), refused],
+    ]
+    for (const [use, first] of uses) {
+      await expect(store.accept(aDelivery(), use)).rejects.toMatchObject({ name: 'SignatureUsed', first })
+      expect(await store.rememberUse(use, { status: 422, body: '' })).toEqual(first)
+    }
+    // A second signature of the same delivery, and with it another run.
+    await store.accept(aDelivery({ runId }), aUse('second'))
+    await expect(store.accept(aDelivery(), aUse('second'))).rejects.toMatchObject({ first: accepted })
+    expect(await store.list({}, { limit: 10 })).toHaveLength(1)
+  })
+
+  test('signatures are forgotten once they have expired, and the oldest of too many', async () => {
+    const store = await place.emptied()
+    const at = 10 * 60_000
+    const uses = [1, 2, 3, 4, 5].map(n => aUse(`${n}`, { expiresAt: n }))
+    await Promise.all(uses.map(use => store.accept(aDelivery(), use)))
+    expect(await store.forgetSignatures(at + 3, 10, 1)).toBe(1)
+    expect(await store.forgetSignatures(at + 3, 10, 100)).toBe(1)
+    expect(await store.firstUse('2')).toBeNull()
+    expect(await store.forgetSignatures(0, 2, 100)).toBe(1)
+    expect(await Promise.all(['3', '4', '5'].map(store.firstUse))).toMatchObject([null, {}, {}])
   })
 
   test('of many alike at the same time, one is accepted', async () => {
     const store = await place.emptied()
     const answers = await Promise.all(
       Array.from({ length: 60 }, (_, i) =>
-        store.accept(aDelivery(i % 2 ? { runId: 'r_twin' } : { replayKey: 'twin' })),
+        i % 2 ? store.accept(aDelivery({ runId: 'r_twin' })) : store.accept(aDelivery(), aUse('twin')),
       ),
     )
     expect(answers.filter(({ duplicate }) => !duplicate)).toHaveLength(2)

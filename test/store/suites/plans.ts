@@ -3,9 +3,9 @@ import { createStore } from '../../../relay/store/create-store.ts'
 import type { Backend, Row, Statement } from '../../../relay/store/database.ts'
 import { type Change, STATES } from '../../../relay/store/delivery.ts'
 import { openBackend } from '../../../relay/store/open.ts'
-import { insert, insertMany } from '../../../relay/store/sql/intake.ts'
+import { INSERT, insertMany, REMEMBER, toRow, toUseRow } from '../../../relay/store/sql/intake.ts'
 import type { Store } from '../../../relay/store/store.ts'
-import { aDelivery, aDispatched, aFailed, aLine, applyTo, aRun, type Place } from '../place.ts'
+import { aDelivery, aDispatched, aFailed, aLine, applyTo, aRun, aUse, type Place } from '../place.ts'
 
 const FINISHED = 30_000
 /** What there is beside them of each other state, and of those with something that is due. */
@@ -40,11 +40,12 @@ export function planTests(place: Place): void {
           note([statement])
           return backend.claim(statement)
         },
-        insert(delivery) {
-          // PostgreSQL writes many at once: see whether that plan holds, too.
-          note([insert(delivery)])
-          if (place.kind === 'postgres') note([insertMany([delivery, aDelivery()]) as unknown as Statement])
-          return backend.insert(delivery)
+        insert(delivery, use) {
+          const many = [{ delivery, use }, { delivery: aDelivery() }]
+          const row = { sql: INSERT, params: toRow(delivery) }
+          if (place.kind === 'postgres') note([insertMany(many) as unknown as Statement])
+          else note(use ? [row, { sql: REMEMBER, params: toUseRow(use, delivery.id) }] : [row])
+          return backend.insert(delivery, use)
         },
       }
       await fill(backend, analyzed)
@@ -99,7 +100,7 @@ async function fill(backend: Backend, analyzed: string): Promise<void> {
   }
   await Promise.all(
     Array.from({ length: QUEUED }, (_, i) =>
-      store.accept(aDelivery({ repository: `acme/${i % 10}`, replayKey: `k${i}` })),
+      store.accept(aDelivery({ repository: `acme/${i % 10}` }), aUse(`k${i}`)),
     ),
   )
 
@@ -116,13 +117,17 @@ async function fill(backend: Backend, analyzed: string): Promise<void> {
 
 /** Each method once, and `list` in every form. */
 async function callEverything(store: Store): Promise<void> {
-  const given = aDelivery({ replayKey: 'bytes' })
+  const given = aDelivery()
+  const use = aUse('bytes')
   const id = given.id
   const now = 900_000
   const receipt = { sender: 's', number: 1, lines: 1, bytes: 1 }
   const page = { delivery: id, version: 0 }
   const calls: Record<keyof Omit<Store, 'close' | 'onWork' | 'clock'>, () => Promise<unknown>> = {
-    accept: async () => [await store.accept(given), await store.accept(given)],
+    accept: async () => [await store.accept(given, use), await store.accept(given, use)],
+    firstUse: () => store.firstUse('bytes'),
+    rememberUse: () => store.rememberUse(aUse('refused'), { status: 403, body: '' }),
+    forgetSignatures: () => store.forgetSignatures(now, 10, 5),
     takePermits: () => store.takePermits(now, 5),
     returnPermits: () => store.returnPermits(1),
     claimQueued: () => store.claimQueued(now, 1, 5, null),
