@@ -83,23 +83,20 @@ function addPortInput({ root, edits, events }: Workflow): void {
   if (own && type === 'string' && required === 'false') return
   if (own) throw new Problem('It has an input "port" of its own: rename it.', startOf(own.key))
   if (yaml.keysOf(inputs?.value).length > 24)
-    throw new Problem(
-      'It has 25 inputs, as many as GitHub allows: one must make room for "port".',
-      startOf(on.key),
-    )
-  const lines = stringify({ port: PORT }).trimEnd().split('\n')
+    throw new Problem('It has 25 inputs, as many as GitHub allows: "port" needs room.', startOf(on.key))
+  const added = stringify({ port: PORT }).trimEnd().split('\n')
   const isBlock = (node: unknown) => node === null || (yaml.keysOf(node).length > 0 && !yaml.isFlow(node))
   if (dispatch && !yaml.isFlow(on.value) && isBlock(dispatch.value) && (!inputs || isBlock(inputs.value))) {
-    if (inputs) yaml.addLines(inputs, lines, edits)
-    else yaml.addLines(dispatch, ['inputs:', ...lines.map(line => `  ${line}`)], edits)
+    if (inputs) yaml.addLines(inputs, added, edits)
+    else yaml.addLines(dispatch, ['inputs:', ...added.map(line => `  ${line}`)], edits)
     return
   }
   const given = yaml.mapOf(on.value)?.toJSON() ?? {}
   const all = Object.fromEntries(events.map(name => [name, given[name] ?? null]))
   const others = all.workflow_dispatch?.inputs
   all.workflow_dispatch = { ...all.workflow_dispatch, inputs: { ...others, port: PORT } }
-  const text = stringify({ on: all }, { nullStr: '', lineWidth: 0 }).replace(/ +$/gm, '')
-  edits.replace(startOf(on.key), yaml.pairEnd(on, edits), text.trimEnd())
+  const lines = stringify({ on: all }, { nullStr: '', lineWidth: 0 }).trimEnd().split('\n')
+  edits.replace(startOf(on.key), yaml.pairEnd(on, edits), lines.map(line => line.trimEnd()).join('\n'))
 }
 
 function noteTriggers({ events, edits, remark }: Workflow, onKey: number): void {

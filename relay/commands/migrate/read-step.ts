@@ -45,7 +45,8 @@ export function readPortStep(scope: Scope, facts: Facts, remark: (message: strin
   const runId = get('runid')
   if (runId === '' ? !isEntity : !isOwnRunId(runId, scope))
     throw new Problem(`"${runId}" isn't known to be the Port run that started the workflow.`)
-  if (!isEntity) return readPatch(get, { condition: textAt(step, 'if') ?? '', ...facts }, remark)
+  if (!isEntity)
+    return readPatch(get, { condition: (textAt(step, 'if') ?? '').replace(/\s/g, ''), ...facts }, remark)
   if (runId === '' && !facts.byPortOnly)
     throw new Problem('The entity has no run, and not only Port starts the workflow.')
   if (facts.isReferenced) throw new Problem('Other steps read its outputs or its outcome.')
@@ -113,7 +114,7 @@ function readPatch(
 /** What the job's own result doesn't say: the Port run of a green job fails. */
 function conclusionOf(status: string, condition: string): string {
   if (template.hasExpression(status)) return /\bjob\.status\b/.test(status) ? '' : status
-  const isOfFailedJob = /(?<!!\s*)\b(failure|cancelled)\(\)/.test(condition) && !/\|\||always/.test(condition)
+  const isOfFailedJob = /(?<!!)\b(failure|cancelled)\(\)/.test(condition) && !/\|\||always/.test(condition)
   return status === 'FAILURE' && !isOfFailedJob ? 'failure' : ''
 }
 

@@ -102,8 +102,10 @@ function readJob(map: Mapping, edits: TextEdits, called: ReadonlyMap<string, Mig
   return { map, steps, hasAction, calls: calls?.reports ? calls : null }
 }
 
-/** Entities that a step reads from Port. */
-const READS = /operation:\s*["']?(GET|SEARCH)\b|\bapi(\.us)?\.(getport|port)\.io\/v1\/[^\n]*entities/i
+const PORT_API = /\bapi(\.us)?\.(getport|port)\.io\b/i
+/** Whether a line of steps reads entities from Port. */
+const reads = (line: string): boolean =>
+  /operation:\s*["']?(GET|SEARCH)\b/i.test(line) || (PORT_API.test(line) && line.includes('entities'))
 
 /** @returns whether a step of Port's action stays that may finish the Port run */
 function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): boolean {
@@ -118,7 +120,7 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
       const facts: Facts = {
         ...{ byPortOnly, concludes },
         isReferenced: new RegExp(`\\bsteps(\\.|\\[')${textAt(map, 'id')}\\b`).test(edits.text),
-        isRead: READS.test(edits.text.slice(map.range![1])),
+        isRead: edits.text.slice(map.range![1]).split('\n').some(reads),
         stepsFollow: steps.slice(index + 1).some(each => !isPortAction(each.map)),
       }
       try {
@@ -159,8 +161,7 @@ function noteOthers({ root, edits, jobs, remark }: Workflow): boolean {
       const text = map === job ? '' : textOf(map, edits)
       const isHanded = /^\.\//.test(uses) && !(map === job && calls) && getsRun(map, { root, job, step: map })
       const isPorts = /^port-labs\/(?!ocean)/i.test(uses)
-      if (isPortAction(map) || !(isHanded || isPorts || /\bapi(\.us)?\.(getport|port)\.io\b/i.test(text)))
-        continue
+      if (isPortAction(map) || !(isHanded || isPorts || PORT_API.test(text))) continue
       const finishes = isHanded || isPorts || (/actions\/runs/i.test(text) && /status/i.test(text))
       mayFinish ||= finishes
       const what = finishes

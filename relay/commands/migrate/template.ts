@@ -7,13 +7,15 @@ export type Piece = { text: string } | { expression: string }
 /** Splits a text at its `${{ }}`; one that is never closed is text. */
 export function splitTemplate(template: string): Piece[] {
   const pieces: Piece[] = []
-  let at = 0
-  for (const { 0: whole, 1: source, index } of template.matchAll(/\$\{\{((?:'[^']*'|(?!\}\})[^'])*)\}\}/g)) {
-    if (index > at) pieces.push({ text: template.slice(at, index) })
-    pieces.push({ expression: source!.trim() })
-    at = index + whole.length
+  const closed = /\$\{\{((?:'[^']*'|\}(?!\})|[^'}])*)\}\}/y
+  for (let at = 0; at < template.length; at = closed.lastIndex) {
+    closed.lastIndex = template.indexOf('${{', at)
+    const match = template.includes('${{', at) ? closed.exec(template) : null
+    if (!match) return [...pieces, { text: template.slice(at) }]
+    if (match.index > at) pieces.push({ text: template.slice(at, match.index) })
+    pieces.push({ expression: match[1]!.trim() })
   }
-  return at < template.length ? [...pieces, { text: template.slice(at) }] : pieces
+  return pieces
 }
 
 export const hasExpression = (template: string): boolean =>
@@ -67,7 +69,7 @@ const asText = (source: string): string => (TEXT.test(source) ? source : `format
 /** A value of an entity: text with expressions in it. */
 export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
-const STRING = /"(?:[^"\\]|\\.)*"/gs
+const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
 
 /** A value that isn't sent if its expression is empty. */
 export function optionalText(template: string): Json {
@@ -87,7 +89,7 @@ export function jsonValue(template: string, empty: string): Json | undefined {
   if ((marked.match(STRING) ?? []).some(string => /%22/.test(string))) return undefined
   const isWhole = onlyExpression(template) !== null
   return parseJson(
-    marked.replace(/"(?:[^"\\]|\\.)*"|\uE000([^\uE001]*)\uE001/gs, (string, encoded) => {
+    marked.replace(/"(?:[^"\\]|\\.)*(?:"|\\?$)|\uE000([^\uE000\uE001]*)\uE001/gs, (string, encoded) => {
       if (encoded === undefined) return string.replace(/\n\s*/g, '')
       const source = decodeURIComponent(encoded)
       if (/^toJSON\((?!.*(&&|\|\|)).*\)$/is.test(source)) return JSON.stringify(code(source))
@@ -104,7 +106,7 @@ export const writeJson = (value: Json): string =>
     if (!/[\uE000\uE002]/.test(string)) return string
     const pieces = string
       .slice(1, -1)
-      .split(/([\uE000\uE002][^\uE001]*\uE001)/)
+      .split(/([\uE000\uE002][^\uE000-\uE002]*\uE001)/)
       .filter(Boolean)
     const [first = ''] = pieces
     if (first.startsWith('\uE002')) return `\${{ ${guardEmpty(decoded(first))} }}`
