@@ -66,7 +66,6 @@ const asText = (source: string): string => (TEXT.test(source) ? source : `format
 
 // An expression inside JSON, encoded so that it contains neither quotes nor backslashes: \uE000…\uE001 is part of a
 // JSON string, "\uE002…\uE001" is a value of its own.
-/** A value of an entity: text with expressions in it. */
 export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
 const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
