@@ -1,6 +1,7 @@
 /**
- * `npm run docs`: runs the commands of every page in a clean clone of the last commit, against stand-ins of Port and
- * GitHub. A block below `<!-- not run: WHY -->` is left out; one below `<!-- first: COMMAND -->` gets that before it.
+ * `npm run docs [-- PAGE…]`: runs the commands of every page in a clean clone of the last commit, against stand-ins of
+ * Port and GitHub. A block below `<!-- not run: WHY -->` is left out; one below `<!-- first: COMMAND -->` gets that before
+ * it. Each body of a webhook on a page is passed to `send --dry-run`, which must read from it what it says.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,7 +10,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { renderBody } from '../demo/render-body.ts'
 import { startRelay } from '../demo/start-relay.ts'
+import { parseJson } from '../port/parse-json.ts'
+import { isObject, type JsonObject } from '../port/types.ts'
 import { blocks, pages, root, text } from '../test/docs/pages.ts'
 import { freePort } from '../test/support/free-port.ts'
 import { startGitHubApi } from '../test/support/github-api.ts'
@@ -20,6 +25,14 @@ import { send } from '../test/support/send.ts'
 const LIMIT_MS = 900_000
 /** A command that ends only when it is stopped. */
 const SERVES = /^(npx port-webhook-relay|npx node relay\/main\.ts|npm start) *(#.*)?$/
+
+/** What Port fills into the expressions of a body. */
+const CONTEXT: JsonObject = {
+  run: { id: 'r_Q0YotCZMKxDLdlaU' },
+  action: { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['token'] },
+  inputs: { service: 'shop', version: '1.4.2', token: 'aGVsbG8=' },
+  trigger: { by: { user: { email: 'ada@acme.example' } }, origin: 'UI', operation: 'CREATE' },
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'docs-'))
 const clone = join(folder, 'clone')
@@ -56,7 +69,9 @@ const relay = await startRelay({ ...settings, PORT: String(listen) }, folder, ()
 let failures = 0
 try {
   prepare()
-  for (const page of pages) {
+  const asked = process.argv.slice(2)
+  for (const page of pages.filter(each => asked.length === 0 || asked.includes(each))) {
+    for (const body of bodies(page)) tryBody(page, body)
     for (const block of shellBlocks(page)) await tryBlock(page, block)
   }
 } finally {
@@ -86,7 +101,39 @@ function prepare(): void {
   cpSync(join(root, 'examples/deploy/port-action.full-context.json'), join(clone, 'port-action.json'))
   const event = blocks('docs/action.md').find(({ language }) => language === 'json')!.content
   writeFileSync(join(clone, 'event.json'), event)
-  writeFileSync(join(clone, 'body.json'), JSON.stringify({ action: { identifier: 'deploy' }, inputs: {} }))
+  writeFileSync(
+    join(clone, 'body.json'),
+    JSON.stringify({ action: { identifier: 'deploy' }, inputs: {}, trigger: {} }),
+  )
+}
+
+/** The bodies of webhooks on a page, in blocks of their own and in scripts, as Port renders them. */
+function bodies(page: string): JsonObject[] {
+  const texts = blocks(page).flatMap(({ language, content }) =>
+    language === 'json' ? [content] : [...content.matchAll(/^body='(.*)'$/gm)].map(([, body]) => body!),
+  )
+  return texts
+    .map(each => renderBody(parseJson(each) ?? null, CONTEXT))
+    .filter(isObject)
+    .filter(each => isObject(each.action) && isObject(each.inputs))
+}
+
+function tryBody(page: string, body: JsonObject): void {
+  writeFileSync(join(folder, 'body.json'), JSON.stringify(body))
+  const command = ['relay/main.ts', 'send', join(folder, 'body.json'), '--dry-run', '--json']
+  const env = { ...process.env, ...settings }
+  const shown = JSON.parse(execFileSync(process.execPath, command, { cwd: clone, env, encoding: 'utf8' }))
+  const { action, run_id, port: payload } = shown.request.body.client_payload
+  const read = { inputs: shown.inputs, action, run_id, encrypted: payload.encrypted }
+  const { run, action: named, inputs } = body as Record<string, JsonObject>
+  const said = {
+    ...{ inputs, action: named?.identifier, run_id: run?.id ?? null },
+    encrypted: named?.encryptedProperties ?? [],
+  }
+  const isRead = isDeepStrictEqual(read, said)
+  if (!isRead) failures += 1
+  say(`${isRead ? '✓' : '✗'} ${page}: the body ${JSON.stringify(body).slice(0, 60)}…`)
+  if (!isRead) say(`    says ${JSON.stringify(said)}\n    and is read as ${JSON.stringify(read)}`)
 }
 
 interface ShellBlock {
