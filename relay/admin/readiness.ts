@@ -1,7 +1,9 @@
 import type { Context } from 'hono'
 import type { PortClient } from '../../port/client/port-client.ts'
+import { BOUNDS } from '../config/bounds.ts'
 import type { GitHub } from '../github/client.ts'
 import type { RateLimitGate } from '../github/rate-limit-gate.ts'
+import { createTokenBuckets } from '../http/token-bucket.ts'
 import type { Trouble } from '../log/trouble.ts'
 import type { Store } from '../store/store.ts'
 
@@ -32,7 +34,9 @@ const UNKNOWN = 'not checked yet'
 export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Response> {
   const { store, github, gate, clients, isPortAccepted, trouble } = deps
   let checkedAt = Number.NEGATIVE_INFINITY
-  let pinging: Promise<Check> | null = null
+  const pace = createTokenBuckets(BOUNDS.databaseChecks.value)
+  let lastCheck: Promise<Check> | null = null
+  let isChecking = false
 
   function checkCredentials(): void {
     if (performance.now() - checkedAt < CHECK_MS) return
@@ -60,9 +64,11 @@ export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Re
     return { ok: false, detail: 'Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET: messages to Port wait.' }
   }
 
-  /** One write at a time, however often the page is read. */
-  const ofDatabase = () =>
-    (pinging ??= store
+  /** One write at a time, and only so many a minute: between them, the last result is given. */
+  function ofDatabase(): Promise<Check> {
+    if (lastCheck && (isChecking || pace.take('') > 0)) return lastCheck
+    isChecking = true
+    lastCheck = store
       .ping()
       .then(
         (): Check => ({ ok: true }),
@@ -72,8 +78,10 @@ export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Re
         },
       )
       .finally(() => {
-        pinging = null
-      }))
+        isChecking = false
+      })
+    return lastCheck
+  }
 
   return async c => {
     checkCredentials()

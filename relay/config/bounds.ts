@@ -65,6 +65,11 @@ export const BOUNDS = {
     'the slowest is dropped with 503',
   ),
   githubProcessing: bytes('memory for GitHub webhooks that are being processed', 32 * MB, '503'),
+  databaseChecks: amount(
+    'writes a minute by which `/readyz` checks the database',
+    60,
+    'the last result is given',
+  ),
   reportBody: bytes('body of `POST /report`', 256 * KB, '413'),
   reportStartBody: bytes('body of `POST /report/start` and `/report/inputs`', 4 * KB, '413'),
   reportArriving: bytes('memory for reports that are arriving', 8 * MB, 'the slowest is dropped with 503'),

@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { BOUNDS } from '../config/bounds.ts'
 import type { Backend, Row, Statement } from './database.ts'
 import type { FirstUse, Transition } from './delivery.ts'
@@ -30,6 +30,8 @@ import {
 
 const BURST = 20
 const MAX_UNBOUND = 100
+/** As many as the body of a usual webhook. */
+const PROBE_BYTES = 3_000
 /** Deliveries that several relays accept at the same time may have their `seq` in another order than their times. */
 const QUEUED_MARGIN_MS = 60_000
 
@@ -265,7 +267,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     },
     isSessionRevoked: async id => (await one(sessions.isRevoked(id))).length > 0,
     async ping() {
-      await db.run([maintenance.WRITE])
+      await db.run(maintenance.probe(db.clock.now(), randomBytes(PROBE_BYTES).toString('base64')))
     },
     close: () => db.close(),
   }

@@ -830,7 +830,12 @@ describe('health', () => {
       200,
       { ok: true, checks: { database: { ok: true } } },
     ])
-    const broken = await openReceiving({ store: { ping: () => Promise.reject(new Error('gone')) } })
+    let writes = 0
+    const ping = async () => {
+      writes++
+      throw new Error('gone')
+    }
+    const broken = await openReceiving({ store: { ping } })
     const refusal = await broken.request('/readyz')
     expect(refusal.headers.get('retry-after')).toBe('5')
     expect({ status: refusal.status, body: await refusal.json() }).toMatchObject({
@@ -845,6 +850,9 @@ describe('health', () => {
         },
       },
     })
+    // Anybody may read it, and the check writes.
+    for (let n = 0; n < 400; n++) expect((await broken.request('/readyz')).status).toBe(503)
+    expect(writes).toBeLessThan(300)
   })
 })
 

@@ -35,10 +35,10 @@ export interface TestPostgres {
  * @throws Error with what the program printed, if it doesn't start
  */
 export async function startPostgres(
-  options: { settings?: Record<string, string> } = {},
+  options: { folder?: string; settings?: Record<string, string> } = {},
 ): Promise<TestPostgres> {
   const { bin, user } = await findPrograms()
-  const folder = mkdtempSync(join(tmpdir(), 'relay-pg-'))
+  const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'relay-pg-'))
   const data = join(folder, 'data')
   if (user) chownSync(folder, user.uid, user.gid)
   const port = await freePort()

@@ -17,7 +17,7 @@ const NAMES = FIELDS.map(columnOf).join(', ')
 const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
 const RECEIVED = `?${FIELDS.length}`
 
-/** Writes one delivery, or nothing where one with its dedupe key exists. SQLite only. */
+/** Writes one delivery, or nothing where one with its dedupe key exists. */
 export const INSERT = `
   ${INTO} VALUES (${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued')
   ON CONFLICT DO NOTHING`

@@ -1,5 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import type { Statement } from '../database.ts'
+import type { NewDelivery } from '../delivery.ts'
 import type { Dialect } from './dialect.ts'
+import { INSERT, toRow } from './intake.ts'
 
 /** Rows: what was deleted. Runs, events and the like go with it. */
 export function purge(sql: Dialect, before: number, limit: number): Statement {
@@ -57,5 +60,20 @@ export function repairDueTimes(now: number): Statement[] {
   ]
 }
 
-/** Changes nothing, but is a write all the same. */
-export const WRITE: Statement = { sql: 'UPDATE rate_limiter SET granted = granted', params: [] }
+/**
+ * Writes what a webhook writes, and takes it back in the same transaction, so that no worker sees it. An update to the same
+ * values wouldn't do: SQLite writes no page that didn't change, and PostgreSQL finds room for it on a full disk.
+ *
+ * @param noise a body that can't be compressed
+ */
+export function probe(now: number, noise: string): Statement[] {
+  const id = randomUUID()
+  const delivery: NewDelivery = {
+    ...{ id, dedupeKey: id, organisation: '', runId: null, kind: 'none', action: null },
+    ...{ repository: '', eventType: '', workflow: null, ref: null, invocation: noise, receivedAt: now },
+  }
+  return [
+    { sql: INSERT, params: toRow(delivery) },
+    { sql: 'DELETE FROM deliveries WHERE id = ?1', params: [id] },
+  ]
+}

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { startPostgres } from '../../support/postgres.ts'
+import { mountSmallDisk } from '../../support/small-disk.ts'
 import { judge, type Verdict } from '../verdict.ts'
 import { inWorld } from '../world.ts'
 
@@ -120,42 +121,5 @@ export async function sqliteReadOnly(fault: string, options: Options): Promise<V
   } finally {
     disk?.unmount()
     rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-interface SmallDisk {
-  /** Leaves not a byte. */
-  fill(): void
-  free(): void
-  remount(mode: 'ro' | 'rw'): void
-  unmount(): void
-}
-
-function mountSmallDisk(folder: string, size: string): SmallDisk | null {
-  mkdirSync(folder, { recursive: true })
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' })
-  } catch {
-    return null
-  }
-  const filler = join(folder, 'filler')
-  return {
-    fill() {
-      const file = openSync(filler, 'a')
-      try {
-        for (const size of [65_536, 4_096, 1]) {
-          try {
-            for (;;) writeSync(file, Buffer.alloc(size))
-          } catch (error) {
-            if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-          }
-        }
-      } finally {
-        closeSync(file)
-      }
-    },
-    free: () => rmSync(filler, { force: true }),
-    remount: mode => void execFileSync('mount', ['-o', `remount,${mode}`, folder]),
-    unmount: () => void execFileSync('umount', ['-l', folder]),
   }
 }

@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** A disk in memory that a test can fill. */
+export interface SmallDisk {
+  /** Leaves not a byte. */
+  fill(): void
+  free(): void
+  remount(mode: 'ro' | 'rw'): void
+  unmount(): void
+}
+
+/** @returns null where none may be mounted */
+export function mountSmallDisk(folder: string, size: string): SmallDisk | null {
+  mkdirSync(folder, { recursive: true })
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' })
+  } catch {
+    return null
+  }
+  const filler = join(folder, 'filler')
+  return {
+    fill() {
+      const file = openSync(filler, 'a')
+      try {
+        for (const size of [65_536, 4_096, 1]) {
+          try {
+            for (;;) writeSync(file, Buffer.alloc(size))
+          } catch (error) {
+            if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+          }
+        }
+      } finally {
+        closeSync(file)
+      }
+    },
+    free: () => rmSync(filler, { force: true }),
+    remount: mode => void execFileSync('mount', ['-o', `remount,${mode}`, folder]),
+    unmount: () => void execFileSync('umount', ['-l', folder]),
+  }
+}
