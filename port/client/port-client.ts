@@ -11,6 +11,7 @@ import {
 } from '../types.ts'
 import { describeNetworkError } from './network-error.ts'
 import { type Call, PortError, readPortError, TOKEN_PATH } from './port-error.ts'
+import { createRateLimitPause } from './rate-limit-pause.ts'
 import { readNodeRun, readRun, UNREAD } from './read-run.ts'
 import { actionRunBody, nodeRunBody } from './run-bodies.ts'
 import { sendUpdate } from './send-update.ts'
@@ -61,6 +62,8 @@ export interface PortClientOptions {
 
 export interface PortClient {
   run(id: string): PortRun
+  /** When Port accepts requests again after it limited one, ms epoch; until then, every call throws without a request. */
+  pausedUntil(): number
   /** Gets a token now, where one will be needed: it shows whether the credentials are good. */
   authorize(): Promise<void>
   /** The token in use; null before there is one. */
@@ -90,6 +93,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
   const send: Fetch = options.fetch ?? ((url, init) => fetch(url, { ...init, redirect: 'manual' }))
   const tokens = createTokenCache(mint, clock, options.token)
   if (options.token) onToken?.(options.token.value)
+  const pause = createRateLimitPause(clock)
 
   async function mint(): Promise<Token> {
     const answer = await request('POST', TOKEN_PATH, null, { clientId, clientSecret }, null)
@@ -120,6 +124,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
     token: string | null,
   ): Promise<Json> {
     const what = `${method} ${path.replace(/\?.*/, '')}`
+    pause.check(what)
     let answer: { status: number; headers: { get(name: string): string | null }; text: string }
     try {
       const response = await send(base + path, {
@@ -148,8 +153,12 @@ export function createPortClient(options: PortClientOptions): PortClient {
           (hidden, secret) => (secret ? hidden.replaceAll(secret, '***') : hidden),
           redact(text),
         )
-      throw readPortError({ what, runId, host: new URL(base).host, settings, redact: hide }, answer, clock())
+      const call = { what, runId, host: new URL(base).host, settings, redact: hide }
+      const error = readPortError(call, answer, clock())
+      if (error.kind === 'later') pause.limited(error.retryAt)
+      throw error
     }
+    pause.accepted()
     try {
       return answer.text === '' ? null : JSON.parse(answer.text)
     } catch {
@@ -206,6 +215,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
 
   return {
     run: id => (runKind(id) === 'node_run' ? nodeRun(id) : actionRun(id)),
+    pausedUntil: pause.until,
     async authorize() {
       await tokens.get()
     },

@@ -121,9 +121,9 @@ export async function assembleRelay(
     },
     onAttempt: metrics.attempt,
   })
-  const { apply, port, portLimits } = engine
+  const { apply, port } = engine
   const portSide = {
-    pausedUntil: () => Math.max(port.pausedUntil(), ...portLimits.values()),
+    pausedUntil: port.pausedUntil,
     isAccepted: portAnswers.isAccepted,
   }
   const roles = createRoles(config)

@@ -9,7 +9,6 @@ import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply-event
 import type { FindOwners } from './binding/find-owners.ts'
 import { createFindRuns } from './binding/find-runs.ts'
 import type { DispatchDeps } from './dispatch/dispatch.ts'
-import type { PortLimits } from './outbox/send-outbox.ts'
 import { createPortAccess, type PortAccess } from './port-access.ts'
 import type { Policy } from './transition/events.ts'
 import { createWatch } from './watch/watch.ts'
@@ -37,8 +36,6 @@ const LOST_ANSWERS_PLANNED = 110
 export interface Engine {
   apply: ApplyEvent
   port: PortAccess
-  /** What the outboxes know of Port's limits. */
-  portLimits: PortLimits
   dispatchDeps: DispatchDeps
   /** One step of one dispatched or running delivery. */
   watch: (delivery: Delivery) => Promise<void>
@@ -59,7 +56,7 @@ export function createEngine(deps: {
 }): Engine {
   const { store, github, gate, clients, findOwners, policy, publicUrl, log, onTransition, onAttempt } = deps
   const { clock } = store
-  const port = createPortAccess(clients, clock)
+  const port = createPortAccess(clients)
   const apply = createApplyEvent({ store, policy, canReport: port.canReport, log, onTransition })
   const clockOffset = () => github.clockOffset() ?? 0
   const finder = (lists: number, perMinute: number) => {
@@ -75,7 +72,6 @@ export function createEngine(deps: {
   return {
     apply,
     port,
-    portLimits: new Map(),
     dispatchDeps: {
       ...{ store, github, gate, port, apply, publicUrl, onAttempt },
       findRuns: finder(LOST_ANSWERS, LOST_ANSWERS_PLANNED),

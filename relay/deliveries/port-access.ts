@@ -11,7 +11,7 @@ export interface PortAccess {
   client(organisation: string): PortClient | null
   /** The delivery's run in Port. `unread`: Port did not answer, or limits requests now. */
   read(delivery: Delivery): Promise<RunState | 'unread'>
-  /** When Port accepts requests again, milliseconds since 1970. */
+  /** When Port accepts requests of an organisation again, milliseconds since 1970. */
   freeAt(organisation: string): number
   /** The latest such time of all organisations. */
   pausedUntil(): number
@@ -19,37 +19,25 @@ export interface PortAccess {
 
 /** Where Port has no run that could have ended, GitHub alone shows what becomes of the delivery. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
-/** The longest time that is honoured. */
-const LONGEST_MS = 3_600_000
 
-/**
- * Port limits an organisation, not a run: when one request has to wait, all requests of that organisation wait.
- *
- * @param clients by organisation, those with credentials
- */
-export function createPortAccess(clients: ReadonlyMap<string, PortClient>, clock: () => number): PortAccess {
-  const freeAt = new Map<string, number>()
+/** @param clients by organisation, those with credentials */
+export function createPortAccess(clients: ReadonlyMap<string, PortClient>): PortAccess {
   const access: PortAccess = {
     canReport: ({ runId, kind, organisation }) =>
       runId !== null && kind !== 'none' && clients.has(organisation),
     client: organisation => clients.get(organisation) ?? null,
-    freeAt: organisation => freeAt.get(organisation) ?? 0,
-    pausedUntil: () => Math.max(0, ...freeAt.values()),
+    freeAt: organisation => clients.get(organisation)?.pausedUntil() ?? 0,
+    pausedUntil: () => Math.max(0, ...[...clients.values()].map(client => client.pausedUntil())),
     async read(delivery) {
       const { runId, organisation } = delivery
       const client = clients.get(organisation)
       if (!client || runId === null || !access.canReport(delivery)) return NO_PORT_RUN
-      if (clock() < access.freeAt(organisation)) return 'unread'
       try {
         return await client.run(runId).read()
       } catch (error) {
         if (error instanceof PortError && error.kind === 'unknown_run') return NO_PORT_RUN
         // A retry would not change that, and the end of the run must be sent all the same.
         if (error instanceof PortError && error.kind === 'refused') return UNREAD
-        if (error instanceof PortError && error.retryAt !== null) {
-          const until = Math.min(error.retryAt, clock() + LONGEST_MS)
-          freeAt.set(organisation, Math.max(access.freeAt(organisation), until))
-        }
         return 'unread'
       }
     },

@@ -229,13 +229,14 @@ test('the final status waits longer than all before it, when Port asks for that'
   const stage = await openStage()
   const job = openRunner(stage, { 'github-token': '' })
   await job.run('main')
-  const trouble = { status: 429, headers: { 'retry-after': '80' } }
-  for (const call of [
-    (path: string) => path.endsWith('/logs'),
-    (path: string) => path.includes('/runs/') && !path.endsWith('/logs'),
-  ]) {
-    stage.port.fail({ match: ({ path }) => call(path), ...trouble })
-  }
+  const limit = (seconds: string, match: (path: string) => boolean) =>
+    stage.port.fail({
+      match: ({ path }) => match(path),
+      status: 429,
+      headers: { 'retry-after': seconds },
+    })
+  limit('80', path => path.endsWith('/logs'))
+  limit('2', path => path.includes('/runs/') && !path.endsWith('/logs'))
   expect((await job.run('post', job.state())).slice(1)).toEqual([
     expect.stringMatching(/^::warning::Port did not accept all of the log: .*answered 429/),
   ])

@@ -212,6 +212,7 @@ export async function simulate(options: {
   } as Partial<GitHub> as GitHub
 
   const client = {
+    pausedUntil: () => 0,
     run(runId: string) {
       const one = cases.get(runId) as Case
       const open = () => {
@@ -252,7 +253,6 @@ export async function simulate(options: {
   let restarts = 0
 
   planDeliveries()
-  const limits = new Map<string, number>()
   for (let next = schedule.next(); next !== null; next = schedule.next()) {
     at = Math.max(at, Math.ceil(next / SECOND) * SECOND)
     await schedule.run(at)
@@ -279,7 +279,6 @@ export async function simulate(options: {
             log,
             trouble: log,
             retention: 30 * 24 * 60 * MINUTE,
-            limits,
           }),
         ),
       )

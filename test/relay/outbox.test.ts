@@ -250,6 +250,35 @@ describe('when Port asks to wait', () => {
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
 
+  test('all deliveries wait as long as Port asks, however long one of them has been tried', async () => {
+    const relay = await open()
+    const back = relay.port.fail({ ...ALWAYS, status: 503 })
+    for (let minute = 0; minute < 10; minute++) {
+      await relay.send()
+      relay.advance(61_000)
+    }
+    back()
+    relay.port.fail({ status: 429, headers: { 'retry-after': '1' } })
+    await relay.send()
+    await relay.report(await relay.accept('r_2'), FAILED)
+    expect(relay.port.run('r_2').status).toBe('IN_PROGRESS')
+    relay.advance(1_001)
+    await relay.send()
+    for (const run of ['r_1', 'r_2']) expect(relay.port.run(run).status).toBe('FAILURE')
+  })
+
+  test('that names no time, it is asked after 1 s, then after twice as long each time, 32 s at most', async () => {
+    const relay = await open()
+    relay.port.fail({ ...ALWAYS, status: 429 })
+    const waits = []
+    for (let n = 0; n < 7; n++) {
+      await relay.send()
+      waits.push(relay.retryAt('d_1') - relay.now())
+      relay.advance(relay.retryAt('d_1') - relay.now())
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 32].map(seconds => seconds * 1_000))
+  })
+
   test('all deliveries wait, not each finding out for itself', async () => {
     const relay = await open()
     for (const run of ['r_2', 'r_3']) await relay.report(await relay.accept(run), FAILED)

@@ -11,7 +11,7 @@ import { createAnnounceWaiting } from '../../relay/deliveries/dispatch/announce-
 import { DISPATCH_LEASE_MS, dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
 import { createEngine, type Engine } from '../../relay/deliveries/engine.ts'
 import { joinLogs } from '../../relay/deliveries/outbox/coalesce.ts'
-import { OUTBOX_LEASE_MS, type PortLimits, sendOutbox } from '../../relay/deliveries/outbox/send-outbox.ts'
+import { OUTBOX_LEASE_MS, sendOutbox } from '../../relay/deliveries/outbox/send-outbox.ts'
 import { createGitHub, type GitHub } from '../../relay/github/client.ts'
 import { createRateLimitGate, type RateLimitGate } from '../../relay/github/rate-limit-gate.ts'
 import { runKey } from '../../relay/store/dedupe-key.ts'
@@ -161,7 +161,6 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   })
   const open = () => createEngine({ store, github: hub, gate, clients, findOwners, policy, publicUrl, log })
   let engine = open()
-  let limits: PortLimits = new Map()
   const announce = createAnnounceWaiting({ store, gate, apply: (...given) => engine.apply(...given) })
   const warned: Stage['warned'] = []
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
@@ -203,7 +202,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     const pages = await store.claimOutboxes(at, OUTBOX_LEASE_MS, 100)
     for (const page of pages) {
       retries.delete(page.delivery)
-      const deps = { store, client: engine.port.client, log: { warn }, trouble: { warn }, retention, limits }
+      const deps = { store, client: engine.port.client, log: { warn }, trouble: { warn }, retention }
       await sendOutbox(page, deps)
     }
     return pages.length
@@ -288,7 +287,6 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     },
     restart() {
       engine = open()
-      limits = new Map()
       asked = github.requests.length
     },
     workflows: given =>

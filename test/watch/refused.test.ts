@@ -67,12 +67,13 @@ test('a gateway lets the run not be read: its end is reported after five minutes
   expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })
 
-test('Port is not asked again before it wants to be, for whatever delivery', async () => {
+test('after a read was limited, Port gets nothing before it wants to, of whatever delivery, messages neither', async () => {
   const stage = await openStage()
   const ids = [RUN, 'r_B1b2C3d4E5f6G7h8']
   const runs = []
+  let reported = ''
   for (const id of ids) {
-    await stage.dispatch(id)
+    reported = await stage.dispatch(id)
     runs.push(stage.run(`deploy ${id}`))
   }
   await stage.pass(10_000)
@@ -80,7 +81,9 @@ test('Port is not asked again before it wants to be, for whatever delivery', asy
   stage.port.fail({ times: Number.POSITIVE_INFINITY, status: 429, headers, match: isRead })
   for (const run of runs) stage.end(run, 'failure')
   const before = stage.port.requests.length
-  await stage.pass(100_000)
+  await stage.pass(30_000)
+  await stage.report(reported, [{ log: [{ level: 'INFO', message: 'A line of the action.' }] }])
+  await stage.pass(70_000)
   // Both may have been on their way at once.
   expect(stage.port.requests.length - before).toBeLessThanOrEqual(2)
   stage.port.clearFailures()

@@ -17,11 +17,7 @@ export interface OutboxDeps {
   trouble: Pick<Trouble, 'warn'>
   /** How long a message may wait, milliseconds. */
   retention: number
-  limits: PortLimits
 }
-
-/** By organisation, the time until which Port accepts nothing, milliseconds since 1970. */
-export type PortLimits = Map<string, number>
 
 /** How long one page is worked on; the rest is sent with the next claim. */
 const WORK_MS = 10_000
@@ -38,9 +34,10 @@ const LATE_MS = 3_000
 
 /** Sends the messages of a delivery to Port, in order, until one has to be retried. */
 export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: AbortSignal): Promise<void> {
-  const { store, log, limits, retention } = deps
+  const { store, log, retention } = deps
   const { delivery, runId, repository, organisation } = page
   const client = deps.client(organisation)
+  const pausedUntil = () => client?.pausedUntil() ?? 0
   let retryAt: number | null = null
   const about = { delivery, run: runId, repository }
   const began = store.clock()
@@ -50,7 +47,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   for (let [batch] = batches; batch; [batch] = batches) {
     const { message, createdAt } = batch
     const now = store.clock()
-    if (now - began > WORK_MS || stopping?.aborted || (limits.get(organisation) ?? 0) > now) break
+    if (now - began > WORK_MS || stopping?.aborted || pausedUntil() > now) break
     const trouble = client
       ? await attempt(message, createdAt)
       : {
@@ -74,8 +71,8 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
       (fate === 'replace' || 'log' in message) &&
       !(await attempt(replacement(message, trouble), createdAt))
     if (trouble && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
-      retryAt = nextAttempt(store.clock(), page.attempts, trouble.retryAt)
-      if (trouble.kind === 'later') limits.set(organisation, Math.max(limits.get(organisation) ?? 0, retryAt))
+      retryAt =
+        trouble.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, trouble.retryAt)
       deps.trouble.warn({ ...about, ...describeTrouble(trouble) }, 'messages to Port are retried')
       break
     }
@@ -89,8 +86,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   // A message that Port accepted and that is not recorded as sent would be sent again.
   const sent = settledOf(page.messages, batches)
   const now = store.clock()
-  const limit = limits.get(organisation) ?? 0
-  const settleAt = retryAt ?? (limit > now ? limit : null)
+  const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
   /** @returns null where Port accepted it */

@@ -35,7 +35,7 @@ export interface WorkersDeps {
 
 /** Starts everything that advances deliveries: dispatch, watch, outbox, and periodic work. */
 export function startWorkers({ config, store, github, engine, gate, log, trouble }: WorkersDeps): Worker[] {
-  const { port, portLimits: limits } = engine
+  const { port } = engine
   const retention = Math.max(config.retention, config.runTimeout)
   const woken: Record<Work, Worker> = {
     dispatch: startWorker(
@@ -70,7 +70,7 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
         claim: limit => store.claimOutboxes(store.clock(), OUTBOX_LEASE_MS, limit),
         key: page => page.delivery,
         step: (page, stopping) =>
-          sendOutbox(page, { store, client: port.client, log, trouble, retention, limits }, stopping),
+          sendOutbox(page, { store, client: port.client, log, trouble, retention }, stopping),
         concurrency: OUTBOXES_AT_ONCE,
       },
       trouble,
