@@ -1,7 +1,7 @@
 import { isCurrent, isNamed, startEvent } from '../deliveries/binding/match-runs.ts'
 import type { RepositoryFacts } from '../github/read-repository.ts'
 import type { WorkflowRun } from '../github/workflow-run.ts'
-import type { Delivery } from '../store/delivery.ts'
+import type { Delivery, DeliveryRun } from '../store/delivery.ts'
 import type { RunClaims } from './verify-oidc.ts'
 
 /*
@@ -42,8 +42,10 @@ export function checkRepository(claims: RunClaims, { id }: RepositoryFacts): str
 /** Whether the runs that already belong to the delivery exclude this one. */
 export function checkRuns({ runId }: RunClaims, { runs }: Delivery): 'duplicate' | 'past' | null {
   const present = runs.filter(run => !run.past)
+  const isOther = (run: DeliveryRun) =>
+    run.id !== runId && ['answer', 'report', 'port'].includes(run.evidence)
+  if (present.some(isOther)) return 'duplicate'
   if (present.some(run => run.id === runId)) return null
-  if (present.some(run => ['answer', 'report', 'port'].includes(run.evidence))) return 'duplicate'
   return runs.some(run => run.id === runId) ? 'past' : null
 }
 
