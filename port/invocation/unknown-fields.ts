@@ -21,8 +21,10 @@ export function unknownFields(value: JsonObject, known: Known): JsonObject {
 export function merge(...objects: JsonObject[]): JsonObject {
   const filled = objects.filter(each => !isEmpty(each))
   if (filled.length <= 1) return filled[0] ?? {}
-  // Without a prototype, a key `__proto__` is one like any other.
-  return { ...Object.assign(Object.create(null), ...filled) }
+  // An assignment would lose a key `__proto__`.
+  return filled.some(each => Object.hasOwn(each, '__proto__'))
+    ? Object.fromEntries(filled.flatMap(each => Object.entries(each)))
+    : Object.assign({}, ...filled)
 }
 
 export const isEmpty = (value: JsonObject) => Object.keys(value).length === 0

@@ -14,21 +14,23 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { prepareRelay, type RelayProcess } from '../faults/relay-process.ts'
-import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
-import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
+import { startGitHubApi } from '../support/github-api.ts'
+import { startOidcIssuer } from '../support/oidc-issuer.ts'
 import { type PortApi, type PortRun, startPortApi } from '../support/port-api.ts'
 import { startPostgres } from '../support/postgres.ts'
+import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
 import { until } from '../support/until.ts'
 import { honest, memoryOf, type Served } from './honest.ts'
 
 const MEMORY = join(import.meta.dirname, 'memory.ts')
 const REPOSITORY = 'acme/shop'
+const GITHUB_SECRET = 'the secret of the GitHub webhook'
 const AUDIENCE = 'https://relay.example'
 /** What a relay may hold more after an attack than before it, MB. */
 export const HELD_MAY_STAY_MB = 20
 /** RSS is bounded, and does not return: V8 keeps the space for new objects that any load has made it take. */
-const MOST_RSS_MB = 512
+export const MOST_RSS_MB = 512
 
 export const ATTACKS = {
   'small lines': { parallel: 100, lines: 500, width: 1, count: Number.POSITIVE_INFINITY, isPortAway: false },
@@ -80,22 +82,8 @@ export interface ReportSiegeOptions {
 /** Plays the attack for this long, and counts. */
 export async function besiegeReports(options: ReportSiegeOptions): Promise<ReportSiege> {
   const { database, seconds, attack, flags = [] } = options
-  const [port, github, issuer] = await Promise.all([startPortApi(), startGitHubApi(), startOidcIssuer()])
-  const { id: repositoryId } = github.addRepository(REPOSITORY)
-  const env = {
-    PORT_API_URL: port.url,
-    PORT_CLIENT_ID: port.clientId,
-    PORT_CLIENT_SECRET: port.clientSecret,
-    GITHUB_API_URL: github.url,
-    GITHUB_TOKEN: github.token,
-    GITHUB_OIDC_ISSUER: issuer.url,
-    RELAY_REPOSITORY: REPOSITORY,
-    RELAY_PUBLIC_URL: AUDIENCE,
-    RELAY_DATABASE: database,
-    RELAY_DISPATCH_RATE: '0',
-    LOG_LEVEL: 'fatal',
-  }
-  const relay = await prepareRelay(env, [], ['--expose-gc', '--import', MEMORY, ...flags])
+  const world = await openWorld(database, flags)
+  const { relay, port, github } = world
   const accepted: string[] = []
   const honestSenders = (ms: number) => {
     const end = performance.now() + ms
@@ -108,7 +96,7 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
   try {
     await relay.start()
     await honestSenders(1_000)
-    const { delivery, token, portRun } = await bindRun({ relay, port, github, issuer, repositoryId })
+    const { delivery, token, portRun } = await bindRun(world)
     const { heldMs: _, ...before } = await memoryOf(relay)
     if (attack.isPortAway) await port.stop()
     const peak = watchRss(relay)
@@ -163,10 +151,38 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
     }
   } finally {
     await attacker?.terminate()
-    await relay.kill()
-    await Promise.all([port.close(), github.close(), issuer.close()])
+    await world.close()
   }
 }
+
+/** A relay that is not running yet, with the flags of Node's, and what it talks to. */
+export async function openWorld(database: string, flags: string[]) {
+  const [port, github, issuer] = await Promise.all([startPortApi(), startGitHubApi(), startOidcIssuer()])
+  const { id: repositoryId } = github.addRepository(REPOSITORY)
+  const env = {
+    PORT_API_URL: port.url,
+    PORT_CLIENT_ID: port.clientId,
+    PORT_CLIENT_SECRET: port.clientSecret,
+    GITHUB_API_URL: github.url,
+    GITHUB_TOKEN: github.token,
+    GITHUB_OIDC_ISSUER: issuer.url,
+    RELAY_REPOSITORY: REPOSITORY,
+    RELAY_PUBLIC_URL: AUDIENCE,
+    RELAY_DATABASE: database,
+    RELAY_DISPATCH_RATE: '0',
+    GITHUB_WEBHOOK_SECRET: GITHUB_SECRET,
+    LOG_LEVEL: 'fatal',
+  }
+  const relay = await prepareRelay(env, [], ['--expose-gc', '--import', MEMORY, ...flags])
+  return {
+    ...{ port, github, issuer, repositoryId, relay },
+    async close() {
+      await relay.kill()
+      await Promise.all([port.close(), github.close(), issuer.close()])
+    },
+  }
+}
+export type World = Awaited<ReturnType<typeof openWorld>>
 
 const hasReturned = (before: Memory, after: Memory) => after.held - before.held <= HELD_MAY_STAY_MB
 
@@ -178,37 +194,56 @@ async function sendWebhook(relay: RelayProcess, port: PortApi, accepted: string[
   return answer
 }
 
-interface World {
-  relay: RelayProcess
-  port: PortApi
-  github: GitHubApi
-  issuer: OidcIssuer
-  repositoryId: number
+/** A delivery whose workflow run has proved itself: its report token. */
+async function bindRun(world: World) {
+  const { delivery, runId, tokens } = await startDelivery(world, 1)
+  const { token } = await postStart(world.relay.url, delivery, tokens[0] ?? '')
+  return { delivery, token, portRun: world.port.run(runId) }
 }
 
-/** A delivery whose workflow run has proved itself: its report token. */
-async function bindRun({ relay, port, github, issuer, repositoryId }: World) {
-  const accepted: string[] = []
-  const { body } = await sendWebhook(relay, port, accepted)
-  const [id = ''] = accepted
+/**
+ * A delivery that was dispatched, and the OIDC tokens of so many workflow runs whose titles name it.
+ *
+ * @param options.isSeen GitHub's webhooks have shown the runs to the relay
+ */
+export async function startDelivery(
+  world: World,
+  runs: number,
+  { more = {}, isSeen = false }: { more?: object; isSeen?: boolean } = {},
+) {
+  const { relay, port, github, issuer, repositoryId } = world
+  const { id } = port.createRun({ action: 'deploy' })
+  const body = { run: { id }, action: { identifier: 'deploy' }, inputs: {}, ...more }
+  const answer = await send(relay.url, { secret: port.clientSecret, body })
   await until(
     () => github.dispatches.some(each => each.clientPayload.run_id === id),
     'GitHub gets the dispatch',
   )
-  const { id: runId } = github.createRun({
-    ...{ repository: REPOSITORY, displayTitle: id, event: 'repository_dispatch', status: 'in_progress' },
-  })
-  const delivery = String(body.delivery)
-  const answer = await fetch(`${relay.url}/report/start`, {
+  const tokens: string[] = []
+  for (let n = 0; n < runs; n++) {
+    const run = github.createRun({
+      ...{ repository: REPOSITORY, displayTitle: id, event: 'repository_dispatch', status: 'in_progress' },
+    })
+    if (isSeen) await sendRunWebhook(relay.url, run, { github, secret: GITHUB_SECRET })
+    tokens.push(issuer.token({ repository: REPOSITORY, repositoryId, runId: run.id }, AUDIENCE))
+  }
+  return { delivery: String(answer.body.delivery), runId: id, tokens }
+}
+
+/** @returns the report token */
+export async function postStart(
+  url: string,
+  delivery: string,
+  oidcToken: string,
+): Promise<{ token: string }> {
+  const answer = await fetch(`${url}/report/start`, {
     method: 'POST',
-    headers: {
-      authorization: `Bearer ${issuer.token({ repository: REPOSITORY, repositoryId, runId }, AUDIENCE)}`,
-    },
+    headers: { authorization: `Bearer ${oidcToken}` },
     body: JSON.stringify({ delivery }),
   })
   const { token, detail } = (await answer.json()) as { token?: string; detail?: string }
   if (token === undefined) throw new Error(`The start was answered ${answer.status}: ${detail}`)
-  return { delivery, token, portRun: port.run(id) }
+  return { token }
 }
 
 /** What the attacker wrote in Port's log. */
@@ -307,7 +342,7 @@ const nameOf = (number: number, line: number) => `${number}.${line}`
 const times = <T>(count: number, make: (n: number) => T): T[] =>
   Array.from({ length: count }, (_, n) => make(n))
 
-if (!isMainThread) {
+if (!isMainThread && workerData?.attack) {
   const end = new AbortController()
   parentPort?.once('message', () => end.abort())
   parentPort?.postMessage(await runAttacker(workerData, end.signal))
