@@ -29,7 +29,7 @@ const bundles = {
   'relay/lambda': 'relay/dist/lambda/index.mjs',
   'relay/store/sqlite/sqlite-thread': 'relay/dist/sqlite-thread.js',
   'relay/store/sqlite/sqlite-checkpoint-thread': 'relay/dist/sqlite-checkpoint-thread.js',
-  'scripts/trial/play-trial': 'relay/dist/play/index.js',
+  'tools/simulator/simulate': 'relay/dist/simulator/index.js',
 }
 
 /**
@@ -47,8 +47,8 @@ const shared = [
 ]
 
 /** The command `play` loads the player, the stand-ins and the action when it is called: nothing of them is in the relay. */
-const play = { entry: '../../scripts/trial/play-trial.js', file: './play/index.js' }
-const playFiles = ['action.yml', 'action/dist/**/*.*']
+const simulator = { entry: '../../tools/simulator/simulate.js', file: './simulator/index.js' }
+const simulatorFiles = ['action.yml', 'action/dist/**/*.*']
 
 /** JavaScript of the sources, in the project since packages are found from there. */
 const staging = '.build'
@@ -65,10 +65,10 @@ try {
     write(file, content)
     console.log(`${file}  ${(content.length / 1000).toFixed(1)} KB`)
   }
-  for (const file of globSync(playFiles)) {
+  for (const file of globSync(simulatorFiles)) {
     const content = readFileSync(file, 'utf8')
-    built.push({ file: join('relay/dist/play', file), content })
-    write(join('relay/dist/play', file), content)
+    built.push({ file: join('relay/dist/simulator', file), content })
+    write(join('relay/dist/simulator', file), content)
   }
   // What is no longer built goes last: an action that runs meanwhile finds its files.
   const files = new Set(built.map(({ file }) => file))
@@ -86,7 +86,7 @@ function transpile(): void {
   // The sources import its version.
   const { type, version } = JSON.parse(readFileSync('package.json', 'utf8'))
   write(join(staging, 'package.json'), JSON.stringify({ type, version }))
-  const sources = ['{action,relay,port}/**/*.ts', 'scripts/trial/*.ts', 'test/support/**/*.ts']
+  const sources = ['{action,relay,port,tools}/**/*.ts']
   for (const file of globSync(sources, { exclude: ['**/dist/**'] })) {
     const { outputText } = ts.transpileModule(readFileSync(file, 'utf8'), {
       compilerOptions: {
@@ -97,13 +97,13 @@ function transpile(): void {
       },
     })
     const lazily = (from: string) => `import(/* webpackIgnore: true */ '${from}')`
-    let text = outputText.replaceAll(`import("${play.entry}")`, lazily(play.file))
+    let text = outputText.replaceAll(`import("${simulator.entry}")`, lazily(simulator.file))
     if (file.startsWith('action/')) {
       for (const each of shared) text = text.replaceAll(`import('${each.package}')`, lazily(each.file))
     }
     write(join(staging, file.replace(/\.ts$/, '.js')), text)
   }
-  cpSync('test/fixtures/schemas', join(staging, 'test/fixtures/schemas'), { recursive: true })
+  cpSync('tools/simulator/schemas', join(staging, 'tools/simulator/schemas'), { recursive: true })
   for (const { package: from, entry, exports } of shared) {
     write(join(staging, `${entry}.js`), `export { ${exports} } from '${from}'\n`)
   }

@@ -1,9 +1,9 @@
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as core from '@actions/core'
-import { clock } from './runner/clock.ts'
 import { createFetch } from './runner/fetch.ts'
-import { start } from './start/start.ts'
+import { clock } from './runner/runner.ts'
+import { start } from './start.ts'
 
 // Beside this bundle, wherever the runner has put the action.
 const progressScript = join(dirname(process.argv[1]!), '../progress/index.js')

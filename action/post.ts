@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as core from '@actions/core'
-import { finish } from './finish/finish.ts'
-import { clock } from './runner/clock.ts'
+import { finish } from './finish.ts'
 import { createFetch } from './runner/fetch.ts'
+import { clock } from './runner/runner.ts'
 
 await finish({ core, env: process.env, fetch: createFetch(), clock, sleep })

@@ -1,13 +1,11 @@
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { followJob } from './progress/follow-job.ts'
-import type { FollowedJob } from './progress/following.ts'
-import { progressFolder } from './progress/progress-folder.ts'
-import { watchEnd } from './progress/watch-end.ts'
-import { createRelayReporter } from './report/relay-reporter.ts'
-import { createReporter } from './report/reporter.ts'
-import { clock } from './runner/clock.ts'
+import { followJob, watchEnd } from './progress/follow.ts'
+import { type FollowedJob, progressFolder } from './progress/process.ts'
+import { createReporter } from './reporter/direct.ts'
+import { createRelayReporter } from './reporter/relay.ts'
 import { createFetch } from './runner/fetch.ts'
+import { clock } from './runner/runner.ts'
 import { createMasks } from './secrets/masks.ts'
 
 const given = await text(process.stdin)

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Config } from '../relay/config/config.ts'
+import type { Transition } from '../relay/delivery/delivery.ts'
+import { deliveryId } from '../relay/intake/parse.ts'
 import { createStore } from '../relay/store/create-store.ts'
 import type { Backend } from '../relay/store/database.ts'
-import type { Transition } from '../relay/store/delivery.ts'
 import { openBackend } from '../relay/store/open.ts'
-import { deliveryId } from '../relay/webhook/delivery-id.ts'
 import { spread } from './statistics.ts'
 
 const FINISHED = 1_000_000

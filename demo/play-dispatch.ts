@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { GitHubRun } from '../test/support/github-api.ts'
-import { playWorkflow } from '../test/support/player/play-workflow.ts'
-import type { PlayedStep, PlayOptions } from '../test/support/player/types.ts'
 import { sendRunWebhook } from '../test/support/run-webhook.ts'
+import type { GitHubRun } from '../tools/simulator/github/github.ts'
+import type { PlayedStep, PlayOptions } from '../tools/simulator/runner/types.ts'
+import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { REPOSITORY, type Stage } from './open-stage.ts'
 import type { Timeline } from './timeline.ts'
 

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../port/types.ts'
-import type { PortApi } from '../test/support/port-api.ts'
+import type { PortApi } from '../tools/simulator/port/port.ts'
 import type { Timeline } from './timeline.ts'
 
 const OFTEN_MS = 20

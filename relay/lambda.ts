@@ -1,8 +1,8 @@
 import pino from 'pino'
 import { readConfig } from './config/config.ts'
-import { useProxy } from './http/use-proxy.ts'
-import { createHandler } from './lambda/handler.ts'
-import { createLog } from './log/create-log.ts'
+import { useProxy } from './http/outgoing.ts'
+import { createHandler } from './lambda-handler.ts'
+import { createLog } from './log.ts'
 
 useProxy(process.env)
 const config = readConfig(process.env)

@@ -1,12 +1,12 @@
 import packageJson from '../package.json' with { type: 'json' }
-import { overview, runCommand } from './commands/command.ts'
-import { serve } from './commands/serve.ts'
-import { useProxy } from './http/use-proxy.ts'
+import { overview, runCommand } from './cli/command.ts'
+import { serve } from './cli/serve.ts'
+import { useProxy } from './http/outgoing.ts'
 
 useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)
 // The others are loaded when they are asked for: a relay starts without them.
-const commands = name === serve.name ? [serve] : (await import('./commands/commands.ts')).commands
+const commands = name === serve.name ? [serve] : (await import('./cli/commands.ts')).commands
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)

@@ -8,7 +8,7 @@
  *
  * Port's description of workflows was on the branch task_t9fcqu/add_workflow_api_paths in January 2026.
  *
- * Writes test/fixtures/schemas/{github,port}.json: `{ routes: { "POST /path": { request, query, answers } },
+ * Writes tools/simulator/schemas/{github,port}.json: `{ routes: { "POST /path": { request, query, answers } },
  * components: { schemas } }`, all of it JSON Schema as ajv takes it.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -183,7 +183,7 @@ const known = (api.components?.schemas ?? {}) as Json
 const schemas: Json = {}
 // A Set may grow while it is walked: what a schema refers to is visited in its turn.
 for (const reference of seen) schemas[reference] = cutSchema(known[reference], known, seen)
-const target = new URL(`../test/fixtures/schemas/${name}.json`, import.meta.url)
+const target = new URL(`../tools/simulator/schemas/${name}.json`, import.meta.url)
 // Each on a line of its own.
 const lines = (each: Json) =>
   Object.entries(each).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)

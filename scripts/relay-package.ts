@@ -23,7 +23,7 @@ export function relayPackage(folder: string): { file: string; content: string }[
     type: 'module',
     bin: { [NAME]: 'cli.js' },
     // What the command `play` loads is in a folder of its own.
-    files: ['*.js', 'play'],
+    files: ['*.js', 'simulator'],
   }
   return [
     { file: `${folder}/package.json`, content: `${JSON.stringify(manifest, null, 2)}\n` },

@@ -1,17 +1,18 @@
 /**
  * `node scripts/screenshots.ts [FOLDER]`: the pictures of the dashboard in docs/images, from a relay with invented deliveries.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
-import { openRelay } from '../relay/commands/open-relay.ts'
 import { readConfig } from '../relay/config/config.ts'
+import { openRelay } from '../relay/relay.ts'
 import { placeDay } from '../test/admin/place-day.ts'
 import { openBrowser } from '../test/support/browser.ts'
-import { startGitHubApi } from '../test/support/github-api.ts'
 import { send } from '../test/support/send.ts'
 import { SECRET } from '../test/support/sign.ts'
+import { startGitHubApi } from '../tools/simulator/github/github.ts'
 
 const folder = process.argv[2] ?? join(import.meta.dirname, '../docs/images')
 const token = 'an-admin-token-of-some-length'

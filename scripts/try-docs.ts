@@ -13,14 +13,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { renderBody } from '../demo/render-body.ts'
 import { startRelay } from '../demo/start-relay.ts'
-import { parseJson } from '../port/parse-json.ts'
+import { parseJson } from '../port/text.ts'
 import { isObject, type JsonObject } from '../port/types.ts'
 import { blocks, pages, root, text } from '../test/docs/pages.ts'
 import { freePort } from '../test/support/free-port.ts'
-import { startGitHubApi } from '../test/support/github-api.ts'
-import { startOidcIssuer } from '../test/support/oidc-issuer.ts'
-import { startPortApi } from '../test/support/port-api.ts'
 import { send } from '../test/support/send.ts'
+import { startGitHubApi } from '../tools/simulator/github/github.ts'
+import { startOidcIssuer } from '../tools/simulator/github/oidc-issuer.ts'
+import { startPortApi } from '../tools/simulator/port/port.ts'
 
 const LIMIT_MS = 900_000
 /** A command that ends only when it is stopped. */

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { packClientPayload, readClientPayload } from '../port/client-payload.ts'
-import { readInvocation } from '../port/invocation/read-invocation.ts'
+import { readInvocation } from '../port/invocation/invocation.ts'
+import { packClientPayload, readClientPayload } from '../port/payload.ts'
 import type { JsonObject } from '../port/types.ts'
+import { openRouteSchemas } from '../tools/simulator/route-schemas.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
-import { openRouteSchemas } from './support/route-schemas.ts'
 
 /** What the relay allows itself of GitHub's 65,535. */
 const MAX_PAYLOAD_BYTES = 64_000

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { packClientPayload } from '../port/client-payload.ts'
+import { packClientPayload } from '../port/payload.ts'
 import type { JsonObject } from '../port/types.ts'
 import { fitInputs, offeredNames, offerInputs } from '../relay/github/workflow-inputs.ts'
+import { startGitHubApi } from '../tools/simulator/github/github.ts'
+import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { onStandIn, playForPort } from './play-for-port.ts'
 import { invocationOf, parsed, root, workflowOf } from './render-example.ts'
-import { startGitHubApi } from './support/github-api.ts'
-import { playWorkflow } from './support/player/play-workflow.ts'
 
 /** Plays the workflow beside the definition of a Port action. */
 function play(example: string, commands: string[], broken = '') {

@@ -2,7 +2,8 @@ import { globSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../port/types.ts'
-import { createTargets } from '../relay/webhook/target.ts'
+import { createTargets } from '../relay/intake/target.ts'
+import { checkWorkflow } from '../tools/simulator/runner/read-workflow.ts'
 import {
   definition,
   entity,
@@ -14,7 +15,6 @@ import {
   typed,
   workflowOf,
 } from './render-example.ts'
-import { checkWorkflow } from './support/player/check-workflow.ts'
 
 const workflows = globSync('examples/*/*.yml', { cwd: root }).sort()
 /** Written for Port; the others were there before. */

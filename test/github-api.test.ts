@@ -1,7 +1,7 @@
 import type { Octokit } from '@octokit/rest'
 import { afterEach, expect, test } from 'vitest'
+import { type GitHubApi, startGitHubApi } from '../tools/simulator/github/github.ts'
 import { octokitFor, refusalOf } from './support/github-api/octokit-for.ts'
-import { type GitHubApi, startGitHubApi } from './support/github-api.ts'
 
 const SHOP = { owner: 'acme', repo: 'shop' }
 const DEPLOY = {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readInvocation } from '../port/invocation/read-invocation.ts'
+import { readInvocation } from '../port/invocation/invocation.ts'
 import { isObject, type Json, type JsonObject } from '../port/types.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
 

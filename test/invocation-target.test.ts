@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { readInvocation } from '../port/invocation/read-invocation.ts'
+import { readInvocation } from '../port/invocation/invocation.ts'
 import { openReceiving } from './support/receiving.ts'
 
 const open = () => openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })

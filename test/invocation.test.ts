@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readInvocation } from '../port/invocation/read-invocation.ts'
-import { runKind } from '../port/invocation/run-kind.ts'
-import { isObject, type Json, type JsonObject } from '../port/types.ts'
+import { readInvocation } from '../port/invocation/invocation.ts'
+import { isObject, type Json, type JsonObject, runKind } from '../port/types.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
 
 /** Reads a fixture as the relay does: its body, and its RUN_ID header. */

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { BOUNDS, type Bound } from '../relay/config/bounds.ts'
+import { BOUNDS, type Bound } from '../relay/config/limits.ts'
 
 const page = readFileSync(join(import.meta.dirname, '../docs/limits.md'), 'utf8')
 

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { until } from '../tools/simulator/http-server.ts'
 import { encryptWith } from './action/encrypt.ts'
 import { BODY, openTrialFolder, ROOT, RUN_ID, USES, workflow } from './open-trial-folder.ts'
-import { until } from './support/until.ts'
 
 const LINK = 'http://github/you/your-repository/actions/runs/1/attempts/1'
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { describeNetworkError, wasNotSent } from '../port/client/network-error.ts'
+import { describeNetworkError, wasNotSent } from '../port/client/errors.ts'
 
 /** A port of this machine on which `answer` gets each connection. */
 async function listen(answer: (socket: Socket) => void): Promise<number> {

@@ -1,8 +1,8 @@
 import { onTestFinished } from 'vitest'
-import { createPortClient, type PortClientOptions, PortError } from '../port/client/port-client.ts'
+import { createPortClient, type PortClientOptions, PortError } from '../port/client/client.ts'
 import type { LogLine } from '../port/types.ts'
-import type { PortApiOptions } from './support/port-api/types.ts'
-import { type PortApi, startPortApi } from './support/port-api.ts'
+import { type PortApi, startPortApi } from '../tools/simulator/port/port.ts'
+import type { PortApiOptions } from '../tools/simulator/port/state.ts'
 
 /** Port's stand-in and a client of it, for one test. */
 export async function openPort(options: PortApiOptions = {}, more: Partial<PortClientOptions> = {}) {

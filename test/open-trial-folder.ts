@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { onTestFinished, vi } from 'vitest'
 import type { JsonObject } from '../port/types.ts'
-import { play } from '../relay/commands/play.ts'
+import { play } from '../relay/cli/simulate.ts'
 import { run } from './support/run-command.ts'
 
 export const ROOT = join(import.meta.dirname, '..')

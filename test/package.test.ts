@@ -7,11 +7,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { acts } from '../demo/acts.ts'
 import { openStage } from '../demo/open-stage.ts'
 import { playAct } from '../demo/play-act.ts'
+import { startGitHubApi } from '../tools/simulator/github/github.ts'
+import { until } from '../tools/simulator/http-server.ts'
 import { builtRelay } from './support/built-relay.ts'
-import { startGitHubApi } from './support/github-api.ts'
 import { openRelayHere, relayEnv } from './support/relay.ts'
 import { SECRET } from './support/sign.ts'
-import { until } from './support/until.ts'
 
 const exec = promisify(execFile)
 const root = join(import.meta.dirname, '..')

@@ -2,12 +2,12 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { packClientPayload } from '../port/client-payload.ts'
+import { packClientPayload } from '../port/payload.ts'
 import type { Invocation } from '../port/types.ts'
-import { startGitHubApi } from './support/github-api.ts'
-import { playWorkflow } from './support/player/play-workflow.ts'
-import type { PlayOptions } from './support/player/types.ts'
-import { startPortApi } from './support/port-api.ts'
+import { startGitHubApi } from '../tools/simulator/github/github.ts'
+import { startPortApi } from '../tools/simulator/port/port.ts'
+import type { PlayOptions } from '../tools/simulator/runner/types.ts'
+import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
 
 /** Plays a workflow on the built action, with commands that write down how they are called, and fail with the argument `broken`. */
 export async function playForPort(

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { playWorkflow } from './support/player/play-workflow.ts'
-import type { PlayedJob, PlayedStep, PlayOptions } from './support/player/types.ts'
+import type { PlayedJob, PlayedStep, PlayOptions } from '../tools/simulator/runner/types.ts'
+import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
 
 export const fixtures = join(import.meta.dirname, 'fixtures/player')
 export const clientPayload = {

@@ -3,10 +3,10 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { startGitHubApi } from '../tools/simulator/github/github.ts'
+import { checkWorkflow } from '../tools/simulator/runner/read-workflow.ts'
+import { rerunWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { clientPayload, fixtures, isRunning, named, play, playSteps, seen } from './play-steps.ts'
-import { startGitHubApi } from './support/github-api.ts'
-import { checkWorkflow } from './support/player/check-workflow.ts'
-import { rerunWorkflow } from './support/player/rerun-workflow.ts'
 
 const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
 

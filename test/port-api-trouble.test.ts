@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type PortApi, startPortApi } from '../tools/simulator/port/port.ts'
 import { callPort, mintToken } from './support/port-api/call-port.ts'
-import { type PortApi, startPortApi } from './support/port-api.ts'
 
 let api: PortApi
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createPortClient } from '../port/client/port-client.ts'
+import { createPortClient } from '../port/client/client.ts'
 import { failure, fakePort, info, openPort } from './open-port.ts'
 
 describe('what Port refuses is one of a few kinds, with a sentence to act on', () => {

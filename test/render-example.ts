@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parse } from 'yaml'
 import { renderBody } from '../demo/render-body.ts'
-import { readInvocation } from '../port/invocation/read-invocation.ts'
+import { readInvocation } from '../port/invocation/invocation.ts'
 import type { Invocation, Json, JsonObject } from '../port/types.ts'
 
 export const root = join(import.meta.dirname, '..')

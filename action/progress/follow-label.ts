@@ -1,9 +1,9 @@
 import type { RunUpdate } from '../../port/types.ts'
-import { linksOf } from '../report/links.ts'
-import { createStepLister, isForbidden, type ListedStep, retryAtOf } from '../runner/list-steps.ts'
-import { readRunFile } from '../runner/run-file.ts'
+import { linksOf } from '../reporter/reporter.ts'
+import { createStepLister, isForbidden, type ListedStep, retryAtOf } from '../runner/jobs.ts'
 import type { Redact } from '../secrets/redact.ts'
-import type { FollowedJob, Following } from './following.ts'
+import { readRunFile } from '../steps/run.ts'
+import type { FollowedJob, Following } from './process.ts'
 
 const LONGEST_NAME = 80
 

@@ -1,7 +1,8 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { HttpClient } from '@actions/http-client'
-import type { Fetch } from '../../port/client/port-client.ts'
+import type { Fetch } from '../../port/client/client.ts'
+import { describeNetworkError, errorChain } from '../../port/client/errors.ts'
 
 /** The headers of a response; of one that is there twice, the first counts. */
 class ResponseHeaders {
@@ -67,3 +68,7 @@ export function createFetch(): Fetch {
       sent.end(body)
     })
 }
+
+/** A network failure in short, with what helps where a certificate is not trusted. */
+export const whyNoAnswer = (error: unknown): string =>
+  errorChain(error).find(each => each instanceof UntrustedCertificate)?.message ?? describeNetworkError(error)

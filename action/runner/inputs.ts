@@ -1,7 +1,6 @@
-import { parseJson } from '../../port/parse-json.ts'
+import { parseJson } from '../../port/text.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
-import { help } from './help.ts'
-import type { Runner } from './runner.ts'
+import { help, type Runner } from './runner.ts'
 
 const REPORT = ['job', 'workflow', 'updates', 'off'] as const
 const ON_DUPLICATE = ['fail', 'continue'] as const

@@ -1,8 +1,7 @@
-import type { ClientPayload } from '../../port/client-payload.ts'
-import { trimEnd } from '../../port/trim-end.ts'
-import { help } from './help.ts'
+import type { ClientPayload } from '../../port/payload.ts'
+import { trimEnd } from '../../port/text.ts'
 import type { Inputs } from './inputs.ts'
-import type { Runner } from './runner.ts'
+import { help, type Runner } from './runner.ts'
 
 /** The way to Port through the relay, for a job without credentials of Port. */
 export interface RelayAccess {

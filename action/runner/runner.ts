@@ -19,7 +19,7 @@ type Core = Pick<
 export interface Runner {
   core: Core
   env: Record<string, string | undefined>
-  fetch: import('../../port/client/port-client.ts').Fetch
+  fetch: import('../../port/client/client.ts').Fetch
   /** ms epoch */
   clock: () => number
   sleep: (ms: number) => Promise<unknown>
@@ -78,3 +78,73 @@ function pathWithin(workspace: string | undefined, folder: string): string {
   const path = workspace ? relative(workspace, folder).replaceAll('\\', '/') : ''
   return path.startsWith('..') || isAbsolute(path) ? './' : `./${path}`
 }
+
+/**
+ * Whole ms epoch at this process's start and the time since: it goes on evenly, also where the machine's clock is set back
+ * or forward meanwhile, as that of a machine that has just woken up.
+ */
+export const clock = (): number => Math.round(performance.timeOrigin + performance.now())
+
+/** The headings of docs/errors.md. */
+export type Topic =
+  | 'inputs'
+  | 'runner'
+  | 'credentials'
+  | 'payload'
+  | 'large-payloads'
+  | 'secret-inputs'
+  | 'outputs'
+  | 'duplicates'
+  | 'matrix'
+  | 'first-step'
+  | 'steps'
+  | 'port-log'
+  | 'port-run'
+  | 'entities'
+  | 'port'
+
+const PAGE = 'docs/errors.md'
+
+/**
+ * The end of a message that somebody has to act on: where to read more. The page is that of the release in use;
+ * where the action is used by path, it is in the same repository. On an Enterprise Server the runner does not show
+ * whether it found the action there or on github.com, where each is that GitHub Connect brings; a copy made by
+ * actions-sync has the same name.
+ */
+export function help(env: Runner['env'], topic: Topic): string {
+  const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env
+  const page = `${PAGE}#${topic}`
+  return ` See ${repository ? `https://github.com/${repository}/blob/${ref || 'main'}/${page}` : page}`
+}
+
+/** Whether a message has such an end already. */
+export const isExplained = (message: string): boolean => message.includes(`${PAGE}#`)
+
+/** Something wrong in a file that steps write to. */
+export interface Mistake {
+  /** The number of the line; null if it is of the file as a whole. */
+  line: number | null
+  /** Without its full stop. */
+  sentence: string
+  /** What is wrong there. */
+  value?: string
+}
+
+const LONGEST = 60
+
+/**
+ * `Line 3 of $PORT_RUN: link must be a URL: "pull/7".`
+ *
+ * @param redact goes over the value before it is cut: half a secret would be found by nobody
+ */
+export function describeMistake(
+  { line, sentence, value }: Mistake,
+  file: string,
+  redact: (text: string) => string,
+): string {
+  const place = line === null ? file : `Line ${line} of ${file}`
+  const end = value === undefined ? '' : `: ${JSON.stringify(shorten(redact(value)))}`
+  return `${place}: ${redact(sentence)}${end}.`
+}
+
+const shorten = (text: string) => (text.length > LONGEST ? `${text.slice(0, LONGEST).toWellFormed()}…` : text)

@@ -1,5 +1,5 @@
-import type { Token } from '../../port/client/token-cache.ts'
-import type { JobFiles } from './job-files.ts'
+import type { Token } from '../../port/client/client.ts'
+import type { JobFiles } from './files.ts'
 import type { RelayAccess } from './relay-access.ts'
 import type { Runner } from './runner.ts'
 

@@ -1,3 +1,5 @@
+import type { Inputs } from '../runner/inputs.ts'
+import type { Runner } from '../runner/runner.ts'
 import { createRedact, type Redact } from './redact.ts'
 
 /** The texts that must not reach Port, and a growing list of them. */
@@ -49,3 +51,22 @@ function maskOf(line: string): string | null {
 /** @see https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts (escapeData) */
 const unescapeData = (text: string) =>
   text.replace(/%0D|%0A|%25/gi, found => ({ '%0D': '\r', '%0A': '\n' })[found.toUpperCase()] ?? '%')
+
+/**
+ * The keys and tokens of the job itself, which `env >> "$PORT_LOG"` would show to Port, and what the input `mask` names.
+ */
+export function jobCredentials(
+  inputs: Inputs,
+  env: Runner['env'],
+  reportToken: string | null = null,
+): string[] {
+  return [
+    inputs.portClientSecret,
+    inputs.privateKey,
+    inputs.githubToken,
+    reportToken ?? '',
+    env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? '',
+    env.ACTIONS_RUNTIME_TOKEN ?? '',
+    ...inputs.mask,
+  ].filter(secret => secret !== '')
+}

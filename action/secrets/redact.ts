@@ -1,6 +1,3 @@
-import { maskParts } from './mask-parts.ts'
-import { secretForms } from './secret-forms.ts'
-
 export type Redact = (text: string) => string
 
 /**
@@ -113,4 +110,150 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
     }
     return found
   }
+}
+
+/** A line `{` or a value `1` would mask most of the log; a secret of its own is masked at any length. */
+const SHORTEST_PART = 4
+
+/**
+ * All that must be masked of one secret: its lines, and where it is JSON, each text and number inside it.
+ *
+ * A text of several lines is not among them as a whole: the runner masks each line of what it is given, also a
+ * line that holds no more than a bracket. So the runner does not know the Base64 of the whole either, as it does of a
+ * secret of one line, and is given that.
+ *
+ * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)
+ */
+export function maskParts(secret: string): string[] {
+  const whole = linesOf(secret)
+  const inside = valuesIn(secret)
+  const encoded = [secret, ...inside].filter(text => linesOf(text).length > 1).flatMap(encode)
+  const long = [...whole, ...inside.flatMap(linesOf)].filter(isLong)
+  // A secret of short lines alone is masked all the same, but for brackets and the like.
+  const short = whole.length === 1 ? whole : long.length > 0 ? [] : whole.filter(hasWord)
+  return [...new Set([...short, ...long, ...encoded])]
+}
+
+/** Of its forms those that others begin with, whatever comes after the text. */
+function encode(text: string): string[] {
+  const forms = base64Forms(text.trim())
+  return forms.filter(form => !forms.some(other => other !== form && form.startsWith(other)))
+}
+
+const hasWord = (part: string) => /[\p{L}\p{N}]/u.test(part)
+const isLong = (part: string) => part.length >= SHORTEST_PART
+const linesOf = (text: string) =>
+  text
+    .split(/[\r\n]+/)
+    .map(line => line.trim())
+    .filter(line => line !== '')
+
+/** The texts and numbers inside JSON; a number as it stands there, and as whoever reads it may print it. */
+function valuesIn(text: string): string[] {
+  const found: string[] = []
+  const keep = (_: string, value: unknown) => {
+    if (typeof value === 'string') found.push(value)
+    return value
+  }
+  try {
+    JSON.parse(text, keep)
+  } catch {
+    return []
+  }
+  // As they stand there: what is parsed may have lost digits.
+  const numbers = outsideStrings(text).match(/-?\d[\d.eE+-]*/g) ?? []
+  return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
+}
+
+/** Valid JSON without its strings. */
+function outsideStrings(json: string): string {
+  let rest = ''
+  let inString = false
+  for (let i = 0; i < json.length; i++) {
+    const char = json[i]
+    if (char === '"') inString = !inString
+    else if (inString && char === '\\') i++
+    if (!inString) rest += char === '"' ? ' ' : char
+  }
+  return rest
+}
+
+/**
+ * A secret as it is, and as programs print it, which is more than the runner masks.
+ *
+ * @see https://github.com/actions/runner/blob/main/src/Sdk/DTLogging/Logging/ValueEncoders.cs
+ */
+function secretForms(secret: string): string[] {
+  const inJson = jsonEscape(secret)
+  const inAscii = inJson.replace(/[^\x00-\x7f]/g, toUnicodeEscape)
+  const inUrl = encodeURIComponent(secret.toWellFormed())
+  const strictly = inUrl.replace(/[!'()*]/g, found => `%${hexOf(found).toUpperCase()}`)
+  return [
+    ...new Set([
+      secret,
+      // Go, and others, escape what a page would take for markup.
+      ...[inJson, inAscii].flatMap(form => [
+        form,
+        form.replace(/[<>&]/g, toUnicodeEscape),
+        form.replace(/[<>&']/g, toUnicodeEscape),
+      ]),
+      // PHP.
+      inAscii.replaceAll('/', '\\/'),
+      inDotNet(secret),
+      // JSON in a text of JSON: `toJSON` of an output that is JSON itself.
+      jsonEscape(inJson),
+      secret.replaceAll('"', '\\"'),
+      secret.replaceAll("'", "''"),
+      // The trace of a shell, `set -x`.
+      secret.replaceAll("'", "'\\''"),
+      // With and without !'()*, in either case, and spaces as in a form.
+      ...[inUrl, strictly]
+        .flatMap(form => [form, form.replace(/%../g, found => found.toLowerCase())])
+        .flatMap(form => [form, form.replaceAll('%20', '+')]),
+      ...QUOTES.flatMap(quote => APOSTROPHES.map(apostrophe => xmlEscape(secret, quote, apostrophe))),
+      ...base64Forms(secret),
+    ]),
+  ]
+}
+
+const jsonEscape = (text: string) => JSON.stringify(text).slice(1, -1)
+
+const hexOf = (char: string) => char.charCodeAt(0).toString(16)
+const toUnicodeEscape = (char: string) => `\\u${hexOf(char).padStart(4, '0')}`
+
+/** @see https://learn.microsoft.com/dotnet/standard/serialization/system-text-json/character-encoding */
+const inDotNet = (text: string) =>
+  text.replace(/./gs, char =>
+    /["'`<>&+]|[^\b\t\n\f\r -~]/.test(char)
+      ? `\\u${hexOf(char).toUpperCase().padStart(4, '0')}`
+      : jsonEscape(char),
+  )
+
+const QUOTES = ['"', '&quot;', '&#34;']
+const APOSTROPHES = ["'", '&apos;', '&#39;', '&#x27;']
+const XML: Record<string, string> = { '<': '&lt;', '>': '&gt;', '&': '&amp;' }
+const xmlEscape = (text: string, quote: string, apostrophe: string) =>
+  text
+    .replace(/[<>&]/g, found => XML[found]!)
+    .replaceAll('"', quote)
+    .replaceAll("'", apostrophe)
+
+/** A shorter piece of Base64 would be found in any text. */
+const SHORTEST_BASE64 = 4
+
+/**
+ * What Base64 makes of a text. It holds a text in three ways, by what stands before it (`base64(user:password)`). Its last
+ * digit depends on what follows, so each form is there with it and without.
+ */
+function base64Forms(text: string): string[] {
+  const bytes = Buffer.from(text)
+  const digits = [0, 1, 2].flatMap(offset => {
+    const rest = bytes.subarray(offset)
+    const all = rest.toString('base64').replaceAll('=', '')
+    return [all, all.slice(0, Math.floor((rest.length * 8) / 6))]
+  })
+  return digits
+    .filter(form => form.length >= SHORTEST_BASE64)
+    .flatMap(form => [form, form.replaceAll('+', '-').replaceAll('/', '_')])
 }

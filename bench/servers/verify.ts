@@ -1,6 +1,6 @@
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
-import { verifySignature } from '../../relay/webhook/signature.ts'
+import { verifySignature } from '../../relay/intake/signature.ts'
 import { SECRET } from '../load/webhooks.ts'
 
 const app = new Hono().post('/webhook', async c => {

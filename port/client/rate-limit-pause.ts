@@ -1,4 +1,4 @@
-import { PortError } from './port-error.ts'
+import { PortError } from './errors.ts'
 
 /** Where Port names no time: at first, doubled each time, and at most. */
 const FIRST_MS = 1_000

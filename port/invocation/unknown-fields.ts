@@ -1,5 +1,5 @@
 import { isObject, type Json, type JsonObject } from '../types.ts'
-import { text } from './read-value.ts'
+import { text } from './values.ts'
 
 /** What a shape has, by name. A value that its test refuses is not the shape's, but the author's own. */
 export type Known = Record<string, (value: Json) => boolean>

@@ -1,17 +1,18 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
-import { parseJson } from '../../port/parse-json.ts'
+import { parseJson } from '../../port/text.ts'
 import { isObject } from '../../port/types.ts'
-import { BOUNDS } from '../config/bounds.ts'
+import { BOUNDS } from '../config/limits.ts'
+import type { Delivery, HistoryEntry } from '../delivery/delivery.ts'
+import { boundRun } from '../delivery/runs.ts'
 import { Problem, refuseOthers } from '../http/problem.ts'
+import type { Refusal, Refusals } from '../http/refusals.ts'
 import type { Store } from '../store/store.ts'
+import type { Roles } from './auth.ts'
 import { FILTERS, type GivenFilter, MAX_LISTED, readBulkFilter, readFilter, readWhole } from './filter.ts'
 import { openApi } from './openapi.ts'
 import { knownDelivery, MAX_REDELIVERED, mustBeRedeliverable, type Redelivery } from './redelivery.ts'
-import type { Refusals } from './refusals.ts'
-import type { Roles } from './roles.ts'
-import { iso, showDelivery, showEvents, showRefusal } from './show-delivery.ts'
 
 const MAX_BODY = 4096
 
@@ -140,3 +141,46 @@ function readFlag(name: string, text: string | undefined): boolean {
 const tooLarge = () => {
   throw new Problem(413, `The body is larger than ${MAX_BODY} bytes.`)
 }
+
+/** A delivery as the API shows it: no inputs, no people. */
+function showDelivery(d: Delivery) {
+  const run = boundRun(d)
+  return {
+    delivery: d.id,
+    seq: d.seq,
+    state: d.state,
+    reason: d.reason,
+    run_id: d.runId,
+    action: d.action,
+    repository: d.repository,
+    event_type: d.eventType,
+    workflow: d.workflow,
+    ref: d.ref,
+    github_run_id: run?.id ?? null,
+    evidence: run?.evidence ?? null,
+    attempts: d.attempts,
+    waiting_for: d.waitingFor,
+    cancel_requested_at: isoOrNull(d.cancelRequestedAt),
+    received_at: iso(d.receivedAt),
+    updated_at: iso(d.updatedAt),
+    due_at: isoOrNull(d.dueAt),
+  }
+}
+
+/** The history, which begins with the acceptance. */
+function showEvents(delivery: Delivery, events: (HistoryEntry & { at: number })[]) {
+  return [
+    { time: iso(delivery.receivedAt), type: 'accepted', details: {} },
+    ...events.map(({ at, type, details }) => ({ time: iso(at), type, details })),
+  ]
+}
+
+/** A refused webhook as the API shows it. */
+const showRefusal = ({ firstAt, lastAt, ...rest }: Refusal) => ({
+  first_at: iso(firstAt),
+  last_at: iso(lastAt),
+  ...rest,
+})
+
+const iso = (ms: number) => new Date(ms).toISOString()
+const isoOrNull = (ms: number | null) => (ms === null ? null : iso(ms))

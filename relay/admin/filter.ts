@@ -1,8 +1,8 @@
 import { isRepository } from '../config/routes.ts'
 import { duration } from '../config/values.ts'
+import { REDELIVERABLE, STATES, type State } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
-import { runKey } from '../store/dedupe-key.ts'
-import { REDELIVERABLE, STATES, type State } from '../store/delivery.ts'
+import { runKey } from '../store/sql/intake.ts'
 import type { Filter } from '../store/store.ts'
 
 /** The filters of lists and of bulk redelivery, as addresses, bodies and forms name them. */

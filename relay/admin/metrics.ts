@@ -1,10 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Context } from 'hono'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import packageJson from '../../package.json' with { type: 'json' }
-import type { DispatchOutcome } from '../github/dispatch-outcome.ts'
-import { ANSWER_OUTCOMES, type AnswerOutcome } from '../http/answer-outcome.ts'
-import { PROBLEM_STATUSES } from '../http/problem.ts'
-import { type Delivery, type Evidence, OPEN_STATES, type Transition } from '../store/delivery.ts'
+import { type Delivery, type Evidence, OPEN_STATES, type Transition } from '../delivery/delivery.ts'
+import type { GitHub } from '../github/client.ts'
+import type { DispatchOutcome } from '../github/errors.ts'
+import type { RateLimitGate } from '../github/rate-limit-pause.ts'
+import { ANSWER_OUTCOMES, type AnswerOutcome, PROBLEM_STATUSES, Problem } from '../http/problem.ts'
+import type { Trouble } from '../log.ts'
 import type { Backlog, Store } from '../store/store.ts'
+import type { Roles } from './auth.ts'
 
 const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'answer_lost']
 const CONCLUSIONS = ['success', 'failure', 'cancelled', 'unknown'] as const
@@ -16,7 +21,7 @@ const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
 /** What holds at the moment of a scrape. Times are milliseconds since 1970, null where there is none. */
-export interface ScrapeValues {
+interface ScrapeValues {
   /** What the database holds; null while it is unavailable. */
   stored: { now: number; counts: Awaited<ReturnType<Store['counts']>>; backlog: Backlog } | null
   rateLimitRemaining: number | null
@@ -204,4 +209,67 @@ function conclusionOf({ messages, history }: Transition): string {
   const sent = messages.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : []))
   const conclusion = sent.at(-1) ?? history?.details.conclusion
   return CONCLUSIONS.find(each => each === conclusion) ?? 'unknown'
+}
+
+export interface MetricsRouteDeps {
+  metrics: Metrics
+  roles: Roles
+  store: Pick<Store, 'counts' | 'backlog' | 'clock'>
+  github: Pick<GitHub, 'facts' | 'clockOffset'>
+  gate: Pick<RateLimitGate, 'allClosed' | 'isRejected' | 'shared'>
+  port: {
+    /** Until when nothing is sent to Port, milliseconds since 1970 by the store's clock; 0 for not paused. */
+    pausedUntil(): number
+    /** Null where no organisation has credentials, or Port has not answered yet. */
+    isAccepted(): boolean | null
+  }
+  /** The wall clock, by which Prometheus reads times; milliseconds since 1970. */
+  clock: () => number
+  trouble: Pick<Trouble, 'error'>
+}
+
+/** The series of this relay are given all the same when the database takes longer. */
+const READ_MS = 2_000
+
+/** `GET /metrics`, behind RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN. */
+export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Promise<Response> {
+  const { metrics, roles } = deps
+  return async c => {
+    if (!roles.isOpen)
+      throw new Problem(404, 'The metrics are closed: set RELAY_VIEW_TOKEN to open them for reading.')
+    roles.ofRequest(c, 'Send RELAY_VIEW_TOKEN or RELAY_ADMIN_TOKEN as "Authorization: Bearer …".')
+    const text = await metrics.render(await read(deps))
+    return c.body(text, 200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' })
+  }
+}
+
+async function read({ store, github, gate, port, clock, trouble }: MetricsRouteDeps): Promise<ScrapeValues> {
+  const now = store.clock()
+  /** From the store's clock to the wall clock. */
+  const onWall = (time: number) => (time > now ? time - now + clock() : null)
+  const { facts } = github
+  return {
+    stored: await readStored(),
+    rateLimitRemaining: facts.rateLimitRemaining(),
+    tokenExpiresAt: facts.tokenExpiresAt(),
+    clockOffset: github.clockOffset(),
+    pausedUntil: {
+      github: onWall(Math.max(0, ...gate.allClosed().map(({ closedUntil }) => closedUntil))),
+      port: onWall(port.pausedUntil()),
+    },
+    credentialOk: { github: gate.isRejected() ? false : facts.isAccepted(), port: port.isAccepted() },
+  }
+
+  async function readStored(): Promise<ScrapeValues['stored']> {
+    try {
+      const reading = Promise.all([store.counts(), store.backlog(now, gate.shared)])
+      const read = await Promise.race([reading, sleep(READ_MS, null, { ref: false })])
+      if (!read) throw new Error(`no answer within ${READ_MS} ms`)
+      const [counts, backlog] = read
+      return { now, counts, backlog }
+    } catch (error) {
+      trouble.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
+      return null
+    }
+  }
 }

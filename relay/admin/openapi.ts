@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { BOUNDS } from '../config/bounds.ts'
-import { REDELIVERABLE, STATES } from '../store/delivery.ts'
+import { BOUNDS } from '../config/limits.ts'
+import { REDELIVERABLE, STATES } from '../delivery/delivery.ts'
 import { MAX_LISTED } from './filter.ts'
 import { MAX_REDELIVERED } from './redelivery.ts'
 

@@ -1,9 +1,9 @@
 import type { Context } from 'hono'
-import type { ApplyEvent } from '../deliveries/apply-event.ts'
-import type { PortAccess } from '../deliveries/port-access.ts'
+import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
-import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../store/delivery.ts'
 import type { Filter, Store } from '../store/store.ts'
+import type { ApplyEvent } from '../workers/apply.ts'
+import type { PortAccess } from '../workers/port-access.ts'
 
 /** How many deliveries one request redelivers at most. */
 export const MAX_REDELIVERED = 1_000

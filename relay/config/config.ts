@@ -1,10 +1,8 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { nearestName } from './nearest-name.ts'
-import { type Organisation, readOrganisations } from './organisations.ts'
-import { proxyProblems } from './proxies.ts'
-import { readSecrets } from './read-secrets.ts'
+import { proxyProblems } from '../http/outgoing.ts'
+import { type Organisation, readOrganisations } from './organizations.ts'
 import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
 import {
   accessToken,
@@ -14,6 +12,8 @@ import {
   globs,
   inHeader,
   list,
+  nearestName,
+  readSecrets,
   safeAddress,
   size,
   whole,

@@ -1,8 +1,7 @@
 import picomatch from 'picomatch'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { globProblem } from './glob-problem.ts'
-import { isExclusion } from './is-exclusion.ts'
+import { globProblem, isExclusion } from './values.ts'
 
 /** One rule of `RELAY_ROUTES`: the first whose globs all match names the target. */
 export interface Route {

@@ -1,8 +1,6 @@
+import picomatch from 'picomatch'
 import { z } from 'zod'
-import { isLoopback } from '../../port/is-loopback.ts'
-import { trimEnd } from '../../port/trim-end.ts'
-import { globProblem } from './glob-problem.ts'
-import { isExclusion } from './is-exclusion.ts'
+import { isLoopback, trimEnd } from '../../port/text.ts'
 
 /*
  * The kinds of values that a variable may hold, each from its text, with what it must be as the error.
@@ -108,4 +106,99 @@ function items(texts: string[], ctx: z.RefinementCtx): string[] {
   const all = texts.map(text => text.trim()).filter(Boolean)
   if (all.length === 0) ctx.addIssue('is an empty list: fill it in, or remove the variable')
   return all
+}
+
+/** Whether a glob of repositories takes out what it matches; `!(a|b)` is a pattern like any other. */
+export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
+
+/**
+ * What is wrong with a glob, as a clause that follows its name; null where nothing is.
+ *
+ * @param options.repositories whether it is of names `owner/name`, where `!` in front takes names out
+ */
+export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
+  const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob
+  // picomatch treats it as a literal character there, so names that were to be excluded would be included.
+  if (pattern.includes('{') && /[{,]!(?!\()/.test(pattern)) {
+    return 'has a "!" within braces, where it excludes nothing: write the exclusion as a glob of its own, such as !acme/secret'
+  }
+  if (options.repositories && !mayMatchRepository(pattern)) {
+    return 'matches no repository: it must be owner/name, with globs in it such as acme/* or */*'
+  }
+  try {
+    picomatch.makeRe(pattern, { strictBrackets: true, posix: true })
+  } catch (error) {
+    return pattern === '' ? 'must not be empty' : `is not a glob: ${(error as Error).message}`
+  }
+  return null
+}
+
+/** Mistakes of writing only: an address, an owner alone, one star. */
+function mayMatchRepository(pattern: string): boolean {
+  if (/\s|:|^!|^\/|\/$/.test(pattern)) return false
+  const parts = pattern.split('/')
+  if (parts.includes('**')) return true
+  return /[{(]/.test(pattern) ? parts.length > 1 : parts.length === 2
+}
+
+/** The name that a mistyped one was probably meant to be; null where none is near. */
+export function nearestName(name: string, names: readonly string[]): string | null {
+  const near = names
+    .map(each => ({ each, distance: editDistance(name, each) }))
+    .sort((a, b) => a.distance - b.distance)[0]
+  return near && near.distance <= Math.max(2, Math.floor(name.length / 4)) ? near.each : null
+}
+
+/** How many characters have to be inserted, removed or replaced (Levenshtein). */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (const [i, char] of [...a].entries()) {
+    const next = [i + 1]
+    for (let j = 0; j < b.length; j++) {
+      next.push(Math.min(next[j]! + 1, row[j + 1]! + 1, row[j]! + (char === b[j] ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[b.length]!
+}
+
+type Env = Record<string, string | undefined>
+
+/**
+ * The environment with its secrets, each from its variable or its file. Empty variables count as unset. A byte
+ * order mark in front and line breaks at the end come from an editor or a shell, and are no part of a secret.
+ *
+ * @param names of the secrets that may come from a file, `NAME_FILE`
+ * @param problems what is wrong goes here, a sentence each
+ * @returns the values, and the names of the secrets that their files did not give: they are reported already
+ */
+export function readSecrets(
+  env: Env,
+  names: string[],
+  readFile: (path: string) => string,
+  problems: string[],
+): { values: Env; unread: string[] } {
+  const unread: string[] = []
+  const values: Env = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()))
+  for (const name of names) {
+    const path = values[`${name}_FILE`]
+    if (path && values[name]) problems.push(`${name} and ${name}_FILE are both set: keep one`)
+    if (path) values[name] = readOne(name, path)
+    if (values[name]) values[name] = trimEnd(values[name].replace(/^\ufeff/, ''), '\r\n')
+  }
+  return { values, unread }
+
+  function readOne(name: string, path: string): string {
+    try {
+      const text = readFile(path)
+      if (text.trim()) return text
+      problems.push(`${name}_FILE: ${path} is empty`)
+    } catch (error) {
+      const { code = 'error' } = error as NodeJS.ErrnoException
+      problems.push(`${name}_FILE: ${path} cannot be read (${code})`)
+    }
+    unread.push(name)
+    // So that it is not reported as missing as well.
+    return 'unread'
+  }
 }

@@ -1,23 +1,16 @@
-import type { ClientPayload } from '../../port/client-payload.ts'
+import type { ClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
-import type { OnAnswer } from '../http/answer-outcome.ts'
-import type { Target } from '../store/delivery.ts'
-import { type AnswerFacts, createAnswerFacts } from './answer-facts.ts'
-import { createClockOffset } from './clock-offset.ts'
-import { createCredential } from './credential.ts'
-import { DelayedError, type DispatchOutcome, readDispatchError } from './dispatch-outcome.ts'
-import { gatedCredential } from './gated-credential.ts'
-import { hideSecrets } from './hide-secrets.ts'
-import { createRateLimitGate } from './rate-limit-gate.ts'
-import { type ApprovalReader, createApprovalReader } from './read-approvals.ts'
-import { createJobReader, type JobReader } from './read-jobs.ts'
-import { createRepositoryReader, type RepositoryReader } from './read-repository.ts'
-import { createRunReader, type RunReader } from './read-runs.ts'
-import { repositoryDispatchRefusal, sendRepositoryDispatch } from './repository-dispatch.ts'
-import { createRunControl, type RunControl } from './run-control.ts'
-import { serverUrl } from './server-url.ts'
-import { createWorkflowDispatcher } from './workflow-dispatch.ts'
+import type { Target } from '../delivery/delivery.ts'
+import type { OnAnswer } from '../http/problem.ts'
+import { type ApprovalReader, createApprovalReader } from './approvals.ts'
+import { createCredential, gatedCredential, hideSecrets } from './credentials.ts'
+import { createWorkflowDispatcher, repositoryDispatchRefusal, sendRepositoryDispatch } from './dispatch.ts'
+import { DelayedError, type DispatchOutcome, readDispatchError } from './errors.ts'
+import { createJobReader, type JobReader } from './jobs.ts'
+import { createRateLimitGate } from './rate-limit-pause.ts'
+import { createRepositoryReader, type RepositoryReader } from './repository.ts'
+import { createRunControl, createRunReader, type RunControl, type RunReader } from './runs.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
 
 export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader, RepositoryReader {
@@ -123,4 +116,98 @@ export function createGitHub(
       return { ...outcome, until: gate.closed(repository)?.closedUntil ?? outcome.until }
     },
   }
+}
+
+/** What GitHub's answers show of the relay's credential. */
+interface AnswerFacts {
+  /** @param answer GitHub's own */
+  observe(answer: Pick<Response, 'status' | 'headers'>): void
+  /** The fewest requests that GitHub leaves until a window ends; null where no window is open. */
+  rateLimitRemaining(): number | null
+  /** When the token expires, milliseconds since 1970; null where it does not, or is of an App. */
+  tokenExpiresAt(): number | null
+  /** Whether GitHub accepted the credential in its last answer; null before the first. */
+  isAccepted(): boolean | null
+}
+
+/** An App has a window for each installation. */
+const MAX_WINDOWS = 1_000
+
+/** @param clock milliseconds since 1970 */
+function createAnswerFacts(clock: () => number): AnswerFacts {
+  /** By the time at which a window ends. */
+  const windows = new Map<number, number>()
+  let expiresAt: number | null = null
+  let accepted: boolean | null = null
+
+  function forgetEnded(): void {
+    for (const end of windows.keys()) if (end <= clock()) windows.delete(end)
+  }
+
+  return {
+    observe({ status, headers }) {
+      if (status === 401) accepted = false
+      else if (status < 400) accepted = true
+      const expiry = Date.parse(headers.get('github-authentication-token-expiration') ?? '')
+      if (Number.isFinite(expiry)) expiresAt = expiry
+      const end = Number(headers.get('x-ratelimit-reset')) * 1000
+      const remaining = Number(headers.get('x-ratelimit-remaining') ?? Number.NaN)
+      if (!(end > clock()) || !Number.isInteger(remaining)) return
+      if (windows.size >= MAX_WINDOWS && !windows.has(end)) forgetEnded()
+      if (windows.size < MAX_WINDOWS || windows.has(end)) {
+        windows.set(end, Math.min(remaining, windows.get(end) ?? remaining))
+      }
+    },
+    rateLimitRemaining() {
+      forgetEnded()
+      return windows.size === 0 ? null : Math.min(...windows.values())
+    },
+    tokenExpiresAt: () => expiresAt,
+    isAccepted: () => accepted,
+  }
+}
+
+/** How far GitHub's clock is from this relay's, by the `Date` header of its answers. */
+interface ClockOffset {
+  /**
+   * @param date the header
+   * @param sentAt when the request was sent, by the monotonic clock, ms
+   */
+  observe(date: string | null, sentAt: number): void
+  /** GitHub's clock minus the relay's, ms; null before the first answer. */
+  read(): number | null
+}
+
+/** The header has whole seconds. */
+const RESOLUTION_MS = 1_000
+
+/**
+ * Each answer bounds the difference from both sides: GitHub wrote its time between the request and the answer. The
+ * intersection of all bounds is kept; bounds that contradict it (GitHub's clock was set, this machine slept) replace
+ * it. Time is measured monotonically, so that a jump of the relay's own clock shows at once.
+ *
+ * @param monotonic ms since any moment
+ */
+function createClockOffset(clock: () => number, monotonic = () => performance.now()): ClockOffset {
+  let bounds: { least: number; most: number } | null = null
+  return {
+    observe(date, sentAt) {
+      const at = Date.parse(date ?? '')
+      if (!Number.isFinite(at)) return
+      const least = at - monotonic()
+      const most = at + RESOLUTION_MS - sentAt
+      const common = bounds && {
+        least: Math.max(bounds.least, least),
+        most: Math.min(bounds.most, most),
+      }
+      bounds = common && common.least <= common.most ? common : { least, most }
+    },
+    read: () => bounds && Math.round((bounds.least + bounds.most) / 2 + monotonic() - clock()),
+  }
+}
+
+/** The address of GitHub's pages, from the REST base: github.com, GHE.com (`api.SUBDOMAIN.ghe.com`) or an Enterprise Server (`HOST/api/v3`). */
+function serverUrl(apiUrl: string): string {
+  const { protocol, host } = new URL(apiUrl)
+  return `${protocol}//${host.replace(/^api\.(?=github\.com$|[^.]+\.ghe\.com$)/, '')}`
 }

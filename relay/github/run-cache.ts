@@ -1,8 +1,7 @@
 import { RequestError } from '@octokit/request-error'
-import { readFailure } from './read-failure.ts'
-import type { RunReader } from './read-runs.ts'
+import { readFailure } from './errors.ts'
 import type { RequestBudget } from './request-budget.ts'
-import type { WorkflowRun } from './workflow-run.ts'
+import type { RunReader, WorkflowRun } from './runs.ts'
 
 /** What started the runs of a list. */
 type RunEvent = 'repository_dispatch' | 'workflow_dispatch'

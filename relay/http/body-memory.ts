@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
-import { BOUNDS } from '../config/bounds.ts'
+import { BOUNDS } from '../config/limits.ts'
 import { Problem } from './problem.ts'
-import { senderAddress } from './sender-address.ts'
+import { senderAddress } from './request.ts'
 
 /** Memory for the body of one request. */
 export interface BodyRoom {

@@ -1,8 +1,8 @@
-import { type ReadFailure, readFailure } from '../github/read-failure.ts'
-import type { RepositoryFacts } from '../github/read-repository.ts'
+import { type ReadFailure, readFailure } from '../github/errors.ts'
+import type { RepositoryFacts } from '../github/repository.ts'
 import { Problem } from '../http/problem.ts'
-import type { Trouble } from '../log/trouble.ts'
-import type { RunClaims } from './verify-oidc.ts'
+import type { Trouble } from '../log.ts'
+import type { RunClaims } from './oidc.ts'
 
 export interface RepositoryFactsDeps {
   ask: (repository: string) => Promise<RepositoryFacts>

@@ -1,8 +1,8 @@
+import { DatabaseSync } from 'node:sqlite'
 import type { Config } from '../config/config.ts'
 import { createStore } from './create-store.ts'
-import type { Backend } from './database.ts'
+import { type Backend, createDatabaseClock, type Row, sqlite } from './database.ts'
 import { openPostgres } from './postgres/postgres.ts'
-import { openSqliteReadOnly } from './sqlite/read-only.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import type { Store } from './store.ts'
 
@@ -28,4 +28,28 @@ export async function openStoreToRead(
 /** Opens the database alone. */
 export function openBackend(database: Config['database']): Promise<Backend> {
   return database.kind === 'postgres' ? openPostgres(database.url) : openSqlite(database.path)
+}
+
+/**
+ * Opens a SQLite file to read it, also while a relay runs on it.
+ *
+ * @throws Error of Node's, where there is no such file
+ */
+function openSqliteReadOnly(path: string): Backend {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+  const refuse = async () => {
+    throw new Error(`The database ${path} was opened to be read.`)
+  }
+  return {
+    dialect: sqlite,
+    clock: createDatabaseClock(),
+    run: async statements =>
+      statements.map(({ sql, params }) => database.prepare(sql).all(...params) as Row[]),
+    claim: refuse,
+    insert: refuse,
+    onWork() {},
+    async close() {
+      database.close()
+    },
+  }
 }

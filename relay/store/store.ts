@@ -9,7 +9,7 @@ import type {
   State,
   Target,
   Transition,
-} from './delivery.ts'
+} from '../delivery/delivery.ts'
 
 /** What intake answers with. */
 export interface Accepted extends Target {

@@ -1,8 +1,8 @@
 import { appendFileSync } from 'node:fs'
 import { describe, expect, test, vi } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
+import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { openStage, type Stage } from '../reports/open-stage.ts'
-import type { PortRun } from '../support/port-api.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 
 // What an author uses, with credentials of Port in the job and through the relay by OIDC: Port shows the same. The

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { splitDocuments } from '../../action/report/entity-documents.ts'
-import { splitLines } from '../../action/runner/split-lines.ts'
+import { splitLines } from '../../action/runner/files.ts'
+import { splitDocuments } from '../../action/steps/entities.ts'
 
 /** The documents in what steps have appended. */
 const split = (text: string, settled = true) =>

@@ -2,11 +2,11 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
-import { progressFolder } from '../../action/progress/progress-folder.ts'
-import { markAt, readBytes } from '../../action/runner/log-file.ts'
+import { progressFolder } from '../../action/progress/process.ts'
+import { markAt, readBytes } from '../../action/steps/log.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
-import { type StandIn, type StandInEnv, startStandIn } from '../support/http-server.ts'
+import { type StandIn, type StandInEnv, startStandIn } from '../../tools/simulator/http-server.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { bodyFor, openStage, payloadFor } from './play.ts'
@@ -465,7 +465,7 @@ test('a job that ends before it began, by a clock that was set back, took no tim
 test('every topic that a message links to is a section of docs/errors.md', () => {
   const read = (path: string) => readFileSync(join(import.meta.dirname, '../..', path), 'utf8')
   const page = read('docs/errors.md')
-  const topics = [...read('action/runner/help.ts').matchAll(/^ {2}\| '([\w-]+)'/gm)].map(match => match[1])
+  const topics = [...read('action/runner/runner.ts').matchAll(/^ {2}\| '([\w-]+)'/gm)].map(match => match[1])
   expect(topics.length).toBeGreaterThan(10)
   for (const topic of topics) expect(page).toContain(`\n## ${topic}\n`)
 })

@@ -14,14 +14,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { readRemaining } from '../../action/finish/remaining.ts'
-import { readLinesFrom } from '../../action/finish/remaining-log.ts'
-import { progressFolder } from '../../action/progress/progress-folder.ts'
-import { stopProgress } from '../../action/progress/stop-progress.ts'
-import { claimReport, markAt, nextMark, readLogFile, START } from '../../action/runner/log-file.ts'
+import { progressFolder, stopProgress } from '../../action/progress/process.ts'
+import { readLinesFrom, readRemaining } from '../../action/remaining.ts'
+import { splitLines } from '../../action/runner/files.ts'
 import { birthOf, isAlive } from '../../action/runner/processes.ts'
-import { splitLines } from '../../action/runner/split-lines.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
+import { claimReport, markAt, nextMark, readLogFile, START } from '../../action/steps/log.ts'
 
 function openLog(content: string | Buffer = ''): string {
   const root = mkdtempSync(join(tmpdir(), 'log-'))

@@ -1,5 +1,5 @@
+import type { OidcRun } from '../../tools/simulator/github/oidc-issuer.ts'
 import type { Stage } from '../reports/open-stage.ts'
-import type { OidcRun } from '../support/oidc-issuer.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner } from './open-runner.ts'
 

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as core from '@actions/core'
 import { onTestFinished, vi } from 'vitest'
-import { finish } from '../../action/finish/finish.ts'
+import { finish } from '../../action/finish.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
-import { start } from '../../action/start/start.ts'
+import { start } from '../../action/start.ts'
 import { payloadFor, REPOSITORY, type Stage } from './play.ts'
 
 /** Where a message of {@link openRunner} links to. */

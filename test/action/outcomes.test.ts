@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { rerunWorkflow } from '../support/player/rerun-workflow.ts'
+import { rerunWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { action, openStage, ownSteps, payloadFor } from './play.ts'
 import { transcript } from './transcript.ts'
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { until } from '../support/until.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { annotations, openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'
 import { transcript } from './transcript.ts'
 

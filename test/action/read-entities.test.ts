@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { readEntities as readDocument } from '../../action/report/read-entities.ts'
-import { sendEntities } from '../../action/report/send-entities.ts'
-import { describeMistake } from '../../action/runner/mistake.ts'
-import { PortError } from '../../port/client/port-client.ts'
+import { describeMistake } from '../../action/runner/runner.ts'
+import { readEntities as readDocument } from '../../action/steps/entities.ts'
+import { sendEntities } from '../../action/steps/send-entities.ts'
+import { PortError } from '../../port/client/client.ts'
 
 /** @throws Error with the mistakes, as they are shown */
 async function readEntities(text: string) {

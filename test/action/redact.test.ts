@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
-import { jobCredentials } from '../../action/secrets/job-credentials.ts'
-import { maskParts } from '../../action/secrets/mask-parts.ts'
-import { createRedact } from '../../action/secrets/redact.ts'
+import { jobCredentials } from '../../action/secrets/masks.ts'
+import { createRedact, maskParts } from '../../action/secrets/redact.ts'
 
 const SECRET = `quo"ted \\ & <'secret'> ü+/?!(*)🚀`
 const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`

@@ -1,11 +1,11 @@
 import { Hono, type MiddlewareHandler } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
-import { createRelayReporter } from '../../action/report/relay-reporter.ts'
+import { createRelayReporter } from '../../action/reporter/relay.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
 import type { RelayAccess } from '../../action/runner/relay-access.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { answerProblem, PROBLEM_TYPE, Problem } from '../../relay/http/problem.ts'
-import { type StandInEnv, startStandIn } from '../support/http-server.ts'
+import { type StandInEnv, startStandIn } from '../../tools/simulator/http-server.ts'
 
 const STARTED: JsonObject = {
   token: 'report-token',

@@ -1,6 +1,6 @@
 import nock from 'nock'
 import { afterEach, expect, test } from 'vitest'
-import { QuotaError, readRelayAnswer, requestJson } from '../../action/report/relay-request.ts'
+import { QuotaError, readRelayAnswer, requestJson } from '../../action/reporter/relay-request.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
 
 const RELAY = 'https://relay.acme.example'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createRetry, FINAL_EXTRA_MS } from '../../action/report/retry.ts'
-import { PortError } from '../../port/client/port-client.ts'
+import { createRetry, FINAL_EXTRA_MS } from '../../action/reporter/retry.ts'
+import { PortError } from '../../port/client/client.ts'
 
 /** A clock that sleeping moves. */
 function openClock() {

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { describeMistake } from '../../action/runner/mistake.ts'
-import { readRunFile } from '../../action/runner/run-file.ts'
+import { describeMistake } from '../../action/runner/runner.ts'
+import { readRunFile } from '../../action/steps/run.ts'
 
 function read(text: string | Buffer, ended = true) {
   const folder = mkdtempSync(join(tmpdir(), 'run-'))

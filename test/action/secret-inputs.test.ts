@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import type { PlayedRun } from '../support/player/types.ts'
+import type { PlayedRun } from '../../tools/simulator/runner/types.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'

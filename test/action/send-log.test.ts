@@ -1,10 +1,10 @@
 import nock from 'nock'
 import { afterEach, expect, test } from 'vitest'
-import { isUncertain } from '../../action/report/is-uncertain.ts'
-import { createReporter } from '../../action/report/reporter.ts'
-import { createLogSender } from '../../action/report/send-log.ts'
+import { createReporter } from '../../action/reporter/direct.ts'
+import { isUncertain } from '../../action/reporter/reporter.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
-import { PortError } from '../../port/client/port-client.ts'
+import { createLogSender } from '../../action/steps/send-log.ts'
+import { PortError } from '../../port/client/client.ts'
 import type { LogLine } from '../../port/types.ts'
 
 const line = (message: string): LogLine => ({ level: 'INFO', message })

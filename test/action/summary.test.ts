@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { summarize } from '../../action/finish/summarize.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
-import { readClientPayload } from '../../port/client-payload.ts'
+import { summarize } from '../../action/summary.ts'
+import { readClientPayload } from '../../port/payload.ts'
 import { openStage, ownSteps, payloadFor } from './play.ts'
 import { transcript } from './transcript.ts'
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { stringify } from 'yaml'
-import type { ReceivedRequest, StandIn } from '../support/http-server.ts'
-import type { PlayedJob, PlayedRun, PlayedStep } from '../support/player/types.ts'
+import type { ReceivedRequest, StandIn } from '../../tools/simulator/http-server.ts'
+import type { PlayedJob, PlayedRun, PlayedStep } from '../../tools/simulator/runner/types.ts'
 
 /** Whom a run speaks to, by the names that their addresses get. */
 interface Services {

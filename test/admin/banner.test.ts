@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { banner, type Health } from '../../relay/admin/dashboard/banner.ts'
-import { createTally } from '../../relay/admin/tally.ts'
+import { banner, type Health } from '../../relay/admin/dashboard/pages.ts'
+import { createTally } from '../../relay/admin/health.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { aDelivery } from '../store/place.ts'
 import { temporaryFolder } from '../support/relay.ts'

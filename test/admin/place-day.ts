@@ -1,8 +1,8 @@
-import { createApplyEvent } from '../../relay/deliveries/apply-event.ts'
-import type { DeliveryEvent } from '../../relay/deliveries/transition/events.ts'
-import type { DeliveryRun, NewDelivery } from '../../relay/store/delivery.ts'
+import type { DeliveryRun, NewDelivery } from '../../relay/delivery/delivery.ts'
+import type { DeliveryEvent } from '../../relay/delivery/events.ts'
+import { deliveryId } from '../../relay/intake/parse.ts'
 import { openStore } from '../../relay/store/open.ts'
-import { deliveryId } from '../../relay/webhook/delivery-id.ts'
+import { createApplyEvent } from '../../relay/workers/apply.ts'
 
 const HOUR = 3_600_000
 const ACTIONS = ['deploy_service', 'restart_service', 'scaffold_service', 'rotate_secret', 'create_database']

@@ -1,7 +1,7 @@
-import { createApplyEvent } from '../../relay/deliveries/apply-event.ts'
-import type { DeliveryEvent } from '../../relay/deliveries/transition/events.ts'
-import type { NewDelivery } from '../../relay/store/delivery.ts'
+import type { NewDelivery } from '../../relay/delivery/delivery.ts'
+import type { DeliveryEvent } from '../../relay/delivery/events.ts'
 import { openStore } from '../../relay/store/open.ts'
+import { createApplyEvent } from '../../relay/workers/apply.ts'
 import { aDelivery } from '../store/place.ts'
 
 export type Placed = Partial<NewDelivery> & { events?: DeliveryEvent[] }

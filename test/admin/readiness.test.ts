@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startPortApi } from '../support/port-api.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { until } from '../support/until.ts'
 
 interface Ready {
   ok: boolean

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { BOUNDS } from '../../relay/config/bounds.ts'
+import { BOUNDS } from '../../relay/config/limits.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 

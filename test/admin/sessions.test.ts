@@ -1,7 +1,6 @@
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
-import { createSessions } from '../../relay/admin/dashboard/sessions.ts'
-import type { AdminTokens, Role } from '../../relay/admin/roles.ts'
+import { type AdminTokens, createSessions, type Role } from '../../relay/admin/auth.ts'
 import { openRelayHere, type Relay, relayEnv } from '../support/relay.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Agent, createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { boundConnections } from '../../relay/http/bound-connections.ts'
+import { boundConnections } from '../../relay/http/server.ts'
 
 test('a sender that opens more connections than the bound loses its own, and nobody else is cut off', async () => {
   const MOST = 20

@@ -1,11 +1,11 @@
 import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../../tools/simulator/http-server.ts'
 import { prepareRelay, type RelayProcess } from '../faults/relay-process.ts'
 import { ADMIN_TOKEN } from '../faults/world.ts'
 import { seededRandom } from '../support/random.ts'
 import { SECRET } from '../support/sign.ts'
-import { until } from '../support/until.ts'
 import { type FuzzRequest, fuzzRequest, MAX_BODY } from './fuzz-requests.ts'
 import { sendRaw } from './raw-requests.ts'
 

@@ -3,7 +3,6 @@
  * both stores, while honest senders go on. Exit 0 only if at least 99 % of the honest requests of each kind are
  * served within a second, `/healthz` answers within 200 ms, and the memory returns afterwards.
  */
-
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -12,9 +11,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import { prepareRelay } from '../faults/relay-process.ts'
 import { freePort } from '../support/free-port.ts'
-import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'

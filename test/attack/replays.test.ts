@@ -1,10 +1,10 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
+import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { SECRET } from '../support/sign.ts'
-import { until } from '../support/until.ts'
 
 async function openGitHub(): Promise<{ github: GitHubApi; env: Record<string, string> }> {
   const github = await startGitHubApi()

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { BOUNDS } from '../../relay/config/bounds.ts'
+import { BOUNDS } from '../../relay/config/limits.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import {

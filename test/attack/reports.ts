@@ -5,7 +5,6 @@
  * 200 ms, no line of an accepted report is lost uncounted, and the memory returns. The first round, without an
  * attack, shows what the machine itself allows.
  */
-
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,14 +12,14 @@ import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { type PortApi, type PortRun, startPortApi } from '../../tools/simulator/port/port.ts'
 import { prepareRelay, type RelayProcess } from '../faults/relay-process.ts'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startOidcIssuer } from '../support/oidc-issuer.ts'
-import { type PortApi, type PortRun, startPortApi } from '../support/port-api.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
-import { until } from '../support/until.ts'
 import { honest, memoryOf, type Served } from './honest.ts'
 
 const MEMORY = join(import.meta.dirname, 'memory.ts')

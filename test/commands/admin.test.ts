@@ -1,14 +1,13 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
-import { cancel } from '../../relay/commands/cancel.ts'
-import { deliveries } from '../../relay/commands/deliveries.ts'
-import { redeliver } from '../../relay/commands/redeliver.ts'
-import { startGitHubApi } from '../support/github-api.ts'
+import { deliveries } from '../../relay/cli/deliveries.ts'
+import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
-import { until } from '../support/until.ts'
 
 afterEach(() => vi.restoreAllMocks())
 

@@ -3,12 +3,12 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { send } from '../../relay/commands/send.ts'
-import { startGitHubApi } from '../support/github-api.ts'
+import { send } from '../../relay/cli/send.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 import { SECRET } from '../support/sign.ts'
-import { until } from '../support/until.ts'
 
 const PORT_CLIENT_SECRET = SECRET
 const nowhere = { PORT_CLIENT_SECRET, PORT: '9' }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type BindingFacts, matchRuns } from '../../relay/deliveries/binding/match-runs.ts'
-import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
+import { type BindingFacts, matchRuns } from '../../relay/delivery/match.ts'
+import type { WorkflowRun } from '../../relay/github/runs.ts'
 
 const DISPATCHED = Date.parse('2026-11-01T10:00:00Z')
 const MINUTE = 60_000

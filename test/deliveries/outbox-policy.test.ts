@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import type { Message } from '../../relay/delivery/delivery.ts'
 import {
   type Fate,
   fateOf,
   nextAttempt,
   type PortTrouble,
   replacement,
-} from '../../relay/deliveries/outbox/policy.ts'
-import type { Message } from '../../relay/store/delivery.ts'
+} from '../../relay/delivery/messages.ts'
 
 const MINUTE = 60_000
 const RETENTION = 30 * 1_440 * MINUTE

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { DeliveryEvent, EventType, NoRun } from '../../relay/deliveries/transition/events.ts'
-import { LOST_RESPONSE_GRACE_MS } from '../../relay/deliveries/transition/retry-dispatch.ts'
-import { transition } from '../../relay/deliveries/transition/transition.ts'
-import { type Delivery, type DeliveryRun, STATES, type State } from '../../relay/store/delivery.ts'
+import { type Delivery, type DeliveryRun, STATES, type State } from '../../relay/delivery/delivery.ts'
+import type { DeliveryEvent, EventType, NoRun } from '../../relay/delivery/events.ts'
+import { LOST_RESPONSE_GRACE_MS } from '../../relay/delivery/retry-policy.ts'
+import { transition } from '../../relay/delivery/transition.ts'
 
 const NOW = 1_800_000_000_000
 const MINUTE = 60_000

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { readRoutes } from '../../relay/config/routes.ts'
-import { parseWorkflow } from '../support/player/read-workflow.ts'
+import { parseWorkflow } from '../../tools/simulator/runner/read-workflow.ts'
 import { blocks, pages, root, text } from './pages.ts'
 
 /** The anchors that GitHub gives to the headings of a page. */

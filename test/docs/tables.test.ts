@@ -2,10 +2,10 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { createAdmin } from '../../relay/admin/create-admin.ts'
-import { createApp } from '../../relay/app.ts'
+import { createAdmin } from '../../relay/admin/routes.ts'
 import { readConfig, VARIABLES } from '../../relay/config/config.ts'
-import { createReports } from '../../relay/reports/create-reports.ts'
+import { createApp } from '../../relay/http/app.ts'
+import { createReports } from '../../relay/reports/routes.ts'
 import { blocks, code, codes, pages, root, rows, text } from './pages.ts'
 
 const action = parse(text('action.yml'))

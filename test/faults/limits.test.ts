@@ -1,13 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../support/github-api.ts'
-import type { ReceivedRequest } from '../support/http-server.ts'
-import { startPortApi } from '../support/port-api.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { type ReceivedRequest, until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { SECRET } from '../support/sign.ts'
-import { until } from '../support/until.ts'
 
 /** How many dispatches one relay has under way at once. */
 const CONCURRENCY = 20

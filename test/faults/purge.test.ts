@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { purge } from '../../relay/deliveries/work/purge.ts'
-import type { NewDelivery } from '../../relay/store/delivery.ts'
+import type { NewDelivery } from '../../relay/delivery/delivery.ts'
 import { openStore } from '../../relay/store/open.ts'
+import { purge } from '../../relay/workers/maintenance.ts'
 import { temporaryFolder } from '../support/relay.ts'
 
 const DAY = 86_400_000

@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { Json } from '../../port/types.ts'
-import { startGitHubApi } from '../support/github-api.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, relayEnv, runRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { until } from '../support/until.ts'
 
 const TOKEN = 'an-admin-token-of-some-length'
 const REASON =

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { until } from '../../tools/simulator/http-server.ts'
 import { COMPILE_CACHE } from '../support/compile-cache.ts'
 import { freePort } from '../support/free-port.ts'
-import { until } from '../support/until.ts'
 
 /** The sources, or the bundle: it starts in half of the time. */
 let main = join(import.meta.dirname, '../../relay/main.ts')

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import type { PlayedRun } from '../../tools/simulator/runner/types.ts'
 import { openStage, payloadFor } from '../action/play.ts'
-import type { PlayedRun } from '../support/player/types.ts'
 
 /*
  * Where a relay dies between sending and recording, and no run is to be seen in time, it sends again: GitHub

@@ -1,12 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { Problem } from '../../relay/http/problem.ts'
-import { awaitDispatch } from '../../relay/webhook/await-dispatch.ts'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startPortApi } from '../support/port-api.ts'
+import { awaitDispatch } from '../../relay/intake/receive.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
-import { until } from '../support/until.ts'
 
 const PATH = '/webhook/acme/shop?wait=dispatch'
 const invocation = (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: {} })

@@ -1,4 +1,4 @@
-import { until } from '../support/until.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import type { Load } from './load.ts'
 import { ADMIN_TOKEN, type World } from './world.ts'
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type GitHubApi, startGitHubApi } from '../support/github-api.ts'
+import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { SECRET } from '../support/sign.ts'
 import { type Load, type LoadOptions, startLoad, type Target, WORKFLOW } from './load.ts'
 import { prepareRelay, type RelayProcess } from './relay-process.ts'

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
+import { type GitHubApi, type GitHubApp, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import type { Trouble } from '../../tools/simulator/http-server.ts'
 import { formContent } from '../support/dispatch-content.ts'
-import { type GitHubApi, type GitHubApp, startGitHubApi } from '../support/github-api.ts'
-import type { Trouble } from '../support/http-server.ts'
 
 async function open(options: Parameters<GitHubApi['createApp']>[0] = {}) {
   const api = await startGitHubApi()

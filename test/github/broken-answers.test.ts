@@ -1,10 +1,10 @@
 import { createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
-import { readFailure } from '../../relay/github/read-failure.ts'
+import { readFailure } from '../../relay/github/errors.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import type { Trouble } from '../../tools/simulator/http-server.ts'
 import { formContent } from '../support/dispatch-content.ts'
-import { startGitHubApi } from '../support/github-api.ts'
-import type { Trouble } from '../support/http-server.ts'
 
 const BROKEN: [string, Trouble][] = [
   ['cut within its body', { cut: 'within' }],

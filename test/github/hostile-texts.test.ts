@@ -1,7 +1,7 @@
 import nock from 'nock'
 import { afterEach, expect, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
-import { readFailure } from '../../relay/github/read-failure.ts'
+import { readFailure } from '../../relay/github/errors.ts'
 import { formContent } from '../support/dispatch-content.ts'
 
 const API = 'https://api.github.test'

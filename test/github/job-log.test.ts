@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { cleanLog } from '../../relay/github/clean-log.ts'
-import { readTail } from '../../relay/github/read-tail.ts'
+import { readTail } from '../../relay/github/jobs.ts'
+import { cleanLog } from '../../relay/github/response.ts'
 
 test('a log is made for reading', () => {
   const time = '2026-01-20T10:00:00.1234567Z'

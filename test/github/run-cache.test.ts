@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createRequestBudget } from '../../relay/github/request-budget.ts'
 import { createRunCache } from '../../relay/github/run-cache.ts'
-import type { WorkflowRun } from '../../relay/github/workflow-run.ts'
+import type { WorkflowRun } from '../../relay/github/runs.ts'
 
 const made = (id: number, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   id,

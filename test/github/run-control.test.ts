@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
-import { readFailure } from '../../relay/github/read-failure.ts'
-import type { GitHubApiOptions } from '../support/github-api/types.ts'
-import { startGitHubApi } from '../support/github-api.ts'
+import { readFailure } from '../../relay/github/errors.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import type { GitHubApiOptions } from '../../tools/simulator/github/types.ts'
 
 async function open(options: GitHubApiOptions = {}, clock = Date.now) {
   const api = await startGitHubApi(options)

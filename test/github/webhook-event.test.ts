@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
-import { readWebhookEvent } from '../../relay/github/webhook-event.ts'
+import { readWebhookEvent } from '../../relay/intake/github-event.ts'
 
 interface Example {
   action: string

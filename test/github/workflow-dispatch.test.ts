@@ -2,10 +2,10 @@ import nock from 'nock'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createGitHub } from '../../relay/github/client.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../../tools/simulator/github/types.ts'
+import type { Trouble } from '../../tools/simulator/http-server.ts'
 import { dispatchContent, formContent } from '../support/dispatch-content.ts'
-import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../support/github-api/types.ts'
-import { startGitHubApi } from '../support/github-api.ts'
-import type { Trouble } from '../support/http-server.ts'
 import { REFUSALS } from './workflow-dispatch-refusals.ts'
 
 /** What a workflow may declare beside the inputs of the form. */

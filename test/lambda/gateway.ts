@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import type { APIGatewayProxyResult } from 'hono/aws-lambda'
 import { onTestFinished } from 'vitest'
-import type { Context, Event } from '../../relay/lambda/handler.ts'
+import type { Context, Event } from '../../relay/lambda-handler.ts'
 
 /** How AWS hands a request to the function. */
 export type Shape = 'function URL' | 'HTTP API' | 'HTTP API with a stage' | 'REST API'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { migrateFiles } from '../../relay/commands/migrate/migrate-files.ts'
+import { migrateFiles } from '../../tools/migrate/files.ts'
 import { migrateAll, migrateOne, OPTIONS, remarksOf } from './migrated.ts'
 import { playWorkflows } from './play-workflows.ts'
 

@@ -1,7 +1,6 @@
 import { expect } from 'vitest'
-import { checkWorkflow } from '../../relay/commands/migrate/check-workflow.ts'
-import { migrateFiles } from '../../relay/commands/migrate/migrate-files.ts'
-import type { Migrated, MigrateOptions } from '../../relay/commands/migrate/read-workflow.ts'
+import { checkWorkflow, migrateFiles } from '../../tools/migrate/files.ts'
+import type { Migrated, MigrateOptions } from '../../tools/migrate/read-workflow.ts'
 
 export const OPTIONS: MigrateOptions = { action: 'org/port-webhook-action@v1', keepLogs: false }
 

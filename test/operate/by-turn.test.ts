@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import pino from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { byTurn } from '../../relay/log/by-turn.ts'
-import { createLog } from '../../relay/log/create-log.ts'
+import { byTurn, createLog } from '../../relay/log.ts'
 
 test('lines of one turn of the event loop are handed on together, and none is lost', async () => {
   const file = aFile()
@@ -30,8 +29,8 @@ test.each([
   const file = aFile()
   const script = `
     import pino from 'pino'
-    import { byTurn } from './relay/log/by-turn.ts'
-    import { createLog } from './relay/log/create-log.ts'
+    import { byTurn } from './relay/log.ts'
+    import { createLog } from './relay/log.ts'
     const destination = pino.destination({ dest: ${JSON.stringify(file)}, sync: false, minLength: 4096 })
     await new Promise(resolve => destination.once('ready', resolve))
     const log = createLog('info', byTurn(destination))

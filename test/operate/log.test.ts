@@ -1,12 +1,11 @@
 import { expect, onTestFinished, test } from 'vitest'
-import type { GitHubRun } from '../support/github-api.ts'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startPortApi } from '../support/port-api.ts'
+import { type GitHubRun, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { type Env, openRelayHere, relayEnv } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send, type Webhook } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
-import { until } from '../support/until.ts'
 
 /** `LOG_DELIVERIES=10000` for the complete form. */
 const AMOUNT = Number(process.env.LOG_DELIVERIES ?? 60)

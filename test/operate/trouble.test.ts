@@ -1,8 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createReminders } from '../../relay/deliveries/work/reminders.ts'
-import { createLog } from '../../relay/log/create-log.ts'
-import { createTrouble } from '../../relay/log/trouble.ts'
+import { createLog, createTrouble } from '../../relay/log.ts'
+import { createReminders } from '../../relay/workers/maintenance.ts'
 
 const MINUTE = 60_000
 

@@ -1,11 +1,11 @@
 import { expect, test, vi } from 'vitest'
 import { renderBody } from '../../demo/render-body.ts'
 import type { JsonObject } from '../../port/types.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { text } from '../docs/pages.ts'
 import { readFixture } from '../support/fixture.ts'
-import type { PortRun } from '../support/port-api.ts'
 import { send } from '../support/send.ts'
-import { until } from '../support/until.ts'
 import { openScene, REPOSITORY, type Scene, workflow } from '../workflow-dispatch/open-scene.ts'
 
 // Each waits for several looks of the watch, some seconds apart.

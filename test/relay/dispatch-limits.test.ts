@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { DISPATCH_LEASE_MS, dispatch } from '../../relay/deliveries/dispatch/dispatch.ts'
-import { createRateLimitGate } from '../../relay/github/rate-limit-gate.ts'
+import { createRateLimitGate } from '../../relay/github/rate-limit-pause.ts'
 import { createRequestBudget } from '../../relay/github/request-budget.ts'
 import { createRunCache } from '../../relay/github/run-cache.ts'
-import { startGitHubApi } from '../support/github-api.ts'
+import { DISPATCH_LEASE_MS, dispatch } from '../../relay/workers/dispatch.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { openStage, type Stage, type StageOptions } from '../support/stage.ts'
 
 const posts = ({ github }: Stage) => github.requests.filter(({ method }) => method === 'POST')

@@ -1,11 +1,11 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startPortApi } from '../support/port-api.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
 import { iso, openStage, type Stage, type StageOptions } from '../support/stage.ts'
-import { until } from '../support/until.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 
 /** A workflow that listens to `deploy`; by default its run-name holds the run id, as the README says it should. */

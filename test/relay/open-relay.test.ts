@@ -1,13 +1,13 @@
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
-import { openRelay } from '../../relay/commands/open-relay.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startPortApi } from '../support/port-api.ts'
+import { openRelay } from '../../relay/relay.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
-import { until } from '../support/until.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 
 /* The parts as the command `serve` puts them together, without a process of their own. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { OUTBOX_LEASE_MS, PORT_TIMEOUT_MS } from '../../relay/deliveries/outbox/send-outbox.ts'
-import type { Message } from '../../relay/store/delivery.ts'
-import type { ReceivedRequest, Trouble } from '../support/http-server.ts'
+import type { Message } from '../../relay/delivery/delivery.ts'
+import { OUTBOX_LEASE_MS, PORT_TIMEOUT_MS } from '../../relay/workers/outbox.ts'
+import type { ReceivedRequest, Trouble } from '../../tools/simulator/http-server.ts'
 import { openStage, type Stage } from '../support/stage.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../support/github-api.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { until } from '../support/until.ts'
 
 /** A proxy: a tunnel, or a request, to any host leads to the stand-in. */
 async function openProxy(target: string): Promise<{ url: string; hosts: Set<string> }> {

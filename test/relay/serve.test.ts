@@ -5,13 +5,13 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { readFixture } from '../support/fixture.ts'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startPortApi } from '../support/port-api.ts'
 import { openRelayHere, relayEnv, runRelay, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send, webhookRequest } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
-import { until } from '../support/until.ts'
 
 describe('a running relay', () => {
   test('answers over real sockets, for every check one refusal, and accepts what is left', async () => {

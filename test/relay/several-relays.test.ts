@@ -1,14 +1,14 @@
 import { createHmac } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { OUTBOX_LEASE_MS } from '../../relay/deliveries/outbox/send-outbox.ts'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startPortApi } from '../support/port-api.ts'
+import { OUTBOX_LEASE_MS } from '../../relay/workers/outbox.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { openStage } from '../support/stage.ts'
-import { until } from '../support/until.ts'
 
 const WEBHOOK_SECRET = 'a secret of the webhook'
 const DELIVERIES = 30

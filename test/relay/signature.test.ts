@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { verifySignature, withoutWhitespace } from '../../relay/webhook/signature.ts'
+import { verifySignature, withoutWhitespace } from '../../relay/intake/signature.ts'
 import { signatureVectors } from '../support/fixture.ts'
 import { openReceiving } from '../support/receiving.ts'
 import { SECRET, sign } from '../support/sign.ts'

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import type { Delivery } from '../../relay/store/delivery.ts'
-import { awaitDispatch } from '../../relay/webhook/await-dispatch.ts'
+import type { Delivery } from '../../relay/delivery/delivery.ts'
+import { awaitDispatch } from '../../relay/intake/receive.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { openReceiving } from '../support/receiving.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { until } from '../support/until.ts'
 
 const webhook = { path: '/webhook?wait=dispatch', body: { run: { id: 'r_1' }, inputs: {} } }
 const delivery = (more: Partial<Delivery>) => ({ reason: null, dispatchedAt: null, ...more }) as Delivery

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { startWorker } from '../../relay/deliveries/work/worker.ts'
-import { until } from '../support/until.ts'
+import { startWorker } from '../../relay/workers/worker.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 
 interface Claim {
   id: string

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
-import type { PlayedRun } from '../support/player/types.ts'
+import type { PlayedRun } from '../../tools/simulator/runner/types.ts'
 
 /** Stands in every clear text again and again, so that a piece of one is found too, however it was cut or escaped. */
 const MARK = 'cl34r-text'

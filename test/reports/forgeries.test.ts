@@ -2,9 +2,9 @@ import { createHmac } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { expect, onTestFinished, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import { createReportTokens } from '../../relay/reports/report-token.ts'
-import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
-import { until } from '../support/until.ts'
+import { createReportTokens } from '../../relay/reports/token.ts'
+import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { GITHUB_RUN_ID, openStage, type Stage, startReport } from './open-stage.ts'
 
 type Claims = Record<string, unknown>

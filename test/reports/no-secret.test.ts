@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
+import type { Dispatch } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import type { PlayOptions } from '../../tools/simulator/runner/types.ts'
+import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
-import type { Dispatch } from '../support/github-api.ts'
-import { playWorkflow } from '../support/player/play-workflow.ts'
-import type { PlayOptions } from '../support/player/types.ts'
-import { until } from '../support/until.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 import { GITHUB_RUN_ID, openStage, REPOSITORY, type Stage } from './open-stage.ts'
 

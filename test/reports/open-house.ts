@@ -1,9 +1,9 @@
 import { expect } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
+import type { PlayedRun, PlayOptions } from '../../tools/simulator/runner/types.ts'
+import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { encryptFor, encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
-import { playWorkflow } from '../support/player/play-workflow.ts'
-import type { PlayedRun, PlayOptions } from '../support/player/types.ts'
 import { startRelay } from '../support/relay.ts'
 import { CLEAR, filesOf, findClear, printedBy, rowsOf, shownOf } from './clear-texts.ts'
 import { openStage, REPOSITORY } from './open-stage.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { until } from '../../tools/simulator/http-server.ts'
 import { startRelay } from '../support/relay.ts'
-import { until } from '../support/until.ts'
 import { openStage, type Stage, startReport } from './open-stage.ts'
 
 const line = (message: string) => ({ level: 'INFO', message })

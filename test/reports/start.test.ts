@@ -1,15 +1,15 @@
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { RepositoryFacts } from '../../relay/github/read-repository.ts'
-import { createHandOut } from '../../relay/reports/hand-out.ts'
+import type { RepositoryFacts } from '../../relay/github/repository.ts'
 import { createRepositoryFacts } from '../../relay/reports/repository-facts.ts'
+import { createHandOut } from '../../relay/reports/start.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { until } from '../support/until.ts'
 import { GITHUB_RUN_ID, openStage, REPOSITORY, startReport } from './open-stage.ts'
 
 test('a run proves itself by GitHub’s token, and learns how Port’s run stands', async () => {

@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import { BOUNDS } from '../../relay/config/bounds.ts'
-import { reportMessage } from '../../relay/reports/read-message.ts'
+import { BOUNDS } from '../../relay/config/limits.ts'
+import { reportMessage } from '../../relay/reports/schema.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere } from '../support/relay.ts'
-import { until } from '../support/until.ts'
 import { openStage, startReport } from './open-stage.ts'
 
 const log = (message: string, level = 'INFO') => ({ log: [{ level, message }] })

@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { until } from '../../tools/simulator/http-server.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type Relay, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
-import { until } from '../support/until.ts'
 
 const LIMIT_MS = 120_000
 let sent = 0

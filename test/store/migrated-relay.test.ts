@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startPortApi } from '../support/port-api.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { until } from '../support/until.ts'
 import { type LandedDelivery, writeLanded } from './landed-database.ts'
 import type { Address } from './place.ts'
 

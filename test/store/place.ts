@@ -3,8 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach } from 'vitest'
 import type { Config } from '../../relay/config/config.ts'
-import { createStore } from '../../relay/store/create-store.ts'
-import type { Backend } from '../../relay/store/database.ts'
 import type {
   Delivery,
   DeliveryRun,
@@ -12,7 +10,9 @@ import type {
   NewDelivery,
   SignatureUse,
   Transition,
-} from '../../relay/store/delivery.ts'
+} from '../../relay/delivery/delivery.ts'
+import { createStore } from '../../relay/store/create-store.ts'
+import type { Backend } from '../../relay/store/database.ts'
 import { openBackend, openStore } from '../../relay/store/open.ts'
 import type { ReportReceipt, Store, UsedToken } from '../../relay/store/store.ts'
 import { newDatabase } from '../support/shared-postgres.ts'

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { openStore } from '../../relay/store/open.ts'
-import { until } from '../support/until.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { aDelivery } from './place.ts'
 
 test('what was committed moves into the file while the store is open, and closing leaves no log', async () => {

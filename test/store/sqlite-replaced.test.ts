@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, type Relay, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { until } from '../support/until.ts'
 
 /* SQLite goes on with a file that has no name any more: whatever it writes there is lost with the process. */
 

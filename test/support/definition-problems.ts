@@ -1,4 +1,4 @@
-import { openRouteSchemas } from './route-schemas.ts'
+import { openRouteSchemas } from '../../tools/simulator/route-schemas.ts'
 
 /** What Port's published schema says against a definition, `POST /v1/actions` (automations, too) or `POST /v1/workflows`. */
 export const definitionProblems = (of: 'actions' | 'workflows', definition: unknown): string[] => [

@@ -1,5 +1,5 @@
-import { packClientPayload } from '../../port/client-payload.ts'
-import { readInvocation } from '../../port/invocation/read-invocation.ts'
+import { readInvocation } from '../../port/invocation/invocation.ts'
+import { packClientPayload } from '../../port/payload.ts'
 import type { JsonObject } from '../../port/types.ts'
 
 /** What is dispatched of a body that Port sends, without RELAY_PUBLIC_URL. */

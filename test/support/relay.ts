@@ -4,13 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { openRelay } from '../../relay/commands/open-relay.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import { createLog } from '../../relay/log/create-log.ts'
+import { createLog } from '../../relay/log.ts'
+import { openRelay } from '../../relay/relay.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { COMPILE_CACHE } from './compile-cache.ts'
 import { SECRET } from './sign.ts'
 import { openStoreHere } from './store-here.ts'
-import { until } from './until.ts'
 
 export type Env = Record<string, string>
 type LogLine = { level: number; msg: string; [field: string]: unknown }

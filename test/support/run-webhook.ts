@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import type { GitHubApi, GitHubRun } from './github-api.ts'
+import type { GitHubApi, GitHubRun } from '../../tools/simulator/github/github.ts'
 
 /** Sends GitHub's webhook `workflow_run` of a run as it is, signed with GITHUB_WEBHOOK_SECRET. */
 export async function sendRunWebhook(

@@ -1,7 +1,5 @@
-import { createDatabaseClock } from '../../relay/store/clock.ts'
 import { createStore } from '../../relay/store/create-store.ts'
-import type { Row, Statement } from '../../relay/store/database.ts'
-import { sqlite } from '../../relay/store/sql/dialect.ts'
+import { createDatabaseClock, type Row, type Statement, sqlite } from '../../relay/store/database.ts'
 import { toRow, toUseRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'

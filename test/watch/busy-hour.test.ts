@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { GitHubRun } from '../support/github-api.ts'
+import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { seededRandom } from '../support/random.ts'
 import { iso, openStage } from '../support/stage.ts'
 

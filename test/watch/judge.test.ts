@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RunState } from '../../port/types.ts'
-import { judge } from '../../relay/deliveries/watch/judge.ts'
-import type { Observation } from '../../relay/deliveries/watch/observation.ts'
-import type { Delivery, DeliveryRun, Evidence } from '../../relay/store/delivery.ts'
+import type { Delivery, DeliveryRun, Evidence } from '../../relay/delivery/delivery.ts'
+import { judge, type Observation } from '../../relay/delivery/observation.ts'
 
 const DISPATCHED_AT = 1_000_000
 const START_TIMEOUT = 600_000

@@ -1,10 +1,10 @@
 import { Webhooks } from '@octokit/webhooks'
 import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../support/github-api.ts'
-import { startPortApi } from '../support/port-api.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { until } from '../support/until.ts'
 
 const SECRET = 'a secret of the webhook'
 const RUN = 'r_A1b2C3d4E5f6G7h8'

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { ReceivedRequest } from '../support/http-server.ts'
+import { type ReceivedRequest, until } from '../../tools/simulator/http-server.ts'
 import { openStage, START_TIMEOUT, type Stage } from '../support/stage.ts'
-import { until } from '../support/until.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const TITLE = `deploy ${RUN}`

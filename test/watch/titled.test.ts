@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { GitHubRun } from '../support/github-api.ts'
-import type { ReceivedRequest } from '../support/http-server.ts'
-import type { PortRun } from '../support/port-api.ts'
+import type { GitHubRun } from '../../tools/simulator/github/github.ts'
+import type { ReceivedRequest } from '../../tools/simulator/http-server.ts'
+import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { openStage, type Stage } from '../support/stage.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'

@@ -1,4 +1,4 @@
-import type { GitHubRun } from '../support/github-api.ts'
+import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import type { Stage } from '../support/stage.ts'
 
 /** One way in which a workflow run ends, or never begins, with what Port must then say. */

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import type { GitHubRun } from '../support/github-api.ts'
+import type { GitHubRun } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { seededRandom, shuffle } from '../support/random.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
-import { until } from '../support/until.ts'
 import { OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
 /** `EXACT_RUNS=1000` for the complete form. */

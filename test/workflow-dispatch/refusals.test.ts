@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { until } from '../../tools/simulator/http-server.ts'
 import { REFUSALS } from '../github/workflow-dispatch-refusals.ts'
-import { until } from '../support/until.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 import { openScene, workflow } from './open-scene.ts'
 

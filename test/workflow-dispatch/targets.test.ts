@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import { until } from '../support/until.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
 const INPUTS = { service: 'web', replicas: 3, dry_run: false, tags: ['a'], note: null }

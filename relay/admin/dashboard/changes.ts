@@ -1,6 +1,7 @@
 import { html } from 'hono/html'
-import type { Delivery } from '../../store/delivery.ts'
+import type { Delivery } from '../../delivery/delivery.ts'
 import type { Store } from '../../store/store.ts'
+import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readBulkFilter } from '../filter.ts'
 import {
   knownDelivery,
@@ -9,9 +10,10 @@ import {
   mustBeRedeliverable,
   type Redelivery,
 } from '../redelivery.ts'
-import { bulkPage, confirmPage, endOfPortRun } from './confirm-pages.ts'
-import { query } from './format.ts'
+import { type Html, query } from './format.ts'
 import type { Guard } from './guard.ts'
+import { layout } from './layout.ts'
+import { amount } from './list-page.ts'
 
 export interface ChangesDeps {
   organisations: string[]
@@ -76,3 +78,74 @@ const CANCELLING = {
   queued: html`The delivery will not be dispatched.`,
   running: html`Its workflow run is cancelled on GitHub; the delivery ends when that has ended.`,
 }
+
+const csrf = (session: Session) => html`<input type="hidden" name="csrf" value="${session.csrf}">`
+
+/** The question before one delivery is redelivered or cancelled. */
+function confirmPage(
+  session: Session,
+  delivery: Delivery,
+  question: { title: string; verb: string; path: string; lines: Html[] },
+) {
+  const { title, verb, path, lines } = question
+  const page = `/deliveries/${encodeURIComponent(delivery.id)}`
+  return layout({
+    title,
+    session,
+    body: html`<section class="card narrow"><h1>${title}</h1>
+<p><strong>${delivery.action ?? 'Delivery'}</strong> to ${delivery.repository}${delivery.runId !== null && `, run ${delivery.runId}`}</p>
+${lines.map(line => html`<p>${line}</p>`)}
+<form method="post" action="${page}/${path}" class="buttons">${csrf(session)}<button class="primary">${verb}</button> <a class="button" href="${page}">Back</a></form>
+</section>`,
+  })
+}
+
+/** Whether Port shows what a new workflow run reports. */
+const endOfPortRun = (ended: boolean | null) =>
+  ended === true
+    ? html`<span class="problem">Its run in Port has ended: Port shows nothing of the new workflow run.</span>`
+    : html`${ended === false ? 'Its run in Port has not ended: it shows the new workflow run.' : 'Whether its run in Port has ended is not known.'}`
+
+interface BulkPage {
+  session: Session
+  given: GivenFilter
+  deliveries: Delivery[]
+  more: boolean
+  ends: ReadonlyMap<string, boolean | null>
+}
+
+const SHOWN = 100
+
+/** What a bulk redelivery would queue, before it does. */
+function bulkPage({ session, given, deliveries, more, ends }: BulkPage) {
+  const ended = deliveries.filter(({ id }) => ends.get(id) === true).length
+  const back = `/${query({ ...given })}`
+  return layout({
+    title: 'Redeliver all that match',
+    session,
+    body: html`<section class="card"><h1>Redeliver all that match</h1>
+<p>${filterText(given)}</p>
+${
+  deliveries.length === 0
+    ? html`<p class="empty">No delivery matches.</p><p><a class="button" href="${back}">Back</a></p>`
+    : html`<p><strong>${amount(deliveries.length)}</strong> would be queued again, the oldest first.${more && ' Older ones match as well: repeat it for them.'}</p>
+${ended > 0 && html`<p class="problem">The run in Port has ended for ${ended} of them: Port shows nothing of their new workflow runs.</p>`}
+<form method="post" action="/redeliver" class="buttons">${csrf(session)}${Object.entries(given).map(
+        ([name, value]) => value && html`<input type="hidden" name="${name}" value="${value}">`,
+      )}<button class="primary">Redeliver ${amount(deliveries.length)}</button> <a class="button" href="${back}">Back</a></form>
+<ul class="plain">${deliveries
+        .slice(0, SHOWN)
+        .map(
+          d =>
+            html`<li><a href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a> to ${d.repository} <span class="reason">${d.reason}</span>${ends.get(d.id) === true && html` <span class="problem">ended in Port</span>`}</li>`,
+        )}</ul>${deliveries.length > SHOWN && html`<p>… and ${deliveries.length - SHOWN} more.</p>`}`
+}
+</section>`,
+  })
+}
+
+const filterText = (given: GivenFilter) =>
+  Object.entries(given)
+    .filter(([, value]) => value)
+    .map(([name, value]) => `${name.replace('_', ' ')} ${value}`)
+    .join(', ')

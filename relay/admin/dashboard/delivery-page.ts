@@ -1,10 +1,10 @@
 import { html } from 'hono/html'
-import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../../store/delivery.ts'
+import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import type { WaitingMessages } from '../../store/store.ts'
+import type { Session } from '../auth.ts'
 import { ago, at, type Html, link, query, span } from './format.ts'
 import { layout } from './layout.ts'
 import { badge } from './list-page.ts'
-import type { Session } from './sessions.ts'
 import { durations, runPage, type Stage } from './timeline.ts'
 
 export interface DeliveryPage {

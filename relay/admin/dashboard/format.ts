@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
-import { MOST_COUNTED } from '../../store/sql/backlog.ts'
+import { MOST_COUNTED } from '../../store/sql/claims.ts'
 
 /** Markup whose values are escaped. */
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>

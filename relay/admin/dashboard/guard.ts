@@ -1,14 +1,20 @@
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { BOUNDS } from '../../config/bounds.ts'
+import { BOUNDS } from '../../config/limits.ts'
 import { Problem } from '../../http/problem.ts'
-import { senderAddress } from '../../http/sender-address.ts'
-import { createTokenBuckets } from '../../http/token-bucket.ts'
-import { logCalls } from '../log-calls.ts'
-import type { Role, Roles } from '../roles.ts'
+import { createTokenBuckets } from '../../http/rate-limit.ts'
+import { senderAddress } from '../../http/request.ts'
+import {
+  isOwnForm,
+  isOwnSite,
+  logCalls,
+  type Role,
+  type Roles,
+  type Session,
+  type Sessions,
+} from '../auth.ts'
 import type { Html } from './format.ts'
 import { message, signInPage } from './layout.ts'
-import { isOwnForm, isOwnSite, type Session, type Sessions } from './sessions.ts'
 
 const MAX_FORM = 16_384
 

@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
+import type { Session } from '../auth.ts'
 import type { Html } from './format.ts'
-import type { Session } from './sessions.ts'
 
 export interface Page {
   title: string
@@ -70,3 +70,157 @@ ${problem && html`<p class="problem" role="alert" id="problem">${problem}</p>`}
 </form>
 </section>`,
   })
+
+/** The dashboard's style sheet; light or dark as the system is. */
+export const STYLE = `:root {
+  color-scheme: light dark;
+  --back: #f5f6f8; --card: #fff; --text: #1b2230; --quiet: #566072; --line: #dde1e8; --link: #1f4fbf;
+  --grey: #566072; --grey-back: #eceff3; --blue: #1f4fbf; --blue-back: #e5edfd; --green: #176638; --green-back: #e0f3e6;
+  --red: #ab2130; --red-back: #fce8ea; --amber: #7a4d00; --amber-back: #fdf0d5; --bar: #9db6e8;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --back: #0f131a; --card: #171d27; --text: #e5e9f0; --quiet: #9ca8ba; --line: #2a3341; --link: #8fb4ff;
+    --grey: #b4bfce; --grey-back: #252d39; --blue: #a3c2ff; --blue-back: #1b2c4f; --green: #8fdcaa; --green-back: #163524;
+    --red: #ffa3ab; --red-back: #48191f; --amber: #f3c878; --amber-back: #3d2d0d; --bar: #3f5f9e;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, "Open Sans", sans-serif; overflow-wrap: anywhere; }
+a { color: var(--link); text-underline-offset: 2px; }
+:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 3px; }
+main:focus { outline: none; }
+code { font: 0.92em ui-monospace, "SF Mono", Menlo, monospace; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.3rem 0 1rem; }
+h1 .target { color: var(--quiet); font-weight: 400; }
+h2 { font-size: 1.1rem; margin: 1.8rem 0 0.7rem; }
+h3 { font-size: 1rem; margin: 0; font-weight: 600; }
+p { margin: 0.4rem 0; }
+.skip { position: absolute; left: -99rem; }
+.skip:focus { left: 0.5rem; top: 0.5rem; background: var(--card); padding: 0.5rem; z-index: 1; }
+.away { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+header { background: var(--card); border-bottom: 1px solid var(--line); padding: 0.6rem max(1rem, calc((100% - 70rem) / 2)); display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 1.4rem; }
+.brand { font-weight: 700; color: inherit; text-decoration: none; }
+.brand svg { width: 1.1rem; height: 1.1rem; margin-right: 0.4rem; vertical-align: -0.15rem; fill: none; stroke: var(--link); stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
+nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; }
+.who { margin-left: auto; display: flex; flex-wrap: wrap; align-items: center; gap: 0.2rem 0.9rem; }
+.role, .quiet { color: var(--quiet); font-size: 0.9rem; }
+button.quiet { background: none; border: 0; padding: 0.2rem 0; font: inherit; font-size: 0.9rem; text-decoration: underline; cursor: pointer; color: var(--quiet); }
+main { max-width: 72rem; margin: 0 auto; padding: 1rem; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
+.narrow { max-width: 30rem; margin: 8vh auto 0; }
+.stack { display: grid; gap: 0.5rem; margin-top: 1rem; }
+input, select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.5rem; width: 100%; min-width: 0; }
+.button, button { display: inline-block; font: inherit; font-weight: 600; border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.9rem; background: var(--card); color: inherit; text-decoration: none; cursor: pointer; }
+.button:hover, button:hover { border-color: var(--link); }
+button.quiet:hover { color: var(--text); }
+.primary { background: var(--link); border-color: var(--link); color: var(--card); }
+.buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
+#actions { margin-top: 0.9rem; }
+.problem { color: var(--red); font-weight: 600; }
+.notice { background: var(--green-back); color: var(--green); border-radius: 8px; padding: 0.6rem 1rem; }
+.banner { list-style: none; margin: 0 0 1rem; padding: 0; display: grid; gap: 0.5rem; }
+.banner li { background: var(--amber-back); color: var(--amber); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.6rem 1rem; }
+.overview { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 1rem 2.5rem; align-items: start; }
+.counts { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(2, auto); gap: 0.6rem 1.8rem; }
+.count { display: block; text-decoration: none; color: var(--quiet); border-radius: 6px; }
+.count strong { display: block; font-size: 1.5rem; line-height: 1.2; color: var(--text); font-variant-numeric: tabular-nums; }
+.count.failed strong { color: var(--red); }
+.count:hover, .count[aria-current] { text-decoration: underline; }
+.chart { margin: 0; }
+figcaption { font-size: 0.9rem; color: var(--quiet); margin-bottom: 0.4rem; }
+.chart svg { display: block; width: 100%; height: 72px; }
+.chart .accepted { fill: var(--bar); background: var(--bar); }
+.chart .failed { fill: var(--red); background: var(--red); }
+.chart .base { stroke: var(--line); }
+.legend { display: flex; gap: 0.5rem; align-items: center; font-size: 0.85rem; color: var(--quiet); }
+.key { width: 0.8rem; height: 0.8rem; border-radius: 2px; }
+.axis { margin-left: auto; }
+details { font-size: 0.9rem; }
+summary { cursor: pointer; color: var(--quiet); }
+table { border-collapse: collapse; margin-top: 0.4rem; font-variant-numeric: tabular-nums; width: 100%; }
+th, td { text-align: right; padding: 0.1rem 0.5rem; font-weight: 400; }
+thead th { color: var(--quiet); }
+th:first-child { text-align: left; }
+.filters { display: grid; grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 0.6rem 0.8rem; margin: 1.2rem 0; align-items: end; }
+.filters label { display: block; font-size: 0.85rem; color: var(--quiet); margin-bottom: 0.2rem; }
+.filters .buttons, .filters .problem { grid-column: 1 / -1; }
+.rows { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+.headings, .rows li { display: grid; grid-template-columns: 10rem minmax(0, 3fr) minmax(0, 4fr) minmax(0, 2fr) 7rem; gap: 0.2rem 1rem; padding: 0.6rem 1rem; align-items: baseline; }
+.headings { font-size: 0.8rem; color: var(--quiet); padding-bottom: 0.3rem; }
+.rows li + li { border-top: 1px solid var(--line); }
+.rows .main { font-weight: 600; }
+.rows .what { color: var(--quiet); }
+.by, .age { color: var(--quiet); }
+.rows .reason { grid-column: 2 / -1; margin: 0; }
+.reason { color: var(--red); font-size: 0.92rem; }
+.cancelled .reason, .reason.cancelled { color: var(--quiet); }
+.state { display: inline-block; border-radius: 99px; padding: 0.05rem 0.65rem; font-size: 0.85rem; font-weight: 600; background: var(--grey-back); color: var(--grey); justify-self: start; }
+.state.dispatched, .state.running { background: var(--blue-back); color: var(--blue); }
+.state.finished { background: var(--green-back); color: var(--green); }
+.state.failed { background: var(--red-back); color: var(--red); }
+.state.cancelled { background: var(--amber-back); color: var(--amber); }
+.empty { background: var(--card); border: 1px dashed var(--line); border-radius: 10px; padding: 2rem 1rem; text-align: center; color: var(--quiet); }
+.pages { display: flex; gap: 1.2rem; justify-content: flex-end; }
+.lead { color: var(--quiet); margin-top: 0; }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }
+dt { font-size: 0.85rem; color: var(--quiet); }
+dd { margin: 0; }
+.timeline { list-style: none; margin: 0; padding: 0; }
+.timeline li { display: grid; grid-template-columns: 11rem minmax(0, 1fr); gap: 0 1.6rem; position: relative; padding-bottom: 1.1rem; }
+.timeline li > div + div { border-left: 2px solid var(--line); padding: 0 0 0.9rem 1.4rem; margin-bottom: -1.1rem; position: relative; }
+.timeline li > div + div::before { content: ""; position: absolute; left: -7px; top: 0.4rem; width: 12px; height: 12px; border-radius: 50%; background: var(--grey); box-shadow: 0 0 0 3px var(--back); }
+.timeline .good > div + div::before { background: var(--green); }
+.timeline .bad > div + div::before { background: var(--red); }
+.timeline .bad h3 { color: var(--red); }
+.timeline .wait > div + div::before { background: var(--amber); }
+.timeline .todo > div + div::before { background: var(--back); border: 2px solid var(--quiet); }
+.timeline .todo h3 { color: var(--quiet); font-weight: 400; }
+.timeline .todo > div + div { border-left-style: dashed; }
+.timeline li:last-child > div + div { border-left-color: transparent; }
+.timeline p { margin: 0.1rem 0; color: var(--quiet); }
+.when { color: var(--quiet); font-size: 0.9rem; text-align: right; font-variant-numeric: tabular-nums; }
+.plain { list-style: none; padding: 0; margin: 0.8rem 0; }
+.plain li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
+.refused li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 0.5rem 1rem; margin-bottom: 0.6rem; }
+@media (max-width: 52rem) {
+  .overview { grid-template-columns: minmax(0, 1fr); }
+  .counts { grid-template-columns: repeat(4, auto); }
+  .filters { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .headings { display: none; }
+  .rows li { grid-template-columns: auto minmax(0, 1fr); }
+  .rows .target, .rows .reason { grid-column: 1 / -1; }
+  .rows .age { text-align: right; }
+}
+@media (max-width: 30rem) {
+  .counts { grid-template-columns: repeat(2, auto); }
+  .filters { grid-template-columns: minmax(0, 1fr); }
+  .timeline li { grid-template-columns: minmax(0, 1fr); }
+  .when { text-align: left; padding-left: 1.6rem; }
+  .card { padding: 0.8rem; }
+  .who { margin-left: 0; }
+}
+@media (forced-colors: active) { .state { border: 1px solid; } .chart rect { fill: CanvasText; } }
+`
+
+export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3" fill="none" stroke="#4b7be5" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`
+
+/** Replaces the regions of the page that have changed, unless a person is reading or selecting in them. */
+export const SCRIPT = `setInterval(async () => {
+  if (document.hidden) return
+  try {
+    const answer = await fetch(location.href)
+    if (!answer.ok) return
+    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html')
+    for (const region of document.querySelectorAll('[data-live]')) {
+      const next = fresh.getElementById(region.id)
+      const chosen = getSelection()
+      if (!next || next.innerHTML === region.innerHTML || region.querySelector('details[open]')) continue
+      if (!chosen.isCollapsed && region.contains(chosen.anchorNode)) continue
+      const id = region.contains(document.activeElement) && document.activeElement.id
+      region.replaceChildren(...next.childNodes)
+      if (id) document.getElementById(id)?.focus()
+    }
+  } catch {}
+}, 3000)
+`

@@ -1,19 +1,19 @@
 import type { Context } from 'hono'
+import { html } from 'hono/html'
 import { isObject, type JsonObject } from '../../../port/types.ts'
-import type { PortAccess } from '../../deliveries/port-access.ts'
+import type { Delivery } from '../../delivery/delivery.ts'
 import { Problem } from '../../http/problem.ts'
-import type { Delivery } from '../../store/delivery.ts'
-import type { Filter, Store } from '../../store/store.ts'
+import type { Refusal, Refusals } from '../../http/refusals.ts'
+import type { Filter, Gate, Store } from '../../store/store.ts'
+import type { PortAccess } from '../../workers/port-access.ts'
+import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
 import { knownDelivery, MAX_REDELIVERED } from '../redelivery.ts'
-import type { Refusals } from '../refusals.ts'
-import { banner, type Health } from './banner.ts'
-import { chart } from './chart.ts'
 import { deliveryPage } from './delivery-page.ts'
-import type { Html } from './format.ts'
+import { ago, at, counted, type Html, span } from './format.ts'
 import type { Guard } from './guard.ts'
-import { listPage } from './list-page.ts'
-import { refusedPage } from './refused-page.ts'
+import { layout } from './layout.ts'
+import { chart, listPage } from './list-page.ts'
 import { timeline } from './timeline.ts'
 
 export interface PagesDeps {
@@ -128,4 +128,76 @@ function whoIn({ trigger }: JsonObject): string | null {
 function parse(text: string | null): JsonObject {
   const value: unknown = text === null ? null : JSON.parse(text)
   return isObject(value) ? value : {}
+}
+
+/** Why webhooks were refused: what "Port says 401" is about. */
+const refusedPage = (
+  session: Session,
+  { refused, since, now, live }: { refused: Refusal[]; since: number; now: number; live: boolean },
+) =>
+  layout({
+    title: 'Refused webhooks',
+    session,
+    live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
+    body: html`<h1>Refused webhooks</h1>
+<p>What this relay has refused since ${at(since)}, when it was started; the same again is counted. Senders got these sentences as answers.</p>
+<section id="list" data-live aria-label="List of refused webhooks">${
+      refused.length === 0
+        ? html`<p class="empty">No webhook was refused.</p>`
+        : html`<ol class="plain refused">${refused.map(
+            each => html`<li>
+<p><span class="state failed">${each.status}</span> ${ago(each.lastAt, now)}${each.count > 1 && html`, <strong>${each.count} times</strong> since ${at(each.firstAt)}`}</p>
+<p>${each.reason}</p>
+<p class="quiet">from <code>${each.sender}</code>${each.repository !== null && html` for ${each.repository}`}</p>
+</li>`,
+          )}</ol>`
+    }</section>`,
+  })
+
+/** What is known of the relay's sides. Times are milliseconds since 1970. */
+export interface Health {
+  /** Until when nothing is sent to GitHub, and why. */
+  gates: Gate[]
+  queued: number
+  /** Since when the oldest dispatch that could be sent waits. */
+  dispatchDueSince: number | null
+  /** When the oldest message that waits for Port was written. */
+  oldestMessage: number | null
+  /** Until when nothing is sent to Port; 0 for not paused. */
+  portPausedUntil: number
+  /** Whether Port accepts the relay's credentials; null where it is not known, or there are none. */
+  portAccepts: boolean | null
+  /** When GITHUB_TOKEN expires, where GitHub said so. */
+  tokenExpiresAt: number | null
+}
+
+const BACKLOG_MS = 60_000
+const PORT_AWAY_MS = 120_000
+const EXPIRY_MS = 14 * 86_400_000
+
+/** What is wrong now: a limit, a credential, Port away, a backlog. Nothing where all is well. */
+export function banner(health: Health, now: number) {
+  const { gates, queued, dispatchDueSince, oldestMessage, portPausedUntil, portAccepts, tokenExpiresAt } =
+    health
+  const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
+  const problems = [
+    ...gates.map(
+      ({ scope, reason, closedUntil }) =>
+        html`<strong>GitHub takes nothing${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} until ${at(closedUntil)}:</strong> ${reason}. ${counted(queued)} queued.`,
+    ),
+    portAccepts === false &&
+      html`<strong>Port rejects the relay's credentials:</strong> correct PORT_CLIENT_ID and PORT_CLIENT_SECRET. Messages to Port wait.`,
+    portPausedUntil > now &&
+      html`<strong>Port limits the relay:</strong> nothing is sent to it until ${at(portPausedUntil)}.`,
+    tokenExpiresAt !== null &&
+      tokenExpiresAt - now < EXPIRY_MS &&
+      html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}:</strong> give the relay a new one.`,
+    waits(oldestMessage, PORT_AWAY_MS) &&
+      html`<strong>Messages to Port wait:</strong> the oldest for ${span(now - oldestMessage!)}. Port is away, or takes less than is sent; the relay's log shows its answers.`,
+    gates.length === 0 &&
+      waits(dispatchDueSince, BACKLOG_MS) &&
+      html`<strong>Dispatches are behind:</strong> ${counted(queued)} queued, the oldest that could be sent for ${span(now - dispatchDueSince!)}. RELAY_DISPATCH_RATE may be too low, or GitHub slow.`,
+  ].filter(problem => problem !== false)
+  if (problems.length === 0) return html``
+  return html`<ul class="banner" aria-label="Problems">${problems.map(problem => html`<li>${problem}</li>`)}</ul>`
 }

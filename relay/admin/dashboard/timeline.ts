@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../../port/types.ts'
-import { clockTime, duration } from '../../deliveries/transition/format.ts'
-import { boundRun } from '../../deliveries/transition/runs.ts'
-import { type Delivery, type HistoryEntry, OPEN_STATES } from '../../store/delivery.ts'
+import { type Delivery, type HistoryEntry, OPEN_STATES } from '../../delivery/delivery.ts'
+import { clockTime, duration } from '../../delivery/outcome.ts'
+import { boundRun } from '../../delivery/runs.ts'
 
 /** A point of a delivery's timeline. Its sentences are texts: a page escapes them. */
 export interface Stage {

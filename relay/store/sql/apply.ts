@@ -1,9 +1,8 @@
-import { BOUNDS } from '../../config/bounds.ts'
-import type { Statement } from '../database.ts'
-import type { Delivery, DeliveryRun, Transition } from '../delivery.ts'
+import { BOUNDS } from '../../config/limits.ts'
+import type { Delivery, DeliveryRun, Transition } from '../../delivery/delivery.ts'
+import { type Dialect, type Statement, stateIs } from '../database.ts'
 import type { ReportReceipt, UsedToken } from '../store.ts'
 import { columnOf } from './columns.ts'
-import { type Dialect, stateIs } from './dialect.ts'
 import { enqueue } from './outbox.ts'
 
 /** Of the history of a delivery, the first entries and the last ones are kept. */

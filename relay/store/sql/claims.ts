@@ -1,12 +1,11 @@
-import type { Statement } from '../database.ts'
+import { type Dialect, type Statement, stateIs } from '../database.ts'
 import { columns, named } from './columns.ts'
-import { type Dialect, stateIs } from './dialect.ts'
 
 /**
  * The oldest queued delivery of each repository. The repositories are found by skipping through the index from
  * one to the next, so that the cost does not depend on the length of the queue.
  */
-export const HEADS = (column: string) => `
+const HEADS = (column: string) => `
   WITH RECURSIVE queue(repository) AS (
     SELECT min(repository) FROM deliveries WHERE state = 'queued'
     UNION ALL
@@ -25,7 +24,7 @@ const gateIsClosed = (sql: Dialect, scope: string, now: string, of: string) => `
       AND gates.closed_until > ${now})`
 
 /** Whether the oldest delivery of a repository, `head`, may be claimed now, `?1`. */
-export const headIsDue = (sql: Dialect, scope: string) =>
+const headIsDue = (sql: Dialect, scope: string) =>
   `head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
    AND NOT ${gateIsClosed(sql, scope, '?1', 'head')}`
 
@@ -78,5 +77,24 @@ export function claimWatched(
   return {
     sql: `${CLAIM} WHERE ${sql.among('seq', due)} RETURNING ${columns(sql)}`,
     params: [now, until, limit],
+  }
+}
+
+/** What is counted is counted up to this number, so that its cost has a bound. */
+export const MOST_COUNTED = 10_000
+
+/** Since when the oldest work of each kind is due, and what waits for Port. */
+export function backlog(sql: Dialect, { now, scope }: { now: number; scope: string | null }): Statement {
+  const oldest = (table: string, where: string) =>
+    `(SELECT due_at FROM ${table} WHERE ${where} due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT 1)`
+  return {
+    sql: `
+      SELECT
+        (SELECT min(due_at) FROM (${HEADS('head.due_at')} WHERE ${headIsDue(sql, '?2')}) AS due) AS dispatch,
+        ${oldest('deliveries', `state IN ('dispatched', 'running') AND`)} AS watch,
+        ${oldest('outboxes', '')} AS outbox,
+        (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ${MOST_COUNTED}) AS counted) AS messages,
+        (SELECT created_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox)) AS oldest_message`,
+    params: [now, scope],
   }
 }

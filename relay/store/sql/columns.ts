@@ -1,6 +1,5 @@
-import type { Row } from '../database.ts'
-import type { Delivery, DeliveryRun } from '../delivery.ts'
-import type { Dialect } from './dialect.ts'
+import type { Delivery, DeliveryRun } from '../../delivery/delivery.ts'
+import type { Dialect, Row } from '../database.ts'
 
 /** The column of a field: `dueAt` is `due_at`, in every table. */
 export const columnOf = (field: string) => field.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)

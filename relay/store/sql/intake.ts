@@ -1,5 +1,6 @@
+import { DEFAULT_ORGANISATION } from '../../config/organizations.ts'
+import type { FirstUse, NewDelivery, SignatureUse } from '../../delivery/delivery.ts'
 import type { Statement } from '../database.ts'
-import type { FirstUse, NewDelivery, SignatureUse } from '../delivery.ts'
 import { columnOf, named } from './columns.ts'
 
 /*
@@ -90,4 +91,9 @@ export function findSame({ dedupeKey }: Pick<NewDelivery, 'dedupeKey'>, digest: 
           SELECT ${SAME} FROM deliveries WHERE id = (SELECT delivery FROM signatures WHERE digest = ?2)`,
     params: [dedupeKey, digest],
   }
+}
+
+/** The dedupe key of a delivery that names a run. Run ids are unique within an organisation only. */
+export function runKey(organisation: string, runId: string): string {
+  return organisation === DEFAULT_ORGANISATION ? `run:${runId}` : `run:${organisation}:${runId}`
 }

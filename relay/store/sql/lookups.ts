@@ -1,10 +1,9 @@
-import { BOUNDS } from '../../config/bounds.ts'
-import type { Statement } from '../database.ts'
-import { STATES, type State } from '../delivery.ts'
+import { BOUNDS } from '../../config/limits.ts'
+import { STATES, type State } from '../../delivery/delivery.ts'
+import { type Dialect, type Statement, stateIs } from '../database.ts'
 import type { Filter } from '../store.ts'
-import { MOST_COUNTED } from './backlog.ts'
+import { MOST_COUNTED } from './claims.ts'
 import { columns, named } from './columns.ts'
-import { type Dialect, stateIs } from './dialect.ts'
 
 export function get(sql: Dialect, id: string): Statement {
   return { sql: `SELECT ${columns(sql)} FROM deliveries WHERE id = ?1`, params: [id] }

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Statement } from '../database.ts'
-import type { NewDelivery } from '../delivery.ts'
-import type { Dialect } from './dialect.ts'
+import type { NewDelivery } from '../../delivery/delivery.ts'
+import type { Dialect, Statement } from '../database.ts'
 import { INSERT, toRow } from './intake.ts'
 
 /** Rows: what was deleted. Runs, events and the like go with it. */

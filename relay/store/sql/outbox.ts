@@ -1,8 +1,7 @@
-import type { Statement } from '../database.ts'
-import type { Message } from '../delivery.ts'
+import type { Message } from '../../delivery/delivery.ts'
+import type { Dialect, Statement } from '../database.ts'
 import type { Sent } from '../store.ts'
 import { columnOf, named } from './columns.ts'
-import type { Dialect } from './dialect.ts'
 
 /** What one claim reads of an outbox; a larger message is read alone. */
 const PAGE_MESSAGES = 100

@@ -1,5 +1,4 @@
-import type { Statement } from '../database.ts'
-import type { Dialect } from './dialect.ts'
+import type { Dialect, Statement } from '../database.ts'
 
 /** A token bucket, the one row of the table `rate_limiter`. */
 export interface Rate {

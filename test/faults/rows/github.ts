@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { GitHubApi } from '../../support/github-api.ts'
-import type { ReceivedRequest } from '../../support/http-server.ts'
-import { until } from '../../support/until.ts'
+import type { GitHubApi } from '../../../tools/simulator/github/github.ts'
+import { type ReceivedRequest, until } from '../../../tools/simulator/http-server.ts'
 import { judge, type Verdict } from '../verdict.ts'
 import { inWorld, type WorldOptions } from '../world.ts'
 

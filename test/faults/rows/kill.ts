@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { until } from '../../support/until.ts'
+import { until } from '../../../tools/simulator/http-server.ts'
 import type { RelayProcess } from '../relay-process.ts'
 import { judge, type Verdict } from '../verdict.ts'
 import { inWorld, type WorldOptions } from '../world.ts'

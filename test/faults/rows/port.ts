@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startPortApi } from '../../support/port-api.ts'
+import { until } from '../../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../../tools/simulator/port/port.ts'
 import { SECRET } from '../../support/sign.ts'
-import { until } from '../../support/until.ts'
 import { judge, type Verdict } from '../verdict.ts'
 import { inWorld } from '../world.ts'
 

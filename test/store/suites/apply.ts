@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Change } from '../../../relay/store/delivery.ts'
+import type { Change } from '../../../relay/delivery/delivery.ts'
 import {
   acceptAll,
   aDispatched,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Change } from '../../../relay/store/delivery.ts'
+import type { Change } from '../../../relay/delivery/delivery.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { acceptAll, aDispatched, aFailed, applyTo, aTransition, get, type Place } from '../place.ts'
 

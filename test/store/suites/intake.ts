@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { FirstUse, SignatureUse } from '../../../relay/store/delivery.ts'
+import type { FirstUse, SignatureUse } from '../../../relay/delivery/delivery.ts'
 import { StoreBusy } from '../../../relay/store/store.ts'
 import { aDelivery, applyTo, aUse, type Place } from '../place.ts'
 

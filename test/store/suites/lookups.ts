@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { BOUNDS } from '../../../relay/config/bounds.ts'
+import { BOUNDS } from '../../../relay/config/limits.ts'
 import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend } from '../../../relay/store/open.ts'
 import type { Filter } from '../../../relay/store/store.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { transition } from '../../../relay/deliveries/transition/transition.ts'
+import { transition } from '../../../relay/delivery/transition.ts'
 import { MIGRATIONS as OF_POSTGRES } from '../../../relay/store/postgres/schema.ts'
 import { MIGRATIONS as OF_SQLITE } from '../../../relay/store/sqlite/schema.ts'
 import { execute, type LandedDelivery, writeLanded } from '../landed-database.ts'

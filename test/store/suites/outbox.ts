@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Message } from '../../../relay/store/delivery.ts'
+import type { Message } from '../../../relay/delivery/delivery.ts'
 import type { OutboxPage, Store } from '../../../relay/store/store.ts'
 import { aDispatched, aLine, applyTo, aRun, type Place } from '../place.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import { type Change, STATES } from '../../../relay/delivery/delivery.ts'
 import { createStore } from '../../../relay/store/create-store.ts'
 import type { Backend, Row, Statement } from '../../../relay/store/database.ts'
-import { type Change, STATES } from '../../../relay/store/delivery.ts'
 import { openBackend } from '../../../relay/store/open.ts'
 import { INSERT, insertMany, REMEMBER, toRow, toUseRow } from '../../../relay/store/sql/intake.ts'
 import type { Store } from '../../../relay/store/store.ts'

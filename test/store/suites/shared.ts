@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
-import type { Change } from '../../../relay/store/delivery.ts'
+import type { Change } from '../../../relay/delivery/delivery.ts'
 import type { Store } from '../../../relay/store/store.ts'
-import { until } from '../../support/until.ts'
+import { until } from '../../../tools/simulator/http-server.ts'
 import {
   acceptAll,
   aDelivery,

@@ -1,6 +1,6 @@
 import { createAppAuth } from '@octokit/auth-app'
 import { Octokit } from '@octokit/rest'
-import type { GitHubApi, GitHubApp } from './types.ts'
+import type { GitHubApi, GitHubApp } from '../../../tools/simulator/github/types.ts'
 
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 

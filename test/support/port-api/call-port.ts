@@ -1,4 +1,4 @@
-import type { PortApi } from './types.ts'
+import type { PortApi } from '../../../tools/simulator/port/state.ts'
 
 /** Whatever Port answers, read by the tests as they expect it. */
 type Answer = {

@@ -1,0 +1,94 @@
+import type { ClientPayload } from '../port/payload.ts'
+import type { Json, JsonObject } from '../port/types.ts'
+
+/** Output name → text. */
+export interface Outputs {
+  values: Map<string, string>
+  /** Sentences about inputs that are no output of their own. */
+  warnings: string[]
+}
+
+/**
+ * One output for each Port input, and the fixed ones; an input with the name of another output is `input-NAME`. Secret inputs stand in clear text in those and in `inputs`,
+ * and encrypted, as they came, in `payload`: the workflow that it is handed on to decrypts them with its own key.
+ *
+ * @param inputs with the secret ones decrypted
+ */
+export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs): Outputs {
+  const { port } = payload
+  const by = port.trigger?.by
+  const fixed: Record<string, Json | undefined> = {
+    'run-id': payload.run_id,
+    action: payload.action,
+    operation: port.operation,
+    blueprint: port.blueprint,
+    'entity-id': port.entity?.identifier,
+    'triggered-by': by?.email ?? by?.name,
+    delivery: port.delivery,
+    inputs: JSON.stringify(inputs),
+    entity: JSON.stringify(port.entity),
+    event: JSON.stringify(port.event),
+    trigger: JSON.stringify(port.trigger),
+    payload: JSON.stringify(payload),
+  }
+  // The runner keeps outputs by name in any case: `Inputs` would replace `inputs`.
+  const taken = new Set(Object.keys(fixed))
+  const renamed: string[] = []
+  const impossible: string[] = []
+  const values = new Map<string, string>()
+  for (const [name, value] of Object.entries(inputs)) {
+    if (!canBeOutput(name)) impossible.push(name)
+    else if (taken.has(name.toLowerCase())) renamed.push(name)
+    else {
+      taken.add(name.toLowerCase())
+      values.set(name, text(value))
+    }
+  }
+  const prefixed: string[] = []
+  for (const name of renamed) {
+    const other = `input-${name}`
+    if (taken.has(other.toLowerCase())) {
+      impossible.push(name)
+      continue
+    }
+    taken.add(other.toLowerCase())
+    values.set(other, text(inputs[name]))
+    prefixed.push(name)
+  }
+  for (const [name, value] of Object.entries(fixed)) values.set(name, text(value))
+  return { values, warnings: [...clashes(prefixed), ...impossibles(impossible)] }
+}
+
+/** The outputs of a job that Port did not start: nothing, in the form that each of them has. */
+export const EMPTY_OUTPUTS: ReadonlyMap<string, string> = new Map([
+  ['inputs', '{}'],
+  ...['entity', 'event', 'trigger'].map((name): [string, string] => [name, 'null']),
+])
+
+/** A name ends at `=`, at the first `<<`, which stands after it, and at the end of the line in the file of outputs. */
+const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.test(name)
+
+function text(value: Json | undefined): string {
+  if (value === null || value === undefined) return ''
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
+function clashes(names: string[]): string[] {
+  if (names.length === 0) return []
+  return [
+    `${quote(names)}: an output of this action or another input has that name, so the Port input is the output ` +
+      `${names.map(name => `input-${name}`).join(', ')}.`,
+  ]
+}
+
+function impossibles(names: string[]): string[] {
+  if (names.length === 0) return []
+  return [
+    `${quote(names)}: not available as an output of its own, so read the Port input from the output inputs: ` +
+      `${example(names)}.`,
+  ]
+}
+
+const quote = (names: string[]) => names.map(name => JSON.stringify(name)).join(', ')
+
+const example = ([name]: string[]) => `fromJSON(steps.<id>.outputs.inputs)['${name!.replaceAll("'", "''")}']`

@@ -1,0 +1,233 @@
+import { type FSWatcher, watch } from 'node:fs'
+import type { PortError } from '../../port/client/client.ts'
+import { logBatches } from '../../port/client/messages.ts'
+import type { LogLine } from '../../port/types.ts'
+import { isAlive } from '../runner/processes.ts'
+import { describeMistake } from '../runner/runner.ts'
+import { takeMasks } from '../secrets/masks.ts'
+import { readEntities, splitDocuments } from '../steps/entities.ts'
+import { keepMarks, linesBefore, markAt, nextMark, readLogFile, sizeOf } from '../steps/log.ts'
+import { sendEntity } from '../steps/send-entities.ts'
+import { followLabel } from './follow-label.ts'
+import type { FollowedJob, Following, ProgressFolder } from './process.ts'
+
+/** How often the files that steps append to are looked at. */
+const LOOK_EVERY_MS = 2_000
+/** However far away a service wants to be asked again: a timer of more than 24 days would fire at once. */
+const LONGEST_PAUSE_MS = 3_600_000
+
+/**
+ * Shows in Port the step that runs, and what steps append to their files, until `ended`. A request under way is
+ * finished first. It never throws: what it does not manage is left to post.
+ */
+export async function followJob(
+  job: FollowedJob,
+  given: Pick<Following, 'run' | 'folder' | 'masks' | 'fetch' | 'clock' | 'sleep' | 'ended'>,
+): Promise<void> {
+  const { clock, ended } = given
+  let pausedUntil = 0
+  const soon = (at: number) => Math.min(at, clock() + LONGEST_PAUSE_MS)
+  const following: Following = {
+    ...given,
+    job,
+    soon,
+    pausedUntil: () => pausedUntil,
+    trouble(error) {
+      if (error.temporary) pausedUntil = Math.max(pausedUntil, soon(error.retryAt ?? clock() + 5_000))
+      else if (error.kind !== 'refused') ended.abort()
+    },
+    async send(operation) {
+      try {
+        await operation()
+        return null
+      } catch (error) {
+        following.trouble(error as PortError)
+        return error as PortError
+      }
+    },
+  }
+  const label = followLabel(following)
+  const looks = [followLog(following), label.look, followEntities(following)]
+  await Promise.all([followFiles(), label.followSteps()])
+
+  /** One after the other, so that Port shows what each look found in this order. */
+  async function followFiles(): Promise<void> {
+    for (;;) {
+      await given.sleep(Math.max(LOOK_EVERY_MS, pausedUntil - clock()))
+      for (const look of looks) {
+        if (ended.signal.aborted) return
+        // A file that cannot be read or written to now may be later; else post reports it.
+        await look().catch(() => {})
+      }
+    }
+  }
+}
+
+/**
+ * A look at `$PORT_ENTITIES` that sends what steps have appended, in order: each document once it is whole, which shows by what follows
+ * it, or by the file not having changed since the last look. What becomes of them goes to Port's log.
+ */
+function followEntities(following: Following): () => Promise<void> {
+  const { job, run, folder, masks, clock, ended, send } = following
+  const file = job.files.entities
+  let size = 0
+  let linesRefused = false
+  return async () => {
+    await sendNew()
+    await sendLines()
+  }
+
+  async function sendNew(): Promise<void> {
+    const state = folder.entities()
+    const mark = nextMark(file, state)
+    if (mark.offset !== state.offset) folder.setEntities({ ...state, ...mark, done: 0 })
+    const before = size
+    size = sizeOf(file)
+    if (size <= mark.offset) return
+    const lines = readLogFile(file, mark.offset)
+    // A piece that ends before the file may cut its last document; one without an end of its last line is still written.
+    const settled = size === before && lines.at(-1)?.end === size
+    const documents = splitDocuments(lines, { settled })
+    for (const document of documents) {
+      const { entities, mistakes } = await readEntities(document.text, document.line)
+      if (mistakes.length > 0) {
+        // The rest of it may still come.
+        if (!document.closed) return
+        const before = linesBefore(file, mark.offset)
+        for (const { line, ...mistake } of mistakes) {
+          const counted = { ...mistake, line: line === null ? null : before + line }
+          const problem = describeMistake(counted, '$PORT_ENTITIES', masks.redact)
+          report({ line: errorLine(problem), problem })
+        }
+      } else {
+        for (let index = folder.entities().done; index < entities.length; index++) {
+          if (ended.signal.aborted || clock() < following.pausedUntil()) return
+          const result = await sendEntity(entities[index]!, run)
+          if (result.error) following.trouble(result.error)
+          if (result.error?.temporary || ended.signal.aborted) return
+          report(result)
+          folder.setEntities({ ...folder.entities(), done: index + 1 })
+        }
+      }
+      folder.setEntities({ ...folder.entities(), ...markAt(file, document.end), done: 0 })
+    }
+  }
+
+  function report(result: { line: LogLine; problem: string | null }): void {
+    const { lines, problems, ...rest } = folder.entities()
+    folder.setEntities({
+      ...rest,
+      lines: [...lines, result.line],
+      problems: result.problem === null ? problems : [...problems, result.problem],
+    })
+  }
+
+  async function sendLines(): Promise<void> {
+    const state = folder.entities()
+    if (linesRefused || state.lines.length === 0 || clock() < following.pausedUntil()) return
+    // Before, so that none is there twice when this process is killed meanwhile.
+    folder.setEntities({ ...state, lines: [] })
+    const error = await send(() => run.log(state.lines))
+    linesRefused = error?.kind === 'refused'
+    if (error) folder.setEntities({ ...folder.entities(), lines: state.lines.slice(error.linesSent) })
+  }
+}
+
+const errorLine = (message: string): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })
+
+/** Requests with lines; Port's limit is one for the whole organisation. A job that logs all the time needs no more. */
+const MOST_A_MINUTE = 30
+/** Bytes that are read for one request, which takes about as many: this process is to stay small. */
+const PIECE = 250_000
+
+/**
+ * A look at `$PORT_LOG` that sends its new lines. Lines count as sent from before the request on, unless Port has surely not taken
+ * it: when this process is killed at that moment, or the answer gets lost, a line may be missing, but is never there
+ * twice. How many may be is left to post.
+ */
+function followLog(following: Following): () => Promise<void> {
+  const { job, run, folder, masks, clock, ended, send } = following
+  const file = job.files.log
+  /** When lines were sent, in the last minute. */
+  const requests: number[] = []
+  let refused = false
+  return async () => {
+    while (!refused && (await sendLines())) if (ended.signal.aborted) return
+  }
+
+  /** One batch; false where there is no other to send now. */
+  async function sendLines(): Promise<boolean> {
+    while (requests.length > 0 && requests[0]! <= clock() - 60_000) requests.shift()
+    if (requests.length >= MOST_A_MINUTE) return false
+    const sent = folder.sent()
+    const before = { ...nextMark(file, sent), lost: sent.lost }
+    if (before.offset === 0) folder.setSent(before)
+    const found = readLogFile(file, before.offset, PIECE)
+    const count = logBatches(found.map(toLine))[0]?.length ?? 0
+    if (count === 0) return false
+    const taken = takeMasks(found.slice(0, count), ({ text }) => text)
+    if (taken.masks.length > 0) {
+      folder.setMasks([...folder.masks(), ...taken.masks])
+      masks.add(taken.masks)
+    }
+    const lines = taken.lines.filter(({ text }) => text.trim() !== '')
+    const { end } = found[count - 1]!
+    // Now, since the file may be written anew while the request is under way.
+    const markAt = keepMarks(file, before.offset, end)
+    const after = markAt(end)
+    folder.setSent({ ...after, lost: before.lost + lines.length })
+    if (lines.length === 0) return count < found.length
+    requests.push(clock())
+    const error = await send(() => run.log(lines.map(toLine)))
+    if (!error) {
+      folder.setSent({ ...after, lost: 0 })
+      return count < found.length
+    }
+    // Post reports what Port refuses, with the reason.
+    refused = error.kind === 'refused'
+    const last = refused ? undefined : lines[error.linesSent - 1]
+    // Where nothing was sent, as without a token, nor was the line that counts those lost before.
+    const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
+    folder.setSent({ ...(last ? markAt(last.end) : before), lost })
+    return false
+  }
+}
+
+const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', message: text })
+
+/** No job of GitHub's runs longer than five days. */
+const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
+
+/**
+ * Ends the progress reporter: post asks for it, the job's temporary files are gone, or the runner is.
+ *
+ * @param worker the process id of the runner's worker; 0 where that cannot be known
+ */
+export function watchEnd(
+  folder: Pick<ProgressFolder, 'path' | 'stopped'>,
+  worker: number,
+): { ended: AbortController; close(): void } {
+  const ended = new AbortController()
+  const look = () => {
+    if (folder.stopped() || (worker > 0 && !isAlive(worker))) ended.abort()
+  }
+  const timers = [setInterval(look, 500), setTimeout(() => ended.abort(), LONGEST_LIFE_MS)]
+  const watcher = openWatcher(folder.path, look)
+  look()
+  return {
+    ended,
+    close() {
+      for (const timer of timers) clearTimeout(timer)
+      watcher?.close()
+    },
+  }
+}
+
+/** Not every file system can be watched; the interval is enough then, and a little slower. */
+function openWatcher(path: string, look: () => void): FSWatcher | null {
+  try {
+    return watch(path, look).on('error', () => {})
+  } catch {
+    return null
+  }
+}

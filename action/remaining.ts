@@ -1,0 +1,220 @@
+import { closeSync, readSync } from 'node:fs'
+import type { LogLine } from '../port/types.ts'
+import {
+  type EntitiesSent,
+  NO_ENTITIES_SENT,
+  NOTHING_SENT,
+  type Progress,
+  stopProgress,
+} from './progress/process.ts'
+import { type JobFiles, splitLines } from './runner/files.ts'
+import { describeMistake, type Runner, type Topic } from './runner/runner.ts'
+import { takeMasks } from './secrets/masks.ts'
+import type { Redact } from './secrets/redact.ts'
+import { type Entity, readEntities, splitDocuments } from './steps/entities.ts'
+import {
+  type FileLine,
+  firstLine,
+  linesBefore,
+  nextMark,
+  openFile,
+  PIECE,
+  readBytes,
+  readPiece,
+  sizeOf,
+} from './steps/log.ts'
+import { type RunFile, readRunFile } from './steps/run.ts'
+
+/** What steps have appended to their files, as far as Port does not have it. */
+export interface Remaining {
+  lines: string[]
+  /** How many lines before them Port may not have. */
+  lost: number
+  /** What `::add-mask::` lines have named, in what was sent too. */
+  masks: string[]
+  entities: RemainingEntities
+  run: RunFile
+  /** A sentence for each file that could not be read. */
+  problems: { sentence: string; topic: Topic }[]
+}
+
+/**
+ * Ends the progress reporter and reads what it has not sent. Never rejects: the final status does not wait for a file
+ * that somebody has broken.
+ */
+export async function readRemaining(
+  files: JobFiles,
+  runner: Pick<Runner, 'clock' | 'sleep'>,
+): Promise<Remaining> {
+  const remaining: Remaining = {
+    lines: [],
+    lost: 0,
+    masks: [],
+    entities: { documents: [], lines: [], problems: [] },
+    run: { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] },
+    problems: [],
+  }
+  const attempt = async (sentence: string, topic: Topic, work: () => Promise<void>) => {
+    try {
+      await work()
+    } catch (error) {
+      remaining.problems.push({ sentence: `${sentence}: ${(error as Error).message}.`, topic })
+    }
+  }
+  let progress: Progress = { log: NOTHING_SENT, entities: NO_ENTITIES_SENT, masks: [] }
+  await attempt(
+    'The rest of $PORT_LOG is not sent to Port, since it could not be read',
+    'port-log',
+    async () => {
+      progress = await stopProgress(files.log, runner)
+      remaining.lost = progress.log.lost
+      const { lines, masks } = readLinesFrom(files.log, nextMark(files.log, progress.log).offset)
+      Object.assign(remaining, { lines, masks: [...progress.masks, ...masks] })
+    },
+  )
+  await attempt(
+    'The rest of $PORT_ENTITIES is not sent, since it could not be read',
+    'entities',
+    async () => {
+      remaining.entities = readRemainingEntities(files.entities, progress.entities)
+    },
+  )
+  await attempt('$PORT_RUN has no effect, since it could not be read', 'port-run', async () => {
+    remaining.run = readRunFile(files.run, { ended: true })
+  })
+  return remaining
+}
+
+/** Each of the two ends that are kept has at most a piece's bytes and these lines. */
+const MOST_LINES = 20_000
+
+/**
+ * What a job has left in its log file from a byte on, and the masks that it names: in full where that is at most 1 MB; else its first and its
+ * last megabyte, with a line between them that says how much is left out. The file is never read whole.
+ *
+ * @throws Error where it cannot be read, or is no file
+ */
+export function readLinesFrom(path: string, from: number): { lines: string[]; masks: string[] } {
+  const size = sizeOf(path)
+  const head = readPiece(path, from, Math.min(size - from, PIECE), { rest: size - from <= PIECE })
+  const first = head.slice(0, MOST_LINES)
+  const end = first.at(-1)?.end ?? from
+  const { lines: last, begin } = readTail(path, Math.max(end, size - PIECE), size)
+  const gap = begin - end > 0 ? [leftOut(begin - end)] : []
+  const lines = [...first, ...last].map(({ text }) => text).toSpliced(first.length, 0, ...gap)
+  const taken = takeMasks(lines, line => line)
+  return { lines: taken.lines, masks: [...findMasks(path, end, begin), ...taken.masks] }
+}
+
+/** The masks in a part of the file that is not sent: they hold for what is. */
+function findMasks(path: string, from: number, to: number): string[] {
+  if (from >= to) return []
+  const masks: string[] = []
+  const file = openFile(path)
+  // One for all pieces, since the file may be larger than memory.
+  const piece = Buffer.alloc(PIECE)
+  try {
+    for (let at = from; at < to; ) {
+      const bytes = piece.subarray(0, readSync(file, piece, 0, Math.min(PIECE, to - at), at))
+      if (bytes.length === 0) break
+      if (bytes.includes('add-mask') || bytes.includes(WIDE_COMMAND))
+        masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
+      // A line that goes on in the next piece is read there.
+      const lines = at + bytes.length < to ? bytes.lastIndexOf(0x0a) + 1 : 0
+      at += lines || bytes.length
+    }
+  } finally {
+    closeSync(file)
+  }
+  return masks
+}
+
+/** In UTF-16, as Windows PowerShell writes. */
+const WIDE_COMMAND = Buffer.from('add-mask', 'utf16le')
+
+/** The last lines of the file, none of them from before byte `from`. */
+function readTail(path: string, from: number, size: number): { lines: FileLine[]; begin: number } {
+  if (from >= size) return { lines: [], begin: size }
+  const bytes = readBytes(path, from, size - from)
+  const start = firstLine(path, from, bytes)
+  const lines = splitLines(bytes.subarray(start), { rest: true }).map(line => ({
+    text: line.text,
+    end: from + start + line.end,
+  }))
+  const before = lines.at(-MOST_LINES - 1)
+  return { lines: lines.slice(-MOST_LINES), begin: before?.end ?? from + start }
+}
+
+const leftOut = (bytes: number) =>
+  `… ${Math.ceil(bytes / 1_000).toLocaleString('en')} KB of $PORT_LOG left out here`
+
+/** What is left of `$PORT_ENTITIES` to send and to report. */
+interface RemainingEntities {
+  documents: Document[]
+  /** What became of earlier ones, for Port's log. */
+  lines: LogLine[]
+  /** A sentence for each entity that was refused. */
+  problems: string[]
+}
+
+interface Document {
+  text: string
+  /** The number of its first line in the file. */
+  line: number
+  /** How many of its entities were sent before. */
+  done: number
+}
+
+const MOST_BYTES = 10_000_000
+
+/**
+ * Reads what the progress reporter has not sent.
+ *
+ * @throws Error where the file cannot be read, or is no file
+ */
+export function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntities {
+  const from = nextMark(path, sent).offset
+  const size = sizeOf(path)
+  const end = Math.min(size, from + MOST_BYTES)
+  const before = linesBefore(path, from)
+  const documents = splitDocuments(readLines(path, from, end), { settled: true }).map(
+    ({ text, line }, index) => ({
+      text,
+      line: before + line,
+      done: index === 0 && from === sent.offset ? sent.done : 0,
+    }),
+  )
+  const remaining = { documents, lines: [...sent.lines], problems: [...sent.problems] }
+  if (end < size) {
+    const problem = `$PORT_ENTITIES is too large: what follows the first ${MOST_BYTES / 1e6} MB is not sent.`
+    remaining.problems.push(problem)
+    remaining.lines.push({ level: 'ERROR', message: `✗ ${problem}` })
+  }
+  return remaining
+}
+
+/** The entities of the documents. One with a mistake is left out as a whole, and each mistake is a sentence. */
+export async function readDocuments(
+  documents: Document[],
+  redact: Redact,
+): Promise<{ entities: Entity[]; problems: string[] }> {
+  const all: Entity[] = []
+  const problems: string[] = []
+  for (const { text, line, done } of documents) {
+    const { entities, mistakes } = await readEntities(text, line)
+    all.push(...entities.slice(done))
+    problems.push(...mistakes.map(mistake => describeMistake(mistake, '$PORT_ENTITIES', redact)))
+  }
+  return { entities: all, problems }
+}
+
+function readLines(path: string, from: number, to: number): FileLine[] {
+  const lines: FileLine[] = []
+  for (let at = from; at < to; ) {
+    const found = readPiece(path, at, Math.min(PIECE, to - at), { rest: to - at <= PIECE })
+    if (found.length === 0) break
+    lines.push(...found)
+    at = found.at(-1)!.end
+  }
+  return lines
+}

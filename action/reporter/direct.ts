@@ -1,0 +1,167 @@
+import { createPortClient, PortError, type PortRun, type Token } from '../../port/client/client.ts'
+import type { ClientPayload } from '../../port/payload.ts'
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  type LogLine,
+  type RunUpdate,
+  runKind,
+} from '../../port/types.ts'
+import type { Inputs } from '../runner/inputs.ts'
+import type { Runner } from '../runner/runner.ts'
+import type { Redact } from '../secrets/redact.ts'
+import { createLogSender } from '../steps/send-log.ts'
+import type { RelayReporter } from './relay.ts'
+import { isUncertain, type Reporter } from './reporter.ts'
+import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
+
+/**
+ * Why nothing will be reported; null where something will. A warning is about what its reader should change,
+ * a remark about what they have chosen.
+ */
+export function whyNoReport(
+  inputs: Inputs,
+  payload: ClientPayload,
+  relay: RelayReporter | null = null,
+): { level: 'info' | 'warning'; message: string } | null {
+  if (inputs.report === 'off')
+    return { level: 'info', message: 'Nothing is reported to Port: the input report is off.' }
+  if (payload.run_id === null || payload.port.kind === 'none') {
+    return { level: 'info', message: 'Nothing is reported to Port: the payload names no run in Port.' }
+  }
+  if (inputs.portClientSecret !== '' || relay) return null
+  const first = payload.port.relay === null ? 'set RELAY_PUBLIC_URL of the relay, and ' : ''
+  return {
+    level: 'warning',
+    message: `This job is not reported to Port: ${first}${OIDC}, or set the inputs port-client-id and port-client-secret, or report: off.`,
+  }
+}
+
+/** How a job proves itself to the relay. */
+export const OIDC = 'give the job "permissions: id-token: write"'
+
+type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecret'>
+
+/**
+ * @param options.budgetMs how long all calls together may wait between their tries
+ * @param options.redact what every text passes through on its way to Port, and from Port into an error
+ * @param options.relay the way to Port where there are no credentials
+ * @param options.token Port's, as another process of this job got it
+ */
+export function createReporter(
+  runId: string,
+  credentials: Credentials,
+  runner: Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['core'], 'setSecret'> },
+  options: { budgetMs: number; redact: Redact; relay?: RelayReporter | null; token?: Token | null },
+): Reporter {
+  const { clock, sleep, fetch, core } = runner
+  const { budgetMs, redact, relay } = options
+  const deadline = clock() + budgetMs
+  const late = () => clock() > deadline
+  const inBatches = (send: (batch: LogLine[]) => Promise<void>) => {
+    const sendLog = createLogSender(send, late)
+    return (lines: readonly LogLine[]) =>
+      sendLog(lines.map(line => ({ ...line, message: redact(line.message) })))
+  }
+  if (relay) {
+    return {
+      ...relay,
+      late,
+      update: update => relay.update(redactUpdate(update, redact)),
+      log: inBatches(relay.log),
+      upsertEntity: async (blueprint, entity) => relay.upsertEntity(blueprint, redactEntity(entity, redact)),
+      async deleteEntity(blueprint, identifier) {
+        refuseSecret('identifier', identifier, redact)
+        return relay.deleteEntity(blueprint, identifier)
+      },
+      handsOn: true,
+      token: () => null,
+    }
+  }
+  const retry = createRetry({ budgetMs, clock, sleep })
+  const client = createPortClient({
+    apiUrl: credentials.portApiUrl,
+    clientId: credentials.portClientId,
+    clientSecret: credentials.portClientSecret,
+    fetch,
+    clock,
+    timeoutMs: 10_000,
+    token: options.token ?? null,
+    onToken: core.setSecret,
+    redact,
+    settings: { credentials: 'port-client-id and port-client-secret', apiUrl: 'port-api-url' },
+  })
+  const run = client.run(runId)
+  const sendLog = inBatches(batch => retry(() => run.log(batch), { again: error => !isUncertain(error) }))
+  let reading: ReturnType<PortRun['read']> | null = null
+
+  return {
+    late,
+    prepare: () => client.authorize().catch(() => {}),
+    // Once: the payload's rest and the question whose run it is are answered by one request.
+    read: () => (reading ??= retry(() => run.read())),
+    update(update) {
+      const shown = redactUpdate(update, redact)
+      return retry(() => run.update(shown), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 })
+    },
+    async log(lines) {
+      // Without a token no line is sent: that must not count as an answer that got lost.
+      await retry(() => client.authorize())
+      await sendLog(lines)
+    },
+    async upsertEntity(blueprint, entity) {
+      const tied = runKind(runId) === 'action_run' ? runId : null
+      const sent = redactEntity(entity, redact)
+      return retry(() => client.upsertEntity(blueprint, sent, tied))
+    },
+    async deleteEntity(blueprint, identifier) {
+      refuseSecret('identifier', identifier, redact)
+      return retry(() => client.deleteEntity(blueprint, identifier))
+    },
+    handsOn: false,
+    token: client.token,
+  }
+}
+
+/** @throws PortError if a secret is in what the entity or one of its properties is found by */
+function redactEntity(entity: JsonObject, redact: Redact): JsonObject {
+  const sent = redactTexts(entity, redact) as JsonObject
+  for (const name of ['identifier', 'relations']) refuseSecret(name, entity[name], redact)
+  refuseSecret('name of a property', namesIn(entity), redact)
+  return sent
+}
+
+/** The names of all fields, however deep. */
+const namesIn = (value: Json): string[] => {
+  if (Array.isArray(value)) return value.flatMap(namesIn)
+  return isObject(value) ? Object.entries(value).flatMap(([name, each]) => [name, ...namesIn(each)]) : []
+}
+
+/** Without a part of its name, another entity would be meant. */
+function refuseSecret(name: string, value: Json | undefined, redact: Redact): void {
+  if (value === undefined || JSON.stringify(redactTexts(value, redact)) === JSON.stringify(value)) return
+  throw new PortError(
+    'refused',
+    `The ${name} of an entity contains a secret, and secrets are not sent to Port: use another value, or leave that secret out of the input mask.`,
+  )
+}
+
+function redactTexts(value: Json, redact: Redact): Json {
+  if (typeof value === 'string') return redact(value)
+  if (Array.isArray(value)) return value.map(each => redactTexts(each, redact))
+  if (!isObject(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, redactTexts(each, redact)]))
+}
+
+function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
+  const { statusLabel, summary, link } = update
+  return {
+    ...update,
+    // The first is that of the workflow run, which the owner's name in a secret must not break. Of another, a part leads
+    // nowhere, and is no URL for the relay where its beginning is the secret.
+    ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
+    ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
+    ...(summary !== undefined && { summary: redact(summary) }),
+  }
+}

@@ -1,0 +1,102 @@
+import { PortError } from '../../port/client/client.ts'
+import { LONGEST_WAIT_MS, readRetryAt } from '../../port/client/errors.ts'
+import { parseJson } from '../../port/text.ts'
+import { isObject, type JsonObject } from '../../port/types.ts'
+import { whyNoAnswer } from '../runner/fetch.ts'
+import type { Runner } from '../runner/runner.ts'
+
+export interface RelayAnswer {
+  status: number
+  /** Empty where it was no object. */
+  body: JsonObject
+  /** Whether it is a refusal in the relay's form, and not the page of a proxy or gateway in front of it. */
+  isProblem: boolean
+  /** The origin that a redirect is to; null where it is none. */
+  movedTo: string | null
+  /** ms epoch; when it wants to be asked again. */
+  retryAt: number | null
+}
+
+const TIMEOUT_MS = 10_000
+
+/**
+ * One request with a bearer token.
+ *
+ * @param who for the error
+ * @throws PortError where there was no answer
+ */
+export async function requestJson(
+  who: string,
+  request: { method: string; url: string; token: string; body?: JsonObject },
+  { fetch, clock }: Pick<Runner, 'fetch' | 'clock'>,
+): Promise<RelayAnswer> {
+  const { method, url, token, body: given } = request
+  try {
+    const response = await fetch(url, {
+      method,
+      headers: {
+        accept: 'application/json',
+        authorization: `Bearer ${token}`,
+        'user-agent': 'port-webhook-action',
+        ...(given && { 'content-type': 'application/json' }),
+      },
+      ...(given && { body: JSON.stringify(given) }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+    const { status, headers } = response
+    const answer = parseJson(await response.text())
+    const body = isObject(answer) ? answer : {}
+    const type = headers.get('content-type') ?? ''
+    const location = headers.get('location') ?? ''
+    return {
+      status,
+      body,
+      isProblem: /^application\/problem\+json\b/i.test(type) && body.status === status,
+      movedTo:
+        status >= 300 && status < 400 && URL.canParse(location, url) ? new URL(location, url).origin : null,
+      retryAt: readRetryAt(headers, clock(), LONGEST_WAIT_MS),
+    }
+  } catch (cause) {
+    throw new PortError(
+      'unreachable',
+      `${who} did not answer at ${new URL(url).host}: ${whyNoAnswer(cause)}. Check whether this machine reaches it (proxy, firewall).`,
+      { cause },
+    )
+  }
+}
+
+/**
+ * The run has used up what may be reported of it: the relay accepts no further lines. An update with a conclusion is
+ * always accepted.
+ */
+export class QuotaError extends PortError {
+  constructor(message: string) {
+    super('refused', message, { status: 413 })
+  }
+}
+
+/** The body, or the error that the relay's answer stands for. */
+export function readRelayAnswer(what: string, answer: RelayAnswer): JsonObject {
+  const { status, body, isProblem, retryAt } = answer
+  if (status < 300 || (status === 409 && body.duplicate === true)) return body
+  const detail = typeof body.detail === 'string' ? ` (${body.detail.slice(0, 600)})` : ''
+  const head = `the relay answered ${status} to ${what}${detail}`
+  if (status >= 500 || status === 429 || status === 408) {
+    throw new PortError('unreachable', head, { status, retryAt })
+  }
+  // That a body is too large for a gateway stays true.
+  if (!isProblem && status !== 413) throw notTheRelay(what, answer)
+  if (isProblem && status === 413) throw new QuotaError(head)
+  if (status === 410) throw new PortError('ended', head, { status })
+  throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
+}
+
+/** Something between here and the relay has answered, which says nothing about the report. */
+export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayAnswer): PortError {
+  const sentence =
+    movedTo === null
+      ? 'check RELAY_PUBLIC_URL of the relay, and the proxy on the way.'
+      : `it redirects to ${movedTo}. RELAY_PUBLIC_URL must be the address at which the relay itself answers.`
+  const head = `what answered ${status} to ${what} is not the relay`
+  return new PortError('unreachable', `${head}: ${sentence}`, { status, retryAt })
+}

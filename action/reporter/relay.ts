@@ -1,0 +1,273 @@
+import { randomUUID } from 'node:crypto'
+import { PortError } from '../../port/client/client.ts'
+import { logBatches, sendUpdate } from '../../port/client/messages.ts'
+import { UNREAD } from '../../port/client/run.ts'
+import type { ClientPayload } from '../../port/payload.ts'
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  type LogLine,
+  type RunState,
+  type RunUpdate,
+} from '../../port/types.ts'
+import type { RelayAccess } from '../runner/relay-access.ts'
+import type { Runner } from '../runner/runner.ts'
+import { notTheRelay, readRelayAnswer, requestJson } from './relay-request.ts'
+import type { Reporter } from './reporter.ts'
+import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
+
+/** What the relay gives to the run that a delivery is bound to. */
+interface RelayInputs {
+  /** What did not fit the payload; null where nothing was left out. */
+  payload: Pick<ClientPayload['port'], 'inputs' | 'encrypted' | 'entity' | 'event'> | null
+  /** Secret inputs in clear text. */
+  secrets: Record<string, string>
+}
+
+/** What the relay answers to the first report. */
+interface RelayStart extends RelayInputs {
+  run: RunState
+  /** Another workflow run has the delivery: this one gets nothing. */
+  duplicate: boolean
+  /** Whether the relay has credentials of Port. */
+  reports: boolean
+}
+
+export interface RelayReporter extends Omit<Reporter, 'late' | 'handsOn' | 'token'> {
+  /** Proves this run to the relay, once. */
+  start(): Promise<RelayStart>
+  /** Asks again for the inputs that `start` gave, in another process of the same job. */
+  inputs(): Promise<RelayInputs>
+  /** The access as it is now, for other processes of this job. */
+  access(): RelayAccess
+}
+
+type Deps = Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['core'], 'setSecret'> }
+type Report =
+  | { log: LogLine[] }
+  | { update: RunUpdate }
+  | { entity: { blueprint: string; properties: JsonObject; operation?: 'delete' } }
+type Waiting = {
+  report: Report
+  size: number
+  /** Whether it goes in a message of its own, since the relay did not accept one with others. */
+  alone?: true
+  resolve: () => void
+  reject: (error: unknown) => void
+}
+
+/** Bytes of reports in one message; the relay takes 256 KB. */
+const MAX_MESSAGE = 210_000
+
+/**
+ * Reports to Port through the relay: it proves itself with GitHub's OIDC token for the relay's own audience, and trades
+ * that for a report token, which is good for the rest of the run. What is reported together goes in one message;
+ * messages go one after the other, and one whose answer was lost is sent again under its number, which the relay
+ * takes once. Of what the relay refuses, an update with a conclusion is sent again with less.
+ *
+ * @param options.ending whether the job is ending, so that the relay's watch looks more often
+ */
+export function createRelayReporter(
+  given: RelayAccess,
+  { core, fetch, clock, sleep }: Deps,
+  options: { budgetMs: number; ending?: boolean },
+): RelayReporter {
+  const retry = createRetry({ budgetMs: options.budgetMs, clock, sleep })
+  const { url, delivery, complete, ends } = given
+  const sender = randomUUID()
+  const waiting: Waiting[] = []
+  let { token, idToken } = given
+  let starting: Promise<RelayStart> | null = null
+  let count = 0
+  let sending = false
+  for (const secret of [token, idToken?.requestToken]) if (secret) core.setSecret(secret)
+
+  const start = () => {
+    starting ??= retry(trade).catch(error => {
+      starting = null
+      throw error
+    })
+    return starting
+  }
+
+  async function trade(): Promise<RelayStart> {
+    const answer = await post('/report/start', await proof(), { delivery, complete, ends }, hasStarted)
+    if (answer.duplicate === true) {
+      const run = readRun({ external_run_id: String(answer.github_run_id) })
+      return { run, duplicate: true, reports: true, payload: null, secrets: {} }
+    }
+    keepToken(answer.token)
+    const run = readRun(isObject(answer.run) ? answer.run : {})
+    return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer) }
+  }
+
+  function keepToken(given: unknown): void {
+    if (typeof given !== 'string') return
+    token = given
+    core.setSecret(token)
+  }
+
+  /** Does it under the report token. Where that has expired, as in a job of more than six hours, this run proves itself again. */
+  async function underToken<T>(task: (bearer: string) => Promise<T>): Promise<T> {
+    const bearer = await reportToken()
+    try {
+      return await task(bearer)
+    } catch (error) {
+      if (!(error instanceof PortError) || error.status !== 401 || error.temporary || !idToken) throw error
+      token = null
+      starting = null
+      return task(await reportToken())
+    }
+  }
+
+  /** From the runner's own endpoint, which `core.getIDToken` asks too, with all of an HTTP client beside. */
+  async function proof(): Promise<string> {
+    if (!idToken) throw new PortError('credentials', `the job may not have an OIDC token. ${HINT}`)
+    if (!isPrivate(new URL(url))) {
+      const sentence = `the relay's address ${url} is plain HTTP, so the OIDC token isn't sent to it`
+      throw new PortError(
+        'credentials',
+        `${sentence}: set RELAY_PUBLIC_URL of the relay to its https:// address.`,
+      )
+    }
+    const audience = encodeURIComponent(url)
+    const request = { method: 'GET', url: `${idToken.url}&audience=${audience}`, token: idToken.requestToken }
+    const { status, body, retryAt } = await requestJson('GitHub', request, { fetch, clock })
+    if (typeof body.value !== 'string') {
+      const head = `GitHub answered ${status} to the request for an OIDC token`
+      if ([401, 403, 404].includes(status)) throw new PortError('credentials', `${head}. ${HINT}`, { status })
+      const sentence = `${head}, and not with one: it has trouble of its own, or a proxy on the way answers.`
+      throw new PortError('unreachable', sentence, { status, retryAt })
+    }
+    core.setSecret(body.value)
+    return body.value
+  }
+
+  /** @param fits whether it is the relay's answer: a proxy's page to log in may come with any status */
+  async function post(
+    path: string,
+    bearer: string,
+    body: JsonObject,
+    fits: (answer: JsonObject) => boolean,
+  ): Promise<JsonObject> {
+    const request = { method: 'POST', url: url + path, token: bearer, body }
+    const what = `POST ${url}${path}`
+    const answer = await requestJson('The relay', request, { fetch, clock })
+    const read = readRelayAnswer(what, answer)
+    if (fits(read)) return read
+    throw notTheRelay(what, answer)
+  }
+
+  async function reportToken(): Promise<string> {
+    if (token === null) await start()
+    if (token === null) throw new PortError('credentials', 'another workflow run reports for this delivery.')
+    return token
+  }
+
+  async function flush(): Promise<void> {
+    if (sending) return
+    sending = true
+    // What is reported in one go is here before the next turn.
+    await null
+    while (waiting.length > 0) {
+      const batch = takeBatch(waiting)
+      const reports = batch.map(({ report }) => report) as unknown as Json
+      const message = { delivery, sender, number: ++count, reports, ending: options.ending === true }
+      try {
+        const final = batch.some(({ report }) => 'update' in report && report.update.conclusion)
+        const taken = (answer: JsonObject) => answer.number === message.number
+        const extraMs = final ? FINAL_EXTRA_MS : 0
+        const answer = await underToken(bearer =>
+          retry(() => post('/report', bearer, message, taken), { extraMs }),
+        )
+        // After half of its lifetime.
+        keepToken(answer.token)
+        for (const { resolve } of batch) resolve()
+      } catch (error) {
+        // What is accepted of it shows one by one: one bad report does not cost the others, nor a full quota a conclusion.
+        // A delivery that has just finished still accepts log lines.
+        const isRefused = error instanceof PortError && [400, 410, 413].includes(error.status ?? 0)
+        if (isRefused && batch.length > 1) {
+          waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))
+        } else for (const { reject } of batch) reject(error)
+      }
+    }
+    sending = false
+  }
+
+  function send(report: Report): Promise<void> {
+    return new Promise((resolve, reject) => {
+      waiting.push({ report, size: Buffer.byteLength(JSON.stringify(report)) + 1, resolve, reject })
+      void flush()
+    })
+  }
+
+  return {
+    start,
+    async inputs() {
+      if (token === null) return start()
+      const asking = { delivery, complete }
+      return readInputs(
+        await underToken(bearer => retry(() => post('/report/inputs', bearer, asking, hasInputs))),
+      )
+    },
+    access: () => ({ url, delivery, complete, ends, idToken: token === null ? idToken : null, token }),
+    prepare: async () => {
+      if (token === null) await start().catch(() => {})
+    },
+    async read() {
+      const { run, reports } = await start()
+      if (reports) return run
+      throw new PortError(
+        'credentials',
+        "the relay has no credentials of Port: set PORT_CLIENT_ID in the relay's environment, or port-client-id and " +
+          'port-client-secret here.',
+      )
+    },
+    update: update => sendUpdate(update, each => send({ update: each })),
+    async log(lines) {
+      await Promise.all(logBatches(lines).map(log => send({ log })))
+    },
+    upsertEntity: (blueprint, properties) => send({ entity: { blueprint, properties } }),
+    deleteEntity: (blueprint, identifier) =>
+      send({ entity: { blueprint, properties: { identifier }, operation: 'delete' } }),
+  }
+}
+
+/** Whether nobody on the way can read what is sent: over HTTPS, or on this machine. */
+const isPrivate = ({ protocol, hostname }: URL) =>
+  protocol === 'https:' || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+
+const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
+
+/** As many as fit one message, at least one. */
+function takeBatch(waiting: Waiting[]): Waiting[] {
+  let size = 0
+  const end = waiting.findIndex((each, index) => {
+    size += each.size
+    return index > 0 && (size > MAX_MESSAGE || each.alone || waiting[0]!.alone)
+  })
+  return waiting.splice(0, end < 0 ? waiting.length : end)
+}
+
+function readRun(run: JsonObject): RunState {
+  return {
+    ...UNREAD,
+    status: typeof run.status === 'string' ? (run.status as RunState['status']) : 'unknown',
+    ended: run.ended === true,
+    externalRunId: typeof run.external_run_id === 'string' ? run.external_run_id : null,
+    synchronized: run.synchronized === true,
+  }
+}
+
+const hasInputs = (answer: JsonObject) => isObject(answer.secrets)
+const hasStarted = (answer: JsonObject) =>
+  answer.duplicate === true || (typeof answer.token === 'string' && hasInputs(answer))
+
+function readInputs({ payload, secrets }: JsonObject): RelayInputs {
+  return {
+    payload: isObject(payload) ? (payload as unknown as RelayInputs['payload']) : null,
+    secrets: secrets as Record<string, string>,
+  }
+}

@@ -1,0 +1,92 @@
+import { join } from 'node:path'
+import { stripAnsiCodes } from '../../port/text.ts'
+
+/** The files that steps append to, by the environment variables that name them. */
+export interface JobFiles {
+  /** `$PORT_LOG`: lines for the log of the run in Port. */
+  log: string
+  /** `$PORT_ENTITIES`: entities, as YAML documents or lines of JSON. */
+  entities: string
+  /** `$PORT_RUN`: label, links, summary and conclusion, as in GitHub's environment files. */
+  run: string
+}
+
+/**
+ * In the folder of the runner's own files, such as that of GITHUB_OUTPUT: the runner mounts it into the containers of
+ * jobs and of Docker actions, and translates the paths.
+ *
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/Handlers/ContainerActionHandler.cs
+ */
+export function jobFiles(tempFolder: string, delivery: string): JobFiles {
+  const name = delivery.replace(/[^A-Za-z0-9_-]/g, '-')
+  const path = (kind: string) => join(tempFolder, '_runner_file_commands', `port-${kind}-${name}.txt`)
+  return { log: path('log'), entities: path('entities'), run: path('run') }
+}
+
+const LF = 0x0a
+const CR = 0x0d
+const WIDE_LF = Buffer.from('\n', 'utf16le')
+
+/**
+ * The lines of a file that any program appends to, each with the offset after its end. UTF-8, and UTF-16 as
+ * Windows PowerShell 5 writes it with `>>`; one file may hold both, so each line is looked at by itself. ANSI
+ * codes and zero bytes are stripped.
+ *
+ * @param options.rest whether what follows the last line's end is a line too
+ * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
+ */
+export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: string; end: number }[] {
+  const lines: { text: string; end: number }[] = []
+  let start = 0
+  let wideEnd = bytes.indexOf(WIDE_LF)
+  while (start < bytes.length) {
+    if (wideEnd >= 0 && wideEnd < start) wideEnd = bytes.indexOf(WIDE_LF, start)
+    const wide = isWide(bytes, start, wideEnd)
+    const found = wide ? findWide(bytes, start) : bytes.indexOf(LF, start)
+    if (found < 0 && !options.rest) break
+    const [to, end] = found < 0 ? [bytes.length, bytes.length] : [found, found + (wide ? 2 : 1)]
+    // Zero bytes and ANSI codes would hide a secret that they stand in. Not every database takes a zero byte in a text.
+    const text = stripAnsiCodes(
+      bytes
+        .subarray(start, to)
+        .toString(wide ? 'utf16le' : 'utf8')
+        .replaceAll('\0', ''),
+    )
+      .replace(/^\ufeff/, '')
+      .replace(/\r$/, '')
+    lines.push({ text, end })
+    start = end
+  }
+  return lines
+}
+
+/**
+ * A mark at its start; or an end of two bytes, after a CR of two or in a text like ASCII. A zero byte alone says
+ * nothing: any program may print one. Nor does an LF alone: in UTF-16 it is half of a character such as U+4E0A.
+ *
+ * @param end of the next line in UTF-16, whatever stands before it; -1 where there is none
+ */
+function isWide(bytes: Buffer, start: number, end: number): boolean {
+  if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true
+  let lf = bytes.indexOf(LF, start)
+  if (end < 0 && lf < 0) return hasZeros(bytes.subarray(start))
+  // The second byte of an end may not be written yet.
+  const to = end < 0 ? bytes.length - 1 : end
+  // An LF where no character of UTF-16 begins ends a line in UTF-8.
+  while (lf >= 0 && lf < to && (lf - start) % 2 === 0) lf = bytes.indexOf(LF, lf + 1)
+  if (lf !== to || (to - start) % 2 !== 0) return false
+  if (to - start >= 2 && bytes.readUInt16LE(to - 2) === CR) return true
+  return hasZeros(bytes.subarray(start, to))
+}
+
+/** Whether nearly every second byte is zero, as of Latin letters in UTF-16. */
+function hasZeros(bytes: Buffer): boolean {
+  let zeros = 0
+  for (let at = 1; at < bytes.length; at += 2) if (bytes[at] === 0) zeros++
+  return bytes.length % 2 === 0 && zeros >= 0.9 * (bytes.length / 2)
+}
+
+function findWide(bytes: Buffer, start: number): number {
+  for (let at = start; at + 1 < bytes.length; at += 2) if (bytes.readUInt16LE(at) === LF) return at
+  return -1
+}

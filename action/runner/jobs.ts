@@ -1,0 +1,238 @@
+import { readRetryAt } from '../../port/client/errors.ts'
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+import { whyNoAnswer } from './fetch.ts'
+import type { Runner, Workflow } from './runner.ts'
+
+/** A step of this job as GitHub lists it now. */
+export interface ListedStep {
+  name: string
+  status: string
+  conclusion: string | null
+  /** ms epoch; NaN where GitHub names no time, as for a step that has not begun. */
+  startedAt: number
+  completedAt: number
+  /** Whether the author wrote it: not the runner's own, this action's, or the `pre` or `post` of another. */
+  authors: boolean
+  /** Whether it is this action's own; an author who names the step hides that. */
+  own: boolean
+}
+
+/** This job as GitHub lists it now, under the name that its pages show: `deploy (linux, 22)`. */
+export interface ListedJob {
+  name: string
+  steps: ListedStep[]
+  /** The jobs that have ended, as far as they are listed with it or before it: name → conclusion. */
+  others: Record<string, string>
+}
+
+/** GitHub's answer to a question that it does not answer with the job, as a sentence. */
+class GitHubError extends Error {
+  /** Whether the token lacks a permission, so that no later answer will be another. */
+  readonly forbidden: boolean
+  /** When GitHub may be asked again, ms since the epoch; null where it named no time. */
+  readonly retryAt: number | null
+  constructor(message: string, more: { forbidden?: boolean; retryAt?: number | null; cause?: unknown }) {
+    super(message, { cause: more.cause })
+    this.forbidden = more.forbidden ?? false
+    this.retryAt = more.retryAt ?? null
+  }
+}
+
+/** GitHub's limits are of an hour. */
+const LIMIT_MS = 3_600_000
+
+/** Whether the token may not read the steps at all. */
+export const isForbidden = (error: unknown): boolean => error instanceof GitHubError && error.forbidden
+
+/** When GitHub may be asked again, ms since the epoch; null where it named no time. */
+export const retryAtOf = (error: unknown): number | null =>
+  error instanceof GitHubError ? error.retryAt : null
+
+export const PERMISSION_HINT =
+  'Give the job "permissions: actions: read" (and leave github-token to its default).'
+
+const TIMEOUT_MS = 10_000
+/** @see https://docs.github.com/rest/about-the-rest-api/api-versions */
+const API_VERSION = '2022-11-28'
+
+/**
+ * Asks GitHub for this job and its steps, in order, through the proxy of the runner. The answer is null where GitHub
+ * does not list the job. Each further request carries the ETag of the last answer: a 304 does not count against the
+ * token's limit.
+ *
+ * @throws Error with a sentence
+ * @see https://docs.github.com/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run-attempt
+ */
+export function createStepLister(
+  workflow: Workflow,
+  options: { token: string; checkRunId: string | null },
+  { fetch, clock }: Pick<Runner, 'fetch' | 'clock'>,
+): () => Promise<ListedJob | null> {
+  const [owner, repo] = workflow.repository.split('/') as [string, string]
+  const path = `/repos/${workflow.repository}/actions/runs/${workflow.runId}/attempts/${workflow.attempt}/jobs`
+  let last: { page: number; etag: string; job: ListedJob } | null = null
+  const ended = new Map<string, string>()
+
+  return async () => {
+    // Loaded when it is needed, since it takes a while. It gets the action's own `fetch`: see build.ts.
+    const { getOctokit } = await import('@actions/github')
+    const octokit = getOctokit(options.token, {
+      baseUrl: workflow.apiUrl,
+      userAgent: 'port-webhook-action',
+      request: { fetch },
+    })
+    for (let page = last?.page ?? 1; ; page++) {
+      const response = await octokit.rest.actions
+        .listJobsForWorkflowRunAttempt({
+          owner,
+          repo,
+          run_id: Number(workflow.runId),
+          attempt_number: Number(workflow.attempt),
+          per_page: 100,
+          page,
+          headers: {
+            'x-github-api-version': API_VERSION,
+            ...(last?.page === page && { 'if-none-match': last.etag }),
+          },
+          request: { signal: AbortSignal.timeout(TIMEOUT_MS) },
+        })
+        .catch(toAnswer)
+      if (response.status === 304 && last) return last.job
+      const jobs = readJobs(response.data)
+      for (const { status, name, conclusion } of jobs)
+        if (status === 'completed') ended.set(String(name), String(conclusion))
+      const own = jobs.find(job =>
+        options.checkRunId === null
+          ? job.status === 'in_progress' && job.runner_name === workflow.runnerName
+          : String(job.id) === options.checkRunId,
+      )
+      if (own) {
+        const job = {
+          name: String(own.name ?? workflow.job),
+          steps: readSteps(own, workflow.action),
+          others: Object.fromEntries(ended),
+        }
+        const { etag } = response.headers
+        last = etag ? { page, etag, job } : null
+        return job
+      }
+      if (page * 100 >= (Number((response.data as JsonObject).total_count) || 0)) return null
+    }
+  }
+
+  /** An answer that is no list: the unchanged one, or the error that it stands for. */
+  function toAnswer(error: unknown): Answer {
+    const { status, response } = error as { status?: number; response?: Answer }
+    if (!response) throw noAnswer(whyNoAnswer(error), error)
+    if (status === 304) return response
+    const retryAt = readLimitEnd(response, clock())
+    const forbidden = retryAt === null && [401, 403, 404].includes(response.status)
+    const reason = retryAt === null ? `.${forbidden ? ` ${PERMISSION_HINT}` : ''}` : `: ${LIMITED}`
+    const message = `GitHub answered ${response.status} to GET ${path}${reason}`
+    throw new GitHubError(message, { forbidden, retryAt, cause: error })
+  }
+
+  function readJobs(data: unknown): JsonObject[] {
+    if (!isObject(data) || !Array.isArray(data.jobs)) throw noAnswer('what came is no list of jobs')
+    return data.jobs.filter(isObject)
+  }
+
+  function noAnswer(reason: string, cause?: unknown): Error {
+    const { host } = new URL(workflow.apiUrl)
+    return new GitHubError(`GitHub's API at ${host} did not answer as it should: ${reason}.`, { cause })
+  }
+}
+
+/** What Octokit makes of an HTTP answer. */
+interface Answer {
+  status: number
+  headers: { etag?: string; [name: string]: string | number | undefined }
+  data: unknown
+}
+
+const LIMITED =
+  'the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
+
+/**
+ * Null where no limit was reached.
+ *
+ * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+ */
+function readLimitEnd({ status, headers, data }: Answer, now: number): number | null {
+  if (status !== 403 && status !== 429) return null
+  const get = (name: string) => headers[name]?.toString() ?? null
+  const used = get('x-ratelimit-remaining') === '0'
+  const isLimit =
+    status === 429 || used || get('retry-after') !== null || /rate limit/i.test(JSON.stringify(data ?? ''))
+  if (!isLimit) return null
+  // The reset of a limit that is not used up says nothing about this answer.
+  return (
+    readRetryAt({ get: name => (used || name === 'retry-after' ? get(name) : null) }, now, LIMIT_MS) ??
+    now + 60_000
+  )
+}
+
+function readSteps(job: JsonObject, action: string | null): ListedStep[] {
+  const steps = Array.isArray(job.steps) ? job.steps.filter(isObject) : []
+  const isRunners = markRunners(steps)
+  return steps.map((step, index) => {
+    const name = String(step.name)
+    const own = name === `Run ${action}`
+    return {
+      name,
+      status: String(step.status),
+      conclusion: typeof step.conclusion === 'string' ? step.conclusion : null,
+      startedAt: Date.parse(String(step.started_at)),
+      completedAt: Date.parse(String(step.completed_at)),
+      authors: !own && !isRunners[index],
+      own,
+    }
+  })
+}
+
+const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize containers', 'Stop containers']
+/** What may follow on "Set up job": the hook of a self-hosted machine, and the images of actions in Docker. */
+const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
+
+/**
+ * Which steps the runner has added. An author may write a "Migrate" and a "Post Migrate" too; but every `pre` comes
+ * before all other steps, and every `post` after a gap in the numbers: the runner keeps one for each step before.
+ *
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionManager.cs (PrepareActionsAsync)
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs (CreatePostChild)
+ */
+function markRunners(steps: JsonObject[]): boolean[] {
+  const names = new Set(steps.map(step => step.name))
+  const gap = steps.findIndex((step, index) => Number(step.number) > Number(steps[index - 1]?.number) + 1)
+  let preparing = true
+  let begun = false
+  return steps.map(({ name }, index) => {
+    const [, stage, of] = /^(Pre|Post) (.*)$/s.exec(String(name)) ?? []
+    const added = names.has(of) && (stage === 'Pre' ? !begun : gap >= 0 && index >= gap)
+    preparing &&= index === 0 ? name === 'Set up job' : PREPARES.test(String(name))
+    const runners = added || preparing || RUNNERS.includes(String(name))
+    begun ||= !runners
+    return runners
+  })
+}
+
+const LONGEST = 100
+
+/**
+ * `deploy (linux, 22)`: the name of a job as GitHub's pages show it, but for one that its author has named, or a value that
+ * `include` has added to a leg.
+ *
+ * @see https://github.com/actions/runner/blob/main/src/Sdk/WorkflowParser/Conversion/JobNameBuilder.cs
+ */
+export function jobName(id: string, matrix: Json): string {
+  const values = leavesOf(matrix)
+  const name = values.length > 0 ? `${id} (${values.join(', ')})` : id
+  return name.length > LONGEST ? `${name.slice(0, LONGEST - 3)}...` : name
+}
+
+function leavesOf(value: Json): string[] {
+  if (value === null || value === '') return []
+  if (Array.isArray(value)) return value.flatMap(leavesOf)
+  return isObject(value) ? Object.values(value).flatMap(leavesOf) : [String(value)]
+}

@@ -1,0 +1,81 @@
+import { createStepLister, type ListedStep, PERMISSION_HINT } from './runner/jobs.ts'
+import type { Runner, Workflow } from './runner/runner.ts'
+
+/** A step of this job, as GitHub's API shows it. */
+export interface Step {
+  name: string
+  /** Null while it runs. */
+  conclusion: string | null
+  /** ms; null where GitHub names no times, as for a skipped step. */
+  durationMs: number | null
+}
+
+/**
+ * Null where GitHub did not list them; `problem` is then a sentence for a notice. `job` is the name that its pages show;
+ * `others` are the conclusions of other jobs.
+ */
+export type JobSteps =
+  | { job: string; steps: Step[]; earlier: string | null; others: Record<string, string>; problem: null }
+  | { job: null; steps: null; others: Record<string, string>; problem: string }
+
+/** GitHub's view of a step that has just ended lags by about a second. */
+const LAG_MS = 1_000
+
+/**
+ * The author's steps of this job, in order: without the runner's own, this action's, and posts. `earlier` is the
+ * name of one that ran before this action.
+ *
+ * @param options.startedAt when this action's main began, ms epoch
+ */
+export async function readSteps(
+  workflow: Workflow,
+  options: { token: string; checkRunId: string | null; startedAt: number },
+  { fetch, clock, sleep }: Pick<Runner, 'fetch' | 'clock' | 'sleep'>,
+): Promise<JobSteps> {
+  const no = (reason: string): JobSteps => ({
+    job: null,
+    steps: null,
+    others: {},
+    problem: `The steps of this job are not reported to Port: ${reason}`,
+  })
+  if (options.token === '') return no(`github-token is empty. ${PERMISSION_HINT}`)
+  const list = createStepLister(workflow, options, { fetch, clock })
+  try {
+    let job = await list()
+    if (job?.steps.some(step => step.authors && step.status === 'in_progress')) {
+      await sleep(LAG_MS)
+      job = await list()
+    }
+    if (!job) return no('GitHub does not list it among the jobs of its run.')
+    const { name, steps, others } = job
+    return {
+      job: name,
+      steps: steps.filter(step => step.authors).map(toStep),
+      earlier: findEarlier(steps, options),
+      others,
+      problem: null,
+    }
+  } catch (error) {
+    return no((error as Error).message)
+  }
+}
+
+/** Times are in whole seconds, so a step counts as earlier by its time only a second after its end. */
+function findEarlier(steps: ListedStep[], { startedAt }: { startedAt: number }): string | null {
+  const own = steps.findIndex(step => step.own)
+  const earlier = steps.find(
+    (step, index) =>
+      step.authors &&
+      step.conclusion !== 'skipped' &&
+      (own < 0 ? step.completedAt + 1_000 <= startedAt : index < own),
+  )
+  return earlier?.name ?? null
+}
+
+function toStep({ name, status, conclusion, startedAt, completedAt }: ListedStep): Step {
+  return {
+    name,
+    conclusion: conclusion ?? (status === 'in_progress' ? null : 'not run'),
+    durationMs: Number.isFinite(completedAt - startedAt) ? Math.max(completedAt - startedAt, 0) : null,
+  }
+}

@@ -1,0 +1,288 @@
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+import type { Mistake } from '../runner/runner.ts'
+import type { FileLine } from './log.ts'
+
+/**
+ * What becomes of an entity: `{ blueprint, identifier, operation?, title?, icon?, team?, properties?, relations? }`, and
+ * whatever else Port takes.
+ */
+export interface Entity {
+  operation: 'upsert' | 'delete'
+  blueprint: string
+  identifier: string
+  /** As Port takes it, without the blueprint. */
+  body: JsonObject
+}
+
+const NAMES = ['blueprint', 'identifier']
+const FIELDS = ['blueprint', 'identifier', 'operation', 'title', 'icon', 'team', 'properties', 'relations']
+const OPERATIONS = ['upsert', 'delete'] as const
+
+/** Port's rule. @see https://docs.port.io/api-reference/create-an-entity */
+const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
+
+/**
+ * Reads a document of `$PORT_ENTITIES`: one entity, or a list, in YAML or JSON. All of them are checked before any is
+ * sent: there are entities or mistakes.
+ *
+ * @param line the number of its first line
+ */
+export async function readEntities(
+  text: string,
+  line = 1,
+): Promise<{ entities: Entity[]; mistakes: Mistake[] }> {
+  const values = await parse(text, 'values')
+  if (values instanceof Error) return { entities: [], mistakes: [notRead(values, text, line)] }
+  const list = listOf(values)
+  if (list === null)
+    return {
+      entities: [],
+      mistakes: [{ line, sentence: 'not a list of entities in YAML or JSON', value: text }],
+    }
+  const written = listOf((await parse(text, 'written')) as Json) as Json[]
+  nameAsWritten(list, written)
+  const mistakes = list.flatMap((entity, index) =>
+    check(entity, written[index]!).map(({ problem, value }) => ({
+      line,
+      sentence: `${nameOf(entity, index)} ${problem}`,
+      value: typeof value === 'string' ? value : JSON.stringify(value),
+    })),
+  )
+  if (mistakes.length > 0) return { entities: [], mistakes }
+  return {
+    mistakes: [],
+    entities: (list as JsonObject[]).map(({ blueprint, identifier, operation = 'upsert', ...more }) => ({
+      operation: operation as Entity['operation'],
+      blueprint: blueprint as string,
+      identifier: identifier as string,
+      body: { identifier: identifier as string, ...more },
+    })),
+  }
+}
+
+/** @param as `written`: numbers and the like as the text that stands there */
+async function parse(text: string, as: 'values' | 'written'): Promise<Json | Error> {
+  try {
+    return JSON.parse(text, as === 'written' ? toSource : undefined)
+  } catch {
+    // YAML holds JSON, but its reader is slow to load.
+    const yaml = await import('yaml')
+    try {
+      return yaml.parse(text, { schema: as === 'written' ? 'failsafe' : 'core', logLevel: 'error' })
+    } catch (error) {
+      return error as Error
+    }
+  }
+}
+
+function notRead(error: Error & { linePos?: [{ line: number }] }, text: string, line: number): Mistake {
+  const at = (error.linePos?.[0].line ?? 1) - 1
+  const reason = error.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, '')
+  return {
+    line: line + at,
+    sentence: `neither YAML nor JSON: ${reason}`,
+    value: text.split('\n')[at] ?? text,
+  }
+}
+
+function toSource(_: string, value: Json, { source }: { source?: string } = {}): Json {
+  if (typeof value !== 'number' && typeof value !== 'boolean') return value
+  // Node 20, of ARM32 runners, does not give it: the reader of YAML does.
+  if (source === undefined) throw new Error('no source')
+  return source
+}
+
+/** A list of what may be entities, without fields that are null: those are inputs that were not sent. */
+function listOf(given: Json): Json[] | null {
+  const list = isObject(given) ? [given] : given
+  if (!Array.isArray(list)) return null
+  return list.map(entity =>
+    isObject(entity)
+      ? Object.fromEntries(
+          Object.entries(entity).filter(([name, value]) => value !== null || !FIELDS.includes(name)),
+        )
+      : entity,
+  )
+}
+
+/** `identifier: 1.10` is no number: it names what is called 1.10. */
+function nameAsWritten(list: Json[], written: Json[]): void {
+  const isChanged = (value: Json | undefined) => typeof value === 'number' || typeof value === 'boolean'
+  for (const [index, entity] of list.entries())
+    for (const name of NAMES)
+      if (isObject(entity) && isChanged(entity[name])) entity[name] = valueIn(written[index], name)!
+}
+
+const valueIn = (parent: Json | undefined, name: string): Json | undefined =>
+  (parent as JsonObject | undefined)?.[name]
+
+function nameOf(entity: Json, index: number): string {
+  const { blueprint, identifier } = isObject(entity) ? entity : {}
+  const known = [blueprint, identifier].filter(part => typeof part === 'string' && part !== '')
+  return `entity ${index + 1}${known.length > 0 ? ` (${known.join('/')})` : ''}`
+}
+
+/** Follows the name of the entity. */
+interface Problem {
+  problem: string
+  value: Json
+}
+
+function check(entity: Json, written: Json): Problem[] {
+  if (!isObject(entity))
+    return [{ problem: 'is not an entity, which has a blueprint and an identifier', value: entity }]
+  const problems: Problem[] = []
+  const add = (problem: string, value: Json) => problems.push({ problem, value })
+  for (const name of NAMES) {
+    const given = entity[name]
+    if (typeof given !== 'string' || given === '') add(`has no ${name}`, entity)
+    else if (!IDENTIFIER.test(given))
+      add(
+        `has characters in its ${name} that Port does not accept (letters, digits and @ _ . + : \\ / = - only)`,
+        given,
+      )
+  }
+  const { operation, team, relations } = entity
+  if (operation !== undefined && !OPERATIONS.some(each => each === operation))
+    add(`has an operation that is neither ${OPERATIONS.join(' nor ')}`, operation)
+  for (const name of ['title', 'icon'])
+    if (entity[name] !== undefined && typeof entity[name] !== 'string')
+      add(`has a ${name} that is not a string`, entity[name])
+  for (const name of ['properties', 'relations'])
+    if (entity[name] !== undefined && !isObject(entity[name]))
+      add(`has ${name} that are not a mapping`, entity[name])
+  if (team !== undefined && !isTeam(team)) add('has a team that is neither a name nor a list of names', team)
+  for (const [name, value] of Object.entries(isObject(relations) ? relations : {}))
+    if (![value].flat().every(isRelation))
+      add(`has a relation "${name}" that is neither an identifier nor a list of them`, value)
+  return [...problems, ...checkValues(entity, written)]
+}
+
+const isTeam = (team: Json): boolean =>
+  typeof team === 'string' ||
+  isObject(team) ||
+  (Array.isArray(team) && team.every(item => typeof item === 'string'))
+
+const isRelation = (value: Json): boolean =>
+  value === null || isObject(value) || (typeof value === 'string' && IDENTIFIER.test(value))
+
+/** YAML and its numbers can hold more than what is sent to Port, which would arrive as something else. */
+function checkValues(value: unknown, written: Json | undefined, path: string[] = []): Problem[] {
+  if (typeof value === 'number') {
+    // A large integer may be one that is kept whole all the same: 2 to the power of 54, or 1700000000000000000.
+    const exact = Number.isInteger(value)
+      ? Number.isSafeInteger(value) || String(value) === written
+      : Number.isFinite(value)
+    if (exact) return []
+    const problem = `has a number in ${path.join('.')} that would not arrive as it is written (put it in quotes)`
+    return [{ problem, value: written ?? String(value) }]
+  }
+  if (typeof value !== 'object' || value === null) return []
+  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) {
+    const problem = `has a value in ${path.join('.')} that JSON has no form for (write it as text, without its tag)`
+    return [{ problem, value: written ?? '' }]
+  }
+  return Object.entries(value).flatMap(([name, each]) =>
+    checkValues(each, valueIn(written, name), [...path, name]),
+  )
+}
+
+/** A part of `$PORT_ENTITIES` that is read alone. */
+export interface EntityDocument {
+  text: string
+  /** The number of its first line among those given, from 1. */
+  line: number
+  /** The byte after its end. */
+  end: number
+  /** Whether what follows it shows that it is whole; else it may still be written to. */
+  closed: boolean
+}
+
+/**
+ * Splits what steps have appended to `$PORT_ENTITIES`. A document ends at `---`, at the end of a JSON value or flow
+ * collection that began with its line (`{…}`, `[…]`), and where a line cannot belong to it: a key that it has
+ * already, or one after a list. So steps may append documents with and without `---` between them.
+ *
+ * @param lines whole ones
+ * @param options.settled whether the last document is returned as well, although nothing follows it
+ */
+export function splitDocuments(lines: readonly FileLine[], options: { settled: boolean }): EntityDocument[] {
+  const documents: EntityDocument[] = []
+  let current = newDocument()
+  const close = (closed: boolean) => {
+    if (current.texts.some(text => text.trim() !== '' && !text.startsWith('#')))
+      documents.push({ text: current.texts.join('\n'), line: current.line, end: current.end, closed })
+    current = newDocument()
+  }
+  for (const [index, { text, end }] of lines.entries()) {
+    const mark = /^(?:---|\.\.\.)(?:\s+(.*))?$/s.exec(text)
+    if (mark) close(true)
+    const content = mark ? (mark[1] ?? '') : text
+    if (current.kind !== 'flow' && current.kind !== null && cannotFollow(content, current)) close(true)
+    current.kind ??= kindOf(content)
+    current.end = end
+    if (current.texts.length === 0) current.line = index + 1
+    if (content !== '' || current.texts.length > 0) current.texts.push(content)
+    if (current.kind === 'flow') {
+      if (isFlowEnd(content, current)) close(true)
+    } else {
+      const key = keyOf(content)
+      if (key !== null) current.keys.add(key)
+    }
+  }
+  if (options.settled) close(false)
+  return documents
+}
+
+interface Current {
+  /** Null as long as it has no content. */
+  kind: 'flow' | 'list' | 'mapping' | null
+  texts: string[]
+  line: number
+  end: number
+  keys: Set<string>
+  /** Brackets of a flow collection that are open, and the quote that is. */
+  depth: number
+  quote: string
+}
+
+const newDocument = (): Current => ({
+  kind: null,
+  texts: [],
+  line: 0,
+  end: 0,
+  keys: new Set(),
+  depth: 0,
+  quote: '',
+})
+
+function kindOf(line: string): Current['kind'] {
+  if (line.trim() === '' || line.startsWith('#')) return null
+  if (/^\s*[[{]/.test(line)) return 'flow'
+  return /^\s*-(\s|$)/.test(line) ? 'list' : 'mapping'
+}
+
+function cannotFollow(line: string, { kind, keys }: Current): boolean {
+  if (/^[[{]/.test(line)) return true
+  const key = keyOf(line)
+  return key !== null && (kind === 'list' || keys.has(key))
+}
+
+/** The key of a line that begins with one. */
+function keyOf(line: string): string | null {
+  return /^["']?([\w$-]+)["']?\s*:(?:\s|$)/.exec(line)?.[1] ?? null
+}
+
+/** Whether the brackets that a line opens, or earlier lines have, are closed at its end. */
+function isFlowEnd(line: string, state: Current): boolean {
+  for (let at = 0; at < line.length; at++) {
+    const char = line[at]!
+    if (state.quote !== '') {
+      if (char === '\\' && state.quote === '"') at++
+      else if (char === state.quote) state.quote = ''
+    } else if ((char === '"' || char === "'") && /^[\s{[,:]?$/.test(line[at - 1] ?? '')) state.quote = char
+    else if (char === '{' || char === '[') state.depth++
+    else if (char === '}' || char === ']') state.depth--
+  }
+  return state.depth <= 0 && state.quote === ''
+}

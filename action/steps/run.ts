@@ -1,0 +1,123 @@
+import { splitLines } from '../runner/files.ts'
+import type { Mistake } from '../runner/runner.ts'
+import { readBytes, sizeOf } from './log.ts'
+
+/** What steps have written to `$PORT_RUN`; of what is written twice, the last counts. */
+export interface RunFile {
+  /** Empty where none is written: then the label is that of the running step. */
+  statusLabel: string
+  /** Beside that of the workflow run. */
+  links: string[]
+  summary: string
+  conclusion: Conclusion | null
+  /** The entries that are wrong; the others count. */
+  problems: Mistake[]
+}
+
+type Conclusion = 'success' | 'failure' | 'cancelled'
+/** GitHub's words and Port's, in any case. */
+const CONCLUSIONS: Record<string, Conclusion> = {
+  ...{ success: 'success', succeeded: 'success', failure: 'failure', failed: 'failure' },
+  ...{ cancelled: 'cancelled', canceled: 'cancelled' },
+}
+
+/** The relay takes ten links, and one of them is that of the workflow run. */
+const MOST_LINKS = 9
+/** Of a file that is read once, and of one that is read every two seconds. */
+const MOST_BYTES = { ended: 10_000_000, running: 1_000_000 }
+
+/**
+ * Reads `$PORT_RUN`, which has the syntax of GitHub's environment files: `name=value`, or `name<<DELIMITER`, lines, and
+ * `DELIMITER`. Whole lines only, so that an entry still being written is left for later.
+ *
+ * @param options.ended whether nothing more will be written
+ * @throws Error where it cannot be read, or is no file
+ * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#environment-files
+ */
+export function readRunFile(path: string, options: { ended: boolean }): RunFile {
+  const size = sizeOf(path)
+  const most = options.ended ? MOST_BYTES.ended : MOST_BYTES.running
+  const ended = options.ended && size <= most
+  const lines = size === 0 ? [] : splitLines(readBytes(path, 0, Math.min(size, most)), { rest: ended })
+  const file = parseRunFile(
+    lines.map(({ text }) => text),
+    { ended },
+  )
+  if (options.ended && !ended)
+    file.problems.push({
+      line: null,
+      sentence: `what follows the first ${most / 1e6} MB has no effect`,
+    })
+  return file
+}
+
+function parseRunFile(lines: string[], options: { ended: boolean }): RunFile {
+  const file: RunFile = { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] }
+  for (let at = 0; at < lines.length; at++) {
+    const line = lines[at]!
+    if (line.trim() === '') continue
+    const [, name, sign, rest] = /^([^=<]*)(=|<<)(.*)$/.exec(line) ?? []
+    if (name === undefined) {
+      file.problems.push({
+        line: at + 1,
+        sentence: 'neither name=value nor name<<DELIMITER',
+        value: line,
+      })
+      continue
+    }
+    if (sign === '=') {
+      set(file, { line: at + 1, name: name.trim(), value: rest! })
+      continue
+    }
+    const end = lines.indexOf(rest!, at + 1)
+    if (end < 0) {
+      if (options.ended)
+        file.problems.push({
+          line: at + 1,
+          sentence: 'no line after it ends the entry with its delimiter',
+          value: line,
+        })
+      break
+    }
+    set(file, { line: at + 1, name: name.trim(), value: lines.slice(at + 1, end).join('\n') })
+    at = end
+  }
+  return file
+}
+
+function set(file: RunFile, { line, name, value }: { line: number; name: string; value: string }): void {
+  const refuse = (hint: string) =>
+    file.problems.push({ line, sentence: `${name} must be ${hint}`, value: value.trim() })
+  switch (name) {
+    case 'status-label':
+      file.statusLabel = value.trim()
+      break
+    case 'summary':
+      file.summary = value
+      break
+    case 'link': {
+      const link = value.trim()
+      if (!/^https?:\/\//.test(link) || !URL.canParse(link))
+        refuse('a URL such as https://github.com/acme/shop/pull/7')
+      else if (!file.links.includes(link)) {
+        if (file.links.length < MOST_LINKS) file.links.push(link)
+        else refuse(`written ${MOST_LINKS} times at most, and this one is left out`)
+      }
+      break
+    }
+    case 'conclusion': {
+      const word = value.trim().toLowerCase()
+      const known = Object.hasOwn(CONCLUSIONS, word)
+      // A step that means success knows how to say so.
+      file.conclusion = known ? CONCLUSIONS[word]! : 'failure'
+      if (!known) refuse('success, failure or cancelled, and counts as failure')
+      break
+    }
+    default:
+      file.problems.push({
+        line,
+        sentence: 'unknown name; the names are status-label, link, summary and conclusion',
+        value: name,
+      })
+  }
+}

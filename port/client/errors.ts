@@ -1,0 +1,269 @@
+import { parseJson } from '../text.ts'
+import { isObject } from '../types.ts'
+
+/**
+ * - `ended`: the run has ended already, whoever ended it
+ * - `synchronized`: the run takes its result from the answer to its webhook, so no request may set it
+ * - `unknown_run`: Port knows no such run, in this region and organisation
+ * - `credentials`: Port takes neither the token nor a new one, or gives none
+ * - `later`: too many requests; see `retryAt`
+ * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's own: a page or the JSON of a proxy
+ *   or gateway, a redirect
+ * - `refused`: anything else, which a retry would not change, unless a 403's permission is given meanwhile
+ */
+export type PortErrorKind =
+  | 'ended'
+  | 'synchronized'
+  | 'unknown_run'
+  | 'credentials'
+  | 'later'
+  | 'unreachable'
+  | 'refused'
+
+export class PortError extends Error {
+  override name = 'PortError'
+  readonly kind: PortErrorKind
+  /** HTTP status; null where there was no answer. */
+  readonly status: number | null
+  /** When Port wants to be asked again, ms epoch. */
+  readonly retryAt: number | null
+  /** Whether the token was not available, so that the request that needs it was not sent. */
+  ofToken = false
+  /** Of a `log` call: how many of its lines Port had taken before this error. */
+  linesSent = 0
+  /** Of a `log` call: how many lines may be missing in Port, without a line about it. */
+  linesLost = 0
+
+  constructor(
+    kind: PortErrorKind,
+    message: string,
+    more: { status?: number | null; retryAt?: number | null; cause?: unknown } = {},
+  ) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause })
+    this.kind = kind
+    this.status = more.status ?? null
+    this.retryAt = more.retryAt ?? null
+  }
+
+  /** Whether the same call may succeed later. */
+  get temporary(): boolean {
+    return this.kind === 'later' || this.kind === 'unreachable'
+  }
+}
+
+/** What a call was, for the sentence about its failure. */
+export interface Call {
+  /** `PATCH /v1/actions/runs/r_1` */
+  what: string
+  /** The run that it concerns; null for the token and for entities. */
+  runId: string | null
+  /** `api.port.io` */
+  host: string
+  /** The settings to name: of the credentials, and of the base URL. */
+  settings: { credentials: string; apiUrl: string }
+  /** Hides secrets in Port's message, which may quote the request. */
+  redact: (text: string) => string
+}
+
+export interface Answer {
+  status: number
+  headers: { get(name: string): string | null }
+  text: string
+}
+
+/** How long a request to Port is put off at most, whatever an answer asks for. */
+export const LONGEST_WAIT_MS = 600_000
+
+export const TOKEN_PATH = '/v1/auth/access_token'
+
+/** The error that stands in Port's answer. */
+export function readPortError(call: Call, answer: Answer, now: number): PortError {
+  const { status } = answer
+  const body = readBody(answer.text)
+  const { code, message } = body ?? { code: '', message: '' }
+  // Hidden before it is cut: half of a secret would not be found.
+  const detail = [code, message]
+    .filter(Boolean)
+    .map(text => call.redact(text).slice(0, LONGEST))
+    .join(': ')
+  const head = `Port (${call.host}) answered ${status} to ${call.what}${detail && ` (${detail})`}`
+  const error = (kind: PortErrorKind, sentence: string, retryAt: number | null = null) =>
+    new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
+
+  if (status === 429) {
+    const retryAt = readRetryAt(answer.headers, now, LONGEST_WAIT_MS)
+    const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
+    return error('later', `the organisation's rate limit is reached${until}.`, retryAt)
+  }
+  if (status >= 500 || status === 408 || status === 425) {
+    return error(
+      'unreachable',
+      'Port has trouble of its own.',
+      readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+    )
+  }
+  const moved = status < 400 ? movedTo(call, answer.headers.get('location')) : null
+  if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
+  // Something between here and Port has answered: its answer says nothing about the run. That a body is too
+  // large for it stays true.
+  if (status < 400 || (body === null && status !== 401 && status !== 413)) {
+    return error(
+      'unreachable',
+      `this is not Port's own answer; check ${call.settings.apiUrl} and the proxy on the way.`,
+      readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+    )
+  }
+  const forToken = call.what === `POST ${TOKEN_PATH}`
+  if (forToken && status === 404) {
+    return error(
+      'credentials',
+      `it knows no such route; ${call.settings.apiUrl} is the address of Port's API alone, such as https://api.port.io.`,
+    )
+  }
+  if (forToken && status === 409) {
+    return error('unreachable', 'it gives no token now.', readRetryAt(answer.headers, now, LONGEST_WAIT_MS))
+  }
+  // Without a token, the request that needs it was not sent.
+  if (status === 401 || (forToken && status !== 413)) {
+    return error(
+      'credentials',
+      `it does not accept ${call.settings.credentials}; check both, and that ` +
+        `${call.settings.apiUrl} is the region of their organisation.`,
+    )
+  }
+  if (code === 'run_exhausted') {
+    return error('ended', `${call.runId === null ? 'the run' : `run ${call.runId}`} has already ended.`)
+  }
+  if (call.runId !== null) {
+    if (status === 404 && NOT_FOUND.test(code)) {
+      return error(
+        'unknown_run',
+        `it knows no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
+          `the organisation of that run, and that ${call.settings.apiUrl} is its region.`,
+      )
+    }
+    // The code of a finished run is documented for logs and entities alone, so the sentence is read too.
+    if (code === 'run_synchronized_error') {
+      return error(
+        'synchronized',
+        `run ${call.runId} is synchronous, so Port takes the answer to its webhook as the ` +
+          `result; turn the action's "Synchronous" setting off to have it reported.`,
+      )
+    }
+    if (/already (finished|ended|completed)/i.test(message)) {
+      return error('ended', `run ${call.runId} has already ended.`)
+    }
+    if (status === 409 || status === 404) {
+      return error(
+        'unreachable',
+        'it cannot take this now.',
+        readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+      )
+    }
+  }
+  if (status === 403) {
+    return error('refused', `${call.settings.credentials} may not do this; give them the permission in Port.`)
+  }
+  const blueprint = /\/blueprints\/([^/]+)\/entities$/.exec(call.what)?.[1]
+  if (status === 404 && blueprint !== undefined) {
+    const name = decodeURIComponent(blueprint)
+    return error('refused', `it knows no blueprint "${name}"; create it in Port, or correct the identifier.`)
+  }
+  return error('refused', 'it will not take this request.')
+}
+
+/**
+ * The base URL that a redirect is to, since a client that followed it would lose the method, or hand the secret on.
+ * Null where it is to something else, such as the page of a proxy.
+ */
+function movedTo(call: Call, location: string | null): string | null {
+  const to = URL.parse(location ?? '')
+  const path = call.what.slice(call.what.indexOf(' ') + 1)
+  return to?.pathname.endsWith(path) ? to.origin + to.pathname.slice(0, -path.length) : null
+}
+
+/** The codes of Port for what it does not know, such as `not_found`. */
+const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
+
+/**
+ * The error in Port's own form, `{ ok: false, error: code, message }`; null where something in between has
+ * answered, as a gateway does with `{ message: "Not Found" }`.
+ */
+function readBody(text: string): { code: string; message: string } | null {
+  const body = parseJson(text)
+  if (!isObject(body) || body.ok !== false || typeof body.error !== 'string') return null
+  return /^[a-z][a-z0-9_]*$/.test(body.error) ? { code: body.error, message: textOf(body.message) } : null
+}
+
+const LONGEST = 300
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+/** Failures before a connection is established: of the network, of name resolution, of TLS. */
+const NOT_SENT =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)/
+
+/** Whether a request failed before a byte of it can have reached the server, so that repeating it is safe. */
+export function wasNotSent(error: unknown): boolean {
+  return errorChain(error).some(({ code, syscall }) => NOT_SENT.test(String(code)) || syscall === 'connect')
+}
+
+/** A network failure in short: the innermost code, such as ECONNRESET, or its message; never a header or a body. */
+export function describeNetworkError(error: unknown): string {
+  const errors = errorChain(error)
+  const code = errors.findLast(each => typeof each.code === 'string')?.code
+  // The message of a TypeError may quote a header.
+  const last = errors.at(-1)
+  const isTimeout = errors.some(({ name }) => name === 'TimeoutError' || name === 'AbortError')
+  return isTimeout ? 'no answer in time' : (code ?? (last?.name === 'Error' ? last.message : 'no answer'))
+}
+
+/**
+ * The error and its causes: `fetch` wraps a network error in a TypeError, Octokit that in a RequestError, and an
+ * attempt to connect to several addresses has one error for each.
+ */
+export function errorChain(error: unknown): NodeJS.ErrnoException[] {
+  const errors: NodeJS.ErrnoException[] = []
+  for (let each = error; each instanceof Error && errors.length < 10; ) {
+    errors.push(each)
+    each = each instanceof AggregateError ? each.errors[0] : each.cause
+  }
+  return errors
+}
+
+const SOONEST_MS = 1_000
+const NUMBER = /^\d+(\.\d+)?$/
+
+/**
+ * When a server that refused a request takes the next one, ms epoch in whole milliseconds; null where it does not
+ * name a time: `Retry-After` (seconds or a date), then `x-ratelimit-reset` (epoch seconds or milliseconds, or a delta when
+ * below 1e9) unless requests remain. A time in the past is ignored; others are bounded, from one second ahead.
+ *
+ * @param longestMs how far ahead at most, ms
+ * @see https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+ * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+ * @see https://docs.port.io/api-reference/rate-limits
+ */
+export function readRetryAt(
+  headers: { get(name: string): string | null },
+  now: number,
+  longestMs: number,
+): number | null {
+  const remaining = headers.get('x-ratelimit-remaining')
+  const reset = remaining === null || remaining === '0' ? headers.get('x-ratelimit-reset') : null
+  const at = [afterTime(headers.get('retry-after'), now), resetTime(reset, now)].find(time => time > now)
+  return at === undefined ? null : Math.ceil(Math.min(now + longestMs, Math.max(now + SOONEST_MS, at)))
+}
+
+function afterTime(after: string | null, now: number): number {
+  if (!after) return Number.NaN
+  if (NUMBER.test(after)) return now + Number(after) * 1000
+  // A date begins with the day of the week; `Date.parse` takes much else for one.
+  return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
+}
+
+function resetTime(reset: string | null, now: number): number {
+  if (!reset || !NUMBER.test(reset)) return Number.NaN
+  const value = Number(reset)
+  if (value < 1e9) return now + value * 1000
+  return value < 1e11 ? value * 1000 : value
+}

@@ -1,0 +1,141 @@
+import type { JsonObject, LogLine, RunUpdate } from '../types.ts'
+import { PortError, type PortErrorKind } from './errors.ts'
+
+/**
+ * Sends an update; one that ends the run does so even where Port rejects a link, a label or a summary: it is
+ * sent again with less, and at last with the conclusion alone, rather than leaving the run in progress for ever.
+ * Who answers so does not matter: a gateway may reject a body for its content, too. A label or summary that is too long
+ * is cut.
+ *
+ * @throws PortError
+ */
+export async function sendUpdate(
+  update: RunUpdate,
+  send: (update: RunUpdate) => Promise<unknown>,
+): Promise<void> {
+  const shown = cutTexts(update)
+  const { conclusion, summary } = shown
+  const forms = [shown]
+  if (conclusion !== undefined) {
+    for (const less of [{ conclusion, summary }, { conclusion }]) {
+      if (size(less) < size(forms.at(-1) as RunUpdate)) forms.push(less)
+    }
+  }
+  for (const [i, form] of forms.entries()) {
+    try {
+      await send(form)
+      return
+    } catch (error) {
+      const ofContent =
+        error instanceof PortError && KINDS.has(error.kind) && !error.ofToken && CONTENT.has(error.status)
+      if (!ofContent || i === forms.length - 1) throw error
+    }
+  }
+}
+
+/** As JSON; a report through the relay has 256 KB at most. */
+const MOST_SUMMARY_BYTES = 200_000
+/** The relay accepts no longer one. */
+const MOST_LABEL = 1_000
+
+function cutTexts(update: RunUpdate): RunUpdate {
+  const { statusLabel, summary } = update
+  return {
+    ...update,
+    ...(statusLabel !== undefined && { statusLabel: cutLabel(statusLabel) }),
+    ...(summary !== undefined && { summary: cutSummary(summary) }),
+  }
+}
+
+const cutLabel = (label: string) =>
+  label.length > MOST_LABEL ? `${label.slice(0, MOST_LABEL - 1).toWellFormed()}…` : label
+
+/** The beginning of a summary that is too large, with a mark. */
+export function cutSummary(summary: string): string {
+  if (jsonBytes(summary) <= MOST_SUMMARY_BYTES) return summary
+  const mark = `\n\n… (cut from ${summary.length} characters)`
+  const most = MOST_SUMMARY_BYTES - jsonBytes(mark)
+  let [least, end] = [0, most]
+  while (least < end) {
+    const middle = Math.ceil((least + end) / 2)
+    if (jsonBytes(summary.slice(0, middle)) <= most) least = middle
+    else end = middle - 1
+  }
+  return summary.slice(0, end).toWellFormed() + mark
+}
+
+const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(text))
+
+const KINDS = new Set<PortErrorKind>(['refused', 'unreachable'])
+/** Statuses that a body was rejected with. */
+const CONTENT = new Set<number | null>([400, 413, 422])
+
+const size = (update: RunUpdate): number => Object.values(update).filter(value => value !== undefined).length
+
+/** The body of `PATCH /v1/actions/runs/{id}`, which knows no cancelled run: that is a failure with a label. */
+export function actionRunBody(update: RunUpdate): JsonObject {
+  const { conclusion, statusLabel, link, summary, externalRunId } = update
+  const label = statusLabel ?? (conclusion === 'cancelled' ? 'Cancelled' : undefined)
+  return {
+    ...(conclusion && { status: conclusion === 'success' ? 'SUCCESS' : 'FAILURE' }),
+    ...(label !== undefined && { statusLabel: label }),
+    ...(link && { link }),
+    ...(summary !== undefined && { summary }),
+    ...(externalRunId !== undefined && { externalRunId }),
+  }
+}
+
+const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' } as const
+
+/**
+ * The body of `PATCH /v1/workflows/nodes/runs/{id}`. It has no label and no summary, so they stand in
+ * `output`, where later nodes of the Port workflow can read them. Port replaces `output` with each call:
+ * give the link and the external run id again with the conclusion.
+ */
+export function nodeRunBody(update: RunUpdate): JsonObject {
+  const { conclusion, statusLabel, link, summary, externalRunId } = update
+  const output: JsonObject = {
+    ...(link?.[0] && { workflowRunUrl: link[0] }),
+    ...(externalRunId !== undefined && { workflowRunId: number(externalRunId) }),
+    ...(statusLabel !== undefined && { statusLabel }),
+    ...(summary !== undefined && { summary }),
+  }
+  return {
+    status: conclusion ? 'COMPLETED' : 'IN_PROGRESS',
+    ...(conclusion && { result: RESULT[conclusion] }),
+    ...(Object.keys(output).length > 0 && { output }),
+    ...(link && { links: link }),
+    ...(externalRunId !== undefined && { externalRunId }),
+  }
+}
+
+const number = (id: string): string | number =>
+  Number.isSafeInteger(Number(id)) && id !== '' ? Number(id) : id
+
+/** Longer lines are cut: Port cannot show them well, and one of them could fill a request. */
+const MAX_LINE = 8_000
+
+/** Port takes bodies of 1 MiB (413 beyond); a page of log that a browser can still show is far less. */
+const MAX_BATCH_BYTES = 200_000
+
+/** Coalesces lines, in order, into batches that fit one request each; long lines are cut, with a mark. */
+export function logBatches(lines: readonly LogLine[]): LogLine[][] {
+  const batches: LogLine[][] = []
+  let size = Number.POSITIVE_INFINITY
+  for (const { level, message } of lines) {
+    const line: LogLine = { level, message: cut(message) }
+    const bytes = Buffer.byteLength(JSON.stringify(line)) + 1
+    if (size + bytes > MAX_BATCH_BYTES) {
+      batches.push([])
+      size = 0
+    }
+    batches.at(-1)!.push(line)
+    size += bytes
+  }
+  return batches
+}
+
+function cut(message: string): string {
+  if (message.length <= MAX_LINE) return message
+  return `${message.slice(0, MAX_LINE).toWellFormed()}… (cut from ${message.length} characters)`
+}

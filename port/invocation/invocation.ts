@@ -1,0 +1,96 @@
+import {
+  type Asked,
+  type ForWorkflow,
+  type Invocation,
+  isObject,
+  type Json,
+  type JsonObject,
+  runKind,
+} from '../types.ts'
+import { findRunId } from './run-id.ts'
+import { readShape, unwrapAgent } from './shape.ts'
+import { without } from './unknown-fields.ts'
+import { cleanTriggers, contextsOf, object, spreadsInputs, withContextsRead } from './values.ts'
+
+/**
+ * Reads an invocation from any JSON body Port may send: full context, legacy, the UI's default, flat,
+ * automation, change log, workflow node, or an unknown shape. No key is lost: what is not the shape's
+ * is an input, unless an input of Port has its name. A body that came through Port's agent reads as its
+ * author wrote it.
+ *
+ * @param given the parsed body; arrays and scalars become the one input `body`
+ * @param runIdHeader the unsigned `RUN_ID` header, trusted least
+ */
+export function readInvocation(given: unknown, runIdHeader?: string | null): Invocation {
+  const ofAuthor = unwrapAgent(given)
+  const body = withContextsRead(ofAuthor)
+  const whole = ofAuthor === given ? body : withContextsRead(given)
+  const inBody = isObject(whole) ? findRunId(whole) : null
+  const inHeader = runKind(runIdHeader) === 'none' ? null : (runIdHeader ?? null)
+  const runId = inBody ?? inHeader
+  const { entered, own, ...asked } = readBody(body)
+  return {
+    ...asked,
+    runId,
+    runIdFrom: inBody ? 'body' : inHeader ? 'header' : null,
+    kind: runKind(runId),
+    forWorkflow: forWorkflow(contextsOf(ofAuthor, body), { inputs: asked.inputs, entered, own, runId }),
+  }
+}
+
+function forWorkflow(
+  contexts: ForWorkflow,
+  { inputs, entered, own, runId }: Pick<Asked, 'inputs' | 'entered' | 'own'> & { runId: string | null },
+): ForWorkflow | undefined {
+  const names = Object.keys(inputs)
+  // No user knows the id of the run that the form starts.
+  const isEntered = (name: string) =>
+    Object.hasOwn(entered, name) && (runId === null || entered[name] !== runId)
+  const isBeside = (name: string) => Object.hasOwn(own, name) || Object.hasOwn(entered, name)
+  const others = names.filter(name => !isEntered(name))
+  const [notEntered, inside] = [others.filter(isBeside), others.filter(name => !isBeside(name))]
+  const read: ForWorkflow = {
+    ...contexts,
+    ...(notEntered.length > 0 && { notEntered }),
+    ...(inside.length > 0 && { inside }),
+  }
+  return Object.keys(read).length > 0 ? read : undefined
+}
+
+function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
+  const given = isObject(body) ? body : body === undefined ? {} : { body: body as Json }
+  const place = spreadsInputs(given) ? object(given.port_context) : given
+  const github = readBodyTarget(place.github)
+  const rest = github ? without(place, 'github') : place
+  const asked = readShape(place === given ? rest : { ...given, port_context: rest })
+  return { ...asked, inputs: cleanTriggers(asked.inputs), event: cleanTriggers(asked.event), github }
+}
+
+const NAMES = ['repository', 'event_type', 'workflow', 'ref']
+
+/**
+ * The target that the signed body names: `github: { repository, event_type | workflow, ref }`, and nothing else in
+ * it. An object with other keys, or none, is an author's input. `null` and `""` mean not given. Texts are given on
+ * as they are, for the target to refuse; what is no text is named in `fault`, so that a target which was meant
+ * is never taken for one that was not given.
+ */
+function readBodyTarget(value: Json | undefined): Invocation['github'] {
+  if (!isObject(value)) return null
+  const names = Object.keys(value)
+  if (names.length === 0 || !names.every(name => NAMES.includes(name))) return null
+  // The id of a workflow is a number to GitHub.
+  const given: JsonObject = Number.isSafeInteger(value.workflow)
+    ? { ...value, workflow: String(value.workflow) }
+    : value
+  const fault = NAMES.find(name => typeof (given[name] ?? '') !== 'string')
+  const textOf = (item: Json | undefined) => (typeof item === 'string' && item !== '' ? item : null)
+  return {
+    repository: textOf(given.repository),
+    eventType: textOf(given.event_type),
+    workflow: textOf(given.workflow),
+    ref: textOf(given.ref),
+    fault: fault
+      ? `"github.${fault}" in the body must be a string: correct it in the "body" of the Port action, or leave it out.`
+      : null,
+  }
+}

@@ -1,0 +1,314 @@
+import {
+  type Asked,
+  contextRunId,
+  isObject,
+  type Json,
+  type JsonObject,
+  runKind,
+  type ShapeRead,
+} from '../types.ts'
+import {
+  isAny,
+  isEmpty,
+  isEntity,
+  isObjectOrNull,
+  isText,
+  type Known,
+  merge,
+  unknownFields,
+  without,
+} from './unknown-fields.ts'
+import { identifier, object, readEntity, readTrigger, spreadsInputs, text, texts } from './values.ts'
+
+const LEGACY: Known = {
+  action: isText,
+  resourceType: isText,
+  status: isText,
+  trigger: isObjectOrNull,
+  context: isObject,
+  payload: isObject,
+}
+const PAYLOAD: Known = {
+  action: isObjectOrNull,
+  entity: isEntity,
+  properties: isObjectOrNull,
+  censoredProperties: value => value === null || Array.isArray(value),
+}
+/** The `context` that names a run, here and in a node of a Port workflow. */
+const RUN_CONTEXT: Known = {
+  runId: isAny,
+  nodeRunId: isAny,
+  workflowRunId: isAny,
+  entity: isEntity,
+  blueprint: isText,
+}
+
+/** The body of Port's older actions (v1), and the documented imitation of it. */
+function readLegacy(body: JsonObject): ShapeRead | null {
+  if (!isLegacy(body)) return null
+  const context = object(body.context)
+  const payload = object(body.payload)
+  const action = object(payload.action)
+  const entity = readEntity(payload.entity) ?? readEntity(context.entity)
+  const entered = object(payload.properties)
+  const own = { ...unknownFields(context, RUN_CONTEXT), ...unknownFields(payload, PAYLOAD) }
+  return {
+    action: text(body.action) ?? text(action.identifier),
+    operation: text(action.trigger),
+    blueprint:
+      text(context.blueprint) ?? text(action.blueprint) ?? text(entity?.blueprint) ?? text(body.blueprint),
+    entity,
+    inputs: { ...own, ...entered },
+    entered,
+    own,
+    encrypted: texts(payload.censoredProperties),
+    trigger: readTrigger(body.trigger),
+    rest: unknownFields(body, LEGACY),
+  }
+}
+
+/** A workflow's node has `context` and `payload` too, but all of its payload is the author's. */
+function isLegacy(body: JsonObject): boolean {
+  const { properties, action, entity } = object(body.payload)
+  return (
+    isObject(body.context) &&
+    (isObject(properties) || isObject(action) || isObject(entity)) &&
+    !isObject(body.port_context) &&
+    runKind(contextRunId(body.context)) !== 'node_run'
+  )
+}
+
+const CONTEXT: Known = {
+  run: isObject,
+  inputs: isObjectOrNull,
+  action: value => isObjectOrNull(value) || identifier(value) !== null,
+  entity: isEntity,
+  event: isAny,
+  trigger: isObjectOrNull,
+}
+
+/** The whole context of an action or automation, or the recommended part of it. `inputs` that are no object stay one input of that name. */
+function readContext(body: JsonObject): ShapeRead | null {
+  if (!isContext(body)) return null
+  const action = object(body.action)
+  const entity = readEntity(body.entity)
+  return {
+    action: text(action.identifier) ?? identifier(body.action),
+    operation: text(object(body.trigger).operation),
+    blueprint:
+      text(action.blueprint) ??
+      text(entity?.blueprint) ??
+      text(object(object(body.event).context).blueprintIdentifier) ??
+      text(body.blueprint),
+    entity,
+    inputs: object(body.inputs),
+    entered: object(body.inputs),
+    encrypted: texts(action.encryptedProperties),
+    event: body.event ?? null,
+    trigger: readTrigger(body.trigger),
+    rest: unknownFields(body, CONTEXT),
+  }
+}
+
+function isContext(body: JsonObject): boolean {
+  return (
+    (isObject(body.run) && typeof body.run.id === 'string' && 'inputs' in body) ||
+    (isObject(body.action) && isObject(body.trigger) && ('inputs' in body || 'event' in body))
+  )
+}
+
+/** Reads the shape that a body has, and with it whatever its author put beside. */
+export function readShape(body: JsonObject): Asked {
+  const shape = knownShape(body)
+  if (!shape) return readFlat(body)
+  const beside = isEmpty(shape.rest) ? NOTHING : readFlat(shape.rest)
+  return {
+    action: shape.action ?? beside.action,
+    operation: shape.operation ?? beside.operation,
+    blueprint: shape.blueprint ?? beside.blueprint,
+    entity: shape.entity ?? beside.entity,
+    inputs: merge(beside.inputs, shape.inputs),
+    entered: shape.entered ?? (spreadsInputs(body) ? beside.entered : {}),
+    own: merge(shape.own ?? {}, beside.own, beside.entered),
+    encrypted: [...new Set([...(shape.encrypted ?? []), ...beside.encrypted])],
+    event: shape.event ?? beside.event,
+    trigger: shape.trigger ?? beside.trigger,
+  }
+}
+
+/** Where inputs may stand beside Port's own context, an automation may have spread its event; neither names the action. */
+function knownShape(body: JsonObject): ShapeRead | null {
+  const changeLog = readChangeLog(body)
+  if (spreadsInputs(body)) return changeLog && { ...changeLog, action: null }
+  return readContext(body) ?? readLegacy(body) ?? changeLog
+}
+
+const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
+const hasBy = (value: Json | undefined) => isObject(value) && isObject(value.by)
+
+/** What Port puts beside an author's own keys. */
+const FLAT: Known = {
+  port_payload: isObject,
+  port_context: isObject,
+  context: isRunContext,
+  workflowNodeRun: isObject,
+  trigger: hasBy,
+}
+const PORT_CONTEXT: Known = {
+  ...RUN_CONTEXT,
+  run_id: isAny,
+  context: isRunContext,
+  action: value => isObject(value) || identifier(value) !== null,
+  trigger: hasBy,
+}
+
+/** Everything else: the author's own keys, with what Port put beside them. */
+function readFlat(body: JsonObject): Asked {
+  // What Port's agent has made of it may stand inside, too.
+  const payload = object(unwrapAgent(body.port_payload) as Json)
+  const portContext = object(unwrapAgent(body.port_context) as Json)
+  const portPayload = isObject(body.port_payload) ? readPortPayload(payload) : NOTHING
+  const inRun = isRunContext(body.context)
+  const context = runContext(body.context)
+  const action = readAction(portContext.action)
+  const ownAction = readAction(spreadsInputs(body) ? null : body.action)
+  const trigger = [portContext.trigger, body.trigger].find(hasBy)
+  const entity = readEntity(portContext.entity) ?? portPayload.entity
+  const own = unknownFields(context, RUN_CONTEXT)
+  const entered = merge(
+    // A workflow's node has the author's keys in its payload.
+    inRun ? object(body.payload) : {},
+    unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
+  )
+  return {
+    action: action.identifier ?? portPayload.action ?? ownAction.identifier,
+    operation: portPayload.operation ?? text(object(trigger).operation),
+    blueprint:
+      text(portContext.blueprint) ??
+      text(entity?.blueprint) ??
+      portPayload.blueprint ??
+      text(context.blueprint) ??
+      action.blueprint ??
+      ownAction.blueprint,
+    entity: entity ?? readEntity(context.entity),
+    inputs: merge(
+      portPayload.inputs,
+      unknownFields(runContext(portContext.context), RUN_CONTEXT),
+      unknownFields(portContext, PORT_CONTEXT),
+      own,
+      entered,
+    ),
+    entered,
+    own,
+    encrypted: [...portPayload.encrypted, ...action.encrypted, ...ownAction.encrypted],
+    event: portPayload.event,
+    trigger: readTrigger(trigger) ?? portPayload.trigger,
+  }
+}
+
+/** Port nests none: one within is a key of the author's. */
+function readPortPayload(payload: JsonObject): Asked {
+  const { port_payload: own } = payload
+  if (own === undefined) return readShape(payload)
+  const asked = readShape(without(payload, 'port_payload'))
+  return { ...asked, inputs: { ...asked.inputs, port_payload: own } }
+}
+
+const NOTHING: Asked = {
+  action: null,
+  operation: null,
+  blueprint: null,
+  entity: null,
+  inputs: {},
+  entered: {},
+  own: {},
+  encrypted: [],
+  event: null,
+  trigger: null,
+}
+
+const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
+
+/** An action as Port's context has it, or its identifier alone; what could be no event type is no action. */
+function readAction(value: Json | undefined) {
+  const action = object(value)
+  return {
+    identifier: identifier(value) ?? identifier(action.identifier),
+    blueprint: text(action.blueprint),
+    encrypted: texts(action.encryptedProperties),
+  }
+}
+
+const CHANGE_LOG: Known = {
+  id: isAny,
+  action: isAny,
+  resourceType: isAny,
+  status: isAny,
+  trigger: isAny,
+  context: isAny,
+  diff: isAny,
+  // What Port's agent has beside it.
+  headers: isAny,
+  changelogDestination: isAny,
+}
+
+/** The older change-log destination, or an automation's event spread into the body: all of it is the event. */
+function readChangeLog(body: JsonObject): ShapeRead | null {
+  if (!isChangeLog(body)) return null
+  const context = object(body.context)
+  const rest = unknownFields(body, CHANGE_LOG)
+  return {
+    action: text(body.action),
+    blueprint: text(context.blueprint) ?? text(context.blueprintIdentifier),
+    entity: readEntity(context.entity),
+    inputs: {},
+    event: eventOf(body),
+    trigger: readTrigger(body.trigger),
+    rest,
+  }
+}
+
+function eventOf(body: JsonObject): JsonObject {
+  const { headers: _, changelogDestination: __, ...known } = CHANGE_LOG
+  return Object.fromEntries(Object.entries(body).filter(([name]) => Object.hasOwn(known, name)))
+}
+
+/** It describes a change and starts no run, even where the change is to a run, whose id is in its `context`. */
+export function isChangeLog(body: JsonObject): boolean {
+  // A timer that has expired changes nothing, so it has no "diff".
+  const isTimer = body.action === 'TIMER_EXPIRED' && isObject(body.context) && isObject(body.trigger)
+  return typeof body.resourceType === 'string' && (isObject(body.diff) || isTimer) && !isLegacy(body)
+}
+
+/**
+ * The author's own body, out of what Port's agent makes of it. The agent overwrites `headers`, and puts the
+ * invocation method into `payload.action.invocationMethod` and the run id into `context.runId`; of a node of a
+ * Port workflow it sends the configuration, `context.nodeConfig`, whose `body` is the author's. Any other body
+ * is given back as it is.
+ *
+ * @see https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
+ */
+export function unwrapAgent(body: unknown): unknown {
+  if (!isObject(body)) return body
+  const { context, payload } = body
+  if (!isObject(context) || !isObject(payload) || !isObject(payload.action)) return body
+  if (runKind(context.runId) === 'none' || !isObject(payload.action.invocationMethod)) return body
+
+  const own = without(body, 'headers', 'payload', 'context')
+  const action = without(payload.action, 'invocationMethod')
+  const ownPayload = isEmpty(action) ? without(payload, 'action') : { ...payload, action }
+  if (!isEmpty(ownPayload)) own.payload = ownPayload
+  if (runKind(context.runId) === 'node_run') {
+    own.context = without(context, 'nodeConfig')
+    return object(context.nodeConfig).body ?? own
+  }
+  const ownContext = without(context, 'runId')
+  // A legacy body is known by its context, and its author may have had no more in it than the run id.
+  if (!isEmpty(ownContext) || isObject(ownPayload.properties)) {
+    own.context = isOfPort(ownContext) ? context : ownContext
+  }
+  return own
+}
+
+/** Entity and blueprint are beside a run id that the author put there too: it still shows that this is no input. */
+const isOfPort = (context: JsonObject) => isEmpty(unknownFields(context, RUN_CONTEXT))

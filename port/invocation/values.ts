@@ -1,0 +1,122 @@
+import { parseJson } from '../text.ts'
+import { type ForWorkflow, isObject, type Json, type JsonObject, type Trigger } from '../types.ts'
+
+const NAMES = ['port_context', 'port_payload'] as const
+
+/**
+ * Port's own context in a body, as it came: an object, or JSON text of one. Any other value is an input.
+ *
+ * @param read the body with what {@link withContextsRead} made of its texts
+ */
+export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typeof NAMES)[number]> {
+  if (!isObject(body) || !isObject(read)) return {}
+  return Object.fromEntries(NAMES.filter(name => isObject(read[name])).map(name => [name, body[name]]))
+}
+
+/**
+ * The body with each context that is JSON text replaced by what of it identifies run, action and entity. The rest of
+ * the text isn't read: nothing has checked how deep it is nested, and it travels as it is.
+ */
+export function withContextsRead(body: unknown): unknown {
+  if (!isObject(body)) return body
+  const texts = NAMES.flatMap(name => {
+    const text = body[name]
+    const value = typeof text === 'string' && /^\s*\{/.test(text) ? parseJson(text) : null
+    return isObject(value) ? [[name, outline(value)]] : []
+  })
+  return texts.length > 0 ? { ...body, ...Object.fromEntries(texts) } : body
+}
+
+const IDENTIFYING = ['runId', 'run_id', 'run', 'context', 'action', 'blueprint', 'entity']
+
+/** The texts of those, and of what is in them. */
+function outline(value: JsonObject): JsonObject {
+  const textsOf = (each: JsonObject) =>
+    Object.fromEntries(Object.entries(each).filter(([, item]) => typeof item === 'string'))
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([name, item]) => IDENTIFYING.includes(name) && (typeof item === 'string' || isObject(item)))
+      .map(([name, item]) => [name, isObject(item) ? textsOf(item) : item]),
+  )
+}
+
+export const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
+
+/** A name or identifier; what is longer than any of Port's, or holds control characters, is none. */
+export const text = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' && value.length <= 500 && !/[\p{Cc}\p{Cs}]/u.test(value)
+    ? value
+    : null
+
+/**
+ * What may be the identifier of an action where an input may stand in its place: of Port's characters
+ * for identifiers, and no longer than GitHub's event types. A sentence that a person typed is none.
+ */
+export const identifier = (value: unknown): string | null =>
+  typeof value === 'string' && /^[A-Za-z0-9@_.+:\\/=-]{1,100}$/.test(value) ? value : null
+
+export const texts = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+
+/** An entity as Port sent it, or `{ identifier }` where there is only that; null for `{}`, `""` and what is no entity. */
+export function readEntity(value: Json | undefined): JsonObject | null {
+  if (isObject(value)) return Object.keys(value).length > 0 ? value : null
+  return typeof value === 'string' && value !== '' ? { identifier: value } : null
+}
+
+/**
+ * Whether the inputs may stand at the top level, beside Port's own context: the form of Port's default body.
+ * Every other key may then be an input that a person has typed, whatever its name. It is not so where `run` names
+ * the run of that context: a person who fills in the form does not know its id, so this is the full context, whose
+ * inputs stand in `inputs`.
+ */
+export function spreadsInputs(body: JsonObject): boolean {
+  if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
+  const { id } = object(body.run)
+  const portContext = object(body.port_context)
+  const ids = [portContext.runId, portContext.run_id, object(object(body.port_payload).run).id]
+  return !('inputs' in body && typeof id === 'string' && ids.includes(id))
+}
+
+/** Who or what started it, from Port's `trigger`. */
+export function readTrigger(value: Json | undefined): Trigger | null {
+  if (!isObject(value)) return null
+  return { by: readPerson(object(value.by).user), origin: text(value.origin), at: text(value.at) }
+}
+
+/** Name and e-mail out of all that Port sends of a user; null where there is neither. */
+function readPerson(value: Json | undefined): Trigger['by'] {
+  const user = object(value)
+  const name = [text(user.firstName), text(user.lastName)].filter(Boolean).join(' ') || text(user.name)
+  const email = text(user.email)
+  return email || name ? { email, name } : null
+}
+
+/**
+ * Takes personal data out of every `trigger.by.user`, wherever it stands in an event or among an author's own
+ * keys: Port puts phone, picture and more of a user there, and only name and e-mail are passed on.
+ */
+export function cleanTriggers<T extends Json>(value: T): T
+export function cleanTriggers(value: Json): Json {
+  if (Array.isArray(value)) {
+    const items = value.map(item => cleanTriggers(item))
+    return items.some((item, i) => item !== value[i]) ? items : value
+  }
+  if (!isObject(value)) return value
+  let cleaned: JsonObject | undefined
+  for (const name of Object.keys(value)) {
+    const item = value[name] as Json
+    const clean = cleanTriggers(name === 'trigger' && isObject(item) ? cleanTrigger(item) : item)
+    if (clean === item) continue
+    // Not before: the copy of a body of many keys takes time.
+    cleaned ??= { ...value }
+    cleaned[name] = clean
+  }
+  return cleaned ?? value
+}
+
+function cleanTrigger(trigger: JsonObject): JsonObject {
+  if (!isObject(trigger.by) || !isObject(trigger.by.user)) return trigger
+  const person = readPerson(trigger.by.user)
+  return { ...trigger, by: { ...trigger.by, user: person && { ...person } } }
+}

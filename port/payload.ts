@@ -1,0 +1,195 @@
+import { type Invocation, isObject, type Json, type JsonObject, type RunKind, type Trigger } from './types.ts'
+
+/** The version that this code writes, and the only one it reads. */
+const VERSION = 1
+
+/**
+ * GitHub takes at most 65,535 characters; whether it counts characters or bytes is unknown, so this
+ * counts bytes, of which there are never fewer, and leaves room for the rest of the request.
+ * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
+ */
+const MAX_PAYLOAD_BYTES = 64_000
+/** The bytes of `"a":1,`, an input in JSON. */
+const LEAST_INPUT = 5
+
+/** `github.event.client_payload` as the relay sends it: three top-level keys of GitHub's ten. */
+export type ClientPayload = {
+  run_id: string | null
+  action: string | null
+  port: {
+    version: 1
+    delivery: string
+    kind: RunKind
+    operation: string | null
+    blueprint: string | null
+    entity: JsonObject | null
+    inputs: JsonObject
+    encrypted: string[]
+    event: Json
+    trigger: Trigger | null
+    /** Where reports go, and exactly the audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
+    relay: string | null
+    /** What was left out because it did not fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
+    truncated: string[]
+  }
+}
+
+/**
+ * Packs an invocation for `repository_dispatch`. What does not fit is left out, largest first, and named
+ * in `truncated`, from where the action fetches it.
+ */
+export function packClientPayload(
+  invocation: Invocation,
+  options: { delivery: string; relay: string | null },
+  maxBytes = MAX_PAYLOAD_BYTES,
+): ClientPayload {
+  const payload: ClientPayload = {
+    run_id: invocation.runId,
+    action: invocation.action,
+    port: {
+      version: VERSION,
+      delivery: options.delivery,
+      kind: invocation.kind,
+      operation: invocation.operation,
+      blueprint: invocation.blueprint,
+      entity: invocation.entity,
+      inputs: invocation.inputs,
+      encrypted: invocation.encrypted,
+      event: invocation.event,
+      trigger: invocation.trigger,
+      relay: options.relay,
+      truncated: [],
+    },
+  }
+  leaveOutLargest(payload, maxBytes)
+  return payload
+}
+
+/** The payload with so much left out, largest first and named in `truncated`, that its JSON has at most so many bytes. */
+export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): ClientPayload {
+  const copy = structuredClone(payload)
+  leaveOutLargest(copy, maxBytes)
+  return copy
+}
+
+function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
+  const { port } = payload
+  // Each input, or its name in its place, takes that much at least: leaving out one after the other would not do.
+  if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
+  let excess = bytes(payload) - maxBytes
+  if (excess <= 0) return
+  // Those of the invocation stay.
+  port.inputs = { ...port.inputs }
+  const drop = (name: string, size: number, remove: () => void) => {
+    remove()
+    port.truncated.push(name)
+    excess -= size - bytes(name) - 1
+  }
+  // The sums may be off by a comma: what is that near is measured.
+  const fits = () => excess <= 0 || (excess < 8 && bytes(payload) <= maxBytes)
+  const large = [
+    ...Object.entries(port.inputs).map(([name, value]) => ({
+      name: `inputs.${name}`,
+      size: bytes(name) + bytes(value) + 2,
+      remove: () => delete port.inputs[name],
+    })),
+    // `null` stays in their place.
+    { name: 'entity', size: bytes(port.entity) - 4, remove: () => (port.entity = null) },
+    { name: 'event', size: bytes(port.event) - 4, remove: () => (port.event = null) },
+  ]
+    .filter(part => part.size > 2 * bytes(part.name))
+    .sort((a, b) => b.size - a.size)
+  for (const { name, size, remove } of large) {
+    if (fits()) return
+    drop(name, size, remove)
+  }
+  if (fits()) return
+  leaveOutInputs(port)
+}
+
+/** Thousands of small inputs: their names alone would not fit, so they go as one. */
+function leaveOutInputs(port: ClientPayload['port']): void {
+  port.truncated = port.truncated.filter(name => !name.startsWith('inputs.'))
+  port.inputs = {}
+  port.encrypted = []
+  port.truncated.push('inputs', 'encrypted')
+}
+
+/**
+ * Reads what {@link packClientPayload} wrote. Unknown fields are ignored.
+ *
+ * @returns null where the payload is not this relay's
+ * @throws Error with a sentence where it is of a version that this code does not know
+ */
+export function readClientPayload(value: unknown): ClientPayload | null {
+  if (!isObject(value) || !isObject(value.port) || !('version' in value.port)) return null
+  const { port } = value
+  if (port.version !== VERSION) {
+    throw new Error(
+      `This payload is of version ${JSON.stringify(port.version)}, and this action knows only version ${VERSION}: ` +
+        'update the action (uses: …/port-webhook-action@<newer>) or the relay, so that both are of one release.',
+    )
+  }
+  if (typeof port.delivery !== 'string' || !isObject(port.inputs)) return null
+  const trigger = isObject(port.trigger) ? (port.trigger as unknown as Trigger) : null
+  return {
+    run_id: text(value.run_id),
+    action: text(value.action),
+    port: {
+      version: VERSION,
+      delivery: port.delivery,
+      kind: port.kind === 'action_run' || port.kind === 'node_run' ? port.kind : 'none',
+      operation: text(port.operation),
+      blueprint: text(port.blueprint),
+      entity: isObject(port.entity) ? port.entity : null,
+      inputs: port.inputs,
+      encrypted: texts(port.encrypted),
+      event: port.event ?? null,
+      trigger,
+      relay: text(port.relay),
+      truncated: texts(port.truncated),
+    },
+  }
+}
+
+const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value) ?? '')
+const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
+const texts = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+
+/**
+ * Port's own context as the workflows of its guides read it, for a body that doesn't have it: `entity` is the whole
+ * entity, and `context` is what older guides read. Of the user, it has no more than name and e-mail.
+ *
+ * @see https://docs.port.io/actions-and-automations/setup-backend/github-workflow/
+ */
+export function guideContext(invocation: Invocation): JsonObject {
+  const { runId, blueprint, entity, action, operation, trigger } = invocation
+  const identifier = isObject(entity) ? (entity.identifier ?? null) : null
+  return {
+    runId,
+    run_id: runId,
+    blueprint,
+    entity,
+    action,
+    requestedBy: trigger?.by?.email ?? null,
+    trigger: trigger && {
+      by: { user: trigger.by && { ...trigger.by } },
+      origin: trigger.origin,
+      at: trigger.at,
+      operation,
+    },
+    context: { runId, blueprint, entity: identifier },
+  }
+}
+
+/** The same with the inputs and the event, in the shape of Port's older actions. */
+export function guidePayload(invocation: Invocation): JsonObject {
+  const { runId, entity, inputs, event } = invocation
+  return {
+    ...guideContext(invocation),
+    run: { id: runId },
+    payload: { entity, properties: inputs },
+    event,
+  }
+}

@@ -1,0 +1,160 @@
+import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
+import type { Context, MiddlewareHandler } from 'hono'
+import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
+import { BOUNDS } from '../config/limits.ts'
+import { Problem } from '../http/problem.ts'
+import { createTokenBuckets, refuseOverRate } from '../http/rate-limit.ts'
+import { bearer, requestFields, senderAddress } from '../http/request.ts'
+import type { Store } from '../store/store.ts'
+
+/** `view` reads; `admin` may also change things. */
+export type Role = 'admin' | 'view'
+
+export interface Roles {
+  /** Whether any token is set: without one, API and dashboard are closed. */
+  isOpen: boolean
+  /** The role that a token gives; null for none. */
+  of(token: string | null): Role | null
+  /**
+   * The role of a request's bearer token. Wrong tokens have a rate for each sender; a right one always passes.
+   * @throws Problem 401 with this sentence, 429
+   */
+  ofRequest(c: Context, sentence: string): Role
+}
+
+export interface AdminTokens {
+  /** RELAY_ADMIN_TOKEN */
+  adminToken: string | null
+  /** RELAY_VIEW_TOKEN */
+  viewToken: string | null
+}
+
+export function createRoles({
+  adminToken,
+  viewToken,
+  trustedProxies,
+}: AdminTokens & { trustedProxies: number }): Roles {
+  const failures = createTokenBuckets(BOUNDS.signInRate.value)
+  const of = (token: string | null): Role | null =>
+    isSame(token, adminToken) ? 'admin' : isSame(token, viewToken) ? 'view' : null
+  return {
+    isOpen: adminToken !== null || viewToken !== null,
+    of,
+    ofRequest(c, sentence) {
+      const token = bearer(c)
+      const role = of(token)
+      if (role !== null) return role
+      const waitMs = token === null ? 0 : failures.take(senderAddress(c, trustedProxies))
+      if (waitMs > 0)
+        throw refuseOverRate('Too many requests with a wrong token: wait, or send a right one.', waitMs)
+      throw new Problem(401, sentence, { 'www-authenticate': 'Bearer' })
+    },
+  }
+}
+
+/** In constant time, whatever the length of what is given. */
+function isSame(given: string | null, expected: string | null): boolean {
+  if (given === null || expected === null) return false
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(given), digest(expected))
+}
+
+const COOKIE = 'relay_session'
+const LIFETIME_MS = 12 * 3_600_000
+
+/** A person who has signed in. */
+export interface Session {
+  id: string
+  role: Role
+  /** Milliseconds since 1970, by the wall clock. */
+  expiresAt: number
+  /** What each form of this session holds: another site cannot know it. */
+  csrf: string
+}
+
+/** Sessions are in signed cookies: they hold for every relay with the same tokens, and end when a token changes. The store keeps those that were signed out. */
+export interface Sessions {
+  read(c: Context): Promise<Session | null>
+  begin(c: Context, role: Role): Promise<void>
+  end(c: Context, session: Session | null): Promise<void>
+}
+
+/** @param clock the wall clock; milliseconds since 1970 */
+export function createSessions(
+  { adminToken, viewToken }: AdminTokens,
+  clock: () => number,
+  store: Pick<Store, 'revokeSession' | 'isSessionRevoked'>,
+): Sessions {
+  const tokens = { admin: adminToken, view: viewToken }
+  const keys = new Map<Role, Promise<Buffer>>()
+
+  /** A token signs the sessions of its own role. It cannot be found from what it has signed, unless it can be guessed. */
+  function keyOf(role: Role): Promise<Buffer> | null {
+    const token = tokens[role]
+    if (token === null) return null
+    const key = keys.get(role) ?? derive(token, `dashboard session of ${role}`, 32)
+    keys.set(role, key)
+    return key
+  }
+
+  return {
+    async read(c) {
+      const role = /^(admin|view)\./.exec(getCookie(c, COOKIE) ?? '')?.[1] as Role | undefined
+      const key = role && (await keyOf(role))
+      const cookie = (key && (await getSignedCookie(c, key, COOKIE))) || ''
+      const [, expires, id = ''] = cookie.split('.')
+      const expiresAt = Number(expires)
+      if (!role || !key || !(expiresAt > clock()) || (await store.isSessionRevoked(id))) return null
+      return {
+        id,
+        role,
+        expiresAt,
+        csrf: createHmac('sha256', key).update(`form ${cookie}`).digest('base64url'),
+      }
+    },
+    async begin(c, role) {
+      const key = await keyOf(role)
+      if (!key) return
+      const content = `${role}.${clock() + LIFETIME_MS}.${randomBytes(12).toString('base64url')}`
+      await setSignedCookie(c, COOKIE, content, key, {
+        httpOnly: true,
+        sameSite: 'Lax',
+        path: '/',
+        maxAge: LIFETIME_MS / 1000,
+        // Browsers send the address of the form with it, also where a proxy ends TLS.
+        secure: (c.req.header('origin') ?? '').startsWith('https://'),
+      })
+    },
+    async end(c, session) {
+      if (session) await store.revokeSession(session.id, session.expiresAt)
+      deleteCookie(c, COOKIE, { path: '/' })
+    },
+  }
+}
+
+/** Whether a form of this session was sent, by a page of this relay. */
+export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
+  typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
+
+/** Browsers say where a request comes from; those that do not are old, and have the form's secret alone. */
+export const isOwnSite = (c: Context) =>
+  ['same-origin', 'none', undefined].includes(c.req.header('sec-fetch-site'))
+
+const derive = promisify(scrypt) as (token: string, salt: string, length: number) => Promise<Buffer>
+
+/** Logs each call by an operator: what was asked for, by which role, and the answer's status. */
+export function logCalls(
+  {
+    trustedProxies,
+    log,
+  }: { trustedProxies: number; log: { info: (fields: object, message: string) => void } },
+  message: string,
+  roleOf: (c: Context) => Promise<Role | null> | Role | null,
+): MiddlewareHandler {
+  return async (c, next) => {
+    const role = await roleOf(c)
+    await next()
+    log.info({ role, ...requestFields(c, trustedProxies, c.res.status, c.error) }, message)
+  }
+}

@@ -1,0 +1,140 @@
+import type { Hono } from 'hono'
+import { html } from 'hono/html'
+import type { Config } from '../config/config.ts'
+import type { Delivery } from '../delivery/delivery.ts'
+import { boundRun } from '../delivery/runs.ts'
+import type { GitHub } from '../github/client.ts'
+import type { Job, JobReader } from '../github/jobs.ts'
+import type { RateLimitGate } from '../github/rate-limit-pause.ts'
+import { createTokenBuckets } from '../http/rate-limit.ts'
+import { createRefusals, type Refusals } from '../http/refusals.ts'
+import type { Store } from '../store/store.ts'
+import type { ApplyEvent } from '../workers/apply.ts'
+import type { PortAccess } from '../workers/port-access.ts'
+import { createAdminApi } from './api.ts'
+import { createSessions, type Roles } from './auth.ts'
+import { createDashboard } from './dashboard/dashboard.ts'
+import type { Html } from './dashboard/format.ts'
+import type { MetricsRouteDeps } from './metrics.ts'
+import { createRedelivery } from './redelivery.ts'
+
+export interface AdminDeps {
+  config: Config
+  roles: Roles
+  store: Store
+  apply: ApplyEvent
+  port: Pick<PortAccess, 'canReport' | 'read'>
+  github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts'>
+  portSide: MetricsRouteDeps['port']
+  gate: Pick<RateLimitGate, 'shared'>
+  /** The wall clock; milliseconds since 1970. */
+  clock: () => number
+  log: { info: (fields: object, message: string) => void }
+}
+
+/** What people operate the relay with. */
+export interface Admin {
+  /** `/api/…` */
+  api: Hono
+  /** `/`, `/deliveries/:id` and the like */
+  dashboard: Hono
+  /** Notes each webhook that is refused. */
+  refusals: Refusals
+}
+
+export function createAdmin({
+  config,
+  roles,
+  store,
+  apply,
+  port,
+  portSide,
+  github,
+  gate,
+  clock,
+  log,
+}: AdminDeps): Admin {
+  const { trustedProxies } = config
+  const refusals = createRefusals(trustedProxies, store.clock)
+  const shared = {
+    ...{ roles, store, refusals },
+    organisations: config.organisations.map(({ id }) => id),
+    redelivery: createRedelivery({ store, apply, port }),
+  }
+  return {
+    refusals,
+    api: createAdminApi(shared),
+    dashboard: createDashboard({
+      ...{ ...shared, port, trustedProxies, log },
+      sessions: createSessions(config, clock, store),
+      async health() {
+        const now = store.clock()
+        const [gates, { queued }, backlog] = await Promise.all([
+          store.closedGates(now),
+          store.counts(),
+          store.backlog(now, gate.shared),
+        ])
+        return {
+          ...{ gates, queued, dispatchDueSince: backlog.dueSince.dispatch },
+          oldestMessage: backlog.oldestMessage,
+          portPausedUntil: portSide.pausedUntil(),
+          portAccepts: portSide.isAccepted(),
+          tokenExpiresAt: github.facts.tokenExpiresAt(),
+        }
+      },
+      steps: createSteps(github),
+      serverUrl: github.serverUrl,
+      portRunUrl: portRunUrl(config.port.apiUrl),
+    }),
+  }
+}
+
+/** The page of an action run in Port. Port documents none for node runs, and other servers have none. */
+function portRunUrl(apiUrl: string): (runId: string) => string | null {
+  const [, host] = /^https:\/\/api\.((?:us\.)?port\.io|getport\.io)$/.exec(apiUrl) ?? []
+  return runId =>
+    host && runId.startsWith('r_')
+      ? `https://app.${host}/organization/run?runId=${encodeURIComponent(runId)}`
+      : null
+}
+
+const KEPT_MS = 15_000
+const MAX_KEPT = 100
+/** Requests a minute of all people together: the dispatches need GitHub's limit more. */
+const PER_MINUTE = 20
+
+/** The jobs and steps of a delivery's workflow run, as GitHub shows them now; asked for by a person. */
+function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {
+  const kept = new Map<string, { at: number; jobs: Promise<Job[]> }>()
+  const bound = createTokenBuckets(PER_MINUTE)
+
+  function read({ repository }: Delivery, id: number, attempt: number): Promise<Job[]> | null {
+    const key = `${repository}/${id}/${attempt}`
+    const known = kept.get(key)
+    if (known && performance.now() - known.at < KEPT_MS) return known.jobs
+    if (bound.take('') > 0) return null
+    const jobs = github.jobs(repository, id, attempt).then(found => found.jobs)
+    kept.delete(key)
+    kept.set(key, { at: performance.now(), jobs })
+    if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value as string)
+    return jobs
+  }
+
+  return async delivery => {
+    const run = boundRun(delivery)
+    if (!run) return html`<p>Its workflow run is not known yet.</p>`
+    try {
+      const jobs = await read(delivery, run.id, run.attempt)
+      if (!jobs) return html`<p>The steps were asked for too often: wait a minute.</p>`
+      return html`<h2>Steps</h2><div class="card">${jobs.length === 0 && html`<p>No job has begun.</p>`}${jobs.map(
+        job => html`<h3>${job.name} ${outcome(job.conclusion, job.started)}</h3>
+<ol class="plain steps">${job.steps.map(step => html`<li>${step.name} ${outcome(step.conclusion, true)}</li>`)}</ol>`,
+      )}</div>`
+    } catch {
+      return html`<p>GitHub does not show the steps now: the relay needs <em>Actions: read</em>, and no limit may hold.</p>`
+    }
+  }
+}
+
+const outcome = (conclusion: string | null, started: boolean) =>
+  html`<span class="state ${conclusion === 'failure' ? 'failed' : conclusion === 'success' ? 'finished' : 'queued'}">${conclusion ?? (started ? 'not ended' : 'waits')}</span>`

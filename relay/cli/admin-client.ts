@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs'
+import { trimEnd } from '../../port/text.ts'
+import { readSecrets } from '../config/values.ts'
+import { proxyProblems } from '../http/outgoing.ts'
+import { type Option, UsageError } from './command.ts'
+
+/**
+ * Calls the admin API of the relay that the environment describes: `RELAY_PUBLIC_URL`, else this machine's.
+ *
+ * @throws UsageError where an argument is not as it must be
+ */
+export async function callAdmin(
+  env: Record<string, string | undefined>,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<unknown> {
+  const problems = proxyProblems(env)
+  const read = (path: string) => readFileSync(path, 'utf8')
+  const { values } = readSecrets(env, ['RELAY_ADMIN_TOKEN'], read, problems)
+  const { RELAY_ADMIN_TOKEN: token, RELAY_PUBLIC_URL, PORT } = values
+  if (problems[0]) throw new Error(`${problems[0]}.`)
+  if (!token) throw new Error('RELAY_ADMIN_TOKEN is needed: the one that the relay was started with.')
+  const base = relayAddress({ RELAY_PUBLIC_URL, PORT })
+  let response: Response
+  try {
+    response = await fetch(`${base}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+  } catch (cause) {
+    throw noRelay(base, cause)
+  }
+  const answer = (await response.json().catch(() => ({}))) as { detail?: string }
+  if (response.status === 400 && answer.detail) throw new UsageError(answer.detail)
+  if (!response.ok) throw new Error(answer.detail ?? `${base}${path} answered ${response.status}.`)
+  return answer
+}
+
+/** Where the relay of this environment listens, without a slash at the end. */
+export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string {
+  return trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
+}
+
+export const noRelay = (base: string, cause: unknown) =>
+  new Error(`No relay answers at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`, {
+    cause,
+  })
+
+/** The filters of `deliveries` and `redeliver`, as the admin API has them. */
+export const FILTER_OPTIONS = {
+  repository: { type: 'string', value: 'OWNER/NAME', help: 'those for this repository' },
+  action: { type: 'string', value: 'NAME', help: 'those of this Port action' },
+  'run-id': { type: 'string', value: 'ID', help: 'those of this run in Port' },
+  since: {
+    type: 'string',
+    value: 'TIME',
+    help: 'those received since: 1h, 2d, or 2026-01-31T12:00:00Z',
+  },
+} as const satisfies Record<string, Option>
+
+/** The names of the API for the options that were given. */
+export const toFilter = ({ 'run-id': runId, ...rest }: Record<string, string | undefined>) =>
+  Object.fromEntries(
+    Object.entries({ ...rest, run_id: runId }).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined,
+    ),
+  )

@@ -1,0 +1,22 @@
+import type { Command } from './command.ts'
+import { deliveries } from './deliveries.ts'
+import { doctor } from './doctor.ts'
+import { generate } from './generate.ts'
+import { migrate } from './migrate.ts'
+import { cancel, redeliver } from './redeliver.ts'
+import { send } from './send.ts'
+import { serve } from './serve.ts'
+import { play } from './simulate.ts'
+
+/** Every command, in the order of the help. */
+export const commands: Command[] = [
+  serve,
+  doctor,
+  send,
+  deliveries,
+  redeliver,
+  cancel,
+  generate,
+  migrate,
+  play,
+]

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs'
+import { type Config, ConfigError, readConfig } from '../config/config.ts'
+import { defineCommand, JSON_OPTION } from './command.ts'
+import { type Check, type CheckDeps, type Finding, problem } from './doctor/check.ts'
+import { checkQuotes, configuration, database } from './doctor/configuration.ts'
+import { github } from './doctor/github.ts'
+import { portActionCheck, recentDeliveries } from './doctor/inputs.ts'
+import { oidcIssuer, port, proxy, publicUrl } from './doctor/network.ts'
+import { repositoryChecks } from './doctor/repositories.ts'
+
+type Named = Finding & { check: string }
+
+export const doctor = defineCommand({
+  name: 'doctor',
+  summary: 'Checks the configuration, and whether all that the relay needs works.',
+  options: {
+    'port-action': {
+      type: 'string',
+      value: 'FILE',
+      help: 'also compare this Port action (JSON, as Port exports it) with the workflow that it starts',
+    },
+    json: JSON_OPTION,
+  },
+  details: 'The exit code is 1 where something is a problem; warnings alone leave it 0.',
+  async run({ env, values, print }) {
+    const file = values['port-action']
+    const findings = await diagnose(
+      { env, clock: Date.now, fetch, readFile: path => readFileSync(path, 'utf8') },
+      file === undefined ? [] : [portActionCheck(file)],
+    )
+    const count = (status: Finding['status']) => findings.filter(each => each.status === status).length
+    const [problems, warnings] = [count('problem'), count('warning')]
+    if (values.json) print(JSON.stringify({ ok: problems === 0, findings }))
+    else {
+      const width = Math.max(...findings.map(({ check }) => check.length))
+      for (const { status, check, sentence } of findings)
+        print(`${status.padEnd(7)}  ${check.padEnd(width)}  ${sentence}`)
+      print(problems + warnings === 0 ? 'Everything works.' : `Problems: ${problems}, warnings: ${warnings}.`)
+    }
+    return problems > 0 ? 1 : 0
+  },
+})
+
+/** Runs every check, one after the other. Without a valid configuration there is nothing more to check. */
+export async function diagnose(deps: Omit<CheckDeps, 'config'>, more: Check[] = []): Promise<Named[]> {
+  const names = checkQuotes(deps.env)
+  const found: Named[] = names.map(({ status, sentence }) => ({ check: 'configuration', status, sentence }))
+  let config: Config
+  try {
+    config = readConfig(deps.env, deps.readFile)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    // What is in quotes is wrong for that reason alone.
+    const others = error.problems.filter(text => !names.some(({ name }) => text.startsWith(`${name} `)))
+    return [
+      ...found,
+      ...others.map(text => ({ check: 'configuration', ...problem(text.replace(/(?<![.?])$/, '.')) })),
+    ]
+  }
+  for (const check of [
+    configuration,
+    proxy,
+    database,
+    port,
+    github,
+    ...repositoryChecks(config),
+    recentDeliveries,
+    ...more,
+    publicUrl,
+    oidcIssuer,
+  ]) {
+    let findings: Finding[]
+    try {
+      findings = await check.run({ ...deps, config })
+    } catch (error) {
+      findings = [problem((error as Error).message)]
+    }
+    found.push(...findings.map(finding => ({ check: check.name, ...finding })))
+  }
+  return found
+}

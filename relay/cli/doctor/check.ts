@@ -1,0 +1,58 @@
+import { describeNetworkError } from '../../../port/client/errors.ts'
+import type { Config } from '../../config/config.ts'
+import type { Env } from '../command.ts'
+
+/** What a check found out, in a sentence that names the setting or permission to change. */
+export interface Finding {
+  status: 'ok' | 'warning' | 'problem'
+  sentence: string
+}
+
+export interface CheckDeps {
+  env: Env
+  config: Config
+  /** ms since the epoch */
+  clock: () => number
+  fetch: typeof fetch
+  readFile: (path: string) => string
+}
+
+/** One thing that can be wrong. What it throws is a problem. */
+export interface Check {
+  name: string
+  run(deps: CheckDeps): Finding[] | Promise<Finding[]>
+}
+
+export const ok = (sentence: string): Finding => ({ status: 'ok', sentence })
+export const warning = (sentence: string): Finding => ({ status: 'warning', sentence })
+export const problem = (sentence: string): Finding => ({ status: 'problem', sentence })
+
+/** How long a check waits for an answer. */
+export const TIMEOUT_MS = 10_000
+
+/** A network failure in short, with what helps where a certificate is not trusted. */
+export function whyUnreachable(error: unknown): string {
+  const code = describeNetworkError(error)
+  return /CERT|SIGNED|ISSUER/.test(code) ? `${code}: name the CA's certificate in NODE_EXTRA_CA_CERTS` : code
+}
+
+const NOTICED_MS = 30_000
+
+/**
+ * Compares this machine's clock with the `date` of an answer.
+ *
+ * @param mostMs what is more apart than this does not work, for the reason given
+ */
+export function compareClock(
+  whose: string,
+  date: string | null | undefined,
+  now: number,
+  mostMs: number,
+  reason: string,
+): Finding[] {
+  const there = Date.parse(date ?? '')
+  const apart = Math.round((now - there) / 1000)
+  if (!Number.isFinite(there) || Math.abs(apart) * 1000 <= NOTICED_MS) return []
+  const sentence = `The clock of this machine is ${Math.abs(apart)} s ${apart > 0 ? 'ahead of' : 'behind'} ${whose}: ${reason} Set it by NTP.`
+  return [Math.abs(apart) * 1000 > mostMs ? problem(sentence) : warning(sentence)]
+}

@@ -1,0 +1,137 @@
+import { type Config, VARIABLES } from '../../config/config.ts'
+import { matcher } from '../../config/routes.ts'
+import { openStore } from '../../store/open.ts'
+import type { Env } from '../command.ts'
+import { type Check, type Finding, ok, problem, warning } from './check.ts'
+
+const HOUR = 3_600_000
+/** After so long GitHub ends a workflow run. */
+const LONGEST_RUN = 35 * 24 * HOUR
+
+/** Variables whose value is in quotes, which can be seen also where the configuration cannot be read. */
+export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
+  VARIABLES.filter(name => /^(["']).*\1$/s.test(env[name] ?? '')).map(name => ({
+    name,
+    ...problem(
+      `${name} is in quotes, which count as part of its value: remove them (--env-file of Docker keeps them).`,
+    ),
+  }))
+
+/** Rules for a configuration that is valid and does not do what its author wants; each that applies is reported. */
+const RULES: [(config: Config) => boolean, Finding][] = [
+  [
+    ({ github }) => /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl),
+    problem("GITHUB_API_URL is github.com: GitHub's API is at https://api.github.com, which is the default."),
+  ],
+  [
+    ({ targets }) => targets.allowed.length === 0,
+    problem('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.'),
+  ],
+  [
+    ({ targets }) => targets.allowed.some(glob => /^\*+\/\*+$/.test(glob)),
+    warning(
+      'RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.',
+    ),
+  ],
+  [
+    ({ startTimeout, runTimeout }) => startTimeout > runTimeout,
+    problem(
+      'RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so that it never applies: make it shorter.',
+    ),
+  ],
+  [
+    ({ startTimeout }) => startTimeout < 60_000,
+    warning('RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.'),
+  ],
+  [
+    ({ runTimeout }) => runTimeout > LONGEST_RUN,
+    warning('RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub ends a workflow run.'),
+  ],
+  [
+    ({ webhook }) => webhook.tolerance > HOUR,
+    warning(
+      'RELAY_TOLERANCE is longer than an hour: a recorded webhook is accepted for so long. Minutes are enough.',
+    ),
+  ],
+  [
+    ({ webhook }) => webhook.tolerance < 10_000,
+    problem('RELAY_TOLERANCE is less than 10 s: webhooks that travel or queue for longer are refused.'),
+  ],
+  [
+    ({ retention }) => retention < HOUR,
+    warning(
+      'RELAY_RETENTION is less than an hour: a delivery that failed is gone before somebody can redeliver it.',
+    ),
+  ],
+  [
+    ({ port }) => port.clientId === null,
+    warning('PORT_CLIENT_ID is not set: the relay dispatches, but Port does not learn how runs end.'),
+  ],
+  [
+    ({ adminToken }) => adminToken === null,
+    warning('RELAY_ADMIN_TOKEN is not set: the admin API and the commands that use it are closed.'),
+  ],
+  [
+    ({ publicUrl }) => publicUrl === null,
+    warning('RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.'),
+  ],
+  [
+    ({ reportDeleteBlueprints }) => matcher(reportDeleteBlueprints)('_user'),
+    warning(
+      "RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.",
+    ),
+  ],
+  [
+    ({ github }) => github.webhookSecret === null,
+    warning(
+      "GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks the relay learns of runs by asking, which takes longer.",
+    ),
+  ],
+  [
+    ({ github }) =>
+      /\.ghe\.com$/i.test(new URL(github.apiUrl).hostname) &&
+      /githubusercontent\.com/i.test(github.oidcIssuer),
+    problem(
+      'GITHUB_API_URL is on ghe.com and GITHUB_OIDC_ISSUER is not: set it to https://token.actions.SUBDOMAIN.ghe.com.',
+    ),
+  ],
+]
+
+export const configuration: Check = {
+  name: 'configuration',
+  run({ config }) {
+    const found = [
+      ...RULES.filter(([applies]) => applies(config)).map(([, finding]) => finding),
+      ...unusedRoutes(config),
+    ]
+    return found.length > 0 ? found : [ok('The configuration is valid.')]
+  },
+}
+
+function unusedRoutes({ targets: { routes } }: Config): Finding[] {
+  const all = routes.findIndex(({ match }) =>
+    Object.values(match).every(glob => glob === undefined || /^\*+$/.test(glob)),
+  )
+  if (all < 0 || all === routes.length - 1) return []
+  return [warning(`RELAY_ROUTES: route ${all + 2} is never used, since route ${all + 1} matches everything.`)]
+}
+
+/** Opens the database as the relay does, which makes its tables. */
+export const database: Check = {
+  name: 'database',
+  async run({ config }) {
+    const name =
+      config.database.kind === 'sqlite' ? `The database ${config.database.path}` : 'The PostgreSQL database'
+    try {
+      const store = await openStore(config.database, 0)
+      await store.ping()
+      await store.close()
+      return [ok(`${name} can be written to.`)]
+    } catch (error) {
+      // Where a relay runs on it, it works.
+      if (/^Another relay is running/.test((error as Error).message))
+        return [ok(`${name} is in use by a relay.`)]
+      throw error
+    }
+  },
+}

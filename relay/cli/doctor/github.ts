@@ -1,0 +1,133 @@
+import { createAppAuth } from '@octokit/auth-app'
+import { RequestError } from '@octokit/request-error'
+import { Octokit } from '@octokit/rest'
+import { octokitOptions } from '../../github/credentials.ts'
+import {
+  type Check,
+  type CheckDeps,
+  compareClock,
+  type Finding,
+  ok,
+  problem,
+  TIMEOUT_MS,
+  warning,
+  whyUnreachable,
+} from './check.ts'
+
+/** A GitHub App's tokens are refused where the clocks are further apart. */
+const APP_CLOCK_MS = 60_000
+const SOON_MS = 14 * 24 * 3_600_000
+
+type Headers = { date?: string | undefined; [name: string]: string | number | undefined }
+
+/** Whether GitHub knows the token or the App, until when, and how its webhooks are set up. */
+export const github: Check = {
+  name: 'github',
+  async run(deps) {
+    const { apiUrl, auth } = deps.config.github
+    const options = octokitOptions(apiUrl, (url, init) =>
+      deps.fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
+    )
+    try {
+      if ('token' in auth) return await checkToken(new Octokit({ ...options, auth: auth.token }), deps)
+      return await checkApp(new Octokit({ ...options, authStrategy: createAppAuth, auth }), deps)
+    } catch (error) {
+      return [problem(refusal(error, apiUrl, 'token' in auth))]
+    }
+  },
+}
+
+async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Finding[]> {
+  const answer = await octokit.request('GET /rate_limit').catch(error => {
+    if (isWithoutLimit(error)) return null
+    throw error
+  })
+  if (!answer) return [ok('GitHub knows GITHUB_TOKEN.')]
+  const { data, headers } = answer
+  if (typeof data !== 'object' || !('rate' in data)) throw new TypeError('not GitHub')
+  const { limit, remaining, reset } = data.rate
+  const expires = Date.parse(String((headers as Headers)['github-authentication-token-expiration'] ?? ''))
+  return [
+    ok('GitHub knows GITHUB_TOKEN.'),
+    ...(Number.isFinite(expires) && expires - clock() < SOON_MS
+      ? [warning(`GITHUB_TOKEN expires on ${new Date(expires).toISOString().slice(0, 10)}: renew it before.`)]
+      : []),
+    ...(remaining < limit / 10
+      ? [
+          warning(
+            `GitHub's rate limit is nearly used up: ${remaining} of ${limit} requests are left until ${new Date(reset * 1000).toISOString().slice(11, 16)} UTC. Give the relay a credential of its own.`,
+          ),
+        ]
+      : []),
+    ...compareClock(
+      "GitHub's",
+      headers.date,
+      clock(),
+      Number.POSITIVE_INFINITY,
+      'times in its log and in Port are wrong.',
+    ),
+  ]
+}
+
+/** An Enterprise Server without limits answers so only to a known credential. */
+const isWithoutLimit = (error: unknown) =>
+  error instanceof RequestError && error.status === 404 && /rate limiting is not enabled/i.test(error.message)
+
+async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise<Finding[]> {
+  const { data, headers } = await octokit.request('GET /app')
+  if (!data?.slug) throw new TypeError('not GitHub')
+  const { webhookSecret } = config.github
+  return [
+    ok(`GitHub knows the App ${data.slug}.`),
+    ...(webhookSecret !== null && !data.events.includes('workflow_run')
+      ? [
+          warning(
+            `The GitHub App ${data.slug} does not subscribe to workflow_run: choose it under its Permissions & events.`,
+          ),
+        ]
+      : []),
+    ...(webhookSecret === null ? [] : await checkHook(octokit, config.publicUrl)),
+    ...compareClock(
+      "GitHub's",
+      headers.date,
+      clock(),
+      APP_CLOCK_MS,
+      'GitHub refuses an App whose clock is more than a minute off.',
+    ),
+  ]
+}
+
+async function checkHook(octokit: Octokit, publicUrl: string | null): Promise<Finding[]> {
+  const hook = await octokit.request('GET /app/hook/config').catch(() => null)
+  if (!hook || publicUrl === null) return []
+  const { url, content_type } = hook.data
+  const wanted = `${publicUrl}/github`
+  if (url !== wanted)
+    return [
+      warning(
+        `The GitHub App sends its webhooks to ${url || 'no address'}: set its webhook URL to ${wanted}.`,
+      ),
+    ]
+  if (content_type !== 'json')
+    return [
+      warning('The GitHub App sends its webhooks as a form: set their content type to application/json.'),
+    ]
+  return [ok(`The GitHub App sends its webhooks to ${wanted}.`)]
+}
+
+function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
+  const response = error instanceof RequestError ? error.response : undefined
+  if (error instanceof RequestError && response) {
+    const message = (response.data as { message?: unknown } | null)?.message
+    if (error.status === 401 && typeof message === 'string') {
+      return isToken
+        ? `GitHub does not know GITHUB_TOKEN (401: ${message}): it is wrong, has expired or was revoked. Set a new one.`
+        : `GitHub does not know the App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.`
+    }
+    if (error.status >= 500) return `GitHub answered ${error.status}: see https://www.githubstatus.com.`
+  }
+  if (response || error instanceof TypeError) {
+    return `GITHUB_API_URL (${apiUrl}) does not answer as GitHub's API does: that of an Enterprise Server ends with /api/v3.`
+  }
+  return `GitHub cannot be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine reaches it (proxy, firewall).`
+}

@@ -1,0 +1,223 @@
+import { readInvocation } from '../../../port/invocation/invocation.ts'
+import { packClientPayload } from '../../../port/payload.ts'
+import { parseJson } from '../../../port/text.ts'
+import { type Invocation, isObject, type Json, type JsonObject } from '../../../port/types.ts'
+import { readStart } from '../../../tools/generate/invocation-method.ts'
+import { type PortAction, readPortAction } from '../../../tools/generate/port-action.ts'
+import type { Config } from '../../config/config.ts'
+import type { Target } from '../../delivery/delivery.ts'
+import { createCredential } from '../../github/credentials.ts'
+import { createRepositoryReader } from '../../github/repository.ts'
+import { type Offer, offerInputs, readDeclaredInputs } from '../../github/workflow-inputs.ts'
+import { type Dispatched, namesOf, undeclaredSentence } from '../../github/workflow-refusal.ts'
+import { openStoreToRead } from '../../store/open.ts'
+import { targetOf } from '../send-request.ts'
+import { type Check, type CheckDeps, type Finding, ok, problem, warning } from './check.ts'
+import { refusal } from './repositories.ts'
+
+/** How many of the last deliveries are looked at, for how many actions and workflows, and up to which size. */
+const RECENT = 200
+const MAX_COMPARED = 20
+const MAX_INVOCATION = 64 * 1024
+
+/** What is sent to a workflow. */
+interface Sent {
+  /** The Port action, for a sentence. */
+  by: string
+  target: Target & { workflow: string }
+  offer: Offer
+  /** Inputs that a user may leave empty. */
+  optional: string[]
+}
+
+/** The workflows of recent deliveries declare what these deliveries have sent. */
+export const recentDeliveries: Check = {
+  name: 'deliveries',
+  async run(deps) {
+    // Why the database can't be opened is the finding of its own check.
+    const store = await openStoreToRead(deps.config.database).catch(() => null)
+    if (!store) return []
+    try {
+      const found = await store.list({}, { limit: RECENT })
+      const latest = new Map<string, (typeof found)[number]>()
+      for (const delivery of found.toReversed()) {
+        const { repository, workflow, ref, action } = delivery
+        if (workflow !== null) latest.set(JSON.stringify([repository, workflow, ref, action]), delivery)
+      }
+      const compared = [...latest.values()].slice(-MAX_COMPARED)
+      const texts = await store.invocations(
+        compared.map(({ id }) => id),
+        MAX_INVOCATION,
+      )
+      const sent = compared.flatMap(({ id, repository, workflow, ref, action }): Sent[] => {
+        const invocation = parseJson(texts.get(id) ?? '') as unknown as Invocation | undefined
+        if (!isObject(invocation) || workflow === null) return []
+        const by = action === null ? `delivery ${id}` : `the last delivery of ${action}`
+        const target = { repository, workflow, ref, eventType: null }
+        return [{ by, target, offer: offerOf(invocation, deps.config), optional: [] }]
+      })
+      return await compareAll(sent, deps)
+    } finally {
+      await store.close()
+    }
+  },
+}
+
+/** The workflow that a Port action starts declares what the action sends. */
+export const portActionCheck = (file: string): Check => ({
+  name: 'port action',
+  async run(deps) {
+    const value = parseJson(deps.readFile(file).replace(/^\ufeff/, ''))
+    if (value === undefined) return [problem(`${file} is not JSON: export the action from Port as JSON.`)]
+    const actions = (Array.isArray(value) ? value : [value]).map(each => readPortAction(each))
+    const sent = actions.map(action => readSent(action, deps.config))
+    const found = await Promise.all(sent.map(each => ('offer' in each ? compareAll([each], deps) : [each])))
+    return found.flat()
+  },
+})
+
+function readSent(action: PortAction, config: Config): Sent | Finding {
+  const { identifier, invocationMethod: method, properties, userInputs } = action
+  const ofIntegration = method.integrationActionExecutionProperties
+  const old = isObject(ofIntegration) ? ofIntegration.workflowInputs : method.workflowInputs
+  const body = renderBody(method.body ?? old ?? '{{ . }}', contextOf(action))
+  const invocation = readInvocation(body, RUN_ID)
+  const target =
+    method.type === 'WEBHOOK' ? targetOf(config, invocation, addressOf(method)) : ofGitHub(action, identifier)
+  const { workflow } = target
+  if (workflow === null)
+    return ok(`${identifier} starts a repository_dispatch, whose payload carries every input.`)
+  const required = Array.isArray(userInputs?.required) ? userInputs.required : Object.keys(properties)
+  const optional = Object.keys(properties).filter(name => !required.includes(name))
+  const offer = offerOf(invocation, config)
+  return { by: identifier, target: { ...target, workflow }, offer, optional }
+}
+
+const RUN_ID = 'r_Doctor0000000000'
+
+/** The context of a run in which each input has a value. */
+function contextOf({ identifier, trigger, properties }: PortAction): JsonObject {
+  const samples: Record<string, Json> = { boolean: true, number: 1, array: [], object: {} }
+  const inputs = Object.entries(properties).map(([name, { type }]) => [name, samples[type] ?? 'x'])
+  const blueprint = trigger.blueprintIdentifier ?? null
+  return {
+    run: { id: RUN_ID },
+    action: { identifier, blueprint, encryptedProperties: [] },
+    inputs: Object.fromEntries(inputs),
+    entity: { identifier: 'x', blueprint, properties: {}, relations: {} },
+    event: null,
+    trigger: { by: { user: { email: 'x' } }, operation: trigger.operation ?? null, origin: 'UI', at: '' },
+  }
+}
+
+function addressOf({ url }: JsonObject): URL {
+  const address = typeof url === 'string' ? URL.parse(url) : null
+  if (!address) throw new Error('The action has no address: set the URL of its webhook in Port.')
+  return address
+}
+
+/** Of an action that isn't moved to the relay yet. */
+function ofGitHub(action: PortAction, identifier: string): Target {
+  const { repository, name } = readStart(action)
+  if (repository === null || name === null)
+    throw new Error(`${identifier} names no repository and workflow: set "org", "repo" and "workflow".`)
+  return { repository, workflow: name, ref: null, eventType: null }
+}
+
+const offerOf = (invocation: Invocation, { publicUrl }: Config): Offer =>
+  offerInputs(invocation, packClientPayload(invocation, { delivery: 'doctor', relay: publicUrl }))
+
+async function compareAll(sent: Sent[], { config, clock }: CheckDeps): Promise<Finding[]> {
+  const credential = createCredential(config.github, clock)
+  const { repository: read } = createRepositoryReader(credential)
+  const findings: Finding[] = []
+  for (const { by, target, offer, optional } of sent) {
+    const { repository, workflow } = target
+    try {
+      const ref = target.ref ?? (await read(repository)).defaultBranch
+      const dispatched = { repository, workflow, ref }
+      const declared = await readDeclaredInputs(credential, dispatched)
+      findings.push(
+        ...(declared
+          ? compare(by, { dispatched, offer, optional }, declared)
+          : [problem(`${repository}: ${workflow} has no workflow_dispatch on ${ref}: add it under "on".`)]),
+      )
+    } catch (error) {
+      findings.push(...refusal(error, `${workflow} in ${repository}`))
+    }
+  }
+  return findings
+}
+
+function compare(
+  by: string,
+  { dispatched, offer, optional }: { dispatched: Dispatched; offer: Offer; optional: string[] },
+  declared: JsonObject,
+): Finding[] {
+  const isDeclared = (name: string) => Object.hasOwn(declared, name)
+  const where = `${dispatched.workflow} in ${dispatched.repository}`
+  const undeclared = [...offer.entered.keys()].filter(name => !isDeclared(name))
+  const isCarried = offer.payload !== null && isDeclared('port')
+  const required = Object.keys(declared).filter(name => isRequired(declared[name]))
+  const isSentTo = (name: string) =>
+    offer.entered.has(name) || offer.others.has(name) || (name === 'port' && offer.payload !== null)
+  const missing = required.filter(name => !isSentTo(name))
+  const empty = required.filter(name => isSentTo(name) && optional.includes(name))
+  const wrong = [
+    ...(undeclared.length > 0 && !isCarried
+      ? [problem(`${by}: ${undeclaredSentence(dispatched, undeclared, Object.keys(declared))}`)]
+      : []),
+    ...(missing.length > 0
+      ? [
+          problem(
+            `${by}: ${where} requires ${namesOf(missing)}, which the action doesn't send: add it to the action and its body, or give it a default in the workflow.`,
+          ),
+        ]
+      : []),
+    ...(empty.length > 0
+      ? [
+          warning(
+            `${by}: ${where} requires ${namesOf(empty)}, which a user may leave empty in Port: require it there, or give it a default in the workflow.`,
+          ),
+        ]
+      : []),
+  ]
+  if (wrong.length > 0) return wrong
+  const carried = undeclared.length > 0 ? `, and its input "port" carries ${namesOf(undeclared)}` : ''
+  return [ok(`${by}: ${where} gets every input${carried}.`)]
+}
+
+function isRequired(input: Json | undefined): boolean {
+  if (!isObject(input)) return false
+  return String(input.required) === 'true' && (input.default ?? null) === null
+}
+
+/** What a template that isn't a path gives: some text. */
+const TEXT = 'x'
+
+/**
+ * A body as Port would render it. A path (`{{ .inputs.size }}`) gives what the context has there, and any other
+ * expression some text.
+ *
+ * @param context what `{{ . }}` stands for
+ */
+function renderBody(template: Json, context: JsonObject): Json {
+  if (Array.isArray(template)) return template.map(item => renderBody(item, context))
+  if (typeof template === 'string') return renderText(template, context)
+  if (!isObject(template)) return template
+  return Object.fromEntries(
+    Object.entries(template).flatMap(([key, value]): [string, Json][] => {
+      const rendered = renderBody(value, context)
+      if (!key.includes('{{')) return [[key, rendered]]
+      return isObject(rendered) && /spreadValue\(\)/.test(key) ? Object.entries(rendered) : [[TEXT, rendered]]
+    }),
+  )
+}
+
+function renderText(text: string, context: JsonObject): Json {
+  const expression = /^\s*\{\{(.*)\}\}\s*$/s.exec(text)?.[1]?.trim()
+  if (expression === undefined) return text.includes('{{') ? TEXT : text
+  if (!/^\.[\w.@=-]*$/.test(expression)) return TEXT
+  const names = expression.split('.').filter(Boolean)
+  return names.reduce<Json>((value, name) => (isObject(value) ? (value[name] ?? TEXT) : TEXT), context)
+}

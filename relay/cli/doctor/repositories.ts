@@ -1,0 +1,205 @@
+import { RequestError } from '@octokit/request-error'
+import type { Octokit } from '@octokit/rest'
+import { isObject, type JsonObject } from '../../../port/types.ts'
+import { isOwnPort } from '../../../tools/generate/github-input.ts'
+import type { Config } from '../../config/config.ts'
+import { isRepository, type Route } from '../../config/routes.ts'
+import { atOf, CredentialError, createCredential } from '../../github/credentials.ts'
+import { declaredInputs, OFFERED_INPUTS, readEvents as parseEvents } from '../../github/workflow-inputs.ts'
+import { namesOf } from '../../github/workflow-refusal.ts'
+import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
+
+/** Why something can't be read; empty for what the check of the credential has found already. */
+export function refusal(error: unknown, name: string): Finding[] {
+  const cause = error instanceof CredentialError ? error.cause : error
+  const status = cause instanceof RequestError && cause.response ? cause.status : null
+  if (status === 401) return []
+  if (status === null)
+    return [problem(`${name} cannot be read: GitHub cannot be reached (${whyUnreachable(cause)}).`)]
+  if (error instanceof CredentialError) {
+    const where = "(the owner's Settings, GitHub Apps, Configure)"
+    return [
+      problem(
+        error.stage === 'installation'
+          ? `The GitHub App is not installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
+          : `GitHub gives the App no token for ${name} (${status}): look at its installation ${where}; it may be suspended, or wait for new permissions to be accepted.`,
+      ),
+    ]
+  }
+  if (status === 404)
+    return [problem(`GitHub cannot see ${name}: it does not exist, or the credential has no access to it.`)]
+  return [problem(`${name} cannot be read: GitHub answered ${status}.`)]
+}
+
+/** What the routes start in a repository; all null where only its name is known. */
+interface Wanted {
+  eventType: string | null
+  workflow: string | null
+  ref: string | null
+}
+
+/** A check for each repository that the configuration names. */
+export function repositoryChecks(config: Config): Check[] {
+  const { repository, routes, allowed } = config.targets
+  const names = [repository, ...routes.map(route => route.repository), ...allowed].filter(
+    (name): name is string => name !== null && isRepository(name),
+  )
+  return [...new Set(names.map(name => name.toLowerCase()))].map(name => ({
+    name,
+    async run({ config, clock }) {
+      const credential = createCredential(config.github, clock)
+      try {
+        return await credential.use(name, octokit => checkRepository(octokit, name, wantedOf(routes, name)))
+      } catch (error) {
+        return refusal(error, name)
+      }
+    },
+  }))
+}
+
+function wantedOf(routes: (Route & { workflow?: string; ref?: string })[], name: string): Wanted[] {
+  const own = routes.filter(({ repository }) => repository.toLowerCase() === name)
+  if (own.length === 0) return [{ eventType: null, workflow: null, ref: null }]
+  return own.map(({ match, event_type, workflow = null, ref = null }) => {
+    const action = match.action !== undefined && /^[\w-]+$/.test(match.action) ? match.action : null
+    return { eventType: event_type ?? action, workflow, ref }
+  })
+}
+
+async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[]): Promise<Finding[]> {
+  const { owner, repo } = atOf(name)
+  const { data } = await octokit.repos.get({ owner, repo })
+  if (data.full_name.toLowerCase() !== name)
+    return [warning(`${name} is now ${data.full_name}: change it in the relay's configuration.`)]
+  if (data.archived) return [problem(`${name} is archived: GitHub starts no workflow there.`)]
+  const events = wanted.filter(({ workflow }) => workflow === null)
+  const isRefused = events.length > 0 && data.permissions?.push === false
+  const access = isRefused
+    ? problem(`The relay's credential may not dispatch to ${name}: it needs the permission Contents: write.`)
+    : ok(accessOf(name, events.length === wanted.length))
+  const left = isRefused ? wanted.filter(each => !events.includes(each)) : wanted
+  if (left.length === 0) return [access]
+  let listed: Listed[]
+  try {
+    listed = await octokit.paginate(octokit.actions.listRepoWorkflows, { owner, repo, per_page: 100 })
+  } catch (error) {
+    if (!(error instanceof RequestError) || error.status !== 403) throw error
+    return [...(isRefused ? [access] : []), unlisted(name, events.length < wanted.length)]
+  }
+  const read = createReader(octokit, owner, repo, data.default_branch)
+  const findings = await Promise.all(
+    left.map(each =>
+      each.workflow === null
+        ? checkEventType(name, each.eventType, data.default_branch, listed, read)
+        : checkWorkflow(name, each.workflow, each.ref, listed, read),
+    ),
+  )
+  return [access, ...findings]
+}
+
+/** GitHub does not show whether a credential has Actions: write. */
+const accessOf = (name: string, isEventAlone: boolean): string =>
+  isEventAlone
+    ? `The relay's credential may dispatch to ${name}.`
+    : `The relay's credential can read ${name}; to start a workflow it needs the permission Actions: write.`
+
+function unlisted(name: string, startsWorkflow: boolean): Finding {
+  return startsWorkflow
+    ? problem(
+        `The relay's credential may not start a workflow of ${name}: it needs the permission Actions: write.`,
+      )
+    : warning(
+        `The relay's credential lacks the permission Actions: read on ${name}: the relay learns of workflow runs from their reports alone.`,
+      )
+}
+
+interface Listed {
+  path: string
+  state: string
+  id: number
+}
+/** The events of a workflow file; null where it cannot be read. */
+type Read = (path: string, ref: string | null) => Promise<JsonObject | null>
+
+function createReader(octokit: Octokit, owner: string, repo: string, branch: string): Read {
+  const known = new Map<string, Promise<JsonObject | null>>()
+  return (path, ref = branch) => {
+    const key = `${ref}:${path}`
+    const events = known.get(key) ?? readEvents(octokit, { owner, repo, path, ref: ref ?? branch })
+    known.set(key, events)
+    return events
+  }
+}
+
+async function readEvents(
+  octokit: Octokit,
+  file: { owner: string; repo: string; path: string; ref: string },
+): Promise<JsonObject | null> {
+  try {
+    const { data } = await octokit.repos.getContent({ ...file, mediaType: { format: 'raw' } })
+    return parseEvents(String(data))
+  } catch {
+    return null
+  }
+}
+
+const fileOf = (path: string) => path.replace(/^.*\//, '')
+
+async function checkEventType(
+  name: string,
+  eventType: string | null,
+  branch: string,
+  listed: Listed[],
+  read: Read,
+): Promise<Finding> {
+  const listening: Listed[] = []
+  for (const workflow of listed) {
+    const events = await read(workflow.path, null)
+    if (events && 'repository_dispatch' in events && hasType(events.repository_dispatch, eventType))
+      listening.push(workflow)
+  }
+  const what =
+    eventType === null ? 'repository_dispatch' : `repository_dispatch of type ${JSON.stringify(eventType)}`
+  const active = listening.find(({ state }) => state === 'active')
+  if (active) return ok(`${name}: ${fileOf(active.path)} listens to ${what}.`)
+  const [disabled] = listening
+  if (disabled)
+    return problem(
+      `${name}: ${fileOf(disabled.path)} listens to ${what}, but it is disabled: enable it on GitHub.`,
+    )
+  const none = `${name}: no workflow on ${branch} listens to ${what}.`
+  return eventType === null ? warning(none) : problem(none)
+}
+
+function hasType(dispatch: unknown, eventType: string | null): boolean {
+  const types = isObject(dispatch) ? [dispatch.types ?? []].flat() : []
+  return eventType === null || types.length === 0 || types.includes(eventType)
+}
+
+async function checkWorkflow(
+  name: string,
+  workflow: string,
+  ref: string | null,
+  listed: Listed[],
+  read: Read,
+): Promise<Finding> {
+  const found = listed.find(({ path, id }) => fileOf(path) === workflow || String(id) === workflow)
+  if (!found) return problem(`${name} has no workflow ${workflow}.`)
+  if (found.state !== 'active') return problem(`${name}: ${workflow} is disabled: enable it on GitHub.`)
+  const events = await read(found.path, ref)
+  if (!events)
+    return warning(`${name}: ${workflow} cannot be read: the credential needs the permission Contents: read.`)
+  if (!('workflow_dispatch' in events))
+    return problem(`${name}: ${workflow} has no workflow_dispatch: add it under "on".`)
+  const inputs = declaredInputs(events) ?? {}
+  const offered = OFFERED_INPUTS.filter(each => Object.hasOwn(inputs, each))
+  if (offered.length === 0)
+    return warning(
+      `${name}: ${workflow} declares no input "port": without it the action cannot know the run in Port.`,
+    )
+  if (offered.includes('port') && isOwnPort(inputs.port))
+    return warning(
+      `${name}: ${workflow} has an input "port" of its own, which the relay fills with its payload where the action in Port has no such input: rename it.`,
+    )
+  return ok(`${name}: ${workflow} has workflow_dispatch and declares ${namesOf(offered)}.`)
+}

@@ -1,0 +1,73 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { defineCommand, JSON_OPTION, UsageError } from './command.ts'
+import { relayOf } from './generate.ts'
+
+const ACTION = 'org/port-webhook-action@v1'
+
+export const migrate = defineCommand({
+  name: 'migrate',
+  summary: 'Lets workflows report to Port by the action, and a Port action start them through the relay.',
+  positionals: ['FILE…'],
+  options: {
+    write: { type: 'boolean', help: 'write the workflows instead of printing them' },
+    'port-action': {
+      type: 'string',
+      value: 'FILE',
+      help: 'print this Port action, as exported from Port, with the relay as its backend',
+    },
+    relay: { type: 'string', value: 'URL', help: "the relay's address in it; RELAY_PUBLIC_URL by default" },
+    'keep-logs': {
+      type: 'boolean',
+      help: "keep log messages of fixed text, too, which the action's own log of the steps replaces",
+    },
+    action: { type: 'string', value: 'USES', help: `the action; ${ACTION} by default` },
+    json: JSON_OPTION,
+  },
+  details: `Each FILE is a workflow. What reports to Port is replaced, and everything else keeps its text. What is left to you is on
+stderr, with file and line. A second run changes nothing. Name workflows that call each other in one command.`,
+  async run({ env, values, positionals: files, print, note }) {
+    const { 'port-action': exported, action = ACTION, 'keep-logs': keepLogs = false } = values
+    if (files.length === 0 && exported === undefined)
+      throw new UsageError('migrate needs a FILE, the workflow, or --port-action FILE; see migrate --help.')
+    if (!/^[\w.-]+\/[\w./-]+@[\w./-]+$/.test(action))
+      throw new UsageError(`--action must be OWNER/NAME@VERSION, not ${JSON.stringify(action)}.`)
+    const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))
+    // What rewrites and GitHub's parser take longer to load than the relay to start.
+    const { migrateFiles } = await import('../../tools/migrate/files.ts')
+    const { migratePortAction } = await import('../../tools/migrate/port-action.ts')
+    const ported = exported === undefined ? null : migratePortAction(read(exported), relay)
+    const results = []
+    for (const [folder, paths] of Map.groupBy(files, dirname)) {
+      const texts = new Map(paths.map(path => [basename(path), read(path)]))
+      for (const [name, { text: workflow, ...rest }] of await migrateFiles(texts, { action, keepLogs }))
+        results.push({ file: join(folder, name), changed: workflow !== texts.get(name), workflow, ...rest })
+    }
+    for (const { file, remarks } of results)
+      for (const { line, message } of remarks) note(`${file}:${line}: ${message}`)
+    for (const message of ported?.notes ?? []) note(`${exported}: ${message}`)
+    for (const { file, changed, workflow } of results) {
+      if (values.write && changed) write(file, workflow)
+      if (values.json) continue
+      if (values.write) print(`${file}: ${changed ? 'rewritten' : 'unchanged'}`)
+      else print((results.length > 1 ? `# ${file}\n` : '') + workflow.replace(/\n$/, ''))
+    }
+    if (values.json) print(JSON.stringify({ files: results, action: ported?.action }, null, 2))
+    else if (ported) print(JSON.stringify(ported.action, null, 2))
+    return results.some(({ refused }) => refused) ? 1 : 0
+  },
+})
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new Error(`${file} can't be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
+  }
+}
+
+/** The file is the old one or the new one, never half of it. */
+function write(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text)
+  renameSync(`${file}.new`, file)
+}

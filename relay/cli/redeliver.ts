@@ -1,0 +1,109 @@
+import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
+import { defineCommand, type Env, JSON_OPTION, UsageError } from './command.ts'
+import { line, type Shown } from './deliveries.ts'
+
+type Bulk = {
+  deliveries: (Shown & { port_run_ended?: boolean | null })[]
+  more: boolean
+}
+
+const ENDED = 'its run in Port has ended: Port shows nothing of the new workflow run'
+
+export const redeliver = defineCommand({
+  name: 'redeliver',
+  summary: 'Queues failed or cancelled deliveries again: those that are named, or all that match.',
+  positionals: ['ID…'],
+  options: {
+    state: { type: 'string', value: 'STATE', help: 'all that failed, or all that were cancelled' },
+    ...FILTER_OPTIONS,
+    limit: { type: 'string', value: 'NUMBER', help: 'of all that match, the newest; at most 1000' },
+    'dry-run': { type: 'boolean', help: 'change nothing, and show what would be redelivered' },
+    json: JSON_OPTION,
+  },
+  details: '`deliveries --state failed` lists those that can be redelivered. They are queued oldest first.',
+  async run({ env, values: { json, 'dry-run': isDry = false, ...filter }, positionals: ids, print, note }) {
+    const isFiltered = Object.keys(filter).length > 0
+    if (ids.length > 0 && isFiltered)
+      throw new UsageError('Name deliveries by their IDs, or by a filter, not by both.')
+    if (ids.length > 0) return redeliverNamed(env, ids, { isDry, json, print, note })
+    if (!isFiltered)
+      throw new UsageError(
+        'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.',
+      )
+    if (filter.state === undefined)
+      throw new UsageError('A filter needs --state failed or --state cancelled.')
+    const { limit, ...rest } = filter
+    const body = { ...toFilter(rest), ...(limit && { limit: Number(limit) }), dry_run: isDry }
+    const answer = (await callAdmin(env, 'POST', '/api/redeliver', body)) as Bulk
+    if (json) return void print(JSON.stringify(answer))
+    for (const each of answer.deliveries) {
+      print(line(each))
+      if (each.port_run_ended) print(`  ${ENDED}`)
+    }
+    print(summary(answer, isDry))
+    if (answer.more) print('Older deliveries match as well: repeat the command.')
+  },
+})
+
+function summary({ deliveries }: Bulk, isDry: boolean): string {
+  if (deliveries.length === 0) return 'No delivery matches.'
+  const amount = deliveries.length === 1 ? '1 delivery' : `${deliveries.length} deliveries`
+  return isDry ? `${amount} would be queued again.` : `${amount} queued again.`
+}
+
+/** @returns 1 where one of them could not be redelivered */
+async function redeliverNamed(
+  env: Env,
+  ids: string[],
+  {
+    isDry,
+    json,
+    print,
+    note,
+  }: {
+    isDry: boolean
+    json?: boolean | undefined
+    print: (line: string) => void
+    note: (line: string) => void
+  },
+): Promise<number> {
+  let code = 0
+  for (const id of ids) {
+    const path = `/api/deliveries/${encodeURIComponent(id)}/redeliver`
+    try {
+      const before = (await callAdmin(env, 'POST', `${path}?dry_run=true`)) as {
+        port_run_ended: boolean | null
+      }
+      if (before.port_run_ended) note(`Delivery ${id}: ${ENDED}.`)
+      const answer = isDry ? before : await callAdmin(env, 'POST', path)
+      print(
+        json ? JSON.stringify(answer) : `Delivery ${id} ${isDry ? 'would be queued' : 'is queued'} again.`,
+      )
+    } catch (error) {
+      if (ids.length === 1) throw error
+      note((error as Error).message)
+      code = 1
+    }
+  }
+  return code
+}
+
+export const cancel = defineCommand({
+  name: 'cancel',
+  summary: 'Cancels a delivery, and its workflow run on GitHub.',
+  positionals: ['ID'],
+  options: { json: JSON_OPTION },
+  details:
+    'A queued delivery is never dispatched. A running one ends when its workflow run has ended on GitHub.',
+  async run({ env, values, positionals: [id], print }) {
+    if (!id) throw new UsageError('Name the delivery: cancel ID; `deliveries` lists them.')
+    const path = `/api/deliveries/${encodeURIComponent(id)}/cancel`
+    const answer = (await callAdmin(env, 'POST', path)) as { state: string }
+    if (values.json) return void print(JSON.stringify(answer))
+    print(
+      answer.state === 'cancelled'
+        ? `Delivery ${id} is cancelled.`
+        : `Delivery ${id} is being cancelled: the relay cancels its workflow run on GitHub.`,
+    )
+  },
+})

@@ -1,0 +1,124 @@
+import { createHmac } from 'node:crypto'
+import { readInvocation } from '../../port/invocation/invocation.ts'
+import { type ClientPayload, packClientPayload } from '../../port/payload.ts'
+import { parseJson } from '../../port/text.ts'
+import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
+import type { Config } from '../config/config.ts'
+import type { Target } from '../delivery/delivery.ts'
+import { fitInputs, offerInputs } from '../github/workflow-inputs.ts'
+import { deliveryId, parseBody } from '../intake/parse.ts'
+import { createTargets } from '../intake/target.ts'
+import { UsageError } from './command.ts'
+
+/** What `send --action NAME` knows of the run. */
+export interface Invoked {
+  action: string
+  inputs: JsonObject
+  blueprint: string | null
+  operation: string | null
+  /** An identifier, or the whole entity as JSON. */
+  entity: string | null
+  runId: string | null
+  /** ms since the epoch */
+  now: number
+}
+
+/** The recommended body as Port renders it; without a run id none is in it, and nothing is sent to Port. */
+export function makeBody({ action, inputs, blueprint, operation, entity, runId, now }: Invoked): JsonObject {
+  return {
+    inputs,
+    trigger: {
+      by: { user: { email: 'send@localhost', firstName: 'send', lastName: '' } },
+      origin: 'API',
+      at: new Date(now).toISOString(),
+      operation: operation ?? (entity ? 'DAY-2' : 'CREATE'),
+    },
+    event: null,
+    entity: entity ? readEntity(entity, blueprint) : {},
+    action: { identifier: action, blueprint, encryptedProperties: [] },
+    ...(runId && { run: { id: runId } }),
+  }
+}
+
+function readEntity(text: string, blueprint: string | null): JsonObject {
+  if (!text.trimStart().startsWith('{')) return { identifier: text, ...(blueprint && { blueprint }) }
+  const entity = parseJson(text)
+  if (isObject(entity)) return entity
+  throw new UsageError('--entity must be an identifier, or the entity as a JSON object.')
+}
+
+/** What a relay of this configuration would do with a webhook. */
+export interface DryRun {
+  target: Target
+  inputs: JsonObject
+  request: { method: string; url: string; body: object }
+}
+
+/**
+ * Reads a webhook as the relay does after its signature is verified.
+ *
+ * @param path of the webhook's URL, with its query
+ * @param now ms since the epoch
+ * @throws Problem where the relay would refuse it
+ */
+export function dryRun(
+  config: Config,
+  { body, url, runIdHeader, now }: { body: Uint8Array; url: URL; runIdHeader: string | null; now: number },
+): DryRun {
+  const invocation = readInvocation(parseBody(body), runIdHeader)
+  const target = targetOf(config, invocation, url)
+  const payload = packClientPayload(invocation, { delivery: deliveryId(now), relay: config.publicUrl })
+  const { inputs } = invocation
+  const base = `${config.github.apiUrl}/repos/${target.repository}`
+  const { eventType, workflow, ref } = target
+  const request =
+    workflow === null
+      ? { url: `${base}/dispatches`, body: { event_type: eventType, client_payload: payload } }
+      : {
+          url: `${base}/actions/workflows/${encodeURIComponent(workflow)}/dispatches`,
+          body: {
+            ref: ref ?? '(the default branch)',
+            inputs: firstInputs(invocation, payload),
+            return_run_details: true,
+          },
+        }
+  return { target, inputs, request: { method: 'POST', ...request } }
+}
+
+/**
+ * What a webhook to this address starts.
+ *
+ * @throws Problem where the relay would refuse it
+ */
+export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation, url: URL): Target {
+  const named = /\/webhook\/([^/]+\/[^/]+)\/?$/.exec(url.pathname)?.[1]
+  const { from: _, ...target } = createTargets(config.targets)(invocation, {
+    repository: named ? decodeURIComponent(named) : null,
+    eventType: url.searchParams.get('event_type') || null,
+    workflow: url.searchParams.get('workflow') || null,
+    ref: url.searchParams.get('ref') || null,
+  })
+  return target
+}
+
+/** Those that the relay sends as long as it doesn't know which ones the workflow declares. */
+function firstInputs(invocation: Invocation, payload: ClientPayload): Record<string, string> {
+  const fitted = fitInputs(offerInputs(invocation, payload), new Set())
+  if ('inputs' in fitted) return fitted.inputs
+  throw new Error('The inputs are more than GitHub takes: at most 65,535 characters together.')
+}
+
+/**
+ * The headers that Port puts on a body: the signature is over the timestamp's text, a dot and the bytes.
+ *
+ * @param now ms since the epoch
+ */
+export function signWebhook(body: Uint8Array, secret: string, now: number): Record<string, string> {
+  const timestamp = String(Math.floor(now / 1000))
+  const signature = createHmac('sha256', secret).update(`${timestamp}.`).update(body).digest('base64')
+  return {
+    'content-type': 'application/json',
+    'x-port-timestamp': timestamp,
+    'x-port-signature': `v1,${signature}`,
+  }
+}

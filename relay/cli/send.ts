@@ -1,0 +1,264 @@
+import { readFileSync } from 'node:fs'
+import { parseJson, trimEnd } from '../../port/text.ts'
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+import { readConfig } from '../config/config.ts'
+import { readSecrets } from '../config/values.ts'
+import { proxyProblems } from '../http/outgoing.ts'
+import { Problem } from '../http/problem.ts'
+import { noRelay, relayAddress } from './admin-client.ts'
+import { defineCommand, type Env, JSON_OPTION, UsageError } from './command.ts'
+import { type DryRun, dryRun, makeBody, signWebhook } from './send-request.ts'
+
+export const send = defineCommand({
+  name: 'send',
+  summary: 'Sends a webhook to a relay as Port does, signed.',
+  positionals: ['[FILE]'],
+  options: {
+    action: { type: 'string', value: 'NAME', help: 'the identifier of the Port action, in place of FILE' },
+    input: {
+      type: 'string',
+      value: 'NAME=TEXT',
+      multiple: true,
+      help: 'an input; NAME:=JSON for other types',
+    },
+    blueprint: { type: 'string', value: 'NAME', help: "the action's blueprint" },
+    operation: { type: 'string', value: 'NAME', help: 'CREATE, DAY-2 or DELETE; DAY-2 with --entity' },
+    entity: { type: 'string', value: 'ENTITY', help: 'an identifier, or the whole entity as JSON' },
+    'run-id': {
+      type: 'string',
+      value: 'ID',
+      help: 'the run in Port; in the header RUN_ID with FILE. None: nothing is sent to Port',
+    },
+    url: {
+      type: 'string',
+      value: 'URL',
+      help: 'the relay, or its webhook; RELAY_PUBLIC_URL or this machine',
+    },
+    repository: { type: 'string', value: 'OWNER/NAME', help: 'the target, in the URL' },
+    'event-type': { type: 'string', value: 'TYPE', help: 'the event type, in the URL' },
+    workflow: { type: 'string', value: 'FILE', help: 'the workflow, in the URL' },
+    ref: { type: 'string', value: 'REF', help: "the workflow's branch or tag, in the URL" },
+    wait: { type: 'boolean', help: 'wait until GitHub has accepted it' },
+    'secret-file': { type: 'string', value: 'PATH', help: 'the secret that signs; PORT_CLIENT_SECRET' },
+    'dry-run': { type: 'boolean', help: 'send nothing; print target, inputs and the request to GitHub' },
+    curl: { type: 'boolean', help: 'send nothing; print a command for bash that signs and sends' },
+    json: JSON_OPTION,
+  },
+  details: [
+    'FILE holds the body, as bytes that are signed as they are; - is stdin. --dry-run reads the configuration of the',
+    'relay from the environment.',
+  ].join('\n'),
+  async run({ env, values, positionals: [file], print, note }) {
+    if ((file === undefined) === (values.action === undefined))
+      throw new UsageError('send needs either FILE or --action NAME.')
+    if (file !== undefined) {
+      const beside = (['input', 'blueprint', 'operation', 'entity'] as const).find(name => values[name])
+      if (beside) throw new UsageError(`--${beside} goes with --action: FILE is the whole body.`)
+    }
+    if (values['dry-run'] && values.curl) throw new UsageError('--dry-run and --curl exclude each other.')
+    if (values['event-type'] && values.workflow)
+      throw new UsageError('--event-type and --workflow exclude each other.')
+    if (values.ref && !values.workflow) throw new UsageError('--ref goes with --workflow.')
+
+    const now = Date.now()
+    const runId = values['run-id'] ?? null
+    const body = file === undefined ? invoked() : readBody(file)
+    const runIdHeader = file === undefined ? null : runId
+    const url = webhookUrl(values.url ?? relayAddress(env), values)
+
+    if (values['dry-run']) {
+      const config = readConfig(env)
+      try {
+        const shown = dryRun(config, { body, url, runIdHeader, now })
+        print(values.json ? JSON.stringify(shown) : describe(shown))
+        return 0
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error
+        const { status, message: detail } = error
+        if (values.json) print(JSON.stringify({ status, answer: { detail } }))
+        else note(`The relay would refuse it with ${status}: ${detail}`)
+        return 1
+      }
+    }
+    const secretFile = values['secret-file'] ?? (env.PORT_CLIENT_SECRET ? null : env.PORT_CLIENT_SECRET_FILE)
+    if (values.curl) {
+      const command = curlCommand({
+        url: url.href,
+        body: asText(body),
+        runIdHeader,
+        secretFile: secretFile || null,
+      })
+      print(values.json ? JSON.stringify({ command }) : command)
+      return 0
+    }
+    const headers = signWebhook(body, readSecret(env, values['secret-file']), now)
+    const { status, answer } = await post(
+      url,
+      body,
+      runIdHeader ? { ...headers, run_id: runIdHeader } : headers,
+    )
+    const accepted = status < 300 && answer.delivery !== undefined
+    if (values.json) print(JSON.stringify({ status, answer }))
+    else if (accepted) print(acceptance(answer))
+    else
+      note(`Refused with ${status}: ${answer.detail ?? 'the server at --url is not a relay: check --url.'}`)
+    return accepted ? 0 : 1
+
+    function invoked(): Uint8Array {
+      const { action = '', input = [], blueprint = null, operation = null, entity = null } = values
+      const inputs = readInputs(input)
+      return Buffer.from(
+        JSON.stringify(makeBody({ action, inputs, blueprint, operation, entity, runId, now })),
+      )
+    }
+  },
+})
+
+function readBody(file: string): Uint8Array {
+  try {
+    return readFileSync(file === '-' ? 0 : file)
+  } catch (cause) {
+    throw new Error(`${file} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
+  }
+}
+
+/** What a shell can hold. */
+function asText(body: Uint8Array): string {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
+    if (!text.includes('\0')) return text
+  } catch {}
+  throw new Error('The body is not text in UTF-8, so that no command can hold it: send it without --curl.')
+}
+
+/** The address of the relay, or of its webhook as it stands in a Port action, with the target. */
+function webhookUrl(
+  address: string,
+  options: { repository?: string; 'event-type'?: string; workflow?: string; ref?: string; wait?: boolean },
+): URL {
+  const url = /^https?:\/\//i.test(address) ? URL.parse(address) : null
+  if (!url) throw new UsageError(`--url ${JSON.stringify(address)} must be an http(s) URL.`)
+  const base = trimEnd(url.pathname, '/')
+  url.pathname = /\/webhook(\/|$)/.test(base) ? base : `${base}/webhook`
+  if (options.repository) {
+    const names = options.repository.split('/')
+    if (names.length !== 2 || names.includes('')) throw new UsageError('--repository must be OWNER/NAME.')
+    const prefix = url.pathname.slice(0, url.pathname.indexOf('/webhook'))
+    url.pathname = `${prefix}/webhook/${names.map(encodeURIComponent).join('/')}`
+  }
+  const query = { event_type: options['event-type'], workflow: options.workflow, ref: options.ref }
+  for (const [name, value] of Object.entries(query)) if (value) url.searchParams.set(name, value)
+  if (options.wait) url.searchParams.set('wait', 'dispatch')
+  return url
+}
+
+function readSecret(env: Env, file: string | undefined): string {
+  const problems = proxyProblems(env)
+  const given: Env = file ? { PORT_CLIENT_SECRET_FILE: file } : env
+  const { values } = readSecrets(given, ['PORT_CLIENT_SECRET'], path => readFileSync(path, 'utf8'), problems)
+  if (problems[0])
+    throw new Error(
+      `${file ? problems[0].replace('PORT_CLIENT_SECRET_FILE', '--secret-file') : problems[0]}.`,
+    )
+  if (values.PORT_CLIENT_SECRET) return values.PORT_CLIENT_SECRET
+  throw new Error(
+    'PORT_CLIENT_SECRET (or --secret-file) is needed: the client secret that the relay verifies with.',
+  )
+}
+
+async function post(
+  url: URL,
+  body: Uint8Array,
+  headers: Record<string, string>,
+): Promise<{ status: number; answer: JsonObject }> {
+  let response: Response
+  try {
+    response = await fetch(url, {
+      method: 'POST',
+      body: body as Uint8Array<ArrayBuffer>,
+      headers,
+      redirect: 'manual',
+    })
+  } catch (cause) {
+    throw noRelay(url.origin, cause)
+  }
+  const answer: unknown = await response.json().catch(() => null)
+  return { status: response.status, answer: isObject(answer) ? answer : {} }
+}
+
+function acceptance({ delivery, repository, event_type, workflow, state, duplicate }: JsonObject): string {
+  const target = `${repository}, ${workflow ? `workflow ${workflow}` : `event type ${event_type}`}`
+  const known = duplicate ? ' It was accepted before; nothing is sent again.' : ''
+  return `Accepted as delivery ${delivery} for ${target}; it is ${state}.${known}`
+}
+
+function describe({ target, inputs, request }: DryRun): string {
+  const listed = Object.entries(inputs).map(([name, value]) => `  ${name}: ${JSON.stringify(value)}`)
+  return [
+    target.workflow === null
+      ? `Target: ${target.repository}, event type ${target.eventType}`
+      : `Target: ${target.repository}, workflow ${target.workflow} on ${target.ref ?? 'the default branch'}`,
+    ...(listed.length > 0 ? ['Inputs:', ...listed] : ['The webhook has no inputs.']),
+    'Request to GitHub:',
+    `  ${request.method} ${request.url}`,
+    ...JSON.stringify(request.body, null, 2)
+      .split('\n')
+      .map(line => `  ${line}`),
+  ].join('\n')
+}
+
+/** What `--curl` prints from. */
+interface CurlOptions {
+  url: string
+  body: string
+  runIdHeader: string | null
+  /** A file with the secret; without one it is in the environment. */
+  secretFile: string | null
+}
+
+/**
+ * A command for bash that signs a body with openssl and sends it with curl. The secret is named and not printed.
+ * The body goes through a pipe: one argument holds no more than 128 KB on Linux.
+ */
+function curlCommand({ url, body, runIdHeader, secretFile }: CurlOptions): string {
+  const headers = [
+    "-H 'content-type: application/json'",
+    '-H "x-port-timestamp: $timestamp"',
+    '-H "x-port-signature: $signature"',
+    ...(runIdHeader ? [`-H ${quote(`RUN_ID: ${runIdHeader}`)}`] : []),
+  ]
+  return [
+    '(',
+    secretFile
+      ? `secret=$(cat ${quote(secretFile)}) || exit 1`
+      : 'secret=${PORT_CLIENT_SECRET:?is needed: the client secret of the Port organisation}',
+    `body=${quote(body)}`,
+    'timestamp=$(date +%s)',
+    `signature="v1,$(printf '%s.%s' "$timestamp" "$body" | openssl dgst -sha256 -hmac "$secret" -binary | openssl base64 -A)"`,
+    `printf '%s' "$body" | curl --silent --show-error ${quote(url)} ${headers.join(' ')} --data-binary @-`,
+    ')',
+  ].join('\n')
+}
+
+const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
+
+/**
+ * The inputs of `--input NAME=TEXT` and `--input NAME:=JSON`.
+ *
+ * @throws UsageError for what is neither
+ */
+function readInputs(given: string[]): JsonObject {
+  return Object.fromEntries(given.map(readInput))
+}
+
+function readInput(text: string): [string, Json] {
+  const [, name, typed, value] = /^([^=]+?)(:?)=(.*)$/s.exec(text) ?? []
+  if (!name || value === undefined)
+    throw new UsageError(`--input ${JSON.stringify(text)} must be NAME=TEXT or NAME:=JSON.`)
+  if (!typed) return [name, value]
+  const json = parseJson(value)
+  if (json !== undefined) return [name, json]
+  throw new UsageError(
+    `--input ${name}:=… must be JSON, such as 2, true or '["a"]'; for text write ${name}=TEXT.`,
+  )
+}

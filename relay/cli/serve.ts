@@ -1,0 +1,48 @@
+import { setFlagsFromString } from 'node:v8'
+import pino from 'pino'
+import { readConfig } from '../config/config.ts'
+import { BOUNDS } from '../config/limits.ts'
+import { byTurn, createLog } from '../log.ts'
+import { openStore } from '../store/open.ts'
+import { defineCommand, type Env } from './command.ts'
+
+export const serve = defineCommand({
+  name: 'serve',
+  summary: 'Runs the relay until SIGTERM or SIGINT; its configuration is the environment.',
+  options: {},
+  run: ({ env }) => runRelay(env),
+})
+
+async function runRelay(env: Env): Promise<undefined> {
+  const config = readConfig(env)
+  const log = createLog(
+    config.logLevel,
+    byTurn(pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: BOUNDS.logWaiting.value })),
+  )
+  setInterval(() => log.flush(), 100).unref()
+  // The database is opened, in a thread of its own, while the rest is loaded.
+  const opening = openStore(config.database, config.dispatchRate)
+  const [{ openRelay }] = await Promise.all([import('../relay.ts'), opening])
+  const relay = await openRelay(config, log, opening)
+  log.info({ address: relay.address, port: relay.port }, 'listening')
+  // The heap grows to three times what is in use, rather than four. From the command line on, it would delay the start.
+  setFlagsFromString('--heap-growing-percent=200')
+  if (!config.port.clientId) {
+    log.warn('PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port')
+  }
+  if (config.targets.allowed.length === 0) {
+    log.warn('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES')
+  }
+  log.flush()
+
+  let stopping = false
+  const stop = async (signal: string) => {
+    if (stopping) return
+    stopping = true
+    log.info({ signal }, 'stopping')
+    await relay.stop()
+    log.info('stopped')
+    log.flush(() => process.exit(0))
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal))
+}

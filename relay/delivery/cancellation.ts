@@ -1,0 +1,129 @@
+import type { LogLine } from '../../port/types.ts'
+import type { Approval, PendingDeployment } from '../github/approvals.ts'
+import type { Delivery, Message, Transition } from './delivery.ts'
+import type { Event, Policy } from './events.ts'
+import { endCancelled, names } from './outcome.ts'
+
+/** A queued delivery is not dispatched. The outcome of a dispatch that is under way, or whose answer was lost, is awaited. */
+export function requestWhileQueued(
+  delivery: Delivery,
+  event: Event<'cancelRequested'>,
+  now: number,
+  policy: Policy,
+): Transition | null {
+  if (delivery.unansweredSince === null) return endCancelled(delivery, policy, event.by)
+  if (delivery.cancelRequestedAt !== null) return null
+  return {
+    change: { cancelRequestedAt: now },
+    messages: [],
+    history: { type: 'cancelRequested', details: { by: event.by } },
+    // The dispatch that is under way continues.
+    keepLease: true,
+  }
+}
+
+/** The watch cancels the workflow runs on GitHub, at once or when they are known. */
+export function request(
+  delivery: Delivery,
+  { by }: Event<'cancelRequested'>,
+  now: number,
+): Transition | null {
+  if (delivery.cancelRequestedAt !== null) return null
+  return {
+    change: { cancelRequestedAt: now, cancelSentAt: null, cancelForced: false, dueAt: now },
+    messages: [],
+    history: { type: 'cancelRequested', details: { by } },
+  }
+}
+
+export function noteSent(
+  _delivery: Delivery,
+  { forced, lookAt }: Event<'cancelSent'>,
+  now: number,
+): Transition {
+  const sentence = forced
+    ? 'The workflow run did not end within two minutes; GitHub was asked to cancel it at once.'
+    : 'GitHub was asked to cancel the workflow run.'
+  return {
+    change: { cancelSentAt: now, cancelForced: forced, dueAt: lookAt },
+    messages: [{ log: [{ level: 'INFO', message: sentence }] }],
+    history: { type: 'cancelSent', details: { forced } },
+  }
+}
+
+/** It is followed to its end as before. A person may cancel it again; the watch, which sees the same end in Port, does not. */
+export function noteRejected(
+  _delivery: Delivery,
+  { reason, lookAt }: Event<'cancelRejected'>,
+  now: number,
+): Transition {
+  const sentence = `The workflow run cannot be cancelled: ${reason}.`
+  return {
+    change: { cancelRequestedAt: null, cancelSentAt: now, dueAt: lookAt },
+    messages: [{ log: [{ level: 'WARN', message: sentence }] }],
+    history: { type: 'cancelRejected', details: { reason } },
+  }
+}
+
+const LABEL = 'Waiting for approval'
+const MAX_DECISIONS = 100
+
+/**
+ * The workflow run waits for reviewers or timers of an environment, or a reviewer decided: Port shows a label with
+ * the environment, and a log line for each decision. Names of people go to Port alone, not into the history.
+ */
+export function seeApproval(
+  delivery: Delivery,
+  { pending, decided, url }: Event<'approvalSeen'>,
+): Transition | null {
+  const waitingFor = pending.length === 0 ? null : pending.map(each => each.environment).join(', ')
+  const known = new Set(delivery.decisions.split('\n'))
+  const fresh = decided.filter(each => !keysOf(each).every(key => known.has(key)))
+  const isNew = waitingFor !== delivery.waitingFor
+  if (!isNew && fresh.length === 0) return null
+  const lines = [
+    ...fresh.map(describeDecision),
+    ...(isNew && waitingFor ? [describeWaiting(pending, url)] : []),
+  ]
+  const messages: Message[] = [{ log: lines }]
+  if (isNew && waitingFor !== null) messages.push({ update: { statusLabel: labelOf(pending) } })
+  // The action's own label follows, where it is used.
+  else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
+  return {
+    change: { waitingFor, decisions: [...known, ...fresh.flatMap(keysOf)].slice(-MAX_DECISIONS).join('\n') },
+    messages: messages.filter(message => !('log' in message) || message.log.length > 0),
+    history: {
+      type: 'approvalSeen',
+      details: {
+        waiting_for: pending.map(each => each.environment),
+        decided: fresh.map(({ environments, state }) => ({ environments, state })),
+      },
+    },
+  }
+}
+
+/** An environment is decided once. */
+const keysOf = ({ environments, state }: Approval) => environments.map(name => `${name}:${state}`)
+
+function labelOf(pending: readonly PendingDeployment[]): string {
+  const isTimer = pending.every(each => each.reviewers.length === 0 && each.waitTimer > 0)
+  return `${isTimer ? 'Waiting for a timer' : LABEL}: ${names(pending.map(each => each.environment))}`
+}
+
+function describeWaiting(pending: readonly PendingDeployment[], url: string): LogLine {
+  const sentences = pending.map(({ environment, reviewers, waitTimer }) => {
+    const who = reviewers.length > 0 ? `one of ${names(reviewers)} has to approve` : 'no reviewer is named'
+    return waitTimer > 0 && reviewers.length === 0
+      ? `${environment}, for ${waitTimer} min`
+      : `${environment}: ${who}${waitTimer > 0 ? `, and it waits ${waitTimer} min` : ''}`
+  })
+  return { level: 'INFO', message: `The workflow run waits for ${sentences.join('; ')}. ${url}` }
+}
+
+function describeDecision({ environments, state, by, comment }: Approval): LogLine {
+  const what = `${names(environments)} was ${state}${by === null ? '' : ` by ${by}`}`
+  return {
+    level: state === 'rejected' ? 'WARN' : 'INFO',
+    message: comment === '' ? `${what}.` : `${what}: ${comment}`,
+  }
+}

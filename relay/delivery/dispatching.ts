@@ -1,0 +1,114 @@
+import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
+import type { DeliveryEvent, Event, Policy } from './events.ts'
+import { actionsPage, answered, describeDispatch } from './outcome.ts'
+
+/** When the watch takes its first look at what GitHub accepted. */
+const FIRST_WATCH_MS = 5_000
+
+/** Recorded before the dispatch is sent: a relay that dies in between leaves a trace to look for its run. */
+export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: number): Transition {
+  return {
+    change: {
+      attempts: delivery.attempts + 1,
+      firstAttemptAt: delivery.firstAttemptAt ?? now,
+      attemptedAt: now,
+      unansweredSince: now,
+    },
+    messages: [],
+    history: null,
+    keepLease: true,
+  }
+}
+
+export function accept(
+  delivery: Delivery,
+  { attempt, run, answer }: Event<'dispatchAccepted'>,
+  now: number,
+  { serverUrl, startTimeout }: Policy,
+): Transition {
+  const link = run?.url || actionsPage(serverUrl, delivery.repository)
+  const bound = run && answeredRun(run)
+  return {
+    change: {
+      state: bound ? 'running' : 'dispatched',
+      dispatchedAt: now,
+      unansweredSince: null,
+      dueAt: delivery.cancelRequestedAt === null ? now + Math.min(FIRST_WATCH_MS, startTimeout) : now,
+      ...(bound && { runs: [...delivery.runs, bound] }),
+    },
+    messages: [
+      { update: { statusLabel: 'Waiting for GitHub', link: [link] }, unlessStarted: true },
+      info(
+        `Dispatched ${describeDispatch(delivery)} (delivery ${delivery.id}); waiting for its workflow to start.`,
+      ),
+    ],
+    history: {
+      type: 'dispatchAccepted',
+      details: { attempt, ...answered(answer), ...(run && { github_run_id: run.id, evidence: 'answer' }) },
+    },
+  }
+}
+
+/** Its run reported before the answer was recorded, or it was ended meanwhile. */
+export function noteAccepted(
+  delivery: Delivery,
+  { attempt, run, answer }: Event<'dispatchAccepted'>,
+  now: number,
+): Transition {
+  const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)
+  return {
+    change: {
+      ...(isNew && delivery.state === 'dispatched' && { state: 'running' as const }),
+      dispatchedAt: delivery.dispatchedAt ?? now,
+      unansweredSince: null,
+      ...(isNew && { runs: [...delivery.runs, answeredRun(run)] }),
+    },
+    messages: [],
+    history: {
+      type: 'dispatchAccepted',
+      details: { attempt, ...answered(answer), ...(run && { github_run_id: run.id }) },
+    },
+  }
+}
+
+/** The run that GitHub's answer to a `workflow_dispatch` names. */
+const answeredRun = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
+  ...{ id, attempt: 1, evidence: 'answer', past: false },
+  ...{ status: 'queued', conclusion: null, url },
+})
+
+const info = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
+
+/**
+ * Queues the delivery again, due now, behind all others of its repository. Its workflow runs become past ones, and
+ * messages that wait are dropped, since they could end the run in Port that the new workflow run belongs to.
+ */
+export function redeliver(
+  delivery: Delivery,
+  _event: Extract<DeliveryEvent, { type: 'redelivered' }>,
+  now: number,
+): Transition {
+  return {
+    change: {
+      state: 'queued',
+      reason: null,
+      queuedAt: now,
+      dueAt: now,
+      attempts: 0,
+      firstAttemptAt: null,
+      attemptedAt: null,
+      unansweredSince: null,
+      waitingAnnounced: false,
+      dispatchedAt: null,
+      cancelRequestedAt: null,
+      cancelSentAt: null,
+      cancelForced: false,
+      waitingFor: null,
+      decisions: '',
+      runs: delivery.runs.map(run => ({ ...run, past: true })),
+    },
+    messages: [],
+    history: { type: 'redelivered', details: {} },
+    requeue: true,
+  }
+}

@@ -1,0 +1,84 @@
+import type { LogLine } from '../../port/types.ts'
+import type { Approval, PendingDeployment } from '../github/approvals.ts'
+import type { Job } from '../github/jobs.ts'
+import type { DeliveryRun, Message } from './delivery.ts'
+
+/** What GitHub shows of the jobs of an ended run. */
+export interface JobsFound {
+  /** Null where they could not be read. */
+  jobs: Job[] | null
+  /** The failed jobs, their failed steps and the end of their logs, for Port's log. */
+  lines: LogLine[]
+}
+
+/** Why no workflow run of a delivery could be followed to its end. Times are milliseconds. */
+export type NoRun =
+  | { why: 'nothing listens'; disabled: string[]; workflows: number | null }
+  | { why: 'not seen'; reason: string; startTimeout: number }
+  | { why: 'unidentified'; amount: number }
+  | { why: 'deleted' }
+  | { why: 'too long'; runTimeout: number; status: string }
+  | { why: 'end not seen'; runTimeout: number; reason: string }
+  | { why: 'unknown'; runTimeout: number; reason: string }
+
+/** What can happen to a delivery. Times are milliseconds since 1970; reasons are sentences or clauses for people. */
+export type DeliveryEvent =
+  /** A dispatch is about to be sent. */
+  | { type: 'attemptStarted' }
+  /** `run`: GitHub's answer to a `workflow_dispatch` names it. */
+  | ({ type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null } & Answered)
+  | ({ type: 'dispatchRejected'; attempt: number; reason: string } & Answered)
+  /** Nothing was started; `until`: when GitHub accepts it again, where GitHub named a time. */
+  | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & Answered)
+  /** The dispatch may or may not have started a workflow run. */
+  | ({ type: 'answerLost'; attempt: number; reason: string } & Answered)
+  /** After a lost answer, no evidence of a run. `readAt`: of the list. */
+  | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
+  /** The workflow runs that belong to it, as they are now; `lookAt`: when to look again. */
+  | { type: 'runsSeen'; runs: DeliveryRun[]; lookAt: number }
+  /** The action reported, authenticated by OIDC. */
+  | { type: 'runReported'; run: DeliveryRun }
+  /** Messages of the action; `ends`: one of them has the conclusion; `ending`: its job is ending. */
+  | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
+  | { type: 'runEnded'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
+  /** Its run in Port has ended, whoever ended it; `conclusion`: as Port shows it. */
+  | { type: 'endedInPort'; runs: DeliveryRun[]; conclusion?: string }
+  | { type: 'startTimedOut'; cause: NoRun }
+  | { type: 'runTimedOut'; cause: NoRun }
+  | { type: 'runUnidentified'; cause: NoRun }
+  | { type: 'runDeleted'; cause: NoRun }
+  /** A gate is closed: Port's log shows once that the delivery waits. */
+  | { type: 'waitingAnnounced'; reason: string; until: number }
+  | { type: 'redelivered' }
+  /** A person cancelled it: in Port, or through the relay's API. */
+  | { type: 'cancelRequested'; by: 'port' | 'api' }
+  /** GitHub was asked to cancel its runs; `lookAt`: when to look again. */
+  | { type: 'cancelSent'; forced: boolean; lookAt: number }
+  /** GitHub does not let the relay cancel them. */
+  | { type: 'cancelRejected'; reason: string; lookAt: number }
+  /** Its run waits for reviewers or timers; `decided`: decisions so far, or the one that a webhook brings. */
+  | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[]; url: string }
+
+/** `answer`: GitHub's, where one came. */
+interface Answered {
+  answer?: { status: number; requestId: string | null } | undefined
+}
+
+export type EventType = DeliveryEvent['type']
+export type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
+
+/**
+ * What the list of runs shows for a delivery without a known run: no candidate; several, or one that could belong to
+ * another delivery; that it may not be read; or that it cannot be read now.
+ */
+type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
+
+/** What transitions depend on beside the delivery and the event. Times are milliseconds. */
+export interface Policy {
+  /** RELAY_START_TIMEOUT */
+  startTimeout: number
+  /** RELAY_RUN_TIMEOUT */
+  runTimeout: number
+  /** Where people look: `https://github.com` */
+  serverUrl: string
+}

@@ -1,0 +1,125 @@
+import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
+import type { Event, Policy } from './events.ts'
+import { CANCELLED, endOfRun, endWithoutRun, finish } from './outcome.ts'
+import { mergeRuns } from './runs.ts'
+
+/** When the watch looks first at a run that has just reported. */
+const FIRST_WATCH_MS = 5_000
+
+/** Workflow runs of the delivery were seen: those that are new to it bind it. */
+export function see(delivery: Delivery, { runs: seen, lookAt }: Event<'runsSeen'>, now: number): Transition {
+  const runs = mergeRuns(delivery.runs, seen)
+  const change = { dueAt: lookAt, ...(!same(delivery.runs, runs) && { runs }) }
+  const first = runs[delivery.runs.length]
+  if (!first) return { change, messages: [], history: null }
+  return {
+    change: {
+      ...change,
+      state: 'running',
+      dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
+      unansweredSince: null,
+    },
+    messages: linkTo(first, runs),
+    history: { type: 'runBound', details: { github_run_id: first.id, evidence: first.evidence } },
+  }
+}
+
+/** The action has reported from this run, which is the delivery's run from now on. */
+export function start(delivery: Delivery, { run }: Event<'runReported'>, now: number): Transition {
+  const before = delivery.runs.find(each => each.id === run.id)
+  // Several runs may hold the delivery's id in their titles, and all belong to it. An only candidate is replaced.
+  const others = delivery.runs.filter(
+    each => each.id !== run.id && (each.past || each.evidence !== 'only_candidate'),
+  )
+  const attempt = Math.max(run.attempt, before?.attempt ?? 0)
+  const isNew = before?.evidence !== 'report' || before.attempt !== attempt
+  // Status and conclusion are those of an attempt: what is known of an earlier one says nothing about this one.
+  const kept = before && before.attempt < attempt ? { past: before.past } : before
+  return {
+    change: {
+      state: 'running',
+      dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
+      unansweredSince: null,
+      dueAt: now + FIRST_WATCH_MS,
+      runs: [...others, { ...run, ...kept, evidence: 'report', attempt }],
+    },
+    messages: [],
+    history: isNew
+      ? { type: 'runReported', details: { github_run_id: run.id, attempt, evidence: 'report' } }
+      : null,
+  }
+}
+
+/** Messages of the action for Port; one with the conclusion ends the delivery. */
+export function report(
+  delivery: Delivery,
+  { messages, ends, ending }: Event<'reportReceived'>,
+  now: number,
+): Transition {
+  if (!ends) return { change: ending ? { dueAt: now } : {}, messages, history: null }
+  const conclusion = messages.flatMap(each => ('update' in each ? [each.update.conclusion] : [])).at(-1)
+  const isCancelled = delivery.cancelRequestedAt !== null && conclusion === 'cancelled'
+  const state = isCancelled ? 'cancelled' : 'finished'
+  return {
+    change: { state, reason: isCancelled ? CANCELLED.sentence : null, dueAt: null },
+    messages,
+    history: { type: 'reportReceived', details: { conclusion: conclusion ?? null, state } },
+  }
+}
+
+/** The last log lines of a run whose delivery has just finished; nothing else is accepted then. */
+export function forward(_delivery: Delivery, { messages }: Event<'reportReceived'>): Transition | null {
+  return messages.every(each => 'log' in each) ? { change: {}, messages, history: null } : null
+}
+
+export function end(
+  delivery: Delivery,
+  { run, runs, found }: Event<'runEnded'>,
+  _now: number,
+  policy: Policy,
+): Transition {
+  const isCancelled = delivery.cancelRequestedAt !== null && run.conclusion === 'cancelled'
+  const ending = isCancelled ? CANCELLED : endOfRun(run, found?.jobs ?? null, delivery.repository)
+  const details = { github_run_id: run.id, conclusion: run.conclusion }
+  const ended = finish({ ...delivery, runs }, ending, { type: 'runEnded', details }, policy, {
+    run,
+    more: found?.lines,
+  })
+  return { ...ended, change: { ...ended.change, runs } }
+}
+
+/** Port knows the end already: nothing is sent. */
+export function endInPort(
+  delivery: Delivery,
+  { runs: seen, conclusion = 'unknown' }: Event<'endedInPort'>,
+): Transition {
+  const runs = mergeRuns(delivery.runs, seen)
+  return {
+    change: { state: 'finished', reason: null, dueAt: null, unansweredSince: null, runs },
+    messages: [],
+    history: { type: 'endedInPort', details: { conclusion, state: 'finished' } },
+  }
+}
+
+/** The delivery ends without an end of its workflow run. */
+export function giveUp(
+  delivery: Delivery,
+  event: Event<'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'>,
+  _now: number,
+  policy: Policy,
+): Transition {
+  const history = { type: event.type, details: { why: event.cause.why } }
+  const isCancelled = delivery.cancelRequestedAt !== null && event.type !== 'runTimedOut'
+  return finish(delivery, isCancelled ? CANCELLED : endWithoutRun(event.cause, delivery), history, policy)
+}
+
+/** Port has the link already where the action reported. */
+function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
+  if (first.evidence === 'report' || first.evidence === 'port') return []
+  const link = runs.flatMap(run => (run.past || run.url === '' ? [] : [run.url]))
+  if (link.length === 0) return []
+  const label = first.status === 'in_progress' ? { statusLabel: 'Running' } : {}
+  return [{ update: { ...label, link }, unlessStarted: true }]
+}
+
+const same = (a: readonly DeliveryRun[], b: readonly DeliveryRun[]) => JSON.stringify(a) === JSON.stringify(b)

@@ -1,0 +1,183 @@
+import type { PortError } from '../../port/client/client.ts'
+import { describeNetworkError } from '../../port/client/errors.ts'
+import { logBatches } from '../../port/client/messages.ts'
+import type { LogLine } from '../../port/types.ts'
+import type { OutboxPage, Sent } from '../store/store.ts'
+import type { Message } from './delivery.ts'
+
+/** A message that waits, or some of its lines. */
+type Part = OutboxPage['messages'][number]
+
+/** What is sent in one request. */
+export interface Batch {
+  /** What it is made of, in order. */
+  parts: Part[]
+  message: Message
+  /** When the first of them was written, milliseconds since 1970. */
+  createdAt: number
+}
+
+/** A little below what `logBatches` puts into one request. */
+const MAX_BATCH_BYTES = 190_000
+
+/** Log lines that follow one another become one message for each request to Port, so that none is sent in part. */
+export function joinLogs(messages: readonly Message[]): Message[] {
+  const joined: Message[] = []
+  let lines: LogLine[] = []
+  const flush = () => {
+    joined.push(...logBatches(lines).map(log => ({ log })))
+    lines = []
+  }
+  for (const message of messages) {
+    if ('log' in message) {
+      for (const line of message.log) lines.push(line)
+      continue
+    }
+    flush()
+    joined.push(message)
+  }
+  flush()
+  return joined
+}
+
+/** Consecutive log lines are sent in one request, as many as fit: Port limits requests. */
+export function coalesce(messages: readonly Part[]): Batch[] {
+  const groups: Part[][] = []
+  /** Of the last group, where it takes more lines. */
+  let open: number | null = null
+  for (const part of messages) {
+    const bytes: number | null = 'log' in part.message ? sizeOf(part.message.log) : null
+    if (open !== null && bytes !== null && open + bytes <= MAX_BATCH_BYTES) {
+      groups.at(-1)?.push(part)
+      open += bytes
+    } else {
+      groups.push([part])
+      open = bytes
+    }
+  }
+  return groups.map(toBatch)
+}
+
+/** The two halves of a batch; null for a single line, and for what is no log. */
+export function halve({ parts, message }: Batch): [Batch, Batch] | null {
+  if (!('log' in message) || message.log.length < 2) return null
+  const [first, second] = parts
+  if (!first) return null
+  const halves = <T>(list: T[]): [T[], T[]] => {
+    const middle = Math.ceil(list.length / 2)
+    return [list.slice(0, middle), list.slice(middle)]
+  }
+  if (second) {
+    const [before, after] = halves(parts)
+    return [toBatch(before), toBatch(after)]
+  }
+  const [before, after] = halves(message.log)
+  return [toBatch([{ ...first, message: { log: before } }]), toBatch([{ ...first, message: { log: after } }])]
+}
+
+/** What of a page is settled where these batches of it are left. */
+export function settledOf(messages: OutboxPage['messages'], left: readonly Batch[]): Sent {
+  const parts = left.flatMap(batch => batch.parts)
+  const [first] = parts
+  if (!first) return { done: messages.map(({ seq }) => seq) }
+  const done = messages.flatMap(({ seq }) => (seq < first.seq ? [seq] : []))
+  const whole = messages.find(({ seq }) => seq === first.seq)?.message
+  const lines = parts.flatMap(({ seq, message }) =>
+    seq === first.seq && 'log' in message ? message.log : [],
+  )
+  const isPart = whole !== undefined && 'log' in whole && lines.length < whole.log.length
+  return { done, rest: isPart ? { seq: first.seq, message: { log: lines } } : null }
+}
+
+function toBatch(parts: Part[]): Batch {
+  const [first] = parts as [Part]
+  const log = parts.flatMap(({ message }) => ('log' in message ? message.log : []))
+  return { parts, message: 'log' in first.message ? { log } : first.message, createdAt: first.createdAt }
+}
+
+const sizeOf = (lines: readonly LogLine[]) =>
+  lines.reduce((sum, line) => sum + Buffer.byteLength(JSON.stringify(line)) + 1, 0)
+
+/**
+ * The fate of a message by Port's answer:
+ *
+ * | answer | log, label, entity | conclusion |
+ * |---|---|---|
+ * | accepted | done | done |
+ * | the run has ended, or is synchronous | dropped | dropped |
+ * | Port rejects the content of this message | dropped, with a warning in the relay's log; log lines are replaced by a line about it | sent again with less, then retried |
+ * | Port knows no such run | retried, dropped after 15 minutes | as below |
+ * | anything else | retried; after 15 minutes replaced by a line about it, once Port accepts that | retried; the conclusion alone after 15 minutes |
+ *
+ * A message is given up for good when the retention is over.
+ */
+export type Fate = 'done' | 'drop' | 'retry' | 'replace'
+
+export type PortTrouble = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
+
+/** After this time, the message itself may be why Port does not accept it. */
+const STUCK_MS = 900_000
+
+/**
+ * @param age since the message was written, milliseconds
+ * @param retention how long a message may wait, milliseconds
+ */
+export function fateOf(message: Message, trouble: PortTrouble, age: number, retention: number): Fate {
+  const { kind, status } = trouble
+  if (kind === 'ended' || kind === 'synchronized' || age > retention) return 'drop'
+  if (!isConclusion(message) && kind === 'refused' && CONTENT.includes(status ?? 0)) return 'drop'
+  if (age <= STUCK_MS || status === null || kind === 'later') return 'retry'
+  return kind === 'unknown_run' && !isConclusion(message) ? 'drop' : 'replace'
+}
+
+/** Statuses with which a request is rejected for its content. */
+const CONTENT = [400, 404, 413, 422]
+
+/** Whether a message ends the run in Port: it is never dropped while the run is open. */
+const isConclusion = (message: Message): boolean =>
+  'update' in message && message.update.conclusion !== undefined
+
+/** Replaces a message that Port keeps rejecting. Contains nothing of it, since its content may be the reason. */
+export function replacement(message: Message, { status }: PortTrouble): Message {
+  if ('update' in message && message.update.conclusion !== undefined) {
+    return { update: { conclusion: message.update.conclusion } }
+  }
+  const what =
+    'log' in message
+      ? `${message.log.length} line${message.log.length === 1 ? '' : 's'}`
+      : 'entity' in message
+        ? 'an entity'
+        : 'a status label or a link'
+  const sentence = `… ${what} may be missing here: Port keeps answering ${status}.`
+  return { log: [{ level: 'WARN', message: sentence }] }
+}
+
+const KINDS: Record<PortTrouble['kind'], string> = {
+  ended: 'the run has ended',
+  synchronized: 'the run is synchronous',
+  unknown_run: "Port knows no such run: PORT_CLIENT_ID may be another organisation's",
+  credentials: "Port does not accept the organisation's credentials",
+  later: "Port limits the organisation's requests",
+  unreachable: 'Port has trouble of its own, or something before it has answered',
+  refused: 'Port rejects the request',
+}
+
+/** For the log. Port's own text is left out, since it may quote what was sent. */
+export function describeTrouble({ kind, status, cause }: PortTrouble): { reason: string; status?: number } {
+  if (status !== null) return { reason: KINDS[kind], status }
+  return {
+    reason: kind === 'unreachable' ? `Port did not answer (${describeNetworkError(cause)})` : KINDS[kind],
+  }
+}
+
+/** The longest wait between attempts, at first and after an hour of them. */
+const FIRST_LONGEST_MS = 60_000
+const LONGEST_WAIT_MS = 600_000
+const MANY_ATTEMPTS = 60
+
+/** When Port asks for it, within bounds. Times are milliseconds since 1970. */
+export function nextAttempt(now: number, attempts: number, retryAt: number | null): number {
+  const longest = attempts < MANY_ATTEMPTS ? FIRST_LONGEST_MS : LONGEST_WAIT_MS
+  const soonest = now + Math.min(longest, 1000 * 2 ** Math.min(attempts, 10))
+  return Math.ceil(Math.min(now + LONGEST_WAIT_MS, Math.max(soonest, retryAt ?? 0)))
+}

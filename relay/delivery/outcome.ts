@@ -1,0 +1,257 @@
+import type { LogLine } from '../../port/types.ts'
+import type { Job } from '../github/jobs.ts'
+import type { Delivery, DeliveryRun, HistoryEntry, Transition } from './delivery.ts'
+import type { NoRun, Policy } from './events.ts'
+import { boundRun } from './runs.ts'
+
+/** How a delivery ends, for people. */
+interface Ending {
+  /** `failed`: the workflow did not do its work, so a person may redeliver. */
+  state: 'finished' | 'failed' | 'cancelled'
+  conclusion: 'success' | 'failure' | 'cancelled'
+  label: string
+  /** The cause, and what to do next. */
+  sentence: string
+}
+
+/** The ending where a person cancelled the delivery. */
+export const CANCELLED: Ending = {
+  state: 'cancelled',
+  conclusion: 'cancelled',
+  label: 'Cancelled',
+  sentence: 'A person cancelled it: its run in Port was ended, or the relay was asked to cancel it.',
+}
+
+const NAME_BY_PAYLOAD = 'Set run-name: ${{ github.event.client_payload.run_id }} in the workflow'
+const NAME_BY_INPUT =
+  "Declare the input port in the workflow, and set run-name: ${{ fromJSON(inputs.port || '{}').run_id }} there"
+
+const ended = (
+  state: Ending['state'],
+  conclusion: Ending['conclusion'],
+  label: string,
+  sentence: string,
+): Ending => ({ state, conclusion, label, sentence })
+export const failed = (label: string, sentence: string) => ended('failed', 'failure', label, sentence)
+const succeeded = (label: string, sentence: string) => ended('finished', 'success', label, sentence)
+
+/** What makes the run of a delivery known. */
+export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
+  `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
+
+/** The ending where no workflow run was followed to its end. */
+export function endWithoutRun(cause: NoRun, delivery: Delivery): Ending {
+  const { repository, eventType, workflow } = delivery
+  const dispatch = `dispatch of ${describeDispatch(delivery)}`
+  switch (cause.why) {
+    case 'nothing listens':
+      return failed(
+        'Not started',
+        workflow === null ? nothingListens(cause, repository, eventType) : noRunOfWorkflow(delivery),
+      )
+    case 'not seen':
+      return failed(
+        'Not started',
+        `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either ${workflow === null ? 'no workflow listens to it on the default branch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}, or its run still waits for a runner, or it does not use the action. The relay cannot look, since ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
+      )
+    case 'unidentified':
+      return failed(
+        'Not identified',
+        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it cannot be identified. The repository's Actions page lists them. ${howToName(delivery)}.`,
+      )
+    case 'deleted':
+      return failed(
+        'Deleted',
+        `The workflow run was deleted on GitHub before it reported how it ended. Run the Port action again if its work is still wanted.`,
+      )
+    case 'too long':
+      return failed(
+        'Not followed further',
+        `The workflow run in ${repository} has not ended within ${duration(cause.runTimeout)} (it is "${cause.status}" on GitHub), and the relay stops watching it. Cancel it on GitHub if it hangs, or raise RELAY_RUN_TIMEOUT.`,
+      )
+    case 'end not seen':
+      return failed(
+        'Not followed further',
+        `Nothing reported within ${duration(cause.runTimeout)} how the workflow run in ${repository} ended, and the relay cannot look, since ${cause.reason}. Look at the run on GitHub, and give the relay Actions: read.`,
+      )
+    case 'unknown':
+      return failed(
+        'Unknown',
+        `Within ${duration(cause.runTimeout)} the relay could not find out what became of the ${dispatch}: ${cause.reason}. Look at the repository's Actions page.`,
+      )
+  }
+}
+
+function nothingListens(
+  { disabled, workflows }: { disabled: string[]; workflows: number | null },
+  repository: string,
+  eventType: string | null,
+): string {
+  const listens = `No workflow in ${repository} listens to repository_dispatch type ${eventType} on its default branch`
+  if (workflows === 0)
+    return `${listens}: it has no workflow at all. Add one with "on: repository_dispatch: types: [${eventType}]" to the default branch, and see that Actions are enabled in the repository's settings.`
+  if (disabled.length > 0 && disabled.length === workflows)
+    return `${listens}: all of its workflows are disabled (${names(disabled)}). Enable the right one on the repository's Actions page.`
+  const also = disabled.length > 0 ? ` These are disabled, and listen to nothing: ${names(disabled)}.` : ''
+  return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to the workflow there, or correct the event type.${also}`
+}
+
+function noRunOfWorkflow(delivery: Delivery): string {
+  const { ref } = delivery
+  const where = ref === null ? 'the default branch' : `"${ref}"`
+  return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, and shows no run of it. See that its file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
+}
+
+/** The ending where the workflow run has ended and nothing reported it. */
+export function endOfRun(
+  run: Pick<DeliveryRun, 'conclusion'>,
+  jobs: Job[] | null,
+  repository: string,
+): Ending {
+  const { conclusion } = run
+  switch (conclusion) {
+    case 'success':
+      return succeeded('Succeeded', `The workflow run in ${repository} ended with success.`)
+    case 'neutral':
+      return succeeded(
+        'Ended neutral',
+        `The workflow run in ${repository} ended neutral, which GitHub counts as passed.`,
+      )
+    case 'failure':
+      return ended('finished', 'failure', 'Failed', failure(jobs, repository))
+    case 'cancelled':
+      return ended('failed', 'cancelled', 'Cancelled', cancelled(jobs, repository))
+    case 'timed_out':
+      return failed(
+        'Timed out',
+        `The workflow run in ${repository} timed out: raise timeout-minutes of its job, or find out which step hangs.`,
+      )
+    case 'startup_failure':
+      return failed(
+        'Not started',
+        `The workflow in ${repository} could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page shows which.`,
+      )
+    case 'skipped':
+      return failed(
+        'Skipped',
+        `Every job of the workflow run in ${repository} was skipped, so nothing was done: check the "if" of its jobs.`,
+      )
+    case 'action_required':
+      return failed(
+        'Needs approval',
+        `GitHub holds the workflow run in ${repository} back until a person approves it: approve it on the run's page; no further updates are sent to Port.`,
+      )
+    case 'stale':
+      return failed(
+        'Stale',
+        `GitHub ended the workflow run in ${repository} because it made no progress for too long: check that a runner with its labels is online, and run the Port action again.`,
+      )
+    default:
+      return failed(
+        'Ended',
+        `The workflow run in ${repository} ended with ${conclusion === null ? 'no conclusion' : `the conclusion "${conclusion}", which this relay does not know`}: look at the run's page.`,
+      )
+  }
+}
+
+function failure(jobs: Job[] | null, repository: string): string {
+  const failed = (jobs ?? []).filter(job => job.conclusion === 'failure' || job.conclusion === 'timed_out')
+  const [job] = failed
+  if (jobs?.length === 0)
+    return `The workflow run in ${repository} failed before any of its jobs began: its file may have an error; the run's page shows which.`
+  if (!job) return `The workflow run in ${repository} failed. The run's page shows where.`
+  const more = failed.length > 1 ? ` (and ${failed.length - 1} more failed)` : ''
+  const step = failedStep(job)
+  if (step?.name === 'Set up job')
+    return `Job "${job.name}" could not be set up${more}: an action that it uses does not exist or may not be used, or its runner is not ready. The run's page shows which.`
+  if (step) return `Job "${job.name}" failed at step ${step.number} "${step.name}"${more}. See its log.`
+  const open = job.steps.find(each => each.conclusion === null || each.conclusion === 'cancelled')
+  return `The runner of job "${job.name}" was lost${open ? ` while step ${open.number} "${open.name}" ran` : ''}${more}: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.`
+}
+
+function cancelled(jobs: Job[] | null, repository: string): string {
+  if (jobs && !jobs.some(job => job.started))
+    return `The workflow run in ${repository} was cancelled while it was queued, before a runner took it: by a person, or by the workflow's concurrency group. Run the Port action again if it is still wanted.`
+  return `The workflow run in ${repository} was cancelled, or reached timeout-minutes, and could not report it. The run's page shows who or what ended it.`
+}
+
+/** The step that a job failed at; null where none did, as when its runner was lost. */
+export const failedStep = (job: Job) =>
+  job.steps.find(step => step.conclusion === 'failure' || step.conclusion === 'timed_out') ?? null
+
+export const names = (list: readonly string[]) =>
+  list.length > 5 ? `${list.slice(0, 5).join(', ')} and ${list.length - 5} more` : list.join(', ')
+
+/** What was dispatched, for people: `"deploy" to acme/shop`, `workflow deploy.yml to acme/shop on main`. */
+export function describeDispatch({ repository, eventType, workflow, ref }: Delivery): string {
+  if (workflow === null) return `"${eventType}" to ${repository}`
+  return `workflow ${workflow} to ${repository}${ref === null ? '' : ` on ${ref}`}`
+}
+
+/** GitHub's answer, as the history and the log name it. */
+export const answered = (answer: { status: number; requestId: string | null } | undefined) =>
+  answer && {
+    status: answer.status,
+    ...(answer.requestId !== null && { github_request_id: answer.requestId }),
+  }
+
+/** The page of a repository's workflow runs. */
+export const actionsPage = (serverUrl: string, repository: string) => `${serverUrl}/${repository}/actions`
+
+/** @param ms milliseconds since 1970 */
+export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+
+/** A duration in milliseconds, for people. */
+export function duration(ms: number): string {
+  if (ms >= 36e5) return `${round(ms / 36e5)} h`
+  return ms >= 6e4 ? `${round(ms / 6e4)} min` : `${round(ms / 1e3)} s`
+}
+const round = (value: number) => Math.round(value * 10) / 10
+
+/**
+ * The last state, and the messages to Port: the log before the final status.
+ *
+ * @param shown.lines instead of the ending's sentence
+ */
+export function finish(
+  delivery: Delivery,
+  { state, conclusion, label, sentence }: Ending,
+  history: HistoryEntry,
+  { serverUrl }: Policy,
+  shown: { run?: DeliveryRun; lines?: LogLine[]; more?: LogLine[] | undefined } = {},
+): Transition {
+  const success = conclusion === 'success'
+  const reason = success ? null : sentence
+  const page = actionsPage(serverUrl, delivery.repository)
+  const { run = boundRun(delivery), more = [] } = shown
+  const { lines = [{ level: success ? 'INFO' : 'ERROR', message: sentence }] } = shown
+  return {
+    change: {
+      state,
+      reason,
+      dueAt: null,
+      ...(delivery.unansweredSince !== null && { unansweredSince: null }),
+    },
+    messages: [
+      { log: [...lines, ...more] },
+      {
+        update: {
+          conclusion,
+          statusLabel: label,
+          link: [run?.url || (run ? `${page}/runs/${run.id}` : page)],
+          ...(run && { externalRunId: String(run.id) }),
+          // A summary that the workflow wrote stays where all went well.
+          ...(!success && { summary: sentence }),
+        },
+      },
+    ],
+    history: { ...history, details: { reason, ...history.details, state } },
+  }
+}
+
+/** The delivery ends without a workflow run. A run that a person ended in Port keeps its end. */
+export function endCancelled(delivery: Delivery, policy: Policy, by?: 'port' | 'api'): Transition {
+  const message = `Delivery ${delivery.id} was cancelled before a workflow run started.`
+  const history: HistoryEntry = { type: 'cancelled', details: by ? { by } : {} }
+  return finish(delivery, CANCELLED, history, policy, { lines: [{ level: 'INFO', message }] })
+}

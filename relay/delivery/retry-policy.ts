@@ -1,0 +1,171 @@
+import type { Change, Delivery, HistoryEntry, Message, Transition } from './delivery.ts'
+import type { Event, Policy } from './events.ts'
+import {
+  answered,
+  clockTime,
+  describeDispatch,
+  duration,
+  endCancelled,
+  failed,
+  finish,
+  howToName,
+} from './outcome.ts'
+
+/**
+ * How long a dispatch without an answer may take to show as a run before it is sent again, from when the answer was
+ * lost: GitHub's lists lag during the incidents that lose answers. A shorter RELAY_START_TIMEOUT shortens it.
+ */
+export const LOST_RESPONSE_GRACE_MS = 120_000
+/** After a lost answer, when to look for the run: soon, then less often, and a last time when the grace is over. */
+const LOOKS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
+/** How often to look where the list of runs does not decide. */
+const LOOK_MS = 10_000
+const MAX_BACKOFF_MS = 60_000
+
+export function reject(
+  delivery: Delivery,
+  { attempt, reason, answer }: Event<'dispatchRejected'>,
+  _now: number,
+  policy: Policy,
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
+  const details = { attempt, ...answered(answer), reason }
+  return fail(delivery, { type: 'dispatchRejected', details }, reason, policy)
+}
+
+export function defer(
+  delivery: Delivery,
+  { attempt, reason, until, answer }: Event<'dispatchDeferred'>,
+  now: number,
+  policy: Policy,
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  const last = giveUpAt(delivery, now, policy)
+  if (now >= last) {
+    const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
+    const details = { attempt, ...answered(answer), reason }
+    return fail(delivery, { type: 'dispatchDeferred', details }, sentence, policy)
+  }
+  const backoff = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.max(0, delivery.attempts - 1))
+  const dueAt = Math.min(until ?? now + backoff, last)
+  return {
+    change: { dueAt, unansweredSince: null, waitingAnnounced: true },
+    messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),
+    history: {
+      type: 'dispatchDeferred',
+      details: { attempt, ...answered(answer), reason, until: dueAt },
+    },
+  }
+}
+
+export function loseAnswer(
+  delivery: Delivery,
+  { attempt, reason, answer }: Event<'answerLost'>,
+  now: number,
+  policy: Policy,
+): Transition | null {
+  if (attempt !== delivery.attempts) return null
+  return {
+    change: { dueAt: now + nextLook(0, policy), unansweredSince: now, waitingAnnounced: true },
+    messages: once(delivery, `${reason}; looking for its workflow run`),
+    history: { type: 'answerLost', details: { attempt, ...answered(answer), reason } },
+  }
+}
+
+/**
+ * A dispatch whose answer was lost is sent again only where the list of runs shows that none appeared, once one would
+ * have been seen. Where the list does not decide, the action's report, Port's run or a title is awaited until the start
+ * timeout is over; then the delivery fails, and a person decides: a second dispatch may do the work twice.
+ */
+export function lookAgainOrRetry(
+  delivery: Delivery,
+  { list, readAt, reason }: Event<'runNotFound'>,
+  now: number,
+  policy: Policy,
+): Transition {
+  const since = delivery.unansweredSince
+  if (since === null) return { change: { dueAt: now }, messages: [], history: null }
+  if (now < since + grace(policy)) return wait(delivery, since + nextLook(now - since, policy))
+  // A run may have appeared after the list was read.
+  const isOld = list !== 'forbidden' && readAt < since + grace(policy)
+  const isLate = now >= giveUpAt(delivery, now, policy)
+  // After the only attempt the time may have passed while no relay ran.
+  const mayRetry = !isLate || delivery.attempts === 1
+  if (list === 'empty' && !isOld && mayRetry) return retry(delivery, 'no workflow run appeared', now, policy)
+  if (isLate) {
+    const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
+    return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, 'Unknown')
+  }
+  if (list === 'unavailable' || isOld) return wait(delivery, now + LOOK_MS)
+  const decideAt = since + policy.startTimeout
+  if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
+  const cure =
+    list === 'ambiguous'
+      ? `Redeliver the delivery if none of them belongs to it. ${howToName(delivery)}.`
+      : 'Redeliver the delivery if no workflow run started.'
+  const sentence = `The outcome of the dispatch is unknown, since ${reason}. ${cure}`
+  const label = list === 'ambiguous' ? 'Not identified' : 'Unknown'
+  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, label)
+}
+
+/** A gate is closed: nothing was tried, and nothing is due before it opens. */
+export function announce(delivery: Delivery, { reason, until }: Event<'waitingAnnounced'>): Transition {
+  return {
+    change: { waitingAnnounced: true },
+    messages: once(delivery, `${reason}; next attempt at ${clockTime(until)}`),
+    history: delivery.waitingAnnounced ? null : { type: 'waitingAnnounced', details: { reason, until } },
+    keepLease: true,
+  }
+}
+
+function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
+  const change: Change = { dueAt, waitingAnnounced: true }
+  const messages = once(delivery, reason ?? `GitHub's answer was not recorded; looking for its workflow run`)
+  return { change, messages, history: null }
+}
+
+/** To be dispatched again, unless it was cancelled meanwhile. */
+function retry(delivery: Delivery, reason: string, now: number, policy: Policy): Transition {
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  return {
+    change: { unansweredSince: null, dueAt: now },
+    messages: [],
+    history: { type: 'runNotFound', details: { reason } },
+  }
+}
+
+/** The dispatch failed, unless it was cancelled meanwhile. */
+function fail(
+  delivery: Delivery,
+  history: HistoryEntry,
+  sentence: string,
+  policy: Policy,
+  label = 'Not started',
+): Transition {
+  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  const message = delivery.waitingAnnounced ? sentence : `${sentence} (Delivery ${delivery.id}.)`
+  return finish(delivery, failed(label, sentence), history, policy, { lines: [{ level: 'ERROR', message }] })
+}
+
+/** A line for Port's log that the delivery waits: one only since it was queued. */
+function once(delivery: Delivery, reason: string): Message[] {
+  if (delivery.waitingAnnounced) return []
+  const message = `Waiting to dispatch ${describeDispatch(delivery)} (delivery ${delivery.id}): ${reason}.`
+  return [{ log: [{ level: 'WARN', message }] }]
+}
+
+/**
+ * Until when a dispatch is retried. A delivery that was queued for long before its first attempt, behind others or
+ * while no relay ran, does not fail at its first failed attempt.
+ */
+function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
+  return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))
+}
+
+/** Never longer than a workflow may take to appear at all. */
+const grace = ({ startTimeout }: Policy) => Math.min(LOST_RESPONSE_GRACE_MS, startTimeout)
+
+/** When to look next; both times are counted from when the answer was lost. */
+const nextLook = (after: number, policy: Policy) =>
+  Math.min(LOOKS_MS.find(look => look > after) ?? grace(policy), grace(policy))

@@ -1,0 +1,89 @@
+import * as cancelling from './cancellation.ts'
+import { seeApproval } from './cancellation.ts'
+import type { Delivery, State, Transition } from './delivery.ts'
+import * as dispatching from './dispatching.ts'
+import { redeliver } from './dispatching.ts'
+import type { DeliveryEvent, EventType, Policy } from './events.ts'
+import * as following from './following.ts'
+import * as retrying from './retry-policy.ts'
+
+type Handler<T extends EventType> = (
+  delivery: Delivery,
+  event: Extract<DeliveryEvent, { type: T }>,
+  now: number,
+  policy: Policy,
+) => Transition | null
+
+type Row<T extends EventType> = Record<State, Handler<T> | null>
+
+const ended = { finished: null, failed: null, cancelled: null }
+const only = <T extends EventType>(states: NoInfer<Partial<Row<T>>>): Row<T> => ({
+  queued: null,
+  dispatched: null,
+  running: null,
+  ...ended,
+  ...states,
+})
+
+/** What each event does in each state; null: nothing. */
+const TABLE: { [T in EventType]: Row<T> } = {
+  attemptStarted: only({ queued: dispatching.start }),
+  dispatchAccepted: {
+    queued: dispatching.accept,
+    dispatched: dispatching.noteAccepted,
+    running: dispatching.noteAccepted,
+    finished: dispatching.noteAccepted,
+    failed: dispatching.noteAccepted,
+    cancelled: dispatching.noteAccepted,
+  },
+  dispatchRejected: only({ queued: retrying.reject }),
+  dispatchDeferred: only({ queued: retrying.defer }),
+  answerLost: only({ queued: retrying.loseAnswer }),
+  runNotFound: only({ queued: retrying.lookAgainOrRetry }),
+  waitingAnnounced: only({ queued: retrying.announce }),
+  runsSeen: only({ queued: following.see, dispatched: following.see, running: following.see }),
+  runReported: only({ queued: following.start, dispatched: following.start, running: following.start }),
+  reportReceived: {
+    queued: null,
+    dispatched: null,
+    running: following.report,
+    finished: following.forward,
+    failed: following.forward,
+    cancelled: following.forward,
+  },
+  runEnded: only({ running: following.end }),
+  endedInPort: only({
+    queued: following.endInPort,
+    dispatched: following.endInPort,
+    running: following.endInPort,
+  }),
+  startTimedOut: only({ dispatched: following.giveUp }),
+  runTimedOut: only({ dispatched: following.giveUp, running: following.giveUp }),
+  runUnidentified: only({ dispatched: following.giveUp }),
+  runDeleted: only({ running: following.giveUp }),
+  redelivered: only({ failed: redeliver, cancelled: redeliver }),
+  cancelRequested: only({
+    queued: cancelling.requestWhileQueued,
+    dispatched: cancelling.request,
+    running: cancelling.request,
+  }),
+  cancelSent: only({ running: cancelling.noteSent }),
+  cancelRejected: only({ running: cancelling.noteRejected }),
+  approvalSeen: only({ running: seeApproval }),
+}
+
+/**
+ * Every change of a delivery's state is decided here, from typed values alone. Pure.
+ *
+ * @param now milliseconds since 1970, by the store's clock
+ * @returns null where the event changes nothing in this state
+ */
+export function transition(
+  delivery: Delivery,
+  event: DeliveryEvent,
+  now: number,
+  policy: Policy,
+): Transition | null {
+  const handler = TABLE[event.type][delivery.state] as Handler<EventType> | null
+  return handler?.(delivery, event, now, policy) ?? null
+}

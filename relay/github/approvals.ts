@@ -1,0 +1,58 @@
+import type { Credential } from './credentials.ts'
+import { cleanText } from './response.ts'
+
+/** An environment whose protection rules a run waits for. */
+export interface PendingDeployment {
+  environment: string
+  /** Minutes that the environment makes every deployment wait; 0 for none. */
+  waitTimer: number
+  /** Logins of people, and names of teams, one of whom has to approve. */
+  reviewers: string[]
+}
+
+/** What a reviewer decided. */
+export interface Approval {
+  environments: string[]
+  /** `approved`, `rejected` or `pending`; GitHub may add values. */
+  state: string
+  /** The reviewer's login; null where the account is gone. */
+  by: string | null
+  comment: string
+}
+
+/** Reads what a run waits for. Every function throws what Octokit throws, or CredentialError. */
+export interface ApprovalReader {
+  pendingDeployments(repository: string, runId: number): Promise<PendingDeployment[]>
+  /** The decisions so far. */
+  approvals(repository: string, runId: number): Promise<Approval[]>
+}
+
+export function createApprovalReader(credential: Credential): ApprovalReader {
+  return {
+    pendingDeployments: (repository, runId) =>
+      credential.use(repository, async (octokit, at) => {
+        const { data } = await octokit.actions.getPendingDeploymentsForRun({ ...at, run_id: runId })
+        return data.map(({ environment, wait_timer, reviewers }) => ({
+          environment: cleanText(environment.name ?? ''),
+          waitTimer: wait_timer,
+          reviewers: readReviewers(reviewers),
+        }))
+      }),
+    approvals: (repository, runId) =>
+      credential.use(repository, async (octokit, at) => {
+        const { data } = await octokit.actions.getReviewsForRun({ ...at, run_id: runId })
+        return data.map(({ environments, state, user, comment }) => ({
+          environments: environments.map(({ name }) => cleanText(name ?? '')),
+          state,
+          by: user ? cleanText(user.login) : null,
+          comment: cleanText(comment ?? ''),
+        }))
+      }),
+  }
+}
+
+type GivenReviewer = { reviewer?: { login?: string | null; name?: string | null } | null }
+
+/** Logins of people and names of teams. */
+export const readReviewers = (reviewers: readonly GivenReviewer[] | null | undefined): string[] =>
+  (reviewers ?? []).flatMap(({ reviewer }) => cleanText(reviewer?.login ?? reviewer?.name ?? '') || [])

@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto'
+import { readRetryAt } from '../../port/client/errors.ts'
+import type { Config } from '../config/config.ts'
+import type { Gate } from '../store/store.ts'
+import { findResponse, readMessage } from './response.ts'
+
+/**
+ * GitHub limits a credential, not a repository: when it limits one request, nothing of the same
+ * credential is sent until the time that it names. This is what one relay knows; the store keeps it for all relays and
+ * over restarts.
+ */
+export interface RateLimitGate {
+  /** The one scope of all repositories; null where each owner has its own. */
+  shared: string | null
+  /** Null when it is open. */
+  closed(repository: string): Gate | null
+  /** GitHub has asked to wait, or does not accept the credential; `reason`: a clause for people. */
+  close(repository: string, until: number, reason: string, cause: GateCause): void
+  /** Adds the gates that the store keeps. */
+  learn(gates: readonly Gate[]): void
+  /** How often in a row GitHub asked to wait. */
+  tries(repository: string): number
+  /** GitHub has answered a dispatch: the gate is open, and attempts are counted from zero. */
+  reopen(repository: string): void
+  /** All that are closed. */
+  allClosed(): Gate[]
+  /** Whether GitHub has rejected the credential since it last answered a dispatch. */
+  isRejected(): boolean
+}
+
+/** GitHub limits requests, or rejects the credential. */
+export type GateCause = 'limit' | 'credential'
+
+/** A request that was not sent, since its gate is closed. */
+export class GateClosedError extends Error {
+  readonly until: number
+  readonly reason: string
+  constructor({ closedUntil, reason }: Gate) {
+    super(`Nothing is sent to GitHub until ${new Date(closedUntil).toISOString()}: ${reason}`)
+    this.name = 'GateClosedError'
+    this.until = closedUntil
+    this.reason = reason
+  }
+}
+
+/** GitHub's limits last an hour at most; a longer time is cut to this. */
+const LONGEST_CLOSED_MS = 3_600_000
+/** A time further from now than this is outdated, or comes from a clock that was set. */
+const FURTHEST_MS = LONGEST_CLOSED_MS + 60_000
+
+/** @param onClose called with each gate that closes, and why */
+export function createRateLimitGate(
+  auth: Config['github']['auth'],
+  clock: () => number,
+  onClose: (gate: Gate, cause: GateCause) => void = () => {},
+): RateLimitGate {
+  const entries = new Map<string, Entry>()
+  const shared = 'token' in auth ? `token:${digest(auth.token)}` : null
+  const scope = (repository: string) => shared ?? `owner:${repository.replace(/\/.*/, '').toLowerCase()}`
+
+  function find(key: string) {
+    const entry = entries.get(key)
+    if (entry && Math.abs(entry.until - clock()) > FURTHEST_MS) entries.delete(key)
+    return entries.get(key)
+  }
+
+  function raise(key: string, until: number, reason: string, cause: GateCause): Gate {
+    const now = clock()
+    const known = find(key)
+    // Of several requests that were under way, the longest wait applies.
+    const next = Math.min(until, now + LONGEST_CLOSED_MS)
+    const isAgain = !known || known.until <= now
+    const later = known && known.until > next ? known : { until: next, reason, cause }
+    entries.set(key, { ...later, tries: (known?.tries ?? 0) + (isAgain ? 1 : 0) })
+    return { scope: key, closedUntil: later.until, reason: later.reason }
+  }
+
+  function toGate(key: string): Gate | null {
+    const entry = find(key)
+    if (!entry || entry.until <= clock()) return null
+    return { scope: key, closedUntil: entry.until, reason: entry.reason }
+  }
+
+  return {
+    shared,
+    closed: repository => toGate(scope(repository)),
+    close(repository, until, reason, cause) {
+      onClose(raise(scope(repository), until, reason, cause), cause)
+    },
+    learn(gates) {
+      const now = clock()
+      for (const { scope, closedUntil, reason } of gates) {
+        const known = find(scope)
+        if (closedUntil > Math.max(now, known?.until ?? 0) && closedUntil <= now + FURTHEST_MS)
+          raise(scope, closedUntil, reason, known?.cause ?? 'limit')
+      }
+    },
+    tries: repository => find(scope(repository))?.tries ?? 0,
+    reopen(repository) {
+      const key = scope(repository)
+      // An answer to a request that was sent before the gate closed does not open it.
+      if ((find(key)?.until ?? 0) <= clock()) entries.delete(key)
+    },
+    allClosed: () => [...entries.keys()].map(toGate).filter(gate => gate !== null),
+    isRejected: () => [...entries.keys()].some(key => find(key)?.cause === 'credential'),
+  }
+}
+
+interface Entry {
+  until: number
+  reason: string
+  cause: GateCause
+  tries: number
+}
+
+/** Identifies a token without revealing it. */
+const digest = (token: string) => createHash('sha256').update(token).digest('base64url').slice(0, 16)
+
+const LIMITED = 'GitHub limits how fast this credential may work'
+const OVERLOADED = 'GitHub fails for now, and asks to wait'
+
+/**
+ * How long GitHub asks to wait, where an error is its limit, or a failure for which it names a time. `until`:
+ * milliseconds since 1970; `reason`: a clause for Port's log, which GitHub's answer follows in brackets.
+ *
+ * @param tries how often in a row GitHub asked to wait before
+ * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+ */
+export function readLimit(
+  error: unknown,
+  now: number,
+  tries: number,
+): { until: number; reason: string; answer: string } | null {
+  const response = findResponse(error)
+  if (!response) return null
+  const { status, data } = response
+  const headers = { get: (name: string) => (response.headers as Named)[name] ?? null }
+  const isFailure = status >= 500 && headers.get('retry-after') !== null
+  if (!isFailure && status !== 429 && !(status === 403 && isLimit(headers, data))) return null
+  // GitHub's times are by its own clock, which may differ from this one.
+  const offset = (Date.parse(headers.get('date') ?? '') || now) - now
+  const asked = readRetryAt(headers, now + offset, LONGEST_CLOSED_MS)
+  const until = asked === null ? now + 60_000 * 2 ** Math.min(tries, 5) : asked - offset
+  return {
+    until: Math.min(until, now + LONGEST_CLOSED_MS),
+    reason: isFailure ? OVERLOADED : LIMITED,
+    answer: `${status}: ${readMessage(data)}`,
+  }
+}
+
+type Named = Record<string, string | undefined>
+
+function isLimit(headers: { get(name: string): string | null }, data: unknown): boolean {
+  const text = typeof data === 'string' ? data : readMessage(data)
+  return (
+    headers.get('retry-after') !== null ||
+    headers.get('x-ratelimit-remaining') === '0' ||
+    /rate limit|abuse detection|too quickly/i.test(text)
+  )
+}

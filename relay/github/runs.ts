@@ -1,0 +1,177 @@
+import { RequestError } from '@octokit/request-error'
+import type { Credential } from './credentials.ts'
+import { type DispatchPolicy, postDispatch } from './dispatch.ts'
+import { cleanText, mustBeGitHub, readMessage } from './response.ts'
+
+/** A workflow run as GitHub's list and its webhooks show it. Times are milliseconds since 1970. */
+export interface WorkflowRun {
+  id: number
+  attempt: number
+  /** The workflow that it is a run of; null where GitHub does not name it. */
+  workflowId: number | null
+  /** File name of that workflow; null where GitHub does not name it. */
+  workflow: string | null
+  /** The branch or tag that it runs on; null where GitHub does not name it. */
+  ref: string | null
+  /** What starts it, such as `repository_dispatch`. */
+  event: string
+  /** The workflow's `run-name`; without one the event type of the dispatch. */
+  title: string
+  /** `completed` when it has ended, `waiting` for the reviewers of an environment; GitHub adds values. */
+  status: string
+  /** GitHub adds values; null while it runs. */
+  conclusion: string | null
+  url: string
+  createdAt: number
+  updatedAt: number
+}
+
+/** What GitHub gives, of which older servers and webhooks leave out parts. */
+export interface GivenRun {
+  id: number
+  run_attempt?: number | null
+  workflow_id?: number | null
+  path?: string | null
+  head_branch?: string | null
+  event?: string | null
+  display_title?: string | null
+  name?: string | null
+  status?: string | null
+  conclusion?: string | null
+  html_url?: string | null
+  created_at?: string | null
+  updated_at?: string | null
+}
+
+export function toWorkflowRun(run: GivenRun): WorkflowRun {
+  const createdAt = Date.parse(run.created_at ?? '') || 0
+  return {
+    id: run.id,
+    attempt: run.run_attempt ?? 1,
+    workflowId: run.workflow_id ?? null,
+    // `.github/workflows/deploy.yml@main` in some answers.
+    workflow:
+      run.path
+        ?.replace(/(\.ya?ml)@.*$/s, '$1')
+        .split('/')
+        .at(-1) ?? null,
+    ref: run.head_branch ?? null,
+    event: run.event ?? 'unknown',
+    title: cleanText(run.display_title ?? run.name ?? ''),
+    status: run.status ?? 'unknown',
+    conclusion: run.conclusion ?? null,
+    url: run.html_url ?? '',
+    createdAt,
+    updatedAt: Date.parse(run.updated_at ?? '') || createdAt,
+  }
+}
+
+/** What a conditional request gave: null when nothing changed since `etag`, which GitHub's limit does not count. */
+interface Tagged<T> {
+  data: T | null
+  etag: string | null
+}
+
+/** Reads workflow runs. Every function throws what Octokit throws, or CredentialError. */
+export interface RunReader {
+  /** The page of runs that this event started, newest first, 100 each. */
+  runsPage(
+    repository: string,
+    page: number,
+    etag: string | null,
+    event: string,
+  ): Promise<Tagged<WorkflowRun[]>>
+  run(repository: string, id: number, etag: string | null): Promise<Tagged<WorkflowRun>>
+  /** Names of the workflows of the default branch, with their state: `active`, `disabled_manually`, … */
+  workflows(repository: string): Promise<{ name: string; state: string }[]>
+}
+
+const PAGE = 100
+
+export function createRunReader(credential: Credential): RunReader {
+  return {
+    runsPage: (repository, page, etag, event) =>
+      credential.use(repository, async (octokit, at) => {
+        // The same address each time, so that the ETag holds: no `created` filter that moves.
+        return tagged(
+          octokit.actions.listWorkflowRunsForRepo({
+            ...at,
+            event,
+            per_page: PAGE,
+            page,
+            headers: conditional(etag),
+          }),
+          etag,
+          data => data.workflow_runs.map(toWorkflowRun),
+        )
+      }),
+    run: (repository, id, etag) =>
+      credential.use(repository, async (octokit, at) => {
+        const headers = conditional(etag)
+        return tagged(octokit.actions.getWorkflowRun({ ...at, run_id: id, headers }), etag, data => {
+          mustBeGitHub(data.id === id)
+          return toWorkflowRun(data)
+        })
+      }),
+    workflows: repository =>
+      credential.use(repository, async (octokit, at) => {
+        const { data } = await octokit.actions.listRepoWorkflows({ ...at, per_page: 100 })
+        return data.workflows.map(({ name, state }) => ({ name: cleanText(name), state }))
+      }),
+  }
+}
+
+const conditional = (etag: string | null) => (etag ? { 'if-none-match': etag } : {})
+
+async function tagged<D, T>(
+  request: Promise<{ data: D; headers: { etag?: string } }>,
+  etag: string | null,
+  read: (data: D) => T,
+): Promise<Tagged<T>> {
+  try {
+    const { data, headers } = await request
+    return { data: read(data), etag: headers.etag ?? null }
+  } catch (error) {
+    if (error instanceof RequestError && error.status === 304) return { data: null, etag }
+    throw error
+  }
+}
+
+/** Ends workflow runs; the credential needs Actions: write. Every function throws what Octokit throws, or CredentialError. */
+export interface RunControl {
+  /** Cancels a run; its jobs still run steps with `if: always()`, and post steps. `ended`: it has ended already. */
+  cancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
+  /** For a run that {@link RunControl.cancelRun} had no effect on: nothing more of it runs, post steps included. */
+  forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
+}
+
+export function createRunControl(credential: Credential, policy: DispatchPolicy): RunControl {
+  const post = (route: 'cancel' | 'force-cancel', repository: string, runId: number) =>
+    credential.use(repository, async octokit => {
+      try {
+        const address = `/actions/runs/{run_id}/${route}`
+        const answer = await postDispatch(
+          octokit,
+          repository,
+          address,
+          { placeholders: { run_id: runId } },
+          policy,
+        )
+        if ('foreign' in answer) throw new Error(answer.foreign)
+        return 'accepted'
+      } catch (error) {
+        if (isEnded(error)) return 'ended'
+        throw error
+      }
+    })
+  return {
+    cancelRun: (repository, runId) => post('cancel', repository, runId),
+    forceCancelRun: (repository, runId) => post('force-cancel', repository, runId),
+  }
+}
+
+/** A 409 may also be of a re-run that has not begun yet. */
+function isEnded(error: unknown): boolean {
+  if (!(error instanceof RequestError) || error.status !== 409 || !error.response) return false
+  return !/not yet/i.test(readMessage(error.response.data))
+}

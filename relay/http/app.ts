@@ -1,0 +1,113 @@
+import { type Context, Hono } from 'hono'
+import { createRoles, logCalls } from '../admin/auth.ts'
+import type { Metrics } from '../admin/metrics.ts'
+import type { Admin } from '../admin/routes.ts'
+import type { Config } from '../config/config.ts'
+import { createCancel } from '../intake/cancel.ts'
+import { createOnFirstUse } from '../intake/first-use.ts'
+import { createReceive, type ReceiveDeps } from '../intake/receive.ts'
+import { createVerify } from '../intake/verify.ts'
+import type { Trouble } from '../log.ts'
+import type { Store } from '../store/store.ts'
+import type { ApplyEvent } from '../workers/apply.ts'
+import { answerProblem, Problem, refuseOthers } from './problem.ts'
+import { logRefusals, type RefusalDeps } from './refusals.ts'
+import { bearer } from './request.ts'
+
+export interface AppDeps {
+  config: Config
+  store: Store
+  apply: ApplyEvent
+  /** The wall clock; milliseconds since 1970. */
+  clock: () => number
+  /** Aborted once this relay dispatches nothing more. */
+  stopping?: AbortSignal
+  log: ReceiveDeps['log'] & { error: (fields: object, message: string) => void }
+  /** The log for trouble that repeats itself. */
+  trouble: Pick<Trouble, 'error'>
+  metrics?: Metrics
+  /** `GET /readyz` */
+  giveReadiness: (c: Context) => Promise<Response>
+  /** `GET /metrics` */
+  giveMetrics?: (c: Context) => Promise<Response>
+  /** `/report/…` */
+  reports?: Hono
+  admin?: Admin
+  /** `POST /github` */
+  receiveGitHub?: (c: Context) => Promise<Response>
+}
+
+const FAILED = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
+/** Those that a Port action may have. */
+const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
+
+/** Every route of the relay. */
+export function createApp(deps: AppDeps): Hono {
+  const { config, store, apply, reports, receiveGitHub, admin, log, trouble, metrics } = deps
+  const { trustedProxies } = config
+  const app = new Hono()
+  const verify = createVerify(config, deps.clock)
+  const onAccepted: ReceiveDeps['onAccepted'] = (result, seconds) => {
+    metrics?.webhook(result)
+    if (seconds !== null) metrics?.webhookDuration(seconds)
+  }
+  const onFirstUse = createOnFirstUse({ store, trouble })
+  const receive = createReceive({ ...deps, verify, onFirstUse, onAccepted })
+  app.use('/webhook/cancel', async (c, next) => {
+    await next()
+    if (c.res.ok) metrics?.webhook('cancellation')
+  })
+  app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, trouble }))
+  refuseOthers(app, ['/webhook/cancel'], 'POST', 'Cancellations come as POST.')
+  // One handler for all methods: Hono would compose two of them anew for each webhook.
+  const webhook = (c: Context) => {
+    if (METHODS.includes(c.req.method)) return receive(c)
+    throw new Problem(
+      405,
+      "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
+      { allow: METHODS.join(', ') },
+    )
+  }
+  app.all('/webhook', webhook).all('/webhook/:owner/:repo', webhook)
+  if (receiveGitHub) {
+    app.post('/github', receiveGitHub)
+    refuseOthers(app, ['/github'], 'POST', "GitHub's webhooks come as POST.")
+  }
+  if (reports) {
+    app.use('/report/*', async (c, next) => {
+      await next()
+      metrics?.report(c.res.status)
+    })
+    app.route('/report', reports)
+  }
+  const roles = createRoles(config)
+  app.use(
+    '/api/*',
+    logCalls({ trustedProxies, log }, 'the admin API was called', c => roles.of(bearer(c))),
+  )
+  if (admin) app.route('/api', admin.api).route('/', admin.dashboard)
+  app.get('/healthz', c => c.json({ ok: true }))
+  app.get('/readyz', deps.giveReadiness)
+  if (deps.giveMetrics) {
+    app.get('/metrics', deps.giveMetrics)
+    refuseOthers(app, ['/metrics'], 'GET, HEAD', 'Metrics are read by GET.')
+  }
+  refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Health checks come as GET.')
+  const onRefusal: RefusalDeps['onRefusal'] = (c, refusal) => {
+    metrics?.webhook(refusal.status)
+    admin?.refusals.note(c, refusal)
+  }
+  const logRefusal = logRefusals({ trustedProxies, log, onRefusal })
+  app.notFound(c => {
+    const problem = new Problem(404, `There is nothing at ${c.req.path}: Port's webhooks go to /webhook.`)
+    logRefusal(c, problem)
+    return answerProblem(c, problem)
+  })
+  app.onError((error, c) => {
+    const problem = error instanceof Problem ? error : new Problem(500, FAILED)
+    if (problem !== error) log.error({ err: error }, 'a request failed')
+    logRefusal(c, problem)
+    return answerProblem(c, problem)
+  })
+  return app
+}

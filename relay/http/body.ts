@@ -1,0 +1,151 @@
+import { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
+import type { HttpBindings } from '@hono/node-server'
+import type { Context } from 'hono'
+import { BOUNDS } from '../config/limits.ts'
+import type { BodyRoom } from './body-memory.ts'
+import { Problem } from './problem.ts'
+
+/** A sender that writes slowly may begin with small pieces. */
+const FIRST_PIECES = 200
+
+/**
+ * The body's bytes, as they arrived.
+ *
+ * @param maxBytes a larger one is refused: by its announced length before it is read, else as soon as it
+ *   grows past the limit
+ * @throws Problem 413; 400 where the sender hung up; 503 or 408 where the body was dropped
+ */
+export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Promise<Uint8Array> {
+  const announced = checkLength(c, maxBytes)
+  let body = NOTHING
+  let length = 0
+  let pieces = 0
+  try {
+    await eachChunk(c, room, chunk => {
+      if (++pieces > FIRST_PIECES && length < pieces * BOUNDS.bodyPiece.value) throw TOO_SMALL
+      const needed = length + chunk.length
+      if (needed > maxBytes) throw tooLarge(maxBytes)
+      if (length === 0) {
+        room.take(needed)
+        body = chunk
+      } else {
+        // Copied into one buffer: keeping a chunk of one byte costs hundreds of bytes.
+        if (needed > body.length) {
+          // Grows with what has arrived, not with what is announced: an announcement alone takes no memory.
+          const size = Math.max(needed, Math.min(2 * needed, announced ?? maxBytes))
+          room.take(size - body.length)
+          const grown = Buffer.allocUnsafeSlow(size)
+          grown.set(body)
+          body = grown
+        }
+        body.set(chunk, length)
+      }
+      length = needed
+    })
+    return body.subarray(0, length)
+  } catch (error) {
+    if (error instanceof Problem) throw error
+    throw new Problem(400, 'The body did not arrive whole.')
+  } finally {
+    // The request keeps what listens to it, and with it this variable.
+    body = NOTHING
+  }
+}
+
+const NOTHING = new Uint8Array(0)
+
+const TOO_SMALL = new Problem(
+  400,
+  `The body arrives in pieces of less than ${BOUNDS.bodyPiece.value} bytes: send it with a Content-Length, or in larger chunks.`,
+  { connection: 'close' },
+)
+
+/** From Node's own request where there is one: a web stream around it costs more. What `take` throws ends it. */
+function eachChunk(
+  c: Context,
+  room: BodyRoom,
+  take: (chunk: Uint8Array<ArrayBuffer>) => void,
+): Promise<void> {
+  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
+  const stream = incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)
+  return new Promise((resolve, reject) => {
+    const stop = (problem: unknown) => {
+      stream.off('data', onData)
+      // The rest is not read: the refusal still has to be answered. Of small pieces, those that are here would pile up.
+      if (problem === TOO_SMALL) stream.resume()
+      else stream.pause()
+      reject(problem)
+    }
+    const onData = (chunk: Buffer<ArrayBuffer>) => {
+      try {
+        take(chunk)
+      } catch (error) {
+        stop(error)
+      }
+    }
+    room.arrive(stop)
+    // Not Node's `finished`, which listens to more than a request has and costs as much as the signature.
+    const onClose = () => {
+      if (!stream.readableEnded) reject(new Error('closed'))
+    }
+    if (stream.closed) onClose()
+    else stream.on('end', resolve).on('error', reject).on('close', onClose).on('data', onData)
+  })
+}
+
+/**
+ * @returns the length that the body is announced with; null where it is not
+ * @throws Problem 413 for one that is too large
+ */
+export function checkLength(c: Context, maxBytes: number): number | null {
+  const announced = c.req.header('content-length')
+  if (announced !== undefined && Number(announced) > maxBytes) throw tooLarge(maxBytes)
+  return announced === undefined || c.req.header('transfer-encoding') !== undefined ? null : Number(announced)
+}
+
+function tooLarge(maxBytes: number): Problem {
+  return new Problem(413, `The body is larger than RELAY_MAX_BODY allows (${maxBytes} bytes).`, {
+    connection: 'close',
+  })
+}
+
+/** GitHub's own JSON parser stops at 100; the client payload adds a few levels of its own. */
+export const MAX_DEPTH = BOUNDS.jsonDepth.value
+
+/** Fewer digits are no number above 1.8e308, unless they have an exponent. */
+const MANY_DIGITS = 200
+
+/** What valid JSON looks like from outside of its strings; without recursion, and no string is decoded. */
+export function scanJson(json: Uint8Array): {
+  /** How deep it is nested. */
+  depth: number
+  /** How many keys its objects have in all. */
+  keys: number
+  /** Whether a number has an exponent or very many digits: no other one may be infinite. */
+  mayOverflow: boolean
+} {
+  let level = 0
+  let depth = 0
+  let keys = 0
+  let digits = 0
+  let mayOverflow = false
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i] as number
+    if (byte >= 0x30 && byte <= 0x39) {
+      if (++digits >= MANY_DIGITS) mayOverflow = true
+      continue
+    }
+    // The point of a number.
+    if (byte === 0x2e) continue
+    if (digits > 0 && (byte === 0x65 || byte === 0x45)) mayOverflow = true
+    digits = 0
+    if (byte === 0x22) {
+      for (i++; i < json.length && json[i] !== 0x22; i++) if (json[i] === 0x5c) i++
+    } else if (byte === 0x7b || byte === 0x5b) {
+      if (++level > depth) depth = level
+    } else if (byte === 0x7d || byte === 0x5d) level--
+    else if (byte === 0x3a) keys++
+  }
+  return { depth, keys, mayOverflow }
+}

@@ -1,0 +1,72 @@
+import { setGlobalProxyFromEnv } from 'node:http'
+import { BOUNDS } from '../config/limits.ts'
+
+type Env = Record<string, string | undefined>
+
+const PROXIES = ['HTTPS_PROXY', 'HTTP_PROXY', 'https_proxy', 'http_proxy']
+
+/** The proxies that an environment names; blank variables count as unset. */
+export function proxiesOf(env: Env): [name: string, url: string][] {
+  return PROXIES.map((name): [string, string] => [name, env[name]?.trim() ?? '']).filter(
+    ([, url]) => url !== '',
+  )
+}
+
+/** What is wrong with the proxies, a sentence each, without their values: they may hold a password. */
+export function proxyProblems(env: Env): string[] {
+  return proxiesOf(env)
+    .filter(([, url]) => !isProxy(url))
+    .map(
+      ([name]) =>
+        `${name} must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25`,
+    )
+}
+
+function isProxy(text: string): boolean {
+  const url = /^https?:\/\/\S+$/i.test(text) ? URL.parse(text) : null
+  if (url?.pathname !== '/' || /[?#]/.test(text)) return false
+  try {
+    decodeURIComponent(`${url.username}${url.password}`)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const THIS_MACHINE = ['localhost', '127.0.0.1', '[::1]']
+
+/**
+ * Sends all requests through the proxy that the environment names, except those to `NO_PROXY` and to this machine. A
+ * proxy that is not well-formed is left to those who read the configuration: they report it with all else.
+ *
+ * @param env the process's own: Node reads that too, and fails on a blank one, so that blank ones are removed
+ */
+export function useProxy(env: Record<string, string | undefined>): void {
+  const proxies = Object.fromEntries(proxiesOf(env))
+  if (Object.keys(proxies).length === 0 || proxyProblems(env).length > 0) return
+  for (const name of PROXIES) if (proxies[name] === undefined) delete env[name]
+  const direct = [env.NO_PROXY || env.no_proxy, ...THIS_MACHINE].filter(Boolean).join(',')
+  setGlobalProxyFromEnv({ ...proxies, NO_PROXY: direct, no_proxy: direct })
+}
+
+/**
+ * As `fetch`, but the whole answer has arrived.
+ *
+ * @throws what `fetch` throws, also where the body is cut; Error where it is larger than the bound, whatever it is
+ *   compressed to
+ */
+export async function fetchBounded(url: string, init?: RequestInit): Promise<Response> {
+  const answer = await fetch(url, init)
+  const { body, headers, status, statusText } = answer
+  if (body === null) return answer
+  const most = BOUNDS.answer.value
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of body) {
+    length += chunk.byteLength
+    if (length > most) throw new Error(`the answer has more than ${most} bytes`)
+    chunks.push(chunk)
+  }
+  const whole = new Response(Buffer.concat(chunks), { status, statusText, headers })
+  return Object.defineProperty(whole, 'url', { value: answer.url })
+}

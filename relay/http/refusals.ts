@@ -1,0 +1,89 @@
+import type { Context } from 'hono'
+import { BOUNDS } from '../config/limits.ts'
+import { isRepository } from '../config/routes.ts'
+import type { Problem } from './problem.ts'
+import { requestFields, senderAddress } from './request.ts'
+
+/** A webhook of Port that was refused; what is the same again is counted. Times are milliseconds since 1970. */
+export interface Refusal {
+  firstAt: number
+  lastAt: number
+  count: number
+  status: number
+  /** What the sender was answered. */
+  reason: string
+  /** Its address; of IPv6, its network. */
+  sender: string
+  /** The repository that the URL names. */
+  repository: string | null
+}
+
+/** What the relay has refused since it was started, in memory: a sender that nobody knows causes no write. */
+export interface Refusals {
+  /** When the relay was started. */
+  since: number
+  note(c: Context, problem: Problem): void
+  /** The latest first. */
+  list(limit: number): Refusal[]
+}
+
+const MAX_REASON = 400
+
+/** @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For */
+export function createRefusals(trustedProxies: number, clock: () => number): Refusals {
+  // In the order of the last time.
+  const kept = new Map<string, Refusal>()
+  return {
+    since: clock(),
+    note(c, { status, message }) {
+      const sender = senderAddress(c, trustedProxies)
+      const repository = c.req.path.split('/').slice(2).join('/')
+      const reason = message.slice(0, MAX_REASON)
+      const key = `${status} ${sender} ${repository.slice(0, 200)} ${reason}`
+      const now = clock()
+      const known = kept.get(key)
+      if (known) {
+        known.lastAt = now
+        known.count++
+        kept.delete(key)
+        kept.set(key, known)
+        return
+      }
+      const named = isRepository(repository) ? repository : null
+      kept.set(key, { firstAt: now, lastAt: now, count: 1, status, reason, sender, repository: named })
+      if (kept.size > BOUNDS.refused.value) kept.delete(kept.keys().next().value as string)
+    },
+    list: limit => [...kept.values()].slice(-limit).reverse(),
+  }
+}
+
+const SENDERS: [path: RegExp, name: 'Port' | 'GitHub'][] = [
+  [/^\/webhook(\/|$)/, 'Port'],
+  [/^\/github$/, 'GitHub'],
+]
+
+/** Set by a handler whose webhook is persisted: what follows, such as the wait for its dispatch, refuses nothing. */
+export const PERSISTED = 'persisted'
+
+export interface RefusalDeps {
+  trustedProxies: number
+  log: { info: (fields: object, message: string) => void }
+  /** Called with each webhook of Port that is refused. */
+  onRefusal: (c: Context, refusal: Problem) => void
+}
+
+/**
+ * Logs webhooks that are refused: with the answer's status and sentence, and the sender's address.
+ *
+ * @returns a function that is called with every request that is refused, whatever it was
+ */
+export function logRefusals(deps: RefusalDeps): (c: Context, refusal: Problem) => void {
+  const { trustedProxies, log, onRefusal } = deps
+  return (c, refusal) => {
+    const sender = SENDERS.find(([path]) => path.test(c.req.path))?.[1]
+    if (!sender || c.get(PERSISTED)) return
+    const { status } = refusal
+    if (sender === 'Port') onRefusal(c, refusal)
+    log.info(requestFields(c, trustedProxies, status, refusal), `a webhook of ${sender} is refused`)
+  }
+}

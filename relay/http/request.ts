@@ -1,0 +1,53 @@
+import { isIPv6 } from 'node:net'
+import type { HttpBindings } from '@hono/node-server'
+import type { Context } from 'hono'
+import { refusalOf } from './problem.ts'
+
+/**
+ * The network address that a request comes from: that of the connection, or, behind proxies, the one that the
+ * outermost trusted proxy has appended to X-Forwarded-For. An IPv6 address counts as its /64 network, which is
+ * what one customer has.
+ *
+ * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For; entries
+ *   further left come from the sender and are ignored
+ */
+export function senderAddress(c: Context, trustedProxies: number): string {
+  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
+  const connection = incoming?.socket?.remoteAddress ?? ''
+  if (trustedProxies === 0) return networkOf(connection)
+  const forwarded = (c.req.header('x-forwarded-for') ?? '').split(',')
+  const address = forwarded.at(-trustedProxies)?.trim()
+  return networkOf(address || connection)
+}
+
+/** An address as senders are counted by: that of an IPv6 address is its /64 network. */
+export function networkOf(address: string): string {
+  // IPv4 without a port, which needs no test for IPv6.
+  if (!address.includes(':')) return address
+  const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address
+  if (!isIPv6(bare)) return /^[\d.]+:\d+$/.test(bare) ? bare.slice(0, bare.indexOf(':')) : bare
+  const mapped = bare.lastIndexOf(':') + 1
+  if (bare.includes('.')) return bare.slice(mapped)
+  const [head = '', tail] = bare.split('::')
+  const first = head.split(':').filter(Boolean)
+  if (tail === undefined) return first.slice(0, 4).join(':')
+  const last = tail.split(':').filter(Boolean)
+  const zeros = Array<string>(8 - first.length - last.length).fill('0')
+  return [...first, ...zeros, ...last].slice(0, 4).join(':')
+}
+
+const LONGEST_PATH = 200
+
+/** A request and its answer, for the log. */
+export const requestFields = (c: Context, trustedProxies: number, status: number, error?: Error) => ({
+  method: c.req.method,
+  path: c.req.path.slice(0, LONGEST_PATH),
+  status,
+  ...(status >= 400 && { reason: refusalOf(error) }),
+  address: senderAddress(c, trustedProxies),
+})
+
+/** The token of `Authorization: Bearer …`, or null. */
+export function bearer(c: Context): string | null {
+  return /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
+}

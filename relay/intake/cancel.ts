@@ -1,0 +1,85 @@
+import type { Context } from 'hono'
+import { isObject, type Json, type JsonObject, runKind } from '../../port/types.ts'
+import { OPEN_STATES } from '../delivery/delivery.ts'
+import { Problem } from '../http/problem.ts'
+import type { Trouble } from '../log.ts'
+import { runKey } from '../store/sql/intake.ts'
+import type { Store } from '../store/store.ts'
+import type { ApplyEvent } from '../workers/apply.ts'
+import type { OnFirstUse } from './first-use.ts'
+import { parseBody } from './parse.ts'
+import type { VerifiedWebhook, VerifyWebhook } from './verify.ts'
+
+export interface CancelDeps {
+  store: Pick<Store, 'list'>
+  apply: ApplyEvent
+  verify: VerifyWebhook
+  onFirstUse: OnFirstUse
+  trouble: Pick<Trouble, 'error'>
+}
+
+/**
+ * `POST /webhook/cancel`: signed like every webhook. Accepts the event of Port's automation on `RUN_UPDATED`, where a
+ * person ended a run that was in progress, or `{"run_id": "r_…"}`. An end that the relay or the action has reported
+ * cancels nothing.
+ *
+ * @throws Problem 400, 401, 413, 422, 503
+ */
+export function createCancel({
+  store,
+  apply,
+  verify,
+  onFirstUse,
+  trouble,
+}: CancelDeps): (c: Context) => Promise<Response> {
+  return c => verify(c, webhook => onFirstUse(c, webhook.use, () => cancel(c, webhook)))
+
+  async function cancel(c: Context, { organisation, body, room }: VerifiedWebhook): Promise<Response> {
+    const asked = readCancel(parseBody(body) as Json | undefined)
+    if ('ignored' in asked) return c.json({ ignored: asked.ignored }, 200)
+    const { runId } = asked
+    try {
+      const dedupeKeys = [runKey(organisation, runId)]
+      const [delivery] = await store.list({ dedupeKeys }, { limit: 1 })
+      room.release()
+      if (!delivery) return c.json({ ignored: `the relay has no delivery of run ${runId}` }, 200)
+      const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
+      const answer = { delivery: delivery.id, run_id: runId, state: now.state }
+      if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(answer, 202)
+      return c.json({ ...answer, ignored: `the delivery has ended as ${now.state}` }, 200)
+    } catch (error) {
+      trouble.error({ err: error }, 'a cancellation was not accepted: database unavailable')
+      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
+        'retry-after': '10',
+      })
+    }
+  }
+}
+
+/** The run to cancel that a body names, or why it names none. */
+function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
+  const given = isObject(body) ? body : {}
+  // Alone: the signature is not of the address, and the body of an action may have a run_id beside its inputs.
+  if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
+    if (Object.keys(given).length === 1) return { runId: given.run_id }
+    throw new Problem(422, 'A "run_id" cancels only where the body has no other key: remove the others.')
+  }
+  // The event as it is, or within the whole context of the automation.
+  const event = isObject(given.event) ? given.event : given
+  const diff = isObject(event.diff) ? event.diff : {}
+  const [before, after] = [diff.before, diff.after].map(side => (isObject(side) ? side : null))
+  if (!before || !after || typeof after.id !== 'string' || runKind(after.id) === 'none') {
+    throw new Problem(
+      422,
+      'No run to cancel is named: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.',
+    )
+  }
+  if (before.status !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(String(after.status))) {
+    return { ignored: `run ${after.id} went from ${String(before.status)} to ${String(after.status)}` }
+  }
+  if (originOf(event) === 'API') return { ignored: `run ${after.id} was ended through Port's API` }
+  return { runId: after.id }
+}
+
+/** People end runs in Port's UI; the action, which may report directly, through its API. */
+const originOf = (event: JsonObject) => (isObject(event.trigger) ? event.trigger.origin : undefined)

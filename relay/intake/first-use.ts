@@ -1,0 +1,83 @@
+import type { Context } from 'hono'
+import type { FirstUse, SignatureUse } from '../delivery/delivery.ts'
+import { Problem, type ProblemStatus } from '../http/problem.ts'
+import type { Trouble } from '../log.ts'
+import { SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
+
+export interface FirstUseDeps {
+  store: Pick<Store, 'firstUse' | 'rememberUse'>
+  trouble: Pick<Trouble, 'error'>
+}
+
+/** Handles a webhook whose signature may have been used before, and remembers how it was answered. */
+export type OnFirstUse = (
+  c: Context,
+  use: SignatureUse,
+  handle: () => Promise<Response>,
+  options?: {
+    /** The handler remembers the uses that it accepts, and looks for them itself. */
+    remembers: boolean
+  },
+) => Promise<Response>
+
+/**
+ * A signature is of the time and the body, not of the address: whoever has seen a webhook could send it to another one.
+ * It is refused there, and gets its first response again at the same address. A response of 429 or 5xx, which asks the
+ * sender to send the webhook again, does not count.
+ *
+ * @returns a function that throws Problem 409 for another address, and 503 if the database is unavailable
+ */
+export function createOnFirstUse({ store, trouble }: FirstUseDeps): OnFirstUse {
+  return async (c, use, handle, { remembers } = { remembers: false }) => {
+    const before = remembers ? null : await stored(store.firstUse(use.digest))
+    if (before) return repeat(c, use, before)
+    let response: Response | undefined
+    let refusal: Problem | undefined
+    try {
+      response = await handle()
+      if (remembers) return response
+    } catch (error) {
+      if (error instanceof SignatureUsed) return repeat(c, use, error.first)
+      if (!(error instanceof Problem) || error.status === 429 || error.status >= 500) throw error
+      refusal = error
+    }
+    const answer = {
+      status: refusal?.status ?? response?.status ?? 0,
+      body: refusal?.message ?? (await response?.clone().text()) ?? '',
+    }
+    const first = await stored(store.rememberUse(use, answer))
+    if (first && (first.address !== use.address || first.status !== null)) return repeat(c, use, first)
+    if (refusal) throw refusal
+    return response as Response
+  }
+
+  async function stored<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer
+    } catch (error) {
+      if (!(error instanceof StoreBusy))
+        trouble.error({ err: error }, 'a webhook was refused: database unavailable')
+      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
+        'retry-after': '10',
+      })
+    }
+  }
+}
+
+function repeat(c: Context, use: SignatureUse, { address, status, body }: FirstUse): Response {
+  if (address !== use.address) {
+    throw new Problem(
+      409,
+      'A webhook with this signature has come to another address. The address is not signed, so one signature counts for one address: send each webhook to one URL.',
+    )
+  }
+  if (status === null) throw anotherRun()
+  if (status >= 400) throw new Problem(status as ProblemStatus, body ?? '')
+  return c.body(body ?? '', status as 200, { 'content-type': 'application/json' })
+}
+
+export const anotherRun = () =>
+  new Problem(
+    409,
+    'A webhook with this signature has come for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
+  )

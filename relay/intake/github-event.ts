@@ -1,0 +1,122 @@
+import { z } from 'zod'
+import { readReviewers } from '../github/approvals.ts'
+import { cleanText } from '../github/response.ts'
+import { toWorkflowRun, type WorkflowRun } from '../github/runs.ts'
+
+/** A webhook of GitHub's, as far as the relay needs it. */
+export type WebhookEvent =
+  | { kind: 'workflow_run'; repository: string; run: WorkflowRun }
+  | {
+      kind: 'workflow_job'
+      repository: string
+      runId: number
+      /** `waiting`: for the protection rules of an environment. GitHub adds values. */
+      status: string
+    }
+  | {
+      kind: 'deployment_review'
+      /** `requested`, `approved`, `rejected`. */
+      action: string
+      repository: string
+      runId: number
+      environments: string[]
+      /** Logins of people and names of teams. */
+      reviewers: string[]
+      /** The login of who decided; null while it is requested. */
+      approver: string | null
+      comment: string
+    }
+
+// No more than is needed, and nothing required that older servers leave out: GitHub adds conclusions and statuses, and
+// name, actor, branch and conclusion may be null.
+const text = z.string().nullish().catch(null)
+const whole = z.number().int().nullish().catch(null)
+const id = z.number().int()
+const repository = z.object({ full_name: z.string() })
+const person = z.object({ login: text, name: text }).nullish().catch(null)
+const jobRun = z.object({ environment: text }).nullish().catch(null)
+
+const EVENTS = {
+  workflow_run: z
+    .object({
+      repository,
+      workflow_run: z.object({
+        id,
+        run_attempt: whole,
+        workflow_id: whole,
+        path: text,
+        head_branch: text,
+        event: text,
+        display_title: text,
+        name: text,
+        status: text,
+        conclusion: text,
+        html_url: text,
+        created_at: text,
+        updated_at: text,
+      }),
+    })
+    .transform(
+      (body): WebhookEvent => ({
+        kind: 'workflow_run',
+        repository: body.repository.full_name,
+        run: toWorkflowRun(body.workflow_run),
+      }),
+    ),
+  workflow_job: z
+    .object({
+      repository,
+      workflow_job: z.object({
+        run_id: id,
+        status: text,
+      }),
+    })
+    .transform(
+      ({ workflow_job: job, ...body }): WebhookEvent => ({
+        kind: 'workflow_job',
+        repository: body.repository.full_name,
+        runId: job.run_id,
+        status: job.status ?? 'unknown',
+      }),
+    ),
+  deployment_review: z
+    .object({
+      action: z.string(),
+      repository,
+      workflow_run: z.object({ id }),
+      environment: text,
+      workflow_job_run: jobRun,
+      workflow_job_runs: z.array(jobRun).nullish().catch(null),
+      reviewers: z
+        .array(z.object({ reviewer: person }))
+        .nullish()
+        .catch(null),
+      approver: person,
+      comment: text,
+    })
+    .transform((body): WebhookEvent => {
+      const jobRuns = [body.workflow_job_run, ...(body.workflow_job_runs ?? [])]
+      const names = [body.environment, ...jobRuns.map(run => run?.environment)].filter(name => name)
+      return {
+        kind: 'deployment_review',
+        action: body.action,
+        repository: body.repository.full_name,
+        runId: body.workflow_run.id,
+        environments: [...new Set(names)].map(name => cleanText(name as string)),
+        reviewers: readReviewers(body.reviewers),
+        approver: body.approver?.login ? cleanText(body.approver.login) : null,
+        comment: cleanText(body.comment ?? ''),
+      }
+    }),
+}
+
+/**
+ * Reads a webhook, whose signature was verified.
+ *
+ * @param name the header `X-GitHub-Event`
+ * @returns null for an event that the relay does not use
+ */
+export function readWebhookEvent(name: string, body: unknown): WebhookEvent | null {
+  if (!Object.hasOwn(EVENTS, name)) return null
+  return EVENTS[name as keyof typeof EVENTS].safeParse(body).data ?? null
+}

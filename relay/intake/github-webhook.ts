@@ -1,0 +1,188 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Context } from 'hono'
+import { BOUNDS } from '../config/limits.ts'
+import { type Delivery, OPEN_STATES } from '../delivery/delivery.ts'
+import { isCurrent, isOfTarget } from '../delivery/match.ts'
+import { refresh } from '../delivery/runs.ts'
+import type { WorkflowRun } from '../github/runs.ts'
+import { readBody } from '../http/body.ts'
+import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
+import { Problem } from '../http/problem.ts'
+import type { Trouble } from '../log.ts'
+import type { Store } from '../store/store.ts'
+import type { ApplyEvent } from '../workers/apply.ts'
+import { type FindOwners, toDeliveryRun } from '../workers/find-runs.ts'
+import { readWebhookEvent, type WebhookEvent } from './github-event.ts'
+
+export interface GitHubWebhookDeps {
+  /** GITHUB_WEBHOOK_SECRET; null closes the route. */
+  secret: string | null
+  /** As in the configuration. */
+  trustedProxies: number
+  store: Pick<Store, 'get' | 'findRuns' | 'findUnbound' | 'wake' | 'clock'>
+  apply: ApplyEvent
+  findOwners: FindOwners
+  /** GitHub's clock minus the relay's, milliseconds; null where it is not known. */
+  clockOffset: () => number | null
+  /** RELAY_START_TIMEOUT, milliseconds. */
+  startTimeout: number
+  trouble: Pick<Trouble, 'error'>
+}
+
+/**
+ * Accepts GitHub's webhooks, in this order: headers → size → signature over the bytes → JSON → the deliveries that it
+ * is about → what it shows of their run is persisted → answer. GitHub waits 10 s and does not retry; whichever relay
+ * looks next acts on it.
+ *
+ * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
+ * @throws Problem for every refusal
+ */
+export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
+  const { secret, trustedProxies, store, apply, findOwners, clockOffset, startTimeout, trouble } = deps
+  const withRoom = createBodyMemory({
+    arrivingBytes: BOUNDS.githubArriving.value,
+    processingBytes: BOUNDS.githubProcessing.value,
+    trustedProxies,
+  })
+
+  return async c => {
+    if (secret !== null) return withRoom(c, room => receive(c, secret, room))
+    throw new Problem(
+      404,
+      "GitHub's webhooks are not taken here: set GITHUB_WEBHOOK_SECRET to the secret of the GitHub App's webhook.",
+    )
+  }
+
+  async function receive(c: Context, secret: string, room: BodyRoom): Promise<Response> {
+    const signature = c.req.header('x-hub-signature-256') ?? ''
+    if (!SIGNATURE.test(signature)) throw unsigned()
+    const body = await readBytes(c, room)
+    const expected = createHmac('sha256', secret).update(body).digest()
+    if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
+    room.accept()
+    const event = c.req.header('x-github-event') ?? 'unknown'
+    const received = KNOWN.includes(event) ? readWebhookEvent(event, parse(body)) : null
+    if (!received || (received.kind === 'workflow_run' && !EVENTS.includes(received.run.event))) {
+      return c.json({ ignored: event }, 202)
+    }
+    try {
+      switch (received.kind) {
+        case 'workflow_run':
+          return c.json({ woken: await take(received.repository, received.run) }, 202)
+        case 'workflow_job':
+          return c.json({ woken: await takeJob(received) }, 202)
+        case 'deployment_review':
+          return c.json({ woken: await takeReview(received) }, 202)
+      }
+    } catch (error) {
+      trouble.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')
+      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
+    }
+  }
+
+  /** @returns how many deliveries it is about */
+  async function take(repository: string, run: WorkflowRun): Promise<number> {
+    const [owned] = await store.findRuns(repository, [run.id])
+    const owner = owned && !owned.past ? await store.get(owned.delivery) : null
+    if (owned && !owner) return 0
+    const delivery = owner ?? (await findStarted(repository, run))
+    if (delivery) {
+      const known = delivery.runs.some(each => each.id === run.id)
+      const runs = known
+        ? delivery.runs.map(each => (each.id === run.id ? refresh(each, run) : each))
+        : [...delivery.runs, toDeliveryRun(run, 'title')]
+      const { outcome } = await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
+      return outcome === 'applied' ? 1 : 0
+    }
+    // A run that names no delivery may belong to any of these: each is looked at.
+    const unbound = await store.findUnbound(repository)
+    await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
+    return unbound.length
+  }
+
+  /** A job that waits, or continues: the watch reads whom its run waits for. */
+  async function takeJob({ repository, runId, status }: Received<'workflow_job'>): Promise<number> {
+    const delivery = await findOwner(repository, runId)
+    if (!delivery || (status !== 'waiting' && delivery.waitingFor === null)) return 0
+    const runs = delivery.runs.map(run =>
+      run.id === runId && status === 'waiting' ? { ...run, status } : run,
+    )
+    const { outcome } = await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
+    return outcome === 'applied' ? 1 : 0
+  }
+
+  async function takeReview(review: Received<'deployment_review'>): Promise<number> {
+    const { repository, runId, action, environments, reviewers, approver: by, comment } = review
+    const delivery = await findOwner(repository, runId)
+    if (!delivery) return 0
+    const before = (delivery.waitingFor?.split(', ') ?? []).filter(name => !environments.includes(name))
+    const isRequested = action === 'requested'
+    const { outcome } = await apply(delivery, {
+      type: 'approvalSeen',
+      pending: [
+        ...before.map(environment => ({ environment, waitTimer: 0, reviewers: [] })),
+        ...(isRequested ? environments.map(environment => ({ environment, waitTimer: 0, reviewers })) : []),
+      ],
+      decided: isRequested ? [] : [{ environments, state: action, by, comment }],
+      url: delivery.runs.find(run => run.id === runId)?.url ?? '',
+    })
+    return outcome === 'applied' ? 1 : 0
+  }
+
+  async function findOwner(repository: string, runId: number): Promise<Delivery | null> {
+    const [owned] = await store.findRuns(repository, [runId])
+    return owned && !owned.past ? store.get(owned.delivery) : null
+  }
+
+  /** The delivery that has started the run, by its title. */
+  async function findStarted(repository: string, run: WorkflowRun): Promise<Delivery | null> {
+    const owner = (await findOwners(repository, [run])).get(run.id) ?? null
+    const isStarted =
+      owner !== null &&
+      OPEN_STATES.includes(owner.state) &&
+      isOfTarget(run, owner) &&
+      owner.attemptedAt !== null &&
+      isCurrent(run, owner, { clockOffset: clockOffset() ?? 0, startTimeout })
+    return isStarted ? owner : null
+  }
+}
+
+const KNOWN: string[] = ['workflow_run', 'workflow_job', 'deployment_review', 'ping']
+
+type Received<K extends WebhookEvent['kind']> = Extract<WebhookEvent, { kind: K }>
+
+const EVENTS = ['repository_dispatch', 'workflow_dispatch']
+
+const PREFIX = 'sha256='
+const SIGNATURE = /^sha256=[0-9a-f]{64}$/
+
+const unsigned = () =>
+  new Problem(
+    401,
+    'The signature does not match: GITHUB_WEBHOOK_SECRET must be the secret of the webhook in GitHub (X-Hub-Signature-256), and nothing in between may change the body.',
+    { connection: 'close' },
+  )
+
+async function readBytes(c: Context, room: BodyRoom): Promise<Uint8Array> {
+  try {
+    return await readBody(c, BOUNDS.githubBody.value, room)
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 413) throw error
+    throw new Problem(
+      413,
+      `The body is larger than GitHub's webhooks ever are (${BOUNDS.githubBody.value} bytes).`,
+      error.headers,
+    )
+  }
+}
+
+function parse(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch {
+    throw new Problem(
+      400,
+      'The body is not JSON in UTF-8: set the content type of the webhook in GitHub to application/json.',
+    )
+  }
+}

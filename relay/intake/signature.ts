@@ -1,0 +1,68 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Organisation } from '../config/organizations.ts'
+
+/** The organisation that signed a webhook, and the signature as Port writes it. */
+export interface Verified {
+  organisation: string
+  signature: string
+}
+
+/**
+ * Finds the organisation that signed this webhook. Port signs
+ * `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes it sends; Port's agent signs
+ * compact JSON but sends it with spaces, so the text without the white space outside of strings is tried
+ * as well. Compared in constant time, as text: base64 has several spellings of the same bytes, and only
+ * the one that Port writes is right.
+ *
+ * @param header `x-port-signature`; may hold several signatures, also of unknown versions
+ * @param timestamp `x-port-timestamp`, as it arrived
+ * @returns null where no secret verifies it
+ * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
+ */
+export function verifySignature(
+  organisations: Pick<Organisation, 'id' | 'secrets'>[],
+  header: string,
+  timestamp: string,
+  body: Uint8Array,
+): Verified | null {
+  const given = [...header.matchAll(/(?:^|, ?| )v1,([^, ]+)/g)].map(match => Buffer.from(match[1] as string))
+  if (given.length === 0) return null
+  const matching = (message: Uint8Array) => {
+    for (const { id, secrets } of organisations) {
+      for (const secret of secrets) {
+        const signature = createHmac('sha256', secret)
+          .update(`${timestamp}.`)
+          .update(message)
+          .digest('base64')
+        const bytes = Buffer.from(signature)
+        if (given.some(each => each.length === bytes.length && timingSafeEqual(each, bytes)))
+          return { organisation: id, signature }
+      }
+    }
+    return null
+  }
+  const direct = matching(body)
+  if (direct) return direct
+  const compact = withoutWhitespace(body)
+  return compact.length < body.length ? matching(compact) : null
+}
+
+/** JSON text without the spaces, tabs and line breaks outside of its strings. UTF-8 needs no decoding for that. */
+export function withoutWhitespace(json: Uint8Array): Uint8Array {
+  const compact = Buffer.allocUnsafe(json.length)
+  let length = 0
+  let inString = false
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i] as number
+    if (inString) {
+      if (byte === 0x5c && i + 1 < json.length) compact[length++] = json[i++] as number
+      else if (byte === 0x22) inString = false
+    } else if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) {
+      continue
+    } else if (byte === 0x22) {
+      inString = true
+    }
+    compact[length++] = json[i] as number
+  }
+  return compact.subarray(0, length)
+}

@@ -1,0 +1,145 @@
+import type { Context } from 'hono'
+import picomatch from 'picomatch'
+import type { Invocation } from '../../port/types.ts'
+import type { Config } from '../config/config.ts'
+import {
+  EVENT_TYPE_RULE,
+  EXCLUSIVE,
+  isEventType,
+  isRef,
+  isRepository,
+  isWorkflow,
+  matcher,
+  REF_NEEDS_WORKFLOW,
+  REF_RULE,
+  type Route,
+  WORKFLOW_RULE,
+} from '../config/routes.ts'
+import type { Target } from '../delivery/delivery.ts'
+import { Problem } from '../http/problem.ts'
+
+/** What the signed body, the URL (`/webhook/:owner/:repo?event_type=`) or a route names. */
+type NamedTarget = Record<keyof Target, string | null>
+
+/** What named the repository of a target. */
+export type TargetSource = 'body' | 'url' | 'route' | 'default'
+
+/**
+ * Chooses the target of a delivery. The first that names one: the signed body, the URL, the first matching route,
+ * `RELAY_REPOSITORY`; always within the allow-list, which is closed by default.
+ *
+ * @returns a function that throws a Problem, 422 or 403, where there is no target or it is not allowed
+ */
+export function createTargets(
+  targets: Config['targets'],
+): (invocation: Invocation, url: NamedTarget) => Target & { from: TargetSource } {
+  const isAllowed = matcher(targets.allowed)
+  const routes = targets.routes.map(route => ({ target: namedBy(route), matches: routeMatcher(route) }))
+  return (invocation, url) => {
+    const body = invocation.github
+    if (body?.fault) throw new Problem(422, body.fault)
+    const given = body?.repository ?? url.repository
+    const route = given ? undefined : routes.find(({ matches }) => matches(invocation))?.target
+    const repository = given ?? route?.repository ?? targets.repository
+    if (!repository) {
+      throw new Problem(
+        422,
+        'No repository is named: name it in the webhook URL (/webhook/owner/repo), in the body ' +
+          '("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
+      )
+    }
+    if (!isRepository(repository)) {
+      throw new Problem(422, `${quote(repository)} is not a repository: it must be owner/name.`)
+    }
+    if (!isAllowed(repository)) {
+      throw new Problem(
+        403,
+        `${repository} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`,
+      )
+    }
+    // GitHub does not distinguish upper and lower case, so both are one queue here: order is kept by repository.
+    const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
+    return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from }
+
+    function chooseDispatch(...sources: (NamedTarget | null | undefined)[]): Omit<Target, 'repository'> {
+      const named = sources.filter(source => source !== null && source !== undefined)
+      for (const { eventType, workflow } of named) {
+        if (eventType !== null && workflow !== null) throw new Problem(422, `${EXCLUSIVE}.`)
+      }
+      const at = named.findIndex(source => source.eventType !== null || source.workflow !== null)
+      const chosen = named[at]
+      // A ref of a later source belongs to the workflow that the later source names.
+      const ref = (at < 0 ? named : named.slice(0, at + 1)).find(source => source.ref !== null)?.ref ?? null
+      if (chosen?.workflow != null) {
+        const { workflow } = chosen
+        if (!isWorkflow(workflow)) {
+          throw new Problem(422, `${quote(workflow)} cannot be a workflow: it ${WORKFLOW_RULE}.`)
+        }
+        if (ref !== null && !isRef(ref))
+          throw new Problem(422, `${quote(ref)} cannot be a ref: it ${REF_RULE}.`)
+        return { eventType: null, workflow, ref }
+      }
+      if (ref !== null) throw new Problem(422, `${REF_NEEDS_WORKFLOW}.`)
+      const eventType = chosen?.eventType ?? invocation.action ?? targets.eventType
+      if (!isEventType(eventType)) {
+        const cure = chosen ? '' : " Change the action's identifier, or add ?event_type= to the webhook URL."
+        throw new Problem(422, `${quote(eventType)} cannot be an event type: it ${EVENT_TYPE_RULE}.${cure}`)
+      }
+      return { eventType, workflow: null, ref: null }
+    }
+  }
+}
+
+function namedBy({ repository, event_type, workflow, ref }: Route): NamedTarget {
+  return { repository, eventType: event_type ?? null, workflow: workflow ?? null, ref: ref ?? null }
+}
+
+function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
+  const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
+    const glob = match[field]
+    // These are names, not paths: as in bash's patterns, a star matches `/` too.
+    return glob === undefined
+      ? []
+      : [{ field, test: picomatch(glob, { dot: true, posix: true, bash: true }) }]
+  })
+  return invocation => tests.every(({ field, test }) => test(invocation[field] ?? ''))
+}
+
+const quote = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+
+const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
+
+/**
+ * What the address of a webhook holds: its target, and whether the answer waits for the dispatch.
+ *
+ * @throws Problem 422 for a parameter that is unknown, has an unknown value, or occurs twice: ignoring it would send the
+ *   delivery elsewhere
+ */
+export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
+  const { owner, repo } = c.req.param() as Record<string, string | undefined>
+  const repository = owner === undefined ? null : `${owner}/${repo}`
+  if (!c.req.url.includes('?')) {
+    return { url: { repository, eventType: null, workflow: null, ref: null }, wait: false }
+  }
+  for (const [name, values] of Object.entries(c.req.queries())) {
+    if (!PARAMETERS.some(known => known === name)) {
+      throw refuse(
+        `has the parameter ${quote(name)}, which the relay does not know: ${PARAMETERS.join(', ')}`,
+      )
+    }
+    if (values.length > 1) throw refuse(`has the parameter ${name} ${values.length} times: keep one`)
+  }
+  const wait = c.req.query('wait')
+  if (wait && wait !== 'dispatch') throw refuse(`has wait=${quote(wait)}: it can be "dispatch" only`)
+  return {
+    url: {
+      repository,
+      eventType: c.req.query('event_type') || null,
+      workflow: c.req.query('workflow') || null,
+      ref: c.req.query('ref') || null,
+    },
+    wait: wait === 'dispatch',
+  }
+}
+
+const refuse = (fault: string) => new Problem(422, `The address of the webhook ${fault}.`)

@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto'
+import { MIMEType } from 'node:util'
+import type { Context } from 'hono'
+import type { Config } from '../config/config.ts'
+import { BOUNDS } from '../config/limits.ts'
+import type { SignatureUse } from '../delivery/delivery.ts'
+import { checkLength, readBody } from '../http/body.ts'
+import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
+import { Problem } from '../http/problem.ts'
+import { verifySignature } from './signature.ts'
+
+/** A webhook of Port whose signature matches. */
+export interface VerifiedWebhook {
+  organisation: string
+  use: SignatureUse
+  body: Uint8Array
+  room: BodyRoom
+}
+
+/** Verifies a webhook, and gives it to a handler. */
+export type VerifyWebhook = (
+  c: Context,
+  take: (webhook: VerifiedWebhook) => Promise<Response>,
+) => Promise<Response>
+
+/**
+ * Verifies webhooks of Port, in this order: size → headers → timestamp → signature. Nothing of the body is read
+ * before its headers have passed (one that came without its length is measured as it comes), and nothing is parsed
+ * before its signature is verified.
+ *
+ * @param clock the wall clock, which webhooks are signed by; milliseconds since 1970
+ * @returns a function that throws Problem for every refusal
+ */
+export function createVerify(
+  config: Pick<Config, 'organisations' | 'webhook' | 'trustedProxies'>,
+  clock: () => number,
+): VerifyWebhook {
+  const { tolerance, maxBody } = config.webhook
+  const withRoom = createBodyMemory({
+    arrivingBytes: BOUNDS.webhookArriving.value * maxBody,
+    processingBytes: BOUNDS.webhookProcessing.value * maxBody,
+    trustedProxies: config.trustedProxies,
+  })
+
+  return (c, take) =>
+    withRoom(c, async room => {
+      checkLength(c, maxBody)
+      checkContentType(c)
+      const timestamp = requireHeader(c, 'x-port-timestamp')
+      const signature = requireHeader(c, 'x-port-signature')
+      const signedAt = checkAge(timestamp, clock(), tolerance)
+      const body = await readBody(c, maxBody, room)
+      const verified = verifySignature(config.organisations, signature, timestamp, body)
+      if (!verified) {
+        throw new Problem(
+          401,
+          'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
+        )
+      }
+      room.accept()
+      const { url } = c.req
+      const use = {
+        digest: digest(`${timestamp}.${verified.signature}`),
+        // Path and query, without the host.
+        address: digest(url.slice(url.indexOf('/', 'https://'.length))),
+        expiresAt: signedAt + tolerance,
+      }
+      return take({ organisation: verified.organisation, use, body, room })
+    })
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest('base64url')
+
+/** @throws Problem 415 for a body that is not plain JSON in UTF-8 */
+function checkContentType(c: Context): void {
+  const type = c.req.header('content-type')
+  if (type && !isJson(type)) {
+    throw new Problem(
+      415,
+      'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.',
+    )
+  }
+  const encoding = c.req.header('content-encoding')
+  if (encoding && !/^identity$/i.test(encoding.trim())) {
+    throw new Problem(415, 'The body must not be compressed: Port signs it as plain JSON.')
+  }
+}
+
+function isJson(type: string): boolean {
+  // As Port writes it.
+  if (type === 'application/json') return true
+  try {
+    const { essence, params } = new MIMEType(type)
+    const charset = params.get('charset') ?? 'utf-8'
+    return /^application\/(?:[\w.+-]+\+)?json$/.test(essence) && /^(?:utf-?8|us-ascii)$/i.test(charset)
+  } catch {
+    return false
+  }
+}
+
+/** @throws Problem 401 where the header is missing */
+function requireHeader(c: Context, name: string): string {
+  const value = c.req.header(name)
+  if (value) return value
+  throw new Problem(
+    401,
+    `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it on.`,
+  )
+}
+
+/** @returns when it was signed, milliseconds since 1970. @throws Problem 401 for a webhook signed too long ago, or too far ahead */
+function checkAge(timestamp: string, now: number, tolerance: number): number {
+  const signedAt = readTimestamp(timestamp)
+  if (signedAt === null)
+    throw new Problem(401, 'x-port-timestamp must be a number of seconds or milliseconds since 1970.')
+  if (Math.abs(now - signedAt) > tolerance) {
+    throw new Problem(
+      401,
+      `The webhook is ${signedAt < now ? 'older' : 'newer'} than RELAY_TOLERANCE allows (${tolerance / 1000} s): check this server's clock.`,
+    )
+  }
+  return signedAt
+}
+
+/** Port's run id where the body holds none. Two lines of one value are one: a proxy may have added the second. */
+export function runIdHeader(c: Context): string | undefined {
+  const header = c.req.header('run_id')
+  const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
+  return others.every(other => other === first) ? first || undefined : header
+}
+
+/**
+ * When a webhook was signed, in milliseconds. Port documents seconds and three of its samples use
+ * milliseconds: a value above 1e11 is milliseconds.
+ *
+ * @returns null where the header is no such number
+ */
+function readTimestamp(header: string): number | null {
+  if (!/^\d{1,15}$/.test(header)) return null
+  const value = Number(header)
+  return value > 1e11 ? value : value * 1000
+}

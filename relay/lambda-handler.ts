@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type APIGatewayProxyResult, handle, type LambdaContext, type LambdaEvent } from 'hono/aws-lambda'
+import type { Logger } from 'pino'
+import type { Config } from './config/config.ts'
+import { PROBLEM_TYPE, Problem, problemDetails } from './http/problem.ts'
+import { type AssembledRelay, assembleRelay } from './relay.ts'
+import type { Worker } from './workers/worker.ts'
+
+/** What AWS calls the function with: a request, or an event of a schedule. */
+export type Event = LambdaEvent | { source?: string }
+export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
+
+/** How long a request may wait for what is due after it was accepted: its sender waits as well. */
+const REQUEST_WORK_MS = 5_000
+/** Whether a run that has ended is still to be reported on shows a second after its end: the invocation waits for it. */
+const QUIET_MS = 1_500
+/** Left for a step that has begun, of a request and of a schedule; one request to GitHub or Port takes 10 s at most. */
+const REQUEST_STEP_MS = 3_000
+const SCHEDULE_STEP_MS = 12_000
+/** Left for the answer. */
+const ANSWER_MS = 1_000
+/** The relay of the last invocation is used again for so long. */
+const KEEP_MS = 10_000
+/** Between invocations AWS freezes the process; a clock that stood still meanwhile shows it. */
+const FROZEN_MS = 500
+
+/**
+ * The relay as a function of AWS Lambda, on PostgreSQL. A request is answered when what it brought is persisted, and
+ * the same invocation works off what is due, as long as it may; an event of a schedule does the same for what has
+ * come due since. What an invocation leaves behind, also where it is killed, the next one takes over by its lease.
+ *
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+ */
+export function createHandler(
+  config: Config,
+  log: Logger,
+): (event: Event, context: Context) => Promise<APIGatewayProxyResult | undefined> {
+  if (config.database.kind !== 'postgres') {
+    throw new Error(
+      'RELAY_DATABASE must be postgres://… on AWS Lambda: files are gone with the environment of an invocation.',
+    )
+  }
+  let kept: { relay: AssembledRelay; at: number; wallAt: number } | null = null
+
+  async function open(): Promise<AssembledRelay> {
+    const last = kept
+    kept = null
+    if (last) {
+      const [awake, passed] = [performance.now() - last.at, Date.now() - last.wallAt]
+      if (passed < KEEP_MS && Math.abs(passed - awake) < FROZEN_MS) return last.relay
+      last.relay.close().catch(() => {})
+    }
+    return assembleRelay(config, log, new AbortController().signal)
+  }
+
+  async function invoke(event: Event, context: Context): Promise<APIGatewayProxyResult | undefined> {
+    const endsAt = performance.now() + context.getRemainingTimeInMillis()
+    const relay = await open()
+    const request = isRequest(event) ? event : null
+    const workers = request && methodOf(request) === 'GET' ? [] : relay.startWorkers()
+    const stepMs = request ? REQUEST_STEP_MS : SCHEDULE_STEP_MS
+    let answer: APIGatewayProxyResult | undefined
+    try {
+      if (request) answer = await handle(relay.app)(withoutStage(request), context as LambdaContext)
+      else for (const worker of workers) worker.runNow()
+      const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
+      // The sender of another request waits for the answer.
+      const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
+      const until = Math.min(performance.now() + workMs, endsAt - ANSWER_MS - stepMs)
+      // A refused request brings no work, and anybody can send one.
+      if (!answer || answer.statusCode < 400) await untilIdle(workers, quietMs, until)
+    } finally {
+      const allStopped = Promise.all(workers.map(worker => worker.stop()))
+      const patienceMs = Math.min(stepMs, endsAt - ANSWER_MS - performance.now())
+      if (await isInTime(allStopped, patienceMs)) {
+        await relay.flush().catch(() => {})
+        kept = { relay, at: performance.now(), wallAt: Date.now() }
+      } else {
+        // The step that is under way is frozen now. It may end later, unless its lease has expired by then.
+        void allStopped.then(() => relay.close()).catch(() => {})
+      }
+    }
+    return answer
+  }
+
+  return async (event, context) => {
+    try {
+      return await invoke(event, context)
+    } catch (error) {
+      log.error({ err: error }, 'an invocation failed')
+      if (!isRequest(event)) throw error
+      const problem = new Problem(503, 'The database (RELAY_DATABASE) is unavailable. Send it again shortly.')
+      const headers = { ...PROBLEM_TYPE, 'retry-after': '5' }
+      const body = JSON.stringify(problemDetails(problem))
+      return { statusCode: problem.status, headers, body, isBase64Encoded: false }
+    }
+  }
+}
+
+const isRequest = (event: Event): event is LambdaEvent => 'requestContext' in event
+
+function methodOf(event: LambdaEvent): string {
+  const { requestContext } = event
+  if ('httpMethod' in event) return event.httpMethod
+  return 'http' in requestContext ? requestContext.http.method : ''
+}
+
+const pathOf = (event: LambdaEvent): string => ('rawPath' in event ? event.rawPath : event.path)
+
+/** The path of an HTTP API begins with the name of its stage, unless that is `$default`. */
+function withoutStage(event: LambdaEvent): LambdaEvent {
+  if (!('rawPath' in event)) return event
+  const prefix = `/${event.requestContext.stage}/`
+  return event.rawPath.startsWith(prefix)
+    ? { ...event, rawPath: event.rawPath.slice(prefix.length - 1) }
+    : event
+}
+
+const isInTime = (work: Promise<unknown>, patienceMs: number): Promise<boolean> =>
+  Promise.race([work.then(() => true), sleep(Math.max(0, patienceMs), false, { ref: false })])
+
+const LOOK_MS = 20
+
+/**
+ * Waits until the workers have had nothing to do for `quietMs`.
+ *
+ * @param until the latest time, by `performance.now()`
+ */
+async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
+  while (performance.now() < until) {
+    for (const worker of workers) worker.wake()
+    await sleep(LOOK_MS)
+    const activities = workers.map(worker => worker.activity())
+    const busyAt = Math.max(...activities.map(each => each.busyAt))
+    if (activities.every(each => each.idleAt > busyAt + quietMs)) return
+  }
+}

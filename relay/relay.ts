@@ -1,0 +1,247 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Hono } from 'hono'
+import type { Logger } from 'pino'
+import { createPortClient, type Fetch } from '../port/client/client.ts'
+import { createRoles } from './admin/auth.ts'
+import { createReadiness, createTally } from './admin/health.ts'
+import { createMetrics, createMetricsRoute } from './admin/metrics.ts'
+import { createAdmin } from './admin/routes.ts'
+import type { Config } from './config/config.ts'
+import { matcher } from './config/routes.ts'
+import { createGitHub } from './github/client.ts'
+import { createRateLimitGate } from './github/rate-limit-pause.ts'
+import { createApp } from './http/app.ts'
+import { fetchBounded } from './http/outgoing.ts'
+import { type AnswerOutcome, answerOutcome } from './http/problem.ts'
+import { createRelayServer } from './http/server.ts'
+import { createGitHubWebhook } from './intake/github-webhook.ts'
+import { createTrouble, type Trouble } from './log.ts'
+import { createReports } from './reports/routes.ts'
+import { openStore } from './store/open.ts'
+import type { Store } from './store/store.ts'
+import { createFindNamed, createFindOwners } from './workers/find-runs.ts'
+import { PORT_TIMEOUT_MS } from './workers/outbox.ts'
+import type { Worker } from './workers/worker.ts'
+import { createEngine, startWorkers } from './workers/workers.ts'
+
+/** What a stop may take before it no longer waits for requests and steps under way. */
+const STOP_MS = 20_000
+
+/** A look at how busy a relay is that has just started, and how many there are at most. */
+const LOOK_MS = 20
+const LOOKS = 25
+
+/** A relay that listens and works. */
+export interface Relay {
+  address: string
+  port: number
+  /** Accepts nothing more, finishes what is under way, closes the store. Takes at most 25 s. */
+  stop(): Promise<void>
+}
+
+/** A relay that does not listen yet. */
+export interface AssembledRelay {
+  app: Hono
+  trouble: Trouble
+  /** Starts everything that advances deliveries. */
+  startWorkers(): Worker[]
+  /** Records what was counted. */
+  flush(): Promise<void>
+  /** The same, and closes the database. */
+  close(): Promise<void>
+}
+
+/**
+ * Puts the relay's parts together.
+ *
+ * @param stopping aborted once this relay dispatches nothing more
+ * @param opening the store, where its opening has begun
+ * @throws Error with a sentence where the database cannot be opened
+ */
+export async function assembleRelay(
+  config: Config,
+  log: Logger,
+  stopping: AbortSignal,
+  opening = openStore(config.database, config.dispatchRate),
+): Promise<AssembledRelay> {
+  const tally = createTally(await opening, log)
+  const { store } = tally
+  const { clock } = store
+  const trouble = createTrouble(log)
+  const metrics = createMetrics()
+  const gate = createRateLimitGate(config.github.auth, clock, (closed, cause) => {
+    const { reason, closedUntil } = closed
+    const fields = { reason, until: new Date(closedUntil).toISOString() }
+    if (cause === 'limit') trouble.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
+    else trouble.error(fields, "GitHub rejects the relay's credential: deliveries wait")
+    store
+      .closeGate(closed)
+      .catch(error => trouble.error({ err: error }, 'a closed gate could not be persisted'))
+  })
+  gate.learn(await store.closedGates(clock()))
+  const isAllowed = matcher(config.targets.allowed)
+  const secrets = [...config.organisations.flatMap(each => each.secrets), config.adminToken ?? '']
+  const github = createGitHub(config.github, clock, gate, {
+    ...{ isAllowed, secrets },
+    onAnswer: answer => metrics.request('github', answerOutcome(answer)),
+  })
+  const portAnswers = observePort(outcome => metrics.request('port', outcome))
+  const clients = new Map(
+    config.organisations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
+      const { apiUrl } = config.port
+      const options = {
+        apiUrl,
+        clientId: clientId ?? '',
+        clientSecret,
+        timeoutMs: PORT_TIMEOUT_MS,
+        readNodeRuns: true,
+        clock,
+        fetch: portAnswers.fetchFor(id),
+      }
+      return clientId === null ? [] : [[id, createPortClient(options)] as const]
+    }),
+  )
+  const { startTimeout, runTimeout, publicUrl } = config
+  const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
+  const organisations = config.organisations.map(({ id }) => id)
+  const findNamed = createFindNamed(store, organisations)
+  const clockOffset = () => github.clockOffset() ?? 0
+  const findOwners = createFindOwners({ store, findNamed, organisations, clockOffset, startTimeout })
+  const engine = createEngine({
+    ...{ store, github, gate, clients, findOwners, policy, publicUrl, log },
+    onTransition(before, applied, now) {
+      metrics.transition(before, applied, now)
+      tally.transition(applied)
+    },
+    onAttempt: metrics.attempt,
+  })
+  const { apply, port } = engine
+  const portSide = {
+    pausedUntil: port.pausedUntil,
+    isAccepted: portAnswers.isAccepted,
+  }
+  const roles = createRoles(config)
+  const app = createApp({
+    ...{ config, store, apply, log, trouble, metrics },
+    clock: Date.now,
+    reports: createReports({ config, store, github, apply, port, findNamed, clock: Date.now, log, trouble }),
+    giveReadiness: createReadiness({
+      ...{ store, github, gate, clients, trouble },
+      isPortAccepted: portAnswers.isAccepted,
+    }),
+    giveMetrics: createMetricsRoute({
+      ...{ metrics, store, github, gate, trouble },
+      roles,
+      port: portSide,
+      clock: Date.now,
+    }),
+    admin: createAdmin({ config, roles, store, apply, port, portSide, github, gate, clock: Date.now, log }),
+    receiveGitHub: createGitHubWebhook({
+      secret: config.github.webhookSecret,
+      trustedProxies: config.trustedProxies,
+      ...{ store, apply, findOwners, trouble },
+      clockOffset: github.clockOffset,
+      startTimeout,
+    }),
+    stopping,
+  })
+  return {
+    ...{ app, trouble },
+    startWorkers: () => startWorkers({ config, store, github, engine, gate, log, trouble }),
+    async flush() {
+      trouble.flush()
+      await tally.flush()
+    },
+    async close() {
+      trouble.flush()
+      await tally.stop()
+      await store.close()
+    },
+  }
+}
+
+/**
+ * Puts the relay's parts together and listens.
+ *
+ * @param opening the store, where its opening has begun
+ * @throws Error with a sentence where the database cannot be opened or the address is taken
+ */
+export async function openRelay(config: Config, log: Logger, opening?: Promise<Store>): Promise<Relay> {
+  const stopping = new AbortController()
+  const { app, trouble, startWorkers, close } = await assembleRelay(config, log, stopping.signal, opening)
+  const { host, port: listenPort } = config.listen
+  const server = createRelayServer(app.fetch, (status, reason, address) =>
+    trouble.warn({ status, reason, address }, 'a request that cannot be read was refused'),
+  )
+  server.listen(listenPort, host)
+  await once(server, 'listening').catch(async cause => {
+    await close()
+    throw new Error(
+      `The relay cannot listen on ${host}:${listenPort} (${(cause as NodeJS.ErrnoException).code}): set HOST and PORT to a free address.`,
+      { cause },
+    )
+  })
+  const starting = whenCalm().then(startWorkers)
+  const { address, port: boundPort } = server.address() as AddressInfo
+  return {
+    address,
+    port: boundPort,
+    async stop() {
+      // A connection that was busy when the stop began becomes idle later, and would delay it.
+      const idle = setInterval(() => server.closeIdleConnections(), 50)
+      const closed = new Promise(resolve => server.close(resolve))
+      const late = new AbortController()
+      const patience = sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})
+      const workers = await starting
+      // The next start finds what does not end in time by its lease and its recorded attempt.
+      await Promise.race([Promise.all(workers.map(worker => worker.stop())), patience])
+      stopping.abort()
+      await Promise.race([closed, patience])
+      late.abort()
+      server.closeAllConnections()
+      await closed
+      clearInterval(idle)
+      await close()
+    },
+  }
+}
+
+/**
+ * Those who have waited for the relay come first: Node lets in one connection in each pass of its event loop, and the
+ * first steps of the workers take long ones. Where nobody has waited, it takes one look.
+ */
+async function whenCalm(): Promise<void> {
+  for (let look = 0; look < LOOKS; look++) {
+    const before = performance.eventLoopUtilization()
+    await sleep(LOOK_MS)
+    if (performance.eventLoopUtilization(before).utilization < 0.7) return
+  }
+}
+
+/** What Port's answers say of the credentials of all organisations. */
+export interface PortAnswers {
+  /** The `fetch` for the client of an organisation. */
+  fetchFor(organisation: string): Fetch
+  /** Whether Port accepted the credentials of each organisation in its last answer; null before the first. */
+  isAccepted(): boolean | null
+}
+
+/** @param onRequest called with what became of each request */
+export function observePort(onRequest: (outcome: AnswerOutcome) => void): PortAnswers {
+  const accepted = new Map<string, boolean>()
+  return {
+    fetchFor: organisation => async (url, init) => {
+      const answer = await fetchBounded(url, { ...init, redirect: 'manual' }).catch(error => {
+        onRequest(answerOutcome(null))
+        throw error
+      })
+      onRequest(answerOutcome(answer))
+      if (answer.status === 401) accepted.set(organisation, false)
+      else if (answer.ok) accepted.set(organisation, true)
+      return answer
+    },
+    isAccepted: () => (accepted.size === 0 ? null : [...accepted.values()].every(isOk => isOk)),
+  }
+}

@@ -1,0 +1,167 @@
+import { BOUNDS } from '../config/limits.ts'
+import { type Delivery, type DeliveryRun, OPEN_STATES } from '../delivery/delivery.ts'
+import { isCurrent, isNamed, startEvent } from '../delivery/match.ts'
+import type { RepositoryFacts } from '../github/repository.ts'
+import type { RunReader, WorkflowRun } from '../github/runs.ts'
+import { Problem } from '../http/problem.ts'
+import type { Store } from '../store/store.ts'
+import type { RunClaims } from './oidc.ts'
+import type { BoundRun, ReportTokens } from './token.ts'
+
+export interface BoundDeps {
+  store: Pick<Store, 'get' | 'clock'>
+  tokens: Pick<ReportTokens, 'verify' | 'mint'>
+  log: Log
+}
+
+interface Log {
+  warn: (fields: object, message: string) => void
+}
+
+/**
+ * Reads a message that comes with a report token, and the delivery that both name, if it is still bound to the run and
+ * attempt of the token.
+ *
+ * @param bound what the verified token says: without one, no body is read
+ * @throws Problem 403, 410, and what `read` throws
+ */
+export async function boundDelivery<T extends { delivery: string }>(
+  bound: BoundRun,
+  { store, log }: BoundDeps,
+  read: () => Promise<T>,
+): Promise<{ message: T; delivery: Delivery }> {
+  const message = await read()
+  const delivery = message.delivery === bound.delivery ? await store.get(bound.delivery) : null
+  if (!delivery || !isBound(delivery, bound)) throw refuseUnbound(log, message.delivery, bound)
+  if (hasClosed(delivery, store.clock())) throw refuseEnded()
+  return { message, delivery }
+}
+
+export const isBound = ({ runs }: Delivery, { runId, runAttempt }: BoundRun) =>
+  runs.some(run => !run.past && run.evidence === 'report' && run.id === runId && run.attempt === runAttempt)
+
+/** Whether a delivery has finished, and the time for its last lines is over. */
+const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
+  !OPEN_STATES.includes(state) && now > updatedAt + BOUNDS.reportGrace.value
+
+export const refuseEnded = () =>
+  new Problem(
+    410,
+    'The delivery has finished: its inputs are no longer given, and only log lines are accepted, for a minute. To start over, run the action in Port again.',
+  )
+
+export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }: BoundRun): Problem {
+  log.warn(
+    { delivery, github_run_id: runId, attempt: runAttempt },
+    'a report was refused: its token belongs to another delivery, or to an earlier run or attempt of this one',
+  )
+  return new Problem(
+    403,
+    'This report token belongs to another delivery, or to an earlier run or attempt of this one.',
+  )
+}
+
+/*
+ * Whether a workflow run may report for a delivery. Each check returns why not, for the log, or null where it may.
+ */
+
+/** Whether the delivery's dispatch can have started the run, by its claims. */
+export function checkTarget(
+  claims: RunClaims,
+  { workflow, ref, attemptedAt }: Delivery,
+  { defaultBranch }: RepositoryFacts,
+): string | null {
+  if (attemptedAt === null) return 'the delivery has not been dispatched'
+  const event = startEvent({ workflow })
+  if (claims.eventName !== event)
+    return `the run was started by ${claims.eventName}, and the delivery by ${event}`
+  // GitHub starts a repository_dispatch on the default branch alone.
+  const refs = workflow === null || ref === null ? [`refs/heads/${defaultBranch}`] : refNames(ref)
+  if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, and the delivery went to ${refs[0]}`
+  // The name of the file may have an "@" as well.
+  const file = claims.workflowRef
+    .replace(/@refs\/.*$/s, '')
+    .split('/')
+    .at(-1)
+  const isFile = workflow !== null && /\.ya?ml$/i.test(workflow)
+  return isFile && file !== workflow.split('/').at(-1)
+    ? `the run is of ${file}, and the delivery of ${workflow}`
+    : null
+}
+
+/** A repository is identified by its id: its name may change. */
+export function checkRepository(claims: RunClaims, { id }: RepositoryFacts): string | null {
+  return claims.repositoryId === String(id)
+    ? null
+    : `the run is of ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
+}
+
+/** Whether the runs that already belong to the delivery exclude this one. */
+export function checkRuns({ runId }: RunClaims, { runs }: Delivery): 'duplicate' | 'past' | null {
+  const present = runs.filter(run => !run.past)
+  const isOther = (run: DeliveryRun) =>
+    run.id !== runId && ['answer', 'report', 'port'].includes(run.evidence)
+  if (present.some(isOther)) return 'duplicate'
+  if (present.some(run => run.id === runId)) return null
+  return runs.some(run => run.id === runId) ? 'past' : null
+}
+
+/** GitHub counts in seconds, and a run is made a moment after its dispatch. */
+const LEEWAY_MS = 10_000
+
+/**
+ * Whether the run itself agrees, where GitHub shows it: it was created after the dispatch, and its title does not name
+ * another delivery alone.
+ *
+ * @param namesAnother whether the title names another delivery, and not this one
+ * @param clocks GitHub's clock minus the relay's, and RELAY_START_TIMEOUT; milliseconds
+ */
+export function checkRun(
+  run: Pick<WorkflowRun, 'title' | 'createdAt'>,
+  delivery: Delivery,
+  namesAnother: boolean,
+  clocks: { clockOffset: number; startTimeout: number },
+): string | null {
+  if (namesAnother) return 'the title of the run names another delivery'
+  const dispatchedAt = (delivery.attemptedAt ?? delivery.queuedAt) + clocks.clockOffset
+  const isAfter = isNamed(run.title, delivery)
+    ? isCurrent(run, delivery, clocks)
+    : run.createdAt >= dispatchedAt - LEEWAY_MS
+  return isAfter ? null : 'the run was created before the dispatch'
+}
+
+function refNames(ref: string): string[] {
+  return ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`]
+}
+
+/** What a workflow run has from its start on. */
+export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
+
+const MAX_RUNS = 1_000
+
+/**
+ * Reads the origin of a run, once for each run: it never changes.
+ *
+ * @returns a function that gives null where GitHub does not show the run, which is asked for again
+ */
+export function createRunOrigins(
+  github: Pick<RunReader, 'run'>,
+): (repository: string, runId: number) => Promise<RunOrigin | null> {
+  const known = new Map<string, Promise<RunOrigin | null>>()
+
+  return (repository, runId) => {
+    const key = `${repository.toLowerCase()} ${runId}`
+    const origin = known.get(key) ?? read(repository, runId, key)
+    known.set(key, origin)
+    const oldest = known.size > MAX_RUNS ? known.keys().next().value : undefined
+    if (oldest !== undefined) known.delete(oldest)
+    return origin
+  }
+
+  async function read(repository: string, runId: number, key: string): Promise<RunOrigin | null> {
+    const answer = await github.run(repository, runId, null).catch(() => null)
+    if (answer?.data) return { title: answer.data.title, createdAt: answer.data.createdAt }
+    known.delete(key)
+    return null
+  }
+}

@@ -1,0 +1,237 @@
+import { createLocalJWKSet, decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { fetchBounded } from '../http/outgoing.ts'
+import { Problem } from '../http/problem.ts'
+import type { Trouble } from '../log.ts'
+
+/** GitHub's claims about a workflow run, after signature, issuer, audience and times are verified. */
+export interface RunClaims {
+  eventName: string
+  /** `owner/name` */
+  repository: string
+  /** GitHub's id of the repository, in decimal: it stays when the repository is renamed. */
+  repositoryId: string
+  /** `refs/heads/main` */
+  ref: string
+  /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty where the token has no such claim. */
+  workflowRef: string
+  /** The token's own id. */
+  jti: string
+  /** Milliseconds since 1970, by the issuer's clock. */
+  expiresAt: number
+  runId: number
+  runAttempt: number
+}
+
+export interface OidcDeps {
+  /** Of GITHUB_OIDC_ISSUER. */
+  issuer: string
+  /** RELAY_PUBLIC_URL: a token for another audience, the owner's default one included, is refused. */
+  audience: string
+  clock: () => number
+  log: { warn: (fields: object, message: string) => void }
+  trouble: Pick<Trouble, 'warn'>
+  /** The issuer is not asked again for this long, for a key that is not in its set as well as after a failure. */
+  cooldownMs?: number
+  /** How old the set becomes before it is asked for again. */
+  cacheMs?: number
+  timeoutMs?: number
+}
+
+/** GitHub's are about 2,000 characters long. */
+const MAX_TOKEN = 8_000
+const MAX_JTI = 200
+/** Clocks differ. */
+const LEEWAY_S = 30
+/** GitHub's live for about 5 minutes; one that claims a longer life is not GitHub's. */
+const MAX_AGE_S = 600
+
+/**
+ * Verifies GitHub's OIDC tokens: RS256 by a key of the issuer's set and nothing else (no key that the token
+ * brings or names), exact issuer, exactly this one audience, times. `sub` is not read, since
+ * its form changes from owner to owner.
+ *
+ * @returns a function that throws Problem: 401 whatever is wrong with the token, 503 when the issuer's keys
+ *   are unavailable, or the token's key is newer than those
+ * @see https://docs.github.com/actions/reference/security/oidc
+ */
+export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Promise<RunClaims> {
+  const {
+    issuer,
+    audience,
+    clock,
+    log,
+    trouble,
+    cooldownMs = 3_000,
+    cacheMs = 600_000,
+    timeoutMs = 5_000,
+  } = deps
+  const keys = createIssuerKeys({ issuer, trouble, cooldownMs, cacheMs, timeoutMs })
+
+  return async token => {
+    if (token === null) throw refuse('there is no bearer token')
+    if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
+    let payload: JWTPayload
+    try {
+      // Before its key is looked up, which may need a request to the issuer.
+      if (decodeJwt(token).iss !== issuer) throw new Error('it is of another issuer')
+      const verified = await jwtVerify(token, keys, {
+        algorithms: ['RS256'],
+        issuer,
+        audience,
+        clockTolerance: LEEWAY_S,
+        maxTokenAge: MAX_AGE_S,
+        requiredClaims: ['exp', 'iat', 'nbf', 'jti'],
+        currentDate: new Date(clock()),
+      })
+      payload = verified.payload
+    } catch (error) {
+      if (error instanceof KeysUnknown) throw postpone(error)
+      throw refuse((error as Error).message)
+    }
+    // A list would accept a token that is valid for others as well.
+    if (payload.aud !== audience) throw refuse('its audience is a list')
+    return readClaims(payload)
+  }
+
+  /** The sender gets the same answer for each reason; the log has the reason, and nothing of the token. */
+  function refuse(reason: string): Problem {
+    log.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
+    return new Problem(
+      401,
+      `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${audience}. The relay's log shows what is wrong with it.`,
+      { 'www-authenticate': 'Bearer' },
+    )
+  }
+
+  function readClaims(payload: JWTPayload): RunClaims {
+    const { event_name, repository, repository_id, ref, workflow_ref, jti, exp, run_id, run_attempt } =
+      payload
+    const [runId, runAttempt] = [number(run_id), number(run_attempt)]
+    if (
+      typeof event_name !== 'string' ||
+      typeof repository !== 'string' ||
+      typeof repository_id !== 'string' ||
+      typeof ref !== 'string' ||
+      typeof jti !== 'string' ||
+      jti.length > MAX_JTI ||
+      runId === null ||
+      runAttempt === null
+    ) {
+      throw refuse('a claim of the workflow run is missing or has the wrong type')
+    }
+    return {
+      ...{ eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt },
+      ...{
+        workflowRef: typeof workflow_ref === 'string' ? workflow_ref : '',
+        jti,
+        expiresAt: Number(exp) * 1000,
+      },
+    }
+  }
+
+  function postpone({ message, retryMs }: KeysUnknown): Problem {
+    trouble.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is not known')
+    return new Problem(503, message, { 'retry-after': String(Math.max(Math.ceil(retryMs / 1000), 1)) })
+  }
+}
+
+/** GitHub writes numbers as decimal text. */
+function number(claim: unknown): number | null {
+  if (typeof claim !== 'string' || !/^[1-9]\d*$/.test(claim)) return null
+  const value = Number(claim)
+  return Number.isSafeInteger(value) ? value : null
+}
+
+export interface IssuerKeysDeps {
+  /** Of GITHUB_OIDC_ISSUER. */
+  issuer: string
+  trouble: Pick<Trouble, 'warn'>
+  /** The issuer is asked no more often than this, whatever tokens arrive: they may be forged. */
+  cooldownMs: number
+  /** How old the set becomes before it is asked for again. */
+  cacheMs: number
+  timeoutMs: number
+}
+
+/** A token cannot be verified now; the message is for its sender. */
+class KeysUnknown extends Error {
+  /** Until the issuer can be asked again. */
+  readonly retryMs: number
+  constructor(message: string, retryMs: number) {
+    super(message)
+    this.name = 'KeysUnknown'
+    this.retryMs = retryMs
+  }
+}
+
+/** How long known keys are accepted while the issuer does not answer. */
+const LONGEST_MS = 24 * 3_600_000
+
+const NONE =
+  "The relay cannot get the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Send the report again."
+const NEWER =
+  "The relay does not know the key of this OIDC token; it asks GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) for new keys every few seconds. Send the report again."
+
+/**
+ * The issuer's key set, fetched once and kept, also while the issuer is unavailable.
+ *
+ * @returns a function that gives the key of a token, for `jwtVerify`. It throws KeysUnknown where the set
+ *   is unavailable or the key may be newer than it, and JWKSNoMatchingKey where the issuer has just given a set without it
+ */
+export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
+  const { issuer, trouble, cooldownMs, cacheMs, timeoutMs } = deps
+  let set: { keys: JWTVerifyGetKey; at: number } | null = null
+  let asked = Number.NEGATIVE_INFINITY
+  let asking: Promise<void> | null = null
+
+  return async (header, token) => {
+    const now = performance.now()
+    const asks = asking !== null || ((!set || now - set.at >= cacheMs) && now - asked >= cooldownMs)
+    if (asks) await ask()
+    try {
+      return await known()(header, token)
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error
+      if (set && set.at >= now) throw error
+      const wait = asked + cooldownMs - performance.now()
+      if (wait > 0) throw new KeysUnknown(NEWER, wait)
+      await ask()
+      if (set && set.at >= now) return known()(header, token)
+      throw new KeysUnknown(NEWER, cooldownMs)
+    }
+  }
+
+  function known(): JWTVerifyGetKey {
+    if (set && performance.now() - set.at < LONGEST_MS) return set.keys
+    throw new KeysUnknown(NONE, Math.max(asked + cooldownMs - performance.now(), 0))
+  }
+
+  /** Concurrent calls share one request. */
+  function ask(): Promise<void> {
+    asking ??= fetchSet().finally(() => {
+      asking = null
+      asked = performance.now()
+    })
+    return asking
+  }
+
+  async function fetchSet(): Promise<void> {
+    try {
+      const response = await fetchBounded(`${issuer}/.well-known/jwks`, {
+        headers: { accept: 'application/json' },
+        redirect: 'manual',
+        signal: AbortSignal.timeout(timeoutMs),
+      })
+      if (response.status !== 200) throw new Error(`it answered ${response.status}`)
+      const given = (await response.json()) as { keys: object[] }
+      const keys = createLocalJWKSet(given)
+      if (given.keys.length === 0) throw new Error('its set has no keys')
+      set = { keys, at: performance.now() }
+    } catch (error) {
+      trouble.warn(
+        { err: error, issuer },
+        `OIDC keys unavailable; ${set ? 'the known keys are kept' : 'reports are rejected'}`,
+      )
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import type { Context } from 'hono'
+import { BOUNDS } from '../config/limits.ts'
+import { type Message, OPEN_STATES } from '../delivery/delivery.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
+import { Problem } from '../http/problem.ts'
+import { refuseOverRate, type TokenBuckets } from '../http/rate-limit.ts'
+import { bearer } from '../http/request.ts'
+import type { Store } from '../store/store.ts'
+import type { ApplyEvent } from '../workers/apply.ts'
+import { type BoundDeps, boundDelivery, isBound, refuseEnded, refuseUnbound } from './authorize.ts'
+import { readMessage, reportMessage } from './schema.ts'
+import type { BoundRun } from './token.ts'
+
+export interface TakeDeps extends BoundDeps {
+  store: BoundDeps['store'] & Pick<Store, 'reportUsage'>
+  apply: ApplyEvent
+  /** Whether RELAY_REPORT_BLUEPRINTS lets a run write entities of the blueprint, or RELAY_REPORT_DELETE_BLUEPRINTS delete them. */
+  isAllowed: Record<keyof typeof LISTS, (blueprint: string) => boolean>
+  /** Reports a minute, of each workflow run. */
+  rate: TokenBuckets
+}
+
+/**
+ * `POST /report`: messages for Port of the workflow run that a delivery is bound to. Answered with 202 once they
+ * are on disk; they are sent in order, however long Port is unavailable. A conclusion ends the delivery. Where its message
+ * holds only updates, it is accepted whatever the run has used up.
+ *
+ * @throws Problem 400, 401, 403, 410, 413, 429, 503
+ */
+export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Promise<Response> {
+  const { store, apply, tokens, rate, log } = deps
+  const inTurn = createTurns()
+  return async (c, room) => {
+    const { renew, ...bound } = await tokens.verify(bearer(c))
+    // One after the other, so that a run which sends many at once delays only itself.
+    return inTurn(bound.delivery, () => take(c, room, bound, renew))
+  }
+
+  async function take(c: Context, room: BodyRoom, bound: BoundRun, renew: boolean): Promise<Response> {
+    const { message, delivery } = await boundDelivery(bound, deps, () =>
+      readMessage(c, reportMessage, BOUNDS.reportBody.value, room),
+    )
+    const { sender, number, reports, ending } = message
+    const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
+    // The first one ends the delivery: there is no second.
+    const isExempt =
+      ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
+    const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
+    if (waitMs > 0) {
+      const sentence = `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`
+      throw refuseOverRate(sentence, waitMs)
+    }
+    const messages = reports.map(report => check(report, deps.isAllowed))
+    const used = await store.reportUsage(delivery.id, sender)
+    // A report that holds nothing has its place in the database, too.
+    const lines = Math.max(
+      1,
+      messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0),
+    )
+    const bytes = JSON.stringify(messages).length
+    const isRepeated = number <= used.lastNumber
+    if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
+    if (!isRepeated) {
+      const receipt = { sender, number, lines, bytes }
+      const applied = await apply(delivery, { type: 'reportReceived', messages, ends, ending }, { receipt })
+      // It may have been redelivered, or deleted, meanwhile.
+      if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
+        throw refuseUnbound(log, delivery.id, bound)
+      if (applied.outcome !== 'applied') throw refuseEnded()
+    }
+    const renewed = renew ? { token: (await tokens.mint(bound)).token } : {}
+    return c.json({ delivery: delivery.id, number, ...renewed }, 202)
+  }
+}
+
+function checkUsage(lines: number, bytes: number): void {
+  const { reportLines, reportBytes } = BOUNDS
+  if (lines > reportLines.value) {
+    throw new Problem(
+      413,
+      `The reports of a delivery may hold ${reportLines.value} log lines, updates and entities: this one exceeds it.`,
+    )
+  }
+  if (bytes > reportBytes.value) {
+    throw new Problem(
+      413,
+      `The reports of a delivery may hold ${reportBytes.value} bytes: this one exceeds it.`,
+    )
+  }
+}
+
+/** The allow-list for each operation on an entity, and what does not happen to the entity without it. */
+const LISTS = {
+  upsert: { list: 'RELAY_REPORT_BLUEPRINTS', done: 'written' },
+  delete: { list: 'RELAY_REPORT_DELETE_BLUEPRINTS', done: 'deleted' },
+}
+
+/** An entity whose blueprint is not allowed becomes a line with the reason. */
+function check(report: Message, isAllowed: TakeDeps['isAllowed']): Message {
+  if (!('entity' in report)) return report
+  const { blueprint, properties, operation = 'upsert' } = report.entity
+  if (isAllowed[operation](blueprint)) return report
+  const { list, done } = LISTS[operation]
+  const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
+  const message = `The entity ${name} was not ${done}: ${list} of the relay does not include its blueprint.`
+  return { log: [{ level: 'ERROR', message }] }
+}
+
+/**
+ * Runs tasks of the same key one after the other, in the order in which they came; others are not delayed.
+ *
+ * @throws Problem 429 where too many of the key wait, 503 where too many wait in all
+ */
+type Turns = <T>(key: string, task: () => Promise<T>) => Promise<T>
+
+function createTurns(): Turns {
+  const queues = new Map<string, { last: Promise<unknown>; amount: number }>()
+  const { reportsWaiting, reportsWaitingInAll } = BOUNDS
+  let all = 0
+  return async (key, task) => {
+    const queue = queues.get(key) ?? { last: Promise.resolve(), amount: 0 }
+    if (queue.amount >= reportsWaiting.value) {
+      const sentence = `${reportsWaiting.value} reports of this delivery are under way already; this one was not accepted. Send fewer at once.`
+      throw new Problem(429, sentence, { 'retry-after': '1', connection: 'close' })
+    }
+    if (all >= reportsWaitingInAll.value) {
+      const sentence =
+        'More reports arrive than the relay keeps up with; this one was not accepted. Send it again shortly.'
+      throw new Problem(503, sentence, { 'retry-after': '1', connection: 'close' })
+    }
+    queues.set(key, queue)
+    queue.amount++
+    all++
+    const mine = queue.last.then(task)
+    queue.last = mine.catch(() => {})
+    try {
+      return await mine
+    } finally {
+      all--
+      if (--queue.amount === 0) queues.delete(key)
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import { type Context, Hono } from 'hono'
+import type { Config } from '../config/config.ts'
+import { BOUNDS } from '../config/limits.ts'
+import { DEFAULT_ORGANISATION } from '../config/organizations.ts'
+import { matcher } from '../config/routes.ts'
+import { OPEN_STATES } from '../delivery/delivery.ts'
+import type { GitHub } from '../github/client.ts'
+import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
+import { Problem } from '../http/problem.ts'
+import { createTokenBuckets, refuseOverRate, type TokenBuckets } from '../http/rate-limit.ts'
+import { bearer } from '../http/request.ts'
+import type { Trouble } from '../log.ts'
+import type { ApplyEvent } from '../workers/apply.ts'
+import type { PortAccess } from '../workers/port-access.ts'
+import { type BoundDeps, boundDelivery, createRunOrigins, refuseEnded } from './authorize.ts'
+import { createOidcVerifier } from './oidc.ts'
+import { createTake, type TakeDeps } from './report.ts'
+import { createRepositoryFacts } from './repository-facts.ts'
+import { readMessage, startMessage } from './schema.ts'
+import { createHandOut, createStart, type HandOutDeps, type StartDeps } from './start.ts'
+import { createReportTokens } from './token.ts'
+
+export interface ReportsDeps {
+  config: Pick<
+    Config,
+    | 'publicUrl'
+    | 'github'
+    | 'organisations'
+    | 'targets'
+    | 'trustedProxies'
+    | 'reportBlueprints'
+    | 'reportDeleteBlueprints'
+    | 'startTimeout'
+  >
+  store: StartDeps['store'] & TakeDeps['store'] & HandOutDeps['store']
+  github: StartDeps['github'] & Pick<GitHub, 'repository' | 'run'>
+  apply: ApplyEvent
+  port: PortAccess
+  findNamed: StartDeps['findNamed']
+  /** The wall clock, by which tokens expire; milliseconds since 1970. */
+  clock: () => number
+  log: {
+    info: (fields: object, message: string) => void
+    warn: (fields: object, message: string) => void
+  }
+  trouble: Trouble
+}
+
+/** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, 404 with a sentence about it. */
+export function createReports(deps: ReportsDeps): Hono {
+  const { config, store, github, apply, port, findNamed, clock, log, trouble } = deps
+  const app = new Hono()
+  const audience = config.publicUrl
+  if (audience === null) {
+    app.all('*', () => {
+      throw new Problem(
+        404,
+        "This relay takes no reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
+      )
+    })
+    return app
+  }
+  const secrets = (organisation: string) =>
+    config.organisations.find(
+      ({ id, clientId }) => id === organisation && (id === DEFAULT_ORGANISATION || clientId !== null),
+    )?.secrets ?? []
+  const { auth } = config.github
+  const secret = 'token' in auth ? auth.token : auth.privateKey
+  const tokens = createReportTokens({ secret, audience, lifetimeMs: BOUNDS.reportToken.value, clock, log })
+  const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log, trouble })
+  const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, trouble })
+  const isAllowed = matcher(config.targets.allowed)
+  const handOut = createHandOut({ store, secrets })
+  const start = createStart({
+    ...{ isAllowed, store, github, apply, port, findNamed, verify, factsOf, tokens, handOut, log },
+    originOf: createRunOrigins(github),
+    startTimeout: config.startTimeout,
+    rate: createTokenBuckets(BOUNDS.reportStartRate.value),
+  })
+  const give = createGiveInputs({
+    ...{ store, tokens, handOut, log },
+    rate: createTokenBuckets(BOUNDS.reportInputsRate.value),
+  })
+  const take = createTake({
+    ...{ store, tokens, apply, log },
+    isAllowed: { upsert: matcher(config.reportBlueprints), delete: matcher(config.reportDeleteBlueprints) },
+    rate: createTokenBuckets(BOUNDS.reportRate.value),
+  })
+  const withRoom = createBodyMemory({
+    arrivingBytes: BOUNDS.reportArriving.value,
+    processingBytes: BOUNDS.reportProcessing.value,
+    trustedProxies: config.trustedProxies,
+  })
+
+  app.use('*', async (c, next) => {
+    await next()
+    c.header('cache-control', 'no-store')
+  })
+  app.post('/start', c => withRoom(c, room => start(c, room)).catch(orStoreTrouble))
+  app.post('/inputs', c => withRoom(c, room => give(c, room)).catch(orStoreTrouble))
+  app.post('/', c => withRoom(c, room => take(c, room)).catch(orStoreTrouble))
+  app.all('*', (c: Context) => {
+    if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
+      throw new Problem(405, 'Reports come as POST.', { allow: 'POST' })
+    throw new Problem(
+      404,
+      `There is nothing at ${c.req.path}: reports go to /report/start, /report/inputs and /report.`,
+    )
+  })
+  return app
+
+  function orStoreTrouble(error: unknown): never {
+    if (error instanceof Problem) throw error
+    trouble.error({ err: error }, 'a report was not accepted: database unavailable')
+    throw new Problem(
+      503,
+      "The relay's database (RELAY_DATABASE) is unavailable; this report was not accepted. Send it again.",
+      { 'retry-after': '5' },
+    )
+  }
+}
+
+/**
+ * `POST /report/inputs`: the inputs that `POST /report/start` gave, for a later process of the same run, which has to
+ * know what to redact.
+ *
+ * @throws Problem 400, 401, 403, 410, 413, 429, 503
+ */
+function createGiveInputs(
+  deps: BoundDeps & {
+    handOut: ReturnType<typeof createHandOut>
+    /** Calls a minute, of each workflow run. */
+    rate: TokenBuckets
+  },
+): (c: Context, room: BodyRoom) => Promise<Response> {
+  return async (c, room) => {
+    const bound = await deps.tokens.verify(bearer(c))
+    const waitMs = deps.rate.take(`${bound.runId} ${bound.runAttempt}`)
+    if (waitMs > 0) {
+      const sentence = `A workflow run may ask for its inputs ${BOUNDS.reportInputsRate.value} times a minute: wait.`
+      throw refuseOverRate(sentence, waitMs)
+    }
+    const { message, delivery } = await boundDelivery(bound, deps, () =>
+      readMessage(c, startMessage, BOUNDS.reportStartBody.value, room),
+    )
+    if (!OPEN_STATES.includes(delivery.state)) throw refuseEnded()
+    return c.json(await deps.handOut(delivery, message.complete))
+  }
+}

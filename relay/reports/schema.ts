@@ -1,0 +1,123 @@
+import type { Context } from 'hono'
+import { z } from 'zod'
+import { isObject, type JsonObject } from '../../port/types.ts'
+import { BOUNDS } from '../config/limits.ts'
+import { MAX_DEPTH, readBody, scanJson } from '../http/body.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
+import { Problem } from '../http/problem.ts'
+
+const delivery = z.string().regex(/^[\w-]{1,100}$/)
+
+/**
+ * `POST /report/start`: which delivery; `complete` where its payload was truncated and the rest is requested; `ends` where
+ * the job reports its end through the relay, or leaves it to the relay.
+ */
+export const startMessage = z.object({
+  delivery,
+  complete: z.boolean().default(false),
+  ends: z.boolean().default(false),
+})
+
+const logLine = z.object({
+  level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
+  message: z.string(),
+})
+/** Up to the first that is none: a hundred thousand issues would take half a second. */
+const isLog = (value: unknown) =>
+  Array.isArray(value) && value.length > 0 && value.every(line => logLine.safeParse(line).success)
+const runUpdate = z.object({
+  statusLabel: z.string().max(1_000).optional(),
+  link: z
+    .array(z.url({ protocol: /^https?$/ }))
+    .max(10)
+    .optional(),
+  summary: z.string().optional(),
+  externalRunId: z.string().max(200).optional(),
+  conclusion: z.enum(['success', 'failure', 'cancelled']).optional(),
+})
+/** Port's pattern for identifiers of blueprints: with any other character, Port might see another blueprint than the allow-list. */
+const blueprint = z
+  .string()
+  .max(200)
+  .regex(
+    /^[A-Za-z0-9@_=-]+$/,
+    'must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -',
+  )
+/** Part of a URL: dots alone would change its path, and nothing would name what holds it. */
+const identifier = z
+  .string()
+  .min(1)
+  .max(1_000)
+  .refine(text => text.isWellFormed() && text !== '.' && text !== '..')
+const entity = z.union([
+  z.object({
+    blueprint,
+    // Not looked through: it was parsed from JSON, of a bounded depth, and goes to Port as JSON.
+    properties: z.custom<JsonObject>(isObject),
+    operation: z.literal('upsert').default('upsert'),
+  }),
+  z.object({
+    blueprint,
+    properties: z.object({ identifier }),
+    operation: z.literal('delete'),
+  }),
+])
+const report = z.union([
+  z.strictObject({ log: z.custom(isLog).pipe(z.array(logLine)) }),
+  z.strictObject({ update: runUpdate }),
+  z.strictObject({ entity }),
+])
+
+/**
+ * `POST /report`: messages for Port, in order. A message that is sent again has the same sender and number, and
+ * is written once; a sender counts from 1 and waits for each answer before it sends the next.
+ */
+export const reportMessage = z.object({
+  delivery,
+  sender: z.string().regex(/^[\w-]{1,64}$/),
+  number: z.int().min(1),
+  reports: z.array(report).max(BOUNDS.reportMessages.value),
+  /** The job is ending. */
+  ending: z.boolean().default(false),
+})
+
+/**
+ * @throws Problem 400 that names what is wrong, and no value; what `readBody` throws
+ */
+export async function readMessage<T>(
+  c: Context,
+  schema: z.ZodType<T>,
+  maxBytes: number,
+  room: BodyRoom,
+): Promise<T> {
+  const bytes = await readBytes(c, maxBytes, room)
+  let body: unknown
+  try {
+    body = JSON.parse(new TextDecoder().decode(bytes))
+  } catch {
+    throw new Problem(400, 'The body is not JSON.')
+  }
+  if (scanJson(bytes).depth > MAX_DEPTH) {
+    throw new Problem(
+      400,
+      `The body is nested more than ${MAX_DEPTH} levels deep: leave out of the entity what is deeper.`,
+    )
+  }
+  const read = schema.safeParse(body)
+  if (read.success) return read.data
+  const [issue] = read.error.issues
+  const rule = issue?.message.startsWith('must ') ? issue.message : 'is missing or has the wrong type'
+  throw new Problem(400, `The body is not a report: ${issue?.path.join('.') || 'it'} ${rule}.`)
+}
+
+async function readBytes(c: Context, maxBytes: number, room: BodyRoom): Promise<Uint8Array> {
+  try {
+    const bytes = await readBody(c, maxBytes, room)
+    // The token was verified before the body was read.
+    room.accept()
+    return bytes
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 413) throw error
+    throw new Problem(413, `A report has at most ${maxBytes} bytes: send it in parts.`, error.headers)
+  }
+}

@@ -1,0 +1,277 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Context } from 'hono'
+import { decryptSecretInput } from '../../port/secrets.ts'
+import type { Invocation, RunState } from '../../port/types.ts'
+import { BOUNDS } from '../config/limits.ts'
+import { type Delivery, OPEN_STATES } from '../delivery/delivery.ts'
+import { isNamed, isOfAnother } from '../delivery/match.ts'
+import { boundRun } from '../delivery/runs.ts'
+import type { GitHub } from '../github/client.ts'
+import type { RepositoryFacts } from '../github/repository.ts'
+import type { BodyRoom } from '../http/body-memory.ts'
+import { Problem } from '../http/problem.ts'
+import { refuseOverRate, type TokenBuckets } from '../http/rate-limit.ts'
+import { bearer } from '../http/request.ts'
+import type { Store } from '../store/store.ts'
+import type { ApplyEvent } from '../workers/apply.ts'
+import type { FindNamed } from '../workers/find-runs.ts'
+import type { PortAccess } from '../workers/port-access.ts'
+import {
+  checkRepository,
+  checkRun,
+  checkRuns,
+  checkTarget,
+  type RunOrigin,
+  refuseEnded,
+} from './authorize.ts'
+import type { RunClaims } from './oidc.ts'
+import { readMessage, startMessage } from './schema.ts'
+import type { ReportTokens } from './token.ts'
+
+export interface StartDeps {
+  /** Whether RELAY_ALLOWED_REPOSITORIES names the repository. */
+  isAllowed: (repository: string) => boolean
+  store: Pick<Store, 'get' | 'findRuns'>
+  github: Pick<GitHub, 'serverUrl' | 'clockOffset'>
+  /** Title of the run and when it was created, where GitHub shows it. */
+  originOf: (repository: string, runId: number) => Promise<RunOrigin | null>
+  apply: ApplyEvent
+  port: PortAccess
+  findNamed: FindNamed
+  /** RELAY_START_TIMEOUT, milliseconds. */
+  startTimeout: number
+  verify: (token: string | null) => Promise<RunClaims>
+  factsOf: (repository: string, claims: RunClaims, isOnDefaultBranch: boolean) => Promise<RepositoryFacts>
+  tokens: Pick<ReportTokens, 'mint'>
+  /** Starts a minute, of each workflow run. */
+  rate: TokenBuckets
+  handOut: ReturnType<typeof createHandOut>
+  log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
+}
+
+/** A job waits for this answer. */
+const READ_MS = 3_000
+
+/**
+ * `POST /report/start`: a workflow run proves by GitHub's OIDC token that it is the one which a delivery
+ * started. It is bound to the delivery, and gets a report token, the state of Port's run, what did not fit its
+ * payload, and its secret inputs in clear text. A second run gets 409 only.
+ *
+ * @throws Problem 400, 401, 403, 410, 413, 429, 503
+ */
+export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Promise<Response> {
+  const {
+    isAllowed,
+    store,
+    github,
+    originOf,
+    apply,
+    port,
+    findNamed,
+    startTimeout,
+    verify,
+    factsOf,
+    tokens,
+    rate,
+    log,
+  } = deps
+
+  return async (c, room) => {
+    const claims = await verify(bearer(c))
+    // Before the body is read: the runs of any repository on GitHub can get OIDC tokens.
+    if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
+    const waitMs = rate.take(String(claims.runId))
+    if (waitMs > 0) {
+      const sentence = `A workflow run may start to report ${BOUNDS.reportStartRate.value} times a minute: wait.`
+      throw refuseOverRate(sentence, waitMs)
+    }
+    const message = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
+    const { delivery: id, complete, ends } = message
+    const { delivery, isDuplicate } = await bind(id, claims, ends)
+    if (isDuplicate) return answerDuplicate(c, delivery, claims)
+    const given = await deps.handOut(delivery, complete)
+    const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
+    // Without an answer that lists them, the action would take nothing for secret.
+    if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseEnded()
+    const [{ token, expiresAt }, run] = await Promise.all([
+      tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
+      readRun(delivery),
+    ])
+    return c.json({
+      token,
+      expires_at: new Date(expiresAt).toISOString(),
+      tells: port.canReport(delivery),
+      run,
+      ...given,
+    })
+  }
+
+  /** The claims may hold a name from before the repository was renamed or moved. */
+  function checkName({ fullName }: RepositoryFacts): string | null {
+    return isAllowed(fullName) ? null : `its repository is now ${fullName}, which is not allowed`
+  }
+
+  /**
+   * Binds the run to the delivery as it was checked: if another change came first, it is read and checked again. A
+   * delivery that has finished stays as it is.
+   */
+  async function bind(
+    id: string,
+    claims: RunClaims,
+    reportsEnd: boolean,
+  ): Promise<{ delivery: Delivery; isDuplicate: boolean }> {
+    const { runId, runAttempt, jti, expiresAt } = claims
+    for (let refusedOn = -1; ; ) {
+      const found = await store.get(id)
+      if (!found) throw refuse(id, claims, 'there is no such delivery')
+      const facts = await factsOf(found.repository, claims, found.workflow === null || found.ref === null)
+      const reason = checkRepository(claims, facts) ?? checkName(facts) ?? checkTarget(claims, found, facts)
+      if (reason !== null) throw refuse(id, claims, reason)
+      const conflict = checkRuns(claims, found)
+      if (conflict === 'past')
+        throw refuse(id, claims, 'it was the run of the delivery before it was redelivered')
+      if (conflict === 'duplicate') return { delivery: found, isDuplicate: true }
+      const [owned] = await store.findRuns(found.repository, [runId])
+      if (owned && owned.delivery !== id) throw refuse(id, claims, 'it is the run of another delivery')
+      if (owned && owned.attempt > runAttempt) {
+        throw refuse(id, claims, `a later attempt of the run, ${owned.attempt}, has started`)
+      }
+      if (!owned) await checkTitleAndTime(found, claims)
+
+      const url = `${github.serverUrl}/${found.repository}/actions/runs/${runId}`
+      const run = {
+        ...{ id: runId, attempt: runAttempt, evidence: 'report' as const, past: false },
+        ...{ status: 'in_progress', conclusion: null, url, reportsEnd },
+      }
+      const event = { type: 'runReported' as const, run }
+      const { outcome, delivery } = await apply(found, event, { token: { jti, expiresAt }, strict: true })
+      if (outcome !== 'conflict') return { delivery, isDuplicate: false }
+      if (found.version === refusedOn) {
+        throw refuse(id, claims, 'another delivery has this run or has used its token')
+      }
+      refusedOn = found.version
+    }
+  }
+
+  /** Where GitHub shows the run; where it does not, the claims alone decide. */
+  async function checkTitleAndTime(delivery: Delivery, claims: RunClaims): Promise<void> {
+    const run = await within(READ_MS, originOf(delivery.repository, claims.runId))
+    if (!run) return
+    const rivals = isNamed(run.title, delivery) ? [] : await findNamed(delivery.repository, [run.title])
+    const facts = { clockOffset: github.clockOffset() ?? 0, startTimeout }
+    const namesAnother = rivals.length > 0 && isOfAnother(run, rivals, facts)
+    const reason = checkRun(run, delivery, namesAnother, facts)
+    if (reason !== null) throw refuse(delivery.id, claims, reason)
+  }
+
+  /** The sender gets the same answer for each reason. */
+  function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
+    log.warn(
+      { delivery: id, repository: claims.repository, github_run_id: claims.runId, reason },
+      'a report was refused: this run may not report for the delivery',
+    )
+    return new Problem(
+      403,
+      "This workflow run may not report for this delivery: only the run that its dispatch started may report, in the repository and on the branch that the relay dispatched to. The relay's log shows what does not match.",
+    )
+  }
+
+  function answerDuplicate(c: Context, delivery: Delivery, { runId }: RunClaims): Response {
+    const first = boundRun(delivery)?.id ?? null
+    log.warn(
+      { delivery: delivery.id, run: delivery.runId, github_run_id: runId, first },
+      'a report was refused: the delivery has another workflow run',
+    )
+    const detail = `The delivery already runs in another workflow run, ${first}; this one is ${runId}.`
+    const body = { type: 'about:blank', title: 'Conflict', status: 409, detail, duplicate: true }
+    return c.json({ ...body, github_run_id: first }, 409, { 'content-type': 'application/problem+json' })
+  }
+
+  /** The state of Port's run: as Port answers, if in time; ended, where its end waits in the outbox. */
+  async function readRun(delivery: Delivery) {
+    const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
+    const read: RunState | null = await within(READ_MS, reading)
+    // A run from before the redelivery does not make this one a duplicate.
+    const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
+    return {
+      status: read?.status ?? 'unknown',
+      ended: read?.ended === true || !OPEN_STATES.includes(delivery.state),
+      synchronized: read?.synchronized ?? false,
+      external_run_id: isPast ? null : (read?.externalRunId ?? null),
+    }
+  }
+}
+
+/** Null where it takes longer. */
+const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
+  Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
+
+/** What the run that a delivery is bound to may have beyond its client payload. */
+export interface HandOut {
+  /** The parts of which something did not fit the payload, whole. */
+  payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null
+  /** Secret inputs in clear text, by name. One that none of the relay's secrets decrypts is missing: it has the other scheme, or an older secret. */
+  secrets: Record<string, string>
+}
+
+export interface HandOutDeps {
+  store: Pick<Store, 'invocation'>
+  /** What an organisation's inputs may be encrypted with. */
+  secrets: (organisation: string) => string[]
+}
+
+/** How long the clear texts of a delivery are in memory: the jobs of a matrix ask within minutes. */
+const KEPT_MS = 10 * 60_000
+
+/** Reads and decrypts once for all jobs of a run that ask in time. @returns a function that throws what the store throws */
+export function createHandOut({
+  store,
+  secrets,
+}: HandOutDeps): (delivery: Pick<Delivery, 'id' | 'organisation'>, complete: boolean) => Promise<HandOut> {
+  const kept = new Map<string, { size: number; whole: Promise<HandOut> }>()
+  const forget = (id: string, entry = kept.get(id)) => {
+    if (entry && kept.get(id) === entry) kept.delete(id)
+  }
+
+  return async ({ id, organisation }, complete) => {
+    const { payload, secrets } = await (kept.get(id)?.whole ?? keep(id, organisation))
+    return { payload: complete ? payload : null, secrets }
+  }
+
+  function keep(id: string, organisation: string): Promise<HandOut> {
+    const entry = { size: 0, whole: read() }
+    kept.set(id, entry)
+    entry.whole.catch(() => forget(id, entry))
+    setTimeout(forget, KEPT_MS, id, entry).unref()
+    return entry.whole
+
+    async function read(): Promise<HandOut> {
+      const text = await store.invocation(id)
+      entry.size = text?.length ?? 0
+      let total = [...kept.values()].reduce((sum, { size }) => sum + size, 0)
+      for (const [oldest, { size }] of kept) {
+        if (total <= BOUNDS.inputsKept.value) break
+        total -= size
+        forget(oldest)
+      }
+      return text === null
+        ? { payload: null, secrets: {} }
+        : decrypt(JSON.parse(text) as Invocation, secrets(organisation))
+    }
+  }
+}
+
+/**
+ * @param invocation as it is stored, where what is encrypted stays so
+ * @param clientSecrets each that Port may have encrypted with
+ */
+function decrypt({ inputs, encrypted, entity, event }: Invocation, clientSecrets: string[]): HandOut {
+  const keys = clientSecrets.map(clientSecret => ({ scheme: 'aes256-gcm' as const, clientSecret }))
+  const secrets: [string, string][] = []
+  for (const name of encrypted) {
+    const value = Object.hasOwn(inputs, name) ? inputs[name] : undefined
+    const clear = typeof value === 'string' ? decryptSecretInput(value, keys) : null
+    if (clear !== null) secrets.push([name, clear])
+  }
+  return { payload: { inputs, encrypted, entity, event }, secrets: Object.fromEntries(secrets) }
+}

@@ -1,0 +1,136 @@
+import { hash } from 'node:crypto'
+import type { QueryConfig } from 'pg'
+import type { NewDelivery, SignatureUse } from '../../delivery/delivery.ts'
+import type { Row } from '../database.ts'
+import { type Insert, insertMany } from '../sql/intake.ts'
+
+type Value = string | number | null
+
+/** A statement, whose parameters may be lists. */
+export interface PostgresQuery {
+  sql: string
+  params: (Value | Value[])[]
+}
+
+const prepared = new Map<string, { name: string; text: string }>()
+
+/**
+ * A statement as the driver takes it: `$1` for `?1`, and prepared once a connection. Its name comes from its
+ * text, since a pooler in between may hand a connection on.
+ */
+export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
+  let known = prepared.get(sql)
+  if (!known) {
+    const text = sql.replace(/\?(\d+)/g, '$$$1')
+    known = { name: `relay_${hash('sha1', text, 'hex').slice(0, 20)}`, text }
+    prepared.set(sql, known)
+  }
+  return { ...known, values: params.map(value => (Array.isArray(value) ? value.map(clean) : clean(value))) }
+}
+
+/** PostgreSQL keeps no NUL in text, and refuses the whole statement: https://www.postgresql.org/docs/current/datatype-character.html */
+const clean = (value: Value) =>
+  typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value
+
+/** While one commit is on its way to the disk, the next batch is collected. */
+const BATCHES = 2
+const MAX_ROWS = 500
+const MAX_SIZE = 8 * 1024 * 1024
+/** A failure after this time was a time-out: the sender has waited long enough. */
+const AGAIN_WITHIN_MS = 2_000
+
+type Waiting = Insert & {
+  resolve: (inserted: boolean) => void
+  reject: (error: unknown) => void
+}
+
+/** Writes deliveries many at a time: those that arrive while commits are under way go together into the next. */
+export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>, written: () => void) {
+  let collected: Waiting[] = []
+  let active = 0
+  let scheduled = false
+
+  const flush = () => {
+    scheduled = false
+    while (active < BATCHES && collected.length > 0) {
+      const batch = take()
+      active++
+      void write(batch).finally(() => {
+        active--
+        flush()
+      })
+    }
+  }
+
+  function take(): Waiting[] {
+    let size = 0
+    const end = collected.findIndex(({ delivery }, i) => {
+      size += delivery.invocation.length
+      return i > 0 && (i >= MAX_ROWS || size > MAX_SIZE)
+    })
+    const batch = end < 0 ? collected : collected.slice(0, end)
+    collected = end < 0 ? [] : collected.slice(end)
+    return batch
+  }
+
+  async function write(batch: Waiting[]): Promise<void> {
+    try {
+      const rows = await put(insertMany(batch))
+      if (rows.length > 0) written()
+      const inserted = new Set(rows.map(row => row.id))
+      for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
+    } catch (error) {
+      if (batch.length > 1 && isOfOneRow(error)) return writeEach(batch)
+      for (const { reject } of batch) reject(error)
+    }
+  }
+
+  /** Writes a statement again whose answer was lost: rows that exist stay as they are. */
+  async function put(statement: PostgresQuery): Promise<Row[]> {
+    const began = performance.now()
+    try {
+      return await query(statement)
+    } catch (error) {
+      if (!isCut(error) || performance.now() - began > AGAIN_WITHIN_MS) throw error
+      return await query(statement)
+    }
+  }
+
+  async function writeEach(batch: Waiting[]): Promise<void> {
+    for (const each of batch) {
+      const { resolve, reject } = each
+      try {
+        const rows = await put(insertMany([each]))
+        if (rows.length > 0) written()
+        resolve(rows.length > 0)
+      } catch (error) {
+        reject(error)
+      }
+    }
+  }
+
+  return (delivery: NewDelivery, use?: SignatureUse) =>
+    new Promise<boolean>((resolve, reject) => {
+      collected.push({ delivery, use, resolve, reject })
+      // After this turn of the event loop: requests read in one turn share a commit.
+      if (active < BATCHES && !scheduled) {
+        scheduled = true
+        setImmediate(flush)
+      }
+    })
+}
+
+/**
+ * Whether the others of a batch would have been written without this: bad data (22), a constraint (23), a
+ * deadlock with another relay's batch (40), a limit of the server (54).
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
+
+/**
+ * Whether the connection was lost, so that it is unknown what was written: no code, one of the system's (E), or a
+ * pooler's or the server's notice that it ends the connection (08, 57P).
+ */
+const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
+
+const codeOf = (error: unknown) => String(((error as Error).cause as { code?: unknown }).code ?? '')

@@ -1,0 +1,150 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Delivery, HistoryEntry, Transition } from '../delivery/delivery.ts'
+import type { DeliveryEvent, Policy } from '../delivery/events.ts'
+import { joinLogs } from '../delivery/messages.ts'
+import { transition } from '../delivery/transition.ts'
+import type { ReportReceipt, Store, UsedToken } from '../store/store.ts'
+
+export interface ApplyDeps {
+  store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
+  policy: Policy
+  /** Whether the delivery has a run in Port, and its organisation has credentials to report to it. */
+  canReport: (delivery: Delivery) => boolean
+  log: Record<'info' | 'debug', (fields: object, message: string) => void>
+  /** Called with each transition that was applied, and the delivery before it. */
+  onTransition?: ((before: Delivery, applied: Transition, now: number) => void) | undefined
+}
+
+interface ApplyOptions {
+  /** Of the report that brings the event. */
+  receipt?: ReportReceipt
+  /** The OIDC token that allows the event. */
+  token?: UsedToken
+  /** Only on this version of the delivery. */
+  strict?: boolean
+  /** How long to retry while the database is unavailable, milliseconds. */
+  patienceMs?: number
+  /** Ends the retries early. */
+  stopping?: AbortSignal
+}
+
+/** `conflict`: another change came first, or another delivery has one of its runs or its token. `gone`: it was deleted. */
+interface Applied {
+  outcome: 'applied' | 'ignored' | 'conflict' | 'gone'
+  delivery: Delivery
+}
+
+export type ApplyEvent = (
+  delivery: Delivery,
+  event: DeliveryEvent,
+  options?: ApplyOptions,
+) => Promise<Applied>
+
+/**
+ * Applies an event to a delivery: the transition is decided on a version of it, and decided again where another
+ * change came first, by this relay or another. Every change of a state is made and logged here.
+ */
+export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
+  const { store, policy, canReport, log, onTransition } = deps
+  return async (delivery, event, options = {}) => {
+    const { receipt, token, strict, patienceMs = 0, stopping } = options
+    let current = delivery
+    for (;;) {
+      const now = store.clock()
+      const next = transition(current, event, now, policy)
+      if (!next) return { outcome: 'ignored', delivery: current }
+      const messages = canReport(current) ? joinLogs(next.messages) : []
+      const decided = current
+      if (
+        await keepTrying(
+          () => store.apply(decided, { ...next, messages }, now, receipt, token),
+          patienceMs,
+          stopping,
+        )
+      ) {
+        onTransition?.(current, next, now)
+        if (next.history) record(log, { ...current, ...next.change }, next.history)
+        const version = current.version + (Object.keys(next.change).length > 0 ? 1 : 0)
+        return { outcome: 'applied', delivery: { ...current, ...next.change, version } }
+      }
+      if (strict) return { outcome: 'conflict', delivery: current }
+      const fresh = await keepTrying(() => store.get(current.id), patienceMs, stopping)
+      if (!fresh) return { outcome: 'gone', delivery: current }
+      if (receipt && (await store.reportUsage(fresh.id, receipt.sender)).lastNumber >= receipt.number) {
+        return { outcome: 'applied', delivery: fresh }
+      }
+      if (fresh.version === current.version) return { outcome: 'conflict', delivery: fresh }
+      current = fresh
+    }
+  }
+}
+
+const SENTENCES: Record<string, string> = {
+  dispatchAccepted: 'GitHub accepted the dispatch',
+  dispatchRejected: 'GitHub rejected the dispatch',
+  dispatchDeferred: 'the dispatch is deferred',
+  answerLost: "GitHub's answer to the dispatch was lost",
+  runNotFound: 'no workflow run was found',
+  waitingAnnounced: 'the delivery waits',
+  runBound: 'a workflow run is bound to the delivery',
+  runReported: 'the workflow run reported',
+  reportReceived: 'the delivery ended by a report of its workflow run',
+  runEnded: 'the delivery ended with its workflow run',
+  endedInPort: 'the delivery ended, since its run in Port has ended',
+  startTimedOut: 'the delivery ended without a workflow run',
+  runTimedOut: 'the delivery ended after RELAY_RUN_TIMEOUT',
+  runUnidentified: 'the delivery ended, since its workflow run cannot be identified',
+  runDeleted: 'the delivery ended, since its workflow run was deleted',
+  redelivered: 'the delivery is queued again',
+  cancelRequested: 'a person cancelled the delivery',
+  cancelSent: 'GitHub was asked to cancel the workflow run',
+  cancelRejected: 'GitHub does not let the relay cancel the workflow run',
+  cancelled: 'the delivery ended before a workflow run started: cancelled',
+  approvalSeen: 'the workflow run waits for an approval, or a reviewer decided',
+}
+
+/** An outage lets every delivery wait: the log has a line about it, and need not have one for each. */
+const OF_OUTAGES = ['waitingAnnounced']
+/** The reason of the end names jobs and steps of the workflow run, which may contain inputs. */
+const QUOTES_WORKFLOW = ['runEnded']
+
+function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
+  const { id, runId, repository, eventType, workflow } = delivery
+  const target = workflow === null ? { event_type: eventType } : { workflow }
+  const { reason, ...others } = details
+  const fields = {
+    ...{ delivery: id, run: runId, repository, ...target, ...others },
+    ...(reason !== undefined && !QUOTES_WORKFLOW.includes(type) && { reason }),
+  }
+  log[OF_OUTAGES.includes(type) ? 'debug' : 'info'](fields, SENTENCES[type] ?? type)
+}
+
+const FIRST_WAIT_MS = 100
+const LONGEST_WAIT_MS = 1_000
+/** How long work is repeated after a stop was requested. */
+const STOPPING_MS = 15_000
+
+/**
+ * Repeats work that must not be lost while the database is unavailable.
+ *
+ * @param patienceMs for how long, milliseconds
+ * @param stopping aborted when the relay is to stop
+ * @throws the last error, when the time is over
+ */
+export async function keepTrying<T>(
+  work: () => Promise<T>,
+  patienceMs: number,
+  stopping?: AbortSignal,
+): Promise<T> {
+  const until = performance.now() + patienceMs
+  let stopBy = Number.POSITIVE_INFINITY
+  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(LONGEST_WAIT_MS, wait * 2)) {
+    try {
+      return await work()
+    } catch (error) {
+      if (stopping?.aborted) stopBy = Math.min(stopBy, performance.now() + STOPPING_MS)
+      if (performance.now() + wait > Math.min(until, stopBy)) throw error
+      await sleep(wait)
+    }
+  }
+}

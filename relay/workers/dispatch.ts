@@ -1,0 +1,188 @@
+import { packClientPayload } from '../../port/payload.ts'
+import type { Invocation } from '../../port/types.ts'
+import type { Delivery } from '../delivery/delivery.ts'
+import type { DeliveryEvent } from '../delivery/events.ts'
+import type { Found } from '../delivery/observation.ts'
+import { toGithubRunId } from '../delivery/runs.ts'
+import type { GitHub } from '../github/client.ts'
+import type { DispatchOutcome } from '../github/errors.ts'
+import type { RateLimitGate } from '../github/rate-limit-pause.ts'
+import type { Claimed, Store } from '../store/store.ts'
+import type { ApplyEvent } from './apply.ts'
+import type { FindRuns } from './find-runs.ts'
+import type { PortAccess } from './port-access.ts'
+
+export interface DispatchDeps {
+  store: Pick<Store, 'clock' | 'returnPermits'>
+  github: Pick<GitHub, 'dispatch'>
+  gate: RateLimitGate
+  port: PortAccess
+  findRuns: FindRuns
+  apply: ApplyEvent
+  publicUrl: string | null
+  /** Called with the outcome of each attempt. */
+  onAttempt?: ((outcome: DispatchOutcome['kind']) => void) | undefined
+}
+
+/** A dispatch and what comes before it: a token, and the repository's new address. */
+const REQUESTS_MS = 30_000
+/** Longer than the longest step, so that the step ends before another relay can claim the delivery. */
+export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
+/** GitHub's answer is kept for so long while the database is unavailable. */
+const PATIENCE_MS = 600_000
+/** While GitHub rejects the relay's credential, dispatches try it again after this time. */
+const CREDENTIAL_MS = 60_000
+/** The maximum age of the list in which the run of a lost answer is looked for. */
+const FRESH_MS = 1_000
+const FIRST_WATCH_MS = 5_000
+
+/**
+ * Moves a queued delivery one step. A dispatch is not idempotent: the attempt is on disk before the request is
+ * sent, so that a relay that dies in between looks for the run before it sends again.
+ */
+export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: AbortSignal): Promise<void> {
+  const { store, github, gate, apply } = deps
+  const { repository } = claimed
+  // A permit that is lost costs a moment, and what is to be recorded may not be.
+  const returnPermit = () => store.returnPermits(1).catch(() => {})
+  if (claimed.unansweredSince !== null) {
+    await returnPermit()
+    await lookForRun(claimed, deps)
+    return
+  }
+  const closed = gate.closed(repository)
+  if (closed) {
+    await returnPermit()
+    const { closedUntil: until, reason } = closed
+    await apply(claimed, { type: 'dispatchDeferred', attempt: claimed.attempts, reason, until })
+    return
+  }
+  const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
+  if (started.outcome !== 'applied') return returnPermit()
+  const attempt = started.delivery.attempts
+  const invocation = JSON.parse(claimed.invocation) as Invocation
+  const payload = packClientPayload(invocation, { delivery: claimed.id, relay: deps.publicUrl })
+  const outcome = await github.dispatch(claimed, { payload, invocation }, claimed.leaseUntil - REQUESTS_MS)
+  deps.onAttempt?.(outcome.kind)
+  if (outcome.kind === 'deferred' && outcome.cause === 'credential') {
+    gate.close(repository, store.clock() + CREDENTIAL_MS, outcome.reason, 'credential')
+  }
+  const record = (event: DeliveryEvent) =>
+    apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
+  const event = toEvent(outcome, attempt)
+  const recorded = await record(event)
+  // Another delivery has the run, which its title names as well: GitHub has accepted this dispatch all the same.
+  if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
+    await record({ ...event, run: null })
+  if (outcome.kind === 'deferred') await returnPermit()
+}
+
+function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {
+  const { answer } = outcome
+  switch (outcome.kind) {
+    case 'accepted':
+      return { type: 'dispatchAccepted', attempt, run: outcome.run, answer }
+    case 'rejected':
+      return { type: 'dispatchRejected', attempt, reason: outcome.reason, answer }
+    case 'deferred':
+      return { type: 'dispatchDeferred', attempt, reason: outcome.reason, until: outcome.until, answer }
+    case 'answer_lost':
+      return { type: 'answerLost', attempt, reason: outcome.reason, answer }
+  }
+}
+
+/** After a lost answer, the evidence that binds runs decides whether a run was started. */
+async function lookForRun(delivery: Delivery, { store, apply, port, findRuns }: DispatchDeps) {
+  const run = await port.read(delivery)
+  const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
+  const found = await findRuns(delivery, { maxAge: FRESH_MS, externalRunId })
+  const lookAt = store.clock() + FIRST_WATCH_MS
+  if (found.runs.some(each => !each.past)) {
+    await apply(delivery, { type: 'runsSeen', runs: found.runs, lookAt })
+  } else if (typeof run === 'object' && hasEnded(run, delivery)) {
+    await apply(delivery, { type: 'endedInPort', runs: found.runs, conclusion: run.status })
+  } else if (found.elsewhere) {
+    // Port names a run that is not to be seen here: the dispatch took effect.
+    await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
+  } else {
+    await apply(delivery, {
+      type: 'runNotFound',
+      ...readList(found, delivery, run === 'unread'),
+      readAt: found.snapshot.readAt ?? 0,
+    })
+  }
+}
+
+/**
+ * A synchronous run ends with the answer to its webhook; that of a redelivered delivery may have ended before; and
+ * where a person ended it, the workflow run is still to be cancelled.
+ */
+const hasEnded = (
+  run: { ended: boolean; synchronized: boolean },
+  { queuedAt, receivedAt, cancelRequestedAt }: Delivery,
+) => run.ended && !run.synchronized && queuedAt === receivedAt && cancelRequestedAt === null
+
+function readList(
+  { candidates, snapshot, whole }: Found,
+  { repository }: Delivery,
+  portUnread: boolean,
+): Pick<Extract<DeliveryEvent, { type: 'runNotFound' }>, 'list' | 'reason'> {
+  const unavailable = {
+    list: 'unavailable',
+    reason: snapshot.reason ?? 'GitHub does not show its runs',
+  } as const
+  if (snapshot.access === 'forbidden' && !portUnread) {
+    return { list: 'forbidden', reason: snapshot.reason ?? 'GitHub does not show its runs' }
+  }
+  if (snapshot.access !== 'read' || !whole) return unavailable
+  if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
+  // Port may know which of them it is.
+  if (portUnread) return unavailable
+  return {
+    list: 'ambiguous',
+    reason: `workflow runs started in ${repository} that cannot be attributed to one delivery`,
+  }
+}
+
+/** How many are announced at once; the next ones follow when those are persisted. */
+const AT_ONCE = 50
+/** A `seq` is assigned before its delivery is committed: a slightly lower one may become visible later. */
+const MARGIN = 500
+
+/**
+ * Writes into Port's log that a delivery waits, for each delivery behind a closed gate: once each, by whichever relay,
+ * over restarts. Deliveries that wait behind others of their repository are not claimed, so nothing else announces them.
+ */
+export function createAnnounceWaiting({
+  store,
+  gate,
+  apply,
+}: {
+  store: Pick<Store, 'findUnannounced' | 'clock'>
+  gate: RateLimitGate
+  apply: ApplyEvent
+}): (stopped: () => boolean) => Promise<void> {
+  let after = 0
+  let known = ''
+  return async stopped => {
+    const closed = gate.allClosed()
+    const scopes = closed.map(({ scope }) => scope).join()
+    if (scopes !== known) after = 0
+    known = scopes
+    if (closed.length === 0) return
+    let found: Awaited<ReturnType<Store['findUnannounced']>>
+    do {
+      found = await store.findUnannounced(store.clock(), AT_ONCE, gate.shared, after)
+      await Promise.all(
+        found.map(delivery => {
+          const closed = gate.closed(delivery.repository)
+          if (!closed) return null
+          const { closedUntil: until, reason } = closed
+          return apply(delivery, { type: 'waitingAnnounced', reason, until })
+        }),
+      )
+      const last = found.at(-1)
+      if (last) after = Math.max(0, last.seq - MARGIN)
+    } while (found.length === AT_ONCE && !stopped())
+  }
+}

@@ -1,0 +1,234 @@
+import type { Delivery, DeliveryRun, Evidence } from '../delivery/delivery.ts'
+import {
+  type BindingFacts,
+  canHaveStarted,
+  isNamed,
+  isOfAnother,
+  isSinceDispatch,
+  LEEWAY_MS,
+  matchRuns,
+  startEvent,
+  titleIds,
+} from '../delivery/match.ts'
+import type { Found } from '../delivery/observation.ts'
+import { decisiveRuns, mergeRuns, refresh } from '../delivery/runs.ts'
+import type { RunCache } from '../github/run-cache.ts'
+import type { WorkflowRun } from '../github/runs.ts'
+import { runKey } from '../store/sql/intake.ts'
+import { type Attempted, MAX_OTHERS, type Store } from '../store/store.ts'
+
+export interface FindRunsDeps {
+  store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
+  cache: RunCache
+  findOwners: FindOwners
+  /** GitHub's clock minus the store's, milliseconds. */
+  clockOffset: () => number
+  /** RELAY_START_TIMEOUT, milliseconds. */
+  startTimeout: number
+}
+
+export type FindRuns = (
+  delivery: Delivery,
+  options: { maxAge: number; externalRunId: number | null },
+) => Promise<Found>
+
+/** Finds the workflow runs of a delivery: those bound to it, and those that the evidence of `match-runs.ts` binds. */
+export function createFindRuns({
+  store,
+  cache,
+  findOwners,
+  clockOffset,
+  startTimeout,
+}: FindRunsDeps): FindRuns {
+  return async (delivery, { maxAge, externalRunId }) => {
+    const present = decisiveRuns(delivery.runs)
+    const attemptedAt = delivery.attemptedAt ?? delivery.dispatchedAt ?? delivery.queuedAt
+    const since = present.length > 0 ? null : attemptedAt + clockOffset() - startTimeout
+    const wanted = present.filter(run => run.status !== 'completed').map(run => run.id)
+    const isKnown = present.some(run => run.evidence !== 'title')
+    const external = isKnown ? null : externalRunId
+    const snapshot = await cache.look(
+      delivery.repository,
+      {
+        event: startEvent(delivery),
+        since,
+        runIds: external === null ? wanted : [...new Set([...wanted, external])],
+      },
+      maxAge,
+    )
+    // A relay that has just started knows GitHub's clock by this answer.
+    const dispatchedAt = attemptedAt + clockOffset()
+    const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
+    const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
+    const found = { runs: seen, candidates: [], snapshot, whole, elsewhere: false }
+    if (isKnown) return found
+
+    const runs = [...snapshot.runs.values()]
+    // Where runs may not be read, what Port names is all that can be known.
+    if (external !== null && snapshot.access === 'forbidden' && !snapshot.runs.has(external)) {
+      runs.push(unseenRun(external))
+    }
+    const owned = await store.findRuns(
+      delivery.repository,
+      runs.map(run => run.id),
+    )
+    const now = store.clock()
+    const sight: BindingFacts = {
+      runs,
+      // Runs bound by title are matched again, since Port may name one of them.
+      taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
+      undecided: new Set(),
+      externalRunId: external,
+      clockOffset: clockOffset(),
+      dispatchedAt,
+      readAt: (snapshot.readAt ?? 0) + clockOffset(),
+      startTimeout,
+      whole,
+      others: [],
+    }
+    let match = matchRuns(delivery, sight)
+    const isNew = match.runs.some(run => !seen.some(each => each.id === run.id))
+    if (match.evidence !== 'port' && isNew) {
+      const from = attemptedAt - startTimeout
+      const isTitled = (run: WorkflowRun) => isNamed(run.title, delivery)
+      // Other titles show which runs the deliveries of others have.
+      const relevant = runs.filter(
+        run => !sight.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, sight)),
+      )
+      const [others, owners] = await Promise.all([
+        store.attemptedBetween(delivery.repository, from, now, delivery.id),
+        findOwners(delivery.repository, relevant),
+      ])
+      const isForeign = (run: WorkflowRun) => {
+        const owner = owners.get(run.id)
+        if (owner) return owner.id !== delivery.id && (isTitled(run) || isOfAnother(run, [owner], sight))
+        return !isTitled(run) && !owners.has(run.id) && isOfAnother(run, [], sight)
+      }
+      const isUndecided = (run: WorkflowRun) =>
+        owners.get(run.id) === null || (isTitled(run) && !owners.has(run.id))
+      const idsOf = (runs: readonly WorkflowRun[]) => runs.map(run => run.id)
+      // Beyond what is listed, one of the same event type may have been dispatched.
+      const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
+      match = matchRuns(delivery, {
+        ...sight,
+        taken: new Set([...sight.taken, ...idsOf(relevant.filter(isForeign))]),
+        undecided: new Set(idsOf(relevant.filter(isUndecided))),
+        others: [...others, ...rest],
+      })
+    }
+    const { evidence } = match
+    const isBound = evidence !== null && (present.length === 0 || evidence !== 'only_candidate')
+    const bound = isBound
+      ? mergeRuns(
+          seen,
+          match.runs.map(run => toDeliveryRun(run, evidence)),
+        )
+      : seen
+    // GitHub counts runs upwards: one that another has started has the larger id.
+    const elsewhere =
+      external !== null && !sight.taken.has(external) && bound.every(run => run.past || run.id < external)
+    return {
+      ...found,
+      runs: bound,
+      candidates: isBound || present.length > 0 ? [] : match.runs,
+      elsewhere: elsewhere && !bound.some(run => run.id === external),
+    }
+  }
+}
+
+const unseenRun = (id: number): WorkflowRun => ({
+  ...{ id, attempt: 1, workflowId: null, workflow: null, ref: null, event: 'unknown', title: '' },
+  ...{ status: 'unknown', conclusion: null, url: '', createdAt: 0, updatedAt: 0 },
+})
+
+export const toDeliveryRun = (
+  { id, attempt, status, conclusion, url }: WorkflowRun,
+  evidence: Evidence,
+): DeliveryRun => ({ id, attempt, evidence, past: false, status, conclusion, url })
+
+/** Finds the deliveries to a repository, open or ended, that one of these titles of workflow runs names. */
+export type FindNamed = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
+
+/** Of one query. */
+const MAX_IDS = 1_000
+
+/** @param organisations the ids of all, since a title does not say which one its Port run is of */
+export function createFindNamed(
+  store: Pick<Store, 'findNamed'>,
+  organisations: readonly string[],
+): FindNamed {
+  return async (repository, titles) => {
+    const all = [...new Set(titles.flatMap(titleIds))]
+    const found: Delivery[] = []
+    for (let first = 0; first < all.length; first += MAX_IDS) {
+      const ids = all.slice(first, first + MAX_IDS)
+      const dedupeKeys = organisations.flatMap(organisation => ids.map(id => runKey(organisation, id)))
+      found.push(...(await store.findNamed(repository, { dedupeKeys, ids })))
+    }
+    return found.filter(delivery => titles.some(title => isNamed(title, delivery)))
+  }
+}
+
+/**
+ * Finds the delivery that each of these workflow runs belongs to by its title; null if the title can't decide. A run that
+ * isn't in the map names no delivery.
+ */
+export type FindOwners = (
+  repository: string,
+  runs: readonly WorkflowRun[],
+) => Promise<ReadonlyMap<number, Delivery | null>>
+
+/**
+ * A title can quote earlier runs, so it names the delivery that was received last: what a workflow got contains no id of
+ * a later one. Users type ids of other organizations, too: as long as a delivery of another organization can have started
+ * the run, and isn't known to have another one, the title decides nothing.
+ */
+export function createFindOwners(deps: {
+  store: Pick<Store, 'attemptedBetween'>
+  findNamed: FindNamed
+  /** The ids of all. */
+  organisations: readonly string[]
+  /** GitHub's clock minus the store's, milliseconds. */
+  clockOffset: () => number
+  /** RELAY_START_TIMEOUT, milliseconds. */
+  startTimeout: number
+}): FindOwners {
+  const { store, findNamed, organisations, clockOffset, startTimeout } = deps
+  return async (repository, runs) => {
+    const named = await findNamed(
+      repository,
+      runs.map(run => run.title),
+    )
+    const owners = new Map<number, Delivery>()
+    for (const run of runs) {
+      const owner = named
+        .filter(delivery => isNamed(run.title, delivery))
+        .sort(byReception)
+        .at(-1)
+      if (owner) owners.set(run.id, owner)
+    }
+    if (organisations.length < 2 || owners.size === 0) return owners
+
+    const clocks = { clockOffset: clockOffset(), startTimeout }
+    const times = runs.map(run => run.createdAt - clocks.clockOffset)
+    const [from, to] = [Math.min(...times) - startTimeout - LEEWAY_MS, Math.max(...times) + LEEWAY_MS]
+    const attempted = await store.attemptedBetween(repository, from, to, '')
+    const hasOtherRun = ({ id, hasRun }: Attempted, { id: runId }: WorkflowRun) =>
+      hasRun || runs.some(run => run.id !== runId && owners.get(run.id)?.id === id)
+    const decided = new Map<number, Delivery | null>(owners)
+    for (const run of runs) {
+      const owner = owners.get(run.id)
+      const isRivals = attempted.some(
+        each =>
+          each.organisation !== owner?.organisation &&
+          canHaveStarted(each, run, clocks) &&
+          !hasOtherRun(each, run),
+      )
+      // Beyond what is listed, there may be more.
+      if (owner && (isRivals || attempted.length === MAX_OTHERS)) decided.set(run.id, null)
+    }
+    return decided
+  }
+}
+
+const byReception = (a: Delivery, b: Delivery) => a.receivedAt - b.receivedAt || a.seq - b.seq

@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BOUNDS } from '../config/limits.ts'
+import type { GitHub } from '../github/client.ts'
+import type { Store } from '../store/store.ts'
+
+/** Few at once, so that intake never waits long for the store. */
+const STEP = 200
+const SIGNATURES_STEP = 2_000
+const PAUSE_MS = 50
+
+/** Forgets signatures that can no longer be used, and the oldest beyond their limit. */
+export async function forgetSignatures(
+  store: Pick<Store, 'forgetSignatures' | 'clock'>,
+  stopped: () => boolean = () => false,
+): Promise<void> {
+  const most = BOUNDS.signatures.value
+  while (
+    !stopped() &&
+    (await store.forgetSignatures(store.clock(), most, SIGNATURES_STEP)) === SIGNATURES_STEP
+  )
+    await sleep(PAUSE_MS)
+}
+
+/**
+ * Removes ended deliveries that did not change for `retention` milliseconds, but none whose webhook would be accepted
+ * again: it may be signed `tolerance` ahead of the relay's clock, and arrive as much later.
+ */
+export async function purge(
+  store: Pick<Store, 'purge'>,
+  { now, retention, tolerance }: { now: number; retention: number; tolerance: number },
+  stopped: () => boolean = () => false,
+): Promise<number> {
+  const before = now - Math.max(retention, 2 * tolerance)
+  let removed = 0
+  while (!stopped()) {
+    const step = await store.purge(before, STEP)
+    removed += step
+    if (step < STEP) break
+    await sleep(PAUSE_MS)
+  }
+  return removed
+}
+
+const DAY_MS = 24 * 3_600_000
+const SOON_MS = 14 * DAY_MS
+/** An App's tokens are refused where the clocks are a minute apart; below this, only times in the log are wrong. */
+const FAR_MS = 30_000
+
+/**
+ * Warns, once a day each, of what will stop the relay: a token that expires within two weeks, a clock that is far from
+ * GitHub's.
+ *
+ * @param deps.clock the wall clock, milliseconds since 1970
+ * @returns to be called now and then
+ */
+export function createReminders(
+  { facts, clockOffset }: Pick<GitHub, 'facts' | 'clockOffset'>,
+  { clock, log }: { clock: () => number; log: { warn: (fields: object, message: string) => void } },
+): () => void {
+  const warned = new Map<string, number>()
+  const warn = (fields: object, message: string) => {
+    if (clock() - (warned.get(message) ?? Number.NEGATIVE_INFINITY) < DAY_MS) return
+    warned.set(message, clock())
+    log.warn(fields, message)
+  }
+
+  return () => {
+    const expiresAt = facts.tokenExpiresAt()
+    if (expiresAt !== null && expiresAt - clock() < SOON_MS) {
+      const fields = { expires_at: new Date(expiresAt).toISOString() }
+      warn(fields, 'GITHUB_TOKEN expires soon: set a new one, and restart the relay')
+    }
+    const offset = clockOffset() ?? 0
+    if (Math.abs(offset) > FAR_MS) {
+      const fields = { offset_seconds: Math.round(offset / 1000) }
+      warn(fields, "this machine's clock differs from GitHub's: correct it")
+    }
+  }
+}

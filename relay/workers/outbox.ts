@@ -1,0 +1,147 @@
+import { type PortClient, PortError, type PortRun } from '../../port/client/client.ts'
+import { type LogLine, runKind } from '../../port/types.ts'
+import type { EntityMessage, Message } from '../delivery/delivery.ts'
+import {
+  coalesce,
+  describeTrouble,
+  fateOf,
+  halve,
+  nextAttempt,
+  type PortTrouble,
+  replacement,
+  settledOf,
+} from '../delivery/messages.ts'
+import type { Trouble } from '../log.ts'
+import type { OutboxPage, Store } from '../store/store.ts'
+import { keepTrying } from './apply.ts'
+
+export interface OutboxDeps {
+  store: Pick<Store, 'settleOutbox' | 'clock'>
+  /** The client of an organisation. */
+  client: (organisation: string) => PortClient | null
+  log: { warn: (fields: object, message: string) => void }
+  trouble: Pick<Trouble, 'warn'>
+  /** How long a message may wait, milliseconds. */
+  retention: number
+}
+
+/** How long one page is worked on; the rest is sent with the next claim. */
+const WORK_MS = 10_000
+/** A call may take four time-outs of the client, 10 s each: a token, the call, a new token after a 401, the call again. */
+const CALL_MS = 40_000
+/** Longer than the longest work, so that the work ends before another relay can claim the outbox. */
+const SETTLE_MS = 6_000
+export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
+export const PORT_TIMEOUT_MS = CALL_MS / 4
+/** How often in a page a refused request is sent again in halves, until lines are left out several at a time. */
+const MAX_SEARCHES = 100
+/** A label sent this late may come after the action's own start, and must not undo it. */
+const LATE_MS = 3_000
+
+/** Sends the messages of a delivery to Port, in order, until one has to be retried. */
+export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: AbortSignal): Promise<void> {
+  const { store, log, retention } = deps
+  const { delivery, runId, repository, organisation } = page
+  const client = deps.client(organisation)
+  const pausedUntil = () => client?.pausedUntil() ?? 0
+  let retryAt: number | null = null
+  const about = { delivery, run: runId, repository }
+  const began = store.clock()
+
+  const batches = coalesce(page.messages)
+  let searches = 0
+  for (let [batch] = batches; batch; [batch] = batches) {
+    const { message, createdAt } = batch
+    const now = store.clock()
+    if (now - began > WORK_MS || stopping?.aborted || pausedUntil() > now) break
+    const trouble = client
+      ? await attempt(message, createdAt)
+      : {
+          kind: 'credentials' as const,
+          status: null,
+          retryAt: null,
+          message: 'The organisation has no credentials.',
+        }
+    const fate = trouble ? fateOf(message, trouble, store.clock() - createdAt, retention) : 'done'
+    const isRefused = fate === 'replace' || (fate === 'drop' && trouble?.kind === 'refused')
+    const halves = isRefused && searches < MAX_SEARCHES ? halve(batch) : null
+    if (halves) {
+      // One of the lines may be why: the others are sent.
+      searches++
+      batches.splice(0, 1, ...halves)
+      continue
+    }
+    const isReplaced =
+      trouble &&
+      isRefused &&
+      (fate === 'replace' || 'log' in message) &&
+      !(await attempt(replacement(message, trouble), createdAt))
+    if (trouble && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
+      retryAt =
+        trouble.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, trouble.retryAt)
+      deps.trouble.warn({ ...about, ...describeTrouble(trouble) }, 'messages to Port are retried')
+      break
+    }
+    if (trouble && trouble.kind !== 'ended')
+      log.warn(
+        { ...about, ...describeTrouble(trouble) },
+        `a message to Port was ${isReplaced ? 'replaced' : 'dropped'}`,
+      )
+    batches.shift()
+  }
+  // A message that Port accepted and that is not recorded as sent would be sent again.
+  const sent = settledOf(page.messages, batches)
+  const now = store.clock()
+  const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
+  await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
+
+  /** @returns null where Port accepted it */
+  async function attempt(message: Message, createdAt: number): Promise<PortTrouble | null> {
+    const port = client as PortClient
+    try {
+      const run = port.run(runId)
+      if ('log' in message) await run.log(message.log)
+      else if ('entity' in message) await writeEntity(port, run, message.entity)
+      else if (!(await isPast(run, message, createdAt))) await run.update(message.update)
+      return null
+    } catch (error) {
+      if (error instanceof PortError) return error
+      return { kind: 'refused', status: 400, retryAt: null, message: (error as Error).message }
+    }
+  }
+
+  /** An entity that Port rejects becomes a line in the run's log. */
+  async function writeEntity(port: PortClient, run: PortRun, entity: EntityMessage) {
+    const { blueprint, properties, operation } = entity
+    const isDelete = operation === 'delete'
+    try {
+      if (isDelete) await port.deleteEntity(blueprint, String(properties.identifier))
+      else await port.upsertEntity(blueprint, properties, runKind(runId) === 'action_run' ? runId : null)
+    } catch (error) {
+      if (!(error instanceof PortError) || error.kind !== 'refused') throw error
+      const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
+      const line: LogLine =
+        isDelete && error.status === 404
+          ? { level: 'INFO', message: `The entity ${name} was not deleted: Port knows no such entity.` }
+          : {
+              level: 'ERROR',
+              message: `The entity ${name} was not ${isDelete ? 'deleted' : 'written'}: ${error.message}`,
+            }
+      await run.log([line])
+    }
+  }
+
+  /** Whether the action has reported since the message was written. */
+  async function isPast(
+    run: PortRun,
+    message: { unlessStarted?: boolean },
+    createdAt: number,
+  ): Promise<boolean> {
+    if (!message.unlessStarted) return false
+    if (page.reported) return true
+    if (store.clock() - createdAt < LATE_MS) return false
+    const state = await run.read()
+    // Of a node run it is not known; by then the dispatch is no longer worth a message.
+    return state.ended || state.externalRunId !== null || state.status === 'unknown'
+  }
+}

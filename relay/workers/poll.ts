@@ -1,0 +1,191 @@
+import type { Delivery, DeliveryRun } from '../delivery/delivery.ts'
+import type { DeliveryEvent, JobsFound, NoRun, Policy } from '../delivery/events.ts'
+import {
+  askInterval,
+  type Found,
+  isEnded,
+  judge,
+  lookInterval,
+  type Observation,
+} from '../delivery/observation.ts'
+import { decisiveRuns, toGithubRunId } from '../delivery/runs.ts'
+import type { GitHub } from '../github/client.ts'
+import type { RequestBudget } from '../github/request-budget.ts'
+import type { Store } from '../store/store.ts'
+import type { ApplyEvent } from './apply.ts'
+import type { FindRuns } from './find-runs.ts'
+import { NO_PORT_RUN, type PortAccess } from './port-access.ts'
+import { cancelRuns, findFailedJobs, readApprovals } from './run-details.ts'
+
+export interface WatchDeps {
+  store: Pick<Store, 'clock'>
+  github: Pick<
+    GitHub,
+    'jobs' | 'jobLog' | 'workflows' | 'cancelRun' | 'forceCancelRun' | 'pendingDeployments' | 'approvals'
+  >
+  findRuns: FindRuns
+  apply: ApplyEvent
+  port: PortAccess
+  policy: Policy
+  /** GitHub's clock minus the store's, milliseconds. */
+  clockOffset: () => number
+  /** Requests for jobs, their logs and workflows. */
+  details: RequestBudget
+  /** Requests for whom runs wait for, and who decided. */
+  approvals: RequestBudget
+}
+
+/** What this relay remembers of a delivery between looks; when it is lost, the relay only looks more often. */
+interface Note {
+  /** When the delivery was queued: a redelivered one has a new note. */
+  queuedAt: number
+  /** When it first saw the runs ended. */
+  endedAt: number | null
+  /** When Port is to be asked again which run is meant. */
+  askAt: number
+  /** When GitHub is to be asked again whom a run waits for, though Port shows it. */
+  approvalsAt: number
+}
+
+/** Details wait for the budget no longer than this after the run's end, as GitHub dates it: a restart doesn't extend it. */
+const DETAILS_MS = 60_000
+/** Of several environments, one may be approved while the run still waits. */
+const APPROVALS_MS = 300_000
+const MAX_NOTES = 20_000
+/** Conclusions that need no details. */
+const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
+
+/**
+ * The watch: each step looks at one dispatched or running delivery, and advances it when its workflow run
+ * was seen, has ended, or has timed out.
+ */
+export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<void> {
+  const { store, findRuns, port, policy, clockOffset, details, approvals } = deps
+  /** Only on the version that was looked at: where another change came first, a new look decides. */
+  const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
+  const notes = new Map<string, Note>()
+
+  return async delivery => {
+    const known = note(delivery)
+    const maxAge = lookInterval(delivery, store.clock())
+    let found = await findRuns(delivery, { maxAge, externalRunId: null })
+    let state: Observation['port'] = port.canReport(delivery) ? 'unasked' : NO_PORT_RUN
+    let verdict = judge(delivery, observe(), policy)
+    if (verdict.kind === 'ask Port') {
+      state = await port.read(delivery)
+      known.askAt = Math.max(
+        store.clock() + askInterval(delivery, store.clock()),
+        port.freeAt(delivery.organisation),
+      )
+      const externalRunId = toGithubRunId(typeof state === 'object' ? state.externalRunId : null)
+      if (externalRunId !== null) found = await findRuns(delivery, { maxAge, externalRunId })
+      verdict = judge(delivery, observe(), policy)
+    }
+
+    const { runs } = found
+    const open = runs.filter(run => !run.past && run.status !== 'completed')
+    if (verdict.kind === 'look again' && delivery.cancelRequestedAt !== null && open.length > 0) {
+      const event = await cancelRuns(delivery, open, { github: deps.github, now: store.clock() })
+      if (event) {
+        const seen = await apply(delivery, { type: 'runsSeen', runs, lookAt: Math.ceil(verdict.at) })
+        // GitHub has accepted the request, whatever else has happened.
+        await deps.apply(seen.delivery, event)
+        return
+      }
+    }
+    // A run that is new to the delivery is bound first, so that its history shows by which evidence.
+    const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))
+    if (isNew && verdict.kind !== 'ended in Port') {
+      const lookAt = verdict.kind === 'look again' ? verdict.at : store.clock()
+      await apply(delivery, { type: 'runsSeen', runs, lookAt })
+      return
+    }
+    const waits = open.some(run => run.status === 'waiting')
+    const isShown = delivery.waitingFor !== null
+    const isDue = waits !== isShown || (waits && store.clock() >= known.approvalsAt)
+    if (isDue && verdict.kind !== 'ended in Port') {
+      const event = await readApprovals(delivery, runs, { github: deps.github, budget: approvals })
+      const outcome = event && (await apply(delivery, event)).outcome
+      if (outcome === 'applied' || (outcome === 'ignored' && isShown)) {
+        known.approvalsAt = store.clock() + APPROVALS_MS
+      }
+      // The next look acts on the rest.
+      if (outcome !== null && outcome !== 'ignored') return
+    }
+    switch (verdict.kind) {
+      case 'ask Port':
+        return
+      case 'look again':
+        await apply(delivery, { type: 'runsSeen', runs, lookAt: verdict.at })
+        return
+      case 'cancelled in Port':
+        await apply(delivery, { type: 'cancelRequested', by: 'port' })
+        return
+      case 'ended in Port':
+        await apply(delivery, {
+          type: 'endedInPort',
+          runs,
+          conclusion: typeof state === 'object' ? state.status : 'unknown',
+        })
+        break
+      case 'run ended':
+        return end(delivery, verdict.run, found)
+      default:
+        await apply(delivery, {
+          type: verdict.kind,
+          cause: await explain(verdict.cause, delivery.repository),
+        })
+    }
+    notes.delete(delivery.id)
+
+    function observe(): Observation {
+      const now = store.clock()
+      known.endedAt = isEnded(decisiveRuns(found.runs)) ? (known.endedAt ?? now) : null
+      return {
+        ...{ now, found, port: state, portDue: now >= known.askAt },
+        portFreeAt: port.freeAt(delivery.organisation),
+        endedFor: now - (known.endedAt ?? now),
+      }
+    }
+  }
+
+  function note({ id, queuedAt }: Delivery): Note {
+    const before = notes.get(id)
+    const known =
+      before?.queuedAt === queuedAt ? before : { queuedAt, endedAt: null, askAt: 0, approvalsAt: 0 }
+    notes.set(id, known)
+    // Another relay may have taken a delivery to its end.
+    const oldest = notes.size > MAX_NOTES ? notes.keys().next().value : undefined
+    if (oldest !== undefined) notes.delete(oldest)
+    return known
+  }
+
+  async function end(delivery: Delivery, run: DeliveryRun, { runs, snapshot }: Found): Promise<void> {
+    let found: JobsFound | null = null
+    if (port.canReport(delivery) && !WITHOUT_DETAILS.includes(run.conclusion ?? '')) {
+      found = await findFailedJobs(delivery.repository, run, { github: deps.github, budget: details })
+      const now = store.clock()
+      const shown = snapshot.runs.get(run.id)
+      const endedAt = shown ? shown.updatedAt - clockOffset() : (note(delivery).endedAt ?? now)
+      const lookAt = Math.max(now + 1_000, details.freeAt())
+      if (!found && lookAt < endedAt + DETAILS_MS) {
+        await apply(delivery, { type: 'runsSeen', runs, lookAt })
+        return
+      }
+    }
+    await apply(delivery, { type: 'runEnded', run, runs, found })
+    notes.delete(delivery.id)
+  }
+
+  /** What else is known of a repository in which nothing listens. */
+  async function explain(cause: NoRun, repository: string): Promise<NoRun> {
+    if (cause.why !== 'nothing listens' || !details.take()) return cause
+    try {
+      const workflows = await deps.github.workflows(repository)
+      const disabled = workflows.filter(each => each.state.startsWith('disabled')).map(each => each.name)
+      return { ...cause, disabled, workflows: workflows.length }
+    } catch {
+      return cause
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import type { LogLine } from '../../port/types.ts'
+import type { Delivery, DeliveryRun } from '../delivery/delivery.ts'
+import type { DeliveryEvent, JobsFound } from '../delivery/events.ts'
+import { failedStep } from '../delivery/outcome.ts'
+import type { GitHub } from '../github/client.ts'
+import { readFailure } from '../github/errors.ts'
+import type { Job, JobReader } from '../github/jobs.ts'
+import type { RequestBudget } from '../github/request-budget.ts'
+import { cleanLog } from '../github/response.ts'
+
+/** Logs that are fetched; further failed jobs are named only. */
+const MAX_LOGS = 5
+const MAX_NAMED = 50
+/** Requests that logs leave in the budget for the jobs of other runs, whose results wait for them. */
+const LEFT_BY_LOGS = 5
+
+/**
+ * Reads the jobs of a run that ended badly. Never throws: a line names what could not be read.
+ *
+ * @returns null when the budget has nothing left for it now
+ */
+export async function findFailedJobs(
+  repository: string,
+  run: { id: number; attempt: number },
+  { github, budget }: { github: JobReader; budget: RequestBudget },
+): Promise<JobsFound | null> {
+  if (!budget.take()) return null
+  let found: Awaited<ReturnType<JobReader['jobs']>>
+  try {
+    found = await github.jobs(repository, run.id, run.attempt)
+  } catch {
+    const message = 'GitHub did not show which of its jobs failed; the run on GitHub does.'
+    return { jobs: null, lines: [{ level: 'WARN', message }] }
+  }
+  const { jobs, total } = found
+  const bad = jobs.filter(job => job.conclusion !== 'success' && job.conclusion !== 'skipped')
+  const logs = await Promise.all(
+    bad.map((job, i) => (i < MAX_LOGS && job.conclusion === 'failure' ? readLog(job) : null)),
+  )
+  const lines = bad.slice(0, MAX_NAMED).flatMap((job, i): LogLine[] => {
+    const log = logs[i]
+    return [{ level: 'ERROR', message: describe(job) }, ...(log ?? [])]
+  })
+  const unnamed = bad.length - MAX_NAMED + (total - jobs.length)
+  if (unnamed > 0 && bad.length > 0) {
+    lines.push({
+      level: 'WARN',
+      message: 'The run has more jobs than are named here; the run on GitHub shows all.',
+    })
+  }
+  return { jobs, lines }
+
+  async function readLog(job: Job): Promise<LogLine[]> {
+    const missing = (why: string): LogLine[] => [
+      { level: 'WARN', message: `The log of job "${job.name}" ${why}; the run on GitHub may show more.` },
+    ]
+    if (!budget.take(1, LEFT_BY_LOGS))
+      return missing('was not fetched, since GitHub may be asked only so often')
+    try {
+      const text = await github.jobLog(repository, job.id)
+      if (text === null) return missing('is not there, as after a lost runner')
+      const tail = cleanLog(text, failedStep(job)?.endedAt ?? null)
+      if (tail.length === 0) return missing('is empty')
+      const head: LogLine = { level: 'INFO', message: `The last lines of the log of job "${job.name}":` }
+      return [head, ...tail.map((message): LogLine => ({ level: 'INFO', message }))]
+    } catch {
+      return missing('could not be fetched')
+    }
+  }
+}
+
+function describe(job: Job): string {
+  const step = failedStep(job)
+  const how = job.conclusion ?? 'no conclusion'
+  return step
+    ? `Job "${job.name}": ${how} at step ${step.number} "${step.name}".`
+    : `Job "${job.name}": ${how}${job.started ? '' : ', before a runner took it'}.`
+}
+
+/**
+ * Reads whom the runs of a delivery wait for, and what was decided.
+ *
+ * @returns null where GitHub does not show it now, as without the permission
+ */
+export async function readApprovals(
+  { repository }: Delivery,
+  runs: readonly DeliveryRun[],
+  { github, budget }: { github: Pick<GitHub, 'pendingDeployments' | 'approvals'>; budget: RequestBudget },
+): Promise<DeliveryEvent | null> {
+  const present = runs.filter(run => !run.past)
+  const requests = present.map(run => (run.status === 'waiting' ? 2 : 1)).reduce((all, each) => all + each, 0)
+  if (present.length === 0 || !budget.take(requests)) return null
+  try {
+    const found = await Promise.all(
+      present.map(async run => ({
+        pending: run.status === 'waiting' ? await github.pendingDeployments(repository, run.id) : [],
+        decided: await github.approvals(repository, run.id),
+      })),
+    )
+    return {
+      type: 'approvalSeen',
+      pending: found.flatMap(({ pending }) => pending),
+      decided: found.flatMap(({ decided }) => decided).filter(({ state }) => state !== 'pending'),
+      url: present[0]?.url ?? '',
+    }
+  } catch {
+    return null
+  }
+}
+
+/** A run that has not ended within this time after the first request is cancelled by force. */
+const FORCE_AFTER_MS = 120_000
+const LOOK_MS = 3_000
+
+/**
+ * Asks GitHub to cancel the runs of a delivery: once, and once more by force where that has no effect.
+ *
+ * @param now milliseconds since 1970
+ * @returns null where nothing was cancelled now; a later look tries again, unless the credential lacks the permission
+ */
+export async function cancelRuns(
+  { repository, cancelSentAt, cancelForced }: Delivery,
+  runs: readonly DeliveryRun[],
+  { github, now }: { github: Pick<GitHub, 'cancelRun' | 'forceCancelRun'>; now: number },
+): Promise<DeliveryEvent | null> {
+  const forced = cancelSentAt !== null
+  if (forced && (cancelForced || now < cancelSentAt + FORCE_AFTER_MS)) return null
+  const send = forced ? github.forceCancelRun : github.cancelRun
+  let sent = false
+  for (const run of runs) {
+    try {
+      if ((await send(repository, run.id)) === 'accepted') sent = true
+    } catch (error) {
+      const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
+      if (failure.kind === 'forbidden' && failure.permission && !sent) {
+        return { type: 'cancelRejected', reason: failure.reason, lookAt: now + LOOK_MS }
+      }
+    }
+  }
+  return sent ? { type: 'cancelSent', forced, lookAt: now + LOOK_MS } : null
+}

@@ -1,0 +1,103 @@
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+
+/** One input of a Port action, in JSON Schema with keywords of Port. */
+export type Property = JsonObject & { type: string }
+
+/**
+ * A Port action as its API and UI give it (v2), without what Port adds itself.
+ * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-ui-for-action/
+ */
+export interface PortAction {
+  identifier: string
+  /** Title, icon, description, approval and whatever else stands beside. */
+  about: JsonObject
+  /** `trigger` without its `userInputs`. */
+  trigger: JsonObject
+  properties: Record<string, Property>
+  /** `trigger.userInputs` without its `properties`; null where an automation has none. */
+  userInputs: JsonObject | null
+  invocationMethod: JsonObject
+}
+
+/** What Port's API adds to an action. */
+const OF_PORT = ['id', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'triggerType']
+
+/** True for what is a Port action, or an answer of Port's API with one, and no workflow. */
+export function isPortAction(value: Json): boolean {
+  return candidates(value).length > 0
+}
+
+/**
+ * @param identifier chooses one of several
+ * @throws Error with a sentence for what cannot be used
+ */
+export function readPortAction(value: Json, identifier?: string): PortAction {
+  const all = candidates(value)
+  const found = all.length === 1 ? all : all.filter(action => action.identifier === identifier)
+  const [action] = found
+  if (!action) {
+    const names = all.map(each => each.identifier).join(', ')
+    throw new Error(`The file holds several Port actions: choose one with --identifier: ${names}.`)
+  }
+  const { identifier: name, trigger, invocationMethod, ...about } = withoutNulls(action)
+  if (typeof name !== 'string' || name === '') throw new Error('The Port action has no identifier.')
+  if (!isObject(trigger)) {
+    throw new Error(
+      `The Port action ${name} is in Port's older format: it has no "trigger" object. Export it anew from Port.`,
+    )
+  }
+  const { userInputs, ...rest } = withoutNulls(trigger)
+  const { properties = {}, ...others } = isObject(userInputs) ? withoutNulls(userInputs) : {}
+  if (!isObject(properties)) throw new Error(`"userInputs.properties" of ${name} must be an object.`)
+  for (const key of OF_PORT) delete about[key]
+  return {
+    identifier: name,
+    about,
+    trigger: rest,
+    properties: Object.fromEntries(
+      Object.entries(properties).map(([input, property]) => [input, readProperty(name, input, property)]),
+    ),
+    userInputs: isObject(userInputs) ? others : null,
+    invocationMethod: isObject(invocationMethod) ? withoutNulls(invocationMethod) : {},
+  }
+}
+
+function candidates(value: Json): JsonObject[] {
+  if (Array.isArray(value)) return value.filter(isObject).filter(isAction)
+  if (!isObject(value)) return []
+  if (isAction(value)) return [value]
+  return [value.action, value.actions].flat().filter(isObject).filter(isAction)
+}
+
+const isAction = (value: JsonObject) =>
+  !('jobs' in value) && ['identifier', 'invocationMethod', 'trigger'].filter(key => key in value).length >= 2
+
+function readProperty(action: string, input: string, property: Json): Property {
+  if (isObject(property) && typeof property.type === 'string') return withoutNulls(property) as Property
+  throw new Error(`The input ${JSON.stringify(input)} of ${action} has no type.`)
+}
+
+/** Port writes null for what is not given. */
+const withoutNulls = (value: JsonObject): JsonObject =>
+  Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null))
+
+/** The JSON that Port's API and UI take. */
+export function writePortAction(action: PortAction): JsonObject {
+  const { title, icon, description, ...rest } = action.about
+  const { properties } = action
+  const { required, order, ...others } = action.userInputs ?? {}
+  const userInputs = { properties, ...given({ required, order }), ...others }
+  const { type, operation, ...trigger } = action.trigger
+  return {
+    identifier: action.identifier,
+    ...given({ title, icon, description }),
+    trigger: { ...given({ type, operation }), ...(action.userInputs && { userInputs }), ...trigger },
+    invocationMethod: action.invocationMethod,
+    ...rest,
+  }
+}
+
+const given = (values: Record<string, Json | undefined>): JsonObject =>
+  Object.fromEntries(
+    Object.entries(values).filter((entry): entry is [string, Json] => entry[1] !== undefined),
+  )

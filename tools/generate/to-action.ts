@@ -1,0 +1,175 @@
+import { basename } from 'node:path'
+import { isObject, type JsonObject } from '../../port/types.ts'
+import { apply } from './changes.ts'
+import { readComments } from './comments.ts'
+import { fromGitHubInput, isOwnPort, OF_BACKEND, titleOf } from './github-input.ts'
+import { EXAMPLE_RELAY, invocationMethod, type Start } from './invocation-method.ts'
+import type { PortAction, Property } from './port-action.ts'
+import { readWorkflow, type WorkflowFile } from './read-workflow.ts'
+
+/** Given values, in place of those of the workflow. */
+export interface ToActionOptions {
+  event?: Start['event'] | undefined
+  identifier?: string | undefined
+  blueprint?: string | undefined
+  operation?: string | undefined
+  /** The relay's address; given, it takes the place of the one in the workflow's comment. */
+  relay?: string | undefined
+  repository?: string | undefined
+}
+
+/**
+ * The Port action that starts a workflow.
+ *
+ * @param file the workflow's name, of which the last part is GitHub's
+ * @returns the action, and sentences on what to look at
+ * @throws Error with a sentence where Port cannot start it
+ */
+export function toAction(
+  yaml: string,
+  file: string,
+  options: ToActionOptions = {},
+): { action: PortAction; notes: string[] } {
+  const workflow = readWorkflow(yaml, file)
+  const comments = readComments(yaml)
+  const about = Object.assign(
+    {},
+    ...comments.filter(({ kind }) => kind === 'port-action').map(({ value }) => value),
+  )
+  const {
+    trigger,
+    userInputs,
+    invocationMethod: method,
+    identifier: commented,
+    ...changed
+  } = about as JsonObject
+  const event = chooseEvent(workflow, file, options.event)
+  const types = event === 'repository_dispatch' ? eventTypes(workflow.on) : []
+  const named = options.identifier ?? (typeof commented === 'string' ? commented : null)
+  const type = named && types.includes(named) ? named : types[0]
+  if (types.length > 1 && !named) {
+    throw new Error(
+      `${file} listens to several event types: choose one with --identifier: ${types.join(', ')}.`,
+    )
+  }
+  const identifier =
+    named ??
+    type ??
+    basename(file)
+      .replace(/\.ya?ml$/, '')
+      .replace(/[^A-Za-z0-9@_.+:\\/=-]+/g, '_')
+  const { properties, required, order } = readInputs(workflow, event, comments)
+  const name = event === 'workflow_dispatch' ? basename(file) : type && type !== identifier ? type : null
+  const base = invocationMethod(options.relay ?? EXAMPLE_RELAY, {
+    event,
+    name,
+    repository: options.repository ?? null,
+  })
+  const { url: _, ...withoutUrl } = object(method)
+  const addressed = options.relay !== undefined || options.repository !== undefined
+  const action: PortAction = {
+    identifier,
+    about: apply(
+      {
+        title: workflow.name ?? titleOf(identifier),
+        ...(workflow.description && { description: workflow.description }),
+        requiredApproval: false,
+      },
+      changed,
+    ),
+    trigger: {
+      ...apply({ type: 'self-service', operation: usesEntity(yaml) ? 'DAY-2' : 'CREATE' }, object(trigger)),
+      ...(options.operation && { operation: options.operation }),
+      ...(options.blueprint && { blueprintIdentifier: options.blueprint }),
+    },
+    properties,
+    userInputs: userInputs === null ? null : apply({ required, order }, object(userInputs)),
+    invocationMethod: apply(base, addressed ? withoutUrl : object(method)),
+  }
+  return { action, notes: notes(workflow, event, file, action) }
+}
+
+function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event']): Start['event'] {
+  const possible = (['workflow_dispatch', 'repository_dispatch'] as const).filter(
+    event => event in workflow.on,
+  )
+  if (wanted && !possible.includes(wanted)) throw new Error(`${file} is not started by ${wanted}.`)
+  const event = wanted ?? possible[0]
+  if (event) return event
+  throw new Error(
+    `${file} is started by ${Object.keys(workflow.on).join(', ')}: add workflow_dispatch or repository_dispatch, which Port can start.`,
+  )
+}
+
+function eventTypes(on: JsonObject): string[] {
+  const { types } = object(on.repository_dispatch)
+  return [types].flat().filter(type => typeof type === 'string')
+}
+
+/** Inputs in the order in which they stand in the text: those of GitHub, and those that only a comment knows. */
+function readInputs(
+  { inputs, usedInputs }: WorkflowFile,
+  event: Start['event'],
+  comments: ReturnType<typeof readComments>,
+): { properties: Record<string, Property>; required: string[]; order: string[] } {
+  const declared =
+    event === 'workflow_dispatch' ? inputs.filter(({ name }) => !['port', ...OF_BACKEND].includes(name)) : []
+  const noted = comments
+    .filter(({ kind }) => kind === 'port-input')
+    .flatMap(({ value, at }) =>
+      Object.entries(value).map(([name, changed]) => ({ name, changed: object(changed), at })),
+    )
+  const places = new Map([...noted, ...declared].map(({ name, at }) => [name, at]))
+  const placed = [...places].sort(([, a], [, b]) => a - b).map(([name]) => name)
+  const used = noted.length === 0 ? usedInputs : []
+  const names = [...new Set([...placed, ...used])]
+  const read = names.map(name => {
+    const { property, required } = fromGitHubInput(name, declared.find(each => each.name === name)?.input)
+    const changed = noted.find(each => each.name === name)?.changed ?? {}
+    return { name, required, property: apply(property, changed) as Property }
+  })
+  return {
+    properties: Object.fromEntries(read.map(({ name, property }) => [name, property])),
+    required: read.filter(each => each.required).map(({ name }) => name),
+    order: names,
+  }
+}
+
+/** Only a day-2 action has one. */
+const usesEntity = (yaml: string) =>
+  /\bsteps\.[\w-]+\.outputs\.entity\b|\b(client_payload|inputs\.port( \|\| '\{\}')?\))\.port\.entity\b/.test(
+    yaml,
+  )
+
+function notes(workflow: WorkflowFile, event: Start['event'], file: string, action: PortAction): string[] {
+  const environments = workflow.inputs.filter(({ input }) => object(input).type === 'environment')
+  const { url } = action.invocationMethod
+  return [
+    String(url).startsWith(EXAMPLE_RELAY) &&
+      `Replace ${EXAMPLE_RELAY} by the address of your relay, or give --relay.`,
+    event === 'workflow_dispatch' &&
+      workflow.usesAction &&
+      !workflow.inputs.some(({ name }) => name === 'port') &&
+      `${file} declares no input "port" (type: string): without it the action cannot know the run in Port.`,
+    event === 'workflow_dispatch' &&
+      workflow.inputs.some(({ name, input }) => name === 'port' && isOwnPort(input)) &&
+      `${file} has an input "port" of its own, which the relay fills with its payload: rename it.`,
+    !workflow.usesAction &&
+      `${file} does not use port-webhook-action: the relay ends the run in Port with the workflow; for steps and log lines in Port, add the action${event === 'workflow_dispatch' ? ' and the input "port"' : ''}.`,
+    ...workflow.inputs
+      .filter(({ name }) => event === 'workflow_dispatch' && OF_BACKEND.includes(name))
+      .map(
+        ({ name }) =>
+          `The input ${name} is filled in by Port's own GitHub backend and not by the relay: take it out of ${file}, and read the outputs of port-webhook-action.`,
+      ),
+    action.trigger.type === 'self-service' &&
+      action.trigger.operation !== 'CREATE' &&
+      action.trigger.blueprintIdentifier === undefined &&
+      `The action is of operation ${action.trigger.operation}: give its blueprint, --blueprint NAME.`,
+    ...(event === 'workflow_dispatch' ? environments : []).map(
+      ({ name }) => `The input ${name} is an environment; Port has no such type, so that it is text there.`,
+    ),
+  ].filter(note => typeof note === 'string')
+}
+
+const object = (value: unknown): JsonObject => (isObject(value) ? value : {})

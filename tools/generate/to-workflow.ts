@@ -1,0 +1,234 @@
+import type { JsonObject } from '../../port/types.ts'
+import { changes } from './changes.ts'
+import { oneLine, writeComment } from './comments.ts'
+import {
+  canBeGitHubInput,
+  fromGitHubInput,
+  type GitHubInput,
+  OF_BACKEND,
+  toGitHubInput,
+} from './github-input.ts'
+import { readStart, type Start } from './invocation-method.ts'
+import { FIXED_OUTPUTS } from './outputs.ts'
+import type { PortAction, Property } from './port-action.ts'
+import { toAction } from './to-action.ts'
+
+/** GitHub takes 25, and one is `port`. */
+const MAX_INPUTS = 24
+
+/** How the workflow is written. */
+export interface ToWorkflowOptions {
+  /** Default: what the action starts as it is. */
+  event?: Start['event'] | undefined
+  /** The action reaches Port by OIDC and the relay, and not by the secret of Port. */
+  oidc?: boolean | undefined
+}
+
+interface Input {
+  name: string
+  property: Property
+  /** Null where GitHub cannot declare it: it comes in the payload alone. */
+  declared: GitHubInput | null
+}
+
+/**
+ * The workflow to start from: its first step is the action, inputs come as outputs.
+ *
+ * @returns the file's name and its text; {@link toAction} makes the same Port action of it
+ */
+export function toWorkflow(
+  action: PortAction,
+  options: ToWorkflowOptions = {},
+): { file: string; yaml: string } {
+  const start = readStart(action)
+  const event = options.event ?? start.event
+  const isFile = event === 'workflow_dispatch' && /^[\w.-]+\.ya?ml$/.test(start.name ?? '')
+  const file = isFile ? start.name! : `${action.identifier.replace(/[^\w.-]+/g, '_')}.yml`
+  const type = (start.event === 'repository_dispatch' && start.name) || action.identifier
+  const inputs = listInputs(action, event)
+  const write = (about: string[], comment: (input: Input) => string[]) =>
+    [
+      `# Runs when somebody runs ${oneLine(titleOf(action))} in Port.`,
+      ...about,
+      `name: ${scalar(titleOf(action))}`,
+      'on:',
+      ...(event === 'workflow_dispatch'
+        ? workflowDispatch(inputs, comment)
+        : repositoryDispatch(inputs, comment, type)),
+      ...rest(action, event, inputs, options.oidc ?? false),
+    ].join('\n')
+
+  // What the way back finds without comments; they hold the difference.
+  const { action: base } = toAction(
+    write([], () => []),
+    file,
+    { event },
+  )
+  const about = aboutComment(base, action)
+  const comment = ({ name, property, declared }: Input) => {
+    const difference = changes(declared ? base.properties[name]! : baseOfUndeclared(name), property)
+    return declared && Object.keys(difference).length === 0
+      ? []
+      : [writeComment('port-input', Object.fromEntries([[name, difference]]))]
+  }
+  // The order of the inputs is that of the text, those that GitHub does not declare among them.
+  return { file, yaml: write(about, comment) }
+
+  function aboutComment(base: PortAction, action: PortAction): string[] {
+    const required = base.userInputs?.required ?? []
+    const userInputs = action.userInputs
+      ? changes({ required, order: inputs.map(({ name }) => name) }, action.userInputs)
+      : null
+    const difference: JsonObject = {
+      ...changes({ identifier: base.identifier }, { identifier: action.identifier }),
+      ...changes(base.about, action.about),
+      ...nested('trigger', changes(base.trigger, action.trigger)),
+      ...nested('userInputs', userInputs),
+      ...nested('invocationMethod', changes(base.invocationMethod, action.invocationMethod)),
+    }
+    return Object.keys(difference).length > 0 ? [writeComment('port-action', difference)] : []
+  }
+}
+
+const nested = (name: string, value: JsonObject | null): JsonObject =>
+  value !== null && Object.keys(value).length === 0 ? {} : { [name]: value }
+
+const baseOfUndeclared = (name: string): JsonObject => fromGitHubInput(name, {}).property
+
+/** In Port's order, then the rest. */
+function listInputs({ properties, userInputs }: PortAction, event: Start['event']): Input[] {
+  const order = Array.isArray(userInputs?.order) ? userInputs.order.map(String) : []
+  const known = order.filter(name => Object.hasOwn(properties, name))
+  const required = Array.isArray(userInputs?.required) ? userInputs.required : []
+  const reserved = ['port', ...OF_BACKEND]
+  const taken = new Set(reserved)
+  return [...new Set([...known, ...Object.keys(properties)])].map(name => {
+    const property = properties[name]!
+    const possible =
+      event === 'workflow_dispatch' &&
+      // Port encrypts it, and a person who starts the workflow by hand would type it in the open.
+      property.encryption === undefined &&
+      taken.size - reserved.length < MAX_INPUTS &&
+      canBeGitHubInput(name) &&
+      !taken.has(name.toLowerCase())
+    if (possible) taken.add(name.toLowerCase())
+    return { name, property, declared: possible ? toGitHubInput(property, required.includes(name)) : null }
+  })
+}
+
+function workflowDispatch(inputs: Input[], comment: (input: Input) => string[]): string[] {
+  return [
+    '  workflow_dispatch:',
+    '    inputs:',
+    ...inputs.flatMap(input => [
+      ...comment(input).map(line => `      ${line}`),
+      ...(input.declared ? declaration(input.name, input.declared) : []),
+    ]),
+    '      port:',
+    '        description: What Port knows of the run; the relay fills it in',
+    '        type: string',
+  ]
+}
+
+function declaration(
+  name: string,
+  { description, type, required, default: value, options }: GitHubInput,
+): string[] {
+  return [
+    `      ${scalar(name)}:`,
+    ...(description === undefined ? [] : [`        description: ${scalar(description)}`]),
+    `        type: ${type}`,
+    ...(options ? [`        options: [${options.map(option => scalar(option, true)).join(', ')}]`] : []),
+    ...(required ? ['        required: true'] : []),
+    ...(value === undefined ? [] : [`        default: ${scalar(value)}`]),
+  ]
+}
+
+function repositoryDispatch(inputs: Input[], comment: (input: Input) => string[], type: string): string[] {
+  return [
+    '  repository_dispatch:',
+    ...inputs.flatMap(comment).map(line => `    ${line}`),
+    `    types: [${scalar(type, true)}]`,
+  ]
+}
+
+function rest(action: PortAction, event: Start['event'], inputs: Input[], oidc: boolean): string[] {
+  const settings = oidc
+    ? []
+    : [
+        'port-client-id: ${{ vars.PORT_CLIENT_ID }}',
+        'port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
+        "port-api-url: ${{ vars.PORT_API_URL || 'https://api.port.io' }}",
+      ]
+  const byHand = event === 'workflow_dispatch'
+  return [
+    byHand
+      ? "run-name: ${{ github.workflow }} ${{ fromJSON(inputs.port || '{}').run_id }}"
+      : 'run-name: ${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}',
+    'permissions:',
+    ...(oidc ? ['  id-token: write # lets the action prove to the relay which run it is'] : []),
+    '  actions: read # lets the action show the steps of this job in Port',
+    'jobs:',
+    '  run:',
+    '    runs-on: ubuntu-latest',
+    '    steps:',
+    '      # The first step, so that its post step runs last and knows how the job ended.',
+    ...(byHand ? ['      # Without Port, there is nothing to report.'] : []),
+    '      - uses: org/port-webhook-action@v1',
+    '        id: port',
+    ...(byHand ? ['        if: ${{ inputs.port }}'] : []),
+    ...(settings.length > 0 ? ['        with:', ...settings.map(line => `          ${line}`)] : []),
+    '',
+    `      # From here on your own steps, of any kind. ${byHand ? 'Hand inputs' : 'Inputs come as outputs; hand them'} to scripts through \`env\`.`,
+    '      - name: Do the work',
+    ...environment(action, inputs, byHand),
+    '        run: |',
+    `          echo "Replace this step by your own" | tee -a "${byHand ? '${PORT_LOG:-/dev/null}' : '$PORT_LOG'}"`,
+    '',
+  ]
+}
+
+function environment({ trigger }: PortAction, inputs: Input[], byHand: boolean): string[] {
+  const variables = new Map<string, string>()
+  if (trigger.operation === 'DAY-2' || trigger.operation === 'DELETE')
+    variables.set('ENTITY', 'steps.port.outputs.entity-id')
+  if (trigger.type === 'automation') variables.set('EVENT', 'steps.port.outputs.event')
+  const taken = new Set(FIXED_OUTPUTS)
+  for (const { name, property, declared } of inputs) {
+    const base = `INPUT_${name.toUpperCase().replace(/[^A-Z0-9]+/g, '_')}`
+    let variable = base
+    for (let n = 2; variables.has(variable); n++) variable = `${base}_${n}`
+    const isOutput = canBeGitHubInput(name) && !taken.has(name.toLowerCase())
+    taken.add(name.toLowerCase())
+    const output = isOutput ? `steps.port.outputs.${name}` : fromInputs(name, property, byHand)
+    variables.set(variable, declared ? `inputs.${name}` : output)
+  }
+  if (variables.size === 0) return []
+  return [
+    '        env:',
+    ...[...variables].map(([name, value]) => `          ${name}: ${scalar(`\${{ ${value} }}`)}`),
+  ]
+}
+
+/** For a name that no output can have: all inputs stand in one, which is empty where a person starts the workflow. */
+function fromInputs(name: string, { type }: Property, byHand: boolean): string {
+  const all = `fromJSON(steps.port.outputs.inputs${byHand ? " || '{}'" : ''})`
+  const value = `${all}['${name.replaceAll("'", "''")}']`
+  return type === 'object' || type === 'array' ? `toJSON(${value})` : value
+}
+
+/** GitHub shows it as it is, so that it must hold no expression. */
+function titleOf({ about, identifier }: PortAction): string {
+  const title = typeof about.title === 'string' && about.title.trim() !== '' ? about.title : identifier
+  return title.replaceAll('${{', '{{')
+}
+
+/** A value in YAML, on one line. */
+function scalar(value: string | number | boolean, inList = false): string {
+  if (typeof value !== 'string') return JSON.stringify(value)
+  const isPlain = inList
+    ? /^[A-Za-z][A-Za-z0-9_ ./()+-]*$/.test(value)
+    : /^(?:[A-Za-z]|\$\{\{)/.test(value) && !/[#:\p{C}]|[^\P{Z} ]| {2}/u.test(value)
+  const isWord = isPlain && !value.endsWith(' ') && !/^(?:y|n|yes|no|on|off|true|false|null)$/i.test(value)
+  return isWord ? value : oneLine(value)
+}

@@ -1,0 +1,109 @@
+import { registerHooks } from 'node:module'
+import { basename } from 'node:path'
+import type { StringDefinition } from '@actions/workflow-parser/templates/schema/string-definition'
+import type { Migrated, MigrateOptions } from './read-workflow.ts'
+import { migrateWorkflow } from './workflow.ts'
+
+type Files = ReadonlyMap<string, string>
+
+/**
+ * Migrates the workflows of one folder, which may call each other. If one of them can't be migrated, those that call it
+ * and that it calls stay as they are, too.
+ *
+ * @param files texts by file name
+ */
+export async function migrateFiles(files: Files, options: MigrateOptions): Promise<Map<string, Migrated>> {
+  const refused = new Map<string, Migrated>()
+  for (;;) {
+    const results = migrateAll(files, options, refused)
+    const after = new Map([...results].map(([name, { text }]) => [name, text]))
+    const known = [...refused.keys()]
+    for (const [name, result] of results) {
+      const text = files.get(name)!
+      if (refused.has(name) || (result.text === text && !result.refused)) continue
+      const other = known.find(each => calls(text, each) || calls(files.get(each)!, name))
+      const problem = other
+        ? `${other}, which it calls or which calls it, can't be migrated.`
+        : await check(name, files, after)
+      const remarks = [{ line: 1, message: `${problem} The workflow stays as it is.` }]
+      if (result.refused) refused.set(name, result)
+      else if (problem) refused.set(name, { text, remarks, reports: false, refused: true })
+    }
+    if (refused.size === known.length) return results
+  }
+}
+
+const calls = (text: string, name: string) => text.includes(`./.github/workflows/${name}`)
+
+/** Migrates until it is known what becomes of the workflows that a job calls: they may call others. */
+function migrateAll(
+  files: Files,
+  options: MigrateOptions,
+  refused: Map<string, Migrated>,
+): Map<string, Migrated> {
+  let results = refused
+  for (const _ of [...files, null]) {
+    const known = results
+    const migrate = (name: string, text: string) => refused.get(name) ?? migrateWorkflow(text, options, known)
+    results = new Map([...files].map(([name, text]) => [name, migrate(name, text)]))
+    if ([...results].every(([name, { text }]) => known.get(name)?.text === text)) break
+  }
+  return results
+}
+
+async function check(name: string, before: Files, after: Files): Promise<string | null> {
+  const errors = await checkWorkflow(name, after.get(name)!, after)
+  if (errors.length === 0) return null
+  const old = await checkWorkflow(name, before.get(name)!, before)
+  const [what, said] = old.length > 0 ? ['rejects it', old] : ['would reject the result', errors]
+  return `GitHub's parser ${what}: ${said.join('; ')}.`
+}
+
+let hooked = false
+
+/**
+ * Checks a workflow with GitHub's own parser, which is loaded on first use: it takes longer than the relay to start.
+ *
+ * @param others the workflows that it may call, by file name; calls of any other are not checked
+ * @returns its messages with line and column, none where the workflow is right
+ */
+export async function checkWorkflow(
+  name: string,
+  content: string,
+  others: ReadonlyMap<string, string> = new Map(),
+): Promise<string[]> {
+  const parser = await loadParser()
+  const { context, value } = parser.parseWorkflow({ name, content }, new parser.NoOperationTraceWriter())
+  const getFileContent = async ({ path }: { path: string }) => {
+    const called = others.get(basename(path))
+    if (called === undefined) throw new Error('unknown')
+    return { name: basename(path), content: called }
+  }
+  const depth = { fetchReusableWorkflowDepth: 1 }
+  if (value) await parser.convertWorkflowTemplate(context, value, { getFileContent }, depth)
+  const messages = context.errors.getErrors().map(error => error.message)
+  return messages.filter(message => !message.includes('Unable to find reusable workflow'))
+}
+
+/**
+ * The parser imports its JSON schemas without an import attribute, which plain Node refuses: a load hook, limited to
+ * those files, adds it. In the bundle the schemas are modules, and the hook is never asked.
+ */
+async function loadParser() {
+  if (!hooked) {
+    hooked = true
+    const isSchema = (url: string) => /@actions\/workflow-parser\/dist\/[^/]+\.json$/.test(url)
+    registerHooks({
+      load: (url, context, next) =>
+        next(url, isSchema(url) ? { ...context, importAttributes: { type: 'json' } } : context),
+    })
+  }
+  const [parser, schema] = await Promise.all([
+    import('@actions/workflow-parser'),
+    import('@actions/workflow-parser/workflows/workflow-schema'),
+  ])
+  // By a slip in the package (0.3.61) this is "branch_protection_rule", and "on: repository_dispatch" is refused.
+  const { definitions } = schema.getWorkflowSchema()
+  ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
+  return parser
+}

@@ -1,0 +1,138 @@
+import type { Json } from '../../port/types.ts'
+import { isOwnRunId, type Scope } from './own-run.ts'
+import * as template from './template.ts'
+import { nodeAt, textAt, textsOf } from './yaml-nodes.ts'
+
+/** What a step tells Port. Texts are as in the workflow, with `${{ }}`. */
+export interface Report {
+  kind: 'log' | 'entity' | 'link' | 'status-label' | 'summary' | 'conclusion'
+  text: string
+}
+
+/** Why a step, or the whole workflow, stays as it is. */
+export class Problem extends Error {
+  readonly at: number
+  constructor(message: string, at = 0) {
+    super(message)
+    this.at = at
+  }
+}
+
+/**
+ * What the rest of the workflow says about a step: nothing but Port starts it; other steps read its outputs or its
+ * outcome; a later one reads entities from Port; steps of the author follow; the end of its job finishes the Port run.
+ */
+export type Facts = Record<'byPortOnly' | 'isReferenced' | 'isRead' | 'stepsFollow' | 'concludes', boolean>
+
+export const isPortAction = (step: unknown): boolean =>
+  /^port-labs\/port-github-action@/i.test(textAt(step, 'uses') ?? '')
+
+/**
+ * Reads a step of `port-labs/port-github-action` from its `with:`.
+ *
+ * @param remark is called with what to look at
+ * @throws Problem if lines for the action's files can't replace it
+ * @see https://github.com/port-labs/port-github-action/blob/main/action.yml
+ */
+export function readPortStep(scope: Scope, facts: Facts, remark: (message: string) => void): Report[] {
+  const { step } = scope
+  const env = textsOf(nodeAt(step, 'env'))
+  const given = textsOf(nodeAt(step, 'with'))
+  const get = (name: string) => inlineEnv(given.get(name) ?? '', env).trim()
+  const operation = (get('operation') || 'UPSERT').toUpperCase()
+  const isEntity = /^(BULK_)?UPSERT$|^DELETE$/.test(operation)
+  if (!isEntity && operation !== 'PATCH_RUN') throw new Problem(`Nothing replaces ${operation}.`)
+  const runId = get('runid')
+  if (runId === '' ? !isEntity : !isOwnRunId(runId, scope))
+    throw new Problem(`"${runId}" isn't known to be the Port run that started the workflow.`)
+  if (!isEntity)
+    return readPatch(get, { condition: (textAt(step, 'if') ?? '').replace(/\s/g, ''), ...facts }, remark)
+  if (runId === '' && !facts.byPortOnly)
+    throw new Problem('The entity has no run, and not only Port starts the workflow.')
+  if (facts.isReferenced) throw new Problem('Other steps read its outputs or its outcome.')
+  if (facts.isRead) throw new Problem('A later step reads entities, and $PORT_ENTITIES is sent later.')
+  for (const flag of ['delete_dependents', 'createmissingrelatedentities'])
+    if (!/^(false)?$/.test(get(flag))) throw new Problem(`$PORT_ENTITIES has no "${flag}".`)
+  const text = template.writeJson(readEntity(operation, get))
+  if (operation === 'DELETE')
+    remark(`RELAY_REPORT_DELETE_BLUEPRINTS must allow ${get('blueprint')}; a missing entity is no failure.`)
+  if (/"blueprint": "_/.test(text)) remark('RELAY_REPORT_BLUEPRINTS of the relay must allow its blueprint.')
+  if (runId === '')
+    remark('the entity was of no Port run: now it is of this run, and is written only if Port started it.')
+  return [{ kind: 'entity', text }]
+}
+
+type Get = (name: string) => string
+
+function readEntity(operation: string, get: Get): Json {
+  const json = (name: string, empty: string): Json => {
+    const value = template.jsonValue(get(name), empty)
+    if (value === undefined) throw new Problem(`"${name}" isn't JSON without its expressions.`)
+    return value
+  }
+  for (const name of operation === 'BULK_UPSERT' ? ['entities'] : ['blueprint', 'identifier'])
+    if (get(name) === '') throw new Problem(`There is no "${name}".`)
+  if (operation === 'BULK_UPSERT') return json('entities', '[]')
+  const entity: Record<string, Json> = {
+    ...(operation === 'DELETE' && { operation: 'delete' }),
+    blueprint: template.textValue(get('blueprint')),
+    identifier: template.textValue(get('identifier')),
+  }
+  if (operation === 'DELETE') return entity
+  const team = get('team')
+  if (template.onlyExpression(team) !== null) throw new Problem('"team" may be a name or a list.')
+  for (const name of ['title', 'icon']) if (get(name) !== '') entity[name] = template.optionalText(get(name))
+  if (team !== '') entity.team = template.jsonValue(team, 'null') ?? template.textValue(team)
+  for (const name of ['properties', 'relations']) if (get(name) !== '') entity[name] = json(name, '{}')
+  return entity
+}
+
+function readPatch(
+  get: Get,
+  { condition, stepsFollow, concludes }: Pick<Facts, 'stepsFollow' | 'concludes'> & { condition: string },
+  remark: (message: string) => void,
+): Report[] {
+  const status = get('status')
+  const conclusion = conclusionOf(status, condition)
+  if (conclusion !== '' && !concludes)
+    throw new Problem('It may fail the Port run of a green job, and other jobs count as well.')
+  const reports: [Report['kind'], string][] = [
+    ['log', get('logmessage')],
+    ['status-label', get('statuslabel')],
+    ...linkTexts(get('link')).map((text): [Report['kind'], string] => ['link', text]),
+    ['summary', get('summary')],
+    ['conclusion', conclusion],
+  ]
+  if (/SUCCESS|\{\{/.test(status)) {
+    if (/\b(always|failure|cancelled)\(\)/.test(condition))
+      remark('a job that fails now finishes the Port run as FAILURE, whatever this status says.')
+    else if (stepsFollow) remark('the Port run finished here, and now finishes with the job.')
+  }
+  return reports.filter(([, text]) => text !== '').map(([kind, text]) => ({ kind, text }))
+}
+
+/** What the job's own result doesn't say: the Port run of a green job fails. */
+function conclusionOf(status: string, condition: string): string {
+  if (template.hasExpression(status)) return /\bjob\.status\b/.test(status) ? '' : status
+  const isOfFailedJob = /(?<!!)\b(failure|cancelled)\(\)/.test(condition) && !/\|\||always/.test(condition)
+  return status === 'FAILURE' && !isOfFailedJob ? 'failure' : ''
+}
+
+/** A link or a JSON list of links, without that of the workflow run, which the action sends. */
+function linkTexts(given: string): string[] {
+  if (/^\$\{\{\s*toJSON\(/i.test(given)) throw new Problem('Only the run knows the links of the list.')
+  const texts = given.startsWith('[') ? [...given.matchAll(/"([^"]*)"/g)].map(([, text]) => text!) : [given]
+  const run =
+    /^(\$\{\{github\.server_url\}\}|https:\/\/github\.com)\/\$\{\{github\.repository\}\}\/actions\/runs\/\$\{\{github\.run_id\}\}/
+  return texts.filter(text => !run.test(text.replace(/\s/g, '').toLowerCase()))
+}
+
+/** A variable of the step doesn't exist in the step's own `env`, to which the text moves. */
+const inlineEnv = (text: string, env: Map<string, string>): string =>
+  template.mapTemplate(text, source => {
+    const value = env.get(/^env\.([\w-]+)$/i.exec(source)?.[1]?.toLowerCase() ?? '')
+    const inside = [...source.matchAll(/\benv\.([\w-]+)/gi)].find(([, name]) => env.has(name!.toLowerCase()))
+    if (value === undefined && inside)
+      throw new Problem(`An expression computes with ${inside[0]} of the step.`)
+    return value ?? `\${{ ${source} }}`
+  })

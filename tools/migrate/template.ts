@@ -1,0 +1,122 @@
+import { parseJson } from '../../port/text.ts'
+import type { Json } from '../../port/types.ts'
+
+/** A piece of a text with `${{ }}`: the text itself, or the source of an expression. */
+export type Piece = { text: string } | { expression: string }
+
+/** Splits a text at its `${{ }}`; one that is never closed is text. */
+export function splitTemplate(template: string): Piece[] {
+  const pieces: Piece[] = []
+  const closed = /\$\{\{((?:'[^']*'|\}(?!\})|[^'}])*)\}\}/y
+  for (let at = 0; at < template.length; at = closed.lastIndex) {
+    closed.lastIndex = template.indexOf('${{', at)
+    const match = template.includes('${{', at) ? closed.exec(template) : null
+    if (!match) return [...pieces, { text: template.slice(at) }]
+    if (match.index > at) pieces.push({ text: template.slice(at, match.index) })
+    pieces.push({ expression: match[1]!.trim() })
+  }
+  return pieces
+}
+
+export const hasExpression = (template: string): boolean =>
+  splitTemplate(template).some(piece => 'expression' in piece)
+
+/** The expression that is the whole text; null if the text is anything else. */
+export function onlyExpression(template: string): string | null {
+  const [first, ...others] = splitTemplate(template.trim())
+  return first && 'expression' in first && others.length === 0 ? first.expression : null
+}
+
+/** Maps each expression of a text; the text around it stays. */
+export const mapTemplate = (template: string, map: (expression: string) => string): string =>
+  splitTemplate(template)
+    .map(piece => ('text' in piece ? piece.text : map(piece.expression)))
+    .join('')
+
+/**
+ * The same text for the `env` of a step. GitHub evaluates `env` before the step's `if`, but `with` after it: an empty
+ * output of a step that was skipped would be an error there, so each `fromJSON(x)` reads an empty text as null.
+ */
+export const forEnv = (template: string): string =>
+  mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
+
+function guardEmpty(source: string): string {
+  const calls: number[] = []
+  let result = ''
+  for (const [token] of source.matchAll(/'(?:[^']|'')*'|\bfromJSON\s*\(|[()]|[^'()f]+|f/gi)) {
+    if (token === ')') {
+      const at = calls.pop()
+      if (at) result = result.slice(0, at) + orNull(result.slice(at).trim())
+    }
+    result += token
+    if (token.endsWith('(')) calls.push(/^f/i.test(token) ? result.length : 0)
+  }
+  return result
+}
+
+const orNull = (argument: string): string =>
+  /^'[^']*'$|\|\|\s*'[^']+'$|^toJSON\(/i.test(argument) ? argument : `${asText(argument)} || 'null'`
+
+/** References that are text whatever they contain. */
+const TEXT =
+  /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
+
+/** An expression that results in text: only the empty text is false. */
+const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
+
+// An expression inside JSON, encoded so that it contains neither quotes nor backslashes: \uE000…\uE001 is part of a
+// JSON string, "\uE002…\uE001" is a value of its own.
+export const textValue = (template: string): string =>
+  mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
+const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
+
+/** A value that isn't sent if its expression is empty. */
+export function optionalText(template: string): Json {
+  const only = onlyExpression(template)
+  return only === null ? textValue(template) : code(`toJSON(${asText(only)} || null)`)
+}
+
+/**
+ * A value of an entity: JSON with expressions in it. An expression between the quotes of a string stays part of that
+ * string, any other one is read as a single JSON value: what a user entered never adds a key.
+ *
+ * @param empty the JSON that an empty text stands for
+ * @returns undefined if it isn't JSON without its expressions, or an expression ends a string by quotes of its own
+ */
+export function jsonValue(template: string, empty: string): Json | undefined {
+  const marked = textValue(template)
+  if ((marked.match(STRING) ?? []).some(string => /%22/.test(string))) return undefined
+  const isWhole = onlyExpression(template) !== null
+  return parseJson(
+    marked.replace(/"(?:[^"\\]|\\.)*(?:"|\\?$)|\uE000([^\uE000\uE001]*)\uE001/gs, (string, encoded) => {
+      if (encoded === undefined) return string.replace(/\n\s*/g, '')
+      const source = decodeURIComponent(encoded)
+      if (/^toJSON\((?!.*(&&|\|\|)).*\)$/is.test(source)) return JSON.stringify(code(source))
+      return JSON.stringify(code(`toJSON(fromJSON(${asText(source)} || '${isWhole ? empty : 'null'}'))`))
+    }),
+  )
+}
+
+const code = (source: string): string => `\uE002${encodeURIComponent(source)}\uE001`
+
+/** The JSON text of values made by the functions above, with `${{ }}`. */
+export const writeJson = (value: Json): string =>
+  JSON.stringify(value, null, 2).replace(STRING, string => {
+    if (!/[\uE000\uE002]/.test(string)) return string
+    const pieces = string
+      .slice(1, -1)
+      .split(/([\uE000\uE002][^\uE000-\uE002]*\uE001)/)
+      .filter(Boolean)
+    const [first = ''] = pieces
+    if (first.startsWith('\uE002')) return `\${{ ${guardEmpty(decoded(first))} }}`
+    const sources = pieces.filter(isMark).map(piece => guardEmpty(decoded(piece)))
+    if (pieces.length === 1) return `\${{ toJSON(${asText(sources[0]!)}) }}`
+    let index = 0
+    const format = pieces.map(piece => (isMark(piece) ? `{${index++}}` : formatText(piece))).join('')
+    return `\${{ toJSON(format('${format}', ${sources.join(', ')})) }}`
+  })
+
+const isMark = (piece: string): boolean => piece.startsWith('\uE000')
+const decoded = (mark: string): string => decodeURIComponent(mark.slice(1, -1))
+const formatText = (json: string): string =>
+  (JSON.parse(`"${json}"`) as string).replaceAll("'", "''").replaceAll('{', '{{').replaceAll('}', '}}')

@@ -1,0 +1,286 @@
+import { parseDocument, stringify, visit } from 'yaml'
+import { Problem, type Report } from './read-step.ts'
+import {
+  type Job,
+  type Migrated,
+  type MigrateOptions,
+  readWorkflow,
+  type Step,
+  type Workflow,
+} from './read-workflow.ts'
+import { forEnv, hasExpression, onlyExpression } from './template.ts'
+import { TextEdits } from './text-edits.ts'
+import * as yaml from './yaml-nodes.ts'
+import {
+  afterPair,
+  itemsOf,
+  mapOf,
+  nodeAt,
+  pairEnd,
+  pairOf,
+  startOf,
+  textAt,
+  textList,
+  textsOf,
+} from './yaml-nodes.ts'
+
+/**
+ * Replaces the steps that report to Port by hand with lines for the files of the action, which becomes the first step of
+ * their jobs. Everything else keeps its text.
+ *
+ * @param called what became of the workflows that it may call, by file name
+ */
+export function migrateWorkflow(
+  given: string,
+  options: MigrateOptions,
+  called: ReadonlyMap<string, Migrated> = new Map(),
+): Migrated {
+  const text = given.replaceAll('\r\n', '\n')
+  const edits = new TextEdits(text)
+  const remarks: Migrated['remarks'] = []
+  const remark = (at: number, message: string) => {
+    remarks.push({ line: text.slice(0, at).split('\n').length, message })
+  }
+  try {
+    const reports = rewrite(readWorkflow(edits, options, called, remark), options)
+    if (!reports && remarks.length === 0) remark(0, 'nothing in it reports to Port: it stays as it is.')
+    remarks.sort((a, b) => a.line - b.line)
+    const changed = edits.apply()
+    const result = text === given ? changed : changed.replaceAll('\n', '\r\n')
+    return { text: result, remarks, reports, refused: false }
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    remarks.length = 0
+    remark(error.at, `${error.message} The workflow stays as it is.`)
+    return { text: given, remarks, reports: false, refused: true }
+  }
+}
+
+/** @returns whether its jobs, or those that they call, report by the action now */
+function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
+  const { root, edits, jobs, events, remark } = workflow
+  const busy = jobs.filter(({ steps }) => steps.some(step => step.reports))
+  const affected = jobs.filter(job => busy.includes(job) || job.calls)
+  const hadAction = jobs.some(job => job.hasAction)
+  if (affected.length === 0) return hadAction
+  const onKey = startOf(pairOf(root, 'on')!.key)
+  visit(root, {
+    Alias: (_, { range }) => {
+      throw new Problem('It uses YAML aliases: write them out.', range![0])
+    },
+  })
+  if (busy.length > 0 && !events.some(event => PORTS_EVENT.test(event)))
+    throw new Problem("Port can't start it: it has neither workflow_dispatch nor repository_dispatch.", onKey)
+  if (!hadAction) {
+    if (events.includes('workflow_dispatch')) addPortInput(workflow)
+    noteTriggers(workflow, onKey)
+  }
+  for (const { map, calls } of affected.filter(job => !job.hasAction)) {
+    const added = addPermissions(root, map, calls ? requestedBy(calls.text) : new Map(), edits)
+    const message = `the job had default permissions, and now has only ${added}: add what else its token needs.`
+    if (added !== null) remark(startOf(map), message)
+  }
+  for (const job of busy) {
+    if (!job.hasAction) insertAction(job, workflow, action)
+    for (const step of job.steps) if (step.reports) writeStep(step, job, root, edits)
+  }
+  return true
+}
+
+const PORTS_EVENT = /^(workflow_(dispatch|call)|repository_dispatch)$/
+const PORT = { description: 'What the relay sends', required: false, type: 'string' }
+
+/** Declares the input `port` of a `workflow_dispatch`, in which the relay sends its payload. */
+function addPortInput({ root, edits, events }: Workflow): void {
+  const on = pairOf(root, 'on')!
+  const dispatch = pairOf(on.value, 'workflow_dispatch')
+  const inputs = pairOf(dispatch?.value, 'inputs')
+  const own = pairOf(inputs?.value, 'port')
+  const { type = 'string', required = 'false' } = Object.fromEntries(yaml.textsOf(own?.value))
+  if (own && type === 'string' && required === 'false') return
+  if (own) throw new Problem('It has an input "port" of its own: rename it.', startOf(own.key))
+  if (yaml.keysOf(inputs?.value).length > 24)
+    throw new Problem('It has 25 inputs, as many as GitHub allows: "port" needs room.', startOf(on.key))
+  const added = stringify({ port: PORT }).trimEnd().split('\n')
+  const isBlock = (node: unknown) => node === null || (yaml.keysOf(node).length > 0 && !yaml.isFlow(node))
+  if (dispatch && !yaml.isFlow(on.value) && isBlock(dispatch.value) && (!inputs || isBlock(inputs.value))) {
+    if (inputs) yaml.addLines(inputs, added, edits)
+    else yaml.addLines(dispatch, ['inputs:', ...added.map(line => `  ${line}`)], edits)
+    return
+  }
+  const given = yaml.mapOf(on.value)?.toJSON() ?? {}
+  const all = Object.fromEntries(events.map(name => [name, given[name] ?? null]))
+  const others = all.workflow_dispatch?.inputs
+  all.workflow_dispatch = { ...all.workflow_dispatch, inputs: { ...others, port: PORT } }
+  const lines = stringify({ on: all }, { nullStr: '', lineWidth: 0 }).trimEnd().split('\n')
+  edits.replace(startOf(on.key), yaml.pairEnd(on, edits), lines.map(line => line.trimEnd()).join('\n'))
+}
+
+function noteTriggers({ events, edits, remark }: Workflow, onKey: number): void {
+  const others = events.filter(event => !PORTS_EVENT.test(event))
+  if (others.length > 0)
+    remark(onKey, `the action doesn't run, and nothing is reported, on ${others.join(', ')}.`)
+  if (events.includes('workflow_call'))
+    remark(onKey, 'what calls it needs the input "port" and the permissions of its jobs.')
+  for (const { 0: read, index } of edits.text.matchAll(/\bclient_payload\.(?!(run_id|action|port)\b)[\w-]+/g))
+    remark(index, `the relay doesn't send ${read}: use workflow_dispatch, or read client_payload.port.`)
+}
+
+function insertAction(job: Job, { edits, events, report }: Workflow, action: string): void {
+  const strict = job.steps.filter(({ map }) => textAt(map, 'continue-on-error') !== 'true')
+  const writesEntities = strict.some(({ reports }) => reports?.some(({ kind }) => kind === 'entity'))
+  const inputs = [
+    ...(report === 'job' ? [] : [`report: ${report}`]),
+    // As the step did that is replaced.
+    ...(writesEntities ? ['fail-on-report-error: true'] : []),
+  ]
+  const byOthers = events.some(event => !/^(workflow|repository)_dispatch$/.test(event))
+  const lines = [
+    `- uses: ${action}`,
+    ...(byOthers ? ['  if: ${{ github.event.inputs.port || github.event.client_payload.port }}'] : []),
+    ...(inputs.length > 0 ? ['  with:', ...inputs.map(line => `    ${line}`)] : []),
+  ]
+  const key = pairOf(job.map, 'steps')!.key
+  edits.insertLines(edits.nextLine(startOf(key)), edits.columnOf(job.steps[0]!.dash), lines)
+}
+
+type Permissions = Map<string, string>
+
+/** What `read-all` contains. */
+const ALL =
+  'actions attestations checks contents deployments discussions issues packages pages pull-requests security-events statuses'
+
+/** What a job seems to write with GITHUB_TOKEN, from the text of its steps. */
+const WRITES: Record<string, RegExp> = {
+  contents: /git push|git-auto-commit|create-pull-request|gh[ -]release|gh-pages|gh pr merge|pulls\.merge/i,
+  issues: /gh issue|issues\.|create-or-update-comment|issue-comment/i,
+  packages: /ghcr\.io|npm publish/i,
+  'pull-requests': /create-pull-request|gh pr |pulls\./i,
+}
+
+const permissionsOf = (permissions: unknown): Permissions => {
+  const all = /^(read|write)-all$/.exec(textAt(permissions) ?? '')?.[1]
+  return all ? new Map(ALL.split(' ').map(name => [name, all])) : yaml.textsOf(permissions)
+}
+
+/** What the jobs of a workflow request, which a job that calls it must have. */
+function requestedBy(workflow: string): Permissions {
+  const root = parseDocument(workflow).contents
+  const requested: Permissions = new Map()
+  for (const { value: job } of yaml.itemsOf(nodeAt(root, 'jobs')))
+    for (const [name, level] of permissionsOf(nodeAt(job, 'permissions') ?? nodeAt(root, 'permissions')))
+      if (requested.get(name) !== 'write') requested.set(name, level)
+  return requested
+}
+
+/**
+ * Gives a job what the action needs: in its own `permissions`, or in those of the workflow, or in new ones.
+ *
+ * @param more what it needs besides
+ * @returns the new ones as a text, if it had the repository's default permissions; else null
+ */
+function addPermissions(
+  root: unknown,
+  job: yaml.Mapping,
+  more: Permissions,
+  edits: TextEdits,
+): string | null {
+  const needed = new Map([['actions', 'read'], ['id-token', 'write'], ...more])
+  const pair = pairOf(job, 'permissions') ?? pairOf(root, 'permissions')
+  if (pair) {
+    merge(pair, needed, edits)
+    return null
+  }
+  const all = new Map([['contents', 'read'], ...needed])
+  const text = edits.text.slice(job.range![0], job.range![1])
+  for (const [name, pattern] of Object.entries(WRITES)) if (pattern.test(text)) all.set(name, 'write')
+  const names = [...all].map(([name, level]) => `${name}: ${level}`).sort()
+  const before = pairOf(job, 'runs-on') ?? pairOf(job, 'uses')!
+  const lines = ['permissions:', ...names.map(line => `  ${line}`)]
+  edits.insertLines(yaml.afterPair(before, edits), edits.columnOf(startOf(before.key)), lines)
+  return names.join(', ')
+}
+
+function merge(pair: yaml.Entry, needed: Permissions, edits: TextEdits): void {
+  const given = permissionsOf(pair.value)
+  const missing = [...needed].filter(([name, level]) => ![level, 'write'].includes(given.get(name) ?? ''))
+  if (missing.length === 0 || textAt(pair.value) === 'write-all') return
+  const isNew = missing.every(([name]) => !pairOf(pair.value, name))
+  const write = ([name, level]: [string, string]) => `${name}: ${level}`
+  if (isNew && yaml.keysOf(pair.value).length > 0 && !yaml.isFlow(pair.value)) {
+    yaml.addLines(pair, missing.map(write), edits)
+    return
+  }
+  const pad = `\n${' '.repeat(edits.columnOf(startOf(pair.key)) + 2)}`
+  const all = [...new Map([...given, ...missing])].map(each => pad + write(each))
+  edits.replace(startOf(pair.key), yaml.pairEnd(pair, edits), `permissions:${all.join('')}`)
+}
+
+/** Makes a `run:` of a step that reports, or takes it out if it has nothing to say. */
+function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits: TextEdits): void {
+  if (reports!.length === 0) {
+    let end = afterPair(map.items.at(-1)!, edits)
+    while (end < edits.text.length && edits.text.slice(end, edits.nextLine(end)).trim() === '')
+      end = edits.nextLine(end)
+    edits.replace(edits.lineStart(dash), end, '')
+    return
+  }
+  // The step's condition may read them.
+  const own = itemsOf(nodeAt(map, 'env')).map(({ key, value }) => [String(key.value), textAt(value) ?? ''])
+  const [first, ...others] = map.items.filter(({ key }) => /^(uses|with|env)$/.test(String(key.value)))
+  const text = stringify({ ...shellOf(job, root), ...reportLines(reports!, own) }, { lineWidth: 0 }).trimEnd()
+  const pad = `\n${' '.repeat(edits.columnOf(startOf(map)))}`
+  const end = pairEnd(first!, edits)
+  const [comment] = /^[ \t]+#.*|/.exec(edits.text.slice(end))!
+  edits.replace(startOf(first!.key), end + comment.length, text.replace(/\n(?=.)/g, pad))
+  for (const pair of others) edits.replace(edits.lineStart(startOf(pair.key)), afterPair(pair, edits), '')
+}
+
+/** The shell and folder of the author's own scripts must not change how a report is written. */
+function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'?: string } {
+  const defaults = [root, job.map].map(each => textsOf(nodeAt(each, 'defaults', 'run')))
+  const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)
+  const runsOn = nodeAt(job.map, 'runs-on')
+  const labels = textList(mapOf(runsOn) ? nodeAt(runsOn, 'labels') : runsOn)
+  // On Windows, scripts are for PowerShell by default. Only Linux has containers, and their images may have no bash.
+  const isUnix = nodeAt(job.map, 'container') || labels.some(label => /^(ubuntu|macos|linux)/i.test(label))
+  return {
+    ...((shell === undefined ? !isUnix : !/^(bash|sh)\b/.test(shell)) && { shell: 'bash' }),
+    ...(defaults.some(each => each.has('working-directory')) && { 'working-directory': '.' }),
+  }
+}
+
+/** The `env` and `run` that append reports to the files of the action. Values reach the script through `env` alone. */
+function reportLines(reports: Report[], own: string[][]): { env?: Record<string, string>; run: string } {
+  const env: Record<string, string> = Object.fromEntries(own)
+  const lines = reports.map(({ kind, text }) => {
+    const conclude = `echo conclusion=failure >> ${file('PORT_RUN')}`
+    if (kind === 'conclusion' && !hasExpression(text)) return conclude
+    const base = kind === 'log' ? 'MESSAGE' : kind.toUpperCase().replace('-', '_')
+    const count = Object.keys(env).filter(name => name.replace(/_\d+$/, '') === base).length
+    const name = count === 0 ? base : `${base}_${count + 1}`
+    env[name] = kind === 'entity' ? text : forEnv(text)
+    if (kind === 'conclusion') return `[ "$${name}" != FAILURE ] || ${conclude}`
+    return reportLine(kind, name, onlyExpression(text) !== null)
+  })
+  return { ...(Object.keys(env).length > 0 && { env }), run: `${lines.join('\n')}\n` }
+}
+
+/** In a run that Port didn't start, there may be no such file. */
+const file = (name: string): string => `"\${${name}:-/dev/null}"`
+
+/** @param mayBeEmpty what was empty wasn't sent */
+function reportLine(kind: Report['kind'], name: string, mayBeEmpty: boolean): string {
+  if (kind === 'log') return `printf '%s\\n' "$${name}" >> ${file('PORT_LOG')}`
+  if (kind === 'entity') return `{ ${onOneLine('%s', name)}; } >> ${file('PORT_ENTITIES')}`
+  const unlessEmpty = mayBeEmpty ? `[ -z "$${name}" ] || ` : ''
+  // Nobody knew the delimiter when the value was entered.
+  const end = 'END="end-$GITHUB_RUN_ID-$(date +%s)-$$"'
+  const summary = `${end}; printf 'summary<<%s\\n%s\\n%s\\n' "$END" "$${name}" "$END"`
+  const entry = kind === 'summary' ? summary : onOneLine(`${kind}=%s`, name)
+  return `${unlessEmpty}{ ${entry}; } >> ${file('PORT_RUN')}`
+}
+
+/** A line break in the value would start another entry. */
+const onOneLine = (format: string, name: string): string =>
+  `printf '${format}' "$${name}" | tr -d '\\r\\n'; echo`

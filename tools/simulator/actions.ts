@@ -1,0 +1,198 @@
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Workflow } from './runner/read-workflow.ts'
+import { isOurs, type TrialWorkflow } from './workflow-file.ts'
+
+/** In place of `actions/checkout`: the files of the repository as they lie there, but for those that Git ignores. */
+const CHECKOUT = `
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
+const root = process.env.TRIAL_REPOSITORY
+try {
+  const git = ['-C', root, 'ls-files', '-z', '--cached', '--others', '--exclude-standard']
+  const options = { encoding: 'utf8', maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'ignore'] }
+  const files = execFileSync('git', git, options).split('\\0').filter(file => file && existsSync(join(root, file)))
+  for (const file of files) cpSync(join(root, file), file, { recursive: true, dereference: false })
+  console.log(\`Copied the files of \${root}.\`)
+} catch {
+  console.log(\`Copied nothing: \${root} is not in a Git repository.\`)
+}
+`
+/** In place of any other action: the outputs that were given for its step. */
+const LEFT_OUT = `
+import { randomUUID } from 'node:crypto'
+import { appendFileSync, readFileSync } from 'node:fs'
+const all = JSON.parse(readFileSync(new URL('outputs.json', import.meta.url), 'utf8'))
+const outputs = Object.entries(all[process.env.GITHUB_ACTION] ?? {})
+for (const [name, value] of outputs) {
+  const end = randomUUID()
+  appendFileSync(process.env.GITHUB_OUTPUT, [name + '<<' + end, value, end, ''].join('\\n'))
+}
+const names = outputs.map(([name]) => name).join(', ')
+console.log(names ? 'Left out of the trial: it has the outputs given for it, ' + names + '.' : 'Left out of the trial: its outputs are empty.')
+`
+
+interface PlaceOptions {
+  /** The stand-in's address. */
+  portUrl: string
+  /** This action's credentials where the workflow has none, because it reports by OIDC. */
+  credentials: { clientId: string; clientSecret: string } | null
+  /** Of actions that are left out, by `STEP.NAME`. */
+  outputs: Record<string, string>
+}
+
+/**
+ * Puts the actions of a workflow into a folder: this one, with the stand-in in place of Port, and for every other a
+ * step that does next to nothing, since nothing is fetched.
+ *
+ * @returns what stands behind `uses:` → folder, for the player, and sentences on the actions that were left out
+ * @throws Error with a sentence where an output is given for a step that has its own
+ */
+export function placeActions(
+  folder: string,
+  { name, workflow }: TrialWorkflow,
+  { portUrl, credentials, outputs: given }: PlaceOptions,
+): { actions: Record<string, string>; leftOut: string[] } {
+  const own = placeOwn(folder, portUrl, credentials)
+  const steps = workflow.jobs.flatMap(job => job.steps)
+  const outputs = outputsByStep(name, workflow, given)
+  const others = Map.groupBy(steps, ({ uses }) => uses ?? '')
+  const actions: Record<string, string> = {}
+  const [empty, filled]: [string[], string[]] = [[], []]
+  for (const [uses, users] of others) {
+    if (uses === '' || uses.startsWith('./') || isOurs(uses)) continue
+    const place = join(folder, uses.replaceAll(/[^\w.-]/g, '-'))
+    const inputs = users.flatMap(step => Object.keys(step.with))
+    putAction(place, isCheckout(uses) ? CHECKOUT : LEFT_OUT, inputs, outputs)
+    actions[uses] = place
+    if (isCheckout(uses)) continue
+    const names = users.flatMap(({ id }) => Object.keys(outputs[id] ?? {}).map(output => `${id}.${output}`))
+    if (names.length > 0) filled.push(`Left out: ${uses}, with the outputs given: ${names.join(', ')}.`)
+    else empty.push(uses)
+  }
+  // Those that composite actions and reusable workflows of the repository use.
+  const [checkout, other] = [join(folder, 'checkout'), join(folder, 'other')]
+  putAction(checkout, CHECKOUT, [], {})
+  putAction(other, LEFT_OUT, [], outputs)
+  const further = { 'actions/checkout@*': checkout, '[!.]*/**': other }
+  const leftOut = [
+    ...filled,
+    ...(empty.length > 0 ? [`Left out, with empty outputs: ${empty.join(', ')}.`] : []),
+  ]
+  return { actions: { '*/port-webhook-action@?*': own, ...actions, ...further }, leftOut }
+}
+
+const isCheckout = (uses: string) => uses.startsWith('actions/checkout@')
+
+/** The action itself: of the sources, or beside the bundle. */
+function placeOwn(folder: string, portUrl: string, credentials: PlaceOptions['credentials']): string {
+  const own = join(folder, 'own')
+  const bundled = existsSync(join(import.meta.dirname, 'action.yml'))
+  const from = bundled ? import.meta.dirname : resolve(import.meta.dirname, '../..')
+  cpSync(join(from, 'action/dist'), join(own, 'action/dist'), { recursive: true })
+  let definition = readFileSync(join(from, 'action.yml'), 'utf8')
+  const setDefault = (input: string, value: string) => {
+    definition = definition.replace(
+      new RegExp(`(\\n  ${input}:\\n(?: {4}.*\\n)*? {4}default: ).*`),
+      `$1${JSON.stringify(value)}`,
+    )
+  }
+  setDefault('port-api-url', portUrl)
+  if (credentials) setDefault('port-client-id', credentials.clientId)
+  if (credentials) setDefault('port-client-secret', credentials.clientSecret)
+  writeFileSync(join(own, 'action.yml'), definition)
+  return own
+}
+
+/** Checked as far as the workflow shows it: a reusable workflow or composite action has steps of its own. */
+function outputsByStep(name: string, { jobs }: Workflow, given: Record<string, string>) {
+  const outputs: Record<string, Record<string, string>> = {}
+  const steps = jobs.flatMap(job => job.steps)
+  const hasMore = [...jobs, ...steps].some(({ uses }) => uses?.startsWith('./'))
+  for (const [key, value] of Object.entries(given)) {
+    const [id, output] = key.split('.') as [string, string]
+    const step = steps.find(each => each.named && each.id === id)
+    const isLeftOut =
+      step?.uses && !isOurs(step.uses) && !isCheckout(step.uses) && !step.uses.startsWith('./')
+    if (step && !isLeftOut)
+      throw new Error(
+        `--output ${key} has no effect: step ${id} of ${name} is played, and has its own outputs. Give those of actions that are left out.`,
+      )
+    if (!step && !hasMore)
+      throw new Error(`--output ${key} has no effect: no step of ${name} has the id ${id}.`)
+    outputs[id] = { ...outputs[id], [output]: value }
+  }
+  return outputs
+}
+
+function putAction(folder: string, script: string, inputs: string[], outputs: object): void {
+  mkdirSync(folder, { recursive: true })
+  const declared = Object.fromEntries(inputs.map(name => [name, { description: name }]))
+  const runs = { using: 'node24', main: 'main.mjs' }
+  const definition = { name: 'stand-in', description: 'stand-in', inputs: declared, runs }
+  writeFileSync(join(folder, 'action.yml'), JSON.stringify(definition))
+  writeFileSync(join(folder, 'outputs.json'), JSON.stringify(outputs))
+  writeFileSync(join(folder, 'main.mjs'), script)
+}
+
+type Texts = Record<string, string>
+type Client = { clientId: string; clientSecret: string }
+
+/** The credentials with which a workflow reports to Port's stand-in. */
+export interface Credentials {
+  /** The stand-in's credentials, as far as the command line gives them; the stand-in generates the rest. */
+  port: Partial<Client>
+  /** Whether the workflow has none, and authenticates at the relay by OIDC instead. */
+  byOidc: boolean
+  /** Secrets and variables of the repository: those of the command line, and the stand-in's under the workflow's names. */
+  given(client: Client): { secrets: Texts; vars: Texts }
+  /** What the reader should know, a sentence each. */
+  notes: string[]
+}
+
+/** Finds the names under which a workflow has its credentials of Port, and what else it reads that nobody gives. */
+export function findCredentials(yaml: string, options: { secrets: Texts; vars: Texts }): Credentials {
+  const names: { input: 'clientId' | 'clientSecret'; context: 'secrets' | 'vars'; name: string }[] = [
+    { input: 'clientId', context: 'vars', name: 'PORT_CLIENT_ID' },
+    { input: 'clientSecret', context: 'secrets', name: 'PORT_CLIENT_SECRET' },
+  ]
+  for (const [, input, context, name] of yaml.matchAll(
+    /port-client-(id|secret):\s*["']?\$\{\{\s*(vars|secrets)\.(\w+)/g,
+  )) {
+    names.push({
+      input: input === 'id' ? 'clientId' : 'clientSecret',
+      context: context as 'vars' | 'secrets',
+      name: name!,
+    })
+  }
+  const port: Partial<Client> = {}
+  for (const { input, context, name } of names)
+    if (options[context][name]) port[input] = options[context][name]
+
+  const byOidc = !/port-client-secret:/.test(yaml) && /id-token:\s*write|permissions:\s*write-all/.test(yaml)
+  const isGiven = (context: 'secrets' | 'vars', name: string) =>
+    ['GITHUB_TOKEN', 'PORT_API_URL'].includes(name) ||
+    name in options[context] ||
+    names.some(each => each.context === context && each.name === name)
+  const read = [...yaml.matchAll(/\b(secrets|vars)\.(\w+)/g)].map(([text, context, name]) => ({
+    text,
+    given: isGiven(context as 'secrets' | 'vars', name!),
+  }))
+  const empty = [...new Set(read.filter(({ given }) => !given).map(({ text }) => text))]
+  return {
+    port,
+    byOidc,
+    given(client) {
+      const all = { secrets: { ...options.secrets }, vars: { ...options.vars } }
+      for (const { input, context, name } of names) all[context][name] = client[input]
+      return all
+    },
+    notes: [
+      ...(byOidc ? ["On GitHub it reports through the relay; here directly to Port's stand-in."] : []),
+      ...(empty.length > 0
+        ? [`Empty here: ${empty.join(', ')}. Give them by --secret NAME=VALUE and --var NAME=VALUE.`]
+        : []),
+    ],
+  }
+}

@@ -1,0 +1,118 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { readInvocation } from '../../port/invocation/invocation.ts'
+import { packClientPayload, readClientPayload } from '../../port/payload.ts'
+import { type Invocation, isObject, type Json, type JsonObject } from '../../port/types.ts'
+
+/** What a trial plays. */
+export interface TrialEvent {
+  /** `client_payload`, as the relay sends it. */
+  payload: JsonObject
+  /** What the webhook asks for; null if the file is a dispatch. */
+  invocation: Invocation | null
+  /** What Port keeps of its webhook: the body, from which the action fetches what did not fit. */
+  body: Json
+  /** Null where the event names none, so that the relay's configuration decides. */
+  type: string | null
+  /** Whether the body names a workflow to dispatch, not a type. */
+  namesWorkflow: boolean
+  /** What the trial made up, a sentence each. */
+  notes: string[]
+}
+
+/** Where the body names no run, as Port's form suggests it: there the id comes in a header. */
+const RUN_ID = 'r_LocalTrial00000'
+
+/**
+ * Reads the file of `--event`: a dispatch as it is, or what the relay makes of a body.
+ *
+ * @throws Error with a sentence that names the file
+ */
+export function readEvent(file: string): TrialEvent {
+  const given = parse(file)
+  const event = isObject(given) ? given : {}
+  if (readClientPayload(event.client_payload)) {
+    const payload = event.client_payload as JsonObject
+    const notes =
+      payload.run_id === null ? ['The event names no run in Port, so no updates are sent to Port.'] : []
+    const type = text(event.event_type) ?? text(event.action) ?? text(payload.action)
+    return { payload, invocation: null, body: {}, type, namesWorkflow: false, notes }
+  }
+  if (isObject(event.client_payload)) {
+    throw new Error(
+      `${file} is a repository_dispatch event that is not the relay's: its client_payload has no "port" with "version", ` +
+        '"delivery" and "inputs", so the action would fail on GitHub. --event takes an event of the relay, or the body ' +
+        'that Port sends: docs/action.md shows one.',
+    )
+  }
+  if (isObject(event.invocationMethod)) {
+    throw new Error(
+      `${file} is the definition of an action in Port. --event takes the body that Port sends when somebody runs that ` +
+        'action: docs/action.md shows one.',
+    )
+  }
+  if (!isObject(given) && !Array.isArray(given)) {
+    throw new Error(`${file} holds neither an object nor a list, so it is no body that Port sends.`)
+  }
+  const run = isObject(event.run) ? event.run : {}
+  const sent = isObject(run.payload) ? run.payload.body : null
+  const kept = isObject(sent) || Array.isArray(sent) ? (sent as JsonObject | Json[]) : null
+  if (kept === null && event.ok === true && isObject(event.run)) {
+    throw new Error(
+      `${file} is Port's answer about a run, with neither an object nor a list under run.payload.body, where Port keeps ` +
+        `the body that it has sent. --event takes the answer of GET /v1/actions/runs/${text(run.id) ?? 'RUN-ID'}?version=v2, ` +
+        'of an action that calls a webhook.',
+    )
+  }
+  const body = kept ?? (given as Json)
+  const read = readInvocation(body, kept && text(run.id))
+  const known = read.kind !== 'none'
+  const invocation: Invocation = known ? read : { ...read, runId: RUN_ID, kind: 'action_run' }
+  const payload = packClientPayload(invocation, { delivery: 'trial', relay: null })
+  return {
+    invocation,
+    payload: payload as unknown as JsonObject,
+    body,
+    type: invocation.github?.eventType ?? invocation.action,
+    namesWorkflow: Boolean(invocation.github?.workflow),
+    notes: [
+      ...(kept
+        ? [`The event is Port's answer about a run: played is the body in it, run.payload.body.`]
+        : []),
+      ...(known ? [] : [`The body names no run in Port, so it is given one, ${RUN_ID}.`]),
+    ],
+  }
+}
+
+function parse(file: string): unknown {
+  const content = readText(file, '--event')
+  try {
+    return JSON.parse(content)
+  } catch (cause) {
+    throw new Error(`${file} is not JSON: ${(cause as Error).message}.`, { cause })
+  }
+}
+
+const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
+
+/**
+ * Reads a file that the command line names, from the folder in which npm was called.
+ *
+ * @throws Error with a sentence that names the file and the option
+ */
+export function readText(file: string, option: string): string {
+  try {
+    return readFileSync(fromHere(file), 'utf8').replace(/^\ufeff/, '')
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const why =
+      code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`
+    throw new Error(`${file} ${why}: ${option} takes the path of a file.`, { cause })
+  }
+}
+
+/** npm runs a script in the project's folder, and passes the folder in which it was called. */
+export function fromHere(file: string): string {
+  const { npm_lifecycle_event: script, INIT_CWD: folder } = process.env
+  return resolve(script === 'action' && folder ? folder : '.', file)
+}

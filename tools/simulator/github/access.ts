@@ -1,0 +1,153 @@
+import { randomUUID } from 'node:crypto'
+import type { ErrorObject } from 'ajv'
+import { importSPKI, jwtVerify } from 'jose'
+import type { StandInEnv } from '../http-server.ts'
+import type { GitHubState, Grant } from './state.ts'
+import type { Access, GitHubApp, Permissions, Repository } from './types.ts'
+
+const RANK: Record<Access, number> = { none: 0, read: 1, write: 2 }
+
+/** The grant behind `Authorization: token …` or `Bearer …`, or GitHub's refusal. */
+export function authenticate(state: GitHubState, authorization: string | undefined): Grant | Response {
+  const token = bearer(authorization)
+  if (!token) return refuse(401, 'Requires authentication')
+  const grant = state.grants.get(token)
+  if (!grant || (grant.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now())
+    return refuse(401, 'Bad credentials')
+  return grant
+}
+
+/** What a grant may do in a repository: the lower of what the token and what the repository allow. */
+export function permissionsIn(grant: Grant, repository: Repository): Required<Permissions> {
+  const lower = (name: keyof Permissions): Access => {
+    const theirs = grant.permissions ? (grant.permissions[name] ?? 'none') : 'write'
+    const here = grant.kind === 'personal' ? (repository.permissions[name] ?? 'none') : 'write'
+    return RANK[theirs] < RANK[here] ? theirs : here
+  }
+  return { actions: lower('actions'), contents: lower('contents'), metadata: 'read' }
+}
+
+/** The repository, if the grant sees it and may do what `needs` says; else 404 or 403 as GitHub answers. */
+export function openRepository(
+  state: GitHubState,
+  grant: Grant,
+  fullName: string,
+  needs?: ['actions' | 'contents', Access],
+): Repository | Response {
+  const repository = state.repositories.get(fullName.toLowerCase())
+  const listed =
+    !grant.repositories || grant.repositories.some(name => name.toLowerCase() === fullName.toLowerCase())
+  // To a token that may not see it, a repository does not exist.
+  if (!repository || !listed) return refuse(404, 'Not Found')
+  if (!needs) return repository
+  const [name, access] = needs
+  if (RANK[permissionsIn(grant, repository)[name]] >= RANK[access]) return repository
+  const whose = grant.kind === 'personal' ? 'personal access token' : 'integration'
+  return refuse(403, `Resource not accessible by ${whose}`, undefined, {
+    'x-accepted-github-permissions': `${name}=${access}`,
+  })
+}
+
+/** The App whose JWT this is: RS256, `iss` its id or client id, alive for ten minutes at most. */
+export async function authenticateApp(
+  state: GitHubState,
+  authorization: string | undefined,
+): Promise<GitHubApp | Response> {
+  const token = bearer(authorization) ?? ''
+  for (const app of state.apps) {
+    try {
+      const key = await importSPKI(app.publicKey, 'RS256')
+      const { payload } = await jwtVerify(token, key, {
+        algorithms: ['RS256'],
+        requiredClaims: ['iat', 'exp'],
+      })
+      // Octokit sends `iss` as a number where the id is one, against the standard; GitHub takes it.
+      if (![String(app.id), app.clientId].includes(String(payload.iss))) continue
+      if ((payload.exp as number) - Date.now() / 1000 > 600) {
+        return refuse(401, "'Expiration time' claim ('exp') is too far in the future")
+      }
+      return app
+    } catch {}
+  }
+  return refuse(401, 'A JSON web token could not be decoded')
+}
+
+const bearer = (authorization = '') => /^(?:token|bearer) (\S+)$/i.exec(authorization)?.[1]
+
+const DOCS = 'https://docs.github.com/rest'
+export const DISPATCH_DOCS = `${DOCS}/repos/repos#create-a-repository-dispatch-event`
+const LIMIT_DOCS = `${DOCS}/using-the-rest-api/rate-limits-for-the-rest-api`
+
+/** The body of GitHub's errors. */
+function errorBody(status: number, message: string, docs = DOCS): Record<string, string> {
+  return { message, documentation_url: docs, status: String(status) }
+}
+
+export function refuse(
+  status: number,
+  message: string,
+  docs?: string,
+  headers?: Record<string, string>,
+): Response {
+  return Response.json(errorBody(status, message, docs), { status, headers })
+}
+
+/** The words for the first thing that is wrong with a request's body, as GitHub puts them. */
+export function invalidRequest(errors: ErrorObject[], docs: string): Response {
+  const words = errors.map(inWords)
+  return refuse(422, `Invalid request.\n\n${words.join('\n')}`, docs)
+}
+
+function inWords({ keyword, params, instancePath, data, message }: ErrorObject): string {
+  const size = typeof data === 'string' ? data.length : Object.keys((data as object | undefined) ?? {}).length
+  const place = instancePath === '' ? 'links/0/schema' : `properties${instancePath}`
+  switch (keyword) {
+    case 'required':
+      return `"${params.missingProperty}" wasn't supplied.`
+    case 'maxProperties':
+      return `No more than ${params.limit} properties are allowed; ${size} were supplied.`
+    case 'maxLength':
+      return `Only ${params.limit} characters are allowed; ${size} were supplied.`
+    case 'minLength':
+      return `At least ${params.limit} character is required; ${size} were supplied.`
+    case 'additionalProperties':
+      return `"${params.additionalProperty}" is not a permitted key.`
+    case 'type':
+      return `For '${place}', ${JSON.stringify(data) ?? 'nil'} is not ${params.type === 'string' ? 'a' : 'an'} ${params.type}.`
+    default:
+      return `For '${place}', ${message}.`
+  }
+}
+
+/** Bodies and headers of the limits, from GitHub's page on rate limits. */
+export const limits = {
+  secondary: (requestId: string) =>
+    errorBody(
+      403,
+      `You have exceeded a secondary rate limit. Please wait a few minutes before you try again. If you reach out to GitHub Support for help, please include the request ID ${requestId}.`,
+      `${LIMIT_DOCS}#about-secondary-rate-limits`,
+    ),
+  primary: () =>
+    errorBody(403, 'API rate limit exceeded for user ID 583231.', `${LIMIT_DOCS}#about-primary-rate-limits`),
+  tooMany: () => errorBody(429, 'API rate limit exceeded for user ID 583231.', LIMIT_DOCS),
+}
+
+/** As `x-github-request-id` looks. */
+export function requestId(): string {
+  const hex = randomUUID().replaceAll('-', '').toUpperCase()
+  return [hex.slice(0, 4), hex.slice(4, 10), hex.slice(10, 18), hex.slice(18, 26)].join(':')
+}
+
+/** What GitHub answers with a status that a trouble asks for. */
+export function troubleAnswer(status: number): { body: unknown; headers: Record<string, string> } {
+  const words: Record<number, string> = { 401: 'Bad credentials', 404: 'Not Found', 500: 'Server Error' }
+  const body = status === 429 ? limits.tooMany() : errorBody(status, words[status] ?? 'Service unavailable')
+  return { body, headers: { 'x-github-request-id': requestId() } }
+}
+
+/** What a route finds: who asks. */
+export type GitHubEnv = {
+  /** `forwarded`: of a request that came under the repository's id. */
+  Bindings: StandInEnv['Bindings'] & { forwarded?: StandInEnv['Variables'] }
+  Variables: StandInEnv['Variables'] & { grant: Grant }
+}

@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto'
+import { basename } from 'node:path'
+import { Hono } from 'hono'
+import type { RouteSchemas } from '../route-schemas.ts'
+import {
+  DISPATCH_DOCS,
+  type GitHubEnv,
+  invalidRequest,
+  openRepository,
+  permissionsIn,
+  refuse,
+} from './access.ts'
+import { createRun, later, startListening } from './runs.ts'
+import { shower } from './shown.ts'
+import type { GitHubState } from './state.ts'
+import type { DeclaredInput } from './types.ts'
+
+const DISPATCH = 'POST /repos/{owner}/{repo}/dispatches'
+const MAX_PAYLOAD = 65_535
+
+/** A repository: what it is, its workflows, dispatches to it. */
+export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
+  const app = new Hono<GitHubEnv>()
+  const show = shower(state, schemas)
+
+  app.get('/:owner/:repo', c => {
+    const { grant } = c.var
+    const repository = openRepository(state, grant, `${c.req.param('owner')}/${c.req.param('repo')}`)
+    if (repository instanceof Response) return repository
+    const { contents } = permissionsIn(grant, repository)
+    const permissions = {
+      admin: false,
+      maintain: false,
+      triage: true,
+      push: contents === 'write',
+      pull: true,
+    }
+    const body = show.repository(repository, 'full-repository', permissions)
+    schemas.answer('GET /repos/{owner}/{repo}', 200, body)
+    return c.json(body)
+  })
+
+  app.get('/:owner/:repo/actions/workflows', c => {
+    const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
+    const repository = openRepository(state, c.var.grant, fullName, ['actions', 'read'])
+    if (repository instanceof Response) return repository
+    const workflows = repository.workflows.map(workflow => show.workflow(workflow, repository))
+    const body = { total_count: workflows.length, workflows }
+    schemas.answer('GET /repos/{owner}/{repo}/actions/workflows', 200, body)
+    return c.json(body)
+  })
+
+  // As `application/vnd.github.raw+json` has it: the file alone.
+  app.get('/:owner/:repo/contents/:path{.+}', c => {
+    const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
+    const repository = openRepository(state, c.var.grant, fullName, ['contents', 'read'])
+    if (repository instanceof Response) return repository
+    const workflow = repository.workflows.find(({ path }) => path === c.req.param('path'))
+    if (!workflow) return refuse(404, 'Not Found')
+    const { eventTypes: types, dispatch } = workflow
+    const on = { repository_dispatch: { types }, ...(dispatch && { workflow_dispatch: dispatch }) }
+    return c.text(workflow.content ?? `on: ${JSON.stringify(on)}\n`)
+  })
+
+  app.post('/:owner/:repo/dispatches', c => {
+    const { body, at } = c.var.request
+    const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
+    const repository = openRepository(state, c.var.grant, fullName, ['contents', 'write'])
+    if (repository instanceof Response) return repository
+    if (c.var.malformed) return refuse(400, 'Problems parsing JSON', DISPATCH_DOCS)
+    const errors = schemas.request(DISPATCH, body)
+    if (errors.length > 0) return invalidRequest(errors, DISPATCH_DOCS)
+    const {
+      event_type,
+      client_payload = {},
+      ...unknown
+    } = body as {
+      event_type: string
+      client_payload?: Record<string, unknown>
+    }
+    const [extra] = Object.keys(unknown)
+    if (extra) return refuse(422, `Invalid request.\n\n"${extra}" is not a permitted key.`, DISPATCH_DOCS)
+    // Whether GitHub counts bytes or characters is not known: bytes are the harder of the two.
+    if (Buffer.byteLength(JSON.stringify(client_payload)) >= MAX_PAYLOAD) {
+      return refuse(422, 'client_payload is too large.', DISPATCH_DOCS)
+    }
+    const dispatch = {
+      at,
+      repository: repository.fullName,
+      eventType: event_type,
+      clientPayload: client_payload,
+      authorization: c.req.header('authorization') ?? '',
+    }
+    state.dispatches.push(dispatch)
+    if (state.options.autoRun) startListening(state, repository, dispatch)
+    for (const listener of state.listeners) later(state, 0, () => listener(dispatch))
+    return c.body(null, 204)
+  })
+  return app
+}
+
+/** An answer with the ETag of its body, or 304 where the client has it already. */
+export function tagged(
+  body: unknown,
+  ifNoneMatch: string | undefined,
+  headers: Record<string, string> = {},
+): Response {
+  const text = JSON.stringify(body)
+  const etag = `W/"${createHash('sha256').update(text).digest('hex')}"`
+  if (ifNoneMatch === etag) return new Response(null, { status: 304, headers: { etag } })
+  return new Response(text, {
+    headers: { ...headers, etag, 'content-type': 'application/json; charset=utf-8' },
+  })
+}
+
+const ROUTE = 'POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches'
+const DOCS = 'https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event'
+const MAX_INPUTS = 65_535
+
+/** `workflow_dispatch`, with GitHub's own refusals. */
+export function workflowDispatchRoute(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
+  const app = new Hono<GitHubEnv>()
+  const { runDetails = 'given' } = state.options
+
+  app.post('/:owner/:repo/actions/workflows/:workflow/dispatches', c => {
+    const { body, at } = c.var.request
+    const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
+    const repository = openRepository(state, c.var.grant, fullName, ['actions', 'write'])
+    if (repository instanceof Response) return repository
+    if (c.var.malformed) return refuse(400, 'Problems parsing JSON', DOCS)
+    const errors = schemas.request(ROUTE, body)
+    if (errors.length > 0) return invalidRequest(errors, DOCS)
+    const {
+      ref,
+      inputs = {},
+      return_run_details: wantsRun = false,
+      ...unknown
+    } = body as { ref: string; inputs?: Record<string, unknown>; return_run_details?: boolean }
+    const isUnknown = runDetails === 'refused' && wantsRun
+    const extra = isUnknown ? 'return_run_details' : Object.keys(unknown)[0]
+    if (extra) return refuse(422, `Invalid request.\n\n"${extra}" is not a permitted key.`, DOCS)
+
+    const asked = decodeURIComponent(c.req.param('workflow'))
+    const workflow = repository.workflows.find(one => [basename(one.path), String(one.id)].includes(asked))
+    if (!workflow) return refuse(404, 'Not Found', DOCS)
+    if ((workflow.state ?? 'active') !== 'active') {
+      return refuse(422, "Cannot trigger a 'workflow_dispatch' on a disabled workflow", DOCS)
+    }
+    const branch = ref.replace(/^refs\/(heads|tags)\//, '')
+    if (![repository.defaultBranch, ...repository.refs].includes(branch)) {
+      return refuse(422, `No ref found for: ${ref}`, DOCS)
+    }
+    if (!workflow.dispatch) return refuse(422, "Workflow does not have 'workflow_dispatch' trigger", DOCS)
+    const declared = workflow.dispatch.inputs ?? {}
+    const fault = faultOf(inputs, declared)
+    if (fault) return refuse(422, fault, DOCS)
+
+    const texts = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, String(value)]))
+    const defaults = Object.entries(declared).map(([name, input]) => [name, String(input.default ?? '')])
+    const all: Record<string, string> = { ...Object.fromEntries(defaults), ...texts }
+    const run = createRun(state, {
+      repository: repository.fullName,
+      event: 'workflow_dispatch',
+      displayTitle: workflow.dispatch.runName?.(all) ?? workflow.name,
+      name: workflow.name,
+      path: workflow.path,
+      workflowId: workflow.id,
+      headBranch: branch,
+    })
+    const authorization = c.req.header('authorization') ?? ''
+    const dispatch = { at, repository: repository.fullName, workflow: workflow.path, ref, inputs: texts }
+    const accepted = { ...dispatch, allInputs: all, runId: run.id, authorization }
+    state.workflowDispatches.push(accepted)
+    for (const listener of state.workflowListeners) later(state, 0, () => listener(accepted))
+    if (!wantsRun || runDetails !== 'given') return c.body(null, 204)
+    const path = `${repository.fullName}/actions/runs/${run.id}`
+    const answer = {
+      workflow_run_id: run.id,
+      run_url: `${state.url}/repos/${path}`,
+      html_url: `${state.serverUrl}/${path}`,
+    }
+    schemas.answer(ROUTE, 200, answer)
+    return c.json(answer)
+  })
+  return app
+}
+
+/** What GitHub says of the first thing that is wrong with the inputs. */
+function faultOf(
+  inputs: Record<string, unknown>,
+  declared: Record<string, DeclaredInput>,
+): string | undefined {
+  const unexpected = Object.keys(inputs).filter(name => !Object.hasOwn(declared, name))
+  if (unexpected.length > 0) return `Unexpected inputs provided: ${JSON.stringify(unexpected)}`
+  for (const [name, { type = 'string', required, default: preset, options = [] }] of Object.entries(
+    declared,
+  )) {
+    const value = inputs[name]
+    if (value === undefined || value === '') {
+      if (required && preset === undefined) return `Required input '${name}' not provided`
+      continue
+    }
+    const allowed = { boolean: ['true', 'false'], choice: options }[type as string]
+    if (allowed && !allowed.includes(String(value))) {
+      return `Provided value '${value}' for input '${name}' not in the list of allowed values`
+    }
+  }
+  if (JSON.stringify(inputs).length > MAX_INPUTS) return 'inputs are too large.'
+  return undefined
+}

@@ -1,0 +1,227 @@
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { type Context, Hono } from 'hono'
+
+/** A request as it arrived. */
+export type ReceivedRequest = {
+  /** Epoch milliseconds. */
+  at: number
+  method: string
+  /** Path with its query. */
+  path: string
+  /** Names in lower case. */
+  headers: Record<string, string>
+  /** Parsed JSON; the text where it is none; undefined where there was no body. */
+  body: unknown
+  /** The status that was answered; undefined while unanswered, and for good when the connection was cut. */
+  status?: number
+}
+
+/** What goes wrong with the requests that match. */
+export type Trouble = {
+  /** Which requests; all of them when absent. Asked once for each request that no earlier trouble took. */
+  match?: (request: ReceivedRequest) => boolean
+  /** How many matching requests; 1 when absent, Infinity until cleared. */
+  times?: number
+  /** Answered instead of the true answer. */
+  status?: number
+  headers?: Record<string, string>
+  /** Body of that answer; each stand-in has its service's own where absent. */
+  body?: unknown
+  /** The connection is cut: before or after the request took effect, or within the answer's body. */
+  cut?: 'before' | 'after' | 'within'
+  /** The answer comes this much later. */
+  delayMs?: number
+  /** The request does its work before the trouble begins (a 500 after the run was created, a late answer). */
+  takesEffect?: boolean
+}
+
+export type StandInEnv = {
+  Bindings: HttpBindings
+  Variables: { request: ReceivedRequest; bytes: number; malformed: boolean }
+}
+
+/** What every stand-in can do. */
+export type StandIn = {
+  /** `http://127.0.0.1:PORT` */
+  readonly origin: string
+  /** Every request received, in order. */
+  readonly requests: ReceivedRequest[]
+  clearRequests(): void
+  /** Makes trouble; returns the function that ends it. */
+  fail(trouble: Trouble): () => void
+  clearFailures(): void
+  /** Refuses connections from now on, open ones are cut; the state stays. */
+  stop(): Promise<void>
+  /** Listens again on the same port. */
+  start(): Promise<void>
+  /** The end: stops and drops everything that was still planned. */
+  close(): Promise<void>
+}
+
+/** The head of the answer, and the first half of its body. */
+async function sendHalf(c: Context<StandInEnv>): Promise<void> {
+  const body = Buffer.from(await c.res.arrayBuffer())
+  const headers = { ...Object.fromEntries(c.res.headers), 'content-length': body.length }
+  c.env.outgoing.writeHead(c.res.status, headers)
+  await new Promise<void>(resolve => {
+    c.env.outgoing.write(body.subarray(0, body.length / 2), () => resolve())
+  })
+}
+
+/** Serves `service` on a free port of 127.0.0.1; `answerFor` gives the service's own body (and headers) for a trouble's status. */
+export async function startStandIn<E extends StandInEnv>(
+  service: Hono<E>,
+  answerFor: (status: number) => { body: unknown; headers?: Record<string, string> },
+): Promise<StandIn> {
+  const requests: ReceivedRequest[] = []
+  const troubles = new Set<{ trouble: Trouble; left: number }>()
+  const ended = new AbortController()
+
+  const take = (request: ReceivedRequest): Trouble | undefined => {
+    for (const entry of troubles) {
+      if (entry.trouble.match && !entry.trouble.match(request)) continue
+      entry.left -= 1
+      if (entry.left <= 0) troubles.delete(entry)
+      return entry.trouble
+    }
+    return undefined
+  }
+
+  const app = new Hono<StandInEnv>()
+  app.use('*', async (c, next) => {
+    const request = await receive(c)
+    requests.push(request)
+    const trouble = take(request)
+    const effectFirst = trouble?.takesEffect === true || ['after', 'within'].includes(trouble?.cut ?? '')
+    if (!trouble || effectFirst) await next()
+    if (trouble?.delayMs)
+      await sleep(trouble.delayMs, undefined, { ref: false, signal: ended.signal }).catch(() => {})
+    if (trouble?.cut) {
+      const { socket } = c.env.incoming
+      if (trouble.cut === 'within') await sendHalf(c)
+      socket.destroy()
+      replace(c, RESPONSE_ALREADY_SENT)
+      return
+    }
+    if (trouble?.status) replace(c, troubleAnswer(trouble, trouble.status, answerFor))
+    else if (trouble && !effectFirst) await next()
+    request.status = c.res.status
+  })
+  app.route('/', service)
+  app.onError((error, c) => {
+    // The client went away, or stop() cut it: nobody waits for an answer.
+    if (c.env.incoming.socket.destroyed) return RESPONSE_ALREADY_SENT
+    console.error(error)
+    return c.json({ message: `The stand-in failed: ${error.message}` }, 500)
+  })
+
+  let server = createAdaptorServer({ fetch: app.fetch })
+  const listen = (port: number) =>
+    new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(port, '127.0.0.1', resolve)
+    })
+  await listen(0)
+  const { port } = server.address() as AddressInfo
+
+  const stop = async () => {
+    if (!server.listening) return
+    const closed = new Promise(resolve => server.close(resolve))
+    if ('closeAllConnections' in server) server.closeAllConnections()
+    await closed
+  }
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    requests,
+    clearRequests: () => {
+      requests.length = 0
+    },
+    fail: trouble => {
+      const entry = { trouble, left: trouble.times ?? 1 }
+      troubles.add(entry)
+      return () => void troubles.delete(entry)
+    },
+    clearFailures: () => troubles.clear(),
+    stop,
+    start: async () => {
+      if (server.listening) return
+      // While it was free, the system may have given the port to somebody else.
+      await until(() => {
+        server = createAdaptorServer({ fetch: app.fetch })
+        return listen(port).then(
+          () => true,
+          error => {
+            if (error.code !== 'EADDRINUSE') throw error
+            return false
+          },
+        )
+      }, `port ${port} is free again`)
+    },
+    close: async () => {
+      ended.abort()
+      await stop()
+    },
+  }
+}
+
+async function receive(c: Context<StandInEnv>): Promise<ReceivedRequest> {
+  const { pathname, search } = new URL(c.req.url)
+  const bytes = c.req.method === 'GET' ? new ArrayBuffer(0) : await c.req.arrayBuffer()
+  const text = new TextDecoder().decode(bytes)
+  let body: unknown
+  let malformed = false
+  try {
+    body = text === '' ? undefined : JSON.parse(text)
+  } catch {
+    body = text
+    malformed = true
+  }
+  const request: ReceivedRequest = {
+    at: Date.now(),
+    method: c.req.method,
+    path: pathname + search,
+    headers: c.req.header(),
+    body,
+  }
+  c.set('request', request)
+  c.set('bytes', bytes.byteLength)
+  c.set('malformed', malformed)
+  return request
+}
+
+function troubleAnswer(
+  trouble: Trouble,
+  status: number,
+  answerFor: (status: number) => { body: unknown; headers?: Record<string, string> },
+): Response {
+  const own = answerFor(status)
+  const body = trouble.body ?? own.body
+  return new Response(typeof body === 'string' ? body : JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/json; charset=utf-8', ...own.headers, ...trouble.headers },
+  })
+}
+
+/** Hono merges the headers of an answer that is replaced, unless it is taken away first. */
+function replace(c: Context<StandInEnv>, response: Response): void {
+  c.res = undefined
+  c.res = response
+}
+
+/**
+ * Waits until `check` gives something true; throws after a while with what was waited for. It looks again after 10 ms at
+ * first, and after a tenth of the time that it has waited later: many tests wait at once.
+ */
+export async function until<T>(check: () => T | Promise<T>, what: string, timeoutMs = 20_000): Promise<T> {
+  const began = performance.now()
+  for (;;) {
+    const value = await check()
+    if (value) return value
+    const waited = performance.now() - began
+    if (waited > timeoutMs) throw new Error(`Waited ${timeoutMs} ms in vain: ${what}`)
+    await sleep(Math.min(Math.max(10, waited / 10), 250))
+  }
+}

@@ -1,0 +1,112 @@
+import { Hono } from 'hono'
+import { type StandInEnv, startStandIn } from '../http-server.ts'
+import { openRouteSchemas } from '../route-schemas.ts'
+import { entityRoutes, searchRoutes } from './entity-routes.ts'
+import { newRunRoutes, nodeRunRoutes, runRoutes } from './run-routes.ts'
+import {
+  currentToken,
+  newPortState,
+  newRun,
+  type PortApi,
+  type PortApiOptions,
+  type PortNodeRun,
+  randomId,
+  refuse,
+  troubleAnswer,
+  updateRun,
+} from './state.ts'
+
+export type { PortApi, PortRun } from './state.ts'
+
+const MAX_BODY = 1024 * 1024
+
+/**
+ * Port's API on a free port of this machine: the routes that reports go to, with Port's own refusals. Bodies are
+ * checked by the schemas of Port's OpenAPI description; the state can be read and set, and trouble made, by methods.
+ */
+export async function startPortApi(options: PortApiOptions = {}): Promise<PortApi> {
+  const state = newPortState(options)
+  const schemas = openRouteSchemas('port')
+  const app = new Hono<StandInEnv>()
+
+  app.use('*', async (c, next) => {
+    if (c.var.bytes > MAX_BODY) return refuse('bodyTooLarge')
+    if (c.req.path !== '/v1/auth/access_token') {
+      const token = /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
+      const valid =
+        state.token !== undefined && token === state.token.value && state.token.expiresAt > Date.now()
+      if (!valid) return refuse('unauthorized')
+    }
+    return next()
+  })
+  app.post('/v1/auth/access_token', c => {
+    const { body } = c.var.request
+    const invalid = c.var.malformed || schemas.request('POST /v1/auth/access_token', body).length > 0
+    if (invalid) return refuse('invalidRequest')
+    const { clientId, clientSecret } = body as { clientId: string; clientSecret: string }
+    if (clientId !== state.clientId || clientSecret !== state.clientSecret) return refuse('unauthorized')
+    const { value, expiresAt } = currentToken(state)
+    const expiresIn = Math.ceil((expiresAt - Date.now()) / 1000)
+    return c.json({ ok: true, accessToken: value, expiresIn, tokenType: 'Bearer' })
+  })
+  app.route('/v1/actions/runs', runRoutes(state, schemas))
+  app.route('/v1/actions', newRunRoutes(state))
+  app.route('/v1/entities', searchRoutes(state))
+  app.route('/v1/workflows/nodes/runs', nodeRunRoutes(state, schemas))
+  app.route('/v1/blueprints', entityRoutes(state, schemas))
+  app.all('*', () => refuse('routeNotFound'))
+
+  const server = await startStandIn(app, troubleAnswer)
+  const known = <T>(map: Map<string, T>, id: string): T => {
+    const found = map.get(id)
+    if (!found) throw new Error(`Port's stand-in has no run ${id}`)
+    return found
+  }
+  return {
+    ...server,
+    url: server.origin,
+    clientId: state.clientId,
+    clientSecret: state.clientSecret,
+    get expiresIn() {
+      return state.expiresIn
+    },
+    set expiresIn(seconds: number) {
+      state.expiresIn = seconds
+    },
+    createRun: (run = {}) => {
+      const created = newRun(run)
+      state.runs.set(created.id, created)
+      return created
+    },
+    createNodeRun: run => {
+      const id = run?.id ?? `wfnr_${randomId()}`
+      const created: PortNodeRun = { id, status: 'IN_PROGRESS', output: {}, links: [], logs: [] }
+      state.nodeRuns.set(id, created)
+      return created
+    },
+    run: id => known(state.runs, id),
+    nodeRun: id => known(state.nodeRuns, id),
+    endRun: (id, status, statusLabel) =>
+      updateRun(known(state.runs, id), { status, ...(statusLabel && { statusLabel }) }),
+    entities: state.entities,
+    declareBlueprint: (identifier, properties = {}) => {
+      state.blueprints ??= new Map()
+      state.blueprints.set(identifier, properties)
+    },
+    expireTokens: () => {
+      state.token = undefined
+    },
+    failures: {
+      rateLimit: ({ retryAfter, reset, times }) =>
+        server.fail({
+          status: 429,
+          times,
+          headers: {
+            ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
+            ...(reset === undefined ? {} : { 'x-ratelimit-reset': String(reset) }),
+          },
+        }),
+      down: () => server.stop(),
+    },
+  }
+}

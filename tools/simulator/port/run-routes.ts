@@ -1,0 +1,155 @@
+import { Hono } from 'hono'
+import type { StandInEnv } from '../http-server.ts'
+import type { RouteSchemas } from '../route-schemas.ts'
+import {
+  newRun,
+  type PortLog,
+  type PortNodeRun,
+  type PortRun,
+  type PortState,
+  randomId,
+  refuse,
+  shownRun,
+  updateRun,
+} from './state.ts'
+
+const RUN = '/v1/actions/runs/{run_id}'
+type Ending = 'SUCCESS' | 'FAILURE'
+
+/** `POST /v1/actions/{action}/runs`: a run of an action, started by its API. */
+export function newRunRoutes(state: PortState): Hono<StandInEnv> {
+  const app = new Hono<StandInEnv>()
+  app.post('/:action/runs', c => {
+    const { properties = {}, entity } = (c.var.request.body ?? {}) as Pick<PortRun, 'properties' | 'entity'>
+    if (c.var.malformed) return refuse('invalidRequest')
+    const run = newRun({ action: c.req.param('action'), properties, ...(entity && { entity }) })
+    state.runs.set(run.id, run)
+    return Response.json({ ok: true, run: shownRun(run, c.req.query('version'), state) }, { status: 201 })
+  })
+  return app
+}
+
+/** Action runs: read, change, log. */
+export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandInEnv> {
+  const app = new Hono<StandInEnv>()
+  // Port lets a backend's own id stand for the run's (description of `externalRunId`).
+  const find = (id: string): PortRun | undefined =>
+    state.runs.get(id) ?? [...state.runs.values()].find(run => run.externalRunId === id)
+  const answer = (route: string, status: 200 | 201, body: unknown) => {
+    schemas.answer(route, status, body)
+    return Response.json(body, { status })
+  }
+
+  app.get('/:id', c => {
+    if (schemas.query(`GET ${RUN}`, c.req.query()).length > 0) return refuse('invalidRequest')
+    const run = find(c.req.param('id'))
+    if (!run) return refuse('runNotFound')
+    return answeredRun('GET', run, c.req.query('version'))
+  })
+
+  app.patch('/:id', c => {
+    const body = c.var.request.body
+    if (schemas.query(`PATCH ${RUN}`, c.req.query()).length > 0) return refuse('invalidRequest')
+    if (c.var.malformed || schemas.request(`PATCH ${RUN}`, body).length > 0) return refuse('invalidRequest')
+    const run = find(c.req.param('id'))
+    if (!run) return refuse('runNotFound')
+    const { message, ...patch } = body as Partial<PortRun> & { message?: unknown }
+    if (run.endedAt) return refuse('runExhausted')
+    if (run.synchronized && patch.status) return refuse('runSynchronized')
+    updateRun(run, patch)
+    return answeredRun('PATCH', run, c.req.query('version'))
+  })
+
+  app.patch('/:id/response', c => {
+    const run = find(c.req.param('id'))
+    if (!run) return refuse('runNotFound')
+    const { body } = c.var.request
+    if (c.var.malformed || typeof body !== 'object' || body === null) return refuse('invalidRequest')
+    run.response = body as Record<string, unknown>
+    return Response.json({ ok: true })
+  })
+
+  app.get('/:id/logs', c => {
+    if (schemas.query(`GET ${RUN}/logs`, c.req.query()).length > 0) return refuse('invalidRequest')
+    const run = find(c.req.param('id'))
+    if (!run) return refuse('runNotFound')
+    const offset = Number(c.req.query('offset') ?? 0)
+    const page = run.logs.slice(offset, offset + Number(c.req.query('limit') ?? 50))
+    return answer(`GET ${RUN}/logs`, 200, { ok: true, runLogs: page.map(log => shownLog(run, log)) })
+  })
+
+  app.post('/:id/logs', c => {
+    const { body } = c.var.request
+    if (c.var.malformed || schemas.request(`POST ${RUN}/logs`, body).length > 0)
+      return refuse('invalidRequest')
+    const run = find(c.req.param('id'))
+    if (!run) return refuse('runNotFound')
+    if (run.endedAt) return refuse('runExhausted')
+    const { message, statusLabel, terminationStatus } = body as {
+      message: string
+      statusLabel?: string
+      terminationStatus?: Ending
+    }
+    if (run.synchronized && terminationStatus) return refuse('runSynchronized')
+    const log = { id: `runLog_${randomId()}`, message, at: Date.now() }
+    run.logs.push(log)
+    updateRun(run, {
+      ...(statusLabel === undefined ? {} : { statusLabel }),
+      ...(terminationStatus === undefined ? {} : { status: terminationStatus }),
+    })
+    return answer(`POST ${RUN}/logs`, 201, { ok: true, runLog: shownLog(run, log) })
+  })
+
+  const answeredRun = (method: string, run: PortRun, version: string | undefined) => {
+    // Absent fields must be absent, as in JSON, before the schema sees them.
+    const body = JSON.parse(JSON.stringify({ ok: true, run: shownRun(run, version, state) }))
+    // `payload.body` is whatever the action's author templated, whatever Port's description says of it.
+    if (version === 'v2')
+      schemas.answer(`${method} ${RUN}`, 200, { ...body, run: { ...body.run, payload: null } })
+    return Response.json(body)
+  }
+  const shownLog = (run: PortRun, log: PortLog) => ({
+    id: log.id,
+    runId: run.id,
+    message: log.message,
+    createdBy: `${state.clientId}@clients`,
+    createdAt: new Date(log.at).toISOString(),
+  })
+  return app
+}
+
+const NODE_RUN = '/v1/workflows/nodes/runs/{node_run_identifier}'
+
+/** Node runs of Port workflows: change, log. */
+export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<StandInEnv> {
+  const app = new Hono<StandInEnv>()
+
+  app.patch('/:id', c => {
+    const { body } = c.var.request
+    const invalid = c.var.malformed || schemas.request(`PATCH ${NODE_RUN}`, body).length > 0
+    if (invalid || !isNodeRunId(c.req.param('id'))) return refuse('invalidRequest')
+    const run = state.nodeRuns.get(c.req.param('id'))
+    if (!run) return refuse('nodeRunNotFound')
+    if (run.endedAt) return refuse('runExhausted')
+    const patch = body as Partial<PortNodeRun>
+    // `output` has the default {}: a call that leaves it out empties it.
+    Object.assign(run, patch, { output: patch.output ?? {} })
+    if (run.status === 'COMPLETED') run.endedAt = new Date().toISOString()
+    return Response.json({ ok: true })
+  })
+
+  app.post('/:id/logs', c => {
+    const { body } = c.var.request
+    const invalid = c.var.malformed || schemas.request(`POST ${NODE_RUN}/logs`, body).length > 0
+    if (invalid || !isNodeRunId(c.req.param('id'))) return refuse('invalidRequest')
+    const run = state.nodeRuns.get(c.req.param('id'))
+    if (!run) return refuse('nodeRunNotFound')
+    if (run.endedAt) return refuse('runExhausted')
+    const { logs } = body as { logs: Pick<PortNodeRun['logs'][number], 'level' | 'message'>[] }
+    run.logs.push(...logs.map(log => ({ ...log, id: `log_${randomId()}`, at: Date.now() })))
+    return Response.json({ ok: true }, { status: 201 })
+  })
+  return app
+}
+
+const isNodeRunId = (id: string) => /^wfnr_[A-Za-z0-9_]+$/.test(id)

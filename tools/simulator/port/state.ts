@@ -1,0 +1,246 @@
+import { randomBytes } from 'node:crypto'
+import type { StandIn } from '../http-server.ts'
+
+export type PortState = {
+  clientId: string
+  clientSecret: string
+  expiresIn: number
+  /** The token being handed out, and when it expires (epoch milliseconds). */
+  token?: { value: string; expiresAt: number }
+  runs: Map<string, PortRun>
+  nodeRuns: Map<string, PortNodeRun>
+  entities: PortEntity[]
+  /** Undefined until one is declared: then every blueprint is known. */
+  blueprints?: Map<string, Record<string, unknown>>
+}
+
+export function newPortState(options: PortApiOptions): PortState {
+  return {
+    clientId: options.clientId ?? `client_${randomId()}`,
+    clientSecret: options.clientSecret ?? randomBytes(48).toString('base64url'),
+    expiresIn: options.expiresIn ?? 10_800,
+    runs: new Map(),
+    nodeRuns: new Map(),
+    entities: [],
+    blueprints: options.blueprints && new Map(Object.entries(options.blueprints)),
+  }
+}
+
+/** Sixteen characters, as Port's ids end. */
+export function randomId(): string {
+  return randomBytes(24)
+    .toString('base64')
+    .replaceAll(/[^A-Za-z0-9]/g, 'x')
+    .slice(0, 16)
+}
+
+/** The token in force, or a new one when it has expired: Port hands the same one out until then. */
+export function currentToken(state: PortState): { value: string; expiresAt: number } {
+  if (!state.token || state.token.expiresAt <= Date.now()) {
+    const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const expiresAt = Date.now() + state.expiresIn * 1000
+    const claims = { sub: `${state.clientId}@clients`, exp: Math.floor(expiresAt / 1000), jti: randomId() }
+    const value = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}.${randomBytes(32).toString('base64url')}`
+    state.token = { value, expiresAt }
+  }
+  return state.token
+}
+
+export function newRun({ payload, ...given }: NewPortRun): PortRun {
+  const now = new Date().toISOString()
+  const id = given.id ?? `r_${randomId()}`
+  return {
+    action: 'deploy_service',
+    properties: {},
+    status: 'IN_PROGRESS',
+    synchronized: false,
+    createdAt: now,
+    updatedAt: now,
+    ...given,
+    id,
+    payload: {
+      type: 'WEBHOOK',
+      url: 'https://relay.example/webhook',
+      agent: false,
+      synchronized: given.synchronized ?? false,
+      method: 'POST',
+      headers: { RUN_ID: id },
+      body: {},
+      ...payload,
+    },
+    logs: [],
+  }
+}
+
+/** Applies what a call changes; a status ends the run. */
+export function updateRun(run: PortRun, patch: Partial<PortRun>): void {
+  const now = new Date().toISOString()
+  Object.assign(run, patch, { updatedAt: now })
+  if (patch.status && patch.status !== 'IN_PROGRESS') run.endedAt = now
+}
+
+/** A run as the API shows it: `version=v2` has objects where the older one has names. */
+export function shownRun(
+  run: PortRun,
+  version: string | undefined,
+  state: PortState,
+): Record<string, unknown> {
+  const { action, blueprint, entity, logs, synchronized, endedAt, ...rest } = run
+  const named = (identifier: string) =>
+    version === 'v2' ? { identifier, title: identifier, icon: null } : identifier
+  return {
+    ...rest,
+    action: named(action),
+    blueprint: blueprint && { identifier: blueprint, title: blueprint },
+    entity: entity && { identifier: entity, title: entity },
+    endedAt: endedAt ?? (version === 'v2' ? undefined : null),
+    source: 'UI',
+    requiredApproval: false,
+    createdBy: `${state.clientId}@clients`,
+    updatedBy: `${state.clientId}@clients`,
+  }
+}
+
+export type PortLog = { id: string; message: string /** Epoch milliseconds. */; at: number }
+
+/** An action run as Port knows it. Times are ISO 8601. */
+export type PortRun = {
+  id: string
+  action: string
+  blueprint?: string
+  entity?: string
+  /** The inputs. */
+  properties: Record<string, unknown>
+  status: 'IN_PROGRESS' | 'SUCCESS' | 'FAILURE' | 'WAITING_FOR_APPROVAL' | 'DECLINED'
+  statusLabel?: string
+  link?: string | string[]
+  summary?: string
+  externalRunId?: string
+  synchronized: boolean
+  /** The request that Port sent for this run; `payload.body` as rendered. */
+  payload: Record<string, unknown>
+  /** What `PATCH …/response` has set. */
+  response?: Record<string, unknown>
+  logs: PortLog[]
+  createdAt: string
+  updatedAt: string
+  endedAt?: string
+}
+
+/** A node run of a Port workflow. */
+export type PortNodeRun = {
+  id: string
+  status: 'IN_PROGRESS' | 'COMPLETED'
+  result?: 'SUCCESS' | 'FAILED' | 'CANCELLED'
+  output: Record<string, unknown>
+  links: string[]
+  externalRunId?: string
+  logs: (PortLog & { level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' })[]
+  endedAt?: string
+}
+
+export type PortEntity = {
+  blueprint: string
+  identifier: string
+  title?: string
+  icon?: string
+  team?: unknown
+  properties: Record<string, unknown>
+  relations: Record<string, unknown>
+  /** The run it was tied to by the last call. */
+  runId?: string
+  createdAt: string
+  updatedAt: string
+}
+
+/** What a new run is given; the rest gets a sensible value. `payload` is laid over the request that Port would have sent. */
+export type NewPortRun = Partial<Omit<PortRun, 'logs'>>
+
+export type PortApiOptions = {
+  clientId?: string
+  clientSecret?: string
+  /** How long a token is valid, in seconds; 10,800 when absent. */
+  expiresIn?: number
+  /** Blueprints by identifier, each with the JSON Schema of its entities' properties. All others are unknown, unless none is given. */
+  blueprints?: Record<string, Record<string, unknown>>
+}
+
+export type PortApi = StandIn & {
+  readonly url: string
+  readonly clientId: string
+  readonly clientSecret: string
+  /** Seconds that tokens minted from now on are valid. */
+  expiresIn: number
+  createRun(run?: NewPortRun): PortRun
+  createNodeRun(run?: { id?: string }): PortNodeRun
+  /** The state now, live; throws on an unknown id. */
+  run(id: string): PortRun
+  nodeRun(id: string): PortNodeRun
+  /** Finishes a run as a user does in Port; the label stays what it was, if none is given. */
+  endRun(id: string, status: 'SUCCESS' | 'FAILURE', statusLabel?: string): void
+  readonly entities: PortEntity[]
+  /** From the first call on, other blueprints are unknown. */
+  declareBlueprint(identifier: string, properties?: Record<string, unknown>): void
+  /** Every token handed out so far answers 401 from now on. */
+  expireTokens(): void
+  readonly failures: {
+    /** 429 with `Retry-After`, or with `x-ratelimit-reset` as epoch seconds or as a delta. */
+    rateLimit(when: { retryAfter?: number; reset?: number; times?: number }): () => void
+    down(): Promise<void>
+  }
+}
+
+/** Port's refusals, as its API answers them. */
+const REFUSALS = {
+  invalidRequest: [422, 'invalid_request', 'The data provided does not match the route schema'],
+  runNotFound: [404, 'not_found', 'The action run with the provided identifier was not found'],
+  nodeRunNotFound: [404, 'not_found', 'The workflow node run with the provided identifier was not found'],
+  entityNotFound: [404, 'not_found', 'The entity with the provided identifier was not found'],
+  hasDependents: [
+    422,
+    'dependent_entities_exist',
+    'The entity is the target of a required relation of other entities',
+  ],
+  blueprintNotFound: [404, 'not_found', 'A resource with the provided identifier was not found'],
+  routeNotFound: [404, 'not_found', 'Route not found'],
+  runExhausted: [422, 'run_exhausted', 'Action run already finished execution'],
+  runSynchronized: [
+    422,
+    'run_synchronized_error',
+    'Cannot manually change status of a synchronized action run',
+  ],
+  entityRunExhausted: [400, 'run_exhausted', undefined],
+  identifierTaken: [
+    409,
+    'identifier_taken',
+    'The provided identifier already exists, identifiers must be unique',
+  ],
+  schemaMismatch: [
+    422,
+    'blueprint_schema_mismatch',
+    "The provided entity does not match the blueprint's schema",
+  ],
+  bodyTooLarge: [413, 'body_too_large', undefined],
+  unauthorized: [401, 'unauthorized', undefined],
+} as const
+
+export type Refusal = keyof typeof REFUSALS
+
+/** The answer for one refusal; `detail` is added to the message. */
+export function refuse(refusal: Refusal, detail?: string): Response {
+  const [status, error, words] = REFUSALS[refusal]
+  const message = words && detail ? `${words}: ${detail}` : words
+  return Response.json({ ok: false, error, message }, { status })
+}
+
+/** What Port answers with a status that a trouble asks for. */
+export function troubleAnswer(status: number): { body: unknown; headers?: Record<string, string> } {
+  if (status === 429) {
+    return {
+      body: { ok: false, error: 'rate_limit_exceeded' },
+      headers: { 'x-ratelimit-limit': '1000', 'x-ratelimit-period': '300', 'x-ratelimit-remaining': '0' },
+    }
+  }
+  if (status === 401) return { body: { ok: false, error: 'unauthorized' } }
+  return { body: { ok: false, error: 'internal_error', message: 'An internal error occurred' } }
+}

@@ -1,0 +1,61 @@
+import { Ajv, type ErrorObject } from 'ajv'
+import addFormats from 'ajv-formats'
+import github from './schemas/github.json' with { type: 'json' }
+import port from './schemas/port.json' with { type: 'json' }
+
+export type RouteSchemas = {
+  /** What is wrong with a request's body; empty when nothing is. */
+  request(route: string, body: unknown): ErrorObject[]
+  /** What is wrong with a request's query, its texts read as the types that the schema names. */
+  query(route: string, query: Record<string, string>): ErrorObject[]
+  /** Throws where an answer of ours breaks the schema of the true service: a mistake of the stand-in. */
+  answer(route: string, status: number, body: unknown): void
+  /** The schema of a named component. */
+  component(name: string): Record<string, unknown>
+}
+
+type Cut = {
+  routes: Record<string, Record<string, unknown>>
+  components: { schemas: Record<string, Record<string, unknown>> }
+}
+
+const CUTS = { github, port } as unknown as Record<'github' | 'port', Cut>
+const opened = new Map<string, RouteSchemas>()
+
+/** Opens tools/simulator/schemas/`name`.json, as scripts/cut-schemas.ts wrote it; validators are compiled at first use. */
+export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
+  const known = opened.get(name)
+  if (known) return known
+  const file = `tools/simulator/schemas/${name}.json`
+  const cut = CUTS[name]
+  const options = { strict: false, allErrors: true, verbose: true }
+  const bodies = addFormats.default(new Ajv(options)).addSchema(cut, name)
+  const queries = addFormats.default(new Ajv({ ...options, coerceTypes: true })).addSchema(cut, name)
+
+  const check = (ajv: Ajv, route: string, part: string[], value: unknown): ErrorObject[] => {
+    const pointer = ['routes', route, ...part].map(key =>
+      encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1')),
+    )
+    const validate = ajv.getSchema(`${name}#/${pointer.join('/')}`)
+    if (!validate) throw new Error(`${file} has no schema for ${route} ${part.join(' ')}`)
+    return validate(value) ? [] : (validate.errors ?? [])
+  }
+  const schemas: RouteSchemas = {
+    request: (route, body) => (cut.routes[route]?.request ? check(bodies, route, ['request'], body) : []),
+    query: (route, query) =>
+      cut.routes[route]?.query ? check(queries, route, ['query'], structuredClone(query)) : [],
+    answer: (route, status, body) => {
+      const errors = check(bodies, route, ['answers', String(status)], body)
+      if (errors.length === 0) return
+      const words = errors.map(error => `${error.instancePath || '(body)'} ${error.message}`).join('; ')
+      throw new Error(`An answer ${status} to ${route} breaks the service's schema: ${words}`)
+    },
+    component: component => {
+      const schema = cut.components.schemas[component]
+      if (!schema) throw new Error(`${file} has no schema ${component}`)
+      return schema
+    },
+  }
+  opened.set(name, schemas)
+  return schemas
+}

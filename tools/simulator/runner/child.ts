@@ -1,0 +1,166 @@
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { StringDecoder } from 'node:string_decoder'
+import { type JobState, runnerContext, type Scope } from './job-state.ts'
+
+/** Runs a process of a step, until the job may run nothing any more. */
+export async function runInJob(
+  state: JobState,
+  spec: {
+    command: string
+    args: string[]
+    cwd: string
+    env: Record<string, string>
+    onLine: (line: string) => void
+    stop: AbortSignal
+  },
+): Promise<ChildEnd> {
+  return await runChild({ ...spec, kill: state.ended, graceMs: state.run.options.cancelGraceMs ?? 7500 })
+}
+
+/** The exit code of a process that a signal has ended is 128 and the signal's number. */
+type ChildEnd = { exitCode: number; stdout: string; stderr: string }
+
+/**
+ * Runs a process in a group of its own until it has ended and its output is read.
+ *
+ * `stop` ends it as the runner does: SIGINT to the process, SIGTERM after the grace time (ms), SIGKILL to
+ * the group after the same time again. `kill` ends the group at once.
+ * Source: ProcessInvoker.cs of actions/runner.
+ */
+async function runChild(spec: {
+  command: string
+  args: string[]
+  cwd: string
+  env: Record<string, string>
+  onLine: (line: string) => void
+  stop: AbortSignal
+  kill: AbortSignal
+  graceMs: number
+}): Promise<ChildEnd> {
+  if (spec.kill.aborted) return { exitCode: 128 + constants.signals.SIGKILL, stdout: '', stderr: '' }
+  const child = spawn(spec.command, spec.args, {
+    cwd: spec.cwd,
+    env: spec.env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const ended = Promise.withResolvers<number>()
+  const output = { stdout: '', stderr: '' }
+  const timers: NodeJS.Timeout[] = []
+  const later = (ms: number, act: () => void) => timers.push(setTimeout(act, ms))
+
+  const signal = (name: NodeJS.Signals, group: boolean) => {
+    if (child.pid === undefined) return
+    try {
+      process.kill(group ? -child.pid : child.pid, name)
+    } catch {
+      // It has ended in the meantime.
+    }
+  }
+  const killNow = () => signal('SIGKILL', true)
+  const stop = () => {
+    signal('SIGINT', false)
+    later(spec.graceMs, () => signal('SIGTERM', true))
+    later(spec.graceMs * 2, killNow)
+  }
+
+  for (const name of ['stdout', 'stderr'] as const) {
+    const decoder = new StringDecoder('utf8')
+    let rest = ''
+    const take = (text: string, last: boolean) => {
+      output[name] += text
+      const lines = (rest + text).split('\n')
+      rest = lines.pop()!
+      if (last && rest !== '') lines.push(rest)
+      try {
+        for (const line of lines) spec.onLine(line.replace(/\r$/, ''))
+      } catch (error) {
+        killNow()
+        ended.reject(error)
+      }
+    }
+    child[name].on('data', (chunk: Buffer) => take(decoder.write(chunk), false))
+    child[name].on('end', () => take(decoder.end(), true))
+  }
+
+  child.on('error', error => ended.reject(error))
+  const endWith = (code: number | null, name: NodeJS.Signals | null) =>
+    ended.resolve(code ?? 128 + constants.signals[name!])
+  child.on('close', endWith)
+  // A process it left behind may hold its output open: the runner waits five seconds for it, then goes on.
+  child.on('exit', (code, name) => later(5000, () => endWith(code, name)))
+  spec.stop.addEventListener('abort', stop, { once: true })
+  spec.kill.addEventListener('abort', killNow, { once: true })
+  process.once('exit', killNow)
+  if (spec.stop.aborted) stop()
+  try {
+    const exitCode = await ended.promise
+    if (spec.stop.aborted) killNow()
+    return { exitCode, ...output }
+  } finally {
+    for (const timer of timers) clearTimeout(timer)
+    spec.stop.removeEventListener('abort', stop)
+    spec.kill.removeEventListener('abort', killNow)
+    process.removeListener('exit', killNow)
+    child.stdout.destroy()
+    child.stderr.destroy()
+  }
+}
+
+/** Keys of the `github` context that are `GITHUB_*` variables as well. */
+const githubVariables =
+  'actor api_url base_ref event_name event_path graphql_url head_ref job ref ref_name ref_protected ref_type ' +
+  'repository repository_id repository_owner repository_owner_id run_attempt run_id run_number server_url sha ' +
+  'triggering_actor workflow workflow_ref workflow_sha workspace'
+
+/** The machine's environment: of the caller's only what a process cannot do without. */
+function machineEnv(state: JobState): Record<string, string> {
+  const kept = ['PATH', 'HOME', 'TMPDIR'].flatMap(name => {
+    const value = process.env[name]
+    return value === undefined ? [] : [[name, value]]
+  })
+  return { ...Object.fromEntries(kept), ...state.run.options.env }
+}
+
+/** What the author sees as the `env` context: workflow, job, `GITHUB_ENV`. */
+export function scopeEnv(state: JobState, scope: Scope): Record<string, string> {
+  return { ...state.scope.env, ...state.addedEnv, ...(scope === state.scope ? {} : scope.env) }
+}
+
+/**
+ * The whole environment of a step's process, as the runner gives it. `GITHUB_TOKEN` is not in it.
+ * Source: https://docs.github.com/actions/reference/variables-reference
+ */
+export function stepEnv(
+  state: JobState,
+  authored: Record<string, string>,
+  own: Record<string, string>,
+): Record<string, string> {
+  const machine = machineEnv(state)
+  const github = state.contexts.github as Record<string, unknown>
+  const defaults = githubVariables
+    .split(' ')
+    .map(name => [`GITHUB_${name.toUpperCase()}`, String(github[name] ?? '')])
+  const runner = Object.entries(runnerContext(state)).map(([name, value]) => [
+    `RUNNER_${name.toUpperCase()}`,
+    value,
+  ])
+  const oidc = state.oidc && {
+    ACTIONS_ID_TOKEN_REQUEST_URL: state.oidc.url,
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN: state.oidc.requestToken,
+  }
+  const path = authored.PATH ?? machine.PATH ?? ''
+  return {
+    ...machine,
+    ...authored,
+    PATH: [...state.addedPath.toReversed(), path].join(':'),
+    CI: authored.CI ?? machine.CI ?? 'true',
+    GITHUB_ACTIONS: 'true',
+    ...Object.fromEntries(defaults),
+    ...Object.fromEntries(runner),
+    RUNNER_TRACKING_ID: state.trackingId,
+    ...oidc,
+    ...own,
+  }
+}

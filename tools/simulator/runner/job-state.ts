@@ -1,0 +1,145 @@
+import { dirname } from 'node:path'
+import type { Contexts, Status } from './evaluate.ts'
+import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
+import type { PlayedJob, PlayedStep, PlayOptions, StepResult } from './types.ts'
+
+/** A run in progress: what all its jobs share. */
+export type RunState = {
+  options: PlayOptions
+  runId: number
+  attempt: number
+  event: Record<string, unknown>
+  /** The `github` context, without what differs from job to job. */
+  github: Record<string, unknown>
+  /** The run's temporary directory. */
+  root: string
+  repositoryRoot: string
+  /** The cancel button. */
+  cancelled: AbortController
+  jobs: PlayedJob[]
+  /** Shows the run and its jobs on the stand-in. */
+  publish: () => void
+}
+
+/** Where a step stands: in the job itself or in a composite action, each with its own `steps` and status. */
+export type Scope = {
+  steps: Record<string, { outcome: StepResult; conclusion: StepResult; outputs: Record<string, string> }>
+  inputs: unknown
+  secrets: Record<string, string> | null
+  /** Set inside a composite action. */
+  actionPath: string | null
+  env: Record<string, string>
+  failed: boolean
+  played: PlayedStep[]
+  /** The time-out of the composite step around it. */
+  stop: AbortSignal | null
+  /** What is cleaned up at the end, last-in first-out; those of a composite action are one step of its job. */
+  posts: PostStep[]
+  /** Gives the composite step around it its post. */
+  registerAround: (() => void) | null
+}
+
+type PostStep = {
+  step: WorkflowStep
+  record: PlayedStep
+  play: () => Promise<void>
+}
+
+/** A job in progress. */
+export type JobState = {
+  run: RunState
+  job: WorkflowJob
+  played: PlayedJob
+  /** github, vars, needs, strategy, matrix. */
+  contexts: Contexts
+  scope: Scope
+  /** What steps added through `GITHUB_ENV` and `GITHUB_PATH`. */
+  addedEnv: Record<string, string>
+  addedPath: string[]
+  masker: Masker
+  trackingId: string
+  temp: string
+  workspace: string
+  oidc: { url: string; requestToken: string } | null
+  cancelled: AbortSignal
+  /** Nothing may run any more. */
+  ended: AbortSignal
+}
+
+/** `job.status`, and how the status functions of `if:` answer. */
+export function jobStatus(state: JobState): 'success' | 'failure' | 'cancelled' {
+  if (state.cancelled.aborted) return 'cancelled'
+  return state.scope.failed ? 'failure' : 'success'
+}
+
+/** The answers of `success()`, `failure()` and `cancelled()` in a scope: a composite action has its own. */
+export function scopeStatus(state: JobState, scope: Scope): Status {
+  const cancelled = state.cancelled.aborted
+  return { success: !cancelled && !scope.failed, failure: !cancelled && scope.failed, cancelled }
+}
+
+/** Everything `${{ }}` may see in a step. */
+export function stepContexts(state: JobState, scope: Scope, env: Record<string, string>): Contexts {
+  const { run, contexts } = state
+  const github = contexts.github as Record<string, unknown>
+  const check = run.options.checkRunId === false ? {} : { check_run_id: state.played.databaseId }
+  return {
+    ...contexts,
+    github: scope.actionPath === null ? github : { ...github, action_path: scope.actionPath },
+    inputs: scope.inputs,
+    secrets: scope.secrets,
+    env,
+    steps: scope.steps,
+    job: { status: jobStatus(state), ...check },
+    runner: runnerContext(state),
+  }
+}
+
+/** The `runner` context; `RUNNER_*` in a step's environment. */
+export function runnerContext(state: JobState): Record<string, string> {
+  const systems: Record<string, string> = { linux: 'Linux', darwin: 'macOS', win32: 'Windows' }
+  return {
+    name: state.run.options.runnerName ?? 'GitHub Actions 1',
+    os: systems[process.platform] ?? 'Linux',
+    arch: process.arch === 'arm64' ? 'ARM64' : 'X64',
+    environment: 'github-hosted',
+    temp: state.temp,
+    tool_cache: `${state.run.root}/_tool`,
+    workspace: dirname(state.workspace),
+  }
+}
+
+export type Masker = { add(value: string): void; mask(text: string): string }
+
+/**
+ * Hides secrets as the runner does: the value, each of its lines, and its common encodings become `***`.
+ * Source: Worker.cs and ValueEncoders.cs of actions/runner; its `Uri.EscapeDataString` escapes !'()* too.
+ */
+export function createMasker(): Masker {
+  const values = new Set<string>()
+  return {
+    add(value) {
+      for (const part of [value, ...value.split(/[\r\n]+/)]) {
+        if (part === '') continue
+        const json = JSON.stringify(part).slice(1, -1)
+        const unquoted = part.length > 8 ? part.replace(/^"(.*)"$/, '$1') : part
+        for (const form of [
+          part,
+          json,
+          unquoted,
+          encodeURIComponent(part).replace(
+            /[!'()*]/g,
+            char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+          ),
+          Buffer.from(part).toString('base64'),
+        ]) {
+          if (form !== '') values.add(form)
+        }
+      }
+    },
+    mask(text) {
+      const longestFirst = [...values].sort((a, b) => b.length - a.length)
+      return longestFirst.reduce((masked, value) => masked.replaceAll(value, '***'), text)
+    },
+  }
+}

@@ -1,0 +1,273 @@
+import { randomUUID } from 'node:crypto'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { scopeEnv } from './child.ts'
+import { type Contexts, evaluate, evaluateText, evaluateTexts } from './evaluate.ts'
+import {
+  createMasker,
+  type JobState,
+  jobStatus,
+  type RunState,
+  type Scope,
+  stepContexts,
+} from './job-state.ts'
+import type { WorkflowJob } from './read-workflow.ts'
+import { completeRecord, createStepRecord, startRecord } from './records.ts'
+import { createStepLog, type StepLog } from './step-log.ts'
+import { playSteps, prepareSteps } from './steps.ts'
+import { refuse } from './template.ts'
+import type { PlayedJob, PlayedStep, StepResult } from './types.ts'
+
+export type JobPlan = {
+  job: WorkflowJob
+  played: PlayedJob
+  /** github, vars, needs, strategy, matrix, secrets, inputs. */
+  contexts: Contexts
+  /** `env:` of the workflow, unevaluated. */
+  workflowEnv: WorkflowJob['env']
+  cancelled: AbortSignal
+}
+
+/** Plays one job on a machine of its own: steps, then posts last-in first-out; nothing it started outlives it. */
+export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
+  const { job, played, contexts } = plan
+  if (job.container !== null) refuse(`"container" in job ${job.id}`)
+  const cancelled = new AbortController()
+  const ended = new AbortController()
+  const state = await createJobState(
+    run,
+    plan,
+    AbortSignal.any([cancelled.signal, plan.cancelled]),
+    ended.signal,
+  )
+  const end = () => ended.abort()
+  const timers: NodeJS.Timeout[] = []
+  const limitCancel = () => timers.push(setTimeout(end, run.options.cancelTimeoutMs ?? 285_000))
+  state.cancelled.addEventListener('abort', limitCancel, { once: true })
+  run.options.runnerLost?.addEventListener('abort', end, { once: true })
+  if (run.options.runnerLost?.aborted) end()
+  const minutes = Number(evaluate(job.timeoutMinutes, contexts))
+  let timedOut = false
+  timers.push(
+    setTimeout(() => {
+      timedOut = true
+      cancelled.abort()
+    }, minutes * 60_000),
+  )
+  try {
+    played.status = 'in_progress'
+    played.startedAt = new Date().toISOString()
+    await playAll(state, () => {
+      if (timedOut) return `The job has exceeded the maximum execution time of ${minutes} minutes.`
+      return run.options.runnerLost?.aborted ? 'The runner has received a shutdown signal.' : null
+    })
+  } finally {
+    state.cancelled.removeEventListener('abort', limitCancel)
+    for (const timer of timers) clearTimeout(timer)
+    run.options.runnerLost?.removeEventListener('abort', end)
+    ended.abort()
+    played.orphans.push(...(await endOrphans(state.trackingId)))
+    await rm(state.temp, { recursive: true, force: true })
+  }
+}
+
+async function createJobState(
+  run: RunState,
+  plan: JobPlan,
+  cancelled: AbortSignal,
+  ended: AbortSignal,
+): Promise<JobState> {
+  const { job, played, contexts } = plan
+  const { inputs, secrets, ...shared } = contexts as Contexts & { secrets: Record<string, string> }
+  const folder = join(run.root, `job-${played.databaseId}`)
+  const [, name] = run.options.repository.split('/')
+  const temp = join(folder, '_temp')
+  const workspace = run.options.workspace ?? join(folder, name!, name!)
+  const eventPath = join(temp, '_github_workflow', 'event.json')
+  await mkdir(join(temp, '_github_workflow'), { recursive: true })
+  await mkdir(workspace, { recursive: true })
+  await writeFile(eventPath, JSON.stringify(run.event))
+  const masker = createMasker()
+  for (const secret of Object.values(secrets)) masker.add(secret)
+  const oidc = mayMintTokens(job) ? (run.options.oidc ?? null) : null
+  if (oidc) masker.add(oidc.requestToken)
+  const github = { ...run.github, job: job.id, workspace, event_path: eventPath }
+  const all: Contexts = { ...contexts, github }
+  const env = { ...evaluateTexts(plan.workflowEnv, all), ...evaluateTexts(job.env, all) }
+  const scope: Scope = {
+    steps: {},
+    inputs,
+    secrets,
+    actionPath: null,
+    env,
+    failed: false,
+    played: played.steps,
+    stop: null,
+    posts: [],
+    registerAround: null,
+  }
+  return {
+    run,
+    job,
+    played,
+    contexts: { ...shared, github },
+    scope,
+    addedEnv: {},
+    addedPath: [],
+    masker,
+    trackingId: `github_${randomUUID()}`,
+    temp,
+    workspace,
+    oidc,
+    cancelled,
+    ended,
+  }
+}
+
+async function playAll(state: JobState, problem: () => string | null): Promise<void> {
+  const { run, job, played, scope } = state
+  const setUp = createStepRecord('setup', 'Set up job')
+  const complete = createStepRecord('complete', 'Complete job')
+  const contexts = () => stepContexts(state, scope, scopeEnv(state, scope))
+  const prepared = await prepareSteps(state, job.steps, contexts())
+  const pres = prepared.flatMap(one => one.pre ?? [])
+  const mains = prepared.map(one => one.record)
+  // GitHub leaves room in its numbers: a post may come for every step, and the last stands next to "Complete job".
+  const arrange = () => {
+    const posts = scope.posts.map(post => post.record).reverse()
+    const starts = [setUp, ...pres, ...mains]
+    const total = starts.length + mains.length + 1
+    starts.forEach((record, index) => {
+      record.number = index + 1
+    })
+    posts.forEach((record, index) => {
+      record.number = total - posts.length + index + 1
+    })
+    complete.number = total + 1
+    played.steps.splice(0, played.steps.length, ...starts, ...posts, complete)
+  }
+  const publish = () => {
+    arrange()
+    run.publish()
+  }
+  state.run = { ...run, publish }
+  const playOwn = async (record: PlayedStep, work: (log: StepLog) => Promise<void>) => {
+    startRecord(record)
+    publish()
+    await work(createStepLog(record, state.masker))
+    completeRecord(record, 'success')
+    publish()
+  }
+  await playOwn(setUp, async log => {
+    log.write(`Runner name: '${run.options.runnerName ?? 'GitHub Actions 1'}'`)
+    for (const { step } of prepared) if (step.uses !== null) log.write(`Prepare action "${step.uses}"`)
+  })
+
+  await playSteps(state, scope, prepared)
+  for (const post of scope.posts.toReversed()) await post.play()
+
+  const trouble = problem()
+  if (trouble !== null) createStepLog(setUp, state.masker).annotate('error', trouble)
+  const lost = run.options.runnerLost?.aborted === true
+  if (!lost) {
+    startRecord(complete)
+    const endLog = createStepLog(complete, state.masker)
+    played.outputs = readOutputs(state, contexts(), text => endLog.annotate('warning', text))
+    completeRecord(complete, 'success')
+  }
+  played.conclusion = lost ? 'failure' : (jobStatus(state) as StepResult)
+  const goesOn = evaluate(job.continueOnError, contexts()) === true
+  played.result = played.conclusion === 'failure' && goesOn ? 'success' : played.conclusion
+  played.status = 'completed'
+  played.completedAt = new Date().toISOString()
+  state.run.publish()
+}
+
+/** GitHub hands no output on that holds a secret. */
+function readOutputs(
+  state: JobState,
+  contexts: Contexts,
+  warn: (text: string) => void,
+): Record<string, string> {
+  const outputs: Record<string, string> = {}
+  for (const [name, template] of Object.entries(state.job.outputs)) {
+    const value = evaluateText(template, contexts)
+    if (state.masker.mask(value) === value) outputs[name] = value
+    else warn(`Skip output '${name}' since it may contain secret.`)
+  }
+  return outputs
+}
+
+function mayMintTokens(job: WorkflowJob): boolean {
+  const permissions = job.permissions
+  if (permissions === 'write-all') return true
+  if (typeof permissions !== 'object' || permissions === null) return false
+  return 'id-token' in permissions && permissions['id-token'] === 'write'
+}
+
+/**
+ * Ends every process that a job has left, however far it detached itself: as the runner does, by the
+ * `RUNNER_TRACKING_ID` in its environment. Returns what was ended. Systems without `/proc` find none.
+ * Source: JobExtension.cs of actions/runner.
+ */
+async function endOrphans(trackingId: string): Promise<Process[]> {
+  const orphans = new Map<number, string>()
+  for (let round = 0; round < 20; round++) {
+    const found = await findProcesses(async (_, environment) =>
+      (await environment()).includes(`RUNNER_TRACKING_ID=${trackingId}`),
+    )
+    if (found.length === 0) break
+    for (const { pid, command } of found) {
+      orphans.set(pid, command)
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It has ended in the meantime.
+      }
+    }
+    await sleep(10)
+  }
+  return [...orphans].map(([pid, command]) => ({ pid, command }))
+}
+
+type Process = { pid: number; command: string }
+
+/** The live processes that belong: by their id, and by their environment. Systems without `/proc` have none. */
+async function findProcesses(
+  belongs: (id: string, environment: () => Promise<string[]>) => Promise<boolean>,
+): Promise<Process[]> {
+  const ids = (attempt(() => readdirSync('/proc')) ?? []).filter(name => /^\d+$/.test(name))
+  const found = await Promise.all(
+    ids.map(async id => {
+      const environment = async () => (await readSettled(id, 'environ')).split('\0')
+      if (!(await belongs(id, environment))) return []
+      const command = await readSettled(id, 'cmdline')
+      // One that has ended has none.
+      return command === '' ? [] : [{ pid: Number(id), command: command.replaceAll('\0', ' ').trim() }]
+    }),
+  )
+  return found.flat()
+}
+
+/** During `execve` Linux shows a live process with neither command line nor environment: it is read again. */
+async function readSettled(id: string, file: 'environ' | 'cmdline'): Promise<string> {
+  const read = (name: string) => attempt(() => readFileSync(`/proc/${id}/${name}`, 'utf8')) ?? ''
+  for (let n = 0; n < 100; n++) {
+    const text = read(file)
+    if (text !== '' || (file === 'environ' && read('cmdline') !== '')) return text || read(file)
+    // Neither a zombie nor a kernel thread has a program.
+    if (attempt(() => readlinkSync(`/proc/${id}/exe`)) === undefined) return ''
+    await sleep(5)
+  }
+  return ''
+}
+
+function attempt<T>(act: () => T): T | undefined {
+  try {
+    return act()
+  } catch {
+    return undefined
+  }
+}

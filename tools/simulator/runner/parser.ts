@@ -1,0 +1,49 @@
+import { registerHooks } from 'node:module'
+import type { StringDefinition } from '@actions/workflow-parser/templates/schema/string-definition'
+import { parseDocument, visit } from 'yaml'
+
+let hooked = false
+
+/**
+ * GitHub's own workflow parser and expression evaluator, loaded on first use.
+ *
+ * The parser imports its JSON schemas without an import attribute, which plain Node refuses: a load hook,
+ * limited to those files, adds it. Under Vite, which loads JSON by itself, the hook is never asked.
+ */
+export async function loadParser() {
+  if (!hooked) {
+    hooked = true
+    registerHooks({
+      load(url, context, next) {
+        if (!/@actions\/workflow-parser\/dist\/[^/]+\.json$/.test(url)) return next(url, context)
+        return next(url, { ...context, importAttributes: { ...context.importAttributes, type: 'json' } })
+      },
+    })
+  }
+  const [workflow, schema, action, template] = await Promise.all([
+    import('@actions/workflow-parser'),
+    import('@actions/workflow-parser/workflows/workflow-schema'),
+    import('@actions/workflow-parser/actions/action-parser'),
+    import('@actions/workflow-parser/actions/action-template'),
+  ])
+  // By a slip in the package (0.3.61) this is "branch_protection_rule", and "on: repository_dispatch" is refused.
+  const { definitions } = schema.getWorkflowSchema()
+  ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
+  return { ...workflow, parseAction: action.parseAction, convertAction: template.convertActionTemplate }
+}
+
+/**
+ * Writes every text of a YAML document on one line. Of a text of several lines with a `${{ }}` in it, GitHub's
+ * parser (0.3.61) takes the file's own lines, indented and not folded, where GitHub takes the text.
+ *
+ * @param yaml which the parser reads: the lines that its messages name are those of the file
+ */
+export function onOneLine(yaml: string): string {
+  const document = parseDocument(yaml)
+  visit(document, {
+    Scalar(_, node) {
+      if (typeof node.value === 'string') node.type = 'QUOTE_DOUBLE'
+    },
+  })
+  return document.toString({ lineWidth: 0, doubleQuotedAsJSON: true })
+}

@@ -1,0 +1,181 @@
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { Step, WorkflowTemplate } from '@actions/workflow-parser/model/workflow-template'
+import { loadParser, onOneLine } from './parser.ts'
+import { Expression, Place, refuse, refuseOtherKeys, type Template, toTemplate } from './template.ts'
+
+type Mapping = { [key: string]: Template }
+
+export type WorkflowStep = {
+  /** What `GITHUB_ACTION` and, when the author gave an id, `steps.<id>` call it. */
+  id: string
+  named: boolean
+  if: Expression
+  uses: string | null
+  run: Template
+  name: Template
+  with: Mapping
+  env: Mapping
+  shell: Template
+  workingDirectory: Template
+  continueOnError: Template
+  timeoutMinutes: Template
+}
+
+export type WorkflowJob = {
+  id: string
+  name: Template
+  needs: string[]
+  if: Expression
+  strategy: Mapping
+  timeoutMinutes: Template
+  continueOnError: Template
+  env: Mapping
+  outputs: Mapping
+  permissions: Template
+  /** A job that has it isn't played. */
+  container: Template
+  shell: Template
+  workingDirectory: Template
+  steps: WorkflowStep[]
+  /** A reusable workflow of the same repository, with what it is handed. */
+  uses: string | null
+  with: Mapping
+  secrets: Mapping | 'inherit'
+}
+
+export type Workflow = {
+  /** As in `github.workflow`: the name, or the path of the file. */
+  name: string
+  runName: Template
+  /** Events by name, with what the author set for each. */
+  on: { [event: string]: Mapping }
+  env: Mapping
+  jobs: WorkflowJob[]
+}
+
+const rootKeys = 'on name description run-name defaults env permissions concurrency jobs'.split(' ')
+const jobKeys = (
+  'name needs if strategy runs-on timeout-minutes continue-on-error env permissions concurrency outputs ' +
+  'container defaults steps uses with secrets'
+).split(' ')
+const jobKeysLeftOut = ['environment', 'services']
+const stepKeys =
+  'name id if continue-on-error timeout-minutes uses with env run working-directory shell'.split(' ')
+
+const mapping = (value: Template | undefined) => (value ?? {}) as Mapping
+
+/** Parses a workflow with GitHub's parser and returns its messages: no message, no mistake. */
+export async function parseWorkflow(name: string, content: string) {
+  const parser = await loadParser()
+  const { context, value } = parser.parseWorkflow({ name, content }, new parser.NoOperationTraceWriter())
+  const converted: WorkflowTemplate | undefined =
+    value && (await parser.convertWorkflowTemplate(context, value, undefined))
+  return { root: value, converted, errors: context.errors.getErrors().map(error => error.message) }
+}
+
+/**
+ * Reads a workflow as the player plays it.
+ *
+ * Throws with every message of GitHub's parser when it does not parse, and names the first key that the
+ * player does not know.
+ *
+ * @param leaveOut takes what is of no use here, as in {@link PlayOptions}
+ */
+export async function readWorkflow(
+  name: string,
+  content: string,
+  leaveOut: (what: string) => void = refuse,
+): Promise<Workflow> {
+  const { errors } = await parseWorkflow(name, content)
+  if (errors.length > 0) throw new Error(`GitHub's parser refuses ${name}:\n${errors.join('\n')}`)
+  const { root, converted } = await parseWorkflow(name, onOneLine(content))
+  const file = new Place(name, content)
+  const raw = mapping(toTemplate(root!, file))
+  refuseOtherKeys(raw, rootKeys, name)
+  return {
+    name: (raw.name as string | undefined) ?? name,
+    runName: raw['run-name'] ?? null,
+    on: readEvents(raw.on!),
+    env: mapping(raw.env),
+    jobs: converted!.jobs.map(job => {
+      const id = job.id.value
+      const own = mapping(mapping(raw.jobs)[id])
+      const place = file.inside('jobs').inside(id)
+      for (const key of jobKeysLeftOut) if (key in own) leaveOut(`"${key}" in job ${id}`)
+      refuseOtherKeys(own, [...jobKeys, ...jobKeysLeftOut], `job ${id}`)
+      const defaults = { ...runDefaults(raw.defaults, name), ...runDefaults(own.defaults, `job ${id}`) }
+      return {
+        id,
+        name: own.name ?? null,
+        needs: (job.needs ?? []).map(need => need.value),
+        if: condition(job.if.expression, own.if, place),
+        strategy: mapping(own.strategy),
+        timeoutMinutes: own['timeout-minutes'] ?? 360,
+        continueOnError: own['continue-on-error'] ?? false,
+        env: mapping(own.env),
+        outputs: mapping(own.outputs),
+        permissions: own.permissions ?? raw.permissions ?? null,
+        container: own.container ?? null,
+        shell: defaults.shell ?? null,
+        workingDirectory: defaults['working-directory'] ?? null,
+        steps:
+          job.type === 'job'
+            ? readSteps(job.steps, own.steps as Mapping[], place.inside('steps'), `job ${id}`)
+            : [],
+        uses: (own.uses as string | undefined) ?? null,
+        with: mapping(own.with),
+        secrets: own.secrets === 'inherit' ? 'inherit' : mapping(own.secrets),
+      }
+    }),
+  }
+}
+
+/** Pairs the parser's steps (ids made, conditions completed) with what their author wrote. */
+export function readSteps(converted: Step[], raw: Mapping[], place: Place, at: string): WorkflowStep[] {
+  return converted.map((step, index) => {
+    const own = mapping(raw[index])
+    refuseOtherKeys(own, stepKeys, `${at}, step ${index + 1}`)
+    return {
+      id: step.id,
+      named: own.id !== undefined,
+      if: condition(step.if?.expression ?? 'success()', own.if, place.inside(index)),
+      uses: (own.uses as string | undefined) ?? null,
+      run: own.run ?? null,
+      name: own.name ?? null,
+      with: mapping(own.with),
+      env: mapping(own.env),
+      shell: own.shell ?? null,
+      workingDirectory: own['working-directory'] ?? null,
+      continueOnError: own['continue-on-error'] ?? false,
+      timeoutMinutes: own['timeout-minutes'] ?? null,
+    }
+  })
+}
+
+/** An `if:`, as the parser completes it and as its author wrote it. */
+function condition(completed: string, own: Template | undefined, place: Place): Expression {
+  const written = own instanceof Expression ? own.written : [String(own ?? completed)]
+  return new Expression(completed, written, place.inside('if'))
+}
+
+function readEvents(on: Template): Workflow['on'] {
+  if (typeof on === 'string') return { [on]: {} }
+  if (Array.isArray(on)) return Object.fromEntries(on.map(event => [event as string, {}]))
+  return Object.fromEntries(
+    Object.entries(mapping(on)).map(([event, settings]) => [event, mapping(settings)]),
+  )
+}
+
+function runDefaults(defaults: Template | undefined, at: string): Mapping {
+  refuseOtherKeys(mapping(defaults), ['run'], `defaults of ${at}`)
+  const run = mapping(mapping(defaults).run)
+  refuseOtherKeys(run, ['shell', 'working-directory'], `defaults.run of ${at}`)
+  return run
+}
+
+/** Lints a workflow file with GitHub's own parser: its messages with line and column, none when it is right. */
+export async function checkWorkflow(file: string): Promise<{ errors: string[] }> {
+  const { errors } = await parseWorkflow(basename(file), await readFile(file, 'utf8'))
+  return { errors }
+}

@@ -1,0 +1,103 @@
+import { type Contexts, evaluateText } from './evaluate.ts'
+import { createMasker, type RunState } from './job-state.ts'
+import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
+import { createStepLog } from './step-log.ts'
+import type { PlayedJob, PlayedStep, StepResult } from './types.ts'
+
+/** A job that waits to be played, or one that has its conclusion without being played. */
+export function newJob(
+  run: RunState,
+  job: WorkflowJob,
+  name: string,
+  matrix: Record<string, unknown> | null,
+  conclusion: StepResult | null,
+): PlayedJob {
+  return {
+    id: job.id,
+    databaseId: run.runId * 1000 + run.attempt * 100 + run.jobs.length,
+    name,
+    matrix,
+    status: conclusion === null ? 'queued' : 'completed',
+    conclusion,
+    result: conclusion,
+    outputs: {},
+    steps: [],
+    startedAt: null,
+    completedAt: null,
+    orphans: [],
+  }
+}
+
+/** Ends a job as failed, with the error in the step that it had reached, else in "Set up job". */
+export function failJob(played: PlayedJob, error: string, secrets: string[]): void {
+  let step = played.steps.find(({ status }) => status === 'in_progress')
+  if (!step) {
+    step = createStepRecord('setup', 'Set up job')
+    startRecord(step)
+    played.steps.push(step)
+  }
+  const masker = createMasker()
+  for (const secret of secrets) masker.add(secret)
+  createStepLog(step, masker).annotate('error', error)
+  completeRecord(step, 'failure')
+  const completedAt = new Date().toISOString()
+  Object.assign(played, { status: 'completed', conclusion: 'failure', result: 'failure', completedAt })
+}
+
+/** A step that has not started. */
+export function createStepRecord(
+  kind: PlayedStep['kind'],
+  name: string,
+  id: string | null = null,
+): PlayedStep {
+  return {
+    name,
+    number: 0,
+    kind,
+    id,
+    status: 'queued',
+    outcome: null,
+    conclusion: null,
+    exitCode: null,
+    stdout: '',
+    stderr: '',
+    log: '',
+    outputs: {},
+    state: {},
+    env: {},
+    path: [],
+    summary: '',
+    annotations: [],
+    startedAt: null,
+    completedAt: null,
+    durationMs: 0,
+    steps: [],
+  }
+}
+
+/** A step's name as GitHub's pages show it: its own, else "Run" and its first line. */
+export function stepName(step: WorkflowStep, contexts: Contexts): string {
+  if (step.name !== null) return evaluateText(step.name, contexts)
+  const subject = step.uses ?? evaluateText(step.run, contexts)
+  return `Run ${subject.trim().split('\n')[0]!.trim()}`
+}
+
+/** Marks a step as started now. */
+export function startRecord(record: PlayedStep): void {
+  record.status = 'in_progress'
+  record.startedAt = new Date().toISOString()
+}
+
+/** Marks a step as completed now. */
+export function completeRecord(
+  record: PlayedStep,
+  outcome: PlayedStep['outcome'],
+  conclusion: PlayedStep['conclusion'] = outcome,
+): void {
+  const now = new Date()
+  record.status = 'completed'
+  record.outcome = outcome
+  record.conclusion = conclusion
+  record.completedAt = now.toISOString()
+  record.durationMs = now.getTime() - Date.parse(record.startedAt!)
+}

@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { runInJob, stepEnv } from './child.ts'
+import { type Contexts, evaluateText, evaluateTexts } from './evaluate.ts'
+import type { JobState, Scope } from './job-state.ts'
+import type { Action } from './read-action.ts'
+import type { WorkflowStep } from './read-workflow.ts'
+import type { Work } from './step.ts'
+import { logHeader, type StepLog } from './step-log.ts'
+import { refuse } from './template.ts'
+import type { PlayedStep } from './types.ts'
+
+/** The contexts that GitHub lets an input's default use. */
+const defaultContexts = ['github', 'strategy', 'matrix', 'job', 'runner']
+
+/**
+ * Evaluates an action's inputs: `with:` first, then the defaults of its `action.yml`.
+ *
+ * Warns in the log of inputs that the action does not declare, and of deprecated ones, as the runner does.
+ */
+export function actionInputs(
+  action: Action,
+  step: WorkflowStep,
+  contexts: Contexts,
+  log: StepLog | null,
+): Record<string, string> {
+  const given = evaluateTexts(step.with, contexts)
+  const names = new Map(Object.keys(given).map(name => [name.toLowerCase(), name]))
+  const narrow = Object.fromEntries(defaultContexts.map(name => [name, contexts[name]]))
+  const inputs: Record<string, string> = {}
+  for (const [name, input] of Object.entries(action.inputs)) {
+    const authored = names.get(name.toLowerCase())
+    inputs[name] = authored === undefined ? evaluateText(input.default, narrow) : given[authored]!
+    if (authored !== undefined && input.deprecation !== null) {
+      log?.annotate('warning', `Input '${name}' has been deprecated with message: ${input.deprecation}`)
+    }
+    names.delete(name.toLowerCase())
+  }
+  for (const name of names.values()) inputs[name] = given[name]!
+  if (names.size > 0) {
+    const valid = Object.keys(action.inputs).map(name => `'${name}'`)
+    const unknown = [...names.values()].map(name => `'${name}'`)
+    log?.annotate(
+      'warning',
+      `Unexpected input(s) ${unknown.join(', ')}, valid inputs are [${valid.join(', ')}]`,
+    )
+  }
+  return inputs
+}
+
+/**
+ * A JavaScript action's `pre`, `main` or `post`, in a process of its own.
+ *
+ * Inputs are evaluated anew for each of them; `states` are the records whose `GITHUB_STATE` it may read.
+ */
+export function nodeWork(
+  state: JobState,
+  step: WorkflowStep,
+  action: Action,
+  entry: string,
+  states: PlayedStep[],
+): Work {
+  return async ({ env, contexts, files, log, record, stop, onLine }) => {
+    const inputs = actionInputs(action, step, contexts, record.kind === 'main' ? log : null)
+    if (record.kind === 'post') log.write('Post job cleanup.')
+    else logHeader(log, `Run ${step.uses}`, inputs, env)
+    const [repository, ref] = step.uses!.startsWith('./') ? ['', ''] : step.uses!.split('@')
+    const own: Record<string, string> = {
+      ...files,
+      GITHUB_ACTION: step.id,
+      GITHUB_ACTION_PATH: action.directory,
+      GITHUB_ACTION_REPOSITORY: repository!,
+      GITHUB_ACTION_REF: ref!,
+    }
+    for (const [name, value] of Object.entries(inputs))
+      own[`INPUT_${name.replaceAll(' ', '_').toUpperCase()}`] = value
+    for (const { state: saved } of states) {
+      for (const [name, value] of Object.entries(saved)) own[`STATE_${name}`] = value
+    }
+    const script = sourcesOf(action, entry) ?? join(action.directory, entry)
+    const end = await runInJob(state, {
+      command: process.execPath,
+      args: [script],
+      cwd: state.workspace,
+      env: stepEnv(state, env, own),
+      onLine,
+      stop,
+    })
+    record.stdout = end.stdout
+    record.stderr = end.stderr
+    return end.exitCode
+  }
+}
+
+/** Of this project's own action, while coverage is measured, what runs its sources in place of its bundle. */
+function sourcesOf({ directory }: Action, entry: string): string | null {
+  if (!process.env.NODE_V8_COVERAGE) return null
+  const script = join(directory, entry.replace(/^action\/dist\//, 'test/action-sources/'))
+  return existsSync(script) ? script : null
+}
+
+/** Without `shell:` bash stops at the first error, but not inside a pipe. */
+const shells: Record<string, [command: string, ...args: string[]]> = {
+  '': ['bash', '-e'],
+  bash: ['bash', '--noprofile', '--norc', '-eo', 'pipefail'],
+  sh: ['sh', '-e'],
+}
+
+/** A `run:` step, from a script file as the runner writes it. */
+export function scriptWork(state: JobState, scope: Scope, step: WorkflowStep): Work {
+  return async ({ env, contexts, files, log, record, stop, onLine }) => {
+    const shell = evaluateText(step.shell ?? state.job.shell, contexts)
+    const [command, ...args] = shells[shell] ?? refuse(`the shell "${shell}" of "${record.name}"`)
+    const script = evaluateText(step.run, contexts)
+    const file = join(state.temp, `${randomUUID()}.sh`)
+    await writeFile(file, script)
+    const folder = evaluateText(step.workingDirectory ?? state.job.workingDirectory, contexts)
+    logHeader(log, `Run ${script.trim().split('\n')[0]}`, { '': script.trimEnd() }, env)
+    const own = {
+      ...files,
+      GITHUB_ACTION: step.id,
+      ...(scope.actionPath && { GITHUB_ACTION_PATH: scope.actionPath }),
+    }
+    const end = await runInJob(state, {
+      command,
+      args: [...args, file],
+      cwd: resolve(state.workspace, folder),
+      env: stepEnv(state, env, own),
+      onLine,
+      stop,
+    })
+    record.stdout = end.stdout
+    record.stderr = end.stderr
+    if (end.exitCode !== 0 && !stop.aborted)
+      log.annotate('error', `Process completed with exit code ${end.exitCode}.`)
+    return end.exitCode
+  }
+}

@@ -1,0 +1,163 @@
+import { existsSync } from 'node:fs'
+import { join, matchesGlob, resolve } from 'node:path'
+import { type Contexts, evaluateTexts } from './evaluate.ts'
+import { type JobState, type RunState, type Scope, stepContexts } from './job-state.ts'
+import { type Action, readAction } from './read-action.ts'
+import type { WorkflowStep } from './read-workflow.ts'
+import { createStepRecord, stepName } from './records.ts'
+import { playStep, type Work } from './step.ts'
+import { actionInputs, nodeWork, scriptWork } from './step-work.ts'
+import { refuse } from './template.ts'
+import type { PlayedStep } from './types.ts'
+
+export type Prepared = {
+  step: WorkflowStep
+  action: Action | null
+  record: PlayedStep
+  pre: PlayedStep | null
+}
+
+/** Reads the actions of a list of steps and gives each step its record, before any of them runs. */
+export async function prepareSteps(
+  state: JobState,
+  steps: WorkflowStep[],
+  contexts: Contexts,
+): Promise<Prepared[]> {
+  const prepared: Prepared[] = []
+  for (const step of steps) {
+    const action = step.uses === null ? null : await findAction(state.run, step.uses)
+    const kind = action === null ? 'run' : action.runs.using === 'composite' ? 'composite' : 'main'
+    const name = stepName(step, contexts)
+    // The runner has no pre step for actions of the repository itself.
+    const hasPre = action?.runs.using === 'node24' && action.runs.pre !== null && !step.uses!.startsWith('./')
+    const pre = hasPre ? createStepRecord('pre', `Pre ${name}`, null) : null
+    prepared.push({ step, action, record: createStepRecord(kind, name, step.named ? step.id : null), pre })
+  }
+  return prepared
+}
+
+/** Plays the `pre` steps, then the steps, in order. */
+export async function playSteps(state: JobState, scope: Scope, prepared: Prepared[]): Promise<void> {
+  for (const { step, action, record, pre } of prepared) {
+    if (pre === null || action?.runs.using !== 'node24') continue
+    const work = nodeWork(state, step, action, action.runs.pre!, [])
+    await playStep(state, scope, { step, record: pre, condition: action.runs.preIf, work })
+    if (pre.outcome !== 'skipped') registerPost(state, scope, step, action, [pre, record])
+  }
+  for (const { step, action, record, pre } of prepared) {
+    await playStep(state, scope, {
+      step,
+      record,
+      condition: step.if,
+      work: mainWork(state, scope, step, action, record, pre),
+    })
+  }
+}
+
+function mainWork(
+  state: JobState,
+  scope: Scope,
+  step: WorkflowStep,
+  action: Action | null,
+  record: PlayedStep,
+  pre: PlayedStep | null,
+): Work {
+  if (action === null) return scriptWork(state, scope, step)
+  if (action.runs.using === 'composite') return compositeWork(state, scope, step, action)
+  const states = pre === null ? [] : [pre]
+  const work = nodeWork(state, step, action, action.runs.main, states)
+  return attempt => {
+    registerPost(state, scope, step, action, [...states, record])
+    return work(attempt)
+  }
+}
+
+/** Whoever started first is cleaned up last. */
+function registerPost(
+  state: JobState,
+  scope: Scope,
+  step: WorkflowStep,
+  action: Action,
+  states: PlayedStep[],
+): void {
+  if (action.runs.using !== 'node24' || action.runs.post === null) return
+  const { post, postIf } = action.runs
+  addPost(state, scope, step, states.at(-1)!.name, postIf, nodeWork(state, step, action, post, states))
+}
+
+function addPost(
+  state: JobState,
+  scope: Scope,
+  step: WorkflowStep,
+  name: string,
+  condition: string,
+  work: Work,
+): void {
+  if (scope.posts.some(post => post.step === step)) return
+  const record = createStepRecord('post', `Post ${name}`)
+  scope.posts.push({ step, record, play: () => playStep(state, scope, { step, record, condition, work }) })
+  scope.registerAround?.()
+  state.run.publish()
+}
+
+function compositeWork(state: JobState, scope: Scope, step: WorkflowStep, action: Action): Work {
+  return async ({ env, contexts, log, record, stop }) => {
+    if (action.runs.using !== 'composite') return 0
+    const inside: Scope = {
+      steps: {},
+      inputs: actionInputs(action, step, contexts, log),
+      secrets: null,
+      actionPath: action.directory,
+      env,
+      failed: false,
+      played: record.steps,
+      stop,
+      posts: [],
+      registerAround: () => addPost(state, scope, step, record.name, 'always()', compositeCleanup(inside)),
+    }
+    const prepared = await prepareSteps(state, action.runs.steps, stepContexts(state, inside, env))
+    record.steps.push(...prepared.map(one => one.record))
+    await playSteps(state, inside, prepared)
+    gather(record)
+    record.outputs = evaluateTexts(action.runs.outputs, stepContexts(state, inside, env))
+    return inside.failed ? 1 : 0
+  }
+}
+
+/**
+ * The posts of all that a composite action uses are one step of the job, named after the composite one.
+ * Source: RegisterPostJobStep of ExecutionContext.cs and ActionRunner.cs of actions/runner.
+ */
+function compositeCleanup(inside: Scope): Work {
+  return async ({ record, stop }) => {
+    inside.stop = stop
+    for (const post of inside.posts.toReversed()) {
+      record.steps.push(post.record)
+      await post.play()
+    }
+    gather(record)
+    return record.steps.some(({ conclusion }) => conclusion === 'failure') ? 1 : 0
+  }
+}
+
+/** What the steps inside printed is what the one around them did. */
+function gather(record: PlayedStep): void {
+  for (const nested of record.steps) {
+    record.log += nested.log
+    record.stdout += nested.stdout
+    record.stderr += nested.stderr
+  }
+}
+
+/** The action that a `uses:` names: a directory of the repository, this project's own under any owner, or that of the option `actions`. */
+async function findAction(run: RunState, uses: string): Promise<Action> {
+  const aliases = { ...run.options.actions, '*/port-webhook-action@*': './' }
+  const alias = Object.entries(aliases).find(([pattern]) => pattern === uses || matchesGlob(uses, pattern))
+  const directory = alias?.[1] ?? uses
+  if (!alias && !uses.startsWith('./'))
+    refuse(`the action "${uses}": name its directory in the option "actions"`)
+  const path = resolve(run.repositoryRoot, directory)
+  if (!existsSync(join(path, 'action.yml')))
+    throw new Error(`There is no action.yml in ${path} ("uses: ${uses}").`)
+  return await readAction(path)
+}

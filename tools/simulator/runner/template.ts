@@ -1,0 +1,103 @@
+import type { BasicExpressionToken } from '@actions/workflow-parser/templates/tokens/basic-expression-token'
+import type { TemplateToken } from '@actions/workflow-parser/templates/tokens/template-token'
+import { isNode, LineCounter, parseDocument } from 'yaml'
+
+/** A `${{ }}` of a workflow, without its braces, as GitHub's parser reads it (text around it becomes `format()`). */
+export class Expression {
+  readonly source: string
+  /** The expressions of which it is made, as their author wrote them. */
+  readonly written: string[]
+  readonly place: Place
+  constructor(source: string, written: string[], place: Place) {
+    this.source = source
+    this.written = written
+    this.place = place
+  }
+}
+
+/** A workflow's YAML as plain values, with an `Expression` wherever the author wrote one. */
+export type Template =
+  | string
+  | number
+  | boolean
+  | null
+  | Expression
+  | Template[]
+  | { [key: string]: Template }
+
+/** Turns a token of GitHub's parser into plain values. */
+export function toTemplate(token: TemplateToken, place: Place): Template {
+  const at = String(place)
+  switch (token.typeName()) {
+    case 'StringToken':
+      return token.assertString(at).value
+    case 'NumberToken':
+      return token.assertNumber(at).value
+    case 'BooleanToken':
+      return token.assertBoolean(at).value
+    case 'NullToken':
+      return null
+    case 'BasicExpressionToken': {
+      const { expression, originalExpressions } = token as BasicExpressionToken
+      const written = (originalExpressions ?? []).map(each => each.expression)
+      return new Expression(expression, written.length > 0 ? written : [expression], place)
+    }
+    case 'SequenceToken':
+      return [...token.assertSequence(at)].map((item, index) => toTemplate(item, place.inside(index)))
+    case 'MappingToken':
+      return Object.fromEntries(
+        [...token.assertMapping(at)].map(({ key, value }) => {
+          if (key.isExpression) refuse(`an expression as a key in ${at}`)
+          return [key.toString(), toTemplate(value, place.inside(key.toString()))]
+        }),
+      )
+    default:
+      return refuse(`${token.typeName()} in ${at}`)
+  }
+}
+
+/** Where something stands in a YAML file. */
+export class Place {
+  readonly file: string
+  readonly #content: string
+  readonly #path: (string | number)[]
+  constructor(file: string, content: string, path: (string | number)[] = []) {
+    this.file = file
+    this.#content = content
+    this.#path = path
+  }
+
+  /** The place of one of its keys or items. */
+  inside(key: string | number): Place {
+    return new Place(this.file, this.#content, [...this.#path, key])
+  }
+
+  /** `FILE:LINE:COLUMN` of this text in the value that stands here, and the value's own where it is written otherwise. */
+  positionOf(text: string): string {
+    const lines = new LineCounter()
+    const node = parseDocument(this.#content, { lineCounter: lines }).getIn(this.#path, true)
+    if (!isNode(node) || !node.range) return this.file
+    const [start, end] = node.range
+    const found = this.#content.slice(start, end).indexOf(text)
+    const { line, col } = lines.linePos(start + Math.max(found, 0))
+    return `${this.file}:${line}:${col}`
+  }
+
+  /** `FILE.jobs.deploy.steps[0]`. */
+  toString(): string {
+    const keys = this.#path.map(key => (typeof key === 'number' ? `[${key}]` : `.${key}`))
+    return this.file + keys.join('')
+  }
+}
+
+/** What the player does with anything it does not know: it stops and names it. */
+export function refuse(what: string): never {
+  throw new Error(`The workflow player does not know ${what}.`)
+}
+
+/** Refuses every key of a mapping that is not in the list. */
+export function refuseOtherKeys(mapping: object, known: readonly string[], at: string): void {
+  for (const key of Object.keys(mapping)) {
+    if (!known.includes(key)) refuse(`"${key}" in ${at}`)
+  }
+}

@@ -1,0 +1,135 @@
+import type { GitHubApi } from '../github/types.ts'
+
+export type StepResult = 'success' | 'failure' | 'cancelled' | 'skipped'
+
+export type Annotation = {
+  level: 'error' | 'warning' | 'notice'
+  message: string
+  /** `title`, `file`, `line`, … as the command gave them. */
+  properties: Record<string, string>
+}
+
+export type PlayedStep = {
+  /** As GitHub's pages show it: "Run ./deploy.sh", "Post Run org/port-webhook-action@v1". */
+  name: string
+  number: number
+  kind: 'setup' | 'pre' | 'main' | 'run' | 'composite' | 'post' | 'complete'
+  /** The author's id. */
+  id: string | null
+  status: 'queued' | 'in_progress' | 'completed'
+  outcome: StepResult | null
+  /** The outcome, after `continue-on-error`. */
+  conclusion: StepResult | null
+  exitCode: number | null
+  /** As the process printed it, unmasked. */
+  stdout: string
+  stderr: string
+  /** What GitHub's log would show: commands carried out, masks applied. */
+  log: string
+  outputs: Record<string, string>
+  state: Record<string, string>
+  /** What the step added through `GITHUB_ENV` and `GITHUB_PATH`. */
+  env: Record<string, string>
+  path: string[]
+  /** Markdown appended to `GITHUB_STEP_SUMMARY`. */
+  summary: string
+  /** At most ten of each level, as GitHub keeps them. */
+  annotations: Annotation[]
+  startedAt: string | null
+  completedAt: string | null
+  durationMs: number
+  /** The steps inside a composite action. */
+  steps: PlayedStep[]
+}
+
+export type PlayedJob = {
+  /** The id in the workflow's file; `databaseId` is GitHub's, equal to `job.check_run_id`. */
+  id: string
+  databaseId: number
+  /** With its matrix leg: "build (20, linux)". */
+  name: string
+  matrix: Record<string, unknown> | null
+  status: 'queued' | 'in_progress' | 'completed'
+  conclusion: StepResult | null
+  /** What `needs.<id>.result` is: the conclusion, after the job's `continue-on-error`. */
+  result: StepResult | null
+  outputs: Record<string, string>
+  steps: PlayedStep[]
+  startedAt: string | null
+  completedAt: string | null
+  /** Processes that were left when the job was complete, and that the runner ended. */
+  orphans: { pid: number; command: string }[]
+}
+
+export type PlayedRun = {
+  runId: number
+  attempt: number
+  /** `run-name` evaluated, else what GitHub shows without one. */
+  title: string
+  conclusion: 'success' | 'failure' | 'cancelled' | 'skipped'
+  jobs: PlayedJob[]
+  /** What it was played from, to play it again. */
+  options: PlayOptions
+}
+
+/** What the player needs of GitHub's stand-in: it keeps the run and its jobs visible there while it plays. */
+export type GitHubForPlayer = Pick<
+  GitHubApi,
+  'url' | 'serverUrl' | 'token' | 'runs' | 'createRun' | 'setRun' | 'setJobs' | 'setJobLog'
+>
+
+export type PlayOptions = {
+  /** The workflow: a file, or its text. */
+  file?: string
+  yaml?: string
+  /**
+   * What triggered it. For `repository_dispatch` the payload is the body of the dispatch
+   * (`{event_type, client_payload}`); for other events the fields of the webhook.
+   */
+  event: { name: string; payload: Record<string, unknown> }
+  repository: string
+  repositoryId?: number
+  github?: GitHubForPlayer
+  secrets?: Record<string, string>
+  vars?: Record<string, string>
+  /** The machine's own environment; of the caller's only PATH, HOME and TMPDIR are handed on. */
+  env?: Record<string, string>
+  runId?: number
+  attempt?: number
+  runNumber?: number
+  actor?: string
+  sha?: string
+  /** Value of `github.token`; default: the stand-in's token. */
+  token?: string
+  serverUrl?: string
+  apiUrl?: string
+  /** Where OIDC tokens are minted; handed to jobs with `permissions: id-token: write`. */
+  oidc?: { url: string; requestToken: string }
+  /** Further actions: what stands after `uses:` (`*` as a wildcard) → directory. */
+  actions?: Record<string, string>
+  /** The directory that `uses: ./…` is relative to; default: this project. */
+  repositoryRoot?: string
+  /** The jobs' working directory; default: an empty one for each job, removed at the end. */
+  workspace?: string
+  /** false: `job.check_run_id` is absent, as on Enterprise Server. */
+  checkRunId?: boolean
+  /** Name of the runner; default "GitHub Actions 1". */
+  runnerName?: string
+  /**
+   * Told what a job can do without and is left out, "environment" for one, in a phrase each time; without it, the player
+   * refuses to play that.
+   */
+  onLeftOut?: (what: string) => void
+  /** Called when a step starts and when it completes. */
+  onStep?: (info: { job: PlayedJob; step: PlayedStep }) => void
+  /** Cancels the run, as its button does. */
+  signal?: AbortSignal
+  /** Cancels the run when the step of this name prints its first line. */
+  cancelAt?: string
+  /** How long a cancelled step has between SIGINT and SIGTERM, in ms; the runner gives 7500. */
+  cancelGraceMs?: number
+  /** How long everything after a cancel may take, in ms; default 285000. */
+  cancelTimeoutMs?: number
+  /** The machine goes away: every process is killed at once and no post step runs. */
+  runnerLost?: AbortSignal
+}

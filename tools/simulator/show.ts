@@ -1,0 +1,48 @@
+import { stringify } from 'yaml'
+import type { ShownRun, Trial } from './simulation.ts'
+
+type Print = (line: string) => void
+const MARK: Record<string, string> = { success: '✓', skipped: '–' }
+
+/** Prints what the workflow did, what Port would show, and how the relay would end a run that the action did not end. */
+export function showTrial({ jobs, conclusion, port, relay }: Trial, print: Print): void {
+  print('')
+  for (const job of jobs) {
+    print(`Job ${job.name}: ${job.conclusion}`)
+    for (const step of job.steps) {
+      print(`  ${MARK[step.conclusion ?? ''] ?? '✗'} ${step.name}`)
+      for (const line of step.log) print(`      ${line}`)
+    }
+  }
+  print(`Workflow run: ${conclusion}`)
+  if (port) showRun(port, print)
+  if (relay) {
+    print(`\nThe relay ends the run, since the action did not`)
+    print(`  status   ${relay.status}, "${relay.label}"`)
+    print(`  log      ${relay.sentence}`)
+  }
+}
+
+function showRun(run: ShownRun, print: Print): void {
+  const isNode = run.kind === 'node_run'
+  print(
+    `\nPort shows ${isNode ? 'node run' : 'run'} ${run.id}${run.isUpdated ? '' : ', which received no updates'}`,
+  )
+  const label = run.statusLabel ? `"${run.statusLabel}"` : ''
+  print(`  status   ${[run.status, run.result, label].filter(Boolean).join(', ')}`)
+  print(`  link     ${run.links.join(', ') || 'none'}`)
+  print(titled('log', run.log))
+  if (isNode) print(titled('output', JSON.stringify(run.output, null, 2).split('\n')))
+  else print(titled('summary', (run.summary ?? '').split('\n')))
+  for (const { blueprint, identifier, ...rest } of run.entities) {
+    const text = Object.keys(rest).length > 0 ? stringify(rest, { lineWidth: 0 }).trimEnd().split('\n') : []
+    print(titled('entity', [`${blueprint}/${identifier}`, ...text.map(line => `  ${line}`)]))
+  }
+  for (const { blueprint, identifier } of run.deleted)
+    print(titled('entity', [`${blueprint}/${identifier}, deleted`]))
+}
+
+const titled = (title: string, lines: string[]) =>
+  (lines.join('') === '' ? ['none'] : lines)
+    .map((line, index) => `  ${(index === 0 ? title : '').padEnd(8)} ${line}`.trimEnd())
+    .join('\n')

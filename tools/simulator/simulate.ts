@@ -1,0 +1,168 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type ClientPayload, readClientPayload } from '../../port/payload.ts'
+import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
+import { fitInputs, offeredNames, offerInputs } from '../../relay/github/workflow-inputs.ts'
+import { tooLargeSentence, undeclaredSentence } from '../../relay/github/workflow-refusal.ts'
+import { findCredentials, placeActions } from './actions.ts'
+import { readEvent, type TrialEvent } from './event.ts'
+import { startGitHubApi } from './github/github.ts'
+import { startPortApi } from './port/port.ts'
+import { playWorkflow } from './runner/workflow.ts'
+import { nothingStarts, readPlayed, readPort, relayEnd, type Trial } from './simulation.ts'
+import { missingOutputs, missingPermissions, readTrialWorkflow, type TrialWorkflow } from './workflow-file.ts'
+
+export { showTrial } from './show.ts'
+
+type Texts = Record<string, string>
+
+export interface TrialOptions {
+  /** The path of the event's file. */
+  event: string
+  workflow: string | undefined
+  /** The event type. */
+  type: string | undefined
+  secrets: Texts
+  vars: Texts
+  /** Of actions that are left out, by `STEP.NAME`. */
+  outputs: Texts
+}
+
+const REPOSITORY = 'you/your-repository'
+
+/**
+ * Plays one trial: a workflow on this machine, against stand-ins of Port and GitHub. Nothing leaves the machine but
+ * what the workflow's own `run:` steps send.
+ *
+ * @param note a line on what is played and what is left out, before and while it is played
+ * @param cancel cancels the workflow run, as the button on GitHub does
+ * @throws Error with a sentence on what of the options or the files is wrong
+ */
+export async function playTrial(
+  options: TrialOptions,
+  note: (line: string) => void,
+  cancel?: AbortSignal,
+): Promise<Trial> {
+  const notes: string[] = []
+  const tell = (line: string) => {
+    if (!notes.includes(line)) note(`  ${line}`)
+    if (!notes.includes(line)) notes.push(line)
+  }
+  const event = readEvent(options.event)
+  const found = await readTrialWorkflow(options.workflow)
+  const start = chooseStart(options.type, event, found)
+  const credentials = findCredentials(found.yaml, options)
+
+  const [port, github] = await Promise.all([startPortApi(credentials.port), startGitHubApi()])
+  const folder = mkdtempSync(join(tmpdir(), 'action-'))
+  try {
+    github.addRepository(REPOSITORY)
+    createRun(port, event)
+    const { actions, leftOut } = placeActions(folder, found, {
+      portUrl: port.url,
+      credentials: credentials.byOidc ? port : null,
+      outputs: options.outputs,
+    })
+    note(`Playing ${found.name}, started by ${start.title}`)
+    for (const line of [...event.notes, ...credentials.notes, ...leftOut, ...missingPermissions(found)])
+      tell(line)
+    const { vars, secrets } = credentials.given(port)
+    const played = await playWorkflow({
+      yaml: found.yaml,
+      ...(found.file && { file: found.file }),
+      repositoryRoot: found.root,
+      event: start.event,
+      repository: REPOSITORY,
+      github,
+      actions,
+      vars: { PORT_API_URL: port.url, ...vars },
+      secrets,
+      env: { PORT_API_URL: port.url, TRIAL_REPOSITORY: found.root },
+      signal: cancel,
+      onLeftOut: what => tell(`Left out: ${what}.`),
+    })
+    for (const line of missingOutputs(found, played)) tell(line)
+    const shown = readPort(port, event.payload)
+    return {
+      workflow: found.name,
+      started: start.title,
+      notes,
+      ...readPlayed(played),
+      port: shown,
+      relay: shown?.isOpen ? relayEnd(played, REPOSITORY) : null,
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+    await Promise.all([port.close(), github.close()])
+  }
+}
+
+/** The run in Port. */
+function createRun(port: Awaited<ReturnType<typeof startPortApi>>, { payload, body }: TrialEvent): void {
+  const { run_id: id, port: about } = payload
+  if (typeof id !== 'string' || !isObject(about)) return
+  if (about.kind === 'node_run') port.createNodeRun({ id })
+  else port.createRun({ id, properties: about.inputs as JsonObject, payload: { body } })
+}
+
+/** The event that starts a workflow, as the player takes it. */
+interface Start {
+  event: { name: string; payload: JsonObject }
+  /** As messages name it. */
+  title: string
+}
+
+/**
+ * Dispatches as the relay would: by `workflow_dispatch` where the workflow listens to nothing else of the relay's, or
+ * the body names a workflow.
+ *
+ * @param type of `--type`
+ * @throws Error with a sentence where nothing would start, as GitHub reports no error then
+ */
+function chooseStart(type: string | undefined, event: TrialEvent, workflow: TrialWorkflow): Start {
+  const { name, types, inputs } = workflow
+  if (inputs && (!types || (event.namesWorkflow && type === undefined))) {
+    if (type !== undefined)
+      throw new Error(`${name} listens to workflow_dispatch, which has no type: leave --type out.`)
+    return {
+      title: 'workflow_dispatch',
+      event: { name: 'workflow_dispatch', payload: { inputs: given(event, workflow, inputs) } },
+    }
+  }
+  const chosen = type ?? event.type ?? types?.[0] ?? 'port_action'
+  if (types && types.length > 0 && !types.includes(chosen)) {
+    throw new Error(
+      `${name} does not listen to repository_dispatch of type ${chosen}, only to ${types.join(', ')}. The type is the ` +
+        "identifier of the Port action, unless the webhook's address or the relay's routes set another: then name it by " +
+        `--type. ${nothingStarts(chosen)}`,
+    )
+  }
+  return {
+    title: `repository_dispatch of type ${chosen}`,
+    event: { name: 'repository_dispatch', payload: { event_type: chosen, client_payload: event.payload } },
+  }
+}
+
+/**
+ * As the relay sends them, once GitHub has named what the workflow doesn't declare.
+ *
+ * @throws Error with the relay's sentence where it would send nothing
+ */
+function given(event: TrialEvent, { name }: TrialWorkflow, declared: string[]): Record<string, string> {
+  const payload = readClientPayload(event.payload) as ClientPayload
+  const { run_id: runId, action, port } = payload
+  const invocation: Invocation = event.invocation ?? {
+    ...port,
+    ...{ runId, action, runIdFrom: 'body', github: null },
+  }
+  const offer = offerInputs(invocation, payload)
+  const fitted = fitInputs(offer, new Set(offeredNames(offer).filter(each => !declared.includes(each))))
+  if ('inputs' in fitted) return fitted.inputs
+  const dispatched = { repository: 'this folder', workflow: name, ref: 'main' }
+  throw new Error(
+    'undeclared' in fitted
+      ? undeclaredSentence(dispatched, fitted.undeclared, declared)
+      : tooLargeSentence(dispatched, fitted.tooLarge),
+  )
+}

@@ -1,0 +1,155 @@
+import type { JsonObject } from '../../port/types.ts'
+import type { Delivery } from '../../relay/delivery/delivery.ts'
+import { endOfRun, endWithoutRun } from '../../relay/delivery/outcome.ts'
+import type { PortApi } from './port/port.ts'
+import type { PlayedRun } from './runner/types.ts'
+
+interface Step {
+  name: string
+  conclusion: string | null
+  log: string[]
+}
+
+/** What a trial has shown. */
+export interface Trial {
+  workflow: string
+  /** What started it. */
+  started: string
+  /** What the trial made up or left out, a sentence each. */
+  notes: string[]
+  jobs: { name: string; conclusion: string | null; steps: Step[] }[]
+  conclusion: string
+  /** Null where the event names no run in Port. */
+  port: ShownRun | null
+  /** Null where the action has ended the run in Port. */
+  relay: RelayEnd | null
+}
+
+/** What the workflow did, as GitHub would show it. */
+export function readPlayed({ jobs, conclusion }: PlayedRun): Pick<Trial, 'jobs' | 'conclusion'> {
+  return {
+    conclusion,
+    jobs: jobs.map(job => ({
+      name: job.name,
+      conclusion: job.conclusion,
+      steps: job.steps
+        .filter(
+          ({ kind, conclusion }) => (kind !== 'setup' && kind !== 'complete') || conclusion === 'failure',
+        )
+        .map(({ name, kind, conclusion, log, annotations }) => {
+          const noted = annotations.map(({ level, message }) => `##[${level}]${message}`).join('\n')
+          return { name, conclusion, log: withoutRunner(kind === 'post' ? noted : log) }
+        }),
+    })),
+  }
+}
+
+/** Without the runner's own lines: the header of the step, and masks. */
+function withoutRunner(log: string): string[] {
+  return log
+    .replace(/##\[group\][\s\S]*?##\[endgroup\]\n?/g, '')
+    .replace(/^::add-mask::.*\n?/gm, '')
+    .replace(/^##\[(error|warning|notice)\]/gm, '$1: ')
+    .split('\n')
+    .filter(line => line.trim() !== '')
+}
+
+/** How the relay ends a run in Port that the action did not end. */
+interface RelayEnd {
+  status: 'SUCCESS' | 'FAILURE'
+  label: string
+  sentence: string
+}
+
+/** What the relay makes of a workflow run that has ended while its run in Port is still in progress. */
+export function relayEnd({ jobs, conclusion }: PlayedRun, repository: string): RelayEnd {
+  const seen = jobs.map(({ databaseId, name, conclusion, steps }) => ({
+    id: databaseId,
+    name,
+    conclusion,
+    started: steps.length > 0,
+    steps: steps.map(step => ({
+      name: step.name,
+      number: step.number,
+      conclusion: step.conclusion,
+      endedAt: step.completedAt ? Date.parse(step.completedAt) : null,
+    })),
+  }))
+  const end = endOfRun({ conclusion }, seen, repository)
+  return {
+    status: end.conclusion === 'success' ? 'SUCCESS' : 'FAILURE',
+    label: end.label,
+    sentence: end.sentence,
+  }
+}
+
+/** What happens on GitHub and in Port where no workflow listens to a type, in two sentences. */
+export function nothingStarts(eventType: string): string {
+  const delivery = { repository: 'your repository', eventType, workflow: null } as Delivery
+  const { label, sentence } = endWithoutRun(
+    { why: 'nothing listens', disabled: [], workflows: null },
+    delivery,
+  )
+  return `On GitHub nothing would start, and after RELAY_START_TIMEOUT the relay would end the run in Port as FAILURE, "${label}": ${sentence}`
+}
+
+/** A run as Port would show it. */
+export interface ShownRun {
+  id: string
+  kind: 'action_run' | 'node_run'
+  /** Whether anything was sent to it. */
+  isUpdated: boolean
+  /** Whether it is still in progress. */
+  isOpen: boolean
+  status: string
+  /** A node run's result. */
+  result?: string
+  statusLabel?: string
+  links: string[]
+  log: string[]
+  summary?: string
+  /** A node run's output. */
+  output?: Record<string, unknown>
+  /** What was written, in full, as it stands at the end. */
+  entities: Record<string, unknown>[]
+  deleted: { blueprint: string; identifier: string }[]
+}
+
+/** Reads what Port would show of the run; null where the event names none. */
+export function readPort(port: PortApi, { run_id: id, port: about }: JsonObject): ShownRun | null {
+  if (typeof id !== 'string') return null
+  const isUpdated = port.requests.some(({ method, path }) => method !== 'GET' && path.includes(id))
+  const common = { id, isUpdated, ...readEntities(port) }
+  if ((about as JsonObject).kind === 'node_run') {
+    const { status, result, links, logs, output } = port.nodeRun(id)
+    const log = logs.flatMap(({ message }) => message.split('\n'))
+    return { ...common, kind: 'node_run', isOpen: status !== 'COMPLETED', status, result, links, log, output }
+  }
+  const { status, statusLabel, link, summary, logs } = port.run(id)
+  const log = logs.flatMap(({ message }) => message.split('\n'))
+  const links = [link ?? []].flat()
+  return {
+    ...common,
+    kind: 'action_run',
+    isOpen: status === 'IN_PROGRESS',
+    status,
+    statusLabel,
+    links,
+    log,
+    summary,
+  }
+}
+
+function readEntities(port: PortApi): Pick<ShownRun, 'entities' | 'deleted'> {
+  const deleted = port.requests.flatMap(({ method, path }) => {
+    const [, blueprint, identifier] = /^\/v1\/blueprints\/([^/?]+)\/entities\/([^/?]+)/.exec(path) ?? []
+    if (method !== 'DELETE' || !blueprint || !identifier) return []
+    return [{ blueprint: decodeURIComponent(blueprint), identifier: decodeURIComponent(identifier) }]
+  })
+  const entities = port.entities.map(({ createdAt, updatedAt, runId, ...entity }) =>
+    Object.fromEntries(
+      Object.entries(entity).filter(([, value]) => value !== undefined && JSON.stringify(value) !== '{}'),
+    ),
+  )
+  return { entities, deleted }
+}

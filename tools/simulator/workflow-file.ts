@@ -1,0 +1,234 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { nearestName } from '../../relay/config/values.ts'
+import { fromHere, readText } from './event.ts'
+import { readAction } from './runner/read-action.ts'
+import { readWorkflow, type Workflow, type WorkflowJob, type WorkflowStep } from './runner/read-workflow.ts'
+import { Expression, type Template } from './runner/template.ts'
+import type { PlayedRun } from './runner/types.ts'
+
+/** The workflow to play, and what it wants. */
+export interface TrialWorkflow {
+  /** As messages name it. */
+  name: string
+  yaml: string
+  /** Its path, null for the one that is played without `--workflow`. */
+  file: string | null
+  /** The folder that holds `.github`, from which `uses: ./…` is read. */
+  root: string
+  workflow: Workflow
+  /** The types of repository_dispatch that it listens to; empty for every type, null where it does not listen to it. */
+  types: string[] | null
+  /** The inputs that it declares for workflow_dispatch; null where it does not listen to it. */
+  inputs: string[] | null
+}
+
+const DEFAULT = `
+on: { repository_dispatch: }
+permissions: { actions: read }
+jobs:
+  trial:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: org/port-webhook-action@v1
+        id: port
+        with:
+          port-client-id: \${{ vars.PORT_CLIENT_ID }}
+          port-client-secret: \${{ secrets.PORT_CLIENT_SECRET }}
+      - name: Show the outputs
+        env: { OUTPUTS: "\${{ toJSON(steps.port.outputs) }}" }
+        run: echo "$OUTPUTS"
+`
+
+/**
+ * Reads the file of `--workflow`; without one, a job that prints the action's outputs.
+ *
+ * @throws Error with GitHub's own messages where it does not parse, or a sentence on why the action would not run in it
+ */
+export async function readTrialWorkflow(file: string | undefined): Promise<TrialWorkflow> {
+  if (file === undefined) {
+    const workflow = await readWorkflow('trial.yml', DEFAULT)
+    return {
+      name: 'a workflow that shows the outputs',
+      yaml: DEFAULT,
+      file: null,
+      root: fromHere('.'),
+      workflow,
+      types: [],
+      inputs: null,
+    }
+  }
+  const yaml = readText(file, '--workflow')
+  const name = basename(file)
+  // The player prints what is left out.
+  const workflow = await readWorkflow(name, yaml, () => {})
+  const { repository_dispatch: byType, workflow_dispatch: byInputs } = workflow.on
+  if (!byType && !byInputs) {
+    const events = Object.keys(workflow.on).join(', ')
+    throw new Error(
+      `${name} listens to ${events}, and the relay starts workflows by repository_dispatch or workflow_dispatch: add one to "on".`,
+    )
+  }
+  if (!usesOf(workflow).some(uses => isOurs(uses) || uses.startsWith('./'))) {
+    throw new Error(
+      `${name} does not use the action: no step has "uses: org/port-webhook-action@v1", under whatever owner.`,
+    )
+  }
+  const path = fromHere(file)
+  const root = resolve(/^(.*?)\/?\.github\/workflows\//.exec(path)?.[1] ?? dirname(path))
+  await refuseOtherSystems(name, workflow, { root, way: [path] })
+  return {
+    name,
+    yaml,
+    file: path,
+    root,
+    workflow,
+    types: byType ? [byType.types ?? []].flat().map(String) : null,
+    inputs: byInputs ? Object.keys(byInputs.inputs ?? {}) : null,
+  }
+}
+
+/** All that stands behind `uses:` in a workflow. */
+const usesOf = ({ jobs }: Workflow): string[] =>
+  jobs.flatMap(job => [job.uses, ...job.steps.map(step => step.uses)]).filter(uses => uses !== null)
+
+export const isOurs = (uses: string): boolean => /^[^/]+\/port-webhook-action@./.test(uses)
+
+interface Place {
+  /** The folder that `uses: ./…` is read from. */
+  root: string
+  /** The files that have led here, from the workflow of the trial on. */
+  way: string[]
+}
+
+/**
+ * A trial has this machine with its bash and sh: a workflow that needs more is refused before anything runs, in the workflow
+ * as well as in the reusable workflows and the composite actions of its repository that it uses.
+ *
+ * @param name as messages name the workflow
+ * @throws Error with a sentence
+ */
+async function refuseOtherSystems(name: string, { jobs }: Workflow, place: Place): Promise<void> {
+  for (const { id, container, shell, steps, uses } of jobs) {
+    if (container !== null) {
+      throw new Error(
+        `Job ${id} of ${name} runs in a container, and a trial has none: its steps would run on this machine itself. ` +
+          'To try it so all the same, take "container" out of a copy of the workflow.',
+      )
+    }
+    await refuseShells(`job ${id} in ${name}`, steps, shell, place)
+    if (uses?.startsWith('./')) await lookIntoWorkflow(`Job ${id} of ${name}`, uses, place)
+  }
+}
+
+async function lookIntoWorkflow(caller: string, uses: string, place: Place): Promise<void> {
+  const file = resolve(place.root, uses)
+  const inside = enter(caller, uses, file, place)
+  if (!existsSync(file))
+    throw new Error(`${caller} calls ${uses}, which does not exist in ${place.root}: correct its path.`)
+  const name = uses.slice(2)
+  // The player prints what is left out.
+  const called = await readWorkflow(name, await readFile(file, 'utf8'), () => {})
+  await refuseOtherSystems(name, called, inside)
+}
+
+/** @param usual the shell of steps that name none */
+async function refuseShells(
+  of: string,
+  steps: WorkflowStep[],
+  usual: WorkflowStep['shell'],
+  place: Place,
+): Promise<void> {
+  for (const [index, { run, shell, uses }] of steps.entries()) {
+    const asked = shell ?? usual
+    if (run !== null && typeof asked === 'string' && !['bash', 'sh'].includes(asked)) {
+      throw new Error(
+        `Step ${index + 1} of ${of} runs in the shell "${asked}", and a trial has only bash and sh: call ` +
+          'it from bash in a copy of the workflow, or take the step out.',
+      )
+    }
+    if (uses?.startsWith('./')) await lookIntoAction(`Step ${index + 1} of ${of}`, uses, place)
+  }
+}
+
+async function lookIntoAction(user: string, uses: string, place: Place): Promise<void> {
+  const directory = resolve(place.root, uses)
+  const inside = enter(user, uses, directory, place)
+  // The player names a missing one.
+  if (!existsSync(join(directory, 'action.yml'))) return
+  const { runs } = await readAction(directory)
+  if (runs.using === 'composite') await refuseShells(uses, runs.steps, null, inside)
+}
+
+/** GitHub refuses a circle, and the player would go round in it. */
+function enter(user: string, uses: string, file: string, { root, way }: Place): Place {
+  if (way.includes(file))
+    throw new Error(`${user} uses ${uses}, which has led to it: GitHub refuses a circle.`)
+  return { root, way: [...way, file] }
+}
+
+/** The permissions that the jobs with the action lack on GitHub, a sentence each. */
+export function missingPermissions({ name, workflow }: TrialWorkflow): string[] {
+  return workflow.jobs.flatMap(job => {
+    const own = job.steps.find(({ uses }) => uses !== null && isOurs(uses))
+    if (!own || own.with.report === 'off') return []
+    const missing = [
+      ...(own.with['port-client-secret'] === undefined && !has(job, 'id-token', ['write'])
+        ? ['"id-token: write", without which it cannot report through the relay']
+        : []),
+      ...(!has(job, 'actions', ['read', 'write'])
+        ? ['"actions: read", without which Port does not show its steps']
+        : []),
+    ]
+    return missing.map(permission => `Job ${job.id} of ${name} lacks the permission ${permission}.`)
+  })
+}
+
+function has({ permissions }: WorkflowJob, name: string, levels: string[]): boolean {
+  if (permissions === 'write-all') return true
+  if (permissions === 'read-all') return levels.includes('read')
+  if (typeof permissions !== 'object' || permissions === null || Array.isArray(permissions)) return false
+  const given = (permissions as Record<string, Template>)[name]
+  return typeof given === 'string' && levels.includes(given)
+}
+
+/** The outputs of the action that later steps read and that this run did not have, a sentence each. */
+export function missingOutputs({ workflow }: TrialWorkflow, { jobs }: PlayedRun): string[] {
+  return workflow.jobs.flatMap(job => {
+    const own = job.steps.find(({ uses, named }) => named && uses !== null && isOurs(uses))
+    const steps = jobs.filter(({ id }) => id === job.id).flatMap(({ steps }) => steps)
+    const played = steps.find(
+      ({ kind, conclusion, id }) => kind === 'main' && id === own?.id && conclusion === 'success',
+    )
+    if (!own || !played) return []
+    const names = Object.keys(played.outputs)
+    const read = new RegExp(`\\bsteps\\.${own.id}\\.outputs(?:\\.([\\w-]+)|\\['([^']+)'\\])`, 'g')
+    const found = expressionsIn([job.steps, job.outputs, job.env].flat() as unknown as Template).flatMap(
+      expression =>
+        expression.written.flatMap(text =>
+          [...text.matchAll(read)].map(([whole, plain, quoted]) => ({
+            expression,
+            whole,
+            name: (plain ?? quoted)!,
+          })),
+        ),
+    )
+    const known = new Set(names.map(name => name.toLowerCase()))
+    return [...Map.groupBy(found, ({ whole }) => whole).values()].flatMap(([first]) => {
+      const { expression, whole, name } = first!
+      if (known.has(name.toLowerCase())) return []
+      const nearest = nearestName(name, names)
+      const hint = nearest === null ? '' : ` Did you mean ${nearest}?`
+      return [
+        `${expression.place.positionOf(whole)}: ${whole} is not an output in this run, so it is empty.${hint}`,
+      ]
+    })
+  })
+}
+
+function expressionsIn(value: Template): Expression[] {
+  if (value instanceof Expression) return [value]
+  if (Array.isArray(value)) return value.flatMap(expressionsIn)
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(expressionsIn) : []
+}
