@@ -6,13 +6,13 @@ import type { ClientPayload } from '../port/payload.ts'
 import type { LogLine } from '../port/types.ts'
 import { conclude, countedJobs, jobLine, lastUpdate, needLines, stepLine } from './conclusion.ts'
 import { knownSecrets } from './known-secrets.ts'
-import { judgeRun } from './ownership.ts'
+import { checkRun } from './ownership.ts'
 import { type Remaining, readDocuments, readRemaining } from './remaining.ts'
 import { createReporter } from './reporter/direct.ts'
 import { createRelayReporter, type RelayReporter } from './reporter/relay.ts'
 import { QuotaError } from './reporter/relay-request.ts'
 import { isUncertain, type Reporter } from './reporter/reporter.ts'
-import { reportTrouble } from './reporter/warnings.ts'
+import { reportFailure } from './reporter/warnings.ts'
 import { type Inputs, type JobStatus, readInputs } from './runner/inputs.ts'
 import { jobName } from './runner/jobs.ts'
 import { readPayload } from './runner/payload.ts'
@@ -49,7 +49,7 @@ export async function finish(runner: Runner): Promise<void> {
     const workflow = readWorkflow(env)
     // Main has read it.
     const payload = readPayload(inputs.payload, workflow, env)!
-    await reportEnd({ state, inputs, workflow, payload }, remaining, runner)
+    await reportResult({ state, inputs, workflow, payload }, remaining, runner)
   } catch (error) {
     const { message } = error as Error
     const more = isExplained(message) ? '' : help(env, 'port')
@@ -65,11 +65,11 @@ interface Job {
   payload: ClientPayload
 }
 
-async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner): Promise<void> {
+async function reportResult(job: Job, remaining: Promise<Remaining>, runner: Runner): Promise<void> {
   const { state, inputs, workflow, payload } = job
   const { core, env, clock } = runner
   const masks = createMasks()
-  const relay = openRelay(job, runner)
+  const relay = createRelay(job, runner)
   const reporter = createReporter(state.runId, inputs, runner, {
     relay,
     token: state.portToken,
@@ -78,8 +78,8 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   })
   const { githubToken: token, checkRunId } = inputs
   const reading = readSteps(workflow, { token, checkRunId, startedAt: state.startedAt }, runner)
-  const trouble = (error: unknown) => reportTrouble(error, runner, inputs)
-  const whose = await judge(state, reporter, workflow, core, trouble)
+  const failure = (error: unknown) => reportFailure(error, runner, inputs)
+  const whose = await judge(state, reporter, workflow, core, failure)
   if (whose === 'not ours') return
 
   const [read, known, rest] = await Promise.all([
@@ -164,7 +164,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
     await reporter.log(lines)
   } catch (error) {
     const { kind, message } = error as PortError
-    if (SETTLED.includes(kind) || !more) return void trouble(error)
+    if (SETTLED.includes(kind) || !more) return void failure(error)
     const what =
       error instanceof QuotaError
         ? `${countLines(lines.length - error.linesSent)} of the log left out`
@@ -175,7 +175,7 @@ async function reportEnd(job: Job, remaining: Promise<Remaining>, runner: Runner
   }
   // That another job has finished the delivery is no error of this one.
   if (withheld && known.ended) core.notice(WITHHELD_AFTER)
-  if (more) await reporter.update(ending()).catch(trouble)
+  if (more) await reporter.update(ending()).catch(failure)
 }
 
 const NO_ENTITIES = { documents: [], lines: [], problems: [] }
@@ -235,7 +235,7 @@ const lostMeanwhile = (count: number) =>
   `Port may not have received all of the log: its answer to ${countLines(count)} got lost while the job ran.`
 
 /** Under the token of main; where the relay gave none then, this run proves itself now. */
-function openRelay({ state, inputs, payload }: Job, runner: Runner): RelayReporter | null {
+function createRelay({ state, inputs, payload }: Job, runner: Runner): RelayReporter | null {
   if (!state.relay) return null
   const found = findRelay(payload, inputs, runner.env)
   const access = { ...(found ?? state.relay), token: state.relay.token }
@@ -262,18 +262,18 @@ async function judge(
   reporter: Reporter,
   workflow: Workflow,
   core: Runner['core'],
-  trouble: (error: unknown) => unknown,
+  failure: (error: unknown) => unknown,
 ): Promise<'ours' | 'not ours' | 'unknown'> {
   if (state.outlook === 'lost') return 'unknown'
   if (state.checked) return 'ours'
   try {
-    const judged = judgeRun(state.runId, await reporter.read(), workflow.runId)
+    const judged = checkRun(state.runId, await reporter.read(), workflow.runId)
     if (judged.verdict === 'ours') return 'ours'
     core.notice(judged.message)
     return 'not ours'
   } catch (error) {
     // Otherwise main has reported it.
-    if (state.outlook !== 'doubtful') trouble(error)
+    if (state.outlook !== 'doubtful') failure(error)
     return 'unknown'
   }
 }

@@ -12,7 +12,7 @@ export type Verdict =
  * @param runId null where Port was asked through the relay for a delivery without one
  * @param githubRunId of the workflow run that asks; a re-run keeps it
  */
-export function judgeRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
+export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
   if (state.ended) {
     return {
       verdict: 'silent',

@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { followJob, watchEnd } from './progress/follow.ts'
+import { followJob, waitForEnd } from './progress/follow.ts'
 import { type FollowedJob, progressFolder } from './progress/process.ts'
 import { createReporter } from './reporter/direct.ts'
 import { createRelayReporter } from './reporter/relay.ts'
@@ -13,7 +13,7 @@ if (given !== '') {
   const job: FollowedJob = JSON.parse(given)
   const folder = progressFolder(job.files.log)
   const masks = createMasks(job.secrets)
-  const { ended, close } = watchEnd(folder, job.worker)
+  const { ended, close } = waitForEnd(folder, job.worker)
   const fetch = createFetch()
   const runner = { fetch, clock, sleep, core: { setSecret: () => {} } }
   const relay = job.relay && createRelayReporter(job.relay, runner, { budgetMs: 0 })

@@ -99,7 +99,7 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
   const head = readPiece(path, from, Math.min(size - from, PIECE), { rest: size - from <= PIECE })
   const first = head.slice(0, MOST_LINES)
   const end = first.at(-1)?.end ?? from
-  const { lines: last, begin } = readTail(path, Math.max(end, size - PIECE), size)
+  const { lines: last, start: begin } = readTail(path, Math.max(end, size - PIECE), size)
   const gap = begin - end > 0 ? [leftOut(begin - end)] : []
   const lines = [...first, ...last].map(({ text }) => text).toSpliced(first.length, 0, ...gap)
   const taken = takeMasks(lines, line => line)
@@ -133,8 +133,8 @@ function findMasks(path: string, from: number, to: number): string[] {
 const WIDE_COMMAND = Buffer.from('add-mask', 'utf16le')
 
 /** The last lines of the file, none of them from before byte `from`. */
-function readTail(path: string, from: number, size: number): { lines: FileLine[]; begin: number } {
-  if (from >= size) return { lines: [], begin: size }
+function readTail(path: string, from: number, size: number): { lines: FileLine[]; start: number } {
+  if (from >= size) return { lines: [], start: size }
   const bytes = readBytes(path, from, size - from)
   const start = firstLine(path, from, bytes)
   const lines = splitLines(bytes.subarray(start), { rest: true }).map(line => ({
@@ -142,7 +142,7 @@ function readTail(path: string, from: number, size: number): { lines: FileLine[]
     end: from + start + line.end,
   }))
   const before = lines.at(-MOST_LINES - 1)
-  return { lines: lines.slice(-MOST_LINES), begin: before?.end ?? from + start }
+  return { lines: lines.slice(-MOST_LINES), start: before?.end ?? from + start }
 }
 
 const leftOut = (bytes: number) =>

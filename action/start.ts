@@ -4,12 +4,12 @@ import type { PortError, Token } from '../port/client/client.ts'
 import type { ClientPayload } from '../port/payload.ts'
 import type { RunState } from '../port/types.ts'
 import { EMPTY_OUTPUTS, makeOutputs } from './outputs.ts'
-import { judgeRun, reportDuplicate, reportSecondUse } from './ownership.ts'
+import { checkRun, reportDuplicate, reportSecondUse } from './ownership.ts'
 import { type FollowedJob, startProgress } from './progress/process.ts'
 import { createReporter, OIDC, whyNoReport } from './reporter/direct.ts'
 import { createRelayReporter, type RelayReporter } from './reporter/relay.ts'
 import type { Reporter } from './reporter/reporter.ts'
-import { reportTrouble } from './reporter/warnings.ts'
+import { reportFailure } from './reporter/warnings.ts'
 import { type JobFiles, jobFiles } from './runner/files.ts'
 import { type Inputs, readInputs } from './runner/inputs.ts'
 import { jobName } from './runner/jobs.ts'
@@ -76,7 +76,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
     const asked = relay && (await askRelay(sent, relay))
     const { payload, problems } = asked ?? (await complete(sent, readRun, env))
-    const judged = asked?.duplicate && judgeRun(sent.run_id, asked.duplicate, workflow.runId)
+    const judged = asked?.duplicate && checkRun(sent.run_id, asked.duplicate, workflow.runId)
     const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
     const decrypted = decryptInputs(payload, inputs, asked?.secrets, asked?.withheld)
     mask(runner, decrypted.masks)
@@ -243,7 +243,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   /** Leaves to post what it may still do. */
   const leave = (error: unknown): boolean => {
     const again = 'The post step of this job retries.'
-    const outlook = reportTrouble(error, { core, env }, { ...inputs, again })
+    const outlook = reportFailure(error, { core, env }, { ...inputs, again })
     save(outlook === 'settled' ? null : { ...state, ...(outlook !== 'later' && { outlook }) })
     return outlook === 'later'
   }
@@ -324,7 +324,7 @@ function isOurs(
   runner: Pick<Runner, 'core' | 'env'>,
 ): boolean {
   if (!run) return true
-  const judged = judgeRun(runId, run, workflow.runId)
+  const judged = checkRun(runId, run, workflow.runId)
   if (judged.verdict === 'silent') runner.core.notice(judged.message)
   if (judged.verdict === 'duplicate') reportDuplicate(judged.message, inputs, runner)
   return judged.verdict === 'ours'

@@ -13,7 +13,7 @@ const MAX_PARAGRAPH = 2_000
 const MAX_WIDTH = 40
 
 /** What happened in a job. */
-export interface JobEnd {
+export interface JobResult {
   /** How it ended, and before it those of others that count. */
   ends: LogLine[]
   /** Why. */
@@ -29,7 +29,7 @@ export interface JobEnd {
  * Markdown from what happened, for Port's run and GitHub's job: how the job ended, with which inputs, its steps,
  * the link. Its tables are padded, so that they also read well as plain text. Of a secret input it holds the name.
  */
-export function summarize({ ends, problems, payload, steps, url, redact }: JobEnd): string {
+export function summarize({ ends, problems, payload, steps, url, redact }: JobResult): string {
   const { inputs, encrypted, truncated } = payload.port
   const cell = (text: string, options?: { code?: boolean }) => shortCell(redact(text), options)
   const valueCell = (value: Json) =>

@@ -24,11 +24,11 @@ export async function drain(): Promise<number> {
     Array.from({ length: DELIVERIES }, (_, i) => backend.insert(newDelivery(i, now, REPOSITORIES))),
   )
   await backend.close()
-  const begun = performance.now()
+  const started = performance.now()
   await using relay = await startServer('relay/dist/main.js', relayEnvironment(`sqlite:${path}`, github.url))
   while (github.dispatched() < DELIVERIES) {
-    if (performance.now() - begun > LONGEST_MS) throw new Error(`${github.dispatched()} were dispatched`)
+    if (performance.now() - started > LONGEST_MS) throw new Error(`${github.dispatched()} were dispatched`)
     await sleep(20)
   }
-  return (DELIVERIES * 1000) / (performance.now() - begun - relay.startedAfterMs)
+  return (DELIVERIES * 1000) / (performance.now() - started - relay.startedAfterMs)
 }

@@ -18,7 +18,7 @@ const PAUSE_MS = 150
 /** From the sending of a webhook to the arrival of its dispatch at GitHub, and to the answer; milliseconds. */
 export interface Latency {
   dispatch: { p50: number; p99: number }
-  answer: { p50: number; p99: number }
+  response: { p50: number; p99: number }
 }
 
 /** An idle relay, one webhook after the other. */
@@ -33,14 +33,14 @@ export async function latency(database: string | null): Promise<Latency> {
   const socket = connect({ host, port: Number(port), noDelay: true })
   await once(socket, 'connect')
   const dispatches: number[] = []
-  const answers: number[] = []
+  const responses: number[] = []
   const webhooks = signWebhooks(WARM_UP + WEBHOOKS, 0)
   for (let request = takeRequest(webhooks); request !== null; request = takeRequest(webhooks)) {
     const arrival = github.next()
     const sentAt = performance.now()
     socket.write(request)
     const [answer] = await once(socket, 'data')
-    answers.push(performance.now() - sentAt)
+    responses.push(performance.now() - sentAt)
     if (!String(answer).startsWith('HTTP/1.1 202')) throw new Error(`a webhook was answered ${answer}`)
     dispatches.push((await arrival) - sentAt)
     // Not in step with anything that the relay does at an interval.
@@ -51,7 +51,7 @@ export async function latency(database: string | null): Promise<Latency> {
     const measured = all.slice(WARM_UP)
     return { p50: percentile(measured, 50), p99: percentile(measured, 99) }
   }
-  return { dispatch: of(dispatches), answer: of(answers) }
+  return { dispatch: of(dispatches), response: of(responses) }
 }
 
 /** GitHub as far as a dispatch needs it: accepts every one, and shows no workflow runs. */

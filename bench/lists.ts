@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import pino from 'pino'
 import { readConfig } from '../relay/config/config.ts'
-import { openRelay } from '../relay/relay.ts'
+import { createRelay } from '../relay/relay.ts'
 import type { Backend } from '../relay/store/database.ts'
 import { openBackend } from '../relay/store/open.ts'
 import { relayEnvironment } from './relay-environment.ts'
@@ -24,7 +24,7 @@ export async function lists(
   const config = readConfig({ ...relayEnvironment(database), RELAY_ADMIN_TOKEN: TOKEN })
   await fill(await openBackend(config.database), amount)
   await settle()
-  const relay = await openRelay(config, pino({ level: 'silent' }))
+  const relay = await createRelay(config, pino({ level: 'silent' }))
   const url = `http://127.0.0.1:${relay.port}`
   try {
     const form = new URLSearchParams({ token: TOKEN })
@@ -53,9 +53,9 @@ export async function lists(
       const each: number[] = []
       for (let i = 0; i < ROUNDS; i++) {
         const began = performance.now()
-        const answer = await fetch(url + path, { headers })
-        await answer.arrayBuffer()
-        if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`)
+        const response = await fetch(url + path, { headers })
+        await response.arrayBuffer()
+        if (!response.ok) throw new Error(`${path} was answered with ${response.status}`)
         each.push(performance.now() - began)
       }
       times[name] = spread(each).median

@@ -13,7 +13,7 @@ const SETTINGS = ['--max-semi-space-size=16']
 
 /** Starts a server that prints a JSON line with its `port`, as deploy/Dockerfile starts the relay. */
 export async function startServer(file: string, env: Record<string, string> = {}): Promise<Server> {
-  const begun = performance.now()
+  const started = performance.now()
   const child = spawn(process.execPath, [...SETTINGS, file], {
     env: { PATH: process.env.PATH, MALLOC_ARENA_MAX: '2', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -22,7 +22,7 @@ export async function startServer(file: string, env: Record<string, string> = {}
     const { port } = JSON.parse(line) as { port?: number }
     if (!port) continue
     child.stdout?.resume()
-    const startedAfterMs = performance.now() - begun
+    const startedAfterMs = performance.now() - started
     const stop = () => stopServer({ child })
     return { url: `http://127.0.0.1:${port}`, child, startedAfterMs, [Symbol.asyncDispose]: stop }
   }

@@ -77,8 +77,8 @@ export function render(results: Results): string {
     const of = ({ p50, p99 }: { p50: number; p99: number }) => [p50.toFixed(1), p99.toFixed(1)]
     part('Idle relay: milliseconds from a webhook', [
       ['store', 'to its answer p50', 'p99', 'to its dispatch p50', 'p99', ''],
-      ['SQLite', ...of(latency.sqlite.answer), ...of(latency.sqlite.dispatch), 'p50 ≤ 4, p99 ≤ 10'],
-      ['PostgreSQL', ...of(latency.postgres.answer), ...of(latency.postgres.dispatch), ''],
+      ['SQLite', ...of(latency.sqlite.response), ...of(latency.sqlite.dispatch), 'p50 ≤ 4, p99 ≤ 10'],
+      ['PostgreSQL', ...of(latency.postgres.response), ...of(latency.postgres.dispatch), ''],
     ])
   }
   if (drain !== undefined)

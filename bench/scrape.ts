@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
 import { readConfig } from '../relay/config/config.ts'
-import { openRelay } from '../relay/relay.ts'
+import { createRelay } from '../relay/relay.ts'
 import type { Backend } from '../relay/store/database.ts'
 import { openBackend } from '../relay/store/open.ts'
 import { relayEnvironment } from './relay-environment.ts'
@@ -24,7 +24,7 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
   await fill(backend)
   await backend.close()
   await settle()
-  const relay = await openRelay(config, pino({ level: 'silent' }))
+  const relay = await createRelay(config, pino({ level: 'silent' }))
   const times: number[] = []
   try {
     // What a database has just been filled with is not in its memory yet.
@@ -43,8 +43,8 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
 /** @returns whether the answer has the series of the database */
 async function scrape(port: number): Promise<boolean> {
   const headers = { authorization: `Bearer ${TOKEN}` }
-  const answer = await fetch(`http://127.0.0.1:${port}/metrics`, { headers })
-  return (await answer.text()).includes('port_relay_deliveries{state="failed"} 10000')
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`, { headers })
+  return (await response.text()).includes('port_relay_deliveries{state="failed"} 10000')
 }
 
 /** GitHub is away: of each repository the oldest delivery is retried, and the others wait behind it. */

@@ -44,14 +44,14 @@ const relay = await startServer('relay/dist/main.js', {
   ...environment,
   RELAY_ALLOWED_REPOSITORIES: 'acme/*',
 })
-const answers = { accepted: 0, duplicates: 0, refused: 0 }
+const responses = { accepted: 0, duplicates: 0, refused: 0 }
 let webhooks: Webhooks = signWebhooks(20_000, 0)
 
 try {
   const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, open))
-  const begun = performance.now()
+  const started = performance.now()
   await sendFor(sockets, MAXIMUM_S, Number.POSITIVE_INFINITY)
-  const maximum = (answers.accepted * 1000) / (performance.now() - begun)
+  const maximum = (responses.accepted * 1000) / (performance.now() - started)
   const rate = maximum / 2
   console.log(`${values.store}: ${maximum.toFixed(0)} a second at most, ${rate.toFixed(0)} for ${seconds} s`)
   for (let i = 0; i <= SAMPLES; i++) {
@@ -67,10 +67,10 @@ try {
   await backend.close()
   const states = Object.fromEntries(rows.map(({ state, amount }) => [String(state), Number(amount)]))
   const stored = Object.values(states).reduce((sum, amount) => sum + amount, 0)
-  const whole = answers.accepted === stored && answers.refused === 0
+  const whole = responses.accepted === stored && responses.refused === 0
   console.log(
-    `received ${answers.accepted + answers.duplicates} = ${answers.duplicates} duplicates + ${JSON.stringify(states)}; ` +
-      `${answers.refused} refused, ${github.dispatched()} dispatches at GitHub: ${whole ? 'nothing lost' : 'THESE DIFFER'}`,
+    `received ${responses.accepted + responses.duplicates} = ${responses.duplicates} duplicates + ${JSON.stringify(states)}; ` +
+      `${responses.refused} refused, ${github.dispatched()} dispatches at GitHub: ${whole ? 'nothing lost' : 'THESE DIFFER'}`,
   )
   if (!whole) process.exitCode = 1
 } finally {
@@ -85,7 +85,7 @@ function show(sample: number, server: Server): void {
   const at = ((sample * seconds) / SAMPLES).toFixed(0).padStart(5)
   console.log(
     `${at} s  memory ${now.toFixed(0)} MB (peak ${peak.toFixed(0)})  ${handles} handles  log ${(log / 1e6).toFixed(0)} MB  ` +
-      `${answers.accepted} accepted, ${github.dispatched()} dispatched`,
+      `${responses.accepted} accepted, ${github.dispatched()} dispatched`,
   )
 }
 
@@ -98,14 +98,14 @@ async function open(): Promise<Socket> {
 
 /** Each connection sends one after the other, at its share of the rate. */
 async function sendFor(sockets: Socket[], duration: number, rate: number): Promise<void> {
-  const begun = performance.now()
+  const started = performance.now()
   const pause = (CONNECTIONS * 1000) / rate
   await Promise.all(
     sockets.map(async (socket, s) => {
       for (let i = 0; ; i++) {
-        const due = begun + (i + s / CONNECTIONS) * pause
+        const due = started + (i + s / CONNECTIONS) * pause
         const now = performance.now()
-        if (Math.max(now, due) - begun > duration * 1000) return
+        if (Math.max(now, due) - started > duration * 1000) return
         if (due > now + 1) await sleep(due - now)
         const request = next()
         await send(socket, request)
@@ -125,9 +125,9 @@ function next(): string {
 
 async function send(socket: Socket, request: string): Promise<void> {
   socket.write(request)
-  const [answer] = await once(socket, 'data')
-  const status = String(answer).slice(9, 12)
-  if (status === '202') answers.accepted++
-  else if (status === '200') answers.duplicates++
-  else answers.refused++
+  const [response] = await once(socket, 'data')
+  const status = String(response).slice(9, 12)
+  if (status === '202') responses.accepted++
+  else if (status === '200') responses.duplicates++
+  else responses.refused++
 }

@@ -40,7 +40,7 @@ export async function starts(): Promise<Starts> {
         run: { id: run.id },
         action: { identifier: 'deploy' },
       })
-      const played = await playWorkflow({
+      const simulated = await playWorkflow({
         yaml: workflow(port.url),
         event: {
           name: 'repository_dispatch',
@@ -55,7 +55,7 @@ export async function starts(): Promise<Starts> {
         repositoryRoot: join(import.meta.dirname, '..'),
         secrets: { ID: port.clientId, SECRET: port.clientSecret },
       })
-      const steps = played.jobs[0]?.steps ?? []
+      const steps = simulated.jobs[0]?.steps ?? []
       const took = (name: string) => steps.find(step => step.name === name)?.durationMs ?? Number.NaN
       rounds.push({
         emptyNode: took('empty'),
@@ -82,9 +82,9 @@ export async function starts(): Promise<Starts> {
 
 /** Without a job on its input, a progress reporter ends as soon as it is loaded. */
 function timeOf(file: string): number {
-  const begun = performance.now()
+  const started = performance.now()
   spawnSync(process.execPath, [file], { input: '' })
-  return performance.now() - begun
+  return performance.now() - started
 }
 
 /** The smallest bundle of an action: it only loads `@actions/core`. */

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonObject } from '../port/types.ts'
 import { send } from '../test/support/send.ts'
 import type { PortRun } from '../tools/simulator/port/port.ts'
-import type { Stage } from './open-stage.ts'
+import type { System } from './open-stage.ts'
 import { renderBody } from './render-body.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -18,7 +18,7 @@ const LIMIT_MS = 20_000
  */
 export async function cancelInPort(
   run: PortRun,
-  { port, github, relay }: Stage,
+  { port, github, relay }: System,
   timeline: Timeline,
   signal: AbortSignal,
 ): Promise<void> {
@@ -39,11 +39,12 @@ export async function cancelInPort(
   const { method, url, body } = invocationMethod
   const path = new URL(url).pathname
   note('Port', run.id, `runs the automation “${title}”:\n${method} ${path}, signed with the client secret`)
-  const answer = await send(relay.url, {
+  const response = await send(relay.url, {
     ...{ path, method, body: renderBody(body, context(run)), secret: port.clientSecret },
   })
-  const delivery = String(answer.body.delivery ?? '').slice(0, 18)
-  if (answer.status !== 202) throw new Error(`The relay answered ${answer.status}: ${answer.body.detail}`)
+  const delivery = String(response.body.delivery ?? '').slice(0, 18)
+  if (response.status !== 202)
+    throw new Error(`The relay answered ${response.status}: ${response.body.detail}`)
   note('relay', delivery, 'verifies the signature, cancels the delivery, answers 202')
 
   const isCancelled = ({ runId }: { runId: number }) => runId === github.workflowDispatches.at(-1)?.runId

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { acts } from './acts.ts'
-import { openStage, REPOSITORY } from './open-stage.ts'
+import { REPOSITORY, startSystem } from './open-stage.ts'
 import { playAct } from './play-act.ts'
 import type { LogLine } from './start-relay.ts'
 import { createTimeline } from './timeline.ts'
@@ -17,7 +17,7 @@ const USAGE = `npm run demo [-- [--oidc] [--relay NAME=VALUE …]]
                        npm run demo -- --relay PORT_CLIENT_SECRET=wrong`
 
 const BINDINGS: Record<string, (run: number) => string> = {
-  answer: run => `binds run ${run}, which GitHub's answer names`,
+  response: run => `binds run ${run}, which GitHub's answer names`,
   report: run => `verifies GitHub's OIDC token of run ${run}, accepts its reports`,
   port: run => `binds run ${run}, which Port's run names`,
   title: run => `binds run ${run}, whose title has the id of Port's run`,
@@ -32,34 +32,34 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 const timeline = createTimeline(process.stdout)
 try {
-  process.exitCode = (await play()) ? 0 : 1
+  process.exitCode = (await simulate()) ? 0 : 1
 } catch (error) {
   const { message } = interrupted.signal.aborted ? interrupted.signal.reason : (error as Error)
   timeline.print(['', message])
   process.exitCode = 1
 }
 
-async function play(): Promise<boolean> {
-  const stage = await openStage({ oidc, settings, onLog })
+async function simulate(): Promise<boolean> {
+  const system = await startSystem({ oidc, settings, onLog })
   const problems: string[] = []
   try {
     timeline.print([
       'From Port to GitHub and back, on this machine',
       '',
-      `  Port    ${stage.port.url}  a stand-in for Port's API`,
-      `  relay   ${stage.relay.url}  relay/main.ts, process ${stage.relay.pid}, SQLite in ${stage.folder}`,
-      `  GitHub  ${stage.github.url}  a stand-in for GitHub's API, with the repository ${REPOSITORY}`,
-      `  runner  ${stage.workflows.deploy} and ${stage.workflows.release},`,
+      `  Port    ${system.port.url}  a stand-in for Port's API`,
+      `  relay   ${system.relay.url}  relay/main.ts, process ${system.relay.pid}, SQLite in ${system.folder}`,
+      `  GitHub  ${system.github.url}  a stand-in for GitHub's API, with the repository ${REPOSITORY}`,
+      `  runner  ${system.workflows.deploy} and ${system.workflows.release},`,
       '          with the built action, action/dist',
       oidc
         ? '          It has no secret of Port: it reports through the relay, authenticated by OIDC'
         : "          It reports directly to Port, with the organisation's client secret",
     ])
     for (const act of acts) {
-      problems.push(...(await playAct(act, stage, timeline, interrupted.signal)))
+      problems.push(...(await playAct(act, system, timeline, interrupted.signal)))
     }
   } finally {
-    await stage.close()
+    await system.close()
   }
   const verdict =
     problems.length === 0

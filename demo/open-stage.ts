@@ -12,7 +12,7 @@ import { type LogLine, type Relay, startRelay } from './start-relay.ts'
 export const REPOSITORY = 'acme/shop'
 
 /** Everything that the loop runs through. */
-export interface Stage {
+export interface System {
   port: PortApi
   github: GitHubApi
   /** GitHub's issuer of OIDC tokens; null where the workflow reports directly to Port, with a secret. */
@@ -45,7 +45,7 @@ export interface StageOptions {
   entry?: string
 }
 
-export async function openStage({ oidc, settings, onLog, entry }: StageOptions): Promise<Stage> {
+export async function startSystem({ oidc, settings, onLog, entry }: StageOptions): Promise<System> {
   const bound = new Set<string>()
   const workflows = {
     deploy: `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`,
@@ -105,7 +105,7 @@ export async function openStage({ oidc, settings, onLog, entry }: StageOptions):
     if (code !== 0) throw new Error(`The relay did not stop cleanly: exit code ${code}.`)
   }
   try {
-    const stage: Stage = {
+    const system: System = {
       port,
       github,
       issuer,
@@ -116,14 +116,14 @@ export async function openStage({ oidc, settings, onLog, entry }: StageOptions):
       relay: await start(),
       folder,
       async restartRelay(variables) {
-        await stop(stage.relay)
-        stage.relay = await start(variables)
+        await stop(system.relay)
+        system.relay = await start(variables)
       },
       async close() {
-        await stop(stage.relay).finally(clear)
+        await stop(system.relay).finally(clear)
       },
     }
-    return stage
+    return system
   } catch (error) {
     await clear()
     throw error

@@ -6,7 +6,7 @@ import { send } from '../test/support/send.ts'
 import type { PortRun } from '../tools/simulator/port/port.ts'
 import type { Act } from './acts.ts'
 import { cancelInPort } from './cancel-in-port.ts'
-import type { Stage } from './open-stage.ts'
+import type { System } from './open-stage.ts'
 import { playDispatch } from './play-dispatch.ts'
 import { renderBody } from './render-body.ts'
 import type { Timeline } from './timeline.ts'
@@ -31,13 +31,13 @@ interface Definition {
  */
 export async function playAct(
   act: Act,
-  stage: Stage,
+  system: System,
   timeline: Timeline,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const { port } = stage
-  if (act.relay) await stage.restartRelay(act.relay)
-  timeline.begin(act.title)
+  const { port } = system
+  if (act.relay) await system.restartRelay(act.relay)
+  timeline.start(act.title)
   const definition = JSON.parse(await readFile(join(EXAMPLES, act.action), 'utf8')) as Definition
   const { method } = definition.invocationMethod
   const run = port.createRun({ action: definition.identifier, properties: act.inputs })
@@ -46,31 +46,31 @@ export async function playAct(
 
   if (act.relay) {
     const variables = Object.entries(act.relay).map(([name, value]) => `${name}=${value}`)
-    note('relay', `process ${stage.relay.pid}`, `starts again with ${variables.join(' ')}`)
+    note('relay', `process ${system.relay.pid}`, `starts again with ${variables.join(' ')}`)
   }
   const stopWatching = watchPort(port, run.id, timeline)
-  const playing = playDispatch(stage, timeline, signal, !act.isCancelled)
+  const playing = playDispatch(system, timeline, signal, !act.isCancelled)
   try {
     const inputs = Object.entries(act.inputs).map(([name, value]) => `${name} ${value}`)
     note('Port', run.id, `Ada Lovelace runs “${definition.title}”:\n${inputs.join(', ')}`)
     const body = renderBody(definition.invocationMethod.body, context(definition, run))
     const path = addressOf(definition, act)
     note('Port', run.id, `sends the webhook, ${method} ${path}, signed with the client secret`)
-    const { status, body: answer } = await send(stage.relay.url, {
+    const { status, body: response } = await send(system.relay.url, {
       path,
       method,
       body,
       secret: port.clientSecret,
     })
-    const delivery = String(answer.delivery ?? '').slice(0, 18)
+    const delivery = String(response.delivery ?? '').slice(0, 18)
     if (status !== 202) {
-      note('relay', delivery, `✗ refuses the webhook with ${status}:\n${answer.detail}`)
-      return [`${act.title}: the relay answered ${status}: ${answer.detail}`]
+      note('relay', delivery, `✗ refuses the webhook with ${status}:\n${response.detail}`)
+      return [`${act.title}: the relay answered ${status}: ${response.detail}`]
     }
     note('relay', delivery, 'verifies the signature, persists the delivery, answers 202')
-    if (act.isCancelled) await cancelInPort(run, stage, timeline, signal)
+    if (act.isCancelled) await cancelInPort(run, system, timeline, signal)
     const isOver = () =>
-      run.status !== 'IN_PROGRESS' && (act.startsNothing || stage.bound.has(String(answer.delivery)))
+      run.status !== 'IN_PROGRESS' && (act.startsNothing || system.bound.has(String(response.delivery)))
     await waitFor(isOver, signal)
     return judge(act, run)
   } finally {

@@ -5,7 +5,7 @@ import { sendRunWebhook } from '../test/support/run-webhook.ts'
 import type { GitHubRun } from '../tools/simulator/github/github.ts'
 import type { PlayedStep, PlayOptions } from '../tools/simulator/runner/types.ts'
 import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
-import { REPOSITORY, type Stage } from './open-stage.ts'
+import { REPOSITORY, type System } from './open-stage.ts'
 import type { Timeline } from './timeline.ts'
 
 /** GitHub takes some seconds to find a runner; this is a little of that. */
@@ -33,25 +33,25 @@ interface Started {
  * @returns `end`, which waits for what was started; it throws where a workflow could not be played
  */
 export function playDispatch(
-  stage: Stage,
+  system: System,
   timeline: Timeline,
   signal: AbortSignal,
   hasRunner: boolean,
 ): { end(): Promise<void> } {
-  const { github, issuer, port, repositoryId, workflows } = stage
+  const { github, issuer, port, repositoryId, workflows } = system
   const started: Promise<unknown>[] = []
   const note = (id: string, what: string, at = Date.now()) => timeline.add({ at, who: 'GitHub', id, what })
-  const announce = (run: GitHubRun) =>
-    sendRunWebhook(stage.relay.url, run, { github, secret: stage.webhookSecret })
+  const notifyWaiting = (run: GitHubRun) =>
+    sendRunWebhook(system.relay.url, run, { github, secret: system.webhookSecret })
 
-  async function play({ id, file, name, event, ref, findRun }: Started): Promise<void> {
+  async function simulate({ id, file, name, event, ref, findRun }: Started): Promise<void> {
     await sleep(START_MS, undefined, { signal })
     const run = findRun()
     if (!run)
       return note(id, `starts nothing: no workflow in ${REPOSITORY} listens to “${event.payload.event_type}”`)
     const { id: runId } = run
     github.setRun(runId, { status: 'in_progress' })
-    await announce(run)
+    await notifyWaiting(run)
     let isSeen = false
     await playWorkflow({
       file: name,
@@ -83,14 +83,14 @@ export function playDispatch(
         timeline.add({ at: Date.now(), who: 'runner', id: `step ${step.number}`, what: outcomeOf(step) })
       },
     })
-    await announce(run)
+    await notifyWaiting(run)
   }
   function start(what: Started): void {
     if (!hasRunner) {
       note(what.id, `queues ${what.name}: no runner is free`)
       return
     }
-    const playing = play(what)
+    const playing = simulate(what)
     // Whatever goes wrong shows in end().
     playing.catch(() => {})
     started.push(playing)

@@ -23,14 +23,14 @@ export function renderBody(template: Json, context: JsonObject): Json {
 
 function renderText(text: string, context: JsonObject): Json {
   const [, whole] = /^\{\{([^{}]*)\}\}$/.exec(text) ?? []
-  if (whole !== undefined) return look(whole, context)
+  if (whole !== undefined) return poll(whole, context)
   return text.replace(/\{\{([^{}]*)\}\}/g, (_, expression: string) => {
-    const value = look(expression, context)
+    const value = poll(expression, context)
     return typeof value === 'string' ? value : JSON.stringify(value)
   })
 }
 
-function look(expression: string, context: JsonObject): Json {
+function poll(expression: string, context: JsonObject): Json {
   const path = expression.trim()
   if (!/^\.$|^(\.\w+)+$/.test(path)) throw new Error(`"{{ ${path} }}" is more than a path.`)
   return path

@@ -13,7 +13,7 @@ interface Entry {
 
 export interface Timeline {
   /** A new act, whose time begins now. */
-  begin(title: string): void
+  start(title: string): void
   add(entry: Entry): void
   /** Lines of their own, below everything that has happened. */
   print(lines: string[]): void
@@ -46,7 +46,7 @@ export function createTimeline(stream: NodeJS.WriteStream): Timeline {
   setInterval(() => flush(Date.now() - ORDER_MS), 50).unref()
 
   return {
-    begin(title) {
+    start(title) {
       flush(Number.POSITIVE_INFINITY)
       for (const text of ['', style('bold', title), '']) line(text)
       start = Date.now()

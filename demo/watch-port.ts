@@ -8,7 +8,7 @@ const OFTEN_MS = 20
 export function watchPort(port: PortApi, runId: string, timeline: Timeline): () => void {
   let seen = port.requests.length
   const path = `/v1/actions/runs/${runId}`
-  const look = (answeredOnly: boolean) => {
+  const poll = (answeredOnly: boolean) => {
     for (const { at, method, path: asked, body, status } of port.requests.slice(seen)) {
       if (status === undefined && answeredOnly) return
       seen += 1
@@ -18,10 +18,10 @@ export function watchPort(port: PortApi, runId: string, timeline: Timeline): () 
       timeline.add({ at, who: 'Port', id: runId, what })
     }
   }
-  const timer = setInterval(() => look(true), OFTEN_MS)
+  const timer = setInterval(() => poll(true), OFTEN_MS)
   return () => {
     clearInterval(timer)
-    look(false)
+    poll(false)
   }
 }
 

@@ -18,7 +18,7 @@ const QUIET_MS = 1_500
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
 /** Left for the answer. */
-const ANSWER_MS = 1_000
+const RESPONSE_MS = 1_000
 /** The relay of the last invocation is used again for so long. */
 const KEEP_MS = 10_000
 /** Between invocations AWS freezes the process; a clock that stood still meanwhile shows it. */
@@ -59,19 +59,19 @@ export function createHandler(
     const request = isRequest(event) ? event : null
     const workers = request && methodOf(request) === 'GET' ? [] : relay.startWorkers()
     const stepMs = request ? REQUEST_STEP_MS : SCHEDULE_STEP_MS
-    let answer: APIGatewayProxyResult | undefined
+    let response: APIGatewayProxyResult | undefined
     try {
-      if (request) answer = await handle(relay.app)(withoutStage(request), context as LambdaContext)
+      if (request) response = await handle(relay.app)(withoutStage(request), context as LambdaContext)
       else for (const worker of workers) worker.runNow()
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
       // The sender of another request waits for the answer.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
-      const until = Math.min(performance.now() + workMs, endsAt - ANSWER_MS - stepMs)
+      const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
       // A refused request brings no work, and anybody can send one.
-      if (!answer || answer.statusCode < 400) await untilIdle(workers, quietMs, until)
+      if (!response || response.statusCode < 400) await untilIdle(workers, quietMs, until)
     } finally {
       const allStopped = Promise.all(workers.map(worker => worker.stop()))
-      const patienceMs = Math.min(stepMs, endsAt - ANSWER_MS - performance.now())
+      const patienceMs = Math.min(stepMs, endsAt - RESPONSE_MS - performance.now())
       if (await isInTime(allStopped, patienceMs)) {
         await relay.flush().catch(() => {})
         kept = { relay, at: performance.now(), wallAt: Date.now() }
@@ -80,7 +80,7 @@ export function createHandler(
         void allStopped.then(() => relay.close()).catch(() => {})
       }
     }
-    return answer
+    return response
   }
 
   return async (event, context) => {

@@ -15,8 +15,8 @@ function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { type: typeof error }
   const { name, message, stack = '', cause } = error
   const { code, status, request, response } = error as { [name: string]: unknown } & Error
-  const isAnswered = request !== undefined || response !== undefined
-  const shown = isAnswered ? `the answer was ${status}` : message
+  const isResponse = request !== undefined || response !== undefined
+  const shown = isResponse ? `the answer was ${status}` : message
   return {
     type: name,
     message: shown.slice(0, LONGEST),
@@ -36,27 +36,27 @@ export type LogDestination = Pick<Destination, 'flush' | 'flushSync'> & { write(
  * Hands on the lines of one turn of the event loop together: with each line, a destination of pino measures up to 16 KB of
  * those that wait, which under load costs more than making the line. Where they are too many, those of a turn are dropped.
  */
-export function byTurn(destination: Destination): LogDestination {
+export function batchedByTurn(destination: Destination): LogDestination {
   let lines: string[] = []
-  const handOn = () => {
+  const passOn = () => {
     if (lines.length === 0) return
     const text = lines.join('')
     lines = []
     destination.write(text)
   }
   // Before pino's own, which writes what the destination holds.
-  process.prependListener('exit', handOn)
+  process.prependListener('exit', passOn)
   return {
     write(line) {
-      if (lines.length === 0) setImmediate(handOn)
+      if (lines.length === 0) setImmediate(passOn)
       lines.push(line)
     },
     flush(done) {
-      handOn()
+      passOn()
       destination.flush(done)
     },
     flushSync() {
-      handOn()
+      passOn()
       destination.flushSync()
     },
   }
@@ -68,7 +68,7 @@ type Write = (fields: object, message: string) => void
  * The log for trouble that repeats itself: Port or the database is unavailable, GitHub limits the relay or rejects its
  * credential.
  */
-export interface Trouble extends Record<'warn' | 'error', Write> {
+export interface ThrottledLog extends Record<'warn' | 'error', Write> {
   /** Writes what was counted and has no line yet. */
   flush(): void
 }
@@ -80,7 +80,7 @@ const MINUTE_MS = 60_000
  * its last time, and `count`, how many times it occurred since the line before. Sentences are fixed: what varies is a
  * field.
  */
-export function createTrouble(log: Record<'warn' | 'error', Write>, everyMs = MINUTE_MS): Trouble {
+export function createThrottledLog(log: Record<'warn' | 'error', Write>, everyMs = MINUTE_MS): ThrottledLog {
   const lasting = new Map<string, { level: 'warn' | 'error'; fields: object; count: number }>()
 
   function note(level: 'warn' | 'error', fields: object, message: string): void {

@@ -11,17 +11,17 @@ import { createAdmin } from './admin/routes.ts'
 import type { Config } from './config/config.ts'
 import { matcher } from './config/routes.ts'
 import { createGitHub } from './github/client.ts'
-import { createRateLimitGate } from './github/rate-limit-pause.ts'
+import { createRateLimitPauses } from './github/rate-limit-pause.ts'
 import { createApp } from './http/app.ts'
-import { fetchBounded } from './http/outgoing.ts'
-import { type AnswerOutcome, answerOutcome } from './http/problem.ts'
+import { fetchLimited } from './http/outgoing.ts'
+import { type ResponseOutcome, responseOutcome } from './http/problem.ts'
 import { createRelayServer } from './http/server.ts'
 import { createGitHubWebhook } from './intake/github-webhook.ts'
-import { createTrouble, type Trouble } from './log.ts'
+import { createThrottledLog, type ThrottledLog } from './log.ts'
 import { createReports } from './reports/routes.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
-import { createFindNamed, createFindOwners } from './workers/find-runs.ts'
+import { createFindByTitle, createFindOwners } from './workers/find-runs.ts'
 import { PORT_TIMEOUT_MS } from './workers/outbox.ts'
 import type { Worker } from './workers/worker.ts'
 import { createEngine, startWorkers } from './workers/workers.ts'
@@ -44,7 +44,7 @@ export interface Relay {
 /** A relay that does not listen yet. */
 export interface AssembledRelay {
   app: Hono
-  trouble: Trouble
+  failure: ThrottledLog
   /** Starts everything that advances deliveries. */
   startWorkers(): Worker[]
   /** Records what was counted. */
@@ -69,27 +69,27 @@ export async function assembleRelay(
   const tally = createTally(await opening, log)
   const { store } = tally
   const { clock } = store
-  const trouble = createTrouble(log)
+  const failure = createThrottledLog(log)
   const metrics = createMetrics()
-  const gate = createRateLimitGate(config.github.auth, clock, (closed, cause) => {
+  const pauses = createRateLimitPauses(config.github.auth, clock, (closed, cause) => {
     const { reason, closedUntil } = closed
     const fields = { reason, until: new Date(closedUntil).toISOString() }
-    if (cause === 'limit') trouble.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
-    else trouble.error(fields, "GitHub rejects the relay's credential: deliveries wait")
+    if (cause === 'limit') failure.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
+    else failure.error(fields, "GitHub rejects the relay's credential: deliveries wait")
     store
-      .closeGate(closed)
-      .catch(error => trouble.error({ err: error }, 'a closed gate could not be persisted'))
+      .closePauses(closed)
+      .catch(error => failure.error({ err: error }, 'a closed gate could not be persisted'))
   })
-  gate.learn(await store.closedGates(clock()))
+  pauses.learn(await store.closedPauses(clock()))
   const isAllowed = matcher(config.targets.allowed)
-  const secrets = [...config.organisations.flatMap(each => each.secrets), config.adminToken ?? '']
-  const github = createGitHub(config.github, clock, gate, {
+  const secrets = [...config.organizations.flatMap(each => each.secrets), config.adminToken ?? '']
+  const github = createGitHub(config.github, clock, pauses, {
     ...{ isAllowed, secrets },
-    onAnswer: answer => metrics.request('github', answerOutcome(answer)),
+    onResponse: response => metrics.request('github', responseOutcome(response)),
   })
-  const portAnswers = observePort(outcome => metrics.request('port', outcome))
+  const portResponses = observePort(outcome => metrics.request('port', outcome))
   const clients = new Map(
-    config.organisations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
+    config.organizations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
       const { apiUrl } = config.port
       const options = {
         apiUrl,
@@ -98,19 +98,19 @@ export async function assembleRelay(
         timeoutMs: PORT_TIMEOUT_MS,
         readNodeRuns: true,
         clock,
-        fetch: portAnswers.fetchFor(id),
+        fetch: portResponses.fetchFor(id),
       }
       return clientId === null ? [] : [[id, createPortClient(options)] as const]
     }),
   )
   const { startTimeout, runTimeout, publicUrl } = config
   const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
-  const organisations = config.organisations.map(({ id }) => id)
-  const findNamed = createFindNamed(store, organisations)
+  const organizations = config.organizations.map(({ id }) => id)
+  const findByTitle = createFindByTitle(store, organizations)
   const clockOffset = () => github.clockOffset() ?? 0
-  const findOwners = createFindOwners({ store, findNamed, organisations, clockOffset, startTimeout })
+  const findOwners = createFindOwners({ store, findByTitle, organizations, clockOffset, startTimeout })
   const engine = createEngine({
-    ...{ store, github, gate, clients, findOwners, policy, publicUrl, log },
+    ...{ store, github, pauses, clients, findOwners, policy, publicUrl, log },
     onTransition(before, applied, now) {
       metrics.transition(before, applied, now)
       tally.transition(applied)
@@ -120,42 +120,52 @@ export async function assembleRelay(
   const { apply, port } = engine
   const portSide = {
     pausedUntil: port.pausedUntil,
-    isAccepted: portAnswers.isAccepted,
+    isAccepted: portResponses.isAccepted,
   }
   const roles = createRoles(config)
   const app = createApp({
-    ...{ config, store, apply, log, trouble, metrics },
+    ...{ config, store, apply, log, failure, metrics },
     clock: Date.now,
-    reports: createReports({ config, store, github, apply, port, findNamed, clock: Date.now, log, trouble }),
-    giveReadiness: createReadiness({
-      ...{ store, github, gate, clients, trouble },
-      isPortAccepted: portAnswers.isAccepted,
+    reports: createReports({
+      config,
+      store,
+      github,
+      apply,
+      port,
+      findByTitle,
+      clock: Date.now,
+      log,
+      failure,
     }),
-    giveMetrics: createMetricsRoute({
-      ...{ metrics, store, github, gate, trouble },
+    readinessRoute: createReadiness({
+      ...{ store, github, pauses, clients, failure },
+      isPortAccepted: portResponses.isAccepted,
+    }),
+    metricsRoute: createMetricsRoute({
+      ...{ metrics, store, github, pauses, failure },
       roles,
       port: portSide,
       clock: Date.now,
     }),
-    admin: createAdmin({ config, roles, store, apply, port, portSide, github, gate, clock: Date.now, log }),
+    admin: createAdmin({ config, roles, store, apply, port, portSide, github, pauses, clock: Date.now, log }),
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
-      ...{ store, apply, findOwners, trouble },
+      ...{ store, apply, findOwners, failure },
       clockOffset: github.clockOffset,
       startTimeout,
     }),
     stopping,
   })
   return {
-    ...{ app, trouble },
-    startWorkers: () => startWorkers({ config, store, github, engine, gate, log, trouble }),
+    ...{ app, failure },
+    startWorkers: () => startWorkers({ config, store, github, engine, pauses, log, failure }),
     async flush() {
-      trouble.flush()
+      failure.flush()
       await tally.flush()
     },
     async close() {
-      trouble.flush()
+      failure.flush()
       await tally.stop()
       await store.close()
     },
@@ -168,9 +178,14 @@ export async function assembleRelay(
  * @param opening the store, where its opening has begun
  * @throws Error with a sentence where the database cannot be opened or the address is taken
  */
-export async function openRelay(config: Config, log: Logger, opening?: Promise<Store>): Promise<Relay> {
+export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>): Promise<Relay> {
   const stopping = new AbortController()
-  const { app, trouble, startWorkers, close } = await assembleRelay(config, log, stopping.signal, opening)
+  const {
+    app,
+    failure: trouble,
+    startWorkers,
+    close,
+  } = await assembleRelay(config, log, stopping.signal, opening)
   const { host, port: listenPort } = config.listen
   const server = createRelayServer(app.fetch, (status, reason, address) =>
     trouble.warn({ status, reason, address }, 'a request that cannot be read was refused'),
@@ -213,7 +228,7 @@ export async function openRelay(config: Config, log: Logger, opening?: Promise<S
  * first steps of the workers take long ones. Where nobody has waited, it takes one look.
  */
 async function whenCalm(): Promise<void> {
-  for (let look = 0; look < LOOKS; look++) {
+  for (let poll = 0; poll < LOOKS; poll++) {
     const before = performance.eventLoopUtilization()
     await sleep(LOOK_MS)
     if (performance.eventLoopUtilization(before).utilization < 0.7) return
@@ -221,7 +236,7 @@ async function whenCalm(): Promise<void> {
 }
 
 /** What Port's answers say of the credentials of all organisations. */
-export interface PortAnswers {
+export interface PortResponses {
   /** The `fetch` for the client of an organisation. */
   fetchFor(organisation: string): Fetch
   /** Whether Port accepted the credentials of each organisation in its last answer; null before the first. */
@@ -229,18 +244,18 @@ export interface PortAnswers {
 }
 
 /** @param onRequest called with what became of each request */
-export function observePort(onRequest: (outcome: AnswerOutcome) => void): PortAnswers {
+export function observePort(onRequest: (outcome: ResponseOutcome) => void): PortResponses {
   const accepted = new Map<string, boolean>()
   return {
     fetchFor: organisation => async (url, init) => {
-      const answer = await fetchBounded(url, { ...init, redirect: 'manual' }).catch(error => {
-        onRequest(answerOutcome(null))
+      const response = await fetchLimited(url, { ...init, redirect: 'manual' }).catch(error => {
+        onRequest(responseOutcome(null))
         throw error
       })
-      onRequest(answerOutcome(answer))
-      if (answer.status === 401) accepted.set(organisation, false)
-      else if (answer.ok) accepted.set(organisation, true)
-      return answer
+      onRequest(responseOutcome(response))
+      if (response.status === 401) accepted.set(organisation, false)
+      else if (response.ok) accepted.set(organisation, true)
+      return response
     },
     isAccepted: () => (accepted.size === 0 ? null : [...accepted.values()].every(isOk => isOk)),
   }

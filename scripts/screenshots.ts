@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import { readConfig } from '../relay/config/config.ts'
-import { openRelay } from '../relay/relay.ts'
+import { createRelay } from '../relay/relay.ts'
 import { placeDay } from '../test/admin/place-day.ts'
 import { openBrowser } from '../test/support/browser.ts'
 import { send } from '../test/support/send.ts'
@@ -21,7 +21,7 @@ const path = join(data, 'relay.db')
 const ids = await placeDay(path)
 const github = await startGitHubApi()
 github.failures.tooMany(3600, { times: Number.POSITIVE_INFINITY })
-const relay = await openRelay(
+const relay = await createRelay(
   readConfig({
     HOST: '127.0.0.1',
     PORT: '0',

@@ -10,14 +10,14 @@ import { onStandIn, playForPort } from './play-for-port.ts'
 import { invocationOf, parsed, root, workflowOf } from './render-example.ts'
 
 /** Plays the workflow beside the definition of a Port action. */
-function play(example: string, commands: string[], broken = '') {
+function simulate(example: string, commands: string[], broken = '') {
   const portAction = `examples/${example}.json`
   const file = join(root, workflowOf(portAction))
   return playForPort({ file }, invocationOf(portAction), commands, { broken })
 }
 
 test('the restart example restarts the entity that the action ran on', async () => {
-  const { run, log, calls } = await play('restart/port-action', ['kubectl'])
+  const { run, log, calls } = await simulate('restart/port-action', ['kubectl'])
   expect(run.status).toBe('SUCCESS')
   expect(log).toContain('ada@acme.example restarts web/shop: it leaks')
   expect(calls).toEqual([
@@ -28,7 +28,7 @@ test('the restart example restarts the entity that the action ran on', async () 
 })
 
 test('the restart example ends in failure when the entity does not come up again', async () => {
-  const { run, log } = await play('restart/port-action', ['kubectl'], 'status')
+  const { run, log } = await simulate('restart/port-action', ['kubectl'], 'status')
   expect(run.status).toBe('FAILURE')
   expect(log).toContain('✗ Wait until it is up again: failure')
 })
@@ -51,7 +51,7 @@ test.each([
 )
 
 test('the scaffold example makes one Port run of two jobs, and ends it with the last', async () => {
-  const { run, log, calls } = await play('scaffold/port-action', ['gh'])
+  const { run, log, calls } = await simulate('scaffold/port-action', ['gh'])
   expect(run.status).toBe('SUCCESS')
   expect(log).toMatch(/Created http:\S+\/acme\/cart\n/)
   expect(calls).toEqual([
@@ -62,7 +62,7 @@ test('the scaffold example makes one Port run of two jobs, and ends it with the 
 })
 
 test('the scaffold example ends in failure when its first job does', async () => {
-  const { run, log } = await play('scaffold/port-action', ['gh'], 'create')
+  const { run, log } = await simulate('scaffold/port-action', ['gh'], 'create')
   expect(run.status).toBe('FAILURE')
   expect(log).toContain('✗ Create the repository: failure')
   expect(log).toContain('– Delete branches once they are merged: skipped')
@@ -85,8 +85,8 @@ describe('the workflow that was there before, started by the relay,', () => {
     if (!('inputs' in fitted)) throw new Error(JSON.stringify(fitted))
     return playForPort({ file: join(root, file) }, all, [], { inputs: fitted.inputs })
   }
-  const printed = ({ played }: Awaited<ReturnType<typeof start>>, name: string) =>
-    played.jobs[0]!.steps.find(step => step.name === name)
+  const printed = ({ played: simulated }: Awaited<ReturnType<typeof start>>, name: string) =>
+    simulated.jobs[0]!.steps.find(step => step.name === name)
       ?.stdout.trim()
       .split('\n')
 

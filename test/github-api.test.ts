@@ -70,9 +70,11 @@ test.each([
 ])('a dispatch with %s is refused with 422', async (_, given, words) => {
   const octokit = await start()
   const body = { event_type: 'deploy', ...given }
-  const { status, body: answer } = await refusalOf(octokit.request('POST /repos/acme/shop/dispatches', body))
+  const { status, body: response } = await refusalOf(
+    octokit.request('POST /repos/acme/shop/dispatches', body),
+  )
   expect(status).toBe(422)
-  expect(answer).toMatchObject({ message: expect.stringContaining(words), status: '422' })
+  expect(response).toMatchObject({ message: expect.stringContaining(words), status: '422' })
   expect(api.dispatches).toEqual([])
 })
 

@@ -59,8 +59,11 @@ test('an input called action that could be no event type leaves the choice to RE
   const relay = await openReceiving({ env: { RELAY_EVENT_TYPE: 'fallback' } })
   for (const action of ['x'.repeat(150), 'please restart the shop', { identifier: 'x'.repeat(150) }]) {
     const body = { action, port_context: { runId: `r_${JSON.stringify(action).length}` } }
-    const answer = await relay.post({ body })
-    expect({ status: answer.status, ...answer.body }).toMatchObject({ status: 202, event_type: 'fallback' })
+    const response = await relay.post({ body })
+    expect({ status: response.status, ...response.body }).toMatchObject({
+      status: 202,
+      event_type: 'fallback',
+    })
   }
 })
 

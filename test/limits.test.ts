@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { BOUNDS, type Bound } from '../relay/config/limits.ts'
+import { LIMITS, type Limit } from '../relay/config/limits.ts'
 
 const page = readFileSync(join(import.meta.dirname, '../docs/limits.md'), 'utf8')
 
@@ -10,7 +10,7 @@ test('the table of docs/limits.md shows every bound in the code, with its value'
     .split('\n')
     .filter(line => line.startsWith('|') && !/^\|[ |-]+$/.test(line))
     .map(line => line.replace(/ +\|/g, ' |'))
-  const expected = Object.values(BOUNDS).map(
+  const expected = Object.values(LIMITS).map(
     bound => `| ${bound.what} | ${shownValue(bound)} | ${bound.beyond} |`,
   )
   expect(shown).toEqual(['| what | bound | beyond it |', ...expected])
@@ -18,7 +18,7 @@ test('the table of docs/limits.md shows every bound in the code, with its value'
 
 test('every bound is read by code, and what takes requests has no bound beside them', () => {
   const sources = readSources('../relay')
-  const unread = Object.keys(BOUNDS).filter(
+  const unread = Object.keys(LIMITS).filter(
     name =>
       !sources.some(
         ({ file, text }) =>
@@ -50,7 +50,7 @@ function readSources(folder: string): { file: string; text: string }[] {
 }
 
 /** A value as the table shows it. */
-function shownValue({ value, unit }: Bound): string {
+function shownValue({ value, unit }: Limit): string {
   if (unit === 'bytes' && value < 1024) return `${value} bytes`
   if (unit === 'bytes' || unit === 'bytes a second') {
     const [amount, name] = value % 1024 ** 2 === 0 ? [value / 1024 ** 2, 'MB'] : [value / 1024, 'KB']

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { openTrialFolder, USES, workflow } from './open-trial-folder.ts'
+import { openSimulationFolder, USES, workflow } from './open-trial-folder.ts'
 
 const PARSER =
   /^GitHub's parser refuses broken\.yml:\nbroken\.yml \(Line: \d+, Col: \d+\): Unexpected value 'stepz'/
@@ -165,7 +165,7 @@ test.for<[string, string[], string | RegExp]>([
     'other.yml does not listen to repository_dispatch of type deploy_service, only to restart, stop. The type is the identifier of the Port action, unless the webhook\'s address or the relay\'s routes set another: then name it by --type. On GitHub nothing would start, and after RELAY_START_TIMEOUT the relay would end the run in Port as FAILURE, "Not started": No workflow in your repository listens to repository_dispatch type deploy_service on its default branch. Add "on: repository_dispatch: types: [deploy_service]" to the workflow there, or correct the event type.',
   ],
 ])('%s: it fails with a sentence', async ([, args, sentence]) => {
-  const { play } = openTrialFolder(files)
+  const { simulate: play } = openSimulationFolder(files)
   const { code, lines, errors } = await play(...args)
   if (typeof sentence === 'string') expect(errors).toBe(sentence)
   else expect(errors).toMatch(sentence)

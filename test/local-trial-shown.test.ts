@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { openTrialFolder, RUN_ID, USES, workflow } from './open-trial-folder.ts'
+import { openSimulationFolder, RUN_ID, USES, workflow } from './open-trial-folder.ts'
 
 test('outputs are given for the steps of actions that are left out, and entities are shown in full', async () => {
-  const { play } = openTrialFolder({
+  const { simulate: play } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}
       - { uses: docker/build-push-action@v6, id: build }
       - { uses: actions/setup-node@v6, id: node }
@@ -63,7 +63,7 @@ test('an expression that cannot be evaluated is a sentence with its place, in a 
     runs-on: ubuntu-latest
     steps: [{ run: echo after }]
 `
-  const { play } = openTrialFolder({ 'deploy.yml': yaml })
+  const { simulate: play } = openSimulationFolder({ 'deploy.yml': yaml })
   const { code, lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(errors).toBe('')
   const [inStep, inJob] = lines.filter(line => line.includes('cannot be evaluated'))
@@ -82,7 +82,7 @@ test('an expression that cannot be evaluated is a sentence with its place, in a 
 
 test('where the action did not run, it shows what the relay would say', async () => {
   const steps = `\n      - { name: Check, run: exit 1 }${USES}`
-  const { play } = openTrialFolder({
+  const { simulate: play } = openSimulationFolder({
     'late.yml': workflow(steps),
     'never.yml': workflow(USES).replace('runs-on:', "if: github.ref == 'none'\n    runs-on:"),
     'broken.yml': workflow(USES).replace(
@@ -112,7 +112,7 @@ test('a workflow of workflow_dispatch gets its inputs as the relay encodes them;
       - { name: Show, run: 'echo "\${{ inputs.version }} \${{ inputs.replicas == 2 }} \${{ inputs.size }}"' }`,
     'workflow_dispatch: { inputs: { version: { required: true }, replicas: { type: number }, size: { default: small }, port: {} } }',
   )
-  const { play } = openTrialFolder({
+  const { simulate: play } = openSimulationFolder({
     'deploy.yml': dispatched,
     'strict.yml': dispatched.replace('size: { default: small }', 'size: { required: true }'),
   })

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { until } from '../tools/simulator/http-server.ts'
 import { encryptWith } from './action/encrypt.ts'
-import { BODY, openTrialFolder, ROOT, RUN_ID, USES, workflow } from './open-trial-folder.ts'
+import { BODY, openSimulationFolder, ROOT, RUN_ID, USES, workflow } from './open-trial-folder.ts'
 
 const LINK = 'http://github/you/your-repository/actions/runs/1/attempts/1'
 
 test('with an event alone it shows the outputs of the action, and what Port would show', async () => {
-  const { startByNpm } = openTrialFolder()
+  const { startByNpm } = openSimulationFolder()
   const { code, lines, errors, left } = await startByNpm('--event', 'event.json').ended
   expect(errors).toBe('')
   const payload = lines.findIndex(line => line.startsWith('        "payload": '))
@@ -71,7 +71,7 @@ test('outputs that the action does not have and permissions that a job lacks are
       - { uses: acme/port-webhook-action@v1, id: port }
       - { run: 'echo "\${{ steps.port.outputs.version }} \${{ steps.port.outputs.verison }}"' }
       - { if: "steps.port.outputs['dry-run'] == 'true'", run: echo dry }`
-  const { play } = openTrialFolder({
+  const { simulate: play } = openSimulationFolder({
     'deploy.yml': workflow(steps).replace(
       'permissions: { actions: read }',
       'permissions: { contents: read }',
@@ -91,7 +91,7 @@ test('outputs that the action does not have and permissions that a job lacks are
 })
 
 test('a workflow is played from its repository, with its files, secrets and variables', async () => {
-  const { play, cwd } = openTrialFolder({
+  const { simulate: play, cwd } = openSimulationFolder({
     '.github/workflows/deploy.yml': workflow(`${USES}
       - { uses: actions/checkout@v6, with: { fetch-depth: 0 } }
       - { uses: actions/setup-node@v6, with: { node-version: 24 } }
@@ -150,7 +150,7 @@ test('a workflow is played from its repository, with its files, secrets and vari
 })
 
 test('what a job does not need is left out, and named', async () => {
-  const { play } = openTrialFolder({
+  const { simulate: play } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}
       - name: Add
         run: |
@@ -175,7 +175,7 @@ test('what a job does not need is left out, and named', async () => {
 })
 
 test('a workflow that fails fails the trial, and shows where', async () => {
-  const { play } = openTrialFolder({
+  const { simulate: play } = openSimulationFolder({
     'deploy.yml': workflow(
       `${USES}\n      - { name: Roll out, run: echo "::error::no such release%0Aof shop"; echo more; exit 3 }`,
     ),
@@ -200,7 +200,7 @@ test('secret inputs are decrypted with the client secret given under the workflo
   const secret = 'client-secret-of-32-characters-and-more'
   const inputs = { token: encryptWith(secret, 'clear-text') }
   const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }
-  const { play } = openTrialFolder({
+  const { simulate: play } = openSimulationFolder({
     'encrypted.json': { ...BODY, inputs, action },
     'deploy.yml': workflow(
       `${USES}\n      - { name: Use, run: 'echo "$TOKEN"; echo \${#TOKEN}', env: { TOKEN: "\${{ steps.port.outputs.token }}" } }`,
@@ -226,7 +226,7 @@ test('a workflow that reports by OIDC reports directly to the stand-in, with a n
     'actions: read',
     'actions: read, id-token: write',
   )
-  const { play } = openTrialFolder({ 'deploy.yml': yaml })
+  const { simulate: play } = openSimulationFolder({ 'deploy.yml': yaml })
   const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(lines[1]).toBe("  On GitHub it reports through the relay; here directly to Port's stand-in.")
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
@@ -238,7 +238,7 @@ test('a node of a Port workflow, a body without a run, a dispatch, and Port’s 
     event_type: 'anything',
     client_payload: { run_id: null, port: { version: 1, delivery: 'd', inputs: { a: 1 } } },
   }
-  const { play } = openTrialFolder({
+  const { simulate: play } = openSimulationFolder({
     'node.json': { context: { nodeRunId: 'wfnr_Q0YotCZMKxDLdlaU' }, version: '1' },
     'flat.json': { version: '1' },
     'dispatch.json': dispatch,
@@ -280,7 +280,7 @@ test('a node of a Port workflow, a body without a run, a dispatch, and Port’s 
 })
 
 test('--type sets the type where the relay’s configuration does, and a run that gets no report is shown as such', async () => {
-  const { play } = openTrialFolder({
+  const { simulate: play } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }'),
   })
   const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml', '--type', 'other')
@@ -302,7 +302,7 @@ test('--type sets the type where the relay’s configuration does, and a run tha
 
 test('the event in docs/action.md and the example beside it play as they stand', async () => {
   const page = readFileSync(join(ROOT, 'docs/action.md'), 'utf8')
-  const { play } = openTrialFolder({ 'event.json': /```json\n([\s\S]*?)```/.exec(page)![1]! })
+  const { simulate: play } = openSimulationFolder({ 'event.json': /```json\n([\s\S]*?)```/.exec(page)![1]! })
   const example = join(ROOT, 'examples/deploy/deploy.yml')
   const { code, lines } = await play('--event', 'event.json', '--workflow', example)
   expect(lines).toContain('           shop 1.4.2: replica 2 of 2 is up in staging')
@@ -312,7 +312,7 @@ test('the event in docs/action.md and the example beside it play as they stand',
 test('interrupted once, it cancels the workflow as GitHub’s button does, and leaves nothing behind', async () => {
   const steps = `${USES}
       - { name: Roll out, run: touch "$HOME/started"; exec sleep 60 }`
-  const { startByNpm, place } = openTrialFolder({ 'deploy.yml': workflow(steps) })
+  const { startByNpm, place } = openSimulationFolder({ 'deploy.yml': workflow(steps) })
   const { child, ended } = startByNpm('--event', 'event.json', '--workflow', 'deploy.yml')
   await until(() => existsSync(join(place, 'started')), 'its step runs')
   // What Ctrl-C sends to all of them.

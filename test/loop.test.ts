@@ -51,7 +51,7 @@ async function openLoop(options: Partial<PlayOptions> = {}) {
       RELAY_REPOSITORY: REPOSITORY,
     }),
   )
-  const played = new Promise<PlayedRun>((resolve, reject) => {
+  const simulated = new Promise<PlayedRun>((resolve, reject) => {
     github.onDispatch(({ eventType, clientPayload }) => {
       // A runner needs seconds to start: by then Port has received that the run waits for GitHub.
       until(() => run.logs.length > 0, 'Port receives that the run waits')
@@ -72,7 +72,7 @@ async function openLoop(options: Partial<PlayOptions> = {}) {
         .then(resolve, reject)
     })
   })
-  return { port, github, run, relay, played }
+  return { port, github, run, relay, played: simulated }
 }
 
 /** Durations made equal; of what an endless roll-out logs until it is cancelled only the first line. */
@@ -92,18 +92,18 @@ const calls = ({ requests }: { requests: ReceivedRequest[] }) =>
 /** The whole conversation, from Port's webhook to the end of its run. */
 async function playLoop(inputs: JsonObject, options?: Partial<PlayOptions>) {
   const loop = await openLoop(options)
-  const answer = await send(loop.relay.url, { body: invocation(inputs), headers: { RUN_ID } })
-  const played = await loop.played
+  const response = await send(loop.relay.url, { body: invocation(inputs), headers: { RUN_ID } })
+  const simulated = await loop.played
   expect(await loop.relay.stop()).toBe(0)
   const { serverUrl } = loop.github
-  const page = `${serverUrl}/${REPOSITORY}/actions/runs/${played.runId}/attempts/1`
-  return { ...loop, answer, played, serverUrl, page }
+  const page = `${serverUrl}/${REPOSITORY}/actions/runs/${simulated.runId}/attempts/1`
+  return { ...loop, answer: response, played: simulated, serverUrl, page }
 }
 
 type Loop = Awaited<ReturnType<typeof playLoop>>
 
 /** The requests to GitHub: the dispatch by the relay, and the action's list of the steps of its job. */
-function expectGitHub({ github, answer, played }: Loop, inputs: JsonObject) {
+function expectGitHub({ github, answer: response, played: simulated }: Loop, inputs: JsonObject) {
   expect(calls(github)).toEqual([
     {
       call: 'POST /repos/acme/shop/dispatches',
@@ -114,7 +114,7 @@ function expectGitHub({ github, answer, played }: Loop, inputs: JsonObject) {
           action: 'deploy_service',
           port: {
             version: 1,
-            delivery: answer.body.delivery,
+            delivery: response.body.delivery,
             kind: 'action_run',
             operation: 'CREATE',
             blueprint: 'service',
@@ -135,7 +135,7 @@ function expectGitHub({ github, answer, played }: Loop, inputs: JsonObject) {
       status: 204,
     },
     {
-      call: `GET /repos/acme/shop/actions/runs/${played.runId}/attempts/1/jobs?per_page=100&page=1`,
+      call: `GET /repos/acme/shop/actions/runs/${simulated.runId}/attempts/1/jobs?per_page=100&page=1`,
       status: 200,
     },
   ])
@@ -143,7 +143,7 @@ function expectGitHub({ github, answer, played }: Loop, inputs: JsonObject) {
 
 /** The requests to Port, in order: from the relay, from the action's start, from its end. */
 function expectPort(
-  { port, serverUrl, page, played }: Loop,
+  { port, serverUrl, page, played: simulated }: Loop,
   end: { status: string; label: string; steps: string[]; log: string[]; job: string },
 ) {
   const token = {
@@ -168,7 +168,7 @@ function expectPort(
 
     token,
     { call: `GET /v1/actions/runs/${RUN_ID}?version=v2`, status: 200 },
-    change({ statusLabel: 'Running', link: [page], externalRunId: String(played.runId) }),
+    change({ statusLabel: 'Running', link: [page], externalRunId: String(simulated.runId) }),
     log(`Workflow run started: ${page}`),
 
     token,

@@ -4,10 +4,10 @@ import { expect, onTestFinished, test } from 'vitest'
 import { describeNetworkError, wasNotSent } from '../port/client/errors.ts'
 
 /** A port of this machine on which `answer` gets each connection. */
-async function listen(answer: (socket: Socket) => void): Promise<number> {
+async function listen(response: (socket: Socket) => void): Promise<number> {
   const server = createServer(socket => {
     socket.on('error', () => {})
-    answer(socket)
+    response(socket)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -26,10 +26,10 @@ export async function failure(promise: Promise<unknown>): Promise<PortError> {
 }
 
 /** A Port that always gives this answer, but for its token. */
-export function fakePort(answer: unknown, status = 200) {
+export function fakePort(response: unknown, status = 200) {
   const fetch: PortClientOptions['fetch'] = async url => {
-    const isToken = url.endsWith('/access_token') && typeof answer !== 'string'
-    const body = isToken ? { accessToken: 't', expiresIn: 10_800 } : answer
+    const isToken = url.endsWith('/access_token') && typeof response !== 'string'
+    const body = isToken ? { accessToken: 't', expiresIn: 10_800 } : response
     return {
       status,
       headers: { get: () => null },

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { onTestFinished, vi } from 'vitest'
 import type { JsonObject } from '../port/types.ts'
-import { play } from '../relay/cli/simulate.ts'
+import { simulate } from '../relay/cli/simulate.ts'
 import { run } from './support/run-command.ts'
 
 export const ROOT = join(import.meta.dirname, '..')
@@ -40,7 +40,7 @@ jobs:
 `
 
 /** A folder of the user's own. */
-export function openTrialFolder(files: Record<string, string | JsonObject> = {}) {
+export function openSimulationFolder(files: Record<string, string | JsonObject> = {}) {
   const place = mkdtempSync(join(tmpdir(), 'trial-test-'))
   onTestFinished(() => rmSync(place, { recursive: true, force: true }))
   const [cwd, temp] = [join(place, 'repository'), join(place, 'temp')]
@@ -50,7 +50,7 @@ export function openTrialFolder(files: Record<string, string | JsonObject> = {})
     writeFileSync(join(cwd, name), typeof content === 'string' ? content : JSON.stringify(content))
   }
 
-  const played = (code: number | null, output: string, errors: string) => ({
+  const simulated = (code: number | null, output: string, errors: string) => ({
     code,
     lines: steady(output).split('\n'),
     errors,
@@ -70,16 +70,16 @@ export function openTrialFolder(files: Record<string, string | JsonObject> = {})
       const output = { stdout: '', stderr: '' }
       child.stdout.on('data', chunk => (output.stdout += chunk))
       child.stderr.on('data', chunk => (output.stderr += chunk))
-      const ended = once(child, 'close').then(([code]) => played(code, output.stdout, output.stderr))
+      const ended = once(child, 'close').then(([code]) => simulated(code, output.stdout, output.stderr))
       return { child, ended }
     },
     /** Plays a trial in this process, with the environment that npm gives it. */
-    async play(...args: string[]) {
+    async simulate(...args: string[]) {
       const env = { npm_lifecycle_event: 'action', INIT_CWD: cwd, HOME: place, TMPDIR: temp }
       for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
       onTestFinished(() => void vi.unstubAllEnvs())
-      const { code, stdout, stderr } = await run(play, args)
-      return played(code, stdout, stderr)
+      const { code, stdout, stderr } = await run(simulate, args)
+      return simulated(code, stdout, stderr)
     },
   }
 }

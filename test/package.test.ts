@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { acts } from '../demo/acts.ts'
-import { openStage } from '../demo/open-stage.ts'
+import { startSystem } from '../demo/open-stage.ts'
 import { playAct } from '../demo/play-act.ts'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { until } from '../tools/simulator/http-server.ts'
@@ -79,18 +79,18 @@ const repositoryDispatch = acts.find(act => act.action.startsWith('deploy/') && 
 const workflowDispatch = acts.find(
   act => act.action.startsWith('existing-workflow/') && act.status === 'SUCCESS',
 )!
-const none = { begin() {}, add() {}, print() {} }
+const none = { start() {}, add() {}, print() {} }
 
 test.each([
   ['by repository_dispatch, reported with a secret of Port', repositoryDispatch, false],
   ['by workflow_dispatch, reported without one', workflowDispatch, true],
 ])('the installed relay closes the loop %s', async (_how, act, oidc) => {
-  const stage = await openStage({ oidc, settings: {}, onLog: () => {}, entry: cli })
+  const system = await startSystem({ oidc, settings: {}, onLog: () => {}, entry: cli })
   try {
-    expect(await playAct(act, stage, none, new AbortController().signal)).toEqual([])
-    expect(existsSync(join(stage.folder, 'relay.db'))).toBe(true)
+    expect(await playAct(act, system, none, new AbortController().signal)).toEqual([])
+    expect(existsSync(join(system.folder, 'relay.db'))).toBe(true)
   } finally {
-    await stage.close()
+    await system.close()
   }
 })
 

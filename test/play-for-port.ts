@@ -40,7 +40,7 @@ export async function playForPort(
     chmodSync(join(bin, command), 0o755)
   }
   const run = port.createRun({ id: invocation.runId! })
-  const played = await playWorkflow({
+  const simulated = await playWorkflow({
     ...workflow,
     event: inputs
       ? { name: 'workflow_dispatch', payload: { inputs } }
@@ -65,7 +65,7 @@ export async function playForPort(
   })
   return {
     run,
-    played,
+    played: simulated,
     log: run.logs.map(({ message }) => message).join('\n'),
     calls: readFileSync(calls, 'utf8').split('\n'),
     entities: port.entities,

@@ -15,7 +15,7 @@ const dispatch = {
 }
 
 /** Plays one job of the given steps, or whole jobs, on a dispatch from Port. */
-export async function play(jobs: string, options: Partial<PlayOptions> = {}) {
+export async function simulate(jobs: string, options: Partial<PlayOptions> = {}) {
   return await playWorkflow({
     yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,
     event: dispatch,
@@ -28,7 +28,7 @@ export async function play(jobs: string, options: Partial<PlayOptions> = {}) {
 
 export async function playSteps(steps: string, options: Partial<PlayOptions> = {}, job = '') {
   const indented = steps.replaceAll('\n', '\n      ')
-  const run = await play(
+  const run = await simulate(
     `jobs:\n  deploy:\n    runs-on: ubuntu-latest${job}\n    steps:\n      ${indented}`,
     options,
   )

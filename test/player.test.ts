@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { checkWorkflow } from '../tools/simulator/runner/read-workflow.ts'
 import { rerunWorkflow } from '../tools/simulator/runner/workflow.ts'
-import { clientPayload, fixtures, isRunning, named, play, playSteps, seen } from './play-steps.ts'
+import { clientPayload, fixtures, isRunning, named, playSteps, seen, simulate } from './play-steps.ts'
 
 const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
 
@@ -244,7 +244,7 @@ describe('a run step', () => {
   })
 
   it('sees env of workflow, job and step, GITHUB_ENV and GITHUB_PATH of earlier steps', async () => {
-    const run = await play(`env: { A: w, B: w, C: w }
+    const run = await simulate(`env: { A: w, B: w, C: w }
 defaults: { run: { shell: sh, working-directory: sub } }
 jobs:
   deploy:
@@ -385,7 +385,7 @@ describe('a cancel', () => {
 
 describe('jobs', () => {
   it('wait for those they need, and see their results and outputs', async () => {
-    const run = await play(`jobs:
+    const run = await simulate(`jobs:
   build:
     runs-on: ubuntu-latest
     outputs: { version: "\${{ steps.v.outputs.version }}" }
@@ -420,7 +420,7 @@ describe('jobs', () => {
   })
 
   it('multiply by their matrix, with include and a name for each leg', async () => {
-    const run = await play(`jobs:
+    const run = await simulate(`jobs:
   build:
     runs-on: ubuntu-latest
     strategy:
@@ -443,7 +443,7 @@ describe('jobs', () => {
   })
 
   it('call a reusable workflow of the same repository', async () => {
-    const run = await play(
+    const run = await simulate(
       `jobs:
   call:
     uses: ./.github/workflows/called.yml
@@ -471,7 +471,7 @@ describe('a run', () => {
       yaml: undefined,
       actions: { 'org/*@v1': './echo-action' },
     }
-    const run = await play('', options)
+    const run = await simulate('', options)
     expect(run.title).toBe('deploy_service r_1234567890abcdef')
     expect(run.conclusion).toBe('success')
     expect(named(run.jobs[0]!, 'Run echo "deploying $VERSION"').stdout).toBe('deploying Hello v1.2.3\n')
@@ -594,12 +594,14 @@ describe('a refusal', () => {
       'a/b/.github/workflows/c.yml@v1',
     ],
   ])('names %s, which the player does not know', async (_, jobs, message) => {
-    await expect(play(jobs)).rejects.toThrow(message)
+    await expect(simulate(jobs)).rejects.toThrow(message)
   })
 
   it('gives the messages of GitHub’s parser for a workflow that does not parse', async () => {
     const file = join(fixtures, 'broken.yml')
-    await expect(play('', { file, yaml: undefined })).rejects.toThrow(/GitHub's parser refuses[\s\S]*Line: 7/)
+    await expect(simulate('', { file, yaml: undefined })).rejects.toThrow(
+      /GitHub's parser refuses[\s\S]*Line: 7/,
+    )
     expect((await checkWorkflow(file)).errors).toContainEqual(expect.stringContaining('Line: 7'))
     expect(await checkWorkflow(join(fixtures, 'loop.yml'))).toEqual({ errors: [] })
   })
@@ -607,9 +609,9 @@ describe('a refusal', () => {
   it('accepts each way to write the event, and no typo of it', async () => {
     const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
     for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
-      expect((await play('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')
+      expect((await simulate('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')
     for (const on of ['repository_dispach', 'branch_protection_rule, repository_dispach'])
-      await expect(play('', { yaml: `name: x\non: [${on}]${jobs}` })).rejects.toThrow(
+      await expect(simulate('', { yaml: `name: x\non: [${on}]${jobs}` })).rejects.toThrow(
         /Line: 2, Col: \d+\): Unexpected value 'repository_dispach'/,
       )
   })

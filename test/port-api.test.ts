@@ -69,7 +69,7 @@ test('a run is shown with its action as an object in v2 and as a name before', a
   })
   expect((await call('GET', runPath(run.id), undefined, token)).body.run).toMatchObject({
     action: 'deploy',
-    endedAt: null,
+    finishedAt: null,
   })
   expect(await call('GET', `${runPath(run.id)}?version=v3`, undefined, token)).toMatchObject(invalid)
 })
@@ -97,7 +97,7 @@ test('a patch replaces what it names, and its status ends the run', async () => 
   }
   const ended = await call('PATCH', `${runPath(run.id)}?version=v2`, all, token)
   expect(ended).toMatchObject({ status: 200, body: { ok: true, run: all } })
-  expect(api.run(run.id)).toMatchObject({ ...all, endedAt: expect.any(String) })
+  expect(api.run(run.id)).toMatchObject({ ...all, finishedAt: expect.any(String) })
   expect(await call('GET', runPath('1'), undefined, token)).toMatchObject({
     status: 200,
     body: { run: { id: run.id } },

@@ -28,8 +28,8 @@ describe('an action run', () => {
     ['WAITING_FOR_APPROVAL', 'waiting', false],
     ['A_NEW_STATUS', 'unknown', false],
   ])('of status %s is %s', async (status, expected, ended) => {
-    const answers = fakePort({ run: { id: 'r_1', status } })
-    expect(await answers.client.run('r_1').read()).toMatchObject({
+    const responses = fakePort({ run: { id: 'r_1', status } })
+    expect(await responses.client.run('r_1').read()).toMatchObject({
       status: expected,
       ended,
       properties: null,

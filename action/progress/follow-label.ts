@@ -13,7 +13,7 @@ const LONGEST_NAME = 80
  * @returns a look at `$PORT_RUN`, and what follows the steps until the job ends
  */
 export function followLabel(following: Following): {
-  look: () => Promise<void>
+  poll: () => Promise<void>
   followSteps: () => Promise<void>
 } {
   const { job, run, masks, fetch, clock, sleep, ended, send, soon } = following
@@ -23,7 +23,7 @@ export function followLabel(following: Following): {
   let step = job.statusLabel
   /** What Port shows. */
   let shown = JSON.stringify([step, own.links])
-  return { look, followSteps: async () => void (job.github && (await followSteps(job.github))) }
+  return { poll, followSteps: async () => void (job.github && (await followSteps(job.github))) }
 
   async function show(): Promise<void> {
     const label = own.label || step
@@ -45,7 +45,7 @@ export function followLabel(following: Following): {
     }
   }
 
-  async function look(): Promise<void> {
+  async function poll(): Promise<void> {
     const { statusLabel, links } = readRunFile(job.files.run, { ended: false })
     own = { label: statusLabel, links }
     await show()

@@ -32,7 +32,7 @@ export async function followJob(
     job,
     soon,
     pausedUntil: () => pausedUntil,
-    trouble(error) {
+    failure(error) {
       if (error.temporary) pausedUntil = Math.max(pausedUntil, soon(error.retryAt ?? clock() + 5_000))
       else if (error.kind !== 'refused') ended.abort()
     },
@@ -41,23 +41,23 @@ export async function followJob(
         await operation()
         return null
       } catch (error) {
-        following.trouble(error as PortError)
+        following.failure(error as PortError)
         return error as PortError
       }
     },
   }
   const label = followLabel(following)
-  const looks = [followLog(following), label.look, followEntities(following)]
+  const polls = [followLog(following), label.poll, followEntities(following)]
   await Promise.all([followFiles(), label.followSteps()])
 
   /** One after the other, so that Port shows what each look found in this order. */
   async function followFiles(): Promise<void> {
     for (;;) {
       await given.sleep(Math.max(LOOK_EVERY_MS, pausedUntil - clock()))
-      for (const look of looks) {
+      for (const poll of polls) {
         if (ended.signal.aborted) return
         // A file that cannot be read or written to now may be later; else post reports it.
-        await look().catch(() => {})
+        await poll().catch(() => {})
       }
     }
   }
@@ -103,7 +103,7 @@ function followEntities(following: Following): () => Promise<void> {
         for (let index = folder.entities().done; index < entities.length; index++) {
           if (ended.signal.aborted || clock() < following.pausedUntil()) return
           const result = await sendEntity(entities[index]!, run)
-          if (result.error) following.trouble(result.error)
+          if (result.error) following.failure(result.error)
           if (result.error?.temporary || ended.signal.aborted) return
           report(result)
           folder.setEntities({ ...folder.entities(), done: index + 1 })
@@ -203,17 +203,17 @@ const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
  *
  * @param worker the process id of the runner's worker; 0 where that cannot be known
  */
-export function watchEnd(
+export function waitForEnd(
   folder: Pick<ProgressFolder, 'path' | 'stopped'>,
   worker: number,
 ): { ended: AbortController; close(): void } {
   const ended = new AbortController()
-  const look = () => {
+  const poll = () => {
     if (folder.stopped() || (worker > 0 && !isAlive(worker))) ended.abort()
   }
-  const timers = [setInterval(look, 500), setTimeout(() => ended.abort(), LONGEST_LIFE_MS)]
-  const watcher = openWatcher(folder.path, look)
-  look()
+  const timers = [setInterval(poll, 500), setTimeout(() => ended.abort(), LONGEST_LIFE_MS)]
+  const watcher = openWatcher(folder.path, poll)
+  poll()
   return {
     ended,
     close() {
@@ -224,9 +224,9 @@ export function watchEnd(
 }
 
 /** Not every file system can be watched; the interval is enough then, and a little slower. */
-function openWatcher(path: string, look: () => void): FSWatcher | null {
+function openWatcher(path: string, poll: () => void): FSWatcher | null {
   try {
-    return watch(path, look).on('error', () => {})
+    return watch(path, poll).on('error', () => {})
   } catch {
     return null
   }

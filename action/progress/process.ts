@@ -133,7 +133,7 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   /** When Port may be asked again, ms since the epoch. */
   pausedUntil(): number
   /** Pauses the reports until Port may accept them, or ends them where it never will. */
-  trouble(error: PortError): void
+  failure(error: PortError): void
   /** Sends something to Port; an error is returned, not thrown, after `trouble`. */
   send(operation: () => Promise<void>): Promise<PortError | null>
   /** Not further away than an hour. */

@@ -2,10 +2,10 @@ import { PortError } from '../../port/client/client.ts'
 import { LONGEST_WAIT_MS, readRetryAt } from '../../port/client/errors.ts'
 import { parseJson } from '../../port/text.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
-import { whyNoAnswer } from '../runner/fetch.ts'
+import { whyNoResponse } from '../runner/fetch.ts'
 import type { Runner } from '../runner/runner.ts'
 
-export interface RelayAnswer {
+export interface RelayResponse {
   status: number
   /** Empty where it was no object. */
   body: JsonObject
@@ -29,7 +29,7 @@ export async function requestJson(
   who: string,
   request: { method: string; url: string; token: string; body?: JsonObject },
   { fetch, clock }: Pick<Runner, 'fetch' | 'clock'>,
-): Promise<RelayAnswer> {
+): Promise<RelayResponse> {
   const { method, url, token, body: given } = request
   try {
     const response = await fetch(url, {
@@ -59,7 +59,7 @@ export async function requestJson(
   } catch (cause) {
     throw new PortError(
       'unreachable',
-      `${who} did not answer at ${new URL(url).host}: ${whyNoAnswer(cause)}. Check whether this machine reaches it (proxy, firewall).`,
+      `${who} did not answer at ${new URL(url).host}: ${whyNoResponse(cause)}. Check whether this machine reaches it (proxy, firewall).`,
       { cause },
     )
   }
@@ -76,7 +76,7 @@ export class QuotaError extends PortError {
 }
 
 /** The body, or the error that the relay's answer stands for. */
-export function readRelayAnswer(what: string, answer: RelayAnswer): JsonObject {
+export function readRelayResponse(what: string, answer: RelayResponse): JsonObject {
   const { status, body, isProblem, retryAt } = answer
   if (status < 300 || (status === 409 && body.duplicate === true)) return body
   const detail = typeof body.detail === 'string' ? ` (${body.detail.slice(0, 600)})` : ''
@@ -92,7 +92,7 @@ export function readRelayAnswer(what: string, answer: RelayAnswer): JsonObject {
 }
 
 /** Something between here and the relay has answered, which says nothing about the report. */
-export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayAnswer): PortError {
+export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayResponse): PortError {
   const sentence =
     movedTo === null
       ? 'check RELAY_PUBLIC_URL of the relay, and the proxy on the way.'

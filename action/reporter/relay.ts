@@ -13,7 +13,7 @@ import {
 } from '../../port/types.ts'
 import type { RelayAccess } from '../runner/relay-access.ts'
 import type { Runner } from '../runner/runner.ts'
-import { notTheRelay, readRelayAnswer, requestJson } from './relay-request.ts'
+import { notTheRelay, readRelayResponse, requestJson } from './relay-request.ts'
 import type { Reporter } from './reporter.ts'
 import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
 
@@ -92,14 +92,14 @@ export function createRelayReporter(
   }
 
   async function trade(): Promise<RelayStart> {
-    const answer = await post('/report/start', await proof(), { delivery, complete, ends }, hasStarted)
-    if (answer.duplicate === true) {
-      const run = readRun({ external_run_id: String(answer.github_run_id) })
+    const response = await post('/report/start', await proof(), { delivery, complete, ends }, hasStarted)
+    if (response.duplicate === true) {
+      const run = readRun({ external_run_id: String(response.github_run_id) })
       return { run, duplicate: true, reports: true, payload: null, secrets: {} }
     }
-    keepToken(answer.token)
-    const run = readRun(isObject(answer.run) ? answer.run : {})
-    return { run, duplicate: false, reports: answer.tells === true, ...readInputs(answer) }
+    keepToken(response.token)
+    const run = readRun(isObject(response.run) ? response.run : {})
+    return { run, duplicate: false, reports: response.tells === true, ...readInputs(response) }
   }
 
   function keepToken(given: unknown): void {
@@ -149,14 +149,14 @@ export function createRelayReporter(
     path: string,
     bearer: string,
     body: JsonObject,
-    fits: (answer: JsonObject) => boolean,
+    fits: (response: JsonObject) => boolean,
   ): Promise<JsonObject> {
     const request = { method: 'POST', url: url + path, token: bearer, body }
     const what = `POST ${url}${path}`
-    const answer = await requestJson('The relay', request, { fetch, clock })
-    const read = readRelayAnswer(what, answer)
+    const response = await requestJson('The relay', request, { fetch, clock })
+    const read = readRelayResponse(what, response)
     if (fits(read)) return read
-    throw notTheRelay(what, answer)
+    throw notTheRelay(what, response)
   }
 
   async function reportToken(): Promise<string> {
@@ -176,13 +176,13 @@ export function createRelayReporter(
       const message = { delivery, sender, number: ++count, reports, ending: options.ending === true }
       try {
         const final = batch.some(({ report }) => 'update' in report && report.update.conclusion)
-        const taken = (answer: JsonObject) => answer.number === message.number
+        const taken = (response: JsonObject) => response.number === message.number
         const extraMs = final ? FINAL_EXTRA_MS : 0
-        const answer = await underToken(bearer =>
+        const response = await underToken(bearer =>
           retry(() => post('/report', bearer, message, taken), { extraMs }),
         )
         // After half of its lifetime.
-        keepToken(answer.token)
+        keepToken(response.token)
         for (const { resolve } of batch) resolve()
       } catch (error) {
         // What is accepted of it shows one by one: one bad report does not cost the others, nor a full quota a conclusion.
@@ -261,9 +261,9 @@ function readRun(run: JsonObject): RunState {
   }
 }
 
-const hasInputs = (answer: JsonObject) => isObject(answer.secrets)
-const hasStarted = (answer: JsonObject) =>
-  answer.duplicate === true || (typeof answer.token === 'string' && hasInputs(answer))
+const hasInputs = (response: JsonObject) => isObject(response.secrets)
+const hasStarted = (response: JsonObject) =>
+  response.duplicate === true || (typeof response.token === 'string' && hasInputs(response))
 
 function readInputs({ payload, secrets }: JsonObject): RelayInputs {
   return {

@@ -15,7 +15,7 @@ export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
  *
  * @param options.again who tries again, as a sentence, where that may help
  */
-export function reportTrouble(
+export function reportFailure(
   error: unknown,
   { core, env }: Pick<Runner, 'core' | 'env'>,
   options: { failOnReportError: boolean; again?: string },

@@ -70,5 +70,5 @@ export function createFetch(): Fetch {
 }
 
 /** A network failure in short, with what helps where a certificate is not trusted. */
-export const whyNoAnswer = (error: unknown): string =>
+export const whyNoResponse = (error: unknown): string =>
   errorChain(error).find(each => each instanceof UntrustedCertificate)?.message ?? describeNetworkError(error)

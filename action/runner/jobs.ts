@@ -1,6 +1,6 @@
 import { readRetryAt } from '../../port/client/errors.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
-import { whyNoAnswer } from './fetch.ts'
+import { whyNoResponse } from './fetch.ts'
 import type { Runner, Workflow } from './runner.ts'
 
 /** A step of this job as GitHub lists it now. */
@@ -96,7 +96,7 @@ export function createStepLister(
           },
           request: { signal: AbortSignal.timeout(TIMEOUT_MS) },
         })
-        .catch(toAnswer)
+        .catch(toResponse)
       if (response.status === 304 && last) return last.job
       const jobs = readJobs(response.data)
       for (const { status, name, conclusion } of jobs)
@@ -121,9 +121,9 @@ export function createStepLister(
   }
 
   /** An answer that is no list: the unchanged one, or the error that it stands for. */
-  function toAnswer(error: unknown): Answer {
-    const { status, response } = error as { status?: number; response?: Answer }
-    if (!response) throw noAnswer(whyNoAnswer(error), error)
+  function toResponse(error: unknown): Response {
+    const { status, response } = error as { status?: number; response?: Response }
+    if (!response) throw noResponse(whyNoResponse(error), error)
     if (status === 304) return response
     const retryAt = readLimitEnd(response, clock())
     const forbidden = retryAt === null && [401, 403, 404].includes(response.status)
@@ -133,18 +133,18 @@ export function createStepLister(
   }
 
   function readJobs(data: unknown): JsonObject[] {
-    if (!isObject(data) || !Array.isArray(data.jobs)) throw noAnswer('what came is no list of jobs')
+    if (!isObject(data) || !Array.isArray(data.jobs)) throw noResponse('what came is no list of jobs')
     return data.jobs.filter(isObject)
   }
 
-  function noAnswer(reason: string, cause?: unknown): Error {
+  function noResponse(reason: string, cause?: unknown): Error {
     const { host } = new URL(workflow.apiUrl)
     return new GitHubError(`GitHub's API at ${host} did not answer as it should: ${reason}.`, { cause })
   }
 }
 
 /** What Octokit makes of an HTTP answer. */
-interface Answer {
+interface Response {
   status: number
   headers: { etag?: string; [name: string]: string | number | undefined }
   data: unknown
@@ -158,7 +158,7 @@ const LIMITED =
  *
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
  */
-function readLimitEnd({ status, headers, data }: Answer, now: number): number | null {
+function readLimitEnd({ status, headers, data }: Response, now: number): number | null {
   if (status !== 403 && status !== 429) return null
   const get = (name: string) => headers[name]?.toString() ?? null
   const used = get('x-ratelimit-remaining') === '0'
@@ -206,13 +206,13 @@ function markRunners(steps: JsonObject[]): boolean[] {
   const names = new Set(steps.map(step => step.name))
   const gap = steps.findIndex((step, index) => Number(step.number) > Number(steps[index - 1]?.number) + 1)
   let preparing = true
-  let begun = false
+  let started = false
   return steps.map(({ name }, index) => {
-    const [, stage, of] = /^(Pre|Post) (.*)$/s.exec(String(name)) ?? []
-    const added = names.has(of) && (stage === 'Pre' ? !begun : gap >= 0 && index >= gap)
+    const [, system, of] = /^(Pre|Post) (.*)$/s.exec(String(name)) ?? []
+    const added = names.has(of) && (system === 'Pre' ? !started : gap >= 0 && index >= gap)
     preparing &&= index === 0 ? name === 'Set up job' : PREPARES.test(String(name))
     const runners = added || preparing || RUNNERS.includes(String(name))
-    begun ||= !runners
+    started ||= !runners
     return runners
   })
 }

@@ -24,15 +24,15 @@ export function createLogSender(
 
   return async lines => {
     let left = lines.length
-    let trouble: PortError | null = null
+    let failure: PortError | null = null
     let gotLost = false
     const stop: (error: PortError) => never = error => {
       error.linesSent = lines.length - left
       error.linesLost = lost
       throw error
     }
-    for (let first = true; left > 0 || (trouble && lost > 0); first = false) {
-      if (!first && late()) stop(trouble ?? noTime(left))
+    for (let first = true; left > 0 || (failure && lost > 0); first = false) {
+      if (!first && late()) stop(failure ?? noTime(left))
       const mark = lost > 0 ? [missingLine(lost)] : []
       const batch = logBatches([...mark, ...lines.slice(lines.length - left)])[0]!
       const count = batch.length - mark.length
@@ -45,15 +45,15 @@ export function createLogSender(
         if (error instanceof QuotaError) stop(error)
         const uncertain: boolean = isUncertain(error)
         const again = gotLost && uncertain
-        if (!uncertain && error.kind !== 'refused') stop(trouble ?? error)
+        if (!uncertain && error.kind !== 'refused') stop(failure ?? error)
         if (uncertain) lost += count
         left -= count
-        trouble ??= error
+        failure ??= error
         gotLost ||= uncertain
-        if (count === 0 || again) stop(trouble)
+        if (count === 0 || again) stop(failure)
       }
     }
-    if (trouble) stop(trouble)
+    if (failure) stop(failure)
   }
 }
 

@@ -18,11 +18,11 @@ const { hostname, port } = new URL(url)
 const times: number[] = []
 let refused = 0
 let failed = 0
-const begun = performance.now()
-const until = begun + Number(seconds) * 1000
+const started = performance.now()
+const until = started + Number(seconds) * 1000
 
 await Promise.all(Array.from({ length: Number(connections) }, sendAll))
-const durationMs = performance.now() - begun
+const durationMs = performance.now() - started
 const [p50, p99] = [percentile(times, 50), percentile(times, 99)]
 console.log(`RESULT ${JSON.stringify({ requests: times.length, durationMs, p50, p99, refused, failed })}`)
 

@@ -65,7 +65,7 @@ export interface Call {
   redact: (text: string) => string
 }
 
-export interface Answer {
+export interface Response {
   status: number
   headers: { get(name: string): string | null }
   text: string
@@ -77,9 +77,9 @@ export const LONGEST_WAIT_MS = 600_000
 export const TOKEN_PATH = '/v1/auth/access_token'
 
 /** The error that stands in Port's answer. */
-export function readPortError(call: Call, answer: Answer, now: number): PortError {
-  const { status } = answer
-  const body = readBody(answer.text)
+export function readPortError(call: Call, response: Response, now: number): PortError {
+  const { status } = response
+  const body = readBody(response.text)
   const { code, message } = body ?? { code: '', message: '' }
   // Hidden before it is cut: half of a secret would not be found.
   const detail = [code, message]
@@ -91,7 +91,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
 
   if (status === 429) {
-    const retryAt = readRetryAt(answer.headers, now, LONGEST_WAIT_MS)
+    const retryAt = readRetryAt(response.headers, now, LONGEST_WAIT_MS)
     const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
     return error('later', `the organisation's rate limit is reached${until}.`, retryAt)
   }
@@ -99,10 +99,10 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     return error(
       'unreachable',
       'Port has trouble of its own.',
-      readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+      readRetryAt(response.headers, now, LONGEST_WAIT_MS),
     )
   }
-  const moved = status < 400 ? movedTo(call, answer.headers.get('location')) : null
+  const moved = status < 400 ? movedTo(call, response.headers.get('location')) : null
   if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
   // Something between here and Port has answered: its answer says nothing about the run. That a body is too
   // large for it stays true.
@@ -110,7 +110,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     return error(
       'unreachable',
       `this is not Port's own answer; check ${call.settings.apiUrl} and the proxy on the way.`,
-      readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+      readRetryAt(response.headers, now, LONGEST_WAIT_MS),
     )
   }
   const forToken = call.what === `POST ${TOKEN_PATH}`
@@ -121,7 +121,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
     )
   }
   if (forToken && status === 409) {
-    return error('unreachable', 'it gives no token now.', readRetryAt(answer.headers, now, LONGEST_WAIT_MS))
+    return error('unreachable', 'it gives no token now.', readRetryAt(response.headers, now, LONGEST_WAIT_MS))
   }
   // Without a token, the request that needs it was not sent.
   if (status === 401 || (forToken && status !== 413)) {
@@ -157,7 +157,7 @@ export function readPortError(call: Call, answer: Answer, now: number): PortErro
       return error(
         'unreachable',
         'it cannot take this now.',
-        readRetryAt(answer.headers, now, LONGEST_WAIT_MS),
+        readRetryAt(response.headers, now, LONGEST_WAIT_MS),
       )
     }
   }

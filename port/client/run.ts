@@ -22,10 +22,10 @@ export const UNREAD: RunState = {
  * Reads a node run, whose shape no public source gives: the status stands in `nodeRun`, `run` or at the top, that of
  * its Port workflow in `workflowRun`.
  */
-export function readNodeRun(answer: Json): RunState {
-  if (!isObject(answer)) return UNREAD
-  const run = [answer.nodeRun, answer.workflowNodeRun, answer.run].find(isObject) ?? answer
-  const parent = [run.workflowRun, answer.workflowRun].find(isObject) ?? {}
+export function readNodeRun(response: Json): RunState {
+  if (!isObject(response)) return UNREAD
+  const run = [response.nodeRun, response.workflowNodeRun, response.run].find(isObject) ?? response
+  const parent = [run.workflowRun, response.workflowRun].find(isObject) ?? {}
   const states = [run.status, parent.status].map(String)
   return {
     ...UNREAD,
@@ -35,9 +35,9 @@ export function readNodeRun(answer: Json): RunState {
 }
 
 /** Reads `{ run }` of `GET /v1/actions/runs/{id}?version=v2`; null where it is nothing of the kind. */
-export function readRun(answer: Json): RunState | null {
-  if (!isObject(answer) || !isObject(answer.run)) return null
-  const { run } = answer
+export function readRun(response: Json): RunState | null {
+  if (!isObject(response) || !isObject(response.run)) return null
+  const { run } = response
   const status = STATUS[String(run.status)] ?? 'unknown'
   const payload = isObject(run.payload) ? run.payload : {}
   return {

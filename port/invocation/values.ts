@@ -81,11 +81,11 @@ export function spreadsInputs(body: JsonObject): boolean {
 /** Who or what started it, from Port's `trigger`. */
 export function readTrigger(value: Json | undefined): Trigger | null {
   if (!isObject(value)) return null
-  return { by: readPerson(object(value.by).user), origin: text(value.origin), at: text(value.at) }
+  return { by: readUser(object(value.by).user), origin: text(value.origin), at: text(value.at) }
 }
 
 /** Name and e-mail out of all that Port sends of a user; null where there is neither. */
-function readPerson(value: Json | undefined): Trigger['by'] {
+function readUser(value: Json | undefined): Trigger['by'] {
   const user = object(value)
   const name = [text(user.firstName), text(user.lastName)].filter(Boolean).join(' ') || text(user.name)
   const email = text(user.email)
@@ -117,6 +117,6 @@ export function cleanTriggers(value: Json): Json {
 
 function cleanTrigger(trigger: JsonObject): JsonObject {
   if (!isObject(trigger.by) || !isObject(trigger.by.user)) return trigger
-  const person = readPerson(trigger.by.user)
+  const person = readUser(trigger.by.user)
   return { ...trigger, by: { ...trigger.by, user: person && { ...person } } }
 }

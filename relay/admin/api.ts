@@ -3,7 +3,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
 import { parseJson } from '../../port/text.ts'
 import { isObject } from '../../port/types.ts'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import type { Delivery, HistoryEntry } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/runs.ts'
 import { Problem, refuseOthers } from '../http/problem.ts'
@@ -19,7 +19,7 @@ const MAX_BODY = 4096
 export interface AdminApiDeps {
   roles: Roles
   /** Ids of all organisations. */
-  organisations: string[]
+  organizations: string[]
   store: Pick<Store, 'get' | 'list' | 'listedTo' | 'history' | 'clock'>
   redelivery: Redelivery
   refusals: Pick<Refusals, 'since' | 'list'>
@@ -29,7 +29,13 @@ export interface AdminApiDeps {
  * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither
  * is set. Inputs and people are not shown.
  */
-export function createAdminApi({ roles, organisations, store, redelivery, refusals }: AdminApiDeps): Hono {
+export function createAdminApi({
+  roles,
+  organizations: organisations,
+  store,
+  redelivery,
+  refusals,
+}: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
     if (!roles.isOpen) throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
@@ -89,7 +95,7 @@ export function createAdminApi({ roles, organisations, store, redelivery, refusa
     return c.json({ dry_run: false, deliveries: shown, redelivered: shown.length, more }, 202)
   })
   app.get('/refused', c => {
-    const limit = readWhole('limit', c.req.query('limit'), BOUNDS.refused.value) ?? 100
+    const limit = readWhole('limit', c.req.query('limit'), LIMITS.refused.value) ?? 100
     return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
   })
   const read = ['/openapi.json', '/deliveries', '/deliveries/:id', '/refused']

@@ -2,7 +2,7 @@ import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'no
 import { promisify } from 'node:util'
 import type { Context, MiddlewareHandler } from 'hono'
 import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { Problem } from '../http/problem.ts'
 import { createTokenBuckets, refuseOverRate } from '../http/rate-limit.ts'
 import { bearer, requestFields, senderAddress } from '../http/request.ts'
@@ -35,7 +35,7 @@ export function createRoles({
   viewToken,
   trustedProxies,
 }: AdminTokens & { trustedProxies: number }): Roles {
-  const failures = createTokenBuckets(BOUNDS.signInRate.value)
+  const failures = createTokenBuckets(LIMITS.signInRate.value)
   const of = (token: string | null): Role | null =>
     isSame(token, adminToken) ? 'admin' : isSame(token, viewToken) ? 'view' : null
   return {
@@ -76,7 +76,7 @@ export interface Session {
 /** Sessions are in signed cookies: they hold for every relay with the same tokens, and end when a token changes. The store keeps those that were signed out. */
 export interface Sessions {
   read(c: Context): Promise<Session | null>
-  begin(c: Context, role: Role): Promise<void>
+  start(c: Context, role: Role): Promise<void>
   end(c: Context, session: Session | null): Promise<void>
 }
 
@@ -113,7 +113,7 @@ export function createSessions(
         csrf: createHmac('sha256', key).update(`form ${cookie}`).digest('base64url'),
       }
     },
-    async begin(c, role) {
+    async start(c, role) {
       const key = await keyOf(role)
       if (!key) return
       const content = `${role}.${clock() + LIFETIME_MS}.${randomBytes(12).toString('base64url')}`

@@ -15,11 +15,11 @@ export const MAX_LISTED = 200
 export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefined }
 
 /**
- * @param organisations the ids of all organisations
+ * @param organizations the ids of all organisations
  * @param now milliseconds since 1970, by the store's clock
  * @throws Problem 400 with what a filter must be
  */
-export function readFilter(given: GivenFilter, organisations: readonly string[], now: number): Filter {
+export function readFilter(given: GivenFilter, organizations: readonly string[], now: number): Filter {
   const { state, repository, action, run_id: runId, since } = given
   if (state !== undefined && !STATES.includes(state as State))
     throw new Problem(400, `state must be one of ${STATES.join(', ')}.`)
@@ -29,7 +29,7 @@ export function readFilter(given: GivenFilter, organisations: readonly string[],
     ...(state && { state: state as State }),
     ...(repository && { repository }),
     ...(action && { action }),
-    ...(runId && { dedupeKeys: organisations.map(organisation => runKey(organisation, runId)) }),
+    ...(runId && { dedupeKeys: organizations.map(organisation => runKey(organisation, runId)) }),
     ...(since !== undefined && { since: readSince(since, now) }),
   }
 }
@@ -57,8 +57,8 @@ export function readWhole(name: string, text: string | undefined, max: number): 
 }
 
 /** Of what is to be redelivered: it names a state, so that nothing is redelivered by mistake. @throws Problem 400 */
-export function readBulkFilter(given: GivenFilter, organisations: string[], now: number): Filter {
-  if (REDELIVERABLE.some(state => state === given.state)) return readFilter(given, organisations, now)
+export function readBulkFilter(given: GivenFilter, organizations: string[], now: number): Filter {
+  if (REDELIVERABLE.some(state => state === given.state)) return readFilter(given, organizations, now)
   throw new Problem(
     400,
     `state must be ${REDELIVERABLE.join(' or ')}: only such deliveries can be redelivered.`,

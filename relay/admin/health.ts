@@ -1,11 +1,11 @@
 import type { Context } from 'hono'
 import type { PortClient } from '../../port/client/client.ts'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import type { Transition } from '../delivery/delivery.ts'
 import type { GitHub } from '../github/client.ts'
-import type { RateLimitGate } from '../github/rate-limit-pause.ts'
+import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createTokenBuckets } from '../http/rate-limit.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { Hour, Store } from '../store/store.ts'
 
 interface Check {
@@ -16,12 +16,12 @@ interface Check {
 export interface ReadinessDeps {
   store: Pick<Store, 'ping'>
   github: Pick<GitHub, 'facts' | 'checkCredential'>
-  gate: Pick<RateLimitGate, 'isRejected'>
+  pauses: Pick<RateLimitPauses, 'isRejected'>
   /** One for each organisation that has credentials of Port. */
   clients: ReadonlyMap<string, Pick<PortClient, 'authorize'>>
   /** Null before Port's first answer. */
   isPortAccepted: () => boolean | null
-  trouble: Pick<Trouble, 'error'>
+  failure: Pick<ThrottledLog, 'error'>
 }
 
 /** How often the credentials are checked, where `/readyz` is read as often. */
@@ -33,9 +33,9 @@ const UNKNOWN = 'not checked yet'
  * again. The body names what else does not work. Reading it has the credentials checked, in the background.
  */
 export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Response> {
-  const { store, github, gate, clients, isPortAccepted, trouble } = deps
+  const { store, github, pauses: gate, clients, isPortAccepted, failure: trouble } = deps
   let checkedAt = Number.NEGATIVE_INFINITY
-  const pace = createTokenBuckets(BOUNDS.databaseChecks.value)
+  const pace = createTokenBuckets(LIMITS.databaseChecks.value)
   let lastCheck: Promise<Check> | null = null
   let isChecking = false
 

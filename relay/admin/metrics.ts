@@ -5,9 +5,9 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { type Delivery, type Evidence, OPEN_STATES, type Transition } from '../delivery/delivery.ts'
 import type { GitHub } from '../github/client.ts'
 import type { DispatchOutcome } from '../github/errors.ts'
-import type { RateLimitGate } from '../github/rate-limit-pause.ts'
-import { ANSWER_OUTCOMES, type AnswerOutcome, PROBLEM_STATUSES, Problem } from '../http/problem.ts'
-import type { Trouble } from '../log.ts'
+import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
+import { PROBLEM_STATUSES, Problem, RESPONSE_OUTCOMES, type ResponseOutcome } from '../http/problem.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { Backlog, Store } from '../store/store.ts'
 import type { Roles } from './auth.ts'
 
@@ -39,7 +39,7 @@ export interface Metrics {
   attempt(outcome: DispatchOutcome['kind']): void
   /** @param before the delivery that the transition was applied to */
   transition(before: Delivery, applied: Transition, now: number): void
-  request(side: 'github' | 'port', outcome: AnswerOutcome): void
+  request(side: 'github' | 'port', outcome: ResponseOutcome): void
   /** @param status of the answer to a report */
   report(status: number): void
   /** In the text format of Prometheus. */
@@ -121,8 +121,8 @@ export function createMetrics(): Metrics {
     'Age of the oldest message that waits for Port; the same in every relay on one database',
   )
   const requests = {
-    port: counter('port_requests_total', "Requests to Port's API", 'outcome', ANSWER_OUTCOMES),
-    github: counter('github_requests_total', "Requests to GitHub's API", 'outcome', ANSWER_OUTCOMES),
+    port: counter('port_requests_total', "Requests to Port's API", 'outcome', RESPONSE_OUTCOMES),
+    github: counter('github_requests_total', "Requests to GitHub's API", 'outcome', RESPONSE_OUTCOMES),
   }
   const remaining = gauge(
     'github_rate_limit_remaining',
@@ -216,7 +216,7 @@ export interface MetricsRouteDeps {
   roles: Roles
   store: Pick<Store, 'counts' | 'backlog' | 'clock'>
   github: Pick<GitHub, 'facts' | 'clockOffset'>
-  gate: Pick<RateLimitGate, 'allClosed' | 'isRejected' | 'shared'>
+  pauses: Pick<RateLimitPauses, 'allPaused' | 'isRejected' | 'shared'>
   port: {
     /** Until when nothing is sent to Port, milliseconds since 1970 by the store's clock; 0 for not paused. */
     pausedUntil(): number
@@ -225,7 +225,7 @@ export interface MetricsRouteDeps {
   }
   /** The wall clock, by which Prometheus reads times; milliseconds since 1970. */
   clock: () => number
-  trouble: Pick<Trouble, 'error'>
+  failure: Pick<ThrottledLog, 'error'>
 }
 
 /** The series of this relay are given all the same when the database takes longer. */
@@ -243,7 +243,14 @@ export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Prom
   }
 }
 
-async function read({ store, github, gate, port, clock, trouble }: MetricsRouteDeps): Promise<ScrapeValues> {
+async function read({
+  store,
+  github,
+  pauses: gate,
+  port,
+  clock,
+  failure: trouble,
+}: MetricsRouteDeps): Promise<ScrapeValues> {
   const now = store.clock()
   /** From the store's clock to the wall clock. */
   const onWall = (time: number) => (time > now ? time - now + clock() : null)
@@ -254,7 +261,7 @@ async function read({ store, github, gate, port, clock, trouble }: MetricsRouteD
     tokenExpiresAt: facts.tokenExpiresAt(),
     clockOffset: github.clockOffset(),
     pausedUntil: {
-      github: onWall(Math.max(0, ...gate.allClosed().map(({ closedUntil }) => closedUntil))),
+      github: onWall(Math.max(0, ...gate.allPaused().map(({ closedUntil }) => closedUntil))),
       port: onWall(port.pausedUntil()),
     },
     credentialOk: { github: gate.isRejected() ? false : facts.isAccepted(), port: port.isAccepted() },

@@ -1,5 +1,5 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { REDELIVERABLE, STATES } from '../delivery/delivery.ts'
 import { MAX_LISTED } from './filter.ts'
 import { MAX_REDELIVERED } from './redelivery.ts'
@@ -154,7 +154,7 @@ export const openApi = {
       get: {
         summary: 'Webhooks that this relay has refused since it was started, the latest first',
         parameters: [
-          query('limit', { type: 'integer', minimum: 1, maximum: BOUNDS.refused.value, default: 100 }),
+          query('limit', { type: 'integer', minimum: 1, maximum: LIMITS.refused.value, default: 100 }),
         ],
         responses: { 200: json('What was refused', ref('Refused')), ...problems(400) },
       },

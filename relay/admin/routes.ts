@@ -5,7 +5,7 @@ import type { Delivery } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
-import type { RateLimitGate } from '../github/rate-limit-pause.ts'
+import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createTokenBuckets } from '../http/rate-limit.ts'
 import { createRefusals, type Refusals } from '../http/refusals.ts'
 import type { Store } from '../store/store.ts'
@@ -26,7 +26,7 @@ export interface AdminDeps {
   port: Pick<PortAccess, 'canReport' | 'read'>
   github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts'>
   portSide: MetricsRouteDeps['port']
-  gate: Pick<RateLimitGate, 'shared'>
+  pauses: Pick<RateLimitPauses, 'shared'>
   /** The wall clock; milliseconds since 1970. */
   clock: () => number
   log: { info: (fields: object, message: string) => void }
@@ -50,7 +50,7 @@ export function createAdmin({
   port,
   portSide,
   github,
-  gate,
+  pauses: gate,
   clock,
   log,
 }: AdminDeps): Admin {
@@ -58,7 +58,7 @@ export function createAdmin({
   const refusals = createRefusals(trustedProxies, store.clock)
   const shared = {
     ...{ roles, store, refusals },
-    organisations: config.organisations.map(({ id }) => id),
+    organizations: config.organizations.map(({ id }) => id),
     redelivery: createRedelivery({ store, apply, port }),
   }
   return {
@@ -69,13 +69,13 @@ export function createAdmin({
       sessions: createSessions(config, clock, store),
       async health() {
         const now = store.clock()
-        const [gates, { queued }, backlog] = await Promise.all([
-          store.closedGates(now),
+        const [pauses, { queued }, backlog] = await Promise.all([
+          store.closedPauses(now),
           store.counts(),
           store.backlog(now, gate.shared),
         ])
         return {
-          ...{ gates, queued, dispatchDueSince: backlog.dueSince.dispatch },
+          ...{ pauses, queued, dispatchDueSince: backlog.dueSince.dispatch },
           oldestMessage: backlog.oldestMessage,
           portPausedUntil: portSide.pausedUntil(),
           portAccepts: portSide.isAccepted(),

@@ -6,7 +6,7 @@ import { migrate } from './migrate.ts'
 import { cancel, redeliver } from './redeliver.ts'
 import { send } from './send.ts'
 import { serve } from './serve.ts'
-import { play } from './simulate.ts'
+import { simulate } from './simulate.ts'
 
 /** Every command, in the order of the help. */
 export const commands: Command[] = [
@@ -18,5 +18,5 @@ export const commands: Command[] = [
   cancel,
   generate,
   migrate,
-  play,
+  simulate,
 ]

@@ -48,13 +48,13 @@ export const deliveries = defineCommand({
         )
       return
     }
-    const answer = await readList(query => callAdmin(env, 'GET', `/api/deliveries?${query}`), {
+    const response = await readList(query => callAdmin(env, 'GET', `/api/deliveries?${query}`), {
       ...toFilter(filter),
       ...(limit !== undefined && { limit }),
     })
-    if (json) return void print(JSON.stringify(answer))
-    for (const delivery of answer.deliveries) print(line(delivery))
-    if (answer.deliveries.length === 0) print('No delivery matches.')
+    if (json) return void print(JSON.stringify(response))
+    for (const delivery of response.deliveries) print(line(delivery))
+    if (response.deliveries.length === 0) print('No delivery matches.')
   },
 })
 

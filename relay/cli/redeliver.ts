@@ -34,14 +34,14 @@ export const redeliver = defineCommand({
       throw new UsageError('A filter needs --state failed or --state cancelled.')
     const { limit, ...rest } = filter
     const body = { ...toFilter(rest), ...(limit && { limit: Number(limit) }), dry_run: isDry }
-    const answer = (await callAdmin(env, 'POST', '/api/redeliver', body)) as Bulk
-    if (json) return void print(JSON.stringify(answer))
-    for (const each of answer.deliveries) {
+    const response = (await callAdmin(env, 'POST', '/api/redeliver', body)) as Bulk
+    if (json) return void print(JSON.stringify(response))
+    for (const each of response.deliveries) {
       print(line(each))
       if (each.port_run_ended) print(`  ${ENDED}`)
     }
-    print(summary(answer, isDry))
-    if (answer.more) print('Older deliveries match as well: repeat the command.')
+    print(summary(response, isDry))
+    if (response.more) print('Older deliveries match as well: repeat the command.')
   },
 })
 
@@ -75,9 +75,9 @@ async function redeliverNamed(
         port_run_ended: boolean | null
       }
       if (before.port_run_ended) note(`Delivery ${id}: ${ENDED}.`)
-      const answer = isDry ? before : await callAdmin(env, 'POST', path)
+      const response = isDry ? before : await callAdmin(env, 'POST', path)
       print(
-        json ? JSON.stringify(answer) : `Delivery ${id} ${isDry ? 'would be queued' : 'is queued'} again.`,
+        json ? JSON.stringify(response) : `Delivery ${id} ${isDry ? 'would be queued' : 'is queued'} again.`,
       )
     } catch (error) {
       if (ids.length === 1) throw error
@@ -98,10 +98,10 @@ export const cancel = defineCommand({
   async run({ env, values, positionals: [id], print }) {
     if (!id) throw new UsageError('Name the delivery: cancel ID; `deliveries` lists them.')
     const path = `/api/deliveries/${encodeURIComponent(id)}/cancel`
-    const answer = (await callAdmin(env, 'POST', path)) as { state: string }
-    if (values.json) return void print(JSON.stringify(answer))
+    const response = (await callAdmin(env, 'POST', path)) as { state: string }
+    if (values.json) return void print(JSON.stringify(response))
     print(
-      answer.state === 'cancelled'
+      response.state === 'cancelled'
         ? `Delivery ${id} is cancelled.`
         : `Delivery ${id} is being cancelled: the relay cancels its workflow run on GitHub.`,
     )

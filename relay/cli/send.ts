@@ -75,7 +75,7 @@ export const send = defineCommand({
       } catch (error) {
         if (!(error instanceof Problem)) throw error
         const { status, message: detail } = error
-        if (values.json) print(JSON.stringify({ status, answer: { detail } }))
+        if (values.json) print(JSON.stringify({ status, response: { detail } }))
         else note(`The relay would refuse it with ${status}: ${detail}`)
         return 1
       }
@@ -92,7 +92,7 @@ export const send = defineCommand({
       return 0
     }
     const headers = signWebhook(body, readSecret(env, values['secret-file']), now)
-    const { status, answer } = await post(
+    const { status, response: answer } = await post(
       url,
       body,
       runIdHeader ? { ...headers, run_id: runIdHeader } : headers,
@@ -170,7 +170,7 @@ async function post(
   url: URL,
   body: Uint8Array,
   headers: Record<string, string>,
-): Promise<{ status: number; answer: JsonObject }> {
+): Promise<{ status: number; response: JsonObject }> {
   let response: Response
   try {
     response = await fetch(url, {
@@ -183,7 +183,7 @@ async function post(
     throw noRelay(url.origin, cause)
   }
   const answer: unknown = await response.json().catch(() => null)
-  return { status: response.status, answer: isObject(answer) ? answer : {} }
+  return { status: response.status, response: isObject(answer) ? answer : {} }
 }
 
 function acceptance({ delivery, repository, event_type, workflow, state, duplicate }: JsonObject): string {

@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { readConfig } from '../config/config.ts'
-import { BOUNDS } from '../config/limits.ts'
-import { byTurn, createLog } from '../log.ts'
+import { LIMITS } from '../config/limits.ts'
+import { batchedByTurn, createLog } from '../log.ts'
 import { openStore } from '../store/open.ts'
 import { defineCommand, type Env } from './command.ts'
 
@@ -17,12 +17,14 @@ async function runRelay(env: Env): Promise<undefined> {
   const config = readConfig(env)
   const log = createLog(
     config.logLevel,
-    byTurn(pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: BOUNDS.logWaiting.value })),
+    batchedByTurn(
+      pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: LIMITS.logWaiting.value }),
+    ),
   )
   setInterval(() => log.flush(), 100).unref()
   // The database is opened, in a thread of its own, while the rest is loaded.
   const opening = openStore(config.database, config.dispatchRate)
-  const [{ openRelay }] = await Promise.all([import('../relay.ts'), opening])
+  const [{ createRelay: openRelay }] = await Promise.all([import('../relay.ts'), opening])
   const relay = await openRelay(config, log, opening)
   log.info({ address: relay.address, port: relay.port }, 'listening')
   // The heap grows to three times what is in use, rather than four. From the command line on, it would delay the start.

@@ -1,6 +1,6 @@
 import { defineCommand, JSON_OPTION, UsageError } from './command.ts'
 
-export const play = defineCommand({
+export const simulate = defineCommand({
   name: 'play',
   summary: 'Plays a workflow that uses the action on this machine, and shows what Port would show.',
   options: {
@@ -48,16 +48,16 @@ exit code is 0 where the workflow succeeded, else 1.`,
       ),
     }
     // The player and the stand-ins are not the relay's: they are a bundle of their own, see build.ts.
-    const { playTrial, showTrial } = await import('../../tools/simulator/simulate.ts')
+    const { simulate, showSimulation } = await import('../../tools/simulator/simulate.ts')
     // Once cancels the workflow run; twice ends everything.
     const cancel = new AbortController()
     const interrupt = () => (cancel.signal.aborted ? process.exit(130) : cancel.abort())
     process.on('SIGINT', interrupt)
     try {
-      const trial = await playTrial(options, values.json ? () => {} : print, cancel.signal)
-      if (values.json) print(JSON.stringify(trial, null, 2))
-      else showTrial(trial, print)
-      return trial.conclusion === 'success' ? 0 : 1
+      const simulation = await simulate(options, values.json ? () => {} : print, cancel.signal)
+      if (values.json) print(JSON.stringify(simulation, null, 2))
+      else showSimulation(simulation, print)
+      return simulation.conclusion === 'success' ? 0 : 1
     } finally {
       process.off('SIGINT', interrupt)
     }

@@ -2,7 +2,7 @@ import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { proxyProblems } from '../http/outgoing.ts'
-import { type Organisation, readOrganisations } from './organizations.ts'
+import { type Organisation, readOrganizations } from './organizations.ts'
 import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
 import {
   accessToken,
@@ -23,7 +23,7 @@ import {
 export interface Config {
   port: { apiUrl: string; clientId: string | null; clientSecret: string }
   /** The first is that of `port`. */
-  organisations: Organisation[]
+  organizations: Organisation[]
   webhook: { tolerance: number; maxBody: number }
   github: {
     apiUrl: string
@@ -148,7 +148,7 @@ export function readConfig(
   }
   // The rules between variables are checked also when a single one is wrong, so that all problems show at once.
   problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
-  const organisations = readOrganisations(
+  const organizations = readOrganizations(
     { clientId: values.PORT_CLIENT_ID?.trim() || null, clientSecret: values.PORT_CLIENT_SECRET ?? '' },
     unread.includes('PORT_WEBHOOK_SECRETS') ? [] : (list.safeParse(values.PORT_WEBHOOK_SECRETS).data ?? []),
     problems,
@@ -172,7 +172,7 @@ export function readConfig(
   const v = parsed.data
   return {
     port: { apiUrl: v.PORT_API_URL, clientId: v.PORT_CLIENT_ID ?? null, clientSecret: v.PORT_CLIENT_SECRET },
-    organisations,
+    organizations,
     webhook: { tolerance: v.RELAY_TOLERANCE, maxBody: v.RELAY_MAX_BODY },
     github: {
       apiUrl: v.GITHUB_API_URL,

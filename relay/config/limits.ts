@@ -2,7 +2,7 @@
  * A bound on what others can fill. docs/limits.md shows all of them in one table, which a test compares with
  * this registry; code reads the values from here and has none of its own.
  */
-export interface Bound {
+export interface Limit {
   /** What is bounded: the first column of the table. */
   what: string
   value: number
@@ -15,8 +15,8 @@ const KB = 1024
 const MB = 1024 * KB
 
 const of =
-  (unit: Bound['unit']) =>
-  (what: string, value: number, beyond: string): Bound => ({ what, value, unit, beyond })
+  (unit: Limit['unit']) =>
+  (what: string, value: number, beyond: string): Limit => ({ what, value, unit, beyond })
 const [bytes, rate, ms, bodies, amount] = [
   of('bytes'),
   of('bytes a second'),
@@ -25,7 +25,7 @@ const [bytes, rate, ms, bodies, amount] = [
   of(''),
 ]
 
-export const BOUNDS = {
+export const LIMITS = {
   requestLine: bytes('first line and headers of a request', 16 * KB, '431'),
   /** A load balancer keeps hundreds. */
   connections: amount(
@@ -102,7 +102,7 @@ export const BOUNDS = {
   ),
   signInRate: amount('tries to sign in, and requests with a wrong token, a minute of one sender', 5, '429'),
   events: amount("entries of a delivery's history", 200, 'the first 50 and the last 150 are kept'),
-  answer: bytes(
+  response: bytes(
     "an answer of Port, of GitHub or of GitHub's OIDC issuer",
     16 * MB,
     'not read; treated as no answer',
@@ -130,4 +130,4 @@ export const BOUNDS = {
   ),
   waitingWebhooks: amount('webhooks that wait to be persisted', 10_000, '503'),
   waitingBytes: bytes('size of webhooks that wait to be persisted', 128 * MB, '503'),
-} satisfies Record<string, Bound>
+} satisfies Record<string, Limit>

@@ -26,7 +26,7 @@ const ALONE = /^(?!rotation$)[^\s:#]+$/
  * `rotation:SECRET` is another secret of the first, `CLIENT_ID:SECRET` another organisation (or one more secret
  * of it), `SECRET` alone one that only verifies. What is wrong goes into `problems`, without any part of a secret.
  */
-export function readOrganisations(
+export function readOrganizations(
   first: { clientId: string | null; clientSecret: string },
   entries: string[],
   problems: string[],

@@ -2,7 +2,7 @@ import type { LogLine } from '../../port/types.ts'
 import type { Approval, PendingDeployment } from '../github/approvals.ts'
 import type { Delivery, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
-import { endCancelled, names } from './outcome.ts'
+import { finishCancelled, names } from './outcome.ts'
 
 /** A queued delivery is not dispatched. The outcome of a dispatch that is under way, or whose answer was lost, is awaited. */
 export function requestWhileQueued(
@@ -11,7 +11,7 @@ export function requestWhileQueued(
   now: number,
   policy: Policy,
 ): Transition | null {
-  if (delivery.unansweredSince === null) return endCancelled(delivery, policy, event.by)
+  if (delivery.unansweredSince === null) return finishCancelled(delivery, policy, event.by)
   if (delivery.cancelRequestedAt !== null) return null
   return {
     change: { cancelRequestedAt: now },
@@ -38,7 +38,7 @@ export function request(
 
 export function noteSent(
   _delivery: Delivery,
-  { forced, lookAt }: Event<'cancelSent'>,
+  { forced, pollAt: lookAt }: Event<'cancelSent'>,
   now: number,
 ): Transition {
   const sentence = forced
@@ -54,7 +54,7 @@ export function noteSent(
 /** It is followed to its end as before. A person may cancel it again; the watch, which sees the same end in Port, does not. */
 export function noteRejected(
   _delivery: Delivery,
-  { reason, lookAt }: Event<'cancelRejected'>,
+  { reason, pollAt: lookAt }: Event<'cancelRejected'>,
   now: number,
 ): Transition {
   const sentence = `The workflow run cannot be cancelled: ${reason}.`

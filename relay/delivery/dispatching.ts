@@ -22,12 +22,12 @@ export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: numbe
 
 export function accept(
   delivery: Delivery,
-  { attempt, run, answer }: Event<'dispatchAccepted'>,
+  { attempt, run, response: answer }: Event<'dispatchAccepted'>,
   now: number,
   { serverUrl, startTimeout }: Policy,
 ): Transition {
   const link = run?.url || actionsPage(serverUrl, delivery.repository)
-  const bound = run && answeredRun(run)
+  const bound = run && runOfResponse(run)
   return {
     change: {
       state: bound ? 'running' : 'dispatched',
@@ -52,7 +52,7 @@ export function accept(
 /** Its run reported before the answer was recorded, or it was ended meanwhile. */
 export function noteAccepted(
   delivery: Delivery,
-  { attempt, run, answer }: Event<'dispatchAccepted'>,
+  { attempt, run, response: answer }: Event<'dispatchAccepted'>,
   now: number,
 ): Transition {
   const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)
@@ -61,7 +61,7 @@ export function noteAccepted(
       ...(isNew && delivery.state === 'dispatched' && { state: 'running' as const }),
       dispatchedAt: delivery.dispatchedAt ?? now,
       unansweredSince: null,
-      ...(isNew && { runs: [...delivery.runs, answeredRun(run)] }),
+      ...(isNew && { runs: [...delivery.runs, runOfResponse(run)] }),
     },
     messages: [],
     history: {
@@ -72,7 +72,7 @@ export function noteAccepted(
 }
 
 /** The run that GitHub's answer to a `workflow_dispatch` names. */
-const answeredRun = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
+const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
   ...{ id, attempt: 1, evidence: 'answer', past: false },
   ...{ status: 'queued', conclusion: null, url },
 })

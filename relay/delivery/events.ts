@@ -26,16 +26,16 @@ export type DeliveryEvent =
   /** A dispatch is about to be sent. */
   | { type: 'attemptStarted' }
   /** `run`: GitHub's answer to a `workflow_dispatch` names it. */
-  | ({ type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null } & Answered)
-  | ({ type: 'dispatchRejected'; attempt: number; reason: string } & Answered)
+  | ({ type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null } & WithResponse)
+  | ({ type: 'dispatchRejected'; attempt: number; reason: string } & WithResponse)
   /** Nothing was started; `until`: when GitHub accepts it again, where GitHub named a time. */
-  | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & Answered)
+  | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & WithResponse)
   /** The dispatch may or may not have started a workflow run. */
-  | ({ type: 'answerLost'; attempt: number; reason: string } & Answered)
+  | ({ type: 'answerLost'; attempt: number; reason: string } & WithResponse)
   /** After a lost answer, no evidence of a run. `readAt`: of the list. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
   /** The workflow runs that belong to it, as they are now; `lookAt`: when to look again. */
-  | { type: 'runsSeen'; runs: DeliveryRun[]; lookAt: number }
+  | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number }
   /** The action reported, authenticated by OIDC. */
   | { type: 'runReported'; run: DeliveryRun }
   /** Messages of the action; `ends`: one of them has the conclusion; `ending`: its job is ending. */
@@ -53,15 +53,15 @@ export type DeliveryEvent =
   /** A person cancelled it: in Port, or through the relay's API. */
   | { type: 'cancelRequested'; by: 'port' | 'api' }
   /** GitHub was asked to cancel its runs; `lookAt`: when to look again. */
-  | { type: 'cancelSent'; forced: boolean; lookAt: number }
+  | { type: 'cancelSent'; forced: boolean; pollAt: number }
   /** GitHub does not let the relay cancel them. */
-  | { type: 'cancelRejected'; reason: string; lookAt: number }
+  | { type: 'cancelRejected'; reason: string; pollAt: number }
   /** Its run waits for reviewers or timers; `decided`: decisions so far, or the one that a webhook brings. */
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[]; url: string }
 
 /** `answer`: GitHub's, where one came. */
-interface Answered {
-  answer?: { status: number; requestId: string | null } | undefined
+interface WithResponse {
+  response?: { status: number; requestId: string | null } | undefined
 }
 
 export type EventType = DeliveryEvent['type']

@@ -1,13 +1,17 @@
 import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
-import { CANCELLED, endOfRun, endWithoutRun, finish } from './outcome.ts'
+import { CANCELLED, finish, outcomeOfRun, outcomeWithoutRun } from './outcome.ts'
 import { mergeRuns } from './runs.ts'
 
 /** When the watch looks first at a run that has just reported. */
 const FIRST_WATCH_MS = 5_000
 
 /** Workflow runs of the delivery were seen: those that are new to it bind it. */
-export function see(delivery: Delivery, { runs: seen, lookAt }: Event<'runsSeen'>, now: number): Transition {
+export function see(
+  delivery: Delivery,
+  { runs: seen, pollAt: lookAt }: Event<'runsSeen'>,
+  now: number,
+): Transition {
   const runs = mergeRuns(delivery.runs, seen)
   const change = { dueAt: lookAt, ...(!same(delivery.runs, runs) && { runs }) }
   const first = runs[delivery.runs.length]
@@ -79,7 +83,7 @@ export function end(
   policy: Policy,
 ): Transition {
   const isCancelled = delivery.cancelRequestedAt !== null && run.conclusion === 'cancelled'
-  const ending = isCancelled ? CANCELLED : endOfRun(run, found?.jobs ?? null, delivery.repository)
+  const ending = isCancelled ? CANCELLED : outcomeOfRun(run, found?.jobs ?? null, delivery.repository)
   const details = { github_run_id: run.id, conclusion: run.conclusion }
   const ended = finish({ ...delivery, runs }, ending, { type: 'runEnded', details }, policy, {
     run,
@@ -89,7 +93,7 @@ export function end(
 }
 
 /** Port knows the end already: nothing is sent. */
-export function endInPort(
+export function finishInPort(
   delivery: Delivery,
   { runs: seen, conclusion = 'unknown' }: Event<'endedInPort'>,
 ): Transition {
@@ -110,7 +114,7 @@ export function giveUp(
 ): Transition {
   const history = { type: event.type, details: { why: event.cause.why } }
   const isCancelled = delivery.cancelRequestedAt !== null && event.type !== 'runTimedOut'
-  return finish(delivery, isCancelled ? CANCELLED : endWithoutRun(event.cause, delivery), history, policy)
+  return finish(delivery, isCancelled ? CANCELLED : outcomeWithoutRun(event.cause, delivery), history, policy)
 }
 
 /** Port has the link already where the action reported. */

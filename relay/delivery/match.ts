@@ -44,14 +44,14 @@ type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'> &
 type Course = Pick<Delivery, 'receivedAt' | 'queuedAt' | 'attemptedAt' | 'runs'>
 
 /** What binds a run to a delivery, strongest first: the first that finds any decides. */
-const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: BindingFacts) => WorkflowRun[] }[] = [
+const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFacts) => WorkflowRun[] }[] = [
   { evidence: 'port', find: (_, { runs, externalRunId }) => runs.filter(run => run.id === externalRunId) },
   {
     evidence: 'title',
-    find: (delivery, sight) =>
-      sight.runs.filter(
+    find: (delivery, facts) =>
+      facts.runs.filter(
         run =>
-          isNamed(run.title, delivery) && isCurrent(run, delivery, sight) && !sight.undecided.has(run.id),
+          isNamed(run.title, delivery) && isCurrent(run, delivery, facts) && !facts.undecided.has(run.id),
       ),
   },
   { evidence: 'only_candidate', find: findOnlyCandidate },
@@ -61,9 +61,9 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, sight: BindingFact
  * Which workflow runs belong to a delivery that GitHub's answer and the action's report bind none to. Nothing is
  * inferred from order. Pure.
  */
-export function matchRuns(delivery: Named, sight: BindingFacts): Match {
-  const isPossible = (run: WorkflowRun) => run.id === sight.externalRunId || isOfTarget(run, delivery)
-  const free = { ...sight, runs: sight.runs.filter(run => !sight.taken.has(run.id) && isPossible(run)) }
+export function matchRuns(delivery: Named, facts: BindingFacts): Match {
+  const isPossible = (run: WorkflowRun) => run.id === facts.externalRunId || isOfTarget(run, delivery)
+  const free = { ...facts, runs: facts.runs.filter(run => !facts.taken.has(run.id) && isPossible(run)) }
   for (const { evidence, find } of EVIDENCE) {
     const runs = find(delivery, free)
     if (runs.length > 0) return { evidence, runs }
@@ -135,20 +135,20 @@ export function isOfAnother(
 }
 
 /** Exactly one run, where exactly one delivery can have started it. A title with an id may be of another relay's. */
-function findOnlyCandidate(delivery: Named, sight: BindingFacts): WorkflowRun[] {
-  const [run, second] = candidates(delivery, sight)
-  if (!run || second || !sight.whole || sight.readAt < run.createdAt + SETTLE_MS) return []
-  if (sight.undecided.has(run.id) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
+function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] {
+  const [run, second] = candidates(delivery, facts)
+  if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []
+  if (facts.undecided.has(run.id) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
   // A run titled with the event type belongs to a delivery of that type; any other could belong to any delivery.
   const isOfType = run.title === delivery.eventType
-  const rivals = sight.others.filter(other => !isOfType || other.eventType === delivery.eventType)
+  const rivals = facts.others.filter(other => !isOfType || other.eventType === delivery.eventType)
   return rivals.length === 0 ? [run] : []
 }
 
 /** Runs created since the dispatch that are not titled with the event type of another delivery. */
-function candidates(delivery: Named, sight: BindingFacts): WorkflowRun[] {
-  const types = sight.others.map(other => other.eventType).filter(type => type !== delivery.eventType)
-  return sight.runs.filter(run => isSinceDispatch(run, sight) && !types.includes(run.title))
+function candidates(delivery: Named, facts: BindingFacts): WorkflowRun[] {
+  const types = facts.others.map(other => other.eventType).filter(type => type !== delivery.eventType)
+  return facts.runs.filter(run => isSinceDispatch(run, facts) && !types.includes(run.title))
 }
 
 export const isSinceDispatch = (

@@ -111,9 +111,9 @@ const sizeOf = (lines: readonly LogLine[]) =>
  *
  * A message is given up for good when the retention is over.
  */
-export type Fate = 'done' | 'drop' | 'retry' | 'replace'
+export type NextStep = 'done' | 'drop' | 'retry' | 'replace'
 
-export type PortTrouble = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
+export type PortFailure = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
 
 /** After this time, the message itself may be why Port does not accept it. */
 const STUCK_MS = 900_000
@@ -122,8 +122,8 @@ const STUCK_MS = 900_000
  * @param age since the message was written, milliseconds
  * @param retention how long a message may wait, milliseconds
  */
-export function fateOf(message: Message, trouble: PortTrouble, age: number, retention: number): Fate {
-  const { kind, status } = trouble
+export function nextStepOf(message: Message, failure: PortFailure, age: number, retention: number): NextStep {
+  const { kind, status } = failure
   if (kind === 'ended' || kind === 'synchronized' || age > retention) return 'drop'
   if (!isConclusion(message) && kind === 'refused' && CONTENT.includes(status ?? 0)) return 'drop'
   if (age <= STUCK_MS || status === null || kind === 'later') return 'retry'
@@ -138,7 +138,7 @@ const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 
 /** Replaces a message that Port keeps rejecting. Contains nothing of it, since its content may be the reason. */
-export function replacement(message: Message, { status }: PortTrouble): Message {
+export function replacement(message: Message, { status }: PortFailure): Message {
   if ('update' in message && message.update.conclusion !== undefined) {
     return { update: { conclusion: message.update.conclusion } }
   }
@@ -152,7 +152,7 @@ export function replacement(message: Message, { status }: PortTrouble): Message 
   return { log: [{ level: 'WARN', message: sentence }] }
 }
 
-const KINDS: Record<PortTrouble['kind'], string> = {
+const KINDS: Record<PortFailure['kind'], string> = {
   ended: 'the run has ended',
   synchronized: 'the run is synchronous',
   unknown_run: "Port knows no such run: PORT_CLIENT_ID may be another organisation's",
@@ -163,7 +163,7 @@ const KINDS: Record<PortTrouble['kind'], string> = {
 }
 
 /** For the log. Port's own text is left out, since it may quote what was sent. */
-export function describeTrouble({ kind, status, cause }: PortTrouble): { reason: string; status?: number } {
+export function describeFailure({ kind, status, cause }: PortFailure): { reason: string; status?: number } {
   if (status !== null) return { reason: KINDS[kind], status }
   return {
     reason: kind === 'unreachable' ? `Port did not answer (${describeNetworkError(cause)})` : KINDS[kind],

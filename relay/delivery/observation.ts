@@ -16,7 +16,7 @@ export interface Observation {
   /** When Port accepts requests again. */
   portFreeAt: number
   /** For how long this relay has seen all runs ended, milliseconds. */
-  endedFor: number
+  finishedFor: number
 }
 
 type Verdict =
@@ -56,24 +56,24 @@ const UNREAD_MS = 300_000
 
 /** How long until Port is asked again which run is meant. Less and less often: the action reports it at its start or never. */
 export const askInterval = (delivery: Delivery, now: number): number =>
-  Math.max(SOONEST_MS, Math.min(LATEST_ASK_MS, (now - begunAt(delivery)) / 3))
+  Math.max(SOONEST_MS, Math.min(LATEST_ASK_MS, (now - startedAt(delivery)) / 3))
 
 /** How long a delivery waits for its next look, by how long ago it was dispatched. */
-export const lookInterval = (delivery: Delivery, now: number, blind = false): number =>
-  Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - begunAt(delivery)) / 6))
+export const pollInterval = (delivery: Delivery, now: number, blind = false): number =>
+  Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - startedAt(delivery)) / 6))
 
 /** Decides what to do with a dispatched or running delivery. The first rule that applies decides. Pure. */
 export function judge(delivery: Delivery, observation: Observation, policy: Policy): Verdict {
   const { now, found, port } = observation
   const { snapshot, candidates } = found
-  const startBy = begunAt(delivery) + policy.startTimeout
-  const endBy = begunAt(delivery) + policy.runTimeout
+  const startBy = startedAt(delivery) + policy.startTimeout
+  const finishBy = startedAt(delivery) + policy.runTimeout
   const present = decisiveRuns(found.runs)
   // A run is known before GitHub shows it, by its answer to the dispatch, a report or a webhook.
   const isAwaited = ({ evidence }: DeliveryRun) =>
-    now < (evidence === 'answer' ? startBy : Math.min(startBy, begunAt(delivery) + FIRST_MOMENTS_MS))
+    now < (evidence === 'answer' ? startBy : Math.min(startBy, startedAt(delivery) + FIRST_MOMENTS_MS))
   const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run))
-  const ended = isEnded(there)
+  const ended = isFinished(there)
   const isGone = present.length > 0 && there.length === 0
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
@@ -87,7 +87,7 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
   const needsPort =
     ended ||
     isGone ||
-    now >= endBy ||
+    now >= finishBy ||
     overdue ||
     blind ||
     (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
@@ -103,18 +103,18 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
     if (port.ended) return { kind: 'ended in Port' }
   }
 
-  const lookAgain = (at = Number.POSITIVE_INFINITY): Verdict => {
+  const pollAgain = (at = Number.POSITIVE_INFINITY): Verdict => {
     const next = Math.max(
-      now + lookInterval(delivery, now, blind),
+      now + pollInterval(delivery, now, blind),
       snapshot.nextAt,
       port === 'unread' ? observation.portFreeAt : 0,
     )
-    const limits = [startBy, endBy].filter(limit => limit > now)
+    const limits = [startBy, finishBy].filter(limit => limit > now)
     return { kind: 'look again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
   // The end may be reported already: Port is asked first, for a while.
-  const isPatient = observation.endedFor < UNREAD_MS
-  if (port === 'unread' && now < endBy && isPatient) return lookAgain()
+  const isPatient = observation.finishedFor < UNREAD_MS
+  if (port === 'unread' && now < finishBy && isPatient) return pollAgain()
   // A run that was never seen may be in another repository, which Port names.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'runDeleted', cause: { why: 'deleted' } }
@@ -122,20 +122,20 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
   if (ended) {
     // A look before this one, of whichever relay, has seen the end.
     const before = delivery.runs.filter(run => there.some(each => each.id === run.id))
-    if (!isEnded(before) || now < delivery.updatedAt + GRACE_MS) return lookAgain(now + GRACE_MS)
+    if (!isFinished(before) || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
     // The work may continue in a run of another repository, whose end only Port shows.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run ended', run }
   }
-  if (now >= endBy) {
+  if (now >= finishBy) {
     return {
       kind: 'runTimedOut',
       cause: tooLate(present.length > 0 ? present : candidates, observation, policy),
     }
   }
-  if (!overdue || found.elsewhere) return lookAgain()
+  if (!overdue || found.elsewhere) return pollAgain()
 
-  return decideStartTimeout(observation, startBy, policy) ?? lookAgain()
+  return decideStartTimeout(observation, startBy, policy) ?? pollAgain()
 }
 
 function tooLate(
@@ -151,7 +151,7 @@ function tooLate(
 }
 
 /** Whether all of these runs have ended. */
-export function isEnded(runs: readonly DeliveryRun[]): boolean {
+export function isFinished(runs: readonly DeliveryRun[]): boolean {
   return runs.length > 0 && runs.every(run => run.status === 'completed')
 }
 
@@ -166,7 +166,7 @@ function worstOf(runs: readonly DeliveryRun[]): DeliveryRun {
 const isSuccess = ({ conclusion }: DeliveryRun) =>
   ['success', 'neutral', 'skipped'].includes(conclusion ?? '')
 
-const begunAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queuedAt
+const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queuedAt
 
 /** How long GitHub must have refused before its refusal counts as final. */
 const REFUSED_MS = 60_000

@@ -40,7 +40,7 @@ export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
 
 /** The ending where no workflow run was followed to its end. */
-export function endWithoutRun(cause: NoRun, delivery: Delivery): Ending {
+export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, eventType, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
   switch (cause.why) {
@@ -103,7 +103,7 @@ function noRunOfWorkflow(delivery: Delivery): string {
 }
 
 /** The ending where the workflow run has ended and nothing reported it. */
-export function endOfRun(
+export function outcomeOfRun(
   run: Pick<DeliveryRun, 'conclusion'>,
   jobs: Job[] | null,
   repository: string,
@@ -189,10 +189,10 @@ export function describeDispatch({ repository, eventType, workflow, ref }: Deliv
 }
 
 /** GitHub's answer, as the history and the log name it. */
-export const answered = (answer: { status: number; requestId: string | null } | undefined) =>
-  answer && {
-    status: answer.status,
-    ...(answer.requestId !== null && { github_request_id: answer.requestId }),
+export const answered = (response: { status: number; requestId: string | null } | undefined) =>
+  response && {
+    status: response.status,
+    ...(response.requestId !== null && { github_request_id: response.requestId }),
   }
 
 /** The page of a repository's workflow runs. */
@@ -250,7 +250,7 @@ export function finish(
 }
 
 /** The delivery ends without a workflow run. A run that a person ended in Port keeps its end. */
-export function endCancelled(delivery: Delivery, policy: Policy, by?: 'port' | 'api'): Transition {
+export function finishCancelled(delivery: Delivery, policy: Policy, by?: 'port' | 'api'): Transition {
   const message = `Delivery ${delivery.id} was cancelled before a workflow run started.`
   const history: HistoryEntry = { type: 'cancelled', details: by ? { by } : {} }
   return finish(delivery, CANCELLED, history, policy, { lines: [{ level: 'INFO', message }] })

@@ -5,9 +5,9 @@ import {
   clockTime,
   describeDispatch,
   duration,
-  endCancelled,
   failed,
   finish,
+  finishCancelled,
   howToName,
 } from './outcome.ts'
 
@@ -17,14 +17,14 @@ import {
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
 /** After a lost answer, when to look for the run: soon, then less often, and a last time when the grace is over. */
-const LOOKS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
+const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
 /** How often to look where the list of runs does not decide. */
 const LOOK_MS = 10_000
 const MAX_BACKOFF_MS = 60_000
 
 export function reject(
   delivery: Delivery,
-  { attempt, reason, answer }: Event<'dispatchRejected'>,
+  { attempt, reason, response: answer }: Event<'dispatchRejected'>,
   _now: number,
   policy: Policy,
 ): Transition | null {
@@ -35,12 +35,12 @@ export function reject(
 
 export function defer(
   delivery: Delivery,
-  { attempt, reason, until, answer }: Event<'dispatchDeferred'>,
+  { attempt, reason, until, response: answer }: Event<'dispatchDeferred'>,
   now: number,
   policy: Policy,
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
-  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
     const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
@@ -59,15 +59,15 @@ export function defer(
   }
 }
 
-export function loseAnswer(
+export function loseResponse(
   delivery: Delivery,
-  { attempt, reason, answer }: Event<'answerLost'>,
+  { attempt, reason, response: answer }: Event<'answerLost'>,
   now: number,
   policy: Policy,
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
   return {
-    change: { dueAt: now + nextLook(0, policy), unansweredSince: now, waitingAnnounced: true },
+    change: { dueAt: now + nextPoll(0, policy), unansweredSince: now, waitingAnnounced: true },
     messages: once(delivery, `${reason}; looking for its workflow run`),
     history: { type: 'answerLost', details: { attempt, ...answered(answer), reason } },
   }
@@ -78,7 +78,7 @@ export function loseAnswer(
  * have been seen. Where the list does not decide, the action's report, Port's run or a title is awaited until the start
  * timeout is over; then the delivery fails, and a person decides: a second dispatch may do the work twice.
  */
-export function lookAgainOrRetry(
+export function pollAgainOrRetry(
   delivery: Delivery,
   { list, readAt, reason }: Event<'runNotFound'>,
   now: number,
@@ -86,7 +86,7 @@ export function lookAgainOrRetry(
 ): Transition {
   const since = delivery.unansweredSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }
-  if (now < since + grace(policy)) return wait(delivery, since + nextLook(now - since, policy))
+  if (now < since + grace(policy)) return wait(delivery, since + nextPoll(now - since, policy))
   // A run may have appeared after the list was read.
   const isOld = list !== 'forbidden' && readAt < since + grace(policy)
   const isLate = now >= giveUpAt(delivery, now, policy)
@@ -110,7 +110,7 @@ export function lookAgainOrRetry(
 }
 
 /** A gate is closed: nothing was tried, and nothing is due before it opens. */
-export function announce(delivery: Delivery, { reason, until }: Event<'waitingAnnounced'>): Transition {
+export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'waitingAnnounced'>): Transition {
   return {
     change: { waitingAnnounced: true },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(until)}`),
@@ -127,7 +127,7 @@ function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
 
 /** To be dispatched again, unless it was cancelled meanwhile. */
 function retry(delivery: Delivery, reason: string, now: number, policy: Policy): Transition {
-  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   return {
     change: { unansweredSince: null, dueAt: now },
     messages: [],
@@ -143,7 +143,7 @@ function fail(
   policy: Policy,
   label = 'Not started',
 ): Transition {
-  if (delivery.cancelRequestedAt !== null) return endCancelled(delivery, policy)
+  if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   const message = delivery.waitingAnnounced ? sentence : `${sentence} (Delivery ${delivery.id}.)`
   return finish(delivery, failed(label, sentence), history, policy, { lines: [{ level: 'ERROR', message }] })
 }
@@ -167,5 +167,5 @@ function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTime
 const grace = ({ startTimeout }: Policy) => Math.min(LOST_RESPONSE_GRACE_MS, startTimeout)
 
 /** When to look next; both times are counted from when the answer was lost. */
-const nextLook = (after: number, policy: Policy) =>
-  Math.min(LOOKS_MS.find(look => look > after) ?? grace(policy), grace(policy))
+const nextPoll = (after: number, policy: Policy) =>
+  Math.min(POLLS_MS.find(poll => poll > after) ?? grace(policy), grace(policy))

@@ -2,13 +2,13 @@ import type { ClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import type { Target } from '../delivery/delivery.ts'
-import type { OnAnswer } from '../http/problem.ts'
+import type { OnResponse } from '../http/problem.ts'
 import { type ApprovalReader, createApprovalReader } from './approvals.ts'
-import { createCredential, gatedCredential, hideSecrets } from './credentials.ts'
+import { createCredential, hideSecrets, pausedCredential } from './credentials.ts'
 import { createWorkflowDispatcher, repositoryDispatchRefusal, sendRepositoryDispatch } from './dispatch.ts'
 import { DelayedError, type DispatchOutcome, readDispatchError } from './errors.ts'
 import { createJobReader, type JobReader } from './jobs.ts'
-import { createRateLimitGate } from './rate-limit-pause.ts'
+import { createRateLimitPauses } from './rate-limit-pause.ts'
 import { createRepositoryReader, type RepositoryReader } from './repository.ts'
 import { createRunControl, createRunReader, type RunControl, type RunReader } from './runs.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
@@ -19,7 +19,7 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
   /** GitHub's clock minus the relay's, ms; null before GitHub's first answer. */
   clockOffset(): number | null
   /** What its answers show of the credential. */
-  facts: Pick<AnswerFacts, 'rateLimitRemaining' | 'tokenExpiresAt' | 'isAccepted'>
+  facts: Pick<ResponseFacts, 'rateLimitRemaining' | 'tokenExpiresAt' | 'isAccepted'>
   /** Asks GitHub whether it accepts the credential, which `facts` then show. */
   checkCredential(): Promise<void>
   /**
@@ -46,29 +46,29 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
 export function createGitHub(
   config: Config['github'],
   clock: () => number = Date.now,
-  gate = createRateLimitGate(config.auth, clock),
+  pauses = createRateLimitPauses(config.auth, clock),
   {
     isAllowed = () => false,
     secrets = [],
-    onAnswer = () => {},
+    onResponse = () => {},
   }: {
     isAllowed?: (repository: string) => boolean
     secrets?: readonly string[]
-    onAnswer?: OnAnswer
+    onResponse?: OnResponse
   } = {},
 ): GitHub {
   const offset = createClockOffset(clock)
-  const facts = createAnswerFacts(clock)
-  const direct = createCredential(config, clock, (answer, sentAt) => {
-    onAnswer(answer)
+  const facts = createResponseFacts(clock)
+  const direct = createCredential(config, clock, (response, sentAt) => {
+    onResponse(response)
     // An answer of a proxy has the time of the proxy's clock, and its own headers.
-    if (!answer?.headers.has('x-github-request-id')) return
-    offset.observe(answer.headers.get('date'), sentAt)
-    facts.observe(answer)
+    if (!response?.headers.has('x-github-request-id')) return
+    offset.observe(response.headers.get('date'), sentAt)
+    facts.observe(response)
   })
   const { auth, webhookSecret } = config
   const ours = ['token' in auth ? auth.token : auth.privateKey, webhookSecret ?? '', ...secrets]
-  const credential = gatedCredential(hideSecrets(direct, ours), gate, clock)
+  const credential = pausedCredential(hideSecrets(direct, ours), pauses, clock)
   const repositories = createRepositoryReader(credential)
   const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
@@ -111,17 +111,17 @@ export function createGitHub(
         })
       }
       // GitHub limits writes separately from reads: only a dispatch shows that dispatches are accepted again.
-      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') gate.reopen(repository)
+      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.reopen(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
-      return { ...outcome, until: gate.closed(repository)?.closedUntil ?? outcome.until }
+      return { ...outcome, until: pauses.closed(repository)?.closedUntil ?? outcome.until }
     },
   }
 }
 
 /** What GitHub's answers show of the relay's credential. */
-interface AnswerFacts {
-  /** @param answer GitHub's own */
-  observe(answer: Pick<Response, 'status' | 'headers'>): void
+interface ResponseFacts {
+  /** @param response GitHub's own */
+  observe(response: Pick<Response, 'status' | 'headers'>): void
   /** The fewest requests that GitHub leaves until a window ends; null where no window is open. */
   rateLimitRemaining(): number | null
   /** When the token expires, milliseconds since 1970; null where it does not, or is of an App. */
@@ -134,13 +134,13 @@ interface AnswerFacts {
 const MAX_WINDOWS = 1_000
 
 /** @param clock milliseconds since 1970 */
-function createAnswerFacts(clock: () => number): AnswerFacts {
+function createResponseFacts(clock: () => number): ResponseFacts {
   /** By the time at which a window ends. */
   const windows = new Map<number, number>()
   let expiresAt: number | null = null
   let accepted: boolean | null = null
 
-  function forgetEnded(): void {
+  function forgetFinished(): void {
     for (const end of windows.keys()) if (end <= clock()) windows.delete(end)
   }
 
@@ -153,13 +153,13 @@ function createAnswerFacts(clock: () => number): AnswerFacts {
       const end = Number(headers.get('x-ratelimit-reset')) * 1000
       const remaining = Number(headers.get('x-ratelimit-remaining') ?? Number.NaN)
       if (!(end > clock()) || !Number.isInteger(remaining)) return
-      if (windows.size >= MAX_WINDOWS && !windows.has(end)) forgetEnded()
+      if (windows.size >= MAX_WINDOWS && !windows.has(end)) forgetFinished()
       if (windows.size < MAX_WINDOWS || windows.has(end)) {
         windows.set(end, Math.min(remaining, windows.get(end) ?? remaining))
       }
     },
     rateLimitRemaining() {
-      forgetEnded()
+      forgetFinished()
       return windows.size === 0 ? null : Math.min(...windows.values())
     },
     tokenExpiresAt: () => expiresAt,

@@ -2,8 +2,8 @@ import type { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
 import type { Config } from '../config/config.ts'
-import { fetchBounded } from '../http/outgoing.ts'
-import { GateClosedError, type RateLimitGate, readLimit } from './rate-limit-pause.ts'
+import { fetchLimited } from '../http/outgoing.ts'
+import { PausedError, type RateLimitPauses, readLimit } from './rate-limit-pause.ts'
 import { isForeign, mustBeGitHub } from './response.ts'
 
 /** @param at the repository, as Octokit takes it */
@@ -31,11 +31,11 @@ export interface CredentialCheck {
 
 /** No token for a repository. `stage`: finding the App's installation there, or getting a token for it. */
 export class CredentialError extends Error {
-  readonly stage: 'installation' | 'token'
-  constructor(stage: 'installation' | 'token', repository: string, cause: unknown) {
-    super(`No ${stage} of the GitHub App for ${repository}`, { cause })
+  readonly system: 'installation' | 'token'
+  constructor(system: 'installation' | 'token', repository: string, cause: unknown) {
+    super(`No ${system} of the GitHub App for ${repository}`, { cause })
     this.name = 'CredentialError'
-    this.stage = stage
+    this.system = system
   }
 }
 
@@ -52,19 +52,19 @@ const STOOD_STILL_MS = 5_000
 /** A 404 may mean "no longer installed here" or "does not exist": how often the first is checked. */
 const LOOK_AGAIN_MS = 60_000
 
-/** @param onAnswer called with each answer, null where none came, and when its request was sent by `performance.now()` */
+/** @param onResponse called with each answer, null where none came, and when its request was sent by `performance.now()` */
 export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
-  onAnswer: (answer: Response | null, sentAt: number) => void = () => {},
+  onResponse: (answer: Response | null, sentAt: number) => void = () => {},
 ): Credential & CredentialCheck {
   const options = octokitOptions(apiUrl, async (url, init) => {
     const sentAt = performance.now()
     const response = await fetchInTime(url, init).catch(error => {
-      onAnswer(null, sentAt)
+      onResponse(null, sentAt)
       throw error
     })
-    onAnswer(response, sentAt)
+    onResponse(response, sentAt)
     return response
   })
   if ('token' in auth) {
@@ -121,7 +121,7 @@ export function createCredential(
   /** Whether what failed may be an installation that is no more; if so it is forgotten. */
   function forgets(repository: string, error: unknown): boolean {
     const known = found.get(repository.toLowerCase())
-    const ofToken = error instanceof CredentialError && error.stage === 'token'
+    const ofToken = error instanceof CredentialError && error.system === 'token'
     const cause = ofToken ? error.cause : error
     const status = cause instanceof RequestError && cause.response ? cause.status : 0
     const gone = ofToken
@@ -162,7 +162,7 @@ function checked(octokit: Octokit): Octokit {
 
 /** No request waits for ever, including those of auth-app. */
 function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
-  return fetchBounded(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
+  return fetchLimited(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
 }
 
 /** As the DOM's error of this name; of that one, a message cannot be changed to hide a secret. */
@@ -231,22 +231,22 @@ export const octokitOptions = (
  * A credential that sends nothing while its gate is closed, whatever the request: dispatches, lists, jobs,
  * repositories.
  */
-export function gatedCredential(
+export function pausedCredential(
   credential: Credential,
-  gate: RateLimitGate,
+  pauses: RateLimitPauses,
   clock: () => number,
 ): Credential {
   return {
     kind: credential.kind,
     /** @throws GateClosedError where nothing was sent */
     async use(repository, work) {
-      const closed = gate.closed(repository)
-      if (closed) throw new GateClosedError(closed)
+      const closed = pauses.closed(repository)
+      if (closed) throw new PausedError(closed)
       try {
         return await credential.use(repository, work)
       } catch (error) {
-        const limit = readLimit(error, clock(), gate.tries(repository))
-        if (limit) gate.close(repository, limit.until, limit.reason, 'limit')
+        const limit = readLimit(error, clock(), pauses.tries(repository))
+        if (limit) pauses.close(repository, limit.until, limit.reason, 'limit')
         throw error
       }
     },

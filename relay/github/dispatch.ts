@@ -3,14 +3,14 @@ import type { Octokit } from '@octokit/rest'
 import type { ClientPayload } from '../../port/payload.ts'
 import { trimEnd } from '../../port/text.ts'
 import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { atOf, type Credential } from './credentials.ts'
 import { type DispatchOutcome, deferred, forbiddenHint, PreparationError, RejectedError } from './errors.ts'
 import type { RepositoryReader } from './repository.ts'
-import { type AnswerId, answerId, rawMessage } from './response.ts'
+import { type ResponseId, rawMessage, responseId } from './response.ts'
 import { fitInputs, type Offer, offeredNames, offerInputs, readDeclaredInputs } from './workflow-inputs.ts'
 import {
-  createLearned,
+  createTtlCache,
   type Dispatched,
   isUnknownField,
   isUnknownRef,
@@ -60,10 +60,10 @@ export function createWorkflowDispatcher(
   { repository: readRepository }: RepositoryReader,
   clock: () => number,
 ): WorkflowDispatcher {
-  const defaultBranches = createLearned<string>(BRANCH_MS, clock)
+  const defaultBranches = createTtlCache<string>(BRANCH_MS, clock)
   /** Names of inputs, by repository, workflow and ref. */
-  const undeclared = createLearned<ReadonlySet<string>>(UNDECLARED_MS, clock)
-  const server = createLearned<'no run details'>(SERVER_MS, clock)
+  const undeclared = createTtlCache<ReadonlySet<string>>(UNDECLARED_MS, clock)
+  const server = createTtlCache<'no run details'>(SERVER_MS, clock)
   const SERVER = 'server'
 
   async function findDefaultBranch(repository: string): Promise<string> {
@@ -81,7 +81,7 @@ export function createWorkflowDispatcher(
 
   /** The inputs that the file declares; null if it can't be read: it only helps to say what is wrong. */
   function readInputs(dispatched: Dispatched): Promise<JsonObject | null> {
-    return readDeclaredInputs(credential, dispatched, BOUNDS.workflowFile.value).catch(() => null)
+    return readDeclaredInputs(credential, dispatched, LIMITS.workflowFile.value).catch(() => null)
   }
 
   function remembered(key: string): Undeclared {
@@ -130,7 +130,7 @@ export function createWorkflowDispatcher(
         )
         if ('foreign' in answer) return deferred(answer.foreign)
         if (answer.status === 204 && wantsRun) server.set(SERVER, 'no run details')
-        return { ...readAnswer(answer), answer: answer.id }
+        return { ...readResponse(answer), response: answer.id }
       } catch (error) {
         const refusal = readRefusal(error)
         if (!refusal) throw error
@@ -171,7 +171,7 @@ function learn(message: string, known: ReadonlySet<string>): ReadonlySet<string>
   return new Set([...(known.size < MAX_UNDECLARED ? known : []), ...names])
 }
 
-function readAnswer({ status, data }: Pick<GitHubAnswer, 'status' | 'data'>): DispatchOutcome {
+function readResponse({ status, data }: Pick<GitHubResponse, 'status' | 'data'>): DispatchOutcome {
   if (status === 204) return { kind: 'accepted', run: null }
   const { workflow_run_id: id, html_url: url } = isObject(data) ? data : ({} as JsonObject)
   if (status === 200 && typeof id === 'number') {
@@ -203,9 +203,9 @@ export async function sendRepositoryDispatch(
   const answer = await postDispatch(octokit, repository, '/dispatches', { body }, policy)
   if ('foreign' in answer) return deferred(answer.foreign)
   const { status, id } = answer
-  if (status === 204) return { kind: 'accepted', run: null, answer: id }
+  if (status === 204) return { kind: 'accepted', run: null, response: id }
   const reason = `something between the relay and GitHub answered ${status}`
-  return { kind: 'answer_lost', reason, answer: id }
+  return { kind: 'answer_lost', reason, response: id }
 }
 
 /** Why GitHub rejected a `repository_dispatch`. */
@@ -231,14 +231,14 @@ const withoutQuotes = (message: string) =>
   message.replace(/(["'`])(client_payload|event_type)\1/g, '$2').replace(/["'`].*/s, '***')
 
 /** GitHub's answer to a dispatch. */
-interface GitHubAnswer {
+interface GitHubResponse {
   status: number
   data: unknown
-  id: AnswerId
+  id: ResponseId
 }
 
 /** `foreign`: a clause on why it is not GitHub's; nothing was started. */
-type DispatchAnswer = GitHubAnswer | { foreign: string }
+type DispatchResponse = GitHubResponse | { foreign: string }
 
 export interface DispatchPolicy {
   /** Throws where it is too late to send. */
@@ -268,7 +268,7 @@ export async function postDispatch(
   route: string,
   parameters: { placeholders?: Record<string, string | number>; body?: object },
   { mayPost, isAllowed }: DispatchPolicy,
-): Promise<DispatchAnswer> {
+): Promise<DispatchResponse> {
   const api = `${trimEnd(new URL(octokit.request.endpoint.DEFAULTS.baseUrl).href, '/')}/`
   const post = async (url: string, placeholders = {}) => {
     mayPost()
@@ -280,7 +280,7 @@ export async function postDispatch(
       request: { redirect: 'manual' as const },
     })
     const moved = MOVED.includes(status) && headers.location !== undefined
-    const id = answerId(status, headers)
+    const id = responseId(status, headers)
     return {
       status,
       data: data as unknown,

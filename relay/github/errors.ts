@@ -1,7 +1,7 @@
 import { describeNetworkError, wasNotSent } from '../../port/client/errors.ts'
 import { CredentialError } from './credentials.ts'
-import { GateClosedError, readLimit } from './rate-limit-pause.ts'
-import { type AnswerId, answerId, findResponse, isForeign, readMessage } from './response.ts'
+import { PausedError, readLimit } from './rate-limit-pause.ts'
+import { findResponse, isForeign, type ResponseId, readMessage, responseId } from './response.ts'
 
 /**
  * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the person who started the action:
@@ -9,7 +9,7 @@ import { type AnswerId, answerId, findResponse, isForeign, readMessage } from '.
  */
 export type DispatchOutcome = Outcome & {
   /** GitHub's last answer; absent where none came. */
-  answer?: AnswerId
+  response?: ResponseId
 }
 
 type Outcome =
@@ -63,7 +63,7 @@ export class PreparationError extends Error {
 export function readDispatchError(error: unknown, failed: Failed): DispatchOutcome {
   const response = findResponse(error)
   const outcome = readError(error, failed)
-  return response ? { ...outcome, answer: answerId(response.status, response.headers) } : outcome
+  return response ? { ...outcome, response: responseId(response.status, response.headers) } : outcome
 }
 
 interface Failed {
@@ -78,8 +78,8 @@ function readError(error: unknown, failed: Failed): DispatchOutcome {
   if (error instanceof DelayedError) return deferred('the relay was delayed and did not send the dispatch')
   const isSent = !(error instanceof PreparationError || error instanceof CredentialError)
   const thrown = error instanceof PreparationError ? error.cause : error
-  if (thrown instanceof GateClosedError) return limitedUntil(thrown.until, thrown.reason)
-  const stage = thrown instanceof CredentialError ? thrown.stage : null
+  if (thrown instanceof PausedError) return limitedUntil(thrown.until, thrown.reason)
+  const system = thrown instanceof CredentialError ? thrown.system : null
   const lost = (reason: string): DispatchOutcome =>
     isSent ? { kind: 'answer_lost', reason } : deferred(reason)
 
@@ -92,17 +92,19 @@ function readError(error: unknown, failed: Failed): DispatchOutcome {
   const message = readMessage(response.data)
   // Where it names a time, the gate is closed until then, and the run is looked for afterwards.
   if (status >= 500 || status === 408) {
-    const what = stage ? "the App's request for a token for" : isSent ? 'the dispatch to' : 'a request about'
+    const what = system ? "the App's request for a token for" : isSent ? 'the dispatch to' : 'a request about'
     return lost(`GitHub answered ${status} to ${what} ${repository}`)
   }
   const limit = readLimit(thrown, now, 0)
-  if (limit) return limitedUntil(limit.until, `${limit.reason} (${limit.answer})`)
+  if (limit) return limitedUntil(limit.until, `${limit.reason} (${limit.response})`)
   if (isForeign(response.data)) return deferred(`something between the relay and GitHub answered ${status}`)
-  const outage = readCredentialFailure(stage, status, message)
+  const outage = readCredentialFailure(system, status, message)
   if (outage) {
     return { kind: 'deferred', until: null, reason: outage, cause: 'credential' }
   }
-  const reason = stage ? noTokenSentence(stage, status, message, repository) : failed.refusal(status, message)
+  const reason = system
+    ? noTokenSentence(system, status, message, repository)
+    : failed.refusal(status, message)
   return { kind: 'rejected', reason }
 }
 
@@ -143,10 +145,10 @@ export function readFailure(
     permission = 'Actions: read',
   }: { repository: string; now: number; tries: number; permission?: string },
 ): ReadFailure {
-  if (error instanceof GateClosedError) {
+  if (error instanceof PausedError) {
     return { kind: 'later', at: error.until, reason: error.reason }
   }
-  const stage = error instanceof CredentialError ? error.stage : null
+  const system = error instanceof CredentialError ? error.system : null
   const response = findResponse(error)
   const soon = now + 2_000 * 2 ** Math.min(tries, 5)
   if (!response)
@@ -155,18 +157,18 @@ export function readFailure(
   const message = readMessage(response.data)
   const limit = readLimit(error, now, tries)
   if (limit) {
-    return { kind: 'later', at: limit.until, reason: `${limit.reason} (${limit.answer})` }
+    return { kind: 'later', at: limit.until, reason: `${limit.reason} (${limit.response})` }
   }
   if (status >= 500 || status === 408) return { kind: 'later', at: soon, reason: `GitHub answered ${status}` }
   if (status === 409) return { kind: 'later', at: soon, reason: `GitHub answered 409: ${message}` }
   if (isForeign(response.data)) {
     return { kind: 'later', at: soon, reason: `something between the relay and GitHub answered ${status}` }
   }
-  const credential = readCredentialFailure(stage, status, message)
+  const credential = readCredentialFailure(system, status, message)
   // An outage: whatever is decided on evidence waits until a person has renewed it.
   if (credential !== null) return { kind: 'later', at: now + CREDENTIAL_MS, reason: credential }
-  if (stage) {
-    const reason = noTokenSentence(stage, status, message, repository)
+  if (system) {
+    const reason = noTokenSentence(system, status, message, repository)
     return { kind: 'forbidden', reason, permission: false }
   }
   const reason = `the relay's token or App lacks ${permission} on ${repository} (${status}: ${message})`
@@ -174,21 +176,21 @@ export function readFailure(
 }
 
 /** Where a request failed: before the App had a token for the repository, or with a token (null). */
-type Stage = CredentialError['stage'] | null
+type System = CredentialError['system'] | null
 
 /**
  * Why GitHub does not accept the relay's own credential, as a clause; null where it refuses for another
  * reason. It applies to every request with this credential, until a person renews it.
  */
-function readCredentialFailure(stage: Stage, status: number, message: string): string | null {
-  if (status === 401 && stage) {
+function readCredentialFailure(system: System, status: number, message: string): string | null {
+  if (status === 401 && system) {
     return `GitHub does not know the relay's App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and the clock of the relay's server`
   }
   if (status === 401) {
     return `GitHub does not know the relay's credential (401: ${message}): it is wrong or has expired; renew GITHUB_TOKEN, or the App's key, in the relay's environment`
   }
-  if (status === 403 && (stage || /suspended/i.test(message))) {
-    return stage
+  if (status === 403 && (system || /suspended/i.test(message))) {
+    return system
       ? `GitHub gives the relay's App no token (403: ${message}): look at its installation (the owner's Settings, GitHub Apps, Configure); it may be suspended, or wait for its new permissions to be accepted`
       : `GitHub has suspended the account of the relay's credential (403: ${message})`
   }
@@ -197,12 +199,12 @@ function readCredentialFailure(stage: Stage, status: number, message: string): s
 
 /** Why the App has no token for one repository, as a sentence; what {@link readCredentialFailure} reads is excluded. */
 function noTokenSentence(
-  stage: CredentialError['stage'],
+  system: CredentialError['system'],
   status: number,
   message: string,
   repository: string,
 ): string {
-  return stage === 'installation' || status === 404
+  return system === 'installation' || status === 404
     ? `The relay's GitHub App is not installed on ${repository} (${status}: ${message}): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).`
     : `GitHub gives the relay's App no token for ${repository} (${status}: ${message}): look at its installation (the owner's Settings, GitHub Apps, Configure).`
 }

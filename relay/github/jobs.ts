@@ -7,7 +7,7 @@ interface Step {
   number: number
   conclusion: string | null
   /** Milliseconds since 1970; null where it did not end. */
-  endedAt: number | null
+  finishedAt: number | null
 }
 
 /** A job of a workflow run that has ended. */
@@ -49,7 +49,7 @@ export function createJobReader(credential: Credential): JobReader {
             name: cleanText(step.name),
             number: step.number,
             conclusion: step.conclusion,
-            endedAt: Date.parse(step.completed_at ?? '') || null,
+            finishedAt: Date.parse(step.completed_at ?? '') || null,
           })),
         }))
         return { jobs, total: data.total_count }
@@ -70,10 +70,10 @@ export function createJobReader(credential: Credential): JobReader {
         if (headers.location?.startsWith(api)) {
           ;({ headers } = await octokit.request({ method: 'GET', url: headers.location, request }))
         }
-        const answer = await fetch(String(headers.location), { signal })
-        if (answer.status === 404) return null
-        if (!answer.ok || !answer.body) throw new Error(`GitHub's log store answered ${answer.status}`)
-        return readTail(answer.body)
+        const response = await fetch(String(headers.location), { signal })
+        if (response.status === 404) return null
+        if (!response.ok || !response.body) throw new Error(`GitHub's log store answered ${response.status}`)
+        return readTail(response.body)
       }),
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readRetryAt } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
-import type { Gate } from '../store/store.ts'
+import type { RateLimitPause } from '../store/store.ts'
 import { findResponse, readMessage } from './response.ts'
 
 /**
@@ -9,33 +9,33 @@ import { findResponse, readMessage } from './response.ts'
  * credential is sent until the time that it names. This is what one relay knows; the store keeps it for all relays and
  * over restarts.
  */
-export interface RateLimitGate {
+export interface RateLimitPauses {
   /** The one scope of all repositories; null where each owner has its own. */
   shared: string | null
   /** Null when it is open. */
-  closed(repository: string): Gate | null
+  closed(repository: string): RateLimitPause | null
   /** GitHub has asked to wait, or does not accept the credential; `reason`: a clause for people. */
-  close(repository: string, until: number, reason: string, cause: GateCause): void
+  close(repository: string, until: number, reason: string, cause: PauseCause): void
   /** Adds the gates that the store keeps. */
-  learn(gates: readonly Gate[]): void
+  learn(pauses: readonly RateLimitPause[]): void
   /** How often in a row GitHub asked to wait. */
   tries(repository: string): number
   /** GitHub has answered a dispatch: the gate is open, and attempts are counted from zero. */
   reopen(repository: string): void
   /** All that are closed. */
-  allClosed(): Gate[]
+  allPaused(): RateLimitPause[]
   /** Whether GitHub has rejected the credential since it last answered a dispatch. */
   isRejected(): boolean
 }
 
 /** GitHub limits requests, or rejects the credential. */
-export type GateCause = 'limit' | 'credential'
+export type PauseCause = 'limit' | 'credential'
 
 /** A request that was not sent, since its gate is closed. */
-export class GateClosedError extends Error {
+export class PausedError extends Error {
   readonly until: number
   readonly reason: string
-  constructor({ closedUntil, reason }: Gate) {
+  constructor({ closedUntil, reason }: RateLimitPause) {
     super(`Nothing is sent to GitHub until ${new Date(closedUntil).toISOString()}: ${reason}`)
     this.name = 'GateClosedError'
     this.until = closedUntil
@@ -49,11 +49,11 @@ const LONGEST_CLOSED_MS = 3_600_000
 const FURTHEST_MS = LONGEST_CLOSED_MS + 60_000
 
 /** @param onClose called with each gate that closes, and why */
-export function createRateLimitGate(
+export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
-  onClose: (gate: Gate, cause: GateCause) => void = () => {},
-): RateLimitGate {
+  onClose: (pauses: RateLimitPause, cause: PauseCause) => void = () => {},
+): RateLimitPauses {
   const entries = new Map<string, Entry>()
   const shared = 'token' in auth ? `token:${digest(auth.token)}` : null
   const scope = (repository: string) => shared ?? `owner:${repository.replace(/\/.*/, '').toLowerCase()}`
@@ -64,7 +64,7 @@ export function createRateLimitGate(
     return entries.get(key)
   }
 
-  function raise(key: string, until: number, reason: string, cause: GateCause): Gate {
+  function raise(key: string, until: number, reason: string, cause: PauseCause): RateLimitPause {
     const now = clock()
     const known = find(key)
     // Of several requests that were under way, the longest wait applies.
@@ -75,7 +75,7 @@ export function createRateLimitGate(
     return { scope: key, closedUntil: later.until, reason: later.reason }
   }
 
-  function toGate(key: string): Gate | null {
+  function toPauses(key: string): RateLimitPause | null {
     const entry = find(key)
     if (!entry || entry.until <= clock()) return null
     return { scope: key, closedUntil: entry.until, reason: entry.reason }
@@ -83,13 +83,13 @@ export function createRateLimitGate(
 
   return {
     shared,
-    closed: repository => toGate(scope(repository)),
+    closed: repository => toPauses(scope(repository)),
     close(repository, until, reason, cause) {
       onClose(raise(scope(repository), until, reason, cause), cause)
     },
-    learn(gates) {
+    learn(pauses) {
       const now = clock()
-      for (const { scope, closedUntil, reason } of gates) {
+      for (const { scope, closedUntil, reason } of pauses) {
         const known = find(scope)
         if (closedUntil > Math.max(now, known?.until ?? 0) && closedUntil <= now + FURTHEST_MS)
           raise(scope, closedUntil, reason, known?.cause ?? 'limit')
@@ -101,7 +101,7 @@ export function createRateLimitGate(
       // An answer to a request that was sent before the gate closed does not open it.
       if ((find(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
-    allClosed: () => [...entries.keys()].map(toGate).filter(gate => gate !== null),
+    allPaused: () => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
     isRejected: () => [...entries.keys()].some(key => find(key)?.cause === 'credential'),
   }
 }
@@ -109,7 +109,7 @@ export function createRateLimitGate(
 interface Entry {
   until: number
   reason: string
-  cause: GateCause
+  cause: PauseCause
   tries: number
 }
 
@@ -130,7 +130,7 @@ export function readLimit(
   error: unknown,
   now: number,
   tries: number,
-): { until: number; reason: string; answer: string } | null {
+): { until: number; reason: string; response: string } | null {
   const response = findResponse(error)
   if (!response) return null
   const { status, data } = response
@@ -144,7 +144,7 @@ export function readLimit(
   return {
     until: Math.min(until, now + LONGEST_CLOSED_MS),
     reason: isFailure ? OVERLOADED : LIMITED,
-    answer: `${status}: ${readMessage(data)}`,
+    response: `${status}: ${readMessage(data)}`,
   }
 }
 

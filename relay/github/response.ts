@@ -20,13 +20,13 @@ export function rawMessage(data: unknown): string {
 }
 
 /** Identifies one of GitHub's answers: its support can look the request up. */
-export interface AnswerId {
+export interface ResponseId {
   status: number
   requestId: string | null
 }
 
 /** @param headers as Octokit gives them */
-export function answerId(status: number, headers: Record<string, string | number | undefined>): AnswerId {
+export function responseId(status: number, headers: Record<string, string | number | undefined>): ResponseId {
   const id = headers['x-github-request-id']
   return { status, requestId: typeof id === 'string' ? cleanText(id, MAX_ID) : null }
 }

@@ -39,7 +39,7 @@ export interface Snapshot {
  */
 export interface RunCache {
   /** @param maxAge how old the list may be, milliseconds; it is older where the budget asks for it */
-  look(repository: string, want: Want, maxAge: number): Promise<Snapshot>
+  poll(repository: string, want: Want, maxAge: number): Promise<Snapshot>
 }
 
 interface Entry {
@@ -100,7 +100,7 @@ export function createRunCache(deps: {
   const entries = new Map<string, Entry>()
 
   return {
-    async look(repository, { event, since, runIds }, maxAge) {
+    async poll(repository, { event, since, runIds }, maxAge) {
       const entry = open(repository, event)
       const asked = clock()
       entry.askedAt = asked

@@ -150,17 +150,17 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
     credential.use(repository, async octokit => {
       try {
         const address = `/actions/runs/{run_id}/${route}`
-        const answer = await postDispatch(
+        const response = await postDispatch(
           octokit,
           repository,
           address,
           { placeholders: { run_id: runId } },
           policy,
         )
-        if ('foreign' in answer) throw new Error(answer.foreign)
+        if ('foreign' in response) throw new Error(response.foreign)
         return 'accepted'
       } catch (error) {
-        if (isEnded(error)) return 'ended'
+        if (isFinished(error)) return 'ended'
         throw error
       }
     })
@@ -171,7 +171,7 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
 }
 
 /** A 409 may also be of a re-run that has not begun yet. */
-function isEnded(error: unknown): boolean {
+function isFinished(error: unknown): boolean {
   if (!(error instanceof RequestError) || error.status !== 409 || !error.response) return false
   return !/not yet/i.test(readMessage(error.response.data))
 }

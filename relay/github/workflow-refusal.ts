@@ -154,7 +154,7 @@ const withoutValues = (message: string, sent: Record<string, string>): string =>
   )
 
 /** Facts learned from GitHub's answers, by key; each is forgotten after a while, and the oldest beyond the bound. */
-export interface Learned<T> {
+export interface TtlCache<T> {
   get(key: string): T | undefined
   set(key: string, fact: T): void
   forget(key: string): void
@@ -163,7 +163,7 @@ export interface Learned<T> {
 const MAX_FACTS = 1_000
 
 /** @param ttl how long a fact is valid, milliseconds */
-export function createLearned<T>(ttl: number, clock: () => number): Learned<T> {
+export function createTtlCache<T>(ttl: number, clock: () => number): TtlCache<T> {
   const facts = new Map<string, { fact: T; at: number }>()
   return {
     get(key) {

@@ -7,10 +7,10 @@ import { createCancel } from '../intake/cancel.ts'
 import { createOnFirstUse } from '../intake/first-use.ts'
 import { createReceive, type ReceiveDeps } from '../intake/receive.ts'
 import { createVerify } from '../intake/verify.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import { answerProblem, Problem, refuseOthers } from './problem.ts'
+import { Problem, refuseOthers, sendProblem } from './problem.ts'
 import { logRefusals, type RefusalDeps } from './refusals.ts'
 import { bearer } from './request.ts'
 
@@ -24,12 +24,12 @@ export interface AppDeps {
   stopping?: AbortSignal
   log: ReceiveDeps['log'] & { error: (fields: object, message: string) => void }
   /** The log for trouble that repeats itself. */
-  trouble: Pick<Trouble, 'error'>
+  failure: Pick<ThrottledLog, 'error'>
   metrics?: Metrics
   /** `GET /readyz` */
-  giveReadiness: (c: Context) => Promise<Response>
+  readinessRoute: (c: Context) => Promise<Response>
   /** `GET /metrics` */
-  giveMetrics?: (c: Context) => Promise<Response>
+  metricsRoute?: (c: Context) => Promise<Response>
   /** `/report/…` */
   reports?: Hono
   admin?: Admin
@@ -43,7 +43,7 @@ const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 
 /** Every route of the relay. */
 export function createApp(deps: AppDeps): Hono {
-  const { config, store, apply, reports, receiveGitHub, admin, log, trouble, metrics } = deps
+  const { config, store, apply, reports, receiveGitHub, admin, log, failure: trouble, metrics } = deps
   const { trustedProxies } = config
   const app = new Hono()
   const verify = createVerify(config, deps.clock)
@@ -51,13 +51,13 @@ export function createApp(deps: AppDeps): Hono {
     metrics?.webhook(result)
     if (seconds !== null) metrics?.webhookDuration(seconds)
   }
-  const onFirstUse = createOnFirstUse({ store, trouble })
+  const onFirstUse = createOnFirstUse({ store, failure: trouble })
   const receive = createReceive({ ...deps, verify, onFirstUse, onAccepted })
   app.use('/webhook/cancel', async (c, next) => {
     await next()
     if (c.res.ok) metrics?.webhook('cancellation')
   })
-  app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, trouble }))
+  app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, failure: trouble }))
   refuseOthers(app, ['/webhook/cancel'], 'POST', 'Cancellations come as POST.')
   // One handler for all methods: Hono would compose two of them anew for each webhook.
   const webhook = (c: Context) => {
@@ -87,9 +87,9 @@ export function createApp(deps: AppDeps): Hono {
   )
   if (admin) app.route('/api', admin.api).route('/', admin.dashboard)
   app.get('/healthz', c => c.json({ ok: true }))
-  app.get('/readyz', deps.giveReadiness)
-  if (deps.giveMetrics) {
-    app.get('/metrics', deps.giveMetrics)
+  app.get('/readyz', deps.readinessRoute)
+  if (deps.metricsRoute) {
+    app.get('/metrics', deps.metricsRoute)
     refuseOthers(app, ['/metrics'], 'GET, HEAD', 'Metrics are read by GET.')
   }
   refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Health checks come as GET.')
@@ -101,13 +101,13 @@ export function createApp(deps: AppDeps): Hono {
   app.notFound(c => {
     const problem = new Problem(404, `There is nothing at ${c.req.path}: Port's webhooks go to /webhook.`)
     logRefusal(c, problem)
-    return answerProblem(c, problem)
+    return sendProblem(c, problem)
   })
   app.onError((error, c) => {
     const problem = error instanceof Problem ? error : new Problem(500, FAILED)
     if (problem !== error) log.error({ err: error }, 'a request failed')
     logRefusal(c, problem)
-    return answerProblem(c, problem)
+    return sendProblem(c, problem)
   })
   return app
 }

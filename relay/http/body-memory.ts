@@ -1,10 +1,10 @@
 import type { Context } from 'hono'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { Problem } from './problem.ts'
 import { senderAddress } from './request.ts'
 
 /** Memory for the body of one request. */
-export interface BodyRoom {
+export interface BodyReservation {
   /**
    * The body is read from here on: its time counts.
    *
@@ -35,7 +35,10 @@ export interface BodyMemoryOptions {
 }
 
 /** Runs the handler of a request with memory for its body, which is free when the handler has ended. */
-export type WithBodyRoom = (c: Context, handle: (room: BodyRoom) => Promise<Response>) => Promise<Response>
+export type WithReservation = (
+  c: Context,
+  handle: (room: BodyReservation) => Promise<Response>,
+) => Promise<Response>
 
 interface Arriving {
   sender: string
@@ -53,7 +56,7 @@ const CHECK_RATE_MS = 500
  * open, therefore drops its own bodies and not those of others. Bodies below the minimum rate are dropped
  * in any case.
  */
-export function createBodyMemory(options: BodyMemoryOptions): WithBodyRoom {
+export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
   const { arrivingBytes, processingBytes, trustedProxies } = options
   const arriving = new Set<Arriving>()
   const heldBySender = new Map<string, number>()
@@ -88,8 +91,8 @@ export function createBodyMemory(options: BodyMemoryOptions): WithBodyRoom {
     const now = performance.now()
     for (const body of arriving) {
       const elapsed = now - body.since
-      if (elapsed < BOUNDS.bodyRateGrace.value) break // The set is in order of arrival.
-      if (body.bytes < (BOUNDS.bodyRate.value * elapsed) / 1000) body.drop(tooSlow())
+      if (elapsed < LIMITS.bodyRateGrace.value) break // The set is in order of arrival.
+      if (body.bytes < (LIMITS.bodyRate.value * elapsed) / 1000) body.drop(tooSlow())
     }
     if (arriving.size === 0 && checking) {
       clearInterval(checking)
@@ -97,7 +100,7 @@ export function createBodyMemory(options: BodyMemoryOptions): WithBodyRoom {
     }
   }
 
-  function open(sender: string): BodyRoom {
+  function open(sender: string): BodyReservation {
     const body: Arriving = {
       sender,
       since: 0,
@@ -157,7 +160,7 @@ function overloaded(): Problem {
 function tooSlow(): Problem {
   return new Problem(
     408,
-    `The body arrives too slowly: it needs at least ${BOUNDS.bodyRate.value} bytes a second.`,
+    `The body arrives too slowly: it needs at least ${LIMITS.bodyRate.value} bytes a second.`,
     { connection: 'close' },
   )
 }

@@ -2,8 +2,8 @@ import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
-import { BOUNDS } from '../config/limits.ts'
-import type { BodyRoom } from './body-memory.ts'
+import { LIMITS } from '../config/limits.ts'
+import type { BodyReservation } from './body-memory.ts'
 import { Problem } from './problem.ts'
 
 /** A sender that writes slowly may begin with small pieces. */
@@ -16,14 +16,14 @@ const FIRST_PIECES = 200
  *   grows past the limit
  * @throws Problem 413; 400 where the sender hung up; 503 or 408 where the body was dropped
  */
-export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Promise<Uint8Array> {
-  const announced = checkLength(c, maxBytes)
+export async function readBody(c: Context, maxBytes: number, room: BodyReservation): Promise<Uint8Array> {
+  const declared = checkLength(c, maxBytes)
   let body = NOTHING
   let length = 0
   let pieces = 0
   try {
     await eachChunk(c, room, chunk => {
-      if (++pieces > FIRST_PIECES && length < pieces * BOUNDS.bodyPiece.value) throw TOO_SMALL
+      if (++pieces > FIRST_PIECES && length < pieces * LIMITS.bodyPiece.value) throw TOO_SMALL
       const needed = length + chunk.length
       if (needed > maxBytes) throw tooLarge(maxBytes)
       if (length === 0) {
@@ -33,7 +33,7 @@ export async function readBody(c: Context, maxBytes: number, room: BodyRoom): Pr
         // Copied into one buffer: keeping a chunk of one byte costs hundreds of bytes.
         if (needed > body.length) {
           // Grows with what has arrived, not with what is announced: an announcement alone takes no memory.
-          const size = Math.max(needed, Math.min(2 * needed, announced ?? maxBytes))
+          const size = Math.max(needed, Math.min(2 * needed, declared ?? maxBytes))
           room.take(size - body.length)
           const grown = Buffer.allocUnsafeSlow(size)
           grown.set(body)
@@ -57,14 +57,14 @@ const NOTHING = new Uint8Array(0)
 
 const TOO_SMALL = new Problem(
   400,
-  `The body arrives in pieces of less than ${BOUNDS.bodyPiece.value} bytes: send it with a Content-Length, or in larger chunks.`,
+  `The body arrives in pieces of less than ${LIMITS.bodyPiece.value} bytes: send it with a Content-Length, or in larger chunks.`,
   { connection: 'close' },
 )
 
 /** From Node's own request where there is one: a web stream around it costs more. What `take` throws ends it. */
 function eachChunk(
   c: Context,
-  room: BodyRoom,
+  room: BodyReservation,
   take: (chunk: Uint8Array<ArrayBuffer>) => void,
 ): Promise<void> {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
@@ -99,9 +99,9 @@ function eachChunk(
  * @throws Problem 413 for one that is too large
  */
 export function checkLength(c: Context, maxBytes: number): number | null {
-  const announced = c.req.header('content-length')
-  if (announced !== undefined && Number(announced) > maxBytes) throw tooLarge(maxBytes)
-  return announced === undefined || c.req.header('transfer-encoding') !== undefined ? null : Number(announced)
+  const declared = c.req.header('content-length')
+  if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes)
+  return declared === undefined || c.req.header('transfer-encoding') !== undefined ? null : Number(declared)
 }
 
 function tooLarge(maxBytes: number): Problem {
@@ -111,7 +111,7 @@ function tooLarge(maxBytes: number): Problem {
 }
 
 /** GitHub's own JSON parser stops at 100; the client payload adds a few levels of its own. */
-export const MAX_DEPTH = BOUNDS.jsonDepth.value
+export const MAX_DEPTH = LIMITS.jsonDepth.value
 
 /** Fewer digits are no number above 1.8e308, unless they have an exponent. */
 const MANY_DIGITS = 200

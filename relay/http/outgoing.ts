@@ -1,5 +1,5 @@
 import { setGlobalProxyFromEnv } from 'node:http'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 
 type Env = Record<string, string | undefined>
 
@@ -55,11 +55,11 @@ export function useProxy(env: Record<string, string | undefined>): void {
  * @throws what `fetch` throws, also where the body is cut; Error where it is larger than the bound, whatever it is
  *   compressed to
  */
-export async function fetchBounded(url: string, init?: RequestInit): Promise<Response> {
-  const answer = await fetch(url, init)
-  const { body, headers, status, statusText } = answer
-  if (body === null) return answer
-  const most = BOUNDS.answer.value
+export async function fetchLimited(url: string, init?: RequestInit): Promise<Response> {
+  const response = await fetch(url, init)
+  const { body, headers, status, statusText } = response
+  if (body === null) return response
+  const most = LIMITS.response.value
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of body) {
@@ -68,5 +68,5 @@ export async function fetchBounded(url: string, init?: RequestInit): Promise<Res
     chunks.push(chunk)
   }
   const whole = new Response(Buffer.concat(chunks), { status, statusText, headers })
-  return Object.defineProperty(whole, 'url', { value: answer.url })
+  return Object.defineProperty(whole, 'url', { value: response.url })
 }

@@ -42,7 +42,7 @@ export const refusalOf = (error: Error | undefined): string =>
   error instanceof Problem ? error.message.slice(0, LONGEST_REASON) : 'an error inside the relay'
 
 /** Problem details, RFC 9457. */
-export function answerProblem(c: Context, problem: Problem): Response {
+export function sendProblem(c: Context, problem: Problem): Response {
   return c.json(problemDetails(problem), problem.status, { ...PROBLEM_TYPE, ...problem.headers })
 }
 
@@ -63,9 +63,9 @@ export function refuseOthers(app: Hono, paths: string[], allow: string, sentence
 }
 
 /** What became of a request to Port or GitHub. */
-export type AnswerOutcome = 'ok' | 'rejected' | 'unauthorized' | 'limited' | 'error' | 'unreachable'
+export type ResponseOutcome = 'ok' | 'rejected' | 'unauthorized' | 'limited' | 'error' | 'unreachable'
 
-export const ANSWER_OUTCOMES: readonly AnswerOutcome[] = [
+export const RESPONSE_OUTCOMES: readonly ResponseOutcome[] = [
   'ok',
   'rejected',
   'unauthorized',
@@ -75,7 +75,7 @@ export const ANSWER_OUTCOMES: readonly AnswerOutcome[] = [
 ]
 
 /** Called with each answer; null where none came. */
-export type OnAnswer = (answer: Pick<Response, 'status' | 'headers'> | null) => void
+export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null) => void
 
 /**
  * - `unauthorized`: the credential is not accepted (401)
@@ -84,9 +84,9 @@ export type OnAnswer = (answer: Pick<Response, 'status' | 'headers'> | null) => 
  * - `error`: 5xx
  * - `unreachable`: no answer
  */
-export function answerOutcome(answer: Parameters<OnAnswer>[0]): AnswerOutcome {
-  if (answer === null) return 'unreachable'
-  const { status, headers } = answer
+export function responseOutcome(response: Parameters<OnResponse>[0]): ResponseOutcome {
+  if (response === null) return 'unreachable'
+  const { status, headers } = response
   const isLimit =
     status === 429 ||
     (status === 403 && (headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'))

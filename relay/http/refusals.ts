@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { isRepository } from '../config/routes.ts'
 import type { Problem } from './problem.ts'
 import { requestFields, senderAddress } from './request.ts'
@@ -51,7 +51,7 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       }
       const named = isRepository(repository) ? repository : null
       kept.set(key, { firstAt: now, lastAt: now, count: 1, status, reason, sender, repository: named })
-      if (kept.size > BOUNDS.refused.value) kept.delete(kept.keys().next().value as string)
+      if (kept.size > LIMITS.refused.value) kept.delete(kept.keys().next().value as string)
     },
     list: limit => [...kept.values()].slice(-limit).reverse(),
   }

@@ -1,28 +1,28 @@
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { networkOf } from './request.ts'
 
 /** Headers and bodies must arrive in time; an idle connection outlives the 60 s that load balancers keep theirs. */
 const AGAINST_SLOW_SENDERS = {
-  maxHeaderSize: BOUNDS.requestLine.value,
-  headersTimeout: BOUNDS.headersTime.value,
-  requestTimeout: BOUNDS.requestTime.value,
+  maxHeaderSize: LIMITS.requestLine.value,
+  headersTimeout: LIMITS.headersTime.value,
+  requestTimeout: LIMITS.requestTime.value,
   connectionsCheckingInterval: 2_000,
   keepAliveTimeout: 65_000,
 }
 
-type Trouble = [status: number, title: string, detail: string]
+type ThrottledLog = [status: number, title: string, detail: string]
 
-const NOT_HTTP: Trouble = [
+const NOT_HTTP: ThrottledLog = [
   400,
   'Bad Request',
   'The request cannot be read: its first line, its headers or its length are not as HTTP/1.1 has them.',
 ]
 
 /** Errors of Node's parser, by code. */
-const TROUBLES: Record<string, Trouble> = {
+const FAILURES: Record<string, ThrottledLog> = {
   HPE_HEADER_OVERFLOW: [
     431,
     'Request Header Fields Too Large',
@@ -61,18 +61,18 @@ export function createRelayServer(
       refuse(response, [400, 'Bad Request', 'The Host header is missing.'])
     } else listener(request, response)
   })
-  server.timeout = BOUNDS.stalledTime.value
-  boundConnections(server, BOUNDS.connections.value)
+  server.timeout = LIMITS.stalledTime.value
+  limitConnections(server, LIMITS.connections.value)
   server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
     refuse(response, [417, 'Expectation Failed', 'The Expect header may be 100-continue and nothing else.'])
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code !== 'ECONNRESET' && socket.writable) {
-      const trouble = TROUBLES[error.code ?? ''] ?? NOT_HTTP
-      onRefusal(trouble[0], trouble[2], socket.remoteAddress ?? '')
-      const { body, headers } = problem(trouble)
+      const failure = FAILURES[error.code ?? ''] ?? NOT_HTTP
+      onRefusal(failure[0], failure[2], socket.remoteAddress ?? '')
+      const { body, headers } = problem(failure)
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-      socket.write(`HTTP/1.1 ${trouble[0]} ${trouble[1]}\r\n${lines.join('')}\r\n${body}`)
+      socket.write(`HTTP/1.1 ${failure[0]} ${failure[1]}\r\n${lines.join('')}\r\n${body}`)
     }
     socket.destroySoon()
   })
@@ -85,12 +85,12 @@ export function createRelayServer(
   }
 }
 
-function refuse(response: ServerResponse, trouble: Trouble): void {
-  const { body, headers } = problem(trouble)
-  response.writeHead(trouble[0], headers).end(body)
+function refuse(response: ServerResponse, failure: ThrottledLog): void {
+  const { body, headers } = problem(failure)
+  response.writeHead(failure[0], headers).end(body)
 }
 
-function problem([status, title, detail]: Trouble) {
+function problem([status, title, detail]: ThrottledLog) {
   const body = JSON.stringify({ type: 'about:blank', title, status, detail })
   const headers = {
     'content-type': 'application/problem+json',
@@ -104,7 +104,7 @@ function problem([status, title, detail]: Trouble) {
  * Bounds the open connections of a server. Beyond the bound, one is closed of the address that has the most: the oldest
  * without a request under way, else the oldest. A sender that opens many connections loses its own.
  */
-export function boundConnections(server: Server, most: number): void {
+export function limitConnections(server: Server, most: number): void {
   const byAddress = new Map<string, Set<Socket>>()
   const busy = new WeakSet<Socket>()
   let amount = 0
@@ -150,7 +150,7 @@ function oneAtATime(onPipelined: (socket: Socket) => void) {
       constructor(socket: Socket) {
         super(socket)
         count(socket, 1)
-        if ((underWay.get(socket) ?? 0) <= BOUNDS.requestsAtOnce.value) return
+        if ((underWay.get(socket) ?? 0) <= LIMITS.requestsAtOnce.value) return
         Object.defineProperty(this, 'upgrade', { get: () => true, set() {} })
         onPipelined(socket)
       }

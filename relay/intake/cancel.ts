@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { isObject, type Json, type JsonObject, runKind } from '../../port/types.ts'
 import { OPEN_STATES } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import { runKey } from '../store/sql/intake.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
@@ -15,7 +15,7 @@ export interface CancelDeps {
   apply: ApplyEvent
   verify: VerifyWebhook
   onFirstUse: OnFirstUse
-  trouble: Pick<Trouble, 'error'>
+  failure: Pick<ThrottledLog, 'error'>
 }
 
 /**
@@ -30,7 +30,7 @@ export function createCancel({
   apply,
   verify,
   onFirstUse,
-  trouble,
+  failure: trouble,
 }: CancelDeps): (c: Context) => Promise<Response> {
   return c => verify(c, webhook => onFirstUse(c, webhook.use, () => cancel(c, webhook)))
 
@@ -44,9 +44,9 @@ export function createCancel({
       room.release()
       if (!delivery) return c.json({ ignored: `the relay has no delivery of run ${runId}` }, 200)
       const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
-      const answer = { delivery: delivery.id, run_id: runId, state: now.state }
-      if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(answer, 202)
-      return c.json({ ...answer, ignored: `the delivery has ended as ${now.state}` }, 200)
+      const response = { delivery: delivery.id, run_id: runId, state: now.state }
+      if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(response, 202)
+      return c.json({ ...response, ignored: `the delivery has ended as ${now.state}` }, 200)
     } catch (error) {
       trouble.error({ err: error }, 'a cancellation was not accepted: database unavailable')
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {

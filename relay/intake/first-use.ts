@@ -1,12 +1,12 @@
 import type { Context } from 'hono'
 import type { FirstUse, SignatureUse } from '../delivery/delivery.ts'
 import { Problem, type ProblemStatus } from '../http/problem.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import { SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
 
 export interface FirstUseDeps {
   store: Pick<Store, 'firstUse' | 'rememberUse'>
-  trouble: Pick<Trouble, 'error'>
+  failure: Pick<ThrottledLog, 'error'>
 }
 
 /** Handles a webhook whose signature may have been used before, and remembers how it was answered. */
@@ -27,7 +27,7 @@ export type OnFirstUse = (
  *
  * @returns a function that throws Problem 409 for another address, and 503 if the database is unavailable
  */
-export function createOnFirstUse({ store, trouble }: FirstUseDeps): OnFirstUse {
+export function createOnFirstUse({ store, failure: trouble }: FirstUseDeps): OnFirstUse {
   return async (c, use, handle, { remembers } = { remembers: false }) => {
     const before = remembers ? null : await stored(store.firstUse(use.digest))
     if (before) return repeat(c, use, before)

@@ -33,7 +33,7 @@ const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()
 const repository = z.object({ full_name: z.string() })
-const person = z.object({ login: text, name: text }).nullish().catch(null)
+const user = z.object({ login: text, name: text }).nullish().catch(null)
 const jobRun = z.object({ environment: text }).nullish().catch(null)
 
 const EVENTS = {
@@ -88,10 +88,10 @@ const EVENTS = {
       workflow_job_run: jobRun,
       workflow_job_runs: z.array(jobRun).nullish().catch(null),
       reviewers: z
-        .array(z.object({ reviewer: person }))
+        .array(z.object({ reviewer: user }))
         .nullish()
         .catch(null),
-      approver: person,
+      approver: user,
       comment: text,
     })
     .transform((body): WebhookEvent => {

@@ -1,14 +1,14 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { type Delivery, OPEN_STATES } from '../delivery/delivery.ts'
 import { isCurrent, isOfTarget } from '../delivery/match.ts'
 import { refresh } from '../delivery/runs.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import { readBody } from '../http/body.ts'
-import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
+import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import { type FindOwners, toDeliveryRun } from '../workers/find-runs.ts'
@@ -26,7 +26,7 @@ export interface GitHubWebhookDeps {
   clockOffset: () => number | null
   /** RELAY_START_TIMEOUT, milliseconds. */
   startTimeout: number
-  trouble: Pick<Trouble, 'error'>
+  failure: Pick<ThrottledLog, 'error'>
 }
 
 /**
@@ -38,22 +38,31 @@ export interface GitHubWebhookDeps {
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
-  const { secret, trustedProxies, store, apply, findOwners, clockOffset, startTimeout, trouble } = deps
-  const withRoom = createBodyMemory({
-    arrivingBytes: BOUNDS.githubArriving.value,
-    processingBytes: BOUNDS.githubProcessing.value,
+  const {
+    secret,
+    trustedProxies,
+    store,
+    apply,
+    findOwners,
+    clockOffset,
+    startTimeout,
+    failure: trouble,
+  } = deps
+  const withReservation = createBodyMemory({
+    arrivingBytes: LIMITS.githubArriving.value,
+    processingBytes: LIMITS.githubProcessing.value,
     trustedProxies,
   })
 
   return async c => {
-    if (secret !== null) return withRoom(c, room => receive(c, secret, room))
+    if (secret !== null) return withReservation(c, room => receive(c, secret, room))
     throw new Problem(
       404,
       "GitHub's webhooks are not taken here: set GITHUB_WEBHOOK_SECRET to the secret of the GitHub App's webhook.",
     )
   }
 
-  async function receive(c: Context, secret: string, room: BodyRoom): Promise<Response> {
+  async function receive(c: Context, secret: string, room: BodyReservation): Promise<Response> {
     const signature = c.req.header('x-hub-signature-256') ?? ''
     if (!SIGNATURE.test(signature)) throw unsigned()
     const body = await readBytes(c, room)
@@ -82,16 +91,16 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
 
   /** @returns how many deliveries it is about */
   async function take(repository: string, run: WorkflowRun): Promise<number> {
-    const [owned] = await store.findRuns(repository, [run.id])
-    const owner = owned && !owned.past ? await store.get(owned.delivery) : null
-    if (owned && !owner) return 0
+    const [recorded] = await store.findRuns(repository, [run.id])
+    const owner = recorded && !recorded.past ? await store.get(recorded.delivery) : null
+    if (recorded && !owner) return 0
     const delivery = owner ?? (await findStarted(repository, run))
     if (delivery) {
       const known = delivery.runs.some(each => each.id === run.id)
       const runs = known
         ? delivery.runs.map(each => (each.id === run.id ? refresh(each, run) : each))
         : [...delivery.runs, toDeliveryRun(run, 'title')]
-      const { outcome } = await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
+      const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
       return outcome === 'applied' ? 1 : 0
     }
     // A run that names no delivery may belong to any of these: each is looked at.
@@ -107,7 +116,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     const runs = delivery.runs.map(run =>
       run.id === runId && status === 'waiting' ? { ...run, status } : run,
     )
-    const { outcome } = await apply(delivery, { type: 'runsSeen', runs, lookAt: store.clock() })
+    const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
     return outcome === 'applied' ? 1 : 0
   }
 
@@ -130,8 +139,8 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
   }
 
   async function findOwner(repository: string, runId: number): Promise<Delivery | null> {
-    const [owned] = await store.findRuns(repository, [runId])
-    return owned && !owned.past ? store.get(owned.delivery) : null
+    const [recorded] = await store.findRuns(repository, [runId])
+    return recorded && !recorded.past ? store.get(recorded.delivery) : null
   }
 
   /** The delivery that has started the run, by its title. */
@@ -163,14 +172,14 @@ const unsigned = () =>
     { connection: 'close' },
   )
 
-async function readBytes(c: Context, room: BodyRoom): Promise<Uint8Array> {
+async function readBytes(c: Context, room: BodyReservation): Promise<Uint8Array> {
   try {
-    return await readBody(c, BOUNDS.githubBody.value, room)
+    return await readBody(c, LIMITS.githubBody.value, room)
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 413) throw error
     throw new Problem(
       413,
-      `The body is larger than GitHub's webhooks ever are (${BOUNDS.githubBody.value} bytes).`,
+      `The body is larger than GitHub's webhooks ever are (${LIMITS.githubBody.value} bytes).`,
       error.headers,
     )
   }

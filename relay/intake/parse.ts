@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { MAX_DEPTH, scanJson } from '../http/body.ts'
 import { Problem } from '../http/problem.ts'
 
@@ -12,10 +12,10 @@ import { Problem } from '../http/problem.ts'
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
   const { depth, keys, mayOverflow } = scanJson(body)
-  if (keys > BOUNDS.jsonKeys.value) {
+  if (keys > LIMITS.jsonKeys.value) {
     throw new Problem(
       422,
-      `The body has more than ${BOUNDS.jsonKeys.value} keys: send fewer, or a part of it as text.`,
+      `The body has more than ${LIMITS.jsonKeys.value} keys: send fewer, or a part of it as text.`,
     )
   }
   let value: unknown

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Config } from '../config/config.ts'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import type { NewDelivery, State, Target } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 import { PERSISTED } from '../http/refusals.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import { runKey } from '../store/sql/intake.ts'
 import { type Accepted, SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
 import { anotherRun, type OnFirstUse } from './first-use.ts'
@@ -22,7 +22,7 @@ export interface ReceiveDeps {
   /** Aborted once this relay dispatches nothing more. */
   stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void }
-  trouble: Pick<Trouble, 'error'>
+  failure: Pick<ThrottledLog, 'error'>
   /** Called with each webhook that is persisted, and in how many seconds it was; null where its answer waits. */
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
@@ -40,7 +40,7 @@ export function createReceive({
   onFirstUse,
   stopping,
   log,
-  trouble,
+  failure: trouble,
   onAccepted,
 }: ReceiveDeps): (c: Context) => Promise<Response> {
   const chooseTarget = createTargets(config.targets)
@@ -93,7 +93,7 @@ export function createReceive({
       accepted.duplicate ? 'the webhook is a duplicate of a delivery' : 'the delivery is accepted',
     )
     const { id, runId, repository, duplicate } = accepted
-    const answer = {
+    const response = {
       delivery: id,
       run_id: runId,
       repository,
@@ -101,10 +101,10 @@ export function createReceive({
       ...(duplicate && { duplicate }),
     }
     if (!wait) {
-      return c.json({ ...answer, state: accepted.state }, duplicate ? 200 : 202)
+      return c.json({ ...response, state: accepted.state }, duplicate ? 200 : 202)
     }
     const state = await awaitDispatch(id, store, { stopping })
-    return c.json({ ...answer, state }, state === 'queued' ? 202 : 200)
+    return c.json({ ...response, state }, state === 'queued' ? 202 : 200)
   }
 
   function readDelivery(
@@ -112,7 +112,7 @@ export function createReceive({
     { organisation, use, body }: VerifiedWebhook,
   ): { delivery: NewDelivery; wait: boolean } {
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
-    const most = BOUNDS.encryptedInputs.value
+    const most = LIMITS.encryptedInputs.value
     if (invocation.encrypted.length > most) {
       const sentence = `The webhook names ${invocation.encrypted.length} encrypted inputs; at most ${most} are accepted. Encrypt fewer inputs of the Port action.`
       throw new Problem(422, sentence)

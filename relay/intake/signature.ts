@@ -20,7 +20,7 @@ export interface Verified {
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
  */
 export function verifySignature(
-  organisations: Pick<Organisation, 'id' | 'secrets'>[],
+  organizations: Pick<Organisation, 'id' | 'secrets'>[],
   header: string,
   timestamp: string,
   body: Uint8Array,
@@ -28,7 +28,7 @@ export function verifySignature(
   const given = [...header.matchAll(/(?:^|, ?| )v1,([^, ]+)/g)].map(match => Buffer.from(match[1] as string))
   if (given.length === 0) return null
   const matching = (message: Uint8Array) => {
-    for (const { id, secrets } of organisations) {
+    for (const { id, secrets } of organizations) {
       for (const secret of secrets) {
         const signature = createHmac('sha256', secret)
           .update(`${timestamp}.`)

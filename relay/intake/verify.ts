@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { MIMEType } from 'node:util'
 import type { Context } from 'hono'
 import type { Config } from '../config/config.ts'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import type { SignatureUse } from '../delivery/delivery.ts'
 import { checkLength, readBody } from '../http/body.ts'
-import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
+import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { verifySignature } from './signature.ts'
 
@@ -14,7 +14,7 @@ export interface VerifiedWebhook {
   organisation: string
   use: SignatureUse
   body: Uint8Array
-  room: BodyRoom
+  room: BodyReservation
 }
 
 /** Verifies a webhook, and gives it to a handler. */
@@ -32,25 +32,25 @@ export type VerifyWebhook = (
  * @returns a function that throws Problem for every refusal
  */
 export function createVerify(
-  config: Pick<Config, 'organisations' | 'webhook' | 'trustedProxies'>,
+  config: Pick<Config, 'organizations' | 'webhook' | 'trustedProxies'>,
   clock: () => number,
 ): VerifyWebhook {
   const { tolerance, maxBody } = config.webhook
-  const withRoom = createBodyMemory({
-    arrivingBytes: BOUNDS.webhookArriving.value * maxBody,
-    processingBytes: BOUNDS.webhookProcessing.value * maxBody,
+  const withReservation = createBodyMemory({
+    arrivingBytes: LIMITS.webhookArriving.value * maxBody,
+    processingBytes: LIMITS.webhookProcessing.value * maxBody,
     trustedProxies: config.trustedProxies,
   })
 
   return (c, take) =>
-    withRoom(c, async room => {
+    withReservation(c, async room => {
       checkLength(c, maxBody)
       checkContentType(c)
       const timestamp = requireHeader(c, 'x-port-timestamp')
       const signature = requireHeader(c, 'x-port-signature')
       const signedAt = checkAge(timestamp, clock(), tolerance)
       const body = await readBody(c, maxBody, room)
-      const verified = verifySignature(config.organisations, signature, timestamp, body)
+      const verified = verifySignature(config.organizations, signature, timestamp, body)
       if (!verified) {
         throw new Problem(
           401,

@@ -1,4 +1,4 @@
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { type Delivery, type DeliveryRun, OPEN_STATES } from '../delivery/delivery.ts'
 import { isCurrent, isNamed, startEvent } from '../delivery/match.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
@@ -33,7 +33,7 @@ export async function boundDelivery<T extends { delivery: string }>(
   const message = await read()
   const delivery = message.delivery === bound.delivery ? await store.get(bound.delivery) : null
   if (!delivery || !isBound(delivery, bound)) throw refuseUnbound(log, message.delivery, bound)
-  if (hasClosed(delivery, store.clock())) throw refuseEnded()
+  if (hasClosed(delivery, store.clock())) throw refuseFinished()
   return { message, delivery }
 }
 
@@ -42,9 +42,9 @@ export const isBound = ({ runs }: Delivery, { runId, runAttempt }: BoundRun) =>
 
 /** Whether a delivery has finished, and the time for its last lines is over. */
 const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
-  !OPEN_STATES.includes(state) && now > updatedAt + BOUNDS.reportGrace.value
+  !OPEN_STATES.includes(state) && now > updatedAt + LIMITS.reportGrace.value
 
-export const refuseEnded = () =>
+export const refuseFinished = () =>
   new Problem(
     410,
     'The delivery has finished: its inputs are no longer given, and only log lines are accepted, for a minute. To start over, run the action in Port again.',
@@ -159,8 +159,8 @@ export function createRunOrigins(
   }
 
   async function read(repository: string, runId: number, key: string): Promise<RunOrigin | null> {
-    const answer = await github.run(repository, runId, null).catch(() => null)
-    if (answer?.data) return { title: answer.data.title, createdAt: answer.data.createdAt }
+    const response = await github.run(repository, runId, null).catch(() => null)
+    if (response?.data) return { title: response.data.title, createdAt: response.data.createdAt }
     known.delete(key)
     return null
   }

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
-import { fetchBounded } from '../http/outgoing.ts'
+import { fetchLimited } from '../http/outgoing.ts'
 import { Problem } from '../http/problem.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 
 /** GitHub's claims about a workflow run, after signature, issuer, audience and times are verified. */
 export interface RunClaims {
@@ -29,7 +29,7 @@ export interface OidcDeps {
   audience: string
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
-  trouble: Pick<Trouble, 'warn'>
+  failure: Pick<ThrottledLog, 'warn'>
   /** The issuer is not asked again for this long, for a key that is not in its set as well as after a failure. */
   cooldownMs?: number
   /** How old the set becomes before it is asked for again. */
@@ -60,12 +60,12 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     audience,
     clock,
     log,
-    trouble,
+    failure,
     cooldownMs = 3_000,
     cacheMs = 600_000,
     timeoutMs = 5_000,
   } = deps
-  const keys = createIssuerKeys({ issuer, trouble, cooldownMs, cacheMs, timeoutMs })
+  const keys = createIssuerKeys({ issuer, failure, cooldownMs, cacheMs, timeoutMs })
 
   return async token => {
     if (token === null) throw refuse('there is no bearer token')
@@ -130,7 +130,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   }
 
   function postpone({ message, retryMs }: KeysUnknown): Problem {
-    trouble.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is not known')
+    failure.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is not known')
     return new Problem(503, message, { 'retry-after': String(Math.max(Math.ceil(retryMs / 1000), 1)) })
   }
 }
@@ -145,7 +145,7 @@ function number(claim: unknown): number | null {
 export interface IssuerKeysDeps {
   /** Of GITHUB_OIDC_ISSUER. */
   issuer: string
-  trouble: Pick<Trouble, 'warn'>
+  failure: Pick<ThrottledLog, 'warn'>
   /** The issuer is asked no more often than this, whatever tokens arrive: they may be forged. */
   cooldownMs: number
   /** How old the set becomes before it is asked for again. */
@@ -179,7 +179,7 @@ const NEWER =
  *   is unavailable or the key may be newer than it, and JWKSNoMatchingKey where the issuer has just given a set without it
  */
 export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
-  const { issuer, trouble, cooldownMs, cacheMs, timeoutMs } = deps
+  const { issuer, failure: trouble, cooldownMs, cacheMs, timeoutMs } = deps
   let set: { keys: JWTVerifyGetKey; at: number } | null = null
   let asked = Number.NEGATIVE_INFINITY
   let asking: Promise<void> | null = null
@@ -217,7 +217,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
 
   async function fetchSet(): Promise<void> {
     try {
-      const response = await fetchBounded(`${issuer}/.well-known/jwks`, {
+      const response = await fetchLimited(`${issuer}/.well-known/jwks`, {
         headers: { accept: 'application/json' },
         redirect: 'manual',
         signal: AbortSignal.timeout(timeoutMs),

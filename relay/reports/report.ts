@@ -1,13 +1,13 @@
 import type { Context } from 'hono'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { type Message, OPEN_STATES } from '../delivery/delivery.ts'
-import type { BodyRoom } from '../http/body-memory.ts'
+import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { refuseOverRate, type TokenBuckets } from '../http/rate-limit.ts'
 import { bearer } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import { type BoundDeps, boundDelivery, isBound, refuseEnded, refuseUnbound } from './authorize.ts'
+import { type BoundDeps, boundDelivery, isBound, refuseFinished, refuseUnbound } from './authorize.ts'
 import { readMessage, reportMessage } from './schema.ts'
 import type { BoundRun } from './token.ts'
 
@@ -27,18 +27,18 @@ export interface TakeDeps extends BoundDeps {
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
-export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Promise<Response> {
+export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) => Promise<Response> {
   const { store, apply, tokens, rate, log } = deps
-  const inTurn = createTurns()
+  const inOrder = createKeyedQueue()
   return async (c, room) => {
     const { renew, ...bound } = await tokens.verify(bearer(c))
     // One after the other, so that a run which sends many at once delays only itself.
-    return inTurn(bound.delivery, () => take(c, room, bound, renew))
+    return inOrder(bound.delivery, () => take(c, room, bound, renew))
   }
 
-  async function take(c: Context, room: BodyRoom, bound: BoundRun, renew: boolean): Promise<Response> {
+  async function take(c: Context, room: BodyReservation, bound: BoundRun, renew: boolean): Promise<Response> {
     const { message, delivery } = await boundDelivery(bound, deps, () =>
-      readMessage(c, reportMessage, BOUNDS.reportBody.value, room),
+      readMessage(c, reportMessage, LIMITS.reportBody.value, room),
     )
     const { sender, number, reports, ending } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
@@ -47,7 +47,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
       ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
     const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      const sentence = `A workflow run may report ${BOUNDS.reportRate.value} times a minute: wait, and put more lines into one report.`
+      const sentence = `A workflow run may report ${LIMITS.reportRate.value} times a minute: wait, and put more lines into one report.`
       throw refuseOverRate(sentence, waitMs)
     }
     const messages = reports.map(report => check(report, deps.isAllowed))
@@ -66,7 +66,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
       // It may have been redelivered, or deleted, meanwhile.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
         throw refuseUnbound(log, delivery.id, bound)
-      if (applied.outcome !== 'applied') throw refuseEnded()
+      if (applied.outcome !== 'applied') throw refuseFinished()
     }
     const renewed = renew ? { token: (await tokens.mint(bound)).token } : {}
     return c.json({ delivery: delivery.id, number, ...renewed }, 202)
@@ -74,7 +74,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyRoom) => Prom
 }
 
 function checkUsage(lines: number, bytes: number): void {
-  const { reportLines, reportBytes } = BOUNDS
+  const { reportLines, reportBytes } = LIMITS
   if (lines > reportLines.value) {
     throw new Problem(
       413,
@@ -111,11 +111,11 @@ function check(report: Message, isAllowed: TakeDeps['isAllowed']): Message {
  *
  * @throws Problem 429 where too many of the key wait, 503 where too many wait in all
  */
-type Turns = <T>(key: string, task: () => Promise<T>) => Promise<T>
+type KeyedQueue = <T>(key: string, task: () => Promise<T>) => Promise<T>
 
-function createTurns(): Turns {
+function createKeyedQueue(): KeyedQueue {
   const queues = new Map<string, { last: Promise<unknown>; amount: number }>()
-  const { reportsWaiting, reportsWaitingInAll } = BOUNDS
+  const { reportsWaiting, reportsWaitingInAll } = LIMITS
   let all = 0
   return async (key, task) => {
     const queue = queues.get(key) ?? { last: Promise.resolve(), amount: 0 }

@@ -1,14 +1,14 @@
 import { type ReadFailure, readFailure } from '../github/errors.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
 import { Problem } from '../http/problem.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { RunClaims } from './oidc.ts'
 
 export interface RepositoryFactsDeps {
   ask: (repository: string) => Promise<RepositoryFacts>
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
-  trouble: Pick<Trouble, 'warn'>
+  failure: Pick<ThrottledLog, 'warn'>
 }
 
 /** A default branch changes now and then. */
@@ -28,7 +28,7 @@ export function createRepositoryFacts({
   ask,
   clock,
   log,
-  trouble,
+  failure: trouble,
 }: RepositoryFactsDeps): (
   repository: string,
   claims: Pick<RunClaims, 'repositoryId' | 'ref'>,

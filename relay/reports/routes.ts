@@ -1,18 +1,18 @@
 import { type Context, Hono } from 'hono'
 import type { Config } from '../config/config.ts'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { DEFAULT_ORGANISATION } from '../config/organizations.ts'
 import { matcher } from '../config/routes.ts'
 import { OPEN_STATES } from '../delivery/delivery.ts'
 import type { GitHub } from '../github/client.ts'
-import { type BodyRoom, createBodyMemory } from '../http/body-memory.ts'
+import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { createTokenBuckets, refuseOverRate, type TokenBuckets } from '../http/rate-limit.ts'
 import { bearer } from '../http/request.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/port-access.ts'
-import { type BoundDeps, boundDelivery, createRunOrigins, refuseEnded } from './authorize.ts'
+import { type BoundDeps, boundDelivery, createRunOrigins, refuseFinished } from './authorize.ts'
 import { createOidcVerifier } from './oidc.ts'
 import { createTake, type TakeDeps } from './report.ts'
 import { createRepositoryFacts } from './repository-facts.ts'
@@ -25,7 +25,7 @@ export interface ReportsDeps {
     Config,
     | 'publicUrl'
     | 'github'
-    | 'organisations'
+    | 'organizations'
     | 'targets'
     | 'trustedProxies'
     | 'reportBlueprints'
@@ -36,19 +36,19 @@ export interface ReportsDeps {
   github: StartDeps['github'] & Pick<GitHub, 'repository' | 'run'>
   apply: ApplyEvent
   port: PortAccess
-  findNamed: StartDeps['findNamed']
+  findByTitle: StartDeps['findByTitle']
   /** The wall clock, by which tokens expire; milliseconds since 1970. */
   clock: () => number
   log: {
     info: (fields: object, message: string) => void
     warn: (fields: object, message: string) => void
   }
-  trouble: Trouble
+  failure: ThrottledLog
 }
 
 /** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, 404 with a sentence about it. */
 export function createReports(deps: ReportsDeps): Hono {
-  const { config, store, github, apply, port, findNamed, clock, log, trouble } = deps
+  const { config, store, github, apply, port, findByTitle: findNamed, clock, log, failure: trouble } = deps
   const app = new Hono()
   const audience = config.publicUrl
   if (audience === null) {
@@ -61,34 +61,52 @@ export function createReports(deps: ReportsDeps): Hono {
     return app
   }
   const secrets = (organisation: string) =>
-    config.organisations.find(
+    config.organizations.find(
       ({ id, clientId }) => id === organisation && (id === DEFAULT_ORGANISATION || clientId !== null),
     )?.secrets ?? []
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
-  const tokens = createReportTokens({ secret, audience, lifetimeMs: BOUNDS.reportToken.value, clock, log })
-  const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, log, trouble })
-  const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, trouble })
+  const tokens = createReportTokens({ secret, audience, lifetimeMs: LIMITS.reportToken.value, clock, log })
+  const verify = createOidcVerifier({
+    issuer: config.github.oidcIssuer,
+    audience,
+    clock,
+    log,
+    failure: trouble,
+  })
+  const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, failure: trouble })
   const isAllowed = matcher(config.targets.allowed)
-  const handOut = createHandOut({ store, secrets })
+  const shareInputs = createHandOut({ store, secrets })
   const start = createStart({
-    ...{ isAllowed, store, github, apply, port, findNamed, verify, factsOf, tokens, handOut, log },
+    ...{
+      isAllowed,
+      store,
+      github,
+      apply,
+      port,
+      findByTitle: findNamed,
+      verify,
+      factsOf,
+      tokens,
+      shareInputs,
+      log,
+    },
     originOf: createRunOrigins(github),
     startTimeout: config.startTimeout,
-    rate: createTokenBuckets(BOUNDS.reportStartRate.value),
+    rate: createTokenBuckets(LIMITS.reportStartRate.value),
   })
-  const give = createGiveInputs({
-    ...{ store, tokens, handOut, log },
-    rate: createTokenBuckets(BOUNDS.reportInputsRate.value),
+  const give = createInputsRoute({
+    ...{ store, tokens, shareInputs, log },
+    rate: createTokenBuckets(LIMITS.reportInputsRate.value),
   })
   const take = createTake({
     ...{ store, tokens, apply, log },
     isAllowed: { upsert: matcher(config.reportBlueprints), delete: matcher(config.reportDeleteBlueprints) },
-    rate: createTokenBuckets(BOUNDS.reportRate.value),
+    rate: createTokenBuckets(LIMITS.reportRate.value),
   })
-  const withRoom = createBodyMemory({
-    arrivingBytes: BOUNDS.reportArriving.value,
-    processingBytes: BOUNDS.reportProcessing.value,
+  const withReservation = createBodyMemory({
+    arrivingBytes: LIMITS.reportArriving.value,
+    processingBytes: LIMITS.reportProcessing.value,
     trustedProxies: config.trustedProxies,
   })
 
@@ -96,9 +114,9 @@ export function createReports(deps: ReportsDeps): Hono {
     await next()
     c.header('cache-control', 'no-store')
   })
-  app.post('/start', c => withRoom(c, room => start(c, room)).catch(orStoreTrouble))
-  app.post('/inputs', c => withRoom(c, room => give(c, room)).catch(orStoreTrouble))
-  app.post('/', c => withRoom(c, room => take(c, room)).catch(orStoreTrouble))
+  app.post('/start', c => withReservation(c, room => start(c, room)).catch(orStoreFailure))
+  app.post('/inputs', c => withReservation(c, room => give(c, room)).catch(orStoreFailure))
+  app.post('/', c => withReservation(c, room => take(c, room)).catch(orStoreFailure))
   app.all('*', (c: Context) => {
     if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
       throw new Problem(405, 'Reports come as POST.', { allow: 'POST' })
@@ -109,7 +127,7 @@ export function createReports(deps: ReportsDeps): Hono {
   })
   return app
 
-  function orStoreTrouble(error: unknown): never {
+  function orStoreFailure(error: unknown): never {
     if (error instanceof Problem) throw error
     trouble.error({ err: error }, 'a report was not accepted: database unavailable')
     throw new Problem(
@@ -126,24 +144,24 @@ export function createReports(deps: ReportsDeps): Hono {
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
-function createGiveInputs(
+function createInputsRoute(
   deps: BoundDeps & {
-    handOut: ReturnType<typeof createHandOut>
+    shareInputs: ReturnType<typeof createHandOut>
     /** Calls a minute, of each workflow run. */
     rate: TokenBuckets
   },
-): (c: Context, room: BodyRoom) => Promise<Response> {
+): (c: Context, room: BodyReservation) => Promise<Response> {
   return async (c, room) => {
     const bound = await deps.tokens.verify(bearer(c))
     const waitMs = deps.rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      const sentence = `A workflow run may ask for its inputs ${BOUNDS.reportInputsRate.value} times a minute: wait.`
+      const sentence = `A workflow run may ask for its inputs ${LIMITS.reportInputsRate.value} times a minute: wait.`
       throw refuseOverRate(sentence, waitMs)
     }
     const { message, delivery } = await boundDelivery(bound, deps, () =>
-      readMessage(c, startMessage, BOUNDS.reportStartBody.value, room),
+      readMessage(c, startMessage, LIMITS.reportStartBody.value, room),
     )
-    if (!OPEN_STATES.includes(delivery.state)) throw refuseEnded()
-    return c.json(await deps.handOut(delivery, message.complete))
+    if (!OPEN_STATES.includes(delivery.state)) throw refuseFinished()
+    return c.json(await deps.shareInputs(delivery, message.complete))
   }
 }

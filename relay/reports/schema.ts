@@ -1,9 +1,9 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
 import { isObject, type JsonObject } from '../../port/types.ts'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { MAX_DEPTH, readBody, scanJson } from '../http/body.ts'
-import type { BodyRoom } from '../http/body-memory.ts'
+import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
@@ -76,7 +76,7 @@ export const reportMessage = z.object({
   delivery,
   sender: z.string().regex(/^[\w-]{1,64}$/),
   number: z.int().min(1),
-  reports: z.array(report).max(BOUNDS.reportMessages.value),
+  reports: z.array(report).max(LIMITS.reportMessages.value),
   /** The job is ending. */
   ending: z.boolean().default(false),
 })
@@ -88,7 +88,7 @@ export async function readMessage<T>(
   c: Context,
   schema: z.ZodType<T>,
   maxBytes: number,
-  room: BodyRoom,
+  room: BodyReservation,
 ): Promise<T> {
   const bytes = await readBytes(c, maxBytes, room)
   let body: unknown
@@ -110,7 +110,7 @@ export async function readMessage<T>(
   throw new Problem(400, `The body is not a report: ${issue?.path.join('.') || 'it'} ${rule}.`)
 }
 
-async function readBytes(c: Context, maxBytes: number, room: BodyRoom): Promise<Uint8Array> {
+async function readBytes(c: Context, maxBytes: number, room: BodyReservation): Promise<Uint8Array> {
   try {
     const bytes = await readBody(c, maxBytes, room)
     // The token was verified before the body was read.

@@ -2,19 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
 import { decryptSecretInput } from '../../port/secrets.ts'
 import type { Invocation, RunState } from '../../port/types.ts'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import { type Delivery, OPEN_STATES } from '../delivery/delivery.ts'
 import { isNamed, isOfAnother } from '../delivery/match.ts'
 import { boundRun } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
-import type { BodyRoom } from '../http/body-memory.ts'
+import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { refuseOverRate, type TokenBuckets } from '../http/rate-limit.ts'
 import { bearer } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import type { FindNamed } from '../workers/find-runs.ts'
+import type { FindByTitle } from '../workers/find-runs.ts'
 import type { PortAccess } from '../workers/port-access.ts'
 import {
   checkRepository,
@@ -22,7 +22,7 @@ import {
   checkRuns,
   checkTarget,
   type RunOrigin,
-  refuseEnded,
+  refuseFinished,
 } from './authorize.ts'
 import type { RunClaims } from './oidc.ts'
 import { readMessage, startMessage } from './schema.ts'
@@ -37,7 +37,7 @@ export interface StartDeps {
   originOf: (repository: string, runId: number) => Promise<RunOrigin | null>
   apply: ApplyEvent
   port: PortAccess
-  findNamed: FindNamed
+  findByTitle: FindByTitle
   /** RELAY_START_TIMEOUT, milliseconds. */
   startTimeout: number
   verify: (token: string | null) => Promise<RunClaims>
@@ -45,7 +45,7 @@ export interface StartDeps {
   tokens: Pick<ReportTokens, 'mint'>
   /** Starts a minute, of each workflow run. */
   rate: TokenBuckets
-  handOut: ReturnType<typeof createHandOut>
+  shareInputs: ReturnType<typeof createHandOut>
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
 }
 
@@ -59,7 +59,7 @@ const READ_MS = 3_000
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
-export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Promise<Response> {
+export function createStart(deps: StartDeps): (c: Context, room: BodyReservation) => Promise<Response> {
   const {
     isAllowed,
     store,
@@ -67,7 +67,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     originOf,
     apply,
     port,
-    findNamed,
+    findByTitle: findNamed,
     startTimeout,
     verify,
     factsOf,
@@ -82,17 +82,17 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
     const waitMs = rate.take(String(claims.runId))
     if (waitMs > 0) {
-      const sentence = `A workflow run may start to report ${BOUNDS.reportStartRate.value} times a minute: wait.`
+      const sentence = `A workflow run may start to report ${LIMITS.reportStartRate.value} times a minute: wait.`
       throw refuseOverRate(sentence, waitMs)
     }
-    const message = await readMessage(c, startMessage, BOUNDS.reportStartBody.value, room)
+    const message = await readMessage(c, startMessage, LIMITS.reportStartBody.value, room)
     const { delivery: id, complete, ends } = message
     const { delivery, isDuplicate } = await bind(id, claims, ends)
-    if (isDuplicate) return answerDuplicate(c, delivery, claims)
-    const given = await deps.handOut(delivery, complete)
+    if (isDuplicate) return respondDuplicate(c, delivery, claims)
+    const given = await deps.shareInputs(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
     // Without an answer that lists them, the action would take nothing for secret.
-    if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseEnded()
+    if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseFinished()
     const [{ token, expiresAt }, run] = await Promise.all([
       tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
       readRun(delivery),
@@ -131,12 +131,12 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
       if (conflict === 'past')
         throw refuse(id, claims, 'it was the run of the delivery before it was redelivered')
       if (conflict === 'duplicate') return { delivery: found, isDuplicate: true }
-      const [owned] = await store.findRuns(found.repository, [runId])
-      if (owned && owned.delivery !== id) throw refuse(id, claims, 'it is the run of another delivery')
-      if (owned && owned.attempt > runAttempt) {
-        throw refuse(id, claims, `a later attempt of the run, ${owned.attempt}, has started`)
+      const [recorded] = await store.findRuns(found.repository, [runId])
+      if (recorded && recorded.delivery !== id) throw refuse(id, claims, 'it is the run of another delivery')
+      if (recorded && recorded.attempt > runAttempt) {
+        throw refuse(id, claims, `a later attempt of the run, ${recorded.attempt}, has started`)
       }
-      if (!owned) await checkTitleAndTime(found, claims)
+      if (!recorded) await checkTitleAndTime(found, claims)
 
       const url = `${github.serverUrl}/${found.repository}/actions/runs/${runId}`
       const run = {
@@ -176,7 +176,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyRoom) => Pr
     )
   }
 
-  function answerDuplicate(c: Context, delivery: Delivery, { runId }: RunClaims): Response {
+  function respondDuplicate(c: Context, delivery: Delivery, { runId }: RunClaims): Response {
     const first = boundRun(delivery)?.id ?? null
     log.warn(
       { delivery: delivery.id, run: delivery.runId, github_run_id: runId, first },
@@ -207,7 +207,7 @@ const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
   Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
 
 /** What the run that a delivery is bound to may have beyond its client payload. */
-export interface HandOut {
+export interface ShareInputs {
   /** The parts of which something did not fit the payload, whole. */
   payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null
   /** Secret inputs in clear text, by name. One that none of the relay's secrets decrypts is missing: it has the other scheme, or an older secret. */
@@ -227,8 +227,11 @@ const KEPT_MS = 10 * 60_000
 export function createHandOut({
   store,
   secrets,
-}: HandOutDeps): (delivery: Pick<Delivery, 'id' | 'organisation'>, complete: boolean) => Promise<HandOut> {
-  const kept = new Map<string, { size: number; whole: Promise<HandOut> }>()
+}: HandOutDeps): (
+  delivery: Pick<Delivery, 'id' | 'organisation'>,
+  complete: boolean,
+) => Promise<ShareInputs> {
+  const kept = new Map<string, { size: number; whole: Promise<ShareInputs> }>()
   const forget = (id: string, entry = kept.get(id)) => {
     if (entry && kept.get(id) === entry) kept.delete(id)
   }
@@ -238,19 +241,19 @@ export function createHandOut({
     return { payload: complete ? payload : null, secrets }
   }
 
-  function keep(id: string, organisation: string): Promise<HandOut> {
+  function keep(id: string, organisation: string): Promise<ShareInputs> {
     const entry = { size: 0, whole: read() }
     kept.set(id, entry)
     entry.whole.catch(() => forget(id, entry))
     setTimeout(forget, KEPT_MS, id, entry).unref()
     return entry.whole
 
-    async function read(): Promise<HandOut> {
+    async function read(): Promise<ShareInputs> {
       const text = await store.invocation(id)
       entry.size = text?.length ?? 0
       let total = [...kept.values()].reduce((sum, { size }) => sum + size, 0)
       for (const [oldest, { size }] of kept) {
-        if (total <= BOUNDS.inputsKept.value) break
+        if (total <= LIMITS.inputsKept.value) break
         total -= size
         forget(oldest)
       }
@@ -265,7 +268,7 @@ export function createHandOut({
  * @param invocation as it is stored, where what is encrypted stays so
  * @param clientSecrets each that Port may have encrypted with
  */
-function decrypt({ inputs, encrypted, entity, event }: Invocation, clientSecrets: string[]): HandOut {
+function decrypt({ inputs, encrypted, entity, event }: Invocation, clientSecrets: string[]): ShareInputs {
   const keys = clientSecrets.map(clientSecret => ({ scheme: 'aes256-gcm' as const, clientSecret }))
   const secrets: [string, string][] = []
   for (const name of encrypted) {

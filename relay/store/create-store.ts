@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import type { FirstUse, Transition } from '../delivery/delivery.ts'
 import type { Backend, Row, Statement } from './database.ts'
 import { apply, wake } from './sql/apply.ts'
@@ -74,7 +74,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
 
   /** Beyond the bounds, what is to be persisted is refused, so that memory is bounded. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
-    const { waitingWebhooks, waitingBytes } = BOUNDS
+    const { waitingWebhooks, waitingBytes } = LIMITS
     if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
     waiting++
     waitingSize += size
@@ -106,9 +106,9 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         }
       }),
     firstUse: async digest => (await one<FirstUse>(firstUse(digest)))[0] ?? null,
-    rememberUse: (use, answer) =>
-      admit(answer.body.length, async () => {
-        const params = intake.toUseRow(use, null, answer)
+    rememberUse: (use, response) =>
+      admit(response.body.length, async () => {
+        const params = intake.toUseRow(use, null, response)
         const [written, [first]] = (await db.run([
           { sql: `${intake.REMEMBER} RETURNING digest`, params },
           firstUse(use.digest),
@@ -129,16 +129,16 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return Number(row?.granted ?? 0)
     },
     async returnPermits(amount) {
-      if (rate && amount > 0) await db.run([rateLimiter.giveBack(amount)])
+      if (rate && amount > 0) await db.run([rateLimiter.returnPermits(amount)])
     },
     async claimQueued(now, leaseMs, limit, scope) {
       const rows = await db.claim(claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }))
       return rows.map(row => toDelivery<Claimed>(row)).sort((a, b) => a.seq - b.seq)
     },
-    findUnannounced: (now, limit, scope, after) =>
-      deliveries(claims.findUnannounced(dialect, { now, limit, scope, after })),
-    async claimWatched(now, leaseMs, limit) {
-      const rows = await db.claim(claims.claimWatched(dialect, { now, until: now + leaseMs, limit }))
+    findUnnotified: (now, limit, scope, after) =>
+      deliveries(claims.findUnnotified(dialect, { now, limit, scope, after })),
+    async claimPolls(now, leaseMs, limit) {
+      const rows = await db.claim(claims.claimPolls(dialect, { now, until: now + leaseMs, limit }))
       return rows.map(row => toDelivery(row)).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
 
@@ -167,9 +167,9 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       if (runIds.length === 0) return []
       return (await one(lookups.findRuns(repository, runIds))).map(row => toRun(row))
     },
-    async findNamed(repository, names) {
+    async findByTitle(repository, names) {
       if (names.dedupeKeys.length + names.ids.length === 0) return []
-      return deliveries(lookups.findNamed(dialect, repository, names))
+      return deliveries(lookups.findByTitle(dialect, repository, names))
     },
     async attemptedBetween(repository, from, to, except) {
       const limits = { from, to, except, limit: MAX_OTHERS }
@@ -199,10 +199,10 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return (await db.run(outbox.settle(page, sent, retryAt, now)))[0]?.length === 1
     },
 
-    async closeGate(gate) {
-      await db.run([gates.close(gate)])
+    async closePauses(pauses) {
+      await db.run([gates.close(pauses)])
     },
-    closedGates: now => one(gates.closed(now)),
+    closedPauses: now => one(gates.closed(now)),
 
     async purge(before, limit) {
       const [deleted = []] = await db.run([

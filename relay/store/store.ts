@@ -23,7 +23,7 @@ export interface Accepted extends Target {
 export type Claimed = Delivery & { invocation: string; leaseUntil: number }
 
 /** GitHub accepts nothing from a credential until a time. */
-export interface Gate {
+export interface RateLimitPause {
   /** The credential: a digest of the token, or the owner whose installation of the App it is. */
   scope: string
   closedUntil: number
@@ -149,7 +149,7 @@ export interface Store {
    * @returns its first use, if it was used before: then nothing is written
    * @throws StoreBusy as `accept`
    */
-  rememberUse(use: SignatureUse, answer: { status: number; body: string }): Promise<FirstUse | null>
+  rememberUse(use: SignatureUse, response: { status: number; body: string }): Promise<FirstUse | null>
   /**
    * Forgets at most `limit` signatures: those that have expired by now, and the oldest beyond `most`.
    *
@@ -174,9 +174,9 @@ export interface Store {
    */
   claimQueued(now: number, leaseMs: number, limit: number, scope: string | null): Promise<Claimed[]>
   /** Queued deliveries behind a closed gate whose waiting is not announced in Port's log; those with a `seq` above `after`. */
-  findUnannounced(now: number, limit: number, scope: string | null, after: number): Promise<Delivery[]>
+  findUnnotified(now: number, limit: number, scope: string | null, after: number): Promise<Delivery[]>
   /** Claims dispatched and running deliveries that are due. */
-  claimWatched(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
+  claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
 
   /**
    * Applies a transition that was decided on a version of the delivery; one that changes nothing of the delivery
@@ -200,7 +200,7 @@ export interface Store {
   /** Runs that belong to a delivery, past ones included, by their ids. Upper and lower case of the repository are one. */
   findRuns(repository: string, runIds: number[]): Promise<(DeliveryRun & { delivery: string })[]>
   /** Deliveries to the repository with one of these dedupe keys or ids. */
-  findNamed(repository: string, names: { dedupeKeys: string[]; ids: string[] }): Promise<Delivery[]>
+  findByTitle(repository: string, names: { dedupeKeys: string[]; ids: string[] }): Promise<Delivery[]>
   /** What was dispatched to the repository in a time, this delivery left out, whatever became of it; at most {@link MAX_OTHERS}. */
   attemptedBetween(repository: string, from: number, to: number, except: string): Promise<Attempted[]>
   /** Dispatched deliveries of the repository whose run is not known, oldest first, at most 100. */
@@ -223,8 +223,8 @@ export interface Store {
   ): Promise<boolean>
 
   /** Persists that a gate is closed; the later of two times stays. */
-  closeGate(gate: Gate): Promise<void>
-  closedGates(now: number): Promise<Gate[]>
+  closePauses(pauses: RateLimitPause): Promise<void>
+  closedPauses(now: number): Promise<RateLimitPause[]>
 
   /**
    * Deletes at most `limit` ended deliveries last changed before then, none with messages that wait; gates that

@@ -6,7 +6,7 @@ import type { Found } from '../delivery/observation.ts'
 import { toGithubRunId } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
 import type { DispatchOutcome } from '../github/errors.ts'
-import type { RateLimitGate } from '../github/rate-limit-pause.ts'
+import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import type { Claimed, Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
 import type { FindRuns } from './find-runs.ts'
@@ -15,7 +15,7 @@ import type { PortAccess } from './port-access.ts'
 export interface DispatchDeps {
   store: Pick<Store, 'clock' | 'returnPermits'>
   github: Pick<GitHub, 'dispatch'>
-  gate: RateLimitGate
+  pauses: RateLimitPauses
   port: PortAccess
   findRuns: FindRuns
   apply: ApplyEvent
@@ -41,13 +41,13 @@ const FIRST_WATCH_MS = 5_000
  * sent, so that a relay that dies in between looks for the run before it sends again.
  */
 export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: AbortSignal): Promise<void> {
-  const { store, github, gate, apply } = deps
+  const { store, github, pauses: gate, apply } = deps
   const { repository } = claimed
   // A permit that is lost costs a moment, and what is to be recorded may not be.
   const returnPermit = () => store.returnPermits(1).catch(() => {})
   if (claimed.unansweredSince !== null) {
     await returnPermit()
-    await lookForRun(claimed, deps)
+    await findLostRun(claimed, deps)
     return
   }
   const closed = gate.closed(repository)
@@ -78,28 +78,34 @@ export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: 
 }
 
 function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {
-  const { answer } = outcome
+  const { response: answer } = outcome
   switch (outcome.kind) {
     case 'accepted':
-      return { type: 'dispatchAccepted', attempt, run: outcome.run, answer }
+      return { type: 'dispatchAccepted', attempt, run: outcome.run, response: answer }
     case 'rejected':
-      return { type: 'dispatchRejected', attempt, reason: outcome.reason, answer }
+      return { type: 'dispatchRejected', attempt, reason: outcome.reason, response: answer }
     case 'deferred':
-      return { type: 'dispatchDeferred', attempt, reason: outcome.reason, until: outcome.until, answer }
+      return {
+        type: 'dispatchDeferred',
+        attempt,
+        reason: outcome.reason,
+        until: outcome.until,
+        response: answer,
+      }
     case 'answer_lost':
-      return { type: 'answerLost', attempt, reason: outcome.reason, answer }
+      return { type: 'answerLost', attempt, reason: outcome.reason, response: answer }
   }
 }
 
 /** After a lost answer, the evidence that binds runs decides whether a run was started. */
-async function lookForRun(delivery: Delivery, { store, apply, port, findRuns }: DispatchDeps) {
+async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }: DispatchDeps) {
   const run = await port.read(delivery)
   const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
   const found = await findRuns(delivery, { maxAge: FRESH_MS, externalRunId })
-  const lookAt = store.clock() + FIRST_WATCH_MS
+  const pollAt = store.clock() + FIRST_WATCH_MS
   if (found.runs.some(each => !each.past)) {
-    await apply(delivery, { type: 'runsSeen', runs: found.runs, lookAt })
-  } else if (typeof run === 'object' && hasEnded(run, delivery)) {
+    await apply(delivery, { type: 'runsSeen', runs: found.runs, pollAt })
+  } else if (typeof run === 'object' && hasFinished(run, delivery)) {
     await apply(delivery, { type: 'endedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
     // Port names a run that is not to be seen here: the dispatch took effect.
@@ -117,7 +123,7 @@ async function lookForRun(delivery: Delivery, { store, apply, port, findRuns }: 
  * A synchronous run ends with the answer to its webhook; that of a redelivered delivery may have ended before; and
  * where a person ended it, the workflow run is still to be cancelled.
  */
-const hasEnded = (
+const hasFinished = (
   run: { ended: boolean; synchronized: boolean },
   { queuedAt, receivedAt, cancelRequestedAt }: Delivery,
 ) => run.ended && !run.synchronized && queuedAt === receivedAt && cancelRequestedAt === null
@@ -153,29 +159,29 @@ const MARGIN = 500
  * Writes into Port's log that a delivery waits, for each delivery behind a closed gate: once each, by whichever relay,
  * over restarts. Deliveries that wait behind others of their repository are not claimed, so nothing else announces them.
  */
-export function createAnnounceWaiting({
+export function createNotifyWaiting({
   store,
-  gate,
+  pauses,
   apply,
 }: {
-  store: Pick<Store, 'findUnannounced' | 'clock'>
-  gate: RateLimitGate
+  store: Pick<Store, 'findUnnotified' | 'clock'>
+  pauses: RateLimitPauses
   apply: ApplyEvent
 }): (stopped: () => boolean) => Promise<void> {
   let after = 0
   let known = ''
   return async stopped => {
-    const closed = gate.allClosed()
+    const closed = pauses.allPaused()
     const scopes = closed.map(({ scope }) => scope).join()
     if (scopes !== known) after = 0
     known = scopes
     if (closed.length === 0) return
-    let found: Awaited<ReturnType<Store['findUnannounced']>>
+    let found: Awaited<ReturnType<Store['findUnnotified']>>
     do {
-      found = await store.findUnannounced(store.clock(), AT_ONCE, gate.shared, after)
+      found = await store.findUnnotified(store.clock(), AT_ONCE, pauses.shared, after)
       await Promise.all(
         found.map(delivery => {
-          const closed = gate.closed(delivery.repository)
+          const closed = pauses.closed(delivery.repository)
           if (!closed) return null
           const { closedUntil: until, reason } = closed
           return apply(delivery, { type: 'waitingAnnounced', reason, until })

@@ -47,7 +47,7 @@ export function createFindRuns({
     const wanted = present.filter(run => run.status !== 'completed').map(run => run.id)
     const isKnown = present.some(run => run.evidence !== 'title')
     const external = isKnown ? null : externalRunId
-    const snapshot = await cache.look(
+    const snapshot = await cache.poll(
       delivery.repository,
       {
         event: startEvent(delivery),
@@ -68,15 +68,15 @@ export function createFindRuns({
     if (external !== null && snapshot.access === 'forbidden' && !snapshot.runs.has(external)) {
       runs.push(unseenRun(external))
     }
-    const owned = await store.findRuns(
+    const recorded = await store.findRuns(
       delivery.repository,
       runs.map(run => run.id),
     )
     const now = store.clock()
-    const sight: BindingFacts = {
+    const facts: BindingFacts = {
       runs,
       // Runs bound by title are matched again, since Port may name one of them.
-      taken: new Set(owned.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
+      taken: new Set(recorded.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
       undecided: new Set(),
       externalRunId: external,
       clockOffset: clockOffset(),
@@ -86,14 +86,14 @@ export function createFindRuns({
       whole,
       others: [],
     }
-    let match = matchRuns(delivery, sight)
+    let match = matchRuns(delivery, facts)
     const isNew = match.runs.some(run => !seen.some(each => each.id === run.id))
     if (match.evidence !== 'port' && isNew) {
       const from = attemptedAt - startTimeout
       const isTitled = (run: WorkflowRun) => isNamed(run.title, delivery)
       // Other titles show which runs the deliveries of others have.
       const relevant = runs.filter(
-        run => !sight.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, sight)),
+        run => !facts.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, facts)),
       )
       const [others, owners] = await Promise.all([
         store.attemptedBetween(delivery.repository, from, now, delivery.id),
@@ -101,8 +101,8 @@ export function createFindRuns({
       ])
       const isForeign = (run: WorkflowRun) => {
         const owner = owners.get(run.id)
-        if (owner) return owner.id !== delivery.id && (isTitled(run) || isOfAnother(run, [owner], sight))
-        return !isTitled(run) && !owners.has(run.id) && isOfAnother(run, [], sight)
+        if (owner) return owner.id !== delivery.id && (isTitled(run) || isOfAnother(run, [owner], facts))
+        return !isTitled(run) && !owners.has(run.id) && isOfAnother(run, [], facts)
       }
       const isUndecided = (run: WorkflowRun) =>
         owners.get(run.id) === null || (isTitled(run) && !owners.has(run.id))
@@ -110,8 +110,8 @@ export function createFindRuns({
       // Beyond what is listed, one of the same event type may have been dispatched.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       match = matchRuns(delivery, {
-        ...sight,
-        taken: new Set([...sight.taken, ...idsOf(relevant.filter(isForeign))]),
+        ...facts,
+        taken: new Set([...facts.taken, ...idsOf(relevant.filter(isForeign))]),
         undecided: new Set(idsOf(relevant.filter(isUndecided))),
         others: [...others, ...rest],
       })
@@ -126,7 +126,7 @@ export function createFindRuns({
       : seen
     // GitHub counts runs upwards: one that another has started has the larger id.
     const elsewhere =
-      external !== null && !sight.taken.has(external) && bound.every(run => run.past || run.id < external)
+      external !== null && !facts.taken.has(external) && bound.every(run => run.past || run.id < external)
     return {
       ...found,
       runs: bound,
@@ -147,23 +147,23 @@ export const toDeliveryRun = (
 ): DeliveryRun => ({ id, attempt, evidence, past: false, status, conclusion, url })
 
 /** Finds the deliveries to a repository, open or ended, that one of these titles of workflow runs names. */
-export type FindNamed = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
+export type FindByTitle = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
 
 /** Of one query. */
 const MAX_IDS = 1_000
 
-/** @param organisations the ids of all, since a title does not say which one its Port run is of */
-export function createFindNamed(
-  store: Pick<Store, 'findNamed'>,
-  organisations: readonly string[],
-): FindNamed {
+/** @param organizations the ids of all, since a title does not say which one its Port run is of */
+export function createFindByTitle(
+  store: Pick<Store, 'findByTitle'>,
+  organizations: readonly string[],
+): FindByTitle {
   return async (repository, titles) => {
     const all = [...new Set(titles.flatMap(titleIds))]
     const found: Delivery[] = []
     for (let first = 0; first < all.length; first += MAX_IDS) {
       const ids = all.slice(first, first + MAX_IDS)
-      const dedupeKeys = organisations.flatMap(organisation => ids.map(id => runKey(organisation, id)))
-      found.push(...(await store.findNamed(repository, { dedupeKeys, ids })))
+      const dedupeKeys = organizations.flatMap(organisation => ids.map(id => runKey(organisation, id)))
+      found.push(...(await store.findByTitle(repository, { dedupeKeys, ids })))
     }
     return found.filter(delivery => titles.some(title => isNamed(title, delivery)))
   }
@@ -185,15 +185,15 @@ export type FindOwners = (
  */
 export function createFindOwners(deps: {
   store: Pick<Store, 'attemptedBetween'>
-  findNamed: FindNamed
+  findByTitle: FindByTitle
   /** The ids of all. */
-  organisations: readonly string[]
+  organizations: readonly string[]
   /** GitHub's clock minus the store's, milliseconds. */
   clockOffset: () => number
   /** RELAY_START_TIMEOUT, milliseconds. */
   startTimeout: number
 }): FindOwners {
-  const { store, findNamed, organisations, clockOffset, startTimeout } = deps
+  const { store, findByTitle: findNamed, organizations: organisations, clockOffset, startTimeout } = deps
   return async (repository, runs) => {
     const named = await findNamed(
       repository,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BOUNDS } from '../config/limits.ts'
+import { LIMITS } from '../config/limits.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Store } from '../store/store.ts'
 
@@ -13,7 +13,7 @@ export async function forgetSignatures(
   store: Pick<Store, 'forgetSignatures' | 'clock'>,
   stopped: () => boolean = () => false,
 ): Promise<void> {
-  const most = BOUNDS.signatures.value
+  const most = LIMITS.signatures.value
   while (
     !stopped() &&
     (await store.forgetSignatures(store.clock(), most, SIGNATURES_STEP)) === SIGNATURES_STEP

@@ -3,15 +3,15 @@ import { type LogLine, runKind } from '../../port/types.ts'
 import type { EntityMessage, Message } from '../delivery/delivery.ts'
 import {
   coalesce,
-  describeTrouble,
-  fateOf,
+  describeFailure,
   halve,
   nextAttempt,
-  type PortTrouble,
+  nextStepOf,
+  type PortFailure,
   replacement,
   settledOf,
 } from '../delivery/messages.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
 
@@ -20,7 +20,7 @@ export interface OutboxDeps {
   /** The client of an organisation. */
   client: (organisation: string) => PortClient | null
   log: { warn: (fields: object, message: string) => void }
-  trouble: Pick<Trouble, 'warn'>
+  failure: Pick<ThrottledLog, 'warn'>
   /** How long a message may wait, milliseconds. */
   retention: number
 }
@@ -54,7 +54,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
     const { message, createdAt } = batch
     const now = store.clock()
     if (now - began > WORK_MS || stopping?.aborted || pausedUntil() > now) break
-    const trouble = client
+    const failure = client
       ? await attempt(message, createdAt)
       : {
           kind: 'credentials' as const,
@@ -62,8 +62,8 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
           retryAt: null,
           message: 'The organisation has no credentials.',
         }
-    const fate = trouble ? fateOf(message, trouble, store.clock() - createdAt, retention) : 'done'
-    const isRefused = fate === 'replace' || (fate === 'drop' && trouble?.kind === 'refused')
+    const fate = failure ? nextStepOf(message, failure, store.clock() - createdAt, retention) : 'done'
+    const isRefused = fate === 'replace' || (fate === 'drop' && failure?.kind === 'refused')
     const halves = isRefused && searches < MAX_SEARCHES ? halve(batch) : null
     if (halves) {
       // One of the lines may be why: the others are sent.
@@ -72,19 +72,19 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
       continue
     }
     const isReplaced =
-      trouble &&
+      failure &&
       isRefused &&
       (fate === 'replace' || 'log' in message) &&
-      !(await attempt(replacement(message, trouble), createdAt))
-    if (trouble && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
+      !(await attempt(replacement(message, failure), createdAt))
+    if (failure && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
       retryAt =
-        trouble.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, trouble.retryAt)
-      deps.trouble.warn({ ...about, ...describeTrouble(trouble) }, 'messages to Port are retried')
+        failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
+      deps.failure.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
     }
-    if (trouble && trouble.kind !== 'ended')
+    if (failure && failure.kind !== 'ended')
       log.warn(
-        { ...about, ...describeTrouble(trouble) },
+        { ...about, ...describeFailure(failure) },
         `a message to Port was ${isReplaced ? 'replaced' : 'dropped'}`,
       )
     batches.shift()
@@ -96,7 +96,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
   /** @returns null where Port accepted it */
-  async function attempt(message: Message, createdAt: number): Promise<PortTrouble | null> {
+  async function attempt(message: Message, createdAt: number): Promise<PortFailure | null> {
     const port = client as PortClient
     try {
       const run = port.run(runId)

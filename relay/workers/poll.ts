@@ -3,10 +3,10 @@ import type { DeliveryEvent, JobsFound, NoRun, Policy } from '../delivery/events
 import {
   askInterval,
   type Found,
-  isEnded,
+  isFinished,
   judge,
-  lookInterval,
   type Observation,
+  pollInterval,
 } from '../delivery/observation.ts'
 import { decisiveRuns, toGithubRunId } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
@@ -17,7 +17,7 @@ import type { FindRuns } from './find-runs.ts'
 import { NO_PORT_RUN, type PortAccess } from './port-access.ts'
 import { cancelRuns, findFailedJobs, readApprovals } from './run-details.ts'
 
-export interface WatchDeps {
+export interface PollDeps {
   store: Pick<Store, 'clock'>
   github: Pick<
     GitHub,
@@ -40,7 +40,7 @@ interface Note {
   /** When the delivery was queued: a redelivered one has a new note. */
   queuedAt: number
   /** When it first saw the runs ended. */
-  endedAt: number | null
+  finishedAt: number | null
   /** When Port is to be asked again which run is meant. */
   askAt: number
   /** When GitHub is to be asked again whom a run waits for, though Port shows it. */
@@ -59,7 +59,7 @@ const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
  * The watch: each step looks at one dispatched or running delivery, and advances it when its workflow run
  * was seen, has ended, or has timed out.
  */
-export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<void> {
+export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void> {
   const { store, findRuns, port, policy, clockOffset, details, approvals } = deps
   /** Only on the version that was looked at: where another change came first, a new look decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
@@ -67,7 +67,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
 
   return async delivery => {
     const known = note(delivery)
-    const maxAge = lookInterval(delivery, store.clock())
+    const maxAge = pollInterval(delivery, store.clock())
     let found = await findRuns(delivery, { maxAge, externalRunId: null })
     let state: Observation['port'] = port.canReport(delivery) ? 'unasked' : NO_PORT_RUN
     let verdict = judge(delivery, observe(), policy)
@@ -87,7 +87,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
     if (verdict.kind === 'look again' && delivery.cancelRequestedAt !== null && open.length > 0) {
       const event = await cancelRuns(delivery, open, { github: deps.github, now: store.clock() })
       if (event) {
-        const seen = await apply(delivery, { type: 'runsSeen', runs, lookAt: Math.ceil(verdict.at) })
+        const seen = await apply(delivery, { type: 'runsSeen', runs, pollAt: Math.ceil(verdict.at) })
         // GitHub has accepted the request, whatever else has happened.
         await deps.apply(seen.delivery, event)
         return
@@ -96,8 +96,8 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
     // A run that is new to the delivery is bound first, so that its history shows by which evidence.
     const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))
     if (isNew && verdict.kind !== 'ended in Port') {
-      const lookAt = verdict.kind === 'look again' ? verdict.at : store.clock()
-      await apply(delivery, { type: 'runsSeen', runs, lookAt })
+      const pollAt = verdict.kind === 'look again' ? verdict.at : store.clock()
+      await apply(delivery, { type: 'runsSeen', runs, pollAt })
       return
     }
     const waits = open.some(run => run.status === 'waiting')
@@ -116,7 +116,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       case 'ask Port':
         return
       case 'look again':
-        await apply(delivery, { type: 'runsSeen', runs, lookAt: verdict.at })
+        await apply(delivery, { type: 'runsSeen', runs, pollAt: verdict.at })
         return
       case 'cancelled in Port':
         await apply(delivery, { type: 'cancelRequested', by: 'port' })
@@ -140,11 +140,11 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
 
     function observe(): Observation {
       const now = store.clock()
-      known.endedAt = isEnded(decisiveRuns(found.runs)) ? (known.endedAt ?? now) : null
+      known.finishedAt = isFinished(decisiveRuns(found.runs)) ? (known.finishedAt ?? now) : null
       return {
         ...{ now, found, port: state, portDue: now >= known.askAt },
         portFreeAt: port.freeAt(delivery.organisation),
-        endedFor: now - (known.endedAt ?? now),
+        finishedFor: now - (known.finishedAt ?? now),
       }
     }
   }
@@ -152,7 +152,7 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
   function note({ id, queuedAt }: Delivery): Note {
     const before = notes.get(id)
     const known =
-      before?.queuedAt === queuedAt ? before : { queuedAt, endedAt: null, askAt: 0, approvalsAt: 0 }
+      before?.queuedAt === queuedAt ? before : { queuedAt, finishedAt: null, askAt: 0, approvalsAt: 0 }
     notes.set(id, known)
     // Another relay may have taken a delivery to its end.
     const oldest = notes.size > MAX_NOTES ? notes.keys().next().value : undefined
@@ -166,10 +166,10 @@ export function createWatch(deps: WatchDeps): (delivery: Delivery) => Promise<vo
       found = await findFailedJobs(delivery.repository, run, { github: deps.github, budget: details })
       const now = store.clock()
       const shown = snapshot.runs.get(run.id)
-      const endedAt = shown ? shown.updatedAt - clockOffset() : (note(delivery).endedAt ?? now)
-      const lookAt = Math.max(now + 1_000, details.freeAt())
-      if (!found && lookAt < endedAt + DETAILS_MS) {
-        await apply(delivery, { type: 'runsSeen', runs, lookAt })
+      const finishedAt = shown ? shown.updatedAt - clockOffset() : (note(delivery).finishedAt ?? now)
+      const pollAt = Math.max(now + 1_000, details.freeAt())
+      if (!found && pollAt < finishedAt + DETAILS_MS) {
+        await apply(delivery, { type: 'runsSeen', runs, pollAt })
         return
       }
     }

@@ -59,7 +59,7 @@ export async function findFailedJobs(
     try {
       const text = await github.jobLog(repository, job.id)
       if (text === null) return missing('is not there, as after a lost runner')
-      const tail = cleanLog(text, failedStep(job)?.endedAt ?? null)
+      const tail = cleanLog(text, failedStep(job)?.finishedAt ?? null)
       if (tail.length === 0) return missing('is empty')
       const head: LogLine = { level: 'INFO', message: `The last lines of the log of job "${job.name}":` }
       return [head, ...tail.map((message): LogLine => ({ level: 'INFO', message }))]
@@ -133,9 +133,9 @@ export async function cancelRuns(
     } catch (error) {
       const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
       if (failure.kind === 'forbidden' && failure.permission && !sent) {
-        return { type: 'cancelRejected', reason: failure.reason, lookAt: now + LOOK_MS }
+        return { type: 'cancelRejected', reason: failure.reason, pollAt: now + LOOK_MS }
       }
     }
   }
-  return sent ? { type: 'cancelSent', forced, lookAt: now + LOOK_MS } : null
+  return sent ? { type: 'cancelSent', forced, pollAt: now + LOOK_MS } : null
 }

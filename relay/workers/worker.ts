@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 
 /** One kind of due work: how it is claimed, and the step that each claim takes. */
 export interface WorkerDefinition<Claim> {
@@ -35,7 +35,7 @@ const POLL_MS = 500
  */
 const LONGEST_REST_MS = 20
 /** After a failure. */
-const TROUBLE_MS = 1_000
+const FAILURE_MS = 1_000
 const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
 
@@ -43,7 +43,10 @@ const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
  * Claims whatever is due and moves it one step, until stopped. What a step that throws has claimed is due again when
  * its lease has expired.
  */
-export function startWorker<Claim>(work: WorkerDefinition<Claim>, trouble: Pick<Trouble, 'error'>): Worker {
+export function startWorker<Claim>(
+  work: WorkerDefinition<Claim>,
+  failure: Pick<ThrottledLog, 'error'>,
+): Worker {
   const active = new Map<string, Promise<void>>()
   /** Claimed while a step of it is under way: the next step follows that one. */
   const again = new Map<string, Claim>()
@@ -54,7 +57,7 @@ export function startWorker<Claim>(work: WorkerDefinition<Claim>, trouble: Pick<
   let busyAt = performance.now()
   let idleAt = 0
 
-  const begin = (claim: Claim) => {
+  const start = (claim: Claim) => {
     const key = work.key(claim)
     // Something else has changed it meanwhile and made it due, or this process was suspended for longer than a lease.
     if (active.has(key)) {
@@ -64,14 +67,14 @@ export function startWorker<Claim>(work: WorkerDefinition<Claim>, trouble: Pick<
     const ended = work
       .step(claim, stopping.signal)
       .catch(error => {
-        trouble.error({ err: error, work: work.name, delivery: key }, STEP_FAILED)
+        failure.error({ err: error, work: work.name, delivery: key }, STEP_FAILED)
       })
       .finally(() => {
         active.delete(key)
         busyAt = performance.now()
         const next = again.get(key)
         again.delete(key)
-        if (next !== undefined && !stopping.signal.aborted) begin(next)
+        if (next !== undefined && !stopping.signal.aborted) start(next)
         wake()
       })
     active.set(key, ended)
@@ -90,12 +93,12 @@ export function startWorker<Claim>(work: WorkerDefinition<Claim>, trouble: Pick<
       try {
         const claims = free > 0 ? await work.claim(free) : []
         if (claims.length === 0 && active.size === 0) idleAt = looksAt
-        for (const claim of claims) begin(claim)
+        for (const claim of claims) start(claim)
         emptyClaims = claims.length === 0 ? emptyClaims + 1 : 0
         if (emptyClaims > 0) await sleep(Math.min(emptyClaims, LONGEST_REST_MS))
       } catch (error) {
-        trouble.error({ err: error, work: work.name }, UNAVAILABLE)
-        await sleep(TROUBLE_MS)
+        failure.error({ err: error, work: work.name }, UNAVAILABLE)
+        await sleep(FAILURE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
       clearTimeout(timer)
@@ -120,7 +123,7 @@ export function startWorker<Claim>(work: WorkerDefinition<Claim>, trouble: Pick<
 export function repeat(
   name: string,
   everyMs: number,
-  trouble: Pick<Trouble, 'error'>,
+  failure: Pick<ThrottledLog, 'error'>,
   work: (stopped: () => boolean) => Promise<unknown>,
 ): Worker {
   let stopped = false
@@ -129,7 +132,7 @@ export function repeat(
   const round = () => {
     running = running
       .then(() => (stopped ? undefined : work(() => stopped)))
-      .catch(error => trouble.error({ err: error, work: name }, UNAVAILABLE))
+      .catch(error => failure.error({ err: error, work: name }, UNAVAILABLE))
     return running
   }
   const timer = setInterval(round, everyMs)

@@ -4,17 +4,17 @@ import type { Config } from '../config/config.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import type { Policy } from '../delivery/events.ts'
 import type { GitHub } from '../github/client.ts'
-import type { RateLimitGate } from '../github/rate-limit-pause.ts'
+import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createRequestBudget } from '../github/request-budget.ts'
 import { createRunCache } from '../github/run-cache.ts'
-import type { Trouble } from '../log.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { Store, Work } from '../store/store.ts'
 import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply.ts'
-import { createAnnounceWaiting, DISPATCH_LEASE_MS, type DispatchDeps, dispatch } from './dispatch.ts'
+import { createNotifyWaiting, DISPATCH_LEASE_MS, type DispatchDeps, dispatch } from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
 import { createReminders, forgetSignatures, purge } from './maintenance.ts'
 import { OUTBOX_LEASE_MS, sendOutbox } from './outbox.ts'
-import { createWatch } from './poll.ts'
+import { createPoll } from './poll.ts'
 import { createPortAccess, type PortAccess } from './port-access.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
@@ -34,8 +34,8 @@ const PLANNED = 34
  * Lists a minute to find the runs of dispatches whose answers were lost, apart from the watch's: the queue of a
  * repository waits for them, in many repositories at once after a relay was killed or while GitHub fails.
  */
-const LOST_ANSWERS = 120
-const LOST_ANSWERS_PLANNED = 110
+const LOST_RESPONSES = 120
+const LOST_RESPONSES_PLANNED = 110
 
 /** What advances the deliveries of one relay. Another relay on the same database has its own request budgets. */
 export interface Engine {
@@ -49,7 +49,7 @@ export interface Engine {
 export function createEngine(deps: {
   store: Store
   github: GitHub
-  gate: RateLimitGate
+  pauses: RateLimitPauses
   /** By organisation, those with credentials. */
   clients: ReadonlyMap<string, PortClient>
   findOwners: FindOwners
@@ -59,7 +59,18 @@ export function createEngine(deps: {
   onTransition?: ApplyDeps['onTransition']
   onAttempt?: DispatchDeps['onAttempt']
 }): Engine {
-  const { store, github, gate, clients, findOwners, policy, publicUrl, log, onTransition, onAttempt } = deps
+  const {
+    store,
+    github,
+    pauses: gate,
+    clients,
+    findOwners,
+    policy,
+    publicUrl,
+    log,
+    onTransition,
+    onAttempt,
+  } = deps
   const { clock } = store
   const port = createPortAccess(clients)
   const apply = createApplyEvent({ store, policy, canReport: port.canReport, log, onTransition })
@@ -78,10 +89,10 @@ export function createEngine(deps: {
     apply,
     port,
     dispatchDeps: {
-      ...{ store, github, gate, port, apply, publicUrl, onAttempt },
-      findRuns: finder(LOST_ANSWERS, LOST_ANSWERS_PLANNED),
+      ...{ store, github, pauses: gate, port, apply, publicUrl, onAttempt },
+      findRuns: finder(LOST_RESPONSES, LOST_RESPONSES_PLANNED),
     },
-    watch: createWatch({
+    watch: createPoll({
       ...{ store, github, apply, port, policy, clockOffset },
       findRuns: finder(LISTS, PLANNED),
       details: createRequestBudget(DETAILS, MINUTE_MS, clock),
@@ -98,7 +109,7 @@ const WATCH_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
 /** How soon a relay learns of a gate that another relay closed. */
-const GATES_MS = 2_000
+const PAUSES_MS = 2_000
 const ANNOUNCE_MS = 500
 
 export interface WorkersDeps {
@@ -106,13 +117,21 @@ export interface WorkersDeps {
   store: Store
   github: Pick<GitHub, 'facts' | 'clockOffset'>
   engine: Engine
-  gate: RateLimitGate
+  pauses: RateLimitPauses
   log: Pick<Logger, 'info' | 'warn'>
-  trouble: Trouble
+  failure: ThrottledLog
 }
 
 /** Starts everything that advances deliveries: dispatch, watch, outbox, and periodic work. */
-export function startWorkers({ config, store, github, engine, gate, log, trouble }: WorkersDeps): Worker[] {
+export function startWorkers({
+  config,
+  store,
+  github,
+  engine,
+  pauses: gate,
+  log,
+  failure: trouble,
+}: WorkersDeps): Worker[] {
   const { port } = engine
   const retention = Math.max(config.retention, config.runTimeout)
   const woken: Record<Work, Worker> = {
@@ -135,7 +154,7 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
     watch: startWorker(
       {
         name: 'watch',
-        claim: limit => store.claimWatched(store.clock(), WATCH_LEASE_MS, limit),
+        claim: limit => store.claimPolls(store.clock(), WATCH_LEASE_MS, limit),
         key: delivery => delivery.id,
         step: engine.watch,
         concurrency: WATCHED_AT_ONCE,
@@ -148,7 +167,7 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
         claim: limit => store.claimOutboxes(store.clock(), OUTBOX_LEASE_MS, limit),
         key: page => page.delivery,
         step: (page, stopping) =>
-          sendOutbox(page, { store, client: port.client, log, trouble, retention }, stopping),
+          sendOutbox(page, { store, client: port.client, log, failure: trouble, retention }, stopping),
         concurrency: OUTBOXES_AT_ONCE,
       },
       trouble,
@@ -158,7 +177,7 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
     for (const kind of work) woken[kind].wake()
   })
   const remind = createReminders(github, { clock: Date.now, log })
-  const announce = createAnnounceWaiting({ store, gate, apply: engine.apply })
+  const notifyWaiting = createNotifyWaiting({ store, pauses: gate, apply: engine.apply })
   const stop = () => {
     forget()
     return woken.dispatch.stop()
@@ -168,8 +187,8 @@ export function startWorkers({ config, store, github, engine, gate, log, trouble
     woken.watch,
     woken.outbox,
     // Not woken by new work: it runs at an interval, however many deliveries arrive.
-    repeat('announce', ANNOUNCE_MS, trouble, announce),
-    repeat('gates', GATES_MS, trouble, async () => gate.learn(await store.closedGates(store.clock()))),
+    repeat('announce', ANNOUNCE_MS, trouble, notifyWaiting),
+    repeat('gates', PAUSES_MS, trouble, async () => gate.learn(await store.closedPauses(store.clock()))),
     repeat('maintenance', MAINTENANCE_MS, trouble, async stopped => {
       remind()
       const now = store.clock()

@@ -2,7 +2,7 @@ import { appendFileSync } from 'node:fs'
 import { describe, expect, test, vi } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
-import { openStage, type Stage } from '../reports/open-stage.ts'
+import { type System, startSystem } from '../reports/open-stage.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 
 // What an author uses, with credentials of Port in the job and through the relay by OIDC: Port shows the same. The
@@ -25,17 +25,17 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   async function open(
     inputs: Record<string, string> = {},
     invocation: Record<string, string> = {},
-  ): Promise<Job & { stage: Stage }> {
-    const stage = await openStage({ RELAY_REPORT_DELETE_BLUEPRINTS: 'service' })
-    const { payload, portRun } = await deliver(stage, invocation)
-    const { clientId, clientSecret } = stage.port
+  ): Promise<Job & { system: System }> {
+    const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'service' })
+    const { payload, portRun } = await deliver(system, invocation)
+    const { clientId, clientSecret } = system.port
     const own = way === 'credentials' && { 'port-client-id': clientId, 'port-client-secret': clientSecret }
-    const job = openJob(stage, payload, { 'github-token': '', live: 'true', ...own, ...inputs })
+    const job = openJob(system, payload, { 'github-token': '', live: 'true', ...own, ...inputs })
     const env = way === 'credentials' ? NO_TOKEN : {}
     const files = () => JSON.parse(job.state().STATE_report!).files
     return {
       ...job,
-      stage,
+      system,
       portRun: portRun!,
       lines: () =>
         portRun!.logs
@@ -45,7 +45,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
       run: (entry, more = {}) => job.run(entry, { ...env, ...more }),
       async end(more = {}) {
         const printed = await job.run('post', { ...job.state(), ...env, ...more })
-        await vi.waitFor(() => expect(portRun!.endedAt).toBeDefined(), { timeout: 15_000 })
+        await vi.waitFor(() => expect(portRun!.finishedAt).toBeDefined(), { timeout: 15_000 })
         return printed.filter(line => !line.startsWith('::notice::The steps of this job'))
       },
     }
@@ -78,13 +78,13 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
 
   test('entities are sent while the job runs, in order, also by a job that fails, and each answer is shown', async () => {
     const job = await open()
-    job.stage.port.declareBlueprint('service', {
+    job.system.port.declareBlueprint('service', {
       type: 'object',
       properties: { tier: { type: 'number' } },
     })
     await job.run('main')
     job.write('entities', 'blueprint: service\nidentifier: shop\nproperties:\n  tier: 1\n')
-    const { entities } = job.stage.port
+    const { entities } = job.system.port
     await vi.waitFor(() => expect(entities).toHaveLength(1), { timeout: 20_000, interval: 50 })
     expect(job.portRun.status).toBe('IN_PROGRESS')
     job.write('entities', '{"blueprint":"service","identifier":"shop","properties":{"tier":2}}\n')
@@ -219,13 +219,13 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
       await vi.waitFor(
         () => {
           expect(job.lines()).toContain('last line')
-          expect(job.stage.port.entities).toHaveLength(1)
+          expect(job.system.port.entities).toHaveLength(1)
         },
         { timeout: 20_000, interval: 50 },
       )
     }
     await job.end()
-    const sent = job.stage.port.requests.filter(({ path }) => !path.endsWith('/access_token'))
+    const sent = job.system.port.requests.filter(({ path }) => !path.endsWith('/access_token'))
     const texts = JSON.stringify(sent.map(({ path, body }) => [path, body]))
     const parts = [TOKEN, LATER, SECRET_INPUT, 't0ken', 're&po', 'first-line', 'second-line', 'dDBrZW4']
     for (const part of [...parts, ...parts.map(each => JSON.stringify(each).slice(1, -1))])
@@ -235,7 +235,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     )
     expect(job.lines()).not.toContainEqual(expect.stringContaining('add-mask'))
     expect(job.portRun.summary).toBe('with *** and ***')
-    const [entity] = job.stage.port.entities as unknown as JsonObject[]
+    const [entity] = job.system.port.entities as unknown as JsonObject[]
     expect(entity).toMatchObject({
       title: '***',
       properties: { deep: [{ key: '***', later: '***', encoded: expect.stringContaining('***') }] },

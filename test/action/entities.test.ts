@@ -1,11 +1,11 @@
 import { appendFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { openStage, payloadFor, type Stage } from './play.ts'
+import { payloadFor, type System, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 test('$PORT_ENTITIES takes YAML and JSON, and sends it in order', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const steps = `
 - name: Note
   run: |
@@ -26,56 +26,56 @@ test('$PORT_ENTITIES takes YAML and JSON, and sends it in order', async () => {
       identifier: prod
     EOF
 `
-  const played = await stage.play({ with: { live: 'false' }, steps })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/entities.yml')
-  expect(stage.port.entities).toMatchObject([
-    { identifier: 'shop-1', runId: stage.run.id },
-    { identifier: 'prod', runId: stage.run.id },
+  const simulated = await system.simulate({ with: { live: 'false' }, steps })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/entities.yml')
+  expect(system.port.entities).toMatchObject([
+    { identifier: 'shop-1', runId: system.run.id },
+    { identifier: 'prod', runId: system.run.id },
   ])
 })
 
 /** A job that ends with these entities; what it printed and the lines of Port's log about them. */
 async function endWith(
-  stage: Stage,
+  system: System,
   { file = '', status = 'success', payload, ...inputs }: Record<string, unknown>,
 ) {
   const job = openRunner(
-    { ...stage, ...(payload !== undefined && { payload }) },
+    { ...system, ...(payload !== undefined && { payload }) },
     { 'github-token': '', ...(inputs as Record<string, string>) },
   )
   await job.run('main')
   appendFileSync(JSON.parse(job.state().STATE_report!).files.entities, String(file))
   const printed = await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': String(status) })
-  const lines = stage.run.logs.flatMap(({ message }) => message.split('\n'))
+  const lines = system.run.logs.flatMap(({ message }) => message.split('\n'))
   return { printed: printed.slice(1), lines: lines.filter(line => line.includes('ntit')) }
 }
 
 const ONE = '{"blueprint":"service","identifier":"a"}'
 
 test('a job that fails sends its entities all the same', async () => {
-  const stage = await openStage()
-  const { printed } = await endWith(stage, { file: `${ONE}\n`, status: 'failure' })
+  const system = await startSystem()
+  const { printed } = await endWith(system, { file: `${ONE}\n`, status: 'failure' })
   expect(printed).toEqual([])
-  expect(stage.port.entities.map(({ identifier }) => identifier)).toEqual(['a'])
-  expect(stage.run.status).toBe('FAILURE')
+  expect(system.port.entities.map(({ identifier }) => identifier)).toEqual(['a'])
+  expect(system.run.status).toBe('FAILURE')
 })
 
 test('entities of a run of a node are tied to nothing', async () => {
-  const stage = await openStage()
-  stage.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
-  await endWith(stage, { file: ONE, payload: payloadFor('wfnr_Zy98Xw76Vu54Ts32') })
-  expect(stage.port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
+  const system = await startSystem()
+  system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
+  await endWith(system, { file: ONE, payload: payloadFor('wfnr_Zy98Xw76Vu54Ts32') })
+  expect(system.port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
 })
 
 test('with a mistake nothing of its document is sent; the other documents are', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const wrong = JSON.stringify([
     { blueprint: 'service', identifier: 'right' },
     { blueprint: 'service', identifier: 'a b', team: 7 },
     { identifier: 'alone', title: 7, properties: [], relations: { domain: 7 } },
     'text',
   ])
-  const { printed, lines } = await endWith(stage, { file: `${wrong}\n---\n${ONE}\n` })
+  const { printed, lines } = await endWith(system, { file: `${wrong}\n---\n${ONE}\n` })
   const mistakes = [
     String.raw`2 (service/a b) has characters in its identifier that Port does not accept (letters, digits and @ _ . + : \ / = - only): "a b".`,
     '2 (service/a b) has a team that is neither a name nor a list of names: "7".',
@@ -87,11 +87,11 @@ test('with a mistake nothing of its document is sent; the other documents are', 
   ].map(mistake => `Line 1 of $PORT_ENTITIES: entity ${mistake}`)
   expect(printed).toEqual([`::warning::${mistakes.join('%0A')}${seeAlso('entities')}`])
   expect(lines).toEqual([...mistakes.map(line => `✗ ${line}`), '✓ Entity service/a'])
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('a refusal names blueprint, identifier and what Port answers; the others are sent', async () => {
-  const stage = await openStage({
+  const system = await startSystem({
     port: { blueprints: { service: { properties: { replicas: { type: 'number' } } } } },
   })
   const file = `{"blueprint":"service","identifier":"gone","operation":"delete"}
@@ -99,7 +99,7 @@ test('a refusal names blueprint, identifier and what Port answers; the others ar
 - { blueprint: nowhere, identifier: a }
 - { blueprint: service, identifier: right, properties: { replicas: 3 } }
 `
-  const { printed, lines } = await endWith(stage, { file })
+  const { printed, lines } = await endWith(system, { file })
   expect(printed[0]).toMatch(
     /^::warning::Entity service\/wrong could not be upserted: Port \(.*\) answered 422 .*replicas.*%0AEntity nowhere\/a could not be upserted: .* it knows no blueprint "nowhere"/,
   )
@@ -111,17 +111,17 @@ test('a refusal names blueprint, identifier and what Port answers; the others ar
       '✓ Entity service/right',
     ].map(line => line.slice(0, 40)),
   )
-  expect(stage.port.entities.map(({ identifier }) => identifier)).toEqual(['right'])
+  expect(system.port.entities.map(({ identifier }) => identifier)).toEqual(['right'])
 })
 
 test('with fail-on-report-error such a failure is that of the job and of the run in Port', async () => {
-  const stage = await openStage()
-  const { printed } = await endWith(stage, { file: '- nothing\n', 'fail-on-report-error': 'true' })
+  const system = await startSystem()
+  const { printed } = await endWith(system, { file: '- nothing\n', 'fail-on-report-error': 'true' })
   expect(printed).toEqual([
     expect.stringMatching(/^::error::Line 1 of \$PORT_ENTITIES: entity 1 is not an entity/),
   ])
   expect(process.exitCode).toBe(1)
-  expect(stage.run.status).toBe('FAILURE')
+  expect(system.run.status).toBe('FAILURE')
 })
 
 test.each([
@@ -129,40 +129,40 @@ test.each([
   ['just a text', 'not a list of entities in YAML or JSON', '"just a text"'],
   [`- ${'x'.repeat(55)}-hidden`, 'entity 1 is not an entity', `"${'x'.repeat(55)}-***"`],
 ])('a document that is %j is a warning with its line and its start', async (text, message, start) => {
-  const { printed } = await endWith(await openStage(), { file: `${ONE}\n---\n\n${text}`, mask: 'hidden' })
+  const { printed } = await endWith(await startSystem(), { file: `${ONE}\n---\n\n${text}`, mask: 'hidden' })
   expect(printed).toEqual([expect.stringContaining(`::warning::Line 4 of $PORT_ENTITIES: ${message}`)])
   expect(printed[0]).toContain(`: ${start}.`)
 })
 
 test('where Port is away, the entities after the first are not tried, and the final status goes', async () => {
-  const stage = await openStage()
-  stage.port.fail({ match: ({ path }) => path.includes('/entities'), status: 503, times: 99 })
+  const system = await startSystem()
+  system.port.fail({ match: ({ path }) => path.includes('/entities'), status: 503, times: 99 })
   const file = Array.from({ length: 40 }, (_, index) => `{"blueprint":"service","identifier":"s${index}"}\n`)
-  const { printed } = await endWith(stage, { file: file.join('') })
+  const { printed } = await endWith(system, { file: file.join('') })
   expect(printed[0]).toMatch(
     /service\/s0 could not be upserted.*The last 39 entities were not sent, since Port could not be reached\./,
   )
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('an entity is upserted though the run in Port has ended: it is not tied to it', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '', live: 'false' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '', live: 'false' })
   await job.run('main')
-  Object.assign(stage.run, { status: 'FAILURE', endedAt: new Date().toISOString() })
+  Object.assign(system.run, { status: 'FAILURE', finishedAt: new Date().toISOString() })
   appendFileSync(JSON.parse(job.state().STATE_report!).files.entities, `${ONE}\n`)
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'success' })
-  expect(stage.port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
+  expect(system.port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
   expect(process.exitCode).not.toBe(1)
 })
 
 test('a secret does not change which entity or property is meant, nor the link of the workflow run', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const named = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
   const property = '{"blueprint":"service","identifier":"x","properties":{"a":{"of-acme":1}}}'
   const file = [named, named.replace('acme-shop', 'shop'), property].join('\n')
-  const { printed } = await endWith(stage, { file, mask: '["acme"]' })
-  expect(stage.port.entities).toMatchObject([{ identifier: 'shop', title: 'of ***' }])
+  const { printed } = await endWith(system, { file, mask: '["acme"]' })
+  expect(system.port.entities).toMatchObject([{ identifier: 'shop', title: 'of ***' }])
   expect(printed).toEqual([
     expect.stringContaining(
       'The identifier of an entity contains a secret, and secrets are not sent to Port: use another value',
@@ -171,5 +171,5 @@ test('a secret does not change which entity or property is meant, nor the link o
   expect(printed[0]).toContain(
     'Entity service/x could not be upserted: The name of a property of an entity contains a secret',
   )
-  expect(stage.run.link).toEqual([expect.stringContaining('/acme/shop/actions/runs/')])
+  expect(system.run.link).toEqual([expect.stringContaining('/acme/shop/actions/runs/')])
 })

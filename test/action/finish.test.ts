@@ -9,7 +9,7 @@ import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
 import { type StandIn, type StandInEnv, startStandIn } from '../../tools/simulator/http-server.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { bodyFor, openStage, payloadFor } from './play.ts'
+import { bodyFor, payloadFor, startSystem } from './play.ts'
 
 // What post does when something is in the way of the final status, and what it must not send.
 
@@ -19,7 +19,7 @@ const WITHHELD =
   'inputs, which must not be in them, could not be decrypted again.'
 
 /** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
-async function openRelay(): Promise<StandIn> {
+async function createRelay(): Promise<StandIn> {
   const app = new Hono<StandInEnv>()
   const secrets = { password: SECRET }
   const run = { status: 'in_progress', ended: false, synchronized: false, external_run_id: null }
@@ -33,7 +33,7 @@ async function openRelay(): Promise<StandIn> {
 }
 
 async function openJob(relay: StandIn, inputs: Record<string, string> = {}) {
-  const stage = await openStage()
+  const system = await startSystem()
   const payload = payloadFor(
     'r_1',
     { password: Buffer.alloc(48).toString('base64'), version: '1.4.2' },
@@ -43,7 +43,7 @@ async function openJob(relay: StandIn, inputs: Record<string, string> = {}) {
   }
   payload.port.relay = relay.origin
   return openRunner(
-    { ...stage, payload },
+    { ...system, payload },
     { 'port-client-id': '', 'port-client-secret': '', 'github-token': '', ...inputs },
     {
       ACTIONS_ID_TOKEN_REQUEST_URL: `${relay.origin}/idtoken?v=1`,
@@ -70,7 +70,7 @@ test.each<[number, number, JsonObject | string]>([
 ])(
   'when the relay answers %i to the question for secrets, and not with them, Port gets status and steps, and no line that may hold one',
   async (status, times, body) => {
-    const relay = await openRelay()
+    const relay = await createRelay()
     const job = await openJob(relay, { summary: `It is ${SECRET}` })
     expect(await job.run('main')).toEqual([])
     writeFileSync(logFileOf(job), `${SECRET} and more\n`)
@@ -91,7 +91,7 @@ test.each<[number, number, JsonObject | string]>([
 )
 
 test('with nothing to withhold there is no warning, and with an answer each secret and token becomes ***', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const job = await openJob(relay)
   await job.run('main')
   relay.fail({ match: ({ path }) => path === '/report/inputs', status: 403 })
@@ -102,13 +102,13 @@ test('with nothing to withhold there is no warning, and with an answer each secr
 })
 
 test("what did not fit the payload cannot be asked of Port's run: then no line goes to Port either", async () => {
-  const stage = await openStage()
-  const { port, run } = stage
+  const system = await startSystem()
+  const { port, run } = system
   const sealed = encryptWith(port.clientSecret, SECRET.repeat(200))
   const payload = payloadFor(run.id, { password: sealed }, { encrypted: ['password'], maxBytes: 900 })
   run.payload.body = bodyFor(run.id, { password: sealed })
   const job = openRunner(
-    { ...stage, payload },
+    { ...system, payload },
     { 'github-token': '', summary: SECRET, 'fail-on-report-error': 'true' },
   )
   expect(await job.run('main')).toEqual([])
@@ -124,8 +124,8 @@ test("what did not fit the payload cannot be asked of Port's run: then no line g
 })
 
 test('a log that is a folder by now is a warning and a line, and the final status goes all the same', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
   const logFile = logFileOf(job)
   rmSync(logFile)
@@ -134,67 +134,67 @@ test('a log that is a folder by now is a warning and a line, and the final statu
   expect((await job.run('post', job.state())).slice(1)).toEqual([
     `::warning::${problem}${seeAlso('port-log')}`,
   ])
-  expect(linesOf(stage.run).slice(1)).toEqual([problem, expect.stringMatching(/^✓ Job deploy: success/)])
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(linesOf(system.run).slice(1)).toEqual([problem, expect.stringMatching(/^✓ Job deploy: success/)])
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('the tokens of the job do not reach Port with its environment', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': 'ghs_of-the-job' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': 'ghs_of-the-job' })
   await job.run('main')
-  writeFileSync(logFileOf(job), `GH_TOKEN=ghs_of-the-job\nPORT=${stage.port.clientSecret}\n`)
+  writeFileSync(logFileOf(job), `GH_TOKEN=ghs_of-the-job\nPORT=${system.port.clientSecret}\n`)
   await job.run('post', job.state())
-  expect(linesOf(stage.run)).toEqual(expect.arrayContaining(['GH_TOKEN=***', 'PORT=***']))
+  expect(linesOf(system.run)).toEqual(expect.arrayContaining(['GH_TOKEN=***', 'PORT=***']))
 })
 
 test('with fail-on-report-error a log that Port refuses fails the job, and the run in Port with it', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '', 'fail-on-report-error': 'true' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true' })
   await job.run('main')
-  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
+  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   expect((await job.run('post', job.state())).slice(1)).toEqual([
     expect.stringMatching(/^::error::Port did not accept all of the log: /),
   ])
   expect(process.exitCode).toBe(1)
-  expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
-  expect(stage.run.summary).toMatch(/^✗ Job deploy: failure after/)
+  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+  expect(system.run.summary).toMatch(/^✗ Job deploy: failure after/)
 })
 
 test('a log whose answer got lost is a warning that does not say that Port has not taken it', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
-  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), cut: 'after' })
+  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), cut: 'after' })
   expect((await job.run('post', job.state())).slice(1)).toEqual([
     expect.stringMatching(/^::warning::Port may not have received all of the log: /),
   ])
-  const lines = linesOf(stage.run).slice(1)
+  const lines = linesOf(system.run).slice(1)
   expect(lines).toEqual([
     expect.stringMatching(/^✓ Job deploy/),
     "… 1 line may be missing here: Port's answer to it got lost.",
   ])
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('lines that Port refused for their token are sent again, though the next token took a while', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
-  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 401 })
+  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 401 })
   let tokens = 0
-  stage.port.fail({ match: ({ path }) => path.endsWith('/access_token') && ++tokens === 1, status: 502 })
+  system.port.fail({ match: ({ path }) => path.endsWith('/access_token') && ++tokens === 1, status: 502 })
   expect((await job.run('post', job.state())).slice(1)).toEqual([])
-  expect(linesOf(stage.run).slice(1)).toEqual([expect.stringMatching(/^✓ Job deploy/)])
+  expect(linesOf(system.run).slice(1)).toEqual([expect.stringMatching(/^✓ Job deploy/)])
   expect(tokens).toBe(1)
 })
 
 test('what Port says, and what the summary shows, is cut only after secrets are hidden in it', async () => {
-  const stage = await openStage()
-  const { port, run } = stage
+  const system = await startSystem()
+  const { port, run } = system
   const inputs = { password: encryptWith(port.clientSecret, SECRET), note: `${'x'.repeat(110)} ${SECRET}` }
   const entities = JSON.stringify({ blueprint: 'service', identifier: 'shop', properties: { token: SECRET } })
   const job = openRunner(
-    { ...stage, payload: payloadFor(run.id, inputs, { encrypted: ['password'] }) },
+    { ...system, payload: payloadFor(run.id, inputs, { encrypted: ['password'] }) },
     { 'github-token': '' },
   )
   await job.run('main')
@@ -211,8 +211,8 @@ test.each([
   { lost: 2, it: '2 lines', line: "… 2 lines may be missing here: Port's answer to them got lost." },
   { lost: 1, it: '1 line', line: "… 1 line may be missing here: Port's answer to it got lost." },
 ])('$it whose answer got lost while the job ran: a warning, and a line in their place', async want => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
   const logFile = logFileOf(job)
   writeFileSync(logFile, 'one\ntwo\nthree\n')
@@ -222,15 +222,15 @@ test.each([
   expect((await job.run('post', job.state())).slice(1)).toEqual([
     `::warning::Port may not have received all of the log: its answer to ${want.it} got lost while the job ran.${seeAlso('port')}`,
   ])
-  expect(linesOf(stage.run).slice(1)).toEqual([want.line, 'three', expect.stringMatching(/^✓ Job deploy/)])
+  expect(linesOf(system.run).slice(1)).toEqual([want.line, 'three', expect.stringMatching(/^✓ Job deploy/)])
 })
 
 test('the final status waits longer than all before it, when Port asks for that', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
   const limit = (seconds: string, match: (path: string) => boolean) =>
-    stage.port.fail({
+    system.port.fail({
       match: ({ path }) => match(path),
       status: 429,
       headers: { 'retry-after': seconds },
@@ -240,12 +240,12 @@ test('the final status waits longer than all before it, when Port asks for that'
   expect((await job.run('post', job.state())).slice(1)).toEqual([
     expect.stringMatching(/^::warning::Port did not accept all of the log: .*answered 429/),
   ])
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('wrong inputs at the end are one warning with one link', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage)
+  const system = await startSystem()
+  const job = openRunner(system)
   await job.run('main')
   expect(await job.run('post', { ...job.state(), INPUT_REPORT: 'jobs' })).toEqual([
     `::warning::Reporting to Port failed: report must be job, workflow, updates or off, not "jobs".${seeAlso('inputs')}`,
@@ -259,15 +259,15 @@ test.each<[string, Record<string, string>, string]>([
   ['cancelled', { build: 'failure' }, 'Failed'],
   ['failure', { build: 'cancelled' }, 'Failed'],
 ])('a job that is %s after jobs %o is %s in Port', async (status, results, label) => {
-  const stage = await openStage()
+  const system = await startSystem()
   const needs = Object.fromEntries(Object.entries(results).map(([job, result]) => [job, { result }]))
-  const job = openRunner(stage, { 'github-token': '', needs: JSON.stringify(needs) })
+  const job = openRunner(system, { 'github-token': '', needs: JSON.stringify(needs) })
   await job.run('main')
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': status })
-  expect(stage.run.statusLabel).toBe(label)
+  expect(system.run.statusLabel).toBe(label)
   const marks: Record<string, string> = { failure: '✗', cancelled: '✗', skipped: '–' }
   const others = Object.entries(results).filter(([, result]) => result in marks)
-  expect(linesOf(stage.run).slice(1, -1)).toEqual(
+  expect(linesOf(system.run).slice(1, -1)).toEqual(
     others.map(([name, result]) => `${marks[result]} Job ${name}: ${result}`),
   )
 })
@@ -278,22 +278,22 @@ test('a leg of a matrix names itself as GitHub does, at the start and at the end
     [{ on: { os: 'linux', tags: ['a', true] }, none: null, empty: '' }, 'deploy (linux, a, true)'],
     [{ text: 'x'.repeat(200) }, `deploy (${'x'.repeat(89)}...`],
   ] as const) {
-    const stage = await openStage()
-    const job = openRunner(stage, { 'github-token': '', matrix: JSON.stringify(matrix) })
+    const system = await startSystem()
+    const job = openRunner(system, { 'github-token': '', matrix: JSON.stringify(matrix) })
     expect(await job.run('main')).toEqual([
       expect.stringMatching(
         /^::warning::This job is a leg of a matrix, and the first leg to end ends the Port run/,
       ),
     ])
     await job.run('post', job.state())
-    expect(linesOf(stage.run)[0]).toContain(`Workflow run started, job ${name}: http`)
-    expect(linesOf(stage.run)[1]).toContain(`✓ Job ${name}: success after`)
+    expect(linesOf(system.run)[0]).toContain(`Workflow run started, job ${name}: http`)
+    expect(linesOf(system.run)[1]).toContain(`✓ Job ${name}: success after`)
   }
 })
 
 test('post without a state has nothing to do, and never fails a job by what it finds broken', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage)
+  const system = await startSystem()
+  const job = openRunner(system)
   expect(await job.run('post')).toEqual([])
   expect(await job.run('post', { STATE_report: '{' })).toEqual([
     expect.stringMatching(/^::warning::Reporting to Port failed: /),
@@ -302,13 +302,13 @@ test('post without a state has nothing to do, and never fails a job by what it f
 })
 
 test('post finds out what main could not: the run ended meanwhile, or Port knows no such run', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
-  stage.port.fail({ status: 503, headers: { 'retry-after': '60' } })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
+  system.port.fail({ status: 503, headers: { 'retry-after': '60' } })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::Reporting to Port failed: .* 503/),
   ])
-  stage.port.endRun(stage.run.id, 'SUCCESS')
+  system.port.endRun(system.run.id, 'SUCCESS')
   expect((await job.run('post', job.state())).at(-1)).toMatch(/^::notice::Port's run .* has already ended/)
   const unknown = JSON.stringify({ ...JSON.parse(job.state().STATE_report!), runId: 'r_nobody' })
   expect(await job.run('post', { STATE_report: unknown })).toContainEqual(
@@ -317,9 +317,9 @@ test('post finds out what main could not: the run ended meanwhile, or Port knows
 })
 
 test('Port being away for a whole job is one warning of main and one of post, and the job stays green', async () => {
-  const stage = await openStage()
-  await stage.port.failures.down()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  await system.port.failures.down()
+  const job = openRunner(system, { 'github-token': '' })
   const away = expect.stringMatching(
     /^::warning::Reporting to Port failed: Port did not answer .*ECONNREFUSED/,
   )
@@ -332,57 +332,61 @@ test('Port being away for a whole job is one warning of main and one of post, an
 })
 
 test('a run that Port could not show at the start is reported whole at the end, link included', async () => {
-  const stage = await openStage()
-  stage.port.fail({ match: ({ method }) => method === 'GET', status: 503, times: 5 })
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  system.port.fail({ match: ({ method }) => method === 'GET', status: 503, times: 5 })
+  const job = openRunner(system, { 'github-token': '' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
       /^::warning::Reporting to Port failed: .* 503 .* The post step of this job retries\. See /,
     ),
   ])
   await job.run('post', job.state())
-  expect(stage.run).toMatchObject({ status: 'SUCCESS', link: [stage.runUrl()], externalRunId: '16000000042' })
+  expect(system.run).toMatchObject({
+    status: 'SUCCESS',
+    link: [system.runUrl()],
+    externalRunId: '16000000042',
+  })
 })
 
 test('a job summary that cannot be written is a remark, and no more', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
   const shown = await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: job.folder })
   expect(shown.slice(1)).toEqual([expect.stringMatching(/^The job summary could not be written: EISDIR/)])
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('report: workflow leaves the end to others, and sends a summary of the author with the link that is missing', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { report: 'workflow', summary: 'Done.', 'github-token': '' })
-  stage.port.fail({ match: ({ method }) => method === 'PATCH', status: 400 })
+  const system = await startSystem()
+  const job = openRunner(system, { report: 'workflow', summary: 'Done.', 'github-token': '' })
+  system.port.fail({ match: ({ method }) => method === 'PATCH', status: 400 })
   await job.run('main')
   await job.run('post', job.state())
-  expect(stage.run).toMatchObject({ status: 'IN_PROGRESS', summary: 'Done.', externalRunId: '16000000042' })
+  expect(system.run).toMatchObject({ status: 'IN_PROGRESS', summary: 'Done.', externalRunId: '16000000042' })
 
-  const node = stage.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
-  const plain = openRunner({ ...stage, run: node }, { report: 'workflow', 'github-token': '' })
+  const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
+  const plain = openRunner({ ...system, run: node }, { report: 'workflow', 'github-token': '' })
   await plain.run('main')
-  stage.port.clearRequests()
+  system.port.clearRequests()
   await plain.run('post', plain.state())
-  expect(stage.port.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+  expect(system.port.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
     `POST /v1/workflows/nodes/runs/${node.id}/logs`,
   ])
 })
 
 test('post uses the token of Port that main got, and gets its own once that has expired', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { report: 'workflow', 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { report: 'workflow', 'github-token': '' })
   await job.run('main')
   const state = JSON.parse(job.state().STATE_report!)
   expect(job.masks()).toContain(state.portToken.value)
   const tokens = async (portToken: object) => {
-    stage.port.clearRequests()
+    system.port.clearRequests()
     expect(
       (await job.run('post', { STATE_report: JSON.stringify({ ...state, portToken }) })).slice(1),
     ).toEqual([])
-    return stage.port.requests.filter(({ path }) => path === '/v1/auth/access_token').length
+    return system.port.requests.filter(({ path }) => path === '/v1/auth/access_token').length
   }
   expect(await tokens(state.portToken)).toBe(0)
   expect(await tokens({ ...state.portToken, expiresAt: Date.now() - 1 })).toBe(1)
@@ -390,8 +394,8 @@ test('post uses the token of Port that main got, and gets its own once that has 
 })
 
 test('a symbolic link in place of a file that steps append to is not followed', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
   const { files } = JSON.parse(job.state().STATE_report!) as { files: Record<string, string> }
   const texts = {
@@ -410,16 +414,16 @@ test('a symbolic link in place of a file that steps append to is not followed', 
   expect(printed.slice(1)).toEqual(
     Object.values(files).map(path => expect.stringContaining(`${path} is no longer a file.`)),
   )
-  expect(stage.port.entities).toEqual([])
-  expect(JSON.stringify(stage.port.requests)).not.toContain(SECRET)
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.port.entities).toEqual([])
+  expect(JSON.stringify(system.port.requests)).not.toContain(SECRET)
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test.each(['workflow', 'updates'])(
   'a conclusion of a step has no effect with report: %s, and a sentence says so',
   async report => {
-    const stage = await openStage()
-    const job = openRunner(stage, { report, 'github-token': '' })
+    const system = await startSystem()
+    const job = openRunner(system, { report, 'github-token': '' })
     await job.run('main')
     const { files } = JSON.parse(job.state().STATE_report!)
     writeFileSync(files.entities, '{ blueprint: service, identifier: shop }')
@@ -427,20 +431,20 @@ test.each(['workflow', 'updates'])(
     const shown = await job.run('post', job.state())
     const sentence = `conclusion in $PORT_RUN has no effect with report: ${report}.`
     expect(shown.slice(1)).toEqual([`::warning::${sentence}${seeAlso('port-run')}`])
-    expect(linesOf(stage.run).slice(1)).toEqual([
+    expect(linesOf(system.run).slice(1)).toEqual([
       '✓ Entity service/shop',
       sentence,
       expect.stringMatching(/^✓ Job deploy: success/),
     ])
-    expect(stage.run.status).toBe('IN_PROGRESS')
+    expect(system.run.status).toBe('IN_PROGRESS')
   },
 )
 
 test('what is wrong in $PORT_RUN is a warning with fail-on-report-error, too', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '', 'fail-on-report-error': 'true', report: 'updates' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true', report: 'updates' })
   await job.run('main')
-  const link = `https://example.com/${stage.port.clientSecret}`
+  const link = `https://example.com/${system.port.clientSecret}`
   const written = `lable=a\nlink=${link}\nconclusion=failure\n`
   writeFileSync(JSON.parse(job.state().STATE_report!).files.run, written)
   expect((await job.run('post', job.state())).slice(1)).toEqual([
@@ -449,17 +453,17 @@ test('what is wrong in $PORT_RUN is a warning with fail-on-report-error, too', a
     expect.stringMatching(/^::warning::conclusion in \$PORT_RUN has no effect/),
   ])
   expect(process.exitCode).not.toBe(1)
-  expect(linesOf(stage.run).at(-1)).toMatch(/^✓ Job deploy: success/)
+  expect(linesOf(system.run).at(-1)).toMatch(/^✓ Job deploy: success/)
 })
 
 test('a job that ends before it began, by a clock that was set back, took no time', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
   const state = JSON.parse(job.state().STATE_report!)
   state.startedAt += 3_600_000
   await job.run('post', { STATE_report: JSON.stringify(state) })
-  expect(stage.run.logs.at(-1)!.message).toBe('✓ Job deploy: success after 0 s')
+  expect(system.run.logs.at(-1)!.message).toBe('✓ Job deploy: success after 0 s')
 })
 
 test('every topic that a message links to is a section of docs/errors.md', () => {
@@ -471,7 +475,7 @@ test('every topic that a message links to is a section of docs/errors.md', () =>
 })
 
 test('when the relay accepts no further lines, one warning counts those left out, and the conclusion goes all the same', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const job = await openJob(relay)
   await job.run('main')
   writeFileSync(logFileOf(job), 'line\n'.repeat(150_000 / 5))
@@ -497,7 +501,7 @@ test('when the relay accepts no further lines, one warning counts those left out
 })
 
 test('after the end of the delivery one notice says that nothing more is sent, and the job stays green', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
   await job.run('main')
   writeFileSync(logFileOf(job), 'a line\n')
@@ -513,18 +517,18 @@ test('after the end of the delivery one notice says that nothing more is sent, a
 })
 
 test('a secret of 30 KB with many lines does not hold up the end of a job with a log of a megabyte', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const secret = Array.from({ length: 460 }, (_, index) => `${index}-${'<"secret" & line>'.repeat(4)}`).join(
     '\n',
   )
-  const password = encryptWith(stage.port.clientSecret, secret)
-  const payload = payloadFor(stage.run.id, { password }, { encrypted: ['password'] })
-  const job = openRunner({ ...stage, payload }, { 'github-token': '' })
+  const password = encryptWith(system.port.clientSecret, secret)
+  const payload = payloadFor(system.run.id, { password }, { encrypted: ['password'] })
+  const job = openRunner({ ...system, payload }, { 'github-token': '' })
   await job.run('main')
   const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index} ${'of the log '.repeat(18)}`)
   writeFileSync(logFileOf(job), `${lines.join('\n')}\n${secret}\n`)
   await job.run('post', job.state())
-  const sent = linesOf(stage.run).slice(1)
+  const sent = linesOf(system.run).slice(1)
   expect(sent.slice(0, 5_000)).toEqual(lines.map(line => line))
   expect(sent.slice(5_000, -1)).toEqual(Array(460).fill('***'))
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { openRunner } from './open-runner.ts'
-import { bodyFor, openStage, payloadFor, RUN_PATH, type Stage } from './play.ts'
+import { bodyFor, payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
 
 const INPUTS: JsonObject = {
   first: 'small',
@@ -14,8 +14,8 @@ const EVENT = { diff: { before: null, after: { description: 'd'.repeat(30_000) }
 const ID = 'r_Q0YotCZMKxDLdlaU'
 
 /** Main with this payload: what it prints and its outputs. */
-async function runMain(stage: Stage, payload: unknown, inputs: Record<string, string> = {}) {
-  const job = openRunner({ ...stage, payload }, { 'github-token': '', ...inputs })
+async function runMain(system: System, payload: unknown, inputs: Record<string, string> = {}) {
+  const job = openRunner({ ...system, payload }, { 'github-token': '', ...inputs })
   const lines = await job.run('main')
   return { job, lines, outputs: job.outputs() }
 }
@@ -26,39 +26,39 @@ test.each<[string, JsonObject]>([
 ])(
   "what did not fit into the payload is fetched from the body of Port's run (%s): the outputs are equal to the byte",
   async (_, payload) => {
-    const stage = await openStage()
+    const system = await startSystem()
     const whole = payloadFor(ID, INPUTS, { event: EVENT, maxBytes: Number.POSITIVE_INFINITY })
     const cut = payloadFor(ID, INPUTS, { event: EVENT })
     expect(cut.port).toMatchObject({ truncated: ['inputs.last', 'event'] })
     expect(JSON.stringify(cut).length).toBeLessThan(64_000)
-    Object.assign(stage.run.payload, payload)
-    const { lines, outputs } = await runMain(stage, cut)
+    Object.assign(system.run.payload, payload)
+    const { lines, outputs } = await runMain(system, cut)
     expect(lines).toEqual([])
-    expect(outputs).toEqual((await runMain(await openStage(), whole, { report: 'off' })).outputs)
+    expect(outputs).toEqual((await runMain(await startSystem(), whole, { report: 'off' })).outputs)
     expect(outputs.payload).toBe(JSON.stringify(whole))
     // Whose run it is, is answered by the same request.
-    expect(stage.port.requests.filter(({ method }) => method === 'GET')).toHaveLength(1)
+    expect(system.port.requests.filter(({ method }) => method === 'GET')).toHaveLength(1)
   },
 )
 
 test('where the body does not hold an input, the properties of the run do', async () => {
-  const stage = await openStage()
-  stage.run.properties = INPUTS
-  stage.run.payload.body = { something: 'else' }
-  const { outputs } = await runMain(stage, payloadFor(ID, INPUTS, { maxBytes: 30_000 }))
+  const system = await startSystem()
+  system.run.properties = INPUTS
+  system.run.payload.body = { something: 'else' }
+  const { outputs } = await runMain(system, payloadFor(ID, INPUTS, { maxBytes: 30_000 }))
   expect(outputs.last).toBe(JSON.stringify(INPUTS.last))
   expect(outputs).not.toHaveProperty('something')
 })
 
 test('thousands of inputs, which went as one, come back as well', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const inputs = Object.fromEntries(
     Array.from({ length: 4_000 }, (_, index) => [`input_${index}`, `value ${index}`]),
   )
-  stage.run.payload.body = bodyFor(ID, inputs, { encrypted: [] })
+  system.run.payload.body = bodyFor(ID, inputs, { encrypted: [] })
   const payload = payloadFor(ID, inputs)
   expect(payload.port).toMatchObject({ truncated: ['entity', 'inputs', 'encrypted'] })
-  const { outputs } = await runMain(stage, payload)
+  const { outputs } = await runMain(system, payload)
   expect(JSON.parse(outputs.inputs!)).toEqual(inputs)
   expect(outputs.input_3999).toBe('value 3999')
 })
@@ -66,7 +66,7 @@ test('thousands of inputs, which went as one, come back as well', async () => {
 const TOO_LARGE = '::error::The payload was too large for GitHub, so "inputs.last" did not come with it'
 const NODE = 'wfnr_Zy98Xw76Vu54Ts32'
 
-test.each<[string, string, Record<string, string>, (stage: Stage) => void, string]>([
+test.each<[string, string, Record<string, string>, (system: System) => void, string]>([
   [
     'without credentials',
     ID,
@@ -85,7 +85,7 @@ test.each<[string, string, Record<string, string>, (stage: Stage) => void, strin
     'for the run of a node, which cannot be read,',
     NODE,
     {},
-    stage => void stage.port.createNodeRun({ id: NODE }),
+    system => void system.port.createNodeRun({ id: NODE }),
     ', and only the run of an action in Port can be asked for the rest',
   ],
   [
@@ -103,18 +103,18 @@ test.each<[string, string, Record<string, string>, (stage: Stage) => void, strin
 ])(
   '%s the job fails, and the error names what is missing and what to do',
   async (_, id, inputs, prepare, reason) => {
-    const stage = await openStage()
-    prepare(stage)
-    const { lines } = await runMain(stage, payloadFor(id, INPUTS), inputs)
+    const system = await startSystem()
+    prepare(system)
+    const { lines } = await runMain(system, payloadFor(id, INPUTS), inputs)
     expect(lines[0]).toContain(TOO_LARGE + reason)
     expect(process.exitCode).toBe(1)
   },
 )
 
 test('why the job failed is shown in Port', async () => {
-  const stage = await openStage()
-  const { job } = await runMain(stage, payloadFor(ID, INPUTS))
+  const system = await startSystem()
+  const { job } = await runMain(system, payloadFor(ID, INPUTS))
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
-  expect(stage.run.status).toBe('FAILURE')
-  expect(stage.run.summary).toContain('The payload was too large for GitHub')
+  expect(system.run.status).toBe('FAILURE')
+  expect(system.run.summary).toContain('The payload was too large for GitHub')
 })

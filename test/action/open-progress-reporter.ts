@@ -7,7 +7,7 @@ import { type FollowedJob, type Following, progressFolder } from '../../action/p
 import { createFetch } from '../../action/runner/fetch.ts'
 import { createMasks } from '../../action/secrets/masks.ts'
 import type { LogLine, RunUpdate } from '../../port/types.ts'
-import { REPOSITORY, type Stage } from './play.ts'
+import { REPOSITORY, type System } from './play.ts'
 
 /** A log file and the progress reporter's folder beside it. */
 export function openFolder() {
@@ -22,7 +22,7 @@ export function openFolder() {
 
 /** What the progress reporter is given for the run of a stage. */
 export function jobFor(
-  { port, github, run }: Stage,
+  { port, github, run }: System,
   logFile: string,
   more: Partial<FollowedJob> = {},
 ): FollowedJob {

@@ -1,29 +1,29 @@
 import type { OidcRun } from '../../tools/simulator/github/oidc-issuer.ts'
-import type { Stage } from '../reports/open-stage.ts'
+import type { System } from '../reports/open-stage.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner } from './open-runner.ts'
 
 export const SECRET_INPUT = 'pa55-of-the-database'
 
 /** An invocation with a secret input, and more of them. */
-export const deliver = (stage: Stage, inputs: Record<string, string> = {}) =>
-  stage.deliver({
+export const deliver = (system: System, inputs: Record<string, string> = {}) =>
+  system.deliver({
     body: {
       action: { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] },
-      inputs: { version: '1.4.2', password: encryptWith(stage.port.clientSecret, SECRET_INPUT), ...inputs },
+      inputs: { version: '1.4.2', password: encryptWith(system.port.clientSecret, SECRET_INPUT), ...inputs },
     },
   })
 
 /** A job that may have OIDC tokens. */
 export function openJob(
-  stage: Stage,
+  system: System,
   payload: unknown,
   inputs: Record<string, string> = {},
   run: Partial<OidcRun> = {},
 ) {
-  const idToken = stage.issuer.runner(stage.run(run))
+  const idToken = system.issuer.runner(system.run(run))
   return openRunner(
-    { port: stage.port, github: stage.github, payload },
+    { port: system.port, github: system.github, payload },
     { 'port-client-id': '', 'port-client-secret': '', ...inputs },
     {
       ACTIONS_ID_TOKEN_REQUEST_URL: idToken.url,

@@ -7,13 +7,13 @@ import { onTestFinished, vi } from 'vitest'
 import { finish } from '../../action/finish.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
 import { start } from '../../action/start.ts'
-import { payloadFor, REPOSITORY, type Stage } from './play.ts'
+import { payloadFor, REPOSITORY, type System } from './play.ts'
 
 /** Where a message of {@link openRunner} links to. */
 export const seeAlso = (topic: string) =>
   ` See https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#${topic}`
 
-type Parts = Pick<Stage, 'port' | 'github'> & {
+type Parts = Pick<System, 'port' | 'github'> & {
   run?: { id: string }
   /** `client_payload`; default: that of `run`. */
   payload?: unknown

@@ -16,7 +16,7 @@ const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
 const GITHUB_RUN_ID = 16_000_000_042
 
 /** Port with one run in progress, GitHub with one repository, and a way to play a workflow between them. */
-export interface Stage {
+export interface System {
   port: PortApi
   github: GitHubApi
   /** The run in Port, live. */
@@ -24,7 +24,7 @@ export interface Stage {
   /** The address that Port is to show, of an attempt. */
   runUrl(attempt?: number): string
   /** Plays the steps after the action, in one job "deploy" unless `yaml` says otherwise. */
-  play(options?: Play): Promise<PlayedRun>
+  simulate(options?: Play): Promise<PlayedRun>
 }
 
 type Play = Partial<PlayOptions> & {
@@ -38,11 +38,11 @@ type Play = Partial<PlayOptions> & {
 const INPUTS = { version: '1.4.2', replicas: 3, tags: ['a', 'b'], notes: null, dry_run: false }
 
 /** Opens the stage for one test, and closes it after. */
-export async function openStage(
+export async function startSystem(
   options: { enterprise?: boolean; inputs?: JsonObject; port?: PortApiOptions } = {},
   /** That of the test's context, where tests run side by side. */
   atEnd: (close: () => Promise<void>) => void = onTestFinished,
-): Promise<Stage> {
+): Promise<System> {
   const [port, github] = await Promise.all([startPortApi(options.port), startGitHubApi(options)])
   atEnd(async () => {
     await Promise.all([port.close(), github.close()])
@@ -55,7 +55,7 @@ export async function openStage(
     run,
     runUrl: (attempt = 1) =>
       `${github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/${attempt}`,
-    play: ({ with: inputs, steps, clientPayload, ...rest } = {}) =>
+    simulate: ({ with: inputs, steps, clientPayload, ...rest } = {}) =>
       playWorkflow({
         yaml: workflow(inputs, steps),
         event: {

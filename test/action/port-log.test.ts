@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { openStage } from './play.ts'
+import { startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 test('what steps append to $PORT_LOG becomes lines of the log of the Port run', async () => {
-  const stage = await openStage()
-  const played = await stage.play({
+  const system = await startSystem()
+  const simulated = await system.simulate({
     with: { live: 'false' },
     steps: `
 - name: Plan
@@ -15,11 +15,11 @@ test('what steps append to $PORT_LOG becomes lines of the log of the Port run', 
   run: printf 'applied\\r\\nno newline at the end' >> "$PORT_LOG"
 `,
   })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/port-log.yml')
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/port-log.yml')
 })
 
 test('a log larger than a request comes whole and in order, in several', async () => {
-  const { play, run } = await openStage()
+  const { simulate: play, run } = await startSystem()
   await play({ steps: '- run: for i in $(seq 30000); do echo "line $i"; done >> "$PORT_LOG"' })
 
   expect(run.status).toBe('SUCCESS')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isAlive } from '../../action/runner/processes.ts'
-import { openStage } from './play.ts'
+import { startSystem } from './play.ts'
 
 /** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` plays the whole set. */
 const KILLS = Number(process.env.PLAY_KILLS ?? 4)
@@ -13,12 +13,12 @@ const kills = Array.from({ length: KILLS }, (_, index) => ({
 describe.concurrent('killed at any moment, no process is left and no line sent twice', () => {
   test.each(kills)('the $target after $after s', { timeout: 120_000 }, async ({ target, after }) => {
     let finish = async () => {}
-    const stage = await openStage({}, close => {
+    const system = await startSystem({}, close => {
       finish = close
     })
     try {
       const victim = target === 'progress reporter' ? '$REPORTER' : '$$'
-      const played = await stage.play({
+      const simulated = await system.simulate({
         steps: `
 - name: Write
   run: |
@@ -31,22 +31,22 @@ describe.concurrent('killed at any moment, no process is left and no line sent t
   if: always()
   run: echo "after" >> "$PORT_LOG"`,
       })
-      const lines = stage.run.logs.flatMap(log => log.message.split('\n'))
+      const lines = system.run.logs.flatMap(log => log.message.split('\n'))
       const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
       // Of a step that is killed no line is missing either; of a progress reporter only what it was about to send.
       if (target === 'step') expect(numbers).toEqual(numbers.map((_, index) => index + 1))
-      const own = played.jobs[0]!.steps.filter(({ kind }) => kind !== 'run').map(step => [
+      const own = simulated.jobs[0]!.steps.filter(({ kind }) => kind !== 'run').map(step => [
         step.exitCode,
         step.stderr,
       ])
       expect(own.filter(([code, text]) => code || text)).toEqual([])
       expect(lines.filter(line => line === 'after')).toHaveLength(1)
-      expect(played.jobs[0]!.orphans).toEqual([])
+      expect(simulated.jobs[0]!.orphans).toEqual([])
       const pid = lines.find(line => line.startsWith('reporter '))
       if (pid) expect(isAlive(Number(pid.split(' ')[1]))).toBe(false)
-      expect(stage.run.status).toBe(target === 'step' && Number(after) < 4.5 ? 'FAILURE' : stage.run.status)
-      expect(stage.run.status).not.toBe('IN_PROGRESS')
+      expect(system.run.status).toBe(target === 'step' && Number(after) < 4.5 ? 'FAILURE' : system.run.status)
+      expect(system.run.status).not.toBe('IN_PROGRESS')
     } finally {
       await finish()
     }

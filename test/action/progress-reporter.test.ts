@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
-import { watchEnd } from '../../action/progress/follow.ts'
+import { waitForEnd } from '../../action/progress/follow.ts'
 import { askAgainAfter, describeRunning } from '../../action/progress/follow-label.ts'
 import { NOTHING_SENT, progressFolder, stopProgress } from '../../action/progress/process.ts'
 import { readDocuments, readLinesFrom, readRemainingEntities } from '../../action/remaining.ts'
@@ -15,7 +15,7 @@ import { PortError } from '../../port/client/client.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { follow, followFast, jobFor, openFolder } from './open-progress-reporter.ts'
 import { openRunner } from './open-runner.ts'
-import { openStage, REPOSITORY } from './play.ts'
+import { REPOSITORY, startSystem } from './play.ts'
 
 // What the progress reporter does with a clock that tests move; progress.test.ts runs the bundle.
 
@@ -25,12 +25,12 @@ afterEach(() => {
 })
 
 test('what Port refuses it leaves to post, and goes on with the rest', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile, folder } = openFolder()
-  stage.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
+  system.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
   const show = (name: string) => {
     const steps = [{ name, number: 1, status: 'in_progress' as const, started_at: '2026-11-24T12:00:00Z' }]
-    stage.github.setJobs(16_000_000_042, 1, [{ id: 7, name: 'deploy', status: 'in_progress', steps }])
+    system.github.setJobs(16_000_000_042, 1, [{ id: 7, name: 'deploy', status: 'in_progress', steps }])
   }
   show('Build')
   writeFileSync(logFile, 'one\n')
@@ -42,7 +42,7 @@ test('what Port refuses it leaves to post, and goes on with the rest', async () 
     if (shown.length === 1) throw new PortError('refused', 'No.', { status: 422 })
   }
   await follow(
-    jobFor(stage, logFile),
+    jobFor(system, logFile),
     {
       update: ({ statusLabel }) => refuseFirst(labels, [statusLabel!]),
       log: shown =>
@@ -55,7 +55,7 @@ test('what Port refuses it leaves to post, and goes on with the rest', async () 
       clock: () => 0,
       sleep: async () => {
         await new Promise(done => setTimeout(done, 5))
-        const asked = stage.github.requests.length
+        const asked = system.github.requests.length
         if (asked >= 2) show('Test')
         if (asked >= 5) ended.abort()
       },
@@ -87,11 +87,11 @@ test('stopping waits for it, and kills one that does not end', async () => {
 })
 
 test('a burst of lines goes in batches, each line once; one that ends meanwhile sends no more', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile, folder } = openFolder()
   const lines = Array.from({ length: 90 }, (_, index) => `${index} ${'x'.repeat(7_000)}`)
   writeFileSync(logFile, `${lines.join('\n')}\n`)
-  const job = jobFor(stage, logFile, { github: null })
+  const job = jobFor(system, logFile, { github: null })
   const batches: string[][] = []
   await followFast(
     job,
@@ -116,13 +116,13 @@ test('a burst of lines goes in batches, each line once; one that ends meanwhile 
 })
 
 test('it ends between two batches when post says so', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile } = openFolder()
   writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(90))
   const ended = new AbortController()
   let batches = 0
   const run = { update: async () => {}, log: async () => void (++batches === 2 && ended.abort()) }
-  await follow(jobFor(stage, logFile, { github: null }), run, {
+  await follow(jobFor(system, logFile, { github: null }), run, {
     clock: Date.now,
     sleep: async () => {},
     ended,
@@ -131,18 +131,18 @@ test('it ends between two batches when post says so', async () => {
 })
 
 test('a job that GitHub does not list is asked for again and again, and a token that may not read is used once', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile } = openFolder()
-  stage.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
-  stage.github.setJobs(16_000_000_042, 1, [{ id: 8, name: 'other', status: 'in_progress' }])
-  const { requests } = stage.github
-  expect(await followFast(jobFor(stage, logFile), () => requests.length > 2)).toEqual([])
+  system.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
+  system.github.setJobs(16_000_000_042, 1, [{ id: 8, name: 'other', status: 'in_progress' }])
+  const { requests } = system.github
+  expect(await followFast(jobFor(system, logFile), () => requests.length > 2)).toEqual([])
 
-  stage.github.clearRequests()
-  const token = stage.github.createToken({ kind: 'integration', permissions: { actions: 'none' } })
+  system.github.clearRequests()
+  const token = system.github.createToken({ kind: 'integration', permissions: { actions: 'none' } })
   let since = 0
   const refused = () => requests[0]?.status === 403 && ++since > 10
-  await followFast(jobFor(stage, logFile, { github: { token, checkRunId: '8' } }), refused)
+  await followFast(jobFor(system, logFile, { github: { token, checkRunId: '8' } }), refused)
   expect(requests.map(({ status }) => status)).toEqual([403])
 })
 
@@ -201,9 +201,9 @@ function endedWhen(condition: () => boolean): AbortController {
 }
 
 test('a document of $PORT_ENTITIES that is longer than a piece of the file is left whole to post', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile, folder } = openFolder()
-  const job = jobFor(stage, logFile, { github: null })
+  const job = jobFor(system, logFile, { github: null })
   const values = Array.from({ length: 1_500 }, (_, index) => `  key${index}: ${'x'.repeat(1_000)}`)
   const long = ['blueprint: service', 'identifier: long', 'properties:', ...values].join('\n')
   writeFileSync(job.files.entities, `blueprint: service\nidentifier: short\n---\n${long}\n`)
@@ -236,14 +236,14 @@ test('a document of $PORT_ENTITIES that is longer than a piece of the file is le
 })
 
 test('no more than thirty requests with lines go to Port in a minute, however fast a step writes', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile } = openFolder()
   writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(28 * 40))
   const ended = new AbortController()
   let now = 0
   const sent: number[] = []
   const run = { update: async () => {}, log: async () => void sent.push(now) }
-  await follow(jobFor(stage, logFile, { github: null }), run, {
+  await follow(jobFor(system, logFile, { github: null }), run, {
     clock: () => now,
     sleep: async ms => {
       now += ms
@@ -256,7 +256,7 @@ test('no more than thirty requests with lines go to Port in a minute, however fa
 })
 
 test('lines of a file that was written anew are sent too, and empty ones are not', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'a first, long line of the log\n')
   const shown: string[] = []
@@ -273,7 +273,7 @@ test('lines of a file that was written anew are sent too, and empty ones are not
     'also last\n',
   ]
   await followFast(
-    jobFor(stage, logFile, { github: null }),
+    jobFor(system, logFile, { github: null }),
     sleeps => {
       const next = anew[sleeps - 2]
       if (next !== undefined) writeFileSync(logFile, next)
@@ -295,14 +295,14 @@ test('lines of a file that was written anew are sent too, and empty ones are not
 })
 
 test('of lines that Port has in part, or may have, none is sent again', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')
   const shown: string[][] = []
   /** While the request is under way: whatever becomes of it, post knows. */
   const lost: number[] = []
   await followFast(
-    jobFor(stage, logFile, { github: null }),
+    jobFor(system, logFile, { github: null }),
     sleeps => sleeps === 4,
     lines => {
       shown.push(lines.map(line => line.message))
@@ -318,10 +318,10 @@ test('of lines that Port has in part, or may have, none is sent again', async ()
 })
 
 test('lines that may be lost stay counted while no token is to be had', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\ntwo\n')
-  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 502 })
+  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 502 })
   let now = 0
   let asked = 0
   const ended = new AbortController()
@@ -334,26 +334,26 @@ test('lines that may be lost stay counted while no token is to be had', async ()
         writeFileSync(logFile, 'one\ntwo\nthree\n')
         // By then the token has ended.
         now += 86_400_000
-        stage.port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 503 })
+        system.port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 503 })
       }
       if (asked === 3) ended.abort()
     },
     core: { setSecret: () => {} },
   }
-  const job = jobFor(stage, logFile, { github: null })
+  const job = jobFor(system, logFile, { github: null })
   const run = createReporter(job.runId, job.credentials, tools, { budgetMs: 0, redact: text => text })
   await follow(job, run, { ...tools, ended })
   expect(folder.sent()).toMatchObject({ offset: 8, lost: 2 })
 })
 
 test('a log written anew while a request with its lines fails is sent from its start', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile } = openFolder()
   const long = 'x'.repeat(100)
   writeFileSync(logFile, `one\n${long}\nthree\n`)
   const shown: string[] = []
   await followFast(
-    jobFor(stage, logFile, { github: null }),
+    jobFor(system, logFile, { github: null }),
     sleeps => sleeps === 4,
     lines => {
       shown.push(...lines.map(line => line.message))
@@ -366,7 +366,7 @@ test('a log written anew while a request with its lines fails is sent from its s
 })
 
 test('a log that is no file now costs its lines, and nothing else; a pause of years is one of an hour', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile } = openFolder()
   const waits: number[] = []
   const ended = new AbortController()
@@ -381,7 +381,7 @@ test('a log that is no file now costs its lines, and nothing else; a pause of ye
   rmSync(logFile)
   mkdirSync(logFile)
   await follow(
-    jobFor(stage, logFile, { github: null }),
+    jobFor(system, logFile, { github: null }),
     { update: async () => {}, log },
     {
       clock: () => now,
@@ -402,18 +402,18 @@ test('a log that is no file now costs its lines, and nothing else; a pause of ye
 })
 
 test("where GitHub's limit of requests is reached, it is asked again when that ends", async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { logFile } = openFolder()
-  stage.github.fail({ status: 403, headers: { 'retry-after': '300' } })
-  stage.github.fail({
+  system.github.fail({ status: 403, headers: { 'retry-after': '300' } })
+  system.github.fail({
     status: 403,
     headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '99999999999' },
   })
-  stage.github.fail({ status: 403 })
+  system.github.fail({ status: 403 })
   const waits: number[] = []
   let now = 0
   const run = { update: async () => {}, log: async () => {} }
-  await follow(jobFor(stage, logFile), run, {
+  await follow(jobFor(system, logFile), run, {
     clock: () => now,
     sleep: async ms => {
       await new Promise(done => setTimeout(done, 5))
@@ -422,7 +422,7 @@ test("where GitHub's limit of requests is reached, it is asked again when that e
       waits.push(ms)
       now += ms
     },
-    ended: endedWhen(() => stage.github.requests.length === 3),
+    ended: endedWhen(() => system.github.requests.length === 3),
   })
   expect(waits).toEqual([1_500, 300_000, 3_600_000])
 })
@@ -440,27 +440,27 @@ function scriptOf(source: string): string {
 }
 
 test('the progress reporter gets its keys by standard input alone, and nothing of the action in its environment', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const file = join(openFolder().root, 'given.json')
   const script = scriptOf(`
     const { readFileSync, writeFileSync } = require('node:fs')
     const given = { job: JSON.parse(readFileSync(0, 'utf8')), env: process.env, cwd: process.cwd() }
     writeFileSync(${JSON.stringify(file)}, JSON.stringify(given))`)
   const more = { RUNNER_TRACKING_ID: 'github_1', ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token' }
-  const runner = openRunner(stage, { live: 'true', 'check-run-id': '7' }, more, script)
+  const runner = openRunner(system, { live: 'true', 'check-run-id': '7' }, more, script)
   await runner.run('main')
   await vi.waitFor(() => expect(existsSync(file) && readFileSync(file, 'utf8')).toMatch(/}$/), {
     timeout: 10_000,
   })
   const { job, env, cwd } = JSON.parse(readFileSync(file, 'utf8'))
   expect(job).toMatchObject({
-    runId: stage.run.id,
-    credentials: { portApiUrl: stage.port.url, portClientSecret: stage.port.clientSecret },
+    runId: system.run.id,
+    credentials: { portApiUrl: system.port.url, portClientSecret: system.port.clientSecret },
     relay: null,
-    github: { token: stage.github.token, checkRunId: '7' },
+    github: { token: system.github.token, checkRunId: '7' },
     worker: process.ppid,
   })
-  const hidden = [stage.port.clientSecret, stage.github.token, 'request-token']
+  const hidden = [system.port.clientSecret, system.github.token, 'request-token']
   expect(job.secrets).toEqual(expect.arrayContaining(hidden))
   expect(env.RUNNER_TRACKING_ID).toBe('github_1')
   const ofAction = Object.keys(env).filter(name => /^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name))
@@ -471,37 +471,37 @@ test('the progress reporter gets its keys by standard input alone, and nothing o
 })
 
 test('a progress reporter that cannot be started costs the progress, and nothing else', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { live: 'true', 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { live: 'true', 'github-token': '' })
   process.execPath = '/nowhere/node'
   expect(await job.run('main')).toEqual([])
   process.execPath = execPath
   expect(progressFolder(JSON.parse(job.state().STATE_report!).files.log).pid()).toBe(0)
   await job.run('post', job.state())
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('where the progress reporter cannot have its folder, that costs the progress, and is a remark', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { live: 'true', 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { live: 'true', 'github-token': '' })
   mkdirSync(join(job.folder, '_runner_file_commands'))
   writeFileSync(join(job.folder, '_runner_file_commands/port-log-d_1.txt.progress'), 'in the way')
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^Steps and log lines are sent only at the end of the job: EEXIST/),
   ])
   expect(process.exitCode).not.toBe(1)
-  expect(job.state().STATE_report).toContain(stage.run.id)
+  expect(job.state().STATE_report).toContain(system.run.id)
 })
 
 test('a progress reporter that ends before it has read its job costs the progress, and nothing else', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const inputs = { live: 'true', 'github-token': '', 'private-key': 'x'.repeat(1_000_000) }
-  const job = openRunner(stage, inputs, {}, scriptOf('process.exit()'))
+  const job = openRunner(system, inputs, {}, scriptOf('process.exit()'))
   expect(await job.run('main')).toEqual([])
   const logFile = JSON.parse(job.state().STATE_report!).files.log
   await vi.waitFor(() => expect(isAlive(progressFolder(logFile).pid())).toBe(false), { timeout: 10_000 })
   await job.run('post', job.state())
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('in a container of a job the parent of main is not the worker of the runner', () => {
@@ -513,7 +513,7 @@ test('the progress reporter lives no longer than five days, and without a file s
   vi.useFakeTimers({ toFake: ['setTimeout'] })
   let stopped = false
   const folder = { path: '/nowhere', stopped: () => stopped }
-  const first = watchEnd(folder, process.pid)
+  const first = waitForEnd(folder, process.pid)
   vi.advanceTimersByTime(5 * 24 * 3_600_000 - 1)
   expect(first.ended.signal.aborted).toBe(false)
   vi.advanceTimersByTime(1)
@@ -521,7 +521,7 @@ test('the progress reporter lives no longer than five days, and without a file s
   first.close()
 
   vi.useFakeTimers({ toFake: ['setInterval'] })
-  const second = watchEnd(folder, 0)
+  const second = waitForEnd(folder, 0)
   stopped = true
   expect(second.ended.signal.aborted).toBe(false)
   vi.advanceTimersByTime(500)

@@ -3,38 +3,38 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
-import { annotations, openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'
+import { annotations, ownSteps, payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 /** What Port got while the job ran: after the four requests of main, before the log and the final status of post. */
-function sentMeanwhile({ port }: Stage): { path: string; body: Record<string, unknown>; at: number }[] {
+function sentMeanwhile({ port }: System): { path: string; body: Record<string, unknown>; at: number }[] {
   return port.requests
     .slice(4, -2)
     .map(({ path, body, at }) => ({ path, body: body as Record<string, unknown>, at }))
 }
 
-const linesOf = ({ run }: Stage) => run.logs.slice(1).flatMap(log => log.message.split('\n'))
+const linesOf = ({ run }: System) => run.logs.slice(1).flatMap(log => log.message.split('\n'))
 
 describe.concurrent('while the job runs', () => {
   test('Port shows which step runs, and each new line once', async ({ expect, onTestFinished }) => {
-    const stage = await openStage({}, onTestFinished)
+    const system = await startSystem({}, onTestFinished)
     // Each step waits until Port has its label and its line, so that every run shows the same.
-    const gates = mkdtempSync(join(tmpdir(), 'gates-'))
-    onTestFinished(() => rmSync(gates, { recursive: true, force: true }))
+    const pauses = mkdtempSync(join(tmpdir(), 'gates-'))
+    onTestFinished(() => rmSync(pauses, { recursive: true, force: true }))
     const steps = ['Build image', 'Roll out'].map(
       (name, index) => `
 - name: ${name}
   run: |
     echo "${name} begins" >> "$PORT_LOG"
-    until test -e ${gates}/${index}; do sleep 0.1; done`,
+    until test -e ${pauses}/${index}; do sleep 0.1; done`,
     )
-    const playing = stage.play({ steps: steps.join('') })
+    const playing = system.simulate({ steps: steps.join('') })
     for (const [index, label] of ['Build image (1/2)', 'Roll out (2/2)'].entries()) {
-      const isShown = () => stage.run.statusLabel === label && linesOf(stage).length > index
+      const isShown = () => system.run.statusLabel === label && linesOf(system).length > index
       await until(isShown, `Port shows "${label}" and its line`)
-      writeFileSync(join(gates, String(index)), '')
+      writeFileSync(join(pauses, String(index)), '')
     }
-    await expect(transcript(await playing, stage, { progress: true })).toMatchFileSnapshot(
+    await expect(transcript(await playing, system, { progress: true })).toMatchFileSnapshot(
       'transcripts/progress.yml',
     )
   })
@@ -42,45 +42,45 @@ describe.concurrent('while the job runs', () => {
   test('a token that may not read actions is asked with once, lines come all the same', async ({
     onTestFinished,
   }) => {
-    const stage = await openStage({}, onTestFinished)
-    const token = stage.github.createToken({ kind: 'integration', permissions: { actions: 'none' } })
-    await stage.play({
+    const system = await startSystem({}, onTestFinished)
+    const token = system.github.createToken({ kind: 'integration', permissions: { actions: 'none' } })
+    await system.simulate({
       token,
       steps: '- run: for i in 1 2 3 4; do echo "line $i" >> "$PORT_LOG"; sleep 1.5; done',
     })
-    expect(stage.github.requests).toHaveLength(2)
+    expect(system.github.requests).toHaveLength(2)
     // In how many requests is a matter of how fast this machine is.
-    expect(new Set(sentMeanwhile(stage).map(({ path }) => path))).toEqual(new Set([`${RUN_PATH}/logs`]))
-    expect(linesOf(stage).slice(0, 4)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
+    expect(new Set(sentMeanwhile(system).map(({ path }) => path))).toEqual(new Set([`${RUN_PATH}/logs`]))
+    expect(linesOf(system).slice(0, 4)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
   })
 
   test('with a status-label of its own GitHub is not asked, and the label stays', async ({
     onTestFinished,
   }) => {
-    const stage = await openStage({}, onTestFinished)
-    await stage.play({ with: { 'status-label': 'Rolling out' }, steps: '- run: sleep 4' })
-    expect(sentMeanwhile(stage)).toEqual([])
-    expect(stage.github.requests).toHaveLength(1)
+    const system = await startSystem({}, onTestFinished)
+    await system.simulate({ with: { 'status-label': 'Rolling out' }, steps: '- run: sleep 4' })
+    expect(sentMeanwhile(system)).toEqual([])
+    expect(system.github.requests).toHaveLength(1)
   })
 
   test('with live: false nothing is sent before the end, and no process is started', async ({
     onTestFinished,
   }) => {
-    const stage = await openStage({}, onTestFinished)
+    const system = await startSystem({}, onTestFinished)
     const steps = '- run: echo line >> "$PORT_LOG"; sleep 4; test ! -e "$PORT_LOG.progress"'
-    const played = await stage.play({ with: { live: 'false' }, steps })
-    expect(played.conclusion).toBe('success')
-    expect(sentMeanwhile(stage)).toEqual([])
-    expect(linesOf(stage)[0]).toBe('line')
+    const simulated = await system.simulate({ with: { live: 'false' }, steps })
+    expect(simulated.conclusion).toBe('success')
+    expect(sentMeanwhile(system)).toEqual([])
+    expect(linesOf(system)[0]).toBe('line')
   })
 
   test('a run of a node is shown its step with its link, which each call replaces', async ({
     onTestFinished,
   }) => {
-    const stage = await openStage({}, onTestFinished)
-    const node = stage.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
+    const system = await startSystem({}, onTestFinished)
+    const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
     let shown: unknown
-    await stage.play({
+    await system.simulate({
       clientPayload: payloadFor(node.id),
       steps: '- { name: Build, run: echo line >> "$PORT_LOG"; sleep 4 }'.replace('; ', ' && '),
       onStep: ({ step }) => {
@@ -89,8 +89,8 @@ describe.concurrent('while the job runs', () => {
     })
     expect(shown).toMatchObject({
       status: 'IN_PROGRESS',
-      output: { statusLabel: 'Build (1/1)', workflowRunUrl: stage.runUrl() },
-      links: [stage.runUrl()],
+      output: { statusLabel: 'Build (1/1)', workflowRunUrl: system.runUrl() },
+      links: [system.runUrl()],
       logs: [{}, { level: 'INFO', message: 'line' }],
     })
   })
@@ -98,30 +98,30 @@ describe.concurrent('while the job runs', () => {
   test('somebody ending the Port run by hand ends the reports, and nothing else', async ({
     onTestFinished,
   }) => {
-    const stage = await openStage({}, onTestFinished)
+    const system = await startSystem({}, onTestFinished)
     const steps = '- run: for i in 1 2 3 4 5 6; do echo "line $i" >> "$PORT_LOG"; sleep 1; done'
-    const ending = until(() => linesOf(stage).includes('line 1'), 'Port shows the first line').then(() =>
-      stage.port.endRun(stage.run.id, 'FAILURE'),
+    const ending = until(() => linesOf(system).includes('line 1'), 'Port shows the first line').then(() =>
+      system.port.endRun(system.run.id, 'FAILURE'),
     )
-    const played = await stage.play({ steps })
+    const simulated = await system.simulate({ steps })
     await ending
-    expect(played).toMatchObject({ conclusion: 'success', jobs: [{ orphans: [] }] })
+    expect(simulated).toMatchObject({ conclusion: 'success', jobs: [{ orphans: [] }] })
     // One refusal meanwhile, and one at the end.
-    expect(stage.port.requests.filter(({ status }) => status === 422)).toHaveLength(2)
-    expect(annotations(ownSteps(played.jobs[0]!).post)).toEqual([
+    expect(system.port.requests.filter(({ status }) => status === 422)).toHaveLength(2)
+    expect(annotations(ownSteps(simulated.jobs[0]!).post)).toEqual([
       expect.stringMatching(/^notice: No further updates are sent to Port/),
     ])
   })
 
   test('lines that Port refuses for the moment come later, once and in order', async ({ onTestFinished }) => {
-    const stage = await openStage({}, onTestFinished)
+    const system = await startSystem({}, onTestFinished)
     const isLog = ({ body }: { body: unknown }) => JSON.stringify(body ?? '').includes('line 1')
-    stage.port.fail({ match: isLog, status: 429, headers: { 'retry-after': '1' } })
-    await stage.play({
+    system.port.fail({ match: isLog, status: 429, headers: { 'retry-after': '1' } })
+    await system.simulate({
       steps: '- run: for i in 1 2 3 4 5 6 7; do echo "line $i" >> "$PORT_LOG"; sleep 1; done',
     })
-    expect(stage.port.requests.filter(isLog)).toHaveLength(2)
-    expect(linesOf(stage).filter(line => line.startsWith('line'))).toEqual(
+    expect(system.port.requests.filter(isLog)).toHaveLength(2)
+    expect(linesOf(system).filter(line => line.startsWith('line'))).toEqual(
       [1, 2, 3, 4, 5, 6, 7].map(part => `line ${part}`),
     )
   })
@@ -129,7 +129,7 @@ describe.concurrent('while the job runs', () => {
   test('a burst is batched, a long line cut, and a line being written waits for its end', async ({
     onTestFinished,
   }) => {
-    const stage = await openStage({}, onTestFinished)
+    const system = await startSystem({}, onTestFinished)
     const steps = `
 - run: |
     seq 5000 >> "$PORT_LOG"
@@ -140,16 +140,16 @@ describe.concurrent('while the job runs', () => {
     printf 'half' >> "$PORT_LOG"
     sleep 3
     printf ' and half' >> "$PORT_LOG"`
-    await stage.play({ steps })
-    expect(sentMeanwhile(stage).filter(({ path }) => path.endsWith('/logs')).length).toBeLessThanOrEqual(2)
-    const lines = linesOf(stage)
+    await system.simulate({ steps })
+    expect(sentMeanwhile(system).filter(({ path }) => path.endsWith('/logs')).length).toBeLessThanOrEqual(2)
+    const lines = linesOf(system)
     expect(lines.slice(0, 5_000)).toEqual(Array.from({ length: 5_000 }, (_, index) => `${index + 1}`))
     expect(lines[5_000]!.slice(7_990)).toBe('xxxxxxxxxx… (cut from 20010 characters)')
     expect(lines.slice(5_001)).toContain('half and half')
   })
 
   test('lines of Windows PowerShell 5, in UTF-16, come as text', async ({ onTestFinished }) => {
-    const stage = await openStage({}, onTestFinished)
+    const system = await startSystem({}, onTestFinished)
     const steps = `
 - run: |
     printf 'from bash\\n' >> "$PORT_LOG"
@@ -157,8 +157,8 @@ describe.concurrent('while the job runs', () => {
     printf 'bash ✓ again\\n' >> "$PORT_LOG"
     sleep 3
     printf 'last' | iconv -f UTF-8 -t UTF-16LE >> "$PORT_LOG"`
-    await stage.play({ steps })
-    const lines = linesOf(stage)
+    await system.simulate({ steps })
+    const lines = linesOf(system)
     expect(lines.slice(0, 4)).toEqual(['from bash', 'Größe ✓ 漢字', 'zwei', 'bash ✓ again'])
     expect(lines).toContain('last')
   })

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { createFetch } from '../../action/runner/fetch.ts'
 import { createPortClient } from '../../port/client/client.ts'
 import type { PortApi } from '../../tools/simulator/port/port.ts'
-import { openStage } from './play.ts'
+import { startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 /** A proxy that knows one host only: a tunnel to any leads to the stand-in. */
@@ -28,18 +28,18 @@ async function openProxy(port: PortApi): Promise<{ url: string; tunnels: string[
 }
 
 test('a job on a self-hosted runner behind a proxy reports as any other', async () => {
-  const stage = await openStage()
-  const { url, tunnels } = await openProxy(stage.port)
-  const played = await stage.play({
+  const system = await startSystem()
+  const { url, tunnels } = await openProxy(system.port)
+  const simulated = await system.simulate({
     env: { http_proxy: url, no_proxy: '127.0.0.1' },
-    vars: { PORT_API_URL: 'http://port.example', PORT_CLIENT_ID: stage.port.clientId },
+    vars: { PORT_API_URL: 'http://port.example', PORT_CLIENT_ID: system.port.clientId },
   })
-  await expect(transcript(played, stage, { whole: true })).toMatchFileSnapshot('transcripts/success.yml')
+  await expect(transcript(simulated, system, { whole: true })).toMatchFileSnapshot('transcripts/success.yml')
   expect(new Set(tunnels)).toEqual(new Set(['port.example:80']))
 })
 
 test('requests go through the proxy, but not to the hosts of no_proxy', async () => {
-  const { port } = await openStage()
+  const { port } = await startSystem()
   const { url, tunnels } = await openProxy(port)
   onTestFinished(() => void vi.unstubAllEnvs())
   vi.stubEnv('http_proxy', url)

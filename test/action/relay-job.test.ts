@@ -7,7 +7,7 @@ import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { progressFolder } from '../../action/progress/process.ts'
 import { type StandInEnv, startStandIn } from '../../tools/simulator/http-server.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
-import { openStage, type Stage, startReport } from '../reports/open-stage.ts'
+import { type System, startReport, startSystem } from '../reports/open-stage.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT, seeAlso } from './open-relay-job.ts'
@@ -20,9 +20,9 @@ afterEach(() => {
 })
 
 test('main, progress reporter and post report through the relay, with a secret input in clear for the job alone', async () => {
-  const stage = await openStage()
-  const { payload, portRun } = await deliver(stage)
-  const job = openJob(stage, payload, {
+  const system = await startSystem()
+  const { payload, portRun } = await deliver(system)
+  const job = openJob(system, payload, {
     live: 'true',
     'github-token': '',
     summary: `It is ${SECRET_INPUT}`,
@@ -32,7 +32,7 @@ test('main, progress reporter and post report through the relay, with a secret i
   expect(job.outputs()).toMatchObject({ version: '1.4.2', password: SECRET_INPUT })
   expect(job.masks()).toContain(SECRET_INPUT)
   const state = JSON.parse(job.state().STATE_report!)
-  expect(state).toMatchObject({ checked: true, linked: true, relay: { url: stage.url, idToken: null } })
+  expect(state).toMatchObject({ checked: true, linked: true, relay: { url: system.url, idToken: null } })
   expect(job.masks()).toContain(state.relay.token)
 
   appendFileSync(state.files.log, `${SECRET_INPUT} and more\n`)
@@ -57,15 +57,15 @@ test('main, progress reporter and post report through the relay, with a secret i
 }, 40_000)
 
 test('the progress reporter sends lines through the relay, by the token that main was given', async () => {
-  const stage = await openStage()
-  const { id, portRun } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  const { id, portRun } = await system.deliver()
+  const token = await startReport(system, id)
   const logFile = join(temporaryFolder(), 'port-log.txt')
   writeFileSync(logFile, 'a line\n')
   const folder = progressFolder(logFile)
   folder.open(process.pid)
-  const relay = { url: stage.url, delivery: id, complete: false, ends: true, idToken: null, token }
-  const credentials = { portApiUrl: stage.port.url, portClientId: '', portClientSecret: '' }
+  const relay = { url: system.url, delivery: id, complete: false, ends: true, idToken: null, token }
+  const credentials = { portApiUrl: system.port.url, portClientId: '', portClientSecret: '' }
   const job = {
     runId: portRun!.id,
     credentials,
@@ -73,7 +73,7 @@ test('the progress reporter sends lines through the relay, by the token that mai
     secrets: [],
     kind: 'action_run',
     statusLabel: 'Running',
-    workflow: { url: stage.url, runId: '1' },
+    workflow: { url: system.url, runId: '1' },
     files: { log: logFile, entities: `${logFile}.entities`, run: `${logFile}.run` },
     github: null,
     worker: process.pid,
@@ -91,11 +91,11 @@ test('the progress reporter sends lines through the relay, by the token that mai
 })
 
 test('what did not fit the payload comes from the relay, and each clear text of it stays out of Port', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const large = 'x'.repeat(70_000)
-  const { payload, portRun } = await deliver(stage, { large })
+  const { payload, portRun } = await deliver(system, { large })
   expect(payload.port.truncated).toEqual(['inputs.large'])
-  const job = openJob(stage, payload)
+  const job = openJob(system, payload)
   expect(await job.run('main')).toEqual([])
   expect(job.outputs()).toMatchObject({ large, password: SECRET_INPUT })
   await job.run('post', { ...job.state(), INPUT_SUMMARY: `${SECRET_INPUT}!` })
@@ -103,10 +103,10 @@ test('what did not fit the payload comes from the relay, and each clear text of 
 })
 
 test("what Port's agent has decrypted and looks like Base64 is used as it is, and stays out of Port", async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const clear = '0123456789abcdef'.repeat(4)
-  const { payload, portRun } = await deliver(stage, { password: clear })
-  const job = openJob(stage, payload, { 'github-token': '' })
+  const { payload, portRun } = await deliver(system, { password: clear })
+  const job = openJob(system, payload, { 'github-token': '' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::The secret input "password" stays encrypted/),
   ])
@@ -119,10 +119,10 @@ test("what Port's agent has decrypted and looks like Base64 is used as it is, an
 })
 
 test('with a relay that is away the job fails where it needs the relay, and post reports once it is back', async () => {
-  const stage = await openStage()
-  const { payload, portRun } = await deliver(stage)
-  await stage.relay.stop()
-  const job = openJob(stage, payload)
+  const system = await startSystem()
+  const { payload, portRun } = await deliver(system)
+  await system.relay.stop()
+  const job = openJob(system, payload)
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
       /^::error::The relay could not be asked for "password": The relay did not answer at 127/,
@@ -141,7 +141,7 @@ test('with a relay that is away the job fails where it needs the relay, and post
     ),
     expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
   ])
-  await stage.restart()
+  await system.restart()
   expect(
     await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure', 'INPUT_GITHUB-TOKEN': '' }),
   ).toEqual([expect.stringMatching(/^::notice::The steps of this job are not reported to Port/)])
@@ -149,10 +149,10 @@ test('with a relay that is away the job fails where it needs the relay, and post
   expect(portRun!.link).toEqual([expect.stringMatching(/runs\/16000000042\/attempts\/1$/)])
 })
 
-async function endDelivery(stage: Stage, id: string) {
+async function endDelivery(system: System, id: string) {
   const reports = [{ update: { conclusion: 'success' } }]
   const message = { delivery: id, sender: 'a', number: 1, reports }
-  expect((await stage.post('/report', await startReport(stage, id), message)).status).toBe(202)
+  expect((await system.post('/report', await startReport(system, id), message)).status).toBe(202)
 }
 
 test.each<[string, Record<string, string>, Record<string, string>, string]>([
@@ -160,13 +160,13 @@ test.each<[string, Record<string, string>, Record<string, string>, string]>([
   ['what did not fit the payload', {}, { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
   ['a secret input, without credentials of Port,', { PORT_CLIENT_ID: '' }, {}, '"password"'],
 ])('a re-run after the end of the delivery fails where it needs %s', async (_, env, inputs, names) => {
-  const stage = await openStage(env)
-  const { id, payload } = await deliver(stage, inputs)
-  const first = openJob(stage, payload, { 'github-token': '' })
+  const system = await startSystem(env)
+  const { id, payload } = await deliver(system, inputs)
+  const first = openJob(system, payload, { 'github-token': '' })
   await first.run('main')
   expect(first.outputs().password).toBe(SECRET_INPUT)
-  await endDelivery(stage, id)
-  const again = openJob(stage, payload, { report: 'off' }, { runAttempt: 2 })
+  await endDelivery(system, id)
+  const again = openJob(system, payload, { report: 'off' }, { runAttempt: 2 })
   expect(await again.run('main')).toEqual([
     `::error::The relay no longer gives ${names}, since the delivery has ended: run the Port action again.` +
       seeAlso(names.includes('large') ? 'large-payloads' : 'secret-inputs'),
@@ -179,10 +179,10 @@ test.each([
   ['that is encrypted with client-side', encryptFor(vectors['client-side'].publicKeyPem, 'mine')],
   ["that Port's agent has decrypted and looks like Base64", '0123456789abcdef'.repeat(4)],
 ])('a re-run after the end of the delivery goes on with an input %s', async (_, password) => {
-  const stage = await openStage()
-  const { id, payload } = await deliver(stage, { password })
-  await endDelivery(stage, id)
-  const again = openJob(stage, payload, { report: 'off' }, { runAttempt: 2 })
+  const system = await startSystem()
+  const { id, payload } = await deliver(system, { password })
+  await endDelivery(system, id)
+  const again = openJob(system, payload, { report: 'off' }, { runAttempt: 2 })
   expect(await again.run('main')).toEqual([
     expect.stringMatching(/^::warning::The secret input "password" stays encrypted/),
     'Nothing is reported to Port: the input report is off.',
@@ -192,30 +192,30 @@ test.each([
 })
 
 test('a re-run after the end of the delivery names of several secret inputs those that no key of its own decrypts', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const { privateKeyPem, publicKeyPem } = vectors['client-side']
   const { publicKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,
     publicKeyEncoding: { type: 'spki', format: 'pem' },
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   })
-  const { id, payload } = await stage.deliver({
+  const { id, payload } = await system.deliver({
     body: {
       action: { identifier: 'deploy_service', encryptedProperties: ['password', 'own', 'other'] },
       inputs: {
-        password: encryptWith(stage.port.clientSecret, SECRET_INPUT),
+        password: encryptWith(system.port.clientSecret, SECRET_INPUT),
         own: encryptFor(publicKeyPem, 'mine'),
         other: encryptFor(publicKey, 'theirs'),
       },
     },
   })
-  await endDelivery(stage, id)
+  await endDelivery(system, id)
   const run = { runAttempt: 2 }
-  const lacking = openJob(stage, payload, { report: 'off' }, run)
+  const lacking = openJob(system, payload, { report: 'off' }, run)
   expect((await lacking.run('main'))[0]).toMatch(
     /^::error::The relay no longer gives "password", "own", "other", since/,
   )
-  const job = openJob(stage, payload, { report: 'off', 'private-key': privateKeyPem }, run)
+  const job = openJob(system, payload, { report: 'off', 'private-key': privateKeyPem }, run)
   const [error] = await job.run('main')
   expect(error).toMatch(/^::error::The relay no longer gives "password", "other", since/)
   expect(job.outputs().own).toBe('mine')
@@ -224,8 +224,8 @@ test('a re-run after the end of the delivery names of several secret inputs thos
 test.each([503, 403])(
   'a relay that answers %i fails no job whose secret inputs its own key decrypts',
   async status => {
-    const stage = await openStage()
-    const { payload } = await deliver(stage)
+    const system = await startSystem()
+    const { payload } = await deliver(system)
     const password = encryptFor(vectors['client-side'].publicKeyPem, 'mine')
     const sealed = { ...payload, port: { ...payload.port, inputs: { password } } }
     const standIn = await startStandIn(new Hono<StandInEnv>(), () => ({ body: {} }))
@@ -233,53 +233,53 @@ test.each([503, 403])(
     standIn.fail({ status, times: Number.POSITIVE_INFINITY })
     sealed.port.relay = standIn.origin
     const key = { 'private-key': vectors['client-side'].privateKeyPem, report: 'off' }
-    const job = openJob(stage, sealed, key)
+    const job = openJob(system, sealed, key)
     expect(await job.run('main')).toEqual(['Nothing is reported to Port: the input report is off.'])
     expect(job.outputs().password).toBe('mine')
     expect(process.exitCode).not.toBe(1)
 
-    const lacking = openJob(stage, sealed, { report: 'off' })
+    const lacking = openJob(system, sealed, { report: 'off' })
     const [error] = await lacking.run('main')
     expect(error).toMatch(/^::error::The relay could not be asked for "password": .*#secret-inputs$/)
   },
 )
 
 test('a payload that names another relay than the input relay-url fails the job, and no token goes there', async () => {
-  const stage = await openStage()
-  const { payload } = await deliver(stage)
-  const pinned = openJob(stage, payload, { 'relay-url': `${stage.url}/` })
+  const system = await startSystem()
+  const { payload } = await deliver(system)
+  const pinned = openJob(system, payload, { 'relay-url': `${system.url}/` })
   expect(await pinned.run('main')).toEqual([])
-  const asked = stage.issuer.requests.length
-  const job = openJob(stage, payload, { 'relay-url': 'https://relay.acme.example' })
+  const asked = system.issuer.requests.length
+  const job = openJob(system, payload, { 'relay-url': 'https://relay.acme.example' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
       /^::error::The payload names the relay http:.*, and the input relay-url only accepts https:\/\/relay\.acme\.example: .*#payload$/,
     ),
   ])
   expect(job.state()).toEqual({})
-  expect(stage.issuer.requests).toHaveLength(asked)
+  expect(system.issuer.requests).toHaveLength(asked)
 })
 
 test('no OIDC token is sent over plain HTTP to another machine', async () => {
-  const stage = await openStage()
-  const { payload } = await deliver(stage)
+  const system = await startSystem()
+  const { payload } = await deliver(system)
   const open = { ...payload, port: { ...payload.port, relay: 'http://relay.acme.example' } }
-  const job = openJob(stage, open)
+  const job = openJob(system, open)
   const reason =
     "the relay's address http://relay.acme.example is plain HTTP, so the OIDC token isn't sent to it"
   expect(await job.run('main')).toEqual([
     expect.stringContaining(`::error::The relay could not be asked for "password": ${reason}`),
     expect.stringContaining(`::warning::Reporting to Port failed: ${reason}`),
   ])
-  expect(stage.issuer.requests).toEqual([])
+  expect(system.issuer.requests).toEqual([])
 })
 
 test('a relay that went away during the job is a warning for the log and one for the final status', async () => {
-  const stage = await openStage()
-  const { payload } = await deliver(stage)
-  const job = openJob(stage, payload, { 'github-token': '' })
+  const system = await startSystem()
+  const { payload } = await deliver(system)
+  const job = openJob(system, payload, { 'github-token': '' })
   expect(await job.run('main')).toEqual([])
-  await stage.relay.stop()
+  await system.relay.stop()
   const shown = await job.run('post', job.state())
   expect(shown.slice(1)).toEqual([
     expect.stringMatching(
@@ -292,9 +292,9 @@ test('a relay that went away during the job is a warning for the log and one for
 })
 
 test('a relay without credentials of Port still opens secret inputs, and says what it lacks', async () => {
-  const stage = await openStage({ PORT_CLIENT_ID: '' })
-  const { payload } = await deliver(stage)
-  const job = openJob(stage, payload)
+  const system = await startSystem({ PORT_CLIENT_ID: '' })
+  const { payload } = await deliver(system)
+  const job = openJob(system, payload)
   expect(await job.run('main')).toEqual([
     "::warning::Reporting to Port failed: the relay has no credentials of Port: set PORT_CLIENT_ID in the relay's " +
       `environment, or port-client-id and port-client-secret here.${seeAlso('credentials')}`,
@@ -308,10 +308,10 @@ test('a relay without credentials of Port still opens secret inputs, and says wh
 })
 
 test('with nothing secret or large the relay is asked once, and a run that has ended is left alone', async () => {
-  const stage = await openStage()
-  const { payload, portRun } = await stage.deliver()
-  stage.port.endRun(portRun!.id, 'FAILURE')
-  const job = openJob(stage, payload)
+  const system = await startSystem()
+  const { payload, portRun } = await system.deliver()
+  system.port.endRun(portRun!.id, 'FAILURE')
+  const job = openJob(system, payload)
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::notice::Port's run .* has already ended \(failure\)/),
   ])
@@ -321,16 +321,16 @@ test('with nothing secret or large the relay is asked once, and a run that has e
 // A second workflow run for a delivery, without credentials of Port, by the sources in this process.
 
 test('a second workflow run of a delivery is a duplicate, which gets nothing of the payload', async () => {
-  const stage = await openStage()
-  const { id, payload } = await deliver(stage, { large: 'x'.repeat(70_000) })
-  await startReport(stage, id, { runId: 4711 })
+  const system = await startSystem()
+  const { id, payload } = await deliver(system, { large: 'x'.repeat(70_000) })
+  await startReport(system, id, { runId: 4711 })
   const taken = /Port's run .* already runs in another workflow run, 4711; this one is 16000000042/
-  const stops = openJob(stage, payload)
+  const stops = openJob(system, payload)
   expect(await stops.run('main')).toEqual([expect.stringMatching(taken)])
   expect(process.exitCode).toBe(1)
   expect(stops.state()).toEqual({})
 
-  const cannot = openJob(stage, payload, { 'on-duplicate': 'continue' })
+  const cannot = openJob(system, payload, { 'on-duplicate': 'continue' })
   expect(await cannot.run('main')).toEqual([
     expect.stringMatching(
       /^::error::Port's run .*\. It cannot continue \(on-duplicate: continue\): "inputs.large" did not fit into the payload, /,
@@ -342,13 +342,13 @@ test.each([
   ['without a key', ''],
   ['with a key of its own', vectors['client-side'].privateKeyPem],
 ])('a duplicate %s that may go on does, and says alone what stays encrypted for it', async (_, key) => {
-  const stage = await openStage()
-  const { id, payload } = await deliver(stage, {
+  const system = await startSystem()
+  const { id, payload } = await deliver(system, {
     own: encryptFor(vectors['client-side'].publicKeyPem, 'mine'),
   })
-  await startReport(stage, id, { runId: 4711 })
+  await startReport(system, id, { runId: 4711 })
   const sealed = { ...payload, port: { ...payload.port, encrypted: ['password', 'own'] } }
-  const job = openJob(stage, sealed, { 'on-duplicate': 'continue', 'private-key': key })
+  const job = openJob(system, sealed, { 'on-duplicate': 'continue', 'private-key': key })
   const names = key === '' ? '"password", "own"' : '"password"'
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::Port's run .* It continues and is not reported to Port/),
@@ -365,10 +365,10 @@ test.each([
 })
 
 test('of a delivery without a run in Port a second workflow run is a duplicate, too', async () => {
-  const stage = await openStage()
-  const { id, payload } = await deliver(stage)
-  await startReport(stage, id, { runId: 4711 })
-  const job = openJob(stage, { ...payload, run_id: null })
+  const system = await startSystem()
+  const { id, payload } = await deliver(system)
+  await startReport(system, id, { runId: 4711 })
+  const job = openJob(system, { ...payload, run_id: null })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::error::This delivery of Port's already runs in another workflow run, 4711/),
   ])

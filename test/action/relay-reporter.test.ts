@@ -4,7 +4,7 @@ import { createRelayReporter } from '../../action/reporter/relay.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
 import type { RelayAccess } from '../../action/runner/relay-access.ts'
 import type { JsonObject } from '../../port/types.ts'
-import { answerProblem, PROBLEM_TYPE, Problem } from '../../relay/http/problem.ts'
+import { PROBLEM_TYPE, Problem, sendProblem } from '../../relay/http/problem.ts'
 import { type StandInEnv, startStandIn } from '../../tools/simulator/http-server.ts'
 
 const STARTED: JsonObject = {
@@ -18,11 +18,11 @@ const STARTED: JsonObject = {
 /** Of the token `expired`, a relay says so. */
 const expire: MiddlewareHandler = async (c, next) =>
   c.req.header('authorization') === 'Bearer expired'
-    ? answerProblem(c, new Problem(401, 'It has expired.'))
+    ? sendProblem(c, new Problem(401, 'It has expired.'))
     : next()
 
 /** What speaks as a relay and as the endpoint of the runner, and can be made to fail. */
-async function openRelay({ started = STARTED } = {}) {
+async function createRelay({ started = STARTED } = {}) {
   const app = new Hono<StandInEnv>()
   app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
   app.post('/report/start', c => c.json(started, started.duplicate ? 409 : 200))
@@ -68,7 +68,7 @@ const messages = ({ requests }: { requests: { path: string; body: unknown }[] })
   requests.filter(({ path }) => path === '/report').map(({ body }) => body as Message)
 
 test('a run proves itself once, with a token for exactly the relay, and masks all that it is given', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const reporter = relay.report()
   expect(reporter.access()).toEqual(relay.access)
   await reporter.prepare()
@@ -86,7 +86,7 @@ test('a run proves itself once, with a token for exactly the relay, and masks al
 })
 
 test('what is reported together goes in one message, and what is too large for one in several, in order', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null }, { ending: true })
   await reporter.prepare()
   await Promise.all([
@@ -119,7 +119,7 @@ test('what is reported together goes in one message, and what is too large for o
 })
 
 test('a message whose answer was lost is sent again under its number, after the relay is asked to wait', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const reporter = relay.report()
   relay.fail({ match: ({ path }) => path === '/report', cut: 'after' })
   relay.fail({ match: ({ path }) => path === '/report', status: 503, headers: { 'retry-after': '7' } })
@@ -131,7 +131,7 @@ test('a message whose answer was lost is sent again under its number, after the 
 })
 
 test('a refused report is an error, and the next goes on', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token' })
   relay.fail({ match: ({ path }) => path === '/report', status: 400, times: 3 })
   const shown = await Promise.allSettled([reporter.log([line('a')]), reporter.update({ statusLabel: 'b' })])
@@ -143,7 +143,7 @@ test('a refused report is an error, and the next goes on', async () => {
 })
 
 test('one report that the relay refuses does not cost the conclusion in the same message', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token' })
   const isBad = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"bad"')
   relay.fail({ match: isBad, status: 400, times: Number.POSITIVE_INFINITY })
@@ -160,7 +160,7 @@ test('one report that the relay refuses does not cost the conclusion in the same
 test.each([400, 413])(
   'a conclusion arrives without the summary that the relay refuses with %i',
   async status => {
-    const relay = await openRelay()
+    const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
     const hasSummary = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"summary"')
     relay.fail({ match: hasSummary, status, times: Number.POSITIVE_INFINITY })
@@ -172,7 +172,7 @@ test.each([400, 413])(
 )
 
 test('without a proof there is no report, and the error names the permission', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const hint = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
   for (const status of [401, 403, 404]) {
     relay.fail({ status })
@@ -200,18 +200,18 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
 ])(
   '%i from where OIDC tokens come is no lack of a permission, and asked again',
   async (status, headers, body) => {
-    const relay = await openRelay()
-    const trouble = {
+    const relay = await createRelay()
+    const failure = {
       match: ({ path }: { path: string }) => path.startsWith('/idtoken'),
       status,
       headers,
       body,
     }
-    relay.fail(trouble)
+    relay.fail(failure)
     await expect(relay.report().start()).resolves.toMatchObject({ duplicate: false })
     expect(relay.waits).toEqual([headers['retry-after'] ? 3_000 : 1_000])
 
-    relay.fail({ ...trouble, times: Number.POSITIVE_INFINITY })
+    relay.fail({ ...failure, times: Number.POSITIVE_INFINITY })
     await expect(relay.report().start()).rejects.toMatchObject({
       kind: 'unreachable',
       status,
@@ -223,7 +223,7 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
 )
 
 test('too fast is waited for; beyond the quota lines are refused, and what else was in the message goes alone', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token' })
   relay.fail({ match: ({ path }) => path === '/report', status: 429, headers: { 'retry-after': '7' } })
   await reporter.log([line('a')])
@@ -250,7 +250,7 @@ test('too fast is waited for; beyond the quota lines are refused, and what else 
 })
 
 test('a start that failed can be tried again', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const reporter = relay.report()
   relay.fail({ match: ({ path }) => path === '/report/start', status: 403 })
   await expect(reporter.start()).rejects.toMatchObject({ kind: 'credentials', status: 403 })
@@ -258,7 +258,7 @@ test('a start that failed can be tried again', async () => {
 })
 
 test('another run has the delivery: its id is given, and no report goes', async () => {
-  const relay = await openRelay({ started: { duplicate: true, github_run_id: 4711 } })
+  const relay = await createRelay({ started: { duplicate: true, github_run_id: 4711 } })
   const reporter = relay.report()
   expect(await reporter.start()).toMatchObject({
     duplicate: true,
@@ -280,7 +280,7 @@ test.each([
 ])(
   'something else than the relay that answers POST %s with %j is named as such, and asked again',
   async (path, body) => {
-    const relay = await openRelay()
+    const relay = await createRelay()
     const token = path === '/report/start' ? null : 'report-token'
     const ask = () => {
       const reporter = relay.report({ token })
@@ -303,7 +303,7 @@ test.each([
 )
 
 test('once the delivery has finished, log lines arrive without the entity that was in their message', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token' })
   relay.fail({
     match: ({ body }) => JSON.stringify(body).includes('"entity"'),
@@ -316,7 +316,7 @@ test('once the delivery has finished, log lines arrive without the entity that w
 })
 
 test('an answer with less in it is read as what is sure', async () => {
-  const relay = await openRelay({ started: { token: 't', secrets: {} } })
+  const relay = await createRelay({ started: { token: 't', secrets: {} } })
   expect(await relay.report().start()).toEqual({
     run: {
       status: 'unknown',
@@ -334,7 +334,7 @@ test('an answer with less in it is read as what is sure', async () => {
 })
 
 test('inputs come with the start, or by the token of an earlier process', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   expect(await relay.report().inputs()).toMatchObject({ payload: null, secrets: { password: 'clear' } })
   expect(await relay.report({ token: 'earlier', complete: true }).inputs()).toEqual({
     payload: { inputs: { a: 1 } },
@@ -348,7 +348,7 @@ test('inputs come with the start, or by the token of an earlier process', async 
 })
 
 test('a token that has expired is followed by another proof, and one that the relay renews is used from then on', async () => {
-  const relay = await openRelay()
+  const relay = await createRelay()
   const reporter = relay.report({ token: 'expired' })
   await reporter.log([line('late')])
   const bearers = () =>

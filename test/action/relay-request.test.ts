@@ -1,13 +1,13 @@
 import nock from 'nock'
 import { afterEach, expect, test } from 'vitest'
-import { QuotaError, readRelayAnswer, requestJson } from '../../action/reporter/relay-request.ts'
+import { QuotaError, readRelayResponse, requestJson } from '../../action/reporter/relay-request.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
 
 const RELAY = 'https://relay.acme.example'
 const PROBLEM = { 'content-type': 'application/problem+json' }
 const request = { method: 'POST', url: `${RELAY}/report`, token: 't', body: {} }
 const ask = () => requestJson('The relay', request, { fetch: createFetch(), clock: () => 0 })
-const report = async () => readRelayAnswer('POST /report', await ask())
+const report = async () => readRelayResponse('POST /report', await ask())
 
 afterEach(() => nock.cleanAll())
 

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { openStage, payloadFor, RUN_PATH, type Stage } from './play.ts'
+import { payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
 
 // Whether and how a job is reported, by the functions of main and post.
 
 /** Main and post of one job; what they printed, and what they asked of Port. */
-async function runJob(stage: Stage, inputs: Record<string, string> = {}, payload?: unknown) {
+async function runJob(system: System, inputs: Record<string, string> = {}, payload?: unknown) {
   const job = openRunner(
-    { ...stage, ...(payload !== undefined && { payload }) },
+    { ...system, ...(payload !== undefined && { payload }) },
     {
       'github-token': '',
       ...inputs,
@@ -15,7 +15,7 @@ async function runJob(stage: Stage, inputs: Record<string, string> = {}, payload
   )
   const main = await job.run('main')
   const post = await job.run('post', job.state())
-  const asked = stage.port.requests.map(({ method, path }) => `${method} ${path}`)
+  const asked = system.port.requests.map(({ method, path }) => `${method} ${path}`)
   const reported = asked.filter(call => !call.endsWith('/access_token'))
   // The steps are in the way of no test here: without a token they are not read.
   return { job, main, post: post.filter(line => !line.startsWith('::notice::The steps of this')), reported }
@@ -26,30 +26,30 @@ const sorted = (calls: string[]) => calls.toSorted()
 const READ = `GET ${RUN_PATH}?version=v2`
 
 test('report: job sends start, log and final status', async () => {
-  const stage = await openStage()
-  const { main, post, reported } = await runJob(stage)
+  const system = await startSystem()
+  const { main, post, reported } = await runJob(system)
   expect([main, post]).toEqual([[], []])
   expect(reported[0]).toBe(READ)
   expect(sorted(reported.slice(1, 3))).toEqual(START)
   expect(reported.slice(3)).toEqual([`POST ${RUN_PATH}/logs`, `PATCH ${RUN_PATH}`])
-  expect(stage.run).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', link: [stage.runUrl()] })
+  expect(system.run).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', link: [system.runUrl()] })
 })
 
 test.each(['workflow', 'updates'])(
   'report: %s sends start and log, and never ends the Port run',
   async report => {
-    const stage = await openStage()
-    const { reported } = await runJob(stage, { report, 'status-label': 'Deploying' })
+    const system = await startSystem()
+    const { reported } = await runJob(system, { report, 'status-label': 'Deploying' })
     expect(sorted(reported.slice(1, 3))).toEqual(START)
     expect(reported.slice(3)).toEqual([`POST ${RUN_PATH}/logs`])
-    expect(stage.run).toMatchObject({ status: 'IN_PROGRESS', statusLabel: 'Deploying' })
+    expect(system.run).toMatchObject({ status: 'IN_PROGRESS', statusLabel: 'Deploying' })
   },
 )
 
 test("report: updates gives Port a summary of the author's own", async () => {
-  const stage = await openStage()
-  await runJob(stage, { report: 'updates', summary: '**Half way**' })
-  expect(stage.run).toMatchObject({ status: 'IN_PROGRESS', summary: '**Half way**' })
+  const system = await startSystem()
+  await runJob(system, { report: 'updates', summary: '**Half way**' })
+  expect(system.run).toMatchObject({ status: 'IN_PROGRESS', summary: '**Half way**' })
 })
 
 const NONE = {
@@ -68,16 +68,16 @@ test.each<[string, Record<string, string>, unknown, string]>([
     `::warning::This job is not reported to Port: set RELAY_PUBLIC_URL of the relay, and give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret, or report: off.${seeAlso('credentials')}`,
   ],
 ])('with %s the outputs are set, and nothing is reported', async (_, inputs, payload, line) => {
-  const stage = await openStage()
-  const { job, main, post } = await runJob(stage, inputs, payload)
+  const system = await startSystem()
+  const { job, main, post } = await runJob(system, inputs, payload)
   expect([main, post]).toEqual([[line], []])
   expect(job.outputs().inputs).toMatch(/^{/)
-  expect(stage.port.requests).toEqual([])
+  expect(system.port.requests).toEqual([])
 })
 
 test('credentials that Port refuses are one warning that names the inputs, without the secret', async () => {
-  const stage = await openStage()
-  const { main, post } = await runJob(stage, { 'port-client-secret': 'that-of-another' })
+  const system = await startSystem()
+  const { main, post } = await runJob(system, { 'port-client-secret': 'that-of-another' })
   expect(main).toEqual([
     expect.stringMatching(
       /^::warning::Reporting to Port failed: .* 401 .* it does not accept port-client-id and port-client-secret; check both, and that port-api-url is the region of their organisation\. See .*#credentials$/,
@@ -89,14 +89,14 @@ test('credentials that Port refuses are one warning that names the inputs, witho
 
 test('with fail-on-report-error the job fails when the report does', async () => {
   const inputs = { 'port-client-secret': 'that-of-another', 'fail-on-report-error': 'true' }
-  const { main } = await runJob(await openStage(), inputs)
+  const { main } = await runJob(await startSystem(), inputs)
   expect(main).toEqual([expect.stringMatching(/^::error::Reporting to Port failed/)])
   expect(process.exitCode).toBe(1)
 })
 
 test('a run that Port does not know is one warning that names region and organisation', async () => {
-  const stage = await openStage()
-  const { main, post, reported } = await runJob(stage, {}, payloadFor('r_of_another_org'))
+  const system = await startSystem()
+  const { main, post, reported } = await runJob(system, {}, payloadFor('r_of_another_org'))
   expect(main).toEqual([
     expect.stringMatching(
       /^::warning::Reporting to Port failed: .*it knows no run r_of_another_org; check that .* belong to the organisation of that run, and that port-api-url is its region\. See .*#port$/,
@@ -112,10 +112,10 @@ test.each([
 ])(
   'a synchronous Port action is not reported, and a notice names the setting (%s)',
   async (_, shown, refused) => {
-    const stage = await openStage()
-    const run = shown ? stage.port.createRun({ id: 'r_synchronous', synchronized: true }) : stage.run
+    const system = await startSystem()
+    const run = shown ? system.port.createRun({ id: 'r_synchronous', synchronized: true }) : system.run
     if (!shown) run.synchronized = true
-    const { main, post, reported } = await runJob(stage, {}, payloadFor(run.id))
+    const { main, post, reported } = await runJob(system, {}, payloadFor(run.id))
     expect([...main, ...post]).toEqual([
       expect.stringMatching(/^::notice::.* is synchronous.*"Synchronous" setting off/),
     ])
@@ -127,11 +127,11 @@ test.each([
   ['fail', '::error::', 'It stops here, so that nothing is done twice (on-duplicate: fail).'],
   ['continue', '::warning::', 'It continues and is not reported to Port (on-duplicate: continue).'],
 ])('a second workflow run for the same Port run, with on-duplicate: %s', async (choice, level, sentence) => {
-  const stage = await openStage()
-  stage.run.externalRunId = '16000000007'
-  const { main, post, reported } = await runJob(stage, { 'on-duplicate': choice })
+  const system = await startSystem()
+  system.run.externalRunId = '16000000007'
+  const { main, post, reported } = await runJob(system, { 'on-duplicate': choice })
   expect(main).toEqual([
-    `${level}Port's run ${stage.run.id} already runs in another workflow run, 16000000007; this one is 16000000042. ` +
+    `${level}Port's run ${system.run.id} already runs in another workflow run, 16000000007; this one is 16000000042. ` +
       `${sentence}${seeAlso('duplicates')}`,
   ])
   expect(post).toEqual([])
@@ -140,37 +140,37 @@ test.each([
 })
 
 test("an external run id that is no run of GitHub's is a person's own, and no duplicate", async () => {
-  const stage = await openStage()
-  stage.run.externalRunId = 'build-7'
-  await runJob(stage)
-  expect(stage.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
+  const system = await startSystem()
+  system.run.externalRunId = 'build-7'
+  await runJob(system)
+  expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
 })
 
 test('429 is answered by waiting as long as Port says; longer than a job may wait, it is a warning', async () => {
-  const stage = await openStage()
-  stage.port.failures.rateLimit({ retryAfter: 7, times: 1 })
-  const { main, post } = await runJob(stage)
+  const system = await startSystem()
+  system.port.failures.rateLimit({ retryAfter: 7, times: 1 })
+  const { main, post } = await runJob(system)
   expect([main, post]).toEqual([[], []])
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 
   const reset = Math.ceil(Date.now() / 1000) + 300
-  stage.port.failures.rateLimit({ reset, times: Number.POSITIVE_INFINITY })
+  system.port.failures.rateLimit({ reset, times: Number.POSITIVE_INFINITY })
   const limited = expect.stringContaining(
     `rate limit is reached, until ${new Date(reset * 1000).toISOString()}`,
   )
-  const late = await runJob(stage, {}, payloadFor(stage.port.createRun({ id: 'r_late' }).id))
+  const late = await runJob(system, {}, payloadFor(system.port.createRun({ id: 'r_late' }).id))
   expect(late.main).toEqual([limited])
   expect(late.post).toEqual([limited])
   expect(process.exitCode).toBe(0)
 })
 
 test('GitHub being down costs the steps alone', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage)
+  const system = await startSystem()
+  const job = openRunner(system)
   await job.run('main')
-  stage.github.fail({ cut: 'before' })
+  system.github.fail({ cut: 'before' })
   expect(await job.run('post', job.state())).toEqual([
     expect.stringMatching(/^::notice::The steps of this job are not reported to Port: .* did not answer/),
   ])
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 })

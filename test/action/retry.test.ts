@@ -34,8 +34,10 @@ test('where each answer names a time, as a relay does that is asked too fast, th
 test('waits as long as Port says, within the budget of all calls together', async () => {
   const { waits, ...time } = openClock()
   const retry = createRetry({ budgetMs: 60_000, ...time })
-  const answers = [20_000, 50_000, 90_000].map(retryAt => new PortError('later', 'Wait.', { retryAt }))
-  await expect(retry(async () => Promise.reject(answers.shift()!))).rejects.toMatchObject({ retryAt: 90_000 })
+  const responses = [20_000, 50_000, 90_000].map(retryAt => new PortError('later', 'Wait.', { retryAt }))
+  await expect(retry(async () => Promise.reject(responses.shift()!))).rejects.toMatchObject({
+    retryAt: 90_000,
+  })
   expect(waits).toEqual([20_000, 30_000])
 })
 
@@ -52,8 +54,11 @@ test('one that has given up waits again only where Port answers and says how lon
   const retry = createRetry({ budgetMs: 60_000, ...time })
   const later = new PortError('later', 'Wait.', { retryAt: 90_000 })
   await expect(retry(() => Promise.reject(later))).rejects.toThrow('Wait.')
-  const answers = [new PortError('later', 'Soon.', { retryAt: 5_000 }), new PortError('unreachable', 'Away.')]
-  await expect(retry(() => Promise.reject(answers.shift()!))).rejects.toThrow('Away.')
+  const responses = [
+    new PortError('later', 'Soon.', { retryAt: 5_000 }),
+    new PortError('unreachable', 'Away.'),
+  ]
+  await expect(retry(() => Promise.reject(responses.shift()!))).rejects.toThrow('Away.')
   expect(waits).toEqual([5_000])
 })
 

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../port/types.ts'
 import type { PlayedRun } from '../../tools/simulator/runner/types.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { openStage, ownSteps, payloadFor, RUN_PATH, type Stage } from './play.ts'
+import { ownSteps, payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 const vectors = JSON.parse(
@@ -14,7 +14,7 @@ const { clientSecret } = vectors['aes256-gcm']
 const { privateKeyPem, publicKeyPem } = vectors['client-side']
 const vectorsOf = (scheme: string): { plaintext: string; encrypted: string }[] => vectors[scheme].cases
 
-const open = () => openStage({ port: { clientSecret } })
+const open = () => startSystem({ port: { clientSecret } })
 const payloadOf = (inputs: JsonObject, encrypted = Object.keys(inputs)) =>
   payloadFor('r_Q0YotCZMKxDLdlaU', { version: '1.4.2', ...inputs }, { encrypted })
 
@@ -26,8 +26,8 @@ const encoded = (text: string) =>
   })
 
 /** Where a clear text must not stand: all that people and Port get to see. */
-function shown(played: PlayedRun, { port, github }: Stage): string {
-  const steps = played.jobs.flatMap(job => job.steps)
+function shown(simulated: PlayedRun, { port, github }: System): string {
+  const steps = simulated.jobs.flatMap(job => job.steps)
   return JSON.stringify([
     steps.map(({ log, summary, annotations }) => ({ log, summary, annotations })),
     port.requests.map(({ path, body }) => ({
@@ -36,7 +36,7 @@ function shown(played: PlayedRun, { port, github }: Stage): string {
       body: path === '/v1/auth/access_token' ? null : body,
     })),
     github.requests.map(({ path, body }) => ({ path, body })),
-    played.jobs.map(job => job.outputs),
+    simulated.jobs.map(job => job.outputs),
   ])
 }
 
@@ -44,16 +44,16 @@ test.each([
   ['aes256-gcm', {}],
   ['client-side', { 'private-key': '${{ secrets.KEY }}' }],
 ])('secret inputs of scheme %s come as outputs in clear text, as the vectors say', async (scheme, inputs) => {
-  const stage = await open()
+  const system = await open()
   const cases = vectorsOf(scheme)
   const sealed = Object.fromEntries(cases.map(({ encrypted }, index) => [`secret_${index}`, encrypted]))
-  const played = await stage.play({
+  const simulated = await system.simulate({
     clientPayload: payloadOf(sealed),
     with: inputs,
     secrets: { PORT_CLIENT_SECRET: clientSecret, KEY: privateKeyPem },
   })
-  await expect(transcript(played, stage)).toMatchFileSnapshot(`transcripts/secret-inputs-${scheme}.yml`)
-  const { main } = ownSteps(played.jobs[0]!)
+  await expect(transcript(simulated, system)).toMatchFileSnapshot(`transcripts/secret-inputs-${scheme}.yml`)
+  const { main } = ownSteps(simulated.jobs[0]!)
   const clear = Object.fromEntries(cases.map(({ plaintext }, index) => [`secret_${index}`, plaintext]))
   expect(main.outputs).toMatchObject(clear)
   expect(JSON.parse(main.outputs.inputs!)).toEqual({ version: '1.4.2', ...clear })
@@ -61,7 +61,7 @@ test.each([
 })
 
 test('of several lines each is masked, and each value inside an object, before any output is set', async () => {
-  const { play } = await open()
+  const { simulate: play } = await open()
   const key = '-----BEGIN KEY-----\nabcdefgh\n  indented line\n}\n-----END KEY-----\n'
   const login = JSON.stringify({
     user: 'svc-deploy',
@@ -93,7 +93,7 @@ test('of several lines each is masked, and each value inside an object, before a
 })
 
 test('no clear text is found in what Port, GitHub or a reader of the log gets, whatever steps do with it', async () => {
-  const stage = await open()
+  const system = await open()
   const clear = {
     token: 'ghs_clear-text-of-token',
     key: '-----BEGIN KEY-----\nfirst-line-of-key\nsecond-line-of-key\n-----END KEY-----',
@@ -117,14 +117,14 @@ test('no clear text is found in what Port, GitHub or a reader of the log gets, w
     (printf 'user:%s' "$VALUE" | base64 -w 0; echo) | tee -a "$PORT_LOG"
     echo "::warning::$VALUE"`,
   )
-  const played = await stage.play({
+  const simulated = await system.simulate({
     clientPayload,
     with: { 'private-key': '${{ secrets.KEY }}' },
     secrets: { PORT_CLIENT_SECRET: clientSecret, KEY: privateKeyPem },
     steps: [...steps, '- run: sleep 2'].join('\n'),
   })
-  expect(played.conclusion).toBe('success')
-  const all = shown(played, stage)
+  expect(simulated.conclusion).toBe('success')
+  const all = shown(simulated, system)
   const secrets = [
     ...Object.values(clear)
       .slice(0, 2)
@@ -138,18 +138,18 @@ test('no clear text is found in what Port, GitHub or a reader of the log gets, w
   for (const line of privateKeyPem.trim().split('\n')) secrets.push(line)
   for (const secret of secrets) expect(all.includes(secret), secret).toBe(false)
   expect(all).toContain('***')
-  const logs = stage.run.logs.flatMap(log => log.message.split('\n'))
+  const logs = system.run.logs.flatMap(log => log.message.split('\n'))
   expect(logs.filter(line => line === '***')).toHaveLength(7)
-  expect(stage.run.summary).toContain('| token   | (secret) |')
+  expect(system.run.summary).toContain('| token   | (secret) |')
 })
 
 test('a wrong key fails the job before any step of its author runs, names input and setting, and Port shows it', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const [sealed] = vectorsOf('aes256-gcm')
-  const played = await stage.play({ clientPayload: payloadOf({ token: sealed!.encrypted }) })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/secret-inputs-wrong-key.yml')
-  expect(shown(played, stage)).not.toContain(sealed!.plaintext)
-  expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+  const simulated = await system.simulate({ clientPayload: payloadOf({ token: sealed!.encrypted }) })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/secret-inputs-wrong-key.yml')
+  expect(shown(simulated, system)).not.toContain(sealed!.plaintext)
+  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
 })
 
 test.each([
@@ -164,9 +164,9 @@ test.each([
 ])(
   'an input of %s that no key decrypts names both settings, and which of them is not set',
   async (scheme, inputs, secret, key) => {
-    const stage = await openStage()
+    const system = await startSystem()
     const [sealed] = vectorsOf(scheme)
-    const job = openRunner({ ...stage, payload: payloadOf({ token: sealed!.encrypted }) }, inputs)
+    const job = openRunner({ ...system, payload: payloadOf({ token: sealed!.encrypted }) }, inputs)
     const [error] = await job.run('main')
     expect(error).toContain('::error::The secret input "token" could not be decrypted. Where')
     expect(error).toContain(`organisation that the Port action belongs to; it ${secret}. `)
@@ -179,21 +179,21 @@ test.each([
   ['0123456789abcdef'.repeat(4), 'that looks like Base64'],
   ['a plain text', 'that does not'],
 ])("a value that Port's agent has decrypted, %j, is used as it is, and masked", async clear => {
-  const stage = await openStage()
+  const system = await startSystem()
   // Beside it one that is not filled in, and is called as what every object inherits.
   const payload = payloadOf({ token: clear }, ['token', 'constructor'])
   const none = { 'port-client-id': '', 'port-client-secret': '', report: 'off' }
-  const reader = openRunner({ ...stage, payload }, none)
+  const reader = openRunner({ ...system, payload }, none)
   await reader.run('main')
   expect(reader.outputs()).toMatchObject({ token: clear, version: '1.4.2' })
   expect(reader.masks()).toContain(clear)
 })
 
 test('without any key a secret input stays encrypted, and a warning names the settings', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const [sealed] = vectorsOf('aes256-gcm')
   const job = openRunner(
-    { ...stage, payload: payloadOf({ token: sealed!.encrypted }) },
+    { ...system, payload: payloadOf({ token: sealed!.encrypted }) },
     { 'port-client-id': '', 'port-client-secret': '', report: 'off' },
   )
   expect(await job.run('main')).toEqual([
@@ -205,19 +205,19 @@ test('without any key a secret input stays encrypted, and a warning names the se
 })
 
 test('a secret input that did not fit into the payload is fetched, opened, and still kept from Port', async () => {
-  const stage = await open()
+  const system = await open()
   const clear = `clear-${'text'.repeat(100)}`
   const inputs = { token: encryptWith(clientSecret, clear) }
-  stage.run.properties = inputs
-  const clientPayload = payloadFor(stage.run.id, inputs, { encrypted: ['token'], maxBytes: 800 })
+  system.run.properties = inputs
+  const clientPayload = payloadFor(system.run.id, inputs, { encrypted: ['token'], maxBytes: 800 })
   expect(clientPayload.port).toMatchObject({ truncated: ['inputs.token'] })
-  const played = await stage.play({
+  const simulated = await system.simulate({
     clientPayload,
     steps: '- { run: echo "$TOKEN" >> "$PORT_LOG", env: { TOKEN: "${{ steps.port.outputs.token }}" } }',
   })
-  expect(ownSteps(played.jobs[0]!).main.outputs.token).toBe(clear)
-  expect(shown(played, stage)).not.toContain(clear)
+  expect(ownSteps(simulated.jobs[0]!).main.outputs.token).toBe(clear)
+  expect(shown(simulated, system)).not.toContain(clear)
   expect(
-    stage.port.requests.filter(({ method, path }) => method === 'GET' && path.startsWith(RUN_PATH)),
+    system.port.requests.filter(({ method, path }) => method === 'GET' && path.startsWith(RUN_PATH)),
   ).toHaveLength(2)
 })

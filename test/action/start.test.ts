@@ -4,30 +4,30 @@ import nock from 'nock'
 import { expect, onTestFinished, test } from 'vitest'
 import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { bodyFor, openStage, payloadFor } from './play.ts'
+import { bodyFor, payloadFor, startSystem } from './play.ts'
 
 // What main reports, in Port and in GitHub's log.
 
 test('a secret in status-label becomes *** on its way to Port, one of the settings and one of the inputs', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const payload = payloadFor(
-    stage.run.id,
-    { token: encryptWith(stage.port.clientSecret, 'hunter2-hunter2') },
+    system.run.id,
+    { token: encryptWith(system.port.clientSecret, 'hunter2-hunter2') },
     { encrypted: ['token'] },
   )
-  const label = `${stage.port.clientSecret} and hunter2-hunter2`
-  await openRunner({ ...stage, payload }, { 'status-label': label }).run('main')
-  expect(stage.run.statusLabel).toBe('*** and ***')
+  const label = `${system.port.clientSecret} and hunter2-hunter2`
+  await openRunner({ ...system, payload }, { 'status-label': label }).run('main')
+  expect(system.run.statusLabel).toBe('*** and ***')
 })
 
 /** A job with secret inputs that its key does not decrypt. */
 async function openEncrypted(names: string[], inputs: Record<string, string> = {}) {
-  const stage = await openStage()
+  const system = await startSystem()
   const encrypted = Object.fromEntries(
     names.map(name => [name, encryptWith('x'.repeat(32), 'hunter2-hunter2')]),
   )
-  const payload = payloadFor(stage.run.id, encrypted, { encrypted: names })
-  return { stage, job: openRunner({ ...stage, payload }, { 'github-token': '', ...inputs }) }
+  const payload = payloadFor(system.run.id, encrypted, { encrypted: names })
+  return { stage: system, job: openRunner({ ...system, payload }, { 'github-token': '', ...inputs }) }
 }
 
 const WHY = expect.stringMatching(/^The secret input "token" could not be decrypted/)
@@ -36,21 +36,21 @@ const linesOf = ({ run }: { run: { logs: { message: string }[] } }) =>
   run.logs.flatMap(({ message }) => message.split('\n'))
 
 test('why main failed is in the log from the start, and in the summary', async () => {
-  const { stage, job } = await openEncrypted(['token'])
+  const { stage: system, job } = await openEncrypted(['token'])
   await job.run('main')
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
-  expect(linesOf(stage)).toEqual([expect.stringMatching(/^Workflow run started: /), WHY, FAILED])
-  expect(stage.run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
+  expect(linesOf(system)).toEqual([expect.stringMatching(/^Workflow run started: /), WHY, FAILED])
+  expect(system.run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
 })
 
 test('why main failed is in the log at the end, where Port did not take it at the start', async () => {
-  const { stage, job } = await openEncrypted(['token'])
-  stage.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
+  const { stage: system, job } = await openEncrypted(['token'])
+  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
   expect(error).toMatch(/^::error::The secret input "token" could not be decrypted/)
   expect(warning).toMatch(/answered 400 .*\. The post step of this job retries\. See /)
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
-  expect(linesOf(stage)).toEqual([WHY, FAILED])
+  expect(linesOf(system)).toEqual([WHY, FAILED])
 })
 
 test.each([
@@ -65,10 +65,10 @@ test.each([
 })
 
 test('a run that ends while main reports its start leaves nothing to post', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const body = { ok: false, error: 'run_exhausted', message: 'Action run already finished execution' }
-  stage.port.fail({ match: ({ method }) => method === 'PATCH', status: 422, body })
-  const job = openRunner(stage)
+  system.port.fail({ match: ({ method }) => method === 'PATCH', status: 422, body })
+  const job = openRunner(system)
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::notice::No further updates are sent to Port: /),
   ])
@@ -76,47 +76,47 @@ test('a run that ends while main reports its start leaves nothing to post', asyn
 })
 
 test('where Port refuses the credentials, the end asks once more, warns of nothing new, and writes the summary of the job on GitHub', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '', 'port-client-secret': 'that-of-another' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '', 'port-client-secret': 'that-of-another' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
       /^::warning::Reporting to Port failed: .* 401 .*region of their organisation\. See /,
     ),
   ])
-  stage.port.clearRequests()
+  system.port.clearRequests()
   const file = join(job.folder, 'summary.md')
   expect(await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: file })).toEqual([
     expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
   ])
   expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
-  expect(stage.port.requests.map(({ path }) => path)).toEqual(['/v1/auth/access_token'])
+  expect(system.port.requests.map(({ path }) => path)).toEqual(['/v1/auth/access_token'])
 })
 
 test('of a run that Port does not know, the end asks no more', async () => {
-  const stage = await openStage()
-  const job = openRunner({ ...stage, run: { id: 'r_nobody' } }, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner({ ...system, run: { id: 'r_nobody' } }, { 'github-token': '' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::Reporting to Port failed: .* it knows no run r_nobody/),
   ])
-  stage.port.clearRequests()
+  system.port.clearRequests()
   expect(await job.run('post', job.state())).toEqual([
     expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
   ])
-  expect(stage.port.requests).toEqual([])
+  expect(system.port.requests).toEqual([])
 })
 
 test('credentials that a gateway refuses at the start cost that alone: the end reports the whole job', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
-  stage.port.fail({ status: 403, body: { ok: false, error: 'forbidden', message: 'no' } })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
+  system.port.fail({ status: 403, body: { ok: false, error: 'forbidden', message: 'no' } })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
       /^::warning::Reporting to Port failed: .* 403 .*region of their organisation\. See /,
     ),
   ])
   await job.run('post', job.state())
-  expect(linesOf(stage)).toEqual([expect.stringMatching(/^✓ Job deploy: success/)])
-  expect(stage.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
+  expect(linesOf(system)).toEqual([expect.stringMatching(/^✓ Job deploy: success/)])
+  expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
 })
 
 test.each([
@@ -129,13 +129,13 @@ test.each([
 ])(
   'credentials that are refused %d times at the end cost the log, and the final status is tried all the same',
   async (times, status, more) => {
-    const stage = await openStage()
-    const job = openRunner(stage, { 'github-token': '' })
+    const system = await startSystem()
+    const job = openRunner(system, { 'github-token': '' })
     await job.run('main')
     const { portToken, ...state } = JSON.parse(job.state().STATE_report!)
-    stage.port.clearRequests()
+    system.port.clearRequests()
     const isToken = ({ path }: { path: string }) => path === '/v1/auth/access_token'
-    stage.port.fail({
+    system.port.fail({
       match: isToken,
       status: 403,
       body: { ok: false, error: 'forbidden', message: 'no' },
@@ -145,14 +145,14 @@ test.each([
       expect.stringMatching(/^::warning::Port did not accept all of the log: .* 403 .*#credentials$/),
       ...more,
     ])
-    expect(stage.run.status).toBe(status)
-    expect(stage.port.requests.filter(isToken)).toHaveLength(3)
+    expect(system.run.status).toBe(status)
+    expect(system.port.requests.filter(isToken)).toHaveLength(3)
   },
 )
 
 test('what the runner does not give, or not as it should, is an error that names it', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage)
+  const system = await startSystem()
+  const job = openRunner(system)
   const at = (name: string) => join(job.folder, name)
   writeFileSync(at('bad.json'), '{"client_payload" of Ada')
   const cases: [Record<string, string>, string][] = [
@@ -176,7 +176,7 @@ test('what the runner does not give, or not as it should, is an error that names
   for (const [env, sentence] of cases) {
     expect(await job.run('main', env)).toEqual([`::error::${sentence}${seeAlso('runner')}`])
   }
-  expect(stage.port.requests).toEqual([])
+  expect(system.port.requests).toEqual([])
 })
 
 test.each([
@@ -186,15 +186,15 @@ test.each([
   '{"build":{"result":"timed_out"}}',
   '{"lint":{"result":"success"},"odd":1}',
 ])('needs %s is refused, since a failed job in it would not count', async needs => {
-  const job = openRunner(await openStage(), { needs })
+  const job = openRunner(await startSystem(), { needs })
   expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
 })
 
 test('who started it is the e-mail, else the name, else nobody', async () => {
-  const stage = await openStage()
-  const payload = payloadFor(stage.run.id) as { port: { trigger: { by: { email: null } } | null } }
+  const system = await startSystem()
+  const payload = payloadFor(system.run.id) as { port: { trigger: { by: { email: null } } | null } }
   const triggeredBy = async () => {
-    const job = openRunner({ ...stage, payload }, { report: 'off' })
+    const job = openRunner({ ...system, payload }, { report: 'off' })
     await job.run('main')
     return job.outputs()['triggered-by']
   }
@@ -206,12 +206,12 @@ test('who started it is the e-mail, else the name, else nobody', async () => {
 })
 
 test('without an OIDC token and credentials the warning names both ways, OIDC first', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const none = { 'port-client-id': '', 'port-client-secret': '' }
   const warning = async (relay: string | null) => {
-    const payload = payloadFor(stage.run.id) as { port: { relay: string | null } }
+    const payload = payloadFor(system.run.id) as { port: { relay: string | null } }
     payload.port.relay = relay
-    return (await openRunner({ ...stage, payload }, none).run('main'))[0]
+    return (await openRunner({ ...system, payload }, none).run('main'))[0]
   }
   const ways =
     'give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret'
@@ -221,22 +221,22 @@ test('without an OIDC token and credentials the warning names both ways, OIDC fi
 })
 
 test('what cannot be fetched, decrypted or named is reported at once, and in Port as well', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const inputs = {
     password: encryptWith('of another organisation, of 32 bytes', 'clear'),
     large: 'x'.repeat(2_000),
     'a=b': 1,
   }
-  const payload = payloadFor(stage.run.id, inputs, { encrypted: ['password'], maxBytes: 1_500 })
-  stage.run.payload.body = bodyFor(stage.run.id, { password: inputs.password })
-  const job = openRunner({ ...stage, payload })
+  const payload = payloadFor(system.run.id, inputs, { encrypted: ['password'], maxBytes: 1_500 })
+  system.run.payload.body = bodyFor(system.run.id, { password: inputs.password })
+  const job = openRunner({ ...system, payload })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::"a=b": not available as an output of its own.*#outputs$/),
     expect.stringMatching(
       /^::error::The payload was too large.*"inputs.large" did not come.* does not hold that either: .*%0AThe secret input "password" could not/,
     ),
   ])
-  expect(linesOf(stage)).toEqual([
+  expect(linesOf(system)).toEqual([
     expect.stringMatching(/^Workflow run started/),
     expect.stringMatching(/^"a=b": not available as an output of its own/),
     expect.stringMatching(/^The payload was too large/),
@@ -245,9 +245,9 @@ test('what cannot be fetched, decrypted or named is reported at once, and in Por
 })
 
 test('an input whose name and whose input-NAME are both taken is named as in the output inputs alone', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const inputs = { action: 'mine', 'input-action': 'of another', Delivery: 1, delivery: 2, blueprint: 'b' }
-  const job = openRunner({ ...stage, payload: payloadFor(stage.run.id, inputs) })
+  const job = openRunner({ ...system, payload: payloadFor(system.run.id, inputs) })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
       /^::warning::"Delivery", "blueprint": .* so the Port input is the output input-Delivery, input-blueprint\. /,
@@ -266,8 +266,8 @@ test('an input whose name and whose input-NAME are both taken is named as in the
 test.each(['deploy it', '{"version": 1', 'r_1'])(
   'the text %j, typed into the input port by hand, is named as such',
   async port => {
-    const stage = await openStage()
-    const job = openRunner(stage)
+    const system = await startSystem()
+    const job = openRunner(system)
     const event = join(job.folder, 'dispatch.json')
     writeFileSync(event, JSON.stringify({ inputs: { port } }))
     const env = { GITHUB_EVENT_NAME: 'workflow_dispatch', GITHUB_EVENT_PATH: event }
@@ -281,15 +281,15 @@ test.each(['deploy it', '{"version": 1', 'r_1'])(
 test.each(['constructor', 'toString', 'hasOwnProperty', '__proto__'])(
   'a large input named %s comes whole, as any other',
   async name => {
-    const stage = await openStage()
+    const system = await startSystem()
     const inputs = Object.fromEntries([
       ['first', 1],
       [name, 'L'.repeat(2_000)],
     ])
-    const payload = payloadFor(stage.run.id, inputs, { maxBytes: 900 })
+    const payload = payloadFor(system.run.id, inputs, { maxBytes: 900 })
     expect(payload).toMatchObject({ port: { truncated: [`inputs.${name}`] } })
-    stage.run.payload.body = bodyFor(stage.run.id, inputs)
-    const job = openRunner({ ...stage, payload })
+    system.run.payload.body = bodyFor(system.run.id, inputs)
+    const job = openRunner({ ...system, payload })
     expect(await job.run('main')).toEqual([])
     expect(job.outputs().inputs).toBe(JSON.stringify(inputs))
   },
@@ -323,34 +323,34 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
 ])(
   '%s in place of the payload fails the job, and the error names what is expected',
   async (_, payload, inputs, error) => {
-    const stage = await openStage()
-    const job = openRunner({ ...stage, payload }, inputs)
+    const system = await startSystem()
+    const job = openRunner({ ...system, payload }, inputs)
     expect(await job.run('main')).toEqual([expect.stringMatching(error)])
-    expect(stage.port.requests).toEqual([])
+    expect(system.port.requests).toEqual([])
   },
 )
 
 test('a job that is cancelled while main waits for Port leaves its run to post', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'github-token': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
   const states: string[] = []
-  stage.port.fail({
+  system.port.fail({
     match: ({ method }) => {
       if (method === 'GET') states.push(job.state().STATE_report!)
       return false
     },
   })
   await job.run('main')
-  expect(JSON.parse(states[0]!)).toMatchObject({ runId: stage.run.id, checked: false, linked: false })
+  expect(JSON.parse(states[0]!)).toMatchObject({ runId: system.run.id, checked: false, linked: false })
   await job.run('post', { STATE_report: states[0]!, 'INPUT_JOB-STATUS': 'cancelled' })
-  expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled', link: [stage.runUrl()] })
+  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled', link: [system.runUrl()] })
 })
 
 test("what Port's agent has decrypted on the way is used as it is, and masked", async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const inputs = { token: 'clear-text', login: { user: 'ada', pass: 'clear-pass' }, pin: 4711, none: null }
-  const payload = payloadFor(stage.run.id, inputs, { encrypted: Object.keys(inputs) })
-  const job = openRunner({ ...stage, payload }, { 'github-token': '' })
+  const payload = payloadFor(system.run.id, inputs, { encrypted: Object.keys(inputs) })
+  const job = openRunner({ ...system, payload }, { 'github-token': '' })
   expect(await job.run('main')).toEqual([])
   expect(job.outputs()).toMatchObject({
     token: 'clear-text',
@@ -360,21 +360,21 @@ test("what Port's agent has decrypted on the way is used as it is, and masked", 
   expect(job.masks()).toEqual(expect.arrayContaining(['clear-text', 'clear-pass', '4711']))
   writeFileSync(JSON.parse(job.state().STATE_report!).files.log, 'clear-text clear-pass 4711\n')
   await job.run('post', job.state())
-  expect(linesOf(stage)).toContain('*** *** ***')
+  expect(linesOf(system)).toContain('*** *** ***')
 })
 
 test('the payload of a workflow_dispatch is its input "port"', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage)
-  const event = { inputs: { port: JSON.stringify(payloadFor(stage.run.id)), version: '2' } }
+  const system = await startSystem()
+  const job = openRunner(system)
+  const event = { inputs: { port: JSON.stringify(payloadFor(system.run.id)), version: '2' } }
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify(event))
   expect(await job.run('main', { GITHUB_EVENT_NAME: 'workflow_dispatch' })).toEqual([])
-  expect(job.outputs()).toMatchObject({ 'run-id': stage.run.id, version: '1.4.2' })
+  expect(job.outputs()).toMatchObject({ 'run-id': system.run.id, version: '1.4.2' })
 })
 
 test('a workflow that a user starts on GitHub runs as it would without Port, with one notice', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { 'port-client-id': '', 'port-client-secret': '' })
+  const system = await startSystem()
+  const job = openRunner(system, { 'port-client-id': '', 'port-client-secret': '' })
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify({ inputs: { port: '', version: '2' } }))
   expect(await job.run('main', { GITHUB_EVENT_NAME: 'workflow_dispatch' })).toEqual([
     '::notice::The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
@@ -384,12 +384,12 @@ test('a workflow that a user starts on GitHub runs as it would without Port, wit
   for (const [, path] of readFileSync(join(job.folder, 'env'), 'utf8').matchAll(/^PORT_.*\n(.*)$/gm))
     writeFileSync(path!, 'a line', { flag: 'r+' })
   expect(await job.run('post', job.state())).toEqual([])
-  expect(stage.port.requests).toEqual([])
+  expect(system.port.requests).toEqual([])
   expect(process.exitCode).not.toBe(1)
 })
 
 test("inputs of port-github-action, and earlier names of the action's own, are errors that name ours", async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const foreign = {
     ...{
       clientId: 'a',
@@ -401,7 +401,7 @@ test("inputs of port-github-action, and earlier names of the action's own, are e
     },
     ...{ logMessage: 'm', properties: '{}', entities: '[]', 'secret-key': 'k', progress: 'false' },
   }
-  const [error] = await openRunner(stage, foreign).run('main')
+  const [error] = await openRunner(system, foreign).run('main')
   const oidc = 'or leave it out and give the job "permissions: id-token: write"'
   expect(error!.replace(/^::error::/, '').split('%0A')).toEqual([
     `clientId isn't an input of this action: use port-client-id, ${oidc}.`,
@@ -416,17 +416,17 @@ test("inputs of port-github-action, and earlier names of the action's own, are e
     "secret-key isn't an input of this action: use private-key.",
     `progress isn't an input of this action: use live.${seeAlso('inputs')}`,
   ])
-  expect(stage.port.requests).toEqual([])
+  expect(system.port.requests).toEqual([])
 })
 
 test('a certificate that is not trusted is named at once, with the setting', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const api = 'https://port.acme.example'
   nock(api)
     .post('/v1/auth/access_token')
     .replyWithError(Object.assign(new Error('x'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' }))
   onTestFinished(() => nock.cleanAll())
-  const job = openRunner(stage, { 'port-api-url': api })
+  const job = openRunner(system, { 'port-api-url': api })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
       /^::warning::.* at https:\/\/port\.acme\.example: its certificate is not trusted \(SELF_SIGNED_CERT_IN_CHAIN\); .* set NODE_EXTRA_CA_CERTS in the environment of the runner/,

@@ -4,9 +4,9 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createFetch } from '../../action/runner/fetch.ts'
 import { createStepLister } from '../../action/runner/jobs.ts'
 import { readWorkflow, type Workflow } from '../../action/runner/runner.ts'
-import type { Trouble } from '../../tools/simulator/http-server.ts'
+import type { ThrottledLog } from '../../tools/simulator/http-server.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { openStage, REPOSITORY, type Stage } from './play.ts'
+import { REPOSITORY, type System, startSystem } from './play.ts'
 
 // How the job and its steps are read from GitHub: single answers by nock, whole jobs by the stand-in.
 
@@ -41,8 +41,8 @@ test.each<[string, () => void, string]>([
     () => page(1).replyWithError(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
     'ECONNRESET',
   ],
-])('%s in place of the jobs is an error that names it', async (_, answer, reason) => {
-  answer()
+])('%s in place of the jobs is an error that names it', async (_, response, reason) => {
+  response()
   await expect(openLister()()).rejects.toThrow(
     `GitHub's API at github.acme.example did not answer as it should: ${reason}.`,
   )
@@ -140,7 +140,7 @@ interface ShownStep {
 }
 
 /** The job of openRunner in GitHub, after a hundred others, of which the first may have ended. */
-function showJob({ github }: Stage, steps: ShownStep[], ended: Record<string, string> = {}) {
+function showJob({ github }: System, steps: ShownStep[], ended: Record<string, string> = {}) {
   nock.enableNetConnect('127.0.0.1')
   github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
   const time = (second: number) =>
@@ -204,19 +204,19 @@ test.each<[string, Record<string, string>, Record<string, string>, string, strin
   ['none was skipped', { deploy: 'success' }, { lint: 'failure', deploy: 'success' }, 'Succeeded', []],
   ['needs names none', {}, { lint: 'failure' }, 'Succeeded', []],
 ])('where %s, the run in Port ends so', async (_, results, ended, label, lines) => {
-  const stage = await openStage()
-  showJob(stage, [{ name: OWN }], ended)
+  const system = await startSystem()
+  showJob(system, [{ name: OWN }], ended)
   const needs = Object.fromEntries(Object.entries(results).map(([job, result]) => [job, { result }]))
-  const job = openRunner(stage, { needs: JSON.stringify(needs) })
+  const job = openRunner(system, { needs: JSON.stringify(needs) })
   await job.run('main')
   expect(await job.run('post', job.state())).toEqual([])
-  expect(stage.run.statusLabel).toBe(label)
-  expect(stage.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual(lines)
+  expect(system.run.statusLabel).toBe(label)
+  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual(lines)
 })
 
 test('the log shows each step of the author with its end and time; the job may be on the second page', async () => {
-  const stage = await openStage()
-  showJob(stage, [
+  const system = await startSystem()
+  showJob(system, [
     { name: 'Set up job' },
     { name: OWN },
     { name: 'Build' },
@@ -228,10 +228,10 @@ test('the log shows each step of the author with its end and time; the job may b
     { name: 'Clean up', status: 'queued' },
     { name: 'Post Build', number: 24 },
   ])
-  const job = openRunner(stage)
+  const job = openRunner(system)
   expect(await job.run('main')).toEqual([])
   expect(await job.run('post', job.state())).toEqual([])
-  expect(stage.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
+  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
     '✓ Build (7 s)',
     '✗ Lint: failure (1 min 3 s)',
     '✗ Wait: cancelled (2 h 5 min)',
@@ -240,27 +240,27 @@ test('the log shows each step of the author with its end and time; the job may b
     '✓ Post to the channel (7 s)',
     '– Clean up: not run',
   ])
-  expect(stage.github.requests.map(({ path }) => path.split('?')[1])).toEqual([
+  expect(system.github.requests.map(({ path }) => path.split('?')[1])).toEqual([
     'per_page=100&page=1',
     'per_page=100&page=2',
   ])
 })
 
 test('a step that GitHub still shows as running is asked for once more, and then shown as it stands', async () => {
-  const stage = await openStage()
-  showJob(stage, [{ name: 'Deploy', status: 'in_progress' }])
-  const job = openRunner(stage)
+  const system = await startSystem()
+  showJob(system, [{ name: 'Deploy', status: 'in_progress' }])
+  const job = openRunner(system)
   await job.run('main')
   await job.run('post', job.state())
-  expect(stage.run.logs.at(-1)!.message).toMatch(/^– Deploy: still running\n/)
-  expect(stage.github.requests).toHaveLength(3)
+  expect(system.run.logs.at(-1)!.message).toMatch(/^– Deploy: still running\n/)
+  expect(system.github.requests).toHaveLength(3)
 })
 
 const LIMITED =
   ': the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
 const FORBIDDEN = '. Give the job "permissions: actions: read" (and leave github-token to its default).'
 
-test.each<[string, Trouble, string]>([
+test.each<[string, ThrottledLog, string]>([
   ['a missing permission', { status: 403 }, FORBIDDEN],
   ['trouble of GitHub', { status: 502 }, '.'],
   ['a limit with a time', { status: 403, headers: { 'retry-after': '60' } }, LIMITED],
@@ -275,23 +275,23 @@ test.each<[string, Trouble, string]>([
     LIMITED,
   ],
   ['too many requests', { status: 429 }, LIMITED],
-])('%s is a notice, and the final status goes all the same', async (_, trouble, reason) => {
-  const stage = await openStage()
-  showJob(stage, [{ name: 'Build' }])
-  const job = openRunner(stage)
+])('%s is a notice, and the final status goes all the same', async (_, failure, reason) => {
+  const system = await startSystem()
+  showJob(system, [{ name: 'Build' }])
+  const job = openRunner(system)
   await job.run('main')
-  stage.github.fail(trouble)
+  system.github.fail(failure)
   expect(await job.run('post', job.state())).toEqual([
-    `::notice::The steps of this job are not reported to Port: GitHub answered ${trouble.status} to GET ` +
+    `::notice::The steps of this job are not reported to Port: GitHub answered ${failure.status} to GET ` +
       `/repos/${REPOSITORY}/actions/runs/16000000042/attempts/1/jobs${reason}${seeAlso('steps')}`,
   ])
-  expect(stage.run.status).toBe('SUCCESS')
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('a job that GitHub does not list, or no token to ask with, is a notice', async () => {
-  const stage = await openStage()
-  showJob(stage, [])
-  const job = openRunner(stage, { report: 'updates' })
+  const system = await startSystem()
+  showJob(system, [])
+  const job = openRunner(system, { report: 'updates' })
   await job.run('main')
   const notice = (reason: string) => [
     `::notice::The steps of this job are not reported to Port: ${reason}${seeAlso('steps')}`,
@@ -305,15 +305,15 @@ test('a job that GitHub does not list, or no token to ask with, is a notice', as
 })
 
 test('used by a path, it knows its own step, and no other', async () => {
-  const stage = await openStage()
-  showJob(stage, [
+  const system = await startSystem()
+  showJob(system, [
     { name: 'Set up job' },
     { name: 'Run ./tools' },
     { name: 'Run ./path/to/action' },
     { name: 'Build' },
   ])
   const workspace = '/home/runner/work/shop/shop'
-  const job = openRunner(stage, {}, { GITHUB_ACTION_REPOSITORY: '', GITHUB_WORKSPACE: workspace })
+  const job = openRunner(system, {}, { GITHUB_ACTION_REPOSITORY: '', GITHUB_WORKSPACE: workspace })
   const [, script] = process.argv
   onTestFinished(() => {
     process.argv[1] = script!
@@ -323,7 +323,7 @@ test('used by a path, it knows its own step, and no other', async () => {
   expect(await job.run('post', job.state())).toEqual([
     expect.stringMatching(/^::warning::This action is not the first step of its job: "Run \.\/tools" ran/),
   ])
-  expect(stage.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
+  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
     '✓ Run ./tools (7 s)',
     '✓ Build (7 s)',
   ])

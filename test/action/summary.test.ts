@@ -2,11 +2,11 @@ import { expect, test } from 'vitest'
 import { createRedact } from '../../action/secrets/redact.ts'
 import { summarize } from '../../action/summary.ts'
 import { readClientPayload } from '../../port/payload.ts'
-import { openStage, ownSteps, payloadFor } from './play.ts'
+import { ownSteps, payloadFor, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 test('the summary of the Port run and of the job says how it ended, with which inputs and steps', async () => {
-  const stage = await openStage({
+  const system = await startSystem({
     inputs: { version: '1.4.2', replicas: 3, notes: null, tags: ['a', 'b'] },
   })
   const steps = `
@@ -14,17 +14,20 @@ test('the summary of the Port run and of the job says how it ended, with which i
 - { name: Deploy, run: exit 1 }
 - { name: Notify, run: echo never }
 `
-  const played = await stage.play({ steps })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/summary.yml')
-  const { post } = ownSteps(played.jobs[0]!)
-  expect(post.summary).toBe(`${stage.run.summary}\n`)
+  const simulated = await system.simulate({ steps })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/summary.yml')
+  const { post } = ownSteps(simulated.jobs[0]!)
+  expect(post.summary).toBe(`${system.run.summary}\n`)
 })
 
 test("a summary of the author's own takes its place, in both", async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const steps = '- { id: deploy, run: "echo url=https://shop.example >> $GITHUB_OUTPUT" }'
-  const played = await stage.play({ with: { summary: 'Live at ${{ steps.deploy.outputs.url }}' }, steps })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/summary-own.yml')
+  const simulated = await system.simulate({
+    with: { summary: 'Live at ${{ steps.deploy.outputs.url }}' },
+    steps,
+  })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/summary-own.yml')
 })
 
 const summaryOf = (

@@ -27,19 +27,19 @@ interface Options {
  * GitHub, under the step that was running. Only what differs from run to run is made equal: see `createNormalize`.
  */
 export function transcript(
-  played: PlayedRun,
+  simulated: PlayedRun,
   { port, github }: Services,
   { through, progress = false, whole = false }: Options = {},
 ): string {
-  const normalize = createNormalize(played, { port, github, ...through })
+  const normalize = createNormalize(simulated, { port, github, ...through })
   const services: Record<string, Received> = through
     ? { relay: through.relay, issuer: ofAction(through.issuer), github: ofAction(github) }
     : { port, github }
   const run = {
-    run: played.title,
-    conclusion: played.conclusion,
-    jobs: played.jobs.map(job => showJob(job, whole)),
-    requests: showRequests(played, services, progress, normalize),
+    run: simulated.title,
+    conclusion: simulated.conclusion,
+    jobs: simulated.jobs.map(job => showJob(job, whole)),
+    requests: showRequests(simulated, services, progress, normalize),
   }
   return stringify(mapTexts(run, normalize), { lineWidth: 0, blockQuote: 'literal' })
 }
@@ -84,17 +84,17 @@ interface Moment {
 interface ShownRequest {
   call: string
   body?: unknown
-  answer: number | 'none'
+  response: number | 'none'
 }
 
 /** The requests that each part of the run made, as far as it made any. */
 function showRequests(
-  played: PlayedRun,
+  simulated: PlayedRun,
   services: Record<string, Received>,
   progress: boolean,
   normalize: (text: string) => string,
 ): unknown {
-  const moments = momentsOf(played)
+  const moments = momentsOf(simulated)
   const endOf = (index: number) => moments[index + 1]?.from ?? Number.POSITIVE_INFINITY
   const sections = moments.map(({ by, from, order }, index) => {
     const silent = by.startsWith(MEANWHILE) && !progress
@@ -117,7 +117,7 @@ const showRequest = (
 ): ShownRequest => ({
   call: `${method} ${path}`,
   ...(body !== undefined && { body: mapTexts(body, normalize) }),
-  answer: status ?? 'none',
+  response: status ?? 'none',
 })
 
 /** How often the action asks GitHub for the steps is a matter of how long they take. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { action, openStage, ownSteps, payloadFor, repositoryWith } from './play.ts'
+import { action, ownSteps, payloadFor, repositoryWith, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 test('inside a composite action it reports the job all the same, and hands its outputs on', async () => {
@@ -25,8 +25,8 @@ runs:
         port-api-url: \${{ inputs.url }}
 `,
   })
-  const stage = await openStage()
-  const played = await stage.play({
+  const system = await startSystem()
+  const simulated = await system.simulate({
     ...repository,
     yaml: `
 on: { repository_dispatch: { types: [deploy_service] } }
@@ -44,8 +44,8 @@ jobs:
         env: { VERSION: "\${{ steps.start.outputs.version }}" }
 `,
   })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/composite.yml')
-  expect(stage.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/composite.yml')
+  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
 })
 
 test('a reusable workflow takes the payload from its caller, and ends the Port run', async () => {
@@ -63,8 +63,8 @@ jobs:
         env: { VERSION: "\${{ steps.port.outputs.version }}" }
 `,
   })
-  const stage = await openStage()
-  const played = await stage.play({
+  const system = await startSystem()
+  const simulated = await system.simulate({
     ...repository,
     yaml: `
 on: { repository_dispatch: { types: [deploy_service] } }
@@ -75,18 +75,18 @@ jobs:
     secrets: inherit
 `,
   })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/reusable-workflow.yml')
-  expect(stage.run.status).toBe('SUCCESS')
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/reusable-workflow.yml')
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('the output payload of one workflow is the input payload of the next, which ends the Port run', async () => {
-  const stage = await openStage()
-  const first = await stage.play({ with: { report: 'off' } })
+  const system = await startSystem()
+  const first = await system.simulate({ with: { report: 'off' } })
   const payload = first.jobs[0]!.steps.find(step => step.id === 'port')!.outputs.payload!
-  expect(stage.run.status).toBe('IN_PROGRESS')
-  stage.port.clearRequests()
-  stage.github.clearRequests()
-  const second = await stage.play({
+  expect(system.run.status).toBe('IN_PROGRESS')
+  system.port.clearRequests()
+  system.github.clearRequests()
+  const second = await system.simulate({
     runId: 16_000_000_043,
     yaml: `
 on: { workflow_dispatch: { inputs: { payload: { type: string } } } }
@@ -97,13 +97,13 @@ jobs:
 `,
     event: { name: 'workflow_dispatch', payload: { inputs: { payload } } },
   })
-  await expect(transcript(second, stage)).toMatchFileSnapshot('transcripts/handed-on.yml')
-  expect(stage.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000043' })
+  await expect(transcript(second, system)).toMatchFileSnapshot('transcripts/handed-on.yml')
+  expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000043' })
 })
 
 test('the action used twice in a job gives its outputs twice, and reports once', async () => {
-  const stage = await openStage()
-  const played = await stage.play({
+  const system = await startSystem()
+  const simulated = await system.simulate({
     yaml: `
 on: { repository_dispatch: { types: [deploy_service] } }
 jobs:
@@ -117,14 +117,14 @@ jobs:
           B: \${{ steps.again.outputs.payload }}
 `,
   })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/twice.yml')
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/twice.yml')
 })
 
 test('what the second step is given and does not use is a warning that names it, since only the first one reports', async () => {
-  const stage = await openStage()
-  const job = openRunner(stage, { report: 'updates' })
+  const system = await startSystem()
+  const job = openRunner(system, { report: 'updates' })
   await job.run('main')
-  const asked = stage.port.requests.length
+  const asked = system.port.requests.length
   const remark = 'An earlier step of this job reports this run to Port.'
   const warning = (unused: string) =>
     `::warning::${remark} These inputs of this step are ignored: ${unused}. Set them on the earlier step. See ` +
@@ -133,18 +133,18 @@ test('what the second step is given and does not use is a warning that names it,
   expect(await job.run('main', { INPUT_REPORT: 'job' })).toEqual([warning('report: job')])
   const more = { INPUT_NEEDS: '{"build":{"result":"failure"}}', INPUT_SUMMARY: 'Done.' }
   expect(await job.run('main', more)).toEqual([warning('needs, summary')])
-  expect(stage.port.requests).toHaveLength(asked)
+  expect(system.port.requests).toHaveLength(asked)
 })
 
 test("on Enterprise Server the URLs are that server's, and the job is found by its runner", async () => {
-  const stage = await openStage({ enterprise: true })
-  const played = await stage.play({ checkRunId: false, runnerName: 'rack-7' })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/enterprise-server.yml')
-  expect(stage.run).toMatchObject({ status: 'SUCCESS', link: [stage.runUrl()] })
+  const system = await startSystem({ enterprise: true })
+  const simulated = await system.simulate({ checkRunId: false, runnerName: 'rack-7' })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/enterprise-server.yml')
+  expect(system.run).toMatchObject({ status: 'SUCCESS', link: [system.runUrl()] })
 })
 
 test('an input named as a fixed output, or as none can be, stays in the output inputs, with a warning', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const inputs = {
     Action: 'mine',
     size: 'L',
@@ -156,31 +156,31 @@ test('an input named as a fixed output, or as none can be, stays in the output i
     'at@b\\c': 'kept',
     __proto__x: 'kept',
   }
-  const played = await stage.play({ clientPayload: payloadFor('r_Q0YotCZMKxDLdlaU', inputs) })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/output-names.yml')
-  const { main } = ownSteps(played.jobs[0]!)
+  const simulated = await system.simulate({ clientPayload: payloadFor('r_Q0YotCZMKxDLdlaU', inputs) })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/output-names.yml')
+  const { main } = ownSteps(simulated.jobs[0]!)
   expect(JSON.parse(main.outputs.inputs!)).toEqual(inputs)
 })
 
 test('one credential without the other, and every other wrong input, is an error at once', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
-  expect(await openRunner(stage, wrong).run('main')).toEqual([
+  expect(await openRunner(system, wrong).run('main')).toEqual([
     '::error::report must be job, workflow, updates or off, not "jobs".%0Aneeds must be ${{ toJSON(needs) }}.%0A' +
       'on-duplicate must be fail or continue, not "stop".%0Aport-client-id is given, and port-client-secret is empty: ' +
       `check the name of its secret or variable.${seeAlso('inputs')}`,
   ])
   expect(process.exitCode).toBe(1)
-  expect(stage.port.requests).toEqual([])
+  expect(system.port.requests).toEqual([])
 })
 
 test('a token that may not read actions costs the steps alone, and one notice names the permission', async () => {
-  const stage = await openStage()
-  const token = stage.github.createToken({
+  const system = await startSystem()
+  const token = system.github.createToken({
     kind: 'integration',
     permissions: { actions: 'none', contents: 'read' },
   })
-  const played = await stage.play({ token })
-  await expect(transcript(played, stage)).toMatchFileSnapshot('transcripts/no-actions-permission.yml')
-  expect(stage.run.status).toBe('SUCCESS')
+  const simulated = await system.simulate({ token })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/no-actions-permission.yml')
+  expect(system.run.status).toBe('SUCCESS')
 })

@@ -66,12 +66,12 @@ beforeEach(async () => {
   )
   url = relay.url
   ask = async (method, address, body, token = RELAY_ADMIN_TOKEN) => {
-    const answer = await fetch(relay.url + address, {
+    const response = await fetch(relay.url + address, {
       method,
       headers: { authorization: `Bearer ${token}` },
       ...(body && { body: JSON.stringify(body) }),
     })
-    const given = { status: answer.status, body: (await answer.json()) as Body }
+    const given = { status: response.status, body: (await response.json()) as Body }
     expectDescribed(method, address, given.status, given.body)
     return given
   }
@@ -145,8 +145,8 @@ test('every route answers as its description says, whatever it answers', async (
     ),
   )
   // That the API is closed where no token is set is the same for all: see test/commands/admin.test.ts.
-  const closed = (answer: string) => answer.endsWith(' 404') && !answer.includes('{id}')
-  expect(described.filter(answer => !seen.has(answer) && !closed(answer))).toEqual([])
+  const closed = (response: string) => response.endsWith(' 404') && !response.includes('{id}')
+  expect(described.filter(response => !seen.has(response) && !closed(response))).toEqual([])
 })
 
 test('each filter narrows the list, and all of them together', async () => {
@@ -213,9 +213,9 @@ test('one delivery says beforehand whether its run in Port has ended', async () 
 
 test('a bulk redelivery that is not asked for exactly is refused', async () => {
   const detail = async (body: object) => {
-    const answer = await ask('POST', '/api/redeliver', body)
-    expect(answer.status).toBe(400)
-    return answer.body.detail
+    const response = await ask('POST', '/api/redeliver', body)
+    expect(response.status).toBe(400)
+    return response.body.detail
   }
   const state = 'state must be failed or cancelled: only such deliveries can be redelivered.'
   expect(await detail({})).toBe(state)

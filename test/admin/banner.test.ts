@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/relay.ts'
 const NOW = Date.parse('2026-03-01T12:00:00Z')
 const MINUTE = 60_000
 const WELL: Health = {
-  ...{ gates: [], queued: 3, dispatchDueSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
+  ...{ pauses: [], queued: 3, dispatchDueSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
   ...{ portPausedUntil: 0, portAccepts: true, tokenExpiresAt: NOW + 30 * 1440 * MINUTE },
 }
 
@@ -17,7 +17,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
   ['nothing that is not known', { portAccepts: null, tokenExpiresAt: null }, []],
   [
     'a limit of GitHub, or a credential that it rejects',
-    { gates: [{ scope: 'owner:acme', closedUntil: NOW + MINUTE, reason: 'GitHub rejects the credential' }] },
+    { pauses: [{ scope: 'owner:acme', closedUntil: NOW + MINUTE, reason: 'GitHub rejects the credential' }] },
     [
       /GitHub takes nothing for acme until .*2026-03-01 12:01:00 UTC.*GitHub rejects the credential\. 3 queued/,
     ],

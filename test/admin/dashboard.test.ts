@@ -107,8 +107,8 @@ test('who has not signed in sees nothing; the cookie does not hold the token, an
     { runId: 'r_1', action: 'deploy', events: REJECTED },
   ])
   const { page } = await open()
-  const answer = await page.goto(`${relay.url}/deliveries/${ids[0]}`)
-  expect(answer!.status()).toBe(401)
+  const response = await page.goto(`${relay.url}/deliveries/${ids[0]}`)
+  expect(response!.status()).toBe(401)
   expect(await page.content()).not.toContain('rejected')
   await signIn(page, 'not the token of this relay')
   expect(await page.getByRole('alert').textContent()).toBe(
@@ -153,9 +153,9 @@ test('a form that cannot be read is refused with a sentence, and is a try like a
   const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
   const unread = { 'content-type': 'multipart/form-data' }
   for (const path of ['/sign-out', `/deliveries/${ids[0]}/redeliver`, '/redeliver']) {
-    const answer = await post(path, { ...unread, cookie }, 'x')
-    expect([path, answer.status]).toEqual([path, 400])
-    expect(await answer.text()).toContain('The form cannot be read: open the page again.')
+    const response = await post(path, { ...unread, cookie }, 'x')
+    expect([path, response.status]).toEqual([path, 400])
+    expect(await response.text()).toContain('The form cannot be read: open the page again.')
   }
   const statuses: number[] = []
   for (let i = 0; i < 12; i++) statuses.push((await post('/sign-in', unread, 'x')).status)
@@ -250,13 +250,13 @@ const dispatched: DeliveryEvent[] = [
   { type: 'dispatchAccepted', attempt: 1, run: null },
 ]
 const NOTHING: NoRun = { why: 'nothing listens', disabled: [], workflows: 1 }
-const bound: DeliveryEvent[] = [...dispatched, { type: 'runsSeen', runs: [RUN], lookAt: 4_000_000_000_000 }]
+const bound: DeliveryEvent[] = [...dispatched, { type: 'runsSeen', runs: [RUN], pollAt: 4_000_000_000_000 }]
 const endedWith = (conclusion: string): DeliveryEvent[] => [
   ...bound,
   { type: 'runEnded', run: { ...RUN, conclusion }, runs: [RUN], found: null },
 ]
-const begun = ['Received from Port', 'Target: acme/shop, event type deploy']
-const accepted = [...begun, 'Attempt 1: GitHub accepted the dispatch']
+const started = ['Received from Port', 'Target: acme/shop, event type deploy']
+const accepted = [...started, 'Attempt 1: GitHub accepted the dispatch']
 const wasBound = [...accepted, 'Bound to its workflow run']
 
 /** A workflow run belongs to one delivery. */
@@ -267,7 +267,7 @@ const ofRun = (id: number, events: DeliveryEvent[]): DeliveryEvent[] =>
 const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: string[]][] = [
   ['succeeded', endedWith('success'), 'finished', [...wasBound, 'The workflow run ended']],
   ['cancelled on GitHub', endedWith('cancelled'), 'failed', [...wasBound, 'The workflow run ended']],
-  ['rejected', REJECTED, 'failed', [...begun, 'Attempt 1: GitHub rejected the dispatch']],
+  ['rejected', REJECTED, 'failed', [...started, 'Attempt 1: GitHub rejected the dispatch']],
   [
     'not started',
     [...dispatched, { type: 'startTimedOut', cause: NOTHING }],
@@ -296,7 +296,7 @@ const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: strin
     'queued',
     [],
     'queued',
-    [...begun, 'Dispatch to GitHub', 'Bound to its workflow run', 'End of the workflow run'],
+    [...started, 'Dispatch to GitHub', 'Bound to its workflow run', 'End of the workflow run'],
   ],
   [
     'dispatched',
@@ -459,7 +459,7 @@ test('hostile values in every field are text, and no script but ours runs', asyn
       events: [
         ...dispatched,
         {
-          ...{ type: 'runsSeen', lookAt: 4_000_000_000_000 },
+          ...{ type: 'runsSeen', pollAt: 4_000_000_000_000 },
           runs: [{ ...RUN, conclusion: HOSTILE, url: `javascript:document.title='stolen'//` }],
         },
         {
@@ -488,8 +488,8 @@ test('hostile values in every field are text, and no script but ours runs', asyn
     `/deliveries/${encodeURIComponent(HOSTILE)}`,
   ]
   for (const address of addresses) {
-    const answer = await page.goto(relay.url + address)
-    expect(answer!.headers()['content-security-policy'], address).toMatch(
+    const response = await page.goto(relay.url + address)
+    expect(response!.headers()['content-security-policy'], address).toMatch(
       /^default-src 'none'; style-src 'self'; script-src 'self';/,
     )
     expect(await page.title(), address).not.toBe('stolen')
@@ -552,9 +552,9 @@ test('axe-core finds nothing serious, light and dark; at 320 px nothing is cut o
 
 test('without a token the dashboard is closed', async () => {
   const relay = await openRelayHere(relayEnv())
-  const answer = await fetch(relay.url)
-  expect(answer.status).toBe(404)
-  expect(await answer.text()).toContain(
+  const response = await fetch(relay.url)
+  expect(response.status).toBe(404)
+  expect(await response.text()).toContain(
     'The dashboard is closed: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to open it.',
   )
 })

@@ -23,7 +23,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     now = real.clock() - age
     const i = placed++
     const action = given.action ?? ACTIONS[i % ACTIONS.length]!
-    const person = PEOPLE[(i * 7) % PEOPLE.length]
+    const user = PEOPLE[(i * 7) % PEOPLE.length]
     const runId = `r_${Buffer.from(`Q${i}0YotCZMKxDL`).toString('base64url').slice(0, 16)}`
     const { id } = await store.accept({
       ...{ id: deliveryId(now), runId, dedupeKey: `run:${runId}`, organisation: 'default' },
@@ -32,7 +32,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
       invocation: JSON.stringify({
         inputs: {},
         targetFrom: i % 3 === 0 ? 'route' : 'url',
-        trigger: person ? { by: { name: person, email: null }, origin: 'UI', at: null } : null,
+        trigger: user ? { by: { name: user, email: null }, origin: 'UI', at: null } : null,
       }),
       ...given,
     })
@@ -53,7 +53,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   ]
   const bound = (id: number): [number, DeliveryEvent][] => [
     ...accepted,
-    [4000, { type: 'runsSeen', runs: [run(id)], lookAt: 4_000_000_000_000 }],
+    [4000, { type: 'runsSeen', runs: [run(id)], pollAt: 4_000_000_000_000 }],
   ]
   const ended = (id: number, conclusion: string): [number, DeliveryEvent][] => [
     ...bound(id),
@@ -130,9 +130,9 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   await place(3 * 60_000, {}, bound(16_600_000_000))
   await place(40_000, {}, accepted)
   now = real.clock()
-  const begin = Math.floor(now / HOUR) * HOUR
+  const start = Math.floor(now / HOUR) * HOUR
   await real.countHours(
-    [...hours].map(([i, row]) => ({ hour: begin - (i - 1) * HOUR, ...row })),
+    [...hours].map(([i, row]) => ({ hour: start - (i - 1) * HOUR, ...row })),
     0,
   )
   await real.close()

@@ -12,7 +12,7 @@ const POLICY = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'http
 export const REJECTED: DeliveryEvent[] = [
   { type: 'attemptStarted' },
   {
-    ...{ type: 'dispatchRejected', attempt: 1, answer: { status: 404, requestId: 'C0DE:1F' } },
+    ...{ type: 'dispatchRejected', attempt: 1, response: { status: 404, requestId: 'C0DE:1F' } },
     reason: 'GitHub rejected the dispatch: no such repository.',
   },
 ]
@@ -29,7 +29,7 @@ export const running = (runId: number): DeliveryEvent[] => [
         url: `https://github.com/acme/shop/actions/runs/${runId}`,
       },
     ],
-    lookAt: 4_000_000_000_000,
+    pollAt: 4_000_000_000_000,
   },
 ]
 

@@ -23,8 +23,8 @@ async function open(env: Record<string, string> = {}) {
     }),
   )
   const ready = async () => {
-    const answer = await fetch(`${relay.url}/readyz`)
-    return { status: answer.status, ...((await answer.json()) as Ready) }
+    const response = await fetch(`${relay.url}/readyz`)
+    return { status: response.status, ...((await response.json()) as Ready) }
   }
   return { relay, ready }
 }

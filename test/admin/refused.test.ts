@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { BOUNDS } from '../../relay/config/limits.ts'
+import { LIMITS } from '../../relay/config/limits.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
@@ -24,8 +24,8 @@ async function open(more: Record<string, string> = {}) {
   return {
     ...relay,
     async refused(limit?: number): Promise<Refused> {
-      const answer = await fetch(`${relay.url}/api/refused${limit ? `?limit=${limit}` : ''}`, { headers })
-      return (await answer.json()) as Refused
+      const response = await fetch(`${relay.url}/api/refused${limit ? `?limit=${limit}` : ''}`, { headers })
+      return (await response.json()) as Refused
     },
   }
 }
@@ -65,15 +65,15 @@ test('the same refusal again is counted, and a sender with many makes others not
   ])
 })
 
-test(`at most ${BOUNDS.refused.value} are kept, and names of any length or kind are no repository`, async () => {
+test(`at most ${LIMITS.refused.value} are kept, and names of any length or kind are no repository`, async () => {
   const relay = await open()
-  const amount = BOUNDS.refused.value + 20
+  const amount = LIMITS.refused.value + 20
   for (let from = 0; from < amount; from += 50) {
     const some = Array.from({ length: 50 }, (_, i) => `/webhook/acme/r${from + i}`)
     await Promise.all(some.map(path => fetch(relay.url + path, { method: 'POST' })))
   }
-  const before = await relay.refused(BOUNDS.refused.value)
-  expect(before.refused).toHaveLength(BOUNDS.refused.value)
+  const before = await relay.refused(LIMITS.refused.value)
+  expect(before.refused).toHaveLength(LIMITS.refused.value)
   await fetch(`${relay.url}/webhook/%3Cscript%3E/${'x'.repeat(5000)}`, { method: 'POST' })
   const [last] = (await relay.refused(1)).refused
   expect(last).toMatchObject({ repository: null, count: 1 })

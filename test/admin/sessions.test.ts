@@ -11,7 +11,7 @@ const NONE_REVOKED = { revokeSession: async () => {}, isSessionRevoked: async ()
 /** The cookie that a relay with these tokens gives to who has signed in. */
 async function cookieOf(tokens: AdminTokens, role: Role): Promise<string> {
   const app = new Hono().get('/', async c => {
-    await createSessions(tokens, Date.now, NONE_REVOKED).begin(c, role)
+    await createSessions(tokens, Date.now, NONE_REVOKED).start(c, role)
     return c.text('')
   })
   return (await app.request('/')).headers.get('set-cookie')?.split(';')[0] ?? ''
@@ -61,9 +61,9 @@ function formsOf({ url }: Relay) {
     post,
     page: (cookie: string) => fetch(url, { headers: { cookie } }),
     async signIn() {
-      const answer = await post('/sign-in', { token: ADMIN })
-      expect(answer.status).toBe(303)
-      return answer.headers.get('set-cookie')!.split(';')[0]!
+      const response = await post('/sign-in', { token: ADMIN })
+      expect(response.status).toBe(303)
+      return response.headers.get('set-cookie')!.split(';')[0]!
     },
   }
 }
@@ -95,8 +95,8 @@ test.each(['SQLite', 'PostgreSQL'])(
 test('forms of another site use up no tries to sign in', async () => {
   const forms = formsOf(await openRelayHere(relayEnv(TOKENS)))
   for (let n = 0; n < 12; n++) {
-    const answer = await forms.post('/sign-in', { token: 'x' }, { 'sec-fetch-site': 'cross-site' })
-    expect(answer.status).toBe(403)
+    const response = await forms.post('/sign-in', { token: 'x' }, { 'sec-fetch-site': 'cross-site' })
+    expect(response.status).toBe(403)
   }
   await forms.signIn()
 })
@@ -105,9 +105,9 @@ test('wrong tokens of the API and the metrics have a rate; a right one always pa
   const { url } = await openRelayHere(relayEnv(TOKENS))
   const ask = async (path: string, token?: string) =>
     (await fetch(url + path, { headers: token ? { authorization: `Bearer ${token}` } : {} })).status
-  const answers = { 401: 0, 429: 0 } as Record<number, number>
-  for (let n = 0; n < 40; n++) answers[await ask(n % 2 ? '/metrics' : '/api/deliveries', `guess ${n}`)]!++
-  expect(answers[429]).toBeGreaterThan(20)
+  const responses = { 401: 0, 429: 0 } as Record<number, number>
+  for (let n = 0; n < 40; n++) responses[await ask(n % 2 ? '/metrics' : '/api/deliveries', `guess ${n}`)]!++
+  expect(responses[429]).toBeGreaterThan(20)
   for (const path of ['/api/deliveries', '/metrics']) {
     expect([await ask(path, ADMIN), await ask(path, VIEW), await ask(path)]).toEqual([200, 200, 401])
   }

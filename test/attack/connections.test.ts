@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Agent, createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { boundConnections } from '../../relay/http/server.ts'
+import { limitConnections } from '../../relay/http/server.ts'
 
 test('a sender that opens more connections than the bound loses its own, and nobody else is cut off', async () => {
   const MOST = 20
@@ -11,7 +11,7 @@ test('a sender that opens more connections than the bound loses its own, and nob
     if (request.url === '/slow') waiting.push(() => response.end('slow'))
     else response.end('quick')
   })
-  boundConnections(server, MOST)
+  limitConnections(server, MOST)
   server.listen(0, '0.0.0.0')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

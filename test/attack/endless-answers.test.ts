@@ -5,14 +5,14 @@ import { pipeline, Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createPortClient } from '../../port/client/client.ts'
-import { BOUNDS } from '../../relay/config/limits.ts'
+import { LIMITS } from '../../relay/config/limits.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { observePort } from '../../relay/relay.ts'
 import { createIssuerKeys } from '../../relay/reports/oidc.ts'
 import { formContent } from '../support/dispatch-content.ts'
 
 const MB = 1024 ** 2
-const TOO_LARGE = `the answer has more than ${BOUNDS.answer.value} bytes`
+const TOO_LARGE = `the answer has more than ${LIMITS.response.value} bytes`
 
 /** Answers everything so; `sent`: bytes. */
 async function startServer(answer: (response: ServerResponse) => Promise<number> | number) {
@@ -68,7 +68,7 @@ describe('an answer without an end is read no further than its bound', () => {
     const server = await startServer(endless)
     await expect(readPort(server.url)).rejects.toThrow(TOO_LARGE)
     await expect.poll(server.sent).toBeGreaterThan(0)
-    expect(server.sent()).toBeLessThan(BOUNDS.answer.value + 32 * MB)
+    expect(server.sent()).toBeLessThan(LIMITS.response.value + 32 * MB)
   })
 
   test('of GitHub: the outcome of a dispatch is unknown, and a list cannot be read', async () => {
@@ -79,19 +79,19 @@ describe('an answer without an end is read no further than its bound', () => {
     expect(['answer_lost', 'accepted']).toContain(outcome.kind)
     await expect(runsPage('acme/shop', 1, null, 'repository_dispatch')).rejects.toThrow()
     await expect.poll(server.sent).toBeGreaterThan(0)
-    expect(server.sent()).toBeLessThan(2 * (BOUNDS.answer.value + 32 * MB))
+    expect(server.sent()).toBeLessThan(2 * (LIMITS.response.value + 32 * MB))
   })
 
   test("of GitHub's OIDC issuer: no key is known, and the log says why", async () => {
     const server = await startServer(endless)
     const warned: unknown[] = []
     const warn = (fields: object) => void warned.push(fields)
-    const trouble = { warn, error: warn }
+    const failure = { warn, error: warn }
     const keys = createIssuerKeys({
       ...{
         issuer: server.url,
         log: { warn },
-        trouble,
+        trouble: failure,
         cooldownMs: 5_000,
         cacheMs: 60_000,
         timeoutMs: 10_000,

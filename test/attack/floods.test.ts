@@ -13,7 +13,7 @@ test.each(FLOODS.flatMap(name => ['SQLite', 'PostgreSQL'].map(kind => [name, kin
   async (name, kind) => {
     const database = kind === 'SQLite' ? `sqlite:${join(temporaryFolder(), 'relay.db')}` : await newDatabase()
     const result = await flood(name, { database, seconds })
-    const { webhooks, answers, runsOfOne, peakRssMb } = result
+    const { webhooks, responses: answers, runsOfOne, peakRssMb } = result
     expect(webhooks.sent).toBeGreaterThan(10)
     expect(webhooks, JSON.stringify(result)).toMatchObject({ served: webhooks.sent, others: {} })
     expect(peakRssMb).toBeLessThan(MOST_RSS_MB)

@@ -42,7 +42,7 @@ interface Target {
 
 interface Flooded {
   /** By status; `none` where the connection was closed. */
-  answers: Record<string, number>
+  responses: Record<string, number>
   /** Of the deliveries: how many runs may report for one, at most. */
   runsOfOne: number
 }
@@ -113,17 +113,17 @@ async function aim(world: World, name: FloodName): Promise<Target> {
 
 async function runFlood(name: FloodName, target: Target, signal: AbortSignal): Promise<Flooded> {
   const { url, secret, deliveries, reportToken } = target
-  const answers: Flooded['answers'] = {}
+  const responses: Flooded['responses'] = {}
   const accepted = deliveries.map(() => new Set<string>())
   const count = (status: number | string) => {
-    answers[status] = (answers[status] ?? 0) + 1
+    responses[status] = (responses[status] ?? 0) + 1
   }
   const post = (path: string, body: string, headers: Record<string, string> = {}) =>
     fetch(url + path, { method: 'POST', body, headers }).then(
-      async answer => {
-        await answer.arrayBuffer()
-        count(answer.status)
-        return answer.status
+      async response => {
+        await response.arrayBuffer()
+        count(response.status)
+        return response.status
       },
       () => count('none'),
     )
@@ -157,13 +157,13 @@ async function runFlood(name: FloodName, target: Target, signal: AbortSignal): P
     keys: () =>
       again(2, async n => {
         const body = Buffer.from(bodies[n % 2]?.replaceAll('r_N', `r_${n}`) ?? '')
-        const answer = await send(url, { secret, body }).catch(() => null)
-        count(answer?.status ?? 'none')
+        const response = await send(url, { secret, body }).catch(() => null)
+        count(response?.status ?? 'none')
         await sleep(100)
       }),
   }
   await floods[name]()
-  return { answers, runsOfOne: Math.max(0, ...accepted.map(({ size }) => size)) }
+  return { responses, runsOfOne: Math.max(0, ...accepted.map(({ size }) => size)) }
 }
 
 /** A connection with 1,500 requests, which never reads; how it ended. */

@@ -31,7 +31,7 @@ export async function honest(
   async function one(n: number): Promise<void> {
     const began = performance.now()
     const status = await ask(n).then(
-      answer => answer.status,
+      response => response.status,
       () => 'none',
     )
     const ms = performance.now() - began

@@ -96,13 +96,13 @@ export async function besiege(options: SiegeOptions): Promise<Siege> {
     })
     const [webhooks, github, reports, health] = await honestSenders(performance.now() + seconds * 1000)
     attack.postMessage('end')
-    const [answers] = (await once(attack, 'message')) as [Siege['attackers']]
+    const [responses] = (await once(attack, 'message')) as [Siege['attackers']]
     let { held: after } = await memoryOf(relay)
     for (let n = 0; n < 20 && after - before > MAY_STAY_MB; n++) {
       await sleep(500)
       after = (await memoryOf(relay)).held
     }
-    return { webhooks, github, reports, health, attackers: answers, heldMb: { before, after } }
+    return { webhooks, github, reports, health, attackers: responses, heldMb: { before, after } }
   } finally {
     await relay.kill()
     await issuer.close()
@@ -122,24 +122,24 @@ async function runAttackers(
   attackers: Attacker[],
   signal: AbortSignal,
 ): Promise<Siege['attackers']> {
-  const answers: Siege['attackers'] = {}
+  const responses: Siege['attackers'] = {}
   const one = async ({ head, length, bytesPerSecond }: Attacker) => {
     while (!signal.aborted) {
       const socket = connect(port, '127.0.0.1')
-      let answer = ''
-      socket.on('error', () => {}).on('data', data => (answer += data.toString('latin1')))
+      let response = ''
+      socket.on('error', () => {}).on('data', data => (response += data.toString('latin1')))
       const closed = once(socket, 'close').catch(() => {})
       socket.write(head)
       await drip(signal, socket, length - 1, bytesPerSecond)
       socket.destroy()
       await closed
-      const status = /^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 'none'
-      answers[status] = (answers[status] ?? 0) + 1
+      const status = /^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 'none'
+      responses[status] = (responses[status] ?? 0) + 1
       await sleep(50)
     }
   }
   await Promise.all(attackers.flatMap(attacker => times(attacker.count, () => one(attacker))))
-  return answers
+  return responses
 }
 
 /** Writes in steps of 50 ms, until the other side hangs up; the last byte of the body never comes. */

@@ -5,8 +5,8 @@ import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { readBody } from '../../relay/http/body.ts'
 import { createBodyMemory } from '../../relay/http/body-memory.ts'
-import { answerProblem, Problem } from '../../relay/http/problem.ts'
-import { openStage, startReport } from '../reports/open-stage.ts'
+import { Problem, sendProblem } from '../../relay/http/problem.ts'
+import { startReport, startSystem } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
@@ -47,18 +47,18 @@ test('a chunked body is refused with 413 as soon as it is too large, whatever a 
   socket.write(webhookHead('transfer-encoding: chunked'))
   for (let n = 0; n < 5; n++) socket.write(`100\r\n${'x'.repeat(256)}\r\n`)
   // The last chunk never comes.
-  const [answer] = await once(socket, 'data')
-  expect(String(answer)).toMatch(/^HTTP\/1\.1 413 [\s\S]*connection: close/i)
+  const [response] = await once(socket, 'data')
+  expect(String(response)).toMatch(/^HTTP\/1\.1 413 [\s\S]*connection: close/i)
   await once(socket, 'close')
 })
 
 describe('memory for bodies', () => {
   const open = (trustedProxies = 0, arrivingBytes = 100) => {
-    const withRoom = createBodyMemory({ arrivingBytes, processingBytes: 150, trustedProxies })
+    const withReservation = createBodyMemory({ arrivingBytes, processingBytes: 150, trustedProxies })
     const app = new Hono()
-    app.onError((error, c) => answerProblem(c, error as Problem))
+    app.onError((error, c) => sendProblem(c, error as Problem))
     app.post('/', c =>
-      withRoom(c, async room => {
+      withReservation(c, async room => {
         const body = await readBody(c, 1_000, room)
         room.accept()
         const held = c.req.header('hold')
@@ -74,11 +74,11 @@ describe('memory for bodies', () => {
       send(headers: Record<string, string> = {}) {
         const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
         const init = { method: 'POST', body: readable, headers, duplex: 'half' }
-        const answer = (async () => app.request('/', init as RequestInit))()
+        const response = (async () => app.request('/', init as RequestInit))()
         const writer = writable.getWriter()
         // A body that was dropped is not read any further.
         const write = (bytes: number) => void writer.write(new Uint8Array(bytes)).catch(() => {})
-        return { answer, write, end: () => void writer.close().catch(() => {}) }
+        return { answer: response, write, end: () => void writer.close().catch(() => {}) }
       },
     }
   }
@@ -187,15 +187,15 @@ describe('announced bodies that never come take no room from those that come:', 
   test.each([
     [1024, 65_536],
     [200, 1_048_576],
-  ])('%i of %i bytes', async (count, announced) => {
+  ])('%i of %i bytes', async (count, declared) => {
     const relay = await startRelay(relayEnv())
     const sockets = await openSockets(relay.url, count)
-    for (const socket of sockets) socket.write(webhookHead(`content-length: ${announced}`))
+    for (const socket of sockets) socket.write(webhookHead(`content-length: ${declared}`))
     await sleep(300)
     expect((await send(relay.url, { body: { n: 1 } })).status).toBe(202)
     expect((await send(relay.url, { body: 'x'.repeat(1_000_000) })).status).toBe(202)
     // They are read, and not just refused: the first of them is answered once its body is there.
-    sockets[0]!.write(Buffer.alloc(announced, '['))
+    sockets[0]!.write(Buffer.alloc(declared, '['))
     expect(String((await once(sockets[0]!, 'data'))[0])).toMatch(
       /^HTTP\/1\.1 401 [\s\S]*The signature does not match/,
     )
@@ -208,22 +208,22 @@ test.each(['/webhook', '/github'])('a body in small pieces costs %s no more than
   const relay = await startRelay(relayEnv(env))
   const sockets = await openSockets(relay.url, 4)
   const pieces = `20\r\n${'x'.repeat(32)}\r\n`.repeat(20_000)
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     sockets.map(socket => {
       socket.write(`${webhookHead('transfer-encoding: chunked', path)}${pieces}0\r\n\r\n`)
       return Promise.race([once(socket, 'data'), once(socket, 'close')])
     }),
   )
-  for (const [answer] of answers)
-    expect(String(answer)).toMatch(/^HTTP\/1\.1 401 [\s\S]*The signature does not match/)
+  for (const [response] of responses)
+    expect(String(response)).toMatch(/^HTTP\/1\.1 401 [\s\S]*The signature does not match/)
 })
 
 test('bodies that never end fill the memory for arriving bodies, and give way to those that come whole', async () => {
   const relay = await startRelay(relayEnv({ RELAY_MAX_BODY: '2kb' }))
   const sockets = await openSockets(relay.url, 64)
-  const answers = sockets.map(async socket => String((await once(socket, 'data'))[0]))
+  const responses = sockets.map(async socket => String((await once(socket, 'data'))[0]))
   for (const socket of sockets) socket.write(`${webhookHead('content-length: 2048')}${'['.repeat(2047)}`)
-  expect(await Promise.any(answers)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
+  expect(await Promise.any(responses)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
   for (let n = 0; n < 20; n++)
     expect((await send(relay.url, { body: { n, x: 'x'.repeat(1_000) } })).status).toBe(202)
 })
@@ -258,10 +258,10 @@ test('without its headers or out of time, a webhook is refused before its body h
     ['x-port-timestamp: 1\r\nx-port-signature: v1,x\r\n', /^HTTP\/1\.1 401 [\s\S]*The webhook is older/],
     ['content-type: text/plain\r\n', /^HTTP\/1\.1 415 /],
   ]
-  for (const [headers, answer] of rows) {
+  for (const [headers, response] of rows) {
     const [socket] = await openSockets(relay.url, 1)
     socket!.write(`POST /webhook HTTP/1.1\r\nhost: x\r\n${headers}content-length: 1000000\r\n\r\n`)
-    expect(String((await once(socket!, 'data'))[0])).toMatch(answer)
+    expect(String((await once(socket!, 'data'))[0])).toMatch(response)
   }
   const [socket] = await openSockets(relay.url, 1)
   socket!.write('POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 1048577\r\n\r\n')
@@ -274,9 +274,9 @@ describe('a report', () => {
     `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
 
   test('of a run of a repository that is not allowed is refused before its body has come', async () => {
-    const stage = await openStage()
-    const token = stage.issuer.token({ repository: 'mallory/own', repositoryId: 99, runId: 1 }, stage.url)
-    const socket = await openSocket(stage.url)
+    const system = await startSystem()
+    const token = system.issuer.token({ repository: 'mallory/own', repositoryId: 99, runId: 1 }, system.url)
+    const socket = await openSocket(system.url)
     socket.write(head(token, 'content-length: 100').replace('/report', '/report/start'))
     expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 403 /)
   })
@@ -284,7 +284,7 @@ describe('a report', () => {
   test.each(['transfer-encoding: chunked', `content-length: ${FULL}`])(
     'is refused for its token before its body has come (%s)',
     async length => {
-      const { url } = await openStage()
+      const { url } = await startSystem()
       const socket = await openSocket(url)
       socket.write(head('none', length))
       expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 401 /)
@@ -292,42 +292,42 @@ describe('a report', () => {
   )
 
   test('that never ends is dropped for those that come whole: 503 with Retry-After', async () => {
-    const stage = await openStage()
+    const system = await startSystem()
     let runId = 16_000_000_100
     const start = async () => {
-      const { id } = await stage.deliver()
-      return { id, token: await startReport(stage, id, { runId: ++runId }) }
+      const { id } = await system.deliver()
+      return { id, token: await startReport(system, id, { runId: ++runId }) }
     }
     const honest = await start()
     // There is memory for 32 that arrive, each of a delivery of its own: those of one are read in turn.
     const tokens: string[] = []
     for (let n = 0; n < 36; n++) tokens.push((await start()).token)
-    const sockets = await openSockets(stage.url, tokens.length)
-    const answers = sockets.map(async socket => String((await once(socket, 'data'))[0]))
+    const sockets = await openSockets(system.url, tokens.length)
+    const responses = sockets.map(async socket => String((await once(socket, 'data'))[0]))
     for (const [n, socket] of sockets.entries())
       socket.write(`${head(tokens[n]!, `content-length: ${FULL}`)}${'['.repeat(FULL - 1)}`)
-    expect(await Promise.any(answers)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
+    expect(await Promise.any(responses)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
     const report = { delivery: honest.id, sender: 'a', number: 1, reports: [] }
-    expect((await stage.post('/report', honest.token, report)).status).toBe(202)
+    expect((await system.post('/report', honest.token, report)).status).toBe(202)
   })
 
   test.each([
     ['transfer-encoding: chunked', '8\r\n{"half":\r\n'],
     ['content-length: 100', '{"half":'],
   ])('that is cut is no trouble of the relay (%s)', async (length, half) => {
-    const stage = await openStage()
-    const { id: delivery } = await stage.deliver()
-    const token = await startReport(stage, delivery)
-    const socket = await openSocket(stage.url)
+    const system = await startSystem()
+    const { id: delivery } = await system.deliver()
+    const token = await startReport(system, delivery)
+    const socket = await openSocket(system.url)
     socket.write(`${head(token, length)}${half}`)
     await sleep(100)
     socket.end()
     expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 400 /)
     expect(
-      (await stage.post('/report', token, { delivery, sender: 'a', number: 1, reports: [] })).status,
+      (await system.post('/report', token, { delivery, sender: 'a', number: 1, reports: [] })).status,
     ).toBe(202)
-    await stage.relay.stop()
-    expect(stage.relay.log().filter(({ level }) => level >= 50)).toEqual([])
+    await system.relay.stop()
+    expect(system.relay.log().filter(({ level }) => level >= 50)).toEqual([])
   })
 })
 

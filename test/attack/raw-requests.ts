@@ -37,14 +37,14 @@ export function sendRaw(port: number, random: () => number): Promise<number> {
       : Buffer.from(Array.from({ length: random() * 300 }, () => random() * 256))
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1')
-    let answer = ''
+    let response = ''
     socket.setTimeout(300, () => socket.destroy())
     socket.on('data', chunk => {
-      answer += chunk.toString('latin1')
+      response += chunk.toString('latin1')
       socket.end()
     })
     socket.on('error', () => {})
-    socket.on('close', () => resolve(Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0)))
+    socket.on('close', () => resolve(Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 0)))
     if (random() < 0.5) socket.end(bytes)
     else socket.write(bytes)
   })

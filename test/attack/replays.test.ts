@@ -20,12 +20,14 @@ test('a replay within the tolerance is a duplicate, whichever of two relays it c
   const timestamp = String(Math.floor(Date.now() / 1000))
   const bodies = [{ run: { id: 'r_1' }, inputs: {} }, { no: 'run id' }]
   for (const body of bodies) {
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 20 }, (_, n) => send(relays[n % 2]!.url, { body, timestamp })),
     )
-    expect(answers.filter(answer => answer.status === 202)).toHaveLength(1)
-    expect(answers.filter(answer => answer.status === 200 && answer.body.duplicate === true)).toHaveLength(19)
-    expect(new Set(answers.map(answer => answer.body.delivery)).size).toBe(1)
+    expect(responses.filter(response => response.status === 202)).toHaveLength(1)
+    expect(
+      responses.filter(response => response.status === 200 && response.body.duplicate === true),
+    ).toHaveLength(19)
+    expect(new Set(responses.map(response => response.body.delivery)).size).toBe(1)
   }
   // The header is not signed: with another one, the same signed bytes start nothing, and Port learns that.
   const again = await send(relays[1].url, { body: bodies[1], timestamp, headers: { run_id: 'r_other' } })
@@ -70,9 +72,9 @@ test.each(['SQLite', 'PostgreSQL'])(
               body: { detail: expect.stringContaining('has come to another address') },
             })
         }
-        const { status: same, body: answer } = await again(path, body)
+        const { status: same, body: response } = await again(path, body)
         expect(same, path).toBe(status)
-        if (n > 1) expect(answer, path).toEqual(firsts[n])
+        if (n > 1) expect(response, path).toEqual(firsts[n])
       }
     }
     await replayAll()
@@ -102,8 +104,8 @@ test('secrets are rotated by configuration, over restarts, without a missed deli
   for (const [step, secrets] of configurations.entries()) {
     const relay = await startRelay({ ...base, ...secrets })
     for (const secret of signers[step]!) {
-      const answer = await send(relay.url, { body: { run: { id: `r_${++sent}` }, inputs: {} }, secret })
-      expect(answer.status).toBe(202)
+      const response = await send(relay.url, { body: { run: { id: `r_${++sent}` }, inputs: {} }, secret })
+      expect(response.status).toBe(202)
     }
     const strange = await send(relay.url, { body: { run: { id: 'r_x' } }, secret: 'of somebody else' })
     expect(strange.status).toBe(401)

@@ -53,7 +53,7 @@ export interface ReportSiege {
   /** Ids of the Port runs whose webhooks were accepted and that GitHub did not get exactly once. */
   notDispatchedOnce: string[]
   /** Answers to the attacker's reports, by status; `none` where the connection was cut. */
-  answers: Record<string, number>
+  responses: Record<string, number>
   /** Of the reports that were accepted. `missing`: neither in Port's log nor counted there as left out. */
   lines: { accepted: number; arrived: number; twice: number; missing: number }
   memoryMb: { before: Memory; peakRss: number; after: Memory }
@@ -117,7 +117,7 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
     if (!relay.running()) throw new Error(`The relay ended: ${relay.printed()}`)
     // A number of reports is sent whole, however long it takes.
     if (attack.count === Number.POSITIVE_INFINITY) attacker.postMessage('end')
-    const [{ answers, numbers }] = await attacked
+    const [{ responses, numbers }] = await attacked
     const peakRss = peak()
     ownDelay.disable()
 
@@ -141,7 +141,7 @@ export async function besiegeReports(options: ReportSiegeOptions): Promise<Repor
       webhooks: sum(first[0], second[0]),
       health: sum(first[1], second[1]),
       notDispatchedOnce: accepted.filter(id => dispatches().filter(each => each === id).length !== 1),
-      answers,
+      responses,
       lines: all(),
       memoryMb: { before, peakRss, after },
       relayHeldMs: Math.max(heldBefore, heldMs),
@@ -188,9 +188,9 @@ const hasReturned = (before: Memory, after: Memory) => after.held - before.held 
 async function sendWebhook(relay: RelayProcess, port: PortApi, accepted: string[]) {
   const { id } = port.createRun({ action: 'deploy' })
   const body = { run: { id }, action: { identifier: 'deploy' }, inputs: { version: '1.4.2' } }
-  const answer = await send(relay.url, { secret: port.clientSecret, body })
-  if (answer.status === 202) accepted.push(id)
-  return answer
+  const response = await send(relay.url, { secret: port.clientSecret, body })
+  if (response.status === 202) accepted.push(id)
+  return response
 }
 
 /** A delivery whose workflow run has proved itself: its report token. */
@@ -213,7 +213,7 @@ export async function startDelivery(
   const { relay, port, github, issuer, repositoryId } = world
   const { id } = port.createRun({ action: 'deploy' })
   const body = { run: { id }, action: { identifier: 'deploy' }, inputs: {}, ...more }
-  const answer = await send(relay.url, { secret: port.clientSecret, body })
+  const response = await send(relay.url, { secret: port.clientSecret, body })
   await until(
     () => github.dispatches.some(each => each.clientPayload.run_id === id),
     'GitHub gets the dispatch',
@@ -226,7 +226,7 @@ export async function startDelivery(
     if (isSeen) await sendRunWebhook(relay.url, run, { github, secret: GITHUB_SECRET })
     tokens.push(issuer.token({ repository: REPOSITORY, repositoryId, runId: run.id }, AUDIENCE))
   }
-  return { delivery: String(answer.body.delivery), runId: id, tokens }
+  return { delivery: String(response.body.delivery), runId: id, tokens }
 }
 
 /** @returns the report token */
@@ -235,13 +235,13 @@ export async function postStart(
   delivery: string,
   oidcToken: string,
 ): Promise<{ token: string }> {
-  const answer = await fetch(`${url}/report/start`, {
+  const response = await fetch(`${url}/report/start`, {
     method: 'POST',
     headers: { authorization: `Bearer ${oidcToken}` },
     body: JSON.stringify({ delivery }),
   })
-  const { token, detail } = (await answer.json()) as { token?: string; detail?: string }
-  if (token === undefined) throw new Error(`The start was answered ${answer.status}: ${detail}`)
+  const { token, detail } = (await response.json()) as { token?: string; detail?: string }
+  if (token === undefined) throw new Error(`The start was answered ${response.status}: ${detail}`)
   return { token }
 }
 
@@ -295,7 +295,7 @@ interface Attacker {
 
 /** `numbers`: of the reports that were accepted. */
 interface Attacked {
-  answers: ReportSiege['answers']
+  responses: ReportSiege['responses']
   numbers: number[]
 }
 
@@ -303,15 +303,15 @@ async function runAttacker(
   { url, token, delivery, attack }: Attacker,
   signal: AbortSignal,
 ): Promise<Attacked> {
-  const answers: Attacked['answers'] = {}
+  const responses: Attacked['responses'] = {}
   const numbers: number[] = []
   const fill = 'x'.repeat(attack.width)
   let next = 1
   const post = (body: string) =>
     fetch(`${url}/report`, { method: 'POST', headers: { authorization: `Bearer ${token}` }, body }).then(
-      async answer => {
-        await answer.text()
-        return answer.status
+      async response => {
+        await response.text()
+        return response.status
       },
       () => 'none' as const,
     )
@@ -324,7 +324,7 @@ async function runAttacker(
       const body = JSON.stringify({ delivery, sender, number, reports })
       // What is not answered is sent again, as the action does.
       for (let status = await post(body); ; status = await post(body)) {
-        answers[status] = (answers[status] ?? 0) + 1
+        responses[status] = (responses[status] ?? 0) + 1
         if (status === 202) numbers.push(number)
         if (status !== 'none' || signal.aborted) break
         await sleep(50)
@@ -332,7 +332,7 @@ async function runAttacker(
     }
   }
   await Promise.all(times(attack.parallel, n => one(`sender-${n}`)))
-  return { answers, numbers }
+  return { responses, numbers }
 }
 
 /** Of a line: how it is found in Port's log. */

@@ -35,12 +35,12 @@ test('no secret is found in what the relay prints, answers, writes or sends, wha
     LOG_LEVEL: 'trace',
   })
   const relay = await startRelay(env)
-  const answers: string[] = []
+  const responses: string[] = []
   const signatures: string[] = []
   const ask = async (path: string, init?: RequestInit) => {
-    const answer = await fetch(relay.url + path, init)
-    answers.push(`${JSON.stringify([...answer.headers])}\n${await answer.text()}`)
-    return answer.status
+    const response = await fetch(relay.url + path, init)
+    responses.push(`${JSON.stringify([...response.headers])}\n${await response.text()}`)
+    return response.status
   }
   const timestamp = String(Math.floor(Date.now() / 1000))
   const post = async (webhook: Parameters<typeof webhookRequest>[0]) => {
@@ -95,7 +95,7 @@ test('no secret is found in what the relay prints, answers, writes or sends, wha
   const told = [...port.requests, ...github.requests].filter(request => !minted.includes(request))
   const places: Record<string, string> = {
     'what it printed': relay.printed(),
-    'what it answered': answers.join('\n'),
+    'what it answered': responses.join('\n'),
     'its database': [...written, ...files()].join('\n'),
     'what it sent to Port and GitHub': JSON.stringify(told.map(({ path, body }) => [path, body])),
   }

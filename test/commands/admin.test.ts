@@ -136,8 +136,8 @@ test('the admin API cancels with RELAY_ADMIN_TOKEN alone', async () => {
   const { body } = await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
   const ask = async (token?: string, id = body.delivery) => {
     const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
-    const answer = await fetch(`${relay.url}/api/deliveries/${id}/cancel`, { method: 'POST', headers })
-    return answer.status
+    const response = await fetch(`${relay.url}/api/deliveries/${id}/cancel`, { method: 'POST', headers })
+    return response.status
   }
   expect(await ask()).toBe(401)
   expect(await ask(RELAY_VIEW_TOKEN)).toBe(403)
@@ -193,9 +193,9 @@ test('the admin API says what a query must be, and takes each address by its met
   const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN }))
   const ask = async (path: string, method = 'GET') => {
     const headers = { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` }
-    const answer = await fetch(`${relay.url}/api/deliveries${path}`, { method, headers })
-    const { detail } = (await answer.json()) as { detail?: string }
-    return [answer.status, answer.headers.get('allow') ?? detail]
+    const response = await fetch(`${relay.url}/api/deliveries${path}`, { method, headers })
+    const { detail } = (await response.json()) as { detail?: string }
+    return [response.status, response.headers.get('allow') ?? detail]
   }
   const before = 'before must be a whole number above 0, as "next" in the answer before gives it.'
   const limit = 'limit must be a whole number from 1 to 200.'
@@ -215,9 +215,9 @@ test('the admin API says what a query must be, and takes each address by its met
 
 test('an admin API without a token is closed', async () => {
   const relay = await openRelayHere(relayEnv())
-  const answer = await fetch(`${relay.url}/api/deliveries`)
-  expect(answer.status).toBe(404)
-  expect(await answer.json()).toMatchObject({
+  const response = await fetch(`${relay.url}/api/deliveries`)
+  expect(response.status).toBe(404)
+  expect(await response.json()).toMatchObject({
     detail: 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.',
   })
 })

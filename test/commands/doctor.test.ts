@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { repositoryChecks } from '../../relay/cli/doctor/repositories.ts'
 import { diagnose, doctor } from '../../relay/cli/doctor.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import { openRelay, type Relay } from '../../relay/relay.ts'
+import { createRelay, type Relay } from '../../relay/relay.ts'
 import { RECOMMENDED_BODY } from '../../tools/generate/invocation-method.ts'
 import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
@@ -82,7 +82,7 @@ beforeAll(async () => {
     PORT: '0',
     RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
   })
-  relay = await openRelay(config, pino({ level: 'silent' }))
+  relay = await createRelay(config, pino({ level: 'silent' }))
 })
 afterEach(() => {
   github.clearFailures()
@@ -346,14 +346,14 @@ describe('a configuration that is valid and does not do what its author wants', 
   })
 
   test("GitHub's pages in place of its API, and an issuer of another GitHub", async () => {
-    const answers = (url: string) => url.startsWith(clean.PORT_API_URL!) || url.startsWith(PUBLIC_URL)
+    const responses = (url: string) => url.startsWith(clean.PORT_API_URL!) || url.startsWith(PUBLIC_URL)
     const offline = (more: Env) =>
       diagnose({
         env: { ...clean, ...more },
         clock: Date.now,
         readFile: () => '',
         fetch: (url, init) => {
-          if (answers(String(url))) return fetch(atThisMachine(url), init)
+          if (responses(String(url))) return fetch(atThisMachine(url), init)
           return Promise.resolve(new Response('<html>', { headers: { 'content-type': 'text/html' } }))
         },
       })
@@ -613,7 +613,7 @@ describe('what does not answer, or not as it should', () => {
   })
 
   test('a repository that is archived, or has another name', async () => {
-    const answer = async (change: object) => {
+    const response = async (change: object) => {
       const headers = { authorization: `token ${github.token}` }
       const body = (await (await fetch(`${github.url}/repos/acme/shop`, { headers })).json()) as object
       github.fail({
@@ -622,9 +622,9 @@ describe('what does not answer, or not as it should', () => {
         body: { ...body, ...change },
       })
     }
-    await answer({ archived: true })
+    await response({ archived: true })
     expect(await wrong()).toEqual(['problem: acme/shop is archived: GitHub starts no workflow there.'])
-    await answer({ full_name: 'acme/store' })
+    await response({ full_name: 'acme/store' })
     expect(await wrong()).toEqual([
       "warning: acme/shop is now acme/store: change it in the relay's configuration.",
     ])
@@ -756,7 +756,7 @@ describe('the inputs of a workflow are compared in advance', () => {
     const database = `sqlite:${join(folder, 'deliveries.db')}`
     const env = { ...clean, ...ALLOWED, RELAY_DATABASE: database }
     const config = readConfig({ ...env, HOST: '127.0.0.1', PORT: '0' })
-    const running = await openRelay(config, pino({ level: 'silent' }))
+    const running = await createRelay(config, pino({ level: 'silent' }))
     try {
       for (const workflow of ['guide.yml', 'carried.yml']) {
         const { status } = await send(`http://127.0.0.1:${running.port}`, {

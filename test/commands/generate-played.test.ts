@@ -67,15 +67,15 @@ test('a generated workflow of workflow_dispatch works for a person who starts it
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
   github.addRepository('acme/shop')
-  const played = await playWorkflow({
+  const simulated = await playWorkflow({
     yaml: await workflowFor('workflow_dispatch'),
     event: { name: 'workflow_dispatch', payload: { inputs: { ...DECLARED, port: '' } } },
     repository: 'acme/shop',
     github,
     env: { PATH: process.env.PATH! },
   })
-  expect(played.conclusion).toBe('success')
-  const { steps } = played.jobs[0]!
+  expect(simulated.conclusion).toBe('success')
+  const { steps } = simulated.jobs[0]!
   expect(steps.find(({ id }) => id === 'port')).toMatchObject({ conclusion: 'skipped' })
   const work = steps.find(({ name }) => name === 'Do the work')
   for (const line of [...SHOWN, 'ENTITY=', 'INPUT_TOKEN=']) expect(work!.log).toContain(`${line}\n`)
@@ -98,7 +98,7 @@ test.each(['workflow_dispatch', 'repository_dispatch'])(
     })
     const payload = packClientPayload(invocation, { delivery: 'd_1', relay: null })
     const inputs = { port: JSON.stringify(payload), ...DECLARED }
-    const played = await playWorkflow({
+    const simulated = await playWorkflow({
       yaml,
       event:
         event === 'workflow_dispatch'
@@ -110,7 +110,7 @@ test.each(['workflow_dispatch', 'repository_dispatch'])(
       secrets: { PORT_CLIENT_SECRET: port.clientSecret },
       env: { PATH: process.env.PATH! },
     })
-    expect(played.conclusion).toBe('success')
+    expect(simulated.conclusion).toBe('success')
     expect(shown.status).toBe('SUCCESS')
     const log = shown.logs.map(({ message }) => message).join('\n')
     for (const line of [...SHOWN, 'ENTITY=shop', 'INPUT_TOKEN=***']) expect(log).toContain(`${line}\n`)

@@ -152,7 +152,7 @@ jobs:
           logLevel: { type: 'string', title: 'Log level', enum: ['debug', 'info', '1'], default: 'info' },
           'dry-run': { type: 'boolean', title: 'Dry run', default: false },
           count: { type: 'number', title: 'Count', default: 3 },
-          stage: { type: 'string', title: 'Stage' },
+          system: { type: 'string', title: 'Stage' },
           nothing: { type: 'string', title: 'Nothing' },
         },
         required: ['version'],

@@ -58,7 +58,7 @@ test('an action with inputs is dispatched as Port would have it', async () => {
     },
   })
   const again = await run(send, [...args, ...day2, '--json'], env)
-  expect(JSON.parse(again.stdout)).toMatchObject({ status: 200, answer: { duplicate: true } })
+  expect(JSON.parse(again.stdout)).toMatchObject({ status: 200, response: { duplicate: true } })
   expect((await run(send, [...args, ...day2], env)).stdout).toMatch(
     /It was accepted before; nothing is sent again\.$/,
   )
@@ -102,7 +102,7 @@ test("a relay's refusal is its own sentence, and ends with 1", async () => {
   expect(wrong).toMatchObject({ code: 1, stderr: '' })
   expect(JSON.parse(wrong.stdout)).toMatchObject({
     status: 401,
-    answer: { detail: expect.stringMatching(/^The signature does not match/) },
+    response: { detail: expect.stringMatching(/^The signature does not match/) },
   })
   expect(await run(send, ['--action', 'deploy', '--url', github.url], env)).toMatchObject({
     code: 1,
@@ -156,7 +156,7 @@ test('a dry run says why the relay would refuse, and what is wrong with the conf
   })
   expect(JSON.parse((await run(send, [...args, '--json'], relayEnv())).stdout)).toEqual({
     status: 403,
-    answer: { detail },
+    response: { detail },
   })
   expect((await run(send, args, {})).stderr).toMatch(/^The configuration has \d problems:/)
 })

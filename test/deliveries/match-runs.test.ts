@@ -31,7 +31,7 @@ const run = (title: string, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   },
   ...more,
 })
-const look = (
+const poll = (
   runs: WorkflowRun[],
   more: Partial<BindingFacts> = {},
   delivery: { queuedAt?: number } = {},
@@ -66,8 +66,8 @@ describe('a title', () => {
     `${UUID}/deploy`,
   ])('"%s" names the delivery, whatever else was dispatched', title => {
     const found = { evidence: 'title', titles: [title] }
-    expect(look([run(title)])).toEqual(found)
-    expect(look([run('deploy'), run(title)], { others: other(), whole: false })).toEqual(found)
+    expect(poll([run(title)])).toEqual(found)
+    expect(poll([run('deploy'), run(title)], { others: other(), whole: false })).toEqual(found)
   })
 
   test.each([
@@ -76,8 +76,8 @@ describe('a title', () => {
     'deploy wfnr_A1b2C3d4E5f6G7h8',
     `deploy ${UUID.replace('019', '01a')}`,
   ])('"%s" may name the delivery of another relay: its run is a candidate, and is not taken', title => {
-    expect(look([run(title)])).toEqual({ evidence: null, titles: [title] })
-    expect(look([run(title), run('deploy')]).evidence).toBeNull()
+    expect(poll([run(title)])).toEqual({ evidence: null, titles: [title] })
+    expect(poll([run(title), run('deploy')]).evidence).toBeNull()
   })
 
   test.each([
@@ -92,8 +92,8 @@ describe('a title', () => {
     'Build run_20261130T120000Z',
     'deploy',
   ])('"%s" names none: its run may be any delivery\'s', title => {
-    expect(look([run(title)])).toEqual({ evidence: 'only_candidate', titles: [title] })
-    expect(look([run(title)], { others: other() })).toEqual({ evidence: null, titles: [title] })
+    expect(poll([run(title)])).toEqual({ evidence: 'only_candidate', titles: [title] })
+    expect(poll([run(title)], { others: other() })).toEqual({ evidence: null, titles: [title] })
   })
 
   test('of a run that is older than the redelivery by more than a minute counts for nothing', () => {
@@ -101,35 +101,35 @@ describe('a title', () => {
     const late = run(title, { createdAt: DISPATCHED - MINUTE })
     const old = run(title, { createdAt: DISPATCHED - MINUTE - 1 })
     const redelivered = { queuedAt: DISPATCHED }
-    expect(look([late], {}, redelivered).evidence).toBe('title')
-    expect(look([old], {}, redelivered)).toEqual({ evidence: null, titles: [] })
-    expect(look([old]).evidence).toBe('title')
+    expect(poll([late], {}, redelivered).evidence).toBe('title')
+    expect(poll([old], {}, redelivered)).toEqual({ evidence: null, titles: [] })
+    expect(poll([old]).evidence).toBe('title')
   })
 
   test('names runs of two workflows, which both belong to the delivery', () => {
     const titles = [`deploy ${DELIVERY.runId}`, `lint ${DELIVERY.runId}`]
-    expect(look([...titles.map(title => run(title)), run('deploy')])).toEqual({ evidence: 'title', titles })
+    expect(poll([...titles.map(title => run(title)), run('deploy')])).toEqual({ evidence: 'title', titles })
   })
 })
 
 describe('what Port names', () => {
   test('comes before any title', () => {
     const [named, external] = [run(`lint ${DELIVERY.runId}`), run('deploy')]
-    const sight = { externalRunId: external.id, others: other() }
-    expect(look([named, external], sight)).toEqual({ evidence: 'port', titles: ['deploy'] })
+    const facts = { externalRunId: external.id, others: other() }
+    expect(poll([named, external], facts)).toEqual({ evidence: 'port', titles: ['deploy'] })
   })
 
   test('counts for nothing where the run is not to be seen', () => {
     const found = { evidence: 'title', titles: [`deploy ${DELIVERY.runId}`] }
-    expect(look([run(`deploy ${DELIVERY.runId}`)], { externalRunId: 4_242_424 })).toEqual(found)
+    expect(poll([run(`deploy ${DELIVERY.runId}`)], { externalRunId: 4_242_424 })).toEqual(found)
   })
 })
 
 test('a run that belongs to another delivery, or to an earlier course of this, is never taken', () => {
   for (const title of ['deploy', `deploy ${DELIVERY.runId}`]) {
     const one = run(title)
-    const sight = { taken: new Set([one.id]), externalRunId: one.id }
-    expect(look([one], sight)).toEqual({ evidence: null, titles: [] })
+    const facts = { taken: new Set([one.id]), externalRunId: one.id }
+    expect(poll([one], facts)).toEqual({ evidence: null, titles: [] })
   }
 })
 
@@ -158,16 +158,16 @@ describe('the only candidate is taken', () => {
       { readAt: DISPATCHED + 11 * MINUTE },
     ],
   ]
-  test.each(cases)('%s', (_, evidence, more, sight) => {
-    expect(look([run('deploy', more)], sight)).toEqual({ evidence, titles: ['deploy'] })
+  test.each(cases)('%s', (_, evidence, more, facts) => {
+    expect(poll([run('deploy', more)], facts)).toEqual({ evidence, titles: ['deploy'] })
   })
 
   test.each([
     ['before the dispatch', DISPATCHED - 3_000],
     ['after the start timeout', DISPATCHED + 10 * MINUTE + 3_000],
   ])('not one that was created %s', (_, createdAt) => {
-    const sight = { readAt: DISPATCHED + 20 * MINUTE }
-    expect(look([run('deploy', { createdAt })], sight)).toEqual({ evidence: null, titles: [] })
+    const facts = { readAt: DISPATCHED + 20 * MINUTE }
+    expect(poll([run('deploy', { createdAt })], facts)).toEqual({ evidence: null, titles: [] })
   })
 
   test('not one of another workflow, branch or event than the one started by name', () => {
@@ -193,20 +193,20 @@ describe('the only candidate is taken', () => {
   })
 
   test('not one of two', () => {
-    expect(look([run('deploy'), run('deploy')])).toEqual({ evidence: null, titles: ['deploy', 'deploy'] })
-    expect(look([run('deploy'), run('Roll out')]).evidence).toBeNull()
+    expect(poll([run('deploy'), run('deploy')])).toEqual({ evidence: null, titles: ['deploy', 'deploy'] })
+    expect(poll([run('deploy'), run('Roll out')]).evidence).toBeNull()
   })
 
   test('not under a title of its own where any other delivery was dispatched', () => {
-    expect(look([run('Roll out')], { others: other('restart') })).toEqual({
+    expect(poll([run('Roll out')], { others: other('restart') })).toEqual({
       evidence: null,
       titles: ['Roll out'],
     })
   })
 
   test('not under the event type of another delivery', () => {
-    expect(look([run('restart')], { others: other('restart') })).toEqual({ evidence: null, titles: [] })
-    expect(look([run('restart'), run('deploy')], { others: other('restart') })).toEqual({
+    expect(poll([run('restart')], { others: other('restart') })).toEqual({ evidence: null, titles: [] })
+    expect(poll([run('restart'), run('deploy')], { others: other('restart') })).toEqual({
       evidence: 'only_candidate',
       titles: ['deploy'],
     })

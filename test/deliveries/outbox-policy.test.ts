@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { Message } from '../../relay/delivery/delivery.ts'
 import {
-  type Fate,
-  fateOf,
+  type NextStep,
   nextAttempt,
-  type PortTrouble,
+  nextStepOf,
+  type PortFailure,
   replacement,
 } from '../../relay/delivery/messages.ts'
 
@@ -14,32 +14,32 @@ const LOG: Message = { log: [{ level: 'INFO', message: 'a line' }] }
 const LABEL: Message = { update: { statusLabel: 'Waiting for GitHub' } }
 const ENTITY: Message = { entity: { blueprint: 'service', properties: { identifier: 'shop' } } }
 const END: Message = { update: { conclusion: 'failure', summary: 'It failed.' } }
-const trouble = (kind: PortTrouble['kind'], status: number | null): PortTrouble => ({
+const failure = (kind: PortFailure['kind'], status: number | null): PortFailure => ({
   ...{ kind, status, message: 'Port does not take it.', retryAt: null },
 })
 
 /** The fates of a log line, a label and an entity; then of a conclusion. Each: at once, after 16 minutes. */
-const FATES: [answer: string, PortTrouble, others: [Fate, Fate], end: [Fate, Fate]][] = [
-  ['the run has ended', trouble('ended', 422), ['drop', 'drop'], ['drop', 'drop']],
-  ['the run is synchronous', trouble('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
-  ['400, refused', trouble('refused', 400), ['drop', 'drop'], ['retry', 'replace']],
-  ['413, refused', trouble('refused', 413), ['drop', 'drop'], ['retry', 'replace']],
-  ['422, refused', trouble('refused', 422), ['drop', 'drop'], ['retry', 'replace']],
-  ['403, refused', trouble('refused', 403), ['retry', 'replace'], ['retry', 'replace']],
-  ['410, refused', trouble('refused', 410), ['retry', 'replace'], ['retry', 'replace']],
-  ['404, no such run', trouble('unknown_run', 404), ['retry', 'drop'], ['retry', 'replace']],
-  ['401', trouble('credentials', 401), ['retry', 'replace'], ['retry', 'replace']],
-  ['500', trouble('unreachable', 500), ['retry', 'replace'], ['retry', 'replace']],
-  ['a page with 200', trouble('unreachable', 200), ['retry', 'replace'], ['retry', 'replace']],
-  ['nothing', trouble('unreachable', null), ['retry', 'retry'], ['retry', 'retry']],
-  ['429', trouble('later', 429), ['retry', 'retry'], ['retry', 'retry']],
+const FATES: [answer: string, PortFailure, others: [NextStep, NextStep], end: [NextStep, NextStep]][] = [
+  ['the run has ended', failure('ended', 422), ['drop', 'drop'], ['drop', 'drop']],
+  ['the run is synchronous', failure('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
+  ['400, refused', failure('refused', 400), ['drop', 'drop'], ['retry', 'replace']],
+  ['413, refused', failure('refused', 413), ['drop', 'drop'], ['retry', 'replace']],
+  ['422, refused', failure('refused', 422), ['drop', 'drop'], ['retry', 'replace']],
+  ['403, refused', failure('refused', 403), ['retry', 'replace'], ['retry', 'replace']],
+  ['410, refused', failure('refused', 410), ['retry', 'replace'], ['retry', 'replace']],
+  ['404, no such run', failure('unknown_run', 404), ['retry', 'drop'], ['retry', 'replace']],
+  ['401', failure('credentials', 401), ['retry', 'replace'], ['retry', 'replace']],
+  ['500', failure('unreachable', 500), ['retry', 'replace'], ['retry', 'replace']],
+  ['a page with 200', failure('unreachable', 200), ['retry', 'replace'], ['retry', 'replace']],
+  ['nothing', failure('unreachable', null), ['retry', 'retry'], ['retry', 'retry']],
+  ['429', failure('later', 429), ['retry', 'retry'], ['retry', 'retry']],
 ]
 
-describe.each(FATES)('Port answers: %s', (_, answer, others, end) => {
+describe.each(FATES)('Port answers: %s', (_, response, others, end) => {
   test('what becomes of a log line, a label, an entity and a conclusion, at once and after 15 minutes', () => {
     const fates = (message: Message) => [
-      fateOf(message, answer, 0, RETENTION),
-      fateOf(message, answer, 16 * MINUTE, RETENTION),
+      nextStepOf(message, response, 0, RETENTION),
+      nextStepOf(message, response, 16 * MINUTE, RETENTION),
     ]
     for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
     expect(fates(END)).toEqual(end)
@@ -47,16 +47,16 @@ describe.each(FATES)('Port answers: %s', (_, answer, others, end) => {
 
   test('after the retention, everything is dropped', () => {
     for (const message of [LOG, LABEL, ENTITY, END]) {
-      expect(fateOf(message, answer, RETENTION + 1, RETENTION)).toBe('drop')
+      expect(nextStepOf(message, response, RETENTION + 1, RETENTION)).toBe('drop')
     }
   })
 })
 
 test('what is sent in place of a message holds nothing of it but the conclusion', () => {
-  const answer = trouble('unreachable', 500)
-  expect(replacement(END, answer)).toEqual({ update: { conclusion: 'failure' } })
+  const response = failure('unreachable', 500)
+  expect(replacement(END, response)).toEqual({ update: { conclusion: 'failure' } })
   for (const message of [LOG, LABEL, ENTITY]) {
-    const text = JSON.stringify(replacement(message, answer))
+    const text = JSON.stringify(replacement(message, response))
     expect(text).toMatch(/may be missing here: Port keeps answering 500\./)
     expect(text).not.toMatch(/a line|Waiting for GitHub|shop/)
   }

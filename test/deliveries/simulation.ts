@@ -3,12 +3,12 @@ import { type PortClient, PortError } from '../../port/client/client.ts'
 import type { RunUpdate } from '../../port/types.ts'
 import type { NewDelivery } from '../../relay/delivery/delivery.ts'
 import type { GitHub } from '../../relay/github/client.ts'
-import { createRateLimitGate } from '../../relay/github/rate-limit-pause.ts'
+import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
 import type { WorkflowRun } from '../../relay/github/runs.ts'
 import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { dispatch } from '../../relay/workers/dispatch.ts'
-import { createFindNamed, createFindOwners } from '../../relay/workers/find-runs.ts'
+import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
 import { sendOutbox } from '../../relay/workers/outbox.ts'
 import { createEngine } from '../../relay/workers/workers.ts'
 
@@ -237,16 +237,17 @@ export async function simulate(options: {
     },
   } as Partial<PortClient> as PortClient
 
-  const gate = createRateLimitGate({ token: 'none' }, clock)
+  const pauses = createRateLimitPauses({ token: 'none' }, clock)
   const policy = { startTimeout: START_TIMEOUT, runTimeout: 24 * 60 * MINUTE, serverUrl: github.serverUrl }
   const log = { debug() {}, info() {}, warn() {} }
   const clients = new Map([['default', client]])
-  const organisations = ['default']
+  const organizations = ['default']
   const findOwners = createFindOwners({
-    ...{ store, findNamed: createFindNamed(store, organisations), organisations },
+    ...{ store, findByTitle: createFindByTitle(store, organizations), organizations },
     ...{ clockOffset: github.clockOffset as () => number, startTimeout: START_TIMEOUT },
   })
-  const open = () => createEngine({ store, github, gate, clients, findOwners, policy, publicUrl: null, log })
+  const open = () =>
+    createEngine({ store, github, pauses, clients, findOwners, policy, publicUrl: null, log })
   let engine = open()
   let restarts = 0
 
@@ -263,10 +264,10 @@ export async function simulate(options: {
 
   async function work(): Promise<boolean> {
     for (let worked = false; ; worked = true) {
-      const queued = await store.claimQueued(at, 55 * SECOND, 100, gate.shared)
+      const queued = await store.claimQueued(at, 55 * SECOND, 100, pauses.shared)
       // A relay that dies in between leaves its lease to expire.
       await Promise.all(queued.map(each => dispatch(each, engine.dispatchDeps).catch(() => {})))
-      const watched = await store.claimWatched(at, MINUTE, 200)
+      const watched = await store.claimPolls(at, MINUTE, 200)
       await Promise.all(watched.map(each => engine.watch(each)))
       const pages = await store.claimOutboxes(at, MINUTE, 200)
       await Promise.all(
@@ -275,7 +276,7 @@ export async function simulate(options: {
             store,
             client: () => client,
             log,
-            trouble: log,
+            failure: log,
             retention: 30 * 24 * 60 * MINUTE,
           }),
         ),

@@ -47,7 +47,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
     readAt: NOW,
     reason: 'no run appeared',
   },
-  runsSeen: { type: 'runsSeen', runs: [run({ status: 'queued' })], lookAt: NOW + 5_000 },
+  runsSeen: { type: 'runsSeen', runs: [run({ status: 'queued' })], pollAt: NOW + 5_000 },
   runReported: { type: 'runReported', run: run({ evidence: 'report' }) },
   reportReceived: {
     type: 'reportReceived',
@@ -67,8 +67,8 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   waitingAnnounced: { type: 'waitingAnnounced', reason: 'a limit', until: NOW + MINUTE },
   redelivered: { type: 'redelivered' },
   cancelRequested: { type: 'cancelRequested', by: 'port' },
-  cancelSent: { type: 'cancelSent', forced: false, lookAt: NOW + 3_000 },
-  cancelRejected: { type: 'cancelRejected', reason: 'it may not', lookAt: NOW + 3_000 },
+  cancelSent: { type: 'cancelSent', forced: false, pollAt: NOW + 3_000 },
+  cancelRejected: { type: 'cancelRejected', reason: 'it may not', pollAt: NOW + 3_000 },
   approvalSeen: {
     type: 'approvalSeen',
     ...{ pending: [{ environment: 'production', waitTimer: 0, reviewers: ['ada'] }], decided: [], url: '' },
@@ -191,8 +191,8 @@ describe('a dispatch', () => {
       let delivery = inState('queued', { attempts: 1, unansweredSince: NOW, firstAttemptAt: NOW })
       let warnings = 0
       let now = NOW
-      for (let look = 0; look < 10_000 && delivery.state === 'queued'; look++) {
-        const event = { ...EVENTS.runNotFound, list, readAt: now, reason: `reason ${look}` }
+      for (let poll = 0; poll < 10_000 && delivery.state === 'queued'; poll++) {
+        const event = { ...EVENTS.runNotFound, list, readAt: now, reason: `reason ${poll}` }
         const next = transition(delivery, event, now, POLICY)
         warnings += next?.messages.filter(each => 'log' in each && each.log[0]?.level === 'WARN').length ?? 0
         delivery = { ...delivery, ...next?.change } as Delivery
@@ -275,11 +275,11 @@ const filesWith = (pattern: RegExp) =>
     .sort()
 
 describe('no other file of relay/ writes a state:', () => {
-  test('changes are made in transition/ alone, and applied in one place', () => {
+  test('changes are made in delivery/ alone, and applied in one place', () => {
     const makers = filesWith(/\bchange: \{|: Change = /)
-    expect(makers.filter(path => !path.startsWith('deliveries/transition/'))).toEqual([])
+    expect(makers.filter(path => !path.startsWith('delivery/'))).toEqual([])
     expect(makers.length).toBeGreaterThan(2)
-    expect(filesWith(/\bstore\.apply\(/)).toEqual(['deliveries/apply-event.ts'])
+    expect(filesWith(/\bstore\.apply\(/)).toEqual(['workers/apply.ts'])
   })
 
   test('SQL sets it where a transition is applied, and where a delivery is inserted as queued', () => {
@@ -320,7 +320,7 @@ test('no decision reads a sentence', () => {
   const reads = new RegExp(
     String.raw`\b${sentence}[?!]?\.(?:startsWith|endsWith|includes|match|search|indexOf|test)\(|\.test\((?:\w+\.)*${sentence}\)|\b${sentence} [!=]== ['"\x60]`,
   )
-  const folders = ['deliveries', 'store', 'webhook', 'admin', 'reports']
+  const folders = ['delivery', 'workers', 'store', 'intake', 'admin', 'reports']
   const found = folders.flatMap(folder =>
     sources(join(RELAY, folder)).flatMap(([path, text]) =>
       text.split('\n').flatMap(line => (reads.test(line) ? [`${folder}/${path}: ${line.trim()}`] : [])),

@@ -88,8 +88,8 @@ describe("the relay's variables", () => {
 test("the relay's routes are those of the HTTP API's page", () => {
   const config = readConfig({ ...REQUIRED, RELAY_PUBLIC_URL: 'https://relay.example.com' })
   const nothing = {} as never
-  const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing, trouble: nothing }
-  const reports = createReports({ ...deps, github: nothing, port: nothing, findNamed: nothing })
+  const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing, failure: nothing }
+  const reports = createReports({ ...deps, github: nothing, port: nothing, findByTitle: nothing })
   const store = { clock: Date.now } as never
   const admin = createAdmin({
     ...deps,
@@ -98,15 +98,15 @@ test("the relay's routes are those of the HTTP API's page", () => {
     port: nothing,
     portSide: nothing,
     github: nothing,
-    gate: nothing,
+    pauses: nothing,
   })
   const app = createApp({
     ...deps,
     reports,
     admin,
     receiveGitHub: nothing,
-    giveMetrics: nothing,
-    giveReadiness: nothing,
+    metricsRoute: nothing,
+    readinessRoute: nothing,
   })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))

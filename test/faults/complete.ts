@@ -1,7 +1,7 @@
 import type { TestPostgres } from '../support/postgres.ts'
 import { diskFull, postgresDown, postgresReadOnly, sqliteReadOnly } from './rows/database.ts'
 import { cuts, down, github, secondaryLimit, serverErrors, tooMany, untitled } from './rows/github.ts'
-import { kill, killAtAnswer, killOneOf } from './rows/kill.ts'
+import { kill, killAtResponse, killOneOf } from './rows/kill.ts'
 import { portDown } from './rows/port.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -39,7 +39,7 @@ export function completeFaults(server: TestPostgres): Fault[] {
     [NO_EVIDENCE, name => kill(name, { ...kills, times: 20, runs: 'none' })],
     [
       'GitHub down for a minute',
-      name => github(name, { ...some, perSecond: 10, begin: down, forMs: 60_000 }),
+      name => github(name, { ...some, perSecond: 10, start: down, forMs: 60_000 }),
     ],
     ['Port down for a minute', name => portDown(name, { count: 240, perSecond: 10, forMs: 60_000 })],
     [
@@ -49,26 +49,26 @@ export function completeFaults(server: TestPostgres): Fault[] {
     ['disk full, SQLite', name => diskFull(name, { ...some, count: 600, times: 3, forMs: 1_500 })],
     [
       '500 at every third, run created',
-      name => github(name, { ...some, begin: serverErrors(true), forMs: 30_000 }),
+      name => github(name, { ...some, start: serverErrors(true), forMs: 30_000 }),
     ],
     [
       '500 at every third, no run created',
-      name => github(name, { ...some, ...UNSTARTED, begin: serverErrors(false), forMs: 30_000 }),
+      name => github(name, { ...some, ...UNSTARTED, start: serverErrors(false), forMs: 30_000 }),
     ],
     [
       '500 at every third, no run created, untitled runs',
-      name => github(name, { ...some, ...untitled('10s'), begin: serverErrors(false), forMs: 30_000 }),
+      name => github(name, { ...some, ...untitled('10s'), start: serverErrors(false), forMs: 30_000 }),
     ],
     [
       'connection cut after receiving, at every third',
-      name => github(name, { ...some, begin: cuts(true), forMs: 30_000 }),
+      name => github(name, { ...some, start: cuts(true), forMs: 30_000 }),
     ],
     [
       'connection cut before it took effect, at every third',
-      name => github(name, { ...some, ...UNSTARTED, begin: cuts(false), forMs: 30_000 }),
+      name => github(name, { ...some, ...UNSTARTED, start: cuts(false), forMs: 30_000 }),
     ],
-    ['403 secondary limit', name => github(name, { ...some, begin: secondaryLimit(3, 10), forMs: 30_000 })],
-    ['429', name => github(name, { ...some, begin: tooMany(3, 10), forMs: 30_000 })],
+    ['403 secondary limit', name => github(name, { ...some, start: secondaryLimit(3, 10), forMs: 30_000 })],
+    ['429', name => github(name, { ...some, start: tooMany(3, 10), forMs: 30_000 })],
     [
       'read-only database, PostgreSQL',
       async name =>
@@ -86,26 +86,26 @@ function workflowFaults(server: TestPostgres): Fault[] {
     const database = async () => (store === 'SQLite' ? {} : { database: await server.createDatabase() })
     const row = (
       fault: string,
-      play: (name: string, more: { database?: string }) => Promise<Verdict>,
-    ): Fault => [`workflow_dispatch, ${store}: ${fault}`, async name => play(name, await database())]
+      simulate: (name: string, more: { database?: string }) => Promise<Verdict>,
+    ): Fault => [`workflow_dispatch, ${store}: ${fault}`, async name => simulate(name, await database())]
     return [
-      row('SIGKILL between answer and record', (name, more) => killAtAnswer(name, { ...kills, ...more })),
+      row('SIGKILL between answer and record', (name, more) => killAtResponse(name, { ...kills, ...more })),
       row('500 at every third, run created', (name, more) =>
-        github(name, { ...some, ...more, begin: serverErrors(true) }),
+        github(name, { ...some, ...more, start: serverErrors(true) }),
       ),
       row('500 at every third, no run created', (name, more) =>
-        github(name, { ...some, ...more, ...UNSTARTED, begin: serverErrors(false) }),
+        github(name, { ...some, ...more, ...UNSTARTED, start: serverErrors(false) }),
       ),
       row('connection cut after receiving, at every third', (name, more) =>
-        github(name, { ...some, ...more, begin: cuts(true) }),
+        github(name, { ...some, ...more, start: cuts(true) }),
       ),
       row('connection cut before it took effect, at every third', (name, more) =>
-        github(name, { ...some, ...more, ...UNSTARTED, begin: cuts(false) }),
+        github(name, { ...some, ...more, ...UNSTARTED, start: cuts(false) }),
       ),
       row('403 secondary limit', (name, more) =>
-        github(name, { ...some, ...more, begin: secondaryLimit(3, 10) }),
+        github(name, { ...some, ...more, start: secondaryLimit(3, 10) }),
       ),
-      row('429', (name, more) => github(name, { ...some, ...more, begin: tooMany(3, 10) })),
+      row('429', (name, more) => github(name, { ...some, ...more, start: tooMany(3, 10) })),
     ]
   })
 }

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { openStage, type Stage, type StageOptions } from '../support/stage.ts'
+import { type StageOptions, type System, startSystem } from '../support/stage.ts'
 
-const posts = ({ github }: Stage) => github.requests.filter(({ method }) => method === 'POST').length
+const posts = ({ github }: System) => github.requests.filter(({ method }) => method === 'POST').length
 const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`
 const RUN = { repository: 'acme/shop', status: 'in_progress' } as const
 
-const waitUntil = async (relay: Stage, end: number) => {
+const waitUntil = async (relay: System, end: number) => {
   while (relay.now() < end) {
     await relay.step()
     relay.advance(5_000)
@@ -14,9 +14,9 @@ const waitUntil = async (relay: Stage, end: number) => {
 
 describe('a dispatch whose answer was lost', () => {
   const open = (options: StageOptions = {}) =>
-    openStage({ startTimeout: 600_000, runTimeout: 86_400_000, ...options })
+    startSystem({ startTimeout: 600_000, runTimeout: 86_400_000, ...options })
   /** For longer than it would take to send again. */
-  const wait = async (relay: Stage) => {
+  const wait = async (relay: System) => {
     for (let i = 0; i < 62; i++) {
       relay.advance(2_000)
       await relay.step()
@@ -138,10 +138,10 @@ describe('a dispatch whose answer was lost', () => {
       await relay.step()
       const run = relay.github.createRun({ ...RUN, displayTitle: 'deploy' })
       relay.port.run('r_1').externalRunId = String(run.id)
-      const answers = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+      const responses = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
       await wait(relay)
       expect(posts(relay)).toBe(2)
-      answers()
+      responses()
       await wait(relay)
       expect(await relay.runs(id)).toEqual([[run.id, 'port']])
     })

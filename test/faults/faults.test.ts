@@ -30,11 +30,11 @@ const faults: [string, (name: string) => Promise<Verdict>][] = [
   ['PostgreSQL stopped and started', name => postgresDown(name, { ...few, times: 1, forMs: 700 })],
   [
     '500 at every third, run created',
-    name => github(name, { ...few, begin: serverErrors(true), forMs: 0, strikes: 10 }),
+    name => github(name, { ...few, start: serverErrors(true), forMs: 0, strikes: 10 }),
   ],
   [
     'connection cut after receiving, at every third',
-    name => github(name, { ...few, begin: cuts(true), forMs: 0, strikes: 10 }),
+    name => github(name, { ...few, start: cuts(true), forMs: 0, strikes: 10 }),
   ],
   [
     '500 at every third, no run created, untitled runs',
@@ -43,23 +43,23 @@ const faults: [string, (name: string) => Promise<Verdict>][] = [
         count: 12,
         repositories: 8,
         ...untitled('3s'),
-        begin: serverErrors(false, 3),
+        start: serverErrors(false, 3),
         forMs: 0,
         strikes: 3,
       }),
   ],
   [
     '403 secondary limit',
-    name => github(name, { ...few, begin: secondaryLimit(1, 2), forMs: 0, strikes: 1 }),
+    name => github(name, { ...few, start: secondaryLimit(1, 2), forMs: 0, strikes: 1 }),
   ],
-  ['429', name => github(name, { ...few, begin: tooMany(1, 2), forMs: 0, strikes: 1 })],
+  ['429', name => github(name, { ...few, start: tooMany(1, 2), forMs: 0, strikes: 1 })],
   [
     'workflow_dispatch: 500 at every third, run created',
-    name => github(name, { ...few, target: 'workflow', begin: serverErrors(true), forMs: 0, strikes: 10 }),
+    name => github(name, { ...few, target: 'workflow', start: serverErrors(true), forMs: 0, strikes: 10 }),
   ],
   [
     'workflow_dispatch: 429',
-    name => github(name, { ...few, target: 'workflow', begin: tooMany(1, 2), forMs: 0, strikes: 1 }),
+    name => github(name, { ...few, target: 'workflow', start: tooMany(1, 2), forMs: 0, strikes: 1 }),
   ],
   ['Port down', name => portDown(name, { count: 40, perSecond: 40, forMs: 1_500 })],
   ['disk full, SQLite', name => diskFull(name, { ...few, times: 1, forMs: 1_000 })],
@@ -72,8 +72,8 @@ const faults: [string, (name: string) => Promise<Verdict>][] = [
 
 test.concurrent.each(faults)(
   '%s: nothing is lost, nothing is dispatched twice, order is kept',
-  async (name, play) => {
-    const verdict = await play(name)
+  async (name, simulate) => {
+    const verdict = await simulate(name)
     verdicts.push(verdict)
     expect(verdict).toMatchObject({ lost: 0, twice: 0, disordered: 0 })
     if (!name.includes('untitled')) expect(verdict.failed).toBe(0)

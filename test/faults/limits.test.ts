@@ -13,7 +13,7 @@ const CONCURRENCY = 20
 const WAIT_S = 4
 const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
 
-async function openStage(repositories: number, more: Record<string, string> = {}) {
+async function startSystem(repositories: number, more: Record<string, string> = {}) {
   const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
   onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
   const names = Array.from({ length: repositories }, (_, n) => `acme/shop-${n}`)
@@ -55,7 +55,7 @@ async function openStage(repositories: number, more: Record<string, string> = {}
 }
 
 test('one secondary limit makes all that wait wait, and each run in Port shows that once; then all go out, in order', async () => {
-  const { port, github, env, sendAll, limit, asked } = await openStage(30)
+  const { port, github, env, sendAll, limit, asked } = await startSystem(30)
   const relay = await startRelay(env)
   limit()
   const ids = await sendAll(relay.url, 60)
@@ -98,7 +98,7 @@ function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
 }
 
 test('a limit outlives the relay: after a kill nobody asks before its time, not even for what no relay had seen', async () => {
-  const { github, env, sendAll, limit, asked } = await openStage(30, { RELAY_START_TIMEOUT: '6s' })
+  const { github, env, sendAll, limit, asked } = await startSystem(30, { RELAY_START_TIMEOUT: '6s' })
   const relay = await startRelay(env)
   limit()
   const ids = await sendAll(relay.url, 30)
@@ -113,7 +113,7 @@ test('a limit outlives the relay: after a kill nobody asks before its time, not 
 }, 90_000)
 
 test('a limit that one relay met holds for another on the same PostgreSQL, and Port gets it once from both together', async () => {
-  const { port, github, env, sendAll, limit } = await openStage(30, {
+  const { port, github, env, sendAll, limit } = await startSystem(30, {
     RELAY_DATABASE: await newDatabase(),
   })
   const [relay, other] = await Promise.all([startRelay(env), startRelay(env)])
@@ -131,18 +131,18 @@ test('a limit that one relay met holds for another on the same PostgreSQL, and P
 }, 90_000)
 
 test('RELAY_DISPATCH_RATE holds over a restart: a burst of 20, then so many a minute', async () => {
-  const { github, env, sendAll } = await openStage(28, { RELAY_DISPATCH_RATE: '120' })
+  const { github, env, sendAll } = await startSystem(28, { RELAY_DISPATCH_RATE: '120' })
   const relay = await startRelay(env)
   await sendAll(relay.url, 28)
   await until(() => github.dispatches.length >= 21, 'the burst is out')
-  const [begun] = github.dispatches
+  const [started] = github.dispatches
   await relay.stop()
   await startRelay(env)
   await until(() => github.dispatches.length === 28, 'all are out')
   for (const [n, { at }] of github.dispatches.entries()) {
-    const allowed = 20 + ((at - (begun as { at: number }).at) / 1000) * 2
+    const allowed = 20 + ((at - (started as { at: number }).at) / 1000) * 2
     // The first comes a moment after the bucket began to fill.
-    expect(n + 1, `after ${at - (begun as { at: number }).at} ms`).toBeLessThanOrEqual(allowed + 2)
+    expect(n + 1, `after ${at - (started as { at: number }).at} ms`).toBeLessThanOrEqual(allowed + 2)
   }
-  expect((github.dispatches[27]?.at ?? 0) - (begun as { at: number }).at).toBeGreaterThan(2_500)
+  expect((github.dispatches[27]?.at ?? 0) - (started as { at: number }).at).toBeGreaterThan(2_500)
 }, 60_000)

@@ -17,9 +17,9 @@ export interface Load {
   /** Run ids that were answered 202 or 200, and when; milliseconds of `performance.now()`. */
   acknowledged: Map<string, number>
   /** When each run id was sent first. */
-  begun: Map<string, number>
+  started: Map<string, number>
   /** How many answers there were of each status; 0 counts the connections that failed. */
-  answers: Map<number, number>
+  responses: Map<number, number>
   /** Resolves once all are acknowledged. */
   done: Promise<void>
   /** Sends nothing more, and resolves when no answer is awaited. */
@@ -46,8 +46,8 @@ export interface LoadOptions {
 export function startLoad({ count, urls, repositories, target, perSecond, onRun }: LoadOptions): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   const acknowledged = new Map<string, number>()
-  const begun = new Map<string, number>()
-  const answers = new Map<number, number>()
+  const started = new Map<string, number>()
+  const responses = new Map<number, number>()
   const began = performance.now()
   let next = 0
   let stopped = false
@@ -59,14 +59,14 @@ export function startLoad({ count, urls, repositories, target, perSecond, onRun 
       if (wait > 0) await sleep(wait)
       const runId = `r_${randomBytes(12).toString('base64url').replaceAll(/[-_]/g, 'x')}`
       onRun?.(runId)
-      begun.set(runId, performance.now())
+      started.set(runId, performance.now())
       for (let tries = index; !stopped; tries++) {
         const status = await post(
           urls[tries % urls.length] as string,
           body(runId, repositories[index % repositories.length] as string, target),
           agent,
         )
-        answers.set(status, (answers.get(status) ?? 0) + 1)
+        responses.set(status, (responses.get(status) ?? 0) + 1)
         if (status === 202 || status === 200) {
           acknowledged.set(runId, performance.now())
           break
@@ -78,8 +78,8 @@ export function startLoad({ count, urls, repositories, target, perSecond, onRun 
   const done = Promise.all(Array.from({ length: CONNECTIONS }, sender)).then(() => agent.destroy())
   return {
     acknowledged,
-    begun,
-    answers,
+    started,
+    responses,
     done,
     async stop() {
       stopped = true

@@ -22,11 +22,11 @@ async function openFailed(more: Record<string, string> = {}) {
   const { body } = await send(relay.url, { body: { run: { id: 'r_1' }, inputs: { secret: 'of a person' } } })
   const id = String(body.delivery)
   const api = async (path: string, method = 'GET', token = TOKEN) => {
-    const answer = await fetch(`${relay.url}/api/deliveries${path}`, {
+    const response = await fetch(`${relay.url}/api/deliveries${path}`, {
       method,
       headers: { authorization: `Bearer ${token}` },
     })
-    return { status: answer.status, body: (await answer.json()) as Record<string, Json> }
+    return { status: response.status, body: (await response.json()) as Record<string, Json> }
   }
   return { github, relay, env, id, api }
 }

@@ -100,7 +100,7 @@ export async function prepareRelay(
       started.stderr?.on('data', hear)
       const healthy = () =>
         fetch(`http://127.0.0.1:${port}/healthz`).then(
-          answer => answer.ok,
+          response => response.ok,
           () => false,
         )
       await until(async () => !running() || (await healthy()), 'the relay listens', 60_000)

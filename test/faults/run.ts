@@ -56,11 +56,11 @@ function finish(problems: string[]): void {
   process.exitCode = bad.length + problems.length > 0 ? 1 : 0
 }
 
-async function playRow(fault: string, play: (fault: string) => Promise<Verdict>): Promise<void> {
+async function playRow(fault: string, simulate: (fault: string) => Promise<Verdict>): Promise<void> {
   const began = performance.now()
   playing.add(fault)
   try {
-    const verdict = await play(fault)
+    const verdict = await simulate(fault)
     verdicts.push(verdict)
     const { acknowledged, lost, twice, disordered } = verdict
     const seconds = Math.round((performance.now() - began) / 1000)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { PlayedRun } from '../../tools/simulator/runner/types.ts'
-import { openStage, payloadFor } from '../action/play.ts'
+import { payloadFor, startSystem } from '../action/play.ts'
 
 /*
  * Where a relay dies between sending and recording, and no run is to be seen in time, it sends again: GitHub
@@ -12,11 +12,11 @@ const STEPS = `
 - { name: Deploy, run: echo deploying }
 - { name: Notify, run: echo notifying }
 `
-const ranSteps = (played: PlayedRun) =>
-  played.jobs[0]?.steps.filter(step => ['Deploy', 'Notify'].includes(step.name)).map(step => step.outcome)
+const ranSteps = (simulated: PlayedRun) =>
+  simulated.jobs[0]?.steps.filter(step => ['Deploy', 'Notify'].includes(step.name)).map(step => step.outcome)
 
 test('of two workflow runs for one Port run, the second stops before any step of its author runs, and Port hears of the first alone', async () => {
-  const { play, port, run } = await openStage()
+  const { simulate: play, port, run } = await startSystem()
   const clientPayload = payloadFor(RUN_ID)
 
   // The second begins while the first is at work.
@@ -40,7 +40,7 @@ test('of two workflow runs for one Port run, the second stops before any step of
 })
 
 test('with on-duplicate: continue the second does its work too, and Port hears of the first alone', async () => {
-  const { play, port, run } = await openStage()
+  const { simulate: play, port, run } = await startSystem()
   const clientPayload = payloadFor(RUN_ID)
   const options = { clientPayload, with: { 'on-duplicate': 'continue' } }
   const first = play({ ...options, steps: STEPS.replace('echo deploying', 'sleep 4'), runId: 16_000_000_042 })

@@ -11,7 +11,7 @@ import { SECRET } from '../support/sign.ts'
 const PATH = '/webhook/acme/shop?wait=dispatch'
 const invocation = (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: {} })
 
-async function openStage() {
+async function startSystem() {
   const [port, github] = await Promise.all([
     startPortApi({ clientSecret: SECRET }),
     startGitHubApi({ autoRun: true }),
@@ -29,11 +29,11 @@ async function openStage() {
 }
 
 test('?wait=dispatch answers 200 once GitHub has accepted, and Port, which takes the answer as the result, is not asked to end the run', async () => {
-  const { port, github, relay } = await openStage()
+  const { port, github, relay } = await startSystem()
   github.addRepository('acme/shop')
   const run = port.createRun({ id: 'r_1', synchronized: true })
-  const answer = await send(relay.url, { path: PATH, body: invocation('r_1') })
-  expect(answer).toEqual({
+  const response = await send(relay.url, { path: PATH, body: invocation('r_1') })
+  expect(response).toEqual({
     status: 200,
     body: {
       delivery: expect.any(String),
@@ -53,12 +53,12 @@ test('?wait=dispatch answers 200 once GitHub has accepted, and Port, which takes
 })
 
 test('it answers 502 with the sentence where GitHub rejects for good, and trouble with the status of the synchronous run stops nothing', async () => {
-  const { port, relay } = await openStage()
+  const { port, relay } = await startSystem()
   const run = port.createRun({ id: 'r_1', synchronized: true })
-  const answer = await send(relay.url, { path: PATH, body: invocation('r_1') })
+  const response = await send(relay.url, { path: PATH, body: invocation('r_1') })
   const detail =
     "GitHub cannot see acme/shop: it does not exist, or the relay's token lacks Contents: write on it."
-  expect(answer).toEqual({
+  expect(response).toEqual({
     status: 502,
     body: { type: 'about:blank', title: 'Bad Gateway', status: 502, detail },
   })
@@ -86,11 +86,11 @@ test('it answers 202 where GitHub has not answered in time, and 200 or 502 as so
 })
 
 test('a relay that GitHub asks to wait answers 202 after its patience, and dispatches later', async () => {
-  const { github, relay, port } = await openStage()
+  const { github, relay, port } = await startSystem()
   github.addRepository('acme/shop')
   port.createRun({ id: 'r_1', synchronized: true })
   github.failures.secondaryLimit(22)
-  const answer = await send(relay.url, { path: PATH, body: invocation('r_1') })
-  expect([answer.status, answer.body.state]).toEqual([202, 'queued'])
+  const response = await send(relay.url, { path: PATH, body: invocation('r_1') })
+  expect([response.status, response.body.state]).toEqual([202, 'queued'])
   await until(() => github.dispatches.length === 1, 'it is dispatched after the limit')
 }, 60_000)

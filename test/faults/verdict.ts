@@ -64,7 +64,7 @@ function countTwice(ids: string[]): number {
 }
 
 /** What the sender can know of the order: two that were under way at once may have been accepted in either. */
-function disordered(deliveries: Shown[], accepted: string[], { acknowledged, begun }: Load): number {
+function disordered(deliveries: Shown[], accepted: string[], { acknowledged, started: begun }: Load): number {
   const repositories = new Map(deliveries.map(each => [each.run_id, each.repository]))
   const lastBegun = new Map<string, number>()
   const wrong = new Set<string>()

@@ -3,10 +3,10 @@ import { expect, onTestFinished, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
 import { readFailure } from '../../relay/github/errors.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import type { Trouble } from '../../tools/simulator/http-server.ts'
+import type { ThrottledLog } from '../../tools/simulator/http-server.ts'
 import { formContent } from '../support/dispatch-content.ts'
 
-const BROKEN: [string, Trouble][] = [
+const BROKEN: [string, ThrottledLog][] = [
   ['cut within its body', { cut: 'within' }],
   ['a page', { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }],
   ['a text', { status: 200, body: 'ok', headers: { 'content-type': 'text/plain' } }],
@@ -27,7 +27,7 @@ const WORKFLOW = { repository: 'acme/shop', eventType: null, workflow: 'deploy.y
 
 test.each(BROKEN)(
   'an answer that is %s shows nothing of a run, a list or a repository',
-  async (_, trouble) => {
+  async (_, failure) => {
     const { api, github, run } = await open()
     const reads = [
       () => github.run('acme/shop', run.id, null),
@@ -35,7 +35,7 @@ test.each(BROKEN)(
       () => github.repository('acme/shop'),
     ]
     for (const read of reads) {
-      api.fail(trouble)
+      api.fail(failure)
       const error = await read().catch(thrown => thrown)
       expect(error).toBeInstanceOf(Error)
       expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 }).kind).toBe('later')
@@ -46,9 +46,9 @@ test.each(BROKEN)(
 
 test.each(BROKEN)(
   'without the default branch, as where the answer is %s, nothing is sent',
-  async (_, trouble) => {
+  async (_, failure) => {
     const { api, github } = await open()
-    api.fail({ ...trouble, match: ({ method }) => method === 'GET' })
+    api.fail({ ...failure, match: ({ method }) => method === 'GET' })
     const outcome = await github.dispatch(WORKFLOW, formContent({}))
     expect(outcome).toMatchObject({ kind: 'deferred', cause: 'other' })
     expect(api.requests.filter(({ method }) => method === 'POST')).toEqual([])

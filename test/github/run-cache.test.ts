@@ -42,8 +42,8 @@ function open(runs: WorkflowRun[], limit = 36) {
   })
   return {
     asked,
-    look: (want: { since?: number; runId?: number | null } = {}) =>
-      cache.look(
+    poll: (want: { since?: number; runId?: number | null } = {}) =>
+      cache.poll(
         'acme/shop',
         {
           event: 'repository_dispatch',
@@ -59,7 +59,7 @@ function open(runs: WorkflowRun[], limit = 36) {
 }
 
 test('a clock that was a day ahead and is set right keeps no list from being read, and no budget used up', async () => {
-  const { asked, look, pass } = open([made(1)], 2)
+  const { asked, poll: look, pass } = open([made(1)], 2)
   pass(86_400_000)
   await look()
   pass(10_000)
@@ -73,7 +73,7 @@ test('a clock that was a day ahead and is set right keeps no list from being rea
 })
 
 test('one reading serves everybody who asks at once, and those who ask soon after', async () => {
-  const { asked, look, pass } = open([made(1)])
+  const { asked, poll: look, pass } = open([made(1)])
   await Promise.all(Array.from({ length: 50 }, () => look()))
   pass(4_000)
   await look()
@@ -85,20 +85,20 @@ test('one reading serves everybody who asks at once, and those who ask soon afte
 
 test('pages are turned back to the time that is asked for, and no further', async () => {
   const runs = Array.from({ length: 350 }, (_, i) => made(i + 1))
-  const { asked, look } = open(runs)
+  const { asked, poll: look } = open(runs)
   const found = await look({ since: 180_000 })
   expect(asked).toEqual(['page 1', 'page 2'])
   expect(found).toMatchObject({ covers: 151_000, access: 'read' })
 })
 
 test('a list too long to turn whole says how far back it goes', async () => {
-  const { asked, look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
+  const { asked, poll: look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
   expect(await look({ since: 50_000 })).toMatchObject({ covers: 201_000 })
   expect(asked).toHaveLength(5)
 })
 
 test('a run older than the pages is fetched by its id', async () => {
-  const { asked, look, pass } = open(Array.from({ length: 150 }, (_, i) => made(i + 1)))
+  const { asked, poll: look, pass } = open(Array.from({ length: 150 }, (_, i) => made(i + 1)))
   expect((await look({ runId: 7 })).runs.has(7)).toBe(true)
   expect(asked).toEqual(['page 1', 'run 7'])
   pass(4_000)
@@ -107,7 +107,7 @@ test('a run older than the pages is fetched by its id', async () => {
 })
 
 test('nothing is asked beyond the budget, and the look says when to come again', async () => {
-  const { asked, look, pass } = open([made(1)], 2)
+  const { asked, poll: look, pass } = open([made(1)], 2)
   for (let i = 0; i < 5; i++) {
     await look()
     pass(6_000)

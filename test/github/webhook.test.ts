@@ -4,12 +4,12 @@ import { Webhooks } from '@octokit/webhooks'
 import fc from 'fast-check'
 import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { answerProblem, type Problem } from '../../relay/http/problem.ts'
+import { type Problem, sendProblem } from '../../relay/http/problem.ts'
 import { createGitHubWebhook } from '../../relay/intake/github-webhook.ts'
 import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
-import { createFindNamed, createFindOwners } from '../../relay/workers/find-runs.ts'
+import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
 import { temporaryFolder } from '../support/relay.ts'
 
 const SECRET = "It's a Secret to Everybody"
@@ -44,19 +44,19 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     log: { debug() {}, info() {} },
   })
   const app = new Hono()
-  app.onError((error, c) => answerProblem(c, error as Problem))
+  app.onError((error, c) => sendProblem(c, error as Problem))
   const receive = createGitHubWebhook({
     secret,
     trustedProxies: 0,
     findOwners: createFindOwners({
-      ...{ store, findNamed: createFindNamed(store, ['default']), organisations: ['default'] },
+      ...{ store, findByTitle: createFindByTitle(store, ['default']), organizations: ['default'] },
       ...{ clockOffset: () => 0, startTimeout: 6e5 },
     }),
     clockOffset: () => 0,
     startTimeout: 6e5,
     store: { ...store, ...options.store },
     apply,
-    trouble: { error() {} },
+    failure: { error() {} },
   })
   app.post('/github', receive)
   const deliver = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
@@ -67,11 +67,11 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     deliver,
     async send(body: unknown, event = 'workflow_run') {
       const text = JSON.stringify(body)
-      const answer = await deliver(text, {
+      const response = await deliver(text, {
         'x-github-event': event,
         'x-hub-signature-256': await signer.sign(text),
       })
-      return { status: answer.status, body: await answer.json() }
+      return { status: response.status, body: await response.json() }
     },
     /** A dispatched delivery of which no run is known, or this one. */
     async delivery(repository: string, runId = RUN, githubRun?: number) {
@@ -111,10 +111,10 @@ describe("GitHub's own examples of workflow_run", () => {
   test.each(EXAMPLES)('$host, number $i, is accepted and wakes its delivery', async ({ body }) => {
     const relay = await open()
     const id = await relay.delivery(body.repository.full_name, RUN, body.workflow_run.id)
-    const answer = await relay.send(body)
-    expect(answer.status).toBe(202)
+    const response = await relay.send(body)
+    expect(response.status).toBe(202)
     const dispatched = /^(repository|workflow)_dispatch$/.test(String(body.workflow_run.event))
-    expect(answer.body).toEqual(dispatched ? { woken: 1 } : { ignored: 'workflow_run' })
+    expect(response.body).toEqual(dispatched ? { woken: 1 } : { ignored: 'workflow_run' })
     expect((await relay.store.get(id))!.dueAt! < 9e15).toBe(dispatched)
   })
 })
@@ -159,15 +159,15 @@ describe('the signature', () => {
   ])('that %s is refused with a sentence', async (_, body, headers) => {
     const relay = await open()
     const other = { 'x-hub-signature-256': await new Webhooks({ secret: 'other' }).sign('{"a":1}') }
-    const answer = await relay.deliver(body, (headers ?? other) as Record<string, string>)
-    expect(answer.status).toBe(401)
-    expect(((await answer.json()) as { detail: string }).detail).toMatch(/GITHUB_WEBHOOK_SECRET/)
+    const response = await relay.deliver(body, (headers ?? other) as Record<string, string>)
+    expect(response.status).toBe(401)
+    expect(((await response.json()) as { detail: string }).detail).toMatch(/GITHUB_WEBHOOK_SECRET/)
   })
 
   test('is checked before anything is parsed', async () => {
     const relay = await open()
-    const answer = await relay.deliver('{not json', { 'x-hub-signature-256': 'sha256=00' })
-    expect(answer.status).toBe(401)
+    const response = await relay.deliver('{not json', { 'x-hub-signature-256': 'sha256=00' })
+    expect(response.status).toBe(401)
     const signed = { 'x-hub-signature-256': await signer.sign('{not json'), 'x-github-event': 'workflow_run' }
     expect((await relay.deliver('{not json', signed)).status).toBe(400)
   })
@@ -266,8 +266,8 @@ test('a store that does not answer is reported as 503', async () => {
 
 test('without GITHUB_WEBHOOK_SECRET the route says what to set', async () => {
   const relay = await open({ secret: null })
-  const answer = await relay.send(event({}))
-  expect(answer).toMatchObject({
+  const response = await relay.send(event({}))
+  expect(response).toMatchObject({
     status: 404,
     body: { detail: expect.stringMatching(/GITHUB_WEBHOOK_SECRET/) },
   })

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../port/types.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../../tools/simulator/github/types.ts'
-import type { Trouble } from '../../tools/simulator/http-server.ts'
+import type { ThrottledLog } from '../../tools/simulator/http-server.ts'
 import { dispatchContent, formContent } from '../support/dispatch-content.ts'
 import { REFUSALS } from './workflow-dispatch-refusals.ts'
 
@@ -355,38 +355,38 @@ test('an answer that names the run alone, without its page, is an answer', async
 
 describe('a workflow_dispatch that GitHub does not answer', () => {
   const isDispatch = ({ method }: { method: string }) => method === 'POST'
-  test.each<[string, Trouble]>([
+  test.each<[string, ThrottledLog]>([
     ['answers with a 502 after it took effect', { status: 502, takesEffect: true }],
     ['answers with a 500', { status: 500 }],
     ['is cut after it took effect', { cut: 'after' }],
     ['is cut before', { cut: 'before' }],
     ["answers with a proxy's page", { status: 200, body: '<html>' }],
-  ])('%s: it is not sent again, as it may have started a run', async (_, trouble) => {
+  ])('%s: it is not sent again, as it may have started a run', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
-    api.fail({ match: isDispatch, ...trouble })
+    api.fail({ match: isDispatch, ...failure })
     expect(await dispatch()).toMatchObject({ kind: 'answer_lost' })
     expect(sent()).toHaveLength(1)
   })
 
-  test.each<[string, Trouble, object]>([
+  test.each<[string, ThrottledLog, object]>([
     ['401', { status: 401 }, { cause: 'credential', until: null }],
     ['429', { status: 429, headers: { 'retry-after': '30' } }, { cause: 'rate_limit' }],
     ["a proxy's 404", { status: 404, body: '<html>' }, { cause: 'other' }],
-  ])('%s defers it: nothing was started', async (_, trouble, outcome) => {
+  ])('%s defers it: nothing was started', async (_, failure, outcome) => {
     const { api, dispatch } = await open(OFFERED)
-    api.fail({ match: isDispatch, ...trouble })
+    api.fail({ match: isDispatch, ...failure })
     expect(await dispatch()).toMatchObject({ kind: 'deferred', ...outcome })
     expect(api.workflowDispatches).toEqual([])
   })
 
-  test.each<[string, Trouble]>([
+  test.each<[string, ThrottledLog]>([
     ['a 500', { status: 500 }],
     ['a cut', { cut: 'after' }],
     ['a limit', { status: 429 }],
     ['a 401', { status: 401 }],
-  ])('%s of the request for the default branch defers it', async (_, trouble) => {
+  ])('%s of the request for the default branch defers it', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
-    api.fail(trouble)
+    api.fail(failure)
     expect(await dispatch()).toMatchObject({ kind: 'deferred' })
     expect(sent()).toEqual([])
   })

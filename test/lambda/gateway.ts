@@ -83,7 +83,7 @@ export function toEvent(
       stageVariables: undefined,
       requestContext: {
         ...{ accountId: '123456789012', apiId: 'abcdefghij', domainName, domainPrefix: 'abcdefghij' },
-        ...{ extendedRequestId: requestId, httpMethod: method, path: `/prod${pathname}`, stage: 'prod' },
+        ...{ extendedRequestId: requestId, httpMethod: method, path: `/prod${pathname}`, system: 'prod' },
         ...{ protocol: 'HTTP/1.1', requestId, resourceId: 'x', resourcePath: '/{proxy+}' },
         requestTime: '26/Nov/2026:05:00:00 +0000',
         requestTimeEpoch: Date.now(),
@@ -92,8 +92,8 @@ export function toEvent(
       ...content,
     } as unknown as Event
   }
-  const stage = shape === 'HTTP API with a stage' ? 'live' : '$default'
-  const rawPath = stage === 'live' ? `/live${pathname}` : pathname
+  const system = shape === 'HTTP API with a stage' ? 'live' : '$default'
+  const rawPath = system === 'live' ? `/live${pathname}` : pathname
   return {
     version: '2.0',
     routeKey: '$default',
@@ -104,7 +104,7 @@ export function toEvent(
     requestContext: {
       ...{ accountId: '123456789012', apiId: 'abcdefghij', domainName, domainPrefix: 'abcdefghij' },
       http: { method, path: rawPath, protocol: 'HTTP/1.1', sourceIp, userAgent: headers['user-agent'] ?? '' },
-      ...{ requestId, routeKey: '$default', stage },
+      ...{ requestId, routeKey: '$default', stage: system },
       time: '26/Nov/2026:05:00:00 +0000',
       timeEpoch: Date.now(),
     },

@@ -174,8 +174,8 @@ test('while the database is away a webhook is refused with 503, and a schedule f
   const handler = createHandler(away, pino({ level: 'silent' }))
   const invoke: Invoke = event => handler(event, contextFor(TIMEOUT_MS))
   const url = await startGateway(invoke, { shape: 'HTTP API' })
-  const answer = await send(url, { body: body(runId()), secret: port.clientSecret })
-  expect(answer).toMatchObject({ status: 503, body: { detail: expect.stringContaining('RELAY_DATABASE') } })
+  const response = await send(url, { body: body(runId()), secret: port.clientSecret })
+  expect(response).toMatchObject({ status: 503, body: { detail: expect.stringContaining('RELAY_DATABASE') } })
   await expect(invoke(scheduled)).rejects.toThrow(/^The PostgreSQL database none on 127\.0\.0\.1:9/)
 })
 

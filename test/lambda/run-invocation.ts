@@ -4,9 +4,9 @@ const endsAt = performance.now() + Number(TIMEOUT_MS)
 const { handler } = await import(BUNDLE)
 // The time limit: AWS ends the process there.
 setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(KILLED_MS))
-const answer = await handler(JSON.parse(process.argv[2]!), {
+const response = await handler(JSON.parse(process.argv[2]!), {
   getRemainingTimeInMillis: () => endsAt - performance.now(),
 })
 const { user, system } = process.cpuUsage()
 const measured = { ms: performance.now(), cpuMs: (user + system) / 1000 }
-process.stdout.write(JSON.stringify({ answer, ...measured }), () => process.exit(0))
+process.stdout.write(JSON.stringify({ answer: response, ...measured }), () => process.exit(0))

@@ -73,7 +73,7 @@ export async function playWorkflows(scene: Scene): Promise<Outcome> {
       onFakePort(text, port.url),
     ])
     for (const [name, text] of called) writeFileSync(join(workflows, name!), text!)
-    const played = await playWorkflow({
+    const simulated = await playWorkflow({
       yaml: main![1]!,
       event: { name: 'workflow_dispatch', payload: { inputs: inputsOf(scene, parse(main![1]!)) } },
       repository: 'acme/shop',
@@ -90,7 +90,7 @@ export async function playWorkflows(scene: Scene): Promise<Outcome> {
       vars: scene.vars ?? {},
       secrets: { PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
     })
-    return outcomeOf(played, port, run, github.serverUrl)
+    return outcomeOf(simulated, port, run, github.serverUrl)
   } finally {
     rmSync(folder, { recursive: true, force: true })
     await Promise.all([port.close(), github.close()])
@@ -140,7 +140,7 @@ function onFakePort(text: string, url: string): string {
 }
 
 function outcomeOf(
-  played: PlayedRun,
+  simulated: PlayedRun,
   port: PortApi,
   run: ReturnType<PortApi['createRun']>,
   serverUrl: string,
@@ -150,18 +150,22 @@ function outcomeOf(
   )
   const own = (text: string) => !text.startsWith(`${serverUrl}/acme/shop/actions/runs/`)
   const texts = (name: string) => patches.flatMap(body => [body[name] ?? []].flat() as string[])
-  const cleaned = (text: string) => text.replaceAll(String(played.runId), 'GITHUB_RUN')
+  const cleaned = (text: string) => text.replaceAll(String(simulated.runId), 'GITHUB_RUN')
   return {
-    steps: played.jobs.flatMap(job =>
+    steps: simulated.jobs.flatMap(job =>
       job.steps
         .filter(({ kind, name }) => kind === 'run' && !name.startsWith('Run '))
         .map(step => `${job.name}: ${step.name}: ${step.conclusion}`),
     ),
-    conclusion: played.conclusion,
+    conclusion: simulated.conclusion,
     entities: JSON.parse(cleaned(JSON.stringify(entitiesOf(port)))),
     // What the workflow doesn't finish, Port's own backend and the relay finish with its conclusion.
     status:
-      run.status === 'IN_PROGRESS' ? (played.conclusion === 'success' ? 'SUCCESS' : 'FAILURE') : run.status,
+      run.status === 'IN_PROGRESS'
+        ? simulated.conclusion === 'success'
+          ? 'SUCCESS'
+          : 'FAILURE'
+        : run.status,
     links: [...new Set(texts('link').filter(own))],
     log: cleaned(run.logs.map(({ message }) => message).join('\n')),
     summary: texts('summary').at(-1) ?? '',

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import pino from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { byTurn, createLog } from '../../relay/log.ts'
+import { batchedByTurn, createLog } from '../../relay/log.ts'
 
 test('lines of one turn of the event loop are handed on together, and none is lost', async () => {
   const file = aFile()
   const destination = pino.destination({ dest: file, sync: true })
   const write = vi.spyOn(destination, 'write')
-  const log = createLog('info', byTurn(destination))
+  const log = createLog('info', batchedByTurn(destination))
   log.info('one')
   log.info('two')
   expect(write).not.toHaveBeenCalled()

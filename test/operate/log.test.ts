@@ -159,7 +159,7 @@ test(`in a log of ${AMOUNT} deliveries that go well and badly there is no input,
     ...{ match: ({ path }) => /\/r_\d*9\//.test(path), status: 422, times: AMOUNT },
     body: { ok: false, error: 'invalid_request', message: 'hunter2 of Ada Lovelace is no message' },
   })
-  const play = async (i: number) => {
+  const simulate = async (i: number) => {
     const runId = `r_${i}`
     const shop = `acme/shop-${i % REPOSITORIES}`
     const secret = `hunter2-${i}`
@@ -185,9 +185,9 @@ test(`in a log of ${AMOUNT} deliveries that go well and badly there is no input,
         await deliver(runId, { ...webhook, path: `/webhook/${shop}?wait=long` })
         return
       default: {
-        const { body: answer } = await deliver(runId, webhook)
+        const { body: response } = await deliver(runId, webhook)
         const run = await runOf(runId)
-        if (i % 6 === 3) return void (await call('POST', `deliveries/${answer.delivery}/cancel`))
+        if (i % 6 === 3) return void (await call('POST', `deliveries/${response.delivery}/cancel`))
         github.setJobs(run.id, 1, [
           {
             ...{ name: `deploy ${secret} for Ada Lovelace`, status: 'completed', conclusion: 'failure' },
@@ -201,7 +201,7 @@ test(`in a log of ${AMOUNT} deliveries that go well and badly there is no input,
   const numbers = Array.from({ length: AMOUNT }, (_, i) => i).values()
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {
-      for (const i of numbers) await play(i)
+      for (const i of numbers) await simulate(i)
     }),
   )
   const said = (msg: string) => relay.log().filter(line => line.msg === msg).length

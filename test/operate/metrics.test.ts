@@ -67,12 +67,12 @@ async function open(env: Env = {}) {
 }
 
 async function scrape(url: string, token = RELAY_VIEW_TOKEN): Promise<string> {
-  const answer = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })
-  expect([answer.status, answer.headers.get('content-type')]).toEqual([
+  const response = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })
+  expect([response.status, response.headers.get('content-type')]).toEqual([
     200,
     'text/plain; version=0.0.4; charset=utf-8',
   ])
-  return answer.text()
+  return response.text()
 }
 
 describe('GET /metrics', () => {
@@ -102,9 +102,9 @@ describe('GET /metrics', () => {
     expect(await ask('another')).toBe(401)
     expect(await ask(RELAY_ADMIN_TOKEN, 'POST')).toBe(405)
     const closed = await openRelayHere(relayEnv())
-    const answer = await fetch(`${closed.url}/metrics`)
-    expect(answer.status).toBe(404)
-    expect(await answer.json()).toMatchObject({
+    const response = await fetch(`${closed.url}/metrics`)
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({
       detail: 'The metrics are closed: set RELAY_VIEW_TOKEN to open them for reading.',
     })
   })
@@ -134,7 +134,7 @@ describe('GET /metrics', () => {
     })
     expect(now.webhook_duration_seconds_count).toEqual({ '': 3 })
     expect(now.dispatch_attempts_total).toEqual({ accepted: 1, rejected: 1, deferred: 0, answer_lost: 0 })
-    expect(now.runs_bound_total).toEqual({ answer: 0, report: 0, port: 0, title: 1, only_candidate: 0 })
+    expect(now.runs_bound_total).toEqual({ response: 0, report: 0, port: 0, title: 1, only_candidate: 0 })
     expect(now.deliveries).toEqual({ queued: 0, dispatched: 0, running: 1, failed: 1 })
     expect(now.deliveries_ended_total).toEqual({ success: 0, failure: 1, cancelled: 0, unknown: 0 })
     expect(now.accept_to_dispatch_seconds_count).toEqual({ '': 1 })

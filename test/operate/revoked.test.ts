@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { openStage } from '../support/stage.ts'
+import { startSystem } from '../support/stage.ts'
 
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
@@ -8,10 +8,10 @@ const REPOSITORIES = 10
 const DELIVERIES = 300
 
 test('a token that is revoked for ten minutes under load: no delivery fails, all are dispatched in order once it is renewed, and each log in Port says why once', async () => {
-  const stage = await openStage({ startTimeout: 60 * MINUTE, runTimeout: 24 * 60 * MINUTE })
+  const system = await startSystem({ startTimeout: 60 * MINUTE, runTimeout: 24 * 60 * MINUTE })
   const repositories = Array.from({ length: REPOSITORIES }, (_, i) => `acme/shop-${i}`)
-  for (const repository of repositories) stage.github.addRepository(repository)
-  stage.github.fail({
+  for (const repository of repositories) system.github.addRepository(repository)
+  system.github.fail({
     status: 401,
     body: { message: 'Bad credentials' },
     times: Number.POSITIVE_INFINITY,
@@ -19,24 +19,24 @@ test('a token that is revoked for ten minutes under load: no delivery fails, all
   const runIds: string[] = []
   for (let i = 0; i < DELIVERIES; i++) {
     const runId = `r_${String(i).padStart(16, '0')}`
-    await stage.accept(runId, repositories[i % REPOSITORIES])
+    await system.accept(runId, repositories[i % REPOSITORIES])
     runIds.push(runId)
-    await stage.pass(2 * SECOND)
-    await stage.announce()
+    await system.pass(2 * SECOND)
+    await system.notifyWaiting()
   }
-  expect(stage.github.dispatches).toEqual([])
-  expect(await stage.store.list({ state: 'queued' }, { limit: 1_000 })).toHaveLength(DELIVERIES)
+  expect(system.github.dispatches).toEqual([])
+  expect(await system.store.list({ state: 'queued' }, { limit: 1_000 })).toHaveLength(DELIVERIES)
 
-  stage.github.clearFailures()
-  await stage.pass(5 * MINUTE)
-  expect(await stage.store.list({ state: 'failed' }, { limit: 1_000 })).toEqual([])
+  system.github.clearFailures()
+  await system.pass(5 * MINUTE)
+  expect(await system.store.list({ state: 'failed' }, { limit: 1_000 })).toEqual([])
   for (const [i, repository] of repositories.entries()) {
-    const dispatched = stage.github.dispatches.filter(each => each.repository === repository)
+    const dispatched = system.github.dispatches.filter(each => each.repository === repository)
     const accepted = runIds.filter((_, n) => n % REPOSITORIES === i)
     expect(dispatched.map(({ clientPayload }) => clientPayload.run_id)).toEqual(accepted)
   }
   for (const runId of runIds) {
-    const lines = stage.port.run(runId).logs.flatMap(({ message }) => message.split('\n'))
+    const lines = system.port.run(runId).logs.flatMap(({ message }) => message.split('\n'))
     expect(lines.filter(line => line.includes('renew GITHUB_TOKEN'))).toHaveLength(1)
   }
 }, 60_000)

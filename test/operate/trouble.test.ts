@@ -1,6 +1,6 @@
 import { RequestError } from '@octokit/request-error'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createLog, createTrouble } from '../../relay/log.ts'
+import { createLog, createThrottledLog } from '../../relay/log.ts'
 import { createReminders } from '../../relay/workers/maintenance.ts'
 
 const MINUTE = 60_000
@@ -19,9 +19,9 @@ describe('trouble that repeats itself', () => {
 
   test('is a line at once, then one a minute with the last fields and how often it was', () => {
     const { lines, log } = openLog()
-    const trouble = createTrouble(log)
+    const failure = createThrottledLog(log)
     for (let i = 0; i < 180; i++) {
-      trouble.warn({ i }, 'Port is away')
+      failure.warn({ i }, 'Port is away')
       vi.advanceTimersByTime(1_000)
     }
     expect(lines).toEqual([
@@ -34,11 +34,11 @@ describe('trouble that repeats itself', () => {
 
   test('that ends and begins again is a line at once again; each sentence has its own', () => {
     const { lines, log } = openLog()
-    const trouble = createTrouble(log)
-    trouble.warn({}, 'Port is away')
-    trouble.error({}, 'the database is away')
+    const failure = createThrottledLog(log)
+    failure.warn({}, 'Port is away')
+    failure.error({}, 'the database is away')
     vi.advanceTimersByTime(2 * MINUTE)
-    trouble.warn({}, 'Port is away')
+    failure.warn({}, 'Port is away')
     expect(lines.map(({ message, count }) => [message, count])).toEqual([
       ['Port is away', 1],
       ['the database is away', 1],
@@ -49,10 +49,10 @@ describe('trouble that repeats itself', () => {
 
   test('is counted to the end when the relay stops', () => {
     const { lines, log } = openLog()
-    const trouble = createTrouble(log)
-    for (let i = 0; i < 5; i++) trouble.error({ i }, 'the database is away')
-    trouble.flush()
-    trouble.flush()
+    const failure = createThrottledLog(log)
+    for (let i = 0; i < 5; i++) failure.error({ i }, 'the database is away')
+    failure.flush()
+    failure.flush()
     expect(lines.map(({ count }) => count)).toEqual([1, 4])
   })
 })

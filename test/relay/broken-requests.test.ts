@@ -29,8 +29,8 @@ const rows: [name: string, request: string, status: number, detail: RegExp][] = 
 test('what never becomes a request is refused with problem details, too', async () => {
   const relay = await openRelayHere(relayEnv())
   for (const [name, request, status, detail] of rows) {
-    const answer = await raw(relay.url, request)
-    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    const response = await raw(relay.url, request)
+    const [head = '', body = ''] = response.split('\r\n\r\n')
     expect(head, name).toMatch(
       new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*content-type: application/problem\\+json`, 'i'),
     )
@@ -108,17 +108,17 @@ describe('a connection whose next request comes before the response to the last 
     const { socket, counts } = await open(({ url }) =>
       url.endsWith('large') ? new Response(`${'x'.repeat(5_000_000)}!`) : Response.json({}, { status: 401 }),
     )
-    let answer = ''
-    socket.on('data', data => (answer += data))
+    let response = ''
+    socket.on('data', data => (response += data))
     const post = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc'
     for (const [request, end] of [
       [post, '{}'],
       [get.replace('healthz', 'large'), 'x!'],
       [post, '{}'],
     ]) {
-      answer = ''
+      response = ''
       socket.write(request!)
-      await expect.poll(() => answer.slice(-2)).toBe(end)
+      await expect.poll(() => response.slice(-2)).toBe(end)
     }
     expect(counts).toEqual({ processed: 3, refused: 0 })
   })
@@ -138,10 +138,10 @@ test.each(['127.0.0.1', ...(hasIPv6 ? ['::'] : [])])(
 /** All that is answered until the relay hangs up. */
 function raw(url: string, request: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    let answer = ''
+    let response = ''
     const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(request))
-    socket.on('data', data => (answer += data)).on('error', reject)
-    socket.on('close', () => resolve(answer))
+    socket.on('data', data => (response += data)).on('error', reject)
+    socket.on('close', () => resolve(response))
     socket.setTimeout(5_000, () =>
       socket.destroy(new Error(`no end of the answer to ${request.slice(0, 60)}`)),
     )

@@ -39,7 +39,7 @@ async function reaches(scene: Scene, run: PortRun, state: string) {
 
 /** A delivery whose workflow run is in progress on GitHub. */
 async function running(scene: Scene, path = '/webhook?workflow=deploy.yml') {
-  const { run, answer } = await scene.deliver({ path })
+  const { run, response: answer } = await scene.deliver({ path })
   const { github_run_id } = await reaches(scene, run, 'running')
   const workflowRun = scene.github.setRun(github_run_id!, { status: 'in_progress' })
   return { run, delivery: answer.delivery, workflowRun }
@@ -94,8 +94,8 @@ test.each([
 test('a body that names the run cancels it as well, and Port gets the end of the workflow run', async () => {
   const scene = await open()
   const { run, workflowRun } = await running(scene)
-  const answers = [await cancel(scene, { run_id: run.id }), await cancel(scene, { run_id: run.id })]
-  expect(answers.map(({ status }) => status)).toEqual([202, 202])
+  const responses = [await cancel(scene, { run_id: run.id }), await cancel(scene, { run_id: run.id })]
+  expect(responses.map(({ status }) => status)).toEqual([202, 202])
   await until(() => run.status !== 'IN_PROGRESS', 'the run in Port ends')
   expect(run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
   expect(run.link).toEqual([scene.page(workflowRun.id)])
@@ -188,8 +188,8 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
     [{ run_id: ended.run.id }, 'the delivery has ended as finished'],
   ]
   for (const [body, why, secret] of ignored) {
-    const answer = await cancel(scene, body, { ...(secret && { secret }) })
-    expect(answer, why).toMatchObject({ status: 200, body: { ignored: why } })
+    const response = await cancel(scene, body, { ...(secret && { secret }) })
+    expect(response, why).toMatchObject({ status: 200, body: { ignored: why } })
   }
   expect(scene.github.cancellations).toEqual([])
   const shown = await scene.shown(run.id)

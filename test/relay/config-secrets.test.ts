@@ -68,8 +68,8 @@ describe('a secret from a file', () => {
 
   test('holds several webhook secrets, one a line or separated by commas, as the variable does', () => {
     const three = 'one\ntwo, three\r\n\n'
-    const inFile = read({ PORT_WEBHOOK_SECRETS_FILE: '/f' }, { '/f': three }).organisations
-    expect(inFile).toEqual(read({ PORT_WEBHOOK_SECRETS: three }).organisations)
+    const inFile = read({ PORT_WEBHOOK_SECRETS_FILE: '/f' }, { '/f': three }).organizations
+    expect(inFile).toEqual(read({ PORT_WEBHOOK_SECRETS: three }).organizations)
     expect(inFile.map(({ secrets }) => secrets)).toEqual([['port secret'], ['one', 'two', 'three']])
   })
 
@@ -109,7 +109,7 @@ describe('the organisations', () => {
       'another:theirs:too',
       'their-client-id:newer-secret-of-theirs',
     ]
-    const { organisations } = read({ PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: entries.join(',') })
+    const { organizations: organisations } = read({ PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: entries.join(',') })
     expect(organisations).toEqual([
       { id: 'default', clientId: PORT_CLIENT_ID, secrets: ['port secret', 'our-older-secret'] },
       { id: 'unreported', clientId: null, secrets: ['secret-that-verifies'] },
@@ -123,7 +123,7 @@ describe('the organisations', () => {
   })
 
   test('without PORT_CLIENT_ID the first reports nothing', () => {
-    expect(read({}).organisations).toEqual([{ id: 'default', clientId: null, secrets: ['port secret'] }])
+    expect(read({}).organizations).toEqual([{ id: 'default', clientId: null, secrets: ['port secret'] }])
   })
 
   const prefix = 'must begin with rotation: or with a client id of Port and a colon, or hold a secret alone'

@@ -28,7 +28,7 @@ function problems(env: Env, contents: Env = {}): string[] {
 test('two variables are enough; every other has a default', () => {
   expect(readConfig(LEAST)).toEqual({
     port: { apiUrl: 'https://api.port.io', clientId: null, clientSecret: 'port secret' },
-    organisations: [{ id: 'default', clientId: null, secrets: ['port secret'] }],
+    organizations: [{ id: 'default', clientId: null, secrets: ['port secret'] }],
     webhook: { tolerance: 300_000, maxBody: 1_048_576 },
     github: {
       apiUrl: 'https://api.github.com',
@@ -85,7 +85,7 @@ test('every variable is read', () => {
   }
   expect(read(env, { 'routes.yml': routes })).toEqual({
     port: { apiUrl: 'https://api.us.port.io', clientId: 'id', clientSecret: 'port secret' },
-    organisations: [
+    organizations: [
       { id: 'default', clientId: 'id', secrets: ['port secret', 'our-older-secret'] },
       { id: 'unreported', clientId: null, secrets: ['secret-that-verifies'] },
     ],

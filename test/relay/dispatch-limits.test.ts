@@ -1,18 +1,18 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createRateLimitGate } from '../../relay/github/rate-limit-pause.ts'
+import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
 import { createRequestBudget } from '../../relay/github/request-budget.ts'
 import { createRunCache } from '../../relay/github/run-cache.ts'
 import { DISPATCH_LEASE_MS, dispatch } from '../../relay/workers/dispatch.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { openStage, type Stage, type StageOptions } from '../support/stage.ts'
+import { type StageOptions, type System, startSystem } from '../support/stage.ts'
 
-const posts = ({ github }: Stage) => github.requests.filter(({ method }) => method === 'POST')
-const lastReason = async ({ store }: Stage, id: string) => (await store.history(id)).at(-1)?.details.reason
-const waits = ({ port }: Stage, run: string) =>
+const posts = ({ github }: System) => github.requests.filter(({ method }) => method === 'POST')
+const lastReason = async ({ store }: System, id: string) => (await store.history(id)).at(-1)?.details.reason
+const waits = ({ port }: System, run: string) =>
   port.run(run).logs.filter(({ message }) => message.startsWith('Waiting'))
 
-async function open(options: StageOptions = {}): Promise<Stage> {
-  const relay = await openStage({
+async function open(options: StageOptions = {}): Promise<System> {
+  const relay = await startSystem({
     ...{ autoRun: true, startTimeout: 600_000, runTimeout: 86_400_000 },
     ...options,
   })
@@ -84,9 +84,9 @@ describe('an answer that is not the last word is not taken for it:', () => {
     ],
     ["a proxy's 404", { status: 404, headers: html, body: '<html>' }, /^something between .+ answered 404$/],
     ["a proxy's 403", { status: 403, headers: html, body: '<html>' }, /^something between .+ answered 403$/],
-  ])('%s: the delivery waits', async (_, trouble, outcome) => {
+  ])('%s: the delivery waits', async (_, failure, outcome) => {
     const relay = await open()
-    relay.github.fail(trouble)
+    relay.github.fail(failure)
     const id = await relay.accept('r_1')
     await relay.step()
     expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: null })
@@ -207,7 +207,7 @@ describe('while a gate is closed', () => {
     for (let second = 0; second < 50; second += 10) {
       for (let i = 0; i < 20; i++) {
         const want = { event: 'repository_dispatch', since: now(), runIds: [] } as const
-        expect((await cache.look(`acme/r${i}`, want, 5_000)).access).toBe('unavailable')
+        expect((await cache.poll(`acme/r${i}`, want, 5_000)).access).toBe('unavailable')
       }
       relay.advance(10_000)
     }
@@ -245,11 +245,11 @@ describe('while a gate is closed', () => {
     relay.github.failures.tooMany(600)
     await relay.accept('r_1')
     await relay.step()
-    const gate = createRateLimitGate({ token: relay.github.token }, relay.now)
-    gate.learn(await relay.store.closedGates(relay.now()))
-    expect(gate.closed('acme/web')?.closedUntil).toBeGreaterThan(relay.now() + 590_000)
+    const pauses = createRateLimitPauses({ token: relay.github.token }, relay.now)
+    pauses.learn(await relay.store.closedPauses(relay.now()))
+    expect(pauses.closed('acme/web')?.closedUntil).toBeGreaterThan(relay.now() + 590_000)
     const id = await relay.accept('r_2', 'acme/web')
-    expect(await relay.store.claimQueued(relay.now(), 1, 10, gate.shared)).toEqual([])
+    expect(await relay.store.claimQueued(relay.now(), 1, 10, pauses.shared)).toEqual([])
     await relay.pass(590_000)
     expect(relay.github.requests).toHaveLength(1)
     await relay.pass(20_000)
@@ -262,18 +262,18 @@ describe('while a gate is closed', () => {
     for (const run of runs) await relay.accept(run)
     relay.github.failures.tooMany(600)
     await relay.step()
-    await relay.announce()
+    await relay.notifyWaiting()
     for (const run of ['r_late', 'r_later']) await relay.accept(run)
     await relay.accept('r_elsewhere', 'acme/web')
-    await relay.announce()
-    await relay.announce()
+    await relay.notifyWaiting()
+    await relay.notifyWaiting()
     while ((await relay.send()) > 0);
     for (const run of [...runs, 'r_late', 'r_later', 'r_elsewhere'])
       expect(waits(relay, run), run).toHaveLength(1)
     relay.advance(601_000)
     relay.github.failures.tooMany(600)
     await relay.step()
-    await relay.announce()
+    await relay.notifyWaiting()
     while ((await relay.send()) > 0);
     for (const run of runs) expect(waits(relay, run), run).toHaveLength(1)
   })
@@ -291,7 +291,7 @@ test('each limit on dispatches is waited out for longer, whatever is read in bet
   const minutes: number[] = []
   for (let round = 0; round < 3; round++) {
     await relay.step()
-    const wait = relay.gate.closed('acme/shop')!.closedUntil - relay.now()
+    const wait = relay.pauses.closed('acme/shop')!.closedUntil - relay.now()
     minutes.push(Math.round(wait / 60_000))
     relay.advance(wait + 1_100)
     await relay.hub.runsPage('acme/shop', 1, null, 'repository_dispatch')
@@ -303,11 +303,11 @@ test('each limit on dispatches is waited out for longer, whatever is read in bet
 
 test('a gate that a wrong clock closed is not waited for, here or out of the database', async () => {
   const relay = await open()
-  const { gate, store } = relay
+  const { pauses: gate, store } = relay
   const DAY = 86_400_000
-  await store.closeGate({ scope: gate.shared!, closedUntil: relay.now() + DAY, reason: 'a wrong clock' })
-  gate.learn(await store.closedGates(relay.now()))
-  expect(gate.allClosed()).toEqual([])
+  await store.closePauses({ scope: gate.shared!, closedUntil: relay.now() + DAY, reason: 'a wrong clock' })
+  gate.learn(await store.closedPauses(relay.now()))
+  expect(gate.allPaused()).toEqual([])
   await store.repairDueTimes(relay.now())
   await relay.accept('r_1')
   await relay.step()
@@ -318,21 +318,21 @@ test('the gates of a GitHub App are those of its installations, and the name of 
   const now = 1_000_000
   const persisted: unknown[] = []
   const clock = () => now
-  const gate = createRateLimitGate({ appId: '1', privateKey: '' }, clock, each => persisted.push(each))
-  gate.close('Acme/shop', now + 5_000, 'a limit', 'limit')
-  gate.close('acme/web', now + 3_000, 'a shorter one', 'limit')
-  expect(gate.closed('ACME/any')?.closedUntil).toBe(now + 5_000)
-  expect(gate.closed('zeta/any')).toBeNull()
-  expect(gate.shared).toBeNull()
+  const pauses = createRateLimitPauses({ appId: '1', privateKey: '' }, clock, each => persisted.push(each))
+  pauses.close('Acme/shop', now + 5_000, 'a limit', 'limit')
+  pauses.close('acme/web', now + 3_000, 'a shorter one', 'limit')
+  expect(pauses.closed('ACME/any')?.closedUntil).toBe(now + 5_000)
+  expect(pauses.closed('zeta/any')).toBeNull()
+  expect(pauses.shared).toBeNull()
   const known = { scope: 'owner:acme', closedUntil: now + 5_000, reason: 'a limit' }
   expect(persisted).toEqual([known, known])
-  const scope = createRateLimitGate({ token: 'ghp_secret' }, clock).shared
+  const scope = createRateLimitPauses({ token: 'ghp_secret' }, clock).shared
   expect(scope).toMatch(/^token:[\w-]{16}$/)
-  expect(scope).not.toBe(createRateLimitGate({ token: 'ghp_secreu' }, clock).shared)
+  expect(scope).not.toBe(createRateLimitPauses({ token: 'ghp_secreu' }, clock).shared)
 })
 
 describe('a step of a delivery', () => {
-  const claim = async (relay: Stage) =>
+  const claim = async (relay: System) =>
     (await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, null))[0]!
 
   test('sends nothing under a lease that ends before the answer could be recorded', async () => {
@@ -355,9 +355,7 @@ describe('a step of a delivery', () => {
     expect(await relay.bind(id, 42)).toBe(true)
     await dispatch(claimed, relay.engine().dispatchDeps)
     expect(relay.github.requests).toEqual([])
-    expect((await relay.store.claimWatched(relay.now() + 5_000, 1_000, 10)).map(each => each.id)).toEqual([
-      id,
-    ])
+    expect((await relay.store.claimPolls(relay.now() + 5_000, 1_000, 10)).map(each => each.id)).toEqual([id])
   })
 
   test('sends nothing where another relay has taken the delivery over', async () => {

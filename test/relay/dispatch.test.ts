@@ -5,7 +5,7 @@ import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
-import { iso, openStage, type Stage, type StageOptions } from '../support/stage.ts'
+import { iso, type StageOptions, type System, startSystem } from '../support/stage.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 
 /** A workflow that listens to `deploy`; by default its run-name holds the run id, as the README says it should. */
@@ -20,19 +20,19 @@ const workflow = (named = true) => ({
   ],
 })
 /** A relay dies right after it has recorded its attempt. */
-async function dieInDispatch(relay: Stage): Promise<void> {
+async function dieInDispatch(relay: System): Promise<void> {
   const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1, null)
   const started = await relay.engine().apply(claimed!, { type: 'attemptStarted' }, { strict: true })
   expect(started.outcome).toBe('applied')
 }
-const sentTo = ({ port }: Pick<Stage, 'port'>, id: string) =>
+const sentTo = ({ port }: Pick<System, 'port'>, id: string) =>
   port.requests
     .filter(({ path }) => path.startsWith(`/v1/actions/runs/${id}`))
     .map(({ method, body }) => [method, JSON.parse(withoutDelivery(JSON.stringify(body)))])
 const open = (options: StageOptions = {}) =>
-  openStage({ autoRun: true, startTimeout: 600_000, runTimeout: DAY, ...options })
+  startSystem({ autoRun: true, startTimeout: 600_000, runTimeout: DAY, ...options })
 const DAY = 86_400_000
-const logs = ({ port }: Stage, id: string) => port.run(id).logs.map(log => withoutDelivery(log.message))
+const logs = ({ port }: System, id: string) => port.run(id).logs.map(log => withoutDelivery(log.message))
 test('a delivery that GitHub accepts is dispatched once, and Port shows that it waits for GitHub', async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop', workflow())
@@ -82,7 +82,7 @@ test('a node run of a Port workflow is updated in its own way', async () => {
 })
 
 test('a delivery without a run in Port is dispatched, and nothing is sent to Port', async () => {
-  const relay = await openStage({ blind: true })
+  const relay = await startSystem({ blind: true })
   relay.github.addRepository('acme/shop')
   await relay.accept('r_1')
   await relay.step()
@@ -111,7 +111,7 @@ test('"Waiting for GitHub" said late does not undo what the action has said sinc
 })
 
 describe('where GitHub says never, the Port run fails with a sentence to act on:', () => {
-  const cases: [string, (relay: Stage) => void, string][] = [
+  const cases: [string, (relay: System) => void, string][] = [
     [
       'no such repository, or no access',
       ({ github }) => void github.fail({ status: 404, body: { message: 'Not Found' } }),
@@ -193,7 +193,7 @@ test('where GitHub does not accept the credential, the delivery waits until it d
 })
 
 describe('where GitHub says later, the delivery waits, Port shows that once, and then it is dispatched:', () => {
-  const cases: [string, (relay: Stage) => void, number][] = [
+  const cases: [string, (relay: System) => void, number][] = [
     ['429 with Retry-After', ({ github }) => void github.failures.tooMany(30), 30_000],
     ['403, a secondary limit', ({ github }) => void github.failures.secondaryLimit(60), 60_000],
     [
@@ -282,18 +282,18 @@ describe('where GitHub says later, the delivery waits, Port shows that once, and
 })
 
 describe('where the answer of GitHub was lost', () => {
-  const troubles: [string, (relay: Stage, create: boolean) => void][] = [
+  const failures: [string, (relay: System, create: boolean) => void][] = [
     ['a 500', ({ github }, create) => void github.failures.serverError({ create })],
     ['a 502', ({ github }, create) => void github.failures.serverError({ create, status: 502 })],
     ['a cut connection', ({ github }, create) => void github.failures.cut({ create })],
   ]
 
-  test.each(troubles)(
+  test.each(failures)(
     '%s with the run created: it is found, and nothing is sent again',
-    async (_, trouble) => {
+    async (_, failure) => {
       const relay = await open()
       relay.github.addRepository('acme/shop', workflow())
-      trouble(relay, true)
+      failure(relay, true)
       const id = await relay.accept('r_1')
       await relay.step()
       expect((await relay.delivery(id)).state).toBe('queued')
@@ -308,26 +308,26 @@ describe('where the answer of GitHub was lost', () => {
     },
   )
 
-  test.each(troubles)(
+  test.each(failures)(
     '%s with no run created: it looks for two minutes, then sends again',
-    async (_, trouble) => {
+    async (_, failure) => {
       const relay = await open()
       relay.github.addRepository('acme/shop', workflow())
-      trouble(relay, false)
+      failure(relay, false)
       const id = await relay.accept('r_1')
       await relay.step()
       const sent = relay.now()
       const requests = () => relay.github.requests.map(({ method }) => method)
-      const looks = Array(5).fill('GET')
+      const polls = Array(5).fill('GET')
       while (relay.now() < sent + 119_000) {
         relay.advance(1000)
         await relay.step()
       }
-      expect(requests()).toEqual(['POST', ...looks])
+      expect(requests()).toEqual(['POST', ...polls])
       relay.advance(2000)
       await relay.step()
       await relay.step()
-      expect(requests()).toEqual(['POST', ...looks, 'GET', 'POST'])
+      expect(requests()).toEqual(['POST', ...polls, 'GET', 'POST'])
       expect(relay.github.dispatches).toHaveLength(1)
       expect((await relay.delivery(id)).state).toBe('dispatched')
       expect(await relay.history(id)).toEqual(['answerLost', 'runNotFound', 'dispatchAccepted'])
@@ -335,17 +335,17 @@ describe('where the answer of GitHub was lost', () => {
   )
 
   const LATE = [10, 33, 40, 60, 90, 115]
-  test.each([...troubles, ['a relay that was killed', null] as const])(
+  test.each([...failures, ['a relay that was killed', null] as const])(
     '%s, and the run appears up to two minutes later: it is found, and nothing is sent again',
-    async (_, trouble) => {
+    async (_, failure) => {
       const relay = await open()
       const lost = []
       for (const seconds of LATE) {
         const repository = `acme/late-${seconds}`
         relay.github.addRepository(repository)
         const id = await relay.accept(`r_${seconds}`, repository)
-        trouble?.(relay, false)
-        await (trouble ? relay.step() : dieInDispatch(relay))
+        failure?.(relay, false)
+        await (failure ? relay.step() : dieInDispatch(relay))
         const run = { repository, displayTitle: `deploy r_${seconds}`, createdAt: iso(relay.now()) }
         lost.push({ id, run, at: relay.now() + seconds * 1000 })
       }
@@ -354,7 +354,7 @@ describe('where the answer of GitHub was lost', () => {
         for (const { run, at } of lost) if (at === relay.now()) relay.github.createRun(run)
       }
       const sent = relay.github.requests.filter(({ method }) => method === 'POST')
-      expect(sent).toHaveLength(trouble ? LATE.length : 0)
+      expect(sent).toHaveLength(failure ? LATE.length : 0)
       for (const { id } of lost) expect(await relay.runs(id)).toEqual([[expect.any(Number), 'title']])
     },
   )
@@ -437,15 +437,15 @@ describe('where the answer of GitHub was lost', () => {
     expect((await relay.delivery(id)).state).toBe('failed')
   })
 
-  test.each<[string, (relay: Stage) => unknown]>([
+  test.each<[string, (relay: System) => unknown]>([
     ['a 500', ({ github }) => github.failures.serverError({ create: false })],
     ['a refused connection', ({ github }) => github.failures.down()],
-  ])('%s at the first try after more than RELAY_RUN_TIMEOUT: it is tried again', async (_, trouble) => {
+  ])('%s at the first try after more than RELAY_RUN_TIMEOUT: it is tried again', async (_, failure) => {
     const relay = await open()
     relay.github.addRepository('acme/shop', workflow())
     const id = await relay.accept('r_1')
     relay.advance(DAY + 3_600_000)
-    await trouble(relay)
+    await failure(relay)
     await relay.step()
     relay.advance(2_100)
     await relay.step()
@@ -479,7 +479,7 @@ describe('where the answer of GitHub was lost', () => {
     const relay = await open()
     relay.github.addRepository('acme/shop', workflow())
     const match = ({ method }: { method: string }) => method === 'POST'
-    const trouble = relay.github.fail({ status: 502, match, times: Number.POSITIVE_INFINITY })
+    const failure = relay.github.fail({ status: 502, match, times: Number.POSITIVE_INFINITY })
     const id = await relay.accept('r_1')
     for (let waited = 0; waited < 3_600_000; waited += 10_000) {
       await relay.step()
@@ -489,7 +489,7 @@ describe('where the answer of GitHub was lost', () => {
     const looking =
       'Waiting to dispatch "deploy" to acme/shop: GitHub answered 502 to the dispatch to acme/shop; looking for its workflow run.'
     expect(logs(relay, 'r_1')).toEqual([looking])
-    trouble()
+    failure()
     relay.github.failures.tooMany(3_000, { match })
     while ((await relay.delivery(id)).unansweredSince !== null) {
       relay.advance(10_000)

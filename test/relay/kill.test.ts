@@ -44,12 +44,12 @@ test('2,000 deliveries at 64 connections, killed in the middle: whatever was ans
     const sender = async () => {
       for (let n = left.shift(); n !== undefined && !killed; n = left.shift()) {
         const path = `/webhook/acme/shop-${n % REPOSITORIES}`
-        const answer = await send(to.url, { path, body: { port_context: { runId: runIdOf(n) }, n } }).catch(
+        const response = await send(to.url, { path, body: { port_context: { runId: runIdOf(n) }, n } }).catch(
           () => null,
         )
-        if (!answer) continue
-        expect([200, 202]).toContain(answer.status)
-        answered.set(n, answer.status)
+        if (!response) continue
+        expect([200, 202]).toContain(response.status)
+        answered.set(n, response.status)
         if (answered.size === DELIVERIES / 2) killed = to.kill()
       }
     }

@@ -1,7 +1,7 @@
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../relay/config/config.ts'
-import { openRelay } from '../../relay/relay.ts'
+import { createRelay } from '../../relay/relay.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
@@ -28,11 +28,11 @@ test('a delivery goes in, GitHub gets it once, Port shows it, and a stop waits f
     GITHUB_TOKEN: github.token,
     RELAY_REPOSITORY: 'acme/shop',
   })
-  const relay = await openRelay(readConfig(env), pino({ level: 'silent' }))
-  const answer = await send(`http://127.0.0.1:${relay.port}`, {
+  const relay = await createRelay(readConfig(env), pino({ level: 'silent' }))
+  const response = await send(`http://127.0.0.1:${relay.port}`, {
     body: { version: '1', port_context: { runId: run.id } },
   })
-  expect(answer).toMatchObject({ status: 202, body: { run_id: run.id, repository: 'acme/shop' } })
+  expect(response).toMatchObject({ status: 202, body: { run_id: run.id, repository: 'acme/shop' } })
   await until(() => port.run(run.id).logs.length > 0, 'Port is updated')
   await relay.stop()
   expect(github.dispatches).toHaveLength(1)
@@ -76,15 +76,15 @@ test('a delivery that fails is a line of the log, when it is dispatched as when 
 })
 
 test('an address that is taken is refused with a sentence, and the database is let go', async () => {
-  const first = await openRelay(
+  const first = await createRelay(
     readConfig(relayEnv({ HOST: '127.0.0.1', PORT: '0' })),
     pino({ level: 'silent' }),
   )
   onTestFinished(() => first.stop())
   const env = relayEnv({ HOST: '127.0.0.1', PORT: String(first.port) })
-  await expect(openRelay(readConfig(env), pino({ level: 'silent' }))).rejects.toThrow(
+  await expect(createRelay(readConfig(env), pino({ level: 'silent' }))).rejects.toThrow(
     `The relay cannot listen on 127.0.0.1:${first.port} (EADDRINUSE): set HOST and PORT to a free address.`,
   )
-  const again = await openRelay(readConfig({ ...env, PORT: '0' }), pino({ level: 'silent' }))
+  const again = await createRelay(readConfig({ ...env, PORT: '0' }), pino({ level: 'silent' }))
   await again.stop()
 })

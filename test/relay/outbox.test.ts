@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Message } from '../../relay/delivery/delivery.ts'
 import { OUTBOX_LEASE_MS, PORT_TIMEOUT_MS } from '../../relay/workers/outbox.ts'
-import type { ReceivedRequest, Trouble } from '../../tools/simulator/http-server.ts'
-import { openStage, type Stage } from '../support/stage.ts'
+import type { ReceivedRequest, ThrottledLog } from '../../tools/simulator/http-server.ts'
+import { type System, startSystem } from '../support/stage.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 
 const DAY = 86_400_000
@@ -20,19 +20,19 @@ const FAILED: Message[] = [
   },
 ]
 const isPatch = ({ method }: ReceivedRequest) => method === 'PATCH'
-const logOf = ({ port }: Stage, runId: string) =>
+const logOf = ({ port }: System, runId: string) =>
   (runId.startsWith('wfnr_') ? port.nodeRun(runId) : port.run(runId)).logs
-const messages = (relay: Stage, runId = 'r_1') =>
+const messages = (relay: System, runId = 'r_1') =>
   logOf(relay, runId).map(({ message }) => withoutDelivery(message))
 
-const lines = (relay: Stage, runId = 'r_1') => messages(relay, runId).flatMap(text => text.split('\n'))
+const lines = (relay: System, runId = 'r_1') => messages(relay, runId).flatMap(text => text.split('\n'))
 
 /** A relay that has reported a dispatch to Port, and has these messages to send. */
 async function open(
   waiting: Message[] = FAILED,
   { retention, runId = 'r_1' }: { retention?: number; runId?: string } = {},
-): Promise<Stage> {
-  const relay = await openStage({ autoRun: true, startTimeout: 600_000, ...(retention && { retention }) })
+): Promise<System> {
+  const relay = await startSystem({ autoRun: true, startTimeout: 600_000, ...(retention && { retention }) })
   const id = await relay.dispatch(runId)
   relay.port.clearRequests()
   logOf(relay, runId).length = 0
@@ -40,7 +40,7 @@ async function open(
   return relay
 }
 
-async function sendUntilTaken(relay: Stage, everyMs = 61_000): Promise<void> {
+async function sendUntilTaken(relay: System, everyMs = 61_000): Promise<void> {
   for (let i = 0; i < 20; i++) {
     relay.advance(everyMs)
     await relay.send()
@@ -102,15 +102,15 @@ describe('the end of a run reaches Port,', () => {
 
 const FORBIDDEN = { status: 403, body: { ok: false, error: 'forbidden', message: 'Not allowed' } }
 
-test.each<[string, Trouble]>([
+test.each<[string, ThrottledLog]>([
   ['without the permission', FORBIDDEN],
   ['in a conflict', { status: 409, body: { ok: false, error: 'conflict' } }],
   ['too early', { status: 425, body: { ok: false } }],
   ['without a token', { ...FORBIDDEN, match: ({ path }) => path === '/v1/auth/access_token' }],
-])('what Port refuses %s is sent when that has passed', async (_, trouble) => {
+])('what Port refuses %s is sent when that has passed', async (_, failure) => {
   const relay = await open()
   relay.port.expireTokens()
-  const passed = relay.port.fail({ ...ALWAYS, ...trouble })
+  const passed = relay.port.fail({ ...ALWAYS, ...failure })
   await relay.send()
   relay.advance(3_600_000)
   await relay.send()
@@ -125,10 +125,10 @@ describe('what is never taken does not keep the end back:', () => {
   const END: Message = { update: { conclusion: 'success', summary: 'done' } }
   const has = (word: string) => (request: ReceivedRequest) =>
     JSON.stringify(request.body ?? '').includes(word)
-  const status = ({ port }: Stage, runId: string) =>
+  const status = ({ port }: System, runId: string) =>
     runId.startsWith('wfnr_') ? port.nodeRun(runId).status : port.run(runId).status
 
-  test.each<[string, string, Trouble]>([
+  test.each<[string, string, ThrottledLog]>([
     ['r_1', 'a 500', { status: 500 }],
     ['wfnr_1', 'a 500', { status: 500 }],
     [
@@ -139,9 +139,9 @@ describe('what is never taken does not keep the end back:', () => {
     ['r_1', 'a 403', FORBIDDEN],
   ])(
     'one line of run %s, which gets %s, is left out of those around it, and the log says so',
-    async (runId, _, trouble) => {
+    async (runId, _, failure) => {
       const relay = await open([line('a'), line('b'), line('poison'), line('c'), END], { runId })
-      relay.port.fail({ ...ALWAYS, ...trouble, match: has('poison') })
+      relay.port.fail({ ...ALWAYS, ...failure, match: has('poison') })
       for (let minute = 0; minute < 14; minute++) {
         await relay.send()
         relay.advance(60_000)
@@ -151,7 +151,7 @@ describe('what is never taken does not keep the end back:', () => {
         relay.advance(60_000)
         await relay.send()
       }
-      const note = `… 1 line may be missing here: Port keeps answering ${trouble.status}.`
+      const note = `… 1 line may be missing here: Port keeps answering ${failure.status}.`
       expect(lines(relay, runId)).toEqual(['a', 'b', note, 'c'])
       expect(status(relay, runId)).toBe(runId === 'r_1' ? 'SUCCESS' : 'COMPLETED')
       expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
@@ -341,7 +341,7 @@ test('a page that takes long is gone on with under a new lease, which outlives a
 })
 
 /** Port or a gateway before it answers so for 25 s. */
-const ANSWERS: [string, Trouble][] = [
+const RESPONSES: [string, ThrottledLog][] = [
   ['404 in JSON', { status: 404, body: { message: 'Not Found' } }],
   ['400 in JSON', { status: 400, body: { message: 'Bad Request' } }],
   ['410 in JSON', { status: 410, body: { message: 'Gone' } }],
@@ -354,34 +354,34 @@ const ANSWERS: [string, Trouble][] = [
 ]
 
 describe.each(['r_A1b2C3d4E5f6G7h8', 'wfnr_A1b2C3d4E5f6G7h8'])('around the end of run %s', runId => {
-  test.each(ANSWERS)('%s for 25 s does not lose the end', async (_, trouble) => {
-    const stage = await openStage()
-    const id = await stage.dispatch(runId)
-    const run = stage.run(`deploy ${runId}`, { status: 'in_progress' })
-    await stage.pass(20_000)
-    const over = stage.port.fail({ ...ALWAYS, ...trouble })
-    await stage.pass(5_000)
-    stage.end(run, 'failure')
-    await stage.pass(20_000)
+  test.each(RESPONSES)('%s for 25 s does not lose the end', async (_, failure) => {
+    const system = await startSystem()
+    const id = await system.dispatch(runId)
+    const run = system.run(`deploy ${runId}`, { status: 'in_progress' })
+    await system.pass(20_000)
+    const over = system.port.fail({ ...ALWAYS, ...failure })
+    await system.pass(5_000)
+    system.end(run, 'failure')
+    await system.pass(20_000)
     over()
-    await stage.pass(120_000)
-    expect((await stage.delivery(id)).state).toBe('finished')
-    expect(runId.startsWith('wfnr_') ? stage.port.nodeRun(runId) : stage.port.run(runId)).toMatchObject(
+    await system.pass(120_000)
+    expect((await system.delivery(id)).state).toBe('finished')
+    expect(runId.startsWith('wfnr_') ? system.port.nodeRun(runId) : system.port.run(runId)).toMatchObject(
       runId.startsWith('wfnr_') ? { status: 'COMPLETED', result: 'FAILED' } : { status: 'FAILURE' },
     )
   })
 })
 
 test('messages of a relay that was away do not undo what the action has reported since', async () => {
-  const stage = await openStage()
-  const id = await stage.accept('r_1')
-  await stage.port.stop()
-  await stage.step()
-  await stage.send()
-  await stage.bind(id, stage.run('deploy', { status: 'in_progress' }).id)
-  await stage.port.start()
-  stage.port.run('r_1').statusLabel = 'Running'
-  await stage.pass(30_000)
-  expect(stage.port.run('r_1').statusLabel).toBe('Running')
-  expect(messages(stage)).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
+  const system = await startSystem()
+  const id = await system.accept('r_1')
+  await system.port.stop()
+  await system.step()
+  await system.send()
+  await system.bind(id, system.run('deploy', { status: 'in_progress' }).id)
+  await system.port.start()
+  system.port.run('r_1').statusLabel = 'Running'
+  await system.pass(30_000)
+  expect(system.port.run('r_1').statusLabel).toBe('Running')
+  expect(messages(system)).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
 })

@@ -42,9 +42,9 @@ describe('a running relay', () => {
     const { init } = webhookRequest()
     const socket = connect(Number(new URL(relay.url).port), '127.0.0.1')
     // The relay answers and hangs up while the sender still sends: the sender may see a reset.
-    let answer = ''
+    let response = ''
     let gone = false
-    socket.on('data', data => (answer += data))
+    socket.on('data', data => (response += data))
     socket.on('error', () => (gone = true)).on('close', () => (gone = true))
     const headers = (init.headers as [string, string][]).map(([name, value]) => `${name}: ${value}\r\n`)
     socket.write(`POST /webhook HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n${headers.join('')}\r\n`)
@@ -55,7 +55,7 @@ describe('a running relay', () => {
     }
     socket.destroy()
     expect(sent).toBeLessThan(1_000_000)
-    if (answer) expect(answer).toMatch(/^HTTP\/1\.1 413 /)
+    if (response) expect(response).toMatch(/^HTTP\/1\.1 413 /)
     expect((await send(relay.url)).status).toBe(202)
     const chunked = new ReadableStream({
       start(controller) {
@@ -99,8 +99,8 @@ describe('a running relay', () => {
     const relay = await startRelay(relayEnv())
     const { init } = webhookRequest({ body: { a: 1 }, headers: { Run_Id: 'r_1' } })
     const headers = [['x-port-signature', 'v1,bm90IGl0'], ...(init.headers as [string, string][])]
-    const answer = await fetch(`${relay.url}/webhook`, { ...init, headers: headers as [string, string][] })
-    expect([answer.status, await answer.json()]).toMatchObject([202, { run_id: 'r_1' }])
+    const response = await fetch(`${relay.url}/webhook`, { ...init, headers: headers as [string, string][] })
+    expect([response.status, await response.json()]).toMatchObject([202, { run_id: 'r_1' }])
   })
 
   test('finishes on SIGTERM what it was answering and dispatching, then ends with 0', async () => {
@@ -121,9 +121,9 @@ describe('a running relay', () => {
     await sleep(100)
     await expect(fetch(`${relay.url}/healthz`)).rejects.toThrow()
     slow.end('ow":1}')
-    const [answer] = await once(slow, 'response')
-    expect(answer.statusCode).toBe(202)
-    answer.resume()
+    const [response] = await once(slow, 'response')
+    expect(response.statusCode).toBe(202)
+    response.resume()
     expect(await stopped).toBe(0)
     expect(
       relay

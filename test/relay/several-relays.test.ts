@@ -8,7 +8,7 @@ import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { openStage } from '../support/stage.ts'
+import { startSystem } from '../support/stage.ts'
 
 const WEBHOOK_SECRET = 'a secret of the webhook'
 const DELIVERIES = 30
@@ -62,7 +62,7 @@ test('with three relays on one PostgreSQL, the end that a webhook of GitHub repo
       },
     })
     const began = performance.now()
-    const answer = await fetch(`${relays[(n + 1) % 3]!.url}/github`, {
+    const response = await fetch(`${relays[(n + 1) % 3]!.url}/github`, {
       method: 'POST',
       body,
       headers: {
@@ -70,7 +70,7 @@ test('with three relays on one PostgreSQL, the end that a webhook of GitHub repo
         'x-hub-signature-256': `sha256=${createHmac('sha256', WEBHOOK_SECRET).update(body).digest('hex')}`,
       },
     })
-    expect(await answer.json()).toEqual({ woken: 1 })
+    expect(await response.json()).toEqual({ woken: 1 })
     void until(() => port.run(id).status !== 'IN_PROGRESS', 'Port is updated', 60_000).then(() =>
       tookMs.push(performance.now() - began),
     )
@@ -85,16 +85,16 @@ test('with three relays on one PostgreSQL, the end that a webhook of GitHub repo
 }, 90_000)
 
 test('what a killed relay has claimed to send to Port, another sends within 60 s', async () => {
-  const stage = await openStage()
-  await stage.accept('r_1')
-  await stage.step()
-  const claimed = await stage.store.claimOutboxes(stage.now(), OUTBOX_LEASE_MS, 10)
+  const system = await startSystem()
+  await system.accept('r_1')
+  await system.step()
+  const claimed = await system.store.claimOutboxes(system.now(), OUTBOX_LEASE_MS, 10)
   expect(claimed).toHaveLength(1)
-  stage.restart()
-  expect(await stage.send()).toBe(0)
-  stage.advance(60_000)
-  expect(await stage.send()).toBe(1)
-  expect(stage.port.run('r_1').logs).toHaveLength(1)
+  system.restart()
+  expect(await system.send()).toBe(0)
+  system.advance(60_000)
+  expect(await system.send()).toBe(1)
+  expect(system.port.run('r_1').logs).toHaveLength(1)
 })
 
 test('SIGTERM ends a relay in time while GitHub and Port are slow to answer', async () => {

@@ -29,8 +29,8 @@ describe.each(signatureVectors)('the vector "$name"', vector => {
     const signedAt = Number(timestamp) * (timestamp.length > 11 ? 1 : 1000)
     const relay = await openReceiving({ env: { PORT_CLIENT_SECRET: secret }, clock: () => signedAt + 1000 })
     const headers = { 'x-port-timestamp': timestamp, 'x-port-signature': signature }
-    const answer = await relay.request('/webhook', { method: 'POST', headers, body })
-    expect(answer.status).toBe(202)
+    const response = await relay.request('/webhook', { method: 'POST', headers, body })
+    expect(response.status).toBe(202)
     expect(await relay.written()).toHaveLength(1)
   })
 
@@ -86,8 +86,8 @@ test('a webhook with a flipped bit is answered 401, and nothing of it is written
   await fc.assert(
     fc.asyncProperty(fc.nat(BODY.length * 8 - 1), async bit => {
       const headers = { 'x-port-timestamp': TIMESTAMP, 'x-port-signature': SIGNATURE }
-      const answer = await relay.request('/webhook', { method: 'POST', headers, body: flip(BODY, bit) })
-      expect(answer.status).toBe(401)
+      const response = await relay.request('/webhook', { method: 'POST', headers, body: flip(BODY, bit) })
+      expect(response.status).toBe(401)
     }),
     { numRuns: 1000 },
   )
@@ -144,11 +144,11 @@ describe('the signature header', () => {
   })
 
   test('says which organisation has signed', () => {
-    const organisations = [
+    const organizations = [
       { id: 'default', secrets: ['new', 'old'] },
       { id: 'other', secrets: ['theirs', SECRET] },
     ]
-    expect(verifySignature(organisations, SIGNATURE, TIMESTAMP, BODY)).toEqual({
+    expect(verifySignature(organizations, SIGNATURE, TIMESTAMP, BODY)).toEqual({
       organisation: 'other',
       signature: token(SIGNATURE),
     })

@@ -15,14 +15,14 @@ test('a store that cannot be read after it was persisted leaves a delivery accep
 })
 
 test('a store that can be read again in time says what became of it', async () => {
-  let looks = 0
+  let polls = 0
   const get = async () => {
-    if (++looks < 3) throw new Error('the database has gone')
+    if (++polls < 3) throw new Error('the database has gone')
     return delivery({ state: 'dispatched', dispatchedAt: 1 })
   }
   const relay = await openReceiving({ store: { get } })
-  const answer = await relay.post(webhook)
-  expect([answer.status, answer.body.state]).toEqual([200, 'dispatched'])
+  const response = await relay.post(webhook)
+  expect([response.status, response.body.state]).toEqual([200, 'dispatched'])
   expect(await relay.written()).toHaveLength(1)
   expect(relay.logged.map(each => each.message)).toEqual(['the delivery is accepted'])
 })
@@ -41,14 +41,14 @@ test('GitHub took it, though its workflow run failed later: a replay is answered
 test('GitHub rejected it: 502 with the reason', async () => {
   const get = async () => delivery({ state: 'failed', reason: 'GitHub said no' })
   const relay = await openReceiving({ store: { get } })
-  const answer = await relay.post(webhook)
-  expect([answer.status, answer.body.detail]).toEqual([502, 'GitHub said no'])
+  const response = await relay.post(webhook)
+  expect([response.status, response.body.detail]).toEqual([502, 'GitHub said no'])
 })
 
 test('a relay that stops answers whoever waits: 202, for it is persisted', async () => {
   const relay = await openRelayHere(relayEnv())
-  const answer = send(relay.url, webhook)
+  const response = send(relay.url, webhook)
   await until(() => relay.log().some(line => line.msg === 'the delivery is accepted'), 'it waits')
   await relay.stop()
-  expect(await answer).toMatchObject({ status: 202, body: { run_id: 'r_1', state: 'queued' } })
+  expect(await response).toMatchObject({ status: 202, body: { run_id: 'r_1', state: 'queued' } })
 })

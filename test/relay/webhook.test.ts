@@ -24,11 +24,11 @@ const problem = (status: number, title: string, detail: string) => ({
   body: { type: 'about:blank', title, status, detail },
 })
 
-async function refused(relay: Receiving, answer: Awaited<ReturnType<Receiving['post']>>) {
-  expect(answer.headers.get('content-type')).toBe('application/problem+json')
-  expect(JSON.stringify(answer.body)).not.toContain(SECRET)
+async function refused(relay: Receiving, response: Awaited<ReturnType<Receiving['post']>>) {
+  expect(response.headers.get('content-type')).toBe('application/problem+json')
+  expect(JSON.stringify(response.body)).not.toContain(SECRET)
   expect(await relay.written()).toEqual([])
-  return { status: answer.status, body: answer.body }
+  return { status: response.status, body: response.body }
 }
 
 describe('the address of a webhook', () => {
@@ -42,8 +42,8 @@ describe('the address of a webhook', () => {
   ])('with %s is refused with 422 that says what is wrong with it', async (query, fault) => {
     const relay = await openReceiving()
     for (const path of ['/webhook', '/webhook/acme/shop']) {
-      const answer = await relay.post({ path: path + query, body: context() })
-      expect([answer.status, answer.body.detail]).toEqual([422, `The address of the webhook ${fault}.`])
+      const response = await relay.post({ path: path + query, body: context() })
+      expect([response.status, response.body.detail]).toEqual([422, `The address of the webhook ${fault}.`])
     }
     expect(await relay.written()).toEqual([])
     const unsigned = await relay.post({ path: `/webhook${query}`, secret: 'wrong' })
@@ -54,9 +54,9 @@ describe('the address of a webhook', () => {
 describe('a webhook that is accepted', () => {
   test('is written, and answered 202 with what becomes of it', async () => {
     const relay = await openReceiving()
-    const answer = await relay.post({ body: context() })
-    expect(answer.status).toBe(202)
-    expect(answer.body).toEqual({
+    const response = await relay.post({ body: context() })
+    expect(response.status).toBe(202)
+    expect(response.body).toEqual({
       delivery: expect.stringMatching(UUID),
       state: 'queued',
       run_id: 'r_1',
@@ -66,7 +66,7 @@ describe('a webhook that is accepted', () => {
     const [delivery, ...more] = await relay.written()
     expect(more).toEqual([])
     expect(delivery).toMatchObject({
-      id: answer.body.delivery,
+      id: response.body.delivery,
       dedupeKey: 'run:r_1',
       runId: 'r_1',
       kind: 'action_run',
@@ -83,8 +83,8 @@ describe('a webhook that is accepted', () => {
   test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('may come as %s, on both paths', async method => {
     const relay = await openReceiving()
     for (const path of ['/webhook', '/webhook/acme/shop']) {
-      const answer = await relay.post({ method, path, body: { n: path } })
-      expect(answer.status).toBe(202)
+      const response = await relay.post({ method, path, body: { n: path } })
+      expect(response.status).toBe(202)
     }
   })
 
@@ -139,8 +139,8 @@ describe('a webhook that is accepted', () => {
 
   test('may have no body at all, then it has no inputs', async () => {
     const relay = await openReceiving()
-    const answer = await relay.post({ body: new Uint8Array(), headers: { 'content-type': null } })
-    expect(answer.body).toMatchObject({ run_id: null, event_type: 'port_action', state: 'queued' })
+    const response = await relay.post({ body: new Uint8Array(), headers: { 'content-type': null } })
+    expect(response.body).toMatchObject({ run_id: null, event_type: 'port_action', state: 'queued' })
   })
 
   test.each([
@@ -237,9 +237,9 @@ describe('the same delivery again', () => {
 
   test('sent many times at once is written once', async () => {
     const relay = await openReceiving()
-    const answers = await Promise.all(Array.from({ length: 50 }, () => relay.post({ body: context() })))
-    expect(answers.filter(answer => answer.status === 202)).toHaveLength(1)
-    expect(new Set(answers.map(answer => answer.body.delivery)).size).toBe(1)
+    const responses = await Promise.all(Array.from({ length: 50 }, () => relay.post({ body: context() })))
+    expect(responses.filter(response => response.status === 202)).toHaveLength(1)
+    expect(new Set(responses.map(response => response.body.delivery)).size).toBe(1)
     expect(await relay.written()).toHaveLength(1)
   })
 })
@@ -318,10 +318,10 @@ describe('a webhook is refused', () => {
     'with 401 for the timestamp %j',
     async timestamp => {
       const relay = await openReceiving()
-      const answer = await relay.post({ timestamp })
-      expect(answer.status).toBe(401)
+      const response = await relay.post({ timestamp })
+      expect(response.status).toBe(401)
       const missing = timestamp.trim() === ''
-      expect(answer.body.detail).toBe(
+      expect(response.body.detail).toBe(
         missing
           ? "The header x-port-timestamp is missing: only Port's webhooks are accepted, and a proxy in between must pass it on."
           : 'x-port-timestamp must be a number of seconds or milliseconds since 1970.',
@@ -366,9 +366,9 @@ describe('a webhook is refused', () => {
   test.each(['GET', 'OPTIONS'])('with 405 when it comes as %s', async method => {
     const relay = await openReceiving()
     for (const path of ['/webhook', '/webhook/acme/shop']) {
-      const answer = await relay.request(path, { method })
-      expect(answer.headers.get('allow')).toBe('POST, PUT, PATCH, DELETE')
-      expect({ status: answer.status, body: await answer.json() }).toEqual(
+      const response = await relay.request(path, { method })
+      expect(response.headers.get('allow')).toBe('POST, PUT, PATCH, DELETE')
+      expect({ status: response.status, body: await response.json() }).toEqual(
         problem(
           405,
           'Method Not Allowed',
@@ -389,8 +389,8 @@ describe('a webhook is refused', () => {
       'The body is larger than RELAY_MAX_BODY allows (100 bytes).',
     )
     expect(await refused(relay, await relay.post({ body: body(101) }))).toEqual(expected)
-    const announced = await relay.post({ body: body(50), headers: { 'content-length': '101' } })
-    expect(await refused(relay, announced)).toEqual(expected)
+    const declared = await relay.post({ body: body(50), headers: { 'content-length': '101' } })
+    expect(await refused(relay, declared)).toEqual(expected)
   })
 
   test.each([
@@ -418,8 +418,8 @@ describe('a webhook is refused', () => {
       problem(415, 'Unsupported Media Type', 'The body must not be compressed: Port signs it as plain JSON.'),
     )
     for (const plain of ['identity', '']) {
-      const answer = await relay.post({ body: { plain }, headers: { 'content-encoding': plain } })
-      expect(answer.status).toBe(202)
+      const response = await relay.post({ body: { plain }, headers: { 'content-encoding': plain } })
+      expect(response.status).toBe(202)
     }
   })
 
@@ -496,9 +496,9 @@ describe('a webhook is refused', () => {
   test('with 503 when it cannot be written, and the log says why', async () => {
     const accept = () => Promise.reject(new Error('disk full'))
     const relay = await openReceiving({ store: { accept } })
-    const answer = await relay.post()
-    expect(answer.headers.get('retry-after')).toBe('10')
-    expect(await refused(relay, answer)).toEqual(
+    const response = await relay.post()
+    expect(response.headers.get('retry-after')).toBe('10')
+    expect(await refused(relay, response)).toEqual(
       problem(
         503,
         'Service Unavailable',
@@ -516,9 +516,9 @@ describe('a webhook is refused', () => {
 
   test('with 503 when more arrive than can be written', async () => {
     const relay = await openReceiving({ store: { accept: () => Promise.reject(new StoreBusy()) } })
-    const answer = await relay.post()
-    expect(answer.headers.get('retry-after')).toBe('1')
-    expect(await refused(relay, answer)).toEqual(
+    const response = await relay.post()
+    expect(response.headers.get('retry-after')).toBe('1')
+    expect(await refused(relay, response)).toEqual(
       problem(
         503,
         'Service Unavailable',
@@ -549,8 +549,8 @@ describe('the checks come in order', () => {
     }
     const junk = Buffer.from('{')
     const large = Buffer.alloc(1025, '{')
-    const announced = { 'content-length': '1025' }
-    expect(await status({ body: large, headers: { ...none, ...announced } })).toBe(
+    const declared = { 'content-length': '1025' }
+    expect(await status({ body: large, headers: { ...none, ...declared } })).toBe(
       '413 The body is larger than ',
     )
     expect(await status({ body: large, headers: json })).toBe('401 The webhook is older tha')
@@ -574,8 +574,8 @@ describe('the checks come in order', () => {
     const timestamp = String(Math.floor(Date.now() / 1000))
     const body = Buffer.from('{"__proto__":{}}')
     const headers = { 'x-port-timestamp': timestamp, 'x-port-signature': sign(timestamp, body, 'wrong') }
-    const answer = await relay.request('/webhook', { method: 'POST', body, headers })
-    expect(answer.status).toBe(401)
+    const response = await relay.request('/webhook', { method: 'POST', body, headers })
+    expect(response.status).toBe(401)
     expect(parse).not.toHaveBeenCalled()
     expect(decode).not.toHaveBeenCalled()
   })
@@ -684,17 +684,17 @@ describe('where a delivery goes', () => {
       async (path, github, action, expected) => {
         const { relay, accepted } = await openWorkflows()
         const body = context({ action: { identifier: action }, ...(github && { github }) })
-        const answer = await relay.post({ path: `/webhook${path}`, body })
-        expect(answer.status).toBe(202)
+        const response = await relay.post({ path: `/webhook${path}`, body })
+        expect(response.status).toBe(202)
         const [delivery] = accepted
         const { repository, eventType, workflow, ref } = delivery!
         expect(`${repository} ${workflow === null ? eventType : `${workflow} ${ref}`}`).toBe(expected)
         expect(workflow === null ? ref : eventType).toBeNull()
-        expect(answer.body).toMatchObject({
+        expect(response.body).toMatchObject({
           repository,
           ...(workflow === null ? { event_type: eventType } : { workflow, ref }),
         })
-        expect('event_type' in answer.body).toBe(workflow === null)
+        expect('event_type' in response.body).toBe(workflow === null)
       },
     )
 
@@ -720,8 +720,11 @@ describe('where a delivery goes', () => {
       ['?workflow=ci.yml', { ref: 'x'.repeat(251) }, `"${'x'.repeat(60)}…" ${ref}`],
     ])('/webhook%s with %j is refused with 422: %s', async (path, github, detail) => {
       const { relay, accepted } = await openWorkflows()
-      const answer = await relay.post({ path: `/webhook${path}`, body: { v: 1, ...(github && { github }) } })
-      expect([answer.status, answer.body.detail]).toEqual([422, detail])
+      const response = await relay.post({
+        path: `/webhook${path}`,
+        body: { v: 1, ...(github && { github }) },
+      })
+      expect([response.status, response.body.detail]).toEqual([422, detail])
       expect(accepted).toEqual([])
     })
   })
@@ -766,14 +769,14 @@ describe('what is logged', () => {
   test('names the delivery and where it goes, and nothing of the body, the person or the secret', async () => {
     const relay = await openReceiving()
     const { headers, body } = readFixture('context-create')
-    const answer = await relay.post({ headers, body })
+    const response = await relay.post({ headers, body })
     await relay.post({ headers, body, secret: 'wrong' })
     await relay.post({ headers, body: Buffer.from('{"password":"hunter2"') })
     expect(relay.logged).toEqual([
       {
         message: 'the delivery is accepted',
         fields: {
-          delivery: answer.body.delivery,
+          delivery: response.body.delivery,
           run: 'r_Q0YotCZMKxDLdlaU',
           repository: 'acme/shop',
           event_type: 'service_scaffold',
@@ -793,8 +796,8 @@ describe('what is logged', () => {
         throw new Error('the clock stands still')
       },
     })
-    const answer = await relay.post()
-    expect(await refused(relay, answer)).toEqual(
+    const response = await relay.post()
+    expect(await refused(relay, response)).toEqual(
       problem(
         500,
         'Internal Server Error',
@@ -811,22 +814,22 @@ describe('what is logged', () => {
 describe('health', () => {
   test('GET /healthz says that the relay is alive', async () => {
     const relay = await openReceiving()
-    const answer = await relay.request('/healthz')
-    expect([answer.status, await answer.json()]).toEqual([200, { ok: true }])
+    const response = await relay.request('/healthz')
+    expect([response.status, await response.json()]).toEqual([200, { ok: true }])
   })
 
   test.each(['/healthz', '/readyz'])('%s is asked by GET and HEAD, and answers 405 to others', async path => {
     const relay = await openReceiving()
     expect((await relay.request(path, { method: 'HEAD' })).status).toBe(200)
-    const answer = await relay.request(path, { method: 'POST' })
-    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
-    expect(await answer.json()).toMatchObject({ title: 'Method Not Allowed', status: 405 })
+    const response = await relay.request(path, { method: 'POST' })
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
+    expect(await response.json()).toMatchObject({ title: 'Method Not Allowed', status: 405 })
   })
 
   test('GET /readyz says whether the database takes writes', async () => {
     const relay = await openReceiving()
-    const answer = await relay.request('/readyz')
-    expect([answer.status, await answer.json()]).toMatchObject([
+    const response = await relay.request('/readyz')
+    expect([response.status, await response.json()]).toMatchObject([
       200,
       { ok: true, checks: { database: { ok: true } } },
     ])

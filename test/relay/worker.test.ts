@@ -10,7 +10,7 @@ const log = { error() {} }
 const key = ({ id }: Claim) => id
 
 test('a delivery that is claimed again while its step is under way has the next step after that one, at once', async () => {
-  const begun: Claim[] = []
+  const started: Claim[] = []
   const end = Promise.withResolvers<void>()
   const claims: Claim[][] = [
     [{ id: 'd-1', version: 1 }],
@@ -24,26 +24,26 @@ test('a delivery that is claimed again while its step is under way has the next 
       ...{ name: 'test', key, concurrency: 5 },
       claim: async () => claims.shift() ?? [],
       async step(claim) {
-        begun.push(claim)
+        started.push(claim)
         await end.promise
       },
     },
     log,
   )
   onTestFinished(() => worker.stop())
-  await until(() => begun.length > 0, 'the first step begins')
+  await until(() => started.length > 0, 'the first step begins')
   worker.wake()
-  await until(() => begun.some(({ id }) => id === 'd-2'), 'the second claim is taken')
-  expect(begun).toEqual([
+  await until(() => started.some(({ id }) => id === 'd-2'), 'the second claim is taken')
+  expect(started).toEqual([
     { id: 'd-1', version: 1 },
     { id: 'd-2', version: 1 },
   ])
   end.resolve()
-  await until(() => begun.length === 3, 'the next step begins')
-  expect(begun.at(-1)).toEqual({ id: 'd-1', version: 2 })
+  await until(() => started.length === 3, 'the next step begins')
+  expect(started.at(-1)).toEqual({ id: 'd-1', version: 2 })
   claims.push([{ id: 'd-1', version: 3 }])
   worker.wake()
-  await until(() => begun.length === 4, 'a delivery whose step has ended is begun again')
+  await until(() => started.length === 4, 'a delivery whose step has ended is begun again')
 })
 
 test('no more steps are under way at once than is allowed, and what fails holds up nothing', async () => {

@@ -5,11 +5,11 @@ import type { JsonObject } from '../../port/types.ts'
 import { createReportTokens } from '../../relay/reports/token.ts'
 import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { GITHUB_RUN_ID, openStage, type Stage, startReport } from './open-stage.ts'
+import { GITHUB_RUN_ID, type System, startReport, startSystem } from './open-stage.ts'
 
 type Claims = Record<string, unknown>
 interface Scene {
-  stage: Stage
+  system: System
   /** Another issuer, of an attacker. */
   evil: OidcIssuer
   /** Bound to nobody. */
@@ -57,8 +57,9 @@ const hs256 = (header: object, claims: object, key: string | Buffer) => {
   return `${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}`
 }
 const none = (alg: string, claims: object) => `${base64({ alg, typ: 'JWT' })}.${base64(claims)}.`
-const signed = ({ stage, claims }: Scene, more: Claims) => stage.issuer.sign(claims(more))
-const pem = ({ stage }: Scene) => stage.issuer.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+const signed = ({ system: stage, claims }: Scene, more: Claims) => stage.issuer.sign(claims(more))
+const pem = ({ system: stage }: Scene) =>
+  stage.issuer.publicKey.export({ type: 'spki', format: 'pem' }).toString()
 const missing = (claim: string): Row => [
   `without ${claim}`,
   401,
@@ -79,24 +80,28 @@ const starts: Row[] = [
   [
     'HS256 with the public key in PEM',
     401,
-    scene => hs256({ kid: scene.stage.issuer.kid }, scene.claims(), pem(scene)),
+    scene => hs256({ kid: scene.system.issuer.kid }, scene.claims(), pem(scene)),
   ],
   [
     'HS256 with the public key as its set shows it',
     401,
-    ({ stage, claims }) =>
+    ({ system: stage, claims }) =>
       hs256(
         { kid: stage.issuer.kid },
         claims(),
         JSON.stringify(stage.issuer.publicKey.export({ format: 'jwk' })),
       ),
   ],
-  ['HS256 with an empty key', 401, ({ stage, claims }) => hs256({ kid: stage.issuer.kid }, claims(), '')],
+  [
+    'HS256 with an empty key',
+    401,
+    ({ system: stage, claims }) => hs256({ kid: stage.issuer.kid }, claims(), ''),
+  ],
   ...(['RS512', 'PS256'] as const).map(
     (alg): Row => [
       `${alg} by the issuer’s own key`,
       401,
-      ({ stage, claims }) =>
+      ({ system: stage, claims }) =>
         new SignJWT(claims())
           .setProtectedHeader({ alg, kid: stage.issuer.kid })
           .sign(stage.issuer.privateKey),
@@ -105,7 +110,7 @@ const starts: Row[] = [
   [
     'RS256 said, and HS256 done',
     401,
-    scene => hs256({ alg: 'RS256', kid: scene.stage.issuer.kid }, scene.claims(), pem(scene)),
+    scene => hs256({ alg: 'RS256', kid: scene.system.issuer.kid }, scene.claims(), pem(scene)),
   ],
   [
     'other claims under a true signature',
@@ -120,14 +125,14 @@ const starts: Row[] = [
     401,
     scene => {
       const [, body, signature] = parts(signed(scene, {}))
-      return `${base64({ alg: 'RS256', kid: scene.stage.issuer.kid })}.${body}.${signature}`
+      return `${base64({ alg: 'RS256', kid: scene.system.issuer.kid })}.${body}.${signature}`
     },
   ],
   ['another issuer', 401, ({ evil, claims }) => evil.sign(claims({ iss: evil.url }))],
   [
     'another’s key under the issuer’s key id',
     401,
-    ({ evil, stage, claims }) => evil.sign(claims(), { kid: stage.issuer.kid }),
+    ({ evil, system: stage, claims }) => evil.sign(claims(), { kid: stage.issuer.kid }),
   ],
   [
     'a key in the header (jwk)',
@@ -138,20 +143,24 @@ const starts: Row[] = [
   [
     'an unknown critical header',
     401,
-    ({ stage, claims }) => stage.issuer.sign(claims(), { crit: ['any'], any: 1 }),
+    ({ system: stage, claims }) => stage.issuer.sign(claims(), { crit: ['any'], any: 1 }),
   ],
   [
     'a payload that is not encoded (b64)',
     401,
-    ({ stage, claims }) => stage.issuer.sign(claims(), { crit: ['b64'], b64: false }),
+    ({ system: stage, claims }) => stage.issuer.sign(claims(), { crit: ['b64'], b64: false }),
   ],
-  ['the issuer with a slash', 401, scene => signed(scene, { iss: `${scene.stage.issuer.url}/` })],
-  ['the issuer in a list', 401, scene => signed(scene, { iss: [scene.stage.issuer.url] })],
+  ['the issuer with a slash', 401, scene => signed(scene, { iss: `${scene.system.issuer.url}/` })],
+  ['the issuer in a list', 401, scene => signed(scene, { iss: [scene.system.issuer.url] })],
   ['another audience', 401, scene => signed(scene, { aud: 'https://relay.example' })],
   ['the owner’s default audience', 401, scene => signed(scene, { aud: 'https://github.com/acme' })],
-  ['the audience with a slash', 401, scene => signed(scene, { aud: `${scene.stage.url}/` })],
-  ['our audience among others', 401, scene => signed(scene, { aud: ['sts.amazonaws.com', scene.stage.url] })],
-  ['our audience in a list', 401, scene => signed(scene, { aud: [scene.stage.url] })],
+  ['the audience with a slash', 401, scene => signed(scene, { aud: `${scene.system.url}/` })],
+  [
+    'our audience among others',
+    401,
+    scene => signed(scene, { aud: ['sts.amazonaws.com', scene.system.url] }),
+  ],
+  ['our audience in a list', 401, scene => signed(scene, { aud: [scene.system.url] })],
   ['expired', 401, scene => signed(scene, { iat: now() - 400, exp: now() - 60 })],
   ['not yet valid', 401, scene => signed(scene, { nbf: now() + 120 })],
   ['issued tomorrow', 401, scene => signed(scene, { iat: now() + 86_400, exp: now() + 90_000 })],
@@ -277,11 +286,11 @@ const workflowStarts: Row[] = [
 
 /** Under a key that the issuer does not have: 401, or 503 for the seconds in which it is not asked again. */
 const strangers: Row[] = [
-  ['an unknown key id', 401, ({ stage, claims }) => stage.issuer.sign(claims(), { kid: 'unknown' })],
+  ['an unknown key id', 401, ({ system: stage, claims }) => stage.issuer.sign(claims(), { kid: 'unknown' })],
   [
     'a key id with a path',
     401,
-    ({ stage, claims }) => stage.issuer.sign(claims(), { kid: '../../dev/null' }),
+    ({ system: stage, claims }) => stage.issuer.sign(claims(), { kid: '../../dev/null' }),
   ],
   ['another’s key, in the issuer’s name', 401, ({ evil, claims }) => evil.sign(claims())],
   [
@@ -324,12 +333,12 @@ const later: Row[] = [
     },
   ],
   ['another secret', 401, ({ mint }) => mint({ secret: 'another-secret' })],
-  ['the client secret of Port', 401, ({ stage, mint }) => mint({ secret: stage.port.clientSecret })],
+  ['the client secret of Port', 401, ({ system: stage, mint }) => mint({ secret: stage.port.clientSecret })],
   ['the secret of another organisation', 401, ({ mint }) => mint({ secret: OTHER_ORGANISATION })],
   [
     'the relay’s secret itself as the key',
     401,
-    ({ stage, token }) => {
+    ({ system: stage, token }) => {
       const claims = JSON.parse(Buffer.from(parts(token)[1], 'base64url').toString())
       return hs256({ typ: 'port-report+jwt' }, claims, stage.github.token)
     },
@@ -352,20 +361,20 @@ const later: Row[] = [
 
 test(`${starts.length} forgeries of a start are refused, and bind nothing`, async () => {
   const scene = await openScene()
-  const { stage, free, bound } = scene
-  const answers = await present(scene, '/report/start', starts, free)
-  expect(statuses(answers)).toEqual(Object.fromEntries(starts.map(([name, status]) => [name, status])))
+  const { system: stage, free, bound } = scene
+  const responses = await present(scene, '/report/start', starts, free)
+  expect(statuses(responses)).toEqual(Object.fromEntries(starts.map(([name, status]) => [name, status])))
 
   // To the sender, one refusal is as the other.
   const details = (status: number) =>
-    new Set(answers.filter(each => each.status === status).map(each => each.detail))
+    new Set(responses.filter(each => each.status === status).map(each => each.detail))
   expect([...details(401)]).toEqual([
     `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${stage.url}. The relay's log shows what is wrong with it.`,
   ])
   expect([...details(403)]).toEqual([
     "This workflow run may not report for this delivery: only the run that its dispatch started may report, in the repository and on the branch that the relay dispatched to. The relay's log shows what does not match.",
   ])
-  await expectTold(scene, answers)
+  await expectTold(scene, responses)
 
   // The true run comes after all of them, and another has not become the bound one.
   await expect(startReport(stage, free)).resolves.toBeTruthy()
@@ -374,12 +383,12 @@ test(`${starts.length} forgeries of a start are refused, and bind nothing`, asyn
 
 test(`${workflowStarts.length} forgeries of a start for a bound workflow_dispatch are refused, and bind nothing`, async () => {
   const scene = await openScene()
-  const { stage, workflow, otherWorkflow } = scene
-  const answers = await present(scene, '/report/start', workflowStarts, otherWorkflow.id)
-  expect(statuses(answers)).toEqual(
+  const { system: stage, workflow, otherWorkflow } = scene
+  const responses = await present(scene, '/report/start', workflowStarts, otherWorkflow.id)
+  expect(statuses(responses)).toEqual(
     Object.fromEntries(workflowStarts.map(([name, status]) => [name, status])),
   )
-  await expectTold(scene, answers)
+  await expectTold(scene, responses)
   // The true runs come after all of them.
   for (const [{ id, runId }, runAttempt] of [
     [otherWorkflow, 1],
@@ -391,7 +400,7 @@ test(`${workflowStarts.length} forgeries of a start for a bound workflow_dispatc
 
 test('a token that one delivery has used is refused for another, and taken again for its own', async () => {
   const scene = await openScene()
-  const { stage, otherWorkflow, free } = scene
+  const { system: stage, otherWorkflow, free } = scene
   const second = await stage.deliverWorkflow()
   const jti = { jti: 'used-once' }
   const start = (token: string, delivery: string) => stage.post('/report/start', token, { delivery })
@@ -406,10 +415,10 @@ test('a token that one delivery has used is refused for another, and taken again
 
 test(`${later.length} forgeries of a later report are refused, and write nothing`, async () => {
   const scene = await openScene()
-  const { stage, bound, token } = scene
-  const answers = await present(scene, '/report', later, bound)
-  expect(statuses(answers)).toEqual(Object.fromEntries(later.map(([name, status]) => [name, status])))
-  await expectTold(scene, answers)
+  const { system: stage, bound, token } = scene
+  const responses = await present(scene, '/report', later, bound)
+  expect(statuses(responses)).toEqual(Object.fromEntries(later.map(([name, status]) => [name, status])))
+  await expectTold(scene, responses)
 
   const message = {
     delivery: bound,
@@ -426,14 +435,14 @@ test(`${later.length} forgeries of a later report are refused, and write nothing
 
 test(`${strangers.length} forgeries under a key of a stranger are refused, and bind nothing`, async () => {
   const scene = await openScene()
-  const answers = await present(scene, '/report/start', strangers, scene.free)
-  for (const { name, status } of answers) expect([401, 503], name).toContain(status)
-  await expectTold(scene, answers)
-  await expect(startReport(scene.stage, scene.free)).resolves.toBeTruthy()
+  const responses = await present(scene, '/report/start', strangers, scene.free)
+  for (const { name, status } of responses) expect([401, 503], name).toContain(status)
+  await expectTold(scene, responses)
+  await expect(startReport(scene.system, scene.free)).resolves.toBeTruthy()
 })
 
 test('another organisation that the relay serves cannot read the inputs of this one with its own secret', async () => {
-  const { stage, bound, mint, token } = await openScene()
+  const { system: stage, bound, mint, token } = await openScene()
   const message = { delivery: bound, complete: true }
   const forged = await mint({ secret: OTHER_ORGANISATION })
   expect((await stage.post('/report/inputs', forged, message)).status).toBe(401)
@@ -443,25 +452,25 @@ test('another organisation that the relay serves cannot read the inputs of this 
 })
 
 async function openScene(): Promise<Scene> {
-  const stage = await openStage({
+  const system = await startSystem({
     RELAY_ALLOWED_REPOSITORIES: 'acme/*',
     PORT_WEBHOOK_SECRETS: OTHER_ORGANISATION,
   })
   const evil = await startOidcIssuer()
   onTestFinished(() => evil.close())
-  const other = stage.github.addRepository('acme/other')
-  const free = await stage.deliver()
-  const elsewhere = await stage.deliver({ body: { github: { repository: 'acme/other' } } })
+  const other = system.github.addRepository('acme/other')
+  const free = await system.deliver()
+  const elsewhere = await system.deliver({ body: { github: { repository: 'acme/other' } } })
   expect(elsewhere.dispatch.repository).toBe('acme/other')
-  const bound = await stage.deliver()
-  const token = await startReport(stage, bound.id, { runId: 1, runAttempt: 2 })
-  const workflow = await stage.deliverWorkflow()
+  const bound = await system.deliver()
+  const token = await startReport(system, bound.id, { runId: 1, runAttempt: 2 })
+  const workflow = await system.deliverWorkflow()
   for (const runAttempt of [1, 2]) {
-    await startReport(stage, workflow.id, { ...RUN_ON_RELEASE, runId: workflow.runId, runAttempt })
+    await startReport(system, workflow.id, { ...RUN_ON_RELEASE, runId: workflow.runId, runAttempt })
   }
-  const otherWorkflow = await stage.deliverWorkflow()
+  const otherWorkflow = await system.deliverWorkflow()
   return {
-    stage,
+    system,
     evil,
     free: free.id,
     bound: bound.id,
@@ -471,11 +480,11 @@ async function openScene(): Promise<Scene> {
     workflow,
     otherWorkflow,
     token,
-    claims: more => ({ ...stage.issuer.claims(stage.run(), stage.url), ...more }),
+    claims: more => ({ ...system.issuer.claims(system.run(), system.url), ...more }),
     mint: async ({ secret, audience, at, ...more }) => {
       const tokens = createReportTokens({
-        secret: secret ?? stage.github.token,
-        audience: audience ?? stage.url,
+        secret: secret ?? system.github.token,
+        audience: audience ?? system.url,
         lifetimeMs: 86_400_000,
         clock: () => at ?? Date.now(),
         log: { warn: () => {} },
@@ -505,7 +514,7 @@ async function present(scene: Scene, path: string, rows: Row[], delivery: string
     ]
     const message = { delivery: to?.(scene) ?? delivery, complete: true }
     const later = { ...message, sender: 'forger', number: refusals.length + 1, reports: words }
-    const { status, type, body } = await scene.stage.post(path, token, path === '/report' ? later : message)
+    const { status, type, body } = await scene.system.post(path, token, path === '/report' ? later : message)
     refusals.push({ name, token, status, type, detail: body.detail, body })
   }
   return refusals
@@ -515,7 +524,7 @@ const statuses = (refusals: Refusal[]) =>
   Object.fromEntries(refusals.map(({ name, status }) => [name, status]))
 
 /** Problem details to the sender, with nothing that a run may have; to the operator why, without the token. */
-async function expectTold({ stage }: Scene, refusals: Refusal[]): Promise<void> {
+async function expectTold({ system: stage }: Scene, refusals: Refusal[]): Promise<void> {
   for (const { type, body } of refusals) {
     expect(type).toBe('application/problem+json')
     expect(Object.keys(body)).not.toContain('token')

@@ -14,7 +14,7 @@ async function openVerifier(options: { cooldownMs?: number; cacheMs?: number; ti
     audience: AUDIENCE,
     clock: Date.now,
     log: { warn: () => {} },
-    trouble: { warn: () => {} },
+    failure: { warn: () => {} },
     ...options,
   })
   const forged = (n: number) => issuer.sign(issuer.claims(RUN, AUDIENCE), { kid: `k${n}` })
@@ -49,10 +49,10 @@ test('a key that the issuer has just not given is refused, and then is not asked
   for (let i = 0; i < 20; i++) await expect(verify(forged(i))).rejects.toEqual(refused(503))
   expect(issuer.requests).toHaveLength(1)
   await sleep(1_010)
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     Array.from({ length: 20 }, (_, i) => verify(forged(i)).catch(e => e.status)),
   )
-  expect(new Set(answers)).toEqual(new Set([401]))
+  expect(new Set(responses)).toEqual(new Set([401]))
   expect(issuer.requests).toHaveLength(2)
 })
 
@@ -77,10 +77,10 @@ test('while the issuer fails, known keys stay good, and it is asked no more ofte
   const { issuer, verify, token, forged } = await openVerifier({ cacheMs: 30, cooldownMs: 500 })
   const good = token()
   await verify(good)
-  for (const trouble of [{ status: 500 }, { status: 200, body: { keys: [] } }, { status: 200, body: 'x' }]) {
+  for (const failure of [{ status: 500 }, { status: 200, body: { keys: [] } }, { status: 200, body: 'x' }]) {
     await sleep(510)
     const before = issuer.requests.length
-    issuer.fail({ ...trouble, times: Number.POSITIVE_INFINITY })
+    issuer.fail({ ...failure, times: Number.POSITIVE_INFINITY })
     await expect(verify(good)).resolves.toBeTruthy()
     for (let i = 0; i < 20; i++) await expect(verify(forged(i))).rejects.toEqual(refused(503))
     await expect(verify(good)).resolves.toBeTruthy()
@@ -103,14 +103,14 @@ test('an issuer that has not given its keys yet is asked once for all that come 
 
 test('an issuer that is down, slow, or answers something else is reported as such, and nothing is accepted', async () => {
   const { issuer, verify, token } = await openVerifier({ cacheMs: 20, cooldownMs: 0, timeoutMs: 100 })
-  for (const trouble of [
+  for (const failure of [
     { cut: 'before' as const },
     { status: 500 },
     { status: 200, body: 'hello' },
     { status: 200, body: {} },
     { delayMs: 400 },
   ]) {
-    issuer.fail(trouble)
+    issuer.fail(failure)
     await expect(verify(token())).rejects.toEqual(refused(503))
   }
   await issuer.stop()

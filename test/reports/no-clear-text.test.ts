@@ -57,9 +57,9 @@ const ended = (run: { status: string }) =>
   until(() => run.status !== 'IN_PROGRESS', 'Port hears of the end', 40_000)
 const said = (run: { logs: { message: string }[] }) => run.logs.map(log => log.message).join('\n')
 
-async function success({ deliver, play }: House) {
+async function success({ deliver, play: simulate }: House) {
   const delivered = await deliver()
-  const { played, steps } = await play(
+  const { played: simulated, steps } = await simulate(
     delivered,
     workflow({
       summary: SUMMARY,
@@ -77,31 +77,31 @@ async function success({ deliver, play }: House) {
     '***',
     expect.stringContaining('***'),
   ])
-  expect(played.jobs[0]!.outputs).toEqual({ version: '1.4.2' })
+  expect(simulated.jobs[0]!.outputs).toEqual({ version: '1.4.2' })
   return delivered
 }
 
-async function failure({ deliver, play }: House) {
+async function failure({ deliver, play: simulate }: House) {
   const delivered = await deliver()
-  await play(delivered, workflow({ live: 'false', end: 'echo "::error::failed with $TOKEN"; exit 1' }))
+  await simulate(delivered, workflow({ live: 'false', end: 'echo "::error::failed with $TOKEN"; exit 1' }))
   await ended(delivered.portRun)
   expect(delivered.portRun).toMatchObject({ status: 'FAILURE', summary: expect.stringContaining('(secret)') })
 }
 
 /** The relay ends it, and sends the last lines of the job's log. */
-async function failureTheRelayTells({ deliver, play }: House) {
+async function failureTheRelayTells({ deliver, play: simulate }: House) {
   const delivered = await deliver()
-  await play(delivered, workflow({ report: 'workflow', live: 'false', end: 'exit 1' }))
+  await simulate(delivered, workflow({ report: 'workflow', live: 'false', end: 'exit 1' }))
   await ended(delivered.portRun)
   expect(said(delivered.portRun)).toContain('the last words: [masked] [masked]')
 }
 
-async function killed({ deliver, play }: House) {
+async function killed({ deliver, play: simulate }: House) {
   const delivered = await deliver()
   const lost = new AbortController()
   const mark = join(temporaryFolder(), 'said')
   const isSaid = () => until(() => existsSync(mark), 'the last words were said', 40_000)
-  await play(delivered, workflow({ end: `touch ${mark}; sleep 60` }), {
+  await simulate(delivered, workflow({ end: `touch ${mark}; sleep 60` }), {
     runnerLost: lost.signal,
     onStep: ({ step }) => step.name === 'End' && void isSaid().then(() => lost.abort()),
   })
@@ -110,31 +110,31 @@ async function killed({ deliver, play }: House) {
   expect(said(delivered.portRun)).toContain('the last words: [masked] [masked]')
 }
 
-async function redelivered({ deliver, play, api, stage }: House) {
+async function redelivered({ deliver, play: simulate, api, stage: system }: House) {
   const delivered = await deliver()
   const displayTitle = `deploy_service ${delivered.portRun.id}`
-  stage.github.createRun({
+  system.github.createRun({
     repository: REPOSITORY,
     displayTitle,
     status: 'completed',
     conclusion: 'cancelled',
   })
   await ended(delivered.portRun)
-  const before = stage.github.dispatches.length
+  const before = system.github.dispatches.length
   expect((await api(`/${delivered.id}/redeliver`, 'POST')).status).toBe(202)
   const again = () =>
-    stage.github.dispatches.slice(before).find(each => each.clientPayload.run_id === delivered.portRun.id)
+    system.github.dispatches.slice(before).find(each => each.clientPayload.run_id === delivered.portRun.id)
   const dispatch = await until(again, 'it is dispatched again')
-  const { steps } = await play({ ...delivered, dispatch: dispatch! }, workflow({ live: 'false' }))
+  const { steps } = await simulate({ ...delivered, dispatch: dispatch! }, workflow({ live: 'false' }))
   expect(steps['Run ./']!.annotations).toMatchObject([
     { level: 'notice', message: expect.stringContaining('already ended') },
   ])
 }
 
-async function wrongKeys({ deliver, play }: House) {
+async function wrongKeys({ deliver, play: simulate }: House) {
   const token = encryptWith('x'.repeat(32), CLEAR.token)
   const delivered = await deliver({ token })
-  const { steps } = await play(delivered, workflow({ live: 'false' }))
+  const { steps } = await simulate(delivered, workflow({ live: 'false' }))
   expect(steps['Run ./']!.annotations).toMatchObject([
     { message: expect.stringMatching(/^The secret input "token" could not be/) },
   ])
@@ -142,27 +142,27 @@ async function wrongKeys({ deliver, play }: House) {
   expect(said(delivered.portRun)).toContain('The secret input "token" could not be decrypted')
 }
 
-async function duplicate({ play }: House, delivered: Awaited<ReturnType<House['deliver']>>) {
-  const { steps } = await play(delivered, workflow({ live: 'false' }))
+async function duplicate({ play: simulate }: House, delivered: Awaited<ReturnType<House['deliver']>>) {
+  const { steps } = await simulate(delivered, workflow({ live: 'false' }))
   expect(JSON.stringify(steps['Run ./']!.annotations)).toContain('already runs in another workflow run')
   expect(steps['Use token']!.outcome).toBe('skipped')
 }
 
 /** What Port has not received yet waits in the database. */
-async function portAway({ deliver, play, look, stage, places }: House) {
+async function portAway({ deliver, play: simulate, look: poll, stage: system, places }: House) {
   const delivered = await deliver()
-  await stage.port.stop()
-  await play(delivered, workflow({ live: 'false', summary: SUMMARY, end: 'exit 1' }))
-  await look()
+  await system.port.stop()
+  await simulate(delivered, workflow({ live: 'false', summary: SUMMARY, end: 'exit 1' }))
+  await poll()
   const outbox = Object.keys(places).find(place => /table .*outbox$/.test(place))!
   expect(places[outbox]).toContain('With ***:')
-  await stage.port.start()
+  await system.port.start()
   await ended(delivered.portRun)
   return delivered
 }
 
-async function refused({ stage, places }: House) {
-  const { status, body } = await send(stage.url, {
+async function refused({ stage: system, places }: House) {
+  const { status, body } = await send(system.url, {
     secret: 'a wrong one',
     body: { inputs: { token: CLEAR.token } },
   })

@@ -5,7 +5,7 @@ import type { PlayOptions } from '../../tools/simulator/runner/types.ts'
 import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { withoutDelivery } from '../support/without-delivery.ts'
-import { GITHUB_RUN_ID, openStage, REPOSITORY, type Stage } from './open-stage.ts'
+import { GITHUB_RUN_ID, REPOSITORY, type System, startSystem } from './open-stage.ts'
 
 const workflow = (steps: string, options: { permission?: string; with?: string } = {}) => `
 on: { repository_dispatch: { types: [deploy_service] } }
@@ -21,7 +21,7 @@ jobs:
 `
 
 /** Plays the workflow that a dispatch started, with nothing of Port in its environment. */
-function play(stage: Stage, dispatch: Dispatch, yaml: string, more: Partial<PlayOptions> = {}) {
+function simulate(system: System, dispatch: Dispatch, yaml: string, more: Partial<PlayOptions> = {}) {
   const runId = more.runId ?? GITHUB_RUN_ID
   return playWorkflow({
     yaml,
@@ -30,10 +30,10 @@ function play(stage: Stage, dispatch: Dispatch, yaml: string, more: Partial<Play
       payload: { event_type: dispatch.eventType, client_payload: dispatch.clientPayload },
     },
     repository: REPOSITORY,
-    repositoryId: stage.repositoryId,
-    github: stage.github,
+    repositoryId: system.repositoryId,
+    github: system.github,
     runId,
-    oidc: stage.issuer.runner(stage.run({ runId, runAttempt: more.attempt ?? 1 })),
+    oidc: system.issuer.runner(system.run({ runId, runAttempt: more.attempt ?? 1 })),
     ...more,
   })
 }
@@ -41,10 +41,10 @@ function play(stage: Stage, dispatch: Dispatch, yaml: string, more: Partial<Play
 test('a run without any secret in its environment reports all, opens its secret inputs, and ends in Port', async () => {
   const scheme = vectors['aes256-gcm']
   const [text] = scheme.cases
-  const stage = await openStage({ PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}` })
+  const system = await startSystem({ PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}` })
   const inputs = { version: '1.4.2', password: text!.encrypted, large: 'x'.repeat(70_000) }
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
-  const { dispatch, portRun, id } = await stage.deliver({ body: { inputs, action } })
+  const { dispatch, portRun, id } = await system.deliver({ body: { inputs, action } })
   const yaml = workflow(`
 - name: Use the secret
   run: |
@@ -57,7 +57,7 @@ test('a run without any secret in its environment reports all, opens its secret 
     LARGE: \${{ steps.port.outputs.large }}
     VERSION: \${{ steps.port.outputs.version }}
 `)
-  const run = await play(stage, dispatch, yaml)
+  const run = await simulate(system, dispatch, yaml)
   expect(run.jobs[0]!.steps.map(step => [step.name, step.conclusion, step.annotations])).toMatchObject([
     ['Set up job', 'success', []],
     ['Run ./', 'success', []],
@@ -66,7 +66,7 @@ test('a run without any secret in its environment reports all, opens its secret 
     ['Complete job', 'success', []],
   ])
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
-  const url = `${stage.github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1`
+  const url = `${system.github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1`
   expect(portRun).toMatchObject({
     statusLabel: 'Succeeded',
     link: [url],
@@ -85,18 +85,18 @@ test('a run without any secret in its environment reports all, opens its secret 
   const printed = run.jobs[0]!.steps.flatMap(step => [step.log, step.summary]).join('\n')
   expect(printed).not.toContain(text!.plaintext)
   expect(printed).not.toMatch(/eyJ[\w-]{20}/)
-  expect(JSON.stringify(stage.port.requests)).not.toContain(text!.plaintext)
-  expect(stage.relay.printed()).not.toContain(text!.plaintext)
-  expect(stage.relay.printed()).not.toMatch(/eyJ[\w-]{20}/)
+  expect(JSON.stringify(system.port.requests)).not.toContain(text!.plaintext)
+  expect(system.relay.printed()).not.toContain(text!.plaintext)
+  expect(system.relay.printed()).not.toMatch(/eyJ[\w-]{20}/)
   expect(id).toBeTruthy()
 })
 
 test('a second run of the delivery stops before any step of its author', async () => {
-  const stage = await openStage()
-  const { dispatch, portRun } = await stage.deliver()
-  await play(stage, dispatch, workflow('- run: echo one'))
+  const system = await startSystem()
+  const { dispatch, portRun } = await system.deliver()
+  await simulate(system, dispatch, workflow('- run: echo one'))
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
-  const other = await play(stage, dispatch, workflow('- run: echo two'), { runId: GITHUB_RUN_ID + 1 })
+  const other = await simulate(system, dispatch, workflow('- run: echo two'), { runId: GITHUB_RUN_ID + 1 })
   expect(other.conclusion).toBe('failure')
   expect(other.jobs[0]!.steps.map(step => [step.name, step.conclusion])).toEqual([
     ['Set up job', 'success'],
@@ -109,16 +109,16 @@ test('a second run of the delivery stops before any step of its author', async (
     new RegExp(`already runs in another workflow run, ${GITHUB_RUN_ID}; this one is ${GITHUB_RUN_ID + 1}`),
   )
   const logs = portRun!.logs.length
-  const rerun = await play(stage, dispatch, workflow('- run: echo again'), { attempt: 2 })
+  const rerun = await simulate(system, dispatch, workflow('- run: echo again'), { attempt: 2 })
   expect(rerun.conclusion).toBe('success')
   expect(rerun.jobs[0]!.steps[1]!.annotations).toMatchObject([{ level: 'notice' }])
   expect(portRun!.logs).toHaveLength(logs)
 })
 
 test('without permission for tokens the warning names it, and the job goes on', async () => {
-  const stage = await openStage()
-  const { dispatch, portRun } = await stage.deliver()
-  const run = await play(stage, dispatch, workflow('- run: echo one', { permission: 'actions: read' }))
+  const system = await startSystem()
+  const { dispatch, portRun } = await system.deliver()
+  const run = await simulate(system, dispatch, workflow('- run: echo one', { permission: 'actions: read' }))
   expect(run.conclusion).toBe('success')
   expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
     {
@@ -132,10 +132,10 @@ test('without permission for tokens the warning names it, and the job goes on', 
 })
 
 test('while the job runs, the progress reporter shows its step and its log through the relay', async () => {
-  const stage = await openStage()
-  const { dispatch, portRun } = await stage.deliver()
+  const system = await startSystem()
+  const { dispatch, portRun } = await system.deliver()
   const steps = '- { name: Build, run: echo early >> "$PORT_LOG"; sleep 4 }'
-  const playing = play(stage, dispatch, workflow(steps, { with: 'live: "true"' }))
+  const playing = simulate(system, dispatch, workflow(steps, { with: 'live: "true"' }))
   await until(() => portRun!.statusLabel === 'Build (1/1)', 'Port shows the step')
   await until(() => portRun!.logs.some(log => log.message.includes('early')), 'Port shows the line')
   expect(portRun!.status).toBe('IN_PROGRESS')
@@ -145,14 +145,14 @@ test('while the job runs, the progress reporter shows its step and its log throu
 })
 
 test('a run that could not prove itself at its start does so at its end', async () => {
-  const stage = await openStage()
-  const { dispatch, portRun } = await stage.deliver()
-  stage.issuer.fail({
+  const system = await startSystem()
+  const { dispatch, portRun } = await system.deliver()
+  system.issuer.fail({
     match: ({ path }) => path.startsWith('/runner/'),
     status: 503,
     headers: { 'retry-after': '60' },
   })
-  const run = await play(stage, dispatch, workflow('- run: echo one'))
+  const run = await simulate(system, dispatch, workflow('- run: echo one'))
   expect(run.conclusion).toBe('success')
   expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
     {
@@ -168,15 +168,15 @@ test('a run that could not prove itself at its start does so at its end', async 
 
 test('a relay without credentials of Port opens secrets all the same, and the warning says what it lacks', async () => {
   const scheme = vectors['aes256-gcm']
-  const stage = await openStage({
+  const system = await startSystem({
     PORT_CLIENT_ID: '',
     PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}`,
   })
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
   const inputs = { password: scheme.cases[0]!.encrypted }
-  const { dispatch } = await stage.deliver({ body: { inputs, action } })
+  const { dispatch } = await system.deliver({ body: { inputs, action } })
   const test = `- { run: test "$P" = "${scheme.cases[0]!.plaintext}", env: { P: "\${{ steps.port.outputs.password }}" } }`
-  const run = await play(stage, dispatch, workflow(test))
+  const run = await simulate(system, dispatch, workflow(test))
   expect(run.conclusion).toBe('success')
   expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
     {
@@ -187,10 +187,10 @@ test('a relay without credentials of Port opens secrets all the same, and the wa
 })
 
 test('what only the relay has cannot be fetched: the job stops, and says so', async () => {
-  const stage = await openStage()
-  const { dispatch } = await stage.deliver({ body: { inputs: { large: 'x'.repeat(70_000) } } })
-  const oidc = stage.issuer.runner(stage.run({ eventName: 'workflow_dispatch' }))
-  const run = await play(stage, dispatch, workflow('- run: echo one'), { oidc })
+  const system = await startSystem()
+  const { dispatch } = await system.deliver({ body: { inputs: { large: 'x'.repeat(70_000) } } })
+  const oidc = system.issuer.runner(system.run({ eventName: 'workflow_dispatch' }))
+  const run = await simulate(system, dispatch, workflow('- run: echo one'), { oidc })
   expect(run.conclusion).toBe('failure')
   expect(run.jobs[0]!.steps[1]!.annotations[0]!.message).toMatch(
     /^The relay could not be asked for "inputs.large": the relay answered 403 to POST .*\/report\/start \(This workflow run may not report/,
@@ -198,9 +198,9 @@ test('what only the relay has cannot be fetched: the job stops, and says so', as
 })
 
 test('report: workflow leaves the end to the relay', async () => {
-  const stage = await openStage()
-  const { dispatch, portRun } = await stage.deliver()
-  await play(stage, dispatch, workflow('- run: echo one', { with: 'report: workflow, live: "false"' }))
+  const system = await startSystem()
+  const { dispatch, portRun } = await system.deliver()
+  await simulate(system, dispatch, workflow('- run: echo one', { with: 'report: workflow, live: "false"' }))
   await until(() => portRun!.status === 'SUCCESS', 'the relay ends the run in Port')
   expect(portRun!.logs.some(log => log.message.includes('✓ Run echo one'))).toBe(true)
 })

@@ -14,7 +14,7 @@ export const REPOSITORY = 'acme/shop'
 export const GITHUB_RUN_ID = 16_000_000_042
 
 /** Port, GitHub and its issuer, and a relay process that takes reports. */
-export interface Stage {
+export interface System {
   port: PortApi
   github: GitHubApi
   issuer: OidcIssuer
@@ -38,7 +38,7 @@ export interface Stage {
     file?: string,
   ): Promise<{ id: string; payload: ClientPayload; runId: number; portRun: PortRun }>
   /** A report as the action sends it. */
-  post(path: string, token: string | null, body: unknown): Promise<Answer>
+  post(path: string, token: string | null, body: unknown): Promise<Response>
   /** Starts the relay again, on the same database and address. */
   restart(): Promise<void>
 }
@@ -48,7 +48,7 @@ const WORKFLOWS = ['deploy.yml', 'deploy@v2.yml'].map(file => ({
   dispatch: { inputs: { port: {} } },
 }))
 
-interface Answer {
+interface Response {
   status: number
   type: string | null
   body: JsonObject
@@ -73,10 +73,10 @@ async function openOnFreePort(
  * @param env laid over the relay's environment
  * @param open `startRelay` for a relay that is killed
  */
-export async function openStage(
+export async function startSystem(
   env: Env = {},
   open: (env: Env) => Promise<Relay> = openRelayHere,
-): Promise<Stage> {
+): Promise<System> {
   const [port, github, issuer] = await Promise.all([startPortApi(), startGitHubApi(), startOidcIssuer()])
   onTestFinished(async () => {
     await Promise.all([port.close(), github.close(), issuer.close()])
@@ -97,7 +97,7 @@ export async function openStage(
     })
   const { all, relay } = await openOnFreePort(environment, open)
   const { url } = relay
-  const stage: Stage = {
+  const system: System = {
     port,
     github,
     issuer,
@@ -161,19 +161,19 @@ export async function openStage(
       }
     },
     async restart() {
-      stage.relay = await open(all)
+      system.relay = await open(all)
     },
   }
-  return stage
+  return system
 }
 
 /** The start that goes well: its report token. */
 export async function startReport(
-  stage: Stage,
+  system: System,
   delivery: string,
   more: Partial<OidcRun> = {},
 ): Promise<string> {
-  const answer = await stage.post('/report/start', stage.issuer.token(stage.run(more), stage.url), {
+  const answer = await system.post('/report/start', system.issuer.token(system.run(more), system.url), {
     delivery,
   })
   if (answer.status !== 200) throw new Error(`The start was answered ${answer.status}: ${answer.body.detail}`)

@@ -2,14 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
 import { startRelay } from '../support/relay.ts'
-import { openStage, type Stage, startReport } from './open-stage.ts'
+import { type System, startReport, startSystem } from './open-stage.ts'
 
 const line = (message: string) => ({ level: 'INFO', message })
-const said = (stage: Stage, id: string) => stage.port.run(id).logs.flatMap(log => log.message.split('\n'))
+const said = (system: System, id: string) => system.port.run(id).logs.flatMap(log => log.message.split('\n'))
 
 /** Reports `from`…`to` of a run's log, two lines a message. */
 async function logLines(
-  stage: Stage,
+  system: System,
   token: string,
   delivery: string,
   from: number,
@@ -17,52 +17,52 @@ async function logLines(
 ): Promise<void> {
   for (let number = from; number <= to; number++) {
     const reports = [{ log: [line(`${number} a`), line(`${number} b`)] }]
-    const { status } = await stage.post('/report', token, { delivery, sender: 'main', number, reports })
+    const { status } = await system.post('/report', token, { delivery, sender: 'main', number, reports })
     expect(status).toBe(202)
   }
 }
 const lines = (to: number) => Array.from({ length: to }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
 
 test('Port is away from the start until after the end: every line arrives in order, then the status, though the relay is killed twice', async () => {
-  const stage = await openStage({}, startRelay)
-  const { id, portRun } = await stage.deliver()
+  const system = await startSystem({}, startRelay)
+  const { id, portRun } = await system.deliver()
   await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
-  await stage.port.stop()
-  const token = await startReport(stage, id)
-  await logLines(stage, token, id, 1, 20)
-  await stage.relay.kill()
-  await stage.restart()
-  await logLines(stage, token, id, 21, 40)
+  await system.port.stop()
+  const token = await startReport(system, id)
+  await logLines(system, token, id, 1, 20)
+  await system.relay.kill()
+  await system.restart()
+  await logLines(system, token, id, 21, 40)
   const update = { conclusion: 'success', statusLabel: 'Succeeded', summary: 'all well' }
   const end = { delivery: id, sender: 'post', number: 1, reports: [{ log: [line('the end')] }, { update }] }
-  expect((await stage.post('/report', token, end)).status).toBe(202)
-  await stage.relay.kill()
+  expect((await system.post('/report', token, end)).status).toBe(202)
+  await system.relay.kill()
   // A cut connection: the action sends it again, to the relay that comes up.
-  await stage.restart()
-  expect((await stage.post('/report', token, end)).status).toBe(202)
+  await system.restart()
+  expect((await system.post('/report', token, end)).status).toBe(202)
 
-  await stage.port.start()
+  await system.port.start()
   await until(() => portRun!.status !== 'IN_PROGRESS', 'Port hears of the end')
-  expect(said(stage, portRun!.id).slice(1)).toEqual([...lines(40), 'the end'])
+  expect(said(system, portRun!.id).slice(1)).toEqual([...lines(40), 'the end'])
   expect(portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', summary: 'all well' })
 })
 
 test('killed while it updates Port, the relay goes on where it was, and leaves no line out', async () => {
-  const stage = await openStage({}, startRelay)
-  const { id, portRun } = await stage.deliver()
+  const system = await startSystem({}, startRelay)
+  const { id, portRun } = await system.deliver()
   await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
-  const token = await startReport(stage, id)
-  stage.port.fail({ times: Number.POSITIVE_INFINITY, delayMs: 30 })
-  const sending = logLines(stage, token, id, 1, 30)
+  const token = await startReport(system, id)
+  system.port.fail({ times: Number.POSITIVE_INFINITY, delayMs: 30 })
+  const sending = logLines(system, token, id, 1, 30)
   await sleep(150)
   await sending
-  await stage.relay.kill()
-  await stage.restart()
+  await system.relay.kill()
+  await system.restart()
   const reports = [{ update: { conclusion: 'failure' } }]
-  await stage.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
+  await system.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
   await until(() => portRun!.status === 'FAILURE', 'Port hears of the end')
   // The one request that was under way when it was killed may have been said twice.
-  const all = said(stage, portRun!.id).slice(1)
+  const all = said(system, portRun!.id).slice(1)
   expect([...new Set(all)]).toEqual(lines(30))
   const requests = portRun!.logs.slice(1).map(log => log.message)
   expect(requests.length - new Set(requests).size).toBeLessThanOrEqual(1)

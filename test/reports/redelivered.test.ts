@@ -2,43 +2,43 @@ import { join } from 'node:path'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import { createBodyMemory } from '../../relay/http/body-memory.ts'
-import { answerProblem, type Problem } from '../../relay/http/problem.ts'
+import { type Problem, sendProblem } from '../../relay/http/problem.ts'
 import { createTake } from '../../relay/reports/report.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { temporaryFolder } from '../support/relay.ts'
-import { GITHUB_RUN_ID, openStage, REPOSITORY, startReport } from './open-stage.ts'
+import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stage.ts'
 
 const ADMIN = 'an-admin-token-of-some-length'
 
 test('after a redelivery the run of before may not report, and is no reason to refuse the one of after it', async () => {
-  const stage = await openStage({ RELAY_ADMIN_TOKEN: ADMIN })
-  const { id, portRun } = await stage.deliver()
+  const system = await startSystem({ RELAY_ADMIN_TOKEN: ADMIN })
+  const { id, portRun } = await system.deliver()
   const api = async (path: string, method = 'GET') => {
     const headers = { authorization: `Bearer ${ADMIN}` }
-    const answer = await fetch(`${stage.url}/api/deliveries/${id}${path}`, { method, headers })
-    return (await answer.json()) as { state: string }
+    const response = await fetch(`${system.url}/api/deliveries/${id}${path}`, { method, headers })
+    return (await response.json()) as { state: string }
   }
-  await startReport(stage, id)
+  await startReport(system, id)
   portRun!.externalRunId = String(GITHUB_RUN_ID)
   const ended = { status: 'completed', conclusion: 'cancelled' } as const
-  stage.github.createRun({ repository: REPOSITORY, id: GITHUB_RUN_ID, ...ended })
+  system.github.createRun({ repository: REPOSITORY, id: GITHUB_RUN_ID, ...ended })
   await until(async () => (await api('')).state === 'failed', 'the relay sees the end of the run')
   await api('/redeliver', 'POST')
-  await until(() => stage.github.dispatches.length === 2, 'it is dispatched again')
+  await until(() => system.github.dispatches.length === 2, 'it is dispatched again')
 
-  const rerun = stage.issuer.token(stage.run({ runAttempt: 2 }), stage.url)
-  expect(await stage.post('/report/start', rerun, { delivery: id })).toMatchObject({
+  const rerun = system.issuer.token(system.run({ runAttempt: 2 }), system.url)
+  expect(await system.post('/report/start', rerun, { delivery: id })).toMatchObject({
     status: 403,
     body: { detail: expect.stringMatching(/^This workflow run may not report for this delivery/) },
   })
-  const next = stage.issuer.token(stage.run({ runId: GITHUB_RUN_ID + 1 }), stage.url)
-  expect(await stage.post('/report/start', next, { delivery: id })).toMatchObject({
+  const next = system.issuer.token(system.run({ runId: GITHUB_RUN_ID + 1 }), system.url)
+  expect(await system.post('/report/start', next, { delivery: id })).toMatchObject({
     status: 200,
     body: { run: { external_run_id: null } },
   })
-  expect(await stage.post('/report/start', rerun, { delivery: id })).toMatchObject({
+  expect(await system.post('/report/start', rerun, { delivery: id })).toMatchObject({
     status: 409,
     body: { github_run_id: GITHUB_RUN_ID + 1 },
   })
@@ -84,13 +84,13 @@ test('a report that a redelivery overtakes is refused, and the delivery stays qu
     rate: { take: () => 0 },
     log,
   })
-  const withRoom = createBodyMemory({ arrivingBytes: 1e6, processingBytes: 1e6, trustedProxies: 0 })
-  const app = new Hono().post('/', c => withRoom(c, room => take(c, room)))
-  app.onError((error, c) => answerProblem(c, error as Problem))
+  const withReservation = createBodyMemory({ arrivingBytes: 1e6, processingBytes: 1e6, trustedProxies: 0 })
+  const app = new Hono().post('/', c => withReservation(c, room => take(c, room)))
+  app.onError((error, c) => sendProblem(c, error as Problem))
   const reports = [{ log: [{ level: 'INFO', message: 'late' }] }]
   const body = JSON.stringify({ delivery: id, sender: 'post', number: 1, reports })
-  const answer = await app.request('/', { method: 'POST', body })
-  expect(answer.status).toBe(403)
+  const response = await app.request('/', { method: 'POST', body })
+  expect(response.status).toBe(403)
   expect((await now()).state).toBe('queued')
   expect(await store.claimOutboxes(store.clock() + 9000, 500, 10)).toEqual([])
 })

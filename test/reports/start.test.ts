@@ -10,13 +10,13 @@ import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'jso
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { GITHUB_RUN_ID, openStage, REPOSITORY, startReport } from './open-stage.ts'
+import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stage.ts'
 
 test('a run proves itself by GitHub’s token, and learns how Port’s run stands', async () => {
-  const stage = await openStage()
-  const { issuer, url } = stage
-  const { id, portRun } = await stage.deliver()
-  const answer = await stage.post('/report/start', issuer.token(stage.run(), url), { delivery: id })
+  const system = await startSystem()
+  const { issuer, url } = system
+  const { id, portRun } = await system.deliver()
+  const answer = await system.post('/report/start', issuer.token(system.run(), url), { delivery: id })
   expect(answer).toMatchObject({ status: 200, type: 'application/json' })
   expect(answer.body).toEqual({
     token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
@@ -26,37 +26,37 @@ test('a run proves itself by GitHub’s token, and learns how Port’s run stand
     payload: null,
     secrets: {},
   })
-  stage.port.endRun(portRun!.id, 'FAILURE')
-  const again = await stage.post('/report/start', issuer.token(stage.run({ runAttempt: 2 }), url), {
+  system.port.endRun(portRun!.id, 'FAILURE')
+  const again = await system.post('/report/start', issuer.token(system.run({ runAttempt: 2 }), url), {
     delivery: id,
   })
   expect(again.body.run).toMatchObject({ status: 'failure', ended: true })
-  expect(stage.relay.printed()).not.toContain(String(answer.body.token))
+  expect(system.relay.printed()).not.toContain(String(answer.body.token))
 })
 
 test('another spelling of the repository’s name is the same repository', async () => {
-  const stage = await openStage({ RELAY_REPOSITORY: 'ACME/Shop' })
-  const { id } = await stage.deliver()
-  await expect(startReport(stage, id)).resolves.toBeTruthy()
+  const system = await startSystem({ RELAY_REPOSITORY: 'ACME/Shop' })
+  const { id } = await system.deliver()
+  await expect(startReport(system, id)).resolves.toBeTruthy()
 })
 
 test('the name of the workflow file may have an @', async () => {
-  const stage = await openStage()
-  const { id, runId } = await stage.deliverWorkflow('deploy@v2.yml')
+  const system = await startSystem()
+  const { id, runId } = await system.deliverWorkflow('deploy@v2.yml')
   const started = { runId, eventName: 'workflow_dispatch', ref: 'refs/heads/release' }
   for (const workflow of ['deploy.yml', 'deploy@v1.yml']) {
-    const token = stage.issuer.token(stage.run({ ...started, workflow }), stage.url)
-    expect((await stage.post('/report/start', token, { delivery: id })).status).toBe(403)
+    const token = system.issuer.token(system.run({ ...started, workflow }), system.url)
+    expect((await system.post('/report/start', token, { delivery: id })).status).toBe(403)
   }
-  await expect(startReport(stage, id, { ...started, workflow: 'deploy@v2.yml' })).resolves.toBeTruthy()
+  await expect(startReport(system, id, { ...started, workflow: 'deploy@v2.yml' })).resolves.toBeTruthy()
 })
 
 test('a second run is a duplicate, and gets nothing; the first goes on, in another job and after a re-run', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver()
-  const first = await startReport(stage, id)
-  const other = stage.issuer.token(stage.run({ runId: 4711 }), stage.url)
-  const duplicate = await stage.post('/report/start', other, { delivery: id })
+  const system = await startSystem()
+  const { id } = await system.deliver()
+  const first = await startReport(system, id)
+  const other = system.issuer.token(system.run({ runId: 4711 }), system.url)
+  const duplicate = await system.post('/report/start', other, { delivery: id })
   expect(duplicate).toEqual({
     status: 409,
     type: 'application/problem+json',
@@ -70,54 +70,54 @@ test('a second run is a duplicate, and gets nothing; the first goes on, in anoth
     },
   })
   const message = { delivery: id, sender: 'a', number: 1, reports: [] }
-  expect((await stage.post('/report', first, message)).status).toBe(202)
-  const second = await startReport(stage, id)
-  expect((await stage.post('/report', second, message)).status).toBe(202)
-  expect((await stage.post('/report', first, message)).status).toBe(202)
+  expect((await system.post('/report', first, message)).status).toBe(202)
+  const second = await startReport(system, id)
+  expect((await system.post('/report', second, message)).status).toBe(202)
+  expect((await system.post('/report', first, message)).status).toBe(202)
 
-  const rerun = await startReport(stage, id, { runAttempt: 2 })
-  expect((await stage.post('/report', rerun, message)).status).toBe(202)
-  expect((await stage.post('/report', first, message)).status).toBe(403)
+  const rerun = await startReport(system, id, { runAttempt: 2 })
+  expect((await system.post('/report', rerun, message)).status).toBe(202)
+  expect((await system.post('/report', first, message)).status).toBe(403)
 })
 
 test.each(['sqlite', 'postgres'] as const)(
   'of six workflow runs that start at once, or 3 ms apart, one gets the delivery, and the others 409 (%s)',
   async kind => {
-    const stage = await openStage(kind === 'postgres' ? { RELAY_DATABASE: await newDatabase() } : {})
+    const system = await startSystem(kind === 'postgres' ? { RELAY_DATABASE: await newDatabase() } : {})
     for (let round = 0; round < 8; round++) {
-      const { id } = await stage.deliver()
+      const { id } = await system.deliver()
       const runIds = [1, 2, 3, 4, 5, 6].map(n => round * 10 + n)
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         runIds.map(async (runId, n) => {
-          const token = stage.issuer.token(stage.run({ runId }), stage.url)
+          const token = system.issuer.token(system.run({ runId }), system.url)
           await sleep(n * (round % 2) * 3)
-          return stage.post('/report/start', token, { delivery: id })
+          return system.post('/report/start', token, { delivery: id })
         }),
       )
-      const first = answers.findIndex(({ status }) => status === 200)
+      const first = responses.findIndex(({ status }) => status === 200)
       const duplicate = { status: 409, body: { duplicate: true, github_run_id: runIds[first] } }
-      expect(answers).toMatchObject(answers.map((_, n) => (n === first ? { status: 200 } : duplicate)))
+      expect(responses).toMatchObject(responses.map((_, n) => (n === first ? { status: 200 } : duplicate)))
       const message = { delivery: id, sender: 'a', number: 1, reports: [] }
-      expect((await stage.post('/report', String(answers[first]?.body.token), message)).status).toBe(202)
+      expect((await system.post('/report', String(responses[first]?.body.token), message)).status).toBe(202)
     }
   },
 )
 
 test('what did not fit the payload is handed out whole, to the order of its keys', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const inputs = { first: 1, large: 'x'.repeat(70_000), last: { a: [true, null] } }
   const entity = { identifier: 'shop', notes: 'y'.repeat(40_000) }
-  const { id, payload } = await stage.deliver({ body: { inputs, entity } })
+  const { id, payload } = await system.deliver({ body: { inputs, entity } })
   expect(payload.port.truncated).toEqual(['inputs.large'])
-  const token = stage.issuer.token(stage.run(), stage.url)
-  const answer = await stage.post('/report/start', token, { delivery: id, complete: true })
+  const token = system.issuer.token(system.run(), system.url)
+  const answer = await system.post('/report/start', token, { delivery: id, complete: true })
   expect(answer.body.payload).toEqual({ inputs, encrypted: [], entity, event: null })
   expect(JSON.stringify((answer.body.payload as { inputs: unknown }).inputs)).toBe(JSON.stringify(inputs))
 })
 
 test('secret inputs are decrypted for the bound run, with each secret at hand; nothing of them is kept or logged', async () => {
   const scheme = vectors['aes256-gcm']
-  const stage = await openStage({ PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}` })
+  const system = await startSystem({ PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}` })
   const [text, object] = scheme.cases
   const sealed = vectors['client-side'].cases[0]!
   const inputs = {
@@ -131,31 +131,31 @@ test('secret inputs are decrypted for the bound run, with each secret at hand; n
     identifier: 'deploy_service',
     encryptedProperties: ['one', 'two', 'other', 'none', 'missing'],
   }
-  const { id } = await stage.deliver({
+  const { id } = await system.deliver({
     body: { inputs, action: { ...action, blueprint: 'service' }, trigger: {} },
   })
-  const answer = await stage.post('/report/start', stage.issuer.token(stage.run(), stage.url), {
+  const answer = await system.post('/report/start', system.issuer.token(system.run(), system.url), {
     delivery: id,
   })
   expect(answer.body.secrets).toEqual({ one: text!.plaintext, two: object!.plaintext })
 
   const reports = [{ update: { conclusion: 'success' } }]
   const ending = { delivery: id, sender: 'a', number: 1, reports }
-  expect((await stage.post('/report', String(answer.body.token), ending)).status).toBe(202)
-  const later = (runAttempt: number) => stage.issuer.token(stage.run({ runAttempt }), stage.url)
+  expect((await system.post('/report', String(answer.body.token), ending)).status).toBe(202)
+  const later = (runAttempt: number) => system.issuer.token(system.run({ runAttempt }), system.url)
   for (const [path, token] of [
     ['/report/start', later(1)],
     ['/report/start', later(2)],
     ['/report/inputs', String(answer.body.token)],
   ] as const) {
-    const refused = await stage.post(path, token, { delivery: id })
+    const refused = await system.post(path, token, { delivery: id })
     expect([path, refused.status]).toEqual([path, 410])
     expect(refused.body.detail).toMatch(/^The delivery has finished: its inputs are no longer given/)
     expect(JSON.stringify(refused.body)).not.toContain('secrets')
   }
 
-  const path = stage.env.RELAY_DATABASE!.slice('sqlite:'.length)
-  await stage.relay.stop()
+  const path = system.env.RELAY_DATABASE!.slice('sqlite:'.length)
+  await system.relay.stop()
   const database = new DatabaseSync(path)
   const stored = JSON.stringify(
     ['deliveries', 'outbox', 'report_senders', 'used_tokens'].map(table =>
@@ -166,26 +166,28 @@ test('secret inputs are decrypted for the bound run, with each secret at hand; n
   expect(stored).toContain(text!.encrypted)
   for (const clear of [text!.plaintext, object!.plaintext, 'p@ss']) {
     expect(stored).not.toContain(JSON.stringify(clear).slice(1, -1))
-    expect(stage.relay.printed()).not.toContain(clear)
+    expect(system.relay.printed()).not.toContain(clear)
   }
 })
 
 test('each of the 256 jobs of a matrix gets the inputs, a run that asks without end gets 429, and 200 inputs may be encrypted', async () => {
-  const stage = await openStage()
+  const system = await startSystem()
   const encrypted = Array.from({ length: 201 }, (_, n) => `secret${n}`)
   const invocation = (names: string[]) => ({
     action: { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: names },
-    inputs: Object.fromEntries(names.map(name => [name, encryptWith(stage.port.clientSecret, `of ${name}`)])),
+    inputs: Object.fromEntries(
+      names.map(name => [name, encryptWith(system.port.clientSecret, `of ${name}`)]),
+    ),
   })
-  const refused = await send(stage.url, { secret: stage.port.clientSecret, body: invocation(encrypted) })
+  const refused = await send(system.url, { secret: system.port.clientSecret, body: invocation(encrypted) })
   expect([refused.status, refused.body.detail]).toEqual([
     422,
     'The webhook names 201 encrypted inputs; at most 200 are accepted. Encrypt fewer inputs of the Port action.',
   ])
   const names = encrypted.slice(1)
-  const { id } = await stage.deliver({ body: invocation(names) })
-  const token = await startReport(stage, id)
-  const ask = () => stage.post('/report/inputs', token, { delivery: id })
+  const { id } = await system.deliver({ body: invocation(names) })
+  const token = await startReport(system, id)
+  const ask = () => system.post('/report/inputs', token, { delivery: id })
   const secrets = Object.fromEntries(names.map(name => [name, `of ${name}`]))
   for (const answer of await Promise.all(Array.from({ length: 256 }, ask)))
     expect(answer).toMatchObject({ status: 200, body: { payload: null, secrets } })
@@ -194,7 +196,7 @@ test('each of the 256 jobs of a matrix gets the inputs, a run that asks without 
   expect(status).toBe(429)
   const log = [{ level: 'INFO', message: 'goes on' }]
   const message = { delivery: id, sender: 'a', number: 1, reports: [{ log }] }
-  expect((await stage.post('/report', token, message)).status).toBe(202)
+  expect((await system.post('/report', token, message)).status).toBe(202)
 })
 
 test('the inputs of a delivery are read and decrypted once for all who ask, and again where that failed', async () => {
@@ -202,7 +204,7 @@ test('the inputs of a delivery are read and decrypted once for all who ask, and 
   const { clientSecret } = vectors['aes256-gcm']
   const password = encryptWith(clientSecret, 'clear')
   const invocation = { inputs: { password }, encrypted: ['password'], entity: null, event: null }
-  const handOut = createHandOut({
+  const shareInputs = createHandOut({
     secrets: () => [clientSecret],
     store: {
       async invocation() {
@@ -211,7 +213,7 @@ test('the inputs of a delivery are read and decrypted once for all who ask, and 
       },
     },
   })
-  const ask = (complete: boolean) => handOut({ id: 'd', organisation: 'default' }, complete)
+  const ask = (complete: boolean) => shareInputs({ id: 'd', organisation: 'default' }, complete)
   await expect(ask(false)).rejects.toThrow('unavailable')
   const all = await Promise.all([ask(false), ask(true), ask(false)])
   expect(all).toEqual([null, invocation, null].map(payload => ({ payload, secrets: { password: 'clear' } })))
@@ -220,9 +222,9 @@ test('the inputs of a delivery are read and decrypted once for all who ask, and 
 })
 
 test('a delivery without a run in Port is bound too; there is nothing to tell', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver({ runId: null })
-  const answer = await stage.post('/report/start', stage.issuer.token(stage.run(), stage.url), {
+  const system = await startSystem()
+  const { id } = await system.deliver({ runId: null })
+  const answer = await system.post('/report/start', system.issuer.token(system.run(), system.url), {
     delivery: id,
   })
   expect(answer.body).toMatchObject({ tells: false, run: { ended: false } })
@@ -231,23 +233,23 @@ test('a delivery without a run in Port is bound too; there is nothing to tell', 
     { update: { conclusion: 'success' } },
   ]
   const message = { delivery: id, sender: 'a', number: 1, reports }
-  expect((await stage.post('/report', String(answer.body.token), message)).status).toBe(202)
-  expect(stage.port.requests).toEqual([])
+  expect((await system.post('/report', String(answer.body.token), message)).status).toBe(202)
+  expect(system.port.requests).toEqual([])
 })
 
 test('while Port is away a run starts all the same; while GitHub is, none does', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver()
-  const token = stage.issuer.token(stage.run(), stage.url)
-  await stage.github.stop()
-  const unknown = await stage.post('/report/start', token, { delivery: id })
+  const system = await startSystem()
+  const { id } = await system.deliver()
+  const token = system.issuer.token(system.run(), system.url)
+  await system.github.stop()
+  const unknown = await system.post('/report/start', token, { delivery: id })
   expect(unknown.status).toBe(503)
   expect(unknown.body.detail).toBe(
     'The relay cannot read acme/shop from GitHub now, which it needs to verify this report. Send the report again.',
   )
-  await stage.github.start()
-  await stage.port.stop()
-  const answer = await stage.post('/report/start', token, { delivery: id })
+  await system.github.start()
+  await system.port.stop()
+  const answer = await system.post('/report/start', token, { delivery: id })
   expect(answer.status).toBe(200)
   expect(answer.body.run).toEqual({
     status: 'unknown',
@@ -258,14 +260,14 @@ test('while Port is away a run starts all the same; while GitHub is, none does',
 })
 
 test('a repository that was renamed meanwhile is the same by its id; another that has its old name is not', async () => {
-  const stage = await openStage({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
-  const [one, two] = [await stage.deliver(), await stage.deliver()]
-  await expect(startReport(stage, one.id, { repository: 'acme/store' })).resolves.toBeTruthy()
-  const asked = () => stage.github.requests.filter(({ path }) => path === '/repos/acme/shop').length
+  const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
+  const [one, two] = [await system.deliver(), await system.deliver()]
+  await expect(startReport(system, one.id, { repository: 'acme/store' })).resolves.toBeTruthy()
+  const asked = () => system.github.requests.filter(({ path }) => path === '/repos/acme/shop').length
   const before = asked()
   for (const ref of ['refs/heads/main', 'refs/heads/x']) {
-    const token = stage.issuer.token(stage.run({ repositoryId: 4711, runId: 2, ref }), stage.url)
-    expect((await stage.post('/report/start', token, { delivery: two.id })).status).toBe(403)
+    const token = system.issuer.token(system.run({ repositoryId: 4711, runId: 2, ref }), system.url)
+    expect((await system.post('/report/start', token, { delivery: two.id })).status).toBe(403)
   }
   // A stranger's run does not make the relay ask GitHub.
   expect(asked()).toBe(before)
@@ -277,57 +279,57 @@ test.each([
 ])(
   'a repository that GitHub now shows as %s needs that name allowed: its old name gets %i',
   async (now, status) => {
-    const stage = await openStage({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
-    const { id } = await stage.deliver()
-    stage.github.renameRepository('acme/shop', now)
-    const token = stage.issuer.token(stage.run(), stage.url)
-    expect((await stage.post('/report/start', token, { delivery: id })).status).toBe(status)
+    const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
+    const { id } = await system.deliver()
+    system.github.renameRepository('acme/shop', now)
+    const token = system.issuer.token(system.run(), system.url)
+    expect((await system.post('/report/start', token, { delivery: id })).status).toBe(status)
   },
 )
 
 test('a default branch that was changed is asked for again', async () => {
-  const stage = await openStage()
-  const [one, two] = [await stage.deliver(), await stage.deliver()]
-  await startReport(stage, one.id)
-  stage.github.addRepository('acme/shop', { id: stage.repositoryId, defaultBranch: 'trunk' })
-  await expect(startReport(stage, two.id, { runId: 2, ref: 'refs/heads/trunk' })).resolves.toBeTruthy()
+  const system = await startSystem()
+  const [one, two] = [await system.deliver(), await system.deliver()]
+  await startReport(system, one.id)
+  system.github.addRepository('acme/shop', { id: system.repositoryId, defaultBranch: 'trunk' })
+  await expect(startReport(system, two.id, { runId: 2, ref: 'refs/heads/trunk' })).resolves.toBeTruthy()
 })
 
 test('refused starts cost few requests to GitHub: one for other branches, one for the run’s title', async () => {
-  const stage = await openStage()
-  const [one, two] = [await stage.deliver(), await stage.deliver()]
-  await startReport(stage, one.id)
-  stage.github.createRun({
+  const system = await startSystem()
+  const [one, two] = [await system.deliver(), await system.deliver()]
+  await startReport(system, one.id)
+  system.github.createRun({
     repository: REPOSITORY,
     id: 2,
     displayTitle: `deploy (${one.id})`,
   })
   const asked = (path: string) =>
-    stage.github.requests.filter(each => each.method === 'GET' && each.path === `/repos/acme/shop${path}`)
+    system.github.requests.filter(each => each.method === 'GET' && each.path === `/repos/acme/shop${path}`)
       .length
   const before = asked('')
   for (let index = 0; index < 10; index++) {
     for (const ref of [`refs/heads/x${index}`, 'refs/heads/main']) {
-      const token = stage.issuer.token(stage.run({ runId: 2, ref }), stage.url)
-      expect((await stage.post('/report/start', token, { delivery: two.id })).status).toBe(403)
+      const token = system.issuer.token(system.run({ runId: 2, ref }), system.url)
+      expect((await system.post('/report/start', token, { delivery: two.id })).status).toBe(403)
     }
   }
   expect([asked('') - before, asked('/actions/runs/2')]).toEqual([1, 1])
 })
 
 test('a run that starts too often gets 429; another run starts', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver()
-  const token = stage.issuer.token(stage.run({ runId: 2 }), stage.url)
+  const system = await startSystem()
+  const { id } = await system.deliver()
+  const token = system.issuer.token(system.run({ runId: 2 }), system.url)
   const statuses = new Set<number>()
   for (let round = 0; round < 30 && !statuses.has(429); round++) {
     const attempts = Array.from({ length: 100 }, () =>
-      stage.post('/report/start', token, { delivery: 'none' }),
+      system.post('/report/start', token, { delivery: 'none' }),
     )
     for (const { status } of await Promise.all(attempts)) statuses.add(status)
   }
   expect([...statuses].sort()).toEqual([403, 429])
-  await expect(startReport(stage, id)).resolves.toBeTruthy()
+  await expect(startReport(system, id)).resolves.toBeTruthy()
 })
 
 test('without RELAY_PUBLIC_URL there are no reports, and the answer says what to set', async () => {
@@ -342,18 +344,18 @@ test('without RELAY_PUBLIC_URL there are no reports, and the answer says what to
 })
 
 test('a relay that cannot get the issuer’s keys says so, and accepts nothing until it can', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver()
-  await stage.issuer.stop()
-  const token = stage.issuer.token(stage.run(), stage.url)
-  const answer = await stage.post('/report/start', token, { delivery: id })
+  const system = await startSystem()
+  const { id } = await system.deliver()
+  await system.issuer.stop()
+  const token = system.issuer.token(system.run(), system.url)
+  const answer = await system.post('/report/start', token, { delivery: id })
   expect(answer).toMatchObject({ status: 503, type: 'application/problem+json' })
   expect(answer.body.detail).toMatch(
     /^The relay cannot get the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/,
   )
-  await until(() => stage.relay.log().find(line => line.issuer === stage.issuer.url), 'the relay says so')
-  await stage.issuer.start()
-  const again = async () => (await stage.post('/report/start', token, { delivery: id })).status
+  await until(() => system.relay.log().find(line => line.issuer === system.issuer.url), 'the relay says so')
+  await system.issuer.start()
+  const again = async () => (await system.post('/report/start', token, { delivery: id })).status
   await until(async () => (await again()) === 200, 'the issuer is asked again')
 })
 
@@ -363,7 +365,7 @@ test('what is known of a repository holds while GitHub cannot be asked, and not 
     ask: () => answer(),
     clock: () => now,
     log: { warn() {} },
-    trouble: { warn() {} },
+    failure: { warn() {} },
   })
   const ask = () => factsOf('acme/shop', { repositoryId: '1', ref: 'refs/heads/main' }, true)
   await ask()

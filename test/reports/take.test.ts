@@ -2,27 +2,27 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import { BOUNDS } from '../../relay/config/limits.ts'
+import { LIMITS } from '../../relay/config/limits.ts'
 import { reportMessage } from '../../relay/reports/schema.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere } from '../support/relay.ts'
-import { openStage, startReport } from './open-stage.ts'
+import { startReport, startSystem } from './open-stage.ts'
 
 const log = (message: string, level = 'INFO') => ({ log: [{ level, message }] })
 
 test('what is reported reaches Port in order; a message that comes again or late is taken once', async () => {
-  const stage = await openStage()
-  const { id, portRun } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  const { id, portRun } = await system.deliver()
+  const token = await startReport(system, id)
   const send = (sender: string, number: number, ...reports: unknown[]) =>
-    stage.post('/report', token, { delivery: id, sender, number, reports })
+    system.post('/report', token, { delivery: id, sender, number, reports })
   const start = {
     statusLabel: 'Running',
     link: ['https://github.com/acme/shop/actions/runs/1'],
     externalRunId: '1',
   }
-  const answer = await send('main', 1, { update: start }, log('one'), log('two', 'WARN'))
-  expect(answer).toMatchObject({ status: 202, body: { delivery: id, number: 1 } })
+  const response = await send('main', 1, { update: start }, log('one'), log('two', 'WARN'))
+  expect(response).toMatchObject({ status: 202, body: { delivery: id, number: 1 } })
   expect((await send('main', 1, { update: start }, log('one'), log('two', 'WARN'))).status).toBe(202)
   await send('progress-reporter', 1, log('three'))
   await send('main', 3, log('four'))
@@ -33,25 +33,25 @@ test('what is reported reaches Port in order; a message that comes again or late
   const said = portRun!.logs.flatMap(each => each.message.split('\n'))
   expect(said.slice(1)).toEqual(['one', 'two', 'three', 'four', 'five'])
   expect(portRun).toMatchObject({ ...start, statusLabel: 'Failed' })
-  expect(stage.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun!.id }])
+  expect(system.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun!.id }])
 
   // The delivery is finished: a re-run hears that Port's run has ended, even while Port cannot be asked.
-  await stage.port.stop()
-  const rerun = stage.issuer.token(stage.run({ runAttempt: 2 }), stage.url)
-  const again = await stage.post('/report/start', rerun, { delivery: id })
+  await system.port.stop()
+  const rerun = system.issuer.token(system.run({ runAttempt: 2 }), system.url)
+  const again = await system.post('/report/start', rerun, { delivery: id })
   expect(again.body.run).toMatchObject({ ended: true })
 })
 
 test('a conclusion is accepted beyond the quota, and opens no way round it for lines, before the end or after it', async () => {
-  const stage = await openStage()
-  const { id, portRun } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  const { id, portRun } = await system.deliver()
+  const token = await startReport(system, id)
   let number = 0
   const send = async (...reports: unknown[]) =>
-    (await stage.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })).status
+    (await system.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })).status
   const end = { update: { conclusion: 'success' } }
   const full = log('x'.repeat(250_000))
-  const most = BOUNDS.reportBytes.value / 250_000
+  const most = LIMITS.reportBytes.value / 250_000
   let status = 202
   while (status === 202 && number <= most) status = await send(full)
   expect([status, number]).toEqual([413, Math.ceil(most)])
@@ -63,13 +63,13 @@ test('a conclusion is accepted beyond the quota, and opens no way round it for l
 })
 
 test('an entity that Port will not take is reported in the run’s log', async () => {
-  const stage = await openStage()
-  stage.port.declareBlueprint('team')
-  const { id, portRun } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  system.port.declareBlueprint('team')
+  const { id, portRun } = await system.deliver()
+  const token = await startReport(system, id)
   const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
   const reports = [{ entity }, { update: { conclusion: 'success' } }]
-  await stage.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
+  await system.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
   await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
   expect(portRun!.logs.at(-1)!.message).toMatch(
     /^The entity service "shop" was not written: Port .* answered 404/,
@@ -77,13 +77,13 @@ test('an entity that Port will not take is reported in the run’s log', async (
 })
 
 test('a blueprint is named by its exact identifier, and written to or deleted from as the allow-list of each says', async () => {
-  const stage = await openStage({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
-  const { id, portRun } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
+  const { id, portRun } = await system.deliver()
+  const token = await startReport(system, id)
   let number = 0
   const send = (blueprint: string, operation = 'upsert') => {
     const reports = [{ entity: { blueprint, properties: { identifier: 'i' }, operation } }]
-    return stage.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })
+    return system.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })
   }
   const disguised = [
     '_user/',
@@ -108,9 +108,9 @@ test('a blueprint is named by its exact identifier, and written to or deleted fr
       expect((await send(blueprint, operation)).status).toBe(202)
   }
   const reports = [{ update: { conclusion: 'success' } }]
-  await stage.post('/report', token, { delivery: id, sender: 'b', number: 1, reports })
+  await system.post('/report', token, { delivery: id, sender: 'b', number: 1, reports })
   await until(() => portRun!.status === 'SUCCESS', 'Port gets the conclusion')
-  const requests = stage.port.requests.filter(({ path }) => path.startsWith('/v1/blueprints/'))
+  const requests = system.port.requests.filter(({ path }) => path.startsWith('/v1/blueprints/'))
   expect(requests.map(({ method, path }) => `${method} ${path.replace(/\?.*/, '')}`)).toEqual([
     'POST /v1/blueprints/service/entities',
     'POST /v1/blueprints/preview/entities',
@@ -127,11 +127,11 @@ test('a blueprint is named by its exact identifier, and written to or deleted fr
 })
 
 test('once a delivery has finished, it accepts log lines for a while, and nothing else', async () => {
-  const stage = await openStage({ RELAY_REPORT_DELETE_BLUEPRINTS: '*' })
-  const { id, portRun } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: '*' })
+  const { id, portRun } = await system.deliver()
+  const token = await startReport(system, id)
   const send = async (sender: string, number: number, ...reports: unknown[]) =>
-    (await stage.post('/report', token, { delivery: id, sender, number, reports })).status
+    (await system.post('/report', token, { delivery: id, sender, number, reports })).status
   const entity = (operation: string) => ({
     entity: { blueprint: 'service', properties: { identifier: 'shop' }, operation },
   })
@@ -146,38 +146,38 @@ test('once a delivery has finished, it accepts log lines for a while, and nothin
   }
   expect(await send('other', 9, log('a late line'))).toBe(202)
   await until(() => portRun!.status === 'SUCCESS', 'Port gets the conclusion')
-  const written = stage.port.requests.filter(({ path }) => path.startsWith('/v1/blueprints/'))
+  const written = system.port.requests.filter(({ path }) => path.startsWith('/v1/blueprints/'))
   expect(written.map(({ method }) => method)).toEqual(['POST'])
   expect(portRun!.summary).not.toBe('late')
 
-  await stage.relay.stop()
-  const database = new DatabaseSync(stage.env.RELAY_DATABASE!.slice('sqlite:'.length))
-  database.prepare('UPDATE deliveries SET updated_at = updated_at - ?').run(BOUNDS.reportGrace.value)
+  await system.relay.stop()
+  const database = new DatabaseSync(system.env.RELAY_DATABASE!.slice('sqlite:'.length))
+  database.prepare('UPDATE deliveries SET updated_at = updated_at - ?').run(LIMITS.reportGrace.value)
   database.close()
-  await stage.restart()
+  await system.restart()
   expect(await send('other', 10, log('a later line'))).toBe(410)
 })
 
 test('what would delete a blueprint, or all of its entities, is no report', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  const { id } = await system.deliver()
+  const token = await startReport(system, id)
   for (const identifier of ['..', '.', '', 7, null, undefined]) {
     const entity = { blueprint: 'service', properties: { identifier }, operation: 'delete' }
     const message = { delivery: id, sender: 'a', number: 1, reports: [{ entity }] }
-    const answer = await stage.post('/report', token, message)
-    expect([identifier, answer.status]).toEqual([identifier, 400])
+    const response = await system.post('/report', token, message)
+    expect([identifier, response.status]).toEqual([identifier, 400])
   }
 })
 
 test('an entity whose identifier has 1,000 characters, as Port takes, can be deleted', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  const { id } = await system.deliver()
+  const token = await startReport(system, id)
   const remove = (length: number) => {
     const properties = { identifier: 'i'.repeat(length) }
     const entity = { blueprint: 'service', properties, operation: 'delete' }
-    return stage.post('/report', token, { delivery: id, sender: 'a', number: 1, reports: [{ entity }] })
+    return system.post('/report', token, { delivery: id, sender: 'a', number: 1, reports: [{ entity }] })
   }
   expect((await remove(1_001)).status).toBe(400)
   expect((await remove(1_000)).status).toBe(202)
@@ -202,20 +202,20 @@ test.each<[string, boolean, object]>([
 })
 
 test('a relay whose client secret was rotated meanwhile takes the token', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver()
-  const token = await startReport(stage, id)
-  await stage.relay.stop()
+  const system = await startSystem()
+  const { id } = await system.deliver()
+  const token = await startReport(system, id)
+  await system.relay.stop()
   const message = { delivery: id, sender: 'a', number: 1, reports: [] }
   const rotated = { PORT_CLIENT_SECRET: 'rotated-secret' }
-  await openRelayHere({ ...stage.env, ...rotated })
-  expect((await stage.post('/report', token, message)).status).toBe(202)
+  await openRelayHere({ ...system.env, ...rotated })
+  expect((await system.post('/report', token, message)).status).toBe(202)
 })
 
 test('a message that is no report is refused, and says what is wrong without a value', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  const { id } = await system.deliver()
+  const token = await startReport(system, id)
   const message = { delivery: id, sender: 'a', number: 1, reports: [] as unknown[] }
   // Five levels stand around it.
   const deep = (levels: number) => {
@@ -223,7 +223,7 @@ test('a message that is no report is refused, and says what is wrong without a v
     const entity = `{"blueprint":"b","properties":${properties}}`
     return `{"delivery":"${id}","sender":"a","number":1,"reports":[{"entity":${entity}}]}`
   }
-  expect((await stage.post('/report', token, deep(85))).status).toBe(202)
+  expect((await system.post('/report', token, deep(85))).status).toBe(202)
   const rows: [unknown, number, string][] = [
     ['{', 400, 'The body is not JSON.'],
     [deep(89), 400, 'The body is nested more than 90 levels deep: leave out of the entity what is deeper.'],
@@ -257,13 +257,13 @@ test('a message that is no report is refused, and says what is wrong without a v
     ],
   ]
   for (const [body, status, detail] of rows) {
-    const answer = await stage.post('/report', token, body)
-    expect(answer).toMatchObject({ status, type: 'application/problem+json', body: { detail } })
+    const response = await system.post('/report', token, body)
+    expect(response).toMatchObject({ status, type: 'application/problem+json', body: { detail } })
   }
-  const get = await fetch(`${stage.url}/report/start`)
+  const get = await fetch(`${system.url}/report/start`)
   expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST'])
   for (const path of ['/report/other', '/report/', '/report/start/'])
-    expect(await stage.post(path, token, {})).toMatchObject({
+    expect(await system.post(path, token, {})).toMatchObject({
       status: 404,
       body: {
         detail: `There is nothing at ${path}: reports go to /report/start, /report/inputs and /report.`,
@@ -272,17 +272,17 @@ test('a message that is no report is refused, and says what is wrong without a v
 })
 
 test('beyond the bounds of a delivery its conclusion is accepted, and no second one', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver({ runId: null })
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  const { id } = await system.deliver({ runId: null })
+  const token = await startReport(system, id)
   let number = 0
   const send = async (lines: number, conclusion: object[] = []) => {
     const log = Array(lines).fill({ level: 'INFO', message: 'x' })
     const reports = [...(lines > 0 ? [{ log }] : []), ...conclusion]
     const message = { delivery: id, sender: 'a', number: ++number, reports }
-    return (await stage.post('/report', token, message)).status
+    return (await system.post('/report', token, message)).status
   }
-  for (let used = 0; used < BOUNDS.reportLines.value; used += 5_000) expect(await send(5_000)).toBe(202)
+  for (let used = 0; used < LIMITS.reportLines.value; used += 5_000) expect(await send(5_000)).toBe(202)
   expect(await send(1)).toBe(413)
   const end = [{ update: { conclusion: 'success' } }]
   expect(await send(1, end)).toBe(413)
@@ -291,60 +291,60 @@ test('beyond the bounds of a delivery its conclusion is accepted, and no second 
 })
 
 test('parallel reports do not exceed the bounds of a delivery', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver({ runId: null })
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  const { id } = await system.deliver({ runId: null })
+  const token = await startReport(system, id)
   const log = Array(5_000).fill({ level: 'INFO', message: 'x' })
   const send = (n: number) =>
-    stage.post('/report', token, { delivery: id, sender: `sender-${n}`, number: 1, reports: [{ log }] })
-  const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => send(n)))
-  const accepted = answers.filter(({ status }) => status === 202).length
-  expect(accepted * log.length).toBe(BOUNDS.reportLines.value)
+    system.post('/report', token, { delivery: id, sender: `sender-${n}`, number: 1, reports: [{ log }] })
+  const responses = await Promise.all(Array.from({ length: 30 }, (_, n) => send(n)))
+  const accepted = responses.filter(({ status }) => status === 202).length
+  expect(accepted * log.length).toBe(LIMITS.reportLines.value)
 })
 
 test('reports of one delivery that are under way at once are bounded; those of another are not delayed', async () => {
-  const stage = await openStage()
-  const [first, second] = [await stage.deliver(), await stage.deliver()]
-  const token = await startReport(stage, first.id)
-  const other = await startReport(stage, second.id, { runId: 16_000_000_002 })
+  const system = await startSystem()
+  const [first, second] = [await system.deliver(), await system.deliver()]
+  const token = await startReport(system, first.id)
+  const other = await startReport(system, second.id, { runId: 16_000_000_002 })
   const body = JSON.stringify({
     ...{ delivery: first.id, sender: 'slow', number: 1 },
     reports: [log('x'.repeat(200_000))],
   })
-  const slow = request(`${stage.url}/report`, {
+  const slow = request(`${system.url}/report`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-length': String(body.length) },
   })
-  const slowAnswer = once(slow, 'response')
+  const slowResponse = once(slow, 'response')
   slow.write(body.slice(0, 150_000))
-  const most = BOUNDS.reportsWaiting.value
+  const most = LIMITS.reportsWaiting.value
   const statuses: number[] = []
   const waiting = Array.from({ length: most + 20 }, async (_, n) => {
     const report = { delivery: first.id, sender: `s${n}`, number: 1, reports: [log(`line ${n}`)] }
-    statuses.push((await stage.post('/report', token, report)).status)
+    statuses.push((await system.post('/report', token, report)).status)
   })
   const refused = () => statuses.filter(status => status === 429).length
   await until(() => refused() >= 20, 'those beyond the bound are refused')
   const report = { delivery: second.id, sender: 'a', number: 1, reports: [log('of another')] }
-  expect((await stage.post('/report', other, report)).status).toBe(202)
+  expect((await system.post('/report', other, report)).status).toBe(202)
   expect(statuses.length).toBeLessThan(most)
   slow.end(body.slice(150_000))
-  const [{ statusCode }] = (await slowAnswer) as [IncomingMessage]
+  const [{ statusCode }] = (await slowResponse) as [IncomingMessage]
   expect(statusCode).toBe(202)
   await Promise.all(waiting)
   expect(statuses.filter(status => status === 202)).toHaveLength(most + 20 - refused())
 })
 
 test('updates and reports that hold nothing count, too: what a delivery may report has an end', async () => {
-  const stage = await openStage()
-  const { id } = await stage.deliver()
-  const token = await startReport(stage, id)
+  const system = await startSystem()
+  const { id } = await system.deliver()
+  const token = await startReport(system, id)
   let number = 0
   const send = async (...reports: unknown[]) =>
-    (await stage.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })).status
+    (await system.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })).status
   const line = { level: 'INFO', message: '' }
   const EACH = 8_000
-  let left: number = BOUNDS.reportLines.value - 2
+  let left: number = LIMITS.reportLines.value - 2
   for (; left > 0; left -= EACH) {
     expect(await send({ log: Array(Math.min(EACH, left)).fill(line) })).toBe(202)
   }

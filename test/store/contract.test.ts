@@ -9,7 +9,7 @@ import { migrationTests } from './suites/migration.ts'
 import { outboxTests } from './suites/outbox.ts'
 import { planTests } from './suites/plans.ts'
 import { sharedTests } from './suites/shared.ts'
-import { troubleTests } from './suites/trouble.ts'
+import { failureTests } from './suites/trouble.ts'
 
 describe.each(['sqlite', 'postgres'] as const)('The store on %s', kind => {
   const place = usePlace(kind)
@@ -22,5 +22,5 @@ describe.each(['sqlite', 'postgres'] as const)('The store on %s', kind => {
   migrationTests(place)
   planTests(place)
   if (kind === 'postgres') sharedTests(place)
-  troubleTests(place)
+  failureTests(place)
 })

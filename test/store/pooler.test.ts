@@ -49,9 +49,9 @@ test.each<[string, PoolerOptions]>([
 test('a relay works behind a pooler in session mode', async () => {
   const url = await openPooler({ mode: 'session', size: 30, next: 'last used' })
   const relay = await openRelayHere(relayEnv({ RELAY_DATABASE: url }))
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     Array.from({ length: 20 }, (_, i) => send(relay.url, { body: { run: { id: `r_${i}` }, inputs: {} } })),
   )
-  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202))
+  expect(responses.map(({ status }) => status)).toEqual(responses.map(() => 202))
   expect((await fetch(`${relay.url}/readyz`)).status).toBe(200)
 })

@@ -106,10 +106,10 @@ function run(file: string, args: string[], user: User | undefined): Program {
   const kill = () => child.kill('SIGQUIT')
   process.once('exit', kill)
   let output = ''
-  let look = () => {}
+  let poll = () => {}
   const hear = (chunk: Buffer) => {
     output = (output + chunk).slice(-64 * 1024)
-    look()
+    poll()
   }
   child.stdout.on('data', hear)
   child.stderr.on('data', hear)
@@ -131,8 +131,8 @@ function run(file: string, args: string[], user: User | undefined): Program {
     ended,
     printed: text =>
       new Promise((resolve, reject) => {
-        look = () => output.includes(text) && resolve()
-        look()
+        poll = () => output.includes(text) && resolve()
+        poll()
         ended.then(() => reject(new Error(`${file} ended:\n${output}`)), reject)
       }),
   }

@@ -49,14 +49,14 @@ export async function openReceiving(
     apply,
     clock,
     log: { info: note, error: note },
-    trouble: { error: note },
-    giveReadiness: createReadiness({
+    failure: { error: note },
+    readinessRoute: createReadiness({
       store,
       github: { facts: NO_FACTS, checkCredential: async () => {} },
-      gate: { isRejected: () => false },
+      pauses: { isRejected: () => false },
       clients: new Map(),
       isPortAccepted: () => null,
-      trouble: { error: note },
+      failure: { error: note },
     }),
   })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)

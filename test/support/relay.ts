@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { readConfig } from '../../relay/config/config.ts'
 import { createLog } from '../../relay/log.ts'
-import { openRelay } from '../../relay/relay.ts'
+import { createRelay } from '../../relay/relay.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { COMPILE_CACHE } from './compile-cache.ts'
 import { SECRET } from './sign.ts'
@@ -63,7 +63,7 @@ export async function openRelayHere(env: Env = {}): Promise<Relay> {
   const config = readConfig({ HOST: '127.0.0.1', PORT: '0', ...env })
   const { database } = config
   const opening = database.kind === 'sqlite' ? openStoreHere(database.path, config.dispatchRate) : undefined
-  const relay = await openRelay(config, log, opening)
+  const relay = await createRelay(config, log, opening)
   let stopping: Promise<void> | undefined
   const stop = async () => {
     stopping ??= relay.stop()

@@ -19,6 +19,6 @@ export async function sendRunWebhook(
   })
   const signature = createHmac('sha256', secret).update(body).digest('hex')
   const headers = { 'x-github-event': 'workflow_run', 'x-hub-signature-256': `sha256=${signature}` }
-  const answer = await fetch(`${relayUrl}/github`, { method: 'POST', body, headers })
-  return answer.json()
+  const response = await fetch(`${relayUrl}/github`, { method: 'POST', body, headers })
+  return response.json()
 }

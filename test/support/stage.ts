@@ -8,12 +8,12 @@ import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Delivery, Evidence, Message } from '../../relay/delivery/delivery.ts'
 import { joinLogs } from '../../relay/delivery/messages.ts'
 import { createGitHub, type GitHub } from '../../relay/github/client.ts'
-import { createRateLimitGate, type RateLimitGate } from '../../relay/github/rate-limit-pause.ts'
+import { createRateLimitPauses, type RateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
 import { createGitHubWebhook } from '../../relay/intake/github-webhook.ts'
 import { runKey } from '../../relay/store/sql/intake.ts'
 import type { Store } from '../../relay/store/store.ts'
-import { createAnnounceWaiting, DISPATCH_LEASE_MS, dispatch } from '../../relay/workers/dispatch.ts'
-import { createFindNamed, createFindOwners } from '../../relay/workers/find-runs.ts'
+import { createNotifyWaiting, DISPATCH_LEASE_MS, dispatch } from '../../relay/workers/dispatch.ts'
+import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
 import { OUTBOX_LEASE_MS, sendOutbox } from '../../relay/workers/outbox.ts'
 import { createEngine, type Engine } from '../../relay/workers/workers.ts'
 import { type GitHubApi, type GitHubRun, startGitHubApi } from '../../tools/simulator/github/github.ts'
@@ -26,15 +26,15 @@ export const RUN_TIMEOUT = 300_000
 const WATCH_LEASE_MS = 60_000
 const SECRET = 'a secret of the webhook'
 /** Of Port, whose webhooks the relay accepts. */
-const ORGANISATIONS = ['default', 'other']
+const ORGANIZATIONS = ['default', 'other']
 
 /** The engine at work on a real SQLite file and the stand-ins, with a clock that the test moves. */
-export interface Stage {
+export interface System {
   port: PortApi
   github: GitHubApi
   /** The client of GitHub that the engine has. */
   hub: GitHub
-  gate: RateLimitGate
+  pauses: RateLimitPauses
   store: Store
   engine(): Engine
   logged: { fields: Record<string, unknown>; message: string }[]
@@ -48,7 +48,7 @@ export interface Stage {
   /** One step of every queued delivery that is due; gives how many there were. */
   step(): Promise<number>
   /** Announces to those behind a closed gate that they wait. */
-  announce(): Promise<void>
+  notifyWaiting(): Promise<void>
   /** Sends to Port what is due; gives of how many deliveries. */
   send(): Promise<number>
   /** When messages of the delivery are sent again, milliseconds since 1970. */
@@ -95,7 +95,7 @@ export interface StageOptions {
   clockOffset?: number
 }
 
-export async function openStage(options: StageOptions = {}): Promise<Stage> {
+export async function startSystem(options: StageOptions = {}): Promise<System> {
   const { clockOffset = 0, retention = 30 * 86_400_000, publicUrl = null } = options
   let at = Date.now()
   const clock = () => at
@@ -134,36 +134,36 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
 
   const { apiUrl, clientId, clientSecret } = { apiUrl: port.url, ...port }
   const client = createPortClient({ apiUrl, clientId, clientSecret, clock, readNodeRuns: true })
-  const clients = new Map(options.blind ? [] : ORGANISATIONS.map(id => [id, client]))
+  const clients = new Map(options.blind ? [] : ORGANIZATIONS.map(id => [id, client]))
   const policy = {
     startTimeout: options.startTimeout ?? START_TIMEOUT,
     runTimeout: options.runTimeout ?? RUN_TIMEOUT,
     serverUrl: github.serverUrl,
   }
   const auth = { token: github.token }
-  const gate = createRateLimitGate(auth, clock, closed => void store.closeGate(closed))
+  const pauses = createRateLimitPauses(auth, clock, closed => void store.closePauses(closed))
   const config = { apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }
   const isAllowed = (name: string) => name !== 'acme/api'
   /** How many requests GitHub had got when the relay started: it knows GitHub's clock by its answers. */
   let asked = 0
   const hub = {
-    ...createGitHub(config, clock, gate, { isAllowed }),
+    ...createGitHub(config, clock, pauses, { isAllowed }),
     clockOffset: () => (github.requests.length > asked ? clockOffset : null),
   }
-  const logged: Stage['logged'] = []
+  const logged: System['logged'] = []
   const line = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const log = { debug: line, info: line, warn: line, error: line }
   const findOwners = createFindOwners({
-    ...{ store, findNamed: createFindNamed(store, ORGANISATIONS), organisations: ORGANISATIONS },
+    ...{ store, findByTitle: createFindByTitle(store, ORGANIZATIONS), organizations: ORGANIZATIONS },
     ...{ clockOffset: () => hub.clockOffset() ?? 0, startTimeout: policy.startTimeout },
   })
-  const open = () => createEngine({ store, github: hub, gate, clients, findOwners, policy, publicUrl, log })
+  const open = () => createEngine({ store, github: hub, pauses, clients, findOwners, policy, publicUrl, log })
   let engine = open()
-  const announce = createAnnounceWaiting({ store, gate, apply: (...given) => engine.apply(...given) })
-  const warned: Stage['warned'] = []
+  const notifyWaiting = createNotifyWaiting({ store, pauses, apply: (...given) => engine.apply(...given) })
+  const warned: System['warned'] = []
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const receive = createGitHubWebhook({
-    ...{ secret: SECRET, trustedProxies: 0, store, findOwners, trouble: log, clockOffset: hub.clockOffset },
+    ...{ secret: SECRET, trustedProxies: 0, store, findOwners, failure: log, clockOffset: hub.clockOffset },
     startTimeout: policy.startTimeout,
     apply: (...given) => engine.apply(...given),
   })
@@ -178,7 +178,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
 
   async function githubEvent(name: string, given: object): Promise<void> {
     const body = JSON.stringify(given)
-    const answer = await app.request('/github', {
+    const response = await app.request('/github', {
       method: 'POST',
       body,
       headers: {
@@ -187,11 +187,11 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
         'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
       },
     })
-    if (answer.status !== 202) throw new Error(`The webhook was answered with ${answer.status}`)
+    if (response.status !== 202) throw new Error(`The webhook was answered with ${response.status}`)
   }
 
   async function step(): Promise<number> {
-    const claimed = await store.claimQueued(at, DISPATCH_LEASE_MS, 100, gate.shared)
+    const claimed = await store.claimQueued(at, DISPATCH_LEASE_MS, 100, pauses.shared)
     for (const delivery of claimed) await dispatch(delivery, engine.dispatchDeps)
     return claimed.length
   }
@@ -200,7 +200,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     const pages = await store.claimOutboxes(at, OUTBOX_LEASE_MS, 100)
     for (const page of pages) {
       retries.delete(page.delivery)
-      const deps = { store, client: engine.port.client, log: { warn }, trouble: { warn }, retention }
+      const deps = { store, client: engine.port.client, log: { warn }, failure: { warn }, retention }
       await sendOutbox(page, deps)
     }
     return pages.length
@@ -211,7 +211,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     for (let sent = -1; sent !== 0; ) {
       while ((await step()) > 0);
       for (;;) {
-        const claimed = await store.claimWatched(at, WATCH_LEASE_MS, 100)
+        const claimed = await store.claimPolls(at, WATCH_LEASE_MS, 100)
         if (claimed.length === 0) break
         await Promise.all(claimed.map(delivery => engine.watch(delivery)))
       }
@@ -221,12 +221,12 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
 
   async function nextDue(): Promise<number> {
     const { due } = dueAfter.get(at) as { due: number | null }
-    const gates = (await store.closedGates(at)).map(closed => closed.closedUntil)
-    const dues = [due ?? Number.POSITIVE_INFINITY, ...gates, ...retries.values()]
+    const pauses = (await store.closedPauses(at)).map(closed => closed.closedUntil)
+    const dues = [due ?? Number.POSITIVE_INFINITY, ...pauses, ...retries.values()]
     return Math.min(...dues.filter(each => each > at))
   }
 
-  const accept: Stage['accept'] = async (runId, repository = 'acme/shop', organisation = 'default') => {
+  const accept: System['accept'] = async (runId, repository = 'acme/shop', organisation = 'default') => {
     if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
     else port.createRun({ id: runId })
     const body = { run: { id: runId }, action: { identifier: 'deploy' }, inputs: { a: 1 } }
@@ -243,13 +243,13 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   }
 
   return {
-    ...{ port, github, hub, gate, store, logged, warned, accept, step, send },
+    ...{ port, github, hub, pauses, store, logged, warned, accept, step, send },
     engine: () => engine,
     now: clock,
     advance(ms) {
       at += ms
     },
-    announce: () => announce(() => false),
+    notifyWaiting: () => notifyWaiting(() => false),
     retryAt: id => retries.get(id) ?? Number.NaN,
     async pass(ms) {
       const end = at + ms

@@ -11,9 +11,9 @@ export async function openStoreHere(path: string, dispatchRate = 0): Promise<Sto
   const file = openSqliteFile(path)
   const run = async (requests: Statement[][], claims = false): Promise<Row[][]> => {
     await turn()
-    const [answer] = file.run({ inserts: [], requests, claims }).rows
-    if (typeof answer === 'string') throw new Error(`SQLite: ${answer}`)
-    return answer!
+    const [response] = file.run({ inserts: [], requests, claims }).rows
+    if (typeof response === 'string') throw new Error(`SQLite: ${response}`)
+    return response!
   }
   return createStore(
     {
@@ -23,13 +23,13 @@ export async function openStoreHere(path: string, dispatchRate = 0): Promise<Sto
       claim: async statement => (await run([[statement]], true))[0] ?? [],
       async insert(delivery, use) {
         await turn()
-        const [answer] = file.run({
+        const [response] = file.run({
           inserts: [{ row: toRow(delivery), use: use ? toUseRow(use, delivery.id) : null }],
           requests: [],
           claims: false,
         }).inserted
-        if (typeof answer === 'string') throw new Error(`SQLite: ${answer}`)
-        return answer!
+        if (typeof response === 'string') throw new Error(`SQLite: ${response}`)
+        return response!
       },
       onWork() {},
       async close() {

@@ -45,7 +45,7 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
       await new Promise<void>(resolve => waiting.push(resolve))
     }
   }
-  function giveBack(server: Server | null): void {
+  function returnPermits(server: Server | null): void {
     if (server) free.push(server)
     else open--
     waiting.shift()?.()
@@ -63,14 +63,14 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
     let unanswered = 0
     let isOpen = false
     let work: Promise<unknown> = Promise.resolve()
-    const onAnswer = (message: Buffer) => {
+    const onResponse = (message: Buffer) => {
       client.write(message)
       if (letter(message) !== 'Z') return
       unanswered--
       const isIdle = message.toString('latin1', 5) === 'I'
       if (mode === 'session' || unanswered > 0 || isOpen || !isIdle || !server) return
       server.onMessage = () => {}
-      giveBack(server)
+      returnPermits(server)
       server = null
     }
     const forward = async (message: Buffer) => {
@@ -79,7 +79,7 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
       if (!isOpen) unanswered++
       if (!server) {
         server = await take()
-        server.onMessage = onAnswer
+        server.onMessage = onResponse
       }
       server.socket.write(message)
     }
@@ -90,7 +90,7 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
     client.on('close', () => {
       work = work.then(() => {
         server?.socket.destroy()
-        if (server) giveBack(null)
+        if (server) returnPermits(null)
         server = null
       })
     })

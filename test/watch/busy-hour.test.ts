@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { seededRandom } from '../support/random.ts'
-import { iso, openStage } from '../support/stage.ts'
+import { iso, startSystem } from '../support/stage.ts'
 
 const REPOSITORIES = 500
 /** A tenth of 50,000 deliveries a day, in the busiest hour; `BUSY_MINUTES` of it are played. */
@@ -18,8 +18,8 @@ const GITHUB_A_MINUTE = 12_500 / 60
 for (const webhooks of [true, false]) {
   test(`50,000 deliveries a day in 500 repositories, ${webhooks ? 'with' : 'without'} GitHub's webhooks: what the relay asks of GitHub and Port in the busiest hour`, async () => {
     const random = seededRandom(50_000)
-    const stage = await openStage({ startTimeout: 10 * MINUTE, runTimeout: 24 * 60 * MINUTE })
-    const { github, port, now } = stage
+    const system = await startSystem({ startTimeout: 10 * MINUTE, runTimeout: 24 * 60 * MINUTE })
+    const { github, port, now } = system
     for (let i = 0; i < REPOSITORIES; i++) github.addRepository(`acme/shop-${i}`)
     const later: { at: number; work: () => Promise<unknown> }[] = []
     const plan = (ms: number, work: () => Promise<unknown>) => later.push({ at: now() + ms, work })
@@ -28,7 +28,7 @@ for (const webhooks of [true, false]) {
 
     async function deliver(): Promise<void> {
       const repository = `acme/shop-${Math.floor(random() * REPOSITORIES)}`
-      const id = await stage.accept(`r_${String(++dispatched).padStart(16, '0')}`, repository)
+      const id = await system.accept(`r_${String(++dispatched).padStart(16, '0')}`, repository)
       plan(REPORTS_AFTER, async () => {
         const run = github.createRun({
           repository,
@@ -36,28 +36,28 @@ for (const webhooks of [true, false]) {
           createdAt: iso(now()),
           status: 'in_progress',
         })
-        await stage.bind(id, run.id)
+        await system.bind(id, run.id)
         const [least, most] = TAKES
         plan(least + random() * (most - least), () => end(run))
       })
     }
     async function end(run: GitHubRun): Promise<void> {
       ended++
-      stage.end(run, 'success')
-      if (webhooks) await stage.webhook(run)
+      system.end(run, 'success')
+      if (webhooks) await system.webhook(run)
     }
 
     const asked: Record<'github' | 'writes' | 'port', number>[] = []
     let owed = 0
     for (let minute = 0; minute < MINUTES; minute++) {
       const before = { github: github.requests.length, port: port.requests.length }
-      const begun = now()
+      const started = now()
       for (let second = 0; second < 60; second++) {
         for (owed += AN_HOUR / 3_600; owed >= 1; owed--) await deliver()
-        await stage.pass(SECOND)
+        await system.pass(SECOND)
         for (const { work } of take(later, now())) await work()
       }
-      expect(now() - begun).toBe(MINUTE)
+      expect(now() - started).toBe(MINUTE)
       const ours = github.requests.slice(before.github)
       asked.push({
         github: ours.filter(({ status }) => status !== 304).length,
@@ -67,7 +67,7 @@ for (const webhooks of [true, false]) {
     }
 
     const most = (kind: keyof (typeof asked)[number]) => Math.max(...asked.map(each => each[kind]))
-    const finished = await stage.store.list({ state: 'finished' }, { limit: 5_000 })
+    const finished = await system.store.list({ state: 'finished' }, { limit: 5_000 })
     console.log(
       `${webhooks ? 'with' : 'without'} webhooks, busiest minute: ${most('github')} requests to GitHub (${most('writes')} of them dispatches), ` +
         `${most('port')} to Port; ${dispatched} delivered, ${ended} workflow runs ended, ${finished.length} known to have`,

@@ -8,7 +8,7 @@ const START_TIMEOUT = 600_000
 const POLICY = { startTimeout: START_TIMEOUT, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
 
 /** Looks at a bound run of which GitHub says that there is none, or at its run in Port as given. */
-function look(
+function poll(
   evidence: Evidence,
   after: number,
   runMore: Partial<DeliveryRun> = {},
@@ -40,22 +40,22 @@ function look(
       ...{ synchronized: false, properties: null, body: null },
       ...port,
     },
-    ...{ portDue: false, portFreeAt: 0, endedFor: 0 },
+    ...{ portDue: false, portFreeAt: 0, finishedFor: 0 },
   }
   return judge(delivery, observation, POLICY).kind
 }
 
 test("a run that GitHub's answer named, and that GitHub does not show yet, is waited for until the start timeout", () => {
-  expect(look('answer', 20_000)).toBe('look again')
-  expect(look('answer', START_TIMEOUT - 1)).toBe('look again')
-  expect(look('answer', START_TIMEOUT)).toBe('runDeleted')
+  expect(poll('answer', 20_000)).toBe('look again')
+  expect(poll('answer', START_TIMEOUT - 1)).toBe('look again')
+  expect(poll('answer', START_TIMEOUT)).toBe('runDeleted')
 })
 
 test.each<Evidence>(['report', 'title', 'only_candidate'])(
   'a run that was seen before (%s) was deleted when GitHub shows it no more',
   evidence => {
-    expect(look(evidence, 59_999)).toBe('look again')
-    expect(look(evidence, 60_000)).toBe('runDeleted')
+    expect(poll(evidence, 59_999)).toBe('look again')
+    expect(poll(evidence, 60_000)).toBe('runDeleted')
   },
 )
 
@@ -74,11 +74,11 @@ test.each([
     'ended in Port',
   ],
 ])('an end in Port %s', (_, runMore, portMore, verdict) => {
-  expect(look('report', 20_000, runMore, { status: 'failure', ended: true, ...portMore })).toBe(verdict)
+  expect(poll('report', 20_000, runMore, { status: 'failure', ended: true, ...portMore })).toBe(verdict)
 })
 
 test('a node run is cancelled where Port is cancelling its workflow, and not where it is completed', () => {
   const node = { kind: 'node_run' as const }
-  expect(look('answer', 20_000, {}, { cancelling: true }, node)).toBe('cancelled in Port')
-  expect(look('answer', 20_000, {}, { ended: true }, node)).toBe('ended in Port')
+  expect(poll('answer', 20_000, {}, { cancelling: true }, node)).toBe('cancelled in Port')
+  expect(poll('answer', 20_000, {}, { ended: true }, node)).toBe('ended in Port')
 })

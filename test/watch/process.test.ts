@@ -49,12 +49,12 @@ test('a relay as it runs: GitHub says that the workflow run has ended, and Port 
   })
   const signature = await new Webhooks({ secret: SECRET }).sign(body)
   const sentAt = Date.now()
-  const answer = await fetch(`${relay.url}/github`, {
+  const response = await fetch(`${relay.url}/github`, {
     method: 'POST',
     body,
     headers: { 'x-github-event': 'workflow_run', 'x-hub-signature-256': signature },
   })
-  expect([answer.status, await answer.json()]).toEqual([202, { woken: 1 }])
+  expect([response.status, await response.json()]).toEqual([202, { woken: 1 }])
   await until(() => port.run(RUN).status !== 'IN_PROGRESS', 'Port is updated', 10_000)
   // Known within 2 s, and said at once; a little is left for a busy machine.
   expect(Date.now() - sentAt).toBeLessThan(4_000)
@@ -70,7 +70,7 @@ test('a relay as it runs: GitHub says that the workflow run has ended, and Port 
 
 test('without GITHUB_WEBHOOK_SECRET, POST /github says what to set', async () => {
   const relay = await startRelay(relayEnv())
-  const answer = await fetch(`${relay.url}/github`, { method: 'POST', body: '{}' })
-  expect(answer.status).toBe(404)
-  expect(((await answer.json()) as { detail: string }).detail).toMatch(/GITHUB_WEBHOOK_SECRET/)
+  const response = await fetch(`${relay.url}/github`, { method: 'POST', body: '{}' })
+  expect(response.status).toBe(404)
+  expect(((await response.json()) as { detail: string }).detail).toMatch(/GITHUB_WEBHOOK_SECRET/)
 })

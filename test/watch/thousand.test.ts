@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
-import { iso, openStage } from '../support/stage.ts'
+import { iso, startSystem } from '../support/stage.ts'
 
 const REPOSITORIES = 20
 const EACH = 50
@@ -12,9 +12,9 @@ const MINUTE = 60 * SECOND
  * second to second, and every request of the watch is counted at its time.
  */
 async function openThousand() {
-  const stage = await openStage({ startTimeout: 10 * MINUTE, runTimeout: 24 * 60 * MINUTE, blind: true })
+  const system = await startSystem({ startTimeout: 10 * MINUTE, runTimeout: 24 * 60 * MINUTE, blind: true })
   const asked: number[] = []
-  const { hub, now } = stage
+  const { hub, now } = system
   for (const name of ['runsPage', 'run', 'jobs', 'jobLog', 'workflows'] as const) {
     const work = hub[name] as (...args: unknown[]) => unknown
     Object.assign(hub, {
@@ -24,37 +24,37 @@ async function openThousand() {
       },
     })
   }
-  stage.restart()
+  system.restart()
   const runs = new Map<string, GitHubRun>()
   for (let i = 0; i < REPOSITORIES * EACH; i++) {
     const repository = `acme/shop-${i % REPOSITORIES}`
-    if (i < REPOSITORIES) stage.github.addRepository(repository)
-    const id = await stage.accept(`r_${String(i).padStart(16, '0')}`, repository)
+    if (i < REPOSITORIES) system.github.addRepository(repository)
+    const id = await system.accept(`r_${String(i).padStart(16, '0')}`, repository)
     const made = { repository, displayTitle: 'deploy', createdAt: iso(now()), status: 'in_progress' as const }
-    const run = stage.github.createRun(made)
+    const run = system.github.createRun(made)
     runs.set(id, run)
-    await stage.bind(id, run.id)
+    await system.bind(id, run.id)
   }
 
   const ended = new Map<string, number>()
   const known = new Map<string, number>()
   async function pass(ms: number, { webhooks, endings }: { webhooks: boolean; endings: boolean }) {
     for (const until = now() + ms; now() < until; ) {
-      await stage.pass(SECOND)
-      const finished = await stage.store.list({ state: 'finished' }, { limit: 5_000 })
+      await system.pass(SECOND)
+      const finished = await system.store.list({ state: 'finished' }, { limit: 5_000 })
       for (const { id, updatedAt } of finished) if (!known.has(id)) known.set(id, updatedAt)
       // One in every second, from all repositories in turn.
       const next = [...runs].find(([id]) => !ended.has(id))
       if (!next || !endings) continue
       const [id, run] = next
-      stage.end(run, 'success')
+      system.end(run, 'success')
       ended.set(id, now())
-      if (webhooks) await stage.webhook(run)
+      if (webhooks) await system.webhook(run)
     }
   }
   return {
     ...{ asked, ended, known, pass },
-    notModified: () => stage.github.requests.filter(({ status }) => status === 304).length,
+    notModified: () => system.github.requests.filter(({ status }) => status === 304).length,
   }
 }
 
@@ -67,19 +67,19 @@ for (const [webhooks, limit] of [
   [true, 2],
 ] as const) {
   test(`1,000 deliveries in 20 repositories, ${webhooks ? 'with' : 'without'} webhooks: at most 60 requests a minute, an end known within ${limit} s`, async () => {
-    const stage = await openThousand()
-    await stage.pass(2 * MINUTE, { webhooks, endings: false })
-    await stage.pass(2 * MINUTE, { webhooks, endings: true })
-    await stage.pass(MINUTE, { webhooks, endings: false })
+    const system = await openThousand()
+    await system.pass(2 * MINUTE, { webhooks, endings: false })
+    await system.pass(2 * MINUTE, { webhooks, endings: true })
+    await system.pass(MINUTE, { webhooks, endings: false })
 
-    const delays = [...stage.ended].map(([id, at]) => ((stage.known.get(id) ?? Infinity) - at) / SECOND)
-    const busiest = busiestMinute(stage.asked)
+    const delays = [...system.ended].map(([id, at]) => ((system.known.get(id) ?? Infinity) - at) / SECOND)
+    const busiest = busiestMinute(system.asked)
     console.log(
-      `${webhooks ? 'with' : 'without'} webhooks: ${delays.length} ended, known after ${Math.max(...delays)} s at most; ${busiest} requests in the busiest minute, ${stage.asked.length} in 5 minutes, ${stage.notModified()} of them 304`,
+      `${webhooks ? 'with' : 'without'} webhooks: ${delays.length} ended, known after ${Math.max(...delays)} s at most; ${busiest} requests in the busiest minute, ${system.asked.length} in 5 minutes, ${system.notModified()} of them 304`,
     )
     expect(delays.length).toBeGreaterThanOrEqual(119)
     expect(Math.max(...delays)).toBeLessThanOrEqual(limit)
     expect(busiest).toBeLessThanOrEqual(60)
-    expect(stage.asked.length).toBeGreaterThan(20)
+    expect(system.asked.length).toBeGreaterThan(20)
   }, 150_000)
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { openStage, RUN_TIMEOUT, type Stage } from '../support/stage.ts'
+import { RUN_TIMEOUT, type System, startSystem } from '../support/stage.ts'
 import { END_NOT_SEEN, NOT_SEEN, runId, WAYS, type Way } from './ways-to-end.ts'
 
 /** What the action did: nothing; its start alone, as when its post never ran; or all that it does. */
@@ -18,31 +18,31 @@ describe.each(cases)(
   '$way.name · the action reported $action · webhook: $webhook · Actions: $actions',
   ({ way, action, webhook, actions }) => {
     test('Port says how it ended', async () => {
-      const stage = await openStage({ actions })
+      const system = await startSystem({ actions })
       const expected = expectation(way, action, webhook, actions)
-      const id = await stage.dispatch(runId)
-      const run = way.begin(stage)
+      const id = await system.dispatch(runId)
+      const run = way.start(system)
       if (run) {
-        await stage.pass(10_000)
-        stage.github.setRun(run.id, { status: 'in_progress' })
-        if (action !== 'nothing') start(stage, run.id)
-        await stage.pass(20_000)
-        expect(stage.port.run(runId).status).toBe('IN_PROGRESS')
-        if (action === 'start and end') finish(stage)
-        way.end(stage, run)
+        await system.pass(10_000)
+        system.github.setRun(run.id, { status: 'in_progress' })
+        if (action !== 'nothing') start(system, run.id)
+        await system.pass(20_000)
+        expect(system.port.run(runId).status).toBe('IN_PROGRESS')
+        if (action === 'start and end') finish(system)
+        way.end(system, run)
         if (webhook) {
-          await stage.webhook(run)
-          await stage.pass(2_000)
-          expect((await stage.delivery(id)).state, 'known within 2 s of the webhook').toBe(expected.state)
+          await system.webhook(run)
+          await system.pass(2_000)
+          expect((await system.delivery(id)).state, 'known within 2 s of the webhook').toBe(expected.state)
         } else if (actions === 'read') {
-          await stage.pass(60_000)
-          expect((await stage.delivery(id)).state, 'known within 60 s').toBe(expected.state)
+          await system.pass(60_000)
+          expect((await system.delivery(id)).state, 'known within 60 s').toBe(expected.state)
         }
       }
-      await stage.pass(RUN_TIMEOUT + 60_000)
+      await system.pass(RUN_TIMEOUT + 60_000)
 
-      const { state, reason, dueAt } = await stage.delivery(id)
-      const shown = stage.port.run(runId)
+      const { state, reason, dueAt } = await system.delivery(id)
+      const shown = system.port.run(runId)
       expect({ state, dueAt }).toEqual({ state: expected.state, dueAt: null })
       expect({ status: shown.status, statusLabel: shown.statusLabel }).toEqual({
         status: expected.status,
@@ -60,7 +60,7 @@ describe.each(cases)(
         expect(reason).toBe(expected.sentence)
       }
       if (actions === 'read') for (const line of way.log ?? []) expect(log.split('\n')).toContain(line)
-      const page = `${stage.github.serverUrl}/acme/shop/actions`
+      const page = `${system.github.serverUrl}/acme/shop/actions`
       const [link] = [shown.link].flat()
       if (!run || expected.sentence === NOT_SEEN) expect(link).toBe(page)
       else expect(link).toMatch(new RegExp(`/acme/shop/actions/runs/${run.id}$`))
@@ -80,14 +80,14 @@ function expectation(way: Way, action: Action, webhook: boolean, actions: 'read'
   return { state: 'failed', status: 'FAILURE', label: 'Not started', sentence: NOT_SEEN }
 }
 
-const start = ({ port, github }: Stage, githubRun: number) =>
+const start = ({ port, github }: System, githubRun: number) =>
   Object.assign(port.run(runId), {
     externalRunId: String(githubRun),
     statusLabel: 'Running',
     link: [`${github.serverUrl}/acme/shop/actions/runs/${githubRun}`],
   })
 
-function finish({ port }: Stage): void {
+function finish({ port }: System): void {
   Object.assign(port.run(runId), { statusLabel: 'Failed', summary: 'as the action summed it up' })
   port.endRun(runId, 'FAILURE')
 }

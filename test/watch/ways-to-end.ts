@@ -1,5 +1,5 @@
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
-import type { Stage } from '../support/stage.ts'
+import type { System } from '../support/stage.ts'
 
 /** One way in which a workflow run ends, or never begins, with what Port must then say. */
 export interface Way {
@@ -8,9 +8,9 @@ export interface Way {
   jobsRan: boolean
   makesRun: boolean
   /** Makes the run; null where none appears. */
-  begin(stage: Stage): GitHubRun | null
+  start(system: System): GitHubRun | null
   /** Ends it. */
-  end(stage: Stage, run: GitHubRun): void
+  end(system: System, run: GitHubRun): void
   /** What Port shows where the relay sees all. */
   ending: { status: 'SUCCESS' | 'FAILURE'; label: string; sentence: string; state: 'finished' | 'failed' }
   /** The same where GitHub's jobs are not to be read; as `ending.sentence` where absent. */
@@ -22,8 +22,9 @@ export interface Way {
 const RUN_ID = 'r_A1b2C3d4E5f6G7h8'
 export const runId = RUN_ID
 
-const queued = (stage: Stage) => stage.run(`deploy ${RUN_ID}`)
-const conclude = (conclusion: string | null) => (stage: Stage, run: GitHubRun) => stage.end(run, conclusion)
+const queued = (system: System) => system.run(`deploy ${RUN_ID}`)
+const conclude = (conclusion: string | null) => (system: System, run: GitHubRun) =>
+  system.end(run, conclusion)
 
 /** Ends with one job whose steps ended as given. */
 const withJob =
@@ -31,24 +32,24 @@ const withJob =
     conclusion: string,
     job: { conclusion: string; runner?: string | null; steps: [name: string, conclusion: string | null][] },
   ) =>
-  (stage: Stage, run: GitHubRun) => {
+  (system: System, run: GitHubRun) => {
     const steps = job.steps.map(([name, conclusion]) => ({
       name,
       conclusion,
       status: conclusion === null ? ('in_progress' as const) : ('completed' as const),
     }))
     const { runner = 'GitHub Actions 12' } = job
-    stage.github.setJobs(run.id, 1, [
+    system.github.setJobs(run.id, 1, [
       { name: 'deploy', status: 'completed', conclusion: job.conclusion, runner_name: runner, steps },
     ])
-    stage.end(run, conclusion)
+    system.end(run, conclusion)
   }
 
 const simple = (conclusion: string | null, label: string, sentence: string): Way => ({
   name: conclusion === null ? 'ended without a conclusion' : `ended as ${conclusion}`,
   jobsRan: false,
   makesRun: true,
-  begin: queued,
+  start: queued,
   end: conclude(conclusion),
   ending: { status: 'FAILURE', state: 'failed', label, sentence },
 })
@@ -58,7 +59,7 @@ export const WAYS: Way[] = [
     name: 'no workflow listens',
     jobsRan: false,
     makesRun: false,
-    begin: () => null,
+    start: () => null,
     end() {},
     ending: {
       status: 'FAILURE',
@@ -72,8 +73,8 @@ export const WAYS: Way[] = [
     name: 'the workflows are disabled',
     jobsRan: false,
     makesRun: false,
-    begin: stage => {
-      stage.workflows([{ name: 'Deploy', state: 'disabled_manually' }])
+    start: system => {
+      system.workflows([{ name: 'Deploy', state: 'disabled_manually' }])
       return null
     },
     end() {},
@@ -89,8 +90,8 @@ export const WAYS: Way[] = [
     name: 'the repository has no workflow',
     jobsRan: false,
     makesRun: false,
-    begin: stage => {
-      stage.workflows([])
+    start: system => {
+      system.workflows([])
       return null
     },
     end() {},
@@ -106,7 +107,7 @@ export const WAYS: Way[] = [
     name: 'cancelled while queued',
     jobsRan: false,
     makesRun: true,
-    begin: queued,
+    start: queued,
     end: withJob('cancelled', { conclusion: 'cancelled', runner: null, steps: [] }),
     ending: {
       status: 'FAILURE',
@@ -149,7 +150,7 @@ export const WAYS: Way[] = [
     name: 'the job could not be set up',
     jobsRan: false,
     makesRun: true,
-    begin: queued,
+    start: queued,
     end: withJob('failure', { conclusion: 'failure', steps: [['Set up job', 'failure']] }),
     ending: {
       status: 'FAILURE',
@@ -165,7 +166,7 @@ export const WAYS: Way[] = [
     name: 'a step failed',
     jobsRan: true,
     makesRun: true,
-    begin: queued,
+    start: queued,
     end: withJob('failure', {
       conclusion: 'failure',
       steps: [
@@ -186,7 +187,7 @@ export const WAYS: Way[] = [
     name: 'the runner was lost',
     jobsRan: true,
     makesRun: true,
-    begin: queued,
+    start: queued,
     end: withJob('failure', {
       conclusion: 'failure',
       steps: [
@@ -211,7 +212,7 @@ export const WAYS: Way[] = [
     name: 'force-cancelled, or its job ran out of time',
     jobsRan: true,
     makesRun: true,
-    begin: queued,
+    start: queued,
     end: withJob('cancelled', {
       conclusion: 'cancelled',
       steps: [
@@ -232,7 +233,7 @@ export const WAYS: Way[] = [
     name: 'timed out',
     jobsRan: true,
     makesRun: true,
-    begin: queued,
+    start: queued,
     end: withJob('timed_out', { conclusion: 'timed_out', steps: [['Run ./deploy.sh', 'timed_out']] }),
     ending: {
       status: 'FAILURE',
@@ -247,7 +248,7 @@ export const WAYS: Way[] = [
     name: 'ended well while nothing reported it',
     jobsRan: true,
     makesRun: true,
-    begin: queued,
+    start: queued,
     end: conclude('success'),
     ending: {
       status: 'SUCCESS',
@@ -260,7 +261,7 @@ export const WAYS: Way[] = [
     name: 'ended neutral',
     jobsRan: true,
     makesRun: true,
-    begin: queued,
+    start: queued,
     end: conclude('neutral'),
     ending: {
       status: 'SUCCESS',

@@ -77,8 +77,8 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
 /** The run ends, and GitHub's webhook says so. */
 async function end({ github, relay }: Scene, run: GitHubRun, conclusion: string): Promise<void> {
   github.setRun(run.id, { status: 'completed', conclusion })
-  const answer = await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
-  expect(answer).toEqual({ woken: 1 })
+  const response = await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
+  expect(response).toEqual({ woken: 1 })
 }
 
 /** Does this for all of them, some at once; the results in order. */

@@ -180,8 +180,8 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', store => {
         const [name, { body }] = next
         const run = port.createRun({ action: name })
         const path = `/webhook/acme/${name}?workflow=guide.yml`
-        const answer = await send(relay.url, { path, body: body(run.id), headers: { RUN_ID: run.id } })
-        expect(answer.status, name).toBe(202)
+        const response = await send(relay.url, { path, body: body(run.id), headers: { RUN_ID: run.id } })
+        expect(response.status, name).toBe(202)
         const dispatch = await until(
           () => github.workflowDispatches.find(each => each.repository === `acme/${name}`),
           `GitHub accepts ${name}`,
@@ -241,7 +241,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', store => {
     const context = { entity: ENTITY, trigger: TRIGGER, version: 2 }
     const run = scene.port.createRun()
     const body = { service: 'web', note: 'x', empty: null, port_context: { runId: run.id, ...context } }
-    const { status, body: answer } = await send(scene.relay.url, { path, body })
+    const { status, body: response } = await send(scene.relay.url, { path, body })
     expect(status).toBe(202)
     await until(() => run.status === 'FAILURE', 'Port is updated')
     expect([run.statusLabel, run.summary]).toEqual([
@@ -261,7 +261,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', store => {
     await scene.relay.stop()
     declared.note = {}
     const other = await openRelayHere(scene.env)
-    const redelivered = await fetch(`${other.url}/api/deliveries/${answer.delivery}/redeliver`, {
+    const redelivered = await fetch(`${other.url}/api/deliveries/${response.delivery}/redeliver`, {
       method: 'POST',
       headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
     })

@@ -34,7 +34,7 @@ export interface Scene {
     path?: string
     body?: JsonObject
     inputs?: JsonObject
-  }): Promise<{ run: PortRun; answer: JsonObject }>
+  }): Promise<{ run: PortRun; response: JsonObject }>
   /** What GitHub accepted for a run of Port; it must have the input `port`. */
   dispatchOf(run: PortRun): Promise<WorkflowDispatch>
   /** The bodies of the dispatches that GitHub received since the last call, refused ones included. */
@@ -72,8 +72,8 @@ export async function openScene(
   const relay = await openRelayHere(env)
   const api = async (path: string) => {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-    const answer = await fetch(`${relay.url}/api/deliveries${path}`, { headers })
-    return (await answer.json()) as JsonObject
+    const response = await fetch(`${relay.url}/api/deliveries${path}`, { headers })
+    return (await response.json()) as JsonObject
   }
   let seen = 0
   return {
@@ -84,12 +84,12 @@ export async function openScene(
     async deliver({ path, body, inputs = {} } = {}) {
       const run = port.createRun({ action: 'deploy_service', properties: inputs })
       const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: [] }
-      const { status, body: answer } = await send(relay.url, {
+      const { status, body: response } = await send(relay.url, {
         ...(path && { path }),
         body: { run: { id: run.id }, action, inputs, trigger: { operation: 'CREATE' }, ...body },
       })
-      if (status !== 202) throw new Error(`The relay answered ${status}: ${answer.detail}`)
-      return { run, answer }
+      if (status !== 202) throw new Error(`The relay answered ${status}: ${response.detail}`)
+      return { run, response }
     },
     dispatchOf: run =>
       until(

@@ -26,7 +26,7 @@ describe('a webhook that names a workflow starts it with its inputs by name, and
     const scene = await openScene(routes ? { routes } : {})
     const { github } = scene
     github.addRepository(REPOSITORY, { refs: ['release'], workflows: [workflow(DECLARED)] })
-    const { run, answer } = await scene.deliver({ ...webhook, inputs: INPUTS })
+    const { run, response: answer } = await scene.deliver({ ...webhook, inputs: INPUTS })
     expect(answer).toMatchObject({ repository: REPOSITORY, workflow: 'deploy.yml', ref: 'release' })
 
     const dispatch = await scene.dispatchOf(run)

@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Workflow } from './runner/read-workflow.ts'
-import { isOurs, type TrialWorkflow } from './workflow-file.ts'
+import { isOurs, type SimulationWorkflow } from './workflow-file.ts'
 
 /** In place of `actions/checkout`: the files of the repository as they lie there, but for those that Git ignores. */
 const CHECKOUT = `
@@ -51,7 +51,7 @@ interface PlaceOptions {
  */
 export function placeActions(
   folder: string,
-  { name, workflow }: TrialWorkflow,
+  { name, workflow }: SimulationWorkflow,
   { portUrl, credentials, outputs: given }: PlaceOptions,
 ): { actions: Record<string, string>; leftOut: string[] } {
   const own = placeOwn(folder, portUrl, credentials)

@@ -5,7 +5,7 @@ import { packClientPayload, readClientPayload } from '../../port/payload.ts'
 import { type Invocation, isObject, type Json, type JsonObject } from '../../port/types.ts'
 
 /** What a trial plays. */
-export interface TrialEvent {
+export interface SimulationEvent {
   /** `client_payload`, as the relay sends it. */
   payload: JsonObject
   /** What the webhook asks for; null if the file is a dispatch. */
@@ -28,7 +28,7 @@ const RUN_ID = 'r_LocalTrial00000'
  *
  * @throws Error with a sentence that names the file
  */
-export function readEvent(file: string): TrialEvent {
+export function readEvent(file: string): SimulationEvent {
   const given = parse(file)
   const event = isObject(given) ? given : {}
   if (readClientPayload(event.client_payload)) {

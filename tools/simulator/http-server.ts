@@ -20,7 +20,7 @@ export type ReceivedRequest = {
 }
 
 /** What goes wrong with the requests that match. */
-export type Trouble = {
+export type ThrottledLog = {
   /** Which requests; all of them when absent. Asked once for each request that no earlier trouble took. */
   match?: (request: ReceivedRequest) => boolean
   /** How many matching requests; 1 when absent, Infinity until cleared. */
@@ -51,7 +51,7 @@ export type StandIn = {
   readonly requests: ReceivedRequest[]
   clearRequests(): void
   /** Makes trouble; returns the function that ends it. */
-  fail(trouble: Trouble): () => void
+  fail(failure: ThrottledLog): () => void
   clearFailures(): void
   /** Refuses connections from now on, open ones are cut; the state stays. */
   stop(): Promise<void>
@@ -74,18 +74,18 @@ async function sendHalf(c: Context<StandInEnv>): Promise<void> {
 /** Serves `service` on a free port of 127.0.0.1; `answerFor` gives the service's own body (and headers) for a trouble's status. */
 export async function startStandIn<E extends StandInEnv>(
   service: Hono<E>,
-  answerFor: (status: number) => { body: unknown; headers?: Record<string, string> },
+  responseFor: (status: number) => { body: unknown; headers?: Record<string, string> },
 ): Promise<StandIn> {
   const requests: ReceivedRequest[] = []
-  const troubles = new Set<{ trouble: Trouble; left: number }>()
+  const failures = new Set<{ failure: ThrottledLog; left: number }>()
   const ended = new AbortController()
 
-  const take = (request: ReceivedRequest): Trouble | undefined => {
-    for (const entry of troubles) {
-      if (entry.trouble.match && !entry.trouble.match(request)) continue
+  const take = (request: ReceivedRequest): ThrottledLog | undefined => {
+    for (const entry of failures) {
+      if (entry.failure.match && !entry.failure.match(request)) continue
       entry.left -= 1
-      if (entry.left <= 0) troubles.delete(entry)
-      return entry.trouble
+      if (entry.left <= 0) failures.delete(entry)
+      return entry.failure
     }
     return undefined
   }
@@ -94,20 +94,20 @@ export async function startStandIn<E extends StandInEnv>(
   app.use('*', async (c, next) => {
     const request = await receive(c)
     requests.push(request)
-    const trouble = take(request)
-    const effectFirst = trouble?.takesEffect === true || ['after', 'within'].includes(trouble?.cut ?? '')
-    if (!trouble || effectFirst) await next()
-    if (trouble?.delayMs)
-      await sleep(trouble.delayMs, undefined, { ref: false, signal: ended.signal }).catch(() => {})
-    if (trouble?.cut) {
+    const failure = take(request)
+    const effectFirst = failure?.takesEffect === true || ['after', 'within'].includes(failure?.cut ?? '')
+    if (!failure || effectFirst) await next()
+    if (failure?.delayMs)
+      await sleep(failure.delayMs, undefined, { ref: false, signal: ended.signal }).catch(() => {})
+    if (failure?.cut) {
       const { socket } = c.env.incoming
-      if (trouble.cut === 'within') await sendHalf(c)
+      if (failure.cut === 'within') await sendHalf(c)
       socket.destroy()
       replace(c, RESPONSE_ALREADY_SENT)
       return
     }
-    if (trouble?.status) replace(c, troubleAnswer(trouble, trouble.status, answerFor))
-    else if (trouble && !effectFirst) await next()
+    if (failure?.status) replace(c, failureResponse(failure, failure.status, responseFor))
+    else if (failure && !effectFirst) await next()
     request.status = c.res.status
   })
   app.route('/', service)
@@ -139,12 +139,12 @@ export async function startStandIn<E extends StandInEnv>(
     clearRequests: () => {
       requests.length = 0
     },
-    fail: trouble => {
-      const entry = { trouble, left: trouble.times ?? 1 }
-      troubles.add(entry)
-      return () => void troubles.delete(entry)
+    fail: failure => {
+      const entry = { failure: failure, left: failure.times ?? 1 }
+      failures.add(entry)
+      return () => void failures.delete(entry)
     },
-    clearFailures: () => troubles.clear(),
+    clearFailures: () => failures.clear(),
     stop,
     start: async () => {
       if (server.listening) return
@@ -192,16 +192,16 @@ async function receive(c: Context<StandInEnv>): Promise<ReceivedRequest> {
   return request
 }
 
-function troubleAnswer(
-  trouble: Trouble,
+function failureResponse(
+  failure: ThrottledLog,
   status: number,
-  answerFor: (status: number) => { body: unknown; headers?: Record<string, string> },
+  responseFor: (status: number) => { body: unknown; headers?: Record<string, string> },
 ): Response {
-  const own = answerFor(status)
-  const body = trouble.body ?? own.body
+  const own = responseFor(status)
+  const body = failure.body ?? own.body
   return new Response(typeof body === 'string' ? body : JSON.stringify(body), {
     status,
-    headers: { 'content-type': 'application/json; charset=utf-8', ...own.headers, ...trouble.headers },
+    headers: { 'content-type': 'application/json; charset=utf-8', ...own.headers, ...failure.headers },
   })
 }
 

@@ -9,7 +9,7 @@ export type RouteSchemas = {
   /** What is wrong with a request's query, its texts read as the types that the schema names. */
   query(route: string, query: Record<string, string>): ErrorObject[]
   /** Throws where an answer of ours breaks the schema of the true service: a mistake of the stand-in. */
-  answer(route: string, status: number, body: unknown): void
+  response(route: string, status: number, body: unknown): void
   /** The schema of a named component. */
   component(name: string): Record<string, unknown>
 }
@@ -44,7 +44,7 @@ export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
     request: (route, body) => (cut.routes[route]?.request ? check(bodies, route, ['request'], body) : []),
     query: (route, query) =>
       cut.routes[route]?.query ? check(queries, route, ['query'], structuredClone(query)) : [],
-    answer: (route, status, body) => {
+    response: (route, status, body) => {
       const errors = check(bodies, route, ['answers', String(status)], body)
       if (errors.length === 0) return
       const words = errors.map(error => `${error.instancePath || '(body)'} ${error.message}`).join('; ')

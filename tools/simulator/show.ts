@@ -1,11 +1,11 @@
 import { stringify } from 'yaml'
-import type { ShownRun, Trial } from './simulation.ts'
+import type { ShownRun, Simulation } from './simulation.ts'
 
 type Print = (line: string) => void
 const MARK: Record<string, string> = { success: '✓', skipped: '–' }
 
 /** Prints what the workflow did, what Port would show, and how the relay would end a run that the action did not end. */
-export function showTrial({ jobs, conclusion, port, relay }: Trial, print: Print): void {
+export function showSimulation({ jobs, conclusion, port, relay }: Simulation, print: Print): void {
   print('')
   for (const job of jobs) {
     print(`Job ${job.name}: ${job.conclusion}`)

@@ -6,18 +6,23 @@ import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
 import { fitInputs, offeredNames, offerInputs } from '../../relay/github/workflow-inputs.ts'
 import { tooLargeSentence, undeclaredSentence } from '../../relay/github/workflow-refusal.ts'
 import { findCredentials, placeActions } from './actions.ts'
-import { readEvent, type TrialEvent } from './event.ts'
+import { readEvent, type SimulationEvent } from './event.ts'
 import { startGitHubApi } from './github/github.ts'
 import { startPortApi } from './port/port.ts'
 import { playWorkflow } from './runner/workflow.ts'
-import { nothingStarts, readPlayed, readPort, relayEnd, type Trial } from './simulation.ts'
-import { missingOutputs, missingPermissions, readTrialWorkflow, type TrialWorkflow } from './workflow-file.ts'
+import { nothingStarts, readPort, readResult, relayResult, type Simulation } from './simulation.ts'
+import {
+  missingOutputs,
+  missingPermissions,
+  readSimulatedWorkflow,
+  type SimulationWorkflow,
+} from './workflow-file.ts'
 
-export { showTrial } from './show.ts'
+export { showSimulation } from './show.ts'
 
 type Texts = Record<string, string>
 
-export interface TrialOptions {
+export interface SimulationOptions {
   /** The path of the event's file. */
   event: string
   workflow: string | undefined
@@ -39,18 +44,18 @@ const REPOSITORY = 'you/your-repository'
  * @param cancel cancels the workflow run, as the button on GitHub does
  * @throws Error with a sentence on what of the options or the files is wrong
  */
-export async function playTrial(
-  options: TrialOptions,
+export async function simulate(
+  options: SimulationOptions,
   note: (line: string) => void,
   cancel?: AbortSignal,
-): Promise<Trial> {
+): Promise<Simulation> {
   const notes: string[] = []
   const tell = (line: string) => {
     if (!notes.includes(line)) note(`  ${line}`)
     if (!notes.includes(line)) notes.push(line)
   }
   const event = readEvent(options.event)
-  const found = await readTrialWorkflow(options.workflow)
+  const found = await readSimulatedWorkflow(options.workflow)
   const start = chooseStart(options.type, event, found)
   const credentials = findCredentials(found.yaml, options)
 
@@ -68,7 +73,7 @@ export async function playTrial(
     for (const line of [...event.notes, ...credentials.notes, ...leftOut, ...missingPermissions(found)])
       tell(line)
     const { vars, secrets } = credentials.given(port)
-    const played = await playWorkflow({
+    const simulated = await playWorkflow({
       yaml: found.yaml,
       ...(found.file && { file: found.file }),
       repositoryRoot: found.root,
@@ -78,19 +83,19 @@ export async function playTrial(
       actions,
       vars: { PORT_API_URL: port.url, ...vars },
       secrets,
-      env: { PORT_API_URL: port.url, TRIAL_REPOSITORY: found.root },
+      env: { PORT_API_URL: port.url, SIMULATION_REPOSITORY: found.root },
       signal: cancel,
       onLeftOut: what => tell(`Left out: ${what}.`),
     })
-    for (const line of missingOutputs(found, played)) tell(line)
+    for (const line of missingOutputs(found, simulated)) tell(line)
     const shown = readPort(port, event.payload)
     return {
       workflow: found.name,
       started: start.title,
       notes,
-      ...readPlayed(played),
+      ...readResult(simulated),
       port: shown,
-      relay: shown?.isOpen ? relayEnd(played, REPOSITORY) : null,
+      relay: shown?.isOpen ? relayResult(simulated, REPOSITORY) : null,
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -99,7 +104,7 @@ export async function playTrial(
 }
 
 /** The run in Port. */
-function createRun(port: Awaited<ReturnType<typeof startPortApi>>, { payload, body }: TrialEvent): void {
+function createRun(port: Awaited<ReturnType<typeof startPortApi>>, { payload, body }: SimulationEvent): void {
   const { run_id: id, port: about } = payload
   if (typeof id !== 'string' || !isObject(about)) return
   if (about.kind === 'node_run') port.createNodeRun({ id })
@@ -120,7 +125,7 @@ interface Start {
  * @param type of `--type`
  * @throws Error with a sentence where nothing would start, as GitHub reports no error then
  */
-function chooseStart(type: string | undefined, event: TrialEvent, workflow: TrialWorkflow): Start {
+function chooseStart(type: string | undefined, event: SimulationEvent, workflow: SimulationWorkflow): Start {
   const { name, types, inputs } = workflow
   if (inputs && (!types || (event.namesWorkflow && type === undefined))) {
     if (type !== undefined)
@@ -149,7 +154,11 @@ function chooseStart(type: string | undefined, event: TrialEvent, workflow: Tria
  *
  * @throws Error with the relay's sentence where it would send nothing
  */
-function given(event: TrialEvent, { name }: TrialWorkflow, declared: string[]): Record<string, string> {
+function given(
+  event: SimulationEvent,
+  { name }: SimulationWorkflow,
+  declared: string[],
+): Record<string, string> {
   const payload = readClientPayload(event.payload) as ClientPayload
   const { run_id: runId, action, port } = payload
   const invocation: Invocation = event.invocation ?? {

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../port/types.ts'
 import type { Delivery } from '../../relay/delivery/delivery.ts'
-import { endOfRun, endWithoutRun } from '../../relay/delivery/outcome.ts'
+import { outcomeOfRun, outcomeWithoutRun } from '../../relay/delivery/outcome.ts'
 import type { PortApi } from './port/port.ts'
 import type { PlayedRun } from './runner/types.ts'
 
@@ -11,7 +11,7 @@ interface Step {
 }
 
 /** What a trial has shown. */
-export interface Trial {
+export interface Simulation {
   workflow: string
   /** What started it. */
   started: string
@@ -22,11 +22,11 @@ export interface Trial {
   /** Null where the event names no run in Port. */
   port: ShownRun | null
   /** Null where the action has ended the run in Port. */
-  relay: RelayEnd | null
+  relay: RelayResult | null
 }
 
 /** What the workflow did, as GitHub would show it. */
-export function readPlayed({ jobs, conclusion }: PlayedRun): Pick<Trial, 'jobs' | 'conclusion'> {
+export function readResult({ jobs, conclusion }: PlayedRun): Pick<Simulation, 'jobs' | 'conclusion'> {
   return {
     conclusion,
     jobs: jobs.map(job => ({
@@ -55,14 +55,14 @@ function withoutRunner(log: string): string[] {
 }
 
 /** How the relay ends a run in Port that the action did not end. */
-interface RelayEnd {
+interface RelayResult {
   status: 'SUCCESS' | 'FAILURE'
   label: string
   sentence: string
 }
 
 /** What the relay makes of a workflow run that has ended while its run in Port is still in progress. */
-export function relayEnd({ jobs, conclusion }: PlayedRun, repository: string): RelayEnd {
+export function relayResult({ jobs, conclusion }: PlayedRun, repository: string): RelayResult {
   const seen = jobs.map(({ databaseId, name, conclusion, steps }) => ({
     id: databaseId,
     name,
@@ -72,10 +72,10 @@ export function relayEnd({ jobs, conclusion }: PlayedRun, repository: string): R
       name: step.name,
       number: step.number,
       conclusion: step.conclusion,
-      endedAt: step.completedAt ? Date.parse(step.completedAt) : null,
+      finishedAt: step.completedAt ? Date.parse(step.completedAt) : null,
     })),
   }))
-  const end = endOfRun({ conclusion }, seen, repository)
+  const end = outcomeOfRun({ conclusion }, seen, repository)
   return {
     status: end.conclusion === 'success' ? 'SUCCESS' : 'FAILURE',
     label: end.label,
@@ -86,7 +86,7 @@ export function relayEnd({ jobs, conclusion }: PlayedRun, repository: string): R
 /** What happens on GitHub and in Port where no workflow listens to a type, in two sentences. */
 export function nothingStarts(eventType: string): string {
   const delivery = { repository: 'your repository', eventType, workflow: null } as Delivery
-  const { label, sentence } = endWithoutRun(
+  const { label, sentence } = outcomeWithoutRun(
     { why: 'nothing listens', disabled: [], workflows: null },
     delivery,
   )

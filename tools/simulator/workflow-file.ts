@@ -9,7 +9,7 @@ import { Expression, type Template } from './runner/template.ts'
 import type { PlayedRun } from './runner/types.ts'
 
 /** The workflow to play, and what it wants. */
-export interface TrialWorkflow {
+export interface SimulationWorkflow {
   /** As messages name it. */
   name: string
   yaml: string
@@ -46,7 +46,7 @@ jobs:
  *
  * @throws Error with GitHub's own messages where it does not parse, or a sentence on why the action would not run in it
  */
-export async function readTrialWorkflow(file: string | undefined): Promise<TrialWorkflow> {
+export async function readSimulatedWorkflow(file: string | undefined): Promise<SimulationWorkflow> {
   if (file === undefined) {
     const workflow = await readWorkflow('trial.yml', DEFAULT)
     return {
@@ -118,11 +118,11 @@ async function refuseOtherSystems(name: string, { jobs }: Workflow, place: Place
       )
     }
     await refuseShells(`job ${id} in ${name}`, steps, shell, place)
-    if (uses?.startsWith('./')) await lookIntoWorkflow(`Job ${id} of ${name}`, uses, place)
+    if (uses?.startsWith('./')) await checkWorkflowFile(`Job ${id} of ${name}`, uses, place)
   }
 }
 
-async function lookIntoWorkflow(caller: string, uses: string, place: Place): Promise<void> {
+async function checkWorkflowFile(caller: string, uses: string, place: Place): Promise<void> {
   const file = resolve(place.root, uses)
   const inside = enter(caller, uses, file, place)
   if (!existsSync(file))
@@ -148,11 +148,11 @@ async function refuseShells(
           'it from bash in a copy of the workflow, or take the step out.',
       )
     }
-    if (uses?.startsWith('./')) await lookIntoAction(`Step ${index + 1} of ${of}`, uses, place)
+    if (uses?.startsWith('./')) await checkAction(`Step ${index + 1} of ${of}`, uses, place)
   }
 }
 
-async function lookIntoAction(user: string, uses: string, place: Place): Promise<void> {
+async function checkAction(user: string, uses: string, place: Place): Promise<void> {
   const directory = resolve(place.root, uses)
   const inside = enter(user, uses, directory, place)
   // The player names a missing one.
@@ -169,7 +169,7 @@ function enter(user: string, uses: string, file: string, { root, way }: Place): 
 }
 
 /** The permissions that the jobs with the action lack on GitHub, a sentence each. */
-export function missingPermissions({ name, workflow }: TrialWorkflow): string[] {
+export function missingPermissions({ name, workflow }: SimulationWorkflow): string[] {
   return workflow.jobs.flatMap(job => {
     const own = job.steps.find(({ uses }) => uses !== null && isOurs(uses))
     if (!own || own.with.report === 'off') return []
@@ -194,15 +194,15 @@ function has({ permissions }: WorkflowJob, name: string, levels: string[]): bool
 }
 
 /** The outputs of the action that later steps read and that this run did not have, a sentence each. */
-export function missingOutputs({ workflow }: TrialWorkflow, { jobs }: PlayedRun): string[] {
+export function missingOutputs({ workflow }: SimulationWorkflow, { jobs }: PlayedRun): string[] {
   return workflow.jobs.flatMap(job => {
     const own = job.steps.find(({ uses, named }) => named && uses !== null && isOurs(uses))
     const steps = jobs.filter(({ id }) => id === job.id).flatMap(({ steps }) => steps)
-    const played = steps.find(
+    const simulated = steps.find(
       ({ kind, conclusion, id }) => kind === 'main' && id === own?.id && conclusion === 'success',
     )
-    if (!own || !played) return []
-    const names = Object.keys(played.outputs)
+    if (!own || !simulated) return []
+    const names = Object.keys(simulated.outputs)
     const read = new RegExp(`\\bsteps\\.${own.id}\\.outputs(?:\\.([\\w-]+)|\\['([^']+)'\\])`, 'g')
     const found = expressionsIn([job.steps, job.outputs, job.env].flat() as unknown as Template).flatMap(
       expression =>

@@ -16,14 +16,14 @@ import { layout } from './layout.ts'
 import { amount } from './list-page.ts'
 
 export interface ChangesDeps {
-  organisations: string[]
+  organizations: string[]
   store: Pick<Store, 'get' | 'clock'>
   redelivery: Redelivery
 }
 
 /** What an admin may change, each with the question before it. */
 export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
-  const { organisations, store, redelivery } = deps
+  const { organizations: organisations, store, redelivery } = deps
   const bulkFilter = (given: GivenFilter) => readBulkFilter(given, organisations, store.clock())
   const pathOf = ({ id }: Delivery) => `/deliveries/${encodeURIComponent(id)}`
 
@@ -31,7 +31,7 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
     const delivery = await knownDelivery(c, store)
     mustBeRedeliverable(delivery)
     const ended = (await redelivery.readEnds([delivery])).get(delivery.id) ?? null
-    const lines = [endOfPortRun(ended)]
+    const lines = [resultOfPortRun(ended)]
     return confirmPage(session, delivery, {
       title: 'Redeliver?',
       verb: 'Redeliver',
@@ -101,7 +101,7 @@ ${lines.map(line => html`<p>${line}</p>`)}
 }
 
 /** Whether Port shows what a new workflow run reports. */
-const endOfPortRun = (ended: boolean | null) =>
+const resultOfPortRun = (ended: boolean | null) =>
   ended === true
     ? html`<span class="problem">Its run in Port has ended: Port shows nothing of the new workflow run.</span>`
     : html`${ended === false ? 'Its run in Port has not ended: it shows the new workflow run.' : 'Whether its run in Port has ended is not known.'}`

@@ -5,12 +5,12 @@ import type { Session } from '../auth.ts'
 import { ago, at, type Html, link, query, span } from './format.ts'
 import { layout } from './layout.ts'
 import { badge } from './list-page.ts'
-import { durations, runPage, type Stage } from './timeline.ts'
+import { durations, runPage, type System } from './timeline.ts'
 
 export interface DeliveryPage {
   session: Session
   delivery: Delivery
-  stages: Stage[]
+  stages: System[]
   who: string | null
   messages: WaitingMessages | null
   /** Whether its run in Port can be reported to. */

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { BOUNDS } from '../../config/limits.ts'
+import { LIMITS } from '../../config/limits.ts'
 import { Problem } from '../../http/problem.ts'
 import { createTokenBuckets } from '../../http/rate-limit.ts'
 import { senderAddress } from '../../http/request.ts'
@@ -51,7 +51,7 @@ export interface Guard {
 /** Sign-in, roles and forms: each form holds a secret of its session, so that no other site can send it. */
 export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps): Guard {
   const app = new Hono()
-  const signIns = createTokenBuckets(BOUNDS.signInRate.value)
+  const signIns = createTokenBuckets(LIMITS.signInRate.value)
   const limit = bodyLimit({
     maxSize: MAX_FORM,
     onError: () => {
@@ -90,7 +90,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
       const sentence = 'This is neither RELAY_ADMIN_TOKEN nor RELAY_VIEW_TOKEN.'
       return c.html(signInPage(next, sentence), 401, SECURITY)
     }
-    await sessions.begin(c, role)
+    await sessions.start(c, role)
     return c.redirect(next, 303)
   })
   app.post('/sign-out', logged, limit, async c => {

@@ -20,7 +20,7 @@ export interface ListPage {
   counts: Record<string, number>
   deliveries: Delivery[]
   /** Who started each, by id. */
-  people: ReadonlyMap<string, string>
+  users: ReadonlyMap<string, string>
   next: number | null
   now: number
 }
@@ -81,7 +81,7 @@ ${isBulk && html`<a class="button" href="/redeliver${query({ ...given })}">Redel
 }
 
 function rows(page: ListPage) {
-  const { deliveries, next, given, before, live, now, people } = page
+  const { deliveries, next, given, before, live, now, users: people } = page
   const off = live ? null : 'off'
   return html`${
     deliveries.length === 0

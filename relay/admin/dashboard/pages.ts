@@ -4,7 +4,7 @@ import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
 import { Problem } from '../../http/problem.ts'
 import type { Refusal, Refusals } from '../../http/refusals.ts'
-import type { Filter, Gate, Store } from '../../store/store.ts'
+import type { Filter, RateLimitPause, Store } from '../../store/store.ts'
 import type { PortAccess } from '../../workers/port-access.ts'
 import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
@@ -17,7 +17,7 @@ import { chart, listPage } from './list-page.ts'
 import { timeline } from './timeline.ts'
 
 export interface PagesDeps {
-  organisations: string[]
+  organizations: string[]
   store: Pick<
     Store,
     | 'get'
@@ -48,7 +48,7 @@ const MAX_INVOCATION = 65_536
 
 /** The pages that show what there is. */
 export function addPages({ get }: Guard, deps: PagesDeps): void {
-  const { organisations, store, refusals } = deps
+  const { organizations: organisations, store, refusals } = deps
 
   get('/', 'view', async (c, session) => {
     const given = givenIn(name => c.req.query(name))
@@ -68,14 +68,14 @@ export function addPages({ get }: Guard, deps: PagesDeps): void {
       ),
       isFull || !filter ? null : store.listedTo(filter, before),
     ])
-    const people = [...invocations].map(([id, text]) => [id, whoIn(parse(text))] as const)
+    const users = [...invocations].map(([id, text]) => [id, whoIn(parse(text))] as const)
     return listPage({
       ...{ session, given, problem, before, counts, deliveries, now },
       live: isLive(c),
       redelivered: readWhole('redelivered', c.req.query('redelivered'), MAX_REDELIVERED) ?? null,
       banner: banner(health, now),
       chart: chart(hours, now),
-      people: new Map(people.filter((entry): entry is [string, string] => entry[1] !== null)),
+      users: new Map(users.filter((entry): entry is [string, string] => entry[1] !== null)),
       next: isFull ? deliveries.at(-1)!.seq : continued,
     })
   })
@@ -157,7 +157,7 @@ const refusedPage = (
 /** What is known of the relay's sides. Times are milliseconds since 1970. */
 export interface Health {
   /** Until when nothing is sent to GitHub, and why. */
-  gates: Gate[]
+  pauses: RateLimitPause[]
   queued: number
   /** Since when the oldest dispatch that could be sent waits. */
   dispatchDueSince: number | null
@@ -177,8 +177,15 @@ const EXPIRY_MS = 14 * 86_400_000
 
 /** What is wrong now: a limit, a credential, Port away, a backlog. Nothing where all is well. */
 export function banner(health: Health, now: number) {
-  const { gates, queued, dispatchDueSince, oldestMessage, portPausedUntil, portAccepts, tokenExpiresAt } =
-    health
+  const {
+    pauses: gates,
+    queued,
+    dispatchDueSince,
+    oldestMessage,
+    portPausedUntil,
+    portAccepts,
+    tokenExpiresAt,
+  } = health
   const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
   const problems = [
     ...gates.map(

@@ -4,7 +4,7 @@ import { clockTime, duration } from '../../delivery/outcome.ts'
 import { boundRun } from '../../delivery/runs.ts'
 
 /** A point of a delivery's timeline. Its sentences are texts: a page escapes them. */
-export interface Stage {
+export interface System {
   /** Milliseconds since 1970; null for what is to come. */
   at: number | null
   title: string
@@ -16,7 +16,7 @@ export interface Stage {
 export type Entry = HistoryEntry & { at: number }
 
 const EVIDENCE: Record<string, string> = {
-  answer: "by GitHub's answer to the dispatch",
+  response: "by GitHub's answer to the dispatch",
   report: "by the action's report, authenticated by OIDC",
   port: 'by the run that the action wrote to Port',
   title: 'by its title, which names the run in Port or the delivery',
@@ -30,10 +30,10 @@ const SOURCES: Record<string, string> = {
   default: 'Nothing names a repository: it is RELAY_REPOSITORY.',
 }
 
-type Described = Omit<Stage, 'at'>
+type Described = Omit<System, 'at'>
 type Details = JsonObject
 
-const stage = (title: string, tone: Stage['tone'], ...lines: (string | null | undefined)[]): Described => ({
+const system = (title: string, tone: System['tone'], ...lines: (string | null | undefined)[]): Described => ({
   title,
   tone,
   lines: lines.filter((line): line is string => typeof line === 'string' && line !== ''),
@@ -44,7 +44,7 @@ const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(Str
 const until = (value: unknown) => (typeof value === 'number' ? `Next attempt at ${clockTime(value)}.` : null)
 
 /** GitHub's answer to an attempt, where the history has it. */
-function answer({ status, github_request_id: id }: Details): string | null {
+function response({ status, github_request_id: id }: Details): string | null {
   if (status === undefined) return null
   return `GitHub answered ${text(status)}${id === undefined ? '' : `, request ${text(id)}`}.`
 }
@@ -53,7 +53,7 @@ const run = ({ github_run_id: id, evidence }: Details) =>
   id === undefined
     ? null
     : `Workflow run ${text(id)}${EVIDENCE[String(evidence)] ? `, ${EVIDENCE[String(evidence)]}` : ''}.`
-const end = (details: Details): Stage['tone'] =>
+const end = (details: Details): System['tone'] =>
   details.state === 'failed' || details.conclusion === 'failure'
     ? 'bad'
     : details.state === 'cancelled'
@@ -61,60 +61,61 @@ const end = (details: Details): Stage['tone'] =>
       : 'good'
 
 const DESCRIBE: Record<string, (details: Details) => Described> = {
-  waitingAnnounced: d => stage('Waits for GitHub', 'wait', text(d.reason), until(d.until)),
-  dispatchAccepted: d => stage(`${attempt(d)}GitHub accepted the dispatch`, 'good', answer(d), run(d)),
-  dispatchDeferred: d => stage(`${attempt(d)}deferred`, 'wait', text(d.reason), answer(d), until(d.until)),
-  dispatchRejected: d => stage(`${attempt(d)}GitHub rejected the dispatch`, 'bad', text(d.reason), answer(d)),
+  waitingAnnounced: d => system('Waits for GitHub', 'wait', text(d.reason), until(d.until)),
+  dispatchAccepted: d => system(`${attempt(d)}GitHub accepted the dispatch`, 'good', response(d), run(d)),
+  dispatchDeferred: d => system(`${attempt(d)}deferred`, 'wait', text(d.reason), response(d), until(d.until)),
+  dispatchRejected: d =>
+    system(`${attempt(d)}GitHub rejected the dispatch`, 'bad', text(d.reason), response(d)),
   answerLost: d =>
-    stage(
+    system(
       `${attempt(d)}the answer was lost`,
       'wait',
       text(d.reason),
-      answer(d),
+      response(d),
       'The relay looks for its workflow run.',
     ),
-  runNotFound: d => stage('No workflow run was found', 'wait', text(d.reason)),
-  runBound: d => stage('Bound to its workflow run', 'good', run(d)),
-  runReported: d => stage('The action reported', 'good', run(d)),
-  reportReceived: d => stage('The action reported the end', end(d), conclusion(d)),
-  runEnded: d => stage('The workflow run ended', end(d), conclusion(d), text(d.reason)),
-  endedInPort: d => stage('The run in Port ended', 'plain', conclusion(d)),
-  startTimedOut: d => stage('No workflow run started in time', 'bad', text(d.reason)),
-  runTimedOut: d => stage('The workflow run took too long', 'bad', text(d.reason)),
-  runUnidentified: d => stage('The workflow run cannot be identified', 'bad', text(d.reason)),
-  runDeleted: d => stage('The workflow run was deleted', 'bad', text(d.reason)),
-  redelivered: () => stage('Queued again', 'plain', 'A person redelivered it.'),
+  runNotFound: d => system('No workflow run was found', 'wait', text(d.reason)),
+  runBound: d => system('Bound to its workflow run', 'good', run(d)),
+  runReported: d => system('The action reported', 'good', run(d)),
+  reportReceived: d => system('The action reported the end', end(d), conclusion(d)),
+  runEnded: d => system('The workflow run ended', end(d), conclusion(d), text(d.reason)),
+  endedInPort: d => system('The run in Port ended', 'plain', conclusion(d)),
+  startTimedOut: d => system('No workflow run started in time', 'bad', text(d.reason)),
+  runTimedOut: d => system('The workflow run took too long', 'bad', text(d.reason)),
+  runUnidentified: d => system('The workflow run cannot be identified', 'bad', text(d.reason)),
+  runDeleted: d => system('The workflow run was deleted', 'bad', text(d.reason)),
+  redelivered: () => system('Queued again', 'plain', 'A person redelivered it.'),
   cancelRequested: d =>
-    stage(
+    system(
       'A person cancelled the delivery',
       'plain',
       d.by === 'port' ? 'Its run in Port was ended.' : "Through the relay's API or dashboard.",
     ),
   cancelSent: d =>
-    stage(
+    system(
       'GitHub was asked to cancel the workflow run',
       'wait',
       d.forced === true ? 'At once, since the first request had no effect.' : null,
     ),
-  cancelRejected: d => stage('GitHub does not let the relay cancel it', 'bad', text(d.reason)),
-  cancelled: () => stage('Cancelled before a workflow run started', 'plain'),
+  cancelRejected: d => system('GitHub does not let the relay cancel it', 'bad', text(d.reason)),
+  cancelled: () => system('Cancelled before a workflow run started', 'plain'),
   approvalSeen: d => {
     const waiting = list(d.waiting_for)
     const decided = Array.isArray(d.decided) ? (d.decided as Details[]) : []
-    return stage(
+    return system(
       waiting.length > 0 ? `Waits for an approval: ${waiting.join(', ')}` : 'No longer waits for an approval',
       waiting.length > 0 ? 'wait' : 'plain',
       ...decided.map(each => `${list(each.environments).join(', ')} was ${text(each.state)}.`),
     )
   },
-  attempted: d => stage('Attempt', 'plain', text(d.outcome)),
+  attempted: d => system('Attempt', 'plain', text(d.outcome)),
 }
 
 const conclusion = (details: Details) =>
   details.conclusion === undefined || details.conclusion === null ? null : `With ${text(details.conclusion)}.`
 
 /** What has happened to a delivery, and what is to come. */
-export function timeline(delivery: Delivery, history: readonly Entry[], targetFrom: string | null): Stage[] {
+export function timeline(delivery: Delivery, history: readonly Entry[], targetFrom: string | null): System[] {
   const { repository, eventType, workflow, ref } = delivery
   const target =
     workflow === null
@@ -122,11 +123,11 @@ export function timeline(delivery: Delivery, history: readonly Entry[], targetFr
       : `${repository}, workflow ${workflow}${ref === null ? '' : ` on ${ref}`}`
   const why = SOURCES[targetFrom ?? '']
   return [
-    { at: delivery.receivedAt, ...stage('Received from Port', 'good') },
-    { at: delivery.receivedAt, ...stage(`Target: ${target}`, 'good', why) },
+    { at: delivery.receivedAt, ...system('Received from Port', 'good') },
+    { at: delivery.receivedAt, ...system(`Target: ${target}`, 'good', why) },
     ...history.map(({ at, type, details }) => ({
       at,
-      ...(DESCRIBE[type]?.(details) ?? stage(type, 'plain')),
+      ...(DESCRIBE[type]?.(details) ?? system(type, 'plain')),
     })),
     ...toCome(delivery).map(each => ({ at: null, ...each })),
   ]
@@ -137,12 +138,12 @@ function toCome(delivery: Delivery): Described[] {
   if (!OPEN_STATES.includes(state)) return []
   const dispatch =
     attempts === 0
-      ? stage('Dispatch to GitHub', 'plain', 'It waits for its turn in the repository, or for GitHub.')
-      : stage('Next attempt', 'plain', dueAt === null ? null : `Not before ${clockTime(dueAt)}.`)
+      ? system('Dispatch to GitHub', 'plain', 'It waits for its turn in the repository, or for GitHub.')
+      : system('Next attempt', 'plain', dueAt === null ? null : `Not before ${clockTime(dueAt)}.`)
   return [
     ...(state === 'queued' ? [dispatch] : []),
-    ...(state !== 'running' ? [stage('Bound to its workflow run', 'plain')] : []),
-    stage('End of the workflow run', 'plain', waitingFor && `It waits for an approval: ${waitingFor}.`),
+    ...(state !== 'running' ? [system('Bound to its workflow run', 'plain')] : []),
+    system('End of the workflow run', 'plain', waitingFor && `It waits for an approval: ${waitingFor}.`),
   ]
 }
 

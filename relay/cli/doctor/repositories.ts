@@ -20,7 +20,7 @@ export function refusal(error: unknown, name: string): Finding[] {
     const where = "(the owner's Settings, GitHub Apps, Configure)"
     return [
       problem(
-        error.stage === 'installation'
+        error.system === 'installation'
           ? `The GitHub App is not installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
           : `GitHub gives the App no token for ${name} (${status}): look at its installation ${where}; it may be suspended, or wait for new permissions to be accepted.`,
       ),

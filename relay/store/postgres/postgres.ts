@@ -17,7 +17,7 @@ const CONNECTIONS = 10
 const CONNECT_MS = 5_000
 /** The server gives up first, where it still can. */
 const STATEMENT_MS = 10_000
-const ANSWER_MS = 15_000
+const RESPONSE_MS = 15_000
 const MIGRATION_MS = 30 * 60_000
 /** How often the server is asked for its time. */
 const TIME_MS = 30_000
@@ -48,7 +48,7 @@ export async function openPostgres(url: string): Promise<Backend> {
   const settings: ClientConfig = {
     connectionString: url,
     connectionTimeoutMillis: CONNECT_MS,
-    query_timeout: ANSWER_MS,
+    query_timeout: RESPONSE_MS,
     fallback_application_name: 'port-webhook-action relay',
     keepAlive: true,
     // Numbers here are counts, times and ids of GitHub, all below 2^53.
@@ -140,15 +140,15 @@ async function runTogether(pool: Pool, statements: Statement[]): Promise<Row[][]
   } catch (error) {
     throw failure(error)
   }
-  const answers = await Promise.allSettled([
+  const responses = await Promise.allSettled([
     client.query('BEGIN'),
     ...statements.map(statement => client.query(toQuery(statement))),
     client.query('COMMIT'),
   ])
-  const failed = answers.find(answer => answer.status === 'rejected')
+  const failed = responses.find(response => response.status === 'rejected')
   client.release(failed !== undefined)
   if (failed) throw failure(failed.reason)
-  return answers.slice(1, -1).map(answer => (answer.status === 'fulfilled' ? answer.value.rows : []))
+  return responses.slice(1, -1).map(response => (response.status === 'fulfilled' ? response.value.rows : []))
 }
 
 const failure = (cause: unknown) => new Error(`PostgreSQL: ${reason(cause)}`, { cause })
@@ -212,7 +212,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
   } catch (error) {
     const { code } = error as { code?: string }
     // 26000: there is no such prepared statement. 42P05: there is one of that name already. https://www.postgresql.org/docs/current/errcodes-appendix.html
-    if (code === '26000' || code === '42P05' || error instanceof NoAnswer) throw new PoolerRefused(error)
+    if (code === '26000' || code === '42P05' || error instanceof NoResponse) throw new PoolerRefused(error)
     throw error
   } finally {
     await Promise.all([user, other].map(client => client.end().catch(() => {})))
@@ -220,12 +220,12 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
 }
 
 /** A pooler with a single connection lets the second use wait. */
-class NoAnswer extends Error {}
+class NoResponse extends Error {}
 
 const inTime = (query: Promise<unknown>) =>
   Promise.race([
     query,
     sleep(POOLER_RESPONSE_MS, undefined, { ref: false }).then(() =>
-      Promise.reject(new NoAnswer('no answer')),
+      Promise.reject(new NoResponse('no answer')),
     ),
   ])

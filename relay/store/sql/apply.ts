@@ -1,4 +1,4 @@
-import { BOUNDS } from '../../config/limits.ts'
+import { LIMITS } from '../../config/limits.ts'
 import type { Delivery, DeliveryRun, Transition } from '../../delivery/delivery.ts'
 import { type Dialect, type Statement, stateIs } from '../database.ts'
 import type { ReportReceipt, UsedToken } from '../store.ts'
@@ -7,7 +7,7 @@ import { enqueue } from './outbox.ts'
 
 /** Of the history of a delivery, the first entries and the last ones are kept. */
 const FIRST_EVENTS = 50
-const LAST_EVENTS = BOUNDS.events.value - FIRST_EVENTS
+const LAST_EVENTS = LIMITS.events.value - FIRST_EVENTS
 
 /** What is written only where the first statement wrote: it left its mark. */
 const MARKED = 'id = ?1 AND change_id = ?2'

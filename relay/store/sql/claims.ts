@@ -18,7 +18,7 @@ const HEADS = (column: string) => `
   SELECT ${column} FROM oldest JOIN deliveries head ON head.seq = oldest.seq`
 
 /** Whether the gate of a delivery is closed. @param scope the parameter that names the scope, null for each owner's own */
-const gateIsClosed = (sql: Dialect, scope: string, now: string, of: string) => `
+const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM gates
     WHERE gates.scope = coalesce(CAST(${scope} AS TEXT), 'owner:' || ${sql.owner(`${of}.repository`)})
       AND gates.closed_until > ${now})`
@@ -26,7 +26,7 @@ const gateIsClosed = (sql: Dialect, scope: string, now: string, of: string) => `
 /** Whether the oldest delivery of a repository, `head`, may be claimed now, `?1`. */
 const headIsDue = (sql: Dialect, scope: string) =>
   `head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
-   AND NOT ${gateIsClosed(sql, scope, '?1', 'head')}`
+   AND NOT ${isPaused(sql, scope, '?1', 'head')}`
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 
@@ -49,7 +49,7 @@ export function claimQueued(
 }
 
 /** Each of the queue is looked up by itself: as a join, PostgreSQL might go through all deliveries instead. */
-export function findUnannounced(
+export function findUnnotified(
   sql: Dialect,
   { now, limit, scope, after }: { now: number; limit: number; scope: string | null; after: number },
 ): Statement {
@@ -57,7 +57,7 @@ export function findUnannounced(
     WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
     SELECT seq FROM queue
     WHERE seq > ?4 AND (
-      SELECT waiting_announced = 0 AND run_id IS NOT NULL AND kind <> 'none' AND ${gateIsClosed(sql, '?3', '?1', 'waiting')}
+      SELECT waiting_announced = 0 AND run_id IS NOT NULL AND kind <> 'none' AND ${isPaused(sql, '?3', '?1', 'waiting')}
       FROM deliveries waiting WHERE waiting.seq = queue.seq)
     ORDER BY seq LIMIT ?2`
   return {
@@ -66,7 +66,7 @@ export function findUnannounced(
   }
 }
 
-export function claimWatched(
+export function claimPolls(
   sql: Dialect,
   { now, until, limit }: { now: number; until: number; limit: number },
 ): Statement {

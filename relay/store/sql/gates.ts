@@ -1,8 +1,8 @@
 import type { Statement } from '../database.ts'
-import type { Gate } from '../store.ts'
+import type { RateLimitPause } from '../store.ts'
 import { named } from './columns.ts'
 
-export function close({ scope, closedUntil, reason }: Gate): Statement {
+export function close({ scope, closedUntil, reason }: RateLimitPause): Statement {
   return {
     sql: `INSERT INTO gates (scope, closed_until, reason) VALUES (?1, ?2, ?3)
           ON CONFLICT (scope) DO UPDATE SET closed_until = excluded.closed_until, reason = excluded.reason

@@ -39,8 +39,8 @@ export const REMEMBER = `
 export const toUseRow = (
   { digest, address, expiresAt }: SignatureUse,
   started: string | null,
-  answer: Pick<FirstUse, 'status' | 'body'> = { status: null, body: null },
-): Statement['params'] => [digest, address, expiresAt, started, answer.status, answer.body]
+  response: Pick<FirstUse, 'status' | 'body'> = { status: null, body: null },
+): Statement['params'] => [digest, address, expiresAt, started, response.status, response.body]
 
 /** PostgreSQL only: many deliveries at once, a list for each column. */
 const USES = ['digest', 'address', 'expires_at']

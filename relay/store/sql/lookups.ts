@@ -1,4 +1,4 @@
-import { BOUNDS } from '../../config/limits.ts'
+import { LIMITS } from '../../config/limits.ts'
 import { STATES, type State } from '../../delivery/delivery.ts'
 import { type Dialect, type Statement, stateIs } from '../database.ts'
 import type { Filter } from '../store.ts'
@@ -37,7 +37,7 @@ export function findRuns(repository: string, given: readonly number[]): Statemen
   }
 }
 
-export function findNamed(
+export function findByTitle(
   sql: Dialect,
   repository: string,
   given: { dedupeKeys: readonly string[]; ids: readonly string[] },
@@ -145,7 +145,7 @@ export function edge(sql: Dialect, before = Number.MAX_SAFE_INTEGER): Statement 
 }
 
 const edgeBefore = (sql: Dialect) =>
-  `SELECT ${sql.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${BOUNDS.listed.value} FROM deliveries`
+  `SELECT ${sql.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed.value} FROM deliveries`
 
 /** The first delivery from a `seq` on. */
 export function firstFrom(seq: number): Statement {

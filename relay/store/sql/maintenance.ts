@@ -42,7 +42,7 @@ export function forgetSignatures(sql: Dialect, now: number, most: number, limit:
 /** No step schedules the next one later than this. */
 const FURTHEST_MS = 15 * 60_000
 /** GitHub's limits are of an hour at most. */
-const FURTHEST_GATE_MS = 65 * 60_000
+const FURTHEST_PAUSES_MS = 65 * 60_000
 
 /** A clock that was set back leaves due times, leases and gates that lie further ahead than any step asks for. */
 export function repairDueTimes(now: number): Statement[] {
@@ -55,7 +55,7 @@ export function repairDueTimes(now: number): Statement[] {
     repair('deliveries', `state = 'queued' AND`),
     repair('deliveries', `state IN ('dispatched', 'running') AND`),
     repair('outboxes', ''),
-    { sql: 'DELETE FROM gates WHERE closed_until > ?1', params: [now + FURTHEST_GATE_MS] },
+    { sql: 'DELETE FROM gates WHERE closed_until > ?1', params: [now + FURTHEST_PAUSES_MS] },
   ]
 }
 

@@ -27,6 +27,6 @@ export function take(
   }
 }
 
-export function giveBack(amount: number): Statement {
+export function returnPermits(amount: number): Statement {
   return { sql: 'UPDATE rate_limiter SET tokens = tokens + ?1', params: [amount] }
 }

@@ -16,7 +16,7 @@ export interface Batch {
 }
 
 /** In the order of the batch; an error's message for what failed. */
-export interface Answers {
+export interface Responses {
   /** Whether each was written: false where it was there before. */
   inserted: (boolean | string)[]
   rows: (Row[][] | string)[]
@@ -25,7 +25,7 @@ export interface Answers {
 /** A SQLite file, locked by this process. */
 export interface SqliteFile {
   /** Writes a batch in one commit; each part that fails undoes only itself, and all of them where the commit fails. */
-  run(batch: Batch): Answers
+  run(batch: Batch): Responses
   close(): void
 }
 
@@ -159,7 +159,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
   }
 }
 
-function failed({ inserts, requests }: Batch, message: string): Answers {
+function failed({ inserts, requests }: Batch, message: string): Responses {
   return { inserted: inserts.map(() => message), rows: requests.map(() => message) }
 }
 

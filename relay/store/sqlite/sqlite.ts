@@ -3,10 +3,10 @@ import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { type Backend, createDatabaseClock, type Row, type Statement, sqlite } from '../database.ts'
 import { toRow, toUseRow } from '../sql/intake.ts'
-import type { Answers, Batch } from './file.ts'
+import type { Batch, Responses } from './file.ts'
 
 interface Waiting<T> {
-  resolve: (answer: T) => void
+  resolve: (response: T) => void
   reject: (error: Error) => void
 }
 
@@ -71,7 +71,7 @@ export async function openSqlite(path: string): Promise<Backend> {
     scheduled = true
     setImmediate(flush)
   }
-  thread.on('message', ({ inserted, rows }: Answers) => {
+  thread.on('message', ({ inserted, rows }: Responses) => {
     const { inserts, requests } = writing as Collected
     writing = null
     checkpoints.written()
@@ -131,11 +131,11 @@ const nothing = (): Collected => ({
   requests: [],
 })
 
-function settle<T>(waiting: Waiting<T>[], answers: (T | string)[]): void {
+function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
   for (const [i, { resolve, reject }] of waiting.entries()) {
-    const answer = answers[i] as T | string
-    if (typeof answer === 'string') reject(new Error(`SQLite: ${answer}`))
-    else resolve(answer)
+    const response = responses[i] as T | string
+    if (typeof response === 'string') reject(new Error(`SQLite: ${response}`))
+    else resolve(response)
   }
 }
 

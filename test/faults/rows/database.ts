@@ -57,7 +57,7 @@ export async function postgresReadOnly(fault: string, database: string, options:
       await setReadOnly('off')
     }
     await load.done
-    return judge(`${fault}, ${load.answers.get(503) ?? 0} × 503`, options.times, world, load)
+    return judge(`${fault}, ${load.responses.get(503) ?? 0} × 503`, options.times, world, load)
   })
 }
 
@@ -82,7 +82,7 @@ export async function diskFull(fault: string, options: Options): Promise<Verdict
       }
       await load.done
       const way = disk ? 'tmpfs' : 'limit'
-      return judge(`${fault} (${way}), ${load.answers.get(503) ?? 0} × 503`, options.times, world, load)
+      return judge(`${fault} (${way}), ${load.responses.get(503) ?? 0} × 503`, options.times, world, load)
     })
   } finally {
     disk?.unmount()

@@ -8,7 +8,7 @@ export interface GitHubFault extends WorldOptions {
   count: number
   perSecond?: number
   /** Begins the trouble; what it returns says how often it struck. */
-  begin: (github: GitHubApi) => Promise<() => number> | (() => number)
+  start: (github: GitHubApi) => Promise<() => number> | (() => number)
   /** The trouble lasts at least so long, and until it struck so often. */
   forMs: number
   strikes?: number
@@ -18,7 +18,7 @@ export interface GitHubFault extends WorldOptions {
 export async function github(fault: string, options: GitHubFault): Promise<Verdict> {
   return inWorld(options, async world => {
     await world.relay.start()
-    const struck = await options.begin(world.github)
+    const struck = await options.start(world.github)
     const load = world.load(options)
     await Promise.all([load.done, sleep(options.forMs)])
     await until(() => struck() >= (options.strikes ?? 0), `${fault}: it strikes ${options.strikes} times`)

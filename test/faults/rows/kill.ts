@@ -24,7 +24,7 @@ export async function kill(
 }
 
 /** SIGKILL as soon as GitHub has answered a `workflow_dispatch`, before the relay can have recorded the answer. */
-export async function killAtAnswer(
+export async function killAtResponse(
   fault: string,
   options: WorldOptions & { times: number; perKill: number },
 ): Promise<Verdict> {

@@ -53,8 +53,8 @@ export function applyTests(place: Place): void {
       messages: [aLine('one')],
       history: { type: 'runBound', details: {} },
     })
-    const answers = await Promise.all([0, 1, 2].map(() => store.apply(decided, transition, 2000)))
-    expect(answers.toSorted()).toEqual([false, false, true])
+    const responses = await Promise.all([0, 1, 2].map(() => store.apply(decided, transition, 2000)))
+    expect(responses.toSorted()).toEqual([false, false, true])
     expect(await store.apply({ ...decided, id: 'unknown' }, transition, 2000)).toBe(false)
     expect(await get(store, id!)).toMatchObject({ version: 1, runs: [aRun(7)] })
     expect(await store.history(id!)).toHaveLength(1)
@@ -64,10 +64,10 @@ export function applyTests(place: Place): void {
   test('one that changes nothing of the delivery leaves version, lease and time as they are', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
-    const [claimed] = await store.claimWatched(5000, 500, 10)
+    const [claimed] = await store.claimPolls(5000, 500, 10)
     expect(await applyTo(store, id, { messages: [aLine('one')] }, 5001)).toBe(true)
     expect(await get(store, id)).toEqual(claimed)
-    expect(await store.claimWatched(5001, 500, 10)).toEqual([])
+    expect(await store.claimPolls(5001, 500, 10)).toEqual([])
     expect(await store.apply(claimed!, aTransition({ change: { dueAt: 9000 } }), 5002)).toBe(true)
   })
 
@@ -109,8 +109,8 @@ export function applyTests(place: Place): void {
     for (let run = 1; run <= 10; run++) {
       const ids = [await aDispatched(store), await aDispatched(store)]
       const change: Change = { state: 'running', runs: [aRun(run)] }
-      const answers = await Promise.all(ids.map(id => applyTo(store, id, { change })))
-      expect(answers.toSorted()).toEqual([false, true])
+      const responses = await Promise.all(ids.map(id => applyTo(store, id, { change })))
+      expect(responses.toSorted()).toEqual([false, true])
       expect(await store.findRuns('acme/shop', [run])).toHaveLength(1)
     }
   })

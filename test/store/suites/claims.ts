@@ -52,7 +52,7 @@ export function claimTests(place: Place): void {
     const [claimed] = await claim(store, 1000)
     expect(claimed).toMatchObject({ id, invocation: '{"inputs":{"a":1}}', leaseUntil: 1500 })
     await applyTo(store, id!, { change: { state: 'dispatched', dueAt: 2000 } })
-    const [watched] = await store.claimWatched(2000, 500, 10)
+    const [watched] = await store.claimPolls(2000, 500, 10)
     expect(watched).toMatchObject({ id, state: 'dispatched' })
     expect(watched).not.toHaveProperty('invocation')
     expect(await get(store, id!)).not.toHaveProperty('invocation')
@@ -86,25 +86,25 @@ export function claimTests(place: Place): void {
     const store = await place.emptied()
     const [early, late] = [await aDispatched(store), await aDispatched(store)]
     await applyTo(store, late, { change: { dueAt: 5001 } })
-    expect((await store.claimWatched(5001, 500, 1)).map(({ id }) => id)).toEqual([early])
+    expect((await store.claimPolls(5001, 500, 1)).map(({ id }) => id)).toEqual([early])
     await applyTo(store, early, { change: { state: 'running', dueAt: 7000 } })
-    expect((await store.claimWatched(5001, 500, 10)).map(({ id }) => id)).toEqual([late])
-    expect(await store.claimWatched(5500, 500, 10)).toEqual([])
-    expect((await store.claimWatched(7000, 500, 10)).map(({ id }) => id)).toEqual([late, early])
+    expect((await store.claimPolls(5001, 500, 10)).map(({ id }) => id)).toEqual([late])
+    expect(await store.claimPolls(5500, 500, 10)).toEqual([])
+    expect((await store.claimPolls(7000, 500, 10)).map(({ id }) => id)).toEqual([late, early])
   })
 
   test('a wake makes a watched delivery due at once, whoever has claimed it, and no other', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const [queued] = await acceptAll(store, { receivedAt: 8000 })
-    const [claimed] = await store.claimWatched(5000, 60_000, 10)
+    const [claimed] = await store.claimPolls(5000, 60_000, 10)
     let calls = 0
     store.onWork(() => calls++)
     for (const each of [id, queued!, 'unknown']) await store.wake(each, 5001)
     expect(calls).toBe(1)
     expect((await get(store, queued!)).dueAt).toBe(8000)
     expect(await store.apply(claimed!, aTransition({ change: { dueAt: 9000 } }), 5001)).toBe(false)
-    expect((await store.claimWatched(5001, 500, 10)).map(each => each.id)).toEqual([id])
+    expect((await store.claimPolls(5001, 500, 10)).map(each => each.id)).toEqual([id])
     const failed = await aFailed(store)
     await store.wake(failed, 9000)
     expect((await get(store, failed)).dueAt).toBeNull()
@@ -140,7 +140,7 @@ export function claimTests(place: Place): void {
     const claimed = async (now: number, scope: string | null = null) =>
       (await store.claimQueued(now, 0, 10, scope)).map(each => each.repository)
     const close = (scope: string, closedUntil: number) =>
-      store.closeGate({ scope, closedUntil, reason: `closed until ${closedUntil}` })
+      store.closePauses({ scope, closedUntil, reason: `closed until ${closedUntil}` })
     await close('owner:acme', 3000)
     await close('owner:acme', 2000)
     await close('token:1', 5000)
@@ -148,13 +148,13 @@ export function claimTests(place: Place): void {
     expect(await claimed(2999, 'token:1')).toEqual([])
     expect(await claimed(2999, 'token:2')).toHaveLength(3)
     expect(await claimed(3000)).toHaveLength(3)
-    expect((await store.closedGates(2999)).toSorted((a, b) => a.closedUntil - b.closedUntil)).toEqual([
+    expect((await store.closedPauses(2999)).toSorted((a, b) => a.closedUntil - b.closedUntil)).toEqual([
       { scope: 'owner:acme', closedUntil: 3000, reason: 'closed until 3000' },
       { scope: 'token:1', closedUntil: 5000, reason: 'closed until 5000' },
     ])
-    expect(await store.closedGates(5000)).toEqual([])
+    expect(await store.closedPauses(5000)).toEqual([])
     await store.purge(4000, 10)
-    expect(await store.closedGates(0)).toMatchObject([{ scope: 'token:1' }])
+    expect(await store.closedPauses(0)).toMatchObject([{ scope: 'token:1' }])
   })
 
   test('those behind a closed gate are found wherever they stand, until Port knows that they wait', async () => {
@@ -162,14 +162,14 @@ export function claimTests(place: Place): void {
     const ids = await acceptAll(store, ...Array.from({ length: 3 }, () => ({ repository: 'acme/a' })))
     await acceptAll(store, { repository: 'zeta/z' }, { repository: 'acme/b', runId: null, kind: 'none' })
     const find = async (limit: number, after = 0, scope: string | null = null) =>
-      (await store.findUnannounced(1000, limit, scope, after)).map(({ id }) => id)
+      (await store.findUnnotified(1000, limit, scope, after)).map(({ id }) => id)
     expect(await find(10)).toEqual([])
-    await store.closeGate({ scope: 'owner:acme', closedUntil: 8000, reason: 'limited' })
+    await store.closePauses({ scope: 'owner:acme', closedUntil: 8000, reason: 'limited' })
     expect(await find(2)).toEqual(ids.slice(0, 2))
     await applyTo(store, ids[0]!, { change: { waitingAnnounced: true } })
     expect(await find(10)).toEqual(ids.slice(1))
     expect(await find(10, (await get(store, ids[1]!)).seq)).toEqual(ids.slice(2))
-    await store.closeGate({ scope: 'token:1', closedUntil: 8000, reason: 'limited' })
+    await store.closePauses({ scope: 'token:1', closedUntil: 8000, reason: 'limited' })
     expect(await find(10, 0, 'token:1')).toHaveLength(3)
   })
 }

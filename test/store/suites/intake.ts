@@ -105,13 +105,13 @@ export function intakeTests(place: Place): void {
 
   test('of many alike at the same time, one is accepted', async () => {
     const store = await place.emptied()
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 60 }, (_, i) =>
         i % 2 ? store.accept(aDelivery({ runId: 'r_twin' })) : store.accept(aDelivery(), aUse('twin')),
       ),
     )
-    expect(answers.filter(({ duplicate }) => !duplicate)).toHaveLength(2)
-    expect(new Set(answers.map(({ id }) => id)).size).toBe(2)
+    expect(responses.filter(({ duplicate }) => !duplicate)).toHaveLength(2)
+    expect(new Set(responses.map(({ id }) => id)).size).toBe(2)
   })
 
   test('order of acceptance is order of arrival, also within one commit', async () => {
@@ -125,8 +125,10 @@ export function intakeTests(place: Place): void {
   test('one that cannot be written does not fail those beside it', async () => {
     const store = await place.emptied()
     const bad = { ...aDelivery(), receivedAt: 'yesterday' as unknown as number }
-    const answers = await Promise.allSettled([aDelivery(), bad, aDelivery()].map(each => store.accept(each)))
-    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    const responses = await Promise.allSettled(
+      [aDelivery(), bad, aDelivery()].map(each => store.accept(each)),
+    )
+    expect(responses.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     expect(await store.list({}, { limit: 10 })).toHaveLength(2)
   })
 
@@ -151,10 +153,10 @@ export function intakeTests(place: Place): void {
 
   test('more than can be kept in memory is refused', async () => {
     const store = await place.emptied()
-    const answers = await Promise.allSettled(
+    const responses = await Promise.allSettled(
       Array.from({ length: 10_001 }, () => store.accept(aDelivery({ invocation: '{}' }))),
     )
-    const refused = answers.filter(answer => answer.status === 'rejected')
+    const refused = responses.filter(response => response.status === 'rejected')
     expect(refused.map(({ reason }) => reason)).toEqual([expect.any(StoreBusy)])
     const big = { ...aDelivery(), invocation: 'x'.repeat(129 * 1024 * 1024) }
     await expect(store.accept(big)).rejects.toThrow(StoreBusy)

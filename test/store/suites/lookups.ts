@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { BOUNDS } from '../../../relay/config/limits.ts'
+import { LIMITS } from '../../../relay/config/limits.ts'
 import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend } from '../../../relay/store/open.ts'
 import type { Filter } from '../../../relay/store/store.ts'
@@ -23,7 +23,7 @@ export function lookupTests(place: Place): void {
     const ids: string[] = []
     for (let i = 0; i < 103; i++) ids.push((await acceptAll(store, { runId: `r_named_${i}` }))[0]!)
     const find = async (dedupeKeys: string[], named: string[] = [], repository = 'ACME/shop') =>
-      (await store.findNamed(repository, { dedupeKeys, ids: named })).map(({ id }) => id).toSorted()
+      (await store.findByTitle(repository, { dedupeKeys, ids: named })).map(({ id }) => id).toSorted()
     expect(await find(['run:deploy', 'run:r_named_102', 'run:x'])).toEqual([ids[102]])
     expect(await find(['run:r_named_1', 'run:r_named_2'], [ids[1]!, ids[3]!])).toEqual(
       [ids[1], ids[2], ids[3]].toSorted(),
@@ -124,7 +124,7 @@ export function lookupTests(place: Place): void {
     const backend = await openBackend(await place.empty())
     onTestFinished(() => backend.close())
     const store = createStore(backend, 0)
-    const amount = BOUNDS.listed.value + 50
+    const amount = LIMITS.listed.value + 50
     const sql = `
       INSERT INTO deliveries (id, dedupe_key, kind, action, repository, event_type, invocation, state, received_at,
         queued_at, updated_at)
@@ -230,10 +230,10 @@ export function lookupTests(place: Place): void {
     })
     expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
     // What waits behind a closed gate, or is worked on, is not due.
-    await store.closeGate({ scope: 'owner:other', closedUntil: 20_000, reason: 'limited' })
+    await store.closePauses({ scope: 'owner:other', closedUntil: 20_000, reason: 'limited' })
     expect((await seen(9_000)).dispatch).toBe(1_000)
     await store.claimQueued(9_000, 60_000, 1, null)
-    await store.claimWatched(9_000, 60_000, 1)
+    await store.claimPolls(9_000, 60_000, 1)
     await store.claimOutboxes(9_000, 60_000, 1)
     expect(await seen(9_000)).toEqual(nothing)
   })

@@ -109,7 +109,7 @@ export function migrationTests(place: Place): void {
       (await store.claimQueued(now, 100_000, 10, null)).map(({ id }) => id)
     expect((await queued(5000)).toSorted()).toEqual(['died-sending', 'lost-answer', 'never-tried'])
     expect(await queued(9000)).toEqual(['deferred'])
-    expect((await store.claimWatched(9000, 10, 10)).map(({ id }) => id).toSorted()).toEqual([
+    expect((await store.claimPolls(9000, 10, 10)).map(({ id }) => id).toSorted()).toEqual([
       'dispatched',
       'running',
     ])
@@ -158,7 +158,7 @@ export function migrationTests(place: Place): void {
     const address = await place.empty()
     await writeLanded(address, [], { pauses: { 'owner:acme': 3000 }, tokens: 3.5 })
     const store = await place.open(address, 60)
-    expect(await store.closedGates(2999)).toMatchObject([{ scope: 'owner:acme', closedUntil: 3000 }])
+    expect(await store.closedPauses(2999)).toMatchObject([{ scope: 'owner:acme', closedUntil: 3000 }])
     await acceptAll(store, {})
     expect(await store.takePermits(1500, 100)).toBe(4)
   })

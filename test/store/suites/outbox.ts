@@ -17,7 +17,7 @@ export function outboxTests(place: Place): void {
     })
     expect(page!.messages.map(({ createdAt }) => createdAt)).toEqual([1000, 1000, 1000])
     expect(texts(page)).toEqual(['one', 'two', 'three'])
-    expect((await store.claimWatched(5000, 10, 10)).map(each => each.id)).toEqual([id])
+    expect((await store.claimPolls(5000, 10, 10)).map(each => each.id)).toEqual([id])
     expect(await store.claimOutboxes(1499, 500, 10)).toEqual([])
     expect(await store.claimOutboxes(1500, 500, 10)).toHaveLength(1)
   })

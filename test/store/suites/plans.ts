@@ -62,12 +62,12 @@ export function planTests(place: Place): void {
         const scans = []
         for (const statement of seen.values()) {
           if (OF_OUTBOXES.test(statement.sql)) continue
-          const trouble = await troubleOf(backend, statement, place.kind)
-          if (trouble) scans.push(`${trouble}: ${statement.sql.replace(/\s+/g, ' ')}`)
+          const failure = await failureOf(backend, statement, place.kind)
+          if (failure) scans.push(`${failure}: ${statement.sql.replace(/\s+/g, ' ')}`)
         }
         expect(scans).toEqual([])
         const scanning = { sql: `SELECT * FROM deliveries WHERE event_type = 'none'`, params: [] }
-        expect(await troubleOf(backend, scanning, place.kind)).toMatch(/deliveries/)
+        expect(await failureOf(backend, scanning, place.kind)).toMatch(/deliveries/)
       }
     },
   )
@@ -131,8 +131,8 @@ async function callEverything(store: Store): Promise<void> {
     takePermits: () => store.takePermits(now, 5),
     returnPermits: () => store.returnPermits(1),
     claimQueued: () => store.claimQueued(now, 1, 5, null),
-    findUnannounced: () => store.findUnannounced(now, 5, null, 0),
-    claimWatched: () => store.claimWatched(now, 1, 5),
+    findUnnotified: () => store.findUnnotified(now, 5, null, 0),
+    claimPolls: () => store.claimPolls(now, 1, 5),
     apply: async () => {
       const change: Change = { state: 'failed', reason: 'no', dueAt: 1, runs: [aRun(1), aRun(2)] }
       const history = { type: 'runEnded', details: {} }
@@ -142,18 +142,19 @@ async function callEverything(store: Store): Promise<void> {
     },
     wake: () => store.wake(id, now),
     findRuns: () => store.findRuns('acme/1', [1, 2, 3]),
-    findNamed: () => store.findNamed('acme/1', { dedupeKeys: ['run:r_1', 'finished:5'], ids: ['finished5'] }),
+    findByTitle: () =>
+      store.findByTitle('acme/1', { dedupeKeys: ['run:r_1', 'finished:5'], ids: ['finished5'] }),
     attemptedBetween: () => store.attemptedBetween('acme/1', 1, 1000, id),
     findUnbound: () => store.findUnbound('acme/1'),
     reportUsage: () => store.reportUsage(id, 's'),
     claimOutboxes: () => store.claimOutboxes(now, 1, 5),
     settleOutbox: () => store.settleOutbox(page, { done: [1] }, null, now),
-    closeGate: async () => {
+    closePauses: async () => {
       for (const scope of ['owner:acme', 'token:1']) {
-        await store.closeGate({ scope, closedUntil: now + 1, reason: 'limited' })
+        await store.closePauses({ scope, closedUntil: now + 1, reason: 'limited' })
       }
     },
-    closedGates: () => store.closedGates(now),
+    closedPauses: () => store.closedPauses(now),
     purge: () => store.purge(100, 5),
     repairDueTimes: () => store.repairDueTimes(now),
     get: () => store.get(id),
@@ -185,7 +186,7 @@ async function callEverything(store: Store): Promise<void> {
 }
 
 /** What is wrong with the plan of a statement; null when nothing is. */
-async function troubleOf(
+async function failureOf(
   backend: Backend,
   { sql, params }: Statement,
   kind: Place['kind'],

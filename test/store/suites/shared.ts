@@ -47,23 +47,23 @@ export function sharedTests(place: Place): void {
 
   test('the same delivery sent to both is accepted once', async () => {
     const stores = await two()
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 200 }, (_, i) => stores[i % 2]!.accept(aDelivery({ runId: `r_both${i % 20}` }))),
     )
-    expect(answers.filter(({ duplicate }) => !duplicate)).toHaveLength(20)
-    expect(new Set(answers.map(({ id }) => id)).size).toBe(20)
+    expect(responses.filter(({ duplicate }) => !duplicate)).toHaveLength(20)
+    expect(new Set(responses.map(({ id }) => id)).size).toBe(20)
   })
 
   test('batches that hold the same deliveries in another order are all answered', async () => {
     const stores = await two()
     for (let round = 0; round < 5; round++) {
       const given = Array.from({ length: 40 }, (_, i) => `r_round${round}_${i}`)
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         [given, given.toReversed()].flatMap((ids, s) =>
           ids.map(runId => stores[s]!.accept(aDelivery({ runId }))),
         ),
       )
-      expect(answers.filter(({ duplicate }) => !duplicate)).toHaveLength(40)
+      expect(responses.filter(({ duplicate }) => !duplicate)).toHaveLength(40)
     }
   })
 
@@ -116,9 +116,9 @@ export function sharedTests(place: Place): void {
   test('a gate that one relay closed is closed for the other', async () => {
     const [one, other] = await two()
     await acceptAll(one, {})
-    const gate = { scope: 'token:1', closedUntil: 60_000, reason: 'limited' }
-    await one.closeGate(gate)
-    expect(await other.closedGates(1000)).toEqual([gate])
+    const pauses = { scope: 'token:1', closedUntil: 60_000, reason: 'limited' }
+    await one.closePauses(pauses)
+    expect(await other.closedPauses(1000)).toEqual([pauses])
     expect(await other.claimQueued(1000, 0, 10, 'token:1')).toEqual([])
   })
 
@@ -128,8 +128,8 @@ export function sharedTests(place: Place): void {
       const repository = `acme/${run}`
       const ids = [await aDispatched(stores[0], { repository }), await aDispatched(stores[0], { repository })]
       const change: Change = { state: 'running', runs: [aRun(run)] }
-      const answers = await Promise.all(stores.map((store, i) => applyTo(store, ids[i]!, { change })))
-      expect(answers.toSorted()).toEqual([false, true])
+      const responses = await Promise.all(stores.map((store, i) => applyTo(store, ids[i]!, { change })))
+      expect(responses.toSorted()).toEqual([false, true])
       expect(await stores[0].findRuns(repository, [run])).toHaveLength(1)
     }
   })
@@ -160,16 +160,16 @@ export function sharedTests(place: Place): void {
       const bound = async (n: number) => {
         const repository = `acme/${n}`
         const ids = [await aDispatched(store, { repository }), await aDispatched(store, { repository })]
-        const answers = await Promise.all(
+        const responses = await Promise.all(
           wanted.map((runs, i) =>
             applyTo(store, ids[i]!, { change: { state: 'running', runs: runs.map(run => aRun(run)) } }),
           ),
         )
         const found = await Promise.all(ids.map(id => get(store, id)))
         const isRight = found.every(({ state, runs }, i) =>
-          answers[i] ? state === 'running' && runs.length === wanted[i]!.length : state === 'dispatched',
+          responses[i] ? state === 'running' && runs.length === wanted[i]!.length : state === 'dispatched',
         )
-        return isRight && answers[0] !== answers[1]
+        return isRight && responses[0] !== responses[1]
       }
       const right = await Promise.all(Array.from({ length: 40 }, (_, n) => bound(n)))
       expect(right.filter(each => !each)).toHaveLength(0)

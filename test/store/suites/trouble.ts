@@ -18,7 +18,7 @@ import {
   type Place,
 } from '../place.ts'
 
-export function troubleTests(place: Place): void {
+export function failureTests(place: Place): void {
   if (place.kind === 'sqlite') sqliteTests(place)
   else postgresTests(place)
 }
@@ -36,9 +36,9 @@ function sqliteTests(place: Place): void {
     await acceptAll(store, {})
     await pragma(`max_page_count = ${Number(await pragma('page_count')) + 3}`)
     const big = { invocation: JSON.stringify('x'.repeat(20_000)) }
-    const answers = await Promise.allSettled([store.accept(aDelivery(big)), store.accept(aDelivery(big))])
-    for (const answer of answers) {
-      expect(answer).toMatchObject({ reason: { message: 'SQLite: database or disk is full' } })
+    const responses = await Promise.allSettled([store.accept(aDelivery(big)), store.accept(aDelivery(big))])
+    for (const response of responses) {
+      expect(response).toMatchObject({ reason: { message: 'SQLite: database or disk is full' } })
     }
     expect(await store.list({}, { limit: 10 })).toHaveLength(1)
     await pragma('max_page_count = 1000000')
@@ -129,10 +129,10 @@ function postgresTests(place: Place): void {
     const [first] = await acceptAll(store, { runId: 'r_first' })
     const given = Array.from({ length: 20 }, () => aDelivery())
     cut(1)
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       [...given, aDelivery({ runId: 'r_first' })].map(each => store.accept(each)),
     )
-    expect(answers.map(({ id, duplicate }) => ({ id, duplicate }))).toEqual([
+    expect(responses.map(({ id, duplicate }) => ({ id, duplicate }))).toEqual([
       ...given.map(({ id }) => ({ id, duplicate: false })),
       { id: first, duplicate: true },
     ])
@@ -212,7 +212,7 @@ async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
   const url = new URL((address as { url: string }).url)
   const port = Number(url.port)
   let cuts = 0
-  let answer = ''
+  let response = ''
   let request: string | null = null
   const proxy = createServer(relay => {
     const server = connect(port, '127.0.0.1')
@@ -228,7 +228,7 @@ async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
       } else server.write(data)
     })
     server.on('data', data => {
-      if (cuts > 0 && data.includes(answer)) {
+      if (cuts > 0 && data.includes(response)) {
         cuts--
         end()
       } else relay.write(data)
@@ -241,7 +241,7 @@ async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
     address: { kind: 'postgres' as const, url: url.href },
     cut(times: number, text = 'INSERT 0') {
       cuts = times
-      answer = text
+      response = text
     },
     cutBefore(text: string) {
       request = text

@@ -1,7 +1,7 @@
 import type { PortApi } from '../../../tools/simulator/port/state.ts'
 
 /** Whatever Port answers, read by the tests as they expect it. */
-type Answer = {
+type Response = {
   accessToken: string
   run: Record<string, unknown>
   runLogs: { message: string }[]
@@ -14,7 +14,7 @@ export async function callPort(api: PortApi, method: string, path: string, body?
     headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
     body: typeof body === 'string' || body === undefined ? body : JSON.stringify(body),
   })
-  return { status: response.status, headers: response.headers, body: (await response.json()) as Answer }
+  return { status: response.status, headers: response.headers, body: (await response.json()) as Response }
 }
 
 export async function mintToken(api: PortApi): Promise<string> {

@@ -139,7 +139,7 @@ export function requestId(): string {
 }
 
 /** What GitHub answers with a status that a trouble asks for. */
-export function troubleAnswer(status: number): { body: unknown; headers: Record<string, string> } {
+export function failureResponse(status: number): { body: unknown; headers: Record<string, string> } {
   const words: Record<number, string> = { 401: 'Bad credentials', 404: 'Not Found', 500: 'Server Error' }
   const body = status === 429 ? limits.tooMany() : errorBody(status, words[status] ?? 'Service unavailable')
   return { body, headers: { 'x-github-request-id': requestId() } }

@@ -20,7 +20,7 @@ export function appRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     const owner = await authenticate(c)
     if (owner instanceof Response) return owner
     const body = show.app(owner)
-    schemas.answer('GET /app', 200, body)
+    schemas.response('GET /app', 200, body)
     return c.json(body)
   })
 
@@ -30,7 +30,7 @@ export function appRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     const repository = state.repositories.get(`${c.req.param('owner')}/${c.req.param('repo')}`.toLowerCase())
     if (!repository || !installedIn(owner, repository.fullName)) return refuse(404, 'Not Found')
     const body = show.installation(owner, repository.owner)
-    schemas.answer('GET /repos/{owner}/{repo}/installation', 200, body)
+    schemas.response('GET /repos/{owner}/{repo}/installation', 200, body)
     return c.json(body)
   })
 
@@ -76,7 +76,7 @@ export function appRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
       repository_selection: asked || owner.repositories ? 'selected' : 'all',
       ...(asked && { repositories: chosen.map(one => show.repository(one, 'repository')) }),
     }
-    schemas.answer(TOKENS, 201, body)
+    schemas.response(TOKENS, 201, body)
     return c.json(body, 201)
   })
   return app

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { type ReceivedRequest, startStandIn } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
-import { authenticate, type GitHubEnv, limits, refuse, requestId, troubleAnswer } from './access.ts'
+import { authenticate, failureResponse, type GitHubEnv, limits, refuse, requestId } from './access.ts'
 import { appRoutes } from './app-routes.ts'
 import { repositoryRoutes, workflowDispatchRoute } from './repository-routes.ts'
 import { awaitReview, blobRoutes, review, runControlRoutes, runRoutes } from './run-routes.ts'
@@ -48,7 +48,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     const core = rateOf(state, grant instanceof Response ? undefined : grant)
     const search = { limit: 30, remaining: 30, reset: core.reset, used: 0 }
     const body = { resources: { core, search }, rate: core }
-    schemas.answer('GET /rate_limit', 200, body)
+    schemas.response('GET /rate_limit', 200, body)
     return c.json(body)
   })
   api.use('/repos/*', async (c, next) => {
@@ -84,7 +84,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
   app.route('/', blobRoutes(state))
   app.route(options.enterprise ? '/api/v3' : '/', api)
   const server = await startStandIn(app, status => {
-    const { body, headers } = troubleAnswer(status)
+    const { body, headers } = failureResponse(status)
     return { body, headers: { ...headers, date: new Date(state.now()).toUTCString() } }
   })
   state.serverUrl = server.origin

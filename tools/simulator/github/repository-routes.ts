@@ -36,7 +36,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
       pull: true,
     }
     const body = show.repository(repository, 'full-repository', permissions)
-    schemas.answer('GET /repos/{owner}/{repo}', 200, body)
+    schemas.response('GET /repos/{owner}/{repo}', 200, body)
     return c.json(body)
   })
 
@@ -46,7 +46,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     if (repository instanceof Response) return repository
     const workflows = repository.workflows.map(workflow => show.workflow(workflow, repository))
     const body = { total_count: workflows.length, workflows }
-    schemas.answer('GET /repos/{owner}/{repo}/actions/workflows', 200, body)
+    schemas.response('GET /repos/{owner}/{repo}/actions/workflows', 200, body)
     return c.json(body)
   })
 
@@ -174,13 +174,13 @@ export function workflowDispatchRoute(state: GitHubState, schemas: RouteSchemas)
     for (const listener of state.workflowListeners) later(state, 0, () => listener(accepted))
     if (!wantsRun || runDetails !== 'given') return c.body(null, 204)
     const path = `${repository.fullName}/actions/runs/${run.id}`
-    const answer = {
+    const response = {
       workflow_run_id: run.id,
       run_url: `${state.url}/repos/${path}`,
       html_url: `${state.serverUrl}/${path}`,
     }
-    schemas.answer(ROUTE, 200, answer)
-    return c.json(answer)
+    schemas.response(ROUTE, 200, response)
+    return c.json(response)
   })
   return app
 }

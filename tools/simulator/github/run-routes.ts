@@ -39,7 +39,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     const found = order(newestFirst)
     const { page, link } = paginate(c, found)
     const body = { total_count: found.length, workflow_runs: page.map(run => show.run(run, repository)) }
-    schemas.answer(RUNS, 200, body)
+    schemas.response(RUNS, 200, body)
     return tagged(body, c.req.header('if-none-match'), link)
   })
 
@@ -49,7 +49,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     const run = runOf(c, repository)
     if (!run) return notFound()
     const body = show.run(run, repository)
-    schemas.answer(`${RUNS}/{run_id}`, 200, body)
+    schemas.response(`${RUNS}/{run_id}`, 200, body)
     return tagged(body, c.req.header('if-none-match'))
   })
 
@@ -67,7 +67,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     )
     const { page, link } = paginate(c, all)
     const body = { total_count: all.length, jobs: page }
-    schemas.answer(route, 200, body)
+    schemas.response(route, 200, body)
     return tagged(body, c.req.header('if-none-match'), link)
   }
   app.get('/:owner/:repo/actions/runs/:run{[0-9]+}/jobs', c => jobs(c, `${RUNS}/{run_id}/jobs`))
@@ -176,7 +176,7 @@ export function runControlRoutes(state: GitHubState, schemas: RouteSchemas): Hon
       }
       state.cancellations.push({ runId: run.id, isForced: route === 'force-cancel' })
       if (route === 'force-cancel' || !state.unstoppable.has(run.id)) endRun(state, run, 'cancelled')
-      schemas.answer(`POST ${RUN}/${route}`, 202, {})
+      schemas.response(`POST ${RUN}/${route}`, 202, {})
       return c.json({}, 202)
     })
   }
@@ -186,7 +186,7 @@ export function runControlRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     if (opened instanceof Response) return opened
     const pending = state.pendingDeployments.get(opened.run.id) ?? []
     const body = pending.map(each => show.pendingDeployment(each, opened.of))
-    schemas.answer(`GET ${RUN}/pending_deployments`, 200, body)
+    schemas.response(`GET ${RUN}/pending_deployments`, 200, body)
     return c.json(body)
   })
 
@@ -194,7 +194,7 @@ export function runControlRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     const opened = open(c, 'read')
     if (opened instanceof Response) return opened
     const body = (state.reviews.get(opened.run.id) ?? []).map(each => show.review(each, opened.of))
-    schemas.answer(`GET ${RUN}/approvals`, 200, body)
+    schemas.response(`GET ${RUN}/approvals`, 200, body)
     return c.json(body)
   })
   return app

@@ -1,4 +1,4 @@
-import type { StandIn, Trouble } from '../http-server.ts'
+import type { StandIn, ThrottledLog } from '../http-server.ts'
 
 export type Access = 'none' | 'read' | 'write'
 export type Permissions = { actions?: Access; contents?: Access; metadata?: Access }
@@ -193,7 +193,7 @@ export type GitHubApiOptions = {
   hourlyLimit?: number
 }
 
-type When = Pick<Trouble, 'match' | 'times'>
+type When = Pick<ThrottledLog, 'match' | 'times'>
 
 export type GitHubApi = StandIn & {
   /** REST base. */

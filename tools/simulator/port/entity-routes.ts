@@ -24,7 +24,7 @@ export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<Stan
     if (runId !== undefined) {
       const run = state.runs.get(runId)
       if (!run) return refuse('runNotFound')
-      if (run.endedAt) return refuse('entityRunExhausted')
+      if (run.finishedAt) return refuse('entityRunExhausted')
     }
     const given = body as Given
     const index = state.entities.findIndex(
@@ -43,9 +43,9 @@ export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<Stan
       else state.entities.push(entity)
     }
     const { blueprint: _, runId: __, createdAt, updatedAt, ...shown } = entity
-    const answer = JSON.parse(JSON.stringify({ ok: true, entity: shown }))
-    schemas.answer(ENTITIES, 201, answer)
-    return Response.json(answer, { status: 201 })
+    const response = JSON.parse(JSON.stringify({ ok: true, entity: shown }))
+    schemas.response(ENTITIES, 201, response)
+    return Response.json(response, { status: 201 })
   })
 
   const indexOf = (blueprint: string, identifier: string) =>

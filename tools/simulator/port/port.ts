@@ -5,6 +5,7 @@ import { entityRoutes, searchRoutes } from './entity-routes.ts'
 import { newRunRoutes, nodeRunRoutes, runRoutes } from './run-routes.ts'
 import {
   currentToken,
+  failureResponse,
   newPortState,
   newRun,
   type PortApi,
@@ -12,7 +13,6 @@ import {
   type PortNodeRun,
   randomId,
   refuse,
-  troubleAnswer,
   updateRun,
 } from './state.ts'
 
@@ -56,7 +56,7 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortAp
   app.route('/v1/blueprints', entityRoutes(state, schemas))
   app.all('*', () => refuse('routeNotFound'))
 
-  const server = await startStandIn(app, troubleAnswer)
+  const server = await startStandIn(app, failureResponse)
   const known = <T>(map: Map<string, T>, id: string): T => {
     const found = map.get(id)
     if (!found) throw new Error(`Port's stand-in has no run ${id}`)

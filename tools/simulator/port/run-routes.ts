@@ -35,8 +35,8 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandIn
   // Port lets a backend's own id stand for the run's (description of `externalRunId`).
   const find = (id: string): PortRun | undefined =>
     state.runs.get(id) ?? [...state.runs.values()].find(run => run.externalRunId === id)
-  const answer = (route: string, status: 200 | 201, body: unknown) => {
-    schemas.answer(route, status, body)
+  const response = (route: string, status: 200 | 201, body: unknown) => {
+    schemas.response(route, status, body)
     return Response.json(body, { status })
   }
 
@@ -44,7 +44,7 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandIn
     if (schemas.query(`GET ${RUN}`, c.req.query()).length > 0) return refuse('invalidRequest')
     const run = find(c.req.param('id'))
     if (!run) return refuse('runNotFound')
-    return answeredRun('GET', run, c.req.query('version'))
+    return runOfResponse('GET', run, c.req.query('version'))
   })
 
   app.patch('/:id', c => {
@@ -54,10 +54,10 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandIn
     const run = find(c.req.param('id'))
     if (!run) return refuse('runNotFound')
     const { message, ...patch } = body as Partial<PortRun> & { message?: unknown }
-    if (run.endedAt) return refuse('runExhausted')
+    if (run.finishedAt) return refuse('runExhausted')
     if (run.synchronized && patch.status) return refuse('runSynchronized')
     updateRun(run, patch)
-    return answeredRun('PATCH', run, c.req.query('version'))
+    return runOfResponse('PATCH', run, c.req.query('version'))
   })
 
   app.patch('/:id/response', c => {
@@ -75,7 +75,7 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandIn
     if (!run) return refuse('runNotFound')
     const offset = Number(c.req.query('offset') ?? 0)
     const page = run.logs.slice(offset, offset + Number(c.req.query('limit') ?? 50))
-    return answer(`GET ${RUN}/logs`, 200, { ok: true, runLogs: page.map(log => shownLog(run, log)) })
+    return response(`GET ${RUN}/logs`, 200, { ok: true, runLogs: page.map(log => shownLog(run, log)) })
   })
 
   app.post('/:id/logs', c => {
@@ -84,7 +84,7 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandIn
       return refuse('invalidRequest')
     const run = find(c.req.param('id'))
     if (!run) return refuse('runNotFound')
-    if (run.endedAt) return refuse('runExhausted')
+    if (run.finishedAt) return refuse('runExhausted')
     const { message, statusLabel, terminationStatus } = body as {
       message: string
       statusLabel?: string
@@ -97,15 +97,15 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandIn
       ...(statusLabel === undefined ? {} : { statusLabel }),
       ...(terminationStatus === undefined ? {} : { status: terminationStatus }),
     })
-    return answer(`POST ${RUN}/logs`, 201, { ok: true, runLog: shownLog(run, log) })
+    return response(`POST ${RUN}/logs`, 201, { ok: true, runLog: shownLog(run, log) })
   })
 
-  const answeredRun = (method: string, run: PortRun, version: string | undefined) => {
+  const runOfResponse = (method: string, run: PortRun, version: string | undefined) => {
     // Absent fields must be absent, as in JSON, before the schema sees them.
     const body = JSON.parse(JSON.stringify({ ok: true, run: shownRun(run, version, state) }))
     // `payload.body` is whatever the action's author templated, whatever Port's description says of it.
     if (version === 'v2')
-      schemas.answer(`${method} ${RUN}`, 200, { ...body, run: { ...body.run, payload: null } })
+      schemas.response(`${method} ${RUN}`, 200, { ...body, run: { ...body.run, payload: null } })
     return Response.json(body)
   }
   const shownLog = (run: PortRun, log: PortLog) => ({
@@ -130,11 +130,11 @@ export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<Sta
     if (invalid || !isNodeRunId(c.req.param('id'))) return refuse('invalidRequest')
     const run = state.nodeRuns.get(c.req.param('id'))
     if (!run) return refuse('nodeRunNotFound')
-    if (run.endedAt) return refuse('runExhausted')
+    if (run.finishedAt) return refuse('runExhausted')
     const patch = body as Partial<PortNodeRun>
     // `output` has the default {}: a call that leaves it out empties it.
     Object.assign(run, patch, { output: patch.output ?? {} })
-    if (run.status === 'COMPLETED') run.endedAt = new Date().toISOString()
+    if (run.status === 'COMPLETED') run.finishedAt = new Date().toISOString()
     return Response.json({ ok: true })
   })
 
@@ -144,7 +144,7 @@ export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<Sta
     if (invalid || !isNodeRunId(c.req.param('id'))) return refuse('invalidRequest')
     const run = state.nodeRuns.get(c.req.param('id'))
     if (!run) return refuse('nodeRunNotFound')
-    if (run.endedAt) return refuse('runExhausted')
+    if (run.finishedAt) return refuse('runExhausted')
     const { logs } = body as { logs: Pick<PortNodeRun['logs'][number], 'level' | 'message'>[] }
     run.logs.push(...logs.map(log => ({ ...log, id: `log_${randomId()}`, at: Date.now() })))
     return Response.json({ ok: true }, { status: 201 })

@@ -76,7 +76,7 @@ export function newRun({ payload, ...given }: NewPortRun): PortRun {
 export function updateRun(run: PortRun, patch: Partial<PortRun>): void {
   const now = new Date().toISOString()
   Object.assign(run, patch, { updatedAt: now })
-  if (patch.status && patch.status !== 'IN_PROGRESS') run.endedAt = now
+  if (patch.status && patch.status !== 'IN_PROGRESS') run.finishedAt = now
 }
 
 /** A run as the API shows it: `version=v2` has objects where the older one has names. */
@@ -85,7 +85,7 @@ export function shownRun(
   version: string | undefined,
   state: PortState,
 ): Record<string, unknown> {
-  const { action, blueprint, entity, logs, synchronized, endedAt, ...rest } = run
+  const { action, blueprint, entity, logs, synchronized, finishedAt, ...rest } = run
   const named = (identifier: string) =>
     version === 'v2' ? { identifier, title: identifier, icon: null } : identifier
   return {
@@ -93,7 +93,7 @@ export function shownRun(
     action: named(action),
     blueprint: blueprint && { identifier: blueprint, title: blueprint },
     entity: entity && { identifier: entity, title: entity },
-    endedAt: endedAt ?? (version === 'v2' ? undefined : null),
+    finishedAt: finishedAt ?? (version === 'v2' ? undefined : null),
     source: 'UI',
     requiredApproval: false,
     createdBy: `${state.clientId}@clients`,
@@ -124,7 +124,7 @@ export type PortRun = {
   logs: PortLog[]
   createdAt: string
   updatedAt: string
-  endedAt?: string
+  finishedAt?: string
 }
 
 /** A node run of a Port workflow. */
@@ -136,7 +136,7 @@ export type PortNodeRun = {
   links: string[]
   externalRunId?: string
   logs: (PortLog & { level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' })[]
-  endedAt?: string
+  finishedAt?: string
 }
 
 export type PortEntity = {
@@ -234,7 +234,7 @@ export function refuse(refusal: Refusal, detail?: string): Response {
 }
 
 /** What Port answers with a status that a trouble asks for. */
-export function troubleAnswer(status: number): { body: unknown; headers?: Record<string, string> } {
+export function failureResponse(status: number): { body: unknown; headers?: Record<string, string> } {
   if (status === 429) {
     return {
       body: { ok: false, error: 'rate_limit_exceeded' },

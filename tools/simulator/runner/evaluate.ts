@@ -76,7 +76,7 @@ function evaluateToData({ source, written, place }: Expression, contexts: Contex
 }
 
 function run(source: string, contexts: Contexts, status?: Status) {
-  const functions = Object.entries(status ?? {}).map(([name, answer]) => statusFunction(name, answer))
+  const functions = Object.entries(status ?? {}).map(([name, response]) => statusFunction(name, response))
   functions.push(statusFunction('always', true))
   const { workspace } = (contexts.github ?? {}) as { workspace?: string }
   if (workspace !== undefined) functions.push(hashFiles(workspace))
@@ -107,8 +107,8 @@ function parse(source: string, contexts: Contexts, functions: FunctionDefinition
   }
 }
 
-function statusFunction(name: string, answer: boolean): FunctionDefinition {
-  return { name, minArgs: 0, maxArgs: 0, call: () => new data.BooleanData(answer) }
+function statusFunction(name: string, response: boolean): FunctionDefinition {
+  return { name, minArgs: 0, maxArgs: 0, call: () => new data.BooleanData(response) }
 }
 
 const digest = (content: Buffer) => createHash('sha256').update(content).digest()

@@ -30,7 +30,7 @@ export type Scope = {
   actionPath: string | null
   env: Record<string, string>
   failed: boolean
-  played: PlayedStep[]
+  simulated: PlayedStep[]
   /** The time-out of the composite step around it. */
   stop: AbortSignal | null
   /** What is cleaned up at the end, last-in first-out; those of a composite action are one step of its job. */
@@ -42,14 +42,14 @@ export type Scope = {
 type PostStep = {
   step: WorkflowStep
   record: PlayedStep
-  play: () => Promise<void>
+  simulate: () => Promise<void>
 }
 
 /** A job in progress. */
 export type JobState = {
   run: RunState
   job: WorkflowJob
-  played: PlayedJob
+  simulated: PlayedJob
   /** github, vars, needs, strategy, matrix. */
   contexts: Contexts
   scope: Scope
@@ -82,7 +82,7 @@ export function scopeStatus(state: JobState, scope: Scope): Status {
 export function stepContexts(state: JobState, scope: Scope, env: Record<string, string>): Contexts {
   const { run, contexts } = state
   const github = contexts.github as Record<string, unknown>
-  const check = run.options.checkRunId === false ? {} : { check_run_id: state.played.databaseId }
+  const check = run.options.checkRunId === false ? {} : { check_run_id: state.simulated.databaseId }
   return {
     ...contexts,
     github: scope.actionPath === null ? github : { ...github, action_path: scope.actionPath },

@@ -22,7 +22,7 @@ import type { PlayedJob, PlayedStep, StepResult } from './types.ts'
 
 export type JobPlan = {
   job: WorkflowJob
-  played: PlayedJob
+  simulated: PlayedJob
   /** github, vars, needs, strategy, matrix, secrets, inputs. */
   contexts: Contexts
   /** `env:` of the workflow, unevaluated. */
@@ -32,7 +32,7 @@ export type JobPlan = {
 
 /** Plays one job on a machine of its own: steps, then posts last-in first-out; nothing it started outlives it. */
 export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
-  const { job, played, contexts } = plan
+  const { job, simulated: played, contexts } = plan
   if (job.container !== null) refuse(`"container" in job ${job.id}`)
   const cancelled = new AbortController()
   const ended = new AbortController()
@@ -79,7 +79,7 @@ async function createJobState(
   cancelled: AbortSignal,
   ended: AbortSignal,
 ): Promise<JobState> {
-  const { job, played, contexts } = plan
+  const { job, simulated: played, contexts } = plan
   const { inputs, secrets, ...shared } = contexts as Contexts & { secrets: Record<string, string> }
   const folder = join(run.root, `job-${played.databaseId}`)
   const [, name] = run.options.repository.split('/')
@@ -103,7 +103,7 @@ async function createJobState(
     actionPath: null,
     env,
     failed: false,
-    played: played.steps,
+    simulated: played.steps,
     stop: null,
     posts: [],
     registerAround: null,
@@ -111,7 +111,7 @@ async function createJobState(
   return {
     run,
     job,
-    played,
+    simulated: played,
     contexts: { ...shared, github },
     scope,
     addedEnv: {},
@@ -127,7 +127,7 @@ async function createJobState(
 }
 
 async function playAll(state: JobState, problem: () => string | null): Promise<void> {
-  const { run, job, played, scope } = state
+  const { run, job, simulated: played, scope } = state
   const setUp = createStepRecord('setup', 'Set up job')
   const complete = createStepRecord('complete', 'Complete job')
   const contexts = () => stepContexts(state, scope, scopeEnv(state, scope))
@@ -166,10 +166,10 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
   })
 
   await playSteps(state, scope, prepared)
-  for (const post of scope.posts.toReversed()) await post.play()
+  for (const post of scope.posts.toReversed()) await post.simulate()
 
-  const trouble = problem()
-  if (trouble !== null) createStepLog(setUp, state.masker).annotate('error', trouble)
+  const failure = problem()
+  if (failure !== null) createStepLog(setUp, state.masker).annotate('error', failure)
   const lost = run.options.runnerLost?.aborted === true
   if (!lost) {
     startRecord(complete)

@@ -31,11 +31,11 @@ export async function playJobs(run: RunState, call: Call): Promise<Record<string
   const { workflow } = call
   const results: Record<string, JobResult> = {}
   const pending = new Map<string, Promise<void>>()
-  const play = (job: WorkflowJob): Promise<void> => {
+  const simulate = (job: WorkflowJob): Promise<void> => {
     const started = pending.get(job.id)
     if (started) return started
     const promise = (async () => {
-      await Promise.all(job.needs.map(id => play(workflow.jobs.find(other => other.id === id)!)))
+      await Promise.all(job.needs.map(id => simulate(workflow.jobs.find(other => other.id === id)!)))
       results[job.id] = await playOrFail(run, call, job, results)
     })()
     pending.set(job.id, promise)
@@ -43,7 +43,7 @@ export async function playJobs(run: RunState, call: Call): Promise<Record<string
   }
   const ends = await Promise.allSettled(
     workflow.jobs.map(job =>
-      play(job).catch(error => {
+      simulate(job).catch(error => {
         run.cancelled.abort()
         throw error
       }),
@@ -65,9 +65,9 @@ async function playOrFail(
   } catch (error) {
     if (!(error instanceof EvaluationError)) throw error
     const begun = run.jobs.find(each => each.id === job.id && each.status !== 'completed')
-    const played = begun ?? newJob(run, job, call.prefix + job.id, null, 'failure')
-    if (!begun) run.jobs.push(played)
-    failJob(played, error.message, Object.values(call.contexts.secrets))
+    const simulated = begun ?? newJob(run, job, call.prefix + job.id, null, 'failure')
+    if (!begun) run.jobs.push(simulated)
+    failJob(simulated, error.message, Object.values(call.contexts.secrets))
     run.publish()
     return { result: 'failure', outputs: {} }
   }
@@ -149,16 +149,16 @@ async function playLeg(
   matrix: Record<string, unknown> | null,
   cancelled: AbortSignal,
 ): Promise<JobResult> {
-  const played = newJob(run, job, call.prefix + displayName(job, call.contexts, matrix), matrix, null)
-  run.jobs.push(played)
+  const simulated = newJob(run, job, call.prefix + displayName(job, call.contexts, matrix), matrix, null)
+  run.jobs.push(simulated)
   run.publish()
   if (cancelled.aborted) {
-    Object.assign(played, { status: 'completed', conclusion: 'cancelled', result: 'cancelled' })
+    Object.assign(simulated, { status: 'completed', conclusion: 'cancelled', result: 'cancelled' })
     run.publish()
   } else {
-    await playJob(run, { job, played, contexts: call.contexts, workflowEnv: call.workflow.env, cancelled })
+    await playJob(run, { job, simulated, contexts: call.contexts, workflowEnv: call.workflow.env, cancelled })
   }
-  return { result: played.result!, outputs: played.outputs }
+  return { result: simulated.result!, outputs: simulated.outputs }
 }
 
 /** A reusable workflow of the same repository: its jobs are played in place of the job that calls it. */

@@ -29,19 +29,19 @@ export function newJob(
 }
 
 /** Ends a job as failed, with the error in the step that it had reached, else in "Set up job". */
-export function failJob(played: PlayedJob, error: string, secrets: string[]): void {
-  let step = played.steps.find(({ status }) => status === 'in_progress')
+export function failJob(simulated: PlayedJob, error: string, secrets: string[]): void {
+  let step = simulated.steps.find(({ status }) => status === 'in_progress')
   if (!step) {
     step = createStepRecord('setup', 'Set up job')
     startRecord(step)
-    played.steps.push(step)
+    simulated.steps.push(step)
   }
   const masker = createMasker()
   for (const secret of secrets) masker.add(secret)
   createStepLog(step, masker).annotate('error', error)
   completeRecord(step, 'failure')
   const completedAt = new Date().toISOString()
-  Object.assign(played, { status: 'completed', conclusion: 'failure', result: 'failure', completedAt })
+  Object.assign(simulated, { status: 'completed', conclusion: 'failure', result: 'failure', completedAt })
 }
 
 /** A step that has not started. */

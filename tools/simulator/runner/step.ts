@@ -39,7 +39,7 @@ export async function playStep(
   const log = createStepLog(record, state.masker, state.run.options.onLeftOut)
   const notify = () => {
     state.run.publish()
-    state.run.options.onStep?.({ job: state.played, step: record })
+    state.run.options.onStep?.({ job: state.simulated, step: record })
   }
   startRecord(record)
   let outcome: StepResult

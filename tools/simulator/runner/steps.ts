@@ -95,7 +95,11 @@ function addPost(
 ): void {
   if (scope.posts.some(post => post.step === step)) return
   const record = createStepRecord('post', `Post ${name}`)
-  scope.posts.push({ step, record, play: () => playStep(state, scope, { step, record, condition, work }) })
+  scope.posts.push({
+    step,
+    record,
+    simulate: () => playStep(state, scope, { step, record, condition, work }),
+  })
   scope.registerAround?.()
   state.run.publish()
 }
@@ -110,7 +114,7 @@ function compositeWork(state: JobState, scope: Scope, step: WorkflowStep, action
       actionPath: action.directory,
       env,
       failed: false,
-      played: record.steps,
+      simulated: record.steps,
       stop,
       posts: [],
       registerAround: () => addPost(state, scope, step, record.name, 'always()', compositeCleanup(inside)),
@@ -133,7 +137,7 @@ function compositeCleanup(inside: Scope): Work {
     inside.stop = stop
     for (const post of inside.posts.toReversed()) {
       record.steps.push(post.record)
-      await post.play()
+      await post.simulate()
     }
     gather(record)
     return record.steps.some(({ conclusion }) => conclusion === 'failure') ? 1 : 0

@@ -73,7 +73,7 @@ export type PlayedRun = {
 }
 
 /** What the player needs of GitHub's stand-in: it keeps the run and its jobs visible there while it plays. */
-export type GitHubForPlayer = Pick<
+export type GitHubForSimulator = Pick<
   GitHubApi,
   'url' | 'serverUrl' | 'token' | 'runs' | 'createRun' | 'setRun' | 'setJobs' | 'setJobLog'
 >
@@ -89,7 +89,7 @@ export type PlayOptions = {
   event: { name: string; payload: Record<string, unknown> }
   repository: string
   repositoryId?: number
-  github?: GitHubForPlayer
+  github?: GitHubForSimulator
   secrets?: Record<string, string>
   vars?: Record<string, string>
   /** The machine's own environment; of the caller's only PATH, HOME and TMPDIR are handed on. */

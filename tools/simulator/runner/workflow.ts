@@ -6,7 +6,7 @@ import type { RunState } from './job-state.ts'
 import { playJobs, workflowInputs } from './jobs.ts'
 import { readWorkflow, type Workflow } from './read-workflow.ts'
 import { refuse } from './template.ts'
-import type { GitHubForPlayer, PlayedJob, PlayedRun, PlayOptions } from './types.ts'
+import type { GitHubForSimulator, PlayedJob, PlayedRun, PlayOptions } from './types.ts'
 
 const projectRoot = resolve(import.meta.dirname, '../../..')
 
@@ -29,10 +29,10 @@ export async function playWorkflow(options: PlayOptions): Promise<PlayedRun> {
   const github = githubContext(options, workflow, file, event, { ...opened, attempt })
   const title = runTitle(workflow, options, github, event)
   api?.setRun(runId, { displayTitle: title })
-  const played: PlayedRun = { runId, attempt, title, conclusion: 'success', jobs: [], options }
+  const simulated: PlayedRun = { runId, attempt, title, conclusion: 'success', jobs: [], options }
   const runnerName = options.runnerName ?? 'GitHub Actions 1'
   const show = (conclusion: string | null) => {
-    if (api) publishRun(api, { ...played, conclusion, runnerName })
+    if (api) publishRun(api, { ...simulated, conclusion, runnerName })
   }
   const run: RunState = {
     options,
@@ -43,7 +43,7 @@ export async function playWorkflow(options: PlayOptions): Promise<PlayedRun> {
     root: await mkdtemp(join(tmpdir(), 'played-run-')),
     repositoryRoot: options.repositoryRoot ?? projectRoot,
     cancelled: new AbortController(),
-    jobs: played.jobs,
+    jobs: simulated.jobs,
     publish: () => show(null),
   }
   const cancel = () => run.cancelled.abort()
@@ -58,9 +58,9 @@ export async function playWorkflow(options: PlayOptions): Promise<PlayedRun> {
       one => one.result,
     )
     const worst = (['failure', 'cancelled', 'success'] as const).find(one => results.includes(one))
-    played.conclusion = run.cancelled.signal.aborted ? 'cancelled' : (worst ?? 'skipped')
-    show(played.conclusion)
-    return played
+    simulated.conclusion = run.cancelled.signal.aborted ? 'cancelled' : (worst ?? 'skipped')
+    show(simulated.conclusion)
+    return simulated
   } finally {
     options.signal?.removeEventListener('abort', cancel)
     await rm(run.root, { recursive: true, force: true })
@@ -119,10 +119,10 @@ function openRun(options: PlayOptions, workflow: Workflow, file: string, attempt
 
 /** "Re-run all jobs": the same run and payload, the next attempt. */
 export async function rerunWorkflow(
-  played: PlayedRun,
+  simulated: PlayedRun,
   changes: Partial<PlayOptions> = {},
 ): Promise<PlayedRun> {
-  const { options, runId, attempt } = played
+  const { options, runId, attempt } = simulated
   return await playWorkflow({ ...options, ...changes, runId, attempt: attempt + 1 })
 }
 
@@ -130,7 +130,7 @@ const seconds = (time: string | null) => time && `${time.slice(0, 19)}Z`
 
 /** Shows a run and its jobs on GitHub's stand-in as they stand now: jobs that have started, steps as far as they are. */
 function publishRun(
-  github: GitHubForPlayer,
+  github: GitHubForSimulator,
   run: Pick<PlayedRun, 'runId' | 'attempt' | 'jobs'> & { conclusion: string | null; runnerName: string },
 ): void {
   github.setRun(run.runId, {
