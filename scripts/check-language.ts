@@ -1,0 +1,68 @@
+/**
+ * Rejects constructions that a native reader reads twice, in prose: pages, comments, and texts of the code.
+ *
+ * `node scripts/check-language.ts [FILE…]`
+ */
+
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import ts from 'typescript'
+
+const root = join(import.meta.dirname, '..')
+
+/** Pattern → what to write instead. */
+const RULES: [pattern: RegExp, instead: string][] = [
+  [/\bbut for (?!(?:the|a|an|each|every|all|both) \w+(?:\.|,)? (?:only|alone))/i, '"except for"'],
+  [/\bfor ever\b/i, '"forever"'],
+  [/\b(?:is|are) no (?!longer|more|less|different|later|sooner|earlier|match)/i, '"isn\'t a", "doesn\'t"'],
+  [/(?:^|[.:;] )Of (?:the|several|two|all|those|these) /, 'the subject first'],
+  [/\bstands? in (?!for)/i, '"is in"'],
+  [/\bhands? (?:it |them )?on\b|\bhanded on\b/i, '"pass"'],
+  [/\bbeside\b/i, '"next to", "besides"'],
+  [/\b(?:some|no|any)body\b/i, '"a user", "an operator", "nobody" without "where"'],
+  [/\bstand-ins?\b/i, '"fake GitHub", "fake Port"'],
+  [/\bin clear\b(?! text)/i, '"in clear text"'],
+]
+
+/** Pages, and the comments and texts of a source file, by line. */
+function proseOf(file: string): [line: number, text: string][] {
+  const text = readFileSync(join(root, file), 'utf8')
+  if (file.endsWith('.md')) return text.split('\n').map((line, index) => [index + 1, line])
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
+  const lineAt = (position: number) => source.getLineAndCharacterOfPosition(position).line + 1
+  const found: [number, string][] = []
+  const add = (position: number, prose: string) => {
+    for (const [index, line] of prose.split('\n').entries()) found.push([lineAt(position) + index, line])
+  }
+  for (const { 0: comment, index } of text.matchAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/ .*$/gm))
+    add(index, comment)
+  const visit = (node: ts.Node): void => {
+    if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node)) {
+      if (/\w \w+ \w/.test(node.text)) add(node.getStart(), node.text)
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return found
+}
+
+const given = process.argv.slice(2)
+const files =
+  given.length > 0
+    ? given
+    : globSync(['*.md', 'docs/*.md', 'examples/**/*.md', '{relay,action,port,tools}/**/*.ts'], {
+        cwd: root,
+        exclude: ['**/dist/**', 'CHANGELOG.md'],
+      })
+let amount = 0
+for (const file of files.toSorted()) {
+  for (const [line, prose] of proseOf(file)) {
+    for (const [pattern, instead] of RULES) {
+      if (!pattern.test(prose)) continue
+      console.error(`${file}:${line}: ${prose.trim().slice(0, 120)}\n  write ${instead}`)
+      amount++
+    }
+  }
+}
+console.log(`${amount} constructions to rewrite in ${files.length} files`)
+if (amount > 0) process.exitCode = 1
