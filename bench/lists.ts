@@ -97,7 +97,7 @@ async function fill(backend: Backend, amount: number): Promise<void> {
       },
       {
         sql: `INSERT INTO events (delivery, number, at, type, details)
-              ${numbers} SELECT 'd' || i, 2, ${time}, 'runEnded', '{"conclusion":"success"}' FROM n`,
+              ${numbers} SELECT 'd' || i, 2, ${time}, 'runFinished', '{"conclusion":"success"}' FROM n`,
         params: [],
       },
     ])

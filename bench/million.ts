@@ -69,7 +69,7 @@ async function fill(db: Backend): Promise<void> {
       },
       {
         sql: `INSERT INTO events (delivery, number, at, type, details)
-              SELECT id, 1, received_at, 'runEnded', '{}' FROM deliveries WHERE state = 'queued'`,
+              SELECT id, 1, received_at, 'runFinished', '{}' FROM deliveries WHERE state = 'queued'`,
         params: [],
       },
       {

@@ -21,7 +21,7 @@ const BINDINGS: Record<string, (run: number) => string> = {
   report: run => `verifies GitHub's OIDC token of run ${run}, accepts its reports`,
   port: run => `binds run ${run}, which Port's run names`,
   title: run => `binds run ${run}, whose title has the id of Port's run`,
-  only_candidate: run => `binds run ${run}, the only one that can be meant`,
+  candidate: run => `binds run ${run}, the only one that can be meant`,
 }
 
 const { oidc, settings } = readArguments()

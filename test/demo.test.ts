@@ -103,7 +103,7 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     expect(exitCode).toBe(0)
     expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...CANCEL, ...TYPO]))
     expect(story(lines).filter(line => OIDC.test(line))).toEqual([])
-    expect(evidences(lines)).toEqual(['title', 'title', 'answer', 'answer'])
+    expect(evidences(lines)).toEqual(['title', 'title', 'response', 'response'])
     expect(lines.map(line => line.trim())).toEqual(
       expect.arrayContaining([
         'Status  SUCCESS · Succeeded',
@@ -137,7 +137,7 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     expect(output).toContain('runner  examples/deploy-oidc/deploy.yml and')
     expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...CANCEL, ...TYPO]))
     expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(3)
-    expect(evidences(lines)).toEqual(['title', 'report', 'title', 'report', 'answer', 'report', 'answer'])
+    expect(evidences(lines)).toEqual(['title', 'report', 'title', 'report', 'response', 'report', 'response'])
     expect(relays).toHaveLength(2)
     expect(relays.filter(isRunning)).toEqual([])
     expect(left).toEqual([])

@@ -11,9 +11,9 @@ import type { ThrottledLog } from '../log.ts'
 import type { Backlog, Store } from '../store/store.ts'
 import type { Roles } from './auth.ts'
 
-const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'answer_lost']
+const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'response_lost']
 const CONCLUSIONS = ['success', 'failure', 'cancelled', 'unknown'] as const
-const EVIDENCE: readonly Evidence[] = ['answer', 'report', 'port', 'title', 'only_candidate']
+const EVIDENCE: readonly Evidence[] = ['response', 'report', 'port', 'title', 'candidate']
 const REFUSALS = PROBLEM_STATUSES.map(String)
 
 /** Seconds: how fast a webhook is answered, and how long people wait. */

@@ -33,7 +33,7 @@ const delivery = {
   ref: orNull(text),
   github_run_id: orNull(whole),
   evidence: {
-    enum: ['answer', 'report', 'port', 'title', 'only_candidate', null],
+    enum: ['response', 'report', 'port', 'title', 'candidate', null],
     description: 'how the workflow run is known to belong to the delivery',
   },
   attempts: described('dispatches tried since it was queued', whole),

@@ -15,7 +15,7 @@ export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
 /** How a workflow run is known to belong to a delivery, strongest first. */
-export type Evidence = 'answer' | 'report' | 'port' | 'title' | 'only_candidate'
+export type Evidence = 'response' | 'report' | 'port' | 'title' | 'candidate'
 
 /** A workflow run that belongs to a delivery, as it was last seen. */
 export interface DeliveryRun {
@@ -76,7 +76,7 @@ export interface Delivery extends Target {
   /** Since when the answer to the latest attempt is missing: it was sent, or its answer was lost; null where none is. */
   unansweredSince: number | null
   /** Whether Port's log shows, since it was queued, that it waits. */
-  waitingAnnounced: boolean
+  waitingNotified: boolean
   dispatchedAt: number | null
   /** When a person cancelled it; null where no one did. */
   cancelRequestedAt: number | null
@@ -135,7 +135,7 @@ export type Change = Partial<
     | 'firstAttemptAt'
     | 'attemptedAt'
     | 'unansweredSince'
-    | 'waitingAnnounced'
+    | 'waitingNotified'
     | 'dispatchedAt'
     | 'cancelRequestedAt'
     | 'cancelSentAt'

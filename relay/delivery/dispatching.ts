@@ -44,7 +44,7 @@ export function accept(
     ],
     history: {
       type: 'dispatchAccepted',
-      details: { attempt, ...answered(answer), ...(run && { github_run_id: run.id, evidence: 'answer' }) },
+      details: { attempt, ...answered(answer), ...(run && { github_run_id: run.id, evidence: 'response' }) },
     },
   }
 }
@@ -73,7 +73,7 @@ export function noteAccepted(
 
 /** The run that GitHub's answer to a `workflow_dispatch` names. */
 const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
-  ...{ id, attempt: 1, evidence: 'answer', past: false },
+  ...{ id, attempt: 1, evidence: 'response', past: false },
   ...{ status: 'queued', conclusion: null, url },
 })
 
@@ -98,7 +98,7 @@ export function redeliver(
       firstAttemptAt: null,
       attemptedAt: null,
       unansweredSince: null,
-      waitingAnnounced: false,
+      waitingNotified: false,
       dispatchedAt: null,
       cancelRequestedAt: null,
       cancelSentAt: null,

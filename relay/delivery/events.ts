@@ -31,7 +31,7 @@ export type DeliveryEvent =
   /** Nothing was started; `until`: when GitHub accepts it again, where GitHub named a time. */
   | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & WithResponse)
   /** The dispatch may or may not have started a workflow run. */
-  | ({ type: 'answerLost'; attempt: number; reason: string } & WithResponse)
+  | ({ type: 'responseLost'; attempt: number; reason: string } & WithResponse)
   /** After a lost answer, no evidence of a run. `readAt`: of the list. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
   /** The workflow runs that belong to it, as they are now; `lookAt`: when to look again. */
@@ -40,15 +40,15 @@ export type DeliveryEvent =
   | { type: 'runReported'; run: DeliveryRun }
   /** Messages of the action; `ends`: one of them has the conclusion; `ending`: its job is ending. */
   | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
-  | { type: 'runEnded'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
+  | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
   /** Its run in Port has ended, whoever ended it; `conclusion`: as Port shows it. */
-  | { type: 'endedInPort'; runs: DeliveryRun[]; conclusion?: string }
+  | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }
   | { type: 'startTimedOut'; cause: NoRun }
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }
   | { type: 'runDeleted'; cause: NoRun }
   /** A gate is closed: Port's log shows once that the delivery waits. */
-  | { type: 'waitingAnnounced'; reason: string; until: number }
+  | { type: 'waitingNotified'; reason: string; until: number }
   | { type: 'redelivered' }
   /** A person cancelled it: in Port, or through the relay's API. */
   | { type: 'cancelRequested'; by: 'port' | 'api' }

@@ -33,7 +33,7 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
   const before = delivery.runs.find(each => each.id === run.id)
   // Several runs may hold the delivery's id in their titles, and all belong to it. An only candidate is replaced.
   const others = delivery.runs.filter(
-    each => each.id !== run.id && (each.past || each.evidence !== 'only_candidate'),
+    each => each.id !== run.id && (each.past || each.evidence !== 'candidate'),
   )
   const attempt = Math.max(run.attempt, before?.attempt ?? 0)
   const isNew = before?.evidence !== 'report' || before.attempt !== attempt
@@ -78,14 +78,14 @@ export function forward(_delivery: Delivery, { messages }: Event<'reportReceived
 
 export function end(
   delivery: Delivery,
-  { run, runs, found }: Event<'runEnded'>,
+  { run, runs, found }: Event<'runFinished'>,
   _now: number,
   policy: Policy,
 ): Transition {
   const isCancelled = delivery.cancelRequestedAt !== null && run.conclusion === 'cancelled'
   const ending = isCancelled ? CANCELLED : outcomeOfRun(run, found?.jobs ?? null, delivery.repository)
   const details = { github_run_id: run.id, conclusion: run.conclusion }
-  const ended = finish({ ...delivery, runs }, ending, { type: 'runEnded', details }, policy, {
+  const ended = finish({ ...delivery, runs }, ending, { type: 'runFinished', details }, policy, {
     run,
     more: found?.lines,
   })
@@ -95,13 +95,13 @@ export function end(
 /** Port knows the end already: nothing is sent. */
 export function finishInPort(
   delivery: Delivery,
-  { runs: seen, conclusion = 'unknown' }: Event<'endedInPort'>,
+  { runs: seen, conclusion = 'unknown' }: Event<'finishedInPort'>,
 ): Transition {
   const runs = mergeRuns(delivery.runs, seen)
   return {
     change: { state: 'finished', reason: null, dueAt: null, unansweredSince: null, runs },
     messages: [],
-    history: { type: 'endedInPort', details: { conclusion, state: 'finished' } },
+    history: { type: 'finishedInPort', details: { conclusion, state: 'finished' } },
   }
 }
 

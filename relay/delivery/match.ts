@@ -54,7 +54,7 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFact
           isNamed(run.title, delivery) && isCurrent(run, delivery, facts) && !facts.undecided.has(run.id),
       ),
   },
-  { evidence: 'only_candidate', find: findOnlyCandidate },
+  { evidence: 'candidate', find: findOnlyCandidate },
 ]
 
 /**

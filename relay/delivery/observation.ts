@@ -71,7 +71,7 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
   const present = decisiveRuns(found.runs)
   // A run is known before GitHub shows it, by its answer to the dispatch, a report or a webhook.
   const isAwaited = ({ evidence }: DeliveryRun) =>
-    now < (evidence === 'answer' ? startBy : Math.min(startBy, startedAt(delivery) + FIRST_MOMENTS_MS))
+    now < (evidence === 'response' ? startBy : Math.min(startBy, startedAt(delivery) + FIRST_MOMENTS_MS))
   const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run))
   const ended = isFinished(there)
   const isGone = present.length > 0 && there.length === 0

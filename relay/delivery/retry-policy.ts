@@ -50,7 +50,7 @@ export function defer(
   const backoff = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.max(0, delivery.attempts - 1))
   const dueAt = Math.min(until ?? now + backoff, last)
   return {
-    change: { dueAt, unansweredSince: null, waitingAnnounced: true },
+    change: { dueAt, unansweredSince: null, waitingNotified: true },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),
     history: {
       type: 'dispatchDeferred',
@@ -61,15 +61,15 @@ export function defer(
 
 export function loseResponse(
   delivery: Delivery,
-  { attempt, reason, response: answer }: Event<'answerLost'>,
+  { attempt, reason, response: answer }: Event<'responseLost'>,
   now: number,
   policy: Policy,
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
   return {
-    change: { dueAt: now + nextPoll(0, policy), unansweredSince: now, waitingAnnounced: true },
+    change: { dueAt: now + nextPoll(0, policy), unansweredSince: now, waitingNotified: true },
     messages: once(delivery, `${reason}; looking for its workflow run`),
-    history: { type: 'answerLost', details: { attempt, ...answered(answer), reason } },
+    history: { type: 'responseLost', details: { attempt, ...answered(answer), reason } },
   }
 }
 
@@ -110,17 +110,17 @@ export function pollAgainOrRetry(
 }
 
 /** A gate is closed: nothing was tried, and nothing is due before it opens. */
-export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'waitingAnnounced'>): Transition {
+export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'waitingNotified'>): Transition {
   return {
-    change: { waitingAnnounced: true },
+    change: { waitingNotified: true },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(until)}`),
-    history: delivery.waitingAnnounced ? null : { type: 'waitingAnnounced', details: { reason, until } },
+    history: delivery.waitingNotified ? null : { type: 'waitingNotified', details: { reason, until } },
     keepLease: true,
   }
 }
 
 function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
-  const change: Change = { dueAt, waitingAnnounced: true }
+  const change: Change = { dueAt, waitingNotified: true }
   const messages = once(delivery, reason ?? `GitHub's answer was not recorded; looking for its workflow run`)
   return { change, messages, history: null }
 }
@@ -144,13 +144,13 @@ function fail(
   label = 'Not started',
 ): Transition {
   if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
-  const message = delivery.waitingAnnounced ? sentence : `${sentence} (Delivery ${delivery.id}.)`
+  const message = delivery.waitingNotified ? sentence : `${sentence} (Delivery ${delivery.id}.)`
   return finish(delivery, failed(label, sentence), history, policy, { lines: [{ level: 'ERROR', message }] })
 }
 
 /** A line for Port's log that the delivery waits: one only since it was queued. */
 function once(delivery: Delivery, reason: string): Message[] {
-  if (delivery.waitingAnnounced) return []
+  if (delivery.waitingNotified) return []
   const message = `Waiting to dispatch ${describeDispatch(delivery)} (delivery ${delivery.id}): ${reason}.`
   return [{ log: [{ level: 'WARN', message }] }]
 }

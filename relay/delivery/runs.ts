@@ -30,7 +30,7 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   const present = known.filter(run => !run.past)
   const isNew = (run: DeliveryRun) => !known.some(each => each.id === run.id)
   const mayBind = ({ evidence }: DeliveryRun) =>
-    present.length === 0 || (evidence !== 'only_candidate' && present.every(run => run.evidence === 'title'))
+    present.length === 0 || (evidence !== 'candidate' && present.every(run => run.evidence === 'title'))
   return [
     ...known.map(run => {
       const now = seen.find(each => each.id === run.id)

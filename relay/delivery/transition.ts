@@ -38,9 +38,9 @@ const TABLE: { [T in EventType]: Row<T> } = {
   },
   dispatchRejected: only({ queued: retrying.reject }),
   dispatchDeferred: only({ queued: retrying.defer }),
-  answerLost: only({ queued: retrying.loseResponse }),
+  responseLost: only({ queued: retrying.loseResponse }),
   runNotFound: only({ queued: retrying.pollAgainOrRetry }),
-  waitingAnnounced: only({ queued: retrying.notifyWaiting }),
+  waitingNotified: only({ queued: retrying.notifyWaiting }),
   runsSeen: only({ queued: following.see, dispatched: following.see, running: following.see }),
   runReported: only({ queued: following.start, dispatched: following.start, running: following.start }),
   reportReceived: {
@@ -51,8 +51,8 @@ const TABLE: { [T in EventType]: Row<T> } = {
     failed: following.forward,
     cancelled: following.forward,
   },
-  runEnded: only({ running: following.end }),
-  endedInPort: only({
+  runFinished: only({ running: following.end }),
+  finishedInPort: only({
     queued: following.finishInPort,
     dispatched: following.finishInPort,
     running: following.finishInPort,

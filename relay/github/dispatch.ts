@@ -177,7 +177,7 @@ function readResponse({ status, data }: Pick<GitHubResponse, 'status' | 'data'>)
   if (status === 200 && typeof id === 'number') {
     return { kind: 'accepted', run: { id, url: typeof url === 'string' ? url : '' } }
   }
-  return { kind: 'answer_lost', reason: `something between the relay and GitHub answered ${status}` }
+  return { kind: 'response_lost', reason: `something between the relay and GitHub answered ${status}` }
 }
 
 /** GitHub's own 400 or 422: nothing was started. */
@@ -205,7 +205,7 @@ export async function sendRepositoryDispatch(
   const { status, id } = answer
   if (status === 204) return { kind: 'accepted', run: null, response: id }
   const reason = `something between the relay and GitHub answered ${status}`
-  return { kind: 'answer_lost', reason, response: id }
+  return { kind: 'response_lost', reason, response: id }
 }
 
 /** Why GitHub rejected a `repository_dispatch`. */

@@ -27,7 +27,7 @@ type Outcome =
       cause: 'rate_limit' | 'credential' | 'other'
     }
   /** It may or may not have started a workflow. */
-  | { kind: 'answer_lost'; reason: string }
+  | { kind: 'response_lost'; reason: string }
 
 /** Thrown where a dispatch is not sent, since its lease ends too soon. */
 export class DelayedError extends Error {
@@ -81,7 +81,7 @@ function readError(error: unknown, failed: Failed): DispatchOutcome {
   if (thrown instanceof PausedError) return limitedUntil(thrown.until, thrown.reason)
   const system = thrown instanceof CredentialError ? thrown.system : null
   const lost = (reason: string): DispatchOutcome =>
-    isSent ? { kind: 'answer_lost', reason } : deferred(reason)
+    isSent ? { kind: 'response_lost', reason } : deferred(reason)
 
   const response = findResponse(thrown)
   if (!response) {

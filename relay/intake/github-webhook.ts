@@ -77,11 +77,11 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     try {
       switch (received.kind) {
         case 'workflow_run':
-          return c.json({ woken: await take(received.repository, received.run) }, 202)
+          return c.json({ scheduled: await take(received.repository, received.run) }, 202)
         case 'workflow_job':
-          return c.json({ woken: await takeJob(received) }, 202)
+          return c.json({ scheduled: await takeJob(received) }, 202)
         case 'deployment_review':
-          return c.json({ woken: await takeReview(received) }, 202)
+          return c.json({ scheduled: await takeReview(received) }, 202)
       }
     } catch (error) {
       trouble.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')

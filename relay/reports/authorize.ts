@@ -100,7 +100,7 @@ export function checkRepository(claims: RunClaims, { id }: RepositoryFacts): str
 export function checkRuns({ runId }: RunClaims, { runs }: Delivery): 'duplicate' | 'past' | null {
   const present = runs.filter(run => !run.past)
   const isOther = (run: DeliveryRun) =>
-    run.id !== runId && ['answer', 'report', 'port'].includes(run.evidence)
+    run.id !== runId && ['response', 'report', 'port'].includes(run.evidence)
   if (present.some(isOther)) return 'duplicate'
   if (present.some(run => run.id === runId)) return null
   return runs.some(run => run.id === runId) ? 'past' : null

@@ -83,14 +83,14 @@ const SENTENCES: Record<string, string> = {
   dispatchAccepted: 'GitHub accepted the dispatch',
   dispatchRejected: 'GitHub rejected the dispatch',
   dispatchDeferred: 'the dispatch is deferred',
-  answerLost: "GitHub's answer to the dispatch was lost",
+  responseLost: "GitHub's answer to the dispatch was lost",
   runNotFound: 'no workflow run was found',
-  waitingAnnounced: 'the delivery waits',
+  waitingNotified: 'the delivery waits',
   runBound: 'a workflow run is bound to the delivery',
   runReported: 'the workflow run reported',
   reportReceived: 'the delivery ended by a report of its workflow run',
-  runEnded: 'the delivery ended with its workflow run',
-  endedInPort: 'the delivery ended, since its run in Port has ended',
+  runFinished: 'the delivery ended with its workflow run',
+  finishedInPort: 'the delivery ended, since its run in Port has ended',
   startTimedOut: 'the delivery ended without a workflow run',
   runTimedOut: 'the delivery ended after RELAY_RUN_TIMEOUT',
   runUnidentified: 'the delivery ended, since its workflow run cannot be identified',
@@ -104,9 +104,9 @@ const SENTENCES: Record<string, string> = {
 }
 
 /** An outage lets every delivery wait: the log has a line about it, and need not have one for each. */
-const OF_OUTAGES = ['waitingAnnounced']
+const OF_OUTAGES = ['waitingNotified']
 /** The reason of the end names jobs and steps of the workflow run, which may contain inputs. */
-const QUOTES_WORKFLOW = ['runEnded']
+const QUOTES_WORKFLOW = ['runFinished']
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
   const { id, runId, repository, eventType, workflow } = delivery

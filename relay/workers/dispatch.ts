@@ -92,8 +92,8 @@ function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {
         until: outcome.until,
         response: answer,
       }
-    case 'answer_lost':
-      return { type: 'answerLost', attempt, reason: outcome.reason, response: answer }
+    case 'response_lost':
+      return { type: 'responseLost', attempt, reason: outcome.reason, response: answer }
   }
 }
 
@@ -106,7 +106,7 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   if (found.runs.some(each => !each.past)) {
     await apply(delivery, { type: 'runsSeen', runs: found.runs, pollAt })
   } else if (typeof run === 'object' && hasFinished(run, delivery)) {
-    await apply(delivery, { type: 'endedInPort', runs: found.runs, conclusion: run.status })
+    await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
     // Port names a run that is not to be seen here: the dispatch took effect.
     await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
@@ -184,7 +184,7 @@ export function createNotifyWaiting({
           const closed = pauses.closed(delivery.repository)
           if (!closed) return null
           const { closedUntil: until, reason } = closed
-          return apply(delivery, { type: 'waitingAnnounced', reason, until })
+          return apply(delivery, { type: 'waitingNotified', reason, until })
         }),
       )
       const last = found.at(-1)

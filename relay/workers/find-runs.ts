@@ -117,7 +117,7 @@ export function createFindRuns({
       })
     }
     const { evidence } = match
-    const isBound = evidence !== null && (present.length === 0 || evidence !== 'only_candidate')
+    const isBound = evidence !== null && (present.length === 0 || evidence !== 'candidate')
     const bound = isBound
       ? mergeRuns(
           seen,

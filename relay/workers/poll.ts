@@ -123,7 +123,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
         return
       case 'ended in Port':
         await apply(delivery, {
-          type: 'endedInPort',
+          type: 'finishedInPort',
           runs,
           conclusion: typeof state === 'object' ? state.status : 'unknown',
         })
@@ -173,7 +173,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
         return
       }
     }
-    await apply(delivery, { type: 'runEnded', run, runs, found })
+    await apply(delivery, { type: 'runFinished', run, runs, found })
     notes.delete(delivery.id)
   }
 

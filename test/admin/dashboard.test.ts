@@ -253,7 +253,7 @@ const NOTHING: NoRun = { why: 'nothing listens', disabled: [], workflows: 1 }
 const bound: DeliveryEvent[] = [...dispatched, { type: 'runsSeen', runs: [RUN], pollAt: 4_000_000_000_000 }]
 const endedWith = (conclusion: string): DeliveryEvent[] => [
   ...bound,
-  { type: 'runEnded', run: { ...RUN, conclusion }, runs: [RUN], found: null },
+  { type: 'runFinished', run: { ...RUN, conclusion }, runs: [RUN], found: null },
 ]
 const started = ['Received from Port', 'Target: acme/shop, event type deploy']
 const accepted = [...started, 'Attempt 1: GitHub accepted the dispatch']
@@ -282,7 +282,7 @@ const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: strin
   ],
   [
     'ended in Port',
-    [...bound, { type: 'endedInPort', runs: [RUN] }],
+    [...bound, { type: 'finishedInPort', runs: [RUN] }],
     'finished',
     [...wasBound, 'The run in Port ended'],
   ],

@@ -59,7 +59,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     ...bound(id),
     [
       95_000,
-      { type: 'runEnded', run: { ...run(id, 'completed'), conclusion }, runs: [run(id)], found: null },
+      { type: 'runFinished', run: { ...run(id, 'completed'), conclusion }, runs: [run(id)], found: null },
     ],
   ]
   const unheard: [number, DeliveryEvent][] = [
@@ -86,7 +86,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     [
       1000,
       {
-        type: 'runEnded',
+        type: 'runFinished',
         run: { ...run(16_300_000_000), conclusion: 'cancelled' },
         runs: [run(16_300_000_000)],
         found: null,

@@ -76,7 +76,7 @@ describe('an answer without an end is read no further than its bound', () => {
     const { dispatch, runsPage } = gitHub(server.url)
     const target = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: 'main' }
     const outcome = await dispatch(target, formContent({}))
-    expect(['answer_lost', 'accepted']).toContain(outcome.kind)
+    expect(['response_lost', 'accepted']).toContain(outcome.kind)
     await expect(runsPage('acme/shop', 1, null, 'repository_dispatch')).rejects.toThrow()
     await expect.poll(server.sent).toBeGreaterThan(0)
     expect(server.sent()).toBeLessThan(2 * (LIMITS.response.value + 32 * MB))

@@ -92,7 +92,7 @@ describe('a title', () => {
     'Build run_20261130T120000Z',
     'deploy',
   ])('"%s" names none: its run may be any delivery\'s', title => {
-    expect(poll([run(title)])).toEqual({ evidence: 'only_candidate', titles: [title] })
+    expect(poll([run(title)])).toEqual({ evidence: 'candidate', titles: [title] })
     expect(poll([run(title)], { others: other() })).toEqual({ evidence: null, titles: [title] })
   })
 
@@ -135,10 +135,10 @@ test('a run that belongs to another delivery, or to an earlier course of this, i
 
 describe('the only candidate is taken', () => {
   const cases: [string, string | null, Partial<WorkflowRun>, Partial<BindingFacts>][] = [
-    ['where nothing else was dispatched', 'only_candidate', {}, {}],
+    ['where nothing else was dispatched', 'candidate', {}, {}],
     [
       'though another event type was dispatched, since its title is this one',
-      'only_candidate',
+      'candidate',
       {},
       { others: other('restart') },
     ],
@@ -147,13 +147,13 @@ describe('the only candidate is taken', () => {
     ['not from a part of the list', null, {}, { whole: false }],
     [
       'also 2 s before the dispatch, since GitHub counts in seconds',
-      'only_candidate',
+      'candidate',
       { createdAt: DISPATCHED - 2_000 },
       {},
     ],
     [
       'also at the end of the start timeout',
-      'only_candidate',
+      'candidate',
       { createdAt: DISPATCHED + 10 * MINUTE },
       { readAt: DISPATCHED + 11 * MINUTE },
     ],
@@ -185,8 +185,8 @@ describe('the only candidate is taken', () => {
         },
         ...{ whole: true, others: [] },
       }).evidence
-    expect(matched({ ref: 'release' })).toBe('only_candidate')
-    expect(matched({ ref: null, workflow: null })).toBe('only_candidate')
+    expect(matched({ ref: 'release' })).toBe('candidate')
+    expect(matched({ ref: null, workflow: null })).toBe('candidate')
     expect(matched({ ref: 'main' })).toBeNull()
     expect(matched({ ref: 'release', workflow: 'lint.yml' })).toBeNull()
     expect(matched({ ref: 'release', event: 'repository_dispatch' })).toBeNull()
@@ -207,7 +207,7 @@ describe('the only candidate is taken', () => {
   test('not under the event type of another delivery', () => {
     expect(poll([run('restart')], { others: other('restart') })).toEqual({ evidence: null, titles: [] })
     expect(poll([run('restart'), run('deploy')], { others: other('restart') })).toEqual({
-      evidence: 'only_candidate',
+      evidence: 'candidate',
       titles: ['deploy'],
     })
   })

@@ -25,7 +25,7 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
     ...{ state, reason: state === 'failed' ? 'It failed.' : null, version: 3, attempts: 1 },
     ...{ receivedAt: NOW - MINUTE, queuedAt: NOW - MINUTE, updatedAt: NOW - MINUTE },
     dueAt: ['finished', 'failed', 'cancelled'].includes(state) ? null : NOW,
-    ...{ firstAttemptAt: NOW - 1_000, attemptedAt: NOW - 1_000, waitingAnnounced: false },
+    ...{ firstAttemptAt: NOW - 1_000, attemptedAt: NOW - 1_000, waitingNotified: false },
     unansweredSince: state === 'queued' ? NOW - 1_000 : null,
     dispatchedAt: isDispatched ? NOW - 500 : null,
     ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false, waitingFor: null, decisions: '' },
@@ -40,7 +40,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   dispatchAccepted: { type: 'dispatchAccepted', attempt: 1, run: null },
   dispatchRejected: { type: 'dispatchRejected', attempt: 1, reason: 'GitHub cannot see acme/shop.' },
   dispatchDeferred: { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: NOW + MINUTE },
-  answerLost: { type: 'answerLost', attempt: 1, reason: 'GitHub answered 502' },
+  responseLost: { type: 'responseLost', attempt: 1, reason: 'GitHub answered 502' },
   runNotFound: {
     type: 'runNotFound',
     list: 'empty',
@@ -54,17 +54,17 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
     messages: [{ update: { conclusion: 'success' } }],
     ...{ ends: true, ending: true },
   },
-  runEnded: {
-    type: 'runEnded',
+  runFinished: {
+    type: 'runFinished',
     ...{ run: run({ status: 'completed', conclusion: 'success' }), found: null },
     runs: [run({ status: 'completed', conclusion: 'success' })],
   },
-  endedInPort: { type: 'endedInPort', runs: [] },
+  finishedInPort: { type: 'finishedInPort', runs: [] },
   startTimedOut: { type: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: null } },
   runTimedOut: { type: 'runTimedOut', cause: { why: 'too long', runTimeout: 1, status: 'queued' } },
   runUnidentified: { type: 'runUnidentified', cause: { why: 'unidentified', amount: 2 } },
   runDeleted: { type: 'runDeleted', cause },
-  waitingAnnounced: { type: 'waitingAnnounced', reason: 'a limit', until: NOW + MINUTE },
+  waitingNotified: { type: 'waitingNotified', reason: 'a limit', until: NOW + MINUTE },
   redelivered: { type: 'redelivered' },
   cancelRequested: { type: 'cancelRequested', by: 'port' },
   cancelSent: { type: 'cancelSent', forced: false, pollAt: NOW + 3_000 },
@@ -87,9 +87,9 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
     ...{ dispatched: NOTED, running: NOTED, finished: NOTED, failed: NOTED, cancelled: NOTED },
   },
   dispatchRejected: { queued: 'state=failed reason dueAt unansweredSince · 2' },
-  dispatchDeferred: { queued: 'dueAt unansweredSince waitingAnnounced · 1' },
-  answerLost: { queued: 'dueAt unansweredSince waitingAnnounced · 1' },
-  runNotFound: { queued: 'dueAt waitingAnnounced · 1' },
+  dispatchDeferred: { queued: 'dueAt unansweredSince waitingNotified · 1' },
+  responseLost: { queued: 'dueAt unansweredSince waitingNotified · 1' },
+  runNotFound: { queued: 'dueAt waitingNotified · 1' },
   runsSeen: {
     queued: 'dueAt runs state=running dispatchedAt unansweredSince · 1',
     dispatched: 'dueAt runs state=running dispatchedAt unansweredSince · 1',
@@ -103,8 +103,8 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   reportReceived: {
     running: 'state=finished reason dueAt · 1',
   },
-  runEnded: { running: 'state=finished reason dueAt runs · 2' },
-  endedInPort: {
+  runFinished: { running: 'state=finished reason dueAt runs · 2' },
+  finishedInPort: {
     queued: 'state=finished reason dueAt unansweredSince runs · 0',
     dispatched: 'state=finished reason dueAt unansweredSince runs · 0',
     running: 'state=finished reason dueAt unansweredSince runs · 0',
@@ -113,12 +113,12 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runTimedOut: { dispatched: 'state=failed reason dueAt · 2', running: 'state=failed reason dueAt · 2' },
   runUnidentified: { dispatched: 'state=failed reason dueAt · 2' },
   runDeleted: { running: 'state=failed reason dueAt · 2' },
-  waitingAnnounced: { queued: 'waitingAnnounced · 1' },
+  waitingNotified: { queued: 'waitingNotified · 1' },
   redelivered: {
     failed:
-      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt unansweredSince waitingAnnounced dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt unansweredSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
     cancelled:
-      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt unansweredSince waitingAnnounced dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt unansweredSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
   },
   cancelRequested: {
     queued: 'cancelRequestedAt · 0',
@@ -177,7 +177,7 @@ describe('a dispatch', () => {
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60])
   })
 
-  test.each(['dispatchRejected', 'dispatchDeferred', 'answerLost'] as const)(
+  test.each(['dispatchRejected', 'dispatchDeferred', 'responseLost'] as const)(
     '%s of an earlier attempt changes nothing',
     type => {
       const event = { ...EVENTS[type], attempt: 1 }

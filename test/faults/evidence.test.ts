@@ -90,7 +90,7 @@ describe('a dispatch whose answer was lost', () => {
     const run = relay.github.createRun({ ...RUN, displayTitle: 'Roll out shop', createdAt: iso(relay.now()) })
     await wait(relay)
     expect(posts(relay)).toBe(1)
-    expect(await relay.runs(id)).toEqual([[run.id, 'only_candidate']])
+    expect(await relay.runs(id)).toEqual([[run.id, 'candidate']])
   })
 
   test.each([
@@ -184,7 +184,7 @@ describe('a dispatch whose answer was lost', () => {
       const reason = `The outcome of the dispatch is unknown, since ${refused}. Redeliver the delivery if no workflow run started.`
       expect(await relay.delivery(id)).toMatchObject({ state: 'failed', attempts: 1, reason })
       expect(await relay.store.history(id)).toMatchObject([
-        { type: 'answerLost' },
+        { type: 'responseLost' },
         { type: 'runNotFound', details: { list: 'forbidden', reason: refused } },
       ])
       await relay.send()

@@ -114,7 +114,7 @@ describe("GitHub's own examples of workflow_run", () => {
     const response = await relay.send(body)
     expect(response.status).toBe(202)
     const dispatched = /^(repository|workflow)_dispatch$/.test(String(body.workflow_run.event))
-    expect(response.body).toEqual(dispatched ? { woken: 1 } : { ignored: 'workflow_run' })
+    expect(response.body).toEqual(dispatched ? { scheduled: 1 } : { ignored: 'workflow_run' })
     expect((await relay.store.get(id))!.dueAt! < 9e15).toBe(dispatched)
   })
 })
@@ -179,7 +179,7 @@ describe('what is done with a run', () => {
     async conclusion => {
       const relay = await open()
       const id = await relay.delivery('acme/shop')
-      expect((await relay.send(event({ conclusion }))).body).toEqual({ woken: 1 })
+      expect((await relay.send(event({ conclusion }))).body).toEqual({ scheduled: 1 })
       const text = typeof conclusion === 'string' ? conclusion : null
       const { runs, dueAt } = (await relay.store.get(id))!
       expect(runs).toMatchObject([{ id: 77, conclusion: text, status: 'completed', evidence: 'title' }])
@@ -191,9 +191,9 @@ describe('what is done with a run', () => {
     const relay = await open()
     await relay.delivery('acme/shop')
     const nulls = { name: null, actor: null, head_branch: null, html_url: null, run_attempt: null }
-    expect((await relay.send(event(nulls))).body).toEqual({ woken: 1 })
+    expect((await relay.send(event(nulls))).body).toEqual({ scheduled: 1 })
     const other = { ...nulls, id: 78, display_title: undefined }
-    expect((await relay.send(event(other))).body).toEqual({ woken: 0 })
+    expect((await relay.send(event(other))).body).toEqual({ scheduled: 0 })
   })
 
   test('its title must name the delivery, in its own repository, whatever the case of its letters', async () => {
@@ -201,17 +201,17 @@ describe('what is done with a run', () => {
     await relay.delivery('acme/shop')
     const woken = async (run: object, repository?: string) =>
       (await relay.send(event({ ...run }, repository))).body
-    expect(await woken({})).toEqual({ woken: 1 })
-    expect(await woken({}, 'ACME/Shop')).toEqual({ woken: 1 })
-    expect(await woken({}, 'acme/other')).toEqual({ woken: 0 })
-    expect(await woken({ id: 78, display_title: `deploy ${RUN}9` })).toEqual({ woken: 0 })
+    expect(await woken({})).toEqual({ scheduled: 1 })
+    expect(await woken({}, 'ACME/Shop')).toEqual({ scheduled: 1 })
+    expect(await woken({}, 'acme/other')).toEqual({ scheduled: 0 })
+    expect(await woken({ id: 78, display_title: `deploy ${RUN}9` })).toEqual({ scheduled: 0 })
     expect(await woken({ event: 'push' })).toEqual({ ignored: 'workflow_run' })
   })
 
   test('one that names nothing has every delivery without a run look at the list', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop')
-    expect((await relay.send(event({ display_title: 'deploy' }))).body).toEqual({ woken: 1 })
+    expect((await relay.send(event({ display_title: 'deploy' }))).body).toEqual({ scheduled: 1 })
     expect(await relay.store.get(id)).toMatchObject({ runs: [], state: 'dispatched' })
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
@@ -220,7 +220,7 @@ describe('what is done with a run', () => {
     const relay = await open()
     for (let i = 0; i < 105; i++) await relay.delivery('acme/shop', `r_${i}aaaaaaaaaaaaaaa`)
     const id = await relay.delivery('acme/shop')
-    expect((await relay.send(event({}))).body).toEqual({ woken: 1 })
+    expect((await relay.send(event({}))).body).toEqual({ scheduled: 1 })
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
@@ -228,14 +228,14 @@ describe('what is done with a run', () => {
     const relay = await open()
     await relay.delivery('acme/shop')
     const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(' ')
-    expect((await relay.send(event({ display_title: `${words} ${RUN}` }))).body).toEqual({ woken: 1 })
+    expect((await relay.send(event({ display_title: `${words} ${RUN}` }))).body).toEqual({ scheduled: 1 })
   })
 
   test('a delivery that has ended is not woken', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop', RUN, 77)
-    await relay.apply((await relay.store.get(id))!, { type: 'endedInPort', runs: [] })
-    expect((await relay.send(event({}))).body).toEqual({ woken: 0 })
+    await relay.apply((await relay.store.get(id))!, { type: 'finishedInPort', runs: [] })
+    expect((await relay.send(event({}))).body).toEqual({ scheduled: 0 })
   })
 })
 

@@ -364,7 +364,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
   ])('%s: it is not sent again, as it may have started a run', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: isDispatch, ...failure })
-    expect(await dispatch()).toMatchObject({ kind: 'answer_lost' })
+    expect(await dispatch()).toMatchObject({ kind: 'response_lost' })
     expect(sent()).toHaveLength(1)
   })
 

@@ -133,8 +133,8 @@ describe('GET /metrics', () => {
       404: 0,
     })
     expect(now.webhook_duration_seconds_count).toEqual({ '': 3 })
-    expect(now.dispatch_attempts_total).toEqual({ accepted: 1, rejected: 1, deferred: 0, answer_lost: 0 })
-    expect(now.runs_bound_total).toEqual({ response: 0, report: 0, port: 0, title: 1, only_candidate: 0 })
+    expect(now.dispatch_attempts_total).toEqual({ accepted: 1, rejected: 1, deferred: 0, response_lost: 0 })
+    expect(now.runs_bound_total).toEqual({ response: 0, report: 0, port: 0, title: 1, candidate: 0 })
     expect(now.deliveries).toEqual({ queued: 0, dispatched: 0, running: 1, failed: 1 })
     expect(now.deliveries_ended_total).toEqual({ success: 0, failure: 1, cancelled: 0, unknown: 0 })
     expect(now.accept_to_dispatch_seconds_count).toEqual({ '': 1 })

@@ -63,7 +63,7 @@ async function open(options: Parameters<typeof openScene>[0] = {}): Promise<Scen
 }
 
 test.each([
-  ['workflow_dispatch', '/webhook?workflow=deploy.yml', 'answer'],
+  ['workflow_dispatch', '/webhook?workflow=deploy.yml', 'response'],
   ['repository_dispatch', '/webhook', 'title'],
 ])(
   'a person ends the run of a %s in Port: the automation has its workflow run cancelled on GitHub',

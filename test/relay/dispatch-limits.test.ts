@@ -130,7 +130,7 @@ describe('only 204 says that GitHub took it:', () => {
     const id = await relay.accept('r_1')
     await relay.step()
     expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: expect.any(Number) })
-    expect(await relay.history(id)).toEqual(['answerLost'])
+    expect(await relay.history(id)).toEqual(['responseLost'])
     expect(await lastReason(relay, id)).toBe(`something between the relay and GitHub answered ${status}`)
   })
 

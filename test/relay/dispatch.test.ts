@@ -301,7 +301,7 @@ describe('where the answer of GitHub was lost', () => {
       relay.advance(2100)
       await relay.step()
       expect(await relay.runs(id)).toEqual([[relay.github.runs[0]!.id, 'title']])
-      expect(await relay.history(id)).toEqual(['answerLost', 'runBound'])
+      expect(await relay.history(id)).toEqual(['responseLost', 'runBound'])
       relay.advance(600_000)
       expect(await relay.step()).toBe(0)
       expect(relay.github.dispatches).toHaveLength(1)
@@ -330,7 +330,7 @@ describe('where the answer of GitHub was lost', () => {
       expect(requests()).toEqual(['POST', ...polls, 'GET', 'POST'])
       expect(relay.github.dispatches).toHaveLength(1)
       expect((await relay.delivery(id)).state).toBe('dispatched')
-      expect(await relay.history(id)).toEqual(['answerLost', 'runNotFound', 'dispatchAccepted'])
+      expect(await relay.history(id)).toEqual(['responseLost', 'runNotFound', 'dispatchAccepted'])
     },
   )
 

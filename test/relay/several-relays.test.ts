@@ -70,7 +70,7 @@ test('with three relays on one PostgreSQL, the end that a webhook of GitHub repo
         'x-hub-signature-256': `sha256=${createHmac('sha256', WEBHOOK_SECRET).update(body).digest('hex')}`,
       },
     })
-    expect(await response.json()).toEqual({ woken: 1 })
+    expect(await response.json()).toEqual({ scheduled: 1 })
     void until(() => port.run(id).status !== 'IN_PROGRESS', 'Port is updated', 60_000).then(() =>
       tookMs.push(performance.now() - began),
     )

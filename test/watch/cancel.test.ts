@@ -51,7 +51,13 @@ describe('a cancelled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
     const types = await system.history(id)
     expect(types).toEqual(
-      expect.arrayContaining(['dispatchAccepted', 'runBound', 'cancelRequested', 'cancelSent', 'runEnded']),
+      expect.arrayContaining([
+        'dispatchAccepted',
+        'runBound',
+        'cancelRequested',
+        'cancelSent',
+        'runFinished',
+      ]),
     )
   })
 
@@ -265,7 +271,11 @@ describe('a person who ends the run in Port, without the automation', () => {
     await system.pass(200_000)
     expect(asked(system)).toEqual(['cancel'])
     expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
-    expect((await system.history(id)).slice(-3)).toEqual(['cancelRequested', 'cancelRejected', 'endedInPort'])
+    expect((await system.history(id)).slice(-3)).toEqual([
+      'cancelRequested',
+      'cancelRejected',
+      'finishedInPort',
+    ])
   })
 
   test('cancels nothing where the action may report directly: the end may be its own', async () => {

@@ -46,12 +46,12 @@ function poll(
 }
 
 test("a run that GitHub's answer named, and that GitHub does not show yet, is waited for until the start timeout", () => {
-  expect(poll('answer', 20_000)).toBe('look again')
-  expect(poll('answer', START_TIMEOUT - 1)).toBe('look again')
-  expect(poll('answer', START_TIMEOUT)).toBe('runDeleted')
+  expect(poll('response', 20_000)).toBe('look again')
+  expect(poll('response', START_TIMEOUT - 1)).toBe('look again')
+  expect(poll('response', START_TIMEOUT)).toBe('runDeleted')
 })
 
-test.each<Evidence>(['report', 'title', 'only_candidate'])(
+test.each<Evidence>(['report', 'title', 'candidate'])(
   'a run that was seen before (%s) was deleted when GitHub shows it no more',
   evidence => {
     expect(poll(evidence, 59_999)).toBe('look again')
@@ -79,6 +79,6 @@ test.each([
 
 test('a node run is cancelled where Port is cancelling its workflow, and not where it is completed', () => {
   const node = { kind: 'node_run' as const }
-  expect(poll('answer', 20_000, {}, { cancelling: true }, node)).toBe('cancelled in Port')
-  expect(poll('answer', 20_000, {}, { ended: true }, node)).toBe('ended in Port')
+  expect(poll('response', 20_000, {}, { cancelling: true }, node)).toBe('cancelled in Port')
+  expect(poll('response', 20_000, {}, { ended: true }, node)).toBe('ended in Port')
 })

@@ -54,7 +54,7 @@ test('a relay as it runs: GitHub says that the workflow run has ended, and Port 
     body,
     headers: { 'x-github-event': 'workflow_run', 'x-hub-signature-256': signature },
   })
-  expect([response.status, await response.json()]).toEqual([202, { woken: 1 }])
+  expect([response.status, await response.json()]).toEqual([202, { scheduled: 1 }])
   await until(() => port.run(RUN).status !== 'IN_PROGRESS', 'Port is updated', 10_000)
   // Known within 2 s, and said at once; a little is left for a busy machine.
   expect(Date.now() - sentAt).toBeLessThan(4_000)

@@ -90,7 +90,7 @@ test.each([-5_000, 5_000])(
     system.restart()
     await system.pass(30_000)
     expect(system.github.dispatches).toHaveLength(1)
-    expect(await system.runs(id)).toEqual([[run.id, 'only_candidate']])
+    expect(await system.runs(id)).toEqual([[run.id, 'candidate']])
   },
 )
 

@@ -154,7 +154,7 @@ describe('without run-name', () => {
     const id = await system.dispatch(RUN)
     const run = system.run(title)
     await system.pass(30_000)
-    expect(await system.runs(id)).toEqual([[run.id, 'only_candidate']])
+    expect(await system.runs(id)).toEqual([[run.id, 'candidate']])
     system.end(run, 'failure')
     await system.pass(60_000)
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })

@@ -55,7 +55,7 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
   for (const run of runs) expect(run.link).toEqual([scene.page(own.get(run.id)!.id)])
   const bindings = () => relay.log().filter(line => line.evidence !== undefined)
   await until(() => bindings().length === AMOUNT, 'the log names the evidence of every binding')
-  expect(new Set(bindings().map(line => line.evidence))).toEqual(new Set(['answer']))
+  expect(new Set(bindings().map(line => line.evidence))).toEqual(new Set(['response']))
 
   allowLists()
   const conclusions = new Map(runs.map(({ id }, i) => [id, ENDS[i % ENDS.length]!]))
@@ -78,7 +78,7 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
 async function end({ github, relay }: Scene, run: GitHubRun, conclusion: string): Promise<void> {
   github.setRun(run.id, { status: 'completed', conclusion })
   const response = await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
-  expect(response).toEqual({ woken: 1 })
+  expect(response).toEqual({ scheduled: 1 })
 }
 
 /** Does this for all of them, some at once; the results in order. */

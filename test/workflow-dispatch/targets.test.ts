@@ -47,14 +47,14 @@ describe('a webhook that names a workflow starts it with its inputs by name, and
       `Dispatched workflow deploy.yml to acme/shop on release (delivery ${answer.delivery}); waiting for its workflow to start.`,
     ])
     const shown = await scene.shown(run.id)
-    expect(shown).toMatchObject({ state: 'running', github_run_id: dispatch.runId, evidence: 'answer' })
+    expect(shown).toMatchObject({ state: 'running', github_run_id: dispatch.runId, evidence: 'response' })
     expect(shown.events.map(({ type, details }) => [type, details])).toEqual([
       ['accepted', {}],
       [
         'dispatchAccepted',
         {
           ...{ attempt: 1, status: 200, github_request_id: expect.any(String) },
-          ...{ github_run_id: dispatch.runId, evidence: 'answer' },
+          ...{ github_run_id: dispatch.runId, evidence: 'response' },
         },
       ],
     ])

@@ -20,7 +20,7 @@ const EVIDENCE: Record<string, string> = {
   report: "by the action's report, authenticated by OIDC",
   port: 'by the run that the action wrote to Port',
   title: 'by its title, which names the run in Port or the delivery',
-  only_candidate: 'as the only candidate: nothing else started in that time',
+  candidate: 'as the only candidate: nothing else started in that time',
 }
 
 const SOURCES: Record<string, string> = {
@@ -61,12 +61,12 @@ const end = (details: Details): System['tone'] =>
       : 'good'
 
 const DESCRIBE: Record<string, (details: Details) => Described> = {
-  waitingAnnounced: d => system('Waits for GitHub', 'wait', text(d.reason), until(d.until)),
+  waitingNotified: d => system('Waits for GitHub', 'wait', text(d.reason), until(d.until)),
   dispatchAccepted: d => system(`${attempt(d)}GitHub accepted the dispatch`, 'good', response(d), run(d)),
   dispatchDeferred: d => system(`${attempt(d)}deferred`, 'wait', text(d.reason), response(d), until(d.until)),
   dispatchRejected: d =>
     system(`${attempt(d)}GitHub rejected the dispatch`, 'bad', text(d.reason), response(d)),
-  answerLost: d =>
+  responseLost: d =>
     system(
       `${attempt(d)}the answer was lost`,
       'wait',
@@ -78,8 +78,8 @@ const DESCRIBE: Record<string, (details: Details) => Described> = {
   runBound: d => system('Bound to its workflow run', 'good', run(d)),
   runReported: d => system('The action reported', 'good', run(d)),
   reportReceived: d => system('The action reported the end', end(d), conclusion(d)),
-  runEnded: d => system('The workflow run ended', end(d), conclusion(d), text(d.reason)),
-  endedInPort: d => system('The run in Port ended', 'plain', conclusion(d)),
+  runFinished: d => system('The workflow run ended', end(d), conclusion(d), text(d.reason)),
+  finishedInPort: d => system('The run in Port ended', 'plain', conclusion(d)),
   startTimedOut: d => system('No workflow run started in time', 'bad', text(d.reason)),
   runTimedOut: d => system('The workflow run took too long', 'bad', text(d.reason)),
   runUnidentified: d => system('The workflow run cannot be identified', 'bad', text(d.reason)),

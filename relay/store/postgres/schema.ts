@@ -27,7 +27,7 @@ export const MIGRATIONS = [
     ADD COLUMN attempts BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN first_attempt_at BIGINT,
     ADD COLUMN unanswered_since BIGINT,
-    ADD COLUMN waiting_announced BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN waiting_notified BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN cancel_requested_at BIGINT,
     ADD COLUMN cancel_sent_at BIGINT,
     ADD COLUMN cancel_forced BIGINT NOT NULL DEFAULT 0,
@@ -43,7 +43,7 @@ export const MIGRATIONS = [
       WHERE (attempt ->> 'at')::bigint >= queued_at),
     first_attempt_at = (SELECT min((attempt ->> 'at')::bigint) FROM json_array_elements(old_attempts::json) AS attempt
       WHERE (attempt ->> 'at')::bigint >= queued_at);
-  UPDATE deliveries SET waiting_announced = 1 WHERE first_attempt_at IS NOT NULL;
+  UPDATE deliveries SET waiting_notified = 1 WHERE first_attempt_at IS NOT NULL;
   ${translate(TABLES)}
   ALTER TABLE outbox SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
   ALTER TABLE outboxes SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);

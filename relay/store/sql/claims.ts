@@ -57,7 +57,7 @@ export function findUnnotified(
     WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
     SELECT seq FROM queue
     WHERE seq > ?4 AND (
-      SELECT waiting_announced = 0 AND run_id IS NOT NULL AND kind <> 'none' AND ${isPaused(sql, '?3', '?1', 'waiting')}
+      SELECT waiting_notified = 0 AND run_id IS NOT NULL AND kind <> 'none' AND ${isPaused(sql, '?3', '?1', 'waiting')}
       FROM deliveries waiting WHERE waiting.seq = queue.seq)
     ORDER BY seq LIMIT ?2`
   return {

@@ -11,7 +11,7 @@ export const named = (...fields: string[]) =>
 const DELIVERY = named(
   ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'organisation', 'repository', 'eventType'],
   ...['workflow', 'ref', 'state', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt', 'version'],
-  ...['changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'unansweredSince', 'waitingAnnounced'],
+  ...['changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'unansweredSince', 'waitingNotified'],
   ...['dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced', 'waitingFor', 'decisions'],
 )
 
@@ -25,9 +25,9 @@ export const columns = (sql: Dialect) => {
 
 /** A row of {@link columns}; neither database has booleans here. */
 export function toDelivery<T extends Delivery>({ changeId: _, ...row }: Row): T {
-  const [waitingAnnounced, cancelForced] = [Boolean(row.waitingAnnounced), Boolean(row.cancelForced)]
+  const [waitingNotified, cancelForced] = [Boolean(row.waitingNotified), Boolean(row.cancelForced)]
   const runs = (JSON.parse(String(row.runs)) as Row[]).map(toRun)
-  return { ...row, waitingAnnounced, cancelForced, runs } as unknown as T
+  return { ...row, waitingNotified, cancelForced, runs } as unknown as T
 }
 
 export function toRun<T extends DeliveryRun>({ past, reportsEnd, ...rest }: Row): T {

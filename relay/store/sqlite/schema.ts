@@ -167,7 +167,7 @@ export const MIGRATIONS = [
     first_attempt_at INTEGER,
     attempted_at INTEGER,
     unanswered_since INTEGER,
-    waiting_announced INTEGER NOT NULL DEFAULT 0,
+    waiting_notified INTEGER NOT NULL DEFAULT 0,
     dispatched_at INTEGER,
     cancel_requested_at INTEGER,
     cancel_sent_at INTEGER,
@@ -181,7 +181,7 @@ export const MIGRATIONS = [
   ) STRICT;
   INSERT INTO deliveries (seq, id, dedupe_key, replay_key, run_id, kind, action, organisation, repository, event_type, state, reason,
     received_at, queued_at, updated_at, due_at, version, attempts, first_attempt_at, attempted_at, unanswered_since,
-    waiting_announced, dispatched_at, events, invocation)
+    waiting_notified, dispatched_at, events, invocation)
   SELECT seq, id, identity, replay_key, run_id, kind, action, 'default', lower(repository), event_type,
     CASE WHEN state = 'running' AND github_run_id IS NULL THEN 'dispatched' ELSE state END, reason,
     received_at, queued_at, updated_at, due_at, lease,

@@ -26,7 +26,7 @@ export function applyTests(place: Place): void {
       firstAttemptAt: 1050,
       attemptedAt: 1090,
       unansweredSince: null,
-      waitingAnnounced: true,
+      waitingNotified: true,
       dispatchedAt: 1100,
       cancelRequestedAt: 1101,
       cancelSentAt: 1102,
@@ -159,7 +159,7 @@ export function applyTests(place: Place): void {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     for (let n = 1; n <= 230; n++) {
-      await applyTo(store, id!, { history: { type: 'answerLost', details: { n } } }, n)
+      await applyTo(store, id!, { history: { type: 'responseLost', details: { n } } }, n)
     }
     const kept = (await store.history(id!)).map(({ at }) => at)
     const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)

@@ -166,7 +166,7 @@ export function claimTests(place: Place): void {
     expect(await find(10)).toEqual([])
     await store.closePauses({ scope: 'owner:acme', closedUntil: 8000, reason: 'limited' })
     expect(await find(2)).toEqual(ids.slice(0, 2))
-    await applyTo(store, ids[0]!, { change: { waitingAnnounced: true } })
+    await applyTo(store, ids[0]!, { change: { waitingNotified: true } })
     expect(await find(10)).toEqual(ids.slice(1))
     expect(await find(10, (await get(store, ids[1]!)).seq)).toEqual(ids.slice(2))
     await store.closePauses({ scope: 'token:1', closedUntil: 8000, reason: 'limited' })

@@ -31,7 +31,7 @@ export function intakeTests(place: Place): void {
       firstAttemptAt: null,
       attemptedAt: null,
       unansweredSince: null,
-      waitingAnnounced: false,
+      waitingNotified: false,
       dispatchedAt: null,
       cancelRequestedAt: null,
       cancelSentAt: null,

@@ -65,7 +65,7 @@ export function migrationTests(place: Place): void {
     expect(await get(store, 'never-tried')).toMatchObject({ attempts: 0, unansweredSince: null, dueAt: 5000 })
     expect(await get(store, 'deferred')).toMatchObject({
       ...{ attempts: 2, firstAttemptAt: 6000, attemptedAt: null, unansweredSince: null },
-      ...{ waitingAnnounced: true, dueAt: 9000 },
+      ...{ waitingNotified: true, dueAt: 9000 },
     })
     expect(await store.history('deferred')).toMatchObject([
       { at: 4000, details: { outcome: 'of the course before' } },

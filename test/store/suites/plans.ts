@@ -88,7 +88,7 @@ async function fill(backend: Backend, analyzed: string): Promise<void> {
       `repository, seq, id, 1, 'title', 0, 'completed', ''`,
       'runs',
     ),
-    of('delivery, number, at, type, details', `id, 1, 1, 'runEnded', '{}'`, 'events'),
+    of('delivery, number, at, type, details', `id, 1, 1, 'runFinished', '{}'`, 'events'),
     of('delivery, sender, last', `id, 's', 1`, 'report_senders'),
   ])
   if (analyzed === 'no queue') await analyze()
@@ -135,7 +135,7 @@ async function callEverything(store: Store): Promise<void> {
     claimPolls: () => store.claimPolls(now, 1, 5),
     apply: async () => {
       const change: Change = { state: 'failed', reason: 'no', dueAt: 1, runs: [aRun(1), aRun(2)] }
-      const history = { type: 'runEnded', details: {} }
+      const history = { type: 'runFinished', details: {} }
       const token = { jti: 'one', expiresAt: now }
       await applyTo(store, id, { change, messages: [aLine('one')], history }, now, receipt, token)
       await applyTo(store, id, { change: { state: 'queued' }, requeue: true }, now)
