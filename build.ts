@@ -46,7 +46,7 @@ const shared = [
   { package: 'yaml', entry: 'action/yaml', file: '../yaml/index.js', exports: 'parse' },
 ]
 
-/** The command `play` loads the player, the stand-ins and the action when it is called: nothing of them is in the relay. */
+/** The command `simulate` loads the simulator and the action when it is called. The relay's bundle contains neither. */
 const simulator = { entry: '../../tools/simulator/simulate.js', file: './simulator/index.js' }
 const simulatorFiles = ['action.yml', 'action/dist/**/*.*']
 

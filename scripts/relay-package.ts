@@ -15,14 +15,13 @@ export function relayPackage(folder: string): { file: string; content: string }[
     name: NAME,
     version,
     description:
-      'Turns the signed webhooks of Port into workflow runs on GitHub, and shows in Port how they end.',
+      "Turns Port's signed webhooks into workflow runs on GitHub, and shows their results in Port.",
     keywords: ['port', 'port.io', 'github-actions', 'webhook', 'self-service', 'internal-developer-portal'],
     license,
     repository,
     engines,
     type: 'module',
     bin: { [NAME]: 'cli.js' },
-    // What the command `play` loads is in a folder of its own.
     files: ['*.js', 'simulator'],
   }
   return [

@@ -45,7 +45,7 @@ async function run(args: string[], env: Record<string, string> = {}) {
 }
 
 test('the package holds the bundle, its README and its license, and needs nothing else', () => {
-  const isBundle = (file: string) => /^[\w-]+(\.index)?\.js$/.test(file) || file.startsWith('play/')
+  const isBundle = (file: string) => /^[\w-]+(\.index)?\.js$/.test(file) || file.startsWith('simulator/')
   expect(packed.filter(file => !isBundle(file)).sort()).toEqual(['LICENSE', 'README.md', 'package.json'])
   expect(readdirSync(join(place, 'node_modules')).filter(name => !name.startsWith('.'))).toEqual([
     'port-webhook-relay',
@@ -61,7 +61,7 @@ test('the installed command plays a workflow with the action that it brings', as
     join(place, 'event.json'),
     JSON.stringify({ run: { id: 'r_1' }, inputs: { version: '1.4.2' } }),
   )
-  const { stdout, stderr, code } = await run(['play', '--event', 'event.json', '--json'], {
+  const { stdout, stderr, code } = await run(['simulate', '--event', 'event.json', '--json'], {
     PATH: process.env.PATH!,
   })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -70,7 +70,7 @@ test('the installed command plays a workflow with the action that it brings', as
     port: {
       id: 'r_1',
       status: 'SUCCESS',
-      log: expect.arrayContaining([expect.stringMatching(/^✓ Job trial: success/)]),
+      log: expect.arrayContaining([expect.stringMatching(/^✓ Job simulation: success/)]),
     },
   })
 })

@@ -92,16 +92,16 @@ export const send = defineCommand({
       return 0
     }
     const headers = signWebhook(body, readSecret(env, values['secret-file']), now)
-    const { status, response: answer } = await post(
+    const { status, response } = await post(
       url,
       body,
       runIdHeader ? { ...headers, run_id: runIdHeader } : headers,
     )
-    const accepted = status < 300 && answer.delivery !== undefined
-    if (values.json) print(JSON.stringify({ status, answer }))
-    else if (accepted) print(acceptance(answer))
+    const accepted = status < 300 && response.delivery !== undefined
+    if (values.json) print(JSON.stringify({ status, response }))
+    else if (accepted) print(acceptance(response))
     else
-      note(`Refused with ${status}: ${answer.detail ?? 'the server at --url is not a relay: check --url.'}`)
+      note(`Refused with ${status}: ${response.detail ?? 'the server at --url is not a relay: check --url.'}`)
     return accepted ? 0 : 1
 
     function invoked(): Uint8Array {
@@ -182,8 +182,8 @@ async function post(
   } catch (cause) {
     throw noRelay(url.origin, cause)
   }
-  const answer: unknown = await response.json().catch(() => null)
-  return { status: response.status, response: isObject(answer) ? answer : {} }
+  const json: unknown = await response.json().catch(() => null)
+  return { status: response.status, response: isObject(json) ? json : {} }
 }
 
 function acceptance({ delivery, repository, event_type, workflow, state, duplicate }: JsonObject): string {

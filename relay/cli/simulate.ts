@@ -1,8 +1,8 @@
 import { defineCommand, JSON_OPTION, UsageError } from './command.ts'
 
 export const simulate = defineCommand({
-  name: 'play',
-  summary: 'Plays a workflow that uses the action on this machine, and shows what Port would show.',
+  name: 'simulate',
+  summary: 'Runs a workflow that uses the action on this machine, and shows what Port would show.',
   options: {
     event: {
       type: 'string',
@@ -17,7 +17,7 @@ export const simulate = defineCommand({
     type: {
       type: 'string',
       value: 'TYPE',
-      help: "the event type, where the relay's configuration sets it, not the body",
+      help: "the event type, if the relay's configuration sets it and not the body",
     },
     secret: { type: 'string', multiple: true, value: 'NAME=VALUE', help: 'a secret of the repository' },
     var: { type: 'string', multiple: true, value: 'NAME=VALUE', help: 'a variable of the repository' },
@@ -29,12 +29,12 @@ export const simulate = defineCommand({
     },
     json: JSON_OPTION,
   },
-  details: `Stand-ins take the place of Port and GitHub: no account and no token is needed. The workflow's "run:" steps really run,
-on this machine; actions of others are left out. Ctrl-C cancels the workflow run, as the button on GitHub does. The
-exit code is 0 where the workflow succeeded, else 1.`,
+  details: `A fake Port and a fake GitHub respond: you need neither an account nor a token. The "run:" steps of the workflow
+really run, on this machine; actions of others are left out. Ctrl-C cancels the workflow run, like the button on
+GitHub. The exit code is 0 if the workflow succeeded, else 1.`,
   async run({ values, print }) {
     if (values.event === undefined)
-      throw new UsageError('play needs --event FILE, the body that Port sends; see play --help.')
+      throw new UsageError('simulate needs --event FILE, the body that Port sends; see simulate --help.')
     const options = {
       event: values.event,
       workflow: values.workflow,
@@ -47,9 +47,9 @@ exit code is 0 where the workflow succeeded, else 1.`,
         '--output takes STEP.NAME=VALUE, with the id of a step',
       ),
     }
-    // The player and the stand-ins are not the relay's: they are a bundle of their own, see build.ts.
+    // A separate bundle: see build.ts.
     const { simulate, showSimulation } = await import('../../tools/simulator/simulate.ts')
-    // Once cancels the workflow run; twice ends everything.
+    // The first one cancels the workflow run; the second one stops everything.
     const cancel = new AbortController()
     const interrupt = () => (cancel.signal.aborted ? process.exit(130) : cancel.abort())
     process.on('SIGINT', interrupt)
@@ -64,12 +64,12 @@ exit code is 0 where the workflow succeeded, else 1.`,
   },
 })
 
-/** @param usage never followed by what was given, which may be a secret */
+/** @param usage the error; it doesn't contain the value, which may be a secret */
 function pairs(given: string[] = [], name: RegExp, usage: string): Record<string, string> {
   return Object.fromEntries(
     given.map(pair => {
       const at = pair.indexOf('=')
-      if (at < 1 || !name.test(pair.slice(0, at))) throw new UsageError(`${usage}; see play --help.`)
+      if (at < 1 || !name.test(pair.slice(0, at))) throw new UsageError(`${usage}; see simulate --help.`)
       return [pair.slice(0, at), pair.slice(at + 1)]
     }),
   )

@@ -8,7 +8,7 @@ const CHECKOUT = `
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
-const root = process.env.TRIAL_REPOSITORY
+const root = process.env.SIMULATION_REPOSITORY
 try {
   const git = ['-C', root, 'ls-files', '-z', '--cached', '--others', '--exclude-standard']
   const options = { encoding: 'utf8', maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'ignore'] }
@@ -30,7 +30,7 @@ for (const [name, value] of outputs) {
   appendFileSync(process.env.GITHUB_OUTPUT, [name + '<<' + end, value, end, ''].join('\\n'))
 }
 const names = outputs.map(([name]) => name).join(', ')
-console.log(names ? 'Left out of the trial: it has the outputs given for it, ' + names + '.' : 'Left out of the trial: its outputs are empty.')
+console.log(names ? 'Left out of the simulation: it has the outputs given for it, ' + names + '.' : 'Left out of the simulation: its outputs are empty.')
 `
 
 interface PlaceOptions {
@@ -117,7 +117,7 @@ function outputsByStep(name: string, { jobs }: Workflow, given: Record<string, s
       step?.uses && !isOurs(step.uses) && !isCheckout(step.uses) && !step.uses.startsWith('./')
     if (step && !isLeftOut)
       throw new Error(
-        `--output ${key} has no effect: step ${id} of ${name} is played, and has its own outputs. Give those of actions that are left out.`,
+        `--output ${key} has no effect: step ${id} of ${name} runs, and has its own outputs. Give those of actions that are left out.`,
       )
     if (!step && !hasMore)
       throw new Error(`--output ${key} has no effect: no step of ${name} has the id ${id}.`)

@@ -4,7 +4,7 @@ import { readInvocation } from '../../port/invocation/invocation.ts'
 import { packClientPayload, readClientPayload } from '../../port/payload.ts'
 import { type Invocation, isObject, type Json, type JsonObject } from '../../port/types.ts'
 
-/** What a trial plays. */
+/** What a simulation runs. */
 export interface SimulationEvent {
   /** `client_payload`, as the relay sends it. */
   payload: JsonObject
@@ -16,7 +16,7 @@ export interface SimulationEvent {
   type: string | null
   /** Whether the body names a workflow to dispatch, not a type. */
   namesWorkflow: boolean
-  /** What the trial made up, a sentence each. */
+  /** What the simulation made up, a sentence each. */
   notes: string[]
 }
 
@@ -59,7 +59,7 @@ export function readEvent(file: string): SimulationEvent {
   const kept = isObject(sent) || Array.isArray(sent) ? (sent as JsonObject | Json[]) : null
   if (kept === null && event.ok === true && isObject(event.run)) {
     throw new Error(
-      `${file} is Port's answer about a run, with neither an object nor a list under run.payload.body, where Port keeps ` +
+      `${file} is Port's response about a run, with neither an object nor a list under run.payload.body, where Port keeps ` +
         `the body that it has sent. --event takes the answer of GET /v1/actions/runs/${text(run.id) ?? 'RUN-ID'}?version=v2, ` +
         'of an action that calls a webhook.',
     )
@@ -68,7 +68,7 @@ export function readEvent(file: string): SimulationEvent {
   const read = readInvocation(body, kept && text(run.id))
   const known = read.kind !== 'none'
   const invocation: Invocation = known ? read : { ...read, runId: RUN_ID, kind: 'action_run' }
-  const payload = packClientPayload(invocation, { delivery: 'trial', relay: null })
+  const payload = packClientPayload(invocation, { delivery: 'simulation', relay: null })
   return {
     invocation,
     payload: payload as unknown as JsonObject,
@@ -77,7 +77,7 @@ export function readEvent(file: string): SimulationEvent {
     namesWorkflow: Boolean(invocation.github?.workflow),
     notes: [
       ...(kept
-        ? [`The event is Port's answer about a run: played is the body in it, run.payload.body.`]
+        ? [`The event is Port's response about a run: the simulation uses the body in it, run.payload.body.`]
         : []),
       ...(known ? [] : [`The body names no run in Port, so it is given one, ${RUN_ID}.`]),
     ],

@@ -37,7 +37,7 @@ export interface SimulationOptions {
 const REPOSITORY = 'you/your-repository'
 
 /**
- * Plays one trial: a workflow on this machine, against stand-ins of Port and GitHub. Nothing leaves the machine but
+ * Runs a workflow on this machine against the fake Port and the fake GitHub. Nothing leaves the machine but
  * what the workflow's own `run:` steps send.
  *
  * @param note a line on what is played and what is left out, before and while it is played
@@ -69,7 +69,7 @@ export async function simulate(
       credentials: credentials.byOidc ? port : null,
       outputs: options.outputs,
     })
-    note(`Playing ${found.name}, started by ${start.title}`)
+    note(`Simulating ${found.name}, started by ${start.title}`)
     for (const line of [...event.notes, ...credentials.notes, ...leftOut, ...missingPermissions(found)])
       tell(line)
     const { vars, secrets } = credentials.given(port)

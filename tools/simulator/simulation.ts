@@ -10,12 +10,12 @@ interface Step {
   log: string[]
 }
 
-/** What a trial has shown. */
+/** What a simulation shows. */
 export interface Simulation {
   workflow: string
   /** What started it. */
   started: string
-  /** What the trial made up or left out, a sentence each. */
+  /** What the simulation made up or left out, a sentence each. */
   notes: string[]
   jobs: { name: string; conclusion: string | null; steps: Step[] }[]
   conclusion: string

@@ -28,7 +28,7 @@ const DEFAULT = `
 on: { repository_dispatch: }
 permissions: { actions: read }
 jobs:
-  trial:
+  simulation:
     runs-on: ubuntu-latest
     steps:
       - uses: org/port-webhook-action@v1
@@ -48,7 +48,7 @@ jobs:
  */
 export async function readSimulatedWorkflow(file: string | undefined): Promise<SimulationWorkflow> {
   if (file === undefined) {
-    const workflow = await readWorkflow('trial.yml', DEFAULT)
+    const workflow = await readWorkflow('simulation.yml', DEFAULT)
     return {
       name: 'a workflow that shows the outputs',
       yaml: DEFAULT,
@@ -98,12 +98,12 @@ export const isOurs = (uses: string): boolean => /^[^/]+\/port-webhook-action@./
 interface Place {
   /** The folder that `uses: ./…` is read from. */
   root: string
-  /** The files that have led here, from the workflow of the trial on. */
+  /** The files that have led here, from the simulated workflow on. */
   way: string[]
 }
 
 /**
- * A trial has this machine with its bash and sh: a workflow that needs more is refused before anything runs, in the workflow
+ * A simulation has this machine with its bash and sh: a workflow that needs more is refused before anything runs, in the workflow
  * as well as in the reusable workflows and the composite actions of its repository that it uses.
  *
  * @param name as messages name the workflow
@@ -113,7 +113,7 @@ async function refuseOtherSystems(name: string, { jobs }: Workflow, place: Place
   for (const { id, container, shell, steps, uses } of jobs) {
     if (container !== null) {
       throw new Error(
-        `Job ${id} of ${name} runs in a container, and a trial has none: its steps would run on this machine itself. ` +
+        `Job ${id} of ${name} runs in a container, and a simulation has none: its steps would run on this machine itself. ` +
           'To try it so all the same, take "container" out of a copy of the workflow.',
       )
     }
@@ -144,7 +144,7 @@ async function refuseShells(
     const asked = shell ?? usual
     if (run !== null && typeof asked === 'string' && !['bash', 'sh'].includes(asked)) {
       throw new Error(
-        `Step ${index + 1} of ${of} runs in the shell "${asked}", and a trial has only bash and sh: call ` +
+        `Step ${index + 1} of ${of} runs in the shell "${asked}", and a simulation has only bash and sh: call ` +
           'it from bash in a copy of the workflow, or take the step out.',
       )
     }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { openSimulationFolder, RUN_ID, USES, workflow } from './open-trial-folder.ts'
+import { openSimulationFolder, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
 
 test('outputs are given for the steps of actions that are left out, and entities are shown in full', async () => {
-  const { simulate: play } = openSimulationFolder({
+  const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}
       - { uses: docker/build-push-action@v6, id: build }
       - { uses: actions/setup-node@v6, id: node }
@@ -23,7 +23,13 @@ test('outputs are given for the steps of actions that are left out, and entities
       - { name: Tell, run: 'echo "\${{ steps.build.outputs.notes }}, node \${{ steps.node.outputs.node-version }}."' }`),
   })
   const given = ['--output', 'build.digest=sha256:1=', '--output', 'build.notes=one\ntwo']
-  const { code, lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml', ...given)
+  const { code, lines, errors } = await simulate(
+    '--event',
+    'event.json',
+    '--workflow',
+    'deploy.yml',
+    ...given,
+  )
   expect(errors).toBe('')
   expect(lines.slice(1, 3)).toEqual([
     '  Left out: docker/build-push-action@v6, with the outputs given: build.digest, build.notes.',
@@ -63,8 +69,8 @@ test('an expression that cannot be evaluated is a sentence with its place, in a 
     runs-on: ubuntu-latest
     steps: [{ run: echo after }]
 `
-  const { simulate: play } = openSimulationFolder({ 'deploy.yml': yaml })
-  const { code, lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
+  const { code, lines, errors } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(errors).toBe('')
   const [inStep, inJob] = lines.filter(line => line.includes('cannot be evaluated'))
   const place = (text: string) => {
@@ -82,7 +88,7 @@ test('an expression that cannot be evaluated is a sentence with its place, in a 
 
 test('where the action did not run, it shows what the relay would say', async () => {
   const steps = `\n      - { name: Check, run: exit 1 }${USES}`
-  const { simulate: play } = openSimulationFolder({
+  const { simulate } = openSimulationFolder({
     'late.yml': workflow(steps),
     'never.yml': workflow(USES).replace('runs-on:', "if: github.ref == 'none'\n    runs-on:"),
     'broken.yml': workflow(USES).replace(
@@ -92,7 +98,7 @@ test('where the action did not run, it shows what the relay would say', async ()
   })
   const ends: string[][] = []
   for (const name of ['late', 'never', 'broken']) {
-    const { lines } = await play('--event', 'event.json', '--workflow', `${name}.yml`)
+    const { lines } = await simulate('--event', 'event.json', '--workflow', `${name}.yml`)
     expect(lines).toContain(`Port shows run ${RUN_ID}, which received no updates`)
     ends.push(lines.slice(lines.indexOf('The relay ends the run, since the action did not') + 1))
   }
@@ -112,11 +118,17 @@ test('a workflow of workflow_dispatch gets its inputs as the relay encodes them;
       - { name: Show, run: 'echo "\${{ inputs.version }} \${{ inputs.replicas == 2 }} \${{ inputs.size }}"' }`,
     'workflow_dispatch: { inputs: { version: { required: true }, replicas: { type: number }, size: { default: small }, port: {} } }',
   )
-  const { simulate: play } = openSimulationFolder({
+  const { simulate } = openSimulationFolder({
     'deploy.yml': dispatched,
     'strict.yml': dispatched.replace('size: { default: small }', 'size: { required: true }'),
   })
-  const { code, lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml', '--json')
+  const { code, lines, errors } = await simulate(
+    '--event',
+    'event.json',
+    '--workflow',
+    'deploy.yml',
+    '--json',
+  )
   expect({ code, errors }).toEqual({ code: 0, errors: '' })
   expect(JSON.parse(lines.join('\n'))).toMatchObject({
     workflow: 'deploy.yml',
@@ -128,6 +140,6 @@ test('a workflow of workflow_dispatch gets its inputs as the relay encodes them;
     port: { id: RUN_ID, status: 'SUCCESS', entities: [], deleted: [] },
     relay: null,
   })
-  const strict = await play('--event', 'event.json', '--workflow', 'strict.yml')
+  const strict = await simulate('--event', 'event.json', '--workflow', 'strict.yml')
   expect(strict).toMatchObject({ code: 1, errors: 'Deploy requires the input size.' })
 })

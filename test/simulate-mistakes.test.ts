@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { openSimulationFolder, USES, workflow } from './open-trial-folder.ts'
+import { openSimulationFolder, USES, workflow } from './open-simulation-folder.ts'
 
 const PARSER =
   /^GitHub's parser refuses broken\.yml:\nbroken\.yml \(Line: \d+, Col: \d+\): Unexpected value 'stepz'/
@@ -23,11 +23,11 @@ const folder = Object.fromEntries(
 const inside: [string, RegExp][] = [
   [
     'calls-container',
-    /^Job deploy of \.github\/workflows\/boxed\.yml runs in a container, and a trial has none: /,
+    /^Job deploy of \.github\/workflows\/boxed\.yml runs in a container, and a simulation has none: /,
   ],
   [
     'calls-shell',
-    /^Step 1 of job deploy in \.github\/workflows\/power\.yml runs in the shell "pwsh", and a trial /,
+    /^Step 1 of job deploy in \.github\/workflows\/power\.yml runs in the shell "pwsh", and a simulation /,
   ],
   [
     'calls-circle',
@@ -39,7 +39,7 @@ const inside: [string, RegExp][] = [
   ],
   [
     'uses-shell',
-    /^Step 1 of \.\/\.github\/actions\/snake runs in the shell "python", and a trial has only bash and sh: /,
+    /^Step 1 of \.\/\.github\/actions\/snake runs in the shell "python", and a simulation has only bash and sh: /,
   ],
   [
     'uses-circle',
@@ -65,12 +65,12 @@ const files = {
 }
 const event = ['--event', 'event.json']
 test.for<[string, string[], string | RegExp]>([
-  ['an unknown option', ['--evnt', 'x'], 'play has no option --evnt; see play --help.'],
-  ['no event', [], 'play needs --event FILE, the body that Port sends; see play --help.'],
+  ['an unknown option', ['--evnt', 'x'], 'simulate has no option --evnt; see simulate --help.'],
+  ['no event', [], 'simulate needs --event FILE, the body that Port sends; see simulate --help.'],
   [
     'a value without a name',
     [...event, '--secret', 'hunter2'],
-    '--secret takes NAME=VALUE; see play --help.',
+    '--secret takes NAME=VALUE; see simulate --help.',
   ],
   [
     'a missing event file',
@@ -95,10 +95,10 @@ test.for<[string, string[], string | RegExp]>([
       ['no-body', 'RUN-ID'],
     ] as const
   ).map(([name, id]): [string, string[], RegExp] => [
-    `Port's answer about a run without the body (${name})`,
+    `Port's response about a run without the body (${name})`,
     ['--event', `${name}.json`],
     new RegExp(
-      `^${name}\\.json is Port's answer about a run, with neither .* GET /v1/actions/runs/${id}\\?version=v2, `,
+      `^${name}\\.json is Port's response about a run, with neither .* GET /v1/actions/runs/${id}\\?version=v2, `,
     ),
   ]),
   [
@@ -114,9 +114,9 @@ test.for<[string, string[], string | RegExp]>([
     ),
   ]),
   [
-    'an output of a step that is played',
+    'an output of a step that runs',
     [...event, '--workflow', 'other.yml', '--type', 'stop', '--output', 'port.version=1'],
-    '--output port.version has no effect: step port of other.yml is played, and has its own outputs. Give those of actions that are left out.',
+    '--output port.version has no effect: step port of other.yml runs, and has its own outputs. Give those of actions that are left out.',
   ],
   [
     'an output of no step',
@@ -126,7 +126,7 @@ test.for<[string, string[], string | RegExp]>([
   [
     'an output without a step',
     [...event, '--output', 'version=1'],
-    '--output takes STEP.NAME=VALUE, with the id of a step; see play --help.',
+    '--output takes STEP.NAME=VALUE, with the id of a step; see simulate --help.',
   ],
   [
     'a missing workflow',
@@ -147,12 +147,12 @@ test.for<[string, string[], string | RegExp]>([
   [
     'a job in a container',
     [...event, '--workflow', 'container.yml'],
-    /^Job deploy of container\.yml runs in a container, and a trial has none: /,
+    /^Job deploy of container\.yml runs in a container, and a simulation has none: /,
   ],
   [
-    'a step in a shell that a trial does not have',
+    'a step in a shell that a simulation does not have',
     [...event, '--workflow', 'shell.yml'],
-    /^Step 2 of job deploy in shell\.yml runs in the shell "pwsh", and a trial has only bash and sh: /,
+    /^Step 2 of job deploy in shell\.yml runs in the shell "pwsh", and a simulation has only bash and sh: /,
   ],
   ...inside.map(([name, sentence]): [string, string[], RegExp] => [
     `what it uses of its repository (${name})`,
@@ -165,13 +165,13 @@ test.for<[string, string[], string | RegExp]>([
     'other.yml does not listen to repository_dispatch of type deploy_service, only to restart, stop. The type is the identifier of the Port action, unless the webhook\'s address or the relay\'s routes set another: then name it by --type. On GitHub nothing would start, and after RELAY_START_TIMEOUT the relay would end the run in Port as FAILURE, "Not started": No workflow in your repository listens to repository_dispatch type deploy_service on its default branch. Add "on: repository_dispatch: types: [deploy_service]" to the workflow there, or correct the event type.',
   ],
 ])('%s: it fails with a sentence', async ([, args, sentence]) => {
-  const { simulate: play } = openSimulationFolder(files)
-  const { code, lines, errors } = await play(...args)
+  const { simulate } = openSimulationFolder(files)
+  const { code, lines, errors } = await simulate(...args)
   if (typeof sentence === 'string') expect(errors).toBe(sentence)
   else expect(errors).toMatch(sentence)
   expect(errors).not.toMatch(/\n\s+at |hunter2/)
   expect(lines).toEqual([''])
-  expect(code).toBe(/; see play --help\.$/.test(errors) ? 2 : 1)
+  expect(code).toBe(/; see simulate --help\.$/.test(errors) ? 2 : 1)
 })
 
 /** A workflow that calls the reusable workflow of this name. */

@@ -41,7 +41,7 @@ jobs:
 
 /** A folder of the user's own. */
 export function openSimulationFolder(files: Record<string, string | JsonObject> = {}) {
-  const place = mkdtempSync(join(tmpdir(), 'trial-test-'))
+  const place = mkdtempSync(join(tmpdir(), 'simulation-test-'))
   onTestFinished(() => rmSync(place, { recursive: true, force: true }))
   const [cwd, temp] = [join(place, 'repository'), join(place, 'temp')]
   mkdirSync(temp)
@@ -59,10 +59,10 @@ export function openSimulationFolder(files: Record<string, string | JsonObject> 
   return {
     cwd,
     place,
-    /** Starts a trial as a user does: by npm, from a folder of the user's own. */
+    /** Starts the command as a user does: with npm, from a folder of the user's own. */
     startByNpm(...args: string[]) {
       const env = { PATH: process.env.PATH, HOME: place, TMPDIR: temp }
-      const command = ['run', '--silent', '--prefix', ROOT, 'action', '--', ...args]
+      const command = ['run', '--silent', '--prefix', ROOT, 'simulate', '--', ...args]
       const child = spawn('npm', command, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
       onTestFinished(() => {
         if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL')
@@ -73,9 +73,9 @@ export function openSimulationFolder(files: Record<string, string | JsonObject> 
       const ended = once(child, 'close').then(([code]) => simulated(code, output.stdout, output.stderr))
       return { child, ended }
     },
-    /** Plays a trial in this process, with the environment that npm gives it. */
+    /** Runs the command in this process, with the environment that npm gives it. */
     async simulate(...args: string[]) {
-      const env = { npm_lifecycle_event: 'action', INIT_CWD: cwd, HOME: place, TMPDIR: temp }
+      const env = { npm_lifecycle_event: 'simulate', INIT_CWD: cwd, HOME: place, TMPDIR: temp }
       for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
       onTestFinished(() => void vi.unstubAllEnvs())
       const { code, stdout, stderr } = await run(simulate, args)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { until } from '../tools/simulator/http-server.ts'
 import { encryptWith } from './action/encrypt.ts'
-import { BODY, openSimulationFolder, ROOT, RUN_ID, USES, workflow } from './open-trial-folder.ts'
+import { BODY, openSimulationFolder, ROOT, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
 
 const LINK = 'http://github/you/your-repository/actions/runs/1/attempts/1'
 
@@ -17,12 +17,12 @@ test('with an event alone it shows the outputs of the action, and what Port woul
   expect(JSON.parse(JSON.parse(`{${text}}`).payload)).toMatchObject({
     run_id: RUN_ID,
     action: 'deploy_service',
-    port: { kind: 'action_run', delivery: 'trial', inputs: BODY.inputs },
+    port: { kind: 'action_run', delivery: 'simulation', inputs: BODY.inputs },
   })
   expect(lines).toEqual([
-    'Playing a workflow that shows the outputs, started by repository_dispatch of type deploy_service',
+    'Simulating a workflow that shows the outputs, started by repository_dispatch of type deploy_service',
     '',
-    'Job trial: success',
+    'Job simulation: success',
     '  ✓ Run org/port-webhook-action@v1',
     '  ✓ Show the outputs',
     '      {',
@@ -34,7 +34,7 @@ test('with an event alone it shows the outputs of the action, and what Port woul
     '        "blueprint": "service",',
     '        "entity-id": "shop",',
     '        "triggered-by": "ada@acme.example",',
-    '        "delivery": "trial",',
+    '        "delivery": "simulation",',
     String.raw`        "inputs": "{\"version\":\"1.4.2\",\"replicas\":2}",`,
     String.raw`        "entity": "{\"identifier\":\"shop\"}",`,
     '        "event": "null",',
@@ -48,8 +48,8 @@ test('with an event alone it shows the outputs of the action, and what Port woul
     `  link     ${LINK}`,
     `  log      Workflow run started: ${LINK}`,
     '           ✓ Show the outputs (N s)',
-    '           ✓ Job trial: success after N s',
-    '  summary  ✓ Job trial: success after N s',
+    '           ✓ Job simulation: success after N s',
+    '  summary  ✓ Job simulation: success after N s',
     '',
     '           | Input    | Value |',
     '           | -------- | ----- |',
@@ -71,13 +71,13 @@ test('outputs that the action does not have and permissions that a job lacks are
       - { uses: acme/port-webhook-action@v1, id: port }
       - { run: 'echo "\${{ steps.port.outputs.version }} \${{ steps.port.outputs.verison }}"' }
       - { if: "steps.port.outputs['dry-run'] == 'true'", run: echo dry }`
-  const { simulate: play } = openSimulationFolder({
+  const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(steps).replace(
       'permissions: { actions: read }',
       'permissions: { contents: read }',
     ),
   })
-  const { lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  const { lines, errors } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(errors).toBe('')
   const without = 'Job deploy of deploy.yml lacks the permission'
   const output = (place: string, name: string) =>
@@ -90,8 +90,8 @@ test('outputs that the action does not have and permissions that a job lacks are
   ])
 })
 
-test('a workflow is played from its repository, with its files, secrets and variables', async () => {
-  const { simulate: play, cwd } = openSimulationFolder({
+test('a workflow runs from its repository, with its files, secrets and variables', async () => {
+  const { simulate, cwd } = openSimulationFolder({
     '.github/workflows/deploy.yml': workflow(`${USES}
       - { uses: actions/checkout@v6, with: { fetch-depth: 0 } }
       - { uses: actions/setup-node@v6, with: { node-version: 24 } }
@@ -109,10 +109,10 @@ test('a workflow is played from its repository, with its files, secrets and vari
   execFileSync('git', ['init', '--quiet'], { cwd })
   const args = ['--event', 'event.json', '--workflow', '.github/workflows/deploy.yml']
   const given = ['--secret', 'DEPLOY_KEY=k3y=k3y', '--var', 'REGION=eu']
-  const { code, lines, errors } = await play(...args, ...given)
+  const { code, lines, errors } = await simulate(...args, ...given)
   expect(errors).toBe('')
   expect(lines).toEqual([
-    'Playing deploy.yml, started by repository_dispatch of type deploy_service',
+    'Simulating deploy.yml, started by repository_dispatch of type deploy_service',
     '  Empty here: secrets.MORE. Give them by --secret NAME=VALUE and --var NAME=VALUE.',
     '  Left out, with empty outputs: actions/setup-node@v6.',
     '',
@@ -121,7 +121,7 @@ test('a workflow is played from its repository, with its files, secrets and vari
     '  ✓ Run actions/checkout@v6',
     `      Copied the files of ${cwd}.`,
     '  ✓ Run actions/setup-node@v6',
-    '      Left out of the trial: its outputs are empty.',
+    '      Left out of the simulation: its outputs are empty.',
     '  ✓ Run test ! -e ignored.txt',
     '  ✓ Roll out',
     '      version 1.4.2 with key ***',
@@ -150,7 +150,7 @@ test('a workflow is played from its repository, with its files, secrets and vari
 })
 
 test('what a job does not need is left out, and named', async () => {
-  const { simulate: play } = openSimulationFolder({
+  const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}
       - name: Add
         run: |
@@ -161,10 +161,10 @@ test('what a job does not need is left out, and named', async () => {
       'environment: { name: production, url: "${{ steps.port.outputs.version }}" }\n    services: { db: { image: postgres } }\n    runs-on:',
     ),
   })
-  const { code, lines, errors } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  const { code, lines, errors } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(errors).toBe('')
   expect(lines.slice(0, 5)).toEqual([
-    'Playing deploy.yml, started by repository_dispatch of type deploy_service',
+    'Simulating deploy.yml, started by repository_dispatch of type deploy_service',
     '  Left out: "environment" in job deploy.',
     '  Left out: "services" in job deploy.',
     '  Left out: the workflow command "::add-matcher::" that "Add" printed.',
@@ -174,13 +174,13 @@ test('what a job does not need is left out, and named', async () => {
   expect(code).toBe(0)
 })
 
-test('a workflow that fails fails the trial, and shows where', async () => {
-  const { simulate: play } = openSimulationFolder({
+test('a workflow that fails fails the simulation, and shows where', async () => {
+  const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(
       `${USES}\n      - { name: Roll out, run: echo "::error::no such release%0Aof shop"; echo more; exit 3 }`,
     ),
   })
-  const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(lines).toContain('Job deploy: failure')
   const step = lines.indexOf('  ✗ Roll out')
   expect(lines.slice(step, step + 6)).toEqual([
@@ -200,7 +200,7 @@ test('secret inputs are decrypted with the client secret given under the workflo
   const secret = 'client-secret-of-32-characters-and-more'
   const inputs = { token: encryptWith(secret, 'clear-text') }
   const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }
-  const { simulate: play } = openSimulationFolder({
+  const { simulate } = openSimulationFolder({
     'encrypted.json': { ...BODY, inputs, action },
     'deploy.yml': workflow(
       `${USES}\n      - { name: Use, run: 'echo "$TOKEN"; echo \${#TOKEN}', env: { TOKEN: "\${{ steps.port.outputs.token }}" } }`,
@@ -214,7 +214,7 @@ test('secret inputs are decrypted with the client secret given under the workflo
     '--secret',
     `MY_PORT_SECRET=${secret}`,
   ]
-  const { code, lines } = await play(...args)
+  const { code, lines } = await simulate(...args)
   const step = lines.indexOf('  ✓ Use')
   expect(lines.slice(step, step + 3)).toEqual(['  ✓ Use', '      ***', '      10'])
   expect(lines.join('\n')).not.toMatch(/clear-text|client-secret-of/)
@@ -226,8 +226,8 @@ test('a workflow that reports by OIDC reports directly to the stand-in, with a n
     'actions: read',
     'actions: read, id-token: write',
   )
-  const { simulate: play } = openSimulationFolder({ 'deploy.yml': yaml })
-  const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml')
+  const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
+  const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(lines[1]).toBe("  On GitHub it reports through the relay; here directly to Port's stand-in.")
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)
@@ -238,7 +238,7 @@ test('a node of a Port workflow, a body without a run, a dispatch, and Port’s 
     event_type: 'anything',
     client_payload: { run_id: null, port: { version: 1, delivery: 'd', inputs: { a: 1 } } },
   }
-  const { simulate: play } = openSimulationFolder({
+  const { simulate } = openSimulationFolder({
     'node.json': { context: { nodeRunId: 'wfnr_Q0YotCZMKxDLdlaU' }, version: '1' },
     'flat.json': { version: '1' },
     'dispatch.json': dispatch,
@@ -249,22 +249,22 @@ test('a node of a Port workflow, a body without a run, a dispatch, and Port’s 
     'list.json': { ok: true, run: { id: RUN_ID, payload: { body: ['1.4.2'] } } },
   })
   const [node, flat, dispatched, kept, list] = await Promise.all(
-    ['node', 'flat', 'dispatch', 'kept', 'list'].map(name => play('--event', `${name}.json`)),
+    ['node', 'flat', 'dispatch', 'kept', 'list'].map(name => simulate('--event', `${name}.json`)),
   )
   expect(node!.lines).toContain('Port shows node run wfnr_Q0YotCZMKxDLdlaU')
   expect(node!.lines).toContain('  status   COMPLETED, SUCCESS')
   expect(flat!.lines.slice(0, 2)).toEqual([
-    'Playing a workflow that shows the outputs, started by repository_dispatch of type port_action',
+    'Simulating a workflow that shows the outputs, started by repository_dispatch of type port_action',
     '  The body names no run in Port, so it is given one, r_LocalTrial00000.',
   ])
   expect(flat!.lines).toContain('Port shows run r_LocalTrial00000')
   expect(dispatched!.lines.slice(0, 2)).toEqual([
-    'Playing a workflow that shows the outputs, started by repository_dispatch of type anything',
+    'Simulating a workflow that shows the outputs, started by repository_dispatch of type anything',
     '  The event names no run in Port, so no updates are sent to Port.',
   ])
   expect(dispatched!.lines.at(-1)).toBe('Workflow run: success')
   expect(kept!.lines[1]).toBe(
-    "  The event is Port's answer about a run: played is the body in it, run.payload.body.",
+    "  The event is Port's response about a run: the simulation uses the body in it, run.payload.body.",
   )
   expect(kept!.lines).toContain(String.raw`        "inputs": "{\"version\":\"1.4.2\"}",`)
   expect(kept!.lines).toContain(`Port shows run ${RUN_ID}`)
@@ -280,11 +280,18 @@ test('a node of a Port workflow, a body without a run, a dispatch, and Port’s 
 })
 
 test('--type sets the type where the relay’s configuration does, and a run that gets no report is shown as such', async () => {
-  const { simulate: play } = openSimulationFolder({
+  const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }'),
   })
-  const { code, lines } = await play('--event', 'event.json', '--workflow', 'deploy.yml', '--type', 'other')
-  expect(lines[0]).toBe('Playing deploy.yml, started by repository_dispatch of type other')
+  const { code, lines } = await simulate(
+    '--event',
+    'event.json',
+    '--workflow',
+    'deploy.yml',
+    '--type',
+    'other',
+  )
+  expect(lines[0]).toBe('Simulating deploy.yml, started by repository_dispatch of type other')
   expect(lines).toContainEqual(expect.stringMatching(/the input report is off\.$/))
   expect(lines.slice(-9)).toEqual([
     `Port shows run ${RUN_ID}, which received no updates`,
@@ -302,9 +309,9 @@ test('--type sets the type where the relay’s configuration does, and a run tha
 
 test('the event in docs/action.md and the example beside it play as they stand', async () => {
   const page = readFileSync(join(ROOT, 'docs/action.md'), 'utf8')
-  const { simulate: play } = openSimulationFolder({ 'event.json': /```json\n([\s\S]*?)```/.exec(page)![1]! })
+  const { simulate } = openSimulationFolder({ 'event.json': /```json\n([\s\S]*?)```/.exec(page)![1]! })
   const example = join(ROOT, 'examples/deploy/deploy.yml')
-  const { code, lines } = await play('--event', 'event.json', '--workflow', example)
+  const { code, lines } = await simulate('--event', 'event.json', '--workflow', example)
   expect(lines).toContain('           shop 1.4.2: replica 2 of 2 is up in staging')
   expect(code).toBe(0)
 })
