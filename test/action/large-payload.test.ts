@@ -72,7 +72,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     ID,
     { 'port-client-id': '', 'port-client-secret': '' },
     () => {},
-    `. Set the inputs port-client-id and port-client-secret, so that the rest is fetched from Port's run ${ID}.`,
+    `. Give the job "permissions: id-token: write", so that the rest is fetched from the relay (if its RELAY_PUBLIC_URL is set), or set the inputs port-client-id and port-client-secret, so that it is fetched from Port's run ${ID}.`,
   ],
   [
     "where Port's run does not hold it",
