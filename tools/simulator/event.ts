@@ -114,5 +114,5 @@ export function readText(file: string, option: string): string {
 /** npm runs a script in the project's folder, and passes the folder in which it was called. */
 export function fromHere(file: string): string {
   const { npm_lifecycle_event: script, INIT_CWD: folder } = process.env
-  return resolve(script === 'action' && folder ? folder : '.', file)
+  return resolve(script === 'simulate' && folder ? folder : '.', file)
 }
