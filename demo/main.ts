@@ -53,7 +53,7 @@ async function simulate(): Promise<boolean> {
       '          with the built action, action/dist',
       oidc
         ? '          It has no secret of Port: it reports through the relay, authenticated by OIDC'
-        : "          It reports directly to Port, with the organisation's client secret",
+        : "          It reports directly to Port, with the organization's client secret",
     ])
     for (const act of acts) {
       problems.push(...(await playAct(act, system, timeline, interrupted.signal)))

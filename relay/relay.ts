@@ -72,15 +72,15 @@ export async function assembleRelay(
   const failure = createThrottledLog(log)
   const metrics = createMetrics()
   const pauses = createRateLimitPauses(config.github.auth, clock, (closed, cause) => {
-    const { reason, closedUntil } = closed
-    const fields = { reason, until: new Date(closedUntil).toISOString() }
+    const { reason, pausedUntil } = closed
+    const fields = { reason, until: new Date(pausedUntil).toISOString() }
     if (cause === 'limit') failure.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
     else failure.error(fields, "GitHub rejects the relay's credential: deliveries wait")
     store
-      .closePauses(closed)
+      .savePause(closed)
       .catch(error => failure.error({ err: error }, 'a closed gate could not be persisted'))
   })
-  pauses.learn(await store.closedPauses(clock()))
+  pauses.learn(await store.activePauses(clock()))
   const isAllowed = matcher(config.targets.allowed)
   const secrets = [...config.organizations.flatMap(each => each.secrets), config.adminToken ?? '']
   const github = createGitHub(config.github, clock, pauses, {
@@ -235,11 +235,11 @@ async function whenCalm(): Promise<void> {
   }
 }
 
-/** What Port's answers say of the credentials of all organisations. */
+/** What Port's answers say of the credentials of all organizations. */
 export interface PortResponses {
-  /** The `fetch` for the client of an organisation. */
-  fetchFor(organisation: string): Fetch
-  /** Whether Port accepted the credentials of each organisation in its last answer; null before the first. */
+  /** The `fetch` for the client of an organization. */
+  fetchFor(organization: string): Fetch
+  /** Whether Port accepted the credentials of each organization in its last answer; null before the first. */
   isAccepted(): boolean | null
 }
 
@@ -247,14 +247,14 @@ export interface PortResponses {
 export function observePort(onRequest: (outcome: ResponseOutcome) => void): PortResponses {
   const accepted = new Map<string, boolean>()
   return {
-    fetchFor: organisation => async (url, init) => {
+    fetchFor: organization => async (url, init) => {
       const response = await fetchLimited(url, { ...init, redirect: 'manual' }).catch(error => {
         onRequest(responseOutcome(null))
         throw error
       })
       onRequest(responseOutcome(response))
-      if (response.status === 401) accepted.set(organisation, false)
-      else if (response.ok) accepted.set(organisation, true)
+      if (response.status === 401) accepted.set(organization, false)
+      else if (response.ok) accepted.set(organization, true)
       return response
     },
     isAccepted: () => (accepted.size === 0 ? null : [...accepted.values()].every(isOk => isOk)),

@@ -4,11 +4,11 @@ import { failure, fakePort, info, openPort } from './open-port.ts'
 
 describe('what Port refuses is one of a few kinds, with a sentence to act on', () => {
   test('wrong credentials', async () => {
-    const { client } = await openPort({}, { clientSecret: 'of another organisation' })
+    const { client } = await openPort({}, { clientSecret: 'of another organization' })
     const error = await failure(client.authorize())
     expect(error).toMatchObject({ kind: 'credentials', status: 401 })
     expect(error.message).toContain('it does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET')
-    expect(error.message).not.toContain('of another organisation')
+    expect(error.message).not.toContain('of another organization')
   })
 
   test('an ended run, a synchronous one, an unknown one', async () => {

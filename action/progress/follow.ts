@@ -135,7 +135,7 @@ function followEntities(following: Following): () => Promise<void> {
 
 const errorLine = (message: string): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })
 
-/** Requests with lines; Port's limit is one for the whole organisation. A job that logs all the time needs no more. */
+/** Requests with lines; Port's limit is one for the whole organization. A job that logs all the time needs no more. */
 const MOST_A_MINUTE = 30
 /** Bytes that are read for one request, which takes about as many: this process is to stay small. */
 const PIECE = 250_000

@@ -79,7 +79,7 @@ function problem(name: string, settings: Pick<Inputs, 'portClientSecret' | 'priv
   const state = (given: string) => (given === '' ? 'is not set' : 'does not fit')
   return (
     `The secret input "${name}" could not be decrypted. Where the Port action encrypts it with aes256-gcm, ` +
-    'port-client-secret must be the client secret of the organisation that the Port action belongs to; it ' +
+    'port-client-secret must be the client secret of the organization that the Port action belongs to; it ' +
     `${state(settings.portClientSecret)}. If it was rotated meanwhile, run the action again. Where it is encrypted with ` +
     'client-side, private-key must be the RSA private key (PEM) that belongs to the public key in the Port action; it ' +
     `${state(settings.privateKey)}. Where Port's agent has decrypted it (fieldsToDecryptPaths), remove it there.`

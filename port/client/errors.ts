@@ -4,7 +4,7 @@ import { isObject } from '../types.ts'
 /**
  * - `ended`: the run has ended already, whoever ended it
  * - `synchronized`: the run takes its result from the answer to its webhook, so no request may set it
- * - `unknown_run`: Port knows no such run, in this region and organisation
+ * - `unknown_run`: Port knows no such run, in this region and organization
  * - `credentials`: Port takes neither the token nor a new one, or gives none
  * - `later`: too many requests; see `retryAt`
  * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's own: a page or the JSON of a proxy
@@ -93,7 +93,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status === 429) {
     const retryAt = readRetryAt(response.headers, now, LONGEST_WAIT_MS)
     const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
-    return error('later', `the organisation's rate limit is reached${until}.`, retryAt)
+    return error('later', `the organization's rate limit is reached${until}.`, retryAt)
   }
   if (status >= 500 || status === 408 || status === 425) {
     return error(
@@ -128,7 +128,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
     return error(
       'credentials',
       `it does not accept ${call.settings.credentials}; check both, and that ` +
-        `${call.settings.apiUrl} is the region of their organisation.`,
+        `${call.settings.apiUrl} is the region of their organization.`,
     )
   }
   if (code === 'run_exhausted') {
@@ -139,7 +139,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
       return error(
         'unknown_run',
         `it knows no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
-          `the organisation of that run, and that ${call.settings.apiUrl} is its region.`,
+          `the organization of that run, and that ${call.settings.apiUrl} is its region.`,
       )
     }
     // The code of a finished run is documented for logs and entities alone, so the sentence is read too.

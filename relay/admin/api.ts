@@ -18,7 +18,7 @@ const MAX_BODY = 4096
 
 export interface AdminApiDeps {
   roles: Roles
-  /** Ids of all organisations. */
+  /** Ids of all organizations. */
   organizations: string[]
   store: Pick<Store, 'get' | 'list' | 'listedTo' | 'history' | 'clock'>
   redelivery: Redelivery
@@ -29,13 +29,7 @@ export interface AdminApiDeps {
  * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither
  * is set. Inputs and people are not shown.
  */
-export function createAdminApi({
-  roles,
-  organizations: organisations,
-  store,
-  redelivery,
-  refusals,
-}: AdminApiDeps): Hono {
+export function createAdminApi({ roles, organizations, store, redelivery, refusals }: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
     if (!roles.isOpen) throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
@@ -47,7 +41,7 @@ export function createAdminApi({
   app.get('/openapi.json', c => c.json(openApi))
   app.get('/deliveries', async c => {
     const given = Object.fromEntries(FILTERS.map(name => [name, c.req.query(name)])) as GivenFilter
-    const filter = readFilter(given, organisations, store.clock())
+    const filter = readFilter(given, organizations, store.clock())
     const before = readWhole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
     const limit = readWhole('limit', c.req.query('limit'), MAX_LISTED) ?? 50
     const deliveries = await store.list(filter, { ...(before !== undefined && { before }), limit })
@@ -109,7 +103,7 @@ export function createAdminApi({
     const read = bulk.safeParse(parseObject(text))
     if (!read.success) throw refuseBulk(read.error.issues[0])
     const { limit, dry_run: isDry, ...given } = read.data
-    return { filter: readBulkFilter(given, organisations, store.clock()), limit, isDry }
+    return { filter: readBulkFilter(given, organizations, store.clock()), limit, isDry }
   }
 }
 

@@ -15,7 +15,7 @@ export const MAX_LISTED = 200
 export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefined }
 
 /**
- * @param organizations the ids of all organisations
+ * @param organizations the ids of all organizations
  * @param now milliseconds since 1970, by the store's clock
  * @throws Problem 400 with what a filter must be
  */
@@ -29,7 +29,7 @@ export function readFilter(given: GivenFilter, organizations: readonly string[],
     ...(state && { state: state as State }),
     ...(repository && { repository }),
     ...(action && { action }),
-    ...(runId && { dedupeKeys: organizations.map(organisation => runKey(organisation, runId)) }),
+    ...(runId && { dedupeKeys: organizations.map(organization => runKey(organization, runId)) }),
     ...(since !== undefined && { since: readSince(since, now) }),
   }
 }

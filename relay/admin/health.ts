@@ -17,7 +17,7 @@ export interface ReadinessDeps {
   store: Pick<Store, 'ping'>
   github: Pick<GitHub, 'facts' | 'checkCredential'>
   pauses: Pick<RateLimitPauses, 'isRejected'>
-  /** One for each organisation that has credentials of Port. */
+  /** One for each organization that has credentials of Port. */
   clients: ReadonlyMap<string, Pick<PortClient, 'authorize'>>
   /** Null before Port's first answer. */
   isPortAccepted: () => boolean | null

@@ -220,7 +220,7 @@ export interface MetricsRouteDeps {
   port: {
     /** Until when nothing is sent to Port, milliseconds since 1970 by the store's clock; 0 for not paused. */
     pausedUntil(): number
-    /** Null where no organisation has credentials, or Port has not answered yet. */
+    /** Null where no organization has credentials, or Port has not answered yet. */
     isAccepted(): boolean | null
   }
   /** The wall clock, by which Prometheus reads times; milliseconds since 1970. */
@@ -261,7 +261,7 @@ async function read({
     tokenExpiresAt: facts.tokenExpiresAt(),
     clockOffset: github.clockOffset(),
     pausedUntil: {
-      github: onWall(Math.max(0, ...gate.allPaused().map(({ closedUntil }) => closedUntil))),
+      github: onWall(Math.max(0, ...gate.allPaused().map(({ pausedUntil }) => pausedUntil))),
       port: onWall(port.pausedUntil()),
     },
     credentialOk: { github: gate.isRejected() ? false : facts.isAccepted(), port: port.isAccepted() },

@@ -70,7 +70,7 @@ export function createAdmin({
       async health() {
         const now = store.clock()
         const [pauses, { queued }, backlog] = await Promise.all([
-          store.closedPauses(now),
+          store.activePauses(now),
           store.counts(),
           store.backlog(now, gate.shared),
         ])

@@ -231,7 +231,7 @@ function curlCommand({ url, body, runIdHeader, secretFile }: CurlOptions): strin
     '(',
     secretFile
       ? `secret=$(cat ${quote(secretFile)}) || exit 1`
-      : 'secret=${PORT_CLIENT_SECRET:?is needed: the client secret of the Port organisation}',
+      : 'secret=${PORT_CLIENT_SECRET:?is needed: the client secret of the Port organization}',
     `body=${quote(body)}`,
     'timestamp=$(date +%s)',
     `signature="v1,$(printf '%s.%s' "$timestamp" "$body" | openssl dgst -sha256 -hmac "$secret" -binary | openssl base64 -A)"`,

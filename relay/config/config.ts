@@ -2,7 +2,7 @@ import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { proxyProblems } from '../http/outgoing.ts'
-import { type Organisation, readOrganizations } from './organizations.ts'
+import { type Organization, readOrganizations } from './organizations.ts'
 import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
 import {
   accessToken,
@@ -23,7 +23,7 @@ import {
 export interface Config {
   port: { apiUrl: string; clientId: string | null; clientSecret: string }
   /** The first is that of `port`. */
-  organizations: Organisation[]
+  organizations: Organization[]
   webhook: { tolerance: number; maxBody: number }
   github: {
     apiUrl: string
@@ -82,7 +82,7 @@ const variables = z.object({
   // Port rejects it with the line break that a shell or an editor has appended.
   PORT_CLIENT_ID: z.string().trim().optional(),
   PORT_CLIENT_SECRET: z.string({
-    error: "is required: your Port organisation's client secret, which signs Port's webhooks",
+    error: "is required: your Port organization's client secret, which signs Port's webhooks",
   }),
   PORT_WEBHOOK_SECRETS: list.default([]),
   PORT_API_URL: address

@@ -1,10 +1,10 @@
 import { nearestName } from './values.ts'
 
 /**
- * An organisation of Port with its credentials. A delivery belongs to the one whose secret verified it; only its
+ * An organization of Port with its credentials. A delivery belongs to the one whose secret verified it; only its
  * credentials decrypt the inputs and send to Port for it.
  */
-export interface Organisation {
+export interface Organization {
   /** Stored with each delivery: `default` for the first, `unreported` for plain secrets, else the client id. */
   id: string
   /** Null: nothing is sent to Port. */
@@ -13,7 +13,7 @@ export interface Organisation {
   secrets: string[]
 }
 
-export const DEFAULT_ORGANISATION = 'default'
+export const DEFAULT_ORGANIZATION = 'default'
 /** Its deliveries are dispatched; nothing is decrypted for them, and nothing sent to Port. */
 const UNREPORTED = 'unreported'
 const ROTATION = 'rotation'
@@ -22,22 +22,22 @@ const PREFIXED = /^([A-Za-z0-9_-]+):(\S(?:.*\S)?)$/s
 const ALONE = /^(?!rotation$)[^\s:#]+$/
 
 /**
- * The organisations of `PORT_CLIENT_ID` and `PORT_CLIENT_SECRET`, and of the entries of `PORT_WEBHOOK_SECRETS`:
- * `rotation:SECRET` is another secret of the first, `CLIENT_ID:SECRET` another organisation (or one more secret
+ * The organizations of `PORT_CLIENT_ID` and `PORT_CLIENT_SECRET`, and of the entries of `PORT_WEBHOOK_SECRETS`:
+ * `rotation:SECRET` is another secret of the first, `CLIENT_ID:SECRET` another organization (or one more secret
  * of it), `SECRET` alone one that only verifies. What is wrong goes into `problems`, without any part of a secret.
  */
 export function readOrganizations(
   first: { clientId: string | null; clientSecret: string },
   entries: string[],
   problems: string[],
-): Organisation[] {
-  const found = new Map<string, Organisation>()
+): Organization[] {
+  const found = new Map<string, Organization>()
   const add = (id: string, clientId: string | null, secret: string) => {
-    const organisation = found.get(id) ?? { id, clientId, secrets: [] }
-    found.set(id, organisation)
-    if (!organisation.secrets.includes(secret)) organisation.secrets.push(secret)
+    const organization = found.get(id) ?? { id, clientId, secrets: [] }
+    found.set(id, organization)
+    if (!organization.secrets.includes(secret)) organization.secrets.push(secret)
   }
-  add(DEFAULT_ORGANISATION, first.clientId, first.clientSecret)
+  add(DEFAULT_ORGANIZATION, first.clientId, first.clientSecret)
   for (const [i, entry] of entries.entries()) {
     const [, prefix, secret] = PREFIXED.exec(entry) ?? (ALONE.test(entry) ? [entry, undefined, entry] : [])
     if (secret === undefined) {
@@ -45,14 +45,14 @@ export function readOrganizations(
         `PORT_WEBHOOK_SECRETS, entry ${i + 1}, must be rotation:SECRET, CLIENT_ID:SECRET or SECRET; a secret alone has no white space, colon or #`,
       )
     } else if (prefix === undefined) add(UNREPORTED, null, secret)
-    else if (prefix === ROTATION) add(DEFAULT_ORGANISATION, first.clientId, secret)
-    else if (nearestName(prefix, [ROTATION, DEFAULT_ORGANISATION, UNREPORTED])) {
+    else if (prefix === ROTATION) add(DEFAULT_ORGANIZATION, first.clientId, secret)
+    else if (nearestName(prefix, [ROTATION, DEFAULT_ORGANIZATION, UNREPORTED])) {
       problems.push(
         `PORT_WEBHOOK_SECRETS, entry ${i + 1}, must begin with rotation: or with a client id of Port and a colon, or hold a secret alone`,
       )
     } else if (prefix === first.clientId) {
       problems.push(
-        `PORT_WEBHOOK_SECRETS, entry ${i + 1}, names the client id of PORT_CLIENT_ID: write rotation: in front of a further secret of that organisation`,
+        `PORT_WEBHOOK_SECRETS, entry ${i + 1}, names the client id of PORT_CLIENT_ID: write rotation: in front of a further secret of that organization`,
       )
     } else add(prefix, prefix, secret)
   }
@@ -68,4 +68,4 @@ export function readOrganizations(
 }
 
 const SAME_SECRET =
-  'PORT_WEBHOOK_SECRETS names one secret for two organisations: a webhook signed with it cannot be attributed to one of them'
+  'PORT_WEBHOOK_SECRETS names one secret for two organizations: a webhook signed with it cannot be attributed to one of them'

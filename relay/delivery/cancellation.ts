@@ -11,7 +11,7 @@ export function requestWhileQueued(
   now: number,
   policy: Policy,
 ): Transition | null {
-  if (delivery.unansweredSince === null) return finishCancelled(delivery, policy, event.by)
+  if (delivery.awaitingResponseSince === null) return finishCancelled(delivery, policy, event.by)
   if (delivery.cancelRequestedAt !== null) return null
   return {
     change: { cancelRequestedAt: now },

@@ -31,7 +31,7 @@ export interface DeliveryRun {
   /** Empty until the run was read. */
   url: string
   /** Whether its action reports the run's end through the relay: another end in Port is a person's. */
-  reportsEnd?: boolean
+  reportsConclusion?: boolean
 }
 
 /** Where a delivery is dispatched to: a repository with an event type, or with a workflow and a ref. */
@@ -55,8 +55,8 @@ export interface Delivery extends Target {
   runId: string | null
   kind: RunKind
   action: string | null
-  /** The organisation in Port whose secret verified the webhook: only its credentials decrypt and send to Port. */
-  organisation: string
+  /** The organization in Port whose secret verified the webhook: only its credentials decrypt and send to Port. */
+  organization: string
   state: State
   /** Why it failed. */
   reason: string | null
@@ -74,7 +74,7 @@ export interface Delivery extends Target {
   /** When the latest dispatch was sent. Recorded before it is sent. */
   attemptedAt: number | null
   /** Since when the answer to the latest attempt is missing: it was sent, or its answer was lost; null where none is. */
-  unansweredSince: number | null
+  awaitingResponseSince: number | null
   /** Whether Port's log shows, since it was queued, that it waits. */
   waitingNotified: boolean
   dispatchedAt: number | null
@@ -113,8 +113,8 @@ export interface FirstUse {
 export interface NewDelivery extends Target {
   id: string
   dedupeKey: string
-  /** The organisation whose secret verified it: an id of the configuration. */
-  organisation: string
+  /** The organization whose secret verified it: an id of the configuration. */
+  organization: string
   runId: string | null
   kind: RunKind
   action: string | null
@@ -134,7 +134,7 @@ export type Change = Partial<
     | 'attempts'
     | 'firstAttemptAt'
     | 'attemptedAt'
-    | 'unansweredSince'
+    | 'awaitingResponseSince'
     | 'waitingNotified'
     | 'dispatchedAt'
     | 'cancelRequestedAt'

@@ -21,7 +21,7 @@ export function see(
       ...change,
       state: 'running',
       dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
-      unansweredSince: null,
+      awaitingResponseSince: null,
     },
     messages: linkTo(first, runs),
     history: { type: 'runBound', details: { github_run_id: first.id, evidence: first.evidence } },
@@ -43,7 +43,7 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
     change: {
       state: 'running',
       dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
-      unansweredSince: null,
+      awaitingResponseSince: null,
       dueAt: now + FIRST_WATCH_MS,
       runs: [...others, { ...run, ...kept, evidence: 'report', attempt }],
     },
@@ -99,7 +99,7 @@ export function finishInPort(
 ): Transition {
   const runs = mergeRuns(delivery.runs, seen)
   return {
-    change: { state: 'finished', reason: null, dueAt: null, unansweredSince: null, runs },
+    change: { state: 'finished', reason: null, dueAt: null, awaitingResponseSince: null, runs },
     messages: [],
     history: { type: 'finishedInPort', details: { conclusion, state: 'finished' } },
   }

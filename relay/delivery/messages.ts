@@ -155,9 +155,9 @@ export function replacement(message: Message, { status }: PortFailure): Message 
 const KINDS: Record<PortFailure['kind'], string> = {
   ended: 'the run has ended',
   synchronized: 'the run is synchronous',
-  unknown_run: "Port knows no such run: PORT_CLIENT_ID may be another organisation's",
-  credentials: "Port does not accept the organisation's credentials",
-  later: "Port limits the organisation's requests",
+  unknown_run: "Port knows no such run: PORT_CLIENT_ID may be another organization's",
+  credentials: "Port does not accept the organization's credentials",
+  later: "Port limits the organization's requests",
   unreachable: 'Port has trouble of its own, or something before it has answered',
   refused: 'Port rejects the request',
 }

@@ -79,7 +79,7 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
   // Where the end reaches Port through the relay alone, another end is a person's.
-  const isReported = present.length > 0 && present.every(run => run.reportsEnd)
+  const isReported = present.length > 0 && present.every(run => run.reportsConclusion)
   // Port shows of a node run that it is being cancelled.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')

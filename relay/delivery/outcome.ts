@@ -230,7 +230,7 @@ export function finish(
       state,
       reason,
       dueAt: null,
-      ...(delivery.unansweredSince !== null && { unansweredSince: null }),
+      ...(delivery.awaitingResponseSince !== null && { awaitingResponseSince: null }),
     },
     messages: [
       { log: [...lines, ...more] },

@@ -50,7 +50,7 @@ export function defer(
   const backoff = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.max(0, delivery.attempts - 1))
   const dueAt = Math.min(until ?? now + backoff, last)
   return {
-    change: { dueAt, unansweredSince: null, waitingNotified: true },
+    change: { dueAt, awaitingResponseSince: null, waitingNotified: true },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),
     history: {
       type: 'dispatchDeferred',
@@ -67,7 +67,7 @@ export function loseResponse(
 ): Transition | null {
   if (attempt !== delivery.attempts) return null
   return {
-    change: { dueAt: now + nextPoll(0, policy), unansweredSince: now, waitingNotified: true },
+    change: { dueAt: now + nextPoll(0, policy), awaitingResponseSince: now, waitingNotified: true },
     messages: once(delivery, `${reason}; looking for its workflow run`),
     history: { type: 'responseLost', details: { attempt, ...answered(answer), reason } },
   }
@@ -84,7 +84,7 @@ export function pollAgainOrRetry(
   now: number,
   policy: Policy,
 ): Transition {
-  const since = delivery.unansweredSince
+  const since = delivery.awaitingResponseSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }
   if (now < since + grace(policy)) return wait(delivery, since + nextPoll(now - since, policy))
   // A run may have appeared after the list was read.
@@ -129,7 +129,7 @@ function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
 function retry(delivery: Delivery, reason: string, now: number, policy: Policy): Transition {
   if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   return {
-    change: { unansweredSince: null, dueAt: now },
+    change: { awaitingResponseSince: null, dueAt: now },
     messages: [],
     history: { type: 'runNotFound', details: { reason } },
   }

@@ -35,10 +35,10 @@ export type PauseCause = 'limit' | 'credential'
 export class PausedError extends Error {
   readonly until: number
   readonly reason: string
-  constructor({ closedUntil, reason }: RateLimitPause) {
-    super(`Nothing is sent to GitHub until ${new Date(closedUntil).toISOString()}: ${reason}`)
+  constructor({ pausedUntil, reason }: RateLimitPause) {
+    super(`Nothing is sent to GitHub until ${new Date(pausedUntil).toISOString()}: ${reason}`)
     this.name = 'GateClosedError'
-    this.until = closedUntil
+    this.until = pausedUntil
     this.reason = reason
   }
 }
@@ -72,13 +72,13 @@ export function createRateLimitPauses(
     const isAgain = !known || known.until <= now
     const later = known && known.until > next ? known : { until: next, reason, cause }
     entries.set(key, { ...later, tries: (known?.tries ?? 0) + (isAgain ? 1 : 0) })
-    return { scope: key, closedUntil: later.until, reason: later.reason }
+    return { scope: key, pausedUntil: later.until, reason: later.reason }
   }
 
   function toPauses(key: string): RateLimitPause | null {
     const entry = find(key)
     if (!entry || entry.until <= clock()) return null
-    return { scope: key, closedUntil: entry.until, reason: entry.reason }
+    return { scope: key, pausedUntil: entry.until, reason: entry.reason }
   }
 
   return {
@@ -89,10 +89,10 @@ export function createRateLimitPauses(
     },
     learn(pauses) {
       const now = clock()
-      for (const { scope, closedUntil, reason } of pauses) {
+      for (const { scope, pausedUntil, reason } of pauses) {
         const known = find(scope)
-        if (closedUntil > Math.max(now, known?.until ?? 0) && closedUntil <= now + FURTHEST_MS)
-          raise(scope, closedUntil, reason, known?.cause ?? 'limit')
+        if (pausedUntil > Math.max(now, known?.until ?? 0) && pausedUntil <= now + FURTHEST_MS)
+          raise(scope, pausedUntil, reason, known?.cause ?? 'limit')
       }
     },
     tries: repository => find(scope(repository))?.tries ?? 0,

@@ -34,12 +34,12 @@ export function createCancel({
 }: CancelDeps): (c: Context) => Promise<Response> {
   return c => verify(c, webhook => onFirstUse(c, webhook.use, () => cancel(c, webhook)))
 
-  async function cancel(c: Context, { organisation, body, room }: VerifiedWebhook): Promise<Response> {
+  async function cancel(c: Context, { organization, body, room }: VerifiedWebhook): Promise<Response> {
     const asked = readCancel(parseBody(body) as Json | undefined)
     if ('ignored' in asked) return c.json({ ignored: asked.ignored }, 200)
     const { runId } = asked
     try {
-      const dedupeKeys = [runKey(organisation, runId)]
+      const dedupeKeys = [runKey(organization, runId)]
       const [delivery] = await store.list({ dedupeKeys }, { limit: 1 })
       room.release()
       if (!delivery) return c.json({ ignored: `the relay has no delivery of run ${runId}` }, 200)

@@ -109,7 +109,7 @@ export function createReceive({
 
   function readDelivery(
     c: Context,
-    { organisation, use, body }: VerifiedWebhook,
+    { organization, use, body }: VerifiedWebhook,
   ): { delivery: NewDelivery; wait: boolean } {
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
     const most = LIMITS.encryptedInputs.value
@@ -123,8 +123,8 @@ export function createReceive({
     const now = store.clock()
     const delivery = {
       id: deliveryId(now),
-      dedupeKey: runId ? runKey(organisation, runId) : `signed:${use.digest}`,
-      organisation,
+      dedupeKey: runId ? runKey(organization, runId) : `signed:${use.digest}`,
+      organization,
       runId,
       kind,
       action,

@@ -1,14 +1,14 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { Organisation } from '../config/organizations.ts'
+import type { Organization } from '../config/organizations.ts'
 
-/** The organisation that signed a webhook, and the signature as Port writes it. */
+/** The organization that signed a webhook, and the signature as Port writes it. */
 export interface Verified {
-  organisation: string
+  organization: string
   signature: string
 }
 
 /**
- * Finds the organisation that signed this webhook. Port signs
+ * Finds the organization that signed this webhook. Port signs
  * `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes it sends; Port's agent signs
  * compact JSON but sends it with spaces, so the text without the white space outside of strings is tried
  * as well. Compared in constant time, as text: base64 has several spellings of the same bytes, and only
@@ -20,7 +20,7 @@ export interface Verified {
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
  */
 export function verifySignature(
-  organizations: Pick<Organisation, 'id' | 'secrets'>[],
+  organizations: Pick<Organization, 'id' | 'secrets'>[],
   header: string,
   timestamp: string,
   body: Uint8Array,
@@ -36,7 +36,7 @@ export function verifySignature(
           .digest('base64')
         const bytes = Buffer.from(signature)
         if (given.some(each => each.length === bytes.length && timingSafeEqual(each, bytes)))
-          return { organisation: id, signature }
+          return { organization: id, signature }
       }
     }
     return null

@@ -11,7 +11,7 @@ import { verifySignature } from './signature.ts'
 
 /** A webhook of Port whose signature matches. */
 export interface VerifiedWebhook {
-  organisation: string
+  organization: string
   use: SignatureUse
   body: Uint8Array
   room: BodyReservation
@@ -54,7 +54,7 @@ export function createVerify(
       if (!verified) {
         throw new Problem(
           401,
-          'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
+          'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organization that sends this, and nothing between Port and here may change the body.',
         )
       }
       room.accept()
@@ -65,7 +65,7 @@ export function createVerify(
         address: digest(url.slice(url.indexOf('/', 'https://'.length))),
         expiresAt: signedAt + tolerance,
       }
-      return take({ organisation: verified.organisation, use, body, room })
+      return take({ organization: verified.organization, use, body, room })
     })
 }
 

@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
-import { DEFAULT_ORGANISATION } from '../config/organizations.ts'
+import { DEFAULT_ORGANIZATION } from '../config/organizations.ts'
 import { matcher } from '../config/routes.ts'
 import { OPEN_STATES } from '../delivery/delivery.ts'
 import type { GitHub } from '../github/client.ts'
@@ -60,9 +60,9 @@ export function createReports(deps: ReportsDeps): Hono {
     })
     return app
   }
-  const secrets = (organisation: string) =>
+  const secrets = (organization: string) =>
     config.organizations.find(
-      ({ id, clientId }) => id === organisation && (id === DEFAULT_ORGANISATION || clientId !== null),
+      ({ id, clientId }) => id === organization && (id === DEFAULT_ORGANIZATION || clientId !== null),
     )?.secrets ?? []
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey

@@ -118,7 +118,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   async function bind(
     id: string,
     claims: RunClaims,
-    reportsEnd: boolean,
+    reportsConclusion: boolean,
   ): Promise<{ delivery: Delivery; isDuplicate: boolean }> {
     const { runId, runAttempt, jti, expiresAt } = claims
     for (let refusedOn = -1; ; ) {
@@ -141,7 +141,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
       const url = `${github.serverUrl}/${found.repository}/actions/runs/${runId}`
       const run = {
         ...{ id: runId, attempt: runAttempt, evidence: 'report' as const, past: false },
-        ...{ status: 'in_progress', conclusion: null, url, reportsEnd },
+        ...{ status: 'in_progress', conclusion: null, url, reportsConclusion },
       }
       const event = { type: 'runReported' as const, run }
       const { outcome, delivery } = await apply(found, event, { token: { jti, expiresAt }, strict: true })
@@ -216,8 +216,8 @@ export interface ShareInputs {
 
 export interface HandOutDeps {
   store: Pick<Store, 'invocation'>
-  /** What an organisation's inputs may be encrypted with. */
-  secrets: (organisation: string) => string[]
+  /** What an organization's inputs may be encrypted with. */
+  secrets: (organization: string) => string[]
 }
 
 /** How long the clear texts of a delivery are in memory: the jobs of a matrix ask within minutes. */
@@ -228,7 +228,7 @@ export function createHandOut({
   store,
   secrets,
 }: HandOutDeps): (
-  delivery: Pick<Delivery, 'id' | 'organisation'>,
+  delivery: Pick<Delivery, 'id' | 'organization'>,
   complete: boolean,
 ) => Promise<ShareInputs> {
   const kept = new Map<string, { size: number; whole: Promise<ShareInputs> }>()
@@ -236,12 +236,12 @@ export function createHandOut({
     if (entry && kept.get(id) === entry) kept.delete(id)
   }
 
-  return async ({ id, organisation }, complete) => {
-    const { payload, secrets } = await (kept.get(id)?.whole ?? keep(id, organisation))
+  return async ({ id, organization }, complete) => {
+    const { payload, secrets } = await (kept.get(id)?.whole ?? keep(id, organization))
     return { payload: complete ? payload : null, secrets }
   }
 
-  function keep(id: string, organisation: string): Promise<ShareInputs> {
+  function keep(id: string, organization: string): Promise<ShareInputs> {
     const entry = { size: 0, whole: read() }
     kept.set(id, entry)
     entry.whole.catch(() => forget(id, entry))
@@ -259,7 +259,7 @@ export function createHandOut({
       }
       return text === null
         ? { payload: null, secrets: {} }
-        : decrypt(JSON.parse(text) as Invocation, secrets(organisation))
+        : decrypt(JSON.parse(text) as Invocation, secrets(organization))
     }
   }
 }

@@ -21,7 +21,7 @@ export interface ReportTokens {
 export interface ReportTokenDeps {
   /**
    * The relay's credential on GitHub. Its owner could start a run and get a report token without forging one, so a key
-   * derived from it gives no further rights. A webhook secret may belong to another organisation.
+   * derived from it gives no further rights. A webhook secret may belong to another organization.
    */
   secret: string
   /** RELAY_PUBLIC_URL */

@@ -199,10 +199,10 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return (await db.run(outbox.settle(page, sent, retryAt, now)))[0]?.length === 1
     },
 
-    async closePauses(pauses) {
+    async savePause(pauses) {
       await db.run([gates.close(pauses)])
     },
-    closedPauses: now => one(gates.closed(now)),
+    activePauses: now => one(gates.closed(now)),
 
     async purge(before, limit) {
       const [deleted = []] = await db.run([

@@ -26,7 +26,7 @@ export type Claimed = Delivery & { invocation: string; leaseUntil: number }
 export interface RateLimitPause {
   /** The credential: a digest of the token, or the owner whose installation of the App it is. */
   scope: string
-  closedUntil: number
+  pausedUntil: number
   /** A clause for people. */
   reason: string
 }
@@ -49,7 +49,7 @@ export interface UsedToken {
 
 /** A delivery that was dispatched. */
 export interface Attempted
-  extends Pick<Delivery, 'id' | 'organisation' | 'eventType' | 'workflow' | 'ref' | 'attemptedAt'> {
+  extends Pick<Delivery, 'id' | 'organization' | 'eventType' | 'workflow' | 'ref' | 'attemptedAt'> {
   /** Whether a workflow run of it is known. */
   hasRun: boolean
 }
@@ -67,7 +67,7 @@ export interface OutboxPage {
   delivery: string
   runId: string
   repository: string
-  organisation: string
+  organization: string
   /** Whether the action has reported through the relay. */
   reported: boolean
   /** The fencing number. */
@@ -223,8 +223,8 @@ export interface Store {
   ): Promise<boolean>
 
   /** Persists that a gate is closed; the later of two times stays. */
-  closePauses(pauses: RateLimitPause): Promise<void>
-  closedPauses(now: number): Promise<RateLimitPause[]>
+  savePause(pauses: RateLimitPause): Promise<void>
+  activePauses(now: number): Promise<RateLimitPause[]>
 
   /**
    * Deletes at most `limit` ended deliveries last changed before then, none with messages that wait; gates that

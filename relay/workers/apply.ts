@@ -8,7 +8,7 @@ import type { ReportReceipt, Store, UsedToken } from '../store/store.ts'
 export interface ApplyDeps {
   store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
   policy: Policy
-  /** Whether the delivery has a run in Port, and its organisation has credentials to report to it. */
+  /** Whether the delivery has a run in Port, and its organization has credentials to report to it. */
   canReport: (delivery: Delivery) => boolean
   log: Record<'info' | 'debug', (fields: object, message: string) => void>
   /** Called with each transition that was applied, and the delivery before it. */

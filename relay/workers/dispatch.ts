@@ -45,7 +45,7 @@ export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: 
   const { repository } = claimed
   // A permit that is lost costs a moment, and what is to be recorded may not be.
   const returnPermit = () => store.returnPermits(1).catch(() => {})
-  if (claimed.unansweredSince !== null) {
+  if (claimed.awaitingResponseSince !== null) {
     await returnPermit()
     await findLostRun(claimed, deps)
     return
@@ -53,7 +53,7 @@ export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: 
   const closed = gate.closed(repository)
   if (closed) {
     await returnPermit()
-    const { closedUntil: until, reason } = closed
+    const { pausedUntil: until, reason } = closed
     await apply(claimed, { type: 'dispatchDeferred', attempt: claimed.attempts, reason, until })
     return
   }
@@ -183,7 +183,7 @@ export function createNotifyWaiting({
         found.map(delivery => {
           const closed = pauses.closed(delivery.repository)
           if (!closed) return null
-          const { closedUntil: until, reason } = closed
+          const { pausedUntil: until, reason } = closed
           return apply(delivery, { type: 'waitingNotified', reason, until })
         }),
       )

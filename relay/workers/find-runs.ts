@@ -162,7 +162,7 @@ export function createFindByTitle(
     const found: Delivery[] = []
     for (let first = 0; first < all.length; first += MAX_IDS) {
       const ids = all.slice(first, first + MAX_IDS)
-      const dedupeKeys = organizations.flatMap(organisation => ids.map(id => runKey(organisation, id)))
+      const dedupeKeys = organizations.flatMap(organization => ids.map(id => runKey(organization, id)))
       found.push(...(await store.findByTitle(repository, { dedupeKeys, ids })))
     }
     return found.filter(delivery => titles.some(title => isNamed(title, delivery)))
@@ -193,7 +193,7 @@ export function createFindOwners(deps: {
   /** RELAY_START_TIMEOUT, milliseconds. */
   startTimeout: number
 }): FindOwners {
-  const { store, findByTitle: findNamed, organizations: organisations, clockOffset, startTimeout } = deps
+  const { store, findByTitle: findNamed, organizations, clockOffset, startTimeout } = deps
   return async (repository, runs) => {
     const named = await findNamed(
       repository,
@@ -207,7 +207,7 @@ export function createFindOwners(deps: {
         .at(-1)
       if (owner) owners.set(run.id, owner)
     }
-    if (organisations.length < 2 || owners.size === 0) return owners
+    if (organizations.length < 2 || owners.size === 0) return owners
 
     const clocks = { clockOffset: clockOffset(), startTimeout }
     const times = runs.map(run => run.createdAt - clocks.clockOffset)
@@ -220,7 +220,7 @@ export function createFindOwners(deps: {
       const owner = owners.get(run.id)
       const isRivals = attempted.some(
         each =>
-          each.organisation !== owner?.organisation &&
+          each.organization !== owner?.organization &&
           canHaveStarted(each, run, clocks) &&
           !hasOtherRun(each, run),
       )

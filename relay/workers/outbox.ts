@@ -17,8 +17,8 @@ import { keepTrying } from './apply.ts'
 
 export interface OutboxDeps {
   store: Pick<Store, 'settleOutbox' | 'clock'>
-  /** The client of an organisation. */
-  client: (organisation: string) => PortClient | null
+  /** The client of an organization. */
+  client: (organization: string) => PortClient | null
   log: { warn: (fields: object, message: string) => void }
   failure: Pick<ThrottledLog, 'warn'>
   /** How long a message may wait, milliseconds. */
@@ -41,8 +41,8 @@ const LATE_MS = 3_000
 /** Sends the messages of a delivery to Port, in order, until one has to be retried. */
 export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: AbortSignal): Promise<void> {
   const { store, log, retention } = deps
-  const { delivery, runId, repository, organisation } = page
-  const client = deps.client(organisation)
+  const { delivery, runId, repository, organization } = page
+  const client = deps.client(organization)
   const pausedUntil = () => client?.pausedUntil() ?? 0
   let retryAt: number | null = null
   const about = { delivery, run: runId, repository }
@@ -60,7 +60,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
           kind: 'credentials' as const,
           status: null,
           retryAt: null,
-          message: 'The organisation has no credentials.',
+          message: 'The organization has no credentials.',
         }
     const fate = failure ? nextStepOf(message, failure, store.clock() - createdAt, retention) : 'done'
     const isRefused = fate === 'replace' || (fate === 'drop' && failure?.kind === 'refused')

@@ -75,7 +75,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
       state = await port.read(delivery)
       known.askAt = Math.max(
         store.clock() + askInterval(delivery, store.clock()),
-        port.freeAt(delivery.organisation),
+        port.freeAt(delivery.organization),
       )
       const externalRunId = toGithubRunId(typeof state === 'object' ? state.externalRunId : null)
       if (externalRunId !== null) found = await findRuns(delivery, { maxAge, externalRunId })
@@ -143,7 +143,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
       known.finishedAt = isFinished(decisiveRuns(found.runs)) ? (known.finishedAt ?? now) : null
       return {
         ...{ now, found, port: state, portDue: now >= known.askAt },
-        portFreeAt: port.freeAt(delivery.organisation),
+        portFreeAt: port.freeAt(delivery.organization),
         finishedFor: now - (known.finishedAt ?? now),
       }
     }

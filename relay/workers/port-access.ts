@@ -5,32 +5,32 @@ import type { Delivery } from '../delivery/delivery.ts'
 
 /** The one place that decides for which delivery the relay may read from Port and send to it. */
 export interface PortAccess {
-  /** Whether the delivery has a run in Port, and its organisation has credentials. */
-  canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organisation'>): boolean
-  /** The client of an organisation; null where it has no credentials. */
-  client(organisation: string): PortClient | null
+  /** Whether the delivery has a run in Port, and its organization has credentials. */
+  canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organization'>): boolean
+  /** The client of an organization; null where it has no credentials. */
+  client(organization: string): PortClient | null
   /** The delivery's run in Port. `unread`: Port did not answer, or limits requests now. */
   read(delivery: Delivery): Promise<RunState | 'unread'>
-  /** When Port accepts requests of an organisation again, milliseconds since 1970. */
-  freeAt(organisation: string): number
-  /** The latest such time of all organisations. */
+  /** When Port accepts requests of an organization again, milliseconds since 1970. */
+  freeAt(organization: string): number
+  /** The latest such time of all organizations. */
   pausedUntil(): number
 }
 
 /** Where Port has no run that could have ended, GitHub alone shows what becomes of the delivery. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
-/** @param clients by organisation, those with credentials */
+/** @param clients by organization, those with credentials */
 export function createPortAccess(clients: ReadonlyMap<string, PortClient>): PortAccess {
   const access: PortAccess = {
-    canReport: ({ runId, kind, organisation }) =>
-      runId !== null && kind !== 'none' && clients.has(organisation),
-    client: organisation => clients.get(organisation) ?? null,
-    freeAt: organisation => clients.get(organisation)?.pausedUntil() ?? 0,
+    canReport: ({ runId, kind, organization }) =>
+      runId !== null && kind !== 'none' && clients.has(organization),
+    client: organization => clients.get(organization) ?? null,
+    freeAt: organization => clients.get(organization)?.pausedUntil() ?? 0,
     pausedUntil: () => Math.max(0, ...[...clients.values()].map(client => client.pausedUntil())),
     async read(delivery) {
-      const { runId, organisation } = delivery
-      const client = clients.get(organisation)
+      const { runId, organization } = delivery
+      const client = clients.get(organization)
       if (!client || runId === null || !access.canReport(delivery)) return NO_PORT_RUN
       try {
         return await client.run(runId).read()

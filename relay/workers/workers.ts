@@ -50,7 +50,7 @@ export function createEngine(deps: {
   store: Store
   github: GitHub
   pauses: RateLimitPauses
-  /** By organisation, those with credentials. */
+  /** By organization, those with credentials. */
   clients: ReadonlyMap<string, PortClient>
   findOwners: FindOwners
   policy: Policy
@@ -188,7 +188,7 @@ export function startWorkers({
     woken.outbox,
     // Not woken by new work: it runs at an interval, however many deliveries arrive.
     repeat('announce', ANNOUNCE_MS, trouble, notifyWaiting),
-    repeat('gates', PAUSES_MS, trouble, async () => gate.learn(await store.closedPauses(store.clock()))),
+    repeat('gates', PAUSES_MS, trouble, async () => gate.learn(await store.activePauses(store.clock()))),
     repeat('maintenance', MAINTENANCE_MS, trouble, async stopped => {
       remind()
       const now = store.clock()

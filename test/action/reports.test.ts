@@ -80,7 +80,7 @@ test('credentials that Port refuses are one warning that names the inputs, witho
   const { main, post } = await runJob(system, { 'port-client-secret': 'that-of-another' })
   expect(main).toEqual([
     expect.stringMatching(
-      /^::warning::Reporting to Port failed: .* 401 .* it does not accept port-client-id and port-client-secret; check both, and that port-api-url is the region of their organisation\. See .*#credentials$/,
+      /^::warning::Reporting to Port failed: .* 401 .* it does not accept port-client-id and port-client-secret; check both, and that port-api-url is the region of their organization\. See .*#credentials$/,
     ),
   ])
   expect(post).toEqual([])
@@ -94,12 +94,12 @@ test('with fail-on-report-error the job fails when the report does', async () =>
   expect(process.exitCode).toBe(1)
 })
 
-test('a run that Port does not know is one warning that names region and organisation', async () => {
+test('a run that Port does not know is one warning that names region and organization', async () => {
   const system = await startSystem()
   const { main, post, reported } = await runJob(system, {}, payloadFor('r_of_another_org'))
   expect(main).toEqual([
     expect.stringMatching(
-      /^::warning::Reporting to Port failed: .*it knows no run r_of_another_org; check that .* belong to the organisation of that run, and that port-api-url is its region\. See .*#port$/,
+      /^::warning::Reporting to Port failed: .*it knows no run r_of_another_org; check that .* belong to the organization of that run, and that port-api-url is its region\. See .*#port$/,
     ),
   ])
   expect(post).toEqual([])

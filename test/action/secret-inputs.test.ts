@@ -169,7 +169,7 @@ test.each([
     const job = openRunner({ ...system, payload: payloadOf({ token: sealed!.encrypted }) }, inputs)
     const [error] = await job.run('main')
     expect(error).toContain('::error::The secret input "token" could not be decrypted. Where')
-    expect(error).toContain(`organisation that the Port action belongs to; it ${secret}. `)
+    expect(error).toContain(`organization that the Port action belongs to; it ${secret}. `)
     expect(error).toContain(`public key in the Port action; it ${key}. `)
     expect(job.outputs()).not.toHaveProperty('token')
   },

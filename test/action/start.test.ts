@@ -80,7 +80,7 @@ test('where Port refuses the credentials, the end asks once more, warns of nothi
   const job = openRunner(system, { 'github-token': '', 'port-client-secret': 'that-of-another' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
-      /^::warning::Reporting to Port failed: .* 401 .*region of their organisation\. See /,
+      /^::warning::Reporting to Port failed: .* 401 .*region of their organization\. See /,
     ),
   ])
   system.port.clearRequests()
@@ -111,7 +111,7 @@ test('credentials that a gateway refuses at the start cost that alone: the end r
   system.port.fail({ status: 403, body: { ok: false, error: 'forbidden', message: 'no' } })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
-      /^::warning::Reporting to Port failed: .* 403 .*region of their organisation\. See /,
+      /^::warning::Reporting to Port failed: .* 403 .*region of their organization\. See /,
     ),
   ])
   await job.run('post', job.state())
@@ -223,7 +223,7 @@ test('without an OIDC token and credentials the warning names both ways, OIDC fi
 test('what cannot be fetched, decrypted or named is reported at once, and in Port as well', async () => {
   const system = await startSystem()
   const inputs = {
-    password: encryptWith('of another organisation, of 32 bytes', 'clear'),
+    password: encryptWith('of another organization, of 32 bytes', 'clear'),
     large: 'x'.repeat(2_000),
     'a=b': 1,
   }

@@ -17,7 +17,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
   ['nothing that is not known', { portAccepts: null, tokenExpiresAt: null }, []],
   [
     'a limit of GitHub, or a credential that it rejects',
-    { pauses: [{ scope: 'owner:acme', closedUntil: NOW + MINUTE, reason: 'GitHub rejects the credential' }] },
+    { pauses: [{ scope: 'owner:acme', pausedUntil: NOW + MINUTE, reason: 'GitHub rejects the credential' }] },
     [
       /GitHub takes nothing for acme until .*2026-03-01 12:01:00 UTC.*GitHub rejects the credential\. 3 queued/,
     ],

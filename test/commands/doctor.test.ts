@@ -183,7 +183,7 @@ describe('a configuration that cannot be used is named whole, without further ch
       'no secret',
       { PORT_CLIENT_SECRET: undefined },
       [
-        "problem: PORT_CLIENT_SECRET is required: your Port organisation's client secret, which signs Port's webhooks.",
+        "problem: PORT_CLIENT_SECRET is required: your Port organization's client secret, which signs Port's webhooks.",
       ],
     ],
     [
@@ -406,7 +406,7 @@ describe('what does not answer, or not as it should', () => {
     expect(await wrong({ PORT_CLIENT_SECRET: 'wrong' })).toEqual([
       expect.stringMatching(
         new RegExp(
-          `^problem: Port \\(${host}\\) answered 401 to POST /v1/auth/access_token .*: it does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organisation\\.$`,
+          `^problem: Port \\(${host}\\) answered 401 to POST /v1/auth/access_token .*: it does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`,
         ),
       ),
     ])

@@ -186,7 +186,7 @@ test('the printed command signs by hand: bash, openssl and curl send what the re
   expect(await bash(command, {})).toMatchObject({
     stdout: '',
     stderr: expect.stringContaining(
-      'PORT_CLIENT_SECRET: is needed: the client secret of the Port organisation',
+      'PORT_CLIENT_SECRET: is needed: the client secret of the Port organization',
     ),
   })
   const { stdout: other } = await run(send, [...args, '--secret-file', secretFile, '--json'], env)

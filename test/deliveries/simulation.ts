@@ -326,7 +326,7 @@ export async function simulate(options: {
       ...{ entity: null, inputs: {}, encrypted: [], event: null, trigger: null, github: null },
     }
     const delivery: NewDelivery = {
-      ...{ id, dedupeKey: `run:${runId}`, organisation: 'default', runId },
+      ...{ id, dedupeKey: `run:${runId}`, organization: 'default', runId },
       ...{ kind: 'action_run', action: 'deploy', repository, eventType, workflow: null, ref: null },
       ...{ invocation: JSON.stringify(invocation), receivedAt: at },
     }

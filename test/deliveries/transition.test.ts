@@ -21,12 +21,12 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
   const isDispatched = state === 'dispatched' || state === 'running'
   return {
     ...{ seq: 1, id: 'd-1', dedupeKey: 'run:r_1', runId: 'r_1', kind: 'action_run', action: 'deploy' },
-    ...{ organisation: 'default', repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
+    ...{ organization: 'default', repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
     ...{ state, reason: state === 'failed' ? 'It failed.' : null, version: 3, attempts: 1 },
     ...{ receivedAt: NOW - MINUTE, queuedAt: NOW - MINUTE, updatedAt: NOW - MINUTE },
     dueAt: ['finished', 'failed', 'cancelled'].includes(state) ? null : NOW,
     ...{ firstAttemptAt: NOW - 1_000, attemptedAt: NOW - 1_000, waitingNotified: false },
-    unansweredSince: state === 'queued' ? NOW - 1_000 : null,
+    awaitingResponseSince: state === 'queued' ? NOW - 1_000 : null,
     dispatchedAt: isDispatched ? NOW - 500 : null,
     ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false, waitingFor: null, decisions: '' },
     runs: state === 'running' ? [run()] : [],
@@ -79,35 +79,35 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
  * What each event does in each state: the fields that change, with the new state where that is one of them; then
  * how many messages go to Port. `-`: nothing.
  */
-const NOTED = 'dispatchedAt unansweredSince · 0'
+const NOTED = 'dispatchedAt awaitingResponseSince · 0'
 const TABLE: { [T in EventType]: { [S in State]?: string } } = {
-  attemptStarted: { queued: 'attempts firstAttemptAt attemptedAt unansweredSince · 0' },
+  attemptStarted: { queued: 'attempts firstAttemptAt attemptedAt awaitingResponseSince · 0' },
   dispatchAccepted: {
-    queued: 'state=dispatched dispatchedAt unansweredSince dueAt · 2',
+    queued: 'state=dispatched dispatchedAt awaitingResponseSince dueAt · 2',
     ...{ dispatched: NOTED, running: NOTED, finished: NOTED, failed: NOTED, cancelled: NOTED },
   },
-  dispatchRejected: { queued: 'state=failed reason dueAt unansweredSince · 2' },
-  dispatchDeferred: { queued: 'dueAt unansweredSince waitingNotified · 1' },
-  responseLost: { queued: 'dueAt unansweredSince waitingNotified · 1' },
+  dispatchRejected: { queued: 'state=failed reason dueAt awaitingResponseSince · 2' },
+  dispatchDeferred: { queued: 'dueAt awaitingResponseSince waitingNotified · 1' },
+  responseLost: { queued: 'dueAt awaitingResponseSince waitingNotified · 1' },
   runNotFound: { queued: 'dueAt waitingNotified · 1' },
   runsSeen: {
-    queued: 'dueAt runs state=running dispatchedAt unansweredSince · 1',
-    dispatched: 'dueAt runs state=running dispatchedAt unansweredSince · 1',
+    queued: 'dueAt runs state=running dispatchedAt awaitingResponseSince · 1',
+    dispatched: 'dueAt runs state=running dispatchedAt awaitingResponseSince · 1',
     running: 'dueAt runs · 0',
   },
   runReported: {
-    queued: 'state=running dispatchedAt unansweredSince dueAt runs · 0',
-    dispatched: 'state=running dispatchedAt unansweredSince dueAt runs · 0',
-    running: 'state=running dispatchedAt unansweredSince dueAt runs · 0',
+    queued: 'state=running dispatchedAt awaitingResponseSince dueAt runs · 0',
+    dispatched: 'state=running dispatchedAt awaitingResponseSince dueAt runs · 0',
+    running: 'state=running dispatchedAt awaitingResponseSince dueAt runs · 0',
   },
   reportReceived: {
     running: 'state=finished reason dueAt · 1',
   },
   runFinished: { running: 'state=finished reason dueAt runs · 2' },
   finishedInPort: {
-    queued: 'state=finished reason dueAt unansweredSince runs · 0',
-    dispatched: 'state=finished reason dueAt unansweredSince runs · 0',
-    running: 'state=finished reason dueAt unansweredSince runs · 0',
+    queued: 'state=finished reason dueAt awaitingResponseSince runs · 0',
+    dispatched: 'state=finished reason dueAt awaitingResponseSince runs · 0',
+    running: 'state=finished reason dueAt awaitingResponseSince runs · 0',
   },
   startTimedOut: { dispatched: 'state=failed reason dueAt · 2' },
   runTimedOut: { dispatched: 'state=failed reason dueAt · 2', running: 'state=failed reason dueAt · 2' },
@@ -116,9 +116,9 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   waitingNotified: { queued: 'waitingNotified · 1' },
   redelivered: {
     failed:
-      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt unansweredSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
     cancelled:
-      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt unansweredSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
   },
   cancelRequested: {
     queued: 'cancelRequestedAt · 0',
@@ -188,7 +188,7 @@ describe('a dispatch', () => {
   test.each(['empty', 'ambiguous', 'forbidden', 'unavailable'] as const)(
     'without an answer, whose reason changes at each look: Port gets one warning, and it is decided (%s)',
     list => {
-      let delivery = inState('queued', { attempts: 1, unansweredSince: NOW, firstAttemptAt: NOW })
+      let delivery = inState('queued', { attempts: 1, awaitingResponseSince: NOW, firstAttemptAt: NOW })
       let warnings = 0
       let now = NOW
       for (let poll = 0; poll < 10_000 && delivery.state === 'queued'; poll++) {
@@ -196,7 +196,7 @@ describe('a dispatch', () => {
         const next = transition(delivery, event, now, POLICY)
         warnings += next?.messages.filter(each => 'log' in each && each.log[0]?.level === 'WARN').length ?? 0
         delivery = { ...delivery, ...next?.change } as Delivery
-        if (delivery.unansweredSince === null) break
+        if (delivery.awaitingResponseSince === null) break
         expect(delivery.dueAt ?? 0, 'the next look is later').toBeGreaterThan(now)
         now = delivery.dueAt ?? now
       }
@@ -220,11 +220,11 @@ describe('a dispatch', () => {
         attempts,
         queuedAt: since,
         firstAttemptAt: since,
-        unansweredSince: since,
+        awaitingResponseSince: since,
       })
       return transition(delivery, event, NOW, POLICY)?.change
     }
-    expect(retried(1)).toEqual({ unansweredSince: null, dueAt: NOW })
+    expect(retried(1)).toEqual({ awaitingResponseSince: null, dueAt: NOW })
     expect(retried(2)).toMatchObject({
       state: 'failed',
       reason: expect.stringContaining('The outcome of the dispatch stayed unknown'),
@@ -237,7 +237,7 @@ describe('a dispatch', () => {
   ] as const)(
     'that the list does not decide (%s) fails with a sentence, instead of being sent again',
     (list, cure) => {
-      const delivery = inState('queued', { unansweredSince: NOW - POLICY.startTimeout })
+      const delivery = inState('queued', { awaitingResponseSince: NOW - POLICY.startTimeout })
       const event = { ...EVENTS.runNotFound, list, readAt: NOW, reason: 'x' } as const
       expect(transition(delivery, event, NOW, POLICY)?.change).toMatchObject({
         state: 'failed',

@@ -11,7 +11,7 @@ const NOW = 100 * DAY
 const delivery = (n: number, receivedAt: number): NewDelivery => ({
   id: `d-${n}`,
   dedupeKey: `run:r_${n}`,
-  organisation: 'default',
+  organization: 'default',
   runId: `r_${n}`,
   kind: 'action_run',
   action: 'deploy',

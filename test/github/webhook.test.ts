@@ -77,7 +77,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     async delivery(repository: string, runId = RUN, githubRun?: number) {
       const id = `delivery-${runId}`
       await store.accept({
-        ...{ id, dedupeKey: `run:${runId}`, organisation: 'default', runId },
+        ...{ id, dedupeKey: `run:${runId}`, organization: 'default', runId },
         ...{ kind: 'action_run', action: null, invocation: '{}', receivedAt: 1 },
         ...{ repository: repository.toLowerCase(), eventType: 'deploy', workflow: null, ref: null },
       })

@@ -18,12 +18,12 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     403,
     'Resource protected by organization SAML enforcement.',
-    "GitHub does not let the relay start workflow deploy.yml in acme/shop (403: Resource protected by organization SAML enforcement.): authorize the relay's token for the organisation (SSO).",
+    "GitHub does not let the relay start workflow deploy.yml in acme/shop (403: Resource protected by organization SAML enforcement.): authorize the relay's token for the organization (SSO).",
   ],
   [
     403,
     'the `acme` organization has an IP allow list enabled',
-    "GitHub does not let the relay start workflow deploy.yml in acme/shop (403: the `acme` organization has an IP allow list enabled): add the relay's address to the organisation's IP allow list.",
+    "GitHub does not let the relay start workflow deploy.yml in acme/shop (403: the `acme` organization has an IP allow list enabled): add the relay's address to the organization's IP allow list.",
   ],
   [
     403,

@@ -11,7 +11,7 @@ import { openScene, REPOSITORY, type Scene, workflow } from '../workflow-dispatc
 // Each waits for several looks of the watch, some seconds apart.
 vi.setConfig({ testTimeout: 120_000 })
 
-const OTHER_SECRET = 'the-client-secret-of-another-organisation'
+const OTHER_SECRET = 'the-client-secret-of-another-organization'
 
 /** What Port renders an automation's body with when a run changes: its event, of this run. */
 function runUpdated(run: PortRun, change: { from?: string; to?: string; origin?: string } = {}): JsonObject {
@@ -183,7 +183,7 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
       `run ${run.id} went from WAITING_FOR_APPROVAL to FAILURE`,
     ],
     [{ run_id: 'r_unknown' }, 'the relay has no delivery of run r_unknown'],
-    // A run of this organisation is not that of another.
+    // A run of this organization is not that of another.
     [{ run_id: run.id }, unknown, OTHER_SECRET],
     [{ run_id: ended.run.id }, 'the delivery has ended as finished'],
   ]

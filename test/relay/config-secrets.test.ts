@@ -98,7 +98,7 @@ describe('a secret from a file', () => {
   })
 })
 
-describe('the organisations', () => {
+describe('the organizations', () => {
   const PORT_CLIENT_ID = 'our-client-id'
 
   test('are that of PORT_CLIENT_SECRET, with its rotations, those with a client id, and plain secrets', () => {
@@ -109,8 +109,8 @@ describe('the organisations', () => {
       'another:theirs:too',
       'their-client-id:newer-secret-of-theirs',
     ]
-    const { organizations: organisations } = read({ PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: entries.join(',') })
-    expect(organisations).toEqual([
+    const { organizations } = read({ PORT_CLIENT_ID, PORT_WEBHOOK_SECRETS: entries.join(',') })
+    expect(organizations).toEqual([
       { id: 'default', clientId: PORT_CLIENT_ID, secrets: ['port secret', 'our-older-secret'] },
       { id: 'unreported', clientId: null, secrets: ['secret-that-verifies'] },
       {
@@ -128,7 +128,7 @@ describe('the organisations', () => {
 
   const prefix = 'must begin with rotation: or with a client id of Port and a colon, or hold a secret alone'
   const same =
-    'PORT_WEBHOOK_SECRETS names one secret for two organisations: a webhook signed with it cannot be attributed to one of them'
+    'PORT_WEBHOOK_SECRETS names one secret for two organizations: a webhook signed with it cannot be attributed to one of them'
   const incomplete =
     'must be rotation:SECRET, CLIENT_ID:SECRET or SECRET; a secret alone has no white space, colon or #'
   test.each([
@@ -139,14 +139,14 @@ describe('the organisations', () => {
       ':secret-of-another',
       'rotation: secret-of-another',
       'their.client.id:secret-of-another',
-      '# the organisation of the others',
+      '# the organization of the others',
       '#secret-of-another',
     ].map(entry => [`secret-number-one,${entry}`, `PORT_WEBHOOK_SECRETS, entry 2, ${incomplete}`]),
     ['secret-number-one,rotaton:secret-of-another', `PORT_WEBHOOK_SECRETS, entry 2, ${prefix}`],
     ['default:secret-of-another', `PORT_WEBHOOK_SECRETS, entry 1, ${prefix}`],
     [
       `${PORT_CLIENT_ID}:secret-of-another`,
-      'PORT_WEBHOOK_SECRETS, entry 1, names the client id of PORT_CLIENT_ID: write rotation: in front of a further secret of that organisation',
+      'PORT_WEBHOOK_SECRETS, entry 1, names the client id of PORT_CLIENT_ID: write rotation: in front of a further secret of that organization',
     ],
     ['theirs:secret-of-theirs,secret-of-theirs', same],
     ['secret-of-ours-now', same],

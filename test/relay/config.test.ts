@@ -179,7 +179,7 @@ describe('a GitHub App', () => {
 
 describe('a problem names its variable:', () => {
   const required =
-    "PORT_CLIENT_SECRET is required: your Port organisation's client secret, which signs Port's webhooks"
+    "PORT_CLIENT_SECRET is required: your Port organization's client secret, which signs Port's webhooks"
   const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
   const url = 'must be an http(s) URL'
   const https =

@@ -89,7 +89,7 @@ describe('an answer that is not the last word is not taken for it:', () => {
     relay.github.fail(failure)
     const id = await relay.accept('r_1')
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: null })
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: null })
     expect(await lastReason(relay, id)).toMatch(outcome)
     relay.advance(61_000)
     await relay.step()
@@ -116,7 +116,7 @@ describe('an answer that is not the last word is not taken for it:', () => {
     relay.github.fail({ status: 408, body: {} })
     const id = await relay.accept('r_1')
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: expect.any(Number) })
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: expect.any(Number) })
     relay.advance(2_100)
     await relay.step()
     expect(relay.github.requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
@@ -129,7 +129,7 @@ describe('only 204 says that GitHub took it:', () => {
     relay.github.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>Please log in' })
     const id = await relay.accept('r_1')
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: expect.any(Number) })
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: expect.any(Number) })
     expect(await relay.history(id)).toEqual(['responseLost'])
     expect(await lastReason(relay, id)).toBe(`something between the relay and GitHub answered ${status}`)
   })
@@ -183,7 +183,7 @@ describe('only 204 says that GitHub took it:', () => {
       await relay.step()
       expect(elsewhere.requests).toEqual([])
       const reason = `something between the relay and GitHub answered ${status}, which points to ${elsewhere.url}: GITHUB_API_URL has to be the address of GitHub's API itself`
-      expect(await relay.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: null })
+      expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: null })
       expect(await lastReason(relay, id)).toBe(reason)
       await relay.send()
       expect(waits(relay, 'r_1')[0]?.message).toContain(reason)
@@ -246,8 +246,8 @@ describe('while a gate is closed', () => {
     await relay.accept('r_1')
     await relay.step()
     const pauses = createRateLimitPauses({ token: relay.github.token }, relay.now)
-    pauses.learn(await relay.store.closedPauses(relay.now()))
-    expect(pauses.closed('acme/web')?.closedUntil).toBeGreaterThan(relay.now() + 590_000)
+    pauses.learn(await relay.store.activePauses(relay.now()))
+    expect(pauses.closed('acme/web')?.pausedUntil).toBeGreaterThan(relay.now() + 590_000)
     const id = await relay.accept('r_2', 'acme/web')
     expect(await relay.store.claimQueued(relay.now(), 1, 10, pauses.shared)).toEqual([])
     await relay.pass(590_000)
@@ -291,7 +291,7 @@ test('each limit on dispatches is waited out for longer, whatever is read in bet
   const minutes: number[] = []
   for (let round = 0; round < 3; round++) {
     await relay.step()
-    const wait = relay.pauses.closed('acme/shop')!.closedUntil - relay.now()
+    const wait = relay.pauses.closed('acme/shop')!.pausedUntil - relay.now()
     minutes.push(Math.round(wait / 60_000))
     relay.advance(wait + 1_100)
     await relay.hub.runsPage('acme/shop', 1, null, 'repository_dispatch')
@@ -305,8 +305,8 @@ test('a gate that a wrong clock closed is not waited for, here or out of the dat
   const relay = await open()
   const { pauses: gate, store } = relay
   const DAY = 86_400_000
-  await store.closePauses({ scope: gate.shared!, closedUntil: relay.now() + DAY, reason: 'a wrong clock' })
-  gate.learn(await store.closedPauses(relay.now()))
+  await store.savePause({ scope: gate.shared!, pausedUntil: relay.now() + DAY, reason: 'a wrong clock' })
+  gate.learn(await store.activePauses(relay.now()))
   expect(gate.allPaused()).toEqual([])
   await store.repairDueTimes(relay.now())
   await relay.accept('r_1')
@@ -321,10 +321,10 @@ test('the gates of a GitHub App are those of its installations, and the name of 
   const pauses = createRateLimitPauses({ appId: '1', privateKey: '' }, clock, each => persisted.push(each))
   pauses.close('Acme/shop', now + 5_000, 'a limit', 'limit')
   pauses.close('acme/web', now + 3_000, 'a shorter one', 'limit')
-  expect(pauses.closed('ACME/any')?.closedUntil).toBe(now + 5_000)
+  expect(pauses.closed('ACME/any')?.pausedUntil).toBe(now + 5_000)
   expect(pauses.closed('zeta/any')).toBeNull()
   expect(pauses.shared).toBeNull()
-  const known = { scope: 'owner:acme', closedUntil: now + 5_000, reason: 'a limit' }
+  const known = { scope: 'owner:acme', pausedUntil: now + 5_000, reason: 'a limit' }
   expect(persisted).toEqual([known, known])
   const scope = createRateLimitPauses({ token: 'ghp_secret' }, clock).shared
   expect(scope).toMatch(/^token:[\w-]{16}$/)
@@ -366,7 +366,7 @@ describe('a step of a delivery', () => {
     await claim(relay)
     await dispatch(claimed, relay.engine().dispatchDeps)
     expect(relay.github.requests).toEqual([])
-    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', attempts: 0, unansweredSince: null })
+    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', attempts: 0, awaitingResponseSince: null })
   })
 
   test('under way while the delivery is claimed anew, after the relay stood still, keeps what GitHub answered', async () => {

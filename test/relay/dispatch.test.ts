@@ -179,7 +179,7 @@ test('where GitHub does not accept the credential, the delivery waits until it d
   await relay.step()
   expect(await relay.delivery(id)).toMatchObject({
     state: 'queued',
-    unansweredSince: null,
+    awaitingResponseSince: null,
   })
   await relay.send()
   expect(logs(relay, 'r_1')).toEqual([
@@ -211,8 +211,8 @@ describe('where GitHub says later, the delivery waits, Port shows that once, and
     const id = await relay.accept('r_1')
     const before = relay.now()
     await relay.step()
-    const { state, dueAt, unansweredSince } = await relay.delivery(id)
-    expect({ state, unansweredSince }).toEqual({ state: 'queued', unansweredSince: null })
+    const { state, dueAt, awaitingResponseSince } = await relay.delivery(id)
+    expect({ state, awaitingResponseSince }).toEqual({ state: 'queued', awaitingResponseSince: null })
     expect(dueAt! - before).toBeGreaterThan(wait - 2000)
     expect(dueAt! - before).toBeLessThan(wait + 3000)
     const after = await relay.accept('r_2')
@@ -491,7 +491,7 @@ describe('where the answer of GitHub was lost', () => {
     expect(logs(relay, 'r_1')).toEqual([looking])
     failure()
     relay.github.failures.tooMany(3_000, { match })
-    while ((await relay.delivery(id)).unansweredSince !== null) {
+    while ((await relay.delivery(id)).awaitingResponseSince !== null) {
       relay.advance(10_000)
       await relay.step()
     }

@@ -205,7 +205,7 @@ describe('a relay that cannot start ends with 1, and says why:', () => {
       stdout: '',
       stderr:
         'The configuration has 5 problems:\n' +
-        "  - PORT_CLIENT_SECRET is required: your Port organisation's client secret, which signs Port's webhooks\n" +
+        "  - PORT_CLIENT_SECRET is required: your Port organization's client secret, which signs Port's webhooks\n" +
         '  - PORT must be a port number, 0 to 65535\n' +
         '  - GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one\n' +
         '  - GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID\n' +

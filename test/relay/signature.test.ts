@@ -22,7 +22,7 @@ describe.each(signatureVectors)('the vector "$name"', vector => {
     )
 
   test('is accepted', () => {
-    expect(verify({})).toEqual({ organisation: 'default', signature: token(signature) })
+    expect(verify({})).toEqual({ organization: 'default', signature: token(signature) })
   })
 
   test('is accepted as a webhook, at the time when it was signed', async () => {
@@ -143,13 +143,13 @@ describe('the signature header', () => {
     }
   })
 
-  test('says which organisation has signed', () => {
+  test('says which organization has signed', () => {
     const organizations = [
       { id: 'default', secrets: ['new', 'old'] },
       { id: 'other', secrets: ['theirs', SECRET] },
     ]
     expect(verifySignature(organizations, SIGNATURE, TIMESTAMP, BODY)).toEqual({
-      organisation: 'other',
+      organization: 'other',
       signature: token(SIGNATURE),
     })
   })

@@ -114,7 +114,7 @@ describe('a webhook that is accepted', () => {
     expect((await relay.post({ secret: 'fourth' })).status).toBe(401)
   })
 
-  test('belongs to the organisation whose secret has signed it, and takes no run of another one', async () => {
+  test('belongs to the organization whose secret has signed it, and takes no run of another one', async () => {
     const [old, theirs, plain] = ['our-older-secret', 'secret-of-theirs', 'secret-that-verifies']
     const PORT_WEBHOOK_SECRETS = `rotation:${old}, their-client-id:${theirs}, ${plain}`
     const accepted: NewDelivery[] = []
@@ -129,7 +129,7 @@ describe('a webhook that is accepted', () => {
     })
     for (const secret of [SECRET, old, theirs, plain])
       expect((await relay.post({ secret, body: context() })).status).toBe(202)
-    expect(accepted.map(({ organisation, dedupeKey }) => [organisation, dedupeKey])).toEqual([
+    expect(accepted.map(({ organization, dedupeKey }) => [organization, dedupeKey])).toEqual([
       ['default', 'run:r_1'],
       ['default', 'run:r_1'],
       ['their-client-id', 'run:their-client-id:r_1'],
@@ -303,7 +303,7 @@ describe('a webhook is refused', () => {
     const expected = problem(
       401,
       'Unauthorized',
-      'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organisation that sends this, and nothing between Port and here may change the body.',
+      'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organization that sends this, and nothing between Port and here may change the body.',
     )
     for (const webhook of [
       { secret: 'wrong' },

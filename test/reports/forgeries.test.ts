@@ -46,7 +46,7 @@ type Row = [
   delivery?: (scene: Scene) => string,
 ]
 
-const OTHER_ORGANISATION = 'client-secret-of-another-organisation'
+const OTHER_ORGANIZATION = 'client-secret-of-another-organization'
 
 const base64 = (value: unknown) =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
@@ -334,7 +334,7 @@ const later: Row[] = [
   ],
   ['another secret', 401, ({ mint }) => mint({ secret: 'another-secret' })],
   ['the client secret of Port', 401, ({ system: stage, mint }) => mint({ secret: stage.port.clientSecret })],
-  ['the secret of another organisation', 401, ({ mint }) => mint({ secret: OTHER_ORGANISATION })],
+  ['the secret of another organization', 401, ({ mint }) => mint({ secret: OTHER_ORGANIZATION })],
   [
     'the relay’s secret itself as the key',
     401,
@@ -343,7 +343,7 @@ const later: Row[] = [
       return hs256({ typ: 'port-report+jwt' }, claims, stage.github.token)
     },
   ],
-  ['another relay of the same organisation', 401, ({ mint }) => mint({ audience: 'https://relay.example' })],
+  ['another relay of the same organization', 401, ({ mint }) => mint({ audience: 'https://relay.example' })],
   ['expired', 401, ({ mint }) => mint({ at: Date.now() - 86_401_000 })],
   ['another run', 403, ({ mint }) => mint({ runId: 2 })],
   ['an earlier attempt', 403, ({ mint }) => mint({ runAttempt: 1 })],
@@ -441,10 +441,10 @@ test(`${strangers.length} forgeries under a key of a stranger are refused, and b
   await expect(startReport(scene.system, scene.free)).resolves.toBeTruthy()
 })
 
-test('another organisation that the relay serves cannot read the inputs of this one with its own secret', async () => {
+test('another organization that the relay serves cannot read the inputs of this one with its own secret', async () => {
   const { system: stage, bound, mint, token } = await openScene()
   const message = { delivery: bound, complete: true }
-  const forged = await mint({ secret: OTHER_ORGANISATION })
+  const forged = await mint({ secret: OTHER_ORGANIZATION })
   expect((await stage.post('/report/inputs', forged, message)).status).toBe(401)
   expect((await stage.post('/report/inputs', token, message)).body).toMatchObject({
     payload: { inputs: { version: '1.4.2' } },
@@ -454,7 +454,7 @@ test('another organisation that the relay serves cannot read the inputs of this 
 async function openScene(): Promise<Scene> {
   const system = await startSystem({
     RELAY_ALLOWED_REPOSITORIES: 'acme/*',
-    PORT_WEBHOOK_SECRETS: OTHER_ORGANISATION,
+    PORT_WEBHOOK_SECRETS: OTHER_ORGANIZATION,
   })
   const evil = await startOidcIssuer()
   onTestFinished(() => evil.close())

@@ -55,7 +55,7 @@ test('a report that a redelivery overtakes is refused, and the delivery stays qu
     ...{
       id,
       dedupeKey: 'run:r_1',
-      organisation: 'default',
+      organization: 'default',
       runId: 'r_1',
       kind: 'action_run',
     },

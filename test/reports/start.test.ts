@@ -213,7 +213,7 @@ test('the inputs of a delivery are read and decrypted once for all who ask, and 
       },
     },
   })
-  const ask = (complete: boolean) => shareInputs({ id: 'd', organisation: 'default' }, complete)
+  const ask = (complete: boolean) => shareInputs({ id: 'd', organization: 'default' }, complete)
   await expect(ask(false)).rejects.toThrow('unavailable')
   const all = await Promise.all([ask(false), ask(true), ask(false)])
   expect(all).toEqual([null, invocation, null].map(payload => ({ payload, secrets: { password: 'clear' } })))

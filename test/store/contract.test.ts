@@ -5,7 +5,6 @@ import { claimTests } from './suites/claims.ts'
 import { intakeTests } from './suites/intake.ts'
 import { lookupTests } from './suites/lookups.ts'
 import { maintenanceTests } from './suites/maintenance.ts'
-import { migrationTests } from './suites/migration.ts'
 import { outboxTests } from './suites/outbox.ts'
 import { planTests } from './suites/plans.ts'
 import { sharedTests } from './suites/shared.ts'
@@ -19,7 +18,6 @@ describe.each(['sqlite', 'postgres'] as const)('The store on %s', kind => {
   outboxTests(place)
   lookupTests(place)
   maintenanceTests(place)
-  migrationTests(place)
   planTests(place)
   if (kind === 'postgres') sharedTests(place)
   failureTests(place)

@@ -31,8 +31,8 @@ export interface Place {
 }
 
 const WIPE = {
-  sqlite: ['DELETE FROM deliveries', 'DELETE FROM gates', 'DELETE FROM signatures'],
-  postgres: ['TRUNCATE deliveries, gates, signatures RESTART IDENTITY CASCADE'],
+  sqlite: ['DELETE FROM deliveries', 'DELETE FROM rate_limit_pauses', 'DELETE FROM signatures'],
+  postgres: ['TRUNCATE deliveries, rate_limit_pauses, signatures RESTART IDENTITY CASCADE'],
 }
 
 export function usePlace(kind: Address['kind']): Place {
@@ -80,7 +80,7 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
   return {
     id: `d-${count}`,
     dedupeKey: `run:${given.runId ?? runId}`,
-    organisation: 'default',
+    organization: 'default',
     runId,
     kind: 'action_run',
     action: 'deploy',

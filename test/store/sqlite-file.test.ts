@@ -86,18 +86,6 @@ test('a file that another relay holds is refused, and taken once it is let go', 
   openSqliteFile(path).close()
 })
 
-test('a file that cannot be opened, and one of a newer relay, are refused with their path', () => {
-  expect(() => openSqliteFile('/proc/none/relay.db')).toThrow(
-    /^The database \/proc\/none\/relay\.db cannot be opened \(ENOENT\)/,
-  )
-  const path = somewhere()
-  openSqliteFile(path).close()
-  const newer = new DatabaseSync(path)
-  newer.exec('PRAGMA user_version = 999')
-  newer.close()
-  expect(() => openSqliteFile(path)).toThrow(/schema version 999/)
-})
-
 function somewhere(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sqlite-file-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))

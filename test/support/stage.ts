@@ -44,7 +44,7 @@ export interface System {
   /** Moves the clock, and takes no step. */
   advance(ms: number): void
   /** Persists a delivery of `deploy` to acme/shop, with a run in Port. */
-  accept(runId: string, repository?: string, organisation?: string): Promise<string>
+  accept(runId: string, repository?: string, organization?: string): Promise<string>
   /** One step of every queued delivery that is due; gives how many there were. */
   step(): Promise<number>
   /** Announces to those behind a closed gate that they wait. */
@@ -56,7 +56,7 @@ export interface System {
   /** Takes every step that comes due within this time, each at its time. */
   pass(ms: number): Promise<void>
   /** Accepts a delivery, and dispatches it. */
-  dispatch(runId: string, repository?: string, organisation?: string): Promise<string>
+  dispatch(runId: string, repository?: string, organization?: string): Promise<string>
   /** Redelivers a failed delivery as a person does, and dispatches it. */
   redeliver(id: string): Promise<void>
   /** Puts messages of the action into the outbox. */
@@ -141,7 +141,7 @@ export async function startSystem(options: StageOptions = {}): Promise<System> {
     serverUrl: github.serverUrl,
   }
   const auth = { token: github.token }
-  const pauses = createRateLimitPauses(auth, clock, closed => void store.closePauses(closed))
+  const pauses = createRateLimitPauses(auth, clock, closed => void store.savePause(closed))
   const config = { apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }
   const isAllowed = (name: string) => name !== 'acme/api'
   /** How many requests GitHub had got when the relay started: it knows GitHub's clock by its answers. */
@@ -221,12 +221,12 @@ export async function startSystem(options: StageOptions = {}): Promise<System> {
 
   async function nextDue(): Promise<number> {
     const { due } = dueAfter.get(at) as { due: number | null }
-    const pauses = (await store.closedPauses(at)).map(closed => closed.closedUntil)
+    const pauses = (await store.activePauses(at)).map(closed => closed.pausedUntil)
     const dues = [due ?? Number.POSITIVE_INFINITY, ...pauses, ...retries.values()]
     return Math.min(...dues.filter(each => each > at))
   }
 
-  const accept: System['accept'] = async (runId, repository = 'acme/shop', organisation = 'default') => {
+  const accept: System['accept'] = async (runId, repository = 'acme/shop', organization = 'default') => {
     if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
     else port.createRun({ id: runId })
     const body = { run: { id: runId }, action: { identifier: 'deploy' }, inputs: { a: 1 } }
@@ -235,7 +235,7 @@ export async function startSystem(options: StageOptions = {}): Promise<System> {
     const id = `d_${++accepted}`
     await store.accept({
       ...{ id, runId, kind, action, repository, receivedAt: at },
-      ...{ dedupeKey: runKey(organisation, runId), organisation },
+      ...{ dedupeKey: runKey(organization, runId), organization },
       ...{ eventType: 'deploy', workflow: null, ref: null },
       invocation: JSON.stringify(invocation),
     })
@@ -278,7 +278,7 @@ export async function startSystem(options: StageOptions = {}): Promise<System> {
     async bind(id, githubRunId, attempt = 1) {
       const run = {
         ...{ id: githubRunId, attempt, evidence: 'report' as const, past: false },
-        ...{ status: 'in_progress', conclusion: null, url: '', reportsEnd: true },
+        ...{ status: 'in_progress', conclusion: null, url: '', reportsConclusion: true },
       }
       const { delivery } = await engine.apply(await get(id), { type: 'runReported', run })
       return delivery.runs.some(each => each.id === githubRunId && !each.past)

@@ -62,14 +62,14 @@ test.each<Evidence>(['report', 'title', 'candidate'])(
 test.each([
   [
     'of a run whose action reports its end through the relay is a cancellation',
-    { reportsEnd: true },
+    { reportsConclusion: true },
     {},
     'cancelled in Port',
   ],
   ['of a run whose end others report is theirs', {}, {}, 'ended in Port'],
   [
     'of a synchronous run came with the answer to its webhook',
-    { reportsEnd: true },
+    { reportsConclusion: true },
     { synchronized: true },
     'ended in Port',
   ],

@@ -124,7 +124,7 @@ test('a dispatch that GitHub accepted is not sent again, though a title has give
   }
   await system.step()
   expect(await system.runs(first)).toEqual([[expect.any(Number), 'title']])
-  expect(await system.delivery(second)).toMatchObject({ state: 'dispatched', unansweredSince: null })
+  expect(await system.delivery(second)).toMatchObject({ state: 'dispatched', awaitingResponseSince: null })
   await system.pass(60_000)
   expect(system.github.dispatches).toHaveLength(2)
 })
@@ -173,6 +173,6 @@ test("GitHub's limit is recorded though the database fails for a moment before",
   }
   system.github.failures.tooMany(60)
   const id = await system.dispatch(RUN)
-  expect(await system.delivery(id)).toMatchObject({ state: 'queued', unansweredSince: null })
+  expect(await system.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: null })
   expect(await system.history(id)).toContain('dispatchDeferred')
 })

@@ -172,7 +172,7 @@ test('the watch loads no invocation, however large it is', async () => {
 describe.each([
   ['one organization', 'default'],
   ['two organizations', 'other'],
-])('in a repository of %s', (_, organisation) => {
+])('in a repository of %s', (_, organization) => {
   test.each(['polling', 'webhooks'])(
     'each delivery gets its own run, though the title of the later one quotes the earlier one, by %s',
     async by => {
@@ -190,7 +190,7 @@ describe.each([
           const titles = [`deploy ${ids[0]}`, `roll back ${ids[0]} by ${ids[1]}`]
           const show = (run: GitHubRun) => (by === 'webhooks' ? system.webhook(run) : null)
           plan.push({ at: 0, work: () => system.dispatch(ids[0], repository) })
-          plan.push({ at: gap, work: () => system.dispatch(ids[1], repository, organisation) })
+          plan.push({ at: gap, work: () => system.dispatch(ids[1], repository, organization) })
           for (const i of [0, 1]) {
             const work = async () => {
               pair.runs[i] = system.run(titles[i]!, { repository, status: 'in_progress' })

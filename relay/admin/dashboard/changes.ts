@@ -23,8 +23,8 @@ export interface ChangesDeps {
 
 /** What an admin may change, each with the question before it. */
 export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
-  const { organizations: organisations, store, redelivery } = deps
-  const bulkFilter = (given: GivenFilter) => readBulkFilter(given, organisations, store.clock())
+  const { organizations, store, redelivery } = deps
+  const bulkFilter = (given: GivenFilter) => readBulkFilter(given, organizations, store.clock())
   const pathOf = ({ id }: Delivery) => `/deliveries/${encodeURIComponent(id)}`
 
   get('/deliveries/:id/redeliver', 'admin', async (c, session) => {

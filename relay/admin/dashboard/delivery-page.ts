@@ -70,7 +70,7 @@ ${fact('Delivery', html`<code>${d.id}</code>`)}
 
 /** What Port has accepted and what waits. */
 function sent(messages: WaitingMessages | null, isReported: boolean, now: number): string {
-  if (!isReported) return 'none: the delivery has no run in Port, or its organisation has no credentials'
+  if (!isReported) return 'none: the delivery has no run in Port, or its organization has no credentials'
   if (messages === null) return 'all sent'
   const { amount, attempts, dueAt } = messages
   const waiting = amount === 1 ? '1 waits' : `${amount} wait`

@@ -48,7 +48,7 @@ const MAX_INVOCATION = 65_536
 
 /** The pages that show what there is. */
 export function addPages({ get }: Guard, deps: PagesDeps): void {
-  const { organizations: organisations, store, refusals } = deps
+  const { organizations, store, refusals } = deps
 
   get('/', 'view', async (c, session) => {
     const given = givenIn(name => c.req.query(name))
@@ -108,7 +108,7 @@ export function addPages({ get }: Guard, deps: PagesDeps): void {
   /** @returns the filter, or why it is none */
   function tryFilter(given: GivenFilter): [Filter | null, string | null] {
     try {
-      return [readFilter(given, organisations, store.clock()), null]
+      return [readFilter(given, organizations, store.clock()), null]
     } catch (error) {
       if (error instanceof Problem) return [null, error.message]
       throw error
@@ -189,8 +189,8 @@ export function banner(health: Health, now: number) {
   const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
   const problems = [
     ...gates.map(
-      ({ scope, reason, closedUntil }) =>
-        html`<strong>GitHub takes nothing${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} until ${at(closedUntil)}:</strong> ${reason}. ${counted(queued)} queued.`,
+      ({ scope, reason, pausedUntil }) =>
+        html`<strong>GitHub takes nothing${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} until ${at(pausedUntil)}:</strong> ${reason}. ${counted(queued)} queued.`,
     ),
     portAccepts === false &&
       html`<strong>Port rejects the relay's credentials:</strong> correct PORT_CLIENT_ID and PORT_CLIENT_SECRET. Messages to Port wait.`,

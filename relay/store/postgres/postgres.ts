@@ -11,14 +11,13 @@ import {
 } from '../database.ts'
 import { listen } from './listen.ts'
 import { createIntake, type PostgresQuery, toQuery } from './queries.ts'
-import { migrate } from './schema.ts'
+import { createSchema } from './schema.ts'
 
 const CONNECTIONS = 10
 const CONNECT_MS = 5_000
 /** The server gives up first, where it still can. */
 const STATEMENT_MS = 10_000
 const RESPONSE_MS = 15_000
-const MIGRATION_MS = 30 * 60_000
 /** How often the server is asked for its time. */
 const TIME_MS = 30_000
 const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now', params: [] }
@@ -58,7 +57,7 @@ export async function openPostgres(url: string): Promise<Backend> {
     },
   }
   try {
-    await prepare(new pg.Client({ ...settings, query_timeout: MIGRATION_MS }))
+    await prepare(new pg.Client(settings))
     await checkPreparedStatements(() => new pg.Client(settings))
   } catch (error) {
     throw refusal(url, error)
@@ -111,7 +110,7 @@ async function prepare(client: ClientBase & { end(): Promise<void> }): Promise<v
   client.on('error', () => {})
   try {
     await client.connect()
-    await migrate(client)
+    await createSchema(client)
   } finally {
     await client.end().catch(() => {})
   }
@@ -156,7 +155,7 @@ const failure = (cause: unknown) => new Error(`PostgreSQL: ${reason(cause)}`, { 
 /** Where several addresses of a host were tried, the error itself has no message. */
 function reason(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string }
-  return message || code || 'unknown trouble'
+  return message || code || 'unknown error'
 }
 
 function refusal(url: string, cause: unknown): Error {

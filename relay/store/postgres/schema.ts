@@ -1,116 +1,42 @@
 import type { ClientBase } from 'pg'
-import { INDEXES, MIGRATIONS as SQLITE, TABLES } from '../sqlite/schema.ts'
+import { SCHEMA_VERSION, SCHEMA as SQLITE, versionRefusal } from '../sqlite/schema.ts'
 
 /**
- * PostgreSQL's schema, a step for each version; the table `relay_schema` counts those that were taken. Steps are
- * only ever added. SQLite's tables and indexes, for the same reasons. Repositories sort by their bytes, whatever the
- * database's collation. Claims change no column that an index holds, and leave room for that in each page.
+ * PostgreSQL's schema: SQLite's tables and indexes. Repositories sort by their bytes, whatever the database's
+ * collation. Claims change no indexed column, and each page of their tables leaves room for the new row.
  */
-export const MIGRATIONS = [
-  `${translate(SQLITE[0]!)}
-  ALTER TABLE deliveries SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);`,
-  translate(SQLITE[1]!),
-  /* Typed columns, runs and events in tables of their own, and an outbox. */
-  `
-  DROP INDEX deliveries_queued; DROP INDEX deliveries_watched; DROP INDEX deliveries_telling;
-  DROP INDEX deliveries_unmatched; DROP INDEX deliveries_github_run; DROP INDEX deliveries_state;
-  DROP INDEX deliveries_repository; DROP INDEX deliveries_old; DROP INDEX deliveries_sent;
-  ALTER TABLE deliveries RENAME COLUMN identity TO dedupe_key;
-  ALTER TABLE deliveries RENAME COLUMN lease TO version;
-  ALTER TABLE deliveries RENAME COLUMN sent_at TO attempted_at;
-  ALTER TABLE deliveries RENAME COLUMN attempts TO old_attempts;
-  ALTER TABLE deliveries ALTER COLUMN event_type DROP NOT NULL,
-    ADD COLUMN organisation TEXT NOT NULL DEFAULT 'default',
-    ADD COLUMN workflow TEXT,
-    ADD COLUMN ref TEXT,
-    ADD COLUMN change_id BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN attempts BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN first_attempt_at BIGINT,
-    ADD COLUMN unanswered_since BIGINT,
-    ADD COLUMN waiting_notified BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN cancel_requested_at BIGINT,
-    ADD COLUMN cancel_sent_at BIGINT,
-    ADD COLUMN cancel_forced BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN waiting_for TEXT,
-    ADD COLUMN decisions TEXT NOT NULL DEFAULT '',
-    ADD COLUMN events BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN report_lines BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN report_bytes BIGINT NOT NULL DEFAULT 0;
-  UPDATE deliveries SET repository = lower(repository),
-    state = CASE WHEN state = 'running' AND github_run_id IS NULL THEN 'dispatched' ELSE state END, events = json_array_length(old_attempts::json),
-    unanswered_since = CASE WHEN state = 'queued' THEN attempted_at END,
-    attempts = (SELECT count(*) FROM json_array_elements(old_attempts::json) AS attempt
-      WHERE (attempt ->> 'at')::bigint >= queued_at),
-    first_attempt_at = (SELECT min((attempt ->> 'at')::bigint) FROM json_array_elements(old_attempts::json) AS attempt
-      WHERE (attempt ->> 'at')::bigint >= queued_at);
-  UPDATE deliveries SET waiting_notified = 1 WHERE first_attempt_at IS NOT NULL;
-  ${translate(TABLES)}
-  ALTER TABLE outbox SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
-  ALTER TABLE outboxes SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
-  INSERT INTO rate_limiter SELECT tokens, at, 0 FROM pace;
-  INSERT INTO gates SELECT scope, until, 'GitHub limits how fast this credential may work' FROM pauses;
-  INSERT INTO runs (repository, github_run_id, delivery, attempt, evidence, past, status, conclusion, url)
-    SELECT repository, github_run_id, id, coalesce(github_run_attempt, 1),
-      CASE WHEN github_run_attempt IS NULL THEN 'port' ELSE 'report' END, 0, 'unknown', NULL, ''
-    FROM deliveries WHERE github_run_id IS NOT NULL ON CONFLICT DO NOTHING;
-  INSERT INTO runs (repository, github_run_id, delivery, attempt, evidence, past, status, conclusion, url)
-    SELECT repository, past::bigint, id, 1, 'title', 1, 'unknown', NULL, ''
-    FROM deliveries, json_array_elements_text(past_runs::json) AS past ON CONFLICT DO NOTHING;
-  INSERT INTO events
-    SELECT id, number, (attempt ->> 'at')::bigint, 'attempted', json_build_object('outcome', attempt ->> 'outcome')::text
-    FROM deliveries, json_array_elements(old_attempts::json) WITH ORDINALITY AS given (attempt, number);
-  INSERT INTO outbox (delivery, body, bytes, created_at)
-    SELECT delivery, body, length(body), created_at FROM reports WHERE delivery IN (SELECT id FROM deliveries) ORDER BY seq;
-  INSERT INTO outboxes (delivery, due_at, attempts)
-    SELECT id, tell_at, tell_tries FROM deliveries WHERE tell_at IS NOT NULL AND id IN (SELECT delivery FROM outbox);
-  ALTER TABLE deliveries DROP COLUMN old_attempts, DROP COLUMN past_runs, DROP COLUMN woken, DROP COLUMN github_run_id,
-    DROP COLUMN github_run_attempt, DROP COLUMN tell_at, DROP COLUMN tell_lease, DROP COLUMN tell_until, DROP COLUMN tell_tries;
-  DROP TABLE reports; DROP TABLE pace; DROP TABLE pauses;
-  ${INDEXES}
-  `,
-  translate(SQLITE[3]!),
-  translate(SQLITE[4]!),
-  translate(SQLITE[5]!),
-]
-
-function translate(sqlite: string): string {
-  return sqlite
-    .replaceAll(
-      /seq INTEGER PRIMARY KEY( AUTOINCREMENT)?/g,
-      'seq BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY',
-    )
+const SCHEMA = `
+  ${SQLITE.replaceAll(
+    /seq INTEGER PRIMARY KEY( AUTOINCREMENT)?/g,
+    'seq BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY',
+  )
     .replaceAll('INTEGER', 'BIGINT')
     .replaceAll('REAL', 'DOUBLE PRECISION')
     .replaceAll('repository TEXT', 'repository TEXT COLLATE "C"')
-    .replaceAll(/ STRICT(, WITHOUT ROWID)?;/g, ';')
-}
+    .replaceAll(/ STRICT(, WITHOUT ROWID)?;/g, ';')}
+  ALTER TABLE deliveries SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+  ALTER TABLE outbox SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
+  ALTER TABLE outboxes SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
+`
 
-/** Any number that no other program locks. */
+/** An arbitrary number that no other program locks. */
 const LOCK = 0x706f7274
 
 /**
- * Brings the schema up to date, in one transaction under a lock: relays that start together do it once.
+ * Creates the tables of an empty database, in one transaction under a lock: if relays start together, one creates them.
  *
- * @throws Error with the reason as a clause, when the schema is newer than this relay
+ * @throws Error with the reason as a clause if the database has another schema version
  */
-export async function migrate(client: ClientBase): Promise<void> {
-  // Whatever the database's own is: what another relay did while this waited for the lock must be seen.
+export async function createSchema(client: ClientBase): Promise<void> {
+  // Not the database's own isolation level: the tables that another relay made while this one waited must be visible.
   await client.query(
     `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${LOCK})`,
   )
   try {
     await client.query('CREATE TABLE IF NOT EXISTS relay_schema (version INTEGER NOT NULL)')
     const { rows } = await client.query<{ version: number }>('SELECT version FROM relay_schema')
-    const version = rows[0]?.version ?? 0
-    if (version > MIGRATIONS.length) {
-      throw new Error(
-        `it is of schema version ${version}, and this relay knows up to ${MIGRATIONS.length}: start the newer relay, or restore a backup made before it ran`,
-      )
-    }
-    if (!rows[0]) await client.query('INSERT INTO relay_schema VALUES (0)')
-    for (const step of MIGRATIONS.slice(version)) await client.query(step)
-    if (version < MIGRATIONS.length)
-      await client.query('UPDATE relay_schema SET version = $1', [MIGRATIONS.length])
+    if (!rows[0]) await client.query(`${SCHEMA}; INSERT INTO relay_schema VALUES (${SCHEMA_VERSION})`)
+    else if (rows[0].version !== SCHEMA_VERSION) throw new Error(versionRefusal(rows[0].version))
     await client.query('COMMIT')
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {})

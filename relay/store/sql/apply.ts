@@ -100,12 +100,12 @@ function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[
     },
     ...runs.map(run => ({
       sql: `
-        INSERT INTO runs (delivery, repository, github_run_id, attempt, evidence, past, status, conclusion, url, reports_end)
+        INSERT INTO runs (delivery, repository, github_run_id, attempt, evidence, past, status, conclusion, url, reports_conclusion)
         SELECT id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM deliveries WHERE ${MARKED}`,
       params: [
         ...mark,
         ...[repository, run.id, run.attempt, run.evidence, Number(run.past)],
-        ...[run.status, run.conclusion, run.url, Number(run.reportsEnd ?? false)],
+        ...[run.status, run.conclusion, run.url, Number(run.reportsConclusion ?? false)],
       ],
     })),
   ]

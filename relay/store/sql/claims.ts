@@ -19,9 +19,9 @@ const HEADS = (column: string) => `
 
 /** Whether the gate of a delivery is closed. @param scope the parameter that names the scope, null for each owner's own */
 const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
-  EXISTS (SELECT 1 FROM gates
-    WHERE gates.scope = coalesce(CAST(${scope} AS TEXT), 'owner:' || ${sql.owner(`${of}.repository`)})
-      AND gates.closed_until > ${now})`
+  EXISTS (SELECT 1 FROM rate_limit_pauses
+    WHERE rate_limit_pauses.scope = coalesce(CAST(${scope} AS TEXT), 'owner:' || ${sql.owner(`${of}.repository`)})
+      AND rate_limit_pauses.paused_until > ${now})`
 
 /** Whether the oldest delivery of a repository, `head`, may be claimed now, `?1`. */
 const headIsDue = (sql: Dialect, scope: string) =>

@@ -9,13 +9,13 @@ export const named = (...fields: string[]) =>
   fields.map(field => `${columnOf(field)} AS "${field}"`).join(', ')
 
 const DELIVERY = named(
-  ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'organisation', 'repository', 'eventType'],
+  ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'organization', 'repository', 'eventType'],
   ...['workflow', 'ref', 'state', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt', 'version'],
-  ...['changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'unansweredSince', 'waitingNotified'],
+  ...['changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince', 'waitingNotified'],
   ...['dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced', 'waitingFor', 'decisions'],
 )
 
-const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsEnd']
+const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']
 
 /** What a delivery is read from: its row without the invocation, which may be large, and its runs. */
 export const columns = (sql: Dialect) => {
@@ -30,6 +30,6 @@ export function toDelivery<T extends Delivery>({ changeId: _, ...row }: Row): T 
   return { ...row, waitingNotified, cancelForced, runs } as unknown as T
 }
 
-export function toRun<T extends DeliveryRun>({ past, reportsEnd, ...rest }: Row): T {
-  return { ...rest, past: Boolean(past), ...(Boolean(reportsEnd) && { reportsEnd: true }) } as unknown as T
+export function toRun<T extends DeliveryRun>({ past, reportsConclusion, ...rest }: Row): T {
+  return { ...rest, past: Boolean(past), ...(Boolean(reportsConclusion) && { reportsConclusion: true }) } as unknown as T
 }

@@ -1,4 +1,4 @@
-import { DEFAULT_ORGANISATION } from '../../config/organizations.ts'
+import { DEFAULT_ORGANIZATION } from '../../config/organizations.ts'
 import type { FirstUse, NewDelivery, SignatureUse } from '../../delivery/delivery.ts'
 import type { Statement } from '../database.ts'
 import { columnOf, named } from './columns.ts'
@@ -11,7 +11,7 @@ import { columnOf, named } from './columns.ts'
 
 /** What intake writes, in the order of the parameters: a time, and texts. */
 const FIELDS = [
-  ...(['id', 'dedupeKey', 'runId', 'kind', 'action', 'organisation', 'repository'] as const),
+  ...(['id', 'dedupeKey', 'runId', 'kind', 'action', 'organization', 'repository'] as const),
   ...(['eventType', 'workflow', 'ref', 'invocation', 'receivedAt'] as const),
 ] satisfies readonly (keyof NewDelivery)[]
 const NAMES = FIELDS.map(columnOf).join(', ')
@@ -93,7 +93,7 @@ export function findSame({ dedupeKey }: Pick<NewDelivery, 'dedupeKey'>, digest: 
   }
 }
 
-/** The dedupe key of a delivery that names a run. Run ids are unique within an organisation only. */
-export function runKey(organisation: string, runId: string): string {
-  return organisation === DEFAULT_ORGANISATION ? `run:${runId}` : `run:${organisation}:${runId}`
+/** The dedupe key of a delivery that names a run. Run ids are unique within an organization only. */
+export function runKey(organization: string, runId: string): string {
+  return organization === DEFAULT_ORGANIZATION ? `run:${runId}` : `run:${organization}:${runId}`
 }

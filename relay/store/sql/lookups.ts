@@ -31,7 +31,7 @@ export function findRuns(repository: string, given: readonly number[]): Statemen
   const runIds = padded(given)
   return {
     sql: `
-      SELECT delivery, github_run_id AS id, attempt, evidence, past, status, conclusion, url, reports_end AS "reportsEnd" FROM runs
+      SELECT delivery, github_run_id AS id, attempt, evidence, past, status, conclusion, url, reports_conclusion AS "reportsConclusion" FROM runs
       WHERE repository = ?1 AND github_run_id IN (${places(runIds, 2)})`,
     params: [repository.toLowerCase(), ...runIds],
   }
@@ -62,7 +62,7 @@ export function attemptedBetween(
   { from, to, except, limit }: { from: number; to: number; except: string; limit: number },
 ): Statement {
   return {
-    sql: `SELECT ${named('id', 'organisation', 'eventType', 'workflow', 'ref', 'attemptedAt')},
+    sql: `SELECT ${named('id', 'organization', 'eventType', 'workflow', 'ref', 'attemptedAt')},
             (SELECT count(*) FROM runs WHERE runs.delivery = deliveries.id AND past = 0) AS "hasRun" FROM deliveries
           WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND id <> ?4 ORDER BY attempted_at LIMIT ?5`,
     params: [repository, from, to, except, limit],

@@ -55,7 +55,7 @@ export function repairDueTimes(now: number): Statement[] {
     repair('deliveries', `state = 'queued' AND`),
     repair('deliveries', `state IN ('dispatched', 'running') AND`),
     repair('outboxes', ''),
-    { sql: 'DELETE FROM gates WHERE closed_until > ?1', params: [now + FURTHEST_PAUSES_MS] },
+    { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until > ?1', params: [now + FURTHEST_PAUSES_MS] },
   ]
 }
 
@@ -68,7 +68,7 @@ export function repairDueTimes(now: number): Statement[] {
 export function probe(now: number, noise: string): Statement[] {
   const id = randomUUID()
   const delivery: NewDelivery = {
-    ...{ id, dedupeKey: id, organisation: '', runId: null, kind: 'none', action: null },
+    ...{ id, dedupeKey: id, organization: '', runId: null, kind: 'none', action: null },
     ...{ repository: '', eventType: '', workflow: null, ref: null, invocation: noise, receivedAt: now },
   }
   return [

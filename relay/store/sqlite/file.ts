@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
 import { FIRST_USE, INSERT, REMEMBER } from '../sql/intake.ts'
-import { MIGRATIONS } from './schema.ts'
+import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
 
 /** What one commit writes. */
 export interface Batch {
@@ -67,7 +67,7 @@ function open(path: string): DatabaseSync {
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 65536;`)
-  migrate(database)
+  createSchema(database)
   // No other relay has the file: every lease belongs to a relay that is gone.
   database.exec(`
     UPDATE deliveries SET lease_until = 0 WHERE state = 'queued' AND lease_until > 0;
@@ -90,16 +90,12 @@ function holdAlone(path: string): DatabaseSync {
   return owner
 }
 
-function migrate(database: DatabaseSync): void {
+function createSchema(database: DatabaseSync): void {
   database.exec('BEGIN IMMEDIATE')
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
-  if (version > MIGRATIONS.length) {
-    throw new Error(
-      `it is of schema version ${version}, and this relay knows up to ${MIGRATIONS.length}: start the newer relay, or restore a backup made before it ran`,
-    )
-  }
-  for (const step of MIGRATIONS.slice(version)) database.exec(step)
-  database.exec(`PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`)
+  if (version === 0) database.exec(`${SCHEMA}; PRAGMA user_version = ${SCHEMA_VERSION}`)
+  else if (version !== SCHEMA_VERSION) throw new Error(versionRefusal(version))
+  database.exec('COMMIT')
 }
 
 function createWriter(database: DatabaseSync): SqliteFile['run'] {

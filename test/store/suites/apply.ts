@@ -25,7 +25,7 @@ export function applyTests(place: Place): void {
       attempts: 2,
       firstAttemptAt: 1050,
       attemptedAt: 1090,
-      unansweredSince: null,
+      awaitingResponseSince: null,
       waitingNotified: true,
       dispatchedAt: 1100,
       cancelRequestedAt: 1101,

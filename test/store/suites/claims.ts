@@ -139,8 +139,8 @@ export function claimTests(place: Place): void {
     await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme-labs/b' }, { repository: 'zeta/c' })
     const claimed = async (now: number, scope: string | null = null) =>
       (await store.claimQueued(now, 0, 10, scope)).map(each => each.repository)
-    const close = (scope: string, closedUntil: number) =>
-      store.closePauses({ scope, closedUntil, reason: `closed until ${closedUntil}` })
+    const close = (scope: string, pausedUntil: number) =>
+      store.savePause({ scope, pausedUntil, reason: `closed until ${pausedUntil}` })
     await close('owner:acme', 3000)
     await close('owner:acme', 2000)
     await close('token:1', 5000)
@@ -148,13 +148,13 @@ export function claimTests(place: Place): void {
     expect(await claimed(2999, 'token:1')).toEqual([])
     expect(await claimed(2999, 'token:2')).toHaveLength(3)
     expect(await claimed(3000)).toHaveLength(3)
-    expect((await store.closedPauses(2999)).toSorted((a, b) => a.closedUntil - b.closedUntil)).toEqual([
-      { scope: 'owner:acme', closedUntil: 3000, reason: 'closed until 3000' },
-      { scope: 'token:1', closedUntil: 5000, reason: 'closed until 5000' },
+    expect((await store.activePauses(2999)).toSorted((a, b) => a.pausedUntil - b.pausedUntil)).toEqual([
+      { scope: 'owner:acme', pausedUntil: 3000, reason: 'closed until 3000' },
+      { scope: 'token:1', pausedUntil: 5000, reason: 'closed until 5000' },
     ])
-    expect(await store.closedPauses(5000)).toEqual([])
+    expect(await store.activePauses(5000)).toEqual([])
     await store.purge(4000, 10)
-    expect(await store.closedPauses(0)).toMatchObject([{ scope: 'token:1' }])
+    expect(await store.activePauses(0)).toMatchObject([{ scope: 'token:1' }])
   })
 
   test('those behind a closed gate are found wherever they stand, until Port knows that they wait', async () => {
@@ -164,12 +164,12 @@ export function claimTests(place: Place): void {
     const find = async (limit: number, after = 0, scope: string | null = null) =>
       (await store.findUnnotified(1000, limit, scope, after)).map(({ id }) => id)
     expect(await find(10)).toEqual([])
-    await store.closePauses({ scope: 'owner:acme', closedUntil: 8000, reason: 'limited' })
+    await store.savePause({ scope: 'owner:acme', pausedUntil: 8000, reason: 'limited' })
     expect(await find(2)).toEqual(ids.slice(0, 2))
     await applyTo(store, ids[0]!, { change: { waitingNotified: true } })
     expect(await find(10)).toEqual(ids.slice(1))
     expect(await find(10, (await get(store, ids[1]!)).seq)).toEqual(ids.slice(2))
-    await store.closePauses({ scope: 'token:1', closedUntil: 8000, reason: 'limited' })
+    await store.savePause({ scope: 'token:1', pausedUntil: 8000, reason: 'limited' })
     expect(await find(10, 0, 'token:1')).toHaveLength(3)
   })
 }

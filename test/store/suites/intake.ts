@@ -30,7 +30,7 @@ export function intakeTests(place: Place): void {
       attempts: 0,
       firstAttemptAt: null,
       attemptedAt: null,
-      unansweredSince: null,
+      awaitingResponseSince: null,
       waitingNotified: false,
       dispatchedAt: null,
       cancelRequestedAt: null,

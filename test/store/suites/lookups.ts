@@ -58,7 +58,7 @@ export function lookupTests(place: Place): void {
     await applyTo(store, ended, { change: { runs: [aRun(7)] } })
     expect(await store.attemptedBetween('acme/shop', 2000, 3999, '')).toMatchObject([
       { id: ended, hasRun: true },
-      { id: own, organisation: 'default', hasRun: false },
+      { id: own, organization: 'default', hasRun: false },
     ])
   })
 
@@ -230,7 +230,7 @@ export function lookupTests(place: Place): void {
     })
     expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
     // What waits behind a closed gate, or is worked on, is not due.
-    await store.closePauses({ scope: 'owner:other', closedUntil: 20_000, reason: 'limited' })
+    await store.savePause({ scope: 'owner:other', pausedUntil: 20_000, reason: 'limited' })
     expect((await seen(9_000)).dispatch).toBe(1_000)
     await store.claimQueued(9_000, 60_000, 1, null)
     await store.claimPolls(9_000, 60_000, 1)

@@ -1,9 +1,39 @@
+import { DatabaseSync } from 'node:sqlite'
+import pg from 'pg'
 import { expect, test } from 'vitest'
-import { acceptAll, aDispatched, aFailed, aLine, applyTo, aRun, get, type Place } from '../place.ts'
+import {
+  type Address,
+  acceptAll,
+  aDispatched,
+  aFailed,
+  aLine,
+  applyTo,
+  aRun,
+  get,
+  type Place,
+} from '../place.ts'
 
 const MINUTE = 60_000
 
 export function maintenanceTests(place: Place): void {
+  test('deliveries are kept when the store is closed and opened again; another schema version is refused', async () => {
+    const address = await place.empty()
+    const first = await place.open(address)
+    const [id] = await acceptAll(first, {})
+    await first.close()
+    const second = await place.open(address)
+    expect((await second.get(id!))?.id).toBe(id)
+    await second.close()
+    for (const version of [2, 1000]) {
+      await setVersion(address, version)
+      await expect(place.open(address)).rejects.toThrow(
+        `cannot be opened (it has schema version ${version}, and this relay needs version 1: start the relay that made it, or name an empty database)`,
+      )
+    }
+    await setVersion(address, 1)
+    await expect(place.open(address)).resolves.toBeTruthy()
+  })
+
   test('ended deliveries are deleted by age, a few at a time, and open ones never', async () => {
     const store = await place.emptied()
     const end = async (state: 'finished' | 'cancelled', at: number) => {
@@ -64,7 +94,7 @@ export function maintenanceTests(place: Place): void {
     expect(await revoked()).toEqual([false, true, false])
   })
 
-  test('after a clock was set back, what it left due in a distant future is due now, and leases and gates end', async () => {
+  test('after a clock was set back, what it left due in a distant future is due now, and leases and rate-limit pauses end', async () => {
     const store = await place.emptied()
     const now = 10_000_000
     const [near, far] = await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme/b' })
@@ -74,14 +104,14 @@ export function maintenanceTests(place: Place): void {
     await store.claimPolls(now + 60 * MINUTE, MINUTE, 10)
     await applyTo(store, watched, { messages: [aLine('one')] }, now + 60 * MINUTE)
     await store.claimOutboxes(now + 60 * MINUTE, MINUTE, 10)
-    await store.closePauses({ scope: 'owner:acme', closedUntil: now + 66 * MINUTE, reason: 'limited' })
-    await store.closePauses({ scope: 'owner:zeta', closedUntil: now + 60 * MINUTE, reason: 'limited' })
+    await store.savePause({ scope: 'owner:acme', pausedUntil: now + 66 * MINUTE, reason: 'limited' })
+    await store.savePause({ scope: 'owner:zeta', pausedUntil: now + 60 * MINUTE, reason: 'limited' })
     await store.repairDueTimes(now)
     expect((await get(store, near!)).dueAt).toBe(now + 14 * MINUTE)
     expect((await store.claimQueued(now, 10, 10, null)).map(({ id }) => id)).toEqual([far])
     expect((await store.claimPolls(now, 10, 10)).map(({ id }) => id)).toEqual([watched])
     expect(await store.claimOutboxes(now, 10, 10)).toHaveLength(1)
-    expect(await store.closedPauses(now)).toMatchObject([{ scope: 'owner:zeta' }])
+    expect(await store.activePauses(now)).toMatchObject([{ scope: 'owner:zeta' }])
   })
 
   test('it answers a ping, and its clock goes on', async () => {
@@ -91,4 +121,16 @@ export function maintenanceTests(place: Place): void {
     expect(second).toBeGreaterThanOrEqual(first)
     expect(Number.isInteger(first)).toBe(true)
   })
+}
+
+async function setVersion(address: Address, version: number): Promise<void> {
+  if (address.kind === 'sqlite') {
+    const database = new DatabaseSync(address.path)
+    database.exec(`PRAGMA user_version = ${version}`)
+    return database.close()
+  }
+  const client = new pg.Client(address.url)
+  await client.connect()
+  await client.query('UPDATE relay_schema SET version = $1', [version])
+  await client.end()
 }

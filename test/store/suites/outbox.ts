@@ -6,13 +6,13 @@ import { aDispatched, aLine, applyTo, aRun, type Place } from '../place.ts'
 export function outboxTests(place: Place): void {
   test('messages are claimed with their delivery, in order, under a lease of their own', async () => {
     const store = await place.emptied()
-    const id = await aDispatched(store, { runId: 'r_words', organisation: 'labs' })
+    const id = await aDispatched(store, { runId: 'r_words', organization: 'labs' })
     await add(store, id, 'one', 'two')
     await add(store, id, 'three')
     const [page, ...more] = await store.claimOutboxes(1000, 500, 10)
     expect(more).toEqual([])
     expect(page).toMatchObject({
-      ...{ delivery: id, runId: 'r_words', repository: 'acme/shop', organisation: 'labs' },
+      ...{ delivery: id, runId: 'r_words', repository: 'acme/shop', organization: 'labs' },
       ...{ reported: false, attempts: 0 },
     })
     expect(page!.messages.map(({ createdAt }) => createdAt)).toEqual([1000, 1000, 1000])

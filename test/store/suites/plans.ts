@@ -149,12 +149,12 @@ async function callEverything(store: Store): Promise<void> {
     reportUsage: () => store.reportUsage(id, 's'),
     claimOutboxes: () => store.claimOutboxes(now, 1, 5),
     settleOutbox: () => store.settleOutbox(page, { done: [1] }, null, now),
-    closePauses: async () => {
+    savePause: async () => {
       for (const scope of ['owner:acme', 'token:1']) {
-        await store.closePauses({ scope, closedUntil: now + 1, reason: 'limited' })
+        await store.savePause({ scope, pausedUntil: now + 1, reason: 'limited' })
       }
     },
-    closedPauses: () => store.closedPauses(now),
+    activePauses: () => store.activePauses(now),
     purge: () => store.purge(100, 5),
     repairDueTimes: () => store.repairDueTimes(now),
     get: () => store.get(id),
@@ -194,7 +194,7 @@ async function failureOf(
   if (kind === 'sqlite') {
     const [rows = []] = await backend.run([{ sql: `EXPLAIN QUERY PLAN ${sql}`, params }])
     const small =
-      /USING (COVERING )?INDEX deliveries_(queued|watched|dispatched)\b|^SCAN outboxes USING INDEX outboxes_due|^SCAN outbox USING COVERING INDEX/
+      /USING (COVERING )?INDEX deliveries_(queued|polled|dispatched)\b|^SCAN outboxes USING INDEX outboxes_due|^SCAN outbox USING COVERING INDEX/
     const scan = rows
       .map(row => String(row.detail))
       .find(

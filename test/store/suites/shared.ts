@@ -116,9 +116,9 @@ export function sharedTests(place: Place): void {
   test('a gate that one relay closed is closed for the other', async () => {
     const [one, other] = await two()
     await acceptAll(one, {})
-    const pauses = { scope: 'token:1', closedUntil: 60_000, reason: 'limited' }
-    await one.closePauses(pauses)
-    expect(await other.closedPauses(1000)).toEqual([pauses])
+    const pauses = { scope: 'token:1', pausedUntil: 60_000, reason: 'limited' }
+    await one.savePause(pauses)
+    expect(await other.activePauses(1000)).toEqual([pauses])
     expect(await other.claimQueued(1000, 0, 10, 'token:1')).toEqual([])
   })
 
