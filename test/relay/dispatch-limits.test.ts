@@ -116,7 +116,10 @@ describe('an answer that is not the last word is not taken for it:', () => {
     relay.github.fail({ status: 408, body: {} })
     const id = await relay.accept('r_1')
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: expect.any(Number) })
+    expect(await relay.delivery(id)).toMatchObject({
+      state: 'queued',
+      awaitingResponseSince: expect.any(Number),
+    })
     relay.advance(2_100)
     await relay.step()
     expect(relay.github.requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
@@ -129,7 +132,10 @@ describe('only 204 says that GitHub took it:', () => {
     relay.github.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>Please log in' })
     const id = await relay.accept('r_1')
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: expect.any(Number) })
+    expect(await relay.delivery(id)).toMatchObject({
+      state: 'queued',
+      awaitingResponseSince: expect.any(Number),
+    })
     expect(await relay.history(id)).toEqual(['responseLost'])
     expect(await lastReason(relay, id)).toBe(`something between the relay and GitHub answered ${status}`)
   })
@@ -366,7 +372,11 @@ describe('a step of a delivery', () => {
     await claim(relay)
     await dispatch(claimed, relay.engine().dispatchDeps)
     expect(relay.github.requests).toEqual([])
-    expect(await relay.delivery(id)).toMatchObject({ state: 'queued', attempts: 0, awaitingResponseSince: null })
+    expect(await relay.delivery(id)).toMatchObject({
+      state: 'queued',
+      attempts: 0,
+      awaitingResponseSince: null,
+    })
   })
 
   test('under way while the delivery is claimed anew, after the relay stood still, keeps what GitHub answered', async () => {

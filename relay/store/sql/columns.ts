@@ -31,5 +31,9 @@ export function toDelivery<T extends Delivery>({ changeId: _, ...row }: Row): T 
 }
 
 export function toRun<T extends DeliveryRun>({ past, reportsConclusion, ...rest }: Row): T {
-  return { ...rest, past: Boolean(past), ...(Boolean(reportsConclusion) && { reportsConclusion: true }) } as unknown as T
+  return {
+    ...rest,
+    past: Boolean(past),
+    ...(Boolean(reportsConclusion) && { reportsConclusion: true }),
+  } as unknown as T
 }
