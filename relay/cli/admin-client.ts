@@ -44,7 +44,7 @@ export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string |
 }
 
 export const noRelay = (base: string, cause: unknown) =>
-  new Error(`No relay answers at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`, {
+  new Error(`No relay responds at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`, {
     cause,
   })
 

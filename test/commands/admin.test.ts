@@ -50,7 +50,7 @@ test('deliveries lists a failed one with its reason, and redeliver queues it aga
   await github.close()
   expect(await run(deliveries, [], env)).toMatchObject({
     code: 1,
-    stderr: `No relay answers at http://127.0.0.1:${env.PORT}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`,
+    stderr: `No relay responds at http://127.0.0.1:${env.PORT}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`,
   })
 })
 

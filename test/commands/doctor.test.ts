@@ -132,13 +132,13 @@ test('a clean configuration is ok, line by line', async () => {
   expect(await findings()).toEqual(
     [
       ['configuration', 'The configuration is valid.'],
-      ['database', `The database ${join(folder, 'doctor.db')} can be written to.`],
+      ['database', `The database ${join(folder, 'doctor.db')} is writable.`],
       ['port', `Port (${host}) accepts PORT_CLIENT_ID and PORT_CLIENT_SECRET.`],
-      ['github', 'GitHub knows GITHUB_TOKEN.'],
+      ['github', 'GitHub accepts GITHUB_TOKEN.'],
       ['acme/shop', "The relay's credential may dispatch to acme/shop."],
       ['acme/shop', 'acme/shop: deploy.yml listens to repository_dispatch.'],
-      ['public URL', `A relay answers at ${PUBLIC_URL}.`],
-      ['OIDC issuer', `The OIDC issuer ${issuer.url} gives its keys.`],
+      ['public URL', `A relay responds at ${PUBLIC_URL}.`],
+      ['OIDC issuer', `The OIDC issuer ${issuer.url} publishes its keys.`],
     ].map(([check, sentence]) => ({ check, status: 'ok', sentence })),
   )
 })
@@ -162,7 +162,7 @@ test('a clean configuration with a GitHub App and routes is ok as well', async (
   expect(found.filter(({ status }) => status !== 'ok')).toEqual([])
   expect(found.map(({ sentence }) => sentence)).toEqual(
     expect.arrayContaining([
-      `GitHub knows the App ${app.slug}.`,
+      `GitHub accepts the App ${app.slug}.`,
       `The GitHub App sends its webhooks to ${PUBLIC_URL}/github.`,
       'acme/shop: deploy.yml listens to repository_dispatch of type "deploy".',
       'acme/listed: all.yml listens to repository_dispatch of type "anything".',
@@ -170,169 +170,45 @@ test('a clean configuration with a GitHub App and routes is ok as well', async (
   )
 })
 
-describe('a configuration that cannot be used is named whole, without further checks', () => {
-  test.each<[string, Record<string, string | undefined>, string[]]>([
-    [
-      'quotes',
-      { RELAY_REPOSITORY: '"acme/shop"' },
-      [
-        'problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove them (--env-file of Docker keeps them).',
-      ],
-    ],
-    [
-      'no secret',
-      { PORT_CLIENT_SECRET: undefined },
-      [
-        "problem: PORT_CLIENT_SECRET is required: your Port organization's client secret, which signs Port's webhooks.",
-      ],
-    ],
-    [
-      'no credential',
-      { GITHUB_TOKEN: undefined },
-      [
-        'problem: GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: with one of them the relay acts on GitHub.',
-      ],
-    ],
-    [
-      'two credentials',
-      { GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY: 'x' },
-      [
-        'problem: GITHUB_APP_PRIVATE_KEY is not a private key in PEM form: paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE.',
-        'problem: GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one.',
-      ],
-    ],
-    [
-      'an address with /v1',
-      { PORT_API_URL: 'https://api.port.io/v1' },
-      ['problem: PORT_API_URL must be without /v1: the relay adds it.'],
-    ],
-    [
-      'a duration',
-      { RELAY_RUN_TIMEOUT: '24' },
-      ['problem: RELAY_RUN_TIMEOUT must be a duration such as 30s, 10m, 24h or 30d.'],
-    ],
-    [
-      'a database',
-      { RELAY_DATABASE: 'mysql://x' },
-      ['problem: RELAY_DATABASE must be sqlite:PATH or postgres://….'],
-    ],
-    [
-      'a missing file',
-      { PORT_CLIENT_SECRET: undefined, PORT_CLIENT_SECRET_FILE: '/missing' },
-      ['problem: PORT_CLIENT_SECRET_FILE: /missing cannot be read (ENOENT).'],
-    ],
-    [
-      'missing routes',
-      { RELAY_ROUTES: '/missing.yml' },
-      ['problem: RELAY_ROUTES: /missing.yml cannot be read (ENOENT).'],
-    ],
-    [
-      'a target that is not allowed',
-      { RELAY_ALLOWED_REPOSITORIES: 'acme/web' },
-      [
-        'problem: RELAY_ALLOWED_REPOSITORIES does not match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list.',
-      ],
-    ],
-  ])('%s', async (_, more, expected) => {
-    expect(await wrong(more)).toEqual(expected)
-  })
+test('an invalid configuration: every problem is listed, and nothing else is checked', async () => {
+  const more = { RELAY_REPOSITORY: '"acme/shop"', RELAY_RUN_TIMEOUT: '24', RELAY_ROUTES: '/missing.yml' }
+  expect((await wrong(more)).toSorted()).toEqual([
+    'problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove them (--env-file of Docker keeps them).',
+    'problem: RELAY_ROUTES: /missing.yml cannot be read (ENOENT).',
+    'problem: RELAY_RUN_TIMEOUT must be a duration such as 30s, 10m, 24h or 30d.',
+  ])
 })
 
-describe('a configuration that is valid and does not do what its author wants', () => {
-  test.each<[string, Record<string, string | undefined>, string[]]>([
-    [
-      'a name that is a letter off',
-      { RELAY_ADMIN_TOKENS: 'x' },
-      ['problem: RELAY_ADMIN_TOKENS is not known: did you mean RELAY_ADMIN_TOKEN?'],
-    ],
-    [
-      'a name like no other',
-      { RELAY_COLOUR_OF_THE_LOGO: 'blue' },
-      ['problem: RELAY_COLOUR_OF_THE_LOGO is not known: remove it, or correct its name.'],
-    ],
-    [
-      'no target',
-      { RELAY_REPOSITORY: undefined },
-      [
-        'problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.',
-      ],
-    ],
-    [
-      'every target',
-      { RELAY_ALLOWED_REPOSITORIES: '*/*' },
-      [
-        'warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.',
-      ],
-    ],
-    [
-      'times that contradict',
-      { RELAY_START_TIMEOUT: '2d' },
-      [
-        'problem: RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so that it never applies: make it shorter.',
-      ],
-    ],
-    [
-      'a short start',
-      { RELAY_START_TIMEOUT: '5s' },
-      [
-        'warning: RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.',
-      ],
-    ],
-    [
-      'a long run',
-      { RELAY_RUN_TIMEOUT: '40d' },
-      ['warning: RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub ends a workflow run.'],
-    ],
-    [
-      'a long tolerance',
-      { RELAY_TOLERANCE: '2h' },
-      [
-        'warning: RELAY_TOLERANCE is longer than an hour: a recorded webhook is accepted for so long. Minutes are enough.',
-      ],
-    ],
-    [
-      'a short tolerance',
-      { RELAY_TOLERANCE: '1s' },
-      ['problem: RELAY_TOLERANCE is less than 10 s: webhooks that travel or queue for longer are refused.'],
-    ],
-    [
-      'a short memory',
-      { RELAY_RETENTION: '5m' },
-      [
-        'warning: RELAY_RETENTION is less than an hour: a delivery that failed is gone before somebody can redeliver it.',
-      ],
-    ],
-    [
-      'no client id',
-      { PORT_CLIENT_ID: undefined },
-      ['warning: PORT_CLIENT_ID is not set: the relay dispatches, but Port does not learn how runs end.'],
-    ],
-    [
-      'no admin token',
-      { RELAY_ADMIN_TOKEN: '' },
-      ['warning: RELAY_ADMIN_TOKEN is not set: the admin API and the commands that use it are closed.'],
-    ],
-    [
-      'no public URL',
-      { RELAY_PUBLIC_URL: undefined },
-      ['warning: RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.'],
-    ],
-    [
-      "deleting entities of Port's own blueprints",
-      { RELAY_REPORT_DELETE_BLUEPRINTS: '*' },
-      [
-        "warning: RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.",
-      ],
-    ],
-    [
-      'no webhook secret',
-      { GITHUB_WEBHOOK_SECRET: undefined },
-      [
-        "warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks the relay learns of runs by asking, which takes longer.",
-      ],
-    ],
-  ])('%s', async (_, more, expected) => {
-    expect(await wrong(more)).toEqual(expected)
+/** A variable and its value (`-` removes it), and the finding. */
+const UNWANTED = `
+RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS is not known: did you mean RELAY_ADMIN_TOKEN?
+RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO is not known: remove it, or correct its name.
+RELAY_REPOSITORY=-                  problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.
+RELAY_ALLOWED_REPOSITORIES=*/*      warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.
+RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so it never applies: make it shorter.
+RELAY_START_TIMEOUT=5s              warning: RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.
+RELAY_RUN_TIMEOUT=40d               warning: RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.
+RELAY_TOLERANCE=2h                  warning: RELAY_TOLERANCE is longer than an hour: a recorded webhook stays valid that long. A few minutes are enough.
+RELAY_TOLERANCE=1s                  problem: RELAY_TOLERANCE is less than 10 s: webhooks that take longer to arrive are refused.
+RELAY_RETENTION=5m                  warning: RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.
+PORT_CLIENT_ID=-                    warning: PORT_CLIENT_ID is not set: the relay dispatches, but sends no results to Port.
+RELAY_ADMIN_TOKEN=-                 warning: RELAY_ADMIN_TOKEN is not set: the admin API and the commands that use it are closed.
+RELAY_PUBLIC_URL=-                  warning: RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.
+RELAY_REPORT_DELETE_BLUEPRINTS=*    warning: RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.
+GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs, which takes longer.
+`
+
+/** The lines of a table: two columns, separated by two spaces. */
+const table = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .map(line => line.split(/ {2,}/) as [string, string])
+
+describe('a valid configuration that does not do what its author wants', () => {
+  test.each(table(UNWANTED))('%s', async (change, expected) => {
+    const [name, value] = change.split('=') as [string, string]
+    expect(await wrong({ [name]: value === '-' ? undefined : value })).toEqual([expected])
   })
 
   test('the variables that Kubernetes sets for a Service named relay are not reported', async () => {
@@ -363,7 +239,7 @@ describe('a configuration that is valid and does not do what its author wants', 
         .map(({ sentence }) => sentence)
     expect(await ofConfiguration({ GITHUB_API_URL: 'https://github.com' })).toEqual([
       "GITHUB_API_URL is github.com: GitHub's API is at https://api.github.com, which is the default.",
-      "GITHUB_API_URL (https://github.com) does not answer as GitHub's API does: that of an Enterprise Server ends with /api/v3.",
+      "GITHUB_API_URL (https://github.com) doesn't respond like GitHub's API. The API of an Enterprise Server ends with /api/v3.",
     ])
     expect(
       await ofConfiguration({
@@ -374,17 +250,24 @@ describe('a configuration that is valid and does not do what its author wants', 
       'GITHUB_API_URL is on ghe.com and GITHUB_OIDC_ISSUER is not: set it to https://token.actions.SUBDOMAIN.ghe.com.',
     )
   })
-
-  test('a route behind one that matches everything', async () => {
-    const yaml =
-      '- { match: { action: "*" }, repository: acme/shop }\n- { match: { action: deploy }, repository: acme/shop }'
-    expect(await wrong(routes(yaml))).toEqual([
-      'warning: RELAY_ROUTES: route 2 is never used, since route 1 matches everything.',
-    ])
-  })
 })
 
-describe('what does not answer, or not as it should', () => {
+/** Routes, and what is wrong with their repository. */
+const REPOSITORIES = `
+- { repository: acme/none }                                  problem: GitHub cannot see acme/none: it does not exist, or the credential has no access to it.
+- { repository: acme/read }                                  problem: The relay's credential may not dispatch to acme/read: it needs the permission Contents: write.
+- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns of workflow runs from their reports alone.
+- { repository: acme/read, workflow: any.yml }               ok
+- { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential may not dispatch to acme/read: it needs the permission Contents: write.
+- { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential may not start a workflow of acme/unlisted: it needs the permission Actions: write.
+- { repository: acme/bare }                                  warning: acme/bare: no workflow on main listens to repository_dispatch.
+- { repository: acme/shop, event_type: restart }             problem: acme/shop: no workflow on main listens to repository_dispatch of type "restart".
+- { match: { action: scaffold }, repository: acme/shop }     problem: acme/shop: no workflow on main listens to repository_dispatch of type "scaffold".
+- { match: { action: "*" }, repository: acme/shop } + - { match: { action: deploy }, repository: acme/shop }  warning: RELAY_ROUTES: route 2 is never used, since route 1 matches everything.
+- { repository: acme/shop, event_type: old }                 problem: acme/shop: old.yml listens to repository_dispatch of type "old", but it is disabled: enable it on GitHub.
+`
+
+describe('a service that does not respond, or not as it should', () => {
   test('a database in a folder that is a file, and one that a relay uses', async () => {
     const path = join(file('a-file', ''), 'relay.db')
     expect(await wrong({ RELAY_DATABASE: `sqlite:${path}` })).toEqual([
@@ -435,13 +318,13 @@ describe('what does not answer, or not as it should', () => {
 
   test('GitHub: a wrong token, nothing there, pages, a token that expires, a limit that is used up', async () => {
     expect(await wrong({ GITHUB_TOKEN: 'github_pat_wrong' })).toEqual([
-      'problem: GitHub does not know GITHUB_TOKEN (401: Bad credentials): it is wrong, has expired or was revoked. Set a new one.',
+      'problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): it is wrong, expired, or revoked. Set a new one.',
     ])
     expect((await wrong({ GITHUB_API_URL: `http://${nowhere}` }))[0]).toBe(
       `problem: GitHub cannot be reached at http://${nowhere} (ECONNREFUSED): check GITHUB_API_URL, and whether this machine reaches it (proxy, firewall).`,
     )
     expect((await wrong({ GITHUB_API_URL: `${github.url}/wrong` }))[0]).toBe(
-      `problem: GITHUB_API_URL (${github.url}/wrong) does not answer as GitHub's API does: that of an Enterprise Server ends with /api/v3.`,
+      `problem: GITHUB_API_URL (${github.url}/wrong) doesn't respond like GitHub's API. The API of an Enterprise Server ends with /api/v3.`,
     )
     const limit = (remaining: number, headers: Env = {}, status = 200, body?: object) =>
       github.fail({
@@ -456,13 +339,13 @@ describe('what does not answer, or not as it should', () => {
         .replace(/T(.{8}).*/, ' $1 UTC'),
     })
     const day = new Date(Date.now() + 864e5).toISOString().slice(0, 10)
-    expect(await wrong()).toEqual([`warning: GITHUB_TOKEN expires on ${day}: renew it before.`])
+    expect(await wrong()).toEqual([`warning: GITHUB_TOKEN expires on ${day}: renew it before then.`])
     limit(12)
     expect(await wrong()).toEqual([
-      "warning: GitHub's rate limit is nearly used up: 12 of 5000 requests are left until 08:00 UTC. Give the relay a credential of its own.",
+      "warning: GitHub's rate limit is nearly used up: 12 of 5000 requests are left until 08:00 UTC. Give the relay its own credential.",
     ])
     limit(0, {}, 502)
-    expect(await wrong()).toEqual(['problem: GitHub answered 502: see https://www.githubstatus.com.'])
+    expect(await wrong()).toEqual(['problem: GitHub responded with 502: see https://www.githubstatus.com.'])
     limit(0, {}, 404, { message: 'Rate limiting is not enabled.' })
     expect(await wrong()).toEqual([])
   })
@@ -475,7 +358,7 @@ describe('what does not answer, or not as it should', () => {
       GITHUB_APP_PRIVATE_KEY: app.privateKey,
     }
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
-      "problem: GitHub does not know the App (401: A JSON web token could not be decoded): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.",
+      "problem: GitHub rejects the App (401: A JSON web token could not be decoded): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.",
     )
     expect(await wrong(env)).toEqual([
       "problem: The GitHub App is not installed on acme/shop (404): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure).",
@@ -505,65 +388,8 @@ describe('what does not answer, or not as it should', () => {
     ])
   })
 
-  test.each<[string, string, string[]]>([
-    [
-      'missing',
-      '- { repository: acme/none }',
-      ['problem: GitHub cannot see acme/none: it does not exist, or the credential has no access to it.'],
-    ],
-    [
-      'read only',
-      '- { repository: acme/read }',
-      [
-        "problem: The relay's credential may not dispatch to acme/read: it needs the permission Contents: write.",
-      ],
-    ],
-    [
-      'without Actions: read',
-      '- { repository: acme/unlisted }',
-      [
-        "warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns of workflow runs from their reports alone.",
-      ],
-    ],
-    ['read only, for a workflow', '- { repository: acme/read, workflow: any.yml }', []],
-    [
-      'read only, for a workflow and an event',
-      '- { match: { action: a }, repository: acme/read, workflow: any.yml }\n- { repository: acme/read, event_type: b }',
-      [
-        "problem: The relay's credential may not dispatch to acme/read: it needs the permission Contents: write.",
-      ],
-    ],
-    [
-      'without Actions, for a workflow',
-      '- { repository: acme/unlisted, workflow: any.yml }',
-      [
-        "problem: The relay's credential may not start a workflow of acme/unlisted: it needs the permission Actions: write.",
-      ],
-    ],
-    [
-      'without a workflow',
-      '- { repository: acme/bare }',
-      ['warning: acme/bare: no workflow on main listens to repository_dispatch.'],
-    ],
-    [
-      'without a workflow of this type',
-      '- { repository: acme/shop, event_type: restart }',
-      ['problem: acme/shop: no workflow on main listens to repository_dispatch of type "restart".'],
-    ],
-    [
-      'without a workflow for this action',
-      '- { match: { action: scaffold }, repository: acme/shop }',
-      ['problem: acme/shop: no workflow on main listens to repository_dispatch of type "scaffold".'],
-    ],
-    [
-      'with a disabled workflow',
-      '- { repository: acme/shop, event_type: old }',
-      [
-        'problem: acme/shop: old.yml listens to repository_dispatch of type "old", but it is disabled: enable it on GitHub.',
-      ],
-    ],
-  ])('a repository %s', async (_, yaml, expected) => {
-    expect(await wrong(routes(yaml))).toEqual(expected)
+  test.each(table(REPOSITORIES))('routes %s', async (yaml, expected) => {
+    expect(await wrong(routes(yaml.replace(' + ', '\n')))).toEqual(expected === 'ok' ? [] : [expected])
   })
 
   test('a route to a workflow: one that is missing, disabled, not startable, without the input, and right', async () => {
@@ -583,10 +409,10 @@ describe('what does not answer, or not as it should', () => {
     ])
     for (const name of ['tcp-0.yml', 'tcp-1.yml', 'tcp-2.yml'])
       expect(await to(name)).toEqual([
-        `warning: acme/shop: ${name} has an input "port" of its own, which the relay fills with its payload where the action in Port has no such input: rename it.`,
+        `warning: acme/shop: ${name} declares its own input "port", which the relay fills with its payload unless the action in Port has such an input: rename it.`,
       ])
     expect(await to('by-hand.yml')).toEqual([
-      'warning: acme/shop: by-hand.yml declares no input "port": without it the action cannot know the run in Port.',
+      'warning: acme/shop: by-hand.yml declares no input "port": without it, the action does not know the run in Port.',
     ])
     expect(await to('any.yml')).toEqual(['ok: acme/shop: any.yml has workflow_dispatch and declares "port".'])
     github.fail({ match: ({ path }) => path.includes('/contents/'), status: 403 })
@@ -632,7 +458,7 @@ describe('what does not answer, or not as it should', () => {
 
   test('a public URL where no relay answers, or that is this machine itself', async () => {
     expect(await wrong({ RELAY_PUBLIC_URL: `${PUBLIC_URL}/elsewhere` })).toEqual([
-      `warning: No relay answers at ${PUBLIC_URL}/elsewhere (/healthz answers 404): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
+      `warning: No relay responds at ${PUBLIC_URL}/elsewhere (/healthz responds with 404): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
     ])
     expect(await wrong({ RELAY_PUBLIC_URL: 'http://localhost:8080' })).toEqual([
       "warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners cannot reach it.",
@@ -642,11 +468,11 @@ describe('what does not answer, or not as it should', () => {
   test('an OIDC issuer without keys', async () => {
     issuer.fail({ status: 404 })
     expect(await wrong()).toEqual([
-      `problem: The OIDC issuer ${issuer.url} gives no keys (it answers 404), so that reports are rejected: check GITHUB_OIDC_ISSUER.`,
+      `problem: The OIDC issuer ${issuer.url} publishes no keys (HTTP 404), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
     ])
     issuer.fail({ status: 200, body: { keys: [] } })
     expect(await wrong()).toEqual([
-      `problem: The OIDC issuer ${issuer.url} gives no keys (no keys in its answer), so that reports are rejected: check GITHUB_OIDC_ISSUER.`,
+      `problem: The OIDC issuer ${issuer.url} publishes no keys (the list is empty), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
     ])
   })
 
@@ -796,7 +622,7 @@ test('the command prints each finding, ends with 1 for a problem, and has --json
       {
         check: 'github',
         status: 'problem',
-        sentence: expect.stringMatching(/^GitHub does not know GITHUB_TOKEN/),
+        sentence: expect.stringMatching(/^GitHub rejects GITHUB_TOKEN/),
       },
     ]),
   })

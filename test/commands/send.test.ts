@@ -109,7 +109,7 @@ test("a relay's refusal is its own sentence, and ends with 1", async () => {
     stderr: expect.stringMatching(/^Refused with \d+: the server at --url is not a relay: check --url\.$/),
   })
   await relay.stop()
-  expect((await run(send, ['--action', 'deploy'], env)).stderr).toMatch(/^No relay answers at http:\/\/127/)
+  expect((await run(send, ['--action', 'deploy'], env)).stderr).toMatch(/^No relay responds at http:\/\/127/)
   await github.close()
 })
 

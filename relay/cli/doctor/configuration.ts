@@ -35,9 +35,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   ],
   [
     ({ startTimeout, runTimeout }) => startTimeout > runTimeout,
-    problem(
-      'RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so that it never applies: make it shorter.',
-    ),
+    problem('RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so it never applies: make it shorter.'),
   ],
   [
     ({ startTimeout }) => startTimeout < 60_000,
@@ -45,27 +43,27 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   ],
   [
     ({ runTimeout }) => runTimeout > LONGEST_RUN,
-    warning('RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub ends a workflow run.'),
+    warning('RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.'),
   ],
   [
     ({ webhook }) => webhook.tolerance > HOUR,
     warning(
-      'RELAY_TOLERANCE is longer than an hour: a recorded webhook is accepted for so long. Minutes are enough.',
+      'RELAY_TOLERANCE is longer than an hour: a recorded webhook stays valid that long. A few minutes are enough.',
     ),
   ],
   [
     ({ webhook }) => webhook.tolerance < 10_000,
-    problem('RELAY_TOLERANCE is less than 10 s: webhooks that travel or queue for longer are refused.'),
+    problem('RELAY_TOLERANCE is less than 10 s: webhooks that take longer to arrive are refused.'),
   ],
   [
     ({ retention }) => retention < HOUR,
     warning(
-      'RELAY_RETENTION is less than an hour: a delivery that failed is gone before somebody can redeliver it.',
+      'RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.',
     ),
   ],
   [
     ({ port }) => port.clientId === null,
-    warning('PORT_CLIENT_ID is not set: the relay dispatches, but Port does not learn how runs end.'),
+    warning('PORT_CLIENT_ID is not set: the relay dispatches, but sends no results to Port.'),
   ],
   [
     ({ adminToken }) => adminToken === null,
@@ -84,7 +82,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => github.webhookSecret === null,
     warning(
-      "GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks the relay learns of runs by asking, which takes longer.",
+      "GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs, which takes longer.",
     ),
   ],
   [
@@ -126,7 +124,7 @@ export const database: Check = {
       const store = await openStore(config.database, 0)
       await store.ping()
       await store.close()
-      return [ok(`${name} can be written to.`)]
+      return [ok(`${name} is writable.`)]
     } catch (error) {
       // Where a relay runs on it, it works.
       if (/^Another relay is running/.test((error as Error).message))

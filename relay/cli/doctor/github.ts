@@ -42,20 +42,24 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
     if (isWithoutLimit(error)) return null
     throw error
   })
-  if (!answer) return [ok('GitHub knows GITHUB_TOKEN.')]
+  if (!answer) return [ok('GitHub accepts GITHUB_TOKEN.')]
   const { data, headers } = answer
   if (typeof data !== 'object' || !('rate' in data)) throw new TypeError('not GitHub')
   const { limit, remaining, reset } = data.rate
   const expires = Date.parse(String((headers as Headers)['github-authentication-token-expiration'] ?? ''))
   return [
-    ok('GitHub knows GITHUB_TOKEN.'),
+    ok('GitHub accepts GITHUB_TOKEN.'),
     ...(Number.isFinite(expires) && expires - clock() < SOON_MS
-      ? [warning(`GITHUB_TOKEN expires on ${new Date(expires).toISOString().slice(0, 10)}: renew it before.`)]
+      ? [
+          warning(
+            `GITHUB_TOKEN expires on ${new Date(expires).toISOString().slice(0, 10)}: renew it before then.`,
+          ),
+        ]
       : []),
     ...(remaining < limit / 10
       ? [
           warning(
-            `GitHub's rate limit is nearly used up: ${remaining} of ${limit} requests are left until ${new Date(reset * 1000).toISOString().slice(11, 16)} UTC. Give the relay a credential of its own.`,
+            `GitHub's rate limit is nearly used up: ${remaining} of ${limit} requests are left until ${new Date(reset * 1000).toISOString().slice(11, 16)} UTC. Give the relay its own credential.`,
           ),
         ]
       : []),
@@ -78,7 +82,7 @@ async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise
   if (!data?.slug) throw new TypeError('not GitHub')
   const { webhookSecret } = config.github
   return [
-    ok(`GitHub knows the App ${data.slug}.`),
+    ok(`GitHub accepts the App ${data.slug}.`),
     ...(webhookSecret !== null && !data.events.includes('workflow_run')
       ? [
           warning(
@@ -121,13 +125,13 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
     const message = (response.data as { message?: unknown } | null)?.message
     if (error.status === 401 && typeof message === 'string') {
       return isToken
-        ? `GitHub does not know GITHUB_TOKEN (401: ${message}): it is wrong, has expired or was revoked. Set a new one.`
-        : `GitHub does not know the App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.`
+        ? `GitHub rejects GITHUB_TOKEN (401: ${message}): it is wrong, expired, or revoked. Set a new one.`
+        : `GitHub rejects the App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.`
     }
-    if (error.status >= 500) return `GitHub answered ${error.status}: see https://www.githubstatus.com.`
+    if (error.status >= 500) return `GitHub responded with ${error.status}: see https://www.githubstatus.com.`
   }
   if (response || error instanceof TypeError) {
-    return `GITHUB_API_URL (${apiUrl}) does not answer as GitHub's API does: that of an Enterprise Server ends with /api/v3.`
+    return `GITHUB_API_URL (${apiUrl}) doesn't respond like GitHub's API. The API of an Enterprise Server ends with /api/v3.`
   }
   return `GitHub cannot be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine reaches it (proxy, firewall).`
 }

@@ -28,10 +28,10 @@ export const publicUrl: Check = {
         ),
       ]
     const reason = await whyNoRelay(fetch, url)
-    if (reason === null) return [ok(`A relay answers at ${url}.`)]
+    if (reason === null) return [ok(`A relay responds at ${url}.`)]
     return [
       warning(
-        `No relay answers at ${url} (${reason}): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
+        `No relay responds at ${url} (${reason}): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
       ),
     ]
   },
@@ -44,7 +44,7 @@ async function whyNoRelay(fetch: typeof globalThis.fetch, url: string): Promise<
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
     const answer = (await response.json().catch(() => null)) as { ok?: unknown } | null
-    return response.status === 200 && answer?.ok === true ? null : `/healthz answers ${response.status}`
+    return response.status === 200 && answer?.ok === true ? null : `/healthz responds with ${response.status}`
   } catch (error) {
     return whyUnreachable(error)
   }
@@ -64,14 +64,14 @@ export const oidcIssuer: Check = {
       })
       const answer = (await response.json().catch(() => null)) as { keys?: unknown } | null
       if (response.status === 200 && Array.isArray(answer?.keys) && answer.keys.length > 0)
-        return [ok(`The OIDC issuer ${oidcIssuer} gives its keys.`)]
-      reason = response.status === 200 ? 'no keys in its answer' : `it answers ${response.status}`
+        return [ok(`The OIDC issuer ${oidcIssuer} publishes its keys.`)]
+      reason = response.status === 200 ? 'the list is empty' : `HTTP ${response.status}`
     } catch (error) {
       reason = whyUnreachable(error)
     }
     return [
       problem(
-        `The OIDC issuer ${oidcIssuer} gives no keys (${reason}), so that reports are rejected: check GITHUB_OIDC_ISSUER.`,
+        `The OIDC issuer ${oidcIssuer} publishes no keys (${reason}), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
       ),
     ]
   },
@@ -90,7 +90,7 @@ export const proxy: Check = {
 async function checkProxy(name: string, url: URL): Promise<Finding> {
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
   const socket = connect({ host: url.hostname.replace(/^\[|\]$/g, ''), port, timeout: TIMEOUT_MS })
-  socket.on('timeout', () => socket.destroy(new DOMException('No answer in time', 'TimeoutError')))
+  socket.on('timeout', () => socket.destroy(new DOMException('No response in time', 'TimeoutError')))
   try {
     await once(socket, 'connect')
     return ok(`The proxy of ${name} (${url.host}) can be reached.`)

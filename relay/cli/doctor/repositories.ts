@@ -22,7 +22,7 @@ export function refusal(error: unknown, name: string): Finding[] {
       problem(
         error.system === 'installation'
           ? `The GitHub App is not installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
-          : `GitHub gives the App no token for ${name} (${status}): look at its installation ${where}; it may be suspended, or wait for new permissions to be accepted.`,
+          : `GitHub gives the App no token for ${name} (${status}): check its installation ${where}: it may be suspended, or new permissions may need approval.`,
       ),
     ]
   }
@@ -195,11 +195,11 @@ async function checkWorkflow(
   const offered = OFFERED_INPUTS.filter(each => Object.hasOwn(inputs, each))
   if (offered.length === 0)
     return warning(
-      `${name}: ${workflow} declares no input "port": without it the action cannot know the run in Port.`,
+      `${name}: ${workflow} declares no input "port": without it, the action does not know the run in Port.`,
     )
   if (offered.includes('port') && isOwnPort(inputs.port))
     return warning(
-      `${name}: ${workflow} has an input "port" of its own, which the relay fills with its payload where the action in Port has no such input: rename it.`,
+      `${name}: ${workflow} declares its own input "port", which the relay fills with its payload unless the action in Port has such an input: rename it.`,
     )
   return ok(`${name}: ${workflow} has workflow_dispatch and declares ${namesOf(offered)}.`)
 }
