@@ -6,7 +6,7 @@ import type { OnResponse } from '../http/problem.ts'
 import { type ApprovalReader, createApprovalReader } from './approvals.ts'
 import { createCredential, hideSecrets, pausedCredential } from './credentials.ts'
 import { createWorkflowDispatcher, repositoryDispatchRefusal, sendRepositoryDispatch } from './dispatch.ts'
-import { DelayedError, type DispatchOutcome, readDispatchError } from './errors.ts'
+import { DelayedError, type DispatchOutcome, dispatchFailure } from './errors.ts'
 import { createJobReader, type JobReader } from './jobs.ts'
 import { createRateLimitPauses } from './rate-limit-pause.ts'
 import { createRepositoryReader, type RepositoryReader } from './repository.ts'
@@ -96,7 +96,7 @@ export function createGitHub(
               )
             : await dispatchWorkflow({ repository, workflow, ref }, content, policy)
       } catch (error) {
-        outcome = readDispatchError(error, {
+        outcome = dispatchFailure(error, {
           repository,
           now: clock(),
           refusal: (status, message) =>

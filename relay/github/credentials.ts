@@ -155,7 +155,7 @@ function checked(octokit: Octokit): Octokit {
   octokit.hook.after('request', ({ status, data }, { url, mediaType }) => {
     const isJson = mediaType?.format !== 'raw' && !url.endsWith('/dispatches')
     if (isJson && (status === 200 || status === 201) && isForeign(data))
-      throw new Error(`something between the relay and GitHub answered ${status}`)
+      throw new Error(`something between the relay and GitHub responded with ${status}`)
   })
   return octokit
 }

@@ -177,7 +177,7 @@ function readResponse({ status, data }: Pick<GitHubResponse, 'status' | 'data'>)
   if (status === 200 && typeof id === 'number') {
     return { kind: 'accepted', run: { id, url: typeof url === 'string' ? url : '' } }
   }
-  return { kind: 'response_lost', reason: `something between the relay and GitHub answered ${status}` }
+  return { kind: 'response_lost', reason: `something between the relay and GitHub responded with ${status}` }
 }
 
 /** GitHub's own 400 or 422: nothing was started. */
@@ -204,7 +204,7 @@ export async function sendRepositoryDispatch(
   if ('foreign' in answer) return deferred(answer.foreign)
   const { status, id } = answer
   if (status === 204) return { kind: 'accepted', run: null, response: id }
-  const reason = `something between the relay and GitHub answered ${status}`
+  const reason = `something between the relay and GitHub responded with ${status}`
   return { kind: 'response_lost', reason, response: id }
 }
 
@@ -304,7 +304,7 @@ export async function postDispatch(
   }
   if (!answer.to) return answer
   return {
-    foreign: `something between the relay and GitHub answered ${answer.status}, which points to ${answer.to.origin}: GITHUB_API_URL has to be the address of GitHub's API itself`,
+    foreign: `something between the relay and GitHub responded with ${answer.status}, which points to ${answer.to.origin}: GITHUB_API_URL has to be the address of GitHub's API itself`,
   }
 }
 

@@ -4,22 +4,20 @@ import { PausedError, readLimit } from './rate-limit-pause.ts'
 import { findResponse, isForeign, type ResponseId, readMessage, responseId } from './response.ts'
 
 /**
- * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the person who started the action:
- * sentences where it was rejected, else clauses.
+ * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the user who started the action:
+ * a sentence if the dispatch was rejected, otherwise a clause.
  */
 export type DispatchOutcome = Outcome & {
-  /** GitHub's last answer; absent where none came. */
+  /** GitHub's last response; absent if there was none. */
   response?: ResponseId
 }
 
 type Outcome =
-  /** `run`: the workflow run, where GitHub names it. */
+  /** `run`: the workflow run, if GitHub names it. */
   | { kind: 'accepted'; run: { id: number; url: string } | null }
-  /** Nothing was started, and sending it again would change nothing. */
+  /** Nothing was started, and another attempt would change nothing. */
   | { kind: 'rejected'; reason: string }
-  /**
-   * Nothing was started; it may be sent again. `until`: null where GitHub names no time.
-   */
+  /** Nothing was started, and another attempt may succeed. `until`: null if GitHub names no time. */
   | {
       kind: 'deferred'
       until: number | null
@@ -29,159 +27,188 @@ type Outcome =
   /** It may or may not have started a workflow. */
   | { kind: 'response_lost'; reason: string }
 
-/** Thrown where a dispatch is not sent, since its lease ends too soon. */
+/** The outcome of a failed read: not permitted, or worth another try at `at`. Times are milliseconds since 1970, reasons clauses. */
+export type ReadFailure =
+  /** `permission`: the credential lacks a permission; otherwise, it can't see the repository or run. */
+  { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
+
+/** A dispatch wasn't sent because its lease ends too soon. */
 export class DelayedError extends Error {
+  override name = 'DelayedError'
   constructor() {
     super('The relay was delayed')
-    this.name = 'DelayedError'
   }
 }
 
-/** Thrown where GitHub rejects a dispatch, or the relay does not send it; the message is the sentence. */
+/** GitHub rejected a dispatch, or the relay doesn't send it; the message is the sentence to show. */
 export class RejectedError extends Error {
   override name = 'RejectedError'
-  /** @param cause GitHub's refusal, where it is one */
+  /** @param cause GitHub's refusal, if there was one */
   constructor(sentence: string, cause?: unknown) {
     super(sentence, { cause })
   }
 }
 
-/** Thrown where a request failed that has to precede the dispatch. */
+/** A request failed that has to precede the dispatch, so the dispatch wasn't sent. */
 export class PreparationError extends Error {
   override name = 'PreparationError'
   constructor(cause: unknown) {
-    super('What the dispatch needs could not be read', { cause })
+    super('A request that precedes the dispatch failed', { cause })
   }
 }
 
-/**
- * Turns what a dispatch threw into its outcome. A dispatch that failed because it got no token
- * (CredentialError), or because a preceding request failed (PreparationError), was never sent.
- *
- * @param failed.refusal the sentence for a refusal of GitHub's that concerns this dispatch
- */
-export function readDispatchError(error: unknown, failed: Failed): DispatchOutcome {
+/** How long requests wait after GitHub rejected the relay's credential. */
+export const CREDENTIAL_RETRY_MS = 60_000
+
+/** Why a request to GitHub failed. Times are milliseconds since 1970, reasons clauses if not said otherwise. */
+type Failure =
+  /** The relay's own pause, or GitHub's rate limit. */
+  | { kind: 'limited'; until: number; reason: string }
+  /** No response. `isSent`: false if the request certainly didn't reach GitHub. */
+  | { kind: 'unreachable'; reason: string; isSent: boolean }
+  /** 408 or 5xx: the request may have taken effect. `limit`: if GitHub asks to wait. */
+  | { kind: 'server_error'; status: number; limit: { until: number; reason: string } | null }
+  /** A response of a proxy or gateway. */
+  | { kind: 'foreign'; reason: string }
+  /** GitHub rejects the credential, whatever the request, until an operator renews it. */
+  | { kind: 'credential'; reason: string }
+  /** The App gets no token for this repository; `reason`: a sentence. */
+  | { kind: 'no_token'; status: number; message: string; reason: string }
+  /** Any other 4xx. */
+  | { kind: 'refused'; status: number; message: string }
+
+/** @param tries how often in a row GitHub asked to wait before */
+function classify(error: unknown, repository: string, now: number, tries: number): Failure {
+  if (error instanceof PausedError) return { kind: 'limited', until: error.until, reason: error.reason }
   const response = findResponse(error)
-  const outcome = readError(error, failed)
+  if (!response) {
+    const reason = `GitHub could not be reached (${describeNetworkError(error)})`
+    return { kind: 'unreachable', reason, isSent: !wasNotSent(error) }
+  }
+  const { status, data } = response
+  const read = readLimit(error, now, tries)
+  const limit = read && { until: read.until, reason: `${read.reason} (${read.response})` }
+  if (status >= 500 || status === 408) return { kind: 'server_error', status, limit }
+  if (limit) return { kind: 'limited', ...limit }
+  if (isForeign(data)) return { kind: 'foreign', reason: foreignReason(status) }
+  const message = readMessage(data)
+  const system = error instanceof CredentialError ? error.system : null
+  const credential = readCredentialFailure(system, status, message)
+  if (credential) return { kind: 'credential', reason: credential }
+  if (system) {
+    const reason = noTokenSentence(system, status, message, repository)
+    return { kind: 'no_token', status, message, reason }
+  }
+  return { kind: 'refused', status, message }
+}
+
+/**
+ * The outcome of a dispatch that failed. If it got no token (CredentialError), or if a preceding request failed
+ * (PreparationError), it wasn't sent.
+ *
+ * @param context.refusal the sentence for a refusal of GitHub that concerns this dispatch
+ */
+export function dispatchFailure(error: unknown, context: DispatchContext): DispatchOutcome {
+  const response = findResponse(error)
+  const outcome = toOutcome(error, context)
   return response ? { ...outcome, response: responseId(response.status, response.headers) } : outcome
 }
 
-interface Failed {
+interface DispatchContext {
   repository: string
   now: number
   refusal: (status: number, message: string) => string
 }
 
-function readError(error: unknown, failed: Failed): DispatchOutcome {
-  const { repository, now } = failed
+function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext): DispatchOutcome {
   if (error instanceof RejectedError) return { kind: 'rejected', reason: error.message }
   if (error instanceof DelayedError) return deferred('the relay was delayed and did not send the dispatch')
-  const isSent = !(error instanceof PreparationError || error instanceof CredentialError)
-  const thrown = error instanceof PreparationError ? error.cause : error
-  if (thrown instanceof PausedError) return limitedUntil(thrown.until, thrown.reason)
-  const system = thrown instanceof CredentialError ? thrown.system : null
-  const lost = (reason: string): DispatchOutcome =>
-    isSent ? { kind: 'response_lost', reason } : deferred(reason)
-
-  const response = findResponse(thrown)
-  if (!response) {
-    const reason = `GitHub could not be reached (${describeNetworkError(thrown)})`
-    return wasNotSent(thrown) ? deferred(reason) : lost(reason)
+  const isToken = error instanceof CredentialError
+  const isSent = !(error instanceof PreparationError || isToken)
+  const failure = classify(error instanceof PreparationError ? error.cause : error, repository, now, 0)
+  switch (failure.kind) {
+    case 'limited':
+      return { ...deferred(failure.reason, 'rate_limit'), until: failure.until }
+    case 'unreachable':
+      return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
+    // Also if GitHub names a time: nothing is sent until then, and the run is searched for afterwards.
+    case 'server_error': {
+      const what = isToken
+        ? "the App's request for a token for"
+        : isSent
+          ? 'the dispatch to'
+          : 'a request about'
+      const reason = `GitHub responded with ${failure.status} to ${what} ${repository}`
+      return isSent ? lost(reason) : deferred(reason)
+    }
+    case 'foreign':
+      return deferred(failure.reason)
+    case 'credential':
+      return deferred(failure.reason, 'credential')
+    case 'no_token':
+      return { kind: 'rejected', reason: failure.reason }
+    case 'refused':
+      return { kind: 'rejected', reason: refusal(failure.status, failure.message) }
   }
-  const { status } = response
-  const message = readMessage(response.data)
-  // Where it names a time, the gate is closed until then, and the run is looked for afterwards.
-  if (status >= 500 || status === 408) {
-    const what = system ? "the App's request for a token for" : isSent ? 'the dispatch to' : 'a request about'
-    return lost(`GitHub answered ${status} to ${what} ${repository}`)
-  }
-  const limit = readLimit(thrown, now, 0)
-  if (limit) return limitedUntil(limit.until, `${limit.reason} (${limit.response})`)
-  if (isForeign(response.data)) return deferred(`something between the relay and GitHub answered ${status}`)
-  const outage = readCredentialFailure(system, status, message)
-  if (outage) {
-    return { kind: 'deferred', until: null, reason: outage, cause: 'credential' }
-  }
-  const reason = system
-    ? noTokenSentence(system, status, message, repository)
-    : failed.refusal(status, message)
-  return { kind: 'rejected', reason }
 }
 
-export const deferred = (reason: string): DispatchOutcome => ({
-  kind: 'deferred',
-  until: null,
-  reason,
-  cause: 'other',
-})
+export const deferred = (
+  reason: string,
+  cause: Extract<Outcome, { kind: 'deferred' }>['cause'] = 'other',
+): Extract<DispatchOutcome, { kind: 'deferred' }> => ({ kind: 'deferred', until: null, reason, cause })
 
-const limitedUntil = (until: number, reason: string): DispatchOutcome => ({
-  kind: 'deferred',
-  until,
-  reason,
-  cause: 'rate_limit',
-})
+export const lost = (reason: string): DispatchOutcome => ({ kind: 'response_lost', reason })
 
-/** What a failed request to GitHub, other than a dispatch, means: it is not permitted, or fails for now. Times are milliseconds since 1970, reasons clauses. */
-export type ReadFailure =
-  /** `permission`: the credential may not do this; else the repository or run is not to be seen. */
-  { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
-
-/** How often a credential that GitHub rejects is tried. */
-const CREDENTIAL_MS = 60_000
+export const foreignReason = (status: number) =>
+  `something between the relay and GitHub responded with ${status}`
 
 /**
- * Classifies what a request about workflow runs or jobs threw.
+ * What a failed request about workflow runs, jobs, or repositories means.
  *
- * @param failed.tries how often in a row it failed before
- * @param failed.permission what the request needs
+ * @param context.tries how often in a row it failed before
+ * @param context.permission the permission that the request needs
  */
 export function readFailure(
   error: unknown,
-  {
-    repository,
-    now,
-    tries,
-    permission = 'Actions: read',
-  }: { repository: string; now: number; tries: number; permission?: string },
+  context: { repository: string; now: number; tries: number; permission?: string },
 ): ReadFailure {
-  if (error instanceof PausedError) {
-    return { kind: 'later', at: error.until, reason: error.reason }
+  const { repository, now, tries, permission = 'Actions: read' } = context
+  const failure = classify(error, repository, now, tries)
+  const soon = (reason: string): ReadFailure => ({
+    kind: 'later',
+    at: now + 2_000 * 2 ** Math.min(tries, 5),
+    reason,
+  })
+  switch (failure.kind) {
+    case 'limited':
+      return { kind: 'later', at: failure.until, reason: failure.reason }
+    case 'unreachable':
+    case 'foreign':
+      return soon(failure.reason)
+    case 'server_error': {
+      const { status, limit } = failure
+      return limit
+        ? { kind: 'later', at: limit.until, reason: limit.reason }
+        : soon(`GitHub responded with ${status}`)
+    }
+    // An outage: decisions that need evidence wait until an operator has renewed it.
+    case 'credential':
+      return { kind: 'later', at: now + CREDENTIAL_RETRY_MS, reason: failure.reason }
+    case 'no_token':
+    case 'refused': {
+      const { status, message } = failure
+      if (status === 409) return soon(`GitHub responded with 409: ${message}`)
+      if (failure.kind === 'no_token') return { kind: 'forbidden', reason: failure.reason, permission: false }
+      const reason = `the relay's token or App lacks ${permission} on ${repository} (${status}: ${message})`
+      return { kind: 'forbidden', reason, permission: status === 403 }
+    }
   }
-  const system = error instanceof CredentialError ? error.system : null
-  const response = findResponse(error)
-  const soon = now + 2_000 * 2 ** Math.min(tries, 5)
-  if (!response)
-    return { kind: 'later', at: soon, reason: `GitHub could not be reached (${describeNetworkError(error)})` }
-  const { status } = response
-  const message = readMessage(response.data)
-  const limit = readLimit(error, now, tries)
-  if (limit) {
-    return { kind: 'later', at: limit.until, reason: `${limit.reason} (${limit.response})` }
-  }
-  if (status >= 500 || status === 408) return { kind: 'later', at: soon, reason: `GitHub answered ${status}` }
-  if (status === 409) return { kind: 'later', at: soon, reason: `GitHub answered 409: ${message}` }
-  if (isForeign(response.data)) {
-    return { kind: 'later', at: soon, reason: `something between the relay and GitHub answered ${status}` }
-  }
-  const credential = readCredentialFailure(system, status, message)
-  // An outage: whatever is decided on evidence waits until a person has renewed it.
-  if (credential !== null) return { kind: 'later', at: now + CREDENTIAL_MS, reason: credential }
-  if (system) {
-    const reason = noTokenSentence(system, status, message, repository)
-    return { kind: 'forbidden', reason, permission: false }
-  }
-  const reason = `the relay's token or App lacks ${permission} on ${repository} (${status}: ${message})`
-  return { kind: 'forbidden', reason, permission: status === 403 }
 }
 
 /** Where a request failed: before the App had a token for the repository, or with a token (null). */
 type System = CredentialError['system'] | null
 
-/**
- * Why GitHub does not accept the relay's own credential, as a clause; null where it refuses for another
- * reason. It applies to every request with this credential, until a person renews it.
- */
+/** Why GitHub rejects the relay's own credential, as a clause; null if the refusal has another reason. */
 function readCredentialFailure(system: System, status: number, message: string): string | null {
   if (status === 401 && system) {
     return `GitHub does not know the relay's App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and the clock of the relay's server`
@@ -189,15 +216,16 @@ function readCredentialFailure(system: System, status: number, message: string):
   if (status === 401) {
     return `GitHub does not know the relay's credential (401: ${message}): it is wrong or has expired; renew GITHUB_TOKEN, or the App's key, in the relay's environment`
   }
-  if (status === 403 && (system || /suspended/i.test(message))) {
-    return system
-      ? `GitHub gives the relay's App no token (403: ${message}): look at its installation (the owner's Settings, GitHub Apps, Configure); it may be suspended, or wait for its new permissions to be accepted`
-      : `GitHub has suspended the account of the relay's credential (403: ${message})`
+  if (status === 403 && system) {
+    return `GitHub gives the relay's App no token (403: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure); it may be suspended, or wait for its new permissions to be accepted`
+  }
+  if (status === 403 && /suspended/i.test(message)) {
+    return `GitHub has suspended the account of the relay's credential (403: ${message})`
   }
   return null
 }
 
-/** Why the App has no token for one repository, as a sentence; what {@link readCredentialFailure} reads is excluded. */
+/** Why the App has no token for one repository, as a sentence. */
 function noTokenSentence(
   system: CredentialError['system'],
   status: number,
@@ -206,7 +234,7 @@ function noTokenSentence(
 ): string {
   return system === 'installation' || status === 404
     ? `The relay's GitHub App is not installed on ${repository} (${status}: ${message}): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).`
-    : `GitHub gives the relay's App no token for ${repository} (${status}: ${message}): look at its installation (the owner's Settings, GitHub Apps, Configure).`
+    : `GitHub gives the relay's App no token for ${repository} (${status}: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure).`
 }
 
 /** What to change after a 403, by GitHub's message. */

@@ -7,7 +7,7 @@ export const isForeign = (data: unknown) =>
 
 /** Throws where what is read of an answer is not there: what has answered is not GitHub. */
 export function mustBeGitHub(isThere: boolean): void {
-  if (!isThere) throw new Error('something between the relay and GitHub answered 200')
+  if (!isThere) throw new Error('something between the relay and GitHub responded with 200')
 }
 
 /** The message in the body of a refusal, to be shown. */

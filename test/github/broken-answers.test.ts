@@ -65,7 +65,7 @@ test('a refusal in problem+json is that of a gateway: the dispatch waits', async
   const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
   expect(await github.dispatch(target, formContent({}))).toMatchObject({
     kind: 'deferred',
-    reason: 'something between the relay and GitHub answered 404',
+    reason: 'something between the relay and GitHub responded with 404',
   })
 })
 

@@ -49,7 +49,7 @@ test('a run that has ended is distinguished from one that cannot be cancelled', 
   expect(readFailure(soon, { repository: 'acme/shop', now: 1_000, tries: 0 })).toEqual({
     kind: 'later',
     at: 3_000,
-    reason: `GitHub answered 409: ${message}`,
+    reason: `GitHub responded with 409: ${message}`,
   })
   api.addRepository('acme/till', { permissions: { actions: 'read', metadata: 'read' } })
   const other = api.createRun({ repository: 'acme/till' })

@@ -82,8 +82,8 @@ describe('an answer that is not the last word is not taken for it:', () => {
       { status: 403, body: { message: 'was submitted too quickly' } },
       /^GitHub limits how fast .+too quickly/,
     ],
-    ["a proxy's 404", { status: 404, headers: html, body: '<html>' }, /^something between .+ answered 404$/],
-    ["a proxy's 403", { status: 403, headers: html, body: '<html>' }, /^something between .+ answered 403$/],
+    ["a proxy's 404", { status: 404, headers: html, body: '<html>' }, /^something between .+ responded with 404$/],
+    ["a proxy's 403", { status: 403, headers: html, body: '<html>' }, /^something between .+ responded with 403$/],
   ])('%s: the delivery waits', async (_, failure, outcome) => {
     const relay = await open()
     relay.github.fail(failure)
@@ -137,7 +137,7 @@ describe('only 204 says that GitHub took it:', () => {
       awaitingResponseSince: expect.any(Number),
     })
     expect(await relay.history(id)).toEqual(['responseLost'])
-    expect(await lastReason(relay, id)).toBe(`something between the relay and GitHub answered ${status}`)
+    expect(await lastReason(relay, id)).toBe(`something between the relay and GitHub responded with ${status}`)
   })
 
   test.each([301, 302, 307, 308])('%i to where a repository is now: it is sent there, once', async status => {
@@ -188,7 +188,7 @@ describe('only 204 says that GitHub took it:', () => {
       const id = await relay.accept('r_1')
       await relay.step()
       expect(elsewhere.requests).toEqual([])
-      const reason = `something between the relay and GitHub answered ${status}, which points to ${elsewhere.url}: GITHUB_API_URL has to be the address of GitHub's API itself`
+      const reason = `something between the relay and GitHub responded with ${status}, which points to ${elsewhere.url}: GITHUB_API_URL has to be the address of GitHub's API itself`
       expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: null })
       expect(await lastReason(relay, id)).toBe(reason)
       await relay.send()

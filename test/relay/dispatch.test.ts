@@ -487,7 +487,7 @@ describe('where the answer of GitHub was lost', () => {
     }
     await relay.send()
     const looking =
-      'Waiting to dispatch "deploy" to acme/shop: GitHub answered 502 to the dispatch to acme/shop; looking for its workflow run.'
+      'Waiting to dispatch "deploy" to acme/shop: GitHub responded with 502 to the dispatch to acme/shop; looking for its workflow run.'
     expect(logs(relay, 'r_1')).toEqual([looking])
     failure()
     relay.github.failures.tooMany(3_000, { match })

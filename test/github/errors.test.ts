@@ -1,0 +1,82 @@
+import { RequestError } from '@octokit/request-error'
+import { expect, test } from 'vitest'
+import { CredentialError } from '../../relay/github/credentials.ts'
+import { PreparationError, dispatchFailure, readFailure } from '../../relay/github/errors.ts'
+
+const NOW = Date.parse('2026-03-01T10:00:00Z')
+const repository = 'acme/shop'
+
+function answered(status: number, data: unknown, headers: Record<string, string> = {}): RequestError {
+  const request = { method: 'POST' as const, url: 'https://api.github.test', headers: {} }
+  return new RequestError('failed', status, { request, response: { status, data, headers, url: '' } })
+}
+const refused = Object.assign(new TypeError('fetch failed'), {
+  cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }),
+})
+const cut = Object.assign(new TypeError('fetch failed'), {
+  cause: Object.assign(new Error(), { code: 'ECONNRESET' }),
+})
+const says = (message: string) => ({ message })
+
+/** What a dispatch does after an error, and when, in brief. */
+function dispatched(error: unknown): string {
+  const outcome = dispatchFailure(error, { repository, now: NOW, refusal: () => 'refusal' })
+  if (outcome.kind !== 'deferred') return outcome.kind
+  return `${outcome.cause}${outcome.until === null ? '' : ` ${(outcome.until - NOW) / 1000}`}`
+}
+/** What a read does after three failures, and in how many seconds, in brief. */
+function read(error: unknown): string {
+  const failure = readFailure(error, { repository, now: NOW, tries: 3 })
+  if (failure.kind === 'later') return `later ${(failure.at - NOW) / 1000}`
+  return failure.permission ? 'forbidden: permission' : 'forbidden'
+}
+const at = (system: 'installation' | 'token', error: unknown) => new CredentialError(system, repository, error)
+
+const PAGE = '<html>'
+const FORBIDDEN = 'forbidden: permission'
+const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(NOW / 1000 + 90) }
+const wait = { 'retry-after': '30' }
+
+/**
+ * Each error, and what follows from it: for a dispatch, if it was sent, if it wasn't sent, and if the App got no token;
+ * for a read, with a token and if the App got none. Dispatches and reads differ on purpose: a dispatch isn't
+ * idempotent, so after a 5xx it may have started a run, even if GitHub asks to wait.
+ */
+const TABLE: [
+  what: string,
+  error: RequestError | TypeError,
+  sent: string,
+  unsent: string,
+  noToken: string,
+  read: string,
+  readNoToken: string,
+][] = [
+  ['no connection', refused, 'other', 'other', 'other', 'later 16', 'later 16'],
+  ['a lost connection', cut, 'answer_lost', 'other', 'other', 'later 16', 'later 16'],
+  ['401', answered(401, says('Bad credentials')), 'credential', 'credential', 'credential', 'later 60', 'later 60'],
+  ['403', answered(403, says('Resource not accessible')), 'rejected', 'rejected', 'credential', FORBIDDEN, 'later 60'],
+  ['403 of a suspended account', answered(403, says('Your account was suspended')), 'credential', 'credential', 'credential', 'later 60', 'later 60'],
+  ['403 of the hourly limit', answered(403, says('No more'), reset), 'rate_limit 90', 'rate_limit 90', 'rate_limit 90', 'later 90', 'later 90'],
+  ['403 of a secondary limit', answered(403, says('You have exceeded a secondary rate limit')), 'rate_limit 60', 'rate_limit 60', 'rate_limit 60', 'later 480', 'later 480'],
+  ['403 as a page', answered(403, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
+  ['404', answered(404, says('Not Found')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
+  ['404 as a page', answered(404, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
+  ['408', answered(408, PAGE), 'answer_lost', 'other', 'other', 'later 16', 'later 16'],
+  ['409', answered(409, says('Conflict')), 'rejected', 'rejected', 'rejected', 'later 16', 'later 16'],
+  ['409 as a page', answered(409, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
+  ['422', answered(422, says('Invalid')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
+  ['429', answered(429, ''), 'rate_limit 60', 'rate_limit 60', 'rate_limit 60', 'later 480', 'later 480'],
+  ['429 with a time', answered(429, '', wait), 'rate_limit 30', 'rate_limit 30', 'rate_limit 30', 'later 30', 'later 30'],
+  ['500', answered(500, says('Server Error')), 'answer_lost', 'other', 'other', 'later 16', 'later 16'],
+  ['503 with a time', answered(503, PAGE, wait), 'answer_lost', 'other', 'other', 'later 30', 'later 30'],
+]
+
+test.each(TABLE)('%s', (_, error, sent, unsent, noToken, reads, readsNoToken) => {
+  expect([dispatched(error), dispatched(new PreparationError(error)), read(error)]).toEqual([
+    sent,
+    unsent,
+    reads,
+  ])
+  for (const system of ['installation', 'token'] as const)
+    expect([dispatched(at(system, error)), read(at(system, error))]).toEqual([noToken, readsNoToken])
+})
