@@ -35,7 +35,15 @@ const LAYERS = [
   ['relay/relay.ts'],
   ['relay/http/app.ts'],
   ['relay/intake/', 'relay/reports/', 'relay/admin/', 'relay/workers/'],
-  ['relay/delivery/', 'relay/github/', 'relay/store/', 'relay/config/', 'relay/http/', 'relay/log.ts'],
+  [
+    'relay/delivery/',
+    'relay/github/',
+    'relay/store/',
+    'relay/config/',
+    'relay/http/',
+    'relay/log.ts',
+    'relay/cache.ts',
+  ],
 ]
 const part = (file: string) => file.slice(0, file.indexOf('/') + 1)
 const layer = (file: string) => LAYERS.findIndex(places => places.some(place => file.startsWith(place)))

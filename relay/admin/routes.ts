@@ -1,5 +1,6 @@
 import type { Hono } from 'hono'
 import { html } from 'hono/html'
+import { createTtlCache } from '../cache.ts'
 import type { Config } from '../config/config.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/runs.ts'
@@ -105,18 +106,16 @@ const PER_MINUTE = 20
 
 /** The jobs and steps of a delivery's workflow run, as GitHub shows them now; asked for by a person. */
 function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {
-  const kept = new Map<string, { at: number; jobs: Promise<Job[]> }>()
+  const kept = createTtlCache<Promise<Job[]>>(KEPT_MS, () => performance.now(), MAX_KEPT)
   const bound = createTokenBuckets(PER_MINUTE)
 
   function read({ repository }: Delivery, id: number, attempt: number): Promise<Job[]> | null {
     const key = `${repository}/${id}/${attempt}`
     const known = kept.get(key)
-    if (known && performance.now() - known.at < KEPT_MS) return known.jobs
+    if (known) return known
     if (bound.take('') > 0) return null
     const jobs = github.jobs(repository, id, attempt).then(found => found.jobs)
-    kept.delete(key)
-    kept.set(key, { at: performance.now(), jobs })
-    if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value as string)
+    kept.set(key, jobs)
     return jobs
   }
 

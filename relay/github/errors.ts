@@ -1,7 +1,14 @@
 import { describeNetworkError, wasNotSent } from '../../port/client/errors.ts'
 import { CredentialError } from './credentials.ts'
 import { PausedError, readLimit } from './rate-limit-pause.ts'
-import { findResponse, isForeign, type ResponseId, readMessage, responseId } from './response.ts'
+import {
+  findResponse,
+  foreignReason,
+  isForeign,
+  type ResponseId,
+  readMessage,
+  responseId,
+} from './response.ts'
 
 /**
  * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the user who started the action:
@@ -158,9 +165,6 @@ export const deferred = (
 ): Extract<DispatchOutcome, { kind: 'deferred' }> => ({ kind: 'deferred', until: null, reason, cause })
 
 export const lost = (reason: string): DispatchOutcome => ({ kind: 'response_lost', reason })
-
-export const foreignReason = (status: number) =>
-  `something between the relay and GitHub responded with ${status}`
 
 /**
  * What a failed request about workflow runs, jobs, or repositories means.

@@ -1,4 +1,4 @@
-import { trimEnd } from '../../port/text.ts'
+import { stripAnsiCodes, trimEnd } from '../../port/text.ts'
 import type { Credential } from './credentials.ts'
 import { cleanText } from './response.ts'
 
@@ -6,16 +6,16 @@ interface Step {
   name: string
   number: number
   conclusion: string | null
-  /** Milliseconds since 1970; null where it did not end. */
+  /** Milliseconds since 1970; null if it didn't finish. */
   finishedAt: number | null
 }
 
-/** A job of a workflow run that has ended. */
+/** A job of a finished workflow run. */
 export interface Job {
   id: number
   name: string
   conclusion: string | null
-  /** Whether a runner had taken it. */
+  /** Whether a runner started it. */
   started: boolean
   steps: Step[]
 }
@@ -24,7 +24,7 @@ export interface Job {
 export interface JobReader {
   /** At most 100 jobs, and whether there are more. */
   jobs(repository: string, runId: number, attempt: number): Promise<{ jobs: Job[]; total: number }>
-  /** The end of an ended job's log; null where GitHub has none, as after a lost runner. */
+  /** The end of a finished job's log; null if GitHub has none, for example because the runner was lost. */
   jobLog(repository: string, jobId: number): Promise<string | null>
 }
 
@@ -57,28 +57,29 @@ export function createJobReader(credential: Credential): JobReader {
     jobLog: (repository, jobId) =>
       credential.use(repository, async (octokit, at) => {
         const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
-        // Not followed by Octokit: the log is on another host, at a signed address, and the token must not be sent
-        // there.
+        // Octokit doesn't follow the redirect: the log is on another host, at a signed address, and the token must not
+        // be sent there.
         const request = { redirect: 'manual' as const, signal }
         let { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
           ...at,
           job_id: jobId,
           request,
         })
-        // A repository that was renamed is first redirected to its new address.
+        // If the repository was renamed, GitHub first redirects to its new address.
         const api = `${trimEnd(octokit.request.endpoint.DEFAULTS.baseUrl, '/')}/`
         if (headers.location?.startsWith(api)) {
           ;({ headers } = await octokit.request({ method: 'GET', url: headers.location, request }))
         }
         const response = await fetch(String(headers.location), { signal })
         if (response.status === 404) return null
-        if (!response.ok || !response.body) throw new Error(`GitHub's log store answered ${response.status}`)
+        if (!response.ok || !response.body)
+          throw new Error(`GitHub's log storage responded with ${response.status}`)
         return readTail(response.body)
       }),
   }
 }
 
-/** What is kept: far more than a hundred lines need. */
+/** Far more than a hundred lines need. */
 const KEPT_BYTES = 512 * 1024
 
 /** The end of a stream of UTF-8 text, however long it is, from the start of a line. */
@@ -99,4 +100,59 @@ export async function readTail(stream: AsyncIterable<Uint8Array>, keep = KEPT_BY
   const end = whole.subarray(-keep)
   const text = end.toString('utf8')
   return cut || end.length < whole.length ? text.slice(text.indexOf('\n') + 1) : text
+}
+
+const MAX_LINES = 100
+const MAX_LINE = 1_000
+/** How much of a line is read, ANSI codes included. */
+const MAX_PART = 4_000
+/** What GitHub puts before each line of a job's log. */
+const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
+/** The runner's command in a log: `##[add-mask]…`, or `::add-mask::…` if a step printed one. */
+const MASKING = /(?:##\[|::)\s*add-mask/i
+
+/**
+ * The last lines of a job's log, made readable: no times, no ANSI codes, no runner commands. GitHub's `***` for a secret
+ * becomes `[masked]`, and a line that registers a secret is left out.
+ *
+ * @param until later lines are left out, such as the clean-up after the step that failed; milliseconds since 1970
+ */
+export function cleanLog(text: string, until: number | null): string[] {
+  const lines: { at: number; raw: string }[] = []
+  let at = 0
+  for (const raw of text.split(/\r?\n/)) {
+    const time = TIME.exec(raw)
+    if (time) at = Date.parse(time[1] as string)
+    lines.push({ at, raw: time ? raw.slice(time[0].length) : raw })
+  }
+  // GitHub gives the end of a step in whole seconds.
+  const within = until === null ? lines : lines.filter(line => line.at < until + 1000)
+  return lastLines(within) ?? lastLines(lines) ?? []
+}
+
+/** Reads from the end, and no more than is kept; null if there are none. */
+function lastLines(lines: readonly { raw: string }[]): string[] | null {
+  const kept: string[] = []
+  for (let i = lines.length - 1; i >= 0 && kept.length < MAX_LINES; i--) {
+    const line = clean((lines[i] as { raw: string }).raw)
+    if (line !== null && (line !== '' || kept.length > 0)) kept.push(line)
+  }
+  return kept.length > 0 ? kept.reverse() : null
+}
+
+function clean(raw: string): string | null {
+  // What a terminal would have shown: a carriage return starts the line again.
+  let shown = ''
+  for (let end = raw.length; shown === '' && end > 0; end = raw.lastIndexOf('\r', end - 1)) {
+    const part = raw.slice(raw.lastIndexOf('\r', end - 1) + 1, end)
+    shown = stripAnsiCodes(part.slice(0, MAX_PART))
+  }
+  if (MASKING.test(shown) || /^##\[endgroup\]/.test(shown)) return null
+  const text = shown
+    .replace(/^##\[(error|warning)\]/, (_, word: string) => `${word === 'error' ? 'Error' : 'Warning'}: `)
+    .replace(/^##\[\w+\]/, '')
+    .replace(/[\p{Cc}\p{Cs}]/gu, char => (char === '\t' ? '  ' : ''))
+    .replaceAll(/\*{3,}/g, '[masked]')
+    .trimEnd()
+  return text.length <= MAX_LINE ? text : `${text.slice(0, MAX_LINE).toWellFormed()}… (cut)`
 }

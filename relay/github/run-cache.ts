@@ -1,4 +1,5 @@
 import { RequestError } from '@octokit/request-error'
+import { BoundedMap } from '../cache.ts'
 import { readFailure } from './errors.ts'
 import type { RequestBudget } from './request-budget.ts'
 import type { RunReader, WorkflowRun } from './runs.ts'
@@ -6,64 +7,63 @@ import type { RunReader, WorkflowRun } from './runs.ts'
 /** What started the runs of a list. */
 type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
 
-/** What is asked for: the list back to a time where one is given, and the runs of these ids. */
+/** What a caller needs: the list back to a time, and the runs with these ids. */
 interface Want {
   event: RunEvent
-  /** Milliseconds since 1970, by GitHub's clock; null where the list alone is of no use. */
+  /** Milliseconds since 1970, by GitHub's clock; null if only the ids matter. */
   since: number | null
   runIds: readonly number[]
 }
 
 /** What is known of the runs of a repository. Times are milliseconds since 1970. */
 export interface Snapshot {
-  /** `forbidden`: the list may not be read, as without Actions: read. `unavailable`: it cannot be read now. */
+  /** `forbidden`: the credential can't read the list, for example without Actions: read. `unavailable`: not now. */
   access: 'read' | 'forbidden' | 'unavailable'
   /** Why not. */
   reason: string | null
-  /** How long GitHub has refused, from its first refusal in a row to the last, milliseconds: one may be a mistake. */
+  /** How long GitHub has refused, from the first refusal in a row to the last, in milliseconds: one may be a mistake. */
   refusedFor: number
   runs: ReadonlyMap<number, WorkflowRun>
-  /** Wanted ids of runs that were deleted. */
+  /** Requested ids of runs that were deleted. */
   gone: ReadonlySet<number>
-  /** When the list was read last, by the relay's clock; null for never. */
+  /** When the list was last read, by the relay's clock; null for never. */
   readAt: number | null
-  /** From when on all runs are in the list. */
+  /** The list contains every run since then. */
   covers: number
-  /** When the next look may show more. */
+  /** When the next poll may show more. */
   nextAt: number
 }
 
 /**
- * One list of runs for each repository and event, shared by all deliveries of this process, within one request budget.
- * Each relay has its own: two relays on one database may send twice as many requests.
+ * One list of runs for each repository and event, shared by all deliveries of this process, within one request budget;
+ * and runs by id that aren't in it. Each relay has its own: two relays on one database may send twice as many requests.
  */
 export interface RunCache {
-  /** @param maxAge how old the list may be, milliseconds; it is older where the budget asks for it */
+  /** @param maxAge how old the list may be, in milliseconds; it's older if the budget requires it */
   poll(repository: string, want: Want, maxAge: number): Promise<Snapshot>
 }
 
-interface Entry {
-  repository: string
-  event: RunEvent
-  askedAt: number
-  /** The oldest of what was wanted since the last reading. */
-  since: number
-  /** Ids wanted since the last reading: pages are turned for those, too. */
-  wanted: Set<number>
-  pages: { runs: WorkflowRun[]; etag: string | null }[]
-  byId: Map<number, { run: WorkflowRun | null; etag: string | null; readAt: number; misses: number }>
-  access: Snapshot['access']
-  reason: string | null
-  /** The first and last refusal of GitHub since the list was read last. */
-  refused: { first: number; last: number } | null
-  readAt: number | null
-  covers: number
-  /** GitHub is not asked for the list before then. */
-  blockedUntil: number
-  tries: number
-  /** Requests that the last reading took. */
-  cost: number
-  reading: Promise<void> | null
+type Access = Pick<Snapshot, 'access' | 'reason' | 'refusedFor' | 'readAt' | 'covers'>
+
+/** The newest runs of a repository that one event started. */
+interface RunList {
+  runs(): ReadonlyMap<number, WorkflowRun>
+  /** Notes what the next reading has to contain, and reads if the list is older than `maxAge` and may be read. */
+  refresh(since: number | null, runIds: readonly number[], maxAge: number): Promise<void>
+  access(): Access
+  /** No request is sent for the list before then. */
+  blockedUntil(): number
+  isReading(): boolean
+  /** Requests that the last reading took; 0 if it failed. */
+  cost(): number
+}
+
+/** Runs that aren't in the list, read one by one. */
+interface RunsById {
+  read(id: number, maxAge: number): Promise<void>
+  /** Undefined if it's not known. */
+  get(id: number): WorkflowRun | 'gone' | undefined
+  delete(id: number): void
 }
 
 const PAGE = 100
@@ -71,198 +71,220 @@ const PAGE = 100
 const MIN_INTERVAL_MS = 5_000
 /** Beyond, runs are read by id. */
 const MAX_PAGES = 5
-/** When so many wanted runs are missing from a page, the next page is read. */
+/** The next page is read if this many requested runs are missing. */
 const WORTH_A_PAGE = 3
 /** A first refusal may be a mistake. */
 const REFUSED_ONCE_MS = 60_000
 /** A token may be given its permission at any time. */
 const FORBIDDEN_MS = 300_000
-/** A run counts as deleted after so many 404s: GitHub's replicas do not all show a new run at once. */
+/** A run counts as deleted after this many 404s, because GitHub's replicas don't all show a new run at once. */
 const MISSES = 2
-/** A repository that was not asked for in this time no longer counts. */
+/** A repository that wasn't polled in this time no longer counts. */
 const ACTIVE_MS = 120_000
 const MAX_BY_ID = 1_000
 /** A clock that is further back than this was set, not adjusted. */
 const SET_BACK_MS = 60_000
 
 /**
- * @param perMinute the requests that the intervals are chosen for: a little less than `budget` allows
+ * @param deps.budgetById separate, so that many old runs don't keep the lists from being read
+ * @param deps.perMinute the requests that the intervals are chosen for: a little less than `budget` allows
  */
 export function createRunCache(deps: {
   github: Pick<RunReader, 'runsPage' | 'run'>
   budget: RequestBudget
-  /** Apart, so that many old runs do not keep the lists from being read. */
   budgetById: RequestBudget
   clock: () => number
   perMinute: number
 }): RunCache {
   const { github, budget, budgetById, clock, perMinute } = deps
-  const entries = new Map<string, Entry>()
+  const entries = new Map<string, { list: RunList; byId: RunsById; polledAt: number }>()
 
   return {
     async poll(repository, { event, since, runIds }, maxAge) {
-      const entry = open(repository, event)
-      const asked = clock()
-      entry.askedAt = asked
-      entry.since = Math.min(entry.since, since ?? Number.POSITIVE_INFINITY)
-      for (const id of runIds) entry.wanted.add(id)
-      const age = Math.max(maxAge, interval(asked))
-      if (asked >= entry.blockedUntil && asked - (entry.readAt ?? Number.NEGATIVE_INFINITY) >= age) {
-        entry.reading ??= read(entry).finally(() => {
-          entry.reading = null
-        })
+      const { list, byId } = open(repository, event)
+      const age = Math.max(maxAge, interval())
+      await list.refresh(since, runIds, age)
+      const runs = new Map(list.runs())
+      for (const id of runs.keys()) byId.delete(id)
+      const access = list.access()
+      const isForbidden = access.access === 'forbidden'
+      const missing = runIds.filter(id => !runs.has(id))
+      if (!isForbidden) {
+        for (const id of missing) await byId.read(id, Math.max(maxAge, MIN_INTERVAL_MS))
       }
-      await entry.reading
-      const listed = listedRuns(entry)
-      if (entry.access !== 'forbidden') {
-        for (const id of runIds)
-          if (!listed.has(id)) await readById(entry, id, Math.max(maxAge, MIN_INTERVAL_MS))
+      const gone = new Set<number>()
+      for (const id of missing) {
+        const run = byId.get(id)
+        if (run === 'gone') gone.add(id)
+        else if (run) runs.set(id, run)
       }
-      return show(entry, listed, runIds, age)
+      const dueAt = Math.max(clock(), list.blockedUntil(), (access.readAt ?? 0) + age)
+      return { ...access, runs, gone, nextAt: isForbidden ? clock() : dueAt }
     },
   }
 
-  function open(repository: string, event: RunEvent): Entry {
+  function open(repository: string, event: RunEvent) {
     const key = `${event} ${repository.toLowerCase()}`
     const known = entries.get(key)
-    // After the clock was set back, the times of the entry are of no use.
-    const entry = known && known.askedAt <= clock() + SET_BACK_MS ? known : newEntry(repository, event)
+    // After the clock was set back, the times of the entry are useless.
+    const isUsable = known && known.polledAt <= clock() + SET_BACK_MS
+    const entry = isUsable
+      ? known
+      : {
+          list: createRunList(repository, event, { github, budget, clock }),
+          byId: createRunsById(repository, { github, budget: budgetById, clock }),
+          polledAt: 0,
+        }
+    entry.polledAt = clock()
     entries.set(key, entry)
     return entry
   }
 
   /** How old a list may be, so that all lists together stay within the budget. */
-  function interval(now: number): number {
+  function interval(): number {
     let cost = 0
-    for (const [key, entry] of entries) {
-      if (entry.askedAt > now - ACTIVE_MS) cost += entry.access === 'read' ? entry.cost : 0
-      else if (!entry.reading) entries.delete(key)
+    for (const [key, { list, polledAt }] of entries) {
+      if (polledAt > clock() - ACTIVE_MS) cost += list.cost()
+      else if (!list.isReading()) entries.delete(key)
     }
     return Math.max(MIN_INTERVAL_MS, (cost * 60_000) / perMinute)
   }
+}
 
-  async function read(entry: Entry): Promise<void> {
-    const { since, wanted } = entry
-    entry.since = Number.POSITIVE_INFINITY
-    entry.wanted = new Set()
-    let cost = 0
-    try {
-      let page = 0
-      for (;;) {
-        if (!budget.take()) {
-          if (page === 0) entry.blockedUntil = budget.freeAt()
-          break
-        }
-        cost++
-        const known = entry.pages[page]
-        const { data, etag } = await github.runsPage(
-          entry.repository,
-          page + 1,
-          known?.etag ?? null,
-          entry.event,
-        )
-        if (data) {
-          entry.pages[page] = { runs: data, etag }
-          // Further pages have shifted.
-          entry.pages.length = page + 1
-        }
-        const { runs } = entry.pages[page] as Entry['pages'][number]
-        for (const run of runs) wanted.delete(run.id)
-        page++
-        const oldest = runs.at(-1)?.createdAt ?? 0
-        const isLast = runs.length < PAGE
-        entry.covers = isLast ? 0 : oldest
-        if (isLast || (oldest < since && wanted.size < WORTH_A_PAGE) || page === MAX_PAGES) break
+interface ReadDeps<Method extends keyof RunReader> {
+  github: Pick<RunReader, Method>
+  budget: RequestBudget
+  clock: () => number
+}
+
+function createRunList(
+  repository: string,
+  event: RunEvent,
+  { github, budget, clock }: ReadDeps<'runsPage'>,
+): RunList {
+  /** What the next reading has to contain: runs since then, and these ids. */
+  let since = Number.POSITIVE_INFINITY
+  let wanted = new Set<number>()
+  const pages: { runs: WorkflowRun[]; etag: string | null }[] = []
+  let covers = Number.POSITIVE_INFINITY
+  let readAt: number | null = null
+  let failure: { access: 'forbidden' | 'unavailable'; reason: string } | null = null
+  /** The first and last refusal of GitHub since the list was last read. */
+  let refused: { first: number; last: number } | null = null
+  let tries = 0
+  let blockedUntil = 0
+  let cost = 1
+  let reading: Promise<void> | null = null
+
+  return {
+    runs: () => new Map(pages.flatMap(({ runs }) => runs.map(run => [run.id, run] as const))),
+    async refresh(from, runIds, maxAge) {
+      since = Math.min(since, from ?? Number.POSITIVE_INFINITY)
+      for (const id of runIds) wanted.add(id)
+      const now = clock()
+      if (now >= blockedUntil && now - (readAt ?? Number.NEGATIVE_INFINITY) >= maxAge) {
+        reading ??= read().finally(() => {
+          reading = null
+        })
       }
-      if (page === 0) return
-      entry.pages.length = page
-      Object.assign(entry, { access: 'read', reason: null, refused: null, readAt: clock(), tries: 0 })
-      for (const id of listedRuns(entry).keys()) entry.byId.delete(id)
-    } catch (error) {
-      noteFailure(entry, error)
-    } finally {
-      entry.cost = Math.max(1, cost)
-    }
-  }
-
-  function noteFailure(entry: Entry, error: unknown): void {
-    const now = clock()
-    const found = readFailure(error, { repository: entry.repository, now, tries: entry.tries++ })
-    entry.access = found.kind === 'forbidden' ? 'forbidden' : 'unavailable'
-    entry.reason = found.reason
-    if (found.kind === 'later') {
-      entry.blockedUntil = found.at
-      return
-    }
-    entry.blockedUntil = now + (entry.refused ? FORBIDDEN_MS : REFUSED_ONCE_MS)
-    entry.refused = { first: entry.refused?.first ?? now, last: now }
-  }
-
-  async function readById(entry: Entry, id: number, maxAge: number): Promise<void> {
-    const known = entry.byId.get(id)
-    if ((known && clock() - known.readAt < maxAge) || !budgetById.take()) return
-    try {
-      const { data, etag } = await github.run(entry.repository, id, known?.etag ?? null)
-      keep({ run: data ?? known?.run ?? null, etag, misses: 0 })
-    } catch (error) {
-      // The list could be read, or is not forbidden: the run does not exist, and no permission is missing.
-      const isMissing = error instanceof RequestError && error.response?.status === 404
-      if (isMissing) keep({ run: null, etag: null, misses: (known?.misses ?? 0) + 1 })
-    }
-
-    function keep(found: { run: WorkflowRun | null; etag: string | null; misses: number }): void {
-      entry.byId.delete(id)
-      entry.byId.set(id, { ...found, readAt: clock() })
-      const oldest = entry.byId.size > MAX_BY_ID ? entry.byId.keys().next().value : undefined
-      if (oldest !== undefined) entry.byId.delete(oldest)
-    }
-  }
-
-  function show(
-    entry: Entry,
-    listed: ReadonlyMap<number, WorkflowRun>,
-    runIds: readonly number[],
-    age: number,
-  ): Snapshot {
-    const runs = new Map(listed)
-    const gone = new Set<number>()
-    for (const id of runIds) {
-      const one = entry.byId.get(id)
-      if (one?.run) runs.set(id, one.run)
-      else if (one && one.misses >= MISSES && !runs.has(id)) gone.add(id)
-    }
-    const { access, reason, refused, readAt, covers, blockedUntil } = entry
-    return {
-      access: readAt === null && access === 'read' ? 'unavailable' : access,
-      reason,
+      await reading
+    },
+    access: () => ({
+      access: failure?.access ?? (readAt === null ? 'unavailable' : 'read'),
+      reason: failure?.reason ?? null,
       refusedFor: refused ? refused.last - refused.first : 0,
-      runs,
-      gone,
       readAt,
       covers,
-      nextAt: access === 'forbidden' ? clock() : Math.max(clock(), blockedUntil, (readAt ?? 0) + age),
+    }),
+    blockedUntil: () => blockedUntil,
+    isReading: () => reading !== null,
+    cost: () => (failure ? 0 : cost),
+  }
+
+  async function read(): Promise<void> {
+    const [oldestWanted, missing] = [since, wanted]
+    since = Number.POSITIVE_INFINITY
+    wanted = new Set()
+    let page = 0
+    try {
+      for (;;) {
+        if (!budget.take()) {
+          if (page === 0) blockedUntil = budget.freeAt()
+          break
+        }
+        const runs = await readPage(page++)
+        for (const run of runs) missing.delete(run.id)
+        const oldest = runs.at(-1)?.createdAt ?? 0
+        const isLast = runs.length < PAGE
+        covers = isLast ? 0 : oldest
+        if (isLast || page === MAX_PAGES) break
+        if (oldest < oldestWanted && missing.size < WORTH_A_PAGE) break
+      }
+      if (page === 0) return
+      pages.length = page
+      failure = null
+      refused = null
+      tries = 0
+      readAt = clock()
+    } catch (error) {
+      noteFailure(error)
+    } finally {
+      cost = Math.max(1, page)
     }
+  }
+
+  async function readPage(page: number): Promise<WorkflowRun[]> {
+    const { data, etag } = await github.runsPage(repository, page + 1, pages[page]?.etag ?? null, event)
+    if (data) {
+      pages[page] = { runs: data, etag }
+      // The following pages have shifted.
+      pages.length = page + 1
+    }
+    return pages[page]?.runs ?? []
+  }
+
+  function noteFailure(error: unknown): void {
+    const now = clock()
+    const found = readFailure(error, { repository, now, tries: tries++ })
+    const access = found.kind === 'forbidden' ? 'forbidden' : 'unavailable'
+    failure = { access, reason: found.reason }
+    if (found.kind === 'later') {
+      blockedUntil = found.at
+      return
+    }
+    blockedUntil = now + (refused ? FORBIDDEN_MS : REFUSED_ONCE_MS)
+    refused = { first: refused?.first ?? now, last: now }
   }
 }
 
-const listedRuns = (entry: Entry) =>
-  new Map(entry.pages.flatMap(({ runs }) => runs.map(run => [run.id, run] as const)))
+function createRunsById(repository: string, { github, budget, clock }: ReadDeps<'run'>): RunsById {
+  interface Known {
+    run: WorkflowRun | null
+    etag: string | null
+    readAt: number
+    /** 404s in a row. */
+    misses: number
+  }
+  const entries = new BoundedMap<number, Known>(MAX_BY_ID)
 
-const newEntry = (repository: string, event: RunEvent): Entry => ({
-  repository,
-  event,
-  askedAt: 0,
-  since: Number.POSITIVE_INFINITY,
-  wanted: new Set(),
-  pages: [],
-  byId: new Map(),
-  access: 'read',
-  reason: null,
-  refused: null,
-  readAt: null,
-  covers: Number.POSITIVE_INFINITY,
-  blockedUntil: 0,
-  tries: 0,
-  cost: 1,
-  reading: null,
-})
+  return {
+    async read(id, maxAge) {
+      const known = entries.get(id)
+      if ((known && clock() - known.readAt < maxAge) || !budget.take()) return
+      try {
+        const { data, etag } = await github.run(repository, id, known?.etag ?? null)
+        entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt: clock() })
+      } catch (error) {
+        // The list is readable, or not forbidden: the run doesn't exist, and no permission is missing.
+        const isMissing = error instanceof RequestError && error.response?.status === 404
+        if (!isMissing) return
+        entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt: clock() })
+      }
+    },
+    get(id) {
+      const known = entries.get(id)
+      return known && (known.run ?? (known.misses >= MISSES ? 'gone' : undefined))
+    },
+    delete: id => void entries.delete(id),
+  }
+}

@@ -1,27 +1,25 @@
+import { BoundedMap } from '../cache.ts'
 import { Problem } from './problem.ts'
 
-/** A token bucket for each key: it bounds calls to a number a minute, and twice as many at once. */
+/** A token bucket for each key: it limits calls to a number per minute, and to twice as many at once. */
 export interface TokenBuckets {
-  /** @returns how long to wait, milliseconds; 0 where the call is allowed */
+  /** @returns how long to wait, in milliseconds; 0 if the call is allowed */
   take(key: string): number
 }
 
-/** Beyond this number, the keys that were used longest ago are forgotten. */
+/** Beyond this number, the least recently used keys are forgotten. */
 const MAX_KEYS = 10_000
 
 /** @param timer milliseconds, monotonic */
 export function createTokenBuckets(perMinute: number, timer = () => performance.now()): TokenBuckets {
   const burst = 2 * perMinute
-  const buckets = new Map<string, { tokens: number; at: number }>()
+  const buckets = new BoundedMap<string, { tokens: number; at: number }>(MAX_KEYS)
   return {
     take(key) {
       const at = timer()
       const known = buckets.get(key) ?? { tokens: burst, at }
       const tokens = Math.min(burst, known.tokens + ((at - known.at) * perMinute) / 60_000)
-      buckets.delete(key)
       buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at })
-      const oldest = buckets.size > MAX_KEYS ? buckets.keys().next().value : undefined
-      if (oldest !== undefined) buckets.delete(oldest)
       return tokens >= 1 ? 0 : ((1 - tokens) * 60_000) / perMinute
     },
   }

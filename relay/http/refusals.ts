@@ -1,4 +1,5 @@
 import type { Context } from 'hono'
+import { BoundedMap } from '../cache.ts'
 import { LIMITS } from '../config/limits.ts'
 import { isRepository } from '../config/routes.ts'
 import type { Problem } from './problem.ts'
@@ -32,7 +33,7 @@ const MAX_REASON = 400
 /** @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For */
 export function createRefusals(trustedProxies: number, clock: () => number): Refusals {
   // In the order of the last time.
-  const kept = new Map<string, Refusal>()
+  const kept = new BoundedMap<string, Refusal>(LIMITS.refused.value)
   return {
     since: clock(),
     note(c, { status, message }) {
@@ -45,13 +46,11 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       if (known) {
         known.lastAt = now
         known.count++
-        kept.delete(key)
         kept.set(key, known)
         return
       }
       const named = isRepository(repository) ? repository : null
       kept.set(key, { firstAt: now, lastAt: now, count: 1, status, reason, sender, repository: named })
-      if (kept.size > LIMITS.refused.value) kept.delete(kept.keys().next().value as string)
     },
     list: limit => [...kept.values()].slice(-limit).reverse(),
   }

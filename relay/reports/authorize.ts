@@ -1,3 +1,4 @@
+import { BoundedMap } from '../cache.ts'
 import { LIMITS } from '../config/limits.ts'
 import { type Delivery, type DeliveryRun, OPEN_STATES } from '../delivery/delivery.ts'
 import { isCurrent, isNamed, startEvent } from '../delivery/match.ts'
@@ -147,14 +148,12 @@ const MAX_RUNS = 1_000
 export function createRunOrigins(
   github: Pick<RunReader, 'run'>,
 ): (repository: string, runId: number) => Promise<RunOrigin | null> {
-  const known = new Map<string, Promise<RunOrigin | null>>()
+  const known = new BoundedMap<string, Promise<RunOrigin | null>>(MAX_RUNS)
 
   return (repository, runId) => {
     const key = `${repository.toLowerCase()} ${runId}`
     const origin = known.get(key) ?? read(repository, runId, key)
     known.set(key, origin)
-    const oldest = known.size > MAX_RUNS ? known.keys().next().value : undefined
-    if (oldest !== undefined) known.delete(oldest)
     return origin
   }
 

@@ -5,7 +5,7 @@ import type { DeliveryEvent } from '../delivery/events.ts'
 import type { Found } from '../delivery/observation.ts'
 import { toGithubRunId } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
-import type { DispatchOutcome } from '../github/errors.ts'
+import { CREDENTIAL_RETRY_MS, type DispatchOutcome } from '../github/errors.ts'
 import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import type { Claimed, Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
@@ -30,8 +30,6 @@ const REQUESTS_MS = 30_000
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
 /** GitHub's answer is kept for so long while the database is unavailable. */
 const PATIENCE_MS = 600_000
-/** While GitHub rejects the relay's credential, dispatches try it again after this time. */
-const CREDENTIAL_MS = 60_000
 /** The maximum age of the list in which the run of a lost answer is looked for. */
 const FRESH_MS = 1_000
 const FIRST_WATCH_MS = 5_000
@@ -65,7 +63,7 @@ export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: 
   const outcome = await github.dispatch(claimed, { payload, invocation }, claimed.leaseUntil - REQUESTS_MS)
   deps.onAttempt?.(outcome.kind)
   if (outcome.kind === 'deferred' && outcome.cause === 'credential') {
-    gate.close(repository, store.clock() + CREDENTIAL_MS, outcome.reason, 'credential')
+    gate.close(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, 'credential')
   }
   const record = (event: DeliveryEvent) =>
     apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })

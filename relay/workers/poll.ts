@@ -1,3 +1,4 @@
+import { BoundedMap } from '../cache.ts'
 import type { Delivery, DeliveryRun } from '../delivery/delivery.ts'
 import type { DeliveryEvent, JobsFound, NoRun, Policy } from '../delivery/events.ts'
 import {
@@ -51,6 +52,7 @@ interface Note {
 const DETAILS_MS = 60_000
 /** Of several environments, one may be approved while the run still waits. */
 const APPROVALS_MS = 300_000
+/** A limit, because another relay may finish a delivery. */
 const MAX_NOTES = 20_000
 /** Conclusions that need no details. */
 const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
@@ -63,7 +65,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
   const { store, findRuns, port, policy, clockOffset, details, approvals } = deps
   /** Only on the version that was looked at: where another change came first, a new look decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
-  const notes = new Map<string, Note>()
+  const notes = new BoundedMap<string, Note>(MAX_NOTES)
 
   return async delivery => {
     const known = note(delivery)
@@ -154,9 +156,6 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
     const known =
       before?.queuedAt === queuedAt ? before : { queuedAt, finishedAt: null, askAt: 0, approvalsAt: 0 }
     notes.set(id, known)
-    // Another relay may have taken a delivery to its end.
-    const oldest = notes.size > MAX_NOTES ? notes.keys().next().value : undefined
-    if (oldest !== undefined) notes.delete(oldest)
     return known
   }
 

@@ -4,9 +4,8 @@ import type { DeliveryEvent, JobsFound } from '../delivery/events.ts'
 import { failedStep } from '../delivery/outcome.ts'
 import type { GitHub } from '../github/client.ts'
 import { readFailure } from '../github/errors.ts'
-import type { Job, JobReader } from '../github/jobs.ts'
+import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/request-budget.ts'
-import { cleanLog } from '../github/response.ts'
 
 /** Logs that are fetched; further failed jobs are named only. */
 const MAX_LOGS = 5

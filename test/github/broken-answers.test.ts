@@ -76,13 +76,13 @@ test('a time-out is one, whatever secrets are hidden in errors', async () => {
   })
   onTestFinished(() => void silent.close())
   const { port } = silent.address() as { port: number }
-  const github = connect(`http://127.0.0.1:${port}`, 'No answer in time')
+  const github = connect(`http://127.0.0.1:${port}`, 'No response in time')
   const error = await github.repository('acme/shop').catch(thrown => thrown)
   expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 })).toMatchObject({
     kind: 'later',
     reason: 'GitHub could not be reached (no answer in time)',
   })
-  expect(error.message).not.toContain('No answer in time')
+  expect(error.message).not.toContain('No response in time')
 }, 30_000)
 
 test.each([301, 302, 307, 308])('a run of a renamed repository is cancelled behind a %i', async status => {

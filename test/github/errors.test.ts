@@ -1,7 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import { expect, test } from 'vitest'
 import { CredentialError } from '../../relay/github/credentials.ts'
-import { PreparationError, dispatchFailure, readFailure } from '../../relay/github/errors.ts'
+import { dispatchFailure, PreparationError, readFailure } from '../../relay/github/errors.ts'
 
 const NOW = Date.parse('2026-03-01T10:00:00Z')
 const repository = 'acme/shop'
@@ -30,7 +30,8 @@ function read(error: unknown): string {
   if (failure.kind === 'later') return `later ${(failure.at - NOW) / 1000}`
   return failure.permission ? 'forbidden: permission' : 'forbidden'
 }
-const at = (system: 'installation' | 'token', error: unknown) => new CredentialError(system, repository, error)
+const at = (system: 'installation' | 'token', error: unknown) =>
+  new CredentialError(system, repository, error)
 
 const PAGE = '<html>'
 const FORBIDDEN = 'forbidden: permission'
@@ -53,11 +54,51 @@ const TABLE: [
 ][] = [
   ['no connection', refused, 'other', 'other', 'other', 'later 16', 'later 16'],
   ['a lost connection', cut, 'answer_lost', 'other', 'other', 'later 16', 'later 16'],
-  ['401', answered(401, says('Bad credentials')), 'credential', 'credential', 'credential', 'later 60', 'later 60'],
-  ['403', answered(403, says('Resource not accessible')), 'rejected', 'rejected', 'credential', FORBIDDEN, 'later 60'],
-  ['403 of a suspended account', answered(403, says('Your account was suspended')), 'credential', 'credential', 'credential', 'later 60', 'later 60'],
-  ['403 of the hourly limit', answered(403, says('No more'), reset), 'rate_limit 90', 'rate_limit 90', 'rate_limit 90', 'later 90', 'later 90'],
-  ['403 of a secondary limit', answered(403, says('You have exceeded a secondary rate limit')), 'rate_limit 60', 'rate_limit 60', 'rate_limit 60', 'later 480', 'later 480'],
+  [
+    '401',
+    answered(401, says('Bad credentials')),
+    'credential',
+    'credential',
+    'credential',
+    'later 60',
+    'later 60',
+  ],
+  [
+    '403',
+    answered(403, says('Resource not accessible')),
+    'rejected',
+    'rejected',
+    'credential',
+    FORBIDDEN,
+    'later 60',
+  ],
+  [
+    '403 of a suspended account',
+    answered(403, says('Your account was suspended')),
+    'credential',
+    'credential',
+    'credential',
+    'later 60',
+    'later 60',
+  ],
+  [
+    '403 of the hourly limit',
+    answered(403, says('No more'), reset),
+    'rate_limit 90',
+    'rate_limit 90',
+    'rate_limit 90',
+    'later 90',
+    'later 90',
+  ],
+  [
+    '403 of a secondary limit',
+    answered(403, says('You have exceeded a secondary rate limit')),
+    'rate_limit 60',
+    'rate_limit 60',
+    'rate_limit 60',
+    'later 480',
+    'later 480',
+  ],
   ['403 as a page', answered(403, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
   ['404', answered(404, says('Not Found')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
   ['404 as a page', answered(404, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
@@ -66,7 +107,15 @@ const TABLE: [
   ['409 as a page', answered(409, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
   ['422', answered(422, says('Invalid')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
   ['429', answered(429, ''), 'rate_limit 60', 'rate_limit 60', 'rate_limit 60', 'later 480', 'later 480'],
-  ['429 with a time', answered(429, '', wait), 'rate_limit 30', 'rate_limit 30', 'rate_limit 30', 'later 30', 'later 30'],
+  [
+    '429 with a time',
+    answered(429, '', wait),
+    'rate_limit 30',
+    'rate_limit 30',
+    'rate_limit 30',
+    'later 30',
+    'later 30',
+  ],
   ['500', answered(500, says('Server Error')), 'answer_lost', 'other', 'other', 'later 16', 'later 16'],
   ['503 with a time', answered(503, PAGE, wait), 'answer_lost', 'other', 'other', 'later 30', 'later 30'],
 ]

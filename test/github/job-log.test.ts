@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import { readTail } from '../../relay/github/jobs.ts'
-import { cleanLog } from '../../relay/github/response.ts'
+import { cleanLog, readTail } from '../../relay/github/jobs.ts'
 
 test('a log is made for reading', () => {
   const time = '2026-01-20T10:00:00.1234567Z'

@@ -1,7 +1,7 @@
 import { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
-import { octokitOptions } from '../../github/credentials.ts'
+import { octokitOptions } from '../../github/octokit.ts'
 import {
   type Check,
   type CheckDeps,

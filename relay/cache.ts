@@ -1,0 +1,37 @@
+/** A Map with a limit: `set` makes its entry the newest one, and removes the oldest beyond the limit. */
+export class BoundedMap<K, V> extends Map<K, V> {
+  readonly #limit: number
+
+  constructor(limit: number) {
+    super()
+    this.#limit = limit
+  }
+
+  override set(key: K, value: V): this {
+    this.delete(key)
+    super.set(key, value)
+    const oldest = this.size > this.#limit ? this.keys().next() : undefined
+    if (oldest && !oldest.done) this.delete(oldest.value)
+    return this
+  }
+}
+
+/** What is remembered for a limited time. */
+export interface TtlCache<T> {
+  get(key: string): T | undefined
+  set(key: string, value: T): void
+  delete(key: string): void
+}
+
+/** @param ttl how long a value is valid, in milliseconds */
+export function createTtlCache<T>(ttl: number, clock: () => number, limit = 1_000): TtlCache<T> {
+  const entries = new BoundedMap<string, { value: T; at: number }>(limit)
+  return {
+    get(key) {
+      const known = entries.get(key)
+      return known && Math.abs(clock() - known.at) < ttl ? known.value : undefined
+    },
+    set: (key, value) => void entries.set(key, { value, at: clock() }),
+    delete: key => void entries.delete(key),
+  }
+}
