@@ -82,8 +82,16 @@ describe('an answer that is not the last word is not taken for it:', () => {
       { status: 403, body: { message: 'was submitted too quickly' } },
       /^GitHub limits how fast .+too quickly/,
     ],
-    ["a proxy's 404", { status: 404, headers: html, body: '<html>' }, /^something between .+ responded with 404$/],
-    ["a proxy's 403", { status: 403, headers: html, body: '<html>' }, /^something between .+ responded with 403$/],
+    [
+      "a proxy's 404",
+      { status: 404, headers: html, body: '<html>' },
+      /^something between .+ responded with 404$/,
+    ],
+    [
+      "a proxy's 403",
+      { status: 403, headers: html, body: '<html>' },
+      /^something between .+ responded with 403$/,
+    ],
   ])('%s: the delivery waits', async (_, failure, outcome) => {
     const relay = await open()
     relay.github.fail(failure)
@@ -137,7 +145,9 @@ describe('only 204 says that GitHub took it:', () => {
       awaitingResponseSince: expect.any(Number),
     })
     expect(await relay.history(id)).toEqual(['responseLost'])
-    expect(await lastReason(relay, id)).toBe(`something between the relay and GitHub responded with ${status}`)
+    expect(await lastReason(relay, id)).toBe(
+      `something between the relay and GitHub responded with ${status}`,
+    )
   })
 
   test.each([301, 302, 307, 308])('%i to where a repository is now: it is sent there, once', async status => {
