@@ -24,7 +24,7 @@ const event = JSON.stringify(toEvent(request, Buffer.alloc(0), { shape: 'functio
 const invocation = join(root, 'test/lambda/run-invocation.ts')
 const runs = Array.from({ length: 15 }, () => {
   const printed = execFileSync(process.execPath, [invocation, event], { env, encoding: 'utf8' })
-  const { answer: response, ms, cpuMs } = JSON.parse(printed)
+  const { response, ms, cpuMs } = JSON.parse(printed)
   if (response.statusCode !== 200) throw new Error(`It answers ${response.statusCode}: ${response.body}`)
   return { ms, cpuMs }
 })

@@ -160,10 +160,33 @@ export interface EntityMessage {
   operation?: 'upsert' | 'delete'
 }
 
-/** An entry of a delivery's history. `details` holds no inputs, secrets or people. */
+/** What a delivery's history shows. Each type is an event of the same name, except for `runBound` and `cancelled`. */
+export type HistoryType =
+  | 'waitingNotified'
+  | 'dispatchAccepted'
+  | 'dispatchDeferred'
+  | 'dispatchRejected'
+  | 'responseLost'
+  | 'runNotFound'
+  | 'runBound'
+  | 'runReported'
+  | 'reportReceived'
+  | 'runFinished'
+  | 'finishedInPort'
+  | 'startTimedOut'
+  | 'runTimedOut'
+  | 'runUnidentified'
+  | 'runDeleted'
+  | 'redelivered'
+  | 'cancelRequested'
+  | 'cancelSent'
+  | 'cancelRejected'
+  | 'cancelled'
+  | 'approvalSeen'
+
+/** An entry of a delivery's history. `details` contains no inputs, secrets, or personal data. */
 export interface HistoryEntry {
-  /** The event's type, as `deliveries/transition/events.ts` names it. */
-  type: string
+  type: HistoryType
   details: JsonObject
 }
 
@@ -172,7 +195,7 @@ export interface Transition {
   change: Change
   /** To Port, in order. */
   messages: Message[]
-  /** Null where nothing happened that is worth an entry. */
+  /** Null if nothing happened that is worth an entry. */
   history: HistoryEntry | null
   /** Goes to the end of its repository's queue, and drops the messages that wait. */
   requeue?: boolean

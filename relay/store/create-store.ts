@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { LIMITS } from '../config/limits.ts'
-import type { FirstUse, Transition } from '../delivery/delivery.ts'
+import type { FirstUse, HistoryType, Transition } from '../delivery/delivery.ts'
 import type { Backend, Row, Statement } from './database.ts'
 import { apply, wake } from './sql/apply.ts'
 import * as claims from './sql/claims.ts'
@@ -227,7 +227,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return new Map(rows.map(row => [String(row.id), String(row.invocation)]))
     },
     async history(id) {
-      const rows = await one<{ at: number; type: string; details: string }>(lookups.history(id))
+      const rows = await one<{ at: number; type: HistoryType; details: string }>(lookups.history(id))
       return rows.map(row => ({ ...row, details: JSON.parse(row.details) }))
     },
     async list(filter, options) {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Delivery, HistoryEntry, Transition } from '../delivery/delivery.ts'
+import type { Delivery, HistoryEntry, HistoryType, Transition } from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
+import { HISTORY } from '../delivery/history.ts'
 import { joinLogs } from '../delivery/messages.ts'
 import { transition } from '../delivery/transition.ts'
 import type { ReportReceipt, Store, UsedToken } from '../store/store.ts'
@@ -79,34 +80,10 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
   }
 }
 
-const SENTENCES: Record<string, string> = {
-  dispatchAccepted: 'GitHub accepted the dispatch',
-  dispatchRejected: 'GitHub rejected the dispatch',
-  dispatchDeferred: 'the dispatch is deferred',
-  responseLost: "GitHub's answer to the dispatch was lost",
-  runNotFound: 'no workflow run was found',
-  waitingNotified: 'the delivery waits',
-  runBound: 'a workflow run is bound to the delivery',
-  runReported: 'the workflow run reported',
-  reportReceived: 'the delivery ended by a report of its workflow run',
-  runFinished: 'the delivery ended with its workflow run',
-  finishedInPort: 'the delivery ended, since its run in Port has ended',
-  startTimedOut: 'the delivery ended without a workflow run',
-  runTimedOut: 'the delivery ended after RELAY_RUN_TIMEOUT',
-  runUnidentified: 'the delivery ended, since its workflow run cannot be identified',
-  runDeleted: 'the delivery ended, since its workflow run was deleted',
-  redelivered: 'the delivery is queued again',
-  cancelRequested: 'a person cancelled the delivery',
-  cancelSent: 'GitHub was asked to cancel the workflow run',
-  cancelRejected: 'GitHub does not let the relay cancel the workflow run',
-  cancelled: 'the delivery ended before a workflow run started: cancelled',
-  approvalSeen: 'the workflow run waits for an approval, or a reviewer decided',
-}
-
 /** An outage lets every delivery wait: the log has a line about it, and need not have one for each. */
-const OF_OUTAGES = ['waitingNotified']
+const OF_OUTAGES: HistoryType[] = ['waitingNotified']
 /** The reason of the end names jobs and steps of the workflow run, which may contain inputs. */
-const QUOTES_WORKFLOW = ['runFinished']
+const QUOTES_WORKFLOW: HistoryType[] = ['runFinished']
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
   const { id, runId, repository, eventType, workflow } = delivery
@@ -116,7 +93,7 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
     ...{ delivery: id, run: runId, repository, ...target, ...others },
     ...(reason !== undefined && !QUOTES_WORKFLOW.includes(type) && { reason }),
   }
-  log[OF_OUTAGES.includes(type) ? 'debug' : 'info'](fields, SENTENCES[type] ?? type)
+  log[OF_OUTAGES.includes(type) ? 'debug' : 'info'](fields, HISTORY[type].log)
 }
 
 const FIRST_WAIT_MS = 100

@@ -265,8 +265,8 @@ const ofRun = (id: number, events: DeliveryEvent[]): DeliveryEvent[] =>
 
 /** How a delivery may end, or where it may be: what happened, its state and its timeline. */
 const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: string[]][] = [
-  ['succeeded', endedWith('success'), 'finished', [...wasBound, 'The workflow run ended']],
-  ['cancelled on GitHub', endedWith('cancelled'), 'failed', [...wasBound, 'The workflow run ended']],
+  ['succeeded', endedWith('success'), 'finished', [...wasBound, 'The workflow run finished']],
+  ['cancelled on GitHub', endedWith('cancelled'), 'failed', [...wasBound, 'The workflow run finished']],
   ['rejected', REJECTED, 'failed', [...started, 'Attempt 1: GitHub rejected the dispatch']],
   [
     'not started',
@@ -284,13 +284,13 @@ const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: strin
     'ended in Port',
     [...bound, { type: 'finishedInPort', runs: [RUN] }],
     'finished',
-    [...wasBound, 'The run in Port ended'],
+    [...wasBound, 'The run in Port finished'],
   ],
   [
     'cancelled by a person',
     [...bound, { type: 'cancelRequested', by: 'port' }, ...endedWith('cancelled').slice(-1)],
     'cancelled',
-    [...wasBound, 'A person cancelled the delivery', 'The workflow run ended'],
+    [...wasBound, 'A user canceled the delivery', 'The workflow run finished'],
   ],
   [
     'queued',
@@ -339,7 +339,7 @@ test('the timeline of a delivery in each end and state, with what is to come in 
     expect(toCome.length > 0, name).toBe(['queued', 'dispatched', 'running, waiting'].includes(state))
   }
   await page.goto(`${relay.url}/deliveries/${ids[2]}`)
-  expect(await page.locator('.timeline').textContent()).toContain('GitHub answered 404, request C0DE:1F.')
+  expect(await page.locator('.timeline').textContent()).toContain('GitHub responded with 404, request C0DE:1F.')
   await page.goto(`${relay.url}/deliveries/${ids[0]}`)
   expect(await page.getByRole('link', { name: '42', exact: true }).getAttribute('href')).toBe(RUN.url)
   expect(await page.locator('.timeline').textContent()).toContain('by its title, which names the run in Port')
@@ -398,7 +398,7 @@ test('one is redelivered and one cancelled after a question that says what becom
   await page.getByRole('link', { name: 'Cancel…' }).click()
   await page.getByRole('button', { name: 'Cancel the delivery' }).click()
   await page.waitForURL(`${relay.url}/deliveries/${ids[3]}`)
-  expect(await titles(page)).toContain('A person cancelled the delivery')
+  expect(await titles(page)).toContain('A user canceled the delivery')
   expect(errors.filter(error => !error.includes('409'))).toEqual([])
 })
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Delivery, type DeliveryRun, STATES, type State } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent, EventType, NoRun } from '../../relay/delivery/events.ts'
+import { HISTORY } from '../../relay/delivery/history.ts'
 import { LOST_RESPONSE_GRACE_MS } from '../../relay/delivery/retry-policy.ts'
 import { transition } from '../../relay/delivery/transition.ts'
 
@@ -313,6 +314,13 @@ test.each<[NoRun, string]>([
   const delivery = inState('dispatched', { eventType: null, workflow: 'release.yml', ref: 'next' })
   const next = transition(delivery, { type: 'startTimedOut', cause }, NOW, POLICY)
   expect(next?.change).toMatchObject({ state: 'failed', reason })
+})
+
+test('the documentation lists every type of history entry', () => {
+  const page = readFileSync(join(RELAY, '../docs/operations.md'), 'utf8')
+  const [, section = ''] = page.split(/^## History$/m)
+  const listed = [...section.split(/^## /m)[0]!.matchAll(/^\| `(\w+)` /gm)].map(([, type]) => type!)
+  expect(listed.sort()).toEqual(['accepted', ...Object.keys(HISTORY)].sort())
 })
 
 test('no decision reads a sentence', () => {

@@ -1,4 +1,4 @@
-/** One invocation of the bundle in a process of its own: the event is its argument, the answer is printed. */
+/** One invocation of the bundle in a process of its own: the event is its argument, the response is printed. */
 const { BUNDLE = '', TIMEOUT_MS = '', KILLED_MS = TIMEOUT_MS } = process.env
 const endsAt = performance.now() + Number(TIMEOUT_MS)
 const { handler } = await import(BUNDLE)
@@ -9,4 +9,4 @@ const response = await handler(JSON.parse(process.argv[2]!), {
 })
 const { user, system } = process.cpuUsage()
 const measured = { ms: performance.now(), cpuMs: (user + system) / 1000 }
-process.stdout.write(JSON.stringify({ answer: response, ...measured }), () => process.exit(0))
+process.stdout.write(JSON.stringify({ response, ...measured }), () => process.exit(0))

@@ -92,7 +92,7 @@ test('each event of a delivery is one line, with the fields that are known', asy
         { ...about, msg: 'GitHub accepted the dispatch', ...answered },
         { ...about, msg: 'a workflow run is bound to the delivery', ...ofRun, evidence: 'title' },
         {
-          ...{ ...about, msg: 'the delivery ended with its workflow run', ...ofRun },
+          ...{ ...about, msg: 'the delivery finished with its workflow run', ...ofRun },
           ...{ conclusion: 'success', state: 'finished' },
         },
       ].map(line => expect.objectContaining(line)),
@@ -140,13 +140,13 @@ test('a refused webhook, a failed attempt, a redelivery, a cancellation and a re
   expect(await call('POST', `deliveries/${body.delivery}/redeliver`)).toBe(202)
   await until(() => messages(before).length >= 3, 'it is tried again')
   expect(messages(before).slice(0, 3).sort()).toEqual([
-    "GitHub's answer to the dispatch was lost",
+    "GitHub's response to the dispatch was lost",
     'the admin API was called',
     'the delivery is queued again',
   ])
   const asked = relay.log().length
   expect(await call('POST', `deliveries/${body.delivery}/cancel`)).toBe(202)
-  expect(messages(asked).sort()).toEqual(['a person cancelled the delivery', 'the admin API was called'])
+  expect(messages(asked).sort()).toEqual(['a user canceled the delivery', 'the admin API was called'])
 })
 
 test(`in a log of ${AMOUNT} deliveries that go well and badly there is no input, no secret and no person`, {
@@ -209,7 +209,7 @@ test(`in a log of ${AMOUNT} deliveries that go well and badly there is no input,
     Array.from({ length: AMOUNT }, (_, i) => i).filter(i => remainders.includes(i % 6)).length
   await until(() => said('GitHub rejected the dispatch') >= of([0]), 'GitHub rejects', 60_000 + AMOUNT * 20)
   await until(
-    () => said('the delivery ended with its workflow run') >= of([4]) + 3,
+    () => said('the delivery finished with its workflow run') >= of([4]) + 3,
     'they end',
     60_000 + AMOUNT * 20,
   )

@@ -5,12 +5,12 @@ import type { Session } from '../auth.ts'
 import { ago, at, type Html, link, query, span } from './format.ts'
 import { layout } from './layout.ts'
 import { badge } from './list-page.ts'
-import { durations, runPage, type System } from './timeline.ts'
+import { durations, runPage, type Step } from './timeline.ts'
 
 export interface DeliveryPage {
   session: Session
   delivery: Delivery
-  stages: System[]
+  timeline: Step[]
   who: string | null
   messages: WaitingMessages | null
   /** Whether its run in Port can be reported to. */
@@ -39,7 +39,7 @@ export function deliveryPage(page: DeliveryPage) {
 <div id="facts" data-live class="card">${facts(page)}</div>
 ${session.role === 'admin' && html`<div id="actions" data-live class="buttons">${actions(delivery, path)}</div>`}
 <h2>Timeline</h2>
-<div id="timeline" data-live>${stagesOf(page)}
+<div id="timeline" data-live>${timelineOf(page)}
 ${page.steps ?? (runPage(delivery, page.serverUrl) && html`<p><a id="steps" href="${path}${query({ steps: 1, live: live ? null : 'off' })}">Show the steps of the workflow run</a></p>`)}
 </div>`,
   })
@@ -84,8 +84,8 @@ function actions({ state, cancelRequestedAt }: Delivery, path: string) {
 ${isCancellable && html`<a id="cancel" class="button" href="${path}/cancel">Cancel…</a>`}`
 }
 
-const stagesOf = ({ stages }: DeliveryPage) =>
-  html`<ol class="timeline">${stages.map(
+const timelineOf = ({ timeline }: DeliveryPage) =>
+  html`<ol class="timeline">${timeline.map(
     ({ at: time, title, lines, tone }) => html`<li class="${time === null ? 'todo' : tone}">
 <div class="when">${time === null ? 'to come' : at(time)}</div>
 <div><h3>${title}</h3>${lines.map(line => html`<p>${line}</p>`)}</div>

@@ -92,7 +92,7 @@ export function addPages({ get }: Guard, deps: PagesDeps): void {
     const from = typeof asked.targetFrom === 'string' ? asked.targetFrom : null
     return deliveryPage({
       ...{ session, delivery, messages, steps, live: isLive(c), now: store.clock() },
-      stages: timeline(delivery, history, from),
+      timeline: timeline(delivery, history, from),
       who: whoIn(asked),
       isReported: deps.port.canReport(delivery),
       banner: banner(health, store.clock()),

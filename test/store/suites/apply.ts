@@ -34,7 +34,7 @@ export function applyTests(place: Place): void {
       waitingFor: 'production',
       decisions: 'staging:approved',
     } as const
-    const history = { type: 'dispatchAccepted', details: { attempt: 2 } }
+    const history = { type: 'dispatchAccepted' as const, details: { attempt: 2 } }
     const messages = [aLine('one'), { update: { statusLabel: 'Waiting' }, unlessStarted: true }]
     expect(await applyTo(store, id!, { change, messages, history }, 1100)).toBe(true)
     expect(await get(store, id!)).toMatchObject({ ...change, version: 1, updatedAt: 1100 })

@@ -62,7 +62,7 @@ export function maintenanceTests(place: Place): void {
     const store = await place.emptied()
     const id = await aFailed(store, 2000, { runId: 'r_purged' })
     const receipt = { sender: 'a', number: 1, lines: 1, bytes: 1 }
-    const history = { type: 'runFinished', details: {} }
+    const history = { type: 'runFinished' as const, details: {} }
     await applyTo(
       store,
       id,

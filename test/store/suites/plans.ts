@@ -135,7 +135,7 @@ async function callEverything(store: Store): Promise<void> {
     claimPolls: () => store.claimPolls(now, 1, 5),
     apply: async () => {
       const change: Change = { state: 'failed', reason: 'no', dueAt: 1, runs: [aRun(1), aRun(2)] }
-      const history = { type: 'runFinished', details: {} }
+      const history = { type: 'runFinished' as const, details: {} }
       const token = { jti: 'one', expiresAt: now }
       await applyTo(store, id, { change, messages: [aLine('one')], history }, now, receipt, token)
       await applyTo(store, id, { change: { state: 'queued' }, requeue: true }, now)
