@@ -339,7 +339,9 @@ test('the timeline of a delivery in each end and state, with what is to come in 
     expect(toCome.length > 0, name).toBe(['queued', 'dispatched', 'running, waiting'].includes(state))
   }
   await page.goto(`${relay.url}/deliveries/${ids[2]}`)
-  expect(await page.locator('.timeline').textContent()).toContain('GitHub responded with 404, request C0DE:1F.')
+  expect(await page.locator('.timeline').textContent()).toContain(
+    'GitHub responded with 404, request C0DE:1F.',
+  )
   await page.goto(`${relay.url}/deliveries/${ids[0]}`)
   expect(await page.getByRole('link', { name: '42', exact: true }).getAttribute('href')).toBe(RUN.url)
   expect(await page.locator('.timeline').textContent()).toContain('by its title, which names the run in Port')
