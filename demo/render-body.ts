@@ -4,8 +4,8 @@ import { isObject, type Json, type JsonObject } from '../port/types.ts'
 const SPREAD = '{{ spreadValue() }}'
 
 /**
- * Renders the `body` or `headers` of an action's invocation method as Port does. Of jq it knows paths (`.`,
- * `.run.id`), which is all that the examples use, and throws on anything else. A string that is one expression
+ * Renders the `body` or `headers` of an action's invocation method as Port does. It knows the parts of jq that the
+ * examples use, paths (`.`, `.run.id`) and `| del(.key)`, and throws on anything else. A string that is one expression
  * keeps the type of its value.
  *
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
@@ -23,18 +23,21 @@ export function renderBody(template: Json, context: JsonObject): Json {
 
 function renderText(text: string, context: JsonObject): Json {
   const [, whole] = /^\{\{([^{}]*)\}\}$/.exec(text) ?? []
-  if (whole !== undefined) return poll(whole, context)
+  if (whole !== undefined) return evaluate(whole, context)
   return text.replace(/\{\{([^{}]*)\}\}/g, (_, expression: string) => {
-    const value = poll(expression, context)
+    const value = evaluate(expression, context)
     return typeof value === 'string' ? value : JSON.stringify(value)
   })
 }
 
-function poll(expression: string, context: JsonObject): Json {
-  const path = expression.trim()
-  if (!/^\.$|^(\.\w+)+$/.test(path)) throw new Error(`"{{ ${path} }}" is more than a path.`)
-  return path
+function evaluate(expression: string, context: JsonObject): Json {
+  const [path = '', , , left] = /^(\.|(\.\w+)+)( \| del\(\.(\w+)\))?$/.exec(expression.trim())?.slice(1) ?? []
+  if (path === '') throw new Error(`"{{ ${expression.trim()} }}" is more than a path.`)
+  const found = path
     .split('.')
     .filter(Boolean)
     .reduce<Json>((value, name) => (isObject(value) ? (value[name] ?? null) : null), context)
+  if (!left || !isObject(found)) return found
+  const { [left]: _, ...rest } = found
+  return rest
 }

@@ -86,7 +86,76 @@ const CORRECTIONS: Record<string, Json> = {
   'POST /v1/workflows/nodes/runs/{node_run_identifier}/logs': { request: NODE_RUN_LOGS },
 }
 
-/** What a team defines in Port: of these only the request matters here, as no stand-in serves them. */
+const object = (properties: Json, required: string[]) => ({
+  type: 'object',
+  required,
+  properties,
+  additionalProperties: false,
+})
+const string = { type: 'string' }
+
+// The description is older than the approvals of the released version, which Port's pages on its nodes document.
+// https://docs.port.io/workflows/build-workflows/nodes/input/
+const BUTTON = object(
+  { identifier: string, label: string, variant: { enum: ['PRIMARY', 'SECONDARY', 'DANGER'] } },
+  ['identifier', 'label'],
+)
+const OUTLET = object(
+  {
+    evaluationMethod: { enum: ['button'] },
+    identifier: string,
+    title: string,
+    numOfResponders: { type: 'integer', minimum: 1 },
+  },
+  ['evaluationMethod', 'identifier', 'numOfResponders'],
+)
+const INPUT_NODE = object(
+  {
+    type: { enum: ['INPUT'] },
+    description: string,
+    userInputs: object(
+      { properties: { type: 'object' }, buttons: { type: 'array', items: BUTTON, minItems: 1 } },
+      ['properties', 'buttons'],
+    ),
+    outlets: { type: 'array', items: OUTLET, minItems: 1 },
+    responders: { type: 'object' },
+    notifications: { type: 'array' },
+  },
+  ['type', 'userInputs', 'outlets'],
+)
+const CONNECTION = object(
+  {
+    sourceIdentifier: string,
+    targetIdentifier: string,
+    description: string,
+    sourceOutletIdentifier: string,
+    fallback: { type: 'boolean' },
+  },
+  ['sourceIdentifier', 'targetIdentifier'],
+)
+
+type Node = { anyOf: Json[] }
+type Trigger = { properties: { userInputs: Json } }
+
+/**
+ * Corrects the request for a Port workflow: the nodes and connections of the released version, and the form of an
+ * action, because the description has the form without its expressions.
+ * https://docs.port.io/workflows/build-workflows/self-service-trigger/advanced-input-configurations/
+ */
+function correctWorkflow(workflow: Json, action: Json): void {
+  const { nodes, connections } = workflow.properties as {
+    nodes: { items: { properties: { config: Node } } }
+    connections: Json
+  }
+  const { trigger } = action.properties as { trigger: { oneOf: [Trigger] } }
+  const { config } = nodes.items.properties
+  const [form] = (config.anyOf[0] as Node).anyOf as [Trigger]
+  form.properties.userInputs = trigger.oneOf[0].properties.userInputs
+  config.anyOf.push(INPUT_NODE)
+  connections.items = CONNECTION
+}
+
+/** What a team defines in Port: only the request matters, because the fake Port doesn't serve these routes. */
 const DEFINITIONS: Record<string, string[]> = {
   github: [],
   port: ['POST /v1/actions', 'POST /v1/workflows'],
@@ -177,7 +246,10 @@ for (const route of [...wanted, ...definitions]) {
   const operation = api.paths[path]?.[method.toLowerCase()]
   if (!operation && !CORRECTIONS[route]) throw new Error(`${source} does not describe ${route}`)
   const described = definitions.includes(route) ? { requestBody: operation?.requestBody } : operation
-  routes[route] = { ...(described && cutRoute(described, api, seen)), ...CORRECTIONS[route] }
+  const cut: Json = { ...(described && cutRoute(described, api, seen)), ...CORRECTIONS[route] }
+  if (route === 'POST /v1/workflows')
+    correctWorkflow(cut.request as Json, (routes['POST /v1/actions'] as Json).request as Json)
+  routes[route] = cut
 }
 const known = (api.components?.schemas ?? {}) as Json
 const schemas: Json = {}
@@ -187,8 +259,8 @@ const target = new URL(`../tools/simulator/schemas/${name}.json`, import.meta.ur
 // Each on a line of its own.
 const lines = (each: Json) =>
   Object.entries(each).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
-const object = (each: string[]) => `{\n${each.join(',\n')}\n}`
-const text = `{ "routes": ${object(lines(routes))}, "components": { "schemas": ${object(lines(schemas))} } }\n`
+const joined = (each: string[]) => `{\n${each.join(',\n')}\n}`
+const text = `{ "routes": ${joined(lines(routes))}, "components": { "schemas": ${joined(lines(schemas))} } }\n`
 writeFileSync(target, text)
 console.log(
   `${target.pathname}: ${Object.keys(routes).length} routes, ${seen.size} schemas, ${Math.round(text.length / 1024)} KB`,

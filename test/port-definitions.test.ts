@@ -39,7 +39,7 @@ test('a Port workflow whose webhook has a string as its body is refused', () => 
         config: { type: 'WEBHOOK', url: 'https://r.acme.example', synchronized: false, body },
       },
     ],
-    connections: [{ identifier: 'start', sourceIdentifier: 'form', targetIdentifier: 'deploy' }],
+    connections: [{ sourceIdentifier: 'form', targetIdentifier: 'deploy' }],
   })
   expect(definitionProblems('workflows', workflow({}))).toEqual([])
   expect(definitionProblems('workflows', workflow('{{ . }}'))).toContain(

@@ -3,41 +3,47 @@ import { basename } from 'node:path'
 import { parse } from 'yaml'
 import { parseJson, trimEnd } from '../../port/text.ts'
 import type { Json } from '../../port/types.ts'
-import { EXAMPLE_RELAY, invocationMethod, readStart } from '../../tools/generate/invocation-method.ts'
+import {
+  bodyOfGitHub,
+  EXAMPLE_RELAY,
+  readStart,
+  relayMethod,
+} from '../../tools/generate/invocation-method.ts'
 import {
   isPortAction,
   type PortAction,
   readPortAction,
   writePortAction,
 } from '../../tools/generate/port-action.ts'
-import { terraform } from '../../tools/generate/terraform.ts'
+import { toPortWorkflow } from '../../tools/generate/port-workflow.ts'
 import { type ToActionOptions, toAction } from '../../tools/generate/to-action.ts'
 import { toWorkflow } from '../../tools/generate/to-workflow.ts'
 import { isRepository } from '../config/routes.ts'
 import { defineCommand, UsageError } from './command.ts'
 
-const FORMATS = ['json', 'terraform', 'workflow'] as const
+const FORMATS = ['json', 'port-workflow', 'workflow'] as const
 type Format = (typeof FORMATS)[number]
 
 interface Generated {
-  /** What the file may be called. */
+  /** A name for the file. */
   file: string
   format: Format
   content: string
-  /** Sentences on what to look at. */
+  /** Sentences on what to check or complete. */
   notes: string[]
 }
 
 export const generate = defineCommand({
   name: 'generate',
-  summary: 'Makes the Port action from a workflow, or the workflow from a Port action.',
+  summary: 'Generates the Port action for a workflow, or the workflow for a Port action.',
   positionals: ['FILE'],
   options: {
     format: {
       type: 'string',
       value: 'FORMAT',
-      help: 'json or terraform for the action, workflow; the other of FILE',
+      help: 'json (a Port action), port-workflow, or workflow (on GitHub)',
     },
+    approval: { type: 'boolean', help: 'the run waits for an approval in Port' },
     relay: {
       type: 'string',
       value: 'URL',
@@ -46,7 +52,7 @@ export const generate = defineCommand({
     repository: {
       type: 'string',
       value: 'OWNER/NAME',
-      help: 'the repository in the address; GITHUB_REPOSITORY',
+      help: 'the repository in the address; GITHUB_REPOSITORY by default',
     },
     event: { type: 'string', value: 'EVENT', help: 'workflow_dispatch or repository_dispatch' },
     identifier: {
@@ -56,17 +62,20 @@ export const generate = defineCommand({
     },
     blueprint: { type: 'string', value: 'NAME', help: "the action's blueprint" },
     operation: { type: 'string', value: 'NAME', help: 'CREATE, DAY-2 or DELETE' },
-    oidc: { type: 'boolean', help: 'the workflow reaches Port through the relay, without a secret of Port' },
+    'client-secret': {
+      type: 'boolean',
+      help: "the workflow reports with Port's client id and secret, not through the relay",
+    },
     output: {
       type: 'string',
       value: 'PATH',
-      help: 'write this file, which must not exist, in place of stdout',
+      help: 'write this file, which must not exist, instead of stdout',
     },
     json: { type: 'boolean', help: 'print JSON: file, format, content and notes' },
   },
   details: [
-    'FILE is a workflow (YAML), or a Port action (JSON) as the API and the UI of Port give it; - is stdin. What GitHub',
-    'cannot express is in comments of the workflow (# port-action, # port-input), which the way back reads.',
+    'FILE is a workflow (YAML), or a Port action (JSON) as exported from Port; - is stdin. The parts of an action that',
+    "GitHub can't express are in comments of the workflow (# port-action, # port-input), and generate reads them again.",
   ].join('\n'),
   async run({ env, values, positionals: [file], print, note }) {
     if (!file) throw new UsageError('Name the file: generate FILE, a workflow or a Port action.')
@@ -78,7 +87,8 @@ export const generate = defineCommand({
       repository: repositoryOf(values.repository ?? (env.GITHUB_REPOSITORY || undefined)),
       identifier: values.identifier,
       blueprint: values.blueprint,
-      oidc: values.oidc,
+      approval: values.approval,
+      clientSecret: values['client-secret'],
     }
     const made = make(read(file), file, options)
     if (values.output !== undefined) write(values.output, made.content)
@@ -88,36 +98,52 @@ export const generate = defineCommand({
   },
 })
 
-type Options = ToActionOptions & { format?: Format | undefined; oidc?: boolean | undefined }
+interface Options extends ToActionOptions {
+  format?: Format | undefined
+  approval?: boolean | undefined
+  clientSecret?: boolean | undefined
+}
 
 function make(text: string, file: string, options: Options): Generated {
   const value = parsed(text)
-  if (isPortAction(value)) {
-    const { action, notes } = adapt(readPortAction(value, options.identifier), options)
-    if (options.format === 'json' || options.format === 'terraform')
-      return written(action, options.format, notes)
-    const workflow = toWorkflow(action, options)
-    return { file: `.github/workflows/${workflow.file}`, format: 'workflow', content: workflow.yaml, notes }
-  }
-  if (options.format === 'workflow')
-    throw new UsageError(`${file} is a workflow already: --format json or terraform.`)
+  const isAction = isPortAction(value)
+  const format = options.format ?? (isAction ? 'workflow' : 'json')
+  if (!isAction && format === 'workflow')
+    throw new UsageError(`${file} is a workflow already: use --format json or port-workflow.`)
   const name = file === '-' ? 'workflow.yml' : basename(file)
-  const { action, notes } = toAction(text, name, options)
-  return written(action, options.format ?? 'json', notes)
+  const { action, notes } = isAction
+    ? adapt(readPortAction(value, options.identifier), format, options)
+    : toAction(text, name, options)
+  if (options.approval) action.about.requiredApproval = true
+  return written(action, format, notes, options)
 }
 
-/** An action of another backend gets a webhook to the relay, and each what the options name. */
-function adapt(action: PortAction, options: Options): { action: PortAction; notes: string[] } {
-  const { invocationMethod: method } = action
+/** A Port action with the relay as its backend, and with the values of the options. */
+function adapt(
+  action: PortAction,
+  format: Format,
+  options: Options,
+): { action: PortAction; notes: string[] } {
+  const { invocationMethod: old, identifier } = action
   const start = readStart(action)
   const event = options.event ?? start.event
-  const stays = method.type === 'WEBHOOK' && event === start.event && !options.relay && !options.repository
-  const name = event === start.event ? start.name : null
-  const ofWorkflow =
-    event === 'workflow_dispatch' ? `${action.identifier.replace(/[^\w.-]+/g, '_')}.yml` : null
-  const target = { event, name: name ?? ofWorkflow, repository: options.repository ?? start.repository }
-  const made = invocationMethod(options.relay ?? EXAMPLE_RELAY, target)
-  const changed = method.type === 'WEBHOOK' ? { ...method, url: made.url! } : made
+  const file = event === 'workflow_dispatch' ? `${identifier.replace(/[^\w.-]+/g, '_')}.yml` : null
+  const target = { ...start, event, name: (event === start.event && start.name) || file }
+  const moved = event === start.event ? { ...options, event: undefined } : options
+  const { method, notes } = relayMethod(old, target, moved)
+  // The workflow of the old backend stays; a new one gets the inputs as the user entered them.
+  const body = format === 'json' ? bodyOfGitHub(old) : null
+  const isChanged = old.type !== 'WEBHOOK' || old.url !== method.url || notes.length > 0
+  if (String(method.url).startsWith(EXAMPLE_RELAY) && old.url !== method.url)
+    notes.unshift(`Replace ${EXAMPLE_RELAY} with the address of your relay, or pass --relay.`)
+  if (format === 'workflow' && isChanged)
+    notes.unshift(
+      `Change the action's backend in Port to the webhook ${method.url}: --format json prints it.`,
+    )
+  if (format === 'port-workflow' && bodyOfGitHub(old))
+    notes.push(
+      'The inputs that the old backend computed were left out: compute them in the body of the webhook.',
+    )
   return {
     action: {
       ...action,
@@ -126,27 +152,28 @@ function adapt(action: PortAction, options: Options): { action: PortAction; note
         ...(options.operation && { operation: options.operation }),
         ...(options.blueprint && { blueprintIdentifier: options.blueprint }),
       },
-      invocationMethod: stays ? method : changed,
+      invocationMethod: body ? { ...method, body } : method,
     },
-    notes: stays || options.format ? [] : [`Change the action's backend in Port to the webhook ${made.url}.`],
+    notes,
   }
 }
 
-function written(action: PortAction, format: 'json' | 'terraform', notes: string[]): Generated {
+function written(action: PortAction, format: Format, notes: string[], options: Options): Generated {
   const name = action.identifier.replace(/[^\w.-]+/g, '_')
-  if (format === 'json') {
-    const content = `${JSON.stringify(writePortAction(action), null, 2)}\n`
-    return { file: `${name}.json`, format, content, notes }
+  if (format === 'workflow') {
+    const { file, yaml } = toWorkflow(action, options)
+    return { file: `.github/workflows/${file}`, format, content: yaml, notes }
   }
-  const { hcl, leftOut } = terraform(action)
-  return { file: `${name}.tf`, format, content: hcl, notes: [...notes, ...leftOut] }
+  const made = format === 'port-workflow' ? toPortWorkflow(action) : { workflow: null, notes: [] }
+  const content = `${JSON.stringify(made.workflow ?? writePortAction(action), null, 2)}\n`
+  return { file: `${name}.json`, format, content, notes: [...notes, ...made.notes] }
 }
 
 function parsed(text: string): Json {
   try {
     return parseJson(text) ?? (parse(text) as Json)
   } catch {
-    // The workflow's reader names the place.
+    // The error of the workflow's reader names the place.
     return null
   }
 }
@@ -155,7 +182,7 @@ function read(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8').replace(/^\ufeff/, '')
   } catch (cause) {
-    throw new Error(`${file} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
+    throw new Error(`${file} can't be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
   }
 }
 
@@ -165,7 +192,7 @@ function write(path: string, content: string): void {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const why =
-      code === 'EEXIST' ? 'already exists: remove it, or choose another name' : `cannot be written (${code})`
+      code === 'EEXIST' ? 'already exists: remove it, or choose another name' : `can't be written (${code})`
     throw new Error(`${path} ${why}.`, { cause })
   }
 }

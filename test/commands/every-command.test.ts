@@ -115,7 +115,7 @@ const rows: Row[] = [
     command: generate,
     wrong: [
       [[], 'Name the file: generate FILE, a workflow or a Port action.'],
-      [['FILE', '--format', 'toml'], '--format must be one of json, terraform, workflow.'],
+      [['FILE', '--format', 'toml'], '--format must be one of json, port-workflow, workflow.'],
     ],
     json: [['FILE', '--json'], { format: 'json', content: expect.any(String), notes: expect.any(Array) }],
   },

@@ -56,9 +56,9 @@ const SHOWN = [
 async function workflowFor(event: string): Promise<string> {
   const file = join(temporaryFolder(), 'action.json')
   writeFileSync(file, JSON.stringify(action))
-  const { stdout } = await run(generate, [file, '--event', event])
+  const { stdout } = await run(generate, [file, '--event', event, '--client-secret'])
   return `${stdout}\n`.replace(
-    'echo "Replace this step by your own"',
+    'echo "Replace this step with your own"',
     `{ env | grep -E '^(INPUT_|ENTITY)' | sort; echo "list: $(tr -d ' \\n' <<< "$INPUT_A_B_C")"; }`,
   )
 }

@@ -3,10 +3,12 @@ import { basename, dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { renderBody } from '../../demo/render-body.ts'
+import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { generate } from '../../relay/cli/generate.ts'
+import { FIXED_OUTPUTS } from '../../tools/generate/github-input.ts'
 import { RECOMMENDED_BODY } from '../../tools/generate/invocation-method.ts'
-import { FIXED_OUTPUTS } from '../../tools/generate/outputs.ts'
 import { parseWorkflow } from '../../tools/simulator/runner/read-workflow.ts'
 import { definitionProblems } from '../support/definition-problems.ts'
 import { temporaryFolder } from '../support/relay.ts'
@@ -51,7 +53,7 @@ describe.each(actions)('%s', file => {
     expect(definitionProblems('actions', cleaned(json(file)))).toEqual([])
   })
 
-  test('becomes a workflow that parses, and the same action again', async () => {
+  test('becomes a workflow that parses, and again the same action', async () => {
     const workflow = await generated(json(file), 'action.json')
     expect(workflow).toMatchObject({ format: 'workflow', notes: [] })
     await checkParses(workflow.content)
@@ -61,7 +63,7 @@ describe.each(actions)('%s', file => {
   })
 
   test.each(events)('becomes a workflow of %s, whose inputs come back', async event => {
-    const workflow = await generated(json(file), 'action.json', '--event', event, '--oidc')
+    const workflow = await generated(json(file), 'action.json', '--event', event, '--client-secret')
     await checkParses(workflow.content)
     expect(Object.keys(parse(workflow.content).on)).toEqual([event])
     const back = await actionOf(workflow.content, workflow.file.split('/').at(-1)!)
@@ -69,7 +71,7 @@ describe.each(actions)('%s', file => {
   })
 })
 
-test('a workflow declares what GitHub has a type for, and comments keep the rest', async () => {
+test('a workflow declares the inputs that GitHub has a type for, and comments keep the rest', async () => {
   const { file, content } = await generated(json(everyInput), 'action.json')
   expect(file).toBe('.github/workflows/every.yml')
   const { on, jobs, permissions } = parse(content)
@@ -88,7 +90,7 @@ test('a workflow declares what GitHub has a type for, and comments keep the rest
   expect(Object.keys(inputs).at(-1)).toBe('port')
   for (const name of ['2fa', 'token', 'sealed', 'secretConfig']) expect(inputs).not.toHaveProperty(name)
   expect(content).toContain('# port-input: {"url":{"title":"URL","format":"url","icon":"Link"}}\n      url:')
-  expect(permissions).toEqual({ actions: 'read' })
+  expect(permissions).toEqual({ 'id-token': 'write', actions: 'read' })
   const [first, work] = jobs.run.steps
   expect(first).toMatchObject({
     uses: 'org/port-webhook-action@v1',
@@ -107,7 +109,7 @@ test('a workflow declares what GitHub has a type for, and comments keep the rest
   expect(work.run).not.toContain('${{')
 })
 
-test('a workflow that people already have becomes an action with its inputs', async () => {
+test('an existing workflow becomes an action with its inputs', async () => {
   const workflow = `name: Release
 on:
   push:
@@ -152,7 +154,7 @@ jobs:
           logLevel: { type: 'string', title: 'Log level', enum: ['debug', 'info', '1'], default: 'info' },
           'dry-run': { type: 'boolean', title: 'Dry run', default: false },
           count: { type: 'number', title: 'Count', default: 3 },
-          system: { type: 'string', title: 'Stage' },
+          stage: { type: 'string', title: 'Stage' },
           nothing: { type: 'string', title: 'Nothing' },
         },
         required: ['version'],
@@ -174,19 +176,21 @@ jobs:
   const quoted = workflow.replace('default: false', "default: 'false'").replace('default: 3', "default: '3'")
   expect((await actionOf(quoted, 'release-it.yml')).trigger.userInputs).toEqual(action.trigger.userInputs)
   expect(notes).toEqual([
-    'release-it.yml does not use port-webhook-action: the relay ends the run in Port with the workflow; for steps and log lines in Port, add the action and the input "port".',
-    'The input stage is an environment; Port has no such type, so that it is text there.',
+    'release-it.yml does not use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action and the input "port".',
+    'The input stage is an environment on GitHub. Port has no such type: it is text there.',
   ])
 })
 
-test('a workflow whose step with the action has no id is told nothing of it; one without the action, what the relay does', async () => {
+test('a step of the action needs no id, and a note says what the relay does for a workflow without the action', async () => {
   const notesOf = async (name: string) => {
     const example = readFileSync(join(root, 'examples/existing-workflow', name), 'utf8')
     const { notes } = await generated(example, name, '--relay', 'https://r.acme.example')
     return notes.filter(note => note.startsWith(name))
   }
   expect(await notesOf('release-reporting.yml')).toEqual([])
-  expect(await notesOf('release.yml')).toEqual([expect.stringContaining('the relay ends the run in Port')])
+  expect(await notesOf('release.yml')).toEqual([
+    expect.stringContaining('the relay finishes the run in Port'),
+  ])
 })
 
 test.each(globSync('examples/*/*.yml', { cwd: root }).sort())(
@@ -202,7 +206,7 @@ test.each(globSync('examples/*/*.yml', { cwd: root }).sort())(
   },
 )
 
-test('inputs that a job reads from the payload are inputs as well', async () => {
+test('inputs that a job reads from the payload are inputs of the Port action', async () => {
   const yaml = `on: { repository_dispatch: { types: [a, b] } }
 jobs:
   x:
@@ -257,7 +261,7 @@ test.each([
 })
 
 test.each(['steps.p.outputs.entity', "fromJSON(github.event.inputs.port || '{}').port.entity.title"])(
-  'inputs that a workflow of workflow_dispatch reads from the payload come after those that it declares, with %s',
+  'inputs that a workflow of workflow_dispatch reads from the payload follow those that it declares, with %s',
   async entity => {
     const yaml = `on: { workflow_dispatch: { inputs: { size: { type: string }, port: { type: string } } } }
 jobs:
@@ -273,22 +277,19 @@ jobs:
   },
 )
 
-test("what Port's own backend fills in is no input, and a note says so", async () => {
+test('inputs that the relay offers are not inputs of the Port action', async () => {
   const before = readFileSync(join(root, 'test/fixtures/migrate/workflows/deploy.yml'), 'utf8')
-  const { content, notes } = await generated(before, 'deploy.yml', '--relay', 'https://r.acme.example')
-  expect(JSON.parse(content).trigger.userInputs.order).toEqual(['version', 'environment'])
-  expect(notes).toContain(
-    "The input port_context is filled in by Port's own GitHub backend and not by the relay: take it out of deploy.yml, and read the outputs of port-webhook-action.",
-  )
+  const action = await actionOf(before, 'deploy.yml')
+  expect(action.trigger.userInputs.order).toEqual(['version', 'environment'])
 })
 
 test.each(['{ type: number }', '{ type: string, default: "8080" }', '{ required: true }'])(
-  'an input port of its own, %s, is named in a note',
+  'an input "port" of the author, %s, is named in a note',
   async input => {
     const yaml = (port: string) =>
       `on: { workflow_dispatch: { inputs: { port: ${port} } } }\njobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }\n`
     const sentence =
-      'x.yml has an input "port" of its own, which the relay fills with its payload: rename it.'
+      'x.yml has an input "port" of its own, but the relay puts its payload in this input: rename yours.'
     expect((await generated(yaml(input), 'x.yml')).notes).toContain(sentence)
     const { notes } = await generated(yaml('{ type: string, required: false }'), 'x.yml')
     expect(notes).not.toContain(sentence)
@@ -320,7 +321,9 @@ test("an action with GitHub as Port's backend becomes a webhook to the relay", a
   expect(file).toBe('.github/workflows/roll-out.yml')
   await checkParses(content)
   const url = 'https://r.acme.example/webhook/acme/shop?workflow=roll-out.yml'
-  expect(notes).toEqual([`Change the action's backend in Port to the webhook ${url}.`])
+  expect(notes).toEqual([
+    `Change the action's backend in Port to the webhook ${url}: --format json prints it.`,
+  ])
   const back = await actionOf(content, 'roll-out.yml')
   expect(back.identifier).toBe('deploy')
   expect(back.invocationMethod).toEqual({
@@ -345,10 +348,163 @@ test("an action with GitHub as Port's backend becomes a webhook to the relay", a
     notes,
   })
   const direct = await generated([action], 'a.json', '--format', 'json', '--relay', 'https://r.acme.example')
-  expect(JSON.parse(direct.content).invocationMethod).toEqual(back.invocationMethod)
+  const body = { ...RECOMMENDED_BODY, inputs: {} }
+  expect(JSON.parse(direct.content).invocationMethod).toEqual({ ...back.invocationMethod, body })
 })
 
-test('an automation becomes a workflow with its event, and the same automation again', async () => {
+test("another system's webhook becomes one to the relay without its headers, and the notes name what changed", async () => {
+  const action = <T extends object>(invocationMethod: T) => ({
+    identifier: 'deploy',
+    trigger: { type: 'self-service', operation: 'CREATE', userInputs: { properties: {}, required: [] } },
+    invocationMethod: {
+      type: 'WEBHOOK',
+      synchronized: true,
+      agent: true,
+      method: 'PUT',
+      ...invocationMethod,
+    },
+  })
+  const headers = { Authorization: 'Bearer of-jenkins', 'X-Team': 'a' }
+  const old = action({ url: 'https://ci.acme.example/job/deploy', headers, body: { token: 'of-jenkins' } })
+  const args = ['--format', 'json', '--relay', 'https://r.acme.example', '--repository', 'acme/shop']
+  const made = await generated(old, 'a.json', ...args)
+  const relayed = {
+    type: 'WEBHOOK',
+    url: 'https://r.acme.example/webhook/acme/shop',
+    agent: false,
+    synchronized: false,
+    method: 'POST',
+    body: RECOMMENDED_BODY,
+  }
+  expect(JSON.parse(made.content).invocationMethod).toEqual(relayed)
+  const ofHeaders = "The webhook's headers that the relay doesn't read were removed: Authorization, X-Team."
+  expect(made.notes).toEqual([
+    'The webhook\'s "synchronized" was true: it is false now.',
+    'The webhook\'s "agent" was true: it is false now.',
+    'The webhook\'s "method" was PUT: it is POST now.',
+    ofHeaders,
+    "The webhook's body was replaced by the one that the relay reads.",
+  ])
+  const workflow = await generated(old, 'a.json', ...args.slice(2))
+  expect(JSON.stringify(workflow)).not.toContain('of-jenkins')
+  expect(workflow.notes).toEqual([
+    `Change the action's backend in Port to the webhook ${relayed.url}: --format json prints it.`,
+    ...made.notes,
+  ])
+  expect((await actionOf(workflow.content, 'deploy.yml')).invocationMethod).toEqual(relayed)
+  // The relay's own webhook keeps its address, its body, and Port's agent.
+  const body = { github: { event_type: 'ship' }, runId: '{{ .run.id }}', service: '{{ .inputs.s }}' }
+  const own = action({ url: 'https://r.acme.example/webhook?ref=main', headers, body })
+  const kept = await generated(own, 'a.json', '--format', 'json')
+  const { invocationMethod } = JSON.parse(kept.content)
+  expect(invocationMethod).toEqual({ ...relayed, url: own.invocationMethod.url, agent: true, body })
+  expect(kept.notes).toContain(ofHeaders)
+  const moved = await generated(own, 'a.json', '--format', 'json', '--repository', 'acme/web')
+  expect(JSON.parse(moved.content).invocationMethod).toMatchObject({
+    url: 'https://r.acme.example/webhook/acme/web?event_type=ship&ref=main',
+    body: { runId: '{{ .run.id }}', service: '{{ .inputs.s }}' },
+  })
+})
+
+describe('a Port workflow', () => {
+  const portWorkflow = async (text: string | object, ...args: string[]) => {
+    const name = typeof text === 'string' ? 'release.yml' : 'a.json'
+    const made = await generated(text, name, '--format', 'port-workflow', ...args)
+    const workflow = JSON.parse(made.content)
+    expect(definitionProblems('workflows', workflow)).toEqual([])
+    return { workflow, notes: made.notes }
+  }
+
+  test.each(actions)('is valid, and its node brings the relay the same as the action %s', async file => {
+    const action = cleaned(json(file)) as JsonObject & { trigger: JsonObject; identifier: string }
+    const { workflow } = await portWorkflow(action)
+    const [trigger, node] = [workflow.nodes[0], workflow.nodes.at(-1)]
+    const { operation, blueprintIdentifier: blueprint, userInputs } = action.trigger
+    expect(trigger.config.userInputs.properties).toMatchObject(
+      (userInputs as JsonObject).properties as object,
+    )
+    expect(node.config).not.toHaveProperty('headers')
+    expect(node.config).toMatchObject({ type: 'WEBHOOK', synchronized: false, method: 'POST' })
+    const user = { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' }
+    const at = '2026-11-01T10:00:00.000Z'
+    const isOnEntity = operation !== 'CREATE' && blueprint !== undefined
+    const typed = { version: '1', ...(isOnEntity && { entity: 'shop' }) }
+    const body = renderBody(node.config.body, {
+      workflowNodeRun: { identifier: 'wfnr_Q0YotCZMKxDLdlaU' },
+      workflowRun: { createdAt: at, trigger: { by: user } },
+      outputs: { trigger: typed },
+    })
+    expect(readInvocation(body)).toMatchObject({
+      ...{ kind: 'node_run', runId: 'wfnr_Q0YotCZMKxDLdlaU', action: action.identifier, operation },
+      ...{ blueprint: blueprint ?? null, inputs: { version: '1' } },
+      entity: isOnEntity ? { identifier: 'shop' } : null,
+      trigger: { by: { email: user.email, name: 'Ada Lovelace' }, at },
+    })
+    const { properties } = userInputs as { properties: Record<string, JsonObject> }
+    const secret = Object.keys(properties).filter(name => properties[name]!.encryption)
+    expect(readInvocation(body).encrypted).toEqual(secret)
+  })
+
+  test('asks for approval before its webhook with --approval, or if the action requires one', async () => {
+    const yaml =
+      'on: { workflow_dispatch: { inputs: { port: {}, tag: { required: true } } } }\njobs: { x: { runs-on: u, steps: [] } }\n'
+    const { workflow, notes } = await portWorkflow(yaml, '--approval', '--relay', 'https://r.acme.example')
+    expect(workflow.nodes.map(({ config }: { config: JsonObject }) => config.type)).toEqual([
+      'SELF_SERVE_TRIGGER',
+      'INPUT',
+      'WEBHOOK',
+    ])
+    expect(workflow.nodes[2].config.url).toBe('https://r.acme.example/webhook?workflow=release.yml')
+    expect(workflow.connections).toEqual([
+      { sourceIdentifier: 'trigger', targetIdentifier: 'approval' },
+      { sourceIdentifier: 'approval', targetIdentifier: 'github', sourceOutletIdentifier: 'approve' },
+    ])
+    expect(notes).toContain('Name who approves: add "responders" to the node "approval".')
+    const action = JSON.parse((await generated(yaml, 'release.yml', '--approval')).content)
+    expect(action.requiredApproval).toBe(true)
+    expect((await portWorkflow(action)).workflow).toMatchObject({
+      nodes: [{}, { identifier: 'approval' }, {}],
+    })
+    expect((await portWorkflow(yaml)).workflow.nodes).toHaveLength(2)
+  })
+
+  test('takes the entity from an input of a free name, and names what it leaves out', async () => {
+    const { workflow, notes } = await portWorkflow({
+      identifier: 'svc.restart/now',
+      trigger: {
+        ...{ type: 'self-service', operation: 'DAY-2', blueprintIdentifier: 'service' },
+        condition: { type: 'SEARCH', rules: [], combinator: 'and' },
+        userInputs: { properties: { entity: { type: 'string' } }, required: ['entity'], order: ['entity'] },
+      },
+      invocationMethod: {
+        type: 'GITHUB',
+        org: 'acme',
+        repo: 'shop',
+        workflow: 'r.yml',
+        workflowInputs: { a: '1' },
+      },
+      approvalNotification: { type: 'email' },
+    })
+    expect(workflow.identifier).toBe('svc_restart_now')
+    expect(workflow.nodes[0].config.userInputs).toMatchObject({
+      properties: { port_entity: { type: 'string', format: 'entity', blueprint: 'service' } },
+      required: ['port_entity', 'entity'],
+      order: ['port_entity', 'entity'],
+    })
+    expect(workflow.nodes[1].config.body).toMatchObject({
+      inputs: '{{ .outputs.trigger | del(.port_entity) }}',
+      entity: '{{ .outputs.trigger.port_entity }}',
+    })
+    expect(notes).toEqual([
+      'Replace https://relay.example.com with the address of your relay, or pass --relay.',
+      'The inputs that the old backend computed were left out: compute them in the body of the webhook.',
+      'The form asks for the service in the input port_entity.',
+      'Left out, because a Port workflow has no such setting: approvalNotification, condition.',
+    ])
+  })
+})
+
+test('an automation becomes a workflow with its event, and again the same automation', async () => {
   const automation = {
     identifier: 'on_change',
     title: 'On change',
@@ -364,14 +520,12 @@ test('an automation becomes a workflow with its event, and the same automation a
   await checkParses(content)
   expect(content).toContain('EVENT: ${{ steps.port.outputs.event }}')
   const back = await actionOf(content, 'on_change.yml')
-  expect(back).toEqual(automation)
+  const completed = { ...automation.invocationMethod, agent: false, synchronized: false, method: 'POST' }
+  expect(back).toEqual({ ...automation, invocationMethod: completed })
   expect(definitionProblems('actions', back)).toEqual([])
-  const { content: hcl } = await generated(automation, 'automation.json', '--format', 'terraform')
-  expect(hcl).toContain('entity_updated_event = {\n      blueprint_identifier = "service"')
-  expect(hcl).toContain('expressions = [".diff.after.x"]')
 })
 
-test('an edit of the workflow shows in the action, beside what its comments keep', async () => {
+test('an edit of the workflow changes the action, and its comments keep the rest', async () => {
   const { content } = await generated(json(everyInput), 'action.json')
   const edited = content.replace('        default: 2\n', '        default: 3\n        required: true\n')
   const back = await actionOf(edited, 'every.yml')
@@ -469,6 +623,7 @@ test('inputs of any text, default and type come back, and each workflow parses',
       const { properties, ...inputs } = trigger.userInputs
       const wanted = {
         ...withoutNulls(rest as JsonObject),
+        invocationMethod: { agent: false, synchronized: false, method: 'POST', ...rest.invocationMethod },
         trigger: {
           ...trigger,
           userInputs: {
@@ -487,35 +642,7 @@ test('inputs of any text, default and type come back, and each workflow parses',
   )
 })
 
-test('the Terraform resource holds what the provider knows, and names what it does not', async () => {
-  const { content, file, notes, format } = await generated(
-    json(everyInput),
-    'action.json',
-    '--format',
-    'terraform',
-  )
-  expect({ file, format }).toEqual({ file: 'every_input.tf', format: 'terraform' })
-  await expect(content).toMatchFileSnapshot('../fixtures/generate/every-input.tf')
-  expect(notes).toEqual([])
-  const odd = { type: 'string', spec: 'x', title: 'a "${b}" %{c} \\ \n' }
-  const action = json('examples/restart/port-action.json')
-  action.trigger.userInputs.properties = { odd, none: { type: 'null' } }
-  const made = await generated(action, 'action.json', '--format', 'terraform')
-  expect(made.content).toContain('title = "a \\"$${b}\\" %%{c} \\\\ \\n"')
-  expect(made.notes).toEqual([
-    '"spec" of the input odd is not in the Terraform provider\'s schema and is left out.',
-    "The input none of type null is not in the Terraform provider's schema and is left out.",
-  ])
-})
-
-test('a workflow becomes Terraform as well', async () => {
-  const example = readFileSync(join(root, 'examples/restart/restart.yml'), 'utf8')
-  const { content } = await generated(example, 'restart.yml', '--format', 'terraform')
-  expect(content).toMatch(/^resource "port_action" "restart_service" \{\n/)
-  expect(content).toContain('encryptedProperties = "{{ .action.encryptedProperties }}"')
-})
-
-test('the file is written where --output says, and nothing is replaced', async () => {
+test('--output writes the file, and replaces nothing', async () => {
   const output = join(temporaryFolder(), 'restart.yml')
   const args = [join(root, 'examples/restart/port-action.json'), '--output', output]
   expect(await run(generate, args)).toEqual({ code: 0, stdout: `Written: ${output}`, stderr: '' })
@@ -528,12 +655,12 @@ test('the file is written where --output says, and nothing is replaced', async (
   expect(existsSync(output)).toBe(true)
 })
 
-test('on stdout stands the file alone; what to look at is on stderr', async () => {
+test('only the file is on stdout; notes are on stderr', async () => {
   const { stdout, stderr } = await run(generate, [join(root, 'examples/restart/restart.yml')])
   expect(JSON.parse(stdout)).toMatchObject({ identifier: 'restart_service', title: 'Restart service' })
   expect(stderr.split('\n')).toEqual([
-    'Replace https://relay.example.com by the address of your relay, or give --relay.',
-    'The action is of operation DAY-2: give its blueprint, --blueprint NAME.',
+    'Replace https://relay.example.com with the address of your relay, or pass --relay.',
+    'The operation of the action is DAY-2: pass its blueprint, --blueprint NAME.',
   ])
   const env = { RELAY_PUBLIC_URL: 'https://r.acme.example', GITHUB_REPOSITORY: 'acme/shop' }
   const args = [join(root, 'examples/restart/restart.yml'), '--blueprint', 'service']
@@ -594,14 +721,14 @@ describe('generate says what is wrong', () => {
       JSON.stringify(v1),
       [],
       1,
-      /^The Port action old is in Port's older format: it has no "trigger" object\. Export it anew from Port\.$/,
+      /^The Port action old is in Port's older format: it has no "trigger" object\. Export it from Port again\.$/,
     ],
     [
       'several actions',
       JSON.stringify(two),
       [],
       1,
-      /^The file holds several Port actions: choose one with --identifier: a, b\.$/,
+      /^The file has several Port actions. Choose one with --identifier: a, b\.$/,
     ],
     ['an input without type', JSON.stringify(broken), [], 1, /^The input "y" of x has no type\.$/],
     [
@@ -609,9 +736,16 @@ describe('generate says what is wrong', () => {
       `on: workflow_dispatch\n${jobs}`,
       ['--format', 'workflow'],
       2,
-      /is a workflow already: --format json or terraform\.$/,
+      /is a workflow already: use --format json or port-workflow\.$/,
     ],
-    ['a format', '', ['--format', 'xml'], 2, /^--format must be one of json, terraform, workflow\.$/],
+    [
+      'an automation to a Port workflow',
+      JSON.stringify({ ...broken, trigger: { type: 'automation' } }),
+      ['--format', 'port-workflow'],
+      1,
+      /^x is an automation: --format port-workflow needs a self-service action\.$/,
+    ],
+    ['a format', '', ['--format', 'xml'], 2, /^--format must be one of json, port-workflow, workflow\.$/],
     ['a relay', '', ['--relay', 'relay'], 2, /^--relay "relay" must be an http\(s\) URL\.$/],
     ['a repository', '', ['--repository', 'shop'], 2, /^--repository must be OWNER\/NAME\.$/],
   ])('%s', async (_, content, args, code, sentence) => {
@@ -628,6 +762,6 @@ describe('generate says what is wrong', () => {
       stdout: '',
       stderr: 'Name the file: generate FILE, a workflow or a Port action.',
     })
-    expect((await run(generate, ['/missing.yml'])).stderr).toBe('/missing.yml cannot be read (ENOENT).')
+    expect((await run(generate, ['/missing.yml'])).stderr).toBe("/missing.yml can't be read (ENOENT).")
   })
 })

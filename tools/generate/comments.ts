@@ -1,15 +1,16 @@
+import { isDeepStrictEqual } from 'node:util'
 import { parseJson } from '../../port/text.ts'
-import { isObject, type JsonObject } from '../../port/types.ts'
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
 /**
- * What a Port action has and GitHub cannot express is in a workflow's comments, so that the way back finds
- * it: `# port-action: {…}` and, for one input each, `# port-input: {"NAME": {…}}`.
+ * The parts of a Port action that GitHub can't express are in comments of the workflow, from which the action is made
+ * again: `# port-action: {…}` and, for one input each, `# port-input: {"NAME": {…}}`.
  */
 export type CommentKind = 'port-action' | 'port-input'
 
 export const writeComment = (kind: CommentKind, value: JsonObject): string => `# ${kind}: ${oneLine(value)}`
 
-/** JSON on one line; what YAML takes for a line break or cannot hold is escaped. */
+/** JSON on one line, with escapes for characters that YAML reads as a line break or doesn't allow. */
 export const oneLine = (value: unknown): string =>
   JSON.stringify(value).replace(
     /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
@@ -19,7 +20,7 @@ export const oneLine = (value: unknown): string =>
 /**
  * Every such comment, with its place in the text.
  *
- * @throws Error with the line of one that is not JSON
+ * @throws Error with the line of a comment that isn't JSON
  */
 export function readComments(text: string): { kind: CommentKind; value: JsonObject; at: number }[] {
   return [...text.matchAll(/^[ \t]*# (port-action|port-input): (.*)$/gm)].map(match => {
@@ -31,4 +32,19 @@ export function readComments(text: string): { kind: CommentKind; value: JsonObje
       `Line ${line}: the comment "# ${kind}:" must be followed by a JSON object on the same line.`,
     )
   })
+}
+
+/** What turns `base` into `wanted`, key by key; null removes a key. Nulls in `wanted` count as missing. */
+export function changes(base: JsonObject, wanted: JsonObject): JsonObject {
+  const found: [string, Json][] = []
+  for (const key of new Set([...Object.keys(base), ...Object.keys(wanted)])) {
+    const value = wanted[key] ?? null
+    if (!isDeepStrictEqual(base[key] ?? null, value)) found.push([key, value])
+  }
+  return Object.fromEntries(found)
+}
+
+/** The reverse of {@link changes}. */
+export function apply(base: JsonObject, changed: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries({ ...base, ...changed }).filter(([, value]) => value !== null))
 }

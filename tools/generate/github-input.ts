@@ -10,7 +10,7 @@ export interface GitHubInput {
   options?: string[]
 }
 
-/** What GitHub shows of a Port input; what it cannot express is left out. */
+/** A Port input as GitHub's, without what GitHub can't express. */
 export function toGitHubInput(property: Property, required: boolean): GitHubInput {
   const { description } = property
   const options = choices(property)
@@ -43,12 +43,12 @@ function defaultOf({ type, default: value }: Property, options: string[] | null)
   return isPlain(text) ? text : undefined
 }
 
-/** Text that GitHub takes as it is: no expression. */
+/** Text without an expression, which GitHub takes literally. */
 function isPlain(value: Json | undefined): value is string {
   return typeof value === 'string' && !value.includes('${{')
 }
 
-/** A Port input from one of GitHub, as a workflow's YAML has it. */
+/** A Port input from an input of a workflow file. */
 export function fromGitHubInput(name: string, input: unknown): { property: Property; required: boolean } {
   const { description, type: given, default: value, options, required } = isObject(input) ? input : {}
   const type = given === 'boolean' || given === 'number' ? given : 'string'
@@ -75,14 +75,30 @@ export function titleOf(name: string): string {
   return text === '' ? name : text[0]!.toUpperCase() + text.slice(1)
 }
 
-/** Inputs that Port's own backend fills in, which no person is asked for; the relay fills in `port`. */
-export const OF_BACKEND = ['port_context', 'port_payload', 'port_run_id', 'port_run_identifier']
+/** Inputs that the relay offers besides `port`; Port's form doesn't ask for them. */
+export const OFFERED = ['port_context', 'port_payload', 'port_run_id', 'run_id']
 
-/** Whether an input named `port` is one of the author's own: that for the payload is text which may be empty. */
+/** The action's own outputs, as listed in `action.yml`: a Port input with one of these names has no output. */
+export const FIXED_OUTPUTS = [
+  'inputs',
+  'entity',
+  'event',
+  'trigger',
+  'payload',
+  'run-id',
+  'action',
+  'operation',
+  'blueprint',
+  'entity-id',
+  'triggered-by',
+  'delivery',
+]
+
+/** Whether an input named `port` is the author's own: the one for the payload is an optional string. */
 export function isOwnPort(input: unknown): boolean {
   const { type = 'string', default: value = '', required } = isObject(input) ? input : {}
   return type !== 'string' || (value !== '' && value !== null) || required === true || required === 'true'
 }
 
-/** True for a name that GitHub takes for an input. */
+/** Whether GitHub accepts the name for an input. */
 export const canBeGitHubInput = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_-]*$/.test(name)

@@ -1,7 +1,8 @@
-import { isObject, type JsonObject } from '../../port/types.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { PortAction } from './port-action.ts'
 
-/** Stands in the address until the relay's own is known. */
+/** In the address until the relay's own is known. */
 export const EXAMPLE_RELAY = 'https://relay.example.com'
 
 /** What a webhook of Port starts. */
@@ -10,12 +11,14 @@ export interface Start {
   /** The file of a workflow, or the event type; null for the action's identifier. */
   name: string | null
   repository: string | null
+  ref?: string | null
 }
 
-/** A webhook to the relay, with all that Port knows in its body. */
-export function invocationMethod(relay: string, { event, name, repository }: Start): JsonObject {
+/** A webhook to the relay, with everything that the relay uses in its body. */
+export function invocationMethod(relay: string, { event, name, repository, ref }: Start): JsonObject {
   const url = new URL(`${relay}/webhook${repository ? `/${repository}` : ''}`)
   if (name) url.searchParams.set(event === 'workflow_dispatch' ? 'workflow' : 'event_type', name)
+  if (ref) url.searchParams.set('ref', ref)
   return {
     type: 'WEBHOOK',
     url: url.href,
@@ -26,12 +29,14 @@ export function invocationMethod(relay: string, { event, name, repository }: Sta
   }
 }
 
-/** What a Port action starts as it is: by a webhook to the relay, or by Port's GitHub App or integration. */
+/** What a Port action starts now: by a webhook to the relay, or by Port's GitHub App or integration. */
 export function readStart({ invocationMethod: method }: Pick<PortAction, 'invocationMethod'>): Start {
-  const ofIntegration = method.integrationActionExecutionProperties
-  if (method.type === 'GITHUB' || isObject(ofIntegration)) {
-    const { org, repo, workflow } = githubMethod(isObject(ofIntegration) ? ofIntegration : method)
-    return { event: 'workflow_dispatch', name: workflow, repository: org && repo ? `${org}/${repo}` : null }
+  const properties = method.integrationActionExecutionProperties
+  if (method.type === 'GITHUB' || isObject(properties)) {
+    const from = isObject(properties) ? properties : method
+    const [org, repo] = [fixed(from.org), fixed(from.repo)]
+    const repository = org && repo ? `${org}/${repo}` : null
+    return { event: 'workflow_dispatch', name: fixed(from.workflow), repository }
   }
   const url = typeof method.url === 'string' ? URL.parse(method.url) : null
   const body = isObject(method.body) && isObject(method.body.github) ? method.body.github : {}
@@ -39,22 +44,90 @@ export function readStart({ invocationMethod: method }: Pick<PortAction, 'invoca
   const eventType = fixed(body.event_type) ?? fixed(url?.searchParams.get('event_type'))
   const inPath = /\/webhook\/([\w.-]+\/[\w.-]+)\/?$/.exec(url?.pathname ?? '')?.[1]
   const repository = fixed(body.repository) ?? inPath ?? null
-  if (workflow || method.type !== 'WEBHOOK') return { event: 'workflow_dispatch', name: workflow, repository }
-  return { event: 'repository_dispatch', name: eventType, repository }
-}
-
-function githubMethod(method: JsonObject): Record<'org' | 'repo' | 'workflow', string | null> {
-  return { org: fixed(method.org), repo: fixed(method.repo), workflow: fixed(method.workflow) }
+  const ref = fixed(body.ref) ?? fixed(url?.searchParams.get('ref'))
+  if (workflow || method.type !== 'WEBHOOK')
+    return { event: 'workflow_dispatch', name: workflow, repository, ref }
+  return { event: 'repository_dispatch', name: eventType, repository, ref }
 }
 
 /** A text that Port does not compute. */
 const fixed = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && !value.includes('{{') ? value : null
 
+/** Given values, which win over those of the action. */
+export interface RelayOptions {
+  event?: Start['event'] | undefined
+  /** The relay's address. */
+  relay?: string | undefined
+  repository?: string | undefined
+}
+
 /**
- * The `body` of a Port action or automation that calls the relay: all that the relay uses, and nothing else. Port takes
+ * The method of an action with the relay as its backend. Nothing of another webhook stays: its headers and body can
+ * contain credentials. If the address is a relay's, its body, the header RUN_ID, and Port's agent stay.
+ *
+ * @param target what it starts
+ * @returns the method, and a sentence for each value that it sets or removes
+ */
+export function relayMethod(
+  old: JsonObject,
+  target: Start,
+  options: RelayOptions,
+): { method: JsonObject; notes: string[] } {
+  const current = relayOf(old)
+  const relay = options.relay ?? current ?? EXAMPLE_RELAY
+  const isOwn = relay === current
+  const isMoved = !isOwn || options.repository !== undefined || options.event !== undefined
+  const made = invocationMethod(relay, { ...target, repository: options.repository ?? target.repository })
+  const method: JsonObject = { ...made, url: isMoved ? made.url! : old.url! }
+  const keepsBody = isOwn && typeof old.body === 'object'
+  if (isOwn) method.agent = old.agent === true
+  if (keepsBody) method.body = isMoved ? withoutTarget(old.body!) : old.body!
+  if (old.type !== 'WEBHOOK') return { method, notes: [] }
+  const given = Object.entries(isObject(old.headers) ? old.headers : {})
+  const read = keepsBody ? given.filter(([name]) => /^run_id$/i.test(name)) : []
+  if (read.length > 0) method.headers = Object.fromEntries(read)
+  const removed = given.filter(header => !read.includes(header)).map(([name]) => name)
+  const isReplaced = !keepsBody && old.body !== undefined && !isDeepStrictEqual(old.body, method.body)
+  const notes = [
+    ...['synchronized', 'agent', 'method']
+      .filter(key => old[key] !== undefined && old[key] !== method[key])
+      .map(key => `The webhook's "${key}" was ${old[key]}: it is ${method[key]} now.`),
+    removed.length > 0 &&
+      `The webhook's headers that the relay doesn't read were removed: ${removed.join(', ')}.`,
+    isReplaced && "The webhook's body was replaced by the one that the relay reads.",
+  ]
+  return { method, notes: notes.filter(note => typeof note === 'string') }
+}
+
+/** A target in the body would win over the one in the address. */
+function withoutTarget(body: Json): Json {
+  if (!isObject(body)) return body
+  const { github: _, ...rest } = body
+  return rest
+}
+
+/** The body of an action whose old GitHub backend computed the workflow's inputs: it computes them in the same way. */
+export function bodyOfGitHub({ integrationActionExecutionProperties: properties, ...method }: JsonObject) {
+  const { workflowInputs } = isObject(properties) ? properties : method
+  if (!isObject(workflowInputs)) return null
+  const { port_context, port_payload, ...inputs } = workflowInputs
+  // The relay passes both to the workflow as they are.
+  const context = Object.entries({ port_context, port_payload }).filter(([, each]) => each !== undefined)
+  return { ...RECOMMENDED_BODY, inputs, ...Object.fromEntries(context) } as JsonObject
+}
+
+/** The relay that a webhook calls; null if the address isn't that of a relay. */
+function relayOf({ type, url: given }: JsonObject): string | null {
+  const url = type === 'WEBHOOK' && typeof given === 'string' ? URL.parse(given) : null
+  const path = /^(.*)\/webhook(?:\/[^/]+\/[^/]+)?\/?$/.exec(url?.pathname ?? '')
+  return url && path ? `${url.origin}${path[1]}` : null
+}
+
+/**
+ * The `body` of a Port action or automation that calls the relay: what the relay uses, and nothing else. Port accepts
  * an object or an array here, never a string. Of the user, who has a phone number and a picture too, it names no more
- * than the relay passes on. `event` is null for an action, `inputs` and `entity` are null for an automation.
+ * than the relay passes to the workflow. `event` is null for an action, `inputs` and `entity` are null for an automation.
  *
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend#trigger-data
  */

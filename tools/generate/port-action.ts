@@ -4,17 +4,17 @@ import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 export type Property = JsonObject & { type: string }
 
 /**
- * A Port action as its API and UI give it (v2), without what Port adds itself.
+ * A Port action as exported from its API and UI (v2), without the fields that Port adds.
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-ui-for-action/
  */
 export interface PortAction {
   identifier: string
-  /** Title, icon, description, approval and whatever else stands beside. */
+  /** Title, icon, description, approval, and every other field of the action. */
   about: JsonObject
   /** `trigger` without its `userInputs`. */
   trigger: JsonObject
   properties: Record<string, Property>
-  /** `trigger.userInputs` without its `properties`; null where an automation has none. */
+  /** `trigger.userInputs` without its `properties`; null for an automation without inputs. */
   userInputs: JsonObject | null
   invocationMethod: JsonObject
 }
@@ -22,14 +22,14 @@ export interface PortAction {
 /** What Port's API adds to an action. */
 const OF_PORT = ['id', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'triggerType']
 
-/** True for what is a Port action, or an answer of Port's API with one, and no workflow. */
+/** Whether it is a Port action, or a response of Port's API with one, and not a workflow. */
 export function isPortAction(value: Json): boolean {
   return candidates(value).length > 0
 }
 
 /**
  * @param identifier chooses one of several
- * @throws Error with a sentence for what cannot be used
+ * @throws Error with a sentence for an action that can't be used
  */
 export function readPortAction(value: Json, identifier?: string): PortAction {
   const all = candidates(value)
@@ -37,13 +37,13 @@ export function readPortAction(value: Json, identifier?: string): PortAction {
   const [action] = found
   if (!action) {
     const names = all.map(each => each.identifier).join(', ')
-    throw new Error(`The file holds several Port actions: choose one with --identifier: ${names}.`)
+    throw new Error(`The file has several Port actions. Choose one with --identifier: ${names}.`)
   }
   const { identifier: name, trigger, invocationMethod, ...about } = withoutNulls(action)
   if (typeof name !== 'string' || name === '') throw new Error('The Port action has no identifier.')
   if (!isObject(trigger)) {
     throw new Error(
-      `The Port action ${name} is in Port's older format: it has no "trigger" object. Export it anew from Port.`,
+      `The Port action ${name} is in Port's older format: it has no "trigger" object. Export it from Port again.`,
     )
   }
   const { userInputs, ...rest } = withoutNulls(trigger)
@@ -77,11 +77,11 @@ function readProperty(action: string, input: string, property: Json): Property {
   throw new Error(`The input ${JSON.stringify(input)} of ${action} has no type.`)
 }
 
-/** Port writes null for what is not given. */
+/** Port writes null for a value that isn't set. */
 const withoutNulls = (value: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null))
 
-/** The JSON that Port's API and UI take. */
+/** The JSON that Port's API and UI accept. */
 export function writePortAction(action: PortAction): JsonObject {
   const { title, icon, description, ...rest } = action.about
   const { properties } = action
@@ -97,7 +97,7 @@ export function writePortAction(action: PortAction): JsonObject {
   }
 }
 
-const given = (values: Record<string, Json | undefined>): JsonObject =>
+export const given = (values: Record<string, Json | undefined>): JsonObject =>
   Object.fromEntries(
     Object.entries(values).filter((entry): entry is [string, Json] => entry[1] !== undefined),
   )

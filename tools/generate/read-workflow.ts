@@ -1,9 +1,9 @@
 import { isMap, isScalar, parseDocument } from 'yaml'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { hasExpression, splitTemplate } from '../migrate/template.ts'
-import { FIXED_OUTPUTS } from './outputs.ts'
+import { FIXED_OUTPUTS } from './github-input.ts'
 
-/** What is read of a workflow file. */
+/** The parts of a workflow file that a Port action needs. */
 export interface WorkflowFile {
   name: string | null
   description: string | null
@@ -17,7 +17,7 @@ export interface WorkflowFile {
   usesAction: boolean
 }
 
-/** @throws Error with a sentence where the text is no workflow */
+/** @throws Error with a sentence if the text isn't a workflow */
 export function readWorkflow(yaml: string, file: string): WorkflowFile {
   const document = parseDocument(yaml)
   const [error] = document.errors
@@ -62,7 +62,7 @@ const text = (value: unknown): string | null => (typeof value === 'string' && va
 /**
  * The Port inputs that the expressions of a workflow name.
  *
- * @param workflow as its YAML has it
+ * @param workflow the parsed YAML
  * @param stepIds ids of the steps that use the action
  */
 function usedInputs(workflow: unknown, stepIds: string[]): string[] {
@@ -72,7 +72,7 @@ function usedInputs(workflow: unknown, stepIds: string[]): string[] {
   return [...new Set(names)]
 }
 
-/** The sources of all expressions below a node; a condition is one without `${{ }}` too. */
+/** The sources of all expressions below a node; `if` is an expression even without `${{ }}`. */
 function expressionsOf(node: unknown, key = ''): string[] {
   if (Array.isArray(node)) return node.flatMap(item => expressionsOf(item))
   if (isObject(node)) return Object.entries(node).flatMap(([name, value]) => expressionsOf(value, name))
@@ -81,15 +81,14 @@ function expressionsOf(node: unknown, key = ''): string[] {
   return splitTemplate(node).flatMap(piece => ('expression' in piece ? [piece.expression] : []))
 }
 
-/** The parts of each `a.b['c']`; those of `fromJSON(a.b).c` are in one. */
+/** The parts of each `a.b['c']`; `fromJSON(a.b).c` is one reference. */
 function referencesOf(source: string): string[][] {
   const tokens = expressionTokens(source)
   return tokens.flatMap(({ kind }, index) => {
     if (kind !== 'name' || tokens[index - 1]?.text === '.') return []
     const { parts, next } = chainAt(tokens, index)
-    // Where no payload came, `|| '{}'` stands for it.
-    const last = next.at(-1)!
-    const close = tokens[last]?.text === '||' ? last + 2 : last
+    // `|| '{}'` is the default for a missing payload.
+    const close = tokens[next]?.text === '||' ? next + 2 : next
     const isRead = /^fromJSON$/i.test(tokens[index - 2]?.text ?? '') && tokens[close]?.text === ')'
     return [isRead ? [...parts, ...chainAfter(tokens, close).parts] : parts]
   })
@@ -107,73 +106,49 @@ function inputOf(parts: string[], stepIds: string[]): string | null {
   return payload === undefined ? null : parts[payload.split('.').length + 2]!
 }
 
-/** Where the payload is read from. */
+/** Expressions that contain the payload. */
 const PAYLOADS = ['github.event.client_payload', 'github.event.inputs.port', 'inputs.port']
 
-/** A chain such as `github.event.inputs.x`: its parts, and where each ends in the source. */
+/** A chain such as `github.event.inputs.x`: its parts, and the index of the token after it. */
 interface Chain {
   parts: string[]
-  ends: number[]
-  /** Index of the token after each part. */
-  next: number[]
+  next: number
 }
 
-/** `a.b['c']` from a token on, as far as its parts are known. */
+/** `a.b['c']` from a token on, up to the first part that isn't a constant. */
 function chainAt(tokens: ExpressionToken[], index: number): Chain {
-  const first = tokens[index]!
-  const rest = chainAfter(tokens, index)
-  return {
-    parts: [first.text, ...rest.parts],
-    ends: [first.end, ...rest.ends],
-    next: [index + 1, ...rest.next],
-  }
+  const { parts, next } = chainAfter(tokens, index)
+  return { parts: [tokens[index]!.text, ...parts], next }
 }
 
-/** The parts that follow the token at `index`; `ends` and `next` are led by nothing. */
-function chainAfter(
-  tokens: ExpressionToken[],
-  index: number,
-): Chain & { start: { end: number; next: number } } {
-  const chain: Chain = { parts: [], ends: [], next: [] }
-  let at = index + 1
+/** The parts that follow the token at `index`. */
+function chainAfter(tokens: ExpressionToken[], index: number): Chain {
+  const parts: string[] = []
+  let next = index + 1
   for (;;) {
-    const [first, second, third] = [tokens[at], tokens[at + 1], tokens[at + 2]]
+    const [first, second, third] = [tokens[next], tokens[next + 1], tokens[next + 2]]
     if (first?.text === '.' && second?.kind === 'name') {
-      chain.parts.push(second.text)
-      chain.ends.push(second.end)
-      at += 2
+      parts.push(second.text)
+      next += 2
     } else if (first?.text === '[' && second?.kind === 'string' && third?.text === ']') {
-      chain.parts.push(unquoted(second.text))
-      chain.ends.push(third.end)
-      at += 3
-    } else break
-    chain.next.push(at)
+      parts.push(unquoted(second.text))
+      next += 3
+    } else return { parts, next }
   }
-  return { ...chain, start: { end: tokens[index]!.end, next: index + 1 } }
 }
 
 interface ExpressionToken {
-  kind: 'name' | 'string' | 'number' | 'other'
+  kind: 'name' | 'string' | 'other'
   text: string
-  end: number
 }
 
 /** The tokens of an expression, without its white space. */
 function expressionTokens(source: string): ExpressionToken[] {
-  const tokens: ExpressionToken[] = []
-  const pattern = /\s+|'(?:[^']|'')*'|[A-Za-z_][\w-]*|\d[\w.]*|&&|\|\||[=!<>]=|[\s\S]/g
-  for (const { 0: text, index: start } of source.matchAll(pattern)) {
-    if (/^\s/.test(text)) continue
-    const kind = /^'./s.test(text)
-      ? 'string'
-      : /^[A-Za-z_]/.test(text)
-        ? 'name'
-        : /^\d/.test(text)
-          ? 'number'
-          : 'other'
-    tokens.push({ kind, text, end: start + text.length })
-  }
-  return tokens
+  const tokens = source.match(/'(?:[^']|'')*'|[A-Za-z_][\w-]*|\d[\w.]*|&&|\|\||[=!<>]=|\S/g) ?? []
+  return tokens.map(text => ({
+    kind: /^'./s.test(text) ? 'string' : /^[A-Za-z_]/.test(text) ? 'name' : 'other',
+    text,
+  }))
 }
 
 const unquoted = (token: string): string => token.slice(1, -1).replaceAll("''", "'")

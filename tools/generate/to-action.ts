@@ -1,29 +1,30 @@
 import { basename } from 'node:path'
 import { isObject, type JsonObject } from '../../port/types.ts'
-import { apply } from './changes.ts'
-import { readComments } from './comments.ts'
-import { fromGitHubInput, isOwnPort, OF_BACKEND, titleOf } from './github-input.ts'
-import { EXAMPLE_RELAY, invocationMethod, type Start } from './invocation-method.ts'
+import { apply, readComments } from './comments.ts'
+import { fromGitHubInput, isOwnPort, OFFERED, titleOf } from './github-input.ts'
+import {
+  EXAMPLE_RELAY,
+  invocationMethod,
+  type RelayOptions,
+  relayMethod,
+  type Start,
+} from './invocation-method.ts'
 import type { PortAction, Property } from './port-action.ts'
 import { readWorkflow, type WorkflowFile } from './read-workflow.ts'
 
-/** Given values, in place of those of the workflow. */
-export interface ToActionOptions {
-  event?: Start['event'] | undefined
+/** Given values, which win over those of the workflow and its comments. */
+export interface ToActionOptions extends RelayOptions {
   identifier?: string | undefined
   blueprint?: string | undefined
   operation?: string | undefined
-  /** The relay's address; given, it takes the place of the one in the workflow's comment. */
-  relay?: string | undefined
-  repository?: string | undefined
 }
 
 /**
  * The Port action that starts a workflow.
  *
- * @param file the workflow's name, of which the last part is GitHub's
- * @returns the action, and sentences on what to look at
- * @throws Error with a sentence where Port cannot start it
+ * @param file the path of the workflow; its last part is the name on GitHub
+ * @returns the action, and sentences on what to check or complete
+ * @throws Error with a sentence if Port can't start it
  */
 export function toAction(
   yaml: string,
@@ -60,13 +61,12 @@ export function toAction(
       .replace(/[^A-Za-z0-9@_.+:\\/=-]+/g, '_')
   const { properties, required, order } = readInputs(workflow, event, comments)
   const name = event === 'workflow_dispatch' ? basename(file) : type && type !== identifier ? type : null
-  const base = invocationMethod(options.relay ?? EXAMPLE_RELAY, {
-    event,
-    name,
-    repository: options.repository ?? null,
+  const target = { event, name, repository: null }
+  const commentedMethod = apply(invocationMethod(EXAMPLE_RELAY, target), object(method))
+  const made = relayMethod(commentedMethod, target, {
+    relay: options.relay,
+    repository: options.repository,
   })
-  const { url: _, ...withoutUrl } = object(method)
-  const addressed = options.relay !== undefined || options.repository !== undefined
   const action: PortAction = {
     identifier,
     about: apply(
@@ -84,9 +84,9 @@ export function toAction(
     },
     properties,
     userInputs: userInputs === null ? null : apply({ required, order }, object(userInputs)),
-    invocationMethod: apply(base, addressed ? withoutUrl : object(method)),
+    invocationMethod: made.method,
   }
-  return { action, notes: notes(workflow, event, file, action) }
+  return { action, notes: [...notes(workflow, event, file, action), ...made.notes] }
 }
 
 function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event']): Start['event'] {
@@ -106,14 +106,14 @@ function eventTypes(on: JsonObject): string[] {
   return [types].flat().filter(type => typeof type === 'string')
 }
 
-/** Inputs in the order in which they stand in the text: those of GitHub, and those that only a comment knows. */
+/** Inputs in the order of the text: those that the workflow declares, and those that only a comment has. */
 function readInputs(
   { inputs, usedInputs }: WorkflowFile,
   event: Start['event'],
   comments: ReturnType<typeof readComments>,
 ): { properties: Record<string, Property>; required: string[]; order: string[] } {
   const declared =
-    event === 'workflow_dispatch' ? inputs.filter(({ name }) => !['port', ...OF_BACKEND].includes(name)) : []
+    event === 'workflow_dispatch' ? inputs.filter(({ name }) => !['port', ...OFFERED].includes(name)) : []
   const noted = comments
     .filter(({ kind }) => kind === 'port-input')
     .flatMap(({ value, at }) =>
@@ -135,7 +135,7 @@ function readInputs(
   }
 }
 
-/** Only a day-2 action has one. */
+/** Only day-2 and delete actions have an entity. */
 const usesEntity = (yaml: string) =>
   /\bsteps\.[\w-]+\.outputs\.entity\b|\b(client_payload|inputs\.port( \|\| '\{\}')?\))\.port\.entity\b/.test(
     yaml,
@@ -146,28 +146,22 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
   const { url } = action.invocationMethod
   return [
     String(url).startsWith(EXAMPLE_RELAY) &&
-      `Replace ${EXAMPLE_RELAY} by the address of your relay, or give --relay.`,
+      `Replace ${EXAMPLE_RELAY} with the address of your relay, or pass --relay.`,
     event === 'workflow_dispatch' &&
       workflow.usesAction &&
       !workflow.inputs.some(({ name }) => name === 'port') &&
-      `${file} declares no input "port" (type: string): without it the action cannot know the run in Port.`,
+      `${file} declares no input "port" (type: string): without it, the action doesn't know the run in Port.`,
     event === 'workflow_dispatch' &&
       workflow.inputs.some(({ name, input }) => name === 'port' && isOwnPort(input)) &&
-      `${file} has an input "port" of its own, which the relay fills with its payload: rename it.`,
+      `${file} has an input "port" of its own, but the relay puts its payload in this input: rename yours.`,
     !workflow.usesAction &&
-      `${file} does not use port-webhook-action: the relay ends the run in Port with the workflow; for steps and log lines in Port, add the action${event === 'workflow_dispatch' ? ' and the input "port"' : ''}.`,
-    ...workflow.inputs
-      .filter(({ name }) => event === 'workflow_dispatch' && OF_BACKEND.includes(name))
-      .map(
-        ({ name }) =>
-          `The input ${name} is filled in by Port's own GitHub backend and not by the relay: take it out of ${file}, and read the outputs of port-webhook-action.`,
-      ),
+      `${file} does not use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action${event === 'workflow_dispatch' ? ' and the input "port"' : ''}.`,
     action.trigger.type === 'self-service' &&
       action.trigger.operation !== 'CREATE' &&
       action.trigger.blueprintIdentifier === undefined &&
-      `The action is of operation ${action.trigger.operation}: give its blueprint, --blueprint NAME.`,
+      `The operation of the action is ${action.trigger.operation}: pass its blueprint, --blueprint NAME.`,
     ...(event === 'workflow_dispatch' ? environments : []).map(
-      ({ name }) => `The input ${name} is an environment; Port has no such type, so that it is text there.`,
+      ({ name }) => `The input ${name} is an environment on GitHub. Port has no such type: it is text there.`,
     ),
   ].filter(note => typeof note === 'string')
 }

@@ -1,38 +1,36 @@
 import type { JsonObject } from '../../port/types.ts'
-import { changes } from './changes.ts'
-import { oneLine, writeComment } from './comments.ts'
+import { changes, oneLine, writeComment } from './comments.ts'
 import {
   canBeGitHubInput,
+  FIXED_OUTPUTS,
   fromGitHubInput,
   type GitHubInput,
-  OF_BACKEND,
+  OFFERED,
   toGitHubInput,
 } from './github-input.ts'
 import { readStart, type Start } from './invocation-method.ts'
-import { FIXED_OUTPUTS } from './outputs.ts'
 import type { PortAction, Property } from './port-action.ts'
 import { toAction } from './to-action.ts'
 
-/** GitHub takes 25, and one is `port`. */
+/** GitHub accepts 25, and one is `port`. */
 const MAX_INPUTS = 24
 
-/** How the workflow is written. */
 export interface ToWorkflowOptions {
-  /** Default: what the action starts as it is. */
+  /** Default: the event that the Port action starts now. */
   event?: Start['event'] | undefined
-  /** The action reaches Port by OIDC and the relay, and not by the secret of Port. */
-  oidc?: boolean | undefined
+  /** Report to Port with its client id and secret, and not through the relay by OIDC. */
+  clientSecret?: boolean | undefined
 }
 
 interface Input {
   name: string
   property: Property
-  /** Null where GitHub cannot declare it: it comes in the payload alone. */
+  /** Null if GitHub can't declare it: only the payload has its value. */
   declared: GitHubInput | null
 }
 
 /**
- * The workflow to start from: its first step is the action, inputs come as outputs.
+ * A workflow to start from: its first step is the action, whose outputs are the inputs.
  *
  * @returns the file's name and its text; {@link toAction} makes the same Port action of it
  */
@@ -48,17 +46,17 @@ export function toWorkflow(
   const inputs = listInputs(action, event)
   const write = (about: string[], comment: (input: Input) => string[]) =>
     [
-      `# Runs when somebody runs ${oneLine(titleOf(action))} in Port.`,
+      `# Runs when a user runs ${oneLine(titleOf(action))} in Port.`,
       ...about,
       `name: ${scalar(titleOf(action))}`,
       'on:',
       ...(event === 'workflow_dispatch'
         ? workflowDispatch(inputs, comment)
         : repositoryDispatch(inputs, comment, type)),
-      ...rest(action, event, inputs, options.oidc ?? false),
+      ...rest(action, event, inputs, options.clientSecret ?? false),
     ].join('\n')
 
-  // What the way back finds without comments; they hold the difference.
+  // The Port action of the workflow without comments; the comments add the difference.
   const { action: base } = toAction(
     write([], () => []),
     file,
@@ -71,7 +69,7 @@ export function toWorkflow(
       ? []
       : [writeComment('port-input', Object.fromEntries([[name, difference]]))]
   }
-  // The order of the inputs is that of the text, those that GitHub does not declare among them.
+  // Undeclared inputs are in the text as well, because its order is the order of the inputs.
   return { file, yaml: write(about, comment) }
 
   function aboutComment(base: PortAction, action: PortAction): string[] {
@@ -95,18 +93,18 @@ const nested = (name: string, value: JsonObject | null): JsonObject =>
 
 const baseOfUndeclared = (name: string): JsonObject => fromGitHubInput(name, {}).property
 
-/** In Port's order, then the rest. */
+/** In Port's order, followed by the inputs that the order doesn't list. */
 function listInputs({ properties, userInputs }: PortAction, event: Start['event']): Input[] {
   const order = Array.isArray(userInputs?.order) ? userInputs.order.map(String) : []
   const known = order.filter(name => Object.hasOwn(properties, name))
   const required = Array.isArray(userInputs?.required) ? userInputs.required : []
-  const reserved = ['port', ...OF_BACKEND]
+  const reserved = ['port', ...OFFERED]
   const taken = new Set(reserved)
   return [...new Set([...known, ...Object.keys(properties)])].map(name => {
     const property = properties[name]!
     const possible =
       event === 'workflow_dispatch' &&
-      // Port encrypts it, and a person who starts the workflow by hand would type it in the open.
+      // A user who starts the workflow on GitHub would type a secret in clear text.
       property.encryption === undefined &&
       taken.size - reserved.length < MAX_INPUTS &&
       canBeGitHubInput(name) &&
@@ -125,7 +123,7 @@ function workflowDispatch(inputs: Input[], comment: (input: Input) => string[]):
       ...(input.declared ? declaration(input.name, input.declared) : []),
     ]),
     '      port:',
-    '        description: What Port knows of the run; the relay fills it in',
+    '        description: The invocation in Port. The relay sets it; leave it empty on GitHub.',
     '        type: string',
   ]
 }
@@ -152,38 +150,38 @@ function repositoryDispatch(inputs: Input[], comment: (input: Input) => string[]
   ]
 }
 
-function rest(action: PortAction, event: Start['event'], inputs: Input[], oidc: boolean): string[] {
-  const settings = oidc
-    ? []
-    : [
+function rest(action: PortAction, event: Start['event'], inputs: Input[], clientSecret: boolean): string[] {
+  const settings = clientSecret
+    ? [
         'port-client-id: ${{ vars.PORT_CLIENT_ID }}',
         'port-client-secret: ${{ secrets.PORT_CLIENT_SECRET }}',
         "port-api-url: ${{ vars.PORT_API_URL || 'https://api.port.io' }}",
       ]
+    : []
   const byHand = event === 'workflow_dispatch'
   return [
     byHand
       ? "run-name: ${{ github.workflow }} ${{ fromJSON(inputs.port || '{}').run_id }}"
       : 'run-name: ${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}',
     'permissions:',
-    ...(oidc ? ['  id-token: write # lets the action prove to the relay which run it is'] : []),
-    '  actions: read # lets the action show the steps of this job in Port',
+    ...(clientSecret ? [] : ['  id-token: write # the relay identifies the workflow run by its OIDC token']),
+    '  actions: read # the action shows the steps of this job in Port',
     'jobs:',
     '  run:',
     '    runs-on: ubuntu-latest',
     '    steps:',
-    '      # The first step, so that its post step runs last and knows how the job ended.',
+    '      # The first step, so that its post step runs last and knows the result of the job.',
     ...(byHand ? ['      # Without Port, there is nothing to report.'] : []),
     '      - uses: org/port-webhook-action@v1',
     '        id: port',
     ...(byHand ? ['        if: ${{ inputs.port }}'] : []),
     ...(settings.length > 0 ? ['        with:', ...settings.map(line => `          ${line}`)] : []),
     '',
-    `      # From here on your own steps, of any kind. ${byHand ? 'Hand inputs' : 'Inputs come as outputs; hand them'} to scripts through \`env\`.`,
+    `      # Your own steps follow. ${byHand ? 'Pass inputs' : 'The inputs are outputs of the first step: pass them'} to scripts through \`env\`.`,
     '      - name: Do the work',
     ...environment(action, inputs, byHand),
     '        run: |',
-    `          echo "Replace this step by your own" | tee -a "${byHand ? '${PORT_LOG:-/dev/null}' : '$PORT_LOG'}"`,
+    `          echo "Replace this step with your own" | tee -a "${byHand ? '${PORT_LOG:-/dev/null}' : '$PORT_LOG'}"`,
     '',
   ]
 }
@@ -210,14 +208,14 @@ function environment({ trigger }: PortAction, inputs: Input[], byHand: boolean):
   ]
 }
 
-/** For a name that no output can have: all inputs stand in one, which is empty where a person starts the workflow. */
+/** For a name that an output can't have: the output `inputs` has all inputs. It is empty if a user starts the workflow on GitHub. */
 function fromInputs(name: string, { type }: Property, byHand: boolean): string {
   const all = `fromJSON(steps.port.outputs.inputs${byHand ? " || '{}'" : ''})`
   const value = `${all}['${name.replaceAll("'", "''")}']`
   return type === 'object' || type === 'array' ? `toJSON(${value})` : value
 }
 
-/** GitHub shows it as it is, so that it must hold no expression. */
+/** Without expressions, which GitHub would evaluate. */
 function titleOf({ about, identifier }: PortAction): string {
   const title = typeof about.title === 'string' && about.title.trim() !== '' ? about.title : identifier
   return title.replaceAll('${{', '{{')

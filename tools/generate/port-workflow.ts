@@ -1,0 +1,130 @@
+import { isObject, type JsonObject } from '../../port/types.ts'
+import { given, type PortAction, type Property } from './port-action.ts'
+
+/**
+ * A Port workflow that does what a self-service action does: a form, an approval if the action requires one, and a
+ * webhook to the relay whose node run finishes with the workflow run on GitHub.
+ *
+ * @param action its method is the webhook to the relay
+ * @returns the workflow, and sentences on what to check or complete
+ * @throws Error for an automation, which an event starts
+ * @see https://docs.port.io/workflows/build-workflows/nodes/overview/
+ */
+export function toPortWorkflow(action: PortAction): { workflow: JsonObject; notes: string[] } {
+  const { identifier, trigger, about } = action
+  if (trigger.type === 'automation')
+    throw new Error(`${identifier} is an automation: --format port-workflow needs a self-service action.`)
+  const { title, icon, description, allowAnyoneToViewRuns, requiredApproval, publish, ...leftOut } = about
+  const {
+    type: _,
+    operation,
+    blueprintIdentifier,
+    actionCardButtonText,
+    executeActionButtonText,
+    ...rest
+  } = trigger
+  const needsApproval = Boolean(requiredApproval)
+  const entity = entityInput(action)
+  const names = [...Object.keys(leftOut), ...Object.keys(rest)]
+  const path = needsApproval ? ['trigger', 'approval', 'github'] : ['trigger', 'github']
+  return {
+    workflow: {
+      // Port allows fewer characters and less length than for an action.
+      identifier: [...identifier.replace(/[^\p{L}0-9@_:-]+/gu, '_')].slice(0, 60).join(''),
+      ...given({ title, icon, description, allowAnyoneToViewRuns }),
+      nodes: [
+        {
+          identifier: 'trigger',
+          config: {
+            type: 'SELF_SERVE_TRIGGER',
+            userInputs: userInputs(action, entity),
+            ...given({ actionCardButtonText, executeActionButtonText, published: publish }),
+          },
+        },
+        ...(needsApproval ? [APPROVAL] : []),
+        { identifier: 'github', title: 'Run on GitHub', config: webhook(action, entity?.name ?? null) },
+      ],
+      connections: path.slice(1).map((target, index) => ({
+        sourceIdentifier: path[index]!,
+        targetIdentifier: target,
+        ...(path[index] === 'approval' && { sourceOutletIdentifier: 'approve' }),
+      })),
+    },
+    notes: [
+      needsApproval && 'Name who approves: add "responders" to the node "approval".',
+      entity && `The form asks for the ${blueprintIdentifier} in the input ${entity.name}.`,
+      names.length > 0 && `Left out, because a Port workflow has no such setting: ${names.join(', ')}.`,
+    ].filter(note => typeof note === 'string'),
+  }
+}
+
+/** A Port workflow has no operation on an entity: an input asks for it. */
+function entityInput({ trigger, properties }: PortAction): { name: string; property: Property } | null {
+  const { operation, blueprintIdentifier: blueprint } = trigger
+  if (operation !== 'DAY-2' && operation !== 'DELETE') return null
+  if (typeof blueprint !== 'string') return null
+  let name = 'entity'
+  while (Object.hasOwn(properties, name)) name = `port_${name}`
+  return { name, property: { type: 'string', title: 'Entity', format: 'entity', blueprint } }
+}
+
+function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>): JsonObject {
+  const { required, order, ...others } = action.userInputs ?? {}
+  if (!entity) return { properties: action.properties, ...given({ required, order }), ...others }
+  const { name, property } = entity
+  return {
+    properties: { [name]: property, ...action.properties },
+    // With a query, Port decides what is required.
+    required: isObject(required) ? required : [name, ...(Array.isArray(required) ? required : [])],
+    ...(Array.isArray(order) && { order: [name, ...order] }),
+    ...others,
+  }
+}
+
+/** One user decides. Without a connection, a declined run finishes there. */
+const APPROVAL: JsonObject = {
+  identifier: 'approval',
+  title: 'Approval',
+  config: {
+    type: 'INPUT',
+    userInputs: {
+      properties: { reason: { type: 'string', title: 'Reason' } },
+      buttons: [
+        { identifier: 'approve', label: 'Approve', variant: 'PRIMARY' },
+        { identifier: 'decline', label: 'Decline', variant: 'DANGER' },
+      ],
+    },
+    outlets: [
+      { evaluationMethod: 'button', identifier: 'approve', title: 'Approve', numOfResponders: 1 },
+      { evaluationMethod: 'button', identifier: 'decline', title: 'Decline', numOfResponders: 1 },
+    ],
+  },
+}
+
+/**
+ * The webhook of a node, in the shape of the recommended body. `.outputs.trigger` has the values of the form.
+ *
+ * @see https://docs.port.io/workflows/build-workflows/data-flow/
+ */
+function webhook({ identifier, trigger, properties, invocationMethod }: PortAction, entity: string | null) {
+  const { operation, blueprintIdentifier: blueprint } = trigger
+  // The id of the run is in the body.
+  const { body, headers: _, ...method } = invocationMethod
+  const encrypted = Object.keys(properties).filter(name => properties[name]!.encryption !== undefined)
+  const user = (field: string) => `{{ .workflowRun.trigger.by.${field} }}`
+  return {
+    ...method,
+    body: {
+      ...(isObject(body) && given({ github: body.github })),
+      run: { id: '{{ .workflowNodeRun.identifier }}' },
+      action: { identifier, ...given({ blueprint }), encryptedProperties: encrypted },
+      inputs: entity ? `{{ .outputs.trigger | del(.${entity}) }}` : '{{ .outputs.trigger }}',
+      ...(entity && { entity: `{{ .outputs.trigger.${entity} }}` }),
+      trigger: {
+        ...given({ operation }),
+        at: '{{ .workflowRun.createdAt }}',
+        by: { user: { email: user('email'), firstName: user('firstName'), lastName: user('lastName') } },
+      },
+    },
+  } as JsonObject
+}
