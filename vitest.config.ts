@@ -5,15 +5,8 @@ import { COMPILE_CACHE } from './test/support/compile-cache.ts'
 // For the processes and threads that tests start. What it holds says less of which lines ran.
 if (!process.argv.includes('--coverage')) Object.assign(process.env, COMPILE_CACHE)
 
-/** Attacks, faults and load, which take much time of the processor: `npm run test:load`. */
-const LOAD = [
-  'test/{attack,faults}/**/*.test.ts',
-  'test/deliveries/simulation.test.ts',
-  'test/operate/{port-away,revoked}.test.ts',
-  'test/relay/kill.test.ts',
-  'test/watch/{busy-hour,thousand}.test.ts',
-  'test/workflow-dispatch/exact-runs.test.ts',
-]
+/** Attacks, faults, and load, which take much CPU time: `npm run test:load`. */
+const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts']
 
 /** They change what all of a process sees, such as its sockets and clocks: in processes of their own. */
 const ALONE = [

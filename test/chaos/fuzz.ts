@@ -1,54 +1,39 @@
 import { Agent, request } from 'node:http'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { until } from '../../tools/simulator/http-server.ts'
-import { prepareRelay, type RelayProcess } from '../faults/relay-process.ts'
-import { ADMIN_TOKEN } from '../faults/world.ts'
 import { seededRandom } from '../support/random.ts'
 import { SECRET } from '../support/sign.ts'
-import { type FuzzRequest, fuzzRequest, MAX_BODY } from './fuzz-requests.ts'
-import { sendRaw } from './raw-requests.ts'
-
-/** In MB: what the process has of the system, and what its JavaScript holds on to. */
-export interface Memory {
-  rss: number
-  held: number
-}
+import { type Memory, memoryOf } from './attacker.ts'
+import { type FuzzRequest, fuzzRequest, MAX_BODY, sendRaw } from './fuzz-requests.ts'
+import { prepareRelay } from './relay-process.ts'
+import { ADMIN_TOKEN, MEASURED } from './system.ts'
 
 export interface FuzzResult {
   requests: number
-  /** How many answers there were of each status; 0 where the connection was closed without one. */
+  /** Responses by status; 0 counts connections that were closed without one. */
   statuses: Record<string, number>
-  /** The first requests that were answered with 5xx, but for 503. */
+  /** The first requests that got a 5xx other than 503. */
   broken: string[]
-  /** It is the same process at the end, and it still works. */
+  /** The same process still works after the last request. */
   alive: boolean
-  /** Memory after each round, once the garbage is collected. */
+  /** The memory after each round. */
   rounds: Memory[]
   printed: string
 }
 
 const CONNECTIONS = 32
-/** Equal, so that their peaks are: a longer one leaves more garbage to its end. The first warms the relay up. */
+/** Of equal length, so that their peaks are equal, too. The first warms up the relay. */
 const ROUNDS = 10
 const REST_MS = 500
-const FLAGS = [
-  '--max-old-space-size=96',
-  '--min-semi-space-size=8',
-  '--max-semi-space-size=8',
-  '--expose-gc',
-  `--import=${join(import.meta.dirname, 'memory.ts')}`,
-]
-/** Longer than any answer takes; the relay itself hangs up on slow senders only. */
-const UNANSWERED_MS = 10_000
-const UNANSWERED = 599
+const FLAGS = ['--max-old-space-size=96', '--min-semi-space-size=8', '--max-semi-space-size=8', ...MEASURED]
+/** Longer than any response takes. */
+const NO_RESPONSE_MS = 10_000
+const NO_RESPONSE = 599
 
 /**
- * Fuzzes a relay in a process of its own. Its heap is held small, so that what it does not let go of shows: a
- * leak of a kilobyte a request would end it. V8's space for young objects is of one size from the start, or its
- * own growing in the middle, by up to 64 MB and once, would look like one.
+ * Fuzzes a relay process. Its heap is small, so that a leak of a kilobyte per request would crash it. V8's space for
+ * young objects has a fixed size: growing once by up to 64 MB would look like a leak.
  *
- * @param seed the same gives the same requests
+ * @param options.seed the same seed creates the same requests
  */
 export async function fuzz(options: {
   count: number
@@ -82,17 +67,17 @@ export async function fuzz(options: {
   const sender = async () => {
     while (left-- > 0) {
       const raw = random() < 0.05
-      const asked = raw ? null : fuzzRequest(random)
-      const status = asked ? await send(port, agent, asked) : await sendRaw(port, random)
+      const sent = raw ? null : fuzzRequest(random)
+      const status = sent ? await send(port, agent, sent) : await sendRaw(port, random)
       statuses[status] = (statuses[status] ?? 0) + 1
-      if (status >= 500 && status !== 503 && broken.length < 10) broken.push(describe(status, asked))
+      if (status >= 500 && status !== 503 && broken.length < 10) broken.push(describe(status, sent))
     }
   }
   const round = async (count: number) => {
     left = count
     await Promise.all(Array.from({ length: CONNECTIONS }, sender))
     await sleep(REST_MS)
-    return memory(relay)
+    return memoryOf(relay)
   }
   try {
     const rounds: Memory[] = []
@@ -100,7 +85,7 @@ export async function fuzz(options: {
       rounds.push(await round(options.count / (options.rounds ?? ROUNDS)))
     }
     const ready = await fetch(`${relay.url}/readyz`).then(
-      answer => answer.ok,
+      response => response.ok,
       () => false,
     )
     const alive = relay.running() && relay.pid === pid && ready
@@ -124,27 +109,17 @@ function send(port: number, agent: Agent, { method, path, headers, body }: FuzzR
       },
     )
     sent.on('error', () => resolve(status))
-    sent.setTimeout(UNANSWERED_MS, () => {
-      resolve(UNANSWERED)
+    sent.setTimeout(NO_RESPONSE_MS, () => {
+      resolve(NO_RESPONSE)
       sent.destroy()
     })
     sent.end(body)
   })
 }
 
-const describe = (status: number, asked: FuzzRequest | null) =>
-  `${status}: ${asked ? `${asked.method} ${asked.path} ${asked.body.subarray(0, 300).toString()}` : 'raw'}`
+const describe = (status: number, sent: FuzzRequest | null) =>
+  `${status}: ${sent ? `${sent.method} ${sent.path} ${sent.body.subarray(0, 300).toString()}` : 'raw'}`
 
 /** From the first round to the last, in MB. */
 export const growth = (rounds: Memory[], of: keyof Memory): number =>
   Math.round((rounds.at(-1)?.[of] ?? 0) - (rounds[0]?.[of] ?? 0))
-
-/** What is left after its garbage is collected. */
-async function memory(relay: RelayProcess): Promise<Memory> {
-  const lines = () => relay.printed().match(/\{"memory":.*\}/g) ?? []
-  const before = lines().length
-  process.kill(relay.pid, 'SIGUSR2')
-  await until(() => lines().length > before, 'the relay counts its memory')
-  const { memory } = JSON.parse(lines().at(-1) as string) as { memory: Memory }
-  return { rss: memory.rss / 1024 ** 2, held: memory.held / 1024 ** 2 }
-}

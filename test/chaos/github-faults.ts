@@ -1,43 +1,47 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { GitHubApi } from '../../../tools/simulator/github/github.ts'
-import { type ReceivedRequest, until } from '../../../tools/simulator/http-server.ts'
-import { judge, type Verdict } from '../verdict.ts'
-import { inWorld, type WorldOptions } from '../world.ts'
+import type { GitHubApi } from '../../tools/simulator/github/github.ts'
+import { type ReceivedRequest, until } from '../../tools/simulator/http-server.ts'
+import { type SystemOptions, withSystem } from './system.ts'
+import { judge, type Verdict } from './verdict.ts'
 
-export interface GitHubFault extends WorldOptions {
+export interface GitHubFault extends SystemOptions {
   count: number
   perSecond?: number
-  /** Begins the trouble; what it returns says how often it struck. */
-  start: (github: GitHubApi) => Promise<() => number> | (() => number)
-  /** The trouble lasts at least so long, and until it struck so often. */
+  /** Starts the fault, and returns a function that says how often it struck. */
+  start: (github: GitHubApi) => () => number
+  /** The fault lasts at least this long, and until it struck this often. */
   forMs: number
   strikes?: number
 }
 
-/** Something is wrong with GitHub while deliveries come in. */
+/** GitHub fails while deliveries come in. */
 export async function github(fault: string, options: GitHubFault): Promise<Verdict> {
-  return inWorld(options, async world => {
-    await world.relay.start()
-    const struck = await options.start(world.github)
-    const load = world.load(options)
+  return withSystem(options, async system => {
+    await system.relay.start()
+    const struck = options.start(system.github)
+    const load = system.load(options)
     await Promise.all([load.done, sleep(options.forMs)])
-    await until(() => struck() >= (options.strikes ?? 0), `${fault}: it strikes ${options.strikes} times`)
-    world.github.clearFailures()
-    await world.github.start()
-    return judge(fault, struck(), world, load)
+    await until(
+      () => struck() >= (options.strikes ?? 0),
+      `${fault}: it has struck ${options.strikes} times`,
+      60_000,
+    )
+    system.github.clearFailures()
+    await system.github.start()
+    return judge(fault, struck(), system, load)
   })
 }
 
 /**
- * Nothing shows which delivery an untitled run is of: a dispatch without an answer fails with a sentence when
- * RELAY_START_TIMEOUT is over, unless no run at all appeared.
+ * Nothing shows which delivery an untitled run belongs to: after a lost response, the delivery fails with a reason after
+ * RELAY_START_TIMEOUT, unless no run at all appeared.
  */
 export const untitled = (startTimeout: string) =>
   ({ runs: 'untitled', env: { RELAY_START_TIMEOUT: startTimeout } }) as const
 
 const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
 
-/** Counts the dispatches, and picks some of them. */
+/** Matches every nth dispatch, at most `most` times. */
 function every(nth: number, most = Number.POSITIVE_INFINITY) {
   let seen = 0
   let struck = 0
@@ -58,14 +62,14 @@ export const serverErrors = (create: boolean, most?: number) => (api: GitHubApi)
   return struck
 }
 
-/** The connection is cut at every third dispatch, before or after it took effect. */
+/** The connection is cut at every third dispatch, before or after it takes effect. */
 export const cuts = (create: boolean, most?: number) => (api: GitHubApi) => {
   const { match, struck } = every(3, most)
   api.failures.cut({ create, match, times: Number.POSITIVE_INFINITY })
   return struck
 }
 
-/** A limit is met at the tenth dispatch, and again at each tenth after it. */
+/** Every tenth dispatch exceeds a limit. */
 export const secondaryLimit = (seconds: number, most: number) => (api: GitHubApi) => {
   const { match, struck } = every(10, most)
   api.failures.secondaryLimit(seconds, { match, times: Number.POSITIVE_INFINITY })
@@ -78,13 +82,13 @@ export const tooMany = (seconds: number, most: number) => (api: GitHubApi) => {
   return struck
 }
 
-/** GitHub cannot be reached from the twentieth dispatch on. */
+/** GitHub is unreachable after the twentieth dispatch. */
 export const down = (api: GitHubApi) => {
   let times = 0
-  const end = api.onDispatch(() => {
+  const stopListening = api.onDispatch(() => {
     if (api.dispatches.length < 20 || times > 0) return
     times = 1
-    end()
+    stopListening()
     void api.stop()
   })
   return () => times

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { fixtureNames, readFixture } from '../support/fixture.ts'
 import { SECRET, sign } from '../support/sign.ts'
 
@@ -8,7 +9,7 @@ export interface FuzzRequest {
   body: Buffer
 }
 
-/** Below what the relay under test takes: see `fuzz.ts`. */
+/** RELAY_MAX_BODY of the relay under test. */
 export const MAX_BODY = 64 * 1024
 
 const METHODS = ['POST', 'POST', 'POST', 'PUT', 'PATCH', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PROPFIND']
@@ -49,7 +50,7 @@ const TYPES = [
 ]
 const fixtures = fixtureNames.map(readFixture)
 
-/** A request made of chance alone: the same `random` gives the same ones. */
+/** A random request: the same `random` creates the same ones. */
 export function fuzzRequest(random: () => number): FuzzRequest {
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
   const body = fuzzBody(random, pick)
@@ -120,7 +121,7 @@ function strange(random: () => number, pick: <T>(list: readonly T[]) => T, depth
   if (depth > 4 || chance < 0.4) return pick([...VALUES, '\ud800', '\u0000', random()])
   const length = Math.floor(random() * 5)
   if (chance < 0.55) return Array.from({ length }, () => strange(random, pick, depth + 1))
-  // Defined, not assigned: "__proto__" must be a key of its own.
+  // Not assigned: "__proto__" must be an own key.
   const object: Record<string, unknown> = {}
   for (let i = 0; i < length; i++) {
     const value = strange(random, pick, depth + 1)
@@ -140,3 +141,53 @@ const nested = (levels: number, open: string) =>
       (open === '[' ? ']' : '1}').repeat(1) +
       (open === '[' ? ']' : '}').repeat(levels - 1),
   )
+
+/** Bytes that aren't HTTP, or almost. */
+const RAW = [
+  'GET\r\n\r\n',
+  '\r\n\r\n\r\n',
+  'POST /webhook HTTP/1.1\r\n\r\n',
+  'POST /webhook HTTP/9.9\r\nhost: x\r\n\r\n',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999\r\n\r\n',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\nx: \u0000\r\n\r\n',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"half":',
+  'POST http://[ HTTP/1.1\r\nhost: x\r\n\r\n',
+  'GET /%zz%%% HTTP/1.1\r\nhost: x\r\n\r\n',
+  'GET http://other.example/webhook HTTP/1.1\r\nhost: other.example\r\n\r\n',
+  'GET /webhook HTTP/1.1\r\nhost: a b c\r\n\r\n',
+  'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n',
+  'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n',
+  'GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n{}',
+  'POST /webhook HTTP/1.1\r\nhost: x\r\nexpect: nothing\r\ncontent-length: 2\r\n\r\n{}',
+  `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nhost: x\r\n\r\n`,
+  `GET / HTTP/1.1\r\nhost: x\r\n${'a: b\r\n'.repeat(3_000)}\r\n`,
+  'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+  '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003',
+]
+
+/** Sends such bytes, or random ones, and closes the connection. @returns the status; 0 without a response */
+export function sendRaw(port: number, random: () => number): Promise<number> {
+  const bytes =
+    random() < 0.8
+      ? Buffer.from(RAW[Math.floor(random() * RAW.length)] as string, 'latin1')
+      : Buffer.from(Array.from({ length: random() * 300 }, () => random() * 256))
+  return new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1')
+    let response = ''
+    socket.setTimeout(300, () => socket.destroy())
+    socket.on('data', chunk => {
+      response += chunk.toString('latin1')
+      socket.end()
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => resolve(Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 0)))
+    if (random() < 0.5) socket.end(bytes)
+    else socket.write(bytes)
+  })
+}

@@ -5,35 +5,33 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { COMPILE_CACHE } from '../support/compile-cache.ts'
 import { freePort } from '../support/free-port.ts'
 
-/** The sources, or the bundle: it starts in half of the time. */
+/** The sources, or the bundle, which starts in half the time. */
 let main = join(import.meta.dirname, '../../relay/main.ts')
 export function useBundle(): void {
   main = join(import.meta.dirname, '../../relay/dist/main.js')
 }
 const KEPT = 256 * 1024
 
-/** Whatever ends the suite, no relay outlives it. */
+/** No relay outlives this process. */
 const alive = new Set<ChildProcess>()
 let watching = false
-function endWithUs(child: ChildProcess): void {
+function killOnExit(child: ChildProcess): void {
   if (!watching) process.once('exit', () => alive.forEach(each => void each.kill('SIGKILL')))
   watching = true
   alive.add(child)
   child.once('close', () => alive.delete(child))
 }
 
-/** A relay that is killed and started again at one address. */
+/** A relay that can be killed and started again at the same address. */
 export interface RelayProcess {
   readonly url: string
   readonly pid: number
-  /** The last of what it printed, over all its lives. */
+  /** Its last output, over all its starts. */
   printed(): string
-  /** How often it was started. */
-  readonly starts: number
   running(): boolean
-  /** Rejects when it ends without having been asked to. */
+  /** Rejects when it exits by itself. */
   readonly crashed: Promise<never>
-  /** Starts it, and resolves once it listens. @throws Error with what it printed, where it ends instead */
+  /** Starts it, and resolves once it listens. @throws Error with its output, if it exits instead */
   start(): Promise<void>
   /** SIGKILL. */
   kill(): Promise<void>
@@ -41,9 +39,7 @@ export interface RelayProcess {
   stop(): Promise<number | null>
 }
 
-/**
- * A relay that is not running yet. `command` stands before Node's, for a limit that the shell sets; `flags` are Node's.
- */
+/** A relay that isn't running yet. `command` is a prefix of the command line; `flags` are Node's. */
 export async function prepareRelay(
   env: Record<string, string>,
   command: string[] = [],
@@ -52,7 +48,6 @@ export async function prepareRelay(
   const port = await freePort()
   let child: ChildProcess | undefined
   let output = ''
-  let starts = 0
   const asked = new WeakSet<ChildProcess>()
   const crash = Promise.withResolvers<never>()
   crash.promise.catch(() => {})
@@ -68,9 +63,6 @@ export async function prepareRelay(
     url: `http://127.0.0.1:${port}`,
     get pid() {
       return child?.pid ?? 0
-    },
-    get starts() {
-      return starts
     },
     printed: () => output,
     running,
@@ -88,16 +80,15 @@ export async function prepareRelay(
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       child = started
-      endWithUs(started)
+      killOnExit(started)
       const closed = once(started, 'close')
-      starts++
       let fresh = ''
-      const hear = (chunk: Buffer) => {
+      const record = (chunk: Buffer) => {
         output = (output + chunk).slice(-KEPT)
         if (fresh.length < KEPT) fresh += chunk
       }
-      started.stdout?.on('data', hear)
-      started.stderr?.on('data', hear)
+      started.stdout?.on('data', record)
+      started.stderr?.on('data', record)
       const healthy = () =>
         fetch(`http://127.0.0.1:${port}/healthz`).then(
           response => response.ok,
@@ -105,12 +96,12 @@ export async function prepareRelay(
         )
       await until(async () => !running() || (await healthy()), 'the relay listens', 60_000)
       if (!running()) {
-        // Only then has it all been read that it printed.
+        // Its output is complete only now.
         await closed
-        throw new Error(`The relay ended: ${fresh}`)
+        throw new Error(`The relay exited: ${fresh}`)
       }
       started.once('close', (code, signal) => {
-        if (!asked.has(started)) crash.reject(new Error(`The relay ended by itself with ${signal ?? code}.`))
+        if (!asked.has(started)) crash.reject(new Error(`The relay exited by itself with ${signal ?? code}.`))
       })
     },
     kill: () => end('SIGKILL'),

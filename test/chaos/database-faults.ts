@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { startPostgres } from '../../support/postgres.ts'
-import { mountSmallDisk } from '../../support/small-disk.ts'
-import { judge, type Verdict } from '../verdict.ts'
-import { inWorld } from '../world.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
+import { withSystem } from './system.ts'
+import { judge, type Verdict } from './verdict.ts'
 
 interface Options {
   count: number
@@ -16,13 +16,13 @@ interface Options {
   forMs: number
 }
 
-/** PostgreSQL, a server of its own, is stopped and started again under load. */
+/** A PostgreSQL server of its own is stopped and started again under load. */
 export async function postgresDown(fault: string, options: Options): Promise<Verdict> {
   const server = await startPostgres()
   try {
-    return await inWorld({ database: await server.createDatabase(), repositories: 100 }, async world => {
-      await world.relay.start()
-      const load = world.load(options)
+    return await withSystem({ database: await server.createDatabase(), repositories: 100 }, async system => {
+      await system.relay.start()
+      const load = system.load(options)
       for (let n = 0; n < options.times; n++) {
         await sleep(500)
         await server.stop()
@@ -30,14 +30,14 @@ export async function postgresDown(fault: string, options: Options): Promise<Ver
         await server.start()
       }
       await load.done
-      return judge(fault, options.times, world, load)
+      return judge(fault, options.times, system, load)
     })
   } finally {
     await server.close()
   }
 }
 
-/** PostgreSQL refuses every write, as a replica does after a fail-over. */
+/** PostgreSQL refuses every write, like a replica after a failover. */
 export async function postgresReadOnly(fault: string, database: string, options: Options): Promise<Verdict> {
   const name = new URL(database).pathname.slice(1)
   const setReadOnly = async (value: 'on' | 'off') => {
@@ -47,9 +47,9 @@ export async function postgresReadOnly(fault: string, database: string, options:
     await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
     await client.end()
   }
-  return inWorld({ database }, async world => {
-    await world.relay.start()
-    const load = world.load(options)
+  return withSystem({ database }, async system => {
+    await system.relay.start()
+    const load = system.load(options)
     for (let n = 0; n < options.times; n++) {
       await sleep(300)
       await setReadOnly('on')
@@ -57,32 +57,29 @@ export async function postgresReadOnly(fault: string, database: string, options:
       await setReadOnly('off')
     }
     await load.done
-    return judge(`${fault}, ${load.responses.get(503) ?? 0} × 503`, options.times, world, load)
+    return judge(`${fault}, ${load.responses.get(503) ?? 0} × 503`, options.times, system, load)
   })
 }
 
-/**
- * The disk under SQLite fills up under load, and is freed again: a small tmpfs where one may be mounted,
- * else a limit on the size of a file.
- */
+/** SQLite's disk is full under load, and is freed again: a small tmpfs if one can be mounted, else a file size limit. */
 export async function diskFull(fault: string, options: Options): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'full-'))
   const disk = mountSmallDisk(folder, '16m')
   const limited = { command: ['/bin/sh', '-c', 'ulimit -S -f 1024; exec "$@"', 'sh'] }
   try {
-    return await inWorld({ folder, ...(disk ? {} : limited) }, async world => {
-      await world.relay.start()
-      const load = world.load(options)
+    return await withSystem({ folder, ...(disk ? {} : limited) }, async system => {
+      await system.relay.start()
+      const load = system.load(options)
       for (let n = 0; n < options.times; n++) {
         await sleep(300)
         disk?.fill()
         await sleep(options.forMs)
         if (disk) disk.free()
-        else execFileSync('prlimit', ['--pid', String(world.relay.pid), '--fsize=unlimited'])
+        else execFileSync('prlimit', ['--pid', String(system.relay.pid), '--fsize=unlimited'])
       }
       await load.done
       const way = disk ? 'tmpfs' : 'limit'
-      return judge(`${fault} (${way}), ${load.responses.get(503) ?? 0} × 503`, options.times, world, load)
+      return judge(`${fault} (${way}), ${load.responses.get(503) ?? 0} × 503`, options.times, system, load)
     })
   } finally {
     disk?.unmount()
@@ -90,7 +87,7 @@ export async function diskFull(fault: string, options: Options): Promise<Verdict
   }
 }
 
-/** SQLite's file turns read-only while the relay is away: it refuses to start, until it may write. */
+/** SQLite's file becomes read-only while the relay is stopped: the relay refuses to start until it is writable. */
 export async function sqliteReadOnly(fault: string, options: Options): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'read-only-'))
   const disk = mountSmallDisk(folder, '64m')
@@ -99,24 +96,24 @@ export async function sqliteReadOnly(fault: string, options: Options): Promise<V
     else chmodSync(folder, on ? 0o555 : 0o755)
   }
   try {
-    return await inWorld({ folder }, async world => {
-      await world.relay.start()
-      const load = world.load(options)
+    return await withSystem({ folder }, async system => {
+      await system.relay.start()
+      const load = system.load(options)
       for (let n = 0; n < options.times; n++) {
         await sleep(300)
-        await world.relay.stop()
+        await system.relay.stop()
         setReadOnly(true)
-        const words = await world.relay.start().then(
-          () => 'it started',
+        const message = await system.relay.start().then(
+          () => 'the relay started',
           (error: Error) => error.message,
         )
-        if (!words.includes('RELAY_DATABASE must name a file in a folder that the relay may write to'))
-          throw new Error(`On a read-only disk: ${words}`)
+        if (!message.includes('RELAY_DATABASE must name a file in a folder that the relay may write to'))
+          throw new Error(`On a read-only disk: ${message}`)
         setReadOnly(false)
-        await world.relay.start()
+        await system.relay.start()
       }
       await load.done
-      return judge(fault, options.times, world, load)
+      return judge(fault, options.times, system, load)
     })
   } finally {
     disk?.unmount()

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SECRET, sign } from '../support/sign.ts'
 
 const CONNECTIONS = 64
-/** Before the same delivery is sent again, to a relay that is away or refuses it. */
+/** The pause before a refused or failed webhook is sent again. */
 const AGAIN_MS = 25
 
 /** What a delivery starts: a `repository_dispatch`, or a workflow by a `workflow_dispatch`. */
@@ -14,48 +14,45 @@ export type Target = 'event' | 'workflow'
 export const WORKFLOW = 'deploy.yml'
 
 export interface Load {
-  /** Run ids that were answered 202 or 200, and when; milliseconds of `performance.now()`. */
+  /** Run id → when it got 202 or 200; `performance.now()`, ms. */
   acknowledged: Map<string, number>
-  /** When each run id was sent first. */
+  /** Run id → when it was first sent. */
   started: Map<string, number>
-  /** How many answers there were of each status; 0 counts the connections that failed. */
+  /** Responses by status; 0 counts failed connections. */
   responses: Map<number, number>
   /** Resolves once all are acknowledged. */
   done: Promise<void>
-  /** Sends nothing more, and resolves when no answer is awaited. */
+  /** Sends nothing more, and resolves when no response is pending. */
   stop(): Promise<void>
 }
 
 export interface LoadOptions {
-  /** How many deliveries. */
+  /** The number of deliveries. */
   count: number
-  /** The relays' addresses, taken in turn. */
+  /** The relays' URLs, used in turn. */
   urls: string[]
   repositories: string[]
   target: Target
-  /** At most so many a second are begun; as fast as they are answered where absent. */
+  /** The highest rate. Default: as fast as the relay responds. */
   perSecond?: number
-  /** Made before each is sent. */
+  /** Called before each is sent. */
   onRun?: (runId: string) => void
 }
 
-/**
- * Sends deliveries over 64 connections, each until it is acknowledged: what a relay refuses, or never
- * answers, is sent again as it was.
- */
+/** Sends webhooks over 64 connections, each again until it is acknowledged. */
 export function startLoad({ count, urls, repositories, target, perSecond, onRun }: LoadOptions): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   const acknowledged = new Map<string, number>()
   const started = new Map<string, number>()
   const responses = new Map<number, number>()
-  const began = performance.now()
+  const startedAt = performance.now()
   let next = 0
   let stopped = false
 
   async function sender(): Promise<void> {
     while (!stopped && next < count) {
       const index = next++
-      const wait = perSecond ? began + (index * 1000) / perSecond - performance.now() : 0
+      const wait = perSecond ? startedAt + (index * 1000) / perSecond - performance.now() : 0
       if (wait > 0) await sleep(wait)
       const runId = `r_${randomBytes(12).toString('base64url').replaceAll(/[-_]/g, 'x')}`
       onRun?.(runId)
@@ -96,7 +93,7 @@ const body = (runId: string, repository: string, target: Target) =>
     inputs: { version: '1.4.2' },
   })
 
-/** One signed webhook; the status, or 0 where the connection failed. */
+/** Sends one signed webhook. @returns the status, or 0 if the connection failed */
 function post(url: string, text: string, agent: Agent): Promise<number> {
   const timestamp = String(Math.floor(Date.now() / 1000))
   const headers = {

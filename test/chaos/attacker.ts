@@ -1,0 +1,108 @@
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import type { RelayProcess } from './relay-process.ts'
+
+/** The results of honest requests of one kind, next to an attack. */
+export interface Served {
+  sent: number
+  /** With the same response as without an attack. */
+  served: number
+  /** Other responses, by status. */
+  others: Record<string, number>
+}
+
+/** In MB, after a garbage collection: what the process uses, and what its JavaScript and buffers hold. */
+export interface Memory {
+  rss: number
+  held: number
+}
+
+/** Sends at this pace until `end` (`performance.now()`), whatever the responses are, and counts them. */
+export async function honest(
+  end: number,
+  everyMs: number,
+  send: (n: number) => Promise<{ status: number }>,
+  expected: number,
+): Promise<Served> {
+  const result: Served = { sent: 0, served: 0, others: {} }
+  const sent: Promise<void>[] = []
+  while (performance.now() < end) {
+    sent.push(one(result.sent++))
+    await sleep(everyMs)
+  }
+  await Promise.all(sent)
+  return result
+
+  async function one(n: number): Promise<void> {
+    const status = await send(n).then(
+      response => response.status,
+      () => 'none',
+    )
+    if (status === expected) result.served++
+    else result.others[status] = (result.others[status] ?? 0) + 1
+  }
+}
+
+/** The memory of a relay with the flags `MEASURED`. */
+export async function memoryOf(relay: RelayProcess): Promise<Memory> {
+  const before = relay.printed().length
+  process.kill(relay.pid, 'SIGUSR2')
+  for (;;) {
+    const [, rss, held] = /"rss":(\d+),"held":(\d+)/.exec(relay.printed().slice(before)) ?? []
+    if (rss && held) return { rss: Number(rss) / 1e6, held: Number(held) / 1e6 }
+    await sleep(20)
+  }
+}
+
+/** How much more a relay may hold after an attack than before it, MB. */
+const MAY_STAY_MB = 20
+
+/** Waits, at most for ten seconds, until the relay has released what an attack made it hold. @returns MB that stay */
+export async function releasedSince(
+  before: Memory,
+  relay: RelayProcess,
+): Promise<{ isReleased: boolean; grownMb: number }> {
+  let grownMb = Number.POSITIVE_INFINITY
+  for (let n = 0; n < 20 && grownMb > MAY_STAY_MB; n++) {
+    if (n > 0) await sleep(500)
+    grownMb = (await memoryOf(relay)).held - before.held
+  }
+  return { isReleased: grownMb <= MAY_STAY_MB, grownMb }
+}
+
+/** Starts the attack of a module in a thread, which doesn't slow down the honest senders of this one. */
+export function startAttacker<Result>(module: string, data: object) {
+  const worker = new Worker(new URL(module), { workerData: { module, data } })
+  const result = once(worker, 'message') as Promise<[Result]>
+  return {
+    /** Asks the attack to stop, unless it stops by itself. */
+    stop: () => worker.postMessage('stop'),
+    result: async () => (await result)[0],
+    terminate: () => worker.terminate(),
+  }
+}
+
+/** In the thread of `startAttacker`: runs the attack, and returns its result to the honest side. */
+export async function runAttacker<Data>(
+  module: string,
+  attack: (data: Data, signal: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  if (isMainThread || workerData?.module !== module) return
+  const controller = new AbortController()
+  parentPort?.once('message', () => controller.abort())
+  parentPort?.postMessage(await attack(workerData.data, controller.signal))
+}
+
+/** Counts responses by status, or by `none` if the connection was closed without one. */
+export function createCounter() {
+  const responses: Record<string, number> = {}
+  return {
+    responses,
+    count(key: string | number) {
+      responses[key] = (responses[key] ?? 0) + 1
+    },
+    /** Whether each of them has occurred: an attack continues until then, on a busy machine for longer than it was asked to. */
+    has: (keys: readonly (string | number)[]) => keys.every(key => responses[key]),
+  }
+}

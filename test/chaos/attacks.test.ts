@@ -1,0 +1,83 @@
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { LIMITS } from '../../relay/config/limits.ts'
+import { temporaryFolder } from '../support/relay.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
+import type { Served } from './attacker.ts'
+import { attackWithBodies, REFUSALS } from './body-attack.ts'
+import { FLOODS, flood } from './flood.ts'
+import { ATTACKS, attackWithReports } from './report-attack.ts'
+
+/** `ATTACK_SECONDS=60`: the complete form. */
+const seconds = Number(process.env.ATTACK_SECONDS ?? 3)
+const timeout = seconds * 1_000 + 120_000
+const STORES = ['SQLite', 'PostgreSQL'] as const
+/** A container of 512 MB. V8 doesn't return the space that a load made it take. */
+const MAX_RSS_MB = 512
+
+const databaseOf = async (store: (typeof STORES)[number]) =>
+  store === 'SQLite' ? `sqlite:${join(temporaryFolder(), 'relay.db')}` : await newDatabase()
+
+/** Every honest request got its usual response. */
+function expectServed(served: Served[], result: object): void {
+  for (const each of served) {
+    expect(each.sent).toBeGreaterThan(10)
+    expect(each, JSON.stringify(result)).toMatchObject({ served: each.sent, others: {} })
+  }
+}
+const counts = (statuses: readonly (number | string)[]) =>
+  Object.fromEntries(statuses.map(status => [status, expect.any(Number)]))
+
+test.each(STORES)(
+  'slow senders, senders without a signature, and runs of foreign repositories keep nobody out (%s)',
+  { timeout },
+  async store => {
+    // At this rate, 65 senders fill the memory for arriving bodies within a second.
+    const slow = { connections: 65, bytesPerSecond: 40_000 }
+    const result = await attackWithBodies({
+      database: await databaseOf(store),
+      seconds,
+      maxBody: 65_536,
+      slow,
+    })
+    expectServed(result.served, result)
+    expect(result.memory.isReleased, JSON.stringify(result.memory)).toBe(true)
+    expect(result.responses).toMatchObject(counts(REFUSALS))
+  },
+)
+
+test.each(
+  (Object.keys(FLOODS) as (keyof typeof FLOODS)[]).flatMap(name =>
+    STORES.map(store => [name, store] as const),
+  ),
+)(
+  'a flood (%s) keeps no honest webhook out, and the relay within its memory (%s)',
+  { timeout },
+  async (name, store) => {
+    const result = await flood(name, { database: await databaseOf(store), seconds })
+    expectServed(result.served, result)
+    expect(result.peakRssMb).toBeLessThan(MAX_RSS_MB)
+    expect(result.responses).toMatchObject(counts(FLOODS[name]))
+    expect(result.responses.open).toBeUndefined()
+    if (name === 'starts') expect(result.runsOfOne).toBe(1)
+  },
+)
+
+test.each([
+  ['endless small log lines', 'PostgreSQL', { ...ATTACKS['small lines'], count: 20 }],
+  ['the largest reports while Port is down', 'SQLite', { ...ATTACKS['large reports'], count: 150 }],
+] as const)(
+  '%s: honest webhooks are dispatched once, and no line of an accepted report is lost over a restart (%s)',
+  { timeout },
+  async (_, store, attack) => {
+    const result = await attackWithReports({ database: await databaseOf(store), seconds, attack })
+    expectServed(result.served, result)
+    expect(result.notDispatchedOnce).toEqual([])
+    expect(result.lines.missing, JSON.stringify(result)).toBe(0)
+    expect(result.memory.isReleased, JSON.stringify(result.memory)).toBe(true)
+    if (!attack.isPortDown) return
+    // The attack exceeded what one delivery may report.
+    expect(result.responses).toMatchObject(counts([202, 413]))
+    expect(result.lines.accepted * attack.width).toBeLessThan(LIMITS.reportBytes.value)
+  },
+)

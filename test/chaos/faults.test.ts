@@ -1,0 +1,33 @@
+import { afterAll, expect, test } from 'vitest'
+import { newDatabase } from '../support/shared-postgres.ts'
+import { shortFaults } from './faults.ts'
+import { withSystem } from './system.ts'
+import { table, type Verdict } from './verdict.ts'
+
+const verdicts: Verdict[] = []
+afterAll(() => console.log(table(verdicts)))
+
+test.concurrent.each(shortFaults(newDatabase))(
+  '%s: nothing is lost, nothing is dispatched twice, order is kept',
+  async (name, run) => {
+    const verdict = await run(name)
+    verdicts.push(verdict)
+    expect(verdict).toMatchObject({ lost: 0, twice: 0, disordered: 0 })
+    if (!name.includes('untitled')) expect(verdict.failed).toBe(0)
+    expect(verdict.acknowledged).toBeGreaterThan(0)
+    expect(verdict.times).toBeGreaterThan(0)
+  },
+  180_000,
+)
+
+test('a scenario whose relay exits by itself fails at once, with the output of the relay', async () => {
+  const crashing = withSystem({}, async system => {
+    await system.relay.start()
+    const load = system.load({ count: 100_000, perSecond: 10 })
+    process.kill(system.relay.pid, 'SIGABRT')
+    await load.done
+  })
+  await expect(crashing).rejects.toThrow(/^The relay exited by itself with SIGABRT\.[\s\S]*"msg":"/)
+  const starting = withSystem({ env: { RELAY_DATABASE: 'nowhere' } }, system => system.relay.start())
+  await expect(starting).rejects.toThrow(/^The relay exited: [\s\S]*RELAY_DATABASE/)
+})

@@ -1,0 +1,123 @@
+import { diskFull, postgresDown, postgresReadOnly, sqliteReadOnly } from './database-faults.ts'
+import {
+  cuts,
+  down,
+  type GitHubFault,
+  github,
+  secondaryLimit,
+  serverErrors,
+  tooMany,
+  untitled,
+} from './github-faults.ts'
+import { kill, killAtResponse, killOneOf, portDown } from './relay-faults.ts'
+import type { Verdict } from './verdict.ts'
+
+type Fault = [name: string, run: (name: string) => Promise<Verdict>]
+
+/** A PostgreSQL database of its own for each fault. */
+type NewDatabase = () => Promise<string>
+
+const NO_EVIDENCE = 'SIGKILL, SQLite, no runs to be seen'
+
+/** A kill between sending and recording, if no run can be seen: the relay dispatches again, and the action stops the second run. */
+export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDENCE)
+
+const FEW = { count: 60, perSecond: 60 }
+const SOME = { count: 240, perSecond: 60 }
+/** Each lost response in a row costs its repository what RELAY_START_TIMEOUT leaves of two minutes. */
+const UNSTARTED = { repositories: 60, env: { RELAY_START_TIMEOUT: '30s' } }
+
+/** The faults that take seconds; most of them wait, so all of them run at once. */
+export function shortFaults(newDatabase: NewDatabase): Fault[] {
+  const strike =
+    (start: GitHubFault['start'], strikes: number, more: Partial<GitHubFault> = {}) =>
+    (name: string) =>
+      github(name, { ...FEW, start, forMs: 0, strikes, ...more })
+  const workflow = { target: 'workflow' } as const
+  const twoRelays = { count: 500, perSecond: 150, everyMs: 1_500, expireLeases: true }
+  const untitledRuns = { count: 12, repositories: 8, ...untitled('3s') }
+  return [
+    ['SIGKILL at random, SQLite', name => kill(name, { times: 4, perKill: 25 })],
+    [
+      'SIGKILL, one of two relays, PostgreSQL',
+      async name => killOneOf(name, { ...twoRelays, database: await newDatabase() }),
+    ],
+    ['PostgreSQL stopped and started', name => postgresDown(name, { ...FEW, times: 1, forMs: 700 })],
+    ['500 at every third, run created', strike(serverErrors(true), 10)],
+    ['connection cut after receiving, at every third', strike(cuts(true), 10)],
+    ['500 at every third, no run created, untitled runs', strike(serverErrors(false, 3), 3, untitledRuns)],
+    ['403 secondary limit', strike(secondaryLimit(1, 2), 1)],
+    ['429', strike(tooMany(1, 2), 1)],
+    ['workflow_dispatch: 500 at every third, run created', strike(serverErrors(true), 10, workflow)],
+    ['workflow_dispatch: 429', strike(tooMany(1, 2), 1, workflow)],
+    ['Port down', name => portDown(name, { count: 40, perSecond: 40, forMs: 1_500 })],
+    ['disk full, SQLite', name => diskFull(name, { ...FEW, times: 1, forMs: 1_000 })],
+    ['read-only database, SQLite', name => sqliteReadOnly(name, { ...FEW, times: 1, forMs: 300 })],
+    [
+      'read-only database, PostgreSQL',
+      async name => postgresReadOnly(name, await newDatabase(), { ...FEW, times: 1, forMs: 500 }),
+    ],
+  ]
+}
+
+/** Every fault in its complete form, the longest first: many run at once, and mostly wait. */
+export function completeFaults(newDatabase: NewDatabase): Fault[] {
+  const kills = { times: 100, perKill: 40 }
+  const long = { ...SOME, forMs: 30_000 }
+  const faults: [string, GitHubFault['start'], object?][] = [
+    ['500 at every third, run created', serverErrors(true)],
+    ['500 at every third, no run created', serverErrors(false), UNSTARTED],
+    ['connection cut after receiving, at every third', cuts(true)],
+    ['connection cut before it took effect, at every third', cuts(false), UNSTARTED],
+    ['403 secondary limit', secondaryLimit(3, 10)],
+    ['429', tooMany(3, 10)],
+  ]
+  const githubFaults = (prefix: string, options: () => Promise<object>): Fault[] =>
+    faults.map(([fault, start, more]) => [
+      prefix + fault,
+      async name => github(name, { ...long, start, ...more, ...(await options()) }),
+    ])
+  const workflowFaults = (store: string, database: () => Promise<object>): Fault[] => {
+    const options = async () => ({ target: 'workflow' as const, ...(await database()) })
+    const prefix = `workflow_dispatch, ${store}: `
+    return [
+      [
+        `${prefix}SIGKILL between response and record`,
+        async name => killAtResponse(name, { times: 40, perKill: 20, ...(await options()) }),
+      ],
+      ...githubFaults(prefix, options),
+    ]
+  }
+  return [
+    ['SIGKILL at random, PostgreSQL', async name => kill(name, { ...kills, database: await newDatabase() })],
+    ['SIGKILL at random, SQLite', name => kill(name, kills)],
+    [
+      'SIGKILL, one of two relays, PostgreSQL',
+      async name =>
+        killOneOf(name, { count: 10_000, perSecond: 250, everyMs: 3_000, database: await newDatabase() }),
+    ],
+    ...workflowFaults('SQLite', async () => ({})),
+    ...workflowFaults('PostgreSQL', async () => ({ database: await newDatabase() })),
+    [NO_EVIDENCE, name => kill(name, { ...kills, times: 20, runs: 'none' })],
+    [
+      'GitHub down for a minute',
+      name => github(name, { ...SOME, perSecond: 10, start: down, forMs: 60_000 }),
+    ],
+    ['Port down for a minute', name => portDown(name, { count: 240, perSecond: 10, forMs: 60_000 })],
+    [
+      'PostgreSQL stopped and started',
+      name => postgresDown(name, { ...SOME, count: 600, times: 5, forMs: 2_000 }),
+    ],
+    ['disk full, SQLite', name => diskFull(name, { ...SOME, count: 600, times: 3, forMs: 1_500 })],
+    ...githubFaults('', async () => ({})),
+    [
+      '500 at every third, no run created, untitled runs',
+      name => github(name, { ...long, ...untitled('10s'), start: serverErrors(false) }),
+    ],
+    [
+      'read-only database, PostgreSQL',
+      async name => postgresReadOnly(name, await newDatabase(), { ...SOME, times: 3, forMs: 1_500 }),
+    ],
+    ['read-only database, SQLite', name => sqliteReadOnly(name, { ...SOME, times: 3, forMs: 1_000 })],
+  ]
+}

@@ -1,0 +1,162 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { encryptWith } from '../action/encrypt.ts'
+import { send } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
+import { createCounter, honest, runAttacker, startAttacker } from './attacker.ts'
+import { startDelivery, startReport } from './report-attack.ts'
+import { type System, withSystem } from './system.ts'
+
+/** Half of the memory of a container of 512 MB: what Node chooses there. */
+const HEAP = '--max-old-space-size=256'
+const ENCRYPTED = 200
+/** Deliveries whose runs start their reports, and how many runs name each. */
+const DELIVERIES = 30
+const RUNS = 6
+
+/** Each flood, and the responses that show that it reached the relay. */
+export const FLOODS = {
+  /** Many runs start their reports for one delivery at once. */
+  starts: [200, 409],
+  /** Connections with many requests, whose responses nobody reads. */
+  pipelined: ['closed'],
+  /** Requests for encrypted inputs. */
+  inputs: [200, 429],
+  /** Unsigned webhooks of GitHub. */
+  unsigned: [401],
+  /** Signed webhooks of a megabyte with many keys. */
+  keys: [202, 422],
+} as const
+type FloodName = keyof typeof FLOODS
+
+/** `tokens`: OIDC tokens of runs that could each belong to the delivery. */
+interface Target {
+  name: FloodName
+  url: string
+  deliveries: { delivery: string; tokens: string[] }[]
+  reportToken: string
+}
+
+/** `runsOfOne`: the most runs that may report for one delivery. */
+interface Flooded {
+  responses: Record<string, number>
+  runsOfOne: number
+}
+
+/** One flood next to honest webhooks. */
+export function flood(name: FloodName, { database, seconds }: { database: string; seconds: number }) {
+  const env = { LOG_LEVEL: 'fatal' }
+  return withSystem({ database, connected: true, runs: 'none', flags: [HEAP], env }, async system => {
+    const { relay } = system
+    await relay.start()
+    const attacker = startAttacker<Flooded>(import.meta.url, await aim(system, name))
+    try {
+      const end = performance.now() + seconds * 1_000
+      const served = await Promise.all([
+        honest(end, 50, n => send(relay.url, { body: { n, end } }), 202),
+        honest(end, 100, () => fetch(`${relay.url}/healthz`), 200),
+      ])
+      attacker.stop()
+      const status = readFileSync(`/proc/${relay.pid}/status`, 'utf8')
+      const peakRssMb = Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1e3)
+      return { served, ...(await attacker.result()), peakRssMb }
+    } finally {
+      await attacker.terminate()
+    }
+  })
+}
+
+async function aim(system: System, name: FloodName): Promise<Target> {
+  const { url } = system.relay
+  const secrets = Array.from({ length: ENCRYPTED }, (_, n) => `secret_${n}`)
+  const inputs = Object.fromEntries(secrets.map(each => [each, encryptWith(SECRET, each)]))
+  const action = { identifier: 'deploy', encryptedProperties: secrets }
+  const more = name === 'inputs' ? { action, inputs } : {}
+  const count = { starts: DELIVERIES, inputs: 1, pipelined: 0, unsigned: 0, keys: 0 }[name]
+  const deliveries: Target['deliveries'] = []
+  for (let n = 0; n < count; n++)
+    deliveries.push(await startDelivery(system, name === 'starts' ? RUNS : 1, { more, isSeen: n % 2 === 0 }))
+  const [first] = deliveries
+  const reportToken =
+    name === 'inputs' && first ? await startReport(url, first.delivery, first.tokens[0]) : ''
+  return { name, url, deliveries, reportToken }
+}
+
+await runAttacker<Target>(import.meta.url, async ({ name, url, deliveries, reportToken }, signal) => {
+  const { responses, count, has } = createCounter()
+  const accepted = deliveries.map(() => new Set<string>())
+  const post = (path: string, body: string, token = '') =>
+    fetch(url + path, { method: 'POST', body, headers: { authorization: `Bearer ${token}` } }).then(
+      async response => {
+        await response.arrayBuffer()
+        count(response.status)
+        return response.status
+      },
+      () => count('none'),
+    )
+  const repeat = async (parallel: number, one: (n: number) => Promise<unknown>) => {
+    let n = 0
+    const sender = async () => {
+      while (!signal.aborted || !has(FLOODS[name])) await one(n++)
+    }
+    await Promise.all(Array.from({ length: parallel }, sender))
+  }
+  // The second has more keys than the relay reads.
+  const bodies = name === 'keys' ? [19_998, 78_000].map(manyKeys) : []
+  const floods: Record<FloodName, () => Promise<void>> = {
+    // The runs of a delivery start at once; the later ones are refused.
+    starts: () =>
+      repeat(1, async n => {
+        const { delivery, tokens } = deliveries[n % deliveries.length] as Target['deliveries'][number]
+        const start = async (token: string) => {
+          const status = await post('/report/start', JSON.stringify({ delivery }), token)
+          if (status === 200) accepted[n % deliveries.length]?.add(token)
+        }
+        await Promise.all(tokens.map(start))
+      }),
+    pipelined: () => repeat(100, async () => count(await pipeline(url))),
+    inputs: () =>
+      repeat(20, async () => {
+        const body = JSON.stringify({ delivery: deliveries[0]?.delivery })
+        if ((await post('/report/inputs', body, reportToken)) !== 200) await sleep(10)
+      }),
+    unsigned: () => repeat(20, () => post('/github', '{}')),
+    keys: () =>
+      repeat(2, async n => {
+        const body = Buffer.from(bodies[n % 2]?.replaceAll('r_N', `r_${n}`) ?? '')
+        const response = await send(url, { body }).catch(() => null)
+        count(response?.status ?? 'none')
+        await sleep(100)
+      }),
+  }
+  await floods[name]()
+  return { responses, runsOfOne: Math.max(0, ...accepted.map(({ size }) => size)) } satisfies Flooded
+})
+
+/** A connection with 1,500 requests, which never reads. @returns how it finished */
+async function pipeline(url: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => {})
+  const closed = once(socket, 'close').then(
+    () => 'closed',
+    () => 'closed',
+  )
+  await once(socket, 'connect').catch(() => {})
+  socket.pause().write('POST /webhook HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(1_500))
+  const result = await Promise.race([closed, sleep(5_000, 'open')])
+  socket.destroy()
+  return result
+}
+
+/** A megabyte with this many keys, spread over the places that the relay reads. */
+function manyKeys(count: number): string {
+  const filler = 'x'.repeat(Math.max(1, Math.floor(900_000 / count) - 14))
+  const part = (name: string) =>
+    Object.fromEntries(Array.from({ length: count / 3 - 3 }, (_, n) => [name + n.toString(36), filler]))
+  const runId = 'r_N'
+  return JSON.stringify({
+    port_payload: { ...part('a'), context: { runId, ...part('b') }, payload: { properties: {} } },
+    port_context: { runId, ...part('c') },
+  })
+}

@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { until } from '../../tools/simulator/http-server.ts'
+import type { RelayProcess } from './relay-process.ts'
+import { type SystemOptions, withSystem } from './system.ts'
+import { judge, type Verdict } from './verdict.ts'
+
+/** SIGKILL at random moments while deliveries come in and go out. */
+export async function kill(
+  fault: string,
+  options: SystemOptions & { times: number; perKill: number },
+): Promise<Verdict> {
+  return withSystem({ repositories: 100, ...options }, async system => {
+    await system.relay.start()
+    const load = system.load({ count: options.times * options.perKill, perSecond: options.perKill * 1.4 })
+    for (let n = 0; n < options.times; n++) {
+      await sleep(20 + Math.random() * 400)
+      await system.relay.kill()
+      await system.relay.start()
+    }
+    await load.done
+    return judge(fault, options.times, system, load)
+  })
+}
+
+/** SIGKILL as soon as GitHub has responded to a `workflow_dispatch`, before the relay can have recorded the response. */
+export async function killAtResponse(
+  fault: string,
+  options: SystemOptions & { times: number; perKill: number },
+): Promise<Verdict> {
+  return withSystem({ repositories: 100, target: 'workflow', ...options }, async system => {
+    await system.relay.start()
+    let times = 0
+    let accepted = 0
+    let killing: Promise<void> | null = null
+    system.github.onWorkflowDispatch(() => {
+      if (killing || times === options.times || ++accepted % options.perKill !== 0) return
+      times++
+      killing = system.relay.kill().then(async () => {
+        await system.relay.start()
+        killing = null
+      })
+    })
+    const load = system.load({ count: options.times * options.perKill * 2, perSecond: 100 })
+    await until(() => times === options.times, `${fault}: it has struck`, 900_000)
+    await killing
+    await load.done
+    return judge(fault, options.times, system, load)
+  })
+}
+
+/** Two relays on one database; every few seconds, one of them is killed and started again. */
+export async function killOneOf(
+  fault: string,
+  options: SystemOptions & {
+    database: string
+    count: number
+    everyMs: number
+    perSecond?: number
+    /** Finally kills both, and lets their leases expire at once instead of after a minute. */
+    expireLeases?: boolean
+  },
+): Promise<Verdict> {
+  return withSystem({ relays: 2, repositories: 100, ...options }, async system => {
+    await Promise.all(system.relays.map(each => each.start()))
+    const load = system.load(options)
+    let isDone = false
+    void load.done.then(() => (isDone = true))
+    let times = 0
+    while (!isDone || system.accepted().length < options.count / 2) {
+      await sleep(options.everyMs * (0.5 + Math.random()))
+      const relay = system.relays[times++ % 2] as RelayProcess
+      await relay.kill()
+      await sleep(Math.random() * 300)
+      await relay.start()
+    }
+    if (options.expireLeases) {
+      await Promise.all(system.relays.map(each => each.kill()))
+      await setLeasesExpired(options.database)
+      await Promise.all(system.relays.map(each => each.start()))
+      times += 2
+    }
+    return judge(fault, times, system, load)
+  })
+}
+
+async function setLeasesExpired(database: string): Promise<void> {
+  const client = new pg.Client(database)
+  await client.connect()
+  await client.query('UPDATE deliveries SET lease_until = 0; UPDATE outboxes SET lease_until = 0')
+  await client.end()
+}
+
+/** Port is unreachable while deliveries come in: dispatches continue, and Port gets everything later. */
+export async function portDown(
+  fault: string,
+  options: { count: number; forMs: number; perSecond?: number },
+): Promise<Verdict> {
+  return withSystem({ connected: true }, async system => {
+    const { port } = system
+    await system.relay.start()
+    const ids: string[] = []
+    const load = system.load({
+      ...options,
+      onRun: id => {
+        ids.push(id)
+        port.createRun({ id })
+        if (ids.length === Math.floor(options.count / 4)) void port.stop()
+      },
+    })
+    await Promise.all([load.done, sleep(options.forMs)])
+    await until(() => system.github.dispatches.length >= options.count, "dispatches don't wait for Port")
+    await port.start()
+    const verdict = await judge(fault, 1, system, load)
+    const unreported = () => ids.filter(id => port.run(id).logs.length === 0)
+    await until(() => unreported().length === 0, 'Port shows every delivery', 120_000)
+    return verdict
+  })
+}

@@ -1,0 +1,186 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../../tools/simulator/http-server.ts'
+import type { PortRun } from '../../tools/simulator/port/port.ts'
+import { sendRunWebhook } from '../support/run-webhook.ts'
+import { send } from '../support/send.ts'
+import { createCounter, honest, memoryOf, releasedSince, runAttacker, startAttacker } from './attacker.ts'
+import { AUDIENCE, GITHUB_SECRET, MEASURED, REPOSITORY, type System, withSystem } from './system.ts'
+
+export const ATTACKS = {
+  'small lines': { parallel: 100, lines: 500, width: 1, count: Number.POSITIVE_INFINITY, isPortDown: false },
+  'large reports': { parallel: 16, lines: 30, width: 7_940, count: 2_000, isPortDown: true },
+} satisfies Record<string, Attack>
+
+interface Attack {
+  /** Concurrent reports. */
+  parallel: number
+  /** The log lines of a report, each a message of its own. */
+  lines: number
+  /** The characters of a line. */
+  width: number
+  /** The number of reports. */
+  count: number
+  isPortDown: boolean
+}
+
+interface Target {
+  url: string
+  token: string
+  delivery: string
+  attack: Attack
+}
+
+/** `numbers`: of the accepted reports. */
+interface Attacked {
+  responses: Record<string, number>
+  numbers: number[]
+}
+
+/** A workflow run reports as much as it can, next to honest webhooks; the relay is restarted halfway. */
+export function attackWithReports(options: { database: string; seconds: number; attack: Attack }) {
+  const { database, seconds, attack } = options
+  // A small heap, which can't hold everything that is reported.
+  const flags = [...MEASURED, '--max-old-space-size=96']
+  const env = { LOG_LEVEL: 'fatal' }
+  return withSystem({ database, connected: true, runs: 'none', flags, env }, async system => {
+    const { relay, port } = system
+    const accepted: string[] = []
+    const honestSenders = (ms: number) => {
+      const end = performance.now() + ms
+      return Promise.all([
+        honest(end, 50, () => sendWebhook(system, accepted), 202),
+        honest(end, 100, () => fetch(`${relay.url}/healthz`), 200),
+      ])
+    }
+    await relay.start()
+    await honestSenders(1_000)
+    const { delivery, runId, tokens } = await startDelivery(system, 1)
+    const token = await startReport(relay.url, delivery, tokens[0])
+    const before = await memoryOf(relay)
+    if (attack.isPortDown) await port.stop()
+    const target: Target = { url: relay.url, token, delivery, attack }
+    const attacker = startAttacker<Attacked>(import.meta.url, target)
+    try {
+      const half = (seconds * 1000) / 2
+      const first = await honestSenders(half)
+      // The honest senders wait; the attacker doesn't.
+      if ((await relay.stop()) !== 0) throw new Error(`The relay didn't stop: ${relay.printed()}`)
+      await relay.start()
+      const second = await honestSenders(half)
+      // A limited number of reports is sent completely, however long it takes.
+      if (attack.count === Number.POSITIVE_INFINITY) attacker.stop()
+      const { responses, numbers } = await attacker.result()
+
+      await port.start()
+      const expected = new Set(numbers.flatMap(n => times(attack.lines, line => nameOf(n, line))))
+      const missing = () => missingLines(port.run(runId), expected)
+      await until(() => missing() === 0, 'Port gets the lines', 180_000).catch(() => {})
+      await until(() => accepted.every(id => system.accepted().includes(id)), 'GitHub gets all', 60_000)
+      return {
+        served: [...first, ...second],
+        notDispatchedOnce: accepted.filter(id => system.accepted().filter(each => each === id).length !== 1),
+        responses,
+        lines: { accepted: expected.size, missing: missing() },
+        memory: await releasedSince(before, relay),
+      }
+    } finally {
+      await attacker.terminate()
+    }
+  })
+}
+
+async function sendWebhook({ relay, port }: System, accepted: string[]) {
+  const { id } = port.createRun({ action: 'deploy' })
+  const body = { run: { id }, action: { identifier: 'deploy' }, inputs: { version: '1.4.2' } }
+  const response = await send(relay.url, { body })
+  if (response.status === 202) accepted.push(id)
+  return response
+}
+
+/**
+ * A dispatched delivery, and the OIDC tokens of this many workflow runs whose titles name it.
+ *
+ * @param options.isSeen GitHub's webhooks have shown the runs to the relay
+ */
+export async function startDelivery(
+  { relay, port, github, issuer, repositoryId, accepted }: System,
+  runs: number,
+  { more = {}, isSeen = false }: { more?: object; isSeen?: boolean } = {},
+) {
+  const { id } = port.createRun({ action: 'deploy' })
+  const body = { run: { id }, action: { identifier: 'deploy' }, inputs: {}, ...more }
+  const response = await send(relay.url, { body })
+  await until(() => accepted().includes(id), 'GitHub gets the dispatch')
+  const tokens: string[] = []
+  for (let n = 0; n < runs; n++) {
+    const run = github.createRun({
+      ...{ repository: REPOSITORY, displayTitle: id, event: 'repository_dispatch', status: 'in_progress' },
+    })
+    if (isSeen) await sendRunWebhook(relay.url, run, { github, secret: GITHUB_SECRET })
+    tokens.push(issuer.token({ repository: REPOSITORY, repositoryId, runId: run.id }, AUDIENCE))
+  }
+  return { delivery: String(response.body.delivery), runId: id, tokens }
+}
+
+/** @returns the report token */
+export async function startReport(url: string, delivery: string, oidcToken = ''): Promise<string> {
+  const response = await fetch(`${url}/report/start`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${oidcToken}` },
+    body: JSON.stringify({ delivery }),
+  })
+  const { token, detail } = (await response.json()) as { token?: string; detail?: string }
+  if (token === undefined) throw new Error(`POST /report/start: ${response.status} ${detail}`)
+  return token
+}
+
+/** The lines that are neither in Port's log nor counted there as left out. */
+function missingLines(portRun: PortRun, expected: ReadonlySet<string>): number {
+  const lines = portRun.logs.flatMap(log => log.message.split('\n'))
+  const arrived = new Set(lines.flatMap(line => /^\d+\.\d+(?= )/.exec(line) ?? []))
+  const leftOut = lines.map(line => Number(/^… (\d+) lines? may be missing/.exec(line)?.[1] ?? 0))
+  const lost = [...expected].filter(name => !arrived.has(name)).length
+  return Math.max(0, lost - leftOut.reduce((sum, count) => sum + count, 0))
+}
+
+await runAttacker<Target>(import.meta.url, async ({ url, token, delivery, attack }, signal) => {
+  const { responses, count } = createCounter()
+  const numbers: number[] = []
+  const fill = 'x'.repeat(attack.width)
+  let next = 1
+  const post = (body: string) =>
+    fetch(`${url}/report`, { method: 'POST', headers: { authorization: `Bearer ${token}` }, body }).then(
+      async response => {
+        await response.text()
+        return response.status
+      },
+      () => 'none' as const,
+    )
+  const sendReports = async (sender: string) => {
+    while (!signal.aborted && next <= attack.count) {
+      const number = next++
+      const reports = times(attack.lines, line => ({
+        log: [{ level: 'INFO', message: `${nameOf(number, line)} ${fill}` }],
+      }))
+      const body = JSON.stringify({ delivery, sender, number, reports })
+      // A report without a response is sent again, as the action does.
+      for (let status = await post(body); ; status = await post(body)) {
+        count(status)
+        if (status === 202) numbers.push(number)
+        if (status !== 'none' || signal.aborted) break
+        await sleep(50)
+      }
+    }
+  }
+  await Promise.all(times(attack.parallel, n => sendReports(`sender-${n}`)))
+  return { responses, numbers } satisfies Attacked
+})
+
+/** Identifies a line in Port's log. */
+function nameOf(number: number, line: number): string {
+  return `${number}.${line}`
+}
+
+function times<T>(count: number, make: (n: number) => T): T[] {
+  return Array.from({ length: count }, (_, n) => make(n))
+}

@@ -1,0 +1,94 @@
+/**
+ * `npm run test:faults [-- --only TEXT]`: every fault in its complete form and a table of the results, then 250,000 fuzzed
+ * requests. Exit code 0 only if nothing was lost, nothing was dispatched twice except when a kill left no evidence, and
+ * no fuzzed request broke anything.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { startPostgres } from '../support/postgres.ts'
+import { completeFaults, mayBeTwice } from './faults.ts'
+import { fuzz, growth } from './fuzz.ts'
+import { useBundle } from './relay-process.ts'
+import { table, type Verdict } from './verdict.ts'
+
+/** A fault that is still running then has failed. */
+const DEADLINE_MS = 30 * 60_000
+/** Faults that run at once: on two cores, more of them take no less time. */
+const CONCURRENCY = 10
+
+const only = (parseArgs({ options: { only: { type: 'string' } } }).values.only ?? '').toLowerCase()
+useBundle()
+// Each relay holds several connections.
+const server = await startPostgres({ settings: { max_connections: '300' } })
+const verdicts: Verdict[] = []
+const broken: string[] = []
+const running = new Set<string>()
+setTimeout(() => {
+  for (const fault of running) broken.push(`${fault}: not finished after ${DEADLINE_MS / 60_000} minutes`)
+  finish()
+  process.exit()
+}, DEADLINE_MS).unref()
+try {
+  const faults = completeFaults(server.createDatabase).filter(([name]) => name.toLowerCase().includes(only))
+  const runNext = async () => {
+    for (let fault = faults.shift(); fault; fault = faults.shift()) await runFault(...fault)
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, runNext))
+  if ('fuzz'.includes(only)) await runFuzz()
+} finally {
+  await server.close()
+}
+finish()
+
+function finish(): void {
+  const bad = verdicts.filter(
+    each => each.lost > 0 || each.disordered > 0 || (each.twice > 0 && !mayBeTwice(each.fault)),
+  )
+  if (verdicts.length > 0) console.log(table(verdicts))
+  for (const problem of broken) console.log(`Failed: ${problem}`)
+  for (const { fault } of bad) console.log(`Broke a promise: ${fault}`)
+  process.exitCode = bad.length + broken.length > 0 ? 1 : 0
+}
+
+async function runFault(fault: string, run: (fault: string) => Promise<Verdict>): Promise<void> {
+  const startedAt = performance.now()
+  running.add(fault)
+  try {
+    const verdict = await run(fault)
+    verdicts.push(verdict)
+    const { acknowledged, lost, twice, disordered } = verdict
+    const seconds = Math.round((performance.now() - startedAt) / 1000)
+    console.error(
+      `${fault}, ${seconds} s: ${acknowledged} acknowledged, ${lost} lost, ${twice} twice, ${disordered} out of order`,
+    )
+  } catch (error) {
+    broken.push(`${fault}: ${(error as Error).message}`)
+    console.error(broken.at(-1))
+  } finally {
+    running.delete(fault)
+  }
+}
+
+async function runFuzz(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'fuzz-'))
+  const rows = [
+    ['SQLite', 200_000, `sqlite:${join(folder, 'relay.db')}`],
+    ['PostgreSQL', 50_000, await server.createDatabase()],
+  ] as const
+  for (const [store, count, database] of rows) {
+    const seed = Math.floor(Math.random() * 2 ** 31)
+    const result = await fuzz({ count, database, seed })
+    const grown = growth(result.rounds, 'rss')
+    console.log(
+      `fuzz, ${store}, seed ${seed}: ${count} requests, ${result.broken.length} × 5xx except 503, ` +
+        `${result.alive ? 'no crash' : 'CRASHED'}, memory grown by ${grown} MB, held by JavaScript ${growth(result.rounds, 'held')} MB`,
+    )
+    console.log(`  responses: ${JSON.stringify(result.statuses)}`)
+    for (const each of result.broken) broken.push(`fuzz, ${store}: ${each}`)
+    if (!result.alive || grown > 50) broken.push(`fuzz, ${store}: crashed, or memory grown by ${grown} MB`)
+  }
+  rmSync(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,125 @@
+import { until } from '../../tools/simulator/http-server.ts'
+import type { Load } from './load.ts'
+import { ADMIN_TOKEN, type System } from './system.ts'
+
+/** The result of one fault: one row of the table. */
+export interface Verdict {
+  fault: string
+  /** How often it struck. */
+  times: number
+  acknowledged: number
+  /** Acknowledged, but neither dispatched nor failed with a reason after the fault. */
+  lost: number
+  /** Run ids for which GitHub accepted more than one dispatch. */
+  twice: number
+  /** Repositories in which a delivery overtook one that was acknowledged before it was sent. */
+  disordered: number
+  /** Failed with a reason. */
+  failed: number
+}
+
+interface Shown {
+  seq: number
+  run_id: string
+  repository: string
+  state: string
+  reason: string | null
+}
+
+/**
+ * Waits until no delivery is queued, and counts acknowledged deliveries at the sender, dispatched ones at GitHub, and
+ * failed ones at the relay.
+ */
+export async function judge(
+  fault: string,
+  times: number,
+  system: System,
+  load: Load,
+  patienceMs = 300_000,
+): Promise<Verdict> {
+  const queued = async () => (await list(system, '?state=queued&limit=1')).length > 0
+  await until(async () => !(await queued()), `${fault}: no delivery is queued`, patienceMs)
+  const deliveries = await all(system)
+  const accepted = system.accepted()
+  const dispatched = new Set(accepted)
+  const failed = new Set(
+    deliveries.filter(each => each.state === 'failed' && each.reason).map(each => each.run_id),
+  )
+  const lost = [...load.acknowledged.keys()].filter(id => !dispatched.has(id) && !failed.has(id))
+  return {
+    fault,
+    times,
+    acknowledged: load.acknowledged.size,
+    lost: lost.length,
+    twice: dispatched.size === accepted.length ? 0 : countTwice(accepted),
+    disordered: disordered(deliveries, accepted, load),
+    failed: failed.size,
+  }
+}
+
+function countTwice(ids: string[]): number {
+  const seen = new Map<string, number>()
+  for (const id of ids) seen.set(id, (seen.get(id) ?? 0) + 1)
+  return [...seen.values()].filter(times => times > 1).length
+}
+
+/** Compares with the order that the sender knows: two concurrent webhooks may be accepted in any order. */
+function disordered(deliveries: Shown[], accepted: string[], { acknowledged, started }: Load): number {
+  const repositories = new Map(deliveries.map(each => [each.run_id, each.repository]))
+  const lastStarted = new Map<string, number>()
+  const wrong = new Set<string>()
+  for (const id of new Set(accepted)) {
+    const repository = repositories.get(id)
+    if (repository === undefined) continue
+    const before = lastStarted.get(repository) ?? 0
+    if ((acknowledged.get(id) ?? Number.POSITIVE_INFINITY) < before) wrong.add(repository)
+    lastStarted.set(repository, Math.max(before, started.get(id) ?? 0))
+  }
+  return wrong.size
+}
+
+async function all(system: System): Promise<Shown[]> {
+  const found: Shown[] = []
+  for (let before = ''; ; ) {
+    const page = await list(system, `?limit=200${before}`)
+    found.push(...page)
+    if (page.length < 200) return found
+    before = `&before=${page.at(-1)?.seq}`
+  }
+}
+
+async function list(system: System, query: string): Promise<Shown[]> {
+  const relay = system.relays.find(each => each.running())
+  const response = await fetch(`${relay?.url}/api/deliveries${query}`, {
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+  })
+  if (!response.ok) throw new Error(`The relay responded with ${response.status}: ${await response.text()}`)
+  return ((await response.json()) as { deliveries: Shown[] }).deliveries
+}
+
+const COLUMNS: [string, keyof Verdict][] = [
+  ['fault', 'fault'],
+  ['times', 'times'],
+  ['acknowledged', 'acknowledged'],
+  ['lost', 'lost'],
+  ['dispatched twice', 'twice'],
+  ['out of order', 'disordered'],
+  ['failed', 'failed'],
+]
+
+/** The verdicts as a table for the terminal. */
+export function table(verdicts: Verdict[]): string {
+  const rows = [
+    COLUMNS.map(([title]) => title),
+    ...verdicts.map(each => COLUMNS.map(([, key]) => String(each[key]))),
+  ]
+  const widths = COLUMNS.map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))
+  return rows
+    .map(row =>
+      row
+        .map((cell, i) => (i === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[i] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
