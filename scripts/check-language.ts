@@ -14,7 +14,10 @@ const root = join(import.meta.dirname, '..')
 const RULES: [pattern: RegExp, instead: string][] = [
   [/\bbut for (?!(?:the|a|an|each|every|all|both) \w+(?:\.|,)? (?:only|alone))/i, '"except for"'],
   [/\bfor ever\b/i, '"forever"'],
-  [/\b(?:is|are) no (?!longer|more|less|different|later|sooner|earlier|match)/i, '"isn\'t a", "doesn\'t"'],
+  [
+    /\b(?:is|are) no (?!longer|older|newer|more|less|different|later|sooner|earlier|match)/i,
+    '"isn\'t a", "doesn\'t"',
+  ],
   [/(?:^|[.:;] )Of (?:the|several|two|all|those|these) /, 'the subject first'],
   [/\bstands? in (?!for)/i, '"is in"'],
   [/\bhands? (?:it |them )?on\b|\bhanded on\b/i, '"pass"'],
