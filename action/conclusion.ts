@@ -1,37 +1,38 @@
+import type { ClientPayload } from '../port/payload.ts'
 import type { LogLine, RunUpdate } from '../port/types.ts'
+import type { Remaining } from './remaining.ts'
 import { linksOf } from './reporter/reporter.ts'
 import type { Inputs, JobStatus } from './runner/inputs.ts'
-import type { Workflow } from './runner/runner.ts'
+import { describeMistake, type Topic, type Workflow } from './runner/runner.ts'
 import type { State } from './runner/state.ts'
+import type { Redact } from './secrets/redact.ts'
+import { missingLine } from './steps/send-log.ts'
 import type { Step } from './steps-of-job.ts'
+import { conclusionLines, jobLine, needLines, stepLine, summarize } from './summary.ts'
 
-/** What Port shows beside the final status, in place of the label of the running job. */
+// What a job reports when it finishes: success or failure, the log, and the summary. Everything here is pure.
+
+/** What Port shows next to the final status, instead of the label of the running job. */
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
 /**
- * The last update of the run in Port. Only `report: job` ends the Port run; the others leave that to the relay or to another
- * job, and send a summary only where its author gave one.
+ * The final status of the run in Port: SUCCESS for `success`, FAILURE for the other two. It depends on this job, on the jobs
+ * that it `needs`, and on what a step has written to `$PORT_RUN`. The worst of them counts; skipped jobs don't count.
  */
-export function lastUpdate(
-  { state, inputs, workflow }: { state: State; inputs: Inputs; workflow: Workflow },
-  end: { conclusion: JobStatus; summary: string; ownSummary: string; links: string[] },
-): RunUpdate {
-  // A node run's link is replaced with each call.
-  const known = state.linked && state.kind !== 'node_run' && end.links.length === 0
-  const link = known
-    ? {}
-    : { link: linksOf(workflow.url, end.links, state.kind), externalRunId: workflow.runId }
-  if (inputs.report !== 'job') {
-    const linkMissing = !state.linked || end.links.length > 0
-    return { ...(linkMissing && link), ...(end.ownSummary && { summary: end.ownSummary, ...link }) }
-  }
-  return { conclusion: end.conclusion, statusLabel: LABEL[end.conclusion], summary: end.summary, ...link }
+export function conclude(
+  jobStatus: JobStatus,
+  needs: Record<string, string>,
+  written: JobStatus | null,
+): JobStatus {
+  const all = [jobStatus, ...Object.values(needs), written]
+  if (all.includes('failure')) return 'failure'
+  return all.includes('cancelled') ? 'cancelled' : 'success'
 }
 
 /**
- * The jobs that count beside this one: those of `needs`. Where all of them were skipped, a job before them, which `needs` does
- * not name, may have failed: then those of the run that failed or were cancelled count, too. Beside a job that ran, they do
- * not: the jobs are listed by display names, which do not show whether `needs` has counted a job already.
+ * The jobs that count besides this one: those of `needs`. If all of them were skipped, a job before them may have failed that
+ * `needs` doesn't name. In that case, the failed and canceled jobs of the workflow run count too. If one of them ran, they
+ * don't count: jobs are listed by display names, which don't show whether `needs` has counted a job already.
  *
  * @param others the conclusions of jobs by their display names
  */
@@ -45,62 +46,151 @@ export function countedJobs(
   return { ...Object.fromEntries(failed), ...needs }
 }
 
-/**
- * The final status: this job's, that of the jobs it `needs`, and what a step has written to `$PORT_RUN`. The worst counts; a
- * skipped job is none.
- */
-export function conclude(
-  jobStatus: JobStatus,
-  needs: Record<string, string>,
-  written: JobStatus | null,
-): JobStatus {
-  const all = [jobStatus, ...Object.values(needs), written]
-  if (all.includes('failure')) return 'failure'
-  return all.includes('cancelled') ? 'cancelled' : 'success'
+/** The job, as main and the runner describe it. */
+export interface Job {
+  state: State
+  inputs: Inputs
+  workflow: Workflow
+  /** As it was sent, with encrypted secret inputs. */
+  payload: ClientPayload
 }
 
-const MARK: Record<string, string> = { success: '✓', failure: '✗', cancelled: '✗' }
-const LEVEL: Record<string, LogLine['level']> = { failure: 'ERROR', cancelled: 'WARN' }
-
-/** One log line for a step: `✓ Build image (12 s)`. */
-export function stepLine(step: Step): LogLine {
-  const { name, durationMs } = step
-  const conclusion = step.conclusion ?? 'still running'
-  const time = durationMs === null || conclusion === 'skipped' ? '' : ` (${duration(durationMs)})`
-  const word = conclusion === 'success' ? '' : `: ${conclusion}`
-  return { level: LEVEL[conclusion] ?? 'INFO', message: `${MARK[conclusion] ?? '–'} ${name}${word}${time}` }
+/** What post has found out about a job. */
+export interface Facts {
+  /** Whether Port shows that this workflow run reports; null if Port can't say. */
+  ours: true | null
+  /** The name of the job on GitHub's pages. */
+  name: string
+  durationMs: number
+  steps: Step[]
+  /** The conclusions of other jobs of the workflow run. */
+  others: Record<string, string>
+  /** What steps have written. */
+  rest: Remaining
+  /** Whether all secrets are known that steps may have seen, and if not, whether the delivery has finished. */
+  secrets: { all: boolean; ended?: boolean }
+  /** The results of the entities. */
+  entities: { lines: LogLine[]; problems: string[] }
 }
 
-/** `✓ success`, `✗ failure`, `– skipped` */
-export function stepResult({ conclusion }: Step): string {
-  const word = conclusion ?? 'still running'
-  return `${MARK[word] ?? '–'} ${word}`
+/** What a job prints, and what it sends to Port. */
+export interface Result {
+  /** What Port doesn't get: warnings, or errors with `fail-on-report-error`. */
+  losses: Loss[]
+  /** What has no effect in `$PORT_RUN`. */
+  mistakes: string[]
+  /** Whether texts are withheld because the delivery has finished. */
+  withheldAfter: boolean
+  summary: string
+  lines: LogLine[]
+  /** The last update of the run in Port; empty if there is nothing to update. */
+  update: RunUpdate
 }
 
-/** The jobs before this one that make the run fail, or did not run: `✗ Job build: failure`, `– Job deploy: skipped`. */
-export function needLines(needs: Record<string, string>): LogLine[] {
-  return Object.entries(needs)
-    .filter(([, result]) => result !== 'success')
-    .map(([job, result]) => ({
-      level: LEVEL[result] ?? 'INFO',
-      message: `${MARK[result] ?? '–'} Job ${job}: ${result}`,
-    }))
+export interface Loss {
+  sentence: string
+  topic: Topic
 }
 
-/** The last line of the log: `✓ Job deploy: success after 42 s`. */
-export function jobLine(job: { name: string; status: JobStatus; durationMs: number }): LogLine {
+/** @param logFailed whether the log was not sent, and `fail-on-report-error` makes that a failure */
+export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false): Result {
+  const { state, inputs, workflow, payload } = job
+  const { ours, rest, secrets, entities, steps } = facts
+  const written = inputs.report === 'job' ? rest.run.conclusion : null
+  const own = secrets.all ? rest.run : { links: [], summary: '' }
+  const links = own.links.filter(link => redact(link) === link)
+  const withheld = !secrets.all && hasTexts(rest, inputs)
+  const unsent = [
+    ...rest.problems,
+    ...(withheld && !secrets.ended ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
+  ]
+  const mistakes = [
+    ...rest.run.problems.map(problem => describeMistake(problem, '$PORT_RUN', redact)),
+    ...(links.length < own.links.length ? [SECRET_LINK] : []),
+    ...(written === rest.run.conclusion ? [] : [noEffect(inputs.report)]),
+  ]
+  const losses: Loss[] = [
+    ...(entities.problems.length > 0
+      ? [{ sentence: entities.problems.join('\n'), topic: 'entities' as const }]
+      : []),
+    ...(rest.lost > 0 ? [{ sentence: lostMeanwhile(rest.lost), topic: 'port' as const }] : []),
+    ...unsent,
+  ]
+  const failed = logFailed || (ours === true && inputs.failOnReportError && losses.length > 0)
+  const status = failed ? 'failure' : inputs.jobStatus
+  const needs = countedJobs(inputs.needs, facts.others)
+  const { name, durationMs } = facts
+  const ends = [...needLines(needs), ...conclusionLines(written), jobLine({ name, status, durationMs })]
+  const { problems = [], explained = false } = state
+  const ownSummary = own.summary || (secrets.all ? inputs.summary : '')
+  const summary =
+    ownSummary ||
+    summarize({
+      ...{ ends, problems: [...problems, ...entities.problems], payload, steps, url: workflow.url, redact },
+    })
   return {
-    level: LEVEL[job.status] ?? 'INFO',
-    message: `${MARK[job.status]} Job ${job.name}: ${job.status} after ${duration(job.durationMs)}`,
+    losses,
+    mistakes,
+    withheldAfter: withheld && secrets.ended === true,
+    summary,
+    lines: [
+      ...(rest.lost > 0 ? [missingLine(rest.lost)] : []),
+      ...toLines('INFO', secrets.all ? rest.lines : []),
+      ...toLines('ERROR', explained ? [] : problems),
+      ...steps.map(stepLine),
+      ...entities.lines,
+      ...toLines('WARN', [...unsent.map(({ sentence }) => sentence), ...mistakes]),
+      ...ends,
+    ].filter(line => line.message.trim() !== ''),
+    update: lastUpdate(job, { conclusion: conclude(status, needs, written), summary, ownSummary, links }),
   }
 }
 
-/** `42 s`, `1 min 3 s`, `2 h 5 min` */
-export function duration(ms: number): string {
-  const seconds = Math.round(ms / 1000)
-  if (seconds < 60) return `${seconds} s`
-  const minutes = Math.floor(seconds / 60)
-  return minutes < 60
-    ? `${minutes} min ${seconds % 60} s`
-    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
+  messages.map(message => ({ level, message }))
+
+/**
+ * Only `report: job` finishes the Port run. The other values leave that to the relay or to another job, and send a summary
+ * only if the author wrote one.
+ */
+function lastUpdate(
+  { state, inputs, workflow }: Job,
+  end: { conclusion: JobStatus; summary: string; ownSummary: string; links: string[] },
+): RunUpdate {
+  // Each update replaces the link of a node run.
+  const known = state.linked && state.kind !== 'node_run' && end.links.length === 0
+  const link = known
+    ? {}
+    : { link: linksOf(workflow.url, end.links, state.kind), externalRunId: workflow.runId }
+  if (inputs.report !== 'job') {
+    const linkMissing = !state.linked || end.links.length > 0
+    return { ...(linkMissing && link), ...(end.ownSummary && { summary: end.ownSummary, ...link }) }
+  }
+  return { conclusion: end.conclusion, statusLabel: LABEL[end.conclusion], summary: end.summary, ...link }
 }
+
+/** Whether steps or the author have left texts for Port that can contain a secret. */
+const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean =>
+  lines.length > 0 ||
+  entities.documents.length > 0 ||
+  run.summary !== '' ||
+  run.links.length > 0 ||
+  inputs.summary !== ''
+
+const SECRET_LINK =
+  'A link in $PORT_RUN contains a secret, and secrets are not sent to Port: the link is left out.'
+
+const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
+
+const WITHHELD =
+  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary and links, are not sent to Port: the secret inputs, which must ' +
+  'not be in them, could not be decrypted again.'
+
+export const WITHHELD_AFTER =
+  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary and links, are not sent to Port: the delivery has finished, and ' +
+  'the relay no longer returns the secret inputs, which must not be in them.'
+
+export const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)
+
+const lostMeanwhile = (count: number) =>
+  `Port may not have received all of the log: its response to ${countLines(count)} was lost while the job ran.`

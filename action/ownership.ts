@@ -1,16 +1,17 @@
 import type { RunState } from '../port/types.ts'
-import type { Inputs } from './runner/inputs.ts'
-import { help, type Runner } from './runner/runner.ts'
+import type { Reporter } from './reporter/reporter.ts'
+import type { Runner, Workflow } from './runner/runner.ts'
+import type { State } from './runner/state.ts'
 
-/** Whether a run in Port is this workflow run's to report, or why not. */
+/** Whether this workflow run may report a run in Port, or why not. */
 export type Verdict =
   | { verdict: 'ours' }
   | { verdict: 'silent'; message: string }
   | { verdict: 'duplicate'; message: string }
 
 /**
- * @param runId null where Port was asked through the relay for a delivery without one
- * @param githubRunId of the workflow run that asks; a re-run keeps it
+ * @param runId null if the relay was asked for a delivery without a Port run
+ * @param githubRunId the id of this workflow run; a re-run keeps it
  */
 export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
   if (state.ended) {
@@ -40,60 +41,26 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
 }
 
 /**
- * Reports in GitHub why this job is not reported to Port. It fails the step, before any step of the user runs, unless they want the job to go on,
- * and it can.
+ * Whether this job reports the run in Port, asked by post. Main couldn't find out if Port didn't respond.
  *
- * @param lacks what the relay gives to the first workflow run alone
+ * @param failure reports why Port can't say; main has done so if it expects no better response
  */
-export function reportDuplicate(
-  message: string,
-  { onDuplicate }: Pick<Inputs, 'onDuplicate'>,
-  { core, env }: Pick<Runner, 'core' | 'env'>,
-  lacks: { encrypted: string[]; truncated: string[] } = { encrypted: [], truncated: [] },
-): void {
-  const more = help(env, 'duplicates')
-  if (onDuplicate === 'fail') {
-    core.setFailed(`${message} It stops here, so that nothing is done twice (on-duplicate: fail).${more}`)
-  } else if (lacks.truncated.length > 0) {
-    core.setFailed(
-      `${message} It cannot continue (on-duplicate: continue): ${quote(lacks.truncated)} did not fit into the payload, and ` +
-        `the relay gives that to the other one alone.${more}`,
-    )
-  } else {
-    const stays =
-      lacks.encrypted.length > 0
-        ? ` The relay decrypts secret inputs for the other one alone; these stay encrypted: ${quote(lacks.encrypted)}.`
-        : ''
-    core.warning(
-      `${message} It continues and is not reported to Port (on-duplicate: continue).${stays}${more}`,
-    )
+export async function findOwner(
+  state: State,
+  reporter: Pick<Reporter, 'read'>,
+  workflow: Workflow,
+  core: Runner['core'],
+  failure: (error: unknown) => unknown,
+): Promise<'ours' | 'another' | 'unknown'> {
+  if (state.outlook === 'lost') return 'unknown'
+  if (state.checked) return 'ours'
+  try {
+    const judged = checkRun(state.runId, await reporter.read(), workflow.runId)
+    if (judged.verdict === 'ours') return 'ours'
+    core.notice(judged.message)
+    return 'another'
+  } catch (error) {
+    if (state.outlook !== 'doubtful') failure(error)
+    return 'unknown'
   }
-}
-
-const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
-
-/** The values of the input `report`, from the least that is reported of a run's end to the most. */
-const STRENGTH = ['updates', 'workflow', 'job']
-
-/**
- * Reports that an earlier step of the job reports to Port, and which inputs of this step are ignored.
- *
- * @param earlier the input `report` of that step
- */
-export function reportSecondUse(
-  earlier: string,
-  { report, needs, summary }: Pick<Inputs, 'report' | 'needs' | 'summary'>,
-  { core, env }: Pick<Runner, 'core' | 'env'>,
-): void {
-  const unused = [
-    STRENGTH.indexOf(report) > STRENGTH.indexOf(earlier) && `report: ${report}`,
-    Object.keys(needs).length > 0 && 'needs',
-    summary !== '' && 'summary',
-  ].filter(name => name !== false)
-  const message = 'An earlier step of this job reports this run to Port.'
-  if (unused.length === 0) core.info(message)
-  else
-    core.warning(
-      `${message} These inputs of this step are ignored: ${unused.join(', ')}. Set them on the earlier step.${help(env, 'inputs')}`,
-    )
 }

@@ -1,114 +1,85 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { PortError, Token } from '../port/client/client.ts'
+import type { Token } from '../port/client/client.ts'
 import type { ClientPayload } from '../port/payload.ts'
 import type { RunState } from '../port/types.ts'
+import { type CompleteInputs, completeInputs } from './complete-inputs.ts'
 import { EMPTY_OUTPUTS, makeOutputs } from './outputs.ts'
-import { checkRun, reportDuplicate, reportSecondUse } from './ownership.ts'
+import { checkRun } from './ownership.ts'
 import { type FollowedJob, startProgress } from './progress/process.ts'
 import { createReporter, OIDC, whyNoReport } from './reporter/direct.ts'
 import { createRelayReporter, type RelayReporter } from './reporter/relay.ts'
 import type { Reporter } from './reporter/reporter.ts'
-import { reportFailure } from './reporter/warnings.ts'
+import { reportDuplicate, reportFailure, reportSecondUse } from './reporter/warnings.ts'
 import { type JobFiles, jobFiles } from './runner/files.ts'
 import { type Inputs, readInputs } from './runner/inputs.ts'
 import { jobName } from './runner/jobs.ts'
-import { completePayload, readPayload } from './runner/payload.ts'
+import { readPayload } from './runner/payload.ts'
 import { findWorker } from './runner/processes.ts'
 import { findRelay } from './runner/relay-access.ts'
 import { help, isExplained, type Runner, readWorkflow, type Workflow } from './runner/runner.ts'
 import { type State, saveState } from './runner/state.ts'
-import { decryptInputs } from './secrets/decrypt.ts'
 import { jobCredentials } from './secrets/masks.ts'
 import { createRedact, maskParts } from './secrets/redact.ts'
 import { claimReport } from './steps/log.ts'
 
-/** How long the start of a job may wait for Port; post tries again. */
+/** How long the start of a job may wait for Port; post retries. */
 const BUDGET_MS = 10_000
 
 /** What a job is reported with. */
 interface Job {
   inputs: Inputs
   workflow: Workflow
-  /** The clear texts of secret inputs, and what may be one. */
+  /** The clear texts of secret inputs, and encrypted values that may be clear texts. */
   secrets: string[]
-  /** The names of the secret inputs that the job has in clear. */
+  /** The names of the secret inputs that the job has in clear text. */
   decrypted: string[]
-  /** Why the job fails here already. */
+  /** Why the job fails. */
   problems: string[]
-  /** What is shown in Port as well as in GitHub. */
+  /** What is shown in Port and in GitHub. */
   warnings: string[]
   state: State
-  /** Null where the job reports to Port directly. */
+  /** Null if the job reports to Port directly. */
   relay: RelayReporter | null
 }
 
 /**
- * Main: payload → outputs, and the run shown as started in Port. Never throws: a problem fails the step.
+ * Main: sets outputs from the payload, and shows the run in Port as started. It never throws: a problem fails the step.
  *
  * @param script path of the progress reporter's bundle
  */
 export async function start(runner: Runner, script: string): Promise<void> {
-  const { core, env, clock } = runner
+  const { core, env } = runner
   try {
     const inputs = readInputs(core.getInput, env)
     mask(runner, [inputs.portClientSecret, inputs.privateKey])
     const workflow = readWorkflow(env)
     const sent = readPayload(inputs.payload, workflow, env)
     if (sent === null) return startedByHand(workflow, runner)
-    const found = findRelay(sent, inputs, env)
-    const access = inputs.portClientSecret === '' ? found : null
-    const relay = access && createRelayReporter(access, runner, { budgetMs: BUDGET_MS })
-    let redact = createRedact([])
-    const reporter = createReporter(sent.run_id ?? '', inputs, runner, {
-      budgetMs: BUDGET_MS,
-      relay,
-      redact: text => redact(text),
-    })
 
-    const files = openFiles(workflow, sent.port.delivery, core)
-    const silence = whyNoReport(inputs, sent, relay)
-    const earlier = silence ? null : claimReport(files.log, inputs.report)
-    const state = silence || earlier !== null ? null : firstState(sent, files, relay, clock())
-    // At once: a job that is cancelled while this waits for Port or the relay is reported by post.
+    const reporting = openReporting(sent, inputs, workflow, runner)
+    const { relay, reporter, state } = reporting
+    // At once, so that post reports a job that is canceled while this one waits for Port or the relay.
     if (state) saveState(core, state)
 
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
-    const asked = relay && (await askRelay(sent, relay))
-    const { payload, problems } = asked ?? (await complete(sent, readRun, env))
-    const judged = asked?.duplicate && checkRun(sent.run_id, asked.duplicate, workflow.runId)
-    const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
-    const decrypted = decryptInputs(payload, inputs, asked?.secrets, asked?.withheld)
+    const complete = await completeInputs(sent, inputs, { relay, readRun }, env)
+    const { decrypted, payload, problems } = complete
     mask(runner, decrypted.masks)
-    redact = createRedact([...decrypted.masks, ...jobCredentials(inputs, env)])
-    if (asked?.refusal) {
-      const encrypted = decrypted.encrypted.filter(name => asked.withheld.includes(name))
-      problems.push(...describeMissing(asked.refusal, payload.port.truncated, encrypted, env))
-    }
-    problems.push(...decrypted.problems.map(problem => problem + help(env, 'secret-inputs')))
-    const outputs = makeOutputs(payload, decrypted.inputs)
-    for (const [name, value] of outputs.values) core.setOutput(name, value)
-    for (const warning of outputs.warnings) core.warning(warning + help(env, 'outputs'))
-    if (decrypted.encrypted.length > 0 && problems.length === 0 && duplicate === null)
-      core.warning(encryptedWarning(decrypted.encrypted) + help(env, 'secret-inputs'))
-    if (problems.length > 0) core.setFailed(problems.join('\n'))
+    reporting.hide([...decrypted.masks, ...jobCredentials(inputs, env)])
+    const judged = complete.duplicate && checkRun(sent.run_id, complete.duplicate, workflow.runId)
+    const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
+    const warnings = setOutputs(complete, duplicate !== null, runner)
 
-    if (duplicate) {
+    if (duplicate !== null) {
       if (state) saveState(core, null)
       const lacks = { encrypted: decrypted.encrypted, truncated: payload.port.truncated }
       return reportDuplicate(duplicate, inputs, runner, lacks)
     }
-    if (silence?.level === 'warning') return core.warning(silence.message + help(env, 'credentials'))
-    if (silence) return core.info(silence.message)
-    if (earlier !== null) return reportSecondUse(earlier, inputs, runner)
+    if (!state) return explainSilence(reporting, inputs, runner)
     const job: Job = {
-      inputs,
-      workflow,
+      ...{ inputs, workflow, problems, warnings, state, relay },
       ...{ secrets: decrypted.masks, decrypted: [...decrypted.secrets.keys()] },
-      problems,
-      warnings: outputs.warnings,
-      state: state!,
-      relay,
     }
     if ((await reportStart(job, reporter, runner)) && inputs.live)
       follow(job, reporter.token(), script, runner)
@@ -125,7 +96,7 @@ function startedByHand(workflow: Workflow, { core }: Runner): void {
   core.notice(
     'The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
   )
-  // Steps may write to them all the same.
+  // Steps may write to them nevertheless.
   openFiles(workflow, 'none', core)
   for (const [name, value] of EMPTY_OUTPUTS) core.setOutput(name, value)
 }
@@ -139,6 +110,48 @@ function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): 
     core.exportVariable(`PORT_${kind.toUpperCase()}`, path)
   }
   return files
+}
+
+/** How this step reports, or why it doesn't. */
+interface Reporting {
+  relay: RelayReporter | null
+  reporter: Reporter
+  /** From now on, these are redacted in what is sent to Port. */
+  hide(secrets: string[]): void
+  /** Null if this step doesn't report. */
+  state: State | null
+  silence: ReturnType<typeof whyNoReport>
+  /** The input `report` of an earlier step of this job that reports. */
+  earlier: string | null
+}
+
+function openReporting(
+  payload: ClientPayload,
+  inputs: Inputs,
+  workflow: Workflow,
+  runner: Runner,
+): Reporting {
+  const { core, env, clock } = runner
+  const found = findRelay(payload, inputs, env)
+  const access = inputs.portClientSecret === '' ? found : null
+  const relay = access && createRelayReporter(access, runner, { budgetMs: BUDGET_MS })
+  let redact = createRedact([])
+  const reporter = createReporter(payload.run_id ?? '', inputs, runner, {
+    budgetMs: BUDGET_MS,
+    relay,
+    redact: text => redact(text),
+  })
+  const files = openFiles(workflow, payload.port.delivery, core)
+  const silence = whyNoReport(inputs, payload, relay)
+  const earlier = silence ? null : claimReport(files.log, inputs.report)
+  const reports = silence === null && earlier === null
+  return {
+    ...{ relay, reporter, silence, earlier },
+    state: reports ? firstState(payload, files, relay, clock()) : null,
+    hide(secrets) {
+      redact = createRedact(secrets)
+    },
+  }
 }
 
 /** What post needs at least, before Port or the relay was asked anything. */
@@ -157,64 +170,26 @@ const firstState = (
   ...(relay && { relay: { ...relay.access(), idToken: null } }),
 })
 
-/** What only the relay has: the rest of the payload, and secret inputs in clear text. */
-async function askRelay(
-  payload: ClientPayload,
-  relay: RelayReporter,
-): Promise<{
-  payload: ClientPayload
-  problems: string[]
-  secrets: Record<string, string>
-  /** The run in Port, where another workflow run has the delivery. */
-  duplicate: RunState | null
-  /** The secret inputs that it may be able to decrypt, and does not give. */
-  withheld: string[]
-  /** Why it does not give what is missing, as a sentence about that. */
-  refusal: ((names: string) => string) | null
-}> {
-  const { encrypted, truncated } = payload.port
-  const nothing = { payload, problems: [], secrets: {}, duplicate: null, withheld: [], refusal: null }
-  if (encrypted.length === 0 && truncated.length === 0) return nothing
-  try {
-    const { payload: rest, secrets, duplicate, run } = await relay.start()
-    if (duplicate) return { ...nothing, duplicate: run, withheld: encrypted }
-    const whole = rest ? { ...payload, port: { ...payload.port, ...rest, truncated: [] } } : payload
-    return { ...nothing, payload: whole, secrets }
-  } catch (error) {
-    const { kind, message } = error as PortError
-    const unasked = (names: string) => `The relay could not be asked for ${names}: ${message}`
-    return { ...nothing, withheld: encrypted, refusal: kind === 'ended' ? ended : unasked }
-  }
-}
-
-/** As for a re-run, or a job that begins after another one has ended the run in Port. */
-const ended = (names: string) =>
-  `The relay no longer gives ${names}, since the delivery has ended: run the Port action again.`
-
-/** A sentence where something is missing that only the relay could give. */
-function describeMissing(
-  refusal: (names: string) => string,
-  truncated: string[],
-  encrypted: string[],
-  env: Runner['env'],
+/** @returns warnings that Port shows as well */
+function setOutputs(
+  { payload, decrypted, problems }: CompleteInputs,
+  isDuplicate: boolean,
+  { core, env }: Runner,
 ): string[] {
-  const missing = [...truncated, ...encrypted]
-  if (missing.length === 0) return []
-  const names = missing.map(name => `"${name}"`).join(', ')
-  return [refusal(names) + help(env, truncated.length > 0 ? 'large-payloads' : 'secret-inputs')]
+  const { values, warnings } = makeOutputs(payload, decrypted.inputs)
+  for (const [name, value] of values) core.setOutput(name, value)
+  for (const warning of warnings) core.warning(warning + help(env, 'outputs'))
+  if (problems.length > 0) core.setFailed(problems.join('\n'))
+  else if (decrypted.encrypted.length > 0 && !isDuplicate)
+    core.warning(encryptedWarning(decrypted.encrypted) + help(env, 'secret-inputs'))
+  return warnings
 }
 
-/** What cannot be fetched fails the job, after the reason was reported to Port. */
-async function complete(
-  payload: ClientPayload,
-  readRun: (() => Promise<RunState>) | null,
-  env: Runner['env'],
-): Promise<{ payload: ClientPayload; problems: string[] }> {
-  try {
-    return { payload: await completePayload(payload, readRun), problems: [] }
-  } catch (error) {
-    return { payload, problems: [(error as Error).message + help(env, 'large-payloads')] }
-  }
+function explainSilence({ silence, earlier }: Reporting, inputs: Inputs, runner: Runner): void {
+  const { core, env } = runner
+  if (earlier !== null) reportSecondUse(earlier, inputs, runner)
+  else if (silence?.level === 'warning') core.warning(silence.message + help(env, 'credentials'))
+  else if (silence) core.info(silence.message)
 }
 
 function mask({ core }: Runner, secrets: string[]): void {
@@ -226,7 +201,7 @@ const encryptedWarning = (names: string[]) =>
   `${names.length === 1 ? 'stays' : 'stay'} encrypted. To have the relay decrypt secret inputs, ${OIDC}; or set ` +
   'port-client-secret, or private-key if the Port action encrypts with client-side.'
 
-/** @returns whether the run is ours, and Port could be asked */
+/** @returns whether the run is ours and a progress reporter can report it */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
   const { inputs, workflow, decrypted, problems, warnings, state, relay } = job
   const { runId, kind } = state
@@ -234,13 +209,13 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   if (problems.length > 0) state.problems = problems
   if (inputs.matrix && inputs.report === 'job') {
     core.warning(
-      'This job is a leg of a matrix, and the first leg to end ends the Port run: set report: workflow, or ' +
+      'This job is a leg of a matrix, and the first leg to finish finishes the Port run: set report: workflow, or ' +
         `report: updates here and this action with report: job and needs in a last job.${help(env, 'matrix')}`,
     )
   }
   const save = (left: State | null) =>
     saveState(core, left && { ...left, portToken: reporter.token() ?? undefined })
-  /** Leaves to post what it may still do. */
+  /** Leaves the rest to post. */
   const leave = (error: unknown): boolean => {
     const again = 'The post step of this job retries.'
     const outlook = reportFailure(error, { core, env }, { ...inputs, again })
@@ -284,7 +259,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   return true
 }
 
-/** Until a step runs, or as long as the job does. */
+/** The label until a step runs, or of the whole job. */
 const labelOf = ({ statusLabel }: Inputs) => statusLabel || 'Running'
 
 function follow(
@@ -311,11 +286,11 @@ function follow(
   try {
     startProgress(job, script, env)
   } catch (error) {
-    core.info(`Steps and log lines are sent only at the end of the job: ${(error as Error).message}`)
+    core.info(`Steps and log lines are sent only when the job finishes: ${(error as Error).message}`)
   }
 }
 
-/** Reports the reason where it is not. */
+/** Prints the reason if the run isn't this job's to report. */
 function isOurs(
   runId: string,
   run: RunState | null,

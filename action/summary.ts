@@ -1,33 +1,92 @@
 import type { ClientPayload } from '../port/payload.ts'
 import type { Json, LogLine } from '../port/types.ts'
-import { duration, stepResult } from './conclusion.ts'
+import type { JobStatus } from './runner/inputs.ts'
 import type { Redact } from './secrets/redact.ts'
 import type { Step } from './steps-of-job.ts'
 
-/** What a reader still takes in; the rest is in the workflow run. */
+// How a job reads in Port: the lines of its log, and its summary.
+
+const MARK: Record<string, string> = { success: '✓', failure: '✗', cancelled: '✗' }
+const LEVEL: Record<string, LogLine['level']> = { failure: 'ERROR', cancelled: 'WARN' }
+
+/** One log line for a step: `✓ Build image (12 s)`. */
+export function stepLine(step: Step): LogLine {
+  const { name, durationMs } = step
+  const conclusion = step.conclusion ?? 'still running'
+  const time = durationMs === null || conclusion === 'skipped' ? '' : ` (${duration(durationMs)})`
+  const word = conclusion === 'success' ? '' : `: ${conclusion}`
+  return { level: LEVEL[conclusion] ?? 'INFO', message: `${MARK[conclusion] ?? '–'} ${name}${word}${time}` }
+}
+
+/** `✓ success`, `✗ failure`, `– skipped` */
+function stepResult({ conclusion }: Step): string {
+  const word = conclusion ?? 'still running'
+  return `${MARK[word] ?? '–'} ${word}`
+}
+
+/** The jobs before this one that make the run fail, or that didn't run: `✗ Job build: failure`, `– Job deploy: skipped`. */
+export function needLines(needs: Record<string, string>): LogLine[] {
+  return Object.entries(needs)
+    .filter(([, result]) => result !== 'success')
+    .map(([job, result]) => ({
+      level: LEVEL[result] ?? 'INFO',
+      message: `${MARK[result] ?? '–'} Job ${job}: ${result}`,
+    }))
+}
+
+/** The last line of the log: `✓ Job deploy: success after 42 s`. */
+export function jobLine(job: { name: string; status: JobStatus; durationMs: number }): LogLine {
+  return {
+    level: LEVEL[job.status] ?? 'INFO',
+    message: `${MARK[job.status]} Job ${job.name}: ${job.status} after ${duration(job.durationMs)}`,
+  }
+}
+
+/** What a step has written about the result of the run, if that changes it. */
+export const conclusionLines = (written: JobStatus | null): LogLine[] =>
+  written === null || written === 'success'
+    ? []
+    : [
+        {
+          level: written === 'failure' ? 'ERROR' : 'WARN',
+          message: `✗ A step has set the conclusion: ${written}`,
+        },
+      ]
+
+/** `42 s`, `1 min 3 s`, `2 h 5 min` */
+function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.floor(seconds / 60)
+  return minutes < 60
+    ? `${minutes} min ${seconds % 60} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+/** More rows are hard to read; the rest is in the workflow run. */
 const MAX_ROWS = 100
 const MAX_CELL = 120
-/** Of a paragraph: what makes text of Markdown takes time by the square of a line. */
+/** Limits a paragraph: Markdown renderers take quadratic time for a long line. */
 const MAX_PARAGRAPH = 2_000
-/** A longer value stands out of its column, rather than make each row that long. */
+/** A longer value exceeds its column, so that it doesn't widen every row. */
 const MAX_WIDTH = 40
 
 /** What happened in a job. */
 export interface JobResult {
-  /** How it ended, and before it those of others that count. */
+  /** The results of the other jobs that count, then that of this job. */
   ends: LogLine[]
   /** Why. */
   problems: string[]
   payload: ClientPayload
   steps: Step[]
   url: string
-  /** Each text is redacted before it is cut or escaped, after which no secret is found in it. */
+  /** Each text is redacted before it is cut or escaped: afterwards a secret would not be found. */
   redact: Redact
 }
 
 /**
- * Markdown from what happened, for Port's run and GitHub's job: how the job ended, with which inputs, its steps,
- * the link. Its tables are padded, so that they also read well as plain text. Of a secret input it holds the name.
+ * Markdown for Port's run and GitHub's job: the result of the job, its inputs, its steps, and the link. The tables are
+ * padded, so that they also read well as plain text. A secret input is listed by its name only.
  */
 export function summarize({ ends, problems, payload, steps, url, redact }: JobResult): string {
   const { inputs, encrypted, truncated } = payload.port
@@ -77,7 +136,7 @@ const shorten = (text: string, most: number) =>
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)
 
-/** What Markdown or GitHub takes for markup of its own: no lone `$`, no `_` or `&` between words, no `[` without a link. */
+/** What Markdown or GitHub treats as markup: not a lone `$`, not `_` or `&` between words, not `[` without a link. */
 const ACTIVE = new RegExp(
   [
     /[`*]/u,
@@ -92,13 +151,13 @@ const ACTIVE = new RegExp(
   'giu',
 )
 
-/** Text of a paragraph that stays as it is. */
+/** A paragraph that shows the text unchanged. */
 function markdownText(text: string): string {
   return text.split('\n').map(escapeLine).join('\n')
 }
 
 function escapeLine(line: string): string {
-  // A look ahead for what ends it would take quadratic time.
+  // A lookahead for the end of the markup would take quadratic time.
   const lastEnd: Record<string, number> = {
     '[': Math.max(line.lastIndexOf(']('), line.lastIndexOf(']:')),
     '~': line.lastIndexOf('~'),
@@ -114,13 +173,13 @@ function escapeLine(line: string): string {
 const HTML: Record<string, string> = { '&': '&amp;', '<': '&lt;' }
 
 /**
- * Text of one cell of a table, on one line. It also reads well as plain text: what needs no escape has none, and else it is
- * code, in which only the end of the cell has to be escaped.
+ * The text of one table cell, on one line. It also reads well as plain text: it is unchanged if nothing needs an escape,
+ * and otherwise code, in which only the end of the cell has to be escaped.
  *
  * @see https://github.github.com/gfm/#example-200
  */
 function markdownCell(text: string, options: { code?: boolean } = {}): string {
-  // Code cannot hold a backslash before the end of a cell.
+  // Code can't contain a backslash before the end of a cell.
   if (/\\\|/.test(text)) return markdownText(text).replaceAll('|', '\\|')
   const line = text.replaceAll('|', '\\|')
   if (text === '' || !(options.code || markdownText(text) !== text)) return line

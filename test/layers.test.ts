@@ -18,14 +18,13 @@ interface Import {
 const LAYERS = [
   ['action/main.ts', 'action/post.ts', 'action/progress.ts'],
   ['action/start.ts', 'action/finish.ts'],
-  ['action/remaining.ts', 'action/progress/'],
+  ['action/conclusion.ts', 'action/remaining.ts', 'action/progress/'],
   [
-    'action/conclusion.ts',
     'action/summary.ts',
     'action/outputs.ts',
     'action/ownership.ts',
     'action/steps-of-job.ts',
-    'action/known-secrets.ts',
+    'action/complete-inputs.ts',
   ],
   ['action/steps/', 'action/reporter/'],
   ['action/secrets/'],

@@ -1,19 +1,20 @@
 import { PortError } from '../../port/client/client.ts'
+import type { Inputs } from '../runner/inputs.ts'
 import { help, type Runner } from '../runner/runner.ts'
 
 /**
  * - `later`: a later report of the same run may succeed
- * - `doubtful`: none will, unless the credentials are taken then: a gateway may have refused in Port's place
- * - `lost`: none will, as things are
- * - `settled`: the run has ended, or takes no reports
+ * - `doubtful`: none will, unless the credentials are accepted then: a gateway may have refused them instead of Port
+ * - `lost`: none will
+ * - `settled`: the run has finished, or accepts no reports
  */
 export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
 
 /**
- * Warns that a report failed, and why. A run that somebody has ended, or that takes no reports, is no
- * error of ours; anything else is a warning, and the end of the job only where its author asked for that.
+ * Warns that a report failed, and why. A run that a user has finished, or that accepts no reports, isn't an error of this
+ * job. Everything else is a warning, and fails the job only if its author asked for that.
  *
- * @param options.again who tries again, as a sentence, where that may help
+ * @param options.again a sentence that says who retries, if that may help
  */
 export function reportFailure(
   error: unknown,
@@ -33,4 +34,63 @@ export function reportFailure(
   if (options.failOnReportError) core.setFailed(sentence)
   else core.warning(sentence)
   return outlook
+}
+
+/**
+ * Prints why this job isn't reported to Port. It fails the step before any step of the author runs, unless the author wants
+ * the job to continue and it can.
+ *
+ * @param lacks what the relay gives to the first workflow run only
+ */
+export function reportDuplicate(
+  message: string,
+  { onDuplicate }: Pick<Inputs, 'onDuplicate'>,
+  { core, env }: Pick<Runner, 'core' | 'env'>,
+  lacks: { encrypted: string[]; truncated: string[] } = { encrypted: [], truncated: [] },
+): void {
+  const more = help(env, 'duplicates')
+  if (onDuplicate === 'fail') {
+    core.setFailed(`${message} It stops here, so that nothing is done twice (on-duplicate: fail).${more}`)
+  } else if (lacks.truncated.length > 0) {
+    core.setFailed(
+      `${message} It cannot continue (on-duplicate: continue): ${quote(lacks.truncated)} did not fit into the payload, and ` +
+        `the relay gives that to the other one alone.${more}`,
+    )
+  } else {
+    const stays =
+      lacks.encrypted.length > 0
+        ? ` The relay decrypts secret inputs for the other one alone; these stay encrypted: ${quote(lacks.encrypted)}.`
+        : ''
+    core.warning(
+      `${message} It continues and is not reported to Port (on-duplicate: continue).${stays}${more}`,
+    )
+  }
+}
+
+const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
+
+/** The values of the input `report`, from the one that reports least about the result to the one that reports most. */
+const STRENGTH = ['updates', 'workflow', 'job']
+
+/**
+ * Prints that an earlier step of the job reports to Port, and which inputs of this step are ignored.
+ *
+ * @param earlier the input `report` of that step
+ */
+export function reportSecondUse(
+  earlier: string,
+  { report, needs, summary }: Pick<Inputs, 'report' | 'needs' | 'summary'>,
+  { core, env }: Pick<Runner, 'core' | 'env'>,
+): void {
+  const unused = [
+    STRENGTH.indexOf(report) > STRENGTH.indexOf(earlier) && `report: ${report}`,
+    Object.keys(needs).length > 0 && 'needs',
+    summary !== '' && 'summary',
+  ].filter(name => name !== false)
+  const message = 'An earlier step of this job reports this run to Port.'
+  if (unused.length === 0) core.info(message)
+  else
+    core.warning(
+      `${message} These inputs of this step are ignored: ${unused.join(', ')}. Set them on the earlier step.${help(env, 'inputs')}`,
+    )
 }

@@ -15,8 +15,8 @@ import { bodyFor, payloadFor, startSystem } from './play.ts'
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
-  'What is left in $PORT_LOG and $PORT_ENTITIES, and summary, links and entities of yours, are not sent to Port: the secret ' +
-  'inputs, which must not be in them, could not be decrypted again.'
+  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary and links, are not sent to Port: the secret inputs, which must ' +
+  'not be in them, could not be decrypted again.'
 
 /** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
 async function createRelay(): Promise<StandIn> {
@@ -220,7 +220,7 @@ test.each([
   mkdirSync(folder.path)
   folder.setSent({ ...markAt(logFile, 8), lost: want.lost })
   expect((await job.run('post', job.state())).slice(1)).toEqual([
-    `::warning::Port may not have received all of the log: its answer to ${want.it} got lost while the job ran.${seeAlso('port')}`,
+    `::warning::Port may not have received all of the log: its response to ${want.it} was lost while the job ran.${seeAlso('port')}`,
   ])
   expect(linesOf(system.run).slice(1)).toEqual([want.line, 'three', expect.stringMatching(/^✓ Job deploy/)])
 })
@@ -282,7 +282,7 @@ test('a leg of a matrix names itself as GitHub does, at the start and at the end
     const job = openRunner(system, { 'github-token': '', matrix: JSON.stringify(matrix) })
     expect(await job.run('main')).toEqual([
       expect.stringMatching(
-        /^::warning::This job is a leg of a matrix, and the first leg to end ends the Port run/,
+        /^::warning::This job is a leg of a matrix, and the first leg to finish finishes the Port run/,
       ),
     ])
     await job.run('post', job.state())

@@ -36,7 +36,7 @@ test('a job that is cancelled ends the Port run as FAILURE with the label Cancel
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })
 
-test('a Port run that somebody ends while the job runs gets no report more, and the job stays green', async () => {
+test('a Port run that somebody ends while the job runs gets no further report, and the job stays green', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     onStep: ({ step }) => {

@@ -487,7 +487,7 @@ test('where the progress reporter cannot have its folder, that costs the progres
   mkdirSync(join(job.folder, '_runner_file_commands'))
   writeFileSync(join(job.folder, '_runner_file_commands/port-log-d_1.txt.progress'), 'in the way')
   expect(await job.run('main')).toEqual([
-    expect.stringMatching(/^Steps and log lines are sent only at the end of the job: EEXIST/),
+    expect.stringMatching(/^Steps and log lines are sent only when the job finishes: EEXIST/),
   ])
   expect(process.exitCode).not.toBe(1)
   expect(job.state().STATE_report).toContain(system.run.id)

@@ -168,7 +168,7 @@ test.each<[string, Record<string, string>, Record<string, string>, string]>([
   await endDelivery(system, id)
   const again = openJob(system, payload, { report: 'off' }, { runAttempt: 2 })
   expect(await again.run('main')).toEqual([
-    `::error::The relay no longer gives ${names}, since the delivery has ended: run the Port action again.` +
+    `::error::The relay no longer returns ${names}, since the delivery has finished: run the Port action again.` +
       seeAlso(names.includes('large') ? 'large-payloads' : 'secret-inputs'),
     'Nothing is reported to Port: the input report is off.',
   ])
@@ -213,11 +213,11 @@ test('a re-run after the end of the delivery names of several secret inputs thos
   const run = { runAttempt: 2 }
   const lacking = openJob(system, payload, { report: 'off' }, run)
   expect((await lacking.run('main'))[0]).toMatch(
-    /^::error::The relay no longer gives "password", "own", "other", since/,
+    /^::error::The relay no longer returns "password", "own", "other", since/,
   )
   const job = openJob(system, payload, { report: 'off', 'private-key': privateKeyPem }, run)
   const [error] = await job.run('main')
-  expect(error).toMatch(/^::error::The relay no longer gives "password", "other", since/)
+  expect(error).toMatch(/^::error::The relay no longer returns "password", "other", since/)
   expect(job.outputs().own).toBe('mine')
 })
 

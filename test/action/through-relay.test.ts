@@ -111,7 +111,7 @@ test('a job whose delivery another job has finished sends nothing of what its au
   expect(post.annotations.map(({ level, message }) => `${level} ${message}`)).toEqual(
     expect.arrayContaining([
       expect.stringMatching(
-        /^notice What is left in \$PORT_LOG .* are not sent to Port: the delivery has finished/,
+        /^notice The rest of \$PORT_LOG .* are not sent to Port: the delivery has finished/,
       ),
     ]),
   )
