@@ -17,7 +17,7 @@ const ALONE = [
 
 /** They wait for clocks for most of a minute: begun last, they would run alone. */
 const LONGEST =
-  /test\/(relay\/cancel|store\/(migrated-relay|contract)|lambda\/lambda|migrate\/migrate|reports\/no-clear-text)\.test\.ts$/
+  /test\/(relay\/cancel|store\/(migrated-relay|contract)|lambda\/lambda|migrate\/migrate)\.test\.ts$/
 
 const SHARED_POSTGRES = 'test/support/shared-postgres.ts'
 

@@ -1,0 +1,231 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import pg from 'pg'
+import { expect } from 'vitest'
+import type { JsonObject } from '../../port/types.ts'
+import type { PlayedRun, PlayOptions } from '../../tools/simulator/runner/types.ts'
+import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { encryptFor, encryptWith } from '../action/encrypt.ts'
+import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
+import { REPOSITORY, startSystem } from '../reports/open-stage.ts'
+import { startRelay } from '../support/relay.ts'
+import { type Webhook, webhookRequest } from '../support/send.ts'
+
+const { privateKeyPem, publicKeyPem } = vectors['client-side']
+/** Secrets of the relay, in addition to the client secret and GitHub's token. */
+const ADMIN_TOKEN = 'known-admin-token-90d2e4'
+const PREVIOUS_SECRET = 'known-previous-secret-77aa01'
+
+/** Repeated in every clear text, so that a piece of one is found, too, however it was cut or escaped. */
+const MARK = 'cl34r-text'
+
+/** Secret inputs, one of each kind: name → clear text. */
+export const CLEAR = {
+  token: `ghs_${MARK}/of+token=&more`,
+  key: `-----BEGIN PRIVATE KEY-----\n${MARK} first line of key\n  ${MARK}, indented\n-----END PRIVATE KEY-----\n`,
+  login: JSON.stringify({
+    user: `${MARK}-user`,
+    more: { list: [`${MARK}-in-list`, 48151623], note: `${MARK} ä` },
+  }),
+  pin: '90210377',
+  /** Too large for GitHub's payload once it is encrypted. */
+  large: Array.from({ length: 12 }, (_, line) => `${line} ${MARK} `.repeat(330).trim()).join('\n'),
+  /** Encrypted with a public key. */
+  own: `opened with a private key, ${MARK}`,
+  /** The author of the workflow writes it to an entity. */
+  wish: 'put into an entity by wish',
+}
+
+/** The forms in which a clear text can leak: its lines and the values inside it, in the usual encodings. */
+function formsOf(clear: string): string[] {
+  const inside = clear.startsWith('{')
+    ? [...clear.matchAll(/"([^"]{4,})"(?!:)|\b\d{4,}\b/g)].map(([all, text]) => text ?? all)
+    : []
+  const lines = [...clear.split('\n'), ...inside].map(line => line.trim()).filter(line => line.length >= 4)
+  const json = (text: string) => JSON.stringify(text).slice(1, -1)
+  return [
+    ...new Set(
+      lines.flatMap(line => [
+        line,
+        json(line),
+        json(json(line)),
+        encodeURIComponent(line),
+        ...base64Of(line),
+      ]),
+    ),
+  ]
+}
+
+/** Its parts in the base64 of any text around it, without the characters that it shares with its neighbors. */
+function base64Of(text: string): string[] {
+  return [0, 1, 2]
+    .map(shift => {
+      const bytes = Buffer.concat([Buffer.alloc(shift), Buffer.from(text)])
+      const whole = bytes.subarray(0, bytes.length - (bytes.length % 3))
+      return whole.toString('base64').slice(shift === 0 ? 0 : 4)
+    })
+    .filter(form => form.length >= 8)
+}
+
+/** `<name> in <place>` for each text that a place contains. */
+function find(texts: Record<string, string>, places: Record<string, string>): string[] {
+  const all = Object.entries(texts).map(([name, text]) => ({
+    name,
+    forms: formsOf(text),
+  }))
+  return Object.entries(places).flatMap(([place, text]) =>
+    all.flatMap(({ name, forms }) =>
+      forms.some(form => text.includes(form)) ? [`${name} in ${place}`] : [],
+    ),
+  )
+}
+
+/** What GitHub shows of a run. */ function shownOf(run: PlayedRun): string {
+  const steps = run.jobs.flatMap(job => job.steps)
+  return [
+    ...steps.flatMap(({ name, log, summary }) => [name, log, summary]),
+    ...steps.flatMap(({ annotations }) => annotations.map(({ message }) => message)),
+    ...run.jobs.map(job => JSON.stringify(job.outputs)),
+  ].join('\n')
+}
+
+/** What its processes printed, before GitHub masks it. */ const printedBy = (run: PlayedRun): string =>
+  run.jobs.flatMap(job => job.steps.map(({ stdout, stderr }) => stdout + stderr)).join('\n')
+
+/** The bytes of every file of a SQLite database, including its log. */ function filesOf(
+  address: string,
+): Record<string, string> {
+  if (!address.startsWith('sqlite:')) return {}
+  const path = address.slice('sqlite:'.length)
+  const names = readdirSync(dirname(path)).filter(name => name.startsWith(basename(path)))
+  return Object.fromEntries(
+    names.map(name => [`file ${name}`, readFileSync(join(dirname(path), name)).toString('utf8')]),
+  )
+}
+
+/** Every row of every table. */ async function rowsOf(address: string): Promise<Record<string, string>> {
+  if (address.startsWith('sqlite:')) {
+    const database = new DatabaseSync(address.slice('sqlite:'.length), { readOnly: true })
+    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
+    const rows = tables.map(({ name }) => [
+      `table ${name}`,
+      JSON.stringify(database.prepare(`SELECT * FROM ${name}`).all()),
+    ])
+    database.close()
+    return Object.fromEntries(rows)
+  }
+  const client = new pg.Client(address)
+  await client.connect()
+  try {
+    const { rows: tables } = await client.query(
+      "SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
+    )
+    const found: Record<string, string> = {}
+    for (const { name } of tables)
+      found[`table ${name}`] = JSON.stringify((await client.query(`SELECT * FROM ${name}`)).rows)
+    return found
+  } finally {
+    await client.end()
+  }
+}
+
+export type Searched = Awaited<ReturnType<typeof openSearched>>
+
+/** A relay process that logs everything, and every place in which no secret may appear. */
+export async function openSearched(database: Record<string, string>) {
+  const system = await startSystem(
+    {
+      LOG_LEVEL: 'trace',
+      RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
+      RELAY_ALLOWED_REPOSITORIES: REPOSITORY,
+      PORT_WEBHOOK_SECRETS: `rotation:${PREVIOUS_SECRET}`,
+      ...database,
+    },
+    startRelay,
+  )
+  const secrets: Record<string, string> = {
+    ...{ ADMIN_TOKEN, PREVIOUS_SECRET, clientSecret: system.port.clientSecret, token: system.github.token },
+  }
+  const address = system.env.RELAY_DATABASE!
+  const places: Record<string, string> = {}
+  const add = (place: string, text: string) => (places[place] = `${places[place] ?? ''}${text}\n`)
+  let printed = ''
+  let runs = 16_000_000_100
+
+  async function deliver(more: JsonObject = {}) {
+    const inputs: JsonObject = { version: '1.4.2' }
+    for (const [name, text] of Object.entries(CLEAR))
+      inputs[name] =
+        name === 'own' ? encryptFor(publicKeyPem, text) : encryptWith(system.port.clientSecret, text)
+    const action = {
+      identifier: 'deploy_service',
+      blueprint: 'service',
+      encryptedProperties: Object.keys(CLEAR),
+    }
+    const delivered = await system.deliver({ body: { inputs: { ...inputs, ...more }, action } })
+    expect(delivered.payload.port.truncated).toEqual(['inputs.large'])
+    return { ...delivered, portRun: delivered.portRun!, inputs: { ...inputs, ...more } }
+  }
+  async function simulate(
+    { dispatch }: Awaited<ReturnType<typeof deliver>>,
+    yaml: string,
+    more: Partial<PlayOptions> = {},
+  ) {
+    const runId = ++runs
+    const payload = { event_type: dispatch.eventType, client_payload: dispatch.clientPayload }
+    const simulated: PlayedRun = await playWorkflow({
+      yaml,
+      event: { name: 'repository_dispatch', payload },
+      repository: REPOSITORY,
+      repositoryId: system.repositoryId,
+      github: system.github,
+      runId,
+      secrets: { KEY: privateKeyPem },
+      oidc: system.issuer.runner(system.run({ runId })),
+      ...more,
+    })
+    add('what GitHub shows', shownOf(simulated))
+    printed += printedBy(simulated)
+    return {
+      played: simulated,
+      steps: Object.fromEntries(simulated.jobs[0]!.steps.map(step => [step.name, step])),
+    }
+  }
+  async function api(path: string, method = 'GET') {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    const response = await fetch(`${system.url}/api/deliveries${path}`, { method, headers })
+    const text = await response.text()
+    add('what the relay responds', text)
+    return { status: response.status, body: JSON.parse(text) }
+  }
+  /** Sends a webhook; neither its response nor its signature may appear anywhere. */
+  async function post(webhook: Webhook) {
+    const { path, init } = webhookRequest({ secret: system.port.clientSecret, ...webhook })
+    const response = await fetch(system.url + path, init)
+    secrets[`signature ${Object.keys(secrets).length}`] =
+      new Headers(init.headers).get('x-port-signature') ?? 'none at all'
+    add('what the relay responds', `${JSON.stringify([...response.headers])}\n${await response.text()}`)
+    return response.status
+  }
+  async function readDatabase() {
+    for (const [place, text] of Object.entries(await rowsOf(address))) add(place, text)
+    for (const [place, text] of Object.entries(filesOf(address))) add(place, text)
+  }
+  /** Names each secret and each place in which it appears; the search must find them in what the job printed. */
+  async function search() {
+    await readDatabase()
+    await system.relay.stop()
+    add('what the relay printed', system.relay.printed())
+    const sent = system.port.requests.filter(({ path }) => !path.startsWith('/v1/auth'))
+    add('what Port got', JSON.stringify(sent.map(({ path, body }) => [path, body])))
+    add('what GitHub got', JSON.stringify(system.github.requests.map(({ path, body }) => [path, body])))
+    const texts = { ...CLEAR, 'a piece': MARK }
+    expect(find(texts, { printed })).toEqual(Object.keys(texts).map(name => `${name} in printed`))
+    expect(find(secrets, { minted: JSON.stringify(system.port.requests) })).toEqual([
+      'clientSecret in minted',
+    ])
+    return find({ ...texts, ...secrets }, places)
+  }
+  return { system, post, places, deliver, simulate, api, readDatabase, search }
+}
