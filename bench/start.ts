@@ -8,7 +8,7 @@ import { readInvocation } from '../port/invocation/invocation.ts'
 import { packClientPayload } from '../port/payload.ts'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { startPortApi } from '../tools/simulator/port/port.ts'
-import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
+import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 import { type Spread, spread } from './statistics.ts'
@@ -40,7 +40,7 @@ export async function starts(): Promise<Starts> {
         run: { id: run.id },
         action: { identifier: 'deploy' },
       })
-      const simulated = await playWorkflow({
+      const simulated = await runWorkflow({
         yaml: workflow(port.url),
         event: {
           name: 'repository_dispatch',

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonObject } from '../port/types.ts'
 import { send } from '../test/support/send.ts'
 import type { PortRun } from '../tools/simulator/port/port.ts'
-import type { System } from './open-stage.ts'
+import type { System } from './open-system.ts'
 import { renderBody } from './render-body.ts'
 import type { Timeline } from './timeline.ts'
 

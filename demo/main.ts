@@ -4,8 +4,8 @@
  */
 import { parseArgs } from 'node:util'
 import { acts } from './acts.ts'
-import { REPOSITORY, startSystem } from './open-stage.ts'
-import { playAct } from './play-act.ts'
+import { REPOSITORY, startSystem } from './open-system.ts'
+import { runAct } from './run-act.ts'
 import type { LogLine } from './start-relay.ts'
 import { createTimeline } from './timeline.ts'
 
@@ -56,7 +56,7 @@ async function simulate(): Promise<boolean> {
         : "          It reports directly to Port, with the organization's client secret",
     ])
     for (const act of acts) {
-      problems.push(...(await playAct(act, system, timeline, interrupted.signal)))
+      problems.push(...(await runAct(act, system, timeline, interrupted.signal)))
     }
   } finally {
     await system.close()

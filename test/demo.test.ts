@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, type TestContext, test } from 'vitest'
 import { acts } from '../demo/acts.ts'
-import { judge } from '../demo/play-act.ts'
+import { judge } from '../demo/run-act.ts'
 import { COMPILE_CACHE } from './support/compile-cache.ts'
 import { layoutProblems } from './support/layout-problems.ts'
 

@@ -5,15 +5,15 @@ import { packClientPayload } from '../port/payload.ts'
 import type { JsonObject } from '../port/types.ts'
 import { fitInputs, offeredNames, offerInputs } from '../relay/github/workflow-inputs.ts'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
-import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
-import { onStandIn, playForPort } from './play-for-port.ts'
+import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { invocationOf, parsed, root, workflowOf } from './render-example.ts'
+import { onFakes, simulateForPort } from './support/simulate-for-port.ts'
 
 /** Plays the workflow beside the definition of a Port action. */
 function simulate(example: string, commands: string[], broken = '') {
   const portAction = `examples/${example}.json`
   const file = join(root, workflowOf(portAction))
-  return playForPort({ file }, invocationOf(portAction), commands, { broken })
+  return simulateForPort({ file }, invocationOf(portAction), commands, { broken })
 }
 
 test('the restart example restarts the entity that the action ran on', async () => {
@@ -44,7 +44,9 @@ test.each([
       block!.includes('deploy.sh'),
     )![1]!
     const invocation = invocationOf('examples/deploy/port-action.full-context.json')
-    const { run, calls } = await playForPort({ yaml: onStandIn(yaml) }, invocation, ['deploy.sh'], { broken })
+    const { run, calls } = await simulateForPort({ yaml: onFakes(yaml) }, invocation, ['deploy.sh'], {
+      broken,
+    })
     expect(calls).toEqual(['deploy.sh shop 1.4.2', ''])
     expect(run.status).toBe(status)
   },
@@ -83,7 +85,7 @@ describe('the workflow that was there before, started by the relay,', () => {
     const offer = offerInputs(all, payload)
     const fitted = fitInputs(offer, new Set(offeredNames(offer).filter(name => !(name in declared))))
     if (!('inputs' in fitted)) throw new Error(JSON.stringify(fitted))
-    return playForPort({ file: join(root, file) }, all, [], { inputs: fitted.inputs })
+    return simulateForPort({ file: join(root, file) }, all, [], { inputs: fitted.inputs })
   }
   const printed = ({ played: simulated }: Awaited<ReturnType<typeof start>>, name: string) =>
     simulated.jobs[0]!.steps.find(step => step.name === name)
@@ -110,13 +112,13 @@ test("the project's own workflow finds each output of the action, and its run in
   const yaml = readFileSync(join(root, '.github/workflows/self.yml'), 'utf8')
     .replace(/^ +container: .*\n/m, '')
     .replace(/npm ci .*/, 'true')
-  const { jobs } = await playWorkflow({
+  const { jobs } = await runWorkflow({
     yaml,
     event: { name: 'push', payload: { ref: 'refs/heads/main' } },
     repository: 'org/port-webhook-action',
     github,
     workspace: root,
-    actions: { 'actions/checkout@*': 'test/fixtures/player/echo-action' },
+    actions: { 'actions/checkout@*': 'test/fixtures/simulator/echo-action' },
   })
   const ended = jobs.flatMap(({ steps }) => steps.map(({ name, conclusion }) => `${name}: ${conclusion}`))
   expect(ended.filter(line => !line.endsWith(': success'))).toEqual([])

@@ -4,8 +4,8 @@ import type { JsonObject } from '../port/types.ts'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { type ReceivedRequest, until } from '../tools/simulator/http-server.ts'
 import { startPortApi } from '../tools/simulator/port/port.ts'
-import type { PlayedRun } from '../tools/simulator/runner/types.ts'
-import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
+import type { SimulatedRun } from '../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { relayEnv, startRelay } from './support/relay.ts'
 import { send } from './support/send.ts'
 import { SECRET } from './support/sign.ts'
@@ -51,12 +51,12 @@ async function openLoop() {
       RELAY_REPOSITORY: REPOSITORY,
     }),
   )
-  const finished = new Promise<PlayedRun>((resolve, reject) => {
+  const finished = new Promise<SimulatedRun>((resolve, reject) => {
     github.onDispatch(({ eventType, clientPayload }) => {
       // A runner needs seconds to start: by then Port has received that the run waits for GitHub.
       until(() => run.logs.length > 0, 'Port receives that the run waits')
         .then(() =>
-          playWorkflow({
+          runWorkflow({
             file: workflowFile,
             event: {
               name: 'repository_dispatch',

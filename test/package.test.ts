@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { acts } from '../demo/acts.ts'
-import { startSystem } from '../demo/open-stage.ts'
-import { playAct } from '../demo/play-act.ts'
+import { startSystem } from '../demo/open-system.ts'
+import { runAct } from '../demo/run-act.ts'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { until } from '../tools/simulator/http-server.ts'
 import { builtRelay } from './support/built-relay.ts'
@@ -87,7 +87,7 @@ test.each([
 ])('the installed relay closes the loop %s', async (_how, act, oidc) => {
   const system = await startSystem({ oidc, settings: {}, onLog: () => {}, entry: cli })
   try {
-    expect(await playAct(act, system, none, new AbortController().signal)).toEqual([])
+    expect(await runAct(act, system, none, new AbortController().signal)).toEqual([])
     expect(existsSync(join(system.folder, 'relay.db'))).toBe(true)
   } finally {
     await system.close()

@@ -6,7 +6,7 @@ import { progressFolder } from '../../action/progress/process.ts'
 import { markAt, readBytes } from '../../action/steps/log.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
-import { type StandIn, type StandInEnv, startStandIn } from '../../tools/simulator/http-server.ts'
+import { type FakeServer, type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { bodyFor, payloadFor, startSystem } from './play.ts'
@@ -19,20 +19,20 @@ const WITHHELD =
   'not be in them, could not be decrypted again.'
 
 /** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
-async function createRelay(): Promise<StandIn> {
-  const app = new Hono<StandInEnv>()
+async function createRelay(): Promise<FakeServer> {
+  const app = new Hono<FakeServerEnv>()
   const secrets = { password: SECRET }
   const run = { status: 'in_progress', ended: false, synchronized: false, external_run_id: null }
   app.get('/idtoken', c => c.json({ value: 'proof' }))
   app.post('/report/start', c => c.json({ token: 'report-token', tells: true, run, payload: null, secrets }))
   app.post('/report/inputs', c => c.json({ payload: null, secrets }))
   app.post('/report', async c => c.json({ delivery: 'd_1', number: (await c.req.json()).number }, 202))
-  const server = await startStandIn(app, status => ({ body: { status }, headers: PROBLEM_TYPE }))
+  const server = await startFakeServer(app, status => ({ body: { status }, headers: PROBLEM_TYPE }))
   onTestFinished(() => server.close())
   return server
 }
 
-async function openJob(relay: StandIn, inputs: Record<string, string> = {}) {
+async function openJob(relay: FakeServer, inputs: Record<string, string> = {}) {
   const system = await startSystem()
   const payload = payloadFor(
     'r_1',
@@ -52,7 +52,7 @@ async function openJob(relay: StandIn, inputs: Record<string, string> = {}) {
   )
 }
 
-const reportsTo = (relay: StandIn) =>
+const reportsTo = (relay: FakeServer) =>
   relay.requests
     .filter(({ path }) => path === '/report')
     .flatMap(({ body }) => (body as { reports: JsonObject[] }).reports)

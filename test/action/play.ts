@@ -8,8 +8,13 @@ import type { Json, JsonObject } from '../../port/types.ts'
 import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { type PortApi, type PortRun, startPortApi } from '../../tools/simulator/port/port.ts'
 import type { PortApiOptions } from '../../tools/simulator/port/state.ts'
-import type { PlayedJob, PlayedRun, PlayedStep, PlayOptions } from '../../tools/simulator/runner/types.ts'
-import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import type {
+  RunOptions,
+  SimulatedJob,
+  SimulatedRun,
+  SimulatedStep,
+} from '../../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 
 export const REPOSITORY = 'acme/shop'
 const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
@@ -24,10 +29,10 @@ export interface System {
   /** The address that Port is to show, of an attempt. */
   runUrl(attempt?: number): string
   /** Plays the steps after the action, in one job "deploy" unless `yaml` says otherwise. */
-  simulate(options?: Play): Promise<PlayedRun>
+  simulate(options?: Play): Promise<SimulatedRun>
 }
 
-type Play = Partial<PlayOptions> & {
+type Play = Partial<RunOptions> & {
   /** Further inputs of the action. */
   with?: Record<string, string>
   /** The steps after the action; default: one that succeeds. */
@@ -56,7 +61,7 @@ export async function startSystem(
     runUrl: (attempt = 1) =>
       `${github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/${attempt}`,
     simulate: ({ with: inputs, steps, clientPayload, ...rest } = {}) =>
-      playWorkflow({
+      runWorkflow({
         yaml: workflow(inputs, steps),
         event: {
           name: 'repository_dispatch',
@@ -109,7 +114,7 @@ export function bodyFor(
 /** A repository of its own with these files, which use the action as those of others do. */
 export function repositoryWith(
   files: Record<string, string>,
-): Pick<PlayOptions, 'repositoryRoot' | 'actions'> {
+): Pick<RunOptions, 'repositoryRoot' | 'actions'> {
   const root = mkdtempSync(join(tmpdir(), 'repository-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
   for (const [name, content] of Object.entries(files)) {
@@ -144,7 +149,7 @@ jobs:
 `
 
 /** The action's own step and its post, in a job. */
-export function ownSteps(job: PlayedJob): { main: PlayedStep; post: PlayedStep } {
+export function ownSteps(job: SimulatedJob): { main: SimulatedStep; post: SimulatedStep } {
   const main = job.steps.find(step => step.kind === 'main')
   const post = job.steps.find(step => step.kind === 'post')
   if (!main || !post)
@@ -153,7 +158,7 @@ export function ownSteps(job: PlayedJob): { main: PlayedStep; post: PlayedStep }
 }
 
 /** `level: message` of a step's annotations. */
-export const annotations = (step: PlayedStep): string[] =>
+export const annotations = (step: SimulatedStep): string[] =>
   step.annotations.map(({ level, message }) => `${level}: ${message}`)
 
 export const RUN_PATH = `/v1/actions/runs/${RUN_ID}`

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { Hono } from 'hono'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { progressFolder } from '../../action/progress/process.ts'
-import { type StandInEnv, startStandIn } from '../../tools/simulator/http-server.ts'
+import { type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { type System, startReport, startSystem } from '../reports/open-stage.ts'
 import { temporaryFolder } from '../support/relay.ts'
@@ -228,7 +228,7 @@ test.each([503, 403])(
     const { payload } = await deliver(system)
     const password = encryptFor(vectors['client-side'].publicKeyPem, 'mine')
     const sealed = { ...payload, port: { ...payload.port, inputs: { password } } }
-    const standIn = await startStandIn(new Hono<StandInEnv>(), () => ({ body: {} }))
+    const standIn = await startFakeServer(new Hono<FakeServerEnv>(), () => ({ body: {} }))
     onTestFinished(() => standIn.close())
     standIn.fail({ status, times: Number.POSITIVE_INFINITY })
     sealed.port.relay = standIn.origin

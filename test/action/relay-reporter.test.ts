@@ -5,7 +5,7 @@ import { createFetch } from '../../action/runner/fetch.ts'
 import type { RelayAccess } from '../../action/runner/relay-access.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { PROBLEM_TYPE, Problem, sendProblem } from '../../relay/http/problem.ts'
-import { type StandInEnv, startStandIn } from '../../tools/simulator/http-server.ts'
+import { type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
 
 const STARTED: JsonObject = {
   token: 'report-token',
@@ -23,7 +23,7 @@ const expire: MiddlewareHandler = async (c, next) =>
 
 /** What speaks as a relay and as the endpoint of the runner, and can be made to fail. */
 async function createRelay({ started = STARTED } = {}) {
-  const app = new Hono<StandInEnv>()
+  const app = new Hono<FakeServerEnv>()
   app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
   app.post('/report/start', c => c.json(started, started.duplicate ? 409 : 200))
   app.use('/report/*', expire)
@@ -32,7 +32,7 @@ async function createRelay({ started = STARTED } = {}) {
     const renewed = c.req.header('authorization') === 'Bearer half over' ? { token: 'renewed' } : {}
     return c.json({ delivery: 'd_1', number: (await c.req.json()).number, ...renewed }, 202)
   })
-  const server = await startStandIn(app, status => ({
+  const server = await startFakeServer(app, status => ({
     body: { status, detail: `Trouble ${status}.` },
     headers: PROBLEM_TYPE,
   }))

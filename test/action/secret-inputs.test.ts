@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import type { PlayedRun } from '../../tools/simulator/runner/types.ts'
+import type { SimulatedRun } from '../../tools/simulator/runner/types.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { ownSteps, payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
@@ -26,7 +26,7 @@ const encoded = (text: string) =>
   })
 
 /** Where a clear text must not stand: all that people and Port get to see. */
-function shown(simulated: PlayedRun, { port, github }: System): string {
+function shown(simulated: SimulatedRun, { port, github }: System): string {
   const steps = simulated.jobs.flatMap(job => job.steps)
   return JSON.stringify([
     steps.map(({ log, summary, annotations }) => ({ log, summary, annotations })),

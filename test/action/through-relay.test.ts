@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Dispatch } from '../../tools/simulator/github/github.ts'
-import { type StandInEnv, startStandIn, until } from '../../tools/simulator/http-server.ts'
-import type { PlayOptions } from '../../tools/simulator/runner/types.ts'
-import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { type FakeServerEnv, startFakeServer, until } from '../../tools/simulator/http-server.ts'
+import type { RunOptions } from '../../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { GITHUB_RUN_ID, REPOSITORY, type System, startSystem } from '../reports/open-stage.ts'
 import { temporaryFolder } from '../support/relay.ts'
@@ -14,7 +14,7 @@ import { transcript } from './transcript.ts'
 
 /** Stands before the relay, as a load balancer does, and keeps what passes. */
 async function openPauses(target: () => string) {
-  const app = new Hono<StandInEnv>().all('*', async c => {
+  const app = new Hono<FakeServerEnv>().all('*', async c => {
     const { method, path, headers, body } = c.var.request
     const { authorization = '' } = headers
     return fetch(target() + path, {
@@ -23,13 +23,13 @@ async function openPauses(target: () => string) {
       body: JSON.stringify(body),
     })
   })
-  const pauses = await startStandIn(app, () => ({ body: {} }))
+  const pauses = await startFakeServer(app, () => ({ body: {} }))
   onTestFinished(() => pauses.close())
   return pauses
 }
 
 /** @param then what the step does after it has written its line */
-const workflowOf = (system: System, dispatch: Dispatch, then = ''): PlayOptions => ({
+const workflowOf = (system: System, dispatch: Dispatch, then = ''): RunOptions => ({
   yaml: `
 on: { repository_dispatch: { types: [deploy_service] } }
 permissions: { id-token: write, actions: read }
@@ -70,7 +70,7 @@ test('without credentials of Port a job reports through the relay, which opens i
     body: { inputs, action },
   })
   system.github.clearRequests()
-  const simulated = await playWorkflow(workflowOf(system, dispatch))
+  const simulated = await runWorkflow(workflowOf(system, dispatch))
   await expect(
     transcript(simulated, system, { through: { relay: pauses, issuer: system.issuer } }),
   ).toMatchFileSnapshot('transcripts/through-relay.yml')
@@ -98,7 +98,7 @@ test('a job whose delivery another job has finished sends nothing of what its au
     responses.push((await system.post('/report/inputs', String(body.token), { delivery: id })).status)
   }
   let finished: Promise<void> | undefined
-  const simulated = await playWorkflow({
+  const simulated = await runWorkflow({
     ...workflowOf(system, dispatch, `; until [ -e ${gone} ]; do sleep 0.05; done`),
     onStep({ step }) {
       if (step.name === 'Deploy') finished ??= finish().finally(() => writeFileSync(gone, ''))

@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { stringify } from 'yaml'
-import type { ReceivedRequest, StandIn } from '../../tools/simulator/http-server.ts'
-import type { PlayedJob, PlayedRun, PlayedStep } from '../../tools/simulator/runner/types.ts'
+import type { FakeServer, ReceivedRequest } from '../../tools/simulator/http-server.ts'
+import type { SimulatedJob, SimulatedRun, SimulatedStep } from '../../tools/simulator/runner/types.ts'
 
 /** Whom a run speaks to, by the names that their addresses get. */
 interface Services {
-  port: StandIn
-  github: StandIn
+  port: FakeServer
+  github: FakeServer
 }
 
 interface Options {
   /** The relay through which the job reports; its own requests, which go when it has time, are not shown. */
-  through?: { relay: StandIn; issuer: StandIn }
+  through?: { relay: FakeServer; issuer: FakeServer }
   /**
    * Whether the job waits for the progress reporter. It first sends after 1.5 s: other jobs have ended by then, unless the
    * machine is slow, so of those no later request is shown.
@@ -27,7 +27,7 @@ interface Options {
  * GitHub, under the step that was running. Only what differs from run to run is made equal: see `createNormalize`.
  */
 export function transcript(
-  simulated: PlayedRun,
+  simulated: SimulatedRun,
   { port, github }: Services,
   { through, progress = false, whole = false }: Options = {},
 ): string {
@@ -44,14 +44,14 @@ export function transcript(
   return stringify(mapTexts(run, normalize), { lineWidth: 0, blockQuote: 'literal' })
 }
 
-type Received = Pick<StandIn, 'requests'>
+type Received = Pick<FakeServer, 'requests'>
 
 /** Without those of the relay, which names its library beside. */
 const ofAction = ({ requests }: Received): Received => ({
   requests: requests.filter(({ headers }) => headers['user-agent']?.startsWith('port-webhook-action')),
 })
 
-const showJob = ({ name, conclusion, outputs, orphans, steps }: PlayedJob, whole: boolean) => ({
+const showJob = ({ name, conclusion, outputs, orphans, steps }: SimulatedJob, whole: boolean) => ({
   job: name,
   conclusion,
   ...(Object.keys(outputs).length > 0 && { outputs }),
@@ -60,8 +60,8 @@ const showJob = ({ name, conclusion, outputs, orphans, steps }: PlayedJob, whole
   steps: steps.map(step => showStep(step, whole)),
 })
 
-function showStep(step: PlayedStep, whole: boolean): unknown {
-  const showAll = (steps: PlayedStep[]) => steps.map(each => showStep(each, whole))
+function showStep(step: SimulatedStep, whole: boolean): unknown {
+  const showAll = (steps: SimulatedStep[]) => steps.map(each => showStep(each, whole))
   const { name, kind, outcome, conclusion, exitCode, stdout, stderr } = step
   const { outputs, env, path, state, summary, steps } = step
   const end = { outcome, ...(conclusion !== outcome && { conclusion }) }
@@ -72,7 +72,7 @@ function showStep(step: PlayedStep, whole: boolean): unknown {
   return { [kind]: name, ...end, ...printed, ...(whole && { outputs, env, path, state, summary }) }
 }
 
-const isOwn = ({ kind, steps }: PlayedStep) => kind === 'main' || (kind === 'post' && steps.length === 0)
+const isOwn = ({ kind, steps }: SimulatedStep) => kind === 'main' || (kind === 'post' && steps.length === 0)
 
 /** From when on a request counts as made by whom. */
 interface Moment {
@@ -89,7 +89,7 @@ interface ShownRequest {
 
 /** The requests that each part of the run made, as far as it made any. */
 function showRequests(
-  simulated: PlayedRun,
+  simulated: SimulatedRun,
   services: Record<string, Received>,
   progress: boolean,
   normalize: (text: string) => string,
@@ -148,7 +148,7 @@ const byText = (requests: ShownRequest[]) => {
 const MEANWHILE = 'while the steps run: '
 const SILENT_MS = 1_400
 
-function momentsOf({ jobs }: PlayedRun): Moment[] {
+function momentsOf({ jobs }: SimulatedRun): Moment[] {
   const moments: Moment[] = [{ by: 'before any job', from: 0, order: byText }]
   for (const group of sideBySide(jobs)) {
     const [job, ...others] = group
@@ -171,9 +171,9 @@ function momentsOf({ jobs }: PlayedRun): Moment[] {
 }
 
 /** The jobs in order of their start, those together whose times overlap. */
-function sideBySide(jobs: PlayedJob[]): PlayedJob[][] {
+function sideBySide(jobs: SimulatedJob[]): SimulatedJob[][] {
   const started = jobs.filter(job => job.startedAt !== null)
-  const groups: PlayedJob[][] = []
+  const groups: SimulatedJob[][] = []
   for (const job of started.toSorted((a, b) => a.startedAt!.localeCompare(b.startedAt!))) {
     const overlaps = groups.at(-1)?.some(({ completedAt }) => completedAt! > job.startedAt!)
     if (overlaps) groups.at(-1)!.push(job)
@@ -183,7 +183,7 @@ function sideBySide(jobs: PlayedJob[]): PlayedJob[][] {
 }
 
 /** What differs from run to run, each by its name or in its one place; and texts too long to read, by their digest. */
-function createNormalize({ options }: PlayedRun, services: Services & Record<string, StandIn>) {
+function createNormalize({ options }: SimulatedRun, services: Services & Record<string, FakeServer>) {
   const { secrets, vars, oidc } = options
   const named = {
     ...secrets,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { seededRandom } from '../support/random.ts'
-import { iso, startSystem } from '../support/stage.ts'
+import { iso, startSystem } from '../support/system.ts'
 
 const REPOSITORIES = 500
 /** A tenth of 50,000 deliveries a day, in the busiest hour; `BUSY_MINUTES` of it are played. */

@@ -4,8 +4,8 @@ import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { expect } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import type { PlayedRun, PlayOptions } from '../../tools/simulator/runner/types.ts'
-import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import type { RunOptions, SimulatedRun } from '../../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { encryptFor, encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { REPOSITORY, startSystem } from '../reports/open-stage.ts'
@@ -81,7 +81,7 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
   )
 }
 
-/** What GitHub shows of a run. */ function shownOf(run: PlayedRun): string {
+/** What GitHub shows of a run. */ function shownOf(run: SimulatedRun): string {
   const steps = run.jobs.flatMap(job => job.steps)
   return [
     ...steps.flatMap(({ name, log, summary }) => [name, log, summary]),
@@ -90,7 +90,7 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
   ].join('\n')
 }
 
-/** What its processes printed, before GitHub masks it. */ const printedBy = (run: PlayedRun): string =>
+/** What its processes printed, before GitHub masks it. */ const printedBy = (run: SimulatedRun): string =>
   run.jobs.flatMap(job => job.steps.map(({ stdout, stderr }) => stdout + stderr)).join('\n')
 
 /** The bytes of every file of a SQLite database, including its log. */ function filesOf(
@@ -170,11 +170,11 @@ export async function openSearched(database: Record<string, string>) {
   async function simulate(
     { dispatch }: Awaited<ReturnType<typeof deliver>>,
     yaml: string,
-    more: Partial<PlayOptions> = {},
+    more: Partial<RunOptions> = {},
   ) {
     const runId = ++runs
     const payload = { event_type: dispatch.eventType, client_payload: dispatch.clientPayload }
-    const simulated: PlayedRun = await playWorkflow({
+    const simulated: SimulatedRun = await runWorkflow({
       yaml,
       event: { name: 'repository_dispatch', payload },
       repository: REPOSITORY,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { startSystem } from '../support/stage.ts'
+import { startSystem } from '../support/system.ts'
 
 const SECOND = 1_000
 const MINUTE = 60 * SECOND

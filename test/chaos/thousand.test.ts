@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
-import { iso, startSystem } from '../support/stage.ts'
+import { iso, startSystem } from '../support/system.ts'
 
 const REPOSITORIES = 20
 const EACH = 50

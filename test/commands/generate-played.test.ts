@@ -7,7 +7,7 @@ import { generate } from '../../relay/cli/generate.ts'
 import { RECOMMENDED_BODY } from '../../tools/generate/invocation-method.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
-import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { encryptWith } from '../action/encrypt.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
@@ -67,7 +67,7 @@ test('a generated workflow of workflow_dispatch works for a person who starts it
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
   github.addRepository('acme/shop')
-  const simulated = await playWorkflow({
+  const simulated = await runWorkflow({
     yaml: await workflowFor('workflow_dispatch'),
     event: { name: 'workflow_dispatch', payload: { inputs: { ...DECLARED, port: '' } } },
     repository: 'acme/shop',
@@ -98,7 +98,7 @@ test.each(['workflow_dispatch', 'repository_dispatch'])(
     })
     const payload = packClientPayload(invocation, { delivery: 'd_1', relay: null })
     const inputs = { port: JSON.stringify(payload), ...DECLARED }
-    const simulated = await playWorkflow({
+    const simulated = await runWorkflow({
       yaml,
       event:
         event === 'workflow_dispatch'

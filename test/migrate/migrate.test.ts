@@ -22,7 +22,7 @@ describe('workflows in the style of guides', () => {
   })
 })
 
-const echo = { 'actions/checkout@*': join(root, 'test/fixtures/player/echo-action') }
+const echo = { 'actions/checkout@*': join(root, 'test/fixtures/simulator/echo-action') }
 const cluster = (action: string, number = '17'): Omit<Scene, 'files'> => ({
   context: { runId: RUN_ID, action, entity: { identifier: 'shop' } },
   inputs: { 'cluster-name': 'eu' },

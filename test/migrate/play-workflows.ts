@@ -7,8 +7,8 @@ import { packClientPayload } from '../../port/payload.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
-import type { PlayedRun } from '../../tools/simulator/runner/types.ts'
-import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import type { SimulatedRun } from '../../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 
 const root = join(import.meta.dirname, '../..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
@@ -73,7 +73,7 @@ export async function playWorkflows(scene: Scene): Promise<Outcome> {
       onFakePort(text, port.url),
     ])
     for (const [name, text] of called) writeFileSync(join(workflows, name!), text!)
-    const simulated = await playWorkflow({
+    const simulated = await runWorkflow({
       yaml: main![1]!,
       event: { name: 'workflow_dispatch', payload: { inputs: inputsOf(scene, parse(main![1]!)) } },
       repository: 'acme/shop',
@@ -140,7 +140,7 @@ function onFakePort(text: string, url: string): string {
 }
 
 function outcomeOf(
-  simulated: PlayedRun,
+  simulated: SimulatedRun,
   port: PortApi,
   run: ReturnType<PortApi['createRun']>,
   serverUrl: string,

@@ -4,14 +4,14 @@ import { createRequestBudget } from '../../relay/github/request-budget.ts'
 import { createRunCache } from '../../relay/github/run-cache.ts'
 import { DISPATCH_LEASE_MS, dispatch } from '../../relay/workers/dispatch.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { type StageOptions, type System, startSystem } from '../support/stage.ts'
+import { type System, type SystemOptions, startSystem } from '../support/system.ts'
 
 const posts = ({ github }: System) => github.requests.filter(({ method }) => method === 'POST')
 const lastReason = async ({ store }: System, id: string) => (await store.history(id)).at(-1)?.details.reason
 const waits = ({ port }: System, run: string) =>
   port.run(run).logs.filter(({ message }) => message.startsWith('Waiting'))
 
-async function open(options: StageOptions = {}): Promise<System> {
+async function open(options: SystemOptions = {}): Promise<System> {
   const relay = await startSystem({
     ...{ autoRun: true, startTimeout: 600_000, runTimeout: 86_400_000 },
     ...options,

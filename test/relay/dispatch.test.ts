@@ -5,7 +5,7 @@ import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
-import { iso, type StageOptions, type System, startSystem } from '../support/stage.ts'
+import { iso, type System, type SystemOptions, startSystem } from '../support/system.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 
 /** A workflow that listens to `deploy`; by default its run-name holds the run id, as the README says it should. */
@@ -29,7 +29,7 @@ const sentTo = ({ port }: Pick<System, 'port'>, id: string) =>
   port.requests
     .filter(({ path }) => path.startsWith(`/v1/actions/runs/${id}`))
     .map(({ method, body }) => [method, JSON.parse(withoutDelivery(JSON.stringify(body)))])
-const open = (options: StageOptions = {}) =>
+const open = (options: SystemOptions = {}) =>
   startSystem({ autoRun: true, startTimeout: 600_000, runTimeout: DAY, ...options })
 const DAY = 86_400_000
 const logs = ({ port }: System, id: string) => port.run(id).logs.map(log => withoutDelivery(log.message))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type StageOptions, type System, startSystem } from '../support/stage.ts'
+import { type System, type SystemOptions, startSystem } from '../support/system.ts'
 
 const posts = ({ github }: System) => github.requests.filter(({ method }) => method === 'POST').length
 const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`
@@ -13,7 +13,7 @@ const waitUntil = async (relay: System, end: number) => {
 }
 
 describe('a dispatch whose answer was lost', () => {
-  const open = (options: StageOptions = {}) =>
+  const open = (options: SystemOptions = {}) =>
     startSystem({ startTimeout: 600_000, runTimeout: 86_400_000, ...options })
   /** For longer than it would take to send again. */
   const wait = async (relay: System) => {
@@ -162,7 +162,7 @@ describe('a dispatch whose answer was lost', () => {
     const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
     const refused =
       "the relay's token or App lacks Actions: read on acme/shop (403: Resource not accessible by personal access token)"
-    const openBlind = async (runId = 'r_1', options: StageOptions = {}) => {
+    const openBlind = async (runId = 'r_1', options: SystemOptions = {}) => {
       const relay = await open(options)
       relay.github.failures.serverError({ create: false })
       const blind = relay.github.fail({ match: isList, ...lacks, times: Number.POSITIVE_INFINITY })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Message } from '../../relay/delivery/delivery.ts'
 import { OUTBOX_LEASE_MS, PORT_TIMEOUT_MS } from '../../relay/workers/outbox.ts'
 import type { ReceivedRequest, ThrottledLog } from '../../tools/simulator/http-server.ts'
-import { type System, startSystem } from '../support/stage.ts'
+import { type System, startSystem } from '../support/system.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 
 const DAY = 86_400_000

@@ -8,7 +8,7 @@ import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { startSystem } from '../support/stage.ts'
+import { startSystem } from '../support/system.ts'
 
 const WEBHOOK_SECRET = 'a secret of the webhook'
 const DELIVERIES = 30

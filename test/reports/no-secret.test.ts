@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Dispatch } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import type { PlayOptions } from '../../tools/simulator/runner/types.ts'
-import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import type { RunOptions } from '../../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { withoutDelivery } from '../support/without-delivery.ts'
 import { GITHUB_RUN_ID, REPOSITORY, type System, startSystem } from './open-stage.ts'
@@ -21,9 +21,9 @@ jobs:
 `
 
 /** Plays the workflow that a dispatch started, with nothing of Port in its environment. */
-function simulate(system: System, dispatch: Dispatch, yaml: string, more: Partial<PlayOptions> = {}) {
+function simulate(system: System, dispatch: Dispatch, yaml: string, more: Partial<RunOptions> = {}) {
   const runId = more.runId ?? GITHUB_RUN_ID
-  return playWorkflow({
+  return runWorkflow({
     yaml,
     event: {
       name: 'repository_dispatch',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type System, startSystem } from '../support/stage.ts'
+import { type System, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const PRODUCTION = { environment: 'production', reviewers: ['ada', 'release-team'] }

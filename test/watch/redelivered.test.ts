@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { START_TIMEOUT, startSystem } from '../support/stage.ts'
+import { START_TIMEOUT, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { START_TIMEOUT, startSystem } from '../support/stage.ts'
+import { START_TIMEOUT, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const isList = ({ path }: { path: string }) => path.includes('/actions/runs')

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import type { ReceivedRequest } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
-import { type System, startSystem } from '../support/stage.ts'
+import { type System, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const ALWAYS = { times: Number.POSITIVE_INFINITY }

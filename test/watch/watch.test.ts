@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { iso, RUN_TIMEOUT, START_TIMEOUT, type System, startSystem } from '../support/stage.ts'
+import { iso, RUN_TIMEOUT, START_TIMEOUT, type System, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const lines = (system: System, id = RUN) =>

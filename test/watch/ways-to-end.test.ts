@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { RUN_TIMEOUT, type System, startSystem } from '../support/stage.ts'
+import { RUN_TIMEOUT, type System, startSystem } from '../support/system.ts'
 import { END_NOT_SEEN, NOT_SEEN, runId, WAYS, type Way } from './ways-to-end.ts'
 
 /** What the action did: nothing; its start alone, as when its post never ran; or all that it does. */

@@ -1,5 +1,5 @@
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
-import type { System } from '../support/stage.ts'
+import type { System } from '../support/system.ts'
 
 /** One way in which a workflow run ends, or never begins, with what Port must then say. */
 export interface Way {

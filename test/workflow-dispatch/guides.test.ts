@@ -5,7 +5,7 @@ import { parse } from 'yaml'
 import type { JsonObject } from '../../port/types.ts'
 import type { DeclaredInput, WorkflowDispatch } from '../../tools/simulator/github/types.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { playWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { openRelayHere, temporaryFolder } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
@@ -215,7 +215,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', store => {
     const tool = join(folder, 'tool')
     writeFileSync(tool, `#!/bin/sh\necho "$*" >> ${calls}\ncase "$*" in *broken*) exit 1;; esac\n`)
     chmodSync(tool, 0o755)
-    await playWorkflow({
+    await runWorkflow({
       file: fileOf(name),
       event: { name: 'workflow_dispatch', payload: { inputs: dispatch.allInputs } },
       repository: dispatch.repository,

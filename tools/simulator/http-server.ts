@@ -38,13 +38,13 @@ export type ThrottledLog = {
   takesEffect?: boolean
 }
 
-export type StandInEnv = {
+export type FakeServerEnv = {
   Bindings: HttpBindings
   Variables: { request: ReceivedRequest; bytes: number; malformed: boolean }
 }
 
 /** What every stand-in can do. */
-export type StandIn = {
+export type FakeServer = {
   /** `http://127.0.0.1:PORT` */
   readonly origin: string
   /** Every request received, in order. */
@@ -62,7 +62,7 @@ export type StandIn = {
 }
 
 /** The head of the answer, and the first half of its body. */
-async function sendHalf(c: Context<StandInEnv>): Promise<void> {
+async function sendHalf(c: Context<FakeServerEnv>): Promise<void> {
   const body = Buffer.from(await c.res.arrayBuffer())
   const headers = { ...Object.fromEntries(c.res.headers), 'content-length': body.length }
   c.env.outgoing.writeHead(c.res.status, headers)
@@ -72,10 +72,10 @@ async function sendHalf(c: Context<StandInEnv>): Promise<void> {
 }
 
 /** Serves `service` on a free port of 127.0.0.1; `answerFor` gives the service's own body (and headers) for a trouble's status. */
-export async function startStandIn<E extends StandInEnv>(
+export async function startFakeServer<E extends FakeServerEnv>(
   service: Hono<E>,
   responseFor: (status: number) => { body: unknown; headers?: Record<string, string> },
-): Promise<StandIn> {
+): Promise<FakeServer> {
   const requests: ReceivedRequest[] = []
   const failures = new Set<{ failure: ThrottledLog; left: number }>()
   const ended = new AbortController()
@@ -90,7 +90,7 @@ export async function startStandIn<E extends StandInEnv>(
     return undefined
   }
 
-  const app = new Hono<StandInEnv>()
+  const app = new Hono<FakeServerEnv>()
   app.use('*', async (c, next) => {
     const request = await receive(c)
     requests.push(request)
@@ -167,7 +167,7 @@ export async function startStandIn<E extends StandInEnv>(
   }
 }
 
-async function receive(c: Context<StandInEnv>): Promise<ReceivedRequest> {
+async function receive(c: Context<FakeServerEnv>): Promise<ReceivedRequest> {
   const { pathname, search } = new URL(c.req.url)
   const bytes = c.req.method === 'GET' ? new ArrayBuffer(0) : await c.req.arrayBuffer()
   const text = new TextDecoder().decode(bytes)
@@ -206,7 +206,7 @@ function failureResponse(
 }
 
 /** Hono merges the headers of an answer that is replaced, unless it is taken away first. */
-function replace(c: Context<StandInEnv>, response: Response): void {
+function replace(c: Context<FakeServerEnv>, response: Response): void {
   c.res = undefined
   c.res = response
 }

@@ -9,7 +9,7 @@ import { findCredentials, placeActions } from './actions.ts'
 import { readEvent, type SimulationEvent } from './event.ts'
 import { startGitHubApi } from './github/github.ts'
 import { startPortApi } from './port/port.ts'
-import { playWorkflow } from './runner/workflow.ts'
+import { runWorkflow } from './runner/workflow.ts'
 import { nothingStarts, readPort, readResult, relayResult, type Simulation } from './simulation.ts'
 import {
   missingOutputs,
@@ -73,7 +73,7 @@ export async function simulate(
     for (const line of [...event.notes, ...credentials.notes, ...leftOut, ...missingPermissions(found)])
       tell(line)
     const { vars, secrets } = credentials.given(port)
-    const simulated = await playWorkflow({
+    const simulated = await runWorkflow({
       yaml: found.yaml,
       ...(found.file && { file: found.file }),
       repositoryRoot: found.root,

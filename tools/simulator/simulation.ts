@@ -2,7 +2,7 @@ import type { JsonObject } from '../../port/types.ts'
 import type { Delivery } from '../../relay/delivery/delivery.ts'
 import { outcomeOfRun, outcomeWithoutRun } from '../../relay/delivery/outcome.ts'
 import type { PortApi } from './port/port.ts'
-import type { PlayedRun } from './runner/types.ts'
+import type { SimulatedRun } from './runner/types.ts'
 
 interface Step {
   name: string
@@ -26,7 +26,7 @@ export interface Simulation {
 }
 
 /** What the workflow did, as GitHub would show it. */
-export function readResult({ jobs, conclusion }: PlayedRun): Pick<Simulation, 'jobs' | 'conclusion'> {
+export function readResult({ jobs, conclusion }: SimulatedRun): Pick<Simulation, 'jobs' | 'conclusion'> {
   return {
     conclusion,
     jobs: jobs.map(job => ({
@@ -62,7 +62,7 @@ interface RelayResult {
 }
 
 /** What the relay makes of a workflow run that has ended while its run in Port is still in progress. */
-export function relayResult({ jobs, conclusion }: PlayedRun, repository: string): RelayResult {
+export function relayResult({ jobs, conclusion }: SimulatedRun, repository: string): RelayResult {
   const seen = jobs.map(({ databaseId, name, conclusion, steps }) => ({
     id: databaseId,
     name,

@@ -6,7 +6,7 @@ import { fromHere, readText } from './event.ts'
 import { readAction } from './runner/read-action.ts'
 import { readWorkflow, type Workflow, type WorkflowJob, type WorkflowStep } from './runner/read-workflow.ts'
 import { Expression, type Template } from './runner/template.ts'
-import type { PlayedRun } from './runner/types.ts'
+import type { SimulatedRun } from './runner/types.ts'
 
 /** The workflow to play, and what it wants. */
 export interface SimulationWorkflow {
@@ -194,7 +194,7 @@ function has({ permissions }: WorkflowJob, name: string, levels: string[]): bool
 }
 
 /** The outputs of the action that later steps read and that this run did not have, a sentence each. */
-export function missingOutputs({ workflow }: SimulationWorkflow, { jobs }: PlayedRun): string[] {
+export function missingOutputs({ workflow }: SimulationWorkflow, { jobs }: SimulatedRun): string[] {
   return workflow.jobs.flatMap(job => {
     const own = job.steps.find(({ uses, named }) => named && uses !== null && isOurs(uses))
     const steps = jobs.filter(({ id }) => id === job.id).flatMap(({ steps }) => steps)

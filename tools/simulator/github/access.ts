@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ErrorObject } from 'ajv'
 import { importSPKI, jwtVerify } from 'jose'
-import type { StandInEnv } from '../http-server.ts'
+import type { FakeServerEnv } from '../http-server.ts'
 import type { GitHubState, Grant } from './state.ts'
 import type { Access, GitHubApp, Permissions, Repository } from './types.ts'
 
@@ -148,6 +148,6 @@ export function failureResponse(status: number): { body: unknown; headers: Recor
 /** What a route finds: who asks. */
 export type GitHubEnv = {
   /** `forwarded`: of a request that came under the repository's id. */
-  Bindings: StandInEnv['Bindings'] & { forwarded?: StandInEnv['Variables'] }
-  Variables: StandInEnv['Variables'] & { grant: Grant }
+  Bindings: FakeServerEnv['Bindings'] & { forwarded?: FakeServerEnv['Variables'] }
+  Variables: FakeServerEnv['Variables'] & { grant: Grant }
 }

@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { type ReceivedRequest, startStandIn } from '../http-server.ts'
+import { type ReceivedRequest, startFakeServer } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
 import { authenticate, failureResponse, type GitHubEnv, limits, refuse, requestId } from './access.ts'
 import { appRoutes } from './app-routes.ts'
@@ -83,7 +83,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
   const app = new Hono<GitHubEnv>()
   app.route('/', blobRoutes(state))
   app.route(options.enterprise ? '/api/v3' : '/', api)
-  const server = await startStandIn(app, status => {
+  const server = await startFakeServer(app, status => {
     const { body, headers } = failureResponse(status)
     return { body, headers: { ...headers, date: new Date(state.now()).toUTCString() } }
   })

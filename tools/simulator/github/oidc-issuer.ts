@@ -1,7 +1,7 @@
 import { createHash, createSign, generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Hono } from 'hono'
-import { type StandIn, type StandInEnv, startStandIn } from '../http-server.ts'
+import { type FakeServer, type FakeServerEnv, startFakeServer } from '../http-server.ts'
 
 /** What a token says of a run; the rest of GitHub's claims is made from it. */
 export interface OidcRun {
@@ -15,7 +15,7 @@ export interface OidcRun {
   workflow?: string
 }
 
-export interface OidcIssuer extends StandIn {
+export interface OidcIssuer extends FakeServer {
   /** The issuer, exactly: `GITHUB_OIDC_ISSUER`. */
   readonly url: string
   /** The id of the key that signs now. */
@@ -48,7 +48,7 @@ export async function startOidcIssuer(): Promise<OidcIssuer> {
   const runners = new Map<string, OidcRun>()
   let key: { id: string; privateKey: KeyObject; publicKey: KeyObject }
 
-  const app = new Hono<StandInEnv>()
+  const app = new Hono<FakeServerEnv>()
   app.get('/.well-known/jwks', c => c.json({ keys: published }))
   app.get('/.well-known/openid-configuration', c =>
     c.json({
@@ -66,7 +66,7 @@ export async function startOidcIssuer(): Promise<OidcIssuer> {
     return c.json({ count: 1, value: issuer.token(run, c.req.query('audience') ?? owner) })
   })
   app.all('*', c => c.notFound())
-  const server = await startStandIn(app, status => ({ body: { message: `status ${status}` } }))
+  const server = await startFakeServer(app, status => ({ body: { message: `status ${status}` } }))
   const issuer: OidcIssuer = {
     ...server,
     url: server.origin,

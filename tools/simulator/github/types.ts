@@ -1,4 +1,4 @@
-import type { StandIn, ThrottledLog } from '../http-server.ts'
+import type { FakeServer, ThrottledLog } from '../http-server.ts'
 
 export type Access = 'none' | 'read' | 'write'
 export type Permissions = { actions?: Access; contents?: Access; metadata?: Access }
@@ -195,7 +195,7 @@ export type GitHubApiOptions = {
 
 type When = Pick<ThrottledLog, 'match' | 'times'>
 
-export type GitHubApi = StandIn & {
+export type GitHubApi = FakeServer & {
   /** REST base. */
   readonly url: string
   readonly serverUrl: string

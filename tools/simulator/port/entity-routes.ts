@@ -1,6 +1,6 @@
 import { Ajv } from 'ajv'
 import { Hono } from 'hono'
-import type { StandInEnv } from '../http-server.ts'
+import type { FakeServerEnv } from '../http-server.ts'
 import type { RouteSchemas } from '../route-schemas.ts'
 import { type PortEntity, type PortState, randomId, refuse } from './state.ts'
 
@@ -8,8 +8,8 @@ const ENTITIES = 'POST /v1/blueprints/{blueprint_identifier}/entities'
 type Given = Partial<PortEntity>
 
 /** Entities: created, replaced (`upsert`) or merged (`upsert` and `merge`), tied to a run by `run_id`; read and deleted. */
-export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<StandInEnv> {
-  const app = new Hono<StandInEnv>()
+export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
+  const app = new Hono<FakeServerEnv>()
   const ajv = new Ajv({ strict: false })
 
   app.post('/:blueprint/entities', c => {
@@ -78,8 +78,8 @@ interface Rule {
 }
 
 /** `POST /v1/entities/search`: rules on `$blueprint`, `$identifier`, `$title` and properties, with `=` and `!=`. */
-export function searchRoutes(state: PortState): Hono<StandInEnv> {
-  const app = new Hono<StandInEnv>()
+export function searchRoutes(state: PortState): Hono<FakeServerEnv> {
+  const app = new Hono<FakeServerEnv>()
   app.post('/search', c => {
     const { combinator, rules } = (c.var.request.body ?? {}) as { combinator?: string; rules?: Rule[] }
     if (c.var.malformed || !Array.isArray(rules)) return refuse('invalidRequest')

@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { type StandInEnv, startStandIn } from '../http-server.ts'
+import { type FakeServerEnv, startFakeServer } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
 import { entityRoutes, searchRoutes } from './entity-routes.ts'
 import { newRunRoutes, nodeRunRoutes, runRoutes } from './run-routes.ts'
@@ -27,7 +27,7 @@ const MAX_BODY = 1024 * 1024
 export async function startPortApi(options: PortApiOptions = {}): Promise<PortApi> {
   const state = newPortState(options)
   const schemas = openRouteSchemas('port')
-  const app = new Hono<StandInEnv>()
+  const app = new Hono<FakeServerEnv>()
 
   app.use('*', async (c, next) => {
     if (c.var.bytes > MAX_BODY) return refuse('bodyTooLarge')
@@ -56,7 +56,7 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortAp
   app.route('/v1/blueprints', entityRoutes(state, schemas))
   app.all('*', () => refuse('routeNotFound'))
 
-  const server = await startStandIn(app, failureResponse)
+  const server = await startFakeServer(app, failureResponse)
   const known = <T>(map: Map<string, T>, id: string): T => {
     const found = map.get(id)
     if (!found) throw new Error(`Port's stand-in has no run ${id}`)

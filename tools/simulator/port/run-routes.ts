@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import type { StandInEnv } from '../http-server.ts'
+import type { FakeServerEnv } from '../http-server.ts'
 import type { RouteSchemas } from '../route-schemas.ts'
 import {
   newRun,
@@ -17,8 +17,8 @@ const RUN = '/v1/actions/runs/{run_id}'
 type Ending = 'SUCCESS' | 'FAILURE'
 
 /** `POST /v1/actions/{action}/runs`: a run of an action, started by its API. */
-export function newRunRoutes(state: PortState): Hono<StandInEnv> {
-  const app = new Hono<StandInEnv>()
+export function newRunRoutes(state: PortState): Hono<FakeServerEnv> {
+  const app = new Hono<FakeServerEnv>()
   app.post('/:action/runs', c => {
     const { properties = {}, entity } = (c.var.request.body ?? {}) as Pick<PortRun, 'properties' | 'entity'>
     if (c.var.malformed) return refuse('invalidRequest')
@@ -30,8 +30,8 @@ export function newRunRoutes(state: PortState): Hono<StandInEnv> {
 }
 
 /** Action runs: read, change, log. */
-export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandInEnv> {
-  const app = new Hono<StandInEnv>()
+export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
+  const app = new Hono<FakeServerEnv>()
   // Port lets a backend's own id stand for the run's (description of `externalRunId`).
   const find = (id: string): PortRun | undefined =>
     state.runs.get(id) ?? [...state.runs.values()].find(run => run.externalRunId === id)
@@ -121,8 +121,8 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<StandIn
 const NODE_RUN = '/v1/workflows/nodes/runs/{node_run_identifier}'
 
 /** Node runs of Port workflows: change, log. */
-export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<StandInEnv> {
-  const app = new Hono<StandInEnv>()
+export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
+  const app = new Hono<FakeServerEnv>()
 
   app.patch('/:id', c => {
     const { body } = c.var.request

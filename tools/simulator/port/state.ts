@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { StandIn } from '../http-server.ts'
+import type { FakeServer } from '../http-server.ts'
 
 export type PortState = {
   clientId: string
@@ -165,7 +165,7 @@ export type PortApiOptions = {
   blueprints?: Record<string, Record<string, unknown>>
 }
 
-export type PortApi = StandIn & {
+export type PortApi = FakeServer & {
   readonly url: string
   readonly clientId: string
   readonly clientSecret: string

@@ -1,11 +1,11 @@
 import { dirname } from 'node:path'
 import type { Contexts, Status } from './evaluate.ts'
 import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
-import type { PlayedJob, PlayedStep, PlayOptions, StepResult } from './types.ts'
+import type { RunOptions, SimulatedJob, SimulatedStep, StepResult } from './types.ts'
 
 /** A run in progress: what all its jobs share. */
 export type RunState = {
-  options: PlayOptions
+  options: RunOptions
   runId: number
   attempt: number
   event: Record<string, unknown>
@@ -16,7 +16,7 @@ export type RunState = {
   repositoryRoot: string
   /** The cancel button. */
   cancelled: AbortController
-  jobs: PlayedJob[]
+  jobs: SimulatedJob[]
   /** Shows the run and its jobs on the stand-in. */
   publish: () => void
 }
@@ -30,7 +30,7 @@ export type Scope = {
   actionPath: string | null
   env: Record<string, string>
   failed: boolean
-  simulated: PlayedStep[]
+  simulated: SimulatedStep[]
   /** The time-out of the composite step around it. */
   stop: AbortSignal | null
   /** What is cleaned up at the end, last-in first-out; those of a composite action are one step of its job. */
@@ -41,7 +41,7 @@ export type Scope = {
 
 type PostStep = {
   step: WorkflowStep
-  record: PlayedStep
+  record: SimulatedStep
   simulate: () => Promise<void>
 }
 
@@ -49,7 +49,7 @@ type PostStep = {
 export type JobState = {
   run: RunState
   job: WorkflowJob
-  simulated: PlayedJob
+  simulated: SimulatedJob
   /** github, vars, needs, strategy, matrix. */
   contexts: Contexts
   scope: Scope

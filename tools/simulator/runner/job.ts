@@ -16,13 +16,13 @@ import {
 import type { WorkflowJob } from './read-workflow.ts'
 import { completeRecord, createStepRecord, startRecord } from './records.ts'
 import { createStepLog, type StepLog } from './step-log.ts'
-import { playSteps, prepareSteps } from './steps.ts'
+import { prepareSteps, simulateSteps } from './steps.ts'
 import { refuse } from './template.ts'
-import type { PlayedJob, PlayedStep, StepResult } from './types.ts'
+import type { SimulatedJob, SimulatedStep, StepResult } from './types.ts'
 
 export type JobPlan = {
   job: WorkflowJob
-  simulated: PlayedJob
+  simulated: SimulatedJob
   /** github, vars, needs, strategy, matrix, secrets, inputs. */
   contexts: Contexts
   /** `env:` of the workflow, unevaluated. */
@@ -153,7 +153,7 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
     run.publish()
   }
   state.run = { ...run, publish }
-  const playOwn = async (record: PlayedStep, work: (log: StepLog) => Promise<void>) => {
+  const playOwn = async (record: SimulatedStep, work: (log: StepLog) => Promise<void>) => {
     startRecord(record)
     publish()
     await work(createStepLog(record, state.masker))
@@ -165,7 +165,7 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
     for (const { step } of prepared) if (step.uses !== null) log.write(`Prepare action "${step.uses}"`)
   })
 
-  await playSteps(state, scope, prepared)
+  await simulateSteps(state, scope, prepared)
   for (const post of scope.posts.toReversed()) await post.simulate()
 
   const failure = problem()

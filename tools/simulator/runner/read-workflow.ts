@@ -80,7 +80,7 @@ export async function parseWorkflow(name: string, content: string) {
  * Throws with every message of GitHub's parser when it does not parse, and names the first key that the
  * player does not know.
  *
- * @param leaveOut takes what is of no use here, as in {@link PlayOptions}
+ * @param leaveOut takes what is of no use here, as in {@link RunOptions}
  */
 export async function readWorkflow(
   name: string,

@@ -2,7 +2,7 @@ import { type Contexts, evaluateText } from './evaluate.ts'
 import { createMasker, type RunState } from './job-state.ts'
 import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
 import { createStepLog } from './step-log.ts'
-import type { PlayedJob, PlayedStep, StepResult } from './types.ts'
+import type { SimulatedJob, SimulatedStep, StepResult } from './types.ts'
 
 /** A job that waits to be played, or one that has its conclusion without being played. */
 export function newJob(
@@ -11,7 +11,7 @@ export function newJob(
   name: string,
   matrix: Record<string, unknown> | null,
   conclusion: StepResult | null,
-): PlayedJob {
+): SimulatedJob {
   return {
     id: job.id,
     databaseId: run.runId * 1000 + run.attempt * 100 + run.jobs.length,
@@ -29,7 +29,7 @@ export function newJob(
 }
 
 /** Ends a job as failed, with the error in the step that it had reached, else in "Set up job". */
-export function failJob(simulated: PlayedJob, error: string, secrets: string[]): void {
+export function failJob(simulated: SimulatedJob, error: string, secrets: string[]): void {
   let step = simulated.steps.find(({ status }) => status === 'in_progress')
   if (!step) {
     step = createStepRecord('setup', 'Set up job')
@@ -46,10 +46,10 @@ export function failJob(simulated: PlayedJob, error: string, secrets: string[]):
 
 /** A step that has not started. */
 export function createStepRecord(
-  kind: PlayedStep['kind'],
+  kind: SimulatedStep['kind'],
   name: string,
   id: string | null = null,
-): PlayedStep {
+): SimulatedStep {
   return {
     name,
     number: 0,
@@ -83,16 +83,16 @@ export function stepName(step: WorkflowStep, contexts: Contexts): string {
 }
 
 /** Marks a step as started now. */
-export function startRecord(record: PlayedStep): void {
+export function startRecord(record: SimulatedStep): void {
   record.status = 'in_progress'
   record.startedAt = new Date().toISOString()
 }
 
 /** Marks a step as completed now. */
 export function completeRecord(
-  record: PlayedStep,
-  outcome: PlayedStep['outcome'],
-  conclusion: PlayedStep['conclusion'] = outcome,
+  record: SimulatedStep,
+  outcome: SimulatedStep['outcome'],
+  conclusion: SimulatedStep['conclusion'] = outcome,
 ): void {
   const now = new Date()
   record.status = 'completed'

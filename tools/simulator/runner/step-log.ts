@@ -1,6 +1,6 @@
 import type { Masker } from './job-state.ts'
 import { refuse } from './template.ts'
-import type { Annotation, PlayedStep } from './types.ts'
+import type { Annotation, SimulatedStep } from './types.ts'
 
 const unescapeData = (text: string) =>
   text.replaceAll('%0D', '\r').replaceAll('%0A', '\n').replaceAll('%25', '%')
@@ -12,7 +12,11 @@ const unescapeProperty = (text: string) => unescapeData(text.replaceAll('%3A', '
  * @param leaveOut takes the commands that GitHub has switched off or that the player does not know
  * Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
  */
-export function createStepLog(step: PlayedStep, masker: Masker, leaveOut: (what: string) => void = refuse) {
+export function createStepLog(
+  step: SimulatedStep,
+  masker: Masker,
+  leaveOut: (what: string) => void = refuse,
+) {
   let stoppedBy: string | null = null
 
   const write = (text: string) => {

@@ -10,7 +10,7 @@ import type { WorkflowStep } from './read-workflow.ts'
 import type { Work } from './step.ts'
 import { logHeader, type StepLog } from './step-log.ts'
 import { refuse } from './template.ts'
-import type { PlayedStep } from './types.ts'
+import type { SimulatedStep } from './types.ts'
 
 /** The contexts that GitHub lets an input's default use. */
 const defaultContexts = ['github', 'strategy', 'matrix', 'job', 'runner']
@@ -60,7 +60,7 @@ export function nodeWork(
   step: WorkflowStep,
   action: Action,
   entry: string,
-  states: PlayedStep[],
+  states: SimulatedStep[],
 ): Work {
   return async ({ env, contexts, files, log, record, stop, onLine }) => {
     const inputs = actionInputs(action, step, contexts, record.kind === 'main' ? log : null)

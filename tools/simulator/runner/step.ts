@@ -7,7 +7,7 @@ import { type JobState, type Scope, scopeStatus, stepContexts } from './job-stat
 import type { WorkflowStep } from './read-workflow.ts'
 import { completeRecord, startRecord, stepName } from './records.ts'
 import { createStepLog, type StepLog } from './step-log.ts'
-import type { PlayedStep, StepResult } from './types.ts'
+import type { SimulatedStep, StepResult } from './types.ts'
 
 /** What a step does once it may run; its answer is the exit code. */
 export type Work = (attempt: Attempt) => Promise<number | null>
@@ -16,7 +16,7 @@ type Attempt = {
   /** The author's variables: workflow, job, `GITHUB_ENV`, step. */
   env: Record<string, string>
   contexts: Contexts
-  record: PlayedStep
+  record: SimulatedStep
   log: StepLog
   /** The paths of the step's own `GITHUB_OUTPUT`, `GITHUB_ENV`, … */
   files: Record<string, string>
@@ -32,7 +32,7 @@ type Attempt = {
 export async function playStep(
   state: JobState,
   scope: Scope,
-  plan: { step: WorkflowStep; record: PlayedStep; condition: WorkflowStep['if'] | string; work: Work },
+  plan: { step: WorkflowStep; record: SimulatedStep; condition: WorkflowStep['if'] | string; work: Work },
 ): Promise<void> {
   const { step, record, condition } = plan
   if (state.ended.aborted || scope.stop?.aborted) return
@@ -138,7 +138,7 @@ async function createFileCommands(temp: string) {
   const env: Record<string, string> = Object.fromEntries(paths)
   await Promise.all(Object.values(env).map(path => writeFile(path, '')))
 
-  const collect = async (step: PlayedStep) => {
+  const collect = async (step: SimulatedStep) => {
     const problems: string[] = []
     const warnings: string[] = []
     const read = async (name: string) => await readFile(env[name]!, 'utf8').catch(() => '')

@@ -8,13 +8,13 @@ import { createStepRecord, stepName } from './records.ts'
 import { playStep, type Work } from './step.ts'
 import { actionInputs, nodeWork, scriptWork } from './step-work.ts'
 import { refuse } from './template.ts'
-import type { PlayedStep } from './types.ts'
+import type { SimulatedStep } from './types.ts'
 
 export type Prepared = {
   step: WorkflowStep
   action: Action | null
-  record: PlayedStep
-  pre: PlayedStep | null
+  record: SimulatedStep
+  pre: SimulatedStep | null
 }
 
 /** Reads the actions of a list of steps and gives each step its record, before any of them runs. */
@@ -37,7 +37,7 @@ export async function prepareSteps(
 }
 
 /** Plays the `pre` steps, then the steps, in order. */
-export async function playSteps(state: JobState, scope: Scope, prepared: Prepared[]): Promise<void> {
+export async function simulateSteps(state: JobState, scope: Scope, prepared: Prepared[]): Promise<void> {
   for (const { step, action, record, pre } of prepared) {
     if (pre === null || action?.runs.using !== 'node24') continue
     const work = nodeWork(state, step, action, action.runs.pre!, [])
@@ -59,8 +59,8 @@ function mainWork(
   scope: Scope,
   step: WorkflowStep,
   action: Action | null,
-  record: PlayedStep,
-  pre: PlayedStep | null,
+  record: SimulatedStep,
+  pre: SimulatedStep | null,
 ): Work {
   if (action === null) return scriptWork(state, scope, step)
   if (action.runs.using === 'composite') return compositeWork(state, scope, step, action)
@@ -78,7 +78,7 @@ function registerPost(
   scope: Scope,
   step: WorkflowStep,
   action: Action,
-  states: PlayedStep[],
+  states: SimulatedStep[],
 ): void {
   if (action.runs.using !== 'node24' || action.runs.post === null) return
   const { post, postIf } = action.runs
@@ -121,7 +121,7 @@ function compositeWork(state: JobState, scope: Scope, step: WorkflowStep, action
     }
     const prepared = await prepareSteps(state, action.runs.steps, stepContexts(state, inside, env))
     record.steps.push(...prepared.map(one => one.record))
-    await playSteps(state, inside, prepared)
+    await simulateSteps(state, inside, prepared)
     gather(record)
     record.outputs = evaluateTexts(action.runs.outputs, stepContexts(state, inside, env))
     return inside.failed ? 1 : 0
@@ -145,7 +145,7 @@ function compositeCleanup(inside: Scope): Work {
 }
 
 /** What the steps inside printed is what the one around them did. */
-function gather(record: PlayedStep): void {
+function gather(record: SimulatedStep): void {
   for (const nested of record.steps) {
     record.log += nested.log
     record.stdout += nested.stdout

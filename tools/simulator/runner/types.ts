@@ -9,7 +9,7 @@ export type Annotation = {
   properties: Record<string, string>
 }
 
-export type PlayedStep = {
+export type SimulatedStep = {
   /** As GitHub's pages show it: "Run ./deploy.sh", "Post Run org/port-webhook-action@v1". */
   name: string
   number: number
@@ -39,10 +39,10 @@ export type PlayedStep = {
   completedAt: string | null
   durationMs: number
   /** The steps inside a composite action. */
-  steps: PlayedStep[]
+  steps: SimulatedStep[]
 }
 
-export type PlayedJob = {
+export type SimulatedJob = {
   /** The id in the workflow's file; `databaseId` is GitHub's, equal to `job.check_run_id`. */
   id: string
   databaseId: number
@@ -54,22 +54,22 @@ export type PlayedJob = {
   /** What `needs.<id>.result` is: the conclusion, after the job's `continue-on-error`. */
   result: StepResult | null
   outputs: Record<string, string>
-  steps: PlayedStep[]
+  steps: SimulatedStep[]
   startedAt: string | null
   completedAt: string | null
   /** Processes that were left when the job was complete, and that the runner ended. */
   orphans: { pid: number; command: string }[]
 }
 
-export type PlayedRun = {
+export type SimulatedRun = {
   runId: number
   attempt: number
   /** `run-name` evaluated, else what GitHub shows without one. */
   title: string
   conclusion: 'success' | 'failure' | 'cancelled' | 'skipped'
-  jobs: PlayedJob[]
+  jobs: SimulatedJob[]
   /** What it was played from, to play it again. */
-  options: PlayOptions
+  options: RunOptions
 }
 
 /** What the player needs of GitHub's stand-in: it keeps the run and its jobs visible there while it plays. */
@@ -78,7 +78,7 @@ export type GitHubForSimulator = Pick<
   'url' | 'serverUrl' | 'token' | 'runs' | 'createRun' | 'setRun' | 'setJobs' | 'setJobLog'
 >
 
-export type PlayOptions = {
+export type RunOptions = {
   /** The workflow: a file, or its text. */
   file?: string
   yaml?: string
@@ -121,7 +121,7 @@ export type PlayOptions = {
    */
   onLeftOut?: (what: string) => void
   /** Called when a step starts and when it completes. */
-  onStep?: (info: { job: PlayedJob; step: PlayedStep }) => void
+  onStep?: (info: { job: SimulatedJob; step: SimulatedStep }) => void
   /** Cancels the run, as its button does. */
   signal?: AbortSignal
   /** Cancels the run when the step of this name prints its first line. */

@@ -6,7 +6,7 @@ import type { RunState } from './job-state.ts'
 import { playJobs, workflowInputs } from './jobs.ts'
 import { readWorkflow, type Workflow } from './read-workflow.ts'
 import { refuse } from './template.ts'
-import type { GitHubForSimulator, PlayedJob, PlayedRun, PlayOptions } from './types.ts'
+import type { GitHubForSimulator, RunOptions, SimulatedJob, SimulatedRun } from './types.ts'
 
 const projectRoot = resolve(import.meta.dirname, '../../..')
 
@@ -16,7 +16,7 @@ const projectRoot = resolve(import.meta.dirname, '../../..')
  * Throws when the workflow does not parse, does not listen to the event, or uses what the player does not
  * know. A job that fails does not throw: it is in the result. Nothing that was started outlives the call.
  */
-export async function playWorkflow(options: PlayOptions): Promise<PlayedRun> {
+export async function runWorkflow(options: RunOptions): Promise<SimulatedRun> {
   const file = options.file ?? 'workflow.yml'
   const content = options.yaml ?? (await readFile(file, 'utf8'))
   const workflow = await readWorkflow(basename(file), content, options.onLeftOut)
@@ -29,7 +29,7 @@ export async function playWorkflow(options: PlayOptions): Promise<PlayedRun> {
   const github = githubContext(options, workflow, file, event, { ...opened, attempt })
   const title = runTitle(workflow, options, github, event)
   api?.setRun(runId, { displayTitle: title })
-  const simulated: PlayedRun = { runId, attempt, title, conclusion: 'success', jobs: [], options }
+  const simulated: SimulatedRun = { runId, attempt, title, conclusion: 'success', jobs: [], options }
   const runnerName = options.runnerName ?? 'GitHub Actions 1'
   const show = (conclusion: string | null) => {
     if (api) publishRun(api, { ...simulated, conclusion, runnerName })
@@ -68,7 +68,7 @@ export async function playWorkflow(options: PlayOptions): Promise<PlayedRun> {
 }
 
 /** GitHub starts nothing for such an event, and reports no error: here it is one. */
-function refuseDeafWorkflow(workflow: Workflow, { event }: PlayOptions): void {
+function refuseDeafWorkflow(workflow: Workflow, { event }: RunOptions): void {
   const listens = Object.keys(workflow.on)
   if (!listens.includes(event.name)) {
     throw new Error(`${workflow.name} does not listen to ${event.name}, only to ${listens.join(', ')}.`)
@@ -82,7 +82,7 @@ function refuseDeafWorkflow(workflow: Workflow, { event }: PlayOptions): void {
   }
 }
 
-function dispatchInputs(workflow: Workflow, { event }: PlayOptions): Record<string, unknown> | null {
+function dispatchInputs(workflow: Workflow, { event }: RunOptions): Record<string, unknown> | null {
   if (event.name !== 'workflow_dispatch') return null
   return workflowInputs(
     workflow,
@@ -95,7 +95,7 @@ function dispatchInputs(workflow: Workflow, { event }: PlayOptions): Record<stri
 /** `run-name`; without one, GitHub shows the event's type, or the workflow's name. */
 function runTitle(
   workflow: Workflow,
-  options: PlayOptions,
+  options: RunOptions,
   github: Record<string, unknown>,
   event: Record<string, unknown>,
 ): string {
@@ -106,7 +106,7 @@ function runTitle(
 }
 
 /** The run on the stand-in: the one the dispatch has made, or a new one; without a stand-in only its numbers. */
-function openRun(options: PlayOptions, workflow: Workflow, file: string, attempt: number) {
+function openRun(options: RunOptions, workflow: Workflow, file: string, attempt: number) {
   const { github, repository, runId, sha: headSha, actor } = options
   if (!github) return { id: runId ?? 16_000_000_001, runNumber: options.runNumber ?? 1 }
   if (github.runs.some(run => run.id === runId)) {
@@ -119,11 +119,11 @@ function openRun(options: PlayOptions, workflow: Workflow, file: string, attempt
 
 /** "Re-run all jobs": the same run and payload, the next attempt. */
 export async function rerunWorkflow(
-  simulated: PlayedRun,
-  changes: Partial<PlayOptions> = {},
-): Promise<PlayedRun> {
+  simulated: SimulatedRun,
+  changes: Partial<RunOptions> = {},
+): Promise<SimulatedRun> {
   const { options, runId, attempt } = simulated
-  return await playWorkflow({ ...options, ...changes, runId, attempt: attempt + 1 })
+  return await runWorkflow({ ...options, ...changes, runId, attempt: attempt + 1 })
 }
 
 const seconds = (time: string | null) => time && `${time.slice(0, 19)}Z`
@@ -131,7 +131,7 @@ const seconds = (time: string | null) => time && `${time.slice(0, 19)}Z`
 /** Shows a run and its jobs on GitHub's stand-in as they stand now: jobs that have started, steps as far as they are. */
 function publishRun(
   github: GitHubForSimulator,
-  run: Pick<PlayedRun, 'runId' | 'attempt' | 'jobs'> & { conclusion: string | null; runnerName: string },
+  run: Pick<SimulatedRun, 'runId' | 'attempt' | 'jobs'> & { conclusion: string | null; runnerName: string },
 ): void {
   github.setRun(run.runId, {
     status: run.conclusion === null ? 'in_progress' : 'completed',
@@ -163,7 +163,7 @@ function publishRun(
 }
 
 /** A job's whole log, each line with the time of its step, as GitHub lets it be downloaded. */
-function jobLog(job: PlayedJob): string {
+function jobLog(job: SimulatedJob): string {
   return job.steps
     .flatMap(step =>
       step.log
@@ -177,7 +177,7 @@ function jobLog(job: PlayedJob): string {
 const branch = 'main'
 
 /** The event as the runner writes it to `GITHUB_EVENT_PATH`. */
-function eventFile(options: PlayOptions): Record<string, unknown> {
+function eventFile(options: RunOptions): Record<string, unknown> {
   const [owner, name] = options.repository.split('/')
   const { payload } = options.event
   const around = {
@@ -202,7 +202,7 @@ function eventFile(options: PlayOptions): Record<string, unknown> {
 
 /** The `github` context, without what differs from job to job. */
 function githubContext(
-  options: PlayOptions,
+  options: RunOptions,
   workflow: Workflow,
   file: string,
   event: Record<string, unknown>,
@@ -247,6 +247,6 @@ function workflowPath(file: string): string {
   return /\.github\/workflows\/.*$/.exec(file)?.[0] ?? `.github/workflows/${basename(file)}`
 }
 
-function serverUrl(options: PlayOptions): string {
+function serverUrl(options: RunOptions): string {
   return options.serverUrl ?? options.github?.serverUrl ?? 'https://github.com'
 }

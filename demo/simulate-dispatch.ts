@@ -3,9 +3,9 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sendRunWebhook } from '../test/support/run-webhook.ts'
 import type { GitHubRun } from '../tools/simulator/github/github.ts'
-import type { PlayedStep, PlayOptions } from '../tools/simulator/runner/types.ts'
-import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
-import { REPOSITORY, type System } from './open-stage.ts'
+import type { RunOptions, SimulatedStep } from '../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
+import { REPOSITORY, type System } from './open-system.ts'
 import type { Timeline } from './timeline.ts'
 
 /** GitHub takes some seconds to find a runner; this is a little of that. */
@@ -19,7 +19,7 @@ interface Started {
   file: string
   /** Its name on GitHub. */
   name: string
-  event: PlayOptions['event']
+  event: RunOptions['event']
   ref: string
   /** Undefined where nothing listens. */
   findRun: () => GitHubRun | undefined
@@ -32,7 +32,7 @@ interface Started {
  * @param hasRunner false: what is dispatched waits for a runner
  * @returns `end`, which waits for what was started; it throws where a workflow could not be played
  */
-export function playDispatch(
+export function simulateDispatch(
   system: System,
   timeline: Timeline,
   signal: AbortSignal,
@@ -53,7 +53,7 @@ export function playDispatch(
     github.setRun(runId, { status: 'in_progress' })
     await notifyWaiting(run)
     let isSeen = false
-    await playWorkflow({
+    await runWorkflow({
       file: name,
       yaml: await readFile(join(import.meta.dirname, '..', file), 'utf8'),
       event,
@@ -131,7 +131,7 @@ export function playDispatch(
   }
 }
 
-function outcomeOf({ name, conclusion, exitCode, outputs, kind }: PlayedStep): string {
+function outcomeOf({ name, conclusion, exitCode, outputs, kind }: SimulatedStep): string {
   if (conclusion === 'skipped') return `– ${name}: skipped`
   if (conclusion !== 'success') return `✗ ${name}: ${conclusion}, exit code ${exitCode}`
   const [first, ...more] = Object.keys(outputs)

@@ -2,16 +2,16 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { packClientPayload } from '../port/payload.ts'
-import type { Invocation } from '../port/types.ts'
-import { startGitHubApi } from '../tools/simulator/github/github.ts'
-import { startPortApi } from '../tools/simulator/port/port.ts'
-import type { PlayOptions } from '../tools/simulator/runner/types.ts'
-import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
+import { packClientPayload } from '../../port/payload.ts'
+import type { Invocation } from '../../port/types.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
+import type { RunOptions } from '../../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 
 /** Plays a workflow on the built action, with commands that write down how they are called, and fail with the argument `broken`. */
-export async function playForPort(
-  workflow: Pick<PlayOptions, 'file' | 'yaml'>,
+export async function simulateForPort(
+  workflow: Pick<RunOptions, 'file' | 'yaml'>,
   invocation: Invocation,
   commands: string[],
   {
@@ -40,7 +40,7 @@ export async function playForPort(
     chmodSync(join(bin, command), 0o755)
   }
   const run = port.createRun({ id: invocation.runId! })
-  const simulated = await playWorkflow({
+  const simulated = await runWorkflow({
     ...workflow,
     event: inputs
       ? { name: 'workflow_dispatch', payload: { inputs } }
@@ -54,7 +54,7 @@ export async function playForPort(
     onLeftOut: () => {},
     repository: 'acme/shop',
     github,
-    actions: { 'actions/checkout@*': 'test/fixtures/player/echo-action' },
+    actions: { 'actions/checkout@*': 'test/fixtures/simulator/echo-action' },
     env: { PATH: `${bin}:${process.env.PATH}` },
     vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
     secrets: {
@@ -83,7 +83,7 @@ const CREDENTIALS = [
  * A workflow of the documents, which names neither the address of a stand-in nor brings the script that it checks out.
  * It reports directly, since there is no relay: one without credentials gets them.
  */
-export const onStandIn = (yaml: string): string =>
+export const onFakes = (yaml: string): string =>
   yaml
     .replace('./deploy.sh', 'deploy.sh')
     .replace(/^( *)id: port\n(?! *with:)/m, `$&${CREDENTIALS.map(line => `$1${line}\n`).join('')}`)

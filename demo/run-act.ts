@@ -6,9 +6,9 @@ import { send } from '../test/support/send.ts'
 import type { PortRun } from '../tools/simulator/port/port.ts'
 import type { Act } from './acts.ts'
 import { cancelInPort } from './cancel-in-port.ts'
-import type { System } from './open-stage.ts'
-import { playDispatch } from './play-dispatch.ts'
+import type { System } from './open-system.ts'
 import { renderBody } from './render-body.ts'
+import { simulateDispatch } from './simulate-dispatch.ts'
 import type { Timeline } from './timeline.ts'
 import { watchPort } from './watch-port.ts'
 
@@ -16,7 +16,7 @@ const EXAMPLES = join(import.meta.dirname, '../examples')
 /** An act takes a second, or, where nothing listens, a few more than RELAY_START_TIMEOUT. */
 const LIMIT_MS = 20_000
 
-/** What `playAct` reads of an action's definition in Port. */
+/** What `runAct` reads of an action's definition in Port. */
 interface Definition {
   identifier: string
   title: string
@@ -29,7 +29,7 @@ interface Definition {
  *
  * @returns what is not as it should be, a sentence each
  */
-export async function playAct(
+export async function runAct(
   act: Act,
   system: System,
   timeline: Timeline,
@@ -49,7 +49,7 @@ export async function playAct(
     note('relay', `process ${system.relay.pid}`, `starts again with ${variables.join(' ')}`)
   }
   const stopWatching = watchPort(port, run.id, timeline)
-  const playing = playDispatch(system, timeline, signal, !act.isCancelled)
+  const playing = simulateDispatch(system, timeline, signal, !act.isCancelled)
   try {
     const inputs = Object.entries(act.inputs).map(([name, value]) => `${name} ${value}`)
     note('Port', run.id, `Ada Lovelace runs “${definition.title}”:\n${inputs.join(', ')}`)

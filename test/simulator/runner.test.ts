@@ -3,17 +3,17 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { startGitHubApi } from '../tools/simulator/github/github.ts'
-import { checkWorkflow } from '../tools/simulator/runner/read-workflow.ts'
-import { rerunWorkflow } from '../tools/simulator/runner/workflow.ts'
-import { clientPayload, fixtures, isRunning, named, playSteps, seen, simulate } from './play-steps.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { checkWorkflow } from '../../tools/simulator/runner/read-workflow.ts'
+import { rerunWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { clientPayload, fixtures, isRunning, named, seen, simulate, simulateSteps } from './steps.ts'
 
 const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
 
 describe('a JavaScript action', () => {
   it('gets its inputs, files and variables as the runner gives them, and nothing else of the caller', async () => {
     process.env.SECRET_OF_THE_CALLER = 'x'
-    const { job, step } = await playSteps(
+    const { job, step } = await simulateSteps(
       `- uses: ./echo-action
   id: echo
   with: { who: "\${{ github.event.client_payload.port.inputs.version }}", "two words": 2, whom: me }
@@ -84,7 +84,7 @@ describe('a JavaScript action', () => {
 
   it('runs its post last-in first-out, after every step, with its state and the final job.status, also after a failure', async () => {
     const order: string[] = []
-    const { job, step } = await playSteps(
+    const { job, step } = await simulateSteps(
       `- uses: ./echo-action
   name: First
   with: { who: me }
@@ -129,7 +129,7 @@ describe('a JavaScript action', () => {
   })
 
   it('is found by its name, and turns the job red when its post fails', async () => {
-    const { job, step } = await playSteps(
+    const { job, step } = await simulateSteps(
       '- uses: org/port-webhook-action@v1\n- uses: acme/other@v2\n  with: { post-exit-code: 1 }',
       { actions: { 'org/port-webhook-action@v1': './echo-action', 'acme/other@*': './echo-action' } },
     )
@@ -140,13 +140,13 @@ describe('a JavaScript action', () => {
     })
     expect(step('Post Run acme/other@v2').conclusion).toBe('failure')
     expect(job.conclusion).toBe('failure')
-    await expect(playSteps('- uses: actions/checkout@v5')).rejects.toThrow('"actions/checkout@v5"')
-    await expect(playSteps('- uses: ./nowhere')).rejects.toThrow('There is no action.yml')
+    await expect(simulateSteps('- uses: actions/checkout@v5')).rejects.toThrow('"actions/checkout@v5"')
+    await expect(simulateSteps('- uses: ./nowhere')).rejects.toThrow('There is no action.yml')
   })
 
   it('may have a pre step, and a post step under a condition', async () => {
     const actions = { 'acme/early@v1': './early-action' }
-    const green = await playSteps('- run: echo first\n- uses: acme/early@v1', { actions })
+    const green = await simulateSteps('- run: echo first\n- uses: acme/early@v1', { actions })
     expect(green.job.steps.map(step => [step.name, step.stdout])).toEqual([
       ['Set up job', ''],
       ['Pre Run acme/early@v1', 'seen: nothing\n'],
@@ -155,14 +155,14 @@ describe('a JavaScript action', () => {
       ['Post Run acme/early@v1', 'seen: xx\n'],
       ['Complete job', ''],
     ])
-    const red = await playSteps('- uses: acme/early@v1\n- run: exit 1', { actions })
+    const red = await simulateSteps('- uses: acme/early@v1\n- run: exit 1', { actions })
     expect(red.step('Post Run acme/early@v1').conclusion).toBe('skipped')
   })
 })
 
 describe('a composite action', () => {
   it('plays its steps inside, gives their outputs, and their posts at the end', async () => {
-    const { job, step } = await playSteps(
+    const { job, step } = await simulateSteps(
       '- uses: ./composite-action\n  id: all\n  with: { who: me }\n- run: echo "${{ steps.all.outputs.greeting }}"\n  name: Say',
     )
     expect(step('Say').stdout).toBe('Hello me\n')
@@ -196,7 +196,7 @@ it('reads a text of several lines with an expression in it as YAML does', async 
   const steps = texts.map(
     ([name, yaml]) => `- name: ${name}\n  run: printf %s "$TEXT"\n  env:\n    TEXT: ${yaml}`,
   )
-  const { step } = await playSteps(
+  const { step } = await simulateSteps(
     steps.join('\n').replaceAll(' X ', ' github.event.client_payload.port.inputs.version '),
   )
   expect(texts.map(([name]) => [name, step(name!).stdout])).toEqual(
@@ -206,7 +206,7 @@ it('reads a text of several lines with an expression in it as YAML does', async 
 
 describe('a run step', () => {
   it('fails by exit code, pipe, environment file, expression or time-out, and others run as their conditions say', async () => {
-    const { job, step } = await playSteps(
+    const { job, step } = await simulateSteps(
       `- { name: tried, id: try, run: exit 7, continue-on-error: true }
 - { name: outcome, run: "echo \${{ steps.try.outcome }} \${{ steps.try.conclusion }}" }
 - { name: pipe, run: false | true }
@@ -266,7 +266,7 @@ jobs:
   })
 
   it('hides masked values, also line by line, and secrets, and collects annotations', async () => {
-    const { job, step } = await playSteps(
+    const { job, step } = await simulateSteps(
       `- run: |
     echo '::add-mask::first line%0Asecond line'
     echo '::add-mask::one!(two)*'
@@ -300,7 +300,7 @@ jobs:
 })
 
 it('hashes files of the workspace that a pattern or an absolute path names, each once, and none outside', async () => {
-  const { step } = await playSteps(
+  const { step } = await simulateSteps(
     `- run: mkdir -p a/b; printf one > a/x.lock; printf two > a/b/x.lock; printf three > a/y.lock; printf four > ../y.lock
 - name: Patterns
   run: echo "\${{ hashFiles('**/x.lock') }} \${{ hashFiles('**/*.lock', '!**/y.lock') }} \${{ hashFiles('none') }} ."
@@ -318,7 +318,7 @@ it('hashes files of the workspace that a pattern or an absolute path names, each
 
 describe('a cancel', () => {
   it('ends the running step, skips the rest, and still plays always(), cancelled() and posts', async () => {
-    const { run, job, step } = await playSteps(
+    const { run, job, step } = await simulateSteps(
       `- uses: ./echo-action
 - run: trap 'echo interrupted; exit 130' INT; echo started; sleep 60 & wait
   name: Slow
@@ -343,7 +343,7 @@ describe('a cancel', () => {
   })
 
   it('kills a step that does not listen', async () => {
-    const { step } = await playSteps("- run: trap '' INT TERM; echo started; sleep 60\n  name: Deaf", {
+    const { step } = await simulateSteps("- run: trap '' INT TERM; echo started; sleep 60\n  name: Deaf", {
       cancelAt: 'Deaf',
     })
     expect(step('Deaf').conclusion).toBe('cancelled')
@@ -351,7 +351,7 @@ describe('a cancel', () => {
 
   it('lets a step go on whose condition holds', async () => {
     const controller = new AbortController()
-    const { run, step } = await playSteps(
+    const { run, step } = await simulateSteps(
       '- run: echo started; sleep 0.1; echo done\n  name: A\n  if: always()',
       {
         signal: controller.signal,
@@ -363,7 +363,7 @@ describe('a cancel', () => {
   })
 
   it('comes also from the timeout-minutes of the job', async () => {
-    const { job, step } = await playSteps(
+    const { job, step } = await simulateSteps(
       '- run: sleep 60\n- run: echo\n  name: Cancelled\n  if: cancelled()',
       {},
       '\n    timeout-minutes: 0.001',
@@ -374,7 +374,7 @@ describe('a cancel', () => {
 
   it('plays no post when the runner is lost', async () => {
     const controller = new AbortController()
-    const { job } = await playSteps('- uses: ./echo-action\n- run: sleep 60\n  name: Slow', {
+    const { job } = await simulateSteps('- uses: ./echo-action\n- run: sleep 60\n  name: Slow', {
       runnerLost: controller.signal,
       onStep: ({ step }) => step.name === 'Slow' && setTimeout(() => controller.abort(), 100),
     })
@@ -475,7 +475,7 @@ describe('a run', () => {
     expect(run.title).toBe('deploy_service r_1234567890abcdef')
     expect(run.conclusion).toBe('success')
     expect(named(run.jobs[0]!, 'Run echo "deploying $VERSION"').stdout).toBe('deploying Hello v1.2.3\n')
-    expect((await playSteps('- run: echo')).run.title).toBe('deploy_service')
+    expect((await simulateSteps('- run: echo')).run.title).toBe('deploy_service')
   })
 
   it('leaves no process and no directory behind, also when it is refused midway', async () => {
@@ -488,13 +488,15 @@ describe('a run', () => {
     })
     const detached =
       "node -e \"require('child_process').spawn('sleep',['61'],{detached:true,stdio:'ignore'}).unref()\""
-    const { job } = await playSteps(
+    const { job } = await simulateSteps(
       `- run: ${JSON.stringify(detached)}\n- run: echo x > a; tail -f a > b 2>&1 & until test -s b; do sleep 0.01; done`,
     )
     expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'tail -f a'])
     // Killed, though the system may take a moment.
     for (const { pid } of job.orphans) await expect.poll(() => isRunning(pid)).toBe(false)
-    await expect(playSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow('::set-output::')
+    await expect(simulateSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow(
+      '::set-output::',
+    )
     expect(readdirSync(place)).toEqual([])
   })
 })
@@ -507,7 +509,7 @@ describe('GitHub’s stand-in', () => {
       const headers = { authorization: `Bearer ${github.token}` }
       const address =
         '`${GITHUB_API_URL}/repos/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1/jobs`'
-      const { run, job, step } = await playSteps(
+      const { run, job, step } = await simulateSteps(
         `- uses: ./echo-action
 - name: Look
   shell: bash
@@ -618,7 +620,7 @@ describe('a refusal', () => {
 
   it('names the event type to which the workflow does not listen to the event', async () => {
     const other = { name: 'repository_dispatch', payload: { event_type: 'other', client_payload: {} } }
-    await expect(playSteps('- run: echo', { event: other })).rejects.toThrow(
+    await expect(simulateSteps('- run: echo', { event: other })).rejects.toThrow(
       'of type other, only to deploy_service',
     )
   })

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { PlayedJob, PlayedStep, PlayOptions } from '../tools/simulator/runner/types.ts'
-import { playWorkflow } from '../tools/simulator/runner/workflow.ts'
+import type { RunOptions, SimulatedJob, SimulatedStep } from '../../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 
-export const fixtures = join(import.meta.dirname, 'fixtures/player')
+export const fixtures = join(import.meta.dirname, '../fixtures/simulator')
 export const clientPayload = {
   run_id: 'r_1234567890abcdef',
   action: 'deploy_service',
@@ -15,8 +15,8 @@ const dispatch = {
 }
 
 /** Plays one job of the given steps, or whole jobs, on a dispatch from Port. */
-export async function simulate(jobs: string, options: Partial<PlayOptions> = {}) {
-  return await playWorkflow({
+export async function simulate(jobs: string, options: Partial<RunOptions> = {}) {
+  return await runWorkflow({
     yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,
     event: dispatch,
     repository: 'acme/shop',
@@ -26,7 +26,7 @@ export async function simulate(jobs: string, options: Partial<PlayOptions> = {})
   })
 }
 
-export async function playSteps(steps: string, options: Partial<PlayOptions> = {}, job = '') {
+export async function simulateSteps(steps: string, options: Partial<RunOptions> = {}, job = '') {
   const indented = steps.replaceAll('\n', '\n      ')
   const run = await simulate(
     `jobs:\n  deploy:\n    runs-on: ubuntu-latest${job}\n    steps:\n      ${indented}`,
@@ -35,14 +35,14 @@ export async function playSteps(steps: string, options: Partial<PlayOptions> = {
   return { run, job: run.jobs[0]!, step: (name: string) => named(run.jobs[0]!, name) }
 }
 
-export function named(job: PlayedJob, name: string): PlayedStep {
+export function named(job: SimulatedJob, name: string): SimulatedStep {
   const step = job.steps.find(one => one.name === name)
   if (!step) throw new Error(`No step "${name}" in: ${job.steps.map(one => one.name).join(', ')}`)
   return step
 }
 
 /** What the echo action printed of its environment. */
-export function seen(step: PlayedStep): {
+export function seen(step: SimulatedStep): {
   env: Record<string, string>
   event: Record<string, unknown>
   node: string

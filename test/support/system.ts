@@ -82,7 +82,7 @@ export interface System {
   runs(id: string): Promise<[number, Evidence][]>
 }
 
-export interface StageOptions {
+export interface SystemOptions {
   actions?: 'read' | 'write' | 'none'
   /** Without credentials of Port. */
   blind?: boolean
@@ -95,7 +95,7 @@ export interface StageOptions {
   clockOffset?: number
 }
 
-export async function startSystem(options: StageOptions = {}): Promise<System> {
+export async function startSystem(options: SystemOptions = {}): Promise<System> {
   const { clockOffset = 0, retention = 30 * 86_400_000, publicUrl = null } = options
   let at = Date.now()
   const clock = () => at

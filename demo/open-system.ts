@@ -34,7 +34,7 @@ export interface System {
   close(): Promise<void>
 }
 
-export interface StageOptions {
+export interface SystemOptions {
   /** Reports go through the relay, by OIDC, and the workflow has no secret of Port. */
   oidc: boolean
   /** Laid over the relay's environment. */
@@ -45,7 +45,7 @@ export interface StageOptions {
   entry?: string
 }
 
-export async function startSystem({ oidc, settings, onLog, entry }: StageOptions): Promise<System> {
+export async function startSystem({ oidc, settings, onLog, entry }: SystemOptions): Promise<System> {
   const bound = new Set<string>()
   const workflows = {
     deploy: `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`,
