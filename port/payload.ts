@@ -4,8 +4,8 @@ import { type Invocation, isObject, type Json, type JsonObject, type RunKind, ty
 const VERSION = 1
 
 /**
- * GitHub takes at most 65,535 characters; whether it counts characters or bytes is unknown, so this
- * counts bytes, of which there are never fewer, and leaves room for the rest of the request.
+ * GitHub accepts at most 65,535 characters. Whether it counts characters or bytes is unknown, so this counts bytes, which
+ * are never fewer, and leaves space for the rest of the request.
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 const MAX_PAYLOAD_BYTES = 64_000
@@ -29,14 +29,14 @@ export type ClientPayload = {
     trigger: Trigger | null
     /** Where reports go, and exactly the audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
-    /** What was left out because it did not fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
+    /** The parts that didn't fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
     truncated: string[]
   }
 }
 
 /**
- * Packs an invocation for `repository_dispatch`. What does not fit is left out, largest first, and named
- * in `truncated`, from where the action fetches it.
+ * Packs an invocation for `repository_dispatch`. Parts that don't fit are left out, largest first, and listed in
+ * `truncated`; the action fetches them.
  */
 export function packClientPayload(
   invocation: Invocation,
@@ -65,7 +65,7 @@ export function packClientPayload(
   return payload
 }
 
-/** The payload with so much left out, largest first and named in `truncated`, that its JSON has at most so many bytes. */
+/** The payload in at most `maxBytes` of JSON: parts are left out, largest first, and listed in `truncated`. */
 export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): ClientPayload {
   const copy = structuredClone(payload)
   leaveOutLargest(copy, maxBytes)
@@ -74,18 +74,18 @@ export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): C
 
 function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   const { port } = payload
-  // Each input, or its name in its place, takes that much at least: leaving out one after the other would not do.
+  // Each input, or its name in `truncated`, takes at least that much: leaving out single inputs wouldn't be enough.
   if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return
-  // Those of the invocation stay.
+  // The invocation keeps its inputs.
   port.inputs = { ...port.inputs }
   const drop = (name: string, size: number, remove: () => void) => {
     remove()
     port.truncated.push(name)
     excess -= size - bytes(name) - 1
   }
-  // The sums may be off by a comma: what is that near is measured.
+  // The sums can be off by a comma: values close to the limit are measured.
   const fits = () => excess <= 0 || (excess < 8 && bytes(payload) <= maxBytes)
   const large = [
     ...Object.entries(port.inputs).map(([name, value]) => ({
@@ -93,7 +93,7 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
       size: bytes(name) + bytes(value) + 2,
       remove: () => delete port.inputs[name],
     })),
-    // `null` stays in their place.
+    // They are replaced by `null`.
     { name: 'entity', size: bytes(port.entity) - 4, remove: () => (port.entity = null) },
     { name: 'event', size: bytes(port.event) - 4, remove: () => (port.event = null) },
   ]
@@ -107,7 +107,7 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   leaveOutInputs(port)
 }
 
-/** Thousands of small inputs: their names alone would not fit, so they go as one. */
+/** For thousands of small inputs, whose names alone wouldn't fit: all of them are left out as one part. */
 function leaveOutInputs(port: ClientPayload['port']): void {
   port.truncated = port.truncated.filter(name => !name.startsWith('inputs.'))
   port.inputs = {}

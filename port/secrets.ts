@@ -8,11 +8,11 @@ export type SecretKey =
 const TAG = 16
 
 /**
- * The clear text of a secret input, by the first key that fits: both schemes are authenticated, and a wrong key decrypts
- * nothing. That of an `object` input is its JSON text.
+ * The clear text of a secret input, decrypted with the first key that fits: both schemes are authenticated, so a wrong key
+ * decrypts nothing. For an `object` input, it is JSON text.
  *
  * @param value base64, as Port sent it
- * @returns null where no key fits
+ * @returns null if no key fits
  */
 export function decryptSecretInput(value: string, keys: readonly SecretKey[]): string | null {
   const data = Buffer.from(value, 'base64')
@@ -22,13 +22,13 @@ export function decryptSecretInput(value: string, keys: readonly SecretKey[]): s
         ? decryptSymmetric(data, key.clientSecret)
         : decryptClientSide(data, key.privateKey)
     } catch {
-      // OpenSSL's message does not help, and could contain key material.
+      // OpenSSL's message doesn't help, and could contain key material.
     }
   }
   return null
 }
 
-/** IV 16 ‖ ciphertext ‖ tag 16, under the first 32 bytes of the client secret, with no derivation. */
+/** IV 16 ‖ ciphertext ‖ tag 16, under the first 32 bytes of the client secret, without derivation. */
 function decryptSymmetric(data: Buffer, clientSecret: string): string {
   return decrypt(Buffer.from(clientSecret, 'utf8').subarray(0, 32), data.subarray(0, 16), data.subarray(16))
 }

@@ -1,26 +1,26 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { Json } from './types.ts'
 
-/** What ends a title, a link and other sequences of any length. */
+/** The terminators of titles, links, and other sequences of any length. */
 const ENDS = ['\x07', '\x1b\\', '\x9c']
 
-/** A line without ANSI codes, a terminal's colours and commands. */
+/** A line without ANSI codes, which are a terminal's colors and commands. */
 export function stripAnsiCodes(line: string): string {
   const last = Math.max(...ENDS.map(mark => line.lastIndexOf(mark)))
   const end = last + (line[last] === '\x1b' ? 2 : 1)
-  // For each beginning Node's function looks for an end through the whole text: what has none goes to it in pieces.
+  // Node's function searches the whole text for a terminator of each sequence, so text without one is passed in pieces.
   const rest = line.slice(end).split(/(?=[\x1b\x9b])/)
   return [line.slice(0, end), ...rest].map(stripVTControlCharacters).join('')
 }
 
-/** The text without any of these characters at its end. In linear time, which `/x+$/` does not have. */
+/** The text without any of these characters at its end, in linear time, unlike `/x+$/`. */
 export function trimEnd(text: string, characters: string): string {
   let end = text.length
   while (end > 0 && characters.includes(text[end - 1]!)) end--
   return text.slice(0, end)
 }
 
-/** What a JSON text holds; undefined where the text is no JSON. */
+/** The value of a JSON text; undefined if the text isn't JSON. */
 export function parseJson(text: string): Json | undefined {
   try {
     return JSON.parse(text)
@@ -29,6 +29,6 @@ export function parseJson(text: string): Json | undefined {
   }
 }
 
-/** Whether a host is this machine: what is sent there leaves it for no network. @param hostname of a `URL` */
+/** Whether a host is this machine, so that requests to it never reach a network. @param hostname of a `URL` */
 export const isLoopback = (hostname: string): boolean =>
   /^(127\.[\d.]+|\[::1\]|(.+\.)?localhost)$/.test(hostname)

@@ -1,4 +1,4 @@
-/** Any value that JSON can write. */
+/** Any JSON value. */
 export type Json = string | number | boolean | null | Json[] | JsonObject
 export type JsonObject = { [key: string]: Json }
 
@@ -7,10 +7,10 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** What the run id names in Port: a run of a self-service action or automation, a node run of a Port workflow, or nothing that can be reported to. */
+/** What the run id identifies in Port: a run of a self-service action or automation, a node run of a Port workflow, or nothing that accepts reports. */
 export type RunKind = 'action_run' | 'node_run' | 'none'
 
-/** Who or what started it. Port sends more personal data than this; no more than name and e-mail is kept. */
+/** Who or what started the run. Port sends more personal data; only name and e-mail are kept. */
 export interface Trigger {
   by: { email: string | null; name: string | null } | null
   origin: string | null
@@ -18,17 +18,17 @@ export interface Trigger {
   at: string | null
 }
 
-/** What Port asks for, read from any body it sends. Input values keep their JSON type. */
+/** What Port invokes, read from any body that it sends. Input values keep their JSON type. */
 export interface Invocation {
   runId: string | null
-  /** Whether the run id stood in the signed body or only in the unsigned `RUN_ID` header. */
+  /** Whether the run id was in the signed body or only in the unsigned `RUN_ID` header. */
   runIdFrom: 'body' | 'header' | null
   kind: RunKind
   action: string | null
   /** `CREATE`, `DAY-2` or `DELETE`; legacy bodies may have other values. */
   operation: string | null
   blueprint: string | null
-  /** The entity as Port sent it, or `{ identifier }` where the body carries only that. */
+  /** The entity as Port sent it, or `{ identifier }` if the body has only that. */
   entity: JsonObject | null
   inputs: JsonObject
   /** Names of the inputs whose values are encrypted. */
@@ -36,7 +36,7 @@ export interface Invocation {
   /** The change that started an automation, or a change-log body. */
   event: Json
   trigger: Trigger | null
-  /** The target that the signed body names; `fault` is a sentence on why it cannot be followed. */
+  /** The target that the signed body names; `fault` is a sentence on why it can't be used. */
   github: {
     repository: string | null
     eventType: string | null
@@ -45,11 +45,11 @@ export interface Invocation {
     ref: string | null
     fault: string | null
   } | null
-  /** Absent where the body has nothing of it, and where it isn't needed any more. */
+  /** Absent if the body has none of it, and once it isn't needed anymore. */
   forWorkflow?: ForWorkflow | undefined
 }
 
-/** What only the inputs of a `workflow_dispatch` need to know of a body. */
+/** Facts about a body that only the inputs of a `workflow_dispatch` need. */
 export interface ForWorkflow {
   /** As they came: an object, or JSON text. The author templated them, so they travel as they are. */
   port_context?: JsonObject | string
@@ -60,15 +60,15 @@ export interface ForWorkflow {
   inside?: string[]
 }
 
-/** What a body asks for: all but its run and its target. */
+/** The parts of an invocation that don't identify its run or its target. */
 export type Asked = Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github' | 'forWorkflow'> & {
-  /** Those of `inputs` that a user entered. */
+  /** The inputs that a user entered. */
   entered: JsonObject
-  /** Those of `inputs` that stand in the body next to the form. */
+  /** The inputs next to the form in the body. */
   own: JsonObject
 }
 
-/** What a body of one shape asks for, and the rest of it, which its author put beside. */
+/** The parts that a shape has, and the rest of the body, which its author added. */
 export type ShapeRead = Partial<Asked> & { inputs: JsonObject; rest: JsonObject }
 
 /** A line of a run's log in Port. */
@@ -77,16 +77,16 @@ export interface LogLine {
   message: string
 }
 
-/** What a run shows in Port. */
+/** A change to a run in Port. */
 export interface RunUpdate {
-  /** What Port shows beside the status. */
+  /** Shown next to the status. */
   statusLabel?: string
   link?: string[]
   /** Markdown. */
   summary?: string
   /** The GitHub run id, in decimal. */
   externalRunId?: string
-  /** Ends the run. */
+  /** Finishes the run. */
   conclusion?: 'success' | 'failure' | 'cancelled'
 }
 
@@ -95,9 +95,9 @@ export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
   ended: boolean
   externalRunId: string | null
-  /** A person has cancelled the Port workflow, which waits for this node run to end. */
+  /** A user canceled the Port workflow, which waits for this node run to finish. */
   cancelling?: boolean
-  /** Port takes the answer to the webhook as the result, and refuses every other. */
+  /** Port uses the response to the webhook as the result, and rejects status updates. */
   synchronized: boolean
   /** The inputs. */
   properties: JsonObject | null

@@ -20,18 +20,18 @@ export { PortError } from './errors.ts'
 export interface PortRun {
   id: string
   kind: RunKind
-  /** Port documents no way to read a node run: of those the status is `unknown`. */
+  /** Port documents no way to read a node run, so its status is `unknown`. */
   read(): Promise<RunState>
   /**
-   * Replaces what it names, and leaves the rest, but for a node run's link and external run id: name those each
-   * time. Where Port rejects something beside the conclusion, the run ends without it.
+   * Replaces the given fields and keeps the others, except for a node run's link and external run id: give those each
+   * time. If Port rejects a field besides the conclusion, the run finishes without it.
    */
   update(update: RunUpdate): Promise<void>
-  /** Lines that fit one request, see `logBatches`. Not idempotent. */
+  /** Sends lines that fit into one request, see `logBatches`. Not idempotent. */
   log(lines: readonly LogLine[]): Promise<void>
 }
 
-/** What the client needs of `fetch`, but that it follows no redirects. */
+/** The part of `fetch` that the client uses; it must not follow redirects. */
 export type Fetch = (
   url: string,
   init: { method: string; headers: Record<string, string>; body?: string; signal?: AbortSignal },
@@ -43,7 +43,7 @@ export interface PortClientOptions {
   apiUrl: string
   clientId: string
   clientSecret: string
-  /** One that was obtained before, to use as long as it is valid. */
+  /** A token from before, used as long as it is valid. */
   token?: Token | null
   fetch?: Fetch
   timeoutMs?: number
@@ -53,7 +53,7 @@ export interface PortClientOptions {
   onToken?: (token: string) => void
   /** Hides further secrets in Port's messages, for error messages. */
   redact?: (text: string) => string
-  /** How the caller's settings are called, for error messages. */
+  /** The names of the caller's settings, for error messages. */
   settings?: Call['settings']
 }
 
@@ -61,7 +61,7 @@ export interface PortClient {
   run(id: string): PortRun
   /** When Port accepts requests again after it limited one, ms epoch; until then, every call throws without a request. */
   pausedUntil(): number
-  /** Gets a token now, where one will be needed: it shows whether the credentials are good. */
+  /** Gets a token now, which shows whether the credentials are valid. */
   authorize(): Promise<void>
   /** The token in use; null before there is one. */
   token(): Token | null
@@ -71,12 +71,12 @@ export interface PortClient {
    * @param runId of an action run in progress, which the entity is then tied to
    */
   upsertEntity(blueprint: string, entity: JsonObject, runId: string | null): Promise<void>
-  /** Deletes the entity alone: where another one requires it, Port refuses. */
+  /** Deletes only this entity: Port rejects it if another one requires it. */
   deleteEntity(blueprint: string, identifier: string): Promise<void>
 }
 
 /**
- * Port's API. Nothing is repeated by itself, but for one new token after a 401.
+ * Port's API. It doesn't retry, except with one new token after a 401.
  *
  * @see https://docs.port.io/api-reference/port-api
  */
@@ -112,7 +112,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
     }
   }
 
-  /** One request; its answer as JSON, or the error that it stands for. */
+  /** One request; its response as JSON, or as an error. */
   async function request(
     method: string,
     path: string,

@@ -2,14 +2,14 @@ import { parseJson } from '../text.ts'
 import { isObject } from '../types.ts'
 
 /**
- * - `ended`: the run has ended already, whoever ended it
- * - `synchronized`: the run takes its result from the answer to its webhook, so no request may set it
- * - `unknown_run`: Port knows no such run, in this region and organization
- * - `credentials`: Port takes neither the token nor a new one, or gives none
+ * - `ended`: the run has already finished
+ * - `synchronized`: the response to the webhook is the result of the run, so no request can set it
+ * - `unknown_run`: Port doesn't have this run in this region and organization
+ * - `credentials`: Port accepts neither the token nor a new one, or issues none
  * - `later`: too many requests; see `retryAt`
- * - `unreachable`: no answer, a 5xx or a conflict, or an answer that is not Port's own: a page or the JSON of a proxy
- *   or gateway, a redirect
- * - `refused`: anything else, which a retry would not change, unless a 403's permission is given meanwhile
+ * - `unreachable`: no response, a 5xx or a conflict, a redirect, or a response that isn't Port's, such as the page or JSON of
+ *   a proxy or gateway
+ * - `refused`: anything else; a retry doesn't help, unless a missing permission (403) is granted in the meantime
  */
 export type PortErrorKind =
   | 'ended'
@@ -23,13 +23,13 @@ export type PortErrorKind =
 export class PortError extends Error {
   override name = 'PortError'
   readonly kind: PortErrorKind
-  /** HTTP status; null where there was no answer. */
+  /** HTTP status; null without a response. */
   readonly status: number | null
-  /** When Port wants to be asked again, ms epoch. */
+  /** When Port accepts the next request, ms epoch. */
   readonly retryAt: number | null
   /** Whether the token was not available, so that the request that needs it was not sent. */
   ofToken = false
-  /** Of a `log` call: how many of its lines Port had taken before this error. */
+  /** Of a `log` call: how many of its lines Port had accepted before this error. */
   linesSent = 0
   /** Of a `log` call: how many lines may be missing in Port, without a line about it. */
   linesLost = 0
@@ -51,7 +51,7 @@ export class PortError extends Error {
   }
 }
 
-/** What a call was, for the sentence about its failure. */
+/** A call, for the sentence about its failure. */
 export interface Call {
   /** `PATCH /v1/actions/runs/r_1` */
   what: string
@@ -71,17 +71,17 @@ export interface Response {
   text: string
 }
 
-/** How long a request to Port is put off at most, whatever an answer asks for. */
+/** The longest delay of a request to Port, whatever a response asks for. */
 export const LONGEST_WAIT_MS = 600_000
 
 export const TOKEN_PATH = '/v1/auth/access_token'
 
-/** The error that stands in Port's answer. */
+/** The error in Port's response. */
 export function readPortError(call: Call, response: Response, now: number): PortError {
   const { status } = response
   const body = readBody(response.text)
   const { code, message } = body ?? { code: '', message: '' }
-  // Hidden before it is cut: half of a secret would not be found.
+  // Redacted before it is cut: half a secret wouldn't be found.
   const detail = [code, message]
     .filter(Boolean)
     .map(text => call.redact(text).slice(0, LONGEST))
@@ -104,8 +104,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   }
   const moved = status < 400 ? movedTo(call, response.headers.get('location')) : null
   if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
-  // Something between here and Port has answered: its answer says nothing about the run. That a body is too
-  // large for it stays true.
+  // A proxy or gateway has responded, which says nothing about the run. Its 413 is still true.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error(
       'unreachable',
@@ -123,7 +122,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (forToken && status === 409) {
     return error('unreachable', 'it gives no token now.', readRetryAt(response.headers, now, LONGEST_WAIT_MS))
   }
-  // Without a token, the request that needs it was not sent.
+  // Without a token, the request that needs it wasn't sent.
   if (status === 401 || (forToken && status !== 413)) {
     return error(
       'credentials',
@@ -142,7 +141,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
           `the organization of that run, and that ${call.settings.apiUrl} is its region.`,
       )
     }
-    // The code of a finished run is documented for logs and entities alone, so the sentence is read too.
+    // The code for a finished run is documented only for logs and entities, so the sentence is read, too.
     if (code === 'run_synchronized_error') {
       return error(
         'synchronized',
@@ -173,8 +172,8 @@ export function readPortError(call: Call, response: Response, now: number): Port
 }
 
 /**
- * The base URL that a redirect is to, since a client that followed it would lose the method, or hand the secret on.
- * Null where it is to something else, such as the page of a proxy.
+ * The base URL that a redirect points to: a client that followed it would lose the method, or pass the secret to another
+ * host. Null if it points to something else, such as the page of a proxy.
  */
 function movedTo(call: Call, location: string | null): string | null {
   const to = URL.parse(location ?? '')
@@ -182,12 +181,12 @@ function movedTo(call: Call, location: string | null): string | null {
   return to?.pathname.endsWith(path) ? to.origin + to.pathname.slice(0, -path.length) : null
 }
 
-/** The codes of Port for what it does not know, such as `not_found`. */
+/** Port's codes for unknown things, such as `not_found`. */
 const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
 
 /**
- * The error in Port's own form, `{ ok: false, error: code, message }`; null where something in between has
- * answered, as a gateway does with `{ message: "Not Found" }`.
+ * The error in Port's own form, `{ ok: false, error: code, message }`; null for another form, such as a gateway's
+ * `{ message: "Not Found" }`.
  */
 function readBody(text: string): { code: string; message: string } | null {
   const body = parseJson(text)
@@ -198,7 +197,7 @@ function readBody(text: string): { code: string; message: string } | null {
 const LONGEST = 300
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
-/** Failures before a connection is established: of the network, of name resolution, of TLS. */
+/** Failures before a connection is established: network, name resolution, TLS. */
 const NOT_SENT =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)/
 
@@ -218,8 +217,8 @@ export function describeNetworkError(error: unknown): string {
 }
 
 /**
- * The error and its causes: `fetch` wraps a network error in a TypeError, Octokit that in a RequestError, and an
- * attempt to connect to several addresses has one error for each.
+ * The error and its causes: `fetch` wraps a network error in a TypeError, Octokit wraps that in a RequestError, and a
+ * connection attempt to several addresses has one error for each.
  */
 export function errorChain(error: unknown): NodeJS.ErrnoException[] {
   const errors: NodeJS.ErrnoException[] = []
@@ -234,8 +233,7 @@ const SOONEST_MS = 1_000
 const NUMBER = /^\d+(\.\d+)?$/
 
 /**
- * When a server that refused a request takes the next one, ms epoch in whole milliseconds; null where it does not
- * name a time: `Retry-After` (seconds or a date), then `x-ratelimit-reset` (epoch seconds or milliseconds, or a delta when
+ * When a server that refused a request accepts the next one, ms epoch in whole milliseconds; null if it names no time: `Retry-After` (seconds or a date), then `x-ratelimit-reset` (epoch seconds or milliseconds, or a delta when
  * below 1e9) unless requests remain. A time in the past is ignored; others are bounded, from one second ahead.
  *
  * @param longestMs how far ahead at most, ms
@@ -257,7 +255,7 @@ export function readRetryAt(
 function afterTime(after: string | null, now: number): number {
   if (!after) return Number.NaN
   if (NUMBER.test(after)) return now + Number(after) * 1000
-  // A date begins with the day of the week; `Date.parse` takes much else for one.
+  // A date starts with the day of the week; `Date.parse` accepts many other texts.
   return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
 }
 

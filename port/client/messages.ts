@@ -67,12 +67,12 @@ export function cutSummary(summary: string): string {
 const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(text))
 
 const KINDS = new Set<PortErrorKind>(['refused', 'unreachable'])
-/** Statuses that a body was rejected with. */
+/** Statuses of a rejected body. */
 const CONTENT = new Set<number | null>([400, 413, 422])
 
 const size = (update: RunUpdate): number => Object.values(update).filter(value => value !== undefined).length
 
-/** The body of `PATCH /v1/actions/runs/{id}`, which knows no cancelled run: that is a failure with a label. */
+/** The body of `PATCH /v1/actions/runs/{id}`. It has no status for a canceled run, so that is a failure with a label. */
 export function actionRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
   const label = statusLabel ?? (conclusion === 'cancelled' ? 'Cancelled' : undefined)
@@ -88,9 +88,9 @@ export function actionRunBody(update: RunUpdate): JsonObject {
 const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' } as const
 
 /**
- * The body of `PATCH /v1/workflows/nodes/runs/{id}`. It has no label and no summary, so they stand in
- * `output`, where later nodes of the Port workflow can read them. Port replaces `output` with each call:
- * give the link and the external run id again with the conclusion.
+ * The body of `PATCH /v1/workflows/nodes/runs/{id}`. It has no label and no summary, so they are in
+ * `output`, which later nodes of the Port workflow can read. Port replaces `output` with each call: give the link and the
+ * external run id again with the conclusion.
  */
 export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -112,10 +112,10 @@ export function nodeRunBody(update: RunUpdate): JsonObject {
 const number = (id: string): string | number =>
   Number.isSafeInteger(Number(id)) && id !== '' ? Number(id) : id
 
-/** Longer lines are cut: Port cannot show them well, and one of them could fill a request. */
+/** Longer lines are cut: Port doesn't show them well, and one could fill a request. */
 const MAX_LINE = 8_000
 
-/** Port takes bodies of 1 MiB (413 beyond); a page of log that a browser can still show is far less. */
+/** Port accepts bodies up to 1 MiB (then 413); a log that a browser can show is much smaller. */
 const MAX_BATCH_BYTES = 200_000
 
 /** Coalesces lines, in order, into batches that fit one request each; long lines are cut, with a mark. */

@@ -1,10 +1,10 @@
 import { PortError } from './errors.ts'
 
-/** Where Port names no time: at first, doubled each time, and at most. */
+/** If Port names no time: the first pause, doubled each time, and the longest one. */
 const FIRST_MS = 1_000
 const LONGEST_MS = 32_000
 
-/** The period in which Port accepts nothing. It limits an organization, so that one pause holds for all requests of a client. */
+/** The period in which Port accepts no requests. Limits apply to an organization, so one pause applies to all requests of a client. */
 export interface RateLimitPause {
   /** ms epoch; 0 before the first one */
   until(): number
@@ -35,7 +35,7 @@ export function createRateLimitPause(clock: () => number): RateLimitPause {
     },
     limited(retryAt) {
       const now = clock()
-      // The responses to requests that were under way together are one refusal.
+      // Responses to concurrent requests count as one refusal.
       if (retryAt === null && now < until) return
       until = Math.max(until, retryAt ?? now + nextMs)
       if (retryAt === null) nextMs = Math.min(2 * nextMs, LONGEST_MS)

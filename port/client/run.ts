@@ -8,7 +8,7 @@ const STATUS: Record<string, RunState['status']> = {
   DECLINED: 'cancelled',
 }
 
-/** What is known of a run that Port has no route to read. */
+/** The state of a run that Port has no route to read. */
 export const UNREAD: RunState = {
   status: 'unknown',
   ended: false,
@@ -19,8 +19,8 @@ export const UNREAD: RunState = {
 }
 
 /**
- * Reads a node run, whose shape no public source gives: the status stands in `nodeRun`, `run` or at the top, that of
- * its Port workflow in `workflowRun`.
+ * Reads a node run. No public source documents its shape: the status is in `nodeRun`, `run`, or at the top level, and that of
+ * its Port workflow is in `workflowRun`.
  */
 export function readNodeRun(response: Json): RunState {
   if (!isObject(response)) return UNREAD
@@ -34,7 +34,7 @@ export function readNodeRun(response: Json): RunState {
   }
 }
 
-/** Reads `{ run }` of `GET /v1/actions/runs/{id}?version=v2`; null where it is nothing of the kind. */
+/** Reads `{ run }` of `GET /v1/actions/runs/{id}?version=v2`; null if it has another shape. */
 export function readRun(response: Json): RunState | null {
   if (!isObject(response) || !isObject(response.run)) return null
   const { run } = response

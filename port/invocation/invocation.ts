@@ -13,10 +13,9 @@ import { without } from './unknown-fields.ts'
 import { cleanTriggers, contextsOf, object, spreadsInputs, withContextsRead } from './values.ts'
 
 /**
- * Reads an invocation from any JSON body Port may send: full context, legacy, the UI's default, flat,
- * automation, change log, workflow node, or an unknown shape. No key is lost: what is not the shape's
- * is an input, unless an input of Port has its name. A body that came through Port's agent reads as its
- * author wrote it.
+ * Reads an invocation from any JSON body that Port may send: full context, legacy, the UI's default, flat, automation,
+ * change log, workflow node, or an unknown shape. No key is lost: a key that isn't part of the shape is an input,
+ * unless the form has an input with that name. A body that came through Port's agent reads as its author wrote it.
  *
  * @param given the parsed body; arrays and scalars become the one input `body`
  * @param runIdHeader the unsigned `RUN_ID` header, trusted least
@@ -69,16 +68,16 @@ function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
 const NAMES = ['repository', 'event_type', 'workflow', 'ref']
 
 /**
- * The target that the signed body names: `github: { repository, event_type | workflow, ref }`, and nothing else in
- * it. An object with other keys, or none, is an author's input. `null` and `""` mean not given. Texts are given on
- * as they are, for the target to refuse; what is no text is named in `fault`, so that a target which was meant
- * is never taken for one that was not given.
+ * The target that the signed body names: `github: { repository, event_type | workflow, ref }` without other keys. An
+ * object with other keys, or none, is an input of the author. `null` and `""` mean that it isn't given. Strings pass
+ * unchanged, and the target refuses invalid ones. `fault` names a value that isn't a string, so that an invalid target
+ * is never treated as a missing one.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null
   const names = Object.keys(value)
   if (names.length === 0 || !names.every(name => NAMES.includes(name))) return null
-  // The id of a workflow is a number to GitHub.
+  // On GitHub, the id of a workflow is a number.
   const given: JsonObject = Number.isSafeInteger(value.workflow)
     ? { ...value, workflow: String(value.workflow) }
     : value

@@ -3,11 +3,10 @@ import { isChangeLog, unwrapAgent } from './shape.ts'
 import { object } from './values.ts'
 
 /**
- * The id of the run that a body is the invocation of, from the places where Port and the authors of its
- * bodies put it, in order of trust: what Port's own context names comes before every key that may be an input of
- * the same name, as inputs are spread into the body by default. Never deeper than this: an automation on run events carries the ids of
- * *other* runs inside `event` and `diff`, and a change log has one in its `context`, unless Port's agent put
- * the run's own in its place.
+ * The id of the run that a body invokes, from the places where Port and the authors of bodies put it, in order of trust:
+ * Port's own context comes before every key that may be an input with the same name, because the default body spreads
+ * inputs. It never searches deeper: an automation on run events carries the ids of *other* runs in `event` and `diff`,
+ * and the `context` of a change log has one, too, unless Port's agent replaced it.
  */
 export function findRunId(body: JsonObject): string | null {
   const ofAnother = isChangeLog(body) && unwrapAgent(body) === body

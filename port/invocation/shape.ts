@@ -67,7 +67,7 @@ function readLegacy(body: JsonObject): ShapeRead | null {
   }
 }
 
-/** A workflow's node has `context` and `payload` too, but all of its payload is the author's. */
+/** A node of a Port workflow has `context` and `payload` as well, but its whole payload belongs to the author. */
 function isLegacy(body: JsonObject): boolean {
   const { properties, action, entity } = object(body.payload)
   return (
@@ -87,7 +87,7 @@ const CONTEXT: Known = {
   trigger: isObjectOrNull,
 }
 
-/** The whole context of an action or automation, or the recommended part of it. `inputs` that are no object stay one input of that name. */
+/** The whole context of an action or automation, or the recommended part of it. `inputs` that isn't an object stays an input with that name. */
 function readContext(body: JsonObject): ShapeRead | null {
   if (!isContext(body)) return null
   const action = object(body.action)
@@ -117,7 +117,7 @@ function isContext(body: JsonObject): boolean {
   )
 }
 
-/** Reads the shape that a body has, and with it whatever its author put beside. */
+/** Reads the shape of a body, and the keys that its author added. */
 export function readShape(body: JsonObject): Asked {
   const shape = knownShape(body)
   if (!shape) return readFlat(body)
@@ -136,7 +136,7 @@ export function readShape(body: JsonObject): Asked {
   }
 }
 
-/** Where inputs may stand beside Port's own context, an automation may have spread its event; neither names the action. */
+/** If inputs can be next to Port's own context, an automation may have spread its event there; neither names the action. */
 function knownShape(body: JsonObject): ShapeRead | null {
   const changeLog = readChangeLog(body)
   if (spreadsInputs(body)) return changeLog && { ...changeLog, action: null }
@@ -146,7 +146,7 @@ function knownShape(body: JsonObject): ShapeRead | null {
 const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
 const hasBy = (value: Json | undefined) => isObject(value) && isObject(value.by)
 
-/** What Port puts beside an author's own keys. */
+/** Port's keys next to those of the author. */
 const FLAT: Known = {
   port_payload: isObject,
   port_context: isObject,
@@ -162,9 +162,9 @@ const PORT_CONTEXT: Known = {
   trigger: hasBy,
 }
 
-/** Everything else: the author's own keys, with what Port put beside them. */
+/** Everything else: the author's own keys, next to those of Port. */
 function readFlat(body: JsonObject): Asked {
-  // What Port's agent has made of it may stand inside, too.
+  // Port's agent may have wrapped these, too.
   const payload = object(unwrapAgent(body.port_payload) as Json)
   const portContext = object(unwrapAgent(body.port_context) as Json)
   const portPayload = isObject(body.port_payload) ? readPortPayload(payload) : NOTHING
@@ -206,7 +206,7 @@ function readFlat(body: JsonObject): Asked {
   }
 }
 
-/** Port nests none: one within is a key of the author's. */
+/** Port never nests `port_payload`: an inner one is a key of the author. */
 function readPortPayload(payload: JsonObject): Asked {
   const { port_payload: own } = payload
   if (own === undefined) return readShape(payload)
@@ -229,7 +229,7 @@ const NOTHING: Asked = {
 
 const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
 
-/** An action as Port's context has it, or its identifier alone; what could be no event type is no action. */
+/** An action in the form of Port's context, or only its identifier, which must be a possible event type. */
 function readAction(value: Json | undefined) {
   const action = object(value)
   return {
@@ -247,12 +247,12 @@ const CHANGE_LOG: Known = {
   trigger: isAny,
   context: isAny,
   diff: isAny,
-  // What Port's agent has beside it.
+  // Added by Port's agent.
   headers: isAny,
   changelogDestination: isAny,
 }
 
-/** The older change-log destination, or an automation's event spread into the body: all of it is the event. */
+/** The older change-log destination, or an automation's event spread into the body: all of its fields are the event. */
 function readChangeLog(body: JsonObject): ShapeRead | null {
   if (!isChangeLog(body)) return null
   const context = object(body.context)
@@ -273,7 +273,7 @@ function eventOf(body: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(body).filter(([name]) => Object.hasOwn(known, name)))
 }
 
-/** It describes a change and starts no run, even where the change is to a run, whose id is in its `context`. */
+/** It describes a change and starts no run, even if the change is to a run, whose id is in its `context`. */
 export function isChangeLog(body: JsonObject): boolean {
   // A timer that has expired changes nothing, so it has no "diff".
   const isTimer = body.action === 'TIMER_EXPIRED' && isObject(body.context) && isObject(body.trigger)
@@ -303,12 +303,12 @@ export function unwrapAgent(body: unknown): unknown {
     return object(context.nodeConfig).body ?? own
   }
   const ownContext = without(context, 'runId')
-  // A legacy body is known by its context, and its author may have had no more in it than the run id.
+  // A legacy body is recognized by its context, in which the author may have put only the run id.
   if (!isEmpty(ownContext) || isObject(ownPayload.properties)) {
     own.context = isOfPort(ownContext) ? context : ownContext
   }
   return own
 }
 
-/** Entity and blueprint are beside a run id that the author put there too: it still shows that this is no input. */
+/** Entity and blueprint next to a run id: the author put the run id there, so the context isn't an input. */
 const isOfPort = (context: JsonObject) => isEmpty(unknownFields(context, RUN_CONTEXT))

@@ -1,7 +1,7 @@
 import { isObject, type Json, type JsonObject } from '../types.ts'
 import { text } from './values.ts'
 
-/** What a shape has, by name. A value that its test refuses is not the shape's, but the author's own. */
+/** The fields of a shape, by name. A value that its test refuses belongs to the author, not to the shape. */
 export type Known = Record<string, (value: Json) => boolean>
 
 export const isAny = () => true
@@ -9,7 +9,7 @@ export const isText = (value: Json) => value === null || text(value) !== null
 export const isObjectOrNull = (value: Json) => value === null || isObject(value)
 export const isEntity = (value: Json) => typeof value === 'string' || isObjectOrNull(value)
 
-/** What is left when all that is known is taken out: what the body's author added. */
+/** The fields that the author of the body added to the known ones. */
 export function unknownFields(value: JsonObject, known: Known): JsonObject {
   const taken = Object.keys(known).filter(
     name => Object.hasOwn(value, name) && known[name]?.(value[name] as Json),
@@ -17,7 +17,7 @@ export function unknownFields(value: JsonObject, known: Known): JsonObject {
   return taken.length > 0 ? without(value, ...taken) : value
 }
 
-/** All of them in one, the later on top. A copy of many keys takes time: where only one has any, it is given back. */
+/** All objects in one; later ones win. Copying many keys takes time, so a single object with keys is returned as it is. */
 export function merge(...objects: JsonObject[]): JsonObject {
   const filled = objects.filter(each => !isEmpty(each))
   if (filled.length <= 1) return filled[0] ?? {}

@@ -14,8 +14,8 @@ export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typ
 }
 
 /**
- * The body with each context that is JSON text replaced by what of it identifies run, action and entity. The rest of
- * the text isn't read: nothing has checked how deep it is nested, and it travels as it is.
+ * The body with each context that is JSON text replaced by the parts that identify run, action, and entity. The rest of
+ * the text isn't read: nothing has checked how deep it is nested, and it travels unchanged.
  */
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
@@ -29,7 +29,7 @@ export function withContextsRead(body: unknown): unknown {
 
 const IDENTIFYING = ['runId', 'run_id', 'run', 'context', 'action', 'blueprint', 'entity']
 
-/** The texts of those, and of what is in them. */
+/** Their strings, and the strings one level below. */
 function outline(value: JsonObject): JsonObject {
   const textsOf = (each: JsonObject) =>
     Object.fromEntries(Object.entries(each).filter(([, item]) => typeof item === 'string'))
@@ -42,15 +42,15 @@ function outline(value: JsonObject): JsonObject {
 
 export const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 
-/** A name or identifier; what is longer than any of Port's, or holds control characters, is none. */
+/** A name or identifier; null if it is longer than any of Port's or contains control characters. */
 export const text = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && value.length <= 500 && !/[\p{Cc}\p{Cs}]/u.test(value)
     ? value
     : null
 
 /**
- * What may be the identifier of an action where an input may stand in its place: of Port's characters
- * for identifiers, and no longer than GitHub's event types. A sentence that a person typed is none.
+ * The identifier of an action, in a place that can also contain an input: Port's characters for identifiers, and no
+ * longer than GitHub's event types. Null for a sentence that a user typed.
  */
 export const identifier = (value: unknown): string | null =>
   typeof value === 'string' && /^[A-Za-z0-9@_.+:\\/=-]{1,100}$/.test(value) ? value : null
@@ -58,17 +58,16 @@ export const identifier = (value: unknown): string | null =>
 export const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 
-/** An entity as Port sent it, or `{ identifier }` where there is only that; null for `{}`, `""` and what is no entity. */
+/** An entity as Port sent it, or `{ identifier }` for a string; null for `{}`, `""`, and everything else. */
 export function readEntity(value: Json | undefined): JsonObject | null {
   if (isObject(value)) return Object.keys(value).length > 0 ? value : null
   return typeof value === 'string' && value !== '' ? { identifier: value } : null
 }
 
 /**
- * Whether the inputs may stand at the top level, beside Port's own context: the form of Port's default body.
- * Every other key may then be an input that a person has typed, whatever its name. It is not so where `run` names
- * the run of that context: a person who fills in the form does not know its id, so this is the full context, whose
- * inputs stand in `inputs`.
+ * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Every other key can
+ * then be an input that a user typed, whatever its name. If `run` names the run of that context, this is the full
+ * context with its inputs in `inputs`: no user knows the id of the run while filling in the form.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
@@ -84,7 +83,7 @@ export function readTrigger(value: Json | undefined): Trigger | null {
   return { by: readUser(object(value.by).user), origin: text(value.origin), at: text(value.at) }
 }
 
-/** Name and e-mail out of all that Port sends of a user; null where there is neither. */
+/** Name and e-mail from Port's data about a user; null if both are missing. */
 function readUser(value: Json | undefined): Trigger['by'] {
   const user = object(value)
   const name = [text(user.firstName), text(user.lastName)].filter(Boolean).join(' ') || text(user.name)
@@ -93,8 +92,8 @@ function readUser(value: Json | undefined): Trigger['by'] {
 }
 
 /**
- * Takes personal data out of every `trigger.by.user`, wherever it stands in an event or among an author's own
- * keys: Port puts phone, picture and more of a user there, and only name and e-mail are passed on.
+ * Removes personal data from every `trigger.by.user` in an event or among an author's own keys: Port puts the user's
+ * phone number, picture, and more there, and only name and e-mail are passed.
  */
 export function cleanTriggers<T extends Json>(value: T): T
 export function cleanTriggers(value: Json): Json {
@@ -108,7 +107,7 @@ export function cleanTriggers(value: Json): Json {
     const item = value[name] as Json
     const clean = cleanTriggers(name === 'trigger' && isObject(item) ? cleanTrigger(item) : item)
     if (clean === item) continue
-    // Not before: the copy of a body of many keys takes time.
+    // Copied only if needed: copying a body with many keys takes time.
     cleaned ??= { ...value }
     cleaned[name] = clean
   }

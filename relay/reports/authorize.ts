@@ -20,10 +20,10 @@ interface Log {
 }
 
 /**
- * Reads a message that comes with a report token, and the delivery that both name, if it is still bound to the run and
+ * Reads a message that comes with a report token, and the delivery that both name, if the delivery is still bound to the run and
  * attempt of the token.
  *
- * @param bound what the verified token says: without one, no body is read
+ * @param bound from the verified token: without a token, no body is read
  * @throws Problem 403, 410, and what `read` throws
  */
 export async function boundDelivery<T extends { delivery: string }>(
@@ -41,7 +41,7 @@ export async function boundDelivery<T extends { delivery: string }>(
 export const isBound = ({ runs }: Delivery, { runId, runAttempt }: BoundRun) =>
   runs.some(run => !run.past && run.evidence === 'report' && run.id === runId && run.attempt === runAttempt)
 
-/** Whether a delivery has finished, and the time for its last lines is over. */
+/** Whether a delivery has finished, and its grace period is over. */
 const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
   !OPEN_STATES.includes(state) && now > updatedAt + LIMITS.reportGrace.value
 
@@ -63,10 +63,10 @@ export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }:
 }
 
 /*
- * Whether a workflow run may report for a delivery. Each check returns why not, for the log, or null where it may.
+ * Whether a workflow run may report for a delivery. Each check returns the reason against it, for the log, or null.
  */
 
-/** Whether the delivery's dispatch can have started the run, by its claims. */
+/** Whether the delivery's dispatch can have started the run, according to its claims. */
 export function checkTarget(
   claims: RunClaims,
   { workflow, ref, attemptedAt }: Delivery,
@@ -76,10 +76,10 @@ export function checkTarget(
   const event = startEvent({ workflow })
   if (claims.eventName !== event)
     return `the run was started by ${claims.eventName}, and the delivery by ${event}`
-  // GitHub starts a repository_dispatch on the default branch alone.
+  // GitHub starts a repository_dispatch only on the default branch.
   const refs = workflow === null || ref === null ? [`refs/heads/${defaultBranch}`] : refNames(ref)
   if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, and the delivery went to ${refs[0]}`
-  // The name of the file may have an "@" as well.
+  // The name of the file can contain "@", too.
   const file = claims.workflowRef
     .replace(/@refs\/.*$/s, '')
     .split('/')
@@ -135,15 +135,15 @@ function refNames(ref: string): string[] {
   return ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`]
 }
 
-/** What a workflow run has from its start on. */
+/** The properties of a workflow run that never change. */
 export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
 const MAX_RUNS = 1_000
 
 /**
- * Reads the origin of a run, once for each run: it never changes.
+ * Reads the origin of each run once.
  *
- * @returns a function that gives null where GitHub does not show the run, which is asked for again
+ * @returns a function that returns null if GitHub doesn't show the run; the next call asks again
  */
 export function createRunOrigins(
   github: Pick<RunReader, 'run'>,

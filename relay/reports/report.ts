@@ -16,14 +16,14 @@ export interface TakeDeps extends BoundDeps {
   apply: ApplyEvent
   /** Whether RELAY_REPORT_BLUEPRINTS lets a run write entities of the blueprint, or RELAY_REPORT_DELETE_BLUEPRINTS delete them. */
   isAllowed: Record<keyof typeof LISTS, (blueprint: string) => boolean>
-  /** Reports a minute, of each workflow run. */
+  /** Reports per minute and workflow run. */
   rate: TokenBuckets
 }
 
 /**
- * `POST /report`: messages for Port of the workflow run that a delivery is bound to. Answered with 202 once they
- * are on disk; they are sent in order, however long Port is unavailable. A conclusion ends the delivery. Where its message
- * holds only updates, it is accepted whatever the run has used up.
+ * `POST /report`: messages for Port from the workflow run of a delivery. The response is 202 once they are persisted; they
+ * are sent in order, however long Port is unavailable. A conclusion finishes the delivery, and a message with a conclusion
+ * and only updates is accepted even if the run has used up its limits.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
@@ -32,7 +32,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
   const inOrder = createKeyedQueue()
   return async (c, room) => {
     const { renew, ...bound } = await tokens.verify(bearer(c))
-    // One after the other, so that a run which sends many at once delays only itself.
+    // One at a time per delivery, so that a run that sends many at once delays only itself.
     return inOrder(bound.delivery, () => take(c, room, bound, renew))
   }
 
@@ -42,7 +42,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     )
     const { sender, number, reports, ending } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
-    // The first one ends the delivery: there is no second.
+    // The first one finishes the delivery, so there is only one.
     const isExempt =
       ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
     const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
@@ -52,7 +52,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     }
     const messages = reports.map(report => check(report, deps.isAllowed))
     const used = await store.reportUsage(delivery.id, sender)
-    // A report that holds nothing has its place in the database, too.
+    // An empty report takes space in the database, too.
     const lines = Math.max(
       1,
       messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0),
@@ -63,7 +63,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     if (!isRepeated) {
       const receipt = { sender, number, lines, bytes }
       const applied = await apply(delivery, { type: 'reportReceived', messages, ends, ending }, { receipt })
-      // It may have been redelivered, or deleted, meanwhile.
+      // The delivery may have been redelivered or deleted in the meantime.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
         throw refuseUnbound(log, delivery.id, bound)
       if (applied.outcome !== 'applied') throw refuseFinished()
@@ -89,7 +89,7 @@ function checkUsage(lines: number, bytes: number): void {
   }
 }
 
-/** The allow-list for each operation on an entity, and what does not happen to the entity without it. */
+/** The allow-list for each operation on an entity, and the participle for the message. */
 const LISTS = {
   upsert: { list: 'RELAY_REPORT_BLUEPRINTS', done: 'written' },
   delete: { list: 'RELAY_REPORT_DELETE_BLUEPRINTS', done: 'deleted' },
@@ -107,19 +107,19 @@ function check(report: Message, isAllowed: TakeDeps['isAllowed']): Message {
 }
 
 /**
- * Runs tasks of the same key one after the other, in the order in which they came; others are not delayed.
+ * Runs tasks with the same key one at a time, in order; others aren't delayed.
  *
- * @throws Problem 429 where too many of the key wait, 503 where too many wait in all
+ * @throws Problem 429 if too many tasks of the key wait, 503 if too many wait in total
  */
 type KeyedQueue = <T>(key: string, task: () => Promise<T>) => Promise<T>
 
 function createKeyedQueue(): KeyedQueue {
-  const queues = new Map<string, { last: Promise<unknown>; amount: number }>()
+  const queues = new Map<string, { last: Promise<unknown>; waiting: number }>()
   const { reportsWaiting, reportsWaitingInAll } = LIMITS
   let all = 0
   return async (key, task) => {
-    const queue = queues.get(key) ?? { last: Promise.resolve(), amount: 0 }
-    if (queue.amount >= reportsWaiting.value) {
+    const queue = queues.get(key) ?? { last: Promise.resolve(), waiting: 0 }
+    if (queue.waiting >= reportsWaiting.value) {
       const sentence = `${reportsWaiting.value} reports of this delivery are under way already; this one was not accepted. Send fewer at once.`
       throw new Problem(429, sentence, { 'retry-after': '1', connection: 'close' })
     }
@@ -129,7 +129,7 @@ function createKeyedQueue(): KeyedQueue {
       throw new Problem(503, sentence, { 'retry-after': '1', connection: 'close' })
     }
     queues.set(key, queue)
-    queue.amount++
+    queue.waiting++
     all++
     const mine = queue.last.then(task)
     queue.last = mine.catch(() => {})
@@ -137,7 +137,7 @@ function createKeyedQueue(): KeyedQueue {
       return await mine
     } finally {
       all--
-      if (--queue.amount === 0) queues.delete(key)
+      if (--queue.waiting === 0) queues.delete(key)
     }
   }
 }

@@ -139,15 +139,15 @@ export function createReports(deps: ReportsDeps): Hono {
 }
 
 /**
- * `POST /report/inputs`: the inputs that `POST /report/start` gave, for a later process of the same run, which has to
- * know what to redact.
+ * `POST /report/inputs`: the inputs of `POST /report/start`, for a later process of the same run that needs to know what to
+ * redact.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
 function createInputsRoute(
   deps: BoundDeps & {
     shareInputs: ReturnType<typeof createHandOut>
-    /** Calls a minute, of each workflow run. */
+    /** Calls per minute and workflow run. */
     rate: TokenBuckets
   },
 ): (c: Context, room: BodyReservation) => Promise<Response> {

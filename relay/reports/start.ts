@@ -33,7 +33,7 @@ export interface StartDeps {
   isAllowed: (repository: string) => boolean
   store: Pick<Store, 'get' | 'findRuns'>
   github: Pick<GitHub, 'serverUrl' | 'clockOffset'>
-  /** Title of the run and when it was created, where GitHub shows it. */
+  /** The run's title and creation time; null if GitHub doesn't show them. */
   originOf: (repository: string, runId: number) => Promise<RunOrigin | null>
   apply: ApplyEvent
   port: PortAccess
@@ -43,19 +43,19 @@ export interface StartDeps {
   verify: (token: string | null) => Promise<RunClaims>
   factsOf: (repository: string, claims: RunClaims, isOnDefaultBranch: boolean) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
-  /** Starts a minute, of each workflow run. */
+  /** Starts per minute and workflow run. */
   rate: TokenBuckets
   shareInputs: ReturnType<typeof createHandOut>
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
 }
 
-/** A job waits for this answer. */
+/** A job waits for this response. */
 const READ_MS = 3_000
 
 /**
- * `POST /report/start`: a workflow run proves by GitHub's OIDC token that it is the one which a delivery
- * started. It is bound to the delivery, and gets a report token, the state of Port's run, what did not fit its
- * payload, and its secret inputs in clear text. A second run gets 409 only.
+ * `POST /report/start`: a workflow run proves with GitHub's OIDC token that a delivery started it. It is bound to the
+ * delivery, and gets a report token, the state of Port's run, the parts that didn't fit its payload, and its secret inputs
+ * in clear text. A second run gets only 409.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
@@ -78,7 +78,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
 
   return async (c, room) => {
     const claims = await verify(bearer(c))
-    // Before the body is read: the runs of any repository on GitHub can get OIDC tokens.
+    // Before the body is read: a run of any repository on GitHub can get an OIDC token.
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
     const waitMs = rate.take(String(claims.runId))
     if (waitMs > 0) {
@@ -91,7 +91,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     if (isDuplicate) return respondDuplicate(c, delivery, claims)
     const given = await deps.shareInputs(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
-    // Without an answer that lists them, the action would take nothing for secret.
+    // If the response didn't list them, the action would treat nothing as secret.
     if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseFinished()
     const [{ token, expiresAt }, run] = await Promise.all([
       tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
@@ -106,14 +106,14 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     })
   }
 
-  /** The claims may hold a name from before the repository was renamed or moved. */
+  /** The claims can have a name from before the repository was renamed or moved. */
   function checkName({ fullName }: RepositoryFacts): string | null {
     return isAllowed(fullName) ? null : `its repository is now ${fullName}, which is not allowed`
   }
 
   /**
-   * Binds the run to the delivery as it was checked: if another change came first, it is read and checked again. A
-   * delivery that has finished stays as it is.
+   * Binds the run to the version of the delivery that was checked: after another change, it is read and checked again. A
+   * finished delivery doesn't change.
    */
   async function bind(
     id: string,
@@ -153,7 +153,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     }
   }
 
-  /** Where GitHub shows the run; where it does not, the claims alone decide. */
+  /** If GitHub doesn't show the run, the claims alone decide. */
   async function checkTitleAndTime(delivery: Delivery, claims: RunClaims): Promise<void> {
     const run = await within(READ_MS, originOf(delivery.repository, claims.runId))
     if (!run) return
@@ -164,7 +164,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     if (reason !== null) throw refuse(delivery.id, claims, reason)
   }
 
-  /** The sender gets the same answer for each reason. */
+  /** The sender gets the same response for each reason. */
   function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
     log.warn(
       { delivery: id, repository: claims.repository, github_run_id: claims.runId, reason },
@@ -187,11 +187,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     return c.json({ ...body, github_run_id: first }, 409, { 'content-type': 'application/problem+json' })
   }
 
-  /** The state of Port's run: as Port answers, if in time; ended, where its end waits in the outbox. */
+  /** The state of Port's run, if Port responds in time. It has ended if the conclusion is still in the outbox. */
   async function readRun(delivery: Delivery) {
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
-    // A run from before the redelivery does not make this one a duplicate.
+    // A run from before the redelivery doesn't make this one a duplicate.
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',
@@ -202,28 +202,28 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   }
 }
 
-/** Null where it takes longer. */
+/** Null if it takes longer. */
 const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
   Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
 
-/** What the run that a delivery is bound to may have beyond its client payload. */
+/** What the run of a delivery gets in addition to its client payload. */
 export interface ShareInputs {
-  /** The parts of which something did not fit the payload, whole. */
+  /** The complete parts, if something didn't fit the payload. */
   payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null
-  /** Secret inputs in clear text, by name. One that none of the relay's secrets decrypts is missing: it has the other scheme, or an older secret. */
+  /** Secret inputs in clear text, by name. An input that no secret of the relay decrypts is missing: it has the other scheme, or an older secret. */
   secrets: Record<string, string>
 }
 
 export interface HandOutDeps {
   store: Pick<Store, 'invocation'>
-  /** What an organization's inputs may be encrypted with. */
+  /** The secrets that can decrypt an organization's inputs. */
   secrets: (organization: string) => string[]
 }
 
 /** How long the clear texts of a delivery are in memory: the jobs of a matrix ask within minutes. */
 const KEPT_MS = 10 * 60_000
 
-/** Reads and decrypts once for all jobs of a run that ask in time. @returns a function that throws what the store throws */
+/** Reads and decrypts once for all jobs of a run that ask within that time. @returns a function that throws what the store throws */
 export function createHandOut({
   store,
   secrets,
@@ -265,8 +265,8 @@ export function createHandOut({
 }
 
 /**
- * @param invocation as it is stored, where what is encrypted stays so
- * @param clientSecrets each that Port may have encrypted with
+ * @param invocation as stored, with encrypted values
+ * @param clientSecrets every secret that Port may have used
  */
 function decrypt({ inputs, encrypted, entity, event }: Invocation, clientSecrets: string[]): ShareInputs {
   const keys = clientSecrets.map(clientSecret => ({ scheme: 'aes256-gcm' as const, clientSecret }))
