@@ -1,6 +1,6 @@
 /**
- * `npm run build`: each entry with all that it imports, as files that need only Node. The action's are committed,
- * since GitHub runs an action as it finds it in the repository; the relay's are not.
+ * `npm run build`: bundles each entry point with its imports, so that it needs only Node. The action's bundles are
+ * committed, since GitHub runs an action from its repository; the relay's aren't.
  */
 import {
   cpSync,
@@ -13,12 +13,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-// @ts-expect-error: it has no types
+// @ts-expect-error: no types
 import ncc from '@vercel/ncc'
 import ts from 'typescript'
 import { relayPackage } from './scripts/relay-package.ts'
 
-/** Entry → bundle. A thread's lies beside the bundle that starts it. */
+/** Entry → bundle. A thread's bundle is next to the one that starts it. */
 const bundles = {
   'action/main': 'action/dist/main/index.js',
   'action/post': 'action/dist/post/index.js',
@@ -33,14 +33,13 @@ const bundles = {
 }
 
 /**
- * `@actions/http-client`, which `@actions/core` and `@actions/github` come with, loads all of undici (440 KB, 35 ms at
- * each start, 15 MB) for a `fetch` and a class that nothing here asks for: the action has a `fetch` of its own. It gets
- * a file without them. Imported whole, `node:http` would load the undici inside Node.
+ * `@actions/http-client`, a dependency of `@actions/core` and `@actions/github`, loads undici (440 KB, 35 ms at each
+ * start, 15 MB) for a `fetch` and a class that the action doesn't use: it has its own `fetch`. This stub replaces undici.
  */
 const undici = 'export class ProxyAgent {}\nexport const fetch = undefined\n'
 const withoutUndici = { undici: '../github/undici.js' }
 
-/** What post and progress load when they first need it, from one bundle for both; main never does. */
+/** Loaded by post and progress on first use, from one bundle for both; main never loads them. */
 const shared = [
   { package: '@actions/github', entry: 'action/github', file: '../github/index.js', exports: 'getOctokit' },
   { package: 'yaml', entry: 'action/yaml', file: '../yaml/index.js', exports: 'parse' },
@@ -50,7 +49,7 @@ const shared = [
 const simulator = { entry: '../../tools/simulator/simulate.js', file: './simulator/index.js' }
 const simulatorFiles = ['action.yml', 'action/dist/**/*.*']
 
-/** JavaScript of the sources, in the project since packages are found from there. */
+/** The sources as JavaScript; inside the project, so that packages are found. */
 const staging = '.build'
 
 process.chdir(import.meta.dirname)
@@ -70,18 +69,18 @@ try {
     built.push({ file: join('relay/dist/simulator', file), content })
     write(join('relay/dist/simulator', file), content)
   }
-  // What is no longer built goes last: an action that runs meanwhile finds its files.
+  // Old files are removed last, so that an action that is running finds its files.
   const files = new Set(built.map(({ file }) => file))
   for (const old of globSync('{action,relay}/dist/**/*.*')) if (!files.has(old)) rmSync(old)
 } catch (error) {
-  // Uncaught, it would come with a line of ncc's own source, of 3 MB.
+  // If uncaught, Node would print a line of ncc's minified source, which has 3 MB.
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
 } finally {
   rmSync(staging, { recursive: true, force: true })
 }
 
-/** Types are left to `npm run check`: ncc's own TypeScript would check the whole project again for each bundle. */
+/** Without type checks, which `npm run check` does: ncc would check the whole project for each bundle. */
 function transpile(): void {
   // The sources import its version.
   const { type, version } = JSON.parse(readFileSync('package.json', 'utf8'))
@@ -109,7 +108,7 @@ function transpile(): void {
   }
 }
 
-/** The bundle, and the files that it needs beside it. */
+/** The bundle, and the files that it needs next to it. */
 async function bundle(entry: string, file: string): Promise<{ file: string; content: string }[]> {
   const { code, assets } = await ncc(join(import.meta.dirname, staging, `${entry}.js`), {
     minify: true,

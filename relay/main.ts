@@ -5,12 +5,12 @@ import { useProxy } from './http/outgoing.ts'
 
 useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)
-// The others are loaded when they are asked for: a relay starts without them.
+// The other commands are loaded only when called: the relay starts faster without them.
 const commands = name === serve.name ? [serve] : (await import('./cli/commands.ts')).commands
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)
-  // `serve` keeps the process running; a command that failed may have left something open.
+  // `serve` keeps the process running; a failed command may have left handles open.
   if (code !== 0) process.exit(code)
 } else if (name === '--version') {
   console.log(packageJson.version)
@@ -18,6 +18,6 @@ if (command) {
   console.log(overview(commands))
 } else {
   const names = commands.map(each => each.name).join(', ')
-  console.error(`There is no command ${JSON.stringify(name)}; commands: ${names}.`)
+  console.error(`Unknown command ${JSON.stringify(name)}; commands: ${names}.`)
   process.exit(2)
 }

@@ -1,6 +1,6 @@
 /**
- * Checks every regular expression of the product: one that can take more than linear time is an error, since
- * somebody else chooses the text that it is matched against.
+ * Checks every regular expression of the product: one that can take more than linear time is an error, since others
+ * choose the text that it is matched against.
  *
  * `node scripts/check-patterns.ts [FOLDER…]`
  */
@@ -47,7 +47,7 @@ const files = folders.flatMap(folder =>
 const patterns = files.flatMap(patternsOf)
 const verdicts = new Map<string, Promise<string | null>>()
 
-/** What is wrong with a pattern; null where it is linear. What the exact checker cannot decide, the other tries out. */
+/** Why a pattern isn't linear; null if it is. If the exact checker can't decide, the fuzzing one tries. */
 async function faultOf({ source, flags }: Pattern): Promise<string | null> {
   const exact = await check(source, flags, { checker: 'automaton', timeout: 5_000 })
   const verdict = exact.status === 'unknown' ? await check(source, flags, { timeout: 120_000 }) : exact

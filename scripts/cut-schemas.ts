@@ -1,5 +1,5 @@
 /**
- * Cuts the schemas of the routes that the stand-ins serve out of an OpenAPI description, without its prose.
+ * Extracts the schemas of the routes that the fake GitHub and the fake Port serve from an OpenAPI description, without prose.
  *
  *     npm install --prefix /tmp/openapi @octokit/openapi@23
  *     npx node scripts/cut-schemas.ts github /tmp/openapi/node_modules/@octokit/openapi/generated/api.github.com.json

@@ -1,6 +1,6 @@
 /**
- * `npm run picture`: plays the demo, draws its first act, as a terminal shows it, into docs/images/demo.svg, and
- * checks in Chromium that the columns stand.
+ * `npm run picture`: runs the demo, draws its first act as a terminal shows it into docs/images/demo.svg, and checks the
+ * alignment of the columns in Chromium.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'

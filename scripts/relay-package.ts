@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 const NAME = 'port-webhook-relay'
 
 /**
- * What makes the folder of the relay's bundle the npm package `port-webhook-relay`: manifest, command, README and
- * license. It has no dependencies, since the bundle holds them.
+ * The files that make the folder of the relay's bundle the npm package `port-webhook-relay`: manifest, command, README,
+ * and license. It has no dependencies, since the bundle contains them.
  *
  * @param folder of the bundle, from the project's root, which is the current folder
  */
@@ -32,7 +32,7 @@ export function relayPackage(folder: string): { file: string; content: string }[
   ]
 }
 
-/** An older Node would fail on the bundle's imports, with an error that does not name the cause. */
+/** An older Node would fail on the bundle's imports without naming the cause. */
 const CLI = `#!/usr/bin/env node
 if (Number.parseInt(process.versions.node) < 24) {
   console.error(

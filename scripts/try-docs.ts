@@ -1,7 +1,7 @@
 /**
- * `npm run docs [-- PAGE…]`: runs the commands of every page in a clean clone of the last commit, against stand-ins of
- * Port and GitHub. A block below `<!-- not run: WHY -->` is left out; one below `<!-- first: COMMAND -->` gets that before
- * it. Each body of a webhook on a page is passed to `send --dry-run`, which must read from it what it says.
+ * `npm run docs [-- PAGE…]`: runs the commands of every page in a clean clone of the last commit, against a fake Port
+ * and a fake GitHub. A block below `<!-- not run: WHY -->` is skipped; for one below `<!-- first: COMMAND -->`, that command
+ * runs first. Each webhook body on a page is passed to `send --dry-run`, which must read the documented values from it.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -23,7 +23,7 @@ import { startOidcIssuer } from '../tools/simulator/github/oidc-issuer.ts'
 import { startPortApi } from '../tools/simulator/port/port.ts'
 
 const LIMIT_MS = 900_000
-/** A command that ends only when it is stopped. */
+/** A command that runs until it is stopped. */
 const SERVES = /^(npx port-webhook-relay|npx node relay\/main\.ts|npm start) *(#.*)?$/
 
 /** What Port fills into the expressions of a body. */

@@ -26,8 +26,8 @@ export interface AdminApiDeps {
 }
 
 /**
- * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed where neither
- * is set. Inputs and people are not shown.
+ * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed if neither
+ * is set. It doesn't show inputs or users.
  */
 export function createAdminApi({ roles, organizations, store, redelivery, refusals }: AdminApiDeps): Hono {
   const app = new Hono()
@@ -98,7 +98,6 @@ export function createAdminApi({ roles, organizations, store, redelivery, refusa
   refuseOthers(app, change, 'POST', 'Send this as POST.')
   return app
 
-  /** What is to be redelivered: a filter that names a state, so that nothing is redelivered by mistake. */
   function readBulk(text: string) {
     const read = bulk.safeParse(parseObject(text))
     if (!read.success) throw refuseBulk(read.error.issues[0])
@@ -142,7 +141,7 @@ const tooLarge = () => {
   throw new Problem(413, `The body is larger than ${MAX_BODY} bytes.`)
 }
 
-/** A delivery as the API shows it: no inputs, no people. */
+/** A delivery as the API shows it: without inputs and users. */
 function showDelivery(d: Delivery) {
   const run = boundRun(d)
   return {
@@ -167,7 +166,7 @@ function showDelivery(d: Delivery) {
   }
 }
 
-/** The history, which begins with the acceptance. */
+/** The history, starting with the acceptance. */
 function showEvents(delivery: Delivery, events: (HistoryEntry & { at: number })[]) {
   return [
     { time: iso(delivery.receivedAt), type: 'accepted', details: {} },

@@ -12,12 +12,12 @@ import type { Store } from '../store/store.ts'
 export type Role = 'admin' | 'view'
 
 export interface Roles {
-  /** Whether any token is set: without one, API and dashboard are closed. */
+  /** Whether a token is set; without one, API and dashboard are closed. */
   isOpen: boolean
-  /** The role that a token gives; null for none. */
+  /** The role of a token; null for an unknown one. */
   of(token: string | null): Role | null
   /**
-   * The role of a request's bearer token. Wrong tokens have a rate for each sender; a right one always passes.
+   * The role of a request's bearer token. Wrong tokens are rate limited per sender; a valid one always passes.
    * @throws Problem 401 with this sentence, 429
    */
   ofRequest(c: Context, sentence: string): Role
@@ -47,13 +47,13 @@ export function createRoles({
       if (role !== null) return role
       const waitMs = token === null ? 0 : failures.take(senderAddress(c, trustedProxies))
       if (waitMs > 0)
-        throw refuseOverRate('Too many requests with a wrong token: wait, or send a right one.', waitMs)
+        throw refuseOverRate('Too many requests with a wrong token: wait, or send a valid one.', waitMs)
       throw new Problem(401, sentence, { 'www-authenticate': 'Bearer' })
     },
   }
 }
 
-/** In constant time, whatever the length of what is given. */
+/** In constant time, for any length. */
 function isSame(given: string | null, expected: string | null): boolean {
   if (given === null || expected === null) return false
   const digest = (text: string) => createHash('sha256').update(text).digest()
@@ -63,17 +63,17 @@ function isSame(given: string | null, expected: string | null): boolean {
 const COOKIE = 'relay_session'
 const LIFETIME_MS = 12 * 3_600_000
 
-/** A person who has signed in. */
+/** A signed-in user. */
 export interface Session {
   id: string
   role: Role
   /** Milliseconds since 1970, by the wall clock. */
   expiresAt: number
-  /** What each form of this session holds: another site cannot know it. */
+  /** Each form of this session contains it; another site can't know it. */
   csrf: string
 }
 
-/** Sessions are in signed cookies: they hold for every relay with the same tokens, and end when a token changes. The store keeps those that were signed out. */
+/** Sessions are signed cookies: valid for every relay with the same tokens, until a token changes. The store keeps those that were signed out. */
 export interface Sessions {
   read(c: Context): Promise<Session | null>
   start(c: Context, role: Role): Promise<void>
@@ -89,7 +89,7 @@ export function createSessions(
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
 
-  /** A token signs the sessions of its own role. It cannot be found from what it has signed, unless it can be guessed. */
+  /** A token signs the sessions of its own role. scrypt makes it expensive to guess the token from a cookie. */
   function keyOf(role: Role): Promise<Buffer> | null {
     const token = tokens[role]
     if (token === null) return null
@@ -122,7 +122,7 @@ export function createSessions(
         sameSite: 'Lax',
         path: '/',
         maxAge: LIFETIME_MS / 1000,
-        // Browsers send the address of the form with it, also where a proxy ends TLS.
+        // Browsers send the form's origin, which is https also if a proxy terminates TLS.
         secure: (c.req.header('origin') ?? '').startsWith('https://'),
       })
     },
@@ -133,17 +133,17 @@ export function createSessions(
   }
 }
 
-/** Whether a form of this session was sent, by a page of this relay. */
+/** Whether a form belongs to this session and was sent by a page of this relay. */
 export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
-/** Browsers say where a request comes from; those that do not are old, and have the form's secret alone. */
+/** Browsers send where a request comes from. Old ones don't; for them, only the form's secret protects. */
 export const isOwnSite = (c: Context) =>
   ['same-origin', 'none', undefined].includes(c.req.header('sec-fetch-site'))
 
 const derive = promisify(scrypt) as (token: string, salt: string, length: number) => Promise<Buffer>
 
-/** Logs each call by an operator: what was asked for, by which role, and the answer's status. */
+/** Logs each call by an operator: the request, the role, and the status of the response. */
 export function logCalls(
   {
     trustedProxies,

@@ -5,13 +5,13 @@ import { Problem } from '../http/problem.ts'
 import { runKey } from '../store/sql/intake.ts'
 import type { Filter } from '../store/store.ts'
 
-/** The filters of lists and of bulk redelivery, as addresses, bodies and forms name them. */
+/** The filters of lists and of bulk redelivery, as named in URLs, bodies, and forms. */
 export const FILTERS = ['state', 'repository', 'action', 'run_id', 'since'] as const
 
-/** How many deliveries one answer lists at most. */
+/** The maximum number of deliveries in one response. */
 export const MAX_LISTED = 200
 
-/** What a request asks for; an empty text is no filter where a form sends it. */
+/** The filters of a request, as text. */
 export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefined }
 
 /**
@@ -52,11 +52,11 @@ export function readWhole(name: string, text: string | undefined, max: number): 
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= 1 && value <= max) return value
   const range =
-    max === Number.MAX_SAFE_INTEGER ? 'above 0, as "next" in the answer before gives it' : `from 1 to ${max}`
+    max === Number.MAX_SAFE_INTEGER ? 'above 0, from "next" in the previous response' : `from 1 to ${max}`
   throw new Problem(400, `${name} must be a whole number ${range}.`)
 }
 
-/** Of what is to be redelivered: it names a state, so that nothing is redelivered by mistake. @throws Problem 400 */
+/** A filter for redelivery must name a state, so that nothing is redelivered by mistake. @throws Problem 400 */
 export function readBulkFilter(given: GivenFilter, organizations: string[], now: number): Filter {
   if (REDELIVERABLE.some(state => state === given.state)) return readFilter(given, organizations, now)
   throw new Problem(
@@ -65,6 +65,6 @@ export function readBulkFilter(given: GivenFilter, organizations: string[], now:
   )
 }
 
-/** An empty field of a form is no filter. */
+/** Empty fields of a form are ignored. */
 export const givenIn = (read: (name: string) => string | undefined): GivenFilter =>
   Object.fromEntries(FILTERS.map(name => [name, read(name)?.trim() || undefined]))

@@ -19,21 +19,21 @@ export interface ReadinessDeps {
   pauses: Pick<RateLimitPauses, 'isRejected'>
   /** One for each organization that has credentials of Port. */
   clients: ReadonlyMap<string, Pick<PortClient, 'authorize'>>
-  /** Null before Port's first answer. */
+  /** Null before Port's first response. */
   isPortAccepted: () => boolean | null
   failure: Pick<ThrottledLog, 'error'>
 }
 
-/** How often the credentials are checked, where `/readyz` is read as often. */
+/** How often reading `/readyz` checks the credentials. */
 const CHECK_MS = 300_000
 const UNKNOWN = 'not checked yet'
 
 /**
- * `GET /readyz`: whether webhooks can be accepted, which the database alone decides, since Port does not send them
- * again. The body names what else does not work. Reading it has the credentials checked, in the background.
+ * `GET /readyz`: whether webhooks can be accepted. Only the database decides, since Port doesn't send webhooks again.
+ * The body lists other failed checks. Reading it checks the credentials in the background.
  */
 export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Response> {
-  const { store, github, pauses: gate, clients, isPortAccepted, failure: trouble } = deps
+  const { store, github, pauses, clients, isPortAccepted, failure } = deps
   let checkedAt = Number.NEGATIVE_INFINITY
   const pace = createTokenBuckets(LIMITS.databaseChecks.value)
   let lastCheck: Promise<Check> | null = null
@@ -42,30 +42,34 @@ export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Re
   function checkCredentials(): void {
     if (performance.now() - checkedAt < CHECK_MS) return
     checkedAt = performance.now()
-    // What they answer shows in `facts` and `isPortAccepted`; what cannot be reached shows when it is needed.
+    // The results are in `facts` and `isPortAccepted`; an unreachable server is noticed when it is needed.
     for (const check of [github.checkCredential(), ...[...clients.values()].map(each => each.authorize())]) {
       check.catch(() => {})
     }
   }
 
   function ofGitHub(): Check {
-    const isAccepted = gate.isRejected() ? false : github.facts.isAccepted()
+    const isAccepted = pauses.isRejected() ? false : github.facts.isAccepted()
     if (isAccepted === null) return { ok: true, detail: UNKNOWN }
     if (isAccepted) return { ok: true }
     const detail =
-      'GitHub rejects the credential: deliveries wait. Renew GITHUB_TOKEN, or GITHUB_APP_PRIVATE_KEY.'
+      'GitHub rejects the credential: deliveries are waiting. Renew GITHUB_TOKEN, or GITHUB_APP_PRIVATE_KEY.'
     return { ok: false, detail }
   }
 
   function ofPort(): Check {
-    if (clients.size === 0) return { ok: true, detail: 'PORT_CLIENT_ID is not set: nothing is sent to Port.' }
+    if (clients.size === 0)
+      return { ok: true, detail: 'PORT_CLIENT_ID is not set: the relay sends nothing to Port.' }
     const isAccepted = isPortAccepted()
     if (isAccepted === null) return { ok: true, detail: UNKNOWN }
     if (isAccepted) return { ok: true }
-    return { ok: false, detail: 'Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET: messages to Port wait.' }
+    return {
+      ok: false,
+      detail: 'Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET: messages to Port are waiting.',
+    }
   }
 
-  /** One write at a time, and only so many a minute: between them, the last result is given. */
+  /** One write at a time, with a rate limit; in between, the last result is returned. */
   function ofDatabase(): Promise<Check> {
     if (lastCheck && (isChecking || pace.take('') > 0)) return lastCheck
     isChecking = true
@@ -74,8 +78,8 @@ export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Re
       .then(
         (): Check => ({ ok: true }),
         (error): Check => {
-          trouble.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
-          return { ok: false, detail: 'The database (RELAY_DATABASE) is unavailable, or takes no writes.' }
+          failure.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
+          return { ok: false, detail: 'The database (RELAY_DATABASE) is unavailable or read-only.' }
         },
       )
       .finally(() => {
@@ -97,19 +101,19 @@ const HOUR_MS = 3_600_000
 const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
 
-/** Counts what happens in each hour, in memory; adds it to the database now and then. */
+/** Counts per hour for the dashboard's chart, in memory; added to the database every few seconds. */
 export interface Tally {
-  /** The store, counting what is accepted. */
+  /** The store, which counts accepted deliveries. */
   store: Store
-  /** Counts an end. */
+  /** Counts a final state. */
   transition(applied: Transition): void
-  /** Adds what was counted since. */
+  /** Adds the counts to the database. */
   flush(): Promise<void>
   /** Flushes a last time. */
   stop(): Promise<void>
 }
 
-/** A relay that is killed loses what it counted in the last seconds: these numbers are for people alone. */
+/** A killed relay loses the counts of the last seconds, which only the dashboard shows. */
 export function createTally(store: Store, log: { error: (fields: object, message: string) => void }): Tally {
   let counted = new Map<number, Hour>()
 

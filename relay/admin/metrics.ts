@@ -16,20 +16,20 @@ const CONCLUSIONS = ['success', 'failure', 'cancelled', 'unknown'] as const
 const EVIDENCE: readonly Evidence[] = ['response', 'report', 'port', 'title', 'candidate']
 const REFUSALS = PROBLEM_STATUSES.map(String)
 
-/** Seconds: how fast a webhook is answered, and how long people wait. */
+/** Histogram buckets in seconds: for responses to webhooks, and for what users wait for. */
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
-/** What holds at the moment of a scrape. Times are milliseconds since 1970, null where there is none. */
+/** The values at the time of a scrape. Times are milliseconds since 1970, or null. */
 interface ScrapeValues {
-  /** What the database holds; null while it is unavailable. */
+  /** From the database; null while it is unavailable. */
   stored: { now: number; counts: Awaited<ReturnType<Store['counts']>>; backlog: Backlog } | null
   rateLimitRemaining: number | null
   tokenExpiresAt: number | null
   /** GitHub's clock minus the relay's, milliseconds. */
   clockOffset: number | null
   pausedUntil: { github: number | null; port: number | null }
-  /** Null where it is not known, or there is none. */
+  /** Null if unknown or not set. */
   credentialOk: { github: boolean | null; port: boolean | null }
 }
 
@@ -40,7 +40,7 @@ export interface Metrics {
   /** @param before the delivery that the transition was applied to */
   transition(before: Delivery, applied: Transition, now: number): void
   request(side: 'github' | 'port', outcome: ResponseOutcome): void
-  /** @param status of the answer to a report */
+  /** @param status of the response to a report */
   report(status: number): void
   /** In the text format of Prometheus. */
   render(snapshot: ScrapeValues): Promise<string>
@@ -48,15 +48,15 @@ export interface Metrics {
 }
 
 /**
- * Every series of the relay. No label has values that others choose: repositories, actions and deliveries are in the
- * log and the API.
+ * All metrics of the relay. No label has values that others choose: repositories, actions, and deliveries are in the log
+ * and the API.
  */
 export function createMetrics(): Metrics {
   const registry = new Registry()
   const named = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) => ({
     ...{ name: `port_relay_${name}`, help, labelNames, registers: [registry] },
   })
-  /** Each value of the label begins at 0, so that its first increase is one. */
+  /** Each label value starts at 0, so that the first increase is visible. */
   const counter = <L extends string>(name: string, help: string, label: L, values: readonly string[]) => {
     const made = new Counter(named(name, help, [label]))
     const add = (value: string, amount: number) => made.inc({ [label]: value } as Record<L, string>, amount)
@@ -204,7 +204,7 @@ export function createMetrics(): Metrics {
   }
 }
 
-/** The conclusion that is sent to Port, or that Port shows already. */
+/** The conclusion that is sent to Port, or that Port already shows. */
 function conclusionOf({ messages, history }: Transition): string {
   const sent = messages.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : []))
   const conclusion = sent.at(-1) ?? history?.details.conclusion
@@ -228,7 +228,7 @@ export interface MetricsRouteDeps {
   failure: Pick<ThrottledLog, 'error'>
 }
 
-/** The series of this relay are given all the same when the database takes longer. */
+/** If the database takes longer, the metrics of this process are returned without its values. */
 const READ_MS = 2_000
 
 /** `GET /metrics`, behind RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN. */
@@ -246,10 +246,10 @@ export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Prom
 async function read({
   store,
   github,
-  pauses: gate,
+  pauses,
   port,
   clock,
-  failure: trouble,
+  failure,
 }: MetricsRouteDeps): Promise<ScrapeValues> {
   const now = store.clock()
   /** From the store's clock to the wall clock. */
@@ -261,21 +261,21 @@ async function read({
     tokenExpiresAt: facts.tokenExpiresAt(),
     clockOffset: github.clockOffset(),
     pausedUntil: {
-      github: onWall(Math.max(0, ...gate.allPaused().map(({ pausedUntil }) => pausedUntil))),
+      github: onWall(Math.max(0, ...pauses.allPaused().map(({ pausedUntil }) => pausedUntil))),
       port: onWall(port.pausedUntil()),
     },
-    credentialOk: { github: gate.isRejected() ? false : facts.isAccepted(), port: port.isAccepted() },
+    credentialOk: { github: pauses.isRejected() ? false : facts.isAccepted(), port: port.isAccepted() },
   }
 
   async function readStored(): Promise<ScrapeValues['stored']> {
     try {
-      const reading = Promise.all([store.counts(), store.backlog(now, gate.shared)])
+      const reading = Promise.all([store.counts(), store.backlog(now, pauses.shared)])
       const read = await Promise.race([reading, sleep(READ_MS, null, { ref: false })])
-      if (!read) throw new Error(`no answer within ${READ_MS} ms`)
+      if (!read) throw new Error(`no response within ${READ_MS} ms`)
       const [counts, backlog] = read
       return { now, counts, backlog }
     } catch (error) {
-      trouble.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
+      failure.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
       return null
     }
   }

@@ -10,7 +10,7 @@ const whole = { type: 'integer', minimum: 0 }
 const flag = { type: 'boolean' }
 const orNull = <T extends { type: string }>(schema: T) => ({ ...schema, type: [schema.type, 'null'] })
 const described = <T extends object>(description: string, schema: T) => ({ ...schema, description })
-/** Every property is there, and no other. */
+/** All properties are required, and others aren't allowed. */
 const object = (properties: Record<string, object>) => ({
   type: 'object',
   properties,
@@ -22,7 +22,7 @@ const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 
 const delivery = {
   delivery: described('its id', text),
-  seq: described('order of acceptance; the value of `before` for what is older', whole),
+  seq: described('order of acceptance; pass it as `before` to get older deliveries', whole),
   state: { type: 'string', enum: STATES },
   reason: described('why it failed', orNull(text)),
   run_id: described('the run in Port', orNull(text)),
@@ -34,10 +34,10 @@ const delivery = {
   github_run_id: orNull(whole),
   evidence: {
     enum: ['response', 'report', 'port', 'title', 'candidate', null],
-    description: 'how the workflow run is known to belong to the delivery',
+    description: 'how the relay knows that the workflow run belongs to the delivery',
   },
-  attempts: described('dispatches tried since it was queued', whole),
-  waiting_for: described('environments whose approval its workflow run waits for', orNull(text)),
+  attempts: described('dispatch attempts since it was queued', whole),
+  waiting_for: described('environments that its workflow run needs approval for', orNull(text)),
   cancel_requested_at: orNull(time),
   received_at: time,
   updated_at: time,
@@ -45,7 +45,7 @@ const delivery = {
 }
 const event = object({ time, type: text, details: { type: 'object' } })
 const portRunEnded = described(
-  'whether the run in Port has ended: Port then shows nothing of a new workflow run; null where it is not known',
+  "whether the run in Port has finished, so that Port won't show a new workflow run; null if unknown",
   orNull(flag),
 )
 
@@ -58,7 +58,7 @@ const filters = {
 }
 const query = (name: string, schema: object) => ({ name, in: 'query', schema })
 const id = { name: 'id', in: 'path', required: true, schema: text }
-const dryRun = described('changes nothing, and shows what would be redelivered', flag)
+const dryRun = described('change nothing, and show what would be redelivered', flag)
 
 const json = (description: string, schema: object) => ({
   description,
@@ -74,20 +74,20 @@ const problems = (...statuses: number[]) =>
 const PROBLEMS: Record<number, string> = {
   400: 'A parameter or a field is invalid.',
   401: 'The token is missing or unknown.',
-  403: 'RELAY_VIEW_TOKEN may only read.',
-  404: 'There is no such delivery, or the API is closed.',
+  403: 'RELAY_VIEW_TOKEN only allows reading.',
+  404: 'The delivery does not exist, or the API is closed.',
   409: 'The state of the delivery does not allow it.',
   413: 'The body is too large.',
   429: 'The sender has sent too many wrong tokens.',
 }
 
-/** The description of the admin API, OpenAPI 3.1: what `GET /api/openapi.json` answers. */
+/** The OpenAPI 3.1 description of the admin API, which `GET /api/openapi.json` returns. */
 export const openApi = {
   openapi: '3.1.0',
   info: {
     title: 'Port webhook relay',
     version: packageJson.version,
-    description: 'Deliveries: webhooks of Port that were accepted, and what became of them.',
+    description: 'Deliveries: accepted webhooks of Port, and their outcomes.',
   },
   security: [{ token: [] }],
   paths: {
@@ -103,10 +103,13 @@ export const openApi = {
         parameters: [
           ...Object.entries(filters).map(([name, schema]) => query(name, schema)),
           query('limit', { type: 'integer', minimum: 1, maximum: MAX_LISTED, default: 50 }),
-          query('before', described('`next` of the answer before', { type: 'integer', minimum: 1 })),
+          query('before', described('`next` of the previous response', { type: 'integer', minimum: 1 })),
         ],
         responses: {
-          200: json('A page; the next one begins at `next`, which is null at the end', ref('Deliveries')),
+          200: json(
+            'A page; the next one starts at `next`, which is null on the last page',
+            ref('Deliveries'),
+          ),
           ...problems(400),
         },
       },
@@ -131,7 +134,7 @@ export const openApi = {
     },
     '/api/deliveries/{id}/cancel': {
       post: {
-        summary: 'Cancels a delivery, and its workflow run on GitHub',
+        summary: 'Cancels a delivery and its workflow run on GitHub',
         parameters: [id],
         responses: {
           202: json('It is cancelled, or is being cancelled', ref('Changed')),
@@ -141,7 +144,7 @@ export const openApi = {
     },
     '/api/redeliver': {
       post: {
-        summary: 'Queues all failed or cancelled deliveries again that match a filter, oldest first',
+        summary: 'Queues all failed or cancelled deliveries that match a filter again, oldest first',
         requestBody: { required: true, content: { 'application/json': { schema: ref('Bulk') } } },
         responses: {
           200: json('With dry_run: what would be redelivered', ref('Redelivered')),
@@ -152,7 +155,7 @@ export const openApi = {
     },
     '/api/refused': {
       get: {
-        summary: 'Webhooks that this relay has refused since it was started, the latest first',
+        summary: 'Webhooks that this relay has refused since it was started, newest first',
         parameters: [
           query('limit', { type: 'integer', minimum: 1, maximum: LIMITS.refused.value, default: 100 }),
         ],
@@ -193,7 +196,7 @@ export const openApi = {
       Redelivered: object({
         dry_run: flag,
         deliveries: described(
-          'oldest first; `port_run_ended` is there with dry_run',
+          'oldest first; with dry_run, `port_run_ended` is included',
           list({
             type: 'object',
             properties: { ...delivery, port_run_ended: portRunEnded },
@@ -205,16 +208,16 @@ export const openApi = {
         more: described('older deliveries match as well', flag),
       }),
       Refused: object({
-        since: described('when this relay was started: what was refused before is forgotten', time),
+        since: described('when this relay was started; earlier refusals are not kept', time),
         refused: list(
           object({
             first_at: time,
             last_at: time,
-            count: described('how often the same was refused', whole),
+            count: described('how many times the same webhook was refused', whole),
             status: whole,
-            reason: described('what the sender was answered', text),
-            sender: described('its address; of IPv6, its network', text),
-            repository: described('the one that the URL names', orNull(text)),
+            reason: described('the error in the response', text),
+            sender: described('its address; for IPv6, its network', text),
+            repository: described('the repository in the URL', orNull(text)),
           }),
         ),
       }),

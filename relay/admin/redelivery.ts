@@ -5,10 +5,10 @@ import type { Filter, Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/port-access.ts'
 
-/** How many deliveries one request redelivers at most. */
+/** The maximum number of deliveries that one request redelivers. */
 export const MAX_REDELIVERED = 1_000
 const PAGE = 200
-/** Runs in Port that are read at once, and for how long in all. */
+/** How many runs in Port are read at once, and for how long in total. */
 const READS = 10
 const READING_MS = 5_000
 
@@ -18,10 +18,10 @@ export interface RedeliveryDeps {
   port: Pick<PortAccess, 'canReport' | 'read'>
 }
 
-/** What is to be redelivered, oldest first, which keeps the order in each repository. */
+/** Deliveries to redeliver, oldest first, which keeps the order per repository. */
 interface Found {
   deliveries: Delivery[]
-  /** Older ones match as well. */
+  /** Whether older ones match as well. */
   more: boolean
 }
 
@@ -29,19 +29,19 @@ export interface Redelivery {
   /** The newest that match. */
   find(filter: Filter, limit: number): Promise<Found>
   /**
-   * Whether the runs in Port of these deliveries have ended, by delivery: Port then shows nothing of what a new
-   * workflow run reports. Null where there is none, or it could not be read in time.
+   * Whether the runs in Port of these deliveries have finished, by delivery: Port then ignores the reports of a new
+   * workflow run. Null if there is no run, or it couldn't be read in time.
    */
   readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>>
   /** @throws Problem 409 */
   redeliver(delivery: Delivery): Promise<void>
-  /** @returns those that had not changed meanwhile */
+  /** @returns those that hadn't changed in the meantime */
   redeliverAll(deliveries: readonly Delivery[]): Promise<Delivery[]>
-  /** @throws Problem 409 where it has ended */
+  /** @throws Problem 409 if it isn't open */
   cancel(delivery: Delivery): Promise<Delivery>
 }
 
-/** The one that the path names. @throws Problem 404 */
+/** The delivery with the id in the path. @throws Problem 404 */
 export async function knownDelivery(c: Context, store: Pick<Store, 'get'>): Promise<Delivery> {
   const id = c.req.param('id') ?? ''
   const delivery = await store.get(id)
@@ -59,11 +59,11 @@ export function mustBeRedeliverable({ id, state }: Delivery): void {
 
 export function mustBeOpen({ id, state }: Delivery): void {
   if (OPEN_STATES.includes(state)) return
-  throw new Problem(409, `Delivery ${id} has ended as ${state}: nothing can be cancelled.`)
+  throw new Problem(409, `Delivery ${id} is ${state}: only open deliveries can be canceled.`)
 }
 
 const unknown = (id: string) =>
-  new Problem(404, `There is no delivery ${id}: it was purged after RELAY_RETENTION, or it never existed.`)
+  new Problem(404, `Delivery ${id} does not exist, or was purged after RELAY_RETENTION.`)
 
 export function createRedelivery({ store, apply, port }: RedeliveryDeps): Redelivery {
   return {
@@ -95,10 +95,7 @@ export function createRedelivery({ store, apply, port }: RedeliveryDeps): Redeli
       if (applied.outcome === 'gone') throw unknown(delivery.id)
       if (applied.outcome === 'applied') return
       mustBeRedeliverable(applied.delivery)
-      throw new Problem(
-        409,
-        `Delivery ${delivery.id} has changed meanwhile: look at it, and redeliver it again.`,
-      )
+      throw new Problem(409, `Delivery ${delivery.id} has changed in the meantime: check it, and try again.`)
     },
     async redeliverAll(deliveries) {
       const redelivered: Delivery[] = []

@@ -14,8 +14,8 @@ import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/port-access.ts'
 import { createAdminApi } from './api.ts'
 import { createSessions, type Roles } from './auth.ts'
-import { createDashboard } from './dashboard/dashboard.ts'
 import type { Html } from './dashboard/format.ts'
+import { createDashboard } from './dashboard/pages.ts'
 import type { MetricsRouteDeps } from './metrics.ts'
 import { createRedelivery } from './redelivery.ts'
 
@@ -33,13 +33,13 @@ export interface AdminDeps {
   log: { info: (fields: object, message: string) => void }
 }
 
-/** What people operate the relay with. */
+/** The API and the dashboard. */
 export interface Admin {
   /** `/api/…` */
   api: Hono
-  /** `/`, `/deliveries/:id` and the like */
+  /** `/`, `/deliveries/:id`, … */
   dashboard: Hono
-  /** Notes each webhook that is refused. */
+  /** Records each refused webhook. */
   refusals: Refusals
 }
 
@@ -51,7 +51,7 @@ export function createAdmin({
   port,
   portSide,
   github,
-  pauses: gate,
+  pauses,
   clock,
   log,
 }: AdminDeps): Admin {
@@ -70,13 +70,13 @@ export function createAdmin({
       sessions: createSessions(config, clock, store),
       async health() {
         const now = store.clock()
-        const [pauses, { queued }, backlog] = await Promise.all([
+        const [active, { queued }, backlog] = await Promise.all([
           store.activePauses(now),
           store.counts(),
-          store.backlog(now, gate.shared),
+          store.backlog(now, pauses.shared),
         ])
         return {
-          ...{ pauses, queued, dispatchDueSince: backlog.dueSince.dispatch },
+          ...{ pauses: active, queued, dispatchDueSince: backlog.dueSince.dispatch },
           oldestMessage: backlog.oldestMessage,
           portPausedUntil: portSide.pausedUntil(),
           portAccepts: portSide.isAccepted(),
@@ -90,7 +90,7 @@ export function createAdmin({
   }
 }
 
-/** The page of an action run in Port. Port documents none for node runs, and other servers have none. */
+/** The page of an action run in Port. Port documents no page for node runs, and other servers have none. */
 function portRunUrl(apiUrl: string): (runId: string) => string | null {
   const [, host] = /^https:\/\/api\.((?:us\.)?port\.io|getport\.io)$/.exec(apiUrl) ?? []
   return runId =>
@@ -101,10 +101,10 @@ function portRunUrl(apiUrl: string): (runId: string) => string | null {
 
 const KEPT_MS = 15_000
 const MAX_KEPT = 100
-/** Requests a minute of all people together: the dispatches need GitHub's limit more. */
+/** Requests per minute for all users together: dispatches need GitHub's rate limit more. */
 const PER_MINUTE = 20
 
-/** The jobs and steps of a delivery's workflow run, as GitHub shows them now; asked for by a person. */
+/** The jobs and steps of a delivery's workflow run, read from GitHub when a user opens them. */
 function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {
   const kept = createTtlCache<Promise<Job[]>>(KEPT_MS, () => performance.now(), MAX_KEPT)
   const bound = createTokenBuckets(PER_MINUTE)
@@ -124,16 +124,16 @@ function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => P
     if (!run) return html`<p>Its workflow run is not known yet.</p>`
     try {
       const jobs = await read(delivery, run.id, run.attempt)
-      if (!jobs) return html`<p>The steps were asked for too often: wait a minute.</p>`
-      return html`<h2>Steps</h2><div class="card">${jobs.length === 0 && html`<p>No job has begun.</p>`}${jobs.map(
+      if (!jobs) return html`<p>Too many requests for steps: wait a minute.</p>`
+      return html`<h2>Steps</h2><div class="card">${jobs.length === 0 && html`<p>No job has started.</p>`}${jobs.map(
         job => html`<h3>${job.name} ${outcome(job.conclusion, job.started)}</h3>
 <ol class="plain steps">${job.steps.map(step => html`<li>${step.name} ${outcome(step.conclusion, true)}</li>`)}</ol>`,
       )}</div>`
     } catch {
-      return html`<p>GitHub does not show the steps now: the relay needs <em>Actions: read</em>, and no limit may hold.</p>`
+      return html`<p>GitHub does not return the steps: the relay needs <em>Actions: read</em>, or GitHub is rate limiting it.</p>`
     }
   }
 }
 
 const outcome = (conclusion: string | null, started: boolean) =>
-  html`<span class="state ${conclusion === 'failure' ? 'failed' : conclusion === 'success' ? 'finished' : 'queued'}">${conclusion ?? (started ? 'not ended' : 'waits')}</span>`
+  html`<span class="state ${conclusion === 'failure' ? 'failed' : conclusion === 'success' ? 'finished' : 'queued'}">${conclusion ?? (started ? 'running' : 'waiting')}</span>`

@@ -7,7 +7,7 @@ import { type Option, UsageError } from './command.ts'
 /**
  * Calls the admin API of the relay that the environment describes: `RELAY_PUBLIC_URL`, else this machine's.
  *
- * @throws UsageError where an argument is not as it must be
+ * @throws UsageError if an argument is invalid
  */
 export async function callAdmin(
   env: Record<string, string | undefined>,
@@ -38,7 +38,7 @@ export async function callAdmin(
   return answer
 }
 
-/** Where the relay of this environment listens, without a slash at the end. */
+/** The address of the relay of this environment, without a slash at the end. */
 export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string {
   return trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
 }
@@ -48,7 +48,7 @@ export const noRelay = (base: string, cause: unknown) =>
     cause,
   })
 
-/** The filters of `deliveries` and `redeliver`, as the admin API has them. */
+/** The filters of `deliveries` and `redeliver`. */
 export const FILTER_OPTIONS = {
   repository: { type: 'string', value: 'OWNER/NAME', help: 'those for this repository' },
   action: { type: 'string', value: 'NAME', help: 'those of this Port action' },
@@ -60,7 +60,7 @@ export const FILTER_OPTIONS = {
   },
 } as const satisfies Record<string, Option>
 
-/** The names of the API for the options that were given. */
+/** The given options under the names of the admin API. */
 export const toFilter = ({ 'run-id': runId, ...rest }: Record<string, string | undefined>) =>
   Object.fromEntries(
     Object.entries({ ...rest, run_id: runId }).filter(

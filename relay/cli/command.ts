@@ -6,7 +6,7 @@ export type Env = Record<string, string | undefined>
 export interface Option {
   type: 'string' | 'boolean'
   multiple?: boolean
-  /** What stands for its value in the help: `--state STATE`. */
+  /** The placeholder of its value in the help: `--state STATE`. */
   value?: string
   help: string
 }
@@ -25,7 +25,7 @@ interface Call<O extends Options = Options> {
   positionals: string[]
   /** A line on stdout. */
   print: (line: string) => void
-  /** A line on stderr: a sentence for a person that is no part of the data. */
+  /** A line on stderr: a sentence that isn't part of the data. */
   note: (line: string) => void
 }
 
@@ -37,7 +37,7 @@ export interface Command<O extends Options = Options> {
   /** The arguments without options: `ID`, `[FILE]`, `ID…` for any number. None by default. */
   positionals?: string[]
   options: O
-  /** More of the help, below the options. */
+  /** More help, below the options. */
   details?: string
   /** @returns the exit code, 0 by default. Throw {@link UsageError} for wrong arguments. */
   run(call: Call<O>): Promise<number | undefined>
@@ -46,7 +46,7 @@ export interface Command<O extends Options = Options> {
 /** Wrong arguments: exit code 2. */
 export class UsageError extends Error {}
 
-/** For each command that prints data. */
+/** For all commands that print data. */
 export const JSON_OPTION = { type: 'boolean', help: 'print JSON' } as const satisfies Option
 
 /** Keeps the types of a command's options for its `run`. */
@@ -58,8 +58,8 @@ type Output = Pick<Call, 'print' | 'note'>
 const CONSOLE: Output = { print: line => console.log(line), note: line => console.error(line) }
 
 /**
- * Runs one command: `--help`, wrong arguments (2) and failures (1) are the same for all of them, a sentence on
- * stderr.
+ * Runs one command. `--help`, wrong arguments (exit code 2), and failures (1) work the same for all commands: one sentence
+ * on stderr.
  *
  * @returns the exit code
  */
@@ -104,7 +104,7 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined
     if (!option) throw wrong(`${command.name} has no option ${rawName}`)
     if (option.type === 'boolean' && value !== undefined) throw wrong(`${rawName} takes no value`)
-    // A value that begins with a dash is rather the next option, and the value forgotten.
+    // A value that starts with a dash is probably the next option, and the value was forgotten.
     if (option.type === 'string' && (value === undefined || (!inlineValue && /^-./.test(value))))
       throw wrong(`${rawName} needs a value, ${rawName}=${option.value ?? 'VALUE'}`)
   }
@@ -115,7 +115,6 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
   return { values: values as Call['values'], positionals }
 }
 
-/** What `COMMAND --help` prints. */
 function help({ name, summary, positionals = [], options, details }: Command): string {
   const rows = Object.entries({ ...options, help: HELP }).map(([option, { type, value, multiple, help }]) => [
     `--${option}${type === 'string' ? ` ${value ?? 'VALUE'}` : ''}`,
@@ -134,11 +133,11 @@ function help({ name, summary, positionals = [], options, details }: Command): s
 /** The list of commands, as `--help` prints it. */
 export function overview(commands: Command[]): string {
   return [
-    'port-webhook-relay COMMAND [OPTIONS]: turns the webhooks of Port into workflow runs on GitHub.',
+    "port-webhook-relay COMMAND [OPTIONS]: turns Port's webhooks into workflow runs on GitHub.",
     '',
     columns(commands.map(({ name, summary }) => [name, summary])),
     '',
-    'Without a command, `serve` runs the relay. COMMAND --help prints the options of one; --version the version.',
+    'Without a command, `serve` runs the relay. COMMAND --help prints its options; --version prints the version.',
   ].join('\n')
 }
 

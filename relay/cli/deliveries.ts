@@ -29,7 +29,7 @@ export const deliveries = defineCommand({
       help: 'those that are queued, dispatched, running, finished, failed or cancelled',
     },
     ...FILTER_OPTIONS,
-    limit: { type: 'string', value: 'NUMBER', help: `at most so many; ${DEFAULT_LIMIT} by default` },
+    limit: { type: 'string', value: 'NUMBER', help: `the maximum number; ${DEFAULT_LIMIT} by default` },
     json: JSON_OPTION,
   },
   async run({ env, values: { json, limit, ...filter }, positionals: [id], print }) {
@@ -58,7 +58,7 @@ export const deliveries = defineCommand({
   },
 })
 
-/** The first page; a list by action is continued while it has found nothing. */
+/** The first page with deliveries: one by action can be empty although older ones match. */
 async function readList(
   get: (query: URLSearchParams) => Promise<unknown>,
   query: Record<string, string>,

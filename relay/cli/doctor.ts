@@ -12,7 +12,7 @@ type Named = Finding & { check: string }
 
 export const doctor = defineCommand({
   name: 'doctor',
-  summary: 'Checks the configuration, and whether all that the relay needs works.',
+  summary: 'Checks the configuration, and whether everything that the relay needs works.',
   options: {
     'port-action': {
       type: 'string',
@@ -21,7 +21,7 @@ export const doctor = defineCommand({
     },
     json: JSON_OPTION,
   },
-  details: 'The exit code is 1 where something is a problem; warnings alone leave it 0.',
+  details: 'The exit code is 1 if there is a problem, else 0, also with warnings.',
   async run({ env, values, print }) {
     const file = values['port-action']
     const findings = await diagnose(
@@ -41,7 +41,7 @@ export const doctor = defineCommand({
   },
 })
 
-/** Runs every check, one after the other. Without a valid configuration there is nothing more to check. */
+/** Runs all checks in sequence. An invalid configuration is reported without further checks. */
 export async function diagnose(deps: Omit<CheckDeps, 'config'>, more: Check[] = []): Promise<Named[]> {
   const names = checkQuotes(deps.env)
   const found: Named[] = names.map(({ status, sentence }) => ({ check: 'configuration', status, sentence }))
@@ -50,7 +50,7 @@ export async function diagnose(deps: Omit<CheckDeps, 'config'>, more: Check[] = 
     config = readConfig(deps.env, deps.readFile)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    // What is in quotes is wrong for that reason alone.
+    // The quotes already explain why such a value is invalid.
     const others = error.problems.filter(text => !names.some(({ name }) => text.startsWith(`${name} `)))
     return [
       ...found,

@@ -7,16 +7,16 @@ type Bulk = {
   more: boolean
 }
 
-const ENDED = 'its run in Port has ended: Port shows nothing of the new workflow run'
+const ENDED = 'its run in Port has finished: Port will not show the new workflow run'
 
 export const redeliver = defineCommand({
   name: 'redeliver',
-  summary: 'Queues failed or cancelled deliveries again: those that are named, or all that match.',
+  summary: 'Queues failed or cancelled deliveries again: by ID, or all that match a filter.',
   positionals: ['ID…'],
   options: {
     state: { type: 'string', value: 'STATE', help: 'all that failed, or all that were cancelled' },
     ...FILTER_OPTIONS,
-    limit: { type: 'string', value: 'NUMBER', help: 'of all that match, the newest; at most 1000' },
+    limit: { type: 'string', value: 'NUMBER', help: 'the newest of those that match; at most 1000' },
     'dry-run': { type: 'boolean', help: 'change nothing, and show what would be redelivered' },
     json: JSON_OPTION,
   },
@@ -24,7 +24,7 @@ export const redeliver = defineCommand({
   async run({ env, values: { json, 'dry-run': isDry = false, ...filter }, positionals: ids, print, note }) {
     const isFiltered = Object.keys(filter).length > 0
     if (ids.length > 0 && isFiltered)
-      throw new UsageError('Name deliveries by their IDs, or by a filter, not by both.')
+      throw new UsageError('Name deliveries by their IDs or by a filter, not both.')
     if (ids.length > 0) return redeliverNamed(env, ids, { isDry, json, print, note })
     if (!isFiltered)
       throw new UsageError(
@@ -51,7 +51,7 @@ function summary({ deliveries }: Bulk, isDry: boolean): string {
   return isDry ? `${amount} would be queued again.` : `${amount} queued again.`
 }
 
-/** @returns 1 where one of them could not be redelivered */
+/** @returns 1 if one of them couldn't be redelivered */
 async function redeliverNamed(
   env: Env,
   ids: string[],
@@ -94,7 +94,7 @@ export const cancel = defineCommand({
   positionals: ['ID'],
   options: { json: JSON_OPTION },
   details:
-    'A queued delivery is never dispatched. A running one ends when its workflow run has ended on GitHub.',
+    'A queued delivery is never dispatched. A running one finishes when its workflow run has finished on GitHub.',
   async run({ env, values, positionals: [id], print }) {
     if (!id) throw new UsageError('Name the delivery: cancel ID; `deliveries` lists them.')
     const path = `/api/deliveries/${encodeURIComponent(id)}/cancel`

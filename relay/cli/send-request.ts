@@ -10,7 +10,7 @@ import { deliveryId, parseBody } from '../intake/parse.ts'
 import { createTargets } from '../intake/target.ts'
 import { UsageError } from './command.ts'
 
-/** What `send --action NAME` knows of the run. */
+/** The run that `send --action NAME` describes. */
 export interface Invoked {
   action: string
   inputs: JsonObject
@@ -23,7 +23,7 @@ export interface Invoked {
   now: number
 }
 
-/** The recommended body as Port renders it; without a run id none is in it, and nothing is sent to Port. */
+/** The recommended body as Port renders it. Without a run id, the relay sends nothing to Port. */
 export function makeBody({ action, inputs, blueprint, operation, entity, runId, now }: Invoked): JsonObject {
   return {
     inputs,
@@ -59,7 +59,7 @@ export interface DryRun {
  *
  * @param path of the webhook's URL, with its query
  * @param now ms since the epoch
- * @throws Problem where the relay would refuse it
+ * @throws Problem if the relay would refuse it
  */
 export function dryRun(
   config: Config,
@@ -88,7 +88,7 @@ export function dryRun(
 /**
  * What a webhook to this address starts.
  *
- * @throws Problem where the relay would refuse it
+ * @throws Problem if the relay would refuse it
  */
 export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation, url: URL): Target {
   const named = /\/webhook\/([^/]+\/[^/]+)\/?$/.exec(url.pathname)?.[1]
@@ -101,15 +101,15 @@ export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation
   return target
 }
 
-/** Those that the relay sends as long as it doesn't know which ones the workflow declares. */
+/** The inputs that the relay sends until it knows which ones the workflow declares. */
 function firstInputs(invocation: Invocation, payload: ClientPayload): Record<string, string> {
   const fitted = fitInputs(offerInputs(invocation, payload), new Set())
   if ('inputs' in fitted) return fitted.inputs
-  throw new Error('The inputs are more than GitHub takes: at most 65,535 characters together.')
+  throw new Error("The inputs exceed GitHub's limit of 65,535 characters in total.")
 }
 
 /**
- * The headers that Port puts on a body: the signature is over the timestamp's text, a dot and the bytes.
+ * Port's headers for a body: the signature covers the timestamp's text, a dot, and the bytes.
  *
  * @param now ms since the epoch
  */

@@ -11,10 +11,10 @@ import { type DryRun, dryRun, makeBody, signWebhook } from './send-request.ts'
 
 export const send = defineCommand({
   name: 'send',
-  summary: 'Sends a webhook to a relay as Port does, signed.',
+  summary: 'Sends a signed webhook to a relay, as Port does.',
   positionals: ['[FILE]'],
   options: {
-    action: { type: 'string', value: 'NAME', help: 'the identifier of the Port action, in place of FILE' },
+    action: { type: 'string', value: 'NAME', help: 'the identifier of the Port action, instead of FILE' },
     input: {
       type: 'string',
       value: 'NAME=TEXT',
@@ -27,7 +27,7 @@ export const send = defineCommand({
     'run-id': {
       type: 'string',
       value: 'ID',
-      help: 'the run in Port; in the header RUN_ID with FILE. None: nothing is sent to Port',
+      help: 'the run in Port (with FILE: the header RUN_ID); without it, nothing is sent to Port',
     },
     url: {
       type: 'string',
@@ -45,7 +45,7 @@ export const send = defineCommand({
     json: JSON_OPTION,
   },
   details: [
-    'FILE holds the body, as bytes that are signed as they are; - is stdin. --dry-run reads the configuration of the',
+    'FILE contains the body, which is signed byte for byte; - is stdin. --dry-run reads the configuration of the',
     'relay from the environment.',
   ].join('\n'),
   async run({ env, values, positionals: [file], print, note }) {
@@ -122,7 +122,7 @@ function readBody(file: string): Uint8Array {
   }
 }
 
-/** What a shell can hold. */
+/** The body as text, for a shell command. */
 function asText(body: Uint8Array): string {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
@@ -131,7 +131,7 @@ function asText(body: Uint8Array): string {
   throw new Error('The body is not text in UTF-8, so that no command can hold it: send it without --curl.')
 }
 
-/** The address of the relay, or of its webhook as it stands in a Port action, with the target. */
+/** The webhook's URL with the target. @param address of the relay, or of its webhook as in a Port action */
 function webhookUrl(
   address: string,
   options: { repository?: string; 'event-type'?: string; workflow?: string; ref?: string; wait?: boolean },
@@ -207,18 +207,17 @@ function describe({ target, inputs, request }: DryRun): string {
   ].join('\n')
 }
 
-/** What `--curl` prints from. */
 interface CurlOptions {
   url: string
   body: string
   runIdHeader: string | null
-  /** A file with the secret; without one it is in the environment. */
+  /** A file with the secret; if null, it is in the environment. */
   secretFile: string | null
 }
 
 /**
- * A command for bash that signs a body with openssl and sends it with curl. The secret is named and not printed.
- * The body goes through a pipe: one argument holds no more than 128 KB on Linux.
+ * A command for bash that signs a body with openssl and sends it with curl. It names the secret and doesn't
+ * contain it. The body goes through a pipe: an argument can't exceed 128 KB on Linux.
  */
 function curlCommand({ url, body, runIdHeader, secretFile }: CurlOptions): string {
   const headers = [
@@ -245,7 +244,7 @@ const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 /**
  * The inputs of `--input NAME=TEXT` and `--input NAME:=JSON`.
  *
- * @throws UsageError for what is neither
+ * @throws UsageError for anything else
  */
 function readInputs(given: string[]): JsonObject {
   return Object.fromEntries(given.map(readInput))

@@ -22,12 +22,12 @@ async function runRelay(env: Env): Promise<undefined> {
     ),
   )
   setInterval(() => log.flush(), 100).unref()
-  // The database is opened, in a thread of its own, while the rest is loaded.
+  // The database opens in its own thread while the rest is loaded.
   const opening = openStore(config.database, config.dispatchRate)
   const [{ createRelay: openRelay }] = await Promise.all([import('../relay.ts'), opening])
   const relay = await openRelay(config, log, opening)
   log.info({ address: relay.address, port: relay.port }, 'listening')
-  // The heap grows to three times what is in use, rather than four. From the command line on, it would delay the start.
+  // The heap grows to three times the memory in use, rather than four. As a command-line option, it would delay the start.
   setFlagsFromString('--heap-growing-percent=200')
   if (!config.port.clientId) {
     log.warn('PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port')

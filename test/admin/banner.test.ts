@@ -19,11 +19,11 @@ test.each<[string, Partial<Health>, RegExp[]]>([
     'a limit of GitHub, or a credential that it rejects',
     { pauses: [{ scope: 'owner:acme', pausedUntil: NOW + MINUTE, reason: 'GitHub rejects the credential' }] },
     [
-      /GitHub takes nothing for acme until .*2026-03-01 12:01:00 UTC.*GitHub rejects the credential\. 3 queued/,
+      /Requests to GitHub for acme are paused until .*2026-03-01 12:01:00 UTC.*GitHub rejects the credential\. 3 queued/,
     ],
   ],
   ['credentials that Port rejects', { portAccepts: false }, [/Port rejects the relay's credentials/]],
-  ['a limit of Port', { portPausedUntil: NOW + MINUTE }, [/Port limits the relay.*12:01:00/]],
+  ['a limit of Port', { portPausedUntil: NOW + MINUTE }, [/Port is rate limiting the relay.*12:01:00/]],
   [
     'messages that wait',
     { oldestMessage: NOW - 25 * MINUTE },

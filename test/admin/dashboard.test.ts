@@ -362,7 +362,7 @@ test('the steps of a workflow run are read from GitHub when a person asks for th
   await page.goto(`${relay.url}/deliveries/${ids[0]}`)
   const before = github.requests.length
   await page.getByRole('link', { name: 'Show the steps of the workflow run' }).click()
-  expect(await page.locator('.steps li').allInnerTexts()).toEqual(['Compile success', 'Test <b> not ended'])
+  expect(await page.locator('.steps li').allInnerTexts()).toEqual(['Compile success', 'Test <b> running'])
   await page.reload()
   expect(await page.locator('.steps li').count()).toBe(2)
   expect(github.requests.length - before).toBe(1)
@@ -381,7 +381,7 @@ test('one is redelivered and one cancelled after a question that says what becom
   await page.getByRole('link', { name: 'one', exact: true }).click()
   await page.getByRole('link', { name: 'Redeliver…' }).click()
   expect(await page.locator('main').textContent()).toContain(
-    'Its run in Port has ended: Port shows nothing of the new workflow run.',
+    'Its run in Port has finished: Port will not show the new workflow run.',
   )
   await page.getByRole('button', { name: 'Redeliver' }).click()
   await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)
@@ -420,7 +420,7 @@ test('the pages follow what happens by themselves, and keep the focus; refused w
   await follow(page, page.getByRole('link', { name: 'fresh' }))
   expect(await page.evaluate('document.activeElement.textContent')).toBe('first')
   expect(await page.getByLabel('Action').inputValue()).toBe('typed')
-  await follow(page, page.locator('.banner').getByText('GitHub takes nothing'))
+  await follow(page, page.locator('.banner').getByText('Requests to GitHub'))
   await page.getByRole('link', { name: 'Pause updates' }).click()
   expect(await page.locator('script').count()).toBe(0)
 

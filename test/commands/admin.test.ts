@@ -40,7 +40,7 @@ test('deliveries lists a failed one with its reason, and redeliver queues it aga
   await until(() => github.dispatches.length === 1, 'it is dispatched')
   expect(await run(redeliver, ['none'], env)).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^There is no delivery none/),
+    stderr: expect.stringMatching(/^Delivery none does not exist/),
   })
   expect(await run(deliveries, ['--state', 'lost'], env)).toMatchObject({
     code: 2,
@@ -107,12 +107,12 @@ test('cancel ends a queued delivery at once, and a running one with its workflow
     expect(await run(cancel, [id], env)).toEqual({
       code: 1,
       stdout: '',
-      stderr: `Delivery ${id} has ended as cancelled: nothing can be cancelled.`,
+      stderr: `Delivery ${id} is cancelled: only open deliveries can be canceled.`,
     })
   }
   expect(await run(cancel, ['none'], env)).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^There is no delivery none/),
+    stderr: expect.stringMatching(/^Delivery none does not exist/),
   })
   expect(await run(cancel, [], env)).toMatchObject({
     code: 2,
@@ -197,7 +197,7 @@ test('the admin API says what a query must be, and takes each address by its met
     const { detail } = (await response.json()) as { detail?: string }
     return [response.status, response.headers.get('allow') ?? detail]
   }
-  const before = 'before must be a whole number above 0, as "next" in the answer before gives it.'
+  const before = 'before must be a whole number above 0, from "next" in the previous response.'
   const limit = 'limit must be a whole number from 1 to 200.'
   for (const text of ['abc', '', '-1', '1e3', '0', '9007199254740992']) {
     expect(await ask(`?before=${text}`), text).toEqual([400, before])

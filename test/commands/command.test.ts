@@ -85,7 +85,7 @@ test('the relay lists its commands, prints its version and names what it does no
     expect(await runRelay({}, [name])).toEqual({
       code: 2,
       stdout: '',
-      stderr: `There is no command "${name}"; commands: ${commands.map(each => each.name).join(', ')}.\n`,
+      stderr: `Unknown command "${name}"; commands: ${commands.map(each => each.name).join(', ')}.\n`,
     })
   }
   expect(await runRelay({}, ['deliveries'])).toMatchObject({ code: 1, stdout: '' })

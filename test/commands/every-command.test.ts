@@ -91,7 +91,7 @@ const rows: Row[] = [
     command: redeliver,
     wrong: [
       [[], 'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
-      [['ID', '--state', 'failed'], 'Name deliveries by their IDs, or by a filter, not by both.'],
+      [['ID', '--state', 'failed'], 'Name deliveries by their IDs or by a filter, not both.'],
       [['--since', '1h'], 'A filter needs --state failed or --state cancelled.'],
       [
         ['--state', 'finished'],
@@ -109,7 +109,7 @@ const rows: Row[] = [
     command: cancel,
     wrong: [[[], 'Name the delivery: cancel ID; `deliveries` lists them.']],
     json: [['ID', '--json'], { delivery: expect.any(String), state: 'running' }],
-    empty: [['none'], /^There is no delivery none: /],
+    empty: [['none'], /^Delivery none does not exist/],
   },
   {
     command: generate,
@@ -172,7 +172,7 @@ test('deliveries shows the target of each, and of one its history', async () => 
   expect(one.stdout).toContain('runBound  github_run_id=42  evidence="title"')
   expect(await run(deliveries, ['none'], env)).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^There is no delivery none/),
+    stderr: expect.stringMatching(/^Delivery none does not exist/),
   })
   expect(JSON.parse((await run(deliveries, [bound!, '--json'], env)).stdout).events).toHaveLength(3)
 })
@@ -186,7 +186,7 @@ test('redeliver shows in a dry run what a filter would queue, and queues it', as
   expect(await run(redeliver, [ids[0]!, 'none', '--dry-run'], env)).toMatchObject({
     ...{ code: 1, stdout: '' },
     stderr: expect.stringMatching(
-      /^Delivery \S+ is queued: only failed or cancelled deliveries can be redelivered\.\nThere is no delivery none/,
+      /^Delivery \S+ is queued: only failed or cancelled deliveries can be redelivered\.\nDelivery none does not exist/,
     ),
   })
 })

@@ -848,7 +848,7 @@ describe('health', () => {
         checks: {
           database: {
             ok: false,
-            detail: 'The database (RELAY_DATABASE) is unavailable, or takes no writes.',
+            detail: 'The database (RELAY_DATABASE) is unavailable or read-only.',
           },
         },
       },

@@ -21,7 +21,7 @@ export interface ChangesDeps {
   redelivery: Redelivery
 }
 
-/** What an admin may change, each with the question before it. */
+/** What an admin may change, each with a confirmation page. */
 export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
   const { organizations, store, redelivery } = deps
   const bulkFilter = (given: GivenFilter) => readBulkFilter(given, organizations, store.clock())
@@ -76,12 +76,12 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
 
 const CANCELLING = {
   queued: html`The delivery will not be dispatched.`,
-  running: html`Its workflow run is cancelled on GitHub; the delivery ends when that has ended.`,
+  running: html`The relay cancels its workflow run on GitHub. The delivery finishes when the workflow run has finished.`,
 }
 
 const csrf = (session: Session) => html`<input type="hidden" name="csrf" value="${session.csrf}">`
 
-/** The question before one delivery is redelivered or cancelled. */
+/** The confirmation before one delivery is redelivered or canceled. */
 function confirmPage(
   session: Session,
   delivery: Delivery,
@@ -100,11 +100,11 @@ ${lines.map(line => html`<p>${line}</p>`)}
   })
 }
 
-/** Whether Port shows what a new workflow run reports. */
+/** Whether Port will show a new workflow run. */
 const resultOfPortRun = (ended: boolean | null) =>
   ended === true
-    ? html`<span class="problem">Its run in Port has ended: Port shows nothing of the new workflow run.</span>`
-    : html`${ended === false ? 'Its run in Port has not ended: it shows the new workflow run.' : 'Whether its run in Port has ended is not known.'}`
+    ? html`<span class="problem">Its run in Port has finished: Port will not show the new workflow run.</span>`
+    : html`${ended === false ? 'Its run in Port is open: it will show the new workflow run.' : 'It is unknown whether its run in Port has finished.'}`
 
 interface BulkPage {
   session: Session
@@ -116,7 +116,7 @@ interface BulkPage {
 
 const SHOWN = 100
 
-/** What a bulk redelivery would queue, before it does. */
+/** The confirmation before a bulk redelivery, with the deliveries that it queues. */
 function bulkPage({ session, given, deliveries, more, ends }: BulkPage) {
   const ended = deliveries.filter(({ id }) => ends.get(id) === true).length
   const back = `/${query({ ...given })}`
@@ -129,7 +129,7 @@ ${
   deliveries.length === 0
     ? html`<p class="empty">No delivery matches.</p><p><a class="button" href="${back}">Back</a></p>`
     : html`<p><strong>${amount(deliveries.length)}</strong> would be queued again, the oldest first.${more && ' Older ones match as well: repeat it for them.'}</p>
-${ended > 0 && html`<p class="problem">The run in Port has ended for ${ended} of them: Port shows nothing of their new workflow runs.</p>`}
+${ended > 0 && html`<p class="problem">The runs in Port of ${ended} of them have finished: Port will not show their new workflow runs.</p>`}
 <form method="post" action="/redeliver" class="buttons">${csrf(session)}${Object.entries(given).map(
         ([name, value]) => value && html`<input type="hidden" name="${name}" value="${value}">`,
       )}<button class="primary">Redeliver ${amount(deliveries.length)}</button> <a class="button" href="${back}">Back</a></form>

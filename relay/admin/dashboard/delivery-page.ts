@@ -13,12 +13,12 @@ export interface DeliveryPage {
   timeline: Step[]
   who: string | null
   messages: WaitingMessages | null
-  /** Whether its run in Port can be reported to. */
+  /** Whether the relay can report to its run in Port. */
   isReported: boolean
-  /** The steps of its workflow run, where they were asked for. */
+  /** The steps of its workflow run, if requested. */
   steps: Html | null
   banner: Html
-  /** The page of the run in Port; null where it is not known. */
+  /** The page of the run in Port; null if unknown. */
   portUrl: string | null
   serverUrl: string
   live: boolean
@@ -68,7 +68,7 @@ ${fact('Delivery', html`<code>${d.id}</code>`)}
 </dl>`
 }
 
-/** What Port has accepted and what waits. */
+/** How many messages to Port are waiting. */
 function sent(messages: WaitingMessages | null, isReported: boolean, now: number): string {
   if (!isReported) return 'none: the delivery has no run in Port, or its organization has no credentials'
   if (messages === null) return 'all sent'

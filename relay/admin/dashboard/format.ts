@@ -28,17 +28,17 @@ export const at = (time: number) => html`<time datetime="${iso(time)}">${clock(t
 const iso = (time: number) => new Date(time).toISOString()
 const clock = (time: number) => `${iso(time).slice(0, 19).replace('T', ' ')} UTC`
 
-/** A link, where the address is one of http(s); else the text alone. */
+/** A link if the address is http(s), else only the text. */
 export const link = (url: string | null, text: string) =>
   url !== null && /^https?:\/\//i.test(url)
     ? html`<a href="${url}" rel="noreferrer">${text}</a>`
     : html`${text}`
 
-/** What was counted, up to the number that counting ends at. */
+/** A count, or `10,000+` at the maximum that is counted. */
 export const counted = (amount: number) =>
   amount >= MOST_COUNTED ? `${MOST_COUNTED.toLocaleString('en-US')}+` : String(amount)
 
-/** A query from the parameters that have a value: `?a=b`, or nothing. */
+/** The query of the parameters with a value: `?a=b`, or an empty text. */
 export function query(parameters: Record<string, string | number | null | undefined>): string {
   const given = new URLSearchParams()
   for (const [name, value] of Object.entries(parameters)) if (value ?? '') given.set(name, String(value))

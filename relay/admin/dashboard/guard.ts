@@ -18,7 +18,7 @@ import { message, signInPage } from './layout.ts'
 
 const MAX_FORM = 16_384
 
-/** Of every page: nothing but what this relay serves is loaded, and no other site may show it or learn its address. */
+/** For every page: it loads only what this relay serves, and no other site may embed it or see its address. */
 export const SECURITY = {
   'content-security-policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -39,16 +39,16 @@ export interface GuardDeps {
 /** Pages behind the sign-in. */
 export interface Guard {
   app: Hono
-  /** A page for who has signed in; others are asked to. */
+  /** A page for signed-in users; others get the sign-in page. */
   get(path: string, role: Role, show: (c: Context, session: Session) => Promise<Html> | Html): void
   /**
-   * A form of a page of ours, sent by an admin.
-   * @param change gives the address to show then
+   * A form of one of our pages, sent by an admin.
+   * @param change returns the address to redirect to
    */
   post(path: string, change: (c: Context, form: Form) => Promise<string>): void
 }
 
-/** Sign-in, roles and forms: each form holds a secret of its session, so that no other site can send it. */
+/** Sign-in, roles, and forms: each form contains a secret of its session, so that no other site can send it. */
 export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps): Guard {
   const app = new Hono()
   const signIns = createTokenBuckets(LIMITS.signInRate.value)
@@ -59,9 +59,9 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
     },
   })
   const viewOnly = () =>
-    new Problem(403, 'You have signed in for reading only: sign in with RELAY_ADMIN_TOKEN.')
+    new Problem(403, 'RELAY_VIEW_TOKEN only allows reading: sign in with RELAY_ADMIN_TOKEN.')
 
-  // A database that is unavailable says nothing about who asks.
+  // If the database is unavailable, the user is unknown.
   const readOrNull = (c: Context) => sessions.read(c).catch(() => null)
 
   app.onError(async (error, c) => {
@@ -75,7 +75,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
   })
   app.post('/sign-in', logged, limit, async c => {
     checkOpen()
-    // First, so that another site cannot use up the tries of this browser.
+    // Checked first, so that another site can't use up this browser's attempts.
     if (!isOwnSite(c)) throw new Problem(403, 'The form came from another site: sign in here.')
     const wait = signIns.take(senderAddress(c, trustedProxies))
     if (wait > 0) {
@@ -140,12 +140,12 @@ async function parseForm(c: Context): Promise<Form> {
 async function readForm(c: Context, session: Session): Promise<Form> {
   const form = await parseForm(c)
   if (isOwnForm(c, session, form.csrf)) return form
-  throw new Problem(403, 'The form was not sent by a page of this session: open the page again.')
+  throw new Problem(403, "The form doesn't belong to this session: open the page again.")
 }
 
 const pathOf = (c: Context) => c.req.url.slice(new URL(c.req.url).origin.length)
 
-/** Only to a page of this relay: `//host` and `/\host` are other hosts. */
+/** Only pages of this relay: `//host` and `/\host` are other hosts. */
 const localPath = (given: unknown) =>
   typeof given === 'string' && /^\/(?![/\\])[\x21-\x7e]*$/.test(given) && !given.startsWith('/sign-')
     ? given

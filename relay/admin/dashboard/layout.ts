@@ -6,7 +6,7 @@ export interface Page {
   title: string
   /** Null before the sign-in. */
   session: Session | null
-  /** Whether the page is kept up to date by the script; the address of the other choice. */
+  /** Whether the script keeps the page up to date; the address of the other choice. */
   live?: { on: boolean; toggle: string }
   body: Html
 }
@@ -44,7 +44,7 @@ ${live && html`<a class="quiet" href="${live.toggle}">${live.on ? 'Pause updates
 <form method="post" action="/sign-out"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Sign out</button></form>
 </div>`
 
-/** A short page with a sentence, as for a refusal. */
+/** A short page with one sentence, such as an error. */
 export const message = (session: Session | null, title: string, sentence: string) =>
   layout({
     title,
@@ -52,7 +52,7 @@ export const message = (session: Session | null, title: string, sentence: string
     body: html`<section class="card narrow"><h1>${title}</h1><p>${sentence}</p><p><a href="/">To the deliveries</a></p></section>`,
   })
 
-/** @param next where to go then: a path of this relay */
+/** @param next where to go after the sign-in: a path of this relay */
 export const signInPage = (next: string, problem: string | null) =>
   layout({
     title: 'Sign in',
@@ -71,7 +71,7 @@ ${problem && html`<p class="problem" role="alert" id="problem">${problem}</p>`}
 </section>`,
   })
 
-/** The dashboard's style sheet; light or dark as the system is. */
+/** The dashboard's style sheet; light or dark like the system. */
 export const STYLE = `:root {
   color-scheme: light dark;
   --back: #f5f6f8; --card: #fff; --text: #1b2230; --quiet: #566072; --line: #dde1e8; --link: #1f4fbf;

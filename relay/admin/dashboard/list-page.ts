@@ -85,7 +85,7 @@ function rows(page: ListPage) {
   const off = live ? null : 'off'
   return html`${
     deliveries.length === 0
-      ? html`<p class="empty">${next === null ? 'No delivery matches.' : 'No delivery matches among those that were looked at.'}</p>`
+      ? html`<p class="empty">${next === null ? 'No delivery matches.' : 'No delivery matches among those that were read.'}</p>`
       : html`<div class="headings" aria-hidden="true"><span>State</span><span>Action</span><span>Target</span><span>Who</span><span>Received</span></div>
 <ol class="rows">${deliveries.map(each => row(each, people.get(each.id) ?? null, now))}</ol>`
   }
@@ -102,7 +102,7 @@ ${badge(d)}
 ${d.reason !== null && html`<p class="reason">${d.reason}</p>`}
 </li>`
 
-/** The state, in words; what it waits for as well. */
+/** The state, in words. */
 export const badge = ({ state, waitingFor, cancelRequestedAt }: Delivery) =>
   html`<span class="state ${state}">${state}${waitingFor !== null && state === 'running' && ', waiting'}${cancelRequestedAt !== null && state !== 'cancelled' && ', cancelling'}</span>`
 
@@ -111,7 +111,7 @@ const HOUR_MS = 3_600_000
 const [WIDTH, HEIGHT] = [480, 72]
 const STEP = WIDTH / HOURS
 
-/** The last 24 hours: what was accepted, and how much ended as failed. */
+/** The last 24 hours: accepted and failed deliveries. */
 export function chart(given: readonly Hour[], now: number) {
   const last = Math.floor(now / HOUR_MS)
   const hours = Array.from({ length: HOURS }, (_, i) => {

@@ -1,4 +1,4 @@
-import type { Context } from 'hono'
+import type { Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
@@ -9,14 +9,15 @@ import type { PortAccess } from '../../workers/port-access.ts'
 import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
 import { knownDelivery, MAX_REDELIVERED } from '../redelivery.ts'
+import { addChanges, type ChangesDeps } from './changes.ts'
 import { deliveryPage } from './delivery-page.ts'
 import { ago, at, counted, type Html, span } from './format.ts'
-import type { Guard } from './guard.ts'
-import { layout } from './layout.ts'
+import { createGuard, type Guard, type GuardDeps, SECURITY } from './guard.ts'
+import { ICON, layout, SCRIPT, STYLE } from './layout.ts'
 import { chart, listPage } from './list-page.ts'
 import { timeline } from './timeline.ts'
 
-export interface PagesDeps {
+interface PagesDeps {
   organizations: string[]
   store: Pick<
     Store,
@@ -37,17 +38,34 @@ export interface PagesDeps {
   steps: (delivery: Delivery) => Promise<Html>
   /** GitHub's pages. */
   serverUrl: string
-  /** The page of a run in Port; null where it is not known. */
+  /** The page of a run in Port; null if unknown. */
   portRunUrl: (runId: string) => string | null
 }
 
 const PAGE = 50
 const DAY_MS = 86_400_000
-/** Of larger ones, the list does not show who started them. */
+/** For larger ones, the list doesn't show who started them. */
 const MAX_INVOCATION = 65_536
 
-/** The pages that show what there is. */
-export function addPages({ get }: Guard, deps: PagesDeps): void {
+export type DashboardDeps = PagesDeps & ChangesDeps & GuardDeps
+
+const CACHED = { ...SECURITY, 'cache-control': 'max-age=300' }
+
+/** The dashboard, at `/`. */
+export function createDashboard(deps: DashboardDeps): Hono {
+  const guard = createGuard(deps)
+  const asset = (name: string, type: string, text: string) =>
+    guard.app.get(`/dashboard/${name}`, c => c.body(text, 200, { ...CACHED, 'content-type': type }))
+  asset('style.css', 'text/css; charset=utf-8', STYLE)
+  asset('live.js', 'text/javascript; charset=utf-8', SCRIPT)
+  asset('icon.svg', 'image/svg+xml', ICON)
+  addPages(guard, deps)
+  addChanges(guard, deps)
+  return guard.app
+}
+
+/** The pages that only read. */
+function addPages({ get }: Guard, deps: PagesDeps): void {
   const { organizations, store, refusals } = deps
 
   get('/', 'view', async (c, session) => {
@@ -105,7 +123,7 @@ export function addPages({ get }: Guard, deps: PagesDeps): void {
     return refusedPage(session, { refused: refusals.list(1_000), since, now: store.clock(), live: isLive(c) })
   })
 
-  /** @returns the filter, or why it is none */
+  /** @returns the filter, or what is wrong with it */
   function tryFilter(given: GivenFilter): [Filter | null, string | null] {
     try {
       return [readFilter(given, organizations, store.clock()), null]
@@ -118,7 +136,7 @@ export function addPages({ get }: Guard, deps: PagesDeps): void {
 
 const isLive = (c: Context) => c.req.query('live') !== 'off'
 
-/** Names and addresses are in the dashboard alone. */
+/** Only the dashboard shows names and email addresses. */
 function whoIn({ trigger }: JsonObject): string | null {
   const by = isObject(trigger) && isObject(trigger.by) ? trigger.by : {}
   const who = by.name ?? by.email
@@ -130,7 +148,7 @@ function parse(text: string | null): JsonObject {
   return isObject(value) ? value : {}
 }
 
-/** Why webhooks were refused: what "Port says 401" is about. */
+/** Why webhooks were refused, for the question "why does Port get a 401?" */
 const refusedPage = (
   session: Session,
   { refused, since, now, live }: { refused: Refusal[]; since: number; now: number; live: boolean },
@@ -140,7 +158,7 @@ const refusedPage = (
     session,
     live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
     body: html`<h1>Refused webhooks</h1>
-<p>What this relay has refused since ${at(since)}, when it was started; the same again is counted. Senders got these sentences as answers.</p>
+<p>The webhooks that this relay has refused since it was started at ${at(since)}; repetitions are counted. The senders got these sentences in the responses.</p>
 <section id="list" data-live aria-label="List of refused webhooks">${
       refused.length === 0
         ? html`<p class="empty">No webhook was refused.</p>`
@@ -154,20 +172,20 @@ const refusedPage = (
     }</section>`,
   })
 
-/** What is known of the relay's sides. Times are milliseconds since 1970. */
+/** The state of the connections to GitHub and Port. Times are milliseconds since 1970. */
 export interface Health {
-  /** Until when nothing is sent to GitHub, and why. */
+  /** Until when requests to GitHub are paused, and why. */
   pauses: RateLimitPause[]
   queued: number
-  /** Since when the oldest dispatch that could be sent waits. */
+  /** Since when the oldest due dispatch has been waiting. */
   dispatchDueSince: number | null
-  /** When the oldest message that waits for Port was written. */
+  /** When the oldest waiting message to Port was written. */
   oldestMessage: number | null
-  /** Until when nothing is sent to Port; 0 for not paused. */
+  /** Until when messages to Port are paused; 0 if they aren't. */
   portPausedUntil: number
-  /** Whether Port accepts the relay's credentials; null where it is not known, or there are none. */
+  /** Whether Port accepts the relay's credentials; null if unknown or not set. */
   portAccepts: boolean | null
-  /** When GITHUB_TOKEN expires, where GitHub said so. */
+  /** When GITHUB_TOKEN expires, if GitHub says so. */
   tokenExpiresAt: number | null
 }
 
@@ -175,33 +193,26 @@ const BACKLOG_MS = 60_000
 const PORT_AWAY_MS = 120_000
 const EXPIRY_MS = 14 * 86_400_000
 
-/** What is wrong now: a limit, a credential, Port away, a backlog. Nothing where all is well. */
+/** The current problems: a rate limit, a credential, an unreachable Port, a backlog. Empty without problems. */
 export function banner(health: Health, now: number) {
-  const {
-    pauses: gates,
-    queued,
-    dispatchDueSince,
-    oldestMessage,
-    portPausedUntil,
-    portAccepts,
-    tokenExpiresAt,
-  } = health
+  const { pauses, queued, dispatchDueSince, oldestMessage, portPausedUntil, portAccepts, tokenExpiresAt } =
+    health
   const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
   const problems = [
-    ...gates.map(
+    ...pauses.map(
       ({ scope, reason, pausedUntil }) =>
-        html`<strong>GitHub takes nothing${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} until ${at(pausedUntil)}:</strong> ${reason}. ${counted(queued)} queued.`,
+        html`<strong>Requests to GitHub${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} are paused until ${at(pausedUntil)}:</strong> ${reason}. ${counted(queued)} queued.`,
     ),
     portAccepts === false &&
       html`<strong>Port rejects the relay's credentials:</strong> correct PORT_CLIENT_ID and PORT_CLIENT_SECRET. Messages to Port wait.`,
     portPausedUntil > now &&
-      html`<strong>Port limits the relay:</strong> nothing is sent to it until ${at(portPausedUntil)}.`,
+      html`<strong>Port is rate limiting the relay:</strong> the next message is sent at ${at(portPausedUntil)}.`,
     tokenExpiresAt !== null &&
       tokenExpiresAt - now < EXPIRY_MS &&
       html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}:</strong> give the relay a new one.`,
     waits(oldestMessage, PORT_AWAY_MS) &&
-      html`<strong>Messages to Port wait:</strong> the oldest for ${span(now - oldestMessage!)}. Port is away, or takes less than is sent; the relay's log shows its answers.`,
-    gates.length === 0 &&
+      html`<strong>Messages to Port wait:</strong> the oldest for ${span(now - oldestMessage!)}. Port is unreachable or rate limiting; the relay's log shows its responses.`,
+    pauses.length === 0 &&
       waits(dispatchDueSince, BACKLOG_MS) &&
       html`<strong>Dispatches are behind:</strong> ${counted(queued)} queued, the oldest that could be sent for ${span(now - dispatchDueSince!)}. RELAY_DISPATCH_RATE may be too low, or GitHub slow.`,
   ].filter(problem => problem !== false)

@@ -2,7 +2,7 @@ import { describeNetworkError } from '../../../port/client/errors.ts'
 import type { Config } from '../../config/config.ts'
 import type { Env } from '../command.ts'
 
-/** What a check found out, in a sentence that names the setting or permission to change. */
+/** A sentence that names the setting or permission to change. */
 export interface Finding {
   status: 'ok' | 'warning' | 'problem'
   sentence: string
@@ -17,7 +17,7 @@ export interface CheckDeps {
   readFile: (path: string) => string
 }
 
-/** One thing that can be wrong. What it throws is a problem. */
+/** One check. An error that it throws is a problem. */
 export interface Check {
   name: string
   run(deps: CheckDeps): Finding[] | Promise<Finding[]>
@@ -27,10 +27,10 @@ export const ok = (sentence: string): Finding => ({ status: 'ok', sentence })
 export const warning = (sentence: string): Finding => ({ status: 'warning', sentence })
 export const problem = (sentence: string): Finding => ({ status: 'problem', sentence })
 
-/** How long a check waits for an answer. */
+/** How long a check waits for a response. */
 export const TIMEOUT_MS = 10_000
 
-/** A network failure in short, with what helps where a certificate is not trusted. */
+/** A network failure in short, with the remedy for an untrusted certificate. */
 export function whyUnreachable(error: unknown): string {
   const code = describeNetworkError(error)
   return /CERT|SIGNED|ISSUER/.test(code) ? `${code}: name the CA's certificate in NODE_EXTRA_CA_CERTS` : code
@@ -39,9 +39,9 @@ export function whyUnreachable(error: unknown): string {
 const NOTICED_MS = 30_000
 
 /**
- * Compares this machine's clock with the `date` of an answer.
+ * Compares this machine's clock with the `date` of a response.
  *
- * @param mostMs what is more apart than this does not work, for the reason given
+ * @param mostMs a larger difference is a problem, for the given reason
  */
 export function compareClock(
   whose: string,

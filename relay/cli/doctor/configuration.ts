@@ -5,10 +5,10 @@ import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
 
 const HOUR = 3_600_000
-/** After so long GitHub ends a workflow run. */
+/** GitHub cancels a workflow run after this time. */
 const LONGEST_RUN = 35 * 24 * HOUR
 
-/** Variables whose value is in quotes, which can be seen also where the configuration cannot be read. */
+/** Variables with a value in quotes, also if the configuration is invalid. */
 export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
   VARIABLES.filter(name => /^(["']).*\1$/s.test(env[name] ?? '')).map(name => ({
     name,
@@ -17,7 +17,7 @@ export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
     ),
   }))
 
-/** Rules for a configuration that is valid and does not do what its author wants; each that applies is reported. */
+/** Valid configurations that don't do what their author wants; each rule that applies is reported. */
 const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl),
@@ -114,7 +114,7 @@ function unusedRoutes({ targets: { routes } }: Config): Finding[] {
   return [warning(`RELAY_ROUTES: route ${all + 2} is never used, since route ${all + 1} matches everything.`)]
 }
 
-/** Opens the database as the relay does, which makes its tables. */
+/** Opens the database like the relay, which creates its tables. */
 export const database: Check = {
   name: 'database',
   async run({ config }) {
@@ -126,7 +126,7 @@ export const database: Check = {
       await store.close()
       return [ok(`${name} is writable.`)]
     } catch (error) {
-      // Where a relay runs on it, it works.
+      // If a relay uses it, it works.
       if (/^Another relay is running/.test((error as Error).message))
         return [ok(`${name} is in use by a relay.`)]
       throw error

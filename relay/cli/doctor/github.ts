@@ -14,13 +14,13 @@ import {
   whyUnreachable,
 } from './check.ts'
 
-/** A GitHub App's tokens are refused where the clocks are further apart. */
+/** GitHub rejects an App's tokens if the clocks differ by more. */
 const APP_CLOCK_MS = 60_000
 const SOON_MS = 14 * 24 * 3_600_000
 
 type Headers = { date?: string | undefined; [name: string]: string | number | undefined }
 
-/** Whether GitHub knows the token or the App, until when, and how its webhooks are set up. */
+/** Whether GitHub accepts the token or the App, until when, and where its webhooks go. */
 export const github: Check = {
   name: 'github',
   async run(deps) {
@@ -73,7 +73,7 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
   ]
 }
 
-/** An Enterprise Server without limits answers so only to a known credential. */
+/** An Enterprise Server without rate limits responds like this only to a valid credential. */
 const isWithoutLimit = (error: unknown) =>
   error instanceof RequestError && error.status === 404 && /rate limiting is not enabled/i.test(error.message)
 

@@ -15,12 +15,12 @@ import { targetOf } from '../send-request.ts'
 import { type Check, type CheckDeps, type Finding, ok, problem, warning } from './check.ts'
 import { refusal } from './repositories.ts'
 
-/** How many of the last deliveries are looked at, for how many actions and workflows, and up to which size. */
+/** How many recent deliveries are read, how many actions and workflows are compared, and the maximum size in bytes. */
 const RECENT = 200
 const MAX_COMPARED = 20
 const MAX_INVOCATION = 64 * 1024
 
-/** What is sent to a workflow. */
+/** The inputs for a workflow. */
 interface Sent {
   /** The Port action, for a sentence. */
   by: string
@@ -30,11 +30,11 @@ interface Sent {
   optional: string[]
 }
 
-/** The workflows of recent deliveries declare what these deliveries have sent. */
+/** Whether the workflows of recent deliveries declare the inputs that were sent. */
 export const recentDeliveries: Check = {
   name: 'deliveries',
   async run(deps) {
-    // Why the database can't be opened is the finding of its own check.
+    // The check of the database reports why it can't be opened.
     const store = await openStoreToRead(deps.config.database).catch(() => null)
     if (!store) return []
     try {
@@ -63,7 +63,7 @@ export const recentDeliveries: Check = {
   },
 }
 
-/** The workflow that a Port action starts declares what the action sends. */
+/** Whether the workflow that a Port action starts declares the inputs that the action sends. */
 export const portActionCheck = (file: string): Check => ({
   name: 'port action',
   async run(deps) {
@@ -116,7 +116,7 @@ function addressOf({ url }: JsonObject): URL {
   return address
 }
 
-/** Of an action that isn't moved to the relay yet. */
+/** The target of an action with Port's GitHub backend. */
 function ofGitHub(action: PortAction, identifier: string): Target {
   const { repository, name } = readStart(action)
   if (repository === null || name === null)
@@ -192,14 +192,14 @@ function isRequired(input: Json | undefined): boolean {
   return String(input.required) === 'true' && (input.default ?? null) === null
 }
 
-/** What a template that isn't a path gives: some text. */
+/** The value of a template that isn't a path. */
 const TEXT = 'x'
 
 /**
- * A body as Port would render it. A path (`{{ .inputs.size }}`) gives what the context has there, and any other
- * expression some text.
+ * A body as Port would render it. A path (`{{ .inputs.size }}`) becomes the context's value, and any other expression
+ * becomes some text.
  *
- * @param context what `{{ . }}` stands for
+ * @param context the value of `{{ . }}`
  */
 function renderBody(template: Json, context: JsonObject): Json {
   if (Array.isArray(template)) return template.map(item => renderBody(item, context))

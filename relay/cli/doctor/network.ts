@@ -15,7 +15,7 @@ import {
   whyUnreachable,
 } from './check.ts'
 
-/** Whether a relay answers where Port and GitHub look for it. */
+/** Whether a relay responds at the public URL. */
 export const publicUrl: Check = {
   name: 'public URL',
   async run({ config, fetch }) {
@@ -50,7 +50,7 @@ async function whyNoRelay(fetch: typeof globalThis.fetch, url: string): Promise<
   }
 }
 
-/** Without the issuer's keys no report is accepted. */
+/** Without the issuer's keys, the relay accepts no report. */
 export const oidcIssuer: Check = {
   name: 'OIDC issuer',
   async run({ config, fetch }) {
@@ -77,7 +77,7 @@ export const oidcIssuer: Check = {
   },
 }
 
-/** The proxies and the CA that Node is given. */
+/** The proxies and the CA of the environment. */
 export const proxy: Check = {
   name: 'proxy and CA',
   async run({ env, readFile }) {
@@ -116,7 +116,7 @@ function checkCertificates(path: string, readFile: (path: string) => string): Fi
   return problem(`NODE_EXTRA_CA_CERTS: ${path} must hold certificates in PEM form.`)
 }
 
-/** Gets a token with the client id and secret, and looks at Port's clock. */
+/** Gets a token with the client id and secret, and compares Port's clock. */
 export const port: Check = {
   name: 'port',
   async run({ config, clock, fetch }) {

@@ -9,7 +9,7 @@ import { declaredInputs, OFFERED_INPUTS, readEvents as parseEvents } from '../..
 import { namesOf } from '../../github/workflow-refusal.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
-/** Why something can't be read; empty for what the check of the credential has found already. */
+/** Why something can't be read; empty if the check of the credential has already reported it. */
 export function refusal(error: unknown, name: string): Finding[] {
   const cause = error instanceof CredentialError ? error.cause : error
   const status = cause instanceof RequestError && cause.response ? cause.status : null
@@ -31,14 +31,14 @@ export function refusal(error: unknown, name: string): Finding[] {
   return [problem(`${name} cannot be read: GitHub answered ${status}.`)]
 }
 
-/** What the routes start in a repository; all null where only its name is known. */
+/** What a route starts in a repository; all null if only the repository is known. */
 interface Wanted {
   eventType: string | null
   workflow: string | null
   ref: string | null
 }
 
-/** A check for each repository that the configuration names. */
+/** One check per repository in the configuration. */
 export function repositoryChecks(config: Config): Check[] {
   const { repository, routes, allowed } = config.targets
   const names = [repository, ...routes.map(route => route.repository), ...allowed].filter(
@@ -97,7 +97,7 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   return [access, ...findings]
 }
 
-/** GitHub does not show whether a credential has Actions: write. */
+/** GitHub doesn't tell whether a credential has Actions: write. */
 const accessOf = (name: string, isEventAlone: boolean): string =>
   isEventAlone
     ? `The relay's credential may dispatch to ${name}.`
@@ -118,7 +118,7 @@ interface Listed {
   state: string
   id: number
 }
-/** The events of a workflow file; null where it cannot be read. */
+/** The events of a workflow file; null if it can't be read. */
 type Read = (path: string, ref: string | null) => Promise<JsonObject | null>
 
 function createReader(octokit: Octokit, owner: string, repo: string, branch: string): Read {
