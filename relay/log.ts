@@ -8,20 +8,20 @@ export function createLog(level: string, destination: DestinationStream): Logger
 const LONGEST = 2_000
 
 /**
- * An error for the log: never its own properties, since those of a client hold the request with its headers and body.
- * What a server has answered may quote the request, too: of such an error only the status is shown.
+ * An error for the log, without its own properties: those of a client's error hold the request with its headers and
+ * body. A response may quote the request, too, so only its status is shown.
  */
 function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { type: typeof error }
   const { name, message, stack = '', cause } = error
   const { code, status, request, response } = error as { [name: string]: unknown } & Error
   const isResponse = request !== undefined || response !== undefined
-  const shown = isResponse ? `the answer was ${status}` : message
+  const shown = isResponse ? `the response was ${status}` : message
   return {
     type: name,
     message: shown.slice(0, LONGEST),
     ...(typeof code === 'string' && { code }),
-    // Where it was thrown; its first lines repeat the message.
+    // Without the first lines, which repeat the message.
     stack: stack.slice(Math.max(0, stack.search(/^ +at /m))).slice(0, LONGEST),
     ...(cause instanceof Error && { cause: describeError(cause) }),
   }
@@ -29,12 +29,12 @@ function describeError(error: unknown): object {
 
 type Destination = ReturnType<typeof pino.destination>
 
-/** Where pino writes to. */
+/** What pino writes to. */
 export type LogDestination = Pick<Destination, 'flush' | 'flushSync'> & { write(line: string): void }
 
 /**
- * Hands on the lines of one turn of the event loop together: with each line, a destination of pino measures up to 16 KB of
- * those that wait, which under load costs more than making the line. Where they are too many, those of a turn are dropped.
+ * Passes the lines of one turn of the event loop together: with each line, a destination of pino measures up to 16 KB of
+ * waiting lines, which under load costs more than the line itself. If there are too many, those of a turn are dropped.
  */
 export function batchedByTurn(destination: Destination): LogDestination {
   let lines: string[] = []
@@ -44,7 +44,7 @@ export function batchedByTurn(destination: Destination): LogDestination {
     lines = []
     destination.write(text)
   }
-  // Before pino's own, which writes what the destination holds.
+  // Before pino's own listener, which writes what the destination holds.
   process.prependListener('exit', passOn)
   return {
     write(line) {
@@ -64,20 +64,17 @@ export function batchedByTurn(destination: Destination): LogDestination {
 
 type Write = (fields: object, message: string) => void
 
-/**
- * The log for trouble that repeats itself: Port or the database is unavailable, GitHub limits the relay or rejects its
- * credential.
- */
+/** The log for repeated errors: Port or the database is unavailable, or GitHub limits the relay or rejects its credential. */
 export interface ThrottledLog extends Record<'warn' | 'error', Write> {
-  /** Writes what was counted and has no line yet. */
+  /** Writes a line for what was counted since the last one. */
   flush(): void
 }
 
 const MINUTE_MS = 60_000
 
 /**
- * Writes trouble when it begins, and then one line a minute for each sentence as long as it lasts: with the fields of
- * its last time, and `count`, how many times it occurred since the line before. Sentences are fixed: what varies is a
+ * Writes an error when it occurs first, and then one line per minute for each message as long as it recurs: with the
+ * latest fields, and `count`, the number of occurrences since the previous line. Messages are fixed: what varies is a
  * field.
  */
 export function createThrottledLog(log: Record<'warn' | 'error', Write>, everyMs = MINUTE_MS): ThrottledLog {
@@ -98,7 +95,7 @@ export function createThrottledLog(log: Record<'warn' | 'error', Write>, everyMs
     }, everyMs).unref()
   }
 
-  /** @returns false where nothing has occurred since the line before */
+  /** @returns false if nothing has occurred since the previous line */
   function write(message: string): boolean {
     const known = lasting.get(message)
     if (!known || known.count === 0) return false

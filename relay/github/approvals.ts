@@ -1,12 +1,12 @@
 import type { Credential } from './credentials.ts'
 import { cleanText } from './response.ts'
 
-/** An environment whose protection rules a run waits for. */
+/** An environment whose protection rules a run is waiting for. */
 export interface PendingDeployment {
   environment: string
-  /** Minutes that the environment makes every deployment wait; 0 for none. */
+  /** The environment's wait timer, in minutes; 0 for none. */
   waitTimer: number
-  /** Logins of people, and names of teams, one of whom has to approve. */
+  /** Logins of users and names of teams, one of whom has to approve. */
   reviewers: string[]
 }
 
@@ -15,12 +15,12 @@ export interface Approval {
   environments: string[]
   /** `approved`, `rejected` or `pending`; GitHub may add values. */
   state: string
-  /** The reviewer's login; null where the account is gone. */
+  /** The reviewer's login; null if the account was deleted. */
   by: string | null
   comment: string
 }
 
-/** Reads what a run waits for. Every function throws what Octokit throws, or CredentialError. */
+/** Reads what a run is waiting for. Every function throws what Octokit throws, or CredentialError. */
 export interface ApprovalReader {
   pendingDeployments(repository: string, runId: number): Promise<PendingDeployment[]>
   /** The decisions so far. */
@@ -53,6 +53,6 @@ export function createApprovalReader(credential: Credential): ApprovalReader {
 
 type GivenReviewer = { reviewer?: { login?: string | null; name?: string | null } | null }
 
-/** Logins of people and names of teams. */
+/** Logins of users and names of teams. */
 export const readReviewers = (reviewers: readonly GivenReviewer[] | null | undefined): string[] =>
   (reviewers ?? []).flatMap(({ reviewer }) => cleanText(reviewer?.login ?? reviewer?.name ?? '') || [])

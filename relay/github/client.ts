@@ -17,18 +17,18 @@ import { workflowRefusal } from './workflow-refusal.ts'
 export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader, RepositoryReader {
   /** The address of GitHub's pages: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string
-  /** GitHub's clock minus the relay's, ms; null before GitHub's first answer. */
+  /** GitHub's clock minus the relay's, in ms; null before GitHub's first response. */
   clockOffset(): number | null
-  /** What its answers show of the credential. */
+  /** What its responses say about the credential. */
   facts: Pick<ResponseFacts, 'rateLimitRemaining' | 'tokenExpiresAt' | 'isAccepted'>
   /** Asks GitHub whether it accepts the credential, which `facts` then show. */
   checkCredential(): Promise<void>
   /**
-   * Sends one dispatch. It is not idempotent: where it may have started a workflow, it is never repeated.
+   * Sends one dispatch. It isn't idempotent: if it may have started a workflow, it's never repeated.
    *
    * @param content.payload what the action reads
-   * @param content.invocation what the inputs of a workflow are made of
-   * @param sendBy after that, milliseconds since 1970, nothing is sent
+   * @param content.invocation the source of a workflow's inputs
+   * @param sendBy nothing is sent after this time, milliseconds since 1970
    */
   dispatch(
     target: Target,
@@ -38,11 +38,11 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
 }
 
 /**
- * GitHub as the relay sees it, by token or as a GitHub App.
+ * GitHub for the relay, with a token or as a GitHub App.
  *
- * @param options.isAllowed whether the relay may dispatch to the new name of a renamed repository; none where absent
- * @param options.secrets what GitHub's error texts must not show, beside the credential
- * @param options.onAnswer called with each answer of the API
+ * @param options.isAllowed whether the relay may dispatch to the new name of a renamed repository; never if absent
+ * @param options.secrets what GitHub's error texts must not show, besides the credential
+ * @param options.onResponse called with each response of the API
  */
 export function createGitHub(
   config: Config['github'],
@@ -62,7 +62,7 @@ export function createGitHub(
   const facts = createResponseFacts(clock)
   const direct = createCredential(config, clock, (response, sentAt) => {
     onResponse(response)
-    // An answer of a proxy has the time of the proxy's clock, and its own headers.
+    // A response of a proxy has the time of the proxy's clock, and other headers.
     if (!response?.headers.has('x-github-request-id')) return
     offset.observe(response.headers.get('date'), sentAt)
     facts.observe(response)
@@ -123,11 +123,11 @@ export function createGitHub(
 interface ResponseFacts {
   /** @param response GitHub's own */
   observe(response: Pick<Response, 'status' | 'headers'>): void
-  /** The fewest requests that GitHub leaves until a window ends; null where no window is open. */
+  /** The smallest number of requests that GitHub leaves until a window ends; null if no window is open. */
   rateLimitRemaining(): number | null
-  /** When the token expires, milliseconds since 1970; null where it does not, or is of an App. */
+  /** When the token expires, milliseconds since 1970; null if it doesn't, or belongs to an App. */
   tokenExpiresAt(): number | null
-  /** Whether GitHub accepted the credential in its last answer; null before the first. */
+  /** Whether GitHub accepted the credential in its last response; null before the first. */
   isAccepted(): boolean | null
 }
 
@@ -168,14 +168,14 @@ function createResponseFacts(clock: () => number): ResponseFacts {
   }
 }
 
-/** How far GitHub's clock is from this relay's, by the `Date` header of its answers. */
+/** The difference between GitHub's clock and the relay's, by the `Date` header of GitHub's responses. */
 interface ClockOffset {
   /**
    * @param date the header
    * @param sentAt when the request was sent, by the monotonic clock, ms
    */
   observe(date: string | null, sentAt: number): void
-  /** GitHub's clock minus the relay's, ms; null before the first answer. */
+  /** GitHub's clock minus the relay's, in ms; null before the first response. */
   read(): number | null
 }
 
@@ -183,8 +183,8 @@ interface ClockOffset {
 const RESOLUTION_MS = 1_000
 
 /**
- * Each answer bounds the difference from both sides: GitHub wrote its time between the request and the answer. The
- * intersection of all bounds is kept; bounds that contradict it (GitHub's clock was set, this machine slept) replace
+ * Each response limits the difference on both sides: GitHub wrote its time between the request and the response. The
+ * intersection of all ranges is kept; a range that contradicts it (GitHub's clock was set, this machine slept) replaces
  * it. Time is measured monotonically, so that a jump of the relay's own clock shows at once.
  *
  * @param monotonic ms since any moment
@@ -207,7 +207,7 @@ function createClockOffset(clock: () => number, monotonic = () => performance.no
   }
 }
 
-/** The address of GitHub's pages, from the REST base: github.com, GHE.com (`api.SUBDOMAIN.ghe.com`) or an Enterprise Server (`HOST/api/v3`). */
+/** The address of GitHub's pages, by that of the API: github.com, GHE.com (`api.SUBDOMAIN.ghe.com`), or an Enterprise Server (`HOST/api/v3`). */
 function serverUrl(apiUrl: string): string {
   const { protocol, host } = new URL(apiUrl)
   return `${protocol}//${host.replace(/^api\.(?=github\.com$|[^.]+\.ghe\.com$)/, '')}`

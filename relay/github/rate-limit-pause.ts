@@ -5,50 +5,49 @@ import type { RateLimitPause } from '../store/store.ts'
 import { findResponse, readMessage } from './response.ts'
 
 /**
- * GitHub limits a credential, not a repository: when it limits one request, nothing of the same
- * credential is sent until the time that it names. This is what one relay knows; the store keeps it for all relays and
- * over restarts.
+ * GitHub limits a credential, not a repository: when it limits one request, nothing is sent with the same credential
+ * until the time that it names. This is what one relay knows; the store keeps it for all relays and across restarts.
  */
 export interface RateLimitPauses {
-  /** The one scope of all repositories; null where each owner has its own. */
+  /** The scope of all repositories; null if each owner has its own. */
   shared: string | null
-  /** Null when it is open. */
+  /** The pause that applies now; null if there is none. */
   closed(repository: string): RateLimitPause | null
-  /** GitHub has asked to wait, or does not accept the credential; `reason`: a clause for people. */
+  /** GitHub has asked to wait, or rejected the credential; `reason`: a clause to show. */
   close(repository: string, until: number, reason: string, cause: PauseCause): void
-  /** Adds the gates that the store keeps. */
+  /** Adds the pauses that the store keeps. */
   learn(pauses: readonly RateLimitPause[]): void
   /** How often in a row GitHub asked to wait. */
   tries(repository: string): number
-  /** GitHub has answered a dispatch: the gate is open, and attempts are counted from zero. */
+  /** GitHub has responded to a dispatch: the pause is over, and attempts are counted from zero. */
   reopen(repository: string): void
-  /** All that are closed. */
+  /** All pauses that apply now. */
   allPaused(): RateLimitPause[]
-  /** Whether GitHub has rejected the credential since it last answered a dispatch. */
+  /** Whether GitHub has rejected the credential since it last responded to a dispatch. */
   isRejected(): boolean
 }
 
 /** GitHub limits requests, or rejects the credential. */
 export type PauseCause = 'limit' | 'credential'
 
-/** A request that was not sent, since its gate is closed. */
+/** A request wasn't sent because of a rate-limit pause. */
 export class PausedError extends Error {
+  override name = 'PausedError'
   readonly until: number
   readonly reason: string
   constructor({ pausedUntil, reason }: RateLimitPause) {
     super(`Nothing is sent to GitHub until ${new Date(pausedUntil).toISOString()}: ${reason}`)
-    this.name = 'GateClosedError'
     this.until = pausedUntil
     this.reason = reason
   }
 }
 
-/** GitHub's limits last an hour at most; a longer time is cut to this. */
+/** GitHub's limits last at most an hour; longer pauses are shortened to this. */
 const LONGEST_CLOSED_MS = 3_600_000
-/** A time further from now than this is outdated, or comes from a clock that was set. */
+/** A time further away than this is outdated, or comes from a clock that was set. */
 const FURTHEST_MS = LONGEST_CLOSED_MS + 60_000
 
-/** @param onClose called with each gate that closes, and why */
+/** @param onClose called with each pause that starts, and its cause */
 export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
@@ -67,7 +66,7 @@ export function createRateLimitPauses(
   function raise(key: string, until: number, reason: string, cause: PauseCause): RateLimitPause {
     const now = clock()
     const known = find(key)
-    // Of several requests that were under way, the longest wait applies.
+    // If several requests were in progress, the longest wait applies.
     const next = Math.min(until, now + LONGEST_CLOSED_MS)
     const isAgain = !known || known.until <= now
     const later = known && known.until > next ? known : { until: next, reason, cause }
@@ -98,7 +97,7 @@ export function createRateLimitPauses(
     tries: repository => find(scope(repository))?.tries ?? 0,
     reopen(repository) {
       const key = scope(repository)
-      // An answer to a request that was sent before the gate closed does not open it.
+      // A response to a request that was sent before the pause doesn't finish it.
       if ((find(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: () => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
@@ -120,8 +119,8 @@ const LIMITED = 'GitHub limits how fast this credential may work'
 const OVERLOADED = 'GitHub fails for now, and asks to wait'
 
 /**
- * How long GitHub asks to wait, where an error is its limit, or a failure for which it names a time. `until`:
- * milliseconds since 1970; `reason`: a clause for Port's log, which GitHub's answer follows in brackets.
+ * How long GitHub asks to wait, if the error is its rate limit or a failure for which it names a time. `until`:
+ * milliseconds since 1970; `reason`: a clause for Port's log, followed by GitHub's response in brackets.
  *
  * @param tries how often in a row GitHub asked to wait before
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api

@@ -1,11 +1,11 @@
 import type { Credential } from './credentials.ts'
 import { mustBeGitHub } from './response.ts'
 
-/** What the claims of a run's OIDC token must match. */
+/** Facts that the claims of a run's OIDC token must match. */
 export interface RepositoryFacts {
   /** Unchanged when the repository is renamed; another repository has another one. */
   id: number
-  /** Its name now: another than asked for where it was renamed or moved. */
+  /** Its current name: it differs from the requested one if the repository was renamed or transferred. */
   fullName: string
   defaultBranch: string
 }

@@ -1,15 +1,15 @@
-/** Allows a number of requests in any window of time. */
+/** Allows a number of requests within any time window. */
 export interface RequestBudget {
-  /** Takes so many requests, one if none is given, if that many are left, and `leave` more for what is more urgent. */
+  /** Takes a number of requests (1 by default) if they are left, and `leave` others for what is more urgent. */
   take(requests?: number, leave?: number): boolean
-  /** When one is left again, milliseconds since 1970. */
+  /** When the next request is allowed, milliseconds since 1970. */
   freeAt(): number
 }
 
 export function createRequestBudget(limit: number, windowMs: number, clock: () => number): RequestBudget {
   const taken: number[] = []
   const forget = (now: number) => {
-    // What was taken later than now was taken before the clock was set back.
+    // A time in the future means that the clock was set back.
     while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
   }
   return {

@@ -7,17 +7,17 @@ import { cleanText, mustBeGitHub, readMessage } from './response.ts'
 export interface WorkflowRun {
   id: number
   attempt: number
-  /** The workflow that it is a run of; null where GitHub does not name it. */
+  /** The id of its workflow; null if GitHub doesn't name it. */
   workflowId: number | null
-  /** File name of that workflow; null where GitHub does not name it. */
+  /** File name of that workflow; null if GitHub doesn't name it. */
   workflow: string | null
-  /** The branch or tag that it runs on; null where GitHub does not name it. */
+  /** The branch or tag that it runs on; null if GitHub doesn't name it. */
   ref: string | null
-  /** What starts it, such as `repository_dispatch`. */
+  /** What started it, such as `repository_dispatch`. */
   event: string
   /** The workflow's `run-name`; without one the event type of the dispatch. */
   title: string
-  /** `completed` when it has ended, `waiting` for the reviewers of an environment; GitHub adds values. */
+  /** `completed`, `waiting` (for the reviewers of an environment), …; GitHub adds values. */
   status: string
   /** GitHub adds values; null while it runs. */
   conclusion: string | null
@@ -26,7 +26,7 @@ export interface WorkflowRun {
   updatedAt: number
 }
 
-/** What GitHub gives, of which older servers and webhooks leave out parts. */
+/** A run in GitHub's responses and webhooks; older servers leave out parts. */
 export interface GivenRun {
   id: number
   run_attempt?: number | null
@@ -49,7 +49,7 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
     id: run.id,
     attempt: run.run_attempt ?? 1,
     workflowId: run.workflow_id ?? null,
-    // `.github/workflows/deploy.yml@main` in some answers.
+    // `.github/workflows/deploy.yml@main` in some responses.
     workflow:
       run.path
         ?.replace(/(\.ya?ml)@.*$/s, '$1')
@@ -66,7 +66,7 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
   }
 }
 
-/** What a conditional request gave: null when nothing changed since `etag`, which GitHub's limit does not count. */
+/** The result of a conditional request: null if nothing changed since `etag`, which doesn't count against GitHub's limit. */
 interface Tagged<T> {
   data: T | null
   etag: string | null
@@ -92,7 +92,7 @@ export function createRunReader(credential: Credential): RunReader {
   return {
     runsPage: (repository, page, etag, event) =>
       credential.use(repository, async (octokit, at) => {
-        // The same address each time, so that the ETag holds: no `created` filter that moves.
+        // The same address each time, so that the ETag stays valid: no `created` filter that moves.
         return tagged(
           octokit.actions.listWorkflowRunsForRepo({
             ...at,
@@ -137,11 +137,11 @@ async function tagged<D, T>(
   }
 }
 
-/** Ends workflow runs; the credential needs Actions: write. Every function throws what Octokit throws, or CredentialError. */
+/** Cancels workflow runs; the credential needs Actions: write. Every function throws what Octokit throws, or CredentialError. */
 export interface RunControl {
-  /** Cancels a run; its jobs still run steps with `if: always()`, and post steps. `ended`: it has ended already. */
+  /** Cancels a run; its jobs still run steps with `if: always()`, and post steps. `ended`: it has already finished. */
   cancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
-  /** For a run that {@link RunControl.cancelRun} had no effect on: nothing more of it runs, post steps included. */
+  /** For a run that {@link RunControl.cancelRun} had no effect on: nothing else of it runs, post steps included. */
   forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
 }
 
@@ -170,7 +170,7 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
   }
 }
 
-/** A 409 may also be of a re-run that has not begun yet. */
+/** A 409 may also mean that a re-run hasn't started yet. */
 function isFinished(error: unknown): boolean {
   if (!(error instanceof RequestError) || error.status !== 409 || !error.response) return false
   return !/not yet/i.test(readMessage(error.response.data))

@@ -8,7 +8,7 @@ import type { Credential } from './credentials.ts'
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 const MAX_INPUTS = 25
-/** Of all inputs together. Whether GitHub counts characters or bytes is unknown: there are never fewer bytes. */
+/** All inputs together. Whether GitHub counts characters or bytes is unknown, and there are never fewer bytes. */
 const MAX_BYTES = 65_535
 
 /** The input that gets the payload for the action, as JSON. */
@@ -16,7 +16,7 @@ const PAYLOAD_INPUT = 'port'
 /** What the relay offers in addition to the inputs of an invocation, if the workflow declares it. */
 export const OFFERED_INPUTS = [PAYLOAD_INPUT, 'port_context', 'port_run_id', 'run_id', 'port_payload']
 
-/** What a workflow may get of an invocation, each input as GitHub takes it. */
+/** What a workflow can get from an invocation, each input in GitHub's form. */
 export interface Offer {
   /** What a user entered in the form; null is left out, so that the workflow's default applies. */
   entered: Map<string, string>
@@ -33,10 +33,10 @@ export type Fitted =
   | { inputs: Texts }
   /** Entered inputs that the workflow would not get at all. */
   | { undeclared: string[] }
-  /** `largest`: an input; `lost`: entered inputs that would have to be left out of `port`, from where nobody could fetch them. */
+  /** `largest`: an input; `lost`: entered inputs that would have to be left out of `port`, so that they would be lost. */
   | { tooLarge: { bytes: number; largest: string; lost: string[] } }
 
-/** Texts as they are, `true` and `false`, numbers as text, objects and arrays as JSON. */
+/** Strings stay as they are; booleans, numbers, objects, and arrays become JSON. */
 export function offerInputs(invocation: Invocation, payload: ClientPayload): Offer {
   const { inputs, runId, forWorkflow = {} } = invocation
   const [notEntered, inside] = [new Set(forWorkflow.notEntered), new Set(forWorkflow.inside)]
@@ -49,7 +49,7 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
     ['run_id', runId],
     ['port_payload', encode(forWorkflow.port_payload ?? guidePayload(invocation))],
   ]
-  // An input of the user wins, also where it is empty.
+  // An input of the user takes precedence, even if it's empty.
   const isFree = (name: string) => !Object.hasOwn(inputs, name) || inside.has(name)
   return {
     entered: new Map(given.filter(([name]) => !notEntered.has(name))),
@@ -62,8 +62,8 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
 }
 
 /**
- * The inputs of one request. Of more than 25, only 25 are in it: either the workflow declares them all, and then no
- * other, or GitHub names those that it doesn't declare, and starts nothing. An entered input that isn't in the request
+ * The inputs of one request. It contains at most 25: either the workflow declares them all, and then no others, or
+ * GitHub names those that it doesn't declare, and starts nothing. An entered input that isn't in the request
  * must be in `port`. If all of it together is too large, `port` is shortened, then `port_payload` is left out.
  */
 export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
@@ -83,7 +83,7 @@ export const offeredNames = ({ entered, others }: Offer): string[] => [
   ...new Set([...entered.keys(), PAYLOAD_INPUT, ...others.keys()]),
 ]
 
-/** Those that come first, as many as GitHub takes. */
+/** The most important names, as many as GitHub accepts. */
 function chooseNames({ entered, others, payload }: Offer, undeclared: ReadonlySet<string>): string[] {
   const port = payload ? [PAYLOAD_INPUT] : []
   const declared = [...entered.keys()].filter(name => !undeclared.has(name))
@@ -119,7 +119,7 @@ function assemble({ entered, others, payload }: Offer, names: string[], carried:
 
 const encode = (value: Json): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** The payload as JSON, so much of it left out that it fits as a JSON text; null where that is not enough. */
+/** The payload as JSON, shortened so that it fits as a JSON string; null if that isn't possible. */
 function fitPayload(payload: ClientPayload, room: number): { text: string; payload: ClientPayload } | null {
   // Its quotes are escaped; its name and punctuation count as well.
   const size = (text: string) => bytes({ [PAYLOAD_INPUT]: text }) + 1
@@ -135,7 +135,7 @@ function fitPayload(payload: ClientPayload, room: number): { text: string; paylo
 
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
-/** The events of a workflow's text, with what it says of each; null for what is no workflow. */
+/** The events of a workflow's text with their options; null if it isn't a workflow. */
 export function readEvents(text: string): JsonObject | null {
   try {
     const { on } = parse(text) as { on: unknown }

@@ -10,22 +10,22 @@ export interface Dispatched {
   ref: string
 }
 
-/** The names that GitHub does not find among the inputs that a workflow declares; empty where its message is about something else. */
+/** The input names that the workflow doesn't declare, according to GitHub; empty if its message is about something else. */
 export function unexpectedInputs(message: string): string[] {
   const list = /^Unexpected inputs provided: (\[.*\])/s.exec(message)?.[1]
   const names = parseJson(list ?? '[]')
   return Array.isArray(names) ? names.filter(name => typeof name === 'string') : []
 }
 
-/** The input that a workflow requires and did not get; null where GitHub's message is about something else. */
+/** The required input that is missing; null if GitHub's message is about something else. */
 export const missingInput = (message: string): string | null =>
   /^Required input '(.*)' not provided/s.exec(message)?.[1] ?? null
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
 /**
- * Whether GitHub does not know a field of the request's body. Its message begins with the field, so that no text of
- * an input, which other messages quote, can pass for one. In which words a server says so is not known for each.
+ * Whether GitHub doesn't know a field of the request's body. Its message starts with the field, so that it can't be
+ * confused with the text of an input, which other messages quote. The exact words of each server are unknown.
  */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
@@ -33,7 +33,7 @@ export const isUnknownField = (message: string, field: string): boolean =>
 const UNKNOWN_FIELD =
   /^(?:Invalid request\.\s+)?(?:(?:Invalid|Unknown|Unexpected|Unpermitted|Unrecognized) (?:field|key|parameter|property|argument)s?:? )?["'`]?(?<field>\w+)\b/
 
-/** GitHub's messages for a 422, each with the sentence to show; a value that GitHub quotes is left out. */
+/** GitHub's messages for a 422, each with the sentence to show, without the values that GitHub quotes. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [
     /^Required input '(?<name>.*)' not provided/s,
@@ -84,9 +84,9 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
 
 const MAX_NAMES = 10
 
-/** Names in quotes, each with the declared one that it may have been meant to be. */
+/** Names in quotes, each with the closest declared name. */
 export function namesOf(names: string[], declared: string[] = []): string {
-  // Names that are sent can't be meant by others.
+  // A name that is sent itself isn't a suggestion for another one.
   const free = declared.filter(name => !names.includes(name))
   const shown = names.slice(0, MAX_NAMES).map(name => {
     const near = nearestName(name.slice(0, 100), free)
@@ -106,7 +106,7 @@ export function undeclaredSentence(
   return `Workflow ${workflow} in ${repository} doesn't declare the ${inputs} ${namesOf(names, declared)} on "${ref}": declare ${them} under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the ${values}, or leave ${them} out of the body of the Port action.`
 }
 
-/** Why the inputs are more than GitHub takes. */
+/** Why the inputs are too large for GitHub. */
 export function tooLargeSentence(
   { repository, workflow }: Dispatched,
   { bytes, largest, lost }: { bytes: number; largest: string; lost: string[] },
@@ -134,7 +134,7 @@ export function workflowRefusal(
     return `GitHub does not let the relay start workflow ${workflow} in ${repository} (403: ${message}): ${forbiddenHint(message, 'Actions: write')}.`
   }
   if (status === 404) {
-    return `GitHub finds no workflow ${workflow} in ${repository}: there is no such repository, or no such file in .github/workflows on its default branch, or the relay's token lacks Actions: write on it.`
+    return `GitHub finds no workflow ${workflow} in ${repository}: the repository doesn't exist, or .github/workflows on its default branch has no such file, or the relay's token lacks Actions: write on it.`
   }
   if (status === 422) {
     for (const [pattern, sentence] of UNPROCESSABLE) {
@@ -146,7 +146,7 @@ export function workflowRefusal(
   return `GitHub rejected the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).`
 }
 
-/** Values are the sender's: they may be secret. */
+/** Values may be secret. */
 const withoutValues = (message: string, sent: Record<string, string>): string =>
   Object.values(sent).reduce(
     (text, value) => (value.length > 2 ? text.replaceAll(value, '***') : text),

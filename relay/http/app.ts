@@ -20,10 +20,10 @@ export interface AppDeps {
   apply: ApplyEvent
   /** The wall clock; milliseconds since 1970. */
   clock: () => number
-  /** Aborted once this relay dispatches nothing more. */
+  /** Aborted when this relay stops dispatching. */
   stopping?: AbortSignal
   log: ReceiveDeps['log'] & { error: (fields: object, message: string) => void }
-  /** The log for trouble that repeats itself. */
+  /** For errors that repeat themselves. */
   failure: Pick<ThrottledLog, 'error'>
   metrics?: Metrics
   /** `GET /readyz` */
@@ -38,12 +38,12 @@ export interface AppDeps {
 }
 
 const FAILED = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
-/** Those that a Port action may have. */
+/** The methods that a Port action may have. */
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 
 /** Every route of the relay. */
 export function createApp(deps: AppDeps): Hono {
-  const { config, store, apply, reports, receiveGitHub, admin, log, failure: trouble, metrics } = deps
+  const { config, store, apply, reports, receiveGitHub, admin, log, failure, metrics } = deps
   const { trustedProxies } = config
   const app = new Hono()
   const verify = createVerify(config, deps.clock)
@@ -51,15 +51,15 @@ export function createApp(deps: AppDeps): Hono {
     metrics?.webhook(result)
     if (seconds !== null) metrics?.webhookDuration(seconds)
   }
-  const onFirstUse = createOnFirstUse({ store, failure: trouble })
+  const onFirstUse = createOnFirstUse({ store, failure })
   const receive = createReceive({ ...deps, verify, onFirstUse, onAccepted })
   app.use('/webhook/cancel', async (c, next) => {
     await next()
     if (c.res.ok) metrics?.webhook('cancellation')
   })
-  app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, failure: trouble }))
+  app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, failure }))
   refuseOthers(app, ['/webhook/cancel'], 'POST', 'Cancellations come as POST.')
-  // One handler for all methods: Hono would compose two of them anew for each webhook.
+  // One handler for all methods, because Hono would compose two of them again for each webhook.
   const webhook = (c: Context) => {
     if (METHODS.includes(c.req.method)) return receive(c)
     throw new Problem(

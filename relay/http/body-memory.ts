@@ -6,19 +6,19 @@ import { senderAddress } from './request.ts'
 /** Memory for the body of one request. */
 export interface BodyReservation {
   /**
-   * The body is read from here on: its time counts.
+   * The body is read from now on, so its time counts.
    *
-   * @param onDrop called if the body is dropped while it arrives; its memory is free by then
+   * @param onDrop called if the body is dropped while it arrives, after its memory was released
    */
   arrive(onDrop: (problem: Problem) => void): void
   /**
-   * Takes memory for bytes that have arrived; where none is left, the slowest body is dropped to make room.
-   * @throws Problem 503 where the slowest body is this one
+   * Takes memory for bytes that have arrived; if none is left, drops the slowest body.
+   * @throws Problem 503 if the slowest body is this one
    */
   take(bytes: number): void
   /**
-   * The body is complete and its sender verified: from here on no other body can take its memory.
-   * @throws Problem 503 where more is being processed than the relay keeps up with
+   * The body is complete and its sender verified: no other body can take its memory now.
+   * @throws Problem 503 if the relay doesn't keep up with the bodies that it's processing
    */
   accept(): void
   /** The body is no longer needed. */
@@ -34,10 +34,10 @@ export interface BodyMemoryOptions {
   trustedProxies: number
 }
 
-/** Runs the handler of a request with memory for its body, which is free when the handler has ended. */
+/** Runs the handler of a request with memory for its body, which is released when the handler has finished. */
 export type WithReservation = (
   c: Context,
-  handle: (room: BodyReservation) => Promise<Response>,
+  handle: (reservation: BodyReservation) => Promise<Response>,
 ) => Promise<Response>
 
 interface Arriving {
@@ -50,11 +50,10 @@ interface Arriving {
 const CHECK_RATE_MS = 500
 
 /**
- * The memory that one kind of route has for bodies. Bodies that are still arriving share one budget. When it
- * is used up, the slowest body is dropped: the one for which (time since it began) × (bytes that all arriving
- * bodies of its sender's address occupy) is largest. A sender who opens many connections, or who keeps them
- * open, therefore drops its own bodies and not those of others. Bodies below the minimum rate are dropped
- * in any case.
+ * The memory that one kind of route has for bodies. Bodies that are still arriving share one budget. When it's used up,
+ * the slowest body is dropped: the one with the largest product of its time and of the bytes that all arriving bodies
+ * of its sender's address occupy. Therefore, a sender that opens many connections, or keeps them open, loses its own
+ * bodies, not those of others. Bodies below the minimum rate are always dropped.
  */
 export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
   const { arrivingBytes, processingBytes, trustedProxies } = options
@@ -144,8 +143,8 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
   }
 
   return (c, handle) => {
-    const room = open(senderAddress(c, trustedProxies))
-    return handle(room).finally(room.release)
+    const reservation = open(senderAddress(c, trustedProxies))
+    return handle(reservation).finally(reservation.release)
   }
 }
 

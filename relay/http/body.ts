@@ -6,35 +6,40 @@ import { LIMITS } from '../config/limits.ts'
 import type { BodyReservation } from './body-memory.ts'
 import { Problem } from './problem.ts'
 
-/** A sender that writes slowly may begin with small pieces. */
+/** A sender that writes slowly may start with small pieces. */
 const FIRST_PIECES = 200
 
 /**
  * The body's bytes, as they arrived.
  *
- * @param maxBytes a larger one is refused: by its announced length before it is read, else as soon as it
- *   grows past the limit
- * @throws Problem 413; 400 where the sender hung up; 503 or 408 where the body was dropped
+ * @param maxBytes a larger one is refused: by its announced length before it's read, otherwise as soon as it exceeds
+ *   the limit
+ * @param declared what `checkLength` returned, if the caller has checked it already
+ * @throws Problem 413; 400 if the sender hung up; 503 or 408 if the body was dropped
  */
-export async function readBody(c: Context, maxBytes: number, room: BodyReservation): Promise<Uint8Array> {
-  const declared = checkLength(c, maxBytes)
+export async function readBody(
+  c: Context,
+  maxBytes: number,
+  reservation: BodyReservation,
+  declared = checkLength(c, maxBytes),
+): Promise<Uint8Array> {
   let body = NOTHING
   let length = 0
   let pieces = 0
   try {
-    await eachChunk(c, room, chunk => {
+    await eachChunk(c, reservation, chunk => {
       if (++pieces > FIRST_PIECES && length < pieces * LIMITS.bodyPiece.value) throw TOO_SMALL
       const needed = length + chunk.length
       if (needed > maxBytes) throw tooLarge(maxBytes)
       if (length === 0) {
-        room.take(needed)
+        reservation.take(needed)
         body = chunk
       } else {
-        // Copied into one buffer: keeping a chunk of one byte costs hundreds of bytes.
+        // Copied into one buffer, because a kept chunk of one byte costs hundreds of bytes.
         if (needed > body.length) {
-          // Grows with what has arrived, not with what is announced: an announcement alone takes no memory.
+          // It grows with the bytes that have arrived: an announced length alone takes no memory.
           const size = Math.max(needed, Math.min(2 * needed, declared ?? maxBytes))
-          room.take(size - body.length)
+          reservation.take(size - body.length)
           const grown = Buffer.allocUnsafeSlow(size)
           grown.set(body)
           body = grown
@@ -46,9 +51,9 @@ export async function readBody(c: Context, maxBytes: number, room: BodyReservati
     return body.subarray(0, length)
   } catch (error) {
     if (error instanceof Problem) throw error
-    throw new Problem(400, 'The body did not arrive whole.')
+    throw new Problem(400, 'The body did not arrive completely.')
   } finally {
-    // The request keeps what listens to it, and with it this variable.
+    // The request keeps its listeners, and they keep this variable.
     body = NOTHING
   }
 }
@@ -61,10 +66,10 @@ const TOO_SMALL = new Problem(
   { connection: 'close' },
 )
 
-/** From Node's own request where there is one: a web stream around it costs more. What `take` throws ends it. */
+/** Reads Node's own request if there is one, because a web stream around it costs more. An error of `take` ends it. */
 function eachChunk(
   c: Context,
-  room: BodyReservation,
+  reservation: BodyReservation,
   take: (chunk: Uint8Array<ArrayBuffer>) => void,
 ): Promise<void> {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
@@ -72,7 +77,7 @@ function eachChunk(
   return new Promise((resolve, reject) => {
     const stop = (problem: unknown) => {
       stream.off('data', onData)
-      // The rest is not read: the refusal still has to be answered. Of small pieces, those that are here would pile up.
+      // The rest isn't read, but the response still has to be sent. Small pieces that are here would pile up.
       if (problem === TOO_SMALL) stream.resume()
       else stream.pause()
       reject(problem)
@@ -84,8 +89,8 @@ function eachChunk(
         stop(error)
       }
     }
-    room.arrive(stop)
-    // Not Node's `finished`, which listens to more than a request has and costs as much as the signature.
+    reservation.arrive(stop)
+    // Not Node's `finished`: it adds more listeners, and costs as much as the signature.
     const onClose = () => {
       if (!stream.readableEnded) reject(new Error('closed'))
     }
@@ -95,8 +100,8 @@ function eachChunk(
 }
 
 /**
- * @returns the length that the body is announced with; null where it is not
- * @throws Problem 413 for one that is too large
+ * @returns the announced length of the body; null if there is none
+ * @throws Problem 413 if it's too large
  */
 export function checkLength(c: Context, maxBytes: number): number | null {
   const declared = c.req.header('content-length')
@@ -113,16 +118,16 @@ function tooLarge(maxBytes: number): Problem {
 /** GitHub's own JSON parser stops at 100; the client payload adds a few levels of its own. */
 export const MAX_DEPTH = LIMITS.jsonDepth.value
 
-/** Fewer digits are no number above 1.8e308, unless they have an exponent. */
+/** A number with fewer digits can't be above 1.8e308, unless it has an exponent. */
 const MANY_DIGITS = 200
 
-/** What valid JSON looks like from outside of its strings; without recursion, and no string is decoded. */
+/** Measures valid JSON outside of its strings, without recursion, and without decoding a string. */
 export function scanJson(json: Uint8Array): {
-  /** How deep it is nested. */
+  /** How deeply it's nested. */
   depth: number
-  /** How many keys its objects have in all. */
+  /** The number of keys of all its objects. */
   keys: number
-  /** Whether a number has an exponent or very many digits: no other one may be infinite. */
+  /** Whether a number has an exponent or very many digits, so that it may be infinite. */
   mayOverflow: boolean
 } {
   let level = 0
@@ -136,7 +141,7 @@ export function scanJson(json: Uint8Array): {
       if (++digits >= MANY_DIGITS) mayOverflow = true
       continue
     }
-    // The point of a number.
+    // The decimal point.
     if (byte === 0x2e) continue
     if (digits > 0 && (byte === 0x65 || byte === 0x45)) mayOverflow = true
     digits = 0

@@ -12,7 +12,7 @@ export function proxiesOf(env: Env): [name: string, url: string][] {
   )
 }
 
-/** What is wrong with the proxies, a sentence each, without their values: they may hold a password. */
+/** What is wrong with the proxies, one sentence each, without their values, which may contain a password. */
 export function proxyProblems(env: Env): string[] {
   return proxiesOf(env)
     .filter(([, url]) => !isProxy(url))
@@ -37,9 +37,9 @@ const THIS_MACHINE = ['localhost', '127.0.0.1', '[::1]']
 
 /**
  * Sends all requests through the proxy that the environment names, except those to `NO_PROXY` and to this machine. A
- * proxy that is not well-formed is left to those who read the configuration: they report it with all else.
+ * malformed proxy is ignored here: reading the configuration reports it together with all other problems.
  *
- * @param env the process's own: Node reads that too, and fails on a blank one, so that blank ones are removed
+ * @param env the process's own: Node reads it too, and fails on blank variables, so these are removed
  */
 export function useProxy(env: Record<string, string | undefined>): void {
   const proxies = Object.fromEntries(proxiesOf(env))
@@ -50,21 +50,20 @@ export function useProxy(env: Record<string, string | undefined>): void {
 }
 
 /**
- * As `fetch`, but the whole answer has arrived.
+ * Like `fetch`, but the response has arrived completely.
  *
- * @throws what `fetch` throws, also where the body is cut; Error where it is larger than the bound, whatever it is
- *   compressed to
+ * @throws what `fetch` throws, also if the body is cut; Error if the uncompressed body is larger than the limit
  */
 export async function fetchLimited(url: string, init?: RequestInit): Promise<Response> {
   const response = await fetch(url, init)
   const { body, headers, status, statusText } = response
   if (body === null) return response
-  const most = LIMITS.response.value
+  const limit = LIMITS.response.value
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of body) {
     length += chunk.byteLength
-    if (length > most) throw new Error(`the answer has more than ${most} bytes`)
+    if (length > limit) throw new Error(`the response has more than ${limit} bytes`)
     chunks.push(chunk)
   }
   const whole = new Response(Buffer.concat(chunks), { status, statusText, headers })

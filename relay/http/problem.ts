@@ -23,7 +23,7 @@ export type ProblemStatus = keyof typeof TITLES
 /** Every status that a refusal may have. */
 export const PROBLEM_STATUSES = Object.keys(TITLES).map(Number)
 
-/** A refusal that a person reads: `detail` names what failed, on what, and what to change. It holds no secret. */
+/** A refusal for users: `detail` says what failed, on what, and what to change. It contains no secret. */
 export class Problem extends Error {
   readonly status: ProblemStatus
   readonly headers: Record<string, string>
@@ -53,7 +53,7 @@ export function problemDetails({ status, message }: Problem): object {
   return { type: 'about:blank', title: TITLES[status], status, detail: message }
 }
 
-/** Other methods of these paths are refused. @param allow such as `GET, HEAD` */
+/** Refuses other methods of these paths. @param allow such as `GET, HEAD` */
 export function refuseOthers(app: Hono, paths: string[], allow: string, sentence: string): void {
   for (const path of paths) {
     app.all(path, () => {
@@ -62,7 +62,7 @@ export function refuseOthers(app: Hono, paths: string[], allow: string, sentence
   }
 }
 
-/** What became of a request to Port or GitHub. */
+/** The outcome of a request to Port or GitHub. */
 export type ResponseOutcome = 'ok' | 'rejected' | 'unauthorized' | 'limited' | 'error' | 'unreachable'
 
 export const RESPONSE_OUTCOMES: readonly ResponseOutcome[] = [
@@ -74,15 +74,15 @@ export const RESPONSE_OUTCOMES: readonly ResponseOutcome[] = [
   'unreachable',
 ]
 
-/** Called with each answer; null where none came. */
+/** Called with each response; null if there was none. */
 export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null) => void
 
 /**
- * - `unauthorized`: the credential is not accepted (401)
- * - `limited`: too many requests (429, or GitHub's 403 for it)
+ * - `unauthorized`: the credential was rejected (401)
+ * - `limited`: too many requests (429, or GitHub's equivalent 403)
  * - `rejected`: any other 4xx
  * - `error`: 5xx
- * - `unreachable`: no answer
+ * - `unreachable`: no response
  */
 export function responseOutcome(response: Parameters<OnResponse>[0]): ResponseOutcome {
   if (response === null) return 'unreachable'

@@ -5,26 +5,26 @@ import { isRepository } from '../config/routes.ts'
 import type { Problem } from './problem.ts'
 import { requestFields, senderAddress } from './request.ts'
 
-/** A webhook of Port that was refused; what is the same again is counted. Times are milliseconds since 1970. */
+/** A webhook of Port that was refused; repetitions are counted. Times are milliseconds since 1970. */
 export interface Refusal {
   firstAt: number
   lastAt: number
   count: number
   status: number
-  /** What the sender was answered. */
+  /** The sentence in the response. */
   reason: string
-  /** Its address; of IPv6, its network. */
+  /** Its address; for IPv6, its network. */
   sender: string
   /** The repository that the URL names. */
   repository: string | null
 }
 
-/** What the relay has refused since it was started, in memory: a sender that nobody knows causes no write. */
+/** What the relay has refused since it started, in memory: unknown senders cause no writes. */
 export interface Refusals {
   /** When the relay was started. */
   since: number
   note(c: Context, problem: Problem): void
-  /** The latest first. */
+  /** The newest first. */
   list(limit: number): Refusal[]
 }
 
@@ -32,7 +32,7 @@ const MAX_REASON = 400
 
 /** @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For */
 export function createRefusals(trustedProxies: number, clock: () => number): Refusals {
-  // In the order of the last time.
+  // In the order of `lastAt`.
   const kept = new BoundedMap<string, Refusal>(LIMITS.refused.value)
   return {
     since: clock(),
@@ -61,7 +61,7 @@ const SENDERS: [path: RegExp, name: 'Port' | 'GitHub'][] = [
   [/^\/github$/, 'GitHub'],
 ]
 
-/** Set by a handler whose webhook is persisted: what follows, such as the wait for its dispatch, refuses nothing. */
+/** Set when a webhook is persisted: what fails afterwards, such as the wait for its dispatch, isn't a refusal. */
 export const PERSISTED = 'persisted'
 
 export interface RefusalDeps {
@@ -72,9 +72,9 @@ export interface RefusalDeps {
 }
 
 /**
- * Logs webhooks that are refused: with the answer's status and sentence, and the sender's address.
+ * Logs webhooks that are refused, with the status and sentence of the response and the sender's address.
  *
- * @returns a function that is called with every request that is refused, whatever it was
+ * @returns a function to call with every refused request, webhook or not
  */
 export function logRefusals(deps: RefusalDeps): (c: Context, refusal: Problem) => void {
   const { trustedProxies, log, onRefusal } = deps

@@ -4,9 +4,9 @@ import type { Context } from 'hono'
 import { refusalOf } from './problem.ts'
 
 /**
- * The network address that a request comes from: that of the connection, or, behind proxies, the one that the
- * outermost trusted proxy has appended to X-Forwarded-For. An IPv6 address counts as its /64 network, which is
- * what one customer has.
+ * The network address that a request comes from: that of the connection or, behind proxies, the one that the
+ * outermost trusted proxy has appended to X-Forwarded-For. An IPv6 address counts as its /64 network, which one
+ * customer usually has.
  *
  * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For; entries
  *   further left come from the sender and are ignored
@@ -20,9 +20,9 @@ export function senderAddress(c: Context, trustedProxies: number): string {
   return networkOf(address || connection)
 }
 
-/** An address as senders are counted by: that of an IPv6 address is its /64 network. */
+/** The key that senders are counted by: the address, or the /64 network of an IPv6 address. */
 export function networkOf(address: string): string {
-  // IPv4 without a port, which needs no test for IPv6.
+  // IPv4 without a port: the common case.
   if (!address.includes(':')) return address
   const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address
   if (!isIPv6(bare)) return /^[\d.]+:\d+$/.test(bare) ? bare.slice(0, bare.indexOf(':')) : bare
@@ -38,7 +38,7 @@ export function networkOf(address: string): string {
 
 const LONGEST_PATH = 200
 
-/** A request and its answer, for the log. */
+/** A request and its response, for the log. */
 export const requestFields = (c: Context, trustedProxies: number, status: number, error?: Error) => ({
   method: c.req.method,
   path: c.req.path.slice(0, LONGEST_PATH),

@@ -4,7 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import { LIMITS } from '../config/limits.ts'
 import { networkOf } from './request.ts'
 
-/** Headers and bodies must arrive in time; an idle connection outlives the 60 s that load balancers keep theirs. */
+/** Headers and bodies must arrive in time; idle connections outlive the usual 60 s of load balancers. */
 const AGAINST_SLOW_SENDERS = {
   maxHeaderSize: LIMITS.requestLine.value,
   headersTimeout: LIMITS.headersTime.value,
@@ -13,16 +13,16 @@ const AGAINST_SLOW_SENDERS = {
   keepAliveTimeout: 65_000,
 }
 
-type ThrottledLog = [status: number, title: string, detail: string]
+type Refusal = [status: number, title: string, detail: string]
 
-const NOT_HTTP: ThrottledLog = [
+const NOT_HTTP: Refusal = [
   400,
   'Bad Request',
-  'The request cannot be read: its first line, its headers or its length are not as HTTP/1.1 has them.',
+  'The request cannot be read: its first line, its headers, or its length are not valid HTTP/1.1.',
 ]
 
 /** Errors of Node's parser, by code. */
-const FAILURES: Record<string, ThrottledLog> = {
+const FAILURES: Record<string, Refusal> = {
   HPE_HEADER_OVERFLOW: [
     431,
     'Request Header Fields Too Large',
@@ -37,24 +37,24 @@ const FAILURES: Record<string, ThrottledLog> = {
 }
 
 /**
- * The HTTP server before the app: what never becomes a request of the app is refused with problem details, too.
+ * The HTTP server in front of the app. It also refuses what never becomes a request of the app with problem details.
  *
- * @param fetch the app's
- * @param onRefusal called with each refusal: its status, why, and the address of the connection
+ * @param fetch that of the app
+ * @param onRefusal called with the status, reason, and connection address of each refusal
  */
 export function createRelayServer(
   fetch: (request: Request) => Response | Promise<Response>,
   onRefusal: (status: number, reason: string, address: string) => void = () => {},
 ): Server {
   const listener = getRequestListener(fetch, {
-    // For a request in HTTP/1.0, which may have no Host. Not the relay's own: an IPv6 address is no host of a URL as it is.
+    // For a request in HTTP/1.0, which may have no Host. The relay's own host could be a bare IPv6 address, which isn't valid in a URL.
     hostname: 'localhost',
     errorHandler: () => {
       const { body, headers } = problem(NOT_HTTP)
       return new Response(body, { status: 400, headers })
     },
   })
-  // Node would refuse a request without a host itself, without problem details.
+  // Otherwise, Node itself refuses a request without a host, without problem details.
   const options = { ...AGAINST_SLOW_SENDERS, ...oneAtATime(refusePipelined), requireHostHeader: false }
   const server = createServer(options, (request, response) => {
     if (request.httpVersion !== '1.0' && request.headers.host === undefined) {
@@ -85,12 +85,12 @@ export function createRelayServer(
   }
 }
 
-function refuse(response: ServerResponse, failure: ThrottledLog): void {
+function refuse(response: ServerResponse, failure: Refusal): void {
   const { body, headers } = problem(failure)
   response.writeHead(failure[0], headers).end(body)
 }
 
-function problem([status, title, detail]: ThrottledLog) {
+function problem([status, title, detail]: Refusal) {
   const body = JSON.stringify({ type: 'about:blank', title, status, detail })
   const headers = {
     'content-type': 'application/problem+json',
@@ -101,25 +101,26 @@ function problem([status, title, detail]: ThrottledLog) {
 }
 
 /**
- * Bounds the open connections of a server. Beyond the bound, one is closed of the address that has the most: the oldest
- * without a request under way, else the oldest. A sender that opens many connections loses its own.
+ * Limits the open connections of a server. Beyond the limit, a connection of the address that has the most is closed:
+ * the oldest one without a request in progress, otherwise the oldest one. A sender that opens many connections loses
+ * its own.
  */
-export function limitConnections(server: Server, most: number): void {
+export function limitConnections(server: Server, limit: number): void {
   const byAddress = new Map<string, Set<Socket>>()
   const busy = new WeakSet<Socket>()
-  let amount = 0
+  let count = 0
 
   server.on('connection', socket => {
     const address = networkOf(socket.remoteAddress ?? '')
     const own = byAddress.get(address) ?? new Set()
     byAddress.set(address, own.add(socket))
-    amount++
+    count++
     socket.once('close', () => {
-      amount--
+      count--
       own.delete(socket)
       if (own.size === 0) byAddress.delete(address)
     })
-    if (amount > most) chooseOne()?.destroy()
+    if (count > limit) chooseOne()?.destroy()
   })
   server.on('request', ({ socket }, response) => {
     busy.add(socket)
@@ -135,10 +136,10 @@ export function limitConnections(server: Server, most: number): void {
 }
 
 /**
- * Options of a server that closes a connection on which a request arrives before the response to the last one was
- * flushed. A packet holds thousands of requests, and Node would make objects for all of them before the first is
- * answered. Only an upgrade ends its parser in the middle of a packet; Node closes the connection if nobody listens to
- * upgrades.
+ * Options of a server that closes a connection if a request arrives before the response to the previous one was
+ * flushed. A packet can hold thousands of requests, and Node would create objects for all of them before the first
+ * response. Only an upgrade stops its parser in the middle of a packet, and without a listener for upgrades, Node closes
+ * the connection.
  *
  * @param onPipelined called with each connection before it is closed
  */

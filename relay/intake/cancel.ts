@@ -19,8 +19,8 @@ export interface CancelDeps {
 }
 
 /**
- * `POST /webhook/cancel`: signed like every webhook. Accepts the event of Port's automation on `RUN_UPDATED`, where a
- * person ended a run that was in progress, or `{"run_id": "r_…"}`. An end that the relay or the action has reported
+ * `POST /webhook/cancel`: signed like every webhook. Accepts the event of Port's automation on `RUN_UPDATED` if a user
+ * finished a run that was in progress, or `{"run_id": "r_…"}`. A result that the relay or the action has reported
  * cancels nothing.
  *
  * @throws Problem 400, 401, 413, 422, 503
@@ -30,25 +30,25 @@ export function createCancel({
   apply,
   verify,
   onFirstUse,
-  failure: trouble,
+  failure: throttledLog,
 }: CancelDeps): (c: Context) => Promise<Response> {
   return c => verify(c, webhook => onFirstUse(c, webhook.use, () => cancel(c, webhook)))
 
-  async function cancel(c: Context, { organization, body, room }: VerifiedWebhook): Promise<Response> {
+  async function cancel(c: Context, { organization, body, reservation }: VerifiedWebhook): Promise<Response> {
     const asked = readCancel(parseBody(body) as Json | undefined)
     if ('ignored' in asked) return c.json({ ignored: asked.ignored }, 200)
     const { runId } = asked
     try {
       const dedupeKeys = [runKey(organization, runId)]
       const [delivery] = await store.list({ dedupeKeys }, { limit: 1 })
-      room.release()
+      reservation.release()
       if (!delivery) return c.json({ ignored: `the relay has no delivery of run ${runId}` }, 200)
       const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
       const response = { delivery: delivery.id, run_id: runId, state: now.state }
       if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(response, 202)
       return c.json({ ...response, ignored: `the delivery has ended as ${now.state}` }, 200)
     } catch (error) {
-      trouble.error({ err: error }, 'a cancellation was not accepted: database unavailable')
+      throttledLog.error({ err: error }, 'a cancellation was not accepted: database unavailable')
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
         'retry-after': '10',
       })
@@ -56,22 +56,22 @@ export function createCancel({
   }
 }
 
-/** The run to cancel that a body names, or why it names none. */
+/** The run to cancel that a body names, or why there is nothing to cancel. */
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
-  // Alone: the signature is not of the address, and the body of an action may have a run_id beside its inputs.
+  // As the only key: the address isn't signed, and the body of an action may have a run_id next to its inputs.
   if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
     if (Object.keys(given).length === 1) return { runId: given.run_id }
-    throw new Problem(422, 'A "run_id" cancels only where the body has no other key: remove the others.')
+    throw new Problem(422, 'A "run_id" cancels only if the body has no other key: remove the others.')
   }
-  // The event as it is, or within the whole context of the automation.
+  // The event alone, or in the complete context of the automation.
   const event = isObject(given.event) ? given.event : given
   const diff = isObject(event.diff) ? event.diff : {}
   const [before, after] = [diff.before, diff.after].map(side => (isObject(side) ? side : null))
   if (!before || !after || typeof after.id !== 'string' || runKind(after.id) === 'none') {
     throw new Problem(
       422,
-      'No run to cancel is named: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.',
+      'The body names no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.',
     )
   }
   if (before.status !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(String(after.status))) {
@@ -81,5 +81,5 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   return { runId: after.id }
 }
 
-/** People end runs in Port's UI; the action, which may report directly, through its API. */
+/** Users finish runs in Port's UI; the action, which may report directly, uses its API. */
 const originOf = (event: JsonObject) => (isObject(event.trigger) ? event.trigger.origin : undefined)

@@ -9,25 +9,25 @@ export interface FirstUseDeps {
   failure: Pick<ThrottledLog, 'error'>
 }
 
-/** Handles a webhook whose signature may have been used before, and remembers how it was answered. */
+/** Handles a webhook whose signature may have been used before, and remembers the response. */
 export type OnFirstUse = (
   c: Context,
   use: SignatureUse,
   handle: () => Promise<Response>,
   options?: {
-    /** The handler remembers the uses that it accepts, and looks for them itself. */
+    /** The handler checks and remembers the uses that it accepts itself. */
     remembers: boolean
   },
 ) => Promise<Response>
 
 /**
- * A signature is of the time and the body, not of the address: whoever has seen a webhook could send it to another one.
- * It is refused there, and gets its first response again at the same address. A response of 429 or 5xx, which asks the
- * sender to send the webhook again, does not count.
+ * A signature covers the time and the body, not the address: whoever has seen a webhook could send it to another
+ * address. There, it's refused; at the same address, it gets its first response again. Responses of 429 and 5xx, which
+ * ask the sender to send the webhook again, don't count.
  *
  * @returns a function that throws Problem 409 for another address, and 503 if the database is unavailable
  */
-export function createOnFirstUse({ store, failure: trouble }: FirstUseDeps): OnFirstUse {
+export function createOnFirstUse({ store, failure: throttledLog }: FirstUseDeps): OnFirstUse {
   return async (c, use, handle, { remembers } = { remembers: false }) => {
     const before = remembers ? null : await stored(store.firstUse(use.digest))
     if (before) return repeat(c, use, before)
@@ -41,22 +41,23 @@ export function createOnFirstUse({ store, failure: trouble }: FirstUseDeps): OnF
       if (!(error instanceof Problem) || error.status === 429 || error.status >= 500) throw error
       refusal = error
     }
-    const answer = {
+    const first = {
       status: refusal?.status ?? response?.status ?? 0,
       body: refusal?.message ?? (await response?.clone().text()) ?? '',
     }
-    const first = await stored(store.rememberUse(use, answer))
-    if (first && (first.address !== use.address || first.status !== null)) return repeat(c, use, first)
+    const earlier = await stored(store.rememberUse(use, first))
+    if (earlier && (earlier.address !== use.address || earlier.status !== null))
+      return repeat(c, use, earlier)
     if (refusal) throw refusal
     return response as Response
   }
 
-  async function stored<T>(answer: Promise<T>): Promise<T> {
+  async function stored<T>(result: Promise<T>): Promise<T> {
     try {
-      return await answer
+      return await result
     } catch (error) {
       if (!(error instanceof StoreBusy))
-        trouble.error({ err: error }, 'a webhook was refused: database unavailable')
+        throttledLog.error({ err: error }, 'a webhook was refused: database unavailable')
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
         'retry-after': '10',
       })
@@ -68,7 +69,7 @@ function repeat(c: Context, use: SignatureUse, { address, status, body }: FirstU
   if (address !== use.address) {
     throw new Problem(
       409,
-      'A webhook with this signature has come to another address. The address is not signed, so one signature counts for one address: send each webhook to one URL.',
+      'A webhook with this signature was received at another address. The address is not signed, so one signature counts for one address: send each webhook to one URL.',
     )
   }
   if (status === null) throw anotherRun()
@@ -79,5 +80,5 @@ function repeat(c: Context, use: SignatureUse, { address, status, body }: FirstU
 export const anotherRun = () =>
   new Problem(
     409,
-    'A webhook with this signature has come for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
+    'A webhook with this signature was received for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
   )

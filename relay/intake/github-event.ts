@@ -3,7 +3,7 @@ import { readReviewers } from '../github/approvals.ts'
 import { cleanText } from '../github/response.ts'
 import { toWorkflowRun, type WorkflowRun } from '../github/runs.ts'
 
-/** A webhook of GitHub's, as far as the relay needs it. */
+/** A webhook of GitHub, as far as the relay needs it. */
 export type WebhookEvent =
   | { kind: 'workflow_run'; repository: string; run: WorkflowRun }
   | {
@@ -20,15 +20,15 @@ export type WebhookEvent =
       repository: string
       runId: number
       environments: string[]
-      /** Logins of people and names of teams. */
+      /** Logins of users and names of teams. */
       reviewers: string[]
-      /** The login of who decided; null while it is requested. */
+      /** The login of the user who decided; null while the review is requested. */
       approver: string | null
       comment: string
     }
 
-// No more than is needed, and nothing required that older servers leave out: GitHub adds conclusions and statuses, and
-// name, actor, branch and conclusion may be null.
+// Only what is needed, and nothing is required that older servers leave out: GitHub adds conclusions and statuses, and
+// name, actor, branch, and conclusion may be null.
 const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()
@@ -111,10 +111,10 @@ const EVENTS = {
 }
 
 /**
- * Reads a webhook, whose signature was verified.
+ * Reads a webhook whose signature was verified.
  *
  * @param name the header `X-GitHub-Event`
- * @returns null for an event that the relay does not use
+ * @returns null for an event that the relay doesn't use
  */
 export function readWebhookEvent(name: string, body: unknown): WebhookEvent | null {
   if (!Object.hasOwn(EVENTS, name)) return null

@@ -22,7 +22,7 @@ export interface GitHubWebhookDeps {
   store: Pick<Store, 'get' | 'findRuns' | 'findUnbound' | 'wake' | 'clock'>
   apply: ApplyEvent
   findOwners: FindOwners
-  /** GitHub's clock minus the relay's, milliseconds; null where it is not known. */
+  /** GitHub's clock minus the relay's, in milliseconds; null if unknown. */
   clockOffset: () => number | null
   /** RELAY_START_TIMEOUT, milliseconds. */
   startTimeout: number
@@ -30,9 +30,8 @@ export interface GitHubWebhookDeps {
 }
 
 /**
- * Accepts GitHub's webhooks, in this order: headers → size → signature over the bytes → JSON → the deliveries that it
- * is about → what it shows of their run is persisted → answer. GitHub waits 10 s and does not retry; whichever relay
- * looks next acts on it.
+ * Accepts GitHub's webhooks: headers → size → signature over the bytes → JSON → find the deliveries → persist what the
+ * webhook says about their run → respond. GitHub waits 10 s and doesn't retry; the relay that polls next acts on it.
  *
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
@@ -46,7 +45,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     findOwners,
     clockOffset,
     startTimeout,
-    failure: trouble,
+    failure: throttledLog,
   } = deps
   const withReservation = createBodyMemory({
     arrivingBytes: LIMITS.githubArriving.value,
@@ -55,20 +54,20 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
   })
 
   return async c => {
-    if (secret !== null) return withReservation(c, room => receive(c, secret, room))
+    if (secret !== null) return withReservation(c, reservation => receive(c, secret, reservation))
     throw new Problem(
       404,
-      "GitHub's webhooks are not taken here: set GITHUB_WEBHOOK_SECRET to the secret of the GitHub App's webhook.",
+      "This relay doesn't accept GitHub's webhooks: set GITHUB_WEBHOOK_SECRET to the secret of the GitHub App's webhook.",
     )
   }
 
-  async function receive(c: Context, secret: string, room: BodyReservation): Promise<Response> {
+  async function receive(c: Context, secret: string, reservation: BodyReservation): Promise<Response> {
     const signature = c.req.header('x-hub-signature-256') ?? ''
     if (!SIGNATURE.test(signature)) throw unsigned()
-    const body = await readBytes(c, room)
+    const body = await readBytes(c, reservation)
     const expected = createHmac('sha256', secret).update(body).digest()
     if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
-    room.accept()
+    reservation.accept()
     const event = c.req.header('x-github-event') ?? 'unknown'
     const received = KNOWN.includes(event) ? readWebhookEvent(event, parse(body)) : null
     if (!received || (received.kind === 'workflow_run' && !EVENTS.includes(received.run.event))) {
@@ -84,12 +83,12 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
           return c.json({ scheduled: await takeReview(received) }, 202)
       }
     } catch (error) {
-      trouble.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')
+      throttledLog.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
     }
   }
 
-  /** @returns how many deliveries it is about */
+  /** @returns the number of deliveries that it concerns */
   async function take(repository: string, run: WorkflowRun): Promise<number> {
     const [recorded] = await store.findRuns(repository, [run.id])
     const owner = recorded && !recorded.past ? await store.get(recorded.delivery) : null
@@ -103,13 +102,13 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
       return outcome === 'applied' ? 1 : 0
     }
-    // A run that names no delivery may belong to any of these: each is looked at.
+    // A run that names no delivery may belong to any of these, so each is polled.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length
   }
 
-  /** A job that waits, or continues: the watch reads whom its run waits for. */
+  /** A job that waits, or continues: the next poll reads what its run waits for. */
   async function takeJob({ repository, runId, status }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (!delivery || (status !== 'waiting' && delivery.waitingFor === null)) return 0
@@ -143,7 +142,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     return recorded && !recorded.past ? store.get(recorded.delivery) : null
   }
 
-  /** The delivery that has started the run, by its title. */
+  /** The delivery that started the run, by its title. */
   async function findStarted(repository: string, run: WorkflowRun): Promise<Delivery | null> {
     const owner = (await findOwners(repository, [run])).get(run.id) ?? null
     const isStarted =
@@ -172,14 +171,14 @@ const unsigned = () =>
     { connection: 'close' },
   )
 
-async function readBytes(c: Context, room: BodyReservation): Promise<Uint8Array> {
+async function readBytes(c: Context, reservation: BodyReservation): Promise<Uint8Array> {
   try {
-    return await readBody(c, LIMITS.githubBody.value, room)
+    return await readBody(c, LIMITS.githubBody.value, reservation)
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 413) throw error
     throw new Problem(
       413,
-      `The body is larger than GitHub's webhooks ever are (${LIMITS.githubBody.value} bytes).`,
+      `The body is larger than any webhook of GitHub (${LIMITS.githubBody.value} bytes).`,
       error.headers,
     )
   }

@@ -6,8 +6,8 @@ import { Problem } from '../http/problem.ts'
 /**
  * The body as JSON; an empty one is undefined.
  *
- * @throws Problem 400 for what is not JSON in UTF-8, is nested too deeply, or holds a number that is too large; 422 for too
- *   many keys
+ * @throws Problem 400 if it isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large; 422 if it
+ *   has too many keys
  */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
@@ -28,7 +28,7 @@ export function parseBody(body: Uint8Array): unknown {
     )
   }
   if (depth > MAX_DEPTH) {
-    throw new Problem(400, `The body is nested more than ${MAX_DEPTH} levels deep, more than GitHub takes.`)
+    throw new Problem(400, `The body is nested more than ${MAX_DEPTH} levels deep, more than GitHub accepts.`)
   }
   if (mayOverflow) refuseInfinite(value, '')
   return value
@@ -36,7 +36,7 @@ export function parseBody(body: Uint8Array): unknown {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** It would become null in JSON, and the workflow's input would differ from what was signed. */
+/** Infinity would become null in JSON, and the workflow's input would differ from what was signed. */
 function refuseInfinite(value: unknown, key: string | number): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
     const where = key === '' ? '' : ` at ${JSON.stringify(String(key))}`
@@ -55,8 +55,8 @@ function refuseInfinite(value: unknown, key: string | number): void {
 
 /**
  * A UUID of version 7: its first 48 bits are the time, so that the index of a million deliveries grows at
- * its end instead of everywhere. The random bits are those of a UUID of version 4, which Node has ready: asking the
- * system for each id would cost more than verifying the signature.
+ * its end instead of everywhere. The random bits are those of a UUID of version 4, which Node keeps in stock: asking
+ * the system for each id would cost more than verifying the signature.
  *
  * @param now milliseconds since 1970
  * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's own randomUUIDv7 is younger than Node 24

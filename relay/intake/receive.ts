@@ -23,13 +23,13 @@ export interface ReceiveDeps {
   stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void }
   failure: Pick<ThrottledLog, 'error'>
-  /** Called with each webhook that is persisted, and in how many seconds it was; null where its answer waits. */
+  /** Called with each webhook that is persisted, and after how many seconds; null if its response waits. */
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
 /**
- * Accepts a webhook of Port that was verified (see `verify.ts`), in this order: JSON → invocation → target →
- * allow-list → durable write → answer. Success is answered only after the delivery is on disk.
+ * Accepts a webhook of Port: verify → parse → target → persist → respond. It responds with success only after the
+ * delivery is on disk.
  *
  * @throws Problem for every refusal
  */
@@ -40,81 +40,50 @@ export function createReceive({
   onFirstUse,
   stopping,
   log,
-  failure: trouble,
+  failure: throttledLog,
   onAccepted,
 }: ReceiveDeps): (c: Context) => Promise<Response> {
   const chooseTarget = createTargets(config.targets)
 
   return c => {
-    const began = performance.now()
+    const startedAt = performance.now()
     return verify(c, webhook =>
-      onFirstUse(
-        c,
-        webhook.use,
-        async () => {
-          const { delivery, wait } = readDelivery(c, webhook)
-          return persist(c, delivery, wait, webhook, began)
-        },
-        { remembers: true },
-      ),
+      onFirstUse(c, webhook.use, () => receive(c, webhook, startedAt), { remembers: true }),
     )
   }
 
-  // Apart from readDelivery: nothing that was parsed is kept while the database is awaited.
-  async function persist(
-    c: Context,
-    delivery: NewDelivery,
-    wait: boolean,
-    { room, use }: Pick<VerifiedWebhook, 'room' | 'use'>,
-    began: number,
-  ): Promise<Response> {
-    let accepted: Accepted
-    try {
-      accepted = await store.accept(delivery, use)
-    } catch (error) {
-      throw error instanceof SignatureUsed ? error : refusal(error)
-    }
-    room.release()
-    // The header is not signed: another one starts nothing, and Port learns that the run of this one was not started.
+  async function receive(c: Context, webhook: VerifiedWebhook, startedAt: number): Promise<Response> {
+    // A function of its own, so that nothing that was parsed is kept while the database is awaited.
+    const { delivery, wait } = parse(c, webhook)
+    const accepted = await persist(delivery, webhook.use)
+    webhook.reservation.release()
+    // The header isn't signed: another one starts nothing, and Port learns that its run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId) throw anotherRun()
     c.set(PERSISTED, true)
-    onAccepted?.(
-      accepted.duplicate ? 'duplicate' : 'accepted',
-      wait ? null : (performance.now() - began) / 1000,
-    )
+    const { id, runId, repository, state, duplicate } = accepted
+    const seconds = wait ? null : (performance.now() - startedAt) / 1000
+    onAccepted?.(duplicate ? 'duplicate' : 'accepted', seconds)
     log.info(
-      {
-        delivery: accepted.id,
-        run: accepted.runId,
-        repository: accepted.repository,
-        ...dispatchOf(accepted),
-        duplicate: accepted.duplicate,
-      },
-      accepted.duplicate ? 'the webhook is a duplicate of a delivery' : 'the delivery is accepted',
+      { delivery: id, run: runId, repository, ...dispatchOf(accepted), duplicate },
+      duplicate ? 'the webhook is a duplicate of a delivery' : 'the delivery is accepted',
     )
-    const { id, runId, repository, duplicate } = accepted
     const response = {
-      delivery: id,
-      run_id: runId,
-      repository,
-      ...dispatchOf(accepted),
+      ...{ delivery: id, run_id: runId, repository, ...dispatchOf(accepted) },
       ...(duplicate && { duplicate }),
     }
-    if (!wait) {
-      return c.json({ ...response, state: accepted.state }, duplicate ? 200 : 202)
-    }
-    const state = await awaitDispatch(id, store, { stopping })
-    return c.json({ ...response, state }, state === 'queued' ? 202 : 200)
+    if (!wait) return c.json({ ...response, state }, duplicate ? 200 : 202)
+    const reached = await awaitDispatch(id, store, { stopping })
+    return c.json({ ...response, state: reached }, reached === 'queued' ? 202 : 200)
   }
 
-  function readDelivery(
+  function parse(
     c: Context,
     { organization, use, body }: VerifiedWebhook,
   ): { delivery: NewDelivery; wait: boolean } {
     const invocation = readInvocation(parseBody(body), runIdHeader(c))
-    const most = LIMITS.encryptedInputs.value
-    if (invocation.encrypted.length > most) {
-      const sentence = `The webhook names ${invocation.encrypted.length} encrypted inputs; at most ${most} are accepted. Encrypt fewer inputs of the Port action.`
+    const limit = LIMITS.encryptedInputs.value
+    if (invocation.encrypted.length > limit) {
+      const sentence = `The webhook names ${invocation.encrypted.length} encrypted inputs; at most ${limit} are accepted. Encrypt fewer inputs of the Port action.`
       throw new Problem(422, sentence)
     }
     const { url, wait } = readAddress(c)
@@ -132,7 +101,7 @@ export function createReceive({
       invocation: JSON.stringify({
         ...invocation,
         targetFrom: from,
-        // Only a workflow's inputs need what the author templated, which may hold more of a user than name and e-mail.
+        // Only a workflow's inputs need what the author templated, which may hold more of a user than name and email.
         ...(target.workflow === null && { forWorkflow: undefined }),
       }),
       receivedAt: now,
@@ -140,45 +109,53 @@ export function createReceive({
     return { delivery, wait }
   }
 
-  function refusal(error: unknown): Problem {
-    const busy = error instanceof StoreBusy
-    if (!busy)
-      trouble.error(
+  async function persist(delivery: NewDelivery, use: VerifiedWebhook['use']): Promise<Accepted> {
+    try {
+      return await store.accept(delivery, use)
+    } catch (error) {
+      if (error instanceof SignatureUsed) throw error
+      if (error instanceof StoreBusy) {
+        throw new Problem(
+          503,
+          'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.',
+          { 'retry-after': '1' },
+        )
+      }
+      throttledLog.error(
         { err: error },
-        'a delivery could not be persisted, or the answer of the database was lost',
+        'a delivery could not be persisted, or the response of the database was lost',
       )
-    return new Problem(
-      503,
-      busy
-        ? 'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.'
-        : "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
-      { 'retry-after': busy ? '1' : '10' },
-    )
+      throw new Problem(
+        503,
+        "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
+        { 'retry-after': '10' },
+      )
+    }
   }
 }
 
-/** What starts in the repository, as answers and log lines name it. */
+/** What starts in the repository, as responses and log lines name it. */
 const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
   workflow === null ? { event_type: eventType } : { workflow, ref }
 
-/** Port's agent waits 30 s for an answer; this leaves room for the way back. */
+/** Port's agent waits 30 s for a response; this leaves time for the way back. */
 const PATIENCE_MS = 20_000
-const LOOK_MS = 100
+const POLL_MS = 100
 
 /**
- * For a synchronous action, whose result is the answer to its webhook: waits until GitHub has accepted
- * the dispatch. Any relay may send it, so the store is asked.
+ * For a synchronous action, whose result is the response to its webhook: waits until GitHub has accepted the
+ * dispatch. Any relay may send it, so the store is polled.
  *
  * @param options.stopping ends the wait
- * @returns its state; still `queued` when GitHub has not answered in 20 s, or the database is unavailable
- * @throws Problem 502 with the reason when GitHub rejected it
+ * @returns its state; still `queued` if GitHub hasn't responded in 20 s, or if the database is unavailable
+ * @throws Problem 502 with the reason if GitHub rejected it
  */
 export async function awaitDispatch(
   id: string,
   store: Pick<Store, 'get'>,
   { stopping, patience = PATIENCE_MS }: { stopping?: AbortSignal | undefined; patience?: number } = {},
 ): Promise<State> {
-  for (const until = performance.now() + patience; ; await sleep(LOOK_MS)) {
+  for (const until = performance.now() + patience; ; await sleep(POLL_MS)) {
     // The delivery is persisted, so it is accepted even if the database is unavailable now.
     const delivery = await store.get(id).catch(() => null)
     const state = delivery?.state ?? 'queued'

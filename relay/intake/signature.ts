@@ -9,14 +9,14 @@ export interface Verified {
 
 /**
  * Finds the organization that signed this webhook. Port signs
- * `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes it sends; Port's agent signs
+ * `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes it sends. Port's agent signs
  * compact JSON but sends it with spaces, so the text without the white space outside of strings is tried
- * as well. Compared in constant time, as text: base64 has several spellings of the same bytes, and only
- * the one that Port writes is right.
+ * as well. Signatures are compared in constant time, as text: base64 has several spellings of the same bytes, and only
+ * the one that Port writes is valid.
  *
  * @param header `x-port-signature`; may hold several signatures, also of unknown versions
  * @param timestamp `x-port-timestamp`, as it arrived
- * @returns null where no secret verifies it
+ * @returns null if no secret verifies it
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
  */
 export function verifySignature(
@@ -47,7 +47,7 @@ export function verifySignature(
   return compact.length < body.length ? matching(compact) : null
 }
 
-/** JSON text without the spaces, tabs and line breaks outside of its strings. UTF-8 needs no decoding for that. */
+/** JSON text without the spaces, tabs, and line breaks outside of its strings. This works without decoding UTF-8. */
 export function withoutWhitespace(json: Uint8Array): Uint8Array {
   const compact = Buffer.allocUnsafe(json.length)
   let length = 0

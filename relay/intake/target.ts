@@ -18,17 +18,17 @@ import {
 import type { Target } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 
-/** What the signed body, the URL (`/webhook/:owner/:repo?event_type=`) or a route names. */
+/** The target that the signed body, the URL (`/webhook/:owner/:repo?event_type=`), or a route names. */
 type NamedTarget = Record<keyof Target, string | null>
 
-/** What named the repository of a target. */
+/** The source of a target's repository. */
 export type TargetSource = 'body' | 'url' | 'route' | 'default'
 
 /**
- * Chooses the target of a delivery. The first that names one: the signed body, the URL, the first matching route,
- * `RELAY_REPOSITORY`; always within the allow-list, which is closed by default.
+ * Chooses the target of a delivery. The first source that names one counts: the signed body, the URL, the first
+ * matching route, `RELAY_REPOSITORY`. It must be in the allow-list, which is closed by default.
  *
- * @returns a function that throws a Problem, 422 or 403, where there is no target or it is not allowed
+ * @returns a function that throws Problem 422 if there isn't a target, and 403 if it isn't allowed
  */
 export function createTargets(
   targets: Config['targets'],
@@ -44,7 +44,7 @@ export function createTargets(
     if (!repository) {
       throw new Problem(
         422,
-        'No repository is named: name it in the webhook URL (/webhook/owner/repo), in the body ' +
+        'The webhook names no repository: name it in the webhook URL (/webhook/owner/repo), in the body ' +
           '("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
       )
     }
@@ -57,7 +57,7 @@ export function createTargets(
         `${repository} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`,
       )
     }
-    // GitHub does not distinguish upper and lower case, so both are one queue here: order is kept by repository.
+    // GitHub's names are case-insensitive. Lower case makes them one queue: order is kept by repository.
     const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
     return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from }
 
@@ -97,7 +97,7 @@ function namedBy({ repository, event_type, workflow, ref }: Route): NamedTarget 
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
-    // These are names, not paths: as in bash's patterns, a star matches `/` too.
+    // These are names, not paths: a star also matches `/`, as in bash's patterns.
     return glob === undefined
       ? []
       : [{ field, test: picomatch(glob, { dot: true, posix: true, bash: true }) }]
@@ -110,9 +110,9 @@ const quote = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(
 const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
 
 /**
- * What the address of a webhook holds: its target, and whether the answer waits for the dispatch.
+ * The parameters in the address of a webhook: its target, and whether the response waits for the dispatch.
  *
- * @throws Problem 422 for a parameter that is unknown, has an unknown value, or occurs twice: ignoring it would send the
+ * @throws Problem 422 if a parameter is unknown, has an unknown value, or occurs twice: ignoring it would send the
  *   delivery elsewhere
  */
 export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {

@@ -14,21 +14,21 @@ export interface VerifiedWebhook {
   organization: string
   use: SignatureUse
   body: Uint8Array
-  room: BodyReservation
+  reservation: BodyReservation
 }
 
-/** Verifies a webhook, and gives it to a handler. */
+/** Verifies a webhook, and passes it to a handler. */
 export type VerifyWebhook = (
   c: Context,
-  take: (webhook: VerifiedWebhook) => Promise<Response>,
+  handle: (webhook: VerifiedWebhook) => Promise<Response>,
 ) => Promise<Response>
 
 /**
- * Verifies webhooks of Port, in this order: size → headers → timestamp → signature. Nothing of the body is read
- * before its headers have passed (one that came without its length is measured as it comes), and nothing is parsed
- * before its signature is verified.
+ * Verifies webhooks of Port, in this order: size → headers → timestamp → signature. The body isn't read before its
+ * headers have passed (one that is sent without its length is measured while it arrives), and it isn't parsed before
+ * its signature is verified.
  *
- * @param clock the wall clock, which webhooks are signed by; milliseconds since 1970
+ * @param clock the wall clock, which signatures use; milliseconds since 1970
  * @returns a function that throws Problem for every refusal
  */
 export function createVerify(
@@ -42,14 +42,14 @@ export function createVerify(
     trustedProxies: config.trustedProxies,
   })
 
-  return (c, take) =>
-    withReservation(c, async room => {
-      checkLength(c, maxBody)
+  return (c, handle) =>
+    withReservation(c, async reservation => {
+      const declared = checkLength(c, maxBody)
       checkContentType(c)
       const timestamp = requireHeader(c, 'x-port-timestamp')
       const signature = requireHeader(c, 'x-port-signature')
       const signedAt = checkAge(timestamp, clock(), tolerance)
-      const body = await readBody(c, maxBody, room)
+      const body = await readBody(c, maxBody, reservation, declared)
       const verified = verifySignature(config.organizations, signature, timestamp, body)
       if (!verified) {
         throw new Problem(
@@ -57,7 +57,7 @@ export function createVerify(
           'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organization that sends this, and nothing between Port and here may change the body.',
         )
       }
-      room.accept()
+      reservation.accept()
       const { url } = c.req
       const use = {
         digest: digest(`${timestamp}.${verified.signature}`),
@@ -65,13 +65,13 @@ export function createVerify(
         address: digest(url.slice(url.indexOf('/', 'https://'.length))),
         expiresAt: signedAt + tolerance,
       }
-      return take({ organization: verified.organization, use, body, room })
+      return handle({ organization: verified.organization, use, body, reservation })
     })
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest('base64url')
 
-/** @throws Problem 415 for a body that is not plain JSON in UTF-8 */
+/** @throws Problem 415 if the body isn't plain JSON in UTF-8 */
 function checkContentType(c: Context): void {
   const type = c.req.header('content-type')
   if (type && !isJson(type)) {
@@ -87,7 +87,7 @@ function checkContentType(c: Context): void {
 }
 
 function isJson(type: string): boolean {
-  // As Port writes it.
+  // How Port writes it.
   if (type === 'application/json') return true
   try {
     const { essence, params } = new MIMEType(type)
@@ -98,17 +98,17 @@ function isJson(type: string): boolean {
   }
 }
 
-/** @throws Problem 401 where the header is missing */
+/** @throws Problem 401 if the header is missing */
 function requireHeader(c: Context, name: string): string {
   const value = c.req.header(name)
   if (value) return value
   throw new Problem(
     401,
-    `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it on.`,
+    `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it.`,
   )
 }
 
-/** @returns when it was signed, milliseconds since 1970. @throws Problem 401 for a webhook signed too long ago, or too far ahead */
+/** @returns when it was signed, milliseconds since 1970. @throws Problem 401 if that is too long ago, or too far ahead */
 function checkAge(timestamp: string, now: number, tolerance: number): number {
   const signedAt = readTimestamp(timestamp)
   if (signedAt === null)
@@ -122,7 +122,7 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
   return signedAt
 }
 
-/** Port's run id where the body holds none. Two lines of one value are one: a proxy may have added the second. */
+/** Port's run id, if the body has none. Two lines with the same value count as one: a proxy may have added the second. */
 export function runIdHeader(c: Context): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
@@ -133,7 +133,7 @@ export function runIdHeader(c: Context): string | undefined {
  * When a webhook was signed, in milliseconds. Port documents seconds and three of its samples use
  * milliseconds: a value above 1e11 is milliseconds.
  *
- * @returns null where the header is no such number
+ * @returns null if the header isn't such a number
  */
 function readTimestamp(header: string): number | null {
   if (!/^\d{1,15}$/.test(header)) return null

@@ -138,7 +138,7 @@ export interface Store {
    *
    * @param use of the signature, which is remembered in the same transaction
    * @throws StoreBusy when too many wait to be persisted already
-   * @throws SignatureUsed if the signature has come to another address, was refused, or is of another run
+   * @throws SignatureUsed if the signature was received at another address, was refused, or is of another run
    */
   accept(delivery: NewDelivery, use?: SignatureUse): Promise<Accepted>
   /** The first use of a signature that is remembered. */

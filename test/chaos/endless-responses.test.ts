@@ -12,7 +12,7 @@ import { createIssuerKeys } from '../../relay/reports/oidc.ts'
 import { formContent } from '../support/dispatch-content.ts'
 
 const MB = 1024 ** 2
-const TOO_LARGE = `the answer has more than ${LIMITS.response.value} bytes`
+const TOO_LARGE = `the response has more than ${LIMITS.response.value} bytes`
 
 /** Answers everything so; `sent`: bytes. */
 async function startServer(answer: (response: ServerResponse) => Promise<number> | number) {

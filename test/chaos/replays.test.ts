@@ -69,7 +69,7 @@ test.each(['SQLite', 'PostgreSQL'])(
           if (elsewhere !== path)
             expect(await again(elsewhere, body), `${path} at ${elsewhere}`).toMatchObject({
               status: 409,
-              body: { detail: expect.stringContaining('has come to another address') },
+              body: { detail: expect.stringContaining('was received at another address') },
             })
         }
         const { status: same, body: response } = await again(path, body)

@@ -53,7 +53,7 @@ const TABLE: [
   readNoToken: string,
 ][] = [
   ['no connection', refused, 'other', 'other', 'other', 'later 16', 'later 16'],
-  ['a lost connection', cut, 'answer_lost', 'other', 'other', 'later 16', 'later 16'],
+  ['a lost connection', cut, 'response_lost', 'other', 'other', 'later 16', 'later 16'],
   [
     '401',
     answered(401, says('Bad credentials')),
@@ -102,7 +102,7 @@ const TABLE: [
   ['403 as a page', answered(403, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
   ['404', answered(404, says('Not Found')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
   ['404 as a page', answered(404, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
-  ['408', answered(408, PAGE), 'answer_lost', 'other', 'other', 'later 16', 'later 16'],
+  ['408', answered(408, PAGE), 'response_lost', 'other', 'other', 'later 16', 'later 16'],
   ['409', answered(409, says('Conflict')), 'rejected', 'rejected', 'rejected', 'later 16', 'later 16'],
   ['409 as a page', answered(409, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
   ['422', answered(422, says('Invalid')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
@@ -116,8 +116,8 @@ const TABLE: [
     'later 30',
     'later 30',
   ],
-  ['500', answered(500, says('Server Error')), 'answer_lost', 'other', 'other', 'later 16', 'later 16'],
-  ['503 with a time', answered(503, PAGE, wait), 'answer_lost', 'other', 'other', 'later 30', 'later 30'],
+  ['500', answered(500, says('Server Error')), 'response_lost', 'other', 'other', 'later 16', 'later 16'],
+  ['503 with a time', answered(503, PAGE, wait), 'response_lost', 'other', 'other', 'later 30', 'later 30'],
 ]
 
 test.each(TABLE)('%s', (_, error, sent, unsent, noToken, reads, readsNoToken) => {

@@ -8,7 +8,7 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     404,
     'Not Found',
-    "GitHub finds no workflow deploy.yml in acme/shop: there is no such repository, or no such file in .github/workflows on its default branch, or the relay's token lacks Actions: write on it.",
+    "GitHub finds no workflow deploy.yml in acme/shop: the repository doesn't exist, or .github/workflows on its default branch has no such file, or the relay's token lacks Actions: write on it.",
   ],
   [
     403,

@@ -105,7 +105,7 @@ test('an error is logged without what its client has sent and got, and with its 
   const { err } = JSON.parse(printed)
   expect(err).toMatchObject({ type: 'Error', message: 'no luck', code: 'EX' })
   expect(err.stack).toMatch(/^ +at .*trouble\.test\.ts/)
-  expect(err.cause).toMatchObject({ type: 'HttpError', message: 'the answer was 422' })
+  expect(err.cause).toMatchObject({ type: 'HttpError', message: 'the response was 422' })
   log.error({ err: 'hunter2' }, 'failed')
   expect(printed).not.toContain('hunter2')
 })

@@ -146,7 +146,7 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
   await reaches(scene, ended.run, 'finished')
 
   const refused =
-    'No run to cancel is named: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.'
+    'The body names no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.'
   const { event } = runUpdated(run) as { event: JsonObject }
   // An action's body may have a run_id beside its inputs, and its signature is not of an address.
   const ofAction = { run_id: run.id, version: '1.4.2' }
@@ -161,7 +161,7 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
   }
   expect(await cancel(scene, ofAction)).toMatchObject({
     status: 422,
-    body: { detail: 'A "run_id" cancels only where the body has no other key: remove the others.' },
+    body: { detail: 'A "run_id" cancels only if the body has no other key: remove the others.' },
   })
   expect(await cancel(scene, Buffer.from('{"run_id":'))).toMatchObject({ status: 400 })
   expect(await cancel(scene, runUpdated(run), { secret: 'a-secret-that-is-not-known' })).toMatchObject({

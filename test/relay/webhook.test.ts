@@ -205,7 +205,7 @@ describe('the same delivery again', () => {
     const replayed = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_2' } })
     expect(replayed.status).toBe(409)
     expect(replayed.body.detail).toBe(
-      'A webhook with this signature has come for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
+      'A webhook with this signature was received for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
     )
     const again = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
     expect([again.status, again.body]).toEqual([200, { ...first.body, duplicate: true }])
@@ -265,7 +265,7 @@ describe('a webhook is refused', () => {
     const relay = await openReceiving()
     const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
     expect(await refused(relay, await relay.post({ body: nested(91) }))).toEqual(
-      problem(400, 'Bad Request', 'The body is nested more than 90 levels deep, more than GitHub takes.'),
+      problem(400, 'Bad Request', 'The body is nested more than 90 levels deep, more than GitHub accepts.'),
     )
     expect((await relay.post({ body: nested(90) })).status).toBe(202)
   })
@@ -291,7 +291,7 @@ describe('a webhook is refused', () => {
     const expected = problem(
       401,
       'Unauthorized',
-      `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it on.`,
+      `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it.`,
     )
     for (const value of [null, '']) {
       expect(await refused(relay, await relay.post({ headers: { [name]: value } }))).toEqual(expected)
@@ -323,7 +323,7 @@ describe('a webhook is refused', () => {
       const missing = timestamp.trim() === ''
       expect(response.body.detail).toBe(
         missing
-          ? "The header x-port-timestamp is missing: only Port's webhooks are accepted, and a proxy in between must pass it on."
+          ? "The header x-port-timestamp is missing: only Port's webhooks are accepted, and a proxy in between must pass it."
           : 'x-port-timestamp must be a number of seconds or milliseconds since 1970.',
       )
     },
@@ -448,7 +448,7 @@ describe('a webhook is refused', () => {
       problem(
         422,
         'Unprocessable Content',
-        'No repository is named: name it in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
+        'The webhook names no repository: name it in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
       ),
     )
   })
@@ -502,13 +502,13 @@ describe('a webhook is refused', () => {
       problem(
         503,
         'Service Unavailable',
-        "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, it is answered as a duplicate.",
+        "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
       ),
     )
     expect(relay.logged).toEqual([
       {
         fields: { err: new Error('disk full') },
-        message: 'a delivery could not be persisted, or the answer of the database was lost',
+        message: 'a delivery could not be persisted, or the response of the database was lost',
       },
       expect.objectContaining({ message: 'a webhook of Port is refused' }),
     ])
@@ -562,7 +562,7 @@ describe('the checks come in order', () => {
     expect(await status({ body: junk, headers: json })).toBe('401 The webhook is older tha')
     expect(await status({ body: junk, headers: now })).toBe('401 The signature does not m')
     expect(await status({ body: junk })).toBe('400 The body is not JSON in ')
-    expect(await status({ body: {} })).toBe('422 No repository is named: ')
+    expect(await status({ body: {} })).toBe('422 The webhook names no rep')
     expect(await status({ body: {}, path: '/webhook/acme/shop' })).toBe('403 acme/shop is not in RELA')
     expect(await relay.written()).toEqual([])
   })
