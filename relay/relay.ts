@@ -80,7 +80,7 @@ export async function assembleRelay(
       .savePause(closed)
       .catch(error => failure.error({ err: error }, 'a closed gate could not be persisted'))
   })
-  pauses.learn(await store.activePauses(clock()))
+  pauses.add(await store.activePauses(clock()))
   const isAllowed = matcher(config.targets.allowed)
   const secrets = [...config.organizations.flatMap(each => each.secrets), config.adminToken ?? '']
   const github = createGitHub(config.github, clock, pauses, {

@@ -112,9 +112,9 @@ export function createGitHub(
         })
       }
       // GitHub limits writes separately from reads: only a dispatch shows that dispatches are accepted again.
-      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.reopen(repository)
+      if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.resume(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
-      return { ...outcome, until: pauses.closed(repository)?.pausedUntil ?? outcome.until }
+      return { ...outcome, until: pauses.find(repository)?.pausedUntil ?? outcome.until }
     },
   }
 }

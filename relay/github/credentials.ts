@@ -166,13 +166,13 @@ export function pausedCredential(
     kind: credential.kind,
     /** @throws PausedError if nothing was sent */
     async use(repository, work) {
-      const closed = pauses.closed(repository)
+      const closed = pauses.find(repository)
       if (closed) throw new PausedError(closed)
       try {
         return await credential.use(repository, work)
       } catch (error) {
         const limit = readLimit(error, clock(), pauses.tries(repository))
-        if (limit) pauses.close(repository, limit.until, limit.reason, 'limit')
+        if (limit) pauses.pause(repository, limit.until, limit.reason, 'limit')
         throw error
       }
     },

@@ -12,15 +12,15 @@ export interface RateLimitPauses {
   /** The scope of all repositories; null if each owner has its own. */
   shared: string | null
   /** The pause that applies now; null if there is none. */
-  closed(repository: string): RateLimitPause | null
+  find(repository: string): RateLimitPause | null
   /** GitHub has asked to wait, or rejected the credential; `reason`: a clause to show. */
-  close(repository: string, until: number, reason: string, cause: PauseCause): void
+  pause(repository: string, until: number, reason: string, cause: PauseCause): void
   /** Adds the pauses that the store keeps. */
-  learn(pauses: readonly RateLimitPause[]): void
+  add(pauses: readonly RateLimitPause[]): void
   /** How often in a row GitHub asked to wait. */
   tries(repository: string): number
   /** GitHub has responded to a dispatch: the pause is over, and attempts are counted from zero. */
-  reopen(repository: string): void
+  resume(repository: string): void
   /** All pauses that apply now. */
   allPaused(): RateLimitPause[]
   /** Whether GitHub has rejected the credential since it last responded to a dispatch. */
@@ -43,21 +43,21 @@ export class PausedError extends Error {
 }
 
 /** GitHub's limits last at most an hour; longer pauses are shortened to this. */
-const LONGEST_CLOSED_MS = 3_600_000
+const LONGEST_PAUSE_MS = 3_600_000
 /** A time further away than this is outdated, or comes from a clock that was set. */
-const FURTHEST_MS = LONGEST_CLOSED_MS + 60_000
+const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
-/** @param onClose called with each pause that starts, and its cause */
+/** @param onPause called with each pause that starts, and its cause */
 export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
-  onClose: (pauses: RateLimitPause, cause: PauseCause) => void = () => {},
+  onPause: (pauses: RateLimitPause, cause: PauseCause) => void = () => {},
 ): RateLimitPauses {
   const entries = new Map<string, Entry>()
   const shared = 'token' in auth ? `token:${digest(auth.token)}` : null
   const scope = (repository: string) => shared ?? `owner:${repository.replace(/\/.*/, '').toLowerCase()}`
 
-  function find(key: string) {
+  function entryOf(key: string) {
     const entry = entries.get(key)
     if (entry && Math.abs(entry.until - clock()) > FURTHEST_MS) entries.delete(key)
     return entries.get(key)
@@ -65,9 +65,9 @@ export function createRateLimitPauses(
 
   function raise(key: string, until: number, reason: string, cause: PauseCause): RateLimitPause {
     const now = clock()
-    const known = find(key)
+    const known = entryOf(key)
     // If several requests were in progress, the longest wait applies.
-    const next = Math.min(until, now + LONGEST_CLOSED_MS)
+    const next = Math.min(until, now + LONGEST_PAUSE_MS)
     const isAgain = !known || known.until <= now
     const later = known && known.until > next ? known : { until: next, reason, cause }
     entries.set(key, { ...later, tries: (known?.tries ?? 0) + (isAgain ? 1 : 0) })
@@ -75,33 +75,33 @@ export function createRateLimitPauses(
   }
 
   function toPauses(key: string): RateLimitPause | null {
-    const entry = find(key)
+    const entry = entryOf(key)
     if (!entry || entry.until <= clock()) return null
     return { scope: key, pausedUntil: entry.until, reason: entry.reason }
   }
 
   return {
     shared,
-    closed: repository => toPauses(scope(repository)),
-    close(repository, until, reason, cause) {
-      onClose(raise(scope(repository), until, reason, cause), cause)
+    find: repository => toPauses(scope(repository)),
+    pause(repository, until, reason, cause) {
+      onPause(raise(scope(repository), until, reason, cause), cause)
     },
-    learn(pauses) {
+    add(pauses) {
       const now = clock()
       for (const { scope, pausedUntil, reason } of pauses) {
-        const known = find(scope)
+        const known = entryOf(scope)
         if (pausedUntil > Math.max(now, known?.until ?? 0) && pausedUntil <= now + FURTHEST_MS)
           raise(scope, pausedUntil, reason, known?.cause ?? 'limit')
       }
     },
-    tries: repository => find(scope(repository))?.tries ?? 0,
-    reopen(repository) {
+    tries: repository => entryOf(scope(repository))?.tries ?? 0,
+    resume(repository) {
       const key = scope(repository)
       // A response to a request that was sent before the pause doesn't finish it.
-      if ((find(key)?.until ?? 0) <= clock()) entries.delete(key)
+      if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: () => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
-    isRejected: () => [...entries.keys()].some(key => find(key)?.cause === 'credential'),
+    isRejected: () => [...entries.keys()].some(key => entryOf(key)?.cause === 'credential'),
   }
 }
 
@@ -138,10 +138,10 @@ export function readLimit(
   if (!isFailure && status !== 429 && !(status === 403 && isLimit(headers, data))) return null
   // GitHub's times are by its own clock, which may differ from this one.
   const offset = (Date.parse(headers.get('date') ?? '') || now) - now
-  const asked = readRetryAt(headers, now + offset, LONGEST_CLOSED_MS)
+  const asked = readRetryAt(headers, now + offset, LONGEST_PAUSE_MS)
   const until = asked === null ? now + 60_000 * 2 ** Math.min(tries, 5) : asked - offset
   return {
-    until: Math.min(until, now + LONGEST_CLOSED_MS),
+    until: Math.min(until, now + LONGEST_PAUSE_MS),
     reason: isFailure ? OVERLOADED : LIMITED,
     response: `${status}: ${readMessage(data)}`,
   }

@@ -48,7 +48,7 @@ export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: 
     await findLostRun(claimed, deps)
     return
   }
-  const closed = gate.closed(repository)
+  const closed = gate.find(repository)
   if (closed) {
     await returnPermit()
     const { pausedUntil: until, reason } = closed
@@ -63,7 +63,7 @@ export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: 
   const outcome = await github.dispatch(claimed, { payload, invocation }, claimed.leaseUntil - REQUESTS_MS)
   deps.onAttempt?.(outcome.kind)
   if (outcome.kind === 'deferred' && outcome.cause === 'credential') {
-    gate.close(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, 'credential')
+    gate.pause(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, 'credential')
   }
   const record = (event: DeliveryEvent) =>
     apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
@@ -179,7 +179,7 @@ export function createNotifyWaiting({
       found = await store.findUnnotified(store.clock(), AT_ONCE, pauses.shared, after)
       await Promise.all(
         found.map(delivery => {
-          const closed = pauses.closed(delivery.repository)
+          const closed = pauses.find(delivery.repository)
           if (!closed) return null
           const { pausedUntil: until, reason } = closed
           return apply(delivery, { type: 'waitingNotified', reason, until })

@@ -188,7 +188,7 @@ export function startWorkers({
     woken.outbox,
     // Not woken by new work: it runs at an interval, however many deliveries arrive.
     repeat('announce', ANNOUNCE_MS, trouble, notifyWaiting),
-    repeat('gates', PAUSES_MS, trouble, async () => gate.learn(await store.activePauses(store.clock()))),
+    repeat('gates', PAUSES_MS, trouble, async () => gate.add(await store.activePauses(store.clock()))),
     repeat('maintenance', MAINTENANCE_MS, trouble, async stopped => {
       remind()
       const now = store.clock()

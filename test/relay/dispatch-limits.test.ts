@@ -262,8 +262,8 @@ describe('while a gate is closed', () => {
     await relay.accept('r_1')
     await relay.step()
     const pauses = createRateLimitPauses({ token: relay.github.token }, relay.now)
-    pauses.learn(await relay.store.activePauses(relay.now()))
-    expect(pauses.closed('acme/web')?.pausedUntil).toBeGreaterThan(relay.now() + 590_000)
+    pauses.add(await relay.store.activePauses(relay.now()))
+    expect(pauses.find('acme/web')?.pausedUntil).toBeGreaterThan(relay.now() + 590_000)
     const id = await relay.accept('r_2', 'acme/web')
     expect(await relay.store.claimQueued(relay.now(), 1, 10, pauses.shared)).toEqual([])
     await relay.pass(590_000)
@@ -307,7 +307,7 @@ test('each limit on dispatches is waited out for longer, whatever is read in bet
   const minutes: number[] = []
   for (let round = 0; round < 3; round++) {
     await relay.step()
-    const wait = relay.pauses.closed('acme/shop')!.pausedUntil - relay.now()
+    const wait = relay.pauses.find('acme/shop')!.pausedUntil - relay.now()
     minutes.push(Math.round(wait / 60_000))
     relay.advance(wait + 1_100)
     await relay.hub.runsPage('acme/shop', 1, null, 'repository_dispatch')
@@ -322,7 +322,7 @@ test('a gate that a wrong clock closed is not waited for, here or out of the dat
   const { pauses: gate, store } = relay
   const DAY = 86_400_000
   await store.savePause({ scope: gate.shared!, pausedUntil: relay.now() + DAY, reason: 'a wrong clock' })
-  gate.learn(await store.activePauses(relay.now()))
+  gate.add(await store.activePauses(relay.now()))
   expect(gate.allPaused()).toEqual([])
   await store.repairDueTimes(relay.now())
   await relay.accept('r_1')
@@ -335,10 +335,10 @@ test('the gates of a GitHub App are those of its installations, and the name of 
   const persisted: unknown[] = []
   const clock = () => now
   const pauses = createRateLimitPauses({ appId: '1', privateKey: '' }, clock, each => persisted.push(each))
-  pauses.close('Acme/shop', now + 5_000, 'a limit', 'limit')
-  pauses.close('acme/web', now + 3_000, 'a shorter one', 'limit')
-  expect(pauses.closed('ACME/any')?.pausedUntil).toBe(now + 5_000)
-  expect(pauses.closed('zeta/any')).toBeNull()
+  pauses.pause('Acme/shop', now + 5_000, 'a limit', 'limit')
+  pauses.pause('acme/web', now + 3_000, 'a shorter one', 'limit')
+  expect(pauses.find('ACME/any')?.pausedUntil).toBe(now + 5_000)
+  expect(pauses.find('zeta/any')).toBeNull()
   expect(pauses.shared).toBeNull()
   const known = { scope: 'owner:acme', pausedUntil: now + 5_000, reason: 'a limit' }
   expect(persisted).toEqual([known, known])
