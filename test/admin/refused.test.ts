@@ -40,7 +40,7 @@ test('why a webhook was refused is kept, without its body: "Port says 401" is an
   const { since, refused } = await relay.refused()
   expect(Date.parse(since)).toBeLessThanOrEqual(Date.now())
   expect(refused.map(({ status, repository, reason }) => [status, repository, reason.slice(0, 40)])).toEqual([
-    [422, null, 'The body names no run to cancel: send "event.d'],
+    [422, null, 'The body names no run to cancel: send "e'],
     [403, 'acme/other', 'acme/other is not in RELAY_ALLOWED_REPOS'],
     [401, null, 'The webhook is older than RELAY_TOLERANC'],
     [401, 'acme/shop', 'The signature does not match: PORT_CLIEN'],
