@@ -110,7 +110,8 @@ export async function assembleRelay(
   const clockOffset = () => github.clockOffset() ?? 0
   const findOwners = createFindOwners({ store, findByTitle, organizations, clockOffset, startTimeout })
   const engine = createEngine({
-    ...{ store, github, pauses, clients, findOwners, policy, publicUrl, log },
+    ...{ store, github, pauses, clients, findOwners, policy, publicUrl, log, failure },
+    retention: Math.max(config.retention, runTimeout),
     onTransition(before, applied, now) {
       metrics.transition(before, applied, now)
       tally.transition(applied)

@@ -13,7 +13,7 @@ export interface ApplyDeps {
   canReport: (delivery: Delivery) => boolean
   log: Record<'info' | 'debug', (fields: object, message: string) => void>
   /** Called with each transition that was applied, and the delivery before it. */
-  onTransition?: ((before: Delivery, applied: Transition, now: number) => void) | undefined
+  onTransition: (before: Delivery, applied: Transition, now: number) => void
 }
 
 interface ApplyOptions {
@@ -63,7 +63,7 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
           stopping,
         )
       ) {
-        onTransition?.(current, next, now)
+        onTransition(current, next, now)
         if (next.history) record(log, { ...current, ...next.change }, next.history)
         const version = current.version + (Object.keys(next.change).length > 0 ? 1 : 0)
         return { outcome: 'applied', delivery: { ...current, ...next.change, version } }

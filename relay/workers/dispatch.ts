@@ -21,7 +21,7 @@ export interface DispatchDeps {
   apply: ApplyEvent
   publicUrl: string | null
   /** Called with the outcome of each attempt. */
-  onAttempt?: ((outcome: DispatchOutcome['kind']) => void) | undefined
+  onAttempt: (outcome: DispatchOutcome['kind']) => void
 }
 
 /** A dispatch and what comes before it: a token, and the repository's new address. */
@@ -35,44 +35,49 @@ const FRESH_MS = 1_000
 const FIRST_WATCH_MS = 5_000
 
 /**
- * Moves a queued delivery one step. A dispatch is not idempotent: the attempt is on disk before the request is
- * sent, so that a relay that dies in between looks for the run before it sends again.
+ * The step of a queued delivery. A dispatch isn't idempotent: the attempt is persisted before the request is sent, so
+ * that a relay that is killed in between looks for the run before it sends again.
  */
-export async function dispatch(claimed: Claimed, deps: DispatchDeps, stopping?: AbortSignal): Promise<void> {
-  const { store, github, pauses: gate, apply } = deps
-  const { repository } = claimed
-  // A permit that is lost costs a moment, and what is to be recorded may not be.
+export function createDispatch(
+  deps: DispatchDeps,
+): (claimed: Claimed, stopping: AbortSignal) => Promise<void> {
+  const { store, github, pauses, apply, publicUrl, onAttempt } = deps
+  // If it fails, the permit is lost, which costs a moment; what is to be recorded must not be lost with it.
   const returnPermit = () => store.returnPermits(1).catch(() => {})
-  if (claimed.awaitingResponseSince !== null) {
-    await returnPermit()
-    await findLostRun(claimed, deps)
-    return
+
+  return async (claimed, stopping) => {
+    const { repository } = claimed
+    if (claimed.awaitingResponseSince !== null) {
+      await returnPermit()
+      await findLostRun(claimed, deps)
+      return
+    }
+    const paused = pauses.find(repository)
+    if (paused) {
+      await returnPermit()
+      const { pausedUntil: until, reason } = paused
+      await apply(claimed, { type: 'dispatchDeferred', attempt: claimed.attempts, reason, until })
+      return
+    }
+    const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
+    if (started.outcome !== 'applied') return returnPermit()
+    const attempt = started.delivery.attempts
+    const invocation = JSON.parse(claimed.invocation) as Invocation
+    const payload = packClientPayload(invocation, { delivery: claimed.id, relay: publicUrl })
+    const outcome = await github.dispatch(claimed, { payload, invocation }, claimed.leaseUntil - REQUESTS_MS)
+    onAttempt(outcome.kind)
+    if (outcome.kind === 'deferred' && outcome.cause === 'credential') {
+      pauses.pause(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, 'credential')
+    }
+    const record = (event: DeliveryEvent) =>
+      apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
+    const event = toEvent(outcome, attempt)
+    const recorded = await record(event)
+    // Another delivery has the run, which its title names as well: GitHub has accepted this dispatch all the same.
+    if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
+      await record({ ...event, run: null })
+    if (outcome.kind === 'deferred') await returnPermit()
   }
-  const closed = gate.find(repository)
-  if (closed) {
-    await returnPermit()
-    const { pausedUntil: until, reason } = closed
-    await apply(claimed, { type: 'dispatchDeferred', attempt: claimed.attempts, reason, until })
-    return
-  }
-  const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
-  if (started.outcome !== 'applied') return returnPermit()
-  const attempt = started.delivery.attempts
-  const invocation = JSON.parse(claimed.invocation) as Invocation
-  const payload = packClientPayload(invocation, { delivery: claimed.id, relay: deps.publicUrl })
-  const outcome = await github.dispatch(claimed, { payload, invocation }, claimed.leaseUntil - REQUESTS_MS)
-  deps.onAttempt?.(outcome.kind)
-  if (outcome.kind === 'deferred' && outcome.cause === 'credential') {
-    gate.pause(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, 'credential')
-  }
-  const record = (event: DeliveryEvent) =>
-    apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
-  const event = toEvent(outcome, attempt)
-  const recorded = await record(event)
-  // Another delivery has the run, which its title names as well: GitHub has accepted this dispatch all the same.
-  if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
-    await record({ ...event, run: null })
-  if (outcome.kind === 'deferred') await returnPermit()
 }
 
 function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {

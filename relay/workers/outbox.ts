@@ -39,7 +39,12 @@ const MAX_SEARCHES = 100
 const LATE_MS = 3_000
 
 /** Sends the messages of a delivery to Port, in order, until one has to be retried. */
-export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: AbortSignal): Promise<void> {
+export const createOutbox =
+  (deps: OutboxDeps) =>
+  (page: OutboxPage, stopping: AbortSignal): Promise<void> =>
+    sendPage(page, deps, stopping)
+
+async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSignal): Promise<void> {
   const { store, log, retention } = deps
   const { delivery, runId, repository, organization } = page
   const client = deps.client(organization)
@@ -53,7 +58,7 @@ export async function sendOutbox(page: OutboxPage, deps: OutboxDeps, stopping?: 
   for (let [batch] = batches; batch; [batch] = batches) {
     const { message, createdAt } = batch
     const now = store.clock()
-    if (now - began > WORK_MS || stopping?.aborted || pausedUntil() > now) break
+    if (now - began > WORK_MS || stopping.aborted || pausedUntil() > now) break
     const failure = client
       ? await attempt(message, createdAt)
       : {

@@ -1,7 +1,6 @@
 import type { Logger } from 'pino'
 import type { PortClient } from '../../port/client/client.ts'
 import type { Config } from '../config/config.ts'
-import type { Delivery } from '../delivery/delivery.ts'
 import type { Policy } from '../delivery/events.ts'
 import type { GitHub } from '../github/client.ts'
 import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
@@ -10,43 +9,43 @@ import { createRunCache } from '../github/run-cache.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Store, Work } from '../store/store.ts'
 import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply.ts'
-import { createNotifyWaiting, DISPATCH_LEASE_MS, type DispatchDeps, dispatch } from './dispatch.ts'
+import { createDispatch, createNotifyWaiting, DISPATCH_LEASE_MS, type DispatchDeps } from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
 import { createReminders, forgetSignatures, purge } from './maintenance.ts'
-import { OUTBOX_LEASE_MS, sendOutbox } from './outbox.ts'
+import { createOutbox, OUTBOX_LEASE_MS, type OutboxDeps } from './outbox.ts'
 import { createPoll } from './poll.ts'
 import { createPortAccess, type PortAccess } from './port-access.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
 /**
- * The request budgets of the watch, a minute and for all deliveries together: 60 requests. Lists have the most, so
- * that an ended run is known within a minute in up to twenty repositories; with more, all take longer alike.
+ * The request budgets of polling, for one minute and all deliveries together: 60 requests. Lists have the most, so that a
+ * finished run is noticed within a minute in up to twenty repositories. With more repositories, all take equally longer.
  */
 const LISTS = 36
 const BY_ID = 8
 const DETAILS = 10
-/** Whom runs wait for. With GitHub's webhooks it shows at once. */
+/** For whom runs wait. With GitHub's webhooks, it shows at once. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000
 /** What the intervals of lists are planned for: below the budget, so that an unplanned request finds some left. */
 const PLANNED = 34
 /**
- * Lists a minute to find the runs of dispatches whose answers were lost, apart from the watch's: the queue of a
- * repository waits for them, in many repositories at once after a relay was killed or while GitHub fails.
+ * Lists per minute to find the runs of dispatches whose responses were lost, apart from those of polling: the queue of a
+ * repository waits for them, and many repositories do so at once after a relay was killed or while GitHub fails.
  */
 const LOST_RESPONSES = 120
 const LOST_RESPONSES_PLANNED = 110
 
-/** What advances the deliveries of one relay. Another relay on the same database has its own request budgets. */
+/** The steps that advance the deliveries of one relay. Another relay on the same database has its own request budgets. */
 export interface Engine {
   apply: ApplyEvent
   port: PortAccess
-  dispatchDeps: DispatchDeps
-  /** One step of one dispatched or running delivery. */
-  watch: (delivery: Delivery) => Promise<void>
+  dispatch: ReturnType<typeof createDispatch>
+  poll: ReturnType<typeof createPoll>
+  outbox: ReturnType<typeof createOutbox>
 }
 
-export function createEngine(deps: {
+interface EngineDeps {
   store: Store
   github: GitHub
   pauses: RateLimitPauses
@@ -55,64 +54,56 @@ export function createEngine(deps: {
   findOwners: FindOwners
   policy: Policy
   publicUrl: string | null
-  log: ApplyDeps['log']
-  onTransition?: ApplyDeps['onTransition']
-  onAttempt?: DispatchDeps['onAttempt']
-}): Engine {
-  const {
-    store,
-    github,
-    pauses: gate,
-    clients,
-    findOwners,
-    policy,
-    publicUrl,
-    log,
-    onTransition,
-    onAttempt,
-  } = deps
+  /** How long a message to Port may wait, milliseconds. */
+  retention: number
+  log: ApplyDeps['log'] & OutboxDeps['log']
+  failure: OutboxDeps['failure']
+  onTransition: ApplyDeps['onTransition']
+  onAttempt: DispatchDeps['onAttempt']
+}
+
+export function createEngine(deps: EngineDeps): Engine {
+  const { store, github, clients, findOwners, policy } = deps
   const { clock } = store
   const port = createPortAccess(clients)
-  const apply = createApplyEvent({ store, policy, canReport: port.canReport, log, onTransition })
+  const apply = createApplyEvent({ ...deps, canReport: port.canReport })
   const clockOffset = () => github.clockOffset() ?? 0
+  const budget = (requests: number) => createRequestBudget(requests, MINUTE_MS, clock)
   const finder = (lists: number, perMinute: number) => {
     const cache = createRunCache({
-      github,
-      budget: createRequestBudget(lists, MINUTE_MS, clock),
-      budgetById: createRequestBudget(BY_ID, MINUTE_MS, clock),
-      perMinute,
-      clock,
+      ...{ github, budget: budget(lists), budgetById: budget(BY_ID), perMinute, clock },
     })
     return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy.startTimeout })
   }
   return {
     apply,
     port,
-    dispatchDeps: {
-      ...{ store, github, pauses: gate, port, apply, publicUrl, onAttempt },
+    dispatch: createDispatch({
+      ...{ ...deps, port, apply },
       findRuns: finder(LOST_RESPONSES, LOST_RESPONSES_PLANNED),
-    },
-    watch: createPoll({
+    }),
+    poll: createPoll({
       ...{ store, github, apply, port, policy, clockOffset },
       findRuns: finder(LISTS, PLANNED),
-      details: createRequestBudget(DETAILS, MINUTE_MS, clock),
-      approvals: createRequestBudget(APPROVALS, MINUTE_MS, clock),
+      details: budget(DETAILS),
+      approvals: budget(APPROVALS),
     }),
+    outbox: createOutbox({ ...deps, client: port.client }),
   }
 }
 
 const DISPATCHES_AT_ONCE = 20
-/** All deliveries of a few repositories, since those of one wait for the same answer of GitHub. */
-const WATCHED_AT_ONCE = 100
-/** A look at the list and at one run, at Port's run, and at jobs and their logs; each has its own time-out. */
-const WATCH_LEASE_MS = 60_000
+/** All deliveries of a few repositories, since those of one repository wait for the same response. */
+const POLLS_AT_ONCE = 100
+/** Reads the list, one run, Port's run, and jobs with their logs; each request has its own time-out. */
+export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
-/** How soon a relay learns of a gate that another relay closed. */
+/** How soon a relay learns of a pause that another relay persisted. */
 const PAUSES_MS = 2_000
-const ANNOUNCE_MS = 500
+const NOTIFY_MS = 500
 
-export interface WorkersDeps {
+interface WorkersDeps {
   config: Config
   store: Store
   github: Pick<GitHub, 'facts' | 'clockOffset'>
@@ -122,74 +113,64 @@ export interface WorkersDeps {
   failure: ThrottledLog
 }
 
-/** Starts everything that advances deliveries: dispatch, watch, outbox, and periodic work. */
-export function startWorkers({
-  config,
-  store,
-  github,
-  engine,
-  pauses: gate,
-  log,
-  failure: trouble,
-}: WorkersDeps): Worker[] {
-  const { port } = engine
-  const retention = Math.max(config.retention, config.runTimeout)
-  const woken: Record<Work, Worker> = {
+/** Starts everything that advances deliveries: dispatch, poll, outbox, and periodic work. */
+export function startWorkers(deps: WorkersDeps): Worker[] {
+  const { config, store, github, engine, pauses, log, failure } = deps
+  const byWork: Record<Work, Worker> = {
     dispatch: startWorker(
       {
         name: 'dispatch',
         async claim(limit) {
           const permits = await store.takePermits(store.clock(), limit)
           if (permits === 0) return []
-          const claimed = await store.claimQueued(store.clock(), DISPATCH_LEASE_MS, permits, gate.shared)
+          const claimed = await store.claimQueued(store.clock(), DISPATCH_LEASE_MS, permits, pauses.shared)
           await store.returnPermits(permits - claimed.length)
           return claimed
         },
         key: delivery => delivery.id,
-        step: (delivery, stopping) => dispatch(delivery, engine.dispatchDeps, stopping),
+        step: engine.dispatch,
         concurrency: DISPATCHES_AT_ONCE,
       },
-      trouble,
+      failure,
     ),
     watch: startWorker(
       {
         name: 'watch',
-        claim: limit => store.claimPolls(store.clock(), WATCH_LEASE_MS, limit),
+        claim: limit => store.claimPolls(store.clock(), POLL_LEASE_MS, limit),
         key: delivery => delivery.id,
-        step: engine.watch,
-        concurrency: WATCHED_AT_ONCE,
+        step: engine.poll,
+        concurrency: POLLS_AT_ONCE,
       },
-      trouble,
+      failure,
     ),
     outbox: startWorker(
       {
         name: 'outbox',
         claim: limit => store.claimOutboxes(store.clock(), OUTBOX_LEASE_MS, limit),
         key: page => page.delivery,
-        step: (page, stopping) =>
-          sendOutbox(page, { store, client: port.client, log, failure: trouble, retention }, stopping),
+        step: engine.outbox,
         concurrency: OUTBOXES_AT_ONCE,
       },
-      trouble,
+      failure,
     ),
   }
   const forget = store.onWork(work => {
-    for (const kind of work) woken[kind].wake()
+    for (const kind of work) byWork[kind].wake()
   })
   const remind = createReminders(github, { clock: Date.now, log })
-  const notifyWaiting = createNotifyWaiting({ store, pauses: gate, apply: engine.apply })
+  const notifyWaiting = createNotifyWaiting({ store, pauses, apply: engine.apply })
   const stop = () => {
     forget()
-    return woken.dispatch.stop()
+    return byWork.dispatch.stop()
   }
   return [
-    { ...woken.dispatch, stop },
-    woken.watch,
-    woken.outbox,
-    // Not woken by new work: it runs at an interval, however many deliveries arrive.
-    repeat('announce', ANNOUNCE_MS, trouble, notifyWaiting),
-    repeat('gates', PAUSES_MS, trouble, async () => gate.add(await store.activePauses(store.clock()))),
-    repeat('maintenance', MAINTENANCE_MS, trouble, async stopped => {
+    { ...byWork.dispatch, stop },
+    byWork.watch,
+    byWork.outbox,
+    // New work doesn't wake it: it runs at an interval, no matter how many deliveries arrive.
+    repeat('notify waiting', NOTIFY_MS, failure, notifyWaiting),
+    repeat('pauses', PAUSES_MS, failure, async () => pauses.add(await store.activePauses(store.clock()))),
+    repeat('maintenance', MAINTENANCE_MS, failure, async stopped => {
       remind()
       const now = store.clock()
       await store.repairDueTimes(now)

@@ -15,7 +15,13 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   let now = real.clock()
   const store = { ...real, clock: () => now }
   const policy = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
-  const apply = createApplyEvent({ store, policy, canReport: () => false, log: { info() {}, debug() {} } })
+  const apply = createApplyEvent({
+    store,
+    policy,
+    canReport: () => false,
+    onTransition() {},
+    log: { info() {}, debug() {} },
+  })
   let placed = 0
   const named: Record<string, string> = {}
 

@@ -37,7 +37,7 @@ export const running = (runId: number): DeliveryEvent[] => [
 export async function placeDeliveries(path: string, placed: Placed[]): Promise<string[]> {
   const store = await openStore({ kind: 'sqlite', path }, 0)
   const log = { info() {}, debug() {} }
-  const apply = createApplyEvent({ store, policy: POLICY, canReport: () => false, log })
+  const apply = createApplyEvent({ store, policy: POLICY, canReport: () => false, onTransition() {}, log })
   const ids: string[] = []
   for (const { events = [], ...given } of placed) {
     const { id } = await store.accept(aDelivery({ receivedAt: store.clock(), ...given }))

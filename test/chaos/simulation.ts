@@ -7,9 +7,7 @@ import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
 import type { WorkflowRun } from '../../relay/github/runs.ts'
 import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
-import { dispatch } from '../../relay/workers/dispatch.ts'
 import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
-import { sendOutbox } from '../../relay/workers/outbox.ts'
 import { createEngine } from '../../relay/workers/workers.ts'
 
 const SECOND = 1_000
@@ -246,8 +244,12 @@ export async function simulate(options: {
     ...{ store, findByTitle: createFindByTitle(store, organizations), organizations },
     ...{ clockOffset: github.clockOffset as () => number, startTimeout: START_TIMEOUT },
   })
+  const never = new AbortController().signal
   const open = () =>
-    createEngine({ store, github, pauses, clients, findOwners, policy, publicUrl: null, log })
+    createEngine({
+      ...{ store, github, pauses, clients, findOwners, policy, publicUrl: null },
+      ...{ retention: 30 * 24 * 60 * MINUTE, log, failure: log, onTransition() {}, onAttempt() {} },
+    })
   let engine = open()
   let restarts = 0
 
@@ -266,21 +268,11 @@ export async function simulate(options: {
     for (let worked = false; ; worked = true) {
       const queued = await store.claimQueued(at, 55 * SECOND, 100, pauses.shared)
       // A relay that dies in between leaves its lease to expire.
-      await Promise.all(queued.map(each => dispatch(each, engine.dispatchDeps).catch(() => {})))
+      await Promise.all(queued.map(each => engine.dispatch(each, never).catch(() => {})))
       const watched = await store.claimPolls(at, MINUTE, 200)
-      await Promise.all(watched.map(each => engine.watch(each)))
+      await Promise.all(watched.map(each => engine.poll(each)))
       const pages = await store.claimOutboxes(at, MINUTE, 200)
-      await Promise.all(
-        pages.map(page =>
-          sendOutbox(page, {
-            store,
-            client: () => client,
-            log,
-            failure: log,
-            retention: 30 * 24 * 60 * MINUTE,
-          }),
-        ),
-      )
+      await Promise.all(pages.map(page => engine.outbox(page, never)))
       if (queued.length + watched.length + pages.length === 0) return worked
     }
   }

@@ -41,6 +41,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     store,
     policy: { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com' },
     canReport: () => false,
+    onTransition() {},
     log: { debug() {}, info() {} },
   })
   const app = new Hono()

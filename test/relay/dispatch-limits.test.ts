@@ -2,9 +2,9 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
 import { createRequestBudget } from '../../relay/github/request-budget.ts'
 import { createRunCache } from '../../relay/github/run-cache.ts'
-import { DISPATCH_LEASE_MS, dispatch } from '../../relay/workers/dispatch.ts'
+import { DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { type System, type SystemOptions, startSystem } from '../support/system.ts'
+import { NEVER, type System, type SystemOptions, startSystem } from '../support/system.ts'
 
 const posts = ({ github }: System) => github.requests.filter(({ method }) => method === 'POST')
 const lastReason = async ({ store }: System, id: string) => (await store.history(id)).at(-1)?.details.reason
@@ -356,7 +356,7 @@ describe('a step of a delivery', () => {
     const id = await relay.accept('r_1')
     const claimed = await claim(relay)
     relay.advance(DISPATCH_LEASE_MS - 29_000)
-    await dispatch(claimed, relay.engine().dispatchDeps)
+    await relay.engine().dispatch(claimed, NEVER)
     expect(relay.github.requests).toEqual([])
     expect(await lastReason(relay, id)).toBe('the relay was delayed and did not send the dispatch')
     relay.advance(2_000)
@@ -369,7 +369,7 @@ describe('a step of a delivery', () => {
     const id = await relay.accept('r_1')
     const claimed = await claim(relay)
     expect(await relay.bind(id, 42)).toBe(true)
-    await dispatch(claimed, relay.engine().dispatchDeps)
+    await relay.engine().dispatch(claimed, NEVER)
     expect(relay.github.requests).toEqual([])
     expect((await relay.store.claimPolls(relay.now() + 5_000, 1_000, 10)).map(each => each.id)).toEqual([id])
   })
@@ -380,7 +380,7 @@ describe('a step of a delivery', () => {
     const claimed = await claim(relay)
     relay.advance(DISPATCH_LEASE_MS + 1_000)
     await claim(relay)
-    await dispatch(claimed, relay.engine().dispatchDeps)
+    await relay.engine().dispatch(claimed, NEVER)
     expect(relay.github.requests).toEqual([])
     expect(await relay.delivery(id)).toMatchObject({
       state: 'queued',
@@ -396,7 +396,7 @@ describe('a step of a delivery', () => {
     const answered = Promise.withResolvers<void>()
     relay.github.onDispatch(() => answered.resolve())
     relay.github.fail({ takesEffect: true, delayMs: 100 })
-    const step = dispatch(claimed, relay.engine().dispatchDeps)
+    const step = relay.engine().dispatch(claimed, NEVER)
     await answered.promise
     relay.advance(DISPATCH_LEASE_MS + 1_000)
     await claim(relay)
@@ -430,7 +430,7 @@ describe('what GitHub answered, while the database is away', () => {
 
   test('is kept for minutes, and recorded', async () => {
     const { relay, id, claimed } = await openAway([60_000, 240_000])
-    await dispatch(claimed, relay.engine().dispatchDeps)
+    await relay.engine().dispatch(claimed, NEVER)
     expect((await relay.delivery(id)).state).toBe('dispatched')
     expect(posts(relay)).toHaveLength(1)
   })
@@ -439,7 +439,6 @@ describe('what GitHub answered, while the database is away', () => {
     const stopping = new AbortController()
     const { relay, claimed } = await openAway([60_000, 14_000, 2_000])
     stopping.abort()
-    const { dispatchDeps } = relay.engine()
-    await expect(dispatch(claimed, dispatchDeps, stopping.signal)).rejects.toThrow('ECONNREFUSED')
+    await expect(relay.engine().dispatch(claimed, stopping.signal)).rejects.toThrow('ECONNREFUSED')
   })
 })

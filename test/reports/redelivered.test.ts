@@ -49,7 +49,7 @@ test('a report that a redelivery overtakes is refused, and the delivery stays qu
   onTestFinished(() => store.close())
   const log = { debug() {}, info() {}, warn() {} }
   const policy = { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com' }
-  const apply = createApplyEvent({ store, policy, canReport: () => true, log })
+  const apply = createApplyEvent({ store, policy, canReport: () => true, onTransition() {}, log })
   const id = 'delivery-1'
   await store.accept({
     ...{

@@ -12,10 +12,10 @@ import { createRateLimitPauses, type RateLimitPauses } from '../../relay/github/
 import { createGitHubWebhook } from '../../relay/intake/github-webhook.ts'
 import { runKey } from '../../relay/store/sql/intake.ts'
 import type { Store } from '../../relay/store/store.ts'
-import { createNotifyWaiting, DISPATCH_LEASE_MS, dispatch } from '../../relay/workers/dispatch.ts'
+import { createNotifyWaiting, DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
 import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
-import { OUTBOX_LEASE_MS, sendOutbox } from '../../relay/workers/outbox.ts'
-import { createEngine, type Engine } from '../../relay/workers/workers.ts'
+import { OUTBOX_LEASE_MS } from '../../relay/workers/outbox.ts'
+import { createEngine, type Engine, POLL_LEASE_MS } from '../../relay/workers/workers.ts'
 import { type GitHubApi, type GitHubRun, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
 import { temporaryFolder } from './relay.ts'
@@ -23,7 +23,8 @@ import { openStoreHere } from './store-here.ts'
 
 export const START_TIMEOUT = 60_000
 export const RUN_TIMEOUT = 300_000
-const WATCH_LEASE_MS = 60_000
+/** What is to stop never does. */
+export const NEVER = new AbortController().signal
 const SECRET = 'a secret of the webhook'
 /** Of Port, whose webhooks the relay accepts. */
 const ORGANIZATIONS = ['default', 'other']
@@ -153,15 +154,22 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const logged: System['logged'] = []
   const line = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const log = { debug: line, info: line, warn: line, error: line }
+  const warned: System['warned'] = []
+  const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const findOwners = createFindOwners({
     ...{ store, findByTitle: createFindByTitle(store, ORGANIZATIONS), organizations: ORGANIZATIONS },
     ...{ clockOffset: () => hub.clockOffset() ?? 0, startTimeout: policy.startTimeout },
   })
-  const open = () => createEngine({ store, github: hub, pauses, clients, findOwners, policy, publicUrl, log })
+  const open = () =>
+    createEngine({
+      ...{ store, github: hub, pauses, clients, findOwners, policy, publicUrl, retention },
+      log: { ...log, warn },
+      failure: { warn },
+      onTransition() {},
+      onAttempt() {},
+    })
   let engine = open()
   const notifyWaiting = createNotifyWaiting({ store, pauses, apply: (...given) => engine.apply(...given) })
-  const warned: System['warned'] = []
-  const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const receive = createGitHubWebhook({
     ...{ secret: SECRET, trustedProxies: 0, store, findOwners, failure: log, clockOffset: hub.clockOffset },
     startTimeout: policy.startTimeout,
@@ -192,7 +200,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
 
   async function step(): Promise<number> {
     const claimed = await store.claimQueued(at, DISPATCH_LEASE_MS, 100, pauses.shared)
-    for (const delivery of claimed) await dispatch(delivery, engine.dispatchDeps)
+    for (const delivery of claimed) await engine.dispatch(delivery, NEVER)
     return claimed.length
   }
 
@@ -200,8 +208,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     const pages = await store.claimOutboxes(at, OUTBOX_LEASE_MS, 100)
     for (const page of pages) {
       retries.delete(page.delivery)
-      const deps = { store, client: engine.port.client, log: { warn }, failure: { warn }, retention }
-      await sendOutbox(page, deps)
+      await engine.outbox(page, NEVER)
     }
     return pages.length
   }
@@ -211,9 +218,9 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     for (let sent = -1; sent !== 0; ) {
       while ((await step()) > 0);
       for (;;) {
-        const claimed = await store.claimPolls(at, WATCH_LEASE_MS, 100)
+        const claimed = await store.claimPolls(at, POLL_LEASE_MS, 100)
         if (claimed.length === 0) break
-        await Promise.all(claimed.map(delivery => engine.watch(delivery)))
+        await Promise.all(claimed.map(delivery => engine.poll(delivery)))
       }
       sent = await send()
     }

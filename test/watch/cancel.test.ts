@@ -184,7 +184,7 @@ describe('a cancelled delivery', () => {
       await Promise.all(
         relays.map(async relay => {
           for (const claimed of await system.store.claimPolls(system.now(), 60_000, 10))
-            await relay.watch(claimed)
+            await relay.poll(claimed)
         }),
       )
       await system.pass(60_000)

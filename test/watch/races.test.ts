@@ -12,7 +12,7 @@ async function lookWhile(system: System, meanwhile: () => Promise<unknown>): Pro
   system.github.clearRequests()
   system.github.fail({ match: isList, delayMs: 100, takesEffect: true, times: 1 })
   const [claimed] = await system.store.claimPolls(system.now(), 60_000, 1)
-  const poll = system.engine().watch(claimed!)
+  const poll = system.engine().poll(claimed!)
   await until(() => system.github.requests.some(isList), 'the list is being read')
   await meanwhile()
   await poll
@@ -54,7 +54,7 @@ describe('a report that arrives while the relay looks at the delivery', () => {
     system.end(run, 'failure')
     system.advance(20_000)
     const [first] = await system.store.claimPolls(system.now(), 60_000, 1)
-    await system.engine().watch(first!)
+    await system.engine().poll(first!)
     await lookWhile(system, () => system.bind(id, run.id, 2))
     expect(await system.delivery(id)).toMatchObject({
       state: 'running',
