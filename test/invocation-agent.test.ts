@@ -8,7 +8,7 @@ const sent = (name: string): JsonObject => JSON.parse(Buffer.from(readFixture(na
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 
 /**
- * What Port's agent makes of an author's body: its `process_run`, line by line.
+ * An author's body as Port's agent sends it: its `process_run`, line by line.
  * https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
  */
 function throughAgent(body: JsonObject, runId: string): JsonObject {
@@ -24,7 +24,7 @@ function throughAgent(body: JsonObject, runId: string): JsonObject {
 }
 
 describe("a body that comes through Port's agent", () => {
-  // Without those that are the agent's already, or never go through it, or whose context has another's run id.
+  // Without bodies that the agent has wrapped, that never pass it, or whose context has the id of another run.
   const others = /-agent$|^change-log|^node-run|^automation-event-spread$/
   const authors = fixtureNames.filter(name => !others.test(name)).map(name => ({ name, body: sent(name) }))
 
@@ -63,7 +63,7 @@ describe("a body that comes through Port's agent", () => {
     )
   })
 
-  test("is of the run that the agent was given, also where the body is an automation's event of another", () => {
+  test("belongs to the agent's run, even if the body is an automation's event about another run", () => {
     const { port_context: _, ...event } = sent('automation-event-spread')
     expect(object(event.context).runId).toBe('r_Q0YotCZMKxDLdlaU')
     for (const body of [event, { ...event, port_context: { entity: 'shop' } }]) {
@@ -82,7 +82,7 @@ describe("a body that comes through Port's agent", () => {
     expect(readInvocation({ [key]: inner }).inputs).toEqual({ version: '1' })
   })
 
-  test('is left alone where it only looks so', () => {
+  test('is not unwrapped if it only looks like one', () => {
     const invocationMethod = { type: 'WEBHOOK' }
     for (const body of [
       { headers: 1, context: { runId: 'wfr_1' }, payload: { action: { invocationMethod } } },
@@ -116,7 +116,7 @@ describe("a node of a Port workflow through Port's agent", () => {
     })
   })
 
-  test('whose body is a list or a text has the one input body; without one it has no inputs', () => {
+  test('gives a list or a string as the one input "body", and no inputs without a body', () => {
     for (const body of [['a'], 'text', 0, false]) expect(node({ body }).inputs).toEqual({ body })
     for (const config of [{}, { body: null }, null, 'x']) {
       expect(node(config)).toMatchObject({ runId: 'wfnr_1', kind: 'node_run', inputs: {} })

@@ -9,7 +9,7 @@ const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 const inputs = (body: unknown) => readInvocation(body).inputs
 
 describe('no key of an author is lost', () => {
-  test('beside a full context they are inputs, and an input of Port goes before one of the same name', () => {
+  test('next to a full context they are inputs, and an input of the form wins over one with the same name', () => {
     const body = {
       ...sent('context-day2'),
       environment: 'production',
@@ -27,7 +27,7 @@ describe('no key of an author is lost', () => {
     })
   })
 
-  test('in a legacy body they are inputs, wherever they stand', () => {
+  test('in a legacy body they are inputs, wherever they are', () => {
     const body = {
       action: 'deploy',
       context: { runId: 'r_1', blueprint: 'service', region: 'eu' },
@@ -45,7 +45,7 @@ describe('no key of an author is lost', () => {
     })
   })
 
-  test("in port_context and in a run's context they are inputs, and a top-level key goes before them", () => {
+  test("in port_context and in a run's context they are inputs, and a top-level key wins over them", () => {
     expect(
       inputs({
         version: '1',
@@ -61,7 +61,7 @@ describe('no key of an author is lost', () => {
     ).toEqual({ version: '1', note: 'mine', deep: 1, region: 'eu' })
   })
 
-  test("a node's own payload is never taken for a legacy body", () => {
+  test("a node's own payload is never read as a legacy body", () => {
     for (const payload of [
       { service: 'shop', entity: { identifier: 'x' } },
       { service: 'shop', action: { kind: 'x' } },
@@ -75,12 +75,12 @@ describe('no key of an author is lost', () => {
     }
   })
 
-  test('nor is a flat body with port_context, whatever else its keys are called', () => {
+  test('nor is a flat body with port_context, whatever the names of its other keys', () => {
     const own = { context: { environment: 'x' }, payload: { entity: { identifier: 'x' }, size: 1 } }
     expect(inputs({ ...own, port_context: { runId: 'r_1' } })).toEqual(own)
   })
 
-  test('a value that is not what the shape has in that place is an input', () => {
+  test('a value that the shape does not have in that place is an input', () => {
     const own = { entity: 7, trigger: 'nightly', action: ['a'], port_payload: 'text' }
     expect(inputs({ run: { id: 'r_1' }, inputs: { v: 1 }, ...own })).toEqual({ v: 1, ...own })
     const odd = { status: 5, trigger: true, port_context: 'x' }
@@ -100,14 +100,14 @@ describe('no key of an author is lost', () => {
     expect(inputs({ port_payload: own })).toEqual(own)
   })
 
-  test('inputs of a context that are no object stay the one input inputs, as they were sent', () => {
+  test('inputs of a context that are not an object stay the one input "inputs"', () => {
     for (const value of ['{"v":1}', ['a'], 7, false, '']) {
       expect(inputs({ run: { id: 'r_1' }, inputs: value })).toEqual({ inputs: value })
     }
     expect(inputs({ run: { id: 'r_1' }, inputs: null })).toEqual({})
   })
 
-  test("an action and a blueprint that are texts count where Port's own are not there", () => {
+  test("an action and a blueprint that are strings count if Port's own are missing", () => {
     const body = { run: { id: 'r_1' }, inputs: {}, action: 'deploy', blueprint: 'service' }
     expect(readInvocation(body)).toMatchObject({ action: 'deploy', blueprint: 'service' })
     expect(readInvocation({ ...body, action: { identifier: 'restart', blueprint: 'vm' } })).toMatchObject({
@@ -119,8 +119,8 @@ describe('no key of an author is lost', () => {
     expect(readInvocation(legacy)).toMatchObject({ blueprint: 'service' })
   })
 
-  test('is so for any key beside any body that Port sends', () => {
-    // Of the configuration of a node only the body is an author's.
+  test('any key next to any body that Port sends is an input', () => {
+    // Only the body in the configuration of a node belongs to the author.
     const names = fixtureNames.filter(name => name !== 'node-run-body-agent')
     const places = ['', 'context', 'payload', 'port_context']
     const own = fc.tuple(fc.constantFrom(...places), fc.jsonValue())
@@ -130,7 +130,7 @@ describe('no key of an author is lost', () => {
         const expected: JsonObject = {}
         given.forEach(([place, value], i) => {
           const target = place === '' ? body : body[place]
-          // The context of a change is the event's.
+          // The context of a change belongs to the event.
           if (!isObject(target) || (place === 'context' && 'diff' in body)) return
           target[`own_${i}`] = value as Json
           expected[`own_${i}`] = value as Json
@@ -142,7 +142,7 @@ describe('no key of an author is lost', () => {
     )
   })
 
-  test('and __proto__ is a key like any other, beside every shape', () => {
+  test('__proto__ is a key like any other, next to every shape', () => {
     for (const text of [
       '{"run":{"id":"r_1"},"inputs":{"a":1},"__proto__":{"x":1}}',
       '{"context":{"runId":"r_1","__proto__":{"x":1}},"payload":{"properties":{"a":1}}}',
@@ -169,7 +169,7 @@ describe('an event that an automation spreads into its body', () => {
     expect(readInvocation({ ...event, ...own })).toMatchObject({ runId: 'r_1', kind: 'action_run' })
   })
 
-  test('is the event, and keys beside it are inputs', () => {
+  test('is the event, and keys next to it are inputs', () => {
     const read = readInvocation(sent('automation-event-spread'))
     expect(read).toMatchObject({
       runId: 'r_au3aJdlOHUO3d99n',
@@ -180,7 +180,7 @@ describe('an event that an automation spreads into its body', () => {
     expect(read.inputs).toEqual({ environment: 'production' })
   })
 
-  test('without a run of its own it has none, though the header may name one', () => {
+  test('has no run without its own run id, except from the header', () => {
     expect(readInvocation(event)).toMatchObject({ runId: null, kind: 'none' })
     expect(readInvocation(event, 'r_1')).toMatchObject({ runId: 'r_1', runIdFrom: 'header' })
   })
@@ -194,7 +194,7 @@ describe('an event that an automation spreads into its body', () => {
 describe('a flat body', () => {
   const action = { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] }
 
-  test('names, by its action or that of port_context, the blueprint and which inputs are secret', () => {
+  test('names the blueprint and the secret inputs in its action or in that of port_context', () => {
     for (const body of [
       { token: 'AAAA', action },
       { token: 'AAAA', port_context: { runId: 'r_1', action } },
@@ -208,7 +208,7 @@ describe('a flat body', () => {
     }
   })
 
-  test('names, by the trigger of port_context, who ran it', () => {
+  test('names the user in the trigger of port_context', () => {
     const trigger = { by: { user: { email: 'a@b.c', phoneNumber: '0909' } }, operation: 'CREATE', at: 'now' }
     expect(readInvocation({ v: 1, port_context: { runId: 'r_1', trigger } })).toMatchObject({
       operation: 'CREATE',
@@ -217,7 +217,7 @@ describe('a flat body', () => {
     })
   })
 
-  test('names no action where the input of that name could be none', () => {
+  test('names no action if the input of that name cannot be one', () => {
     for (const own of ['x'.repeat(101), 'please restart it', '', 'a\nb', 7, null, ['a'], { kind: 'x' }]) {
       const read = readInvocation({ action: own, port_context: { runId: 'r_1' } })
       expect(read).toMatchObject({ action: null, inputs: { action: own } })
@@ -228,7 +228,7 @@ describe('a flat body', () => {
     expect(readInvocation({ action: 'x'.repeat(100) }).action).toBe('x'.repeat(100))
   })
 
-  test('passes on no more than name and e-mail of a person, however deep the trigger', () => {
+  test('passes only name and e-mail of a user, however deep the trigger is', () => {
     const user = { email: 'a@b.c', firstName: 'A', phoneNumber: '0909', picture: 'https://p' }
     const trigger = { by: { userId: 'u', user }, origin: 'UI' }
     const cleaned = { by: { userId: 'u', user: { email: 'a@b.c', name: 'A' } }, origin: 'UI' }
@@ -249,13 +249,13 @@ describe('a flat body', () => {
     }
   })
 
-  test('keeps what only looks like a person', () => {
+  test('keeps values that only look like a user', () => {
     const own = { trigger: { by: 'me' }, user: { phoneNumber: '0909' }, event: { by: { user: { a: 1 } } } }
     expect(inputs(own)).toEqual(own)
   })
 })
 
-test('of a body with many keys, each is visited a few times', () => {
+test('each key of a body with many keys is visited a few times', () => {
   const COUNT = 6_000
   const many = (prefix: string) =>
     Object.fromEntries(Array.from({ length: COUNT / 3 }, (_, i) => [`${prefix}${i}`, 'x']))

@@ -35,13 +35,6 @@ test('the same token is handed out until it expires, with the seconds it has lef
   expect(await mint()).not.toBe(first.body.accessToken)
 })
 
-test('a token is refused once its seconds are over', async () => {
-  api.expiresIn = 0.05
-  const token = await mint()
-  await new Promise(resolve => setTimeout(resolve, 60))
-  expect(await call('GET', runPath(api.createRun().id), undefined, token)).toMatchObject(unauthorized)
-})
-
 test('wrong credentials, and calls without a token, are refused', async () => {
   const wrong = { ...credentials(), clientSecret: 'wrong' }
   expect(await call('POST', '/v1/auth/access_token', wrong)).toMatchObject(unauthorized)
@@ -216,24 +209,6 @@ test('entities are created, merged, replaced and tied to a run in progress', asy
   })
 })
 
-test('once a blueprint is declared others are unknown, and its entities must fit it', async () => {
-  api.declareBlueprint('service', { type: 'object', properties: { tier: { type: 'number' } } })
-  const token = await mint()
-  const post = (blueprint: string, tier: unknown) =>
-    call(
-      'POST',
-      `/v1/blueprints/${blueprint}/entities?upsert=true`,
-      { identifier: 'a', properties: { tier } },
-      token,
-    )
-  expect(await post('service', 1)).toMatchObject({ status: 201 })
-  expect(await post('service', 'one')).toMatchObject({
-    status: 422,
-    body: { error: 'blueprint_schema_mismatch' },
-  })
-  expect(await post('cluster', 1)).toMatchObject({ status: 404, body: { error: 'not_found' } })
-})
-
 test('a body above 1 MiB is refused', async () => {
   const path = `${runPath(api.createRun().id)}/logs`
   const token = await mint()
@@ -285,4 +260,30 @@ test('a run is started by the API, and its response is set', async () => {
   expect(api.run(id)).toMatchObject({ action: 'deploy', properties: { version: '1' } })
   expect((await call('PATCH', `${runPath(id)}/response`, { status: 201 }, token)).status).toBe(200)
   expect(api.run(id).response).toEqual({ status: 201 })
+})
+
+test('limits, errors, cuts and delays come as often as configured, before or after the effect', async () => {
+  const run = api.createRun()
+  const token = await mint()
+  const log = (message: string) => call('POST', `${runPath(run.id)}/logs`, { message }, token)
+  api.failures.rateLimit({ retryAfter: 2 })
+  const limited = await log('a')
+  expect(limited).toMatchObject({ status: 429, body: { ok: false, error: 'rate_limit_exceeded' } })
+  expect(limited.headers.get('retry-after')).toBe('2')
+  api.failures.rateLimit({ reset: 1_700_000_000 })
+  expect((await log('b')).headers.get('x-ratelimit-reset')).toBe('1700000000')
+  api.fail({ status: 503, times: 2, match: ({ path }) => path.endsWith('/logs') })
+  expect([(await log('c')).status, (await log('d')).status]).toEqual([503, 503])
+  api.fail({ cut: 'before' })
+  await expect(log('e')).rejects.toThrow('fetch failed')
+  expect(api.run(run.id).logs).toEqual([])
+  api.fail({ cut: 'after' })
+  await expect(log('f')).rejects.toThrow('fetch failed')
+  api.fail({ delayMs: 50 })
+  const before = performance.now()
+  await log('g')
+  expect(performance.now() - before).toBeGreaterThan(45)
+  api.fail({ status: 500, takesEffect: true })
+  expect((await log('h')).status).toBe(500)
+  expect(api.run(run.id).logs.map(({ message }) => message)).toEqual(['f', 'g', 'h'])
 })
