@@ -108,20 +108,6 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
       expect(about.filter(line => line.includes(name)).length).toBeGreaterThan(0)
   })
 
-  test('summary and conclusion of $PORT_RUN end a green job as FAILURE, with the text of a step', async () => {
-    const job = await open({ live: 'false' })
-    await job.run('main')
-    job.write('run', 'summary<<EOF\n## Tests\n3 of 7 failed\nEOF\n')
-    job.write('run', 'conclusion=failure\n')
-    expect(await job.end()).toEqual([])
-    expect(job.portRun).toMatchObject({
-      status: 'FAILURE',
-      statusLabel: 'Failed',
-      summary: '## Tests\n3 of 7 failed',
-    })
-    expect(job.lines()).toContain('✗ A step has set the conclusion: failure')
-  })
-
   test('a summary of more than a megabyte is cut, and costs neither conclusion nor links nor label', async () => {
     const job = await open({ live: 'false', 'status-label': 'L'.repeat(1_500) })
     await job.run('main')
@@ -131,48 +117,8 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     expect(await job.end()).toEqual([])
     expect(job.portRun).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
     expect(job.portRun.summary).toMatch(/… \(cut from 1279999 characters\)$/)
+    expect(job.lines()).toContain('✗ A step has set the conclusion: failure')
     expect(job.portRun.link).toHaveLength(2)
-  })
-
-  test('a link that contains a secret is left out, with a sentence, and costs no other', async () => {
-    const job = await open({ live: 'false', mask: 'https://preview.acme.example' })
-    await job.run('main')
-    job.write(
-      'run',
-      'link=https://preview.acme.example/preview/7\nlink=https://github.com/acme/shop/pull/7\n',
-    )
-    const sentence =
-      'A link in $PORT_RUN contains a secret, and secrets are not sent to Port: the link is left out.'
-    expect(await job.end()).toEqual([expect.stringContaining(`::warning::${sentence}`)])
-    expect(job.lines()).toContain(sentence)
-    expect(job.portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded' })
-    expect(job.portRun.summary).toContain('Job deploy')
-    expect(job.portRun.link).toEqual([
-      expect.stringMatching(/attempts\/1$/),
-      'https://github.com/acme/shop/pull/7',
-    ])
-  })
-
-  test('what did not fit the payload is fetched', async () => {
-    const large = 'x'.repeat(70_000)
-    const job = await open({ live: 'false' }, { large })
-    job.portRun.properties = { large }
-    expect(await job.run('main')).toEqual([])
-    expect(job.outputs().large).toBe(large)
-    await job.end()
-  })
-
-  test('an input with the name of an output is input-NAME, with a warning in GitHub and in Port', async () => {
-    const job = await open({ live: 'false' }, { action: 'mine', Operation: 'his' })
-    const warning = '"action", "Operation": an output of this action or another input has that name, so'
-    expect(await job.run('main')).toEqual([expect.stringContaining(`::warning::${warning}`)])
-    expect(job.outputs()).toMatchObject({
-      action: 'deploy_service',
-      'input-action': 'mine',
-      'input-Operation': 'his',
-    })
-    await job.end()
-    expect(job.lines()).toContainEqual(expect.stringContaining(warning))
   })
 
   const KEY = '-----BEGIN KEY-----\nfirst-line-of-key\nsecond-line-of-key\n-----END KEY-----'

@@ -2,37 +2,6 @@ import { appendFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { payloadFor, type System, startSystem } from './play.ts'
-import { transcript } from './transcript.ts'
-
-test('$PORT_ENTITIES takes YAML and JSON, and sends it in order', async () => {
-  const system = await startSystem()
-  const steps = `
-- name: Note
-  run: |
-    echo '{"blueprint":"cluster","identifier":"eu"}' >> "$PORT_ENTITIES"
-    echo '{"blueprint":"cluster","identifier":"eu","operation":"delete"}' >> "$PORT_ENTITIES"
-    echo 'status-label=Noted' >> "$PORT_RUN"
-- name: Make
-  run: |
-    cat >> "$PORT_ENTITIES" <<EOF
-    - blueprint: service
-      identifier: shop-1
-      title: Shop
-      icon: Microservice
-      team: [web, ops]
-      properties: { url: "https://shop.example", replicas: 3 }
-      relations: { domain: sales, uses: [db, cache] }
-    - blueprint: environment
-      identifier: prod
-    EOF
-`
-  const simulated = await system.simulate({ with: { live: 'false' }, steps })
-  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/entities.yml')
-  expect(system.port.entities).toMatchObject([
-    { identifier: 'shop-1', runId: system.run.id },
-    { identifier: 'prod', runId: system.run.id },
-  ])
-})
 
 /** A job that ends with these entities; what it printed and the lines of Port's log about them. */
 async function endWith(
@@ -51,14 +20,6 @@ async function endWith(
 }
 
 const ONE = '{"blueprint":"service","identifier":"a"}'
-
-test('a job that fails sends its entities all the same', async () => {
-  const system = await startSystem()
-  const { printed } = await endWith(system, { file: `${ONE}\n`, status: 'failure' })
-  expect(printed).toEqual([])
-  expect(system.port.entities.map(({ identifier }) => identifier)).toEqual(['a'])
-  expect(system.run.status).toBe('FAILURE')
-})
 
 test('entities of a run of a node are tied to nothing', async () => {
   const system = await startSystem()
@@ -114,16 +75,6 @@ test('a refusal names blueprint, identifier and what Port answers; the others ar
   expect(system.port.entities.map(({ identifier }) => identifier)).toEqual(['right'])
 })
 
-test('with fail-on-report-error such a failure is that of the job and of the run in Port', async () => {
-  const system = await startSystem()
-  const { printed } = await endWith(system, { file: '- nothing\n', 'fail-on-report-error': 'true' })
-  expect(printed).toEqual([
-    expect.stringMatching(/^::error::Line 1 of \$PORT_ENTITIES: entity 1 is not an entity/),
-  ])
-  expect(process.exitCode).toBe(1)
-  expect(system.run.status).toBe('FAILURE')
-})
-
 test.each([
   ['{ a: [', 'neither YAML nor JSON: Flow sequence in block collection must be ', '"{ a: ["'],
   ['just a text', 'not a list of entities in YAML or JSON', '"just a text"'],
@@ -132,17 +83,6 @@ test.each([
   const { printed } = await endWith(await startSystem(), { file: `${ONE}\n---\n\n${text}`, mask: 'hidden' })
   expect(printed).toEqual([expect.stringContaining(`::warning::Line 4 of $PORT_ENTITIES: ${message}`)])
   expect(printed[0]).toContain(`: ${start}.`)
-})
-
-test('where Port is away, the entities after the first are not tried, and the final status goes', async () => {
-  const system = await startSystem()
-  system.port.fail({ match: ({ path }) => path.includes('/entities'), status: 503, times: 99 })
-  const file = Array.from({ length: 40 }, (_, index) => `{"blueprint":"service","identifier":"s${index}"}\n`)
-  const { printed } = await endWith(system, { file: file.join('') })
-  expect(printed[0]).toMatch(
-    /service\/s0 could not be upserted.*The last 39 entities were not sent, since Port could not be reached\./,
-  )
-  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('an entity is upserted though the run in Port has ended: it is not tied to it', async () => {

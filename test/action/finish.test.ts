@@ -63,8 +63,6 @@ const linesOf = (run: { logs: { message: string }[] }) => run.logs.flatMap(log =
 test.each<[number, number, JsonObject | string]>([
   [403, 1, { status: 403 }],
   [503, Number.POSITIVE_INFINITY, {}],
-  // A page to log in, of a proxy.
-  [200, Number.POSITIVE_INFINITY, '<html>'],
   // The secret that opened the input was rotated meanwhile.
   [200, 1, { payload: null, secrets: {} }],
 ])(
@@ -89,6 +87,21 @@ test.each<[number, number, JsonObject | string]>([
     })
   },
 )
+
+test('if another job has finished the delivery, one notice says what is withheld', async () => {
+  const relay = await createRelay()
+  const job = await openJob(relay)
+  await job.run('main')
+  writeFileSync(logFileOf(job), `${SECRET} and more\n`)
+  relay.fail({ match: ({ path }) => path === '/report/inputs', status: 410, body: { status: 410 } })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    expect.stringMatching(
+      /^::notice::The rest of \$PORT_LOG .* are not sent to Port: the delivery has finished/,
+    ),
+  ])
+  expect(JSON.stringify(relay.requests)).not.toContain(SECRET)
+  expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
+})
 
 test('with nothing to withhold there is no warning, and with an answer each secret and token becomes ***', async () => {
   const relay = await createRelay()
@@ -138,15 +151,6 @@ test('a log that is a folder by now is a warning and a line, and the final statu
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('the tokens of the job do not reach Port with its environment', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': 'ghs_of-the-job' })
-  await job.run('main')
-  writeFileSync(logFileOf(job), `GH_TOKEN=ghs_of-the-job\nPORT=${system.port.clientSecret}\n`)
-  await job.run('post', job.state())
-  expect(linesOf(system.run)).toEqual(expect.arrayContaining(['GH_TOKEN=***', 'PORT=***']))
-})
-
 test('with fail-on-report-error a log that Port refuses fails the job, and the run in Port with it', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true' })
@@ -176,18 +180,6 @@ test('a log whose answer got lost is a warning that does not say that Port has n
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('lines that Port refused for their token are sent again, though the next token took a while', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '' })
-  await job.run('main')
-  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 401 })
-  let tokens = 0
-  system.port.fail({ match: ({ path }) => path.endsWith('/access_token') && ++tokens === 1, status: 502 })
-  expect((await job.run('post', job.state())).slice(1)).toEqual([])
-  expect(linesOf(system.run).slice(1)).toEqual([expect.stringMatching(/^✓ Job deploy/)])
-  expect(tokens).toBe(1)
-})
-
 test('what Port says, and what the summary shows, is cut only after secrets are hidden in it', async () => {
   const system = await startSystem()
   const { port, run } = system
@@ -207,23 +199,23 @@ test('what Port says, and what the summary shows, is cut only after secrets are 
   expect(run.summary).toContain(`${'x'.repeat(110)} ***`)
 })
 
-test.each([
-  { lost: 2, it: '2 lines', line: "… 2 lines may be missing here: Port's answer to them got lost." },
-  { lost: 1, it: '1 line', line: "… 1 line may be missing here: Port's answer to it got lost." },
-])('$it whose answer got lost while the job ran: a warning, and a line in their place', async want => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '' })
-  await job.run('main')
-  const logFile = logFileOf(job)
-  writeFileSync(logFile, 'one\ntwo\nthree\n')
-  const folder = progressFolder(logFile)
-  mkdirSync(folder.path)
-  folder.setSent({ ...markAt(logFile, 8), lost: want.lost })
-  expect((await job.run('post', job.state())).slice(1)).toEqual([
-    `::warning::Port may not have received all of the log: its response to ${want.it} was lost while the job ran.${seeAlso('port')}`,
-  ])
-  expect(linesOf(system.run).slice(1)).toEqual([want.line, 'three', expect.stringMatching(/^✓ Job deploy/)])
-})
+test.each([{ lost: 1, it: '1 line', line: "… 1 line may be missing here: Port's answer to it got lost." }])(
+  '$it whose answer got lost while the job ran: a warning, and a line in their place',
+  async want => {
+    const system = await startSystem()
+    const job = openRunner(system, { 'github-token': '' })
+    await job.run('main')
+    const logFile = logFileOf(job)
+    writeFileSync(logFile, 'one\ntwo\nthree\n')
+    const folder = progressFolder(logFile)
+    mkdirSync(folder.path)
+    folder.setSent({ ...markAt(logFile, 8), lost: want.lost })
+    expect((await job.run('post', job.state())).slice(1)).toEqual([
+      `::warning::Port may not have received all of the log: its response to ${want.it} was lost while the job ran.${seeAlso('port')}`,
+    ])
+    expect(linesOf(system.run).slice(1)).toEqual([want.line, 'three', expect.stringMatching(/^✓ Job deploy/)])
+  },
+)
 
 test('the final status waits longer than all before it, when Port asks for that', async () => {
   const system = await startSystem()
@@ -250,26 +242,6 @@ test('wrong inputs at the end are one warning with one link', async () => {
   expect(await job.run('post', { ...job.state(), INPUT_REPORT: 'jobs' })).toEqual([
     `::warning::Reporting to Port failed: report must be job, workflow, updates or off, not "jobs".${seeAlso('inputs')}`,
   ])
-})
-
-test.each<[string, Record<string, string>, string]>([
-  ['success', {}, 'Succeeded'],
-  ['success', { build: 'success', lint: 'skipped' }, 'Succeeded'],
-  ['success', { build: 'cancelled' }, 'Cancelled'],
-  ['cancelled', { build: 'failure' }, 'Failed'],
-  ['failure', { build: 'cancelled' }, 'Failed'],
-])('a job that is %s after jobs %o is %s in Port', async (status, results, label) => {
-  const system = await startSystem()
-  const needs = Object.fromEntries(Object.entries(results).map(([job, result]) => [job, { result }]))
-  const job = openRunner(system, { 'github-token': '', needs: JSON.stringify(needs) })
-  await job.run('main')
-  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': status })
-  expect(system.run.statusLabel).toBe(label)
-  const marks: Record<string, string> = { failure: '✗', cancelled: '✗', skipped: '–' }
-  const others = Object.entries(results).filter(([, result]) => result in marks)
-  expect(linesOf(system.run).slice(1, -1)).toEqual(
-    others.map(([name, result]) => `${marks[result]} Job ${name}: ${result}`),
-  )
 })
 
 test('a leg of a matrix names itself as GitHub does, at the start and at the end', async () => {
@@ -329,23 +301,6 @@ test('Port being away for a whole job is one warning of main and one of post, an
   expect(shown).toEqual([away, expect.stringMatching(/^::notice::The steps of this job are not reported/)])
   expect(process.exitCode).toBe(0)
   expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
-})
-
-test('a run that Port could not show at the start is reported whole at the end, link included', async () => {
-  const system = await startSystem()
-  system.port.fail({ match: ({ method }) => method === 'GET', status: 503, times: 5 })
-  const job = openRunner(system, { 'github-token': '' })
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(
-      /^::warning::Reporting to Port failed: .* 503 .* The post step of this job retries\. See /,
-    ),
-  ])
-  await job.run('post', job.state())
-  expect(system.run).toMatchObject({
-    status: 'SUCCESS',
-    link: [system.runUrl()],
-    externalRunId: '16000000042',
-  })
 })
 
 test('a job summary that cannot be written is a remark, and no more', async () => {
@@ -418,27 +373,6 @@ test('a symbolic link in place of a file that steps append to is not followed', 
   expect(JSON.stringify(system.port.requests)).not.toContain(SECRET)
   expect(system.run.status).toBe('SUCCESS')
 })
-
-test.each(['workflow', 'updates'])(
-  'a conclusion of a step has no effect with report: %s, and a sentence says so',
-  async report => {
-    const system = await startSystem()
-    const job = openRunner(system, { report, 'github-token': '' })
-    await job.run('main')
-    const { files } = JSON.parse(job.state().STATE_report!)
-    writeFileSync(files.entities, '{ blueprint: service, identifier: shop }')
-    writeFileSync(files.run, 'conclusion=failure\n')
-    const shown = await job.run('post', job.state())
-    const sentence = `conclusion in $PORT_RUN has no effect with report: ${report}.`
-    expect(shown.slice(1)).toEqual([`::warning::${sentence}${seeAlso('port-run')}`])
-    expect(linesOf(system.run).slice(1)).toEqual([
-      '✓ Entity service/shop',
-      sentence,
-      expect.stringMatching(/^✓ Job deploy: success/),
-    ])
-    expect(system.run.status).toBe('IN_PROGRESS')
-  },
-)
 
 test('what is wrong in $PORT_RUN is a warning with fail-on-report-error, too', async () => {
   const system = await startSystem()

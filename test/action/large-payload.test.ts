@@ -110,11 +110,3 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     expect(process.exitCode).toBe(1)
   },
 )
-
-test('why the job failed is shown in Port', async () => {
-  const system = await startSystem()
-  const { job } = await runMain(system, payloadFor(ID, INPUTS))
-  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
-  expect(system.run.status).toBe('FAILURE')
-  expect(system.run.summary).toContain('The payload was too large for GitHub')
-})

@@ -22,6 +22,7 @@ test('a job that fails ends the Port run as FAILURE, and shows which step failed
   const system = await startSystem()
   const simulated = await system.simulate({ steps: STEPS })
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/failure.yml')
+  expect(ownSteps(simulated.jobs[0]!).post.summary).toBe(`${system.run.summary}\n`)
   expect(system.run.status).toBe('FAILURE')
 })
 
@@ -78,17 +79,6 @@ test('a re-run after the Port run has ended gives the outputs, and is not report
   const second = await rerunWorkflow(first)
   await expect(transcript(second, system)).toMatchFileSnapshot('transcripts/rerun.yml')
   expect(ownSteps(second.jobs[0]!).main.outputs).toEqual(ownSteps(first.jobs[0]!).main.outputs)
-})
-
-test('a re-run while the Port run is still in progress reports it, with the link to its own attempt', async () => {
-  const system = await startSystem()
-  const first = await system.simulate({ with: { report: 'updates' } })
-  expect(system.run.status).toBe('IN_PROGRESS')
-  system.port.clearRequests()
-  system.github.clearRequests()
-  const second = await rerunWorkflow(first)
-  await expect(transcript(second, system)).toMatchFileSnapshot('transcripts/rerun-in-progress.yml')
-  expect(system.run.link).toEqual([system.runUrl(2)])
 })
 
 const ID = 'wfnr_Zy98Xw76Vu54Ts32'

@@ -3,7 +3,7 @@ import { isAlive } from '../../action/runner/processes.ts'
 import { startSystem } from './play.ts'
 
 /** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` plays the whole set. */
-const KILLS = Number(process.env.PLAY_KILLS ?? 4)
+const KILLS = Number(process.env.PLAY_KILLS ?? 2)
 
 const kills = Array.from({ length: KILLS }, (_, index) => ({
   target: (['progress reporter', 'step'] as const)[index % 2]!,

@@ -5,8 +5,6 @@ import { waitForEnd } from '../../action/progress/follow.ts'
 import { askAgainAfter, describeRunning } from '../../action/progress/follow-label.ts'
 import { NOTHING_SENT, progressFolder, stopProgress } from '../../action/progress/process.ts'
 import { readDocuments, readLinesFrom, readRemainingEntities } from '../../action/remaining.ts'
-import { createReporter } from '../../action/reporter/direct.ts'
-import { createFetch } from '../../action/runner/fetch.ts'
 import type { ListedStep } from '../../action/runner/jobs.ts'
 import { findWorker, isAlive } from '../../action/runner/processes.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
@@ -113,21 +111,6 @@ test('a burst of lines goes in batches, each line once; one that ends meanwhile 
   )
   expect(sent).toBe(1)
   expect(folder.sent()).toEqual(NOTHING_SENT)
-})
-
-test('it ends between two batches when post says so', async () => {
-  const system = await startSystem()
-  const { logFile } = openFolder()
-  writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(90))
-  const ended = new AbortController()
-  let batches = 0
-  const run = { update: async () => {}, log: async () => void (++batches === 2 && ended.abort()) }
-  await follow(jobFor(system, logFile, { github: null }), run, {
-    clock: Date.now,
-    sleep: async () => {},
-    ended,
-  })
-  expect(batches).toBe(2)
 })
 
 test('a job that GitHub does not list is asked for again and again, and a token that may not read is used once', async () => {
@@ -317,54 +300,6 @@ test('of lines that Port has in part, or may have, none is sent again', async ()
   expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
 })
 
-test('lines that may be lost stay counted while no token is to be had', async () => {
-  const system = await startSystem()
-  const { logFile, folder } = openFolder()
-  writeFileSync(logFile, 'one\ntwo\n')
-  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 502 })
-  let now = 0
-  let asked = 0
-  const ended = new AbortController()
-  const tools = {
-    fetch: createFetch(),
-    clock: () => now,
-    sleep: async (ms: number) => {
-      now += ms
-      if (++asked === 2) {
-        writeFileSync(logFile, 'one\ntwo\nthree\n')
-        // By then the token has ended.
-        now += 86_400_000
-        system.port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 503 })
-      }
-      if (asked === 3) ended.abort()
-    },
-    core: { setSecret: () => {} },
-  }
-  const job = jobFor(system, logFile, { github: null })
-  const run = createReporter(job.runId, job.credentials, tools, { budgetMs: 0, redact: text => text })
-  await follow(job, run, { ...tools, ended })
-  expect(folder.sent()).toMatchObject({ offset: 8, lost: 2 })
-})
-
-test('a log written anew while a request with its lines fails is sent from its start', async () => {
-  const system = await startSystem()
-  const { logFile } = openFolder()
-  const long = 'x'.repeat(100)
-  writeFileSync(logFile, `one\n${long}\nthree\n`)
-  const shown: string[] = []
-  await followFast(
-    jobFor(system, logFile, { github: null }),
-    sleeps => sleeps === 4,
-    lines => {
-      shown.push(...lines.map(line => line.message))
-      if (shown.length > 3) return
-      writeFileSync(logFile, `anew\n${long}, and longer than before\n`)
-      throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), { linesSent: 2 })
-    },
-  )
-  expect(shown).toEqual(['one', long, 'three', 'anew', `${long}, and longer than before`])
-})
-
 test('a log that is no file now costs its lines, and nothing else; a pause of years is one of an hour', async () => {
   const system = await startSystem()
   const { logFile } = openFolder()
@@ -477,29 +412,6 @@ test('a progress reporter that cannot be started costs the progress, and nothing
   expect(await job.run('main')).toEqual([])
   process.execPath = execPath
   expect(progressFolder(JSON.parse(job.state().STATE_report!).files.log).pid()).toBe(0)
-  await job.run('post', job.state())
-  expect(system.run.status).toBe('SUCCESS')
-})
-
-test('where the progress reporter cannot have its folder, that costs the progress, and is a remark', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { live: 'true', 'github-token': '' })
-  mkdirSync(join(job.folder, '_runner_file_commands'))
-  writeFileSync(join(job.folder, '_runner_file_commands/port-log-d_1.txt.progress'), 'in the way')
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(/^Steps and log lines are sent only when the job finishes: EEXIST/),
-  ])
-  expect(process.exitCode).not.toBe(1)
-  expect(job.state().STATE_report).toContain(system.run.id)
-})
-
-test('a progress reporter that ends before it has read its job costs the progress, and nothing else', async () => {
-  const system = await startSystem()
-  const inputs = { live: 'true', 'github-token': '', 'private-key': 'x'.repeat(1_000_000) }
-  const job = openRunner(system, inputs, {}, scriptOf('process.exit()'))
-  expect(await job.run('main')).toEqual([])
-  const logFile = JSON.parse(job.state().STATE_report!).files.log
-  await vi.waitFor(() => expect(isAlive(progressFolder(logFile).pid())).toBe(false), { timeout: 10_000 })
   await job.run('post', job.state())
   expect(system.run.status).toBe('SUCCESS')
 })

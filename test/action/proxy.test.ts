@@ -5,7 +5,6 @@ import { createFetch } from '../../action/runner/fetch.ts'
 import { createPortClient } from '../../port/client/client.ts'
 import type { PortApi } from '../../tools/simulator/port/port.ts'
 import { startSystem } from './play.ts'
-import { transcript } from './transcript.ts'
 
 /** A proxy that knows one host only: a tunnel to any leads to the stand-in. */
 async function openProxy(port: PortApi): Promise<{ url: string; tunnels: string[] }> {
@@ -26,17 +25,6 @@ async function openProxy(port: PortApi): Promise<{ url: string; tunnels: string[
   })
   return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, tunnels }
 }
-
-test('a job on a self-hosted runner behind a proxy reports as any other', async () => {
-  const system = await startSystem()
-  const { url, tunnels } = await openProxy(system.port)
-  const simulated = await system.simulate({
-    env: { http_proxy: url, no_proxy: '127.0.0.1' },
-    vars: { PORT_API_URL: 'http://port.example', PORT_CLIENT_ID: system.port.clientId },
-  })
-  await expect(transcript(simulated, system, { whole: true })).toMatchFileSnapshot('transcripts/success.yml')
-  expect(new Set(tunnels)).toEqual(new Set(['port.example:80']))
-})
 
 test('requests go through the proxy, but not to the hosts of no_proxy', async () => {
   const { port } = await startSystem()

@@ -1,14 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { appendFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import { Hono } from 'hono'
-import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { progressFolder } from '../../action/progress/process.ts'
-import { type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { type System, startReport, startSystem } from '../reports/open-stage.ts'
-import { temporaryFolder } from '../support/relay.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT, seeAlso } from './open-relay-job.ts'
 
@@ -56,40 +52,6 @@ test('main, progress reporter and post report through the relay, with a secret i
   ])
 }, 40_000)
 
-test('the progress reporter sends lines through the relay, by the token that main was given', async () => {
-  const system = await startSystem()
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
-  const logFile = join(temporaryFolder(), 'port-log.txt')
-  writeFileSync(logFile, 'a line\n')
-  const folder = progressFolder(logFile)
-  folder.open(process.pid)
-  const relay = { url: system.url, delivery: id, complete: false, ends: true, idToken: null, token }
-  const credentials = { portApiUrl: system.port.url, portClientId: '', portClientSecret: '' }
-  const job = {
-    runId: portRun!.id,
-    credentials,
-    relay,
-    secrets: [],
-    kind: 'action_run',
-    statusLabel: 'Running',
-    workflow: { url: system.url, runId: '1' },
-    files: { log: logFile, entities: `${logFile}.entities`, run: `${logFile}.run` },
-    github: null,
-    worker: process.pid,
-  }
-  const given = Readable.from([JSON.stringify(job)]) as unknown as typeof process.stdin
-  vi.spyOn(process, 'stdin', 'get').mockReturnValue(given)
-  onTestFinished(() => void vi.restoreAllMocks())
-  vi.resetModules()
-  const following = import('../../action/progress.ts')
-  await vi.waitFor(() => expect(portRun!.logs.at(-1)!.message).toBe('a line'), { timeout: 10_000 })
-  folder.stop()
-  await following
-  expect(folder.sent().offset).toBe(7)
-  expect(folder.pid()).toBe(0)
-})
-
 test('what did not fit the payload comes from the relay, and each clear text of it stays out of Port', async () => {
   const system = await startSystem()
   const large = 'x'.repeat(70_000)
@@ -100,22 +62,6 @@ test('what did not fit the payload comes from the relay, and each clear text of 
   expect(job.outputs()).toMatchObject({ large, password: SECRET_INPUT })
   await job.run('post', { ...job.state(), INPUT_SUMMARY: `${SECRET_INPUT}!` })
   await vi.waitFor(() => expect(portRun!.summary).toBe('***!'), { timeout: 10_000 })
-})
-
-test("what Port's agent has decrypted and looks like Base64 is used as it is, and stays out of Port", async () => {
-  const system = await startSystem()
-  const clear = '0123456789abcdef'.repeat(4)
-  const { payload, portRun } = await deliver(system, { password: clear })
-  const job = openJob(system, payload, { 'github-token': '' })
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(/^::warning::The secret input "password" stays encrypted/),
-  ])
-  expect(job.outputs().password).toBe(clear)
-  expect(job.masks()).toContain(clear)
-  appendFileSync(JSON.parse(job.state().STATE_report!).files.log, `it is ${clear}\n`)
-  await job.run('post', job.state())
-  await vi.waitFor(() => expect(portRun!.status).toBe('SUCCESS'), { timeout: 10_000 })
-  expect(portRun!.logs.map(({ message }) => message).join('\n')).toContain('it is ***')
 })
 
 test('with a relay that is away the job fails where it needs the relay, and post reports once it is back', async () => {
@@ -158,7 +104,6 @@ async function endDelivery(system: System, id: string) {
 test.each<[string, Record<string, string>, Record<string, string>, string]>([
   ['a secret input', {}, {}, '"password"'],
   ['what did not fit the payload', {}, { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
-  ['a secret input, without credentials of Port,', { PORT_CLIENT_ID: '' }, {}, '"password"'],
 ])('a re-run after the end of the delivery fails where it needs %s', async (_, env, inputs, names) => {
   const system = await startSystem(env)
   const { id, payload } = await deliver(system, inputs)
@@ -220,29 +165,6 @@ test('a re-run after the end of the delivery names of several secret inputs thos
   expect(error).toMatch(/^::error::The relay no longer returns "password", "other", since/)
   expect(job.outputs().own).toBe('mine')
 })
-
-test.each([503, 403])(
-  'a relay that answers %i fails no job whose secret inputs its own key decrypts',
-  async status => {
-    const system = await startSystem()
-    const { payload } = await deliver(system)
-    const password = encryptFor(vectors['client-side'].publicKeyPem, 'mine')
-    const sealed = { ...payload, port: { ...payload.port, inputs: { password } } }
-    const standIn = await startFakeServer(new Hono<FakeServerEnv>(), () => ({ body: {} }))
-    onTestFinished(() => standIn.close())
-    standIn.fail({ status, times: Number.POSITIVE_INFINITY })
-    sealed.port.relay = standIn.origin
-    const key = { 'private-key': vectors['client-side'].privateKeyPem, report: 'off' }
-    const job = openJob(system, sealed, key)
-    expect(await job.run('main')).toEqual(['Nothing is reported to Port: the input report is off.'])
-    expect(job.outputs().password).toBe('mine')
-    expect(process.exitCode).not.toBe(1)
-
-    const lacking = openJob(system, sealed, { report: 'off' })
-    const [error] = await lacking.run('main')
-    expect(error).toMatch(/^::error::The relay could not be asked for "password": .*#secret-inputs$/)
-  },
-)
 
 test('a payload that names another relay than the input relay-url fails the job, and no token goes there', async () => {
   const system = await startSystem()

@@ -130,18 +130,6 @@ test('a message whose answer was lost is sent again under its number, after the 
   expect(relay.waits).toEqual([1_000, 7_000])
 })
 
-test('a refused report is an error, and the next goes on', async () => {
-  const relay = await createRelay()
-  const reporter = relay.report({ token: 'report-token' })
-  relay.fail({ match: ({ path }) => path === '/report', status: 400, times: 3 })
-  const shown = await Promise.allSettled([reporter.log([line('a')]), reporter.update({ statusLabel: 'b' })])
-  expect(shown.map(each => each.status === 'rejected' && each.reason.message)).toEqual(
-    Array(2).fill(`the relay answered 400 to POST ${relay.origin}/report (Trouble 400.)`),
-  )
-  await reporter.log([line('c')])
-  expect(messages(relay).map(({ number }) => number)).toEqual([1, 2, 3, 4])
-})
-
 test('one report that the relay refuses does not cost the conclusion in the same message', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token' })
@@ -313,24 +301,6 @@ test('once the delivery has finished, log lines arrive without the entity that w
   const ends = await Promise.allSettled([reporter.log([line('a')]), reporter.deleteEntity('service', 'b')])
   expect(ends).toMatchObject([{ status: 'fulfilled' }, { status: 'rejected', reason: { kind: 'ended' } }])
   expect(messages(relay).at(-2)!.reports).toEqual([{ log: [line('a')] }])
-})
-
-test('an answer with less in it is read as what is sure', async () => {
-  const relay = await createRelay({ started: { token: 't', secrets: {} } })
-  expect(await relay.report().start()).toEqual({
-    run: {
-      status: 'unknown',
-      ended: false,
-      externalRunId: null,
-      synchronized: false,
-      properties: null,
-      body: null,
-    },
-    duplicate: false,
-    reports: false,
-    payload: null,
-    secrets: {},
-  })
 })
 
 test('inputs come with the start, or by the token of an earlier process', async () => {

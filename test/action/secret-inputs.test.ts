@@ -4,7 +4,7 @@ import type { JsonObject } from '../../port/types.ts'
 import type { SimulatedRun } from '../../tools/simulator/runner/types.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { ownSteps, payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
+import { ownSteps, payloadFor, type System, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 const vectors = JSON.parse(
@@ -58,38 +58,6 @@ test.each([
   expect(main.outputs).toMatchObject(clear)
   expect(JSON.parse(main.outputs.inputs!)).toEqual({ version: '1.4.2', ...clear })
   expect(JSON.parse(main.outputs.payload!).port.inputs).toEqual({ version: '1.4.2', ...sealed })
-})
-
-test('of several lines each is masked, and each value inside an object, before any output is set', async () => {
-  const { simulate: play } = await open()
-  const key = '-----BEGIN KEY-----\nabcdefgh\n  indented line\n}\n-----END KEY-----\n'
-  const login = JSON.stringify({
-    user: 'svc-deploy',
-    nested: { pins: [12345678, 7, true] },
-    key: 'one\ntwo lines',
-  })
-  const clientPayload = payloadOf({
-    key: encryptWith(clientSecret, key),
-    login: encryptWith(clientSecret, login),
-    pin: encryptWith(clientSecret, '42'),
-  })
-  const { main } = ownSteps((await play({ clientPayload })).jobs[0]!)
-  expect(main.outputs).toMatchObject({ key, login, pin: '42' })
-  const masks = [...main.stdout.matchAll(/^::add-mask::(.*)$/gm)].map(match => match[1])
-  const expected = [
-    '-----BEGIN KEY-----',
-    'abcdefgh',
-    'indented line',
-    '-----END KEY-----',
-    ...encoded(key.trim()),
-    login,
-    'svc-deploy',
-    'two lines',
-    '12345678',
-    ...encoded('one\ntwo lines'),
-    '42',
-  ]
-  expect(masks).toEqual([clientSecret, ...expected, expect.stringMatching(/^ey/)])
 })
 
 test('no clear text is found in what Port, GitHub or a reader of the log gets, whatever steps do with it', async () => {
@@ -175,20 +143,6 @@ test.each([
   },
 )
 
-test.each([
-  ['0123456789abcdef'.repeat(4), 'that looks like Base64'],
-  ['a plain text', 'that does not'],
-])("a value that Port's agent has decrypted, %j, is used as it is, and masked", async clear => {
-  const system = await startSystem()
-  // Beside it one that is not filled in, and is called as what every object inherits.
-  const payload = payloadOf({ token: clear }, ['token', 'constructor'])
-  const none = { 'port-client-id': '', 'port-client-secret': '', report: 'off' }
-  const reader = openRunner({ ...system, payload }, none)
-  await reader.run('main')
-  expect(reader.outputs()).toMatchObject({ token: clear, version: '1.4.2' })
-  expect(reader.masks()).toContain(clear)
-})
-
 test('without any key a secret input stays encrypted, and a warning names the settings', async () => {
   const system = await startSystem()
   const [sealed] = vectorsOf('aes256-gcm')
@@ -202,22 +156,4 @@ test('without any key a secret input stays encrypted, and a warning names the se
     'Nothing is reported to Port: the input report is off.',
   ])
   expect(job.outputs().token).toBe(sealed!.encrypted)
-})
-
-test('a secret input that did not fit into the payload is fetched, opened, and still kept from Port', async () => {
-  const system = await open()
-  const clear = `clear-${'text'.repeat(100)}`
-  const inputs = { token: encryptWith(clientSecret, clear) }
-  system.run.properties = inputs
-  const clientPayload = payloadFor(system.run.id, inputs, { encrypted: ['token'], maxBytes: 800 })
-  expect(clientPayload.port).toMatchObject({ truncated: ['inputs.token'] })
-  const simulated = await system.simulate({
-    clientPayload,
-    steps: '- { run: echo "$TOKEN" >> "$PORT_LOG", env: { TOKEN: "${{ steps.port.outputs.token }}" } }',
-  })
-  expect(ownSteps(simulated.jobs[0]!).main.outputs.token).toBe(clear)
-  expect(shown(simulated, system)).not.toContain(clear)
-  expect(
-    system.port.requests.filter(({ method, path }) => method === 'GET' && path.startsWith(RUN_PATH)),
-  ).toHaveLength(2)
 })

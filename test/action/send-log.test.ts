@@ -147,17 +147,3 @@ test('after a 503 a line is sent again; without a token none is sent, and none c
   sendLines('one').reply(201, {})
   await reporter.log([line('one')])
 })
-
-test('lines that Port has taken are not sent again when the rest is', async () => {
-  getToken().reply(200, TOKEN)
-  const [first, second, third] = [0, 28, 56].map(from =>
-    BATCH.slice(from, from + perBatch)
-      .map(({ message }) => message)
-      .join('\n'),
-  )
-  sendLines(first!).reply(201, {})
-  sendLines(second!).reply(503, {})
-  sendLines(second!).reply(201, {})
-  sendLines(third!).reply(201, {})
-  await openReporter().log(BATCH)
-})

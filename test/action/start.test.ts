@@ -8,18 +8,6 @@ import { bodyFor, payloadFor, startSystem } from './play.ts'
 
 // What main reports, in Port and in GitHub's log.
 
-test('a secret in status-label becomes *** on its way to Port, one of the settings and one of the inputs', async () => {
-  const system = await startSystem()
-  const payload = payloadFor(
-    system.run.id,
-    { token: encryptWith(system.port.clientSecret, 'hunter2-hunter2') },
-    { encrypted: ['token'] },
-  )
-  const label = `${system.port.clientSecret} and hunter2-hunter2`
-  await openRunner({ ...system, payload }, { 'status-label': label }).run('main')
-  expect(system.run.statusLabel).toBe('*** and ***')
-})
-
 /** A job with secret inputs that its key does not decrypt. */
 async function openEncrypted(names: string[], inputs: Record<string, string> = {}) {
   const system = await startSystem()
@@ -53,17 +41,6 @@ test('why main failed is in the log at the end, where Port did not take it at th
   expect(linesOf(system)).toEqual([WHY, FAILED])
 })
 
-test.each([
-  [['token'], 'The secret input "token" stays encrypted'],
-  [['token', 'other'], 'The secret inputs "token", "other" stay encrypted'],
-])('the secret inputs %j without a key are named in one sentence', async (names, sentence) => {
-  const none = { 'port-client-id': '', 'port-client-secret': '', report: 'off' }
-  const { job } = await openEncrypted(names, none)
-  expect((await job.run('main'))[0]).toContain(
-    `::warning::${sentence}. To have the relay decrypt secret inputs, give the job "perm`,
-  )
-})
-
 test('a run that ends while main reports its start leaves nothing to post', async () => {
   const system = await startSystem()
   const body = { ok: false, error: 'run_exhausted', message: 'Action run already finished execution' }
@@ -90,19 +67,6 @@ test('where Port refuses the credentials, the end asks once more, warns of nothi
   ])
   expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
   expect(system.port.requests.map(({ path }) => path)).toEqual(['/v1/auth/access_token'])
-})
-
-test('of a run that Port does not know, the end asks no more', async () => {
-  const system = await startSystem()
-  const job = openRunner({ ...system, run: { id: 'r_nobody' } }, { 'github-token': '' })
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(/^::warning::Reporting to Port failed: .* it knows no run r_nobody/),
-  ])
-  system.port.clearRequests()
-  expect(await job.run('post', job.state())).toEqual([
-    expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
-  ])
-  expect(system.port.requests).toEqual([])
 })
 
 test('credentials that a gateway refuses at the start cost that alone: the end reports the whole job', async () => {
@@ -225,20 +189,22 @@ test('what cannot be fetched, decrypted or named is reported at once, and in Por
   const inputs = {
     password: encryptWith('of another organization, of 32 bytes', 'clear'),
     large: 'x'.repeat(2_000),
-    'a=b': 1,
+    ...{ 'a=b': 1, 'c<<d': 2, 'e<': 3, '<': 4 },
   }
   const payload = payloadFor(system.run.id, inputs, { encrypted: ['password'], maxBytes: 1_500 })
   system.run.payload.body = bodyFor(system.run.id, { password: inputs.password })
   const job = openRunner({ ...system, payload })
   expect(await job.run('main')).toEqual([
-    expect.stringMatching(/^::warning::"a=b": not available as an output of its own.*#outputs$/),
+    expect.stringMatching(
+      /^::warning::"a=b", "c<<d", "e<", "<": not available as an output of its own.*#outputs$/,
+    ),
     expect.stringMatching(
       /^::error::The payload was too large.*"inputs.large" did not come.* does not hold that either: .*%0AThe secret input "password" could not/,
     ),
   ])
   expect(linesOf(system)).toEqual([
     expect.stringMatching(/^Workflow run started/),
-    expect.stringMatching(/^"a=b": not available as an output of its own/),
+    expect.stringMatching(/^"a=b", "c<<d", "e<", "<": not available as an output of its own/),
     expect.stringMatching(/^The payload was too large/),
     expect.stringMatching(/^The secret input "password"/),
   ])
@@ -278,22 +244,19 @@ test.each(['deploy it', '{"version": 1', 'r_1'])(
   },
 )
 
-test.each(['constructor', 'toString', 'hasOwnProperty', '__proto__'])(
-  'a large input named %s comes whole, as any other',
-  async name => {
-    const system = await startSystem()
-    const inputs = Object.fromEntries([
-      ['first', 1],
-      [name, 'L'.repeat(2_000)],
-    ])
-    const payload = payloadFor(system.run.id, inputs, { maxBytes: 900 })
-    expect(payload).toMatchObject({ port: { truncated: [`inputs.${name}`] } })
-    system.run.payload.body = bodyFor(system.run.id, inputs)
-    const job = openRunner({ ...system, payload })
-    expect(await job.run('main')).toEqual([])
-    expect(job.outputs().inputs).toBe(JSON.stringify(inputs))
-  },
-)
+test.each(['constructor', '__proto__'])('a large input named %s comes whole, as any other', async name => {
+  const system = await startSystem()
+  const inputs = Object.fromEntries([
+    ['first', 1],
+    [name, 'L'.repeat(2_000)],
+  ])
+  const payload = payloadFor(system.run.id, inputs, { maxBytes: 900 })
+  expect(payload).toMatchObject({ port: { truncated: [`inputs.${name}`] } })
+  system.run.payload.body = bodyFor(system.run.id, inputs)
+  const job = openRunner({ ...system, payload })
+  expect(await job.run('main')).toEqual([])
+  expect(job.outputs().inputs).toBe(JSON.stringify(inputs))
+})
 
 test.each<[string, unknown, Record<string, string>, RegExp]>([
   [
@@ -391,29 +354,21 @@ test('a workflow that a user starts on GitHub runs as it would without Port, wit
 test("inputs of port-github-action, and earlier names of the action's own, are errors that name ours", async () => {
   const system = await startSystem()
   const foreign = {
-    ...{
-      clientId: 'a',
-      clientSecret: 'b',
-      baseUrl: 'c',
-      operation: 'PATCH_RUN',
-      runId: 'r_1',
-      status: 'SUCCESS',
-    },
-    ...{ logMessage: 'm', properties: '{}', entities: '[]', 'secret-key': 'k', progress: 'false' },
+    clientId: 'a',
+    runId: 'r_1',
+    status: 'SUCCESS',
+    logMessage: 'm',
+    entities: '[]',
+    progress: 'false',
   }
   const [error] = await openRunner(system, foreign).run('main')
   const oidc = 'or leave it out and give the job "permissions: id-token: write"'
   expect(error!.replace(/^::error::/, '').split('%0A')).toEqual([
     `clientId isn't an input of this action: use port-client-id, ${oidc}.`,
-    `clientSecret isn't an input of this action: use port-client-secret, ${oidc}.`,
-    "baseUrl isn't an input of this action: use port-api-url.",
-    "operation isn't an input of this action: the action reports the job by itself, and steps write to $PORT_LOG, $PORT_RUN and $PORT_ENTITIES.",
     "runId isn't an input of this action: the run is the one that Port sent.",
     "logMessage isn't an input of this action: write the line to $PORT_LOG.",
     "status isn't an input of this action: the result of the job counts, or write conclusion=failure to $PORT_RUN.",
-    "properties isn't an input of this action: write the entity to $PORT_ENTITIES, as YAML or JSON.",
     "entities isn't an input of this action: write the entity to $PORT_ENTITIES, as YAML or JSON.",
-    "secret-key isn't an input of this action: use private-key.",
     `progress isn't an input of this action: use live.${seeAlso('inputs')}`,
   ])
   expect(system.port.requests).toEqual([])

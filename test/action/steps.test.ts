@@ -165,55 +165,6 @@ function showJob({ github }: System, steps: ShownStep[], ended: Record<string, s
   github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
 }
 
-test.each<[string, Record<string, string>, Record<string, string>, string, string[]]>([
-  [
-    'a job before the skipped one failed',
-    { deploy: 'skipped' },
-    { build: 'failure', lint: 'success' },
-    'Failed',
-    ['✗ Job build: failure', '– Job deploy: skipped'],
-  ],
-  [
-    'a leg before the skipped one was cancelled',
-    { deploy: 'skipped' },
-    { 'build (linux)': 'cancelled' },
-    'Cancelled',
-    ['✗ Job build (linux): cancelled', '– Job deploy: skipped'],
-  ],
-  [
-    'all were skipped, and two jobs before them failed',
-    { deploy: 'skipped', notify: 'skipped' },
-    { build: 'failure', 'test (22)': 'cancelled' },
-    'Failed',
-    ['✗ Job build: failure', '✗ Job test (22): cancelled', '– Job deploy: skipped', '– Job notify: skipped'],
-  ],
-  [
-    'one was skipped, and a leg of another may fail',
-    { test: 'success', 'deploy-prod': 'skipped' },
-    { 'test (22)': 'success', 'test (nightly)': 'failure' },
-    'Succeeded',
-    ['– Job deploy-prod: skipped'],
-  ],
-  [
-    'one was skipped, and a job that needs does not name was cancelled',
-    { deploy: 'success', hotfix: 'skipped' },
-    { deploy: 'success', Benchmark: 'cancelled' },
-    'Succeeded',
-    ['– Job hotfix: skipped'],
-  ],
-  ['none was skipped', { deploy: 'success' }, { lint: 'failure', deploy: 'success' }, 'Succeeded', []],
-  ['needs names none', {}, { lint: 'failure' }, 'Succeeded', []],
-])('where %s, the run in Port ends so', async (_, results, ended, label, lines) => {
-  const system = await startSystem()
-  showJob(system, [{ name: OWN }], ended)
-  const needs = Object.fromEntries(Object.entries(results).map(([job, result]) => [job, { result }]))
-  const job = openRunner(system, { needs: JSON.stringify(needs) })
-  await job.run('main')
-  expect(await job.run('post', job.state())).toEqual([])
-  expect(system.run.statusLabel).toBe(label)
-  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual(lines)
-})
-
 test('the log shows each step of the author with its end and time; the job may be on the second page', async () => {
   const system = await startSystem()
   showJob(system, [
@@ -263,7 +214,6 @@ const FORBIDDEN = '. Give the job "permissions: actions: read" (and leave github
 test.each<[string, ThrottledLog, string]>([
   ['a missing permission', { status: 403 }, FORBIDDEN],
   ['trouble of GitHub', { status: 502 }, '.'],
-  ['a limit with a time', { status: 403, headers: { 'retry-after': '60' } }, LIMITED],
   [
     'a limit that is used up',
     { status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795600000' } },
@@ -274,7 +224,6 @@ test.each<[string, ThrottledLog, string]>([
     { status: 403, body: { message: 'You have exceeded a secondary rate limit.' } },
     LIMITED,
   ],
-  ['too many requests', { status: 429 }, LIMITED],
 ])('%s is a notice, and the final status goes all the same', async (_, failure, reason) => {
   const system = await startSystem()
   showJob(system, [{ name: 'Build' }])

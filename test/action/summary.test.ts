@@ -2,23 +2,8 @@ import { expect, test } from 'vitest'
 import { createRedact } from '../../action/secrets/redact.ts'
 import { summarize } from '../../action/summary.ts'
 import { readClientPayload } from '../../port/payload.ts'
-import { ownSteps, payloadFor, startSystem } from './play.ts'
+import { payloadFor, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
-
-test('the summary of the Port run and of the job says how it ended, with which inputs and steps', async () => {
-  const system = await startSystem({
-    inputs: { version: '1.4.2', replicas: 3, notes: null, tags: ['a', 'b'] },
-  })
-  const steps = `
-- { name: Build image, run: echo building }
-- { name: Deploy, run: exit 1 }
-- { name: Notify, run: echo never }
-`
-  const simulated = await system.simulate({ steps })
-  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/summary.yml')
-  const { post } = ownSteps(simulated.jobs[0]!)
-  expect(post.summary).toBe(`${system.run.summary}\n`)
-})
 
 test("a summary of the author's own takes its place, in both", async () => {
   const system = await startSystem()

@@ -1,5 +1,3 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Dispatch } from '../../tools/simulator/github/github.ts'
@@ -8,8 +6,6 @@ import type { RunOptions } from '../../tools/simulator/runner/types.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { GITHUB_RUN_ID, REPOSITORY, type System, startSystem } from '../reports/open-stage.ts'
-import { temporaryFolder } from '../support/relay.ts'
-import { deliver, SECRET_INPUT } from './open-relay-job.ts'
 import { transcript } from './transcript.ts'
 
 /** Stands before the relay, as a load balancer does, and keeps what passes. */
@@ -28,8 +24,7 @@ async function openPauses(target: () => string) {
   return pauses
 }
 
-/** @param then what the step does after it has written its line */
-const workflowOf = (system: System, dispatch: Dispatch, then = ''): RunOptions => ({
+const workflowOf = (system: System, dispatch: Dispatch): RunOptions => ({
   yaml: `
 on: { repository_dispatch: { types: [deploy_service] } }
 permissions: { id-token: write, actions: read }
@@ -40,7 +35,7 @@ jobs:
       - uses: ./
         id: port
       - name: Deploy
-        run: echo "with $PASSWORD" >> "$PORT_LOG"${then}
+        run: echo "with $PASSWORD" >> "$PORT_LOG"
         env: { PASSWORD: "\${{ steps.port.outputs.password }}" }
 `,
   event: {
@@ -75,49 +70,4 @@ test('without credentials of Port a job reports through the relay, which opens i
     transcript(simulated, system, { through: { relay: pauses, issuer: system.issuer } }),
   ).toMatchFileSnapshot('transcripts/through-relay.yml')
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
-})
-
-test('a job whose delivery another job has finished sends nothing of what its author wrote, since the relay no longer gives the secrets', async () => {
-  let url = ''
-  const pauses = await openPauses(() => url)
-  const system = await startSystem({ RELAY_PUBLIC_URL: pauses.origin })
-  url = system.url
-  const { id, dispatch, portRun } = await deliver(system)
-  const responses: number[] = []
-  const gone = join(temporaryFolder(), 'finished')
-  const finish = async () => {
-    const proof = system.issuer.token(system.run(), pauses.origin)
-    const { body } = await system.post('/report/start', proof, { delivery: id })
-    const message = {
-      delivery: id,
-      sender: 'another-job',
-      number: 1,
-      reports: [{ update: { conclusion: 'success' } }],
-    }
-    responses.push((await system.post('/report', String(body.token), message)).status)
-    responses.push((await system.post('/report/inputs', String(body.token), { delivery: id })).status)
-  }
-  let finished: Promise<void> | undefined
-  const simulated = await runWorkflow({
-    ...workflowOf(system, dispatch, `; until [ -e ${gone} ]; do sleep 0.05; done`),
-    onStep({ step }) {
-      if (step.name === 'Deploy') finished ??= finish().finally(() => writeFileSync(gone, ''))
-    },
-  })
-  await finished
-  expect(responses).toEqual([202, 410])
-  expect(simulated.conclusion).toBe('success')
-  const post = simulated.jobs[0]!.steps.find(({ kind }) => kind === 'post')!
-  expect(post.annotations.map(({ level, message }) => `${level} ${message}`)).toEqual(
-    expect.arrayContaining([
-      expect.stringMatching(
-        /^notice The rest of \$PORT_LOG .* are not sent to Port: the delivery has finished/,
-      ),
-    ]),
-  )
-  expect(post.annotations.filter(({ level }) => level !== 'notice')).toEqual([])
-  await until(() => portRun!.status === 'SUCCESS', 'Port gets the conclusion')
-  const sent = JSON.stringify(pauses.requests.map(({ body }) => body))
-  expect(sent).toContain('Job deploy')
-  for (const text of [SECRET_INPUT, 'with ']) expect(sent).not.toContain(text)
 })

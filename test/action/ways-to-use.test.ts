@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { action, ownSteps, payloadFor, repositoryWith, startSystem } from './play.ts'
+import { action, repositoryWith, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 test('inside a composite action it reports the job all the same, and hands its outputs on', async () => {
@@ -143,25 +143,6 @@ test("on Enterprise Server the URLs are that server's, and the job is found by i
   expect(system.run).toMatchObject({ status: 'SUCCESS', link: [system.runUrl()] })
 })
 
-test('an input named as a fixed output, or as none can be, stays in the output inputs, with a warning', async () => {
-  const system = await startSystem()
-  const inputs = {
-    Action: 'mine',
-    size: 'L',
-    Size: 'XL',
-    'a=b': 1,
-    'c<<d': 2,
-    'e<': 3,
-    '<': 4,
-    'at@b\\c': 'kept',
-    __proto__x: 'kept',
-  }
-  const simulated = await system.simulate({ clientPayload: payloadFor('r_Q0YotCZMKxDLdlaU', inputs) })
-  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/output-names.yml')
-  const { main } = ownSteps(simulated.jobs[0]!)
-  expect(JSON.parse(main.outputs.inputs!)).toEqual(inputs)
-})
-
 test('one credential without the other, and every other wrong input, is an error at once', async () => {
   const system = await startSystem()
   const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
@@ -172,15 +153,4 @@ test('one credential without the other, and every other wrong input, is an error
   ])
   expect(process.exitCode).toBe(1)
   expect(system.port.requests).toEqual([])
-})
-
-test('a token that may not read actions costs the steps alone, and one notice names the permission', async () => {
-  const system = await startSystem()
-  const token = system.github.createToken({
-    kind: 'integration',
-    permissions: { actions: 'none', contents: 'read' },
-  })
-  const simulated = await system.simulate({ token })
-  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/no-actions-permission.yml')
-  expect(system.run.status).toBe('SUCCESS')
 })
