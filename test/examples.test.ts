@@ -114,7 +114,6 @@ describe.each(definitions)('%s', file => {
       repository: 'acme/shop',
       allowed: ['acme/shop'],
       routes: [],
-      eventType: 'port_action',
     })
     const url = new URL(action.invocationMethod.url)
     expect(url.pathname).toBe('/webhook')

@@ -50,14 +50,14 @@ describe('an invalid target in the signed body is refused, and never ignored', (
   })
 })
 
-test('an input called action that could be no event type leaves the choice to RELAY_EVENT_TYPE', async () => {
-  const relay = await openReceiving({ env: { RELAY_EVENT_TYPE: 'fallback' } })
+test('an input called action that can not be an event type does not choose it', async () => {
+  const relay = await openReceiving()
   for (const action of ['x'.repeat(150), 'please restart the shop', { identifier: 'x'.repeat(150) }]) {
     const body = { action, port_context: { runId: `r_${JSON.stringify(action).length}` } }
     const response = await relay.post({ body })
     expect({ status: response.status, ...response.body }).toMatchObject({
       status: 202,
-      event_type: 'fallback',
+      event_type: 'port_action',
     })
   }
 })
@@ -82,14 +82,14 @@ describe("next to Port's own context, where inputs are at the top level, an inpu
     ["an older body's names", { port_context, context: { runId: 'r_other' }, payload: { properties: {} } }],
   ])('chooses neither run, nor target, nor event type: %s', async (_, context) => {
     const relay = await openReceiving({
-      env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_EVENT_TYPE: 'fallback' },
+      env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' },
     })
     const { status, body } = await relay.post({ body: { ...inputs, ...context } })
     expect({ status, ...body }).toMatchObject({
       status: 202,
       run_id: 'r_own',
       repository: 'acme/shop',
-      event_type: 'fallback',
+      event_type: 'port_action',
     })
     const [delivery] = await relay.written()
     expect(JSON.parse(delivery!.invocation)).toMatchObject({

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { proxyProblems } from '../http/outgoing.ts'
 import { type Organization, readOrganizations } from './organizations.ts'
-import { EVENT_TYPE_RULE, isEventType, isRepository, matcher, type Route, readRoutes } from './routes.ts'
+import { isRepository, matcher, type Route, readRoutes } from './routes.ts'
 import {
   accessToken,
   address,
@@ -19,7 +19,7 @@ import {
   whole,
 } from './values.ts'
 
-/** The relay's configuration, read once and validated whole. Times are milliseconds, sizes bytes. */
+/** The relay's configuration, read once and validated as a whole. Times are milliseconds, sizes bytes. */
 export interface Config {
   port: { apiUrl: string; clientId: string | null; clientSecret: string }
   /** The first is that of `port`. */
@@ -31,11 +31,11 @@ export interface Config {
     webhookSecret: string | null
     oidcIssuer: string
   }
-  targets: { repository: string | null; allowed: string[]; routes: Route[]; eventType: string }
+  targets: { repository: string | null; allowed: string[]; routes: Route[] }
   database: { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string }
   publicUrl: string | null
   adminToken: string | null
-  /** As the admin token, for reading only. */
+  /** Like the admin token, but read-only. */
   viewToken: string | null
   /** Globs of the blueprints whose entities a run may write through the relay. */
   reportBlueprints: string[]
@@ -54,10 +54,11 @@ export interface Config {
 
 type Env = Record<string, string | undefined>
 
-/** The secrets that may come from a file, `NAME_FILE`. */
+/** Secrets that can come from a file, `NAME_FILE`. */
 const SECRETS = [
   'PORT_CLIENT_SECRET',
-  'PORT_WEBHOOK_SECRETS',
+  'PORT_PREVIOUS_SECRETS',
+  'PORT_ORGANIZATIONS',
   'GITHUB_TOKEN',
   'GITHUB_APP_PRIVATE_KEY',
   'GITHUB_WEBHOOK_SECRET',
@@ -66,7 +67,7 @@ const SECRETS = [
   'RELAY_DATABASE',
 ]
 
-/** All that is wrong with the environment, a sentence each; never a secret's value. */
+/** Every problem of the environment, one sentence each; never a secret's value. */
 export class ConfigError extends Error {
   readonly problems: string[]
   constructor(problems: string[]) {
@@ -84,7 +85,8 @@ const variables = z.object({
   PORT_CLIENT_SECRET: z.string({
     error: "is required: your Port organization's client secret, which signs Port's webhooks",
   }),
-  PORT_WEBHOOK_SECRETS: list.default([]),
+  PORT_PREVIOUS_SECRETS: list.default([]),
+  PORT_ORGANIZATIONS: list.default([]),
   PORT_API_URL: address
     .refine(text => !/\/v1$/i.test(text), 'must be without /v1: the relay adds it')
     .default('https://api.port.io'),
@@ -96,11 +98,10 @@ const variables = z.object({
   GITHUB_APP_PRIVATE_KEY: z.string().transform(readPrivateKey).optional(),
   GITHUB_API_URL: address.default('https://api.github.com'),
   GITHUB_WEBHOOK_SECRET: z.string().optional(),
-  GITHUB_OIDC_ISSUER: address.default('https://token.actions.githubusercontent.com'),
+  GITHUB_OIDC_ISSUER: address.optional(),
   RELAY_REPOSITORY: z.string().refine(isRepository, 'must be owner/name').optional(),
   RELAY_ALLOWED_REPOSITORIES: globs.optional(),
   RELAY_ROUTES: z.string().optional(),
-  RELAY_EVENT_TYPE: z.string().refine(isEventType, EVENT_TYPE_RULE).default('port_action'),
   RELAY_DATABASE: z.string().transform(readDatabase).default({ kind: 'sqlite', path: './data/relay.db' }),
   RELAY_PUBLIC_URL: safeAddress.optional(),
   RELAY_ADMIN_TOKEN: accessToken.optional(),
@@ -125,11 +126,11 @@ const variables = z.object({
     .default('info'),
 })
 
-/** The names of all variables, those of files with secrets among them. */
+/** The names of all variables, including those that name files with secrets. */
 export const VARIABLES = [...Object.keys(variables.shape), ...SECRETS.map(name => `${name}_FILE`)]
 
 /**
- * Reads the environment whole.
+ * Reads and validates the environment.
  *
  * @throws ConfigError that lists every problem at once
  */
@@ -146,11 +147,16 @@ export function readConfig(
       ...issues.filter(({ name }) => !unread.includes(name)).map(({ name, message }) => `${name} ${message}`),
     )
   }
-  // The rules between variables are checked also when a single one is wrong, so that all problems show at once.
-  problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
+  // Rules between variables are checked even if a single variable is wrong, so that all problems show at once.
+  problems.push(...contradictions(values), ...proxyProblems(env), ...removedNames(env), ...unknownNames(env))
+  const entries = (name: string) => (unread.includes(name) ? [] : (list.safeParse(values[name]).data ?? []))
   const organizations = readOrganizations(
-    { clientId: values.PORT_CLIENT_ID?.trim() || null, clientSecret: values.PORT_CLIENT_SECRET ?? '' },
-    unread.includes('PORT_WEBHOOK_SECRETS') ? [] : (list.safeParse(values.PORT_WEBHOOK_SECRETS).data ?? []),
+    {
+      clientId: values.PORT_CLIENT_ID?.trim() || null,
+      clientSecret: values.PORT_CLIENT_SECRET ?? '',
+      previous: entries('PORT_PREVIOUS_SECRETS'),
+      others: entries('PORT_ORGANIZATIONS'),
+    },
     problems,
   )
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
@@ -165,7 +171,7 @@ export function readConfig(
       .filter(name => isRepository(name) && !isAllowed(name))
       .map(
         name =>
-          `RELAY_ALLOWED_REPOSITORIES does not match ${name}, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list`,
+          `RELAY_ALLOWED_REPOSITORIES doesn't match ${name}, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list`,
       ),
   )
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
@@ -180,9 +186,9 @@ export function readConfig(
         ? { token: v.GITHUB_TOKEN }
         : { appId: v.GITHUB_APP_ID as string, privateKey: v.GITHUB_APP_PRIVATE_KEY as string },
       webhookSecret: v.GITHUB_WEBHOOK_SECRET ?? null,
-      oidcIssuer: v.GITHUB_OIDC_ISSUER,
+      oidcIssuer: v.GITHUB_OIDC_ISSUER ?? issuerOf(v.GITHUB_API_URL),
     },
-    targets: { repository: v.RELAY_REPOSITORY ?? null, allowed, routes, eventType: v.RELAY_EVENT_TYPE },
+    targets: { repository: v.RELAY_REPOSITORY ?? null, allowed, routes },
     database: v.RELAY_DATABASE,
     publicUrl: v.RELAY_PUBLIC_URL ?? null,
     adminToken: v.RELAY_ADMIN_TOKEN ?? null,
@@ -204,14 +210,38 @@ function contradictions(env: Env): string[] {
   return [
     !env.GITHUB_TOKEN &&
       !app &&
-      'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: with one of them the relay acts on GitHub',
+      'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: the relay uses one of them on GitHub',
     env.RELAY_VIEW_TOKEN &&
       env.RELAY_VIEW_TOKEN === env.RELAY_ADMIN_TOKEN &&
-      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so that read-only access could change things: set different values',
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so read-only access could change things: set different values',
     env.GITHUB_TOKEN && app && 'GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one',
-    app && !env.GITHUB_APP_ID && 'GITHUB_APP_ID is missing beside GITHUB_APP_PRIVATE_KEY',
-    app && !env.GITHUB_APP_PRIVATE_KEY && 'GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID',
+    app && !env.GITHUB_APP_ID && 'GITHUB_APP_PRIVATE_KEY needs GITHUB_APP_ID: set both',
+    app && !env.GITHUB_APP_PRIVATE_KEY && 'GITHUB_APP_ID needs GITHUB_APP_PRIVATE_KEY: set both',
   ].filter((problem): problem is string => Boolean(problem))
+}
+
+/** The issuer of the OIDC tokens of an Enterprise Server, of GHE.com, or else of github.com. */
+function issuerOf(apiUrl: string): string {
+  const { protocol, host, pathname } = new URL(apiUrl)
+  if (pathname === '/api/v3') return `${protocol}//${host}/_services/token`
+  const [, subdomain] = /^api\.([^.]+)\.ghe\.com$/i.exec(host) ?? []
+  return `https://token.actions.${subdomain ? `${subdomain}.ghe.com` : 'githubusercontent.com'}`
+}
+
+/** Variables of earlier versions, and what replaces them. */
+const REMOVED = {
+  PORT_WEBHOOK_SECRETS:
+    'list other secrets of your organization in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS',
+  RELAY_EVENT_TYPE:
+    "name the event type in the webhook's URL (?event_type=) or in the routes of RELAY_ROUTES (event_type); without one it is the action's identifier, or port_action",
+}
+
+function removedNames(env: Env): string[] {
+  return Object.entries(REMOVED).flatMap(([name, replacement]) =>
+    [name, `${name}_FILE`]
+      .filter(each => env[each] !== undefined)
+      .map(each => `${each} was removed: ${replacement}`),
+  )
 }
 
 /** A mistyped name would silently leave the default in force. */
@@ -220,16 +250,19 @@ function unknownNames(env: Env): string[] {
   return Object.entries(env)
     .filter(
       ([name, value = '']) =>
-        name.startsWith('RELAY_') && !VARIABLES.includes(name) && !isServiceLink(name, value),
+        name.startsWith('RELAY_') &&
+        !VARIABLES.includes(name) &&
+        !(name in REMOVED) &&
+        !isServiceLink(name, value),
     )
     .map(([name]) => {
       const nearest = nearestName(name, relays)
-      return `${name} is not known: ${nearest ? `did you mean ${nearest}?` : 'remove it, or correct its name'}`
+      return `${name} isn't known: ${nearest ? `did you mean ${nearest}?` : 'remove it, or correct its name'}`
     })
 }
 
 /**
- * Whether Kubernetes has set it, as it does in every pod for a Service named `relay` or `relay-…`.
+ * Whether Kubernetes set the variable, as it does in every pod for a Service named `relay` or `relay-…`.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
@@ -238,16 +271,17 @@ const isServiceLink = (name: string, value: string) =>
   /_PORT_\d+_(?:TCP|UDP|SCTP)/.test(name) ||
   /^(?:tcp|udp|sctp):\/\//.test(value)
 
-const THE_KEY = 'paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE'
+const THE_KEY =
+  'paste the .pem file that GitHub generated for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE'
 
-/** One PEM form for all: GitHub hands out PKCS#1, and variables often hold `\n` for line breaks. */
+/** Converts the key to PKCS#8: GitHub generates PKCS#1, and variables often contain `\n` for line breaks. */
 function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
   try {
     const key = createPrivateKey(text.replaceAll('\\n', '\n'))
     if (key.asymmetricKeyType === 'rsa') return key.export({ type: 'pkcs8', format: 'pem' }).toString()
-    ctx.addIssue(`is not an RSA key, as an App's is: ${THE_KEY}`)
+    ctx.addIssue(`isn't an RSA key, as an App needs: ${THE_KEY}`)
   } catch {
-    ctx.addIssue(`is not a private key in PEM form: ${THE_KEY}`)
+    ctx.addIssue(`isn't a private key in PEM form: ${THE_KEY}`)
   }
   return z.NEVER
 }
@@ -258,7 +292,7 @@ function readDatabase(text: string, ctx: z.RefinementCtx): Config['database'] {
   if (path && !path.includes(':memory:')) return { kind: 'sqlite', path }
   ctx.addIssue(
     path
-      ? 'must name a file: what is in memory is gone with the relay'
+      ? 'must name a file: a database in memory is lost when the relay stops'
       : 'must be sqlite:PATH or postgres://…',
   )
   return z.NEVER

@@ -12,6 +12,8 @@ export interface Route {
   ref?: string | undefined
 }
 
+/** The event type if neither a target nor the action names one. */
+export const DEFAULT_EVENT_TYPE = 'port_action'
 /** What an event type must be, as a clause that follows its name. */
 export const EVENT_TYPE_RULE = 'must be 1 to 100 characters on one line, and not blank'
 

@@ -3,6 +3,7 @@ import picomatch from 'picomatch'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import {
+  DEFAULT_EVENT_TYPE,
   EVENT_TYPE_RULE,
   EXCLUSIVE,
   isEventType,
@@ -80,7 +81,7 @@ export function createTargets(
         return { eventType: null, workflow, ref }
       }
       if (ref !== null) throw new Problem(422, `${REF_NEEDS_WORKFLOW}.`)
-      const eventType = chosen?.eventType ?? invocation.action ?? targets.eventType
+      const eventType = chosen?.eventType ?? invocation.action ?? DEFAULT_EVENT_TYPE
       if (!isEventType(eventType)) {
         const cure = chosen ? '' : " Change the action's identifier, or add ?event_type= to the webhook URL."
         throw new Problem(422, `${quote(eventType)} cannot be an event type: it ${EVENT_TYPE_RULE}.${cure}`)

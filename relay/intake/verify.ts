@@ -54,7 +54,7 @@ export function createVerify(
       if (!verified) {
         throw new Problem(
           401,
-          'The signature does not match: PORT_CLIENT_SECRET (or PORT_WEBHOOK_SECRETS) must hold the client secret of the Port organization that sends this, and nothing between Port and here may change the body.',
+          'The signature does not match: PORT_CLIENT_SECRET (or PORT_PREVIOUS_SECRETS, PORT_ORGANIZATIONS) must hold the client secret of the Port organization that sends this, and nothing between Port and here may change the body.',
         )
       }
       reservation.accept()

@@ -54,7 +54,7 @@ test('without credentials of Port a job reports through the relay, which opens i
   let url = ''
   const pauses = await openPauses(() => url)
   const system = await startSystem({
-    PORT_WEBHOOK_SECRETS: `rotation:${clientSecret}`,
+    PORT_PREVIOUS_SECRETS: clientSecret,
     RELAY_PUBLIC_URL: pauses.origin,
   })
   url = system.url

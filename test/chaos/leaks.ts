@@ -139,7 +139,7 @@ export async function openSearched(database: Record<string, string>) {
       LOG_LEVEL: 'trace',
       RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
       RELAY_ALLOWED_REPOSITORIES: REPOSITORY,
-      PORT_WEBHOOK_SECRETS: `rotation:${PREVIOUS_SECRET}`,
+      PORT_PREVIOUS_SECRETS: PREVIOUS_SECRET,
       ...database,
     },
     startRelay,

@@ -94,8 +94,8 @@ test('secrets are rotated by configuration, over restarts, without a missed deli
   const base = relayEnv(env)
   const configurations: Record<string, string>[] = [
     { PORT_CLIENT_SECRET: old },
-    { PORT_CLIENT_SECRET: old, PORT_WEBHOOK_SECRETS: next },
-    { PORT_CLIENT_SECRET: next, PORT_WEBHOOK_SECRETS: old },
+    { PORT_CLIENT_SECRET: old, PORT_PREVIOUS_SECRETS: next },
+    { PORT_CLIENT_SECRET: next, PORT_PREVIOUS_SECRETS: old },
     { PORT_CLIENT_SECRET: next },
   ]
   // Port changes over in the middle.

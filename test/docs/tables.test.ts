@@ -58,8 +58,8 @@ describe("the relay's variables", () => {
     expect(readConfig({ ...REQUIRED, [name!]: value })).toEqual(readConfig(REQUIRED))
   })
 
-  test('may come from a file where the page says so', () => {
-    const sentence = /^(`PORT_CLIENT_SECRET`,[\s\S]*?) may also come from a file/m.exec(
+  test('can come from a file if the page says so', () => {
+    const sentence = /^(`PORT_CLIENT_SECRET`,[\s\S]*?) can also come from a file/m.exec(
       text('docs/configuration.md'),
     )![1]!
     expect(sentence.match(/[A-Z_]{4,}/g)?.map(name => `${name}_FILE`)).toEqual(files)

@@ -57,7 +57,7 @@ async function open(env: Env = {}) {
       RELAY_DATABASE: `sqlite:${database}`,
       ...{ PORT_CLIENT_ID: port.clientId, PORT_API_URL: port.url },
       ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
-      ...{ RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_EVENT_TYPE: 'deploy', RELAY_DISPATCH_RATE: '0' },
+      ...{ RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_DISPATCH_RATE: '0' },
       ...{ RELAY_VIEW_TOKEN, RELAY_ADMIN_TOKEN },
       ...env,
     }),

@@ -139,7 +139,7 @@ test('a workflow run that GitHub does not show yet is cancelled once it does', a
 })
 
 test('what is not a cancel of a person cancels nothing, and the answer says why', async () => {
-  const scene = await open({ env: { PORT_WEBHOOK_SECRETS: `other:${OTHER_SECRET}` } })
+  const scene = await open({ env: { PORT_ORGANIZATIONS: `other:${OTHER_SECRET}` } })
   const { run } = await running(scene)
   const ended = await running(scene)
   scene.github.setRun(ended.workflowRun.id, { status: 'completed', conclusion: 'success' })

@@ -36,7 +36,7 @@ test('two variables are enough; every other has a default', () => {
       webhookSecret: null,
       oidcIssuer: 'https://token.actions.githubusercontent.com',
     },
-    targets: { repository: null, allowed: [], routes: [], eventType: 'port_action' },
+    targets: { repository: null, allowed: [], routes: [] },
     database: { kind: 'sqlite', path: './data/relay.db' },
     publicUrl: null,
     adminToken: null,
@@ -53,11 +53,22 @@ test('two variables are enough; every other has a default', () => {
   })
 })
 
+test.each([
+  ['https://api.github.com', 'https://token.actions.githubusercontent.com'],
+  ['https://api.acme.ghe.com/', 'https://token.actions.acme.ghe.com'],
+  ['https://ghe.acme.example/api/v3', 'https://ghe.acme.example/_services/token'],
+])('the OIDC issuer of %s is %s, unless GITHUB_OIDC_ISSUER names one', (GITHUB_API_URL, issuer) => {
+  expect(read({ GITHUB_API_URL }).github.oidcIssuer).toBe(issuer)
+  const GITHUB_OIDC_ISSUER = 'https://issuer.acme.example'
+  expect(read({ GITHUB_API_URL, GITHUB_OIDC_ISSUER }).github.oidcIssuer).toBe(GITHUB_OIDC_ISSUER)
+})
+
 test('every variable is read', () => {
   const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
   const env = {
     PORT_CLIENT_ID: 'id',
-    PORT_WEBHOOK_SECRETS: 'rotation:our-older-secret, secret-that-verifies,',
+    PORT_PREVIOUS_SECRETS: 'our-older-secret,',
+    PORT_ORGANIZATIONS: 'their-client-id:secret-of-theirs',
     PORT_API_URL: 'https://api.us.port.io/',
     GITHUB_API_URL: 'https://ghe.acme.example/api/v3/',
     GITHUB_WEBHOOK_SECRET: 'hook',
@@ -65,7 +76,6 @@ test('every variable is read', () => {
     RELAY_REPOSITORY: 'acme/shop',
     RELAY_ALLOWED_REPOSITORIES: 'acme/*, other/one',
     RELAY_ROUTES: 'routes.yml',
-    RELAY_EVENT_TYPE: 'go',
     RELAY_DATABASE: 'postgres://u:p@db/relay',
     RELAY_PUBLIC_URL: 'https://relay.acme.example/',
     RELAY_ADMIN_TOKEN: 'sixteen characters',
@@ -87,7 +97,7 @@ test('every variable is read', () => {
     port: { apiUrl: 'https://api.us.port.io', clientId: 'id', clientSecret: 'port secret' },
     organizations: [
       { id: 'default', clientId: 'id', secrets: ['port secret', 'our-older-secret'] },
-      { id: 'unreported', clientId: null, secrets: ['secret-that-verifies'] },
+      { id: 'their-client-id', clientId: 'their-client-id', secrets: ['secret-of-theirs'] },
     ],
     webhook: { tolerance: 1500, maxBody: 524_288 },
     github: {
@@ -100,7 +110,6 @@ test('every variable is read', () => {
       repository: 'acme/shop',
       allowed: ['acme/*', 'other/one'],
       routes: [{ match: { action: 'a*' }, repository: 'acme/infra', event_type: 'infra' }],
-      eventType: 'go',
     },
     database: { kind: 'postgres', url: 'postgres://u:p@db/relay' },
     publicUrl: 'https://relay.acme.example',
@@ -118,7 +127,7 @@ test('every variable is read', () => {
   })
 })
 
-test('what Kubernetes sets for a Service named relay is no variable of the relay', () => {
+test('variables that Kubernetes sets for a Service named relay are ignored', () => {
   const env = {
     RELAY_SERVICE_HOST: '10.0.0.11',
     RELAY_SERVICE_PORT_HTTP: '8080',
@@ -132,7 +141,7 @@ test('an empty variable counts as unset', () => {
   expect(read({ RELAY_REPOSITORY: ' ', PORT: '', LOG_LEVEL: '' })).toEqual(readConfig(LEAST))
 })
 
-test.each(['id\n', ' id\r\n', '\ufeffid '])('the client id %j is taken without what is around it', id => {
+test.each(['id\n', ' id\r\n', '\ufeffid '])('the client id %j is trimmed', id => {
   expect(read({ PORT_CLIENT_ID: id }).port.clientId).toBe('id')
 })
 
@@ -145,12 +154,12 @@ test('a comma within braces is part of a glob', () => {
   expect(targets.allowed).toEqual(['acme/{shop,web}', 'other/*'])
 })
 
-test('a byte order mark in front of the routes is no part of them', () => {
+test('a byte order mark in front of the routes is ignored', () => {
   const { targets } = read({ RELAY_ROUTES: 'r' }, { r: '\ufeff- repository: acme/infra\n' })
   expect(targets.routes).toEqual([{ match: {}, repository: 'acme/infra' }])
 })
 
-test('the allow-list is what the configuration names, where nothing else is said', () => {
+test('without RELAY_ALLOWED_REPOSITORIES, the repositories that the configuration names are allowed', () => {
   const contents = { r: '[{ repository: acme/a }, { repository: acme/b, match: { operation: DELETE } }]' }
   const { targets } = read({ RELAY_REPOSITORY: 'acme/shop', RELAY_ROUTES: 'r' }, contents)
   expect(targets.allowed).toEqual(['acme/shop', 'acme/a', 'acme/b'])
@@ -164,7 +173,7 @@ describe('a GitHub App', () => {
   })
 
   test.each([
-    ['as GitHub hands it out', PKCS1],
+    ['as GitHub generates it', PKCS1],
     ['as PKCS#8', PKCS8],
     ['with \\n for line breaks', PKCS1.replaceAll('\n', '\\n')],
   ])('takes its key %s', (_, key) => {
@@ -185,7 +194,6 @@ describe('a problem names its variable:', () => {
   const https =
     'must be https://: actions send their OIDC token there. http:// is for this machine alone, as http://localhost:8080'
   const alone = 'must be an address alone, without a user, a query or a #'
-  const eventType = 'must be 1 to 100 characters on one line, and not blank'
   const header = 'must be plain ASCII on one line without spaces around it: a header carries it'
   const keyOf = (kind: string) =>
     generateKeyPairSync(kind as 'ec', { namedCurve: 'P-256' })
@@ -198,21 +206,21 @@ describe('a problem names its variable:', () => {
     [{ PORT_CLIENT_SECRET: '' }, required],
     [
       { GITHUB_TOKEN: '' },
-      'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: with one of them the relay acts on GitHub',
+      'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: the relay uses one of them on GitHub',
     ],
     [
       { ...app, GITHUB_TOKEN: 't' },
       'GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one',
     ],
-    [{ ...app, GITHUB_APP_ID: '' }, 'GITHUB_APP_ID is missing beside GITHUB_APP_PRIVATE_KEY'],
-    [{ ...app, GITHUB_APP_PRIVATE_KEY: '' }, 'GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID'],
+    [{ ...app, GITHUB_APP_ID: '' }, 'GITHUB_APP_PRIVATE_KEY needs GITHUB_APP_ID: set both'],
+    [{ ...app, GITHUB_APP_PRIVATE_KEY: '' }, 'GITHUB_APP_ID needs GITHUB_APP_PRIVATE_KEY: set both'],
     [
       { ...app, GITHUB_APP_PRIVATE_KEY: 'not a key' },
-      'GITHUB_APP_PRIVATE_KEY is not a private key in PEM form: paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE',
+      "GITHUB_APP_PRIVATE_KEY isn't a private key in PEM form: paste the .pem file that GitHub generated for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE",
     ],
     ...['ec', 'ed25519'].map((kind): [Env, string] => [
       { ...app, GITHUB_APP_PRIVATE_KEY: keyOf(kind) },
-      "GITHUB_APP_PRIVATE_KEY is not an RSA key, as an App's is: paste the .pem file that GitHub gave for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE",
+      "GITHUB_APP_PRIVATE_KEY isn't an RSA key, as an App needs: paste the .pem file that GitHub generated for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE",
     ]),
     ...[' ghp_x', 'ghp_x ', 'ghp_x\nghp_y', '“ghp_x”', 'ghp_\u0000'].map((token): [Env, string] => [
       { GITHUB_TOKEN: token },
@@ -237,13 +245,17 @@ describe('a problem names its variable:', () => {
     [{ RELAY_REPOSITORY: 'shop' }, 'RELAY_REPOSITORY must be owner/name'],
     [
       { RELAY_REPOSITORY: 'acme/shop', RELAY_ALLOWED_REPOSITORIES: 'acme/other' },
-      'RELAY_ALLOWED_REPOSITORIES does not match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list',
+      "RELAY_ALLOWED_REPOSITORIES doesn't match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list",
     ],
     [{ RELAY_ROUTES: '/none.yml' }, 'RELAY_ROUTES: /none.yml cannot be read (ENOENT)'],
-    ...['x'.repeat(101), 'a\nb'].map((type): [Env, string] => [
-      { RELAY_EVENT_TYPE: type },
-      `RELAY_EVENT_TYPE ${eventType}`,
+    ...['PORT_WEBHOOK_SECRETS', 'PORT_WEBHOOK_SECRETS_FILE'].map((name): [Env, string] => [
+      { [name]: 'rotation:x' },
+      `${name} was removed: list other secrets of your organization in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS`,
     ]),
+    [
+      { RELAY_EVENT_TYPE: 'go' },
+      "RELAY_EVENT_TYPE was removed: name the event type in the webhook's URL (?event_type=) or in the routes of RELAY_ROUTES (event_type); without one it is the action's identifier, or port_action",
+    ],
     [{ RELAY_DATABASE: 'mysql://x' }, 'RELAY_DATABASE must be sqlite:PATH or postgres://…'],
     ...['sqlite:', 'sqlite:  '].map((database): [Env, string] => [
       { RELAY_DATABASE: database },
@@ -251,16 +263,18 @@ describe('a problem names its variable:', () => {
     ]),
     ...['sqlite::memory:', 'sqlite:file::memory:?cache=shared'].map((database): [Env, string] => [
       { RELAY_DATABASE: database },
-      'RELAY_DATABASE must name a file: what is in memory is gone with the relay',
+      'RELAY_DATABASE must name a file: a database in memory is lost when the relay stops',
     ]),
-    ...['PORT_WEBHOOK_SECRETS', 'RELAY_ALLOWED_REPOSITORIES'].map((name): [Env, string] => [
-      { [name]: ' ,\n,' },
-      `${name} is an empty list: fill it in, or remove the variable`,
-    ]),
+    ...['PORT_PREVIOUS_SECRETS', 'PORT_ORGANIZATIONS', 'RELAY_ALLOWED_REPOSITORIES'].map(
+      (name): [Env, string] => [
+        { [name]: ' ,\n,' },
+        `${name} is an empty list: fill it in, or remove the variable`,
+      ],
+    ),
     [{ RELAY_VIEW_TOKEN: 'short' }, 'RELAY_VIEW_TOKEN must have at least 16 characters'],
     [
       { RELAY_VIEW_TOKEN: 'sixteen characters', RELAY_ADMIN_TOKEN: 'sixteen characters' },
-      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so that read-only access could change things: set different values',
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so read-only access could change things: set different values',
     ],
     [
       { RELAY_REPORT_BLUEPRINTS: '!_*' },
@@ -270,15 +284,14 @@ describe('a problem names its variable:', () => {
       { RELAY_REPORT_BLUEPRINTS: 'service, a[' },
       'RELAY_REPORT_BLUEPRINTS "a[" is not a glob: Missing closing: "]" - use "\\\\]" to match literal characters',
     ],
-    [{ RELAY_EVENT_TYP: 'x' }, 'RELAY_EVENT_TYP is not known: did you mean RELAY_EVENT_TYPE?'],
-    [{ RELAY_REPOSITORIES: '' }, 'RELAY_REPOSITORIES is not known: did you mean RELAY_REPOSITORY?'],
+    [{ RELAY_REPOSITORIES: '' }, "RELAY_REPOSITORIES isn't known: did you mean RELAY_REPOSITORY?"],
     [
       { RELAY_ADMIN_TOKENFILE: 'x' },
-      'RELAY_ADMIN_TOKENFILE is not known: did you mean RELAY_ADMIN_TOKEN_FILE?',
+      "RELAY_ADMIN_TOKENFILE isn't known: did you mean RELAY_ADMIN_TOKEN_FILE?",
     ],
     [
       { RELAY_SOMETHING_ELSE_ALTOGETHER: 'x' },
-      'RELAY_SOMETHING_ELSE_ALTOGETHER is not known: remove it, or correct its name',
+      "RELAY_SOMETHING_ELSE_ALTOGETHER isn't known: remove it, or correct its name",
     ],
     [{ RELAY_ADMIN_TOKEN: 'short' }, 'RELAY_ADMIN_TOKEN must have at least 16 characters'],
     [{ RELAY_START_TIMEOUT: '10' }, `RELAY_START_TIMEOUT ${duration}`],
@@ -356,7 +369,7 @@ describe('a problem names its variable:', () => {
     ],
     ['- { repository: a/b }\n- { repository: a/b, match: { actoin: x } }', 'RELAY_ROUTES: r, route 2 match '],
   ]
-  test('what YAML says of a file is reported without the colon before its drawing of the place', () => {
+  test('a YAML error is reported on one line', () => {
     expect(problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: '{' })).toEqual([
       expect.stringMatching(/^RELAY_ROUTES: r is not YAML: .* at line 1, column 2$/),
     ])
@@ -385,4 +398,72 @@ test('all problems are reported at once, a line each, and no secret with them', 
   expect(() => readConfig({ ...LEAST, PORT: 'x' })).toThrow(
     'The configuration has a problem:\n  - PORT must be',
   )
+})
+
+describe('a secret from a file', () => {
+  test.each([
+    ['PORT_CLIENT_SECRET', ' a secret '],
+    ['PORT_PREVIOUS_SECRETS', 'one\ntwo, three'],
+    ['PORT_ORGANIZATIONS', 'their-client-id:secret-of-theirs'],
+    ['GITHUB_TOKEN', 'a token'],
+    ['GITHUB_WEBHOOK_SECRET', 'hook'],
+    ['RELAY_ADMIN_TOKEN', 'a token of some length'],
+    ['RELAY_VIEW_TOKEN', 'a token of some length'],
+    ['RELAY_DATABASE', 'sqlite:/x'],
+  ])(
+    '%s_FILE is read without its byte order mark and last line breaks; it must be readable',
+    (name, value) => {
+      const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
+      const env = { ...rest, [`${name}_FILE`]: '/f' }
+      expect(readConfig(env, files({ '/f': `\ufeff${value}\r\n\n` }))).toEqual(read({ [name]: value }))
+      expect(problems(env)).toEqual([`${name}_FILE: /f cannot be read (ENOENT)`])
+      for (const empty of ['', ' \n', '\ufeff\r\n'])
+        expect(problems(env, { '/f': empty })).toEqual([`${name}_FILE: /f is empty`])
+    },
+  )
+
+  test('can be an App key; the variable and its file exclude each other', () => {
+    const env = { PORT_CLIENT_SECRET: 's', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY_FILE: '/k' }
+    expect(readConfig(env, files({ '/k': PKCS1 })).github.auth).toEqual({ appId: '1', privateKey: PKCS8 })
+    expect(problems({ ...LEAST, GITHUB_TOKEN_FILE: '/f' }, { '/f': 'x' })).toEqual([
+      'GITHUB_TOKEN and GITHUB_TOKEN_FILE are both set: keep one',
+    ])
+  })
+})
+
+describe('organizations', () => {
+  const PORT_CLIENT_ID = 'our-client-id'
+
+  test('have a current secret and others that are accepted during a rotation', () => {
+    const PORT_ORGANIZATIONS = 'theirs:current\nanother:with:colon, theirs:former, theirs:current'
+    const env = { PORT_CLIENT_ID, PORT_PREVIOUS_SECRETS: 'older, newer, port-secret', PORT_ORGANIZATIONS }
+    expect(read({ ...env, PORT_CLIENT_SECRET: 'port-secret' }).organizations).toEqual([
+      { id: 'default', clientId: PORT_CLIENT_ID, secrets: ['port-secret', 'older', 'newer'] },
+      { id: 'theirs', clientId: 'theirs', secrets: ['current', 'former'] },
+      { id: 'another', clientId: 'another', secrets: ['with:colon'] },
+    ])
+  })
+
+  const alone = 'PORT_PREVIOUS_SECRETS, entry 2, must be a secret alone, without white space, colon, or #'
+  const pair =
+    'PORT_ORGANIZATIONS, entry 1, must be CLIENT_ID:SECRET, with a client id of Port and its secret'
+  const same =
+    'PORT_ORGANIZATIONS names one secret for two organizations: the relay needs different secrets to know whose webhook it is'
+  test.each<[Env, string]>([
+    ...['their-client-id:secret', '# a comment', '#secret'].map((entry): [Env, string] => [
+      { PORT_PREVIOUS_SECRETS: `one,${entry}` },
+      alone,
+    ]),
+    ...['secret', 'theirs:', ':secret', 'theirs: secret', 'the.irs:secret', '# note', 'default:secret'].map(
+      (entry): [Env, string] => [{ PORT_ORGANIZATIONS: entry }, pair],
+    ),
+    [
+      { PORT_ORGANIZATIONS: `${PORT_CLIENT_ID}:secret` },
+      'PORT_ORGANIZATIONS, entry 1, names the client id of PORT_CLIENT_ID: move its secret to PORT_PREVIOUS_SECRETS',
+    ],
+    [{ PORT_ORGANIZATIONS: 'theirs:same, others:same' }, same],
+    [{ PORT_ORGANIZATIONS: 'theirs:older', PORT_PREVIOUS_SECRETS: 'older' }, same],
+  ])('with %j are a problem, reported without a secret', (env, problem) => {
+    expect(problems({ ...LEAST, PORT_CLIENT_ID, ...env })).toEqual([problem])
+  })
 })

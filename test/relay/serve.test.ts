@@ -208,8 +208,8 @@ describe('a relay that cannot start ends with 1, and says why:', () => {
         "  - PORT_CLIENT_SECRET is required: your Port organization's client secret, which signs Port's webhooks\n" +
         '  - PORT must be a port number, 0 to 65535\n' +
         '  - GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one\n' +
-        '  - GITHUB_APP_PRIVATE_KEY is missing beside GITHUB_APP_ID\n' +
-        '  - RELAY_REPOSITRY is not known: did you mean RELAY_REPOSITORY?\n',
+        '  - GITHUB_APP_ID needs GITHUB_APP_PRIVATE_KEY: set both\n' +
+        "  - RELAY_REPOSITRY isn't known: did you mean RELAY_REPOSITORY?\n",
     })
   })
 

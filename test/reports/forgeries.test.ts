@@ -454,7 +454,7 @@ test('another organization that the relay serves cannot read the inputs of this 
 async function openScene(): Promise<Scene> {
   const system = await startSystem({
     RELAY_ALLOWED_REPOSITORIES: 'acme/*',
-    PORT_WEBHOOK_SECRETS: OTHER_ORGANIZATION,
+    PORT_ORGANIZATIONS: `other:${OTHER_ORGANIZATION}`,
   })
   const evil = await startOidcIssuer()
   onTestFinished(() => evil.close())

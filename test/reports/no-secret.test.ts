@@ -41,7 +41,7 @@ function simulate(system: System, dispatch: Dispatch, yaml: string, more: Partia
 test('a run without any secret in its environment reports all, opens its secret inputs, and ends in Port', async () => {
   const scheme = vectors['aes256-gcm']
   const [text] = scheme.cases
-  const system = await startSystem({ PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}` })
+  const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret })
   const inputs = { version: '1.4.2', password: text!.encrypted, large: 'x'.repeat(70_000) }
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
   const { dispatch, portRun, id } = await system.deliver({ body: { inputs, action } })
@@ -170,7 +170,7 @@ test('a relay without credentials of Port opens secrets all the same, and the wa
   const scheme = vectors['aes256-gcm']
   const system = await startSystem({
     PORT_CLIENT_ID: '',
-    PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}`,
+    PORT_PREVIOUS_SECRETS: scheme.clientSecret,
   })
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
   const inputs = { password: scheme.cases[0]!.encrypted }

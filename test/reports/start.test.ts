@@ -117,7 +117,7 @@ test('what did not fit the payload is handed out whole, to the order of its keys
 
 test('secret inputs are decrypted for the bound run, with each secret at hand; nothing of them is kept or logged', async () => {
   const scheme = vectors['aes256-gcm']
-  const system = await startSystem({ PORT_WEBHOOK_SECRETS: `rotation:${scheme.clientSecret}` })
+  const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret })
   const [text, object] = scheme.cases
   const sealed = vectors['client-side'].cases[0]!
   const inputs = {

@@ -85,14 +85,6 @@ const RULES: [(config: Config) => boolean, Finding][] = [
       "GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs, which takes longer.",
     ),
   ],
-  [
-    ({ github }) =>
-      /\.ghe\.com$/i.test(new URL(github.apiUrl).hostname) &&
-      /githubusercontent\.com/i.test(github.oidcIssuer),
-    problem(
-      'GITHUB_API_URL is on ghe.com and GITHUB_OIDC_ISSUER is not: set it to https://token.actions.SUBDOMAIN.ghe.com.',
-    ),
-  ],
 ]
 
 export const configuration: Check = {
