@@ -110,43 +110,25 @@ test('a workflow runs from its repository, with its files, secrets and variables
   const args = ['--event', 'event.json', '--workflow', '.github/workflows/deploy.yml']
   const given = ['--secret', 'DEPLOY_KEY=k3y=k3y', '--var', 'REGION=eu']
   const { code, lines, errors } = await simulate(...args, ...given)
-  expect(errors).toBe('')
-  expect(lines).toEqual([
-    'Simulating deploy.yml, started by repository_dispatch of type deploy_service',
-    '  Empty here: secrets.MORE. Give them by --secret NAME=VALUE and --var NAME=VALUE.',
-    '  Left out, with empty outputs: actions/setup-node@v6.',
-    '',
-    'Job deploy: success',
-    '  ✓ Run acme/port-webhook-action@v1',
-    '  ✓ Run actions/checkout@v6',
-    `      Copied the files of ${cwd}.`,
-    '  ✓ Run actions/setup-node@v6',
-    '      Left out of the simulation: its outputs are empty.',
-    '  ✓ Run test ! -e ignored.txt',
-    '  ✓ Roll out',
-    '      version 1.4.2 with key ***',
-    '      warning: slow today',
-    '  ✓ Post Run acme/port-webhook-action@v1',
-    'Workflow run: success',
-    '',
-    `Port shows run ${RUN_ID}`,
-    '  status   SUCCESS, "Succeeded"',
-    `  link     ${LINK}`,
-    `  log      Workflow run started: ${LINK}`,
-    '           version 1.4.2 with key k3y=k3y',
-    '           ✓ Run actions/checkout@v6 (N s)',
-    '           ✓ Run actions/setup-node@v6 (N s)',
-    '           ✓ Run test ! -e ignored.txt (N s)',
-    '           ✓ Roll out (N s)',
-    '           ✓ Entity service/shop',
-    '           ✓ Job deploy: success after N s',
-    '  summary  ✓ Job deploy: success after N s',
-    ...lines.slice(lines.indexOf('  summary  ✓ Job deploy: success after N s') + 1, -3),
+  expect({ code, errors }).toEqual({ code: 0, errors: '' })
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      '  Empty here: secrets.MORE. Give them by --secret NAME=VALUE and --var NAME=VALUE.',
+      '  Left out, with empty outputs: actions/setup-node@v6.',
+      `      Copied the files of ${cwd}.`,
+      '      Left out of the simulation: its outputs are empty.',
+      '      version 1.4.2 with key ***',
+      '      warning: slow today',
+      '           version 1.4.2 with key k3y=k3y',
+      '           ✓ Run test ! -e ignored.txt (N s)',
+      '           ✓ Entity service/shop',
+    ]),
+  )
+  expect(lines.slice(-3)).toEqual([
     '  entity   service/shop',
     '             properties:',
     '               note: eu',
   ])
-  expect(code).toBe(0)
 })
 
 test('what a job does not need is left out, and named', async () => {

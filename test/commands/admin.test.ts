@@ -38,14 +38,6 @@ test('deliveries lists a failed one with its reason, and redeliver queues it aga
     stderr: '',
   })
   await until(() => github.dispatches.length === 1, 'it is dispatched')
-  expect(await run(redeliver, ['none'], env)).toMatchObject({
-    code: 1,
-    stderr: expect.stringMatching(/^Delivery none does not exist/),
-  })
-  expect(await run(deliveries, ['--state', 'lost'], env)).toMatchObject({
-    code: 2,
-    stderr: expect.stringMatching(/^state must be one of queued/),
-  })
   await relay.stop()
   await github.close()
   expect(await run(deliveries, [], env)).toMatchObject({
@@ -158,11 +150,6 @@ test('the commands say what they need', async () => {
   expect(await run(deliveries)).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('RELAY_ADMIN_TOKEN is needed'),
-  })
-  expect(await run(redeliver, [], { RELAY_ADMIN_TOKEN })).toEqual({
-    code: 2,
-    stdout: '',
-    stderr: 'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.',
   })
 })
 
