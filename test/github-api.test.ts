@@ -23,29 +23,6 @@ const dispatch = (octokit: Octokit, payload: Record<string, unknown> = { run_id:
   octokit.repos.createDispatchEvent({ ...SHOP, event_type: type, client_payload: payload })
 const poll = (found: () => unknown) => expect.poll(found, { interval: 5, timeout: 10_000 })
 
-test('a dispatch is accepted with 204, kept, and passed on to its listeners', async () => {
-  const octokit = await start()
-  const heard: unknown[] = []
-  const stop = api.onDispatch(({ eventType }) => heard.push(eventType))
-  const { status, headers } = await dispatch(octokit)
-  expect(status).toBe(204)
-  expect(headers).toMatchObject({ 'x-ratelimit-limit': '5000', 'x-ratelimit-remaining': '4999' })
-  expect(headers['x-github-request-id']).toMatch(/^[0-9A-F:]+$/)
-  expect((await dispatch(octokit, {}, 'nobody-listens')).status).toBe(204)
-  expect(api.dispatches).toMatchObject([
-    {
-      repository: 'acme/shop',
-      eventType: 'deploy',
-      clientPayload: { run_id: 'r_1' },
-      authorization: `token ${api.token}`,
-    },
-    { eventType: 'nobody-listens', clientPayload: {} },
-  ])
-  await poll(() => heard).toEqual(['deploy', 'nobody-listens'])
-  stop()
-  expect(api.runs).toEqual([])
-})
-
 const long = 'x'.repeat(65_535 - '{"a":""}'.length)
 const many = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, index) => [`k${index}`, index]))
 test.each([
@@ -110,20 +87,6 @@ test('a bad, an expired and a missing token are distinguished from one that may 
   api.addRepository('acme/locked', { permissions: { contents: 'read' } })
   const locked = { owner: 'acme', repo: 'locked', event_type: 'deploy' }
   expect(await refusalOf(as(api.token).repos.createDispatchEvent(locked))).toMatchObject({ status: 403 })
-})
-
-test('a run appears by itself where a workflow listens, titled by its run-name', async () => {
-  const octokit = await start({ autoRun: true, runDelayMs: 500 })
-  await dispatch(octokit)
-  await dispatch(octokit, {}, 'other')
-  expect(api.runs).toEqual([])
-  await poll(() => api.runs).toMatchObject([{ displayTitle: 'deploy r_1', status: 'queued', runAttempt: 1 }])
-  const { data } = await octokit.actions.listWorkflowRunsForRepo({ ...SHOP, event: 'repository_dispatch' })
-  expect(data.workflow_runs[0]).toMatchObject({
-    display_title: 'deploy r_1',
-    path: DEPLOY.path,
-    event: 'repository_dispatch',
-  })
 })
 
 test('runs are found by event, status and time, newest first, in pages', async () => {
@@ -200,60 +163,6 @@ test('jobs are read by attempt, and their log only when they have ended', async 
   expect((await log()).data).toBe('line 1\nline 2\n')
 })
 
-test('a repository shows its default branch and its workflows', async () => {
-  const octokit = await start()
-  const { data } = await octokit.repos.get(SHOP)
-  expect(data).toMatchObject({ full_name: 'acme/shop', default_branch: 'main', permissions: { push: true } })
-  const workflows = await octokit.actions.listRepoWorkflows(SHOP)
-  expect(workflows.data.workflows).toMatchObject([{ name: 'Deploy', path: DEPLOY.path, state: 'active' }])
-})
-
-test('an App finds its installation and acts by tokens that hold only what it may', async () => {
-  await start()
-  api.addRepository('acme/other')
-  const app = api.createApp({ permissions: { contents: 'write' }, repositories: ['acme/shop'] })
-  const octokit = as({ app })
-  expect((await octokit.apps.getAuthenticated()).data).toMatchObject({ slug: app.slug })
-  const { data } = await octokit.apps.getRepoInstallation(SHOP)
-  expect(data).toMatchObject({ id: app.installationId, app_id: app.id, repository_selection: 'selected' })
-  expect(await refusalOf(octokit.apps.getRepoInstallation({ owner: 'acme', repo: 'other' }))).toMatchObject({
-    status: 404,
-  })
-
-  const installed = as({ app, installationId: data.id })
-  expect((await dispatch(installed)).status).toBe(204)
-  expect(api.dispatches[0]?.authorization).toMatch(/^token ghs_.{500}/)
-  expect(await refusalOf(installed.actions.listWorkflowRunsForRepo(SHOP))).toMatchObject({ status: 403 })
-  const ask = (wish: object) =>
-    octokit.apps.createInstallationAccessToken({ installation_id: data.id, ...wish })
-  expect((await ask({ repositories: ['shop'] })).data.repositories).toMatchObject([
-    { full_name: 'acme/shop' },
-  ])
-  expect(await refusalOf(ask({ repositories: ['other'] }))).toMatchObject({ status: 422 })
-  expect(await refusalOf(ask({ permissions: { actions: 'read' } }))).toMatchObject({ status: 422 })
-  const stranger = as({ app: { ...app, privateKey: api.createApp().privateKey } })
-  expect(await refusalOf(stranger.apps.getAuthenticated())).toMatchObject({ status: 401 })
-})
-
-test('limits are reported in the headers GitHub uses', async () => {
-  const octokit = await start()
-  api.failures.secondaryLimit(30)
-  expect(await refusalOf(dispatch(octokit))).toMatchObject({
-    status: 403,
-    headers: { 'retry-after': '30' },
-    body: { message: expect.stringContaining('secondary rate limit') },
-  })
-  api.failures.primaryLimit(1_900_000_000)
-  expect(await refusalOf(dispatch(octokit))).toMatchObject({
-    status: 403,
-    headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1900000000' },
-  })
-  api.failures.tooMany(7)
-  expect(await refusalOf(dispatch(octokit))).toMatchObject({ status: 429, headers: { 'retry-after': '7' } })
-  expect(api.dispatches).toEqual([])
-  expect((await dispatch(octokit)).status).toBe(204)
-})
-
 test('an hourly limit, where one is set, refuses the request beyond it', async () => {
   const octokit = await start({ hourlyLimit: 2 })
   await dispatch(octokit)
@@ -262,28 +171,6 @@ test('an hourly limit, where one is set, refuses the request beyond it', async (
     status: 403,
     headers: { 'x-ratelimit-remaining': '0' },
   })
-})
-
-test.each([true, false])('errors and cuts of dispatches, run created: %s', async create => {
-  const octokit = await start({ autoRun: true })
-  api.failures.serverError({ create })
-  expect(await refusalOf(dispatch(octokit))).toMatchObject({ status: 500 })
-  expect(api.runs).toHaveLength(create ? 1 : 0)
-  api.failures.cut({ create })
-  await octokit.repos.get(SHOP)
-  await expect(dispatch(octokit)).rejects.toThrow()
-  expect(api.runs).toHaveLength(create ? 2 : 0)
-  expect(api.requests.map(({ status }) => status)).toEqual([500, 200, undefined])
-})
-
-test('GitHub goes down and comes back, here as an Enterprise Server', async () => {
-  const octokit = await start({ enterprise: true })
-  expect(api.url).toBe(`${api.serverUrl}/api/v3`)
-  await api.failures.down()
-  await expect(dispatch(octokit)).rejects.toThrow()
-  await api.start()
-  expect((await dispatch(octokit)).status).toBe(204)
-  expect(api.requests.map(({ path }) => path)).toEqual(['/api/v3/repos/acme/shop/dispatches'])
 })
 
 const INPUTS = {
@@ -377,47 +264,4 @@ test('older servers ignore return_run_details, or refuse it', async () => {
     else expect(await refusalOf(asked)).toMatchObject({ status: 422 })
     if (runDetails === 'ignored') await api.close()
   }
-})
-
-test('a renamed repository is found under its id, by what it was called before', async () => {
-  const octokit = await start()
-  api.renameRepository('acme/shop', 'other/store')
-  expect((await octokit.repos.get(SHOP)).data.full_name).toBe('other/store')
-  const { status, headers } = await octokit.request('POST /repos/acme/shop/dispatches', {
-    event_type: 'deploy',
-    request: { redirect: 'manual' },
-  })
-  expect(status).toBe(307)
-  expect(headers.location).toMatch(/\/repositories\/\d+\/dispatches$/)
-  expect((await octokit.request(`POST ${headers.location}`, { event_type: 'deploy' })).status).toBe(204)
-  expect(api.dispatches).toMatchObject([{ repository: 'other/store' }])
-})
-
-test('a run is cancelled once, by those who may', async () => {
-  const octokit = await start()
-  const run = api.createRun({ repository: 'acme/shop' })
-  const cancel = (who: Octokit) => who.actions.cancelWorkflowRun({ ...SHOP, run_id: run.id })
-  const reader = as(api.createToken({ permissions: { actions: 'read' } }))
-  expect(await refusalOf(cancel(reader))).toMatchObject({ status: 403 })
-  expect((await cancel(octokit)).status).toBe(202)
-  expect(await refusalOf(cancel(octokit))).toMatchObject({
-    status: 409,
-    body: { message: 'Cannot cancel a workflow run that is completed.' },
-  })
-  expect(api.runs).toMatchObject([{ status: 'completed', conclusion: 'cancelled' }])
-})
-
-test('a run waits until all reviewers have approved, or one has rejected', async () => {
-  const octokit = await start()
-  const [one, two] = [1, 2].map(() => api.createRun({ repository: 'acme/shop' }).id) as [number, number]
-  const environments = ['eu', 'us'].map(environment => ({ environment, reviewers: ['octocat', 'team:ops'] }))
-  for (const id of [one, two]) api.awaitReview(id, environments)
-  const read = async (id: number) => (await octokit.actions.getWorkflowRun({ ...SHOP, run_id: id })).data
-  const decision = { user: 'octocat', comment: '' }
-  api.review(one, { ...decision, environment: 'eu', state: 'approved' })
-  expect(await read(one)).toMatchObject({ status: 'waiting' })
-  api.review(one, { ...decision, environment: 'us', state: 'approved' })
-  expect(await read(one)).toMatchObject({ status: 'queued' })
-  api.review(two, { ...decision, environment: 'us', state: 'rejected' })
-  expect(await read(two)).toMatchObject({ status: 'completed', conclusion: 'failure' })
 })

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { Webhooks } from '@octokit/webhooks'
 import fc from 'fast-check'
@@ -15,23 +14,6 @@ import { temporaryFolder } from '../support/relay.ts'
 const SECRET = "It's a Secret to Everybody"
 const signer = new Webhooks({ secret: SECRET })
 const RUN = 'r_A1b2C3d4E5f6G7h8'
-
-interface Example {
-  action: string
-  repository: { full_name: string }
-  workflow_run: Record<string, unknown> & { id: number }
-}
-const require = createRequire(import.meta.url)
-const HOSTS = ['api.github.com', 'ghes-31', 'ghes-32', 'ghes-33', 'ghes-34', 'ghes-35']
-const EXAMPLES = HOSTS.flatMap(host => {
-  const all = require(`@octokit/webhooks-examples/${host}/index.json`) as {
-    name: string
-    examples: Example[]
-  }[]
-  return all
-    .filter(({ name }) => name === 'workflow_run')
-    .flatMap(({ examples }) => examples.map((body, i) => ({ host, i, body })))
-})
 
 async function open(options: { secret?: string | null; store?: Partial<Store> } = {}) {
   const { secret = SECRET } = options
@@ -104,20 +86,6 @@ const event = (run: Record<string, unknown>, repository = 'acme/shop') => ({
     conclusion: 'success',
     ...run,
   },
-})
-
-describe("GitHub's own examples of workflow_run", () => {
-  test('are there', () => expect(EXAMPLES.length).toBeGreaterThanOrEqual(9))
-
-  test.each(EXAMPLES)('$host, number $i, is accepted and wakes its delivery', async ({ body }) => {
-    const relay = await open()
-    const id = await relay.delivery(body.repository.full_name, RUN, body.workflow_run.id)
-    const response = await relay.send(body)
-    expect(response.status).toBe(202)
-    const dispatched = /^(repository|workflow)_dispatch$/.test(String(body.workflow_run.event))
-    expect(response.body).toEqual(dispatched ? { scheduled: 1 } : { ignored: 'workflow_run' })
-    expect((await relay.store.get(id))!.dueAt! < 9e15).toBe(dispatched)
-  })
 })
 
 describe('the signature', () => {

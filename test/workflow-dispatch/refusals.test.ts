@@ -4,12 +4,16 @@ import { REFUSALS } from '../github/workflow-dispatch-refusals.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 import { openScene, workflow } from './open-scene.ts'
 
-test(`${REFUSALS.length} refusals of GitHub each end the run in Port with their sentence, and nothing is sent again`, async () => {
-  expect(REFUSALS.length).toBeGreaterThanOrEqual(15)
+/** The sentences are compared in test/github/workflow-dispatch.test.ts: here, one of each kind. */
+const SAMPLE = REFUSALS.filter(
+  ([status, says]) => status !== 422 || /^(Unexpected|Something)/.test(String(says)),
+)
+
+test(`refusals of GitHub each finish the run in Port with their sentence, and nothing is sent again`, async () => {
   const scene = await openScene()
   const { github } = scene
   const shown = await Promise.all(
-    REFUSALS.map(async ([status, says, sentence], i) => {
+    SAMPLE.map(async ([status, says, sentence], i) => {
       const repository = `acme/shop-${i}`
       github.addRepository(repository, { workflows: [workflow({ service: {}, port: {} })] })
       const match = ({ path }: { path: string }) => path.startsWith(`/repos/${repository}/`)
@@ -38,8 +42,8 @@ test(`${REFUSALS.length} refusals of GitHub each end the run in Port with their 
   }
   const sent = scene.sent().length
   // What names inputs that are not declared is sent once more, without them.
-  const learnt = REFUSALS.filter(([, says]) => /^Unexpected inputs provided: \[/.test(String(says))).length
-  expect(sent).toBe(REFUSALS.length + learnt)
+  const learnt = SAMPLE.filter(([, says]) => /^Unexpected inputs provided: \[/.test(String(says))).length
+  expect(sent).toBe(SAMPLE.length + learnt)
   expect(github.workflowDispatches).toEqual([])
   expect(scene.relay.printed()).not.toContain('hunter2')
 })
