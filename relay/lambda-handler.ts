@@ -6,7 +6,7 @@ import { PROBLEM_TYPE, Problem, problemDetails } from './http/problem.ts'
 import { type AssembledRelay, assembleRelay } from './relay.ts'
 import type { Worker } from './workers/worker.ts'
 
-/** What AWS calls the function with: a request, or an event of a schedule. */
+/** The events that AWS sends: a request, or an event of a schedule. */
 export type Event = LambdaEvent | { source?: string }
 export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 
@@ -17,7 +17,7 @@ const QUIET_MS = 1_500
 /** Left for a step that has begun, of a request and of a schedule; one request to GitHub or Port takes 10 s at most. */
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
-/** Left for the answer. */
+/** Left for the response. */
 const RESPONSE_MS = 1_000
 /** The relay of the last invocation is used again for so long. */
 const KEEP_MS = 10_000
@@ -25,9 +25,9 @@ const KEEP_MS = 10_000
 const FROZEN_MS = 500
 
 /**
- * The relay as a function of AWS Lambda, on PostgreSQL. A request is answered when what it brought is persisted, and
- * the same invocation works off what is due, as long as it may; an event of a schedule does the same for what has
- * come due since. What an invocation leaves behind, also where it is killed, the next one takes over by its lease.
+ * The relay as a function of AWS Lambda, on PostgreSQL. A request gets its response when it is persisted, and the
+ * same invocation does the work that is due, as long as it may; an event of a schedule does the same for work that has
+ * come due since. The next invocation takes over, by its lease, what an invocation leaves, even if it is killed.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
@@ -64,7 +64,7 @@ export function createHandler(
       if (request) response = await handle(relay.app)(withoutStage(request), context as LambdaContext)
       else for (const worker of workers) worker.runNow()
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
-      // The sender of another request waits for the answer.
+      // The sender of any other request waits for the response.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
       // A refused request brings no work, and anybody can send one.
@@ -107,7 +107,7 @@ function methodOf(event: LambdaEvent): string {
 
 const pathOf = (event: LambdaEvent): string => ('rawPath' in event ? event.rawPath : event.path)
 
-/** The path of an HTTP API begins with the name of its stage, unless that is `$default`. */
+/** The path of an HTTP API starts with the name of its stage, unless that is `$default`. */
 function withoutStage(event: LambdaEvent): LambdaEvent {
   if (!('rawPath' in event)) return event
   const prefix = `/${event.requestContext.stage}/`

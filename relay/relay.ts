@@ -26,10 +26,10 @@ import { PORT_TIMEOUT_MS } from './workers/outbox.ts'
 import type { Worker } from './workers/worker.ts'
 import { createEngine, startWorkers } from './workers/workers.ts'
 
-/** What a stop may take before it no longer waits for requests and steps under way. */
+/** How long a stop waits for requests and steps under way. */
 const STOP_MS = 20_000
 
-/** A look at how busy a relay is that has just started, and how many there are at most. */
+/** How long a relay that has just started measures how busy it is, and how often at most. */
 const LOOK_MS = 20
 const LOOKS = 25
 
@@ -54,11 +54,11 @@ export interface AssembledRelay {
 }
 
 /**
- * Puts the relay's parts together.
+ * Assembles the relay.
  *
  * @param stopping aborted once this relay dispatches nothing more
- * @param opening the store, where its opening has begun
- * @throws Error with a sentence where the database cannot be opened
+ * @param opening the store, if it is being opened already
+ * @throws Error with a sentence if the database can't be opened
  */
 export async function assembleRelay(
   config: Config,
@@ -174,10 +174,10 @@ export async function assembleRelay(
 }
 
 /**
- * Puts the relay's parts together and listens.
+ * Assembles the relay and listens.
  *
- * @param opening the store, where its opening has begun
- * @throws Error with a sentence where the database cannot be opened or the address is taken
+ * @param opening the store, if it is being opened already
+ * @throws Error with a sentence if the database can't be opened or the address is in use
  */
 export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>): Promise<Relay> {
   const stopping = new AbortController()
@@ -225,8 +225,8 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
 }
 
 /**
- * Those who have waited for the relay come first: Node lets in one connection in each pass of its event loop, and the
- * first steps of the workers take long ones. Where nobody has waited, it takes one look.
+ * Requests that have waited for the relay come first: Node accepts one connection per pass of its event loop, and the
+ * first steps of the workers take long passes. If nothing has waited, one measurement is enough.
  */
 async function whenCalm(): Promise<void> {
   for (let poll = 0; poll < LOOKS; poll++) {
@@ -244,7 +244,7 @@ export interface PortResponses {
   isAccepted(): boolean | null
 }
 
-/** @param onRequest called with what became of each request */
+/** @param onRequest called with the outcome of each request */
 export function observePort(onRequest: (outcome: ResponseOutcome) => void): PortResponses {
   const accepted = new Map<string, boolean>()
   return {

@@ -4,7 +4,7 @@ import type { Delivery, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
 import { finishCancelled, names } from './outcome.ts'
 
-/** A queued delivery is not dispatched. The outcome of a dispatch that is under way, or whose answer was lost, is awaited. */
+/** A queued delivery isn't dispatched. The outcome of a dispatch that is under way, or whose response was lost, is awaited. */
 export function requestWhileQueued(
   delivery: Delivery,
   event: Event<'cancelRequested'>,
@@ -22,7 +22,7 @@ export function requestWhileQueued(
   }
 }
 
-/** The watch cancels the workflow runs on GitHub, at once or when they are known. */
+/** The next poll cancels the workflow runs on GitHub, or a later one if they aren't known yet. */
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -51,7 +51,7 @@ export function noteSent(
   }
 }
 
-/** It is followed to its end as before. A person may cancel it again; the watch, which sees the same end in Port, does not. */
+/** It is followed as before. A user may cancel it again; a poll that sees the same status in Port doesn't. */
 export function noteRejected(
   _delivery: Delivery,
   { reason, pollAt: lookAt }: Event<'cancelRejected'>,
@@ -70,7 +70,7 @@ const MAX_DECISIONS = 100
 
 /**
  * The workflow run waits for reviewers or timers of an environment, or a reviewer decided: Port shows a label with
- * the environment, and a log line for each decision. Names of people go to Port alone, not into the history.
+ * the environment, and a log line for each decision. Reviewers' names go to Port only, not into the history.
  */
 export function seeApproval(
   delivery: Delivery,
@@ -87,7 +87,7 @@ export function seeApproval(
   ]
   const messages: Message[] = [{ log: lines }]
   if (isNew && waitingFor !== null) messages.push({ update: { statusLabel: labelOf(pending) } })
-  // The action's own label follows, where it is used.
+  // The action's own label follows, if it is used.
   else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
   return {
     change: { waitingFor, decisions: [...known, ...fresh.flatMap(keysOf)].slice(-MAX_DECISIONS).join('\n') },

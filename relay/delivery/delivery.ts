@@ -2,19 +2,19 @@ import type { JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.t
 
 /**
  * `queued` → `dispatched` (GitHub accepted the dispatch) → `running` (its workflow run is known) → `finished`;
- * `failed` from any of them, with the reason; `cancelled` by a person. A person may redeliver what failed or was
- * cancelled.
+ * `failed` from any of them, with the reason; `cancelled` by a user. A user may redeliver what failed or was
+ * canceled.
  */
 export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed' | 'cancelled'
 
 export const STATES: readonly State[] = ['queued', 'dispatched', 'running', 'finished', 'failed', 'cancelled']
-/** Something is still to happen to the delivery. */
+/** The delivery isn't finished. */
 export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
 
-/** A person may redeliver it. */
+/** A user may redeliver it. */
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
-/** How a workflow run is known to belong to a delivery, strongest first. */
+/** What shows that a workflow run belongs to a delivery, strongest first. */
 export type Evidence = 'response' | 'report' | 'port' | 'title' | 'candidate'
 
 /** A workflow run that belongs to a delivery, as it was last seen. */
@@ -45,7 +45,7 @@ export interface Target {
   ref: string | null
 }
 
-/** A webhook that was accepted, and what became of it. Times are milliseconds since 1970, by the store's clock. */
+/** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
 export interface Delivery extends Target {
   /** Order of acceptance, and with it of dispatch within a repository; redelivered, it is behind the others. */
   seq: number
@@ -64,9 +64,9 @@ export interface Delivery extends Target {
   /** When it last entered the queue: received, or redelivered. */
   queuedAt: number
   updatedAt: number
-  /** When the next step is due; null when there is none. */
+  /** When the next step is due; null if there is none. */
   dueAt: number | null
-  /** The fencing number: counts claims and changes. A change carries the one that it was decided on. */
+  /** The fencing token: counts claims and changes. A change is applied only to the version that it was decided on. */
   version: number
   /** Dispatches tried since it was queued. */
   attempts: number
@@ -78,11 +78,11 @@ export interface Delivery extends Target {
   /** Whether Port's log shows, since it was queued, that it waits. */
   waitingNotified: boolean
   dispatchedAt: number | null
-  /** When a person cancelled it; null where no one did. */
+  /** When a user canceled it; null if nobody did. */
   cancelRequestedAt: number | null
   /** When GitHub was asked to cancel its runs. */
   cancelSentAt: number | null
-  /** Whether GitHub was asked to cancel them at once, since the first request had no effect. */
+  /** Whether GitHub was asked to cancel them by force, since the first request had no effect. */
   cancelForced: boolean
   /** The environments whose approval its run waits for, separated by commas; null for none. */
   waitingFor: string | null
@@ -101,7 +101,7 @@ export interface SignatureUse {
   expiresAt: number
 }
 
-/** The first use of a signature, and how it was answered: `status` is null if it is the delivery's that shows it. */
+/** The first use of a signature and its response: `status` is null if the delivery shows it. */
 export interface FirstUse {
   address: string
   status: number | null
@@ -142,7 +142,7 @@ export type Change = Partial<
     | 'cancelForced'
     | 'waitingFor'
     | 'decisions'
-    /** All runs, those that stay included. */
+    /** All runs, including unchanged ones. */
     | 'runs'
   >
 >
@@ -150,7 +150,7 @@ export type Change = Partial<
 /** One request to Port. */
 export type Message =
   | { log: LogLine[] }
-  /** `unlessStarted`: not sent late, where the action has reported meanwhile. */
+  /** `unlessStarted`: not sent if it is late and the action has reported in the meantime. */
   | { update: RunUpdate; unlessStarted?: boolean }
   | { entity: EntityMessage }
 
@@ -199,6 +199,6 @@ export interface Transition {
   history: HistoryEntry | null
   /** Goes to the end of its repository's queue, and drops the messages that wait. */
   requeue?: boolean
-  /** The lease stays with who claimed the delivery. */
+  /** The relay that claimed the delivery keeps its lease. */
   keepLease?: boolean
 }

@@ -2,10 +2,10 @@ import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { DeliveryEvent, Event, Policy } from './events.ts'
 import { actionsPage, answered, describeDispatch } from './outcome.ts'
 
-/** When the watch takes its first look at what GitHub accepted. */
+/** When the first poll is due after GitHub accepted a dispatch. */
 const FIRST_WATCH_MS = 5_000
 
-/** Recorded before the dispatch is sent: a relay that dies in between leaves a trace to look for its run. */
+/** Persisted before the dispatch is sent: if the relay is killed in between, its run is searched for. */
 export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: number): Transition {
   return {
     change: {
@@ -49,7 +49,7 @@ export function accept(
   }
 }
 
-/** Its run reported before the answer was recorded, or it was ended meanwhile. */
+/** Its run reported before the response was recorded, or it finished in the meantime. */
 export function noteAccepted(
   delivery: Delivery,
   { attempt, run, response: answer }: Event<'dispatchAccepted'>,
@@ -71,7 +71,7 @@ export function noteAccepted(
   }
 }
 
-/** The run that GitHub's answer to a `workflow_dispatch` names. */
+/** The run that GitHub's response to a `workflow_dispatch` names. */
 const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
   ...{ id, attempt: 1, evidence: 'response', past: false },
   ...{ status: 'queued', conclusion: null, url },

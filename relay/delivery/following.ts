@@ -3,7 +3,7 @@ import type { Event, Policy } from './events.ts'
 import { CANCELLED, finish, outcomeOfRun, outcomeWithoutRun } from './outcome.ts'
 import { mergeRuns } from './runs.ts'
 
-/** When the watch looks first at a run that has just reported. */
+/** When the first poll is due after a run reported. */
 const FIRST_WATCH_MS = 5_000
 
 /** Workflow runs of the delivery were seen: those that are new to it bind it. */
@@ -54,7 +54,7 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
   }
 }
 
-/** Messages of the action for Port; one with the conclusion ends the delivery. */
+/** Messages of the action for Port; one with the conclusion finishes the delivery. */
 export function report(
   delivery: Delivery,
   { messages, ends, ending }: Event<'reportReceived'>,
@@ -92,7 +92,7 @@ export function end(
   return { ...ended, change: { ...ended.change, runs } }
 }
 
-/** Port knows the end already: nothing is sent. */
+/** Port knows the result already: nothing is sent. */
 export function finishInPort(
   delivery: Delivery,
   { runs: seen, conclusion = 'unknown' }: Event<'finishedInPort'>,
@@ -105,7 +105,7 @@ export function finishInPort(
   }
 }
 
-/** The delivery ends without an end of its workflow run. */
+/** The delivery finishes, although its workflow run didn't. */
 export function giveUp(
   delivery: Delivery,
   event: Event<'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'>,
@@ -117,7 +117,7 @@ export function giveUp(
   return finish(delivery, isCancelled ? CANCELLED : outcomeWithoutRun(event.cause, delivery), history, policy)
 }
 
-/** Port has the link already where the action reported. */
+/** Port has the link already if the action reported. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
   if (first.evidence === 'report' || first.evidence === 'port') return []
   const link = runs.flatMap(run => (run.past || run.url === '' ? [] : [run.url]))

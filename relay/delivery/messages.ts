@@ -58,7 +58,7 @@ export function coalesce(messages: readonly Part[]): Batch[] {
   return groups.map(toBatch)
 }
 
-/** The two halves of a batch; null for a single line, and for what is no log. */
+/** The two halves of a batch; null for a single line, and for anything but log lines. */
 export function halve({ parts, message }: Batch): [Batch, Batch] | null {
   if (!('log' in message) || message.log.length < 2) return null
   const [first, second] = parts
@@ -99,7 +99,7 @@ const sizeOf = (lines: readonly LogLine[]) =>
   lines.reduce((sum, line) => sum + Buffer.byteLength(JSON.stringify(line)) + 1, 0)
 
 /**
- * The fate of a message by Port's answer:
+ * What happens to a message, by Port's response:
  *
  * | answer | log, label, entity | conclusion |
  * |---|---|---|

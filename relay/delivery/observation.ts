@@ -5,17 +5,17 @@ import type { Delivery, DeliveryRun } from './delivery.ts'
 import type { NoRun, Policy } from './events.ts'
 import { decisiveRuns } from './runs.ts'
 
-/** What one look at a delivery showed. Times are milliseconds since 1970, by the store's clock. */
+/** What one poll of a delivery showed. Times are milliseconds since 1970, by the store's clock. */
 export interface Observation {
   now: number
   found: Found
-  /** Port's run; `unasked` as long as the verdict has not asked for it, `unread` where Port did not answer. */
+  /** Port's run; `unasked` until the verdict needs it, `unread` if Port didn't respond. */
   port: RunState | 'unasked' | 'unread'
-  /** Whether it is time to ask Port again which run is meant. */
+  /** Whether it is time to read Port's run again. */
   portDue: boolean
   /** When Port accepts requests again. */
   portFreeAt: number
-  /** For how long this relay has seen all runs ended, milliseconds. */
+  /** For how long this relay has seen all runs finished, milliseconds. */
   finishedFor: number
 }
 
@@ -32,33 +32,33 @@ type Verdict =
 export interface Found {
   /** All that belong to it, past ones included, as they are now. */
   runs: DeliveryRun[]
-  /** Those that could belong to it, where none does. */
+  /** Those that could belong to it, if none does. */
   candidates: WorkflowRun[]
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
-  /** Port names a run that is not in this repository, as where a workflow started another one for the work. */
+  /** Port names a run that isn't in this repository, for example if a workflow started another one for the work. */
   elsewhere: boolean
 }
 
-/** How long after a run's end its post step may still report. */
+/** How long the post step may still report after a run finished. */
 const GRACE_MS = 1_000
-/** So long after its dispatch, a 404 does not mean that a run was deleted. */
+/** For this long after a dispatch, a 404 doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
-/** Between looks: soon at first, then less often. With the list's own interval, below a minute. */
+/** Between polls: short at first, then longer. With the list's own interval, below a minute. */
 const SOONEST_MS = 3_000
 const LATEST_MS = 15_000
-/** Where only Port can be asked, once for each delivery. */
+/** If only Port can be read, once for each delivery. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_ASK_MS = 300_000
-/** So long an end waits for Port's answer; then its message does, in the outbox. */
+/** A result waits this long for Port's response; then its message waits in the outbox. */
 const UNREAD_MS = 300_000
 
 /** How long until Port is asked again which run is meant. Less and less often: the action reports it at its start or never. */
 export const askInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_ASK_MS, (now - startedAt(delivery)) / 3))
 
-/** How long a delivery waits for its next look, by how long ago it was dispatched. */
+/** How long a delivery waits for its next poll, by how long ago it was dispatched. */
 export const pollInterval = (delivery: Delivery, now: number, blind = false): number =>
   Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - startedAt(delivery)) / 6))
 
@@ -78,7 +78,7 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
-  // Where the end reaches Port through the relay alone, another end is a person's.
+  // If the result reaches Port only through the relay, another result is a user's.
   const isReported = present.length > 0 && present.every(run => run.reportsConclusion)
   // Port shows of a node run that it is being cancelled.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
@@ -150,7 +150,7 @@ function tooLate(
   return { why: 'too long', runTimeout, status: open?.status ?? 'completed' }
 }
 
-/** Whether all of these runs have ended. */
+/** Whether all of these runs have finished. */
 export function isFinished(runs: readonly DeliveryRun[]): boolean {
   return runs.length > 0 && runs.every(run => run.status === 'completed')
 }

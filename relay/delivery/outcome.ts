@@ -4,9 +4,9 @@ import type { Delivery, DeliveryRun, HistoryEntry, Transition } from './delivery
 import type { NoRun, Policy } from './events.ts'
 import { boundRun } from './runs.ts'
 
-/** How a delivery ends, for people. */
+/** The result of a delivery, for users. */
 interface Ending {
-  /** `failed`: the workflow did not do its work, so a person may redeliver. */
+  /** `failed`: the workflow didn't do its work, so a user may redeliver it. */
   state: 'finished' | 'failed' | 'cancelled'
   conclusion: 'success' | 'failure' | 'cancelled'
   label: string
@@ -14,7 +14,7 @@ interface Ending {
   sentence: string
 }
 
-/** The ending where a person cancelled the delivery. */
+/** The result if a user canceled the delivery. */
 export const CANCELLED: Ending = {
   state: 'cancelled',
   conclusion: 'cancelled',
@@ -39,7 +39,7 @@ const succeeded = (label: string, sentence: string) => ended('finished', 'succes
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
 
-/** The ending where no workflow run was followed to its end. */
+/** The result if no workflow run was followed until it finished. */
 export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, eventType, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
@@ -102,7 +102,7 @@ function noRunOfWorkflow(delivery: Delivery): string {
   return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, and shows no run of it. See that its file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
 }
 
-/** The ending where the workflow run has ended and nothing reported it. */
+/** The result if the workflow run has finished and nothing reported it. */
 export function outcomeOfRun(
   run: Pick<DeliveryRun, 'conclusion'>,
   jobs: Job[] | null,
@@ -175,20 +175,20 @@ function cancelled(jobs: Job[] | null, repository: string): string {
   return `The workflow run in ${repository} was cancelled, or reached timeout-minutes, and could not report it. The run's page shows who or what ended it.`
 }
 
-/** The step that a job failed at; null where none did, as when its runner was lost. */
+/** The step that a job failed at; null if none did, for example if its runner was lost. */
 export const failedStep = (job: Job) =>
   job.steps.find(step => step.conclusion === 'failure' || step.conclusion === 'timed_out') ?? null
 
 export const names = (list: readonly string[]) =>
   list.length > 5 ? `${list.slice(0, 5).join(', ')} and ${list.length - 5} more` : list.join(', ')
 
-/** What was dispatched, for people: `"deploy" to acme/shop`, `workflow deploy.yml to acme/shop on main`. */
+/** What was dispatched, for users: `"deploy" to acme/shop`, `workflow deploy.yml to acme/shop on main`. */
 export function describeDispatch({ repository, eventType, workflow, ref }: Delivery): string {
   if (workflow === null) return `"${eventType}" to ${repository}`
   return `workflow ${workflow} to ${repository}${ref === null ? '' : ` on ${ref}`}`
 }
 
-/** GitHub's answer, as the history and the log name it. */
+/** GitHub's response, as the history and the log name it. */
 export const answered = (response: { status: number; requestId: string | null } | undefined) =>
   response && {
     status: response.status,
@@ -201,7 +201,7 @@ export const actionsPage = (serverUrl: string, repository: string) => `${serverU
 /** @param ms milliseconds since 1970 */
 export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
-/** A duration in milliseconds, for people. */
+/** A duration in milliseconds, for users. */
 export function duration(ms: number): string {
   if (ms >= 36e5) return `${round(ms / 36e5)} h`
   return ms >= 6e4 ? `${round(ms / 6e4)} min` : `${round(ms / 1e3)} s`
@@ -249,7 +249,7 @@ export function finish(
   }
 }
 
-/** The delivery ends without a workflow run. A run that a person ended in Port keeps its end. */
+/** The delivery finishes without a workflow run. A run that a user finished in Port keeps its status. */
 export function finishCancelled(delivery: Delivery, policy: Policy, by?: 'port' | 'api'): Transition {
   const message = `Delivery ${delivery.id} was cancelled before a workflow run started.`
   const history: HistoryEntry = { type: 'cancelled', details: by ? { by } : {} }

@@ -12,13 +12,13 @@ import {
 } from './outcome.ts'
 
 /**
- * How long a dispatch without an answer may take to show as a run before it is sent again, from when the answer was
- * lost: GitHub's lists lag during the incidents that lose answers. A shorter RELAY_START_TIMEOUT shortens it.
+ * How long a dispatch without a response may take to show as a run before it is sent again, counted from the loss of the
+ * response: GitHub's lists lag during the incidents that lose responses. A shorter RELAY_START_TIMEOUT shortens it.
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
-/** After a lost answer, when to look for the run: soon, then less often, and a last time when the grace is over. */
+/** After a lost response, when to search for the run: soon, then less often, and a last time when the grace period is over. */
 const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
-/** How often to look where the list of runs does not decide. */
+/** How often to poll if the list of runs doesn't decide. */
 const LOOK_MS = 10_000
 const MAX_BACKOFF_MS = 60_000
 
@@ -74,9 +74,9 @@ export function loseResponse(
 }
 
 /**
- * A dispatch whose answer was lost is sent again only where the list of runs shows that none appeared, once one would
- * have been seen. Where the list does not decide, the action's report, Port's run or a title is awaited until the start
- * timeout is over; then the delivery fails, and a person decides: a second dispatch may do the work twice.
+ * A dispatch whose response was lost is sent again only if the list of runs shows that none appeared, once one would
+ * have been seen. If the list doesn't decide, the action's report, Port's run, or a title is awaited until the start
+ * timeout is over; then the delivery fails, and a user decides: a second dispatch may do the work twice.
  */
 export function pollAgainOrRetry(
   delivery: Delivery,
@@ -109,7 +109,7 @@ export function pollAgainOrRetry(
   return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, label)
 }
 
-/** A gate is closed: nothing was tried, and nothing is due before it opens. */
+/** A rate-limit pause: nothing was tried, and nothing is due before it is over. */
 export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'waitingNotified'>): Transition {
   return {
     change: { waitingNotified: true },
@@ -125,7 +125,7 @@ function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
   return { change, messages, history: null }
 }
 
-/** To be dispatched again, unless it was cancelled meanwhile. */
+/** Dispatches it again, unless it was canceled in the meantime. */
 function retry(delivery: Delivery, reason: string, now: number, policy: Policy): Transition {
   if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   return {
@@ -135,7 +135,7 @@ function retry(delivery: Delivery, reason: string, now: number, policy: Policy):
   }
 }
 
-/** The dispatch failed, unless it was cancelled meanwhile. */
+/** The dispatch failed, unless it was canceled in the meantime. */
 function fail(
   delivery: Delivery,
   history: HistoryEntry,
@@ -148,7 +148,7 @@ function fail(
   return finish(delivery, failed(label, sentence), history, policy, { lines: [{ level: 'ERROR', message }] })
 }
 
-/** A line for Port's log that the delivery waits: one only since it was queued. */
+/** A line for Port's log that the delivery waits: only one since it was queued. */
 function once(delivery: Delivery, reason: string): Message[] {
   if (delivery.waitingNotified) return []
   const message = `Waiting to dispatch ${describeDispatch(delivery)} (delivery ${delivery.id}): ${reason}.`
@@ -157,7 +157,7 @@ function once(delivery: Delivery, reason: string): Message[] {
 
 /**
  * Until when a dispatch is retried. A delivery that was queued for long before its first attempt, behind others or
- * while no relay ran, does not fail at its first failed attempt.
+ * while no relay ran, doesn't fail with its first failed attempt.
  */
 function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
   return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))
@@ -166,6 +166,6 @@ function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTime
 /** Never longer than a workflow may take to appear at all. */
 const grace = ({ startTimeout }: Policy) => Math.min(LOST_RESPONSE_GRACE_MS, startTimeout)
 
-/** When to look next; both times are counted from when the answer was lost. */
+/** When to poll next; both times are counted from the loss of the response. */
 const nextPoll = (after: number, policy: Policy) =>
   Math.min(POLLS_MS.find(poll => poll > after) ?? grace(policy), grace(policy))

@@ -1,6 +1,6 @@
 import type { Delivery, DeliveryRun } from './delivery.ts'
 
-/** The runs whose end is the delivery's end: the one that is known to report, else all whose titles name it. */
+/** The runs whose results decide: the one that is known to report, else all whose titles name the delivery. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
   const known = present.filter(run => run.evidence !== 'title')
@@ -23,7 +23,7 @@ export function refresh(
 }
 
 /**
- * The runs of a delivery after a look. What was recorded since the look began, such as the action's report, stays; a
+ * The runs of a delivery after a poll. What was recorded since the poll started, such as the action's report, stays; a
  * delivery that is bound by more than titles gets no further run.
  */
 export function mergeRuns(known: readonly DeliveryRun[], seen: readonly DeliveryRun[]): DeliveryRun[] {
@@ -42,6 +42,6 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   ]
 }
 
-/** A GitHub run id as Port's `externalRunId` holds it; null where it is something else. */
+/** A GitHub run id as Port's `externalRunId` holds it; null if it is something else. */
 export const toGithubRunId = (id: string | null): number | null =>
   id !== null && /^\d{1,15}$/.test(id) ? Number(id) : null

@@ -73,10 +73,10 @@ const TABLE: { [T in EventType]: Row<T> } = {
 }
 
 /**
- * Every change of a delivery's state is decided here, from typed values alone. Pure.
+ * Decides every change of a delivery's state, from typed values only. Pure.
  *
  * @param now milliseconds since 1970, by the store's clock
- * @returns null where the event changes nothing in this state
+ * @returns null if the event changes nothing in this state
  */
 export function transition(
   delivery: Delivery,

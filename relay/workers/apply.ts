@@ -42,7 +42,7 @@ export type ApplyEvent = (
 ) => Promise<Applied>
 
 /**
- * Applies an event to a delivery: the transition is decided on a version of it, and decided again where another
+ * Applies an event to a delivery: the transition is decided on a version of it, and decided again if another
  * change came first, by this relay or another. Every change of a state is made and logged here.
  */
 export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
@@ -80,9 +80,9 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
   }
 }
 
-/** An outage lets every delivery wait: the log has a line about it, and need not have one for each. */
+/** During an outage every delivery waits: the log has one line about the outage instead of one for each. */
 const OF_OUTAGES: HistoryType[] = ['waitingNotified']
-/** The reason of the end names jobs and steps of the workflow run, which may contain inputs. */
+/** The reason names jobs and steps of the workflow run, which may contain inputs. */
 const QUOTES_WORKFLOW: HistoryType[] = ['runFinished']
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
@@ -98,7 +98,7 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
 
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 1_000
-/** How long work is repeated after a stop was requested. */
+/** How long work is retried after a stop was requested. */
 const STOPPING_MS = 15_000
 
 /**
@@ -106,7 +106,7 @@ const STOPPING_MS = 15_000
  *
  * @param patienceMs for how long, milliseconds
  * @param stopping aborted when the relay is to stop
- * @throws the last error, when the time is over
+ * @throws the last error when the time is over
  */
 export async function keepTrying<T>(
   work: () => Promise<T>,

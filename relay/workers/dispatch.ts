@@ -28,9 +28,9 @@ export interface DispatchDeps {
 const REQUESTS_MS = 30_000
 /** Longer than the longest step, so that the step ends before another relay can claim the delivery. */
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
-/** GitHub's answer is kept for so long while the database is unavailable. */
+/** How long GitHub's response is kept while the database is unavailable. */
 const PATIENCE_MS = 600_000
-/** The maximum age of the list in which the run of a lost answer is looked for. */
+/** The maximum age of the list that is searched for the run after a lost response. */
 const FRESH_MS = 1_000
 const FIRST_WATCH_MS = 5_000
 
@@ -100,7 +100,7 @@ function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {
   }
 }
 
-/** After a lost answer, the evidence that binds runs decides whether a run was started. */
+/** After a lost response, the evidence that binds runs decides whether a run was started. */
 async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }: DispatchDeps) {
   const run = await port.read(delivery)
   const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
@@ -111,7 +111,7 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   } else if (typeof run === 'object' && hasFinished(run, delivery)) {
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
-    // Port names a run that is not to be seen here: the dispatch took effect.
+    // Port names a run that can't be seen here: the dispatch took effect.
     await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
   } else {
     await apply(delivery, {
@@ -153,14 +153,14 @@ function readList(
   }
 }
 
-/** How many are announced at once; the next ones follow when those are persisted. */
+/** How many are notified at once; the next ones follow when those are persisted. */
 const AT_ONCE = 50
 /** A `seq` is assigned before its delivery is committed: a slightly lower one may become visible later. */
 const MARGIN = 500
 
 /**
- * Writes into Port's log that a delivery waits, for each delivery behind a closed gate: once each, by whichever relay,
- * over restarts. Deliveries that wait behind others of their repository are not claimed, so nothing else announces them.
+ * Writes into Port's log that a delivery waits, for each delivery behind a rate-limit pause: once each, by any relay,
+ * across restarts. Deliveries that wait behind others of their repository aren't claimed, so nothing else notifies Port.
  */
 export function createNotifyWaiting({
   store,

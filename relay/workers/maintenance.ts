@@ -8,7 +8,7 @@ const STEP = 200
 const SIGNATURES_STEP = 2_000
 const PAUSE_MS = 50
 
-/** Forgets signatures that can no longer be used, and the oldest beyond their limit. */
+/** Deletes signatures that can no longer be used, and the oldest ones beyond the limit. */
 export async function forgetSignatures(
   store: Pick<Store, 'forgetSignatures' | 'clock'>,
   stopped: () => boolean = () => false,

@@ -36,21 +36,21 @@ export interface PollDeps {
   approvals: RequestBudget
 }
 
-/** What this relay remembers of a delivery between looks; when it is lost, the relay only looks more often. */
+/** What this relay remembers of a delivery between polls; if it is lost, the relay only polls more often. */
 interface Note {
   /** When the delivery was queued: a redelivered one has a new note. */
   queuedAt: number
-  /** When it first saw the runs ended. */
+  /** When it first saw the runs finished. */
   finishedAt: number | null
-  /** When Port is to be asked again which run is meant. */
+  /** When Port's run is to be read again. */
   askAt: number
-  /** When GitHub is to be asked again whom a run waits for, though Port shows it. */
+  /** When GitHub is to be asked again whom a run waits for, although Port shows it. */
   approvalsAt: number
 }
 
 /** Details wait for the budget no longer than this after the run's end, as GitHub dates it: a restart doesn't extend it. */
 const DETAILS_MS = 60_000
-/** Of several environments, one may be approved while the run still waits. */
+/** If there are several environments, one may be approved while the run still waits. */
 const APPROVALS_MS = 300_000
 /** A limit, because another relay may finish a delivery. */
 const MAX_NOTES = 20_000
@@ -58,12 +58,12 @@ const MAX_NOTES = 20_000
 const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
 
 /**
- * The watch: each step looks at one dispatched or running delivery, and advances it when its workflow run
- * was seen, has ended, or has timed out.
+ * Each step polls one dispatched or running delivery, and advances it if its workflow run was seen, has finished, or has
+ * timed out.
  */
 export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void> {
   const { store, findRuns, port, policy, clockOffset, details, approvals } = deps
-  /** Only on the version that was looked at: where another change came first, a new look decides. */
+  /** Only on the version that was polled: if another change came first, the next poll decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new BoundedMap<string, Note>(MAX_NOTES)
 
@@ -111,7 +111,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
       if (outcome === 'applied' || (outcome === 'ignored' && isShown)) {
         known.approvalsAt = store.clock() + APPROVALS_MS
       }
-      // The next look acts on the rest.
+      // The next poll does the rest.
       if (outcome !== null && outcome !== 'ignored') return
     }
     switch (verdict.kind) {
@@ -176,7 +176,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
     notes.delete(delivery.id)
   }
 
-  /** What else is known of a repository in which nothing listens. */
+  /** Adds what else is known of a repository in which nothing listens. */
   async function explain(cause: NoRun, repository: string): Promise<NoRun> {
     if (cause.why !== 'nothing listens' || !details.take()) return cause
     try {

@@ -7,9 +7,9 @@ import type { Delivery } from '../delivery/delivery.ts'
 export interface PortAccess {
   /** Whether the delivery has a run in Port, and its organization has credentials. */
   canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organization'>): boolean
-  /** The client of an organization; null where it has no credentials. */
+  /** The client of an organization; null if it has no credentials. */
   client(organization: string): PortClient | null
-  /** The delivery's run in Port. `unread`: Port did not answer, or limits requests now. */
+  /** The delivery's run in Port. `unread`: Port didn't respond, or limits requests now. */
   read(delivery: Delivery): Promise<RunState | 'unread'>
   /** When Port accepts requests of an organization again, milliseconds since 1970. */
   freeAt(organization: string): number
@@ -17,7 +17,7 @@ export interface PortAccess {
   pausedUntil(): number
 }
 
-/** Where Port has no run that could have ended, GitHub alone shows what becomes of the delivery. */
+/** If Port has no run that could have finished, only GitHub shows the progress of the delivery. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
 /** @param clients by organization, those with credentials */
@@ -36,7 +36,7 @@ export function createPortAccess(clients: ReadonlyMap<string, PortClient>): Port
         return await client.run(runId).read()
       } catch (error) {
         if (error instanceof PortError && error.kind === 'unknown_run') return NO_PORT_RUN
-        // A retry would not change that, and the end of the run must be sent all the same.
+        // A retry wouldn't change that, and the result of the run must be sent all the same.
         if (error instanceof PortError && error.kind === 'refused') return UNREAD
         return 'unread'
       }

@@ -14,9 +14,9 @@ const MAX_NAMED = 50
 const LEFT_BY_LOGS = 5
 
 /**
- * Reads the jobs of a run that ended badly. Never throws: a line names what could not be read.
+ * Reads the jobs of a run that failed. Never throws: a line names what couldn't be read.
  *
- * @returns null when the budget has nothing left for it now
+ * @returns null if the budget has nothing left for it now
  */
 export async function findFailedJobs(
   repository: string,
@@ -79,7 +79,7 @@ function describe(job: Job): string {
 /**
  * Reads whom the runs of a delivery wait for, and what was decided.
  *
- * @returns null where GitHub does not show it now, as without the permission
+ * @returns null if GitHub doesn't show it now, for example without the permission
  */
 export async function readApprovals(
   { repository }: Delivery,
@@ -107,15 +107,15 @@ export async function readApprovals(
   }
 }
 
-/** A run that has not ended within this time after the first request is cancelled by force. */
+/** A run that hasn't finished within this time after the first request is canceled by force. */
 const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 
 /**
- * Asks GitHub to cancel the runs of a delivery: once, and once more by force where that has no effect.
+ * Asks GitHub to cancel the runs of a delivery: once, and once more by force if that has no effect.
  *
  * @param now milliseconds since 1970
- * @returns null where nothing was cancelled now; a later look tries again, unless the credential lacks the permission
+ * @returns null if nothing was canceled now; a later poll tries again, unless the credential lacks the permission
  */
 export async function cancelRuns(
   { repository, cancelSentAt, cancelForced }: Delivery,

@@ -16,22 +16,22 @@ export interface WorkerDefinition<Claim> {
 export interface Worker {
   /** Work may have come due. */
   wake(): void
-  /** Begins the next round of periodic work at once. */
+  /** Starts the next round of periodic work at once. */
   runNow(): void
   /**
-   * When it was last busy, and when it last began to look and found nothing to do, by `performance.now()`: several
-   * workers have nothing left to do when each has looked since all were busy.
+   * When it was last busy, and when it last started a claim that found nothing, by `performance.now()`: several workers
+   * have nothing left to do when each has claimed in vain since all were busy.
    */
   activity(): { busyAt: number; idleAt: number }
-  /** Claims nothing more, and resolves when every step under way has ended. */
+  /** Claims nothing more, and resolves when every step under way has finished. */
   stop(): Promise<void>
 }
 
-/** How often expired leases and due times are looked for. */
+/** How often expired leases and due times are checked. */
 const POLL_MS = 500
 /**
- * How long to rest after finding nothing: a millisecond more each time in a row, up to this. Wake-ups for nothing do
- * not become a busy loop, and the first work after a quiet time does not wait.
+ * How long to rest after finding nothing: a millisecond more each time in a row, up to this. Unnecessary wake-ups
+ * don't become a busy loop, and the first work after a quiet time doesn't wait.
  */
 const LONGEST_REST_MS = 20
 /** After a failure. */
