@@ -2,8 +2,8 @@ import type { JsonObject, LogLine, RunUpdate } from '../types.ts'
 import { PortError, type PortErrorKind } from './errors.ts'
 
 /**
- * Sends an update; one that ends the run does so even where Port rejects a link, a label or a summary: it is
- * sent again with less, and at last with the conclusion alone, rather than leaving the run in progress for ever.
+ * Sends an update. A conclusion finishes the run even if Port rejects a link, a label, or a summary: the update is sent
+ * again with less, and finally with only the conclusion, so that the run isn't in progress forever.
  * Who answers so does not matter: a gateway may reject a body for its content, too. A label or summary that is too long
  * is cut.
  *

@@ -12,7 +12,7 @@ export interface RunClaims {
   repositoryId: string
   /** `refs/heads/main` */
   ref: string
-  /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty where the token has no such claim. */
+  /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token has no such claim. */
   workflowRef: string
   /** The token's own id. */
   jti: string
@@ -93,7 +93,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     return readClaims(payload)
   }
 
-  /** The sender gets the same answer for each reason; the log has the reason, and nothing of the token. */
+  /** The sender gets the same response for each reason; the log has the reason, and nothing of the token. */
   function refuse(reason: string): Problem {
     log.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
     return new Problem(
@@ -153,7 +153,7 @@ export interface IssuerKeysDeps {
   timeoutMs: number
 }
 
-/** A token cannot be verified now; the message is for its sender. */
+/** A token can't be verified now; the message is for its sender. */
 class KeysUnknown extends Error {
   /** Until the issuer can be asked again. */
   readonly retryMs: number
@@ -164,7 +164,7 @@ class KeysUnknown extends Error {
   }
 }
 
-/** How long known keys are accepted while the issuer does not answer. */
+/** How long known keys are accepted while the issuer doesn't respond. */
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =
@@ -175,8 +175,8 @@ const NEWER =
 /**
  * The issuer's key set, fetched once and kept, also while the issuer is unavailable.
  *
- * @returns a function that gives the key of a token, for `jwtVerify`. It throws KeysUnknown where the set
- *   is unavailable or the key may be newer than it, and JWKSNoMatchingKey where the issuer has just given a set without it
+ * @returns a function that returns the key of a token, for `jwtVerify`. It throws KeysUnknown if the set is
+ *   unavailable or older than the key may be, and JWKSNoMatchingKey if a set that was just fetched doesn't contain it
  */
 export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
   const { issuer, failure: trouble, cooldownMs, cacheMs, timeoutMs } = deps

@@ -21,8 +21,8 @@ const RECHECK_MS = 60_000
  * as long as the relay runs: another repository that takes over the name has another id.
  *
  * @param isOnDefaultBranch of the function given: whether the delivery went to the default branch, wherever that is
- * @returns a function that throws Problem, since a report is accepted only where they are known: 503 when
- *   GitHub does not answer, 403 when it does not show the repository or shows another under its name
+ * @returns a function that throws Problem, because a report is accepted only if the facts are known: 503 if GitHub
+ *   doesn't respond, 403 if it doesn't show the repository or shows another one under its name
  */
 export function createRepositoryFacts({
   ask,

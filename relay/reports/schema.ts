@@ -43,7 +43,7 @@ const blueprint = z
     /^[A-Za-z0-9@_=-]+$/,
     'must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -',
   )
-/** Part of a URL: dots alone would change its path, and nothing would name what holds it. */
+/** Part of a URL: only dots would change its path, and an empty part would name the collection. */
 const identifier = z
   .string()
   .min(1)
@@ -70,7 +70,7 @@ const report = z.union([
 
 /**
  * `POST /report`: messages for Port, in order. A message that is sent again has the same sender and number, and
- * is written once; a sender counts from 1 and waits for each answer before it sends the next.
+ * is written once; a sender counts from 1 and waits for each response before it sends the next.
  */
 export const reportMessage = z.object({
   delivery,
@@ -82,7 +82,7 @@ export const reportMessage = z.object({
 })
 
 /**
- * @throws Problem 400 that names what is wrong, and no value; what `readBody` throws
+ * @throws Problem 400 that names the problem, without values; the errors of `readBody`
  */
 export async function readMessage<T>(
   c: Context,

@@ -88,7 +88,7 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
   }
 }
 
-/** A key for this purpose only, from which the secret cannot be derived. */
+/** A key for this purpose only, from which the secret can't be derived. */
 function deriveKey(secret: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', 'port-webhook-action report token, version 1', 32))
 }

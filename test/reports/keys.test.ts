@@ -102,13 +102,13 @@ test('an issuer that has not given its keys yet is asked once for all that come 
 })
 
 test('an issuer that is down, slow, or answers something else is reported as such, and nothing is accepted', async () => {
-  const { issuer, verify, token } = await openVerifier({ cacheMs: 20, cooldownMs: 0, timeoutMs: 100 })
+  const { issuer, verify, token } = await openVerifier({ cacheMs: 20, cooldownMs: 0, timeoutMs: 1_000 })
   for (const failure of [
     { cut: 'before' as const },
     { status: 500 },
     { status: 200, body: 'hello' },
     { status: 200, body: {} },
-    { delayMs: 400 },
+    { delayMs: 2_000 },
   ]) {
     issuer.fail(failure)
     await expect(verify(token())).rejects.toEqual(refused(503))

@@ -35,7 +35,7 @@ export async function migrateFiles(files: Files, options: MigrateOptions): Promi
 
 const calls = (text: string, name: string) => text.includes(`./.github/workflows/${name}`)
 
-/** Migrates until it is known what becomes of the workflows that a job calls: they may call others. */
+/** Migrates called workflows before their callers: they can call others. */
 function migrateAll(
   files: Files,
   options: MigrateOptions,
@@ -65,7 +65,7 @@ let hooked = false
  * Checks a workflow with GitHub's own parser, which is loaded on first use: it takes longer than the relay to start.
  *
  * @param others the workflows that it may call, by file name; calls of any other are not checked
- * @returns its messages with line and column, none where the workflow is right
+ * @returns its messages with line and column, none if the workflow is valid
  */
 export async function checkWorkflow(
   name: string,

@@ -10,7 +10,7 @@ export interface Scope {
 const NAME = '(?:port[_-]?)?(?:action[_-]?)?run[_-]?id(?:entifier)?'
 const INPUTS = '(?:github\\.event\\.)?(?:inputs|client_payload)'
 const CONTEXT = `(?:fromjson\\(${INPUTS}\\.port_(?:context|payload)\\)|${INPUTS}\\.port_(?:context|payload))`
-/** The id of the run in what Port sent, or an input that is named for it. */
+/** The id of the run in Port's context or payload, or an input with its name. */
 const OWN = new RegExp(`^(?:${CONTEXT}\\.(?:context\\.)?(?:run_?id|run\\.id)|${INPUTS}\\.${NAME})$`, 'i')
 const REFERENCE = new RegExp(`^(?:env|(?:steps|needs)\\.([\\w-]+)\\.outputs)\\.(${NAME})$`, 'i')
 
@@ -34,7 +34,7 @@ export function isOwnRunId(template: string, { root, job, step }: Scope): boolea
   return !isNeeded && scripts.length > 0 && scripts.every(({ map }) => readsRunId(map))
 }
 
-/** Whether a script can have the id from nowhere but what Port sent. */
+/** Whether a script can have the id only from Port's context or payload. */
 function readsRunId(step: unknown): boolean {
   const text = [textAt(step, 'run') ?? '', ...textsOf(nodeAt(step, 'env')).values()].join('\n')
   return (

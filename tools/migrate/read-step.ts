@@ -30,7 +30,7 @@ export const isPortAction = (step: unknown): boolean =>
 /**
  * Reads a step of `port-labs/port-github-action` from its `with:`.
  *
- * @param remark is called with what to look at
+ * @param remark is called with a sentence on what to check
  * @throws Problem if lines for the action's files can't replace it
  * @see https://github.com/port-labs/port-github-action/blob/main/action.yml
  */

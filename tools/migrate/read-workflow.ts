@@ -86,7 +86,7 @@ export function readWorkflow(
     remark,
   }
   const others = noteOthers(workflow)
-  // Whether the end of the job decides depends on what stays.
+  // The remaining steps decide whether the result of the job finishes the run.
   const concludes = isAlone && !others && !readSteps({ ...workflow, remark: () => {} }, true, keepLogs)
   if (readSteps(workflow, concludes, keepLogs) || others) workflow.report = 'updates'
   return workflow
@@ -152,7 +152,7 @@ function kept(reports: Report[], step: Mapping, isReferenced: boolean): Report[]
   return isReferenced ? [reports[0] ?? { kind: 'log', text: textAt(step, 'name') ?? 'done' }] : []
 }
 
-/** Remarks what else reaches Port. @returns whether any of it may finish the Port run */
+/** Adds a remark for everything else that calls Port. @returns whether any of it can finish the Port run */
 function noteOthers({ root, edits, jobs, remark }: Workflow): boolean {
   let mayFinish = false
   for (const { map: job, steps, calls } of jobs) {

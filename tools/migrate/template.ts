@@ -80,7 +80,7 @@ export function optionalText(template: string): Json {
  * A value of an entity: JSON with expressions in it. An expression between the quotes of a string stays part of that
  * string, any other one is read as a single JSON value: what a user entered never adds a key.
  *
- * @param empty the JSON that an empty text stands for
+ * @param empty the JSON for an empty text
  * @returns undefined if it isn't JSON without its expressions, or an expression ends a string by quotes of its own
  */
 export function jsonValue(template: string, empty: string): Json | undefined {

@@ -28,7 +28,7 @@ import {
  * Replaces the steps that report to Port by hand with lines for the files of the action, which becomes the first step of
  * their jobs. Everything else keeps its text.
  *
- * @param called what became of the workflows that it may call, by file name
+ * @param called the migrated workflows that it can call, by file name
  */
 export function migrateWorkflow(
   given: string,
@@ -77,7 +77,7 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
   }
   for (const { map, calls } of affected.filter(job => !job.hasAction)) {
     const added = addPermissions(root, map, calls ? requestedBy(calls.text) : new Map(), edits)
-    const message = `the job had default permissions, and now has only ${added}: add what else its token needs.`
+    const message = `the job had default permissions, and now has only ${added}: add the other permissions that its token needs.`
     if (added !== null) remark(startOf(map), message)
   }
   for (const job of busy) {
@@ -121,7 +121,7 @@ function noteTriggers({ events, edits, remark }: Workflow, onKey: number): void 
   if (others.length > 0)
     remark(onKey, `the action doesn't run, and nothing is reported, on ${others.join(', ')}.`)
   if (events.includes('workflow_call'))
-    remark(onKey, 'what calls it needs the input "port" and the permissions of its jobs.')
+    remark(onKey, 'its callers need the input "port" and the permissions of its jobs.')
   for (const { 0: read, index } of edits.text.matchAll(/\bclient_payload\.(?!(run_id|action|port)\b)[\w-]+/g))
     remark(index, `the relay doesn't send ${read}: use workflow_dispatch, or read client_payload.port.`)
 }
@@ -174,9 +174,9 @@ function requestedBy(workflow: string): Permissions {
 }
 
 /**
- * Gives a job what the action needs: in its own `permissions`, or in those of the workflow, or in new ones.
+ * Gives a job the permissions that the action needs: in its own `permissions`, in those of the workflow, or in new ones.
  *
- * @param more what it needs besides
+ * @param more further permissions that it needs
  * @returns the new ones as a text, if it had the repository's default permissions; else null
  */
 function addPermissions(
@@ -269,7 +269,7 @@ function reportLines(reports: Report[], own: string[][]): { env?: Record<string,
 /** In a run that Port didn't start, there may be no such file. */
 const file = (name: string): string => `"\${${name}:-/dev/null}"`
 
-/** @param mayBeEmpty what was empty wasn't sent */
+/** @param mayBeEmpty an empty value wasn't sent */
 function reportLine(kind: Report['kind'], name: string, mayBeEmpty: boolean): string {
   if (kind === 'log') return `printf '%s\\n' "$${name}" >> ${file('PORT_LOG')}`
   if (kind === 'entity') return `{ ${onOneLine('%s', name)}; } >> ${file('PORT_ENTITIES')}`
