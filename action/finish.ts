@@ -77,7 +77,7 @@ function openReporting({ state, inputs, payload }: Job, runner: Runner): Reporti
   return { reporter, relay, masks }
 }
 
-/** @returns null if another workflow run reports, or the run in Port takes no reports */
+/** @returns null if another workflow run reports, or the run in Port accepts no reports */
 async function gather(
   job: Job,
   remaining: Promise<Remaining>,

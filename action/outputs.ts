@@ -4,13 +4,13 @@ import type { Json, JsonObject } from '../port/types.ts'
 /** Output name → text. */
 export interface Outputs {
   values: Map<string, string>
-  /** Sentences about inputs that are no output of their own. */
+  /** Sentences about inputs that don't get an output of their own. */
   warnings: string[]
 }
 
 /**
  * One output for each Port input, and the fixed ones; an input with the name of another output is `input-NAME`. Secret inputs stand in clear text in those and in `inputs`,
- * and encrypted, as they came, in `payload`: the workflow that it is handed on to decrypts them with its own key.
+ * and encrypted, as they came, in `payload`: the workflow that it is passed to decrypts them with its own key.
  *
  * @param inputs with the secret ones decrypted
  */

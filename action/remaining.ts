@@ -40,7 +40,7 @@ export interface Remaining {
 
 /**
  * Ends the progress reporter and reads what it has not sent. Never rejects: the final status does not wait for a file
- * that somebody has broken.
+ * that a user has broken.
  */
 export async function readRemaining(
   files: JobFiles,
@@ -92,7 +92,7 @@ const MOST_LINES = 20_000
  * What a job has left in its log file from a byte on, and the masks that it names: in full where that is at most 1 MB; else its first and its
  * last megabyte, with a line between them that says how much is left out. The file is never read whole.
  *
- * @throws Error where it cannot be read, or is no file
+ * @throws Error if it cannot be read, or isn't a file
  */
 export function readLinesFrom(path: string, from: number): { lines: string[]; masks: string[] } {
   const size = sizeOf(path)
@@ -170,7 +170,7 @@ const MOST_BYTES = 10_000_000
 /**
  * Reads what the progress reporter has not sent.
  *
- * @throws Error where the file cannot be read, or is no file
+ * @throws Error if the file cannot be read, or isn't a file
  */
 export function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntities {
   const from = nextMark(path, sent).offset

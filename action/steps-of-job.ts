@@ -6,12 +6,12 @@ export interface Step {
   name: string
   /** Null while it runs. */
   conclusion: string | null
-  /** ms; null where GitHub names no times, as for a skipped step. */
+  /** ms; null if GitHub names no times, as for a skipped step. */
   durationMs: number | null
 }
 
 /**
- * Null where GitHub did not list them; `problem` is then a sentence for a notice. `job` is the name that its pages show;
+ * Null if GitHub did not list them; `problem` is then a sentence for a notice. `job` is the name that its pages show;
  * `others` are the conclusions of other jobs.
  */
 export type JobSteps =
@@ -25,7 +25,7 @@ const LAG_MS = 1_000
  * The author's steps of this job, in order: without the runner's own, this action's, and posts. `earlier` is the
  * name of one that ran before this action.
  *
- * @param options.startedAt when this action's main began, ms epoch
+ * @param options.startedAt when this action's main started, ms epoch
  */
 export async function readSteps(
   workflow: Workflow,

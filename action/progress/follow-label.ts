@@ -82,7 +82,7 @@ export function askAgainAfter(age: number): number {
   return age < 3_600_000 ? 20_000 : 60_000
 }
 
-/** `Build image (3/7)`; null where no step of the author's runs. */
+/** `Build image (3/7)`; null if no step of the author's runs. */
 export function describeRunning(steps: ListedStep[], redact: Redact): string | null {
   // GitHub may not yet show the step that has just begun as running: it is the first that has not ended.
   const index = steps.findIndex(step => step.status !== 'completed')

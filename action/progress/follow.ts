@@ -11,7 +11,7 @@ import { sendEntity } from '../steps/send-entities.ts'
 import { followLabel } from './follow-label.ts'
 import type { FollowedJob, Following, ProgressFolder } from './process.ts'
 
-/** How often the files that steps append to are looked at. */
+/** How often the files that steps append to are polled. */
 const LOOK_EVERY_MS = 2_000
 /** However far away a service wants to be asked again: a timer of more than 24 days would fire at once. */
 const LONGEST_PAUSE_MS = 3_600_000
@@ -50,7 +50,7 @@ export async function followJob(
   const polls = [followLog(following), label.poll, followEntities(following)]
   await Promise.all([followFiles(), label.followSteps()])
 
-  /** One after the other, so that Port shows what each look found in this order. */
+  /** One after the other, so that Port shows what each poll found in this order. */
   async function followFiles(): Promise<void> {
     for (;;) {
       await given.sleep(Math.max(LOOK_EVERY_MS, pausedUntil - clock()))
@@ -64,8 +64,8 @@ export async function followJob(
 }
 
 /**
- * A look at `$PORT_ENTITIES` that sends what steps have appended, in order: each document once it is whole, which shows by what follows
- * it, or by the file not having changed since the last look. What becomes of them goes to Port's log.
+ * Polls `$PORT_ENTITIES` and sends what steps have appended, in order. A document is sent once it is complete: something follows
+ * it, or the file hasn't changed since the last poll. The results go to Port's log.
  */
 function followEntities(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, ended, send } = following
@@ -141,7 +141,7 @@ const MOST_A_MINUTE = 30
 const PIECE = 250_000
 
 /**
- * A look at `$PORT_LOG` that sends its new lines. Lines count as sent from before the request on, unless Port has surely not taken
+ * Polls `$PORT_LOG` and sends its new lines. Lines count as sent before the request starts, unless Port has certainly not accepted
  * it: when this process is killed at that moment, or the answer gets lost, a line may be missing, but is never there
  * twice. How many may be is left to post.
  */
@@ -201,7 +201,7 @@ const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 /**
  * Ends the progress reporter: post asks for it, the job's temporary files are gone, or the runner is.
  *
- * @param worker the process id of the runner's worker; 0 where that cannot be known
+ * @param worker the process id of the runner's worker; 0 if that cannot be known
  */
 export function waitForEnd(
   folder: Pick<ProgressFolder, 'path' | 'stopped'>,

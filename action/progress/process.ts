@@ -12,10 +12,10 @@ import type { Masks } from '../secrets/masks.ts'
 import { type LogMark, START } from '../steps/log.ts'
 
 /**
- * What main, the progress reporter and post share: a folder beside the log file.
+ * What main, the progress reporter and post share: a folder next to the log file.
  *
  * - `pid`: the progress reporter's, for as long as it runs
- * - `born`: when it began, since its pid may be another process's by now
+ * - `born`: when it started, since its pid may be another process's by now
  * - `sent`: how far Port has the log file, and how many lines it may not have
  * - `entities`: how far Port has those of `$PORT_ENTITIES`
  * - `masks`: what lines `::add-mask::` have named
@@ -26,7 +26,7 @@ export interface ProgressFolder {
   open(pid: number): void
   /** The progress reporter's; 0 once it is done. */
   pid(): number
-  /** Whether the process of that pid is the progress reporter, and runs; 'unknown' where the system does not show when a process began. */
+  /** Whether the process of that pid is the progress reporter, and runs; 'unknown' if the system does not show when a process started. */
   isItself(pid: number): boolean | 'unknown'
   done(): void
   sent(): Sent
@@ -107,7 +107,7 @@ export interface FollowedJob {
   credentials: { portApiUrl: string; portClientId: string; portClientSecret: string }
   /** As main got it. */
   portToken: Token | null
-  /** The way to Port where there are no credentials. */
+  /** The way to Port if there are no credentials. */
   relay: RelayAccess | null
   /** Clear texts that must not reach Port. */
   secrets: string[]
@@ -115,9 +115,9 @@ export interface FollowedJob {
   /** What main has set. */
   statusLabel: string
   files: JobFiles
-  /** Null where the label is the author's: then GitHub is not asked. */
+  /** Null if the label is the author's: then GitHub is not asked. */
   github: { token: string; checkRunId: string | null } | null
-  /** The process whose end is the job's; 0 where that cannot be known, as in a container. */
+  /** The process whose end is the job's; 0 if that cannot be known, as in a container. */
   worker: number
 }
 

@@ -46,7 +46,7 @@ type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecre
 /**
  * @param options.budgetMs how long all calls together may wait between their tries
  * @param options.redact what every text passes through on its way to Port, and from Port into an error
- * @param options.relay the way to Port where there are no credentials
+ * @param options.relay the way to Port if there are no credentials
  * @param options.token Port's, as another process of this job got it
  */
 export function createReporter(
@@ -106,7 +106,7 @@ export function createReporter(
       return retry(() => run.update(shown), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 })
     },
     async log(lines) {
-      // Without a token no line is sent: that must not count as an answer that got lost.
+      // Without a token no line is sent: that must not count as a response that got lost.
       await retry(() => client.authorize())
       await sendLog(lines)
     },

@@ -7,11 +7,11 @@ import type { Runner } from '../runner/runner.ts'
 
 export interface RelayResponse {
   status: number
-  /** Empty where it was no object. */
+  /** Empty if it was no object. */
   body: JsonObject
   /** Whether it is a refusal in the relay's form, and not the page of a proxy or gateway in front of it. */
   isProblem: boolean
-  /** The origin that a redirect is to; null where it is none. */
+  /** The origin that a redirect is to; null if it is none. */
   movedTo: string | null
   /** ms epoch; when it wants to be asked again. */
   retryAt: number | null
@@ -23,7 +23,7 @@ const TIMEOUT_MS = 10_000
  * One request with a bearer token.
  *
  * @param who for the error
- * @throws PortError where there was no answer
+ * @throws PortError if there was no response
  */
 export async function requestJson(
   who: string,
@@ -75,7 +75,7 @@ export class QuotaError extends PortError {
   }
 }
 
-/** The body, or the error that the relay's answer stands for. */
+/** The body, or the error that the relay's response stands for. */
 export function readRelayResponse(what: string, answer: RelayResponse): JsonObject {
   const { status, body, isProblem, retryAt } = answer
   if (status < 300 || (status === 409 && body.duplicate === true)) return body

@@ -19,7 +19,7 @@ import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
 
 /** What the relay gives to the run that a delivery is bound to. */
 interface RelayInputs {
-  /** What did not fit the payload; null where nothing was left out. */
+  /** What did not fit the payload; null if nothing was left out. */
   payload: Pick<ClientPayload['port'], 'inputs' | 'encrypted' | 'entity' | 'event'> | null
   /** Secret inputs in clear text. */
   secrets: Record<string, string>
@@ -63,7 +63,7 @@ const MAX_MESSAGE = 210_000
 /**
  * Reports to Port through the relay: it proves itself with GitHub's OIDC token for the relay's own audience, and trades
  * that for a report token, which is good for the rest of the run. What is reported together goes in one message;
- * messages go one after the other, and one whose answer was lost is sent again under its number, which the relay
+ * messages go one after the other, and one whose response was lost is sent again under its number, which the relay
  * takes once. Of what the relay refuses, an update with a conclusion is sent again with less.
  *
  * @param options.ending whether the job is ending, so that the relay's watch looks more often
@@ -121,7 +121,7 @@ export function createRelayReporter(
     }
   }
 
-  /** From the runner's own endpoint, which `core.getIDToken` asks too, with all of an HTTP client beside. */
+  /** From the runner's own endpoint, which `core.getIDToken` asks too, which would bundle an HTTP client of its own. */
   async function proof(): Promise<string> {
     if (!idToken) throw new PortError('credentials', `the job may not have an OIDC token. ${HINT}`)
     if (!isPrivate(new URL(url))) {
@@ -144,7 +144,7 @@ export function createRelayReporter(
     return body.value
   }
 
-  /** @param fits whether it is the relay's answer: a proxy's page to log in may come with any status */
+  /** @param fits whether it is the relay's response: a proxy's page to log in may come with any status */
   async function post(
     path: string,
     bearer: string,

@@ -30,7 +30,7 @@ export function linksOf(workflowRun: string, own: string[], kind: 'action_run' |
 }
 
 /**
- * Whether what was asked for may have been done all the same: the answer got lost, or does not show
+ * Whether what was asked for may have been done all the same: the response was lost, or does not show
  * that. After a 503, or one of these 4xx, the request was not processed; without a token it was not sent.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable

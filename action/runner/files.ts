@@ -29,7 +29,7 @@ const WIDE_LF = Buffer.from('\n', 'utf16le')
 
 /**
  * The lines of a file that any program appends to, each with the offset after its end. UTF-8, and UTF-16 as
- * Windows PowerShell 5 writes it with `>>`; one file may hold both, so each line is looked at by itself. ANSI
+ * Windows PowerShell 5 writes it with `>>`; one file may hold both, so each line is read by itself. ANSI
  * codes and zero bytes are stripped.
  *
  * @param options.rest whether what follows the last line's end is a line too
@@ -64,7 +64,7 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
  * A mark at its start; or an end of two bytes, after a CR of two or in a text like ASCII. A zero byte alone says
  * nothing: any program may print one. Nor does an LF alone: in UTF-16 it is half of a character such as U+4E0A.
  *
- * @param end of the next line in UTF-16, whatever stands before it; -1 where there is none
+ * @param end of the next line in UTF-16, whatever stands before it; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
   if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true

@@ -22,7 +22,7 @@ export interface Inputs {
   /** The results of the jobs before this one, by job id. */
   needs: Record<string, string>
   summary: string
-  /** Texts that must not reach Port, beside those that the action knows of. */
+  /** Values to hide from Port, besides those that the action knows. */
   mask: string[]
   /** Empty: the running step. */
   statusLabel: string
@@ -127,7 +127,7 @@ const FOREIGN: Record<string, string> = {
   progress: 'use live',
 }
 
-/** The runner hands over inputs that action.yml doesn't declare, with a warning that doesn't say what to use. */
+/** The runner passes inputs that action.yml doesn't declare, with a warning that doesn't say what to use. */
 const findForeign = (env: Runner['env']): string[] =>
   Object.entries(FOREIGN)
     .filter(([name]) => env[`INPUT_${name.toUpperCase()}`] !== undefined)

@@ -8,7 +8,7 @@ export interface ListedStep {
   name: string
   status: string
   conclusion: string | null
-  /** ms epoch; NaN where GitHub names no time, as for a step that has not begun. */
+  /** ms epoch; NaN if GitHub names no time, as for a step that has not begun. */
   startedAt: number
   completedAt: number
   /** Whether the author wrote it: not the runner's own, this action's, or the `pre` or `post` of another. */
@@ -25,11 +25,11 @@ export interface ListedJob {
   others: Record<string, string>
 }
 
-/** GitHub's answer to a question that it does not answer with the job, as a sentence. */
+/** GitHub's response to a question that it does not answer with the job, as a sentence. */
 class GitHubError extends Error {
-  /** Whether the token lacks a permission, so that no later answer will be another. */
+  /** Whether the token lacks a permission, so that no later response will be another. */
   readonly forbidden: boolean
-  /** When GitHub may be asked again, ms since the epoch; null where it named no time. */
+  /** When GitHub may be asked again, ms since the epoch; null if it named no time. */
   readonly retryAt: number | null
   constructor(message: string, more: { forbidden?: boolean; retryAt?: number | null; cause?: unknown }) {
     super(message, { cause: more.cause })
@@ -44,7 +44,7 @@ const LIMIT_MS = 3_600_000
 /** Whether the token may not read the steps at all. */
 export const isForbidden = (error: unknown): boolean => error instanceof GitHubError && error.forbidden
 
-/** When GitHub may be asked again, ms since the epoch; null where it named no time. */
+/** When GitHub may be asked again, ms since the epoch; null if it named no time. */
 export const retryAtOf = (error: unknown): number | null =>
   error instanceof GitHubError ? error.retryAt : null
 
@@ -56,8 +56,8 @@ const TIMEOUT_MS = 10_000
 const API_VERSION = '2022-11-28'
 
 /**
- * Asks GitHub for this job and its steps, in order, through the proxy of the runner. The answer is null where GitHub
- * does not list the job. Each further request carries the ETag of the last answer: a 304 does not count against the
+ * Asks GitHub for this job and its steps, in order, through the proxy of the runner. The response is null if GitHub
+ * does not list the job. Each further request carries the ETag of the last response: a 304 does not count against the
  * token's limit.
  *
  * @throws Error with a sentence
@@ -120,7 +120,7 @@ export function createStepLister(
     }
   }
 
-  /** An answer that is no list: the unchanged one, or the error that it stands for. */
+  /** A response that isn't a list: the unchanged one, or the error that it stands for. */
   function toResponse(error: unknown): Response {
     const { status, response } = error as { status?: number; response?: Response }
     if (!response) throw noResponse(whyNoResponse(error), error)
@@ -143,7 +143,7 @@ export function createStepLister(
   }
 }
 
-/** What Octokit makes of an HTTP answer. */
+/** What Octokit makes of an HTTP response. */
 interface Response {
   status: number
   headers: { etag?: string; [name: string]: string | number | undefined }
@@ -154,7 +154,7 @@ const LIMITED =
   'the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
 
 /**
- * Null where no limit was reached.
+ * Null if no limit was reached.
  *
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
  */
@@ -165,7 +165,7 @@ function readLimitEnd({ status, headers, data }: Response, now: number): number 
   const isLimit =
     status === 429 || used || get('retry-after') !== null || /rate limit/i.test(JSON.stringify(data ?? ''))
   if (!isLimit) return null
-  // The reset of a limit that is not used up says nothing about this answer.
+  // The reset of a limit that is not used up says nothing about this response.
   return (
     readRetryAt({ get: name => (used || name === 'retry-after' ? get(name) : null) }, now, LIMIT_MS) ??
     now + 60_000
@@ -220,7 +220,7 @@ function markRunners(steps: JsonObject[]): boolean[] {
 const LONGEST = 100
 
 /**
- * `deploy (linux, 22)`: the name of a job as GitHub's pages show it, but for one that its author has named, or a value that
+ * `deploy (linux, 22)`: the name of a job as GitHub's pages show it, except for one that its author has named, or a value that
  * `include` has added to a leg.
  *
  * @see https://github.com/actions/runner/blob/main/src/Sdk/WorkflowParser/Conversion/JobNameBuilder.cs

@@ -38,7 +38,7 @@ const PAYLOAD = 'The input "payload" is not JSON: give it as ${{ toJSON(…) }}.
 const PORT =
   'The input "port" is not JSON: the relay fills it in; leave it empty where you start the workflow by hand.'
 
-/** Null where the input `port` is empty. */
+/** Null if the input `port` is empty. */
 function fromEvent(path: string, env: Runner['env']): unknown {
   const event = readEvent(path, env)
   if (!isObject(event)) return undefined
@@ -52,14 +52,14 @@ function readEvent(path: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
-    // What V8 says of a text that is no JSON quotes from it.
+    // What V8 says of a text that is not JSON quotes from it.
     const reason = cause instanceof SyntaxError ? 'it is not JSON' : (cause as Error).message
     const sentence = `The event of this run (GITHUB_EVENT_PATH, ${path}) could not be read: ${reason}.`
     throw new Error(sentence + help(env, 'runner'), { cause })
   }
 }
 
-/** @throws Error where it is of a version that this action does not know */
+/** @throws Error if it is of a version that this action does not know */
 function read(value: unknown, env: Runner['env']): ClientPayload | null {
   try {
     return readClientPayload(value)
@@ -68,7 +68,7 @@ function read(value: unknown, env: Runner['env']): ClientPayload | null {
   }
 }
 
-/** @throws Error with the sentence where it is not JSON */
+/** @throws Error with the sentence if it is not JSON */
 function fromInput(text: string, sentence: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(text)
@@ -81,7 +81,7 @@ function fromInput(text: string, sentence: string, env: Runner['env']): unknown 
  * Puts back what did not fit into GitHub's payload, from Port's run: its body as Port rendered it, else its
  * properties. The result is what the relay would have sent without a limit, to the order of the keys.
  *
- * @param readRun null where nobody can be asked
+ * @param readRun null if nobody can be asked
  * @throws Error with a sentence that names what is missing and the settings to give
  */
 export async function completePayload(

@@ -16,7 +16,7 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * When a process began, in a unit of the system's own: two processes of one pid differ in it. Null for a process that
+ * When a process started, in a unit of the system's own: two processes of one pid differ in it. Null for a process that
  * has ended, and where there is no /proc.
  *
  * @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html (field 22)
@@ -32,7 +32,7 @@ export function birthOf(pid: number): string | null {
 }
 
 /**
- * The process whose end is the job's, for one that main starts; 0 where that cannot be known: in a container main's
+ * The process whose end is the job's, for one that main starts; 0 if that cannot be known: in a container main's
  * parent is none of the runner's, and what runs there ends with the container.
  */
 export function findWorker(tempFolder: string): number {

@@ -12,16 +12,16 @@ export interface RelayAccess {
   complete: boolean
   /** Whether the end of the run reaches Port through the relay alone. */
   ends: boolean
-  /** Where the runner gives OIDC tokens; null where it gives none, or none is needed any more. */
+  /** Where the runner gives OIDC tokens; null if it gives none, or none is needed any more. */
   idToken: { url: string; requestToken: string } | null
   /** Given by the relay to this attempt of this workflow run. */
   token: string | null
 }
 
 /**
- * Null where the relay takes no reports, or the job may not have OIDC tokens.
+ * Null if the relay accepts no reports, or the job may not have OIDC tokens.
  *
- * @throws Error with a sentence where the payload names another relay than the author
+ * @throws Error with a sentence if the payload names another relay than the author
  */
 export function findRelay(
   payload: ClientPayload,

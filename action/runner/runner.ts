@@ -106,7 +106,7 @@ export type Topic =
 const PAGE = 'docs/errors.md'
 
 /**
- * The end of a message that somebody has to act on: where to read more. The page is that of the release in use;
+ * The end of a message that a user has to act on: where to read more. The page is that of the release in use;
  * where the action is used by path, it is in the same repository. On an Enterprise Server the runner does not show
  * whether it found the action there or on github.com, where each is that GitHub Connect brings; a copy made by
  * actions-sync has the same name.

@@ -10,7 +10,7 @@ export interface State {
   /** ms epoch */
   startedAt: number
   files: JobFiles
-  /** Whether Port's answer has shown that this run is ours to report. */
+  /** Whether Port's response has shown that this run is ours to report. */
   checked: boolean
   /** Whether Port has the link to this workflow run. */
   linked: boolean
@@ -30,12 +30,12 @@ export interface State {
 
 const NAME = 'report'
 
-/** @param state null where nothing is left to do; the last one that is saved counts */
+/** @param state null if nothing is left to do; the last one that is saved counts */
 export function saveState(core: Runner['core'], state: State | null): void {
   core.saveState(NAME, JSON.stringify(state))
 }
 
-/** Null where main has left nothing to do. */
+/** Null if main has left nothing to do. */
 export function loadState(core: Runner['core']): State | null {
   const text = core.getState(NAME)
   return text === '' ? null : (JSON.parse(text) as State | null)

@@ -42,7 +42,7 @@ export function takeMasks<Line>(
   return { lines: others, masks: masks.filter(mask => mask.trim() !== '') }
 }
 
-/** The value that a line masks; null where it is another line. */
+/** The value that a line masks; null for any other line. */
 function maskOf(line: string): string | null {
   const [, value] = COMMAND.exec(line) ?? []
   return value === undefined ? null : unescapeData(value)

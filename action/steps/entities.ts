@@ -105,7 +105,7 @@ function listOf(given: Json): Json[] | null {
   )
 }
 
-/** `identifier: 1.10` is no number: it names what is called 1.10. */
+/** `identifier: 1.10` isn't a number: it names what is called 1.10. */
 function nameAsWritten(list: Json[], written: Json[]): void {
   const isChanged = (value: Json | undefined) => typeof value === 'number' || typeof value === 'boolean'
   for (const [index, entity] of list.entries())
@@ -200,7 +200,7 @@ export interface EntityDocument {
 
 /**
  * Splits what steps have appended to `$PORT_ENTITIES`. A document ends at `---`, at the end of a JSON value or flow
- * collection that began with its line (`{…}`, `[…]`), and where a line cannot belong to it: a key that it has
+ * collection that started with its line (`{…}`, `[…]`), and where a line cannot belong to it: a key that it has
  * already, or one after a list. So steps may append documents with and without `---` between them.
  *
  * @param lines whole ones

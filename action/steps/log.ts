@@ -14,7 +14,7 @@ import { splitLines } from '../runner/files.ts'
  * Takes the report of this run for the step that asks first.
  *
  * @param how its input `report`
- * @returns that of an earlier step of the job, which has the report; null where there is none
+ * @returns that of an earlier step of the job, which has the report; null if there is none
  */
 export function claimReport(logFile: string, how: string): string | null {
   const claim = `${logFile}.reported`
@@ -34,9 +34,9 @@ export const PIECE = 1_000_000
 
 /**
  * The whole lines from byte `offset` on, of a piece of the file and no more, whatever a step pours into it. A line
- * still being written is left for later; of one that began before, an empty text is left.
+ * still being written is left for later; of one that started before, an empty text is left.
  *
- * @throws Error where it cannot be read, or is no file
+ * @throws Error if it cannot be read, or isn't a file
  */
 export function readLogFile(path: string, offset: number, most = PIECE): FileLine[] {
   return readPiece(path, offset, Math.min(sizeOf(path) - offset, most), { rest: false, most })
@@ -73,7 +73,7 @@ export function nextMark(path: string, sent: LogMark): LogMark {
   return markAt(path, sent.offset).before === sent.before ? sent : START
 }
 
-/** In bytes; 0 where there is no such file. */
+/** In bytes; 0 if there is no such file. */
 export function sizeOf(path: string): number {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (!found) return 0
@@ -104,7 +104,7 @@ export function readPiece(
 }
 
 /**
- * Where in a piece its first line begins. What is before that is left out: of a line that began before the piece
+ * Where in a piece its first line begins. What is before that is left out: of a line that started before the piece
  * nobody knows whether it goes on with half a secret.
  */
 export function firstLine(path: string, from: number, bytes: Buffer): number {

@@ -4,9 +4,9 @@ import { readBytes, sizeOf } from './log.ts'
 
 /** What steps have written to `$PORT_RUN`; of what is written twice, the last counts. */
 export interface RunFile {
-  /** Empty where none is written: then the label is that of the running step. */
+  /** Empty if none is written: then the label is that of the running step. */
   statusLabel: string
-  /** Beside that of the workflow run. */
+  /** Besides that of the workflow run. */
   links: string[]
   summary: string
   conclusion: Conclusion | null
@@ -23,7 +23,7 @@ const CONCLUSIONS: Record<string, Conclusion> = {
 
 /** The relay takes ten links, and one of them is that of the workflow run. */
 const MOST_LINKS = 9
-/** Of a file that is read once, and of one that is read every two seconds. */
+/** Limits of a file that is read once, and of one that is read every two seconds. */
 const MOST_BYTES = { ended: 10_000_000, running: 1_000_000 }
 
 /**
@@ -31,7 +31,7 @@ const MOST_BYTES = { ended: 10_000_000, running: 1_000_000 }
  * `DELIMITER`. Whole lines only, so that an entry still being written is left for later.
  *
  * @param options.ended whether nothing more will be written
- * @throws Error where it cannot be read, or is no file
+ * @throws Error if it cannot be read, or isn't a file
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#environment-files
  */
 export function readRunFile(path: string, options: { ended: boolean }): RunFile {

@@ -3,17 +3,17 @@ import type { LogLine } from '../../port/types.ts'
 import type { Reporter } from '../reporter/reporter.ts'
 import type { Entity } from './entities.ts'
 
-/** What became of an entity. */
+/** The result of an entity. */
 export interface EntityResult {
   /** For the log of the run in Port. */
   line: LogLine
-  /** A sentence, where it was refused. */
+  /** A sentence if it was refused. */
   problem: string | null
-  /** Why Port does not have it; null where it has, and for what is no error of Port's or the relay's. */
+  /** Why Port does not have it; null if it has, and for what is no error of Port's or the relay's. */
   error: PortError | null
 }
 
-/** Upserts or deletes one entity in Port. Both may be repeated: a lost answer costs nothing. */
+/** Upserts or deletes one entity in Port. Both may be repeated: a lost response costs nothing. */
 export async function sendEntity(
   { operation, blueprint, identifier, body }: Entity,
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'handsOn'>,

@@ -9,7 +9,7 @@ import { createMasks } from '../../action/secrets/masks.ts'
 import type { LogLine, RunUpdate } from '../../port/types.ts'
 import { REPOSITORY, type System } from './play.ts'
 
-/** A log file and the progress reporter's folder beside it. */
+/** A log file and the progress reporter's folder next to it. */
 export function openFolder() {
   const root = mkdtempSync(join(tmpdir(), 'progress-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
@@ -20,7 +20,7 @@ export function openFolder() {
   return { root, logFile, folder }
 }
 
-/** What the progress reporter is given for the run of a stage. */
+/** What the progress reporter is given for the run of a system. */
 export function jobFor(
   { port, github, run }: System,
   logFile: string,

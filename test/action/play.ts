@@ -42,7 +42,7 @@ type Play = Partial<RunOptions> & {
 
 const INPUTS = { version: '1.4.2', replicas: 3, tags: ['a', 'b'], notes: null, dry_run: false }
 
-/** Opens the stage for one test, and closes it after. */
+/** Opens the system for one test, and closes it after. */
 export async function startSystem(
   options: { enterprise?: boolean; inputs?: JsonObject; port?: PortApiOptions } = {},
   /** That of the test's context, where tests run side by side. */

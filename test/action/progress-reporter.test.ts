@@ -172,7 +172,7 @@ test('a line longer than a piece of the file is sent by its beginning, not kept 
   expect(readLinesFrom(logFile, 2_000_000).lines).toEqual(['', 'next', 'last'])
 })
 
-// What the progress reporter does with services that are in trouble, and with a log that misbehaves, in this process.
+// What the progress reporter does with services that are failing, and with a log that misbehaves, in this process.
 
 function endedWhen(condition: () => boolean): AbortController {
   const ended = new AbortController()

@@ -78,7 +78,7 @@ test('a batch that Port refuses is left out, the others go, and the first error 
   await expect(send(BATCH)).rejects.toBe(first)
   expect(sent.flat()).toEqual(BATCH.map(({ message }) => message))
 
-  // Where answers get lost as well, nothing is tried for ever.
+  // Where answers get lost as well, nothing is tried forever.
   const mixed = openSender([
     cutBy('EPIPE'),
     new PortError('refused', 'Odd.'),

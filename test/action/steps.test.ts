@@ -8,7 +8,7 @@ import type { ThrottledLog } from '../../tools/simulator/http-server.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { REPOSITORY, type System, startSystem } from './play.ts'
 
-// How the job and its steps are read from GitHub: single answers by nock, whole jobs by the stand-in.
+// How the job and its steps are read from GitHub: single answers by nock, whole jobs by the fake.
 
 const GITHUB = 'https://github.acme.example'
 const JOBS = `/api/v3/repos/${REPOSITORY}/actions/runs/42/attempts/1/jobs`

@@ -46,7 +46,7 @@ export function transcript(
 
 type Received = Pick<FakeServer, 'requests'>
 
-/** Without those of the relay, which names its library beside. */
+/** Without those of the relay, which names its library too. */
 const ofAction = ({ requests }: Received): Received => ({
   requests: requests.filter(({ headers }) => headers['user-agent']?.startsWith('port-webhook-action')),
 })
