@@ -10,8 +10,8 @@ import { startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 
 /*
- * `node bench/count-syncs.ts`: shows with `strace` (Linux) that a webhook is answered only after its delivery is on
- * disk: each answer comes after an fsync or fdatasync that began when the webhook had arrived.
+ * `node bench/count-syncs.ts`: shows with `strace` (Linux) that the relay responds to a webhook only after its delivery is on
+ * disk: each response follows an fsync or fdatasync that started after the webhook arrived.
  */
 const WEBHOOKS = 50
 

@@ -1,6 +1,6 @@
 /**
  * `node bench/lambda.ts`: the cold start of the relay's bundle for AWS Lambda, from the start of the process to its
- * first answer, which asks PostgreSQL; fifteen times, after `npm run build`.
+ * first response, which queries PostgreSQL; fifteen times, after `npm run build`.
  */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -25,7 +25,8 @@ const invocation = join(root, 'test/lambda/run-invocation.ts')
 const runs = Array.from({ length: 15 }, () => {
   const printed = execFileSync(process.execPath, [invocation, event], { env, encoding: 'utf8' })
   const { response, ms, cpuMs } = JSON.parse(printed)
-  if (response.statusCode !== 200) throw new Error(`It answers ${response.statusCode}: ${response.body}`)
+  if (response.statusCode !== 200)
+    throw new Error(`It responds with ${response.statusCode}: ${response.body}`)
   return { ms, cpuMs }
 })
 await postgres.close()

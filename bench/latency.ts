@@ -15,7 +15,7 @@ const WEBHOOKS = 100
 /** The relay is idle again long before the next webhook. */
 const PAUSE_MS = 150
 
-/** From the sending of a webhook to the arrival of its dispatch at GitHub, and to the answer; milliseconds. */
+/** From sending a webhook to the arrival of its dispatch at GitHub, and to the response; ms. */
 export interface Latency {
   dispatch: { p50: number; p99: number }
   response: { p50: number; p99: number }
@@ -41,9 +41,9 @@ export async function latency(database: string | null): Promise<Latency> {
     socket.write(request)
     const [answer] = await once(socket, 'data')
     responses.push(performance.now() - sentAt)
-    if (!String(answer).startsWith('HTTP/1.1 202')) throw new Error(`a webhook was answered ${answer}`)
+    if (!String(answer).startsWith('HTTP/1.1 202')) throw new Error(`a webhook got ${answer}`)
     dispatches.push((await arrival) - sentAt)
-    // Not in step with anything that the relay does at an interval.
+    // Out of step with the relay's intervals.
     await sleep(PAUSE_MS + Math.random() * PAUSE_MS)
   }
   socket.destroy()

@@ -55,7 +55,7 @@ export async function lists(
         const began = performance.now()
         const response = await fetch(url + path, { headers })
         await response.arrayBuffer()
-        if (!response.ok) throw new Error(`${path} was answered with ${response.status}`)
+        if (!response.ok) throw new Error(`${path} returned ${response.status}`)
         each.push(performance.now() - began)
       }
       times[name] = spread(each).median

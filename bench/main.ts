@@ -16,7 +16,7 @@ import { scrapes } from './scrape.ts'
 import { bundleSizes, starts } from './start.ts'
 
 /*
- * Ratios from one run on one machine, beside the goals. `npm run bench -- intake latency` runs parts; without a part
+ * Ratios from one run on one machine, next to the goals. `npm run bench -- intake latency` runs parts; without a part
  * all but those with a million deliveries: million, scrape, lists. `--json` prints the figures as JSON.
  */
 const PARTS = ['intake', 'latency', 'drain', 'starts', 'million', 'scrape', 'lists'] as const
@@ -86,7 +86,7 @@ try {
   await postgres?.close()
 }
 
-/** What autovacuum has long done where a million deliveries came one after the other. */
+/** What autovacuum does while a million deliveries arrive one after the other. */
 async function vacuum(database: Config['database']): Promise<void> {
   if (database.kind !== 'postgres') return
   const client = new pg.Client(database.url)

@@ -24,7 +24,7 @@ export interface Rates {
  * The rates of a store that holds a million finished deliveries, and of an empty one, measured in turns so
  * that both meet the same machine; the median of each.
  *
- * @param settle what the database does by itself in the weeks that such a number takes to come
+ * @param settle what the database does by itself during the weeks in which so many deliveries arrive
  */
 export async function million(
   open: (name: string) => Promise<Config['database']>,

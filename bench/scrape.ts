@@ -27,11 +27,11 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
   const relay = await createRelay(config, pino({ level: 'silent' }))
   const times: number[] = []
   try {
-    // What a database has just been filled with is not in its memory yet.
+    // The data that was just written isn't in the database's cache yet.
     while (!(await scrape(relay.port))) await sleep(1_000)
     for (let i = 0; i < SCRAPES; i++) {
       const began = performance.now()
-      if (!(await scrape(relay.port))) throw new Error('The database did not answer in time')
+      if (!(await scrape(relay.port))) throw new Error("The database didn't respond in time")
       times.push(performance.now() - began)
     }
   } finally {

@@ -15,14 +15,14 @@ import { relayEnvironment } from './relay-environment.ts'
 
 /*
  * `node bench/soak.ts --store sqlite --seconds 600`: half of the rate that the relay reaches, for ten minutes. Prints
- * memory, open files and the size of SQLite's log as time goes by, and at the end what became of all that was sent.
+Prints and the size of SQLite's log as time goes by, and at the end what became of all that was sent.
  */
 const CONNECTIONS = 32
 const MAXIMUM_S = 10
 const SAMPLES = 20
 /** Each is a queue of its own. */
 const REPOSITORIES = 200
-/** Of a hundred webhooks, as many are sent again. */
+/** The percentage of webhooks that are sent again. */
 const REPEATED_PERCENT = 1
 
 const { values } = parseArgs({

@@ -22,7 +22,7 @@ type Part = (typeof PARTS)[number]
 export type Starts = Record<Part, { ms: Spread; ratio: Spread }>
 
 /**
- * Wall time of the action's main and post, stand-ins on loopback included, of its progress reporter until it is loaded,
+ * Wall time of the action's main and post (with the fakes on loopback), of its progress reporter until it is loaded,
  * and of the relay's bundle until it listens; against an empty Node, and a bundle that only loads `@actions/core`,
  * started the same way.
  */
@@ -80,7 +80,7 @@ export async function starts(): Promise<Starts> {
   ) as Starts
 }
 
-/** Without a job on its input, a progress reporter ends as soon as it is loaded. */
+/** Without a job on its input, a progress reporter exits as soon as it is loaded. */
 function timeOf(file: string): number {
   const started = performance.now()
   spawnSync(process.execPath, [file], { input: '' })

@@ -12,9 +12,9 @@ const AUTOMATION = join(import.meta.dirname, '../examples/cancel/automation.json
 const LIMIT_MS = 20_000
 
 /**
- * A person ends a run in Port, whose automation informs the relay; resolves when GitHub has cancelled the workflow run.
+ * A user finishes a run in Port, whose automation informs the relay; resolves when GitHub has canceled the workflow run.
  *
- * @throws Error where the relay refuses the webhook, or GitHub does not cancel the workflow run in time
+ * @throws Error if the relay refuses the webhook, or GitHub doesn't cancel the workflow run in time
  */
 export async function cancelInPort(
   run: PortRun,
@@ -27,7 +27,7 @@ export async function cancelInPort(
   const wait = async (isThere: () => boolean, what: string) => {
     const limit = Date.now() + LIMIT_MS
     while (!isThere()) {
-      if (Date.now() > limit) throw new Error(`Waited in vain: ${what}.`)
+      if (Date.now() > limit) throw new Error(`Waited for: ${what}.`)
       await sleep(20, undefined, { signal })
     }
   }
@@ -44,7 +44,7 @@ export async function cancelInPort(
   })
   const delivery = String(response.body.delivery ?? '').slice(0, 18)
   if (response.status !== 202)
-    throw new Error(`The relay answered ${response.status}: ${response.body.detail}`)
+    throw new Error(`The relay responded with ${response.status}: ${response.body.detail}`)
   note('relay', delivery, 'verifies the signature, cancels the delivery, answers 202')
 
   const isCancelled = ({ runId }: { runId: number }) => runId === github.workflowDispatches.at(-1)?.runId

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: the whole loop on this machine. Port and GitHub are stand-ins; the relay, the action and the
- * workflow are the real ones, each in processes of their own.
+ * `npm run demo`: the whole loop on this machine. Port and GitHub are fakes; the relay, the action, and the
+ * workflow are real, each in processes of their own.
  */
 import { parseArgs } from 'node:util'
 import { acts } from './acts.ts'
@@ -26,7 +26,7 @@ const BINDINGS: Record<string, (run: number) => string> = {
 
 const { oidc, settings } = readArguments()
 const interrupted = new AbortController()
-// More than once: npm sends its children what the terminal has sent them already.
+// Repeatedly: npm sends its children the signals that the terminal has sent them already.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => interrupted.abort(new Error(`Interrupted by ${signal}.`)))
 }
@@ -46,9 +46,9 @@ async function simulate(): Promise<boolean> {
     timeline.print([
       'From Port to GitHub and back, on this machine',
       '',
-      `  Port    ${system.port.url}  a stand-in for Port's API`,
+      `  Port    ${system.port.url}  a fake of Port's API`,
       `  relay   ${system.relay.url}  relay/main.ts, process ${system.relay.pid}, SQLite in ${system.folder}`,
-      `  GitHub  ${system.github.url}  a stand-in for GitHub's API, with the repository ${REPOSITORY}`,
+      `  GitHub  ${system.github.url}  a fake of GitHub's API, with the repository ${REPOSITORY}`,
       `  runner  ${system.workflows.deploy} and ${system.workflows.release},`,
       '          with the built action, action/dist',
       oidc

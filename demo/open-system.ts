@@ -11,11 +11,11 @@ import { type LogLine, type Relay, startRelay } from './start-relay.ts'
 
 export const REPOSITORY = 'acme/shop'
 
-/** Everything that the loop runs through. */
+/** Every part of the loop. */
 export interface System {
   port: PortApi
   github: GitHubApi
-  /** GitHub's issuer of OIDC tokens; null where the workflow reports directly to Port, with a secret. */
+  /** GitHub's issuer of OIDC tokens; null if the workflow reports directly to Port, with a secret. */
   issuer: OidcIssuer | null
   repositoryId: number
   /** The workflows of the repository, from the project's root. */

@@ -25,9 +25,9 @@ interface Definition {
 }
 
 /**
- * Runs the act's action in Port, and follows it until its run has ended there.
+ * Runs the act's action in Port, and follows it until its run has finished there.
  *
- * @returns what is not as it should be, a sentence each
+ * @returns what went wrong, one sentence each
  */
 export async function runAct(
   act: Act,

@@ -26,11 +26,11 @@ interface Started {
 }
 
 /**
- * From now on GitHub starts workflows: those that listen to the event that is dispatched, or the one that is named.
- * It sends a webhook when a run begins and when it ends.
+ * From now on, GitHub starts workflows: those that listen to the dispatched event, or the named one.
+ * It sends a webhook when a run starts and when it finishes.
  *
  * @param hasRunner false: what is dispatched waits for a runner
- * @returns `end`, which waits for what was started; it throws where a workflow could not be played
+ * @returns `end`, which waits for the started workflows; it throws if a workflow couldn't be simulated
  */
 export function simulateDispatch(
   system: System,
@@ -91,7 +91,7 @@ export function simulateDispatch(
       return
     }
     const playing = simulate(what)
-    // Whatever goes wrong shows in end().
+    // A failure is reported by end().
     playing.catch(() => {})
     started.push(playing)
   }

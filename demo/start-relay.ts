@@ -27,11 +27,11 @@ export interface Relay {
 }
 
 /**
- * Starts the relay as a process of its own, with nothing of this one's environment.
+ * Starts the relay process, without this process's environment.
  *
  * @param onLog is called with each line of its log
  * @param entry the file that starts it
- * @throws Error with the relay's messages, where it does not start to listen
+ * @throws Error with the relay's messages, if it doesn't start to listen
  */
 export async function startRelay(
   env: Record<string, string>,

@@ -4,7 +4,7 @@ import type { LogLine } from '../port/types.ts'
 import { type PortApi, startPortApi } from '../tools/simulator/port/port.ts'
 import type { PortApiOptions } from '../tools/simulator/port/state.ts'
 
-/** Port's stand-in and a client of it, for one test. */
+/** The fake Port and a client of it, for one test. */
 export async function openPort(options: PortApiOptions = {}, more: Partial<PortClientOptions> = {}) {
   const port = await startPortApi(options)
   onTestFinished(() => port.close())

@@ -203,14 +203,14 @@ test('secret inputs are decrypted with the client secret given under the workflo
   expect(code).toBe(0)
 })
 
-test('a workflow that reports by OIDC reports directly to the stand-in, with a note', async () => {
+test('a workflow that reports by OIDC reports directly to the fake Port, with a note', async () => {
   const yaml = workflow('\n      - uses: acme/port-webhook-action@v1').replace(
     'actions: read',
     'actions: read, id-token: write',
   )
   const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
   const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
-  expect(lines[1]).toBe("  On GitHub it reports through the relay; here directly to Port's stand-in.")
+  expect(lines[1]).toBe('  On GitHub it reports through the relay; here directly to the fake Port.')
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)
 })

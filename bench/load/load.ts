@@ -47,7 +47,7 @@ export function chooseGenerator(): Generator {
       const result = await send(server.url, webhooks, connections, seconds)
       const used = cpuTime(server.child.pid) - before
       const { requests, durationMs, p50, p99, refused, failed, generatorCpuUs } = result
-      // What is under way when the time is over counts as nothing.
+      // Requests that are pending when the time is over don't count.
       if (refused > 0 || failed > 0)
         throw new Error(`${refused} of ${requests} webhooks were refused, ${failed} not answered`)
       webhooks.next += requests + connections

@@ -4,8 +4,8 @@ import { percentile } from '../statistics.ts'
 import { takeRequest, type Webhooks } from './webhooks.ts'
 
 /*
- * The load generator where `wrk` is not installed: plain sockets, one request at a time on each, and of an answer no
- * more than its status and length is read.
+ * The load generator if `wrk` isn't installed: plain sockets, one request at a time on each; of a response, only
+ * status and length are read.
  */
 const [url = '', connections, seconds, lines = '', rest = '', timestamp = ''] = process.argv.slice(2)
 const webhooks: Webhooks = {

@@ -4,19 +4,19 @@ import { seededRandom } from '../support/random.ts'
 import { iso, startSystem } from '../support/system.ts'
 
 const REPOSITORIES = 500
-/** A tenth of 50,000 deliveries a day, in the busiest hour; `BUSY_MINUTES` of it are played. */
+/** A tenth of 50,000 deliveries a day, in the busiest hour; `BUSY_MINUTES` of it are simulated. */
 const AN_HOUR = 5_000
 const MINUTES = Number(process.env.BUSY_MINUTES ?? 5)
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
-/** How long after its dispatch a workflow run reports, and how long it then takes at least and at most. */
+/** How long after its dispatch a workflow run reports, and how long it then takes (minimum, maximum). */
 const REPORTS_AFTER = 8 * SECOND
 const TAKES = [30 * SECOND, 8 * MINUTE] as const
 /** Of the installation of an App in so many repositories: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
 const GITHUB_A_MINUTE = 12_500 / 60
 
 for (const webhooks of [true, false]) {
-  test(`50,000 deliveries a day in 500 repositories, ${webhooks ? 'with' : 'without'} GitHub's webhooks: what the relay asks of GitHub and Port in the busiest hour`, async () => {
+  test(`50,000 deliveries a day in 500 repositories, ${webhooks ? 'with' : 'without'} GitHub's webhooks: the relay's requests to GitHub and Port in the busiest hour`, async () => {
     const random = seededRandom(50_000)
     const system = await startSystem({ startTimeout: 10 * MINUTE, runTimeout: 24 * 60 * MINUTE })
     const { github, port, now } = system
@@ -73,7 +73,7 @@ for (const webhooks of [true, false]) {
         `${most('port')} to Port; ${dispatched} delivered, ${ended} workflow runs ended, ${finished.length} known to have`,
     )
     expect(github.dispatches.length).toBe(dispatched)
-    // Dispatches, and beside them no more than the watch's budget of 60 a minute.
+    // Besides dispatches, no more than the request budget of 60 a minute.
     expect(most('github') - most('writes')).toBeLessThanOrEqual(60)
     expect(most('github')).toBeLessThanOrEqual(GITHUB_A_MINUTE)
     if (webhooks) expect(finished.length).toBeGreaterThanOrEqual(ended - 2)

@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { limitConnections } from '../../relay/http/server.ts'
 
-test('a sender that opens more connections than the bound loses its own, and nobody else is cut off', async () => {
+test('a sender that exceeds the limit of connections loses its own, and other senders keep theirs', async () => {
   const MOST = 20
   const waiting: (() => void)[] = []
   const server = createServer((request, response) => {

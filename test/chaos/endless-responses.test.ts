@@ -40,7 +40,7 @@ async function startServer(answer: (response: ServerResponse) => Promise<number>
   }
 }
 
-/** A body without an end, as fast as it is read. */
+/** An endless body, as fast as it is read. */
 function endless(response: ServerResponse): Promise<number> {
   const chunk = Buffer.alloc(64 * 1024, '[')
   let length = 0
@@ -63,15 +63,15 @@ const readPort = (url: string) =>
 const gitHub = (url: string) =>
   createGitHub({ apiUrl: url, auth: { token: 't' }, webhookSecret: null, oidcIssuer: url })
 
-describe('an answer without an end is read no further than its bound', () => {
-  test('of Port: the request fails, with a sentence', async () => {
+describe('an endless response is read up to its limit only', () => {
+  test('of Port: the request fails with an error that names the limit', async () => {
     const server = await startServer(endless)
     await expect(readPort(server.url)).rejects.toThrow(TOO_LARGE)
     await expect.poll(server.sent).toBeGreaterThan(0)
     expect(server.sent()).toBeLessThan(LIMITS.response.value + 32 * MB)
   })
 
-  test('of GitHub: the outcome of a dispatch is unknown, and a list cannot be read', async () => {
+  test("of GitHub: the outcome of a dispatch is unknown, and a list can't be read", async () => {
     const server = await startServer(endless)
     const { dispatch, runsPage } = gitHub(server.url)
     const target = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: 'main' }
@@ -104,7 +104,7 @@ describe('an answer without an end is read no further than its bound', () => {
   })
 })
 
-test('an answer that is small only while it is compressed is not unpacked beyond the bound', async () => {
+test("a small compressed response isn't decompressed beyond the limit", async () => {
   const bomb = gzipSync(Buffer.alloc(200 * MB, ' '), { level: 1 })
   const server = await startServer(response => {
     response.end(bomb)

@@ -8,7 +8,7 @@ import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { SECRET } from '../support/sign.ts'
 
-/** How many dispatches one relay has under way at once. */
+/** The concurrent dispatches of one relay. */
 const CONCURRENCY = 20
 const WAIT_S = 4
 const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
@@ -31,7 +31,7 @@ async function startSystem(repositories: number, more: Record<string, string> = 
     port,
     github,
     env,
-    /** One after the other, so that their order is known. */
+    /** Sends one after the other, so that their order is known. */
     async sendAll(url: string, count: number, from = 0): Promise<string[]> {
       const ids = Array.from({ length: count }, (_, n) => port.createRun({ id: `r_${from + n}` }).id)
       for (const [n, id] of ids.entries()) {
@@ -40,7 +40,7 @@ async function startSystem(repositories: number, more: Record<string, string> = 
       }
       return ids
     },
-    /** GitHub asks to wait, so late that as many as may be are under way by then. */
+    /** GitHub limits dispatches, so late that the maximum of concurrent requests is pending. */
     limit: (times = CONCURRENCY, wait = WAIT_S) =>
       github.fail({
         match: isDispatch,
@@ -54,7 +54,7 @@ async function startSystem(repositories: number, more: Record<string, string> = 
   }
 }
 
-test('one secondary limit makes all that wait wait, and each run in Port shows that once; then all go out, in order', async () => {
+test('a secondary rate limit pauses all deliveries, and each run in Port shows that once; then all are dispatched in order', async () => {
   const { port, github, env, sendAll, limit, asked } = await startSystem(30)
   const relay = await startRelay(env)
   limit()
@@ -63,7 +63,7 @@ test('one secondary limit makes all that wait wait, and each run in Port shows t
   const refused = asked().filter(each => each.status === 403)
   expect(refused.length).toBeGreaterThan(0)
   expect(refused.length).toBeLessThanOrEqual(CONCURRENCY)
-  // Nobody but those under way found out for himself.
+  // Only concurrent requests ran into the limit.
   const [first] = refused
   const tooEarly = asked().filter(
     ({ at, status }) => status !== 403 && at < (first as ReceivedRequest).at + WAIT_S * 1000,
@@ -88,7 +88,7 @@ test('one secondary limit makes all that wait wait, and each run in Port shows t
   }
 }, 60_000)
 
-/** What was asked, of whatever kind, before the first that was refused had let its time pass; but for refusals. */
+/** Requests of any kind during the pause that the first refused request started, except refused ones. */
 function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
   const refused = requests.find(each => each.status === 403) as ReceivedRequest
   return requests
@@ -97,7 +97,7 @@ function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
     .map(({ method, path, at }) => `${method} ${path} after ${at - refused.at} ms`)
 }
 
-test('a limit outlives the relay: after a kill nobody asks before its time, not even for what no relay had seen', async () => {
+test('a rate-limit pause survives a kill: no request before its time, not even for deliveries that no relay had read', async () => {
   const { github, env, sendAll, limit, asked } = await startSystem(30, { RELAY_START_TIMEOUT: '6s' })
   const relay = await startRelay(env)
   limit()
@@ -112,7 +112,7 @@ test('a limit outlives the relay: after a kill nobody asks before its time, not 
   await next.stop()
 }, 90_000)
 
-test('a limit that one relay met holds for another on the same PostgreSQL, and Port gets it once from both together', async () => {
+test('a rate-limit pause applies to all relays on a PostgreSQL, and Port gets one message from all of them', async () => {
   const { port, github, env, sendAll, limit } = await startSystem(30, {
     RELAY_DATABASE: await newDatabase(),
   })
@@ -130,7 +130,7 @@ test('a limit that one relay met holds for another on the same PostgreSQL, and P
   for (const id of ids) expect(waiting(id), id).toHaveLength(1)
 }, 90_000)
 
-test('RELAY_DISPATCH_RATE holds over a restart: a burst of 20, then so many a minute', async () => {
+test('RELAY_DISPATCH_RATE survives a restart: a burst of 20, then this many a minute', async () => {
   const { github, env, sendAll } = await startSystem(28, { RELAY_DISPATCH_RATE: '120' })
   const relay = await startRelay(env)
   await sendAll(relay.url, 28)

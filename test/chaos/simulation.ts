@@ -267,7 +267,7 @@ export async function simulate(options: {
   async function work(): Promise<boolean> {
     for (let worked = false; ; worked = true) {
       const queued = await store.claimQueued(at, 55 * SECOND, 100, pauses.shared)
-      // A relay that dies in between leaves its lease to expire.
+      // After a kill, the lease expires.
       await Promise.all(queued.map(each => engine.dispatch(each, never).catch(() => {})))
       const watched = await store.claimPolls(at, MINUTE, 200)
       await Promise.all(watched.map(each => engine.poll(each)))

@@ -41,7 +41,7 @@ describe('slow senders are cut off while others are served:', () => {
   )
 })
 
-test('a chunked body is refused with 413 as soon as it is too large, whatever a length says', async () => {
+test('a chunked body is refused with 413 as soon as it is too large', async () => {
   const relay = await startRelay(relayEnv({ RELAY_MAX_BODY: '1kb' }))
   const socket = await openSocket(relay.url)
   socket.write(webhookHead('transfer-encoding: chunked'))
@@ -70,26 +70,26 @@ describe('memory for bodies', () => {
     const holding = new Map<string, PromiseWithResolvers<void>>()
     return {
       holding,
-      /** A body that arrives as the test writes it. */
+      /** Sends a body as the test writes it. */
       send(headers: Record<string, string> = {}) {
         const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
         const init = { method: 'POST', body: readable, headers, duplex: 'half' }
         const response = (async () => app.request('/', init as RequestInit))()
         const writer = writable.getWriter()
-        // A body that was dropped is not read any further.
+        // A dropped body isn't read any further.
         const write = (bytes: number) => void writer.write(new Uint8Array(bytes)).catch(() => {})
         return { answer: response, write, end: () => void writer.close().catch(() => {}) }
       },
     }
   }
-  /** What was written is read, and time has passed. */
+  /** Waits until what was written is read, and time has passed. */
   const arrived = async (ms = 20) => {
     for (let n = 0; n < 50; n++) await setImmediate()
     await sleep(ms)
   }
   const from = (address: string) => ({ 'x-forwarded-for': `1.1.1.1, ${address}` })
 
-  test('is taken from the body that has been arriving longest, which is answered 503 with Retry-After', async () => {
+  test('is taken from the body that has been arriving longest, which gets 503 with Retry-After', async () => {
     const memory = open()
     const [first, second] = [memory.send(), memory.send()]
     first.write(40)
@@ -148,7 +148,7 @@ describe('memory for bodies', () => {
     expect((await second.answer).status).toBe(200)
   })
 
-  test('of a verified sender is never taken, and there is a bound for it, too', async () => {
+  test('of a verified sender is never taken, and has a limit, too', async () => {
     const memory = open()
     memory.holding.set('a', Promise.withResolvers())
     const [first, second] = [memory.send({ hold: 'a' }), memory.send()]
@@ -166,7 +166,7 @@ describe('memory for bodies', () => {
     expect((await third.answer).status).toBe(200)
   })
 
-  test('is free again where a handler fails', async () => {
+  test('is released if a handler fails', async () => {
     const memory = open()
     for (let n = 0; n < 3; n++) {
       const failing = memory.send({ hold: 'fails' })
@@ -176,14 +176,14 @@ describe('memory for bodies', () => {
     }
   })
 
-  test('is not there for a body that alone is too large for it', async () => {
+  test("isn't reserved for a body that exceeds it alone", async () => {
     const large = open().send()
     large.write(101)
     expect((await large.answer).status).toBe(503)
   })
 })
 
-describe('announced bodies that never come take no room from those that come:', () => {
+describe('announced bodies that never arrive reserve no memory:', () => {
   test.each([
     [1024, 65_536],
     [200, 1_048_576],
@@ -202,23 +202,26 @@ describe('announced bodies that never come take no room from those that come:', 
   })
 })
 
-test.each(['/webhook', '/github'])('a body in small pieces costs %s no more than its bytes', async path => {
-  // Kept as they come, they would need three times this heap.
-  const env = { NODE_OPTIONS: '--max-old-space-size=64', GITHUB_WEBHOOK_SECRET: 'unknown' }
-  const relay = await startRelay(relayEnv(env))
-  const sockets = await openSockets(relay.url, 4)
-  const pieces = `20\r\n${'x'.repeat(32)}\r\n`.repeat(20_000)
-  const responses = await Promise.all(
-    sockets.map(socket => {
-      socket.write(`${webhookHead('transfer-encoding: chunked', path)}${pieces}0\r\n\r\n`)
-      return Promise.race([once(socket, 'data'), once(socket, 'close')])
-    }),
-  )
-  for (const [response] of responses)
-    expect(String(response)).toMatch(/^HTTP\/1\.1 401 [\s\S]*The signature does not match/)
-})
+test.each(['/webhook', '/github'])(
+  'a body in small chunks takes %s no more memory than its bytes',
+  async path => {
+    // Kept as they come, they would need three times this heap.
+    const env = { NODE_OPTIONS: '--max-old-space-size=64', GITHUB_WEBHOOK_SECRET: 'unknown' }
+    const relay = await startRelay(relayEnv(env))
+    const sockets = await openSockets(relay.url, 4)
+    const pieces = `20\r\n${'x'.repeat(32)}\r\n`.repeat(20_000)
+    const responses = await Promise.all(
+      sockets.map(socket => {
+        socket.write(`${webhookHead('transfer-encoding: chunked', path)}${pieces}0\r\n\r\n`)
+        return Promise.race([once(socket, 'data'), once(socket, 'close')])
+      }),
+    )
+    for (const [response] of responses)
+      expect(String(response)).toMatch(/^HTTP\/1\.1 401 [\s\S]*The signature does not match/)
+  },
+)
 
-test('bodies that never end fill the memory for arriving bodies, and give way to those that come whole', async () => {
+test('endless bodies fill the memory for arriving bodies, and are dropped for complete ones', async () => {
   const relay = await startRelay(relayEnv({ RELAY_MAX_BODY: '2kb' }))
   const sockets = await openSockets(relay.url, 64)
   const responses = sockets.map(async socket => String((await once(socket, 'data'))[0]))
@@ -228,7 +231,7 @@ test('bodies that never end fill the memory for arriving bodies, and give way to
     expect((await send(relay.url, { body: { n, x: 'x'.repeat(1_000) } })).status).toBe(202)
 })
 
-test("without its signature's header, a webhook of GitHub is refused before its body has come", async () => {
+test('a webhook of GitHub without a signature header is refused before its body arrives', async () => {
   const relay = await startRelay(relayEnv({ GITHUB_WEBHOOK_SECRET: 'unknown' }))
   for (const header of [
     '',
@@ -241,7 +244,7 @@ test("without its signature's header, a webhook of GitHub is refused before its 
   }
 })
 
-test('a body that arrives more slowly than the least rate is refused with 408', async () => {
+test('a body that arrives below the minimum rate is refused with 408', async () => {
   const relay = await startRelay(relayEnv())
   const socket = await openSocket(relay.url)
   socket.write(`${webhookHead('content-length: 100000')}{`)
@@ -250,7 +253,7 @@ test('a body that arrives more slowly than the least rate is refused with 408', 
   )
 })
 
-test('without its headers or out of time, a webhook is refused before its body has come', async () => {
+test('a webhook without its headers or with an old timestamp is refused before its body arrives', async () => {
   const relay = await startRelay(relayEnv())
   const rows: [string, RegExp][] = [
     ['x-port-signature: v1,x\r\n', /^HTTP\/1\.1 401 [\s\S]*The header x-port-timestamp is missing/],
@@ -273,7 +276,7 @@ describe('a report', () => {
   const head = (token: string, length: string) =>
     `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
 
-  test('of a run of a repository that is not allowed is refused before its body has come', async () => {
+  test("of a repository that isn't allowed is refused before its body arrives", async () => {
     const system = await startSystem()
     const token = system.issuer.token({ repository: 'mallory/own', repositoryId: 99, runId: 1 }, system.url)
     const socket = await openSocket(system.url)
@@ -282,7 +285,7 @@ describe('a report', () => {
   })
 
   test.each(['transfer-encoding: chunked', `content-length: ${FULL}`])(
-    'is refused for its token before its body has come (%s)',
+    'is refused for its token before its body arrives (%s)',
     async length => {
       const { url } = await startSystem()
       const socket = await openSocket(url)
@@ -291,7 +294,7 @@ describe('a report', () => {
     },
   )
 
-  test('that never ends is dropped for those that come whole: 503 with Retry-After', async () => {
+  test('that never ends is dropped for complete ones: 503 with Retry-After', async () => {
     const system = await startSystem()
     let runId = 16_000_000_100
     const start = async () => {
@@ -299,7 +302,7 @@ describe('a report', () => {
       return { id, token: await startReport(system, id, { runId: ++runId }) }
     }
     const honest = await start()
-    // There is memory for 32 that arrive, each of a delivery of its own: those of one are read in turn.
+    // The memory fits 32 bodies, each of its own delivery: those of one delivery are read in turn.
     const tokens: string[] = []
     for (let n = 0; n < 36; n++) tokens.push((await start()).token)
     const sockets = await openSockets(system.url, tokens.length)
@@ -314,7 +317,7 @@ describe('a report', () => {
   test.each([
     ['transfer-encoding: chunked', '8\r\n{"half":\r\n'],
     ['content-length: 100', '{"half":'],
-  ])('that is cut is no trouble of the relay (%s)', async (length, half) => {
+  ])("that is cut isn't logged as an error of the relay (%s)", async (length, half) => {
     const system = await startSystem()
     const { id: delivery } = await system.deliver()
     const token = await startReport(system, delivery)
@@ -333,7 +336,7 @@ describe('a report', () => {
 
 const now = () => Math.floor(Date.now() / 1000)
 
-/** All that a webhook's body is read for; the signature is none. */
+/** Headers with which a webhook's body is read; the signature is invalid. */
 function webhookHead(length: string, path = '/webhook'): string {
   const lines = [
     'host: x',

@@ -10,8 +10,8 @@ import { SECRET } from '../support/sign.ts'
 /** Longer than a request may take, and than a timer may be late on a busy machine. */
 const STOOD_STILL_MS = 17_000
 
-test('a relay that stood still while its dispatch was under way reads the answer that lies ready, and sends nothing again', async () => {
-  // Nothing is to be seen of a run: what the answer says is all that the relay can know.
+test("a relay that was suspended during a dispatch reads the response that has arrived, and doesn't dispatch again", async () => {
+  // No run can be seen: the relay has only the response.
   const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
   onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
   github.addRepository('acme/shop')

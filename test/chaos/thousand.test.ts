@@ -8,8 +8,8 @@ const SECOND = 1_000
 const MINUTE = 60 * SECOND
 
 /**
- * A thousand running deliveries on a real SQLite file, against GitHub's stand-in over HTTP. The clock jumps from
- * second to second, and every request of the watch is counted at its time.
+ * A thousand running deliveries on a real SQLite file, against the fake GitHub over HTTP. The clock jumps from
+ * second to second, and every polling request is counted at its time.
  */
 async function openThousand() {
   const system = await startSystem({ startTimeout: 10 * MINUTE, runTimeout: 24 * 60 * MINUTE, blind: true })
@@ -58,7 +58,7 @@ async function openThousand() {
   }
 }
 
-/** The most requests in any minute, wherever it begins. */
+/** The most requests within any 60 seconds. */
 const busiestMinute = (asked: number[]) =>
   Math.max(...asked.map(from => asked.filter(at => at >= from && at < from + MINUTE).length))
 
@@ -66,7 +66,7 @@ for (const [webhooks, limit] of [
   [false, 60],
   [true, 2],
 ] as const) {
-  test(`1,000 deliveries in 20 repositories, ${webhooks ? 'with' : 'without'} webhooks: at most 60 requests a minute, an end known within ${limit} s`, async () => {
+  test(`1,000 deliveries in 20 repositories, ${webhooks ? 'with' : 'without'} webhooks: at most 60 requests a minute, a finished run noticed within ${limit} s`, async () => {
     const system = await openThousand()
     await system.pass(2 * MINUTE, { webhooks, endings: false })
     await system.pass(2 * MINUTE, { webhooks, endings: true })

@@ -501,7 +501,7 @@ describe('a run', () => {
   })
 })
 
-describe('GitHub’s stand-in', () => {
+describe('the fake GitHub', () => {
   it('shows the run, its finished steps while the job runs, and the log afterwards; and plays it again', async () => {
     const github = await startGitHubApi()
     try {
@@ -595,7 +595,7 @@ describe('a refusal', () => {
       'jobs: { a: { uses: "a/b/.github/workflows/c.yml@v1" } }',
       'a/b/.github/workflows/c.yml@v1',
     ],
-  ])('names %s, which the player does not know', async (_, jobs, message) => {
+  ])('names %s, which the simulator doesn’t support', async (_, jobs, message) => {
     await expect(simulate(jobs)).rejects.toThrow(message)
   })
 

@@ -9,10 +9,10 @@ const bin = join(packages, '@sparticuz/chromium/bin')
 const folder = join(packages, '.cache/chromium')
 
 /**
- * A Chromium that comes from npm, with the libraries and fonts that a bare machine lacks; unpacked once. Where it does
- * not run, the machine's own.
+ * A Chromium from npm, with the libraries and fonts that a bare machine lacks; unpacked once. If it doesn't run, the
+ * machine's own.
  *
- * @returns why there is none, where there is none
+ * @returns why there is none, if there is none
  */
 export async function openBrowser(): Promise<Browser | string> {
   const args = ['--no-zygote', '--disable-gpu', '--font-render-hinting=none']

@@ -1,6 +1,6 @@
 import { openRouteSchemas } from '../../tools/simulator/route-schemas.ts'
 
-/** What Port's published schema says against a definition, `POST /v1/actions` (automations, too) or `POST /v1/workflows`. */
+/** The violations of Port's published schema by a definition, `POST /v1/actions` (automations, too) or `POST /v1/workflows`. */
 export const definitionProblems = (of: 'actions' | 'workflows', definition: unknown): string[] => [
   ...new Set(
     openRouteSchemas('port')

@@ -94,13 +94,13 @@ interface User {
 
 interface Program {
   child: ChildProcess
-  /** Resolves when it has ended with 0. */
+  /** Resolves when it exits with 0. */
   ended: Promise<void>
   /** Resolves when it has printed this text. */
   printed(text: string): Promise<void>
 }
 
-/** Both promises reject with what it printed, if it ends otherwise. */
+/** Both promises reject with its output, if it exits otherwise. */
 function run(file: string, args: string[], user: User | undefined): Program {
   const child = spawn(file, args, { ...user, cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = () => child.kill('SIGQUIT')
@@ -124,7 +124,7 @@ function run(file: string, args: string[], user: User | undefined): Program {
       code === 0 ? resolve() : fail(`ended with ${signal ?? code}:`)
     })
   })
-  // Whoever waits for it learns of a failure.
+  // The failure reaches those who await it.
   ended.catch(() => {})
   return {
     child,

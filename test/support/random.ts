@@ -9,7 +9,7 @@ export function seededRandom(seed: number): () => number {
   }
 }
 
-/** All of them in another order. */
+/** A shuffled copy. */
 export function shuffle<T>(all: readonly T[], random: () => number): T[] {
   const keyed = all.map(one => ({ one, key: random() }))
   return keyed.sort((a, b) => a.key - b.key).map(({ one }) => one)

@@ -17,14 +17,14 @@ export interface Receiving {
   /** Sends a webhook as Port does. */
   post(webhook?: Webhook): Promise<{ status: number; body: JsonObject; headers: Headers }>
   request(path: string, init?: RequestInit): Promise<Response>
-  /** Every delivery that was written, the oldest first of each repository. */
+  /** Every persisted delivery, the oldest first per repository. */
   written(): Promise<Claimed[]>
   logged: { fields: Record<string, unknown>; message: string }[]
 }
 
 const NO_FACTS = { rateLimitRemaining: () => null, tokenExpiresAt: () => null, isAccepted: () => null }
 
-/** Opens the intake for one test. `env` is laid over the least that a relay needs. */
+/** Opens the intake for one test. `env` overrides the minimal environment. */
 export async function openReceiving(
   options: {
     env?: Record<string, string>
@@ -89,7 +89,7 @@ async function emptyStore(): Promise<Store> {
   return store
 }
 
-/** Takes every queued delivery, one of each repository at a time, and finishes it. */
+/** Claims every queued delivery, one per repository at a time, and finishes it. */
 async function takeAll(store: Store): Promise<Claimed[]> {
   const found: Claimed[] = []
   const finished: Transition = { change: { state: 'finished', dueAt: null }, messages: [], history: null }

@@ -18,9 +18,9 @@ type LogLine = { level: number; msg: string; [field: string]: unknown }
 export interface Relay {
   url: string
   pid: number
-  /** Every line it has logged. */
+  /** Every log line. */
   log(): LogLine[]
-  /** All that it has printed, on either stream. */
+  /** Its output, on both streams. */
   printed(): string
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>
@@ -28,7 +28,7 @@ export interface Relay {
   kill(): Promise<void>
 }
 
-/** A relay as a process of its own, on a free port; ended with the test. `flags` are Node's. */
+/** A relay process on a free port; killed after the test. `flags` are Node's. */
 export async function startRelay(env: Env = {}, flags: string[] = []): Promise<Relay> {
   const { child, output } = spawnRelay({ HOST: '127.0.0.1', PORT: '0', ...env }, [], flags)
   const lines = () => linesOf(output.stdout)
@@ -36,7 +36,7 @@ export async function startRelay(env: Env = {}, flags: string[] = []): Promise<R
   const listening = () => lines().find(line => line.msg === 'listening')
   await until(() => gone() || listening(), 'the relay listens')
   const port = listening()?.port
-  if (port === undefined) throw new Error(`The relay ended: ${output.stderr}`)
+  if (port === undefined) throw new Error(`The relay exited: ${output.stderr}`)
   const end = async (signal: NodeJS.Signals) => {
     if (gone()) return
     const closed = once(child, 'close')
@@ -56,7 +56,7 @@ export async function startRelay(env: Env = {}, flags: string[] = []): Promise<R
   }
 }
 
-/** The same relay inside this process, for tests that need no process to kill: it starts at once, and its lines count as covered. */
+/** The same relay in this process, which starts at once, for tests that don't kill it. */
 export async function openRelayHere(env: Env = {}): Promise<Relay> {
   let printed = ''
   const log = createLog(env.LOG_LEVEL ?? 'info', { write: (line: string) => (printed += line) })
@@ -83,7 +83,7 @@ export async function openRelayHere(env: Env = {}): Promise<Relay> {
   }
 }
 
-/** Runs a relay that is expected to end by itself. */
+/** Runs a relay that is expected to exit by itself. */
 export async function runRelay(
   env: Env,
   args: string[] = [],
@@ -93,7 +93,7 @@ export async function runRelay(
   return { code: child.exitCode, ...output }
 }
 
-/** The least that a relay needs, with a database of its own. */
+/** The minimal environment of a relay, with a database of its own. */
 export function relayEnv(more: Env = {}): Env {
   return {
     PORT_CLIENT_SECRET: SECRET,

@@ -2,8 +2,8 @@ import { syncBuiltinESMExports } from 'node:module'
 import timers from 'node:timers/promises'
 
 /*
- * Preloaded by `--import` into a process whose time is to pass CLOCK_SCALE times as fast: clocks and timers alike. What
- * lasts in the network lasts as long as ever.
+ * Preloaded with `--import` into a process in which clocks and timers run CLOCK_SCALE times as fast. The network
+ * doesn't change.
  */
 const scale = Number(process.env.CLOCK_SCALE ?? 1)
 const began = { wall: Date.now(), timer: performance.now() }

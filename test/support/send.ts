@@ -4,17 +4,17 @@ import { sign } from './sign.ts'
 export interface Webhook {
   path?: string
   method?: string
-  /** Bytes as they are, or a value to be sent as compact JSON. */
+  /** Bytes, or a value that is sent as compact JSON. */
   body?: unknown
-  /** Laid over those that Port sends; null leaves one out. */
+  /** Override those that Port sends; null removes one. */
   headers?: Record<string, string | null>
   secret?: string
-  /** When it was signed, as the header's text; default: now, in milliseconds, and never twice the same. */
+  /** The text of the timestamp header; default: now in milliseconds, never the same twice. */
   timestamp?: string
 }
 
 let last = 0
-/** Two webhooks that are signed alike count as one. */
+/** Webhooks with the same signature are duplicates. */
 function nextTimestamp(): number {
   last = Math.max(last + 1, Date.now())
   return last

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 
 /*
- * Preloaded by `--import` into a process whose wall clock is to be wrong: by as many milliseconds as the file
- * CLOCK_OFFSET_FILE says at the time. The timer `performance.now()` goes on, as it does when a machine's clock is set.
+ * Preloaded with `--import` into a process whose wall clock must be wrong, by the number of milliseconds in the file
+ * CLOCK_OFFSET_FILE. `performance.now()` is unaffected, as when a machine's clock is set.
  */
 const file = process.env.CLOCK_OFFSET_FILE
 if (file) {

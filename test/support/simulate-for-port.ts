@@ -9,7 +9,7 @@ import { startPortApi } from '../../tools/simulator/port/port.ts'
 import type { RunOptions } from '../../tools/simulator/runner/types.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 
-/** Plays a workflow on the built action, with commands that write down how they are called, and fail with the argument `broken`. */
+/** Simulates a workflow with the built action, and with commands that record their calls and fail for the argument `broken`. */
 export async function simulateForPort(
   workflow: Pick<RunOptions, 'file' | 'yaml'>,
   invocation: Invocation,
@@ -20,7 +20,7 @@ export async function simulateForPort(
     ...known
   }: {
     broken?: string
-    /** Of a `workflow_dispatch`; a `repository_dispatch` where absent. */
+    /** Inputs of a `workflow_dispatch`; default: a `repository_dispatch`. */
     inputs?: Record<string, string>
     blueprints?: Record<string, Record<string, unknown>>
   } = {},
@@ -80,8 +80,8 @@ const CREDENTIALS = [
 ]
 
 /**
- * A workflow of the documents, which names neither the address of a stand-in nor brings the script that it checks out.
- * It reports directly, since there is no relay: one without credentials gets them.
+ * Adapts a workflow of the docs, which has neither the URL of the fake Port nor the script that it checks out.
+ * Without a relay, it reports directly: one without credentials gets them.
  */
 export const onFakes = (yaml: string): string =>
   yaml

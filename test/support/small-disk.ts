@@ -4,14 +4,14 @@ import { join } from 'node:path'
 
 /** A disk in memory that a test can fill. */
 export interface SmallDisk {
-  /** Leaves not a byte. */
+  /** Fills it to the last byte. */
   fill(): void
   free(): void
   remount(mode: 'ro' | 'rw'): void
   unmount(): void
 }
 
-/** @returns null where none may be mounted */
+/** @returns null if mounting isn't permitted */
 export function mountSmallDisk(folder: string, size: string): SmallDisk | null {
   mkdirSync(folder, { recursive: true })
   try {

@@ -26,60 +26,60 @@ export const RUN_TIMEOUT = 300_000
 /** What is to stop never does. */
 export const NEVER = new AbortController().signal
 const SECRET = 'a secret of the webhook'
-/** Of Port, whose webhooks the relay accepts. */
+/** A client of Port, whose webhooks the relay accepts. */
 const ORGANIZATIONS = ['default', 'other']
 
-/** The engine at work on a real SQLite file and the stand-ins, with a clock that the test moves. */
+/** The engine with a real SQLite file, the fakes, and a clock that the test moves. */
 export interface System {
   port: PortApi
   github: GitHubApi
-  /** The client of GitHub that the engine has. */
+  /** The engine's GitHub client. */
   hub: GitHub
   pauses: RateLimitPauses
   store: Store
   engine(): Engine
   logged: { fields: Record<string, unknown>; message: string }[]
   warned: { fields: object; message: string }[]
-  /** Milliseconds since 1970. */
+  /** Milliseconds since the epoch. */
   now(): number
-  /** Moves the clock, and takes no step. */
+  /** Moves the clock only. */
   advance(ms: number): void
   /** Persists a delivery of `deploy` to acme/shop, with a run in Port. */
   accept(runId: string, repository?: string, organization?: string): Promise<string>
-  /** One step of every queued delivery that is due; gives how many there were. */
+  /** Dispatches every queued delivery that is due; returns how many. */
   step(): Promise<number>
-  /** Announces to those behind a closed gate that they wait. */
+  /** Notifies Port about deliveries that wait for a rate-limit pause. */
   notifyWaiting(): Promise<void>
-  /** Sends to Port what is due; gives of how many deliveries. */
+  /** Sends the due messages to Port; returns of how many deliveries. */
   send(): Promise<number>
-  /** When messages of the delivery are sent again, milliseconds since 1970. */
+  /** When messages of the delivery are retried, ms since the epoch. */
   retryAt(id: string): number
-  /** Takes every step that comes due within this time, each at its time. */
+  /** Moves the clock, and does all due work on the way, each at its time. */
   pass(ms: number): Promise<void>
   /** Accepts a delivery, and dispatches it. */
   dispatch(runId: string, repository?: string, organization?: string): Promise<string>
-  /** Redelivers a failed delivery as a person does, and dispatches it. */
+  /** Redelivers a failed delivery as a user does, and dispatches it. */
   redeliver(id: string): Promise<void>
   /** Puts messages of the action into the outbox. */
   report(id: string, messages: Message[]): Promise<void>
-  /** The action reports, authenticated by OIDC; gives whether the workflow run is bound. */
+  /** The action reports, authenticated by OIDC; returns whether the workflow run is bound. */
   bind(id: string, githubRunId: number, attempt?: number): Promise<boolean>
-  /** A relay that knows nothing but what is in the store takes over. */
+  /** Another relay takes over, with only the store. */
   restart(): void
   /** Replaces the workflows of acme/shop. */
   workflows(workflows: { name: string; state: 'active' | 'disabled_manually' }[]): void
-  /** A run on GitHub, made now, under the title that the workflow's `run-name` gives. */
+  /** Creates a run on GitHub with this title. */
   run(title: string, more?: Partial<GitHubRun>): GitHubRun
-  /** Ends a run now. */
+  /** Finishes a run now. */
   end(run: GitHubRun, conclusion: string | null): void
-  /** GitHub's signed webhook about a run as it is. */
+  /** GitHub's signed webhook about the run's current state. */
   webhook(run: GitHubRun): Promise<void>
   /** Another signed webhook of GitHub's. */
   githubEvent(name: string, body: object): Promise<void>
   delivery(id: string): Promise<Delivery>
   /** The types of the delivery's history. */
   history(id: string): Promise<string[]>
-  /** The present workflow runs of the delivery and their evidence. */
+  /** The delivery's current workflow runs and their evidence. */
   runs(id: string): Promise<[number, Evidence][]>
 }
 
@@ -115,7 +115,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const dueAfter = reader.prepare(
     `SELECT min(due_at) AS due FROM deliveries WHERE state IN ('queued', 'dispatched', 'running') AND due_at > ?`,
   )
-  /** When the outboxes that wait are due. */
+  /** Outbox → when it is due. */
   const retries = new Map<string, number>()
   const store: Store = {
     ...file,
@@ -145,7 +145,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const pauses = createRateLimitPauses(auth, clock, closed => void store.savePause(closed))
   const config = { apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }
   const isAllowed = (name: string) => name !== 'acme/api'
-  /** How many requests GitHub had got when the relay started: it knows GitHub's clock by its answers. */
+  /** The number of requests to GitHub when the relay started: its responses show GitHub's clock. */
   let asked = 0
   const hub = {
     ...createGitHub(config, clock, pauses, { isAllowed }),
@@ -195,7 +195,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
         'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
       },
     })
-    if (response.status !== 202) throw new Error(`The webhook was answered with ${response.status}`)
+    if (response.status !== 202) throw new Error(`The webhook returned ${response.status}`)
   }
 
   async function step(): Promise<number> {
@@ -213,7 +213,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     return pages.length
   }
 
-  /** Takes every step that is due now. */
+  /** Does all work that is due now. */
   async function settle(): Promise<void> {
     for (let sent = -1; sent !== 0; ) {
       while ((await step()) > 0);

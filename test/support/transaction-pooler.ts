@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-/** A connection pooler before a PostgreSQL server. */
+/** A connection pooler in front of a PostgreSQL server. */
 export interface Pooler {
   /** The database's URL, through the pooler. */
   url: string
@@ -9,17 +9,17 @@ export interface Pooler {
 }
 
 export interface PoolerOptions {
-  /** How many connections to the server there are. */
+  /** The number of connections to the server. */
   size: number
-  /** Whether a client has one for a transaction, or until it goes. */
+  /** Whether a client has a connection for a transaction, or until it disconnects. */
   mode: 'transaction' | 'session'
-  /** Which of those that are free a transaction gets. */
+  /** Which free connection a transaction gets. */
   next: 'last used' | 'longest unused'
 }
 
 /**
- * A pooler that keeps no prepared statements, as PgBouncer with `max_prepared_statements = 0`: whatever clients
- * prepare stays on the connection that they happened to have. It asks clients for no password.
+ * A pooler that doesn't track prepared statements, like PgBouncer with `max_prepared_statements = 0`: what clients
+ * prepare stays on the connection that they had. Clients need no password.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 export async function startPooler(url: string, { size, mode, next }: PoolerOptions): Promise<Pooler> {
@@ -59,7 +59,7 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
   const listener = createServer(client => {
     keep(client)
     let server: Server | null = null
-    /** Queries and Syncs that are not answered, and whether something was sent after the last of them. */
+    /** Queries and Syncs without a response, and whether something was sent after the last of them. */
     let unanswered = 0
     let isOpen = false
     let work: Promise<unknown> = Promise.resolve()
@@ -131,7 +131,7 @@ async function login(socket: Socket, parameters: Record<string, string>, passwor
   return server
 }
 
-/** Cuts a stream into messages; a client's first one has no letter. */
+/** Splits a stream into messages; a client's first one has no letter. */
 function readMessages(socket: Socket, from: 'client' | 'server', onMessage: (message: Buffer) => void): void {
   let rest = Buffer.alloc(0)
   let isFirst = from === 'client'
@@ -150,7 +150,7 @@ function readMessages(socket: Socket, from: 'client' | 'server', onMessage: (mes
   })
 }
 
-/** Lengths are below 2^24, so that a message without a letter begins with a zero. */
+/** Lengths are below 2^24, so a message without a letter starts with a zero. */
 const letter = (message: Buffer) => (message[0] === 0 ? 'startup' : String.fromCharCode(message[0] as number))
 
 const int32 = (value: number) => {

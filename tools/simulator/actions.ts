@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import type { Workflow } from './runner/read-workflow.ts'
 import { isOurs, type SimulationWorkflow } from './workflow-file.ts'
 
-/** In place of `actions/checkout`: the files of the repository as they lie there, but for those that Git ignores. */
+/** Replaces `actions/checkout`: copies the repository's files, except those that Git ignores. */
 const CHECKOUT = `
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync } from 'node:fs'
@@ -19,7 +19,7 @@ try {
   console.log(\`Copied nothing: \${root} is not in a Git repository.\`)
 }
 `
-/** In place of any other action: the outputs that were given for its step. */
+/** Replaces any other action: sets the outputs that were given for its step. */
 const LEFT_OUT = `
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, readFileSync } from 'node:fs'
@@ -34,20 +34,20 @@ console.log(names ? 'Left out of the simulation: it has the outputs given for it
 `
 
 interface PlaceOptions {
-  /** The stand-in's address. */
+  /** The URL of the fake Port. */
   portUrl: string
-  /** This action's credentials where the workflow has none, because it reports by OIDC. */
+  /** This action's credentials, if the workflow has none because it reports by OIDC. */
   credentials: { clientId: string; clientSecret: string } | null
-  /** Of actions that are left out, by `STEP.NAME`. */
+  /** Outputs of actions that are left out, by `STEP.NAME`. */
   outputs: Record<string, string>
 }
 
 /**
- * Puts the actions of a workflow into a folder: this one, with the stand-in in place of Port, and for every other a
- * step that does next to nothing, since nothing is fetched.
+ * Writes the actions of a workflow to a folder: this one, with the fake Port as its API, and a placeholder for every
+ * other, since nothing is fetched.
  *
- * @returns what stands behind `uses:` → folder, for the player, and sentences on the actions that were left out
- * @throws Error with a sentence where an output is given for a step that has its own
+ * @returns value of `uses:` → folder, and a sentence for each action that was left out
+ * @throws Error if an output is given for a step that has its own
  */
 export function placeActions(
   folder: string,
@@ -71,7 +71,7 @@ export function placeActions(
     if (names.length > 0) filled.push(`Left out: ${uses}, with the outputs given: ${names.join(', ')}.`)
     else empty.push(uses)
   }
-  // Those that composite actions and reusable workflows of the repository use.
+  // Also those that the repository's composite actions and reusable workflows use.
   const [checkout, other] = [join(folder, 'checkout'), join(folder, 'other')]
   putAction(checkout, CHECKOUT, [], {})
   putAction(other, LEFT_OUT, [], outputs)
@@ -85,7 +85,7 @@ export function placeActions(
 
 const isCheckout = (uses: string) => uses.startsWith('actions/checkout@')
 
-/** The action itself: of the sources, or beside the bundle. */
+/** The action itself: the sources, or the copy next to the bundle. */
 function placeOwn(folder: string, portUrl: string, credentials: PlaceOptions['credentials']): string {
   const own = join(folder, 'own')
   const bundled = existsSync(join(import.meta.dirname, 'action.yml'))
@@ -105,7 +105,7 @@ function placeOwn(folder: string, portUrl: string, credentials: PlaceOptions['cr
   return own
 }
 
-/** Checked as far as the workflow shows it: a reusable workflow or composite action has steps of its own. */
+/** Checks the steps of this workflow only: a reusable workflow or composite action has steps of its own. */
 function outputsByStep(name: string, { jobs }: Workflow, given: Record<string, string>) {
   const outputs: Record<string, Record<string, string>> = {}
   const steps = jobs.flatMap(job => job.steps)
@@ -130,7 +130,7 @@ function putAction(folder: string, script: string, inputs: string[], outputs: ob
   mkdirSync(folder, { recursive: true })
   const declared = Object.fromEntries(inputs.map(name => [name, { description: name }]))
   const runs = { using: 'node24', main: 'main.mjs' }
-  const definition = { name: 'stand-in', description: 'stand-in', inputs: declared, runs }
+  const definition = { name: 'placeholder', description: 'placeholder', inputs: declared, runs }
   writeFileSync(join(folder, 'action.yml'), JSON.stringify(definition))
   writeFileSync(join(folder, 'outputs.json'), JSON.stringify(outputs))
   writeFileSync(join(folder, 'main.mjs'), script)
@@ -139,19 +139,19 @@ function putAction(folder: string, script: string, inputs: string[], outputs: ob
 type Texts = Record<string, string>
 type Client = { clientId: string; clientSecret: string }
 
-/** The credentials with which a workflow reports to Port's stand-in. */
+/** The credentials with which a workflow reports to the fake Port. */
 export interface Credentials {
-  /** The stand-in's credentials, as far as the command line gives them; the stand-in generates the rest. */
+  /** The credentials of the fake Port from the command line; it generates the rest. */
   port: Partial<Client>
-  /** Whether the workflow has none, and authenticates at the relay by OIDC instead. */
+  /** Whether the workflow has none, and authenticates to the relay by OIDC instead. */
   byOidc: boolean
-  /** Secrets and variables of the repository: those of the command line, and the stand-in's under the workflow's names. */
+  /** The repository's secrets and variables: those of the command line, and the fake Port's under the workflow's names. */
   given(client: Client): { secrets: Texts; vars: Texts }
-  /** What the reader should know, a sentence each. */
+  /** Notes for the user, one sentence each. */
   notes: string[]
 }
 
-/** Finds the names under which a workflow has its credentials of Port, and what else it reads that nobody gives. */
+/** Finds the names of a workflow's Port credentials, and other secrets and variables that it reads and that aren't set. */
 export function findCredentials(yaml: string, options: { secrets: Texts; vars: Texts }): Credentials {
   const names: { input: 'clientId' | 'clientSecret'; context: 'secrets' | 'vars'; name: string }[] = [
     { input: 'clientId', context: 'vars', name: 'PORT_CLIENT_ID' },
@@ -189,7 +189,7 @@ export function findCredentials(yaml: string, options: { secrets: Texts; vars: T
       return all
     },
     notes: [
-      ...(byOidc ? ["On GitHub it reports through the relay; here directly to Port's stand-in."] : []),
+      ...(byOidc ? ['On GitHub it reports through the relay; here directly to the fake Port.'] : []),
       ...(empty.length > 0
         ? [`Empty here: ${empty.join(', ')}. Give them by --secret NAME=VALUE and --var NAME=VALUE.`]
         : []),

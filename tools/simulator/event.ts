@@ -10,9 +10,9 @@ export interface SimulationEvent {
   payload: JsonObject
   /** What the webhook asks for; null if the file is a dispatch. */
   invocation: Invocation | null
-  /** What Port keeps of its webhook: the body, from which the action fetches what did not fit. */
+  /** The body of the webhook, as Port keeps it; the action fetches from it what didn't fit. */
   body: Json
-  /** Null where the event names none, so that the relay's configuration decides. */
+  /** Null if the event names none: then the relay's configuration decides. */
   type: string | null
   /** Whether the body names a workflow to dispatch, not a type. */
   namesWorkflow: boolean
@@ -20,7 +20,7 @@ export interface SimulationEvent {
   notes: string[]
 }
 
-/** Where the body names no run, as Port's form suggests it: there the id comes in a header. */
+/** For a body without a run, such as Port's suggestion, whose run id is in a header. */
 const RUN_ID = 'r_LocalTrial00000'
 
 /**
@@ -52,7 +52,7 @@ export function readEvent(file: string): SimulationEvent {
     )
   }
   if (!isObject(given) && !Array.isArray(given)) {
-    throw new Error(`${file} holds neither an object nor a list, so it is no body that Port sends.`)
+    throw new Error(`${file} holds neither an object nor a list, so Port doesn't send such a body.`)
   }
   const run = isObject(event.run) ? event.run : {}
   const sent = isObject(run.payload) ? run.payload.body : null
@@ -60,7 +60,7 @@ export function readEvent(file: string): SimulationEvent {
   if (kept === null && event.ok === true && isObject(event.run)) {
     throw new Error(
       `${file} is Port's response about a run, with neither an object nor a list under run.payload.body, where Port keeps ` +
-        `the body that it has sent. --event takes the answer of GET /v1/actions/runs/${text(run.id) ?? 'RUN-ID'}?version=v2, ` +
+        `the body that it has sent. --event takes the response of GET /v1/actions/runs/${text(run.id) ?? 'RUN-ID'}?version=v2, ` +
         'of an action that calls a webhook.',
     )
   }
@@ -79,7 +79,7 @@ export function readEvent(file: string): SimulationEvent {
       ...(kept
         ? [`The event is Port's response about a run: the simulation uses the body in it, run.payload.body.`]
         : []),
-      ...(known ? [] : [`The body names no run in Port, so it is given one, ${RUN_ID}.`]),
+      ...(known ? [] : [`The body names no run in Port, so it gets one, ${RUN_ID}.`]),
     ],
   }
 }

@@ -28,7 +28,7 @@ export type ThrottledLog = {
   /** Answered instead of the true answer. */
   status?: number
   headers?: Record<string, string>
-  /** Body of that answer; each stand-in has its service's own where absent. */
+  /** Body of that response; default: the service's own. */
   body?: unknown
   /** The connection is cut: before or after the request took effect, or within the answer's body. */
   cut?: 'before' | 'after' | 'within'
@@ -43,25 +43,25 @@ export type FakeServerEnv = {
   Variables: { request: ReceivedRequest; bytes: number; malformed: boolean }
 }
 
-/** What every stand-in can do. */
+/** What every fake server can do. */
 export type FakeServer = {
   /** `http://127.0.0.1:PORT` */
   readonly origin: string
   /** Every request received, in order. */
   readonly requests: ReceivedRequest[]
   clearRequests(): void
-  /** Makes trouble; returns the function that ends it. */
+  /** Injects failures; returns the function that stops them. */
   fail(failure: ThrottledLog): () => void
   clearFailures(): void
-  /** Refuses connections from now on, open ones are cut; the state stays. */
+  /** Refuses connections from now on, and cuts open ones; the state stays. */
   stop(): Promise<void>
   /** Listens again on the same port. */
   start(): Promise<void>
-  /** The end: stops and drops everything that was still planned. */
+  /** Stops, and cancels everything that was planned. */
   close(): Promise<void>
 }
 
-/** The head of the answer, and the first half of its body. */
+/** Sends the head of the response, and the first half of its body. */
 async function sendHalf(c: Context<FakeServerEnv>): Promise<void> {
   const body = Buffer.from(await c.res.arrayBuffer())
   const headers = { ...Object.fromEntries(c.res.headers), 'content-length': body.length }
@@ -71,7 +71,7 @@ async function sendHalf(c: Context<FakeServerEnv>): Promise<void> {
   })
 }
 
-/** Serves `service` on a free port of 127.0.0.1; `answerFor` gives the service's own body (and headers) for a trouble's status. */
+/** Serves `service` on a free port of 127.0.0.1; `answerFor` returns the service's own body (and headers) for an injected status. */
 export async function startFakeServer<E extends FakeServerEnv>(
   service: Hono<E>,
   responseFor: (status: number) => { body: unknown; headers?: Record<string, string> },
@@ -112,10 +112,10 @@ export async function startFakeServer<E extends FakeServerEnv>(
   })
   app.route('/', service)
   app.onError((error, c) => {
-    // The client went away, or stop() cut it: nobody waits for an answer.
+    // The client has disconnected, or stop() cut the connection.
     if (c.env.incoming.socket.destroyed) return RESPONSE_ALREADY_SENT
     console.error(error)
-    return c.json({ message: `The stand-in failed: ${error.message}` }, 500)
+    return c.json({ message: `The fake server failed: ${error.message}` }, 500)
   })
 
   let server = createAdaptorServer({ fetch: app.fetch })
@@ -148,7 +148,7 @@ export async function startFakeServer<E extends FakeServerEnv>(
     stop,
     start: async () => {
       if (server.listening) return
-      // While it was free, the system may have given the port to somebody else.
+      // In the meantime, the system may have given the port to another process.
       await until(() => {
         server = createAdaptorServer({ fetch: app.fetch })
         return listen(port).then(
@@ -205,15 +205,15 @@ function failureResponse(
   })
 }
 
-/** Hono merges the headers of an answer that is replaced, unless it is taken away first. */
+/** Hono merges the headers of a response that is replaced, unless it is removed first. */
 function replace(c: Context<FakeServerEnv>, response: Response): void {
   c.res = undefined
   c.res = response
 }
 
 /**
- * Waits until `check` gives something true; throws after a while with what was waited for. It looks again after 10 ms at
- * first, and after a tenth of the time that it has waited later: many tests wait at once.
+ * Waits until `check` returns something truthy; throws `what` after the timeout. It checks after 10 ms at first, and
+ * later after a tenth of the time that it has waited: many tests wait at once.
  */
 export async function until<T>(check: () => T | Promise<T>, what: string, timeoutMs = 20_000): Promise<T> {
   const began = performance.now()
@@ -221,7 +221,7 @@ export async function until<T>(check: () => T | Promise<T>, what: string, timeou
     const value = await check()
     if (value) return value
     const waited = performance.now() - began
-    if (waited > timeoutMs) throw new Error(`Waited ${timeoutMs} ms in vain: ${what}`)
+    if (waited > timeoutMs) throw new Error(`Waited ${timeoutMs} ms for: ${what}`)
     await sleep(Math.min(Math.max(10, waited / 10), 250))
   }
 }

@@ -4,11 +4,11 @@ import github from './schemas/github.json' with { type: 'json' }
 import port from './schemas/port.json' with { type: 'json' }
 
 export type RouteSchemas = {
-  /** What is wrong with a request's body; empty when nothing is. */
+  /** The mistakes in a request's body. */
   request(route: string, body: unknown): ErrorObject[]
-  /** What is wrong with a request's query, its texts read as the types that the schema names. */
+  /** The mistakes in a request's query, whose texts are read as the types of the schema. */
   query(route: string, query: Record<string, string>): ErrorObject[]
-  /** Throws where an answer of ours breaks the schema of the true service: a mistake of the stand-in. */
+  /** Throws if a response violates the schema of the real service: a mistake of the fake server. */
   response(route: string, status: number, body: unknown): void
   /** The schema of a named component. */
   component(name: string): Record<string, unknown>
@@ -48,7 +48,7 @@ export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
       const errors = check(bodies, route, ['answers', String(status)], body)
       if (errors.length === 0) return
       const words = errors.map(error => `${error.instancePath || '(body)'} ${error.message}`).join('; ')
-      throw new Error(`An answer ${status} to ${route} breaks the service's schema: ${words}`)
+      throw new Error(`A response ${status} to ${route} violates the service's schema: ${words}`)
     },
     component: component => {
       const schema = cut.components.schemas[component]

@@ -30,7 +30,7 @@ export interface SimulationOptions {
   type: string | undefined
   secrets: Texts
   vars: Texts
-  /** Of actions that are left out, by `STEP.NAME`. */
+  /** Outputs of actions that are left out, by `STEP.NAME`. */
   outputs: Texts
 }
 
@@ -40,7 +40,7 @@ const REPOSITORY = 'you/your-repository'
  * Runs a workflow on this machine against the fake Port and the fake GitHub. Nothing leaves the machine but
  * what the workflow's own `run:` steps send.
  *
- * @param note a line on what is played and what is left out, before and while it is played
+ * @param note called with a line on what runs and what is left out
  * @param cancel cancels the workflow run, as the button on GitHub does
  * @throws Error with a sentence on what of the options or the files is wrong
  */
@@ -111,19 +111,19 @@ function createRun(port: Awaited<ReturnType<typeof startPortApi>>, { payload, bo
   else port.createRun({ id, properties: about.inputs as JsonObject, payload: { body } })
 }
 
-/** The event that starts a workflow, as the player takes it. */
+/** The event that starts a workflow. */
 interface Start {
   event: { name: string; payload: JsonObject }
-  /** As messages name it. */
+  /** Its name in messages. */
   title: string
 }
 
 /**
- * Dispatches as the relay would: by `workflow_dispatch` where the workflow listens to nothing else of the relay's, or
+ * Dispatches as the relay would: by `workflow_dispatch` if the workflow listens to none of the relay's other events, or
  * the body names a workflow.
  *
  * @param type of `--type`
- * @throws Error with a sentence where nothing would start, as GitHub reports no error then
+ * @throws Error if nothing would start: GitHub reports no error then
  */
 function chooseStart(type: string | undefined, event: SimulationEvent, workflow: SimulationWorkflow): Start {
   const { name, types, inputs } = workflow
@@ -152,7 +152,7 @@ function chooseStart(type: string | undefined, event: SimulationEvent, workflow:
 /**
  * As the relay sends them, once GitHub has named what the workflow doesn't declare.
  *
- * @throws Error with the relay's sentence where it would send nothing
+ * @throws Error with the relay's message if it would send nothing
  */
 function given(
   event: SimulationEvent,

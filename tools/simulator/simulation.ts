@@ -15,13 +15,13 @@ export interface Simulation {
   workflow: string
   /** What started it. */
   started: string
-  /** What the simulation made up or left out, a sentence each. */
+  /** What the simulation assumed or left out, one sentence each. */
   notes: string[]
   jobs: { name: string; conclusion: string | null; steps: Step[] }[]
   conclusion: string
-  /** Null where the event names no run in Port. */
+  /** Null if the event names no run in Port. */
   port: ShownRun | null
-  /** Null where the action has ended the run in Port. */
+  /** Null if the action has finished the run in Port. */
   relay: RelayResult | null
 }
 
@@ -44,7 +44,7 @@ export function readResult({ jobs, conclusion }: SimulatedRun): Pick<Simulation,
   }
 }
 
-/** Without the runner's own lines: the header of the step, and masks. */
+/** Removes the runner's own lines: the header of the step, and masks. */
 function withoutRunner(log: string): string[] {
   return log
     .replace(/##\[group\][\s\S]*?##\[endgroup\]\n?/g, '')
@@ -54,14 +54,14 @@ function withoutRunner(log: string): string[] {
     .filter(line => line.trim() !== '')
 }
 
-/** How the relay ends a run in Port that the action did not end. */
+/** How the relay finishes a run in Port that the action didn't finish. */
 interface RelayResult {
   status: 'SUCCESS' | 'FAILURE'
   label: string
   sentence: string
 }
 
-/** What the relay makes of a workflow run that has ended while its run in Port is still in progress. */
+/** The relay's result for a workflow run that has finished while its run in Port is still in progress. */
 export function relayResult({ jobs, conclusion }: SimulatedRun, repository: string): RelayResult {
   const seen = jobs.map(({ databaseId, name, conclusion, steps }) => ({
     id: databaseId,
@@ -83,7 +83,7 @@ export function relayResult({ jobs, conclusion }: SimulatedRun, repository: stri
   }
 }
 
-/** What happens on GitHub and in Port where no workflow listens to a type, in two sentences. */
+/** What happens on GitHub and in Port if no workflow listens to a type, in two sentences. */
 export function nothingStarts(eventType: string): string {
   const delivery = { repository: 'your repository', eventType, workflow: null } as Delivery
   const { label, sentence } = outcomeWithoutRun(
@@ -110,12 +110,12 @@ export interface ShownRun {
   summary?: string
   /** A node run's output. */
   output?: Record<string, unknown>
-  /** What was written, in full, as it stands at the end. */
+  /** The final state of each entity that was written. */
   entities: Record<string, unknown>[]
   deleted: { blueprint: string; identifier: string }[]
 }
 
-/** Reads what Port would show of the run; null where the event names none. */
+/** Reads what Port would show of the run; null if the event names none. */
 export function readPort(port: PortApi, { run_id: id, port: about }: JsonObject): ShownRun | null {
   if (typeof id !== 'string') return null
   const isUpdated = port.requests.some(({ method, path }) => method !== 'GET' && path.includes(id))

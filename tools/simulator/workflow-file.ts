@@ -8,19 +8,19 @@ import { readWorkflow, type Workflow, type WorkflowJob, type WorkflowStep } from
 import { Expression, type Template } from './runner/template.ts'
 import type { SimulatedRun } from './runner/types.ts'
 
-/** The workflow to play, and what it wants. */
+/** The workflow to simulate, and its triggers. */
 export interface SimulationWorkflow {
-  /** As messages name it. */
+  /** Its name in messages. */
   name: string
   yaml: string
-  /** Its path, null for the one that is played without `--workflow`. */
+  /** Its path; null for the default, without `--workflow`. */
   file: string | null
-  /** The folder that holds `.github`, from which `uses: ./…` is read. */
+  /** The folder with `.github`, which `uses: ./…` is relative to. */
   root: string
   workflow: Workflow
-  /** The types of repository_dispatch that it listens to; empty for every type, null where it does not listen to it. */
+  /** Its types of repository_dispatch; empty for every type, null if it doesn't listen to the event. */
   types: string[] | null
-  /** The inputs that it declares for workflow_dispatch; null where it does not listen to it. */
+  /** Its inputs of workflow_dispatch; null if it doesn't listen to the event. */
   inputs: string[] | null
 }
 
@@ -44,7 +44,7 @@ jobs:
 /**
  * Reads the file of `--workflow`; without one, a job that prints the action's outputs.
  *
- * @throws Error with GitHub's own messages where it does not parse, or a sentence on why the action would not run in it
+ * @throws Error with GitHub's messages if it doesn't parse, or the reason why the action wouldn't run in it
  */
 export async function readSimulatedWorkflow(file: string | undefined): Promise<SimulationWorkflow> {
   if (file === undefined) {
@@ -61,7 +61,7 @@ export async function readSimulatedWorkflow(file: string | undefined): Promise<S
   }
   const yaml = readText(file, '--workflow')
   const name = basename(file)
-  // The player prints what is left out.
+  // The simulator prints what it leaves out.
   const workflow = await readWorkflow(name, yaml, () => {})
   const { repository_dispatch: byType, workflow_dispatch: byInputs } = workflow.on
   if (!byType && !byInputs) {
@@ -89,24 +89,24 @@ export async function readSimulatedWorkflow(file: string | undefined): Promise<S
   }
 }
 
-/** All that stands behind `uses:` in a workflow. */
+/** Every value of `uses:` in a workflow. */
 const usesOf = ({ jobs }: Workflow): string[] =>
   jobs.flatMap(job => [job.uses, ...job.steps.map(step => step.uses)]).filter(uses => uses !== null)
 
 export const isOurs = (uses: string): boolean => /^[^/]+\/port-webhook-action@./.test(uses)
 
 interface Place {
-  /** The folder that `uses: ./…` is read from. */
+  /** The folder that `uses: ./…` is relative to. */
   root: string
-  /** The files that have led here, from the simulated workflow on. */
+  /** The chain of files from the simulated workflow to this one. */
   way: string[]
 }
 
 /**
- * A simulation has this machine with its bash and sh: a workflow that needs more is refused before anything runs, in the workflow
- * as well as in the reusable workflows and the composite actions of its repository that it uses.
+ * A simulation has this machine's bash and sh: a workflow that needs more is refused before anything runs. This applies
+ * to the reusable workflows and composite actions of its repository as well.
  *
- * @param name as messages name the workflow
+ * @param name the workflow's name in messages
  * @throws Error with a sentence
  */
 async function refuseOtherSystems(name: string, { jobs }: Workflow, place: Place): Promise<void> {
@@ -128,12 +128,12 @@ async function checkWorkflowFile(caller: string, uses: string, place: Place): Pr
   if (!existsSync(file))
     throw new Error(`${caller} calls ${uses}, which does not exist in ${place.root}: correct its path.`)
   const name = uses.slice(2)
-  // The player prints what is left out.
+  // The simulator prints what it leaves out.
   const called = await readWorkflow(name, await readFile(file, 'utf8'), () => {})
   await refuseOtherSystems(name, called, inside)
 }
 
-/** @param usual the shell of steps that name none */
+/** @param usual the default shell */
 async function refuseShells(
   of: string,
   steps: WorkflowStep[],
@@ -155,20 +155,20 @@ async function refuseShells(
 async function checkAction(user: string, uses: string, place: Place): Promise<void> {
   const directory = resolve(place.root, uses)
   const inside = enter(user, uses, directory, place)
-  // The player names a missing one.
+  // A missing one is reported when it is read.
   if (!existsSync(join(directory, 'action.yml'))) return
   const { runs } = await readAction(directory)
   if (runs.using === 'composite') await refuseShells(uses, runs.steps, null, inside)
 }
 
-/** GitHub refuses a circle, and the player would go round in it. */
+/** GitHub rejects a cycle, and the simulator would never finish. */
 function enter(user: string, uses: string, file: string, { root, way }: Place): Place {
   if (way.includes(file))
     throw new Error(`${user} uses ${uses}, which has led to it: GitHub refuses a circle.`)
   return { root, way: [...way, file] }
 }
 
-/** The permissions that the jobs with the action lack on GitHub, a sentence each. */
+/** The permissions that jobs with the action lack on GitHub, one sentence each. */
 export function missingPermissions({ name, workflow }: SimulationWorkflow): string[] {
   return workflow.jobs.flatMap(job => {
     const own = job.steps.find(({ uses }) => uses !== null && isOurs(uses))
@@ -193,7 +193,7 @@ function has({ permissions }: WorkflowJob, name: string, levels: string[]): bool
   return typeof given === 'string' && levels.includes(given)
 }
 
-/** The outputs of the action that later steps read and that this run did not have, a sentence each. */
+/** The outputs of the action that later steps read and this run didn't have, one sentence each. */
 export function missingOutputs({ workflow }: SimulationWorkflow, { jobs }: SimulatedRun): string[] {
   return workflow.jobs.flatMap(job => {
     const own = job.steps.find(({ uses, named }) => named && uses !== null && isOurs(uses))

@@ -4,7 +4,7 @@ import type { GitHubApi, GitHubApp } from '../../../tools/simulator/github/types
 
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** Octokit as a person or job (a token), or as an App, or as its installation. */
+/** Octokit with a token, as an App, or as its installation. */
 export function octokitFor(
   api: GitHubApi,
   auth: string | { app: GitHubApp; installationId?: number },
@@ -13,14 +13,14 @@ export function octokitFor(
   const { app, installationId } = auth
   return new Octokit({
     authStrategy: createAppAuth,
-    // Octokit refuses an installation id that is there but undefined.
+    // Octokit rejects an installation id that is present but undefined.
     auth: { appId: app.id, privateKey: app.privateKey, ...(installationId && { installationId }) },
     baseUrl: api.url,
     log,
   })
 }
 
-/** What a refused call answered; fails when it was accepted. */
+/** The response to a refused call; throws if it was accepted. */
 export async function refusalOf(call: Promise<unknown>) {
   const error = await call.then(
     () => new Error('GitHub accepted the call'),

@@ -1,13 +1,13 @@
 import type { PortApi } from '../../../tools/simulator/port/state.ts'
 
-/** Whatever Port answers, read by the tests as they expect it. */
+/** Port's response, typed as the tests expect it. */
 type Response = {
   accessToken: string
   run: Record<string, unknown>
   runLogs: { message: string }[]
 }
 
-/** One plain call of Port's API; a body that is a text is sent as it is. */
+/** Calls Port's API; a string body is sent unchanged. */
 export async function callPort(api: PortApi, method: string, path: string, body?: unknown, token?: string) {
   const response = await fetch(api.url + path, {
     method,

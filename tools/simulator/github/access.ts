@@ -27,7 +27,7 @@ export function permissionsIn(grant: Grant, repository: Repository): Required<Pe
   return { actions: lower('actions'), contents: lower('contents'), metadata: 'read' }
 }
 
-/** The repository, if the grant sees it and may do what `needs` says; else 404 or 403 as GitHub answers. */
+/** The repository, if the grant sees it and may do what `needs` says; else GitHub's 404 or 403. */
 export function openRepository(
   state: GitHubState,
   grant: Grant,
@@ -92,7 +92,7 @@ export function refuse(
   return Response.json(errorBody(status, message, docs), { status, headers })
 }
 
-/** The words for the first thing that is wrong with a request's body, as GitHub puts them. */
+/** GitHub's message for the first mistake in a request's body. */
 export function invalidRequest(errors: ErrorObject[], docs: string): Response {
   const words = errors.map(inWords)
   return refuse(422, `Invalid request.\n\n${words.join('\n')}`, docs)
@@ -138,14 +138,14 @@ export function requestId(): string {
   return [hex.slice(0, 4), hex.slice(4, 10), hex.slice(10, 18), hex.slice(18, 26)].join(':')
 }
 
-/** What GitHub answers with a status that a trouble asks for. */
+/** GitHub's response with an injected status. */
 export function failureResponse(status: number): { body: unknown; headers: Record<string, string> } {
   const words: Record<number, string> = { 401: 'Bad credentials', 404: 'Not Found', 500: 'Server Error' }
   const body = status === 429 ? limits.tooMany() : errorBody(status, words[status] ?? 'Service unavailable')
   return { body, headers: { 'x-github-request-id': requestId() } }
 }
 
-/** What a route finds: who asks. */
+/** The context of a route: whose request it is. */
 export type GitHubEnv = {
   /** `forwarded`: of a request that came under the repository's id. */
   Bindings: FakeServerEnv['Bindings'] & { forwarded?: FakeServerEnv['Variables'] }

@@ -13,8 +13,8 @@ import type { GitHubApi, GitHubApiOptions } from './types.ts'
 export type { Dispatch, GitHubApi, GitHubApp, GitHubRun } from './types.ts'
 
 /**
- * GitHub's REST API on a free port of this machine: the routes that a relay and an action need, with GitHub's own
- * refusals. Requests and answers are checked by the schemas of GitHub's OpenAPI description.
+ * The fake GitHub: the routes of its REST API that a relay and an action need, with GitHub's own refusals, on a free
+ * port. Requests and responses are checked by the schemas of GitHub's OpenAPI description.
  */
 export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<GitHubApi> {
   const state = newGitHubState(options)

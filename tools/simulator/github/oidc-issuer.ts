@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { Hono } from 'hono'
 import { type FakeServer, type FakeServerEnv, startFakeServer } from '../http-server.ts'
 
-/** What a token says of a run; the rest of GitHub's claims is made from it. */
+/** The values of a token's claims; the other claims follow from them. */
 export interface OidcRun {
   repository: string
   repositoryId: number
@@ -11,7 +11,7 @@ export interface OidcRun {
   runAttempt?: number
   eventName?: string
   ref?: string
-  /** File name; `deploy.yml` where absent. */
+  /** File name; default: `deploy.yml`. */
   workflow?: string
 }
 
@@ -22,15 +22,15 @@ export interface OidcIssuer extends FakeServer {
   readonly kid: string
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
-  /** Signs with a new key from now on, and publishes it beside those before; `forget` takes those out of the set. */
+  /** Signs with a new key from now on, and publishes it next to the previous ones; `forget` removes those. */
   rotate(options?: { forget?: boolean }): Promise<void>
   /** The claims that GitHub would put into a token of this run for this audience. */
   claims(run: OidcRun, audience: string): Record<string, unknown>
-  /** Signs whatever it is given, as GitHub signs: RS256, its key's id in the header. `header` is laid over that. */
+  /** Signs any claims as GitHub does: RS256, with the key id in the header. `header` overrides the header. */
   sign(claims: Record<string, unknown>, header?: Record<string, unknown>): string
   /** A token as GitHub would give it. */
   token(run: OidcRun, audience: string): string
-  /** What the runner gives a job that may have tokens; `url` answers only with `requestToken`. */
+  /** What the runner gives a job with `id-token: write`; `url` requires `requestToken`. */
   runner(run: OidcRun): { url: string; requestToken: string }
 }
 
@@ -38,7 +38,7 @@ const generate = promisify(generateKeyPair)
 const LIFE_S = 300
 
 /**
- * GitHub's OIDC issuer on a free port of this machine: RSA keys, the key set over HTTP, and the endpoint that
+ * A fake of GitHub's OIDC issuer on a free port: RSA keys, the key set over HTTP, and the endpoint that
  * a runner gives to its jobs.
  *
  * @see https://docs.github.com/actions/reference/security/oidc

@@ -80,7 +80,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     }
     const [extra] = Object.keys(unknown)
     if (extra) return refuse(422, `Invalid request.\n\n"${extra}" is not a permitted key.`, DISPATCH_DOCS)
-    // Whether GitHub counts bytes or characters is not known: bytes are the harder of the two.
+    // It isn't known whether GitHub counts bytes or characters; bytes are stricter.
     if (Buffer.byteLength(JSON.stringify(client_payload)) >= MAX_PAYLOAD) {
       return refuse(422, 'client_payload is too large.', DISPATCH_DOCS)
     }
@@ -99,7 +99,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
   return app
 }
 
-/** An answer with the ETag of its body, or 304 where the client has it already. */
+/** A response with the ETag of its body, or 304 if the client has it already. */
 export function tagged(
   body: unknown,
   ifNoneMatch: string | undefined,
@@ -185,7 +185,7 @@ export function workflowDispatchRoute(state: GitHubState, schemas: RouteSchemas)
   return app
 }
 
-/** What GitHub says of the first thing that is wrong with the inputs. */
+/** GitHub's message for the first mistake in the inputs. */
 function faultOf(
   inputs: Record<string, unknown>,
   declared: Record<string, DeclaredInput>,

@@ -8,7 +8,7 @@ import { type GitHubState, isShown } from './state.ts'
 import type { Access, GitHubRun, PendingDeployment, Repository, Review } from './types.ts'
 
 const RUNS = 'GET /repos/{owner}/{repo}/actions/runs'
-/** GitHub's searches of runs end here. */
+/** The most results of GitHub's search for runs. */
 const MAX_FOUND = 1000
 
 /** Workflow runs, their jobs and the jobs' logs. */
@@ -85,7 +85,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
         state.runsById.get(Number(key.split('/')[0]))?.repository === repository.fullName,
     )
     if (!known) return notFound()
-    // Another origin than the API's, as the blob store is: clients must not send their token along.
+    // Another origin than the API's, like the blob store: clients must not send their token.
     const blobs = state.serverUrl.replace('127.0.0.1', 'localhost')
     return new Response(null, {
       status: 302,
@@ -153,7 +153,7 @@ function paginate<T>(c: Context<GitHubEnv>, all: T[]): { page: T[]; link: Record
 const RUN = '/repos/{owner}/{repo}/actions/runs/{run_id}'
 const DOCS = 'https://docs.github.com/rest/actions/workflow-runs#cancel-a-workflow-run'
 
-/** Ending runs, and what they wait for. */
+/** Canceling runs, and what they wait for. */
 export function runControlRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const show = shower(state, schemas)
@@ -206,7 +206,7 @@ export function awaitReview(state: GitHubState, runId: number, pending: PendingD
   state.pendingDeployments.set(runId, pending)
 }
 
-/** A reviewer decides: approved, the run goes on when nothing else is pending; rejected, it has failed. */
+/** Applies a reviewer's decision: an approved run continues if nothing else is pending, a rejected one has failed. */
 export function review(state: GitHubState, runId: number, decision: Review): void {
   const run = findRun(state, runId)
   state.reviews.set(runId, [...(state.reviews.get(runId) ?? []), decision])

@@ -4,7 +4,7 @@ import type { Dispatch, GitHubJob, GitHubRun, NewGitHubJob, NewGitHubRun, Reposi
 
 export function createRun(state: GitHubState, given: NewGitHubRun): GitHubRun {
   const repository = state.repositories.get(given.repository.toLowerCase())
-  if (!repository) throw new Error(`GitHub's stand-in has no repository ${given.repository}`)
+  if (!repository) throw new Error(`The fake GitHub has no repository ${given.repository}`)
   const workflow = repository.workflows.find(one => one.path === given.path) ?? repository.workflows[0]
   const now = given.createdAt ?? seconds(state.now())
   const runNumber = (state.runNumbers.get(repository.id) ?? 0) + 1
@@ -36,7 +36,7 @@ export function createRun(state: GitHubState, given: NewGitHubRun): GitHubRun {
 
 export function findRun(state: GitHubState, id: number): GitHubRun {
   const run = state.runsById.get(id)
-  if (!run) throw new Error(`GitHub's stand-in has no run ${id}`)
+  if (!run) throw new Error(`The fake GitHub has no run ${id}`)
   return run
 }
 
@@ -96,7 +96,7 @@ export function startListening(state: GitHubState, repository: Repository, dispa
   }
 }
 
-/** Does something later, unless the stand-in is closed before. */
+/** Does something later, unless the server is closed before. */
 export function later(state: GitHubState, ms: number, work: () => unknown): void {
   const timer = setTimeout(() => {
     state.timers.delete(timer)
@@ -110,7 +110,7 @@ export const seconds = (at = Date.now()) => `${new Date(at).toISOString().slice(
 
 /**
  * Whether a time is within a `created` filter: a date or time, `>=T`, `>T`, `<=T`, `<T`, `A..B`, with `*` for an open
- * end (GitHub's search syntax for dates). Undefined when the filter is none.
+ * end (GitHub's search syntax for dates). Undefined if the filter is invalid.
  */
 export function withinCreated(filter: string, createdAt: string): boolean | undefined {
   const at = Date.parse(createdAt)

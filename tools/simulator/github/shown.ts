@@ -11,7 +11,7 @@ type Schema = {
   anyOf?: Schema[]
 }
 
-/** How the stand-in's state looks in GitHub's answers: every field that GitHub's schema requires, ours on top. */
+/** The state of the fake GitHub in the form of GitHub's responses: every field that its schema requires, with our values. */
 export function shower(state: GitHubState, schemas: RouteSchemas) {
   const fill = (component: string, self: string, values: Json): Json => {
     const schema = schemas.component(component) as Schema
@@ -206,7 +206,7 @@ export function shower(state: GitHubState, schemas: RouteSchemas) {
 export function rateOf(state: GitHubState, grant: Grant | undefined) {
   const limit = grant ? (state.options.hourlyLimit ?? 5000) : 60
   const used = grant?.used ?? 0
-  // Where no limit is set none is enforced, so the last request of the hour is never reported as used.
+  // Without a limit, none is enforced, so the last request of the hour is never reported as used.
   const remaining = Math.max(limit - used, state.options.hourlyLimit === undefined ? 1 : 0)
   return { limit, remaining, reset: state.resetAt, used: limit - remaining }
 }

@@ -23,9 +23,9 @@ export type GitHubState = {
   /** Where the API and the pages are, known once the server listens. */
   url: string
   serverUrl: string
-  /** By full name in lower case: GitHub's names do not mind case. */
+  /** By full name in lower case: GitHub's names are case-insensitive. */
   repositories: Map<string, Repository>
-  /** What a repository was called before, in lower case, and its id. */
+  /** Former name in lower case → repository id. */
   moved: Map<string, number>
   grants: Map<string, Grant>
   apps: GitHubApp[]
@@ -36,7 +36,7 @@ export type GitHubState = {
   runs: GitHubRun[]
   runsById: Map<number, GitHubRun>
   cancellations: { runId: number; isForced: boolean }[]
-  /** Runs that a request to cancel does not end. */
+  /** Runs that continue after a request to cancel them. */
   unstoppable: Set<number>
   /** By run id. */
   pendingDeployments: Map<number, PendingDeployment[]>
@@ -47,7 +47,7 @@ export type GitHubState = {
   jobs: Map<string, GitHubJob[]>
   jobLogs: Map<number, string>
   timers: Set<NodeJS.Timeout>
-  /** End of the hour that the primary limit counts, epoch seconds. */
+  /** When the primary limit resets, epoch seconds. */
   resetAt: number
   nextId(): number
   /** GitHub's clock, ms epoch. */
@@ -89,7 +89,7 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
   }
 }
 
-/** GitHub shows a new run to nobody for a moment. */
+/** GitHub doesn't show a new run for a moment. */
 export const isShown = (state: GitHubState, run: GitHubRun): boolean =>
   Date.parse(run.createdAt) + (state.options.shownAfterMs ?? Number.NEGATIVE_INFINITY) <= state.now()
 
@@ -115,7 +115,7 @@ export function addRepository(state: GitHubState, fullName: string, given: NewRe
   return repository
 }
 
-/** Renames a repository, or gives it to another owner: requests to the old name are redirected. */
+/** Renames a repository, or transfers it: requests to the old name are redirected. */
 export function renameRepository(state: GitHubState, from: string, to: string): void {
   const repository = state.repositories.get(from.toLowerCase())
   const [owner, name] = to.split('/')

@@ -8,17 +8,17 @@ type DeclaredWorkflow = {
   name: string
   /** Types of repository_dispatch that it listens to. */
   eventTypes: string[]
-  /** Its `run-name`; the event type when absent. */
+  /** Its `run-name`; default: the event type. */
   runName?: (payload: Record<string, unknown>) => string
-  /** Its trigger `workflow_dispatch`; none when absent. */
+  /** Its trigger `workflow_dispatch`; default: none. */
   dispatch?: {
     inputs?: Record<string, DeclaredInput>
-    /** Its `run-name`; the workflow's name when absent. */
+    /** Its `run-name`; default: the workflow's name. */
     runName?: (inputs: Record<string, string>) => string
   }
-  /** `active` when absent. */
+  /** Default: `active`. */
   state?: 'active' | 'disabled_manually'
-  /** Its file; one with the triggers above when absent. */
+  /** Its file; default: one with the triggers above. */
   content?: string
 }
 
@@ -33,10 +33,10 @@ export type DeclaredInput = {
 export type NewRepository = {
   id?: number
   defaultBranch?: string
-  /** Branches and tags beside the default branch. */
+  /** Branches and tags besides the default branch. */
   refs?: string[]
   workflows?: DeclaredWorkflow[]
-  /** What `api.token` may do here; everything when absent. */
+  /** The permissions of `api.token`; default: everything. */
   permissions?: Permissions
 }
 
@@ -106,9 +106,9 @@ export type GitHubRun = {
 /** An environment whose rules a run waits for. */
 export type PendingDeployment = {
   environment: string
-  /** Minutes; 0 when absent. */
+  /** Minutes; default: 0. */
   waitTimer?: number
-  /** A person's login, or `team:NAME`. */
+  /** A user's login, or `team:NAME`. */
   reviewers: string[]
 }
 
@@ -156,15 +156,15 @@ export type GitHubApp = {
   publicKey: string
   installationId: number
   permissions: Permissions
-  /** Where it is installed, `owner/name`; every repository when undefined. */
+  /** Where it is installed, `owner/name`; default: every repository. */
   repositories?: string[]
 }
 
 export type NewToken = {
-  /** `owner/name`; every repository when absent. */
+  /** `owner/name`; default: every repository. */
   repositories?: string[]
   permissions?: Permissions
-  /** Whose it is: a person's, or an App's or a job's. */
+  /** The kind of token: a user's, an App's, or a job's. */
   kind?: 'personal' | 'integration'
   /** Epoch milliseconds. */
   expiresAt?: number
@@ -174,22 +174,22 @@ export type GitHubApiOptions = {
   token?: string
   /** Serve under `/api/v3`, as Enterprise Server does. */
   enterprise?: boolean
-  /** A dispatch makes a queued run of every declared workflow that listens. */
+  /** A dispatch creates a queued run of every declared workflow that listens. */
   autoRun?: boolean
   /** How long after the dispatch such a run appears. */
   runDelayMs?: number
   /**
-   * Whether the answer to a `workflow_dispatch` names the run: `given` where it is asked for, or as servers do that do
-   * not know the field: they ignore it, or refuse it. `given` when absent.
+   * Whether the response to a `workflow_dispatch` names the run: `given` (default) if the request asks for it. Servers
+   * that don't know the field ignore it, or refuse it.
    */
   runDetails?: 'given' | 'ignored' | 'refused'
-  /** How long after its creation a run is shown, in lists and by its id; at once when absent. */
+  /** How long after its creation a run is shown, in lists and by its id; default: at once. */
   shownAfterMs?: number
-  /** The order in which a list shows runs, given newest first; as given when absent. */
+  /** The order of runs in a list, from newest first; default: unchanged. */
   order?: (runs: GitHubRun[]) => GitHubRun[]
-  /** How far GitHub's clock is ahead of this machine's, ms; 0 when absent. */
+  /** How far GitHub's clock is ahead of this machine's, ms; default: 0. */
   clockSkewMs?: number
-  /** Requests that a token has in an hour, refused beyond; not counted out when absent. */
+  /** The hourly limit of requests of a token; default: unlimited. */
   hourlyLimit?: number
 }
 
@@ -206,22 +206,22 @@ export type GitHubApi = FakeServer & {
   createToken(token?: NewToken): string
   createApp(app?: { permissions?: Permissions; repositories?: string[] }): GitHubApp
   readonly dispatches: Dispatch[]
-  /** Called right after an accepted dispatch; returns the function that ends it. */
+  /** Called right after an accepted dispatch; returns the function that removes the listener. */
   onDispatch(listener: (dispatch: Dispatch) => unknown): () => void
   readonly workflowDispatches: WorkflowDispatch[]
   onWorkflowDispatch(listener: (dispatch: WorkflowDispatch) => unknown): () => void
   readonly runs: GitHubRun[]
   createRun(run: NewGitHubRun): GitHubRun
   setRun(id: number, patch: Partial<GitHubRun>): GitHubRun
-  /** Every request to cancel a run that had not ended. It ends the run, unless that is unstoppable and not forced. */
+  /** Every request to cancel an unfinished run. It cancels the run, unless that is unstoppable and not forced. */
   readonly cancellations: { runId: number; isForced: boolean }[]
-  /** Makes a run go on after a request to cancel it, as jobs with `if: always()` do. */
+  /** Makes a run continue after a request to cancel it, as jobs with `if: always()` do. */
   setUnstoppable(runId: number): void
   awaitReview(runId: number, pending: PendingDeployment[]): void
   review(runId: number, decision: Review): void
   setJobs(runId: number, attempt: number, jobs: NewGitHubJob[]): GitHubJob[]
   setJobLog(jobId: number, text: string): void
-  /** Ready-made troubles; limits match every request, `serverError` and `cut` dispatches, unless told otherwise. */
+  /** Ready-made failures; by default, limits match every request, and `serverError` and `cut` match dispatches. */
   readonly failures: {
     secondaryLimit(seconds: number, when?: When): () => void
     primaryLimit(resetEpoch: number, when?: When): () => void

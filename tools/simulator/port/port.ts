@@ -21,8 +21,8 @@ export type { PortApi, PortRun } from './state.ts'
 const MAX_BODY = 1024 * 1024
 
 /**
- * Port's API on a free port of this machine: the routes that reports go to, with Port's own refusals. Bodies are
- * checked by the schemas of Port's OpenAPI description; the state can be read and set, and trouble made, by methods.
+ * The fake Port: the routes of Port's API that receive reports, with Port's own refusals, on a free port. Bodies are
+ * checked by the schemas of Port's OpenAPI description; methods read and set the state, and inject failures.
  */
 export async function startPortApi(options: PortApiOptions = {}): Promise<PortApi> {
   const state = newPortState(options)
@@ -59,7 +59,7 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortAp
   const server = await startFakeServer(app, failureResponse)
   const known = <T>(map: Map<string, T>, id: string): T => {
     const found = map.get(id)
-    if (!found) throw new Error(`Port's stand-in has no run ${id}`)
+    if (!found) throw new Error(`The fake Port has no run ${id}`)
     return found
   }
   return {

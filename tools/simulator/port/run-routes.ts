@@ -32,7 +32,7 @@ export function newRunRoutes(state: PortState): Hono<FakeServerEnv> {
 /** Action runs: read, change, log. */
 export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
-  // Port lets a backend's own id stand for the run's (description of `externalRunId`).
+  // Port accepts a backend's own id instead of the run's (description of `externalRunId`).
   const find = (id: string): PortRun | undefined =>
     state.runs.get(id) ?? [...state.runs.values()].find(run => run.externalRunId === id)
   const response = (route: string, status: 200 | 201, body: unknown) => {
@@ -103,7 +103,7 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeSer
   const runOfResponse = (method: string, run: PortRun, version: string | undefined) => {
     // Absent fields must be absent, as in JSON, before the schema sees them.
     const body = JSON.parse(JSON.stringify({ ok: true, run: shownRun(run, version, state) }))
-    // `payload.body` is whatever the action's author templated, whatever Port's description says of it.
+    // `payload.body` is what the action's author templated, whatever Port's description says about it.
     if (version === 'v2')
       schemas.response(`${method} ${RUN}`, 200, { ...body, run: { ...body.run, payload: null } })
     return Response.json(body)

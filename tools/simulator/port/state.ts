@@ -5,7 +5,7 @@ export type PortState = {
   clientId: string
   clientSecret: string
   expiresIn: number
-  /** The token being handed out, and when it expires (epoch milliseconds). */
+  /** The current token, and when it expires (epoch milliseconds). */
   token?: { value: string; expiresAt: number }
   runs: Map<string, PortRun>
   nodeRuns: Map<string, PortNodeRun>
@@ -26,7 +26,7 @@ export function newPortState(options: PortApiOptions): PortState {
   }
 }
 
-/** Sixteen characters, as Port's ids end. */
+/** Sixteen characters: the second part of Port's ids. */
 export function randomId(): string {
   return randomBytes(24)
     .toString('base64')
@@ -34,7 +34,7 @@ export function randomId(): string {
     .slice(0, 16)
 }
 
-/** The token in force, or a new one when it has expired: Port hands the same one out until then. */
+/** The current token, or a new one after it has expired: Port issues the same one until then. */
 export function currentToken(state: PortState): { value: string; expiresAt: number } {
   if (!state.token || state.token.expiresAt <= Date.now()) {
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -72,14 +72,14 @@ export function newRun({ payload, ...given }: NewPortRun): PortRun {
   }
 }
 
-/** Applies what a call changes; a status ends the run. */
+/** Applies the changes of a call; a status finishes the run. */
 export function updateRun(run: PortRun, patch: Partial<PortRun>): void {
   const now = new Date().toISOString()
   Object.assign(run, patch, { updatedAt: now })
   if (patch.status && patch.status !== 'IN_PROGRESS') run.finishedAt = now
 }
 
-/** A run as the API shows it: `version=v2` has objects where the older one has names. */
+/** A run as the API shows it: `version=v2` has objects instead of names. */
 export function shownRun(
   run: PortRun,
   version: string | undefined,
@@ -153,7 +153,7 @@ export type PortEntity = {
   updatedAt: string
 }
 
-/** What a new run is given; the rest gets a sensible value. `payload` is laid over the request that Port would have sent. */
+/** The given values of a new run; the rest has defaults. `payload` overrides the request that Port would have sent. */
 export type NewPortRun = Partial<Omit<PortRun, 'logs'>>
 
 export type PortApiOptions = {
@@ -181,7 +181,7 @@ export type PortApi = FakeServer & {
   readonly entities: PortEntity[]
   /** From the first call on, other blueprints are unknown. */
   declareBlueprint(identifier: string, properties?: Record<string, unknown>): void
-  /** Every token handed out so far answers 401 from now on. */
+  /** Revokes every token issued so far: 401. */
   expireTokens(): void
   readonly failures: {
     /** 429 with `Retry-After`, or with `x-ratelimit-reset` as epoch seconds or as a delta. */
@@ -190,7 +190,7 @@ export type PortApi = FakeServer & {
   }
 }
 
-/** Port's refusals, as its API answers them. */
+/** Port's refusals, as its API returns them. */
 const REFUSALS = {
   invalidRequest: [422, 'invalid_request', 'The data provided does not match the route schema'],
   runNotFound: [404, 'not_found', 'The action run with the provided identifier was not found'],
@@ -226,14 +226,14 @@ const REFUSALS = {
 
 export type Refusal = keyof typeof REFUSALS
 
-/** The answer for one refusal; `detail` is added to the message. */
+/** The response for one refusal; `detail` is added to the message. */
 export function refuse(refusal: Refusal, detail?: string): Response {
   const [status, error, words] = REFUSALS[refusal]
   const message = words && detail ? `${words}: ${detail}` : words
   return Response.json({ ok: false, error, message }, { status })
 }
 
-/** What Port answers with a status that a trouble asks for. */
+/** Port's response with an injected status. */
 export function failureResponse(status: number): { body: unknown; headers?: Record<string, string> } {
   if (status === 429) {
     return {

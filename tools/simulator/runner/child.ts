@@ -55,7 +55,7 @@ async function runChild(spec: {
     try {
       process.kill(group ? -child.pid : child.pid, name)
     } catch {
-      // It has ended in the meantime.
+      // It has exited in the meantime.
     }
   }
   const killNow = () => signal('SIGKILL', true)

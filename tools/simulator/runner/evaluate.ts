@@ -10,7 +10,7 @@ import { Expression, type Template } from './template.ts'
 /** What `${{ }}` can see: plain JSON values by context name. A context that is absent is null. */
 export type Contexts = { [name: string]: unknown }
 
-/** How the status functions of `if:` answer; left out where GitHub does not allow them. */
+/** The results of the status functions of `if:`; absent if GitHub doesn't allow them. */
 export type Status = { success: boolean; failure: boolean; cancelled: boolean }
 
 type Value = string | number | boolean | null | Value[] | { [key: string]: Value }
@@ -50,10 +50,10 @@ export function evaluateTexts(
   return Object.fromEntries(Object.entries(mapping).map(([key, item]) => [key, evaluateText(item, contexts)]))
 }
 
-/** The error of GitHub's evaluator for an expression: it fails the step, not the player. */
+/** The error of GitHub's evaluator for an expression: it fails the step, not the simulation. */
 export class EvaluationError extends Error {}
 
-/** Evaluates with GitHub's evaluator; throws its error with the expression as written, and where it stands. */
+/** Evaluates with GitHub's evaluator; throws its error with the expression as written, and its place. */
 function evaluateToData({ source, written, place }: Expression, contexts: Contexts, status?: Status) {
   try {
     return run(source, contexts, status)
@@ -101,7 +101,7 @@ function parse(source: string, contexts: Contexts, functions: FunctionDefinition
     }
     return new Parser(tokens, Object.keys(contexts), functions).parse()
   } catch (cause) {
-    throw new Error(`The workflow player cannot read \${{ ${source} }}: ${(cause as Error).message}`, {
+    throw new Error(`The simulator can't read \${{ ${source} }}: ${(cause as Error).message}`, {
       cause,
     })
   }
@@ -114,13 +114,13 @@ function statusFunction(name: string, response: boolean): FunctionDefinition {
 const digest = (content: Buffer) => createHash('sha256').update(content).digest()
 
 /**
- * `hashFiles()`: SHA-256 of the SHA-256 of each file in the job's folder that a pattern names, and none with `!`; empty
- * where there is no such file. One outside that folder does not count.
+ * `hashFiles()`: the SHA-256 of the SHA-256 of each file in the job's folder that matches a pattern, and none with `!`;
+ * empty if no file matches. Files outside that folder don't count.
  * Source: hashFiles.ts of actions/runner.
  */
 function hashFiles(workspace: string): FunctionDefinition {
   return {
-    // Where the evaluator looks for it.
+    // The evaluator reads it from here.
     name: 'hashfiles',
     minArgs: 1,
     maxArgs: 255,

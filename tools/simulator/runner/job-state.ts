@@ -9,7 +9,7 @@ export type RunState = {
   runId: number
   attempt: number
   event: Record<string, unknown>
-  /** The `github` context, without what differs from job to job. */
+  /** The `github` context, without the values that differ between jobs. */
   github: Record<string, unknown>
   /** The run's temporary directory. */
   root: string
@@ -17,7 +17,7 @@ export type RunState = {
   /** The cancel button. */
   cancelled: AbortController
   jobs: SimulatedJob[]
-  /** Shows the run and its jobs on the stand-in. */
+  /** Shows the run and its jobs on the fake GitHub. */
   publish: () => void
 }
 

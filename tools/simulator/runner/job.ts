@@ -30,7 +30,7 @@ export type JobPlan = {
   cancelled: AbortSignal
 }
 
-/** Plays one job on a machine of its own: steps, then posts last-in first-out; nothing it started outlives it. */
+/** Runs one job: its steps, then their posts last-in first-out. No process outlives it. */
 export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
   const { job, simulated: played, contexts } = plan
   if (job.container !== null) refuse(`"container" in job ${job.id}`)
@@ -134,7 +134,7 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
   const prepared = await prepareSteps(state, job.steps, contexts())
   const pres = prepared.flatMap(one => one.pre ?? [])
   const mains = prepared.map(one => one.record)
-  // GitHub leaves room in its numbers: a post may come for every step, and the last stands next to "Complete job".
+  // GitHub's numbers leave a gap: every step may have a post, and the last one is next to "Complete job".
   const arrange = () => {
     const posts = scope.posts.map(post => post.record).reverse()
     const starts = [setUp, ...pres, ...mains]
@@ -185,7 +185,7 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
   state.run.publish()
 }
 
-/** GitHub hands no output on that holds a secret. */
+/** GitHub drops outputs that contain a secret. */
 function readOutputs(
   state: JobState,
   contexts: Contexts,
@@ -208,8 +208,8 @@ function mayMintTokens(job: WorkflowJob): boolean {
 }
 
 /**
- * Ends every process that a job has left, however far it detached itself: as the runner does, by the
- * `RUNNER_TRACKING_ID` in its environment. Returns what was ended. Systems without `/proc` find none.
+ * Kills every process that a job left behind, even a detached one: as the runner does, by the
+ * `RUNNER_TRACKING_ID` in its environment. Returns the killed processes. Systems without `/proc` find none.
  * Source: JobExtension.cs of actions/runner.
  */
 async function endOrphans(trackingId: string): Promise<Process[]> {
@@ -224,7 +224,7 @@ async function endOrphans(trackingId: string): Promise<Process[]> {
       try {
         process.kill(pid, 'SIGKILL')
       } catch {
-        // It has ended in the meantime.
+        // It has exited in the meantime.
       }
     }
     await sleep(10)
@@ -234,7 +234,7 @@ async function endOrphans(trackingId: string): Promise<Process[]> {
 
 type Process = { pid: number; command: string }
 
-/** The live processes that belong: by their id, and by their environment. Systems without `/proc` have none. */
+/** The live processes of the job, by their id and by their environment. Systems without `/proc` have none. */
 async function findProcesses(
   belongs: (id: string, environment: () => Promise<string[]>) => Promise<boolean>,
 ): Promise<Process[]> {
@@ -244,7 +244,7 @@ async function findProcesses(
       const environment = async () => (await readSettled(id, 'environ')).split('\0')
       if (!(await belongs(id, environment))) return []
       const command = await readSettled(id, 'cmdline')
-      // One that has ended has none.
+      // A process that has exited has none.
       return command === '' ? [] : [{ pid: Number(id), command: command.replaceAll('\0', ' ').trim() }]
     }),
   )

@@ -26,7 +26,7 @@ type Call = {
   prefix: string
 }
 
-/** Plays a workflow's jobs: each as soon as those it needs are complete, matrix legs side by side. */
+/** Runs a workflow's jobs: each as soon as the jobs that it needs are complete, matrix legs concurrently. */
 export async function playJobs(run: RunState, call: Call): Promise<Record<string, JobResult>> {
   const { workflow } = call
   const results: Record<string, JobResult> = {}
@@ -161,7 +161,7 @@ async function playLeg(
   return { result: simulated.result!, outputs: simulated.outputs }
 }
 
-/** A reusable workflow of the same repository: its jobs are played in place of the job that calls it. */
+/** A reusable workflow of the same repository: its jobs replace the job that calls it. */
 async function callWorkflow(run: RunState, call: Call, job: WorkflowJob): Promise<JobResult> {
   if (!job.uses!.startsWith('./'))
     refuse(`the reusable workflow "${job.uses}": only those of the same repository`)

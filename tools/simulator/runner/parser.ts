@@ -8,7 +8,7 @@ let hooked = false
  * GitHub's own workflow parser and expression evaluator, loaded on first use.
  *
  * The parser imports its JSON schemas without an import attribute, which plain Node refuses: a load hook,
- * limited to those files, adds it. Under Vite, which loads JSON by itself, the hook is never asked.
+ * limited to those files, adds it. Vite loads JSON by itself, without the hook.
  */
 export async function loadParser() {
   if (!hooked) {
@@ -26,17 +26,17 @@ export async function loadParser() {
     import('@actions/workflow-parser/actions/action-parser'),
     import('@actions/workflow-parser/actions/action-template'),
   ])
-  // By a slip in the package (0.3.61) this is "branch_protection_rule", and "on: repository_dispatch" is refused.
+  // Because of a bug in the package (0.3.61), this is "branch_protection_rule", and "on: repository_dispatch" is refused.
   const { definitions } = schema.getWorkflowSchema()
   ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
   return { ...workflow, parseAction: action.parseAction, convertAction: template.convertActionTemplate }
 }
 
 /**
- * Writes every text of a YAML document on one line. Of a text of several lines with a `${{ }}` in it, GitHub's
- * parser (0.3.61) takes the file's own lines, indented and not folded, where GitHub takes the text.
+ * Writes every text of a YAML document on one line. For a text of several lines with a `${{ }}` in it, GitHub's
+ * parser (0.3.61) uses the file's lines, indented and not folded, but GitHub uses the text.
  *
- * @param yaml which the parser reads: the lines that its messages name are those of the file
+ * @param yaml the file that the parser reads: its messages have the line numbers of this file
  */
 export function onOneLine(yaml: string): string {
   const document = parseDocument(yaml)

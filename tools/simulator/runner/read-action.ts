@@ -22,7 +22,7 @@ export type Action = {
     | { using: 'composite'; steps: WorkflowStep[]; outputs: Mapping }
 }
 
-/** Reads the `action.yml` of a directory with GitHub's parser; refuses what does not parse or cannot be played. */
+/** Reads the `action.yml` of a directory with GitHub's parser; refuses what doesn't parse or can't be simulated. */
 const known = new Map<string, Promise<Action>>()
 
 export async function readAction(directory: string): Promise<Action> {

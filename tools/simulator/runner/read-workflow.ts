@@ -33,12 +33,12 @@ export type WorkflowJob = {
   env: Mapping
   outputs: Mapping
   permissions: Template
-  /** A job that has it isn't played. */
+  /** A job with this condition doesn't run. */
   container: Template
   shell: Template
   workingDirectory: Template
   steps: WorkflowStep[]
-  /** A reusable workflow of the same repository, with what it is handed. */
+  /** A reusable workflow of the same repository, and its inputs and secrets. */
   uses: string | null
   with: Mapping
   secrets: Mapping | 'inherit'
@@ -65,7 +65,7 @@ const stepKeys =
 
 const mapping = (value: Template | undefined) => (value ?? {}) as Mapping
 
-/** Parses a workflow with GitHub's parser and returns its messages: no message, no mistake. */
+/** Parses a workflow with GitHub's parser and returns its messages; none if it is valid. */
 export async function parseWorkflow(name: string, content: string) {
   const parser = await loadParser()
   const { context, value } = parser.parseWorkflow({ name, content }, new parser.NoOperationTraceWriter())
@@ -75,12 +75,12 @@ export async function parseWorkflow(name: string, content: string) {
 }
 
 /**
- * Reads a workflow as the player plays it.
+ * Reads a workflow for the simulator.
  *
- * Throws with every message of GitHub's parser when it does not parse, and names the first key that the
- * player does not know.
+ * Throws with every message of GitHub's parser if it doesn't parse, and names the first key that the
+ * simulator doesn't support.
  *
- * @param leaveOut takes what is of no use here, as in {@link RunOptions}
+ * @param leaveOut called with each part that is left out, as in {@link RunOptions}
  */
 export async function readWorkflow(
   name: string,
@@ -174,7 +174,7 @@ function runDefaults(defaults: Template | undefined, at: string): Mapping {
   return run
 }
 
-/** Lints a workflow file with GitHub's own parser: its messages with line and column, none when it is right. */
+/** Lints a workflow file with GitHub's own parser: its messages with line and column; none if it is valid. */
 export async function checkWorkflow(file: string): Promise<{ errors: string[] }> {
   const { errors } = await parseWorkflow(basename(file), await readFile(file, 'utf8'))
   return { errors }

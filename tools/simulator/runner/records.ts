@@ -4,7 +4,7 @@ import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
 import { createStepLog } from './step-log.ts'
 import type { SimulatedJob, SimulatedStep, StepResult } from './types.ts'
 
-/** A job that waits to be played, or one that has its conclusion without being played. */
+/** A job that waits to run, or one that gets its conclusion without running. */
 export function newJob(
   run: RunState,
   job: WorkflowJob,

@@ -9,7 +9,7 @@ const unescapeProperty = (text: string) => unescapeData(text.replaceAll('%3A', '
 /**
  * Writes a step's log: carries out the workflow commands a process prints, masks the rest.
  *
- * @param leaveOut takes the commands that GitHub has switched off or that the player does not know
+ * @param leaveOut called with each command that GitHub has disabled or that the simulator doesn't support
  * Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
  */
 export function createStepLog(

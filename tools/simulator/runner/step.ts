@@ -9,7 +9,7 @@ import { completeRecord, startRecord, stepName } from './records.ts'
 import { createStepLog, type StepLog } from './step-log.ts'
 import type { SimulatedStep, StepResult } from './types.ts'
 
-/** What a step does once it may run; its answer is the exit code. */
+/** The work of a step. @returns the exit code */
 export type Work = (attempt: Attempt) => Promise<number | null>
 
 type Attempt = {
@@ -25,9 +25,9 @@ type Attempt = {
 }
 
 /**
- * Plays one step: condition, process, files for the runner, outcome and conclusion.
+ * Runs one step: condition, process, files for the runner, outcome, and conclusion.
  *
- * A cancel ends it only when its condition no longer holds, as the runner does.
+ * As with the runner, canceling the run stops a step only if its condition no longer holds.
  */
 export async function playStep(
   state: JobState,
@@ -122,10 +122,10 @@ const more = { GITHUB_STATE: 'save_state', GITHUB_STEP_SUMMARY: 'step_summary' }
 const summaryLimit = 1024 * 1024
 
 /**
- * Makes the files through which a step speaks to the runner, one of each for each step.
+ * Creates the files with which a step sends commands to the runner, one of each per step.
  *
  * `collect` reads them into the step's record, removes them, and returns the runner's messages about what
- * it could not take: each fails the step, but for a summary that is too long.
+ * it couldn't read: each fails the step, except for a summary that is too long.
  */
 async function createFileCommands(temp: string) {
   const directory = join(temp, '_runner_file_commands')

@@ -17,7 +17,7 @@ export type Prepared = {
   pre: SimulatedStep | null
 }
 
-/** Reads the actions of a list of steps and gives each step its record, before any of them runs. */
+/** Reads the actions of all steps and creates their records, before any of them runs. */
 export async function prepareSteps(
   state: JobState,
   steps: WorkflowStep[],
@@ -36,7 +36,7 @@ export async function prepareSteps(
   return prepared
 }
 
-/** Plays the `pre` steps, then the steps, in order. */
+/** Runs the `pre` steps, then the steps, in order. */
 export async function simulateSteps(state: JobState, scope: Scope, prepared: Prepared[]): Promise<void> {
   for (const { step, action, record, pre } of prepared) {
     if (pre === null || action?.runs.using !== 'node24') continue
@@ -72,7 +72,7 @@ function mainWork(
   }
 }
 
-/** Whoever started first is cleaned up last. */
+/** The first action is cleaned up last. */
 function registerPost(
   state: JobState,
   scope: Scope,
@@ -129,7 +129,7 @@ function compositeWork(state: JobState, scope: Scope, step: WorkflowStep, action
 }
 
 /**
- * The posts of all that a composite action uses are one step of the job, named after the composite one.
+ * The post steps inside a composite action are one step of the job, named after the composite action.
  * Source: RegisterPostJobStep of ExecutionContext.cs and ActionRunner.cs of actions/runner.
  */
 function compositeCleanup(inside: Scope): Work {
@@ -144,7 +144,7 @@ function compositeCleanup(inside: Scope): Work {
   }
 }
 
-/** What the steps inside printed is what the one around them did. */
+/** A composite step's output is that of the steps inside it. */
 function gather(record: SimulatedStep): void {
   for (const nested of record.steps) {
     record.log += nested.log
@@ -153,7 +153,7 @@ function gather(record: SimulatedStep): void {
   }
 }
 
-/** The action that a `uses:` names: a directory of the repository, this project's own under any owner, or that of the option `actions`. */
+/** The action that a `uses:` names: a folder of the repository, this project's action under any owner, or an entry of the option `actions`. */
 async function findAction(run: RunState, uses: string): Promise<Action> {
   const aliases = { ...run.options.actions, '*/port-webhook-action@*': './' }
   const alias = Object.entries(aliases).find(([pattern]) => pattern === uses || matchesGlob(uses, pattern))

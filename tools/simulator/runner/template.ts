@@ -5,7 +5,7 @@ import { isNode, LineCounter, parseDocument } from 'yaml'
 /** A `${{ }}` of a workflow, without its braces, as GitHub's parser reads it (text around it becomes `format()`). */
 export class Expression {
   readonly source: string
-  /** The expressions of which it is made, as their author wrote them. */
+  /** Its expressions, as their author wrote them. */
   readonly written: string[]
   readonly place: Place
   constructor(source: string, written: string[], place: Place) {
@@ -56,7 +56,7 @@ export function toTemplate(token: TemplateToken, place: Place): Template {
   }
 }
 
-/** Where something stands in a YAML file. */
+/** A place in a YAML file. */
 export class Place {
   readonly file: string
   readonly #content: string
@@ -72,7 +72,7 @@ export class Place {
     return new Place(this.file, this.#content, [...this.#path, key])
   }
 
-  /** `FILE:LINE:COLUMN` of this text in the value that stands here, and the value's own where it is written otherwise. */
+  /** `FILE:LINE:COLUMN` of this text in the value, or of the value itself if it is written differently. */
   positionOf(text: string): string {
     const lines = new LineCounter()
     const node = parseDocument(this.#content, { lineCounter: lines }).getIn(this.#path, true)
@@ -90,12 +90,12 @@ export class Place {
   }
 }
 
-/** What the player does with anything it does not know: it stops and names it. */
+/** Refuses what the simulator doesn't support. */
 export function refuse(what: string): never {
-  throw new Error(`The workflow player does not know ${what}.`)
+  throw new Error(`The simulator doesn't support ${what}.`)
 }
 
-/** Refuses every key of a mapping that is not in the list. */
+/** Refuses every key of a mapping that isn't in the list. */
 export function refuseOtherKeys(mapping: object, known: readonly string[], at: string): void {
   for (const key of Object.keys(mapping)) {
     if (!known.includes(key)) refuse(`"${key}" in ${at}`)

@@ -57,22 +57,22 @@ export type SimulatedJob = {
   steps: SimulatedStep[]
   startedAt: string | null
   completedAt: string | null
-  /** Processes that were left when the job was complete, and that the runner ended. */
+  /** Processes that were left when the job was complete, and that the runner killed. */
   orphans: { pid: number; command: string }[]
 }
 
 export type SimulatedRun = {
   runId: number
   attempt: number
-  /** `run-name` evaluated, else what GitHub shows without one. */
+  /** `run-name` evaluated, or what GitHub shows without one. */
   title: string
   conclusion: 'success' | 'failure' | 'cancelled' | 'skipped'
   jobs: SimulatedJob[]
-  /** What it was played from, to play it again. */
+  /** Its options, to run it again. */
   options: RunOptions
 }
 
-/** What the player needs of GitHub's stand-in: it keeps the run and its jobs visible there while it plays. */
+/** The part of the fake GitHub on which the simulator shows the run and its jobs. */
 export type GitHubForSimulator = Pick<
   GitHubApi,
   'url' | 'serverUrl' | 'token' | 'runs' | 'createRun' | 'setRun' | 'setJobs' | 'setJobLog'
@@ -92,20 +92,20 @@ export type RunOptions = {
   github?: GitHubForSimulator
   secrets?: Record<string, string>
   vars?: Record<string, string>
-  /** The machine's own environment; of the caller's only PATH, HOME and TMPDIR are handed on. */
+  /** The machine's own environment; only PATH, HOME, and TMPDIR are passed from the caller. */
   env?: Record<string, string>
   runId?: number
   attempt?: number
   runNumber?: number
   actor?: string
   sha?: string
-  /** Value of `github.token`; default: the stand-in's token. */
+  /** Value of `github.token`; default: the fake GitHub's token. */
   token?: string
   serverUrl?: string
   apiUrl?: string
-  /** Where OIDC tokens are minted; handed to jobs with `permissions: id-token: write`. */
+  /** Where OIDC tokens are minted; passed to jobs with `permissions: id-token: write`. */
   oidc?: { url: string; requestToken: string }
-  /** Further actions: what stands after `uses:` (`*` as a wildcard) → directory. */
+  /** More actions: value of `uses:` (`*` is a wildcard) → folder. */
   actions?: Record<string, string>
   /** The directory that `uses: ./…` is relative to; default: this project. */
   repositoryRoot?: string
@@ -116,13 +116,13 @@ export type RunOptions = {
   /** Name of the runner; default "GitHub Actions 1". */
   runnerName?: string
   /**
-   * Told what a job can do without and is left out, "environment" for one, in a phrase each time; without it, the player
-   * refuses to play that.
+   * Called with each optional part of a job that is left out, such as "environment"; without this function, the
+   * simulator refuses it.
    */
   onLeftOut?: (what: string) => void
   /** Called when a step starts and when it completes. */
   onStep?: (info: { job: SimulatedJob; step: SimulatedStep }) => void
-  /** Cancels the run, as its button does. */
+  /** Cancels the run, as GitHub's button does. */
   signal?: AbortSignal
   /** Cancels the run when the step of this name prints its first line. */
   cancelAt?: string
@@ -130,6 +130,6 @@ export type RunOptions = {
   cancelGraceMs?: number
   /** How long everything after a cancel may take, in ms; default 285000. */
   cancelTimeoutMs?: number
-  /** The machine goes away: every process is killed at once and no post step runs. */
+  /** The machine is lost: every process is killed at once, and no post step runs. */
   runnerLost?: AbortSignal
 }

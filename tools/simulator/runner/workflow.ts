@@ -11,10 +11,10 @@ import type { GitHubForSimulator, RunOptions, SimulatedJob, SimulatedRun } from 
 const projectRoot = resolve(import.meta.dirname, '../../..')
 
 /**
- * Plays a workflow for real: read by GitHub's parser, `${{ }}` by GitHub's evaluator, each step a process.
+ * Runs a workflow with GitHub's parser, GitHub's expression evaluator, and a process for each step.
  *
- * Throws when the workflow does not parse, does not listen to the event, or uses what the player does not
- * know. A job that fails does not throw: it is in the result. Nothing that was started outlives the call.
+ * Throws if the workflow doesn't parse, doesn't listen to the event, or uses what the simulator doesn't
+ * support. A failed job is part of the result. No process outlives the call.
  */
 export async function runWorkflow(options: RunOptions): Promise<SimulatedRun> {
   const file = options.file ?? 'workflow.yml'
@@ -67,7 +67,7 @@ export async function runWorkflow(options: RunOptions): Promise<SimulatedRun> {
   }
 }
 
-/** GitHub starts nothing for such an event, and reports no error: here it is one. */
+/** GitHub starts nothing for such an event and reports no error; here it is an error. */
 function refuseDeafWorkflow(workflow: Workflow, { event }: RunOptions): void {
   const listens = Object.keys(workflow.on)
   if (!listens.includes(event.name)) {
@@ -105,7 +105,7 @@ function runTitle(
   return options.event.name === 'repository_dispatch' ? String(event.action) : workflow.name
 }
 
-/** The run on the stand-in: the one the dispatch has made, or a new one; without a stand-in only its numbers. */
+/** The run on the fake GitHub: the dispatch's, or a new one. Without a fake GitHub, only its numbers. */
 function openRun(options: RunOptions, workflow: Workflow, file: string, attempt: number) {
   const { github, repository, runId, sha: headSha, actor } = options
   if (!github) return { id: runId ?? 16_000_000_001, runNumber: options.runNumber ?? 1 }
@@ -128,7 +128,7 @@ export async function rerunWorkflow(
 
 const seconds = (time: string | null) => time && `${time.slice(0, 19)}Z`
 
-/** Shows a run and its jobs on GitHub's stand-in as they stand now: jobs that have started, steps as far as they are. */
+/** Shows the current state of a run and its jobs on the fake GitHub. */
 function publishRun(
   github: GitHubForSimulator,
   run: Pick<SimulatedRun, 'runId' | 'attempt' | 'jobs'> & { conclusion: string | null; runnerName: string },
@@ -162,7 +162,7 @@ function publishRun(
   for (const job of run.jobs) if (job.status === 'completed') github.setJobLog(job.databaseId, jobLog(job))
 }
 
-/** A job's whole log, each line with the time of its step, as GitHub lets it be downloaded. */
+/** A job's complete log, each line with the time of its step, as it can be downloaded from GitHub. */
 function jobLog(job: SimulatedJob): string {
   return job.steps
     .flatMap(step =>
@@ -200,7 +200,7 @@ function eventFile(options: RunOptions): Record<string, unknown> {
   return { action: event_type, branch, client_payload: client_payload ?? {}, ...around }
 }
 
-/** The `github` context, without what differs from job to job. */
+/** The `github` context, without the values that differ between jobs. */
 function githubContext(
   options: RunOptions,
   workflow: Workflow,
