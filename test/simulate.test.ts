@@ -215,7 +215,7 @@ test('a workflow that reports by OIDC reports directly to the fake Port, with a 
   expect(code).toBe(0)
 })
 
-test('a node of a Port workflow, a body without a run, a dispatch, and Port’s answer about a run are events too', async () => {
+test('a node of a Port workflow, a body without a run, a dispatch, and Port’s response about a run are events too', async () => {
   const dispatch = {
     event_type: 'anything',
     client_payload: { run_id: null, port: { version: 1, delivery: 'd', inputs: { a: 1 } } },
@@ -237,7 +237,7 @@ test('a node of a Port workflow, a body without a run, a dispatch, and Port’s 
   expect(node!.lines).toContain('  status   COMPLETED, SUCCESS')
   expect(flat!.lines.slice(0, 2)).toEqual([
     'Simulating a workflow that shows the outputs, started by repository_dispatch of type port_action',
-    '  The body names no run in Port, so it is given one, r_LocalTrial00000.',
+    '  The body names no run in Port, so it gets one, r_LocalTrial00000.',
   ])
   expect(flat!.lines).toContain('Port shows run r_LocalTrial00000')
   expect(dispatched!.lines.slice(0, 2)).toEqual([
