@@ -16,16 +16,16 @@ const START_TIMEOUT = 10 * MINUTE
 const BEGIN = 1_790_000_000_000
 const EVENT_TYPES = ['deploy', 'restart']
 
-/** A workflow run as it truly is, and when GitHub's list shows it. */
+/** A workflow run, and when GitHub's list shows it. */
 interface Run extends WorkflowRun {
   repository: string
-  /** The delivery that started it; null for a foreign one. */
+  /** The delivery that started it; null if it isn't the relay's. */
   of: Case | null
   listedAt: number
   deletedAt: number
 }
 
-/** A delivery and what is true of it. */
+/** A delivery and what really happened to it. */
 interface Case {
   id: string
   runId: string
@@ -36,7 +36,7 @@ interface Case {
   dispatches: number
   runs: Run[]
   externalRunId: number | null
-  /** The action itself has ended the run in Port. */
+  /** The action itself has finished the run in Port. */
   isReported: boolean
   end: { at: number; update: RunUpdate } | null
 }
@@ -48,7 +48,7 @@ export interface Findings {
   succeeded: number
   failed: number
   unidentified: number
-  /** A run in Port that ended otherwise than its workflow run, as a sentence. */
+  /** Runs in Port whose result differs from their workflow run's, one sentence each. */
   wrong: string[]
   /** "Cannot be identified" though the run's title names the delivery. */
   wronglyUnidentified: string[]
@@ -58,9 +58,9 @@ export interface Findings {
 }
 
 /**
- * Deliveries in streams to several repositories, whose workflow runs have titles, or none, or some; GitHub lists
- * them in any order, late, or not at all, and dispatches start nothing or lose their answer. The engine works on a real
- * SQLite file; the clock, GitHub and Port are simulated, and nothing here depends on real time.
+ * Streams of deliveries to several repositories, whose workflow runs all, partly, or never have titles. GitHub lists
+ * them in any order, late, or not at all; dispatches start nothing or lose their response. The engine has a real
+ * SQLite file; the clock, GitHub, and Port are simulated, and nothing depends on real time.
  */
 export async function simulate(options: {
   deliveries: number
@@ -74,7 +74,7 @@ export async function simulate(options: {
   const clock = () => at
   const file = await openStore({ kind: 'sqlite', path: join(options.folder, 'simulation.db') }, 0)
   const schedule = createSchedule()
-  /** Whatever the engine asks to be taken up again is looked at then. */
+  /** Schedules the times at which the engine wants to continue. */
   const store: Store = {
     ...file,
     clock,
@@ -137,7 +137,7 @@ export async function simulate(options: {
     return run
   }
 
-  /** What a dispatch that took effect brings about. */
+  /** The effects of a dispatch. */
   function takeEffect(one: Case, isPrompt: boolean): void {
     one.dispatches++
     if (!isPrompt && chance(0.06)) return
@@ -183,14 +183,14 @@ export async function simulate(options: {
       if (dice > 0.06) takeEffect(one, false)
       else takeEffect(one, true)
       if (dice < 0.05) return { kind: 'response_lost', reason: 'GitHub answered 502' }
-      // The relay dies before it has recorded the answer.
+      // The relay is killed before it has recorded the response.
       if (dice < 0.06) throw new Error('killed')
       return { kind: 'accepted', run: null }
     },
     async runsPage(repository, page) {
       if (chance(0.02)) throw new Error('away')
       const listed = (runsOf.get(repository) ?? []).filter(run => run.listedAt <= at && run.deletedAt > at)
-      // GitHub shows runs of about one time in any order.
+      // GitHub shows runs of about the same time in any order.
       const sorted = listed
         .map(run => [run.createdAt + between(-1, 1) * SECOND, run] as const)
         .sort(([a], [b]) => b - a)
@@ -257,7 +257,7 @@ export async function simulate(options: {
   for (let next = schedule.next(); next !== null; next = schedule.next()) {
     at = Math.max(at, Math.ceil(next / SECOND) * SECOND)
     await schedule.run(at)
-    // What a step leaves claimed, as after a failure, is due when its lease has expired.
+    // Work that is still claimed, for example after a failure, is due when its lease has expired.
     if (await work()) schedule.add(at + MINUTE)
   }
   const findings = await judge()
@@ -277,7 +277,7 @@ export async function simulate(options: {
     }
   }
 
-  /** A stream to each repository, some dense, some with pauses beyond the start timeout. */
+  /** One stream per repository, some dense, some with pauses longer than the start timeout. */
   function planDeliveries(): void {
     const repositories = Math.max(4, Math.min(40, Math.round(options.deliveries / 40)))
     const styles = [() => true, () => false, () => chance(0.5)]
@@ -364,7 +364,7 @@ export async function simulate(options: {
   }
 }
 
-/** Work at a time, in its order. */
+/** Work at points in time, in order. */
 function createSchedule() {
   /** The latest first. */
   const events: { at: number; work: () => unknown }[] = []
