@@ -1,9 +1,7 @@
 import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { DeliveryEvent, Event, Policy } from './events.ts'
 import { actionsPage, answered, describeDispatch } from './outcome.ts'
-
-/** When the first poll is due after GitHub accepted a dispatch. */
-const FIRST_WATCH_MS = 5_000
+import { FIRST_POLL_MS } from './runs.ts'
 
 /** Persisted before the dispatch is sent: if the relay is killed in between, its run is searched for. */
 export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: number): Transition {
@@ -33,7 +31,7 @@ export function accept(
       state: bound ? 'running' : 'dispatched',
       dispatchedAt: now,
       awaitingResponseSince: null,
-      dueAt: delivery.cancelRequestedAt === null ? now + Math.min(FIRST_WATCH_MS, startTimeout) : now,
+      dueAt: delivery.cancelRequestedAt === null ? now + Math.min(FIRST_POLL_MS, startTimeout) : now,
       ...(bound && { runs: [...delivery.runs, bound] }),
     },
     messages: [

@@ -1,10 +1,7 @@
 import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
 import { CANCELLED, finish, outcomeOfRun, outcomeWithoutRun } from './outcome.ts'
-import { mergeRuns } from './runs.ts'
-
-/** When the first poll is due after a run reported. */
-const FIRST_WATCH_MS = 5_000
+import { FIRST_POLL_MS, mergeRuns } from './runs.ts'
 
 /** Workflow runs of the delivery were seen: those that are new to it bind it. */
 export function see(
@@ -44,7 +41,7 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
       state: 'running',
       dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
       awaitingResponseSince: null,
-      dueAt: now + FIRST_WATCH_MS,
+      dueAt: now + FIRST_POLL_MS,
       runs: [...others, { ...run, ...kept, evidence: 'report', attempt }],
     },
     messages: [],

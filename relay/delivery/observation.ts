@@ -3,7 +3,7 @@ import type { Snapshot } from '../github/run-cache.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import type { Delivery, DeliveryRun } from './delivery.ts'
 import type { NoRun, Policy } from './events.ts'
-import { decisiveRuns } from './runs.ts'
+import { decisiveRuns, followsPort } from './runs.ts'
 
 /** What one poll of a delivery showed. Times are milliseconds since 1970, by the store's clock. */
 export interface Observation {
@@ -92,9 +92,7 @@ export function judge(delivery: Delivery, observation: Observation, policy: Poli
     blind ||
     (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'unasked' && needsPort) return { kind: 'ask Port' }
-  // The run in Port of a redelivered delivery may have ended before it was redelivered.
-  const isFollowed = delivery.cancelRequestedAt === null && delivery.queuedAt === delivery.receivedAt
-  if (typeof port === 'object' && isFollowed) {
+  if (typeof port === 'object' && followsPort(delivery)) {
     // A synchronous run has ended with the answer to its webhook.
     const isCancelled = isReported && there.length > 0 && !ended && !port.synchronized
     // Where GitHub rejected the request to cancel, the same end in Port does not lead to another.

@@ -1,5 +1,19 @@
 import type { Delivery, DeliveryRun } from './delivery.ts'
 
+/** When the first poll is due after GitHub accepted a dispatch, or a run reported or was found. */
+export const FIRST_POLL_MS = 5_000
+
+/**
+ * Whether a finished run in Port finishes the delivery. The run of a redelivered delivery may have finished before; and
+ * if a user canceled the delivery, its workflow run is still to be canceled.
+ */
+export const followsPort = ({
+  queuedAt,
+  receivedAt,
+  cancelRequestedAt,
+}: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>): boolean =>
+  queuedAt === receivedAt && cancelRequestedAt === null
+
 /** The runs whose results decide: the one that is known to report, else all whose titles name the delivery. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)

@@ -3,7 +3,7 @@ import type { Invocation } from '../../port/types.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import type { DeliveryEvent } from '../delivery/events.ts'
 import type { Found } from '../delivery/observation.ts'
-import { toGithubRunId } from '../delivery/runs.ts'
+import { FIRST_POLL_MS, followsPort, toGithubRunId } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
 import { CREDENTIAL_RETRY_MS, type DispatchOutcome } from '../github/errors.ts'
 import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
@@ -32,8 +32,6 @@ export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
 const PATIENCE_MS = 600_000
 /** The maximum age of the list that is searched for the run after a lost response. */
 const FRESH_MS = 1_000
-const FIRST_WATCH_MS = 5_000
-
 /**
  * The step of a queued delivery. A dispatch isn't idempotent: the attempt is persisted before the request is sent, so
  * that a relay that is killed in between looks for the run before it sends again.
@@ -105,10 +103,11 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   const run = await port.read(delivery)
   const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
   const found = await findRuns(delivery, { maxAge: FRESH_MS, externalRunId })
-  const pollAt = store.clock() + FIRST_WATCH_MS
+  const pollAt = store.clock() + FIRST_POLL_MS
   if (found.runs.some(each => !each.past)) {
     await apply(delivery, { type: 'runsSeen', runs: found.runs, pollAt })
-  } else if (typeof run === 'object' && hasFinished(run, delivery)) {
+    // A synchronous run has finished with the response to its webhook.
+  } else if (typeof run === 'object' && run.ended && !run.synchronized && followsPort(delivery)) {
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
     // Port names a run that can't be seen here: the dispatch took effect.
@@ -121,15 +120,6 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
     })
   }
 }
-
-/**
- * A synchronous run ends with the answer to its webhook; that of a redelivered delivery may have ended before; and
- * where a person ended it, the workflow run is still to be cancelled.
- */
-const hasFinished = (
-  run: { ended: boolean; synchronized: boolean },
-  { queuedAt, receivedAt, cancelRequestedAt }: Delivery,
-) => run.ended && !run.synchronized && queuedAt === receivedAt && cancelRequestedAt === null
 
 function readList(
   { candidates, snapshot, whole }: Found,
