@@ -8,6 +8,18 @@ import { bodyFor, payloadFor, startSystem } from './play.ts'
 
 // What main reports, in Port and in GitHub's log.
 
+test('a secret in status-label becomes *** on its way to Port, one of the settings and one of the inputs', async () => {
+  const system = await startSystem()
+  const payload = payloadFor(
+    system.run.id,
+    { token: encryptWith(system.port.clientSecret, 'hunter2-hunter2') },
+    { encrypted: ['token'] },
+  )
+  const label = `${system.port.clientSecret} and hunter2-hunter2`
+  await openRunner({ ...system, payload }, { 'status-label': label }).run('main')
+  expect(system.run.statusLabel).toBe('*** and ***')
+})
+
 /** A job with secret inputs that its key does not decrypt. */
 async function openEncrypted(names: string[], inputs: Record<string, string> = {}) {
   const system = await startSystem()
