@@ -159,7 +159,7 @@ const texts = (value: unknown): string[] =>
 
 /**
  * Port's own context as the workflows of its guides read it, for a body that doesn't have it: `entity` is the whole
- * entity, and `context` is what older guides read. Of the user, it has no more than name and e-mail.
+ * entity, and `context` is what older guides read. It has only the name and email address of the user.
  *
  * @see https://docs.port.io/actions-and-automations/setup-backend/github-workflow/
  */

@@ -1,7 +1,7 @@
 /**
  * Rejects constructions that a native reader reads twice, in prose: pages, comments, and texts of the code.
  *
- * `node scripts/check-language.ts [FILE…]`
+ * `node scripts/check-language.ts [FILE…]`. Without files: everything except the changelog.
  */
 
 import { globSync, readFileSync } from 'node:fs'
@@ -10,21 +10,33 @@ import ts from 'typescript'
 
 const root = join(import.meta.dirname, '..')
 
-/** Pattern → what to write instead. */
-const RULES: [pattern: RegExp, instead: string][] = [
-  [/\bbut for (?!(?:the|a|an|each|every|all|both) \w+(?:\.|,)? (?:only|alone))/i, '"except for"'],
+type Rule = [pattern: RegExp, instead: string]
+
+/** Pattern → what to write instead, in pages and in the comments and texts of the code. */
+const RULES: Rule[] = [
   [/\bfor ever\b/i, '"forever"'],
-  [
-    /\b(?:is|are) no (?!longer|older|newer|more|less|different|later|sooner|earlier|match)/i,
-    '"isn\'t a", "doesn\'t"',
-  ],
+  [/\bin clear\b(?! text)/i, '"in clear text"'],
   [/(?:^|[.:;] )Of (?:the|several|two|all|those|these) /, 'the subject first'],
-  [/\bstands? in (?!for)/i, '"is in"'],
   [/\bhands? (?:it |them )?on\b|\bhanded on\b/i, '"pass"'],
+  [/\bthie(?:f|ves)\b/i, '"attacker"'],
+  [/\bgives? back\b/i, '"return"'],
+  [/\bcompanion\b/i, '"progress reporter"'],
+  [/\bstraight to\b/i, '"directly to"'],
+  [/\bhonoured\b|\brecognis|\bcolour|\bbehaviour|\bmisspelt\b|\borganis/i, 'the American spelling'],
+]
+
+/** The same, in pages only. */
+const PAGE_RULES: Rule[] = [
+  [/\bbut for (?!(?:the|a|an|each|every|all|both) \w+(?:\.|,)? (?:only|alone))/i, '"except for"'],
+  [/\b(?:is|are) no (?!longer|more|less|different|later|sooner|earlier|match)/i, '"isn\'t a", "doesn\'t"'],
+  [/\bstands? in (?!for)/i, '"is in"'],
   [/\bbeside\b/i, '"next to", "besides"'],
   [/\b(?:some|no|any)body\b/i, '"a user", "an operator", "nobody" without "where"'],
+  [/\bpeople\b|\b(?:a|the|this|which) person\b/i, '"users", "operators", "authors"'],
   [/\bstand-ins?\b/i, '"fake GitHub", "fake Port"'],
-  [/\bin clear\b(?! text)/i, '"in clear text"'],
+  [/\b(?:the|a|closed) gate\b/i, '"rate-limit pause"'],
+  [/\btrouble\b/i, '"error", "failure"'],
+  [/\bplayer\b/i, '"simulator"'],
 ]
 
 /** Pages, and the comments and texts of a source file, by line. */
@@ -57,15 +69,15 @@ const files =
         cwd: root,
         exclude: ['**/dist/**', 'CHANGELOG.md'],
       })
-let amount = 0
+let count = 0
 for (const file of files.toSorted()) {
   for (const [line, prose] of proseOf(file)) {
-    for (const [pattern, instead] of RULES) {
+    for (const [pattern, instead] of file.endsWith('.md') ? [...RULES, ...PAGE_RULES] : RULES) {
       if (!pattern.test(prose)) continue
       console.error(`${file}:${line}: ${prose.trim().slice(0, 120)}\n  write ${instead}`)
-      amount++
+      count++
     }
   }
 }
-console.log(`${amount} constructions to rewrite in ${files.length} files`)
-if (amount > 0) process.exitCode = 1
+console.log(`${count} constructions to rewrite in ${files.length} files`)
+if (count > 0) process.exitCode = 1

@@ -164,7 +164,7 @@ export interface Store {
 
   /** Takes at most `limit` permits of the rate limiter for what is due; 0 when nothing is due. */
   takePermits(now: number, limit: number): Promise<number>
-  /** Gives back permits with which nothing was dispatched. */
+  /** Returns permits that no dispatch used. */
   returnPermits(amount: number): Promise<void>
   /**
    * Claims the oldest queued delivery of each repository, where it is due and its gate is open. A repository whose

@@ -126,8 +126,8 @@ function relayOf({ type, url: given }: JsonObject): string | null {
 
 /**
  * The `body` of a Port action or automation that calls the relay: what the relay uses, and nothing else. Port accepts
- * an object or an array here, never a string. Of the user, who has a phone number and a picture too, it names no more
- * than the relay passes to the workflow. `event` is null for an action, `inputs` and `entity` are null for an automation.
+ * an object or an array here, never a string. It names only those fields of the user
+ * that the relay passes to the workflow. `event` is null for an action, `inputs` and `entity` are null for an automation.
  *
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend#trigger-data
  */
