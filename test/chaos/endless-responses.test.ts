@@ -86,17 +86,8 @@ describe('an endless response is read up to its limit only', () => {
     const server = await startServer(endless)
     const warned: unknown[] = []
     const warn = (fields: object) => void warned.push(fields)
-    const failure = { warn, error: warn }
-    const keys = createIssuerKeys({
-      ...{
-        issuer: server.url,
-        log: { warn },
-        trouble: failure,
-        cooldownMs: 5_000,
-        cacheMs: 60_000,
-        timeoutMs: 10_000,
-      },
-    } as unknown as Parameters<typeof createIssuerKeys>[0])
+    const times = { cooldownMs: 5_000, cacheMs: 60_000, timeoutMs: 10_000 }
+    const keys = createIssuerKeys({ issuer: server.url, failure: { warn }, ...times })
     await expect(keys({ alg: 'RS256', kid: 'a' }, { payload: '', signature: '' })).rejects.toThrow('keys')
     expect(JSON.stringify(warned, (_, value) => (value instanceof Error ? value.message : value))).toContain(
       TOO_LARGE,
