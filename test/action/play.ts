@@ -157,8 +157,4 @@ export function ownSteps(job: SimulatedJob): { main: SimulatedStep; post: Simula
   return { main, post }
 }
 
-/** `level: message` of a step's annotations. */
-export const annotations = (step: SimulatedStep): string[] =>
-  step.annotations.map(({ level, message }) => `${level}: ${message}`)
-
 export const RUN_PATH = `/v1/actions/runs/${RUN_ID}`
