@@ -11,7 +11,10 @@ import { check } from 'recheck'
 import ts from 'typescript'
 
 const root = join(import.meta.dirname, '..')
-const folders = process.argv.length > 2 ? process.argv.slice(2) : ['relay', 'port', 'action', 'tools/migrate', 'tools/generate']
+const folders =
+  process.argv.length > 2
+    ? process.argv.slice(2)
+    : ['relay', 'port', 'action', 'tools/migrate', 'tools/generate']
 
 interface Pattern {
   where: string
