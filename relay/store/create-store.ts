@@ -4,16 +4,11 @@ import type { FirstUse, HistoryType, Transition } from '../delivery/delivery.ts'
 import type { Backend, Row, Statement } from './database.ts'
 import { apply, wake } from './sql/apply.ts'
 import * as claims from './sql/claims.ts'
-import { backlog } from './sql/claims.ts'
 import { toDelivery, toRun } from './sql/columns.ts'
-import * as gates from './sql/gates.ts'
-import * as hours from './sql/hours.ts'
 import * as intake from './sql/intake.ts'
 import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
-import * as rateLimiter from './sql/rate-limiter.ts'
-import * as sessions from './sql/sessions.ts'
 import {
   type Accepted,
   type Attempted,
@@ -72,7 +67,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     return low
   }
 
-  /** Beyond the bounds, what is to be persisted is refused, so that memory is bounded. */
+  /** Refuses webhooks beyond the limits, so memory is bounded. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
     const { waitingWebhooks, waitingBytes } = LIMITS
     if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
@@ -125,11 +120,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
 
     async takePermits(now, limit) {
       if (!rate) return limit
-      const [row] = await one(rateLimiter.take(dialect, { now, limit, rate }))
+      const [row] = await one(claims.takePermits(dialect, { now, limit, rate }))
       return Number(row?.granted ?? 0)
     },
     async returnPermits(amount) {
-      if (rate && amount > 0) await db.run([rateLimiter.returnPermits(amount)])
+      if (rate && amount > 0) await db.run([claims.returnPermits(amount)])
     },
     async claimQueued(now, leaseMs, limit, scope) {
       const rows = await db.claim(claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }))
@@ -149,7 +144,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       try {
         applied = (await db.run(statements))[decisive]?.length === 1
       } catch (error) {
-        // The transaction may be committed and only its answer lost.
+        // The transaction may be committed, with only its response lost.
         const [row] = await one(lookups.get(dialect, delivery.id)).catch(() => {
           throw error
         })
@@ -200,14 +195,14 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     },
 
     async savePause(pauses) {
-      await db.run([gates.close(pauses)])
+      await db.run([maintenance.savePause(pauses)])
     },
-    activePauses: now => one(gates.closed(now)),
+    activePauses: now => one(maintenance.activePauses(now)),
 
     async purge(before, limit) {
       const [deleted = []] = await db.run([
         maintenance.purge(dialect, before, limit),
-        gates.forget(before),
+        maintenance.forgetPauses(before),
         ...maintenance.forgetExpired(db.clock.now()),
       ])
       return deleted.length
@@ -249,7 +244,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       >
     },
     async backlog(now, scope) {
-      const [row = {}] = await one(backlog(dialect, { now, scope }))
+      const [row = {}] = await one(claims.backlog(dialect, { now, scope }))
       const time = (value: unknown) => (value === null ? null : Number(value))
       return {
         dueSince: { dispatch: time(row.dispatch), watch: time(row.watch), outbox: time(row.outbox) },
@@ -259,13 +254,13 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     },
     waitingMessages: async id => (await one<WaitingMessages>(outbox.waiting(id)))[0] ?? null,
     async countHours(counted, forget) {
-      await db.run([...counted.map(hours.add), hours.forget(forget)])
+      await db.run([...counted.map(maintenance.addHour), maintenance.forgetHours(forget)])
     },
-    hours: from => one(hours.read(from)),
+    hours: from => one(maintenance.readHours(from)),
     async revokeSession(id, expiresAt) {
-      await db.run([sessions.revoke(id, expiresAt)])
+      await db.run([maintenance.revokeSession(id, expiresAt)])
     },
-    isSessionRevoked: async id => (await one(sessions.isRevoked(id))).length > 0,
+    isSessionRevoked: async id => (await one(maintenance.isSessionRevoked(id))).length > 0,
     async ping() {
       await db.run(maintenance.probe(db.clock.now(), randomBytes(PROBE_BYTES).toString('base64')))
     },

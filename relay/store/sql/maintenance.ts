@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { NewDelivery } from '../../delivery/delivery.ts'
 import type { Dialect, Statement } from '../database.ts'
+import type { Hour, RateLimitPause } from '../store.ts'
+import { named } from './columns.ts'
 import { INSERT, toRow } from './intake.ts'
 
 /** Rows: what was deleted. Runs, events and the like go with it. */
@@ -76,3 +78,52 @@ export function probe(now: number, noise: string): Statement[] {
     { sql: 'DELETE FROM deliveries WHERE id = ?1', params: [id] },
   ]
 }
+
+export function savePause({ scope, pausedUntil, reason }: RateLimitPause): Statement {
+  return {
+    sql: `INSERT INTO rate_limit_pauses (scope, paused_until, reason) VALUES (?1, ?2, ?3)
+          ON CONFLICT (scope) DO UPDATE SET paused_until = excluded.paused_until, reason = excluded.reason
+          WHERE rate_limit_pauses.paused_until < excluded.paused_until`,
+    params: [scope, pausedUntil, reason],
+  }
+}
+
+export function activePauses(now: number): Statement {
+  return {
+    sql: `SELECT ${named('scope', 'pausedUntil', 'reason')} FROM rate_limit_pauses WHERE paused_until > ?1`,
+    params: [now],
+  }
+}
+
+export function forgetPauses(before: number): Statement {
+  return { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until < ?1', params: [before] }
+}
+
+/** One row per hour for all relays, so no statement has to count deliveries. */
+export function addHour({ hour, accepted, finished, failed, cancelled }: Hour): Statement {
+  return {
+    sql: `INSERT INTO hours (hour, accepted, finished, failed, cancelled) VALUES (?1, ?2, ?3, ?4, ?5)
+          ON CONFLICT (hour) DO UPDATE SET accepted = hours.accepted + excluded.accepted,
+            finished = hours.finished + excluded.finished, failed = hours.failed + excluded.failed,
+            cancelled = hours.cancelled + excluded.cancelled`,
+    params: [hour, accepted, finished, failed, cancelled],
+  }
+}
+
+export function forgetHours(before: number): Statement {
+  return { sql: 'DELETE FROM hours WHERE hour < ?1', params: [before] }
+}
+
+export function readHours(from: number): Statement {
+  return { sql: 'SELECT * FROM hours WHERE hour >= ?1 ORDER BY hour', params: [from] }
+}
+
+export const revokeSession = (id: string, expiresAt: number): Statement => ({
+  sql: 'INSERT INTO revoked_sessions (id, expires_at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING',
+  params: [id, expiresAt],
+})
+
+export const isSessionRevoked = (id: string): Statement => ({
+  sql: 'SELECT id FROM revoked_sessions WHERE id = ?1',
+  params: [id],
+})
