@@ -231,8 +231,10 @@ export function createHandOut({
   delivery: Pick<Delivery, 'id' | 'organization'>,
   complete: boolean,
 ) => Promise<ShareInputs> {
-  const kept = new Map<string, { size: number; whole: Promise<ShareInputs> }>()
+  const kept = new Map<string, { size: number; whole: Promise<ShareInputs>; timer?: NodeJS.Timeout }>()
+  // The timer holds the clear texts as long as it runs.
   const forget = (id: string, entry = kept.get(id)) => {
+    clearTimeout(entry?.timer)
     if (entry && kept.get(id) === entry) kept.delete(id)
   }
 
@@ -242,10 +244,10 @@ export function createHandOut({
   }
 
   function keep(id: string, organization: string): Promise<ShareInputs> {
-    const entry = { size: 0, whole: read() }
+    const entry: NonNullable<ReturnType<typeof kept.get>> = { size: 0, whole: read() }
     kept.set(id, entry)
     entry.whole.catch(() => forget(id, entry))
-    setTimeout(forget, KEPT_MS, id, entry).unref()
+    entry.timer = setTimeout(forget, KEPT_MS, id, entry).unref()
     return entry.whole
 
     async function read(): Promise<ShareInputs> {

@@ -149,8 +149,8 @@ export const toDeliveryRun = (
 /** Finds the deliveries to a repository, open or ended, that one of these titles of workflow runs names. */
 export type FindByTitle = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
 
-/** Of one query. */
-const MAX_IDS = 1_000
+/** Of one query: SQLite takes 32,766 parameters, and their number is rounded up to a power of two. */
+const MAX_PARAMETERS = 8_000
 
 /** @param organizations the ids of all, since a title does not say which one its Port run is of */
 export function createFindByTitle(
@@ -160,8 +160,9 @@ export function createFindByTitle(
   return async (repository, titles) => {
     const all = [...new Set(titles.flatMap(titleIds))]
     const found: Delivery[] = []
-    for (let first = 0; first < all.length; first += MAX_IDS) {
-      const ids = all.slice(first, first + MAX_IDS)
+    const size = Math.max(1, Math.floor(MAX_PARAMETERS / (organizations.length + 1)))
+    for (let first = 0; first < all.length; first += size) {
+      const ids = all.slice(first, first + size)
       const dedupeKeys = organizations.flatMap(organization => ids.map(id => runKey(organization, id)))
       found.push(...(await store.findByTitle(repository, { dedupeKeys, ids })))
     }

@@ -7,7 +7,7 @@ import pino from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { batchedByTurn, createLog } from '../../relay/log.ts'
 
-test('lines of one turn of the event loop are handed on together, and none is lost', async () => {
+test('lines of one turn of the event loop are written together, and none is lost', async () => {
   const file = aFile()
   const destination = pino.destination({ dest: file, sync: true })
   const write = vi.spyOn(destination, 'write')
@@ -29,11 +29,10 @@ test.each([
   const file = aFile()
   const script = `
     import pino from 'pino'
-    import { byTurn } from './relay/log.ts'
-    import { createLog } from './relay/log.ts'
+    import { batchedByTurn, createLog } from './relay/log.ts'
     const destination = pino.destination({ dest: ${JSON.stringify(file)}, sync: false, minLength: 4096 })
     await new Promise(resolve => destination.once('ready', resolve))
-    const log = createLog('info', byTurn(destination))
+    const log = createLog('info', batchedByTurn(destination))
     log.info('one')
     setImmediate(() => {
       log.info('two')

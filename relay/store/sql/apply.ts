@@ -33,7 +33,13 @@ export function apply(sql: Dialect, applied: Applied): { statements: Statement[]
   const ids = change.runs?.map(run => run.id) ?? []
   const { lockNumber } = sql
   // In one order, so that transactions that share runs wait for each other, and none for one that waits for it.
-  const locks = lockNumber ? ids.toSorted((a, b) => a - b).map(id => ({ sql: lockNumber, params: [id] })) : []
+  const locks: Statement[] = lockNumber
+    ? ids.toSorted((a, b) => a - b).map(id => ({ sql: lockNumber, params: [id] }))
+    : []
+  // An UPDATE that waited for a row reads its subqueries as they were before: whether a report is a repetition is read after the lock.
+  if (lockNumber && receipt) {
+    locks.push({ sql: 'SELECT 1 FROM deliveries WHERE id = ?1 FOR UPDATE', params: [delivery.id] })
+  }
   const mark = [delivery.id, changeId] as const
   return {
     decisive: locks.length,
@@ -112,7 +118,8 @@ function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[
 }
 
 function dropMessages(mark: Mark): Statement[] {
-  return ['outbox', 'outboxes', 'report_senders'].map(table => ({
+  // In the order in which the outbox worker locks them.
+  return ['outboxes', 'outbox', 'report_senders'].map(table => ({
     sql: `DELETE FROM ${table} WHERE delivery = ?1 AND ${IS_MARKED}`,
     params: [...mark],
   }))

@@ -65,7 +65,7 @@ export function attemptedBetween(
     sql: `SELECT ${named('id', 'organization', 'eventType', 'workflow', 'ref', 'attemptedAt')},
             (SELECT count(*) FROM runs WHERE runs.delivery = deliveries.id AND past = 0) AS "hasRun" FROM deliveries
           WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND id <> ?4 ORDER BY attempted_at LIMIT ?5`,
-    params: [repository, from, to, except, limit],
+    params: [repository.toLowerCase(), from, to, except, limit],
   }
 }
 
