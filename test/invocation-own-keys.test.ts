@@ -286,3 +286,18 @@ test('each key of a body with many keys is visited a few times', () => {
     expect(visits / COUNT).toBeLessThan(6)
   }
 })
+
+test.each<JsonObject>([
+  { port_context: { runId: 'r_1' } },
+  { port_context: { context: { runId: 'r_1' } } },
+  { port_payload: { context: { runId: 'r_1' } } },
+  { port_payload: { run_id: 'r_1' } },
+  { port_payload: { runId: 'r_1' } },
+  { port_context: { requestedBy: 'ada' } },
+])('the full context next to what a guide sends, %j, has its inputs in "inputs"', guide => {
+  const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'shop' }, ...guide }
+  expect(readInvocation(body)).toMatchObject({ runId: 'r_1', action: 'deploy', inputs: { service: 'shop' } })
+  // A user knows no run: what names another one is an input.
+  const typed = { ...body, run: { id: 'r_2' }, port_context: { runId: 'r_1' } }
+  expect(readInvocation(typed).inputs).toMatchObject({ run: { id: 'r_2' } })
+})

@@ -127,9 +127,12 @@ const FOREIGN: Record<string, string> = {
   progress: 'use live',
 }
 
+/** No job sets a variable with such a name for itself; `INPUT_STATUS` in its `env:` can be one. */
+const UNMISTAKABLE = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage', 'secret-key']
+
 /** The runner passes inputs that action.yml doesn't declare, with a warning that doesn't say what to use. */
 const findForeign = (env: Runner['env']): string[] =>
-  Object.entries(FOREIGN)
+  Object.entries(UNMISTAKABLE.some(name => env[`INPUT_${name.toUpperCase()}`] !== undefined) ? FOREIGN : {})
     .filter(([name]) => env[`INPUT_${name.toUpperCase()}`] !== undefined)
     .map(([name, use]) => `${name} isn't an input of this action: ${use}.`)
 

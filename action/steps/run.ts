@@ -66,24 +66,31 @@ function parseRunFile(lines: string[], options: { ended: boolean }): RunFile {
       continue
     }
     if (sign === '=') {
-      set(file, { line: at + 1, name: name.trim(), value: rest! })
+      set(file, { line: at + 1, name: nameOf(name), value: rest! })
       continue
     }
     const end = lines.indexOf(rest!, at + 1)
     if (end < 0) {
-      if (options.ended)
-        file.problems.push({
-          line: at + 1,
-          sentence: 'no line after it ends the entry with its delimiter',
-          value: line,
-        })
+      if (!options.ended) break
+      file.problems.push({
+        line: at + 1,
+        sentence: 'no line after it ends the entry with its delimiter',
+        value: line,
+      })
+      // The lines after it can still say that the run failed.
+      const entry = lines.findLastIndex(each => /^\s*conclusion\s*=/i.test(each))
+      if (entry > at)
+        set(file, { line: entry + 1, name: 'conclusion', value: lines[entry]!.split('=', 2)[1]! })
       break
     }
-    set(file, { line: at + 1, name: name.trim(), value: lines.slice(at + 1, end).join('\n') })
+    set(file, { line: at + 1, name: nameOf(name), value: lines.slice(at + 1, end).join('\n') })
     at = end
   }
   return file
 }
+
+/** In any case, like the words of a conclusion. */
+const nameOf = (text: string) => text.trim().toLowerCase()
 
 function set(file: RunFile, { line, name, value }: { line: number; name: string; value: string }): void {
   const refuse = (hint: string) =>

@@ -1,5 +1,5 @@
 import { parseJson } from '../text.ts'
-import { type ForWorkflow, isObject, type Json, type JsonObject, type Trigger } from '../types.ts'
+import { type ForWorkflow, isObject, type Json, type JsonObject, runKind, type Trigger } from '../types.ts'
 
 const NAMES = ['port_context', 'port_payload'] as const
 
@@ -66,15 +66,19 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 
 /**
  * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Every other key can
- * then be an input that a user typed, whatever its name. If `run` names the run of that context, this is the full
- * context with its inputs in `inputs`: no user knows the id of the run while filling in the form.
+ * then be an input that a user typed, whatever its name. If `run` names the run of that context, or that context names
+ * no run, this is the full context with its inputs in `inputs`: no user knows the id of the run while filling in the form.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
   const { id } = object(body.run)
   const portContext = object(body.port_context)
-  const ids = [portContext.runId, portContext.run_id, object(object(body.port_payload).run).id]
-  return !('inputs' in body && typeof id === 'string' && ids.includes(id))
+  const portPayload = object(body.port_payload)
+  const ids = [
+    ...[portContext.runId, portContext.run_id, object(portContext.context).runId],
+    ...[object(portPayload.context).runId, portPayload.runId, portPayload.run_id, object(portPayload.run).id],
+  ].filter(each => runKind(each) !== 'none')
+  return !('inputs' in body && runKind(id) !== 'none' && (ids.length === 0 || ids.includes(id)))
 }
 
 /** Who or what started it, from Port's `trigger`. */

@@ -67,6 +67,11 @@ test.each([
   expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
 })
 
+test.each(['Conclusion=FAILURE', 'summary<<EOF\nhi\nEOF \nconclusion=failure'])(
+  'a run that %j says failed has failed',
+  text => expect(read(text)).toMatchObject({ conclusion: 'failure' }),
+)
+
 test.each([
   ['success', ['SUCCESS', 'Success', 'succeeded']],
   ['failure', ['FAILURE', 'failed', 'FAILED']],

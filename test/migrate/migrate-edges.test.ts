@@ -135,6 +135,8 @@ test.each<[string, object, string[]]>([
   ['the status of the job', patch({ status: STATUS }, { if: 'always()' }), []],
   ['failure of a green job', patch({ status: 'FAILURE' }, { if: "inputs.name == ''" }), [CONCLUDE]],
   ['failure in any case', patch({ status: 'FAILURE' }, { if: 'failure() || inputs.name' }), [CONCLUDE]],
+  ['failure of no failed job', patch({ status: 'FAILURE' }, { if: 'failure() == false' }), [CONCLUDE]],
+  ['failure of a job that failed', patch({ status: 'FAILURE' }, { if: 'inputs.name && failure()' }), []],
   ['fixed text', patch({ logMessage: 'Done' }, { if: '${{ success() || failure() }}' }), []],
   ['a variable', patch({ link: '${{ env.L }}' }, { env: { L: 'https://x' }, if: 'env.L' }), [LINK]],
   ['the link of the workflow run', patch({ link: OWN_URL }), []],
@@ -147,6 +149,12 @@ test.each<[string, object, string[]]>([
 ])('what is left of %s', async (_, step, lines) => {
   const { text } = await migrateOne(workflow([step, { run: 'echo', if: "steps.told.outcome == 'skipped'" }]))
   expect(reporting(text).map(({ run }) => run!.trimEnd())).toEqual(lines)
+})
+
+test('a status that asks for more than the job stays', async () => {
+  const status = "${{ job.status == 'success' && steps.work.outcome == 'success' && 'SUCCESS' || 'FAILURE' }}"
+  const { text } = await migrateOne(workflow([WORK, patch({ status }, { if: 'always()' })]))
+  expect(reporting(text)).toMatchObject([{ env: { CONCLUSION: status } }])
 })
 
 test('--keep-logs keeps fixed text', async () => {

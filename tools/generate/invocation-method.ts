@@ -36,7 +36,8 @@ export function readStart({ invocationMethod: method }: Pick<PortAction, 'invoca
     const from = isObject(properties) ? properties : method
     const [org, repo] = [fixed(from.org), fixed(from.repo)]
     const repository = org && repo ? `${org}/${repo}` : null
-    return { event: 'workflow_dispatch', name: fixed(from.workflow), repository }
+    const ref = isObject(from.workflowInputs) ? fixed(from.workflowInputs.ref) : null
+    return { event: 'workflow_dispatch', name: fixed(from.workflow), repository, ...(ref && { ref }) }
   }
   const url = typeof method.url === 'string' ? URL.parse(method.url) : null
   const body = isObject(method.body) && isObject(method.body.github) ? method.body.github : {}
@@ -100,21 +101,31 @@ export function relayMethod(
   return { method, notes: notes.filter(note => typeof note === 'string') }
 }
 
-/** A target in the body would win over the one in the address. */
+/** A target in the body would win over the one in the address. A branch that Port computes stays. */
 function withoutTarget(body: Json): Json {
   if (!isObject(body)) return body
-  const { github: _, ...rest } = body
-  return rest
+  const { github, ...rest } = body
+  const ref = isObject(github) ? github.ref : undefined
+  return ref === undefined || fixed(ref) ? rest : { ...rest, github: { ref } }
 }
 
 /** The body of an action whose old GitHub backend computed the workflow's inputs: it computes them in the same way. */
 export function bodyOfGitHub({ integrationActionExecutionProperties: properties, ...method }: JsonObject) {
   const { workflowInputs } = isObject(properties) ? properties : method
   if (!isObject(workflowInputs)) return null
-  const { port_context, port_payload, ...inputs } = workflowInputs
+  const { port_context, port_payload, ...all } = workflowInputs
+  // Port's backend takes the branch from `ref`, also under a key that Port computes: `{{ if … then "ref" else null end }}`.
+  const isRef = (key: string) => key === 'ref' || /^\{\{.*then\s*"ref"\s*else\b.*\}\}$/.test(key)
+  const inputs = Object.fromEntries(Object.entries(all).filter(([key]) => !isRef(key)))
+  const ref = Object.entries(all).find(([key]) => isRef(key))?.[1]
   // The relay passes both to the workflow as they are.
   const context = Object.entries({ port_context, port_payload }).filter(([, each]) => each !== undefined)
-  return { ...RECOMMENDED_BODY, inputs, ...Object.fromEntries(context) } as JsonObject
+  return {
+    ...RECOMMENDED_BODY,
+    inputs,
+    ...(ref !== undefined && !fixed(ref) && { github: { ref } }),
+    ...Object.fromEntries(context),
+  } as JsonObject
 }
 
 /** The relay that a webhook calls; null if the address isn't that of a relay. */

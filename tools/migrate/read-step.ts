@@ -113,8 +113,14 @@ function readPatch(
 
 /** What the job's own result doesn't say: the Port run of a green job fails. */
 function conclusionOf(status: string, condition: string): string {
-  if (template.hasExpression(status)) return /\bjob\.status\b/.test(status) ? '' : status
-  const isOfFailedJob = /(?<!!)\b(failure|cancelled)\(\)/.test(condition) && !/\|\||always/.test(condition)
+  if (template.hasExpression(status)) {
+    const references = status.replace(/'[^']*'/g, '')
+    const others = /\b(steps|needs|env|inputs|github|matrix|strategy|vars|secrets|runner)\b/
+    return /\bjob\.status\b/.test(references) && !others.test(references) ? '' : status
+  }
+  const terms = condition.replace(/^\$\{\{|\}\}$/g, '').split('&&')
+  const isOfFailedJob =
+    !condition.includes('||') && terms.some(term => /^(failure|cancelled)\(\)$/.test(term))
   return status === 'FAILURE' && !isOfFailedJob ? 'failure' : ''
 }
 
