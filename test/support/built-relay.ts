@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { globSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { globSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -14,19 +14,32 @@ export async function builtRelay(): Promise<string> {
   // Test files run at the same time, and a build has one folder for its intermediate files.
   while (!isFresh()) {
     try {
-      mkdirSync(lock)
+      writeFileSync(lock, String(process.pid), { flag: 'wx' })
     } catch {
-      await sleep(200)
+      // A process that was killed while it built can't remove its lock.
+      if (isAbandoned()) rmSync(lock, { recursive: true, force: true })
+      else await sleep(200)
       continue
     }
     try {
       await run(process.execPath, ['build.ts'], { cwd: root })
       return folder
     } finally {
-      rmSync(lock, { recursive: true })
+      rmSync(lock, { force: true })
     }
   }
   return folder
+}
+
+function isAbandoned(): boolean {
+  try {
+    const pid = Number(readFileSync(lock, 'utf8'))
+    // An empty file: its process is about to write its id.
+    if (pid > 0) process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT'
+  }
 }
 
 function isFresh(): boolean {
