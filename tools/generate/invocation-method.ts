@@ -115,7 +115,7 @@ export function bodyOfGitHub({ integrationActionExecutionProperties: properties,
   if (!isObject(workflowInputs)) return null
   const { port_context, port_payload, ...all } = workflowInputs
   // Port's backend takes the branch from `ref`, also under a key that Port computes: `{{ if … then "ref" else null end }}`.
-  const isRef = (key: string) => key === 'ref' || /^\{\{.*then\s*"ref"\s*else\b.*\}\}$/.test(key)
+  const isRef = (key: string) => key === 'ref' || (key.startsWith('{{') && /then\s+"ref"/.test(key))
   const inputs = Object.fromEntries(Object.entries(all).filter(([key]) => !isRef(key)))
   const ref = Object.entries(all).find(([key]) => isRef(key))?.[1]
   // The relay passes both to the workflow as they are.
