@@ -15,7 +15,7 @@ import { useBundle } from './relay-process.ts'
 import { table, type Verdict } from './verdict.ts'
 
 /** A fault that is still running then has failed. */
-const DEADLINE_MS = 30 * 60_000
+const DEADLINE_MS = 60 * 60_000
 /** Faults that run at once: on two cores, more of them take no less time. */
 const CONCURRENCY = 10
 
