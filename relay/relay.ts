@@ -44,7 +44,7 @@ export interface Relay {
 /** A relay that does not listen yet. */
 export interface AssembledRelay {
   app: Hono
-  failure: ThrottledLog
+  throttled: ThrottledLog
   /** Starts everything that advances deliveries. */
   startWorkers(): Worker[]
   /** Records what was counted. */
@@ -69,16 +69,16 @@ export async function assembleRelay(
   const tally = createTally(await opening, log)
   const { store } = tally
   const { clock } = store
-  const failure = createThrottledLog(log)
+  const throttled = createThrottledLog(log)
   const metrics = createMetrics()
   const pauses = createRateLimitPauses(config.github.auth, clock, (closed, cause) => {
     const { reason, pausedUntil } = closed
     const fields = { reason, until: new Date(pausedUntil).toISOString() }
-    if (cause === 'limit') failure.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
-    else failure.error(fields, "GitHub rejects the relay's credential: deliveries wait")
+    if (cause === 'limit') throttled.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
+    else throttled.error(fields, "GitHub rejects the relay's credential: deliveries wait")
     store
       .savePause(closed)
-      .catch(error => failure.error({ err: error }, 'a closed gate could not be persisted'))
+      .catch(error => throttled.error({ err: error }, 'a closed gate could not be persisted'))
   })
   pauses.add(await store.activePauses(clock()))
   const isAllowed = matcher(config.targets.allowed)
@@ -110,7 +110,7 @@ export async function assembleRelay(
   const clockOffset = () => github.clockOffset() ?? 0
   const findOwners = createFindOwners({ store, findByTitle, organizations, clockOffset, startTimeout })
   const engine = createEngine({
-    ...{ store, github, pauses, clients, findOwners, policy, publicUrl, log, failure },
+    ...{ store, github, pauses, clients, findOwners, policy, publicUrl, log, throttled },
     retention: Math.max(config.retention, runTimeout),
     onTransition(before, applied, now) {
       metrics.transition(before, applied, now)
@@ -125,7 +125,7 @@ export async function assembleRelay(
   }
   const roles = createRoles(config)
   const app = createApp({
-    ...{ config, store, apply, log, failure, metrics },
+    ...{ config, store, apply, log, throttled, metrics },
     clock: Date.now,
     reports: createReports({
       config,
@@ -136,14 +136,14 @@ export async function assembleRelay(
       findByTitle,
       clock: Date.now,
       log,
-      failure,
+      throttled,
     }),
     readinessRoute: createReadiness({
-      ...{ store, github, pauses, clients, failure },
+      ...{ store, github, pauses, clients, throttled },
       isPortAccepted: portResponses.isAccepted,
     }),
     metricsRoute: createMetricsRoute({
-      ...{ metrics, store, github, pauses, failure },
+      ...{ metrics, store, github, pauses, throttled },
       roles,
       port: portSide,
       clock: Date.now,
@@ -152,21 +152,21 @@ export async function assembleRelay(
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
-      ...{ store, apply, findOwners, failure },
+      ...{ store, apply, findOwners, throttled },
       clockOffset: github.clockOffset,
       startTimeout,
     }),
     stopping,
   })
   return {
-    ...{ app, failure },
-    startWorkers: () => startWorkers({ config, store, github, engine, pauses, log, failure }),
+    ...{ app, throttled },
+    startWorkers: () => startWorkers({ config, store, github, engine, pauses, log, throttled }),
     async flush() {
-      failure.flush()
+      throttled.flush()
       await tally.flush()
     },
     async close() {
-      failure.flush()
+      throttled.flush()
       await tally.stop()
       await store.close()
     },
@@ -181,15 +181,10 @@ export async function assembleRelay(
  */
 export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>): Promise<Relay> {
   const stopping = new AbortController()
-  const {
-    app,
-    failure: trouble,
-    startWorkers,
-    close,
-  } = await assembleRelay(config, log, stopping.signal, opening)
+  const { app, throttled, startWorkers, close } = await assembleRelay(config, log, stopping.signal, opening)
   const { host, port: listenPort } = config.listen
   const server = createRelayServer(app.fetch, (status, reason, address) =>
-    trouble.warn({ status, reason, address }, 'a request that cannot be read was refused'),
+    throttled.warn({ status, reason, address }, 'a request that cannot be read was refused'),
   )
   server.listen(listenPort, host)
   await once(server, 'listening').catch(async cause => {

@@ -21,7 +21,7 @@ export interface ReadinessDeps {
   clients: ReadonlyMap<string, Pick<PortClient, 'authorize'>>
   /** Null before Port's first response. */
   isPortAccepted: () => boolean | null
-  failure: Pick<ThrottledLog, 'error'>
+  throttled: Pick<ThrottledLog, 'error'>
 }
 
 /** How often reading `/readyz` checks the credentials. */
@@ -33,7 +33,7 @@ const UNKNOWN = 'not checked yet'
  * The body lists other failed checks. Reading it checks the credentials in the background.
  */
 export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Response> {
-  const { store, github, pauses, clients, isPortAccepted, failure } = deps
+  const { store, github, pauses, clients, isPortAccepted, throttled } = deps
   let checkedAt = Number.NEGATIVE_INFINITY
   const pace = createTokenBuckets(LIMITS.databaseChecks.value)
   let lastCheck: Promise<Check> | null = null
@@ -78,7 +78,7 @@ export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Re
       .then(
         (): Check => ({ ok: true }),
         (error): Check => {
-          failure.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
+          throttled.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
           return { ok: false, detail: 'The database (RELAY_DATABASE) is unavailable or read-only.' }
         },
       )

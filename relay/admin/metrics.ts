@@ -225,7 +225,7 @@ export interface MetricsRouteDeps {
   }
   /** The wall clock, by which Prometheus reads times; milliseconds since 1970. */
   clock: () => number
-  failure: Pick<ThrottledLog, 'error'>
+  throttled: Pick<ThrottledLog, 'error'>
 }
 
 /** If the database takes longer, the metrics of this process are returned without its values. */
@@ -249,7 +249,7 @@ async function read({
   pauses,
   port,
   clock,
-  failure,
+  throttled,
 }: MetricsRouteDeps): Promise<ScrapeValues> {
   const now = store.clock()
   /** From the store's clock to the wall clock. */
@@ -275,7 +275,7 @@ async function read({
       const [counts, backlog] = read
       return { now, counts, backlog }
     } catch (error) {
-      failure.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
+      throttled.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
       return null
     }
   }

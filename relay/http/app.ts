@@ -24,7 +24,7 @@ export interface AppDeps {
   stopping?: AbortSignal
   log: ReceiveDeps['log'] & { error: (fields: object, message: string) => void }
   /** For errors that repeat themselves. */
-  failure: Pick<ThrottledLog, 'error'>
+  throttled: Pick<ThrottledLog, 'error'>
   metrics?: Metrics
   /** `GET /readyz` */
   readinessRoute: (c: Context) => Promise<Response>
@@ -43,7 +43,7 @@ const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 
 /** Every route of the relay. */
 export function createApp(deps: AppDeps): Hono {
-  const { config, store, apply, reports, receiveGitHub, admin, log, failure, metrics } = deps
+  const { config, store, apply, reports, receiveGitHub, admin, log, throttled, metrics } = deps
   const { trustedProxies } = config
   const app = new Hono()
   const verify = createVerify(config, deps.clock)
@@ -51,13 +51,13 @@ export function createApp(deps: AppDeps): Hono {
     metrics?.webhook(result)
     if (seconds !== null) metrics?.webhookDuration(seconds)
   }
-  const onFirstUse = createOnFirstUse({ store, failure })
+  const onFirstUse = createOnFirstUse({ store, throttled })
   const receive = createReceive({ ...deps, verify, onFirstUse, onAccepted })
   app.use('/webhook/cancel', async (c, next) => {
     await next()
     if (c.res.ok) metrics?.webhook('cancellation')
   })
-  app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, failure }))
+  app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, throttled }))
   refuseOthers(app, ['/webhook/cancel'], 'POST', 'Cancellations come as POST.')
   // One handler for all methods, because Hono would compose two of them again for each webhook.
   const webhook = (c: Context) => {

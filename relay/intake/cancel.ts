@@ -15,7 +15,7 @@ export interface CancelDeps {
   apply: ApplyEvent
   verify: VerifyWebhook
   onFirstUse: OnFirstUse
-  failure: Pick<ThrottledLog, 'error'>
+  throttled: Pick<ThrottledLog, 'error'>
 }
 
 /**
@@ -30,7 +30,7 @@ export function createCancel({
   apply,
   verify,
   onFirstUse,
-  failure: throttledLog,
+  throttled: throttledLog,
 }: CancelDeps): (c: Context) => Promise<Response> {
   return c => verify(c, webhook => onFirstUse(c, webhook.use, () => cancel(c, webhook)))
 

@@ -6,7 +6,7 @@ import { SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
 
 export interface FirstUseDeps {
   store: Pick<Store, 'firstUse' | 'rememberUse'>
-  failure: Pick<ThrottledLog, 'error'>
+  throttled: Pick<ThrottledLog, 'error'>
 }
 
 /** Handles a webhook whose signature may have been used before, and remembers the response. */
@@ -27,7 +27,7 @@ export type OnFirstUse = (
  *
  * @returns a function that throws Problem 409 for another address, and 503 if the database is unavailable
  */
-export function createOnFirstUse({ store, failure: throttledLog }: FirstUseDeps): OnFirstUse {
+export function createOnFirstUse({ store, throttled: throttledLog }: FirstUseDeps): OnFirstUse {
   return async (c, use, handle, { remembers } = { remembers: false }) => {
     const before = remembers ? null : await stored(store.firstUse(use.digest))
     if (before) return repeat(c, use, before)

@@ -26,7 +26,7 @@ export interface GitHubWebhookDeps {
   clockOffset: () => number | null
   /** RELAY_START_TIMEOUT, milliseconds. */
   startTimeout: number
-  failure: Pick<ThrottledLog, 'error'>
+  throttled: Pick<ThrottledLog, 'error'>
 }
 
 /**
@@ -45,7 +45,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     findOwners,
     clockOffset,
     startTimeout,
-    failure: throttledLog,
+    throttled: throttledLog,
   } = deps
   const withReservation = createBodyMemory({
     arrivingBytes: LIMITS.githubArriving.value,

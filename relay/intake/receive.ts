@@ -22,7 +22,7 @@ export interface ReceiveDeps {
   /** Aborted once this relay dispatches nothing more. */
   stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void }
-  failure: Pick<ThrottledLog, 'error'>
+  throttled: Pick<ThrottledLog, 'error'>
   /** Called with each webhook that is persisted, and after how many seconds; null if its response waits. */
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
@@ -40,7 +40,7 @@ export function createReceive({
   onFirstUse,
   stopping,
   log,
-  failure: throttledLog,
+  throttled: throttledLog,
   onAccepted,
 }: ReceiveDeps): (c: Context) => Promise<Response> {
   const chooseTarget = createTargets(config.targets)

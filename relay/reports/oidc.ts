@@ -29,7 +29,7 @@ export interface OidcDeps {
   audience: string
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
-  failure: Pick<ThrottledLog, 'warn'>
+  throttled: Pick<ThrottledLog, 'warn'>
   /** The issuer is not asked again for this long, for a key that is not in its set as well as after a failure. */
   cooldownMs?: number
   /** How old the set becomes before it is asked for again. */
@@ -60,12 +60,12 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     audience,
     clock,
     log,
-    failure,
+    throttled,
     cooldownMs = 3_000,
     cacheMs = 600_000,
     timeoutMs = 5_000,
   } = deps
-  const keys = createIssuerKeys({ issuer, failure, cooldownMs, cacheMs, timeoutMs })
+  const keys = createIssuerKeys({ issuer, throttled, cooldownMs, cacheMs, timeoutMs })
 
   return async token => {
     if (token === null) throw refuse('there is no bearer token')
@@ -130,7 +130,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   }
 
   function postpone({ message, retryMs }: KeysUnknown): Problem {
-    failure.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is not known')
+    throttled.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is not known')
     return new Problem(503, message, { 'retry-after': String(Math.max(Math.ceil(retryMs / 1000), 1)) })
   }
 }
@@ -145,7 +145,7 @@ function number(claim: unknown): number | null {
 export interface IssuerKeysDeps {
   /** Of GITHUB_OIDC_ISSUER. */
   issuer: string
-  failure: Pick<ThrottledLog, 'warn'>
+  throttled: Pick<ThrottledLog, 'warn'>
   /** The issuer is asked no more often than this, whatever tokens arrive: they may be forged. */
   cooldownMs: number
   /** How old the set becomes before it is asked for again. */
@@ -179,7 +179,7 @@ const NEWER =
  *   unavailable or older than the key may be, and JWKSNoMatchingKey if a set that was just fetched doesn't contain it
  */
 export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
-  const { issuer, failure: trouble, cooldownMs, cacheMs, timeoutMs } = deps
+  const { issuer, throttled, cooldownMs, cacheMs, timeoutMs } = deps
   let set: { keys: JWTVerifyGetKey; at: number } | null = null
   let asked = Number.NEGATIVE_INFINITY
   let asking: Promise<void> | null = null
@@ -228,7 +228,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
       if (given.keys.length === 0) throw new Error('its set has no keys')
       set = { keys, at: performance.now() }
     } catch (error) {
-      trouble.warn(
+      throttled.warn(
         { err: error, issuer },
         `OIDC keys unavailable; ${set ? 'the known keys are kept' : 'reports are rejected'}`,
       )

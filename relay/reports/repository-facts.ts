@@ -8,7 +8,7 @@ export interface RepositoryFactsDeps {
   ask: (repository: string) => Promise<RepositoryFacts>
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
-  failure: Pick<ThrottledLog, 'warn'>
+  throttled: Pick<ThrottledLog, 'warn'>
 }
 
 /** A default branch changes now and then. */
@@ -28,7 +28,7 @@ export function createRepositoryFacts({
   ask,
   clock,
   log,
-  failure: trouble,
+  throttled,
 }: RepositoryFactsDeps): (
   repository: string,
   claims: Pick<RunClaims, 'repositoryId' | 'ref'>,
@@ -85,7 +85,7 @@ export function createRepositoryFacts({
   }
 
   function unknown(repository: string, kind: ReadFailure['kind'], reason: string): Problem {
-    trouble.warn(
+    throttled.warn(
       { repository, reason },
       'a report was refused: id and default branch of its repository cannot be read from GitHub',
     )

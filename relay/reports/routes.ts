@@ -43,12 +43,12 @@ export interface ReportsDeps {
     info: (fields: object, message: string) => void
     warn: (fields: object, message: string) => void
   }
-  failure: ThrottledLog
+  throttled: ThrottledLog
 }
 
 /** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, 404 with a sentence about it. */
 export function createReports(deps: ReportsDeps): Hono {
-  const { config, store, github, apply, port, findByTitle: findNamed, clock, log, failure: trouble } = deps
+  const { config, store, github, apply, port, findByTitle: findNamed, clock, log, throttled } = deps
   const app = new Hono()
   const audience = config.publicUrl
   if (audience === null) {
@@ -72,9 +72,9 @@ export function createReports(deps: ReportsDeps): Hono {
     audience,
     clock,
     log,
-    failure: trouble,
+    throttled,
   })
-  const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, failure: trouble })
+  const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, throttled })
   const isAllowed = matcher(config.targets.allowed)
   const shareInputs = createHandOut({ store, secrets })
   const start = createStart({
@@ -129,7 +129,7 @@ export function createReports(deps: ReportsDeps): Hono {
 
   function orStoreFailure(error: unknown): never {
     if (error instanceof Problem) throw error
-    trouble.error({ err: error }, 'a report was not accepted: database unavailable')
+    throttled.error({ err: error }, 'a report was not accepted: database unavailable')
     throw new Problem(
       503,
       "The relay's database (RELAY_DATABASE) is unavailable; this report was not accepted. Send it again.",

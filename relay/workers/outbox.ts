@@ -20,7 +20,7 @@ export interface OutboxDeps {
   /** The client of an organization. */
   client: (organization: string) => PortClient | null
   log: { warn: (fields: object, message: string) => void }
-  failure: Pick<ThrottledLog, 'warn'>
+  throttled: Pick<ThrottledLog, 'warn'>
   /** How long a message may wait, milliseconds. */
   retention: number
 }
@@ -84,7 +84,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     if (failure && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
-      deps.failure.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
+      deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
     }
     if (failure && failure.kind !== 'ended')

@@ -45,7 +45,7 @@ const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
  */
 export function startWorker<Claim>(
   work: WorkerDefinition<Claim>,
-  failure: Pick<ThrottledLog, 'error'>,
+  throttled: Pick<ThrottledLog, 'error'>,
 ): Worker {
   const active = new Map<string, Promise<void>>()
   /** Claimed while a step of it is under way: the next step follows that one. */
@@ -67,7 +67,7 @@ export function startWorker<Claim>(
     const ended = work
       .step(claim, stopping.signal)
       .catch(error => {
-        failure.error({ err: error, work: work.name, delivery: key }, STEP_FAILED)
+        throttled.error({ err: error, work: work.name, delivery: key }, STEP_FAILED)
       })
       .finally(() => {
         active.delete(key)
@@ -97,7 +97,7 @@ export function startWorker<Claim>(
         emptyClaims = claims.length === 0 ? emptyClaims + 1 : 0
         if (emptyClaims > 0) await sleep(Math.min(emptyClaims, LONGEST_REST_MS))
       } catch (error) {
-        failure.error({ err: error, work: work.name }, UNAVAILABLE)
+        throttled.error({ err: error, work: work.name }, UNAVAILABLE)
         await sleep(FAILURE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
@@ -123,7 +123,7 @@ export function startWorker<Claim>(
 export function repeat(
   name: string,
   everyMs: number,
-  failure: Pick<ThrottledLog, 'error'>,
+  throttled: Pick<ThrottledLog, 'error'>,
   work: (stopped: () => boolean) => Promise<unknown>,
 ): Worker {
   let stopped = false
@@ -132,7 +132,7 @@ export function repeat(
   const round = () => {
     running = running
       .then(() => (stopped ? undefined : work(() => stopped)))
-      .catch(error => failure.error({ err: error, work: name }, UNAVAILABLE))
+      .catch(error => throttled.error({ err: error, work: name }, UNAVAILABLE))
     return running
   }
   const timer = setInterval(round, everyMs)

@@ -57,7 +57,7 @@ interface EngineDeps {
   /** How long a message to Port may wait, milliseconds. */
   retention: number
   log: ApplyDeps['log'] & OutboxDeps['log']
-  failure: OutboxDeps['failure']
+  throttled: OutboxDeps['throttled']
   onTransition: ApplyDeps['onTransition']
   onAttempt: DispatchDeps['onAttempt']
 }
@@ -110,12 +110,12 @@ interface WorkersDeps {
   engine: Engine
   pauses: RateLimitPauses
   log: Pick<Logger, 'info' | 'warn'>
-  failure: ThrottledLog
+  throttled: ThrottledLog
 }
 
 /** Starts everything that advances deliveries: dispatch, poll, outbox, and periodic work. */
 export function startWorkers(deps: WorkersDeps): Worker[] {
-  const { config, store, github, engine, pauses, log, failure } = deps
+  const { config, store, github, engine, pauses, log, throttled } = deps
   const byWork: Record<Work, Worker> = {
     dispatch: startWorker(
       {
@@ -131,7 +131,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
         step: engine.dispatch,
         concurrency: DISPATCHES_AT_ONCE,
       },
-      failure,
+      throttled,
     ),
     watch: startWorker(
       {
@@ -141,7 +141,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
         step: engine.poll,
         concurrency: POLLS_AT_ONCE,
       },
-      failure,
+      throttled,
     ),
     outbox: startWorker(
       {
@@ -151,7 +151,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
         step: engine.outbox,
         concurrency: OUTBOXES_AT_ONCE,
       },
-      failure,
+      throttled,
     ),
   }
   const forget = store.onWork(work => {
@@ -168,9 +168,9 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     byWork.watch,
     byWork.outbox,
     // New work doesn't wake it: it runs at an interval, no matter how many deliveries arrive.
-    repeat('notify waiting', NOTIFY_MS, failure, notifyWaiting),
-    repeat('pauses', PAUSES_MS, failure, async () => pauses.add(await store.activePauses(store.clock()))),
-    repeat('maintenance', MAINTENANCE_MS, failure, async stopped => {
+    repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
+    repeat('pauses', PAUSES_MS, throttled, async () => pauses.add(await store.activePauses(store.clock()))),
+    repeat('maintenance', MAINTENANCE_MS, throttled, async stopped => {
       remind()
       const now = store.clock()
       await store.repairDueTimes(now)

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createFetch } from '../../action/runner/fetch.ts'
 import { createStepLister } from '../../action/runner/jobs.ts'
 import { readWorkflow, type Workflow } from '../../action/runner/runner.ts'
-import type { ThrottledLog } from '../../tools/simulator/http-server.ts'
+import type { Fault } from '../../tools/simulator/http-server.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { REPOSITORY, type System, startSystem } from './play.ts'
 
@@ -211,7 +211,7 @@ const LIMITED =
   ': the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
 const FORBIDDEN = '. Give the job "permissions: actions: read" (and leave github-token to its default).'
 
-test.each<[string, ThrottledLog, string]>([
+test.each<[string, Fault, string]>([
   ['a missing permission', { status: 403 }, FORBIDDEN],
   ['trouble of GitHub', { status: 502 }, '.'],
   [

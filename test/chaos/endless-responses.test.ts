@@ -87,7 +87,7 @@ describe('an endless response is read up to its limit only', () => {
     const warned: unknown[] = []
     const warn = (fields: object) => void warned.push(fields)
     const times = { cooldownMs: 5_000, cacheMs: 60_000, timeoutMs: 10_000 }
-    const keys = createIssuerKeys({ issuer: server.url, failure: { warn }, ...times })
+    const keys = createIssuerKeys({ issuer: server.url, throttled: { warn }, ...times })
     await expect(keys({ alg: 'RS256', kid: 'a' }, { payload: '', signature: '' })).rejects.toThrow('keys')
     expect(JSON.stringify(warned, (_, value) => (value instanceof Error ? value.message : value))).toContain(
       TOO_LARGE,

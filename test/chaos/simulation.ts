@@ -248,7 +248,7 @@ export async function simulate(options: {
   const open = () =>
     createEngine({
       ...{ store, github, pauses, clients, findOwners, policy, publicUrl: null },
-      ...{ retention: 30 * 24 * 60 * MINUTE, log, failure: log, onTransition() {}, onAttempt() {} },
+      ...{ retention: 30 * 24 * 60 * MINUTE, log, throttled: log, onTransition() {}, onAttempt() {} },
     })
   let engine = open()
   let restarts = 0

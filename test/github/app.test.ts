@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
 import { type GitHubApi, type GitHubApp, startGitHubApi } from '../../tools/simulator/github/github.ts'
-import type { ThrottledLog } from '../../tools/simulator/http-server.ts'
+import type { Fault } from '../../tools/simulator/http-server.ts'
 import { formContent } from '../support/dispatch-content.ts'
 
 async function open(options: Parameters<GitHubApi['createApp']>[0] = {}) {
@@ -103,7 +103,7 @@ test.each([
   'a 500, a cut or a page of a proxy while asking for %s defers the dispatch: nothing was sent',
   async (_, matches) => {
     const page = { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }
-    for (const failure of [{ status: 500 }, { cut: 'after' }, { cut: 'within' }, page] as ThrottledLog[]) {
+    for (const failure of [{ status: 500 }, { cut: 'after' }, { cut: 'within' }, page] as Fault[]) {
       const { api, github } = await open()
       api.fail({ match: ({ path }) => matches(path), ...failure })
       expect(await dispatch(github)).toMatchObject({ kind: 'deferred' })

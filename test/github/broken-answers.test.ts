@@ -3,10 +3,10 @@ import { expect, onTestFinished, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
 import { readFailure } from '../../relay/github/errors.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import type { ThrottledLog } from '../../tools/simulator/http-server.ts'
+import type { Fault } from '../../tools/simulator/http-server.ts'
 import { formContent } from '../support/dispatch-content.ts'
 
-const BROKEN: [string, ThrottledLog][] = [
+const BROKEN: [string, Fault][] = [
   ['cut within its body', { cut: 'within' }],
   ['a page', { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }],
   ['a text', { status: 200, body: 'ok', headers: { 'content-type': 'text/plain' } }],

@@ -39,7 +39,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     startTimeout: 6e5,
     store: { ...store, ...options.store },
     apply,
-    failure: { error() {} },
+    throttled: { error() {} },
   })
   app.post('/github', receive)
   const deliver = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../port/types.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../../tools/simulator/github/types.ts'
-import type { ThrottledLog } from '../../tools/simulator/http-server.ts'
+import type { Fault } from '../../tools/simulator/http-server.ts'
 import { dispatchContent, formContent } from '../support/dispatch-content.ts'
 import { REFUSALS } from './workflow-dispatch-refusals.ts'
 
@@ -355,7 +355,7 @@ test('an answer that names the run alone, without its page, is an answer', async
 
 describe('a workflow_dispatch that GitHub does not answer', () => {
   const isDispatch = ({ method }: { method: string }) => method === 'POST'
-  test.each<[string, ThrottledLog]>([
+  test.each<[string, Fault]>([
     ['answers with a 502 after it took effect', { status: 502, takesEffect: true }],
     ['answers with a 500', { status: 500 }],
     ['is cut after it took effect', { cut: 'after' }],
@@ -368,7 +368,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     expect(sent()).toHaveLength(1)
   })
 
-  test.each<[string, ThrottledLog, object]>([
+  test.each<[string, Fault, object]>([
     ['401', { status: 401 }, { cause: 'credential', until: null }],
     ['429', { status: 429, headers: { 'retry-after': '30' } }, { cause: 'rate_limit' }],
     ["a proxy's 404", { status: 404, body: '<html>' }, { cause: 'other' }],
@@ -379,7 +379,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     expect(api.workflowDispatches).toEqual([])
   })
 
-  test.each<[string, ThrottledLog]>([
+  test.each<[string, Fault]>([
     ['a 500', { status: 500 }],
     ['a cut', { cut: 'after' }],
     ['a limit', { status: 429 }],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Message } from '../../relay/delivery/delivery.ts'
 import { OUTBOX_LEASE_MS, PORT_TIMEOUT_MS } from '../../relay/workers/outbox.ts'
-import type { ReceivedRequest, ThrottledLog } from '../../tools/simulator/http-server.ts'
+import type { Fault, ReceivedRequest } from '../../tools/simulator/http-server.ts'
 import { type System, startSystem } from '../support/system.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 
@@ -102,7 +102,7 @@ describe('the end of a run reaches Port,', () => {
 
 const FORBIDDEN = { status: 403, body: { ok: false, error: 'forbidden', message: 'Not allowed' } }
 
-test.each<[string, ThrottledLog]>([
+test.each<[string, Fault]>([
   ['without the permission', FORBIDDEN],
   ['in a conflict', { status: 409, body: { ok: false, error: 'conflict' } }],
   ['too early', { status: 425, body: { ok: false } }],
@@ -128,7 +128,7 @@ describe('what is never taken does not keep the end back:', () => {
   const status = ({ port }: System, runId: string) =>
     runId.startsWith('wfnr_') ? port.nodeRun(runId).status : port.run(runId).status
 
-  test.each<[string, string, ThrottledLog]>([
+  test.each<[string, string, Fault]>([
     ['r_1', 'a 500', { status: 500 }],
     ['wfnr_1', 'a 500', { status: 500 }],
     [
@@ -341,7 +341,7 @@ test('a page that takes long is gone on with under a new lease, which outlives a
 })
 
 /** Port or a gateway before it answers so for 25 s. */
-const RESPONSES: [string, ThrottledLog][] = [
+const RESPONSES: [string, Fault][] = [
   ['404 in JSON', { status: 404, body: { message: 'Not Found' } }],
   ['400 in JSON', { status: 400, body: { message: 'Bad Request' } }],
   ['410 in JSON', { status: 410, body: { message: 'Gone' } }],

@@ -14,7 +14,7 @@ async function openVerifier(options: { cooldownMs?: number; cacheMs?: number; ti
     audience: AUDIENCE,
     clock: Date.now,
     log: { warn: () => {} },
-    failure: { warn: () => {} },
+    throttled: { warn: () => {} },
     ...options,
   })
   const forged = (n: number) => issuer.sign(issuer.claims(RUN, AUDIENCE), { kid: `k${n}` })

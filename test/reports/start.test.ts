@@ -365,7 +365,7 @@ test('what is known of a repository holds while GitHub cannot be asked, and not 
     ask: () => answer(),
     clock: () => now,
     log: { warn() {} },
-    failure: { warn() {} },
+    throttled: { warn() {} },
   })
   const ask = () => factsOf('acme/shop', { repositoryId: '1', ref: 'refs/heads/main' }, true)
   await ask()

@@ -49,14 +49,14 @@ export async function openReceiving(
     apply,
     clock,
     log: { info: note, error: note },
-    failure: { error: note },
+    throttled: { error: note },
     readinessRoute: createReadiness({
       store,
       github: { facts: NO_FACTS, checkCredential: async () => {} },
       pauses: { isRejected: () => false },
       clients: new Map(),
       isPortAccepted: () => null,
-      failure: { error: note },
+      throttled: { error: note },
     }),
   })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)

@@ -164,14 +164,14 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     createEngine({
       ...{ store, github: hub, pauses, clients, findOwners, policy, publicUrl, retention },
       log: { ...log, warn },
-      failure: { warn },
+      throttled: { warn },
       onTransition() {},
       onAttempt() {},
     })
   let engine = open()
   const notifyWaiting = createNotifyWaiting({ store, pauses, apply: (...given) => engine.apply(...given) })
   const receive = createGitHubWebhook({
-    ...{ secret: SECRET, trustedProxies: 0, store, findOwners, failure: log, clockOffset: hub.clockOffset },
+    ...{ secret: SECRET, trustedProxies: 0, store, findOwners, throttled: log, clockOffset: hub.clockOffset },
     startTimeout: policy.startTimeout,
     apply: (...given) => engine.apply(...given),
   })

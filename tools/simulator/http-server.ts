@@ -20,7 +20,7 @@ export type ReceivedRequest = {
 }
 
 /** What goes wrong with the requests that match. */
-export type ThrottledLog = {
+export type Fault = {
   /** Which requests; all of them when absent. Asked once for each request that no earlier trouble took. */
   match?: (request: ReceivedRequest) => boolean
   /** How many matching requests; 1 when absent, Infinity until cleared. */
@@ -51,7 +51,7 @@ export type FakeServer = {
   readonly requests: ReceivedRequest[]
   clearRequests(): void
   /** Injects failures; returns the function that stops them. */
-  fail(failure: ThrottledLog): () => void
+  fail(failure: Fault): () => void
   clearFailures(): void
   /** Refuses connections from now on, and cuts open ones; the state stays. */
   stop(): Promise<void>
@@ -77,10 +77,10 @@ export async function startFakeServer<E extends FakeServerEnv>(
   responseFor: (status: number) => { body: unknown; headers?: Record<string, string> },
 ): Promise<FakeServer> {
   const requests: ReceivedRequest[] = []
-  const failures = new Set<{ failure: ThrottledLog; left: number }>()
+  const failures = new Set<{ failure: Fault; left: number }>()
   const ended = new AbortController()
 
-  const take = (request: ReceivedRequest): ThrottledLog | undefined => {
+  const take = (request: ReceivedRequest): Fault | undefined => {
     for (const entry of failures) {
       if (entry.failure.match && !entry.failure.match(request)) continue
       entry.left -= 1
@@ -193,7 +193,7 @@ async function receive(c: Context<FakeServerEnv>): Promise<ReceivedRequest> {
 }
 
 function failureResponse(
-  failure: ThrottledLog,
+  failure: Fault,
   status: number,
   responseFor: (status: number) => { body: unknown; headers?: Record<string, string> },
 ): Response {

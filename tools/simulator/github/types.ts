@@ -1,4 +1,4 @@
-import type { FakeServer, ThrottledLog } from '../http-server.ts'
+import type { FakeServer, Fault } from '../http-server.ts'
 
 export type Access = 'none' | 'read' | 'write'
 export type Permissions = { actions?: Access; contents?: Access; metadata?: Access }
@@ -193,7 +193,7 @@ export type GitHubApiOptions = {
   hourlyLimit?: number
 }
 
-type When = Pick<ThrottledLog, 'match' | 'times'>
+type When = Pick<Fault, 'match' | 'times'>
 
 export type GitHubApi = FakeServer & {
   /** REST base. */

@@ -19,9 +19,9 @@ describe('trouble that repeats itself', () => {
 
   test('is a line at once, then one a minute with the last fields and how often it was', () => {
     const { lines, log } = openLog()
-    const failure = createThrottledLog(log)
+    const throttled = createThrottledLog(log)
     for (let i = 0; i < 180; i++) {
-      failure.warn({ i }, 'Port is away')
+      throttled.warn({ i }, 'Port is away')
       vi.advanceTimersByTime(1_000)
     }
     expect(lines).toEqual([
@@ -34,11 +34,11 @@ describe('trouble that repeats itself', () => {
 
   test('that ends and begins again is a line at once again; each sentence has its own', () => {
     const { lines, log } = openLog()
-    const failure = createThrottledLog(log)
-    failure.warn({}, 'Port is away')
-    failure.error({}, 'the database is away')
+    const throttled = createThrottledLog(log)
+    throttled.warn({}, 'Port is away')
+    throttled.error({}, 'the database is away')
     vi.advanceTimersByTime(2 * MINUTE)
-    failure.warn({}, 'Port is away')
+    throttled.warn({}, 'Port is away')
     expect(lines.map(({ message, count }) => [message, count])).toEqual([
       ['Port is away', 1],
       ['the database is away', 1],
@@ -49,10 +49,10 @@ describe('trouble that repeats itself', () => {
 
   test('is counted to the end when the relay stops', () => {
     const { lines, log } = openLog()
-    const failure = createThrottledLog(log)
-    for (let i = 0; i < 5; i++) failure.error({ i }, 'the database is away')
-    failure.flush()
-    failure.flush()
+    const throttled = createThrottledLog(log)
+    for (let i = 0; i < 5; i++) throttled.error({ i }, 'the database is away')
+    throttled.flush()
+    throttled.flush()
     expect(lines.map(({ count }) => count)).toEqual([1, 4])
   })
 })
