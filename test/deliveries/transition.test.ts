@@ -317,7 +317,7 @@ test.each<[NoRun, string]>([
 })
 
 test('the documentation lists every type of history entry', () => {
-  const page = readFileSync(join(RELAY, '../docs/operations.md'), 'utf8')
+  const page = readFileSync(join(RELAY, '../docs/deliveries.md'), 'utf8')
   const [, section = ''] = page.split(/^## History$/m)
   const listed = [...section.split(/^## /m)[0]!.matchAll(/^\| `(\w+)` /gm)].map(([, type]) => type!)
   expect(listed.sort()).toEqual(['accepted', ...Object.keys(HISTORY)].sort())

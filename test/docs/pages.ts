@@ -7,11 +7,7 @@ export const root = join(import.meta.dirname, '../..')
 export const text = (file: string): string => readFileSync(join(root, file), 'utf8')
 
 /** Every page, from the project's root. */
-export const pages: string[] = [
-  ...globSync('*.md', { cwd: root }),
-  'examples/README.md',
-  ...globSync('docs/**/*.md', { cwd: root }),
-].sort()
+export const pages: string[] = globSync(['*.md', '{docs,examples,bench}/**/*.md'], { cwd: root }).sort()
 
 /** A fenced block of a page. */
 export interface Block {

@@ -208,9 +208,9 @@ describe('GET /metrics', () => {
   })
 })
 
-test('docs/operations.md has a table of every series, with its label', async () => {
+test('docs/runbook.md has a table of every series, with its label', async () => {
   const { relay } = await open()
-  const docs = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8')
+  const docs = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8')
   const section = docs.slice(docs.indexOf('\n## Metrics\n'))
   const rows = [...section.matchAll(/^\| `(\w+)` +\| (?:`(\w+)`)? +\|/gm)].map(([, name, label = '']) => [
     name,

@@ -96,11 +96,11 @@ test('this test notices a query that is none, a series and a label that do not e
 })
 
 test('each alert has a severity and a runbook that exists', () => {
-  const docs = read('docs/operations.md')
+  const docs = read('docs/runbook.md')
   for (const { alert, labels, annotations } of rules) {
     expect(['critical', 'warning'], alert).toContain(labels.severity)
     expect(annotations.summary.length, alert).toBeGreaterThan(10)
-    expect(annotations.runbook_url).toMatch(new RegExp(`/docs/operations\\.md#${alert.toLowerCase()}$`))
+    expect(annotations.runbook_url).toMatch(new RegExp(`/docs/runbook\\.md#${alert.toLowerCase()}$`))
     expect(docs, alert).toContain(`\n### ${alert}\n`)
   }
   const written = [...docs.matchAll(/^### (PortRelay\w+)$/gm)].map(([, name]) => name)
