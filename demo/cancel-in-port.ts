@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonObject } from '../port/types.ts'
 import { send } from '../test/support/send.ts'
+import { renderBody } from '../tools/generate/render-body.ts'
 import type { PortRun } from '../tools/simulator/port/port.ts'
 import type { System } from './open-system.ts'
-import { renderBody } from './render-body.ts'
 import type { Timeline } from './timeline.ts'
 
 const AUTOMATION = join(import.meta.dirname, '../examples/cancel/automation.json')

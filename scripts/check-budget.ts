@@ -16,8 +16,8 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 const BUDGET = {
   files: 260,
   sourceLines: 28_500,
-  /** The goal is 30,500; 36,400 is where it stands. */
-  testLines: 36_400,
+  /** The goal is 30,500; this is where it stands. */
+  testLines: 36_310,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 85,
   largestFile: 350,

@@ -1,9 +1,9 @@
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parse } from 'yaml'
-import { renderBody } from '../demo/render-body.ts'
 import { readInvocation } from '../port/invocation/invocation.ts'
 import type { Invocation, Json, JsonObject } from '../port/types.ts'
+import { renderBody } from '../tools/generate/render-body.ts'
 
 export const root = join(import.meta.dirname, '..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'

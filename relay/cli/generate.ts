@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parse } from 'yaml'
+import { isEmpty } from '../../port/invocation/unknown-fields.ts'
 import { parseJson, trimEnd } from '../../port/text.ts'
-import type { Json } from '../../port/types.ts'
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import {
   bodyOfGitHub,
   EXAMPLE_RELAY,
@@ -52,7 +53,7 @@ export const generate = defineCommand({
     repository: {
       type: 'string',
       value: 'OWNER/NAME',
-      help: 'the repository in the address; GITHUB_REPOSITORY by default',
+      help: 'the repository in the address; that of the action, or else GITHUB_REPOSITORY, by default',
     },
     event: { type: 'string', value: 'EVENT', help: 'workflow_dispatch or repository_dispatch' },
     identifier: {
@@ -84,7 +85,8 @@ export const generate = defineCommand({
       event: oneOf('event', ['workflow_dispatch', 'repository_dispatch'] as const, values.event),
       operation: oneOf('operation', ['CREATE', 'DAY-2', 'DELETE'] as const, values.operation),
       relay: relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined)),
-      repository: repositoryOf(values.repository ?? (env.GITHUB_REPOSITORY || undefined)),
+      repository: repositoryOf(values.repository),
+      here: repositoryOf(env.GITHUB_REPOSITORY || undefined),
       identifier: values.identifier,
       blueprint: values.blueprint,
       approval: values.approval,
@@ -99,6 +101,8 @@ export const generate = defineCommand({
 })
 
 interface Options extends ToActionOptions {
+  /** The repository in which the command runs, for what names none. */
+  here?: string | undefined
   format?: Format | undefined
   approval?: boolean | undefined
   clientSecret?: boolean | undefined
@@ -113,7 +117,7 @@ function make(text: string, file: string, options: Options): Generated {
   const name = file === '-' ? 'workflow.yml' : basename(file)
   const { action, notes } = isAction
     ? adapt(readPortAction(value, options.identifier), format, options)
-    : toAction(text, name, options)
+    : toAction(text, name, { ...options, repository: options.repository ?? options.here })
   if (options.approval) action.about.requiredApproval = true
   return written(action, format, notes, options)
 }
@@ -127,12 +131,23 @@ function adapt(
   const { invocationMethod: old, identifier } = action
   const start = readStart(action)
   const event = options.event ?? start.event
-  const file = event === 'workflow_dispatch' ? `${identifier.replace(/[^\w.-]+/g, '_')}.yml` : null
-  const target = { ...start, event, name: (event === start.event && start.name) || file }
-  const moved = event === start.event ? { ...options, event: undefined } : options
-  const { method, notes } = relayMethod(old, target, moved)
   // The workflow of the old backend stays; a new one gets the inputs as the user entered them.
-  const body = format === 'json' ? bodyOfGitHub(old) : null
+  const { github, ...body } = (format !== 'workflow' && bodyOfGitHub(old)) || {}
+  const isDispatch = event === 'workflow_dispatch'
+  const computed: JsonObject = isObject(github) && isDispatch ? github : {}
+  const file = isDispatch && !computed.workflow ? `${identifier.replace(/[^\w.-]+/g, '_')}.yml` : null
+  const isSame = event === start.event
+  const kept = isSame ? start : { ...start, name: null, ref: null }
+  const target = { ...kept, event, name: kept.name ?? file }
+  const isNamed = start.repository !== null || computed.repository !== undefined
+  const repository = options.repository ?? (isNamed ? undefined : options.here)
+  // In the body, it would win over the one in the address.
+  if (repository !== undefined) delete computed.repository
+  const { method, notes } = relayMethod(old, target, {
+    relay: options.relay,
+    repository,
+    event: isSame ? undefined : event,
+  })
   const isChanged = old.type !== 'WEBHOOK' || old.url !== method.url || notes.length > 0
   if (String(method.url).startsWith(EXAMPLE_RELAY) && old.url !== method.url)
     notes.unshift(`Replace ${EXAMPLE_RELAY} with the address of your relay, or pass --relay.`)
@@ -140,9 +155,9 @@ function adapt(
     notes.unshift(
       `Change the action's backend in Port to the webhook ${method.url}: --format json prints it.`,
     )
-  if (format === 'port-workflow' && bodyOfGitHub(old))
+  if (format === 'port-workflow' && !isEmpty(body))
     notes.push(
-      'The inputs that the old backend computed were left out: compute them in the body of the webhook.',
+      `The ${isEmpty(computed) ? 'inputs' : 'inputs and the target'} that the old backend computed were left out: compute them in the body of the webhook.`,
     )
   return {
     action: {
@@ -152,7 +167,10 @@ function adapt(
         ...(options.operation && { operation: options.operation }),
         ...(options.blueprint && { blueprintIdentifier: options.blueprint }),
       },
-      invocationMethod: body ? { ...method, body } : method,
+      invocationMethod:
+        isEmpty(body) || format !== 'json'
+          ? method
+          : { ...method, body: { ...body, ...(!isEmpty(computed) && { github: computed }) } },
     },
     notes,
   }

@@ -384,6 +384,9 @@ test("inputs of port-github-action, and earlier names of the action's own, are e
     `progress isn't an input of this action: use live.${seeAlso('inputs')}`,
   ])
   expect(system.port.requests).toEqual([])
+  // A job can have such variables of its own.
+  const own = openRunner(system)
+  expect(await own.run('main', { INPUT_STATUS: 'ready', INPUT_TITLE: 'Deploy' })).toEqual([])
 })
 
 test('a certificate that is not trusted is named at once, with the setting', async () => {

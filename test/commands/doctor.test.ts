@@ -535,7 +535,10 @@ describe('the inputs of a workflow are compared in advance', () => {
     const url = `${PUBLIC_URL}/webhook/acme/scaled`
     const ofGitHub = {
       ...{ type: 'GITHUB', org: 'acme', repo: 'scaled', workflow: 'guide.yml' },
-      workflowInputs: { environment: '{{ .inputs.enviroment }}', port_context: { runId: '{{ .run.id }}' } },
+      workflowInputs: {
+        ...{ environment: '{{ .inputs.enviroment }}', port_context: { runId: '{{ .run.id }}' } },
+        ...{ ref: 'main', '{{if (.inputs | has("replicas")) then "replicas" else null end}}': 2 },
+      },
     }
     const undeclared =
       'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or leave it out of the body of the Port action.'

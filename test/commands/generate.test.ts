@@ -3,12 +3,14 @@ import { basename, dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { renderBody } from '../../demo/render-body.ts'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { generate } from '../../relay/cli/generate.ts'
+import { targetOf } from '../../relay/cli/send-request.ts'
+import type { Target } from '../../relay/delivery/delivery.ts'
 import { FIXED_OUTPUTS } from '../../tools/generate/github-input.ts'
 import { RECOMMENDED_BODY } from '../../tools/generate/invocation-method.ts'
+import { renderBody } from '../../tools/generate/render-body.ts'
 import { parseWorkflow } from '../../tools/simulator/runner/read-workflow.ts'
 import { definitionProblems } from '../support/definition-problems.ts'
 import { temporaryFolder } from '../support/relay.ts'
@@ -49,26 +51,20 @@ const actions = [everyInput, ...globSync('examples/*/port-action*.json', { cwd: 
 const events = ['workflow_dispatch', 'repository_dispatch']
 
 describe.each(actions)('%s', file => {
-  test('is valid against the schema of Port actions', () => {
-    expect(definitionProblems('actions', cleaned(json(file)))).toEqual([])
-  })
-
-  test('becomes a workflow that parses, and again the same action', async () => {
-    const workflow = await generated(json(file), 'action.json')
-    expect(workflow).toMatchObject({ format: 'workflow', notes: [] })
-    await checkParses(workflow.content)
-    const back = await actionOf(workflow.content, workflow.file.split('/').at(-1)!)
-    expect(back).toEqual(cleaned(json(file)))
-    expect(definitionProblems('actions', back)).toEqual([])
-  })
-
-  test.each(events)('becomes a workflow of %s, whose inputs come back', async event => {
-    const workflow = await generated(json(file), 'action.json', '--event', event, '--client-secret')
-    await checkParses(workflow.content)
-    expect(Object.keys(parse(workflow.content).on)).toEqual([event])
-    const back = await actionOf(workflow.content, workflow.file.split('/').at(-1)!)
-    expect(back.trigger).toEqual((cleaned(json(file)) as typeof back).trigger)
-  })
+  test.each([[], ...events.map(event => ['--event', event, '--client-secret'])])(
+    'becomes a workflow that parses, and again the same action, with %s %s %s',
+    async (...args) => {
+      const given = cleaned(json(file))
+      const workflow = await generated(json(file), 'action.json', ...args)
+      expect(workflow).toMatchObject({ format: 'workflow', ...(args.length === 0 && { notes: [] }) })
+      await checkParses(workflow.content)
+      if (args[1]) expect(Object.keys(parse(workflow.content).on)).toEqual([args[1]])
+      const back = await actionOf(workflow.content, basename(workflow.file))
+      if (args.length > 0) return expect(back.trigger).toEqual(given.trigger)
+      expect(back).toEqual(given)
+      expect(definitionProblems('actions', back)).toEqual([])
+    },
+  )
 })
 
 test('a workflow declares the inputs that GitHub has a type for, and comments keep the rest', async () => {
@@ -181,23 +177,15 @@ jobs:
   ])
 })
 
-test('a step of the action needs no id, and a note says what the relay does for a workflow without the action', async () => {
-  const notesOf = async (name: string) => {
-    const example = readFileSync(join(root, 'examples/existing-workflow', name), 'utf8')
-    const { notes } = await generated(example, name, '--relay', 'https://r.acme.example')
-    return notes.filter(note => note.startsWith(name))
-  }
-  expect(await notesOf('release-reporting.yml')).toEqual([])
-  expect(await notesOf('release.yml')).toEqual([
-    expect.stringContaining('the relay finishes the run in Port'),
-  ])
-})
-
 test.each(globSync('examples/*/*.yml', { cwd: root }).sort())(
   '%s becomes an action with the inputs that it uses',
   async example => {
-    const action = await actionOf(readFileSync(join(root, example), 'utf8'), example.split('/').at(-1)!)
+    const yaml = readFileSync(join(root, example), 'utf8')
+    const { content, notes } = await generated(yaml, basename(example))
+    const action = JSON.parse(content)
     expect(definitionProblems('actions', action)).toEqual([])
+    const usesAction = yaml.includes('org/port-webhook-action@')
+    expect(notes.some(note => note.includes('does not use port-webhook-action'))).toBe(!usesAction)
     const [definition] = globSync(`${dirname(example).replace('-oidc', '')}/port-action*.json`, { cwd: root })
     const known = json(definition!).trigger.userInputs.properties
     expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(Object.keys(known).sort())
@@ -300,82 +288,75 @@ test("the action's own outputs are those of action.yml", () => {
   expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
 })
 
-test("an action with GitHub as Port's backend becomes a webhook to the relay", async () => {
-  const action = {
-    identifier: 'deploy',
-    trigger: { type: 'self-service', operation: 'CREATE', userInputs: { properties: {}, required: [] } },
-    invocationMethod: {
-      type: 'GITHUB',
-      org: 'acme',
-      repo: 'shop',
-      workflow: 'roll-out.yml',
-      workflowInputs: {},
-    },
-  }
-  const { file, content, notes } = await generated(
-    [action],
-    'actions.json',
-    '--relay',
-    'https://r.acme.example',
-  )
-  expect(file).toBe('.github/workflows/roll-out.yml')
-  await checkParses(content)
-  const url = 'https://r.acme.example/webhook/acme/shop?workflow=roll-out.yml'
-  expect(notes).toEqual([
-    `Change the action's backend in Port to the webhook ${url}: --format json prints it.`,
-  ])
-  const back = await actionOf(content, 'roll-out.yml')
-  expect(back.identifier).toBe('deploy')
-  expect(back.invocationMethod).toEqual({
-    type: 'WEBHOOK',
-    url,
-    agent: false,
-    synchronized: false,
-    method: 'POST',
-    body: RECOMMENDED_BODY,
-  })
-  const ofIntegration = {
-    ...action,
-    invocationMethod: {
-      type: 'INTEGRATION_ACTION',
-      installationId: '1',
-      integrationActionType: 'dispatch_workflow',
-      integrationActionExecutionProperties: { org: 'acme', repo: 'shop', workflow: 'roll-out.yml' },
-    },
-  }
-  expect(await generated(ofIntegration, 'a.json', '--relay', 'https://r.acme.example')).toMatchObject({
-    file,
-    notes,
-  })
-  const direct = await generated([action], 'a.json', '--format', 'json', '--relay', 'https://r.acme.example')
-  const body = { ...RECOMMENDED_BODY, inputs: {} }
-  expect(JSON.parse(direct.content).invocationMethod).toEqual({ ...back.invocationMethod, body })
-})
+const onCreate = {
+  identifier: 'deploy',
+  trigger: { type: 'self-service', operation: 'CREATE', userInputs: { properties: {}, required: [] } },
+}
+const ofRelay = { type: 'WEBHOOK', agent: false, synchronized: false, method: 'POST', body: RECOMMENDED_BODY }
+
+const AT = { org: 'acme', repo: 'shop', workflow: 'roll-out.yml' }
+test.each([
+  { type: 'GITHUB', ...AT, workflowInputs: {} },
+  { type: 'INTEGRATION_ACTION', installationId: '1', integrationActionExecutionProperties: AT },
+])(
+  "an action with GitHub as Port's backend, $type, becomes a webhook to the relay",
+  async invocationMethod => {
+    const actions = [{ ...onCreate, invocationMethod }]
+    const made = await generated(actions, 'actions.json', '--relay', 'https://r.acme.example')
+    expect(made.file).toBe('.github/workflows/roll-out.yml')
+    await checkParses(made.content)
+    const url = 'https://r.acme.example/webhook/acme/shop?workflow=roll-out.yml'
+    expect(made.notes).toEqual([
+      `Change the action's backend in Port to the webhook ${url}: --format json prints it.`,
+    ])
+    const back = await actionOf(made.content, 'roll-out.yml')
+    expect(back).toMatchObject({ identifier: 'deploy', invocationMethod: { ...ofRelay, url } })
+  },
+)
+
+const IF_REF = '{{if (.inputs | has("ref")) then "ref" else null end}}'
+const at = { repository: 'acme/shop', eventType: null, workflow: 'a.yml', ref: null }
+/** What differs from the method, the address, what a user entered, and what the relay starts. */
+test.each<[JsonObject, string, JsonObject, Target]>([
+  [{ workflowInputs: { ref: 'v1', a: '1' } }, '/acme/shop?workflow=a.yml&ref=v1', {}, { ...at, ref: 'v1' }],
+  [{ workflowInputs: { ref: '{{ .inputs.ref }}', a: '1' } }, '/acme/shop?workflow=a.yml', {}, at],
+  ...['ref', IF_REF].map((key): [JsonObject, string, JsonObject, Target] => [
+    { workflowInputs: { [key]: '{{.inputs.ref}}', a: '1' } },
+    ...(['/acme/shop?workflow=a.yml', { ref: 'v2' }, { ...at, ref: 'v2' }] as const),
+  ]),
+  [{ org: '{{ .inputs.o }}' }, '?workflow=a.yml', { o: 'ours' }, { ...at, repository: 'ours/shop' }],
+  [{ workflow: '{{ .inputs.f }}' }, '/acme/shop', { f: 'b.yml' }, { ...at, workflow: 'b.yml' }],
+])(
+  "a target that Port's GitHub backend fixes or computes stays: %j",
+  async (more, address, inputs, target) => {
+    const invocationMethod = { type: 'GITHUB', org: 'acme', repo: 'shop', workflow: 'a.yml', ...more }
+    const action = { ...onCreate, invocationMethod }
+    const methodOf = async (...args: string[]) =>
+      JSON.parse((await generated(action, 'a.json', '--format', 'json', ...args)).content).invocationMethod
+    const { url, body } = await methodOf()
+    expect(url).toBe(`https://relay.example.com/webhook${address}`)
+    const run = { id: 'r_Q0YotCZMKxDLdlaU' }
+    const invocation = readInvocation(renderBody(body, { run, inputs, action: {}, trigger: {} }))
+    expect(invocation.inputs).toEqual('workflowInputs' in more ? { a: '1' } : inputs)
+    const targets = { allowed: ['*/*'], routes: [], repository: null }
+    expect(targetOf({ targets }, invocation, new URL(url))).toEqual(target)
+    // An event has neither a workflow nor a branch, and an option wins over what Port computes.
+    const moved = await methodOf('--event', 'repository_dispatch', '--repository', 'acme/x')
+    expect(moved.url).toBe('https://relay.example.com/webhook/acme/x')
+    expect(moved.body).not.toHaveProperty('github')
+  },
+)
 
 test("another system's webhook becomes one to the relay without its headers, and the notes name what changed", async () => {
-  const action = <T extends object>(invocationMethod: T) => ({
-    identifier: 'deploy',
-    trigger: { type: 'self-service', operation: 'CREATE', userInputs: { properties: {}, required: [] } },
-    invocationMethod: {
-      type: 'WEBHOOK',
-      synchronized: true,
-      agent: true,
-      method: 'PUT',
-      ...invocationMethod,
-    },
-  })
+  const action = (more: object) => {
+    const old = { type: 'WEBHOOK', synchronized: true, agent: true, method: 'PUT' }
+    return { ...onCreate, invocationMethod: { ...old, ...more } }
+  }
   const headers = { Authorization: 'Bearer of-jenkins', 'X-Team': 'a' }
   const old = action({ url: 'https://ci.acme.example/job/deploy', headers, body: { token: 'of-jenkins' } })
   const args = ['--format', 'json', '--relay', 'https://r.acme.example', '--repository', 'acme/shop']
   const made = await generated(old, 'a.json', ...args)
-  const relayed = {
-    type: 'WEBHOOK',
-    url: 'https://r.acme.example/webhook/acme/shop',
-    agent: false,
-    synchronized: false,
-    method: 'POST',
-    body: RECOMMENDED_BODY,
-  }
+  const relayed = { ...ofRelay, url: 'https://r.acme.example/webhook/acme/shop' }
   expect(JSON.parse(made.content).invocationMethod).toEqual(relayed)
   const ofHeaders = "The webhook's headers that the relay doesn't read were removed: Authorization, X-Team."
   expect(made.notes).toEqual([
@@ -387,17 +368,15 @@ test("another system's webhook becomes one to the relay without its headers, and
   ])
   const workflow = await generated(old, 'a.json', ...args.slice(2))
   expect(JSON.stringify(workflow)).not.toContain('of-jenkins')
-  expect(workflow.notes).toEqual([
-    `Change the action's backend in Port to the webhook ${relayed.url}: --format json prints it.`,
-    ...made.notes,
-  ])
+  const change = `Change the action's backend in Port to the webhook ${relayed.url}: --format json prints it.`
+  expect(workflow.notes).toEqual([change, ...made.notes])
   expect((await actionOf(workflow.content, 'deploy.yml')).invocationMethod).toEqual(relayed)
   // The relay's own webhook keeps its address, its body, and Port's agent.
   const body = { github: { event_type: 'ship' }, runId: '{{ .run.id }}', service: '{{ .inputs.s }}' }
-  const own = action({ url: 'https://r.acme.example/webhook?ref=main', headers, body })
+  const url = 'https://r.acme.example/webhook?ref=main'
+  const own = action({ url, headers, body })
   const kept = await generated(own, 'a.json', '--format', 'json')
-  const { invocationMethod } = JSON.parse(kept.content)
-  expect(invocationMethod).toEqual({ ...relayed, url: own.invocationMethod.url, agent: true, body })
+  expect(JSON.parse(kept.content).invocationMethod).toEqual({ ...relayed, url, agent: true, body })
   expect(kept.notes).toContain(ofHeaders)
   const moved = await generated(own, 'a.json', '--format', 'json', '--repository', 'acme/web')
   expect(JSON.parse(moved.content).invocationMethod).toMatchObject({
@@ -505,23 +484,18 @@ describe('a Port workflow', () => {
 })
 
 test('an automation becomes a workflow with its event, and again the same automation', async () => {
+  const event = { type: 'ENTITY_UPDATED', blueprintIdentifier: 'service' }
+  const condition = { type: 'JQ', expressions: ['.diff.after.x'], combinator: 'and' }
   const automation = {
-    identifier: 'on_change',
-    title: 'On change',
-    trigger: {
-      type: 'automation',
-      event: { type: 'ENTITY_UPDATED', blueprintIdentifier: 'service' },
-      condition: { type: 'JQ', expressions: ['.diff.after.x'], combinator: 'and' },
-    },
-    invocationMethod: { type: 'WEBHOOK', url: 'https://r.acme.example/webhook', body: RECOMMENDED_BODY },
-    publish: true,
+    ...{ identifier: 'on_change', title: 'On change', publish: true },
+    trigger: { type: 'automation', event, condition },
+    invocationMethod: { ...ofRelay, url: 'https://r.acme.example/webhook' },
   }
   const { content } = await generated(automation, 'automation.json')
   await checkParses(content)
   expect(content).toContain('EVENT: ${{ steps.port.outputs.event }}')
   const back = await actionOf(content, 'on_change.yml')
-  const completed = { ...automation.invocationMethod, agent: false, synchronized: false, method: 'POST' }
-  expect(back).toEqual({ ...automation, invocationMethod: completed })
+  expect(back).toEqual(automation)
   expect(definitionProblems('actions', back)).toEqual([])
 })
 
@@ -534,56 +508,27 @@ test('an edit of the workflow changes the action, and its comments keep the rest
 })
 
 test('inputs of any text, default and type come back, and each workflow parses', async () => {
-  const text = fc.oneof(
-    fc.string({ unit: 'grapheme', maxLength: 30 }),
-    fc.constantFrom(
-      'yes',
-      'null',
-      '~',
-      '1e3',
-      '- a',
-      'a: b',
-      'a # b',
-      "it's",
-      '"',
-      '${{ x }}',
-      ' x ',
-      '\n',
-      '\u2028',
-      '{{ .x }}',
-    ),
-  )
+  const odd = [
+    "it's",
+    '- a',
+    'a: b',
+    'a # b',
+    '${{ x }}',
+    ' x ',
+    '{{ .x }}',
+    ...'yes,null,~,1e3,",\n,\u2028'.split(','),
+  ]
+  const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 30 }), fc.constantFrom(...odd))
   const about = { title: fc.option(text), description: fc.option(text), icon: fc.option(text) }
+  const of = (type: string, value: fc.Arbitrary<unknown>, more: Record<string, fc.Arbitrary<unknown>> = {}) =>
+    fc.record({ ...about, ...more, type: fc.constant(type), default: fc.option(value) })
   const property = fc.oneof(
-    fc.record({
-      ...about,
-      type: fc.constant('string'),
-      default: fc.option(text),
-      format: fc.option(fc.constantFrom('url', 'user')),
-    }),
-    fc.record({
-      ...about,
-      type: fc.constant('string'),
-      enum: fc.uniqueArray(text, { minLength: 1, maxLength: 4 }),
-      default: fc.option(text),
-    }),
-    fc.record({
-      ...about,
-      type: fc.constant('number'),
-      default: fc.option(fc.double({ noNaN: true, noDefaultInfinity: true })),
-    }),
-    fc.record({ ...about, type: fc.constant('boolean'), default: fc.option(fc.boolean()) }),
-    fc.record({
-      ...about,
-      type: fc.constant('array'),
-      items: fc.constant({ type: 'string' }),
-      default: fc.option(fc.array(text)),
-    }),
-    fc.record({
-      ...about,
-      type: fc.constant('object'),
-      default: fc.option(fc.dictionary(text, fc.jsonValue())),
-    }),
+    of('string', text, { format: fc.option(fc.constantFrom('url', 'user')) }),
+    of('string', text, { enum: fc.uniqueArray(text, { minLength: 1, maxLength: 4 }) }),
+    of('number', fc.double({ noNaN: true, noDefaultInfinity: true })),
+    of('boolean', fc.boolean()),
+    of('array', fc.array(text), { items: fc.constant({ type: 'string' }) }),
+    of('object', fc.dictionary(text, fc.jsonValue())),
   )
   const name = fc.stringMatching(/^[A-Za-z0-9@_=-]{1,12}$/).filter(each => each !== '__proto__')
   const action = fc.record({
@@ -671,97 +616,41 @@ test('only the file is on stdout; notes are on stderr', async () => {
   expect(addressed.stderr).toBe('')
 })
 
-describe('generate says what is wrong', () => {
-  const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
-  const v1 = { identifier: 'old', trigger: 'CREATE', invocationMethod: {}, userInputs: {} }
-  const two = {
-    ok: true,
-    actions: ['a', 'b'].map(identifier => ({ identifier, trigger: {}, invocationMethod: {} })),
-  }
-  const broken = { identifier: 'x', trigger: { userInputs: { properties: { y: {} } } }, invocationMethod: {} }
-  test.each([
-    [
-      'neither',
-      'a: 1',
-      [],
-      1,
-      /^FILE is neither a workflow \(on, jobs\) nor a Port action \(identifier, trigger\)\.$/,
-    ],
-    ['no YAML', 'on: [', [], 1, /^FILE is not YAML: .*\.$/],
-    [
-      'other events',
-      `on: push\n${jobs}`,
-      [],
-      1,
-      /^FILE is started by push: add workflow_dispatch or repository_dispatch, which Port can start\.$/,
-    ],
-    [
-      'the wrong event',
-      `on: workflow_dispatch\n${jobs}`,
-      ['--event', 'repository_dispatch'],
-      1,
-      /^FILE is not started by repository_dispatch\.$/,
-    ],
-    [
-      'several types',
-      `on: { repository_dispatch: { types: [a, b] } }\n${jobs}`,
-      [],
-      1,
-      /^FILE listens to several event types: choose one with --identifier: a, b\.$/,
-    ],
-    [
-      'a broken comment',
-      `# port-action: {"a"\non: workflow_dispatch\n${jobs}`,
-      [],
-      1,
-      /^Line 1: the comment "# port-action:" must be followed by a JSON object on the same line\.$/,
-    ],
-    [
-      'an older action',
-      JSON.stringify(v1),
-      [],
-      1,
-      /^The Port action old is in Port's older format: it has no "trigger" object\. Export it from Port again\.$/,
-    ],
-    [
-      'several actions',
-      JSON.stringify(two),
-      [],
-      1,
-      /^The file has several Port actions. Choose one with --identifier: a, b\.$/,
-    ],
-    ['an input without type', JSON.stringify(broken), [], 1, /^The input "y" of x has no type\.$/],
-    [
-      'a workflow to workflow',
-      `on: workflow_dispatch\n${jobs}`,
-      ['--format', 'workflow'],
-      2,
-      /is a workflow already: use --format json or port-workflow\.$/,
-    ],
-    [
-      'an automation to a Port workflow',
-      JSON.stringify({ ...broken, trigger: { type: 'automation' } }),
-      ['--format', 'port-workflow'],
-      1,
-      /^x is an automation: --format port-workflow needs a self-service action\.$/,
-    ],
-    ['a format', '', ['--format', 'xml'], 2, /^--format must be one of json, port-workflow, workflow\.$/],
-    ['a relay', '', ['--relay', 'relay'], 2, /^--relay "relay" must be an http\(s\) URL\.$/],
-    ['a repository', '', ['--repository', 'shop'], 2, /^--repository must be OWNER\/NAME\.$/],
-  ])('%s', async (_, content, args, code, sentence) => {
-    const file = join(temporaryFolder(), 'FILE')
-    writeFileSync(file, content)
-    const result = await run(generate, [file, ...args])
-    expect(result).toMatchObject({ code, stdout: '' })
-    expect(result.stderr).toMatch(sentence)
-  })
+const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
+const ofAction = (trigger: unknown) => JSON.stringify({ identifier: 'old', trigger, invocationMethod: {} })
+const noType = { type: 'automation', userInputs: { properties: { y: {} } } }
 
-  test('no file, and one that is missing', async () => {
-    expect(await run(generate)).toEqual({
-      code: 2,
-      stdout: '',
-      stderr: 'Name the file: generate FILE, a workflow or a Port action.',
-    })
-    expect((await run(generate, ['/missing.yml'])).stderr).toBe("/missing.yml can't be read (ENOENT).")
-  })
+/** The file, the arguments, the exit code, and the sentence. */
+const REFUSED = `
+a: 1 |  | 1 | FILE is neither a workflow (on, jobs) nor a Port action (identifier, trigger).
+on: [ |  | 1 | FILE is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 6.
+on: push; ${jobs} |  | 1 | FILE is started by push: add workflow_dispatch or repository_dispatch, which Port can start.
+on: workflow_dispatch; ${jobs} | --event repository_dispatch | 1 | FILE is not started by repository_dispatch.
+on: { repository_dispatch: { types: [a, b] } }; ${jobs} |  | 1 | FILE listens to several event types: choose one with --identifier: a, b.
+# port-action: {"a"; on: push; ${jobs} |  | 1 | Line 1: the comment "# port-action:" must be followed by a JSON object on the same line.
+${ofAction('CREATE')} |  | 1 | The Port action old is in Port's older format: it has no "trigger" object. Export it from Port again.
+[${ofAction({})},${ofAction({})}] |  | 1 | The file has several Port actions. Choose one with --identifier: old, old.
+${ofAction(noType)} |  | 1 | The input "y" of old has no type.
+${ofAction({ type: 'automation' })} | --format port-workflow | 1 | old is an automation: --format port-workflow needs a self-service action.
+on: workflow_dispatch; ${jobs} | --format workflow | 2 | FILE is a workflow already: use --format json or port-workflow.
+a: 1 | --format xml | 2 | --format must be one of json, port-workflow, workflow.
+a: 1 | --relay relay | 2 | --relay "relay" must be an http(s) URL.
+a: 1 | --repository shop | 2 | --repository must be OWNER/NAME.`
+
+test.each(
+  REFUSED.trim()
+    .split('\n')
+    .map(row => row.split(' | ')),
+)('%s with "%s" is refused with %i: %s', async (content, args, code, sentence) => {
+  const file = join(temporaryFolder(), 'FILE')
+  writeFileSync(file, content!.replaceAll('; ', '\n'))
+  const result = await run(generate, [file, ...args!.split(' ').filter(Boolean)])
+  const stderr = result.stderr.replaceAll(file, 'FILE')
+  expect({ ...result, stderr }).toEqual({ code: Number(code), stdout: '', stderr: sentence })
+})
+
+test('no file, and one that is missing', async () => {
+  const sentence = 'Name the file: generate FILE, a workflow or a Port action.'
+  expect(await run(generate)).toEqual({ code: 2, stdout: '', stderr: sentence })
+  expect((await run(generate, ['/missing.yml'])).stderr).toBe("/missing.yml can't be read (ENOENT).")
 })

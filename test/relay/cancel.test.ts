@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
-import { renderBody } from '../../demo/render-body.ts'
 import type { JsonObject } from '../../port/types.ts'
+import { renderBody } from '../../tools/generate/render-body.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { text } from '../docs/pages.ts'

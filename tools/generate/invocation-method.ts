@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { isEmpty } from '../../port/invocation/unknown-fields.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { PortAction } from './port-action.ts'
 
@@ -51,9 +52,11 @@ export function readStart({ invocationMethod: method }: Pick<PortAction, 'invoca
   return { event: 'repository_dispatch', name: eventType, repository, ref }
 }
 
-/** A text that Port does not compute. */
+/** A text that Port computes. */
+export const isComputed = (value: unknown) => typeof value === 'string' && value.includes('{{')
+
 const fixed = (value: unknown): string | null =>
-  typeof value === 'string' && value !== '' && !value.includes('{{') ? value : null
+  typeof value === 'string' && value !== '' && !isComputed(value) ? value : null
 
 /** Given values, which win over those of the action. */
 export interface RelayOptions {
@@ -83,7 +86,8 @@ export function relayMethod(
   const method: JsonObject = { ...made, url: isMoved ? made.url! : old.url! }
   const keepsBody = isOwn && typeof old.body === 'object'
   if (isOwn) method.agent = old.agent === true
-  if (keepsBody) method.body = isMoved ? withoutTarget(old.body!) : old.body!
+  if (keepsBody)
+    method.body = isMoved ? withoutTarget(old.body!, options.event !== 'repository_dispatch') : old.body!
   if (old.type !== 'WEBHOOK') return { method, notes: [] }
   const given = Object.entries(isObject(old.headers) ? old.headers : {})
   const read = keepsBody ? given.filter(([name]) => /^run_id$/i.test(name)) : []
@@ -101,18 +105,30 @@ export function relayMethod(
   return { method, notes: notes.filter(note => typeof note === 'string') }
 }
 
-/** A target in the body would win over the one in the address. A branch that Port computes stays. */
-function withoutTarget(body: Json): Json {
+/**
+ * A body without the target that the address names, because the one in the body would win. A branch that Port computes stays.
+ */
+function withoutTarget(body: Json, keepsRef: boolean): Json {
   if (!isObject(body)) return body
   const { github, ...rest } = body
-  const ref = isObject(github) ? github.ref : undefined
+  const ref = isObject(github) && keepsRef ? github.ref : undefined
   return ref === undefined || fixed(ref) ? rest : { ...rest, github: { ref } }
 }
 
-/** The body of an action whose old GitHub backend computed the workflow's inputs: it computes them in the same way. */
-export function bodyOfGitHub({ integrationActionExecutionProperties: properties, ...method }: JsonObject) {
-  const { workflowInputs } = isObject(properties) ? properties : method
-  if (!isObject(workflowInputs)) return null
+/**
+ * The body of an action with Port's GitHub backend. It computes the workflow's inputs, and a repository, workflow, or branch
+ * that isn't a fixed text, as the old backend did. Null if that backend computed nothing.
+ */
+export function bodyOfGitHub({
+  integrationActionExecutionProperties: properties,
+  ...method
+}: JsonObject): JsonObject | null {
+  const { org, repo, workflow, workflowInputs } = isObject(properties) ? properties : method
+  const target = {
+    ...((isComputed(org) || isComputed(repo)) && { repository: `${org}/${repo}` }),
+    ...(isComputed(workflow) && { workflow: workflow! }),
+  }
+  if (!isObject(workflowInputs)) return isEmpty(target) ? null : { ...RECOMMENDED_BODY, github: target }
   const { port_context, port_payload, ...all } = workflowInputs
   // Port's backend takes the branch from `ref`, also under a key that Port computes: `{{ if … then "ref" else null end }}`.
   const isRef = (key: string) => key === 'ref' || (key.startsWith('{{') && /then\s+"ref"/.test(key))
@@ -120,12 +136,13 @@ export function bodyOfGitHub({ integrationActionExecutionProperties: properties,
   const ref = Object.entries(all).find(([key]) => isRef(key))?.[1]
   // The relay passes both to the workflow as they are.
   const context = Object.entries({ port_context, port_payload }).filter(([, each]) => each !== undefined)
+  const github = { ...target, ...(ref !== undefined && !fixed(ref) && { ref }) }
   return {
     ...RECOMMENDED_BODY,
     inputs,
-    ...(ref !== undefined && !fixed(ref) && { github: { ref } }),
+    ...(!isEmpty(github) && { github }),
     ...Object.fromEntries(context),
-  } as JsonObject
+  }
 }
 
 /** The relay that a webhook calls; null if the address isn't that of a relay. */

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from '../../port/types.ts'
+import { isComputed } from './invocation-method.ts'
 import { given, type PortAction, type Property } from './port-action.ts'
 
 /**
@@ -25,6 +26,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   } = trigger
   const needsApproval = Boolean(requiredApproval)
   const entity = entityInput(action)
+  const { body } = action.invocationMethod
   const names = [...Object.keys(leftOut), ...Object.keys(rest)]
   const path = needsApproval ? ['trigger', 'approval', 'github'] : ['trigger', 'github']
   return {
@@ -53,6 +55,9 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
     notes: [
       needsApproval && 'Name who approves: add "responders" to the node "approval".',
       entity && `The form asks for the ${blueprintIdentifier} in the input ${entity.name}.`,
+      isObject(body) &&
+        isComputedIn(body.github) &&
+        'The target that the body computed was left out: name it in the "github" of the body.',
       names.length > 0 && `Left out, because a Port workflow has no such setting: ${names.join(', ')}.`,
     ].filter(note => typeof note === 'string'),
   }
@@ -80,6 +85,9 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
     ...others,
   }
 }
+
+/** An expression of an action means nothing in a node. */
+const isComputedIn = (github: unknown) => isObject(github) && Object.values(github).some(isComputed)
 
 /** One user decides. Without a connection, a declined run finishes there. */
 const APPROVAL: JsonObject = {
@@ -110,12 +118,13 @@ function webhook({ identifier, trigger, properties, invocationMethod }: PortActi
   const { operation, blueprintIdentifier: blueprint } = trigger
   // The id of the run is in the body.
   const { body, headers: _, ...method } = invocationMethod
+  const github = isObject(body) ? body.github : null
   const encrypted = Object.keys(properties).filter(name => properties[name]!.encryption !== undefined)
   const user = (field: string) => `{{ .workflowRun.trigger.by.${field} }}`
   return {
     ...method,
     body: {
-      ...(isObject(body) && given({ github: body.github })),
+      ...(isObject(github) && !isComputedIn(github) && { github }),
       run: { id: '{{ .workflowNodeRun.identifier }}' },
       action: { identifier, ...given({ blueprint }), encryptedProperties: encrypted },
       inputs: entity ? `{{ .outputs.trigger | del(.${entity}) }}` : '{{ .outputs.trigger }}',

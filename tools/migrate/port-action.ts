@@ -1,5 +1,5 @@
 import { parseJson } from '../../port/text.ts'
-import type { JsonObject } from '../../port/types.ts'
+import { isObject, type JsonObject } from '../../port/types.ts'
 import { bodyOfGitHub, EXAMPLE_RELAY, readStart, relayMethod } from '../generate/invocation-method.ts'
 import { isPortAction, readPortAction, writePortAction } from '../generate/port-action.ts'
 
@@ -20,7 +20,8 @@ export function migratePortAction(text: string, relay?: string): { action: JsonO
   const invocationMethod = body ? { ...method, body } : method
   if (String(method.url).startsWith(EXAMPLE_RELAY))
     notes.push(`replace ${EXAMPLE_RELAY} by the address of your relay, or give --relay.`)
-  if (!start.name || !start.repository)
+  const computed = isObject(body?.github) ? body.github : {}
+  if (!(start.name ?? computed.workflow) || !(start.repository ?? computed.repository))
     notes.push('the address names no repository or no workflow: complete it.')
   return { action: writePortAction({ ...action, invocationMethod }), notes }
 }

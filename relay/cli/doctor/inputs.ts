@@ -2,8 +2,9 @@ import { readInvocation } from '../../../port/invocation/invocation.ts'
 import { packClientPayload } from '../../../port/payload.ts'
 import { parseJson } from '../../../port/text.ts'
 import { type Invocation, isObject, type Json, type JsonObject } from '../../../port/types.ts'
-import { readStart } from '../../../tools/generate/invocation-method.ts'
+import { bodyOfGitHub, readStart } from '../../../tools/generate/invocation-method.ts'
 import { type PortAction, readPortAction } from '../../../tools/generate/port-action.ts'
+import { renderBody } from '../../../tools/generate/render-body.ts'
 import type { Config } from '../../config/config.ts'
 import type { Target } from '../../delivery/delivery.ts'
 import { createCredential } from '../../github/credentials.ts'
@@ -78,9 +79,7 @@ export const portActionCheck = (file: string): Check => ({
 
 function readSent(action: PortAction, config: Config): Sent | Finding {
   const { identifier, invocationMethod: method, properties, userInputs } = action
-  const ofIntegration = method.integrationActionExecutionProperties
-  const old = isObject(ofIntegration) ? ofIntegration.workflowInputs : method.workflowInputs
-  const body = renderBody(method.body ?? old ?? '{{ . }}', contextOf(action))
+  const body = renderBody(bodyOfGitHub(method) ?? method.body ?? '{{ . }}', contextOf(action), sample)
   const invocation = readInvocation(body, RUN_ID)
   const target =
     method.type === 'WEBHOOK' ? targetOf(config, invocation, addressOf(method)) : ofGitHub(action, identifier)
@@ -94,6 +93,9 @@ function readSent(action: PortAction, config: Config): Sent | Finding {
 }
 
 const RUN_ID = 'r_Doctor0000000000'
+
+/** Some text; the name in a key such as `{{ if … then "NAME" else null end }}`. */
+const sample = (expression: string) => /\bthen\s+"([^"]*)"/.exec(expression)?.[1] ?? 'x'
 
 /** The context of a run in which each input has a value. */
 function contextOf({ identifier, trigger, properties }: PortAction): JsonObject {
@@ -118,10 +120,12 @@ function addressOf({ url }: JsonObject): URL {
 
 /** The target of an action with Port's GitHub backend. */
 function ofGitHub(action: PortAction, identifier: string): Target {
-  const { repository, name } = readStart(action)
+  const { repository, name, ref = null } = readStart(action)
   if (repository === null || name === null)
-    throw new Error(`${identifier} names no repository and workflow: set "org", "repo" and "workflow".`)
-  return { repository, workflow: name, ref: null, eventType: null }
+    throw new Error(
+      `${identifier} must name a repository and a workflow, without expressions: "org", "repo" and "workflow".`,
+    )
+  return { repository, workflow: name, ref, eventType: null }
 }
 
 const offerOf = (invocation: Invocation, { publicUrl }: Config): Offer =>
@@ -190,34 +194,4 @@ function compare(
 function isRequired(input: Json | undefined): boolean {
   if (!isObject(input)) return false
   return String(input.required) === 'true' && (input.default ?? null) === null
-}
-
-/** The value of a template that isn't a path. */
-const TEXT = 'x'
-
-/**
- * A body as Port would render it. A path (`{{ .inputs.size }}`) becomes the context's value, and any other expression
- * becomes some text.
- *
- * @param context the value of `{{ . }}`
- */
-function renderBody(template: Json, context: JsonObject): Json {
-  if (Array.isArray(template)) return template.map(item => renderBody(item, context))
-  if (typeof template === 'string') return renderText(template, context)
-  if (!isObject(template)) return template
-  return Object.fromEntries(
-    Object.entries(template).flatMap(([key, value]): [string, Json][] => {
-      const rendered = renderBody(value, context)
-      if (!key.includes('{{')) return [[key, rendered]]
-      return isObject(rendered) && /spreadValue\(\)/.test(key) ? Object.entries(rendered) : [[TEXT, rendered]]
-    }),
-  )
-}
-
-function renderText(text: string, context: JsonObject): Json {
-  const expression = /^\s*\{\{(.*)\}\}\s*$/s.exec(text)?.[1]?.trim()
-  if (expression === undefined) return text.includes('{{') ? TEXT : text
-  if (!/^\.[\w.@=-]*$/.test(expression)) return TEXT
-  const names = expression.split('.').filter(Boolean)
-  return names.reduce<Json>((value, name) => (isObject(value) ? (value[name] ?? TEXT) : TEXT), context)
 }

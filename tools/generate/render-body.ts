@@ -1,0 +1,57 @@
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+
+/** The value of an expression that isn't a path, or of a path without a value. */
+export type Otherwise = (expression: string) => Json
+
+/**
+ * Renders the `body` or `headers` of an action's invocation method as Port does. It knows `spreadValue()` and the parts of jq
+ * that the examples use, paths (`.`, `.run.id`, `.inputs["a b"]`) and `| del(.key)`. A string that is one expression keeps the
+ * type of its value. A key that is null is left out.
+ *
+ * @param otherwise by default, null for a path without a value, and an Error for anything that isn't a path
+ * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
+ */
+export function renderBody(template: Json, context: JsonObject, otherwise?: Otherwise): Json {
+  const render = (part: Json): Json => {
+    if (typeof part === 'string') return renderText(part, context, otherwise)
+    if (Array.isArray(part)) return part.map(render)
+    if (!isObject(part)) return part
+    const rendered = Object.entries(part).map(([name, value]) => {
+      const inner = render(value)
+      // Port's own function: the object under it is spread into the object around it.
+      if (/^\{\{\s*spreadValue\(\)\s*\}\}$/.test(name)) return isObject(inner) ? inner : {}
+      const key = render(name)
+      return key === null ? {} : { [String(key)]: inner }
+    })
+    return Object.assign({}, ...rendered)
+  }
+  return render(template)
+}
+
+function renderText(text: string, context: JsonObject, otherwise?: Otherwise): Json {
+  const [, whole] = /^\s*\{\{([^{}]*)\}\}\s*$/.exec(text) ?? []
+  if (whole !== undefined) return evaluate(whole.trim(), context, otherwise)
+  return text.replace(/\{\{([^{}]*)\}\}/g, (_, expression: string) => {
+    const value = evaluate(expression.trim(), context, otherwise)
+    return typeof value === 'string' ? value : JSON.stringify(value)
+  })
+}
+
+const NAME = String.raw`\.[\w@=-]+|\.?\["[^"]*"\]|\."[^"]*"`
+const PATH = new RegExp(String.raw`^(\.|(?:${NAME})+)(?: \| del\(\.(\w+)\))?$`)
+
+function evaluate(expression: string, context: JsonObject, otherwise?: Otherwise): Json {
+  const [, path, left] = PATH.exec(expression) ?? []
+  if (path === undefined) {
+    if (otherwise) return otherwise(expression)
+    throw new Error(`"{{ ${expression} }}" is more than a path.`)
+  }
+  const names = path.match(/"[^"]*"|[\w@=-]+/g) ?? []
+  const found = names
+    .map(name => name.replaceAll('"', ''))
+    .reduce<Json>((value, name) => (isObject(value) ? (value[name] ?? null) : null), context)
+  if (found === null && otherwise) return otherwise(expression)
+  if (!left || !isObject(found)) return found
+  const { [left]: _, ...rest } = found
+  return rest
+}
