@@ -8,6 +8,7 @@ import {
   type ShapeRead,
 } from '../types.ts'
 import {
+  identifier,
   isAny,
   isEmpty,
   isEntity,
@@ -15,10 +16,15 @@ import {
   isText,
   type Known,
   merge,
+  object,
+  readEntity,
+  readTrigger,
+  spreadsInputs,
+  text,
+  texts,
   unknownFields,
   without,
-} from './unknown-fields.ts'
-import { identifier, object, readEntity, readTrigger, spreadsInputs, text, texts } from './values.ts'
+} from './values.ts'
 
 const LEGACY: Known = {
   action: isText,

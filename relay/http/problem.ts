@@ -27,11 +27,19 @@ export const PROBLEM_STATUSES = Object.keys(TITLES).map(Number)
 export class Problem extends Error {
   readonly status: ProblemStatus
   readonly headers: Record<string, string>
-  constructor(status: ProblemStatus, detail: string, headers: Record<string, string> = {}) {
+  /** More members of the problem details. */
+  readonly members: object
+  constructor(
+    status: ProblemStatus,
+    detail: string,
+    headers: Record<string, string> = {},
+    members: object = {},
+  ) {
     super(detail)
     this.name = 'Problem'
     this.status = status
     this.headers = headers
+    this.members = members
   }
 }
 
@@ -49,8 +57,8 @@ export function sendProblem(c: Context, problem: Problem): Response {
 export const PROBLEM_TYPE = { 'content-type': 'application/problem+json' }
 
 /** The body of problem details. */
-export function problemDetails({ status, message }: Problem): object {
-  return { type: 'about:blank', title: TITLES[status], status, detail: message }
+export function problemDetails({ status, message, members }: Problem): object {
+  return { type: 'about:blank', title: TITLES[status], status, detail: message, ...members }
 }
 
 /** Refuses other methods of these paths. @param allow such as `GET, HEAD` */

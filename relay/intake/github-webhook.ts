@@ -7,6 +7,7 @@ import { refresh } from '../delivery/runs.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import { readBody } from '../http/body.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
+import { readJson } from '../http/json.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Store } from '../store/store.ts'
@@ -69,7 +70,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
     reservation.accept()
     const event = c.req.header('x-github-event') ?? 'unknown'
-    const received = KNOWN.includes(event) ? readWebhookEvent(event, parse(body)) : null
+    const received = KNOWN.includes(event) ? readWebhookEvent(event, readJson(body, JSON_ADVICE)) : null
     if (!received || (received.kind === 'workflow_run' && !EVENTS.includes(received.run.event))) {
       return c.json({ ignored: event }, 202)
     }
@@ -157,6 +158,11 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
 
 const KNOWN: string[] = ['workflow_run', 'workflow_job', 'deployment_review', 'ping']
 
+const JSON_ADVICE = {
+  notJson: 'set the content type of the webhook in GitHub to application/json',
+  tooDeep: "GitHub's webhooks aren't",
+}
+
 type Received<K extends WebhookEvent['kind']> = Extract<WebhookEvent, { kind: K }>
 
 const EVENTS = ['repository_dispatch', 'workflow_dispatch']
@@ -180,17 +186,6 @@ async function readBytes(c: Context, reservation: BodyReservation): Promise<Uint
       413,
       `The body is larger than any webhook of GitHub (${LIMITS.githubBody.value} bytes).`,
       error.headers,
-    )
-  }
-}
-
-function parse(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
-  } catch {
-    throw new Problem(
-      400,
-      'The body is not JSON in UTF-8: set the content type of the webhook in GitHub to application/json.',
     )
   }
 }

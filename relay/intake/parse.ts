@@ -1,56 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { LIMITS } from '../config/limits.ts'
-import { MAX_DEPTH, scanJson } from '../http/body.ts'
-import { Problem } from '../http/problem.ts'
+import { readJson } from '../http/json.ts'
 
 /**
- * The body as JSON; an empty one is undefined.
+ * The body of a webhook of Port as JSON; an empty one is undefined.
  *
- * @throws Problem 400 if it isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large; 422 if it
- *   has too many keys
+ * @throws Problem 400, 422: see `readJson`
  */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
-  const { depth, keys, mayOverflow } = scanJson(body)
-  if (keys > LIMITS.jsonKeys.value) {
-    throw new Problem(
-      422,
-      `The body has more than ${LIMITS.jsonKeys.value} keys: send fewer, or a part of it as text.`,
-    )
+  const advice = {
+    notJson: 'check the "body" of the Port action\'s invocation method',
+    tooDeep: 'GitHub accepts no deeper JSON',
   }
-  let value: unknown
-  try {
-    value = JSON.parse(utf8.decode(body))
-  } catch {
-    throw new Problem(
-      400,
-      'The body is not JSON in UTF-8: check the "body" of the Port action\'s invocation method.',
-    )
-  }
-  if (depth > MAX_DEPTH) {
-    throw new Problem(400, `The body is nested more than ${MAX_DEPTH} levels deep, more than GitHub accepts.`)
-  }
-  if (mayOverflow) refuseInfinite(value, '')
-  return value
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-/** Infinity would become null in JSON, and the workflow's input would differ from what was signed. */
-function refuseInfinite(value: unknown, key: string | number): void {
-  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
-    const where = key === '' ? '' : ` at ${JSON.stringify(String(key))}`
-    throw new Problem(
-      400,
-      `The number${where} is larger than 1.8e308, the largest number that JSON parsers represent: send it as text.`,
-    )
-  }
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) refuseInfinite(value[i], i)
-    return
-  }
-  if (typeof value !== 'object' || value === null) return
-  for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
+  return readJson(body, advice, LIMITS.jsonKeys.value)
 }
 
 /**

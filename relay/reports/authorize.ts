@@ -62,16 +62,28 @@ export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }:
   )
 }
 
-/*
- * Whether a workflow run may report for a delivery. Each check returns the reason against it, for the log, or null.
- */
+/** A workflow run that asks to report for a delivery, and what is known of both. */
+export interface Asked {
+  claims: RunClaims
+  delivery: Delivery
+  facts: RepositoryFacts
+  /** The run, if it belongs to a delivery. */
+  recorded: (Pick<DeliveryRun, 'attempt'> & { delivery: string }) | undefined
+}
+
+/** Returns the reason against it, for the log, or null. */
+export type Check = (asked: Asked) => string | null | Promise<string | null>
+
+/** A repository is identified by its id: its name may change. */
+export function checkRepository({ claims, facts: { id } }: Asked): string | null {
+  return claims.repositoryId === String(id)
+    ? null
+    : `the run is of ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
+}
 
 /** Whether the delivery's dispatch can have started the run, according to its claims. */
-export function checkTarget(
-  claims: RunClaims,
-  { workflow, ref, attemptedAt }: Delivery,
-  { defaultBranch }: RepositoryFacts,
-): string | null {
+export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: Asked): string | null {
+  const { workflow, ref, attemptedAt } = delivery
   if (attemptedAt === null) return 'the delivery has not been dispatched'
   const event = startEvent({ workflow })
   if (claims.eventName !== event)
@@ -90,34 +102,32 @@ export function checkTarget(
     : null
 }
 
-/** A repository is identified by its id: its name may change. */
-export function checkRepository(claims: RunClaims, { id }: RepositoryFacts): string | null {
-  return claims.repositoryId === String(id)
-    ? null
-    : `the run is of ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
+export function checkPast({ claims: { runId }, delivery: { runs } }: Asked): string | null {
+  const known = runs.filter(run => run.id === runId)
+  return known.length > 0 && known.every(run => run.past)
+    ? 'it was the run of the delivery before it was redelivered'
+    : null
 }
 
-/** Whether the runs that already belong to the delivery exclude this one. */
-export function checkRuns({ runId }: RunClaims, { runs }: Delivery): 'duplicate' | 'past' | null {
-  const present = runs.filter(run => !run.past)
-  const isOther = (run: DeliveryRun) =>
-    run.id !== runId && ['response', 'report', 'port'].includes(run.evidence)
-  if (present.some(isOther)) return 'duplicate'
-  if (present.some(run => run.id === runId)) return null
-  return runs.some(run => run.id === runId) ? 'past' : null
+export function checkRecorded({ claims, delivery, recorded }: Asked): string | null {
+  if (!recorded) return null
+  if (recorded.delivery !== delivery.id) return 'it is the run of another delivery'
+  return recorded.attempt > claims.runAttempt
+    ? `a later attempt of the run, ${recorded.attempt}, has started`
+    : null
 }
 
 /** GitHub counts in seconds, and a run is made a moment after its dispatch. */
 const LEEWAY_MS = 10_000
 
 /**
- * Whether the run itself agrees, where GitHub shows it: it was created after the dispatch, and its title does not name
- * another delivery alone.
+ * Whether the run itself, as GitHub shows it, agrees: it was created after the dispatch, and its title doesn't name only
+ * another delivery.
  *
  * @param namesAnother whether the title names another delivery, and not this one
  * @param clocks GitHub's clock minus the relay's, and RELAY_START_TIMEOUT; milliseconds
  */
-export function checkRun(
+export function checkTitleAndTime(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
   delivery: Delivery,
   namesAnother: boolean,

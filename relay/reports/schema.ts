@@ -2,8 +2,9 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
-import { MAX_DEPTH, readBody, scanJson } from '../http/body.ts'
+import { readBody } from '../http/body.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
+import { readJson } from '../http/json.ts'
 import { Problem } from '../http/problem.ts'
 
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
@@ -90,19 +91,10 @@ export async function readMessage<T>(
   maxBytes: number,
   room: BodyReservation,
 ): Promise<T> {
-  const bytes = await readBytes(c, maxBytes, room)
-  let body: unknown
-  try {
-    body = JSON.parse(new TextDecoder().decode(bytes))
-  } catch {
-    throw new Problem(400, 'The body is not JSON.')
-  }
-  if (scanJson(bytes).depth > MAX_DEPTH) {
-    throw new Problem(
-      400,
-      `The body is nested more than ${MAX_DEPTH} levels deep: leave out of the entity what is deeper.`,
-    )
-  }
+  const body = readJson(await readBytes(c, maxBytes, room), {
+    notJson: 'send a report of the action',
+    tooDeep: 'leave out of the entity what is deeper',
+  })
   const read = schema.safeParse(body)
   if (read.success) return read.data
   const [issue] = read.error.issues

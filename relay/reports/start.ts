@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import { decryptSecretInput } from '../../port/secrets.ts'
 import type { Invocation, RunState } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
-import { type Delivery, OPEN_STATES } from '../delivery/delivery.ts'
+import { type Delivery, type DeliveryRun, OPEN_STATES } from '../delivery/delivery.ts'
 import { isNamed, isOfAnother } from '../delivery/match.ts'
 import { boundRun } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
@@ -17,10 +17,13 @@ import type { ApplyEvent } from '../workers/apply.ts'
 import type { FindByTitle } from '../workers/find-runs.ts'
 import type { PortAccess } from '../workers/port-access.ts'
 import {
+  type Asked,
+  type Check,
+  checkDispatch,
+  checkPast,
+  checkRecorded,
   checkRepository,
-  checkRun,
-  checkRuns,
-  checkTarget,
+  checkTitleAndTime,
   type RunOrigin,
   refuseFinished,
 } from './authorize.ts'
@@ -57,38 +60,36 @@ const READ_MS = 3_000
  * delivery, and gets a report token, the state of Port's run, the parts that didn't fit its payload, and its secret inputs
  * in clear text. A second run gets only 409.
  *
- * @throws Problem 400, 401, 403, 410, 413, 429, 503
+ * @throws Problem 400, 401, 403, 409, 410, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyReservation) => Promise<Response> {
-  const {
-    isAllowed,
-    store,
-    github,
-    originOf,
-    apply,
-    port,
-    findByTitle: findNamed,
-    startTimeout,
-    verify,
-    factsOf,
-    tokens,
-    rate,
-    log,
-  } = deps
+  const { isAllowed, store, github, apply, port, tokens, log } = deps
+
+  /** Whether the run may report for the delivery. In this order: the first check that refuses decides. */
+  const checks: Check[] = [
+    checkRepository,
+    // The claims can have a name from before the repository was renamed or moved.
+    ({ facts: { fullName } }) =>
+      isAllowed(fullName) ? null : `its repository is now ${fullName}, which is not allowed`,
+    checkDispatch,
+    refuseDuplicate,
+    checkPast,
+    checkRecorded,
+    checkTitle,
+  ]
 
   return async (c, room) => {
-    const claims = await verify(bearer(c))
+    const claims = await deps.verify(bearer(c))
     // Before the body is read: a run of any repository on GitHub can get an OIDC token.
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
-    const waitMs = rate.take(String(claims.runId))
+    const waitMs = deps.rate.take(String(claims.runId))
     if (waitMs > 0) {
       const sentence = `A workflow run may start to report ${LIMITS.reportStartRate.value} times a minute: wait.`
       throw refuseOverRate(sentence, waitMs)
     }
     const message = await readMessage(c, startMessage, LIMITS.reportStartBody.value, room)
     const { delivery: id, complete, ends } = message
-    const { delivery, isDuplicate } = await bind(id, claims, ends)
-    if (isDuplicate) return respondDuplicate(c, delivery, claims)
+    const delivery = await bind(id, claims, ends)
     const given = await deps.shareInputs(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
     // If the response didn't list them, the action would treat nothing as secret.
@@ -106,62 +107,66 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     })
   }
 
-  /** The claims can have a name from before the repository was renamed or moved. */
-  function checkName({ fullName }: RepositoryFacts): string | null {
-    return isAllowed(fullName) ? null : `its repository is now ${fullName}, which is not allowed`
-  }
-
   /**
    * Binds the run to the version of the delivery that was checked: after another change, it is read and checked again. A
    * finished delivery doesn't change.
    */
-  async function bind(
-    id: string,
-    claims: RunClaims,
-    reportsConclusion: boolean,
-  ): Promise<{ delivery: Delivery; isDuplicate: boolean }> {
+  async function bind(id: string, claims: RunClaims, reportsConclusion: boolean): Promise<Delivery> {
     const { runId, runAttempt, jti, expiresAt } = claims
     for (let refusedOn = -1; ; ) {
       const found = await store.get(id)
-      if (!found) throw refuse(id, claims, 'there is no such delivery')
-      const facts = await factsOf(found.repository, claims, found.workflow === null || found.ref === null)
-      const reason = checkRepository(claims, facts) ?? checkName(facts) ?? checkTarget(claims, found, facts)
-      if (reason !== null) throw refuse(id, claims, reason)
-      const conflict = checkRuns(claims, found)
-      if (conflict === 'past')
-        throw refuse(id, claims, 'it was the run of the delivery before it was redelivered')
-      if (conflict === 'duplicate') return { delivery: found, isDuplicate: true }
-      const [recorded] = await store.findRuns(found.repository, [runId])
-      if (recorded && recorded.delivery !== id) throw refuse(id, claims, 'it is the run of another delivery')
-      if (recorded && recorded.attempt > runAttempt) {
-        throw refuse(id, claims, `a later attempt of the run, ${recorded.attempt}, has started`)
+      if (!found) throw refuse(id, claims, "the delivery doesn't exist")
+      const { repository, workflow, ref, version } = found
+      const facts = await deps.factsOf(repository, claims, workflow === null || ref === null)
+      const [recorded] = await store.findRuns(repository, [runId])
+      for (const check of checks) {
+        const reason = await check({ claims, delivery: found, facts, recorded })
+        if (reason !== null) throw refuse(id, claims, reason)
       }
-      if (!recorded) await checkTitleAndTime(found, claims)
-
-      const url = `${github.serverUrl}/${found.repository}/actions/runs/${runId}`
+      const url = `${github.serverUrl}/${repository}/actions/runs/${runId}`
       const run = {
         ...{ id: runId, attempt: runAttempt, evidence: 'report' as const, past: false },
         ...{ status: 'in_progress', conclusion: null, url, reportsConclusion },
       }
       const event = { type: 'runReported' as const, run }
       const { outcome, delivery } = await apply(found, event, { token: { jti, expiresAt }, strict: true })
-      if (outcome !== 'conflict') return { delivery, isDuplicate: false }
-      if (found.version === refusedOn) {
+      if (outcome !== 'conflict') return delivery
+      if (version === refusedOn) {
         throw refuse(id, claims, 'another delivery has this run or has used its token')
       }
-      refusedOn = found.version
+      refusedOn = version
     }
   }
 
-  /** If GitHub doesn't show the run, the claims alone decide. */
-  async function checkTitleAndTime(delivery: Delivery, claims: RunClaims): Promise<void> {
-    const run = await within(READ_MS, originOf(delivery.repository, claims.runId))
-    if (!run) return
-    const rivals = isNamed(run.title, delivery) ? [] : await findNamed(delivery.repository, [run.title])
-    const facts = { clockOffset: github.clockOffset() ?? 0, startTimeout }
-    const namesAnother = rivals.length > 0 && isOfAnother(run, rivals, facts)
-    const reason = checkRun(run, delivery, namesAnother, facts)
-    if (reason !== null) throw refuse(delivery.id, claims, reason)
+  /** A run that isn't recorded must have the title and time of the dispatch. If GitHub doesn't show it, its claims decide. */
+  async function checkTitle({ claims, delivery, recorded }: Asked): Promise<string | null> {
+    if (recorded) return null
+    const run = await within(READ_MS, deps.originOf(delivery.repository, claims.runId))
+    if (!run) return null
+    const rivals = isNamed(run.title, delivery)
+      ? []
+      : await deps.findByTitle(delivery.repository, [run.title])
+    const clocks = { clockOffset: github.clockOffset() ?? 0, startTimeout: deps.startTimeout }
+    const namesAnother = rivals.length > 0 && isOfAnother(run, rivals, clocks)
+    return checkTitleAndTime(run, delivery, namesAnother, clocks)
+  }
+
+  /** @throws Problem 409 if another run belongs to the delivery */
+  function refuseDuplicate({ claims: { runId }, delivery }: Asked): null {
+    const isOther = (run: DeliveryRun) =>
+      !run.past && run.id !== runId && ['response', 'report', 'port'].includes(run.evidence)
+    if (!delivery.runs.some(isOther)) return null
+    const first = boundRun(delivery)?.id ?? null
+    log.warn(
+      { delivery: delivery.id, run: delivery.runId, github_run_id: runId, first },
+      'a report was refused: the delivery has another workflow run',
+    )
+    throw new Problem(
+      409,
+      `The delivery already runs in another workflow run, ${first}; this one is ${runId}.`,
+      {},
+      { duplicate: true, github_run_id: first },
+    )
   }
 
   /** The sender gets the same response for each reason. */
@@ -174,17 +179,6 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
       403,
       "This workflow run may not report for this delivery: only the run that its dispatch started may report, in the repository and on the branch that the relay dispatched to. The relay's log shows what does not match.",
     )
-  }
-
-  function respondDuplicate(c: Context, delivery: Delivery, { runId }: RunClaims): Response {
-    const first = boundRun(delivery)?.id ?? null
-    log.warn(
-      { delivery: delivery.id, run: delivery.runId, github_run_id: runId, first },
-      'a report was refused: the delivery has another workflow run',
-    )
-    const detail = `The delivery already runs in another workflow run, ${first}; this one is ${runId}.`
-    const body = { type: 'about:blank', title: 'Conflict', status: 409, detail, duplicate: true }
-    return c.json({ ...body, github_run_id: first }, 409, { 'content-type': 'application/problem+json' })
   }
 
   /** The state of Port's run, if Port responds in time. It has ended if the conclusion is still in the outbox. */

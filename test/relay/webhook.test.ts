@@ -263,7 +263,11 @@ describe('a webhook is refused', () => {
     const relay = await openReceiving()
     const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
     expect(await refused(relay, await relay.post({ body: nested(91) }))).toEqual(
-      problem(400, 'Bad Request', 'The body is nested more than 90 levels deep, more than GitHub accepts.'),
+      problem(
+        400,
+        'Bad Request',
+        'The body is nested more than 90 levels deep: GitHub accepts no deeper JSON.',
+      ),
     )
     expect((await relay.post({ body: nested(90) })).status).toBe(202)
   })

@@ -225,7 +225,7 @@ test('a message that is no report is refused, and says what is wrong without a v
   }
   expect((await system.post('/report', token, deep(85))).status).toBe(202)
   const rows: [unknown, number, string][] = [
-    ['{', 400, 'The body is not JSON.'],
+    ['{', 400, 'The body is not JSON in UTF-8: send a report of the action.'],
     [deep(89), 400, 'The body is nested more than 90 levels deep: leave out of the entity what is deeper.'],
     [
       deep(50_000),
