@@ -74,21 +74,6 @@ describe('a part that does not fit', () => {
     expect(port.truncated).toEqual(['inputs.larger'])
   })
 
-  test('can be the entity or the event', () => {
-    const of = (length: number) => ({ identifier: 'shop', blob: 'z'.repeat(length) })
-    const one = pack({ note: 'n' }, { entity: of(40_000), event: of(50_000) }).port
-    expect(one.truncated).toEqual(['event'])
-    expect(one.event).toBeNull()
-    expect(one.entity?.identifier).toBe('shop')
-    const both = pack({ note: 'n' }, { entity: of(90_000), event: of(80_000) }).port
-    expect(both).toMatchObject({
-      event: null,
-      entity: null,
-      inputs: { note: 'n' },
-      truncated: ['entity', 'event'],
-    })
-  })
-
   test('is counted in bytes, of which there are never fewer than characters', () => {
     const inputs = { emoji: '🚀'.repeat(10_000), more: 'é'.repeat(15_000) }
     expect(JSON.stringify(inputs).length).toBeLessThan(MAX_PAYLOAD_BYTES)
@@ -149,25 +134,6 @@ describe('a part that does not fit', () => {
         expect(readClientPayload(JSON.parse(JSON.stringify(payload)))).toEqual(payload)
       }),
       { numRuns: 1000 },
-    )
-  })
-
-  test('is no more than necessary: the smallest one would not have fitted', () => {
-    const inputs = fc.array(fc.integer({ min: 100, max: 3000 }), { minLength: 1, maxLength: 20 })
-    fc.assert(
-      fc.property(inputs, sizes => {
-        const given = Object.fromEntries(sizes.map((size, i) => [`i${i}`, 'x'.repeat(size)]))
-        const { port, ...top } = pack(given, {}, 4000)
-        const last = port.truncated.at(-1)?.replace('inputs.', '')
-        if (last === undefined || !(last in given)) return
-        const truncated = port.truncated.slice(0, -1)
-        const withLast = {
-          ...top,
-          port: { ...port, truncated, inputs: { ...port.inputs, [last]: given[last] } },
-        }
-        expect(bytes(withLast)).toBeGreaterThan(4000)
-      }),
-      { numRuns: 500 },
     )
   })
 })

@@ -21,7 +21,6 @@ async function start(options?: Parameters<typeof startGitHubApi>[0]) {
 const as = (auth: Parameters<typeof octokitFor>[1]) => octokitFor(api, auth)
 const dispatch = (octokit: Octokit, payload: Record<string, unknown> = { run_id: 'r_1' }, type = 'deploy') =>
   octokit.repos.createDispatchEvent({ ...SHOP, event_type: type, client_payload: payload })
-const poll = (found: () => unknown) => expect.poll(found, { interval: 5, timeout: 10_000 })
 
 const long = 'x'.repeat(65_535 - '{"a":""}'.length)
 const many = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, index) => [`k${index}`, index]))
@@ -89,90 +88,6 @@ test('a bad, an expired and a missing token are distinguished from one that may 
   expect(await refusalOf(as(api.token).repos.createDispatchEvent(locked))).toMatchObject({ status: 403 })
 })
 
-test('runs are found by event, status and time, newest first, in pages', async () => {
-  const octokit = await start()
-  for (const minute of [1, 2, 3]) {
-    api.createRun({
-      repository: 'acme/shop',
-      displayTitle: `r_${minute}`,
-      createdAt: `2026-03-01T10:0${minute}:00Z`,
-    })
-  }
-  const [first, second] = api.runs as [(typeof api.runs)[0], (typeof api.runs)[0]]
-  api.setRun(first.id, { status: 'completed', conclusion: 'startup_failure' })
-  api.setRun(second.id, { event: 'push' })
-  const titles = async (query: object) => {
-    const { data } = await octokit.actions.listWorkflowRunsForRepo({ ...SHOP, ...query })
-    return data.workflow_runs.map(run => run.display_title)
-  }
-  expect(await titles({})).toEqual(['r_3', 'r_2', 'r_1'])
-  expect(await titles({ event: 'repository_dispatch' })).toEqual(['r_3', 'r_1'])
-  expect(await titles({ created: '>=2026-03-01T10:02:00Z' })).toEqual(['r_3', 'r_2'])
-  expect(await titles({ created: '2026-03-01T10:01:00Z..2026-03-01T10:02:00Z' })).toEqual(['r_2', 'r_1'])
-  expect(await titles({ created: '2026-03-01T10:03:00Z..*' })).toEqual(['r_3'])
-  expect(await titles({ created: '<2026-03-01' })).toEqual([])
-  expect(await titles({ created: '2026-03-01' })).toHaveLength(3)
-  expect(await titles({ status: 'startup_failure' })).toEqual(['r_1'])
-  expect(await titles({ per_page: 2, page: 2 })).toEqual(['r_1'])
-  const everything = octokit.paginate(octokit.actions.listWorkflowRunsForRepo, { ...SHOP, per_page: 1 })
-  expect(await everything).toHaveLength(3)
-  expect(await refusalOf(titles({ created: '>=yesterday' }))).toMatchObject({ status: 422 })
-})
-
-test('an unchanged answer is 304 and counts no request', async () => {
-  const octokit = await start()
-  const { headers } = await octokit.actions.listWorkflowRunsForRepo(SHOP)
-  const again = () =>
-    octokit.actions.listWorkflowRunsForRepo({ ...SHOP, headers: { 'if-none-match': headers.etag as string } })
-  expect(await refusalOf(again())).toMatchObject({ status: 304 })
-  expect((await octokit.rateLimit.get()).data.rate).toMatchObject({ limit: 5000, used: 1 })
-  api.createRun({ repository: 'acme/shop' })
-  expect((await again()).data.total_count).toBe(1)
-})
-
-test('jobs are read by attempt, and their log only when they have ended', async () => {
-  const octokit = await start()
-  const run = api.createRun({ repository: 'acme/shop', status: 'in_progress' })
-  api.setJobs(run.id, 1, [{ name: 'deploy', status: 'completed', conclusion: 'failure' }])
-  const steps = [{ name: 'Build', status: 'completed' as const, conclusion: 'success' }, { name: 'Ship' }]
-  const [job] = api.setJobs(run.id, 2, [{ name: 'deploy', runner_name: 'runner-7', steps }])
-  const id = job?.id as number
-  const jobs = await octokit.actions.listJobsForWorkflowRunAttempt({
-    ...SHOP,
-    run_id: run.id,
-    attempt_number: 2,
-  })
-  expect(jobs.data.jobs).toMatchObject([
-    {
-      id,
-      run_attempt: 2,
-      runner_name: 'runner-7',
-      steps: [{ number: 1, conclusion: 'success' }, { status: 'queued' }],
-    },
-  ])
-  const all = await octokit.actions.listJobsForWorkflowRun({ ...SHOP, run_id: run.id, filter: 'all' })
-  expect(all.data.jobs.map(one => one.run_attempt)).toEqual([1, 2])
-  expect((await octokit.actions.getWorkflowRun({ ...SHOP, run_id: run.id })).data.run_attempt).toBe(2)
-
-  api.setJobLog(id, 'line 1\nline 2\n')
-  const log = () => octokit.actions.downloadJobLogsForWorkflowRun({ ...SHOP, job_id: id })
-  const running = await refusalOf(log())
-  expect(running.status).toBe(404)
-  expect(new TextDecoder().decode(running.body as ArrayBuffer)).toContain('<Code>BlobNotFound</Code>')
-  api.setJobs(run.id, 2, [{ id, name: 'deploy', status: 'completed', conclusion: 'success' }])
-  expect((await log()).data).toBe('line 1\nline 2\n')
-})
-
-test('an hourly limit, where one is set, refuses the request beyond it', async () => {
-  const octokit = await start({ hourlyLimit: 2 })
-  await dispatch(octokit)
-  expect((await dispatch(octokit)).headers['x-ratelimit-remaining']).toBe('0')
-  expect(await refusalOf(dispatch(octokit))).toMatchObject({
-    status: 403,
-    headers: { 'x-ratelimit-remaining': '0' },
-  })
-})
-
 const INPUTS = {
   service: { required: true },
   flag: { type: 'boolean' as const, default: false },
@@ -188,21 +103,6 @@ const dispatchWorkflow = (octokit: Octokit, body: object = {}) =>
     inputs: { service: 'web' },
     ...body,
   })
-
-test('a workflow_dispatch makes a run, with defaults for the inputs that are left out', async () => {
-  const octokit = await start()
-  api.addRepository('acme/shop', { workflows: [TYPED], refs: ['v1'] })
-  const heard: unknown[] = []
-  api.onWorkflowDispatch(({ runId }) => heard.push(runId))
-  const { status, data } = await dispatchWorkflow(octokit, { return_run_details: true })
-  const [run] = api.runs
-  expect(status).toBe(200)
-  expect(data).toMatchObject({ workflow_run_id: run!.id, html_url: expect.stringContaining('/runs/') })
-  expect(run).toMatchObject({ event: 'workflow_dispatch', headBranch: 'main', name: 'Deploy' })
-  expect(JSON.parse(run!.displayTitle)).toEqual({ service: 'web', flag: 'false', size: 's', count: '1' })
-  expect((await dispatchWorkflow(octokit, { ref: 'refs/tags/v1' })).status).toBe(204)
-  await poll(() => heard).toEqual(api.runs.map(({ id }) => id))
-})
 
 test.each<[string, object, number, string]>([
   ['an input not declared', { inputs: { 'a"b': '1' } }, 422, 'Unexpected inputs provided: ["a\\"b"]'],
@@ -243,25 +143,4 @@ test.each<[string, object, number, string]>([
   const refusal = await refusalOf(dispatchWorkflow(octokit, body))
   expect(refusal).toMatchObject({ status, body: { message: expect.stringContaining(words) } })
   expect(api.runs).toEqual([])
-})
-
-test('a workflow_dispatch needs Actions: write', async () => {
-  await start()
-  const reader = api.createToken({ permissions: { actions: 'read', contents: 'write' } })
-  expect(await refusalOf(dispatchWorkflow(as(reader)))).toMatchObject({
-    status: 403,
-    headers: { 'x-accepted-github-permissions': 'actions=write' },
-  })
-})
-
-test('older servers ignore return_run_details, or refuse it', async () => {
-  for (const runDetails of ['ignored', 'refused'] as const) {
-    const octokit = await start({ runDetails })
-    api.addRepository('acme/shop', { workflows: [TYPED] })
-    expect((await dispatchWorkflow(octokit)).status).toBe(204)
-    const asked = dispatchWorkflow(octokit, { return_run_details: true })
-    if (runDetails === 'ignored') expect((await asked).status).toBe(204)
-    else expect(await refusalOf(asked)).toMatchObject({ status: 422 })
-    if (runDetails === 'ignored') await api.close()
-  }
 })

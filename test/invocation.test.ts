@@ -374,14 +374,6 @@ describe("the signed body's own target", () => {
       expect(readInvocation({ github })).toMatchObject({ github: null, inputs: { github } })
     }
   })
-
-  test('is not read from the inputs of a context', () => {
-    const body = { ...sent('context-day2'), inputs: { github: { repository: 'evil/repo' } } }
-    expect(readInvocation(body)).toMatchObject({
-      github: null,
-      inputs: { github: { repository: 'evil/repo' } },
-    })
-  })
 })
 
 test('any JSON is read without an error, and its run id is valid or null', () => {

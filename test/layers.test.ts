@@ -161,12 +161,4 @@ describe('this test notices', () => {
       'zod',
     ])
   })
-
-  test('a circle of three', () => {
-    const edge = (from: string, to: string) => ({ from, to, typeOnly: false })
-    expect(circles([edge('a', 'b'), edge('b', 'c'), edge('c', 'a'), edge('a', 'd')])).toEqual([
-      'a → b → c → a',
-    ])
-    expect(circles([edge('a', 'b'), edge('b', 'a')])).toEqual(['a → b → a'])
-  })
 })

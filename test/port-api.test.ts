@@ -23,78 +23,11 @@ const exhausted = {
 }
 const unauthorized = { status: 401, body: { ok: false, error: 'unauthorized' } }
 
-test('the same token is handed out until it expires, with the seconds it has left', async () => {
-  api.expiresIn = 2
-  const first = await call('POST', '/v1/auth/access_token', credentials())
-  expect(first).toMatchObject({ status: 200, body: { ok: true, expiresIn: 2, tokenType: 'Bearer' } })
-  expect(await mint()).toBe(first.body.accessToken)
-  api.expireTokens()
-  expect(await call('GET', runPath(api.createRun().id), undefined, first.body.accessToken)).toMatchObject(
-    unauthorized,
-  )
-  expect(await mint()).not.toBe(first.body.accessToken)
-})
-
 test('wrong credentials, and calls without a token, are refused', async () => {
   const wrong = { ...credentials(), clientSecret: 'wrong' }
   expect(await call('POST', '/v1/auth/access_token', wrong)).toMatchObject(unauthorized)
   expect(await call('POST', '/v1/auth/access_token', { clientId: api.clientId })).toMatchObject(invalid)
   expect(await call('GET', runPath(api.createRun().id))).toMatchObject(unauthorized)
-})
-
-test('a run is shown with its action as an object in v2 and as a name before', async () => {
-  const run = api.createRun({
-    action: 'deploy',
-    blueprint: 'service',
-    entity: 'shop',
-    properties: { replicas: 3 },
-  })
-  const token = await mint()
-  const v2 = await call('GET', `${runPath(run.id)}?version=v2`, undefined, token)
-  expect(v2.body.run).toMatchObject({
-    id: run.id,
-    status: 'IN_PROGRESS',
-    action: { identifier: 'deploy' },
-    blueprint: { identifier: 'service' },
-    entity: { identifier: 'shop' },
-    properties: { replicas: 3 },
-    payload: { type: 'WEBHOOK', headers: { RUN_ID: run.id } },
-  })
-  expect((await call('GET', runPath(run.id), undefined, token)).body.run).toMatchObject({
-    action: 'deploy',
-    finishedAt: null,
-  })
-  expect(await call('GET', `${runPath(run.id)}?version=v3`, undefined, token)).toMatchObject(invalid)
-})
-
-test('a patch replaces what it names, and its status ends the run', async () => {
-  const run = api.createRun()
-  const token = await mint()
-  const label = await call(
-    'PATCH',
-    runPath(run.id),
-    { statusLabel: 'Building', link: 'https://a.example' },
-    token,
-  )
-  expect(label.body.run).toMatchObject({
-    status: 'IN_PROGRESS',
-    statusLabel: 'Building',
-    link: 'https://a.example',
-  })
-  const all = {
-    status: 'SUCCESS',
-    statusLabel: 'Deployed',
-    link: ['https://b.example'],
-    summary: 'Done in 42s',
-    externalRunId: '1',
-  }
-  const ended = await call('PATCH', `${runPath(run.id)}?version=v2`, all, token)
-  expect(ended).toMatchObject({ status: 200, body: { ok: true, run: all } })
-  expect(api.run(run.id)).toMatchObject({ ...all, finishedAt: expect.any(String) })
-  expect(await call('GET', runPath('1'), undefined, token)).toMatchObject({
-    status: 200,
-    body: { run: { id: run.id } },
-  })
 })
 
 test.each([
@@ -122,30 +55,6 @@ test('logs are kept in order and read in pages, and a termination status ends th
   expect(page.body.runLogs.map(log => log.message)).toEqual(['two'])
   expect(await call('GET', `${logs}?limit=51`, undefined, token)).toMatchObject(invalid)
   expect(await call('POST', logs, { text: 'four' }, token)).toMatchObject(invalid)
-})
-
-test('finished, synchronous and unknown runs answer as Port does', async () => {
-  const token = await mint()
-  const finished = api.createRun()
-  api.endRun(finished.id, 'SUCCESS')
-  expect(await call('POST', `${runPath(finished.id)}/logs`, { message: 'late' }, token)).toMatchObject(
-    exhausted,
-  )
-  expect(await call('PATCH', runPath(finished.id), { status: 'FAILURE' }, token)).toMatchObject(exhausted)
-  const synchronized = api.createRun({ synchronized: true })
-  const refused = { status: 422, body: { error: 'run_synchronized_error' } }
-  expect(await call('PATCH', runPath(synchronized.id), { status: 'SUCCESS' }, token)).toMatchObject(refused)
-  expect(await call('PATCH', runPath(synchronized.id), { statusLabel: 'x' }, token)).toMatchObject({
-    status: 200,
-  })
-  expect(await call('GET', runPath('r_unknown'), undefined, token)).toMatchObject({
-    status: 404,
-    body: {
-      ok: false,
-      error: 'not_found',
-      message: 'The action run with the provided identifier was not found',
-    },
-  })
 })
 
 test('a node run accepts links, output and batches of logs, until it is completed', async () => {
@@ -183,32 +92,6 @@ test('a node run accepts links, output and batches of logs, until it is complete
   expect(await call('PATCH', '/v1/workflows/nodes/runs/wfnr_none', {}, token)).toMatchObject({ status: 404 })
 })
 
-test('entities are created, merged, replaced and tied to a run in progress', async () => {
-  const token = await mint()
-  const run = api.createRun()
-  const post = (query: string, body: unknown) =>
-    call('POST', `/v1/blueprints/service/entities${query}`, body, token)
-  const entity = { identifier: 'shop', title: 'Shop', properties: { tier: 1 }, relations: { team: 'core' } }
-  expect(await post(`?upsert=true&merge=true&run_id=${run.id}`, entity)).toMatchObject({
-    status: 201,
-    body: { entity },
-  })
-  expect(await post('', entity)).toMatchObject({ status: 409, body: { error: 'identifier_taken' } })
-  await post('?upsert=true&merge=true', { identifier: 'shop', properties: { lang: 'go' } })
-  expect(api.entities).toMatchObject([{ ...entity, properties: { tier: 1, lang: 'go' }, runId: run.id }])
-  await post('?upsert=true', { identifier: 'shop', properties: { lang: 'rust' } })
-  expect(api.entities[0]?.properties).toEqual({ lang: 'rust' })
-  await post('?upsert=true&validation_only=true', { identifier: 'other' })
-  expect(api.entities).toHaveLength(1)
-  expect(await post('?upsert=true', { identifier: 'a b' })).toMatchObject(invalid)
-  expect(await post('?upsert=maybe', entity)).toMatchObject(invalid)
-  api.endRun(run.id, 'SUCCESS')
-  expect(await post(`?upsert=true&run_id=${run.id}`, entity)).toMatchObject({
-    status: 400,
-    body: { ok: false, error: 'run_exhausted' },
-  })
-})
-
 test('a body above 1 MiB is refused', async () => {
   const path = `${runPath(api.createRun().id)}/logs`
   const token = await mint()
@@ -219,71 +102,4 @@ test('a body above 1 MiB is refused', async () => {
   expect(await call('POST', path, { message: 'x'.repeat(1024 * 1024 - 100) }, token)).toMatchObject({
     status: 201,
   })
-})
-
-test('entities are read, searched and deleted, but not one that others relate to', async () => {
-  const token = await mint()
-  const path = '/v1/blueprints/service/entities'
-  await call('POST', path, { identifier: 'db', title: 'Database' }, token)
-  await call(
-    'POST',
-    path,
-    { identifier: 'shop', properties: { tier: 1 }, relations: { uses: ['db'] } },
-    token,
-  )
-  expect(await call('GET', `${path}/shop`, undefined, token)).toMatchObject({
-    status: 200,
-    body: { ok: true, entity: { identifier: 'shop', relations: { uses: ['db'] } } },
-  })
-  const search = (combinator: string, ...rules: object[]) =>
-    call('POST', '/v1/entities/search', { combinator, rules }, token)
-  const ofService = { property: '$blueprint', operator: '=', value: 'service' }
-  expect((await search('and', ofService, { property: 'tier', operator: '=', value: 1 })).body).toMatchObject({
-    entities: [{ identifier: 'shop' }],
-    matchingBlueprints: ['service'],
-  })
-  const either = [ofService, { property: '$identifier', operator: '!=', value: 'db' }]
-  expect((await search('or', ...either)).body).toMatchObject({ entities: [{}, {}] })
-  const remove = (id: string, query = '') => call('DELETE', `${path}/${id}${query}`, undefined, token)
-  expect(await remove('db')).toMatchObject({ status: 422, body: { error: 'dependent_entities_exist' } })
-  expect(await remove('shop')).toMatchObject({ status: 200, body: { ok: true } })
-  expect(await remove('db')).toMatchObject({ status: 200 })
-  expect(await remove('db')).toMatchObject({ status: 404, body: { error: 'not_found' } })
-  expect((await call('GET', `${path}/db`, undefined, token)).status).toBe(404)
-})
-
-test('a run is started by the API, and its response is set', async () => {
-  const token = await mint()
-  const started = await call('POST', '/v1/actions/deploy/runs', { properties: { version: '1' } }, token)
-  expect(started).toMatchObject({ status: 201, body: { ok: true, run: { status: 'IN_PROGRESS' } } })
-  const id = started.body.run.id as string
-  expect(api.run(id)).toMatchObject({ action: 'deploy', properties: { version: '1' } })
-  expect((await call('PATCH', `${runPath(id)}/response`, { status: 201 }, token)).status).toBe(200)
-  expect(api.run(id).response).toEqual({ status: 201 })
-})
-
-test('limits, errors, cuts and delays come as often as configured, before or after the effect', async () => {
-  const run = api.createRun()
-  const token = await mint()
-  const log = (message: string) => call('POST', `${runPath(run.id)}/logs`, { message }, token)
-  api.failures.rateLimit({ retryAfter: 2 })
-  const limited = await log('a')
-  expect(limited).toMatchObject({ status: 429, body: { ok: false, error: 'rate_limit_exceeded' } })
-  expect(limited.headers.get('retry-after')).toBe('2')
-  api.failures.rateLimit({ reset: 1_700_000_000 })
-  expect((await log('b')).headers.get('x-ratelimit-reset')).toBe('1700000000')
-  api.fail({ status: 503, times: 2, match: ({ path }) => path.endsWith('/logs') })
-  expect([(await log('c')).status, (await log('d')).status]).toEqual([503, 503])
-  api.fail({ cut: 'before' })
-  await expect(log('e')).rejects.toThrow('fetch failed')
-  expect(api.run(run.id).logs).toEqual([])
-  api.fail({ cut: 'after' })
-  await expect(log('f')).rejects.toThrow('fetch failed')
-  api.fail({ delayMs: 50 })
-  const before = performance.now()
-  await log('g')
-  expect(performance.now() - before).toBeGreaterThan(45)
-  api.fail({ status: 500, takesEffect: true })
-  expect((await log('h')).status).toBe(500)
-  expect(api.run(run.id).logs.map(({ message }) => message)).toEqual(['f', 'g', 'h'])
 })

@@ -237,13 +237,4 @@ describe('the end of a run is lost only by what Port says in its own words:', ()
     const error = await failure(client.run(id).update({ conclusion: 'success' }))
     expect(error).toMatchObject({ kind, status, temporary })
   })
-
-  test('a conclusion that is rejected for its content is sent with less, whoever rejects it', async () => {
-    const { port, client } = await openPort()
-    const { id } = port.createRun()
-    const rejects = ({ body }: { body: unknown }) => JSON.stringify(body ?? '').includes('link')
-    port.fail({ match: rejects, status: 400, body: { message: 'Blocked by a rule' }, times: 9 })
-    await client.run(id).update({ conclusion: 'failure', link: ['https://acme.test'], summary: 'Why' })
-    expect(port.run(id)).toMatchObject({ status: 'FAILURE', summary: 'Why' })
-  })
 })
