@@ -88,6 +88,21 @@ test('a bad, an expired and a missing token are distinguished from one that may 
   expect(await refusalOf(as(api.token).repos.createDispatchEvent(locked))).toMatchObject({ status: 403 })
 })
 
+test('runs are listed newest first, by event and time, and an unchanged list is 304', async () => {
+  const octokit = await start()
+  for (const [minute, event] of ['push', 'repository_dispatch', 'repository_dispatch'].entries()) {
+    const createdAt = `2026-03-01T10:0${minute}:00Z`
+    api.createRun({ repository: 'acme/shop', displayTitle: `r_${minute}`, event, createdAt })
+  }
+  const list = async (query: object) => octokit.actions.listWorkflowRunsForRepo({ ...SHOP, ...query })
+  const titles = async (query: object) => (await list(query)).data.workflow_runs.map(run => run.display_title)
+  expect(await titles({})).toEqual(['r_2', 'r_1', 'r_0'])
+  expect(await titles({ event: 'repository_dispatch', per_page: 1, page: 2 })).toEqual(['r_1'])
+  expect(await titles({ created: '2026-03-01T10:00:00Z..2026-03-01T10:01:00Z' })).toEqual(['r_1', 'r_0'])
+  const { etag } = (await list({})).headers
+  expect(await refusalOf(list({ headers: { 'if-none-match': etag } }))).toMatchObject({ status: 304 })
+})
+
 const INPUTS = {
   service: { required: true },
   flag: { type: 'boolean' as const, default: false },
