@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parse } from 'yaml'
-import { isEmpty } from '../../port/invocation/unknown-fields.ts'
+import { isEmpty } from '../../port/invocation/values.ts'
 import { parseJson, trimEnd } from '../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { isEmpty } from '../../port/invocation/unknown-fields.ts'
+import { isEmpty } from '../../port/invocation/values.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { PortAction } from './port-action.ts'
 
