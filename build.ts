@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path'
 // @ts-expect-error: no types
 import ncc from '@vercel/ncc'
 import ts from 'typescript'
+import { bundledPackages, licensesOf } from './scripts/licenses.ts'
 import { relayPackage } from './scripts/relay-package.ts'
 
 /** Entry → bundle. A thread's bundle is next to the one that starts it. */
@@ -49,6 +50,8 @@ const shared = [
 const simulator = { entry: '../../tools/simulator/simulate.js', file: './simulator/index.js' }
 const simulatorFiles = ['action.yml', 'action/dist/**/*.*']
 
+const LICENSES = 'THIRD_PARTY_LICENSES'
+
 /** The sources as JavaScript; inside the project, so that packages are found. */
 const staging = '.build'
 
@@ -56,9 +59,19 @@ process.chdir(import.meta.dirname)
 try {
   transpile()
   const built = []
+  const packages: { entry: string; folder: string }[] = []
   for (const [entry, file] of Object.entries(bundles)) {
-    if (existsSync(join(staging, `${entry}.js`))) built.push(...(await bundle(entry, file)))
+    if (!existsSync(join(staging, `${entry}.js`))) continue
+    const { files, folders } = await bundle(entry, file)
+    built.push(...files)
+    packages.push(...folders.map(folder => ({ entry, folder })))
   }
+  const licenses = (prefix: string) =>
+    licensesOf(packages.filter(({ entry }) => entry.startsWith(prefix)).map(({ folder }) => folder))
+  built.push({ file: `action/dist/${LICENSES}`, content: licenses('action/') })
+  // The relay's package contains the action, for `simulate`.
+  for (const folder of ['relay/dist', 'relay/dist/lambda'])
+    built.push({ file: `${folder}/${LICENSES}`, content: licenses('') })
   built.push({ file: 'action/dist/github/undici.js', content: undici }, ...relayPackage('relay/dist'))
   for (const { file, content } of built) {
     write(file, content)
@@ -108,9 +121,9 @@ function transpile(): void {
   }
 }
 
-/** The bundle, and the files that it needs next to it. */
-async function bundle(entry: string, file: string): Promise<{ file: string; content: string }[]> {
-  const { code, assets } = await ncc(join(import.meta.dirname, staging, `${entry}.js`), {
+/** The bundle with the files that it needs next to it, and the folders of the packages in it. */
+async function bundle(entry: string, file: string) {
+  const { code, assets, stats } = await ncc(join(import.meta.dirname, staging, `${entry}.js`), {
     minify: true,
     quiet: true,
     cache: false,
@@ -121,7 +134,8 @@ async function bundle(entry: string, file: string): Promise<{ file: string; cont
     file: join(dirname(file), name),
     content: source,
   }))
-  return [{ file, content: code }, ...beside]
+  const files: { file: string; content: string }[] = [{ file, content: code }, ...beside]
+  return { files, folders: bundledPackages(stats.compilation.modules) }
 }
 
 function write(file: string, content: string): void {

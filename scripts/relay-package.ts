@@ -1,11 +1,18 @@
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 
 /** The name of the npm package, and of the command in it. */
 const NAME = 'port-webhook-relay'
 
+/** What the package brings for the ways to deploy it, except for Lambda, whose function is another bundle. */
+const DEPLOY = [
+  'deploy/{compose,compose.postgres,prometheus-alerts}.yml',
+  'deploy/{relay.env.example,grafana-dashboard.json}',
+  'deploy/{kubernetes,systemd}/*',
+]
+
 /**
  * The files that make the folder of the relay's bundle the npm package `port-webhook-relay`: manifest, command, README,
- * and license. It has no dependencies, since the bundle contains them.
+ * license, and the files to deploy it. It has no dependencies, since the bundle contains them.
  *
  * @param folder of the bundle, from the project's root, which is the current folder
  */
@@ -22,13 +29,14 @@ export function relayPackage(folder: string): { file: string; content: string }[
     engines,
     type: 'module',
     bin: { [NAME]: 'cli.js' },
-    files: ['*.js', 'simulator'],
+    files: ['*.js', 'simulator', 'deploy', 'THIRD_PARTY_LICENSES'],
   }
   return [
     { file: `${folder}/package.json`, content: `${JSON.stringify(manifest, null, 2)}\n` },
     { file: `${folder}/cli.js`, content: CLI },
     { file: `${folder}/README.md`, content: readFileSync('README.md', 'utf8') },
     { file: `${folder}/LICENSE`, content: readFileSync('LICENSE', 'utf8') },
+    ...globSync(DEPLOY).map(file => ({ file: `${folder}/${file}`, content: readFileSync(file, 'utf8') })),
   ]
 }
 

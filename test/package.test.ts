@@ -44,9 +44,14 @@ async function run(args: string[], env: Record<string, string> = {}) {
   return { stdout, stderr, code }
 }
 
-test('the package holds the bundle, its README and its license, and needs nothing else', () => {
+test('the package holds the bundle, README, licenses, and the files to deploy it, and needs nothing else', () => {
   const isBundle = (file: string) => /^[\w-]+(\.index)?\.js$/.test(file) || file.startsWith('simulator/')
-  expect(packed.filter(file => !isBundle(file)).sort()).toEqual(['LICENSE', 'README.md', 'package.json'])
+  expect(packed.filter(file => !isBundle(file)).sort()).toEqual([
+    ...['LICENSE', 'README.md', 'THIRD_PARTY_LICENSES', 'deploy/compose.postgres.yml', 'deploy/compose.yml'],
+    ...['deploy/grafana-dashboard.json', 'deploy/kubernetes/relay.yaml'],
+    ...['deploy/kubernetes/secret.example.yaml', 'deploy/prometheus-alerts.yml', 'deploy/relay.env.example'],
+    ...['deploy/systemd/port-webhook-relay.service', 'package.json'],
+  ])
   expect(readdirSync(join(place, 'node_modules')).filter(name => !name.startsWith('.'))).toEqual([
     'port-webhook-relay',
   ])
@@ -54,6 +59,23 @@ test('the package holds the bundle, its README and its license, and needs nothin
   const { version, license, repository } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   expect(manifest).toMatchObject({ version, license, repository })
   for (const none of ['private', 'dependencies', 'scripts']) expect(manifest).not.toHaveProperty(none)
+})
+
+test('the licenses are those of every bundled package, each with its text', () => {
+  const notices = (folder: string) =>
+    readFileSync(join(folder, 'THIRD_PARTY_LICENSES'), 'utf8')
+      .split(/^-{80}$/m)
+      .map(notice => notice.trim())
+  const [ofRelay, ofAction] = [notices(installed()), notices(join(root, 'action/dist'))]
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  for (const name of Object.keys(dependencies).filter(each => each !== 'node')) {
+    const { version } = JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'))
+    expect(ofRelay).toContainEqual(
+      expect.stringMatching(`^${name} ${version} [^]*(?:copyright|Apache License)`),
+    )
+  }
+  expect(ofRelay).toEqual(expect.arrayContaining(ofAction))
+  expect(ofAction.join()).not.toContain('hono')
 })
 
 test('the installed command plays a workflow with the action that it brings', async () => {
